@@ -123,6 +123,7 @@ SORTS: Final[dict[str, Callable[[ProductFacts], tuple[object, ...]]]] = {
     "budget": lambda one: (_budget(one),),
     "age": lambda one: (one.model_since or _LAST,),
     "change": lambda one: (-one.change.drop if one.change else 1.0,),
+    "initial": lambda one: (-one.initial[0].drop if one.initial else 1.0,),
     "training": lambda one: (-(one.trained.time or 0) if one.trained else 1,),
     "priority": lambda one: (one.priority.rank,),
     "hours": lambda one: (-one.hours.cores_a_day if one.hours else 0.0,),

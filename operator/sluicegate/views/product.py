@@ -6,6 +6,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from sluicegate.views import numbers
+from sluicegate.views.initial import (
+    FIRST,
+    InitialDistance,
+    distance_text,
+    initial_distance,
+)
 from sluicegate.views.lift import Lift, headline, lift_of, short_lift
 
 if TYPE_CHECKING:
@@ -215,6 +221,39 @@ def _share(one: Body, which: str) -> str:
     if not isinstance(bad, int) or not isinstance(total, int) or not total:
         return "-"
     return f"{bad}/{total} ({100 * bad / total:.2f} %)"
+
+
+def initial_distances(product: Body) -> dict[str, InitialDistance]:
+    """The distance of each SLO from its first accepted baseline, by name; what isn't measured is left out."""
+    original = part(product, "status", "engine", "originalBaseline")
+    baselines = part(original, "slos")
+    found: dict[str, InitialDistance] = {}
+    for slo in entries(product, "status", "slos"):
+        name = str(slo.get("name"))
+        baseline = part(baselines, name)
+        if not baseline or slo.get("bad") is None:
+            continue
+        distance = initial_distance(
+            name,
+            str(original.get("version", "")),
+            initial=(int(baseline.get("bad", 0)), int(baseline.get("total", 0))),
+            present=(int(slo["bad"]), int(slo.get("total", 0))),
+            phi=float(baseline.get("dispersion", 1)),
+        )
+        found |= {name: distance} if distance is not None else {}
+    return found
+
+
+def distance_line(slo: Body, initial: InitialDistance | None) -> str:
+    """How an SLO does against both its baselines, that of the stable version and the first one; empty without any."""
+    parts = []
+    if (drop := slo.get("drop")) is not None:
+        interval = [float(bound) for bound in slo.get("interval") or ()]
+        lower, upper = (interval[0], interval[-1]) if interval else (None, None)
+        parts.append(f"since acceptance: {distance_text(float(drop), lower, upper)}")
+    if initial is not None:
+        parts.append(f"{FIRST} ({initial.then}): {initial.text}")
+    return "; ".join(parts)
 
 
 def decision_line(product: Body) -> str:

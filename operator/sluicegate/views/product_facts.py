@@ -13,6 +13,7 @@ from sluicegate.api.product_info import Lifecycle, Priority
 from sluicegate.api.slo_status import SloState, SloStatus
 from sluicegate.api.status import DataProductStatus, DependencyState
 from sluicegate.conditions import find_condition
+from sluicegate.views.initial import InitialDistance, initial_distance
 from sluicegate.views.journey_shares import JourneyShares, shares_of
 from sluicegate.views.needs import Need, needs_of, unreadable_need
 from sluicegate.views.product import team_of
@@ -96,7 +97,8 @@ class ProductFacts:
     ----------
     title : as people read it. owner : the team. state_since : None where status doesn't say.
     reason : why it is not ready, needs a person or does not serve the spec's model, in one word.
-    level : its worst SLO; None without SLOs. change : the largest drop that is measured.
+    level : its worst SLO; None without SLOs. change : the largest drop since acceptance that is measured.
+    initial : the distance of each SLO from its first accepted baseline, the largest drop first.
     model, model_since : what serves, and since when. canary : `v15@25`, or its phase; or empty.
     review : ToReview or Overdue while a review is due, otherwise empty.
     by_market : the worst state of its SLOs by market, of the markets that something is known of.
@@ -120,6 +122,7 @@ class ProductFacts:
     reason: str = ""
     level: WorstLevel | None = None
     change: AcceptanceChange | None = None
+    initial: tuple[InitialDistance, ...] = ()
     model: str = ""
     model_since: int | None = None
     canary: str = ""
@@ -178,6 +181,7 @@ def facts_of(product: DataProduct) -> ProductFacts:
         reason=summary.reason if summary else "",
         level=_level(status.slos),
         change=_change(status.slos),
+        initial=_initial(status),
         model=stable.version if stable else "",
         model_since=stable.promotion_time if stable else None,
         canary=summary.canary if summary else "",
@@ -304,6 +308,25 @@ def _change(slos: tuple[SloStatus, ...]) -> AcceptanceChange | None:
         if one.ratio is not None and one.baseline_ratio is not None and one.drop is not None
     ]
     return max(found, key=lambda one: one.drop, default=None)
+
+
+def _initial(status: DataProductStatus) -> tuple[InitialDistance, ...]:
+    original = status.engine.original_baseline
+    if original is None:
+        return ()
+    distances = (
+        initial_distance(
+            slo.name,
+            original.version,
+            initial=(baseline.bad, baseline.total),
+            present=(slo.bad or 0, slo.total or 0),
+            phi=baseline.phi,
+        )
+        for slo in status.slos
+        if (baseline := original.slos.get(slo.name)) is not None and slo.bad is not None
+    )
+    measured = (one for one in distances if one is not None)
+    return tuple(sorted(measured, key=lambda one: (-one.drop, one.slo)))
 
 
 def _trained(product: DataProduct) -> Trained | None:

@@ -1,13 +1,12 @@
 """Content of the page of one product, from its status and its ledgers."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from sluicegate.api.names import ConditionType
 from sluicegate.api.product import DataProduct
 from sluicegate.api.review import DataProductReview, ReviewDay
-from sluicegate.api.slo_status import SloStatus
 from sluicegate.api.verdict import CanaryVerdict
 from sluicegate.api.versions import VersionBase
 from sluicegate.conditions import find_condition
@@ -16,49 +15,19 @@ from sluicegate.reporting.brought import lifts_of
 from sluicegate.reporting.evolution_lines import (
     EvolutionLine,
     conceal_marks,
-    lines_of,
-    with_present,
 )
 from sluicegate.reporting.facts import Quantile, ReportFacts, quantiles_of
-from sluicegate.reviews.periods import local_day
 from sluicegate.reviews.resource_hours import ended_on, hours_of
 from sluicegate.views.goals import GoalProgress, goals_of, worth_of
 from sluicegate.views.lift import lift_text
 from sluicegate.views.needs import plugin_command
 from sluicegate.views.product_facts import ProductFacts
 from sluicegate.views.resource_hours import ResourceHours
+from sluicegate.web.slo_rows import HISTORY_DAYS, SloRow, product_lines, slo_rows
 from sluicegate.web.store import ReviewFacts
 from sluicegate.web.visible_portfolio import VisiblePortfolio
 
-HISTORY_DAYS: Final = 30
 WEEK: Final = 7
-Day = tuple[str, int, int]
-"""Date, bad events, all events."""
-
-
-@dataclass(frozen=True, slots=True)
-class SloRow:
-    """One SLO: its state, and its days in the ledgers, oldest first."""
-
-    status: SloStatus
-    indicator: str
-    days: tuple[Day, ...]
-    outside: int
-
-    @property
-    def objective(self) -> float | None:
-        """Least share of good events; None without one."""
-        return None if self.status.objective is None else float(self.status.objective)
-
-    @property
-    def shares(self) -> tuple[float | None, ...]:
-        """Share of good events of each day; None for a day without events."""
-        return tuple(1 - bad / total if total else None for _, bad, total in self.days)
-
-    @property
-    def label(self) -> str:
-        """The days in words."""
-        return f"{len(self.days)} days, {self.outside} outside"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +79,11 @@ def detail_of(
     """Return the page of one product as a reader may see it, without the names of hidden products."""
     concealed = product.replace(status=_concealed(product.status, portfolio.conceal))
     every = tuple(ledgers)
-    history = _history(every)
     node = portfolio.graph.nodes.get(f"{facts.key[0]}/{facts.key[1]}")
     return Detail(
         facts=facts,
         product=concealed,
-        slos=tuple(_row(one, concealed, history) for one in concealed.status.slos),
+        slos=slo_rows(concealed, facts.initial, every),
         timeline=tuple(_timeline(concealed)),
         dependents=tuple(dependents_of(portfolio.products, facts.key)),
         causes=tuple(portfolio.graph.nodes[name] for name in node.causes) if node else (),
@@ -127,7 +95,7 @@ def detail_of(
         commands=dict(_commands(concealed)),
         hours=_hours(every),
         response_times=_response_times(every),
-        lines=tuple(_lines(every, concealed, portfolio.conceal)),
+        lines=product_lines(every, concealed, portfolio.conceal),
         goals=tuple(goals_of(concealed)),
     )
 
@@ -168,16 +136,6 @@ def _concealed(part: Any, conceal: Callable[[str], str]) -> Any:
     return part.replace(**changed) if changed else part
 
 
-def _history(ledgers: Iterable[DataProductReview]) -> dict[str, dict[str, tuple[int, int]]]:
-    """Return days by SLO and date; of two ledgers with the same day, the later one counts."""
-    counts: dict[str, dict[str, tuple[int, int]]] = {}
-    for ledger in ledgers:
-        for day in ledger.status.days:
-            for slo in day.slos:
-                counts.setdefault(slo.name, {})[day.date] = (slo.bad, slo.total)
-    return counts
-
-
 def _hours(ledgers: Iterable[DataProductReview]) -> ResourceHours | None:
     every = tuple(ledgers)
     days = _days(every)[-HISTORY_DAYS:]
@@ -191,40 +149,10 @@ def _response_times(ledgers: Iterable[DataProductReview]) -> tuple[Quantile, ...
     return quantiles_of(days[-WEEK:], days[-2 * WEEK : -WEEK])
 
 
-def _lines(
-    ledgers: Sequence[DataProductReview], product: DataProduct, conceal: Callable[[str], str]
-) -> Iterator[EvolutionLine]:
-    """Yield the lines of the ledgers, each with the share of the last decision."""
-    levels = {slo.name: slo for slo in product.status.slos}
-    at = product.status.last_refresh_time
-    for line in lines_of(ledgers):
-        level = levels.get(line.name)
-        evolution = conceal_marks(line, conceal)
-        if level is None or level.ratio is None or at is None or line.name not in line.series:
-            yield evolution
-            continue
-        day = local_day(at, ledgers[-1].status.time_zone)
-        yield with_present(evolution, day, float(level.ratio), level.total or 0)
-
-
 def _days(ledgers: Iterable[DataProductReview]) -> list[ReviewDay]:
     """Return the days of ledgers, oldest first."""
     days = {day.date: day for ledger in ledgers for day in ledger.status.days}
     return [days[date] for date in sorted(days)]
-
-
-def _row(
-    slo: SloStatus, product: DataProduct, history: dict[str, dict[str, tuple[int, int]]]
-) -> SloRow:
-    days = sorted(history.get(slo.name, {}).items())[-HISTORY_DAYS:]
-    objective = None if slo.objective is None else float(slo.objective)
-    spec = next((one for one in product.spec.slos if one.name == slo.name), None)
-    kind = next(iter(spec.indicator.model_dump(exclude_none=True)), "") if spec else ""
-    outside = sum(
-        objective is not None and total > 0 and 1 - bad / total < objective
-        for _, (bad, total) in days
-    )
-    return SloRow(slo, kind, tuple((date, *counts) for date, counts in days), outside)
 
 
 def _brought(product: DataProduct, verdict: CanaryVerdict | None) -> Iterator[str]:

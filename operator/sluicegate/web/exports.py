@@ -9,6 +9,7 @@ from sluicegate.portfolio.journeys import Journey
 from sluicegate.portfolio.matrix import MarketProduct, Matrix
 from sluicegate.portfolio.overview import PortfolioOverview
 from sluicegate.reporting.text import cell, csv_text, line_document, response_times
+from sluicegate.views.initial import InitialDistance
 from sluicegate.views.journey_shares import ServedShare
 from sluicegate.views.product_facts import HIDDEN, ProductFacts
 from sluicegate.views.resource_hours import row_of
@@ -22,6 +23,7 @@ COLUMNS = (
     "training", "trainingReason", "trainingTime", "review", "needs", "problem",
     "hoursDays", "podHours", "cpuHours", "memoryGibHours", "gpuHours", "trainingHours",
     "trainingCpuHours", "trainingMemoryGibHours", "trainingGpuHours",
+    "initialSlo", "initialVersion", "initialAccepted", "initialDrop", "initialDropLower", "initialDropUpper",
 )  # fmt: skip
 
 
@@ -52,6 +54,13 @@ def product_json(facts: ProductFacts) -> dict[str, Any]:
             "slo": change.slo, "ratio": change.ratio, "accepted": change.accepted,
             "drop": change.drop, "interval": [change.lower, change.upper], "events": change.total,
         },
+        "initial": [
+            {
+                "slo": one.slo, "version": one.version, "accepted": one.accepted, "ratio": one.ratio,
+                "drop": one.drop, "interval": [one.lower, one.upper], "events": one.total,
+            }
+            for one in facts.initial
+        ],
         "training": trained and {
             "outcome": trained.outcome, "reason": trained.reason, "time": _time(trained.time),
         },
@@ -103,6 +112,13 @@ def _row(facts: ProductFacts) -> tuple[object, ...]:
         trained and trained.outcome, trained and trained.reason, trained and _time(trained.time),
         facts.review, " ".join(str(need.kind) for need in facts.needs), facts.problem,
         facts.hours and facts.hours.days, *row_of(facts.hours),
+        *(_initial(facts.initial[0]) if facts.initial else (None,) * 6),
+    )  # fmt: skip
+
+
+def _initial(initial: InitialDistance) -> tuple[object, ...]:
+    return (
+        initial.slo, initial.version, initial.accepted, initial.drop, initial.lower, initial.upper,
     )  # fmt: skip
 
 

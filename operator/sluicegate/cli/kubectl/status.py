@@ -166,6 +166,10 @@ def _print(product: facts.Body, outcome: WaitResult, output: str) -> None:
         candidate=trial.get("version", ""), weight=trial.get("weight", 0),
         hold=facts.part(trial, "hold"),
         decision=facts.part(product, "status", "decision"),
+        sinceFirstAcceptance={
+            name: {"version": one.version, "drop": one.drop, "interval": [one.lower, one.upper]}
+            for name, one in facts.initial_distances(product).items()
+        },
         conditions=facts.entries(product, "status", "conditions"),
         message=outcome.message,
     )  # fmt: skip
@@ -182,10 +186,11 @@ def lines(product: facts.Body) -> list[str]:
         found += [f"  {line}" for line in (facts.hold_line(trial),) if line]
     if refreshed := status.get("lastRefreshTime"):
         found.append(f"numbers as of {refreshed}")
-    found += [
-        f"SLO {slo.get('name')}: {slo.get('state')} {slo.get('message', '')}".rstrip()
-        for slo in facts.entries(status, "slos")
-    ]
+    initial = facts.initial_distances(product)
+    for slo in facts.entries(status, "slos"):
+        found.append(f"SLO {slo.get('name')}: {slo.get('state')} {slo.get('message', '')}".rstrip())
+        if distance := facts.distance_line(slo, initial.get(str(slo.get("name")))):
+            found.append(f"  {distance}")
     if cause := facts.part(status, "diagnosis"):
         found.append(f"diagnosis {cause.get('cause')}: {cause.get('message', '')}")
     if decision := facts.decision_line(product):

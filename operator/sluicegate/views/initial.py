@@ -1,0 +1,80 @@
+"""The distance of an SLO from its performance at the first acceptance, and since that of the stable version; no API. Pure.
+
+Each promotion accepts a new baseline, so a chain of slightly worse versions is only visible beside the first one.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from sluicegate.stats.intervals import newcombe, quantile
+from sluicegate.views.numbers import events, in_points, percent, points
+
+Z: Final = quantile(0.975)
+"""Of each bound: an interval of 95 %."""
+FIRST: Final = "since the first acceptance"
+
+
+@dataclass(frozen=True, slots=True)
+class InitialDistance:
+    """How far an SLO is below its first accepted baseline, in shares of good events.
+
+    Attributes
+    ----------
+    version : the version that the baseline was accepted with.
+    accepted, accepted_total : share of good events then, and the number of events.
+    ratio, total : those of the last decision.
+    drop : positive where it got worse. lower, upper : its 95 % interval.
+    """
+
+    slo: str
+    version: str
+    accepted: float
+    accepted_total: int
+    ratio: float
+    total: int
+    drop: float
+    lower: float
+    upper: float
+
+    @property
+    def text(self) -> str:
+        """The distance in words: worse by 4 points [3, 5]."""
+        return distance_text(self.drop, self.lower, self.upper)
+
+    @property
+    def then(self) -> str:
+        """The first baseline in words: v1: 91.8 %, n=10,500."""
+        return f"{self.version}: {percent(self.accepted)}, {events(self.accepted_total)}"
+
+
+def initial_distance(
+    slo: str,
+    version: str,
+    *,
+    initial: tuple[int, int],
+    present: tuple[int, int],
+    phi: float = 1.0,
+) -> InitialDistance | None:
+    """Compute the distance from the first baseline; None without events then or now.
+
+    Parameters
+    ----------
+    initial, present : (bad, total). phi : dispersion of the baseline's blocks, by which both are divided.
+    """
+    (bad, total), (bad_now, total_now) = initial, present
+    if not total or not total_now:
+        return None
+    ours, theirs = ((one / phi, every / phi) for one, every in (present, initial))
+    worse = newcombe(ours, theirs, Z)
+    return InitialDistance(
+        slo, version, 1 - bad / total, total, 1 - bad_now / total_now, total_now,
+        worse.estimate, worse.lower, worse.upper,
+    )  # fmt: skip
+
+
+def distance_text(drop: float, lower: float | None, upper: float | None) -> str:
+    """Return a distance in words; an interval that includes 0 is no evidence of one."""
+    bounds = "" if lower is None or upper is None else f" [{in_points(lower)}, {in_points(upper)}]"
+    if lower is not None and upper is not None and lower <= 0 <= upper:
+        return f"no evidence of a change{bounds}"
+    return f"{'worse' if drop > 0 else 'better'} by {points(abs(drop))}{bounds}"
