@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from benchmarks.virtual.api_server import ApiServer
 from benchmarks.virtual.traffic import Counted, Traffic, Version
@@ -44,6 +44,17 @@ KNOWN_TRUTHS: Final = 0.5
 """Share of the predictions that get a label."""
 
 
+class Effect(NamedTuple):
+    """More wrong predictions of a product, in proportion to the traffic of another product's version.
+
+    `wrong` is added while the bento of `upstream` has all of the traffic.
+    """
+
+    upstream: Key
+    bento: str
+    wrong: float
+
+
 @dataclass
 class Cluster:
     """Everything outside of the operator.
@@ -53,6 +64,7 @@ class Cluster:
     qualities : by bento (its image or URL, wherever it is kept); any other is good.
     rates : requests a second, by namespace and product.
     variations : how their traffic and answers vary, by the same; straight lines without.
+    effects : effects of versions on other products, by the product that they degrade.
     trainings : course of trainings, by namespace and product.
     trainers : functions from a Job to its course.
     shadows : functions from a Job of a shadow phase to its course.
@@ -63,6 +75,7 @@ class Cluster:
     qualities: dict[str, Quality] = field(default_factory=dict)
     rates: dict[Key, float] = field(default_factory=lambda: defaultdict(lambda: 20.0))
     variations: dict[Key, Variation] = field(default_factory=dict)
+    effects: dict[Key, tuple[Effect, ...]] = field(default_factory=dict)
     trainings: dict[Key, Training] = field(default_factory=lambda: defaultdict(Training))
     trainers: dict[Key, Callable[[Body], Training]] = field(default_factory=dict)
     shadows: dict[Key, Callable[[Body], Training]] = field(
@@ -314,7 +327,8 @@ class Cluster:
             counted_versions.add(version)
             service = body["metadata"]["annotations"].get(names.ANNOTATION_SERVICE, "")
             counted = self.traffic.versions.get(version) or self._counted(version, service)
-            rate, quality = self.rates[key] * shares.get(deployment, 0.0), self.quality_of(body)
+            rate = self.rates[key] * shares.get(deployment, 0.0)
+            quality = self._affected(key, self.quality_of(body))
             variation = self.variations.get(key)
             labelled = KNOWN_TRUTHS if variation is None else variation.known
             events = _events(rate, quality, labelled)
@@ -327,6 +341,22 @@ class Cluster:
                 counted.set_rates(now, 0, {})
         if key in self._desks:
             self._desks[key].set_rates(now, sum(ready.values()), {})
+        for dependent, effects in self.effects.items():
+            if any(effect.upstream == key for effect in effects):
+                self._recount(*dependent)
+
+    def _affected(self, key: Key, quality: Quality) -> Quality:
+        """Return the behaviour of a version on the answers of the products that it calls."""
+        wrong = quality.wrong
+        for effect in self.effects.get(key, ()):
+            shares = self._shares(effect.upstream, self._ready(effect.upstream))
+            wrong += effect.wrong * sum(
+                share
+                for deployment, share in shares.items()
+                if (body := self.server.find(DEPLOYMENTS, deployment)) is not None
+                and digest_of(bento_of(body)) == digest_of(effect.bento)
+            )
+        return quality if wrong == quality.wrong else replace(quality, wrong=min(wrong, 1.0))
 
     def _counted(self, version: Version, service: str) -> Counted:
         """Return the counters of a new version."""

@@ -2,8 +2,8 @@
 
 The functions are pure: the time is an argument. A condition's lastTransitionTime changes only with
 its status. Reconciling and Stalled exist only while True, because kstatus (and so Flux, Helm and
-`kubectl wait`) reads their presence; ReviewDue and OperatorOverlap, which few products have,
-likewise. All others always exist.
+`kubectl wait`) reads their presence; ReviewDue, OperatorOverlap and DegradesDependents, which
+few products have, likewise. All others always exist.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -26,6 +26,7 @@ ABNORMAL: Final = frozenset(
         ConditionType.RECONCILING,
         ConditionType.STALLED,
         ConditionType.OPERATOR_OVERLAP,
+        ConditionType.DEGRADES_DEPENDENTS,
         ConditionType.REVIEW_DUE,
     }
 )

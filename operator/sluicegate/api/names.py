@@ -105,6 +105,8 @@ class ConditionType(StrEnum):
     ROLLOUT_PROGRESSING = "RolloutProgressing"
     TRAFFIC_SPLIT_VERIFIED = "TrafficSplitVerified"
     DEPENDENCIES_HEALTHY = "DependenciesHealthy"
+    DEGRADES_DEPENDENTS = "DegradesDependents"
+    """Present only while True: a product that calls this one is degraded by a version of this one."""
     RUNTIME_PINNED = "RuntimePinned"
     """False warns: the runtime image is named by a tag, so two pods may run two runtimes."""
     OPERATOR_OVERLAP = "OperatorOverlap"
@@ -190,6 +192,8 @@ class ConditionReason(StrEnum):
     ALL_HEALTHY = "AllHealthy"
     DEPENDENCY_DEGRADED = "DependencyDegraded"
     DEPENDENCY_UNKNOWN = "DependencyUnknown"
+    # DegradesDependents
+    DEPENDENT_DEGRADED = "DependentDegraded"
     # OperatorOverlap
     OPERATOR_OVERLAP = "OperatorOverlap"
     # RuntimePinned
@@ -240,6 +244,7 @@ class DecisionReason(StrEnum):
     RECOVERED = "Recovered"
     # diagnosis: objections, in no order here (policy holds the order)
     UPSTREAM_DEGRADED = "UpstreamDegraded"
+    UPSTREAM_RELEASED = "UpstreamReleased"
     COMMON_CAUSE = "CommonCause"
     PODS_UNHEALTHY = "PodsUnhealthy"
     NODE_BUSY = "NodeBusy"

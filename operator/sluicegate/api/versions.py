@@ -142,6 +142,18 @@ class VersionBase(StatusModel):
         return f"sha256:{self.image.rpartition('sha256:')[2]}"
 
 
+MOST_SHARES: Final = 22
+
+
+class Share(StatusModel):
+    """A share of the traffic and the time from which it applies."""
+
+    weight: Annotated[int, Field(ge=0, le=100)]
+    """Share of the traffic in percent."""
+    start_time: Time
+    """Time at which it was written to the route; the first two blocks after that carry no evidence."""
+
+
 class Version(VersionBase):
     """Version that was accepted and receives the traffic."""
 
@@ -153,6 +165,9 @@ class Version(VersionBase):
     """Performance of the version at its acceptance, by SLO name."""
     verdict: CanaryVerdict | None = None
     """Decision by which it became stable, and the events of its canary; left out for a first version."""
+    shares: Annotated[tuple[Share, ...], Field(max_length=MOST_SHARES)] = ()
+    """Shares of the traffic that it had before it became stable, the oldest first; only if another
+    product depends on this one."""
 
 
 class CandidatePhase(StrEnum):
@@ -170,15 +185,6 @@ class CandidatePhase(StrEnum):
     """Its share goes to zero; its pods wait until that is seen."""
     PARKED = "Parked"
     """It ended without a verdict: no traffic, no pods, until retryTime or until a person decides."""
-
-
-class Share(StatusModel):
-    """A share of the traffic and the time from which it applies."""
-
-    weight: Annotated[int, Field(ge=0, le=100)]
-    """Share of the traffic in percent."""
-    start_time: Time
-    """Time at which it was written to the route; the first two blocks after that carry no evidence."""
 
 
 class Evidence(StatusModel):
@@ -209,7 +215,6 @@ class Evidence(StatusModel):
     """Dispersion, frozen before the first step."""
 
 
-MOST_SHARES: Final = 22
 PATIENT_RETRIES: Final = 5
 """Retries, in about an hour and a half, in which a candidate without room may still be a cure."""
 

@@ -67,6 +67,8 @@ class Kind(StrEnum):
     SECRET_USABLE = "secret.usable"  # noqa: S105 - a type
     DEPENDENCY_DEGRADED = "dependency.degraded"
     DEPENDENCY_RECOVERED = "dependency.recovered"
+    DEPENDENT_DEGRADED = "dependent.degraded"
+    DEPENDENT_RECOVERED = "dependent.recovered"
     RETRAINING_STARTED = "retraining.started"
     RETRAINING_FINISHED = "retraining.finished"
     RETRAINING_REJECTED = "retraining.rejected"
@@ -192,6 +194,14 @@ CATALOGUE: Final[dict[Kind, CatalogueEntry]] = {
         _INFO, Topic.DEPENDENCIES, "The dependencies of {product} are healthy",
         "The dependencies of {count} products are healthy",
         "DependenciesHealthy is True again."),
+    Kind.DEPENDENT_DEGRADED: CatalogueEntry(
+        _BAD, Topic.DEPENDENCIES, "A product that depends on {product} is degraded by its release",
+        "Products that depend on {count} products are degraded by their releases",
+        "The condition DegradesDependents becomes True.", needs=(NeedKind.DEPENDENT,)),
+    Kind.DEPENDENT_RECOVERED: CatalogueEntry(
+        _INFO, Topic.DEPENDENCIES, "No product is degraded by a release of {product} any more",
+        "No product is degraded by releases of {count} products any more",
+        "The condition DegradesDependents is removed."),
     Kind.RETRAINING_STARTED: CatalogueEntry(
         _INFO, Topic.RETRAINING, "{product} is retrained", "{count} products are retrained",
         "status.retraining has a trigger with a new attempt."),

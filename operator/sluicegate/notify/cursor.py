@@ -85,6 +85,7 @@ class Cursor:
     unready: Annotated[str, Field(alias="i")] = ""
     lost: Annotated[str, Field(alias="l")] = ""
     upstream: Annotated[bool, Field(alias="y")] = False
+    dependents: Annotated[bool, Field(alias="o")] = False
     candidate: Annotated[str, Field(alias="c")] = ""
     weight: Annotated[int, Field(alias="w")] = 0
     approval: Annotated[str, Field(alias="a")] = ""
@@ -105,14 +106,14 @@ class Cursor:
         """Whether no state is open whose end is reported."""
         return not (
             self.degraded or self.stalled or self.unready or self.lost or self.approval or self.held
-            or self.requests or self.markets or self.secret or self.suspended or self.refused or self.reviews
+            or self.dependents or self.requests or self.markets or self.secret or self.suspended or self.refused or self.reviews
         )  # fmt: skip
 
     def without_levels(self) -> "Cursor":
         """Return a cursor with the same events and no open state, to compare a new product with."""
         return replace(
-            self, degraded=False, since=0, markets="", secret=False, stalled="", unready="", lost="", upstream=False, approval="",
-            held="", requests="", retries=0, refused=False, suspended=False, reviews={},
+            self, degraded=False, since=0, markets="", secret=False, stalled="", unready="", lost="", upstream=False,
+            dependents=False, approval="", held="", requests="", retries=0, refused=False, suspended=False, reviews={},
         )  # fmt: skip
 
 
@@ -162,6 +163,7 @@ def cursor_of(
         unready=ready.reason if (ready := unready(status)) is not None else "",
         lost=_lost(by_type.get(ConditionType.METRICS_AVAILABLE), before),
         upstream=_upstream(by_type.get(ConditionType.DEPENDENCIES_HEALTHY), before=before.upstream),
+        dependents=ConditionType.DEGRADES_DEPENDENTS in by_type,
         candidate=candidate.revision if candidate else "",
         weight=candidate.weight if candidate else 0,
         approval=_approval(candidate, by_type.get(ConditionType.ROLLOUT_PROGRESSING)),

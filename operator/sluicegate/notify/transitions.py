@@ -115,6 +115,7 @@ def transitions(
             comparison.measurements(),
             comparison.secret(),
             comparison.dependencies(),
+            comparison.dependents(),
             comparison.health(),
             comparison.markets(),
             comparison.results(),
@@ -198,6 +199,16 @@ class _Comparison:
         if self.before.upstream != self.after.upstream:
             kind = Kind.DEPENDENCY_DEGRADED if self.after.upstream else Kind.DEPENDENCY_RECOVERED
             yield self._condition(kind, ConditionType.DEPENDENCIES_HEALTHY)
+
+    def dependents(self) -> Iterator[Transition]:
+        """Yield that a release of the product degrades another product, and its end."""
+        if self.after.dependents and not self.before.dependents:
+            yield self._condition(Kind.DEPENDENT_DEGRADED, ConditionType.DEGRADES_DEPENDENTS)
+        elif self.before.dependents and not self.after.dependents:
+            yield self._made(
+                Kind.DEPENDENT_RECOVERED, self.status.last_refresh_time or 0,
+                mark=str(self.after.promoted),
+            )  # fmt: skip
 
     def health(self) -> Iterator[Transition]:
         """Yield degradations and recoveries of the product."""

@@ -219,6 +219,7 @@ class Replay:
         return Facts(
             upstream_degraded=stated.upstream_degraded or (),
             upstream_since=since.get("upstream_degraded"),
+            upstream_releases=stated.upstream_releases or (),
             pods_unhealthy=bool(stated.pods_unhealthy),
             stable_down=False,
             canary_unhealthy=bool(stated.canary_unhealthy) or self._fails_in_canary(),

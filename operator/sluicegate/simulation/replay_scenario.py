@@ -6,7 +6,7 @@ hand.
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from operator import itemgetter
 from typing import Any, Final
 
@@ -17,6 +17,8 @@ from sluicegate.api.errors import InvalidProduct
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.product import DataProduct
 from sluicegate.errors import InvalidInput, Problem
+from sluicegate.policy.model.observed import UpstreamRelease
+from sluicegate.policy.rollout.candidates import FULL
 from sluicegate.simulation.scenario_fields import FieldReader, RawCount, join, shown
 from sluicegate.slo.blocks import Quality
 from sluicegate.slo.client_errors import CLIENT_ERRORS
@@ -90,6 +92,7 @@ class FactsChange:
     """Facts that hold from now on; None keeps the earlier value, initially unknown."""
 
     upstream_degraded: tuple[str, ...] | None = None
+    upstream_releases: tuple[UpstreamRelease, ...] | None = None
     pods_unhealthy: bool | None = None
     canary_unhealthy: bool | None = None
     node_busy: bool | None = None
@@ -102,9 +105,10 @@ class FactsChange:
         changes: dict[str, Any] = {name: one for name, one in later.items() if one is not None}
         return replace(self, **changes)
 
-    def items(self) -> Iterator[tuple[str, tuple[str, ...] | bool | None]]:
+    def items(self) -> Iterator[tuple[str, tuple[str | UpstreamRelease, ...] | bool | None]]:
         """Yield each fact with its name."""
-        yield from asdict(self).items()
+        for each in fields(self):
+            yield each.name, getattr(self, each.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,15 +301,41 @@ _TRUTHS: Final = {
 
 
 def _fact(reader: FieldReader, value: object, path: str) -> tuple[int, FactsChange]:
-    allowed = ("at", "upstreamDegraded", *_TRUTHS)
-    fields = reader.fields(value, path, allowed, ("at",))
-    upstream = fields.get("upstreamDegraded")
+    allowed = ("at", "upstreamDegraded", "upstreamReleases", *_TRUTHS)
+    given = reader.fields(value, path, allowed, ("at",))
+    upstream, releases = given.get("upstreamDegraded"), given.get("upstreamReleases")
     names = None
     if upstream is not None:
         listed = reader.items(upstream, f"{path}.upstreamDegraded")
         names = tuple(reader.text(name, where) for where, name in listed)
-    stated = {own: _truth(reader, fields, path, name=name) for name, own in _TRUTHS.items()}
-    return reader.second(fields, path), FactsChange(names, **stated)
+    upstream_releases = None
+    if releases is not None:
+        listed = reader.items(releases, f"{path}.upstreamReleases")
+        read = [_release(reader, release, where) for where, release in listed]
+        upstream_releases = tuple(release for release in read if release is not None)
+    stated = {own: _truth(reader, given, path, name=name) for name, own in _TRUTHS.items()}
+    return reader.second(given, path), FactsChange(names, upstream_releases, **stated)
+
+
+def _release(reader: FieldReader, value: object, path: str) -> UpstreamRelease | None:
+    names = ("product", "version", "shares")
+    given = reader.fields(value, path, names, names)
+    shares = []
+    for where, share in reader.items(given.get("shares"), join(path, "shares")):
+        change = reader.fields(share, where, ("at", "weight"), ("at", "weight"))
+        weight = reader.number(change.get("weight", 0), join(where, "weight"))
+        if weight > FULL:
+            reader.wrong(join(where, "weight"), f"{weight:g} is more than 100 %")
+        shares.append((reader.second(change, where), int(weight)))
+    if given and not shares:
+        reader.wrong(join(path, "shares"), "is empty: name a share with at and weight")
+    if not shares:
+        return None
+    return UpstreamRelease(
+        reader.text(given.get("product"), join(path, "product")),
+        reader.text(given.get("version"), join(path, "version")),
+        tuple(shares),
+    )
 
 
 def _truth(

@@ -43,6 +43,8 @@ class NeedKind(StrEnum):
     """A training is refused, fails or is no remedy; the next one waits, or ends in the same way."""
     DEGRADED = "DegradedWithoutRemedy"
     """An SLO is missed, and neither a training nor a rollout is under way."""
+    DEPENDENT = "DependentDegraded"
+    """A release of it degrades a product that depends on it: both owners have to agree."""
     SECRET = "FeedbackSecretUnusable"  # noqa: S105 - a reason
     """The Secret of feedback lacks a key, so no label is counted until a person corrects it."""
     MARKET = "MarketMissed"
@@ -80,6 +82,7 @@ _WORDS: Final = {
         "Degraded without a remedy",
         "degradation without a remedy", "degradations without a remedy",
     ),
+    NeedKind.DEPENDENT: ("Degrades a dependent", "degraded dependent", "degraded dependents"),
     NeedKind.SECRET: (
         "Feedback Secret unusable", "unusable feedback Secret", "unusable feedback Secrets",
     ),
@@ -161,7 +164,7 @@ def needs_in(status: DataProductStatus, key: Key) -> tuple[Need, ...]:
     """What a product with this status needs of a person, the most pressing first."""
     needs = [
         *_blocked(status), *_rollback(status), *_requests(status), *_candidate(status, key),
-        *_degraded(status, key), *_secret(status), *_markets(status), *_review(status, key),
+        *_degraded(status, key), *_dependents(status), *_secret(status), *_markets(status), *_review(status, key),
     ]  # fmt: skip
     return tuple(sorted(needs, key=lambda need: need.kind.rank))
 
@@ -351,6 +354,12 @@ def _degraded(status: DataProductStatus, key: Key) -> Iterator[Need]:
             message=diagnosis.message if diagnosis is not None else "",
             command=command if asks else "",
         )
+
+
+def _dependents(status: DataProductStatus) -> Iterator[Need]:
+    condition = find_condition(status.conditions, ConditionType.DEGRADES_DEPENDENTS)
+    if condition is not None and condition.status == "True":
+        yield _need(NeedKind.DEPENDENT, condition)
 
 
 def _secret(status: DataProductStatus) -> Iterator[Need]:

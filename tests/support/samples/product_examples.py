@@ -99,6 +99,7 @@ def full_status() -> dict[str, Any]:
         },
         "stable": version | {
             "promotionTime": when, "restored": True, "baseline": baseline, "verdict": verdict,
+            "shares": [{"weight": 5, "startTime": when}],
         },
         "candidate": version | {
             "version": "v2", "source": "Retraining", "phase": "Stepping", "step": 2, "weight": 25,

@@ -34,6 +34,7 @@ THRESHOLDS: dict[str, dict[str, float | tuple[int, ...]]] = {
     "diagnosis.disturbances": {"BEFORE_BLOCKS": 24},
     "diagnosis.previous_version": {"UNCOUNTED_HARM": 0.5},
     "diagnosis.traffic_load": {"WINDOWS": (3, 12), "LEAST_BLOCKS": 6},
+    "diagnosis.upstream_release": {"FOLLOWS": 5, "OWN": 4.60517, "BLOCKS_BEFORE": 24},
     "evaluate": {"OUTAGE_ALERT_SECONDS": 300},
     "model.api_changes": {"LONGEST_NAME": 80, "MOST_NAMED": 5},
     "model.attended_time": {"LEAST_SECONDS": 300},

@@ -1,6 +1,7 @@
 """What is decided over whole histories: each test's name is the rule, each history its proof."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -192,11 +193,19 @@ def test_a_degraded_product_recovers_by_itself_only_after_an_hour_of_calm():
 
 
 # ---- causes outside the model ---------------------------------------------------------------
+def released(*shares: tuple[int, int]) -> dict[str, Any]:
+    """An upstream's version; shares in blocks and percent."""
+    changes = [{"at": block * BLOCK, "weight": weight} for block, weight in shares]
+    release = {"product": "catalog/pricing", "version": "v5", "shares": changes}
+    return {"upstreamReleases": [release]}
+
+
 @pytest.mark.parametrize(
     ("fact", "reason"),
     [
         ({"upstreamDegraded": ["pricing"]}, "UpstreamDegraded"),
         ({"podsUnhealthy": True}, "PodsUnhealthy"),
+        (released((DECAY, 100)), "UpstreamReleased"),
     ],
 )
 @pytest.mark.parametrize("wish", ["Auto", "Retrain"])
@@ -213,6 +222,7 @@ def test_a_cause_outside_the_model_raises_one_alert_and_no_remedy(fact, reason, 
     [
         ({"upstreamDegraded": ["pricing"]}, {"upstreamDegraded": []}, "UpstreamDegraded"),
         ({"podsUnhealthy": True}, {"podsUnhealthy": False}, "PodsUnhealthy"),
+        (released((DECAY, 100)), {"upstreamReleases": []}, "UpstreamReleased"),
     ],
 )
 def test_when_the_cause_outside_ends_and_the_decay_stays_it_is_retrained(fact, over, reason):
@@ -220,6 +230,17 @@ def test_when_the_cause_outside_ends_and_the_decay_stays_it_is_retrained(fact, o
     lines = run(scenario(decaying(), 200, facts=facts))
     assert acts(lines) == [("Alert", reason), ("Retrain", "ModelDecay")]
     assert first(lines, "Retrain")["at"] == 154 * BLOCK  # confirmed by what came after it
+
+
+@pytest.mark.parametrize(
+    "shares",
+    [[(DECAY - 48, 100)], [(DECAY - 40, 5), (DECAY - 30, 25), (DECAY + 20, 100)]],
+    ids=["four hours before", "between two shares"],
+)
+def test_a_decay_at_another_moment_than_an_upstreams_release_is_retrained(shares):
+    facts = [{"at": 0, **released(*shares)}]
+    lines = run(scenario(decaying(), 200, facts=facts))
+    assert acts(lines) == [("Retrain", "ModelDecay")]
 
 
 def test_an_incident_that_has_passed_is_not_retrained():

@@ -133,6 +133,10 @@ TABLE = {
         conditions(condition("MetricsAvailable", "True", "FeedbackSecretUnusable")),
         [NeedKind.SECRET], "FeedbackSecretUnusable", Kind.SECRET_UNUSABLE,
     ),
+    "its release degrades a dependent": (
+        conditions(condition("DegradesDependents", "True", "DependentDegraded")),
+        [NeedKind.DEPENDENT], "DependentDegraded", Kind.DEPENDENT_DEGRADED,
+    ),
     "a market alone misses an SLO": (
         conditions() | {"state": "Healthy", "slos": [{"name": "accuracy", "state": "Met", "markets": [
             {"market": "AT", "state": "Missed", "ratio": "0.043", "total": 506},

@@ -6,7 +6,7 @@ out first. "Unknown" objects only where a wrong remedy would follow.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from sluicegate.api.names import DecisionReason as Reason
@@ -14,7 +14,7 @@ from sluicegate.api.slo_status import SloState
 from sluicegate.api.status import CheckVerdict
 from sluicegate.api.versions import Version
 from sluicegate.policy.diagnosis.symptoms import Symptoms
-from sluicegate.policy.model.observed import Portfolio
+from sluicegate.policy.model.observed import Portfolio, UpstreamRelease
 from sluicegate.views.numbers import duration
 
 COMMON_PRODUCTS: Final = 3
@@ -37,11 +37,13 @@ class CheckResult:
     check : reason of its objection.
     verdict : Objects, Clear or Unknown.
     message : numbers behind the verdict.
+    release : the upstream's release that is the cause; None for other causes.
     """
 
     check: Reason
     verdict: CheckVerdict
     message: str
+    release: UpstreamRelease | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +54,14 @@ class DiagnosisResult:
     ----------
     slo : which one. cause : the first objection, or what remains.
     message : the cause in a sentence. findings : all checks that were made, in order.
+    release : the upstream's release that is the cause; None for other causes.
     """
 
     slo: str
     cause: Reason
     message: str
     findings: tuple[CheckResult, ...]
+    release: UpstreamRelease | None = None
 
     @property
     def outside(self) -> bool:
@@ -102,6 +106,19 @@ def upstream_is_degraded(symptoms: Symptoms) -> CheckResult:
     names = symptoms.facts.upstream_degraded
     text = f"degraded upstream: {', '.join(names)}" if names else "no product it calls is degraded"
     return _finding(Reason.UPSTREAM_DEGRADED, bool(names), text)
+
+
+def upstream_was_released(symptoms: Symptoms) -> CheckResult:
+    """The SLO follows the traffic share of a new version of a product that this one calls."""
+    if not symptoms.releases:
+        text = "no product that it calls has a version that is young enough to compare"
+        return _finding(Reason.UPSTREAM_RELEASED, objects=False, message=text)
+    follows = [each for each in symptoms.releases if each.follows]
+    text = "; ".join(
+        each.message(symptoms.worst.terms, symptoms.now) for each in follows or symptoms.releases
+    )
+    finding = _finding(Reason.UPSTREAM_RELEASED, bool(follows), text)
+    return replace(finding, release=follows[0].release if follows else None)
 
 
 def many_turned_bad_together(symptoms: Symptoms) -> CheckResult:
@@ -203,6 +220,7 @@ OUTSIDE_CHECKS: Final[tuple[Check, ...]] = (
     measurement_is_missing,
     trouble_is_over,
     upstream_is_degraded,
+    upstream_was_released,
     many_turned_bad_together,
     pods_are_unhealthy,
     node_is_busy,
@@ -216,6 +234,7 @@ PROBATION_CHECKS: Final = (
     measurement_is_missing,
     trouble_is_over,
     upstream_is_degraded,
+    upstream_was_released,
     many_turned_bad_together,
     node_is_busy,
     present_is_silent,
@@ -232,7 +251,11 @@ def diagnose(symptoms: Symptoms, checks: tuple[Check, ...]) -> DiagnosisResult:
         findings.append(finding)
         if finding.verdict is CheckVerdict.OBJECTS:
             return DiagnosisResult(
-                symptoms.worst.terms.name, finding.check, finding.message, tuple(findings)
+                symptoms.worst.terms.name,
+                finding.check,
+                finding.message,
+                tuple(findings),
+                finding.release,
             )
     terms = symptoms.worst.terms
     cause, message = terms.definition.remaining_cause, terms.definition.remaining_text

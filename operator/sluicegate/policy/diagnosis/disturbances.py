@@ -24,6 +24,7 @@ from sluicegate.policy.slo_health.ratio_slo import SloResult
 CAUSES: Final = frozenset(
     {
         Reason.UPSTREAM_DEGRADED,
+        Reason.UPSTREAM_RELEASED,
         Reason.COMMON_CAUSE,
         Reason.PODS_UNHEALTHY,
         Reason.NODE_BUSY,
@@ -51,7 +52,8 @@ def disturbed(
     """
     if observed.problem is not None:
         return status  # what was measured meanwhile may not be read yet
-    causes = {diagnosis.slo: diagnosis.cause for diagnosis in diagnoses}
+    diagnosed = {diagnosis.slo: diagnosis for diagnosis in diagnoses}
+    causes = {slo: diagnosis.cause for slo, diagnosis in diagnosed.items()}
     changed: dict[str, SloRecord] = {}
     end = terms.block_end(observed.block)
     for result in results:
@@ -59,10 +61,10 @@ def disturbed(
         found = causes.get(name) in CAUSES or bool(observed.facts.upstream_degraded)
         if found and known.disturbance_start_time is None:
             begun = end - terms.block_seconds
-            upstream = observed.facts.upstream_since
-            changed[name] = known.replace(
-                disturbance_start_time=begun if upstream is None else min(begun, upstream)
-            )
+            release = diagnosed[name].release if name in diagnosed else None
+            begins = (observed.facts.upstream_since, release.begin if release else None)
+            first = min((each for each in begins if each is not None), default=begun)
+            changed[name] = known.replace(disturbance_start_time=min(begun, first))
         elif (
             not found
             and known.disturbance_start_time is not None

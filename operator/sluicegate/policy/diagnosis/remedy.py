@@ -25,6 +25,7 @@ from sluicegate.policy.diagnosis.checks import (
     is_recent,
 )
 from sluicegate.policy.diagnosis.symptoms import Symptoms, load_now, present_now
+from sluicegate.policy.diagnosis.upstream_release import WAY_OUT, responses
 from sluicegate.policy.model.decision import Alert, Hold, Retrain, Rollback, alert_key
 from sluicegate.policy.model.history import previous
 from sluicegate.policy.model.observed import Observed
@@ -96,6 +97,8 @@ def _remedy_for(
         day_seconds=terms.day_seconds,
         load=load_now(terms, status.stable, observed, result),
         present=present_now(terms, status, observed, result, stable=status.stable),
+        releases=responses(terms, status.stable, observed, result),
+        now=now,
     )
     diagnosis = diagnose(symptoms, _checks(status, result, may_return=symptoms.can_return))
     trigger = trigger_for(terms, status, result.terms.name)
@@ -209,6 +212,8 @@ def _choose(case: Case) -> Remedy:  # noqa: PLR0911 - one an outcome
     if case.diagnosis.cause in {Reason.RECOVERED, Reason.INSUFFICIENT_DATA}:
         text = f"{case.text}; {case.diagnosis.message}, so there is no action"
         return Hold(reason=case.diagnosis.cause, message=text, numbers=case.numbers)
+    if case.diagnosis.cause is Reason.UPSTREAM_RELEASED:
+        return _tell(case, case.diagnosis.cause, f"{case.diagnosis.message}; {WAY_OUT}")
     if case.diagnosis.outside:
         return _tell(
             case,

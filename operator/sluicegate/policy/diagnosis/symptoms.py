@@ -6,6 +6,7 @@ from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import Version
 from sluicegate.policy.diagnosis.traffic_load import Load, load_of
+from sluicegate.policy.diagnosis.upstream_release import ReleaseResponse
 from sluicegate.policy.model.excluded_blocks import spans_of
 from sluicegate.policy.model.observed import Facts, Observed, Portfolio
 from sluicegate.policy.model.terms import Terms
@@ -31,6 +32,8 @@ class Symptoms:
     age_seconds : how long it has been stable. day_seconds : a day; a younger release is suspect.
     load : requests a pod, now and normally; None while the normal load is unknown.
     present : level of the newest events.
+    releases : how the SLO responds to releases of upstreams, those that it follows first.
+    now : in seconds.
     """
 
     worst: SloResult
@@ -44,6 +47,8 @@ class Symptoms:
     day_seconds: int
     load: Load | None
     present: Present
+    releases: tuple[ReleaseResponse, ...]
+    now: int
 
 
 def load_now(terms: Terms, stable: Version, observed: Observed, result: SloResult) -> Load | None:

@@ -48,6 +48,31 @@ class CanaryBlock:
 
 
 @dataclass(frozen=True, slots=True)
+class UpstreamRelease:
+    """A version of a product that this one calls, which replaces another version or is in its canary.
+
+    Attributes
+    ----------
+    product : `namespace/name`. version : name of the version.
+    shares : moments in seconds, and the share of the traffic in percent from then on; oldest first.
+    """
+
+    product: str
+    version: str
+    shares: tuple[tuple[int, int], ...]
+
+    @property
+    def begin(self) -> int:
+        """Time of its first traffic, in seconds."""
+        return self.shares[0][0]
+
+    @property
+    def share(self) -> int:
+        """Share of the traffic that it has now, in percent."""
+        return self.shares[-1][1]
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """What the cluster and the neighbours say. None is "unknown", which is never "fine".
 
@@ -56,6 +81,8 @@ class Facts:
     upstream_degraded : names of products that this one calls and that are degraded, or were in
         the blocks that are judged as the present.
     upstream_since : since when one of them may be, in seconds; None when that isn't known.
+    upstream_releases : newest versions of the products that this one calls, as far as they have had
+        traffic.
     pods_unhealthy : stable's pods aren't ready, restart or were killed for status.
     stable_down : no pod of stable is ready, and none will be before long.
     canary_unhealthy : the candidate's pods fail by what they do themselves.
@@ -72,6 +99,7 @@ class Facts:
 
     upstream_degraded: tuple[str, ...] = ()
     upstream_since: int | None = None
+    upstream_releases: tuple[UpstreamRelease, ...] = ()
     pods_unhealthy: bool = False
     stable_down: bool = False
     canary_unhealthy: bool = False

@@ -261,6 +261,9 @@ def _complete(
     candidate = status.candidate
     assert candidate is not None
     after, decision = completed(observation.terms, status, progress.attribution, observation.now)
+    if observation.dependents and isinstance(decision, Promote) and after.stable is not None:
+        # A dependent that became worse shows by these whether it follows the release.
+        after = after.replace(stable=after.stable.replace(shares=candidate.shares))
     if status.stable is None:
         event = EventNote(ConditionReason.SERVING, "Serve", f"{candidate.version} serves")
         return after, (event,)

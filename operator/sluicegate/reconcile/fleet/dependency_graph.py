@@ -30,6 +30,10 @@ class DependencyGraph:
         """Return the products that depend on this one directly."""
         return tuple(self._dependents.get(key, ()))
 
+    def dependencies(self, key: Key) -> tuple[Key, ...]:
+        """Return the products that this one depends on directly."""
+        return self._dependencies.get(key, ())
+
     def replace(self, key: Key, dependencies: tuple[Key, ...]) -> None:
         """Record the dependencies of a product; none for one that is gone."""
         before, after = set(self._dependencies.get(key, ())), set(dependencies)

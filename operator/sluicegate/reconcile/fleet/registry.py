@@ -5,14 +5,14 @@ before that is "unknown", which starts nothing.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from sluicegate.api.engine import ProductState
 from sluicegate.api.status import DependencyState
 from sluicegate.kube.resources import Key
 from sluicegate.policy import Applicant, Budget, admit
-from sluicegate.policy.model.observed import Portfolio
+from sluicegate.policy.model.observed import Portfolio, UpstreamRelease
 from sluicegate.reconcile.fleet.common_cause import Overlaps, Silence, Span, Together
 from sluicegate.reconcile.fleet.dependency_graph import DependencyGraph
 from sluicegate.reconcile.fleet.snapshot import ProductSnapshot
@@ -67,9 +67,13 @@ class FleetRegistry:
 
         Their next block may be long off. `now` is in seconds.
         """
-        before = self.dependency(key)
+        before, suspect = self.dependency(key), self._suspect(key)
         if self.record(key, snapshot):
             self.wake_next(now)
+        if self._suspect(key) != suspect:
+            for upstream in self.graph.dependencies(key):
+                if str(upstream) in {suspect, self._suspect(key)}:
+                    self._wake(upstream)
         if self.dependency(key) is not before:
             for dependent in self.graph.dependents(key):
                 self._wake(dependent)
@@ -179,6 +183,19 @@ class FleetRegistry:
         snapshot = self._snapshots.get(key, ProductSnapshot())
         found = snapshot.degraded_at
         return snapshot.state is ProductState.DEGRADED or (found is not None and found >= since)
+
+    def releases(self, key: Key) -> tuple[UpstreamRelease, ...]:
+        """Return the versions of a product that another one may have become worse by."""
+        return self._snapshots.get(key, ProductSnapshot()).releases
+
+    def degraded_by(self, key: Key) -> Iterator[Key]:
+        """Yield the products whose degraded SLOs follow a release of this one."""
+        for dependent in self.graph.dependents(key):
+            if self._suspect(dependent) == str(key):
+                yield dependent
+
+    def _suspect(self, key: Key) -> str:
+        return self._snapshots.get(key, ProductSnapshot()).suspect or ""
 
     def bad_since(self, keys: Iterable[Key]) -> int | None:
         """When the first of these may have turned bad, in seconds; None while none is."""

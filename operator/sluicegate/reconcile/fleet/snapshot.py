@@ -11,6 +11,8 @@ from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import CandidatePhase
 from sluicegate.conditions import find_condition
 from sluicegate.kube.resources import Key
+from sluicegate.policy.model.observed import UpstreamRelease
+from sluicegate.policy.rollout.candidates import FULL
 from sluicegate.reconcile.fleet.training_slots import GRACE_SECONDS, Reserved, runs
 from sluicegate.reconcile.live.children import JobRecord
 from sluicegate.reconcile.live.product import ProductRecord
@@ -41,6 +43,9 @@ class ProductSnapshot:
     aside : it couldn't be reconciled, so no slot is kept for it until it can.
     judged : end of the newest block that it was judged by, in seconds.
     renews : the stable bento is tried in another runtime image.
+    releases : its versions that have replaced another one, or are in their canary.
+    suspect : `namespace/name` of the product whose release its degraded SLO follows; empty for none,
+        None when this pass didn't judge it.
     """
 
     state: ProductState = ProductState.UNKNOWN
@@ -59,6 +64,8 @@ class ProductSnapshot:
     aside: bool = False
     judged: int = 0
     renews: bool = False
+    releases: tuple[UpstreamRelease, ...] = ()
+    suspect: str | None = None
 
     @property
     def turns_bad(self) -> bool:
@@ -105,6 +112,7 @@ class ProductSnapshot:
             degraded_at=before.degraded_at if self.degraded_at is None else self.degraded_at,
             fine_at=before.fine_at if self.fine_at is None else self.fine_at,
             trained_at=before.trained_at if self.trained_at is None else self.trained_at,
+            suspect=before.suspect if self.suspect is None else self.suspect,
             reserved=before.reserved if same else self.reserved,
             waiting_since=None if self.waiting_since is None else min(waits),
         )
@@ -133,6 +141,24 @@ def renews_runtime(status: DataProductStatus) -> bool:
     if stable is None or candidate is None or candidate.phase is CandidatePhase.PARKED:
         return False
     return candidate.digest == stable.digest
+
+
+def releases_of(key: Key, status: DataProductStatus) -> tuple[UpstreamRelease, ...]:
+    """Return the versions of a product that another product may have become worse by.
+
+    A first version replaced none.
+    """
+    name = f"{key.namespace}/{key.name}"
+    releases = []
+    stable, candidate = status.stable, status.candidate
+    if stable is not None and (stable.verdict is not None or stable.restored):
+        shares = tuple((one.start_time, one.weight) for one in stable.shares)
+        whole = () if shares and shares[-1][1] == FULL else ((stable.promotion_time, FULL),)
+        releases.append(UpstreamRelease(name, stable.version, (*shares, *whole)))
+    if stable is not None and candidate is not None and candidate.shares:
+        shares = tuple((one.start_time, one.weight) for one in candidate.shares)
+        releases.append(UpstreamRelease(name, candidate.version, shares))
+    return tuple(releases)
 
 
 def snapshot_before(
@@ -166,6 +192,7 @@ def snapshot_before(
         reserved=reserved,
         trained_at=last.completion_time if last else None,
         renews=renews_runtime(status),
+        releases=releases_of(record.key, status),
     )
     firsts = [slo.streak.first for slo in status.engine.slos.values() if slo.streak is not None]
     if not firsts:

@@ -71,6 +71,8 @@ class Observation:
     requests : of both versions since the last change of weight.
     observed : what the decision is made from.
     dependencies : how the products that it calls do.
+    dependents : whether another product calls it.
+    degrades : products whose degraded SLOs follow a release of this one.
     conflict : why its route or one of its names can't be had; empty when they can.
     shadowed : the conflict is about the route of the spec, which other products keep.
     refused : what the API server says against one of its children; empty while it takes all.
@@ -107,6 +109,8 @@ class Observation:
     observed: Observed
     selected: str | None = None
     dependencies: tuple[DependencyStatus, ...] = ()
+    dependents: bool = False
+    degrades: tuple[Key, ...] = ()
     conflict: str = ""
     shadowed: bool = False
     refused: str = ""

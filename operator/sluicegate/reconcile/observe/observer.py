@@ -23,6 +23,7 @@ from sluicegate.policy.model.observed import (
     Portfolio,
     TrainingFailed,
     TrainingResult,
+    UpstreamRelease,
 )
 from sluicegate.policy.model.pending_requests import is_pending
 from sluicegate.policy.model.terms import Terms
@@ -133,6 +134,7 @@ class Observer:
                         pods,
                         upstream_degraded=tuple(one.name for one in upstream),
                         upstream_since=self.fleet.bad_since(upstream),
+                        upstream_releases=tuple(self._releases(record.key, dependencies)),
                         split_verified=split is None or split.enough,
                         since=since,
                         now=now,
@@ -145,6 +147,12 @@ class Observer:
                 ),
             ),
             dependencies=dependencies,
+            dependents=bool(self.fleet.graph.dependents(record.key)),
+            degrades=tuple(
+                other
+                for other in self.fleet.degraded_by(record.key)
+                if self._may_know(record.key, other)
+            ),
             gateways=gateways,
             job=job,
             trains=any(runs(one, now, self.most_training_seconds) for one in jobs),
@@ -255,6 +263,15 @@ class Observer:
             if visible and self.fleet.was_degraded(other, since):
                 yield other
 
+    def _releases(
+        self, key: Key, dependencies: tuple[DependencyStatus, ...]
+    ) -> Iterator[UpstreamRelease]:
+        """Yield the versions of dependencies that the product may have become worse by."""
+        for one in dependencies:
+            other = Key(one.namespace, one.name)
+            if self._may_know(key, other):
+                yield from self.fleet.releases(other)
+
     def _may_know(self, key: Key, other: Key) -> bool:
         """Whether a product may see the state of another one."""
         return self.share_states or other.namespace == key.namespace
@@ -267,6 +284,7 @@ def _facts(
     *,
     upstream_degraded: tuple[str, ...],
     upstream_since: int | None,
+    upstream_releases: tuple[UpstreamRelease, ...],
     split_verified: bool,
     since: int,
     now: int,
@@ -277,6 +295,7 @@ def _facts(
     ----------
     live : Deployments by revision.
     upstream_degraded : dependencies that are bad; upstream_since : since when, in seconds.
+    upstream_releases : of dependencies.
     split_verified : whether the gateway's counts confirm the shares. since : when the blocks begin that are judged as the present.
     now : in seconds.
     """
@@ -297,6 +316,7 @@ def _facts(
     return Facts(
         upstream_degraded=upstream_degraded,
         upstream_since=upstream_since,
+        upstream_releases=upstream_releases,
         split_verified=split_verified,
         pods_unhealthy=serving is None
         or serving.ready < serving.replicas

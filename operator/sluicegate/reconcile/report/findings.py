@@ -57,6 +57,7 @@ def findings(
     yield _rollout(observation, status)
     yield _split(observation, status)
     yield _dependencies(observation)
+    yield from _dependents(observation)
     yield _pinned(observation)
     if observation.overlap:
         yield Finding(Type.OPERATOR_OVERLAP, "True", Reason.OPERATOR_OVERLAP, observation.overlap)
@@ -363,6 +364,18 @@ def _dependencies(observation: Observation) -> Finding:
         text = ", ".join(f"{one.namespace}/{one.name}: {one.state}" for one in unclear)
         return Finding(kind, "Unknown", Reason.DEPENDENCY_UNKNOWN, text)
     return Finding(kind, "True", Reason.ALL_HEALTHY)
+
+
+def _dependents(observation: Observation) -> Iterator[Finding]:
+    """A product that calls this one is degraded by a release of this one; nothing otherwise."""
+    if observation.degrades:
+        own = observation.product.metadata
+        text = "; ".join(
+            f"{other} is degraded, and its SLO follows the release of {own.namespace}/{own.name}"
+            for other in observation.degrades
+        )
+        text = f"{text}. Agree with its owner: roll the release back here, or retrain there"
+        yield Finding(Type.DEGRADES_DEPENDENTS, "True", Reason.DEPENDENT_DEGRADED, text)
 
 
 def _pinned(observation: Observation) -> Finding:

@@ -8,7 +8,7 @@ from sluicegate.kube.resources import Key
 from sluicegate.policy.rollout.shadow_phase import is_tried
 from sluicegate.reconcile.decide.planner import Plan
 from sluicegate.reconcile.decide.warm_up import just_took_over
-from sluicegate.reconcile.fleet.snapshot import ProductSnapshot, renews_runtime
+from sluicegate.reconcile.fleet.snapshot import ProductSnapshot, releases_of, renews_runtime
 from sluicegate.reconcile.fleet.training_slots import Reserved
 from sluicegate.reconcile.observe.observation import Observation
 
@@ -51,7 +51,18 @@ def snapshot_of(observation: Observation, plan: Plan) -> ProductSnapshot:
         challenger=challenged is not None,
         judged=block * seconds,
         renews=renews_runtime(status),
+        releases=releases_of(Key(*observation.product.metadata.key), status),
+        suspect=_suspect(plan),
     )
+
+
+def _suspect(plan: Plan) -> str | None:
+    """Return the product whose release a degraded SLO follows; None if the plan judged nothing."""
+    evaluation = plan.evaluation
+    if evaluation is None or not evaluation.judged:
+        return None
+    release = evaluation.diagnosis.release if evaluation.diagnosis is not None else None
+    return release.product if release is not None else ""
 
 
 def _waits(observation: Observation, plan: Plan) -> bool:

@@ -42,6 +42,8 @@ def symptoms(slo=ACCURATE, **fields) -> Symptoms:
         "day_seconds": DAY,
         "load": NORMAL,
         "present": Present(bad=True, message="still bad"),
+        "releases": (),
+        "now": 0,
         **fields,
     }
     return Symptoms(worst=worst, degraded=(worst,), **known)

@@ -12,8 +12,11 @@ from sluicegate.api.product import DataProduct
 from sluicegate.api.status import DependencyState, DependencyStatus
 from sluicegate.kube.resources import Key
 from sluicegate.manifests.plan import spec_version
+from sluicegate.policy import Budget
+from sluicegate.policy.model.observed import UpstreamRelease
 from sluicegate.policy.model.terms import terms_of
 from sluicegate.reconcile.decide.planner import make_plan
+from sluicegate.reconcile.fleet.registry import FleetRegistry
 from sluicegate.reconcile.fleet.snapshot import ProductSnapshot
 from sluicegate.reconcile.live.product import product_record
 from sluicegate.reconcile.report.status import report
@@ -105,3 +108,37 @@ def test_a_condition_sums_up_the_called_products(world, states, condition):
     conditions = report(observation, make_plan(observation)).conditions
     (found,) = [one for one in conditions if one.type == "DependenciesHealthy"]
     assert (found.status, found.reason) == condition
+
+
+def release(version: str, begin: int) -> UpstreamRelease:
+    return UpstreamRelease("catalog/pricing", version, ((begin, 100),))
+
+
+async def test_releases_of_called_products_are_observed(reconciler, world):
+    found = (release("v2", 1000), release("v3", 2000))
+    reconciler.reporter.fleet.record(PRICING, ProductSnapshot(releases=found))
+    observation = await observed(reconciler, world)
+    assert observation.observed.facts.upstream_releases == found
+
+
+async def test_a_product_shows_while_its_release_degrades_a_product_that_calls_it(
+    reconciler, world
+):
+    calls = ProductSnapshot(depends_on=(SEARCH,))
+    fleet, now = reconciler.reporter.fleet, world.now
+    for suspect, shown in (("catalog/search", True), (None, True), ("", False)):
+        fleet.update(PRICING, replace(calls, suspect=suspect), now)
+        observation = await observed(reconciler, world)
+        conditions = report(observation, make_plan(observation)).conditions
+        messages = [each.message for each in conditions if each.type == "DegradesDependents"]
+        assert bool(messages) is shown, suspect
+        assert all("catalog/pricing is degraded" in message for message in messages)
+
+
+def test_an_upstream_is_reconciled_when_a_dependent_begins_or_ceases_to_follow_its_release():
+    woken: list[Key] = []
+    fleet = FleetRegistry(Budget(1, 1), woken.append)
+    calls = ProductSnapshot(depends_on=(PRICING,))
+    for suspect in ("", "catalog/pricing", "catalog/pricing", ""):
+        fleet.update(SEARCH, replace(calls, suspect=suspect), 0)
+    assert woken == [PRICING, PRICING]

@@ -1,0 +1,301 @@
+"""Tests whether a ratio follows the share of another product's version, or changes by itself.
+
+Three models of the bad ratio in bins of time, fitted by weighted least squares:
+
+- *share*: a constant and the share of the traffic that the version has, delayed as labels are;
+- *own change*: a constant and one step at an unknown moment;
+- *both*.
+
+A version that is rolled out in steps leaves its steps in what it causes, and a change of other
+origin does not have them. The likelihood ratios between the models say which is shown. Residuals of
+the largest model give the dispersion, so bursts and trends from hour to hour count as noise.
+
+Labels come later than predictions: the share is convolved with fixed and exponential delays of
+several lengths, and the delay or the mixture of delays that fits best is used.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import exp
+from typing import Final, NamedTuple
+
+from sluicegate.stats.counts import Count, summed
+
+DELAYS: Final = (1, 2, 4, 8, 12, 16, 20, 24)
+"""Mean delays of labels that are tried, in blocks."""
+LEAST_BINS: Final = 3
+"""Bins before and after the version's first traffic without which nothing is said."""
+_PARAMETERS: Final = 4
+"""Of the largest model: constant, two slopes and the moment of the step."""
+_SINGULAR: Final = 1e-9
+_SCALES: Final = (1, 4, 12)
+"""Bins that are added up for a dispersion."""
+_LEAST_GROUPS: Final = 6
+_ROUNDS: Final = 12
+"""Of the coordinate descent."""
+
+
+class Bin(NamedTuple):
+    """Events between two moments, in seconds."""
+
+    start: float
+    end: float
+    events: Count
+
+
+class ShareChange(NamedTuple):
+    """A share of the traffic from 0 to 1 and the moment from which it applies, in seconds."""
+
+    time: float
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class ShareResponse:
+    """How a bad ratio responds to a traffic share.
+
+    Attributes
+    ----------
+    without, at_full : bad ratio without the version, and at all of the traffic, by the model *share*.
+    present_share : of the version in the newest bin, as far as labels show it; from 0 to 1.
+    follows : natural logarithm of the likelihood ratio of *share* against a constant; 0 if the ratio
+        decreases with the share.
+    own : the same of *both* against *share*: whether a change by itself is shown as well.
+    own_rise : the step of *both*; 0 if it is an improvement.
+    moments : moments that were tried for the step, which a bound on `own` has to account for.
+    """
+
+    without: float
+    at_full: float
+    present_share: float
+    follows: float
+    own: float
+    own_rise: float
+    moments: int
+
+    @property
+    def rise(self) -> float:
+        """The part of the present bad ratio that the version explains."""
+        return (self.at_full - self.without) * self.present_share
+
+
+def response_to(
+    bins: Sequence[Bin], changes: Sequence[ShareChange], *, block_seconds: float, lag_seconds: float
+) -> ShareResponse | None:
+    """Fit the models; None if too few bins with events are before or after the first share.
+
+    Parameters
+    ----------
+    bins : of the ratio, oldest first. changes : of the version's share, oldest first.
+    lag_seconds : delay of the labels as far as it is known; 0 if it isn't.
+    """
+    bins = [each for each in bins if each.events.total]
+    before = sum(each.end <= changes[0].time for each in bins)
+    if min(before, len(bins) - before) < LEAST_BINS:
+        return None
+    sample = _Sample.of([each.events for each in bins])
+    shares = [
+        [delay.share(each, changes) for each in bins]
+        for delay in _delays(block_seconds, lag_seconds)
+    ]
+    single = max((_of_share(sample, each) for each in shares), key=_explained)
+    mixed = _of_share(sample, _mixed(sample, shares))
+    follows = max(single, mixed, key=_explained)
+    tried = (shares[0], single.shares, mixed.shares)
+    both = max((_of_both(sample, each) for each in tried), key=_explained)
+    noise = _dispersion(sample, max(follows, both, key=_explained))
+    return ShareResponse(
+        without=min(max(sample.mean - follows.slope * follows.mean_share, 0.0), 1.0),
+        at_full=min(max(sample.mean + follows.slope * (1 - follows.mean_share), 0.0), 1.0),
+        present_share=follows.shares[-1] if follows.shares else 0.0,
+        follows=follows.explained / (2 * noise),
+        own=max(both.explained - follows.explained, 0.0) / (2 * noise),
+        own_rise=both.step,
+        moments=len(bins),
+    )
+
+
+# ---- delays ---------------------------------------------------------------------------------
+class _Delay(NamedTuple):
+    """A delay of labels in seconds, the same for all or with an exponential distribution."""
+
+    seconds: float
+    exponential: bool
+
+    def share(self, each: Bin, changes: Sequence[ShareChange]) -> float:
+        """Return the mean share that the predictions had whose labels came in a bin."""
+        before = covered = 0.0
+        for time, share in changes:
+            covered += (share - before) * self._covered(each.start - time, each.end - time)
+            before = share
+        return covered / (each.end - each.start)
+
+    def _covered(self, start: float, end: float) -> float:
+        """Integrate the part of the labels whose predictions are after a change; seconds since it."""
+        if not self.exponential:
+            return max(end - self.seconds, 0.0) - max(start - self.seconds, 0.0)
+        start, end = max(start, 0.0), max(end, 0.0)
+        late = exp(-end / self.seconds) - exp(-start / self.seconds)
+        return end - start + self.seconds * late
+
+
+def _delays(block_seconds: float, lag_seconds: float) -> Iterator[_Delay]:
+    yield _Delay(0.0, exponential=False)
+    yield _Delay(-block_seconds, exponential=False)  # blocks end where a sample is, clocks differ
+    given = (lag_seconds,) if lag_seconds else ()
+    for seconds in (*given, *(block_seconds * blocks for blocks in DELAYS)):
+        yield _Delay(seconds, exponential=False)
+        yield _Delay(seconds, exponential=True)
+
+
+# ---- models ---------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class _Sample:
+    """Weights and bad ratios of the bins; the ratios around their mean.
+
+    Attributes
+    ----------
+    total : weighted sum of squares.
+    """
+
+    weights: list[float]
+    ratios: list[float]
+    mean: float
+    total: float
+
+    @classmethod
+    def of(cls, counts: Sequence[Count]) -> "_Sample":
+        bad, events = summed(counts)
+        ratio = (bad + 0.5) / (events + 1)
+        weights = [count.total / (ratio * (1 - ratio)) for count in counts]
+        mean = bad / events
+        ratios = [count.bad / count.total - mean for count in counts]
+        total = sum(w * y * y for w, y in zip(weights, ratios, strict=True))
+        return cls(weights, ratios, mean, total)
+
+    def centred(self, values: Sequence[float]) -> tuple[float, list[float]]:
+        """Return the weighted mean of values, and the values around it."""
+        mean = sum(w * x for w, x in zip(self.weights, values, strict=True)) / sum(self.weights)
+        return mean, [x - mean for x in values]
+
+    def product(self, left: Sequence[float], right: Sequence[float]) -> float:
+        """Return the weighted sum of products."""
+        return sum(w * x * y for w, x, y in zip(self.weights, left, right, strict=True))
+
+
+class _Model(NamedTuple):
+    """A fitted model: the part of `total` that it explains, its slopes, and the first bin of its step."""
+
+    explained: float
+    slope: float = 0.0
+    step: float = 0.0
+    begin: int = 0
+    mean_share: float = 0.0
+    shares: Sequence[float] = ()
+
+    def residuals(self, sample: _Sample) -> list[float]:
+        """Return the ratios without what the model explains, around their weighted mean."""
+        shares = self.shares or [0.0] * len(sample.ratios)
+        left = [
+            ratio - self.slope * share - self.step * (place >= self.begin)
+            for place, (ratio, share) in enumerate(zip(sample.ratios, shares, strict=True))
+        ]
+        return sample.centred(left)[1]
+
+
+def _explained(model: _Model) -> float:
+    return model.explained
+
+
+def _of_share(sample: _Sample, shares: Sequence[float]) -> _Model:
+    mean, centred = sample.centred(shares)
+    spread, covariance = sample.product(centred, centred), sample.product(centred, sample.ratios)
+    slope = max(covariance / spread, 0.0) if spread > _SINGULAR else 0.0
+    return _Model(slope * covariance, slope, mean_share=mean, shares=shares)
+
+
+def _of_both(sample: _Sample, shares: Sequence[float]) -> _Model:
+    """Fit the share and one step to something worse, at the moment that explains most."""
+    mean, centred = sample.centred(shares)
+    spread, covariance = sample.product(centred, centred), sample.product(centred, sample.ratios)
+    every = sum(sample.weights)
+    best = _Model(0.0)
+    # Sums over the bins from the step on: a step is 1 there and 0 before.
+    weight = with_ratio = with_share = 0.0
+    bins = zip(sample.weights, sample.ratios, centred, strict=True)
+    for after, (w, y, x) in enumerate(reversed(list(bins)), start=1):
+        weight, with_ratio, with_share = weight + w, with_ratio + w * y, with_share + w * x
+        if not LEAST_BINS <= after <= len(centred) - LEAST_BINS:
+            continue
+        own = weight * (1 - weight / every)
+        model = _solved(spread, own, with_share, covariance, with_ratio)
+        if model.explained > best.explained:
+            begin = len(centred) - after
+            best = model._replace(begin=begin, mean_share=mean, shares=shares)
+    return best
+
+
+def _mixed(sample: _Sample, shares: Sequence[Sequence[float]]) -> list[float]:
+    """Return the share at the mixture of the delays that explains most, by coordinate descent."""
+    centred = [sample.centred(each)[1] for each in shares]
+    squares = [sample.product(each, each) for each in centred]
+    slopes, left = [0.0] * len(shares), list(sample.ratios)
+    for _ in range(_ROUNDS):
+        for place, (each, square) in enumerate(zip(centred, squares, strict=True)):
+            if square <= _SINGULAR:
+                continue
+            change = max(sample.product(each, left) / square, -slopes[place])
+            if change:
+                slopes[place] += change
+                left = [y - change * x for y, x in zip(left, each, strict=True)]
+    total = sum(slopes)
+    if not total:
+        return list(shares[0])
+    parts = [slope / total for slope in slopes]
+    return [
+        sum(part * x for part, x in zip(parts, row, strict=True))
+        for row in zip(*shares, strict=True)
+    ]
+
+
+def _dispersion(sample: _Sample, model: _Model) -> float:
+    """Return the dispersion of what a model leaves, at least 1: the largest over several scales.
+
+    A change lasts hours. Bins that scatter together for hours add up to more than single bins say.
+    """
+    left = model.residuals(sample)
+    largest = 1.0
+    for size in _SCALES:
+        groups = len(left) // size
+        if groups < _LEAST_GROUPS:
+            break
+        squares = 0.0
+        for group in range(groups):
+            part = slice(group * size, (group + 1) * size)
+            weights = sample.weights[part]
+            total = sum(w * y for w, y in zip(weights, left[part], strict=True))
+            squares += total * total / sum(weights)
+        largest = max(largest, squares / max(groups - _PARAMETERS, 1))
+    return largest
+
+
+def _solved(  # noqa: PLR0917 - the two normal equations
+    share: float, step: float, cross: float, of_share: float, of_step: float
+) -> _Model:
+    """Solve the normal equations of both slopes, neither of which may be an improvement.
+
+    Parameters
+    ----------
+    share, step, cross : weighted squares and products of both regressors.
+    of_share, of_step : their products with the ratios.
+    """
+    determinant = share * step - cross * cross
+    if determinant > _SINGULAR * share * step:
+        slope = (of_share * step - of_step * cross) / determinant
+        rise = (of_step * share - of_share * cross) / determinant
+        if rise <= 0:
+            return _Model(0.0)
+        if slope >= 0:
+            return _Model(slope * of_share + rise * of_step, slope, rise)
+    rise = max(of_step / step, 0.0)
+    return _Model(rise * of_step, 0.0, rise)

@@ -1,0 +1,87 @@
+"""Whether a bad ratio follows the share of another product's version or changes by itself."""
+
+from __future__ import annotations
+
+import random
+from math import log
+from typing import Final
+
+import pytest
+
+from sluicegate.stats.counts import Count
+from sluicegate.stats.share_response import Bin, ShareChange, ShareResponse, response_to
+
+BLOCK: Final = 300
+USUAL, LOST, OWN = 0.1, 0.2, 0.1
+STEPS: Final = (0.05, 0.25, 0.5, 1.0)
+STEP_BLOCKS: Final = 6
+RUNS: Final = 40
+
+
+def response(
+    seed: int,
+    *,
+    lost: float = 0.0,
+    own_from: float | None = None,
+    delay: int = 0,
+    events: int = 600,
+) -> ShareResponse:
+    """A rollout in four steps of half an hour, with two hours before it and four after it.
+
+    Parameters
+    ----------
+    lost : bad ratio that the version adds at all of the traffic.
+    own_from : block from which the ratio is worse by OWN, whatever the version has.
+    delay : of the labels, in blocks.
+    """
+    draw = random.Random(seed)
+    changes = [ShareChange(step * STEP_BLOCKS * BLOCK, share) for step, share in enumerate(STEPS)]
+    bins = []
+    for block in range(-24, 72):
+        reached = min(max((block - delay) // STEP_BLOCKS, -1), len(STEPS) - 1)
+        ratio = USUAL + (lost * STEPS[reached] if reached >= 0 else 0.0)
+        ratio += OWN if own_from is not None and block >= own_from else 0.0
+        bad = sum(draw.random() < ratio for _ in range(events))
+        bins.append(Bin(block * BLOCK, (block + 1) * BLOCK, Count(bad, events)))
+    found = response_to(bins, changes, block_seconds=BLOCK, lag_seconds=0)
+    assert found is not None
+    return found
+
+
+def shows_own(found: ShareResponse) -> bool:
+    return found.own >= log(found.moments) + log(100)
+
+
+@pytest.mark.parametrize("delay", [0, 3, 12])
+def test_a_ratio_that_follows_a_share_shows_no_change_by_itself(delay):
+    found = [response(seed, lost=LOST, delay=delay) for seed in range(RUNS)]
+    assert all(each.follows > 50 for each in found)
+    assert sum(map(shows_own, found)) <= RUNS // 20
+    assert all(each.without == pytest.approx(USUAL, abs=0.03) for each in found)
+    assert all(each.at_full == pytest.approx(USUAL + LOST, abs=0.03) for each in found)
+
+
+@pytest.mark.parametrize("own_from", [-10, 3, 9, 15, 40])
+def test_a_change_at_another_moment_than_a_step_is_shown(own_from):
+    found = [response(seed, own_from=own_from) for seed in range(RUNS)]
+    assert sum(map(shows_own, found)) >= RUNS * 0.9
+
+
+def test_a_change_beside_a_bad_version_is_shown_with_its_size():
+    found = [response(seed, lost=LOST, own_from=9) for seed in range(RUNS)]
+    assert sum(map(shows_own, found)) >= RUNS * 0.9
+    assert all(each.own_rise == pytest.approx(OWN, abs=0.06) for each in found)
+
+
+def test_a_steady_ratio_follows_no_share():
+    assert sum(response(seed).follows >= 5 for seed in range(RUNS)) <= 1
+
+
+def test_an_improvement_with_the_share_is_no_response():
+    assert response(1, lost=-0.08).follows == 0.0
+
+
+def test_a_version_that_is_as_old_as_the_ratio_has_no_response():
+    bins = [Bin(i * BLOCK, (i + 1) * BLOCK, Count(30, 300)) for i in range(20)]
+    first = [ShareChange(2 * BLOCK, 1.0)]
+    assert response_to(bins, first, block_seconds=BLOCK, lag_seconds=0) is None

@@ -1,0 +1,100 @@
+"""A product whose accuracy follows an upstream's release is not retrained; one that decays by itself is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from benchmarks.virtual.cluster import Effect
+from benchmarks.virtual.variation import Scatter, Variation
+from benchmarks.virtual.workloads import Quality
+from tests.support.decisions.rollout_world import image
+from tests.support.virtual.stories import HOUR, RARELY, on_virtual_time, product, pushed, serving
+
+if TYPE_CHECKING:
+    from benchmarks.virtual.operator import World
+    from sluicegate.kube.resources import Key
+
+LOST: Final = 0.2
+"""Of the consumer's predictions, that become wrong with all of the upstream's traffic on v2."""
+AVAILABLE: Final = {
+    "name": "availability",
+    "objective": "0.9",
+    "maxRegression": "0.03",
+    "indicator": {"availability": {}},
+}
+STEPS: Final = {"steps": [5, 25, 50], "maxDurationSeconds": 86_400}
+
+
+async def consumed(world: World, **upstream: Any) -> tuple[Key, Key]:
+    """Pricing and search, which depends on it, in service for a day; v2 of pricing is in its canary."""
+    pricing = world.apply(
+        product(
+            "pricing",
+            model=pushed("c", "v1"),
+            slos=[AVAILABLE],
+            retraining=None,
+            rollout=STEPS,
+            **upstream,
+        )
+    )
+    search = world.apply(product("search", dependsOn=[{"name": "pricing"}]))
+    for key in (pricing, search):
+        world.cluster.variations[key] = Variation(
+            f"upstream {key.name}", wrong=Scatter(), known=0.5
+        )
+        world.cluster.set_rate(key, 4.0)
+    world.start(**RARELY)
+    await world.until(lambda: serving(world, search) == "v1", seconds=60)
+    await world.run(24 * HOUR)
+    world.edit(pricing, model=pushed("d", "v2"))
+    return pricing, search
+
+
+def causes(world: World, key: Key) -> str:
+    return str((world.status(key).get("diagnosis") or {}).get("cause", ""))
+
+
+def trained(world: World, key: Key) -> bool:
+    return "lastTrainingTime" in (world.status(key).get("retraining") or {})
+
+
+@pytest.mark.slow
+@on_virtual_time
+async def test_a_consumer_of_a_bad_release_is_not_retrained_and_recovers_with_its_rollback(world):
+    pricing, search = await consumed(world)
+    world.cluster.effects[search] = (Effect(pricing, image("d"), LOST),)
+    await world.until(lambda: causes(world, search) == "UpstreamReleased", seconds=6 * HOUR)
+    await world.until(lambda: serving(world, pricing) == "v2", seconds=6 * HOUR)
+    await world.run(24 * HOUR)
+    assert causes(world, search) == "UpstreamReleased"
+    message = world.status(search)["diagnosis"]["message"]
+    assert "accuracy follows the release of catalog/pricing v2" in message
+    (condition,) = [
+        each for each in world.status(pricing)["conditions"] if each["type"] == "DegradesDependents"
+    ]
+    assert condition["reason"] == "DependentDegraded"
+    assert "catalog/search is degraded" in condition["message"]
+
+    world.annotate(pricing, **{"sluicegate.dev/rollback-to": "v1/now"})
+    await world.until(lambda: serving(world, pricing) == "v1", seconds=HOUR)
+    await world.until(
+        lambda: world.condition(search, "Degraded").get("status") == "False", seconds=6 * HOUR
+    )
+    await world.run(12 * HOUR)
+    assert not trained(world, search)
+    assert all(each["type"] != "DegradesDependents" for each in world.status(pricing)["conditions"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("lost", [0.0, LOST], ids=["a good release", "a bad release"])
+@on_virtual_time
+async def test_a_decay_during_an_upstreams_rollout_is_still_retrained(world, lost):
+    pricing, search = await consumed(world)
+    world.cluster.effects[search] = (Effect(pricing, image("d"), lost),)
+    await world.until(lambda: serving(world, pricing) == "v2", seconds=12 * HOUR)
+    await world.run(4 * HOUR)
+    assert not trained(world, search)
+    world.cluster.set_quality(image("a"), Quality(wrong=0.3))
+    await world.until(lambda: trained(world, search), seconds=4 * HOUR)
