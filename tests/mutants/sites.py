@@ -133,7 +133,9 @@ class Sites(ast.NodeVisitor):
         if isinstance(node.value, bool):
             self._replace(node, str(not node.value), "constant")
         elif isinstance(node.value, int | float):
-            for other in (node.value + 1, node.value - 1):
+            for other in sorted(
+                {node.value + 1, node.value - 1} - {node.value}, reverse=True
+            ):  # 1e300 + 1 is 1e300
                 self._replace(node, f"({other!r})", "constant")
 
     @override

@@ -4,7 +4,7 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
-from sluicegate.api.base import Counted, Paired, StatusModel, Time
+from sluicegate.api.base import Counted, ExactOrZero, Paired, StatusModel, Time
 from sluicegate.api.containers import Quantity
 from sluicegate.api.names import CHALLENGER_CAUSES, DecisionReason
 from sluicegate.api.outcome import OF_TRAINING, Outcome
@@ -17,6 +17,8 @@ BY_HOLD_OUT: Final = frozenset(
         DecisionReason.WORSE_ON_HOLD_OUT,
         DecisionReason.HOLD_OUT_TOO_SMALL,
         DecisionReason.NOT_SHOWN_BETTER,
+        DecisionReason.SERVING_SKEW,
+        DecisionReason.CODE_NOT_DATA,
     }
 )
 """Reasons of attempts that ended with the verdict of their hold-out: newer labels may change it."""
@@ -88,6 +90,25 @@ class EndedTraining(StatusModel):
     """Resources that the training container requested, by resource."""
 
 
+class StableScore(StatusModel):
+    """What a training reported of the stable version on its hold-out; a diagnosis compares it with live counts."""
+
+    version: str
+    """The stable version that was scored."""
+    evaluation: Annotated[dict[str, Counted], Field(max_length=16)] = Field(default_factory=dict)
+    """Counts of that version on the hold-out, by SLO name."""
+    live: Annotated[dict[str, Counted], Field(max_length=16)] = Field(default_factory=dict)
+    """Live counts of that version in the time of the hold-out's rows, by SLO name."""
+    live_share: ExactOrZero = 0.0
+    """Share of that time in which the version served."""
+    start_time: Time | None = None
+    """Begin of the hold-out's rows; left out where the training doesn't report it."""
+    end_time: Time
+    """End of the data that the training read."""
+    inputs: str = ""
+    """Hashes of what the training was made from, as in `inputs`; with others the score counts no longer."""
+
+
 class RetrainingStatus(StatusModel):
     """Retraining: the running attempt, the last one, and the time of the next."""
 
@@ -136,6 +157,8 @@ class RetrainingStatus(StatusModel):
     """Reason for which the last attempt ended, in one word."""
     last_result: AttemptResult | None = None
     """Result of the last attempt."""
+    stable_score: StableScore | None = None
+    """Newest score of the stable version on the hold-out of a training."""
     last_job: EndedTraining | None = None
     """Newest Job that has ended, or that was given up; the ledger records what it reserved."""
 

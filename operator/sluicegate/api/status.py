@@ -343,6 +343,8 @@ class DataProductStatus(StatusModel):
             ConditionReason.JOB_PENDING: True,
             ConditionReason.NO_REMEDY_FOUND: True,
             ConditionReason.CHALLENGERS_FAIL: True,
+            ConditionReason.SERVING_SKEW: True,
+            ConditionReason.CODE_NOT_DATA: True,
             ConditionReason.COOLING_DOWN: failed,
             ConditionReason.WAITING_TO_RETRY: training.lost_jobs >= MOST_FAILURES,
         }

@@ -128,6 +128,7 @@ def _evaluated(terms: Terms, status: DataProductStatus, observed: Observed, now:
     if made.takes_up_training:  # what is due next follows from how it ended
         status = made.status
         remedies = remedies_for(terms, status, observed, results, now=now)
+        diagnosis = next((cause for _, cause in remedies), None)
     waits = waiting(terms, status, remedies)
     if waits is None and isinstance(challenger, WaitingRetraining):
         waits = challenger

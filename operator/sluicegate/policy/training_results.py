@@ -8,9 +8,10 @@ from sluicegate.api.versions import Release, VersionSource
 from sluicegate.policy.model.decision import Alert, Hold, Proposal, StartRollout
 from sluicegate.policy.model.hold_out_margin import HoldOutMargin
 from sluicegate.policy.model.observed import Observed, TrainingFailed, TrainingSucceeded
-from sluicegate.policy.model.terms import Terms
+from sluicegate.policy.model.terms import SloTerms, Terms
 from sluicegate.policy.retraining import challenger, holdout_gate, pauses
 from sluicegate.policy.rollout.new_versions import cannot_start
+from sluicegate.policy.slo_health.serving_skew import Comparison, compare, score_of
 from sluicegate.stats.paired import is_shown_better
 from sluicegate.views.lift import change_text
 from sluicegate.views.numbers import duration, events, percent, points
@@ -81,7 +82,9 @@ def _attempt_over(
     *,
     now: int,
     failed: bool = True,
+    about: str = "",
 ) -> Proposal:
+    """An attempt that led to no rollout; `about` names the degradation that the reason explains, too."""
     after = pauses.ended(terms, status, now=now, reason=reason, failed=failed)
     one = after.retraining or RetrainingStatus()
     failures = one.unsuccessful_attempts
@@ -92,7 +95,7 @@ def _attempt_over(
         text += f" (attempt {failures} of {MOST_FAILURES} without a promotion)"
     elif one.attempts_without_remedy >= MOST_FAILURES:
         text += f" ({one.attempts_without_remedy} attempts were no remedy: a person has to look)"
-    alert = Alert(reason=reason, message=text, numbers={"failures": failures})
+    alert = Alert(reason=reason, message=text, numbers={"failures": failures}, about=about)
     return Proposal(alert, after, takes_up_training=True)
 
 
@@ -127,6 +130,9 @@ def _succeeded(
     if _is_taken(status, stable.release, result.release):
         text = f"the training named its result {name}, which is taken: give each version a new name"
         return _attempt_over(terms, status, Reason.VERSION_REUSED, text, now=now)
+    score = score_of(terms, status, observed, result, now=now)
+    if score is not None:
+        status = status.with_retraining(stable_score=score)
     return _judged(terms, status, observed, result, now=now)
 
 
@@ -160,26 +166,39 @@ def _judged(
             return _attempt_over(
                 terms, status, Reason.HOLD_OUT_TOO_SMALL, text, now=now, failed=False
             )
-        case holdout_gate.GateVerdict.PASSED if not _is_cure(status, result):
-            text = (
-                f"{name} isn't rolled out, as it isn't shown to be a remedy: {_compared(verdict)}"
-            )
-            return _attempt_over(
-                terms, status, Reason.NOT_SHOWN_BETTER, text, now=now, failed=False
-            )
         case holdout_gate.GateVerdict.PASSED:
-            return _start_trained(terms, status, observed, result, verdict=verdict)
+            pass
+    skew = _skew(terms, status)
+    if skew is not None and not _is_better(result, verdict):
+        text = f"{name} isn't rolled out, as no training remedies that: {skew.message}"
+        about = status.training.id if status.training else ""
+        return _attempt_over(terms, status, skew.cause, text, now=now, failed=False, about=about)
+    degraded = [slo.name for slo in _degraded(terms, status)]
+    if objection := holdout_gate.no_remedy(result.pairs, degraded):
+        text = f"{name} isn't rolled out: {objection}: {_compared(verdict)}"
+        return _attempt_over(terms, status, Reason.NOT_SHOWN_BETTER, text, now=now, failed=False)
+    return _start_trained(terms, status, observed, result, verdict=verdict)
 
 
-def _is_cure(status: DataProductStatus, result: TrainingSucceeded) -> bool:
-    """Whether it may heal what it was trained for.
-
-    A version that is only as good as a degraded one is no remedy, and its promotion would accept
-    the degraded level. Without pairs of the SLO, the gate's verdict must suffice.
-    """
+def _degraded(terms: Terms, status: DataProductStatus) -> list[SloTerms]:
+    """The SLOs that a version has to remedy: that of the training, else all that are degraded."""
     running = status.training
-    slo = "" if running is None else running.slo
-    return slo not in result.pairs or is_shown_better(result.pairs[slo])
+    if running is not None and running.slo:
+        return [slo for slo in terms.slos if slo.name == running.slo]
+    return [slo for slo in terms.deciding if status.engine.slo(slo.name).degraded]
+
+
+def _skew(terms: Terms, status: DataProductStatus) -> Comparison | None:
+    """The comparison that shows that what is served differs from what is trained on; None without one."""
+    found = (compare(terms, status, slo) for slo in _degraded(terms, status))
+    return next((one for one in found if one is not None and one.differs), None)
+
+
+def _is_better(result: TrainingSucceeded, verdict: holdout_gate.HoldOut) -> bool:
+    """Whether it is shown to be better, by rows that both were scored on or by counts alone."""
+    if result.pairs:
+        return any(is_shown_better(pairs) for pairs in result.pairs.values())
+    return verdict.difference is not None and verdict.difference.upper < 0
 
 
 def _not_better(

@@ -151,6 +151,10 @@ def full_status() -> dict[str, Any]:
                 "image": version["image"], "evaluation": counts, "stableEvaluation": counts, "pairs": pairs,
                 "completionTime": when,
             },
+            "stableScore": {
+                "version": version["version"], "evaluation": counts, "live": counts, "liveShare": "1",
+                "startTime": when, "endTime": when, "inputs": "0a1b2c3d4e-0a1b2c3d4e",
+            },
             "lastJob": {"job": "a-train-0a1b2c3d-1", "startTime": when, "endTime": when, "requests": {"cpu": "2"}},
         },
         "slos": [{

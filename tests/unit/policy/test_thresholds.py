@@ -70,6 +70,7 @@ THRESHOLDS: dict[str, dict[str, float | tuple[int, ...]]] = {
                            "LEAST_RATIO": 1e-6, "YEAR_SECONDS": 365 * DAY, "MOST_SHOWN_MARKETS": 3},
     "slo_health.probation": {"LEAST_HOURS": 3, "LEAST_BLOCKS": 36, "MOST_HOURS": 168},
     "slo_health.ratio_slo": {"CALM_SHARE": 0.9, "SPOKEN_HOURS": 24},
+    "slo_health.serving_skew": {"Z_APART": 3.090232, "RELEASE_BLOCKS": 12},
     "slo_health.visibility": {"DAY_SECONDS": DAY},
 }  # fmt: skip
 RECORDS = {
@@ -92,6 +93,7 @@ RECORDS = {
     "SloEvidence": {"late": False, "margin": 0.0},
     "LabelPace": {"gap_seconds": 0.0},
     "Case": {"suspected": True},
+    "Comparison": {"since_release": False},
     "Evaluation": {"training_taken_up": False, "judged": True},
     "Proposal": {"takes_up_training": False},
     "Obstacle": {"needs_person": False},

@@ -41,7 +41,9 @@ class Recipe(Protocol[Model]):
     """The parts of a training that a product defines. `folder` is a bento's `src`, or the repository's.
 
     A recipe that reads its data long before its end may have `data_end`, the time (with its zone)
-    of the end of its data: a shadow phase scores rows that were labelled after it.
+    of the end of its data: a shadow phase scores rows that were labelled after it. One whose hold-out
+    has the rows of a period may have `hold_out_start`, the time (with its zone) of its begin: the
+    operator then compares the score of the stable version with what it did live in that period.
     """
 
     name: str
@@ -89,8 +91,15 @@ def retrain(recipe: Recipe[Model], task: TrainingTask) -> TrainingResult:
     stable_evaluation = _evaluate(recipe, stable, "stable", lighter=lighter)
     pairs = paired(evaluation, stable_evaluation)
     image, version = _publish(recipe, candidate, task)
-    data_end = getattr(recipe, "data_end", None)
-    result = TrainingResult(image, version, evaluation, stable_evaluation, pairs, data_end)
+    result = TrainingResult(
+        image,
+        version,
+        evaluation,
+        stable_evaluation,
+        pairs,
+        data_end=getattr(recipe, "data_end", None),
+        hold_out_start=getattr(recipe, "hold_out_start", None),
+    )
     result.write(task.termination_log)
     _say(f"{version} is {image}")
     return result

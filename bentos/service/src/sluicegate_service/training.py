@@ -202,6 +202,8 @@ class TrainingResult:
     pairs: Mapping[str, Pairs] = field(default_factory=dict)
     data_end: datetime | None = None
     """End of the training data, with its time zone; None for the end of the training."""
+    hold_out_start: datetime | None = None
+    """Begin of the hold-out's rows, with its time zone; None where it isn't known."""
 
     def dump(self) -> str:
         """Return the JSON object; TrainingError if it is longer than 3,500 bytes."""
@@ -215,6 +217,8 @@ class TrainingResult:
             document["pairs"] = {slo: rows_of(pairs) for slo, pairs in self.pairs.items()}
         if self.data_end is not None:
             document["dataEndTime"] = self.data_end.isoformat(timespec="seconds")
+        if self.hold_out_start is not None:
+            document["holdOutStartTime"] = self.hold_out_start.isoformat(timespec="seconds")
         text = json.dumps(document, separators=(",", ":"))
         if len(text.encode()) > MAX_RESULT_BYTES:
             raise TrainingError(

@@ -18,7 +18,7 @@ from sluicegate.api.product import DataProduct
 from sluicegate.api.retraining import DEFAULT_HOLD_OUT_REGRESSION, Retraining
 from sluicegate.cli.inputs.bento_files import opened
 from sluicegate.cli.inputs.product_files import read_products
-from sluicegate.cli.models.training_gate import lines, worst
+from sluicegate.cli.models.training_gate import lines, objection, worst
 from sluicegate.errors import SluicegateError, invalid
 from sluicegate.policy.model.hold_out_margin import HoldOutMargin
 from sluicegate.policy.model.terms import hold_out_margin
@@ -132,9 +132,10 @@ def _train(training: TrainingTrial, scratch: Path) -> int:
     report = _report(message.read_text(encoding="utf-8"), training)
     margins, gated = _gate(training, report)
     print(f"\nresult: version {report.version}, {report.image.rpartition('@')[2]}")
-    for line in lines(report, margins, gated):
+    for line in lines(report, margins, gated, training.slo):
         print(line)
-    return 0 if worst(report, margins, gated).verdict is GateVerdict.PASSED else 1
+    passed = worst(report, margins, gated).verdict is GateVerdict.PASSED
+    return 0 if passed and not objection(report, training.slo) else 1
 
 
 def _command(words: Sequence[str]) -> list[str]:

@@ -6,7 +6,13 @@ from typing import Final
 from sluicegate.api.model import counts_of
 from sluicegate.cli.printing.terminal import aligned
 from sluicegate.policy.model.hold_out_margin import HoldOutMargin
-from sluicegate.policy.retraining.holdout_gate import GateVerdict, HoldOut, judge, judge_all
+from sluicegate.policy.retraining.holdout_gate import (
+    GateVerdict,
+    HoldOut,
+    judge,
+    judge_all,
+    no_remedy,
+)
 from sluicegate.reconcile.observe.training_result import Report
 from sluicegate.stats.counts import NOTHING, Count
 from sluicegate.views.numbers import events, percent, points
@@ -30,10 +36,20 @@ def worst(report: Report, margins: Mapping[str, HoldOutMargin], gated: Collectio
     )
 
 
+def objection(report: Report, slo: str) -> str:
+    """Return why a version that passes the gate gets no canary; empty where it gets one.
+
+    Parameters
+    ----------
+    slo : the SLO that is degraded; empty where a person asks.
+    """
+    return no_remedy(report.pairs, [slo] if slo else [])
+
+
 def lines(
-    report: Report, margins: Mapping[str, HoldOutMargin], gated: Collection[str]
+    report: Report, margins: Mapping[str, HoldOutMargin], gated: Collection[str], slo: str = ""
 ) -> Iterator[str]:
-    """Yield the table, and the verdict in a sentence."""
+    """Yield the table, and the verdict in a sentence; `slo` is the one that is degraded."""
     new, stable = counts_of(report.evaluation), counts_of(report.stable_evaluation)
     judged = [
         judge(
@@ -48,7 +64,11 @@ def lines(
     ]
     rows = [HEADER, *(_row(one) for one in judged)]
     yield from aligned(rows)
-    yield _sentence(worst(report, margins, gated))
+    result = worst(report, margins, gated)
+    if result.verdict is GateVerdict.PASSED and (why := objection(report, slo)):
+        yield f"gate: rejected (NotShownBetter); {why}"
+    else:
+        yield _sentence(result)
 
 
 def _row(result: HoldOut) -> tuple[str, ...]:

@@ -216,6 +216,26 @@ def present_is_silent(symptoms: Symptoms) -> CheckResult:
     return _finding(Reason.INSUFFICIENT_DATA, present.bad is None, present.message)
 
 
+def training_contradicts(symptoms: Symptoms) -> CheckResult:
+    """A training scores the stable version as accepted, on rows of the time in which it is bad live.
+
+    A fall that began with a release is due to its code, any other to the data that are served.
+    """
+    if not symptoms.worst.terms.measures_quality:
+        return _finding(Reason.SERVING_SKEW, objects=False, message="is for other indicators")
+    skew = symptoms.skew
+    if skew is None:
+        text = "no training has scored the stable version since it is degraded"
+        return _finding(Reason.SERVING_SKEW, objects=False, message=text)
+    reason, text = Reason.SERVING_SKEW, skew.message
+    if skew.differs and skew.since_release:
+        version = symptoms.stable.release.version
+        reason, text = skew.cause, f"{text} since the release of {version}: its code, not the data"
+    return _finding(reason, skew.differs, text)
+
+
+CONTRADICTED: Final = frozenset({Reason.SERVING_SKEW, Reason.CODE_NOT_DATA})
+"""Causes that a training has shown, and that no training remedies."""
 OUTSIDE_CHECKS: Final[tuple[Check, ...]] = (
     measurement_is_missing,
     trouble_is_over,
@@ -227,9 +247,10 @@ OUTSIDE_CHECKS: Final[tuple[Check, ...]] = (
     containers_are_at_their_limits,
     traffic_is_far_above_normal,
     present_is_silent,
+    training_contradicts,
 )
 """Causes outside the model, in the order they are asked for."""
-AUTO_CHECKS: Final = (*OUTSIDE_CHECKS, release_is_recent)
+AUTO_CHECKS: Final = (*OUTSIDE_CHECKS[:-1], release_is_recent, training_contradicts)
 PROBATION_CHECKS: Final = (
     measurement_is_missing,
     trouble_is_over,

@@ -20,6 +20,7 @@ from sluicegate.policy.model.observed import Observed
 from sluicegate.policy.model.terms import Terms
 from sluicegate.policy.slo_health.current_level import accepted_limit
 from sluicegate.policy.slo_health.ratio_slo import SloResult
+from sluicegate.policy.slo_health.serving_skew import compare
 
 CAUSES: Final = frozenset(
     {
@@ -59,7 +60,11 @@ def disturbed(
     for result in results:
         name, known = result.terms.name, status.engine.slo(result.terms.name)
         found = causes.get(name) in CAUSES or bool(observed.facts.upstream_degraded)
-        if found and known.disturbance_start_time is None:
+        over = _corrected_since(terms, status, result, causes.get(name))
+        if over is not None:
+            since = known.replace(disturbance_start_time=over)
+            changed[name] = _without(terms, since, result, observed.block)
+        elif found and known.disturbance_start_time is None:
             begun = end - terms.block_seconds
             release = diagnosed[name].release if name in diagnosed else None
             begins = (observed.facts.upstream_since, release.begin if release else None)
@@ -77,6 +82,22 @@ def disturbed(
     if not changed:
         return status
     return status.with_engine(slos={**status.engine.slos, **changed})
+
+
+def _corrected_since(
+    terms: Terms, status: DataProductStatus, result: SloResult, cause: Reason | None
+) -> int | None:
+    """Begin of the bad blocks that a training has contradicted, once the present is as accepted again; else None.
+
+    Served features that were wrong, and no longer are, say nothing about the model.
+    """
+    if cause is not Reason.RECOVERED:
+        return None
+    skew = compare(terms, status, result.terms)
+    streak = status.engine.slo(result.terms.name).streak
+    if skew is None or not skew.differs or streak is None:
+        return None
+    return terms.block_end(streak.first - 1)
 
 
 def began_anew(before: DataProductStatus, after: DataProductStatus) -> bool:

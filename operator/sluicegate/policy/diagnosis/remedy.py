@@ -17,6 +17,7 @@ from sluicegate.policy.diagnosis import previous_version
 from sluicegate.policy.diagnosis.case import Case
 from sluicegate.policy.diagnosis.checks import (
     AUTO_CHECKS,
+    CONTRADICTED,
     OUTSIDE_CHECKS,
     PROBATION_CHECKS,
     Check,
@@ -33,6 +34,7 @@ from sluicegate.policy.model.terms import Terms
 from sluicegate.policy.retraining import preconditions
 from sluicegate.policy.retraining.preconditions import WaitingRetraining
 from sluicegate.policy.rollout.rollbacks import roll_back_stable
+from sluicegate.policy.slo_health import serving_skew
 from sluicegate.policy.slo_health.ratio_slo import SloResult
 
 WAITING: Final = frozenset(
@@ -43,11 +45,13 @@ WAITING: Final = frozenset(
         Reason.VERSION_TOO_YOUNG,
         Reason.RETRAIN_SUSPENDED,
         Reason.MANUAL_MODE,
+        *CONTRADICTED,
     }
 )
 """Obstacles that pass, or that a person takes away."""
 _PASSING: Final = frozenset({Reason.RECOVERED, Reason.INSUFFICIENT_DATA})
 """Of a hold: nothing is to be cured now."""
+_RETRAINED: Final = frozenset({OnDegraded.AUTO, OnDegraded.RETRAIN})
 Remedy = Rollback | Retrain | Alert | Hold
 
 
@@ -99,6 +103,7 @@ def _remedy_for(
         present=present_now(terms, status, observed, result, stable=status.stable),
         releases=responses(terms, status.stable, observed, result),
         now=now,
+        skew=serving_skew.compare(terms, status, result.terms),
     )
     diagnosis = diagnose(symptoms, _checks(status, result, may_return=symptoms.can_return))
     trigger = trigger_for(terms, status, result.terms.name)
@@ -136,7 +141,10 @@ def waiting(
     terms: Terms, status: DataProductStatus, remedies: list[tuple[Remedy, DiagnosisResult]]
 ) -> WaitingRetraining | None:
     """The retraining that is due and may not start yet; None when none is."""
+    retrained = {slo.name for slo in terms.slos if slo.on_degraded in _RETRAINED}
     for remedy, diagnosis in remedies:
+        if diagnosis.cause in CONTRADICTED and diagnosis.slo not in retrained:
+            continue
         if isinstance(remedy, Hold | Alert) and remedy.reason in WAITING:
             trigger = trigger_for(terms, status, diagnosis.slo)
             return WaitingRetraining(trigger, diagnosis.slo, diagnosis.cause, remedy.reason)
@@ -212,14 +220,8 @@ def _choose(case: Case) -> Remedy:  # noqa: PLR0911 - one an outcome
     if case.diagnosis.cause in {Reason.RECOVERED, Reason.INSUFFICIENT_DATA}:
         text = f"{case.text}; {case.diagnosis.message}, so there is no action"
         return Hold(reason=case.diagnosis.cause, message=text, numbers=case.numbers)
-    if case.diagnosis.cause is Reason.UPSTREAM_RELEASED:
-        return _tell(case, case.diagnosis.cause, f"{case.diagnosis.message}; {WAY_OUT}")
     if case.diagnosis.outside:
-        return _tell(
-            case,
-            case.diagnosis.cause,
-            f"{case.diagnosis.message}; the operator waits until that ends",
-        )
+        return _outside(case)
     if case.status.probation is not None and case.may_return:
         return _return(case, Reason.PROBATION_FAILED, "it is still on probation")
     match case.result.terms.on_degraded:
@@ -233,6 +235,31 @@ def _choose(case: Case) -> Remedy:  # noqa: PLR0911 - one an outcome
             return _return(case, case.result.reason, "onDegraded is Rollback")
         case OnDegraded.AUTO | OnDegraded.RETRAIN:
             return _retrain_or_tell(case)
+
+
+def _outside(case: Case) -> Remedy:
+    """Tell of a cause outside the model, and wait."""
+    cause, text = case.diagnosis.cause, case.diagnosis.message
+    if cause in CONTRADICTED:
+        return _contradicted(case)
+    if cause is Reason.UPSTREAM_RELEASED:
+        return _tell(case, cause, f"{text}; {WAY_OUT}")
+    return _tell(case, cause, f"{text}; the operator waits until that ends")
+
+
+def _contradicted(case: Case) -> Remedy:
+    """Tell what a training has contradicted; the version before may replace other code."""
+    cause, text = case.diagnosis.cause, case.diagnosis.message
+    code, wish = cause is Reason.CODE_NOT_DATA, case.result.terms.on_degraded
+    if code and wish is OnDegraded.AUTO and case.may_return:
+        return _return(case, cause, text)
+    way = (
+        f"choose {case.before.release.version} by {names.REQUEST_ROLLBACK}, or "
+        if code and case.before
+        else ""
+    )
+    ends = "correct the features that are served, or the code that reads them"
+    return _tell(case, cause, f"{text}; it isn't retrained for that: {way}{ends}")
 
 
 def _retrain_or_tell(case: Case) -> Remedy:  # noqa: PLR0911 - one an outcome

@@ -14,6 +14,7 @@ from sluicegate.policy.slo_health import gauge_slo
 from sluicegate.policy.slo_health.current_level import Present, present_of
 from sluicegate.policy.slo_health.data_quality import evidence_since
 from sluicegate.policy.slo_health.ratio_slo import SloResult
+from sluicegate.policy.slo_health.serving_skew import Comparison
 from sluicegate.slo.blocks import Series
 from sluicegate.stats.canary_duration import warmed_up
 
@@ -34,6 +35,7 @@ class Symptoms:
     present : level of the newest events.
     releases : how the SLO responds to releases of upstreams, those that it follows first.
     now : in seconds.
+    skew : the stable version on the rows of a training, against what it does live; None without both.
     """
 
     worst: SloResult
@@ -49,6 +51,7 @@ class Symptoms:
     present: Present
     releases: tuple[ReleaseResponse, ...]
     now: int
+    skew: Comparison | None = None
 
 
 def load_now(terms: Terms, stable: Version, observed: Observed, result: SloResult) -> Load | None:

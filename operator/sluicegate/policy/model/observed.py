@@ -226,6 +226,7 @@ class TrainingSucceeded:
     evaluation, stable_evaluation : hold-out counts by SLO of both versions on the same rows.
     pairs : those rows by which version was right, by SLO; empty if not reported.
     data_end : when the data ended that it was trained on, in seconds; None if unknown.
+    hold_out_start : begin of the rows that both were scored on, in seconds; None if not reported.
     """
 
     trigger: str
@@ -235,6 +236,7 @@ class TrainingSucceeded:
     stable_evaluation: Mapping[str, Count]
     pairs: Mapping[str, Pairs] = field(default_factory=dict)
     data_end: int | None = None
+    hold_out_start: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

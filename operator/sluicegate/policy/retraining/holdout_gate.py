@@ -126,3 +126,27 @@ def judge_all(
     if worst.verdict is GateVerdict.PASSED:  # then the one that says most for it speaks
         return next((one for one in verdicts if one.is_better), worst)
     return worst
+
+
+def no_remedy(pairs: Mapping[str, Pairs], degraded: Collection[str]) -> str:
+    """Why a version that isn't worse can't help, in a clause; empty where it may.
+
+    A version that is only as good as a degraded one is no remedy, and its promotion would accept
+    the degraded level. A version that is wrong in the same rows as stable changes nothing, whoever
+    asked for it. What the rows don't show, such as a latency, may be remedied all the same.
+
+    Parameters
+    ----------
+    pairs : rows by which of both versions was right, by SLO. degraded : the SLOs to remedy.
+    """
+    if any(slo not in pairs for slo in degraded):
+        return ""
+    if pairs and not any(rows.discordant for rows in pairs.values()):
+        number = max(rows.total for rows in pairs.values())
+        return (
+            "it can't help, as it is right and wrong in the same rows of the hold-out as stable, in"
+            f" all {number:,}"
+        )
+    if degraded and not any(is_shown_better(pairs[slo]) for slo in degraded):
+        return "it isn't shown to be a remedy"
+    return ""

@@ -17,7 +17,14 @@ from sluicegate.policy.model.retries import retry_seconds
 from sluicegate.policy.model.terms import Terms
 
 LONGEST_COOLDOWN: Final = 7 * 86_400
-WITHOUT_REMEDY: Final = frozenset({Reason.HOLD_OUT_TOO_SMALL, Reason.NOT_SHOWN_BETTER})
+WITHOUT_REMEDY: Final = frozenset(
+    {
+        Reason.HOLD_OUT_TOO_SMALL,
+        Reason.NOT_SHOWN_BETTER,
+        Reason.SERVING_SKEW,
+        Reason.CODE_NOT_DATA,
+    }
+)
 """Reasons of attempts whose training worked, and whose version is not shown to be a remedy."""
 
 

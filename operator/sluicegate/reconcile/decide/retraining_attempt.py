@@ -18,6 +18,8 @@ _REFUSALS: Final = frozenset(
         DecisionReason.WORSE_ON_HOLD_OUT,
         DecisionReason.HOLD_OUT_TOO_SMALL,
         DecisionReason.NOT_SHOWN_BETTER,
+        DecisionReason.SERVING_SKEW,
+        DecisionReason.CODE_NOT_DATA,
     }
 )
 

@@ -35,6 +35,8 @@ class Report(StatusModel):
     """The same hold-out scored with stable."""
     pairs: dict[str, Paired] = Field(default_factory=dict, max_length=16)
     """Rows of the hold-out by which of both was right, by SLO; a paired test then judges."""
+    hold_out_start_time: Time | None = None
+    """Begin of the rows that both were scored on; with it a score is compared with the same time live."""
     data_end_time: Time | None = None
     """End of the data that it read; rows that were labelled later are new to both versions."""
 
@@ -116,6 +118,7 @@ def training_result(
         stable_evaluation=counts_of(report.stable_evaluation),
         pairs=report.pairs,
         data_end=_data_end(report, ended),
+        hold_out_start=report.hold_out_start_time,
     )
 
 

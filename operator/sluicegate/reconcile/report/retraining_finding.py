@@ -42,18 +42,20 @@ def retraining(observation: Observation, status: DataProductStatus) -> Finding:
     if one is not None and one.trigger is not None:
         return _under_way(observation, status, one, one.trigger)
     text = _last_attempt(one)
-    if one is not None and (found := _held_back(observation, one)) is not None:
+    if one is not None and (found := _held_back(observation, status, one)) is not None:
         reason, why = found
         return Finding(_KIND, "False", reason, f"{text}; {why}".removeprefix("; "))
     return Finding(_KIND, "False", Reason.IDLE, (text + _limit(observation)).removeprefix("; "))
 
 
-def _held_back(observation: Observation, one: RetrainingStatus) -> tuple[Reason, str] | None:
+def _held_back(
+    observation: Observation, status: DataProductStatus, one: RetrainingStatus
+) -> tuple[Reason, str] | None:
     """What is in the way of the next attempt, and what ends it; None where nothing is."""
     pending, waits = one.pending, one.waiting_for
     if one.suspended:
         return Reason.RETRAIN_SUSPENDED, f"attempts are suspended {_UNTIL_CORRECTED}"
-    if pending is not None and (found := _due(observation, pending, waits)) is not None:
+    if pending is not None and (found := _due(observation, status, pending)) is not None:
         return found
     ends = one.next_allowed_time or 0
     cools = pending is not None and waits == DecisionReason.COOLING_DOWN and ends
@@ -73,9 +75,13 @@ def _held_back(observation: Observation, one: RetrainingStatus) -> tuple[Reason,
     return None
 
 
-def _due(observation: Observation, pending: Trigger, waits: str) -> tuple[Reason, str] | None:
-    """What a training waits for that no earlier attempt caused; None where one did."""
-    match waits:
+def _due(
+    observation: Observation, status: DataProductStatus, pending: Trigger
+) -> tuple[Reason, str] | None:
+    """What a training waits for that no pause of an earlier attempt caused; None where one did."""
+    match status.retraining.waiting_for if status.retraining else "":
+        case DecisionReason.SERVING_SKEW | DecisionReason.CODE_NOT_DATA as cause:
+            return Reason(cause), _contradicted(status, pending)
         case DecisionReason.NO_SLOT:
             return Reason.WAITING_FOR_SLOT, _in_line(observation, pending)
         case DecisionReason.MANUAL_MODE:
@@ -141,6 +147,18 @@ def _under_way(
     if (wait := observation.job_wait) is not None:
         return Finding(_KIND, "False", wait.reason, f"{text}; {wait.message}")
     return Finding(_KIND, "True", Reason.TRAINING, text + _limit(observation))
+
+
+def _contradicted(status: DataProductStatus, pending: Trigger) -> str:
+    """That no training follows, as one has contradicted it; since when, and what ends that."""
+    diagnosis = status.diagnosis
+    since = pending.trigger_time if diagnosis is None else diagnosis.diagnosis_time
+    why = f": {diagnosis.message}" if diagnosis is not None else ""
+    return (
+        f"no training for {pending.slo} follows since {rfc3339(since)}{why}. That ends with live answers"
+        " as good as accepted, with another spec.model, spec.retraining, runtime image or SLO, or with"
+        f" {REQUEST_RETRAIN}"
+    )
 
 
 def _by_a_person(pending: Trigger) -> str:

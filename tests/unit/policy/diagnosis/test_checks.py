@@ -20,6 +20,7 @@ from sluicegate.policy.diagnosis.traffic_load import Load
 from sluicegate.policy.model.observed import Facts, Portfolio
 from sluicegate.policy.slo_health.current_level import Present
 from sluicegate.policy.slo_health.ratio_slo import SloResult
+from sluicegate.policy.slo_health.serving_skew import Comparison
 from tests.support.decisions.judged import judged_by, stable
 from tests.support.decisions.scenarios import ACCURACY, AVAILABILITY, LATENCY
 
@@ -174,3 +175,27 @@ def test_a_cause_that_is_known_says_more_than_that_too_little_is_seen():
 def test_a_release_is_a_cause_for_a_day_unless_it_was_restored(fields, recent):
     """Else two versions would replace each other indefinitely."""
     assert (cause(symptoms(**fields)) is Reason.RECENT_RELEASE) is recent
+
+
+@pytest.mark.parametrize(
+    ("slo", "skew", "reason"),
+    [
+        (ACCURATE, None, Reason.MODEL_DECAY),
+        (ACCURATE, Comparison(differs=True, message="…"), Reason.SERVING_SKEW),
+        (ACCURATE, Comparison(differs=True, message="…", since_release=True), Reason.CODE_NOT_DATA),
+        (ACCURATE, Comparison(differs=False, message="…"), Reason.MODEL_DECAY),
+        (ACCURATE, Comparison(differs=None, message="…"), Reason.MODEL_DECAY),
+        (AVAILABLE, Comparison(differs=True, message="…"), Reason.AVAILABILITY_ONLY),
+    ],
+)
+@pytest.mark.parametrize("checks", [AUTO_CHECKS, OUTSIDE_CHECKS])
+def test_a_training_that_contradicts_the_live_answers_names_the_cause_of_what_is_wrong(
+    slo, skew, reason, checks
+):
+    assert cause(symptoms(slo, skew=skew), checks) is reason
+
+
+def test_a_recent_release_is_suspected_before_a_training_contradicts():
+    skewed = symptoms(can_return=True, age_seconds=3600, skew=Comparison(differs=True, message="…"))
+    assert cause(skewed) is Reason.RECENT_RELEASE
+    assert cause(skewed, OUTSIDE_CHECKS) is Reason.SERVING_SKEW

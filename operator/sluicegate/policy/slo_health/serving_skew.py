@@ -1,0 +1,192 @@
+"""What a training reports of the stable version, against what that version does live in the same time.
+
+A training scores the stable version on the rows of its hold-out. If these are as good as accepted
+and the same version is badly worse live, what is served differs from what is trained on: a unit, a
+renamed or missing feature, another code. The rows of a training don't show that, so no training
+remedies it. Rows that are as bad as the live answers show a model that no longer fits its data.
+
+Both are compared over the time of the rows, so rows of weeks don't hide a change of an hour ago: as
+long as most of them are older than the change, nothing is concluded.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from sluicegate.api.base import rfc3339
+from sluicegate.api.baseline import Baseline
+from sluicegate.api.names import DecisionReason as Reason
+from sluicegate.api.retraining_status import StableScore
+from sluicegate.api.status import DataProductStatus
+from sluicegate.api.versions import VersionSource
+from sluicegate.policy.model.history import previous
+from sluicegate.policy.model.observed import Observed, TrainingSucceeded
+from sluicegate.policy.model.terms import SloTerms, Terms
+from sluicegate.policy.slo_health.baseline import ratio_of, usable
+from sluicegate.stats.calendar import BLOCKS_PER_HOUR
+from sluicegate.stats.canary_duration import warmed_up
+from sluicegate.stats.counts import NOTHING, Count
+from sluicegate.stats.intervals import Z95, newcombe, quantile, wilson_lower, wilson_upper
+from sluicegate.views.numbers import events, percent
+
+Z_APART: Final = quantile(0.999)
+"""Confidence of each bound by which the live answers are worse than the rows."""
+RELEASE_BLOCKS: Final = BLOCKS_PER_HOUR
+"""A fall within so many blocks after a release is due to the release, if the rows don't show it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The stable version on the hold-out of a training, and live in the time of its rows.
+
+    Attributes
+    ----------
+    differs : whether the version is as accepted on the rows, and badly worse live; None without a
+        verdict.
+    message : both shares, with their numbers of events.
+    since_release : the fall began with the release of the version, which replaced a good one.
+    """
+
+    differs: bool | None
+    message: str
+    since_release: bool = False
+
+    @property
+    def cause(self) -> Reason:
+        """The cause, where it differs."""
+        return Reason.CODE_NOT_DATA if self.since_release else Reason.SERVING_SKEW
+
+
+def score_of(
+    terms: Terms,
+    status: DataProductStatus,
+    observed: Observed,
+    result: TrainingSucceeded,
+    *,
+    now: int,
+) -> StableScore | None:
+    """What a training reports of the stable version, beside its live counts of that time; None without a report.
+
+    The blocks of that time are kept singly for hours only, so they are counted once, at `now`.
+    """
+    stable = status.stable
+    if stable is None or not result.stable_evaluation:
+        return None
+    end = now if result.data_end is None else min(result.data_end, now)
+    begin = result.hold_out_start
+    if begin is None:
+        bad = [_first_bad(terms, status, slo) for slo in terms.slos if _is_degraded(status, slo)]
+        begin = min(bad, default=end) - terms.block_seconds
+    served = min(max(begin, stable.promotion_time), end)
+    live = {
+        slo: series.between(served // terms.block_seconds, end // terms.block_seconds)
+        for slo in result.stable_evaluation
+        for series in [observed.counts(stable.version, slo)]
+        if series is not None
+    }
+    return StableScore(
+        version=stable.version,
+        evaluation=dict(result.stable_evaluation),
+        live=live,
+        live_share=(end - served) / max(end - begin, 1),
+        start_time=result.hold_out_start,
+        end_time=end,
+        inputs=status.retraining.inputs if status.retraining else "",
+    )
+
+
+def compare(terms: Terms, status: DataProductStatus, slo: SloTerms) -> Comparison | None:
+    """Compare the newest score of the stable version with what it did live; None without a score.
+
+    A score counts for the degradation in which it was made, and until the training is corrected.
+    """
+    stable, score = status.stable, _score(terms, status, slo)
+    if stable is None or score is None:
+        return None
+    first = _first_bad(terms, status, slo)
+    scored, live = score.evaluation[slo.name], score.live.get(slo.name, NOTHING)
+    if score.end_time <= first or live.total == 0 or scored.total == 0:
+        return None
+    baseline = usable(stable.baseline.get(slo.name), slo)
+    differs = _differs(slo, score, baseline)
+    rows = "" if score.start_time is None else f" on rows since {rfc3339(score.start_time)}"
+    text = (
+        f"the training scores {stable.version} at {percent(1 - (scored.ratio or 0.0))}"
+        f" ({events(scored.total)}){rows}, live it is {percent(1 - (live.ratio or 0.0))}"
+        f" ({events(live.total)}) in the same time"
+    )
+    if differs and score.start_time is None:
+        differs = None
+        text += (
+            "; whether its rows are of that time is unknown: let the training report"
+            " holdOutStartTime, the begin of its hold-out"
+        )
+    elif differs:
+        text += ": what is served differs from what is trained on"
+    return Comparison(differs, text, _since_release(terms, status, slo, first))
+
+
+def _is_degraded(status: DataProductStatus, slo: SloTerms) -> bool:
+    return slo.deciding and status.engine.slo(slo.name).degraded
+
+
+def _score(terms: Terms, status: DataProductStatus, slo: SloTerms) -> StableScore | None:
+    """The score of the version that is stable now, by a training as the spec has it; None without one."""
+    score = status.retraining.stable_score if status.retraining else None
+    if score is None or status.stable is None or score.version != status.stable.version:
+        return None
+    if terms.retraining is not None and score.inputs not in {"", terms.retraining.inputs}:
+        return None
+    counted = slo.measures_quality and slo.gauge is None
+    return score if counted and slo.name in score.evaluation else None
+
+
+def _first_bad(terms: Terms, status: DataProductStatus, slo: SloTerms) -> int:
+    """End of the first bad block, in seconds."""
+    assert status.stable is not None
+    streak = status.engine.slo(slo.name).streak
+    return terms.block_end(streak.first) if streak else status.stable.promotion_time
+
+
+def _differs(slo: SloTerms, score: StableScore, baseline: Baseline | None) -> bool | None:
+    """Whether the rows are as accepted and the live answers surely worse; None without a verdict.
+
+    If the model had decayed, the rows were as bad as the live answers: those of the time in which
+    the version didn't serve yet count as accepted.
+    """
+    scored, live = score.evaluation[slo.name], score.live[slo.name]
+    accepted = slo.allowed_bad if baseline is None else ratio_of(baseline.count)
+    phi = 1.0 if baseline is None else baseline.phi
+    if accepted is None:
+        return None
+    rows = wilson_upper(scored.bad, scored.total, Z_APART)
+    low = wilson_lower(live.bad / phi, live.total / phi, Z_APART)
+    expected = score.live_share * low + (1 - score.live_share) * accepted
+    if _are_bad(slo, scored, accepted):
+        return False
+    apart = low - rows > slo.drop and expected > rows
+    return True if apart and _are_as_accepted(slo, scored, baseline) else None
+
+
+def _are_as_accepted(slo: SloTerms, scored: Count, baseline: Baseline | None) -> bool:
+    """Whether the rows are shown to be no worse than accepted by what the SLO may lose."""
+    if baseline is None or baseline.count.total == 0:
+        allowed = slo.allowed_bad
+        return allowed is not None and wilson_upper(scored.bad, scored.total, Z95) <= allowed
+    accepted = (baseline.count.bad / baseline.phi, baseline.count.total / baseline.phi)
+    return newcombe(scored, accepted, Z95).upper <= slo.drop
+
+
+def _are_bad(slo: SloTerms, scored: Count, accepted: float) -> bool:
+    """Whether the rows themselves are shown to be worse than accepted."""
+    return wilson_lower(scored.bad, scored.total, Z95) > accepted + slo.drop / 2
+
+
+def _since_release(terms: Terms, status: DataProductStatus, slo: SloTerms, first: int) -> bool:
+    """Whether a version that a person pushed is bad since its release, and replaced a good one."""
+    stable, before = status.stable, previous(status.accepted)
+    if stable is None or before is None or stable.source is not VersionSource.SPEC:
+        return False
+    if stable.restored or slo.name in before.degraded:
+        return False
+    warm = warmed_up(stable.promotion_time, terms.block_seconds)
+    return first <= terms.block_end(warm + RELEASE_BLOCKS)

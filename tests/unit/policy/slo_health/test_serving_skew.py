@@ -1,0 +1,166 @@
+"""What a training scores of the stable version, against what it does live: decay, or other data than it was trained on."""
+
+from __future__ import annotations
+
+import pytest
+
+from sluicegate.api.engine import SloRecord, Streak
+from sluicegate.api.names import DecisionReason as Reason
+from sluicegate.api.outcome import Outcome
+from sluicegate.api.retraining_status import RetrainingStatus, StableScore
+from sluicegate.api.versions import PastVersion, VersionSource
+from sluicegate.policy.model.observed import TrainingSucceeded
+from sluicegate.policy.slo_health.serving_skew import compare, score_of
+from sluicegate.stats.counts import Count
+from tests.support.decisions.judged import (
+    BLOCK,
+    START,
+    V1,
+    V2,
+    V3,
+    baseline,
+    judged_by,
+    observed,
+    series,
+    serving,
+    stable,
+)
+from tests.support.decisions.scenarios import ACCURACY
+
+TERMS = judged_by(ACCURACY)
+(SLO,) = TERMS.slos
+FIRST = START // BLOCK
+"""The first bad block."""
+PROMOTED = START - 30 * 86_400
+
+
+def compared(
+    scored, live, *, share="1", start=START, end=START + 3600, promoted=PROMOTED, **status
+):
+    """v1, accepted with 10 % of 10,000 bad, with a score of a training."""
+    score = StableScore(
+        version="v1", evaluation={"accuracy": scored}, live={"accuracy": live}, live_share=share,
+        start_time=start, end_time=end, inputs=status.pop("inputs", ""),
+    )  # fmt: skip
+    known = {
+        "stable": stable(since=promoted, accuracy=baseline(SLO, 1000, 10_000)),
+        "retraining": RetrainingStatus(stable_score=score),
+        "slos": {
+            "accuracy": SloRecord(
+                degraded=True, streak=Streak(first=FIRST, last=FIRST + 3, evaluations=3, fresh=3)
+            )
+        },
+    }
+    return compare(TERMS, serving(**(known | status)), SLO)
+
+
+def rows(bad, total=4000):
+    return {"bad": bad, "total": total}
+
+
+@pytest.mark.parametrize(
+    ("scored", "live", "differs"),
+    [
+        pytest.param(rows(400), rows(850, 1000), True, id="kilometres for miles"),
+        pytest.param(rows(1600), rows(400, 1000), False, id="the rows are as bad as the live answers"),
+        pytest.param(rows(420), rows(125, 1000), None, id="too close to tell"),
+        pytest.param(rows(40, 400), rows(3, 10), None, id="ten live answers"),
+        pytest.param(rows(4, 40), rows(850, 1000), None, id="forty rows show nothing"),
+        pytest.param(rows(800), rows(850, 1000), False, id="both: a decay comes first, and is trained"),
+    ],
+)  # fmt: skip
+def test_rows_as_accepted_and_bad_live_answers_show_other_data_than_a_model_was_trained_on(
+    scored, live, differs
+):
+    assert compared(scored, live).differs is differs
+
+
+def test_the_comparison_has_both_shares_with_their_numbers_and_the_time_of_the_rows():
+    found = compared(rows(552), rows(1300, 1500))
+    assert found.message == (
+        "the training scores v1 at 86.2 % (n=4,000) on rows since 1970-02-04T17:20:00Z, live it is"
+        " 13.3 % (n=1,500) in the same time"
+    )
+    assert compared(rows(400), rows(850, 1000)).message.endswith(
+        ": what is served differs from what is trained on"
+    )
+
+
+def test_rows_whose_age_is_unknown_prove_nothing_and_the_message_names_the_field():
+    found = compared(rows(400), rows(850, 1000), start=None)
+    assert found.differs is None
+    assert "let the training report holdOutStartTime" in found.message
+
+
+@pytest.mark.parametrize(("share", "differs"), [("1", True), ("0.5", True), ("0.02", None)])
+def test_rows_from_before_a_version_served_count_as_accepted(share, differs):
+    """A week of rows with an hour of a version that is wrong in all of them scores as the week does."""
+    assert compared(rows(420), rows(850, 1000), share=share).differs is differs
+
+
+def test_a_score_counts_for_its_degradation_its_version_and_its_training_alone():
+    skewed = (rows(400), rows(850, 1000))
+    assert compared(*skewed, end=FIRST * BLOCK) is None
+    assert compared(*skewed, stable=stable(since=PROMOTED).replace(version="v9")) is None
+    corrected = judged_by(
+        ACCURACY, retraining={"command": ["train"], "output": "registry.example/a/b"}
+    )
+    assert corrected.retraining is not None
+    status = serving(
+        stable=stable(since=PROMOTED, accuracy=baseline(SLO, 1000, 10_000)),
+        retraining=RetrainingStatus(
+            stable_score=StableScore(
+                version="v1",
+                evaluation={"accuracy": rows(400)},
+                live={"accuracy": rows(850, 1000)},
+                live_share="1",
+                start_time=START,
+                end_time=START + 3600,
+                inputs="another",
+            )
+        ),
+    )
+    assert compare(corrected, status, SLO) is None
+
+
+@pytest.mark.parametrize(
+    ("age", "source", "degraded", "reason"),
+    [
+        (BLOCK, VersionSource.SPEC, (), Reason.CODE_NOT_DATA),
+        (86_400, VersionSource.SPEC, (), Reason.SERVING_SKEW),
+        (BLOCK, VersionSource.RETRAINING, (), Reason.SERVING_SKEW),
+        (BLOCK, VersionSource.SPEC, ("accuracy",), Reason.SERVING_SKEW),
+    ],
+    ids=["since its release", "a day later", "of a training", "the version before was as bad"],
+)
+def test_a_pushed_version_that_is_bad_since_its_release_has_other_code(
+    age, source, degraded, reason
+):
+    before = PastVersion.of(
+        V2, VersionSource.SPEC, outcome=Outcome.REPLACED, promotion_time=0, end_time=START - age, degraded=degraded
+    )  # fmt: skip
+    now = stable(since=START - age, accuracy=baseline(SLO, 1000, 10_000)).replace(source=source)
+    assert compared(rows(400), rows(850, 1000), stable=now, history=(before,)).cause is reason
+
+
+def test_the_live_answers_of_the_time_of_the_rows_are_counted_with_the_report():
+    blocks = series(*[(10, 100)] * 6, *[(85, 100)] * 6, first=FIRST - 6)
+    seen = observed(block=FIRST + 5, series={"v1": {"accuracy": blocks}})
+    result = TrainingSucceeded(
+        trigger="", parent=V1, release=V3, evaluation={}, stable_evaluation={"accuracy": Count(400, 4000)},
+        hold_out_start=START - 3 * BLOCK, data_end=START + 3 * BLOCK,
+    )  # fmt: skip
+    status = serving(stable=stable(since=PROMOTED))
+    score = score_of(TERMS, status, seen, result, now=START + 6 * BLOCK)
+    assert score.live == {"accuracy": (2 * 10 + 4 * 85, 600)} or score.live == {
+        "accuracy": (3 * 10 + 3 * 85, 600)
+    }
+    assert (score.live_share, score.start_time, score.end_time) == (
+        1,
+        START - 3 * BLOCK,
+        START + 3 * BLOCK,
+    )
+    later = score_of(
+        TERMS, serving(stable=stable(since=START)), seen, result, now=START + 6 * BLOCK
+    )
+    assert later.live_share == 0.5

@@ -1,0 +1,164 @@
+"""Causes that no training remedies, on the whole operator: each is named with its numbers, and holds trainings by name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from benchmarks.virtual.trainings import Training, trigger_of
+from benchmarks.virtual.workloads import Quality, stamp
+from sluicegate.api import names
+from sluicegate.api.product import DataProduct
+from sluicegate.kube.resources import EVENTS
+from sluicegate.views.needs import needs_of
+from tests.support.decisions.rollout_world import image
+from tests.support.virtual.stories import (
+    BAD,
+    HOUR,
+    RARELY,
+    on_virtual_time,
+    product,
+    served,
+    serving,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from benchmarks.virtual.operator import World
+    from sluicegate.kube.resources import Key
+
+BROKEN = Quality(wrong=0.85)
+"""Kilometres are served for miles."""
+ROWS = 4000
+
+
+class Trainer:
+    """A training on the rows of the last hours, which scores stable as wrong as `wrong` says."""
+
+    def __init__(
+        self, world: World, key: Key, wrong: Callable[[float], float], hours: float = 1.0
+    ) -> None:
+        self.world, self.wrong, self.hours = world, wrong, hours
+        self.causes: list[str] = []
+        self.begun: list[float] = []
+        self.changes = 0
+        world.cluster.trainers[key] = self.train
+
+    def train(self, job: dict[str, Any]) -> Training:
+        """Report a version; `changes` rows are right with it that stable gets wrong."""
+        now = self.world.loop.time()
+        self.causes.append(trigger_of(job)["cause"])
+        self.begun.append(now)
+        bad = round(ROWS * self.wrong(now))
+        pairs = {
+            "bothRight": ROWS - bad, "onlyStableWrong": self.changes, "onlyCandidateWrong": 0,
+            "bothWrong": bad - self.changes,
+        }  # fmt: skip
+        report = {
+            "image": image("cdef"[len(self.begun) - 1]),
+            "version": f"t{len(self.begun)}",
+            "evaluation": {"accuracy": {"bad": bad - self.changes, "total": ROWS}},
+            "stableEvaluation": {"accuracy": {"bad": bad, "total": ROWS}},
+            "pairs": {"accuracy": pairs},
+            "holdOutStartTime": stamp(self.world.loop.wall() - self.hours * HOUR),
+        }
+        return Training(seconds=600, report=report)
+
+
+def needs(world: World, key: Key) -> list[str]:
+    """What the product needs of a person."""
+    return [str(one.kind) for one in needs_of(DataProduct.parse(world.product(key)))]
+
+
+def active(world: World, key: Key) -> tuple[str, str]:
+    """Reason and message of RetrainingActive."""
+    found = world.condition(key, "RetrainingActive")
+    return found.get("reason", ""), found.get("message", "")
+
+
+@pytest.mark.slow
+@on_virtual_time
+async def test_served_features_that_differ_from_those_of_trainings_are_the_cause_after_one_training(
+    world,
+):
+    key = await served(world, product(), **RARELY)
+    trainer = Trainer(world, key, lambda _: 0.1)
+    await world.run(26 * HOUR)
+    world.cluster.set_quality(image("a"), BROKEN)
+    await world.until(lambda: active(world, key)[0] == "ServingSkew", seconds=6 * HOUR)
+    assert trainer.causes == ["ModelDecay"]
+    status = world.status(key)
+    assert status["diagnosis"]["cause"] == "ServingSkew"
+    says = status["diagnosis"]["message"]
+    assert "the training scores v1 at 90.0 % (n=4,000) on rows since 20" in says
+    assert "live it is" in says
+    assert "what is served differs from what is trained on" in says
+    assert status["retraining"]["lastResult"]["reason"] == "ServingSkew"
+    assert not status.get("candidate")
+    assert status["summary"]["reason"] == "ServingSkew"
+    assert world.condition(key, "Degraded")["reason"] == "ServingSkew"
+    assert needs(world, key) == ["TrainingBlocked"]
+    reason, held = active(world, key)
+    assert "no training for accuracy follows since 20" in held
+    assert "another spec.model, spec.retraining, runtime image or SLO" in held
+    await world.run(3 * 24 * HOUR)
+    assert (trainer.causes, active(world, key)) == (["ModelDecay"], (reason, held))
+    assert len([one for one in world.server.all(EVENTS) if one["reason"] == "ServingSkew"]) == 1
+    # The features are corrected: the product recovers without a training.
+    world.cluster.set_quality(image("a"), Quality())
+    await world.until(lambda: world.status(key)["state"] == "Healthy", seconds=24 * HOUR)
+    assert trainer.causes == ["ModelDecay"]
+    assert needs(world, key) == []
+    assert active(world, key)[0] == "Idle"
+
+
+@pytest.mark.slow
+@on_virtual_time
+async def test_a_corrected_training_ends_the_hold_of_a_skew_and_a_better_version_is_served(world):
+    key = await served(world, product(), **RARELY)
+    trainer = Trainer(world, key, lambda _: 0.1)
+    await world.run(26 * HOUR)
+    world.cluster.set_quality(image("a"), BROKEN)
+    await world.until(lambda: active(world, key)[0] == "ServingSkew", seconds=6 * HOUR)
+    trainer.changes = 300  # it now learns from what is served
+    world.edit(key, retraining={"command": ["corrected"]})
+    await world.until(lambda: world.status(key).get("candidate") is not None, seconds=2 * HOUR)
+    assert trainer.causes == ["ModelDecay", "ModelDecay"]
+
+
+@pytest.mark.slow
+@on_virtual_time
+async def test_a_training_on_request_that_changes_no_row_gets_no_canary(world):
+    key = await served(world, product(), **RARELY)
+    trainer = Trainer(world, key, lambda _: 0.1)
+    world.annotate(key, **{names.REQUEST_RETRAIN: "now"})
+    await world.until(
+        lambda: "lastResult" in (world.status(key).get("retraining") or {}), seconds=HOUR
+    )
+    last = world.status(key)["retraining"]["lastResult"]
+    assert (last["outcome"], last["reason"]) == ("Rejected", "NotShownBetter")
+    assert (
+        "it can't help, as it is right and wrong in the same rows of the hold-out as stable, in all 4,000"
+        in last["message"]
+    )
+    assert trainer.causes == ["Requested"]
+    assert not world.status(key).get("candidate")
+
+
+@pytest.mark.slow
+@on_virtual_time
+async def test_a_drift_that_the_rows_of_a_training_show_is_trained_and_healed(world):
+    key = await served(world, product(), **RARELY)
+    await world.run(26 * HOUR)
+    changed = world.loop.time()
+    world.cluster.set_quality(image("a"), BAD)
+    # Rows of six hours: most of the first ones are older than the drift.
+    trainer = Trainer(
+        world, key, lambda now: 0.1 + 0.3 * min((now - changed) / (6 * HOUR), 1), hours=6.0
+    )
+    trainer.changes = 200
+    await world.until(lambda: serving(world, key).startswith("t"), seconds=24 * HOUR)
+    assert set(trainer.causes) == {"ModelDecay"}
+    await world.until(lambda: world.status(key)["state"] == "Healthy", seconds=24 * HOUR)
