@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Final
 
 from sluicegate.api.review import (
@@ -21,20 +20,30 @@ from sluicegate.reporting.delivery import Delivery, delivery_of
 from sluicegate.reporting.evolution_lines import EvolutionLine, lines_of
 from sluicegate.reporting.response_times import histogram_of, quantile
 from sluicegate.reporting.segments import Segment, segments_of
+from sluicegate.reporting.summary import (
+    Move,
+    SloChange,
+    allowed_of,
+    budget_of,
+    counts_of,
+    days_of,
+    decisions_of,
+    gains_of,
+    largest_move,
+    margin_of,
+)
 from sluicegate.reviews.journal import disagrees_with_seal
 from sluicegate.reviews.periods import local_day
 from sluicegate.reviews.resource_hours import hours_of
 from sluicegate.reviews.signing import standing
-from sluicegate.slo.budget import budget_remaining
 from sluicegate.stats.counts import NOTHING, Count, summed
-from sluicegate.stats.evolution import Evolution, PeriodChange, evolution
+from sluicegate.stats.evolution import evolution
 from sluicegate.stats.intervals import Z95, wilson_lower, wilson_upper
 from sluicegate.views.resource_hours import ResourceHours
 
 NEVER_AT_RISK: Final = 0.1
 """Share of the error budget below which a stricter objective would have been met, too."""
 QUANTILES: Final = (0.5, 0.95, 0.99)
-_DEFAULT_MARGIN: Final = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,37 +56,23 @@ class MarketFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class SloFacts:
+class SloFacts(SloChange):
     """One SLO over the period.
 
     Attributes
     ----------
-    share : of good events, None without any. objective : its least value.
-    count : bad events and all. days : both by date. outside : days on which the objective was missed.
-    budget_left : share of the error budget; negative when overspent, None without an objective.
-    against_before, against_original : the change to the period before, and to the first baseline.
+    days : bad events and all by date. outside : days on which the objective was missed.
+    before, original : counts of the period before, and of the first baseline.
     markets : the worst first. health : problem of the SLO's definition; empty if there is none.
     """
 
-    name: str
     indicator: str
-    threshold_milliseconds: int | None
-    objective: float | None
-    count: Count
     days: tuple[tuple[str, Count], ...]
     outside: int
-    budget_left: float | None
     before: Count
     original: Count
-    against_before: Evolution
-    against_original: Evolution
     markets: tuple[MarketFacts, ...]
     health: str
-
-    @property
-    def share(self) -> float | None:
-        """Share of good events; None without any."""
-        return 1 - self.count.bad / self.count.total if self.count.total else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,15 +93,6 @@ class ActionFacts:
     due_date: str
     link: str
     state: str
-
-
-@dataclass(frozen=True, slots=True)
-class Move:
-    """A proved change of one SLO, with its begin."""
-
-    slo: SloFacts
-    evolution: Evolution
-    since: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +135,11 @@ class ReportFacts:
         return f"{self.review.metadata.namespace}/{self.review.spec.product_ref.name}"
 
     @property
+    def gains(self) -> tuple[str, ...]:
+        """What the versions that were kept brought, in words."""
+        return gains_of(self.review)
+
+    @property
     def is_open(self) -> bool:
         """Whether the ledger isn't sealed: more of its days are read later."""
         return self.review.status.seal_time is None
@@ -162,11 +153,6 @@ class ReportFacts:
     def whole_days(self) -> int:
         """Number of days of the period."""
         return days_of(self.review)
-
-    @property
-    def has_events(self) -> bool:
-        """Whether any event of an SLO is known."""
-        return any(slo.count.total for slo in self.slos)
 
     @property
     def objections(self) -> tuple[SignOff, ...]:
@@ -186,30 +172,12 @@ class ReportFacts:
     @property
     def move(self) -> Move | None:
         """The largest proved change for the worse; without one, the largest for the better."""
-        moves = [
-            Move(slo, one, since)
-            for slo in self.slos
-            for one, since in (
-                (slo.against_before, "against the period before"),
-                (slo.against_original, "since the first acceptance"),
-            )
-            if one.change in {PeriodChange.WORSE, PeriodChange.BETTER}
-        ]
-        worst = max(moves, key=lambda one: one.evolution.estimate, default=None)
-        if worst is None or worst.evolution.change is PeriodChange.WORSE:
-            return worst
-        return min(moves, key=lambda one: one.evolution.estimate)
+        return largest_move(self.slos)
 
     @property
     def worst(self) -> float:
         """The largest proved change for the worse, in shares of events; 0 without one."""
         return max(self.move.evolution.estimate, 0.0) if self.move is not None else 0.0
-
-
-def days_of(review: DataProductReview) -> int:
-    """Return the number of days of a period; a day of a clock change is one, too."""
-    period = review.spec.period
-    return round((period.end - period.start) / 86_400)
 
 
 def facts_of(
@@ -229,15 +197,7 @@ def facts_of(
     several = ledgers if sum(bool(one.status.days) for one in ledgers) > 1 else ()
     earlier = before.status.days if before is not None else ()
     slos = tuple(_slo(one, status.days, earlier) for one in status.slos if one.indicator != "gauge")
-    decisions = Counter(dict(status.earlier_decisions.items()))
-    decisions.update(f"{one.type}/{one.reason}" for one in status.decisions)
-    kinds: Counter[str] = Counter()
-    causes: Counter[str] = Counter()
-    for name, number in decisions.items():
-        kind, _, reason = name.partition("/")
-        kinds[kind] += number
-        if kind == "Retrain":
-            causes[reason] += number
+    decisions, causes = decisions_of(review)
     period = review.spec.period
     carried = () if before is None else before.spec.actions
     ours = {one.title: one for one in review.spec.actions}
@@ -253,7 +213,7 @@ def facts_of(
         lines=lines_of([review]),
         evolution=lines_of(several),
         periods=lines_of(several, by_period=True),
-        decisions=kinds,
+        decisions=decisions,
         causes=causes,
         missing_days=max(days_of(review) - len(status.days), 0) if status.seal_time else 0,
         digest_holds=not disagrees_with_seal(review) if status.digest else None,
@@ -273,13 +233,12 @@ def _action(action: ReviewAction, until: str) -> ActionFacts:
 
 
 def _slo(slo: ReviewSlo, days: Sequence[ReviewDay], earlier: Sequence[ReviewDay]) -> SloFacts:
-    now, before = _days(slo.name, days), _days(slo.name, earlier)
-    allowed = None if slo.objective is None else float(1 - Decimal(slo.objective))
-    margin = _margin(slo, allowed)
+    now, before = counts_of(slo.name, days), counts_of(slo.name, earlier)
+    allowed, margin = allowed_of(slo.objective), margin_of(slo)
     counts, earlier_counts = [one for _, one in now], [one for _, one in before]
     count = summed(counts)
     original = Count(*slo.original) if slo.original else NOTHING
-    left = None if allowed is None else budget_remaining(count, allowed)
+    left = budget_of(count, slo.objective)
     return SloFacts(
         name=slo.name,
         indicator=slo.indicator,
@@ -291,7 +250,7 @@ def _slo(slo: ReviewSlo, days: Sequence[ReviewDay], earlier: Sequence[ReviewDay]
             allowed is not None and one.total > 0 and one.bad > allowed * one.total
             for one in counts
         ),
-        budget_left=left if count.total else None,
+        budget_left=left,
         before=summed(earlier_counts),
         original=original,
         against_before=evolution(counts, earlier_counts, margin=margin),
@@ -299,22 +258,6 @@ def _slo(slo: ReviewSlo, days: Sequence[ReviewDay], earlier: Sequence[ReviewDay]
         markets=_markets(slo.name, days, allowed),
         health=_health(count, left) if days else "",
     )
-
-
-def _margin(slo: ReviewSlo, allowed: float | None) -> float:
-    """Return the least change that matters: a third of the allowed drop, or of the allowed bad share."""
-    if slo.max_drop is not None:
-        return float(slo.max_drop)
-    return _DEFAULT_MARGIN if allowed is None else max(allowed, 1e-6)
-
-
-def _days(name: str, days: Sequence[ReviewDay]) -> list[tuple[str, Count]]:
-    return [
-        (day.date, Count(slo.bad, slo.total))
-        for day in days
-        for slo in day.slos
-        if slo.name == name
-    ]
 
 
 def _markets(

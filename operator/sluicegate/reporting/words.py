@@ -13,11 +13,11 @@ from sluicegate.reporting.delivery import Delivery
 from sluicegate.reporting.facts import (
     ActionFacts,
     MarketFacts,
-    Move,
     Quantile,
     ReportFacts,
     SloFacts,
 )
+from sluicegate.reporting.summary import Move, SloChange, Summarized
 from sluicegate.reviews.periods import local_day
 from sluicegate.stats.counts import Count
 from sluicegate.stats.evolution import Evolution, PeriodChange
@@ -63,40 +63,35 @@ def span(start: int, end: int, zone: str) -> str:
     return f"{first.day}{month}{year} to {last.day} {last:%B %Y}"
 
 
-def sentence(report: ReportFacts) -> str:
-    """Return the summary of a report."""
+def sentence(report: Summarized) -> str:
+    """Return the summary of a period."""
     parts = [text for text in map(_said_of, report.slos) if text] or [_nothing_found(report)]
     why = {"Retrain": f" ({', '.join(spoken(cause) for cause in sorted(report.causes))})"}
     acts = [
-        f"{report.decisions[kind]} {word}{'s' if report.decisions[kind] > 1 else ''}{why.get(kind, '')}"
+        f"{number} {word}{'s' if number > 1 else ''}{why.get(kind, '')}"
         for kind, word in (
             ("Retrain", "retraining"),
             ("Promote", "promotion"),
             ("Rollback", "rollback"),
         )
-        if report.decisions[kind]
+        if (number := report.decisions.get(kind, 0))
     ]
     did = "Nothing was retrained or promoted."
     if acts:
         did = f"There {'was' if acts[0].startswith('1 ') else 'were'} {_and(acts)}."
-    gains = [
-        f"{one.version.version}: {lift_text(one.main)}"
-        for one in report.brought
-        if one.kept and one.main
-    ]
-    if gains:
-        did += f" {'; '.join(gains)}."
+    if report.gains:
+        did += f" {'; '.join(report.gains)}."
     text = "; ".join(parts)
     return f"{text[0].upper()}{text[1:]}. {did}"
 
 
-def _nothing_found(report: ReportFacts) -> str:
+def _nothing_found(report: Summarized) -> str:
     """Return the summary of service levels of which nothing is to be said; what isn't read isn't known."""
     if not report.slos:
         return "There is no SLO that counts events"
     if report.is_open and not report.read_days:
         return "No day of this period is read yet, so its service levels are not known"
-    if not report.has_events:
+    if not any(slo.count.total for slo in report.slos):
         return "No event of any SLO was counted, so the service levels are not known"
     none = "no objective was missed, and no change is proved"
     if report.is_open and report.read_days < report.whole_days:
@@ -143,7 +138,7 @@ def together_text(report: ReportFacts) -> str:
     return "; ".join(total_text(one) for one in together(report.brought))
 
 
-def _said_of(slo: SloFacts) -> str:
+def _said_of(slo: SloChange) -> str:
     """Return an SLO's part of the summary; empty if there is none."""
     missed = slo.budget_left is not None and slo.budget_left < 0
     parts = [f"missed its objective ({percent(slo.share)} of {percent(slo.objective)})"]
@@ -246,7 +241,7 @@ def budget(left: float | None) -> str:
     return f"{left * 100:.0f} % left ({name})"
 
 
-def subject(slo: SloFacts) -> str:
+def subject(slo: SloChange) -> str:
     """Return the name of an SLO."""
     if slo.threshold_milliseconds is None:
         return slo.name

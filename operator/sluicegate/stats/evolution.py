@@ -63,11 +63,25 @@ def evolution(
     margin : the least change that matters; a wider interval can't show that there is none.
     fixed : whether `before` is one count, a baseline, whose days aren't known.
     """
-    ours, theirs = summed(now), summed(before)
+    ours, phi = summed(now), scatter(now)
+    return change_between(
+        (ours, phi), (summed(before), phi if fixed else scatter(before)), margin=margin
+    )
+
+
+def change_between(
+    now: tuple[Count, float], before: tuple[Count, float], *, margin: float
+) -> Evolution:
+    """Estimate the change of the share of bad events from one period to another.
+
+    Parameters
+    ----------
+    now, before : the count of a period, and the scatter of its days.
+    margin : the least change that matters.
+    """
+    (ours, phi_now), (theirs, phi_before) = now, before
     if not ours.total or not theirs.total:
         return Evolution(PeriodChange.TOO_FEW)
-    phi_now = _of_days(now)
-    phi_before = phi_now if fixed else _of_days(before)
     difference = newcombe(_spread(ours, phi_now), _spread(theirs, phi_before), Z)
     estimate = (difference.estimate, difference.lower, difference.upper, max(phi_now, phi_before))
     if difference.lower > 0:
@@ -78,7 +92,8 @@ def evolution(
     return Evolution(PeriodChange.NO_EVIDENCE if narrow else PeriodChange.TOO_FEW, *estimate)
 
 
-def _of_days(days: Sequence[Count]) -> float:
+def scatter(days: Sequence[Count]) -> float:
+    """Return φ of some days, the scatter of their shares relative to chance."""
     return dispersion(days, least=LEAST_DAYS, most=LARGEST_PHI)
 
 

@@ -89,6 +89,15 @@ def goals_of(product: DataProduct) -> Iterator[GoalProgress]:
         yield GoalProgress(goal, value, level.total or 0, is_share, is_met)
 
 
+def period_progress(goal: BusinessGoal, share: float | None, total: int) -> GoalProgress:
+    """Return a goal beside the share of good events of a period; None where it has no events."""
+    if share is None:
+        return GoalProgress(goal, None, 0, is_share=True, is_met=None)
+    value = Decimal(repr(share)).scaleb(2)
+    is_met = _is_met(goal, value, is_share=True)
+    return GoalProgress(goal, value, total, is_share=True, is_met=is_met)
+
+
 def _target(goal: BusinessGoal, *, is_share: bool) -> Decimal:
     """Return the target in the unit of the value: of a share in percent."""
     return Decimal(goal.target).scaleb(2 if is_share and goal.unit != PERCENT else 0)

@@ -9,7 +9,7 @@ from sluicegate.api.engine import ProductState
 from sluicegate.api.errors import InvalidProduct
 from sluicegate.api.names import ConditionReason, ConditionType
 from sluicegate.api.product import DataProduct
-from sluicegate.api.product_info import Lifecycle, Priority
+from sluicegate.api.product_info import BusinessGoal, Lifecycle, Priority
 from sluicegate.api.slo_status import SloState, SloStatus
 from sluicegate.api.status import DataProductStatus, DependencyState
 from sluicegate.conditions import find_condition
@@ -102,6 +102,7 @@ class ProductFacts:
     model, model_since : what serves, and since when. canary : `v15@25`, or its phase; or empty.
     review : ToReview or Overdue while a review is due, otherwise empty.
     by_market : the worst state of its SLOs by market, of the markets that something is known of.
+    goals : business goals that an SLO measures.
     journeys : its place in journeys, and what it adds to them; None for one that is in none.
     needs : what it needs of a person, the most pressing first.
     hours : what its pods and trainings reserved in the last days of its ledger; None where no ledger says so.
@@ -129,6 +130,7 @@ class ProductFacts:
     trained: Trained | None = None
     review: str = ""
     by_market: Mapping[str, MarketLevel] = field(default_factory=dict)
+    goals: tuple[BusinessGoal, ...] = ()
     journeys: JourneyShares | None = None
     upstream: tuple[Upstream, ...] = ()
     needs: tuple[Need, ...] = ()
@@ -188,6 +190,7 @@ def facts_of(product: DataProduct) -> ProductFacts:
         trained=_trained(product),
         review=due.reason if due is not None and due.status == "True" else "",
         by_market=_markets(status.slos, spec.markets),
+        goals=tuple(goal for goal in spec.business_goals if goal.slo is not None),
         journeys=shares_of(product),
         upstream=tuple(upstream),
         needs=needs_of(product),

@@ -14,7 +14,7 @@ from sluicegate.views.journey_shares import ServedShare
 from sluicegate.views.product_facts import HIDDEN, ProductFacts
 from sluicegate.views.resource_hours import row_of
 from sluicegate.web.detail import Detail
-from sluicegate.web.store import ReviewFacts
+from sluicegate.web.results import Mover, ReviewResult
 
 COLUMNS = (
     "namespace", "name", "title", "team", "domain", "lifecycle", "priority", "markets", "state",
@@ -83,15 +83,27 @@ def _upstream(upstream: Any) -> dict[str, Any]:
     return {"namespace": namespace, "name": name, "state": str(upstream.state)}
 
 
-def portfolio_json(overview: PortfolioOverview, products: Sequence[ProductFacts]) -> dict[str, Any]:
-    """Return the sentence, the counts and the selected products."""
+def portfolio_json(
+    overview: PortfolioOverview, products: Sequence[ProductFacts], movers: Iterable[Mover]
+) -> dict[str, Any]:
+    """Return the sentence, the counts, the products that changed most, and the selected products."""
     return {
         "sentence": overview.sentence,
         "total": overview.total,
         "states": {str(state): number for state, number in overview.states.items()},
         "needs": {str(kind): number for kind, number in overview.kinds.items()},
+        "movers": [
+            {
+                "namespace": mover.product.key[0], "name": mover.product.key[1],
+                "review": mover.review.key.name, "slo": mover.move.slo.name,
+                "change": mover.text, "estimate": -mover.move.evolution.estimate,
+                "interval": [-mover.move.evolution.upper, -mover.move.evolution.lower],
+                "sentence": mover.sentence,
+            }
+            for mover in movers
+        ],
         "products": [product_json(product) for product in products],
-    }
+    }  # fmt: skip
 
 
 def portfolio_csv(products: Iterable[ProductFacts]) -> str:
@@ -267,26 +279,29 @@ def _label(graph: Graph, name: str) -> str:
     return HIDDEN if hidden else name
 
 
-def reviews_json(reviews: Iterable[ReviewFacts]) -> list[dict[str, Any]]:
-    """Return one item for each review."""
+def reviews_json(results: Iterable[ReviewResult]) -> list[dict[str, Any]]:
+    """Return one item for each review, with what its period brought."""
     return [
         {
             "namespace": one.key.namespace, "name": one.key.name, "product": one.product,
             "firstDay": one.first_day, "lastDay": one.last_day, "state": one.state,
             "due": _time(one.due), "signedBy": list(one.signed_by), "missing": list(one.missing),
+            "sentence": result.sentence, "change": result.change, "goals": list(result.goals),
         }
-        for one in reviews
+        for result in results
+        for one in [result.review]
     ]  # fmt: skip
 
 
-def reviews_csv(reviews: Iterable[ReviewFacts]) -> str:
+def reviews_csv(results: Iterable[ReviewResult]) -> str:
     """Render a row for each review, with the fields of its JSON."""
     return _table(
         (
             [", ".join(value) if isinstance(value, list) else value for value in one.values()]
-            for one in reviews_json(reviews)
+            for one in reviews_json(results)
         ),
-        ("namespace", "name", "product", "firstDay", "lastDay", "state", "due", "signedBy", "missing"),
+        ("namespace", "name", "product", "firstDay", "lastDay", "state", "due", "signedBy", "missing",
+         "sentence", "change", "goals"),
     )  # fmt: skip
 
 

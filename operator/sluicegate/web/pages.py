@@ -1,6 +1,7 @@
 """The pages of products, and the list of reviews, each as HTML, JSON or CSV."""
 
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any, Final
 
 from aiohttp import web
@@ -16,11 +17,15 @@ from sluicegate.web.detail import detail_of
 from sluicegate.web.drawing import Picture, edges_of, picture_of
 from sluicegate.web.layout_process import LayoutProcesses, NotDrawnError
 from sluicegate.web.request_handling import CSV, JSON, ReaderRequest, RequestHandling
+from sluicegate.web.results import ReviewResult
+from sluicegate.web.store import ReviewFacts
 
 PAGE: Final = 200
 """Products of one page."""
 QUEUE: Final = 30
 """Needs on the first page; a filter shows all of them."""
+MOVERS: Final = 6
+"""Products that changed most, on the first page."""
 MOST_LISTED: Final = 50
 """Degraded products, and affected ones of each, that the page of the graph lists."""
 _LONGEST: Final = 200
@@ -64,7 +69,9 @@ class PortfolioPages:
         backwards = request.query.get("desc") == "1"
         products = rows(portfolio.products, filters, sort, backwards=backwards)
         if request.extension == JSON:
-            return request.json(exports.portfolio_json(portfolio.overview, products))
+            return request.json(
+                exports.portfolio_json(portfolio.overview, products, portfolio.movers)
+            )
         if request.extension == CSV:
             return request.csv(exports.portfolio_csv(products), "portfolio")
         page, pages, selected = select_page(request, products)
@@ -72,7 +79,8 @@ class PortfolioPages:
             "portfolio.html",
             overview=portfolio.overview, queue=portfolio.overview.queue[:QUEUE], choices=portfolio.choices,
             filters=filters, sort=sort, backwards=backwards, found=len(products), pages=pages,
-            page=page, products=selected,
+            page=page, products=selected, movers=portfolio.movers, shown=MOVERS,
+            histories=portfolio.histories,
         )  # fmt: skip
 
     async def markets(self, request: ReaderRequest) -> web.Response:
@@ -185,16 +193,22 @@ class PortfolioPages:
             and begin in {"", one.first_day}
             and text.lower() in f"{one.key.namespace}/{one.product}"
         ]
+        histories, products = request.portfolio.histories, request.portfolio.by_key
+
+        def results(of: Iterable[ReviewFacts]) -> list[ReviewResult]:
+            keys = ((review, (review.key.namespace, review.product)) for review in of)
+            return [histories.result(review, products.get(key)) for review, key in keys]
+
         if request.extension == JSON:
-            return request.json(exports.reviews_json(reviews))
+            return request.json(exports.reviews_json(results(reviews)))
         if request.extension == CSV:
-            return request.csv(exports.reviews_csv(reviews), "reviews")
+            return request.csv(exports.reviews_csv(results(reviews)), "reviews")
         page, pages, selected = select_page(request, reviews)
         states = sorted({one.state for one in every})
         periods = sorted({one.first_day for one in every}, reverse=True)
         return request.html(
             "reviews.html",
-            reviews=selected, text=text, state=state, states=states, begin=begin, periods=periods,
+            results=results(selected), text=text, state=state, states=states, begin=begin, periods=periods,
             found=len(reviews), page=page, pages=pages,
         )  # fmt: skip
 

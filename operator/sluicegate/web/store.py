@@ -13,6 +13,7 @@ from sluicegate.api.errors import InvalidProduct
 from sluicegate.api.product import DataProduct
 from sluicegate.api.review import DataProductReview
 from sluicegate.kube.resources import Key, key_of
+from sluicegate.reporting.summary import PeriodSummary, summary_of
 from sluicegate.reviews.periods import local_day
 from sluicegate.reviews.resource_hours import ended_on, hours_of
 from sluicegate.reviews.store import UnreadableReview, read_review
@@ -30,7 +31,7 @@ STALE_SECONDS: Final = 600.0
 class ReviewFacts:
     """Facts of one review: product, period, state; times are seconds since the epoch.
 
-    `hours` are those of its last days, at most `HOURS_DAYS`.
+    `hours` are those of its last days, at most `HOURS_DAYS`; `summary` is what its period brought.
     """
 
     key: Key
@@ -43,6 +44,7 @@ class ReviewFacts:
     due: int | None
     signed_by: tuple[str, ...]
     missing: tuple[str, ...]
+    summary: PeriodSummary
     hours: ResourceHours | None = None
 
 
@@ -216,5 +218,6 @@ def _facts(key: Key, review: DataProductReview) -> ReviewFacts:
             f"{one.username} ({one.role}: {one.verdict})" for one in review.spec.sign_offs
         ),
         missing=tuple(role for role in status.signed_by if role not in signed),
+        summary=summary_of(review),
         hours=hours_of(days, ended_on(status, {day.date for day in days})),
     )

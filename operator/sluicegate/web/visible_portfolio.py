@@ -16,6 +16,7 @@ from sluicegate.views.product_facts import (
     with_states,
 )
 from sluicegate.web.authorization import VisibleNamespaces
+from sluicegate.web.results import Histories, Mover
 from sluicegate.web.store import ReviewFacts, Store
 
 _MOST: Final = 32
@@ -52,6 +53,16 @@ class VisiblePortfolio:
     def journeys(self) -> dict[str, Journey]:
         """Journeys by name."""
         return journeys_of(self.products)
+
+    @cached_property
+    def histories(self) -> Histories:
+        """Reviews by product."""
+        return Histories(self.reviews)
+
+    @cached_property
+    def movers(self) -> tuple[Mover, ...]:
+        """Products with a proved change since their last review, the largest first."""
+        return self.histories.movers(self.products)
 
     @cached_property
     def by_key(self) -> dict[ProductKey, ProductFacts]:

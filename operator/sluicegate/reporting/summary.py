@@ -1,0 +1,263 @@
+"""What a period brought in a few numbers, kept for each of thousands of reviews; a report has all of them. Pure."""
+
+from collections import Counter
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import lru_cache
+from typing import Final, Protocol
+
+from sluicegate.api.review import DataProductReview, ReviewDay, ReviewSlo
+from sluicegate.reporting.brought import brought_of
+from sluicegate.slo.budget import budget_remaining
+from sluicegate.stats.counts import NOTHING, Count, summed
+from sluicegate.stats.evolution import Evolution, PeriodChange, change_between, scatter
+from sluicegate.views.lift import lift_text
+
+_DEFAULT_MARGIN: Final = 0.01
+_CACHED: Final = 32_768
+"""Changes in the cache, as lists compare the same periods again and again; a ledger changes once a day."""
+BEFORE: Final = "against the period before"
+FIRST: Final = "since the first acceptance"
+
+
+@dataclass(frozen=True, slots=True)
+class SloChange:
+    """One SLO over a period, and its changes.
+
+    Attributes
+    ----------
+    objective : least share of good events. count : bad events and all.
+    budget_left : share of the error budget; negative when overspent, None without an objective.
+    against_before, against_original : the change to the period before, and to the first baseline.
+    """
+
+    name: str
+    threshold_milliseconds: int | None
+    objective: float | None
+    count: Count
+    budget_left: float | None
+    against_before: Evolution
+    against_original: Evolution
+
+    @property
+    def share(self) -> float | None:
+        """Share of good events; None without any."""
+        return 1 - self.count.bad / self.count.total if self.count.total else None
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A proved change of one SLO, with its begin."""
+
+    slo: SloChange
+    evolution: Evolution
+    since: str
+
+
+class Summarized(Protocol):
+    """What the sentence of a period is made of."""
+
+    @property
+    def slos(self) -> Sequence[SloChange]:
+        """The SLOs that count events."""
+
+    @property
+    def decisions(self) -> Mapping[str, int]:
+        """Number of decisions by type."""
+
+    @property
+    def causes(self) -> Iterable[str]:
+        """Causes of the retrainings."""
+
+    @property
+    def gains(self) -> Sequence[str]:
+        """What the versions that were kept brought, in words."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether more days are read later."""
+
+    @property
+    def read_days(self) -> int:
+        """Number of days whose events are known."""
+
+    @property
+    def whole_days(self) -> int:
+        """Number of days of the period."""
+
+
+@dataclass(frozen=True, slots=True)
+class SloPeriod:
+    """Events of one SLO in one period; `phi` is the scatter of its days, `margin` the least change that matters."""
+
+    name: str
+    threshold_milliseconds: int | None
+    objective: str | None
+    margin: float
+    count: Count
+    phi: float
+    original: Count
+
+
+@dataclass(frozen=True, slots=True)
+class PeriodSummary:
+    """One period of a product, as far as lists show it."""
+
+    levels: tuple[SloPeriod, ...]
+    decisions: Mapping[str, int]
+    causes: tuple[str, ...]
+    gains: tuple[str, ...]
+    is_open: bool
+    read_days: int
+    whole_days: int
+
+
+@dataclass(frozen=True, slots=True)
+class PeriodResult(PeriodSummary):
+    """A period beside the one before: what `Summarized` needs."""
+
+    slos: tuple[SloChange, ...]
+
+    @property
+    def move(self) -> Move | None:
+        """The largest proved change."""
+        return largest_move(self.slos)
+
+
+def summary_of(review: DataProductReview) -> PeriodSummary:
+    """Return the summary of a review."""
+    status = review.status
+    decisions, causes = decisions_of(review)
+    return PeriodSummary(
+        levels=tuple(_period(slo, status.days) for slo in status.slos if slo.indicator != "gauge"),
+        decisions=dict(decisions),
+        causes=tuple(sorted(causes)),
+        gains=gains_of(review),
+        is_open=status.seal_time is None,
+        read_days=len(status.days),
+        whole_days=days_of(review),
+    )
+
+
+def result_of(summary: PeriodSummary, before: PeriodSummary | None) -> PeriodResult:
+    """Return the changes of a period; `before` is the one before it, None for the first."""
+    earlier = {slo.name: slo for slo in before.levels} if before is not None else {}
+    return PeriodResult(
+        levels=summary.levels,
+        slos=tuple(_change(slo, earlier.get(slo.name)) for slo in summary.levels),
+        decisions=summary.decisions,
+        causes=summary.causes,
+        gains=summary.gains,
+        is_open=summary.is_open,
+        read_days=summary.read_days,
+        whole_days=summary.whole_days,
+    )
+
+
+def largest_move(
+    slos: Iterable[SloChange], *, against: Container[str] = (BEFORE, FIRST)
+) -> Move | None:
+    """Return the largest proved change for the worse; without one, the largest for the better.
+
+    Parameters
+    ----------
+    against : what is compared with: the period before, the first acceptance.
+    """
+    moves = [
+        Move(slo, change, since)
+        for slo in slos
+        for change, since in ((slo.against_before, BEFORE), (slo.against_original, FIRST))
+        if since in against and change.change in {PeriodChange.WORSE, PeriodChange.BETTER}
+    ]
+    worst = max(moves, key=lambda move: move.evolution.estimate, default=None)
+    if worst is None or worst.evolution.change is PeriodChange.WORSE:
+        return worst
+    return min(moves, key=lambda move: move.evolution.estimate)
+
+
+def decisions_of(review: DataProductReview) -> tuple[Counter[str], Counter[str]]:
+    """Return the number of decisions by type, and of retrainings by cause."""
+    status = review.status
+    decisions = Counter(dict(status.earlier_decisions.items()))
+    decisions.update(f"{made.type}/{made.reason}" for made in status.decisions)
+    kinds: Counter[str] = Counter()
+    causes: Counter[str] = Counter()
+    for name, number in decisions.items():
+        kind, _, reason = name.partition("/")
+        kinds[kind] += number
+        if kind == "Retrain":
+            causes[reason] += number
+    return kinds, causes
+
+
+def gains_of(review: DataProductReview) -> tuple[str, ...]:
+    """Return what the versions that were kept brought, in words."""
+    return tuple(
+        f"{brought.version.version}: {lift_text(brought.main)}"
+        for brought in brought_of(review)
+        if brought.kept and brought.main
+    )
+
+
+def days_of(review: DataProductReview) -> int:
+    """Return the number of days of a period; a day of a clock change is one, too."""
+    period = review.spec.period
+    return round((period.end - period.start) / 86_400)
+
+
+def counts_of(name: str, days: Sequence[ReviewDay]) -> list[tuple[str, Count]]:
+    """Return the counts of one SLO by date."""
+    return [
+        (day.date, Count(slo.bad, slo.total))
+        for day in days
+        for slo in day.slos
+        if slo.name == name
+    ]
+
+
+def margin_of(slo: ReviewSlo) -> float:
+    """Return the least change that matters: a third of the allowed drop, or of the allowed bad share."""
+    if slo.max_drop is not None:
+        return float(slo.max_drop)
+    allowed = allowed_of(slo.objective)
+    return _DEFAULT_MARGIN if allowed is None else max(allowed, 1e-6)
+
+
+def allowed_of(objective: str | None) -> float | None:
+    """Return the share of bad events that an objective allows."""
+    return None if objective is None else float(1 - Decimal(objective))
+
+
+def budget_of(count: Count, objective: str | None) -> float | None:
+    """Return the share of the error budget that is left; None without an objective or events."""
+    allowed = allowed_of(objective)
+    return None if allowed is None or not count.total else budget_remaining(count, allowed)
+
+
+def _period(slo: ReviewSlo, days: Sequence[ReviewDay]) -> SloPeriod:
+    counts = [count for _, count in counts_of(slo.name, days)]
+    return SloPeriod(
+        name=slo.name,
+        threshold_milliseconds=slo.threshold_milliseconds,
+        objective=slo.objective,
+        margin=margin_of(slo),
+        count=summed(counts),
+        phi=scatter(counts),
+        original=Count(*slo.original) if slo.original else NOTHING,
+    )
+
+
+@lru_cache(maxsize=_CACHED)
+def _change(slo: SloPeriod, before: SloPeriod | None) -> SloChange:
+    ours = (slo.count, slo.phi)
+    theirs = (NOTHING, 1.0) if before is None else (before.count, before.phi)
+    return SloChange(
+        name=slo.name,
+        threshold_milliseconds=slo.threshold_milliseconds,
+        objective=None if slo.objective is None else float(slo.objective),
+        count=slo.count,
+        budget_left=budget_of(slo.count, slo.objective),
+        against_before=change_between(ours, theirs, margin=slo.margin),
+        against_original=change_between(ours, (slo.original, slo.phi), margin=slo.margin),
+    )

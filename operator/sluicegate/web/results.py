@@ -1,0 +1,122 @@
+"""Results of the periods of all products: what each brought, and which products moved most since their last review."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sluicegate.reporting import words
+from sluicegate.reporting.summary import BEFORE, FIRST, Move, PeriodResult, largest_move, result_of
+from sluicegate.views.goals import period_progress
+from sluicegate.views.product_facts import ProductFacts
+from sluicegate.web.store import ReviewFacts
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewResult:
+    """One review with what its period brought.
+
+    Attributes
+    ----------
+    sentence : the period in words. move : its largest proved change; None without one.
+    goals : business goals that an SLO measures, in words, with the numbers of the period.
+    """
+
+    review: ReviewFacts
+    sentence: str
+    move: Move | None
+    goals: tuple[str, ...]
+
+    @property
+    def change(self) -> str:
+        """The largest proved change in words."""
+        return words.move(self.move)
+
+
+@dataclass(frozen=True, slots=True)
+class Mover:
+    """A product with a proved change in its newest ledger; `values` are shares of the SLO by period."""
+
+    product: ProductFacts
+    review: ReviewFacts
+    move: Move
+    sentence: str
+    values: tuple[float | None, ...]
+
+    @property
+    def text(self) -> str:
+        """The change in words."""
+        return words.move(self.move)
+
+    @property
+    def since(self) -> str:
+        """Begin of the change in words."""
+        first = self.review.first_day
+        return "since the first acceptance" if self.move.since == FIRST else f"since {first}"
+
+
+class Histories:
+    """The reviews of each product, the oldest first."""
+
+    def __init__(self, reviews: Iterable[ReviewFacts]) -> None:
+        self._reviews: dict[tuple[str, str, str], list[ReviewFacts]] = defaultdict(list)
+        for review in sorted(reviews, key=lambda one: one.start):
+            self._reviews[review.key.namespace, review.product, review.uid].append(review)
+
+    def of(self, product: ProductFacts) -> list[ReviewFacts]:
+        """Return the reviews of a product that have a day; one without a uid is of any product of this name."""
+        for uid in (product.uid, ""):
+            if reviews := self._reviews.get((*product.key, uid)):
+                return [review for review in reviews if review.summary.read_days]
+        return []
+
+    def result(self, review: ReviewFacts, product: ProductFacts | None) -> ReviewResult:
+        """Return what the period of a review brought; `product` has the goals."""
+        result = self._changes(review)
+        return ReviewResult(
+            review, words.sentence(result), result.move, tuple(_goals(result, product))
+        )
+
+    def _changes(self, review: ReviewFacts) -> PeriodResult:
+        reviews = self._reviews[review.key.namespace, review.product, review.uid]
+        place = reviews.index(review)
+        before = reviews[place - 1] if place else None
+        return result_of(review.summary, None if before is None else before.summary)
+
+    def shares(self, product: ProductFacts, slo: str) -> tuple[float | None, ...]:
+        """Return the share of good events of one SLO by period; None for a period without events."""
+        counts = (
+            next((level.count for level in review.summary.levels if level.name == slo), None)
+            for review in self.of(product)
+        )
+        return tuple(1 - one.bad / one.total if one and one.total else None for one in counts)
+
+    def movers(self, products: Iterable[ProductFacts]) -> tuple[Mover, ...]:
+        """Return the products whose newest ledger proves a change against the one before, the largest first.
+
+        The first ledger of a product is compared with the first acceptance.
+        """
+        return tuple(
+            sorted(
+                (mover for product in products if (mover := self._mover(product)) is not None),
+                key=lambda mover: (-abs(mover.move.evolution.estimate), mover.product.key),
+            )
+        )
+
+    def _mover(self, product: ProductFacts) -> Mover | None:
+        reviews = self.of(product)
+        if not reviews:
+            return None
+        changes = self._changes(reviews[-1])
+        move = largest_move(changes.slos, against=(BEFORE if len(reviews) > 1 else FIRST,))
+        if move is None:
+            return None
+        text = words.sentence(changes)
+        return Mover(product, reviews[-1], move, text, self.shares(product, move.slo.name))
+
+
+def _goals(result: PeriodResult, product: ProductFacts | None) -> Iterable[str]:
+    levels = {slo.name: slo for slo in result.slos}
+    for goal in product.goals if product is not None else ():
+        slo = levels.get(goal.slo or "")
+        if slo is not None:
+            yield f"{goal.name}: {period_progress(goal, slo.share, slo.count.total).text}"

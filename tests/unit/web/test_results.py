@@ -1,0 +1,102 @@
+"""What lists say of reviews and of products that moved: the same as the report, without reading whole ledgers."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from sluicegate.reporting import words
+from sluicegate.reporting.facts import facts_of
+from sluicegate.reporting.summary import result_of, summary_of
+from tests.support.apiserver.access_reviews import AccessReviews
+from tests.support.decisions.reviewed import document_of, month, sealed_month
+from tests.support.portfolio.products import degraded, document
+from tests.support.portfolio.served import served, store_of
+
+YEAR = [sealed_month(number, wrong=wrong) for number, wrong in ((8, 0.08), (9, 0.08), (10, 0.14), (11, 0.1))]  # fmt: skip
+GOAL = {"name": "prices-in-tolerance", "slo": "accuracy", "target": "90", "unit": "%"}
+SLOS = [{"name": "accuracy", "indicator": {"outcomes": {}}, "objective": "0.88"}]
+
+
+def reviewed(name="pricing", namespace="pricing", **spec):
+    product = document(name, namespace, spec={"slos": SLOS} | spec, status=degraded())
+    product["metadata"]["uid"] = "u-1"
+    return product
+
+
+def ledger(product, number, wrong, *, read=31):
+    """A ledger of a product; an open one with some days if fewer are read."""
+    made = (
+        document_of(sealed_month(number, wrong=wrong)) if read > 30 else month(number, wrong=wrong)
+    )
+    made["metadata"]["name"] = f"{product}-2026-{number:02}"
+    made["spec"]["productRef"] = {"name": product, "uid": "u-1"}
+    made["status"]["days"] = made["status"]["days"][:read]
+    return made
+
+
+@pytest.mark.parametrize("place", range(4), ids=["the first", "no change", "worse", "better"])
+def test_a_summary_says_what_the_report_says(place):
+    before = YEAR[place - 1] if place else None
+    report = facts_of(YEAR[place], before)
+    result = result_of(summary_of(YEAR[place]), before and summary_of(before))
+    assert words.sentence(result) == words.sentence(report)
+    assert words.move(result.move) == words.move(report.move)
+    assert [slo.budget_left for slo in result.slos] == [slo.budget_left for slo in report.slos]
+
+
+async def test_the_list_of_reviews_shows_results_and_not_only_links():
+    reviews = [document_of(one) for one in YEAR]
+    async with served(store_of([reviewed(businessGoals=[GOAL])], reviews)) as page:
+        text = await (await page.get("/reviews")).text()
+        told = await (await page.get("/reviews.json")).json()
+        table = await (await page.get("/reviews.csv")).text()
+    assert "Accuracy missed its objective (85.6 % of 88.0 %) and got worse by" in text
+    assert re.search(
+        r'class="words Worse" data-label="Largest proved change">accuracy worse by', text
+    )
+    assert "prices-in-tolerance: goal 90 %: not met yet (85.6 %, n=4,302)" in text
+    october = next(one for one in told if one["name"] == "pricing-2026-10")
+    assert october["sentence"].startswith("Accuracy missed its objective (85.6 % of 88.0 %)")
+    assert october["change"].startswith("accuracy worse by")
+    assert table.splitlines()[0].endswith("sentence,change,goals\r".strip())
+
+
+async def test_the_portfolio_opens_with_what_changed_since_the_last_review_the_largest_first():
+    products = [reviewed(name) for name in ("calm", "fell", "rose", "fell-more")]
+    reviews = [
+        ledger(name, number, wrong, read=read)
+        for name, wrongs in {
+            "calm": (0.1, 0.1), "fell": (0.1, 0.15), "rose": (0.2, 0.12), "fell-more": (0.1, 0.22),
+        }.items()
+        for number, wrong, read in zip((10, 11), wrongs, (31, 20), strict=True)
+    ]  # fmt: skip
+    async with served(store_of(products, reviews)) as page:
+        text = await (await page.get("/")).text()
+        told = await (await page.get("/portfolio.json")).json()
+    assert [one["name"] for one in told["movers"]] == ["fell-more", "rose", "fell"]
+    assert text.index("What changed since the last review") < text.index("Needs you")
+    assert "since 2026-11-01" in text
+    assert text.count('class="small-line"') == 3 + 4, (
+        "of each mover, and of each product of the table"
+    )
+    estimates = {one["name"]: one["estimate"] for one in told["movers"]}
+    assert estimates["fell-more"] == pytest.approx(-0.12, abs=0.03)
+    assert estimates["rose"] == pytest.approx(0.08, abs=0.03)
+
+
+async def test_a_product_without_an_earlier_ledger_moved_since_its_first_acceptance():
+    async with served(store_of([reviewed()], [ledger("pricing", 11, 0.2, read=20)])) as page:
+        text = await (await page.get("/")).text()
+        told = await (await page.get("/portfolio.json")).json()
+    assert "since the first acceptance" in text
+    assert [one["slo"] for one in told["movers"]] == ["accuracy"]
+
+
+async def test_nothing_is_said_of_products_and_reviews_that_the_reader_may_not_see():
+    reviews = [ledger("pricing", 10, 0.1), ledger("pricing", 11, 0.2)]
+    server = AccessReviews({"everybody": {"elsewhere"}})
+    async with served(store_of([reviewed()], reviews), server=server) as page:
+        told = await (await page.get("/portfolio.json")).json()
+        assert (told["movers"], await (await page.get("/reviews.json")).json()) == ([], [])
