@@ -58,6 +58,7 @@ def patience(*lies: Lie | None) -> float:
 
 _MARKS = (
     ("promql", '"sluicegate_fact", "good"'),
+    ("inputs", '"sluicegate_fact", "input"'),
     ("sent", "traefik_router_requests_total"),
     ("gateway", "sluicegate_backend"),
     ("cpu", "container_cpu_cfs_throttled_periods_total"),

@@ -24,6 +24,8 @@ _OWNER: Final = re.compile(
     rf'"{names.PRODUCT}", "([^"]*)", "", ""\)\n, "{names.COUNTER}", "([^"]*)"'
 )
 
+_NAMESPACE: Final = re.compile(rf'"{names.NAMESPACE}", "([^"]*)", "", ""')
+
 
 def events(query: str, version: Version, counted: Counted, blocks: list[Block]) -> Any:
     """Return events of every indicator, by outcome; a product has one."""
@@ -58,6 +60,13 @@ def expressions(query: str, version: Version, counted: Counted, blocks: list[Blo
     for fact, name in ((Fact.GOOD, "good"), (Fact.TOTAL, "all")):
         labels = version._asdict() | {names.COUNTER: slo, names.FACT: str(fact)}
         yield labels, _grown(counted, _curves(name), blocks, 0)
+
+
+def input_of(query: str) -> dict[str, str]:
+    """Return the labels of the value of an input, which no version has."""
+    (namespace,) = _NAMESPACE.findall(query)
+    product, name = _OWNER.findall(query)[0]
+    return {names.NAMESPACE: namespace, names.PRODUCT: product, names.COUNTER: name}
 
 
 INDICATOR: Final = "clicks"

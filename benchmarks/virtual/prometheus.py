@@ -25,6 +25,7 @@ from benchmarks.virtual.selectors import Matcher, all_match, parse_matchers
 from benchmarks.virtual.traffic import by_delay
 from sluicegate.prometheus.client import Prometheus
 from sluicegate.prometheus.http_session import QuerySession
+from sluicegate.slo import metric_names as names
 from sluicegate.slo.label_ages import AGES
 from sluicegate.slo.queries import Fact
 from sluicegate_service.outcomes import age_class
@@ -62,6 +63,7 @@ class PrometheusServer:
     poison : products whose series make queries that select them fail; None without any.
     lost : times, in seconds since 1970, without samples.
     retention : seconds for which it keeps samples; None for no limit.
+    inputs : values of products' inputs, by name; none of an input that isn't there.
     phase : seconds from the last scrape of a block to the block's end.
     epoch : the clock's zero, in seconds since 1970: `traffic` uses the loop's time.
     """
@@ -71,6 +73,7 @@ class PrometheusServer:
     lies: dict[str, Lie] = field(default_factory=dict)
     asked: Counter[str] = field(default_factory=Counter)
     lost: list[tuple[float, float]] = field(default_factory=list)
+    inputs: dict[str, float] = field(default_factory=dict)
     seconds: float = 0.02
     phase: float = 0.0
     retention: float | None = None
@@ -119,6 +122,9 @@ class PrometheusServer:
 
     def rows(self, query: str, indexes: range, step: int) -> Iterator[Row]:
         """Yield the rows of an answer; none to a query for a metric that no pod exposes here."""
+        if recognise(query) == "inputs":
+            yield from self._inputs(query, indexes, step)
+            return
         read = _READ.get(recognise(query))
         if own := _OWN.get(recognise(query)):
             read = partial(own, query)
@@ -137,6 +143,12 @@ class PrometheusServer:
                 for labels, values in read(version, counted, blocks):
                     if values and ("le" not in labels or all_match(matchers, labels)):
                         yield row(values, step, **labels)
+
+    def _inputs(self, query: str, indexes: range, step: int) -> Iterator[Row]:
+        """Yield the value of an input; nothing of one that isn't there."""
+        labels = own_metrics.input_of(query)
+        if (value := self.inputs.get(labels[names.COUNTER])) is not None:
+            yield row(dict.fromkeys(indexes, value), step, **labels)
 
     def _block(self, counted: Counted, index: int, step: int) -> Block | None:
         """Return the scrapes of a version in a block; None without any."""

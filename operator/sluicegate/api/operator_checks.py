@@ -46,17 +46,23 @@ def _check_runtime(spec: DataProductSpec, settings: Settings) -> Iterator[Proble
 
 
 def _check_promql(spec: DataProductSpec) -> Iterator[Problem]:
-    for number, slo in enumerate(spec.slos):
-        ratio = slo.indicator.promql
-        if ratio is None:
-            continue
+    for path, expression in _expressions(spec):
         from sluicegate.api.bound_promql import bind  # noqa: PLC0415 - its parser takes memory
 
-        for name in ("good", "total"):
-            try:
-                bind(getattr(ratio, name), "of-the-product", spec.analysis.block_seconds)
-            except UnboundPromql as error:
-                yield Problem(f"spec.slos[{number}].indicator.promql.{name}", str(error))
+        try:
+            bind(expression, "of-the-product", spec.analysis.block_seconds)
+        except UnboundPromql as error:
+            yield Problem(path, str(error))
+
+
+def _expressions(spec: DataProductSpec) -> Iterator[tuple[str, str]]:
+    """Yield each expression of PromQL with its path."""
+    for number, slo in enumerate(spec.slos):
+        if (ratio := slo.indicator.promql) is not None:
+            yield f"spec.slos[{number}].indicator.promql.good", ratio.good
+            yield f"spec.slos[{number}].indicator.promql.total", ratio.total
+    for number, one in enumerate(spec.inputs):
+        yield f"spec.inputs[{number}].promql", one.promql
 
 
 def _check_blocks(spec: DataProductSpec, settings: Settings) -> Iterator[Problem]:

@@ -11,6 +11,7 @@ from sluicegate.api.accountability import Compliance, ModelCard
 from sluicegate.api.base import ApiModel, Line, Rule, StatusModel, Time
 from sluicegate.api.errors import InvalidProduct, problem
 from sluicegate.api.extent import compact, readable, without_nulls
+from sluicegate.api.inputs import MOST_INPUTS, DataInput
 from sluicegate.api.list_types import Keyed, Unique
 from sluicegate.api.model import Model
 from sluicegate.api.product_info import (
@@ -171,6 +172,9 @@ class DataProductSpec(ApiModel):
     ] = ()
     """Products that this one calls. While one of them is degraded, this product is not
     retrained."""
+    inputs: Annotated[tuple[DataInput, ...], Field(max_length=MOST_INPUTS), Keyed("name")] = ()
+    """Data that the model is served with and trained on. While one of them is late, or breaks its
+    contract, the product is not retrained."""
     journeys: Annotated[tuple[JourneyPlace, ...], Field(max_length=16), Keyed("name")] = ()
     """Customers' journeys in which the product is a step; the portfolio page shows each with all its
     products. They affect no decision."""

@@ -397,4 +397,5 @@ def target_of(product: DataProduct, timing: Timing) -> Target | None:
         counts_pods=product.spec.serving.autoscaling is not None,
         markets=(*product.spec.markets, OTHER) if product.spec.serving.market else (),
         paired=canary_from is not None and product.spec.rollout.mirror is not None,
+        inputs=tuple((one.name, one.promql) for one in product.spec.inputs),
     )

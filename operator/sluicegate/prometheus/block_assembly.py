@@ -203,7 +203,7 @@ def assemble_facts(
 ) -> Iterator[tuple[VersionKey, TargetFacts]]:
     """Yield the other facts of every live version at the newest block."""
     newest = answers.indexes[-1]
-    for _, version in _versions(targets):
+    for target, version in _versions(targets):
         scrape = answers.scrapes.of(version, newest)
         facts = TargetFacts(
             coverage=scrape.coverage if scrape else None,
@@ -215,8 +215,17 @@ def assemble_facts(
             cpu_waited=_value(answers, QueryKind.CPU, (*version, Fact.WAITED)),
             cpus_used=_value(answers, QueryKind.CPU, (*version, Fact.USED)),
             memory_used=_value(answers, QueryKind.MEMORY, version),
+            inputs=tuple(_inputs(answers, target)),
         )
         yield version, facts
+
+
+def _inputs(answers: Answers, target: Target) -> Iterator[tuple[str, float]]:
+    """Yield the value of each input of a product that has one at the newest block."""
+    for name, _ in target.inputs:
+        value = _value(answers, QueryKind.INPUTS, (*target.key, name))
+        if value is not None:
+            yield name, value
 
 
 def assemble_scraped(

@@ -27,7 +27,13 @@ _BY_VERSION: Final = frozenset(
     }
 )  # fmt: skip
 NOT_FOR_THE_PAST: Final = frozenset(
-    {QueryKind.CPU, QueryKind.MEMORY, QueryKind.GATEWAY, QueryKind.GAUGES}
+    {
+        QueryKind.CPU,
+        QueryKind.MEMORY,
+        QueryKind.GATEWAY,
+        QueryKind.GAUGES,
+        QueryKind.INPUTS,
+    }
 )
 """Queries that aren't sent for the past: for facts at one time, and without counts."""
 MOST_POINTS: Final = 1_200

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 from sluicegate.prometheus.query_scopes import named_scope, named_scopes, split_scopes
 from sluicegate.prometheus.targets import ProductKey, Target
 from sluicegate.slo.promql import Scope
-from sluicegate.slo.queries import QueryKind
+from sluicegate.slo.queries import OWN_QUERIES, QueryKind
 
 logger = logging.getLogger(__name__)
 
@@ -123,7 +123,7 @@ class Quarantine:
         ripe = [
             (entry.due, place)
             for place, entry in self._entries.items()
-            if entry.due <= index and (place.kind is QueryKind.PROMQL) is own
+            if entry.due <= index and (place.kind in OWN_QUERIES) is own
         ]
         return [place for _, place in sorted(ripe)[: None if own else TRIES_PER_FETCH]]
 

@@ -12,6 +12,7 @@ import asyncio
 import random
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
@@ -35,9 +36,11 @@ from sluicegate.prometheus.targets import ProductKey, Target
 from sluicegate.slo.gateway import GatewayMetric
 from sluicegate.slo.promql import Scope
 from sluicegate.slo.queries import (
+    OWN_QUERIES,
     Needs,
     Query,
     QueryKind,
+    render_input,
     render_queries,
     render_ratio,
     render_targets,
@@ -140,10 +143,10 @@ class Batch:
 
         The parts don't contain places in quarantine; those of the products `tried` are retried.
         """
-        own = QueryKind.PROMQL
-        held = self._quarantine.held(own)
-        self._alone = [part for part in parts if part.query.kind is own and part.owner not in held]
-        parts = [part for part in parts if part.query.kind is not own]
+        held = {kind: self._quarantine.held(kind) for kind in OWN_QUERIES}
+        own = [part for part in parts if part.query.kind in OWN_QUERIES]
+        self._alone = [part for part in own if part.owner not in held[part.query.kind]]
+        parts = [part for part in parts if part.query.kind not in OWN_QUERIES]
         self._open = Counter(part.query.kind for part in parts)
         for kind in QueryKind:
             for key, why in self._quarantine.held(kind).items():
@@ -224,7 +227,7 @@ class Batch:
     async def _take(self, part: Part) -> None:
         """Send a query and read its answer."""
         kind, step = part.query.kind, self._step
-        alone = kind is QueryKind.PROMQL
+        alone = kind in OWN_QUERIES
         skipped: dict[ProductKey, str] = {}
         table = await self._prometheus.query_range(
             part.query.text,
@@ -401,12 +404,13 @@ class Batch:
         newest = self._indexes[-1:]
         needs = needs_of(covered)
         own = bool(covered) and place.product != OTHERS and needs.asks(place.kind)
-        alone = place.kind is QueryKind.PROMQL
+        alone = place.kind in OWN_QUERIES
         queries = self._queries(place.kind, scope, needs if own else needs_of(tried))
         parts = [Part(query, scope, covered, newest) for query in queries]
         try:
             for part in _own_parts(covered, newest, self._step) if alone else parts:
-                await self._take(part)
+                if part.query.kind is place.kind:
+                    await self._take(part)
         except (QueryRejected, MalformedAnswer):
             self._quarantine.failed_again(place, self._newest)
         except PrometheusError:
@@ -437,11 +441,11 @@ def _asking(part: Part) -> list[Target]:
 
 def has_own(target: Target) -> bool:
     """Return whether a product has queries of its own."""
-    return any(slo.promql for slo in target.slos.values())
+    return bool(target.inputs) or any(slo.promql for slo in target.slos.values())
 
 
 async def own_parts(targets: Iterable[Target], indexes: range, step: int) -> list[Part]:
-    """Return the queries that single products need: one for each indicator of PromQL.
+    """Return the queries that single products need: one for each indicator of PromQL, and each input.
 
     An expression that can't be bound isn't sent; the product is InvalidSpec. Expressions are parsed
     in a thread: thousands may take seconds.
@@ -462,6 +466,11 @@ def _own_parts(targets: Iterable[Target], indexes: range, step: int) -> Iterator
                     continue
                 query = Query(QueryKind.PROMQL, text)
                 yield Part(query, named_scope([target]), (target,), indexes)
+        for name, expression in target.inputs:
+            with suppress(UnboundPromql):
+                text = render_input(target.key, name, expression, step)
+                query = Query(QueryKind.INPUTS, text)
+                yield Part(query, named_scope([target]), (target,), indexes[-1:])
 
 
 def needs_of(targets: Iterable[Target]) -> Needs:

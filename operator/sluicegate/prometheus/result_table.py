@@ -28,6 +28,7 @@ LABELS: Final[dict[QueryKind, Labels]] = {
     QueryKind.COUNTERS: (*BY_VERSION, *BY_PREDICTION[2:], names.COUNTER, names.LAG),
     QueryKind.GAUGES: (*BY_VERSION, names.COUNTER, names.FACT),
     QueryKind.PROMQL: (*BY_VERSION, names.COUNTER, names.FACT),
+    QueryKind.INPUTS: (names.NAMESPACE, names.PRODUCT, names.COUNTER),
     QueryKind.TARGETS: (*BY_VERSION, names.FACT),
     QueryKind.CPU: (*BY_VERSION, names.FACT),
     QueryKind.MEMORY: BY_VERSION,
@@ -36,7 +37,9 @@ LABELS: Final[dict[QueryKind, Labels]] = {
     QueryKind.HISTOGRAM: (names.NAMESPACE, names.PRODUCT, names.BOUND),
 }
 """Labels that distinguish the rows of each query, in this order."""
-WITHOUT_VERSION: Final = frozenset({QueryKind.GATEWAY, QueryKind.SENT, QueryKind.HISTOGRAM})
+WITHOUT_VERSION: Final = frozenset(
+    {QueryKind.GATEWAY, QueryKind.SENT, QueryKind.HISTOGRAM, QueryKind.INPUTS}
+)
 """Queries whose rows have no label of a version."""
 
 MOST_OWN_ROWS: Final = 200

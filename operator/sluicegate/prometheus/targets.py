@@ -85,6 +85,8 @@ class Target:
         Markets by which events are counted, including `other`; empty if they aren't.
     paired
         Whether pairs of outcomes are needed: while requests are mirrored to a candidate.
+    inputs
+        Expressions of PromQL for the product's inputs, with their names.
     """
 
     key: ProductKey
@@ -99,6 +101,7 @@ class Target:
     counts_pods: bool = False
     markets: tuple[str, ...] = ()
     paired: bool = False
+    inputs: tuple[tuple[str, str], ...] = ()
 
     def service_of(self, version: str) -> str:
         """Return the name of a version's entry service."""
@@ -145,6 +148,9 @@ class TargetFacts:
         CPUs that its busiest pod used; None if unknown.
     memory_used
         Highest share of its memory limit a container reached; None when unknown.
+    inputs
+        Values of the product's inputs at the end of the block, by name; without those that are
+        unknown.
     """
 
     coverage: float | None = None
@@ -156,6 +162,7 @@ class TargetFacts:
     cpus_used: float | None = None
     memory_used: float | None = None
     secretless: int = 0
+    inputs: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

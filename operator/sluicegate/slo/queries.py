@@ -82,6 +82,7 @@ class QueryKind(StrEnum):
     COUNTERS = "counters"
     GAUGES = "gauges"
     PROMQL = "promql"
+    INPUTS = "inputs"
     TARGETS = "targets"
     CPU = "cpu"
     MEMORY = "memory"
@@ -131,6 +132,8 @@ class Fact(StrEnum):
     """Good events by a product's own expression."""
     TOTAL = "total"
     """All events by a product's own expression."""
+    INPUT = "input"
+    """Age of an input's newest data in seconds, or number of rules that it breaks, by a product's own expression."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +143,10 @@ class Query:
     kind: QueryKind
     text: str
     names: frozenset[str] = frozenset()
+
+
+OWN_QUERIES: Final = frozenset({QueryKind.PROMQL, QueryKind.INPUTS})
+"""Queries that are expressions of one product, and are sent for it alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -350,6 +357,23 @@ def render_ratio(key: tuple[str, str], slo: str, ratio: PromqlRatio, window: int
             arm = tag(arm, label, value)
         arms.append(arm)
     return any_arm(arms)
+
+
+def render_input(key: tuple[str, str], name: str, expression: str, window: int) -> str:
+    """Render the query for the value of one input of a product, by that product's own expression.
+
+    Raises
+    ------
+    UnboundPromql
+        The expression can't be bound to the product's namespace.
+    """
+    from sluicegate.api.bound_promql import bind  # noqa: PLC0415 - its parser takes memory
+
+    arm = f"max({bind(expression, key[0], window)})"
+    owner = {names.NAMESPACE: key[0], names.PRODUCT: key[1], names.COUNTER: name}
+    for label, value in {**owner, names.FACT: Fact.INPUT}.items():
+        arm = tag(arm, label, value)
+    return arm
 
 
 def render_targets(scope: Scope, window: int) -> str:

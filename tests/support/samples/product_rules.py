@@ -57,7 +57,15 @@ NEW_PREFIX = {
 MIRROR = {"mirror": {"percent": 10}, "intervalSeconds": 3600}
 SHADOW = {"command": ["python", "-m", "shadow"], "intervalSeconds": 86_400}
 GOAL = {"name": "conversion", "target": "0.032"}
+INPUT = {"name": "prices", "promql": "time() - max(newest_row_seconds)"}
 RULES = (
+    Case(
+        "an input says what its expression is",
+        {"spec.inputs": [INPUT | {"freshnessSeconds": 3600}, {"name": "offers", "contract": "c", "promql": "max(x)"}]},
+        {"spec.inputs": [INPUT]},
+        "spec.inputs[0].freshnessSeconds",
+        "set freshnessSeconds where promql is the age",
+    ),
     Case(
         "a goal is measured by an SLO of the product",
         {"spec.businessGoals": [GOAL | {"slo": "accuracy"}]},

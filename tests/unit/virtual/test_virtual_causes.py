@@ -10,11 +10,12 @@ from benchmarks.virtual.trainings import Training, trigger_of
 from benchmarks.virtual.workloads import Quality, stamp
 from sluicegate.api import names
 from sluicegate.api.product import DataProduct
-from sluicegate.kube.resources import EVENTS
+from sluicegate.kube.resources import DATA_PRODUCTS, EVENTS
 from sluicegate.views.needs import needs_of
 from tests.support.decisions.rollout_world import image
 from tests.support.virtual.stories import (
     BAD,
+    BLOCK,
     HOUR,
     RARELY,
     on_virtual_time,
@@ -162,3 +163,60 @@ async def test_a_drift_that_the_rows_of_a_training_show_is_trained_and_healed(wo
     await world.until(lambda: serving(world, key).startswith("t"), seconds=24 * HOUR)
     assert set(trainer.causes) == {"ModelDecay"}
     await world.until(lambda: world.status(key)["state"] == "Healthy", seconds=24 * HOUR)
+
+
+INPUTS = [
+    {"name": "prices", "freshnessSeconds": 7200, "promql": "time() - max(newest_row_seconds)"},
+    {"name": "offers", "contract": "contracts/offers.yaml", "promql": "max(rules_broken)"},
+]
+
+
+@pytest.mark.slow
+@on_virtual_time
+async def test_a_feed_that_is_late_is_the_cause_and_nothing_is_trained_until_it_is_fresh(world):
+    key = await served(world, product(inputs=INPUTS), **RARELY)
+    trainer = Trainer(world, key, lambda _: 0.4)
+    world.prometheus.inputs |= {"prices": 600.0, "offers": 0.0}
+    await world.run(26 * HOUR)
+    world.prometheus.inputs["prices"] = 30 * HOUR
+    world.cluster.set_quality(image("a"), BAD)
+    await world.until(lambda: world.status(key)["state"] == "Degraded", seconds=6 * HOUR)
+    diagnosis = world.status(key)["diagnosis"]
+    assert diagnosis["cause"] == "InputStale"
+    assert diagnosis["message"] == "the newest data of prices are 30 h old, up to 2 h is fresh"
+    await world.run(12 * HOUR)
+    assert trainer.causes == []
+    assert needs(world, key) == ["DegradedWithoutRemedy"]
+    writes: list[Any] = []
+    world.server.on_change.append(
+        lambda resource, _, after: writes.append(after) if resource == DATA_PRODUCTS else None
+    )
+    for _ in range(36):  # its age grows in each block
+        world.prometheus.inputs["prices"] += BLOCK
+        await world.run(BLOCK)
+    assert len(writes) <= 3  # numbers are refreshed each hour
+    world.prometheus.inputs["prices"] = 600.0
+    world.cluster.set_quality(image("a"), Quality())
+    await world.until(lambda: world.status(key)["state"] == "Healthy", seconds=6 * HOUR)
+    assert trainer.causes == []
+
+
+@pytest.mark.slow
+@on_virtual_time
+async def test_a_feed_that_breaks_its_contract_is_the_cause_and_one_without_a_value_holds_nothing(
+    world,
+):
+    key = await served(world, product(inputs=INPUTS), **RARELY)
+    trainer = Trainer(world, key, lambda _: 0.4)
+    world.prometheus.inputs["offers"] = 3.0
+    await world.run(26 * HOUR)
+    world.cluster.set_quality(image("a"), BAD)
+    await world.until(lambda: world.status(key)["state"] == "Degraded", seconds=6 * HOUR)
+    diagnosis = world.status(key)["diagnosis"]
+    assert diagnosis["cause"] == "InputChanged"
+    assert diagnosis["message"] == "offers breaks 3 rules of contracts/offers.yaml"
+    (stale,) = (one for one in diagnosis["evidence"] if one["check"] == "InputStale")
+    assert stale["verdict"] == "Unknown"
+    assert trainer.causes == []
+    world.prometheus.inputs.clear()
+    await world.until(lambda: trainer.causes == ["ModelDecay"], seconds=6 * HOUR)

@@ -5,7 +5,7 @@ on the data of a broken upstream makes the model worse. So every cause outside t
 out first. "Unknown" objects only where a wrong remedy would follow.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -14,7 +14,7 @@ from sluicegate.api.slo_status import SloState
 from sluicegate.api.status import CheckVerdict
 from sluicegate.api.versions import Version
 from sluicegate.policy.diagnosis.symptoms import Symptoms
-from sluicegate.policy.model.observed import Portfolio, UpstreamRelease
+from sluicegate.policy.model.observed import InputReading, Portfolio, UpstreamRelease
 from sluicegate.views.numbers import duration
 
 COMMON_PRODUCTS: Final = 3
@@ -119,6 +119,53 @@ def upstream_was_released(symptoms: Symptoms) -> CheckResult:
     )
     finding = _finding(Reason.UPSTREAM_RELEASED, bool(follows), text)
     return replace(finding, release=follows[0].release if follows else None)
+
+
+def inputs_are_late(symptoms: Symptoms) -> CheckResult:
+    """A feed without new data makes any model wrong, and is no data to train on."""
+    timed = [one for one in symptoms.facts.inputs if one.freshness_seconds is not None]
+    late = [
+        one for one in timed if one.value is not None and one.value > (one.freshness_seconds or 0)
+    ]
+    shown = "; ".join(_age(one) for one in late or timed)
+    return _of_inputs(Reason.INPUT_STALE, symptoms, shown, late=late, read=timed)
+
+
+def inputs_have_changed(symptoms: Symptoms) -> CheckResult:
+    """Data that break their contract are no data to train on."""
+    ruled = [one for one in symptoms.facts.inputs if one.freshness_seconds is None]
+    broken = [one for one in ruled if one.value is not None and one.value > 0]
+    shown = "; ".join(_broken(one) for one in broken or ruled)
+    return _of_inputs(Reason.INPUT_CHANGED, symptoms, shown, late=broken, read=ruled)
+
+
+def _of_inputs(
+    check: Reason,
+    symptoms: Symptoms,
+    shown: str,
+    *,
+    late: Sequence[InputReading],
+    read: Sequence[InputReading],
+) -> CheckResult:
+    if not symptoms.worst.terms.measures_quality:
+        return _finding(check, objects=False, message="is for other indicators")
+    unknown = None if any(one.value is None for one in read) else False
+    return _finding(check, True if late else unknown, shown or "spec.inputs has none of this kind")
+
+
+def _age(one: InputReading) -> str:
+    """Return how old the newest data of an input are, and how old they may be."""
+    if one.value is None:
+        return f"the age of {one.name} is unknown: its promql has no value"
+    allowed = duration(one.freshness_seconds or 0)
+    return f"the newest data of {one.name} are {duration(one.value)} old, up to {allowed} is fresh"
+
+
+def _broken(one: InputReading) -> str:
+    """Return how many rules of its contract an input breaks."""
+    if one.value is None:
+        return f"whether {one.name} breaks {one.contract} is unknown: its promql has no value"
+    return f"{one.name} breaks {one.value:,.0f} rules of {one.contract}"
 
 
 def many_turned_bad_together(symptoms: Symptoms) -> CheckResult:
@@ -241,6 +288,8 @@ OUTSIDE_CHECKS: Final[tuple[Check, ...]] = (
     trouble_is_over,
     upstream_is_degraded,
     upstream_was_released,
+    inputs_are_late,
+    inputs_have_changed,
     many_turned_bad_together,
     pods_are_unhealthy,
     node_is_busy,
@@ -256,6 +305,8 @@ PROBATION_CHECKS: Final = (
     trouble_is_over,
     upstream_is_degraded,
     upstream_was_released,
+    inputs_are_late,
+    inputs_have_changed,
     many_turned_bad_together,
     node_is_busy,
     present_is_silent,

@@ -32,6 +32,8 @@ CAUSES: Final = frozenset(
         Reason.CPU_THROTTLED,
         Reason.MEMORY_PRESSURE,
         Reason.TRAFFIC_ANOMALY,
+        Reason.INPUT_STALE,
+        Reason.INPUT_CHANGED,
     }
 )
 """Causes outside the model that come and go."""

@@ -73,6 +73,20 @@ class UpstreamRelease:
 
 
 @dataclass(frozen=True, slots=True)
+class InputReading:
+    """What was read of one input of the product; the fields are those of the spec.
+
+    `value`: age of its newest data in seconds where `freshness_seconds` is set, else the number of
+    broken rules of its contract; None where nothing was read.
+    """
+
+    name: str
+    contract: str
+    freshness_seconds: int | None
+    value: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """What the cluster and the neighbours say. None is "unknown", which is never "fine".
 
@@ -95,6 +109,7 @@ class Facts:
     pods : ready pods of stable, over those when the baseline was taken (1.0 = as many).
     split_verified : the route in force has the weight that was last asked for.
     api_changes : what the candidate's API breaks of stable's; None while one of them is unknown.
+    inputs : what was read of the data that the product depends on.
     """
 
     upstream_degraded: tuple[str, ...] = ()
@@ -112,6 +127,7 @@ class Facts:
     pods: float = 1.0
     split_verified: bool = True
     api_changes: tuple[str, ...] | None = None
+    inputs: tuple[InputReading, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from sluicegate.policy.model.container_limits import at_limit, is_node_busy
 from sluicegate.policy.model.inputs import Surroundings, observed
 from sluicegate.policy.model.observed import (
     Facts,
+    InputReading,
     ManualRequest,
     Portfolio,
     TrainingFailed,
@@ -338,11 +339,19 @@ def _facts(
         cpu_throttled=lacking.cpu,
         memory_pressure=lacking.memory,
         secretless=found is not None and found.secretless > 0,
+        inputs=tuple(_inputs(product, dict(found.inputs if found else ()))),
         pods=(serving.ready if serving else 0) / product.spec.serving.base_replicas,
         api_changes=None
         if candidate is None
         else changes(api_of(pods, stable.revision), api_of(pods, candidate.revision)),
     )
+
+
+def _inputs(product: DataProduct, values: Mapping[str, float]) -> Iterator[InputReading]:
+    """Yield what was read of each input of the product, by its name."""
+    for one in product.spec.inputs:
+        value = values.get(one.name)
+        yield InputReading(one.name, one.contract or "", one.freshness_seconds, value)
 
 
 def _training(observation: Observation, refusal: JobRefusal | None) -> TrainingResult | None:

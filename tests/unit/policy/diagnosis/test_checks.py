@@ -17,7 +17,7 @@ from sluicegate.policy.diagnosis.checks import (
 )
 from sluicegate.policy.diagnosis.symptoms import Symptoms
 from sluicegate.policy.diagnosis.traffic_load import Load
-from sluicegate.policy.model.observed import Facts, Portfolio
+from sluicegate.policy.model.observed import Facts, InputReading, Portfolio
 from sluicegate.policy.slo_health.current_level import Present
 from sluicegate.policy.slo_health.ratio_slo import SloResult
 from sluicegate.policy.slo_health.serving_skew import Comparison
@@ -199,3 +199,41 @@ def test_a_recent_release_is_suspected_before_a_training_contradicts():
     skewed = symptoms(can_return=True, age_seconds=3600, skew=Comparison(differs=True, message="…"))
     assert cause(skewed) is Reason.RECENT_RELEASE
     assert cause(skewed, OUTSIDE_CHECKS) is Reason.SERVING_SKEW
+
+
+FRESH = InputReading("prices", "", 7200, 600.0)
+KEPT = InputReading("offers", "contracts/offers.yaml", None, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "reason", "says"),
+    [
+        ((FRESH, KEPT), Reason.MODEL_DECAY, "no longer fits"),
+        ((replace(FRESH, value=7201.0), KEPT), Reason.INPUT_STALE, "the newest data of prices are"),
+        ((FRESH, replace(KEPT, value=2.0)), Reason.INPUT_CHANGED, "offers breaks 2 rules of contracts/offers.yaml"),
+        ((replace(FRESH, value=None), replace(KEPT, value=None)), Reason.MODEL_DECAY, "no longer fits"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("checks", [AUTO_CHECKS, OUTSIDE_CHECKS])
+def test_an_input_that_is_late_or_breaks_its_contract_explains_wrong_answers(
+    inputs, reason, says, checks
+):
+    found = diagnose(symptoms(facts=replace(KNOWN, inputs=inputs)), checks)
+    assert found.cause is reason
+    assert says in found.message
+    assert (
+        diagnose(symptoms(AVAILABLE, facts=replace(KNOWN, inputs=inputs)), checks).cause
+        is Reason.AVAILABILITY_ONLY
+    )
+
+
+def test_an_input_without_a_value_is_unknown_and_says_so():
+    unread = replace(KNOWN, inputs=(replace(FRESH, value=None),))
+    (finding,) = (
+        one
+        for one in diagnose(symptoms(facts=unread), AUTO_CHECKS).findings
+        if one.check is Reason.INPUT_STALE
+    )
+    assert (finding.verdict, finding.message) == (
+        CheckVerdict.UNKNOWN, "the age of prices is unknown: its promql has no value"
+    )  # fmt: skip
