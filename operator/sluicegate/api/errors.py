@@ -11,6 +11,9 @@ _SENTENCES = {
     "extra_forbidden": "is not a field: correct its name or remove it",
 }
 
+_ENDS_WITH_DIGEST = "@sha256:[a-f0-9]{64}$"
+"""End of the pattern of an image that needs its digest."""
+
 
 __all__ = ["InvalidProduct", "json_path", "problem"]
 
@@ -39,6 +42,8 @@ def problem(error: ErrorDetails) -> Problem:
     value = error["input"]
     if error["type"] in {"rule", "duplicate"} or isinstance(value, dict | list | tuple):
         return Problem(path, error["msg"])
+    if _ENDS_WITH_DIGEST in str((error.get("ctx") or {}).get("pattern", "")) and value:
+        message = "it must name the image by digest, not by a tag: write …@sha256:…, as pack and the push print it"
     return Problem(path, f"is {_shown(value)}, but {message}")
 
 

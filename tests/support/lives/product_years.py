@@ -276,7 +276,7 @@ class Year:
             report={
                 "image": f"{OUTPUT}@sha256:{digest}",
                 "version": f"t{number}",
-                **_scores(dice, ours, theirs),
+                **scores(dice, ours, theirs),
             },
         )
 
@@ -404,21 +404,21 @@ class Year:
             self.course.safety.report("a decay without a remedy", KEY, text)
 
 
-def _scores(dice: random.Random, ours: float, theirs: float) -> Body:
+def scores(dice: random.Random, ours: float, theirs: float, rows: int = HOLD_OUT) -> Body:
     """What a training reports of both versions: rows that are drawn by their true qualities."""
     both = BOTH_WRONG * min(ours, theirs)
     weights = (both, theirs - both, ours - both, 1 - ours - theirs + both)
     names = ("bothWrong", "onlyStableWrong", "onlyCandidateWrong", "bothRight")
-    counts = Counter(dice.choices(names, weights, k=HOLD_OUT))
+    counts = Counter(dice.choices(names, weights, k=rows))
     pairs = {name: counts[name] for name in names}
     bad = {
         "evaluation": pairs["bothWrong"] + pairs["onlyCandidateWrong"],
         "stableEvaluation": pairs["bothWrong"] + pairs["onlyStableWrong"],
     }
-    scores: Body = {
-        name: {"accuracy": {"bad": number, "total": HOLD_OUT}} for name, number in bad.items()
+    found: Body = {
+        name: {"accuracy": {"bad": number, "total": rows}} for name, number in bad.items()
     }
-    return scores | {"pairs": {"accuracy": pairs}}
+    return found | {"pairs": {"accuracy": pairs}}
 
 
 async def _live(year: ProductYear) -> TrueLived:

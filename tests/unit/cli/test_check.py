@@ -189,6 +189,95 @@ def test_a_project_is_judged_before_it_is_built(
     assert said in lines[0]
 
 
+IMAGE = """
+import bentoml
+
+image = bentoml.images.Image(python_version="3.11", lock_python_packages=False).python_packages(
+    "scikit-learn", "lightgbm==4.0"
+)
+
+
+@bentoml.service(image=image)
+class Prices:
+    pass
+"""
+
+
+def test_a_project_whose_image_is_in_its_code_is_judged_by_the_packages_there(
+    tmp_path: Path, capsys
+):
+    (tmp_path / "service.py").write_text(IMAGE)
+
+    code, (line,) = checked(capsys, tmp_path)
+
+    assert code == 1
+    assert line.startswith(
+        "error: service.py: python.packages: lightgbm: is ==4.0, and the runtime has nothing"
+    )
+
+
+BATCHED = """
+import bentoml
+
+
+@bentoml.service
+class Model:
+    @bentoml.api(batchable=True)
+    def predict(self, rows: list) -> list:
+        return rows
+
+    @bentoml.api(batchable=False)
+    def one(self, row: int) -> int:
+        return row
+
+
+@bentoml.service(name="Pricing")
+class Front:
+    model = bentoml.depends(Model)
+
+    @bentoml.api(batchable=True)
+    def price(self, rows: list) -> list:
+        return rows
+"""
+
+
+def test_batching_and_workers_that_have_no_effect_are_named_with_the_way_out(
+    tmp_path: Path, capsys
+):
+    bento = a_bento(tmp_path / "b", beside=("Model",))
+    (bento / "src/service.py").write_text(BATCHED)
+    document = json.loads((bento / "bento.yaml").read_text())
+    document["services"][1]["config"] = {"workers": 2}
+    (bento / "bento.yaml").write_text(json.dumps(document))
+
+    code, lines = checked(capsys, bento)
+
+    assert code == 0
+    assert lines[0].startswith("warning: Model: workers: is 2, and a pod runs one process")
+    assert lines[1].startswith("warning: src/service.py: Model.predict: batchable: has no effect")
+    assert "with spec.dependsOn" in lines[1]
+    assert len(lines) == 3  # and that no finding prevents it from running
+
+
+def test_a_training_that_does_not_import_the_wheels_of_the_bento_is_refused_with_the_command(
+    tmp_path: Path, capsys
+):
+    bento = a_bento(tmp_path / "b")
+    write_wheel(bento / "env/python/wheels", "lightgbm", "4.0")
+    product = a_product(tmp_path)
+
+    code, lines = checked(capsys, bento, product)
+
+    assert code == 1
+    assert (
+        "error: spec.retraining.command: is python -m train, which doesn't import the bento's wheels"
+        " (lightgbm): write [python, -m, sluicegate_service.wheels, train]"
+    ) in lines
+    command = ["python", "-m", "sluicegate_service.wheels", "train"]
+    product = a_product(tmp_path, retraining__command=command)
+    assert checked(capsys, bento, product) == (0, ["it fits"])
+
+
 def test_a_folder_of_neither_is_wrong_input(tmp_path: Path, capsys):
     assert main(["check", str(tmp_path)]) == 2
     assert "has neither a bento" in capsys.readouterr().err

@@ -38,6 +38,8 @@ class Bento:
     models: tuple[str, ...]
     python: str | None
     """The Python that it was built for, such as 3.11, if it is known."""
+    workers: tuple[tuple[str, str], ...] = ()
+    """Services that configure more than one worker, with what they configure."""
 
     @property
     def requirements(self) -> Path:
@@ -67,7 +69,17 @@ def read_bento(folder: Path) -> Bento:
         python=_text(path, image, "python_version")
         if isinstance(image, dict) and image.get("python_version") is not None
         else None,
+        workers=tuple(
+            (_text(path, one, "name"), str(found)) for one in services if (found := _workers(one))
+        ),
     )
+
+
+def _workers(service: dict[str, Any]) -> Any:
+    """Return the workers that a service configures beyond one; None for one, or none."""
+    config = service.get("config")
+    workers = config.get("workers") if isinstance(config, dict) else None
+    return None if workers in (None, 1) else workers
 
 
 def require_models(bento: Bento) -> None:

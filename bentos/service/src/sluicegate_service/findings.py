@@ -32,7 +32,8 @@ GLIBC_MINOR: Final = 36
 
 
 WAYS_OUT: Final = (
-    "build with the runtime's versions (`sluicegate runtime-constraints > constraints.txt`), bring"
+    "build with the runtime's versions (`sluicegate runtime-constraints > constraints.txt`, then"
+    " `UV_CONSTRAINT=$PWD/constraints.txt bentoml build`), bring"
     " wheels, or make a runtime image that has the bento's packages (`sluicegate runtime-image`)"
 )
 
@@ -83,6 +84,61 @@ def bento_findings(bento: Bento, packages: Mapping[str, str]) -> Iterator[Findin
     yield from _python(bento)
     yield from _requirements(bento, packages)
     yield from _entry(bento)
+    yield from _services(bento)
+
+
+def _services(bento: Bento) -> Iterator[Finding]:
+    """Yield what services of the bento configure, and one process of a pod doesn't do."""
+    for name, workers in bento.workers:
+        yield Finding.warning(
+            f"{name}: workers",
+            f"is {workers}, and a pod runs one process for all services of the bento: remove it, and set"
+            " serving.replicas, or serving.autoscaling",
+        )
+    others = set(bento.services) - {bento.service}
+    for path in sorted((bento.folder / "src").rglob("*.py")):
+        for name, api in _batchable(path):
+            if name in others:
+                yield Finding.warning(
+                    f"{path.relative_to(bento.folder)}: {name}.{api}: batchable",
+                    f"has no effect, as {bento.service} calls {name} in its own process, one request at a"
+                    f" time: declare the API of {bento.service} batchable, or serve {name} as a product of"
+                    " its own, with spec.dependsOn",
+                )
+
+
+def _batchable(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield service and API for each API of a source file that BentoML would batch."""
+    for node, name in _service_classes(path):
+        for method in node.body:
+            if isinstance(method, ast.FunctionDef | ast.AsyncFunctionDef) and any(
+                _is_true(decorator, "batchable") for decorator in method.decorator_list
+            ):
+                yield name, method.name
+
+
+def _is_true(decorator: ast.expr, option: str) -> bool:
+    """Return whether a decorator has this option, and it isn't False."""
+    given = [one.value for one in getattr(decorator, "keywords", ()) if one.arg == option]
+    return any(not (isinstance(one, ast.Constant) and one.value is False) for one in given)
+
+
+def _service_classes(path: Path) -> Iterator[tuple[ast.ClassDef, str]]:
+    """Yield the classes of a source file that are services, with the names of these."""
+    try:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+    except (OSError, SyntaxError, ValueError):
+        return
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.ClassDef):
+            continue
+        for decorator in node.decorator_list:
+            if "service" in ast.unparse(decorator):
+                options = {each.arg: each.value for each in getattr(decorator, "keywords", ())}
+                named = options.get("name")
+                name = named.value if isinstance(named, ast.Constant) else node.name
+                yield node, str(name)
+                break
 
 
 def _models(bento: Bento) -> Iterator[Finding]:
@@ -157,21 +213,14 @@ def _entry(bento: Bento) -> Iterator[Finding]:
 
 def _commands(path: Path) -> Iterator[str]:
     """Yield the services of a source file that start a command instead of answering themselves."""
-    try:
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-    except (OSError, SyntaxError, ValueError):
-        return
-    for node in ast.walk(tree):
-        if not isinstance(node, ast.ClassDef):
-            continue
-        decorated = any("service" in ast.unparse(one) for one in node.decorator_list)
+    for node, _ in _service_classes(path):
         assigned = {
             ast.unparse(target)
             for one in node.body
             if isinstance(one, ast.Assign)
             for target in one.targets
         }
-        if decorated and "__command__" in assigned:
+        if "__command__" in assigned:
             yield node.name
 
 

@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Any
 from sluicegate_service.bentos import BentoInvalid, read_bento, require_models
 from sluicegate_service.environment import REFUSED_METRIC, REVISION, VERSION
 from sluicegate_service.keys import KeyFiles
+from sluicegate_service.monitoring import redirect
 from sluicegate_service.paths import PortFilter
 from sluicegate_service.request_limits import FeedbackRoute, Limits, RequestLimits
 from sluicegate_service.secret_watch import secret_gauge, watch_secret
@@ -99,6 +100,7 @@ def load_application(options: Options) -> Application:
     require_models(bento)
     add_to_path(options.bento, Path(os.environ["BENTOML_HOME"]) / "wheels")
     service = _load_service(options.bento)
+    _monitor_below_home()
     _one_process(service)
     _set_environment_of(service)
     _name_in_metrics(service, bento.name, bento.version)
@@ -209,6 +211,13 @@ def _load_service(folder: Path) -> Any:
     if not hasattr(service, "to_asgi"):
         raise LaunchError("it defines no service with @bentoml.service: use BentoML 1.2 or later")
     return service
+
+
+def _monitor_below_home() -> None:
+    """Let `bentoml.monitor` write where a pod may write."""
+    from bentoml._internal.configuration.containers import BentoMLContainer  # noqa: PLC0415
+
+    redirect(BentoMLContainer.config.monitoring.options, Path(os.environ["BENTOML_HOME"]))
 
 
 def _one_process(service: Any) -> None:

@@ -94,7 +94,8 @@ def _project(
 ) -> Iterator[Finding]:
     if not is_project(folder):
         problem = (
-            "has neither a bento (bento.yaml) nor a project to build one from (bentofile.yaml)"
+            "has neither a bento (bento.yaml) nor a project to build one from (bentofile.yaml, or a"
+            " service.py with a bentoml.images.Image)"
         )
         raise invalid(str(folder), problem)
     yield from project_findings(folder, packages)

@@ -10,9 +10,12 @@ from sluicegate.api.product import DataProduct
 from sluicegate.slo.indicators import INDICATORS
 from sluicegate_service.bentos import Bento
 from sluicegate_service.findings import Finding
+from sluicegate_service.wheels import wheels_of
 
 PLACEHOLDER: Final = "sha256:" + "0" * 64
 FEEDBACK: Final = "/feedback"
+RUNNER: Final = "sluicegate_service.wheels"
+"""Module that runs a training with the bento's wheels."""
 TRAINER: Final = "sluicegate_service"
 """Library for training code, which builds the new bento from the source of the running one."""
 
@@ -101,7 +104,26 @@ def _has_route(bento: Bento, route: str) -> bool:
         return True
 
 
+def training_without_wheels(command: Sequence[str], bento: Bento) -> Iterator[Finding]:
+    """Yield a finding if the bento has wheels that a training of this command doesn't import."""
+    words = list(command)
+    if not words or not Path(words[0]).name.startswith("python") or RUNNER in words:
+        return
+    names = sorted({wheel.name for wheel in wheels_of(bento.folder)})
+    if names:
+        module = words[words.index("-m") + 1 :] if "-m" in words else [
+            one.removesuffix(".py").replace("/", ".") for one in words[1:]
+        ]  # fmt: skip
+        runs = ", ".join([words[0], "-m", RUNNER, *module])
+        yield Finding.error(
+            "spec.retraining.command",
+            f"is {' '.join(words)}, which doesn't import the bento's wheels ({', '.join(names)}): write"
+            f" [{runs}]",
+        )
+
+
 def _training(command: Sequence[str], bento: Bento) -> Iterator[Finding]:
+    yield from training_without_wheels(command, bento)
     yield from _absent(command, bento, "spec.retraining.command", "the training code")
     for name in _started_file(command) or ():
         path = bento.folder / "src" / name
@@ -126,7 +148,7 @@ def _started_file(command: Sequence[str]) -> tuple[str, ...] | None:
     words = list(command)
     if not words or not Path(words[0]).name.startswith("python"):
         return None
-    while "-m" in words and words[words.index("-m") + 1 :][:1] == ["sluicegate_service.wheels"]:
+    while "-m" in words and words[words.index("-m") + 1 :][:1] == [RUNNER]:
         del words[: words.index("-m") + 1]
         words = ["-m", *words[1:]]
     if "-m" in words and (named := words[words.index("-m") + 1 :]):

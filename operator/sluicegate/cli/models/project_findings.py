@@ -1,5 +1,6 @@
 """Checks of a project's folder before a bento is built from it."""
 
+import ast
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -13,11 +14,13 @@ from sluicegate_service.findings import Finding
 from sluicegate_service.requirements import Requirements, compare, parse_requirements
 
 BUILD_FILES: Final = ("bentofile.yaml", "pyproject.toml")
+SERVICE_FILE: Final = "service.py"
+"""What `bentoml build` builds from without any of these: its packages are in a bentoml.images.Image."""
 
 
 def is_project(folder: Path) -> bool:
     """Return whether `bentoml build` would find a project there."""
-    return any((folder / name).is_file() for name in BUILD_FILES)
+    return any((folder / name).is_file() for name in (*BUILD_FILES, SERVICE_FILE))
 
 
 def project_findings(folder: Path, packages: Mapping[str, str]) -> Iterator[Finding]:
@@ -43,8 +46,9 @@ def project_findings(folder: Path, packages: Mapping[str, str]) -> Iterator[Find
     if python.get("lock_packages", True) and requirements:
         yield Finding.warning(
             f"{name}: python.lock_packages",
-            "is true, so the bento locks the newest versions when it is built: build in an"
-            " environment of the runtime's versions, or set it to false and name versions",
+            "is true, so the bento locks the newest versions of the index, whatever is installed: set it to"
+            " false, or lock the runtime's: UV_CONSTRAINT=$PWD/constraints.txt bentoml build, with the output of `sluicegate"
+            " runtime-constraints`",
         )
 
 
@@ -55,10 +59,38 @@ def _options(folder: Path) -> tuple[str, dict[str, Any] | None]:
         if bentofile.is_file():
             loaded = yaml.safe_load(bentofile.read_text(encoding="utf-8"))
             return bentofile.name, loaded if isinstance(loaded, dict) else None
+        if not (folder / "pyproject.toml").is_file():
+            return SERVICE_FILE, options_in_code(
+                (folder / SERVICE_FILE).read_text(encoding="utf-8")
+            )
         document = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, tomllib.TOMLDecodeError):
-        return bentofile.name if bentofile.is_file() else "pyproject.toml", None
+    except (OSError, ValueError, SyntaxError, yaml.YAMLError):
+        present = (name for name in BUILD_FILES if (folder / name).is_file())
+        return next(present, SERVICE_FILE), None
     return "pyproject.toml", document.get("tool", {}).get("bentoml", {}).get("build", {})
+
+
+def options_in_code(source: str) -> dict[str, Any]:
+    """Return the options of a build that a service's `bentoml.images.Image` has, as bentofile.yaml has them.
+
+    Calls with literals are read: `python_packages`, `requirements_file` and `Image(lock_python_packages=…)`.
+    Raises SyntaxError.
+    """
+    python: dict[str, Any] = {}
+    for node in ast.walk(ast.parse(source)):
+        if not isinstance(node, ast.Call):
+            continue
+        called = node.func.attr if isinstance(node.func, ast.Attribute) else ast.unparse(node.func)
+        words = [one.value for one in node.args if isinstance(one, ast.Constant)]
+        if called == "python_packages":
+            python.setdefault("packages", []).extend(map(str, words))
+        elif called == "requirements_file" and words:
+            python["requirements_txt"] = str(words[0])
+        elif called.rpartition(".")[2] == "Image":
+            for option in node.keywords:
+                if option.arg == "lock_python_packages" and isinstance(option.value, ast.Constant):
+                    python["lock_packages"] = option.value.value
+    return {"python": python}
 
 
 def _service(folder: Path, name: str, options: Mapping[str, Any]) -> Iterator[Finding]:

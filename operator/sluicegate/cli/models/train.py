@@ -18,6 +18,7 @@ from sluicegate.api.product import DataProduct
 from sluicegate.api.retraining import DEFAULT_HOLD_OUT_REGRESSION, Retraining
 from sluicegate.cli.inputs.bento_files import opened
 from sluicegate.cli.inputs.product_files import read_products
+from sluicegate.cli.models.product_findings import training_without_wheels
 from sluicegate.cli.models.training_gate import lines, objection, worst
 from sluicegate.errors import SluicegateError, invalid
 from sluicegate.policy.model.hold_out_margin import HoldOutMargin
@@ -106,7 +107,10 @@ def _product(path: str) -> DataProduct:
 def _train(training: TrainingTrial, scratch: Path) -> int:
     message = scratch / "termination-log"
     message.touch()
-    command = _command(training.retraining.command if training.retraining else DEFAULT_COMMAND)
+    words = training.retraining.command if training.retraining else DEFAULT_COMMAND
+    for finding in training_without_wheels(words, training.bento):
+        raise SluicegateError(f"{finding.where} {finding.message}")
+    command = _command(words)
     seconds = training.retraining.timeout_seconds if training.retraining else DEFAULT_SECONDS
     for variable in _variables(training):
         if variable.value is None and variable.name not in os.environ:

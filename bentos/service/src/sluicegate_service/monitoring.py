@@ -1,0 +1,62 @@
+"""Files of `bentoml.monitor`, in a pod whose root file system is read-only.
+
+BentoML writes what a service monitors below a relative path, so beside the bento: in a pod that is
+read-only, and each request that monitors a value ends with 500. The files lie below BENTOML_HOME
+instead, which is writable, and are bounded: they hold the newest values, and end with the pod. A
+service that ships its values elsewhere configures another monitor, or another path.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+LARGEST_FILE: Final = 16 * 2**20
+"""Bytes of a file; there are at most two of each monitor, and two with its columns."""
+_HANDLER: Final = """\
+    class: logging.handlers.RotatingFileHandler
+    level: INFO
+    formatter: bentoml_json
+    maxBytes: {most}
+    backupCount: 1
+    filename: '{{{name}_filename}}'
+"""
+_CONFIGURATION: Final = """\
+version: 1
+disable_existing_loggers: false
+loggers:
+  bentoml_monitor_data: {level: INFO, handlers: [bentoml_monitor_data], propagate: false}
+  bentoml_monitor_schema: {level: INFO, handlers: [bentoml_monitor_schema], propagate: false}
+formatters:
+  bentoml_json: {class: pythonjsonlogger.jsonlogger.JsonFormatter, format: '()', validate: false}
+"""
+
+
+def configuration() -> str:
+    """Return the configuration of logging, as BentoML's default monitor reads it: with its file names left open."""
+    handlers = "handlers:\n" + "".join(
+        f"  bentoml_monitor_{name}:\n{_HANDLER.format(most=LARGEST_FILE, name=name)}"
+        for name in ("data", "schema")
+    )
+    # BentoML fills in the names by str.format, so braces are doubled.
+    return _CONFIGURATION.replace("{", "{{").replace("}", "}}") + handlers
+
+
+def redirect(options: Any, home: Path) -> None:
+    """Let BentoML's default monitor write below `home`, unless the service has an absolute path.
+
+    Parameters
+    ----------
+    options : `monitoring.options` of BentoML's configuration. home : a writable folder.
+    """
+    chosen = dict(options.get() or {})
+    path = Path(str(chosen.get("log_path") or "monitoring"))
+    if path.is_absolute():
+        return
+    folder = home / path
+    folder.mkdir(parents=True, exist_ok=True)
+    options.log_path.set(str(folder))
+    if not chosen.get("log_config_file"):
+        file = folder / "logging.yaml"
+        file.write_text(configuration(), encoding="utf-8")
+        options.log_config_file.set(str(file))
