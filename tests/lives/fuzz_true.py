@@ -1,7 +1,7 @@
 """`KIND=canaries COUNT=2000 make fuzz`, `KIND=years COUNT=200 make fuzz`: many lives with truth.
 
 `KIND=histories COUNT=500 make fuzz` lives histories that end in the same spec, and compares their
-ends. Each life's line goes to RESULTS as it ends (`.lives/canaries.jsonl` when left out), and a run
+ends; `KIND=upstreams COUNT=200 make fuzz` releases of an upstream, and decays beside them. Each life's line goes to RESULTS as it ends (`.lives/canaries.jsonl` when left out), and a run
 continues after the seeds that are there: those of another state of the code are lived again. At the
 end the rates stand beside what is promised, with their exact bounds; what must never be is printed
 reduced. SEED is the first seed, WORKERS the number of processes.
@@ -27,10 +27,16 @@ from tests.support.lives.known import known_of
 from tests.support.lives.product_years import draw_year
 from tests.support.lives.rates import Rates
 from tests.support.lives.truth import TrueLife, report_of
+from tests.support.lives.upstream_lives import draw_upstream
 
 ROOT: Final = Path(__file__).parents[2]
-DRAWN: Final = {"canaries": draw_canary, "years": draw_year, "histories": draw_history}
-COUNTS: Final = {"canaries": 2000, "years": 200, "histories": 500}
+DRAWN: Final = {
+    "canaries": draw_canary,
+    "years": draw_year,
+    "histories": draw_history,
+    "upstreams": draw_upstream,
+}
+COUNTS: Final = {"canaries": 2000, "years": 200, "histories": 500, "upstreams": 200}
 SOURCES: Final = ("operator/sluicegate", "benchmarks/virtual", "tests/support/lives")
 """What a life follows from, beside its seed."""
 

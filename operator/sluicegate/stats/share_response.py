@@ -21,8 +21,10 @@ from typing import Final, NamedTuple
 
 from sluicegate.stats.counts import Count, summed
 
-DELAYS: Final = (1, 2, 4, 8, 12, 16, 20, 24)
-"""Mean delays of labels that are tried, in blocks."""
+FIXED_DELAYS: Final = tuple(range(1, 13))
+"""Delays that all labels may have, in blocks. A longer one that isn't known would explain any change."""
+MEAN_DELAYS: Final = (1, 2, 4, 8, 16, 24)
+"""Means of the exponential distributions that are tried, in blocks."""
 LEAST_BINS: Final = 3
 """Bins before and after the version's first traffic without which nothing is said."""
 _PARAMETERS: Final = 4
@@ -142,10 +144,11 @@ class _Delay(NamedTuple):
 def _delays(block_seconds: float, lag_seconds: float) -> Iterator[_Delay]:
     yield _Delay(0.0, exponential=False)
     yield _Delay(-block_seconds, exponential=False)  # blocks end where a sample is, clocks differ
-    given = (lag_seconds,) if lag_seconds else ()
-    for seconds in (*given, *(block_seconds * blocks for blocks in DELAYS)):
-        yield _Delay(seconds, exponential=False)
-        yield _Delay(seconds, exponential=True)
+    if lag_seconds:
+        yield _Delay(lag_seconds, exponential=False)
+        yield _Delay(lag_seconds, exponential=True)
+    yield from (_Delay(block_seconds * blocks, exponential=False) for blocks in FIXED_DELAYS)
+    yield from (_Delay(block_seconds * blocks, exponential=True) for blocks in MEAN_DELAYS)
 
 
 # ---- models ---------------------------------------------------------------------------------

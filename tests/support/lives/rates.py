@@ -20,6 +20,8 @@ PROMISES: Final[dict[str, float]] = {
     "not promoted though better, below the objective": 0.05,
     "retrained though healthy": 0.05,
     "decay not healed in time": 0.05,
+    "retrained on an upstream's release": 0.05,
+    "decay beside a release not retrained in twice the time": 0.20,
 }
 """The most that each may happen, of the lives in which it could.
 

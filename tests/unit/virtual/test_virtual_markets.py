@@ -9,6 +9,7 @@ import pytest
 from benchmarks.virtual.variation import Scatter, Variation
 from benchmarks.virtual.workloads import Quality
 from tests.support.decisions.rollout_world import RUNTIME, image
+from tests.support.lives.truth import KEY
 from tests.support.virtual.stories import HOUR, RARELY, on_virtual_time, product, served
 
 if TYPE_CHECKING:
@@ -44,10 +45,10 @@ async def test_a_market_that_falls_by_thirty_points_is_missed_within_two_hours_a
         analysis={"blockSeconds": 300},
         retraining=None,
     )
-    key = await served(world, body, **RARELY)
-    world.cluster.variations[key] = Variation("markets", wrong=Scatter(), known=0.5)
-    world.cluster.set_rate(key, len(MARKETS) * LABELS_AN_HOUR / HOUR / 0.5)
+    world.cluster.variations[KEY] = Variation("markets", wrong=Scatter(), known=0.5)
+    world.cluster.rates[KEY] = len(MARKETS) * LABELS_AN_HOUR / HOUR / 0.5
     world.cluster.set_quality(image("a"), quality())
+    key = await served(world, body, **RARELY)
     await world.run(12 * HOUR)
     assert not markets_of(world, key, "Missed")
 
