@@ -232,6 +232,7 @@ class Replay:
             pods=1.0,
             split_verified=True,
             api_changes=None,
+            inputs=(),
         )
 
     def _fails_in_canary(self) -> bool:
