@@ -106,6 +106,12 @@ class EngineState(StatusModel):
     correlation: Annotated[dict[str, Exact], Field(max_length=17)] = Field(default_factory=dict)
     """Correlation within the stable version's blocks before the rollout, by SLO name; frozen."""
 
+    label_settling: Annotated[dict[str, int], Field(max_length=17)] = Field(default_factory=dict)
+    """Seconds that the labels of an SLO take to be those of a new share of the traffic, by name, as
+    measured in the newest canary; only where right and wrong predictions get them at different times."""
+    traffic_return_time: Time | None = None
+    """Time at which the stable version got back the traffic of a candidate that was not promoted."""
+
     def slo(self, name: str) -> SloRecord:
         """What is kept of an SLO; a fresh record for one never seen."""
         return self.slos.get(name) or SloRecord(steady_start_time=0)

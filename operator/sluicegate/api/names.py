@@ -236,6 +236,7 @@ class DecisionReason(StrEnum):
     INSUFFICIENT_DATA = "InsufficientData"
     NO_FEEDBACK_KEY = "NoFeedbackKey"
     NO_LABELS = "NoLabels"
+    LABELS_SETTLING = "LabelsSettling"
     """serving.feedback is set, and no label of the version has been counted for a day."""
     # what an SLO says
     WITHIN_OBJECTIVE = "WithinObjective"

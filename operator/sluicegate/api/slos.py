@@ -95,8 +95,9 @@ class Outcomes(ApiModel):
     """Bad: wrong. All: predictions whose truth is known (sluicegate_predictions_labelled_total)."""
 
     lag_seconds: LagSeconds | None = None
-    """Time after which all labels of a prediction are there, if you know it. A canary compares labels
-    only from then on after each change of a share. Left out, it compares labels of the same ages."""
+    """Time after which all labels of a prediction are there, if you know it. After each change of a
+    share, a canary compares labels only from then on, and so long the SLO of the stable version is
+    Unknown. Left out, a canary compares labels of the same ages, and measures how late they are."""
 
 
 class Events(ApiModel):

@@ -220,7 +220,18 @@ def _forget_alerts(
 
 
 def _freeze(status: DataProductStatus, assessment: Assessment) -> DataProductStatus:
-    """Keep the correlation of stable's blocks before the rollout, which are dropped later."""
+    """Keep the correlation of stable's blocks before the rollout, and how long its labels settle.
+
+    These blocks are dropped later. A class of age is added once labels show it.
+    """
+    before = status.engine.label_settling if status.engine.correlation else {}
+    settling = {
+        slo.terms.name: seconds
+        for slo in assessment.slos
+        if (seconds := slo.settle_seconds(before.get(slo.terms.name, 0)))
+    }
+    if settling != status.engine.label_settling:
+        status = status.with_engine(label_settling=settling)
     if status.engine.correlation:
         return status
     correlation = {slo.terms.name: slo.correlation for slo in assessment.slos}

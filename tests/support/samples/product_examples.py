@@ -195,6 +195,6 @@ def full_status() -> dict[str, Any]:
             }},
             "originalBaseline": {"version": "v0", "slos": baseline},
             "probationBaselines": baseline, "candidateBaselines": baseline,
-            "correlation": {"accuracy": "0.01"},
+            "correlation": {"accuracy": "0.01"}, "labelSettling": {"accuracy": 3600}, "trafficReturnTime": when,
         },
     }  # fmt: skip

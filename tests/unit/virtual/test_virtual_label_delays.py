@@ -10,7 +10,16 @@ from benchmarks.virtual.variation import DAY, Variation
 from benchmarks.virtual.workloads import Quality
 from tests.support.decisions.rollout_world import image
 from tests.support.lives.truth import KEY
-from tests.support.virtual.stories import HOUR, RARELY, on_virtual_time, product, pushed, served
+from tests.support.virtual.stories import (
+    BLOCK,
+    HOUR,
+    RARELY,
+    on_virtual_time,
+    product,
+    pushed,
+    served,
+    slo,
+)
 
 WRONG: Final = 0.2
 RATE: Final = 0.5
@@ -62,3 +71,45 @@ async def test_delays_that_depend_on_the_outcome_favour_neither_version(
     assert outcome_of(world, key) == ends_as
     shares = shares_of(world, key)
     assert shares == pytest.approx((candidate, WRONG), abs=0.06)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        pytest.param(((1.0, 60.0),), ((1.0, 10_000.0),), id="wrong answers known late"),
+        pytest.param(((1.0, 10_000.0),), ((1.0, 60.0),), id="complaints come first"),
+    ],
+)
+@on_virtual_time
+async def test_a_change_of_the_traffic_degrades_no_version_while_its_labels_settle(
+    world, right, wrong
+):
+    """After it, the labels of one outcome are of the earlier share, and those of the other aren't."""
+    world.cluster.variations[KEY] = Variation(
+        "settling", known=1.0, delays=right, delays_of_wrong=wrong
+    )
+    world.cluster.rates[KEY] = 2 * RATE
+    for digit in ("a", "b"):
+        world.cluster.set_quality(image(digit), Quality(wrong=WRONG))
+    body = product(retraining=None, rollout={"steps": [50]})
+    body["spec"]["model"]["evaluation"] = {"accuracy": {"bad": 2000, "total": 10_000}}
+    (accuracy,) = body["spec"]["slos"]
+    accuracy |= {"onDegraded": "Alert", "indicator": {"outcomes": {"lagSeconds": 10_000}}}
+    key = await served(world, body, **RARELY)
+    await world.run(HOUR)
+    assert slo(world, key) == ("Unknown", "LabelsSettling")
+    await world.run(11 * HOUR)
+    assert slo(world, key)[0] == "Met"
+    # The next canary measures how late labels are.
+    world.edit(key, slos=[accuracy | {"indicator": {"outcomes": {}}}])
+    await world.run(12 * HOUR)
+    world.edit(key, model=pushed("b", "v2"))
+    states = set()
+    while outcome_of(world, key) != "Promoted" or world.loop.time() < 60 * HOUR:
+        await world.run(BLOCK)
+        states.add(slo(world, key))
+        assert world.loop.time() < 5 * DAY
+    assert not {state for state, _ in states} & {"Missed", "AtRisk"}, states
+    assert ("Unknown", "LabelsSettling") in states
+    assert slo(world, key)[0] == "Met"

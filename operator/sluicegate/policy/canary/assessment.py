@@ -33,12 +33,15 @@ class AgedLabels:
     another_kind : young labels surely have another share of wrong answers than all: right and wrong
         answers become known after different times.
     ratio : odds ratio of both versions over the tables of equal ages; None without information.
+    settle_seconds : that stable's labels take to be those of a new share of the traffic; 0 where
+        young labels are of the same kind.
     """
 
     classes: int
     before: Count
     another_kind: bool
     ratio: OddsRatio | None
+    settle_seconds: int = 0
 
     @property
     def seconds(self) -> int | None:
@@ -110,6 +113,10 @@ class SloEvidence:
     margin: float = 0.0
     shadow: BlockEvidence | None = None
     labels: AgedLabels | None = None
+
+    def settle_seconds(self, before: int) -> int:
+        """Return how long stable's labels settle, at least as long as they did `before`."""
+        return max(before, 0 if self.labels is None else self.labels.settle_seconds)
 
     @property
     def is_slow(self) -> bool:

@@ -29,6 +29,8 @@ COUNTED_SHARE: Final = 0.95
 """Least share of an SLO's labels whose age is counted. Pods of an earlier library count none."""
 Z_ANOTHER_KIND: Final = 4.0
 """Standard errors by which the labels of a class differ from all labels where they are of another kind."""
+LEAST_SETTLED: Final = 20
+"""Labels of each outcome from which on their ages say how long labels take to settle."""
 RECENT_BLOCKS: Final = 240
 """Newest blocks, from which it follows whether ages are counted and how late labels come."""
 
@@ -112,10 +114,14 @@ class LabelRate(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class LabelComparison:
-    """Labels of both arms at the same ages, by block, and how they come by age."""
+    """Labels of both arms at the same ages, by block, and how they come by age.
+
+    `settle_seconds` is the age up to which nearly all labels of each outcome come.
+    """
 
     blocks: tuple[LabelledBlock, ...]
     rates: list[LabelRate]
+    settle_seconds: int
 
     @property
     def compared_blocks(self) -> int:
@@ -131,7 +137,9 @@ class LabelComparison:
         """
         evidence, ratio = gather_labels(self.blocks, before, margin=margin, correlation=correlation)
         classes = next((block.within for block in reversed(self.blocks) if block.within), 0)
-        return evidence, AgedLabels(classes, before, self._are_of_another_kind, ratio)
+        another = self._are_of_another_kind
+        settling = self.settle_seconds if another else 0
+        return evidence, AgedLabels(classes, before, another, ratio, settling)
 
     @property
     def _are_of_another_kind(self) -> bool:
@@ -166,7 +174,27 @@ def compare_labels(
     if not compares_ages(slo, every):
         return None
     compared = labelled_blocks(terms, slo, blocks, shares, seconds=seconds, since=since)
-    return LabelComparison(tuple(compared), label_rates(terms, slo, every, seconds))
+    rates = label_rates(terms, slo, every, seconds)
+    return LabelComparison(tuple(compared), rates, _settle_seconds(terms, every))
+
+
+def _settle_seconds(terms: Terms, blocks: Sequence[CanaryBlock]) -> int:
+    """Return the age within which nearly all of stable's labels of each outcome come; 0 with too few."""
+    aged = [block.ages for block in blocks[-RECENT_BLOCKS:] if block.ages is not None]
+    wrong = [sum(column) for column in zip(*(ages.stable_bad for ages in aged), strict=True)]
+    every = [sum(column) for column in zip(*(ages.stable_total for ages in aged), strict=True)]
+    right = [labels - bad for labels, bad in zip(every, wrong, strict=True)]
+    if not aged or min(wrong[-1], right[-1]) < LEAST_SETTLED:
+        return 0
+    bounds = (*AGE_BOUNDS, terms.label_lifetime_seconds)
+    return next(
+        bound
+        for bound, *labels in zip(bounds, wrong, right, strict=True)
+        if all(
+            part >= COUNTED_SHARE * whole
+            for part, whole in zip(labels, (wrong[-1], right[-1]), strict=True)
+        )
+    )
 
 
 def label_rates(

@@ -82,7 +82,7 @@ def present_now(
     """What the SLO does at present, by its events or by the values of its gauge."""
     name = result.terms.name
     known = status.engine.slo(name)
-    since = evidence_since(terms, stable, known)
+    since = evidence_since(terms, status, stable, result.terms)
     if result.terms.gauge is not None:
         values = observed.means(stable.version, name)
         return gauge_slo.present_of(

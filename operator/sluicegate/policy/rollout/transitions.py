@@ -49,6 +49,7 @@ from sluicegate.policy.rollout.candidates import (
 )
 from sluicegate.policy.rollout.verdicts import verdict_of, verdict_of_return
 from sluicegate.policy.slo_health.baseline import from_evaluation
+from sluicegate.policy.slo_health.label_settling import returns_traffic
 from sluicegate.stats.paired import is_shown_better
 
 FIRST_SECONDS: Final = 30
@@ -107,6 +108,9 @@ def ended(
     """Compute the status when a rollout has ended by a decision at `now`, in seconds."""
     if isinstance(decision, Promote):
         return _promote(terms, status, decision, now)
+    settles = status.engine.label_settling or any(slo.label_lag_seconds for slo in terms.slos)
+    if settles and status.trial is not None and returns_traffic(status.trial.shares):
+        status = status.with_engine(traffic_return_time=now)
     if isinstance(decision, Inconclusive):
         return _park(terms, status, decision.reason, now)
     if status.trial is not None and decision.leaving == status.trial.release:

@@ -112,7 +112,7 @@ def judge_client_errors(
         calm=True,
         shown=blocks_shown(slo, now, shown_since),
     )
-    since = evidence_since(terms, stable, known)
+    since = evidence_since(terms, status, stable, slo)
     result = probation.judge(fine, blocks, held, now=now, since=since)
     return result if result.state is SloState.MISSED or known.streak or known.degraded else None
 

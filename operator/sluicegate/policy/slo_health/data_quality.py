@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Final
 
-from sluicegate.api.engine import SloRecord
 from sluicegate.api.names import DecisionReason as Reason
+from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import Version
 from sluicegate.policy.model.terms import SloTerms, Terms
+from sluicegate.policy.slo_health.label_settling import settle_time
 from sluicegate.slo.blocks import Quality, Series
 from sluicegate.stats.canary_duration import warmed_up
 
@@ -34,7 +35,8 @@ class View:
     now : index of the newest complete block.
     since : blocks up to this one are warm-up, or too old.
     problem : why the newest block couldn't be read.
-    version : the stable version.
+    version : the stable version. settles : blocks up to this one have labels of an earlier share of
+        the traffic.
     """
 
     terms: SloTerms
@@ -43,7 +45,8 @@ class View:
     now: int
     since: int
     problem: Reason | None
-    version: str = ""
+    version: str
+    settles: int
 
 
 Gate = Callable[[View], Reason | None]
@@ -96,13 +99,19 @@ def still_warming_up(view: View) -> Reason | None:
     return Reason.WARMING_UP if view.now <= view.since else None
 
 
+def labels_settle(view: View) -> Reason | None:
+    """The labels are those of a traffic that has changed since."""
+    return Reason.LABELS_SETTLING if view.now <= view.settles else None
+
+
 GATES: Final[tuple[Gate, ...]] = (
     measurement_failed,
     newest_block_is_unusable,
     nothing_is_counted,
+    labels_settle,
     still_warming_up,
 )
-"""In the order of decisions; a fifth, too few events, is each test's own."""
+"""In the order of decisions; a sixth, too few events, is each test's own."""
 
 
 def objection(view: View) -> Reason | None:
@@ -110,7 +119,13 @@ def objection(view: View) -> Reason | None:
     return next(filter(None, (gate(view) for gate in GATES)), None)
 
 
-def evidence_since(terms: Terms, stable: Version, known: SloRecord) -> int:
-    """Blocks up to this one don't count: warm-up, or before the SLO was what it is."""
+def evidence_since(terms: Terms, status: DataProductStatus, stable: Version, slo: SloTerms) -> int:
+    """Return the last block that doesn't count: of the warm-up, of settling labels, of another SLO."""
     warm = warmed_up(stable.promotion_time, terms.block_seconds)
-    return max(warm, ceil(known.since / terms.block_seconds))
+    known = status.engine.slo(slo.name).since
+    return max(warm, ceil(known / terms.block_seconds), settled_block(terms, status, stable, slo))
+
+
+def settled_block(terms: Terms, status: DataProductStatus, stable: Version, slo: SloTerms) -> int:
+    """Return the last block in which the labels of an SLO settle; 0 for none."""
+    return ceil(settle_time(status, stable, slo) / terms.block_seconds)

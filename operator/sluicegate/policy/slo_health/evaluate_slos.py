@@ -21,7 +21,7 @@ from sluicegate.policy.slo_health import gauge_slo, probation
 from sluicegate.policy.slo_health.baseline import from_production, is_settled, usable
 from sluicegate.policy.slo_health.client_errors import client_errors, judge_client_errors
 from sluicegate.policy.slo_health.confirmation import confirm
-from sluicegate.policy.slo_health.data_quality import View, evidence_since, objection
+from sluicegate.policy.slo_health.data_quality import View, evidence_since, objection, settled_block
 from sluicegate.policy.slo_health.ratio_slo import SloResult, blocks_shown, judge, unknown
 from sluicegate.slo.blocks import Quality, Series
 from sluicegate.slo.budget import WINDOW_HOURS
@@ -44,9 +44,13 @@ def judge_stable(
     baselines: dict[str, Baseline] = {}
     for slo in terms.slos:
         known, blocks = status.engine.slo(slo.name), series.get(slo.name)
-        since, spans = evidence_since(terms, stable, known), spans_of(known, terms.block_seconds)
+        since, spans = (
+            evidence_since(terms, status, stable, slo),
+            spans_of(known, terms.block_seconds),
+        )
         problem = observed.problem or observed.problems.get(slo.name)
-        view = View(slo, blocks, alive, now, since, problem, stable.release.version)
+        settles = settled_block(terms, status, stable, slo)
+        view = View(slo, blocks, alive, now, since, problem, stable.release.version, settles)
         result = _judge(terms, view, status, stable, observed=observed, spans=spans)
         results.append(result)
         after = confirm(known, result, block=now, block_end=terms.block_end(now))
@@ -106,7 +110,9 @@ def _judge(
         recent = Count(0, 0) if series is None else series.window(now, slo.recent, shown_since)
         result = unknown(slo, reason or Reason.NO_DATA, recent, baseline)
         shown = blocks_shown(slo, now, shown_since)
-        return replace(result, budget=_budget(terms, stable, series, now=now), shown=shown)
+        until = terms.block_end(view.settles) if reason is Reason.LABELS_SETTLING else None
+        budget = _budget(terms, stable, series, now=now)
+        return replace(result, budget=budget, shown=shown, until=until)
     result = _judge_counts(
         terms, replace(view, series=series), baseline, spans=spans, shown_since=shown_since
     )
@@ -234,5 +240,8 @@ def _probation_over(
     judged = (*terms.deciding, client_errors(terms))
     if any(status.engine.slo(slo.name).streak is not None for slo in judged):
         return status
-    since = warmed_up(stable.promotion_time, terms.block_seconds)
+    since = max(
+        warmed_up(stable.promotion_time, terms.block_seconds),
+        *(settled_block(terms, status, stable, slo) for slo in terms.deciding),
+    )
     return probation.ended(terms, status, series, now=now, since=since)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
+from sluicegate.api.base import rfc3339
 from sluicegate.api.baseline import BaselineSource
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.slo_status import SloState
@@ -29,6 +30,10 @@ _UNKNOWN: Final[Mapping[Reason, str]] = {
     " set serving.feedback.secretRef",
     Reason.NO_LABELS: "no label of this version has been counted for a day: send the outcomes of"
     " its predictions to /feedback, with their tokens",
+    Reason.LABELS_SETTLING: (
+        "right and wrong predictions get their labels at different times, and the traffic of this"
+        " version has changed: its labels count from {until} on"
+    ),
     Reason.STALE: "the newest value is older than staleAfterSeconds",
     Reason.BASELINE_TOO_SMALL: "its baseline is too small to distinguish a drop of {drop} from chance",
     Reason.INSUFFICIENT_DATA: "too few events yet to judge ({count} in the {window})",
@@ -59,6 +64,7 @@ def _describe_unknown(result: SloResult, block_seconds: int) -> str:
         window=window_of(result.shown or result.terms.recent, block_seconds),
         drop=points(result.terms.drop),
         count=events(result.recent.total),
+        until=rfc3339(result.until or 0),
     )
 
 

@@ -43,6 +43,7 @@ class SloResult:
     as_before : whether the test against the version before finds it no worse; None without one.
     gauge : mean of the newest block, for a gauge.
     budget : events of the error budget's window since the version took over.
+    until : when it is judged again, in seconds, where that is known; else None.
     shown : blocks of `recent`: fewer than the window's of a young version; 0 where all count.
     """
 
@@ -60,6 +61,7 @@ class SloResult:
     gauge: float | None = None
     budget: Count = NOTHING
     shown: int = 0
+    until: int | None = None
 
 
 STATES: Final = {

@@ -1,0 +1,49 @@
+"""When the labels of a version are again those of predictions at one share of the traffic.
+
+Where right and wrong predictions get their labels at different times, a change of the traffic changes
+the mixture of both for as long as the later labels take: a version that has just got all traffic has
+the quick labels of many predictions and the slow ones of few. So its labels count again once those
+of the predictions since the change have come. A canary compares labels of the same ages
+(docs/adr/0022) and measures meanwhile how long that takes.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from sluicegate.api.status import DataProductStatus
+from sluicegate.api.versions import Share, Version
+from sluicegate.policy.model.terms import SloTerms
+
+CHANGED_SHARE: Final = 1.2
+"""Factor of its share from which on a version's labels have to settle."""
+FULL: Final = 100
+
+
+def settle_time(status: DataProductStatus, stable: Version, slo: SloTerms) -> int:
+    """Return the time until which the labels of the stable version settle, in seconds; 0 for never."""
+    seconds = slo.label_lag_seconds or status.engine.label_settling.get(slo.name, 0)
+    if not seconds:
+        return 0
+    shares = () if status.candidate is None else status.candidate.shares
+    returned = status.engine.traffic_return_time or 0
+    return max(stable.promotion_time, returned, _changed(shares)) + seconds
+
+
+def returns_traffic(shares: Sequence[Share]) -> bool:
+    """Return whether the end of a rollout with these shares changes stable's share much."""
+    return bool(shares) and _differs(FULL, FULL - max(share.weight for share in shares))
+
+
+def _changed(shares: Sequence[Share]) -> int:
+    """Return when a rollout changed stable's share much for the last time; 0 if it did not."""
+    settled, changed = FULL, 0
+    for share in shares:
+        left = FULL - share.weight
+        if _differs(settled, left):
+            settled, changed = left, share.start_time
+    return changed
+
+
+def _differs(one: int, other: int) -> bool:
+    low, high = sorted((one, other))
+    return high > CHANGED_SHARE * low
