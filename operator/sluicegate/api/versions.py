@@ -143,6 +143,8 @@ class VersionBase(StatusModel):
 
 
 MOST_SHARES: Final = 22
+FULL: Final = 100
+"""All of the traffic, in percent."""
 
 
 class Share(StatusModel):

@@ -16,9 +16,9 @@ from sluicegate.api.baseline import Baseline
 from sluicegate.api.errors import InvalidProduct
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.product import DataProduct
+from sluicegate.api.versions import FULL
 from sluicegate.errors import InvalidInput, Problem
 from sluicegate.policy.model.observed import UpstreamRelease
-from sluicegate.policy.rollout.candidates import FULL
 from sluicegate.simulation.scenario_fields import FieldReader, RawCount, join, shown
 from sluicegate.slo.blocks import Quality
 from sluicegate.slo.client_errors import CLIENT_ERRORS

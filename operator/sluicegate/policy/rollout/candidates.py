@@ -3,13 +3,14 @@
 All of its phases are written here, by the table in phases.py. Times are in seconds.
 """
 
-from typing import Any, Final
+from typing import Any
 
 from sluicegate.api.model import counts_of
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.product import DataProduct
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import (
+    FULL,
     MOST_SHARES,
     Candidate,
     CandidatePhase,
@@ -20,9 +21,6 @@ from sluicegate.api.versions import (
 )
 from sluicegate.policy.model.decision import Promote, Rollback
 from sluicegate.policy.rollout.phases import PhaseCause, next_phase
-
-FULL: Final = 100
-"""All of the traffic, in percent."""
 
 
 # ---- what begins a rollout ------------------------------------------------------------------

@@ -7,11 +7,10 @@ from typing import Final
 
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.status import DataProductStatus
-from sluicegate.api.versions import Candidate, CandidatePhase
+from sluicegate.api.versions import FULL, Candidate, CandidatePhase
 from sluicegate.policy.model.decision import Rollback
 from sluicegate.policy.model.observed import Failure, Observed, RolloutProgress
 from sluicegate.policy.rollout.api_gate import is_held
-from sluicegate.policy.rollout.candidates import FULL
 from sluicegate.policy.rollout.rollbacks import roll_back_candidate
 
 PROMOTION_SECONDS: Final = 600

@@ -1,10 +1,9 @@
 """The verdict that a version keeps of its canary: the decision, and the events of both versions."""
 
 from sluicegate.api.verdict import LONGEST_VERDICT, ArmCounts, CanaryVerdict
-from sluicegate.api.versions import Candidate, PastVersion
+from sluicegate.api.versions import FULL, Candidate, PastVersion
 from sluicegate.policy.model.decision import Inconclusive, Promote, Rollback
 from sluicegate.policy.model.terms import Terms
-from sluicegate.policy.rollout.candidates import FULL
 from sluicegate.stats.counts import Count
 
 

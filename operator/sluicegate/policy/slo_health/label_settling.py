@@ -11,12 +11,11 @@ from collections.abc import Sequence
 from typing import Final
 
 from sluicegate.api.status import DataProductStatus
-from sluicegate.api.versions import Share, Version
+from sluicegate.api.versions import FULL, Share, Version
 from sluicegate.policy.model.terms import SloTerms
 
 CHANGED_SHARE: Final = 1.2
 """Factor of its share from which on a version's labels have to settle."""
-FULL: Final = 100
 
 
 def settle_time(status: DataProductStatus, stable: Version, slo: SloTerms) -> int:

@@ -5,12 +5,11 @@ from typing import Final
 
 from sluicegate.api.product import DataProduct
 from sluicegate.api.status import DataProductStatus
-from sluicegate.api.versions import Candidate, SplitMode, VersionBase
+from sluicegate.api.versions import FULL, Candidate, SplitMode, VersionBase
 from sluicegate.manifests.version_annotations import read_identity
 from sluicegate.policy.rollout.transitions import accepted_version
 from sluicegate.reconcile.observe.observation import Observation
 from sluicegate.reconcile.traffic.allocation import (
-    FULL,
     Allocation,
     ServingPods,
     allocation_of,

@@ -13,7 +13,7 @@ from sluicegate.api.base import rfc3339
 from sluicegate.api.event_reasons import EventReason
 from sluicegate.api.names import ConditionReason, DecisionReason, DecisionType
 from sluicegate.api.status import DataProductStatus
-from sluicegate.api.versions import Candidate, CandidatePhase
+from sluicegate.api.versions import FULL, Candidate, CandidatePhase
 from sluicegate.manifests.pod import grace_seconds
 from sluicegate.policy.model.attended_time import attended_seconds, seconds_without, with_absences
 from sluicegate.policy.model.decision import NOT_ITS_DOING, Inconclusive, Promote, Rollback
@@ -30,7 +30,7 @@ from sluicegate.reconcile.decide.layout import (
 from sluicegate.reconcile.live.failure_attribution import GRACE_SECONDS, attribution_of
 from sluicegate.reconcile.live.pods import of_revision, problem_of
 from sluicegate.reconcile.observe.observation import Observation
-from sluicegate.reconcile.traffic.allocation import FULL, share_in_force, target_weight
+from sluicegate.reconcile.traffic.allocation import share_in_force, target_weight
 from sluicegate.reconcile.traffic.split_verification import VerificationLevel, is_drained
 from sluicegate.views.numbers import duration
 

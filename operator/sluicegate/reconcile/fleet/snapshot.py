@@ -8,11 +8,10 @@ from sluicegate.api.names import ConditionType
 from sluicegate.api.product_info import Priority
 from sluicegate.api.retraining_status import RetrainingStatus
 from sluicegate.api.status import DataProductStatus
-from sluicegate.api.versions import CandidatePhase
+from sluicegate.api.versions import FULL, CandidatePhase
 from sluicegate.conditions import find_condition
 from sluicegate.kube.resources import Key
 from sluicegate.policy.model.observed import UpstreamRelease
-from sluicegate.policy.rollout.candidates import FULL
 from sluicegate.reconcile.fleet.training_slots import GRACE_SECONDS, Reserved, runs
 from sluicegate.reconcile.live.children import JobRecord
 from sluicegate.reconcile.live.product import ProductRecord

@@ -7,7 +7,7 @@ from typing import Final
 from sluicegate.api.names import ConditionReason, DecisionReason
 from sluicegate.api.product import DataProduct, DataProductSpec
 from sluicegate.api.status import DataProductStatus, DependencyStatus
-from sluicegate.api.versions import VersionBase
+from sluicegate.api.versions import FULL, VersionBase
 from sluicegate.conditions import Finding
 from sluicegate.kube.resources import Key
 from sluicegate.measurement.canary_blocks import Requests
@@ -19,7 +19,6 @@ from sluicegate.reconcile.live.pods import PodState
 from sluicegate.reconcile.observe.job_wait import JobWait, wait_of
 from sluicegate.reconcile.routes.arbitration import RouteRefusal
 from sluicegate.reconcile.routes.gateway_state import GatewayState
-from sluicegate.reconcile.traffic.allocation import FULL
 from sluicegate.reconcile.traffic.split_verification import Split, VerificationLevel
 from sluicegate.slo.indicators import INDICATORS
 

@@ -12,10 +12,9 @@ from sluicegate.api.outcome import Outcome
 from sluicegate.api.product import DataProduct, DataProductSpec
 from sluicegate.api.rollout import DEFAULT_STEPS
 from sluicegate.api.status import DataProductStatus
-from sluicegate.api.versions import Candidate, CandidatePhase, PastVersion, VersionBase
+from sluicegate.api.versions import FULL, Candidate, CandidatePhase, PastVersion, VersionBase
 from sluicegate.policy.rollout.shadow_phase import is_tried
 
-FULL: Final = 100
 SURGE: Final = 1.5
 """Without a route, the pods of both versions together are at most this many times stable's."""
 

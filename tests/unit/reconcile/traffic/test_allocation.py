@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sluicegate.api.product import DataProduct, read_status
+from sluicegate.api.versions import FULL
 from sluicegate.reconcile.traffic.allocation import (
-    FULL,
     ServingPods,
     allocation_of,
     pods_for,
