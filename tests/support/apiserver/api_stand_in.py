@@ -214,12 +214,13 @@ class ApiStandIn:
 
         begin = int(request.query.get("continue", 0))
         end = begin + int(request.query["limit"])
-        label, _, value = request.query.get("labelSelector", "").partition("=")
+        selector = request.query.get("labelSelector", "")
+        wanted = dict(one.split("=", 1) for one in selector.split(",") if "=" in one)
         items = [
             body
             for name, body in self.objects.items()
             if path in collections(name)
-            and (not value or body["metadata"].get("labels", {}).get(label) == value)
+            and wanted.items() <= body["metadata"].get("labels", {}).items()
         ]
         meta = {"resourceVersion": str(next(self._versions))}
         if end < len(items):

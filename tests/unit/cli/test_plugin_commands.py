@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
@@ -15,7 +17,15 @@ import pytest
 import sluicegate.cli
 from sluicegate.__main__ import ROOMS, complete, main
 from sluicegate.api import names
-from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS, DATA_PRODUCTS, JOBS, PODS, Key
+from sluicegate.cli.inputs.operator_settings import operator_settings
+from sluicegate.kube.resources import (
+    DATA_PRODUCT_REVIEWS,
+    DATA_PRODUCTS,
+    DEPLOYMENTS,
+    JOBS,
+    PODS,
+    Key,
+)
 from tests.support.apiserver.api_stand_in import ApiStandIn, failure
 from tests.support.apiserver.command_line import CommandLine
 from tests.support.samples.product_examples import full_status
@@ -347,6 +357,43 @@ async def test_an_explanation_without_a_prometheus_says_that_it_lacks_the_newest
     monkeypatch.delenv("SLUICEGATE_PROMETHEUS_URL", raising=False)
     last = " ".join((await run("explain", "pricing")).out.split()).rpartition("now:")[2]
     assert "set SLUICEGATE_PROMETHEUS_URL" in last
+
+
+def operator(**variables: str) -> dict[str, Any]:
+    """The operator's Deployment, as the chart makes it."""
+    env = [{"name": name, "value": value} for name, value in variables.items()]
+    labels = {"app.kubernetes.io/name": "sluicegate", "app.kubernetes.io/component": "operator"}
+    return {
+        "metadata": {"namespace": "sluicegate", "name": "sluicegate", "labels": labels},
+        "spec": {"template": {"spec": {"containers": [{"name": "operator", "env": env}]}}},
+    }
+
+
+async def test_an_explanation_is_by_the_settings_of_the_operator_and_those_of_the_shell_come_first(
+    run, monkeypatch
+):
+    run.keep()
+    monkeypatch.setenv("KUBECONFIG", str(run.kubeconfig))
+    monkeypatch.setenv("SLUICEGATE_PROMETHEUS_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("SLUICEGATE_SETTLE_SECONDS", "5")
+    variables = {"SLUICEGATE_HOUR_SECONDS": "60", "SLUICEGATE_SETTLE_SECONDS": "7"}
+    run.server.keep(DEPLOYMENTS, operator(**variables, SLUICEGATE_PROMETHEUS_URL="http://inside"))
+    found = await operator_settings(os.environ, "sluicegate")
+    assert (found.settings.hour_seconds, found.settings.settle_seconds) == (60, 5)
+    assert found.settings.prometheus_url == "http://127.0.0.1:9"
+    assert found.source == (
+        "settings of the operator's Deployment sluicegate/sluicegate; SLUICEGATE_SETTLE_SECONDS of"
+        " this shell"
+    )
+
+
+async def test_settings_are_those_of_the_shell_where_no_deployment_is_the_operators(
+    run, monkeypatch
+):
+    monkeypatch.setenv("KUBECONFIG", str(run.kubeconfig))
+    found = await operator_settings({"SLUICEGATE_HOUR_SECONDS": "60"})
+    assert found.settings.hour_seconds == 60
+    assert "as no Deployment has the labels app.kubernetes.io/name=sluicegate" in found.source
 
 
 async def test_an_explanation_takes_namespace_kubeconfig_and_user_as_kubectl_does(run, monkeypatch):

@@ -7,6 +7,7 @@ the functions of the operator. It changes nothing.
 import argparse
 import asyncio
 import os
+import sys
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -17,10 +18,11 @@ from sluicegate.api.versions import CandidateHold
 from sluicegate.cli.inputs.access_options import add_access
 from sluicegate.cli.inputs.cluster_access import product_of
 from sluicegate.cli.inputs.object_name import parse_name
+from sluicegate.cli.inputs.operator_settings import namespace_of_operator, operator_settings
 from sluicegate.cli.printing.output import add_output, document, write, write_lines, write_names
 from sluicegate.cli.trials.explain_live import Live, look
 from sluicegate.kube.resources import Key
-from sluicegate.settings import Settings, parse_settings
+from sluicegate.settings import parse_settings
 
 UNREAD: Final = (
     "now: the newest blocks aren't read: set SLUICEGATE_PROMETHEUS_URL to a Prometheus that this"
@@ -35,22 +37,26 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_access(parser)
     parser.epilog = (
         "Uses the kubeconfig as kubectl does. With SLUICEGATE_PROMETHEUS_URL set, the newest blocks"
-        " are read and evaluated too; SLUICEGATE_SCRAPE_INTERVAL_SECONDS and _SETTLE_SECONDS as"
-        " the operator has them."
+        " are read and evaluated too, by the settings of the operator's Deployment: variables of this"
+        " shell have precedence."
     )
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the explanation."""
     key = parse_name(args.product, argument="product")
-    asyncio.run(_explain(key, parse_settings(os.environ, refuse_unknown=False), args.output))
+    asyncio.run(_explain(key, args.output))
     return 0
 
 
-async def _explain(key: Key, settings: Settings, output: str) -> None:
+async def _explain(key: Key, output: str) -> None:
     body = await product_of(key)
     product = DataProduct.parse(body)
-    live = await look(product, settings) if settings.prometheus_url else None
+    live = None
+    if parse_settings(os.environ, refuse_unknown=False).prometheus_url:
+        operator = await operator_settings(os.environ, namespace_of_operator(product))
+        print(f"note: {operator.source}", file=sys.stderr)
+        live = await look(product, operator.settings)
     if output == "name":
         write_names([body])
         return

@@ -1,8 +1,10 @@
 """`sluicegate plan`: the objects of a DataProduct, without a cluster."""
 
 import argparse
+import asyncio
 import json
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, Final
@@ -13,6 +15,8 @@ from sluicegate.api.errors import InvalidProduct
 from sluicegate.api.names import LABEL_REVISION, LABEL_VERSION
 from sluicegate.api.operator_checks import check_context, runtime_image
 from sluicegate.api.product import DataProduct
+from sluicegate.cli.inputs.access_options import add_access
+from sluicegate.cli.inputs.operator_settings import operator_settings
 from sluicegate.cli.inputs.product_files import read_products
 from sluicegate.cli.printing.output import add_output
 from sluicegate.cli.printing.terminal import aligned
@@ -27,10 +31,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.description = (
         "Show the objects that the operator would apply for each DataProduct in FILE. The"
-        " operator's settings are taken from the environment (SLUICEGATE_*)."
+        " operator's settings are taken from the environment (SLUICEGATE_*), with --cluster also from"
+        " the operator's Deployment."
     )
     parser.add_argument("file", metavar="FILE", help="YAML or JSON; - is standard input")
     add_output(parser)
+    parser.add_argument(
+        "--cluster",
+        action="store_true",
+        help="take the operator's settings from its Deployment in the cluster of the kubeconfig;"
+        " variables of this shell have precedence",
+    )
+    add_access(parser)
     parser.add_argument(
         "--training",
         action="store_true",
@@ -40,7 +52,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the plan."""
-    settings = parse_settings(os.environ, refuse_unknown=False)
+    settings = _settings(cluster=args.cluster)
     products = list(read_products(args.file))
     children = [
         child
@@ -53,6 +65,15 @@ def run(args: argparse.Namespace) -> int:
             for line in _derived(product, settings):
                 print(line)
     return 0
+
+
+def _settings(*, cluster: bool) -> Settings:
+    """Return the operator's settings: those of this shell, with `cluster` also of its Deployment."""
+    if not cluster:
+        return parse_settings(os.environ, refuse_unknown=False)
+    operator = asyncio.run(operator_settings(os.environ))
+    print(f"note: {operator.source}", file=sys.stderr)
+    return operator.settings
 
 
 def _derived(product: DataProduct, settings: Settings) -> Iterator[str]:

@@ -13,6 +13,7 @@ from sluicegate.api.product import DataProduct
 from sluicegate.cli.inputs.access_options import add_access
 from sluicegate.cli.inputs.cluster_access import product_of
 from sluicegate.cli.inputs.object_name import parse_name
+from sluicegate.cli.inputs.operator_settings import namespace_of_operator, operator_settings
 from sluicegate.cli.inputs.product_files import read_documents
 from sluicegate.cli.trials.past_record import record
 from sluicegate.errors import invalid
@@ -50,8 +51,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", "-o", metavar="FILE", help="default: standard output")
     add_access(parser)
     parser.epilog = (
-        "Needs SLUICEGATE_PROMETHEUS_URL; SLUICEGATE_SCRAPE_INTERVAL_SECONDS, _SETTLE_SECONDS and"
-        " _GATEWAY_METRICS as the operator has them. Uses the kubeconfig as kubectl does."
+        "Needs SLUICEGATE_PROMETHEUS_URL. Uses the kubeconfig as kubectl does, and the settings of the"
+        " operator's Deployment; with --from-file those of this shell (SLUICEGATE_*)."
     )
 
 
@@ -62,6 +63,11 @@ def run(args: argparse.Namespace) -> int:
         problem = "is empty: set it to the URL of the Prometheus that the operator reads"
         raise invalid("SLUICEGATE_PROMETHEUS_URL", problem)
     body = _product_of(args)
+    if args.from_file is None:
+        namespace = namespace_of_operator(DataProduct.parse(body))
+        operator = asyncio.run(operator_settings(os.environ, namespace))
+        print(f"note: {operator.source}", file=sys.stderr)
+        settings = operator.settings
     if args.policy:
         body = {**body, "spec": _one(args.policy)["spec"]}
     recording, lines = asyncio.run(_record(body, settings, args.days, time.time()))
