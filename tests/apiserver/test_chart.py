@@ -75,6 +75,7 @@ MISTAKES = {
     "a page whose headers anybody may send": ("web.enabled=true", "web.proxy.cidrs"),
     "signatures of everybody": (
         "web.enabled=true,web.auth=Anonymous,web.anonymous.user=wall,web.signing=true",
+        "web.enabled=true,web.auth=Anonymous,web.anonymous.user=wall,web.acting=true",
         "signature",
     ),
     "a page of no user": ("web.enabled=true,web.auth=Anonymous", "web.anonymous.user"),
@@ -191,6 +192,7 @@ PROXY = ("--set", "web.enabled=true,web.proxy.cidrs={10.0.0.0/24},web.proxy.secr
 @pytest.mark.parametrize(
     "arguments",
     [PROXY, ("--set", "web.enabled=true,web.auth=Token,web.signing=true"),
+     (*PROXY, "--set", "web.acting=true"),
      ("--set", "web.enabled=true,web.auth=Anonymous,web.anonymous.user=wall"),
      (*PROXY, "--set", "watchNamespaces={catalog,pricing},networkPolicy.enabled=true")],
 )  # fmt: skip
@@ -225,7 +227,7 @@ def test_the_page_starts_with_arguments_that_the_command_takes(arguments, tmp_pa
         if "impersonate" in verb
     }
     granted = {"impersonate:user-info", "impersonate-on:user-info:patch"}
-    assert verbs == (granted if parsed.signing else set())
+    assert verbs == (granted if parsed.signing or parsed.acting else set())
 
 
 def test_the_messenger_has_an_account_of_its_own_and_its_configuration():

@@ -1,4 +1,4 @@
-"""Signing from the page on a real API server: its audit and policies see the person only."""
+"""Signing and acting from the page on a real API server: its audit and policies see the person only."""
 
 from __future__ import annotations
 
@@ -21,12 +21,14 @@ from tests.support.apiserver.served_page import (
     install_account,
     served_page,
 )
+from tests.support.portfolio.products import document, version, waiting_for_approval
 from tests.support.waiting import eventually
 
 NAMESPACE, OTHER, REVIEW = "signed-here", "signed-elsewhere", "pricing-2024-11"
 KEY = Key(NAMESPACE, REVIEW)
 SECRETS = Resource("", "v1", "secrets", "Secret")
-SIGNS, READS, TOKENS = "signs-sluicegate", "reads-sluicegate", "tokens-sluicegate"
+SIGNS, READS, TOKENS, ACTS = (f"{one}-sluicegate" for one in ("signs", "reads", "tokens", "acts"))
+PRODUCT = Key(NAMESPACE, "pricing")
 MANAGER, ENGINEER = "web-manager", "web-engineer"
 ROLES = {MANAGER: "DataProductManager", ENGINEER: "EngineeringManager"}
 SECRET = "between the proxy and the page"
@@ -46,6 +48,7 @@ def plane(control_plane):
         (SIGNS, "signing=true"),
         (READS,),
         (TOKENS, "signing=true", "auth=Token"),
+        (ACTS, "acting=true"),
     ):
         install_account(
             plane, release, "web.proxy.cidrs={10.0.0.0/8}", "web.proxy.secretName=s",
@@ -60,6 +63,8 @@ def plane(control_plane):
     )
     for user in (MANAGER, "web-outsider", ENGINEER):
         bind(plane, f"{SIGNS}-product-manager", user, NAMESPACE)
+    for role in ("approver", "data-scientist", "platform-engineer"):
+        bind(plane, f"{SIGNS}-{role}", f"web-{role}", NAMESPACE)
     admin = Person(plane, "")
     body = {
         "apiVersion": names.API_VERSION, "kind": names.REVIEW_KIND,
@@ -75,6 +80,13 @@ def plane(control_plane):
     path = f"{path_of(*KEY, plural=names.REVIEW_PLURAL)}/status"
     told = admin.send("PATCH", path, {"status": status}, kind=MERGE)
     assert told.allowed, told.refusal
+    product = pricing(team)
+    stored = admin.create(product, dry=False)
+    assert stored.allowed, stored.refusal
+    told = admin.send(
+        "PATCH", f"{path_of(*PRODUCT)}/status", {"status": product["status"]}, kind=MERGE
+    )
+    assert told.allowed, told.refusal
     forged = {"spec": {"signOffs": [signature(MANAGER)]}}
     eventually(  # the last who got a role is refused by the policy
         lambda: "must be your own" in Person(plane, ENGINEER).send(
@@ -83,6 +95,17 @@ def plane(control_plane):
         what="the roles and the policy to be in force",
     )  # fmt: skip
     return plane
+
+
+def pricing(team):
+    """A product whose candidate waits for an approval."""
+    old = version("v13", revision="1111111111", outcome="Replaced", reason="CanaryNotWorse",
+                  promotionTime="2026-10-01T00:00:00Z", endTime="2026-11-01T00:00:00Z")  # fmt: skip
+    retraining = {"command": ["train"], "output": "registry.example/models"}
+    return document(
+        *reversed(PRODUCT), spec={"team": {"members": team}, "retraining": retraining},
+        status=waiting_for_approval() | {"history": [old]},
+    ) | {"metadata": {"name": PRODUCT.name, "namespace": NAMESPACE}}  # fmt: skip
 
 
 def signature(user):
@@ -99,7 +122,7 @@ def page(plane, monkeypatch, tmp_path):
     def of(release):
         return served_page(
             plane, monkeypatch, account_of(release), lambda _: proxy,
-            namespaces=(NAMESPACE,), signing=True,
+            namespaces=(NAMESPACE,), signing=True, acting=True,
         )  # fmt: skip
 
     return of
@@ -208,3 +231,146 @@ async def test_uid_and_extra_of_a_token_are_passed_on_by_the_account_for_tokens_
     async with cluster_as(plane, monkeypatch, account_of(SIGNS)) as (_, transport):
         with pytest.raises(Forbidden, match="impersonate"):
             await transport.send(request)
+
+
+def headers_of(user):
+    return {"X-Forwarded-User": user, "X-Forwarded-Groups": "team", "X-Sluicegate-Secret": SECRET}
+
+
+async def act(client, user, verb, **more):
+    """What a browser sends of the form of a request, and the page of the answer; without a form, its page alone."""
+    headers, path = headers_of(user), f"/products/{NAMESPACE}/pricing/act/{verb}"
+    answer = await client.get(path, headers=headers)
+    text = await answer.text()
+    fields = dict(re.findall(r'type="hidden" name="(token|version)" value="([^"]*)"', text))
+    if "token" not in fields:
+        return None, text
+    fields |= {"reason": f"{verb} on the page", "confirmed": "yes"} | more
+    answer = await client.post(path, data=fields, headers=headers | SAME)
+    return answer.status, await answer.text()
+
+
+VERBS = {
+    "promote": {"sluicegate.dev/promote": "v15/t"},
+    "abort": {"sluicegate.dev/abort": "v15/t"},
+    "rollback": {"sluicegate.dev/rollback-to": "v13/t"},
+    "retrain": {"sluicegate.dev/retrain-requested-at": "t"},
+    "suspend": None,
+}
+"""Requests by verb, as annotations; a suspension changes the spec."""
+MAY = {
+    MANAGER: {"promote", "abort", "rollback", "retrain"},
+    ENGINEER: {"promote", "abort", "rollback", "retrain"},
+    "web-approver": {"promote", "abort", "rollback", "retrain"},
+    "web-data-scientist": {"abort", "retrain"},
+    "web-platform-engineer": {"abort", "rollback", "suspend"},
+    "web-outsider": set(),
+    "web-reader": set(),
+}
+
+
+@pytest.mark.parametrize("user", MAY)
+async def test_the_page_offers_to_each_user_what_the_api_server_allows(
+    plane, page, monkeypatch, user
+):
+    async with page(ACTS) as client:
+        results = {verb: await act(client, user, verb) for verb in VERBS}
+        for verb, (status, text) in results.items():
+            assert (status is None) == (verb not in MAY[user]), (verb, status, text[-1500:])
+            assert status in {None, 200}, (verb, text[-1500:])
+        if "suspend" in MAY[user]:
+            assert (await act(client, user, "resume"))[0] == 200
+    async with cluster_as(plane, monkeypatch, account_of(ACTS)) as (_, transport):
+        for verb in VERBS.keys() - MAY[user]:
+            annotations = VERBS[verb]
+            change = (
+                {"spec": {"suspend": True}}
+                if annotations is None
+                else {"metadata": {"annotations": annotations}}
+            )
+            request = requests.patch(DATA_PRODUCTS, PRODUCT, change, manager="test")
+            with pytest.raises(Forbidden):
+                await transport.send(requests.as_user(request, user=user))
+
+
+async def test_the_request_the_reason_and_the_audit_log_have_the_person(plane, page):
+    async with page(ACTS) as client:
+        status, text = await act(client, MANAGER, "promote", reason="prices in Austria are right")
+    assert (status, "the operator has not handled it yet" in text) == (200, True)
+    stored = Person(plane, "").send("GET", path_of(*PRODUCT)).body
+    annotations = stored["metadata"]["annotations"]
+    value = annotations["sluicegate.dev/promote"]
+    assert value.startswith("v15/")
+    assert (
+        annotations["sluicegate.dev/request-note"]
+        == f"{value}\n{MANAGER}\nprices in Austria are right"
+    )
+    assert "sluicegate-web" in {one["manager"] for one in stored["metadata"]["managedFields"]}
+    entries = [
+        one
+        for one in audited(plane.audit_log, MANAGER)
+        if one.get("impersonatedUser", {}).get("username") == MANAGER
+        and one["user"]["username"] == account_of(ACTS)
+    ]
+    assert entries
+    assert {one["verb"] for one in entries} == {"patch"}
+    assert {one["objectRef"]["resource"] for one in entries} == {"dataproducts"}
+
+
+async def test_a_note_in_the_name_of_another_person_is_refused(plane):
+    def change(note):
+        annotations = {"sluicegate.dev/abort": "v15/x", "sluicegate.dev/request-note": note}
+        return {"metadata": {"annotations": annotations}}
+
+    manager = Person(plane, MANAGER)
+    assert manager.patch(PRODUCT, change(f"v15/x\n{MANAGER}\nmine")).allowed
+    for note in (
+        f"v15/x\n{ENGINEER}\nnot mine", f"v15/x\n{ENGINEER}\n{MANAGER}\nnot mine", "a text", MANAGER,
+    ):  # fmt: skip
+        assert "the user name of the sender" in manager.patch(PRODUCT, change(note)).refusal, note
+
+
+async def test_acting_on_the_page_is_forbidden_without_web_acting_of_the_chart(page):
+    async with page(SIGNS) as client:
+        status, text = await act(client, MANAGER, "abort")
+    assert status == 403
+    assert "web.acting of the chart allows it" in text
+
+
+async def test_a_form_that_was_sent_already_is_refused_by_a_real_product(page):
+    headers, path = headers_of(MANAGER), f"/products/{NAMESPACE}/pricing/act/retrain"
+    async with page(ACTS) as client:
+        text = await (await client.get(path, headers=headers)).text()
+        (token,) = re.findall(r'name="token" value="([0-9a-f]+)"', text)
+        fields = {"token": token, "version": "", "reason": "once"}
+        answers = [await client.post(path, data=fields, headers=headers | SAME) for _ in range(2)]
+        assert [one.status for one in answers] == [200, 409]
+        forged = await client.post(
+            path, data=fields, headers=headers | {"Sec-Fetch-Site": "cross-site"}
+        )
+        assert forged.status == 403
+
+
+async def test_the_account_that_acts_may_impersonate_users_only_to_patch_products(
+    plane, monkeypatch
+):
+    root = {"user": "web-root", "groups": ["system:masters"]}
+    labels = requests.patch(
+        DATA_PRODUCTS, PRODUCT, {"metadata": {"labels": {"a": "b"}}}, manager="test"
+    )
+    status = {"metadata": {"name": PRODUCT.name, "namespace": NAMESPACE}, "status": {}}
+    refused = [
+        requests.get(DATA_PRODUCTS, PRODUCT),
+        requests.delete(DATA_PRODUCTS, PRODUCT),
+        requests.apply(DATA_PRODUCTS, status, manager="test", subresource="status"),
+        requests.patch(DATA_PRODUCT_REVIEWS, KEY, {"spec": {"notes": "x"}}, manager="test"),
+        requests.patch(DATA_PRODUCTS, Key(OTHER, PRODUCT.name), {}, manager="test"),
+        requests.get(SECRETS, Key(NAMESPACE, "any")),
+    ]
+    async with cluster_as(plane, monkeypatch, account_of(ACTS)) as (_, transport):
+        await transport.send(requests.as_user(labels, user=MANAGER))
+        for request in refused:
+            with pytest.raises(Forbidden, match="impersonate"):
+                await transport.send(requests.as_user(request, **root))
+        with pytest.raises(Forbidden, match="cannot patch"):
+            await transport.send(labels)

@@ -88,6 +88,9 @@ REQUEST_PROMOTE: Final = f"{GROUP}/promote"
 REQUEST_ABORT: Final = f"{GROUP}/abort"
 """`<token>` or `<version>/<token>`: take the candidate back."""
 
+REQUEST_NOTE: Final = f"{GROUP}/request-note"
+"""Three lines: the value of the request that it is about, the user who asks, and the reason."""
+
 
 class ConditionType(StrEnum):
     """Types of `status.conditions`. The first three are kstatus', the others inform."""

@@ -118,7 +118,7 @@ def _lines(transition: Transition, cluster: str, portfolio: str) -> Iterator[str
     if command := _command(transition):
         yield f"Next: {command}"
     if portfolio:
-        yield f"{portfolio.rstrip('/')}/products/{transition.origin.path}"
+        yield f"{portfolio.rstrip('/')}/products/{transition.origin.path}{'#act' if command else ''}"
 
 
 def _command(transition: Transition) -> str:

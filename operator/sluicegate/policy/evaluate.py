@@ -40,7 +40,7 @@ from sluicegate.policy.model.decision import (
     foremost,
 )
 from sluicegate.policy.model.observed import ManualRequest, Observed
-from sluicegate.policy.model.pending_requests import approves, handled
+from sluicegate.policy.model.pending_requests import approves, handled, with_notes
 from sluicegate.policy.model.spec_wish import with_spec_model
 from sluicegate.policy.model.terms import SloTerms, Terms
 from sluicegate.policy.retraining import challenger as challengers
@@ -102,7 +102,8 @@ def evaluate(terms: Terms, status: DataProductStatus, observed: Observed, now: i
     """
     terms = rollout_defaults.of_next(terms, observed)
     found = _evaluated(terms, status, observed, now)
-    return replace(found, decision=rollout_defaults.recorded(terms, observed, found.decision))
+    decision = rollout_defaults.recorded(terms, observed, found.decision)
+    return replace(found, decision=with_notes(decision, status, found.status, observed))
 
 
 def _evaluated(terms: Terms, status: DataProductStatus, observed: Observed, now: int) -> Evaluation:

@@ -1,7 +1,7 @@
 """Permissions of a reader, by SubjectAccessReviews with all groups."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -85,18 +85,24 @@ class Authorizer:
         return frozenset(one for one, may in zip(namespaces, answers, strict=True) if may)
 
     async def _allowed(self, reader: PageReader, resource: str, namespace: str) -> bool:
-        attributes = {
-            "group": names.GROUP, "version": names.VERSION, "resource": resource, "verb": "list",
-            **({"namespace": namespace} if namespace else {}),
-        }  # fmt: skip
-        spec = {
-            "user": reader.user,
-            "groups": list(reader.groups),
-            "resourceAttributes": attributes,
-            **({"uid": reader.uid} if reader.uid else {}),
-            **({"extra": {name: list(values) for name, values in reader.extra}} if reader.extra else {}),
-        }  # fmt: skip
+        where = {"namespace": namespace} if namespace else {}
         async with self._slots:
-            answer = await self._transport.send(requests.review(SUBJECT_ACCESS_REVIEWS, spec))
-        status = answer.get("status") or {}
-        return bool(status.get("allowed")) and not status.get("denied")
+            return await is_allowed(
+                self._transport, reader, {"resource": resource, "verb": "list", **where}
+            )
+
+
+async def is_allowed(
+    transport: Transport, reader: PageReader, attributes: Mapping[str, str]
+) -> bool:
+    """Return whether a reader may do this to objects of this API, by a SubjectAccessReview with all groups."""
+    spec = {
+        "user": reader.user,
+        "groups": list(reader.groups),
+        "resourceAttributes": {"group": names.GROUP, "version": names.VERSION, **attributes},
+        **({"uid": reader.uid} if reader.uid else {}),
+        **({"extra": {name: list(values) for name, values in reader.extra}} if reader.extra else {}),
+    }  # fmt: skip
+    answer = await transport.send(requests.review(SUBJECT_ACCESS_REVIEWS, spec))
+    status = answer.get("status") or {}
+    return bool(status.get("allowed")) and not status.get("denied")

@@ -13,8 +13,10 @@ from sluicegate.portfolio.matrix import market_of, matrix_of
 from sluicegate.portfolio.overview import SORTS, Wanted, rows
 from sluicegate.views.product_facts import ProductFacts
 from sluicegate.web import exports
+from sluicegate.web.acting import Acting
 from sluicegate.web.detail import detail_of
 from sluicegate.web.drawing import Picture, edges_of, picture_of
+from sluicegate.web.intents import asked_of
 from sluicegate.web.layout_process import LayoutProcesses, NotDrawnError
 from sluicegate.web.request_handling import CSV, JSON, ReaderRequest, RequestHandling
 from sluicegate.web.results import ReviewResult
@@ -35,8 +37,9 @@ _LONGEST: Final = 200
 class PortfolioPages:
     """Handlers of the pages of products, and of the list of reviews."""
 
-    def __init__(self, handling: RequestHandling) -> None:
+    def __init__(self, handling: RequestHandling, acting: Acting | None) -> None:
         self._handling = handling
+        self._acting = acting
         self._layouts = LayoutProcesses()
 
     def add_to(self, router: web.UrlDispatcher) -> None:
@@ -175,7 +178,12 @@ class PortfolioPages:
             return request.json(exports.detail_json(detail))
         if request.extension == CSV:
             return request.csv(exports.detail_csv(detail), key[1])
-        return request.html("product.html", it=detail, names=_titles(request.portfolio.products))
+        body = self._handling.store.products.body(Key(*key)) or {}
+        offered = await self._acting.offered(request.reader, body) if self._acting else []
+        return request.html(
+            "product.html", it=detail, names=_titles(request.portfolio.products),
+            offered=offered, asked=list(asked_of(body)),
+        )  # fmt: skip
 
     async def reviews(self, request: ReaderRequest) -> web.Response:
         """Answer with all reviews, the newest period first.

@@ -51,7 +51,7 @@ class Pages:
         self._environment.filters.update(
             age=self.age, moment=moment, badge=badge, points=points, in_points=in_points,
             percent=percent, budget=words.budget, safe_url=safe_url, tone=tone,
-            said=label, shape=shape, merged=lambda one, other: {**one, **{str(k): v for k, v in other.items()}},
+            said=label, shape=shape, capitalize_first=lambda text: text[:1].upper() + text[1:], merged=lambda one, other: {**one, **{str(k): v for k, v in other.items()}},
         )  # fmt: skip
         self._environment.tests["https"] = lambda url: bool(safe_url(str(url)))
         self._environment.globals.update(

@@ -12,21 +12,20 @@ from sluicegate.reviews.journal import disagrees_with_seal
 from sluicegate.reviews.signing import roles_in
 from sluicegate.web.detail import conceal_review
 from sluicegate.web.identity import AccessRefused
+from sluicegate.web.impersonation import (
+    FORBIDDEN,
+    FORM,
+    GONE,
+    WriteRefused,
+    is_from_the_page,
+    may_write,
+)
 from sluicegate.web.rendering import url_of
 from sluicegate.web.request_handling import CSV, HTML, JSON, ReaderRequest, RequestHandling
-from sluicegate.web.signing import (
-    FORBIDDEN,
-    GONE,
-    LONGEST_NOTE,
-    SignForm,
-    Signing,
-    SigningRefused,
-    is_from_the_page,
-)
+from sluicegate.web.signing import LONGEST_NOTE, SignForm, Signing
 
 OPEN: Final = (ReviewState.TO_REVIEW, ReviewState.OVERDUE)
 """States in which a review can be signed."""
-FORM: Final = "application/x-www-form-urlencoded"
 
 
 class ReviewPages:
@@ -69,7 +68,7 @@ class ReviewPages:
         assert self._signing is not None
         try:
             body = await self._signing.sign(request.reader, key, reviews[-1], form)
-        except SigningRefused as refusal:
+        except WriteRefused as refusal:
             if refusal.status == GONE:
                 raise web.HTTPNotFound from refusal
             return self._page(request, key, reviews, form=form, refusal=refusal)
@@ -90,7 +89,7 @@ class ReviewPages:
         reviews: list[DataProductReview],
         *,
         form: SignForm | None = None,
-        refusal: SigningRefused | None = None,
+        refusal: WriteRefused | None = None,
     ) -> web.Response:
         # The digest is that of the whole ledger; the page doesn't show names of hidden products.
         report, review = _report(request, reviews), reviews[-1]
@@ -112,7 +111,7 @@ class ReviewPages:
         self, request: ReaderRequest, key: Key, review: DataProductReview, form: SignForm
     ) -> dict[str, Any] | None:
         signing, reader = self._signing, request.reader
-        if signing is None or review.status.state not in OPEN or not signing.offered(reader):
+        if signing is None or review.status.state not in OPEN or not may_write(reader):
             return None
         return {
             "roles": roles_in(review, reader.user), "verdicts": tuple(map(str, SignVerdict)),

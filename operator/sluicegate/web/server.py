@@ -14,6 +14,7 @@ from sluicegate.kube.follow import Follower, Lines
 from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS, DATA_PRODUCTS
 from sluicegate.kube.transport import Transport
 from sluicegate.runtime.bounded_site import BoundedSite, Bounds, ClientConnections
+from sluicegate.web.action_pages import ActionPages
 from sluicegate.web.authorization import Authorizer
 from sluicegate.web.identity import ReaderLogin
 from sluicegate.web.journey_pages import JourneyPages
@@ -21,8 +22,8 @@ from sluicegate.web.pages import PortfolioPages
 from sluicegate.web.rendering import STATIC, Pages
 from sluicegate.web.request_handling import RequestHandling, secure
 from sluicegate.web.review_pages import ReviewPages
-from sluicegate.web.signing import Signing
 from sluicegate.web.store import STALE_SECONDS, Store
+from sluicegate.web.writes import NO_WRITERS, READING, Writers, Writes, writers_of
 
 STATIC_SECONDS: Final = 86_400
 LARGEST_FORM: Final = 16 * 1024
@@ -50,17 +51,18 @@ def application(
     authorizer: Authorizer,
     *,
     primed: Callable[[], bool],
-    signing: Signing | None = None,
+    writers: Writers = NO_WRITERS,
     clock: Callable[[], float] = time.time,
 ) -> web.Application:
-    """Construct the pages, their files, and the probes; with `signing`, readers may sign reviews."""
+    """Construct the pages, their files, and the probes."""
     app = web.Application(client_max_size=LARGEST_FORM)
     app.on_response_prepare.append(secure)
     handling = RequestHandling(store, Pages(clock), login=login, authorizer=authorizer)
-    portfolio = PortfolioPages(handling)
+    portfolio = PortfolioPages(handling, writers.acting)
     portfolio.add_to(app.router)
     JourneyPages(handling).add_to(app.router)
-    ReviewPages(handling, signing).add_to(app.router)
+    ReviewPages(handling, writers.signing).add_to(app.router)
+    ActionPages(handling, writers.acting).add_to(app.router)
     for path in sorted(STATIC.iterdir()):
         app.router.add_get(f"/static/{path.name}", _file(path.name))
 
@@ -103,11 +105,11 @@ async def serving(
     host: str,
     port: int,
     store: Store | None = None,
-    signing: bool = False,
+    writes: Writes = READING,
 ) -> AsyncIterator[int]:
     """Follow and serve within the context; yield the port, which the system chooses if it is 0.
 
-    `signing` : readers may sign reviews; the source's account must be allowed to impersonate them.
+    `writes` : what readers may do; the source's account must be allowed to impersonate them for it.
     """
     store = store or Store(read=source.namespaces)
     followers = [
@@ -122,7 +124,7 @@ async def serving(
     app = application(
         store, login, authorizer,
         primed=lambda: all(one.primed.is_set() for one in followers),
-        signing=Signing(source.transport, time.time) if signing else None,
+        writers=writers_of(source.transport, writes),
     )  # fmt: skip
     connections = ClientConnections(BOUNDS)
     app.middlewares.append(connections.middleware)

@@ -117,13 +117,18 @@ class Products(_Objects["ProductFacts"]):
         """Return the facts of all products, by name."""
         return [self._facts[key] for key in sorted(self._facts)]
 
+    def body(self, key: Key) -> dict[str, Any] | None:
+        """Return a product as the API server sent it; None if there is none."""
+        packed = self._bodies.get(key)
+        return None if packed is None else dict(_unpack(packed))
+
     def product(self, key: Key) -> DataProduct | None:
         """Return a whole product; None if there is none, or it can't be read."""
-        packed = self._bodies.get(key)
-        if packed is None:
+        body = self.body(key)
+        if body is None:
             return None
         try:
-            return DataProduct.parse(_unpack(packed))
+            return DataProduct.parse(body)
         except InvalidProduct:
             return None
 

@@ -1,4 +1,4 @@
-"""A stand-in for an API server that reviews tokens and access to lists, and takes signatures."""
+"""A stand-in for an API server that reviews tokens and access, and takes signatures and requests."""
 
 from __future__ import annotations
 
@@ -21,8 +21,10 @@ class AccessReviews:
     ----------
     may : namespaces that a user or a group may list; "" stands for all.
     tokens : the status of a TokenReview by token.
-    reviews : DataProductReviews by path, which take patches of their signatures.
+    verbs : what a user or a group may do beside listing, in all namespaces.
+    reviews : DataProductReviews and DataProducts by path, which take patches.
     patches : the patches that were sent. refusal : status, reason and message with which they are refused.
+    conflicts : patches that meet a changed object before one is taken.
     """
 
     def __init__(
@@ -32,6 +34,8 @@ class AccessReviews:
         self.tokens = dict(tokens or {})
         self.asked: Counter[str] = Counter()
         self.away = False
+        self.verbs: dict[str, set[str]] = {}
+        self.conflicts = 0
         self.reviews: dict[str, dict[str, Any]] = {}
         self.patches: list[ApiRequest] = []
         self.refusal: tuple[int, str, str] | None = None
@@ -42,9 +46,11 @@ class AccessReviews:
     async def exchange(
         self, request: ApiRequest, most: int | None = None
     ) -> tuple[int, bytes, Mapping[str, str]]:
-        assert request.body is not None
         if request.method == "PATCH":
             return self._patched(request)
+        if request.method == "GET":
+            return 200, json.dumps(self.reviews[request.path]).encode(), {}
+        assert request.body is not None
         kind, spec = request.body["kind"], request.body["spec"]
         self.asked[kind] += 1
         if self.away:
@@ -53,10 +59,11 @@ class AccessReviews:
             status = self.tokens.get(spec["token"], {"authenticated": False})
         else:
             attributes = spec["resourceAttributes"]
-            assert attributes["verb"] == "list"
-            namespace = attributes.get("namespace", "")
+            verb, namespace = attributes["verb"], attributes.get("namespace", "")
             holders = [spec["user"], *spec["groups"]]
             allowed = any({"", namespace} & self.may.get(one, set()) for one in holders)
+            if verb != "list":
+                allowed = any(verb in self.verbs.get(one, set()) for one in holders)
             status = {"allowed": allowed}
         return 201, json.dumps({"kind": kind, "status": status}).encode(), {}
 
@@ -65,9 +72,17 @@ class AccessReviews:
         if self.refusal is not None:
             status, reason, message = self.refusal
             return status, json.dumps({"reason": reason, "message": message}).encode(), {}
+        if self.conflicts:
+            self.conflicts -= 1
+            return 409, json.dumps({"reason": "Conflict", "message": "modified"}).encode(), {}
         assert request.body is not None
         body = self.reviews[request.path]
-        return 200, json.dumps(body | {"spec": body["spec"] | request.body["spec"]}).encode(), {}
+        spec = body["spec"] | request.body.get("spec", {})
+        meta = dict(body["metadata"])
+        given = request.body.get("metadata", {}).get("annotations")
+        if given:
+            meta["annotations"] = meta.get("annotations", {}) | given
+        return 200, json.dumps(body | {"spec": spec, "metadata": meta}).encode(), {}
 
     async def close(self) -> None:
         """Nothing is open."""

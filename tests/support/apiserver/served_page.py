@@ -14,6 +14,7 @@ from sluicegate.kube.credentials import login
 from sluicegate.kube.transport import Transport
 from sluicegate.runtime.write_fence import OpenGate
 from sluicegate.web.server import ClusterSource, serving
+from sluicegate.web.writes import Writes
 from tests.support.apiserver.people import chart
 from tests.support.failures.replicas import apply
 
@@ -69,13 +70,20 @@ async def served_page(
     *,
     namespaces: tuple[str, ...] = (),
     signing: bool = False,
+    acting: bool = False,
 ) -> AsyncIterator[aiohttp.ClientSession]:
     """A client of the page, once all is read."""
     async with cluster_as(plane, monkeypatch, account) as (connections, transport):
         api = KubeApi(transport, OpenGate(), field_manager="test")
         source = ClusterSource(api, connections, transport, namespaces)
         async with (
-            serving(source, login_of(transport), host="127.0.0.1", port=0, signing=signing) as port,
+            serving(
+                source,
+                login_of(transport),
+                host="127.0.0.1",
+                port=0,
+                writes=Writes(signing=signing, acting=acting),
+            ) as port,
             aiohttp.ClientSession(f"http://127.0.0.1:{port}") as client,
         ):
 

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import CookieJar
 from aiohttp.test_utils import TestClient, TestServer
 
+from sluicegate.web.acting import Acting
 from sluicegate.web.authorization import Authorizer
 from sluicegate.web.identity import AnonymousLogin
 from sluicegate.web.server import LIMITS, application
 from sluicegate.web.signing import Signing
 from sluicegate.web.store import Store
+from sluicegate.web.writes import Writers
 from tests.support.apiserver.access_reviews import AccessReviews
 
 if TYPE_CHECKING:
@@ -46,15 +48,18 @@ async def served(
     clock: Callable[[], float] = lambda: NOW,
     *,
     signing: bool = False,
+    acting: bool = False,
 ) -> AsyncIterator[TestClient]:
     """A client of the page; without a login everybody may see all."""
     server = server or AccessReviews({"everybody": {""}})
     login = login or AnonymousLogin("everybody", ())
     authorizer = Authorizer(server.transport(), store.namespaces, clock)
     signs = Signing(server.transport(), lambda: NOW) if signing else None
+    acts = Acting(server.transport(), lambda: NOW, clock) if acting else None
     app = application(
-        store, login, authorizer, primed=lambda: True, signing=signs, clock=lambda: NOW
-    )
+        store, login, authorizer, primed=lambda: True, writers=Writers(signs, acts),
+        clock=lambda: NOW,
+    )  # fmt: skip
     server_of = TestServer(app)
     await server_of.start_server(**LIMITS)
     async with TestClient(server_of, cookie_jar=CookieJar(unsafe=True)) as client:

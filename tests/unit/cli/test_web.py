@@ -18,6 +18,7 @@ WRONG = {
     "without the proxy's secret": (["--auth", "Headers", "--proxy-cidr", "10.0.0.0/8"], "--proxy-secret-file"),
     "addresses that are none": (["--proxy-cidr", "10.0.0.1/8"], 'is "10.0.0.1/8"'),
     "signatures of everybody": (["--auth", "Anonymous", "--user", "wall", "--signing"], "--signing"),
+    "requests of everybody": (["--auth", "Anonymous", "--user", "wall", "--acting"], "--acting"),
     "a secret that can't be read": (
         ["--auth", "Headers", "--proxy-cidr", "10.0.0.0/8", "--proxy-secret-file", "/none"],
         'is "/none", which can\'t be read: No such file or directory',

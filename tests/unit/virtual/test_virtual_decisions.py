@@ -35,7 +35,8 @@ async def test_each_decision_is_logged_once_with_the_request_that_it_handled(wor
         await world.until(lambda: serving(world, key) == "v1", seconds=60)
         world.edit(key, model=pushed("b", "v2"))
         await world.until(lambda: weight(world, key) > 0, seconds=HOUR)
-        world.annotate(key, **{names.REQUEST_ABORT: "v2/ticket-7"})
+        note = "v2/ticket-7\nacb\nprices in Austria are wrong"
+        world.annotate(key, **{names.REQUEST_ABORT: "v2/ticket-7", names.REQUEST_NOTE: note})
         await world.until(lambda: not world.status(key).get("candidate"), seconds=HOUR)
         await world.run(HOUR / 4)
         before = len(lines)
@@ -50,6 +51,7 @@ async def test_each_decision_is_logged_once_with_the_request_that_it_handled(wor
     (aborted,) = (line for line in written if line["requests"])
     assert aborted["requests"] == {names.REQUEST_ABORT: "v2/ticket-7"}
     assert aborted["decision"]["reason"] == "AbortRequested"
+    assert aborted["decision"]["message"].endswith(" (acb: prices in Austria are wrong)")
     assert (aborted["namespace"], aborted["product"], aborted["stable"]) == (*key, "v1")
     times = [(line["decision"]["type"], line["decision"]["decisionTime"]) for line in written]
     assert len(set(times)) == len(times)

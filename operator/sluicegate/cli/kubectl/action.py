@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
+from sluicegate.api.names import REQUEST_NOTE
 from sluicegate.cli.kubectl.result import report
 from sluicegate.cli.kubectl.session import Refused, add_product, opened, refusal
 from sluicegate.cli.kubectl.waiting import (
@@ -25,14 +26,16 @@ from sluicegate.cli.kubectl.waiting import (
 )
 from sluicegate.cli.printing.output import add_output
 from sluicegate.cli.printing.terminal import clean, say
-from sluicegate.errors import SluicegateError, invalid
+from sluicegate.errors import invalid
+from sluicegate.kube import requests
 from sluicegate.kube.errors import Conflict, Forbidden
-from sluicegate.kube.resources import DATA_PRODUCTS, Key
+from sluicegate.kube.resources import DATA_PRODUCTS, SUBJECT_REVIEWS, Key
 from sluicegate.views import product as facts
+from sluicegate.views.person_actions import PersonAction, Stale
+from sluicegate.views.request_notes import LONGEST_REASON, RequestNote
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Sequence
 
     from sluicegate.cli.kubectl.session import Session
 
@@ -42,49 +45,19 @@ REFUSALS: Final = frozenset({"NotFound"})
 """Reasons of an Alert with which the operator refuses a request."""
 
 
-class Stale(SluicegateError):  # noqa: N818 - says what is the case
-    """What was shown isn't there any more; nothing was written."""
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What a person asks for.
-
-    Attributes
-    ----------
-    sentence : what happens, e.g. `promote v15`.
-    details : what it is decided by, a line each.
-    version : what the annotation names; empty for requests about no version.
-    """
-
-    sentence: str
-    details: Sequence[str]
-    version: str = ""
-
-
 @dataclass(frozen=True, slots=True)
 class Action:
-    """A kind of request.
+    """The command of one kind of request.
 
     Attributes
     ----------
-    verb : what RBAC calls it. annotation, echo : where it is written, and its field of
-        status.lastHandled.
-    identify : what the request is about, as the product is; empty where there is nothing.
-    ask : what is asked for, of a product and the version on the command line; InvalidInput or Stale
-        where there is nothing of the kind.
-    description : of the command. version : the meaning of VERSION, None without one.
-    pending : why a request may wait for long, e.g. for the last step; empty where it does not.
+    kind : what is asked for. description : of the command.
+    version : the meaning of VERSION, None without one.
     """
 
-    verb: str
-    annotation: str
-    echo: str
-    identify: Callable[[facts.Body], tuple[str, ...]]
-    ask: Callable[[facts.Body, str], Request]
+    kind: PersonAction
     description: str
     version: str | None = None
-    pending: Callable[[facts.Body], str] = lambda _: ""
 
     def configure(self, parser: argparse.ArgumentParser) -> None:
         """Declare the command's arguments."""
@@ -94,6 +67,10 @@ class Action:
             parser.add_argument(
                 "version", metavar="VERSION", nargs="?", default="", help=self.version
             )
+        parser.add_argument(
+            "--reason", default="", metavar="TEXT",
+            help="why; it is kept beside your user name in the operator's decision",
+        )  # fmt: skip
         parser.add_argument("--yes", "-y", action="store_true", help="do not ask, for scripts")
         parser.add_argument(
             "--dry-run", action="store_true", help="show the request without making it"
@@ -115,7 +92,7 @@ class Action:
         with opened(args) as session:
             key = session.key(args.product)
             product = session.product(key)
-            request = self.ask(product, getattr(args, "version", ""))
+            request = self.kind.ask(product, getattr(args, "version", ""))
             say(clean(f"{key}: {request.sentence}"))
             for line in request.details:
                 say(clean(f"  {line}"))
@@ -124,25 +101,29 @@ class Action:
             if not args.yes and not _agreed(f"{request.sentence} of {key}?"):
                 say("Nothing was requested.")
                 return FAILED
-            value = f"{request.version}/{token()}" if request.version else token()
-            _write(session, key, self, self.identify(product), value=value)
-            say(f"► {self.annotation}={value} is set")
+            value = request.value(token())
+            note = _note(session, value, args.reason) if args.reason else None
+            _write(session, key, self.kind, self.kind.identify(product), request=(value, note))
+            say(f"► {self.kind.annotation}={value} is set")
             if not args.wait:
                 outcome = WaitResult(REACHED, "requested, without waiting for the answer")
-            elif why := self.pending(product):
+            elif why := self.kind.pending(product):
                 outcome = WaitResult(REACHED, why)
             else:
                 outcome, product = wait(
-                    session, key, lambda body: answered(body, self, value), seconds,
+                    session, key, lambda body: answered(body, self.kind, value), seconds,
                     progress=lambda text: say(f"◎ {clean(text)}"),
                 )  # fmt: skip
-        return report(product, outcome, action=self.verb, request=value, output=args.output)
+        return report(product, outcome, action=self.kind.verb, request=value, output=args.output)
 
 
-def require_candidate(key: Key, candidate: str, named: str) -> None:
-    """Refuse a version on the command line that is another one than the candidate; empty for none."""
-    if named and named != candidate:
-        raise Stale(f"{named} is not the candidate of {key}, {candidate} is: nothing was written")
+def _note(session: Session, value: str, reason: str) -> RequestNote:
+    """Return the note of a request, in the name of the user of the kubeconfig."""
+    if len(reason) > LONGEST_REASON:
+        text = f"has {len(reason)} characters: shorten it to {LONGEST_REASON}"
+        raise invalid("--reason", text)
+    answer = session.client.send(requests.create(SUBJECT_REVIEWS, {"metadata": {}}, manager=""))
+    return RequestNote.of(value, str(answer["status"]["userInfo"]["username"]), reason)
 
 
 def token() -> str:
@@ -151,7 +132,7 @@ def token() -> str:
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{nanoseconds:09d}Z"
 
 
-def answered(product: facts.Body, action: Action, value: str) -> WaitResult:
+def answered(product: facts.Body, action: PersonAction, value: str) -> WaitResult:
     """Whether the operator handled a request, and how."""
     if facts.part(product, "status", "lastHandled").get(action.echo) != value:
         trial = facts.part(product, "status", "candidate")
@@ -178,10 +159,17 @@ def _agreed(question: str) -> bool:
 
 
 def _write(
-    session: Session, key: Key, action: Action, identity: tuple[str, ...], *, value: str
+    session: Session,
+    key: Key,
+    action: PersonAction,
+    identity: tuple[str, ...],
+    *,
+    request: tuple[str, RequestNote | None],
 ) -> None:
     """Set the annotation, on the object that has what was shown."""
-    body = {"metadata": {"annotations": {action.annotation: value}}}
+    value, note = request
+    annotations = {action.annotation: value, **({REQUEST_NOTE: note.annotation} if note else {})}
+    body = {"metadata": {"annotations": annotations}}
     for _ in range(ATTEMPTS):
         product = session.product(key)
         if (now := action.identify(product)) != identity:
@@ -201,7 +189,7 @@ def _write(
     raise Stale(f"{key} changes with every write: nothing was written, run the command again")
 
 
-def _refusal(said: str, action: Action, key: Key, product: facts.Body) -> str:
+def _refusal(said: str, action: PersonAction, key: Key, product: facts.Body) -> str:
     text = refusal(said, "patch", DATA_PRODUCTS.qualified, key.namespace)
     if action.annotation in text:
         return text  # the admission policy's own words name who may

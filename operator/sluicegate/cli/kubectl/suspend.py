@@ -4,7 +4,6 @@ The spec usually belongs to Git, so the change is shown, and made only with --li
 """
 
 import argparse
-from typing import Final
 
 from sluicegate.cli.kubectl.result import report
 from sluicegate.cli.kubectl.session import add_product, opened, refusals
@@ -13,14 +12,7 @@ from sluicegate.cli.printing.output import add_output
 from sluicegate.cli.printing.terminal import clean, say
 from sluicegate.kube.resources import DATA_PRODUCTS
 from sluicegate.views import product as facts
-
-GIT_OPS: Final = {
-    "kustomize.toolkit.fluxcd.io/name": "the Flux Kustomization",
-    "helm.toolkit.fluxcd.io/name": "the Flux HelmRelease",
-    "argocd.argoproj.io/tracking-id": "the Argo CD application",
-    "app.kubernetes.io/managed-by": "the tool",
-}
-"""Labels and annotations by which controllers mark what they apply."""
+from sluicegate.views.person_actions import applied_by
 
 
 def configure(
@@ -49,14 +41,14 @@ def run(args: argparse.Namespace, *, suspend: bool = True) -> int:
         if bool(facts.part(product, "spec").get("suspend")) == suspend:
             return _report(product, WaitResult(REACHED, f"spec.suspend is {_word(suspend)}"), args)
         if not args.live:
-            print(clean(f"# {key}{_owner(product)}: change its manifest, or use --live"))
+            print(clean(f"# {key}{applied_by(product)}: change its manifest, or use --live"))
             print(f"spec:\n  suspend: {_word(suspend)}")
             return REACHED
         with refusals("patch", DATA_PRODUCTS, key.namespace):
             product = session.client.patch(
                 DATA_PRODUCTS, key, {"spec": {"suspend": suspend}}, resource_version=None
             )
-        if owner := _owner(product):
+        if owner := applied_by(product):
             say(clean(f"Warning: it{owner}, which may revert the change"))
         outcome, product = wait(session, key, _reconciled, seconds, progress=say)
     return _report(product, outcome, args)
@@ -67,15 +59,6 @@ def _reconciled(product: facts.Body) -> WaitResult:
     if facts.observed(product):
         return WaitResult(REACHED, f"spec.suspend is {word}, and the operator has reconciled it")
     return WaitResult(None, f"spec.suspend is {word}; waits for the operator")
-
-
-def _owner(product: facts.Body) -> str:
-    meta = product["metadata"]
-    marks = {**facts.part(meta, "labels"), **facts.part(meta, "annotations")}
-    for name, who in GIT_OPS.items():
-        if name in marks:
-            return f" is applied by {who} {marks[name]}"
-    return ""
 
 
 def _report(product: facts.Body, outcome: WaitResult, args: argparse.Namespace) -> int:

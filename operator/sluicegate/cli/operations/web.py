@@ -58,6 +58,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="let readers sign reviews from the page, with Headers or Token: the account of this process"
         " impersonates them for that. With Local, you sign with your kubeconfig",
     )  # fmt: skip
+    parser.add_argument(
+        "--acting", action="store_true",
+        help="let readers promote, abort, roll back, retrain and suspend from the page, with Headers or Token,"
+        " in the same way. With Local, you act with your kubeconfig",
+    )  # fmt: skip
     headers = parser.add_argument_group("Headers")
     headers.add_argument(
         "--proxy-cidr", action="append", default=[], metavar="CIDR",
@@ -86,7 +91,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--log-format", choices=("Text", "JSON"), default="Text")
     add_access(parser, namespace=False)
     parser.epilog = (
-        "Needs the extra `web`. Writes nothing but signatures. What a reader sees is what the API server lets that user"
+        "Needs the extra `web`. Writes nothing but signatures and what people request. What a reader sees is what the API server lets that user"
         " list, asked by SubjectAccessReview."
     )
 
@@ -125,6 +130,9 @@ def check(args: argparse.Namespace) -> None:
     if args.auth == "Anonymous" and args.signing:
         text = "everybody is the same user with --auth Anonymous, and a signature is one person's"
         problems.append(Problem("--signing", f"{text}: leave it out"))
+    if args.auth == "Anonymous" and args.acting:
+        text = "everybody is the same user with --auth Anonymous, and a request is one person's"
+        problems.append(Problem("--acting", f"{text}: leave it out"))
     if problems:
         raise InvalidInput(problems)
 
@@ -151,6 +159,7 @@ def _secret_problem(file: Path | None) -> str:
 
 async def _serve(args: argparse.Namespace) -> None:
     from sluicegate.web.server import ClusterSource, serving  # noqa: PLC0415 - an extra
+    from sluicegate.web.writes import Writes  # noqa: PLC0415 - an extra
 
     local = args.auth == "Local"
     connections = Connections(login_of(selection()))
@@ -166,7 +175,11 @@ async def _serve(args: argparse.Namespace) -> None:
         source = ClusterSource(api, connections, transport, namespaces)
         try:
             async with serving(
-                source, reader_login, host=host, port=port, signing=local or args.signing
+                source,
+                reader_login,
+                host=host,
+                port=port,
+                writes=Writes(signing=local or args.signing, acting=local or args.acting),
             ) as chosen:
                 _say(reader_login, host, chosen)
                 await _until_stopped()

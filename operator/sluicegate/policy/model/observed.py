@@ -296,10 +296,12 @@ class ManualRequest:
     ----------
     annotation : which one.
     value : `<token>` or `<version>/<token>`, as written.
+    note : who asks, and why, in words; empty without a note.
     """
 
     annotation: str
     value: str
+    note: str = ""
 
     @property
     def version(self) -> str:

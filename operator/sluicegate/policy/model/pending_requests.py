@@ -1,7 +1,10 @@
 """Which requests of people wait: annotations whose token wasn't handled yet."""
 
+from dataclasses import replace
+
 from sluicegate.api.names import REQUEST_PROMOTE
 from sluicegate.api.status import DataProductStatus, LastHandled
+from sluicegate.policy.model.decision import Decision
 from sluicegate.policy.model.observed import ManualRequest, Observed
 
 
@@ -30,6 +33,18 @@ def handled(status: DataProductStatus, request: ManualRequest) -> DataProductSta
     """Record that this token was handled."""
     known = status.last_handled or LastHandled()
     return status.replace(last_handled=known.with_token(request.annotation, request.value))
+
+
+def with_notes(
+    made: Decision, before: DataProductStatus, after: DataProductStatus, observed: Observed
+) -> Decision:
+    """Return a decision with the notes of the requests that it answers, as `after` records them."""
+    notes = [
+        request.note
+        for request in pending(before, observed)
+        if request.note and not is_pending(after, request)
+    ]
+    return replace(made, message=f"{made.message} ({'; '.join(notes)})") if notes else made
 
 
 def _handled(status: DataProductStatus, request: ManualRequest) -> str:

@@ -24,7 +24,9 @@ from sluicegate.api.slos import Analysis
 from sluicegate.api.status import DataProductStatus, WrittenBy
 from sluicegate.errors import Problem
 from sluicegate.kube.resources import Key
+from sluicegate.policy.model.observed import ManualRequest
 from sluicegate.runtime.interfaces import Record, Result
+from sluicegate.views.request_notes import RequestNote
 
 SpecView = TypeVar("SpecView", bound=BaseModel)
 
@@ -49,7 +51,7 @@ class ProductRecord(Record):
     generation : of the spec.
     deleting : it has a deletionTimestamp; nothing of it is written any more.
     created : creationTimestamp, RFC 3339; the older of two products keeps a route.
-    requests : one-shot annotations, by name.
+    requests : one-shot annotations, by name. note : the annotation with the reason of one of them.
     packed_spec, packed_status : as compressed JSON, which takes a third of the text; the spec
         without nulls.
     refused : why the spec isn't kept; None when it is.
@@ -64,6 +66,7 @@ class ProductRecord(Record):
     packed_status: bytes
     refused: Problem | None = None
     unclear: Problem | None = None
+    note: str = ""
 
     @property
     def status(self) -> DataProductStatus:
@@ -78,6 +81,15 @@ class ProductRecord(Record):
     def has_readable_status(self) -> bool:
         """Whether this operator understands all of the status; checked at each call."""
         return is_readable(_text(self.packed_status))
+
+    @property
+    def manual_requests(self) -> tuple[ManualRequest, ...]:
+        """The one-shot requests, each with its note."""
+        note = RequestNote.parse(self.note)
+        return tuple(
+            ManualRequest(name, value, note.text if note and note.value == value else "")
+            for name, value in self.requests
+        )
 
     @property
     def route(self) -> dict[str, Any]:
@@ -200,7 +212,13 @@ def product_record(body: Mapping[str, Any]) -> ProductRecord:
         packed_status=_packed(status_text(body.get("status"))),
         refused=refused,
         unclear=unclear,
+        note=_note(meta.get("annotations")),
     )
+
+
+def _note(annotations: Any) -> str:
+    given = annotations.get(names.REQUEST_NOTE) if isinstance(annotations, Mapping) else None
+    return given if isinstance(given, str) and RequestNote.parse(given) is not None else ""
 
 
 def _requests(annotations: Any) -> tuple[tuple[tuple[str, str], ...], Problem | None]:

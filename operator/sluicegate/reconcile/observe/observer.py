@@ -20,7 +20,6 @@ from sluicegate.policy.model.inputs import Surroundings, observed
 from sluicegate.policy.model.observed import (
     Facts,
     InputReading,
-    ManualRequest,
     Portfolio,
     TrainingFailed,
     TrainingResult,
@@ -141,7 +140,7 @@ class Observer:
                         now=now,
                     ),
                     portfolio=self.portfolio(record, product, measured.newest, now),
-                    requests=tuple(ManualRequest(name, value) for name, value in record.requests),
+                    requests=record.manual_requests,
                     rollout=None,
                     absences=self.attendance.absences(),
                     term=self.attendance.term,
@@ -177,8 +176,7 @@ class Observer:
         """What a decision may know of the others at this moment."""
         training = product.status.training
         waits = training is not None and not training.trains_challenger
-        requests = (ManualRequest(name, value) for name, value in record.requests)
-        asked = any(is_pending(product.status, request) for request in requests)
+        asked = any(is_pending(product.status, one) for one in record.manual_requests)
         return self.fleet.portfolio(
             record.key,
             now,

@@ -1,0 +1,243 @@
+"""What a person can ask of a product: what happens, the evidence, and the annotation; for page and plugin. Pure.
+
+An object is read as the API server sends it. The annotation carries the version that the person saw.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from sluicegate.api.names import REQUEST_ABORT, REQUEST_PROMOTE, REQUEST_RETRAIN, REQUEST_ROLLBACK
+from sluicegate.errors import SluicegateError, invalid
+from sluicegate.views import product as facts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+AGAIN: Final = frozenset({"RolledBack", "Inconclusive"})
+"""Outcomes of spec.model after which it may be tried again."""
+
+GIT_OPS: Final = {
+    "kustomize.toolkit.fluxcd.io/name": "the Flux Kustomization",
+    "helm.toolkit.fluxcd.io/name": "the Flux HelmRelease",
+    "argocd.argoproj.io/tracking-id": "the Argo CD application",
+    "app.kubernetes.io/managed-by": "the tool",
+}
+"""Labels and annotations by which controllers mark what they apply."""
+
+
+class Stale(SluicegateError):  # noqa: N818 - says what is the case
+    """What was shown isn't there any more; nothing was written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a person asks for.
+
+    Attributes
+    ----------
+    sentence : what happens, e.g. `promote v15`.
+    details : what it is decided by, a line each.
+    version : what the annotation names; empty for requests about no version.
+    """
+
+    sentence: str
+    details: Sequence[str]
+    version: str = ""
+
+    def value(self, token: str) -> str:
+        """Return the value of the annotation; `token` is used once."""
+        return f"{self.version}/{token}" if self.version else token
+
+
+@dataclass(frozen=True, slots=True)
+class PersonAction:
+    """A kind of request.
+
+    Attributes
+    ----------
+    verb : the name of RBAC. annotation, echo : the annotation, and its field of status.lastHandled.
+    identify : what the request is about, as the product is; empty where there is nothing.
+    ask : the request, of a product and a version (empty for the default); InvalidInput or Stale
+        where there is nothing of the kind.
+    pending : why a request may wait for long, e.g. for the last step; empty where it does not.
+    """
+
+    verb: str
+    annotation: str
+    echo: str
+    identify: Callable[[facts.Body], tuple[str, ...]]
+    ask: Callable[[facts.Body, str], Request]
+    pending: Callable[[facts.Body], str] = lambda _: ""
+
+
+def _name(product: facts.Body) -> str:
+    meta = product["metadata"]
+    return f"{meta['namespace']}/{meta['name']}"
+
+
+def applied_by(product: facts.Body) -> str:
+    """Return which controller applies a product, in words after its name; empty for none."""
+    meta = product["metadata"]
+    marks = {**facts.part(meta, "labels"), **facts.part(meta, "annotations")}
+    for name, controller in GIT_OPS.items():
+        if name in marks:
+            return f" is applied by {controller} {marks[name]}"
+    return ""
+
+
+def require_candidate(product: facts.Body, candidate: str, named: str) -> None:
+    """Refuse a named version that is another one than the candidate; empty for none."""
+    if named and named != candidate:
+        raise Stale(
+            f"{named} is not the candidate of {_name(product)}, {candidate} is: nothing was written"
+        )
+
+
+# ---- promote --------------------------------------------------------------------------------
+def promoted_identity(product: facts.Body) -> tuple[str, ...]:
+    """Version and revision of what would be promoted; empty for nothing."""
+    if trial := facts.candidate(product):
+        return facts.identity(trial)
+    model = facts.part(product, "status", "specModel")
+    stable = facts.part(product, "status", "stable")
+    if model.get("outcome") in AGAIN and model.get("image") != stable.get("image"):
+        return str(model.get("version")), str(model.get("image")).rpartition("sha256:")[2]
+    wanted = facts.part(product, "spec", "model", "bento")
+    if wanted.get("version") and wanted.get("version") not in {
+        stable.get("version"), model.get("version"),
+    }:  # fmt: skip
+        return str(wanted["version"]), str(wanted.get("image") or wanted.get("url"))
+    return ()
+
+
+def _ask_promotion(product: facts.Body, version: str) -> Request:
+    """The approval of the candidate."""
+    identity = promoted_identity(product)
+    stable = facts.part(product, "status", "stable").get("version", "none")
+    if not identity:
+        text = f"has no candidate, and {stable} is stable: there is nothing to promote"
+        raise invalid(_name(product), text)
+    require_candidate(product, identity[0], version)
+    trial = facts.candidate(product)
+    if not trial or trial.get("phase") == "Parked":
+        sentence = f"try {identity[0]} again in place of {stable}"
+    else:
+        sentence = f"promote {identity[0]} in place of {stable}"
+    return Request(sentence, list(_promotion_details(product, trial)), identity[0])
+
+
+def _promotion_details(product: facts.Body, trial: facts.Body) -> Iterator[str]:
+    model = facts.part(product, "status", "specModel")
+    if trial:
+        yield f"revision {trial.get('revision')}, from {trial.get('source')}, {trial.get('image')}"
+        yield f"{trial.get('phase')} at {trial.get('weight', 0)} % of the traffic"
+        if held := facts.hold_line(trial):
+            yield held
+        if trial.get("api"):
+            yield f"API compared with the stable version: {trial['api']}"
+        evidence = list(facts.evidence_lines(trial))
+        yield from evidence or ["no evidence was collected yet"]
+    elif model.get("outcome") in AGAIN:
+        yield f"its last rollout: {model['outcome']} {model.get('reason', '')}".rstrip()
+    if decision := facts.decision_line(product):
+        yield f"last decision: {decision}"
+    for slo in facts.entries(product, "status", "slos"):
+        yield f"stable now: {slo.get('name')} {slo.get('state')} {slo.get('message', '')}".rstrip()
+
+
+def _pending_promotion(product: facts.Body) -> str:
+    """Why an approval is not answered soon."""
+    trial = facts.candidate(product)
+    reason = facts.condition(product, "RolloutProgressing").get("reason")
+    hold = facts.part(trial, "hold")
+    if hold and hold.get("check") != "AwaitingApproval":
+        return (
+            f"approved; it is pending until {hold.get('check')} no longer holds"
+            f" {trial.get('version')} at {trial.get('weight', 0)} % ({hold.get('message', '')}):"
+            " `kubectl sluicegate status --for=promoted` waits for it"
+        )
+    if trial.get("phase") in {"Starting", "Stepping"} and reason != "ApiChanged":
+        return (
+            f"approved; it counts at the last step, and {trial.get('version')} is at"
+            f" {trial.get('weight', 0)} %: `kubectl sluicegate status --for=promoted` waits for it"
+        )
+    return ""
+
+
+# ---- abort ----------------------------------------------------------------------------------
+def _candidate_identity(product: facts.Body) -> tuple[str, ...]:
+    """Version and revision of the candidate; empty without one."""
+    return facts.identity(facts.part(product, "status", "candidate"))
+
+
+def _ask_abortion(product: facts.Body, version: str) -> Request:
+    """The rollback of the candidate."""
+    identity = _candidate_identity(product)
+    if not identity:
+        raise invalid(_name(product), "has no candidate: there is nothing to abort")
+    require_candidate(product, identity[0], version)
+    trial = facts.part(product, "status", "candidate")
+    stable = facts.part(product, "status", "stable").get("version", "none")
+    details = [f"{trial.get('phase')} at {trial.get('weight', 0)} % of the traffic"]
+    details += facts.evidence_lines(trial)
+    return Request(f"roll {identity[0]} back to {stable}", details, identity[0])
+
+
+# ---- roll back ------------------------------------------------------------------------------
+def _ask_rollback(product: facts.Body, version: str) -> Request:
+    """The rollback to a version of the history."""
+    stable = facts.part(product, "status", "stable")
+    accepted = [
+        one
+        for one in facts.entries(product, "status", "history")
+        if one.get("promotionTime") and one.get("revision") != stable.get("revision")
+    ]
+    known = ", ".join(dict.fromkeys(str(one.get("version")) for one in accepted)) or "none"
+    chosen = next((one for one in accepted if version in {"", one.get("version")}), None)
+    if chosen is None:
+        name = version or "an earlier version"
+        text = f"{name} is not in the history of {_name(product)}, which keeps: {known}"
+        raise invalid("VERSION", text)
+    degraded = ", ".join(map(str, chosen.get("degraded") or ())) or "none"
+    details = [
+        f"{chosen.get('version')}: revision {chosen.get('revision')}, {chosen.get('image')}",
+        f"it was stable from {chosen.get('promotionTime')} to {chosen.get('endTime')}, then"
+        f" {chosen.get('outcome')} {chosen.get('reason', '')}".rstrip(),
+        f"SLOs that were degraded when it was replaced: {degraded}",
+    ]
+    sentence = f"restore {chosen.get('version')} in place of {stable.get('version')}"
+    return Request(sentence, details, str(chosen.get("version")))
+
+
+# ---- retrain --------------------------------------------------------------------------------
+def _ask_retraining(product: facts.Body, _: str) -> Request:
+    """The training of the stable version's successor."""
+    identity = facts.stable_identity(product)
+    if not identity:
+        text = "has no stable version yet: a training needs one to start from"
+        raise invalid(_name(product), text)
+    training = facts.part(product, "status", "retraining")
+    last = facts.part(training, "lastResult")
+    details = [f"attempts in a row without a promotion: {training.get('unsuccessfulAttempts', 0)}"]
+    if last:
+        text = f"the last attempt: {last.get('outcome')} {last.get('reason', '')}: {last.get('message', '')}"
+        details.append(text)
+    if training.get("waitingFor"):
+        details.append(f"a training waits already: {training['waitingFor']}")
+    return Request(f"retrain {identity[0]}", details)
+
+
+PROMOTION: Final = PersonAction(
+    "promote", REQUEST_PROMOTE, "promote", promoted_identity, _ask_promotion, _pending_promotion
+)
+ABORTION: Final = PersonAction("abort", REQUEST_ABORT, "abort", _candidate_identity, _ask_abortion)
+ROLLBACK: Final = PersonAction(
+    "rollback", REQUEST_ROLLBACK, "rollbackTo", facts.stable_identity, _ask_rollback
+)
+"""The rollback replaces the stable version."""
+RETRAINING: Final = PersonAction(
+    "retrain", REQUEST_RETRAIN, "retrainRequestedAt", facts.stable_identity, _ask_retraining
+)
+"""The training starts from the stable version."""

@@ -1,0 +1,50 @@
+"""The note of a one-shot request: who asks for what, and why; an annotation of three lines. Pure."""
+
+from dataclasses import dataclass
+from typing import Final, Self
+
+LONGEST_REASON: Final = 500
+"""Most characters of a reason."""
+LONGEST_NOTE: Final = 1_200
+"""Most characters of the annotation: a request, a user name, and a reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestNote:
+    """Reason of a request.
+
+    Attributes
+    ----------
+    value : the value of the request's annotation, so that a note is never read with another request.
+    user : the user name as the API server has it; the chart's policy compares it with the sender.
+    reason : in the person's words, on one line.
+    """
+
+    value: str
+    user: str
+    reason: str
+
+    @classmethod
+    def of(cls, value: str, user: str, reason: str) -> Self:
+        """Return the note of a request; the reason becomes one line."""
+        return cls(value, user, " ".join(reason.split())[:LONGEST_REASON])
+
+    @classmethod
+    def parse(cls, annotation: object) -> Self | None:
+        """Return the note of an annotation; None for a text that isn't one."""
+        if not isinstance(annotation, str) or len(annotation) > LONGEST_NOTE:
+            return None
+        lines = annotation.split("\n")
+        if len(lines) != 3:  # noqa: PLR2004 - its lines
+            return None
+        return cls(*lines)
+
+    @property
+    def annotation(self) -> str:
+        """The value of the annotation."""
+        return f"{self.value}\n{self.user}\n{self.reason}"
+
+    @property
+    def text(self) -> str:
+        """Who asks, and why, in words."""
+        return f"{self.user}: {self.reason}"

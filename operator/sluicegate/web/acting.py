@@ -1,0 +1,211 @@
+"""Requests of a product as the reader: who may, and the patch in this person's name.
+
+No rule is decided here: the API server's roles and policies do. A form is valid for one login, one
+product and one state of it, so none is sent twice, and an approval never reaches another candidate.
+"""
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from sluicegate.api import names
+from sluicegate.kube import requests
+from sluicegate.kube.errors import Conflict, KubeError
+from sluicegate.kube.resources import DATA_PRODUCTS, Key, key_of
+from sluicegate.kube.transport import Transport
+from sluicegate.views import product as facts
+from sluicegate.views.request_notes import LONGEST_REASON
+from sluicegate.web.authorization import MOST_READERS, is_allowed
+from sluicegate.web.identity import KEPT_SECONDS, PageReader
+from sluicegate.web.impersonation import (
+    CHANGED,
+    FIELD_MANAGER,
+    FORBIDDEN,
+    WRONG,
+    WriteRefused,
+    WriteWords,
+    form_token,
+    in_the_name_of,
+    matches_token,
+    may_write,
+    refusal_of,
+)
+from sluicegate.web.intents import ACTIONS, EDIT, VERBS, Intent, intent_of, intents_of
+from sluicegate.web.ttl_cache import TtlCache
+
+LOG: Final = logging.getLogger("sluicegate.web.acting")
+PATCH: Final = "patch"
+ATTEMPTS: Final = 5
+"""Writes that may meet an object whose status changed meanwhile."""
+_CHANGED: Final = (
+    "The product has changed since the form was shown, or the form was sent already: read it again."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ActForm:
+    """Fields of the form."""
+
+    version: str = ""
+    reason: str = ""
+    confirmed: str = ""
+    token: str = ""
+
+    @classmethod
+    def of(cls, fields: Mapping[str, Any]) -> "ActForm":
+        """Parse the form of a request; a value that is no text is empty."""
+        return cls(
+            **{
+                name: value.strip() if isinstance(value := fields.get(name), str) else ""
+                for name in cls.__slots__
+            }
+        )
+
+
+class Acting:
+    """Sender of requests as their readers.
+
+    Parameters
+    ----------
+    clock : returns seconds since the epoch. monotonic : for the age of permissions.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        clock: Callable[[], float],
+        monotonic: Callable[[], float],
+    ) -> None:
+        self._transport = transport
+        self._clock = clock
+        self._rights: TtlCache[tuple[PageReader, Key], frozenset[str]] = TtlCache(
+            MOST_READERS, KEPT_SECONDS, monotonic
+        )
+
+    async def offered(self, reader: PageReader, product: facts.Body) -> list[Intent]:
+        """Return what this reader may ask of a product now, as of a minute ago; nothing if the API server is away."""
+        if not may_write(reader):
+            return []
+        try:
+            verbs = await self._verbs(reader, product)
+        except KubeError:
+            return []
+        return [one for one in intents_of(product) if one.needs in verbs]
+
+    async def _verbs(self, reader: PageReader, product: facts.Body) -> frozenset[str]:
+        """Return the verbs of RBAC that a reader has, those of the managers in spec.team included."""
+        if reader.own:
+            return frozenset({*ACTIONS, EDIT})  # the API server answers for the kubeconfig
+        key = key_of(product)
+        verbs = await self._rights.get((reader, key), lambda: self._ask(reader, key))
+        if PATCH not in verbs:
+            return frozenset()
+        managed = ACTIONS.keys() if reader.user in facts.managers(product) else ()
+        return verbs.union(managed)
+
+    async def _ask(self, reader: PageReader, key: Key) -> frozenset[str]:
+        verbs = (PATCH, EDIT, *ACTIONS)
+        allowed = await asyncio.gather(
+            *(
+                is_allowed(
+                    self._transport,
+                    reader,
+                    {
+                        "resource": names.PLURAL, "verb": verb,
+                        "namespace": key.namespace, "name": key.name,
+                    },
+                )
+                for verb in verbs
+            )
+        )  # fmt: skip
+        return frozenset(verb for verb, may in zip(verbs, allowed, strict=True) if may)
+
+    @staticmethod
+    def token(reader: PageReader, product: facts.Body, intent: Intent) -> str:
+        """Return the token of a form of this reader for this request of this product as it is."""
+        return form_token(reader, "act", reader.user, str(key_of(product)), *intent.state)
+
+    async def act(
+        self, reader: PageReader, product: facts.Body, verb: str, form: ActForm
+    ) -> dict[str, Any]:
+        """Send a request as the reader; return the product of the API server's answer.
+
+        Raises
+        ------
+        WriteRefused
+            The form, the state of the product, or the API server doesn't allow it.
+        """
+        key = key_of(product)
+        try:
+            body = await self._act(reader, product, verb, form)
+        except WriteRefused as refusal:
+            LOG.warning(
+                "%s is refused: %s", _line(reader, verb, key, form), json.dumps(str(refusal))
+            )
+            raise
+        LOG.info("%s", _line(reader, verb, key, form))
+        return body
+
+    async def _act(
+        self, reader: PageReader, product: facts.Body, verb: str, form: ActForm
+    ) -> dict[str, Any]:
+        if not may_write(reader):
+            raise WriteRefused(FORBIDDEN, "Only a person can act: log in as one.")
+        intent = intent_of(product, verb, form.version)
+        if intent is None or not matches_token(form.token, self.token(reader, product, intent)):
+            raise WriteRefused(CHANGED, _CHANGED)
+        if not form.reason:
+            raise WriteRefused(WRONG, "The reason is empty: write why, in a sentence.")
+        if len(form.reason) > LONGEST_REASON:
+            text = f"The reason has {len(form.reason)} characters: shorten it to {LONGEST_REASON}."
+            raise WriteRefused(WRONG, text)
+        if intent.moves_traffic and not form.confirmed:
+            raise WriteRefused(WRONG, "This moves traffic: confirm it.")
+        change = intent.change(_token(self._clock()), reader.user, form.reason)
+        return await self._patched(reader, product, intent, change)
+
+    async def _patched(
+        self, reader: PageReader, product: facts.Body, intent: Intent, change: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Patch the product; one whose status alone changed meanwhile is read again by the page's account."""
+        key = key_of(product)
+        words = WriteWords(
+            "request", "product", "act", "web.acting", f"kubectl sluicegate {intent.verb} {key}"
+        )
+        live = product
+        for attempt in range(ATTEMPTS):
+            request = requests.patch(
+                DATA_PRODUCTS, key, change, manager=FIELD_MANAGER,
+                resource_version=str(live["metadata"].get("resourceVersion", "")),
+            )  # fmt: skip
+            try:
+                return await self._transport.send(in_the_name_of(reader, request))
+            except Conflict as error:
+                if attempt == ATTEMPTS - 1:
+                    raise refusal_of(error, reader, words, key.namespace) from error
+            except KubeError as error:
+                raise refusal_of(error, reader, words, key.namespace) from error
+            try:
+                live = await self._transport.send(requests.get(DATA_PRODUCTS, key))
+            except KubeError as error:
+                raise refusal_of(error, reader, words, key.namespace) from error
+            again = intent_of(live, intent.verb, intent.version)
+            if again is None or again.state != intent.state:
+                raise WriteRefused(CHANGED, _CHANGED)
+        raise AssertionError("each attempt returns or raises")
+
+
+def _token(seconds: float) -> str:
+    """Return a token that is used once: the time in microseconds, as RFC 3339 writes it."""
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
+
+
+def _line(reader: PageReader, verb: str, key: Key, form: ActForm) -> str:
+    """Return a request for the log; texts of people are quoted, so that they can't end the line."""
+    word = verb if verb in VERBS else json.dumps(verb)
+    about = f" {json.dumps(form.version)}" if form.version else ""
+    return f"{json.dumps(reader.user)} requests {word}{about} of {key}: {json.dumps(form.reason)}"

@@ -1,0 +1,101 @@
+"""The page that confirms a request of a product: its evidence, what happens then, and the form."""
+
+from typing import Final
+
+from aiohttp import web
+
+from sluicegate.kube.resources import Key
+from sluicegate.views import product as facts
+from sluicegate.views.request_notes import LONGEST_REASON
+from sluicegate.web.acting import ActForm, Acting
+from sluicegate.web.identity import AccessRefused
+from sluicegate.web.impersonation import (
+    FORBIDDEN,
+    FORM,
+    GONE,
+    WriteRefused,
+    is_from_the_page,
+)
+from sluicegate.web.intents import VERBS, Intent, intent_of
+from sluicegate.web.rendering import url_of
+from sluicegate.web.request_handling import ReaderRequest, RequestHandling
+
+_LONGEST: Final = 200
+"""Characters of a version that are read."""
+
+
+class ActionPages:
+    """Handlers of requests of products; without `acting` there are none."""
+
+    def __init__(self, handling: RequestHandling, acting: Acting | None) -> None:
+        self._handling = handling
+        self._acting = acting
+
+    def add_to(self, router: web.UrlDispatcher) -> None:
+        """Add the routes."""
+        if self._acting is None:
+            return
+        verbs = "|".join(VERBS)
+        path = f"/products/{{namespace:[^/]+}}/{{name:[^/.]+}}/act/{{verb:{verbs}}}"
+        router.add_get(path, self._handling.handler(self.confirm))
+        router.add_post(path, self._handling.handler(self.act))
+
+    async def confirm(self, request: ReaderRequest) -> web.Response:
+        """Answer with the evidence, what happens then, and the form."""
+        product = self._product(request)
+        version = request.query.get("version", "")[:_LONGEST]
+        intent = intent_of(product, request.match["verb"], version)
+        if intent is None:
+            raise web.HTTPSeeOther(_page_of(request, "#act"))
+        return await self._page(request, product, intent)
+
+    async def act(self, request: ReaderRequest) -> web.Response:
+        """Send the request as the reader; redirect to the product, or show the reason of a refusal."""
+        if not is_from_the_page(request.raw) or request.raw.content_type != FORM:
+            # The form isn't shown again: another site could have filled it in for the reader.
+            raise AccessRefused(FORBIDDEN, "send the form of the product's own page")
+        product, verb = self._product(request), request.match["verb"]
+        form = ActForm.of(await request.raw.post())
+        assert self._acting is not None
+        try:
+            body = await self._acting.act(request.reader, product, verb, form)
+        except WriteRefused as refusal:
+            if refusal.status == GONE:
+                raise web.HTTPNotFound from refusal
+            intent = intent_of(product, verb, form.version)
+            return await self._page(request, product, intent, form=form, refusal=refusal)
+        self._handling.store.products.observe(body)  # before the watch delivers it
+        raise web.HTTPSeeOther(_page_of(request, "#act"))
+
+    def _product(self, request: ReaderRequest) -> facts.Body:
+        """Return a product that the reader may see, as the API server sent it."""
+        key = (request.match["namespace"], request.match["name"])
+        body = self._handling.store.products.body(Key(*key))
+        if key not in request.portfolio.by_key or body is None:
+            raise web.HTTPNotFound
+        return body
+
+    async def _page(
+        self,
+        request: ReaderRequest,
+        product: facts.Body,
+        intent: Intent | None,
+        *,
+        form: ActForm | None = None,
+        refusal: WriteRefused | None = None,
+    ) -> web.Response:
+        assert self._acting is not None
+        offered = {one.verb for one in await self._acting.offered(request.reader, product)}
+        key = (request.match["namespace"], request.match["name"])
+        may = intent is not None and intent.verb in offered
+        return request.html(
+            "act.html", 200 if refusal is None else refusal.status,
+            facts=request.portfolio.by_key[key], intent=intent, given=form or ActForm(),
+            token=self._acting.token(request.reader, product, intent) if may and intent else "",
+            may=may, refusal="" if refusal is None else str(refusal), longest=LONGEST_REASON,
+            conceal=request.portfolio.conceal,
+        )  # fmt: skip
+
+
+def _page_of(request: ReaderRequest, anchor: str) -> str:
+    return url_of("products", request.match["namespace"], request.match["name"]) + anchor

@@ -1,0 +1,143 @@
+"""Writes as the reader, so that the API server's audit log and policies apply to this person, not to the page."""
+
+import hmac
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Final
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from sluicegate.errors import SluicegateError
+from sluicegate.kube import requests
+from sluicegate.kube.errors import (
+    Conflict,
+    Forbidden,
+    Invalid,
+    KubeError,
+    NotFound,
+    TimedOut,
+    Unauthorized,
+)
+from sluicegate.web.identity import AUTHENTICATED, SYSTEM, UNAVAILABLE, PageReader
+
+FIELD_MANAGER: Final = "sluicegate-web"
+FORM: Final = "application/x-www-form-urlencoded"
+FORBIDDEN, GONE, CHANGED, WRONG = 403, 404, 409, 422
+
+
+class WriteRefused(SluicegateError):  # noqa: N818 - the request was refused; nothing failed
+    """A write as the reader is refused: the status of the answer, and a sentence with the way out."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class WriteWords:
+    """Words of the refusals of one kind of write.
+
+    Attributes
+    ----------
+    thing : what is written, e.g. signature. target : what it is written to, e.g. review.
+    deed : what the reader does, e.g. sign. setting : of the chart, which allows it.
+    command : what does the same. role : a role that may.
+    """
+
+    thing: str
+    target: str
+    deed: str
+    setting: str
+    command: str
+    role: str = "product-manager"
+
+
+def may_write(reader: PageReader) -> bool:
+    """Return whether this reader is an identified person, not a configured user or a service account."""
+    return bool(reader.session) and (reader.own or not reader.user.startswith(SYSTEM))
+
+
+def form_token(reader: PageReader, *about: str) -> str:
+    """Return the token of a form of this reader about these things, unknown to other sites."""
+    text = "\0".join(about)
+    return hmac.new(reader.session, text.encode(), sha256).hexdigest()
+
+
+def matches_token(given: str, expected: str) -> bool:
+    """Compare tokens in constant time."""
+    return hmac.compare_digest(given.encode(), expected.encode())
+
+
+def in_the_name_of(reader: PageReader, request: requests.ApiRequest) -> requests.ApiRequest:
+    """Return the request as the reader sends it.
+
+    Raises
+    ------
+    WriteRefused
+        A name of the reader can't be sent in a header.
+    """
+    if reader.own:
+        return request  # the kubeconfig is already this user's
+    groups = [group for group in reader.groups if group != AUTHENTICATED]  # the API server adds it
+    try:
+        return requests.as_user(
+            request, reader.user, groups=groups, uid=reader.uid, extra=dict(reader.extra)
+        )
+    except ValueError as error:
+        raise WriteRefused(FORBIDDEN, f"Your login can't be passed on: {error}.") from error
+
+
+def is_from_the_page(request: web.Request) -> bool:
+    """Return whether a form was sent by a page of this address, by headers that no script can set."""
+    site = request.headers.get("Sec-Fetch-Site")
+    if site is not None:
+        return site == "same-origin"
+    return urlsplit(request.headers.get("Origin", "")).netloc == request.host
+
+
+def refusal_of(
+    error: KubeError, reader: PageReader, words: WriteWords, namespace: str
+) -> WriteRefused:
+    """Return the API server's refusal in plain words, with the way out."""
+    said = str(error).partition(f"{error.reason}: ")[2] if error.reason else str(error)
+    status = UNAVAILABLE
+    match error:
+        case Forbidden():
+            status, text = FORBIDDEN, _forbidden(said, reader, words, namespace)
+        case Conflict():
+            status, text = (
+                CHANGED,
+                f"The {words.target} changed meanwhile: read it again, then {words.deed}.",
+            )
+        case NotFound():
+            status, text = GONE, f"The {words.target} was deleted meanwhile."
+        case Invalid():
+            status, text = WRONG, f"The API server refuses the {words.thing}: {said}."
+        case TimedOut():
+            text = (
+                f"The API server did not answer in time: reload the {words.target} to see whether it has your"
+                f" {words.thing}."
+            )
+        case Unauthorized() if reader.own:
+            text = "The API server does not accept your kubeconfig any more: log in again."
+        case _:
+            text = f"The API server does not take the {words.thing} now: try again in a minute ({said})."
+    return WriteRefused(status, text)
+
+
+def _forbidden(said: str, reader: PageReader, words: WriteWords, namespace: str) -> str:
+    """Return the cause of a refusal: a policy, the page's account, or the reader's own roles."""
+    _, by_policy, reason = said.partition("denied request: ")
+    if by_policy:
+        return f"The policy refuses the {words.thing}: {reason}."
+    if "impersonate" in said and not reader.own:
+        deed = words.deed[0].upper() + words.deed[1:]
+        return (
+            f"The page may not {words.deed} in your name: {words.setting} of the chart allows it, from Kubernetes"
+            f" 1.36 on. {deed} by `{words.command}`."
+        )
+    return (
+        f"{reader.user} may not change {words.target}s in {namespace}: ask for one of the chart's roles"
+        f" there, e.g. {words.role}. The API server says: {said}."
+    )

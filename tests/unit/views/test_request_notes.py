@@ -1,0 +1,42 @@
+"""The note of a request: for one request, by one person, with one line."""
+
+from __future__ import annotations
+
+import pytest
+
+from sluicegate.api.names import REQUEST_ABORT, REQUEST_NOTE, REQUEST_RETRAIN
+from sluicegate.reconcile.live.product import product_record
+from sluicegate.views.request_notes import LONGEST_NOTE, LONGEST_REASON, RequestNote
+from tests.support.portfolio.products import document
+
+
+def requests(**annotations):
+    product = document()
+    product["metadata"]["annotations"] = {
+        {"abort": REQUEST_ABORT, "retrain": REQUEST_RETRAIN, "note": REQUEST_NOTE}[name]: value
+        for name, value in annotations.items()
+    }
+    return {one.annotation: one.note for one in product_record(product).manual_requests}
+
+
+def test_a_reason_becomes_one_line_that_the_note_keeps():
+    note = RequestNote.of("v15/t", "acb", "prices\r\nin Austria\n\nacb: forged")
+    assert note.annotation == "v15/t\nacb\nprices in Austria acb: forged"
+    assert RequestNote.parse(note.annotation) == note
+    assert note.text == "acb: prices in Austria acb: forged"
+    assert len(RequestNote.of("t", "acb", "x" * 999).reason) == LONGEST_REASON
+
+
+@pytest.mark.parametrize(
+    "text", [None, 7, "", "t", "t\nacb", "t\nacb\nwhy\nmore", "t\nacb\n" + "x" * LONGEST_NOTE]
+)
+def test_a_text_that_is_no_note_is_none(text):
+    assert RequestNote.parse(text) is None
+
+
+def test_a_note_is_read_with_its_own_request_only():
+    assert requests(abort="v2/a", retrain="b", note="v2/a\nacb\nwhy") == {
+        REQUEST_ABORT: "acb: why", REQUEST_RETRAIN: "",
+    }  # fmt: skip
+    assert requests(abort="v2/later", note="v2/a\nacb\nwhy") == {REQUEST_ABORT: ""}
+    assert requests(abort="v2/a", note="free text") == {REQUEST_ABORT: ""}

@@ -1,0 +1,339 @@
+"""Acting from the page of a product: as the reader, by the form of the page, once, and in no other way."""
+
+from __future__ import annotations
+
+import copy
+import logging
+from ipaddress import ip_network
+
+import pytest
+
+from sluicegate.api.names import REQUEST_NOTE
+from sluicegate.web.identity import AnonymousLogin, HeaderLogin, LocalLogin, Proxy
+from tests.support.apiserver.access_reviews import AccessReviews
+from tests.support.portfolio.products import document, version, waiting_for_approval
+from tests.support.portfolio.served import served, store_of
+from tests.unit.web.test_signing import FORGED, SAME, Form, sent
+
+PAGE = "/products/pricing/pricing"
+OBJECT = "/apis/sluicegate.dev/v1alpha1/namespaces/pricing/dataproducts/pricing"
+VALUE = "v15/2026-11-28T11:00:00.000000Z"
+TEAM = {"members": [{"username": "acb", "role": "DataProductManager"},
+                    {"username": "dsc", "role": "DataScientist"}]}  # fmt: skip
+
+
+def pricing(**more):
+    old = version("v13", revision="1111111111", outcome="Replaced", reason="CanaryNotWorse",
+                  promotionTime="2026-10-01T00:00:00Z", endTime="2026-11-01T00:00:00Z")  # fmt: skip
+    status = waiting_for_approval() | {"history": [old, old | {"version": "v12", "revision": "2"}]}
+    spec = {"team": TEAM, "retraining": {"command": ["train"], "output": "registry.example/models"}}
+    product = document(spec=spec, status=status)
+    product["metadata"] |= {"resourceVersion": "41"} | more
+    return product
+
+
+@pytest.fixture
+def proxy(tmp_path):
+    file = tmp_path / "secret"
+    file.write_text("between us")
+    return HeaderLogin(Proxy((ip_network("127.0.0.0/8"),), file))
+
+
+@pytest.fixture
+def server():
+    made = AccessReviews({"acb": {"pricing"}, "team": {"pricing"}})
+    made.verbs["team"] = {"patch"}
+    made.reviews[OBJECT] = pricing()
+    return made
+
+
+@pytest.fixture
+def page(proxy, server):
+    return served(store_of([pricing()]), proxy, server, acting=True)
+
+
+async def form_of(client, verb="promote", headers=None, query=""):
+    answer = await client.get(f"{PAGE}/act/{verb}{query}", headers=headers or sent())
+    return Form(await answer.text()).fields
+
+
+async def post(client, fields, verb="promote", headers=None):
+    answer = await client.post(f"{PAGE}/act/{verb}", data=fields, headers=headers or sent() | SAME)
+    return answer.status, await answer.text()
+
+
+def filled(fields, **more):
+    return {name: value for name, value in fields.items() if name != "confirmed"} | {
+        "reason": "prices in\r\nAustria <b>are right</b>", "confirmed": "yes", **more
+    }  # fmt: skip
+
+
+async def test_an_approval_is_the_plugins_annotation_in_the_readers_name_with_the_reason(
+    page, server
+):
+    async with page as client:
+        answer = await client.get(f"{PAGE}/act/promote", headers=sent())
+        text = await answer.text()
+        assert "Promote v15 in place of v14." in text
+        assert "accuracy: evidence in favour 3.4 of 3.0" in text
+        status, text = await post(client, filled(Form(text).fields))
+    assert status == 200
+    [patch] = server.patches
+    assert patch.headers == (
+        ("Impersonate-User", "acb"), ("Impersonate-Group", "leads"), ("Impersonate-Group", "team"),
+    )  # fmt: skip
+    note = f"{VALUE}\nacb\nprices in Austria <b>are right</b>"
+    assert patch.body == {
+        "metadata": {
+            "annotations": {"sluicegate.dev/promote": VALUE, REQUEST_NOTE: note}, "resourceVersion": "41",
+        }
+    }  # fmt: skip
+    assert "the operator has not handled it yet" in text
+    assert "acb: prices in Austria &lt;b&gt;are right&lt;/b&gt;" in text
+
+
+ASKED = {
+    "abort": {"sluicegate.dev/abort": VALUE},
+    "rollback": {"sluicegate.dev/rollback-to": "v13/2026-11-28T11:00:00.000000Z"},
+    "retrain": {"sluicegate.dev/retrain-requested-at": "2026-11-28T11:00:00.000000Z"},
+}
+
+
+@pytest.mark.parametrize("verb", ASKED)
+async def test_each_request_has_the_value_that_the_plugin_sets(page, server, verb):
+    async with page as client:
+        status, _ = await post(client, filled(await form_of(client, verb)), verb)
+    assert status == 200
+    annotations = dict(server.patches[0].body["metadata"]["annotations"])
+    note = annotations.pop(REQUEST_NOTE).split("\n")
+    assert annotations == ASKED[verb]
+    assert note[0] in ASKED[verb].values()
+
+
+async def test_a_rollback_names_the_version_that_is_chosen(page, server):
+    async with page as client:
+        fields = await form_of(client, "rollback", query="?version=v12")
+        assert (await post(client, filled(fields), "rollback"))[0] == 200
+    annotations = server.patches[0].body["metadata"]["annotations"]
+    assert annotations["sluicegate.dev/rollback-to"].startswith("v12/")
+
+
+async def test_a_suspension_changes_the_field_and_warns_of_git(proxy, server):
+    server.verbs["acb"] = {"edit-spec"}
+    flux = {"labels": {"kustomize.toolkit.fluxcd.io/name": "apps"}}
+    async with served(store_of([pricing(**flux)]), proxy, server, acting=True) as client:
+        answer = await client.get(f"{PAGE}/act/suspend", headers=sent())
+        text = await answer.text()
+        assert "is applied by the Flux Kustomization apps, which may revert the change" in text
+        status, text = await post(client, filled(Form(text).fields), "suspend")
+        assert status == 200
+        assert 'Suspended. <span class="words">acb: prices in Austria' in text
+        assert f'{PAGE}/act/resume"' in text
+    [patch] = server.patches
+    assert patch.body["spec"] == {"suspend": True}
+
+
+@pytest.mark.parametrize(("headers", "changed"), FORGED.values(), ids=FORGED)
+async def test_a_form_that_another_site_sends_requests_nothing(page, server, headers, changed):
+    async with page as client:
+        fields = filled(await form_of(client), reason="not mine") | changed
+        status, text = await post(client, fields, headers=sent() | headers)
+    assert status == (409 if headers is SAME else 403)
+    assert ("not mine" in text) == (headers is SAME)
+    assert not server.patches
+
+
+@pytest.mark.parametrize(
+    "kind", ["application/json", "text/plain", "multipart/form-data; boundary=x"]
+)
+async def test_only_a_form_is_taken(page, server, kind):
+    async with page as client:
+        await form_of(client)
+        answer = await client.post(
+            f"{PAGE}/act/promote", data=b"{}", headers=sent() | SAME | {"Content-Type": kind}
+        )
+        assert answer.status == 403
+    assert not server.patches
+
+
+@pytest.mark.parametrize("verb", ["promote", "abort", "rollback", "retrain"])
+async def test_a_form_that_was_sent_already_is_refused(page, server, verb):
+    async with page as client:
+        fields = filled(await form_of(client, verb))
+        assert (await post(client, fields, verb))[0] == 200
+        status, text = await post(client, fields, verb)
+    assert (status, "sent already" in text) == (409, True)
+    assert len(server.patches) == 1
+
+
+async def test_a_form_is_of_one_person_one_product_one_verb_and_one_candidate(proxy, server):
+    other = pricing()
+    other["metadata"] |= {"name": "other", "uid": "u-2"}
+    store = store_of([pricing(), other])
+    async with served(store, proxy, server, acting=True) as client:
+        mine = filled(await form_of(client))
+        server.verbs["team"].add("promote")
+        theirs = (await form_of(client, headers=sent("kpl")))["token"]
+        abort = (await form_of(client, "abort"))["token"]
+        elsewhere = await client.get("/products/pricing/other/act/promote", headers=sent())
+        another = Form(await elsewhere.text()).fields["token"]
+        assert len({mine["token"], theirs, abort, another}) == 4
+        for token in (theirs, abort, another):
+            assert (await post(client, mine | {"token": token}))[0] == 409
+        moved = copy.deepcopy(pricing())
+        moved["status"]["candidate"] |= {"version": "v16", "revision": "9999"}
+        store.products.observe(moved)
+        status, text = await post(client, mine)
+        assert (status, "has changed since the form was shown" in text) == (409, True)
+    assert not server.patches
+
+
+WRONG = {
+    "without a reason": ({"reason": "  "}, "The reason is empty"),
+    "with a long reason": ({"reason": "x" * 501}, "The reason has 501 characters: shorten it to 500"),
+    "without a confirmation of what moves traffic": ({"confirmed": ""}, "This moves traffic: confirm it"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("changed", "words"), WRONG.values(), ids=WRONG)
+async def test_a_mistake_in_the_form_is_said_and_the_reason_stays(page, server, changed, words):
+    async with page as client:
+        fields = filled(await form_of(client), reason="because") | changed
+        status, text = await post(client, fields)
+    assert (status, words in text) == (422, True)
+    assert Form(text).fields["reason"].strip() == fields["reason"].strip()
+    assert not server.patches
+
+
+OFFERED = {
+    "a manager of the team who may patch": (
+        "acb",
+        set(),
+        {"promote", "abort", "rollback", "retrain"},
+    ),
+    "a member who is no manager": ("dsc", set(), set()),
+    "a holder of a verb": ("dsc", {"abort", "retrain"}, {"abort", "retrain"}),
+    "a holder of edit-spec": ("dsc", {"edit-spec"}, {"suspend"}),
+}
+
+
+@pytest.mark.parametrize(("user", "verbs", "offered"), OFFERED.values(), ids=OFFERED)
+async def test_the_page_offers_what_the_api_server_allows_to_the_reader(
+    page, server, user, verbs, offered
+):
+    server.verbs[user] = verbs
+    async with page as client:
+        text = await (await client.get(PAGE, headers=sent(user))).text()
+        shown = {verb for verb in (*ASKED, "promote", "suspend") if f'{PAGE}/act/{verb}"' in text}
+        assert shown == offered
+        for verb in ("promote", "suspend"):
+            form = await form_of(client, verb, headers=sent(user))
+            assert ("token" in form) == (verb in offered)
+
+
+async def test_a_manager_who_may_not_patch_is_offered_nothing(page, server):
+    server.verbs["team"] = set()
+    async with page as client:
+        text = await (await client.get(PAGE, headers=sent())).text()
+        assert "/act/" not in text
+        assert "kubectl sluicegate promote" in text
+
+
+POLICY = 'ValidatingAdmissionPolicy "x-roles" with binding "x" denied request: sluicegate.dev/promote is reserved for its DataProductManager'
+ACCOUNT = 'users "acb" is forbidden: User "system:serviceaccount:s:web" cannot impersonate resource "users"'
+REFUSED = {
+    "by the policy": (403, "Forbidden", POLICY, 403,
+                      "The policy refuses the request: sluicegate.dev/promote is reserved for its DataProductManager."),
+    "to the page": (403, "Forbidden", ACCOUNT, 403, "web.acting of the chart allows it, from Kubernetes 1.36 on."),
+    "to the page, with the way out": (403, "Forbidden", ACCOUNT, 403, "Act by `kubectl sluicegate promote pricing/pricing`."),
+    "to the reader": (403, "Forbidden", 'User "acb" cannot patch', 403, "acb may not change products in pricing"),
+    "by the definition": (422, "Invalid", "spec: <script>", 422, "spec: &lt;script&gt;"),
+    "for now": (429, "", "", 503, "try again in a minute"),
+    "as it is gone": (404, "NotFound", "", 404, "There is no such page"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "message", "answered", "words"), REFUSED.values(), ids=REFUSED
+)
+async def test_a_refusal_is_said_in_plain_words_and_the_reason_stays(
+    page, server, status, reason, message, answered, words
+):
+    server.refusal = (status, reason, message)
+    async with page as client:
+        got, text = await post(client, filled(await form_of(client), reason="</textarea><script>"))
+    assert (got, words in text) == (answered, True), text[-2000:]
+    if answered != 404:
+        assert Form(text).fields["reason"].strip() == "</textarea><script>"
+
+
+async def test_a_write_of_the_status_in_between_changes_nothing_for_the_person(page, server):
+    server.conflicts = 2
+    server.reviews[OBJECT]["metadata"]["resourceVersion"] = "43"
+    async with page as client:
+        assert (await post(client, filled(await form_of(client))))[0] == 200
+    assert [one.body["metadata"]["resourceVersion"] for one in server.patches] == ["41", "43", "43"]
+
+
+async def test_a_candidate_that_is_replaced_in_between_is_not_approved(page, server):
+    server.conflicts = 1
+    server.reviews[OBJECT]["status"]["candidate"] |= {"version": "v16", "revision": "9"}
+    async with page as client:
+        status, text = await post(client, filled(await form_of(client)))
+    assert (status, "has changed since the form was shown" in text) == (409, True)
+    assert len(server.patches) == 1
+
+
+async def test_the_log_has_the_person_the_request_and_the_reason_on_one_line(page, caplog):
+    caplog.set_level(logging.INFO, "sluicegate.web.acting")
+    async with page as client:
+        fields = await form_of(client)
+        await post(client, filled(fields, reason='a\nb" forged'))
+        await post(client, filled(fields, reason="again"))
+    assert [one.getMessage() for one in caplog.records] == [
+        '"acb" requests promote "v15" of pricing/pricing: "a\\nb\\" forged"',
+        ('"acb" requests promote "v15" of pricing/pricing: "again" is refused: "The product has changed'
+         ' since the form was shown, or the form was sent already: read it again."'),
+    ]  # fmt: skip
+
+
+async def test_programs_and_a_configured_user_do_not_act(server):
+    async with served(
+        store_of([pricing()]), AnonymousLogin("acb", ()), server, acting=True
+    ) as client:
+        text = await (await client.get(PAGE)).text()
+        assert "/act/" not in text
+        answer = await client.post(f"{PAGE}/act/promote", data={"reason": "x"}, headers=SAME)
+        assert answer.status == 403
+    assert not server.patches
+
+
+async def test_on_ones_own_machine_the_kubeconfig_acts(server):
+    login = LocalLogin("acb")
+    async with served(store_of([pricing()]), login, server, acting=True) as client:
+        login.hosts = frozenset({f"127.0.0.1:{client.port}"})
+        await client.get(f"/?token={login.token}")
+        fields = Form(await (await client.get(f"{PAGE}/act/promote")).text()).fields
+        origin = {"Origin": f"http://127.0.0.1:{client.port}"}
+        assert (
+            await client.post(f"{PAGE}/act/promote", data=filled(fields), headers=origin)
+        ).status == 200
+    [patch] = server.patches
+    assert patch.headers == ()
+
+
+async def test_a_reader_who_may_not_see_a_product_can_not_act_on_it(page, server):
+    async with page as client:
+        fields = filled(await form_of(client))
+        assert (await post(client, fields, headers=sent("eve", "") | SAME))[0] == 404
+    assert not server.patches
+
+
+async def test_without_acting_the_page_only_reads(proxy, server):
+    async with served(store_of([pricing()]), proxy, server) as client:
+        text = await (await client.get(PAGE, headers=sent())).text()
+        assert "/act/" not in text
+        assert (await client.get(f"{PAGE}/act/promote", headers=sent())).status == 404
+        answer = await client.post(f"{PAGE}/act/promote", data={}, headers=sent() | SAME)
+        assert answer.status in {404, 405}
+    assert not server.patches
