@@ -232,6 +232,23 @@ def test_when_the_cause_outside_ends_and_the_decay_stays_it_is_retrained(fact, o
     assert first(lines, "Retrain")["at"] == 154 * BLOCK  # confirmed by what came after it
 
 
+def test_a_release_remains_the_cause_for_days_after_an_earlier_incident():
+    """What is before the release is of a few hours, however old the release is."""
+    incident, release = range(100, 160), 300
+
+    def script(index):
+        return {"v1": steady(0.3 if index in incident or index >= release else 0.1, 200)}
+
+    facts = [
+        {"at": 90 * BLOCK, "upstreamDegraded": ["pricing"]},
+        {"at": 200 * BLOCK, "upstreamDegraded": []},
+        {"at": release * BLOCK, **released((release, 100))},
+    ]
+    lines = run(scenario(script, release + 400, facts=facts))
+    assert acts(lines) == [("Alert", "UpstreamDegraded"), ("Alert", "UpstreamReleased")]
+    assert lines[-1]["decision"]["reason"] == "UpstreamReleased"
+
+
 @pytest.mark.parametrize(
     "shares",
     [[(DECAY - 48, 100)], [(DECAY - 40, 5), (DECAY - 30, 25), (DECAY + 20, 100)]],

@@ -110,13 +110,13 @@ def upstream_is_degraded(symptoms: Symptoms) -> CheckResult:
 
 def upstream_was_released(symptoms: Symptoms) -> CheckResult:
     """The SLO follows the traffic share of a new version of a product that this one calls."""
-    if not symptoms.releases:
+    releases = symptoms.releases()
+    if not releases:
         text = "no product that it calls has a version that is young enough to compare"
         return _finding(Reason.UPSTREAM_RELEASED, objects=False, message=text)
-    follows = [each for each in symptoms.releases if each.follows]
-    text = "; ".join(
-        each.message(symptoms.worst.terms, symptoms.now) for each in follows or symptoms.releases
-    )
+    follows = [each for each in releases if each.follows]
+    slo, now = symptoms.worst.terms, symptoms.now
+    text = "; ".join(each.message(slo, now) for each in follows or releases)
     finding = _finding(Reason.UPSTREAM_RELEASED, bool(follows), text)
     return replace(finding, release=follows[0].release if follows else None)
 

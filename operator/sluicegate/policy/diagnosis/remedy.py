@@ -5,6 +5,7 @@ of them objects. An alert is emitted once.
 """
 
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from sluicegate.api import names
@@ -101,7 +102,7 @@ def _remedy_for(
         day_seconds=terms.day_seconds,
         load=load_now(terms, status.stable, observed, result),
         present=present_now(terms, status, observed, result, stable=status.stable),
-        releases=responses(terms, status.stable, observed, result),
+        releases=partial(responses, terms, status, observed, result),
         now=now,
         skew=serving_skew.compare(terms, status, result.terms),
     )

@@ -1,5 +1,6 @@
 """The input of the diagnosis of a degraded SLO: the SLO itself, its load, its surroundings."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from sluicegate.api.names import DecisionReason as Reason
@@ -33,7 +34,8 @@ class Symptoms:
     age_seconds : how long it has been stable. day_seconds : a day; a younger release is suspect.
     load : requests a pod, now and normally; None while the normal load is unknown.
     present : level of the newest events.
-    releases : how the SLO responds to releases of upstreams, those that it follows first.
+    releases : function that returns how the SLO responds to releases of upstreams, those that it
+        follows first; only the check that asks for it pays for it.
     now : in seconds.
     skew : the stable version on the rows of a training, against what it does live; None without both.
     """
@@ -49,7 +51,7 @@ class Symptoms:
     day_seconds: int
     load: Load | None
     present: Present
-    releases: tuple[ReleaseResponse, ...]
+    releases: Callable[[], tuple[ReleaseResponse, ...]]
     now: int
     skew: Comparison | None = None
 

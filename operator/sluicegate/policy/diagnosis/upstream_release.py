@@ -11,10 +11,13 @@ another moment is not (`stats.share_response`).
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from math import log
 from typing import Final
 
 from sluicegate.api import names
+from sluicegate.api.names import DecisionReason
+from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import Version
 from sluicegate.policy.model.observed import Observed, UpstreamRelease
 from sluicegate.policy.model.terms import SloTerms, Terms
@@ -24,6 +27,7 @@ from sluicegate.policy.slo_health.ratio_slo import SloResult
 from sluicegate.slo.blocks import SINGLE_BLOCKS, Series
 from sluicegate.stats.calendar import BLOCKS_PER_HOUR
 from sluicegate.stats.canary_duration import warmed_up
+from sluicegate.stats.counts import Count
 from sluicegate.stats.share_response import Bin, ShareChange, ShareResponse, response_to
 from sluicegate.views.numbers import duration, percent
 
@@ -31,8 +35,12 @@ FOLLOWS: Final = 5.0
 """Natural logarithm of the likelihood ratio from which on a ratio follows a share."""
 OWN: Final = log(100)
 """The same for a change by itself, beside the logarithm of the moments that are tried for it."""
-BLOCKS_BEFORE: Final = 24
-"""Blocks before the release that are compared at least; as many as it lasts, if that is more."""
+BLOCKS_BEFORE: Final = 72
+"""Blocks before the release that are compared with those since. More of them would reach back to what
+was before an earlier release."""
+SINGLE_HOURS: Final = 36
+"""Hours from the first one on that are compared singly; later ones are added up to `LATER_SUMS`."""
+LATER_SUMS: Final = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,18 +49,23 @@ class ReleaseResponse:
 
     Attributes
     ----------
+    response : None where the blocks before the release aren't kept any more.
     follows : whether the release is the cause.
     own : whether a change by itself is shown beside it, which a training is for.
+    earlier : the message while these blocks were kept; empty where `response` is there.
     """
 
     release: UpstreamRelease
-    response: ShareResponse
+    response: ShareResponse | None
     follows: bool
     own: bool
+    earlier: str = ""
 
     def message(self, slo: SloTerms, now: int) -> str:
         """Return what was found, in a clause; `now` is in seconds."""
         release, response = self.release, self.response
+        if response is None:
+            return self.earlier
         what = f"the release of {release.product} {release.version}"
         since = f"with its first traffic {duration(now - release.begin)} ago"
         if not self.follows:
@@ -61,7 +74,7 @@ class ReleaseResponse:
         return (
             f"{slo.subject} follows {what} ({since}, {release.share} % of its traffic now):"
             f" {percent(shown(slo, response.without))} without it,"
-            f" {percent(shown(slo, response.at_full))} with all of its traffic on it"
+            f" {percent(shown(slo, response.without + response.rise))} now"
         )
 
 
@@ -72,18 +85,32 @@ WAY_OUT: Final = (
 
 
 def responses(
-    terms: Terms, stable: Version, observed: Observed, result: SloResult
+    terms: Terms, status: DataProductStatus, observed: Observed, result: SloResult
 ) -> tuple[ReleaseResponse, ...]:
-    """Return how an SLO responds to each release of an upstream, those that it follows first."""
+    """Return how an SLO responds to each release of an upstream, those that it follows first.
+
+    A release that was the cause remains so once the blocks before it aren't kept any more.
+    """
+    stable, diagnosis = status.stable, status.diagnosis
+    assert stable is not None
     series = observed.counts(stable.version, result.terms.name)
     if series is None or result.terms.gauge is not None:
         return ()
-    judged = [
-        _judged(result, release, response)
-        for release in observed.facts.upstream_releases
-        if (response := _response(terms, stable, observed, result.terms, series, release))
-    ]
-    return tuple(sorted(judged, key=lambda each: (not each.follows, -each.response.follows)))
+    earlier = ""
+    if diagnosis is not None and diagnosis.cause == DecisionReason.UPSTREAM_RELEASED:
+        earlier = diagnosis.message
+    judged = []
+    for release in observed.facts.upstream_releases:
+        response = _response(terms, stable, observed, result.terms, series, release)
+        if response is not None:
+            judged.append(_judged(result, release, response))
+        elif f"{release.product} {release.version} " in earlier:
+            judged.append(ReleaseResponse(release, None, follows=True, own=False, earlier=earlier))
+    return tuple(sorted(judged, key=_strongest_first))
+
+
+def _strongest_first(each: ReleaseResponse) -> tuple[bool, float]:
+    return not each.follows, 0.0 if each.response is None else -each.response.follows
 
 
 def _judged(
@@ -107,12 +134,12 @@ def _response(  # noqa: PLR0917 - the whole input
     seconds = terms.block_seconds
     begin, now = release.begin // seconds, observed.block
     first = max(
-        begin - max(BLOCKS_BEFORE, now - begin),
+        begin - BLOCKS_BEFORE,
         warmed_up(stable.promotion_time, seconds),
     )
     lag = max(slo.lag_blocks * seconds, slo.label_lag_seconds)
     return response_to(
-        tuple(_bins(series, first, now, seconds)),
+        tuple(_bins(series, first, now, seconds)) if first < now else (),
         [ShareChange(time, weight / 100) for time, weight in release.shares],
         block_seconds=seconds,
         lag_seconds=lag,
@@ -120,11 +147,18 @@ def _response(  # noqa: PLR0917 - the whole input
 
 
 def _bins(series: Series, first: int, last: int, seconds: int) -> Iterator[Bin]:
-    """Yield the events after block `first`, up to `last`; by the hour where single blocks aren't kept."""
+    """Yield the events after block `first`, up to `last`; by hours where single blocks aren't kept."""
+    single = last - SINGLE_BLOCKS
     after = first
-    while after < last - SINGLE_BLOCKS:
-        hour = -(-after // BLOCKS_PER_HOUR)
-        after = (hour + 1) * BLOCKS_PER_HOUR
-        yield Bin(after * seconds - BLOCKS_PER_HOUR * seconds, after * seconds, series.hour(hour))
+    if after < single:
+        begin, end = -(-after // BLOCKS_PER_HOUR), -(-single // BLOCKS_PER_HOUR)
+        later = min(begin + SINGLE_HOURS, end)
+        length = max(-(-(end - later) // LATER_SUMS), 1)
+        edges = [*range(begin, later), *range(later, end, length), end]
+        for hour, until in pairwise(edges):
+            bad, total = series.hours(hour, until - 1)
+            after = until * BLOCKS_PER_HOUR
+            start = hour * BLOCKS_PER_HOUR * seconds
+            yield Bin(start, after * seconds, Count(sum(bad), sum(total)))
     for index in range(after + 1, last + 1):
         yield Bin((index - 1) * seconds, index * seconds, series.block(index).count)

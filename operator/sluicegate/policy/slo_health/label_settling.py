@@ -19,7 +19,12 @@ CHANGED_SHARE: Final = 1.2
 
 
 def settle_time(status: DataProductStatus, stable: Version, slo: SloTerms) -> int:
-    """Return the time until which the labels of the stable version settle, in seconds; 0 for never."""
+    """Return the time until which the labels of the stable version settle, in seconds; 0 for never.
+
+    An SLO that is degraded stays so by all labels: its evidence is older than the change.
+    """
+    if status.engine.slo(slo.name).degraded:
+        return 0
     seconds = slo.label_lag_seconds or status.engine.label_settling.get(slo.name, 0)
     if not seconds:
         return 0

@@ -145,7 +145,7 @@ def renews_runtime(status: DataProductStatus) -> bool:
 def releases_of(key: Key, status: DataProductStatus) -> tuple[UpstreamRelease, ...]:
     """Return the versions of a product that another product may have become worse by.
 
-    A first version replaced none.
+    A first version replaced none, and a candidate without traffic degrades none.
     """
     name = f"{key.namespace}/{key.name}"
     releases = []
@@ -154,7 +154,7 @@ def releases_of(key: Key, status: DataProductStatus) -> tuple[UpstreamRelease, .
         shares = tuple((one.start_time, one.weight) for one in stable.shares)
         whole = () if shares and shares[-1][1] == FULL else ((stable.promotion_time, FULL),)
         releases.append(UpstreamRelease(name, stable.version, (*shares, *whole)))
-    if stable is not None and candidate is not None and candidate.shares:
+    if stable is not None and candidate is not None and candidate.shares and candidate.weight:
         shares = tuple((one.start_time, one.weight) for one in candidate.shares)
         releases.append(UpstreamRelease(name, candidate.version, shares))
     return tuple(releases)

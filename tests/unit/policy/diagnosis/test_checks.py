@@ -43,7 +43,7 @@ def symptoms(slo=ACCURATE, **fields) -> Symptoms:
         "day_seconds": DAY,
         "load": NORMAL,
         "present": Present(bad=True, message="still bad"),
-        "releases": (),
+        "releases": tuple,
         "now": 0,
         **fields,
     }

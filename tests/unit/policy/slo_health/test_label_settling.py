@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from sluicegate.api.engine import SloRecord
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import Share
 from sluicegate.policy.slo_health.label_settling import returns_traffic, settle_time
@@ -50,6 +51,14 @@ def until(*, measured=LAG, lag=0, shares=(), returned=None) -> int:
 )  # fmt: skip
 def test_labels_settle_after_the_newest_large_change_of_the_traffic(fields, time):
     assert until(**fields) == time
+
+
+def test_the_labels_of_a_degraded_slo_keep_their_evidence():
+    version = stable(since=PROMOTED)
+    status = DataProductStatus(stable=version).with_engine(
+        label_settling={ACCURATE.name: LAG}, slos={ACCURATE.name: SloRecord(degraded=True)}
+    )
+    assert settle_time(status, version, ACCURATE) == 0
 
 
 @pytest.mark.parametrize(("weight", "returns"), [(5, False), (16, False), (17, True), (50, True)])

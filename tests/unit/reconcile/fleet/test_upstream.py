@@ -10,6 +10,7 @@ import pytest
 from sluicegate.api.engine import ProductState
 from sluicegate.api.product import DataProduct
 from sluicegate.api.status import DependencyState, DependencyStatus
+from sluicegate.api.versions import Share
 from sluicegate.kube.resources import Key
 from sluicegate.manifests.plan import spec_version
 from sluicegate.policy import Budget
@@ -17,9 +18,10 @@ from sluicegate.policy.model.observed import UpstreamRelease
 from sluicegate.policy.model.terms import terms_of
 from sluicegate.reconcile.decide.planner import make_plan
 from sluicegate.reconcile.fleet.registry import FleetRegistry
-from sluicegate.reconcile.fleet.snapshot import ProductSnapshot
+from sluicegate.reconcile.fleet.snapshot import ProductSnapshot, releases_of
 from sluicegate.reconcile.live.product import product_record
 from sluicegate.reconcile.report.status import report
+from tests.support.decisions.judged import START, candidate, parked, serving, stable
 from tests.support.decisions.rollout_world import BLOCK, RUNTIME, World, document
 
 SEARCH, PRICING = Key("catalog", "search"), Key("catalog", "pricing")
@@ -142,3 +144,19 @@ def test_an_upstream_is_reconciled_when_a_dependent_begins_or_ceases_to_follow_i
     for suspect in ("", "catalog/pricing", "catalog/pricing", ""):
         fleet.update(SEARCH, replace(calls, suspect=suspect), 0)
     assert woken == [PRICING, PRICING]
+
+
+def test_a_candidate_without_traffic_is_no_release():
+    status = serving(candidate=candidate(5, 25))
+    assert releases_of(PRICING, status) == (
+        UpstreamRelease("catalog/pricing", "v2", ((START, 5), (START + 3600, 25))),
+    )
+    assert releases_of(PRICING, serving(candidate=parked(candidate(5, 25)))) == ()
+
+
+def test_a_promoted_version_is_a_release_from_its_first_traffic_on():
+    shares = tuple(Share(weight=weight, start_time=time) for time, weight in ((10, 5), (20, 50)))
+    version = stable(since=30).replace(restored=True, shares=shares)
+    (release,) = releases_of(PRICING, serving(stable=version))
+    assert release.shares == ((10, 5), (20, 50), (30, 100))
+    assert releases_of(PRICING, serving()) == ()  # a first version
