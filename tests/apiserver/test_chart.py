@@ -75,8 +75,11 @@ MISTAKES = {
     "a page whose headers anybody may send": ("web.enabled=true", "web.proxy.cidrs"),
     "signatures of everybody": (
         "web.enabled=true,web.auth=Anonymous,web.anonymous.user=wall,web.signing=true",
-        "web.enabled=true,web.auth=Anonymous,web.anonymous.user=wall,web.acting=true",
         "signature",
+    ),
+    "requests of everybody": (
+        "web.enabled=true,web.auth=Anonymous,web.anonymous.user=wall,web.acting=true",
+        "web.acting",
     ),
     "a page of no user": ("web.enabled=true,web.auth=Anonymous", "web.anonymous.user"),
     "a proxy's address that is none": ("web.proxy.cidrs={proxy}", "cidrs"),
