@@ -239,7 +239,7 @@ def _choose(case: Case) -> Remedy:  # noqa: PLR0911 - one an outcome
 
 
 def _outside(case: Case) -> Remedy:
-    """Tell of a cause outside the model, and wait."""
+    """Return an alert about a cause outside the model; nothing else is done until it ends."""
     cause, text = case.diagnosis.cause, case.diagnosis.message
     if cause in CONTRADICTED:
         return _contradicted(case)
@@ -249,7 +249,7 @@ def _outside(case: Case) -> Remedy:
 
 
 def _contradicted(case: Case) -> Remedy:
-    """Tell what a training has contradicted; the version before may replace other code."""
+    """Return an alert about what a training has contradicted, or a rollback of other code."""
     cause, text = case.diagnosis.cause, case.diagnosis.message
     code, wish = cause is Reason.CODE_NOT_DATA, case.result.terms.on_degraded
     if code and wish is OnDegraded.AUTO and case.may_return:

@@ -132,8 +132,8 @@ def no_remedy(pairs: Mapping[str, Pairs], degraded: Collection[str]) -> str:
     """Why a version that isn't worse can't help, in a clause; empty where it may.
 
     A version that is only as good as a degraded one is no remedy, and its promotion would accept
-    the degraded level. A version that is wrong in the same rows as stable changes nothing, whoever
-    asked for it. What the rows don't show, such as a latency, may be remedied all the same.
+    the degraded level. A version that is wrong in the same rows as stable changes nothing, also
+    where a person asked for it. What the rows don't show, such as a latency, may be remedied all the same.
 
     Parameters
     ----------

@@ -63,7 +63,7 @@ def rows(bad, total=4000):
     [
         pytest.param(rows(400), rows(850, 1000), True, id="kilometres for miles"),
         pytest.param(rows(1600), rows(400, 1000), False, id="the rows are as bad as the live answers"),
-        pytest.param(rows(420), rows(125, 1000), None, id="too close to tell"),
+        pytest.param(rows(420), rows(125, 1000), None, id="too close to distinguish"),
         pytest.param(rows(40, 400), rows(3, 10), None, id="ten live answers"),
         pytest.param(rows(4, 40), rows(850, 1000), None, id="forty rows show nothing"),
         pytest.param(rows(800), rows(850, 1000), False, id="both: a decay comes first, and is trained"),
