@@ -240,8 +240,7 @@ def _probation_over(
     judged = (*terms.deciding, client_errors(terms))
     if any(status.engine.slo(slo.name).streak is not None for slo in judged):
         return status
-    since = max(
-        warmed_up(stable.promotion_time, terms.block_seconds),
-        *(settled_block(terms, status, stable, slo) for slo in terms.deciding),
-    )
+    warm = warmed_up(stable.promotion_time, terms.block_seconds)
+    settled = (settled_block(terms, status, stable, slo) for slo in terms.deciding)
+    since = max(warm, *settled, 0)
     return probation.ended(terms, status, series, now=now, since=since)
