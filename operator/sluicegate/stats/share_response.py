@@ -109,7 +109,7 @@ def response_to(
     return ShareResponse(
         without=min(max(sample.mean - follows.slope * follows.mean_share, 0.0), 1.0),
         at_full=min(max(sample.mean + follows.slope * (1 - follows.mean_share), 0.0), 1.0),
-        present_share=follows.shares[-1] if follows.shares else 0.0,
+        present_share=follows.shares[-1],
         follows=follows.explained / (2 * noise),
         own=max(both.explained - follows.explained, 0.0) / (2 * noise),
         own_rise=both.step,
@@ -198,10 +198,9 @@ class _Model(NamedTuple):
 
     def residuals(self, sample: _Sample) -> list[float]:
         """Return the ratios without what the model explains, around their weighted mean."""
-        shares = self.shares or [0.0] * len(sample.ratios)
         left = [
             ratio - self.slope * share - self.step * (place >= self.begin)
-            for place, (ratio, share) in enumerate(zip(sample.ratios, shares, strict=True))
+            for place, (ratio, share) in enumerate(zip(sample.ratios, self.shares, strict=True))
         ]
         return sample.centred(left)[1]
 

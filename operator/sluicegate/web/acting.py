@@ -28,6 +28,7 @@ from sluicegate.web.impersonation import (
     WRONG,
     WriteRefused,
     WriteWords,
+    form_texts,
     form_token,
     in_the_name_of,
     matches_token,
@@ -58,12 +59,7 @@ class ActForm:
     @classmethod
     def of(cls, fields: Mapping[str, Any]) -> "ActForm":
         """Parse the form of a request; a value that is no text is empty."""
-        return cls(
-            **{
-                name: value.strip() if isinstance(value := fields.get(name), str) else ""
-                for name in cls.__slots__
-            }
-        )
+        return cls(**form_texts(fields, cls.__slots__))
 
 
 class Acting:

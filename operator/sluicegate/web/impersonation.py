@@ -1,9 +1,10 @@
 """Writes as the reader, so that the API server's audit log and policies apply to this person, not to the page."""
 
 import hmac
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from aiohttp import web
@@ -62,6 +63,14 @@ def form_token(reader: PageReader, *about: str) -> str:
     """Return the token of a form of this reader about these things, unknown to other sites."""
     text = "\0".join(about)
     return hmac.new(reader.session, text.encode(), sha256).hexdigest()
+
+
+def form_texts(fields: Mapping[str, Any], form_names: Iterable[str]) -> dict[str, str]:
+    """Return the fields of a form by name; a value that is no text is empty."""
+    return {
+        name: value.strip() if isinstance(value := fields.get(name), str) else ""
+        for name in form_names
+    }
 
 
 def matches_token(given: str, expected: str) -> bool:

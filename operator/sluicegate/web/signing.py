@@ -19,6 +19,7 @@ from sluicegate.web.impersonation import (
     WRONG,
     WriteRefused,
     WriteWords,
+    form_texts,
     form_token,
     in_the_name_of,
     matches_token,
@@ -42,10 +43,7 @@ class SignForm:
     @classmethod
     def of(cls, fields: Mapping[str, Any]) -> "SignForm":
         """Parse the form of a request; a value that is no text is empty."""
-        given = {
-            name: value.strip() if isinstance(value := fields.get(name), str) else ""
-            for name in cls.__slots__
-        }
+        given = form_texts(fields, cls.__slots__)
         return cls(**given | {"note": given["note"].replace("\r\n", "\n")})
 
 

@@ -142,7 +142,7 @@ class _Life:
         more = (0.0 if knows else life.drift) + (life.worse if live else 0.0)
         return min(life.wrong + changed * more, 0.95)
 
-    def tell_cluster(self) -> None:
+    def update_cluster(self) -> None:
         """Let each version be as wrong as it is now."""
         now = self.world.loop.time() + 1e-3
         for digest in self.learnt:
@@ -158,7 +158,7 @@ class _Life:
         dice = random.Random(f"{self.life.seed}/{number}")
         digest = sha256(f"{self.life.seed}/{number}".encode()).hexdigest()
         self.learnt[digest] = now
-        self.tell_cluster()
+        self.update_cluster()
         begin = now - self.life.held_out * HOUR
         serving = digest_of(str((self.world.status(self.key).get("stable") or {}).get("image", "")))
         ours, theirs = (self.share(one, begin, now, live=False) for one in (digest, serving))
@@ -192,12 +192,12 @@ async def _live(life: DataFault) -> Outcome:
         world.cluster.trainers[key] = lived.train
         world.prometheus.inputs["feed"] = 60.0
         lived.learnt[digest_of(image("a"))] = 0.0
-        lived.tell_cluster()
+        lived.update_cluster()
         world.start(**RARELY)
         await world.run(BEGIN)
         if life.fault is Fault.FEED:
             world.prometheus.inputs["feed"] = 6 * HOUR
-        lived.tell_cluster()
+        lived.update_cluster()
         while world.loop.time() < BEGIN + OBSERVED_DAYS * DAY:
             await world.run(life.block)
             lived.look()

@@ -210,7 +210,7 @@ class Year:
         world = self.course.world
         world.cluster.trainers[KEY] = self.train
         self.learnt[digest_of(image("a"))] = (0.0, 0.0)
-        self.tell_cluster()
+        self.update_cluster()
         for one in self.year.decays:
             world.loop.call_later(one.at, self.decay, one)
         for begin, seconds in self.year.suspended:
@@ -225,9 +225,9 @@ class Year:
     def decay(self, one: Decay) -> None:
         """Let the world change."""
         self.course.say(f"a decay of {one.drop:.1%}")
-        self.tell_cluster()
+        self.update_cluster()
 
-    def tell_cluster(self) -> None:
+    def update_cluster(self) -> None:
         """Let each version be as wrong as it is now."""
         for digest in self.learnt:
             wrong = self.truth(digest)
@@ -269,7 +269,7 @@ class Year:
             return Training(seconds=60.0)
         digest = sha256(f"{self.year.seed}/{number}".encode()).hexdigest()
         self.learnt[digest] = (now, 0.0)
-        self.tell_cluster()
+        self.update_cluster()
         ours, theirs = self.truth(digest), self.truth(self.serving)
         return Training(
             seconds=self.year.training,

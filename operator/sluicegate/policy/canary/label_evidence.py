@@ -18,7 +18,7 @@ from sluicegate.policy.canary.pace import dwell_seconds
 from sluicegate.policy.model.observed import CanaryBlock
 from sluicegate.policy.model.terms import SloTerms, Terms
 from sluicegate.slo.blocks import BlockValue
-from sluicegate.slo.label_ages import AGE_BOUNDS, AGES, covered_classes
+from sluicegate.slo.label_ages import AGE_BOUNDS, AGES, LabelsByAge, covered_classes
 from sluicegate.stats.canary_duration import WARM_UP_BLOCKS, needed_by_step
 from sluicegate.stats.counts import NOTHING, Count, summed
 from sluicegate.stats.dispersion import independent_share
@@ -40,7 +40,7 @@ def compares_ages(slo: SloTerms, blocks: Sequence[CanaryBlock]) -> bool:
     if not slo.definition.from_truths:
         return False
     recent = blocks[-RECENT_BLOCKS:]
-    aged = [block.ages for block in recent if block.ages is not None]
+    aged = _recent_ages(recent)
     candidate = sum(ages.candidate_total[-1] for ages in aged)
     stable = sum(ages.stable_total[-1] for ages in aged)
     return (
@@ -48,6 +48,10 @@ def compares_ages(slo: SloTerms, blocks: Sequence[CanaryBlock]) -> bool:
         and candidate >= COUNTED_SHARE * _total(slo, (block.candidate for block in recent))
         and stable >= COUNTED_SHARE * _total(slo, (block.stable for block in recent))
     )
+
+
+def _recent_ages(blocks: Sequence[CanaryBlock]) -> list[LabelsByAge]:
+    return [block.ages for block in blocks[-RECENT_BLOCKS:] if block.ages is not None]
 
 
 def _total(slo: SloTerms, arms: Iterable[Mapping[str, BlockValue]]) -> int:
@@ -180,7 +184,7 @@ def compare_labels(
 
 def _settle_seconds(terms: Terms, blocks: Sequence[CanaryBlock]) -> int:
     """Return the age within which nearly all of stable's labels of each outcome come; 0 with too few."""
-    aged = [block.ages for block in blocks[-RECENT_BLOCKS:] if block.ages is not None]
+    aged = _recent_ages(blocks)
     wrong = [sum(column) for column in zip(*(ages.stable_bad for ages in aged), strict=True)]
     every = [sum(column) for column in zip(*(ages.stable_total for ages in aged), strict=True)]
     right = [labels - bad for labels, bad in zip(every, wrong, strict=True)]
@@ -201,7 +205,7 @@ def label_rates(
     terms: Terms, slo: SloTerms, blocks: Sequence[CanaryBlock], seconds: int
 ) -> list[LabelRate]:
     """Return how the labels of the newest blocks come by age, youngest class first; none without any."""
-    aged = [block.ages for block in blocks[-RECENT_BLOCKS:] if block.ages is not None]
+    aged = _recent_ages(blocks)
     if not aged:
         return []
     bad, total = (

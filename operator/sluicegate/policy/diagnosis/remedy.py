@@ -227,15 +227,15 @@ def _choose(case: Case) -> Remedy:  # noqa: PLR0911 - one an outcome
         return _return(case, Reason.PROBATION_FAILED, "it is still on probation")
     match case.result.terms.on_degraded:
         case OnDegraded.ALERT | OnDegraded.IGNORE:
-            return _tell(
+            return _alert_once(
                 case, case.diagnosis.cause, "onDegraded is Alert, so there is no other action"
             )
         case OnDegraded.ROLLBACK if case.objection:
-            return _tell(case, Reason.RETURN_REFUSED, "onDegraded is Rollback")
+            return _alert_once(case, Reason.RETURN_REFUSED, "onDegraded is Rollback")
         case OnDegraded.ROLLBACK:
             return _return(case, case.result.reason, "onDegraded is Rollback")
         case OnDegraded.AUTO | OnDegraded.RETRAIN:
-            return _retrain_or_tell(case)
+            return _retrain_or_alert(case)
 
 
 def _outside(case: Case) -> Remedy:
@@ -244,8 +244,8 @@ def _outside(case: Case) -> Remedy:
     if cause in CONTRADICTED:
         return _contradicted(case)
     if cause is Reason.UPSTREAM_RELEASED:
-        return _tell(case, cause, f"{text}; {WAY_OUT}")
-    return _tell(case, cause, f"{text}; the operator waits until that ends")
+        return _alert_once(case, cause, f"{text}; {WAY_OUT}")
+    return _alert_once(case, cause, f"{text}; the operator waits until that ends")
 
 
 def _contradicted(case: Case) -> Remedy:
@@ -260,17 +260,17 @@ def _contradicted(case: Case) -> Remedy:
         else ""
     )
     ends = "correct the features that are served, or the code that reads them"
-    return _tell(case, cause, f"{text}; it isn't retrained for that: {way}{ends}")
+    return _alert_once(case, cause, f"{text}; it isn't retrained for that: {way}{ends}")
 
 
-def _retrain_or_tell(case: Case) -> Remedy:  # noqa: PLR0911 - one an outcome
+def _retrain_or_alert(case: Case) -> Remedy:  # noqa: PLR0911 - one an outcome
     if case.diagnosis.cause is Reason.RECENT_RELEASE:
         return _return(case, Reason.RECENT_RELEASE, case.diagnosis.message)
     if case.result.probation:
         text = "that is worse than the previous version, and within its own baseline"
-        return _tell(case, Reason.RETURN_REFUSED, f"{text}, so it isn't retrained")
+        return _alert_once(case, Reason.RETURN_REFUSED, f"{text}, so it isn't retrained")
     if case.diagnosis.cause is Reason.AVAILABILITY_ONLY:
-        return _tell(case, Reason.AVAILABILITY_ONLY, case.diagnosis.message)
+        return _alert_once(case, Reason.AVAILABILITY_ONLY, case.diagnosis.message)
     obstacle = preconditions.obstacle(_request(case))
     if obstacle is None and not case.result.fresh:
         text = (
@@ -281,7 +281,7 @@ def _retrain_or_tell(case: Case) -> Remedy:  # noqa: PLR0911 - one an outcome
         return _retrain(case)
     message = f"not retrained: {obstacle.message}"
     if obstacle.needs_person:
-        return _tell(case, obstacle.reason, message)
+        return _alert_once(case, obstacle.reason, message)
     return Hold(reason=obstacle.reason, message=f"{case.text}; {message}", numbers=case.numbers)
 
 
@@ -329,7 +329,7 @@ def _under_way(case: Case) -> preconditions.Obstacle | None:
 def _return(case: Case, reason: Reason, why: str) -> Rollback | Alert | Hold:
     assert case.status.stable is not None
     if case.before is None:
-        return _tell(case, Reason.NOT_FOUND, f"{why}, but no earlier version is kept")
+        return _alert_once(case, Reason.NOT_FOUND, f"{why}, but no earlier version is kept")
     to = case.before.release
     if (going := _under_way(case)) is not None:
         text = f"{case.text}; {why}, but {to.version} replaces it only if its remedy fails"
@@ -347,7 +347,7 @@ def _before(status: DataProductStatus) -> PastVersion | None:
     return previous(status.accepted)
 
 
-def _tell(case: Case, reason: Reason, why: str) -> Alert | Hold:
+def _alert_once(case: Case, reason: Reason, why: str) -> Alert | Hold:
     """An alert, or a Hold if it was emitted before."""
     message = f"{case.text}; {why}"
     if alert_key(reason, case.trigger) in case.status.engine.emitted_alerts:
