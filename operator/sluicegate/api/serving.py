@@ -7,6 +7,7 @@ from pydantic import Field, StringConstraints
 
 from sluicegate.api.base import ApiModel, ImageReference, ObjectName, Rule, no_reserved_keys
 from sluicegate.api.containers import EnvVars, Resources
+from sluicegate.api.feedback import Feedback
 from sluicegate.api.list_types import Keyed
 from sluicegate.api.markets import MarketSource
 from sluicegate.api.model import LocalRef
@@ -46,14 +47,6 @@ class Autoscaling(ApiModel):
         int, Field(ge=1, le=100, alias="targetCPUUtilizationPercentage")
     ] = 70
     """Mean CPU use, in percent of the request, to aim at."""
-
-
-class Feedback(ApiModel):
-    """Lets the truth about predictions come in over /feedback."""
-
-    secret_ref: LocalRef
-    """Secret with the keys hmac, optionally hmac-previous, and bearer, each of at least 16 bytes. You
-    make it; pods mount it. Without it predictions carry no token and /feedback answers 503."""
 
 
 class Serving(ApiModel):

@@ -49,6 +49,8 @@ NOT_IN_PODS: Final = frozenset(
 ADDED_LATER: Final = frozenset({"max_request_bytes", "market"})
 """Fields that were added to `serving` later: each is hashed only if it is set; otherwise the
 release that added it would restart every pod."""
+ADDED_TO_FEEDBACK: Final = frozenset({"prediction"})
+"""The same, of `serving.feedback`."""
 
 
 def build_pod_template(product: DataProduct, version: VersionBase) -> Manifest:
@@ -91,6 +93,12 @@ def inputs_hash(product: DataProduct, version: VersionBase) -> str:
     """
     serving = product.spec.serving
     unset = {name for name in ADDED_LATER if getattr(serving, name) == _default(serving, name)}
+    feedback = serving.feedback
+    unset_of_feedback = {
+        name for name in ADDED_TO_FEEDBACK if feedback and getattr(feedback, name) is None
+    }
+    hidden: dict[str, Any] = dict.fromkeys({*NOT_IN_PODS, *unset}, True)
+    hidden |= {"feedback": unset_of_feedback} if unset_of_feedback else {}
     credentials = product.spec.model.bento.credentials_secret_ref
     return digest(
         {
@@ -98,9 +106,7 @@ def inputs_hash(product: DataProduct, version: VersionBase) -> str:
             "bento": [version.image, version.version, version.service],
             "credentials": credentials.name if credentials else None,
             "runtimeImage": version.runtime_image,
-            "serving": serving.model_dump(
-                mode="json", by_alias=True, exclude={*NOT_IN_PODS, *unset}
-            ),
+            "serving": serving.model_dump(mode="json", by_alias=True, exclude=hidden),
             **({"markets": markets_of(product)} if serving.market else {}),
             **({"mirror": mirror.to_dict()} if (mirror := product.spec.rollout.mirror) else {}),
         }
@@ -148,7 +154,7 @@ def _server_environment(product: DataProduct, version: VersionBase) -> dict[str,
         "SLUICEGATE_VERSION": version.version,
         "SLUICEGATE_REVISION": version.revision,
     }
-    values |= _feedback_environment(product)
+    values |= _feedback_environment(product) | _prediction_environment(product)
     if serving.max_request_bytes != DEFAULT_MAX_REQUEST_BYTES:
         values["SLUICEGATE_MAX_REQUEST_BYTES"] = str(serving.max_request_bytes)
     if serving.market:
@@ -170,6 +176,14 @@ def _candidate_url(product: DataProduct) -> str:
 def _feedback_environment(product: DataProduct) -> dict[str, str]:
     has_feedback = product.spec.serving.feedback is not None
     return {"SLUICEGATE_FEEDBACK_DIRECTORY": FEEDBACK_PATH} if has_feedback else {}
+
+
+def _prediction_environment(product: DataProduct) -> dict[str, str]:
+    feedback = product.spec.serving.feedback
+    if feedback is None or feedback.prediction is None:
+        return {}
+    text = json.dumps(feedback.prediction.to_dict(), separators=(",", ":"))
+    return {"SLUICEGATE_PREDICTION": text}
 
 
 def markets_of(product: DataProduct) -> dict[str, Any]:

@@ -379,6 +379,14 @@ RULES = (
         "rollout.shadow.mirror compares the outcomes",
     ),
     Case(
+        "a caller's id is in a header or in a field",
+        {"spec.serving.feedback.prediction": {"id": {"header": "x-order-id"}}},
+        {"spec.serving.feedback.prediction": {"id": {"header": "x-id", "field": "order.id"}}},
+        "spec.serving.feedback.prediction.id.header",
+        "exactly one of header",
+        ({"spec.serving.feedback.prediction": {"id": {}}},),
+    ),
+    Case(
         "a path or rules",
         {"spec.route.rules": REMOVED, "spec.route.path": "/search"},
         {"spec.route.path": "/search"},

@@ -40,6 +40,7 @@ from sluicegate.manifests.version_annotations import memory_annotations, read_ve
 from sluicegate.settings import ServiceKind
 from sluicegate_service.markets import Markets
 from sluicegate_service.mirroring import Mirror
+from sluicegate_service.token_headers import AnswerSettings
 from tests.support.samples.product_examples import BENTO_URL, HEX, REMOVED, changed
 
 RUNTIME = "registry.example/runtime@sha256:" + "d" * 64
@@ -255,6 +256,18 @@ def test_a_mirror_is_in_the_pods_as_the_library_reads_it_and_leads_to_the_candid
     assert nobody["sluicegate.dev/revision"] == "none"
     (server,) = build_pod_template(other, version_of(other))["spec"]["containers"]
     assert Mirror.from_environment(env_of(server)) is None
+
+
+def test_the_place_of_the_prediction_is_in_the_pods_as_the_library_reads_it():
+    place = {"field": "rows.0.label", "tolerancePercent": 5, "id": {"header": "X-Order-Id"}}
+    owner, other = product(**{"spec.serving.feedback.prediction": place}), product()
+    version = version_of(owner)
+    assert inputs_hash(owner, version) != inputs_hash(other, version_of(other))
+    (server,) = build_pod_template(owner, version)["spec"]["containers"]
+    found = AnswerSettings.from_environment(env_of(server))
+    assert found == AnswerSettings("rows.0.label", id_header="x-order-id", tolerance_percent=5)
+    (server,) = build_pod_template(other, version_of(other))["spec"]["containers"]
+    assert AnswerSettings.from_environment(env_of(server)) is None
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 
 from sluicegate_service.tokens import (
     MAX_TOKEN_BYTES,
+    CallerId,
     ExpiredTokenError,
     InvalidTokenError,
     Prediction,
@@ -118,3 +119,14 @@ def test_a_prediction_too_large_for_a_token_is_the_services_mistake():
 def test_no_key_and_a_weak_key_are_refused(keys, message):
     with pytest.raises(ValueError, match=message):
         signer(keys=keys)
+
+
+def test_predictions_with_one_id_of_the_caller_have_one_identity():
+    tokens = [
+        signer().issue(value, version="v1", now=5, caller_id=CallerId("o-1")) for value in (1, 2)
+    ]
+    one, two = (signer().read(token, now=6) for token in tokens)
+    assert one.identity == two.identity == CallerId("o-1").identity
+    assert one.caller_id == CallerId("o-1")
+    others = [CallerId("o-1", 1), CallerId("o-2"), CallerId("1o-1")]
+    assert len({one.identity, *(other.identity for other in others)}) == 4

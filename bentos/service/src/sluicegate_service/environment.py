@@ -27,6 +27,8 @@ MAX_REQUEST_BYTES: Final = "SLUICEGATE_MAX_REQUEST_BYTES"
 DEFAULT_MAX_REQUEST_BYTES: Final = 10 * 1024 * 1024
 MARKETS: Final = "SLUICEGATE_MARKETS"
 """JSON: `spec.markets`, the place of a request's market (`serving.market`), and latency thresholds."""
+PREDICTION: Final = "SLUICEGATE_PREDICTION"
+"""JSON: `serving.feedback.prediction`, where an answer has its prediction."""
 MIRROR: Final = "SLUICEGATE_MIRROR"
 """JSON: `rollout.shadow.mirror`, and the URL of the candidate."""
 ENTRY_SERVICE: Final = "SLUICEGATE_ENTRY_SERVICE"

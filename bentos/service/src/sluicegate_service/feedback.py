@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from sluicegate_service.answers import current_answer
 from sluicegate_service.environment import NAMESPACE, PRODUCT, REVISION, VERSION
 from sluicegate_service.keys import UNUSABLE, KeyFileError, KeyFiles
 from sluicegate_service.markets import Markets, current_market
@@ -148,27 +149,39 @@ class Feedback:
     _seen: SeenTokens = field(default_factory=SeenTokens, init=False)
 
     def token(
-        self, value: Any, *, market: str | None = None, shadow: ShadowPrediction | None = None
+        self,
+        value: Any,
+        *,
+        market: str | None = None,
+        shadow: ShadowPrediction | None = None,
+        header: bool = False,
     ) -> str | None:
         """Return a token for a new prediction; None without a key to sign it.
 
         `market` is that of the prediction, if a request has several; else it is that of the
-        request. `shadow` is another version's prediction for the same request.
+        request. `shadow` is another version's prediction for the same request. With `header`, the
+        token is also put into the answer's header.
         """
+        answer = current_answer.get()
+        caller_id = answer.next_id() if answer else None
         keys = self.keys.signing()
         if not keys:
             return None
         about = ""
         if self.markets is not None:
             about = current_market.get() if market is None else self.markets.named(market)
-        return self._signer(keys).issue(
+        token = self._signer(keys).issue(
             value,
             version=self.settings.version,
             revision=self.settings.revision,
             market=about,
             now=self.clock(),
             shadow=shadow,
+            caller_id=caller_id,
         )
+        if header and answer is not None:
+            answer.header.append(token)
+        return token
 
     def receive(self, labels: Sequence[Label], authorization: str | None) -> Answer:
         """Count the valid labels, and return the others with the reasons."""

@@ -24,27 +24,27 @@ import shutil
 import signal
 import socket
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sluicegate_service.bentos import BentoInvalid, read_bento, require_models
-from sluicegate_service.environment import REFUSED_METRIC, REVISION, VERSION
 from sluicegate_service.keys import KeyFiles
+from sluicegate_service.layers import FEEDBACK, layered, require_feedback
 from sluicegate_service.monitoring import redirect
 from sluicegate_service.paths import PortFilter
-from sluicegate_service.request_limits import FeedbackRoute, Limits, RequestLimits
+from sluicegate_service.request_limits import FeedbackRoute, Limits
 from sluicegate_service.secret_watch import secret_gauge, watch_secret
 from sluicegate_service.unknown_paths import counter_of
 from sluicegate_service.validation import bound_validation
 from sluicegate_service.wheels import add_to_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from sluicegate_service.paths import Application
 
-FEEDBACK = "/feedback"
 API_PORT = 3000
 METRICS_PORT = 3001
 BACKLOG = 2048
@@ -104,11 +104,14 @@ def load_application(options: Options) -> Application:
     _one_process(service)
     _set_environment_of(service)
     _name_in_metrics(service, bento.name, bento.version)
+    with _wrong_variables():
+        require_feedback(service)
     bound_validation(service)
     application = service.to_asgi(is_main=True)
     declared = frozenset(_path(service, api.route) for api in service.apis.values())
     keys = KeyFiles.from_environment(os.environ)
-    feedback = FeedbackRoute(_path(service, FEEDBACK), keys)
+    with _wrong_variables():
+        guarded = layered(application, declared, FeedbackRoute(_path(service, FEEDBACK), keys))
     return PortFilter(
         application,
         declared=declared,
@@ -116,69 +119,17 @@ def load_application(options: Options) -> Application:
         api_port=options.api_port,
         on_started=_Started(keys, secret_gauge()),
         on_unknown=counter_of(service.name, bento.name, bento.version),
-        guarded=_limited(
-            _mirrored(
-                _by_market(application, declared - {feedback.path}),
-                declared - {feedback.path},
-                keys,
-            ),
-            feedback if feedback.path in declared else None,
-        ),
+        guarded=guarded,
     )
 
 
-def _mirrored(application: Application, paths: frozenset[str], keys: KeyFiles) -> Application:
-    """Return the application with mirroring of requests, if the product has it."""
-    from sluicegate_service.feedback import Settings  # noqa: PLC0415 - only where it is used
-    from sluicegate_service.mirroring import (  # noqa: PLC0415 - the same
-        Mirror,
-        MirroredRequests,
-        count_mirrored,
-    )
-
+@contextmanager
+def _wrong_variables() -> Iterator[None]:
+    """Convert the error about a variable that isn't as the operator writes it."""
     try:
-        mirror = Mirror.from_environment(os.environ)
+        yield
     except ValueError as error:
         raise LaunchError(str(error)) from error
-    if mirror is None:
-        return application
-    identity = Settings.from_environment(os.environ)
-    return MirroredRequests(application, mirror, paths, identity, keys, count_mirrored())
-
-
-def _by_market(application: Application, counted: frozenset[str]) -> Application:
-    """Return the application with counts of its answers by market, if the product has markets."""
-    # Its counters read the environment at import.
-    from sluicegate_service.markets import MarketCounts, Markets  # noqa: PLC0415
-
-    try:
-        markets = Markets.from_environment(os.environ)
-    except ValueError as error:
-        raise LaunchError(str(error)) from error
-    if markets is None:
-        return application
-    made_by = {
-        "prediction_version": os.environ.get(VERSION, "local"),
-        "prediction_revision": os.environ.get(REVISION, ""),
-    }
-    return MarketCounts(application, markets, counted=counted, made_by=made_by)
-
-
-def _limited(application: Application, feedback: FeedbackRoute | None) -> Application:
-    """Return the application behind the limits on requests."""
-    try:
-        limits = Limits.from_environment(os.environ)
-    except ValueError as error:
-        raise LaunchError(str(error)) from error
-    return RequestLimits(application, limits, feedback, count_refusals())
-
-
-def count_refusals() -> Callable[[str], None]:
-    """Return a function that counts requests refused before the service, by reason."""
-    from prometheus_client import Counter  # noqa: PLC0415 - reads the environment when imported
-
-    refused = Counter(REFUSED_METRIC, "Requests refused before the service sees them.", ["reason"])
-    return lambda reason: refused.labels(reason=reason).inc()
 
 
 def _prepare_environment() -> None:

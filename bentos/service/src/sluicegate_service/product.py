@@ -31,6 +31,8 @@ from sluicegate_service.outcomes import Event, Outcome, OutcomeCounters
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from sluicegate_service.feedback import Scorer
+
 
 @cache
 def settings() -> Settings:
@@ -38,8 +40,13 @@ def settings() -> Settings:
     return Settings.from_environment(os.environ)
 
 
+def feedback_of(counters: OutcomeCounters, score: Scorer) -> Feedback:
+    """Return the feedback of this process, with the Secret that the operator mounts."""
+    return Feedback(settings(), KeyFiles.from_environment(os.environ), counters, score=score)
+
+
 @cache
-def _families() -> OutcomeCounters:
+def families() -> OutcomeCounters:
     """Return the counters; prometheus_client allows each family once a process."""
     return OutcomeCounters.create(version=settings().version, revision=settings().revision)
 
@@ -53,7 +60,7 @@ class ProductService:
     def __init_subclass__(cls, **options: Any) -> None:  # type: ignore[explicit-override]
         """Create the series of this version at 0 when the service is imported."""
         super().__init_subclass__(**options)
-        cls._counters = replace(_families(), indicators=cls.indicators)
+        cls._counters = replace(families(), indicators=cls.indicators)
         cls._counters.know(settings().version, settings().revision)
 
     _counters: ClassVar[OutcomeCounters]
@@ -70,22 +77,30 @@ class ProductService:
         """
         raise NotImplementedError(f"{type(self).__name__}.score(prediction, truth) isn't written")
 
-    def token(self, prediction: Any, *, market: str | None = None) -> str | None:
+    def token(
+        self, prediction: Any, *, market: str | None = None, header: bool = False
+    ) -> str | None:
         """Return the token for a prediction, for the answer's JSON; None if feedback is off.
 
         `market` is that of the prediction, if a request has several; else it is that of the
-        request.
+        request. With `header`, the token is also put into the header `sluicegate-token`, so that
+        the answer's JSON may stay as it is.
         """
-        return self._feedback.token(prediction, market=market)
+        return self._feedback.token(prediction, market=market, header=header)
 
     async def tokens(
-        self, predictions: Sequence[Any], *, markets: Sequence[str] | None = None
+        self,
+        predictions: Sequence[Any],
+        *,
+        markets: Sequence[str] | None = None,
+        header: bool = False,
     ) -> list[str | None]:
         """Return the tokens for the predictions of one request; call it once a request.
 
         If the request was mirrored (`rollout.shadow.mirror`), it waits for the candidate's
         predictions within the time budget, and the tokens contain them, sealed. `markets` are those
-        of the predictions, if a request has several.
+        of the predictions, if a request has several. With `header`, the tokens are also put into
+        the header `sluicegate-token`, separated by commas.
         """
         about = current_request.get()
         if isinstance(about, Received):  # the answer goes to another pod only
@@ -94,7 +109,7 @@ class ProductService:
         count = len(predictions)
         shadows = await about.shadows(count) if isinstance(about, Sent) else (None,) * count
         return [
-            self._feedback.token(prediction, market=market, shadow=shadow)
+            self._feedback.token(prediction, market=market, shadow=shadow, header=header)
             for prediction, market, shadow in zip(
                 predictions, markets or (None,) * count, shadows, strict=True
             )
@@ -126,9 +141,7 @@ class ProductService:
 
     @cached_property
     def _feedback(self) -> Feedback:
-        return Feedback(
-            settings(), KeyFiles.from_environment(os.environ), self._counters, score=self._scored
-        )
+        return feedback_of(self._counters, self._scored)
 
     def _scored(self, prediction: Any, truth: Any) -> Score:
         scored = self.score(prediction, truth)

@@ -11,7 +11,9 @@ If requests are mirrored, the token also contains the prediction of another vers
 request. Its holder must not see that one, so it is sealed (see `sealing`).
 
 base64url has many spellings of the same bytes (padding, bits that are cut off), so only the one
-that `issue` writes is a token, and a token's identity is that of its payload.
+that `issue` writes is a token, and a token's identity is that of its payload. A caller may name a
+prediction by an id of its own. The identity is then that of the id, so that a request that is
+repeated with the same id, and answered twice, has one prediction whose label counts.
 """
 
 import base64
@@ -36,6 +38,9 @@ _CONTEXT: Final = b"sluicegate prediction token 1"
 # Two predictions of the same value in the same second must be two tokens; otherwise the second one's
 # label would count as a repetition.
 _NONCE_BYTES: Final = 9
+MAX_ID_CHARACTERS: Final = 128
+"""Characters of a caller's id at most."""
+_ID_CONTEXT: Final = b"sluicegate id of a caller 1"
 _SHADOW: Final = "the prediction of a shadow"
 
 
@@ -61,11 +66,25 @@ class ShadowPrediction:
 
 
 @dataclass(frozen=True, slots=True)
+class CallerId:
+    """Name of a prediction that its caller chose, and the prediction's position in its request."""
+
+    text: str
+    position: int = 0
+
+    @property
+    def identity(self) -> bytes:
+        """Identity of the prediction."""
+        return sha256(b"%s\0%d\0%s" % (_ID_CONTEXT, self.position, self.text.encode())).digest()
+
+
+@dataclass(frozen=True, slots=True)
 class Prediction:
     """Content of a token: the predicted value (JSON), its version, and its time (Unix seconds).
 
     `identity` is unique for the prediction, and the same for each spelling of its token. `shadow`
-    is another version's prediction for the same request, where one was mirrored.
+    is another version's prediction for the same request, where one was mirrored. `caller_id` is
+    the name that the caller chose, if any.
     """
 
     value: Any
@@ -75,6 +94,7 @@ class Prediction:
     market: str = ""
     identity: bytes = field(default=b"", compare=False, repr=False)
     shadow: ShadowPrediction | None = None
+    caller_id: CallerId | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +128,7 @@ class TokenSigner:
         revision: str = "",
         market: str = "",
         shadow: ShadowPrediction | None = None,
+        caller_id: CallerId | None = None,
     ) -> str:
         """Return a token for a new prediction; `value` must be small and JSON.
 
@@ -115,6 +136,7 @@ class TokenSigner:
         """
         body = {"p": value, "v": version, "t": int(now), "n": secrets.token_urlsafe(_NONCE_BYTES)}
         body |= ({"r": revision} if revision else {}) | ({"m": market} if market else {})
+        body |= {"i": [caller_id.text, caller_id.position]} if caller_id else {}
         if shadow is not None:
             sealed = self._seal.close([shadow.value, shadow.version, shadow.revision])
             token = self._signed(body | {"s": sealed})
@@ -187,10 +209,11 @@ class TokenSigner:
             match json.loads(payload):
                 case {"p": value, "v": str(version), "t": int(issued_at), **rest} if issued_at >= 0:
                     revision, market = rest.get("r", ""), rest.get("m", "")
-                    identity, shadow = sha256(payload).digest(), self._shadow(rest.get("s"))
+                    caller_id, shadow = _caller_id(rest.get("i")), self._shadow(rest.get("s"))
+                    identity = caller_id.identity if caller_id else sha256(payload).digest()
                     if isinstance(revision, str) and isinstance(market, str):
                         return Prediction(
-                            value, version, issued_at, revision, market, identity, shadow
+                            value, version, issued_at, revision, market, identity, shadow, caller_id
                         )
         except (ValueError, RecursionError) as error:
             raise InvalidTokenError("no prediction token: its payload is no JSON") from error
@@ -209,6 +232,14 @@ class TokenSigner:
                 return ShadowPrediction(value, version, revision)
             case _:
                 return None
+
+
+def _caller_id(given: object) -> CallerId | None:
+    match given:
+        case [str(text), int(position)]:
+            return CallerId(text, position)
+        case _:
+            return None
 
 
 def _encode(data: bytes) -> str:
