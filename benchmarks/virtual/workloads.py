@@ -41,6 +41,7 @@ class Quality:
         any, `wrong` is their mean.
     start : seconds until a pod is ready. problem : reason why none becomes ready, e.g.
         CrashLoopBackOff, or REGISTRY_AWAY.
+    labels : of its bento, as the runtime check leaves them behind.
     """
 
     failed: float = 0.001
@@ -51,6 +52,7 @@ class Quality:
     start: float = 8.0
     problem: str = ""
     by_market: tuple[tuple[str, float], ...] = ()
+    labels: tuple[tuple[str, str], ...] = ()
 
     @classmethod
     def of_markets(cls, **wrong: float) -> Quality:
@@ -222,10 +224,12 @@ class Workloads:
         body = self.server.find(DEPLOYMENTS, pod.deployment)
         if pod.key not in self.pods or body is None:
             return
-        problem = self.quality(body).problem
+        quality = self.quality(body)
+        problem = quality.problem
         if not problem:
             pod.ready, pod.started_at = True, stamp(self.wall())
-            self.server.set_status(PODS, pod.key, _ready(pod))
+            status = _ready(pod) | _checked(dict(quality.labels))
+            self.server.set_status(PODS, pod.key, status)
             self.moved(pod.key.namespace, pod.labels.get(names.LABEL_PRODUCT, ""))
             self.call(pod.deployment)
             return
@@ -331,6 +335,20 @@ def _ready(pod: Pod) -> Body:
         "conditions": [_condition("PodScheduled", true=True), _condition("Ready", true=True)],
         "containerStatuses": [server],
     }
+
+
+def _checked(labels: dict[str, str]) -> Body:
+    """Return what the runtime check left behind of a bento with labels."""
+    if not labels:
+        return {}
+    ended = {"exitCode": 0, "reason": "Completed", "message": json.dumps({"labels": labels})}
+    check = {
+        "name": "runtime-check",
+        "ready": True,
+        "restartCount": 0,
+        "state": {"terminated": ended},
+    }
+    return {"initContainerStatuses": [check]}
 
 
 def _broken(problem: str, pod: Pod) -> Body:

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from sluicegate.api.base import Counted, ExactOrZero, Paired, StatusModel, Time
 from sluicegate.api.containers import Quantity
+from sluicegate.api.iteration import Iteration
 from sluicegate.api.names import CHALLENGER_CAUSES, DecisionReason
 from sluicegate.api.outcome import OF_TRAINING, Outcome
 
@@ -41,6 +42,8 @@ class Trigger(StatusModel):
     """End of the first bad block."""
     change_time: Time | None = None
     """Estimated time of the change that caused the degradation; later data reflect the change."""
+    iteration: Iteration | None = None
+    """Statement of the person who requested it."""
     message: str = ""
     """Numbers that led to the training."""
     trigger_time: Time

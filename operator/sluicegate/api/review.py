@@ -26,6 +26,7 @@ from sluicegate.api.base import (
     Word,
 )
 from sluicegate.api.containers import Quantity
+from sluicegate.api.iteration import Iteration
 from sluicegate.api.list_types import Keyed, Unique
 from sluicegate.api.product_info import PRODUCT_MANAGER, TeamMember
 from sluicegate.api.retraining_status import EndedTraining
@@ -266,6 +267,8 @@ class ReviewVersion(StatusModel):
     """Origin of the version: Spec or Retraining."""
     cause: str = ""
     """Cause of its training: ModelDecay, ModelTooSlow or Requested; Scheduled or FollowUp for a challenger."""
+    iteration: Iteration | None = None
+    """Statement of the author about what was tried with the version."""
     promotion_time: Time
     """Time at which the version became stable."""
     end_time: Time | None = None
@@ -289,6 +292,8 @@ class ReviewCandidate(StatusModel):
     """Cause of its training."""
     cause_slo: str = ""
     """The SLO whose degradation caused its training; empty without one."""
+    iteration: Iteration | None = None
+    """Statement of the author about what was tried with the version."""
     outcome: str
     """Outcome of the canary: Promoted, RolledBack, Inconclusive or Superseded."""
     reason: str = ""

@@ -11,6 +11,7 @@ from typing_extensions import override
 
 from sluicegate.api.base import Counted, Events, Number, Paired, StatusModel, Time
 from sluicegate.api.baseline import Baselines
+from sluicegate.api.iteration import Iteration
 from sluicegate.api.list_types import Keyed
 from sluicegate.api.outcome import OF_PAST_VERSION, Outcome
 from sluicegate.api.rollout import DEFAULT_MAX_DURATION_SECONDS, Rollout
@@ -104,6 +105,9 @@ class VersionBase(StatusModel):
     descends_from: str = ""
     """Bento of spec.model from which it was retrained, directly or over versions between; left out
     if it was not."""
+    iteration: Iteration | None = None
+    """Statement of the author about what was tried with the version, from the labels of its bento or
+    the note of the request that led to it."""
     evaluation: Annotated[dict[str, Counted], Field(max_length=16)] = Field(default_factory=dict)
     """Hold-out counts of the version, by SLO name."""
     stable_evaluation: Annotated[dict[str, Counted], Field(max_length=16)] = Field(

@@ -1,11 +1,9 @@
 """Reports as Markdown, as plain data for JSON and YAML, and as CSV. Pure."""
 
-import csv
-import io
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from typing import Any, Final
+from typing import Any
 
 from sluicegate.api.review import CheckState
 from sluicegate.reporting import words
@@ -16,6 +14,8 @@ from sluicegate.reporting.line_chart import mark_text, value_text
 from sluicegate.reviews.periods import local_day, local_minute
 from sluicegate.views.numbers import percent
 from sluicegate.views.resource_hours import row_of
+from sluicegate.views.spreadsheet import cell, csv_text
+from sluicegate.views.words import spoken
 
 COLUMNS = (
     "product", "period", "slo", "bad", "total", "share", "objective", "budget_left",
@@ -142,7 +142,7 @@ def _decided(report: ReportFacts) -> Iterator[str]:
     yield "## Decisions"
     for made in status.decisions:
         when = local_minute(made.decision_time, zone)
-        yield f"- {when} {made.type} ({words.spoken(made.reason)}): {escape_markup(made.message)}"
+        yield f"- {when} {made.type} ({spoken(made.reason)}): {escape_markup(made.message)}"
     if status.earlier_decisions:
         yield f"- and {sum(status.earlier_decisions.values())} earlier ones"
     if not status.decisions:
@@ -159,8 +159,8 @@ def _brought(report: ReportFacts) -> Iterator[str]:
     yield "## What new versions brought"
     for brought in report.brought:
         when = local_minute(brought.version.end_time, zone)
-        name = f"{brought.version.version} ({words.tried(brought)})"
-        text = f"{name} {words.ended(brought)}: {words.brought(brought)}"
+        ended = f"{brought.version.version} {words.ended(brought)}: {words.brought(brought)}"
+        text = f"{ended}. Tried: {words.tried(brought)}"
         yield f"- {when} {escape_markup(text)}"
     if not report.brought:
         yield "No canary ended."
@@ -177,7 +177,7 @@ def _health_checks(report: ReportFacts) -> Iterator[str]:
     yield "## Readiness"
     unmet = [check for check in readiness if check.state is not CheckState.MET]
     yield from (
-        f"- {words.spoken(check.name)} {check.state.lower()}: {escape_markup(check.message)}"
+        f"- {spoken(check.name)} {check.state.lower()}: {escape_markup(check.message)}"
         for check in unmet
     )
     if not unmet:
@@ -372,27 +372,3 @@ def _row(report: ReportFacts, slo: SloFacts) -> tuple[object, ...]:
 
 def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.6g}"
-
-
-def csv_text(rows: Iterable[Iterable[object]], columns: Sequence[str]) -> str:
-    """Render these rows as CSV below the names of their columns."""
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(columns)
-    writer.writerows(rows)
-    return text.getvalue()
-
-
-def cell(value: object) -> object:
-    """Escape text that a spreadsheet would take for a formula; other values are unchanged.
-
-    Spreadsheets of many locales separate cells by semicolons, whatever quotes there are, so a text is
-    escaped behind each separator, too.
-    """
-    return _FORMULA.sub("'", value) if isinstance(value, str) else value
-
-
-_FORMULA: Final = re.compile(
-    r"(?:^|(?<=[;\t\r\n|]))(?=[\s\"\u200b\ufeff]*[=+\-@|%＝＋－＠])|^(?=\s*[\t\r\n])"
-)
-"""Places in front of what begins a formula, in a cell of any locale."""

@@ -1,6 +1,5 @@
 """Words of a report: changes, shares, budgets. Pure."""
 
-import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
@@ -24,6 +23,8 @@ from sluicegate.stats.evolution import Evolution, PeriodChange
 from sluicegate.views.lift import arms_text, lift_text
 from sluicegate.views.numbers import NOTHING, duration, events, in_points, percent, points
 from sluicegate.views.resource_hours import CPU, MEMORY, ResourceHours
+from sluicegate.views.trials import tried_text
+from sluicegate.views.words import spoken
 
 _SAYS: Final = {
     PeriodChange.WORSE: "worse by {size} [{low}, {high}]",
@@ -48,11 +49,6 @@ VERDICTS: Final = {
     SignVerdict.SKIP: "skips it",
 }
 """Words for a signer's verdict."""
-
-
-def spoken(word: str) -> str:
-    """Return a word of the API as separate words: `CanaryNotWorse` becomes `canary not worse`."""
-    return " ".join(re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[^A-Z]+", word)).lower()
 
 
 def span(start: int, end: int, zone: str) -> str:
@@ -117,10 +113,8 @@ def brought(version: Brought) -> str:
 
 
 def tried(version: Brought) -> str:
-    """Return why a version was tried, in words."""
-    candidate = version.version
-    cause = spoken(candidate.cause or candidate.source)
-    return f"{cause}: {candidate.cause_slo}" if candidate.cause_slo else cause
+    """Return what was tried with a version, in the words of its author; else how it came to be."""
+    return tried_text(version.version.to_dict())
 
 
 def ended(version: Brought) -> str:

@@ -122,6 +122,7 @@ def _version(version: VersionBase, promotion_time: int) -> ReviewVersion:
         digest=version.digest,
         source=str(version.source),
         cause=version.cause,
+        iteration=version.iteration,
         promotion_time=promotion_time,
     )
 
@@ -148,6 +149,7 @@ def _candidate(
             source=str(version.source),
             cause=version.cause,
             cause_slo=version.cause_slo,
+            iteration=version.iteration,
             outcome=str(outcome),
             reason=verdict.reason,
             end_time=end,

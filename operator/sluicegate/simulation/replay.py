@@ -233,6 +233,8 @@ class Replay:
             split_verified=True,
             api_changes=None,
             inputs=(),
+            iteration=None,
+            stable_iteration=None,
         )
 
     def _fails_in_canary(self) -> bool:

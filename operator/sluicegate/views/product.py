@@ -13,6 +13,7 @@ from sluicegate.views.initial import (
     initial_distance,
 )
 from sluicegate.views.lift import Lift, headline, lift_of, short_lift
+from sluicegate.views.trials import tried_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -173,7 +174,14 @@ def _version(one: Body, outcome: str, reason: object) -> Body:
     ]
     main = headline(lifts_of(one), str(one.get("causeSlo", "")))
     brought = "" if main is None else short_lift(main)
-    return kept | {"outcome": outcome, "reason": reason, "brought": brought, "lifts": lifts or None}
+    return kept | {
+        "outcome": outcome,
+        "reason": reason,
+        "tried": tried_text(one),
+        "iteration": part(one, "iteration") or None,
+        "brought": brought,
+        "lifts": lifts or None,
+    }
 
 
 def lifts_of(version: Body) -> list[Lift]:

@@ -1,5 +1,6 @@
 """The words of states: what each is called, and how well it is; the standard library alone."""
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -66,3 +67,8 @@ def label(state: object) -> str:
     word = str(state)
     found = STATES.get(word)
     return found.label or word if found is not None else word
+
+
+def spoken(word: str) -> str:
+    """Return a word of the API as separate words: `CanaryNotWorse` becomes `canary not worse`."""
+    return " ".join(re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[^A-Z]+", word)).lower()

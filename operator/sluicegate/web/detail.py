@@ -7,41 +7,24 @@ from typing import Any, Final
 from sluicegate.api.names import ConditionType
 from sluicegate.api.product import DataProduct
 from sluicegate.api.review import DataProductReview, ReviewDay
-from sluicegate.api.verdict import CanaryVerdict
-from sluicegate.api.versions import VersionBase
 from sluicegate.conditions import find_condition
 from sluicegate.portfolio.dependencies import Node, dependents_of
-from sluicegate.reporting.brought import lifts_of
 from sluicegate.reporting.evolution_lines import (
     EvolutionLine,
     conceal_marks,
 )
 from sluicegate.reporting.facts import Quantile, ReportFacts, quantiles_of
 from sluicegate.reviews.resource_hours import ended_on, hours_of
-from sluicegate.views.goals import GoalProgress, goals_of, worth_of
-from sluicegate.views.lift import lift_text
+from sluicegate.views.goals import GoalProgress, goals_of
 from sluicegate.views.needs import plugin_command
 from sluicegate.views.product_facts import ProductFacts
 from sluicegate.views.resource_hours import ResourceHours
 from sluicegate.web.slo_rows import HISTORY_DAYS, SloRow, product_lines, slo_rows
 from sluicegate.web.store import ReviewFacts
+from sluicegate.web.version_rows import TimelineEntry, iteration_log, timeline
 from sluicegate.web.visible_portfolio import VisiblePortfolio
 
 WEEK: Final = 7
-
-
-@dataclass(frozen=True, slots=True)
-class TimelineEntry:
-    """One version: its outcome (`Stable`, or a candidate's phase, for existing ones), and its time; what it brought, by SLO."""
-
-    version: str
-    outcome: str
-    reason: str
-    source: str
-    digest: str
-    start: int | None
-    end: int | None
-    brought: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +37,7 @@ class Detail:
     hours : resource hours of the last days in the ledgers.
     response_times : those of the last week in the ledgers, beside the week before.
     lines : service levels and response times over all kept ledgers, and until the last decision.
+    iterations : what was tried and what it brought, of the kept ledgers and status, the newest first.
     """
 
     facts: ProductFacts
@@ -68,6 +52,7 @@ class Detail:
     response_times: tuple[Quantile, ...]
     lines: tuple[EvolutionLine, ...]
     goals: tuple[GoalProgress, ...] = ()
+    iterations: tuple[dict[str, Any], ...] = ()
 
 
 def detail_of(
@@ -84,7 +69,7 @@ def detail_of(
         facts=facts,
         product=concealed,
         slos=slo_rows(concealed, facts.initial, every),
-        timeline=tuple(_timeline(concealed)),
+        timeline=tuple(timeline(concealed)),
         dependents=tuple(dependents_of(portfolio.products, facts.key)),
         causes=tuple(portfolio.graph.nodes[name] for name in node.causes) if node else (),
         reviews=tuple(
@@ -97,10 +82,22 @@ def detail_of(
         response_times=_response_times(every),
         lines=product_lines(every, concealed, portfolio.conceal),
         goals=tuple(goals_of(concealed)),
+        iterations=tuple(
+            iteration_log(
+                concealed,
+                (
+                    (
+                        ledger.spec.product_ref,
+                        _concealed(ledger.status.candidates, portfolio.conceal),
+                    )
+                    for ledger in every
+                ),
+            )
+        ),
     )
 
 
-_TEXTS: Final = frozenset({"message", "decision_message", "problems"})
+_TEXTS: Final = frozenset({"message", "decision_message", "problems", "hypothesis"})
 
 
 def conceal_review(report: ReportFacts, conceal: Callable[[str], str]) -> ReportFacts:
@@ -153,43 +150,6 @@ def _days(ledgers: Iterable[DataProductReview]) -> list[ReviewDay]:
     """Return the days of ledgers, oldest first."""
     days = {day.date: day for ledger in ledgers for day in ledger.status.days}
     return [days[date] for date in sorted(days)]
-
-
-def _brought(product: DataProduct, verdict: CanaryVerdict | None) -> Iterator[str]:
-    """Yield what a version brought, by SLO, with what it is worth."""
-    for lift in lifts_of(verdict) if verdict is not None else ():
-        worth = worth_of(product, lift)
-        yield f"{lift_text(lift)}: {worth}" if worth else lift_text(lift)
-
-
-def _timeline(product: DataProduct) -> Iterator[TimelineEntry]:
-    """Yield the versions, newest first."""
-    status = product.status
-    if (candidate := status.candidate) is not None:
-        yield _entry(
-            candidate, str(candidate.phase), candidate.decision_reason, start=candidate.start_time
-        )
-    if (stable := status.stable) is not None:
-        reason = "restored" if stable.restored else ""
-        yield _entry(
-            stable, "Stable", reason, start=stable.promotion_time,
-            brought=tuple(_brought(product, stable.verdict)),
-        )  # fmt: skip
-    for past in status.history:
-        yield _entry(
-            past, str(past.outcome), past.reason, start=past.promotion_time, end=past.end_time,
-            brought=tuple(_brought(product, past.verdict)),
-        )  # fmt: skip
-
-
-def _entry(
-    version: VersionBase, outcome: str, reason: str, *, start: int | None, end: int | None = None,
-    brought: tuple[str, ...] = (),
-) -> TimelineEntry:  # fmt: skip
-    source = str(version.source)
-    return TimelineEntry(
-        version.version, outcome, reason, source, version.digest, start, end, brought
-    )
 
 
 def _commands(product: DataProduct) -> Iterator[tuple[str, str]]:

@@ -8,11 +8,13 @@ from sluicegate.portfolio.dependencies import Graph
 from sluicegate.portfolio.journeys import Journey
 from sluicegate.portfolio.matrix import MarketProduct, Matrix
 from sluicegate.portfolio.overview import PortfolioOverview
-from sluicegate.reporting.text import cell, csv_text, line_document, response_times
+from sluicegate.reporting.text import line_document, response_times
+from sluicegate.views import iterations
 from sluicegate.views.initial import InitialDistance
 from sluicegate.views.journey_shares import ServedShare
 from sluicegate.views.product_facts import HIDDEN, ProductFacts
 from sluicegate.views.resource_hours import row_of
+from sluicegate.views.spreadsheet import cell, csv_text
 from sluicegate.web.detail import Detail
 from sluicegate.web.results import Mover, ReviewResult
 
@@ -318,6 +320,7 @@ def detail_json(detail: Detail) -> dict[str, Any]:
             for one in detail.slos
         },
         "evolution": [line_document(line) for line in detail.lines],
+        "iterations": list(detail.iterations),
         "responseTimes": response_times(detail.response_times),
         "resourceHours": detail.hours and detail.hours.document(),
         "dependents": [{"namespace": one.key[0], "name": one.key[1]} for one in detail.dependents],
@@ -339,6 +342,11 @@ def detail_csv(detail: Detail) -> str:
         "drop", "daysOutside", "message",
     )  # fmt: skip
     return _table(rows, columns)
+
+
+def iterations_csv(detail: Detail) -> str:
+    """Render a row for each version that was tried."""
+    return _table(iterations.rows(detail.iterations), iterations.COLUMNS)
 
 
 def _number(value: str | None) -> float | None:

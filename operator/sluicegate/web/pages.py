@@ -54,6 +54,10 @@ class PortfolioPages:
         add(f"/graph{extension}", answer(self.graph))
         add(f"/reviews{extension}", answer(self.reviews))
         add(r"/products/{namespace:[^/]+}/{name:[^/.]+}" + extension, answer(self.product))
+        add(
+            r"/products/{namespace:[^/]+}/{name:[^/.]+}/iterations{extension:\.csv}",
+            answer(self.product),
+        )
         add(f"/me{extension}", answer(self.me))
 
     def add_missing_to(self, router: web.UrlDispatcher) -> None:
@@ -176,6 +180,8 @@ class PortfolioPages:
         detail = detail_of(facts, product, request.portfolio, ledgers)
         if request.extension == JSON:
             return request.json(exports.detail_json(detail))
+        if request.extension == CSV and request.raw.path.endswith("/iterations.csv"):
+            return request.csv(exports.iterations_csv(detail), f"{key[1]}-iterations")
         if request.extension == CSV:
             return request.csv(exports.detail_csv(detail), key[1])
         body = self._handling.store.products.body(Key(*key)) or {}

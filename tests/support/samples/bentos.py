@@ -47,6 +47,7 @@ def write_bento(
     requirements: str = "",
     python: str | None = "3.11",
     beside: tuple[str, ...] = (),
+    labels: object = None,
 ) -> Path:
     """A bento's folder without anything to serve, for tests of what handles bentos."""
     document = {
@@ -59,6 +60,7 @@ def write_bento(
             *({"name": name} for name in beside),
         ],
         "image": {"python_version": python},
+        **({} if labels is None else {"labels": labels}),
     }
     files = {
         "bento.yaml": json.dumps(document),

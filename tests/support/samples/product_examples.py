@@ -69,6 +69,7 @@ def full_status() -> dict[str, Any]:
         "version": "v1", "image": f"registry.example/a@sha256:{HEX}", "service": "A",
         "runtimeImage": "registry.example/rt:1", "revision": "0123456789", "source": "Spec", "cause": "ModelDecay",
         "causeSlo": "accuracy", "descendsFrom": "registry.example/m:1",
+        "iteration": {"hypothesis": "…", "author": "ana", "ticket": "ML-7", "gitRevision": "0a1b2c3"},
         "evaluation": counts, "stableEvaluation": counts, "pairs": pairs,
     }  # fmt: skip
     verdict = {
@@ -83,6 +84,7 @@ def full_status() -> dict[str, Any]:
     trigger = {
         "id": "0a1b2c3d", "cause": "ModelDecay", "slo": "accuracy", "indicator": "outcomes",
         "version": "v1", "firstBadBlockTime": when, "changeTime": when, "message": "0.86 of 900", "triggerTime": when,
+        "iteration": {"hypothesis": "…", "author": "ana", "ticket": "ML-7", "gitRevision": "0a1b2c3"},
     }  # fmt: skip
     return {
         "observedGeneration": 3,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import csv
 import io
 import json
 import os
@@ -323,6 +324,7 @@ def written_specs(server):
     "words",
     [
         ["status", "pricing"], ["history", "pricing"], ["history", "pricing", "--decisions"],
+        ["history", "pricing", "--iterations"],
         ["tree", "pricing"], ["promote", "pricing", "--yes", "--no-wait"], ["resume", "pricing"],
         ["suspend", "pricing", "--live"], ["graph"],
     ],
@@ -511,6 +513,43 @@ async def test_get_prints_objects_as_kubectl_does(run):
     assert (await run("get", "pricing", "-o", "json")).document["kind"] == names.KIND
     assert (await run("get", "-o", "name")).out.splitlines()[0] == "dataproduct.sluicegate.dev/pricing"  # fmt: skip
     assert (await run("get", "-n", "empty")).out == ""
+
+
+async def test_the_iteration_log_joins_reviews_and_status_and_a_spreadsheet_reads_it(run):
+    stated = {"hypothesis": "=margins raise conversion", "author": "ana", "gitRevision": "0a1b2c3"}
+    verdict = {"type": "Promote", "reason": "CanaryNotWorse", "slos": [
+        {"name": "conversion", "candidate": {"bad": 900, "total": 1000}, "stable": {"bad": 950, "total": 1000}},
+    ]}  # fmt: skip
+    run.keep(candidate=None, history=None, stable=VERSION | {
+        "version": "v3", "promotionTime": "2026-03-01T00:00:00Z", "iteration": stated, "verdict": verdict,
+    })  # fmt: skip
+    candidate = {
+        "version": "v2", "digest": "sha256:aa", "source": "Retraining", "cause": "ModelDecay",
+        "causeSlo": "accuracy", "outcome": "RolledBack", "endTime": "2026-02-01T00:00:00Z",
+    }  # fmt: skip
+    run.server.keep(DATA_PRODUCT_REVIEWS, {
+        "metadata": {"namespace": "catalog", "name": "pricing-2026-02", "labels": {names.LABEL_PRODUCT: "pricing"}},
+        "spec": {"productRef": {"name": "pricing"}}, "status": {"candidates": [candidate]},
+    })  # fmt: skip
+
+    shown = (await run("history", "pricing", "--iterations")).out
+    assert shown.index("v3") < shown.index("v2")
+    assert "=margins raise conversion (by ana, revision 0a1b2c3, pushed)" in shown
+    assert "conversion +5.0 [2.7, 7.3]" in shown
+    assert "retrained: model decay of accuracy" in shown
+    rows = list(
+        csv.DictReader(
+            io.StringIO((await run("history", "pricing", "--iterations", "-o", "csv")).out)
+        )
+    )
+    assert [row["version"] for row in rows] == ["v3", "v2"]
+    assert rows[0]["hypothesis"] == "'=margins raise conversion"
+    assert float(rows[0]["gain"]) == pytest.approx(0.05)
+    document = json.loads((await run("history", "pricing", "--iterations", "-o", "json")).out)
+    jsonschema.validate(document, SCHEMA)
+    assert document["iterations"][1]["origin"] == "retrained: model decay of accuracy"
+    refused = await run("history", "pricing", "-o", "csv")
+    assert (refused.code, "csv is for --iterations" in refused.err) == (2, True)
 
 
 async def test_history_has_each_version_with_its_outcome(run):

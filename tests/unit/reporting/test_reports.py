@@ -20,10 +20,11 @@ from sluicegate.__main__ import main
 from sluicegate.cli.reviews.report import draw_report, readable
 from sluicegate.reporting.facts import facts_of
 from sluicegate.reporting.response_times import quantile, quantiles_of_sum
-from sluicegate.reporting.text import _name, as_csv, cell, csv_text, documents, markdown
+from sluicegate.reporting.text import _name, as_csv, documents, markdown
 from sluicegate.reporting.words import budget, change, compared, move, sentence, span
 from sluicegate.reviews.store import read_review
 from sluicegate.stats.evolution import PeriodChange
+from sluicegate.views.spreadsheet import cell, csv_text
 from tests.support.decisions.reviewed import document_of, month, sealed_month
 
 CALM, WORSE = sealed_month(10, wrong=0.08), sealed_month(11, wrong=0.12, austria=0.4)

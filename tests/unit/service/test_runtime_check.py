@@ -121,6 +121,44 @@ def test_the_longest_summary_has_room_for_what_the_secret_lacks():
     assert len(left.encode()) <= MAX_BYTES
 
 
+def test_the_labels_that_say_what_was_tried_are_left_behind_with_the_api(
+    tmp_path: Path, message: Path
+):
+    labels = {
+        "hypothesis": "margins raise conversion",
+        "ticket": 7,
+        "team": "x",
+        "author": ["no text"],
+    }
+    folder = write_bento(tmp_path / "b", requirements="packaging\n", python=None, labels=labels)
+    (folder / "apis").mkdir()
+    (folder / "apis" / "openapi.yaml").write_text("paths: {/predict: {post: {}}}")
+
+    assert main([str(folder)]) == 0
+    left = json.loads(message.read_text())
+    assert left["labels"] == {"hypothesis": "margins raise conversion", "ticket": "7"}
+    assert left["api"]["count"] == 1
+
+
+def test_the_longest_labels_leave_room_for_the_api_and_the_secret(
+    tmp_path: Path, message: Path, monkeypatch
+):
+    """A kubelet cuts a message at 4,096 bytes, and half a message is none."""
+    labels = dict.fromkeys(("hypothesis", "author", "ticket", "git-revision"), "ü\ud800" * 5000)
+    folder = write_bento(tmp_path / "b", requirements="packaging\n", python=None, labels=labels)
+    (folder / "apis").mkdir()
+    paths = {f"/{number}": {"post": {"parameters": []}} for number in range(60)}
+    (folder / "apis" / "openapi.yaml").write_text(json.dumps({"paths": paths}))
+    (tmp_path / "feedback").mkdir()
+    monkeypatch.setenv("SLUICEGATE_FEEDBACK_DIRECTORY", str(tmp_path / "feedback"))
+
+    assert main([str(folder)]) == 0
+    assert len(message.read_bytes()) < MAX_BYTES
+    left = json.loads(message.read_text())
+    assert left["api"]["count"] == 60
+    assert set(left) == {"api", "labels", "feedback"}
+
+
 @pytest.mark.usefixtures("message")
 def test_another_patch_release_of_a_transitive_package_is_reported_and_accepted(
     tmp_path: Path, capsys

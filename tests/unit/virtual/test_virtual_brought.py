@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from benchmarks.virtual.trainings import Training
+from benchmarks.virtual.workloads import Quality
 from sluicegate.api.product import DataProduct
 from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS, DATA_PRODUCTS, EVENTS
 from sluicegate.prometheus.timing import Timing
@@ -86,7 +87,7 @@ async def test_a_promotion_says_what_it_brought_in_the_level_that_the_training_w
     facts = facts_of(review, None)
     assert re.search(rf"v2-trained: {GAIN}\.", sentence(facts))
     assert re.search(
-        rf"v2-trained \(model decay: accuracy\) promoted \(canary not worse\): {GAIN}",
+        rf"v2-trained promoted \(canary not worse\): {GAIN}.*\. Tried: retrained: model decay of accuracy\n",
         markdown([facts]).replace("\\", ""),
     )
 
@@ -110,3 +111,24 @@ async def test_a_version_that_is_rolled_back_keeps_what_its_canary_showed(world)
     (candidate,) = subject.candidates
     assert (candidate.version, candidate.outcome) == ("v2", "RolledBack")
     assert {one.name for one in candidate.slos} == {"accuracy", "availability"}
+
+
+@on_virtual_time
+async def test_a_version_keeps_what_the_labels_of_its_bento_say_was_tried(world):
+    first = {"hypothesis": "a first ranking", "author": "ana"}
+    second = {"hypothesis": "margins raise accuracy", "author": "bo", "git-revision": "0a1b2c3"}
+    world.cluster.set_quality(image("a"), Quality(labels=tuple(first.items())))
+    world.cluster.set_quality(image("b"), Quality(labels=tuple(second.items()), wrong=0.6))
+    key = await served(world, judged(), **RARELY)
+    world.edit(key, model=pushed("b", "v2"))
+    await world.until(lambda: "history" in world.status(key), seconds=12 * HOUR)
+    await world.run(1.1 * HOUR)  # the ledger is written once an hour
+
+    stated = {"hypothesis": "margins raise accuracy", "author": "bo", "gitRevision": "0a1b2c3"}
+    (refused,) = world.status(key)["history"]
+    assert (refused["outcome"], refused["iteration"]) == ("RolledBack", stated)
+    assert world.status(key)["stable"]["iteration"] == first
+    (candidate,) = ledger(world).status.candidates
+    assert candidate.iteration.to_dict() == stated
+    report = markdown([facts_of(ledger(world), None)])
+    assert "Tried: margins raise accuracy (by bo, revision 0a1b2c3, pushed)" in report

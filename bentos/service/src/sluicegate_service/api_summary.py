@@ -60,13 +60,15 @@ class NoSummary(Exception):  # noqa: N818 - says what is the case
     """The document can't be summarised."""
 
 
-def summarise(folder: Path) -> str:
+def summarise(folder: Path, most_bytes: int = MOST_BYTES) -> str:
     """Return the summary of the bento in `folder` as JSON; empty if its API can't be read."""
     path = folder / "apis" / "openapi.yaml"
     try:
         if path.stat().st_size > LARGEST_DOCUMENT:
             return ""
-        return render(yaml.load(path.read_bytes(), getattr(yaml, "CSafeLoader", yaml.SafeLoader)))  # noqa: S506 - the safe one
+        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        document = yaml.load(path.read_bytes(), loader)  # noqa: S506 - the safe one
+        return render(document, most_bytes)
     except (
         OSError,
         ValueError,
@@ -80,7 +82,7 @@ def summarise(folder: Path) -> str:
         return ""  # no mistake in it prevents a version from serving
 
 
-def render(document: Mapping[str, Any]) -> str:
+def render(document: Mapping[str, Any], most_bytes: int = MOST_BYTES) -> str:
     """Return the summary of an OpenAPI document, as fine as the size allows."""
     fields = {name: _operation(document, one) for name, one in _operations(document)}
     digests = {name: digest(one) for name, one in fields.items()}
@@ -88,7 +90,7 @@ def render(document: Mapping[str, Any]) -> str:
     finest = {**whole, "operations": digests, "fields": fields}
     for levels in (finest, {**whole, "operations": digests}, whole):
         text = json.dumps({"api": levels}, sort_keys=True, separators=(",", ":"))
-        if len(text.encode()) <= MOST_BYTES:
+        if len(text.encode()) <= most_bytes:
             break
     return text
 

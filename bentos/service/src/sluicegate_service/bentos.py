@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from sluicegate_service.archives import ArchiveRefused, unpack
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 LARGEST_DOCUMENT = 1 << 20
 """Bytes of the largest bento.yaml."""
@@ -40,6 +43,8 @@ class Bento:
     """The Python that it was built for, such as 3.11, if it is known."""
     workers: tuple[tuple[str, str], ...] = ()
     """Services that configure more than one worker, with what they configure."""
+    labels: tuple[tuple[str, str], ...] = ()
+    """Its labels whose values are texts or numbers."""
 
     @property
     def requirements(self) -> Path:
@@ -72,7 +77,15 @@ def read_bento(folder: Path) -> Bento:
         workers=tuple(
             (_text(path, one, "name"), str(found)) for one in services if (found := _workers(one))
         ),
+        labels=tuple(_labels(document.get("labels"))),
     )
+
+
+def _labels(labels: object) -> Iterator[tuple[str, str]]:
+    """Yield the labels of a bento; no mistake in them prevents it from serving."""
+    for name, value in labels.items() if isinstance(labels, dict) else ():
+        if isinstance(value, str | int | float):
+            yield str(name), str(value)
 
 
 def _workers(service: dict[str, Any]) -> Any:

@@ -5,7 +5,8 @@ pickled with another version of its framework may load and then answer wrongly, 
 the pod here, with each package in the termination message, instead of a crash loop or wrong
 answers. So does an entry service with another name than the one whose series are read: such a
 version would serve, and never be measured. For a matching bento the message is the summary of its
-API, and what the Secret of serving.feedback lacks: the operator reads no Secrets.
+API, the labels that say what was tried with it, and what the Secret of serving.feedback lacks: the
+operator reads no Secrets.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from packaging.tags import sys_tags
 
-from sluicegate_service.api_summary import summarise
+from sluicegate_service.api_summary import MOST_BYTES, summarise
 from sluicegate_service.bentos import Bento, BentoInvalid, read_bento
 from sluicegate_service.environment import ENTRY_SERVICE, FEEDBACK_DIRECTORY
 from sluicegate_service.keys import KeyFiles
@@ -30,10 +31,12 @@ from sluicegate_service.termination import write_termination_message
 from sluicegate_service.wheels import versions, wheels_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 REASON = "RuntimeMismatch"
 SERVICE_NOT_FOUND = "ServiceNotFound"
+STATED_LABELS = {"hypothesis": 600, "author": 120, "ticket": 120, "git-revision": 64}
+"""Labels of a bento that say what was tried with it, and the bytes of each that are left behind."""
 
 
 def installed_version(name: str) -> str | None:
@@ -114,7 +117,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
     for mismatch in findings:
         print(f"another patch release: {mismatch.describe()}", file=sys.stderr)  # noqa: T201
-    if left := left_behind(summarise(folder), secret_lacks()):
+    labels = stated_labels(bento)
+    room = MOST_BYTES - (len(json.dumps({"labels": labels})) if labels else 0)
+    if left := left_behind(summarise(folder, room), secret_lacks(), labels):
         write_termination_message(left)
     return 0
 
@@ -128,11 +133,25 @@ def secret_lacks() -> str:
     return KeyFiles(Path(mounted)).lacks() if mounted else ""
 
 
-def left_behind(summary: str, lacks: str) -> str:
-    """Return the termination message of a matching bento: its API's summary, and what feedback lacks."""
-    if not lacks:
+def stated_labels(bento: Bento) -> dict[str, str]:
+    """Return the labels that say what was tried with the bento, each within its bound."""
+    labels = dict(bento.labels)
+    return {
+        name: labels[name].encode(errors="ignore")[:most].decode(errors="ignore")
+        for name, most in STATED_LABELS.items()
+        if labels.get(name)
+    }
+
+
+def left_behind(summary: str, lacks: str, labels: Mapping[str, str] | None = None) -> str:
+    """Return the termination message of a matching bento: its API's summary, labels, and what feedback lacks."""
+    more: dict[str, object] = {"feedback": lacks} if lacks else {}
+    if labels:
+        more["labels"] = labels
+    if not more:
         return summary
-    return json.dumps({**json.loads(summary or "{}"), "feedback": lacks}, separators=(",", ":"))
+    whole = {**json.loads(summary or "{}"), **more}
+    return json.dumps(whole, separators=(",", ":"))
 
 
 def _fail(message: str) -> int:

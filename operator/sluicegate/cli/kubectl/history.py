@@ -1,4 +1,4 @@
-"""`sluicegate history`: the versions of a product with their outcomes, or its decisions."""
+"""`sluicegate history`: the versions of a product with their outcomes, its decisions, or its iterations."""
 
 import argparse
 import sys
@@ -6,15 +6,20 @@ from datetime import UTC, datetime
 from typing import Final
 
 from sluicegate.cli.kubectl.session import Session, add_product, opened
-from sluicegate.cli.printing.output import add_output, document, write
+from sluicegate.cli.printing.output import FORMATS, add_output, document, write
 from sluicegate.cli.printing.terminal import clean, coloured, say, table, width_of
+from sluicegate.errors import invalid
 from sluicegate.kube.resources import Key
+from sluicegate.views import iterations
 from sluicegate.views import product as facts
+from sluicegate.views.spreadsheet import cell, csv_text
+from sluicegate.views.trials import stated_text
 
 HEADER: Final = (
     "VERSION", "OUTCOME", "TRAFFIC", "BROUGHT", "SOURCE", "SINCE", "UNTIL", "REVISION", "REASON",
 )  # fmt: skip
-WIDE: Final = ("IMAGE",)
+WIDE: Final = ("TRIED", "IMAGE")
+ITERATIONS: Final = ("END", "VERSION", "TRIED", "OUTCOME", "BROUGHT")
 DECISIONS: Final = ("TIME", "TYPE", "REASON", "STABLE", "MESSAGE")
 DISPENSABLE: Final = ("REVISION", "SOURCE", "UNTIL", "STABLE")
 
@@ -22,29 +27,46 @@ DISPENSABLE: Final = ("REVISION", "SOURCE", "UNTIL", "STABLE")
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     add_product(parser)
-    parser.add_argument(
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument(
         "--decisions", action="store_true",
         help="the decisions with their numbers, from the product's reviews and its status",
     )  # fmt: skip
-    add_output(parser)
+    what.add_argument(
+        "--iterations", action="store_true",
+        help="what was tried with each version and what it brought, from the product's reviews and its"
+        " status; -o csv for a spreadsheet",
+    )  # fmt: skip
+    add_output(parser, formats=(*FORMATS, "csv"))
     parser.epilog = "Exit codes: 0 done, 1 failed, 2 wrong input."
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the history, the newest first."""
+    if args.output == "csv" and not args.iterations:
+        raise invalid("--output", "csv is for --iterations: add it, or choose another format")
     with opened(args) as session:
         key = session.key(args.product)
         product = session.product(key)
         decisions = _decisions(session, key, product) if args.decisions else []
+        log = iterations.iterations(product, session.reviews(key)) if args.iterations else []
     versions = facts.versions(product)
     if args.output in {"json", "yaml"}:
-        found = {"decisions": decisions} if args.decisions else {"versions": versions}
+        found = {"versions": versions}
+        if args.decisions or args.iterations:
+            found = {"decisions": decisions} if args.decisions else {"iterations": log}
         write(
             document("ProductHistory", namespace=key.namespace, name=key.name, **found), args.output
+        )
+    elif args.output == "csv":
+        sys.stdout.write(
+            csv_text((map(cell, row) for row in iterations.rows(log)), iterations.COLUMNS)
         )
     elif args.output == "name":
         for one in versions:
             print(clean(one.get("version")))
+    elif args.iterations:
+        _print(ITERATIONS, [_iteration(one) for one in log], args)
     elif args.decisions:
         names = ("decisionTime", "type", "reason", "version", "message")
         rows = [[str(one.get(name, "")) for name in names] for one in decisions]
@@ -69,9 +91,26 @@ def row(version: facts.Body, now: datetime, *, wide: bool = False) -> list[str]:
         facts.age(str(version.get("startTime", "")), now),
         facts.age(str(version.get("endTime", "")), now),
         str(version.get("revision", "")),
-        *([str(version.get("image", ""))] if wide else []),
+        *([str(version.get("tried", "")), str(version.get("image", ""))] if wide else []),
         str(version.get("reason", "")),
     ]
+
+
+def _iteration(entry: facts.Body) -> list[str]:
+    tried = stated_text(entry)
+    cells = (
+        entry.get("endTime") or "now",
+        entry.get("version", ""),
+        tried,
+        _outcome(entry),
+        entry.get("brought", ""),
+    )
+    return [str(cell) for cell in cells]
+
+
+def _outcome(entry: facts.Body) -> str:
+    reason = f" ({entry['reason']})" if entry.get("reason") else ""
+    return f"{entry.get('outcome', '')}{reason}"
 
 
 def _print(header: tuple[str, ...], rows: list[list[str]], args: argparse.Namespace) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Final
 
 from sluicegate.api.baseline import Baselines
+from sluicegate.api.iteration import Iteration
 from sluicegate.api.names import DecisionReason, DecisionType
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import DerivedRollout, Release, VersionSource
@@ -76,6 +77,7 @@ class Retrain(_Explained):
     parent : the version to start from.
     changed : estimated begin of the degradation, in seconds; None if unknown.
     attempt : 1 for the first; counts what came after the last promotion.
+    iteration : what the request of a person says of it.
     """
 
     type: ClassVar = DecisionType.RETRAIN
@@ -84,6 +86,7 @@ class Retrain(_Explained):
     parent: Release
     attempt: int
     changed: int | None = None
+    iteration: Iteration | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

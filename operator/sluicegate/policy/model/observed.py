@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from sluicegate.api.engine import TimeInterval
+from sluicegate.api.iteration import Iteration
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.versions import Release
 from sluicegate.slo.blocks import BlockValue, Quality, Series
@@ -110,6 +111,8 @@ class Facts:
     split_verified : the route in force has the weight that was last asked for.
     api_changes : what the candidate's API breaks of stable's; None while one of them is unknown.
     inputs : what was read of the data that the product depends on.
+    iteration, stable_iteration : what the labels of the candidate's bento, and of stable's, say was
+        tried; None while they aren't known.
     """
 
     upstream_degraded: tuple[str, ...] = ()
@@ -128,6 +131,8 @@ class Facts:
     split_verified: bool = True
     api_changes: tuple[str, ...] | None = None
     inputs: tuple[InputReading, ...] = ()
+    iteration: Iteration | None = None
+    stable_iteration: Iteration | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,12 +301,18 @@ class ManualRequest:
     ----------
     annotation : which one.
     value : `<token>` or `<version>/<token>`, as written.
-    note : who asks, and why, in words; empty without a note.
+    user, reason : who asks, and why; empty without a note.
     """
 
     annotation: str
     value: str
-    note: str = ""
+    user: str = ""
+    reason: str = ""
+
+    @property
+    def note(self) -> str:
+        """Who asks, and why, in words; empty without a note."""
+        return f"{self.user}: {self.reason}" if self.user or self.reason else ""
 
     @property
     def version(self) -> str:

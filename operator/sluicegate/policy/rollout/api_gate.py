@@ -1,14 +1,17 @@
-"""A candidate that breaks its clients' requests gets none before a person says so.
+"""What the pods of a candidate say of it before its first share: its API, and what is tried with it.
+
+A candidate that breaks its clients' requests gets none before a person says so.
 
 It waits before its first share, when its pods are ready and its API is known; that time counts
 against no deadline. A person who knows that no client uses the removed parts starts its canary,
 which then compares its client errors with stable's.
 """
 
+from sluicegate.api.iteration import Iteration
 from sluicegate.api.names import REQUEST_ABORT, REQUEST_PROMOTE
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.status import DataProductStatus
-from sluicegate.api.versions import ApiComparison, CandidatePhase
+from sluicegate.api.versions import ApiComparison, CandidatePhase, VersionBase, VersionSource
 from sluicegate.policy.model.api_changes import sentence
 from sluicegate.policy.model.decision import Alert, Hold, alert_key
 from sluicegate.policy.model.observed import Observed
@@ -57,7 +60,7 @@ def take_share(
     candidate = status.candidate
     if candidate is None or share is None or is_held(status, observed):
         return status
-    after = status.replace(candidate=with_share(candidate, share, now))
+    after = with_statements(status.replace(candidate=with_share(candidate, share, now)), observed)
     if status.stable is None or candidate.phase is not CandidatePhase.STARTING:
         return after
     broken = observed.facts.api_changes
@@ -66,6 +69,24 @@ def take_share(
     request = approves(status, observed) if broken and not candidate.changes_api else None
     # This approval is used up: one for the last step is another decision.
     return after if request is None else handled(after, request)
+
+
+def with_statements(status: DataProductStatus, observed: Observed) -> DataProductStatus:
+    """Return the status with what the labels of the bentos say was tried, as far as pods report it.
+
+    A training repeats the labels of its parent's bento: they say nothing of the version that it makes.
+    """
+    candidate, stable, facts = status.trial, status.stable, observed.facts
+    if candidate is not None and _lacks(candidate, facts.iteration):
+        status = status.with_candidate(iteration=facts.iteration)
+    if stable is not None and _lacks(stable, facts.stable_iteration):
+        status = status.replace(stable=stable.replace(iteration=facts.stable_iteration))
+    return status
+
+
+def _lacks(version: VersionBase, stated: Iteration | None) -> bool:
+    own = version.source is VersionSource.SPEC
+    return own and stated is not None and version.iteration is None
 
 
 def comparison_of(status: DataProductStatus) -> str:

@@ -3,6 +3,7 @@
 They act during a suspension too, as the way out of a problem by hand.
 """
 
+from sluicegate.api.iteration import Iteration
 from sluicegate.api.names import REQUEST_ABORT, REQUEST_PROMOTE, REQUEST_RETRAIN, REQUEST_ROLLBACK
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.outcome import Outcome
@@ -197,6 +198,7 @@ def _retrain(
         slo="",
         parent=stable.release,
         attempt=1,
+        iteration=Iteration.of_request(request.user, request.reason),
     )
     return Proposal(decision, handled(status, request))
 

@@ -18,7 +18,7 @@ from sluicegate.manifests.pod import grace_seconds
 from sluicegate.policy.model.attended_time import attended_seconds, seconds_without, with_absences
 from sluicegate.policy.model.decision import NOT_ITS_DOING, Inconclusive, Promote, Rollback
 from sluicegate.policy.model.observed import Failure, RolloutProgress
-from sluicegate.policy.rollout.api_gate import comparison_of, take_share
+from sluicegate.policy.rollout.api_gate import comparison_of, take_share, with_statements
 from sluicegate.policy.rollout.outcome import completed
 from sluicegate.reconcile.decide.events import EventNote, decision_status
 from sluicegate.reconcile.decide.layout import (
@@ -260,6 +260,7 @@ def _complete(
     """What was decided has come true: remember it."""
     candidate = status.candidate
     assert candidate is not None
+    status = with_statements(status, observation.observed)
     after, decision = completed(observation.terms, status, progress.attribution, observation.now)
     if observation.dependents and isinstance(decision, Promote) and after.stable is not None:
         # A dependent that became worse shows by these whether it follows the release.

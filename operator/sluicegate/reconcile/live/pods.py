@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from sluicegate.api import names
+from sluicegate.api.iteration import Iteration
 from sluicegate.api.names import DecisionReason
 from sluicegate.policy.model.api_changes import ApiSummary, parse_summary
 from sluicegate.reconcile.live.container_messages import readable, reference
@@ -92,6 +93,7 @@ class PodState:
     crashed : a container ended with an error, now or the last time.
     waiting : no container of it has started.
     starting : a container of it hasn't passed its startup probe.
+    iteration : what the labels of its bento say was tried; None where they say nothing of it.
     restarts : those of the container that was restarted most; None without any.
     """
 
@@ -113,6 +115,7 @@ class PodState:
     killed_at: int | None = None
     api: ApiSummary | None = None
     feedback: str = ""
+    iteration: Iteration | None = None
     restarts: Restarts | None = None
 
     @property
@@ -168,6 +171,7 @@ def pod_state(body: Mapping[str, Any], *, log_tails: bool = True) -> PodState:
         killed_at=_killed_at(containers),
         api=parse_summary(passed),
         feedback=_feedback(passed),
+        iteration=_iteration(passed),
         outside=bool(problems) and all(problem.outside for problem in problems),
         crashed=any(_terminated(one).get("exitCode") for one in containers),
         waiting=not any("running" in (one.get("state") or {}) for one in containers),
@@ -323,6 +327,16 @@ def _feedback(left: str) -> str:
     return said if isinstance(said, str) and SECRET_LACKS.fullmatch(said) else ""
 
 
+def _iteration(left: str) -> Iteration | None:
+    """What the check says that the labels of the bento state; None for nothing, or for other words."""
+    try:
+        labels = json.loads(left)["labels"]
+        json.dumps(labels, ensure_ascii=False).encode()  # half a character can be in no status
+    except (LookupError, RecursionError, TypeError, ValueError):
+        return None
+    return Iteration.of_labels(labels) if isinstance(labels, dict) else None
+
+
 def secret_lacks(pods: Iterable[PodState], revision: str) -> str:
     """What the feedback Secret lacked when a pod of a version started; empty for nothing."""
     return next((pod.feedback for pod in of_revision(pods, revision) if pod.feedback), "")
@@ -331,6 +345,11 @@ def secret_lacks(pods: Iterable[PodState], revision: str) -> str:
 def api_of(pods: Iterable[PodState], revision: str) -> ApiSummary | None:
     """The API of a version, as one of its pods reports it."""
     return next((pod.api for pod in of_revision(pods, revision) if pod.api is not None), None)
+
+
+def iteration_of(pods: Iterable[PodState], revision: str) -> Iteration | None:
+    """What the labels of a version's bento say was tried, as one of its pods reports them."""
+    return next((pod.iteration for pod in of_revision(pods, revision) if pod.iteration), None)
 
 
 def of_revision(pods: Iterable[PodState], revision: str) -> tuple[PodState, ...]:

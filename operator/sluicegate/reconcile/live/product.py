@@ -87,7 +87,9 @@ class ProductRecord(Record):
         """The one-shot requests, each with its note."""
         note = RequestNote.parse(self.note)
         return tuple(
-            ManualRequest(name, value, note.text if note and note.value == value else "")
+            ManualRequest(name, value, note.user, note.reason)
+            if note and note.value == value
+            else ManualRequest(name, value)
             for name, value in self.requests
         )
 

@@ -43,7 +43,13 @@ from sluicegate.reconcile.live.children import (
     ServiceRecord,
 )
 from sluicegate.reconcile.live.failure_attribution import failing, is_down
-from sluicegate.reconcile.live.pods import PodState, api_of, of_job, of_revision
+from sluicegate.reconcile.live.pods import (
+    PodState,
+    api_of,
+    iteration_of,
+    of_job,
+    of_revision,
+)
 from sluicegate.reconcile.live.product import ProductRecord
 from sluicegate.reconcile.observe.attendance import Attendance
 from sluicegate.reconcile.observe.gateway_reader import Gateways
@@ -300,8 +306,9 @@ def _facts(
     """
     product = measured.product
     stable, candidate = product.status.stable, product.status.candidate
+    stated = iteration_of(pods, candidate.revision) if candidate is not None else None
     if stable is None:
-        return Facts()
+        return Facts(iteration=stated)
     serving = live.get(stable.revision)
     resources, found = product.spec.serving.resources, measured.facts(stable)
     lacking = at_limit(found, resources)
@@ -342,6 +349,8 @@ def _facts(
         api_changes=None
         if candidate is None
         else changes(api_of(pods, stable.revision), api_of(pods, candidate.revision)),
+        iteration=stated,
+        stable_iteration=iteration_of(pods, stable.revision),
     )
 
 

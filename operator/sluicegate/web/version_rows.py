@@ -1,0 +1,95 @@
+"""Versions on the page of a product: each with what was tried and what it brought, and the log of all."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from sluicegate.api.product import DataProduct
+from sluicegate.api.review import ProductRef, ReviewCandidate
+from sluicegate.api.verdict import CanaryVerdict
+from sluicegate.api.versions import VersionBase
+from sluicegate.reporting.brought import lifts_of
+from sluicegate.views.goals import worth_of
+from sluicegate.views.iterations import iterations
+from sluicegate.views.lift import lift_text
+from sluicegate.views.trials import tried_text
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineEntry:
+    """One version.
+
+    Attributes
+    ----------
+    outcome : `Stable`, or a candidate's phase, for existing ones. start, end : in seconds.
+    tried : what was tried, by its author, or how it came to be. brought : what it brought, by SLO.
+    """
+
+    version: str
+    outcome: str
+    reason: str
+    tried: str
+    digest: str
+    start: int | None
+    end: int | None
+    brought: tuple[str, ...] = ()
+
+
+def _brought(product: DataProduct, verdict: CanaryVerdict | None) -> Iterator[str]:
+    """Yield what a version brought, by SLO, with what it is worth."""
+    for lift in lifts_of(verdict) if verdict is not None else ():
+        worth = worth_of(product, lift)
+        yield f"{lift_text(lift)}: {worth}" if worth else lift_text(lift)
+
+
+def timeline(product: DataProduct) -> Iterator[TimelineEntry]:
+    """Yield the versions, newest first."""
+    status = product.status
+    if (candidate := status.candidate) is not None:
+        yield _entry(
+            candidate, str(candidate.phase), candidate.decision_reason, start=candidate.start_time
+        )
+    if (stable := status.stable) is not None:
+        reason = "restored" if stable.restored else ""
+        yield _entry(
+            stable, "Stable", reason, start=stable.promotion_time,
+            brought=tuple(_brought(product, stable.verdict)),
+        )  # fmt: skip
+    for past in status.history:
+        yield _entry(
+            past, str(past.outcome), past.reason, start=past.promotion_time, end=past.end_time,
+            brought=tuple(_brought(product, past.verdict)),
+        )  # fmt: skip
+
+
+def _entry(
+    version: VersionBase, outcome: str, reason: str, *, start: int | None, end: int | None = None,
+    brought: tuple[str, ...] = (),
+) -> TimelineEntry:  # fmt: skip
+    tried = tried_text(version.to_dict())
+    return TimelineEntry(
+        version.version, outcome, reason, tried, version.digest, start, end, brought
+    )
+
+
+def iteration_log(
+    product: DataProduct, ledgers: Iterable[tuple[ProductRef, tuple[ReviewCandidate, ...]]]
+) -> list[dict[str, Any]]:
+    """Return what was tried and what it brought, the newest first.
+
+    Parameters
+    ----------
+    ledgers : the product that each ledger is about, and the versions whose canary ended in it.
+    """
+    reviews = (
+        {
+            "spec": {"productRef": about.to_dict()},
+            "status": {"candidates": [candidate.to_dict() for candidate in candidates]},
+        }
+        for about, candidates in ledgers
+    )
+    body = {
+        "metadata": product.metadata.to_dict(only={"uid"}),
+        "status": product.status.to_dict(only={"stable", "candidate", "history"}),
+    }
+    return iterations(body, reviews)
