@@ -11,7 +11,7 @@ from tests.lives.promises import Promises
 from tests.support.lives.reach import COMMON, Table, read_listed
 from tests.support.runs.collector import collect_rarely
 
-LIVES: Final = 30
+LIVES: Final = 48
 """Lives of a run without another number."""
 LEAST_STEPS: Final = 100_000
 """Of all of them together; a step is a reconcile."""

@@ -138,6 +138,22 @@ def test_a_fix_takes_over_as_soon_as_it_is_ready_where_stable_is_down(route):
     assert any("v2 replaces v1, of which no pod is ready" in text for text in told(world))
 
 
+@ROUTES
+def test_a_candidate_that_alone_answers_is_promoted_before_another_model_is_tried(route):
+    """The push superseded it, and all requests went to the pods of stable, of which none was ready."""
+    world = serving(route=route).push("b", "v2").until(at_weight(5))
+    world.spec["spec"]["suspend"] = True
+    world.break_down("v1")
+    world.run(2)
+    assert world.serving == "v1"
+    world.spec["spec"]["suspend"] = False
+    world.push("c", "v3").run(1)
+    assert phase(world) is CandidatePhase.PROMOTING
+    world.until(lambda world: world.serving == "v2", most=6)
+    world.until(lambda world: world.current.candidate is not None, most=6)
+    assert world.current.candidate.release.version == "v3"
+
+
 def test_a_fix_that_doesnt_come_up_either_takes_over_nothing():
     world = serving()
     world.break_down("v1")

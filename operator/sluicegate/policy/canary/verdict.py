@@ -173,6 +173,15 @@ def stable_is_down(case: CanaryCase) -> Promote | None:
     return _promote(case, Reason.STABLE_NOT_READY, ", of which no pod is ready")
 
 
+def stands_in(decision: object) -> bool:
+    """Return whether a candidate is promoted because no pod of stable answers.
+
+    Such a promotion precedes another spec.model: that one is compared with the version that answers,
+    and the requests keep its pods until then.
+    """
+    return isinstance(decision, Promote) and decision.reason is Reason.STABLE_NOT_READY
+
+
 def a_person_overrules(case: CanaryCase) -> Promote | None:
     """A person promotes what evidence is missing for, and none is against."""
     held = case.held

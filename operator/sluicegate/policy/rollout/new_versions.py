@@ -99,12 +99,12 @@ def overtakes(
 ) -> Rollback | StartRollout | None:
     """What ends a promotion that hasn't all of the traffic yet, or doesn't serve it: another spec.model.
 
-    One that serves all of it is over in minutes; what comes then begins from there.
+    One that serves all of it, or alone, is over in minutes; what comes then begins from there.
     """
     candidate, seen = status.candidate, observed.rollout
     if candidate is None or seen is None or candidate.phase is not CandidatePhase.PROMOTING:
         return None
-    serves = seen.committed and seen.serves
+    serves = seen.serves and (seen.committed or observed.facts.stable_down)
     if serves or seen.frozen or (candidate.restoring and not seen.committed):
         return None
     changed = of_spec(terms, status, observed)

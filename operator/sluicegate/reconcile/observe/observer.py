@@ -308,7 +308,7 @@ def _facts(
     stable, candidate = product.status.stable, product.status.candidate
     stated = iteration_of(pods, candidate.revision) if candidate is not None else None
     if stable is None:
-        return Facts(iteration=stated)
+        return replace(Facts(), iteration=stated)
     serving = live.get(stable.revision)
     resources, found = product.spec.serving.resources, measured.facts(stable)
     lacking = at_limit(found, resources)
