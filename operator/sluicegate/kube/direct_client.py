@@ -8,6 +8,7 @@ import contextlib
 import http.client
 import json
 import os
+import socket
 import ssl
 import zlib
 from collections.abc import Callable, Iterator
@@ -46,6 +47,7 @@ class DirectClient:
         self._access = access
         self._warn = warn
         self._connection: http.client.HTTPConnection | None = None
+        self._watching: set[socket.socket] = set()
 
     def __enter__(self) -> Self:
         return self
@@ -54,7 +56,10 @@ class DirectClient:
         self.close()
 
     def close(self) -> None:
-        """Close the connection; the next request opens another."""
+        """Close the connection, and end watches of other threads; the next request opens another."""
+        for reading in tuple(self._watching):
+            with contextlib.suppress(OSError):
+                reading.shutdown(socket.SHUT_RDWR)
         if self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -98,23 +103,30 @@ class DirectClient:
 
     def watch(
         self, resource: Resource, *, namespace: str = "", name: str = "", seconds: float = 0,
-        labels: str = "",
+        labels: str = "", fields: str = "",
     ) -> Iterator[tuple[str, Body]]:  # fmt: skip
         """Yield each change (ADDED, MODIFIED, DELETED) until `seconds` are over.
+
+        `fields` is a field selector; `name` alone selects by name.
 
         The first ones are the existing objects. It also ends when the server ends the watch.
         """
         limit = max(1, round(min(seconds or WATCH_SECONDS, WATCH_SECONDS)))
         query = [("watch", "true"), ("timeoutSeconds", str(limit))]
         query += [("fieldSelector", f"metadata.name={name}")] if name else []
+        query += [("fieldSelector", fields)] if fields else []
         query += [("labelSelector", labels)] if labels else []
         path = resource.path(namespace)
         request = requests.ApiRequest("watch", "GET", path, query=tuple(query))
+        reading: socket.socket | None = None
         connection = connect(
             self._access
         )  # a connection of its own, as requests are sent during the watch
         try:
             answer = self._once(connection, request, None, limit + requests.READ_SECONDS)
+            reading = connection.sock
+            if reading is not None:
+                self._watching.add(reading)
             if answer.status // 100 != 2:  # noqa: PLR2004 - an HTTP status is its own name
                 self._check(request, answer, answer.read())
             for line in answer:
@@ -127,6 +139,7 @@ class DirectClient:
         except (OSError, ValueError, http.client.HTTPException) as error:
             raise Transient(f"{request.title}: {type(error).__name__}: {error}") from error
         finally:
+            self._watching.discard(reading)
             connection.close()
 
     def _exchange(self, request: ApiRequest) -> http.client.HTTPResponse:

@@ -207,7 +207,7 @@ def evidence_lines(trial: Body) -> Iterator[str]:
         yield (
             f"{one.get('slo')}: evidence in favour {one.get('promote')} of {one.get('promoteAt')},"
             f" against {one.get('rollBack')} of {one.get('rollBackAt')};"
-            f" bad {_share(one, 'candidate')} of the candidate, {_share(one, 'stable')} of stable{needed}"
+            f" bad {arm(one, 'candidate')} of the candidate, {arm(one, 'stable')} of stable{needed}"
         )
     shadow = part(trial, "shadow")
     for one in entries(shadow, "evidence"):
@@ -224,7 +224,8 @@ def evidence_lines(trial: Body) -> Iterator[str]:
         yield f"{slo}: {pair.get('bad')} of {pair.get('total')} bad on the hold-out"
 
 
-def _share(one: Body, which: str) -> str:
+def arm(one: Body, which: str) -> str:
+    """Bad events of all events of the candidate or of stable, as evidence counts them; a dash without any."""
     bad, total = one.get(f"{which}Bad"), one.get(f"{which}Total")
     if not isinstance(bad, int) or not isinstance(total, int) or not total:
         return "-"

@@ -189,7 +189,10 @@ class ApiStandIn:
         """Each object of a collection as it is, and each version that it gets until time is over."""
         answer = web.StreamResponse()
         await answer.prepare(request)
-        name = request.query.get("fieldSelector", "").removeprefix("metadata.name=")
+        field, _, name = request.query.get("fieldSelector", "").rpartition("=")
+        name = (
+            name if field in {"", "metadata.name"} else ""
+        )  # commands filter other fields themselves
         sent: dict[str, str] = {}
         loop = asyncio.get_running_loop()
         end = loop.time() + int(request.query["timeoutSeconds"])

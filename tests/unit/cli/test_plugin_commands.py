@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from sluicegate.kube.resources import (
     DATA_PRODUCT_REVIEWS,
     DATA_PRODUCTS,
     DEPLOYMENTS,
+    EVENTS,
     JOBS,
     PODS,
     Key,
@@ -563,6 +565,63 @@ async def test_history_has_each_version_with_its_outcome(run):
     assert [line.split()[1] for line in lines[1:]] == ["Promote", "Retrain"]
 
 
+async def test_watch_appends_a_line_for_each_change_until_the_candidate_is_promoted(run):
+    run.keep(candidate=TRIAL)
+
+    async def operate():
+        await asyncio.sleep(0)
+        run.server.keep(EVENTS, {
+            "metadata": {"namespace": "catalog", "name": "pricing.1", "uid": "e1"}, "reason": "Promoted",
+            "note": "v2 serves all traffic", "eventTime": datetime.now(UTC).isoformat(),
+            "regarding": {"kind": "DataProduct", "name": "pricing"},
+        })  # fmt: skip
+        run.keep(candidate=TRIAL | {"phase": "Stepping", "weight": 75})
+        await asyncio.to_thread(eventually, lambda: watches(run.server) >= 2, every=0.01)
+        run.keep(
+            candidate=None,
+            stable=VERSION | {"version": "v2", "promotionTime": "2026-03-01T00:00:00Z"},
+        )
+
+    ran, _ = await asyncio.gather(run("watch", "pricing", "--until", "promoted"), operate())
+    assert ran.code == 0, ran.err
+    assert "v2 is stable" in ran.err
+    lines = [line.partition(" ")[2] for line in ran.out.splitlines()]
+    assert lines[0].startswith("Degraded, stable v1")
+    assert "Degraded, stable v2" in lines
+    assert len([line for line in lines if line.startswith("SLO accuracy: ")]) == 1, (
+        "it didn't change"
+    )
+
+
+def watches(server):
+    return sum("watch=true" in one.query for one in server.sent)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "said"),
+    [
+        ({"candidate": None, "retraining": None, "pendingRequests": None, "conditions": None}, 0, "idle: Degraded, stable v1"),
+        ({"candidate": TRIAL}, 3, "timed out: candidate v2: AwaitingApproval at 50 %"),
+        ({"candidate": None, "pendingRequests": None}, 3, "timed out: a training is under way"),
+        ({"candidate": None, "retraining": None}, 3, "timed out: a request waits"),
+        ({"observedGeneration": 2}, 3, "timed out: the operator has not reconciled this spec yet"),
+    ],
+)  # fmt: skip
+async def test_watch_until_idle_waits_for_what_is_under_way(run, status, code, said):
+    run.keep(**status)
+    ran = await run("watch", "pricing", "--until", "idle", "--timeout", "1s")
+    assert ran.code == code
+    assert said in ran.err
+
+
+async def test_watch_without_a_goal_ends_at_its_timeout_with_0_and_prints_objects_as_json(run):
+    run.keep(candidate=TRIAL)
+    ran = await run("watch", "pricing", "--timeout", "1s", "-o", "json")
+    assert ran.code == 0, ran.err
+    (line,) = ran.out.splitlines()
+    assert json.loads(line)["status"]["candidate"]["version"] == "v2"
+
+
 def test_no_command_of_the_plugin_imports_a_client_or_the_types():
     """Each takes longer to import than kubectl takes altogether."""
     heavy = ["pydantic", "aiohttp", "kubernetes", "requests", "prometheus_client", "kopf", "numpy", "pandas", "bentoml", "matplotlib", "asyncio"]  # fmt: skip
@@ -571,7 +630,7 @@ def test_no_command_of_the_plugin_imports_a_client_or_the_types():
         "codes = {main([one, 'x', '--kubeconfig', '/nowhere']) for one in sys.argv[1:]}\n"
         f"print(codes, sorted(set(sys.modules) & set({heavy!r})))"
     )
-    commands = ("get", "tree", "history", "status", "promote", "abort", "rollback", "retrain", "suspend", "resume")  # fmt: skip
+    commands = ("get", "tree", "history", "status", "watch", "promote", "abort", "rollback", "retrain", "suspend", "resume")  # fmt: skip
     done = subprocess.run(
         [sys.executable, "-c", code, *commands], capture_output=True, text=True, check=False
     )

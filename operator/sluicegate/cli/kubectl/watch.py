@@ -1,0 +1,295 @@
+"""`sluicegate watch`: one product live, until Ctrl-C or until it is as `--until` says."""
+
+import argparse
+import json
+import os
+import queue
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from typing_extensions import override
+
+from sluicegate.cli.kubectl.session import Session, add_product, opened
+from sluicegate.cli.kubectl.status import awaited_version, promoted
+from sluicegate.cli.kubectl.waiting import (
+    FAILED,
+    REACHED,
+    TIMED_OUT,
+    WaitResult,
+    seconds_of,
+)
+from sluicegate.cli.printing.output import add_output
+from sluicegate.cli.printing.terminal import clean, cut, say, width_of
+from sluicegate.kube.errors import Forbidden, Gone, KubeError, Transient
+from sluicegate.kube.resources import DATA_PRODUCTS, EVENTS, Key, Resource, key_of
+from sluicegate.views import live
+from sluicegate.views import product as facts
+
+GOALS: Final = ("promoted", "idle")
+REDRAW_SECONDS: Final = 1.0
+"""Seconds after which a terminal is drawn again, as ages move."""
+PAUSE_SECONDS: Final = 1.0
+"""Seconds between two watches, where the first ended."""
+EARLIER: Final = timedelta(minutes=1)
+"""How long before the start an event may have been seen last that is still printed to a pipe."""
+MOST_EVENTS: Final = 200
+CLEAR: Final = "\x1b[H\x1b[J"
+"""Sequence of a terminal: to its first line, and clear all below."""
+
+Judge = Callable[[facts.Body], WaitResult]
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    add_product(parser)
+    parser.add_argument(
+        "--until", choices=GOALS,
+        help="end when the candidate is promoted (or spec.model, without one); or when neither a rollout"
+        " nor a training is under way and no request waits",
+    )  # fmt: skip
+    parser.add_argument(
+        "--timeout", default="", help="how long to watch, e.g. 90s or 2h (default: without an end)"
+    )
+    add_output(parser, formats=("table", "json"))
+    parser.epilog = (
+        "A terminal is drawn again with each change; a pipe receives a line for each change, with"
+        " -o json the whole object. Exit codes: 0 reached or timed out without --until, 1 failed,"
+        " 2 wrong input, 3 timed out, 130 Ctrl-C."
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Watch a product and its events."""
+    seconds = seconds_of(args.timeout) if args.timeout else None
+    with opened(args) as session:
+        key = session.key(args.product)
+        product = session.product(key)
+        judge = _judge(product, args.until)
+        shown = _screen(args.output)
+        outcome = _follow(session, key, product, judge=judge, shown=shown, seconds=seconds)
+    if outcome.message:
+        say(clean(outcome.message))
+    return REACHED if outcome.code is None else outcome.code
+
+
+def _judge(product: facts.Body, until: str | None) -> Judge:
+    if until == "promoted":
+        version = awaited_version(product)
+        return lambda body: promoted(body, version)
+    return idle if until == "idle" else lambda _: WaitResult(None, "")
+
+
+def idle(product: facts.Body) -> WaitResult:
+    """Whether nothing is under way: no rollout, no training, and no request that waits."""
+    under_way = next(_under_way(product), "")
+    if under_way:
+        return WaitResult(None, under_way)
+    stable = facts.part(product, "status", "stable").get("version")
+    return WaitResult(REACHED, f"idle: {facts.state_of(product)}, stable {stable or 'none'}")
+
+
+def _under_way(product: facts.Body) -> Iterator[str]:
+    trial, status = facts.candidate(product), facts.part(product, "status")
+    if not facts.observed(product):
+        yield "the operator has not reconciled this spec yet"
+    if trial and (trial.get("phase") != "Parked" or trial.get("retryTime")):
+        yield f"candidate {facts.step_line(trial)}"
+    if facts.part(status, "candidate").get("restoring"):
+        yield "an earlier version is being restored"
+    if facts.part(status, "retraining", "trigger"):
+        yield "a training is under way"
+    if facts.entries(status, "pendingRequests"):
+        yield "a request waits"
+    if facts.condition(product, "Reconciling").get("status") == "True":
+        yield "the operator reconciles the product"
+
+
+# ---- what comes ----------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """One change that a watch has sent: of the product, or an event; with an error, the last one."""
+
+    kind: str = ""
+    product: facts.Body | None = None
+    event: facts.Body | None = None
+    error: KubeError | None = None
+
+
+def _follow(
+    session: Session, key: Key, product: facts.Body, *, judge: Judge, shown: "_Shown", seconds: float | None
+) -> WaitResult:  # fmt: skip
+    """Show each change until the goal, the timeout, or the end of the product."""
+    deadline = None if seconds is None else time.monotonic() + seconds
+    came: queue.SimpleQueue[_Change] = queue.SimpleQueue()
+    watches = _Watches(session, key, threading.Event())
+    for watched in (watches.products(), watches.events(product)):
+        threading.Thread(target=_pass_on, args=(watched, came), daemon=True).start()
+    try:
+        return _shown_until(product, came, judge=judge, shown=shown, deadline=deadline)
+    finally:
+        watches.ended.set()
+
+
+def _shown_until(
+    product: facts.Body, came: "queue.SimpleQueue[_Change]", *, judge: Judge, shown: "_Shown",
+    deadline: float | None,
+) -> WaitResult:  # fmt: skip
+    """Show what comes until the goal, the deadline, or the end of the product."""
+    events: dict[str, facts.Body] = {}
+    outcome = judge(product)
+    shown.draw(product, _in_order(events))
+    while outcome.code is None:
+        left = None if deadline is None else deadline - time.monotonic()
+        if left is not None and left <= 0:
+            text = f"timed out: {outcome.message}" if outcome.message else ""
+            return WaitResult(TIMED_OUT if outcome.message else None, text)
+        try:
+            change = came.get(timeout=min(REDRAW_SECONDS, left or REDRAW_SECONDS))
+        except queue.Empty:
+            shown.redraw(product, _in_order(events))
+            continue
+        if change.error is not None:
+            raise change.error
+        if change.kind == "DELETED" and change.product is not None:
+            return WaitResult(FAILED, f"{key_of(product)} was deleted")
+        if change.event is not None:
+            events[str(change.event["metadata"].get("uid") or change.event["metadata"]["name"])] = change.event  # fmt: skip
+            while len(events) > MOST_EVENTS:
+                events.pop(next(iter(events)))
+        if change.product is not None:
+            product, outcome = change.product, judge(change.product)
+        shown.draw(product, _in_order(events))
+    return outcome
+
+
+def _in_order(events: dict[str, facts.Body]) -> list[facts.Body]:
+    return sorted(events.values(), key=live.event_time)
+
+
+def _pass_on(watched: Iterator[_Change], came: "queue.SimpleQueue[_Change]") -> None:
+    try:
+        for change in watched:
+            came.put(change)
+    except KubeError as error:
+        came.put(_Change(error=error))
+
+
+@dataclass(frozen=True, slots=True)
+class _Watches:
+    """The watches of one product and of its events, until `ended` is set and the client is closed."""
+
+    session: Session
+    key: Key
+    ended: threading.Event
+
+    def products(self) -> Iterator[_Change]:
+        """Yield each change of the product."""
+        for kind, body in self._endless(DATA_PRODUCTS, name=self.key.name):
+            yield _Change(kind, product=body)
+
+    def events(self, product: facts.Body) -> Iterator[_Change]:
+        """Yield the events of the product; a person who may not read events sees the rest."""
+        uid, kind_of_product = product["metadata"].get("uid"), DATA_PRODUCTS.kind
+        fields = f"regarding.kind={kind_of_product},regarding.name={self.key.name}"
+        try:
+            for kind, body in self._endless(EVENTS, fields=fields):
+                about = facts.part(body, "regarding")
+                own = (about.get("kind"), about.get("name")) == (kind_of_product, self.key.name)
+                if kind != "DELETED" and own and (not uid or about.get("uid", uid) == uid):
+                    yield _Change(kind, event=body)
+        except Forbidden:
+            say("events are not shown: the verb watch on events.events.k8s.io is needed")
+
+    def _endless(
+        self, resource: Resource, *, name: str = "", fields: str = ""
+    ) -> Iterator[tuple[str, facts.Body]]:
+        """Yield each change of a watch; one that ends begins again."""
+        while not self.ended.is_set():
+            with suppress(Gone, Transient):
+                yield from self.session.client.watch(
+                    resource, namespace=self.key.namespace, name=name, fields=fields
+                )
+            self.ended.wait(PAUSE_SECONDS)
+
+
+# ---- what is shown -------------------------------------------------------------------------------
+@dataclass(slots=True)
+class _Shown:
+    """Output that is appended: a line for each change, or a whole object in JSON."""
+
+    as_json: bool = False
+    _start: datetime = field(default_factory=lambda: datetime.now(UTC))
+    _before: dict[str, str] = field(default_factory=dict)
+    _printed: set[str] = field(default_factory=set)
+    _version: str = ""
+
+    def draw(self, product: facts.Body, events: list[facts.Body]) -> None:
+        """Print what is new."""
+        if self.as_json:
+            self._print_object(product)
+            return
+        now = datetime.now(UTC)
+        lines = live.changes(product, now)
+        for subject, line in lines.items():
+            if self._before.get(subject) != line:
+                _append(f"{now:%H:%M:%S} {line}")
+        self._before = lines
+        for event in events:
+            line = live.event_line(event)
+            recent = facts.parse_time(live.event_time(event)) >= self._start - EARLIER
+            if recent and line not in self._printed:
+                self._printed.add(line)
+                _append(f"{now:%H:%M:%S} event {line}")
+
+    def redraw(self, product: facts.Body, events: list[facts.Body]) -> None:
+        """Nothing has changed but the time."""
+
+    def _print_object(self, product: facts.Body) -> None:
+        version = str(product["metadata"].get("resourceVersion", ""))
+        if version and version == self._version:
+            return
+        self._version = version
+        product["metadata"].pop("managedFields", None)
+        body = {"apiVersion": DATA_PRODUCTS.api_version, "kind": DATA_PRODUCTS.kind, **product}
+        _append(json.dumps(body, separators=(",", ":")))
+
+
+@dataclass(slots=True)
+class _Terminal(_Shown):
+    """A terminal that is drawn again as a whole."""
+
+    @override
+    def draw(self, product: facts.Body, events: list[facts.Body]) -> None:
+        """Draw the screen, within the width and the height of the terminal."""
+        lines = live.screen(product, events, datetime.now(UTC))
+        width = width_of(sys.stdout)
+        try:
+            height = os.get_terminal_size(sys.stdout.fileno()).lines
+        except (OSError, ValueError):
+            height = len(lines) + 1
+        shown = [cut(clean(line), width) if width else clean(line) for line in lines]
+        sys.stdout.write(CLEAR + "\n".join(shown[: height - 1]) + "\n")
+        sys.stdout.flush()
+
+    @override
+    def redraw(self, product: facts.Body, events: list[facts.Body]) -> None:
+        """Draw the screen again, as its ages have changed."""
+        self.draw(product, events)
+
+
+def _screen(output: str) -> _Shown:
+    if output == "json":
+        return _Shown(as_json=True)
+    drawn = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+    return _Terminal() if drawn else _Shown()
+
+
+def _append(line: str) -> None:
+    sys.stdout.write(f"{clean(line)}\n")
+    sys.stdout.flush()

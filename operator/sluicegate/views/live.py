@@ -1,0 +1,166 @@
+"""The live screen of a product: what moves, in lines for a terminal; the standard library alone. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from sluicegate.views import product as facts
+from sluicegate.views.numbers import duration
+from sluicegate.views.trials import tried_text
+from sluicegate.views.words import label, spoken
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import datetime
+
+Body = dict[str, Any]
+
+BAR: Final = 24
+"""Characters of a bar."""
+MOST_EVENTS: Final = 8
+
+
+def bar(share: float) -> str:
+    """Return a bar that is full at a share of 1."""
+    filled = round(BAR * min(max(share, 0.0), 1.0))
+    return "█" * filled + "·" * (BAR - filled)
+
+
+def needed_seconds(trial: Body, now: datetime) -> int | None:
+    """Return the seconds that a candidate still needs if it equals stable; None if that isn't known."""
+    expected, start = trial.get("expectedSeconds"), trial.get("firstTrafficTime")
+    if not isinstance(expected, int) or not start or trial.get("phase") != "Stepping":
+        return None
+    held = int(trial.get("suspendedSeconds", 0))
+    passed = (now - facts.parse_time(str(start))).total_seconds() - held
+    return max(0, round(expected - passed))
+
+
+def screen(product: Body, events: Sequence[Body], now: datetime) -> list[str]:
+    """Return the whole screen: versions with their traffic, evidence, service levels, events.
+
+    Parameters
+    ----------
+    events : of the product, the oldest first.
+    """
+    lines = [f"{_name(product)}  {label(facts.state_of(product))}  {now:%H:%M:%S} UTC"]
+    lines += ["", *_versions(product, now)]
+    if trial := facts.candidate(product):
+        lines += ["", *_evidence(product, trial, now)]
+    if slos := list(_slos(product)):
+        lines += ["", "Service levels", *slos]
+    lines += [f"  {line}" for line in _training(product, now)]
+    if decision := facts.decision_line(product):
+        made = str(facts.part(product, "status", "decision").get("decisionTime", ""))
+        lines += ["", f"Last decision, {facts.age(made, now)} ago: {decision}"]
+    if events:
+        lines += ["", "Events", *(f"  {event_line(event)}" for event in events[-MOST_EVENTS:])]
+    return lines
+
+
+def changes(product: Body, now: datetime) -> dict[str, str]:
+    """Return what a line is appended for when it changes, by subject."""
+    trial = facts.candidate(product)
+    stable = facts.part(product, "status", "stable")
+    lines = {"product": f"{label(facts.state_of(product))}, stable {stable.get('version', 'none')}"}
+    if trial:
+        lines["candidate"] = f"candidate {facts.step_line(trial)}"
+        lines["hold"] = facts.hold_line(trial)
+    for line in _weighed(trial):
+        lines[f"evidence {line.split(':')[0]}"] = line
+    for slo in facts.entries(product, "status", "slos"):
+        lines[f"slo {slo.get('name')}"] = f"SLO {slo.get('name')}: {slo.get('state')}"
+    for line in _training(product, now):
+        lines["training"] = line.partition(",")[0]
+    lines["decision"] = facts.decision_line(product)
+    return {subject: line for subject, line in lines.items() if line}
+
+
+def event_line(event: Body) -> str:
+    """Return an event with its time."""
+    return f"{event_time(event)[11:19]} {event.get('reason')}: {event.get('note') or event.get('message', '')}"
+
+
+def event_time(event: Body) -> str:
+    """Return the time at which an event was seen last, as the API has it."""
+    series = facts.part(event, "series")
+    times = (series.get("lastObservedTime"), event.get("eventTime"), event.get("deprecatedLastTimestamp"))  # fmt: skip
+    return str(next((time for time in times if time), ""))
+
+
+def _name(product: Body) -> str:
+    meta = product["metadata"]
+    return f"{meta.get('namespace', '')}/{meta['name']}"
+
+
+def _versions(product: Body, now: datetime) -> Iterator[str]:
+    status, trial = facts.part(product, "status"), facts.candidate(product)
+    stable = facts.part(status, "stable")
+    share = int(trial.get("weight", 0))
+    if stable:
+        since = facts.age(str(stable.get("promotionTime", "")), now)
+        yield f"  {bar(1 - share / 100)} {100 - share:3} %  stable {stable.get('version')}, for {since}"
+    if not trial:
+        if not stable:
+            yield "  no version serves yet"
+        return
+    since = facts.age(str(trial.get("startTime", "")), now)
+    phase = spoken(str(trial.get("phase", "")))
+    yield f"  {bar(share / 100)} {share:3} %  candidate {trial.get('version')}, {phase}, for {since}"
+    yield f"  tried: {tried_text(trial)}"
+    if (target := trial.get("target")) is not None and target != share:
+        yield f"  {target} % are decided, and apply once the pods for them are ready"
+    if hold := facts.hold_line(trial):
+        yield f"  {hold}"
+    left = needed_seconds(trial, now)
+    if left is not None:
+        took = duration(int(trial["expectedSeconds"]))
+        more = f"about {duration(left)} more" if left else "longer than that already"
+        yield f"  an equal version takes about {took} of traffic: {more}"
+
+
+def _evidence(product: Body, trial: Body, now: datetime) -> Iterator[str]:
+    refreshed = str(facts.part(product, "status").get("lastRefreshTime", ""))
+    as_of = f", as of {facts.age(refreshed, now)} ago" if refreshed else ""
+    weighed = facts.entries(trial, "evidence")
+    if not weighed:
+        yield "No evidence yet"
+        return
+    yield f"Evidence{as_of}"
+    width = max(len(str(one.get("slo"))) for one in weighed)
+    for one in weighed:
+        for word, value, bound in (("for", "promote", "promoteAt"), ("against", "rollBack", "rollBackAt")):  # fmt: skip
+            number, needed = _number(one.get(value)), _number(one.get(bound))
+            name = str(one.get("slo")) if word == "for" else ""
+            drawn = bar(number / needed) if needed > 0 else bar(0)
+            yield f"  {name:{width}}  {word:7} {drawn} {number:.1f} of {needed:.1f}"
+    yield from (f"  {line}" for line in _weighed(trial))
+
+
+def _weighed(trial: Body) -> Iterator[str]:
+    for one in facts.entries(trial, "evidence"):
+        arms = (facts.arm(one, "candidate"), facts.arm(one, "stable"))
+        yield f"{one.get('slo')}: bad {arms[0]} of the candidate, {arms[1]} of stable"
+
+
+def _slos(product: Body) -> Iterator[str]:
+    for slo in facts.entries(product, "status", "slos"):
+        text = f"  {slo.get('name')}: {label(slo.get('state'))} {slo.get('message', '')}"
+        yield text.rstrip()
+
+
+def _training(product: Body, now: datetime) -> Iterator[str]:
+    told = facts.part(product, "status", "retraining")
+    if trigger := facts.part(told, "trigger"):
+        since = facts.age(str(told.get("startTime") or trigger.get("triggerTime", "")), now)
+        yield f"training for {spoken(str(trigger.get('cause', '')))}, attempt {told.get('attempt', 1)}, for {since}"
+    elif pending := facts.part(told, "pending"):
+        since = facts.age(str(pending.get("triggerTime", "")), now)
+        yield f"training waits ({spoken(str(told.get('waitingFor', '')))}), for {since}"
+
+
+def _number(text: object) -> float:
+    try:
+        return float(str(text))
+    except ValueError:
+        return 0.0

@@ -1,0 +1,85 @@
+"""The live screen of a product: which lines it has, and what a pipe gets a line for."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from sluicegate.views.live import bar, changes, event_line, needed_seconds, screen
+from tests.support.samples.product_examples import example, full_status
+
+NOW = datetime(2026, 1, 2, 9, 30, tzinfo=UTC)
+TRIAL = {
+    "version": "v2", "source": "Spec", "phase": "Stepping", "weight": 25, "target": 50,
+    "startTime": "2026-01-02T09:00:00Z", "firstTrafficTime": "2026-01-02T09:10:00Z", "expectedSeconds": 3600,
+    "iteration": {"hypothesis": "margins raise conversion"},
+    "evidence": [{
+        "slo": "accuracy", "required": True, "promote": "1.5", "promoteAt": "3.0", "rollBack": "-0.4",
+        "rollBackAt": "4.0", "candidateBad": 3, "candidateTotal": 40, "stableBad": 90, "stableTotal": 900,
+    }],
+}  # fmt: skip
+
+
+def product(**status: Any) -> dict[str, Any]:
+    body = example() | {"status": full_status() | status}
+    body["metadata"] = {"namespace": "catalog", "name": "pricing"}
+    return body
+
+
+@pytest.mark.parametrize(("share", "full"), [(0.0, 0), (0.5, 12), (1.0, 24), (7.0, 24), (-2.0, 0)])
+def test_a_bar_is_as_full_as_its_share_and_never_longer(share, full):
+    assert bar(share) == "█" * full + "·" * (24 - full)
+
+
+@pytest.mark.parametrize(
+    ("change", "seconds"),
+    [
+        ({}, 2400),
+        ({"suspendedSeconds": 600}, 3000),
+        ({"firstTrafficTime": "2026-01-01T00:00:00Z"}, 0),
+        ({"firstTrafficTime": None}, None),
+        ({"expectedSeconds": None}, None),
+        ({"phase": "AwaitingApproval"}, None),
+    ],
+)
+def test_the_time_still_needed_counts_from_the_first_traffic_without_suspensions(change, seconds):
+    assert needed_seconds(TRIAL | change, NOW) == seconds
+
+
+def test_the_screen_has_weights_evidence_phase_and_the_time_still_needed():
+    event = {"reason": "CanaryWeightIncreased", "note": "v2 takes 25 %", "eventTime": "2026-01-02T09:12:13.000000Z"}  # fmt: skip
+    lines = screen(product(candidate=TRIAL), [event], NOW)
+    shown = "\n".join(lines)
+
+    assert lines[0] == "catalog/pricing  Degraded  09:30:00 UTC"
+    assert f"{bar(0.25)}  25 %  candidate v2, stepping, for 30m" in shown
+    assert f"{bar(0.75)}  75 %  stable v1" in shown
+    assert "tried: margins raise conversion (pushed)" in shown
+    assert "50 % are decided, and apply once the pods for them are ready" in shown
+    assert "an equal version takes about 1 h of traffic: about 40 min more" in shown
+    assert f"accuracy  for     {bar(0.5)} 1.5 of 3.0" in shown
+    assert f"against {bar(0)} -0.4 of 4.0" in shown
+    assert "accuracy: bad 3/40 (7.50 %) of the candidate, 90/900 (10.00 %) of stable" in shown
+    assert "09:12:13 CanaryWeightIncreased: v2 takes 25 %" in shown
+    assert "Evidence, as of " in shown
+
+
+def test_a_product_before_its_first_version_has_a_screen():
+    body = {"metadata": {"namespace": "catalog", "name": "pricing"}, "spec": {}}
+    assert screen(body, [], NOW) == ["catalog/pricing  Unknown  09:30:00 UTC", "", "  no version serves yet"]  # fmt: skip
+
+
+def test_time_alone_is_no_change_for_a_pipe():
+    later = datetime(2026, 1, 2, 11, 30, tzinfo=UTC)
+    body = product(candidate=TRIAL)
+    assert changes(body, NOW) == changes(body, later)
+    moved = changes(product(candidate=TRIAL | {"weight": 50}), NOW)
+    differing = {subject for subject, line in moved.items() if changes(body, NOW)[subject] != line}
+    assert differing == {"candidate"}
+
+
+def test_an_event_that_is_repeated_has_the_time_of_its_last():
+    event = {"reason": "R", "note": "n", "eventTime": "2026-01-02T09:00:00Z", "series": {"lastObservedTime": "2026-01-02T09:20:00Z"}}  # fmt: skip
+    assert event_line(event) == "09:20:00 R: n"
