@@ -18,6 +18,7 @@ from sluicegate.api.pod_types import (
     Toleration,
     TopologySpreadConstraint,
 )
+from sluicegate.api.prediction_log import PredictionLog
 
 DEFAULT_BUCKETS_MILLISECONDS = (5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000,
                                 60_000, 120_000, 180_000)  # fmt: skip
@@ -93,6 +94,9 @@ class Serving(ApiModel):
         tuple[Annotated[int, Field(ge=1, le=3_600_000)], ...], Field(max_length=32)
     ] = ()
     """Bounds of the request histogram; BentoML's own when empty."""
+    log: PredictionLog | None = None
+    """Log of predictions with their features and labels, which trainings read. Without it, none is
+    written."""
     market: MarketSource | None = None
     """Part of a request that names its market. Without it, events are not counted by market."""
     max_request_bytes: Annotated[int, Field(ge=1024, le=2**30)] = DEFAULT_MAX_REQUEST_BYTES

@@ -37,6 +37,12 @@ from sluicegate.manifests.container import (
     scratch_volumes,
 )
 from sluicegate.manifests.names import candidate_name
+from sluicegate.manifests.prediction_log import (
+    log_credentials,
+    log_environment,
+    log_mounts,
+    log_volumes,
+)
 
 FEEDBACK_PATH: Final = "/var/run/sluicegate/feedback"
 DRAIN_SECONDS: Final = 5
@@ -46,7 +52,7 @@ NOT_IN_PODS: Final = frozenset(
     {"replicas", "autoscaling", "runtime_image", "progress_deadline_seconds"}
 )
 """Fields of `serving` that don't affect a pod, or are hashed with the version's own fields."""
-ADDED_LATER: Final = frozenset({"max_request_bytes", "market"})
+ADDED_LATER: Final = frozenset({"max_request_bytes", "market", "log"})
 """Fields that were added to `serving` later: each is hashed only if it is set; otherwise the
 release that added it would restart every pod."""
 ADDED_TO_FEEDBACK: Final = frozenset({"prediction"})
@@ -131,8 +137,9 @@ def _server(product: DataProduct, version: VersionBase) -> Manifest:
         version.runtime_image,
         ["python", "-m", "sluicegate_service.launcher", BENTO_PATH],
         resources=serving.resources,
-        mounts=_mounts(product),
+        mounts=[*_mounts(product), *log_mounts(product, read_only=False)],
         env=environment(_server_environment(product, version), serving.env),
+        envFrom=log_credentials(product),
         ports=[
             {"name": "http", "containerPort": HTTP_PORT, "protocol": "TCP"},
             {"name": "metrics", "containerPort": METRICS_PORT, "protocol": "TCP"},
@@ -155,6 +162,7 @@ def _server_environment(product: DataProduct, version: VersionBase) -> dict[str,
         "SLUICEGATE_REVISION": version.revision,
     }
     values |= _feedback_environment(product) | _prediction_environment(product)
+    values |= log_environment(product)
     if serving.max_request_bytes != DEFAULT_MAX_REQUEST_BYTES:
         values["SLUICEGATE_MAX_REQUEST_BYTES"] = str(serving.max_request_bytes)
     if serving.market:
@@ -217,6 +225,7 @@ def _mounts(product: DataProduct) -> list[Manifest]:
 
 def _volumes(product: DataProduct, version: VersionBase) -> list[Manifest]:
     volumes = [bento_volume(version), *fetch_volumes(version), *scratch_volumes()]
+    volumes += log_volumes(product)
     if feedback := product.spec.serving.feedback:
         volumes.append(
             {

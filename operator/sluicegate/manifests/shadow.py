@@ -100,6 +100,7 @@ def _scorer(product: DataProduct, shadow: Shadow, interval: ShadowInterval) -> M
         "SLUICEGATE_UNTIL": rfc3339(interval.until),
     }
     return trainer_container(
+        product,
         shadow,
         interval.candidate,
         bento=CANDIDATE.path,

@@ -32,6 +32,12 @@ from sluicegate.manifests.container import (
     scratch_volumes,
 )
 from sluicegate.manifests.names import job_name
+from sluicegate.manifests.prediction_log import (
+    log_credentials,
+    log_environment,
+    log_mounts,
+    log_volumes,
+)
 from sluicegate.manifests.training_template import merge_template
 
 PUSH_PATH: Final = "/var/run/sluicegate/push"
@@ -73,6 +79,7 @@ def build_training_job(product: DataProduct, retraining: Retraining, attempt: At
             product,
             fetch=fetch_containers(product, attempt.stable),
             container=trainer_container(
+                product,
                 retraining,
                 attempt.stable,
                 bento=BENTO_PATH,
@@ -122,12 +129,13 @@ def trainer_pod(
             "imagePullSecrets": [ref.to_dict() for ref in secrets],
             "initContainers": fetch,
             "containers": [container],
-            "volumes": volumes,
+            "volumes": [*volumes, *log_volumes(product)],
         }
     )
 
 
 def trainer_container(
+    product: DataProduct,
     job: Retraining | Shadow,
     version: VersionBase,
     *,
@@ -146,9 +154,10 @@ def trainer_container(
         version.runtime_image,
         job.command or (),
         resources=job.resources,
-        mounts=mounts,
+        mounts=[*mounts, *log_mounts(product, read_only=True)],
         workingDir=f"{bento}/src",
-        env=environment(values, job.env),
+        env=environment(values | log_environment(product), job.env),
+        envFrom=log_credentials(product),
     )
 
 

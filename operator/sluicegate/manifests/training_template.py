@@ -37,7 +37,7 @@ def merge_template(template: Manifest, base: Manifest) -> Manifest:
 def _merge_trainer(theirs: Manifest, ours: Manifest) -> Manifest:
     kept = {
         key: theirs[key]
-        for key in ("image", "command", "args", "workingDir", "imagePullPolicy", "envFrom")
+        for key in ("image", "command", "args", "workingDir", "imagePullPolicy")
         if key in theirs
     }
     own = {variable["name"] for variable in ours["env"]}
@@ -46,6 +46,7 @@ def _merge_trainer(theirs: Manifest, ours: Manifest) -> Manifest:
         | {
             "env": ours["env"]
             + [item for item in theirs.get("env", []) if item["name"] not in own],
+            "envFrom": ours.get("envFrom", []) + theirs.get("envFrom", []),
             "resources": theirs.get("resources") or ours.get("resources"),
             "volumeMounts": ours["volumeMounts"] + _mounts(theirs, ours["volumeMounts"]),
         }

@@ -387,6 +387,21 @@ RULES = (
         ({"spec.serving.feedback.prediction": {"id": {}}},),
     ),
     Case(
+        "a log has one place",
+        {"spec.serving.log": {"sample": 10, "to": {"file": {"claimName": "predictions"}}}},
+        {"spec.serving.log": {"sample": 10, "to": {}}},
+        "spec.serving.log.to.file",
+        "exactly one of file",
+        (
+            {
+                "spec.serving.log": {
+                    "sample": 10,
+                    "to": {"file": {"claimName": "a"}, "s3": {"bucket": "logs"}},
+                }
+            },
+        ),
+    ),
+    Case(
         "a path or rules",
         {"spec.route.rules": REMOVED, "spec.route.path": "/search"},
         {"spec.route.path": "/search"},

@@ -38,6 +38,7 @@ from sluicegate.manifests.shadow import ShadowInterval, build_shadow_job
 from sluicegate.manifests.training import Attempt, build_training_job
 from sluicegate.manifests.version_annotations import memory_annotations, read_version
 from sluicegate.settings import ServiceKind
+from sluicegate_service.log_settings import LogSettings
 from sluicegate_service.markets import Markets
 from sluicegate_service.mirroring import Mirror
 from sluicegate_service.token_headers import AnswerSettings
@@ -268,6 +269,47 @@ def test_the_place_of_the_prediction_is_in_the_pods_as_the_library_reads_it():
     assert found == AnswerSettings("rows.0.label", id_header="x-order-id", tolerance_percent=5)
     (server,) = build_pod_template(other, version_of(other))["spec"]["containers"]
     assert AnswerSettings.from_environment(env_of(server)) is None
+
+
+LOG = {"sample": 10, "features": {"redact": ["vin"], "person": "owner"}, "retentionDays": 30}
+ON_A_VOLUME = LOG | {"to": {"file": {"claimName": "predictions"}}}
+IN_A_BUCKET = LOG | {
+    "to": {"s3": {"bucket": "logs", "prefix": "a", "credentialsSecretRef": {"name": "s3"}}}
+}
+
+
+@pytest.mark.parametrize(
+    ("log", "target"),
+    [
+        (ON_A_VOLUME, {"file": {"path": "/var/log/sluicegate"}}),
+        (IN_A_BUCKET, {"s3": {"bucket": "logs", "prefix": "a"}}),
+    ],
+    ids=["on a volume", "in a bucket"],
+)
+def test_the_log_of_predictions_is_in_pods_and_trainings_as_the_library_reads_it(log, target):
+    owner, other = product(**{"spec.serving.log": log}), product()
+    version = version_of(owner)
+    assert inputs_hash(owner, version) != inputs_hash(other, version_of(other))
+    job, *_ = example_training(owner, version)
+    for pod, read_only in (
+        (build_pod_template(owner, version)["spec"], False),
+        (job["spec"]["template"]["spec"], True),
+    ):
+        (container,) = pod["containers"]
+        assert LogSettings.from_environment(env_of(container)) == LogSettings(
+            owner.metadata.namespace, owner.metadata.name, 10, target,
+            redact=("vin",), person="owner", retention_days=30,
+        )  # fmt: skip
+        mounts = [mount for mount in container["volumeMounts"] if mount["name"] == "sluicegate-log"]
+        claims = [volume for volume in pod["volumes"] if volume["name"] == "sluicegate-log"]
+        if "file" in target:
+            assert [mount.get("readOnly", False) for mount in mounts] == [read_only]
+            assert [volume["persistentVolumeClaim"]["claimName"] for volume in claims] == [
+                "predictions"
+            ]
+        else:
+            assert (mounts, claims) == ([], [])
+            assert container["envFrom"] == [{"secretRef": {"name": "s3"}}]
 
 
 @pytest.mark.parametrize(

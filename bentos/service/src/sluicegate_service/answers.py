@@ -4,8 +4,19 @@ from __future__ import annotations
 
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from typing import Any
 
 from sluicegate_service.tokens import CallerId
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """A prediction of an answer that is logged; its token, the caller's id, and its market if any."""
+
+    value: Any
+    token: str | None = None
+    caller_id: CallerId | None = None
+    market: str = ""
 
 
 @dataclass(slots=True)
@@ -14,8 +25,14 @@ class Answer:
 
     caller_id: str = ""
     issued: int = 0
-    """Number of tokens, wherever they go."""
+    """Number of predictions, wherever their tokens go."""
     header: list[str] = field(default_factory=list)
+    logged: bool = False
+    """Whether its predictions are logged."""
+    batch: bool = False
+    """Whether the predictions are of the items of a list in the request, one each."""
+    predictions: list[Noted] = field(default_factory=list)
+    """The predictions that are logged."""
 
     def next_id(self) -> CallerId | None:
         """Return the id of the next prediction; None if the caller has named none."""
@@ -24,4 +41,4 @@ class Answer:
 
 
 current_answer: ContextVar[Answer | None] = ContextVar("current_answer", default=None)
-"""The answer to the current request; None outside of requests to the API, and without feedback."""
+"""The answer to the current request; None outside of requests to the API."""

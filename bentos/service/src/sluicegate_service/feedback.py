@@ -25,11 +25,12 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from sluicegate_service.answers import current_answer
+from sluicegate_service.answers import Noted, current_answer
 from sluicegate_service.environment import NAMESPACE, PRODUCT, REVISION, VERSION
 from sluicegate_service.keys import UNUSABLE, KeyFileError, KeyFiles
 from sluicegate_service.markets import Markets, current_market
 from sluicegate_service.tokens import (
+    CallerId,
     ExpiredTokenError,
     Prediction,
     ShadowPrediction,
@@ -61,7 +62,9 @@ class Label(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    token: str = Field(description="What the service returned beside the prediction.")
+    token: str = Field(default="", description="What the service returned for the prediction.")
+    id: str = Field(default="", description="The caller's own id instead: for the log alone.")
+    position: int = Field(default=0, ge=0, description="Of the prediction in the request with id.")
     truth: Any = Field(description="What really happened; the service's README says its form.")
 
 
@@ -89,6 +92,16 @@ class Answer:
 
     status: HTTPStatus
     body: dict[str, Any]
+
+
+class LabelLog(Protocol):
+    """The log of predictions, as labels need it."""
+
+    def samples(self, caller_id: str = "") -> bool:
+        """Return whether the log has the prediction of a caller's id."""
+
+    def label(self, identity: bytes, truth: Any) -> None:
+        """Add a label."""
 
 
 class SeenTokens:
@@ -145,6 +158,8 @@ class Feedback:
     counters: OutcomeCounters
     score: Scorer
     clock: Callable[[], float] = time.time
+    log: LabelLog | None = None
+    """The log of predictions, which gets their labels; None if the product has none."""
     markets: Markets | None = field(default_factory=lambda: Markets.from_environment(os.environ))
     _seen: SeenTokens = field(default_factory=SeenTokens, init=False)
 
@@ -164,22 +179,25 @@ class Feedback:
         """
         answer = current_answer.get()
         caller_id = answer.next_id() if answer else None
-        keys = self.keys.signing()
-        if not keys:
-            return None
+        is_logged = answer is not None and answer.logged
         about = ""
         if self.markets is not None:
             about = current_market.get() if market is None else self.markets.named(market)
-        token = self._signer(keys).issue(
-            value,
-            version=self.settings.version,
-            revision=self.settings.revision,
-            market=about,
-            now=self.clock(),
-            shadow=shadow,
-            caller_id=caller_id,
-        )
-        if header and answer is not None:
+        token = None
+        if keys := self.keys.signing():
+            token = self._signer(keys).issue(
+                value,
+                version=self.settings.version,
+                revision=self.settings.revision,
+                market=about,
+                now=self.clock(),
+                shadow=shadow,
+                caller_id=caller_id,
+                logged=is_logged,
+            )
+        if answer is not None and is_logged:
+            answer.predictions.append(Noted(value, token, caller_id, about))
+        if answer is not None and header and token is not None:
             answer.header.append(token)
         return token
 
@@ -200,9 +218,25 @@ class Feedback:
         refused = [
             {"index": index, "reason": reason, "message": message}
             for index, label in enumerate(labels)
-            for reason, message in self._count(label, signer)
+            for reason, message in self._accept(label, signer)
         ]
-        return Answer(HTTPStatus.OK, {"counted": len(labels) - len(refused), "refused": refused})
+        by_id = {index for index, label in enumerate(labels) if _has_id_alone(label)}
+        logged = len(by_id - {objection["index"] for objection in refused})
+        body = {"counted": len(labels) - len(refused) - logged, "refused": refused}
+        return Answer(HTTPStatus.OK, body | ({"logged": logged} if by_id else {}))
+
+    def _accept(self, label: Label, signer: TokenSigner) -> list[tuple[str, str]]:
+        """Count a label, or log one that has no token; return the objection, if there is one."""
+        if not _has_id_alone(label):
+            return self._count(label, signer)
+        if self.log is None:
+            return [("NoLog", "a label by id needs serving.log: set it, or send the token")]
+        identity = CallerId(label.id, label.position).identity
+        if not self._seen.add(identity):
+            return [("Repeated", "the label of this id was accepted already")]
+        if self.log.samples(label.id):
+            self.log.label(identity, label.truth)
+        return []
 
     def _count(self, label: Label, signer: TokenSigner) -> list[tuple[str, str]]:
         """Count one label; return the objection, if there is one."""
@@ -232,6 +266,8 @@ class Feedback:
             return [("InvalidTruth", f"it can't be compared: {type(error).__name__}")]
         if not self._seen.add(prediction.identity):
             return [("Repeated", "this token was counted already")]
+        if self.log is not None and prediction.logged:
+            self.log.label(prediction.identity, label.truth)
         made_by = {
             "version": prediction.version,
             "revision": prediction.revision,
@@ -277,6 +313,10 @@ class Feedback:
             keys=keys,
             lifetime_seconds=self.settings.lifetime_seconds,
         )
+
+
+def _has_id_alone(label: Label) -> bool:
+    return bool(label.id) and not label.token
 
 
 def _refusal(status: HTTPStatus, message: str) -> Answer:

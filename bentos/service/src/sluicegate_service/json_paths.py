@@ -19,3 +19,16 @@ def value_at(document: Any, path: str) -> Any:
         else:
             return MISSING
     return value
+
+
+def without_path(document: Any, path: str) -> Any:
+    """Return the document without the value at a path; items of lists on the way are all meant."""
+    name, _, rest = path.partition(".")
+    if isinstance(document, list):
+        inner = rest if name.isdecimal() and rest else path
+        return [without_path(item, inner) for item in document]
+    if not isinstance(document, dict) or name not in document:
+        return document
+    if not rest:
+        return {key: value for key, value in document.items() if key != name}
+    return document | {name: without_path(document[name], rest)}

@@ -34,6 +34,7 @@ from sluicegate_service.keys import KeyFiles
 from sluicegate_service.layers import FEEDBACK, layered, require_feedback
 from sluicegate_service.monitoring import redirect
 from sluicegate_service.paths import PortFilter
+from sluicegate_service.prediction_log import close_log
 from sluicegate_service.request_limits import FeedbackRoute, Limits
 from sluicegate_service.secret_watch import secret_gauge, watch_secret
 from sluicegate_service.unknown_paths import counter_of
@@ -253,7 +254,10 @@ def _serve(application: Application, options: Options) -> int:
     )
     sockets = [_listen(options.host, port) for port in (options.api_port, options.metrics_port)]
     server = uvicorn.Server(config)
-    server.run(sockets=sockets)
+    try:
+        server.run(sockets=sockets)
+    finally:
+        close_log()
     return 0 if server.started else 1
 
 

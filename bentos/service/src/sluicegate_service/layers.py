@@ -11,6 +11,7 @@ import os
 from typing import TYPE_CHECKING, Any, Final
 
 from sluicegate_service.environment import REFUSED_METRIC, REVISION, VERSION
+from sluicegate_service.prediction_log import current_log
 from sluicegate_service.request_limits import Limits, RequestLimits
 from sluicegate_service.token_headers import AnswerSettings, TokensInHeaders
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from sluicegate_service.keys import KeyFiles
     from sluicegate_service.paths import Application
+    from sluicegate_service.prediction_log import PredictionLog
     from sluicegate_service.request_limits import FeedbackRoute
     from sluicegate_service.tokens import ShadowPrediction
 
@@ -54,11 +56,21 @@ def layered(
     """
     paths = declared - {feedback.path}
     has_feedback = feedback.path in declared
-    if has_feedback:
+    if (log := current_log()) is not None:
+        application = _logged(application, log)
+    if has_feedback or log is not None:
         application = _with_tokens(application, paths)
     application = _mirrored(_by_market(application, paths), paths, feedback.keys)
     limits = Limits.from_environment(os.environ)
     return RequestLimits(application, limits, feedback if has_feedback else None, _count_refusals())
+
+
+def _logged(application: Application, log: PredictionLog) -> Application:
+    """Return the application with a log of its predictions."""
+    from sluicegate_service.logged_requests import LoggedRequests  # noqa: PLC0415 - see above
+    from sluicegate_service.product import settings  # noqa: PLC0415 - the same
+
+    return LoggedRequests(application, log, settings())
 
 
 def _with_tokens(application: Application, paths: frozenset[str]) -> Application:

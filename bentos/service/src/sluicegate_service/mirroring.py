@@ -188,7 +188,7 @@ class MirroredRequests:
         sent = Sent(answer)
         token = current_request.set(sent)
         try:
-            await self.application(scope, _replayed(message, receive), send)
+            await self.application(scope, replayed(message, receive), send)
         finally:
             current_request.reset(token)
             sent.end()
@@ -285,7 +285,7 @@ class MirroredRequests:
 
         token = current_request.set(received)
         try:
-            await self.application(_apart(scope), _replayed(message, receive), swallow)
+            await self.application(_apart(scope), replayed(message, receive), swallow)
         finally:
             current_request.reset(token)
         if status != HTTPStatus.OK or received.predictions is None:
@@ -346,14 +346,14 @@ def _header(scope: Scope) -> str | None:
     )
 
 
-def _replayed(message: Message, receive: Receive) -> Receive:
+def replayed(message: Message, receive: Receive) -> Receive:
     """Return `receive` for a request whose first message was consumed."""
     taken = [message]
 
-    async def replayed() -> Message:
+    async def first() -> Message:
         return taken.pop() if taken else await receive()
 
-    return replayed
+    return first
 
 
 async def _answer(send: Send, status: HTTPStatus, body: dict[str, Any]) -> None:

@@ -22,11 +22,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import bentoml
 
+from sluicegate_service.answers import current_answer
 from sluicegate_service.feedback import Feedback, Label, Score, Settings
 from sluicegate_service.keys import KeyFiles
 from sluicegate_service.markets import current_market
 from sluicegate_service.mirroring import Received, Sent, current_request
 from sluicegate_service.outcomes import Event, Outcome, OutcomeCounters
+from sluicegate_service.prediction_log import current_log
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,7 +44,9 @@ def settings() -> Settings:
 
 def feedback_of(counters: OutcomeCounters, score: Scorer) -> Feedback:
     """Return the feedback of this process, with the Secret that the operator mounts."""
-    return Feedback(settings(), KeyFiles.from_environment(os.environ), counters, score=score)
+    return Feedback(
+        settings(), KeyFiles.from_environment(os.environ), counters, score, log=current_log()
+    )
 
 
 @cache
@@ -106,6 +110,8 @@ class ProductService:
         if isinstance(about, Received):  # the answer goes to another pod only
             about.predictions = list(predictions)
             return [None] * len(predictions)
+        if (answer := current_answer.get()) is not None:
+            answer.batch = True
         count = len(predictions)
         shadows = await about.shadows(count) if isinstance(about, Sent) else (None,) * count
         return [

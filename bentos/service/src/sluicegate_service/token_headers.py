@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sluicegate_service.answers import Answer, current_answer
 from sluicegate_service.environment import MIRRORED_PATH, PREDICTION
 from sluicegate_service.json_paths import MISSING, value_at
-from sluicegate_service.mirroring import Received, Sent, current_request
+from sluicegate_service.mirroring import Received, Sent, current_request, replayed
 from sluicegate_service.tokens import MAX_ID_CHARACTERS
 
 if TYPE_CHECKING:
@@ -239,13 +239,3 @@ def header(scope: Scope, name: str) -> str:
     key_bytes = name.encode()
     values = [value for key, value in scope["headers"] if key == key_bytes]
     return values[0].decode("latin-1").strip() if len(values) == 1 else ""
-
-
-def replayed(message: Message, receive: Receive) -> Receive:
-    """Return `receive` for a request whose first message was consumed."""
-    taken = [message]
-
-    async def first() -> Message:
-        return taken.pop() if taken else await receive()
-
-    return first

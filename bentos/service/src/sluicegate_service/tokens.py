@@ -95,6 +95,8 @@ class Prediction:
     identity: bytes = field(default=b"", compare=False, repr=False)
     shadow: ShadowPrediction | None = None
     caller_id: CallerId | None = None
+    logged: bool = False
+    """Whether the log of predictions has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +131,7 @@ class TokenSigner:
         market: str = "",
         shadow: ShadowPrediction | None = None,
         caller_id: CallerId | None = None,
+        logged: bool = False,
     ) -> str:
         """Return a token for a new prediction; `value` must be small and JSON.
 
@@ -137,6 +140,7 @@ class TokenSigner:
         body = {"p": value, "v": version, "t": int(now), "n": secrets.token_urlsafe(_NONCE_BYTES)}
         body |= ({"r": revision} if revision else {}) | ({"m": market} if market else {})
         body |= {"i": [caller_id.text, caller_id.position]} if caller_id else {}
+        body |= {"l": 1} if logged else {}
         if shadow is not None:
             sealed = self._seal.close([shadow.value, shadow.version, shadow.revision])
             token = self._signed(body | {"s": sealed})
@@ -213,8 +217,9 @@ class TokenSigner:
                     identity = caller_id.identity if caller_id else sha256(payload).digest()
                     if isinstance(revision, str) and isinstance(market, str):
                         return Prediction(
-                            value, version, issued_at, revision, market, identity, shadow, caller_id
-                        )
+                            value, version, issued_at, revision, market, identity, shadow, caller_id,
+                            logged="l" in rest,
+                        )  # fmt: skip
         except (ValueError, RecursionError) as error:
             raise InvalidTokenError("no prediction token: its payload is no JSON") from error
         raise InvalidTokenError("no prediction token: its payload is of another form")
@@ -232,6 +237,18 @@ class TokenSigner:
                 return ShadowPrediction(value, version, revision)
             case _:
                 return None
+
+
+def identity_of(token: str | None, caller_id: CallerId | None) -> bytes:
+    """Return the identity of a prediction: that of the caller's id or the token; else a new one.
+
+    It is that of `TokenSigner.read`, without a check of the token.
+    """
+    if caller_id is not None:
+        return caller_id.identity
+    if token is None:
+        return secrets.token_bytes(sha256().digest_size)
+    return sha256(_decode(token.partition(".")[0])).digest()
 
 
 def _caller_id(given: object) -> CallerId | None:

@@ -1,0 +1,162 @@
+"""Rows of the log of predictions, as lines of JSON: predictions and labels, joined by `id`.
+
+{"kind": "prediction", "id": "5f…", "time": "2026-11-30T17:00:00.250+00:00", "path": "/price",
+"version": "v1", "revision": "0123456789", "market": "FR", "person": "c0…",
+"features": {"cars": {"mileage": 120000}}, "prediction": 8900.0}
+{"kind": "label", "id": "5f…", "time": "2026-12-02T08:00:00.125+00:00", "truth": 9100.0}
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Final
+
+from sluicegate_service.answers import Noted
+from sluicegate_service.json_paths import MISSING, value_at, without_path
+from sluicegate_service.tokens import identity_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from sluicegate_service.log_settings import LogSettings
+
+PREDICTION: Final = "prediction"
+LABEL: Final = "label"
+ID_BYTES: Final = 16
+_PERSON_DIGITS: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """An answered request of the API.
+
+    Attributes
+    ----------
+    seconds : Unix time. body, answer : as they were sent; the answer is empty if it isn't needed.
+    predictions : those that were signed, or noted without a key.
+    batch : whether they are of the items of a list in the request, one each.
+    """
+
+    seconds: float
+    path: str
+    body: bytes
+    answer: bytes
+    predictions: Sequence[Noted]
+    batch: bool
+    market: str
+    version: str
+    revision: str
+
+    @property
+    def size(self) -> int:
+        """Bytes that it takes in memory, about."""
+        tokens = sum(len(noted.token or "") for noted in self.predictions)
+        return 1024 + len(self.body) + len(self.answer) + 2 * tokens
+
+    def lines(self, settings: LogSettings) -> Iterator[bytes]:
+        """Yield a line for each prediction."""
+        body = _parsed(self.body)
+        predictions = self.predictions or (Noted(_parsed(self.answer)),)
+        for position, noted in enumerate(predictions):
+            features = _item(body, position, len(predictions)) if self.batch else body
+            row = {
+                "kind": PREDICTION,
+                "id": row_id(identity_of(noted.token, noted.caller_id)),
+                "time": moment(self.seconds),
+                "path": self.path,
+                "version": self.version,
+                "revision": self.revision,
+                "market": noted.market or self.market,
+            }
+            person = value_at(features, settings.person) if settings.person else MISSING
+            if person is not MISSING and person is not None:
+                row["person"] = person_id(settings.namespace, settings.product, str(person))
+            yield _line(row | {"features": chosen(features, settings), "prediction": noted.value})
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """A label that was accepted; `identity` is that of its prediction."""
+
+    seconds: float
+    identity: bytes
+    truth: Any
+
+    @property
+    def size(self) -> int:
+        """Bytes that it takes in memory, about."""
+        return 1024
+
+    def lines(self, _settings: LogSettings) -> Iterator[bytes]:
+        """Yield its line."""
+        yield _line(
+            {
+                "kind": LABEL,
+                "id": row_id(self.identity),
+                "time": moment(self.seconds),
+                "truth": self.truth,
+            }
+        )
+
+
+def row_id(identity: bytes) -> str:
+    """Return the id that a prediction and its label have in common."""
+    return identity[:ID_BYTES].hex()
+
+
+def person_id(namespace: str, product: str, key: str) -> str:
+    """Return what stands for a person's key in rows: a pseudonym, which differs by product."""
+    text = f"sluicegate person\0{namespace}\0{product}\0{key}"
+    return sha256(text.encode()).hexdigest()[:_PERSON_DIGITS]
+
+
+def moment(seconds: float) -> str:
+    """Return a Unix time as RFC 3339 in UTC, with milliseconds, so that texts sort by time."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+
+
+def chosen(features: Any, settings: LogSettings) -> Any:
+    """Return the features that may be logged: those of `only`, without those of `redact`."""
+    if settings.only:
+        parts = {path: value_at(features, path) for path in settings.only}
+        features = {path: value for path, value in parts.items() if value is not MISSING}
+        for path in settings.redact:
+            # A chosen feature may be within a redacted one, or have redacted parts.
+            for name in [name for name in features if f"{name}.".startswith(f"{path}.")]:
+                del features[name]
+            for name in features:
+                if path.startswith(f"{name}."):
+                    features[name] = without_path(features[name], path.removeprefix(f"{name}."))
+        return features
+    for path in settings.redact:
+        features = without_path(features, path)
+    return features
+
+
+def _item(body: Any, position: int, count: int) -> Any:
+    """Return the features of one prediction: of lists with one item each, its item."""
+    if isinstance(body, list) and len(body) == count:
+        return body[position]
+    if not isinstance(body, dict):
+        return body
+    return {
+        name: value[position] if isinstance(value, list) and len(value) == count else value
+        for name, value in body.items()
+    }
+
+
+def _parsed(text: bytes) -> Any:
+    """Return JSON; None for anything else."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _line(row: dict[str, Any]) -> bytes:
+    return (
+        json.dumps(row, separators=(",", ":"), ensure_ascii=False).encode(errors="replace") + b"\n"
+    )

@@ -1,0 +1,228 @@
+"""The log of predictions as a warehouse: rows with their labels, and deletion of a person's rows.
+
+    rows = labelled(since, until)                       # in a training, or a Job of a shadow phase
+
+    python -m sluicegate_service.warehouse labelled 2026-11-01T00:00:00Z 2026-12-01T00:00:00Z
+    python -m sluicegate_service.warehouse forget CUSTOMER-KEY
+
+The operator's pods have the variable SLUICEGATE_LOG with the place. Elsewhere set it, or construct a
+`Warehouse` of a store.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from sluicegate_service.environment import LOG
+from sluicegate_service.log_rows import LABEL, PREDICTION, moment, person_id
+from sluicegate_service.log_settings import LogSettings
+from sluicegate_service.log_stores import READ_ATTEMPTS, LogStore, LogStoreError, store_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+LABELS_FOR_DAYS: Final = 90
+"""Days for which a prediction may wait for its label, if not given otherwise."""
+_LABEL_START: Final = b'{"kind":"label"'
+
+
+class WarehouseError(Exception):
+    """The log can't be read; the message has the way out."""
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledRow:
+    """A prediction with what really happened.
+
+    Attributes
+    ----------
+    features : the request's JSON, as it was logged. prediction, truth : JSON.
+    time, label_time : of the prediction and of its label, in UTC.
+    """
+
+    id: str
+    features: Any
+    prediction: Any
+    truth: Any
+    time: datetime
+    label_time: datetime
+    version: str
+    revision: str
+    market: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Warehouse:
+    """The log of one product."""
+
+    store: LogStore
+    namespace: str
+    product: str
+
+    @classmethod
+    def of_product(cls) -> Warehouse:
+        """Return that of the pod's product; WarehouseError if the product has no log."""
+        try:
+            settings = LogSettings.from_environment(os.environ)
+            if settings is None:
+                raise WarehouseError(f"{LOG} is not set: set serving.log, or the variable")
+            return cls(
+                store_of(settings, attempts=READ_ATTEMPTS), settings.namespace, settings.product
+            )
+        except ValueError as error:
+            raise WarehouseError(str(error)) from error
+
+    def labelled(
+        self, since: datetime, until: datetime, *, days: int = LABELS_FOR_DAYS
+    ) -> list[LabelledRow]:
+        """Return the rows whose label came after `since` and by `until`, in the order of the labels.
+
+        A prediction has one row, at the time of its first label, and with the first answer if the
+        caller repeated a request with the same id.
+
+        Parameters
+        ----------
+        since, until : with their time zones. days : for which a prediction may wait for its label.
+
+        Raises
+        ------
+        WarehouseError
+            The log can't be read, or a time has no time zone.
+        """
+        if since.tzinfo is None or until.tzinfo is None:
+            raise WarehouseError("since and until need a time zone, e.g. datetime.now(UTC)")
+        after, by = moment(since.timestamp()), moment(until.timestamp())
+        oldest = (since - timedelta(days=days)).astimezone(UTC).date().isoformat()
+        try:
+            # Rows may be written a day after their time, where the place was away.
+            dates = [date for date in self.store.dates() if date >= oldest]
+            labels = self._first(dates, LABEL)
+            labels = {key: row for key, row in labels.items() if after < row["time"] <= by}
+            predictions = self._first(dates, PREDICTION, only=labels.keys())
+        except LogStoreError as error:
+            raise WarehouseError(f"the log of predictions can't be read: {error}") from error
+        rows = [_joined(row, labels[key]) for key, row in predictions.items()]
+        return sorted(rows, key=lambda row: (row.label_time, row.id))
+
+    def forget(self, person: str) -> int:
+        """Delete the rows of a person, with their labels; return the number of predictions.
+
+        Rows that pods have in memory at this time are written later: repeat it after a minute.
+        """
+        pseudonym = person_id(self.namespace, self.product, person)
+        gone: set[str] = set()
+
+        def without_predictions(content: bytes) -> bytes:
+            kept = []
+            for line in content.splitlines(keepends=True):
+                row = _row(line) if pseudonym.encode() in line else {}
+                if row.get("person") == pseudonym:
+                    gone.add(row["id"])
+                else:
+                    kept.append(line)
+            return b"".join(kept)
+
+        def without_labels(content: bytes) -> bytes:
+            lines = content.splitlines(keepends=True)
+            return b"".join(
+                line
+                for line in lines
+                if not line.startswith(_LABEL_START) or _row(line).get("id") not in gone
+            )
+
+        try:
+            for change in (without_predictions, without_labels):
+                for date in self.store.dates():
+                    for name in self.store.names(date):
+                        self.store.rewrite(date, name, change)
+        except LogStoreError as error:
+            raise WarehouseError(
+                f"{error}; {len(gone)} rows are deleted so far: repeat it"
+            ) from error
+        return len(gone)
+
+    def _first(
+        self, dates: Sequence[str], kind: str, *, only: Any = None
+    ) -> dict[str, dict[str, Any]]:
+        """Return the earliest row of a kind for each id."""
+        rows: dict[str, dict[str, Any]] = {}
+        for row in self._rows(dates, kind):
+            key = row["id"]
+            if only is not None and key not in only:
+                continue
+            if key not in rows or row["time"] < rows[key]["time"]:
+                rows[key] = row
+        return rows
+
+    def _rows(self, dates: Sequence[str], kind: str) -> Iterator[dict[str, Any]]:
+        for date in dates:
+            for name in self.store.names(date):
+                for line in self.store.read(date, name).splitlines():
+                    if line.startswith(_LABEL_START) == (kind == LABEL) and (row := _row(line)):
+                        yield row
+
+
+def labelled(since: datetime, until: datetime, *, days: int = LABELS_FOR_DAYS) -> list[LabelledRow]:
+    """Return the labelled rows of the pod's product; see `Warehouse.labelled`."""
+    return Warehouse.of_product().labelled(since, until, days=days)
+
+
+def forget(person: str) -> int:
+    """Delete the rows of a person from the log of the pod's product; see `Warehouse.forget`."""
+    return Warehouse.of_product().forget(person)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; return 1 with the reason if the log can't be read or written."""
+    parser = argparse.ArgumentParser(prog="sluicegate_service.warehouse")
+    commands = parser.add_subparsers(dest="command", required=True)
+    reading = commands.add_parser("labelled", help="print labelled rows, as lines of JSON")
+    reading.add_argument("since", type=datetime.fromisoformat, help="as 2026-11-01T00:00:00Z")
+    reading.add_argument("until", type=datetime.fromisoformat)
+    commands.add_parser("forget", help="delete a person's rows").add_argument("person")
+    given = parser.parse_args(arguments)
+    try:
+        if given.command == "forget":
+            print(f"{forget(given.person)} predictions are deleted")  # noqa: T201
+            return 0
+        for row in labelled(given.since, given.until):
+            print(json.dumps(asdict(row), default=str))  # noqa: T201
+    except WarehouseError as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        return 1
+    return 0
+
+
+def _joined(prediction: dict[str, Any], label: dict[str, Any]) -> LabelledRow:
+    return LabelledRow(
+        id=prediction["id"],
+        features=prediction["features"],
+        prediction=prediction["prediction"],
+        truth=label["truth"],
+        time=datetime.fromisoformat(prediction["time"]),
+        label_time=datetime.fromisoformat(label["time"]),
+        version=prediction["version"],
+        revision=prediction["revision"],
+        market=prediction["market"],
+        path=prediction["path"],
+    )
+
+
+def _row(line: bytes) -> dict[str, Any]:
+    """Return a row; none for a line that was cut off by the end of a process."""
+    try:
+        row = json.loads(line)
+    except ValueError:
+        return {}
+    return row if isinstance(row, dict) and "id" in row and "time" in row else {}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,496 @@
+"""The log of predictions: what its rows have, that it is bounded, and that no request waits for it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections import Counter
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from sluicegate_service.answers import Answer, Noted, current_answer
+from sluicegate_service.feedback import Feedback, Label, Score, Settings
+from sluicegate_service.keys import KeyFiles
+from sluicegate_service.log_rows import Labelled, Served
+from sluicegate_service.log_settings import LogSettings
+from sluicegate_service.log_stores import LARGEST_FILE, FolderStore, LogStoreError, store_of
+from sluicegate_service.logged_requests import LoggedRequests
+from sluicegate_service.mirroring import Received, current_request
+from sluicegate_service.outcomes import Outcome, OutcomeCounters
+from sluicegate_service.prediction_log import LARGEST_ROW, LogCounters, PredictionLog
+from sluicegate_service.tokens import CallerId
+from sluicegate_service.warehouse import Warehouse, WarehouseError, main
+from tests.support.waiting import eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+START = datetime(2026, 11, 30, 12, tzinfo=UTC).timestamp()
+BEARER = "Bearer secret-of-the-label-job"
+
+
+def settings(**given: Any) -> LogSettings:
+    return LogSettings("shop", "pricing", **{"percent": 100, "target": {}, **given})
+
+
+def served(body: Any, *predictions: Noted, **given: Any) -> Served:
+    values: dict[str, Any] = {
+        "seconds": START, "path": "/price", "body": json.dumps(body).encode(), "answer": b"",
+        "predictions": predictions, "batch": False, "market": "", "version": "v1",
+        "revision": "0123",
+    }  # fmt: skip
+    return Served(**values | given)
+
+
+def rows_of(row: Served | Labelled, **given: Any) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in row.lines(settings(**given))]
+
+
+# ---- rows ----------------------------------------------------------------------------------
+def test_a_row_has_the_request_the_prediction_and_its_version():
+    (row,) = rows_of(served({"km": 9}, Noted(7, caller_id=CallerId("o-1"), market="FR")))
+    assert row == {
+        "kind": "prediction", "id": CallerId("o-1").identity[:16].hex(),
+        "time": "2026-11-30T12:00:00.000+00:00", "path": "/price", "version": "v1",
+        "revision": "0123", "market": "FR", "features": {"km": 9}, "prediction": 7,
+    }  # fmt: skip
+
+
+def test_without_a_signed_prediction_the_whole_answer_is_the_prediction():
+    (row,) = rows_of(served({"km": 9}, answer=b'{"price": 7}', market="GB"))
+    assert (row["prediction"], row["market"]) == ({"price": 7}, "GB")
+
+
+@pytest.mark.parametrize(
+    ("body", "features"),
+    [
+        ({"cars": [{"km": 1}, {"km": 2}], "day": 3},
+         [{"cars": {"km": 1}, "day": 3}, {"cars": {"km": 2}, "day": 3}]),
+        ([[1, 2], [3, 4]], [[1, 2], [3, 4]]),
+        ({"rows": [1, 2, 3]}, [{"rows": [1, 2, 3]}] * 2),
+    ],
+    ids=["a field", "the whole", "another number"],
+)  # fmt: skip
+def test_each_prediction_of_a_list_has_the_features_of_its_item(body, features):
+    rows = rows_of(served(body, Noted(1), Noted(2), batch=True))
+    assert [row["features"] for row in rows] == features
+    assert len({row["id"] for row in rows}) == 2
+
+
+@pytest.mark.parametrize(
+    ("given", "features"),
+    [
+        ({"redact": ("owner.mail",)}, {"owner": {"key": "c-1"}, "cars": [{"km": 1, "vin": "x"}]}),
+        ({"redact": ("owner", "cars.vin")}, {"cars": [{"km": 1}]}),
+        ({"only": ("cars.0.km",)}, {"cars.0.km": 1}),
+        ({"only": ("owner", "cars"), "redact": ("owner.mail", "cars.0.vin")},
+         {"owner": {"key": "c-1"}, "cars": [{"km": 1}]}),
+        ({"only": ("owner.mail", "absent"), "redact": ("owner",)}, {}),
+    ],
+)  # fmt: skip
+def test_redacted_features_and_those_that_are_not_chosen_are_never_written(given, features):
+    body = {"owner": {"key": "c-1", "mail": "a@b.example"}, "cars": [{"km": 1, "vin": "x"}]}
+    (row,) = rows_of(served(body, Noted(1)), **given)
+    assert row["features"] == features
+
+
+def test_a_row_has_a_pseudonym_of_the_person_whose_key_is_redacted():
+    given = {"person": "owner", "redact": ("owner",)}
+    one, same, other = (
+        rows_of(served({"owner": owner}, Noted(1)), **given)[0] for owner in ("c-1", "c-1", "c-2")
+    )
+    assert one["features"] == {}
+    assert "c-1" not in json.dumps(one)
+    assert one["person"] == same["person"] != other["person"]
+
+
+@pytest.mark.parametrize("body", [b"no JSON", b"", b"\xff\x00"])
+def test_a_request_that_is_no_json_has_no_features(body):
+    (row,) = rows_of(replace(served(None, Noted(1)), body=body))
+    assert row["features"] is None
+
+
+# ---- the writer ----------------------------------------------------------------------------
+class Away(FolderStore):
+    """A folder that can't be written until it is back."""
+
+    back = False
+
+    def add(self, date: str, name: str, lines: bytes) -> None:
+        if not self.back:
+            raise LogStoreError("the store is away")
+        FolderStore.add(self, date, name, lines)
+
+
+class Log:
+    """A log in a folder, with its counts."""
+
+    def __init__(self, folder: Path, *, store: FolderStore | None = None, **given: Any) -> None:
+        self.dropped: Counter[str] = Counter()
+        self.written = 0
+        self.now = START
+        self.store = store or FolderStore(folder, flush_seconds=0.01)
+        own = {name: given.pop(name) for name in ("queue_bytes", "draw") if name in given}
+        self.log = PredictionLog(
+            settings(**given),
+            self.store,
+            LogCounters(self._write, lambda reason, count: self.dropped.update({reason: count})),
+            clock=lambda: self.now,
+            retry_seconds=0.01,
+            **own,
+        )
+
+    def _write(self, count: int) -> None:
+        self.written += count
+
+    def lines(self) -> list[dict[str, Any]]:
+        return [
+            json.loads(line)
+            for date in self.store.dates()
+            for name in self.store.names(date)
+            for line in self.store.read(date, name).splitlines()
+        ]
+
+
+def test_rows_are_written_in_their_order_and_all_at_the_end(tmp_path):
+    log = Log(tmp_path)
+    log.log.start()
+    for number in range(500):
+        log.log.put(served({}, Noted(number)))
+    log.log.close()
+    assert [row["prediction"] for row in log.lines()] == list(range(500))
+    assert (log.written, log.dropped) == (500, Counter())
+
+
+def test_a_store_that_is_away_costs_no_request_time_and_its_rows_follow(tmp_path):
+    store = Away(tmp_path, flush_seconds=0.01)
+    log = Log(tmp_path, store=store)
+    log.log.start()
+    for number in range(50):
+        log.log.put(served({}, Noted(number)))
+    assert log.lines() == []
+    store.back = True
+    eventually(lambda: log.written == 50, seconds=30, what="the rows of the queue")
+    log.log.close()
+    assert [row["prediction"] for row in log.lines()] == list(range(50))
+
+
+def test_memory_is_bounded_and_rows_beyond_it_are_counted(tmp_path):
+    store = Away(tmp_path, flush_seconds=0.01)
+    log = Log(tmp_path, store=store, queue_bytes=10 * served({}, Noted(1)).size)
+    log.log.start()
+    for number in range(50):
+        log.log.put(served({}, Noted(number)))
+    assert log.dropped == {"QueueFull": 40}
+    store.back = True
+    log.log.close()
+    assert [row["prediction"] for row in log.lines()] == list(range(10))
+
+
+def test_a_store_that_stays_away_delays_the_end_only_for_a_time(tmp_path):
+    log = Log(tmp_path, store=Away(tmp_path, flush_seconds=0.01))
+    log.log.start()
+    log.log.put(served({}, Noted(1)))
+    log.log.close(0.2)
+    assert log.dropped == {"Closed": 1}
+
+
+def test_a_request_that_is_too_large_is_not_logged(tmp_path):
+    log = Log(tmp_path)
+    log.log.put(served("x" * LARGEST_ROW, Noted(1)))
+    assert log.dropped == {"TooLarge": 1}
+
+
+def test_days_beyond_the_retention_are_deleted(tmp_path):
+    log = Log(tmp_path, retention_days=30)
+    for date in ("2026-10-30", "2026-10-31", "2026-11-30"):
+        log.store.add(date, "00-pod", b"{}\n")
+    log.log._remove_old()
+    assert log.store.dates() == ["2026-10-31", "2026-11-30"]
+
+
+@pytest.mark.parametrize(("percent", "draw", "sampled"), [(10, 0.09, True), (10, 0.1, False)])
+def test_a_share_of_the_requests_is_logged(tmp_path, percent, draw, sampled):
+    assert Log(tmp_path, percent=percent, draw=lambda: draw).log.samples() is sampled
+
+
+def test_whether_an_id_is_logged_does_not_depend_on_the_pod_or_the_draw(tmp_path):
+    pods = [Log(tmp_path, percent=10, draw=lambda value=value: value).log for value in (0.0, 0.99)]
+    ids = [f"order-{number}" for number in range(5000)]
+    one, other = ({each for each in ids if pod.samples(each)} for pod in pods)
+    assert one == other
+    assert 400 < len(one) < 600
+
+
+# ---- files ---------------------------------------------------------------------------------
+def test_a_file_that_is_large_is_followed_by_the_next(tmp_path):
+    store = FolderStore(tmp_path)
+    for _ in range(3):
+        store.add("2026-11-30", "12-pod", b"x" * (LARGEST_FILE // 2))
+    assert store.names("2026-11-30") == ["12-pod-0.jsonl", "12-pod-1.jsonl"]
+
+
+def test_lines_that_are_written_during_a_rewrite_are_kept(tmp_path):
+    store = FolderStore(tmp_path)
+    store.add("2026-11-30", "12-pod", b"old\n")
+    writing = threading.Thread(target=store.add, args=("2026-11-30", "12-pod", b"new\n"))
+
+    def change(content: bytes) -> bytes:
+        writing.start()
+        writing.join(0.2)
+        assert writing.is_alive(), "it waits for the rewrite"
+        return content.replace(b"old\n", b"")
+
+    store.rewrite("2026-11-30", "12-pod-0.jsonl", change)
+    writing.join(30)
+    assert store.read("2026-11-30", "12-pod-0.jsonl") == b"new\n"
+
+
+def test_a_place_that_cannot_be_written_is_an_error_with_its_name(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(LogStoreError, match="file/shop"):
+        FolderStore(tmp_path / "file" / "shop").add("2026-11-30", "12-pod", b"x")
+
+
+@pytest.mark.parametrize("text", ["[]", "{", '{"sample": 10}', '{"sample": "x", "to": {}}'])
+def test_settings_of_another_form_name_the_variable(text):
+    with pytest.raises(ValueError, match="SLUICEGATE_LOG"):
+        LogSettings.from_environment({"SLUICEGATE_LOG": text})
+
+
+def test_a_log_without_a_place_is_refused():
+    with pytest.raises(ValueError, match="neither file nor s3"):
+        store_of(settings(target={"gcs": {}}))
+
+
+# ---- requests ------------------------------------------------------------------------------
+def ask(
+    log: PredictionLog, *, status: int = 200, own: Callable[[Answer], None] | None = None
+) -> bytes:
+    """Send a request to an application that answers 7, with what its own code notes."""
+    sent: list[bytes] = []
+    answer = Answer()
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        assert (await receive())["body"] == b'{"km":9}'
+        if own is not None:
+            own(answer)
+        await send({"type": "http.response.start", "status": status, "headers": []})
+        await send({"type": "http.response.body", "body": b"7"})
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b'{"km":9}'}
+
+    async def send(message: Any) -> None:
+        sent.append(message.get("body", b""))
+
+    async def one() -> None:
+        current_answer.set(answer)
+        logged = LoggedRequests(application, log, Settings("shop", "pricing", "v1", "0123"))
+        await logged({"type": "http", "path": "/price"}, receive, send)
+
+    asyncio.run(one())
+    return b"".join(sent)
+
+
+@pytest.mark.parametrize(("status", "logged"), [(200, 1), (201, 1), (400, 0), (500, 0)])
+def test_answers_that_succeed_are_logged_and_pass_unchanged(tmp_path, status, logged):
+    log = Log(tmp_path)
+    log.log.start()
+    assert ask(log.log, status=status) == b"7"
+    log.log.close()
+    assert [row["features"] for row in log.lines()] == [{"km": 9}] * logged
+
+
+def test_a_request_that_is_not_chosen_is_not_logged(tmp_path):
+    log = Log(tmp_path, percent=10, draw=lambda: 0.5)
+    log.log.start()
+    chosen: list[bool] = []
+    assert ask(log.log, own=lambda answer: chosen.append(answer.logged)) == b"7"
+    assert chosen == [False]
+    log.log.close()
+    assert log.lines() == []
+
+
+def test_a_mirrored_request_is_not_logged(tmp_path):
+    log = Log(tmp_path)
+    log.log.start()
+    token = current_request.set(Received())
+    try:
+        ask(log.log)
+    finally:
+        current_request.reset(token)
+    log.log.close()
+    assert log.lines() == []
+
+
+# ---- labels, and the warehouse -------------------------------------------------------------
+class Desk:
+    """A product with feedback and a log."""
+
+    def __init__(self, folder: Path, **given: Any) -> None:
+        secret = folder / "secret"
+        secret.mkdir(exist_ok=True)
+        (secret / "hmac").write_bytes(b"k" * 32)
+        (secret / "bearer").write_text(BEARER.partition(" ")[2])
+        self.log = Log(folder / "log", **given)
+        self.log.log.start()
+        self.feedback = Feedback(
+            Settings("shop", "pricing", "v1", "0123"),
+            KeyFiles(secret),
+            OutcomeCounters.create(version="v1", registry=CollectorRegistry()),
+            lambda prediction, truth: Score(Outcome.of(correct=prediction == truth)),
+            clock=lambda: self.log.now,
+            log=self.log.log,
+        )
+        self.warehouse = Warehouse(self.log.store, "shop", "pricing")
+
+    def predict(self, value: Any, body: Any = None, *, caller_id: str = "") -> str:
+        """Answer a request that is logged if it is chosen; return its token."""
+        answer = Answer(caller_id=caller_id, logged=self.log.log.samples(caller_id))
+        context = current_answer.set(answer)
+        token = self.feedback.token(value)
+        current_answer.reset(context)
+        assert token is not None
+        if answer.logged:
+            self.log.log.put(served(body, *answer.predictions, seconds=self.log.now))
+        return token
+
+    def send(self, **label: Any) -> dict[str, Any]:
+        """Send a label."""
+        return self.feedback.receive([Label(**label)], BEARER).body
+
+    def labelled(self, since: float, until: float, **given: Any) -> list[tuple[Any, Any, Any]]:
+        """Return features, predictions and truths of an interval, in seconds from the start."""
+        self.log.log.close()
+        rows = self.warehouse.labelled(at(since), at(until), **given)
+        return [(row.features, row.prediction, row.truth) for row in rows]
+
+
+def at(seconds: float) -> datetime:
+    return datetime.fromtimestamp(START + seconds, UTC)
+
+
+def test_a_label_is_joined_with_its_prediction_by_the_time_at_which_it_came(tmp_path):
+    desk = Desk(tmp_path)
+    tokens = [desk.predict(number, {"km": number}) for number in (1, 2, 3)]
+    for token, after in zip(tokens, (60, 120, 86_400 * 3), strict=True):
+        desk.log.now = START + after
+        assert desk.send(token=token, truth=after) == {"counted": 1, "refused": []}
+    assert desk.labelled(60, 86_400 * 3) == [
+        ({"km": 2}, 2, 120),
+        ({"km": 3}, 3, 86_400 * 3),
+    ]
+    assert desk.labelled(0, 60) == [({"km": 1}, 1, 60)]
+
+
+def test_the_label_of_a_prediction_that_was_not_chosen_counts_and_is_not_logged(tmp_path):
+    desk = Desk(tmp_path, percent=10, draw=lambda: 0.5)
+    assert desk.send(token=desk.predict(1), truth=1)["counted"] == 1
+    assert desk.labelled(-1, 1) == []
+    assert desk.log.lines() == []
+
+
+def test_a_label_by_the_callers_id_is_joined_in_the_log_and_not_counted(tmp_path):
+    desk = Desk(tmp_path)
+    desk.predict(1, {"km": 1}, caller_id="o-1")
+    assert desk.send(id="o-1", truth=5) == {"counted": 0, "refused": [], "logged": 1}
+    again = desk.send(id="o-1", truth=6)
+    assert [refusal["reason"] for refusal in again["refused"]] == ["Repeated"]
+    assert desk.labelled(-1, 1) == [({"km": 1}, 1, 5)]
+
+
+def test_a_label_by_id_needs_a_log(tmp_path):
+    desk = Desk(tmp_path)
+    desk.feedback.log = None
+    (refusal,) = desk.send(id="o-1", truth=5)["refused"]
+    assert (refusal["reason"], "set it, or send the token" in refusal["message"]) == ("NoLog", True)
+
+
+def test_a_label_that_two_pods_got_is_one_row_and_the_first_counts(tmp_path):
+    desk = Desk(tmp_path)
+    token = desk.predict(1, {"km": 1})
+    desk.send(token=token, truth=1)
+    other = Desk(tmp_path)
+    other.log.now = START + 60
+    assert other.send(token=token, truth=2)["counted"] == 1
+    other.log.log.close()
+    assert desk.labelled(-1, 30) == [({"km": 1}, 1, 1)]
+    assert desk.labelled(30, 90) == []
+
+
+def test_of_two_answers_to_one_id_the_first_is_the_row(tmp_path):
+    desk = Desk(tmp_path)
+    desk.predict(1, {"km": 1}, caller_id="o-1")
+    desk.log.now = START + 1
+    token = desk.predict(2, {"km": 1}, caller_id="o-1")
+    desk.send(token=token, truth=2)
+    assert desk.labelled(-1, 90) == [({"km": 1}, 1, 2)]
+
+
+def test_a_prediction_waits_for_its_label_for_the_days_that_are_asked_for(tmp_path):
+    desk = Desk(tmp_path)
+    token = desk.predict(1, {"km": 1})
+    desk.log.log.close()
+    later = Desk(tmp_path)
+    later.log.now = START + 6 * 86_400
+    later.send(token=token, truth=1)
+    interval = (5 * 86_400, 7 * 86_400)
+    assert later.labelled(*interval, days=2) == []
+    assert later.labelled(*interval) == [({"km": 1}, 1, 1)]
+
+
+def test_the_rows_of_a_person_are_deleted_with_their_labels(tmp_path):
+    desk = Desk(tmp_path, person="owner", redact=("owner",))
+    for owner in ("c-1", "c-2", "c-1"):
+        desk.send(token=desk.predict(1, {"owner": owner}), truth=1)
+    desk.log.log.close()
+    assert desk.warehouse.forget("c-1") == 2
+    assert len(desk.log.lines()) == 2
+    assert len(desk.labelled(-1, 1)) == 1
+    assert desk.warehouse.forget("c-1") == 0
+
+
+def test_a_line_that_was_cut_off_is_ignored(tmp_path):
+    desk = Desk(tmp_path)
+    desk.send(token=desk.predict(1, {"km": 1}), truth=1)
+    desk.log.log.close()
+    desk.log.store.add("2026-11-30", "12-killed", b'{"kind":"label","id":"5f')
+    assert desk.labelled(-1, 1) == [({"km": 1}, 1, 1)]
+
+
+def test_a_time_without_a_zone_is_refused(tmp_path):
+    with pytest.raises(WarehouseError, match="need a time zone"):
+        Desk(tmp_path).warehouse.labelled(datetime(2026, 11, 1), datetime.now(UTC))  # noqa: DTZ001
+
+
+def test_the_command_prints_rows_and_deletes_them(tmp_path, monkeypatch, capsys):
+    variable = {
+        "sample": 100,
+        "features": {"person": "owner"},
+        "to": {"file": {"path": str(tmp_path)}},
+    }
+    monkeypatch.setenv("SLUICEGATE_LOG", json.dumps(variable))
+    monkeypatch.setenv("SLUICEGATE_NAMESPACE", "shop")
+    monkeypatch.setenv("SLUICEGATE_PRODUCT", "pricing")
+    desk = Desk(
+        tmp_path,
+        store=FolderStore(tmp_path / "shop" / "pricing", flush_seconds=0.01),
+        person="owner",
+    )
+    desk.send(token=desk.predict(1, {"owner": "c-1"}), truth=3)
+    desk.log.log.close()
+    interval = [(at(0) + timedelta(days=days)).isoformat() for days in (-1, 1)]
+    assert main(["labelled", *interval]) == 0
+    assert json.loads(capsys.readouterr().out)["truth"] == 3
+    assert main(["forget", "c-1"]) == 0
+    assert "1 predictions are deleted" in capsys.readouterr().out
+    monkeypatch.delenv("SLUICEGATE_LOG")
+    assert main(["labelled", *interval]) == 1
+    assert "set serving.log" in capsys.readouterr().err
