@@ -483,7 +483,8 @@ def _events(rate: float, quality: Quality, labelled: float) -> dict[str, float]:
 
 def _market_events(labelled: float, quality: Quality) -> Iterator[tuple[str, float]]:
     """Yield outcomes by market: `good@FR`, `bad@FR`."""
-    for market, wrong in quality.by_market:
-        share = labelled / len(quality.by_market)
-        yield f"good@{market}", share * (1 - wrong)
-        yield f"bad@{market}", share * wrong
+    markets = quality.by_market
+    shares = quality.market_shares or (1 / len(markets),) * len(markets) if markets else ()
+    for (market, wrong), share in zip(markets, shares, strict=True):
+        yield f"good@{market}", labelled * share * (1 - wrong)
+        yield f"bad@{market}", labelled * share * wrong

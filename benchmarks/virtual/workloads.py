@@ -13,7 +13,7 @@ from sluicegate.api import names
 from sluicegate.kube.resources import DEPLOYMENTS, PODS, Key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from benchmarks.virtual.api_server import ApiServer
 
@@ -37,8 +37,9 @@ class Quality:
     failed : answered 5xx. refused : answered 4xx. slow : slower than every bound.
     wrong : of the labelled predictions.
     waited : share of time in which its pods wait for a CPU of their node; None without that metric.
-    by_market : the same in markets that are counted, between which requests are split evenly; with
-        any, `wrong` is their mean.
+    by_market : the same in markets that are counted; with any, `wrong` is their mean, weighted by
+        their traffic.
+    market_shares : share of the requests of each of these markets; they are split evenly without any.
     start : seconds until a pod is ready. problem : reason why none becomes ready, e.g.
         CrashLoopBackOff, or REGISTRY_AWAY.
     labels : of its bento, as the runtime check leaves them behind.
@@ -53,11 +54,20 @@ class Quality:
     problem: str = ""
     by_market: tuple[tuple[str, float], ...] = ()
     labels: tuple[tuple[str, str], ...] = ()
+    market_shares: tuple[float, ...] = ()
 
     @classmethod
-    def of_markets(cls, **wrong: float) -> Quality:
-        """Return a version with these shares of wrong predictions by market."""
-        return cls(wrong=sum(wrong.values()) / len(wrong), by_market=tuple(wrong.items()))
+    def of_markets(cls, shares: Mapping[str, float] | None = None, **wrong: float) -> Quality:
+        """Return a version with these shares of wrong predictions by market.
+
+        Parameters
+        ----------
+        shares : of the requests by market, which add up to 1; even ones if left out.
+        """
+        parts = [1 / len(wrong) if shares is None else shares[market] for market in wrong]
+        mean = sum(part * ratio for part, ratio in zip(parts, wrong.values(), strict=True))
+        given = () if shares is None else tuple(parts)
+        return cls(wrong=mean, by_market=tuple(wrong.items()), market_shares=given)
 
 
 @dataclass(eq=False, slots=True)

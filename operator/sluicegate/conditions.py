@@ -3,7 +3,8 @@
 The functions are pure: the time is an argument. A condition's lastTransitionTime changes only with
 its status. Reconciling and Stalled exist only while True, because kstatus (and so Flux, Helm and
 `kubectl wait`) reads their presence; ReviewDue, OperatorOverlap and DegradesDependents, which
-few products have, likewise. All others always exist.
+few products have, likewise. MarketsMet exists only on products that count by market. All others
+always exist.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -31,6 +32,8 @@ ABNORMAL: Final = frozenset(
     }
 )
 """Conditions that exist only while True."""
+KNOWN: Final = frozenset({ConditionType.MARKETS_MET})
+"""Conditions that exist only while True or False: not on products that they aren't about."""
 
 _ORDER: Final = {str(kind): place for place, kind in enumerate(ConditionType)}
 
@@ -61,6 +64,8 @@ def _condition(
 ) -> Condition | None:
     """Return the condition for a finding, `before` itself if it is equal; None to remove it."""
     if finding.type in ABNORMAL and finding.status != "True":
+        return None
+    if finding.type in KNOWN and finding.status == "Unknown":
         return None
     reason, message = str(finding.reason), finding.message[:4096]
     since = now
@@ -129,7 +134,9 @@ _NUMBERS_OF_SLO: Final = {
     "message": "", "ratio": None, "bad": None, "total": None, "objective": None,
     "budget_remaining": None, "baseline_ratio": None, "drop": None, "interval": (),
 }  # fmt: skip
-_NUMBERS_OF_MARKET: Final = {"ratio": None, "total": 0}
+_NUMBERS_OF_MARKET: Final = {
+    "ratio": None, "total": 0, "interval": (), "limit": None, "budget_remaining": None,
+}  # fmt: skip
 _CONDITION: Final = _values(Condition, but=_WORDING)
 _SLO: Final = _values(SloStatus, but={*_NUMBERS_OF_SLO, "markets"})
 _MARKET: Final = _values(MarketStatus, but=_NUMBERS_OF_MARKET)

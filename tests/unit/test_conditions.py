@@ -10,6 +10,7 @@ from sluicegate.api.slo_status import SloState, SloStatus
 from sluicegate.api.status import DataProductStatus, DecisionStatus
 from sluicegate.conditions import (
     ABNORMAL,
+    KNOWN,
     Finding,
     find_condition,
     is_true,
@@ -63,8 +64,18 @@ def test_conditions_that_kstatus_reads_by_presence_exist_only_while_true(kind, s
 def test_a_first_report_has_all_that_is_known_and_nothing_abnormal():
     conditions = report_conditions((), [READY], generation=1, now=NOON)
     kinds = {condition.type for condition in conditions}
-    assert kinds == set(ConditionType) - ABNORMAL
+    assert kinds == set(ConditionType) - ABNORMAL - KNOWN
     assert {c.status for c in conditions if c.type != "Ready"} == {"Unknown"}
+
+
+def test_a_condition_about_markets_is_there_only_while_it_is_known():
+    missed = Finding(ConditionType.MARKETS_MET, "False", ConditionReason.MARKET_MISSED, "in AT")
+    before = report_conditions((), [READY, missed], generation=1, now=NOON)
+    kept = report_conditions(before, [READY], generation=1, now=LATER)
+    assert find_condition(kept, ConditionType.MARKETS_MET).message == "in AT"
+    unknown = Finding(ConditionType.MARKETS_MET, "Unknown", ConditionReason.NOT_YET_OBSERVED)
+    after = report_conditions(before, [READY, unknown], generation=1, now=LATER)
+    assert find_condition(after, ConditionType.MARKETS_MET) is None
 
 
 def test_a_report_keeps_unexamined_conditions_and_drops_unconfirmed_ones():

@@ -70,6 +70,8 @@ class SloRecord(StatusModel):
     upstream."""
     ignored_intervals: Annotated[tuple[TimeInterval, ...], Field(max_length=24)] = ()
     """Intervals in which such a cause disturbed the measurements; their blocks are ignored."""
+    missed_markets: Annotated[dict[str, Time], Field(max_length=65)] = Field(default_factory=dict)
+    """Markets that miss the SLO, each with the time at which the evidence of that begins."""
     terms_hash: str = ""
     """Hash of indicator and margins that the evidence was gathered with."""
 

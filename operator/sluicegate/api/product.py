@@ -105,6 +105,16 @@ class DataProductSpec(ApiModel):
             field="slos",
         ),
         Rule(
+            cel="!has(self.slos) || !self.slos.exists(slo, has(slo.markets)) || has(self.serving)"
+            " && has(self.serving.market)",
+            holds=lambda self: (
+                self.serving.market is not None or all(slo.markets is None for slo in self.slos)
+            ),
+            message="slos[].markets needs events that are counted by market: set serving.market, or"
+            " remove markets",
+            field="slos",
+        ),
+        Rule(
             cel="!has(self.model) || !has(self.model.evaluation) || self.model.evaluation.all(name,"
             " has(self.slos) && self.slos.exists(slo, slo.name == name))",
             holds=lambda self: set(self.model.evaluation or ()) <= {slo.name for slo in self.slos},

@@ -36,6 +36,8 @@ class Trigger(StatusModel):
     """The SLO that is degraded; empty when a person asked."""
     indicator: str = ""
     """Kind of the SLO's indicator."""
+    market: str = ""
+    """The market in which the evidence is; left out where it isn't in one market alone."""
     version: str
     """The stable version at that time, the parent of the new one."""
     first_bad_block_time: Time | None = None

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from sluicegate.api.base import Events, Number, StatusModel
+from sluicegate.api.base import Events, Number, StatusModel, Time
 from sluicegate.api.list_types import Keyed
 
 
@@ -28,11 +28,20 @@ class MarketStatus(StatusModel):
     market: str
     """Market; `other` stands for requests that name none of spec.markets."""
     state: SloState
-    """State of the SLO in this market by Wilson's bounds: Missed, Met, or Unknown with too few events."""
+    """State of the SLO in this market: Missed, Met, or Unknown if neither is shown."""
     ratio: Number | None = None
     """Share of good events."""
+    interval: Annotated[tuple[Number, ...], Field(max_length=2)] = ()
+    """95 % interval of that share (Wilson)."""
     total: Events = 0
     """Number of all events of the market."""
+    limit: Number | None = None
+    """Least share of good events: the objective, otherwise the ratio at acceptance less maxDrop."""
+    budget_remaining: Number | None = None
+    """Share of the market's error budget that is left, over the same time as that of the SLO."""
+    missed_start_time: Time | None = None
+    """Time at which the evidence begins that the market misses the SLO; left out where nothing follows
+    from it."""
 
 
 class SloStatus(StatusModel):

@@ -39,6 +39,17 @@ class OnDegraded(StrEnum):
     """Show it, and leave it out of the product's state."""
 
 
+class OnMarketMissed(StrEnum):
+    """What follows when a market misses an SLO while the product as a whole isn't degraded."""
+
+    ALERT = "Alert"
+    """Report it: in conditions, messages, metrics and as a need of a person. Change nothing."""
+    RETRAIN = "Retrain"
+    """Report it, and retrain as for a degraded SLO, if no cause outside the model is found."""
+    IGNORE = "Ignore"
+    """Show the market's numbers in status only."""
+
+
 class CanaryEvidence(StrEnum):
     """Whether a promotion needs evidence of an SLO in favour. Evidence against always counts."""
 
@@ -78,6 +89,15 @@ QUALITY_KINDS: Final = frozenset(IndicatorKind) - {
     IndicatorKind.GAUGE,
 }
 """Kinds that say how good the answers are, not only how they are served."""
+COUNTED_BY_MARKET: Final = frozenset(
+    {
+        IndicatorKind.AVAILABILITY,
+        IndicatorKind.LATENCY,
+        IndicatorKind.OUTCOMES,
+        IndicatorKind.EVENTS,
+    }
+)
+"""Kinds whose events the library counts by market."""
 
 
 class Availability(ApiModel):
@@ -210,6 +230,13 @@ class Indicator(ApiModel):
         return lagging.lag_seconds if lagging else 0
 
 
+class SloMarkets(ApiModel):
+    """What follows from the state of an SLO in single markets."""
+
+    on_missed: OnMarketMissed = OnMarketMissed.ALERT
+    """Action when a market misses the SLO while the product as a whole isn't degraded."""
+
+
 class Slo(ApiModel):
     """A service level objective of the product."""
 
@@ -255,6 +282,14 @@ class Slo(ApiModel):
             message="maxDrop and maxRegression must be above 0",
             field="maxDrop",
         ),
+        Rule(
+            cel="!has(self.markets) || has(self.indicator.availability) || has(self.indicator.latency)"
+            " || has(self.indicator.outcomes) || has(self.indicator.events)",
+            holds=lambda self: self.markets is None or self.indicator.kind in COUNTED_BY_MARKET,
+            message="markets is for indicators that are counted by market: availability, latency,"
+            " outcomes and events; leave it out",
+            field="markets",
+        ),
     )
 
     name: SloName
@@ -275,6 +310,8 @@ class Slo(ApiModel):
     """Whether a promotion needs evidence of this SLO in favour of the candidate."""
     seasonality: Seasonality = Seasonality.AUTO
     """Periodic swing that counts as normal."""
+    markets: SloMarkets | None = None
+    """Actions that follow from the state of the SLO in single markets; without it, Alert."""
 
     @property
     def measures_quality(self) -> bool:

@@ -183,6 +183,8 @@ class Diagnosis(StatusModel):
 
     cause: str
     """Name of the first check that objects; ModelDecay or ModelTooSlow if none objects."""
+    market: str = ""
+    """The market in which the evidence is; left out where it isn't in one market alone."""
     message: str = ""
     """Explanation of the cause in a sentence."""
     diagnosis_time: Time

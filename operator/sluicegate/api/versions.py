@@ -102,6 +102,8 @@ class VersionBase(StatusModel):
     """Cause of its training: ModelDecay, ModelTooSlow or Requested; Scheduled or FollowUp for a challenger."""
     cause_slo: str = ""
     """The SLO whose degradation caused its training; empty without one."""
+    cause_market: str = ""
+    """The market in which that SLO was missed; left out where it wasn't in one market alone."""
     descends_from: str = ""
     """Bento of spec.model from which it was retrained, directly or over versions between; left out
     if it was not."""

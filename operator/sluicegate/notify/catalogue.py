@@ -145,12 +145,12 @@ CATALOGUE: Final[dict[Kind, CatalogueEntry]] = {
     Kind.MARKET_MISSED: CatalogueEntry(
         _BAD, Topic.HEALTH, "{product} misses an SLO in a market",
         "{count} products miss an SLO in a market",
-        "status.slos[].markets has another market that is Missed. While the product as a whole isn't"
-        " degraded, no remedy follows by itself.", needs=(NeedKind.MARKET,)),
+        "The condition MarketsMet is False, or names another market. While the product as a whole isn't"
+        " degraded, a training follows only with slos[].markets.onMissed Retrain.", needs=(NeedKind.MARKET,)),
     Kind.MARKET_MET: CatalogueEntry(
         _GOOD, Topic.HEALTH, "{product} misses an SLO in no market any more",
         "{count} products miss an SLO in no market any more",
-        "status.slos[].markets has no market that is Missed any more."),
+        "The condition MarketsMet is True again."),
     Kind.STALLED: CatalogueEntry(
         _NEEDS, Topic.RECONCILING, "{product} is stalled", "{count} products are stalled",
         "The condition Stalled becomes True or changes its reason. A rejected model and a changed API"

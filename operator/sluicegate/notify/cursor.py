@@ -13,7 +13,6 @@ from typing import Annotated, Final, NamedTuple
 from pydantic import Field, TypeAdapter, ValidationError
 
 from sluicegate.api.names import ConditionReason, ConditionType, DecisionReason
-from sluicegate.api.slo_status import SloState
 from sluicegate.api.status import Condition, DataProductStatus
 from sluicegate.api.versions import Candidate
 from sluicegate.conditions import find_condition
@@ -157,7 +156,7 @@ def cursor_of(
             f"{slo.name}/{one.market}"
             for slo in status.slos
             for one in slo.markets
-            if one.state is SloState.MISSED
+            if one.missed_start_time is not None
         ),
         stalled=_stalled(by_type.get(ConditionType.STALLED)),
         unready=ready.reason if (ready := unready(status)) is not None else "",

@@ -20,21 +20,15 @@ from sluicegate.policy.retraining.preconditions import (
 from sluicegate.policy.retraining.training_budget import Applicant, Budget, admit
 from sluicegate.policy.slo_health.baseline import ratio_of
 from sluicegate.policy.slo_health.confirmation import UNMEASURABLE
-from sluicegate.policy.slo_health.markets import (
-    MOST_SHOWN_MARKETS,
-    MarketLimit,
-    MarketState,
-    judge_markets,
-    lone_bad_market,
-)
+from sluicegate.policy.slo_health.markets import MOST_SHOWN_MARKETS, MarketState, interval_of
 from sluicegate.policy.slo_health.messages import describe
 from sluicegate.policy.slo_health.probation import probation_limits
 from sluicegate.policy.slo_health.ratio_slo import SloResult
 
 __all__ = [
     "COMMON_PRODUCTS", "LEAST_AGE_BLOCKS", "MOST_SHOWN_MARKETS", "UNMEASURABLE", "Applicant",
-    "Assessment", "Budget", "CanaryHold", "DiagnosisResult", "MarketLimit", "MarketState", "RetrainingRequest",
+    "Assessment", "Budget", "CanaryHold", "DiagnosisResult", "MarketState", "RetrainingRequest",
     "SloEvidence", "SloResult", "WaitingRetraining", "admit", "attempts_without", "describe",
-    "is_scored", "judge_markets", "lone_bad_market", "needs_of_a_step", "obstacle_to_request",
+    "interval_of", "is_scored", "needs_of_a_step", "obstacle_to_request",
     "old_enough_at", "probation_limits", "ratio_of", "who_trains", "with_rows",
 ]  # fmt: skip

@@ -6,6 +6,7 @@ here waits, reads or writes, and evaluating the same block twice changes nothing
 """
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 from sluicegate.api.engine import ProductState, SloRecord, TimeInterval
@@ -23,6 +24,8 @@ from sluicegate.policy.canary.holds import CanaryHold, hold_of
 from sluicegate.policy.canary.objections import can_be_judged
 from sluicegate.policy.diagnosis.checks import DiagnosisResult
 from sluicegate.policy.diagnosis.disturbances import began_anew, disturbed
+from sluicegate.policy.diagnosis.market_place import in_its_market
+from sluicegate.policy.diagnosis.market_remedy import market_triggers, remedies_in_markets
 from sluicegate.policy.diagnosis.remedy import Remedy, remedies_for, waiting
 from sluicegate.policy.model.attended_time import attended_seconds, with_absences
 from sluicegate.policy.model.decision import (
@@ -50,6 +53,7 @@ from sluicegate.policy.rollout import api_gate, manual_requests, new_versions
 from sluicegate.policy.rollout.setbacks import setback
 from sluicegate.policy.slo_health.confirmation import product_state
 from sluicegate.policy.slo_health.evaluate_slos import judge_stable
+from sluicegate.policy.slo_health.market_results import MarketStates, judge_by_market, trains_for
 from sluicegate.policy.slo_health.messages import capitalised, joined
 from sluicegate.policy.slo_health.ratio_slo import SloResult, is_suspected, unknown
 from sluicegate.slo.client_errors import CLIENT_ERRORS
@@ -78,6 +82,7 @@ class Evaluation:
     waiting : a retraining that is due and may not start yet.
     judged : the newest blocks were judged; not while a decision about a candidate is carried out.
     hold : the check that holds a candidate at its share; None while none does, or none is judged.
+    markets : what each SLO shows by market; None while nothing new is known.
     """
 
     decision: Decision
@@ -90,6 +95,7 @@ class Evaluation:
     waiting: WaitingRetraining | None = None
     judged: bool = True
     hold: CanaryHold | None = None
+    markets: MarketStates | None = None
 
 
 def evaluate(terms: Terms, status: DataProductStatus, observed: Observed, now: int) -> Evaluation:
@@ -112,7 +118,8 @@ def _evaluated(terms: Terms, status: DataProductStatus, observed: Observed, now:
     status = _refreshed(terms, status, observed, now)
     if status.stable is None:
         return _without_stable(terms, status)
-    results, remedies, status = _judged(terms, status, status.stable, observed, now=now)
+    judged, remedies, status = _judged(terms, status, status.stable, observed, now=now)
+    results = judged.results
     state = product_state((r, status.engine.slo(r.terms.name)) for r in results)
     if state is not ProductState.UNKNOWN and state is not status.engine.last_known_state:
         status = status.with_engine(last_known_state=state)
@@ -128,7 +135,7 @@ def _evaluated(terms: Terms, status: DataProductStatus, observed: Observed, now:
     made, diagnosis = _decide(terms, case, remedies, challenger)
     if made.takes_up_training:  # what is due next follows from how it ended
         status = made.status
-        remedies = remedies_for(terms, status, observed, results, now=now)
+        remedies = _remedies(terms, status, observed, judged, now=now)
         diagnosis = next((cause for _, cause in remedies), None)
     waits = waiting(terms, status, remedies)
     if waits is None and isinstance(challenger, WaitingRetraining):
@@ -143,6 +150,7 @@ def _evaluated(terms: Terms, status: DataProductStatus, observed: Observed, now:
         made.takes_up_training,
         waits,
         hold=_held(terms, case),
+        markets=judged.markets,
     )
 
 
@@ -163,7 +171,7 @@ def _refreshed(
     }
     if edited:
         status = status.with_engine(slos={**status.engine.slos, **edited})
-    degraded = any(slo.degraded for slo in status.engine.slos.values())
+    degraded = any(slo.degraded for slo in status.engine.slos.values()) or trains_for(terms, status)
     status = pauses.refreshed(terms, status, now=now, degraded=degraded, withheld=observed.withheld)
     return with_spec_model(status, observed.wanted, now)
 
@@ -175,21 +183,50 @@ def _restarted(known: SloRecord | None, slo: SloTerms, now: int) -> SloRecord:
     return SloRecord(steady_start_time=now, since=now, terms_hash=slo.hash)
 
 
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """What each SLO of the stable version shows, as a whole and by market; None where that isn't judged."""
+
+    results: tuple[SloResult, ...]
+    markets: MarketStates | None
+
+
 def _judged(
     terms: Terms, status: DataProductStatus, stable: Version, observed: Observed, *, now: int
-) -> tuple[tuple[SloResult, ...], list[tuple[Remedy, DiagnosisResult]], DataProductStatus]:
+) -> tuple[_Judged, list[tuple[Remedy, DiagnosisResult]], DataProductStatus]:
     """What each SLO of the stable version shows, what it asks for, and what is remembered.
 
     Once more where a cause outside the model has ended: what was measured in it counts no longer.
     """
-    results, status = judge_stable(terms, status, stable, observed)
-    remedies = remedies_for(terms, status, observed, results, now=now)
+    judged, status = _judge(terms, status, stable, observed)
+    remedies = _remedies(terms, status, observed, judged, now=now)
     diagnoses = (diagnosis for _, diagnosis in remedies)
-    after = disturbed(terms, status, observed, results, diagnoses=diagnoses)
+    after = disturbed(terms, status, observed, judged.results, diagnoses=diagnoses)
     if not began_anew(status, after) or after.stable is None:
-        return results, remedies, after
-    results, after = judge_stable(terms, after, after.stable, observed)
-    return results, remedies_for(terms, after, observed, results, now=now), after
+        return judged, remedies, after
+    judged, after = _judge(terms, after, after.stable, observed)
+    return judged, _remedies(terms, after, observed, judged, now=now), after
+
+
+def _judge(
+    terms: Terms, status: DataProductStatus, stable: Version, observed: Observed
+) -> tuple[_Judged, DataProductStatus]:
+    results, status = judge_stable(terms, status, stable, observed)
+    markets, status = judge_by_market(terms, status, stable, observed=observed, results=results)
+    return _Judged(results, markets), status
+
+
+def _remedies(
+    terms: Terms, status: DataProductStatus, observed: Observed, judged: _Judged, *, now: int
+) -> list[tuple[Remedy, DiagnosisResult]]:
+    """What each degraded SLO asks for, then what markets ask for that miss an SLO alone."""
+    markets = judged.markets or {}
+    assert status.stable is not None
+    place = partial(in_its_market, stable=status.stable, observed=observed, markets=markets)
+    return [
+        *remedies_for(terms, status, observed, judged.results, now=now, place=place),
+        *remedies_in_markets(terms, status, observed, judged.results, markets=markets, now=now),
+    ]
 
 
 def _without_stable(terms: Terms, status: DataProductStatus) -> Evaluation:
@@ -209,6 +246,7 @@ def _forget_alerts(
     if status.engine.outage_start_time is not None:
         about.add(MEASUREMENTS)
         about |= {observed.wanted.version} if observed.wanted else set()
+    about |= set(market_triggers(terms, status))
     for name in (*(slo.name for slo in terms.slos), CLIENT_ERRORS):
         known = status.engine.slo(name)
         if known.degraded:

@@ -23,6 +23,7 @@ from sluicegate.policy.model.inputs import (
 from sluicegate.policy.model.observed import NO_VALUES, CanaryBlock
 from sluicegate.simulation.replay_scenario import ReplayBlock
 from sluicegate.slo.blocks import LEAST_COVERAGE, Block, BlockValue, Quality, Series, read_block
+from sluicegate.slo.by_market import split_series
 from sluicegate.slo.client_errors import CLIENT_ERRORS
 from sluicegate.slo.label_ages import AGED_SERIES, LabelsByAge, labels_by_age
 from sluicegate.slo.means import Means
@@ -70,6 +71,8 @@ class ReplayBlocks:
     unavailable: Reason | None = None
     _end: int = 0
     _counts_client_errors: bool = False
+    _by_market: tuple[str, ...] = ()
+    """Names of counts by market, once the file has had one."""
     _series: dict[str, dict[str, Series]] = field(default_factory=dict)
     _parts: dict[int, list[_Read]] = field(default_factory=dict)
     _before: tuple[int, list[_Read]] | None = None
@@ -135,11 +138,14 @@ class ReplayBlocks:
 
     # ---- reading --------------------------------------------------------------------------------
     def _names(self) -> tuple[str, ...]:
-        return (*self.slos, CLIENT_ERRORS) if self._counts_client_errors else self.slos
+        errors = (CLIENT_ERRORS,) if self._counts_client_errors else ()
+        return (*self.slos, *self._by_market, *errors)
 
     def _read(self, block: ReplayBlock, living: Iterable[str]) -> _Read:
         for counts in block.counts.values():
             self._counts_client_errors |= CLIENT_ERRORS in counts
+            new = (n for n in counts if split_series(n)[1] and n not in self._by_market)
+            self._by_market += tuple(new)
         for version in (*living, *block.counts):
             self._series.setdefault(version, {name: Series() for name in self.slos})
         versions = {
@@ -179,6 +185,8 @@ class ReplayBlocks:
                 kept.pop(CLIENT_ERRORS, None)
             elif self._counts_client_errors:
                 kept.setdefault(CLIENT_ERRORS, Series())
+            for name in self._by_market:
+                kept.setdefault(name, Series())
             for name, series in kept.items():
                 if series.newest < 0 and self._before is not None:
                     # The operator reads each block again, with the next one.

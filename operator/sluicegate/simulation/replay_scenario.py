@@ -14,13 +14,16 @@ from pydantic import ValidationError
 
 from sluicegate.api.baseline import Baseline
 from sluicegate.api.errors import InvalidProduct
+from sluicegate.api.markets import OTHER
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.product import DataProduct
+from sluicegate.api.slos import COUNTED_BY_MARKET
 from sluicegate.api.versions import FULL
 from sluicegate.errors import InvalidInput, Problem
 from sluicegate.policy.model.observed import UpstreamRelease
 from sluicegate.simulation.scenario_fields import FieldReader, RawCount, join, shown
 from sluicegate.slo.blocks import Quality
+from sluicegate.slo.by_market import market_series
 from sluicegate.slo.client_errors import CLIENT_ERRORS
 from sluicegate.slo.label_ages import AGED_SERIES
 from sluicegate.stats.counts import Count
@@ -162,7 +165,8 @@ def _scenario(reader: FieldReader, document: object) -> ReplayScenario | None:
     version = reader.text(top["version"], "version") if "version" in top else ""
     accepted = reader.evaluation(top.get("accepted"), "accepted", slos)
     baselines = _baselines(reader, top.get("baselines"), slos)
-    blocks = _blocks(reader, top.get("blocks"), slos)
+    by_market = set() if product is None else _market_names(product)
+    blocks = _blocks(reader, top.get("blocks"), slos and slos | by_market)
     facts = [_fact(reader, fact, path) for path, fact in reader.items(top.get("facts"), "facts")]
     events = [
         entry
@@ -182,6 +186,14 @@ def _scenario(reader: FieldReader, document: object) -> ReplayScenario | None:
         reader.second(top, "", "promotionTime"),
         reader.second(top, "", "readSeconds"),
     )
+
+
+def _market_names(product: DataProduct) -> set[str]:
+    """Return the names of counts by market, `accuracy@AT`; none where the product doesn't count them."""
+    spec = product.spec
+    counted = [slo.name for slo in spec.slos if slo.indicator.kind in COUNTED_BY_MARKET]
+    markets = (*spec.markets, OTHER) if spec.serving.market is not None else ()
+    return {market_series(slo, market) for slo in counted for market in markets}
 
 
 def _product(reader: FieldReader, value: object) -> DataProduct | None:

@@ -10,12 +10,13 @@ from enum import StrEnum
 from typing import Final
 
 from sluicegate.api import names
+from sluicegate.api.base import rfc3339
 from sluicegate.api.engine import ProductState
 from sluicegate.api.names import ConditionReason, ConditionType, DecisionReason
 from sluicegate.api.outcome import Outcome
 from sluicegate.api.product import DataProduct
 from sluicegate.api.review import ReviewState
-from sluicegate.api.slo_status import SloState, SloStatus
+from sluicegate.api.slo_status import MarketStatus, SloStatus
 from sluicegate.api.status import Condition, DataProductStatus, PendingRequest
 from sluicegate.api.versions import Candidate, CandidateHold, CandidatePhase
 from sluicegate.conditions import find_condition
@@ -369,27 +370,47 @@ def _secret(status: DataProductStatus) -> Iterator[Need]:
 
 
 def _markets(status: DataProductStatus) -> Iterator[Need]:
-    """Yield the need of markets that miss an SLO alone; a degraded product has them in its diagnosis."""
-    if status.state is ProductState.DEGRADED:
+    """Yield the need of markets that miss an SLO alone; a degraded product has them in its diagnosis.
+
+    None while a market's training is under way, or its version is tried.
+    """
+    met = find_condition(status.conditions, ConditionType.MARKETS_MET)
+    if met is None or met.status != "False" or status.state is ProductState.DEGRADED:
         return
-    if text := missed_markets(status.slos):
-        yield Need(
-            NeedKind.MARKET, str(NeedKind.MARKET), f"{text}; the product as a whole isn't degraded"
-        )
+    trigger = status.retraining.trigger if status.retraining is not None else None
+    candidate = status.candidate
+    if (trigger is not None and trigger.market) or (
+        candidate is not None and candidate.cause_market
+    ):
+        return
+    yield _need(NeedKind.MARKET, met)
+
+
+def is_missed_in_a_market(slo: SloStatus) -> bool:
+    """Return whether a market misses the SLO, and anything follows from it."""
+    return any(market.missed_start_time is not None for market in slo.markets)
 
 
 def missed_markets(slos: Iterable[SloStatus]) -> str:
-    """Return the markets that miss an SLO, with their numbers; empty without one."""
+    """Return the markets that miss an SLO, since when and by what numbers; empty without one."""
     parts = []
     for slo in slos:
-        missed = [
-            f"{one.market} ({percent(None if one.ratio is None else float(one.ratio))}, {events(one.total)})"
-            for one in slo.markets
-            if one.state is SloState.MISSED
-        ]
+        missed = [_missed(one) for one in slo.markets if one.missed_start_time is not None]
         if missed:
             parts.append(f"{slo.name} is missed in {', '.join(missed)}")
     return "; ".join(parts)
+
+
+def _missed(market: MarketStatus) -> str:
+    low, high = (percent(float(bound)) for bound in market.interval or ("nan", "nan"))
+    share, limit = (
+        percent(None if value is None else float(value)) for value in (market.ratio, market.limit)
+    )
+    since = rfc3339(market.missed_start_time or 0)
+    return (
+        f"{market.market} since {since} ({share}, {events(market.total)}, 95 %: {low} to {high}; at least"
+        f" {limit} is required)"
+    )
 
 
 def _review(status: DataProductStatus, key: Key) -> Iterator[Need]:

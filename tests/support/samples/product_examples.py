@@ -68,7 +68,7 @@ def full_status() -> dict[str, Any]:
     version = {
         "version": "v1", "image": f"registry.example/a@sha256:{HEX}", "service": "A",
         "runtimeImage": "registry.example/rt:1", "revision": "0123456789", "source": "Spec", "cause": "ModelDecay",
-        "causeSlo": "accuracy", "descendsFrom": "registry.example/m:1",
+        "causeSlo": "accuracy", "causeMarket": "AT", "descendsFrom": "registry.example/m:1",
         "iteration": {"hypothesis": "…", "author": "ana", "ticket": "ML-7", "gitRevision": "0a1b2c3"},
         "evaluation": counts, "stableEvaluation": counts, "pairs": pairs,
     }  # fmt: skip
@@ -83,7 +83,7 @@ def full_status() -> dict[str, Any]:
     streak = {"first": 1, "last": 3, "evaluations": 3, "fresh": 2}
     trigger = {
         "id": "0a1b2c3d", "cause": "ModelDecay", "slo": "accuracy", "indicator": "outcomes",
-        "version": "v1", "firstBadBlockTime": when, "changeTime": when, "message": "0.86 of 900", "triggerTime": when,
+        "market": "AT", "version": "v1", "firstBadBlockTime": when, "changeTime": when, "message": "0.86 of 900", "triggerTime": when,
         "iteration": {"hypothesis": "…", "author": "ana", "ticket": "ML-7", "gitRevision": "0a1b2c3"},
     }  # fmt: skip
     return {
@@ -165,11 +165,14 @@ def full_status() -> dict[str, Any]:
             "budgetRemaining": "-0.4", "baselineRatio": "0.92", "drop": "0.06",
             "interval": ["0.04", "0.08"],
             "degraded": True,
-            "markets": [{"market": "AT", "state": "Missed", "ratio": "0.81", "total": 211}],
+            "markets": [{
+                "market": "AT", "state": "Missed", "ratio": "0.81", "interval": ["0.75", "0.86"], "total": 211,
+                "limit": "0.9", "budgetRemaining": "-0.9", "missedStartTime": when,
+            }],
         }],
         "decision": {"type": "Retrain", "reason": "ModelDecay", "message": "…", "decisionTime": when},
         "diagnosis": {
-            "cause": "ModelDecay", "message": "…", "diagnosisTime": when,
+            "cause": "ModelDecay", "market": "AT", "message": "…", "diagnosisTime": when,
             "evidence": [{"check": "UpstreamDegraded", "verdict": "Clear", "message": "…"}],
         },
         "dependencies": [
@@ -192,7 +195,7 @@ def full_status() -> dict[str, Any]:
             "absences": [{"startTime": when, "endTime": when}],
             "slos": {"accuracy": {
                 "streak": streak, "recoveryStreak": streak, "degraded": True, "steadyStartTime": when,
-                "evidenceStartTime": when, "disturbanceStartTime": when, "termsHash": "ef",
+                "evidenceStartTime": when, "disturbanceStartTime": when, "missedMarkets": {"AT": when}, "termsHash": "ef",
                 "ignoredIntervals": [{"startTime": when, "endTime": when}],
             }},
             "originalBaseline": {"version": "v0", "slos": baseline},

@@ -402,6 +402,20 @@ RULES = (
         ),
     ),
     Case(
+        "actions in markets are for SLOs that are counted by market",
+        {"spec.slos.0.markets": {"onMissed": "Ignore"}},
+        {"spec.slos.5.markets": {}},
+        "spec.slos[5].markets",
+        "counted by market",
+    ),
+    Case(
+        "actions in markets need events that are counted by market",
+        {"spec.slos.0.markets": {"onMissed": "Alert"}},
+        {"spec.slos.0.markets": {"onMissed": "Alert"}, "spec.serving.market": REMOVED},
+        "spec.slos",
+        "set serving.market",
+    ),
+    Case(
         "a path or rules",
         {"spec.route.rules": REMOVED, "spec.route.path": "/search"},
         {"spec.route.path": "/search"},

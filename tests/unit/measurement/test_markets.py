@@ -5,28 +5,36 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import pytest
+
+from sluicegate.api.names import ConditionType
 from sluicegate.api.product import DataProduct
 from sluicegate.api.slo_status import MarketStatus, SloState
 from sluicegate.api.slos import Indicator
-from sluicegate.api.status import Diagnosis
-from sluicegate.conditions import same_meaning
+from sluicegate.conditions import find_condition, same_meaning
 from sluicegate.measurement.store import target_of
 from sluicegate.prometheus.block_assembly import Answers, assemble_blocks
 from sluicegate.prometheus.query_batch import needs_of
 from sluicegate.prometheus.targets import ProductKey, SeriesKey, Target
 from sluicegate.prometheus.timing import Timing
-from sluicegate.reconcile.report.markets import MARKET_ALONE, with_markets
+from sluicegate.reconcile.decide.planner import make_plan
+from sluicegate.reconcile.report.status import report
 from sluicegate.slo.blocks import Block, Quality, Series
 from sluicegate.slo.promql import Scope
 from sluicegate.slo.queries import QueryKind, render_queries
 from sluicegate.stats.counts import Count
-from tests.support.decisions.rollout_world import document, serving_world
+from sluicegate.views.needs import needs_in
+from tests.support.decisions.rollout_world import ACCURACY, RUNTIME, document, serving_world
 from tests.support.samples.product_examples import changed
 
 if TYPE_CHECKING:
     from sluicegate.prometheus.result_table import Table
 
 VERSION = ("catalog", "search", "v1")
+COUNTED = {
+    "markets": ["FR", "AT"],
+    "serving": {"runtimeImage": RUNTIME, "market": {"from": "Header"}},
+}
 
 
 def target(name="search", markets=("AT", "FR", "other"), **slos):
@@ -114,77 +122,78 @@ def world_with(spec=None, **markets):
     return replace(observation, observed=observed), status, slo.name
 
 
-def test_status_names_the_three_worst_markets_and_the_diagnosis_the_one_that_is_bad_alone():
-    observation, status, name = world_with(
+def shown(observation):
+    """The status that a pass writes."""
+    return report(observation, make_plan(observation))
+
+
+def test_status_names_the_three_worst_markets_with_their_numbers():
+    observation, _, _ = world_with(
         FR=[(0, 900)] * 12, IT=[(1, 900)] * 12, ES=[(0, 2)], AT=[(400, 900)] * 12
     )
-    degraded = tuple(slo.model_copy(update={"degraded": slo.name == name}) for slo in status.slos)
-    diagnosis = Diagnosis(cause="ModelDecay", diagnosis_time=0)
-    after = with_markets(
-        observation, status.model_copy(update={"slos": degraded, "diagnosis": diagnosis})
-    )
-    shown = [(one.market, one.state) for one in after.slos[0].markets]
-    assert shown[:2] == [("AT", SloState.MISSED), ("ES", SloState.UNKNOWN)]
-    assert len(shown) == 3
-    (evidence,) = after.diagnosis.evidence
-    assert evidence.check == MARKET_ALONE
-    assert f"{name} is bad in AT alone (55.6 %, n=10,800); met in" in evidence.message
-    assert "neither is shown in ES" in evidence.message
-    assert after.diagnosis.cause == "ModelDecay"  # evidence only
-    again = with_markets(observation, after)
-    assert len(again.diagnosis.evidence) == 1
+    after = shown(observation)
+    states = [(one.market, one.state) for one in after.slos[0].markets]
+    assert states[:2] == [("AT", SloState.MISSED), ("ES", SloState.UNKNOWN)]
+    assert len(states) == 3
+    austria = after.slos[0].markets[0]
+    assert (austria.ratio, austria.limit, austria.total) == ("0.555556", "0.8", 10_800)
+    assert [float(bound) for bound in austria.interval] == [
+        pytest.approx(0.546, abs=0.001),
+        pytest.approx(0.565, abs=0.001),
+    ]
+    assert float(austria.budget_remaining) == pytest.approx(1 - (4 / 9) / 0.2, abs=1e-5)
+    assert austria.missed_start_time is not None
 
 
-def test_a_market_that_is_bad_alone_is_named_after_six_hours_without_events():
-    observation, status, name = world_with(
-        FR=[(0, 900)] * 92, AT=[*[(400, 900)] * 12, *[(0, 0)] * 80]
-    )
-    degraded = tuple(slo.model_copy(update={"degraded": slo.name == name}) for slo in status.slos)
-    diagnosis = Diagnosis(cause="ModelDecay", diagnosis_time=0)
-    after = with_markets(
-        observation, status.model_copy(update={"slos": degraded, "diagnosis": diagnosis})
-    )
-    (evidence,) = after.diagnosis.evidence
-    assert f"{name} is bad in AT alone (55.6 %" in evidence.message
+def test_the_condition_names_a_market_that_misses_an_slo_and_is_absent_without_markets():
+    observation, _, _ = world_with(COUNTED, FR=[(0, 900)] * 12, AT=[(400, 900)] * 12)
+    met = find_condition(shown(observation).conditions, ConditionType.MARKETS_MET)
+    assert (met.status, met.reason) == ("False", "MarketMissed")
+    assert "accuracy is missed in AT since " in met.message
+    assert "(55.6 %, n=10,800, 95 %: 54.6 % to 56.5 %; at least 80.0 % is required)" in met.message
+    assert "markets.onMissed is Alert" in met.message
+    observation, _, _ = world_with(COUNTED, FR=[(0, 900)] * 12)
+    met = find_condition(shown(observation).conditions, ConditionType.MARKETS_MET)
+    assert (met.status, met.reason) == ("True", "AllMet")
+    observation, _, _ = world_with(AT=[(400, 900)] * 12)
+    assert find_condition(shown(observation).conditions, ConditionType.MARKETS_MET) is None
 
 
-BAD, FINE = [(400, 900)] * 12, [(0, 900)] * 12
-
-
-def test_where_two_markets_are_bad_none_is_bad_alone():
-    observation, status, _ = world_with(FR=BAD, AT=BAD, IT=FINE)
-    degraded = tuple(slo.model_copy(update={"degraded": True}) for slo in status.slos)
-    diagnosis = Diagnosis(cause="ModelDecay", diagnosis_time=0)
-    after = with_markets(
-        observation, status.model_copy(update={"slos": degraded, "diagnosis": diagnosis})
-    )
-    assert after.diagnosis == diagnosis
-    assert [one.state for one in after.slos[0].markets[:2]] == [SloState.MISSED] * 2
+def test_nothing_follows_from_a_market_that_is_ignored():
+    ignored = {"slos": [{**ACCURACY, "markets": {"onMissed": "Ignore"}}]}
+    observation, _, _ = world_with(COUNTED | ignored, FR=[(0, 900)] * 12, AT=[(400, 900)] * 12)
+    after = shown(observation)
+    (austria, _) = after.slos[0].markets
+    assert (austria.state, austria.missed_start_time) == (SloState.MISSED, None)
+    assert find_condition(after.conditions, ConditionType.MARKETS_MET) is None
+    assert not needs_in(after, ("catalog", "search"))
 
 
 LEARNT = {"name": "accuracy", "indicator": {"outcomes": {}}, "maxDrop": "0.05"}
 BENTO = document()["spec"]["model"]["bento"]
 
 
-def test_without_an_objective_a_market_is_judged_by_what_was_accepted_or_not_at_all():
+def test_without_an_objective_a_market_is_judged_by_what_was_accepted():
     """Nine of ten were right in the evaluation, and five points fewer are allowed."""
     accepted = {"bento": BENTO, "evaluation": {"accuracy": {"bad": 1000, "total": 10_000}}}
     markets = {"AT": [(100, 900)] * 12, "FR": [(180, 900)] * 12}
-    found, status, _ = world_with({"slos": [LEARNT], "model": accepted}, **markets)
-    after = with_markets(found, status)
-    assert [(one.market, one.state) for one in after.slos[0].markets] == [
-        ("FR", SloState.MISSED), ("AT", SloState.MET),
+    found, _, _ = world_with({"slos": [LEARNT], "model": accepted}, **markets)
+    after = shown(found).slos[0].markets
+    assert [(one.market, one.state, one.budget_remaining) for one in after] == [
+        ("FR", SloState.MISSED, None), ("AT", SloState.MET, None),
     ]  # fmt: skip
-    assert after.diagnosis is None
-    unknown = [slo.model_copy(update={"baseline_ratio": None}) for slo in status.slos]
-    after = with_markets(found, status.model_copy(update={"slos": tuple(unknown)}))
-    assert after.slos[0].markets == ()
+
+
+def test_without_an_objective_and_an_acceptance_markets_are_not_judged():
+    found, _, _ = world_with({"slos": [LEARNT]}, FR=[(180, 900)] * 12)
+    assert shown(found).slos[0].markets == ()
 
 
 def test_a_product_that_doesnt_count_by_market_gets_no_markets_in_status():
     observation = serving_world(30).observation()
-    status = observation.product.status
-    assert with_markets(observation, status) is status
+    after = shown(observation)
+    assert all(slo.markets == () for slo in after.slos)
+    assert all(record.missed_markets == {} for record in after.engine.slos.values())
 
 
 def test_which_markets_are_bad_is_news_and_their_numbers_and_neighbours_are_not():

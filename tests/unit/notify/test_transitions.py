@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sluicegate.api.base import rfc3339
 from sluicegate.api.outcome import Outcome
 from sluicegate.api.slo_status import MarketStatus, SloState, SloStatus
-from sluicegate.api.status import DataProductStatus
+from sluicegate.api.status import Condition, DataProductStatus
 from sluicegate.api.verdict import ArmCounts, CanaryVerdict
 from sluicegate.notify.catalogue import CATALOGUE, Kind
 from sluicegate.notify.cursor import Cursor, ReviewCursor, cursor_of, decode, encode
@@ -228,12 +229,22 @@ def test_a_rollback_says_how_many_requests_the_version_had():
 def test_a_market_that_misses_an_slo_and_one_that_does_no_more_are_transitions():
     told, product = Told(), ToldProduct(NOW)
     told.look(product.status)
-    market = MarketStatus(market="AT", state=SloState.MISSED, ratio="0.043", total=506)
+    market = MarketStatus(
+        market="AT", state=SloState.MISSED, ratio="0.043", total=506, limit="0.88",
+        interval=("0.029", "0.064"), missed_start_time=NOW,
+    )  # fmt: skip
     level = SloStatus(name="accuracy", state=SloState.MET, markets=(market,))
-    product.status = product.status.replace(slos=(level,))
+    missed_there = Condition(
+        type="MarketsMet", status="False", reason="MarketMissed", last_transition_time=NOW
+    )
+    conditions = (*product.status.conditions, missed_there)
+    product.status = product.status.replace(slos=(level,), conditions=conditions)
     (missed,) = told.look(product.status)
     assert (missed.kind, missed.needs_person) == (Kind.MARKET_MISSED, True)
-    assert missed.message == "accuracy is missed in AT (4.3 %, n=506)"
+    assert missed.message == (
+        f"accuracy is missed in AT since {rfc3339(NOW)} (4.3 %, n=506, 95 %: 2.9 % to 6.4 %; at least"
+        " 88.0 % is required)"
+    )
     product.status = product.status.replace(slos=(level.replace(markets=()),))
     assert [one.kind for one in told.look(product.status)] == [Kind.MARKET_MET]
 

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sluicegate.api.names import DecisionReason as Reason
-from sluicegate.simulation.replay import Replay
+from sluicegate.errors import InvalidInput
+from sluicegate.policy.model.decision import Retrain
+from sluicegate.simulation.replay import Replay, replay
 from sluicegate.simulation.replay_scenario import parse_scenario
 from sluicegate.slo.blocks import Quality
 from sluicegate.stats.counts import Count
@@ -101,3 +103,52 @@ def test_client_errors_are_counted_while_versions_are_compared():
     with_errors = block(300)
     with_errors["counts"]["v1"]["clientErrors"] = count(1, 100)
     assert given([with_errors]).series["v1"].keys() == {"availability", "accuracy"}
+
+
+MARKETS = {
+    "markets": ["FR", "AT"],
+    "serving": {"runtimeImage": "r:1", "market": {"from": "Header"}, "feedback": {"secretRef": {"name": "f"}}},
+}  # fmt: skip
+
+
+def counted(at: int, **bad: int) -> dict[str, Any]:
+    """A block of 100 labels in each of these markets."""
+    counts = {f"accuracy@{market}": count(number, 100) for market, number in bad.items()}
+    every = {"availability": count(0, 1000), "accuracy": count(sum(bad.values()), 100 * len(bad))}
+    return {"at": at, "counts": {"v1": every | counts}}
+
+
+def test_counts_by_market_are_inputs_of_a_replay_as_they_are_of_the_operator():
+    spec = product(**MARKETS)
+    observed = given([counted(300, FR=5), counted(600, FR=6, AT=40)], product=spec)
+    markets = observed.markets["accuracy"]
+    assert {name: series.block(2).count for name, series in markets.items()} == {
+        "FR": Count(6, 100), "AT": Count(40, 100),
+    }  # fmt: skip
+    assert markets["AT"].block(1).quality is Quality.NO_SERIES
+
+
+def test_a_market_that_a_product_doesnt_count_is_refused_in_a_file():
+    with pytest.raises(InvalidInput) as found:
+        given([counted(300, DE=5)], product=product(**MARKETS))
+    assert "counts.v1.accuracy@DE" in str(found.value)
+
+
+def test_a_replay_retrains_for_a_market_that_falls_alone():
+    accuracy = {"name": "accuracy", "indicator": {"outcomes": {}}, "objective": "0.88",
+                "markets": {"onMissed": "Retrain"}}  # fmt: skip
+    spec = product(
+        **MARKETS, slos=[accuracy], retraining={"command": ["t"], "output": "r.example/x"}
+    )
+    blocks = [_shares(300 * n, austria=2 if n < 60 else 12) for n in range(1, 120)]
+    document = scenario(lambda _: None, 0, accepted=None, product=spec) | {"blocks": blocks}
+    read = parse_scenario(document)
+    decisions = [step.evaluation.decision for step in replay(read)]
+    (training,) = [one for one in decisions if isinstance(one, Retrain)]
+    assert (training.slo, training.market) == ("accuracy", "AT")
+
+
+def _shares(at: int, austria: int) -> dict[str, Any]:
+    """A block of 400 labels in France, of which 24 are wrong, and 20 in Austria."""
+    counts = {"accuracy@FR": count(24, 400), "accuracy@AT": count(austria, 20)}
+    return {"at": at, "counts": {"v1": {"accuracy": count(24 + austria, 420)} | counts}}

@@ -46,11 +46,15 @@ def idle(reason):
 
 
 AUSTRIA = {"name": "accuracy", "state": "Met", "markets": [
-    {"market": "AT", "state": "Missed", "ratio": "0.043", "total": 506},
+    {"market": "AT", "state": "Missed", "ratio": "0.043", "total": 506, "missedStartTime": WHEN},
     {"market": "FR", "state": "Met", "ratio": "0.93", "total": 900},
 ]}  # fmt: skip
 
 
+MISSED_THERE = {
+    "state": "Healthy", "slos": [AUSTRIA],
+    "conditions": [condition("MarketsMet", "False", "MarketMissed", "accuracy is missed in AT")],
+}  # fmt: skip
 PARKED = version("v15", phase="Parked", startTime=WHEN, decisionMessage="the time is over")
 TABLE = {
     "healthy": ({}, []),
@@ -80,8 +84,17 @@ TABLE = {
     "retried": ({"candidate": PARKED | {"retryTime": WHEN}}, []),
     "degraded": (degraded(), [NeedKind.DEGRADED]),
     "training": (degraded() | TRAINING, []),
-    "a market alone misses an SLO": ({"state": "Healthy", "slos": [AUSTRIA]}, [NeedKind.MARKET]),
-    "a market misses an SLO while a remedy is under way": (
+    "a market alone misses an SLO": (MISSED_THERE, [NeedKind.MARKET]),
+    "a market misses an SLO while a training for another reason is under way": (
+        MISSED_THERE | TRAINING, [NeedKind.MARKET],
+    ),
+    "a market misses an SLO while a training for it is under way": (
+        MISSED_THERE | {"retraining": {"trigger": TRAINING["retraining"]["trigger"] | {"market": "AT"}}}, [],
+    ),
+    "a market misses an SLO while the version that was trained for it is tried": (
+        MISSED_THERE | {"candidate": version("v15", phase="Stepping", startTime=WHEN, causeMarket="AT")}, [],
+    ),
+    "a market misses an SLO while a remedy of the product is under way": (
         degraded() | TRAINING | {"slos": [AUSTRIA]}, [],
     ),
     "a training that a person must ask for": (

@@ -138,8 +138,9 @@ TABLE = {
         [NeedKind.DEPENDENT], "DependentDegraded", Kind.DEPENDENT_DEGRADED,
     ),
     "a market alone misses an SLO": (
-        conditions() | {"state": "Healthy", "slos": [{"name": "accuracy", "state": "Met", "markets": [
-            {"market": "AT", "state": "Missed", "ratio": "0.043", "total": 506},
+        conditions(condition("MarketsMet", "False", "MarketMissed", "its words"))
+        | {"state": "Healthy", "slos": [{"name": "accuracy", "state": "Met", "markets": [
+            {"market": "AT", "state": "Missed", "ratio": "0.043", "total": 506, "missedStartTime": WHEN},
         ]}]},
         [NeedKind.MARKET], "MarketMissed", Kind.MARKET_MISSED,
     ),

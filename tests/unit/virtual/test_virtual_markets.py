@@ -1,16 +1,29 @@
-"""One market of a product falls, on the whole operator: it is Missed, others aren't, and it recovers."""
+"""One market of a product falls, on the whole operator: it is Missed alone, and what follows is in the spec."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+import json
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from benchmarks.virtual.event_loop import told_in
+from benchmarks.virtual.trainings import Training
 from benchmarks.virtual.variation import Scatter, Variation
 from benchmarks.virtual.workloads import Quality
+from sluicegate.kube.resources import EVENTS, JOBS
 from tests.support.decisions.rollout_world import RUNTIME, image
 from tests.support.lives.truth import KEY
-from tests.support.virtual.stories import HOUR, RARELY, on_virtual_time, product, served
+from tests.support.virtual.stories import (
+    HOUR,
+    RARELY,
+    TRAINED,
+    on_virtual_time,
+    opened,
+    product,
+    served,
+    serving,
+)
 
 if TYPE_CHECKING:
     from benchmarks.virtual.operator import World
@@ -57,3 +70,143 @@ async def test_a_market_that_falls_by_thirty_points_is_missed_within_two_hours_a
 
     world.cluster.set_quality(image("a"), quality())
     await world.until(lambda: not markets_of(world, key, "Missed"), seconds=12 * HOUR)
+
+
+on_days = told_in(lambda: opened(for_days=True))
+SHARES: Final = {"FR": 0.4, "DE": 0.25, "ES": 0.15, "IT": 0.1, "BE": 0.05, "AT": 0.05}
+"""Of the requests: one market of six has a twentieth of them."""
+
+
+async def counted_by_market(world: World, markets: dict[str, Any] | None, **spec: Any) -> Key:
+    """A product with 1,000 labels an hour in six markets, in service for half a day."""
+    accuracy = {
+        "name": "accuracy", "indicator": {"outcomes": {}}, "maxDrop": "0.03", "maxRegression": "0.03",
+        **({"markets": markets} if markets else {}),
+    }  # fmt: skip
+    body = product(
+        markets=list(MARKETS),
+        serving={
+            "runtimeImage": RUNTIME,
+            "feedback": {"secretRef": {"name": "feedback"}},
+            "market": {"from": "Header", "name": "x-market"},
+        },
+        **({"slos": [accuracy]} | spec),
+    )
+    world.cluster.variations[KEY] = Variation("market alone", wrong=Scatter(), known=0.5)
+    world.cluster.rates[KEY] = 1000 / HOUR / 0.5
+    world.cluster.set_quality(
+        image("a"), Quality.of_markets(SHARES, **dict.fromkeys(MARKETS, GOOD))
+    )
+    key = await served(world, body)
+    await world.run(12 * HOUR)
+    return key
+
+
+def fallen(market: str = "AT") -> Quality:
+    return Quality.of_markets(SHARES, **(dict.fromkeys(MARKETS, GOOD) | {market: FALLEN}))
+
+
+def trained(world: World, key: Key) -> bool:
+    return "lastTrainingTime" in (world.status(key).get("retraining") or {})
+
+
+@pytest.mark.slow
+@on_days
+async def test_a_small_market_that_falls_is_reported_within_hours_and_the_product_is_not_retrained(
+    world,
+):
+    key = await counted_by_market(world, None)
+    assert world.condition(key, "MarketsMet")["status"] == "True"
+
+    world.cluster.set_quality(image("a"), fallen())
+    await world.until(
+        lambda: world.condition(key, "MarketsMet")["status"] == "False", seconds=5 * HOUR
+    )
+    met = world.condition(key, "MarketsMet")
+    assert met["reason"] == "MarketMissed"
+    assert met["message"].startswith("accuracy is missed in AT since ")
+    assert "is required" in met["message"]
+    assert world.status(key)["summary"]["reason"] == "MarketMissed"
+    assert ("MarketMissed", "Warning") in {
+        (one["reason"], one["type"]) for one in world.server.all(EVENTS)
+    }
+    await world.run(24 * HOUR)
+    assert not trained(world, key)
+
+    world.cluster.set_quality(
+        image("a"), Quality.of_markets(SHARES, **dict.fromkeys(MARKETS, GOOD))
+    )
+    await world.until(
+        lambda: world.condition(key, "MarketsMet")["status"] == "True", seconds=24 * HOUR
+    )
+    assert "missedMarkets" not in world.status(key)["engine"]["slos"]["accuracy"]
+
+
+@pytest.mark.slow
+@on_days
+async def test_a_market_that_falls_alone_is_retrained_for_with_its_name_where_the_spec_asks_for_it(
+    world,
+):
+    world.cluster.trainings[KEY] = Training(seconds=1800, report=TRAINED)
+    world.cluster.set_quality(
+        image("c"), Quality.of_markets(SHARES, **dict.fromkeys(MARKETS, GOOD))
+    )
+    key = await counted_by_market(world, {"onMissed": "Retrain"})
+    world.cluster.set_quality(image("a"), fallen())
+    await world.until(lambda: trained(world, key), seconds=6 * HOUR)
+    status = world.status(key)
+    assert status["state"] == "Healthy"
+    trigger = status["retraining"]["trigger"]
+    assert (trigger["cause"], trigger["slo"], trigger["market"]) == ("ModelDecay", "accuracy", "AT")
+    assert "Accuracy is missed in AT since" in status["decision"]["message"]
+    assert (status["diagnosis"]["cause"], status["diagnosis"]["market"]) == ("ModelDecay", "AT")
+    await world.until(lambda: list(world.server.all(JOBS)), seconds=60)
+    (job,) = list(world.server.all(JOBS))
+    variables = job["spec"]["template"]["spec"]["containers"][0]["env"]
+    (written,) = (one["value"] for one in variables if one["name"] == "SLUICEGATE_TRIGGER")
+    assert json.loads(written)["market"] == "AT"
+
+    await world.until(lambda: serving(world, key) == "v2-trained", seconds=48 * HOUR)
+    assert world.status(key)["stable"]["causeMarket"] == "AT"
+    await world.run(12 * HOUR)
+    assert world.condition(key, "MarketsMet")["status"] == "True"
+
+
+@pytest.mark.slow
+@on_days
+async def test_a_version_that_is_bad_in_the_market_it_was_trained_for_is_not_retrained_again(
+    world,
+):
+    world.cluster.trainings[KEY] = Training(seconds=1800, report=TRAINED)
+    world.cluster.set_quality(image("c"), fallen())
+    key = await counted_by_market(world, {"onMissed": "Retrain"})
+    world.cluster.set_quality(image("a"), fallen())
+    await world.until(lambda: serving(world, key) == "v2-trained", seconds=48 * HOUR)
+    await world.run(30 * HOUR)
+    assert serving(world, key) == "v2-trained"
+    assert world.condition(key, "MarketsMet")["status"] == "False"
+    decision = world.status(key)["decision"]
+    assert (decision["type"], decision["reason"]) == ("Alert", "MarketMissed")
+    assert world.status(key)["summary"]["reason"] == "MarketMissed"
+
+
+@pytest.mark.slow
+@on_days
+async def test_a_market_that_is_ignored_is_shown_and_nothing_follows(world):
+    key = await counted_by_market(world, {"onMissed": "Ignore"})
+    world.cluster.set_quality(image("a"), fallen())
+    await world.until(lambda: markets_of(world, key, "Missed") == {"AT"}, seconds=5 * HOUR)
+    await world.run(6 * HOUR)
+    assert world.condition(key, "MarketsMet") == {}
+    assert not trained(world, key)
+    assert world.status(key)["summary"].get("reason", "") == ""
+
+
+@pytest.mark.slow
+@on_days
+async def test_six_healthy_markets_cause_nothing(world):
+    key = await counted_by_market(world, {"onMissed": "Retrain"})
+    await world.run(72 * HOUR)
+    assert world.condition(key, "MarketsMet")["status"] == "True"
+    assert not trained(world, key)
+    assert "MarketMissed" not in {one["reason"] for one in world.server.all(EVENTS)}

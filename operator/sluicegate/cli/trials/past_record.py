@@ -205,6 +205,8 @@ class RecordBuilder:
         gauges = [slo.name for slo in slos if slo.indicator.gauge]
         if gauges:
             self.note(f"Gauges have no counts and are left out: {', '.join(gauges)}.")
+        if self.product.spec.serving.market is not None:
+            self.note("Counts by market are left out: the replay judges no market.")
         for problem in problems:
             self.note(f"Prometheus didn't answer all of it: {problem}.")
         read = recording.blocks.values()

@@ -9,6 +9,7 @@ from sluicegate.policy.diagnosis.checks import DiagnosisResult
 from sluicegate.policy.model.observed import Observed
 from sluicegate.policy.model.terms import Terms
 from sluicegate.policy.retraining import labels
+from sluicegate.policy.slo_health.markets import MarketState, describe_market
 from sluicegate.policy.slo_health.messages import capitalised, describe, numbers_of
 from sluicegate.policy.slo_health.ratio_slo import SloResult
 
@@ -24,6 +25,7 @@ class Case:
     before : the version that a rollback would restore; None when none is kept.
     objection : why that version is no remedy; empty if it is one.
     suspected : whether the stable version, and not its surroundings, is suspected as the cause.
+    market : the market that misses the SLO alone; None where the SLO itself is degraded.
     """
 
     terms: Terms
@@ -36,6 +38,7 @@ class Case:
     before: PastVersion | None = None
     objection: str = ""
     suspected: bool = True
+    market: MarketState | None = None
 
     @property
     def may_return(self) -> bool:
@@ -53,22 +56,31 @@ class Case:
     @property
     def degraded_since(self) -> int | None:
         """End of the first bad block, in seconds."""
+        if self.market is not None:
+            return self.market.since
         streak = self.status.engine.slo(self.result.terms.name).streak
         return None if streak is None else self.terms.block_end(streak.first)
 
     @property
     def text(self) -> str:
         """What the SLO shows, as the begin of a message."""
+        if self.market is not None:
+            return capitalised(describe_market(self.result.terms, self.market))
         return capitalised(describe(self.result, self.terms.block_seconds))
 
     @property
     def numbers(self) -> Mapping[str, float]:
         """The numbers of the text."""
+        if self.market is not None:
+            count = self.market.count
+            return {"bad": count.bad, "total": count.total, "allowed": self.market.allowed}
         return numbers_of(self.result)
 
     @property
     def changed(self) -> int | None:
         """Estimated begin of the change, in seconds: older data are from before it."""
+        if self.market is not None:
+            return self.market.since
         drift = self.result.drift
         if drift is None or drift.changed is None:
             return None

@@ -55,6 +55,8 @@ class DiagnosisResult:
     slo : which one. cause : the first objection, or what remains.
     message : the cause in a sentence. findings : all checks that were made, in order.
     release : the upstream's release that is the cause; None for other causes.
+    market : the market in which the evidence is; empty where it isn't in one alone.
+    alone : only that market misses the SLO, and the product as a whole isn't degraded by it.
     """
 
     slo: str
@@ -62,6 +64,8 @@ class DiagnosisResult:
     message: str
     findings: tuple[CheckResult, ...]
     release: UpstreamRelease | None = None
+    market: str = ""
+    alone: bool = False
 
     @property
     def outside(self) -> bool:

@@ -122,6 +122,7 @@ def _without(terms: Terms, known: SloRecord, result: SloResult, block: int) -> S
         since=known.since,
         terms_hash=known.terms_hash,
         ignored_intervals=known.ignored_intervals,
+        missed_markets=known.missed_markets,
     )
     begun = known.disturbance_start_time // terms.block_seconds - BEFORE_BLOCKS
     return leave_out(restarted, begun + 1, block, terms.block_seconds)

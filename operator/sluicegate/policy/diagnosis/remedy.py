@@ -4,9 +4,10 @@ Probation has precedence over the spec; then `onDegraded` selects the checks, an
 of them objects. An alert is emitted once.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
 from sluicegate.api import names
 from sluicegate.api.names import DecisionReason as Reason
@@ -54,6 +55,7 @@ _PASSING: Final = frozenset({Reason.RECOVERED, Reason.INSUFFICIENT_DATA})
 """Of a hold: nothing is to be cured now."""
 _RETRAINED: Final = frozenset({OnDegraded.AUTO, OnDegraded.RETRAIN})
 Remedy = Rollback | Retrain | Alert | Hold
+Place = Callable[[DiagnosisResult], DiagnosisResult]
 
 
 def remedies_for(
@@ -63,17 +65,32 @@ def remedies_for(
     results: tuple[SloResult, ...],
     *,
     now: int,
+    place: Place | None = None,
 ) -> list[tuple[Remedy, DiagnosisResult]]:
-    """What each degraded SLO asks for, in the order of the spec."""
+    """What each degraded SLO asks for, in the order of the spec.
+
+    Parameters
+    ----------
+    results : of all SLOs. now : in seconds. place : function that adds the market to a diagnosis in which
+        the evidence is concentrated.
+    """
     degraded = tuple(
         result
         for result in results
         if result.terms.deciding and status.engine.slo(result.terms.name).degraded
     )
+    others = _Others(results, degraded, place)
     return [
-        _remedy_for(terms, status, observed, result, results=results, degraded=degraded, now=now)
-        for result in degraded
+        _remedy_for(terms, status, observed, result, others=others, now=now) for result in degraded
     ]
+
+
+class _Others(NamedTuple):
+    """All SLOs, those that are degraded, and what adds the market of the evidence."""
+
+    results: tuple[SloResult, ...]
+    degraded: tuple[SloResult, ...]
+    place: Place | None
 
 
 def _remedy_for(
@@ -82,17 +99,16 @@ def _remedy_for(
     observed: Observed,
     result: SloResult,
     *,
-    results: tuple[SloResult, ...],
-    degraded: tuple[SloResult, ...],
+    others: _Others,
     now: int,
 ) -> tuple[Remedy, DiagnosisResult]:
     assert status.stable is not None
     before = _before(status)
-    objection = _objection(status, observed, result, before, results=results)
+    objection = _objection(status, observed, result, before, results=others.results)
     suspected = _is_suspected(status, result)
     symptoms = Symptoms(
         worst=result,
-        degraded=degraded,
+        degraded=others.degraded,
         facts=observed.facts,
         portfolio=observed.portfolio,
         problem=observed.problem,
@@ -107,7 +123,8 @@ def _remedy_for(
         skew=serving_skew.compare(terms, status, result.terms),
     )
     diagnosis = diagnose(symptoms, _checks(status, result, may_return=symptoms.can_return))
-    trigger = trigger_for(terms, status, result.terms.name)
+    diagnosis = diagnosis if others.place is None else others.place(diagnosis)
+    trigger = preconditions.trigger_for(terms, status, result.terms.name)
     case = Case(
         terms, status, observed, result, trigger, diagnosis, now, before, objection, suspected
     )
@@ -130,25 +147,19 @@ def _is_suspected(status: DataProductStatus, result: SloResult) -> bool:
     return stable is None or stable.source is not VersionSource.RETRAINING
 
 
-def trigger_for(terms: Terms, status: DataProductStatus, slo: str) -> str:
-    """Name of the need for a training that this degraded SLO stands for."""
-    assert status.stable is not None
-    streak = status.engine.slo(slo).streak
-    first = streak.first if streak else status.stable.promotion_time
-    return preconditions.trigger_of(terms, status.stable.release.version, slo, first)
-
-
 def waiting(
     terms: Terms, status: DataProductStatus, remedies: list[tuple[Remedy, DiagnosisResult]]
 ) -> WaitingRetraining | None:
     """The retraining that is due and may not start yet; None when none is."""
     retrained = {slo.name for slo in terms.slos if slo.on_degraded in _RETRAINED}
     for remedy, diagnosis in remedies:
-        if diagnosis.cause in CONTRADICTED and diagnosis.slo not in retrained:
+        slo, market, cause = diagnosis.slo, diagnosis.market, diagnosis.cause
+        if cause in CONTRADICTED and slo not in retrained:
             continue
         if isinstance(remedy, Hold | Alert) and remedy.reason in WAITING:
-            trigger = trigger_for(terms, status, diagnosis.slo)
-            return WaitingRetraining(trigger, diagnosis.slo, diagnosis.cause, remedy.reason)
+            alone = market if diagnosis.alone else ""
+            trigger = preconditions.trigger_for(terms, status, slo, market=alone)
+            return WaitingRetraining(trigger, slo, cause, remedy.reason, market)
     return None
 
 
@@ -222,30 +233,30 @@ def _choose(case: Case) -> Remedy:  # noqa: PLR0911 - one an outcome
         text = f"{case.text}; {case.diagnosis.message}, so there is no action"
         return Hold(reason=case.diagnosis.cause, message=text, numbers=case.numbers)
     if case.diagnosis.outside:
-        return _outside(case)
+        return outside(case)
     if case.status.probation is not None and case.may_return:
         return _return(case, Reason.PROBATION_FAILED, "it is still on probation")
     match case.result.terms.on_degraded:
         case OnDegraded.ALERT | OnDegraded.IGNORE:
-            return _alert_once(
+            return alert_once(
                 case, case.diagnosis.cause, "onDegraded is Alert, so there is no other action"
             )
         case OnDegraded.ROLLBACK if case.objection:
-            return _alert_once(case, Reason.RETURN_REFUSED, "onDegraded is Rollback")
+            return alert_once(case, Reason.RETURN_REFUSED, "onDegraded is Rollback")
         case OnDegraded.ROLLBACK:
             return _return(case, case.result.reason, "onDegraded is Rollback")
         case OnDegraded.AUTO | OnDegraded.RETRAIN:
-            return _retrain_or_alert(case)
+            return retrain_or_alert(case)
 
 
-def _outside(case: Case) -> Remedy:
+def outside(case: Case) -> Remedy:
     """Return an alert about a cause outside the model; nothing else is done until it ends."""
     cause, text = case.diagnosis.cause, case.diagnosis.message
     if cause in CONTRADICTED:
         return _contradicted(case)
     if cause is Reason.UPSTREAM_RELEASED:
-        return _alert_once(case, cause, f"{text}; {WAY_OUT}")
-    return _alert_once(case, cause, f"{text}; the operator waits until that ends")
+        return alert_once(case, cause, f"{text}; {WAY_OUT}")
+    return alert_once(case, cause, f"{text}; the operator waits until that ends")
 
 
 def _contradicted(case: Case) -> Remedy:
@@ -260,17 +271,18 @@ def _contradicted(case: Case) -> Remedy:
         else ""
     )
     ends = "correct the features that are served, or the code that reads them"
-    return _alert_once(case, cause, f"{text}; it isn't retrained for that: {way}{ends}")
+    return alert_once(case, cause, f"{text}; it isn't retrained for that: {way}{ends}")
 
 
-def _retrain_or_alert(case: Case) -> Remedy:  # noqa: PLR0911 - one an outcome
+def retrain_or_alert(case: Case) -> Remedy:  # noqa: PLR0911 - one an outcome
+    """Return a training, or what stands in its way."""
     if case.diagnosis.cause is Reason.RECENT_RELEASE:
         return _return(case, Reason.RECENT_RELEASE, case.diagnosis.message)
     if case.result.probation:
         text = "that is worse than the previous version, and within its own baseline"
-        return _alert_once(case, Reason.RETURN_REFUSED, f"{text}, so it isn't retrained")
+        return alert_once(case, Reason.RETURN_REFUSED, f"{text}, so it isn't retrained")
     if case.diagnosis.cause is Reason.AVAILABILITY_ONLY:
-        return _alert_once(case, Reason.AVAILABILITY_ONLY, case.diagnosis.message)
+        return alert_once(case, Reason.AVAILABILITY_ONLY, case.diagnosis.message)
     obstacle = preconditions.obstacle(_request(case))
     if obstacle is None and not case.result.fresh:
         text = (
@@ -281,7 +293,7 @@ def _retrain_or_alert(case: Case) -> Remedy:  # noqa: PLR0911 - one an outcome
         return _retrain(case)
     message = f"not retrained: {obstacle.message}"
     if obstacle.needs_person:
-        return _alert_once(case, obstacle.reason, message)
+        return alert_once(case, obstacle.reason, message)
     return Hold(reason=obstacle.reason, message=f"{case.text}; {message}", numbers=case.numbers)
 
 
@@ -310,6 +322,7 @@ def _retrain(case: Case) -> Retrain:
         parent=parent,
         attempt=attempt,
         changed=case.changed,
+        market=case.diagnosis.market,
     )
 
 
@@ -329,7 +342,7 @@ def _under_way(case: Case) -> preconditions.Obstacle | None:
 def _return(case: Case, reason: Reason, why: str) -> Rollback | Alert | Hold:
     assert case.status.stable is not None
     if case.before is None:
-        return _alert_once(case, Reason.NOT_FOUND, f"{why}, but no earlier version is kept")
+        return alert_once(case, Reason.NOT_FOUND, f"{why}, but no earlier version is kept")
     to = case.before.release
     if (going := _under_way(case)) is not None:
         text = f"{case.text}; {why}, but {to.version} replaces it only if its remedy fails"
@@ -347,7 +360,7 @@ def _before(status: DataProductStatus) -> PastVersion | None:
     return previous(status.accepted)
 
 
-def _alert_once(case: Case, reason: Reason, why: str) -> Alert | Hold:
+def alert_once(case: Case, reason: Reason, why: str) -> Alert | Hold:
     """An alert, or a Hold if it was emitted before."""
     message = f"{case.text}; {why}"
     if alert_key(reason, case.trigger) in case.status.engine.emitted_alerts:

@@ -78,6 +78,7 @@ class Retrain(_Explained):
     changed : estimated begin of the degradation, in seconds; None if unknown.
     attempt : 1 for the first; counts what came after the last promotion.
     iteration : what the request of a person says of it.
+    market : the market in which the evidence is; empty where it isn't in one alone.
     """
 
     type: ClassVar = DecisionType.RETRAIN
@@ -87,6 +88,7 @@ class Retrain(_Explained):
     attempt: int
     changed: int | None = None
     iteration: Iteration | None = None
+    market: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from hashlib import sha256
 from math import ceil
 from typing import Final
 
-from sluicegate.api.product import DataProduct
+from sluicegate.api.product import DataProduct, DataProductSpec
 from sluicegate.api.product_info import Lifecycle
 from sluicegate.api.retraining import (
     DEFAULT_COOLDOWN_SECONDS,
@@ -23,12 +23,15 @@ from sluicegate.api.retraining import (
 from sluicegate.api.rollout import DEFAULT_MAX_DURATION_SECONDS, DEFAULT_STEPS, Approval
 from sluicegate.api.serving import Serving
 from sluicegate.api.slos import (
+    COUNTED_BY_MARKET,
     QUALITY_KINDS,
     CanaryEvidence,
     IndicatorKind,
     OnDegraded,
+    OnMarketMissed,
     Seasonality,
     Slo,
+    SloMarkets,
 )
 from sluicegate.policy.model.hold_out_margin import HoldOutMargin
 from sluicegate.slo.burn_rate import FAST, SLOW, Row, Threshold, thresholds
@@ -45,7 +48,7 @@ DROPS_IN_BUDGET: Final = 2
 """Without `maxDrop`, half of what the objective allows is the drop that matters."""
 RECENT_FAST, RECENT_SLOW = 12, 24
 """Blocks of the window that is shown: an hour and two at blocks of five minutes."""
-_UNREAD: Final = {"canary_evidence", "seasonality"}
+_UNREAD: Final = {"canary_evidence", "seasonality", "markets"}
 """Fields of an SLO that neither a training nor its verdict reads."""
 MOST_MARGIN: Final = 0.9999
 """A ratio that is worse by the margin has to be one still: below 1, by more than a float's noise."""
@@ -89,6 +92,7 @@ class SloTerms:
         say.
     without_feedback : it is judged by truths, and the product has no way to take them in.
     threshold : milliseconds within which a request is good, for a latency; else None.
+    on_market_missed : what follows from single markets; nothing where the SLO itself is ignored.
     """
 
     name: str
@@ -112,6 +116,7 @@ class SloTerms:
     threshold: int | None = None
     margin_given: bool = True
     label_lag_seconds: int = 0
+    on_market_missed: OnMarketMissed = OnMarketMissed.ALERT
 
     @property
     def subject(self) -> str:
@@ -127,6 +132,12 @@ class SloTerms:
     def deciding(self) -> bool:
         """Whether it counts for the product's state, and for a candidate."""
         return self.on_degraded is not OnDegraded.IGNORE
+
+    @property
+    def follows_markets(self) -> bool:
+        """Whether anything follows from a market that misses it; it has to be counted by market."""
+        counted = self.kind in COUNTED_BY_MARKET
+        return counted and self.on_market_missed is not OnMarketMissed.IGNORE
 
     @property
     def measures_quality(self) -> bool:
@@ -181,6 +192,8 @@ class Terms:
     that are mirrored for it; None where Jobs read labelled rows.
     `steps_given`, `duration_given`: a person chose them. `names_runtime`: its runtime image is its own, not the operator's default. `routed`: a route
     splits its traffic; otherwise the pods of both versions share it by their number.
+    `market_cells`: number of SLOs that are counted by market times that of markets, `other` included; 0
+    where nothing is.
     """
 
     namespace: str
@@ -202,6 +215,7 @@ class Terms:
     shadow_seconds: int | None = None
     mirrored: float | None = None
     label_lifetime_seconds: int = DEFAULT_LABEL_LIFETIME_SECONDS
+    market_cells: int = 0
 
     @property
     def day_seconds(self) -> int:
@@ -274,7 +288,15 @@ def terms_of(product: DataProduct, hour_seconds: int = HOUR_SECONDS) -> Terms:
         shadow_seconds=spec.rollout.shadow.interval_seconds if spec.rollout.shadow else None,
         mirrored=mirror.percent / 100 if (mirror := spec.rollout.mirror) else None,
         label_lifetime_seconds=_label_lifetime(spec.serving),
+        market_cells=_market_cells(spec),
     )
+
+
+def _market_cells(spec: DataProductSpec) -> int:
+    if spec.serving.market is None:
+        return 0
+    counted = sum(slo.indicator.kind in COUNTED_BY_MARKET for slo in spec.slos)
+    return counted * (len(spec.markets) + 1)
 
 
 def _label_lifetime(serving: Serving) -> int:
@@ -329,6 +351,8 @@ def _slo_terms(slo: Slo, calendar: Calendar, *, takes_truths: bool) -> SloTerms:
     gauge = slo.indicator.gauge
     drop = _drop(slo)
     indicator = slo.indicator.model_dump_json(exclude_none=True)
+    markets = slo.markets or SloMarkets()
+    ignored = slo.on_degraded is OnDegraded.IGNORE
     return SloTerms(
         name=slo.name,
         kind=kind,
@@ -360,6 +384,7 @@ def _slo_terms(slo: Slo, calendar: Calendar, *, takes_truths: bool) -> SloTerms:
         label_lag_seconds=(slo.indicator.outcomes.lag_seconds or 0)
         if slo.indicator.outcomes
         else 0,
+        on_market_missed=OnMarketMissed.IGNORE if ignored else markets.on_missed,
     )
 
 

@@ -16,6 +16,7 @@ from sluicegate.api.versions import Version
 from sluicegate.policy.model.observed import Portfolio
 from sluicegate.policy.model.terms import Terms
 from sluicegate.policy.retraining.pauses import cooldown
+from sluicegate.slo.by_market import market_series
 from sluicegate.stats.calendar import BLOCKS_PER_HOUR
 from sluicegate.stats.canary_duration import WARM_UP_BLOCKS
 from sluicegate.views.numbers import duration
@@ -61,13 +62,14 @@ class WaitingRetraining:
     Attributes
     ----------
     trigger : its name. slo : what is degraded; empty for a challenger. cause : why.
-    reason : what stands in the way.
+    reason : what stands in the way. market : where the SLO is missed, if in one market alone.
     """
 
     trigger: str
     slo: str
     cause: Reason
     reason: Reason
+    market: str = ""
 
 
 Check = Callable[[RetrainingRequest], Obstacle | None]
@@ -262,3 +264,14 @@ def trigger_of(terms: Terms, version: str, slo: str, first_bad: int | str) -> st
     """Eight hex digits that name one need for a training, the same after any restart."""
     text = "/".join((terms.namespace, terms.name, version, slo, str(first_bad)))
     return sha256(text.encode()).hexdigest()[:8]
+
+
+def trigger_for(terms: Terms, status: DataProductStatus, slo: str, *, market: str = "") -> str:
+    """Name of the need for a training that a degraded SLO stands for, or a market that misses it alone."""
+    assert status.stable is not None
+    record, version = status.engine.slo(slo), status.stable.release.version
+    if market:
+        first = record.missed_markets.get(market, status.stable.promotion_time)
+        return trigger_of(terms, version, market_series(slo, market), first)
+    first = record.streak.first if record.streak else status.stable.promotion_time
+    return trigger_of(terms, version, slo, first)

@@ -180,7 +180,7 @@ def _retrain(
     terms: Terms, status: DataProductStatus, decision: Retrain, now: int
 ) -> DataProductStatus:
     """A training begins; its trigger says what it has to know: the cause, the indicator, the numbers."""
-    streak = status.engine.slo(decision.slo).streak
+    record = status.engine.slo(decision.slo)
     trigger = Trigger(
         id=decision.trigger,
         cause=str(decision.reason),
@@ -188,8 +188,11 @@ def _retrain(
         indicator=terms.indicator(decision.slo),
         iteration=decision.iteration,
         version=decision.parent.version,
-        first_bad_block_time=None if streak is None else streak.first * terms.block_seconds,
+        first_bad_block_time=record.missed_markets.get(decision.market)
+        if record.streak is None
+        else record.streak.first * terms.block_seconds,
         message=decision.message,
+        market=decision.market,
         change_time=decision.changed,
         trigger_time=now,
     )
@@ -221,6 +224,7 @@ def _start(
         cause=training.cause if training else before.cause if before else "",
         cause_slo=training.slo if training else before.cause_slo if before else "",
         iteration=training.iteration if training else before.iteration if before else None,
+        cause_market=training.market if training else before.cause_market if before else "",
         descends_from=_descent(status, decision),
         target=decision.weight,
         derived=decision.derived,

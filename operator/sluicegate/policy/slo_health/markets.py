@@ -1,26 +1,29 @@
-"""How each SLO does in each market, and whether one market alone is bad. Evidence, not a decision.
+"""How each SLO does in each market, and whether one market alone is bad.
 
 Markets are small: most of the time their events are too few to say anything, and then nothing is
 said. Each is judged again after every block, and a product has many of them, so a bad one is found
-by a test that holds under all these looks together (`stats.lasting_alarm`). Decisions stay with the
-product as a whole.
+by a test that holds under all these looks together (`stats.lasting_alarm`).
 
 Source: E. B. Wilson, JASA 22 (1927) 209–212, as in `stats.intervals`.
 """
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final, NamedTuple
 
+from sluicegate.api.base import rfc3339
 from sluicegate.api.slo_status import SloState
+from sluicegate.policy.model.terms import SloTerms
 from sluicegate.slo.blocks import SINGLE_BLOCKS, Series, hour_of
 from sluicegate.stats import lasting_alarm
 from sluicegate.stats.calendar import BLOCKS_PER_HOUR, HOURS, Calendar
 from sluicegate.stats.counts import NOTHING, Count
 from sluicegate.stats.cusum import Bank
 from sluicegate.stats.dispersion import successive_dispersion
-from sluicegate.stats.intervals import Z95, wilson_upper
+from sluicegate.stats.intervals import Z95, quantile, wilson_lower, wilson_upper
 from sluicegate.stats.lasting_alarm import LastingAlarm
+from sluicegate.views.numbers import events, percent
 
 WINDOWS: Final = (12, 72, 288)
 """Blocks, an hour, six and a day of 5 minutes: a longer one says what a shorter one can't."""
@@ -28,6 +31,7 @@ ODDS: Final = (1.2, 1.5, 2.0, 4.0)
 """Factors of the odds of a bad event that are looked for: of 12 % they are 14, 17, 21 and 35 %."""
 YEARS_BETWEEN_FALSE_ALARMS: Final = 20
 """Mean time between false alarms of a product, over all its SLOs and markets: a share of 5 % a year."""
+Z_INTERVAL: Final = quantile(0.975)
 LEAST_RATIO: Final = 1e-6
 YEAR_SECONDS: Final = 365 * 86_400
 MOST_SHOWN_MARKETS: Final = 3
@@ -37,11 +41,23 @@ _ORDER: Final = (SloState.MISSED, SloState.UNKNOWN, SloState.MET)
 
 @dataclass(frozen=True, slots=True)
 class MarketState:
-    """How one SLO does in one market: what is known, from which events."""
+    """How one SLO does in one market: what is known, from which events.
+
+    Attributes
+    ----------
+    count : events of the window that is shown. allowed : largest share of bad events.
+    begun : the block with which the evidence begins that more are bad; that of the alarm if it is Missed.
+    since : the same as a time in seconds, of a market that is Missed; kept over a restart.
+    budget : events of the error budget's window.
+    """
 
     market: str
     state: SloState
     count: Count
+    allowed: float = 0.0
+    begun: int = 0
+    since: int | None = None
+    budget: Count = NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,39 +87,60 @@ class MarketLimit:
 
 
 def judge_markets(
-    series: Mapping[str, Series], newest: int, limit: MarketLimit, *, were_bad: Collection[str] = ()
+    series: Mapping[str, Series],
+    newest: int,
+    limit: MarketLimit,
+    *,
+    since: int = 0,
+    were_bad: Collection[str] = (),
 ) -> tuple[MarketState, ...]:
     """Return the state of an SLO in each market, the worst first.
 
     Parameters
     ----------
     series : blocks by market. newest : the block up to which events count.
+    since : blocks up to this one are no evidence.
     were_bad : markets that were bad a block ago; an alarm outlasts a restart by it.
     """
     bank = limit.bank
     states = [
-        _judged(market, blocks, newest, limit.allowed, bank=bank, was_bad=market in were_bad)
+        _judged(
+            market,
+            blocks,
+            _Span(since, newest),
+            limit.allowed,
+            bank=bank,
+            was_bad=market in were_bad,
+        )
         for market, blocks in series.items()
     ]
     return tuple(sorted(states, key=_worst_first))
 
 
+class _Span(NamedTuple):
+    """The blocks that count: those after `since`, up to `newest`."""
+
+    since: int
+    newest: int
+
+
 def _judged(
-    market: str, blocks: Series, newest: int, allowed: float, *, bank: Bank, was_bad: bool
+    market: str, blocks: Series, span: _Span, allowed: float, *, bank: Bank, was_bad: bool
 ) -> MarketState:
-    alarm = _alarm(blocks, min(newest, blocks.newest), bank)
+    since, newest = span
+    alarm = _alarm(blocks, min(newest, blocks.newest), bank, since)
+    found = partial(MarketState, market, allowed=allowed, begun=alarm.begun)
     if alarm.lasts or (was_bad and alarm.statistic >= bank.bound / 2):
         age = newest + 1 - alarm.begun
-        recent = (blocks.window(newest, min(age, window)) for window in WINDOWS[1:])
+        recent = (blocks.window(newest, min(age, window), since) for window in WINDOWS[1:])
         count = next((count for count in recent if count.total), NOTHING)
-        state = SloState.MISSED if count.total else SloState.UNKNOWN
-        return MarketState(market, state, count)
-    count = blocks.window(newest, WINDOWS[0])
+        return found(SloState.MISSED if count.total else SloState.UNKNOWN, count)
+    count = blocks.window(newest, WINDOWS[0], since)
     for window in WINDOWS if alarm.statistic < bank.bound / 2 else ():
-        count = blocks.window(newest, window)
+        count = blocks.window(newest, window, since)
         if is_met(count, allowed):
-            return MarketState(market, SloState.MET, count)
-    return MarketState(market, SloState.UNKNOWN, count)
+            return found(SloState.MET, count)
+    return found(SloState.UNKNOWN, count)
 
 
 def is_met(count: Count, allowed: float) -> bool:
@@ -111,20 +148,29 @@ def is_met(count: Count, allowed: float) -> bool:
     return count.total > 0 and wilson_upper(count.bad, count.total, Z95) <= allowed
 
 
-def _alarm(blocks: Series, newest: int, bank: Bank) -> LastingAlarm:
+def is_bad(count: Count, allowed: float) -> bool:
+    """Return whether the share of bad events is shown to be more than allowed, at 95 % in this window."""
+    return count.total > 0 and wilson_lower(count.bad, count.total, Z95) > allowed
+
+
+def _alarm(blocks: Series, newest: int, bank: Bank, since: int) -> LastingAlarm:
     """Return the evidence up to block `newest`: of blocks where they are kept singly, else of sums."""
-    kept = blocks.derived.get(bank)
+    kept = blocks.derived.get((bank, since))
     if isinstance(kept, _Kept) and newest - SINGLE_BLOCKS < kept.alarm.next <= newest + 1:
         alarm, phi = kept.alarm, kept.phi
     else:
         phi = _phi(blocks, newest)
-        alarm = _of_sums(blocks, hour_of(blocks.newest - SINGLE_BLOCKS) + 1, bank, phi)
+        end = hour_of(blocks.newest - SINGLE_BLOCKS) + 1
+        alarm = _of_sums(blocks, end, bank, phi, since=since)
     if alarm.next <= newest:
         if hour_of(newest) != hour_of(alarm.next - 1):
             phi = _phi(blocks, newest)
-        counts = [blocks.block(index).count for index in range(alarm.next, newest + 1)]
+        counts = [
+            blocks.block(index).count if index > since else NOTHING
+            for index in range(alarm.next, newest + 1)
+        ]
         alarm = lasting_alarm.advance(alarm, bank, counts, phi)
-    blocks.derived[bank] = _Kept(alarm, phi)
+    blocks.derived[bank, since] = _Kept(alarm, phi)
     return alarm
 
 
@@ -135,9 +181,12 @@ class _Kept(NamedTuple):
     phi: float
 
 
-def _of_sums(blocks: Series, end: int, bank: Bank, phi: float) -> LastingAlarm:
-    """Return the evidence of the sums before `end`, the first of which all blocks are kept singly."""
-    first = min(max(blocks.first_hour, end - HOURS + 1), end)
+def _of_sums(blocks: Series, end: int, bank: Bank, phi: float, *, since: int) -> LastingAlarm:
+    """Return the evidence of the sums before `end`, the first of which all blocks are kept singly.
+
+    Of an hour in which block `since` lies, only the blocks that are kept singly can count.
+    """
+    first = min(max(blocks.first_hour, end - HOURS + 1, hour_of(since) + 1), end)
     alarm = lasting_alarm.begin(bank, first)
     alarm = lasting_alarm.advance(alarm, bank, zip(*blocks.hours(first, end - 1), strict=True), phi)
     begun, after = (BLOCKS_PER_HOUR * sums + 1 for sums in (alarm.begun, alarm.next))
@@ -154,6 +203,23 @@ def _phi(blocks: Series, newest: int) -> float:
 def _worst_first(state: MarketState) -> tuple[int, float, str]:
     share = state.count.bad / state.count.total if state.count.total else 0.0
     return _ORDER.index(state.state), -share, state.market
+
+
+def interval_of(count: Count) -> tuple[float, float]:
+    """Return the 95 % interval of the share of good events, of which there are some (Wilson)."""
+    return 1 - wilson_upper(*count, Z_INTERVAL), 1 - wilson_lower(*count, Z_INTERVAL)
+
+
+def describe_market(slo: SloTerms, state: MarketState) -> str:
+    """Return what a market that misses an SLO shows, as a clause without a full stop."""
+    bad, total = state.count
+    low, high = interval_of(state.count)
+    since = "" if state.since is None else f" since {rfc3339(state.since)}"
+    return (
+        f"{slo.subject} is missed in {state.market}{since}: {percent(1 - bad / total)}"
+        f" ({events(total)}, 95 %: {percent(low)} to {percent(high)}), at least"
+        f" {percent(1 - state.allowed)} is required"
+    )
 
 
 def lone_bad_market(states: Iterable[MarketState]) -> MarketState | None:

@@ -24,6 +24,7 @@ from sluicegate.policy import (
     ratio_of,
 )
 from sluicegate.policy.evaluate import Evaluation
+from sluicegate.reconcile.decide.market_status import with_markets
 from sluicegate.slo.budget import budget_remaining
 from sluicegate.stats.intervals import Z95, newcombe
 
@@ -48,6 +49,8 @@ def with_figures(
         )
         for result in evaluation.slos
     )
+    if evaluation.markets is not None:
+        slos = with_markets(slos, evaluation)
     candidate = status.candidate
     if candidate is not None and evaluation.assessment is not None:
         candidate = candidate.replace(
@@ -160,9 +163,11 @@ def _diagnosis(
     if cause is None:
         return None
     before = status.diagnosis
-    same = before is not None and before.cause == str(cause.cause)
+    named = (str(cause.cause), cause.market)
+    same = before is not None and (before.cause, before.market) == named
     return Diagnosis(
         cause=str(cause.cause),
+        market=cause.market,
         message=cause.message,
         diagnosis_time=before.diagnosis_time if same and before is not None else now,
         evidence=tuple(

@@ -85,6 +85,7 @@ def with_pending(
             cause=str(waiting.cause),
             slo=waiting.slo,
             indicator=observation.terms.indicator(waiting.slo),
+            market=waiting.market,
             version=status.stable.version,
             trigger_time=observation.now,
         )

@@ -30,6 +30,9 @@ def news(before: DataProductStatus, after: DataProductStatus) -> Iterator[EventN
     was, now = (find_condition(one.conditions, Type.METRICS_AVAILABLE) for one in (before, after))
     if now is not None and now.reason == Reason.FEEDBACK_SECRET_UNUSABLE and _differs(was, now):
         yield EventNote(now.reason, "Measure", now.message, warning=True)
+    was, now = (find_condition(one.conditions, Type.MARKETS_MET) for one in (before, after))
+    if now is not None and now.reason == Reason.MARKET_MISSED and _differs(was, now):
+        yield EventNote(now.reason, "Measure", now.message, warning=True)
     was, now = (find_condition(one.conditions, Type.READY) for one in (before, after))
     if now is None or after.stable is None:
         return

@@ -29,7 +29,7 @@ from sluicegate.reconcile.report.retraining_finding import retraining
 from sluicegate.reconcile.routes.gateway_state import ABSENT
 from sluicegate.reconcile.traffic.allocation import Allocation
 from sluicegate.reconcile.traffic.split_verification import VerificationLevel
-from sluicegate.views.needs import missed_markets
+from sluicegate.views.needs import is_missed_in_a_market, missed_markets
 
 NAMED_AFTER_SECONDS: Final = 60
 """After which a wait for a Gateway is named; most of them take a route within seconds."""
@@ -52,6 +52,7 @@ def findings(
     yield from _reconciling(observation, status)
     yield _degraded(status)
     yield _slo_met(observation, status)
+    yield _markets_met(observation, status)
     yield _measured(observation, status)
     yield retraining(observation, status)
     yield _rollout(observation, status)
@@ -202,12 +203,33 @@ def _slo_met(observation: Observation, status: DataProductStatus) -> Finding:
         return _unjudged(observation, Type.SLO_MET)
     bad = [slo for slo in status.slos if slo.state is SloState.MISSED or slo.degraded]
     if bad:
-        text = "; ".join(filter(None, [*(slo.message for slo in bad), missed_markets(status.slos)]))
+        text = "; ".join(slo.message for slo in bad)
         return Finding(Type.SLO_MET, "False", bad[0].reason or Reason.OBJECTIVE_MISSED, text)
     unknown = [slo.message for slo in status.slos if slo.state is SloState.UNKNOWN]
     if unknown:
         return Finding(Type.SLO_MET, "Unknown", _why_unknown(status), "; ".join(unknown))
-    return Finding(Type.SLO_MET, "True", Reason.ALL_MET, missed_markets(status.slos))
+    return Finding(Type.SLO_MET, "True", Reason.ALL_MET)
+
+
+def _markets_met(observation: Observation, status: DataProductStatus) -> Finding:
+    """Whether a market misses an SLO; Unknown, which removes it, where none is counted or judged."""
+    spec, kind = observation.product.spec, Type.MARKETS_MET
+    followed = {one.name for one in observation.terms.slos if one.follows_markets}
+    if spec.serving.market is None or not followed or not status.slos:
+        return Finding(kind, "Unknown", Reason.NOT_YET_OBSERVED)
+    text = missed_markets(status.slos)
+    if not text:
+        text = "no market is shown to miss an SLO"
+        return Finding(kind, "True", Reason.ALL_MET, text)
+    alone = [slo for slo in status.slos if not slo.degraded and is_missed_in_a_market(slo)]
+    ways = {
+        str(one.on_market_missed)
+        for one in observation.terms.slos
+        if one.name in {s.name for s in alone}
+    }
+    if alone:
+        text = f"{text}; the product as a whole isn't degraded, and markets.onMissed is {' and '.join(sorted(ways))}"
+    return Finding(kind, "False", Reason.MARKET_MISSED, text)
 
 
 def _measured(observation: Observation, status: DataProductStatus) -> Finding:

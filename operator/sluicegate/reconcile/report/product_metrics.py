@@ -71,6 +71,11 @@ OBJECTIVE = Gauge(
     "Objective of an SLO: the least share of good events.",
     (*_BY_PRODUCT, "slo"),
 )
+MARKET_MISSED = Gauge(
+    "sluicegate_product_market_missed",
+    "1 for each of the three worst markets of an SLO that misses it.",
+    (*_BY_PRODUCT, "slo", "market"),
+)
 INFO = Gauge(
     "sluicegate_product_info",
     "1, with the owner, the priority and the stable version of the product.",
@@ -95,7 +100,7 @@ PROMOTED = Gauge(
 )
 _TOTALS: Final = (PRODUCTS, STALLED, CANDIDATES, RETRAININGS, DEGRADED)
 _OWN: Final = (
-    STATE, BUDGET, RATIO, OBJECTIVE, INFO, NEEDS_ACTION, VERSIONS, WEIGHT, PROMOTED,
+    STATE, BUDGET, RATIO, OBJECTIVE, MARKET_MISSED, INFO, NEEDS_ACTION, VERSIONS, WEIGHT, PROMOTED,
 )  # fmt: skip
 
 
@@ -191,3 +196,5 @@ def _export_products(figures: Mapping[Key, ProductFigures]) -> None:
             ):
                 if number is not None:
                     gauge.labels(*labels, slo.name).set(number)
+            for market in slo.missed:
+                MARKET_MISSED.labels(*labels, slo.name, market).set(1)

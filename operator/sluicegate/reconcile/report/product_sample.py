@@ -53,12 +53,16 @@ WAITS: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class SloFigures:
-    """One SLO: what is left of its error budget, its share of good events, its objective."""
+    """One SLO: what is left of its error budget, its share of good events, its objective.
+
+    `missed`: markets that miss it.
+    """
 
     name: str
     budget: float | None = None
     ratio: float | None = None
     objective: float | None = None
+    missed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,7 +144,11 @@ def figures_of(
 
 def _slo(slo: SloStatus) -> SloFigures:
     return SloFigures(
-        slo.name, _number(slo.budget_remaining), _number(slo.ratio), _number(slo.objective)
+        slo.name,
+        _number(slo.budget_remaining),
+        _number(slo.ratio),
+        _number(slo.objective),
+        tuple(one.market for one in slo.markets if one.missed_start_time is not None),
     )
 
 

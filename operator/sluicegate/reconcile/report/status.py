@@ -23,7 +23,6 @@ from sluicegate.reconcile.observe.invalid_spec import listed_problems
 from sluicegate.reconcile.observe.observation import Observation
 from sluicegate.reconcile.report.findings import findings
 from sluicegate.reconcile.report.hints import with_secret
-from sluicegate.reconcile.report.markets import with_markets
 from sluicegate.reconcile.report.traffic_status import traffic_of
 from sluicegate.reconcile.report.waiting_requests import refused_requests, waiting_requests
 from sluicegate.reconcile.traffic.split_verification import VerificationLevel
@@ -66,7 +65,7 @@ _WORSE: Final = {SloState.MET: 0, SloState.UNKNOWN: 1, SloState.AT_RISK: 2, SloS
 def report(observation: Observation, plan: Plan) -> DataProductStatus:
     """The status to write: that of the step, with conditions, traffic and summary."""
     product = observation.product
-    known = _with_what_was_known(observation, with_markets(observation, plan.status))
+    known = _with_what_was_known(observation, plan.status)
     status = known.replace(
         observed_generation=product.metadata.generation,
         dependencies=observation.dependencies,

@@ -10,8 +10,9 @@ from sluicegate.api.outcome import Outcome
 from sluicegate.api.retraining_status import RetrainingStatus, Trigger
 from sluicegate.api.slo_status import SloState
 from sluicegate.api.versions import PastVersion, Probation, VersionSource
-from sluicegate.policy.diagnosis.remedy import remedies_for, trigger_for
+from sluicegate.policy.diagnosis.remedy import remedies_for
 from sluicegate.policy.model.decision import Alert, Hold, Rollback
+from sluicegate.policy.retraining.preconditions import trigger_for
 from sluicegate.policy.slo_health.ratio_slo import SloResult
 from tests.support.decisions.judged import (
     BLOCK,

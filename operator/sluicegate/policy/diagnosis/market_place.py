@@ -1,0 +1,62 @@
+"""Whether a degraded SLO is bad in one market alone: the diagnosis says where, and the training learns it.
+
+The market is a place, not a cause: a cause outside the model may be in one market too. So it changes
+neither cause nor remedy of a product that is degraded as a whole.
+"""
+
+from dataclasses import replace
+
+from sluicegate.api.names import DecisionReason
+from sluicegate.api.slo_status import SloState
+from sluicegate.api.status import CheckVerdict
+from sluicegate.api.versions import Version
+from sluicegate.policy.diagnosis.checks import CheckResult, DiagnosisResult
+from sluicegate.policy.model.observed import Observed
+from sluicegate.policy.slo_health.market_results import MarketStates
+from sluicegate.policy.slo_health.markets import WINDOWS, MarketState, lone_bad_market
+from sluicegate.views.numbers import events, percent
+
+
+def in_its_market(
+    diagnosis: DiagnosisResult, *, stable: Version, observed: Observed, markets: MarketStates
+) -> DiagnosisResult:
+    """Return the diagnosis of a degraded SLO, with the market in which the evidence is concentrated.
+
+    Parameters
+    ----------
+    markets : what each SLO shows by market.
+    """
+    states = markets.get(diagnosis.slo, ())
+    found = lone_bad_market(states)
+    if found is None or not _others_are_good(diagnosis.slo, stable, observed, found):
+        return diagnosis
+    text = _message(diagnosis.slo, found, states)
+    finding = CheckResult(DecisionReason.MARKET_ALONE, CheckVerdict.OBJECTS, text)
+    return replace(
+        diagnosis,
+        message=f"{diagnosis.message}; {text}",
+        findings=(*diagnosis.findings, finding),
+        market=found.market,
+    )
+
+
+def _others_are_good(slo: str, stable: Version, observed: Observed, found: MarketState) -> bool:
+    """Whether the events of all other markets together are within the limit since the market is bad."""
+    whole = observed.counts(stable.version, slo)
+    part = observed.markets.get(slo, {}).get(found.market)
+    if whole is None or part is None:
+        return False
+    length = min(observed.block + 1 - found.begun, WINDOWS[-1])
+    every, own = whole.window(observed.block, length), part.window(observed.block, length)
+    total = every.total - own.total
+    return total > 0 and every.bad - own.bad <= found.allowed * total
+
+
+def _message(slo: str, found: MarketState, states: tuple[MarketState, ...]) -> str:
+    good, unknown = (
+        ", ".join(sorted(each.market for each in states if each.state is state))
+        for state in (SloState.MET, SloState.UNKNOWN)
+    )
+    share = percent(1 - found.count.bad / found.count.total)
+    text = f"{slo} is bad in {found.market} alone ({share}, {events(found.count.total)}); met in {good}"
+    return f"{text}; neither is shown in {unknown}" if unknown else text

@@ -1,0 +1,126 @@
+"""The remedy for a market that misses an SLO alone, while the product as a whole isn't degraded by it.
+
+With `markets.onMissed: Retrain` the causes outside the model are ruled out by the events of that
+market, and the usual preconditions of a training hold. A version that was trained for a market, and
+misses the SLO there from its beginning, shows that a training is no remedy: none follows by itself.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from typing import Final
+
+from sluicegate.api import names
+from sluicegate.api.names import DecisionReason as Reason
+from sluicegate.api.slo_status import SloState
+from sluicegate.api.slos import OnMarketMissed
+from sluicegate.api.status import DataProductStatus
+from sluicegate.api.versions import Version
+from sluicegate.policy.diagnosis.case import Case
+from sluicegate.policy.diagnosis.checks import OUTSIDE_CHECKS, DiagnosisResult, diagnose
+from sluicegate.policy.diagnosis.remedy import (
+    Remedy,
+    alert_once,
+    outside,
+    retrain_or_alert,
+)
+from sluicegate.policy.diagnosis.symptoms import Symptoms, load_now
+from sluicegate.policy.diagnosis.upstream_release import responses
+from sluicegate.policy.model.decision import Hold
+from sluicegate.policy.model.observed import Observed
+from sluicegate.policy.model.terms import Terms
+from sluicegate.policy.retraining.preconditions import trigger_for
+from sluicegate.policy.slo_health.market_results import MarketStates, present_in_market
+from sluicegate.policy.slo_health.markets import MarketState
+from sluicegate.policy.slo_health.ratio_slo import SloResult
+
+_CHECKS: Final = OUTSIDE_CHECKS[:-1]
+"""All but what a training has scored, as that isn't known by market."""
+_PASSING: Final = frozenset({Reason.RECOVERED, Reason.INSUFFICIENT_DATA})
+"""Of a hold: there is nothing to train for now."""
+
+
+def market_triggers(terms: Terms, status: DataProductStatus) -> Iterator[str]:
+    """Yield the name of the need for a training of each market that misses an SLO."""
+    for slo in terms.slos:
+        for market in status.engine.slo(slo.name).missed_markets:
+            yield trigger_for(terms, status, slo.name, market=market)
+
+
+def remedies_in_markets(
+    terms: Terms,
+    status: DataProductStatus,
+    observed: Observed,
+    results: tuple[SloResult, ...],
+    *,
+    markets: MarketStates,
+    now: int,
+) -> list[tuple[Remedy, DiagnosisResult]]:
+    """Return what markets ask for that miss an SLO alone, one for each SLO, in the order of the spec.
+
+    Parameters
+    ----------
+    results : of all SLOs. markets : the same by market. now : in seconds.
+    """
+    found = []
+    for result in results:
+        slo = result.terms
+        missed = [s for s in markets.get(slo.name, ()) if s.state is SloState.MISSED]
+        wanted = slo.on_market_missed is OnMarketMissed.RETRAIN
+        if wanted and missed and not status.engine.slo(slo.name).degraded:
+            found.append(_remedy_for(terms, status, observed, result, state=missed[0], now=now))
+    return found
+
+
+def _remedy_for(
+    terms: Terms,
+    status: DataProductStatus,
+    observed: Observed,
+    result: SloResult,
+    *,
+    state: MarketState,
+    now: int,
+) -> tuple[Remedy, DiagnosisResult]:
+    stable, name = status.stable, result.terms.name
+    assert stable is not None
+    series = observed.markets[name][state.market]
+    view = replace(observed, series={stable.version: {name: series}})
+    fresh = series.block(observed.block).count.total > 0
+    there = replace(result, state=SloState.MISSED, recent=state.count, fresh=fresh)
+    symptoms = Symptoms(
+        worst=there,
+        degraded=(there,),
+        facts=observed.facts,
+        portfolio=observed.portfolio,
+        problem=observed.problem,
+        stable=stable,
+        can_return=False,
+        age_seconds=now - stable.promotion_time,
+        day_seconds=terms.day_seconds,
+        load=load_now(terms, stable, observed, result),
+        present=present_in_market(series, observed.block, state),
+        releases=partial(responses, terms, status, view, there),
+        now=now,
+    )
+    diagnosis = replace(diagnose(symptoms, _CHECKS), market=state.market, alone=True)
+    trigger = trigger_for(terms, status, name, market=state.market)
+    case = Case(terms, status, view, there, trigger, diagnosis, now, market=state)
+    return _choose(case, stable, state), diagnosis
+
+
+def _choose(case: Case, stable: Version, state: MarketState) -> Remedy:
+    if case.diagnosis.cause in _PASSING:
+        text = f"{case.text}; {case.diagnosis.message}, so there is no action"
+        return Hold(reason=case.diagnosis.cause, message=text, numbers=case.numbers)
+    if case.diagnosis.outside:
+        return outside(case)
+    begun = (state.since or 0) - stable.promotion_time
+    if stable.cause_market == state.market and begun < case.terms.day_seconds:
+        text = (
+            f"{stable.version} was trained for {state.market} and misses {case.result.terms.name} there"
+            " from its beginning, so no other training follows by itself: find the cause in the data,"
+            f" the features or the labels of that market, or request a training by"
+            f" {names.REQUEST_RETRAIN}"
+        )
+        return alert_once(case, Reason.MARKET_MISSED, text)
+    return retrain_or_alert(case)

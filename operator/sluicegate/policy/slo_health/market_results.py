@@ -1,0 +1,142 @@
+"""What each SLO of the stable version shows in each market, and since when it is missed there.
+
+A market's limit is that of the SLO: its objective, otherwise its baseline less `maxDrop`. The blocks
+that count are those that count for the SLO as a whole. The record of an SLO keeps the markets that
+miss it, so that a restart changes neither a state nor the time at which it began.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from sluicegate.api.slo_status import SloState
+from sluicegate.api.slos import OnMarketMissed
+from sluicegate.api.status import DataProductStatus
+from sluicegate.api.versions import Version
+from sluicegate.policy.model.excluded_blocks import spans_of
+from sluicegate.policy.model.observed import Observed
+from sluicegate.policy.model.terms import SloTerms, Terms
+from sluicegate.policy.slo_health.baseline import ratio_of
+from sluicegate.policy.slo_health.current_level import Present
+from sluicegate.policy.slo_health.data_quality import evidence_since
+from sluicegate.policy.slo_health.markets import (
+    WINDOWS,
+    MarketLimit,
+    MarketState,
+    is_bad,
+    is_met,
+    judge_markets,
+)
+from sluicegate.policy.slo_health.ratio_slo import SloResult
+from sluicegate.slo.blocks import Series
+from sluicegate.slo.budget import WINDOW_HOURS
+from sluicegate.stats.counts import Count
+from sluicegate.views.numbers import percent
+
+MarketStates = Mapping[str, tuple[MarketState, ...]]
+"""States by SLO, those of the worst markets first."""
+
+
+def judge_by_market(
+    terms: Terms,
+    status: DataProductStatus,
+    stable: Version,
+    *,
+    observed: Observed,
+    results: tuple[SloResult, ...],
+) -> tuple[MarketStates | None, DataProductStatus]:
+    """Return what each SLO shows by market, and the status that keeps which markets miss it.
+
+    None while the newest block can't be read: nothing new is known then.
+    """
+    if observed.problem is not None:
+        return None, status
+    found: dict[str, tuple[MarketState, ...]] = {}
+    slos = status.engine.slos
+    for result in results:
+        slo, record = result.terms, slos.get(result.terms.name)
+        series = observed.markets.get(slo.name)
+        limit = None if series is None else _allowed(result)
+        missed: dict[str, int] = {}
+        known = {} if record is None else record.missed_markets
+        if series is not None and limit is not None:
+            states = _judged(terms, status, stable, observed, slo=slo, allowed=limit)
+            found[slo.name] = tuple(_dated(terms, stable, state, known) for state in states)
+            missed = {s.market: s.since for s in found[slo.name] if s.since is not None}
+        if record is not None and missed != known:
+            slos = {**slos, slo.name: record.replace(missed_markets=missed)}
+    if slos is not status.engine.slos:
+        status = status.with_engine(slos=slos)
+    return found, status
+
+
+def _allowed(result: SloResult) -> float | None:
+    """Return the largest share of bad events: by the objective, else by the baseline and maxDrop."""
+    if result.terms.allowed_bad is not None:
+        return result.terms.allowed_bad
+    if result.baseline is None or not result.baseline.count.total:
+        return None
+    return min(ratio_of(result.baseline.count) + result.terms.drop, 1.0)
+
+
+def _judged(
+    terms: Terms,
+    status: DataProductStatus,
+    stable: Version,
+    observed: Observed,
+    *,
+    slo: SloTerms,
+    allowed: float,
+) -> tuple[MarketState, ...]:
+    record = status.engine.slo(slo.name)
+    spans = spans_of(record, terms.block_seconds)
+    counted = {
+        market: series.without(spans) if spans else series
+        for market, series in observed.markets[slo.name].items()
+    }
+    states = judge_markets(
+        counted,
+        observed.block,
+        MarketLimit(allowed, terms.market_cells, terms.calendar),
+        since=max(evidence_since(terms, status, stable, slo), 0),
+        were_bad=record.missed_markets,
+    )
+    budgets = observed.markets[slo.name]
+    return tuple(
+        replace(state, budget=_budget(terms, stable, budgets[state.market], observed.block))
+        for state in states
+    )
+
+
+def _budget(terms: Terms, stable: Version, series: Series, now: int) -> Count:
+    since = stable.promotion_time // terms.block_seconds
+    return series.window(now, terms.calendar.blocks(WINDOW_HOURS), since)
+
+
+def _dated(
+    terms: Terms, stable: Version, state: MarketState, known: Mapping[str, int]
+) -> MarketState:
+    """Return the state of a market with the time since when it is Missed, as it was found first."""
+    if state.state is not SloState.MISSED:
+        return state
+    begun = max(terms.block_end(state.begun - 1), stable.promotion_time)
+    return replace(state, since=known.get(state.market, begun))
+
+
+def present_in_market(series: Series, newest: int, state: MarketState) -> Present:
+    """Return what the newest events of a market say, by the shortest window that says anything."""
+    for window in WINDOWS:
+        count = series.window(newest, min(window, newest + 1 - state.begun))
+        bad, good = is_bad(count, state.allowed), is_met(count, state.allowed)
+        if bad or good:
+            text = (
+                f"{percent(count.bad / count.total)} of {count.total:,} are bad in {state.market} at"
+                f" present, up to {percent(state.allowed)} is allowed"
+            )
+            return Present(bad, text)
+    return Present(bad=None, message=f"too few events of {state.market} at present for a verdict")
+
+
+def trains_for(terms: Terms, status: DataProductStatus) -> bool:
+    """Return whether a market misses an SLO for which a market alone is retrained."""
+    retrained = (slo.name for slo in terms.slos if slo.on_market_missed is OnMarketMissed.RETRAIN)
+    return any(status.engine.slo(name).missed_markets for name in retrained)

@@ -1,0 +1,67 @@
+"""What status says of markets: the three worst of each SLO, with their numbers. Pure."""
+
+from math import isfinite
+from typing import Final
+
+from sluicegate.api.base import Number, number
+from sluicegate.api.slo_status import MarketStatus, SloStatus
+from sluicegate.api.slos import OnMarketMissed
+from sluicegate.policy import MOST_SHOWN_MARKETS, MarketState, interval_of
+from sluicegate.policy.evaluate import Evaluation
+from sluicegate.slo.budget import budget_remaining
+from sluicegate.stats.counts import Count
+
+_NONE: Final[tuple[MarketState, ...]] = ()
+
+
+def with_markets(slos: tuple[SloStatus, ...], evaluation: Evaluation) -> tuple[SloStatus, ...]:
+    """Return the SLOs with the state of their worst markets, as an evaluation found it."""
+    found = evaluation.markets or {}
+    terms = {result.terms.name: result.terms for result in evaluation.slos}
+    return tuple(
+        slo.replace(
+            markets=tuple(
+                _shown(
+                    state,
+                    objective=terms[slo.name].allowed_bad is not None,
+                    counts=terms[slo.name].on_market_missed is not OnMarketMissed.IGNORE,
+                )
+                for state in found.get(slo.name, _NONE)[:MOST_SHOWN_MARKETS]
+            )
+        )
+        for slo in slos
+    )
+
+
+def _shown(state: MarketState, *, objective: bool, counts: bool) -> MarketStatus:
+    """Return one market as status has it.
+
+    Parameters
+    ----------
+    objective : whether the SLO has an objective, and so a budget.
+    counts : whether anything follows from a market that misses the SLO.
+    """
+    bad, total = state.count
+    return MarketStatus(
+        market=state.market,
+        state=state.state,
+        ratio=number(1 - bad / total) if total else None,
+        interval=_interval(state.count),
+        total=total,
+        limit=number(1 - state.allowed),
+        budget_remaining=_budget(state) if objective else None,
+        missed_start_time=state.since if counts else None,
+    )
+
+
+def _interval(count: Count) -> tuple[Number, ...]:
+    """Return the 95 % interval of the share of good events; empty without any."""
+    if not count.total:
+        return ()
+    low, high = interval_of(count)
+    return number(low), number(high)
+
+
+def _budget(state: MarketState) -> Number | None:
+    left = budget_remaining(state.budget, state.allowed) if state.allowed else None
+    return None if left is None or not isfinite(left) else number(left)
