@@ -332,6 +332,8 @@ class DecisionReason(StrEnum):
     """A share was decided, and the pods for it aren't ready yet."""
     LOOKS_WORSE = "LooksWorse"
     """Too few events for a verdict, which point to a regression."""
+    MARKET_WORSE = "MarketWorse"
+    """The candidate is surely worse in a market."""
     ROUTING_MISMATCH = "RoutingMismatch"
     TRAFFIC_NOT_VERIFIED = "TrafficNotVerified"
     OBJECTIVE_NOT_MET = "ObjectiveNotMet"

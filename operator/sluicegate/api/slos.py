@@ -50,6 +50,16 @@ class OnMarketMissed(StrEnum):
     """Show the market's numbers in status only."""
 
 
+class OnMarketWorse(StrEnum):
+    """What follows when a candidate is surely worse than the stable version in a market."""
+
+    ALERT = "Alert"
+    """Name the market in the decisions about the candidate."""
+    HOLD = "Hold"
+    """Also hold the candidate at its share: until no market is worse, a person promotes it, or the
+    rollout's time is over."""
+
+
 class CanaryEvidence(StrEnum):
     """Whether a promotion needs evidence of an SLO in favour. Evidence against always counts."""
 
@@ -235,6 +245,8 @@ class SloMarkets(ApiModel):
 
     on_missed: OnMarketMissed = OnMarketMissed.ALERT
     """Action when a market misses the SLO while the product as a whole isn't degraded."""
+    on_candidate_worse: OnMarketWorse = OnMarketWorse.ALERT
+    """Action when a candidate is surely worse than the stable version in a market."""
 
 
 class Slo(ApiModel):

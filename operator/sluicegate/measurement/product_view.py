@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 from typing import Final
 
+from sluicegate.api.markets import OTHER
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.product import DataProduct
+from sluicegate.api.slos import COUNTED_BY_MARKET
 from sluicegate.api.versions import VersionBase
 from sluicegate.kube.resources import Key
 from sluicegate.measurement.canary_blocks import Arms, Requests, arm_of, count_requests
@@ -20,6 +22,7 @@ from sluicegate.prometheus.targets import (
     VersionKey,
 )
 from sluicegate.slo.blocks import Series
+from sluicegate.slo.by_market import market_series
 from sluicegate.slo.client_errors import CLIENT_ERRORS
 from sluicegate.slo.indicators import INDICATORS
 from sluicegate.slo.means import Means
@@ -143,6 +146,16 @@ class ProductBlocks:
     def _counted(self) -> list[str]:
         return [slo.name for slo in self.product.spec.slos if slo.indicator.gauge is None]
 
+    def _by_market(self) -> list[str]:
+        """Return the names of the series by market."""
+        spec = self.product.spec
+        return [
+            market_series(slo.name, market)
+            for slo in spec.slos
+            if spec.serving.market is not None and slo.indicator.kind in COUNTED_BY_MARKET
+            for market in (*spec.markets, OTHER)
+        ]
+
     def _compared(self) -> tuple[str, ...]:
         """Return the names of the series that are counted beside the SLOs while versions are compared."""
         return (CLIENT_ERRORS,) if is_compared(self.product.status) else ()
@@ -161,7 +174,7 @@ class ProductBlocks:
             product=ProductKey(*self.product.metadata.key),
             stable=arm_of(self.product, stable),
             candidate=arm_of(self.product, candidate),
-            counted=(*self._counted(), *self._compared()),
+            counted=(*self._counted(), *self._by_market(), *self._compared()),
             gauges=tuple(self._gauges()),
             requests=_requests(target),
             seconds=self.canary_seconds,

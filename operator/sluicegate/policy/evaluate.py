@@ -21,6 +21,7 @@ from sluicegate.policy.canary.analysis import assess
 from sluicegate.policy.canary.assessment import Assessment
 from sluicegate.policy.canary.case import CanaryCase
 from sluicegate.policy.canary.holds import CanaryHold, hold_of
+from sluicegate.policy.canary.market_harm import with_harmed_markets
 from sluicegate.policy.canary.objections import can_be_judged
 from sluicegate.policy.diagnosis.checks import DiagnosisResult
 from sluicegate.policy.diagnosis.disturbances import began_anew, disturbed
@@ -128,6 +129,7 @@ def _evaluated(terms: Terms, status: DataProductStatus, observed: Observed, now:
     current, assessment = rollout_defaults.of_current(terms, status, observed), None
     if status.trial is not None and status.trial.weight > 0:
         assessment = assess(current, status, status.trial, observed)
+        assessment = with_harmed_markets(current, status.trial, observed, assessment)
         status = _freeze(status, assessment)
     case = _Case(status, observed, results, assessment, state, now, current)
     case = replace(case, canary=_about_candidate(case))

@@ -257,9 +257,9 @@ def _queries(scope: Scope, window: int, needs: Needs, *, canary: bool) -> Iterat
         yield Query(QueryKind.LABELLED_BY_AGE, render_outcomes_by_age(scope, window))
     if canary and needs.paired:
         yield Query(QueryKind.PAIRED, render_outcomes(scope, window, names.PAIRED))
-    if not canary:  # a canary is judged as a whole, and by metrics of its pods
-        if needs.markets:
-            yield Query(QueryKind.MARKETS, render_outcomes(scope, window, names.MARKET_EVENTS))
+    if needs.markets:
+        yield Query(QueryKind.MARKETS, render_outcomes(scope, window, names.MARKET_EVENTS))
+    if not canary:  # a canary is judged by metrics of its pods
         yield Query(QueryKind.MEMORY, render_memory(scope, measured))
 
 

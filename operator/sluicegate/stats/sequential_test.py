@@ -126,14 +126,29 @@ def block_factor(
     promote = canary_share * _likelihood(candidate, ratio, null + margin)
     promote += stable_share * _likelihood(stable, ratio, null)
 
-    def against(alternative: float) -> float:
-        """Return ln of the factor for the candidate at this ratio and stable at p, against one common ratio."""
-        weighted = canary_events * alternative + stable_events * ratio
-        pooled = weighted / (canary_events + stable_events)
-        factor = canary_share * _likelihood(candidate, alternative, pooled)
-        return factor + stable_share * _likelihood(stable, ratio, pooled)
+    worse, better = (
+        against(candidate, stable, alternative, ratio, correlation=correlation)
+        for alternative in (ratio + margin, max(ratio - margin, ratio / 2))
+    )
+    return Factor(promote, worse, better)
 
-    return Factor(promote, against(ratio + margin), against(max(ratio - margin, ratio / 2)))
+
+def against(
+    candidate: Count, stable: Count, alternative: float, ratio: float, *, correlation: float = 0.0
+) -> float:
+    """Compute ln of one block's factor for the candidate at a ratio and stable at p, against one common ratio.
+
+    Parameters
+    ----------
+    candidate, stable : the block's events, some of each. alternative : the candidate's ratio.
+    ratio : p, from stable's earlier blocks only. correlation : ρ, as in `block_factor`.
+    """
+    canary_events, canary_share = _independent(candidate, correlation)
+    stable_events, stable_share = _independent(stable, correlation)
+    weighted = canary_events * alternative + stable_events * ratio
+    pooled = weighted / (canary_events + stable_events)
+    factor = canary_share * _likelihood(candidate, alternative, pooled)
+    return factor + stable_share * _likelihood(stable, ratio, pooled)
 
 
 class _Sums(NamedTuple):

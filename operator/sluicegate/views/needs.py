@@ -267,6 +267,8 @@ def _candidate(status: DataProductStatus, key: Key) -> Iterator[Need]:
             f"{hold.message}; {hold.request} has no effect until then: wait, or abort the rollout"
         )
         yield Need(NeedKind.HELD, hold.check, text, hold.start_time, back)
+    elif (hold := candidate.hold) is not None and hold.check == DecisionReason.MARKET_WORSE:
+        yield Need(NeedKind.HELD, hold.check, hold.message, hold.start_time, command)
     elif candidate.parked and candidate.retry_time is None:
         reason = candidate.decision_reason or str(Outcome.INCONCLUSIVE)
         message = (rollout.message if rollout is not None else "") or candidate.decision_message

@@ -403,7 +403,7 @@ RULES = (
     ),
     Case(
         "actions in markets are for SLOs that are counted by market",
-        {"spec.slos.0.markets": {"onMissed": "Ignore"}},
+        {"spec.slos.0.markets": {"onMissed": "Ignore", "onCandidateWorse": "Hold"}},
         {"spec.slos.5.markets": {}},
         "spec.slos[5].markets",
         "counted by market",

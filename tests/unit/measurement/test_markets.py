@@ -52,7 +52,7 @@ def test_markets_cost_one_query_a_block_length_whatever_the_number_of_products()
         more.remove(query.kind)
     assert more == [QueryKind.MARKETS]
     canary = render_queries(Scope(), 60, all_targets, canary=True)
-    assert QueryKind.MARKETS not in {query.kind for query in canary}
+    assert [query.kind for query in canary].count(QueryKind.MARKETS) == 1
 
 
 def test_each_counted_slo_has_blocks_by_market_and_gauges_and_raw_counters_have_none():

@@ -22,6 +22,7 @@ THRESHOLDS: dict[str, dict[str, float | tuple[int, ...]]] = {
     "canary.assessment": {"Z_SURELY": Z95},
     "canary.holds": {"NAMED_SECONDS": 600},
     "canary.label_evidence": {"COUNTED_SHARE": 0.95, "LEAST_SETTLED": 20, "RECENT_BLOCKS": 240, "Z_ANOTHER_KIND": 4},
+    "canary.market_harm": {"ALPHA": 0.05, "SUM_SECONDS": 300},
     "canary.objections": {"LEAST_REQUESTS": 50, "INVALID_BLOCKS": 10},
     "canary.pace": {"WEEK_SECONDS": 7 * DAY, "SLOW_SECONDS": 4 * HOUR, "CANARY_BLOCK_SECONDS": 60},
     "canary.rollout_defaults": {"SOON_SECONDS": 900, "RATE_BLOCKS": 24, "TIMES_PLANNED": 3,

@@ -21,6 +21,7 @@ from tests.support.virtual.stories import (
     on_virtual_time,
     opened,
     product,
+    pushed,
     served,
     serving,
 )
@@ -77,7 +78,9 @@ SHARES: Final = {"FR": 0.4, "DE": 0.25, "ES": 0.15, "IT": 0.1, "BE": 0.05, "AT":
 """Of the requests: one market of six has a twentieth of them."""
 
 
-async def counted_by_market(world: World, markets: dict[str, Any] | None, **spec: Any) -> Key:
+async def counted_by_market(
+    world: World, markets: dict[str, Any] | None, *, shares: dict[str, float] = SHARES, **spec: Any
+) -> Key:
     """A product with 1,000 labels an hour in six markets, in service for half a day."""
     accuracy = {
         "name": "accuracy", "indicator": {"outcomes": {}}, "maxDrop": "0.03", "maxRegression": "0.03",
@@ -95,7 +98,7 @@ async def counted_by_market(world: World, markets: dict[str, Any] | None, **spec
     world.cluster.variations[KEY] = Variation("market alone", wrong=Scatter(), known=0.5)
     world.cluster.rates[KEY] = 1000 / HOUR / 0.5
     world.cluster.set_quality(
-        image("a"), Quality.of_markets(SHARES, **dict.fromkeys(MARKETS, GOOD))
+        image("a"), Quality.of_markets(shares, **dict.fromkeys(MARKETS, GOOD))
     )
     key = await served(world, body)
     await world.run(12 * HOUR)
@@ -174,24 +177,6 @@ async def test_a_market_that_falls_alone_is_retrained_for_with_its_name_where_th
 
 @pytest.mark.slow
 @on_days
-async def test_a_version_that_is_bad_in_the_market_it_was_trained_for_is_not_retrained_again(
-    world,
-):
-    world.cluster.trainings[KEY] = Training(seconds=1800, report=TRAINED)
-    world.cluster.set_quality(image("c"), fallen())
-    key = await counted_by_market(world, {"onMissed": "Retrain"})
-    world.cluster.set_quality(image("a"), fallen())
-    await world.until(lambda: serving(world, key) == "v2-trained", seconds=48 * HOUR)
-    await world.run(30 * HOUR)
-    assert serving(world, key) == "v2-trained"
-    assert world.condition(key, "MarketsMet")["status"] == "False"
-    decision = world.status(key)["decision"]
-    assert (decision["type"], decision["reason"]) == ("Alert", "MarketMissed")
-    assert world.status(key)["summary"]["reason"] == "MarketMissed"
-
-
-@pytest.mark.slow
-@on_days
 async def test_a_market_that_is_ignored_is_shown_and_nothing_follows(world):
     key = await counted_by_market(world, {"onMissed": "Ignore"})
     world.cluster.set_quality(image("a"), fallen())
@@ -210,3 +195,51 @@ async def test_six_healthy_markets_cause_nothing(world):
     assert world.condition(key, "MarketsMet")["status"] == "True"
     assert not trained(world, key)
     assert "MarketMissed" not in {one["reason"] for one in world.server.all(EVENTS)}
+
+
+EVEN: Final = {"FR": 0.25, "DE": 0.2, "ES": 0.15, "IT": 0.15, "BE": 0.1, "AT": 0.15}
+"""Of the requests: Austria has enough of them to be judged within a rollout."""
+
+
+async def with_a_candidate_that_ruins_austria(world: World, markets: dict[str, Any] | None) -> Key:
+    """A version that is better on the whole, as five markets of six are, in its rollout."""
+    better = dict.fromkeys(MARKETS, 0.03) | {"AT": FALLEN}
+    world.cluster.set_quality(image("d"), Quality.of_markets(EVEN, **better))
+    key = await counted_by_market(
+        world, markets, shares=EVEN, rollout={"steps": [25, 50], "maxDurationSeconds": 6 * 3600}
+    )
+    world.edit(key, model=pushed("d", "v2"))
+    return key
+
+
+@pytest.mark.slow
+@on_days
+async def test_a_candidate_that_ruins_a_market_and_is_better_on_the_whole_is_named_in_its_verdict(
+    world,
+):
+    key = await with_a_candidate_that_ruins_austria(world, None)
+    await world.until(lambda: serving(world, key) == "v2", seconds=8 * HOUR)
+    message = world.status(key)["stable"]["verdict"]["message"]
+    assert "; but worse in AT in accuracy: " in message
+    assert "against stable's" in message
+
+
+@pytest.mark.slow
+@on_days
+async def test_a_candidate_that_ruins_a_market_is_held_where_the_spec_says_so_until_a_person_promotes_it(
+    world,
+):
+    key = await with_a_candidate_that_ruins_austria(world, {"onCandidateWorse": "Hold"})
+
+    def hold() -> dict[str, Any]:
+        found: dict[str, Any] = (world.status(key).get("candidate") or {}).get("hold") or {}
+        return found
+
+    await world.until(lambda: hold().get("check") == "MarketWorse", seconds=4 * HOUR)
+    assert "it is worse in AT in accuracy: " in hold()["message"]
+    assert world.status(key)["summary"]["reason"] == "MarketWorse"
+    await world.run(HOUR)
+    assert serving(world, key) == "v1"
+    world.annotate(key, **{"sluicegate.dev/promote": "v2/agreed"})
+    await world.until(lambda: serving(world, key) == "v2", seconds=HOUR)
+    assert "although a market is worse" in world.status(key)["stable"]["verdict"]["message"]

@@ -57,7 +57,7 @@ def assess(
     seconds, start = observed.canary_block_seconds, began(candidate)
     before = look_back(observed.canary_blocks, start, seconds)
     blocks = [block for block in observed.canary_blocks if block.end > start]
-    since = _counted(blocks, candidate, seconds)
+    since = counted_blocks(blocks, candidate, seconds)
     evident = [block for block, counts in since if counts]
     usable = [block for block in evident if _in_step(block, candidate)]
     newest = blocks[-1] if blocks else None
@@ -111,7 +111,7 @@ def _in_step(block: CanaryBlock, candidate: Candidate) -> bool:
     return bool(candidate.shares) and block.end > candidate.shares[-1].start_time
 
 
-def _counted(
+def counted_blocks(
     blocks: Sequence[CanaryBlock], candidate: Candidate, seconds: int
 ) -> list[tuple[CanaryBlock, bool]]:
     """The blocks that were counted, and whether each is evidence.

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Final
 
-from sluicegate.api.slos import CanaryEvidence
+from sluicegate.api.slos import CanaryEvidence, OnMarketWorse
 from sluicegate.policy.canary.gauge_evidence import GaugeEvidence
 from sluicegate.policy.canary.pace import SLOW_SECONDS
 from sluicegate.policy.model.terms import SloTerms, Terms
@@ -17,6 +17,7 @@ from sluicegate.stats.late_labels import OddsRatio
 from sluicegate.stats.paired import PairedEvidence
 from sluicegate.stats.paired_blocks import BlockEvidence
 from sluicegate.stats.sequential_test import SequentialEvidence
+from sluicegate.views.numbers import events, percent
 
 Z_SURELY: Final = quantile(0.95)
 """Of the one-sided bound by which client errors still hold a candidate when its time is over."""
@@ -229,6 +230,40 @@ def without_slow(slos: tuple[SloEvidence, ...]) -> tuple[SloEvidence, ...]:
 
 
 @dataclass(frozen=True, slots=True)
+class MarketHarm:
+    """One SLO in one market in which the candidate is surely worse.
+
+    Attributes
+    ----------
+    candidate, stable : events of both in the same blocks. evidence, bound : ln E, and what it has to reach.
+    """
+
+    slo: SloTerms
+    market: str
+    candidate: Count
+    stable: Count
+    evidence: float
+    bound: float
+
+    @property
+    def holds(self) -> bool:
+        """Whether the spec holds a candidate for it."""
+        return self.slo.on_market_worse is OnMarketWorse.HOLD
+
+    @property
+    def text(self) -> str:
+        """What both versions do in the market, in words."""
+        ours, theirs = (
+            f"{percent(1 - count.bad / count.total)} ({events(count.total)})"
+            for count in (self.candidate, self.stable)
+        )
+        return (
+            f"worse in {self.market} in {self.slo.subject}: {ours} against stable's {theirs} in the same"
+            f" blocks, evidence {self.evidence:.1f} of {self.bound:.1f}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Assessment:
     """All that is known of a candidate.
 
@@ -243,6 +278,7 @@ class Assessment:
     silent : latest blocks in a row in which stable had requests and the candidate no series.
     gauges : by deciding SLO that is a gauge.
     mismatch : the share that was seen in the last five blocks, when none of them had the right one.
+    harmed : markets in which the candidate is surely worse, the strongest evidence first.
     """
 
     slos: tuple[SloEvidence, ...]
@@ -254,6 +290,7 @@ class Assessment:
     silent: int
     mismatch: float | None
     gauges: tuple[GaugeEvidence, ...] = ()
+    harmed: tuple[MarketHarm, ...] = ()
 
     @property
     def required(self) -> tuple[SloEvidence, ...]:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 from sluicegate.api.baseline import Baseline
+from sluicegate.api.names import REQUEST_PROMOTE
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.slos import CanaryEvidence
 from sluicegate.api.status import DataProductStatus
@@ -108,6 +109,24 @@ def share_is_wrong(case: CanaryCase) -> Hold | None:
     return Hold(reason=Reason.ROUTING_MISMATCH, message=text, numbers={"share": share})
 
 
+def a_market_is_worse(case: CanaryCase) -> Hold | None:
+    """The candidate is surely worse in a market, and the spec holds it for that."""
+    found = [harm for harm in case.assessment.harmed if harm.holds]
+    if not found:
+        return None
+    text = (
+        f"{case.stays}: it is {'; '.join(harm.text for harm in found)}. markets.onCandidateWorse is Hold:"
+        f" set {REQUEST_PROMOTE}={case.name}/<token> to promote it all the same"
+    )
+    worst = found[0]
+    numbers = {
+        "evidence": worst.evidence, "bound": worst.bound,
+        "candidateBad": worst.candidate.bad, "candidateTotal": worst.candidate.total,
+        "stableBad": worst.stable.bad, "stableTotal": worst.stable.total,
+    }  # fmt: skip
+    return Hold(reason=Reason.MARKET_WORSE, message=text, numbers=numbers)
+
+
 # ---- missing evidence -------------------------------------------------------------------------
 def step_is_short(case: CanaryCase) -> Hold | None:
     """Each step takes some blocks and requests."""
@@ -201,6 +220,7 @@ OBJECTIONS: Final[tuple[Objection, ...]] = (
     newest_block_has_no_requests,
     share_is_unverified,
     share_is_wrong,
+    a_market_is_worse,
     step_is_short,
     no_slo_has_traffic,
     evidence_is_missing,

@@ -52,8 +52,13 @@ from sluicegate.views.numbers import duration, events
 SILENT_BLOCKS: Final = 10
 LOST_SECONDS: Final = 1800
 """Seconds without measurements after which a candidate is rolled back without a verdict."""
-OVERRULABLE: Final = LACKING | {Reason.OBJECTIVE_NOT_MET}
+OVERRULABLE: Final = LACKING | {Reason.OBJECTIVE_NOT_MET, Reason.MARKET_WORSE}
 """Objections that a person may overrule where no evidence is against the candidate."""
+_KNOWN: Final = {
+    Reason.OBJECTIVE_NOT_MET: "although an objective is missed",
+    Reason.MARKET_WORSE: "although a market is worse",
+}
+"""What a person knows who overrules an objection, in words."""
 _BLIND: Final = frozenset({Quality.UNAVAILABLE, Quality.MISSING})
 """Qualities of a newest block that is still to be read, or to be read again."""
 Check = Callable[[CanaryCase], Decision | None]
@@ -187,12 +192,11 @@ def a_person_overrules(case: CanaryCase) -> Promote | None:
     held = case.held
     if held is None or against(case) is not None:
         return None
-    agrees = case.approved and case.is_last and held.reason is Reason.OBJECTIVE_NOT_MET
+    known = _KNOWN.get(held.reason)
+    agrees = case.approved and case.is_last and known is not None
     if not (agrees or (case.forced and held.reason in OVERRULABLE)):
         return None
-    lacks = "although an objective is missed"
-    if held.reason is not Reason.OBJECTIVE_NOT_MET:
-        lacks = "without evidence"
+    lacks = known or "without evidence"
     because = f" as requested by {REQUEST_PROMOTE}, {lacks}: {held.message}"
     return _promote(case, Reason.PROMOTE_REQUESTED, because, numbers=held.numbers)
 
@@ -204,7 +208,8 @@ def it_has_passed(case: CanaryCase) -> Promote | None:
     if case.held is not None and not _still_passes(case):
         return None
     text, numbers = gains(case.candidate, case.assessment)
-    because = f": {text}{_unheard(case.assessment)}{_missed_still(case.assessment)}"
+    known = (_unheard(case.assessment), _missed_still(case.assessment), _harmed(case.assessment))
+    because = f": {text}{''.join(known)}"
     return _promote(case, Reason.CANARY_NOT_WORSE, because, numbers=numbers)
 
 
@@ -226,6 +231,11 @@ def _missed_still(assessment: Assessment) -> str:
         if slo.shows_better and (lower := missed_bound(slo)) is not None
     ]
     return "".join(clauses)
+
+
+def _harmed(assessment: Assessment) -> str:
+    """A clause about markets in which a candidate is surely worse."""
+    return "".join(f"; but {harm.text}" for harm in assessment.harmed)
 
 
 def _promote(
@@ -305,7 +315,8 @@ def it_waits_for_approval(case: CanaryCase) -> Alert | Hold | None:
     if case.held is not None:
         return _held_after_its_pass(case, case.held)
     text, numbers = gains(case.candidate, case.assessment)
-    message = f"{_needs_approval(case)}: {text}{_missed_still(case.assessment)}"
+    known = f"{_missed_still(case.assessment)}{_harmed(case.assessment)}"
+    message = f"{_needs_approval(case)}: {text}{known}"
     if case.has_passed:
         return Hold(reason=Reason.AWAITING_APPROVAL, message=message, numbers=numbers)
     return Alert(reason=Reason.AWAITING_APPROVAL, message=message, numbers=numbers)
@@ -396,7 +407,8 @@ def it_advances(case: CanaryCase) -> Advance | None:
     text, numbers = gains(case.candidate, case.assessment)
     return Advance(
         reason=Reason.CANARY_NOT_WORSE,
-        message=f"{case.name} goes from {case.candidate.weight} to {weight} %: {text}",
+        message=f"{case.name} goes from {case.candidate.weight} to {weight} %:"
+        f" {text}{_harmed(case.assessment)}",
         numbers=numbers,
         step=case.terms.steps.index(weight) + 1,
         weight=weight,

@@ -29,6 +29,7 @@ from sluicegate.api.slos import (
     IndicatorKind,
     OnDegraded,
     OnMarketMissed,
+    OnMarketWorse,
     Seasonality,
     Slo,
     SloMarkets,
@@ -93,6 +94,7 @@ class SloTerms:
     without_feedback : it is judged by truths, and the product has no way to take them in.
     threshold : milliseconds within which a request is good, for a latency; else None.
     on_market_missed : what follows from single markets; nothing where the SLO itself is ignored.
+    on_market_worse : what follows from a market in which a candidate is worse.
     """
 
     name: str
@@ -117,6 +119,7 @@ class SloTerms:
     margin_given: bool = True
     label_lag_seconds: int = 0
     on_market_missed: OnMarketMissed = OnMarketMissed.ALERT
+    on_market_worse: OnMarketWorse = OnMarketWorse.ALERT
 
     @property
     def subject(self) -> str:
@@ -385,6 +388,7 @@ def _slo_terms(slo: Slo, calendar: Calendar, *, takes_truths: bool) -> SloTerms:
         if slo.indicator.outcomes
         else 0,
         on_market_missed=OnMarketMissed.IGNORE if ignored else markets.on_missed,
+        on_market_worse=markets.on_candidate_worse,
     )
 
 

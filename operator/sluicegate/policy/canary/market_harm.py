@@ -1,0 +1,101 @@
+"""Markets in which a candidate is surely worse than the stable version.
+
+A version may be better as a whole and ruin a small market. Each SLO in each market is compared in the
+blocks that count for the canary, summed to five minutes; the bound is shared by all of these cells, so
+an equal candidate is called worse in some market in at most 5 % of rollouts, whenever it is looked at.
+
+Labels that come late compare only once those of a share have come: right and wrong answers may become
+known after different times, and their ages aren't counted by market.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import groupby
+from math import log
+from typing import Final
+
+from sluicegate.api.slos import OnMarketMissed, OnMarketWorse
+from sluicegate.api.versions import Candidate, Share
+from sluicegate.policy.canary.analysis import began, counted_blocks, look_back
+from sluicegate.policy.canary.assessment import Assessment, MarketHarm, SloEvidence
+from sluicegate.policy.canary.guards import counted
+from sluicegate.policy.model.observed import CanaryBlock, Observed
+from sluicegate.policy.model.terms import SloTerms, Terms
+from sluicegate.slo.by_market import market_series, split_series
+from sluicegate.stats.arm_harm import harm
+from sluicegate.stats.counts import NOTHING, Count, summed
+
+ALPHA: Final = 0.05
+"""Share of rollouts of equal candidates in which any market is called worse."""
+SUM_SECONDS: Final = 300
+"""Length of the sums of blocks that are compared: a market has few events in a minute."""
+
+
+def with_harmed_markets(
+    terms: Terms, candidate: Candidate, observed: Observed, assessment: Assessment
+) -> Assessment:
+    """Return the assessment with the markets in which a candidate is surely worse."""
+    seconds, start = observed.canary_block_seconds, began(candidate)
+    before = look_back(observed.canary_blocks, start, seconds)
+    blocks = [block for block in observed.canary_blocks if block.end > start]
+    since = counted_blocks(blocks, candidate, seconds)
+    found = _harmed(terms, assessment.slos, before, since, shares=candidate.shares)
+    return replace(assessment, harmed=found) if found else assessment
+
+
+def _harmed(
+    terms: Terms,
+    slos: Sequence[SloEvidence],
+    before: Sequence[CanaryBlock],
+    since: Sequence[tuple[CanaryBlock, bool]],
+    *,
+    shares: Sequence[Share],
+) -> tuple[MarketHarm, ...]:
+    compared = {one.terms.name: one for one in slos if _is_compared(one.terms)}
+    if not terms.market_cells or not compared:
+        return ()
+    names = {name for block, _ in since[-1:] for name in block.candidate}
+    cells = [(slo, market) for slo, market in map(split_series, sorted(names)) if market]
+    bound = log(terms.market_cells / ALPHA)
+    found = []
+    for name, market in cells:
+        if name not in compared:
+            continue
+        slo, key = compared[name], market_series(name, market)
+        settles = slo.settle_seconds(slo.terms.label_lag_seconds)
+        past = summed(c for block in before if (c := counted(block.stable.get(key))) is not None)
+        pairs = _sums(since, key, [share.start_time + settles for share in shares], settles)
+        evidence, ours, theirs = harm(pairs, past, margin=slo.margin, correlation=slo.correlation)
+        if evidence >= bound:
+            found.append(MarketHarm(slo.terms, market, ours, theirs, evidence, bound))
+    return tuple(sorted(found, key=lambda one: -one.evidence))
+
+
+def _is_compared(slo: SloTerms) -> bool:
+    ignored = slo.on_market_missed is OnMarketMissed.IGNORE
+    return slo.gauge is None and (slo.on_market_worse is OnMarketWorse.HOLD or not ignored)
+
+
+def _sums(
+    since: Sequence[tuple[CanaryBlock, bool]], key: str, ready: Sequence[int], settles: int
+) -> Iterator[tuple[Count, Count]]:
+    """Yield the events of (candidate, stable) of complete sums of blocks, oldest first.
+
+    Parameters
+    ----------
+    ready : when the labels of each share have come, in seconds. settles : how long they take.
+    """
+    newest = since[-1][0].end if since else 0
+    for index, group in groupby(since, key=lambda one: (one[0].end - 1) // SUM_SECONDS):
+        if (index + 1) * SUM_SECONDS > newest:
+            return
+        arms = [
+            (
+                counted(block.candidate.get(key)) or NOTHING,
+                counted(block.stable.get(key)) or NOTHING,
+            )
+            for block, warm in group
+            if warm and not any(time - settles < block.end <= time for time in ready)
+        ]
+        if arms:
+            yield summed(one for one, _ in arms), summed(one for _, one in arms)
