@@ -13,6 +13,7 @@ import resource
 import socket
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Final, cast
 
@@ -24,6 +25,16 @@ _UNAVAILABLE: Final = 503
 _SHARE: Final = 4
 """At most one of so many descriptors of the process is a connection of a client."""
 _LEAST: Final = 8
+
+
+_DEADLINE: ContextVar[asyncio.Timeout | None] = ContextVar("deadline of a request", default=None)
+
+
+def lift_deadline() -> None:
+    """Let the answer of the request that is being handled take any time; the client must read it as before."""
+    deadline = _DEADLINE.get()
+    if deadline is not None:
+        deadline.reschedule(None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +113,7 @@ class ClientConnections:
             self._busy[transport] = self._idle.pop(transport)
         try:
             async with asyncio.timeout(self.bounds.request) as deadline:
+                _DEADLINE.set(deadline)
                 return await handler(request)
         except TimeoutError:
             if not deadline.expired():

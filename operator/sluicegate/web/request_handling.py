@@ -38,7 +38,7 @@ _TITLES: Final = {
 HTML, JSON, CSV = "", ".json", ".csv"
 """Forms of a page, by the end of its address."""
 
-Handler = Callable[["ReaderRequest"], Awaitable[web.Response]]
+Handler = Callable[["ReaderRequest"], Awaitable[web.StreamResponse]]
 
 
 async def secure(_: web.Request, response: web.StreamResponse) -> None:
@@ -165,6 +165,15 @@ class RequestHandling:
         }  # fmt: skip
         page = self._pages.render("refused.html", values)
         return web.Response(status=status, text=page, content_type="text/html", headers=headers)
+
+    async def still_sees(self, request: ReaderRequest, namespace: str) -> bool:
+        """Return whether the sender of an earlier request is logged in yet, and sees products of a namespace."""
+        try:
+            reader = await self._login.reader(request.raw)
+            visible_namespaces = await self._authorizer.visible_namespaces(reader)
+        except AccessRefused:
+            return False
+        return reader == request.reader and visible_namespaces.sees(namespace)
 
     async def _asked(self, request: web.Request, reader: PageReader) -> ReaderRequest:
         silence = self.store.silence()

@@ -4,26 +4,29 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from typing import Final
 
 from aiohttp import web
 
-from sluicegate.kube.client import KubeApi
-from sluicegate.kube.follow import Follower, Lines
-from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS, DATA_PRODUCTS
-from sluicegate.kube.transport import Transport
 from sluicegate.runtime.bounded_site import BoundedSite, Bounds, ClientConnections
 from sluicegate.web.action_pages import ActionPages
 from sluicegate.web.authorization import Authorizer
 from sluicegate.web.identity import ReaderLogin
+from sluicegate.web.installation import (
+    NO_WRITERS,
+    READING,
+    ClusterSource,
+    Writers,
+    Writes,
+    writers_of,
+)
 from sluicegate.web.journey_pages import JourneyPages
+from sluicegate.web.live_streams import LiveStreams
 from sluicegate.web.pages import PortfolioPages
 from sluicegate.web.rendering import STATIC, Pages
 from sluicegate.web.request_handling import RequestHandling, secure
 from sluicegate.web.review_pages import ReviewPages
 from sluicegate.web.store import STALE_SECONDS, Store
-from sluicegate.web.writes import NO_WRITERS, READING, Writers, Writes, writers_of
 
 STATIC_SECONDS: Final = 86_400
 LARGEST_FORM: Final = 16 * 1024
@@ -32,17 +35,6 @@ LIMITS: Final = {"max_field_size": 64 * 1024, "max_line_size": 16 * 1024}
 """Bytes of a header, and of an address, large enough for users with hundreds of groups."""
 BOUNDS: Final = Bounds(connections=512)
 _UNAVAILABLE: Final = 503
-
-
-@dataclass(frozen=True, slots=True)
-class ClusterSource:
-    """Connection to the API server, for objects, watches and reviews of readers."""
-
-    api: KubeApi
-    wire: Lines
-    transport: Transport
-    namespaces: tuple[str, ...] = ()
-    """Namespaces that are read; all if empty."""
 
 
 def application(
@@ -62,6 +54,7 @@ def application(
     portfolio.add_to(app.router)
     JourneyPages(handling).add_to(app.router)
     ReviewPages(handling, writers.signing).add_to(app.router)
+    LiveStreams(handling).add_to(app)
     ActionPages(handling, writers.acting).add_to(app.router)
     for path in sorted(STATIC.iterdir()):
         app.router.add_get(f"/static/{path.name}", _file(path.name))
@@ -112,14 +105,7 @@ async def serving(
     `writes` : what readers may do; the source's account must be allowed to impersonate them for it.
     """
     store = store or Store(read=source.namespaces)
-    followers = [
-        Follower(source.api, source.wire, resource, sink, namespace=namespace)
-        for namespace in source.namespaces or ("",)
-        for resource, sink in (
-            (DATA_PRODUCTS, store.products),
-            (DATA_PRODUCT_REVIEWS, store.reviews),
-        )
-    ]
+    followers = source.followers(store)
     authorizer = Authorizer(source.transport, store.namespaces, time.monotonic)
     app = application(
         store, login, authorizer,

@@ -3,7 +3,8 @@
 import json
 import time
 import zlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
@@ -69,6 +70,8 @@ class _Objects(Generic[Facts]):
         self._clock = clock
         self._facts: dict[Key, Facts] = {}
         self._bodies: dict[Key, bytes] = {}
+        self._versions: dict[Key, str] = {}
+        self._listeners: dict[Key, set[Callable[[], None]]] = {}
         self.current_at: float | None = None
 
     def observe(self, body: Mapping[str, Any]) -> None:
@@ -80,7 +83,8 @@ class _Objects(Generic[Facts]):
             return
         self._facts[key] = facts
         self._bodies[key] = _pack(_without_managers(body))
-        self._changed()
+        self._versions[key] = str(body["metadata"].get("resourceVersion", ""))
+        self._announce(key)
 
     def _read(self, key: Key, body: Mapping[str, Any]) -> Facts | None:
         raise NotImplementedError
@@ -89,7 +93,28 @@ class _Objects(Generic[Facts]):
         """Drop an object."""
         self._facts.pop(key, None)
         self._bodies.pop(key, None)
+        self._versions.pop(key, None)
+        self._announce(key)
+
+    def _announce(self, key: Key) -> None:
         self._changed()
+        for listener in tuple(self._listeners.get(key, ())):
+            listener()
+
+    def version_of(self, key: Key) -> str:
+        """Return the resource version of an object; empty if there is none."""
+        return self._versions.get(key, "")
+
+    @contextmanager
+    def listened(self, key: Key, changed: Callable[[], None]) -> Iterator[None]:
+        """Call `changed` with each change of an object within the context."""
+        self._listeners.setdefault(key, set()).add(changed)
+        try:
+            yield
+        finally:
+            self._listeners[key].discard(changed)
+            if not self._listeners[key]:
+                del self._listeners[key]
 
     def listed(self, kept: set[Key], namespace: str) -> None:
         """Drop the objects that a list doesn't hold."""

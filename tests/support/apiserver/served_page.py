@@ -13,8 +13,8 @@ from sluicegate.kube.connections import Connections
 from sluicegate.kube.credentials import login
 from sluicegate.kube.transport import Transport
 from sluicegate.runtime.write_fence import OpenGate
-from sluicegate.web.server import ClusterSource, serving
-from sluicegate.web.writes import Writes
+from sluicegate.web.installation import ClusterSource, Writes
+from sluicegate.web.server import serving
 from tests.support.apiserver.people import chart
 from tests.support.failures.replicas import apply
 

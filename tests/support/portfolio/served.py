@@ -11,10 +11,10 @@ from aiohttp.test_utils import TestClient, TestServer
 from sluicegate.web.acting import Acting
 from sluicegate.web.authorization import Authorizer
 from sluicegate.web.identity import AnonymousLogin
+from sluicegate.web.installation import Writers
 from sluicegate.web.server import LIMITS, application
 from sluicegate.web.signing import Signing
 from sluicegate.web.store import Store
-from sluicegate.web.writes import Writers
 from tests.support.apiserver.access_reviews import AccessReviews
 
 if TYPE_CHECKING:

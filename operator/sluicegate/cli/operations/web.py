@@ -158,8 +158,8 @@ def _secret_problem(file: Path | None) -> str:
 
 
 async def _serve(args: argparse.Namespace) -> None:
-    from sluicegate.web.server import ClusterSource, serving  # noqa: PLC0415 - an extra
-    from sluicegate.web.writes import Writes  # noqa: PLC0415 - an extra
+    from sluicegate.web.installation import ClusterSource, Writes  # noqa: PLC0415 - an extra
+    from sluicegate.web.server import serving  # noqa: PLC0415 - an extra
 
     local = args.auth == "Local"
     connections = Connections(login_of(selection()))

@@ -1,5 +1,5 @@
 "use strict";
-// Makes easier what works without it: copying commands, filtering at once, a fresh page each minute.
+// Makes easier what works without it: copying commands, filtering at once, a fresh page each minute, or with each change of a product.
 function enhance() {
   for (const block of document.querySelectorAll("[data-copy]")) {
     const button = document.createElement("button");
@@ -30,9 +30,30 @@ async function refresh() {
     if (!answer.ok) return;
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").querySelector("main");
     if (!fresh) return;
-    document.querySelector("main").replaceWith(document.adoptNode(fresh));
+    const old = document.querySelector("main");
+    const opened = new Set([...old.querySelectorAll("details[open] > summary")].map(one => one.textContent));
+    for (const one of fresh.querySelectorAll("details > summary")) {
+      if (opened.has(one.textContent)) one.parentElement.open = true;
+    }
+    old.replaceWith(document.adoptNode(fresh));
     enhance();
   } catch { /* the next minute tries again */ }
 }
+let stream = null;
+let shown = null;
+function follow() {
+  // A hidden tab has no stream: a browser has few connections to one server.
+  const address = document.querySelector("main")?.dataset.live;
+  if (document.hidden || !address) { stream?.close(); stream = null; return; }
+  if (stream && stream.readyState !== EventSource.CLOSED) return;
+  stream = new EventSource(address);
+  stream.addEventListener("changed", event => {
+    if (shown !== null && shown !== event.data) refresh();
+    shown = event.data;
+    if (!event.data) stream.close(); // deleted
+  });
+}
 enhance();
+follow();
+document.addEventListener("visibilitychange", follow);
 setInterval(refresh, 60000);
