@@ -81,7 +81,7 @@ verify-canaries: setup
 	$(PYTEST) --record-verified --numprocesses=2 tests/simulation/test_canary_bars.py tests/simulation/test_compare_table.py tests/simulation/test_label_bars.py tests/simulation/test_shadow_bars.py
 
 verify-degradation: setup
-	$(PYTEST) --record-verified --numprocesses=2 tests/simulation/test_degradation.py
+	$(PYTEST) --record-verified --numprocesses=2 tests/simulation/test_degradation.py tests/simulation/test_noise_bars.py
 
 verify-bentos: setup
 	$(PYTEST) --record-verified tests/bentos

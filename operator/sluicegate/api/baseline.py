@@ -33,6 +33,8 @@ class Baseline(StatusModel):
     """Source of the counts: a hold-out evaluation or production."""
     phi: Annotated[Exact, Field(alias="dispersion")] = 1.0
     """Dispersion of the blocks, from 1 to 10: 1 is binomial, more means bursts."""
+    hour_phi: Annotated[ExactOrZero, Field(alias="hourDispersion")] = 0.0
+    """Dispersion of sums of twelve blocks, or of longer times where it is larger; left out of a hold-out."""
     pods: ExactOrZero = 0.0
     """Mean number of pods in that time; left out without an autoscaler."""
     daily: bool = False

@@ -17,7 +17,7 @@ class SloState(StrEnum):
     AT_RISK = "AtRisk"
     """Its error budget burns too fast, or evidence of a drop accumulates."""
     MISSED = "Missed"
-    """Its objective is missed, or its performance has dropped by more than maxDrop."""
+    """Its objective is missed, or its performance is shown to have dropped below its baseline."""
     UNKNOWN = "Unknown"
     """There is no verdict: data is missing, too little or invalid."""
 

@@ -311,8 +311,9 @@ class Slo(ApiModel):
     objective: RatioString | None = None
     """Objective: the least share of good events, as a decimal string."""
     max_drop: DecimalString | None = None
-    """Maximum drop of the share of good events below the baseline that was frozen at acceptance; of
-    a gauge, in its unit."""
+    """Drop of the share of good events below the baseline that was frozen at acceptance, which is found
+    as soon as there are events enough. With more events a smaller one is found, too; one of a tenth of
+    it is not acted on. Of a gauge, in its unit."""
     max_regression: DecimalString | None = None
     """Maximum by which a candidate may be worse than the stable version; half of maxDrop when left
     out."""

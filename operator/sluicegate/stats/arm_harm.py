@@ -28,13 +28,13 @@ def harm(
     Parameters
     ----------
     blocks : (candidate, stable), oldest first. past : stable's events before them.
-    margin : δ, the least difference that is looked for. correlation : ρ of two events of one block.
+    margin : δ, the least difference that counts. correlation : ρ of two events of one block.
     """
-    known, arms = past, (NOTHING, NOTHING)
+    reference, arms = past, (NOTHING, NOTHING)
     sums = [0.0] * (1 + len(ODDS))
     for candidate, stable in blocks:
-        ratio = expected_ratio(known, margin)
-        known = summed((known, stable))
+        ratio = expected_ratio(reference, margin)
+        reference = summed((reference, stable))
         arms = summed((arms[0], candidate)), summed((arms[1], stable))
         if candidate.total and stable.total:
             factors = _factors(candidate, stable, ratio, margin, correlation=correlation)

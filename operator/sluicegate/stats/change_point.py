@@ -19,6 +19,7 @@ from math import log, sqrt
 from typing import Final, NamedTuple
 
 from sluicegate.stats.counts import NOTHING, Count, summed
+from sluicegate.stats.intervals import Z95
 
 FACTORS: Final = (1, 2, 4)
 """Alternatives are these multiples of `maxDrop` above the level before."""
@@ -233,11 +234,17 @@ def least_drop(baseline: Count, after: float, bound: float, phi: float = 1.0) ->
     return min(sqrt(2 * bound * phi * p * (1 - p) / events), 1.0)
 
 
-def events_to_see(baseline: Count, drop: float, bound: float, phi: float = 1.0) -> float | None:
-    """Return the events after a rise by `drop` at which S reaches the bound; None if no number suffices."""
+def events_to_see(
+    baseline: Count, drop: float, bound: float, phi: float = 1.0, *, surely: bool = False
+) -> float | None:
+    """Return the events after a rise by `drop` at which S reaches the bound; None if no number suffices.
+
+    That is so in half of the cases; surely, in 95 of 100: S has a variance of twice its mean.
+    """
     p = (baseline.bad + _HALF) / (baseline.total + 1)
     raised = min(p + drop / 2, _HALF) if p < _HALF else p
-    needed = 2 * bound * phi * raised * (1 - raised) / drop**2
+    mean = (Z95 + sqrt(Z95**2 + 2 * bound)) ** 2 / 2 if surely else bound
+    needed = 2 * mean * phi * raised * (1 - raised) / drop**2
     if baseline.total <= needed:
         return None
     return needed * baseline.total / (baseline.total - needed)

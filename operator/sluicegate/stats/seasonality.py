@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from math import exp, lgamma, log, sqrt
 from typing import Final
 
+from sluicegate.stats.batch_means import from_unit_to_unit
 from sluicegate.stats.calendar import CLOCK, HOURS, HOURS_A_DAY, Calendar
 from sluicegate.stats.intervals import quantile
 
@@ -55,7 +56,10 @@ def hour_matters(
     chi2 = sum((bad - n * p) ** 2 / (n * p * (1 - p)) for bad, n in filled) / phi
     if chi_square_tail(chi2, len(filled) - 1) >= SIGNIFICANCE:
         return False
-    return len(hours) < season_sums(calendar) or _days_agree(hours, first, calendar)
+    if len(hours) >= season_sums(calendar):
+        return _days_agree(hours, first, calendar)
+    noise = max(from_unit_to_unit(hours).phi / phi, 1.0)
+    return chi_square_tail(chi2 / noise, len(filled) - 1) < SIGNIFICANCE
 
 
 def _by_hour(

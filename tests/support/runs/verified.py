@@ -69,7 +69,7 @@ SUITES = (
     ),
     Suite(
         "degradation",
-        ("tests/simulation/test_degradation.py",),
+        ("tests/simulation/test_degradation.py", "tests/simulation/test_noise_bars.py"),
         ("tests/simulation/anchors/degradation.json",),
         packages=("numpy",),
     ),

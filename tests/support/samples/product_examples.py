@@ -61,7 +61,7 @@ def full_status() -> dict[str, Any]:
             "daily": True, "pods": "2.5", "weekdays": [{"bad": 0, "total": 1}] * 7, "indicatorHash": "ab",
         },
         "revenue": {
-            "bad": 0, "total": 0, "startTime": when, "endTime": when, "source": "Production", "dispersion": "1",
+            "bad": 0, "total": 0, "startTime": when, "endTime": when, "source": "Production", "dispersion": "1", "hourDispersion": "1.4",
             "daily": False, "mean": "0.41", "deviation": "0.02",
         },
     }  # fmt: skip

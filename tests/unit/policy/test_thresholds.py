@@ -74,6 +74,8 @@ THRESHOLDS: dict[str, dict[str, float | tuple[int, ...]]] = {
     "slo_health.ratio_slo": {"CALM_SHARE": 0.9, "SPOKEN_HOURS": 24},
     "slo_health.serving_skew": {"Z_APART": 3.090232, "RELEASE_BLOCKS": 12},
     "slo_health.visibility": {"DAY_SECONDS": DAY},
+    "slo_health.drift": {"LEAST_DEGREES": 20.0, "WORTH_A_CHECK": 0.5},
+    "slo_health.window_noise": {"DAY": 24, "SETTLED": 48, "LEAST_DAYS": 3},
 }  # fmt: skip
 RECORDS = {
     "CanaryBlock": {"canary_up": True},

@@ -8,24 +8,22 @@ from sluicegate.api.slo_status import SloState
 from sluicegate.policy.slo_health.drift import Drift
 from sluicegate.policy.slo_health.ratio_slo import SloResult
 from sluicegate.policy.slo_health.visibility import describe_visibility, visibility
-from sluicegate.stats.counts import NOTHING, Count
+from sluicegate.stats.counts import Count
 from tests.support.decisions.judged import judged_by
 from tests.support.decisions.scenarios import ACCURACY
 
 (SLO,) = judged_by(ACCURACY).slos
 
 
-def seen(accepted, *, since=NOTHING, labels=1200, drift=True):
-    """Two hours with so many labels; a baseline of a hold-out, and what came since."""
-    baseline = Baseline.of(accepted, 0, 0, BaselineSource.EVALUATION)
+def seen(before, *, labels=1200, drift=True, phi=1.0, unit=12):
+    """Two hours with so many labels, after these events."""
     result = SloResult(
         SLO,
         SloState.MET,
         Reason.WITHIN_OBJECTIVE,
         recent=Count(labels // 10, labels),
-        baseline=baseline,
-        drift=Drift(0.0, 12.5, decides=True) if drift else None,
-        budget=since,
+        baseline=Baseline.of(Count(50, 500), 0, 0, BaselineSource.EVALUATION),
+        drift=Drift(0.0, 12.5, decides=True, before=before, phi=phi, unit=unit) if drift else None,
     )
     return visibility(result, 300)
 
@@ -36,19 +34,28 @@ def test_a_small_hold_out_is_said_to_see_no_drop_of_three_points():
     assert found.seconds is None
     text = describe_visibility(found, SLO.drop)
     assert "a drop of 6" in text or "a drop of 7" in text
-    assert "3 points need a larger baseline" in text
+    assert "one of 3 points (maxDrop) would surely be seen only with more events" in text
 
 
 def test_with_what_production_has_shown_it_is_seen_within_hours():
-    found = seen(Count(50, 500), since=Count(1500, 15_000))
+    found = seen(Count(6500, 65_000))
     assert found.least_drop < 0.03
-    assert 3 * 3600 < found.seconds < 12 * 3600
-    assert "the allowed 3 points within" in describe_visibility(found, SLO.drop)
+    assert 8 * 3600 < found.seconds < 14 * 3600
+    assert "one of 3 points (maxDrop) within" in describe_visibility(found, SLO.drop)
+
+
+def test_noise_takes_longer_by_its_dispersion_and_a_test_by_days_ends_with_a_day():
+    before = Count(65_000, 650_000)
+    calm, noisy, daily = seen(before), seen(before, phi=4.0), seen(before, unit=288)
+    assert noisy.seconds == pytest.approx(4 * calm.seconds, rel=0.35)
+    assert noisy.least_drop == pytest.approx(2 * calm.least_drop, rel=0.01)
+    assert daily.seconds - calm.seconds == 23 * 3600
 
 
 def test_half_of_the_labels_take_twice_as_long():
-    slow, fast = (seen(Count(1500, 15_000), labels=labels) for labels in (600, 1200))
-    assert slow.seconds == pytest.approx(2 * fast.seconds, abs=2)
+    slow, fast = (seen(Count(6500, 65_000), labels=labels) for labels in (600, 1200))
+    waits = 15 * 300
+    assert slow.seconds - waits == pytest.approx(2 * (fast.seconds - waits), abs=2)
     assert slow.least_drop > fast.least_drop
 
 

@@ -165,7 +165,7 @@ MUCH_BETTER = rows(440, 45, 5, 10)
 
 def test_a_product_with_a_drop_and_a_command_alone_is_healed():
     """Fifty labels in five minutes, a hold-out of 500 rows: too few for fixed steps and margins."""
-    lines = judged(decaying, 190, trained(140, MUCH_BETTER))
+    lines = judged(decaying, 180, trained(140, MUCH_BETTER))
     assert acts(lines) == [
         ("Retrain", "ModelDecay"),
         ("StartRollout", "GatePassed"),
@@ -203,10 +203,10 @@ def reasons_after_a_remedy(*events, **retraining):
 
 def test_a_remedy_is_followed_by_a_challenger_after_twice_the_time_of_its_training():
     first, *_, follow_up = after_a_remedy(200)
-    assert (follow_up["at"] - first["at"]) // BLOCK == 2 * (140 - 86)
+    assert (follow_up["at"] - first["at"]) // BLOCK == 2 * (140 - 98)
     assert follow_up["decision"]["reason"] == "FollowUp"
     assert follow_up["decision"]["message"] == (
-        "v2 was trained soon after a change; 4,900 labels have come since that training began, so a"
+        "v2 was trained soon after a change; 3,700 labels have come since that training began, so a"
         " challenger is trained on them"
     )
 
@@ -282,12 +282,12 @@ def test_steps_that_a_person_chose_are_taken():
 )
 def test_the_cooldown_ends_once_enough_labels_could_show_a_drop(ended, labels):
     """About 800 labels show three points of 12 %: twice as many after a worse one, a day after a failure."""
-    lines = judged(decaying, 140, {"at": 90 * BLOCK, **ended})
+    lines = judged(decaying, 152, {"at": 102 * BLOCK, **ended})
     turns = [line["at"] // BLOCK for line in lines if line["decision"]["type"] == "Retrain"]
     assert len(turns) == (1 if labels is None else 2)
     if labels is not None:
         least, most = labels
-        assert least <= 50 * (turns[1] - 90) <= most
+        assert least <= 50 * (turns[1] - 102) <= most
 
 
 def test_a_degradation_without_a_remedy_is_retrained_ever_more_rarely():
@@ -295,7 +295,7 @@ def test_a_degradation_without_a_remedy_is_retrained_ever_more_rarely():
     history = parse_scenario(
         scenario(
             lambda index: {"v1": {"accuracy": count(6 if index < 60 else 10, 50)}},
-            280,
+            330,
             product=defaults(),
             accepted={"accuracy": count(60, 500)},
         )

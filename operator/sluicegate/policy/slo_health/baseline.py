@@ -14,6 +14,13 @@ from sluicegate.api.engine import SloRecord
 from sluicegate.api.slos import Seasonality
 from sluicegate.policy.model.terms import SloTerms
 from sluicegate.slo.blocks import Series
+from sluicegate.stats.batch_means import (
+    INDEPENDENT,
+    Scatter,
+    about_levels,
+    from_unit_to_unit,
+    scatter,
+)
 from sluicegate.stats.calendar import BLOCKS_PER_HOUR, HOURS, Calendar
 from sluicegate.stats.counts import Count
 from sluicegate.stats.dispersion import dispersion
@@ -108,21 +115,32 @@ def from_production(
     count = Count(sum(bad), sum(total))
     start, end = first * BLOCKS_PER_HOUR, (last + 1) * BLOCKS_PER_HOUR
     phi = dispersion(block.count for block in series.blocks(start, end))
-    p = ratio_of(count)
-    if count.total / phi < PRECISION * p * (1 - p) / terms.drop**2 or count.total == 0:
-        return None
     hours = list(zip(bad, total, strict=True))
+    daily = wanted or hour_matters(hours, first, phi, calendar)
+    of_hours = from_unit_to_unit(hours) if daily else scatter(about_levels(hours, 0))
+    hour_phi = max(of_hours.phi, phi)
+    p = ratio_of(count)
+    if count.total / hour_phi < PRECISION * p * (1 - p) / terms.drop**2 or count.total == 0:
+        return None
     return Baseline.of(
         count,
         start * block_seconds,
         end * block_seconds,
         BaselineSource.PRODUCTION,
         phi=phi,
+        hour_phi=hour_phi,
         pods=_mean_pods(hours, pod_seconds, first, block_seconds),
-        daily=wanted or hour_matters(hours, first, phi, calendar),
+        daily=daily,
         weekdays=_by_weekday(hours, first, calendar) if weekly else (),
         indicator_hash=terms.indicator_hash,
     )
+
+
+def scatter_of(baseline: Baseline) -> Scatter:
+    """What is known of the dispersion of its hours before any later hour is counted."""
+    if not baseline.hour_phi:
+        return Scatter(baseline.phi, INDEPENDENT.degrees)
+    return Scatter(max(baseline.hour_phi, baseline.phi), float(LEAST_HOURS))
 
 
 def is_settled(baseline: Baseline, calendar: Calendar) -> bool:

@@ -85,14 +85,11 @@ def _describe_drop(result: SloResult, block_seconds: int) -> str:
     )
     share = percent(shown(result.terms, ratio_of(baseline.count)))
     before = f"{share} ({events(baseline.count.total)}, {where})"
-    if result.state is SloState.MISSED:
-        verdict = f"that is beyond the allowed {points(result.terms.drop)} with the evidence at"
-    else:
-        verdict = f"the evidence for a drop beyond the allowed {points(result.terms.drop)} is at"
     whose = " against the version before" if result.probation else ""
     return (
         f"{result.terms.subject} {'rose' if is_implicit(result.terms) else 'fell'} from {before} to {_fallen(result, drift, block_seconds)};"
-        f" {verdict} {drift.statistic:.1f} of {drift.bound:.1f}{whose}"
+        f" the evidence of a drop (maxDrop {points(result.terms.drop)}){whose} is {drift.statistic:.1f},"
+        f" of the {drift.bound:.1f} that are needed"
     )
 
 

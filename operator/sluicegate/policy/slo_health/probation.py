@@ -43,7 +43,8 @@ def judge(
     drift = drift_of(result.terms, series, baseline, now=now, since=since, mean=PROBATION_BLOCKS)
     if drift is None or drift.level is not Level.MISSED:
         told = drift is not None and drift.level is Level.MET
-        told = told and _has_shown(result.terms, baseline, series, now=now, since=since)
+        complete = now - now % BLOCKS_PER_HOUR  # the test has counted nothing that came later
+        told = told and _has_shown(result.terms, baseline, series, now=complete, since=since)
         return replace(result, as_before=True) if told else result
     if result.state is SloState.MISSED:
         return replace(result, as_before=False)

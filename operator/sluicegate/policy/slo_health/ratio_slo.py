@@ -14,8 +14,9 @@ from sluicegate.api.slo_status import SloState
 from sluicegate.policy.model.terms import SloTerms
 from sluicegate.policy.slo_health.baseline import ratio_of
 from sluicegate.policy.slo_health.drift import Drift, drift_of
+from sluicegate.policy.slo_health.window_noise import read_surely
 from sluicegate.slo.blocks import Series
-from sluicegate.slo.burn_rate import Level, Reading, read
+from sluicegate.slo.burn_rate import Level, Reading
 from sluicegate.stats.calendar import HOURS_A_DAY
 from sluicegate.stats.counts import NOTHING, Count
 
@@ -111,8 +112,9 @@ def judge(
     drift_since : blocks up to this one belong to the baseline, or don't count.
     shown_since : blocks up to this one aren't shown either, as another version served.
     """
-    phi = 1.0 if baseline is None else baseline.phi
-    readings = [read(row, series, now=now, since=since, phi=phi) for row in terms.thresholds]
+    readings = [
+        read_surely(row, series, baseline, now=now, since=since) for row in terms.thresholds
+    ]
     tripped = _worst(reading for reading in readings if reading and reading.tripped)
     drift = (
         None

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Final
 
+from sluicegate.policy.slo_health.confirmation import CONFIRMING_EVALUATIONS
 from sluicegate.policy.slo_health.ratio_slo import SloResult
 from sluicegate.stats.change_point import events_to_see, least_drop
-from sluicegate.stats.counts import Count, summed
 from sluicegate.views.numbers import duration, points
 
 DAY_SECONDS: Final = 86_400
@@ -18,7 +18,8 @@ class Visibility:
     Attributes
     ----------
     least_drop : the smallest rise of the bad ratio that is found within a day, in half of the cases.
-    seconds : how long a rise by `maxDrop` takes to be found; None where none of that size ever is.
+    seconds : how long a rise by `maxDrop` takes to be found, in 95 of 100 cases; None where none of
+        that size surely is.
     """
 
     least_drop: float
@@ -26,16 +27,20 @@ class Visibility:
 
 
 def visibility(result: SloResult, block_seconds: int) -> Visibility | None:
-    """What can be seen of an SLO; None without a relative test or without recent events."""
-    baseline, drift, terms = result.baseline, result.drift, result.terms
-    if baseline is None or drift is None or not result.recent.total:
+    """What can be seen of an SLO; None without a relative test or without recent events.
+
+    By the dispersion and the events that the test itself uses at present. A rise is found when the
+    hours or days that the test adds have ended, and three evaluations show it.
+    """
+    drift, terms = result.drift, result.terms
+    if result.gauge is not None or drift is None or not result.recent.total:
         return None
-    per_second = result.recent.total / (terms.recent * block_seconds)
-    before = _before(baseline.count, result.budget)
-    needed = events_to_see(before, terms.drop, drift.bound, baseline.phi)
+    per_second = result.recent.total / ((result.shown or terms.recent) * block_seconds)
+    needed = events_to_see(drift.before, terms.drop, drift.bound, drift.phi, surely=True)
+    waits = (drift.unit + CONFIRMING_EVALUATIONS) * block_seconds
     return Visibility(
-        least_drop(before, per_second * DAY_SECONDS, drift.bound, baseline.phi),
-        None if needed is None else round(needed / per_second),
+        least_drop(drift.before, per_second * DAY_SECONDS, drift.bound, drift.phi),
+        None if needed is None else round(needed / per_second) + waits,
     )
 
 
@@ -43,12 +48,8 @@ def describe_visibility(found: Visibility, drop: float) -> str:
     """The same as a clause without a full stop."""
     least = f"a drop of {points(found.least_drop)} would be seen within a day"
     if found.seconds is None:
-        return f"{least}; the allowed {points(drop)} need a larger baseline to be seen"
-    return f"{least}, the allowed {points(drop)} within {duration(found.seconds)}"
-
-
-def _before(accepted: Count, since: Count) -> Count:
-    """The reference for a change: the baseline, and the events in production since."""
-    if since.total >= accepted.total:
-        return since
-    return summed((accepted, since))
+        return (
+            f"{least}; one of {points(drop)} (maxDrop) would surely be seen only with more events before"
+            " it, or a steadier ratio"
+        )
+    return f"{least}, one of {points(drop)} (maxDrop) within {duration(found.seconds)}"

@@ -96,11 +96,13 @@ def test_a_baseline_of_production_holds_whole_hours_since_the_slo_was_steady(
         last * BLOCK,
         BaselineSource.PRODUCTION,
         phi=dispersion(Count(*one) for one in BURSTS[singles:last]),
+        hour_phi=found.hour_phi,
         daily=seasonality == "Weekly",
         weekdays=tuple(weekdays) if seasonality == "Weekly" else (),
         indicator_hash=slo.indicator_hash,
     )
     assert found.phi > 1
+    assert found.hour_phi >= found.phi
 
 
 DAY = 12 * 26

@@ -1,0 +1,70 @@
+"""Burn-rate rows over long windows, with the dispersion of the sums of blocks that these windows add.
+
+A window of a day adds hours, and one of a week adds days. Blocks of five minutes don't show how hours
+and days scatter, so a row that trips by the dispersion of blocks is read again with that of the sums.
+"""
+
+from dataclasses import replace
+from typing import Final
+
+from sluicegate.api.baseline import Baseline
+from sluicegate.policy.slo_health.baseline import scatter_of
+from sluicegate.slo.blocks import SINGLE_BLOCKS, Series
+from sluicegate.slo.burn_rate import Reading, Threshold, read
+from sluicegate.stats import batch_means
+from sluicegate.stats.batch_means import COARSER, INDEPENDENT, Scatter
+from sluicegate.stats.calendar import BLOCKS_PER_HOUR, HOURS
+
+DAY: Final = 24
+"""Sums of twelve blocks that the shortest long window adds."""
+SETTLED: Final = 2 * DAY
+"""Sums from which on a swing within a day is no part of what days scatter by."""
+LEAST_DAYS: Final = 3
+"""Degrees of freedom of the days from which on they count."""
+
+
+def read_surely(
+    threshold: Threshold,
+    series: Series,
+    baseline: Baseline | None,
+    *,
+    now: int,
+    since: int,
+) -> Reading | None:
+    """Read a row at block `now`; None while its long window holds too few events.
+
+    Parameters
+    ----------
+    since : blocks up to this one don't count.
+    """
+    phi = 1.0 if baseline is None else baseline.phi
+    reading = read(threshold, series, now=now, since=since, phi=phi)
+    if reading is None or not reading.tripped or threshold.row.long <= SINGLE_BLOCKS:
+        return reading
+    scatter = _scatter(series, baseline, now=now, since=since)
+    surely = max(scatter.divisor(threshold.z**2 / 2), phi)
+    certain = read(threshold, series, now=now, since=since, phi=surely)
+    return replace(reading, tripped=False) if certain is None else certain
+
+
+def _scatter(series: Series, baseline: Baseline | None, *, now: int, since: int) -> Scatter:
+    """Estimate the dispersion of the sums since a version began, about at most two levels."""
+    complete = now // BLOCKS_PER_HOUR
+    first = max(-(-since // BLOCKS_PER_HOUR), complete - HOURS + 1, 0)
+    place = ("windows", None if baseline is None else baseline.hour_phi)
+    cached = series.derived.get(place)
+    if isinstance(cached, tuple) and cached[0] == (first, complete):
+        kept: Scatter = cached[1]
+        return kept
+    units = list(zip(*series.hours(first, complete - 1), strict=True))
+    rest = batch_means.about_levels(units, batch_means.likeliest_shift(units))
+    if len(units) < SETTLED:
+        prior = INDEPENDENT if baseline is None else scatter_of(baseline)
+        scatter = batch_means.scatter(rest, prior)
+    else:
+        hourly = batch_means.from_unit_to_unit(units)
+        prior = Scatter(hourly.phi, COARSER)
+        days = batch_means.scatter(rest, prior, scales=(DAY,), least=LEAST_DAYS)
+        scatter = Scatter(days.phi, hourly.degrees)
+    series.derived[place] = ((first, complete), scatter)
+    return scatter

@@ -1,0 +1,52 @@
+"""Noise from hour to hour: how often a healthy product is Missed, and how soon a drop is found.
+
+`pytest tests/simulation/test_noise_bars.py --whole -s` prints the table of docs/adr/0013-healing.md.
+"""
+
+from __future__ import annotations
+
+from statistics import median
+
+import pytest
+
+from tests.support.decisions.noisy_hours import RATIO, Noise, first_missed
+
+pytestmark = [pytest.mark.heavy, pytest.mark.timeout(1800)]
+ACCURACY = {"name": "accuracy", "indicator": {"outcomes": {}}}
+DROP = {**ACCURACY, "maxDrop": "0.03"}
+OBJECTIVE = {**ACCURACY, "objective": f"{1 - RATIO:.2f}"}
+MONTH, BEGUN = 720, 240
+"""Hours."""
+
+
+@pytest.mark.parametrize("slo", [DROP, OBJECTIVE], ids=["as accepted", "at the objective"])
+@pytest.mark.parametrize("sigma", [
+    pytest.param(0.0, marks=pytest.mark.grid), pytest.param(0.01, marks=pytest.mark.grid),
+    0.02, 0.03,
+])  # fmt: skip
+def test_healthy_products_are_hardly_ever_missed_in_their_first_month(slo, sigma):
+    runs = 40
+    missed = sum(
+        first_missed(slo, Noise(sigma), hours=MONTH, seed=seed) is not None for seed in range(runs)
+    )
+    assert missed <= runs // 20
+
+
+@pytest.mark.parametrize(("sigma", "half", "nearly_all"), [
+    pytest.param(0.0, 8, 16, marks=pytest.mark.grid),
+    pytest.param(0.01, 12, 24, marks=pytest.mark.grid),
+    (0.02, 24, 48), (0.03, 48, 120),
+])  # fmt: skip
+def test_a_drop_by_max_drop_is_found_as_soon_as_the_table_says(sigma, half, nearly_all):
+    runs = 40
+    delays = []
+    for seed in range(900, 900 + runs):
+        noise = Noise(sigma, drop=0.03, since=BEGUN)
+        found = first_missed(DROP, noise, hours=BEGUN + 660, seed=seed)
+        delays.append(float("inf") if found is None else found - BEGUN)
+    wrongly = sum(delay <= 0 for delay in delays)
+    assert wrongly <= runs // 20
+    delays = sorted(delay for delay in delays if delay > 0)
+    print(sigma, "median", median(delays), "95 of 100", delays[int(0.95 * len(delays))])
+    assert median(delays) <= half
+    assert delays[int(0.95 * len(delays))] <= nearly_all
