@@ -152,3 +152,36 @@ def _shares(at: int, austria: int) -> dict[str, Any]:
     """A block of 400 labels in France, of which 24 are wrong, and 20 in Austria."""
     counts = {"accuracy@FR": count(24, 400), "accuracy@AT": count(austria, 20)}
     return {"at": at, "counts": {"v1": {"accuracy": count(24 + austria, 420)} | counts}}
+
+
+def test_a_version_that_was_trained_for_a_market_and_is_bad_there_is_not_retrained_for_it_again():
+    """It is better on the whole, so it is promoted; what it was trained for, it doesn't remedy."""
+    accuracy = {"name": "accuracy", "indicator": {"outcomes": {}}, "objective": "0.80",
+                "maxDrop": "0.05", "markets": {"onMissed": "Retrain"}}  # fmt: skip
+    spec = product(
+        **MARKETS,
+        slos=[accuracy],
+        rollout={"steps": [50]},
+        retraining={"command": ["t"], "output": "r.example/x", "cooldownSeconds": 0},
+    )
+    result = {"version": "v2", "evaluation": {"accuracy": count(200, 4000)},
+              "stableEvaluation": {"accuracy": count(800, 4000)}}  # fmt: skip
+    blocks = [_shares_of_both(300 * n, austria=2 if n < 60 else 12) for n in range(1, 320)]
+    document = scenario(lambda _: None, 0, accepted=None, product=spec) | {"blocks": blocks}
+    document["events"] = [{"at": 300 * 150, "retrained": result}]
+    steps = [step.evaluation for step in replay(parse_scenario(document))]
+    decisions = [step.decision for step in steps]
+    (training,) = [one for one in decisions if isinstance(one, Retrain)]
+    assert (training.slo, training.market) == ("accuracy", "AT")
+    assert steps[-1].status.stable.version == "v2"
+    alerts = [one for one in decisions if one.reason == "MarketMissed"]
+    assert len(alerts) == 1
+    assert "v2 was trained for AT and misses accuracy there from its beginning" in alerts[0].message
+
+
+def _shares_of_both(at: int, austria: int) -> dict[str, Any]:
+    """A block of 400 labels in France for each version, v2 with half of the wrong ones, and 20 in Austria."""
+    body = _shares(at, austria)
+    counts = {"accuracy@FR": count(8, 400), "accuracy@AT": count(austria, 20)}
+    body["counts"]["v2"] = {"accuracy": count(8 + austria, 420)} | counts
+    return body
