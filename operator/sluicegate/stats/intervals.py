@@ -15,6 +15,8 @@ from typing import Final
 
 Z95: Final = NormalDist().inv_cdf(0.95)
 """z of a one-sided bound at 95 %."""
+Z_INTERVAL: Final = NormalDist().inv_cdf(0.975)
+"""z of each bound of a two-sided interval of 95 %."""
 
 
 @cache

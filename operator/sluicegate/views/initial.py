@@ -6,11 +6,9 @@ Each promotion accepts a new baseline, so a chain of slightly worse versions is 
 from dataclasses import dataclass
 from typing import Final
 
-from sluicegate.stats.intervals import newcombe, quantile
+from sluicegate.stats.intervals import Z_INTERVAL, newcombe
 from sluicegate.views.numbers import events, in_points, percent, points
 
-Z: Final = quantile(0.975)
-"""Of each bound: an interval of 95 %."""
 FIRST: Final = "since the first acceptance"
 
 
@@ -65,7 +63,7 @@ def initial_distance(
     if not total or not total_now:
         return None
     ours, theirs = ((one / phi, every / phi) for one, every in (present, initial))
-    worse = newcombe(ours, theirs, Z)
+    worse = newcombe(ours, theirs, Z_INTERVAL)
     return InitialDistance(
         slo, version, 1 - bad / total, total, 1 - bad_now / total_now, total_now,
         worse.estimate, worse.lower, worse.upper,

@@ -7,11 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from sluicegate.stats.intervals import newcombe, quantile
+from sluicegate.stats.intervals import Z_INTERVAL, newcombe
 from sluicegate.views.numbers import events, interval_digits, percent
 
-Z: Final = quantile(0.975)
-"""Of each bound: an interval of 95 %."""
 _IN_TIME: Final = "latency"
 """Kind of the indicator whose share of good events is of answers in time: it improves or worsens."""
 
@@ -58,7 +56,7 @@ def lift_of(
     if not candidate[1] or not stable[1]:
         return None
     ours, theirs = ((bad / phi, total / phi) for bad, total in (candidate, stable))
-    worse = newcombe(ours, theirs, Z)
+    worse = newcombe(ours, theirs, Z_INTERVAL)
     return Lift(slo, candidate, stable, -worse.estimate, -worse.upper, -worse.lower, indicator)
 
 

@@ -69,7 +69,7 @@ THRESHOLDS: dict[str, dict[str, float | tuple[int, ...]]] = {
     "slo_health.gauge_slo": {"RECENT": 4, "LEAST_VALUES": 3, "MOST_VALUES": 384},
     "slo_health.label_settling": {"CHANGED_SHARE": 1.2},
     "slo_health.markets": {"WINDOWS": (12, 72, 288), "YEARS_BETWEEN_FALSE_ALARMS": 20,
-                           "LEAST_RATIO": 1e-6, "YEAR_SECONDS": 365 * DAY, "MOST_SHOWN_MARKETS": 3, "Z_INTERVAL": Z975},
+                           "LEAST_RATIO": 1e-6, "YEAR_SECONDS": 365 * DAY, "MOST_SHOWN_MARKETS": 3},
     "slo_health.probation": {"LEAST_HOURS": 3, "LEAST_BLOCKS": 36, "MOST_HOURS": 168},
     "slo_health.ratio_slo": {"CALM_SHARE": 0.9, "SPOKEN_HOURS": 24},
     "slo_health.serving_skew": {"Z_APART": 3.090232, "RELEASE_BLOCKS": 12},

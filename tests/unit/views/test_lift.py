@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sluicegate.stats.intervals import newcombe
+from sluicegate.stats.intervals import Z_INTERVAL, newcombe
 from sluicegate.views.lift import (
-    Z,
     arms_text,
     change_text,
     headline,
@@ -79,7 +78,7 @@ def test_a_bound_that_is_not_0_is_not_printed_as_0(gain, lower, upper, words):
 def test_the_interval_is_that_of_as_many_independent_events():
     lift = lift_of("accuracy", (400, 4000), (800, 4000), phi=4.0)
     assert lift is not None
-    expected = newcombe((100, 1000), (200, 1000), Z)
+    expected = newcombe((100, 1000), (200, 1000), Z_INTERVAL)
     assert (lift.gain, lift.lower, lift.upper) == (
         pytest.approx(0.1), -expected.upper, -expected.lower
     )  # fmt: skip

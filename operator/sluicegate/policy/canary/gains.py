@@ -4,8 +4,9 @@ from sluicegate.api.versions import Candidate
 from sluicegate.policy.canary.assessment import Assessment, SloEvidence
 from sluicegate.policy.canary.objections import basis, both_arms, numbers_of
 from sluicegate.policy.slo_health.client_errors import is_implicit
+from sluicegate.stats.intervals import Z_INTERVAL
 from sluicegate.stats.paired import difference
-from sluicegate.views.lift import Lift, Z, arms_text, lift_of, lift_text
+from sluicegate.views.lift import Lift, arms_text, lift_of, lift_text
 from sluicegate.views.numbers import points
 
 
@@ -62,6 +63,6 @@ def _on_hold_out(candidate: Candidate) -> str:
     if lift is None:
         return ""
     if (rows := candidate.pairs.get(name)) is not None:
-        worse = difference(rows, Z)
+        worse = difference(rows, Z_INTERVAL)
         lift = Lift(name, lift.candidate, lift.stable, -worse.estimate, -worse.upper, -worse.lower)
     return f"on the hold-out {lift_text(lift)}: {arms_text(lift)}"

@@ -21,7 +21,7 @@ from sluicegate.stats.calendar import BLOCKS_PER_HOUR, HOURS, Calendar
 from sluicegate.stats.counts import NOTHING, Count
 from sluicegate.stats.cusum import Bank
 from sluicegate.stats.dispersion import successive_dispersion
-from sluicegate.stats.intervals import Z95, quantile, wilson_lower, wilson_upper
+from sluicegate.stats.intervals import Z95, Z_INTERVAL, wilson_lower, wilson_upper
 from sluicegate.stats.lasting_alarm import LastingAlarm
 from sluicegate.views.numbers import events, percent
 
@@ -31,7 +31,6 @@ ODDS: Final = (1.2, 1.5, 2.0, 4.0)
 """Factors of the odds of a bad event that are looked for: of 12 % they are 14, 17, 21 and 35 %."""
 YEARS_BETWEEN_FALSE_ALARMS: Final = 20
 """Mean time between false alarms of a product, over all its SLOs and markets: a share of 5 % a year."""
-Z_INTERVAL: Final = quantile(0.975)
 LEAST_RATIO: Final = 1e-6
 YEAR_SECONDS: Final = 365 * 86_400
 MOST_SHOWN_MARKETS: Final = 3

@@ -26,7 +26,7 @@ from sluicegate.policy import (
 from sluicegate.policy.evaluate import Evaluation
 from sluicegate.reconcile.decide.market_status import with_markets
 from sluicegate.slo.budget import budget_remaining
-from sluicegate.stats.intervals import Z95, newcombe
+from sluicegate.stats.intervals import Z_INTERVAL, newcombe
 
 
 def with_figures(
@@ -105,7 +105,7 @@ def _slo(
     if baseline is not None and baseline.count.total:
         update["baseline_ratio"] = number(1 - ratio_of(baseline.count))
         if recent.ratio is not None and recent.total:
-            difference = newcombe(recent, baseline.count, Z95)
+            difference = newcombe(recent, baseline.count, Z_INTERVAL)
             update["drop"] = number(recent.ratio - ratio_of(baseline.count))
             update["interval"] = (number(difference.lower), number(difference.upper))
     return before.replace(**update)
