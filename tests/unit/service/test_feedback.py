@@ -304,3 +304,17 @@ def test_the_memory_of_seen_tokens_is_bounded_and_forgets_the_oldest():
 def test_settings_name_the_variable_that_is_no_number():
     with pytest.raises(ValueError, match="LABEL_MATURITY_SECONDS must be a number of seconds"):
         Settings.from_environment({"LABEL_MATURITY_SECONDS": "1h"})
+
+
+def test_the_launcher_and_the_services_code_share_the_families_of_a_registry():
+    """BentoML's process had a family twice, and didn't start, if the service created its own counters."""
+    registry = CollectorRegistry()
+    launcher, service = (
+        OutcomeCounters.create(version="v1", indicators=names, registry=registry)
+        for names in ((), ("conversion",))
+    )
+    launcher.count(Outcome.CORRECT, version="v1")
+    service.count(Outcome.CORRECT, version="v1")
+    labels = {"outcome": "correct", "age": AGES[0], **predicted("v1", "")}
+    assert registry.get_sample_value("sluicegate_predictions_labelled_total", labels) == 2
+    assert service.indicators == ("conversion",)

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Self
+from weakref import WeakKeyDictionary
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter
 
@@ -82,29 +83,20 @@ class OutcomeCounters:
         registry: CollectorRegistry = REGISTRY,
         environment: Mapping[str, str] = os.environ,
     ) -> Self:
-        """Register the counters, with the series of this process' version at 0."""
+        """Return the counters, with the series of this process' version at 0.
+
+        A registry has each family once: the launcher and the service's code share them.
+        """
         markets = Markets.from_environment(environment)
+        families = _families_of(registry)
+        if markets and families.markets is None:
+            families.markets = market_events(registry)
         counters = cls(
-            labelled=Counter(
-                LABELLED_METRIC,
-                "Predictions whose truth is known, by their age at that time.",
-                ["outcome", "age", *_PREDICTED],
-                registry=registry,
-            ),
-            events=Counter(
-                EVENTS_METRIC,
-                "Good and bad events of the product's own indicators.",
-                ["indicator", "outcome", *_PREDICTED],
-                registry=registry,
-            ),
-            paired=Counter(
-                PAIRED_METRIC,
-                "Predictions of two versions for one request whose truth is known.",
-                ["outcome", "shadow_outcome", *_PREDICTED, *_SHADOW],
-                registry=registry,
-            ),
+            labelled=families.labelled,
+            events=families.events,
+            paired=families.paired,
             indicators=indicators,
-            markets=market_events(registry) if markets else None,
+            markets=families.markets if markets else None,
             codes=markets.codes if markets else frozenset(),
         )
         counters.know(version, revision)
@@ -181,3 +173,42 @@ class OutcomeCounters:
         if self.markets is not None and market:
             labels = {"indicator": indicator, "outcome": outcome, "market": market, **predicted}
             self.markets.labels(**labels).inc()
+
+
+@dataclass(slots=True)
+class _Families:
+    """What one registry has."""
+
+    labelled: Counter
+    events: Counter
+    paired: Counter
+    markets: Counter | None = None
+
+
+_registered: Final[WeakKeyDictionary[CollectorRegistry, _Families]] = WeakKeyDictionary()
+
+
+def _families_of(registry: CollectorRegistry) -> _Families:
+    """Return the families of a registry; the first call registers them."""
+    if registry not in _registered:
+        _registered[registry] = _Families(
+            labelled=Counter(
+                LABELLED_METRIC,
+                "Predictions whose truth is known, by their age at that time.",
+                ["outcome", "age", *_PREDICTED],
+                registry=registry,
+            ),
+            events=Counter(
+                EVENTS_METRIC,
+                "Good and bad events of the product's own indicators.",
+                ["indicator", "outcome", *_PREDICTED],
+                registry=registry,
+            ),
+            paired=Counter(
+                PAIRED_METRIC,
+                "Predictions of two versions for one request whose truth is known.",
+                ["outcome", "shadow_outcome", *_PREDICTED, *_SHADOW],
+                registry=registry,
+            ),
+        )
+    return _registered[registry]
