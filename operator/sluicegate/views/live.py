@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from sluicegate.views import product as facts
@@ -20,6 +21,32 @@ BAR: Final = 24
 MOST_EVENTS: Final = 8
 
 
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """A time in which the API server doesn't answer.
+
+    Attributes
+    ----------
+    start : when the last answer ended.
+    error : of the last request, in the client's words.
+    end : of the first answer after it; None while the API server can't be reached.
+    """
+
+    start: datetime
+    error: str = ""
+    end: datetime | None = None
+
+
+def outage_line(outage: Outage, now: datetime) -> str:
+    """Return since when the API server can't be reached, or that it is reached again."""
+    start = f"{outage.start:%H:%M:%S} UTC"
+    if outage.end is not None:
+        lasted = duration(round((outage.end - outage.start).total_seconds()))
+        return f"The API server is reached again, after {lasted} from {start} on"
+    lasted = duration(round((now - outage.start).total_seconds()))
+    return f"The API server can't be reached since {start}, for {lasted}; the product is as of then: {outage.error}"
+
+
 def bar(share: float) -> str:
     """Return a bar that is full at a share of 1."""
     filled = round(BAR * min(max(share, 0.0), 1.0))
@@ -36,14 +63,18 @@ def needed_seconds(trial: Body, now: datetime) -> int | None:
     return max(0, round(expected - passed))
 
 
-def screen(product: Body, events: Sequence[Body], now: datetime) -> list[str]:
+def screen(
+    product: Body, events: Sequence[Body], now: datetime, *, outage: Outage | None = None
+) -> list[str]:
     """Return the whole screen: versions with their traffic, evidence, service levels, events.
 
     Parameters
     ----------
     events : of the product, the oldest first.
+    outage : of the API server, now or a moment ago.
     """
     lines = [f"{_name(product)}  {label(facts.state_of(product))}  {now:%H:%M:%S} UTC"]
+    lines += [outage_line(outage, now)] if outage else []
     lines += ["", *_versions(product, now)]
     if trial := facts.candidate(product):
         lines += ["", *_evidence(product, trial, now)]

@@ -10,6 +10,7 @@ import asyncio
 import itertools
 import json
 import re
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -57,7 +58,8 @@ class ApiStandIn:
 
     `objects` by path, `sent` in order, `refused` the paths that answer 403, `invalid` the kinds
     (in the plural) whose writes answer 422, `unavailable` how many of the next requests answer
-    503, and `lost` how many of the next creations do that though they were carried out.
+    503, `lost` how many of the next creations do that though they were carried out, and `cut`
+    whether watches end.
     """
 
     objects: dict[str, Body] = field(default_factory=dict)
@@ -65,6 +67,7 @@ class ApiStandIn:
     refused: set[str] = field(default_factory=set)
     invalid: set[str] = field(default_factory=set)
     unavailable: int = 0
+    cut: bool = False
     lost: int = 0
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
     _versions: itertools.count[int] = field(default_factory=lambda: itertools.count(100))
@@ -134,6 +137,15 @@ class ApiStandIn:
         """Write an object as another client: nothing of ours changes, its version does."""
         path = resource.path(key.namespace, key.name)
         return self._store(path, self.objects[path])
+
+    def go_away(self) -> None:
+        """End each watch, and answer every request with 503 until `come_again`."""
+        self.cut, self.unavailable = True, sys.maxsize
+        self._changed.set()
+
+    def come_again(self) -> None:
+        """Answer as before."""
+        self.cut, self.unavailable, self._changed = False, 0, asyncio.Event()
 
     def _store(self, path: str, body: Body) -> Body:
         number = next(self._versions)
@@ -208,6 +220,8 @@ class ApiStandIn:
             try:
                 await asyncio.wait_for(changed.wait(), max(0, end - loop.time()))
             except TimeoutError:
+                return answer
+            if self.cut:
                 return answer
 
     def _list(self, path: str, request: web.Request) -> web.Response:

@@ -65,6 +65,8 @@ class CommandLine:
             "creationTimestamp": "2026-01-01T09:00:00Z",
         }  # fmt: skip
         told = full_status() | status
+        if live := self.server.objects.get(DATA_PRODUCTS.path("catalog", name)):
+            document["metadata"]["uid"] = live["metadata"]["uid"]
         document["status"] = {key: value for key, value in told.items() if value is not None}
         document["status"]["candidate"] = {
             **(document["status"].get("candidate") or {}), "restoring": False,

@@ -7,6 +7,7 @@ import csv
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -590,6 +591,78 @@ async def test_watch_appends_a_line_for_each_change_until_the_candidate_is_promo
     assert "Degraded, stable v2" in lines
     assert len([line for line in lines if line.startswith("SLO accuracy: ")]) == 1, (
         "it didn't change"
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "again"),
+    [
+        (["watch", "pricing"], False),
+        (["watch", "pricing", "--until", "idle"], True),
+        (["status", "pricing", "--for", "promoted", "--timeout", "1m"], False),
+    ],
+)  # fmt: skip
+async def test_a_product_that_is_deleted_while_its_watch_is_interrupted_ends_the_command(
+    run, words, again
+):
+    run.keep(candidate=TRIAL)
+
+    async def operate():
+        await asyncio.to_thread(eventually, lambda: watches(run.server) >= 1, every=0.01)
+        run.server.go_away()
+        await asked(run.server)
+        del run.server.objects[PATH]
+        if again:
+            run.keep(candidate=TRIAL)
+        run.server.come_again()
+
+    ran, _ = await asyncio.gather(run(*words), operate())
+    assert ran.code == 1
+    assert "catalog/pricing was deleted" in ran.out + ran.err
+
+
+async def test_a_watch_says_since_when_the_api_server_is_away_and_that_it_is_reached_again(run):
+    run.keep(candidate=TRIAL)
+
+    async def operate():
+        await asyncio.to_thread(eventually, lambda: watches(run.server) >= 1, every=0.01)
+        run.server.go_away()
+        await asked(run.server, times=2)
+        run.server.come_again()
+        run.keep(
+            candidate=None,
+            stable=VERSION | {"version": "v2", "promotionTime": "2026-03-01T00:00:00Z"},
+        )
+
+    ran, _ = await asyncio.gather(run("watch", "pricing", "--until", "promoted"), operate())
+    assert ran.code == 0, ran.err
+    lines = [line for line in ran.err.splitlines() if "API server" in line]
+    assert len(lines) == 2, lines
+    assert re.match(r"The API server can't be reached since \d\d:\d\d:\d\d UTC", lines[0])
+    assert "503" in lines[0]
+    assert re.match(r"The API server is reached again, after [\d.]+ s from \d\d:", lines[1])
+
+
+async def test_a_watch_without_the_right_names_the_verb_and_the_roles_that_have_it(run):
+    run.keep(candidate=TRIAL)
+    run.server.refused.add(DATA_PRODUCTS.path("catalog"))
+    ran = await run("watch", "pricing")
+    assert ran.code == 1
+    assert (
+        "the verb watch on dataproducts.sluicegate.dev in the namespace catalog is needed"
+        in ran.err
+    )
+    assert "403" not in ran.err
+
+
+async def asked(server, *, times=1):
+    """Wait until the product was requested so often since the call."""
+    before = len(server.sent)
+    products = (PATH, DATA_PRODUCTS.path("catalog"))
+    await asyncio.to_thread(
+        eventually,
+        lambda: sum(one.path in products for one in server.sent[before:]) >= times,
+        every=0.01,
     )
 
 

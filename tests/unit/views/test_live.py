@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sluicegate.views.live import bar, changes, event_line, needed_seconds, screen
+from sluicegate.views.live import Outage, bar, changes, event_line, needed_seconds, screen
 from tests.support.samples.product_examples import example, full_status
 
 NOW = datetime(2026, 1, 2, 9, 30, tzinfo=UTC)
@@ -83,3 +83,15 @@ def test_time_alone_is_no_change_for_a_pipe():
 def test_an_event_that_is_repeated_has_the_time_of_its_last():
     event = {"reason": "R", "note": "n", "eventTime": "2026-01-02T09:00:00Z", "series": {"lastObservedTime": "2026-01-02T09:20:00Z"}}  # fmt: skip
     assert event_line(event) == "09:20:00 R: n"
+
+
+def test_the_screen_says_since_when_the_api_server_is_away_and_that_it_is_reached_again():
+    outage = Outage(datetime(2026, 1, 2, 9, 28, tzinfo=UTC), "connection refused")
+    lines = screen(product(), [], NOW, outage=outage)
+    assert lines[1] == (
+        "The API server can't be reached since 09:28:00 UTC, for 2 min; the product is as of then:"
+        " connection refused"
+    )
+    over = Outage(outage.start, end=datetime(2026, 1, 2, 9, 28, 8, tzinfo=UTC))
+    lines = screen(product(), [], NOW, outage=over)
+    assert lines[1] == "The API server is reached again, after 8 s from 09:28:00 UTC on"

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sluicegate.cli.kubectl.session import refusals
 from sluicegate.errors import invalid
-from sluicegate.kube.errors import Gone, Transient
+from sluicegate.kube.errors import Gone, NotFound, Transient
 from sluicegate.kube.resources import DATA_PRODUCTS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from sluicegate.cli.kubectl.session import Session
     from sluicegate.kube.resources import Key
@@ -69,15 +69,13 @@ def wait(
     """
     deadline = time.monotonic() + seconds
     product = session.product(key)
-    outcome, said = judge(product), ""
+    uid, outcome, said, again = product["metadata"].get("uid"), judge(product), "", False
     while outcome.code is None and (left := deadline - time.monotonic()) > 0:
         began = time.monotonic()
         try:
             with refusals("watch", DATA_PRODUCTS, key.namespace):
-                for kind, body in session.client.watch(
-                    DATA_PRODUCTS, namespace=key.namespace, name=key.name, seconds=left
-                ):
-                    if kind == "DELETED":
+                for kind, body in _changes(session, key, left, again=again):
+                    if kind == "DELETED" or body["metadata"].get("uid") != uid:
                         return WaitResult(FAILED, f"{key} was deleted"), product
                     product, outcome = body, judge(body)
                     if outcome.code is not None:
@@ -87,8 +85,27 @@ def wait(
                         progress(said)
         except (Gone, Transient) as error:
             progress(f"the watch ended and begins again: {error}")
+        again = True
         if time.monotonic() - began < PAUSE:
             time.sleep(min(PAUSE, max(0.0, deadline - time.monotonic())))
     if outcome.code is None:
         return WaitResult(TIMED_OUT, f"timed out: {outcome.message}"), product
     return outcome, product
+
+
+def _changes(
+    session: Session, key: Key, seconds: float, *, again: bool
+) -> Iterator[tuple[str, Body]]:
+    """Yield each change of a product; a watch that begins again reads it first.
+
+    A watch by name sends nothing of a product that was deleted before it began.
+    """
+    if again:
+        try:
+            yield "MODIFIED", session.client.get(DATA_PRODUCTS, key)
+        except NotFound:
+            yield "DELETED", {}
+            return
+    yield from session.client.watch(
+        DATA_PRODUCTS, namespace=key.namespace, name=key.name, seconds=seconds
+    )

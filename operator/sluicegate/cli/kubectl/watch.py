@@ -9,13 +9,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from typing_extensions import override
 
-from sluicegate.cli.kubectl.session import Session, add_product, opened
+from sluicegate.cli.kubectl.session import Session, add_product, opened, refusals
 from sluicegate.cli.kubectl.status import awaited_version, promoted
 from sluicegate.cli.kubectl.waiting import (
     FAILED,
@@ -26,8 +26,10 @@ from sluicegate.cli.kubectl.waiting import (
 )
 from sluicegate.cli.printing.output import add_output
 from sluicegate.cli.printing.terminal import clean, cut, say, width_of
-from sluicegate.kube.errors import Forbidden, Gone, KubeError, Transient
-from sluicegate.kube.resources import DATA_PRODUCTS, EVENTS, Key, Resource, key_of
+from sluicegate.errors import SluicegateError
+from sluicegate.kube.direct_client import DirectClient
+from sluicegate.kube.errors import Forbidden, Gone, NotFound, Transient
+from sluicegate.kube.resources import DATA_PRODUCTS, EVENTS, Key
 from sluicegate.views import live
 from sluicegate.views import product as facts
 
@@ -36,6 +38,8 @@ REDRAW_SECONDS: Final = 1.0
 """Seconds after which a terminal is drawn again, as ages move."""
 PAUSE_SECONDS: Final = 1.0
 """Seconds between two watches, where the first ended."""
+SHOWN_AFTER: Final = timedelta(minutes=1)
+"""How long the screen has an outage of the API server that is over."""
 EARLIER: Final = timedelta(minutes=1)
 """How long before the start an event may have been seen last that is still printed to a pipe."""
 MOST_EVENTS: Final = 200
@@ -113,12 +117,19 @@ def _under_way(product: facts.Body) -> Iterator[str]:
 # ---- what comes ----------------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
 class _Change:
-    """One change that a watch has sent: of the product, or an event; with an error, the last one."""
+    """One change of the product or an event; with an error or the deletion, the last one.
 
-    kind: str = ""
+    Attributes
+    ----------
+    deletion : what happened to the product; empty while it exists.
+    outage : since when the API server can't be reached, and its last error.
+    """
+
     product: facts.Body | None = None
     event: facts.Body | None = None
-    error: KubeError | None = None
+    deletion: str = ""
+    outage: live.Outage | None = None
+    error: SluicegateError | None = None
 
 
 def _follow(
@@ -128,7 +139,7 @@ def _follow(
     deadline = None if seconds is None else time.monotonic() + seconds
     came: queue.SimpleQueue[_Change] = queue.SimpleQueue()
     watches = _Watches(session, key, threading.Event())
-    for watched in (watches.products(), watches.events(product)):
+    for watched in (watches.products(product), watches.events(product)):
         threading.Thread(target=_pass_on, args=(watched, came), daemon=True).start()
     try:
         return _shown_until(product, came, judge=judge, shown=shown, deadline=deadline)
@@ -156,14 +167,19 @@ def _shown_until(
             continue
         if change.error is not None:
             raise change.error
-        if change.kind == "DELETED" and change.product is not None:
-            return WaitResult(FAILED, f"{key_of(product)} was deleted")
+        if change.deletion:
+            return WaitResult(FAILED, change.deletion)
+        if change.outage is not None:
+            shown.interrupted(change.outage)
+            shown.redraw(product, _in_order(events))
+            continue
         if change.event is not None:
             events[str(change.event["metadata"].get("uid") or change.event["metadata"]["name"])] = change.event  # fmt: skip
             while len(events) > MOST_EVENTS:
                 events.pop(next(iter(events)))
         if change.product is not None:
             product, outcome = change.product, judge(change.product)
+            shown.resumed()
         shown.draw(product, _in_order(events))
     return outcome
 
@@ -176,8 +192,12 @@ def _pass_on(watched: Iterator[_Change], came: "queue.SimpleQueue[_Change]") -> 
     try:
         for change in watched:
             came.put(change)
-    except KubeError as error:
+    except SluicegateError as error:
         came.put(_Change(error=error))
+
+
+class _Unread(SluicegateError):  # noqa: N818 - says what is the case
+    """The API server doesn't return the product."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,32 +208,73 @@ class _Watches:
     key: Key
     ended: threading.Event
 
-    def products(self) -> Iterator[_Change]:
-        """Yield each change of the product."""
-        for kind, body in self._endless(DATA_PRODUCTS, name=self.key.name):
-            yield _Change(kind, product=body)
+    def products(self, product: facts.Body) -> Iterator[_Change]:
+        """Yield each change of the product, which is read again when a watch begins again.
+
+        A watch by name sends nothing of a product that was deleted before it began.
+        """
+        uid, interrupted = product["metadata"].get("uid"), datetime.now(UTC)
+        while not self.ended.is_set():
+            try:
+                body = self._read()
+                if body["metadata"].get("uid") != uid:
+                    yield _Change(deletion=f"{self.key} was deleted, and created again")
+                    return
+                yield _Change(product=body)
+                yield from self._watched_product()
+            except NotFound:
+                yield _Change(deletion=f"{self.key} was deleted")
+                return
+            except Gone:
+                pass
+            except _Unread as error:
+                yield _Change(outage=live.Outage(interrupted, str(error)))
+                self.ended.wait(PAUSE_SECONDS)
+                continue
+            except Transient:
+                pass
+            interrupted = datetime.now(UTC)
+            self.ended.wait(PAUSE_SECONDS)
+
+    def _read(self) -> facts.Body:
+        """Return the product by a connection of its own: a client is of one thread."""
+        try:
+            with (
+                refusals("get", DATA_PRODUCTS, self.key.namespace),
+                DirectClient(self.session.access) as client,
+            ):
+                return client.get(DATA_PRODUCTS, self.key)
+        except Transient as error:
+            raise _Unread(str(error)) from error
+
+    def _watched_product(self) -> Iterator[_Change]:
+        with refusals("watch", DATA_PRODUCTS, self.key.namespace):
+            for kind, body in self.session.client.watch(
+                DATA_PRODUCTS, namespace=self.key.namespace, name=self.key.name
+            ):
+                if kind == "DELETED":
+                    raise NotFound(f"{self.key} was deleted")
+                yield _Change(product=body)
 
     def events(self, product: facts.Body) -> Iterator[_Change]:
         """Yield the events of the product; a person who may not read events sees the rest."""
         uid, kind_of_product = product["metadata"].get("uid"), DATA_PRODUCTS.kind
         fields = f"regarding.kind={kind_of_product},regarding.name={self.key.name}"
         try:
-            for kind, body in self._endless(EVENTS, fields=fields):
+            for kind, body in self._endless_events(fields):
                 about = facts.part(body, "regarding")
                 own = (about.get("kind"), about.get("name")) == (kind_of_product, self.key.name)
                 if kind != "DELETED" and own and (not uid or about.get("uid", uid) == uid):
-                    yield _Change(kind, event=body)
+                    yield _Change(event=body)
         except Forbidden:
             say("events are not shown: the verb watch on events.events.k8s.io is needed")
 
-    def _endless(
-        self, resource: Resource, *, name: str = "", fields: str = ""
-    ) -> Iterator[tuple[str, facts.Body]]:
+    def _endless_events(self, fields: str) -> Iterator[tuple[str, facts.Body]]:
         """Yield each change of a watch; one that ends begins again."""
         while not self.ended.is_set():
             with suppress(Gone, Transient):
                 yield from self.session.client.watch(
-                    resource, namespace=self.key.namespace, name=name, fields=fields
+                    EVENTS, namespace=self.key.namespace, fields=fields
                 )
             self.ended.wait(PAUSE_SECONDS)
 
@@ -228,6 +289,20 @@ class _Shown:
     _before: dict[str, str] = field(default_factory=dict)
     _printed: set[str] = field(default_factory=set)
     _version: str = ""
+    _outage: live.Outage | None = None
+
+    def interrupted(self, outage: live.Outage) -> None:
+        """Print once since when the API server can't be reached."""
+        if self._outage is None:
+            say(clean(live.outage_line(outage, datetime.now(UTC))))
+        self._outage = outage
+
+    def resumed(self) -> None:
+        """Print that the API server is reached again, after an outage."""
+        if self._outage is not None:
+            now = datetime.now(UTC)
+            say(live.outage_line(replace(self._outage, end=now), now))
+        self._outage = None
 
     def draw(self, product: facts.Body, events: list[facts.Body]) -> None:
         """Print what is new."""
@@ -265,10 +340,23 @@ class _Terminal(_Shown):
     """A terminal that is drawn again as a whole."""
 
     @override
+    def interrupted(self, outage: live.Outage) -> None:
+        """Keep the outage for the screen."""
+        self._outage = outage
+
+    @override
+    def resumed(self) -> None:
+        """Keep for a while that the outage is over."""
+        if self._outage is not None and self._outage.end is None:
+            self._outage = replace(self._outage, end=datetime.now(UTC))
+
+    @override
     def draw(self, product: facts.Body, events: list[facts.Body]) -> None:
         """Draw the screen, within the width and the height of the terminal."""
-        lines = live.screen(product, events, datetime.now(UTC))
-        width = width_of(sys.stdout)
+        now, width = datetime.now(UTC), width_of(sys.stdout)
+        if self._outage and self._outage.end and now - self._outage.end > SHOWN_AFTER:
+            self._outage = None
+        lines = live.screen(product, events, now, outage=self._outage)
         try:
             height = os.get_terminal_size(sys.stdout.fileno()).lines
         except (OSError, ValueError):
