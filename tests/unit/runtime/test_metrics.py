@@ -48,7 +48,8 @@ BOUNDED = {
 """Labels whose values don't grow with the number of products, and why."""
 OF_A_PRODUCT = {"owner", "priority", "reason", "version"}
 """A product has one of each at a time: the series are written again for each scrape."""
-BY_PRODUCT = {"namespace", "product", "slo"} | OF_A_PRODUCT
+BY_PRODUCT = {"namespace", "product", "slo", "market"} | OF_A_PRODUCT
+"""An SLO has at most three markets with a series: the worst."""
 
 
 def documented() -> dict[str, tuple[str, frozenset[str]]]:

@@ -87,7 +87,7 @@ async def test_a_shift_of_one_market_shows_in_the_matrix_and_in_the_products_tha
     assert "AT" in alone["message"]
     assert alone["verdict"] == "Objects"
     assert world.status(PRICE)["diagnosis"]["message"].endswith(f"; {alone['message']}")
-    assert "accuracy is missed in AT (" in world.condition(PRICE, "SLOMet")["message"]
+    assert "ccuracy is missed in AT since" in world.condition(PRICE, "MarketsMet")["message"]
     assert column(world, "AT") == {"price": "Missed"}
     assert "Missed" not in column(world, "FR").values()
 
