@@ -2,13 +2,13 @@
 
 A version may be better as a whole and ruin a small market. Each SLO in each market is compared in the
 blocks that count for the canary, summed to five minutes; the bound is shared by all of these cells, so
-an equal candidate is called worse in some market in at most 5 % of rollouts, whenever it is looked at.
+an equal candidate is called worse in some market in at most 5 % of rollouts, after any number of blocks.
 
 Labels that come late compare only once those of a share have come: right and wrong answers may become
 known after different times, and their ages aren't counted by market.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 from math import log
@@ -35,25 +35,25 @@ def with_harmed_markets(
     terms: Terms, candidate: Candidate, observed: Observed, assessment: Assessment
 ) -> Assessment:
     """Return the assessment with the markets in which a candidate is surely worse."""
+    compared = {one.terms.name: one for one in assessment.slos if _is_compared(one.terms)}
+    if not terms.market_cells or not compared:
+        return assessment
     seconds, start = observed.canary_block_seconds, began(candidate)
     before = look_back(observed.canary_blocks, start, seconds)
     blocks = [block for block in observed.canary_blocks if block.end > start]
     since = counted_blocks(blocks, candidate, seconds)
-    found = _harmed(terms, assessment.slos, before, since, shares=candidate.shares)
+    found = _harmed(terms, compared, before, since, shares=candidate.shares)
     return replace(assessment, harmed=found) if found else assessment
 
 
 def _harmed(
     terms: Terms,
-    slos: Sequence[SloEvidence],
+    compared: Mapping[str, SloEvidence],
     before: Sequence[CanaryBlock],
     since: Sequence[tuple[CanaryBlock, bool]],
     *,
     shares: Sequence[Share],
 ) -> tuple[MarketHarm, ...]:
-    compared = {one.terms.name: one for one in slos if _is_compared(one.terms)}
-    if not terms.market_cells or not compared:
-        return ()
     names = {name for block, _ in since[-1:] for name in block.candidate}
     cells = [(slo, market) for slo, market in map(split_series, sorted(names)) if market]
     bound = log(terms.market_cells / ALPHA)
