@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,13 +12,15 @@ from sluicegate.views.trials import tried_text
 from sluicegate.views.words import label, spoken
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
 
 Body = dict[str, Any]
 
 BAR: Final = 24
-"""Characters of a bar."""
+"""Most characters of a bar."""
+SHORTEST_BAR: Final = 4
+"""Characters below which a bar is left out."""
 MOST_EVENTS: Final = 8
 
 
@@ -47,10 +50,17 @@ def outage_line(outage: Outage, now: datetime) -> str:
     return f"The API server can't be reached since {start}, for {lasted}; the product is as of then: {outage.error}"
 
 
-def bar(share: float) -> str:
-    """Return a bar that is full at a share of 1."""
-    filled = round(BAR * min(max(share, 0.0), 1.0))
-    return "█" * filled + "·" * (BAR - filled)
+def bar(share: float, size: int = BAR) -> str:
+    """Return a bar that is full at a share of 1; empty if it is too short to read."""
+    if size < SHORTEST_BAR:
+        return ""
+    filled = round(size * min(max(share, 0.0), 1.0))
+    return "█" * filled + "·" * (size - filled)
+
+
+def bar_size(beside: int, width: int) -> int:
+    """Return the characters of a bar with `beside` columns of text in a terminal of `width`, 0 for any."""
+    return min(BAR, width - beside) if width else BAR
 
 
 def needed_seconds(trial: Body, now: datetime) -> int | None:
@@ -64,7 +74,12 @@ def needed_seconds(trial: Body, now: datetime) -> int | None:
 
 
 def screen(
-    product: Body, events: Sequence[Body], now: datetime, *, outage: Outage | None = None
+    product: Body,
+    events: Sequence[Body],
+    now: datetime,
+    *,
+    outage: Outage | None = None,
+    width: int = 0,
 ) -> list[str]:
     """Return the whole screen: versions with their traffic, evidence, service levels, events.
 
@@ -72,12 +87,13 @@ def screen(
     ----------
     events : of the product, the oldest first.
     outage : of the API server, now or a moment ago.
+    width : columns of the terminal, 0 for any: bars become shorter before text continues below.
     """
     lines = [f"{_name(product)}  {label(facts.state_of(product))}  {now:%H:%M:%S} UTC"]
-    lines += [outage_line(outage, now)] if outage else []
-    lines += ["", *_versions(product, now)]
+    lines += _fitted([outage_line(outage, now)], width) if outage else []
+    lines += ["", *_fitted(_versions(product, now, width), width)]
     if trial := facts.candidate(product):
-        lines += ["", *_evidence(product, trial, now)]
+        lines += ["", *_fitted(_evidence(product, trial, now, width), width)]
     if slos := list(_slos(product)):
         lines += ["", "Service levels", *slos]
     lines += [f"  {line}" for line in _training(product, now)]
@@ -124,20 +140,41 @@ def _name(product: Body) -> str:
     return f"{meta.get('namespace', '')}/{meta['name']}"
 
 
-def _versions(product: Body, now: datetime) -> Iterator[str]:
+def _fitted(lines: Iterable[str], width: int) -> Iterator[str]:
+    """Yield lines that fit into a terminal: a text continues below its first line, indented."""
+    for line in lines:
+        if not width or len(line) <= width:
+            yield line
+            continue
+        indent = " " * (len(line) - len(line.lstrip()))
+        yield from textwrap.wrap(
+            line.lstrip(),
+            max(width, len(indent) + 6),
+            initial_indent=indent,
+            subsequent_indent=f"{indent}  ",
+        )
+
+
+def _versions(product: Body, now: datetime, width: int) -> Iterator[str]:
     status, trial = facts.part(product, "status"), facts.candidate(product)
     stable = facts.part(status, "stable")
     share = int(trial.get("weight", 0))
+    served = []
     if stable:
         since = facts.age(str(stable.get("promotionTime", "")), now)
-        yield f"  {bar(1 - share / 100)} {100 - share:3} %  stable {stable.get('version')}, for {since}"
+        served.append((100 - share, f"stable {stable.get('version')}, for {since}"))
+    if trial:
+        since = facts.age(str(trial.get("startTime", "")), now)
+        phase = spoken(str(trial.get("phase", "")))
+        served.append((share, f"candidate {trial.get('version')}, {phase}, for {since}"))
+    lines = [(percent, f"{percent:3} %  {text}") for percent, text in served]
+    size = bar_size(max((len(text) for _, text in lines), default=0) + 3, width)
+    for percent, text in lines:
+        yield f"  {bar(percent / 100, size)} {text}"
     if not trial:
         if not stable:
             yield "  no version serves yet"
         return
-    since = facts.age(str(trial.get("startTime", "")), now)
-    phase = spoken(str(trial.get("phase", "")))
-    yield f"  {bar(share / 100)} {share:3} %  candidate {trial.get('version')}, {phase}, for {since}"
     yield f"  tried: {tried_text(trial)}"
     if (target := trial.get("target")) is not None and target != share:
         yield f"  {target} % are decided, and apply once the pods for them are ready"
@@ -150,7 +187,7 @@ def _versions(product: Body, now: datetime) -> Iterator[str]:
         yield f"  an equal version takes about {took} of traffic: {more}"
 
 
-def _evidence(product: Body, trial: Body, now: datetime) -> Iterator[str]:
+def _evidence(product: Body, trial: Body, now: datetime, width: int) -> Iterator[str]:
     refreshed = str(facts.part(product, "status").get("lastRefreshTime", ""))
     as_of = f", as of {facts.age(refreshed, now)} ago" if refreshed else ""
     weighed = facts.entries(trial, "evidence")
@@ -158,13 +195,17 @@ def _evidence(product: Body, trial: Body, now: datetime) -> Iterator[str]:
         yield "No evidence yet"
         return
     yield f"Evidence{as_of}"
-    width = max(len(str(one.get("slo"))) for one in weighed)
+    column = max(len(str(one.get("slo"))) for one in weighed)
+    lines = []
     for one in weighed:
         for word, value, bound in (("for", "promote", "promoteAt"), ("against", "rollBack", "rollBackAt")):  # fmt: skip
             number, needed = _number(one.get(value)), _number(one.get(bound))
             name = str(one.get("slo")) if word == "for" else ""
-            drawn = bar(number / needed) if needed > 0 else bar(0)
-            yield f"  {name:{width}}  {word:7} {drawn} {number:.1f} of {needed:.1f}"
+            share = number / needed if needed > 0 else 0.0
+            lines.append((f"  {name:{column}}  {word:7}", share, f"{number:.1f} of {needed:.1f}"))
+    size = bar_size(max(len(before) + len(after) for before, _, after in lines) + 2, width)
+    for before, share, after in lines:
+        yield " ".join(part for part in (before, bar(share, size), after) if part)
     yield from (f"  {line}" for line in _weighed(trial))
 
 

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from sluicegate.views.plain_text import clean
+
 
 def csv_text(rows: Iterable[Iterable[object]], columns: Sequence[str]) -> str:
     """Render these rows as CSV below the names of their columns."""
@@ -19,10 +21,13 @@ def csv_text(rows: Iterable[Iterable[object]], columns: Sequence[str]) -> str:
 def cell(value: object) -> object:
     """Escape text that a spreadsheet would take for a formula; other values are unchanged.
 
+    Escape sequences, control characters and those that reorder or hide text are left out: tools print
+    CSV to terminals.
+
     Spreadsheets of many locales separate cells by semicolons, whatever quotes there are, so a text is
     escaped behind each separator, too.
     """
-    return _FORMULA.sub("'", value) if isinstance(value, str) else value
+    return _FORMULA.sub("'", clean(value)) if isinstance(value, str) else value
 
 
 _FORMULA: Final = re.compile(

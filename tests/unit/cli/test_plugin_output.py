@@ -15,11 +15,13 @@ from hypothesis import strategies as st
 import sluicegate.cli
 from sluicegate.api.product import DataProduct
 from sluicegate.cli.kubectl.get import DISPENSABLE, HEADER, row
+from sluicegate.cli.kubectl.history import ITERATIONS, SHORTENED
 from sluicegate.cli.kubectl.status import lines
 from sluicegate.cli.printing.output import as_json, as_yaml
-from sluicegate.cli.printing.terminal import UNSAFE, clean, coloured, columns, table
+from sluicegate.cli.printing.terminal import coloured, columns, table
 from sluicegate.cli.trials.explain import status_lines
 from sluicegate.views import product as facts
+from sluicegate.views.plain_text import UNSAFE, clean
 from tests.support.samples.product_examples import example, full_status
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -117,6 +119,27 @@ def test_a_narrow_terminal_leaves_columns_out_and_never_cuts_a_name(width):
     text = table(HEADER, rows, width=width, dispensable=DISPENSABLE)
     assert text == GOLDEN[width]
     assert max(map(columns, text.splitlines())) <= width
+
+
+LOG = [
+    ("2026-01-01T09:00:00Z", "v3", "margins of the last quarter raise conversion in all markets (by ana, pushed)",
+     "Promoted (CanaryNotWorse)", "accuracy +13.3 [1.6, 24.9]"),
+    ("now", "v4", "pushed", "AwaitingApproval", ""),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("width", "first"),
+    [
+        (40, "v3       margins…  Promoted…  accuracy…"),
+        (80, "v3       margins of the last q…  Promoted (CanaryNotWo…  accuracy +13.3 [1.6, 2…"),
+        (120, "2026-01-01T09:00:00Z  v3       margins of the last quarter raise…  Promoted (CanaryNotWorse)  accuracy +13.3 [1.6, 24.9]"),
+    ],
+)  # fmt: skip
+def test_a_narrow_terminal_cuts_the_texts_of_the_iteration_log(width, first):
+    text = table(ITERATIONS, LOG, width=width, dispensable=("END",), shortened=SHORTENED)
+    assert max(map(columns, text.splitlines())) <= width
+    assert text.splitlines()[1] == first
 
 
 def test_a_pipe_gets_all_columns_whole():

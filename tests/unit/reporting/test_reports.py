@@ -236,6 +236,19 @@ def test_an_ordinary_text_stays_in_csv(text):
     assert cell(-0.5) == -0.5
 
 
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("\x1b[2Jmallory\nnewline", "mallory newline"),
+        ("\x1b]0;title\x07ana", "ana"),
+        ("ok \u202egnorw", "ok gnorw"),
+        ("\x1b[1m=1+1", "'=1+1"),
+    ],
+)
+def test_csv_has_no_sequence_of_a_terminal_and_no_hidden_text(text, written):
+    assert cell(text) == written
+
+
 def test_json_and_csv_say_the_same():
     facts = facts_of(WORSE, CALM)
     (told,) = documents([facts])

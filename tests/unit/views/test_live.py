@@ -95,3 +95,16 @@ def test_the_screen_says_since_when_the_api_server_is_away_and_that_it_is_reache
     over = Outage(outage.start, end=datetime(2026, 1, 2, 9, 28, 8, tzinfo=UTC))
     lines = screen(product(), [], NOW, outage=over)
     assert lines[1] == "The API server is reached again, after 8 s from 09:28:00 UTC on"
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 200])
+def test_a_narrow_terminal_shortens_bars_before_text(width):
+    trial = TRIAL | {"phase": "AwaitingApproval"}
+    lines = screen(product(candidate=trial), [], NOW, width=width)
+    drawn = [line for line in lines if "%" in line or "█" in line]
+    assert max(map(len, drawn)) <= width
+    text = " ".join(" ".join(lines).split())
+    assert "25 % candidate v2, awaiting approval, for 30m" in text
+    assert "1.5 of 3.0" in text
+    bars = {len(word) for line in drawn for word in line.split() if set(word) <= set("█·")}
+    assert max(bars, default=0) == {40: 8, 60: 24, 80: 24, 200: 24}[width]

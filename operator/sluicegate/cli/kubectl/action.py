@@ -25,13 +25,14 @@ from sluicegate.cli.kubectl.waiting import (
     wait,
 )
 from sluicegate.cli.printing.output import add_output
-from sluicegate.cli.printing.terminal import clean, say
+from sluicegate.cli.printing.terminal import say
 from sluicegate.errors import invalid
 from sluicegate.kube import requests
 from sluicegate.kube.errors import Conflict, Forbidden
 from sluicegate.kube.resources import DATA_PRODUCTS, SUBJECT_REVIEWS, Key
 from sluicegate.views import product as facts
 from sluicegate.views.person_actions import PersonAction, Stale
+from sluicegate.views.plain_text import clean
 from sluicegate.views.request_notes import LONGEST_REASON, RequestNote
 
 if TYPE_CHECKING:

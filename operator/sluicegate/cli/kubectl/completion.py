@@ -11,10 +11,10 @@ from itertools import pairwise
 from typing import Final
 
 from sluicegate.cli.kubectl.session import opened
-from sluicegate.cli.printing.terminal import clean
 from sluicegate.errors import SluicegateError
 from sluicegate.kube.requests import list_page
 from sluicegate.kube.resources import DATA_PRODUCTS
+from sluicegate.views.plain_text import clean
 
 SHELLS: Final = {
     "bash": """\

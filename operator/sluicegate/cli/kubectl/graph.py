@@ -7,11 +7,12 @@ from typing import Any, Final
 from sluicegate.cli.inputs.access_options import add_access
 from sluicegate.cli.kubectl.session import Session, opened, refusals
 from sluicegate.cli.printing.output import add_output, document, write, write_names
-from sluicegate.cli.printing.terminal import clean, say
+from sluicegate.cli.printing.terminal import say
 from sluicegate.errors import invalid
 from sluicegate.kube.errors import Forbidden
 from sluicegate.kube.resources import DATA_PRODUCTS, key_of
 from sluicegate.portfolio.dependencies import Graph, graph_of
+from sluicegate.views.plain_text import clean
 from sluicegate.views.words import Tone, tone
 
 FILLS: Final = {Tone.GOOD: "#d6f0d6", Tone.WARN: "#ffe6b3", Tone.BAD: "#f6c9c9", Tone.NONE: "white"}

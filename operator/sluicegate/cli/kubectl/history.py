@@ -7,11 +7,12 @@ from typing import Final
 
 from sluicegate.cli.kubectl.session import Session, add_product, opened
 from sluicegate.cli.printing.output import FORMATS, add_output, document, write
-from sluicegate.cli.printing.terminal import clean, coloured, say, table, width_of
+from sluicegate.cli.printing.terminal import coloured, say, table, width_of
 from sluicegate.errors import invalid
 from sluicegate.kube.resources import Key
 from sluicegate.views import iterations
 from sluicegate.views import product as facts
+from sluicegate.views.plain_text import clean
 from sluicegate.views.spreadsheet import cell, csv_text
 from sluicegate.views.trials import stated_text
 
@@ -21,7 +22,9 @@ HEADER: Final = (
 WIDE: Final = ("TRIED", "IMAGE")
 ITERATIONS: Final = ("END", "VERSION", "TRIED", "OUTCOME", "BROUGHT")
 DECISIONS: Final = ("TIME", "TYPE", "REASON", "STABLE", "MESSAGE")
-DISPENSABLE: Final = ("REVISION", "SOURCE", "UNTIL", "STABLE")
+DISPENSABLE: Final = ("REVISION", "SOURCE", "UNTIL", "STABLE", "END")
+SHORTENED: Final = ("TRIED", "OUTCOME", "BROUGHT")
+"""Columns of text that a narrow terminal cuts."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -118,7 +121,10 @@ def _print(header: tuple[str, ...], rows: list[list[str]], args: argparse.Namesp
         say("There is no history yet.")
         return
     width = 0 if args.output == "wide" else width_of(sys.stdout)
-    text = table(header, rows, width=width, dispensable=DISPENSABLE, colours=coloured(sys.stdout))
+    text = table(
+        header, rows, width=width, dispensable=DISPENSABLE, shortened=SHORTENED,
+        colours=coloured(sys.stdout),
+    )  # fmt: skip
     sys.stdout.write(text)
 
 

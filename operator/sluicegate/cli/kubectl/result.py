@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sluicegate.cli.kubectl.waiting import FAILED, REACHED, TIMED_OUT
 from sluicegate.cli.printing.output import document, write, write_names
-from sluicegate.cli.printing.terminal import clean
 from sluicegate.kube.resources import key_of
 from sluicegate.views import product as facts
+from sluicegate.views.plain_text import clean
 
 if TYPE_CHECKING:
     from sluicegate.cli.kubectl.waiting import WaitResult

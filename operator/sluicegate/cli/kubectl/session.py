@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from sluicegate.api.names import GROUP, LABEL_PRODUCT, PLURAL
 from sluicegate.cli.inputs.access_options import add_access, selection_of
-from sluicegate.cli.printing.terminal import clean, say
+from sluicegate.cli.printing.terminal import say
 from sluicegate.errors import SluicegateError, invalid
 from sluicegate.kube.direct_client import DirectClient
 from sluicegate.kube.errors import Forbidden, NotFound
 from sluicegate.kube.kubeconfig import Access, read_access
 from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS, DATA_PRODUCTS, Key
+from sluicegate.views.plain_text import clean
 
 if TYPE_CHECKING:
     import argparse

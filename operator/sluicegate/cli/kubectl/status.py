@@ -14,10 +14,11 @@ from sluicegate.cli.kubectl.waiting import (
     wait,
 )
 from sluicegate.cli.printing.output import add_output, document, write, write_names
-from sluicegate.cli.printing.terminal import clean, say
+from sluicegate.cli.printing.terminal import say
 from sluicegate.errors import invalid
 from sluicegate.kube.resources import Key, key_of
 from sluicegate.views import product as facts
+from sluicegate.views.plain_text import clean
 
 SHOWN: Final = frozenset(
     {("Stalled", "True"), ("Ready", "False"), ("OperatorOverlap", "True"), ("ReviewDue", "True")}

@@ -9,10 +9,11 @@ from sluicegate.cli.kubectl.result import report
 from sluicegate.cli.kubectl.session import add_product, opened, refusals
 from sluicegate.cli.kubectl.waiting import CODES, REACHED, WaitResult, seconds_of, wait
 from sluicegate.cli.printing.output import add_output
-from sluicegate.cli.printing.terminal import clean, say
+from sluicegate.cli.printing.terminal import say
 from sluicegate.kube.resources import DATA_PRODUCTS
 from sluicegate.views import product as facts
 from sluicegate.views.person_actions import applied_by
+from sluicegate.views.plain_text import clean
 
 
 def configure(

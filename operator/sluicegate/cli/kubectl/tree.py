@@ -8,7 +8,6 @@ from typing import Final
 from sluicegate.api.names import LABEL_PRODUCT, LABEL_REVISION
 from sluicegate.cli.kubectl.session import Session, add_product, opened
 from sluicegate.cli.printing.output import Document, add_output, document, write, write_names
-from sluicegate.cli.printing.terminal import clean
 from sluicegate.kube.errors import Forbidden, NotFound
 from sluicegate.kube.resources import (
     DATA_PRODUCT_REVIEWS,
@@ -23,6 +22,7 @@ from sluicegate.kube.resources import (
     Resource,
 )
 from sluicegate.views import product as facts
+from sluicegate.views.plain_text import clean
 
 KINDS: Final = (
     DEPLOYMENTS, PODS, SERVICES, HTTP_ROUTES, HORIZONTAL_POD_AUTOSCALERS, POD_DISRUPTION_BUDGETS,

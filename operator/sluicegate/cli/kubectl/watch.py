@@ -25,13 +25,14 @@ from sluicegate.cli.kubectl.waiting import (
     seconds_of,
 )
 from sluicegate.cli.printing.output import add_output
-from sluicegate.cli.printing.terminal import clean, cut, say, width_of
+from sluicegate.cli.printing.terminal import cut, say, width_of
 from sluicegate.errors import SluicegateError
 from sluicegate.kube.direct_client import DirectClient
 from sluicegate.kube.errors import Forbidden, Gone, NotFound, Transient
 from sluicegate.kube.resources import DATA_PRODUCTS, EVENTS, Key
 from sluicegate.views import live
 from sluicegate.views import product as facts
+from sluicegate.views.plain_text import clean
 
 GOALS: Final = ("promoted", "idle")
 REDRAW_SECONDS: Final = 1.0
@@ -356,7 +357,7 @@ class _Terminal(_Shown):
         now, width = datetime.now(UTC), width_of(sys.stdout)
         if self._outage and self._outage.end and now - self._outage.end > SHOWN_AFTER:
             self._outage = None
-        lines = live.screen(product, events, now, outage=self._outage)
+        lines = live.screen(product, events, now, outage=self._outage, width=width)
         try:
             height = os.get_terminal_size(sys.stdout.fileno()).lines
         except (OSError, ValueError):

@@ -11,7 +11,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from sluicegate.api.names import GROUP, SINGULAR
-from sluicegate.cli.printing.terminal import UNSAFE, clean
+from sluicegate.views.plain_text import UNSAFE, clean
 
 if TYPE_CHECKING:
     import argparse

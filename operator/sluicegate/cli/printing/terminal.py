@@ -3,38 +3,22 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 from typing import TYPE_CHECKING, Final, TextIO
 
+from sluicegate.views.plain_text import clean
 from sluicegate.views.words import STATES, Tone
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 NONE: Final = "<none>"
 GAP: Final = "  "
-SEQUENCES: Final = re.compile(
-    r"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[P^_X][^\x1b]*(?:\x1b\\)?"
-    r"|(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]?|\x1b[ -/]*[0-~]?"
-)
-"""Escape sequences of terminals: strings (titles, links), CSI, and the short ones."""
-UNSAFE: Final = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060\u2066-\u2069\ufeff]"
-)
-"""Control characters, and those that reorder or hide text."""
+READABLE: Final = 28
+"""Columns to which a column of `shortened` is cut before columns are left out."""
 COLOURS: Final = {"red": "31", "green": "32", "yellow": "33", "grey": "90", "bold": "1"}
 OF_TONE: Final = {Tone.GOOD: "green", Tone.WARN: "yellow", Tone.BAD: "red", Tone.NONE: "grey"}
 """Colours of tones; each state is a word too, so that no information is in the colour alone."""
-
-
-def clean(value: object) -> str:
-    """Return the text of an object in one line, without escape sequences or invisible characters."""
-    text = "" if value is None else str(value)
-    if text.isascii() and text.isprintable():
-        return text
-    text = SEQUENCES.sub("", text).replace("\n", " ").replace("\t", " ")
-    return UNSAFE.sub("", text)
 
 
 def coloured(stream: TextIO) -> bool:
@@ -63,6 +47,7 @@ def table(
     *,
     width: int = 0,
     dispensable: Sequence[str] = (),
+    shortened: Sequence[str] = (),
     colours: bool = False,
     headers: bool = True,
 ) -> str:
@@ -70,8 +55,9 @@ def table(
 
     Parameters
     ----------
-    width : columns of the terminal, 0 for any. If the table is too wide, columns of `dispensable`
-        are left out in their order, then the last column is cut; names are never cut.
+    width : columns of the terminal, 0 for any. If the table is too wide, columns of `shortened` are
+        cut to READABLE, the widest first, then columns of `dispensable` are left out in their order,
+        then the columns of `shortened` and the last are cut; names are never cut.
     headers : whether the first line has the names of the columns.
     """
     kept = list(range(len(header)))
@@ -80,25 +66,43 @@ def table(
     if not lines:
         return ""
 
-    def widths() -> list[int]:
-        return [max(columns(line[column]) for line in lines) for column in kept]
-
-    def total() -> int:
-        return sum(widths()) + len(GAP) * (len(kept) - 1)
-
-    for name in dispensable:
-        if width and total() > width and name in header:
-            kept.remove(list(header).index(name))
-    if width and total() > width:
-        last = kept[-1]
-        room = max(width - (total() - widths()[-1]), len(header[last]))
-        for line in lines:
-            line[last] = cut(line[last], room)
-    sizes = widths()
+    if width:
+        long = [column for column in kept if header[column] in shortened]
+        _cut_columns(lines, kept, {each: max(READABLE, len(header[each])) for each in long}, width)
+        for name in dispensable:
+            if name in header and _total(_widths(lines, kept)) > width:
+                kept.remove(header.index(name))
+        long = [column for column in kept if column in long or column == kept[-1]]
+        _cut_columns(lines, kept, {each: len(header[each]) for each in long}, width)
+    sizes = _widths(lines, kept)
     return "".join(
         _line([line[column] for column in kept], sizes, colours=colours and number >= headers)
         for number, line in enumerate(lines)
     )
+
+
+def _widths(lines: Sequence[Sequence[str]], kept: Sequence[int]) -> list[int]:
+    return [max(columns(line[column]) for line in lines) for column in kept]
+
+
+def _total(widths: Sequence[int]) -> int:
+    return sum(widths) + len(GAP) * (len(widths) - 1)
+
+
+def _cut_columns(
+    lines: Sequence[list[str]], kept: Sequence[int], least: Mapping[int, int], width: int
+) -> None:
+    """Cut the widest of the columns of `least` until the table fits, none below its number there."""
+    sizes = dict(zip(kept, _widths(lines, kept), strict=True))
+    rooms = {column: sizes[column] for column in least}
+    for _ in range(_total(list(sizes.values())) - width):
+        wider = [column for column in least if rooms[column] > least[column]]
+        if not wider:
+            break
+        rooms[max(wider, key=rooms.__getitem__)] -= 1
+    for line in lines:
+        for column, room in rooms.items():
+            line[column] = cut(line[column], room)
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:

@@ -1,0 +1,23 @@
+"""Text of objects and people without what acts on a terminal or hides; the standard library alone. Pure."""
+
+import re
+from typing import Final
+
+SEQUENCES: Final = re.compile(
+    r"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[P^_X][^\x1b]*(?:\x1b\\)?"
+    r"|(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]?|\x1b[ -/]*[0-~]?"
+)
+"""Escape sequences of terminals: strings (titles, links), CSI, and the short ones."""
+UNSAFE: Final = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u2064\u2066-\u206f\ufeff]"
+)
+"""Control characters, and those that reorder or hide text."""
+
+
+def clean(value: object) -> str:
+    """Return the text of an object in one line, without escape sequences or invisible characters."""
+    text = "" if value is None else str(value)
+    if text.isascii() and text.isprintable():
+        return text
+    text = SEQUENCES.sub("", text).replace("\n", " ").replace("\t", " ")
+    return UNSAFE.sub("", text)
