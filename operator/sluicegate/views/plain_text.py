@@ -12,6 +12,10 @@ UNSAFE: Final = re.compile(
     "[\x00-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u2064\u2066-\u206f\ufeff]"
 )
 """Control characters, and those that reorder or hide text."""
+INVISIBLE: Final = frozenset(
+    "\u034f\u115f\u1160\u17b4\u17b5\u200c\u200d\u2800\u3164\ufe0e\ufe0f\uffa0"
+)
+"""Characters that have a use within a word or an emoji, and show nothing by themselves."""
 
 
 def clean(value: object) -> str:
@@ -21,3 +25,8 @@ def clean(value: object) -> str:
         return text
     text = SEQUENCES.sub("", text).replace("\n", " ").replace("\t", " ")
     return UNSAFE.sub("", text)
+
+
+def says_nothing(text: str) -> bool:
+    """Return whether a text shows nothing to a reader."""
+    return all(char in INVISIBLE or char.isspace() for char in clean(text))

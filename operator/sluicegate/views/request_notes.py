@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Final, Self
 
+from sluicegate.views.plain_text import clean
+
 LONGEST_REASON: Final = 500
 """Most characters of a reason."""
 LONGEST_NOTE: Final = 1_200
@@ -26,8 +28,9 @@ class RequestNote:
 
     @classmethod
     def of(cls, value: str, user: str, reason: str) -> Self:
-        """Return the note of a request; the reason becomes one line."""
-        return cls(value, user, " ".join(reason.split())[:LONGEST_REASON])
+        """Return the note of a request; the reason becomes one line, without what reorders or hides text."""
+        line = clean(" ".join(reason.split()))
+        return cls(value, user, " ".join(line.split())[:LONGEST_REASON])
 
     @classmethod
     def parse(cls, annotation: object) -> Self | None:

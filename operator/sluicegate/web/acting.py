@@ -18,6 +18,7 @@ from sluicegate.kube.errors import Conflict, KubeError
 from sluicegate.kube.resources import DATA_PRODUCTS, Key, key_of
 from sluicegate.kube.transport import Transport
 from sluicegate.views import product as facts
+from sluicegate.views.plain_text import says_nothing
 from sluicegate.views.request_notes import LONGEST_REASON
 from sluicegate.web.authorization import MOST_READERS, is_allowed
 from sluicegate.web.identity import KEPT_SECONDS, PageReader
@@ -154,7 +155,7 @@ class Acting:
         intent = intent_of(product, verb, form.version)
         if intent is None or not matches_token(form.token, self.token(reader, product, intent)):
             raise WriteRefused(CHANGED, _CHANGED)
-        if not form.reason:
+        if says_nothing(form.reason):
             raise WriteRefused(WRONG, "The reason is empty: write why, in a sentence.")
         if len(form.reason) > LONGEST_REASON:
             text = f"The reason has {len(form.reason)} characters: shorten it to {LONGEST_REASON}."

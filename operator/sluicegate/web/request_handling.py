@@ -9,7 +9,14 @@ from typing import Any, Final
 from aiohttp import web
 
 from sluicegate.web.authorization import Authorizer, VisibleNamespaces
-from sluicegate.web.identity import UNAVAILABLE, AccessRefused, PageReader, ReaderLogin
+from sluicegate.web.identity import (
+    UNAUTHORIZED,
+    UNAVAILABLE,
+    AccessRefused,
+    PageReader,
+    ReaderLogin,
+)
+from sluicegate.web.impersonation import FORM, form_texts, is_from_the_page
 from sluicegate.web.rendering import Pages, with_query
 from sluicegate.web.store import STALE_SECONDS, Store
 from sluicegate.web.visible_portfolio import Views, VisiblePortfolio
@@ -33,6 +40,7 @@ _TITLES: Final = {
     401: "Not logged in",
     403: "Not allowed",
     404: "Not found",
+    413: "Too large",
     429: "Too many requests",
 }
 HTML, JSON, CSV = "", ".json", ".csv"
@@ -119,6 +127,20 @@ class ReaderRequest:
         return answer
 
 
+async def _reason_of(request: web.Request) -> str:
+    """Return the reason in a form of the page whose sender is not logged in any more; otherwise empty.
+
+    A form of another site isn't shown: it would be a text of that site on this page.
+    """
+    if request.method != "POST" or request.content_type != FORM or not is_from_the_page(request):
+        return ""
+    try:
+        form = await request.post()
+    except (web.HTTPRequestEntityTooLarge, ValueError, LookupError):
+        return ""
+    return form_texts(form, ("reason",))["reason"]
+
+
 class RequestHandling:
     """Handling of readers' requests: authentication, authorization, then the page."""
 
@@ -143,11 +165,14 @@ class RequestHandling:
                 status, text, headers = refusal.status, str(refusal), refusal.headers
             except web.HTTPNotFound:
                 status, text, headers = web.HTTPNotFound.status_code, _MISSING, {}
-            return self._refused(request, reader, status, text=text, headers=headers)
+            except web.HTTPRequestEntityTooLarge as error:
+                status, headers = error.status, {}
+                text = "the form is too large, and nothing was sent: shorten its text"
+            return await self._refused(request, reader, status, text=text, headers=headers)
 
         return answer
 
-    def _refused(
+    async def _refused(
         self,
         request: web.Request,
         reader: PageReader,
@@ -162,6 +187,7 @@ class RequestHandling:
         values = {
             "reader": reader, "path": request.path, "stale": False, "text": text[0].upper() + text[1:],
             "title": _TITLES.get(status, "Not available now"),
+            "reason": await _reason_of(request) if status == UNAUTHORIZED else "",
         }  # fmt: skip
         page = self._pages.render("refused.html", values)
         return web.Response(status=status, text=page, content_type="text/html", headers=headers)

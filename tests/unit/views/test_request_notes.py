@@ -40,3 +40,17 @@ def test_a_note_is_read_with_its_own_request_only():
     }  # fmt: skip
     assert requests(abort="v2/later", note="v2/a\nacb\nwhy") == {REQUEST_ABORT: ""}
     assert requests(abort="v2/a", note="free text") == {REQUEST_ABORT: ""}
+
+
+@pytest.mark.parametrize(
+    ("reason", "line"),
+    [
+        ("a\x85b\x0bc\x1cd\x00e", "a b c de"),
+        ("a\u2028pricing", "a pricing"),
+        ("ok \u202egnorw", "ok gnorw"),
+        ("\x1b[31mred\x1b[0m", "red"),
+        ("🚗 車 ã", "🚗 車 ã"),
+    ],
+)
+def test_a_reason_has_no_control_characters_and_none_that_reorder_text(reason, line):
+    assert RequestNote.of("v15/t", "acb", reason).reason == line

@@ -337,3 +337,35 @@ async def test_without_acting_the_page_only_reads(proxy, server):
         answer = await client.post(f"{PAGE}/act/promote", data={}, headers=sent() | SAME)
         assert answer.status in {404, 405}
     assert not server.patches
+
+
+@pytest.mark.parametrize("reason", ["\u200b\u200b", "\x00", "\u202e", "\u2800 \u3164", "\x1b[0m"])
+async def test_a_reason_that_shows_nothing_is_no_reason(page, server, reason):
+    async with page as client:
+        status, text = await post(client, filled(await form_of(client), reason=reason))
+    assert status == 422
+    assert "The reason is empty: write why, in a sentence." in text
+    assert not server.patches
+
+
+async def test_a_form_that_is_too_large_gets_a_page_of_the_site(page, server):
+    async with page as client:
+        fields = filled(await form_of(client), reason="y" * 20_000)
+        status, text = await post(client, fields, headers=sent() | SAME | {"Accept": "text/html"})
+    assert status == 413
+    assert "The form is too large, and nothing was sent: shorten its text" in text
+    assert "Skip to the content" in text
+    assert not server.patches
+
+
+@pytest.mark.parametrize(("headers", "kept"), [(SAME, True), (FORGED["another site"][0], False)])
+async def test_a_login_that_expired_keeps_the_reason_of_a_form_of_the_page_alone(
+    page, server, headers, kept
+):
+    async with page as client:
+        fields = filled(await form_of(client), reason="prices <b>are right</b>")
+        status, text = await post(client, fields, headers=headers | {"Accept": "text/html"})
+    assert status == 401
+    assert "Not logged in" in text
+    assert ("prices &lt;b&gt;are right&lt;/b&gt;" in text) == kept
+    assert not server.patches

@@ -32,7 +32,7 @@ from sluicegate.kube.errors import Conflict, Forbidden
 from sluicegate.kube.resources import DATA_PRODUCTS, SUBJECT_REVIEWS, Key
 from sluicegate.views import product as facts
 from sluicegate.views.person_actions import PersonAction, Stale
-from sluicegate.views.plain_text import clean
+from sluicegate.views.plain_text import clean, says_nothing
 from sluicegate.views.request_notes import LONGEST_REASON, RequestNote
 
 if TYPE_CHECKING:
@@ -120,6 +120,8 @@ class Action:
 
 def _note(session: Session, value: str, reason: str) -> RequestNote:
     """Return the note of a request, in the name of the user of the kubeconfig."""
+    if says_nothing(reason):
+        raise invalid("--reason", "is empty: write why, in a sentence")
     if len(reason) > LONGEST_REASON:
         text = f"has {len(reason)} characters: shorten it to {LONGEST_REASON}"
         raise invalid("--reason", text)
