@@ -28,7 +28,7 @@ def check_context(spec: DataProductSpec, settings: Settings) -> tuple[Problem, .
     return (
         *_check_runtime(spec, settings),
         *_check_blocks(spec, settings),
-        *_check_promql(spec),
+        *check_promql(spec),
         *(check_pod_template(template) if template is not None else ()),
     )
 
@@ -45,7 +45,8 @@ def _check_runtime(spec: DataProductSpec, settings: Settings) -> Iterator[Proble
         )
 
 
-def _check_promql(spec: DataProductSpec) -> Iterator[Problem]:
+def check_promql(spec: DataProductSpec) -> Iterator[Problem]:
+    """Yield the expressions that are no PromQL, or can't be bound to a namespace."""
     for path, expression in _expressions(spec):
         from sluicegate.api.bound_promql import bind  # noqa: PLC0415 - its parser takes memory
 

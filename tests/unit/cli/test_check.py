@@ -321,3 +321,22 @@ def test_a_version_in_a_folder_never_changes_either(tmp_path: Path, capsys):
 
     assert main(["pack", str(bento), out]) == 1
     assert "a version never changes" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("promql", "text"),
+    [
+        ("max(x", "is no PromQL ("),
+        ('max(x{namespace="feeds"})', "has a matcher of namespace, which the operator sets: remove it"),
+        ("max(max_over_time(x[2d]))", "has a range of more than a day: write $block, or at most 1d"),
+    ],
+)  # fmt: skip
+def test_check_refuses_an_expression_of_an_input_that_the_operator_cannot_bind(
+    promql: str, text: str, tmp_path: Path, capsys
+):
+    fresh = [{"name": "prices", "freshnessSeconds": 600, "promql": promql}]
+
+    code, (line, *_) = checked(capsys, a_product(tmp_path, inputs=fresh))
+
+    assert code == 1
+    assert line.startswith(f"error: spec.inputs[0].promql: {text}")
