@@ -180,6 +180,10 @@ class ConditionReason(StrEnum):
     """No training follows: one has scored the stable version as accepted, and live it is badly worse."""
     CODE_NOT_DATA = "CodeNotData"
     """No training follows: the same, since the release of the stable version."""
+    INPUT_STALE = "InputStale"
+    """No training follows while the newest data of an input of spec.inputs are too old."""
+    INPUT_CHANGED = "InputChanged"
+    """No training follows while an input of spec.inputs breaks its contract."""
     # RolloutProgressing
     STARTING = "Starting"
     STEPPING = "Stepping"

@@ -186,6 +186,12 @@ async def test_a_feed_that_is_late_is_the_cause_and_nothing_is_trained_until_it_
     assert diagnosis["message"] == "the newest data of prices are 30 h old, up to 2 h is fresh"
     await world.run(12 * HOUR)
     assert trainer.causes == []
+    reason, message = active(world, key)
+    assert reason == "InputStale"
+    assert diagnosis["message"] in message
+    assert (
+        "That ends with data that are fresh, or with sluicegate.dev/retrain-requested-at" in message
+    )
     assert needs(world, key) == ["DegradedWithoutRemedy"]
     writes: list[Any] = []
     world.server.on_change.append(
@@ -217,6 +223,7 @@ async def test_a_feed_that_breaks_its_contract_is_the_cause_and_one_without_a_va
     assert diagnosis["message"] == "offers breaks 3 rules of contracts/offers.yaml"
     (stale,) = (one for one in diagnosis["evidence"] if one["check"] == "InputStale")
     assert stale["verdict"] == "Unknown"
+    assert active(world, key)[0] == "InputChanged"
     assert trainer.causes == []
     world.prometheus.inputs.clear()
     await world.until(lambda: trainer.causes == ["ModelDecay"], seconds=6 * HOUR)

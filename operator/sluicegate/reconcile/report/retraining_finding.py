@@ -45,6 +45,9 @@ def retraining(observation: Observation, status: DataProductStatus) -> Finding:
     if one is not None and (found := _held_back(observation, status, one)) is not None:
         reason, why = found
         return Finding(_KIND, "False", reason, f"{text}; {why}".removeprefix("; "))
+    if (held := _by_input(observation, status)) is not None:
+        reason, why = held
+        return Finding(_KIND, "False", reason, f"{text}; {why}".removeprefix("; "))
     return Finding(_KIND, "False", Reason.IDLE, (text + _limit(observation)).removeprefix("; "))
 
 
@@ -73,6 +76,22 @@ def _held_back(
         text = f"{one.unsuccessful_challengers} challengers in a row failed"
         return Reason.CHALLENGERS_FAIL, f"{text}: check status.retraining.lastResult"
     return None
+
+
+def _by_input(observation: Observation, status: DataProductStatus) -> tuple[Reason, str] | None:
+    """Which data of spec.inputs no training follows on, and what ends that; None where none do."""
+    diagnosis = status.diagnosis
+    if diagnosis is None or observation.terms.retraining is None:
+        return None
+    since = f"no training follows since {rfc3339(diagnosis.diagnosis_time)}: {diagnosis.message}"
+    match diagnosis.cause:
+        case DecisionReason.INPUT_STALE:
+            ends = "That ends with data that are fresh"
+        case DecisionReason.INPUT_CHANGED:
+            ends = "That ends with data that keep their contract"
+        case _:
+            return None
+    return Reason(diagnosis.cause), f"{since}. {ends}, or with {REQUEST_RETRAIN}"
 
 
 def _due(
