@@ -27,7 +27,7 @@ import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from sluicegate_service.bentos import BentoInvalid, read_bento, require_models
 from sluicegate_service.keys import KeyFiles
@@ -201,9 +201,8 @@ def _name_in_metrics(service: Any, name: str, version: str) -> None:
     """Set the names in BentoML's metrics; in its own server the worker does this."""
     from _bentoml_impl.server.serving import server_on_deployment  # noqa: PLC0415 - see above
     from bentoml._internal.context import server_context  # noqa: PLC0415 - see above
-    from bentoml._internal.log import configure_server_logging  # noqa: PLC0415 - see above
 
-    configure_server_logging()  # type: ignore[no-untyped-call]
+    _configure_logs()
     server_on_deployment(service)
     server_context.service_type = "entry_service"
     server_context.service_name = service.name
@@ -211,6 +210,24 @@ def _name_in_metrics(service: Any, name: str, version: str) -> None:
     server_context.bento_version = version
     server_context.worker_index = 1
     server_context.service_routes = [_path(service, api.route) for api in service.apis.values()]
+
+
+def _configure_logs() -> None:
+    """Format logs as BentoML's servers do.
+
+    BentoML disables the loggers that exist at this time: those of this library, and those of the
+    service's modules. They are enabled again, so that their warnings reach the pod's log.
+    """
+    from bentoml._internal.log import configure_server_logging  # noqa: PLC0415 - see above
+
+    loggers = [each for each in logging.root.manager.loggerDict.values() if _is_enabled(each)]
+    configure_server_logging()  # type: ignore[no-untyped-call]
+    for logger in loggers:
+        logger.disabled = False
+
+
+def _is_enabled(logger: object) -> TypeGuard[logging.Logger]:
+    return isinstance(logger, logging.Logger) and not logger.disabled
 
 
 def _path(service: Any, route: str) -> str:
