@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import resource
 import threading
 from collections import Counter
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -28,7 +30,7 @@ from sluicegate_service.warehouse import Warehouse, WarehouseError, main
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 START = datetime(2026, 11, 30, 12, tzinfo=UTC).timestamp()
@@ -234,6 +236,38 @@ def test_a_file_that_is_large_is_followed_by_the_next(tmp_path):
     for _ in range(3):
         store.add("2026-11-30", "12-pod", b"x" * (LARGEST_FILE // 2))
     assert store.names("2026-11-30") == ["12-pod-0.jsonl", "12-pod-1.jsonl"]
+
+
+@contextmanager
+def full_at(size: int) -> Iterator[None]:
+    """No file may grow beyond a size: a write is cut off there, and the next one fails."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+@pytest.mark.parametrize("length", [40, 20_000], ids=["a row", "a batch"])
+def test_rows_of_a_full_volume_are_written_once_after_it_has_room(tmp_path, length):
+    store = FolderStore(tmp_path)
+    store.add("2026-11-30", "12-pod", b"first\n")
+    batch = b"x" * length + b"\n"
+    with full_at(6 + length // 2):
+        for _ in range(3):
+            with pytest.raises(LogStoreError):
+                store.add("2026-11-30", "12-pod", batch)
+    store.add("2026-11-30", "12-pod", batch)
+    assert store.read("2026-11-30", "12-pod-0.jsonl") == b"first\n" + batch
+
+
+def test_rows_after_a_line_that_was_cut_off_begin_a_line(tmp_path):
+    store = FolderStore(tmp_path)
+    for lines in (b'{"kind":"lab', b"second\n", b"third\n"):
+        store.add("2026-11-30", "12-pod", lines)
+    content = store.read("2026-11-30", "12-pod-0.jsonl")
+    assert content == b'{"kind":"lab\nsecond\nthird\n'
 
 
 def test_lines_that_are_written_during_a_rewrite_are_kept(tmp_path):

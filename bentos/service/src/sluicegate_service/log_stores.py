@@ -75,11 +75,11 @@ class FolderStore:
         with _converted(self.root), self._locked(self._growing(date, name)) as file:
             end = file.seek(0, os.SEEK_END)
             try:
-                file.write(lines)
-                file.flush()
+                _write_all(file, lines if _ends_a_line(file, end) else b"\n" + lines)
                 os.fsync(file.fileno())
             except OSError:  # a full volume: the rows are written once, after it has room
-                file.truncate(end)
+                with contextlib.suppress(OSError):
+                    file.truncate(end)
                 raise
 
     def dates(self) -> list[str]:
@@ -134,9 +134,12 @@ class FolderStore:
 
     @contextlib.contextmanager
     def _locked(self, path: Path) -> Iterator[IO[bytes]]:
-        """Open a file that no other process writes; one that was replaced meanwhile is opened again."""
+        """Open a file that no other process writes; one that was replaced meanwhile is opened again.
+
+        It has no buffer, which would write the rows of a failed write again.
+        """
         while True:
-            with path.open("a+b") as file:
+            with path.open("a+b", buffering=0) as file:
                 fcntl.flock(file, fcntl.LOCK_EX)
                 with contextlib.suppress(FileNotFoundError):
                     if os.fstat(file.fileno()).st_ino == path.stat().st_ino:
@@ -247,6 +250,21 @@ def store_of(settings: LogSettings, *, attempts: int = 1) -> LogStore:
             )
         case _:
             raise ValueError(f"serving.log.to has neither file nor s3: {dict(settings.target)!r}")
+
+
+def _write_all(file: IO[bytes], content: bytes) -> None:
+    """Write to a file without a buffer, which may write a part at a time."""
+    view = memoryview(content)
+    while view:
+        view = view[file.write(view) :]
+
+
+def _ends_a_line(file: IO[bytes], end: int) -> bool:
+    """Return whether a file is empty or ends with a line; else a process ended in the middle of one."""
+    if end == 0:
+        return True
+    file.seek(end - 1)
+    return file.read(1) == b"\n"
 
 
 @contextlib.contextmanager
