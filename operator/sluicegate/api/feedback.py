@@ -1,6 +1,7 @@
 """How the truth about predictions comes in."""
 
-from typing import Annotated, ClassVar
+import re
+from typing import Annotated, ClassVar, Final
 
 from pydantic import Field, StringConstraints
 
@@ -11,7 +12,34 @@ FieldPath = Annotated[
     str, StringConstraints(pattern=r"^[^.\s]+(\.[^.\s]+)*$", min_length=1, max_length=256)
 ]
 """Path within a JSON document: names of fields, and positions in lists from 0, separated by dots."""
+_FOREIGN: Final = r"^[$]([.]|$)|^/|(^|[.])[*]+([.]|$)|\[|\]"
+"""Spellings of JSONPath, JMESPath and JSON Pointer, for Python and CEL."""
 HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][-A-Za-z0-9]*$", max_length=64)]
+
+
+def plain_path(field: str, snake: str, *, each: bool = False) -> Rule:
+    """Paths have only names and positions; those of another spelling would lead nowhere.
+
+    Parameters
+    ----------
+    field, snake : name of the field in the spec, and of its attribute. each : it is a list of paths.
+    """
+    plain = f"!{{}}.matches(r'{_FOREIGN}')"
+    held = (
+        f"self.{field}.all(path, {plain.format('path')})" if each else plain.format(f"self.{field}")
+    )
+
+    def holds(self: ApiModel) -> bool:
+        given = getattr(self, snake) or ()
+        return not any(re.search(_FOREIGN, path) for path in (given if each else (given or "",)))
+
+    return Rule(
+        cel=f"!has(self.{field}) || {held}",
+        holds=holds,
+        message=f"{field} has names and positions, separated by dots: write items.email for the email"
+        " of all items, or items.0.email; not items.*.email, items[0].email, $.email or /email",
+        field=field,
+    )
 
 
 class CallerId(ApiModel):
@@ -24,6 +52,7 @@ class CallerId(ApiModel):
             message="set exactly one of header (of the request) and field (of its JSON)",
             field="header",
         ),
+        plain_path("field", "field"),
     )
 
     header: HeaderName | None = None
@@ -38,6 +67,8 @@ class PredictionPlace(ApiModel):
     The pod signs it, and puts its token into the answer's header sluicegate-token. The answer
     itself stays as it is, and the service needs no code for it.
     """
+
+    cel_rules: ClassVar = (plain_path("field", "field"),)
 
     field: FieldPath | None = None
     """Path in the answer's JSON, for example label or scores.0; the whole answer when left out.

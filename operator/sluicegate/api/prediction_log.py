@@ -5,17 +5,25 @@ from typing import Annotated, ClassVar
 from pydantic import Field, StringConstraints
 
 from sluicegate.api.base import ApiModel, ObjectName, Rule
-from sluicegate.api.feedback import FieldPath
+from sluicegate.api.feedback import FieldPath, plain_path
 from sluicegate.api.model import LocalRef
 
 
 class LoggedFeatures(ApiModel):
     """Which parts of a request are logged. Paths of lists mean each of their items."""
 
+    cel_rules: ClassVar = (
+        plain_path("only", "only", each=True),
+        plain_path("redact", "redact", each=True),
+        plain_path("person", "person"),
+    )
+
     only: Annotated[tuple[FieldPath, ...], Field(max_length=128)] = ()
     """Paths of the features that are logged; the whole request's JSON when left out."""
     redact: Annotated[tuple[FieldPath, ...], Field(max_length=128)] = ()
-    """Paths that are never written, for example customer.email."""
+    """Paths that aren't written, for example customer.email: of the request's JSON, and the same
+    paths of a prediction, which may repeat them. A copy of the value under another name is written,
+    and so are labels."""
     person: FieldPath | None = None
     """Path of the key by which a person's rows are deleted. Rows have a pseudonym of it, also if the
     path is redacted."""

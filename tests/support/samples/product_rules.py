@@ -55,6 +55,7 @@ NEW_PREFIX = {
     "urlRewrite": {"path": {"type": "ReplacePrefixMatch", "replacePrefixMatch": "/"}},
 }
 MIRROR = {"mirror": {"percent": 10}, "intervalSeconds": 3600}
+LOG = {"sample": 10, "to": {"file": {"claimName": "predictions"}}}
 SHADOW = {"command": ["python", "-m", "shadow"], "intervalSeconds": 86_400}
 GOAL = {"name": "conversion", "target": "0.032"}
 INPUT = {"name": "prices", "promql": "time() - max(newest_row_seconds)"}
@@ -400,6 +401,45 @@ RULES = (
                 }
             },
         ),
+    ),
+    Case(
+        "what a log redacts is spelled as paths of names and positions",
+        {"spec.serving.log": LOG | {"features": {"redact": ["items.email", "items.0.email", "$ref"]}}},
+        {"spec.serving.log": LOG | {"features": {"redact": ["items.*.email"]}}},
+        "spec.serving.log.features.redact",
+        "write items.email for the email of all items",
+        tuple(
+            {"spec.serving.log": LOG | {"features": {"redact": ["a", path]}}}
+            for path in ("items[0].email", "$.email", "$", "/items/email", "**")
+        ),
+    ),
+    Case(
+        "what a log has is spelled as paths of names and positions",
+        {"spec.serving.log": LOG | {"features": {"only": ["a.b"], "person": "a/b"}}},
+        {"spec.serving.log": LOG | {"features": {"only": ["a.*"]}}},
+        "spec.serving.log.features.only",
+        "write items.email",
+    ),
+    Case(
+        "the key of a person is spelled as a path of names and positions",
+        {"spec.serving.log": LOG | {"features": {"person": "owner.key"}}},
+        {"spec.serving.log": LOG | {"features": {"person": "$.owner.key"}}},
+        "spec.serving.log.features.person",
+        "write items.email",
+    ),
+    Case(
+        "a prediction is at a path of names and positions",
+        {"spec.serving.feedback.prediction": {"field": "rows.0.label"}},
+        {"spec.serving.feedback.prediction": {"field": "rows[0].label"}},
+        "spec.serving.feedback.prediction.field",
+        "write items.email",
+    ),
+    Case(
+        "a caller's id is at a path of names and positions",
+        {"spec.serving.feedback.prediction": {"id": {"field": "order.id"}}},
+        {"spec.serving.feedback.prediction": {"id": {"field": "$.order.id"}}},
+        "spec.serving.feedback.prediction.id.field",
+        "write items.email",
     ),
     Case(
         "actions in markets are for SLOs that are counted by market",

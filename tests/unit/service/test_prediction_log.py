@@ -94,12 +94,45 @@ def test_each_prediction_of_a_list_has_the_features_of_its_item(body, features):
         ({"only": ("owner", "cars"), "redact": ("owner.mail", "cars.0.vin")},
          {"owner": {"key": "c-1"}, "cars": [{"km": 1}]}),
         ({"only": ("owner.mail", "absent"), "redact": ("owner",)}, {}),
+        ({"only": ("cars.0",), "redact": ("cars.vin",)}, {"cars.0": {"km": 1}}),
+        ({"only": ("cars.0.vin",), "redact": ("cars.vin",)}, {}),
     ],
 )  # fmt: skip
 def test_redacted_features_and_those_that_are_not_chosen_are_never_written(given, features):
     body = {"owner": {"key": "c-1", "mail": "a@b.example"}, "cars": [{"km": 1, "vin": "x"}]}
     (row,) = rows_of(served(body, Noted(1)), **given)
     assert row["features"] == features
+
+
+@pytest.mark.parametrize(
+    ("path", "prediction", "logged"),
+    [
+        ("owner", {"price": 7, "owner": "a@b.example"}, {"price": 7}),
+        ("owner.mail", {"owner": {"mail": "a@b.example"}}, {"owner": {}}),
+        ("owner", [{"owner": "a@b.example"}], [{}]),
+        ("owner", 7, 7),
+    ],
+)
+def test_an_answer_that_repeats_a_redacted_field_is_logged_without_it(path, prediction, logged):
+    body = json.dumps(prediction).encode()
+    for row in (served({}, answer=body), served({}, Noted(prediction))):
+        assert rows_of(row, redact=(path,))[0]["prediction"] == logged
+
+
+@pytest.mark.parametrize(
+    ("path", "features", "logged"),
+    [
+        ("owner.mail", {"owner.mail": "x", "km": 1}, {"km": 1}),
+        ("a.b.c", {"a": {"b.c": "x"}, "a.b": {"c": "x", "d": 1}}, {"a": {}, "a.b": {"d": 1}}),
+        ("row.0", {"row": ["x", 1]}, {"row": [None, 1]}),
+        ("1", [["k", "x"], ["k", "y"]], [["k", None], None]),
+        ("cars.0.vin", {"cars": [{"vin": "x"}, {"vin": "y"}]}, {"cars": [{}, {}]}),
+    ],
+    ids=["a name with a dot", "names with dots", "a position", "lists of lists", "all items"],
+)
+def test_a_redacted_path_means_each_place_to_which_it_may_lead(path, features, logged):
+    (row,) = rows_of(served(features, Noted(1)), redact=(path,))
+    assert row["features"] == logged
 
 
 def test_a_row_has_a_pseudonym_of_the_person_whose_key_is_redacted():

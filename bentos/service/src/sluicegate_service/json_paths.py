@@ -22,13 +22,24 @@ def value_at(document: Any, path: str) -> Any:
 
 
 def without_path(document: Any, path: str) -> Any:
-    """Return the document without the value at a path; items of lists on the way are all meant."""
-    name, _, rest = path.partition(".")
+    """Return the document without the value at a path.
+
+    Items of lists on the way are all meant; a position at the end leaves null there. A name may
+    have dots itself, so `a.b` also means the field `a.b`.
+    """
     if isinstance(document, list):
-        inner = rest if name.isdecimal() and rest else path
-        return [without_path(item, inner) for item in document]
-    if not isinstance(document, dict) or name not in document:
+        name, _, rest = path.partition(".")
+        if name.isdecimal() and rest:
+            path = rest
+        elif name.isdecimal():
+            document = [None if at == int(name) else item for at, item in enumerate(document)]
+        return [without_path(item, path) for item in document]
+    if not isinstance(document, dict):
         return document
-    if not rest:
-        return {key: value for key, value in document.items() if key != name}
-    return document | {name: without_path(document[name], rest)}
+    return {
+        key: without_path(value, path.removeprefix(f"{key}."))
+        if path.startswith(f"{key}.")
+        else value
+        for key, value in document.items()
+        if key != path
+    }

@@ -74,7 +74,11 @@ class Served:
             person = value_at(features, settings.person) if settings.person else MISSING
             if person is not MISSING and person is not None:
                 row["person"] = person_id(settings.namespace, settings.product, str(person))
-            yield _line(row | {"features": chosen(features, settings), "prediction": noted.value})
+            logged = {
+                "features": chosen(features, settings),
+                "prediction": redacted(noted.value, settings),
+            }
+            yield _line(row | logged)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,20 +124,18 @@ def moment(seconds: float) -> str:
 
 def chosen(features: Any, settings: LogSettings) -> Any:
     """Return the features that may be logged: those of `only`, without those of `redact`."""
-    if settings.only:
-        parts = {path: value_at(features, path) for path in settings.only}
-        features = {path: value for path, value in parts.items() if value is not MISSING}
-        for path in settings.redact:
-            # A chosen feature may be within a redacted one, or have redacted parts.
-            for name in [name for name in features if f"{name}.".startswith(f"{path}.")]:
-                del features[name]
-            for name in features:
-                if path.startswith(f"{name}."):
-                    features[name] = without_path(features[name], path.removeprefix(f"{name}."))
+    features = redacted(features, settings)
+    if not settings.only:
         return features
+    parts = {path: value_at(features, path) for path in settings.only}
+    return {path: value for path, value in parts.items() if value is not MISSING}
+
+
+def redacted(document: Any, settings: LogSettings) -> Any:
+    """Return a request's features, or a prediction, without what is at the paths of `redact`."""
     for path in settings.redact:
-        features = without_path(features, path)
-    return features
+        document = without_path(document, path)
+    return document
 
 
 def _item(body: Any, position: int, count: int) -> Any:
