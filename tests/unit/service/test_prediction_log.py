@@ -524,6 +524,92 @@ def test_the_rows_of_a_person_are_deleted_with_their_labels(tmp_path):
     assert desk.warehouse.forget("c-1") == 0
 
 
+def content(desk: Desk) -> str:
+    """Return what the folder of the log has, in any file."""
+    files = sorted(path for path in desk.log.store.root.rglob("*") if path.is_file())
+    return "".join(path.read_text() for path in files)
+
+
+def a_person(tmp_path: Path) -> Desk:
+    """A log with two labelled predictions of a person and one of another."""
+    desk = Desk(tmp_path, person="owner", redact=("owner",))
+    for owner in ("c-1", "c-2", "c-1"):
+        desk.send(token=desk.predict(1, {"owner": owner}), truth=1)
+    desk.log.log.close()
+    return desk
+
+
+def test_a_deletion_that_fails_says_what_it_deleted_and_is_repeated(tmp_path):
+    desk = a_person(tmp_path)
+    before = content(desk)
+    with full_at(100), pytest.raises(WarehouseError, match="0 predictions are deleted so far"):
+        desk.warehouse.forget("c-1")
+    assert content(desk) == before, "neither a copy nor a part is left"
+    assert desk.warehouse.forget("c-1") == 2
+    assert len(desk.log.lines()) == 2
+
+
+class Half(FolderStore):
+    """A folder of which only the first files can be replaced."""
+
+    rewrites = 0
+
+    def rewrite(self, date: str, name: str, change: Callable[[bytes], bytes]) -> None:
+        self.rewrites -= 1
+        if self.rewrites < 0:
+            raise LogStoreError("the store is away")
+        FolderStore.rewrite(self, date, name, change)
+
+
+@pytest.mark.parametrize("rewrites", range(4))
+def test_a_deletion_that_was_interrupted_anywhere_leaves_no_label_after_the_next(
+    tmp_path, rewrites
+):
+    desk = a_person(tmp_path)
+    (date,) = desk.log.store.dates()
+    (name,) = desk.log.store.names(date)
+    lines = desk.log.store.read(date, name).splitlines(keepends=True)
+    desk.log.store.remove(date)
+    for kind in ("prediction", "label"):
+        own = [line for line in lines if json.loads(line)["kind"] == kind]
+        desk.log.store.add(date, kind, b"".join(own))
+    store = Half(desk.log.store.root)
+    store.rewrites = rewrites
+    warehouse = Warehouse(store, "shop", "pricing")
+    with pytest.raises(WarehouseError, match="0 predictions are deleted so far"):
+        warehouse.forget("c-1")
+    desk.warehouse.forget("c-1")
+    assert len(desk.log.lines()) == 2
+
+
+def test_a_line_of_the_person_that_was_cut_off_is_deleted_too(tmp_path):
+    desk = a_person(tmp_path)
+    (row,) = served({"owner": "c-1", "street": "Elm 7"}, Noted(1)).lines(desk.log.log.settings)
+    desk.log.store.add("2026-11-30", "13-killed", row[:-19])
+    assert "Elm" in content(desk)
+    assert desk.warehouse.forget("c-1") == 2
+    assert "Elm" not in content(desk)
+
+
+def test_a_copy_that_an_earlier_deletion_left_is_deleted(tmp_path):
+    desk = a_person(tmp_path)
+    (date,) = desk.log.store.dates()
+    (name,) = desk.log.store.names(date)
+    part = desk.log.store.root / f"date={date}" / name.replace(".jsonl", ".part")
+    part.write_text("rows of c-1")
+    desk.warehouse.forget("c-1")
+    assert not part.exists()
+
+
+def test_a_deletion_needs_the_path_of_the_person(tmp_path):
+    desk = a_person(tmp_path)
+    warehouse = replace(desk.warehouse, by_person=False)
+    with pytest.raises(WarehouseError, match="2 predictions are deleted; others can't be found"):
+        warehouse.forget("c-1")
+    with pytest.raises(WarehouseError, match=r"set serving\.log\.features\.person"):
+        warehouse.forget("c-1")
+
+
 def test_a_line_that_was_cut_off_is_ignored(tmp_path):
     desk = Desk(tmp_path)
     desk.send(token=desk.predict(1, {"km": 1}), truth=1)

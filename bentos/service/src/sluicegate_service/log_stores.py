@@ -105,13 +105,15 @@ class FolderStore:
         """Replace a file at once; lines that are appended meanwhile wait for it."""
         path = self._folder(date) / name
         with _converted(self.root), self._locked(path) as file:
-            content = file.read()
-            changed = change(content)
-            if changed == content:
-                return
             beside = path.with_suffix(".part")
-            beside.write_bytes(changed)
-            beside.replace(path)
+            try:
+                content = file.read()
+                changed = change(content)
+                if changed != content:
+                    beside.write_bytes(changed)
+                    beside.replace(path)
+            finally:  # also that of a process that ended before
+                beside.unlink(missing_ok=True)
 
     def remove(self, date: str) -> None:
         """Delete all files of a date."""

@@ -17,6 +17,7 @@ import os
 import sys
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from sluicegate_service.environment import LOG
@@ -26,6 +27,7 @@ from sluicegate_service.log_stores import READ_ATTEMPTS, LogStore, LogStoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from collections.abc import Set as AbstractSet
 
 LABELS_FOR_DAYS: Final = 90
 """Days for which a prediction may wait for its label, if not given otherwise."""
@@ -60,11 +62,17 @@ class LabelledRow:
 
 @dataclass(frozen=True, slots=True)
 class Warehouse:
-    """The log of one product."""
+    """The log of one product.
+
+    Attributes
+    ----------
+    by_person : whether new rows have a person (`serving.log.features.person`).
+    """
 
     store: LogStore
     namespace: str
     product: str
+    by_person: bool = True
 
     @classmethod
     def of_product(cls) -> Warehouse:
@@ -73,9 +81,8 @@ class Warehouse:
             settings = LogSettings.from_environment(os.environ)
             if settings is None:
                 raise WarehouseError(f"{LOG} is not set: set serving.log, or the variable")
-            return cls(
-                store_of(settings, attempts=READ_ATTEMPTS), settings.namespace, settings.product
-            )
+            store = store_of(settings, attempts=READ_ATTEMPTS)
+            return cls(store, settings.namespace, settings.product, bool(settings.person))
         except ValueError as error:
             raise WarehouseError(str(error)) from error
 
@@ -115,38 +122,42 @@ class Warehouse:
         """Delete the rows of a person, with their labels; return the number of predictions.
 
         Rows that pods have in memory at this time are written later: repeat it after a minute.
+        Labels are deleted before their predictions, so that a call after an error finds both.
+
+        Raises
+        ------
+        WarehouseError
+            Rows can't be read or deleted, or newer ones can't be found, as `by_person` is off.
         """
         pseudonym = person_id(self.namespace, self.product, person)
-        gone: set[str] = set()
-
-        def without_predictions(content: bytes) -> bytes:
-            kept = []
-            for line in content.splitlines(keepends=True):
-                row = _row(line) if pseudonym.encode() in line else {}
-                if row.get("person") == pseudonym:
-                    gone.add(row["id"])
-                else:
-                    kept.append(line)
-            return b"".join(kept)
-
-        def without_labels(content: bytes) -> bytes:
-            lines = content.splitlines(keepends=True)
-            return b"".join(
-                line
-                for line in lines
-                if not line.startswith(_LABEL_START) or _row(line).get("id") not in gone
-            )
-
+        found, left = frozenset[str](), set[str]()
         try:
-            for change in (without_predictions, without_labels):
-                for date in self.store.dates():
-                    for name in self.store.names(date):
-                        self.store.rewrite(date, name, change)
+            files = {
+                (date, name): _predictions_of(pseudonym, self.store.read(date, name))
+                for date in self.store.dates()
+                for name in self.store.names(date)
+            }
+            left = set[str]().union(*files.values())
+            found = frozenset(left)
+            if found:
+                for date, name in files:
+                    self.store.rewrite(date, name, partial(_without_labels, ids=found))
+            for date, name in tuple(files):
+                change = partial(_without_person, pseudonym=pseudonym, ids=found)
+                self.store.rewrite(date, name, change)
+                del files[date, name]
+                left = set[str]().union(*files.values())
         except LogStoreError as error:
             raise WarehouseError(
-                f"{error}; {len(gone)} rows are deleted so far: repeat it"
+                f"{error}; {len(found - left)} predictions are deleted so far: repeat it"
             ) from error
-        return len(gone)
+        if not self.by_person:
+            raise WarehouseError(
+                f"{len(found)} predictions are deleted; others can't be found, as rows have no person:"
+                " set serving.log.features.person to the path of the key, for new rows; delete older"
+                " ones by their date"
+            )
+        return len(found)
 
     def _first(
         self, dates: Sequence[str], kind: str, *, only: Any = None
@@ -213,6 +224,38 @@ def _joined(prediction: dict[str, Any], label: dict[str, Any]) -> LabelledRow:
         market=prediction["market"],
         path=prediction["path"],
     )
+
+
+def _predictions_of(pseudonym: str, content: bytes) -> set[str]:
+    """Return the ids of a person's predictions in a file."""
+    if pseudonym.encode() not in content:
+        return set()
+    rows = [_row(line) for line in content.splitlines() if pseudonym.encode() in line]
+    return {row["id"] for row in rows if row.get("person") == pseudonym}
+
+
+def _without_labels(content: bytes, ids: AbstractSet[str]) -> bytes:
+    """Return a file without the labels of some predictions."""
+    return b"".join(
+        line
+        for line in content.splitlines(keepends=True)
+        if not line.startswith(_LABEL_START) or _row(line).get("id") not in ids
+    )
+
+
+def _without_person(content: bytes, pseudonym: str, ids: AbstractSet[str]) -> bytes:
+    """Return a file without some predictions of a person, and without lines of them that were cut off.
+
+    Predictions that were written after `ids` were read stay, as their labels do.
+    """
+
+    def stays(line: bytes) -> bool:
+        if pseudonym.encode() not in line:
+            return True
+        row = _row(line)
+        return bool(row) and (row.get("person") != pseudonym or row["id"] not in ids)
+
+    return b"".join(line for line in content.splitlines(keepends=True) if stays(line))
 
 
 def _row(line: bytes) -> dict[str, Any]:
