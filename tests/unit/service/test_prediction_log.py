@@ -473,6 +473,42 @@ def test_a_label_by_the_callers_id_is_joined_in_the_log_and_not_counted(tmp_path
     assert desk.labelled(-1, 1) == [({"km": 1}, 1, 5)]
 
 
+def test_only_labels_that_are_logged_are_said_to_be(tmp_path):
+    desk = Desk(tmp_path, percent=50)
+    ids = [f"o-{number}" for number in range(40)]
+    sampled = [each for each in ids if desk.log.log.samples(each)]
+    assert 0 < len(sampled) < len(ids)
+    labels = [Label(id=each, truth=1) for each in (*ids, "x" * 129, "a\nb")]
+    body = desk.feedback.receive(labels, BEARER).body
+    assert (body["counted"], body["logged"]) == (0, len(sampled))
+    assert [refusal["reason"] for refusal in body["refused"]] == ["InvalidId", "InvalidId"]
+    assert "1 to 128 printable characters" in body["refused"][0]["message"]
+
+
+def test_a_label_by_id_does_not_keep_that_of_the_token_from_counting(tmp_path):
+    desk = Desk(tmp_path)
+    token = desk.predict(1, {"km": 1}, caller_id="o-1")
+    assert desk.send(id="o-1", truth=5)["logged"] == 1
+    assert desk.send(token=token, truth=1)["counted"] == 1
+    assert desk.send(token=token, truth=1)["refused"][0]["reason"] == "Repeated"
+    assert desk.labelled(-1, 1) == [({"km": 1}, 1, 5)]
+    assert [row["kind"] for row in desk.log.lines()] == ["prediction", "label"]
+
+
+@pytest.mark.parametrize("truth", [float("nan"), [1, {"a": float("inf")}]])
+def test_a_truth_that_is_no_json_is_refused(tmp_path, truth):
+    desk = Desk(tmp_path)
+    token = desk.predict(1, {"km": 1}, caller_id="o-1")
+    for label in ({"token": token}, {"id": "o-1"}):
+        (refusal,) = desk.send(**label, truth=truth)["refused"]
+        assert (refusal["reason"], "NaN and Infinity" in refusal["message"]) == (
+            "InvalidTruth",
+            True,
+        )
+    assert desk.labelled(-1, 1) == []
+    assert desk.send(token=token, truth=1)["counted"] == 1
+
+
 def test_a_label_by_id_needs_a_log(tmp_path):
     desk = Desk(tmp_path)
     desk.feedback.log = None

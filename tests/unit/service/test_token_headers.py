@@ -159,6 +159,8 @@ def test_tokens_beyond_the_headers_bound_are_left_out_and_the_log_has_the_way_ou
         (AnswerSettings(id_header="x-id"), [], b"{}", None),
         (AnswerSettings(id_header="x-id"), [(b"x-id", b"a"), (b"x-id", b"b")], b"{}", None),
         (AnswerSettings(id_header="x-id"), [(b"x-id", b"a" * 129)], b"{}", None),
+        (AnswerSettings(id_header="x-id"), [(b"x-id", "ordré-7 🚗".encode())], b"{}", "ordré-7 🚗"),
+        (AnswerSettings(id_header="x-id"), [(b"x-id", "ordré-7".encode("latin-1"))], b"{}", None),
         (AnswerSettings(id_field="order.id"), [], b'{"order":{"id":7}}', "7"),
         (AnswerSettings(id_field="order.id"), [], b'{"order":{"id":true}}', None),
         (AnswerSettings(id_field="order.id"), [], b"no JSON", None),
@@ -170,6 +172,14 @@ def test_the_callers_id_comes_from_the_header_or_the_field(settings, headers, bo
     ask(api, headers=headers, body=body)
     ((_, _, given),) = api.signed
     assert given == (CallerId(caller_id) if caller_id else None)
+
+
+@pytest.mark.parametrize("given", [b"a" * 129, b"a\xa0b", b"a\tb"], ids=["long", "latin-1", "tab"])
+def test_a_warning_names_the_characters_that_an_id_may_have(caplog, given):
+    api = Api(AnswerSettings(id_header="x-id"))
+    api.answers(b"1")
+    ask(api, headers=[(b"x-id", given)])
+    assert "one has 1 to 128 printable characters, in UTF-8" in caplog.text
 
 
 def test_the_answer_to_a_mirrored_request_only_hands_over_the_prediction():

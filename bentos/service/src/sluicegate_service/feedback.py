@@ -15,6 +15,7 @@ one after a restart, would count the token again, so senders should send each la
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import time
@@ -30,12 +31,14 @@ from sluicegate_service.environment import NAMESPACE, PRODUCT, REVISION, VERSION
 from sluicegate_service.keys import UNUSABLE, KeyFileError, KeyFiles
 from sluicegate_service.markets import Markets, current_market
 from sluicegate_service.tokens import (
+    VALID_ID,
     CallerId,
     ExpiredTokenError,
     Prediction,
     ShadowPrediction,
     TokenError,
     TokenSigner,
+    is_valid_id,
 )
 
 if TYPE_CHECKING:
@@ -162,6 +165,9 @@ class Feedback:
     """The log of predictions, which gets their labels; None if the product has none."""
     markets: Markets | None = field(default_factory=lambda: Markets.from_environment(os.environ))
     _seen: SeenTokens = field(default_factory=SeenTokens, init=False)
+    """Predictions whose label was counted."""
+    _logged: SeenTokens = field(default_factory=SeenTokens, init=False)
+    """Those whose label was logged, perhaps by the caller's id alone."""
 
     def token(
         self,
@@ -221,22 +227,30 @@ class Feedback:
             for reason, message in self._accept(label, signer)
         ]
         by_id = {index for index, label in enumerate(labels) if _has_id_alone(label)}
-        logged = len(by_id - {objection["index"] for objection in refused})
-        body = {"counted": len(labels) - len(refused) - logged, "refused": refused}
+        accepted = set(range(len(labels))) - {objection["index"] for objection in refused}
+        body = {"counted": len(accepted - by_id), "refused": refused}
+        logged = sum(self._is_sampled(labels[index].id) for index in accepted & by_id)
         return Answer(HTTPStatus.OK, body | ({"logged": logged} if by_id else {}))
 
     def _accept(self, label: Label, signer: TokenSigner) -> list[tuple[str, str]]:
         """Count a label, or log one that has no token; return the objection, if there is one."""
+        if not _is_json(label.truth):
+            return [("InvalidTruth", "NaN and Infinity are no JSON: send a finite number, or null")]
         if not _has_id_alone(label):
             return self._count(label, signer)
         if self.log is None:
             return [("NoLog", "a label by id needs serving.log: set it, or send the token")]
+        if not is_valid_id(label.id):
+            return [("InvalidId", f"an id has {VALID_ID}")]
         identity = CallerId(label.id, label.position).identity
-        if not self._seen.add(identity):
-            return [("Repeated", "the label of this id was accepted already")]
-        if self.log.samples(label.id):
+        if self._is_sampled(label.id):
+            if not self._logged.add(identity):
+                return [("Repeated", "the label of this id was accepted already")]
             self.log.label(identity, label.truth)
         return []
+
+    def _is_sampled(self, caller_id: str) -> bool:
+        return self.log is not None and self.log.samples(caller_id)
 
     def _count(self, label: Label, signer: TokenSigner) -> list[tuple[str, str]]:
         """Count one label; return the objection, if there is one."""
@@ -266,7 +280,7 @@ class Feedback:
             return [("InvalidTruth", f"it can't be compared: {type(error).__name__}")]
         if not self._seen.add(prediction.identity):
             return [("Repeated", "this token was counted already")]
-        if self.log is not None and prediction.logged:
+        if self.log is not None and prediction.logged and self._logged.add(prediction.identity):
             self.log.label(prediction.identity, label.truth)
         made_by = {
             "version": prediction.version,
@@ -317,6 +331,15 @@ class Feedback:
 
 def _has_id_alone(label: Label) -> bool:
     return bool(label.id) and not label.token
+
+
+def _is_json(truth: Any) -> bool:
+    """Return whether a truth is JSON; Python also parses NaN and Infinity, which are none."""
+    try:
+        json.dumps(truth, allow_nan=False)
+    except (RecursionError, TypeError, ValueError):
+        return False
+    return True
 
 
 def _refusal(status: HTTPStatus, message: str) -> Answer:

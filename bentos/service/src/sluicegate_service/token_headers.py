@@ -21,7 +21,7 @@ from sluicegate_service.answers import Answer, current_answer
 from sluicegate_service.environment import MIRRORED_PATH, PREDICTION
 from sluicegate_service.json_paths import MISSING, value_at
 from sluicegate_service.mirroring import Received, Sent, current_request, replayed
-from sluicegate_service.tokens import MAX_ID_CHARACTERS
+from sluicegate_service.tokens import VALID_ID, is_valid_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -131,10 +131,10 @@ class TokensInHeaders:
         return self._valid_id(text), replayed(message, receive)
 
     def _valid_id(self, text: str) -> str:
-        if len(text) > MAX_ID_CHARACTERS or not text.isprintable():
-            self.warn(f"an id of {len(text)} characters is ignored: at most {MAX_ID_CHARACTERS}")
-            return ""
-        return text
+        if not text or is_valid_id(text):
+            return text
+        self.warn(f"an id of {len(text)} characters is ignored: one has {VALID_ID}")
+        return ""
 
     @property
     def settings(self) -> AnswerSettings | None:
@@ -235,7 +235,13 @@ class _Sending:
 
 
 def header(scope: Scope, name: str) -> str:
-    """Return the only value of a request's header, without spaces around; else an empty text."""
+    """Return the only value of a request's header, without spaces around; else an empty text.
+
+    Bytes that aren't UTF-8 become surrogates, which aren't printable.
+    """
     key_bytes = name.encode()
     values = [value for key, value in scope["headers"] if key == key_bytes]
-    return values[0].decode("latin-1").strip() if len(values) == 1 else ""
+    if len(values) != 1:
+        return ""
+    value: bytes = values[0]
+    return value.strip().decode(errors="surrogateescape")

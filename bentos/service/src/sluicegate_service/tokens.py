@@ -40,6 +40,7 @@ _CONTEXT: Final = b"sluicegate prediction token 1"
 _NONCE_BYTES: Final = 9
 MAX_ID_CHARACTERS: Final = 128
 """Characters of a caller's id at most."""
+VALID_ID: Final = f"1 to {MAX_ID_CHARACTERS} printable characters, in UTF-8"
 _ID_CONTEXT: Final = b"sluicegate id of a caller 1"
 _SHADOW: Final = "the prediction of a shadow"
 
@@ -237,6 +238,11 @@ class TokenSigner:
                 return ShadowPrediction(value, version, revision)
             case _:
                 return None
+
+
+def is_valid_id(text: str) -> bool:
+    """Return whether a caller may name a prediction so."""
+    return 0 < len(text) <= MAX_ID_CHARACTERS and text.isprintable()
 
 
 def identity_of(token: str | None, caller_id: CallerId | None) -> bytes:
