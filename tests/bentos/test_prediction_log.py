@@ -134,6 +134,23 @@ def pids(product: ServedProduct) -> list[int]:
     ]
 
 
+def test_a_place_that_cannot_be_written_is_in_the_metrics_and_in_the_log_of_the_pod(
+    bento, secret, tmp_path
+):
+    (tmp_path / "file").write_text("")
+    given = variables(secret, {"file": {"path": str(tmp_path / "file")}})
+    with launched(bento, tmp_path, **given) as product:
+        assert product.post("/double", {"number": 1}).ok
+        eventually(
+            lambda: product.counters("sluicegate_log_writes_failed_total")[()] > 0,
+            seconds=30,
+            what="a write that fails",
+        )
+        assert product.counters("sluicegate_log_rows_held") == {(): 1}
+        warning = f"{tmp_path}/file/catalog/doubled: "
+        eventually(lambda: warning in product.log.read_text(), seconds=30, what="the warning")
+
+
 @pytest.fixture
 def silent() -> Iterator[socket.socket]:
     """A store that accepts connections, and never answers."""

@@ -169,13 +169,20 @@ class Log:
     def __init__(self, folder: Path, *, store: FolderStore | None = None, **given: Any) -> None:
         self.dropped: Counter[str] = Counter()
         self.written = 0
+        self.held: list[int] = []
+        self.failures: list[int] = []
         self.now = START
         self.store = store or FolderStore(folder, flush_seconds=0.01)
         own = {name: given.pop(name) for name in ("queue_bytes", "draw") if name in given}
         self.log = PredictionLog(
             settings(**given),
             self.store,
-            LogCounters(self._write, lambda reason, count: self.dropped.update({reason: count})),
+            LogCounters(
+                self._write,
+                lambda reason, count: self.dropped.update({reason: count}),
+                self.held.append,
+                lambda: self.failures.append(1),
+            ),
             clock=lambda: self.now,
             retry_seconds=0.01,
             **own,
@@ -214,6 +221,27 @@ def test_a_store_that_is_away_costs_no_request_time_and_its_rows_follow(tmp_path
     eventually(lambda: log.written == 50, seconds=30, what="the rows of the queue")
     log.log.close()
     assert [row["prediction"] for row in log.lines()] == list(range(50))
+
+
+def test_a_place_that_is_away_is_shown_with_one_warning_at_its_begin_and_one_at_its_end(
+    tmp_path, caplog
+):
+    store = Away(tmp_path, flush_seconds=0.01)
+    log = Log(tmp_path, store=store)
+    log.log.start()
+    log.log.put(served([{}, {}], Noted(1), Noted(2), batch=True))
+    eventually(lambda: len(log.failures) > 2, seconds=30, what="repeated writes")
+    log.log.put(Labelled(START, b"x" * 32, 1))
+    eventually(lambda: log.held[-1] == 3, seconds=30, what="the rows in memory")
+    assert [record.message for record in caplog.records] == [
+        "the store is away; rows are kept in memory, and written later"
+    ]
+    store.back = True
+    log.log.close()
+    assert (log.held[-1], log.written) == (0, 3)
+    end = caplog.records[-1].message
+    assert len(caplog.records) == 2
+    assert end.startswith("the log of predictions is written again, after")
 
 
 def test_memory_is_bounded_and_rows_beyond_it_are_counted(tmp_path):

@@ -71,4 +71,6 @@ REFUSED_METRIC: Final = "sluicegate_requests_refused_total"
 MIRRORED_METRIC: Final = "sluicegate_mirrored_requests_total"
 LOG_WRITTEN_METRIC: Final = "sluicegate_log_rows_written_total"
 LOG_DROPPED_METRIC: Final = "sluicegate_log_rows_dropped_total"
+LOG_HELD_METRIC: Final = "sluicegate_log_rows_held"
+LOG_FAILED_METRIC: Final = "sluicegate_log_writes_failed_total"
 SECRET_METRIC: Final = "sluicegate_feedback_secret_usable"  # noqa: S105 - a name

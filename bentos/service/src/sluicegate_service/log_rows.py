@@ -56,6 +56,11 @@ class Served:
         tokens = sum(len(noted.token or "") for noted in self.predictions)
         return 1024 + len(self.body) + len(self.answer) + 2 * tokens
 
+    @property
+    def count(self) -> int:
+        """Number of its lines."""
+        return len(self.predictions) or 1
+
     def lines(self, settings: LogSettings) -> Iterator[bytes]:
         """Yield a line for each prediction."""
         body = _parsed(self.body)
@@ -93,6 +98,11 @@ class Labelled:
     def size(self) -> int:
         """Bytes that it takes in memory, about."""
         return 1024
+
+    @property
+    def count(self) -> int:
+        """Number of its lines."""
+        return 1
 
     def lines(self, _settings: LogSettings) -> Iterator[bytes]:
         """Yield its line."""

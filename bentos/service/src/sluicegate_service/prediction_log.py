@@ -21,7 +21,12 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
-from sluicegate_service.environment import LOG_DROPPED_METRIC, LOG_WRITTEN_METRIC
+from sluicegate_service.environment import (
+    LOG_DROPPED_METRIC,
+    LOG_FAILED_METRIC,
+    LOG_HELD_METRIC,
+    LOG_WRITTEN_METRIC,
+)
 from sluicegate_service.log_rows import Labelled, Served
 from sluicegate_service.log_settings import LogSettings
 from sluicegate_service.log_stores import LogStore, LogStoreError, store_of
@@ -45,10 +50,19 @@ log = logging.getLogger("sluicegate.log")
 
 @dataclass(slots=True)
 class LogCounters:
-    """Functions that count rows: those written, and those dropped with the reason."""
+    """Functions that count.
+
+    Attributes
+    ----------
+    written, dropped : rows; those dropped with the reason.
+    held : shows the rows in memory, as of the last write.
+    failed : counts a write that failed, also a repeated one.
+    """
 
     written: Callable[[int], None] = lambda _: None
     dropped: Callable[[str, int], None] = lambda _reason, _count: None
+    held: Callable[[int], None] = lambda _: None
+    failed: Callable[[], None] = lambda: None
 
 
 @dataclass(slots=True)
@@ -70,6 +84,7 @@ class PredictionLog:
     _until: float = field(default=float("inf"), init=False)
     _thread: threading.Thread | None = field(default=None, init=False)
     _process: str = field(default="", init=False)
+    _away_since: float | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         """Name the files of this process."""
@@ -132,6 +147,7 @@ class PredictionLog:
         while rows := self._taken():
             lines = b"".join(self._lines(rows))
             written = self._write(lines)
+            self._show_held(0)
             with self._lock:
                 self._held -= sum(row.size for row in rows)
             count = lines.count(b"\n")
@@ -163,16 +179,18 @@ class PredictionLog:
 
     def _write(self, lines: bytes) -> bool:
         """Write lines, as often as it takes; return False if the process ends before."""
-        warned = False
         while True:
+            self._show_held(lines.count(b"\n"))
             now = datetime.fromtimestamp(self.clock(), UTC)
             try:
                 self.store.add(now.date().isoformat(), f"{now:%H}-{self._process}", lines)
             except LogStoreError as error:
-                if not warned:
-                    log.warning("%s; the rows are kept, and written later", error)
-                    warned = True
+                self.counters.failed()
+                if self._away_since is None:
+                    self._away_since = time.monotonic()
+                    log.warning("%s; rows are kept in memory, and written later", error)
             else:
+                self._warn_of_end()
                 return True
             left = self._until - time.monotonic()
             if left <= 0:
@@ -183,6 +201,19 @@ class PredictionLog:
             else:
                 self._wake.clear()
                 self._wake.wait(self.retry_seconds)
+
+    def _warn_of_end(self) -> None:
+        """Warn that rows are written again, if they could not be."""
+        if self._away_since is not None:
+            seconds = time.monotonic() - self._away_since
+            log.warning("the log of predictions is written again, after %.0f s", seconds)
+            self._away_since = None
+
+    def _show_held(self, taken: int) -> None:
+        """Show the rows in memory; `taken` are those that are being written."""
+        with self._lock:
+            waiting = sum(row.count for row in self._queue)
+        self.counters.held(taken + waiting)
 
     def _remove_old(self) -> None:
         today = datetime.fromtimestamp(self.clock(), UTC).date()
@@ -214,12 +245,22 @@ def close_log() -> None:
 
 
 def _counters() -> LogCounters:
-    from prometheus_client import Counter  # noqa: PLC0415 - reads the environment when imported
+    from prometheus_client import Counter, Gauge  # noqa: PLC0415 - reads the environment when imported
 
     written = Counter(LOG_WRITTEN_METRIC, "Rows of the log of predictions that were written.")
     dropped = Counter(LOG_DROPPED_METRIC, "Rows that were dropped, by reason.", ["reason"])
     for reason in ("Closed", "Invalid", "QueueFull", "TooLarge"):
         dropped.labels(reason=reason)
+    held = Gauge(
+        LOG_HELD_METRIC,
+        "Rows of the log of predictions in memory, which wait for their write.",
+        multiprocess_mode="livemostrecent",
+    )
+    held.set(0)
+    failed = Counter(LOG_FAILED_METRIC, "Writes to the place of the log that failed.")
     return LogCounters(
-        written=written.inc, dropped=lambda reason, count: dropped.labels(reason=reason).inc(count)
+        written=written.inc,
+        dropped=lambda reason, count: dropped.labels(reason=reason).inc(count),
+        held=held.set,
+        failed=failed.inc,
     )
