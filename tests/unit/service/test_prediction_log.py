@@ -26,7 +26,7 @@ from sluicegate_service.mirroring import Received, current_request
 from sluicegate_service.outcomes import Outcome, OutcomeCounters
 from sluicegate_service.prediction_log import LARGEST_ROW, LogCounters, PredictionLog
 from sluicegate_service.tokens import CallerId
-from sluicegate_service.warehouse import Warehouse, WarehouseError, main
+from sluicegate_service.warehouse import WRITE_DELAY, Warehouse, WarehouseError, main
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
@@ -680,6 +680,75 @@ def test_a_line_that_was_cut_off_is_ignored(tmp_path):
     desk.log.log.close()
     desk.log.store.add("2026-11-30", "12-killed", b'{"kind":"label","id":"5f')
     assert desk.labelled(-1, 1) == [({"km": 1}, 1, 1)]
+
+
+def test_a_label_that_is_written_after_its_interval_was_read_is_in_the_next_one(tmp_path):
+    desk = Desk(tmp_path)
+    token = desk.predict(1, {"km": 1})
+    desk.log.now = START + 895
+    desk.log.log.close()
+    assert desk.labelled(0, 900, write_delay=WRITE_DELAY) == []
+    later = Desk(tmp_path)
+    later.log.now = START + 895
+    later.send(token=token, truth=5)
+    assert later.labelled(900, 1800, write_delay=WRITE_DELAY) == [({"km": 1}, 1, 5)]
+    assert later.labelled(1800, 2700, write_delay=WRITE_DELAY) == []
+
+
+@pytest.mark.parametrize(
+    ("seconds", "given", "warns"),
+    [(0, {}, True), (70, {}, False), (0, {"write_delay": WRITE_DELAY}, False)],
+    ids=["now", "earlier", "write_delay"],
+)
+def test_an_interval_that_ends_now_warns_of_labels_that_are_not_written(
+    tmp_path, caplog, seconds, given, warns
+):
+    until = datetime.now(UTC) - timedelta(seconds=seconds)
+    Desk(tmp_path).warehouse.labelled(until - timedelta(days=1), until, **given)
+    assert ("set write_delay=WRITE_DELAY" in caplog.text) is warns
+
+
+def test_times_in_the_other_order_are_refused(tmp_path):
+    with pytest.raises(WarehouseError, match="is after until"):
+        Desk(tmp_path).warehouse.labelled(at(1), at(0))
+
+
+def test_a_place_that_is_not_there_is_an_error_and_one_without_rows_is_not(tmp_path):
+    (tmp_path / "there").mkdir()
+    there, absent = (
+        Warehouse(store_of(settings(target={"file": {"path": str(tmp_path / name)}})), "shop", "x")
+        for name in ("there", "absent")
+    )
+    assert (there.labelled(at(0), at(1)), there.forget("c-1")) == ([], 0)
+    for read in (lambda: absent.labelled(at(0), at(1)), lambda: absent.forget("c-1")):
+        with pytest.raises(WarehouseError, match="absent: there is no such folder"):
+            read()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"[1,2]", b'{"kind":"prediction","id":"x","time":"2026-11-30T00:00:00.000+00:00"}',
+        b'{"kind":"label","id":"x","time":5,"truth":1}',
+        b'{"kind":"label","id":"x","time":"noon","truth":1}', b"[" * 100_000 + b"]" * 100_000,
+    ],
+    ids=["a list", "no features", "a number", "no time", "deep"],
+)  # fmt: skip
+def test_a_row_of_another_form_is_an_error_with_its_place(tmp_path, line):
+    desk = Desk(tmp_path)
+    desk.log.store.add("2026-11-30", "13-other", b"\0cut off\n" + line + b"\n")
+    with pytest.raises(WarehouseError, match=r"13-other-0\.jsonl of 2026-11-30, line 2 is no row"):
+        desk.labelled(-1, 1)
+    assert desk.warehouse.forget("c-1") == 0
+
+
+def test_rows_that_another_program_wrote_may_have_spaces_and_another_order(tmp_path):
+    desk = Desk(tmp_path)
+    desk.predict(1, {"km": 1}, caller_id="o-1")
+    key = CallerId("o-1").identity[:16].hex()
+    line = {"id": key, "time": at(0.5).isoformat(), "truth": 5, "kind": "label"}
+    desk.log.store.add("2026-11-30", "13-other", json.dumps(line).encode() + b"\n")
+    assert desk.labelled(-1, 1) == [({"km": 1}, 1, 5)]
 
 
 def test_a_time_without_a_zone_is_refused(tmp_path):

@@ -47,6 +47,9 @@ class LogStore(Protocol):
     def add(self, date: str, name: str, lines: bytes) -> None:
         """Write lines to a file of a date; raises LogStoreError, and may be repeated then."""
 
+    def require(self) -> None:
+        """Raise LogStoreError if the place isn't there; it may still have no file of the product."""
+
     def dates(self) -> list[str]:
         """Return the dates with files, in order."""
 
@@ -65,10 +68,17 @@ class LogStore(Protocol):
 
 @dataclass(slots=True)
 class FolderStore:
-    """Files that grow until they are large enough. Several processes may write, on several nodes."""
+    """Files that grow until they are large enough. Several processes may write, on several nodes.
+
+    Attributes
+    ----------
+    root : folder of the product's files, which the first write makes.
+    volume : the folder around it that must exist to be read; None for any.
+    """
 
     root: Path
     flush_seconds: float = 1.0
+    volume: Path | None = None
 
     def add(self, date: str, name: str, lines: bytes) -> None:
         """Append to the newest file of this name."""
@@ -81,6 +91,11 @@ class FolderStore:
                 with contextlib.suppress(OSError):
                     file.truncate(end)
                 raise
+
+    def require(self) -> None:
+        """Raise LogStoreError if the volume isn't there."""
+        if self.volume is not None and not self.volume.is_dir():
+            raise LogStoreError(f"{self.volume}: there is no such folder")
 
     def dates(self) -> list[str]:
         """Return the dates with files, in order."""
@@ -176,6 +191,14 @@ class BucketStore:
         self._put(f"{self._folder(date)}/{name}-{self._number}{SUFFIX}", lines)
         self._number += 1
 
+    def require(self) -> None:
+        """Raise LogStoreError if the bucket isn't there, or can't be reached."""
+        bucket = self._base.partition("/")[0]
+        with _converted(self._base):
+            (info,) = self._bucket.get_file_info([bucket])
+        if info.type == self._fs.FileType.NotFound:
+            raise LogStoreError(f"{bucket}: there is no such bucket")
+
     def dates(self) -> list[str]:
         """Return the dates with objects, in order."""
         return sorted(
@@ -239,7 +262,7 @@ def store_of(settings: LogSettings, *, attempts: int = 1) -> LogStore:
     inner = f"{settings.namespace}/{settings.product}"
     match settings.target:
         case {"file": {"path": str(path)}}:
-            return FolderStore(Path(path) / inner)
+            return FolderStore(Path(path) / inner, volume=Path(path))
         case {"s3": {"bucket": str(bucket), **given}}:
             options = {
                 "endpoint_override": given.get("endpoint"),

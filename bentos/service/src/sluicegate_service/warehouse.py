@@ -12,7 +12,9 @@ The operator's pods have the variable SLUICEGATE_LOG with the place. Elsewhere s
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import logging
 import os
 import sys
 from dataclasses import asdict, dataclass
@@ -31,7 +33,17 @@ if TYPE_CHECKING:
 
 LABELS_FOR_DAYS: Final = 90
 """Days for which a prediction may wait for its label, if not given otherwise."""
-_LABEL_START: Final = b'{"kind":"label"'
+WRITE_DELAY: Final = timedelta(minutes=1)
+"""Time after which labels are written, unless the place is away for longer."""
+_STARTS: Final = {kind: f'{{"kind":"{kind}"'.encode() for kind in (PREDICTION, LABEL)}
+"""Starts of the lines that pods write, by which lines of another kind needn't be parsed."""
+_LABEL_START: Final = _STARTS[LABEL]
+_TEXTS: Final = {
+    PREDICTION: ("id", "time", "version", "revision", "market", "path"),
+    LABEL: ("id", "time"),
+}
+_VALUES: Final = {PREDICTION: ("features", "prediction"), LABEL: ("truth",)}
+log = logging.getLogger("sluicegate.log")
 
 
 class WarehouseError(Exception):
@@ -87,7 +99,12 @@ class Warehouse:
             raise WarehouseError(str(error)) from error
 
     def labelled(
-        self, since: datetime, until: datetime, *, days: int = LABELS_FOR_DAYS
+        self,
+        since: datetime,
+        until: datetime,
+        *,
+        days: int = LABELS_FOR_DAYS,
+        write_delay: timedelta = timedelta(),
     ) -> list[LabelledRow]:
         """Return the rows whose label came after `since` and by `until`, in the order of the labels.
 
@@ -97,17 +114,33 @@ class Warehouse:
         Parameters
         ----------
         since, until : with their time zones. days : for which a prediction may wait for its label.
+        write_delay : pods write a label some seconds after it came, so a label just before `until`
+            may be written after it was read, and would be in no interval. Both times are this
+            much earlier, so that intervals that follow each other have each label once. Without
+            it, a warning is logged if `until` is within `WRITE_DELAY` of now. Use the same in a
+            training and in the Jobs of its shadow phase.
 
         Raises
         ------
         WarehouseError
-            The log can't be read, or a time has no time zone.
+            The log can't be read, a row is of another form, a time has no time zone, or `since` is
+            after `until`.
         """
         if since.tzinfo is None or until.tzinfo is None:
             raise WarehouseError("since and until need a time zone, e.g. datetime.now(UTC)")
+        if since > until:
+            raise WarehouseError(f"since ({since}) is after until ({until}): exchange them")
+        since, until = since - write_delay, until - write_delay
+        if until > datetime.now(UTC) - WRITE_DELAY and not write_delay:
+            log.warning(
+                "labels of the last %.0f s may not be written yet, and are in no later interval:"
+                " let until be earlier, or set write_delay=WRITE_DELAY in each call",
+                WRITE_DELAY.total_seconds(),
+            )
         after, by = moment(since.timestamp()), moment(until.timestamp())
         oldest = (since - timedelta(days=days)).astimezone(UTC).date().isoformat()
         try:
+            self.store.require()
             # Rows may be written a day after their time, where the place was away.
             dates = [date for date in self.store.dates() if date >= oldest]
             labels = self._first(dates, LABEL)
@@ -130,34 +163,35 @@ class Warehouse:
             Rows can't be read or deleted, or newer ones can't be found, as `by_person` is off.
         """
         pseudonym = person_id(self.namespace, self.product, person)
-        found, left = frozenset[str](), set[str]()
+        ids, left = frozenset[str](), set[str]()
         try:
+            self.store.require()
             files = {
                 (date, name): _predictions_of(pseudonym, self.store.read(date, name))
                 for date in self.store.dates()
                 for name in self.store.names(date)
             }
             left = set[str]().union(*files.values())
-            found = frozenset(left)
-            if found:
+            ids = frozenset(left)
+            if ids:
                 for date, name in files:
-                    self.store.rewrite(date, name, partial(_without_labels, ids=found))
+                    self.store.rewrite(date, name, partial(_without_labels, ids=ids))
             for date, name in tuple(files):
-                change = partial(_without_person, pseudonym=pseudonym, ids=found)
+                change = partial(_without_person, pseudonym=pseudonym, ids=ids)
                 self.store.rewrite(date, name, change)
                 del files[date, name]
                 left = set[str]().union(*files.values())
         except LogStoreError as error:
             raise WarehouseError(
-                f"{error}; {len(found - left)} predictions are deleted so far: repeat it"
+                f"{error}; {len(ids - left)} predictions are deleted so far: repeat it"
             ) from error
         if not self.by_person:
             raise WarehouseError(
-                f"{len(found)} predictions are deleted; others can't be found, as rows have no person:"
+                f"{len(ids)} predictions are deleted; others can't be found, as rows have no person:"
                 " set serving.log.features.person to the path of the key, for new rows; delete older"
                 " ones by their date"
             )
-        return len(found)
+        return len(ids)
 
     def _first(
         self, dates: Sequence[str], kind: str, *, only: Any = None
@@ -175,14 +209,24 @@ class Warehouse:
     def _rows(self, dates: Sequence[str], kind: str) -> Iterator[dict[str, Any]]:
         for date in dates:
             for name in self.store.names(date):
-                for line in self.store.read(date, name).splitlines():
-                    if line.startswith(_LABEL_START) == (kind == LABEL) and (row := _row(line)):
-                        yield row
+                for number, line in enumerate(self.store.read(date, name).splitlines(), 1):
+                    if line.startswith(_STARTS[kind]) or not line.startswith(
+                        tuple(_STARTS.values())
+                    ):
+                        row = _checked(line, f"{name} of {date}, line {number}")
+                        if row.get("kind") == kind:
+                            yield row
 
 
-def labelled(since: datetime, until: datetime, *, days: int = LABELS_FOR_DAYS) -> list[LabelledRow]:
+def labelled(
+    since: datetime,
+    until: datetime,
+    *,
+    days: int = LABELS_FOR_DAYS,
+    write_delay: timedelta = timedelta(),
+) -> list[LabelledRow]:
     """Return the labelled rows of the pod's product; see `Warehouse.labelled`."""
-    return Warehouse.of_product().labelled(since, until, days=days)
+    return Warehouse.of_product().labelled(since, until, days=days, write_delay=write_delay)
 
 
 def forget(person: str) -> int:
@@ -258,11 +302,32 @@ def _without_person(content: bytes, pseudonym: str, ids: AbstractSet[str]) -> by
     return b"".join(line for line in content.splitlines(keepends=True) if stays(line))
 
 
+def _checked(line: bytes, place: str) -> dict[str, Any]:
+    """Return a row of a known form; none for a line that was cut off. WarehouseError has the place."""
+    row: dict[str, Any] | None
+    try:
+        row = json.loads(line)
+    except ValueError:
+        return {}
+    except RecursionError:
+        row = None
+    kind = row.get("kind") if isinstance(row, dict) else None
+    if row is not None and kind in _TEXTS:
+        texts = [row.get(name) for name in _TEXTS[kind]]
+        if all(isinstance(text, str) for text in texts) and row.keys() >= set(_VALUES[kind]):
+            with contextlib.suppress(ValueError):
+                datetime.fromisoformat(row["time"])
+                return row
+    raise WarehouseError(
+        f"{place} is no row of the log of predictions: delete the line or the file"
+    )
+
+
 def _row(line: bytes) -> dict[str, Any]:
     """Return a row; none for a line that was cut off by the end of a process."""
     try:
         row = json.loads(line)
-    except ValueError:
+    except (RecursionError, ValueError):
         return {}
     return row if isinstance(row, dict) and "id" in row and "time" in row else {}
 
