@@ -68,7 +68,7 @@ class LiveStreams:
                 await self._send(request, key, changed, answer)
         finally:
             self._open.discard(changed)
-            self._readers[user] -= 1
+            self._readers -= Counter((user,))  # keeps no reader without a stream
         return answer
 
     def _admit(self, user: str) -> None:

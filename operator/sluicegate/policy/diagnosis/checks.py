@@ -287,7 +287,7 @@ def training_contradicts(symptoms: Symptoms) -> CheckResult:
 
 CONTRADICTED: Final = frozenset({Reason.SERVING_SKEW, Reason.CODE_NOT_DATA})
 """Causes that a training has shown, and that no training remedies."""
-OUTSIDE_CHECKS: Final[tuple[Check, ...]] = (
+MARKET_CHECKS: Final[tuple[Check, ...]] = (
     measurement_is_missing,
     trouble_is_over,
     upstream_is_degraded,
@@ -300,10 +300,11 @@ OUTSIDE_CHECKS: Final[tuple[Check, ...]] = (
     containers_are_at_their_limits,
     traffic_is_far_above_normal,
     present_is_silent,
-    training_contradicts,
 )
+"""Causes outside the model of one market alone: what a training has scored isn't known by market."""
+OUTSIDE_CHECKS: Final = (*MARKET_CHECKS, training_contradicts)
 """Causes outside the model, in the order they are asked for."""
-AUTO_CHECKS: Final = (*OUTSIDE_CHECKS[:-1], release_is_recent, training_contradicts)
+AUTO_CHECKS: Final = (*MARKET_CHECKS, release_is_recent, training_contradicts)
 PROBATION_CHECKS: Final = (
     measurement_is_missing,
     trouble_is_over,

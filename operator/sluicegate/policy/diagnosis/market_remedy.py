@@ -17,7 +17,7 @@ from sluicegate.api.slos import OnMarketMissed
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import Version
 from sluicegate.policy.diagnosis.case import Case
-from sluicegate.policy.diagnosis.checks import OUTSIDE_CHECKS, DiagnosisResult, diagnose
+from sluicegate.policy.diagnosis.checks import MARKET_CHECKS, DiagnosisResult, diagnose
 from sluicegate.policy.diagnosis.remedy import (
     Remedy,
     alert_once,
@@ -34,8 +34,6 @@ from sluicegate.policy.slo_health.market_results import MarketStates, present_in
 from sluicegate.policy.slo_health.markets import MarketState
 from sluicegate.policy.slo_health.ratio_slo import SloResult
 
-_CHECKS: Final = OUTSIDE_CHECKS[:-1]
-"""All but what a training has scored, as that isn't known by market."""
 _PASSING: Final = frozenset({Reason.RECOVERED, Reason.INSUFFICIENT_DATA})
 """Of a hold: there is nothing to train for now."""
 
@@ -102,7 +100,7 @@ def _remedy_for(
         releases=partial(responses, terms, status, view, there),
         now=now,
     )
-    diagnosis = replace(diagnose(symptoms, _CHECKS), market=state.market, alone=True)
+    diagnosis = replace(diagnose(symptoms, MARKET_CHECKS), market=state.market, alone=True)
     trigger = trigger_for(terms, status, name, market=state.market)
     case = Case(terms, status, view, there, trigger, diagnosis, now, market=state)
     return _choose(case, stable, state), diagnosis
