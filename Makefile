@@ -14,7 +14,7 @@ JOBS := --jobs=2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 # A tier of `make test`: what it reports is told once more when all of them have ended.
 TIER = $(PYTEST) $(WHOLE) --report-to .tiers/$@.jsonl
 
-.PHONY: help setup quick check lint workflows types layers unit test test-all bars verify verify-canaries verify-degradation verify-bentos verify-cluster programs counts pure lives fuzz bentos prometheus apiserver benchmarks chaos node stories kind gitops mutants coverage bench drift cluster cluster-down kubeconfig kubectl images changelog release-notes docs demo demo-down demo-web portfolio crds constraints format
+.PHONY: help setup quick check lint workflows types layers unit test test-all bars verify verify-canaries verify-degradation verify-consumers verify-bentos verify-cluster programs counts pure lives fuzz bentos prometheus apiserver benchmarks chaos node stories kind gitops mutants coverage bench drift cluster cluster-down kubeconfig kubectl images changelog release-notes docs demo demo-down demo-web portfolio crds constraints format
 
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -75,13 +75,16 @@ test-all: setup ## All tests without exception, then the bars (an hour and more)
 bars: programs ## Durations of takeover, recovery and stop, alone on the machine
 	$(PYTEST) --bars --whole -m bar tests/chaos tests/apiserver tests/node tests/benchmarks
 
-verify: verify-canaries verify-degradation verify-bentos verify-cluster ## Run whole suites, and record the content with which they passed
+verify: verify-canaries verify-degradation verify-consumers verify-bentos verify-cluster ## Run whole suites, and record the content with which they passed
 
 verify-canaries: setup
 	$(PYTEST) --record-verified --numprocesses=2 tests/simulation/test_canary_bars.py tests/simulation/test_compare_table.py tests/simulation/test_label_bars.py tests/simulation/test_shadow_bars.py
 
 verify-degradation: setup
 	$(PYTEST) --record-verified --numprocesses=2 tests/simulation/test_degradation.py tests/simulation/test_noise_bars.py
+
+verify-consumers: setup
+	$(PYTEST) --record-verified --numprocesses=2 tests/simulation/test_consumer_bars.py
 
 verify-bentos: setup
 	$(PYTEST) --record-verified tests/bentos
@@ -103,7 +106,7 @@ pure: setup ## Unit and golden tests, and the statistics by simulation
 lives: setup ## Random histories of products on virtual time (SEED=7 for one, LIVES=200 for more, WIDE=1 for the whole spec)
 	PYTHONHASHSEED=0 $(TIER) --numprocesses=2 tests/lives
 
-fuzz: setup ## The same with the whole spec, until you stop it or after STEPS=1000000 (WORKERS=2, WIDE=0); KIND=canaries, years, histories or upstreams: COUNT lives with truth
+fuzz: setup ## The same with the whole spec, until you stop it or after STEPS=1000000 (WORKERS=2, WIDE=0); KIND=canaries, years, histories, upstreams or consumers: COUNT lives with truth
 	PYTHONHASHSEED=0 $(RUN) python -m tests.lives.fuzz
 
 bentos: setup ## Train and serve the sample products with BentoML
@@ -203,8 +206,9 @@ changelog: setup ## Move Unreleased and the fragments of changelog.d/ into the s
 release-notes: setup ## Print the changelog of VERSION; fails if packages, chart or changelog have another version
 	@$(RUN) python .ci/release_notes.py $(VERSION)
 
-crds: setup ## Generate crds/ from the API types, and the types of pods from those of Kubernetes
+crds: setup ## Generate crds/ from the API types, the types of pods, and the chart's schema of settings
 	$(RUN) python .ci/pod_fields.py
+	$(RUN) python .ci/chart_schema.py
 	$(RUN) sluicegate crds
 	$(RUN) sluicegate crds --directory charts/sluicegate/files/crds
 

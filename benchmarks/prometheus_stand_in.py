@@ -57,6 +57,7 @@ def patience(*lies: Lie | None) -> float:
 
 
 _MARKS = (
+    ("upstreams", "sluicegate_upstream_outcomes_total"),
     ("promql", '"sluicegate_fact", "good"'),
     ("inputs", '"sluicegate_fact", "input"'),
     ("sent", "traefik_router_requests_total"),
@@ -64,7 +65,7 @@ _MARKS = (
     ("cpu", "container_cpu_cfs_throttled_periods_total"),
     ("memory", "container_memory_working_set_bytes"),
     ("markets", "sluicegate_market_events_total"),
-    ("histogram", "sum by (namespace, product, le)"),
+    ("histogram", "sum by (namespace, product, endpoint, le)"),
     ("latency", "bentoml_service_request_duration_seconds_bucket"),
     ("requests_bad", '=~"[45].."'),
     ("requests", "bentoml_service_request_total"),

@@ -26,6 +26,7 @@ from sluicegate.kube.resources import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from benchmarks.virtual.callings import Calling
     from benchmarks.virtual.event_loop import VirtualLoop
     from benchmarks.virtual.variation import Variation
 
@@ -65,6 +66,7 @@ class Cluster:
     rates : requests a second, by namespace and product.
     variations : how their traffic and answers vary, by the same; straight lines without.
     effects : effects of versions on other products, by the product that they degrade.
+    callings : by product, how it calls another one by whose version its outcomes are counted.
     trainings : course of trainings, by namespace and product.
     trainers : functions from a Job to its course.
     shadows : functions from a Job of a shadow phase to its course.
@@ -76,6 +78,7 @@ class Cluster:
     rates: dict[Key, float] = field(default_factory=lambda: defaultdict(lambda: 20.0))
     variations: dict[Key, Variation] = field(default_factory=dict)
     effects: dict[Key, tuple[Effect, ...]] = field(default_factory=dict)
+    callings: dict[Key, Calling] = field(default_factory=dict)
     trainings: dict[Key, Training] = field(default_factory=lambda: defaultdict(Training))
     trainers: dict[Key, Callable[[Body], Training]] = field(default_factory=dict)
     shadows: dict[Key, Callable[[Body], Training]] = field(
@@ -332,18 +335,53 @@ class Cluster:
             variation = self.variations.get(key)
             labelled = KNOWN_TRUTHS if variation is None else variation.known
             events = _events(rate, quality, labelled)
+            events |= dict(self._by_upstream(key, body, events["answered"], labelled))
             if mirrored_to := self._mirrored_to(body, ready):
                 events |= dict(self._pairs(events, quality, body, mirrored_to))
             counted.set_rates(now, pods, events)
             counted.waited = quality.waited
+            counted.secretless = quality.secretless
         for version, counted in self.traffic.versions.items():
             if version[:2] == key and version not in counted_versions:
                 counted.set_rates(now, 0, {})
         if key in self._desks:
             self._desks[key].set_rates(now, sum(ready.values()), {})
-        for dependent, effects in self.effects.items():
-            if any(effect.upstream == key for effect in effects):
-                self._recount(*dependent)
+        for dependent in self._callers(key):
+            self._recount(*dependent)
+
+    def _callers(self, key: Key) -> set[Key]:
+        """Return the products that depend on the versions of a product."""
+        degraded = {
+            dependent
+            for dependent, effects in self.effects.items()
+            if any(effect.upstream == key for effect in effects)
+        }
+        return degraded | {one for one, calling in self.callings.items() if calling.upstream == key}
+
+    def _by_upstream(
+        self, key: Key, deployment: Body, answered: float, labelled: float
+    ) -> Iterator[tuple[str, float]]:
+        """Yield the outcomes of a version by the version of its upstream, while that has two."""
+        calling = self.callings.get(key)
+        if calling is None:
+            return
+        quality, wrong = self.quality_of(deployment), {}
+        for other, share in self._shares(calling.upstream, self._ready(calling.upstream)).items():
+            body = self.server.find(DEPLOYMENTS, other)
+            if body is None or not share:
+                continue
+            more = sum(
+                effect.wrong
+                for effect in self.effects.get(key, ())
+                if effect.upstream == calling.upstream
+                and digest_of(effect.bento) == digest_of(bento_of(body))
+            )
+            version = _version_of(calling.upstream, body)
+            wrong[version] = share, min(quality.wrong + more, 1.0)
+        routed = f"{calling.upstream.name}{names.DRAW_ROUTE_SUFFIX}"
+        if self.server.find(HTTP_ROUTES, Key(calling.upstream.namespace, routed)) is None:
+            calling = replace(calling, draws=False)
+        yield from calling.events(answered, labelled, wrong)
 
     def _affected(self, key: Key, quality: Quality) -> Quality:
         """Return the behaviour of a version on the answers of the products that it calls."""

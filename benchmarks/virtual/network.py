@@ -32,7 +32,7 @@ Answer = tuple[int, bytes, "Mapping[str, str]"]
 class NetworkFault(Enum):
     """Result of a faulty request."""
 
-    REFUSED = "nobody listens"
+    REFUSED = "connection refused"
     SWALLOWED = "it never arrives, and nobody says so"
     UNANSWERED = "it is carried out, and the answer never comes"
     BROKEN = "the answer isn't JSON"
@@ -96,7 +96,7 @@ class Line:
             raise ConnectionRefusedError("the process is gone")
         fault = self.network.fault(self.replica, request)
         if fault is NetworkFault.REFUSED:
-            raise ConnectionRefusedError("nobody listens")
+            raise ConnectionRefusedError("connection refused")
         if fault is NetworkFault.SWALLOWED:
             await asyncio.sleep(10 * request.seconds)
         if isinstance(fault, Late):

@@ -20,6 +20,7 @@ from typing_extensions import override
 from benchmarks.prometheus_stand_in import Lie, Row, envelope, recognise, row
 from benchmarks.virtual import own_metrics
 from benchmarks.virtual.blocks import EXACT, Block
+from benchmarks.virtual.callings import SEPARATOR
 from benchmarks.virtual.event_loop import virtual_loop
 from benchmarks.virtual.selectors import Matcher, all_match, parse_matchers
 from benchmarks.virtual.traffic import by_delay
@@ -103,7 +104,7 @@ class PrometheusServer:
         if lie is None and self.poison is not None:
             lie = self.poison(kind, dict(form))
         if lie is Lie.REFUSED:
-            raise requests.ConnectionError("nobody listens")
+            raise requests.ConnectionError("connection refused")
         if lie is Lie.HANGS:
             loop.spend(patience)
             raise requests.ReadTimeout("no answer")
@@ -136,7 +137,7 @@ class PrometheusServer:
             if not all_match(of_series, version._asdict()):
                 continue
             pods = counted
-            if counted.desk is not None and read in (_labelled, _labelled_by_age, _markets):
+            if counted.desk is not None and read in _AT_THE_DESK:
                 pods = counted.desk
             blocks = [one for index in indexes if (one := self._block(pods, index, step))]
             if blocks:
@@ -286,18 +287,40 @@ def _labelled(version: Version, counted: Counted, blocks: list[Block]) -> Any:
 def _labelled_by_age(version: Version, counted: Counted, blocks: list[Block]) -> Any:
     """Return labels by the class of their predictions' age; without variation they come at once."""
     for outcome in ("correct", "wrong"):
-        curve = counted.events.get(outcome)
-        parts = by_delay(curve)
-        for age in AGES:
-            counts: dict[int, float] = {}
-            for delay, part in parts:
-                if age_class(delay) == age:
-                    for one in blocks:
-                        count = one.count(part)
-                        if count is not None:
-                            counts[one.index] = counts.get(one.index, 0) + count
-            labels = {**_by_prediction(version), "outcome": outcome, "age": age}
-            yield labels, counts
+        for age, counts in _by_age(counted.events.get(outcome), blocks):
+            yield {**_by_prediction(version), "outcome": outcome, "age": age}, counts
+
+
+def _upstreams(version: Version, counted: Counted, blocks: list[Block]) -> Any:
+    """Return outcomes by the version of the upstream, and all of them; requests by what they met."""
+    owner = {"namespace": version.namespace, "product": version.product}
+    for name, curve in counted.events.items():
+        outcome, _, rest = name.partition(SEPARATOR)
+        upstream, _, rest = rest.partition(SEPARATOR)
+        if outcome == "met":
+            labels = owner | {"upstream": upstream, "result": rest}
+            yield labels, _counts(counted, name, blocks)
+        elif outcome in ("correct", "wrong"):
+            of = {"upstream": upstream, "upstream_revision": rest.rpartition(SEPARATOR)[2]}
+            labels = owner | (of if upstream else {})
+            event = {"indicator": own_metrics.INDICATOR, "outcome": _EVENT[outcome]}
+            yield labels | event, _counts(counted, name, blocks)
+            for age, counts in _by_age(curve, blocks):
+                yield labels | {"outcome": outcome, "age": age}, counts
+
+
+def _by_age(curve: Any, blocks: list[Block]) -> Iterator[tuple[str, dict[int, float]]]:
+    """Yield the labels of each class of their predictions' age."""
+    for age in AGES:
+        counts: dict[int, float] = {}
+        for delay, part in by_delay(curve):
+            for one in blocks if age_class(delay) == age else ():
+                if (count := one.count(part)) is not None:
+                    counts[one.index] = counts.get(one.index, 0) + count
+        yield age, counts
+
+
+_EVENT: Final = {"correct": "good", "wrong": "bad"}
 
 
 def _paired(version: Version, counted: Counted, blocks: list[Block]) -> Any:
@@ -328,6 +351,8 @@ def _targets(version: Version, counted: Counted, blocks: list[Block]) -> Any:
         "longest": {one.index: one.scrapes for one in blocks},
         "age": {one.index: one.age for one in blocks if one.age is not None},
     }
+    if counted.secretless:
+        facts["secretless"] = {one.index: one.pods for one in blocks}
     for fact, values in facts.items():
         yield {**_labels(version), "sluicegate_fact": fact}, values
 
@@ -356,11 +381,14 @@ _READ: dict[str, Any] = {
     "labelled": _labelled,
     "labelled_by_age": _labelled_by_age,
     "paired": _paired,
+    "upstreams": _upstreams,
     "markets": _markets,
     "targets": _targets,
     "cpu": _cpu,
     "memory": _memory,
 }
+_AT_THE_DESK: Final = frozenset({_labelled, _labelled_by_age, _markets, _upstreams})
+"""What the pods count that receive labels, whichever version made the predictions."""
 _OWN: dict[str, Any] = {
     "events": own_metrics.events,
     "counters": own_metrics.counters,

@@ -105,6 +105,7 @@ class Counted:
     events: dict[str, Curve | Drawn | Sum] = field(default_factory=dict)
     throttled: float | None = 0.01
     waited: float | None = None
+    secretless: bool = False
     memory: float | None = 0.4
     gauge: float = 0.0
     variation: tuple[Variation, str] | None = None

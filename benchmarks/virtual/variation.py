@@ -256,7 +256,7 @@ class Variation:
 
 def is_outcome(name: str) -> bool:
     """Return whether an event is about labels, which arrive later."""
-    return name in ("correct", "wrong") or "@" in name
+    return name in ("correct", "wrong") or "@" in name or name.startswith(("correct^", "wrong^"))
 
 
 @dataclass(slots=True)
@@ -362,7 +362,7 @@ def parts_of(rates: Mapping[str, float]) -> dict[str, tuple[float, float]]:
     }
     by_market = any("@" in name for name in rates)
     for name, rate in rates.items():
-        if ">" in name:
+        if ">" in name or "^" in name:
             parts[name] = (rate, 0.0)
         elif "@" in name:
             outcome, _, market = name.partition("@")

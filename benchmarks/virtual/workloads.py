@@ -37,12 +37,15 @@ class Quality:
     failed : answered 5xx. refused : answered 4xx. slow : slower than every bound.
     wrong : of the labelled predictions.
     waited : share of time in which its pods wait for a CPU of their node; None without that metric.
+    secretless : whether its pods report that their feedback Secret lacks a key.
     by_market : the same in markets that are counted; with any, `wrong` is their mean, weighted by
         their traffic.
     market_shares : share of the requests of each of these markets; they are split evenly without any.
     start : seconds until a pod is ready. problem : reason why none becomes ready, e.g.
         CrashLoopBackOff, or REGISTRY_AWAY.
     labels : of its bento, as the runtime check leaves them behind.
+    operations : of its API with the digest of each, as the check leaves them behind; none without a report.
+    deprecated : those of them that are deprecated.
     """
 
     failed: float = 0.001
@@ -50,10 +53,13 @@ class Quality:
     slow: float = 0.01
     wrong: float = 0.1
     waited: float | None = None
+    secretless: bool = False
     start: float = 8.0
     problem: str = ""
     by_market: tuple[tuple[str, float], ...] = ()
     labels: tuple[tuple[str, str], ...] = ()
+    operations: tuple[tuple[str, str], ...] = ()
+    deprecated: tuple[str, ...] = ()
     market_shares: tuple[float, ...] = ()
 
     @classmethod
@@ -238,7 +244,7 @@ class Workloads:
         problem = quality.problem
         if not problem:
             pod.ready, pod.started_at = True, stamp(self.wall())
-            status = _ready(pod) | _checked(dict(quality.labels))
+            status = _ready(pod) | _checked(quality)
             self.server.set_status(PODS, pod.key, status)
             self.moved(pod.key.namespace, pod.labels.get(names.LABEL_PRODUCT, ""))
             self.call(pod.deployment)
@@ -347,11 +353,20 @@ def _ready(pod: Pod) -> Body:
     }
 
 
-def _checked(labels: dict[str, str]) -> Body:
-    """Return what the runtime check left behind of a bento with labels."""
-    if not labels:
+def _checked(quality: Quality) -> Body:
+    """Return what the runtime check left behind of a bento with labels or operations."""
+    report: Body = {}
+    if quality.labels:
+        report["labels"] = dict(quality.labels)
+    if quality.operations:
+        whole = ",".join(map("=".join, quality.operations))
+        report["api"] = {
+            "digest": whole, "count": len(quality.operations), "operations": dict(quality.operations),
+            "deprecated": list(quality.deprecated),
+        }  # fmt: skip
+    if not report:
         return {}
-    ended = {"exitCode": 0, "reason": "Completed", "message": json.dumps({"labels": labels})}
+    ended = {"exitCode": 0, "reason": "Completed", "message": json.dumps(report)}
     check = {
         "name": "runtime-check",
         "ready": True,

@@ -53,7 +53,7 @@ def configuration(scrape_seconds: int) -> dict[str, Any]:
             _products(),
             _named("gateway", "traefik", GATEWAY_NAMESPACE)
             | _only(_keep("__name__", GATEWAY_SERIES)),
-            _named("operator", "sluicegate", OPERATOR_NAMESPACE)
+            _named("operator", "sluicegate", OPERATOR_NAMESPACE, component="operator")
             | _only(_keep("__name__", OPERATOR_SERIES), _drop("__name__", COUNTED_BY_PODS)),
             _kubelet(max(scrape_seconds, KUBELET_SECONDS)),
         ],
@@ -89,13 +89,17 @@ def _products() -> Job:
     }
 
 
-def _named(job: str, name: str, namespace: str) -> Job:
-    """Pods of a namespace with the label app.kubernetes.io/name and a port called metrics."""
+def _named(job: str, name: str, namespace: str, component: str = "") -> Job:
+    """Pods of a namespace with the label app.kubernetes.io/name, and component, and a port called metrics."""
+    of_component = (
+        [_keep(_pod_label("app.kubernetes.io/component"), component)] if component else []
+    )
     return {
         "job_name": job,
         "kubernetes_sd_configs": [{"role": "pod", "namespaces": {"names": [namespace]}}],
         "relabel_configs": [
             _keep(_pod_label("app.kubernetes.io/name"), name),
+            *of_component,
             *_running_metrics_port(),
             *_where(),
         ],

@@ -96,7 +96,8 @@ def annotation_names() -> str:
     return (
         "# Annotations\n\n## What a person asks for\n\nOn the DataProduct. Each acts once for each value"
         " (a token: any new word, or a time), also while the product is suspended;"
-        " `status.lastHandled` has the value that was handled last.\n\n"
+        " `status.lastHandled` has the value that was handled last. Answers of roles and consumers to a"
+        " candidate are described in [approvals](../approvals.md).\n\n"
         f"{_table(('annotation', 'value and effect'), asked)}\n"
         f"## What the operator writes\n\nOn its own objects; nothing of it is for people to change.\n\n"
         f"{_table(('annotation', 'meaning'), [row for row in own if row[1]])}"

@@ -6,6 +6,7 @@ operator no simulator.
 
 import argparse
 import importlib
+import keyword
 import os
 import sys
 from collections.abc import Sequence
@@ -22,6 +23,8 @@ ROOMS: Final = {
         "history": "show the versions of a product with their outcomes, its decisions, or what was tried",
         "graph": "draw which product depends on which",
         "promote": "approve a candidate, with its evidence",
+        "approve": "agree to a candidate, for a role or a consumer",
+        "refuse": "refuse a candidate, for a role or a consumer",
         "abort": "roll a candidate back",
         "rollback": "restore an earlier version",
         "retrain": "ask for a training",
@@ -50,6 +53,10 @@ ROOMS: Final = {
         "review": "sign a review, or write the due dates of reviews as a calendar",
         "archive": "copy sealed reviews to a folder or a bucket",
         "dossier": "write the technical file of a product, from its spec and sealed ledgers",
+    },
+    "standards": {
+        "export": "write products in the format of a standard: OpenSLO, ODPS, ODCS or Backstage",
+        "import": "write spec.slos from SLOs in the format of OpenSLO",
     },
     "operations": {
         "doctor": "check that a cluster has what the operator needs",
@@ -133,7 +140,8 @@ def _parser(selected: str | None, program: str = "sluicegate") -> argparse.Argum
 def module_of(command: str) -> str:
     """Return the name of the module that implements a command."""
     room = next(room for room, commands in ROOMS.items() if command in commands)
-    return f"sluicegate.cli.{room}.{command.replace('-', '_')}"
+    name = f"{command}_" if keyword.iskeyword(command) else command.replace("-", "_")
+    return f"sluicegate.cli.{room}.{name}"
 
 
 if __name__ == "__main__":

@@ -11,10 +11,16 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Final, Self
-from urllib.parse import urlsplit
 
 from annotated_types import Ge, Le
-from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, ValidationError
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    StringConstraints,
+    ValidationError,
+    WithJsonSchema,
+)
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
@@ -30,6 +36,7 @@ from sluicegate.errors import InvalidInput, Problem
 PREFIX: Final = "SLUICEGATE_"
 _NAME: Final = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
 _HOST: Final = r"[a-z0-9]([-.a-z0-9]*[a-z0-9])?(:[0-9]{1,5})?"
+_URL: Final = r"https?://([^\s/?#@]+@)?([A-Za-z0-9]([-._A-Za-z0-9]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(/\S*)?"
 _IMAGE: Final = r"[a-z0-9]([-._:/a-zA-Z0-9]*[a-zA-Z0-9])?(@sha256:[a-f0-9]{64})?"
 
 
@@ -94,9 +101,7 @@ def _flag(given: object) -> object:
     return {"true": True, "false": False}.get(str(given).casefold())
 
 
-def _url(given: str) -> str:
-    if urlsplit(given).scheme not in {"http", "https"} or not urlsplit(given).hostname:
-        raise ValueError(given)
+def _without_slash(given: str) -> str:
     return given.rstrip("/")
 
 
@@ -124,8 +129,15 @@ Image = Annotated[
     StringConstraints(pattern=f"^({_IMAGE})$"),
     Accepts("an image reference, best by digest"),
 ]
-Url = Annotated[str, AfterValidator(_url), Accepts("a URL that begins with http:// or https://")]
-File = Annotated[Path, AfterValidator(_absolute)]
+Url = Annotated[
+    str,
+    StringConstraints(pattern=f"^{_URL}$"),
+    AfterValidator(_without_slash),
+    Accepts("a URL that begins with http:// or https://"),
+]
+File = Annotated[
+    Path, AfterValidator(_absolute), WithJsonSchema({"type": "string", "pattern": "^/"})
+]
 Flag = Annotated[bool, BeforeValidator(_flag), Accepts("true or false")]
 
 
@@ -201,6 +213,20 @@ class Settings(BaseSettings):
     """File with a bearer token; it is read for each request."""
     prometheus_ca_file: Annotated[File | None, Accepts("an absolute path")] = None
     """File with the certificates to trust; the system's when unset."""
+    prometheus_tenant: Annotated[
+        str, StringConstraints(pattern=r"^[-A-Za-z0-9!_.*'()|]{1,150}$"), Accepts("a tenant's name")
+    ] = ""
+    """Tenant of Mimir, Thanos or Cortex, which is sent in the header X-Scope-OrgID; several are
+    separated by |.
+    """
+    prometheus_headers_file: Annotated[File | None, Accepts("an absolute path")] = None
+    """File with further headers, one `Name: value` a line, e.g. of basic authentication; it is read
+    for each request.
+    """
+    prometheus_proxy_url: Url = ""
+    """HTTP proxy for queries to Prometheus. HTTPS_PROXY and HTTP_PROXY are not used for them, so that
+    no variable changes the source of measurements.
+    """
     prometheus_timeout_seconds: float = Field(20.0, ge=1, le=300)
     """Time limit of one query, including its retry."""
     prometheus_concurrency: int = Field(4, ge=1, le=64)
@@ -360,6 +386,11 @@ def _contradictions(settings: Settings) -> Iterator[Problem]:
             f"{PREFIX}MAX_RETRAININGS_PER_NAMESPACE",
             f"is {settings.max_retrainings_per_namespace}: set it to at most"
             f" MAX_CONCURRENT_RETRAININGS ({settings.max_concurrent_retrainings})",
+        )
+    if both := sorted({*settings.watch_namespaces} & {*settings.excluded_namespaces}):
+        yield Problem(
+            f"{PREFIX}EXCLUDED_NAMESPACES",
+            f"has {', '.join(both)}, which WATCH_NAMESPACES has too: remove it from one of them",
         )
 
 

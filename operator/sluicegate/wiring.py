@@ -175,12 +175,15 @@ def timing_of(settings: Settings) -> Timing:
     )
 
 
-def endpoint_of(settings: Settings) -> Endpoint:
-    """Return the endpoint of Prometheus from the settings."""
+def endpoint_of(settings: Settings, url: str = "") -> Endpoint:
+    """Return the endpoint of Prometheus from the settings; `url` is its address as a command reaches it."""
     return Endpoint(
-        url=settings.prometheus_url,
+        url=url or settings.prometheus_url,
         ca_file=settings.prometheus_ca_file,
         token_file=settings.prometheus_token_file,
+        tenant=settings.prometheus_tenant,
+        headers_file=settings.prometheus_headers_file,
+        proxy=settings.prometheus_proxy_url,
         timeout_seconds=settings.prometheus_timeout_seconds,
         concurrency=settings.prometheus_concurrency,
     )

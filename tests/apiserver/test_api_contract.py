@@ -219,11 +219,11 @@ async def test_a_write_at_another_version_is_a_conflict_and_changes_nothing(api,
 
 
 async def test_a_write_for_another_object_of_that_name_is_a_conflict(api, namespace):
-    wanted = config_map(namespace, b="1")
-    strange = wanted | {"metadata": wanted["metadata"] | {"uid": "of-another"}}
+    desired = config_map(namespace, b="1")
+    strange = desired | {"metadata": desired["metadata"] | {"uid": "of-another"}}
     with pytest.raises(errors.Conflict):
         await api.apply(CONFIG_MAPS, strange)
-    body = await api.apply(CONFIG_MAPS, wanted)
+    body = await api.apply(CONFIG_MAPS, desired)
     with pytest.raises(errors.Invalid):
         await api.apply(CONFIG_MAPS, strange, resource_version=version(body))
     with pytest.raises(errors.Conflict):

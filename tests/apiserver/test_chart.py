@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,13 +17,13 @@ from sluicegate.__main__ import _parser
 from sluicegate.cli.operations.web import check
 from sluicegate.notify.configuration import parse
 from sluicegate.settings import parse_settings
+from tests.support.apiserver.chart import CHART, environment_of, helm, rendered, template
 from tests.support.apiserver.people import may
 
 if TYPE_CHECKING:
     from cluster.controlplane import ControlPlane
 
 ROOT = Path(__file__).resolve().parents[2]
-CHART = ROOT / "charts" / "sluicegate"
 NOTIFY = {
     "sinks": {"bus": {"kind": "CloudEvents", "urlFile": "/secrets/bus"}},
     "routes": [{"when": {"type": ["promoted"]}, "to": ["bus"]}],
@@ -61,35 +60,6 @@ WAYS = {
         "--set", "extraSettings.SLUICEGATE_MAX_CONCURRENT_RETRAININGS=4",
     ],
 }  # fmt: skip
-MISTAKES = {
-    "a URL without a scheme": ("settings.prometheusUrl=prometheus:9090", "prometheusUrl"),
-    "a digest that is none": ("image.digest=sha256:abc", "digest"),
-    "a value that doesn't exist": ("replica=2", "replica"),
-    "a policy that isn't enforced in any known way": ("roles.enforce=Warn", "enforce"),
-    "a user's name that would end a string": ("roles.gitOpsAccounts={a'b}", "gitOpsAccounts"),
-    "an archive that is nowhere": ("archive.enabled=true", "archive.claimName"),
-    "an archive in two places": (
-        "archive.enabled=true,archive.claimName=a,archive.url=s3://b",
-        "archive.claimName",
-    ),
-    "a page whose headers anybody may send": ("web.enabled=true", "web.proxy.cidrs"),
-    "signatures of everybody": (
-        "web.enabled=true,web.auth=Anonymous,web.anonymous.user=wall,web.signing=true",
-        "signature",
-    ),
-    "requests of everybody": (
-        "web.enabled=true,web.auth=Anonymous,web.anonymous.user=wall,web.acting=true",
-        "web.acting",
-    ),
-    "a page of no user": ("web.enabled=true,web.auth=Anonymous", "web.anonymous.user"),
-    "a proxy's address that is none": ("web.proxy.cidrs={proxy}", "cidrs"),
-    "a bucket of an unknown kind": ("archive.url=ftp://b", "archive/url"),
-    "a schedule that is none": ("archive.schedule=daily", "schedule"),
-    "a messenger without a sink": ("notify.enabled=true", "notify.config"),
-    "no replica": ("replicas=0", "replicas"),
-    "a limit without a unit": ("podMonitor.bodySizeLimit=16", "bodySizeLimit"),
-    "a receiver of traces without a scheme": ("tracing.endpoint=collector:4318", "endpoint"),
-}
 MAY = [
     ("get", "sluicegate.dev", "dataproducts"),
     ("watch", "sluicegate.dev", "dataproducts"),
@@ -116,38 +86,8 @@ MAY_NOT = [
 ]
 
 
-def helm(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [str(program("helm")), *arguments], capture_output=True, text=True, check=False
-    )
-
-
-def rendered(*arguments: str) -> list[dict[str, Any]]:
-    return [one for one in yaml.load_all(template(*arguments), yaml.CSafeLoader) if one]
-
-
-@cache
-def template(*arguments: str) -> str:
-    """What helm writes for these arguments, once for all tests."""
-    done = helm("template", "sluicegate", str(CHART), "--namespace", "sluicegate", *arguments)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 def operator_environment(objects: list[dict[str, Any]]) -> dict[str, str]:
     return environment_of("operator", objects)
-
-
-def environment_of(name: str, objects: list[dict[str, Any]]) -> dict[str, str]:
-    """The variables of the container of this name."""
-    (container,) = (
-        one
-        for each in objects
-        if each["kind"] == "Deployment"
-        for one in each["spec"]["template"]["spec"]["containers"]
-        if one["name"] == name
-    )
-    return {one["name"]: one.get("value", "here") for one in container["env"]}
 
 
 def test_helm_lint_reports_no_problem_of_the_chart():
@@ -361,13 +301,6 @@ def test_the_traces_endpoint_reaches_the_settings_and_the_network_policy():
     assert 4318 in ports
 
 
-@pytest.mark.parametrize(("value", "field"), MISTAKES.values(), ids=MISTAKES)
-def test_a_mistake_in_the_values_is_named_before_anything_is_installed(value, field):
-    done = helm("template", "sluicegate", str(CHART), "--set", value)
-    assert done.returncode != 0
-    assert field in done.stderr
-
-
 def test_the_definitions_it_ships_are_those_of_the_types_and_stay_when_it_goes():
     shipped = {one.name: one.read_text() for one in (CHART / "files" / "crds").iterdir()}
     assert shipped == {one.name: one.read_text() for one in (ROOT / "crds").iterdir()}, "make crds"
@@ -407,8 +340,8 @@ def test_view_may_read_products_and_edit_may_write_them_only_with_aggregate_to_e
     reading = {"get", "list", "watch"}
     assert aggregated() == {"view": reading, "edit": set(), "admin": set()}
     writing = {"create", "update", "patch", "delete", "deletecollection", "edit-spec"}
-    wanted = aggregated("--set", "rbac.aggregateToEdit=true")
-    assert wanted == {"view": reading, "edit": writing, "admin": writing}
+    desired = aggregated("--set", "rbac.aggregateToEdit=true")
+    assert desired == {"view": reading, "edit": writing, "admin": writing}
 
 
 def test_it_installs_and_grants_what_is_needed_and_no_more(control_plane: ControlPlane, namespace):

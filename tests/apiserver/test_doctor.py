@@ -52,7 +52,7 @@ def test_a_cluster_says_what_it_lacks_and_is_silent_once_it_is_there(
         "error: CRD dataproducts.sluicegate.dev: does not exist: install the chart",
         "error: Gateway API: v1 isn't served: install its standard channel",
         "note: metrics-server: does not exist",
-        "error: settings.prometheusUrl: no address is given",
+        "warning: Prometheus: was not checked",
     ]
     assert len(lines) == len(begins), lines
     assert all(map(str.startswith, lines, begins)), lines
@@ -92,6 +92,32 @@ def test_an_operator_that_does_not_renew_its_lease_and_roles_without_a_policy_ar
     bare.kubectl("apply", "--server-side", "-f", "-", stdin=OLD_LEASE)
     _, lines = told(bare, capsys, monkeypatch)
     assert any("has not renewed its Lease since 2026-01-01 00:00:00 UTC" in line for line in lines)
+
+
+def test_doctor_reports_the_address_and_the_error_with_which_prometheus_does_not_answer_the_operator(
+    bare: ControlPlane, capsys, monkeypatch
+):
+    install_crds(bare)
+    document = example()
+    document["metadata"]["namespace"] = "default"
+    bare.kubectl("apply", "--server-side", "-f", "-", stdin=json.dumps(document))
+    error = "Prometheus at http://prometheus:9090 can't be reached: Connection refused"
+    condition = {
+        "type": "MetricsAvailable", "status": "False", "reason": "PrometheusUnavailable",
+        "lastTransitionTime": "2026-01-01T00:00:00Z",
+        "message": f"availability is unknown: no Prometheus answered for the newest block: {error}",
+    }  # fmt: skip
+    bare.kubectl(
+        "patch", "dataproduct", document["metadata"]["name"], "-n", "default", "--subresource=status",
+        "--type=merge", "-p", json.dumps({"status": {"conditions": [condition]}}),
+    )  # fmt: skip
+
+    code, lines = told(bare, capsys, monkeypatch)
+
+    assert code == 1
+    (line,) = (one for one in lines if one.startswith("error: Prometheus, as the operator"))
+    assert error in line
+    assert f"default/{document['metadata']['name']}" in line
 
 
 def test_a_namespace_with_products_that_the_operators_policy_does_not_open_is_found(

@@ -13,6 +13,7 @@ from cluster.errors import ClusterError
 from cluster.kinds import install_gateway_api
 from sluicegate.api.errors import InvalidProduct
 from sluicegate.api.product import DataProduct
+from sluicegate.manifests.draw_route import build_draw_route
 from sluicegate.manifests.route import Backend, build_route
 from tests.support.samples.product_examples import changed
 
@@ -129,9 +130,12 @@ ROUTE = st.one_of(
 
 
 def admitted(route: dict[str, Any]) -> DataProduct | None:
-    """The product with this route; None where our own rules refuse it."""
+    """The product with this route, and consumers at it; None where our own rules refuse it."""
+    consumers = {"names": ["ranking"], "parentRefs": route["parentRefs"]}
     try:
-        return DataProduct.parse(changed({"spec.route": route}))
+        return DataProduct.parse(
+            changed({"spec.route": route, "spec.rollout.consumers": consumers})
+        )
     except InvalidProduct:
         return None
 
@@ -149,9 +153,13 @@ def test_a_route_that_our_definition_admits_the_gateway_apis_own_admits(gateways
     written = []
     for number, product in enumerate(filter(None, map(admitted, routes))):
         assert product.spec.route is not None
-        route = build_route(product, product.spec.route, [Backend("search-a", 95)])
-        route["metadata"] = {"name": f"drawn-{number}", "namespace": "default"}
-        written.append(route)
+        weight = data.draw(st.integers(1, 99))
+        shares = [Backend("search-a", 100 - weight), Backend("search-b", weight)]
+        for kind, build in (("route", build_route), ("draws", build_draw_route)):
+            route = build(product, product.spec.route, shares)
+            assert route is not None
+            route["metadata"] = {"name": f"{kind}-{number}", "namespace": "default"}
+            written.append(route)
     assume(written)
     listed = {"apiVersion": "v1", "kind": "List", "items": written}
     arguments = ("apply", "--server-side", "--dry-run=server", "-f", "-")

@@ -199,7 +199,7 @@ def test_the_policies_take_a_small_part_of_the_time_of_an_update(people):
 
 def seconds_spent(plane):
     """In the policies that see an update, and in all changes of DataProducts, since the server's start."""
-    wanted = [
+    desired = [
         ("apiserver_admission_controller_admission_duration_seconds_sum",
          {'name="ValidatingAdmissionPolicy"', 'operation="UPDATE"'}),
         ("apiserver_request_duration_seconds_sum", {f'resource="{names.PLURAL}"', 'verb="PATCH"'}),
@@ -211,7 +211,7 @@ def seconds_spent(plane):
             for line in lines
             if line.startswith(name) and all(label in line for label in labels)
         )
-        for name, labels in wanted
+        for name, labels in desired
     ]
 
 

@@ -23,7 +23,7 @@ from tests.support.waiting import eventually, took
 SHOP, RELEASE = "plugin-shop", "plugin-sluicegate"
 MANAGER, SCIENTIST = "plugin-dpm", "plugin-scientist"
 TRIAL = full_status()["candidate"] | {
-    "version": "v2", "revision": "aaaaaaaaaa", "phase": "AwaitingApproval", "restoring": False, "hold": None,
+    "version": "v2", "revision": "aaaaaaaaaa", "phase": "AwaitingApproval", "restoring": False, "hold": None, "approvals": None,
 }  # fmt: skip
 
 

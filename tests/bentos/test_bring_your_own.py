@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
+import json
 import os
 import subprocess
 import sys
@@ -127,3 +128,27 @@ def test_a_package_that_a_bento_brings_as_a_wheel_is_served(tmp_path: Path, capf
     monkeypatch.delenv("PYTHONPATH")
 
     assert main(["check", "iris:v1", "--serve"]) == 0
+
+
+def test_an_isolated_training_has_the_packages_of_the_image_and_the_bento_and_no_others(
+    tmp_path: Path, capfd
+):
+    """Not those of the Python that runs the command, in which the operator is installed."""
+    bento = write_bento(tmp_path / "b", requirements="iniconfig==2.1.0\n")
+    report = {
+        "image": "file:///x@sha256:" + "b" * 64,
+        "version": "v2",
+        "evaluation": {"accuracy": {"bad": 300, "total": 10_000}},
+        "stableEvaluation": {"accuracy": {"bad": 900, "total": 10_000}},
+    }
+    (bento / "src/train.py").write_text(
+        "import importlib.util, os, pathlib\n"
+        "import bentoml, iniconfig, sluicegate_service\n"
+        "others = ('sluicegate', 'kopf', 'pytest')\n"
+        "print('others:', [name for name in others if importlib.util.find_spec(name)])\n"
+        "result = pathlib.Path(os.environ['SLUICEGATE_TERMINATION_LOG'])\n"
+        f"result.write_text({json.dumps(report)!r})\n"
+    )
+
+    assert main(["train", "--local", "--isolated", str(bento)]) == 0
+    assert "others: []" in capfd.readouterr().out

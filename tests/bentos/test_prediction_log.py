@@ -19,7 +19,7 @@ import requests
 
 from sluicegate_service.log_settings import LogSettings
 from sluicegate_service.log_stores import REQUEST_SECONDS, store_of
-from sluicegate_service.warehouse import Warehouse
+from sluicegate_service.warehouse import LabelledRow, Warehouse
 from tests.bentos.test_token_headers import build, feedback
 from tests.support.processes.object_store import CREDENTIALS, object_store
 from tests.support.processes.running import free_port
@@ -57,10 +57,13 @@ def warehouse(variables: dict[str, str]) -> Warehouse:
     return Warehouse(store_of(settings), settings.namespace, settings.product)
 
 
-def labelled(warehouse: Warehouse) -> list[tuple[Any, Any, Any]]:
+def labelled_rows(warehouse: Warehouse) -> list[LabelledRow]:
     now = datetime.now(UTC)
-    rows = warehouse.labelled(now - timedelta(hours=1), now + timedelta(hours=1))
-    return [(row.features, row.prediction, row.truth) for row in rows]
+    return warehouse.labelled(now - timedelta(hours=1), now + timedelta(hours=1))
+
+
+def labelled(warehouse: Warehouse) -> list[tuple[Any, Any, Any]]:
+    return [(row.features, row.prediction, row.truth) for row in labelled_rows(warehouse)]
 
 
 def written(product: ServedProduct) -> float:
@@ -78,6 +81,8 @@ def test_predictions_and_labels_are_joined_in_files(bento, secret, tmp_path):
         product.post("/double", {"number": 3}, **{"x-order-id": "o-1"})
         assert feedback(product, {"id": "o-1", "truth": 6})["logged"] == 1
         eventually(lambda: written(product) == 6, seconds=30, what="the rows")
+    monitored = [row.monitored for row in labelled_rows(warehouse(given))]
+    assert monitored == [{"doubles": {"number": one, "double": 2 * one}} for one in (1, 2, 3)]
     rows = labelled(warehouse(given))
     assert rows == [({"number": 1}, 2, 2), ({"number": 2}, 4, 2), ({"number": 3}, 6, 6)]
     assert warehouse(given).forget("c-1") == 2

@@ -13,6 +13,7 @@ import pytest
 from sluicegate_service.bentos import extract
 from tests.support.samples.bentos import bento_environment
 from tests.support.samples.products import BEARER, ServedProduct, identity, launched
+from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -126,3 +127,15 @@ def test_code_puts_its_tokens_into_the_header_and_its_own_score_counts(scored):
     assert feedback(scored, *labels)["counted"] == 3
     after = outcomes(scored)
     assert {key: after[key] - before[key] for key in after} == {"correct": 1, "wrong": 2}
+
+
+def test_monitored_values_are_written_below_the_home_of_bentoml_and_not_beside_the_service(doubled):
+    """The root file system of a pod is read-only."""
+    assert doubled.post("/double", {"number": 4}).ok
+    home = doubled.log.parent / "home"
+    eventually(
+        lambda: any((home / "monitoring" / "doubles" / "data").glob("*.log")),
+        seconds=10,
+        what="the file",
+    )
+    assert not list(doubled.log.parent.glob("unpacked/**/monitoring"))

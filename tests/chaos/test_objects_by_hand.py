@@ -66,9 +66,9 @@ def test_a_child_of_a_mebibyte_is_kept_as_it_should_be(operator, promises):
 def is_rolled_out(deployment: dict, *, replicas: int) -> bool:
     """Whether so many pods are asked for, and all of them are there, ready and of the newest form."""
     status = deployment.get("status") or {}
-    wanted = deployment["spec"]["replicas"], deployment["metadata"]["generation"]
+    desired = deployment["spec"]["replicas"], deployment["metadata"]["generation"]
     there = status.get("readyReplicas") == status.get("updatedReplicas") == status.get("replicas")
-    return wanted == (replicas, status.get("observedGeneration")) and there
+    return desired == (replicas, status.get("observedGeneration")) and there
 
 
 @pytest.fixture

@@ -158,7 +158,7 @@ def judged(
 
 
 SAYINGS = (
-    "must_speak", "is_slow", "speaks_for", "shows_better", "leans_against", "looks_worse", "speaks_against",
+    "must_speak", "is_slow", "favours", "shows_better", "leans_against", "looks_worse", "is_against",
     "is_worse_in_shadow",
 )  # fmt: skip
 

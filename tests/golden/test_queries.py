@@ -25,8 +25,10 @@ def texts() -> dict[str, str]:
         **{f"{q.kind}.promql": q.text for q in render_queries(Scope(), 300, NEEDS)},
         **{
             f"{q.kind}.promql": q.text
-            for q in render_queries(Scope(), 300, replace(NEEDS, paired=True), canary=True)
-            if q.kind in {QueryKind.PAIRED, QueryKind.LABELLED_BY_AGE}
+            for q in render_queries(
+                Scope(), 300, replace(NEEDS, paired=True, upstreams=True), canary=True
+            )
+            if q.kind in {QueryKind.PAIRED, QueryKind.LABELLED_BY_AGE, QueryKind.UPSTREAMS}
         },
         "requests_scoped.promql": render_queries(
             Scope(("catalog", "pricing"), ("a.b",)), 60, NEEDS

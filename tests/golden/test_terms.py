@@ -38,6 +38,7 @@ SPECS = {
         {"name": "events", "indicator": {"events": {"lagSeconds": 86_400}}, "objective": "0.05"},
         {"name": "gauge", "indicator": {"gauge": {"metric": "basket"}}, "maxDrop": "4"},
         rollout={"steps": [10, 90], "maxDurationSeconds": 600, "approval": "Manual", "historyLimit": 3,
+                 "approvals": {"consumers": ["All"]},
                  "shadow": {"intervalSeconds": 60, "mirror": {"percent": 25}}},
         route={"parentRefs": [{"name": "web", "namespace": "gateway"}]},
         analysis={"blockSeconds": 60},

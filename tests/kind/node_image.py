@@ -95,17 +95,17 @@ def _write_images(folder: Path, store: LayerStore) -> None:
     """One archive a program: names as kubeadm and containerd ask for them."""
     config = (folder / "root/etc/containerd/config.toml").read_text()
     sandbox = re.findall(r'sandbox_image = "(.+)"', config)
-    wanted = [name for name in _kubeadm_images() if "/pause:" not in name] + sandbox
+    desired = [name for name in _kubeadm_images() if "/pause:" not in name] + sandbox
     proxy = store.debian(Debian(suite=versions().debian, packages=PROXY_PACKAGES))
     kube = [proxy, _kube_layer(folder / "kube-layer.tar")]
-    _archive(folder, "kube", kube, [name for name in wanted if "/kube-" in name])
+    _archive(folder, "kube", kube, [name for name in desired if "/kube-" in name])
     for name, target in (
         ("etcd", "/usr/local/bin/etcd"),
         ("coredns", "/coredns"),
         ("pause", "/pause"),
     ):
         layers = [store.program(program(name), target)]
-        _archive(folder, name, layers, [one for one in wanted if f"/{name}:" in one], target)
+        _archive(folder, name, layers, [one for one in desired if f"/{name}:" in one], target)
     (folder / "kube-layer.tar").unlink()
     for name, published in versions().published.items():
         repository, _, digest = published.partition("@")

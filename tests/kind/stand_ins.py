@@ -53,9 +53,11 @@ def make_stand_ins(own: Engine) -> None:
 
 def _debian(own: Engine, context: Path) -> None:
     context.mkdir()
-    wanted = Debian(suite=versions().debian, variant="minbase", packages=("apt", "ca-certificates"))
+    desired = Debian(
+        suite=versions().debian, variant="minbase", packages=("apt", "ca-certificates")
+    )
     shutil.copyfile(
-        LayerStore(cache_folder() / "layers").debian(wanted).path, context / "debian.tar"
+        LayerStore(cache_folder() / "layers").debian(desired).path, context / "debian.tar"
     )
     (context / "authorities").mkdir()
     for path in AUTHORITIES.glob("*.crt"):

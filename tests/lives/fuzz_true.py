@@ -1,7 +1,8 @@
 """`KIND=canaries COUNT=2000 make fuzz`, `KIND=years COUNT=200 make fuzz`: many lives with truth.
 
 `KIND=histories COUNT=500 make fuzz` lives histories that end in the same spec, and compares their
-ends; `KIND=upstreams COUNT=200 make fuzz` releases of an upstream, and decays beside them. Each life's line goes to RESULTS as it ends (`.lives/canaries.jsonl` when left out), and a run
+ends; `KIND=upstreams COUNT=200 make fuzz` releases of an upstream, and decays beside them;
+`KIND=consumers COUNT=200 make fuzz` canaries of an upstream whose effect on a consumer is known. Each life's line goes to RESULTS as it ends (`.lives/canaries.jsonl` when left out), and a run
 continues after the seeds that are there: those of another state of the code are lived again. At the
 end the rates stand beside what is promised, with their exact bounds; what must never be is printed
 reduced. SEED is the first seed, WORKERS the number of processes.
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.support.lives.canary_lives import draw_canary
+from tests.support.lives.consumer_lives import draw_consumer
 from tests.support.lives.histories import draw_history
 from tests.support.lives.known import known_of
 from tests.support.lives.product_years import draw_year
@@ -35,8 +37,15 @@ DRAWN: Final = {
     "years": draw_year,
     "histories": draw_history,
     "upstreams": draw_upstream,
+    "consumers": draw_consumer,
 }
-COUNTS: Final = {"canaries": 2000, "years": 200, "histories": 500, "upstreams": 200}
+COUNTS: Final = {
+    "canaries": 2000,
+    "years": 200,
+    "histories": 500,
+    "upstreams": 200,
+    "consumers": 200,
+}
 SOURCES: Final = ("operator/sluicegate", "benchmarks/virtual", "tests/support/lives")
 """What a life follows from, beside its seed."""
 

@@ -54,9 +54,9 @@ def test_rows_of_mirrored_requests_become_evidence():
 
 def test_a_life_is_shrunk_to_the_steps_that_matter():
     life = draw_life(3, length=30)
-    wanted = {life.steps[4], life.steps[21]}
-    short = shrunk(life, lambda one: wanted <= set(one.steps), most=500)
-    assert set(short.steps) == wanted
+    desired = {life.steps[4], life.steps[21]}
+    short = shrunk(life, lambda one: desired <= set(one.steps), most=500)
+    assert set(short.steps) == desired
     assert len(short.products) == 1
 
 

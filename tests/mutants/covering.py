@@ -60,12 +60,12 @@ class Covering:
         cancelled an await, CPython 3.11 traces no further line of the frame.
         """
         contexts = self._data.contexts_by_lineno(str(self._root / path))
-        wanted = set(lines)
-        found = {one for line in wanted for one in contexts.get(line, ())}
+        desired = set(lines)
+        found = {one for line in desired for one in contexts.get(line, ())}
         if not found - {""}:
             if not found:
                 text = (self._root / path).read_text(encoding="utf-8")
-                before = lines_before(text, min(wanted))
+                before = lines_before(text, min(desired))
                 return _selected({one for line in before for one in contexts.get(line, ())})
             found = {one for held in contexts.values() for one in held}
             return _selected(found) | importing(path, self._root)

@@ -73,8 +73,8 @@ class Chosen:
         kept, others = [], []
         for item in items:
             file = item.nodeid.partition("::")[0]
-            wanted = item.nodeid in self._tests or file in self._tests
-            (kept if wanted else others).append(item)
+            desired = item.nodeid in self._tests or file in self._tests
+            (kept if desired else others).append(item)
         config.hook.pytest_deselected(items=others)
         items[:] = kept
 

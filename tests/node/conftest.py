@@ -72,15 +72,15 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     """
     if session.config.option.collectonly:
         return
-    wanted = {name for item in session.items for name in getattr(item, "fixturenames", ())}
-    if "cluster" in wanted:
+    desired = {name for item in session.items for name in getattr(item, "fixturenames", ())}
+    if "cluster" in desired:
         capture = session.config.pluginmanager.getplugin("capturemanager")
         with capture.global_and_fixture_disabled():
             attendance = session.config.stash[ATTENDANCE] = Attendance(choose_backend())
             attendance.arrive()
-            if "runtime_image" in wanted:
+            if "runtime_image" in desired:
                 attendance.backend.load_image(runtime().archive)
-            if "where" in wanted:
+            if "where" in desired:
                 addons.up(attendance.backend)
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from sluicegate.cli.operations.doctor_prometheus import PrometheusReader, prometheus_findings
 from sluicegate.settings import parse_settings
+from sluicegate.wiring import endpoint_of
 from tests.support.processes.http_server import answering
 from tests.support.prometheus.server import prometheus, rows
 from tests.support.waiting import eventually
@@ -57,7 +58,7 @@ def scraping(
 
 def told(url: str, **settings: str) -> list[str]:
     parsed = parse_settings({f"SLUICEGATE_{name}": value for name, value in settings.items()})
-    with PrometheusReader(url, parsed) as reader:
+    with PrometheusReader(endpoint_of(parsed, url)) as reader:
         return [finding.line() for finding in prometheus_findings(reader, parsed)]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sluicegate.api.names import DRAW_ROUTE_SUFFIX
 from sluicegate.slo.gateway import (
     TRAEFIK,
     backend_of,
@@ -68,10 +69,12 @@ def test_gateway_counts_have_by_product_the_requests_that_reached_no_pod(promtoo
         rule(0).removesuffix("-svc-"),
         rule(0).removesuffix("-svc-").replace("search", "vans"),
     )
+    drawn = route.replace("search", f"search{DRAW_ROUTE_SUFFIX.replace('.', '-')}")
     series = [
         up(target=gateway),
         counter(routers, "router", route, 200, "0+8x40"),
-        counter(routers, "router", route, 503, "0+5x40"),
+        counter(routers, "router", route, 503, "0+4x40"),
+        counter(routers, "router", drawn, 503, "0+1x40"),
         counter(routers, "router", other, 503, "0+9x40"),
         counter(services, "service", f"{rule(0)}catalog-search-0123456789-0", 503, "0+1x40"),
         counter(services, "service", f"{rule(0)}catalog-search-abcdef0123-1", 503, "0+1x40"),

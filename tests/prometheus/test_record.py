@@ -129,7 +129,7 @@ class Operator:
     reader: BlockReader
     product: DataProduct = field(default_factory=lambda: DataProduct.parse(BODY))
     measurements: Measurements = field(default_factory=lambda: Measurements(TIMING))
-    wanted: Release = FIRST
+    desired: Release = FIRST
     steps: list[ReplayStep] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -156,7 +156,7 @@ class Operator:
     def beside(self) -> Surroundings:
         """A healthy cluster."""
         return Surroundings(
-            wanted=self.wanted,
+            desired=self.desired,
             withheld="",
             wanted_evaluation={},
             training=None,
@@ -165,6 +165,9 @@ class Operator:
             rollout=None,
             portfolio=ALONE,
             requests=(),
+            answers=(),
+            consumers=(),
+            consumer_readings=(),
             absences=(),
             term=0,
         )
@@ -178,7 +181,7 @@ async def test_a_replayed_record_decides_what_the_operator_decided(history: str)
         )
         for index in range(first, first + BLOCKS):
             if index == first + 19:
-                operator.wanted = SECOND
+                operator.desired = SECOND
             await operator.settle(index)
         recording, lines = await record(
             operator.product,

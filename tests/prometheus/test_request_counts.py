@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sluicegate.slo.queries import (
-    QueryKind,
-)
+from sluicegate.slo.promql import Scope
+from sluicegate.slo.queries import QueryKind, render_histogram
 from tests.support.prometheus.promtool import (
     OTHER,
+    TARGET,
     answered,
     check_values_at,
     count,
@@ -163,3 +163,36 @@ def test_blocks_add_up_to_the_growth_of_the_counter(promtool: Path, tmp_path: Pa
         [up("1x80"), requests(values)],
         [(minute, query(QueryKind.REQUESTS), count(value)) for minute, value in expected.items()],
     )
+
+
+def test_responses_of_a_block_by_operation_bound_and_code(promtool: Path, tmp_path: Path):
+    """Codes of unknown paths are left out, and a row has either a bound or a code."""
+
+    def answers(endpoint: str, code: int, growth: dict[str, int]) -> list[dict]:
+        return [
+            {
+                "series": (
+                    f'bentoml_service_request_duration_seconds_bucket{{{TARGET}, endpoint="{endpoint}",'
+                    f' http_response_code="{code}", le="{bound}"}}'
+                ),
+                "values": f"0+{number}x40",
+            }
+            for bound, number in growth.items()
+        ]
+
+    series = [
+        up(),
+        *answers("/rank", 200, {"0.25": 3, "+Inf": 4}),
+        *answers("/rank", 503, {"0.25": 1, "+Inf": 2}),
+        *answers("/rank", 404, {"+Inf": 5}),
+        *answers("/old", 200, {"+Inf": 1}),
+    ]
+    product = 'namespace="catalog", product="search"'
+    expected = [
+        {"labels": f'{{{product}, endpoint="{endpoint}", {label}}}', "value": value}
+        for endpoint, label, value in (
+            ("/rank", 'le="0.25"', 30), ("/rank", 'le="+Inf"', 40), ("/old", 'le="+Inf"', 10),
+            ("/rank", 'http_response_code="503"', 20),
+        )
+    ]  # fmt: skip
+    check_values_at(promtool, tmp_path, series, [(10, render_histogram(Scope(), 300), expected)])

@@ -113,6 +113,33 @@ def test_pairs_belong_to_the_version_that_answered_and_the_one_that_was_mirrored
     check_values(promtool, tmp_path, series, {query(QueryKind.PAIRED): samples})
 
 
+def test_outcomes_of_a_consumer_belong_to_the_version_of_its_upstream(
+    promtool: Path, tmp_path: Path
+):
+    upstream = 'upstream="catalog/pricing"'
+    version = f'{upstream}, upstream_revision="b"'
+    counted = {
+        "sluicegate_upstream_outcomes_total": f'{version}, outcome="wrong", age="30"',
+        "sluicegate_upstream_events_total": f'{version}, indicator="click", outcome="bad"',
+        "sluicegate_upstream_requests_total": f'{upstream}, result="mixed"',
+        "sluicegate_predictions_labelled_total": 'outcome="wrong", age="30"',
+        "sluicegate_indicator_events_total": 'indicator="click", outcome="bad"',
+    }
+    others = {
+        "sluicegate_upstream_outcomes_total": ', upstream_version="v2"',
+        "sluicegate_upstream_events_total": ', upstream_version="v2"',
+        "sluicegate_predictions_labelled_total": ', prediction_version="v7"',
+        "sluicegate_indicator_events_total": ', prediction_version="v7"',
+    }
+    series, samples = [up()], []
+    for number, (name, labels) in enumerate(counted.items(), start=1):
+        target = f"{TARGET}, {labels}{others.get(name, '')}"
+        series.append({"series": f"{name}{{{target}}}", "values": f"0+{number}x40"})
+        of = f'{{namespace="catalog", product="search", {labels}}}'
+        samples.append({"labels": of, "value": 10 * number})
+    check_values(promtool, tmp_path, series, {query(QueryKind.UPSTREAMS): samples})
+
+
 def test_good_and_bad_events_are_counted_by_market(promtool: Path, tmp_path: Path):
     def by(labels: str) -> str:
         return (

@@ -70,6 +70,11 @@ HOSTILE: dict[str, tuple[str, dict[str, str], tuple[str, str] | None]] = {
 TRUSTED = {
     "real": ("catalog", VICTIM, OWNER),
     "operator": ("sluicegate-system", RELEASE, ("ReplicaSet", "sluicegate-7c9d")),
+    "messenger": (
+        "sluicegate-system",
+        {**RELEASE, "app.kubernetes.io/component": "notify"},
+        ("ReplicaSet", "sluicegate-7c9d"),
+    ),
     "traefik": ("gateway", {"app.kubernetes.io/name": "traefik"}, ("ReplicaSet", "traefik-7c9d")),
 }
 

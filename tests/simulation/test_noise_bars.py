@@ -1,6 +1,7 @@
 """Noise from hour to hour: how often a healthy product is Missed, and how soon a drop is found.
 
-`pytest tests/simulation/test_noise_bars.py --whole -s` prints the table of docs/adr/0013-healing.md.
+`pytest tests/simulation/test_noise_bars.py --whole -s` prints the table of docs/adr/0013-healing.md. A few
+products of it are in tests/unit/policy/slo_health/test_noise_from_hour_to_hour.py.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import pytest
 
 from tests.support.decisions.noisy_hours import RATIO, Noise, first_missed
 
-pytestmark = [pytest.mark.heavy, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.heavy, pytest.mark.grid, pytest.mark.timeout(1800)]
 ACCURACY = {"name": "accuracy", "indicator": {"outcomes": {}}}
 DROP = {**ACCURACY, "maxDrop": "0.03"}
 OBJECTIVE = {**ACCURACY, "objective": f"{1 - RATIO:.2f}"}
@@ -20,10 +21,7 @@ MONTH, BEGUN = 720, 240
 
 
 @pytest.mark.parametrize("slo", [DROP, OBJECTIVE], ids=["as accepted", "at the objective"])
-@pytest.mark.parametrize("sigma", [
-    pytest.param(0.0, marks=pytest.mark.grid), pytest.param(0.01, marks=pytest.mark.grid),
-    0.02, 0.03,
-])  # fmt: skip
+@pytest.mark.parametrize("sigma", [0.0, 0.01, 0.02, 0.03])
 def test_healthy_products_are_hardly_ever_missed_in_their_first_month(slo, sigma):
     runs = 40
     missed = sum(
@@ -32,11 +30,10 @@ def test_healthy_products_are_hardly_ever_missed_in_their_first_month(slo, sigma
     assert missed <= runs // 20
 
 
-@pytest.mark.parametrize(("sigma", "half", "nearly_all"), [
-    pytest.param(0.0, 8, 16, marks=pytest.mark.grid),
-    pytest.param(0.01, 12, 24, marks=pytest.mark.grid),
-    (0.02, 24, 48), (0.03, 48, 120),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("sigma", "half", "nearly_all"),
+    [(0.0, 8, 16), (0.01, 12, 24), (0.02, 24, 48), (0.03, 48, 120)],
+)
 def test_a_drop_by_max_drop_is_found_as_soon_as_the_table_says(sigma, half, nearly_all):
     runs = 40
     delays = []

@@ -105,6 +105,7 @@ def test_values_are_parsed_by_their_kind():
         ("PLAIN_HTTP_REGISTRIES", "http://localhost"), ("WORKERS", "4.5"), ("RESYNC_SECONDS", "inf"),
         ("HEALTH_LOOP_LAG_SECONDS", "0"), ("HEALTH_LOOP_LAG_SECONDS", "61"), ("PRODUCT_METRICS", "-1"),
         ("HEALTH_WATCH_AGE_SECONDS", "300"),  # each watch is renewed that often
+        ("PROMETHEUS_URL", "http://"), ("PROMETHEUS_URL", "http://a b"), ("PROMETHEUS_URL", "http://a?b"),
         ("NAMESPACE", "a\nb"), ("PROMETHEUS_CONCURRENCY", "true"), ("HOUR_SECONDS", "[60]"),
     ],
 )  # fmt: skip
@@ -128,6 +129,13 @@ def test_a_setting_is_not_taken_from_the_process_or_by_another_name(monkeypatch)
 def test_an_environment_variable_of_another_name_is_no_setting():
     with pytest.raises(InvalidSettings, match="is no setting"):
         parse_settings({"SLUICEGATE_TRACES_ENDPOINT": "http://collector"})
+
+
+def test_a_namespace_is_not_both_watched_and_excluded():
+    found = refused(WATCH_NAMESPACES="shop,stock", EXCLUDED_NAMESPACES="stock")
+    assert found == {
+        "EXCLUDED_NAMESPACES": "has stock, which WATCH_NAMESPACES has too: remove it from one of them"
+    }
 
 
 def test_all_mistakes_are_reported_at_once():

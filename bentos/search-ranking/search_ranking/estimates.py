@@ -14,12 +14,16 @@ from typing import TYPE_CHECKING, Any, Final
 import aiohttp
 import numpy as np
 
+from sluicegate_service.upstreams import Upstream
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
 TIMEOUT_SECONDS: Final = 1.0
+PRICING: Final = Upstream("pricing", namespace="pricing")
+"""The product of `dependsOn`, by whose versions the outcomes are counted while its canary runs."""
 _SENT: Final = ("brand", "model", "body", "fuel", "country", "age", "mileage", "power")
 
 log = logging.getLogger("search_ranking.estimates")
@@ -70,5 +74,5 @@ class PriceEstimates:
         # Created at the first request: a session belongs to the event loop of its creation.
         if self._session is None:
             headers = {"Host": self.host} if self.host else {}
-            self._session = aiohttp.ClientSession(headers=headers)
+            self._session = PRICING.watch(aiohttp.ClientSession(headers=headers))
         return self._session

@@ -6,60 +6,26 @@
 {{- if .Values.serviceAccount.create }}{{ default (include "sluicegate.name" .) .Values.serviceAccount.name }}{{ else }}{{ required "serviceAccount.name: name an existing account, or set serviceAccount.create" .Values.serviceAccount.name }}{{ end }}
 {{- end }}
 
-{{- define "sluicegate.selector" -}}
+{{/* Labels by which Services, budgets and policies select the pods of one program: (list root component). */}}
+{{- define "sluicegate.selectorOf" -}}
 app.kubernetes.io/name: sluicegate
-app.kubernetes.io/instance: {{ .Release.Name }}
-app.kubernetes.io/component: operator
+app.kubernetes.io/instance: {{ (index . 0).Release.Name }}
+app.kubernetes.io/component: {{ index . 1 }}
 {{- end }}
 
-{{- define "sluicegate.labels" -}}
-{{ include "sluicegate.selector" . }}
-app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+{{- define "sluicegate.labelsOf" -}}
+{{- $root := index . 0 }}
+{{- include "sluicegate.selectorOf" . }}
+app.kubernetes.io/version: {{ $root.Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ $root.Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version }}
+{{- with $root.Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
 {{- end }}
 
-{{/* The archive's pods are no operator's: no Service, disruption budget or policy of the operator picks them. */}}
-{{- define "sluicegate.archiveSelector" -}}
-app.kubernetes.io/name: sluicegate
-app.kubernetes.io/instance: {{ .Release.Name }}
-app.kubernetes.io/component: archive
-{{- end }}
-
-{{- define "sluicegate.archiveLabels" -}}
-{{ include "sluicegate.archiveSelector" . }}
-app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
-{{- end }}
-
-{{/* The messenger's pods are no operator's either. */}}
-{{- define "sluicegate.notifySelector" -}}
-app.kubernetes.io/name: sluicegate
-app.kubernetes.io/instance: {{ .Release.Name }}
-app.kubernetes.io/component: notify
-{{- end }}
-
-{{- define "sluicegate.notifyLabels" -}}
-{{ include "sluicegate.notifySelector" . }}
-app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
-{{- end }}
-
-{{/* The page's pods are no operator's either. */}}
-{{- define "sluicegate.webSelector" -}}
-app.kubernetes.io/name: sluicegate
-app.kubernetes.io/instance: {{ .Release.Name }}
-app.kubernetes.io/component: web
-{{- end }}
-
-{{- define "sluicegate.webLabels" -}}
-{{ include "sluicegate.webSelector" . }}
-app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
-{{- end }}
+{{- define "sluicegate.selector" -}}{{ include "sluicegate.selectorOf" (list . "operator") }}{{- end }}
+{{- define "sluicegate.labels" -}}{{ include "sluicegate.labelsOf" (list . "operator") }}{{- end }}
 
 {{- define "sluicegate.image" -}}
 {{- if .Values.image.digest }}{{ .Values.image.repository }}@{{ .Values.image.digest }}{{ else }}{{ .Values.image.repository }}:{{ default .Chart.AppVersion .Values.image.tag }}{{ end }}

@@ -53,7 +53,7 @@ class Rule:
 
 
 def no_reserved_keys(field: str, labels: Callable[[Any], Iterable[str]]) -> Rule:
-    """The labels that are the operator's can't be set in this field."""
+    """Return the rule that no label of the operator is set in this field."""
     return Rule(
         cel=f"!has(self.{field}) || self.{field}.all(key, !key.startsWith('sluicegate.dev/')"
         " && !key.startsWith('app.kubernetes.io/'))",
@@ -92,11 +92,11 @@ class ApiModel(BaseModel):
         return self
 
     def replace(self, **update: object) -> Self:
-        """A copy with other values of some fields, which aren't validated."""
+        """Return a copy with other values of some fields, which aren't validated."""
         return self.model_copy(update=update)
 
     def to_dict(self, only: set[str] | None = None) -> dict[str, Any]:
-        """The object as the API server has it: camelCase, JSON values, nothing that is None.
+        """Return the object as the API server has it: camelCase, JSON values, nothing that is None.
 
         Parameters
         ----------
@@ -162,7 +162,7 @@ Number = Annotated[str, StringConstraints(max_length=_LONGEST_NUMBER), AfterVali
 
 
 def number(value: float, digits: int = 6) -> str:
-    """A measured number as status shows it: `digits` significant ones, no float noise.
+    """Round a measured number as status shows it: `digits` significant ones, no float noise.
 
     Written out, unless it is so small or large that status couldn't hold it.
     """
@@ -185,7 +185,7 @@ def _seconds(value: object) -> object:
 
 @lru_cache(maxsize=2**12)
 def _second_of(value: str) -> int:
-    """The second of a text; a status has the same dozen times in each of its versions."""
+    """Return the second of a text; a status has the same dozen times in each of its versions."""
     moment = datetime.fromisoformat(value)
     if moment.tzinfo is None:
         raise ValueError("a time needs its zone; write it as 2026-01-31T09:00:00Z")
@@ -220,7 +220,7 @@ Since = Annotated[
 
 # ---- exact numbers and counts ------------------------------------------------------------
 def _exact(value: float) -> str:
-    """The shortest text that gives the float back exactly."""
+    """Return the shortest text that gives the float back exactly."""
     return _plain(repr(value).removesuffix(".0"))
 
 
@@ -234,7 +234,7 @@ Exact = Annotated[
     PlainSerializer(_exact, return_type=str, when_used="json"),
     WithJsonSchema({"type": "string", "maxLength": _LONGEST_NUMBER}),
 ]
-"""A number that the engine computes with; a decimal string outside, from which it comes back exactly."""
+"""A number that the engine computes with; a decimal string outside, which gives it exactly."""
 
 ExactOrZero = Annotated[
     Exact,

@@ -50,7 +50,7 @@ class Baseline(StatusModel):
 
     @classmethod
     def of(cls, count: Count, start: int, end: int, source: BaselineSource, **more: Any) -> Self:
-        """The baseline of these events; `more` are its other fields, times in seconds."""
+        """Return the baseline of these events; `more` are its other fields, times in seconds."""
         return cls(bad=count.bad, total=count.total, start=start, end=end, source=source, **more)
 
     @property

@@ -2,7 +2,7 @@
 
 The expression is parsed, and printed again node by node with a matcher of the namespace in every
 selector: text of the user never reaches a query as it is. A node that isn't known here is refused,
-since nobody could say which series it reads.
+since the series that it reads are unknown.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ _NO_VECTOR: Final = (
 
 
 def bind(expression: str, namespace: str, window_seconds: int) -> str:
-    """The expression with `$block` filled in, reading series of the namespace alone.
+    """Return the expression with `$block` filled in, reading series of the namespace alone.
 
     Raises
     ------
@@ -69,7 +69,7 @@ def bind(expression: str, namespace: str, window_seconds: int) -> str:
 
 @lru_cache(maxsize=4096)
 def _bind(expression: str, namespace: str, window_seconds: int) -> tuple[str, str]:
-    """The bound text, or what is wrong: what is refused isn't parsed anew in each block."""
+    """Return the bound text, or what is wrong: what is refused isn't parsed again in each block."""
     try:
         tree = _parse(expression.replace(BLOCK, f"{window_seconds}s"))
         return _text(tree, f"{NAMESPACE}={quote(namespace)}", MOST_NESTED), ""
@@ -138,16 +138,16 @@ def _selector(node: ast.VectorSelector, bound: str) -> str:
     matchers = node.matchers
     if matchers.or_matchers:
         raise UnboundPromql("has matchers joined by `or`: write two selectors instead")
-    found = [bound]
-    for one in matchers.matchers:
-        if one.name == NAMESPACE:
+    bounded = [bound]
+    for matcher in matchers.matchers:
+        if matcher.name == NAMESPACE:
             raise UnboundPromql("has a matcher of namespace, which the operator sets: remove it")
-        (label,) = _labels([one.name])
-        (operator,) = (text for known, text in _OPERATORS if known == one.op)
-        found.append(f"{label}{operator}{quote(one.value)}")
-    if node.name and not any(one.name == "__name__" for one in matchers.matchers):
-        found.append(f"__name__={quote(node.name)}")
-    return f"{{{', '.join(found)}}}"
+        (label,) = _labels([matcher.name])
+        (operator,) = (text for known, text in _OPERATORS if known == matcher.op)
+        bounded.append(f"{label}{operator}{quote(matcher.value)}")
+    if node.name and not any(matcher.name == "__name__" for matcher in matchers.matchers):
+        bounded.append(f"__name__={quote(node.name)}")
+    return f"{{{', '.join(bounded)}}}"
 
 
 def _moved(node: ast.VectorSelector) -> str:
@@ -193,11 +193,11 @@ def _matching(modifier: ast.BinModifier | None) -> str:
 
 
 def _labels(labels: Iterable[str]) -> list[str]:
-    found = list(labels)
-    for label in found:
+    names = list(labels)
+    for label in names:
         if not _LABEL.fullmatch(label):
             raise UnboundPromql(f"names the label {label!r}: only letters, digits and _ are read")
-    return found
+    return names
 
 
 def _number(value: float) -> str:

@@ -46,7 +46,7 @@ _SUFFIXES: Final[Mapping[str, Decimal]] = {
 
 
 def amount(quantity: str | int) -> Decimal:
-    """The number that a Kubernetes quantity stands for: 500m is 0.5, 1Ki is 1024.
+    """Return the number that a Kubernetes quantity stands for: 500m is 0.5, 1Ki is 1024.
 
     Raises ValueError for what is no quantity.
     """
@@ -78,7 +78,7 @@ class Resources(ApiModel):
         return {**self.limits, **self.requests}
 
     def names(self, resource: str) -> bool:
-        """Whether a resource is asked for; what is only limited is asked for by its limit."""
+        """Return whether a resource is asked for; what is only limited is asked for by its limit."""
         return resource in self.reserved()
 
 

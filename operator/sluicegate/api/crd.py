@@ -74,7 +74,7 @@ DEFINITIONS: Final = (PRODUCTS, REVIEWS)
 
 
 def build_crd(of: Definition = PRODUCTS) -> dict[str, Any]:
-    """The CustomResourceDefinition as plain data."""
+    """Return the CustomResourceDefinition as plain data."""
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
@@ -96,7 +96,7 @@ def build_crd(of: Definition = PRODUCTS) -> dict[str, Any]:
 
 
 def render_crd(of: Definition = PRODUCTS) -> str:
-    """The CustomResourceDefinition as YAML, the same for the same types."""
+    """Return the CustomResourceDefinition as YAML, the same for the same types."""
     header = (
         "# Generated from operator/sluicegate/api by `sluicegate crds`; edit the types instead.\n"
     )
@@ -116,7 +116,7 @@ def _version(of: Definition) -> dict[str, Any]:
 
 
 def _root(schema: Schema) -> Schema:
-    """The API server has its own idea of apiVersion, kind and metadata."""
+    """Leave out apiVersion, kind and metadata, which the API server describes itself."""
     properties = schema["properties"]
     own = {
         "apiVersion": {"type": "string"},
@@ -131,7 +131,7 @@ def _root(schema: Schema) -> Schema:
 
 
 def _without_defaults(schema: Schema) -> Schema:
-    """What the operator leaves out of status stays out."""
+    """Return what the operator leaves out of status stays out."""
     result = {key: value for key, value in schema.items() if key != "default"}
     for key in ("items", "additionalProperties"):
         if key in schema:

@@ -73,7 +73,7 @@ class SloRecord(StatusModel):
     missed_markets: Annotated[dict[str, Time], Field(max_length=65)] = Field(default_factory=dict)
     """Markets that miss the SLO, each with the time at which the evidence of that begins."""
     terms_hash: str = ""
-    """Hash of indicator and margins that the evidence was gathered with."""
+    """Hash of the indicator that the evidence was gathered with."""
 
 
 class OriginalBaseline(StatusModel):
@@ -111,9 +111,12 @@ class EngineState(StatusModel):
     label_settling: Annotated[dict[str, int], Field(max_length=17)] = Field(default_factory=dict)
     """Seconds that the labels of an SLO take to be those of a new share of the traffic, by name, as
     measured in the newest canary; only where right and wrong predictions get them at different times."""
+    tried_markets: Annotated[tuple[str, ...], Field(max_length=65)] = ()
+    """Markets for which earlier versions were trained, and which weren't shown to meet their SLOs since;
+    a market that misses one from the stable version's beginning is not retrained for again."""
     traffic_return_time: Time | None = None
     """Time at which the stable version got back the traffic of a candidate that was not promoted."""
 
     def slo(self, name: str) -> SloRecord:
-        """What is kept of an SLO; a fresh record for one never seen."""
+        """Return what is kept of an SLO; a fresh record for one never seen."""
         return self.slos.get(name) or SloRecord(steady_start_time=0)

@@ -34,7 +34,7 @@ def json_path(parts: Iterable[int | str]) -> str:
 
 
 def problem(error: ErrorDetails) -> Problem:
-    """One of pydantic's errors in our words, with the value where it helps."""
+    """Return one of pydantic's errors in our words, with the value where it helps."""
     path = json_path(error["loc"])
     if error["type"] in _SENTENCES:
         return Problem(path, _SENTENCES[error["type"]])

@@ -19,7 +19,7 @@ NAME: Final = 63
 
 
 def readable(spec: Any, path: str = "spec") -> tuple[str, Problem | None]:
-    """A spec as compact JSON without nulls; or an empty object, and what is wrong with the spec."""
+    """Return a spec as compact JSON without nulls; or an empty object, and what is wrong with the spec."""
     if not isinstance(spec, dict):
         text = f"is {kind_of(spec)}, but must be an object: write its fields"
         return "{}", Problem(path, text)
@@ -36,7 +36,7 @@ def readable(spec: Any, path: str = "spec") -> tuple[str, Problem | None]:
 
 
 def without_nulls(value: Any, levels: int = MAX_LEVELS) -> Any:
-    """The API server takes a field that is null for one that is left out; so do we.
+    """Remove fields that are null, as the API server takes them for left out.
 
     RecursionError when more than so many objects and lists lie within each other.
     """
@@ -51,12 +51,12 @@ def without_nulls(value: Any, levels: int = MAX_LEVELS) -> Any:
 
 
 def compact(value: Any) -> str:
-    """A value as JSON, the same for equal values. RecursionError for one that is very deep."""
+    """Return a value as JSON, the same for equal values. RecursionError for one that is very deep."""
     return json.dumps(value, separators=(",", ":"), sort_keys=True, ensure_ascii=False)
 
 
 def kind_of(value: Any) -> str:
-    """What a JSON value is, in words."""
+    """Return what a JSON value is, in words."""
     match value:
         case None:
             return "null"

@@ -12,9 +12,9 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 def _refuse_duplicates(keys: list[Any]) -> None:
     for position, key in enumerate(keys):
         if key in keys[:position]:
-            shown = "/".join(map(str, key)) if isinstance(key, tuple) else str(key)
+            text = "/".join(map(str, key)) if isinstance(key, tuple) else str(key)
             raise PydanticCustomError(
-                "duplicate", "{key} is there twice: each may come once", {"key": shown}
+                "duplicate", "{key} is there twice: each may come once", {"key": text}
             )
 
 

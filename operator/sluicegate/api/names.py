@@ -8,6 +8,9 @@ from enum import StrEnum
 from typing import Final
 
 GROUP: Final = "sluicegate.dev"
+DRAW_ROUTE_SUFFIX: Final = f"-draws.{GROUP}"
+"""What the name of a route of draws has beyond the product's. No product's name has a dot, and with the
+group none is the same where a gateway's counter has `-` for each dot."""
 VERSION: Final = "v1alpha1"
 API_VERSION: Final = f"{GROUP}/{VERSION}"
 KIND: Final = "DataProduct"
@@ -92,6 +95,11 @@ REQUEST_NOTE: Final = f"{GROUP}/request-note"
 """Three lines: the value of the request that it is about, the user who asks, and the reason."""
 
 
+APPROVAL_GROUP: Final = f"approval.{GROUP}"
+"""`approval.sluicegate.dev/<role>` on a product is the answer of a role of its team to its candidate;
+`<namespace>.approval.sluicegate.dev/<name>` on a consumer is its answer to the candidate of that product."""
+
+
 class ConditionType(StrEnum):
     """Types of `status.conditions`. The first three are kstatus', the others inform."""
 
@@ -150,10 +158,14 @@ class ConditionReason(StrEnum):
     OBJECTIVE_MISSED = "ObjectiveMissed"
     MARKET_MISSED = "MarketMissed"
     """A market misses an SLO."""
+    RECOVERING = "Recovering"
+    """An SLO was missed and is met again, not yet for long enough to count as recovered."""
     NOT_DEGRADED = "NotDegraded"
     MEASURED = "Measured"
     NO_SLOS = "NoSLOs"
     NO_DATA = "NoData"
+    INPUT_UNKNOWN = "InputUnknown"
+    """An input of spec.inputs has no value, so nothing is concluded from it."""
     FEEDBACK_SECRET_UNUSABLE = "FeedbackSecretUnusable"  # noqa: S105 - a reason
     """No label can be counted: the Secret of spec.serving.feedback lacks a key, or one is too short."""
     # RetrainingActive
@@ -184,6 +196,24 @@ class ConditionReason(StrEnum):
     """No training follows while the newest data of an input of spec.inputs are too old."""
     INPUT_CHANGED = "InputChanged"
     """No training follows while an input of spec.inputs breaks its contract."""
+    UPSTREAM_DEGRADED = "UpstreamDegraded"
+    """No training follows while a product that this one calls is degraded."""
+    UPSTREAM_RELEASED = "UpstreamReleased"
+    """No training follows while the SLO follows the release of a product that this one calls."""
+    COMMON_CAUSE = "CommonCause"
+    """No training follows while many products are bad at once."""
+    PODS_UNHEALTHY = "PodsUnhealthy"
+    """No training follows while pods of stable aren't ready, or restart."""
+    NODE_BUSY = "NodeBusy"
+    """No training follows while a node keeps pods from the CPU that they request."""
+    CPU_THROTTLED = "CPUThrottled"
+    """No training follows while pods are throttled at their CPU limit."""
+    MEMORY_PRESSURE = "MemoryPressure"
+    """No training follows while pods are at their memory limit."""
+    TRAFFIC_ANOMALY = "TrafficAnomaly"
+    """No training follows while each pod serves a multiple of its normal load."""
+    INFRASTRUCTURE_UNKNOWN = "InfrastructureUnknown"
+    """No training follows for latency while CPU throttling and memory aren't measured."""
     # RolloutProgressing
     STARTING = "Starting"
     STEPPING = "Stepping"
@@ -338,11 +368,17 @@ class DecisionReason(StrEnum):
     """Too few events for a verdict, which point to a regression."""
     MARKET_WORSE = "MarketWorse"
     """The candidate is surely worse in a market."""
+    CONSUMER_NOT_MEASURED = "ConsumerNotMeasured"
+    """Outcomes of a consumer that is waited for are no evidence."""
     ROUTING_MISMATCH = "RoutingMismatch"
     TRAFFIC_NOT_VERIFIED = "TrafficNotVerified"
     OBJECTIVE_NOT_MET = "ObjectiveNotMet"
     WORSE_THAN_ORIGINAL = "WorseThanOriginal"
     AWAITING_APPROVAL = "AwaitingApproval"
+    APPROVAL_REFUSED = "ApprovalRefused"
+    """A party of spec.rollout.approvals refuses the candidate."""
+    APPROVAL_MISSING = "ApprovalMissing"
+    """A party hasn't answered in time, and its silence counts as a refusal."""
     API_CHANGED = "ApiChanged"
     MAX_DURATION = "MaxDuration"
     METRICS_LOST = "MetricsLost"
@@ -358,7 +394,7 @@ class DecisionReason(StrEnum):
 
     @classmethod
     def read(cls, word: str) -> "DecisionReason":
-        """The reason that status names; UNKNOWN for a word that a newer operator wrote."""
+        """Return the reason that status names; UNKNOWN for a word that a newer operator wrote."""
         try:
             return cls(word)
         except ValueError:

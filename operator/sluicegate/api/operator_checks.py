@@ -13,17 +13,17 @@ SCRAPES_PER_BLOCK = 4
 
 
 def runtime_image(spec: DataProductSpec, settings: Settings) -> str:
-    """The runtime image that a new version of the product gets; empty if none is set."""
+    """Return the runtime image that a new version of the product gets; empty if none is set."""
     return spec.serving.runtime_image or settings.default_runtime_image
 
 
 def is_pinned(image: str) -> bool:
-    """Whether an image is named by digest, so that it is the same everywhere and always."""
+    """Return whether an image is named by digest, so that it is the same everywhere and always."""
     return "@sha256:" in image
 
 
 def check_context(spec: DataProductSpec, settings: Settings) -> tuple[Problem, ...]:
-    """All that keeps this operator from serving the spec; empty when nothing does."""
+    """Return all that keeps this operator from serving the spec; empty when nothing does."""
     template = spec.retraining.pod_template if spec.retraining else None
     return (
         *_check_runtime(spec, settings),
@@ -62,8 +62,8 @@ def _expressions(spec: DataProductSpec) -> Iterator[tuple[str, str]]:
         if (ratio := slo.indicator.promql) is not None:
             yield f"spec.slos[{number}].indicator.promql.good", ratio.good
             yield f"spec.slos[{number}].indicator.promql.total", ratio.total
-    for number, one in enumerate(spec.inputs):
-        yield f"spec.inputs[{number}].promql", one.promql
+    for number, source in enumerate(spec.inputs):
+        yield f"spec.inputs[{number}].promql", source.promql
 
 
 def _check_blocks(spec: DataProductSpec, settings: Settings) -> Iterator[Problem]:

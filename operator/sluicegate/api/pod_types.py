@@ -214,7 +214,7 @@ def reserved_resources(template: Passed) -> dict[str, str]:
 def check_pod_template(
     template: Passed, path: str = "spec.retraining.podTemplate"
 ) -> tuple[Problem, ...]:
-    """What the types can't say of a template: its size. Empty when it may be used."""
+    """Return what the types can't say of a template: its size. Empty when it may be used."""
     size = len(compact(template.to_dict()).encode())
     if size > MAX_BYTES:
         return (Problem(path, f"has {size} bytes: keep it to {MAX_BYTES}"),)

@@ -9,6 +9,7 @@ from pydantic import Field, StringConstraints, ValidationError
 
 from sluicegate.api.accountability import Compliance, ModelCard
 from sluicegate.api.base import ApiModel, Line, Rule, StatusModel, Time
+from sluicegate.api.consumers import DRAW_HEADER
 from sluicegate.api.errors import InvalidProduct, problem
 from sluicegate.api.extent import compact, readable, without_nulls
 from sluicegate.api.inputs import MOST_INPUTS, DataInput
@@ -17,6 +18,7 @@ from sluicegate.api.model import Model
 from sluicegate.api.product_info import (
     PRODUCT_MANAGER,
     BusinessGoal,
+    ConsumerEvidence,
     Dependency,
     Description,
     JourneyPlace,
@@ -122,6 +124,29 @@ class DataProductSpec(ApiModel):
             field="model",
         ),
         Rule(
+            cel="!has(self.rollout) || !has(self.rollout.approvals) || !has(self.rollout.approvals.roles)"
+            " || self.rollout.approvals.roles.all(role, has(self.team) && has(self.team.members) &&"
+            " self.team.members.exists(member, member.role == role))",
+            holds=lambda self: self._approving_roles <= self._team_roles,
+            message="rollout.approvals.roles names a role that no member of team.members has: add a"
+            " member with this role, or remove the role",
+            field="rollout",
+        ),
+        Rule(
+            cel="!has(self.dependsOn) || !self.dependsOn.exists(one, has(one.evidence) &&"
+            " one.evidence != 'Ignore') || has(self.slos) && self.slos.exists(slo,"
+            " has(slo.indicator.events) || (has(slo.indicator.outcomes) && has(self.serving) &&"
+            " has(self.serving.feedback)))",
+            holds=lambda self: (
+                all(one.evidence is ConsumerEvidence.IGNORE for one in self.depends_on)
+                or self._counts_by_upstream
+            ),
+            message="dependsOn[].evidence needs an SLO that is counted by the version of the other"
+            " product: add one with the indicator events, or outcomes with serving.feedback, to slos,"
+            " or set evidence to Ignore",
+            field="dependsOn",
+        ),
+        Rule(
             cel="!has(self.rollout) || !has(self.rollout.shadow) || has(self.slos) &&"
             " self.slos.exists(slo, !has(slo.indicator.availability) && !has(slo.indicator.latency)"
             " && !has(slo.indicator.gauge))",
@@ -147,6 +172,32 @@ class DataProductSpec(ApiModel):
             message="rollout.shadow.mirror compares the outcomes of signed predictions: set"
             " serving.feedback and add an SLO with the indicator outcomes, or use rollout.shadow.command",
             field="rollout",
+        ),
+        Rule(
+            cel="!has(self.rollout) || !has(self.rollout.consumers) || has(self.route)"
+            " && self.rollout.consumers.parentRefs.all(one, self.route.parentRefs.exists(other,"
+            " other.name == one.name && (has(other.__namespace__) ? other.__namespace__ : '')"
+            " == (has(one.__namespace__) ? one.__namespace__ : '')"
+            " && (!has(other.sectionName) || has(one.sectionName) && one.sectionName == other.sectionName)"
+            " && (!has(other.port) || has(one.port) && one.port == other.port)))",
+            holds=lambda self: self._has_consumers_listeners,
+            message="rollout.consumers.parentRefs must be listeners of the route: set route, and name"
+            " in it each of these Gateways, without sectionName or with the same one",
+            field="rollout",
+        ),
+        Rule(
+            cel="!has(self.rollout) || !has(self.rollout.consumers) || !has(self.route)"
+            " || !has(self.route.rules) || self.route.rules.all(rule, !has(rule.matches)"
+            " || rule.matches.all(match, !has(match.headers) || match.headers.all(header,"
+            f" !header.name.lowerAscii().startsWith('{DRAW_HEADER}'))))",
+            holds=lambda self: (
+                self.rollout.consumers is None
+                or self.route is None
+                or not any(name.startswith(DRAW_HEADER) for name in self.route.matched_headers)
+            ),
+            message=f"route.rules matches a header {DRAW_HEADER}…, which rollout.consumers needs for"
+            " the draws of consumers: match another header, or remove rollout.consumers",
+            field="route",
         ),
     )
 
@@ -234,12 +285,39 @@ class DataProductSpec(ApiModel):
         return any(m.role == PRODUCT_MANAGER for m in self.team.members) if self.team else False
 
     @property
+    def _approving_roles(self) -> set[str]:
+        approvals = self.rollout.approvals
+        return set() if approvals is None else set(approvals.roles)
+
+    @property
+    def _team_roles(self) -> set[str]:
+        return {member.role for member in self.team.members} if self.team else set()
+
+    @property
+    def _counts_by_upstream(self) -> bool:
+        feedback = self.serving.feedback is not None
+        return any(
+            slo.indicator.events or (slo.indicator.outcomes and feedback) for slo in self.slos
+        )
+
+    @property
+    def _has_consumers_listeners(self) -> bool:
+        consumers, route = self.rollout.consumers, self.route
+        return consumers is None or (
+            route is not None
+            and all(
+                any(one.is_within(other) for other in route.parent_refs)
+                for one in consumers.parent_refs
+            )
+        )
+
+    @property
     def _thresholds(self) -> set[int]:
         latencies = (slo.indicator.latency for slo in self.slos)
         return {latency.threshold_milliseconds for latency in latencies if latency}
 
     def slo(self, name: str) -> Slo:
-        """The SLO of this name. KeyError when there is none."""
+        """Return the SLO of this name. KeyError when there is none."""
         for slo in self.slos:
             if slo.name == name:
                 return slo
@@ -295,6 +373,14 @@ class DataProduct(ApiModel):
             " this one calls",
             field="spec.dependsOn",
         ),
+        Rule(
+            cel="!has(self.spec.rollout) || !has(self.spec.rollout.consumers) ||"
+            " !(self.metadata.name in self.spec.rollout.consumers.names)",
+            holds=lambda self: not self._consumes_itself,
+            message="spec.rollout.consumers.names names the product itself: remove it, or name the product"
+            " that calls this one",
+            field="spec.rollout",
+        ),
     )
 
     api_version: Literal["sluicegate.dev/v1alpha1"] = "sluicegate.dev/v1alpha1"
@@ -313,9 +399,15 @@ class DataProduct(ApiModel):
         own, name = {"", self.metadata.namespace}, self.metadata.name
         return any(one.name == name and one.namespace in own for one in self.spec.depends_on)
 
+    @property
+    def _consumes_itself(self) -> bool:
+        consumers = self.spec.rollout.consumers
+        own = {self.metadata.name, str(self.metadata.key)}
+        return consumers is not None and bool(own & set(consumers.names))
+
     @classmethod
     def parse(cls, document: Mapping[str, Any]) -> Self:
-        """The product in a document, as the API server or a file has it.
+        """Return the product in a document, as the API server or a file has it.
 
         A status that can't be read counts as lost, because it can be rebuilt from the
         children; everything else that is wrong is listed.
@@ -335,7 +427,7 @@ class DataProduct(ApiModel):
 
     @classmethod
     def parse_json(cls, document: str, status: DataProductStatus) -> Self:
-        """The same from JSON text.
+        """Return the same from JSON text.
 
         Parameters
         ----------
@@ -355,7 +447,7 @@ class DataProduct(ApiModel):
 
 
 def status_text(status: object) -> str:
-    """A status as JSON; an empty object for what is none, or is beyond any that can be read."""
+    """Return a status as JSON; an empty object for what is none, or is beyond any that can be read."""
     try:
         text = compact(status or {})
     except RecursionError:
@@ -364,12 +456,12 @@ def status_text(status: object) -> str:
 
 
 def read_status(document: object) -> DataProductStatus:
-    """The status in a document; an empty one when there is none or it can't be read."""
+    """Return the status in a document; an empty one when there is none or it can't be read."""
     return read_status_json(status_text(document))
 
 
 def read_status_json(text: str) -> DataProductStatus:
-    """The same from JSON text.
+    """Return the same from JSON text.
 
     A part that can't be read, say with a word that a newer operator wrote, counts as absent, and
     the rest holds. Without the versions that live nothing may be touched by what is left of them:
@@ -382,7 +474,7 @@ def read_status_json(text: str) -> DataProductStatus:
 
 
 def is_readable(status: str) -> bool:
-    """Whether all of a status, as JSON text, has a meaning here."""
+    """Return whether all of a status, as JSON text, has a meaning here."""
     try:
         DataProductStatus.model_validate_json(status, by_name=False)
     except ValidationError:

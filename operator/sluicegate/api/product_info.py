@@ -89,6 +89,17 @@ class Team(ApiModel):
     """Members by user name."""
 
 
+class ConsumerEvidence(StrEnum):
+    """Whether SLOs of a consumer count in a canary of its upstream. Evidence against always counts, unless ignored."""
+
+    REQUIRED = "Required"
+    """At the last step, the candidate waits for evidence that no SLO of the consumer becomes worse."""
+    IF_AVAILABLE = "IfAvailable"
+    """The same, if an equal candidate can get an answer within rollout.maxDurationSeconds of the upstream."""
+    IGNORE = "Ignore"
+    """They don't count."""
+
+
 class Dependency(ApiModel):
     """Another DataProduct that this one calls."""
 
@@ -98,6 +109,10 @@ class Dependency(ApiModel):
     """Namespace of the other product; empty means this product's own."""
     name: Annotated[str, StringConstraints(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", max_length=40)]
     """Name of the other product."""
+    evidence: ConsumerEvidence = ConsumerEvidence.IGNORE
+    """Whether this product's SLOs of outcomes and events count in a canary of the other product, whose
+    spec.rollout.consumers has to name this one: Required holds its candidate at the last step until
+    they show that it isn't worse for this product, IfAvailable only if they can."""
 
 
 JourneyName = Annotated[

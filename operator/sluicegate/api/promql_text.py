@@ -2,10 +2,10 @@
 
 
 def quote(value: str) -> str:
-    r"""A PromQL string literal: quotes, backslashes and line breaks can't end it."""
+    """Return a PromQL string literal: quotes, backslashes and line breaks can't end it."""
     escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return f'"{escaped}"'
 
 
 class UnboundPromql(ValueError):  # noqa: N818 - says what is the case
-    """The expression can't be read, or nobody can say which series it reads."""
+    """The expression can't be read, or the series that it reads are unknown."""

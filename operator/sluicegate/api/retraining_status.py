@@ -41,7 +41,7 @@ class Trigger(StatusModel):
     version: str
     """The stable version at that time, the parent of the new one."""
     first_bad_block_time: Time | None = None
-    """End of the first bad block."""
+    """End of the first bad block; for a market alone, the estimated time of `changeTime`."""
     change_time: Time | None = None
     """Estimated time of the change that caused the degradation; later data reflect the change."""
     iteration: Iteration | None = None

@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, StringConstraints
 
+from sluicegate.api.api_changes import ApiChanges
 from sluicegate.api.base import (
     ApiModel,
     Date,
@@ -36,6 +37,10 @@ MOST_DAYS = 92
 MOST_DECISIONS = 200
 MOST_VERSIONS = 64
 MOST_TRAININGS = 200
+MOST_MISSED = 64
+MOST_OPERATIONS = 8
+LONGEST_OPERATION = 120
+OTHER_OPERATIONS = "other operations"
 
 
 class Cycle(StrEnum):
@@ -66,6 +71,10 @@ class ReadinessCheck(StrEnum):
     """Reviews of six months are kept."""
     RISK_ASSESSED = "RiskAssessed"
     """A person has assessed the product's risk."""
+    RENEWED = "Renewed"
+    """A new version or a challenger was tried in the last months."""
+    RECENT_DATA = "RecentData"
+    """The stable version was trained in the last months."""
 
 
 class Exemption(ApiModel):
@@ -99,6 +108,12 @@ class ReviewCycle(ApiModel):
     """Roles in spec.team that must sign the review."""
     keep: Annotated[int, Field(ge=2, le=60)] = 13
     """Number of sealed reviews to keep; older ones are deleted."""
+    renewal_months: Annotated[int, Field(ge=1, le=60)] = 6
+    """Months within which a new version or a challenger is expected; without one the check Renewed is
+    missing."""
+    data_months: Annotated[int, Field(ge=1, le=60)] = 12
+    """Months after which training data is old: the check RecentData is missing if the stable version
+    was trained before."""
     exemptions: Annotated[tuple[Exemption, ...], Field(max_length=16), Keyed("check")] = ()
     """Checks that the product needs not meet for some time."""
 
@@ -218,6 +233,24 @@ class DaySlo(StatusModel):
     """Bad events and all events by market."""
 
 
+class DayOperation(StatusModel):
+    """Requests of one operation on one day, all versions together."""
+
+    name: Annotated[str, Field(max_length=LONGEST_OPERATION)]
+    """Path of the operation; the smallest ones are added up as `other operations`."""
+    responses: Annotated[dict[str, Events], Field(max_length=40)] = Field(default_factory=dict)
+    """Successful responses between each bound of the request histogram and the one before, in seconds."""
+    refused: Events = 0
+    """Responses 4xx without 404 and 405."""
+    failed: Events = 0
+    """Responses with a status of 500 or above."""
+
+    @property
+    def requests(self) -> int:
+        """Number of all requests."""
+        return sum(self.responses.values()) + self.refused + self.failed
+
+
 class ReviewDay(StatusModel):
     """Events of one day, all versions together."""
 
@@ -232,6 +265,8 @@ class ReviewDay(StatusModel):
     responses: Annotated[dict[str, Events], Field(max_length=40)] = Field(default_factory=dict)
     """Successful responses by upper bound of the request histogram in seconds; +Inf counts all of
     them."""
+    operations: Annotated[tuple[DayOperation, ...], Field(max_length=MOST_OPERATIONS + 1)] = ()
+    """Requests by operation; left out for a product with a single one."""
     versions: Annotated[tuple[str, ...], Field(max_length=16)] = ()
     """Versions that had events on that day."""
     # None, not 0: a day of an older version has no such part, and its digest must still hold.
@@ -269,6 +304,8 @@ class ReviewVersion(StatusModel):
     """Cause of its training: ModelDecay, ModelTooSlow or Requested; Scheduled or FollowUp for a challenger."""
     iteration: Iteration | None = None
     """Statement of the author about what was tried with the version."""
+    api_changes: ApiChanges | None = None
+    """Differences of its API from that of the version before it."""
     promotion_time: Time
     """Time at which the version became stable."""
     end_time: Time | None = None
@@ -294,6 +331,8 @@ class ReviewCandidate(StatusModel):
     """The SLO whose degradation caused its training; empty without one."""
     iteration: Iteration | None = None
     """Statement of the author about what was tried with the version."""
+    api_changes: ApiChanges | None = None
+    """Differences of its API from that of the stable version."""
     outcome: str
     """Outcome of the canary: Promoted, RolledBack, Inconclusive or Superseded."""
     reason: str = ""
@@ -302,6 +341,20 @@ class ReviewCandidate(StatusModel):
     """Time at which the version became stable, or its canary ended without a promotion."""
     slos: Annotated[tuple[ArmCounts, ...], Field(max_length=16)] = ()
     """Events of the version and of stable in the same blocks, by SLO."""
+
+
+class MissedMarket(StatusModel):
+    """A time in which a market missed an SLO."""
+
+    slo: str
+    """Name of the SLO."""
+    market: str
+    """Market that missed it."""
+    start_time: Time
+    """Time at which the evidence of it begins; it may lie before the period."""
+    end_time: Time | None = None
+    """Time at which the operator no longer found it missed; left out while it is, and at the end of the
+    period."""
 
 
 class CheckState(StrEnum):
@@ -387,6 +440,8 @@ class DataProductReviewStatus(StatusModel):
     """Versions whose canary ended in the period, the oldest first."""
     trainings: Annotated[tuple[EndedTraining, ...], Field(max_length=MOST_TRAININGS)] = ()
     """Last trainings that ended in the period, the oldest first."""
+    missed_markets: Annotated[tuple[MissedMarket, ...], Field(max_length=MOST_MISSED)] = ()
+    """Last times in which a market missed an SLO, the oldest first."""
     readiness: Annotated[tuple[ReviewCheck, ...], Field(max_length=16), Keyed("name")] = ()
     """Checks of what a product in production needs, on the last recorded day."""
 

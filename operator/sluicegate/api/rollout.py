@@ -5,7 +5,9 @@ from typing import Annotated, ClassVar, Final
 
 from pydantic import Field
 
+from sluicegate.api.approvals import Approvals
 from sluicegate.api.base import ApiModel, Rule
+from sluicegate.api.consumers import Consumers
 from sluicegate.api.shadow import Mirror, Shadow
 
 DEFAULT_MAX_DURATION_SECONDS: Final = 14_400
@@ -48,6 +50,11 @@ class Rollout(ApiModel):
     labels: three times what an equal candidate takes, from four hours to 14 days."""
     approval: Approval = Approval.AUTOMATIC
     """Manual waits before the promotion for the annotation sluicegate.dev/promote."""
+    approvals: Approvals | None = None
+    """Parties that must agree before the promotion, each in the name of a person; replaces approval.
+    Without it, approval decides alone."""
+    consumers: Consumers | None = None
+    """Consumers whose outcomes are counted by the version that answered them. Without it none are."""
     history_limit: Annotated[int, Field(ge=1, le=20)] = 10
     """Number of versions that are kept for a rollback."""
     shadow: Shadow | None = None

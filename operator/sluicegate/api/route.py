@@ -6,7 +6,7 @@ meanings are the Gateway API's.
 
 import re
 from enum import StrEnum
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Final, Literal, Self
 
 from pydantic import Field, StringConstraints
 
@@ -29,7 +29,7 @@ _NO_END = ("/.", "/..")
 
 
 def _path_rule(field: str) -> Rule:
-    """What the Gateway API asks of a path beyond its characters."""
+    """Return what the Gateway API asks of a path beyond its characters."""
     value = f"self.{field}"
     absent = [f"!{value}.contains('{one}')" for one in _NO_PATH]
     absent += [f"!{value}.endsWith('{one}')" for one in _NO_END]
@@ -49,7 +49,7 @@ def _path_rule(field: str) -> Rule:
 
 
 def _seconds(duration: str) -> float:
-    """A GEP-2257 duration in seconds."""
+    """Return a GEP-2257 duration in seconds."""
     units = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
     return sum(int(number) * units[unit] for number, unit in _PART.findall(duration))
 
@@ -88,10 +88,33 @@ class ParentRef(ApiModel):
     """Port of the Gateway; all ports when left out."""
 
     def meets(self, other: Self) -> bool:
-        """Whether both name a listener of one Gateway, as the Gateway API compares them."""
+        """Return whether both name a listener of one Gateway, as the Gateway API compares them."""
         sections = {self.section_name, other.section_name}
         same = (self.namespace, self.name) == (other.namespace, other.name)
         return same and (None in sections or len(sections) == 1)
+
+    def is_within(self, other: Self) -> bool:
+        """Return whether each listener of this reference is one of the other."""
+        return (
+            (self.namespace, self.name) == (other.namespace, other.name)
+            and other.section_name in (None, self.section_name)
+            and other.port in (None, self.port)
+        )
+
+
+PARENTS_RULE: Final = Rule(
+    cel="self.parentRefs.all(one, self.parentRefs.filter(other, other.name == one.name"
+    " && (has(other.__namespace__) ? other.__namespace__ : '')"
+    " == (has(one.__namespace__) ? one.__namespace__ : '')"
+    " && (!has(one.sectionName) || !has(other.sectionName)"
+    " || one.sectionName == other.sectionName)).size() == 1)",
+    holds=lambda self: all(
+        sum(one.meets(other) for other in self.parent_refs) == 1 for one in self.parent_refs
+    ),
+    message="parentRefs that name one Gateway must each name another sectionName of it",
+    field="parentRefs",
+)
+"""No two references mean one listener; for objects with parentRefs."""
 
 
 class PathMatchType(StrEnum):
@@ -349,18 +372,7 @@ class Route(ApiModel):
             field="path",
         ),
         _path_rule("path"),
-        Rule(
-            cel="self.parentRefs.all(one, self.parentRefs.filter(other, other.name == one.name"
-            " && (has(other.__namespace__) ? other.__namespace__ : '')"
-            " == (has(one.__namespace__) ? one.__namespace__ : '')"
-            " && (!has(one.sectionName) || !has(other.sectionName)"
-            " || one.sectionName == other.sectionName)).size() == 1)",
-            holds=lambda self: all(
-                sum(one.meets(other) for other in self.parent_refs) == 1 for one in self.parent_refs
-            ),
-            message="parentRefs that name one Gateway must each name another sectionName of it",
-            field="parentRefs",
-        ),
+        PARENTS_RULE,
     )
 
     parent_refs: Annotated[tuple[ParentRef, ...], Field(min_length=1, max_length=8)]
@@ -371,3 +383,9 @@ class Route(ApiModel):
     """Path prefix. It stands for one rule that matches the prefix and rewrites it to /."""
     rules: Annotated[tuple[RouteRule, ...], Field(max_length=8)] = ()
     """Rules of the route, where a path prefix does not suffice."""
+
+    @property
+    def matched_headers(self) -> frozenset[str]:
+        """The names of headers that a match compares, in small letters."""
+        matches = (match for rule in self.rules for match in rule.matches)
+        return frozenset(header.name.lower() for match in matches for header in match.headers)

@@ -29,18 +29,18 @@ _KEY_SIZE = 317
 
 
 def structural_schema(model: type[BaseModel]) -> Schema:
-    """The structural schema of a model, with its descriptions, defaults, bounds and rules."""
+    """Return the structural schema of a model, with its descriptions, defaults, bounds and rules."""
     schema = model.model_json_schema(by_alias=True)
     types = {kind.__name__: kind for kind in _models(model)}
     return _Structural(schema.get("$defs", {}), types).convert(schema, types[model.__name__])
 
 
 def _models(model: type[BaseModel]) -> Iterator[type[ApiModel]]:
-    """All models of the API. Their names are unique, as the CRD's reader expects."""
-    found: list[type[ApiModel]] = [ApiModel]
-    while found:
-        kind = found.pop()
-        found += kind.__subclasses__()
+    """Yield all models of the API. Their names are unique, as the CRD's reader expects."""
+    models: list[type[ApiModel]] = [ApiModel]
+    while models:
+        kind = models.pop()
+        models += kind.__subclasses__()
         yield kind
     assert issubclass(model, ApiModel)
 
@@ -66,7 +66,7 @@ class _Structural:
     def _resolve(
         self, schema: Schema, kind: type[ApiModel] | None
     ) -> tuple[Schema, type[ApiModel] | None]:
-        """The schema without reference and without "or null"; its type, when it is a model."""
+        """Return the schema without reference and without "or null"; its type, when it is a model."""
         while "$ref" in schema or _nullable(schema):
             around = {key: value for key, value in schema.items() if key not in {"$ref", "anyOf"}}
             if "$ref" in schema:

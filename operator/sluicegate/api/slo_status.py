@@ -40,8 +40,8 @@ class MarketStatus(StatusModel):
     budget_remaining: Number | None = None
     """Share of the market's error budget that is left, over the same time as that of the SLO."""
     missed_start_time: Time | None = None
-    """Time at which the evidence begins that the market misses the SLO; left out where nothing follows
-    from it."""
+    """Time at which the evidence begins that the market misses the SLO, an estimate of when it fell: it
+    may lie before the fall, by bad events that chance brought. Left out where nothing follows from it."""
 
 
 class SloStatus(StatusModel):

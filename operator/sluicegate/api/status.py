@@ -52,17 +52,17 @@ class LastHandled(StatusModel):
 
     @classmethod
     def of(cls, annotations: Mapping[str, str]) -> Self:
-        """All requests among a product's annotations, as handled."""
+        """Return all requests among a product's annotations, as handled."""
         return cls(
             **{field: annotations[name] for name, field in FIELDS.items() if name in annotations}
         )
 
     def with_token(self, annotation: str, value: str) -> Self:
-        """A copy in which this value of an annotation was handled last."""
+        """Return a copy in which this value of an annotation was handled last."""
         return self.replace(**{FIELDS[annotation]: value})
 
     def token(self, annotation: str) -> str:
-        """The value of an annotation that was handled last; empty before the first."""
+        """Return the value of an annotation that was handled last; empty before the first."""
         field = FIELDS.get(annotation)
         return "" if field is None else str(getattr(self, field))
 
@@ -126,7 +126,7 @@ class SpecModel(StatusModel):
 
     @classmethod
     def of(cls, release: Release, outcome: Outcome, at: int) -> Self:
-        """What became of a release at this time, in seconds."""
+        """Return what became of a release at this time, in seconds."""
         return cls(
             image=release.image,
             version=release.version,
@@ -358,8 +358,8 @@ class DataProductStatus(StatusModel):
     def parent(self) -> Release:
         """The version that the training under way started from; by its name, where it is gone."""
         name = self.training.version if self.training else ""
-        known = ([self.stable] if self.stable else []) + list(self.history)
-        return next((one.release for one in known if one.version == name), Release(name))
+        versions = ([self.stable] if self.stable else []) + list(self.history)
+        return next((one.release for one in versions if one.version == name), Release(name))
 
     @property
     def descends_from(self) -> str:
@@ -372,7 +372,7 @@ class DataProductStatus(StatusModel):
             return ""
         if self.stable.descends_from or self.stable.source is not VersionSource.RETRAINING:
             return self.stable.descends_from
-        before = (one for one in self.accepted if not one.withdrawn)
+        before = (one for one in self.accepted if not one.rolled_back)
         named = (one for one in before if one.source is VersionSource.SPEC)
         return next((one.image or one.version for one in named), "")
 
@@ -388,16 +388,16 @@ class DataProductStatus(StatusModel):
         return (*living, *self.history)
 
     def with_engine(self, **update: object) -> Self:
-        """A copy in which the engine keeps something else."""
+        """Return a copy in which the engine keeps something else."""
         return self.replace(engine=self.engine.replace(**update))
 
     def with_candidate(self, **update: object) -> Self:
-        """A copy in which these fields of the candidate are others; there is one."""
+        """Return a copy in which these fields of the candidate are others; there is one."""
         assert self.candidate is not None
         return self.replace(candidate=self.candidate.replace(**update))
 
     def with_retraining(self, **update: object) -> Self:
-        """A copy in which these fields of status.retraining are others; left out if all are empty."""
+        """Return a copy in which these fields of status.retraining are others; left out if all are empty."""
         after = (self.retraining or RetrainingStatus()).replace(**update)
         ended: dict[str, object] = {} if after.trigger else {"job": "", "start_time": None}
         after = after.replace(**ended, suspended=after.unsuccessful_attempts >= MOST_FAILURES)

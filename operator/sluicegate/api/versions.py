@@ -9,6 +9,8 @@ from typing import Annotated, Any, Final, Self
 from pydantic import Field
 from typing_extensions import override
 
+from sluicegate.api.api_changes import ApiChanges
+from sluicegate.api.approvals import CandidateApprovals
 from sluicegate.api.base import Counted, Events, Number, Paired, StatusModel, Time
 from sluicegate.api.baseline import Baselines
 from sluicegate.api.iteration import Iteration
@@ -61,18 +63,18 @@ class Release:
         return revision_of(f"sha256:{digest}", runtime_image)
 
     def is_renewal_of(self, other: "Release") -> bool:
-        """Whether it is the same bento in another runtime."""
+        """Return whether it is the same bento in another runtime."""
         mine, theirs = self.identity, other.identity
         return mine[0] == theirs[0] and mine != theirs
 
     @override
     def __eq__(self, other: object) -> bool:
-        """Whether both are the same bento in the same runtime."""
+        """Return whether both are the same bento in the same runtime."""
         return self.identity == other.identity if isinstance(other, Release) else NotImplemented
 
     @override
     def __hash__(self) -> int:
-        """A hash of the identity."""
+        """Return a hash of the identity."""
         return hash(self.identity)
 
 
@@ -110,6 +112,9 @@ class VersionBase(StatusModel):
     iteration: Iteration | None = None
     """Statement of the author about what was tried with the version, from the labels of its bento or
     the note of the request that led to it."""
+    api_changes: ApiChanges | None = None
+    """Differences of its API from that of the version that was stable when it took its first share; left
+    out without one."""
     evaluation: Annotated[dict[str, Counted], Field(max_length=16)] = Field(default_factory=dict)
     """Hold-out counts of the version, by SLO name."""
     stable_evaluation: Annotated[dict[str, Counted], Field(max_length=16)] = Field(
@@ -121,7 +126,7 @@ class VersionBase(StatusModel):
 
     @classmethod
     def of(cls, release: Release, source: VersionSource, **more: Any) -> Self:
-        """Name a release as this kind of version; `more` are its other fields."""
+        """Return name a release as this kind of version; `more` are its other fields."""
         return cls(
             version=release.version,
             image=release.image,
@@ -195,6 +200,10 @@ class CandidatePhase(StrEnum):
     """It ended without a verdict: no traffic, no pods, until retryTime or until a person decides."""
 
 
+MOST_EVIDENCE: Final = 64
+"""SLOs whose evidence status lists."""
+
+
 class Evidence(StatusModel):
     """Evidence of one SLO about the candidate so far."""
 
@@ -224,7 +233,7 @@ class Evidence(StatusModel):
 
 
 PATIENT_RETRIES: Final = 5
-"""Retries, in about an hour and a half, in which a candidate without room may still be a cure."""
+"""Retries, in about an hour and a half, in which a candidate without room may still be the remedy."""
 
 
 class ApiComparison(StrEnum):
@@ -293,13 +302,16 @@ class Candidate(VersionBase):
     """Time since which spec.suspend holds the rollout."""
     suspended_seconds: Annotated[int, Field(ge=0)] = 0
     """Total time for which spec.suspend has held the rollout; it counts against no deadline."""
-    evidence: Annotated[tuple[Evidence, ...], Field(max_length=17), Keyed("slo")] = ()
-    """Evidence of the SLOs and of the share of client errors so far."""
+    evidence: Annotated[tuple[Evidence, ...], Field(max_length=MOST_EVIDENCE), Keyed("slo")] = ()
+    """Evidence of the SLOs and of the share of client errors so far; then that of the consumers' SLOs, named
+    NAMESPACE/NAME/SLO. Those beyond 64 count, too."""
     derived: DerivedRollout | None = None
     """Values for this rollout where spec.rollout has none, fixed when it starts."""
     hold: CandidateHold | None = None
     """Check that holds it at its share; left out before its first traffic, and once it is promoted
     or rolled back."""
+    approvals: CandidateApprovals | None = None
+    """Answers of the parties of spec.rollout.approvals, and the parties that are waited for."""
     expected_seconds: int | None = None
     """Estimated duration of the rollout for a candidate that equals the stable version, at this
     traffic."""
@@ -336,8 +348,8 @@ class Candidate(VersionBase):
     def tried(self) -> bool:
         """Whether its rollout goes on, or will by itself and before long.
 
-        What finds no room for hours may be no cure, so it holds up no training; one that came of
-        a training is the cure.
+        What finds no room for hours may be no remedy, so it holds up no training; one that came of
+        a training is the remedy.
         """
         soon = self.retries <= PATIENT_RETRIES or self.source is VersionSource.RETRAINING
         return not self.parked or (self.retry_time is not None and soon)
@@ -348,7 +360,7 @@ class Candidate(VersionBase):
         return self.api == ApiComparison.CHANGED
 
     def most_seconds(self, rollout: Rollout) -> int:
-        """How long its rollout may last from its first traffic on, with the time it was held."""
+        """Return how long its rollout may last from its first traffic on, with the time it was held."""
         derived = self.derived.max_duration_seconds if self.derived else None
         most = rollout.max_duration_seconds or derived or DEFAULT_MAX_DURATION_SECONDS
         return most + self.suspended_seconds
@@ -361,7 +373,7 @@ class Candidate(VersionBase):
         return next((share for share in steps if share > self.weight), None)
 
     def step_of(self, steps: Sequence[int]) -> int:
-        """Number of the step of the spec, from 1, whose share it has or is beyond.
+        """Return number of the step of the spec, from 1, whose share it has or is beyond.
 
         The spec may have been edited since: what it has is its share, not a number of steps.
         """
@@ -392,7 +404,7 @@ class PastVersion(VersionBase):
     """Names of the SLOs that were degraded when it was replaced."""
 
     @property
-    def withdrawn(self) -> bool:
+    def rolled_back(self) -> bool:
         """Whether it was rolled back itself, or didn't come up again: it isn't chosen by itself."""
         return self.outcome in {Outcome.ROLLED_BACK, Outcome.FAILED}
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from sluicegate.api.names import Component
 from sluicegate.api.product import DataProduct
+from sluicegate.api.product_info import ConsumerEvidence
 from sluicegate.api.serving import DEFAULT_MAX_REQUEST_BYTES, Serving
 from sluicegate.api.versions import VersionBase
 from sluicegate.manifests.bento import (
@@ -115,6 +116,8 @@ def inputs_hash(product: DataProduct, version: VersionBase) -> str:
             "serving": serving.model_dump(mode="json", by_alias=True, exclude=hidden),
             **({"markets": markets_of(product)} if serving.market else {}),
             **({"mirror": mirror.to_dict()} if (mirror := product.spec.rollout.mirror) else {}),
+            **({"consumers": consumers} if (consumers := _consumers(product)) else {}),
+            **({"upstreams": upstreams} if (upstreams := _upstreams(product)) else {}),
         }
     )
 
@@ -171,9 +174,28 @@ def _server_environment(product: DataProduct, version: VersionBase) -> dict[str,
         values["SLUICEGATE_MIRROR"] = json.dumps(
             {"url": _candidate_url(product), **mirror.to_dict()}, separators=(",", ":")
         )
+    if consumers := _consumers(product):
+        values["SLUICEGATE_CONSUMERS"] = json.dumps(consumers, separators=(",", ":"))
+    if upstreams := _upstreams(product):
+        values["SLUICEGATE_UPSTREAMS"] = json.dumps(upstreams, separators=(",", ":"))
     if serving.latency_buckets_milliseconds:
         values["BENTOML_CONFIG_OVERRIDES"] = _bucket_override(product, version)
     return values
+
+
+def _consumers(product: DataProduct) -> list[str]:
+    """Return the consumers whose requests get answers with the mark of the version."""
+    consumers = product.spec.rollout.consumers
+    return [] if consumers is None else sorted(consumers.keys(product.metadata.namespace))
+
+
+def _upstreams(product: DataProduct) -> list[str]:
+    """Return the products by whose versions the library counts this one's outcomes."""
+    return sorted(
+        f"{one.namespace or product.metadata.namespace}/{one.name}"
+        for one in product.spec.depends_on
+        if one.evidence is not ConsumerEvidence.IGNORE
+    )
 
 
 def _candidate_url(product: DataProduct) -> str:

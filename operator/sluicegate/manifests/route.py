@@ -28,11 +28,11 @@ def build_route(product: DataProduct, route: Route, backends: Sequence[Backend])
             "metadata": metadata(product, product.metadata.name, labels(product, Component.ROUTE)),
             "spec": without_empty(
                 {
-                    "parentRefs": [_parent(parent.to_dict()) for parent in route.parent_refs],
+                    "parentRefs": [parent_ref(parent.to_dict()) for parent in route.parent_refs],
                     "hostnames": list(route.hostnames),
                     "rules": [
-                        rule | {"backendRefs": [_backend(backend) for backend in backends]}
-                        for rule in _rules(route)
+                        rule | {"backendRefs": [backend_ref(backend) for backend in backends]}
+                        for rule in rules_of(route)
                     ],
                 }
             ),
@@ -40,11 +40,13 @@ def build_route(product: DataProduct, route: Route, backends: Sequence[Backend])
     )
 
 
-def _parent(reference: Manifest) -> Manifest:
+def parent_ref(reference: Manifest) -> Manifest:
+    """Return a reference of the spec with group and kind."""
     return {"group": "gateway.networking.k8s.io", "kind": "Gateway"} | reference
 
 
-def _backend(backend: Backend) -> Manifest:
+def backend_ref(backend: Backend) -> Manifest:
+    """Return the reference of a rule to a version."""
     return {
         "group": "",
         "kind": "Service",
@@ -54,7 +56,8 @@ def _backend(backend: Backend) -> Manifest:
     }
 
 
-def _rules(route: Route) -> list[Manifest]:
+def rules_of(route: Route) -> list[Manifest]:
+    """Return the user's rules, without backends."""
     if route.rules:
         return [_rule(rule.to_dict()) for rule in route.rules]
     prefix = route.path or "/"

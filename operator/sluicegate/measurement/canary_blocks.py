@@ -93,9 +93,9 @@ class Arms:
             canary_block(
                 index * self.seconds,
                 read.value(index),
-                _at(stables, index),
+                values_at(stables, index),
                 CandidateReading(
-                    counts=_at(candidates, index),
+                    counts=values_at(candidates, index),
                     up=index in scraped,
                     gauges=self._means(index),
                     sent=self._pair(index),
@@ -103,7 +103,7 @@ class Arms:
                 )
                 if index > self.begins
                 else None,
-                ages=_labels_by_age(ages, index),
+                ages=ages_at(ages, index),
             )
             for index in indexes
         ]
@@ -160,12 +160,12 @@ def arm_of(product: DataProduct, version: VersionBase) -> Arm:
     )
 
 
-def _at(arm: Mapping[str, BlockRow], index: int) -> Mapping[str, BlockValue]:
+def values_at(arm: Mapping[str, BlockRow], index: int) -> Mapping[str, BlockValue]:
     """Return the value of one block for each SLO; MISSING if it was never read."""
     return _said(tuple(arm), tuple(blocks.value(index) for blocks in arm.values()))
 
 
-def _labels_by_age(arms: tuple[tuple[BlockRow, ...], ...], index: int) -> LabelsByAge | None:
+def ages_at(arms: tuple[tuple[BlockRow, ...], ...], index: int) -> LabelsByAge | None:
     """Return the labels of candidate and stable in one block; None if no pod counts them by age."""
     values = [[row.value(index) for row in arm] for arm in arms]
     if not any(value.quality is Quality.COUNTED for arm in values for value in arm):

@@ -75,6 +75,11 @@ class ProductBlocks:
             return DecisionReason.BACKFILLING
         return None
 
+    def outage_words(self) -> str:
+        """Return why counts of the newest block couldn't be read, with the address; empty if they could."""
+        problem = self.measurements.problem(self.block_seconds)
+        return problem.removeprefix(f"{QueryKind.TARGETS}: ")  # the query that is sent first
+
     def lost(self) -> dict[str, DecisionReason]:
         """Return why single SLOs have no newest block: queries that they need have no answer."""
         failed = self.measurements.failed(self.block_seconds)
@@ -115,12 +120,12 @@ class ProductBlocks:
 
     def canary_blocks(self) -> tuple[CanaryBlock, ...]:
         """Return the blocks of both arms, from an hour before the rollout; none without a candidate."""
-        arms = self._arms()
+        arms = self.arms()
         return () if arms is None else arms.blocks()
 
     def requests(self) -> Requests:
         """Return the requests of both versions in the canary blocks that began after the last change."""
-        arms, since = self._arms(), self._changed()
+        arms, since = self.arms(), self._changed()
         if arms is None or since is None:
             return Requests()
         return count_requests(arms.since(since, arms.stable), arms.since(since, arms.candidate))
@@ -130,7 +135,7 @@ class ProductBlocks:
 
         None without its counts.
         """
-        arms, since = self._arms(), self._changed()
+        arms, since = self.arms(), self._changed()
         if arms is None or since is None or not self.measurements.canaries.has_gateway_counts:
             return None
         indexes = [block.index for block in arms.since(since, arms.stable)]
@@ -163,7 +168,7 @@ class ProductBlocks:
     def _key(self, version: VersionBase, slo: str) -> SeriesKey:
         return SeriesKey(*self.product.metadata.key, series_of(version), slo)
 
-    def _arms(self) -> Arms | None:
+    def arms(self) -> Arms | None:
         """Return both arms of the canary; None without a candidate, or before a version serves."""
         candidate, stable = self.product.status.candidate, self.product.status.stable
         if candidate is None or stable is None:

@@ -14,6 +14,7 @@ from sluicegate.api.slos import Indicator
 from sluicegate.api.versions import VersionBase
 from sluicegate.kube.resources import Key
 from sluicegate.measurement.unreadable_products import export_unreadable
+from sluicegate.policy.model.consumers import consumers_named
 from sluicegate.policy.model.inputs import (
     begin_of_canary_blocks,
     in_canary,
@@ -233,8 +234,22 @@ class Measurements:
         self.block_lateness.record(readings)
         self.blocks.record_unfilled(readings.released)
         self._newest[readings.block_seconds] = readings.last
-        self._problems[readings.block_seconds] = "" if readings.complete else readings.problem
+        self._note_problem(readings)
         self._failed[readings.block_seconds] = readings.failed
+
+    def _note_problem(self, readings: Readings) -> None:
+        """Keep why counts couldn't be read, and log it when it is new or has ended."""
+        length, before = readings.block_seconds, self._problems.get(readings.block_seconds, "")
+        after = "" if readings.complete else readings.problem
+        self._problems[length] = after
+        if after and after != before:
+            logger.warning(
+                "blocks of %d s can't be read, and products that need them are not judged: %s",
+                length,
+                after,
+            )
+        elif before and not after:
+            logger.warning("blocks of %d s are read again", length)
 
     def _record_unreadable(self, readings: Readings) -> None:
         kept = self._unreadable.setdefault(Length(readings.block_seconds, readings.canary), {})
@@ -397,5 +412,8 @@ def target_of(product: DataProduct, timing: Timing) -> Target | None:
         counts_pods=product.spec.serving.autoscaling is not None,
         markets=(*product.spec.markets, OTHER) if product.spec.serving.market else (),
         paired=canary_from is not None and product.spec.rollout.mirror is not None,
+        consumers=()
+        if canary_from is None
+        else tuple(ProductKey(*one.split("/", 1)) for one in consumers_named(product)),
         inputs=tuple((one.name, one.promql) for one in product.spec.inputs),
     )

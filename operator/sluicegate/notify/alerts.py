@@ -12,7 +12,7 @@ from sluicegate.api.status import DataProductStatus
 from sluicegate.notify.catalogue import Kind
 from sluicegate.notify.cursor import Cursor
 from sluicegate.notify.transitions import Origin, Transition, transitions
-from sluicegate.notify.wording import heading, plain
+from sluicegate.notify.wording import command_of, heading, now_of, plain
 
 POST_SECONDS: Final = 60
 """Seconds between two posts of the open states."""
@@ -51,11 +51,13 @@ def alert_of(transition: Transition, cluster: str, portfolio: str, now: float) -
         "urgency": transition.urgency,
         "reason": transition.reason,
     }
+    actions = (("now", now_of(transition)), ("command", command_of(transition)))
     alert: Alert = {
         "labels": {name: plain(value) for name, value in labels.items() if value},
         "annotations": {
             "summary": heading(transition),
             "description": plain(transition.message, lines=True),
+            **{name: text for name, text in actions if text},
         },
         "startsAt": rfc3339(min(transition.time or int(now), int(now))),
         "endsAt": rfc3339(int(now) + HOLD_SECONDS),

@@ -14,7 +14,7 @@ from sluicegate.api.names import API_VERSION, PLURAL
 from sluicegate.notify.catalogue import DIGEST_TYPE, TEST_TYPE, Urgency
 from sluicegate.notify.messages import Message
 from sluicegate.notify.transitions import Transition
-from sluicegate.notify.wording import wording
+from sluicegate.notify.wording import command_of, now_of, wording
 
 SCHEMAS: Final = "https://sluicegate.dev/schemas"
 SEVERITIES: Final = {
@@ -100,8 +100,12 @@ def _transition(transition: Transition) -> dict[str, Any]:
         "reason": transition.reason,
         "message": transition.message,
         "version": transition.version,
+        "upstream": transition.upstream,
         "decision": transition.decision,
         "folded": transition.folded,
+        "now": now_of(transition),
+        "command": command_of(transition),
+        "review": transition.review,
     }
     return {name: value for name, value in data.items() if value}
 

@@ -12,12 +12,14 @@ from typing import Annotated, Final, NamedTuple
 
 from pydantic import Field, TypeAdapter, ValidationError
 
+from sluicegate.api.approvals import ApprovalAnswer
 from sluicegate.api.names import ConditionReason, ConditionType, DecisionReason
 from sluicegate.api.status import Condition, DataProductStatus
 from sluicegate.api.versions import Candidate
 from sluicegate.conditions import find_condition
 from sluicegate.views.needs import (
     held_after_approval,
+    missed_places,
     request_name,
     unready,
     waiting_requests,
@@ -38,7 +40,21 @@ LOSSES: Final = frozenset(
 )
 """Reasons of MetricsAvailable that are faults; without traffic there is nothing to measure."""
 STARTING: Final = frozenset({DecisionReason.LOW_COVERAGE, DecisionReason.NO_DATA})
-"""Those that a product has while it starts."""
+"""Those that a version has while it starts."""
+START_SECONDS: Final = 3600
+"""Seconds after its promotion for which a version without data is starting."""
+LEVELS: Final = {
+    "stalled": ConditionType.STALLED,
+    "unready": ConditionType.READY,
+    "lost": ConditionType.METRICS_AVAILABLE,
+    "secret": ConditionType.METRICS_AVAILABLE,
+    "upstream": ConditionType.DEPENDENCIES_HEALTHY,
+    "dependents": ConditionType.DEGRADES_DEPENDENTS,
+    "markets": ConditionType.MARKETS_MET,
+}
+"""Levels whose end says how long they lasted, with their conditions."""
+KEEPS_ITS_TIME: Final = frozenset({"lost", "secret"})
+"""Those whose condition keeps its time when only its reason changes."""
 
 
 class ReviewCursor(NamedTuple):
@@ -58,13 +74,18 @@ class Cursor:
     ----------
     since : begin of the degradation that holds; 0 without one.
     secret : whether pods report that the feedback Secret isn't usable.
-    measured : whether MetricsAvailable was ever True; before that a product is only starting.
+    measured : whether MetricsAvailable was ever True for the stable version, or it serves for longer than a
+        start takes; before that it is only starting.
+    begun : time at which each level that holds began, by the name of its field.
+    outage : the newest time at which a product could not be measured, or was not ready.
     uid : eight hex digits of the product; another product of the same name has another uid.
     markets : SLOs and markets that are missed, as `slo/market`, separated by spaces.
     stalled, unready, lost : reasons.
     candidate, weight : revision of the candidate and its share.
     approval : reason why the candidate waits for a person.
     held : the check that holds a candidate whose approval is pending.
+    answers : answers of parties to the candidate, separated by spaces.
+    paused : whether the product is suspended.
     requests : requests of people that need an edit of the spec first, separated by spaces.
     retries : of the candidate's rollout.
     promoted : the newest promotion.
@@ -78,6 +99,8 @@ class Cursor:
     degraded: Annotated[bool, Field(alias="d")] = False
     since: Annotated[int, Field(alias="b")] = 0
     measured: Annotated[bool, Field(alias="g")] = False
+    begun: Annotated[Mapping[str, int], Field(alias="bt")] = field(default_factory=dict)
+    outage: Annotated[int, Field(alias="ou")] = 0
     secret: Annotated[bool, Field(alias="z")] = False
     markets: Annotated[str, Field(alias="m")] = ""
     stalled: Annotated[str, Field(alias="s")] = ""
@@ -89,6 +112,8 @@ class Cursor:
     weight: Annotated[int, Field(alias="w")] = 0
     approval: Annotated[str, Field(alias="a")] = ""
     held: Annotated[str, Field(alias="h")] = ""
+    answers: Annotated[str, Field(alias="aa")] = ""
+    paused: Annotated[bool, Field(alias="pa")] = False
     requests: Annotated[str, Field(alias="q")] = ""
     retries: Annotated[int, Field(alias="n")] = 0
     promoted: Annotated[int, Field(alias="p")] = 0
@@ -112,7 +137,8 @@ class Cursor:
         """Return a cursor with the same events and no open state, to compare a new product with."""
         return replace(
             self, degraded=False, since=0, markets="", secret=False, stalled="", unready="", lost="", upstream=False,
-            dependents=False, approval="", held="", requests="", retries=0, refused=False, suspended=False, reviews={},
+            dependents=False, approval="", held="", answers="", paused=False, requests="", retries=0, refused=False, suspended=False, reviews={},
+            begun={},
         )  # fmt: skip
 
 
@@ -121,7 +147,7 @@ _JSON: Final = TypeAdapter(Cursor)
 
 def encode(cursor: Cursor) -> str:
     """Encode a cursor as short JSON, without empty fields."""
-    empty = None if cursor.reviews else {"reviews"}
+    empty = {name for name in ("reviews", "begun") if not getattr(cursor, name)}
     return _JSON.dump_json(cursor, by_alias=True, exclude_defaults=True, exclude=empty).decode()
 
 
@@ -146,26 +172,24 @@ def cursor_of(
     active = by_type.get(ConditionType.RETRAINING_ACTIVE)
     if not conditions:  # the status was lost, or isn't written yet
         return replace(before, uid=uid, reviews=dict(reviews))
-    return Cursor(
+    before = replace(before, measured=_measured(status, before))
+    after = Cursor(
         uid=uid,
         degraded=_level(by_type.get(ConditionType.DEGRADED), before=before.degraded),
         since=_since(by_type.get(ConditionType.DEGRADED), before.since),
-        measured=before.measured or _is_measured(by_type.get(ConditionType.METRICS_AVAILABLE)),
+        measured=before.measured,
         secret=_secret(by_type.get(ConditionType.METRICS_AVAILABLE)),
-        markets=" ".join(
-            f"{slo.name}/{one.market}"
-            for slo in status.slos
-            for one in slo.markets
-            if one.missed_start_time is not None
-        ),
+        markets=_markets(status, before, by_type.get(ConditionType.MARKETS_MET)),
         stalled=_stalled(by_type.get(ConditionType.STALLED)),
-        unready=ready.reason if (ready := unready(status)) is not None else "",
+        unready=_unready(status, by_type.get(ConditionType.READY), before.unready),
         lost=_lost(by_type.get(ConditionType.METRICS_AVAILABLE), before),
         upstream=_upstream(by_type.get(ConditionType.DEPENDENCIES_HEALTHY), before=before.upstream),
         dependents=ConditionType.DEGRADES_DEPENDENTS in by_type,
         candidate=candidate.revision if candidate else "",
         weight=candidate.weight if candidate else 0,
         approval=_approval(candidate, by_type.get(ConditionType.ROLLOUT_PROGRESSING)),
+        answers=" ".join(map(answer_mark, answers_to(candidate))),
+        paused=_paused(by_type.get(ConditionType.ROLLOUT_PROGRESSING)),
         held=hold.check if candidate and (hold := held_after_approval(candidate)) else "",
         requests=" ".join(map(request_name, waiting_requests(status))),
         retries=candidate.retries if candidate else 0,
@@ -181,6 +205,45 @@ def cursor_of(
         count=before.count,
         reviews=dict(reviews),
     )
+    begun = dict(_begun(after, before, status))
+    outage = max(before.outage, begun.get("lost", 0), begun.get("unready", 0))
+    return replace(after, begun=begun, outage=outage)
+
+
+def _begun(after: Cursor, before: Cursor, status: DataProductStatus) -> Iterable[tuple[str, int]]:
+    """Yield the levels that hold, each with the time at which it began."""
+    for level, kind in LEVELS.items():
+        if getattr(after, level):
+            yield level, before.begun.get(level) or begin_of(status, kind, level)
+
+
+def begin_of(status: DataProductStatus, kind: ConditionType, level: str) -> int:
+    """Return the time at which a level of the status began, if it began now."""
+    time, _, _ = condition_of(status, kind)
+    return max(time, status.last_refresh_time or 0) if level in KEEPS_ITS_TIME else time
+
+
+def _measured(status: DataProductStatus, before: Cursor) -> bool:
+    """Return whether MetricsAvailable was True for the stable version, or its start is over.
+
+    With the write that changes the version, the condition is still that of the version before.
+    """
+    measured = find_condition(status.conditions, ConditionType.METRICS_AVAILABLE)
+    start = _start(status)
+    if start > max(before.promoted, before.ended) > 0:
+        return False
+    if measured is not None and measured.status == "True":
+        return True
+    return before.measured or 0 < start < (status.last_refresh_time or 0) - START_SECONDS
+
+
+def _start(status: DataProductStatus) -> int:
+    """Return the time at which the stable version was promoted or restored; 0 if unknown."""
+    stable = status.stable
+    if stable is None:
+        return 0
+    ends = [version.end_time for version in status.history] if stable.restored else []
+    return max([stable.promotion_time or 0, *ends])
 
 
 def promotions(status: DataProductStatus) -> Iterable[int]:
@@ -206,6 +269,15 @@ def _stalled(condition: Condition | None) -> str:
     return condition.reason
 
 
+def _unready(status: DataProductStatus, condition: Condition | None, before: str) -> str:
+    """Return the reason for which a product isn't ready; a product that is also stalled keeps it."""
+    ready = unready(status)
+    if ready is not None:
+        return ready.reason
+    lasts = condition is not None and condition.status == "False" and condition.reason == before
+    return before if lasts else ""
+
+
 def _since(condition: Condition | None, before: int) -> int:
     """Return the begin of a degradation; the earlier one while it is unknown whether it lasts."""
     if condition is None or condition.status == "Unknown":
@@ -215,10 +287,6 @@ def _since(condition: Condition | None, before: int) -> int:
 
 def _secret(condition: Condition | None) -> bool:
     return condition is not None and condition.reason == ConditionReason.FEEDBACK_SECRET_UNUSABLE
-
-
-def _is_measured(condition: Condition | None) -> bool:
-    return condition is not None and condition.status == "True"
 
 
 def _lost(condition: Condition | None, before: Cursor) -> str:
@@ -239,6 +307,31 @@ def _upstream(condition: Condition | None, *, before: bool) -> bool:
     if condition is None or condition.reason == ConditionReason.NO_DEPENDENCIES:
         return False
     return before if condition.status == "Unknown" else condition.status == "False"
+
+
+def answers_to(candidate: Candidate | None) -> tuple[ApprovalAnswer, ...]:
+    """Return the answers of parties to a candidate; none where none are needed."""
+    approvals = candidate.approvals if candidate is not None else None
+    return approvals.answers if approvals is not None else ()
+
+
+def answer_mark(answer: ApprovalAnswer) -> str:
+    """Return what distinguishes an answer from others to the candidate, without spaces."""
+    return f"{answer.party}={answer.verdict}@{answer.answer_time}"
+
+
+def _paused(rollout: Condition | None) -> bool:
+    return rollout is not None and rollout.reason == ConditionReason.SUSPENDED
+
+
+def _markets(status: DataProductStatus, before: Cursor, met: Condition | None) -> str:
+    """Return the SLOs and markets that are missed; those of before too while none is judged."""
+    places = {
+        f"{slo}/{market}" for slo, missed in missed_places(status).items() for market in missed
+    }
+    if met is None:
+        places |= set(before.markets.split())
+    return " ".join(sorted(places))
 
 
 def _approval(candidate: Candidate | None, rollout: Condition | None) -> str:

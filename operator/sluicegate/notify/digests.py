@@ -59,6 +59,9 @@ def content(
     } | {
         "Degraded": [one for one in products if one.cursor.degraded],
         "Cannot be measured": [one for one in products if one.cursor.lost],
+        "Not measured or not ready since yesterday": [
+            one for one in products if now - one.cursor.outage < DAY
+        ],
         "Promoted since yesterday": [one for one in products if now - one.cursor.promoted < DAY],
     }
     return {

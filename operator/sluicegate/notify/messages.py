@@ -11,10 +11,13 @@ from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Any, Final
 
+from sluicegate.api.base import rfc3339
 from sluicegate.notify.catalogue import DIGEST_TYPE, FOLDING, PRODUCTS, Kind, Topic, Urgency
 from sluicegate.notify.configuration import Configuration, When
 from sluicegate.notify.transitions import Origin, Transition
 
+OUTAGES: Final = frozenset({Kind.METRICS_LOST, Kind.UNREADY})
+"""Transitions that no later one hides."""
 SHORT_TEXT: Final = 160
 """Characters of each product's message in a group."""
 
@@ -138,14 +141,22 @@ def batch_of(
     )
 
 
+def _outage(transition: Transition) -> str:
+    """Return an outage in a few words."""
+    state = "not measured" if transition.kind is Kind.METRICS_LOST else "not ready"
+    return f"{state} from {rfc3339(transition.time)} ({transition.reason})"
+
+
 def _mark(transition: Transition) -> str:
     """Return the key by which two transitions of a topic are the same; of some, with the reason."""
-    by_reason = transition.kind in {Kind.STALLED, Kind.METRICS_LOST}
+    by_reason = transition.kind in {Kind.STALLED, *OUTAGES}
     return f"{transition.kind}/{transition.reason}" if by_reason else str(transition.kind)
 
 
 def _place(entry: Collected) -> tuple[str, Topic]:
-    return entry.transition.origin.path, entry.transition.kind.entry.topic
+    transition = entry.transition
+    about = f" of {transition.upstream}" if transition.upstream else ""
+    return f"{transition.origin.path}{about}", transition.kind.entry.topic
 
 
 def _held(
@@ -182,7 +193,7 @@ def _unfolded(
 ) -> tuple[list[Collected], list[list[Collected]]]:
     """Return the held transitions whose time has ended: the last of each topic, with all that it replaces.
 
-    One that ends as it began is sent, too, if it was an outage in between.
+    One that ends as it began is sent, too, if it was an outage in between, which it names.
     """
     left, over = [], []
     for place, group in held.items():
@@ -192,9 +203,11 @@ def _unfolded(
             continue
         over.append(group)
         last = group[-1]
-        outage = any(one.transition.kind is Kind.METRICS_LOST for one in group)
-        if _mark(last.transition) != sent.last or outage:
-            left.append(replace(last, transition=replace(last.transition, folded=len(group) - 1)))
+        outages = [one.transition for one in group[:-1] if one.transition.kind in OUTAGES]
+        if _mark(last.transition) != sent.last or outages:
+            message = "; ".join(filter(None, [last.transition.message, *map(_outage, outages)]))
+            folded = replace(last.transition, message=message, folded=len(group) - 1)
+            left.append(replace(last, transition=folded))
     return left, over
 
 
@@ -255,8 +268,12 @@ def group_message(group: Sequence[Transition], now: int) -> Message:
     """Return a short message about the same transition of several products."""
     names = "".join(sorted(one.id for one in group))
     digest = sha256(names.encode()).hexdigest()[:16]
-    short = tuple(replace(one, message=one.message[:SHORT_TEXT], decision=None) for one in group)
+    short = tuple(replace(one, message=_shortened(one.message), decision=None) for one in group)
     return Message(digest, group[0].kind.event_type(PRODUCTS), now, now, transitions=short)
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= SHORT_TEXT else f"{text[: SHORT_TEXT - 1]}…"
 
 
 def digest_message(

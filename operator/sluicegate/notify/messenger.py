@@ -30,7 +30,13 @@ from sluicegate.notify.transitions import (
     review_transition,
     transitions,
 )
-from sluicegate.notify.watched import ReviewRecord, needs_of_record, origin_of, review_record
+from sluicegate.notify.watched import (
+    ReviewRecord,
+    dependent_transitions,
+    needs_of_record,
+    origin_of,
+    review_record,
+)
 from sluicegate.reconcile.live.product import ProductRecord
 from sluicegate.runtime.cache import Caches
 from sluicegate.runtime.interfaces import Done, Result
@@ -103,7 +109,10 @@ class Messenger:
         )
         after = replace(after, count=since.count + len(changes))
         if after != before:
-            await self._take(key, after, changes)
+            others = dependent_transitions(
+                self._caches.products, record, changes, (since, after), excluded=self._excluded
+            )
+            await self._take(key, after, [*changes, *others])
         return Done()
 
     async def _take(self, key: Key, after: Cursor | None, changes: list[Transition]) -> None:
@@ -142,6 +151,9 @@ class Messenger:
                 record.facts,
                 origin,
                 time=record.time or int(self._wall()),
+                sign_time=record.sign_time,
+                text=record.text,
+                is_signed=record.is_signed,
             )
             for name, record in sorted(records.items())
         )

@@ -10,14 +10,25 @@ from hashlib import sha256
 from itertools import chain
 from typing import Any, Final
 
-from sluicegate.api.names import ConditionReason, ConditionType, DecisionType
+from sluicegate.api.approvals import ApprovalAnswer, CandidateApprovals
+from sluicegate.api.base import rfc3339
+from sluicegate.api.markets import OTHER
+from sluicegate.api.names import ConditionReason, ConditionType, DecisionReason, DecisionType
 from sluicegate.api.outcome import Outcome
 from sluicegate.api.review import ReviewState
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.verdict import CanaryVerdict
 from sluicegate.conditions import find_condition, is_true
 from sluicegate.notify.catalogue import Kind, Urgency
-from sluicegate.notify.cursor import Cursor, ReviewCursor, condition_of
+from sluicegate.notify.cursor import (
+    KEEPS_ITS_TIME,
+    LEVELS,
+    Cursor,
+    ReviewCursor,
+    answer_mark,
+    begin_of,
+    condition_of,
+)
 from sluicegate.views.needs import (
     REVIEWS,
     Need,
@@ -26,6 +37,7 @@ from sluicegate.views.needs import (
     held_after_approval,
     missed_markets,
     needs_in,
+    plugin_command,
     request_name,
     request_text,
     waiting_requests,
@@ -46,6 +58,18 @@ RESULTS: Final = {
     Outcome.REJECTED: Kind.RETRAINING_REJECTED,
     Outcome.IN_PROGRESS: Kind.RETRAINING_FINISHED,
 }
+_WAITS: Final[Mapping[str, str]] = {
+    DecisionReason.UPSTREAM_DEGRADED: "the operator retrains nothing, and waits until the product that it"
+    " calls has recovered",
+    DecisionReason.RECOVERED: "the operator retrains nothing, as the newest answers are good",
+    DecisionReason.UPSTREAM_RELEASED: "the operator retrains nothing, as the cause is a release of another"
+    " product",
+    DecisionReason.INPUT_STALE: "the operator retrains nothing until the input data are fresh",
+    DecisionReason.INPUT_CHANGED: "the operator retrains nothing until the input data keep their contract",
+}
+"""What the operator does about causes that no training removes."""
+_BEGINS: Final = {Kind.METRICS_LOST: "lost", Kind.SECRET_UNUSABLE: "secret"}
+"""Transitions at which a level begins whose condition keeps its time."""
 DECISIONS: Final = {
     Kind.PROMOTED: DecisionType.PROMOTE,
     Kind.ROLLED_BACK: DecisionType.ROLLBACK,
@@ -86,6 +110,11 @@ class Transition:
     decision : status.decision, if it is that of the transition.
     folded : number of transitions of the same topic that this one replaces.
     needs_person : whether the status has a need that the transition reports.
+    now : what the operator does about it, where the catalogue doesn't say it.
+    command : that answers the need, for a shell; empty if the need has none.
+    upstream : `namespace/name` of the product whose transition it is, which `origin` depends on; empty for an
+        own one.
+    review : name of the review that it is about; empty for the product itself.
     """
 
     id: str
@@ -98,6 +127,10 @@ class Transition:
     decision: Mapping[str, Any] | None = None
     folded: int = 0
     needs_person: bool = False
+    now: str = ""
+    command: str = ""
+    upstream: str = ""
+    review: str = ""
 
     @property
     def urgency(self) -> Urgency:
@@ -127,11 +160,17 @@ def transitions(
         )
     )
     needs = needs_in(status, (origin.namespace, origin.name)) if changes else ()
-    return tuple(replace(each, needs_person=_reports(each, needs)) for each in changes)
+    return tuple(_with_need(each, needs) for each in changes)
 
 
-def _reports(transition: Transition, needs: Iterable[Need]) -> bool:
-    return any(transition.kind.entry.reports(need) for need in needs)
+def _with_need(transition: Transition, needs: Iterable[Need]) -> Transition:
+    """Return a transition with the need that it reports, and the command that answers it."""
+    entry = transition.kind.entry
+    need = next((need for need in needs if entry.reports(need)), None)
+    if need is None:
+        return transition
+    message = transition.message or _shortened(need.message)
+    return replace(transition, needs_person=True, command=need.command, message=message)
 
 
 def numbered(changes: Iterable[Transition], before: Cursor) -> list[Transition]:
@@ -148,9 +187,24 @@ def deletion(origin: Origin, now: int) -> Transition:
 
 
 def review_transition(
-    name: str, before: ReviewCursor | None, after: ReviewCursor, origin: Origin, *, time: int
+    name: str,
+    before: ReviewCursor | None,
+    after: ReviewCursor,
+    origin: Origin,
+    *,
+    time: int,
+    sign_time: int = 0,
+    text: str = "",
+    is_signed: bool = False,
 ) -> Transition | None:
-    """Return the transition of a sealed review; None if it has none that is sent."""
+    """Return the transition of a sealed review; None if it has none that is sent.
+
+    Parameters
+    ----------
+    time : of its state. sign_time : of its newest signature; 0 without one.
+    text : what it is about, and its signatures; empty for its name.
+    is_signed : whether each role has signed, so that its end follows.
+    """
     kinds: Mapping[str, Kind] = {
         ReviewState.TO_REVIEW: Kind.REVIEW_DUE,
         ReviewState.OVERDUE: Kind.REVIEW_OVERDUE,
@@ -159,16 +213,18 @@ def review_transition(
     }
     if before is None or before.state != after.state:
         kind = kinds.get(after.state)
-    elif after.signatures > before.signatures:
-        kind = Kind.REVIEW_SIGNED
+    elif after.signatures > before.signatures and not is_signed:
+        kind, time = Kind.REVIEW_SIGNED, sign_time or time
     else:
         return None
     if kind is None:
         return None
-    signed = f"{name} has {after.signatures} signatures" if after.signatures else name
     mark = f"{name} {after.state} {after.signatures if kind is Kind.REVIEW_SIGNED else ''}"
-    made = _made(kind, origin, time=time, reason=after.state, message=signed, mark=mark)
-    return replace(made, needs_person=REVIEWS.get(after.state) in kind.entry.needs)
+    made = _made(kind, origin, time=time, reason=after.state, message=text or name, mark=mark)
+    return replace(
+        made, needs_person=REVIEWS.get(after.state) in kind.entry.needs, review=name,
+        command=plugin_command((origin.namespace, name), "review sign"),
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,27 +242,38 @@ class _Comparison:
         if now and not was:
             yield self._condition(Kind.METRICS_LOST, ConditionType.METRICS_AVAILABLE)
         elif was and not now:
-            yield self._condition(Kind.METRICS_RESTORED, ConditionType.METRICS_AVAILABLE)
+            yield self._over(
+                Kind.METRICS_RESTORED, ConditionType.METRICS_AVAILABLE, "lost",
+                f"It could not be measured ({self.before.lost}){{}}",
+            )  # fmt: skip
 
     def secret(self) -> Iterator[Transition]:
         """Yield that the feedback Secret isn't usable, or is usable again."""
         if self.before.secret != self.after.secret:
-            kind = Kind.SECRET_UNUSABLE if self.after.secret else Kind.SECRET_USABLE
-            yield self._condition(kind, ConditionType.METRICS_AVAILABLE)
+            of = ConditionType.METRICS_AVAILABLE
+            if self.after.secret:
+                yield self._condition(Kind.SECRET_UNUSABLE, of)
+            else:
+                yield self._over(Kind.SECRET_USABLE, of, "secret", "Labels were not counted{}")
 
     def dependencies(self) -> Iterator[Transition]:
         """Yield degradations of products that this one calls, and their ends."""
         if self.before.upstream != self.after.upstream:
-            kind = Kind.DEPENDENCY_DEGRADED if self.after.upstream else Kind.DEPENDENCY_RECOVERED
-            yield self._condition(kind, ConditionType.DEPENDENCIES_HEALTHY)
+            of = ConditionType.DEPENDENCIES_HEALTHY
+            if self.after.upstream:
+                yield self._condition(Kind.DEPENDENCY_DEGRADED, of)
+            else:
+                text = "A dependency was degraded{}"
+                yield self._over(Kind.DEPENDENCY_RECOVERED, of, "upstream", text)
 
     def dependents(self) -> Iterator[Transition]:
         """Yield that a release of the product degrades another product, and its end."""
         if self.after.dependents and not self.before.dependents:
             yield self._condition(Kind.DEPENDENT_DEGRADED, ConditionType.DEGRADES_DEPENDENTS)
         elif self.before.dependents and not self.after.dependents:
+            time = self.status.last_refresh_time or 0
             yield self._made(
-                Kind.DEPENDENT_RECOVERED, self.status.last_refresh_time or 0,
+                Kind.DEPENDENT_RECOVERED, time, message=self._lasted("dependents", time, "It lasted{}"),
                 mark=str(self.after.promoted),
             )  # fmt: skip
 
@@ -223,10 +290,31 @@ class _Comparison:
         if now - was:
             yield self._made(
                 Kind.MARKET_MISSED, time, reason=str(NeedKind.MARKET),
-                message=missed_markets(self.status.slos), mark=self.after.markets,
+                message=missed_markets(self.status), mark=self.after.markets,
             )  # fmt: skip
-        elif was and not now:
-            yield self._made(Kind.MARKET_MET, time, mark=self.before.markets)
+        elif was and not now and (met := [place for place in sorted(was) if self._is_met(place)]):
+            places = ", ".join(place.replace("/", " in ") for place in met)
+            yield self._made(
+                Kind.MARKET_MET, time, mark=self.before.markets,
+                message=self._lasted("markets", time, f"{places} was missed{{}}"),
+            )  # fmt: skip
+
+    def _is_met(self, place: str) -> bool:
+        """Return whether an SLO is missed in a market no more, and both are those of before.
+
+        The evidence of an SLO whose spec is edited begins again; that of another version too, which is
+        then measured.
+        """
+        name, _, market = place.partition("/")
+        status, record = self.status, self.status.engine.slo(name)
+        promoted = status.stable.promotion_time if status.stable is not None else 0
+        begun = max(self.before.begun.get("markets", 0), promoted)
+        return (
+            name in {slo.name for slo in status.slos}
+            and market in {*self.origin.markets, OTHER}
+            and market not in record.missed_markets
+            and record.since <= begun
+        )
 
     def results(self) -> Iterator[Transition]:
         """Yield the results of training attempts, and that no other attempt follows."""
@@ -237,7 +325,7 @@ class _Comparison:
             if kind is not None:
                 yield self._made(
                     kind, last.completion_time, reason=last.reason, message=last.message,
-                    version=last.version,
+                    version=last.version, now=next_training(self.status, last.completion_time),
                 )  # fmt: skip
         if self.after.suspended and not self.before.suspended:
             since, reason, message = condition_of(self.status, ConditionType.RETRAINING_ACTIVE)
@@ -309,7 +397,8 @@ class _Comparison:
                 message=f"{version} receives {after.weight} % of the traffic", mark=str(after.weight),
             )  # fmt: skip
         since, reason, message = condition_of(self.status, ConditionType.ROLLOUT_PROGRESSING)
-        if after.retries > (before.retries if same else 0):
+        # A rollout may be retried for days: its first, second, fourth, eighth … retry is sent.
+        if after.retries.bit_length() > (before.retries.bit_length() if same else 0):
             yield self._made(
                 Kind.ROLLOUT_WAITS, since, reason=reason, message=message, version=version,
                 mark=str(after.retries),
@@ -319,6 +408,20 @@ class _Comparison:
                 Kind.APPROVAL_REQUESTED,
                 approval_since(candidate, find_condition(self.status.conditions, PROGRESSING)),
                 reason=after.approval, message=self._numbers(message), version=version,
+                now=(
+                    f"{version} receives no traffic until a person decides"
+                    if after.approval == ConditionReason.API_CHANGED and not after.weight else ""
+                ),
+            )  # fmt: skip
+
+        given = set(after.answers.split()) - set(before.answers.split() if same else ())
+        if given and candidate.approvals is not None:
+            answers = [each for each in candidate.approvals.answers if answer_mark(each) in given]
+            yield self._made(
+                Kind.APPROVAL_ANSWERED, max(each.answer_time for each in answers), version=version,
+                reason=str(answers[-1].verdict), message=answer_text(candidate.approvals, answers),
+                mark=after.answers,
+                now="" if candidate.approvals.waiting_for else "each party has answered",
             )  # fmt: skip
 
         hold = held_after_approval(candidate)
@@ -332,15 +435,21 @@ class _Comparison:
         """Yield the product is stalled, or isn't ready, until a person acts; or that is over."""
         before, after = self.before, self.after
         ready = is_true(self.status.conditions, ConditionType.READY)
-        for was, now, of, kinds, over in (
-            (before.stalled, after.stalled, ConditionType.STALLED, (Kind.STALLED, Kind.UNSTALLED), True),
-            (before.unready, after.unready, ConditionType.READY, (Kind.UNREADY, Kind.READY), ready),
-        ):  # fmt: skip
+        for level, kinds, over in (
+            ("stalled", (Kind.STALLED, Kind.UNSTALLED), True),
+            ("unready", (Kind.UNREADY, Kind.READY), ready),
+        ):
+            was, now, of = getattr(before, level), getattr(after, level), LEVELS[level]
             if now and now != was:
                 yield self._condition(kinds[0], of)
             elif was and not now and over:
                 time, _, message = condition_of(self.status, ConditionType.READY)
-                yield self._made(kinds[1], time, message=message, mark=was)
+                if level == "stalled":  # Ready keeps its time
+                    time = max(time, self.status.last_refresh_time or 0)
+                word = "stalled" if level == "stalled" else "not ready"
+                lasted = self._lasted(level, time, f"It was {word} ({was}){{}}")
+                text = "; ".join(filter(None, [lasted, message]))
+                yield self._made(kinds[1], time, message=text, mark=was)
 
     def requests(self) -> Iterator[Transition]:
         """Yield requests of people that can't be carried out before the spec is edited."""
@@ -358,18 +467,33 @@ class _Comparison:
         if kind in {Kind.DEGRADED, Kind.RETRAINING_REFUSED}:
             diagnosis = self.status.diagnosis
             message = "; ".join(filter(None, [message, diagnosis.message if diagnosis else ""]))
+        now = ""
         if kind is Kind.DEGRADED:
-            message = f"{message}. {remedy_of(self.status)}".removeprefix(". ")
+            now = remedy_of(self.status)
+            message = "; ".join(filter(None, [message, missed_markets(self.status)]))
         elif kind is Kind.RECOVERED:
             message = self._recovery(since)
-        elif kind is Kind.METRICS_LOST:  # the condition keeps its time if only its reason changes
-            since = max(since, self.status.last_refresh_time or 0)
-        return self._made(kind, since, reason=reason, message=message, mark=reason)
+        elif kind in _BEGINS:  # the condition keeps its time if only its reason changes
+            since = begin_of(self.status, of, _BEGINS[kind])
+        return self._made(kind, since, reason=reason, message=message, mark=reason, now=now)
+
+    def _over(self, kind: Kind, of: ConditionType, level: str, text: str) -> Transition:
+        """Return the end of a level, with its duration in the place of `{}` of the text."""
+        time, reason, _ = condition_of(self.status, of)
+        if level in KEEPS_ITS_TIME:
+            time = begin_of(self.status, of, level)
+        message = self._lasted(level, time, text)
+        return self._made(kind, time, reason=reason, message=message, mark=reason)
+
+    def _lasted(self, level: str, end: int, text: str) -> str:
+        """Return a sentence with the duration of a level that ended; without it if that isn't known."""
+        seconds = end - self.before.begun.get(level, end)
+        return text.format(f" for {duration(seconds)}" if seconds > 0 else "")
 
     def _recovery(self, now: int) -> str:
         """Return how long a degradation lasted, and the service levels now."""
         lasted = now - self.before.since if self.before.since else 0
-        parts = [f"it was degraded for {duration(lasted)}"] if lasted > 0 else []
+        parts = [f"It was degraded for {duration(lasted)}"] if lasted > 0 else []
         return "; ".join([*parts, *(slo.message for slo in self.status.slos if slo.message)])
 
     def _decided(
@@ -403,12 +527,46 @@ def remedy_of(status: DataProductStatus) -> str:
     """Return what the operator does about a degradation now, in a sentence."""
     retraining, trial = status.retraining, status.trial
     if trial is not None and not trial.parked:
-        return f"Now: {trial.version} is in a rollout at {trial.weight} %"
+        return f"{trial.version} is in a rollout at {trial.weight} % of the traffic"
     if retraining is not None and retraining.trigger is not None:
-        return f"Now: {retraining.trigger.version} is retrained (attempt {retraining.attempt})"
+        return f"{retraining.trigger.version} is retrained (attempt {retraining.attempt})"
     if retraining is not None and retraining.pending is not None:
-        return f"Now: a training waits ({retraining.waiting_for})"
-    return "Now: no remedy is under way"
+        return f"a training waits ({retraining.waiting_for})"
+    cause = status.diagnosis.cause if status.diagnosis is not None else ""
+    return _WAITS.get(cause, "no remedy is under way")
+
+
+def answer_text(approvals: CandidateApprovals, answers: Iterable[ApprovalAnswer]) -> str:
+    """Return who answered on what evidence, and who is waited for, in sentences."""
+    parts = []
+    for answer in answers:
+        reason = f" ({answer.reason})" if answer.reason else ""
+        problem = f", which doesn't count: {answer.problem}" if answer.problem else ""
+        who = f"{answer.verdict} of {answer.user} as {answer.party}"
+        parts.append(f"{who}{reason}, {answer.evidence}{problem}")
+    if approvals.waiting_for:
+        more = f" and {approvals.more_waiting} more" if approvals.more_waiting else ""
+        parts.append(f"Waits for {', '.join(approvals.waiting_for)}{more}")
+    return ". ".join(parts)
+
+
+def next_training(status: DataProductStatus, now: int) -> str:
+    """Return when the operator may train again after an attempt that ended; empty if no time holds it.
+
+    Parameters
+    ----------
+    now : end of the attempt, in seconds since 1970.
+    """
+    retraining = status.retraining
+    if retraining is None or retraining.trigger is not None:
+        return ""
+    keeps = "the stable version keeps serving"
+    if retraining.suspended:
+        return f"{keeps}, and no training starts by itself"
+    for time in (retraining.retry_time, retraining.next_allowed_time):
+        if time is not None and time > now:
+            return f"{keeps}, and no training starts by itself before {rfc3339(time)}"
+    return ""
 
 
 def cost_of(verdict: CanaryVerdict) -> str:
@@ -422,7 +580,7 @@ def cost_of(verdict: CanaryVerdict) -> str:
 
 def _made(
     kind: Kind, origin: Origin, *, time: int, reason: str = "", message: str = "",
-    version: str = "", mark: str = "", decision: Mapping[str, Any] | None = None,
+    version: str = "", mark: str = "", decision: Mapping[str, Any] | None = None, now: str = "",
 ) -> Transition:  # fmt: skip
     """Return a transition whose id depends on its content, not on the time of its detection."""
     content = "|".join([origin.uid or origin.path, kind, str(time), version, mark])
@@ -432,10 +590,15 @@ def _made(
         origin=origin,
         time=time,
         reason=reason,
-        message=message if len(message) <= LONGEST_TEXT else f"{message[: LONGEST_TEXT - 1]}…",
+        message=_shortened(message),
         version=version,
         decision=decision,
+        now=now,
     )
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= LONGEST_TEXT else f"{text[: LONGEST_TEXT - 1]}…"
 
 
 def _digest(text: str) -> str:

@@ -1,17 +1,22 @@
 """Watched kinds and their records: products, and reviews that wait for signatures."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from sluicegate.api import names
-from sluicegate.api.base import StatusModel, Time
+from sluicegate.api.base import StatusModel, Time, rfc3339
 from sluicegate.api.errors import InvalidProduct
+from sluicegate.api.product_info import PRODUCT_MANAGER
 from sluicegate.api.review import ReviewState
 from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS, DATA_PRODUCTS, Key
-from sluicegate.notify.cursor import ReviewCursor
-from sluicegate.notify.transitions import Origin
+from sluicegate.notify.cursor import Cursor, ReviewCursor
+from sluicegate.notify.dependents import asked_consumers, to_dependents
+from sluicegate.notify.transitions import Origin, Transition
 from sluicegate.reconcile.live.product import ProductRecord, product_record, unpacked
+from sluicegate.runtime.cache import Cache
 from sluicegate.runtime.interfaces import Record, Watched
 from sluicegate.views.needs import Need, needs_of, unreadable_need
 
@@ -26,6 +31,8 @@ class _ReviewTimes(StatusModel):
     seal_time: Time | None = None
     due_time: Time | None = None
     review_time: Time | None = None
+    time_zone: str = ""
+    signed_by: tuple[str, ...] = ()
 
     @property
     def time(self) -> int:
@@ -39,6 +46,27 @@ class _ReviewTimes(StatusModel):
                 return self.review_time or 0
 
 
+class _ReviewedPeriod(StatusModel):
+    """Period of a review; fields are None if its spec can't be read."""
+
+    start_time: Time | None = None
+    end_time: Time | None = None
+
+
+class _Signature(StatusModel):
+    """Role and time of a signature."""
+
+    role: str = ""
+    sign_time: Time | None = None
+
+
+class _ReviewSpec(StatusModel):
+    """Fields of a review's spec that a message has."""
+
+    period: _ReviewedPeriod = _ReviewedPeriod()
+    sign_offs: tuple[_Signature, ...] = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReviewRecord(Record):
     """A review.
@@ -47,11 +75,17 @@ class ReviewRecord(Record):
     ----------
     product_uid : of the product; another product of the same name has another uid.
     time : time of its last change of state, in seconds since 1970.
+    sign_time : time of its newest signature, in seconds since 1970; 0 without one.
+    text : its period, its signatures, and those that are missing.
+    is_signed : whether each role has signed.
     """
 
     product_uid: str
     facts: ReviewCursor
     time: int
+    sign_time: int = 0
+    text: str = ""
+    is_signed: bool = False
 
 
 def watched() -> tuple[Watched, ...]:
@@ -67,15 +101,44 @@ def review_record(body: Mapping[str, Any]) -> ReviewRecord:
     meta, spec = body["metadata"], body.get("spec") or {}
     product = spec.get("productRef") or {}
     status = _ReviewTimes.model_validate(body.get("status") or {}, strict=False, by_name=False)
+    written = _ReviewSpec.model_validate(spec, strict=False, by_name=False)
+    missing = _missing(status, written)
     return ReviewRecord(
         key=Key(meta["namespace"], meta["name"]),
         parent=Key(meta["namespace"], str(product.get("name") or meta["name"])),
         uid=meta["uid"],
         version=int(meta["resourceVersion"]),
         product_uid=str(product.get("uid") or ""),
-        facts=ReviewCursor(str(status.state), len(spec.get("signOffs") or ())),
+        facts=ReviewCursor(str(status.state), len(written.sign_offs)),
         time=status.time,
+        sign_time=max((one.sign_time or 0 for one in written.sign_offs), default=0),
+        text=_review_text(meta["name"], written.period, status, missing),
+        is_signed=not missing,
     )
+
+
+def _missing(status: _ReviewTimes, spec: _ReviewSpec) -> tuple[str, ...]:
+    """Return the roles that haven't signed yet."""
+    signed = {one.role for one in spec.sign_offs}
+    return tuple(role for role in status.signed_by or (PRODUCT_MANAGER,) if role not in signed)
+
+
+def _review_text(
+    name: str, period: _ReviewedPeriod, status: _ReviewTimes, missing: Sequence[str]
+) -> str:
+    """Return a sentence about a review: its period, and the signatures that it has and lacks."""
+    text = name
+    if period.start_time is not None and period.end_time is not None:
+        first, last = (
+            _day(moment, status.time_zone) for moment in (period.start_time, period.end_time - 1)
+        )
+        text = f"{name}, about {first} to {last},"
+    roles = len(status.signed_by or (PRODUCT_MANAGER,))
+    text = f"{text} has {roles - len(missing)} of {roles} signatures"
+    if not missing:
+        return text
+    due = f" by {rfc3339(status.due_time)}" if status.due_time else ""
+    return f"{text}; to sign{due}: {', '.join(missing)}"
 
 
 def origin_of(record: ProductRecord) -> Origin:
@@ -93,6 +156,36 @@ def origin_of(record: ProductRecord) -> Origin:
     )
 
 
+def dependent_transitions(
+    products: Cache,
+    record: ProductRecord,
+    changes: Sequence[Transition],
+    cursors: tuple[Cursor, Cursor],
+    *,
+    excluded: Collection[str] = (),
+) -> list[Transition]:
+    """Return the transitions of a product as the products that depend on it receive them.
+
+    Parameters
+    ----------
+    products : all of them. record : the product. changes : its transitions. cursors : before and after.
+    excluded : namespaces that another messenger reports.
+    """
+    if not changes and cursors[0].paused == cursors[1].paused:
+        return []
+    consumers = asked_consumers(record.status)
+    dependents = [
+        origin_of(other)
+        for other in map(products.get, tuple(products))
+        if isinstance(other, ProductRecord)
+        and other.key.namespace not in excluded
+        and (record.key in other.depends_on or str(other.key) in consumers)
+    ]
+    return to_dependents(
+        changes, cursors, record.status, upstream=origin_of(record), dependents=dependents
+    )
+
+
 def needs_of_record(record: ProductRecord) -> tuple[Need, ...]:
     """Return the needs of a product, as on the page."""
     if record.deleting:
@@ -101,6 +194,15 @@ def needs_of_record(record: ProductRecord) -> tuple[Need, ...]:
         return needs_of(record.parse())
     except InvalidProduct as error:
         return (unreadable_need(str(error)),)
+
+
+def _day(moment: int, zone: str) -> str:
+    """Return the date of a time in a time zone; in UTC if the zone isn't known here."""
+    try:
+        place = ZoneInfo(zone or "UTC")
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        place = ZoneInfo("UTC")
+    return f"{datetime.fromtimestamp(moment, place):%Y-%m-%d}"
 
 
 def _text(value: object) -> str:

@@ -71,7 +71,7 @@ def wording(message: Message, *, cluster: str = "", portfolio: str = "") -> Word
     """Return the text of a message; `portfolio` is the address of the pages for links."""
     match message.transitions:
         case ():
-            return _digest(message)
+            return _digest(message, portfolio)
         case (transition,):
             return _single(transition, cluster, portfolio)
         case several:
@@ -81,7 +81,9 @@ def wording(message: Message, *, cluster: str = "", portfolio: str = "") -> Word
 def heading(transition: Transition) -> str:
     """Return the sentence of a transition."""
     title = transition.kind.entry.title.format(
-        product=_named(transition), version=plain(transition.version) or "a version"
+        product=_named(transition),
+        version=plain(transition.version) or "a version",
+        upstream=plain(transition.upstream),
     )
     return plain(title)
 
@@ -104,6 +106,8 @@ def _single(transition: Transition, cluster: str, portfolio: str) -> Wording:
 def _lines(transition: Transition, cluster: str, portfolio: str) -> Iterator[str]:
     if transition.message:
         yield plain(transition.message, lines=True)
+    if now := now_of(transition):
+        yield f"Now: {now}"
     facts = [
         ("Reason", transition.reason),
         ("Version", transition.version),
@@ -115,36 +119,44 @@ def _lines(transition: Transition, cluster: str, portfolio: str) -> Iterator[str
     yield f"At {rfc3339(transition.time)}"
     if transition.folded:
         yield f"The state changed {transition.folded + 1} times in a short time; this is the last one."
-    if command := _command(transition):
+    if command := command_of(transition):
+        owner = plain(transition.origin.owner) or "the owner"
+        yield f"Asked of {owner}: {plain(_filled(transition.kind.entry.request, transition))}"
         yield f"Next: {command}"
+    elif verb := transition.kind.entry.next_step:
+        origin = transition.origin
+        yield f"Next: {plugin_command((origin.namespace, origin.name), verb)}"
     if portfolio:
-        yield f"{portfolio.rstrip('/')}/products/{transition.origin.path}{'#act' if command else ''}"
+        yield f"{portfolio.rstrip('/')}{_place(transition)}"
 
 
-def _command(transition: Transition) -> str:
-    """Return a command for the person; empty if there is none."""
-    key, version = (transition.origin.namespace, transition.origin.name), plain(transition.version)
-    match transition.kind:
-        case Kind.APPROVAL_REQUESTED | Kind.ROLLOUT_INCONCLUSIVE:
-            return plugin_command(key, "promote", version)
-        case Kind.RETRAINING_SUSPENDED:
-            return plugin_command(key, "retrain")
-        case Kind.REVIEW_DUE | Kind.REVIEW_OVERDUE:
-            name = plain(transition.message).partition(" ")[0]
-            return plugin_command((transition.origin.namespace, name), "review sign")
-        case Kind.ROLLOUT_HELD:
-            return plugin_command(key, "abort", version)
-        case (
-            Kind.SECRET_UNUSABLE
-            | Kind.STALLED
-            | Kind.UNREADY
-            | Kind.DEGRADED
-            | Kind.REQUEST_WAITS
-            | Kind.MARKET_MISSED
-        ):
-            return plugin_command(key, "explain")
-        case _:
-            return ""
+def _place(transition: Transition) -> str:
+    """Return the path of the page about a transition; a deleted product has none."""
+    origin = transition.origin
+    if transition.kind is Kind.DELETED:
+        return ""
+    if transition.review:
+        return f"/reviews/{origin.namespace}/{plain(transition.review)}"
+    return f"/products/{origin.path}{'#act' if command_of(transition) else ''}"
+
+
+def now_of(transition: Transition) -> str:
+    """Return what the operator does now, in plain text; empty if nothing is open."""
+    return plain(transition.now or _filled(transition.kind.entry.now, transition))
+
+
+def _filled(text: str, transition: Transition) -> str:
+    return text.format(version=plain(transition.version) or "the version")
+
+
+def command_of(transition: Transition) -> str:
+    """Return the command that answers a need, or shows what is to correct; empty without a need."""
+    if transition.urgency is not Urgency.NEEDS_PERSON:
+        return ""
+    command, origin = transition.command, transition.origin
+    # Quotes protect the values of the command as it is, so none is removed from it.
+    safe = command if plain(command) == command else ""
+    return safe or plugin_command((origin.namespace, origin.name), "explain")
 
 
 def _together(several: Sequence[Transition], portfolio: str) -> Wording:
@@ -161,13 +173,19 @@ def _together(several: Sequence[Transition], portfolio: str) -> Wording:
         lines.append(f"- {each.origin.path}{version} {plain(each.message)}".rstrip())
     if len(several) > MOST_LISTED:
         lines.append(f"… and {len(several) - MOST_LISTED} more")
+    if urgency is Urgency.NEEDS_PERSON:
+        owners = sorted({plain(one.origin.owner) or "the owner" for one in several})
+        request = entry.request.format(version="the version")
+        lines.append(f"Asked of {', '.join(owners[:MOST_LISTED])}: {request}")
+        lines.append("Next: kubectl sluicegate get -A --needs-action")
+    lines.append(f"At {rfc3339(max(one.time for one in several))}")
     if portfolio:
         lines.append(portfolio)
     title = entry.many.format(count=len(several))
     return Wording(f"{SIGNS[urgency]} {title}", "\n".join(lines), urgency)
 
 
-def _digest(message: Message) -> Wording:
+def _digest(message: Message, portfolio: str) -> Wording:
     content = message.digest
     if not content:
         return Wording("Test message of sluicegate", "The sink works.", Urgency.INFORMATION)
@@ -177,7 +195,10 @@ def _digest(message: Message) -> Wording:
         more = f" and {len(paths) - MOST_LISTED} more" if len(paths) > MOST_LISTED else ""
         lines.append(f"{plain(name)} ({len(paths)}): {listed}{more}")
     day = plain(str(content.get("day", "")))
-    body = "\n".join(lines) or "No product needs a person, and none is degraded."
-    urgent = content.get("needsPerson", 0)
-    title = f"{content.get('total', 0)} data products on {day}: {urgent} need a person"
-    return Wording(title, body, Urgency.INFORMATION)
+    lines = lines or ["No product needs a person, and none is degraded."]
+    if portfolio:
+        lines.append(portfolio)
+    total, urgent = content.get("total", 0), content.get("needsPerson", 0)
+    products = "1 data product" if total == 1 else f"{total} data products"
+    title = f"{products} on {day}: {urgent} {'needs' if urgent == 1 else 'need'} a person"
+    return Wording(title, "\n".join(lines), Urgency.INFORMATION)

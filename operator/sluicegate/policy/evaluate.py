@@ -10,6 +10,7 @@ from functools import partial
 from typing import Final
 
 from sluicegate.api.engine import ProductState, SloRecord, TimeInterval
+from sluicegate.api.names import REQUEST_PROMOTE
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.rollout import Approval
 from sluicegate.api.slo_status import SloState
@@ -20,17 +21,18 @@ from sluicegate.policy.canary import rollout_defaults, verdict
 from sluicegate.policy.canary.analysis import assess
 from sluicegate.policy.canary.assessment import Assessment
 from sluicegate.policy.canary.case import CanaryCase
+from sluicegate.policy.canary.consumer_cases import with_consumers
 from sluicegate.policy.canary.holds import CanaryHold, hold_of
 from sluicegate.policy.canary.market_harm import with_harmed_markets
 from sluicegate.policy.canary.objections import can_be_judged
 from sluicegate.policy.diagnosis.checks import DiagnosisResult
-from sluicegate.policy.diagnosis.disturbances import began_anew, disturbed
+from sluicegate.policy.diagnosis.disturbances import disturbed, evidence_restarted
 from sluicegate.policy.diagnosis.market_place import in_its_market
 from sluicegate.policy.diagnosis.market_remedy import market_triggers, remedies_in_markets
 from sluicegate.policy.diagnosis.remedy import Remedy, remedies_for, waiting
 from sluicegate.policy.model.attended_time import attended_seconds, with_absences
 from sluicegate.policy.model.decision import (
-    NOT_ITS_DOING,
+    ENDED_BY_FAULTS,
     Alert,
     Decision,
     Hold,
@@ -50,7 +52,7 @@ from sluicegate.policy.model.terms import SloTerms, Terms
 from sluicegate.policy.retraining import challenger as challengers
 from sluicegate.policy.retraining import pauses
 from sluicegate.policy.retraining.preconditions import WaitingRetraining, trigger_of
-from sluicegate.policy.rollout import api_gate, manual_requests, new_versions
+from sluicegate.policy.rollout import api_gate, approvals, manual_requests, new_versions
 from sluicegate.policy.rollout.setbacks import setback
 from sluicegate.policy.slo_health.confirmation import product_state
 from sluicegate.policy.slo_health.evaluate_slos import judge_stable
@@ -108,9 +110,35 @@ def evaluate(terms: Terms, status: DataProductStatus, observed: Observed, now: i
     observed : what was read. now : in seconds; waits and cooldowns are counted by it.
     """
     terms = rollout_defaults.of_next(terms, observed)
-    found = _evaluated(terms, status, observed, now)
-    decision = rollout_defaults.recorded(terms, observed, found.decision)
-    return replace(found, decision=with_notes(decision, status, found.status, observed))
+    evaluation = _evaluated(terms, status, observed, now)
+    decision = rollout_defaults.recorded(terms, observed, evaluation.decision)
+    after = _without_approval(evaluation.status, observed, decision)
+    # Of an abort, the note of an earlier approval is no reason.
+    noted = evaluation.status if decision.reason is Reason.ABORT_REQUESTED else after
+    return replace(evaluation, decision=with_notes(decision, status, noted, observed), status=after)
+
+
+def _without_approval(
+    status: DataProductStatus, observed: Observed, decision: Decision
+) -> DataProductStatus:
+    """Record that the approval of a candidate is used up by its promotion, or the end of its rollout.
+
+    It would otherwise start the rollout again that a person aborted, or that evidence ended. A
+    rollout that a fault of the cluster ended is retried with it.
+    """
+    trial, request = status.trial, approves(status, observed)
+    if trial is None or request is None or decision.reason in ENDED_BY_FAULTS:
+        return status
+    match decision:
+        case Inconclusive():
+            ends = True
+        case Promote():
+            ends = decision.candidate == trial.release
+        case Rollback():
+            ends = decision.leaving == trial.release
+        case _:
+            ends = False
+    return handled(status, request) if ends else status
 
 
 def _evaluated(terms: Terms, status: DataProductStatus, observed: Observed, now: int) -> Evaluation:
@@ -130,6 +158,7 @@ def _evaluated(terms: Terms, status: DataProductStatus, observed: Observed, now:
     if status.trial is not None and status.trial.weight > 0:
         assessment = assess(current, status, status.trial, observed)
         assessment = with_harmed_markets(current, status.trial, observed, assessment)
+        assessment = with_consumers(current, status, status.trial, observed, assessment=assessment)
         status = _freeze(status, assessment)
     case = _Case(status, observed, results, assessment, state, now, current)
     case = replace(case, canary=_about_candidate(case))
@@ -169,20 +198,25 @@ def _refreshed(
     edited = {
         slo.name: _restarted(status.engine.slos.get(slo.name), slo, now)
         for slo in terms.slos
-        if slo.name not in status.engine.slos or status.engine.slos[slo.name].terms_hash != slo.hash
+        if slo.name not in status.engine.slos
+        # Records of earlier releases hash the margins, too.
+        or status.engine.slos[slo.name].terms_hash not in {slo.indicator_hash, slo.hash}
     }
     if edited:
         status = status.with_engine(slos={**status.engine.slos, **edited})
     degraded = any(slo.degraded for slo in status.engine.slos.values()) or trains_for(terms, status)
     status = pauses.refreshed(terms, status, now=now, degraded=degraded, withheld=observed.withheld)
-    return with_spec_model(status, observed.wanted, now)
+    return with_spec_model(status, observed.desired, now)
 
 
-def _restarted(known: SloRecord | None, slo: SloTerms, now: int) -> SloRecord:
-    """The evidence of a changed SLO starts again; a new SLO uses all blocks."""
-    if known is None or not known.terms_hash:
-        return (known or SloRecord(steady_start_time=0)).replace(terms_hash=slo.hash)
-    return SloRecord(steady_start_time=now, since=now, terms_hash=slo.hash)
+def _restarted(record: SloRecord | None, slo: SloTerms, now: int) -> SloRecord:
+    """Restart the evidence of another indicator; a new SLO uses all blocks.
+
+    Objective and margins are what the same evidence is compared with, so another one of these takes nothing away.
+    """
+    if record is None or not record.terms_hash:
+        return (record or SloRecord(steady_start_time=0)).replace(terms_hash=slo.indicator_hash)
+    return SloRecord(steady_start_time=now, since=now, terms_hash=slo.indicator_hash)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +230,7 @@ class _Judged:
 def _judged(
     terms: Terms, status: DataProductStatus, stable: Version, observed: Observed, *, now: int
 ) -> tuple[_Judged, list[tuple[Remedy, DiagnosisResult]], DataProductStatus]:
-    """What each SLO of the stable version shows, what it asks for, and what is remembered.
+    """Return what each SLO of the stable version shows, what it asks for, and what is remembered.
 
     Once more where a cause outside the model has ended: what was measured in it counts no longer.
     """
@@ -204,7 +238,7 @@ def _judged(
     remedies = _remedies(terms, status, observed, judged, now=now)
     diagnoses = (diagnosis for _, diagnosis in remedies)
     after = disturbed(terms, status, observed, judged.results, diagnoses=diagnoses)
-    if not began_anew(status, after) or after.stable is None:
+    if not evidence_restarted(status, after) or after.stable is None:
         return judged, remedies, after
     judged, after = _judge(terms, after, after.stable, observed)
     return judged, _remedies(terms, after, observed, judged, now=now), after
@@ -221,7 +255,7 @@ def _judge(
 def _remedies(
     terms: Terms, status: DataProductStatus, observed: Observed, judged: _Judged, *, now: int
 ) -> list[tuple[Remedy, DiagnosisResult]]:
-    """What each degraded SLO asks for, then what markets ask for that miss an SLO alone."""
+    """Return what each degraded SLO asks for, then what markets ask for that miss an SLO alone."""
     markets = judged.markets or {}
     assert status.stable is not None
     place = partial(in_its_market, stable=status.stable, observed=observed, markets=markets)
@@ -247,12 +281,12 @@ def _forget_alerts(
     about = {status.trial.release.version} if status.trial else set()
     if status.engine.outage_start_time is not None:
         about.add(MEASUREMENTS)
-        about |= {observed.wanted.version} if observed.wanted else set()
+        about |= {observed.desired.version} if observed.desired else set()
     about |= set(market_triggers(terms, status))
     for name in (*(slo.name for slo in terms.slos), CLIENT_ERRORS):
-        known = status.engine.slo(name)
-        if known.degraded:
-            first = known.streak.first if known.streak else status.stable.promotion_time
+        record = status.engine.slo(name)
+        if record.degraded:
+            first = record.streak.first if record.streak else status.stable.promotion_time
             about.add(trigger_of(terms, status.stable.release.version, name, first))
     kept = tuple(key for key in status.engine.emitted_alerts if key.partition("/")[2] in about)
     return (
@@ -269,19 +303,20 @@ def _freeze(status: DataProductStatus, assessment: Assessment) -> DataProductSta
     settling = {
         slo.terms.name: seconds
         for slo in assessment.slos
-        if (seconds := slo.settle_seconds(before.get(slo.terms.name, 0)))
+        if not slo.terms.consumer and (seconds := slo.settle_seconds(before.get(slo.terms.name, 0)))
     }
     if settling != status.engine.label_settling:
         status = status.with_engine(label_settling=settling)
     if status.engine.correlation:
         return status
-    correlation = {slo.terms.name: slo.correlation for slo in assessment.slos}
+    own = [slo for slo in assessment.slos if not slo.terms.consumer]
+    correlation = {slo.terms.name: slo.correlation for slo in own}
     return status.with_engine(correlation=correlation)
 
 
 # ---- while a decision is carried out --------------------------------------------------------
 def _under_way(terms: Terms, status: DataProductStatus, observed: Observed, now: int) -> Evaluation:
-    """What may still end a promotion: a person, another spec.model, its pods, the traffic."""
+    """Return what may still end a promotion: a person, another spec.model, its pods, the traffic."""
     proposals = manual_requests.answers(terms, status, observed, now)
     others = (setback(status, observed), new_versions.overtakes(terms, status, observed))
     proposals += [Proposal(one, status) for one in others if one is not None]
@@ -308,7 +343,7 @@ class _Case:
 
 
 def _challenger(terms: Terms, case: _Case) -> Retrain | WaitingRetraining | None:
-    """The challenger that is due; none while spec.suspend is set."""
+    """Return the challenger that is due; none while spec.suspend is set."""
     if terms.suspend:
         return None
     suspected = any(is_suspected(result) for result in case.results)
@@ -324,12 +359,12 @@ def _decide(
     """Let everything that applies propose, and make the decision that precedes."""
     status, observed, now = case.status, case.observed, case.now
     proposals = manual_requests.answers(terms, status, observed, now)
-    back = setback(status, observed)
-    proposals += [] if back is None else [Proposal(back, status)]
+    backs = (setback(status, observed), approvals.objection(terms, status, observed, now))
+    proposals += [Proposal(back, status) for back in backs if back is not None]
     if terms.suspend:
         text = "spec.suspend is set: nothing is changed. " + _summary(terms, case)
         proposals.append(Proposal(Hold(reason=Reason.SUSPENDED, message=text), status))
-        proposals += [case.canary] if case.canary and _is_asked(case) else []
+        proposals += [case.canary] if case.canary and _is_asked(terms, case) else []
     else:
         proposals += _about_versions(terms, case)
         others = [
@@ -352,28 +387,63 @@ def _about_versions(terms: Terms, case: _Case) -> list[Proposal]:
     changed = new_versions.of_spec(terms, status, observed)
     if isinstance(changed, Rollback):
         return [Proposal(changed, status)]
-    found: list[Proposal] = []
+    proposals: list[Proposal] = []
     if changed is not None:
-        found.append(Proposal(changed, status))
+        proposals.append(Proposal(changed, status))
     again = new_versions.retry_due(terms, status, observed, now)
     if again is not None and changed is None:
-        found.append(Proposal(again, status))
+        proposals.append(Proposal(again, status))
     arrival = training_results.training_ended(terms, status, observed, now)
     if arrival is not None:
-        found.append(arrival)
+        proposals.append(arrival)
     canary = case.canary
     if canary is not None and not (
         isinstance(changed, StartRollout) and not isinstance(canary.decision, Rollback)
     ):
-        found.append(canary)
-    return found
+        proposals.append(canary)
+    return proposals
 
 
-def _is_asked(case: _Case) -> bool:
-    """Whether a person wants the candidate to go on, although the product is suspended."""
+@dataclass(frozen=True, slots=True)
+class _Consent:
+    """Whether who has to agree to the last step does.
+
+    Attributes
+    ----------
+    given : each does, or silence counts so. requested : people do, without any silence.
+    named : they name the version. request : the request of the one person who suffices; None where
+        parties have to agree, or none has asked.
+    state : of the parties; None where the spec names none.
+    """
+
+    given: bool
+    requested: bool
+    named: bool
+    request: ManualRequest | None
+    state: approvals.ApprovalState | None
+
+    @property
+    def text(self) -> str:
+        """What waits for a check that holds the candidate nevertheless; empty where nothing does."""
+        if self.request is not None:
+            return f"{self.request.annotation}={self.request.value}"
+        return f"{REQUEST_PROMOTE} by the parties" if self.given else ""
+
+
+def _consent(terms: Terms, case: _Case) -> _Consent:
+    """Return who agrees: the parties that the spec names, or else one person."""
+    state = approvals.approval_state(terms, case.status, case.observed, case.now)
+    if state is not None:
+        return _Consent(state.agreed, state.requested, named=True, request=None, state=state)
+    request = approves(case.status, case.observed)
+    given = request is not None
+    return _Consent(given, given, bool(request and request.version), request, None)
+
+
+def _is_asked(terms: Terms, case: _Case) -> bool:
+    """Return whether people want the candidate to go on, although the product is suspended."""
     candidate = case.status.trial
-    approved = approves(case.status, case.observed) is not None
-    return candidate is not None and (candidate.requested or approved)
+    return candidate is not None and (candidate.requested or _consent(terms, case).requested)
 
 
 def _about_candidate(case: _Case) -> Proposal | None:
@@ -383,7 +453,7 @@ def _about_candidate(case: _Case) -> Proposal | None:
         return Proposal(held, status)
     if status.trial is None or case.assessment is None:
         return None
-    approval = approves(status, observed)
+    consent = _consent(case.current, case)
     canary = CanaryCase(
         case.current,
         status,
@@ -391,35 +461,32 @@ def _about_candidate(case: _Case) -> Proposal | None:
         case.assessment,
         facts=observed.facts,
         now=case.now,
-        approved=approval is not None,
-        forced=approval is not None and _is_forced(case.current, approval),
+        approved=consent.given,
+        approvals=consent.state,
+        forced=consent.given and _is_forced(case.current, consent),
         unread=case.now - observed.term < verdict.LOST_SECONDS,
     )
-    decision = verdict.decide(canary)
-    ended = isinstance(decision, Promote | Rollback | Inconclusive)
-    over = ended and decision.reason not in NOT_ITS_DOING
-    return Proposal(decision, handled(status, approval) if over and approval else status)
+    return Proposal(verdict.decide(canary), status)
 
 
 def _held(terms: Terms, case: _Case) -> CanaryHold | None:
-    """The check that holds a candidate that takes traffic, and the request that waits for it."""
+    """Return the check that holds a candidate that takes traffic, and the request that waits for it."""
     candidate, canary = case.status.trial, case.canary
     if candidate is None or canary is None or case.assessment is None:
         return None
-    if terms.suspend and not _is_asked(case):
+    if terms.suspend and not _is_asked(terms, case):
         return None
-    approval = approves(case.status, case.observed)
-    request = "" if approval is None else f"{approval.annotation}={approval.value}"
+    request = _consent(case.current, case).text
     return hold_of(candidate, canary.decision, case.observed, now=case.now, request=request)
 
 
-def _is_forced(terms: Terms, approval: ManualRequest) -> bool:
-    """Whether a person names the version that is to be promoted, whatever is known of it.
+def _is_forced(terms: Terms, consent: _Consent) -> bool:
+    """Return whether people name the version that is to be promoted, whatever is known of it.
 
     If the last step needs an approval, it is that, unless no SLO can ever favour a version.
     """
     automatic = terms.approval is Approval.AUTOMATIC
-    return bool(approval.version) and (automatic or not can_be_judged(terms))
+    return consent.named and (automatic or not can_be_judged(terms))
 
 
 def _about_measurements(case: _Case) -> list[Alert]:
@@ -445,7 +512,7 @@ def _about_measurements(case: _Case) -> list[Alert]:
 
 
 def _hold(terms: Terms, case: _Case) -> Hold:
-    """Nothing to do: say how things are."""
+    """Return that there is nothing to do, and how things are."""
     running = case.status.training
     text = _summary(terms, case)
     if case.state is ProductState.UNKNOWN:
@@ -471,5 +538,5 @@ def _summary(terms: Terms, case: _Case) -> str:
         for r in case.results
         if r.terms.deciding and r.state in {SloState.AT_RISK, SloState.MISSED}
     ]
-    shown = troubled or [result for result in case.results if result.terms.deciding]
-    return capitalised(joined(shown, terms.block_seconds)) or "No SLO is set"
+    results = troubled or [result for result in case.results if result.terms.deciding]
+    return capitalised(joined(results, terms.block_seconds)) or "No SLO is set"

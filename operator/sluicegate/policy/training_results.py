@@ -37,7 +37,7 @@ def training_ended(
 
 
 def _no_longer_wanted(terms: Terms) -> str:
-    """Why the result of a training can't be wanted any more; empty while it may be."""
+    """Return why the result of a training can't be wanted any more; empty while it may be."""
     if terms.retraining is None:
         return "spec.retraining was removed"
     return f"the product is {terms.lifecycle}" if terms.ended else ""
@@ -84,30 +84,32 @@ def _attempt_over(
     failed: bool = True,
     about: str = "",
 ) -> Proposal:
-    """An attempt that led to no rollout; `about` names the degradation that the reason explains, too."""
+    """Return an attempt that led to no rollout; `about` names the degradation that the reason explains, too."""
     after = pauses.ended(terms, status, now=now, reason=reason, failed=failed)
-    one = after.retraining or RetrainingStatus()
-    failures = one.unsuccessful_attempts
+    retraining = after.retraining or RetrainingStatus()
+    failures = retraining.unsuccessful_attempts
     if challenger.is_one(status):
-        failures = one.unsuccessful_challengers
+        failures = retraining.unsuccessful_challengers
         text += f" (challenger {failures} in a row that failed; remedies don't wait for that)"
     elif failed:
         text += f" (attempt {failures} of {MOST_FAILURES} without a promotion)"
-    elif one.attempts_without_remedy >= MOST_FAILURES:
-        text += f" ({one.attempts_without_remedy} attempts were no remedy: a person has to look)"
+    elif retraining.attempts_without_remedy >= MOST_FAILURES:
+        text += (
+            f" ({retraining.attempts_without_remedy} attempts were no remedy: a person has to look)"
+        )
     alert = Alert(reason=reason, message=text, numbers={"failures": failures}, about=about)
     return Proposal(alert, after, takes_up_training=True)
 
 
 def _is_taken(status: DataProductStatus, stable: Release, made: Release) -> bool:
-    """Whether the name of a result is that of what was stable once, or of another bento.
+    """Return whether the name of a result is that of what was stable once, or of another bento.
 
     A bento that was refused before may come again under its own name.
     """
-    known = (stable, *(one.release for one in status.accepted))
+    releases = (stable, *(one.release for one in status.accepted))
     tried = (one.release for one in status.history)
     others = (one for one in tried if one.identity[0] != made.identity[0])
-    return made.version in {one.version for one in (*known, *others)}
+    return made.version in {one.version for one in (*releases, *others)}
 
 
 def _succeeded(
@@ -181,7 +183,7 @@ def _judged(
 
 
 def _degraded(terms: Terms, status: DataProductStatus) -> list[SloTerms]:
-    """The SLOs that a version has to remedy: that of the training, else all that are degraded."""
+    """Return the SLOs that a version has to remedy: that of the training, else all that are degraded."""
     running = status.training
     if running is not None and running.slo:
         return [slo for slo in terms.slos if slo.name == running.slo]
@@ -189,13 +191,13 @@ def _degraded(terms: Terms, status: DataProductStatus) -> list[SloTerms]:
 
 
 def _skew(terms: Terms, status: DataProductStatus) -> Comparison | None:
-    """The comparison that shows that what is served differs from what is trained on; None without one."""
-    found = (compare(terms, status, slo) for slo in _degraded(terms, status))
-    return next((one for one in found if one is not None and one.differs), None)
+    """Return the comparison that shows that what is served differs from what is trained on; None without one."""
+    comparisons = (compare(terms, status, slo) for slo in _degraded(terms, status))
+    return next((one for one in comparisons if one is not None and one.differs), None)
 
 
 def _is_better(result: TrainingSucceeded, verdict: holdout_gate.HoldOut) -> bool:
-    """Whether it is shown to be better, by rows that both were scored on or by counts alone."""
+    """Return whether it is shown to be better, by rows that both were scored on or by counts alone."""
     if result.pairs:
         return any(is_shown_better(pairs) for pairs in result.pairs.values())
     return verdict.difference is not None and verdict.difference.upper < 0
@@ -204,7 +206,7 @@ def _is_better(result: TrainingSucceeded, verdict: holdout_gate.HoldOut) -> bool
 def _not_better(
     status: DataProductStatus, name: str, verdict: holdout_gate.HoldOut, *, now: int
 ) -> Proposal:
-    """A challenger that isn't shown to be better is no failure: the next one has its turn."""
+    """Return the end of a challenger that isn't shown to be better; it is no failure."""
     running = status.training
     assert running is not None
     text = _too_small(verdict) if verdict.difference is None else _compared(verdict)
@@ -252,12 +254,12 @@ def _start_trained(
 
 def _compared(verdict: holdout_gate.HoldOut) -> str:
     assert verdict.difference is not None
-    found = verdict.difference
+    difference = verdict.difference
     return (
         f"on the hold-out its {verdict.slo} is {percent(1 - (verdict.candidate.ratio or 0.0))}"
         f" ({events(verdict.candidate.total)}) against stable's"
         f" {percent(1 - (verdict.stable.ratio or 0.0))} ({events(verdict.stable.total)}): it"
-        f" {change_text(-found.estimate, -found.upper, -found.lower)}; a fall of up to"
+        f" {change_text(-difference.estimate, -difference.upper, -difference.lower)}; a fall of up to"
         f" {points(verdict.margin)} is allowed"
     )
 

@@ -39,22 +39,22 @@ class Graph:
     edges: tuple[tuple[str, str], ...]
 
     def near(self, name: str) -> "Graph":
-        """The part with all that a product depends on, and all that depends on it."""
+        """Return the part with all that a product depends on, and all that depends on it."""
         called, callers = _adjacent(self.edges), _adjacent((b, a) for a, b in self.edges)
         return self._of({name, *_walk(name, called), *_walk(name, callers)})
 
     def linked(self) -> "Graph":
-        """The part without products that neither call another nor are called."""
+        """Return the part without products that neither call another nor are called."""
         return self._of({name for edge in self.edges for name in edge})
 
     def affected(self) -> dict[str, list[str]]:
-        """Each product with those that have it among their causes, by name."""
-        found: dict[str, list[str]] = {name: [] for name in self.nodes}
+        """Return each product with those that have it among their causes, by name."""
+        affected_by_cause: dict[str, list[str]] = {name: [] for name in self.nodes}
         for name, node in sorted(self.nodes.items()):
             for cause in node.causes:
-                if cause in found:
-                    found[cause].append(name)
-        return found
+                if cause in affected_by_cause:
+                    affected_by_cause[cause].append(name)
+        return affected_by_cause
 
     def _of(self, kept: set[str]) -> "Graph":
         return Graph(
@@ -64,21 +64,24 @@ class Graph:
 
 
 def name_of(key: ProductKey) -> str:
-    """The label of a product."""
+    """Return the label of a product."""
     return f"{key[0]}/{key[1]}"
 
 
 def graph_of(products: Sequence[ProductFacts]) -> "Graph":
-    """The graph of the products that a reader may see, as `as_seen` leaves them.
+    """Return the graph of the products that a reader may see, as `as_seen` leaves them.
 
     Each call of a product that the reader may not see leads to a node of its own: whether two
     products call the same one is not the reader's to know either.
     """
-    nodes = {name_of(one.key): Node(name_of(one.key), str(one.state), one) for one in products}
+    nodes = {
+        name_of(product.key): Node(name_of(product.key), str(product.state), product)
+        for product in products
+    }
     edges: list[tuple[str, str]] = []
-    for one in products:
-        own = name_of(one.key)
-        for place, upstream in enumerate(one.upstream):
+    for product in products:
+        own = name_of(product.key)
+        for place, upstream in enumerate(product.upstream):
             if upstream.key is None:
                 other = f"hidden {own} {place}"
                 nodes[other] = Node(other, str(upstream.state))
@@ -91,9 +94,9 @@ def graph_of(products: Sequence[ProductFacts]) -> "Graph":
 
 
 def dependents_of(products: Iterable[ProductFacts], key: ProductKey) -> list[ProductFacts]:
-    """The products that call this one, by name."""
-    found = (one for one in products if any(up.key == key for up in one.upstream))
-    return sorted(found, key=lambda one: one.key)
+    """Return the products that call this one, by name."""
+    dependents = (one for one in products if any(up.key == key for up in one.upstream))
+    return sorted(dependents, key=lambda one: one.key)
 
 
 def _with_causes(nodes: dict[str, Node], edges: list[tuple[str, str]]) -> dict[str, Node]:
@@ -125,17 +128,17 @@ def _spread(cause: str, callers: Mapping[str, list[str]], causes: dict[str, list
 
 
 def _adjacent(edges: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    for one, other in edges:
-        found.setdefault(one, []).append(other)
-    return found
+    adjacent: dict[str, list[str]] = {}
+    for name, other in edges:
+        adjacent.setdefault(name, []).append(other)
+    return adjacent
 
 
 def _walk(start: str, adjacent: Mapping[str, list[str]]) -> set[str]:
-    found, open_ = set[str](), [start]
+    reached, open_ = set[str](), [start]
     while open_:
-        for one in adjacent.get(open_.pop(), ()):
-            if one not in found:
-                found.add(one)
-                open_.append(one)
-    return found
+        for name in adjacent.get(open_.pop(), ()):
+            if name not in reached:
+                reached.add(name)
+                open_.append(name)
+    return reached

@@ -42,19 +42,19 @@ class Journey:
 
 
 def journeys_of(products: Iterable[ProductFacts]) -> dict[str, Journey]:
-    """The journeys by name, made of the products that a reader may see."""
+    """Return the journeys by name, made of the products that a reader may see."""
     steps: dict[str, list[JourneyStep]] = {}
-    for one in products:
-        if one.journeys is None:
+    for product in products:
+        if product.journeys is None:
             continue
-        for name, number in one.journeys.steps.items():
-            step = JourneyStep(number, one, one.journeys.answered, one.journeys.in_time)
+        for name, number in product.journeys.steps.items():
+            step = JourneyStep(number, product, product.journeys.answered, product.journeys.in_time)
             steps.setdefault(name, []).append(step)
     return {name: _journey(name, found) for name, found in sorted(steps.items())}
 
 
-def _journey(name: str, found: list[JourneyStep]) -> Journey:
-    steps = tuple(sorted(found, key=lambda one: (one.number, one.product.key)))
+def _journey(name: str, members: list[JourneyStep]) -> Journey:
+    steps = tuple(sorted(members, key=lambda one: (one.number, one.product.key)))
     answered = [one.answered.ratio for one in steps if one.answered]
     timed = [one.in_time for one in steps if one.in_time]
     failing = [one for one in steps if one.answered and one.answered.ratio < 1]

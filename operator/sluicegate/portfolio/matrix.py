@@ -30,7 +30,7 @@ class Matrix:
 
 
 def matrix_of(products: Sequence[ProductFacts]) -> Matrix:
-    """The matrix of these products, that with the worst state in any market first.
+    """Return the matrix of these products, that with the worst state in any market first.
 
     Markets that only a status names come last.
     """
@@ -76,13 +76,13 @@ class MarketProduct:
 
 
 def market_of(products: Sequence[ProductFacts], market: str) -> list[MarketProduct]:
-    """The products that serve a market, or are measured there, the worst first."""
-    found = [
+    """Return the products that serve a market, or are measured there, the worst first."""
+    levels = [
         MarketProduct(one, one.by_market.get(market), _alone(one, market))
         for one in products
         if market in one.markets or market in one.by_market
     ]
-    return sorted(found, key=lambda one: _worst_first(one.product, one.level))
+    return sorted(levels, key=lambda one: _worst_first(one.product, one.level))
 
 
 def _alone(product: ProductFacts, market: str) -> bool:

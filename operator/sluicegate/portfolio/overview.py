@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from sluicegate.api.engine import ProductState
-from sluicegate.views.needs import Need, NeedKind
+from sluicegate.views.needs import MORE_PARTIES, Need, NeedKind
 from sluicegate.views.product_facts import WORST, ProductFacts
 
 STATES: Final = (
@@ -34,20 +34,20 @@ class Wanted:
     need: str = ""
     namespace: str = ""
 
-    def takes(self, one: ProductFacts) -> bool:
-        """Whether a product is asked for."""
+    def takes(self, product: ProductFacts) -> bool:
+        """Return whether a product is asked for."""
         return (
-            self.team in {"", one.team}
-            and self.domain in {"", one.domain}
-            and self.namespace in {"", one.key[0]}
-            and self.state in {"", str(one.state)}
-            and (not self.market or self.market in one.markets)
-            and (not self.need or any(_is(need, self.need) for need in one.needs))
-            and (not self.text or self._found_in(one))
+            self.team in {"", product.team}
+            and self.domain in {"", product.domain}
+            and self.namespace in {"", product.key[0]}
+            and self.state in {"", str(product.state)}
+            and (not self.market or self.market in product.markets)
+            and (not self.need or any(_is(need, self.need) for need in product.needs))
+            and (not self.text or self._found_in(product))
         )
 
-    def _found_in(self, one: ProductFacts) -> bool:
-        where = f"{one.key[0]}/{one.key[1]} {one.title} {one.owner} {one.domain} {one.purpose}"
+    def _found_in(self, product: ProductFacts) -> bool:
+        where = f"{product.key[0]}/{product.key[1]} {product.title} {product.owner} {product.domain} {product.purpose}"
         return all(word in where.casefold() for word in self.text.casefold().split())
 
 
@@ -71,7 +71,7 @@ class PortfolioOverview:
 
 
 def overview_of(products: Sequence[ProductFacts]) -> PortfolioOverview:
-    """The sentence and the queue of these products, which are those that the reader may see."""
+    """Return the sentence and the queue of these products, which are those that the reader may see."""
     states = Counter(one.state for one in products)
     queue = sorted(
         ((one, need) for one in products for need in one.needs),
@@ -86,6 +86,22 @@ def overview_of(products: Sequence[ProductFacts]) -> PortfolioOverview:
     needy = sum(bool(one.needs) for one in products)
     sentence = _sentence(products, states, kinds, needy)
     return PortfolioOverview(sentence, len(products), needy, states, kinds, tuple(queue))
+
+
+def of_person(
+    overview: PortfolioOverview, products: Iterable[ProductFacts], user: str
+) -> tuple[tuple[ProductFacts, Need], ...]:
+    """Return what needs this person: of the products whose team lists the user, and answers that these have to give."""
+    own = [one for one in products if user in one.people]
+    paths = {"/".join(one.key) for one in own}
+    called = {upstream.key for one in own for upstream in one.upstream}
+    return tuple(
+        (one, need)
+        for one, need in overview.queue
+        if user in one.people
+        or need.party in paths
+        or (need.party == MORE_PARTIES and one.key in called)
+    )
 
 
 def _sentence(
@@ -104,13 +120,13 @@ def _sentence(
     )
     text = f"{number:,} product{'s' if number > 1 else ''}: {', '.join(parts)}"
     if bad:
-        told = ", ".join(one.title for one in bad[:_NAMED])
+        titles = ", ".join(one.title for one in bad[:_NAMED])
         more = f" and {len(bad) - _NAMED:,} more" if len(bad) > _NAMED else ""
-        text += f". Degraded: {told}{more}"
+        text += f". Degraded: {titles}{more}"
     if not kinds:
-        return f"{text}. No product needs you."
+        return f"{text}. No product needs a person."
     said = ", ".join(one.counted(kinds[one]) for one in NeedKind if kinds[one])
-    return f"{text}. {needy:,} need{'' if needy > 1 else 's'} you: {said}."
+    return f"{text}. {needy:,} need{'' if needy > 1 else 's'} a person: {said}."
 
 
 SORTS: Final[dict[str, Callable[[ProductFacts], tuple[object, ...]]]] = {
@@ -132,22 +148,22 @@ SORTS: Final[dict[str, Callable[[ProductFacts], tuple[object, ...]]]] = {
 """Keys of a sort by the name that the address has; the most remarkable first."""
 
 
-def _budget(one: ProductFacts) -> float:
-    left = one.level.budget_left if one.level else None
+def _budget(product: ProductFacts) -> float:
+    left = product.level.budget_left if product.level else None
     return float("inf") if left is None else left
 
 
 def rows(
     products: Iterable[ProductFacts],
-    wanted: Wanted,
+    filters: Wanted,
     sort: str = "state",
     *,
     backwards: bool = False,
 ) -> list[ProductFacts]:
-    """The products that are asked for, in this order; an unknown order is that by state."""
-    found = [one for one in products if wanted.takes(one)]
+    """Return the products that are asked for, in this order; an unknown order is that by state."""
+    selected = [one for one in products if filters.takes(one)]
     by = SORTS.get(sort, SORTS["state"])
-    return sorted(found, key=lambda one: (by(one), one.key), reverse=backwards)
+    return sorted(selected, key=lambda one: (by(one), one.key), reverse=backwards)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +177,7 @@ class Choices:
 
 
 def choices_of(products: Iterable[ProductFacts]) -> Choices:
-    """What there is to choose from."""
+    """Return what there is to choose from."""
     every = list(products)
     return Choices(
         teams=tuple(sorted({one.team for one in every if one.team})),

@@ -154,7 +154,7 @@ def _by_market(
         for market in target.markets if label else ():
             good, bad = (table.get((*version, label, one, market)) for one in ("good", "bad"))
             counts = count_outcomes(good, bad)
-            blocks = _gate_with(answers, version[:2], counts, unanswered, scrapes=scrapes)
+            blocks = gate_with(answers, version[:2], counts, unanswered, scrapes=scrapes)
             yield SeriesKey(*version, market_series(slo, market)), blocks
 
 
@@ -165,7 +165,7 @@ def _by_age(answers: Answers, version: VersionKey) -> Iterator[tuple[SeriesKey, 
         right, wrong = (rows.get((*version, one, age)) for one in ("correct", "wrong"))
         if right is not None or wrong is not None:
             unanswered = answers.unanswered(kinds, ProductKey(*version[:2]))
-            blocks = _gate_with(answers, version[:2], count_outcomes(right, wrong), unanswered)
+            blocks = gate_with(answers, version[:2], count_outcomes(right, wrong), unanswered)
             yield SeriesKey(*version, name), blocks
 
 
@@ -184,7 +184,7 @@ def _paired(
             counts = count_outcomes(right, wrong)
             yield (
                 SeriesKey(*version, name),
-                _gate_with(answers, version[:2], counts, unanswered),
+                gate_with(answers, version[:2], counts, unanswered),
             )
 
 
@@ -266,10 +266,10 @@ def _gate(
     """Return blocks with their quality."""
     unanswered = answers.unanswered(definition.queries, ProductKey(*version[:2]))
     owner = version[:2] if definition.counted_by_any_pod else version
-    return _gate_with(answers, owner, counts, unanswered)
+    return gate_with(answers, owner, counts, unanswered)
 
 
-def _gate_with(
+def gate_with(
     answers: Answers,
     owner: Labels,
     counts: BlockCounts,
@@ -277,6 +277,7 @@ def _gate_with(
     *,
     scrapes: Callable[[int], Scrape | None] | None = None,
 ) -> tuple[Block, ...]:
+    """Return blocks with their quality, by the scrapes of `owner`."""
     scrape_at = scrapes or partial(answers.scrapes.of, owner)
     # Most of a young version's past is empty, and millions of blocks are read after a start.
     present = counts.indexes() | answers.scrapes.indexes(owner)

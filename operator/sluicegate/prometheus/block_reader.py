@@ -14,6 +14,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import chain
 from typing import Final, TypeAlias
 
 from sluicegate.prometheus.block_assembly import (
@@ -24,6 +25,7 @@ from sluicegate.prometheus.block_assembly import (
     assemble_means,
     assemble_scraped,
 )
+from sluicegate.prometheus.consumer_blocks import assemble_consumers
 from sluicegate.prometheus.quarantine import Quarantine
 from sluicegate.prometheus.query_batch import Batch, Part, has_own, needs_of, own_parts
 from sluicegate.prometheus.query_scopes import (
@@ -143,6 +145,8 @@ class BlockReader:
         Readings of other sets are dropped; a set that is needed again is read from its start.
         """
         lengths = group_by_length(targets, self._settings.timing)
+        before = {target.key: target.consumers for target in self._all_targets}
+        others = {one.key for one in targets if before.get(one.key, one.consumers) != one.consumers}
         self._all_targets = tuple(targets)
         self._read = {each: last for each, last in self._read.items() if each in lengths}
         self._products = sum(len(group) for each, group in lengths.items() if not each.canary)
@@ -152,7 +156,7 @@ class BlockReader:
             if length.canary
         }
         self._begun = {
-            length: begun & self._canaries[length]
+            length: (begun & self._canaries[length]) - others
             for length, begun in self._begun.items()
             if length in lengths
         }
@@ -398,7 +402,7 @@ def _assemble(answers: Answers, group: Sequence[Target], *, canary: bool, batch:
         canary=canary,
         first=answers.indexes[0],
         last=answers.indexes[-1],
-        blocks=dict(assemble_blocks(answers, group)),
+        blocks=dict(chain(assemble_blocks(answers, group), assemble_consumers(answers, group))),
         means=dict(assemble_means(answers, group)),
         facts=dict(assemble_facts(answers, group)),
         scraped=dict(assemble_scraped(answers, group)) if canary else {},

@@ -32,7 +32,7 @@ class CanaryBlocks:
         self._sent: dict[tuple[int, int], dict[str, float]] = {}
         """What the gateway sent, by length of block and index, then by backend."""
         self._lengths: dict[ProductKey, int] = {}
-        self._derived: dict[ProductKey, tuple[object, dict[int, Any]]] = {}
+        self._derived: dict[tuple[ProductKey, str], tuple[object, dict[int, Any]]] = {}
 
     def record(self, readings: Readings) -> None:
         """Record canary blocks; one that is read again replaces its earlier value.
@@ -65,9 +65,10 @@ class CanaryBlocks:
     def _outdate(self, readings: Readings, changed: set[ProductKey]) -> None:
         """Drop values that were derived from blocks whose value has changed."""
         if readings.gateway is not None:  # it concerns all products
-            changed |= self._derived.keys()
-        for product in changed & self._derived.keys():
-            _, derived = self._derived[product]
+            changed |= {product for product, _ in self._derived}
+        for (product, _), (_, derived) in self._derived.items():
+            if product not in changed:
+                continue
             for index in range(readings.first, readings.last + 1):
                 derived.pop(index, None)
 
@@ -98,19 +99,21 @@ class CanaryBlocks:
         self._means = select_products(self._means, stays)
         self._scraped = select_products(self._scraped, stays)
         self._facts = select_products(self._facts, stays)
+        for place in [one for one in self._derived if one[0] in products]:
+            del self._derived[place]
         for product in products:
-            self._derived.pop(product, None)
             self._lengths.pop(product, None)
 
-    def derived(self, product: ProductKey, made_with: object) -> dict[int, Any]:
+    def derived(self, product: ProductKey, made_with: object, consumer: str = "") -> dict[int, Any]:
         """Return the cache of values that a reader computed from a product's blocks, by index.
 
         An entry is dropped when its block changes, and all when `made_with`, their other input,
-        changes.
+        changes. Those about a consumer of the product have a cache of their own.
         """
-        cached = self._derived.get(product)
+        place = product, consumer
+        cached = self._derived.get(place)
         if cached is None or cached[0] != made_with:
-            cached = self._derived[product] = (made_with, {})
+            cached = self._derived[place] = (made_with, {})
         return cached[1]
 
     @property

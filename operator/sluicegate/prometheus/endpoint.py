@@ -20,6 +20,12 @@ class Endpoint:
         PEM bundle that signs the server's certificate; the system's bundle when None.
     token_file
         Bearer token, read before each request: a service account's token rotates.
+    tenant
+        Value of the header X-Scope-OrgID, by which Mimir, Loki and Cortex separate tenants.
+    headers_file
+        Further headers, one `Name: value` a line; read before each request.
+    proxy
+        Address of an HTTP proxy; the environment's is not used.
     timeout_seconds
         Seconds from the first byte sent to the last one read, retry included.
     connect_seconds
@@ -33,6 +39,9 @@ class Endpoint:
     url: str
     ca_file: Path | None = None
     token_file: Path | None = None
+    tenant: str = ""
+    headers_file: Path | None = None
+    proxy: str = ""
     timeout_seconds: float = 20.0
     connect_seconds: float = 3.0
     concurrency: int = 4

@@ -20,6 +20,7 @@ from typing import Any, Final, Protocol, TypeVar
 import requests
 from typing_extensions import override
 
+from sluicegate.prometheus.access import headers_of, proxies_of, reason_of, refusal_of, shown
 from sluicegate.prometheus.endpoint import Endpoint
 from sluicegate.prometheus.errors import (
     MalformedAnswer,
@@ -85,6 +86,7 @@ class QuerySession(requests.Session):
         # A proxy or a netrc of the environment must not change the source of measurements.
         self.trust_env = False
         self.verify = str(endpoint.ca_file) if endpoint.ca_file else True
+        self.proxies.update(proxies_of(endpoint))
 
     @override
     def request(self, method: Any, url: Any, *_: Any, **options: Any) -> CheckedAnswer:
@@ -96,24 +98,25 @@ class QuerySession(requests.Session):
                 "POST",
                 url,
                 data=options["params"],
-                headers=self._credentials(),
+                headers=headers_of(self._endpoint),
                 timeout=(min(seconds, self._endpoint.connect_seconds), seconds),
                 allow_redirects=False,
                 stream=True,
             ) as response:
                 body = self._read(response, deadline)
         except (requests.RequestException, OSError) as error:
-            raise PrometheusUnavailable(f"Prometheus at {url} can't be reached: {error}") from error
+            address, reason = shown(self._endpoint.url), reason_of(error, self._endpoint)
+            raise PrometheusUnavailable(
+                f"Prometheus at {address} can't be reached: {reason}"
+            ) from error
+        if needed := refusal_of(response.status_code, bytes(body), self._endpoint):
+            raise QueryRejected(
+                f"Prometheus at {shown(self._endpoint.url)} answers HTTP {response.status_code}: {needed}"
+            )
         with self.turn:
             reader = self.reader()
             read_rows(response.status_code, body, reader.take)
             return CheckedAnswer(reader.result())
-
-    def _credentials(self) -> dict[str, str]:
-        if self._endpoint.token_file is None:
-            return {}
-        token = self._endpoint.token_file.read_text(encoding="utf-8").strip()
-        return {"Authorization": f"Bearer {token}"}
 
     def _read(self, response: requests.Response, deadline: float) -> bytearray:
         """Return the body, if it ends before the deadline and within the limit."""

@@ -481,4 +481,5 @@ def needs_of(targets: Iterable[Target]) -> Needs:
         indicators,
         markets=any(target.markets for target in every),
         paired=any(target.paired for target in every),
+        upstreams=any(target.consumers for target in every),
     )

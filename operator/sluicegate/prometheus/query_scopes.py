@@ -60,12 +60,12 @@ def named_scopes(targets: Iterable[Target], limit: int) -> tuple[Scope, ...]:
 
 
 def named_scope(targets: Iterable[Target]) -> Scope:
-    """Return the scope that names each of these products.
+    """Return the scope that names each of these products, and their consumers.
 
     Two names that occur in two namespaces match four pairs; readers of the answer select the
     products that they need.
     """
-    keys = [target.key for target in targets]
+    keys = [key for target in targets for key in (target.key, *target.consumers)]
     return Scope(
         namespaces=tuple(sorted({key.namespace for key in keys})),
         products=tuple(sorted({key.product for key in keys})),

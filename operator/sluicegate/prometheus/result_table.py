@@ -24,6 +24,16 @@ LABELS: Final[dict[QueryKind, Labels]] = {
     QueryKind.LABELLED_BY_AGE: (*BY_PREDICTION, names.OUTCOME, names.AGE),
     QueryKind.PAIRED: (*BY_PREDICTION, *OUTCOMES[names.PAIRED]),
     QueryKind.EVENTS: (*BY_PREDICTION, names.INDICATOR, names.OUTCOME),
+    QueryKind.UPSTREAMS: (
+        names.NAMESPACE,
+        names.PRODUCT,
+        names.UPSTREAM,
+        names.UPSTREAM_REVISION,
+        names.INDICATOR,
+        names.OUTCOME,
+        names.AGE,
+        names.RESULT,
+    ),
     QueryKind.MARKETS: (*BY_PREDICTION, names.INDICATOR, names.OUTCOME, names.MARKET),
     QueryKind.COUNTERS: (*BY_VERSION, *BY_PREDICTION[2:], names.COUNTER, names.LAG),
     QueryKind.GAUGES: (*BY_VERSION, names.COUNTER, names.FACT),
@@ -34,11 +44,23 @@ LABELS: Final[dict[QueryKind, Labels]] = {
     QueryKind.MEMORY: BY_VERSION,
     QueryKind.GATEWAY: (names.BACKEND,),
     QueryKind.SENT: (names.BACKEND, names.FACT),
-    QueryKind.HISTOGRAM: (names.NAMESPACE, names.PRODUCT, names.BOUND),
+    QueryKind.HISTOGRAM: (
+        names.NAMESPACE,
+        names.PRODUCT,
+        names.ENDPOINT,
+        names.CODE,
+        names.BOUND,
+    ),
 }
 """Labels that distinguish the rows of each query, in this order."""
 WITHOUT_VERSION: Final = frozenset(
-    {QueryKind.GATEWAY, QueryKind.SENT, QueryKind.HISTOGRAM, QueryKind.INPUTS}
+    {
+        QueryKind.GATEWAY,
+        QueryKind.SENT,
+        QueryKind.HISTOGRAM,
+        QueryKind.INPUTS,
+        QueryKind.UPSTREAMS,
+    }
 )
 """Queries whose rows have no label of a version."""
 
@@ -111,7 +133,7 @@ def _row_key(kind: QueryKind, metric: dict[str, Any]) -> Labels:
     interned, as each answer repeats those of thousands of products.
     """
     key = [intern(metric.get(label, "")) for label in LABELS[kind]]
-    if kind in {QueryKind.LATENCY, QueryKind.HISTOGRAM}:
+    if kind in {QueryKind.LATENCY, QueryKind.HISTOGRAM} and key[-1]:
         key[-1] = str(float(key[-1]))
     if kind is QueryKind.REQUESTS_BAD:
         key[-1] = classify_response(key[-1])

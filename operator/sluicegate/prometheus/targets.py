@@ -87,6 +87,8 @@ class Target:
         Whether pairs of outcomes are needed: while requests are mirrored to a candidate.
     inputs
         Expressions of PromQL for the product's inputs, with their names.
+    consumers
+        Products whose outcomes are needed by the version of this one: while it has a candidate.
     """
 
     key: ProductKey
@@ -102,6 +104,7 @@ class Target:
     markets: tuple[str, ...] = ()
     paired: bool = False
     inputs: tuple[tuple[str, str], ...] = ()
+    consumers: tuple[ProductKey, ...] = ()
 
     def service_of(self, version: str) -> str:
         """Return the name of a version's entry service."""

@@ -20,6 +20,7 @@ from sluicegate.kube.resources import (
 )
 from sluicegate.manifests.common import Manifest
 from sluicegate.manifests.deployment import build_deployment
+from sluicegate.manifests.draw_route import build_draw_route
 from sluicegate.manifests.names import version_name
 from sluicegate.manifests.route import Backend, build_route
 from sluicegate.manifests.scaling import (
@@ -60,7 +61,7 @@ def build_children(
     service_kind: ServiceKind,
     services: Mapping[str, ServiceRecord] | None = None,
 ) -> tuple[Child, ...]:
-    """All children but Jobs, in the order in which they are applied.
+    """Return all children but Jobs, in the order in which they are applied.
 
     Parameters
     ----------
@@ -108,16 +109,18 @@ def _manifests(
         backends = [
             Backend(version_name(name, revision), weight) for revision, weight in allocation.weights
         ]
+        if (draws := build_draw_route(product, product.spec.route, backends)) is not None:
+            yield HTTP_ROUTES, draws
         yield HTTP_ROUTES, build_route(product, product.spec.route, backends)
 
 
 def _was_followed(status: DataProductStatus) -> bool:
-    """Whether another version was ever accepted."""
+    """Return whether another version was ever accepted."""
     return any(one.promotion_time is not None for one in status.history)
 
 
 def _as_foreseen(version: VersionBase, live: DeploymentRecord) -> VersionBase:
-    """The first version as its Deployment remembers it, since the moment when it was made.
+    """Return the first version as its Deployment remembers it, since the moment when it was made.
 
     That its pods took long is no reason to write again: it is the only one that was ever accepted,
     a canary beside it too, and only its evaluation is known. Once another has taken over, it is
@@ -135,14 +138,14 @@ def _as_foreseen(version: VersionBase, live: DeploymentRecord) -> VersionBase:
 
 
 def _counts(baseline: Mapping[str, Baseline]) -> dict[str, tuple[object, ...]]:
-    """What a baseline holds but its times."""
+    """Return what a baseline holds but its times."""
     return {
         name: (one.source, one.bad, one.total, one.indicator_hash) for name, one in baseline.items()
     }
 
 
 def _replicas(placement: Placement, live: DeploymentRecord | None) -> int | None:
-    """The number to apply; None once an autoscaler owns it."""
+    """Return the number to apply; None once an autoscaler owns it."""
     if placement.autoscaled and live is not None:
         return None if live.scaled and live.replicas else max(live.replicas, placement.replicas)
     return placement.replicas

@@ -75,7 +75,7 @@ class ProductReconciler:
         return await proceed(record)
 
     async def _reconcile(self, record: ProductRecord) -> Result:
-        """One pass: observe, decide, build, record the status, apply; then when to requeue."""
+        """Return one pass: observe, decide, build, record the status, apply; then when to requeue."""
         carried = self.reader.specs.read(record)
         with self.spans("observe"):
             observation = await self._observed(record, carried)
@@ -101,7 +101,7 @@ class ProductReconciler:
         now, read = int(self.wall()), self.reader.observer
         product, events = known_status(
             carried.product,
-            carried.wanted,
+            carried.desired,
             Children(
                 partial(read.live, record), partial(read.route, record), partial(read.kinds, record)
             ),

@@ -1,1 +1,1 @@
-"""Reports on reviews: facts from ledgers, and the same as HTML, Markdown, CSV and JSON. Pure but for charts."""
+"""Reports on reviews: facts from ledgers, and the same as HTML, Markdown, CSV and JSON. Pure."""

@@ -7,6 +7,7 @@ from datetime import date, timedelta
 from typing import Final
 
 from sluicegate.api.review import DataProductReview, ReviewDay, ReviewSlo
+from sluicegate.reporting.by_market import required_of
 from sluicegate.reporting.response_times import histogram_of, quantile
 from sluicegate.reviews.periods import local_day
 from sluicegate.stats.counts import Count, summed
@@ -128,6 +129,24 @@ def lines_of(
     return tuple(line for line in lines if line.has_values)
 
 
+def market_lines(
+    ledgers: Sequence[DataProductReview], slo: str, markets: Sequence[str]
+) -> tuple[EvolutionLine, ...]:
+    """Return the lines of one SLO in these markets, in their order.
+
+    The objective is that of the market: that of the SLO, otherwise the baseline less maxDrop.
+    """
+    every = _every_day(ledgers)
+    terms = _terms(ledgers[-1]).get(slo) if every else None
+    if terms is None or not markets:
+        return ()
+    step = _step(every)
+    parts = list(_by_days(every, step))
+    marks = _marks(ledgers)
+    lines = (_market(terms, market, parts, marks, step=step) for market in markets)
+    return tuple(line for line in lines if line.has_values)
+
+
 def with_present(line: EvolutionLine, day: str, good: float, total: int) -> EvolutionLine:
     """Return the line with the share of good events of the last decision, if it is younger than its days."""
     if line.points and day <= line.points[-1].last:
@@ -198,6 +217,24 @@ def _level(
     bad, total = slo.original or (0, 0)
     initial = (100 * (1 - bad / total), total) if total else None
     return EvolutionLine(slo.name, PERCENT, (slo.name,), tuple(points), marks, step, initial)
+
+
+def _market(
+    slo: ReviewSlo, market: str, parts: Sequence[_Days], marks: tuple[Mark, ...], *, step: int
+) -> EvolutionLine:
+    points = []
+    for part in parts:
+        count = summed(
+            Count(*one.markets[market])
+            for day in part.days
+            for one in day.slos
+            if one.name == slo.name and market in one.markets
+        )
+        share = 100 * (1 - count.bad / count.total) if count.total else None
+        required = required_of(part.terms.get(slo.name, slo))
+        objective = None if required is None else 100 * required
+        points.append(Point(part.first, part.last, (share,), count.total, objective))
+    return EvolutionLine(f"{slo.name} in {market}", PERCENT, (market,), tuple(points), marks, step)
 
 
 def _response_times(

@@ -16,9 +16,15 @@ from sluicegate.api.review import (
     SignVerdict,
 )
 from sluicegate.reporting.brought import Brought, brought_of
+from sluicegate.reporting.by_market import MISSED, MOST_DRAWN, MarketFacts, markets_of
 from sluicegate.reporting.delivery import Delivery, delivery_of
-from sluicegate.reporting.evolution_lines import EvolutionLine, lines_of
-from sluicegate.reporting.response_times import histogram_of, quantile
+from sluicegate.reporting.evolution_lines import EvolutionLine, lines_of, market_lines
+from sluicegate.reporting.response_times import (
+    OperationFacts,
+    histogram_of,
+    operations_of,
+    quantile,
+)
 from sluicegate.reporting.segments import Segment, segments_of
 from sluicegate.reporting.summary import (
     Move,
@@ -31,6 +37,7 @@ from sluicegate.reporting.summary import (
     gains_of,
     largest_move,
     margin_of,
+    missed_markets_of,
 )
 from sluicegate.reviews.journal import disagrees_with_seal
 from sluicegate.reviews.periods import local_day
@@ -38,21 +45,11 @@ from sluicegate.reviews.resource_hours import hours_of
 from sluicegate.reviews.signing import standing
 from sluicegate.stats.counts import NOTHING, Count, summed
 from sluicegate.stats.evolution import evolution
-from sluicegate.stats.intervals import Z95, wilson_lower, wilson_upper
 from sluicegate.views.resource_hours import ResourceHours
 
 NEVER_AT_RISK: Final = 0.1
 """Share of the error budget below which a stricter objective would have been met, too."""
 QUANTILES: Final = (0.5, 0.95, 0.99)
-
-
-@dataclass(frozen=True, slots=True)
-class MarketFacts:
-    """One SLO in one market over the period: `state` is Met, Missed or Unknown, as in status."""
-
-    market: str
-    count: Count
-    state: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +60,8 @@ class SloFacts(SloChange):
     ----------
     days : bad events and all by date. outside : days on which the objective was missed.
     before, original : counts of the period before, and of the first baseline.
-    markets : the worst first. health : problem of the SLO's definition; empty if there is none.
+    markets : the missed ones and the worst first. market_lines : of the worst of them, by day.
+    health : problem of the SLO's definition; empty if there is none.
     """
 
     indicator: str
@@ -72,7 +70,13 @@ class SloFacts(SloChange):
     before: Count
     original: Count
     markets: tuple[MarketFacts, ...]
+    market_lines: tuple[EvolutionLine, ...]
     health: str
+
+    @property
+    def missed_markets(self) -> tuple[str, ...]:
+        """The markets that missed it, in the period as a whole or at a time of it."""
+        return tuple(one.market for one in self.markets if one.missed or one.state == MISSED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +90,7 @@ class Quantile:
 
 @dataclass(frozen=True, slots=True)
 class ActionFacts:
-    """A planned action: `state` is done, open, or late (due before the period's end)."""
+    """A planned action: `state` is done, open, or late."""
 
     title: str
     owner: str
@@ -104,6 +108,7 @@ class ReportFacts:
     digest_holds : whether the sealed content matches the digest; None while it is open.
     decisions : number by type; causes : of retrainings.
     missing_days : days of the period that couldn't be read.
+    operations : response times and failures by operation; empty for a product with a single one.
     lines : service levels and response times by day. evolution, periods : over all kept periods until
         this one, by days and by period; empty with a single one.
     hours : resources reserved by its pods and trainings; None if not recorded.
@@ -114,6 +119,7 @@ class ReportFacts:
     review: DataProductReview
     slos: tuple[SloFacts, ...]
     quantiles: tuple[Quantile, ...]
+    operations: tuple[OperationFacts, ...]
     lines: tuple[EvolutionLine, ...]
     evolution: tuple[EvolutionLine, ...]
     periods: tuple[EvolutionLine, ...]
@@ -138,6 +144,11 @@ class ReportFacts:
     def gains(self) -> tuple[str, ...]:
         """What the versions that were kept brought, in words."""
         return gains_of(self.review)
+
+    @property
+    def missed_markets(self) -> dict[str, tuple[str, ...]]:
+        """Markets that the operator found missed in the period, by SLO."""
+        return missed_markets_of(self.review)
 
     @property
     def is_open(self) -> bool:
@@ -184,6 +195,8 @@ def facts_of(
     review: DataProductReview,
     before: DataProductReview | None,
     kept: Sequence[DataProductReview] = (),
+    *,
+    now: int = 0,
 ) -> ReportFacts:
     """Return the facts of a report.
 
@@ -191,17 +204,18 @@ def facts_of(
     ----------
     before : the review of the period before; None for the first.
     kept : all reviews until this one, the oldest first; without them, the two.
+    now : an action is late if it was due before, or before the end of the period.
     """
     status = review.status
     ledgers = kept or tuple(one for one in (before, review) if one is not None)
     several = ledgers if sum(bool(one.status.days) for one in ledgers) > 1 else ()
     earlier = before.status.days if before is not None else ()
-    slos = tuple(_slo(one, status.days, earlier) for one in status.slos if one.indicator != "gauge")
+    slos = tuple(_slo(one, review, earlier) for one in status.slos if one.indicator != "gauge")
     decisions, causes = decisions_of(review)
     period = review.spec.period
     carried = () if before is None else before.spec.actions
     ours = {one.title: one for one in review.spec.actions}
-    until = local_day(period.end, status.time_zone)
+    until = local_day(max(period.end, now), status.time_zone)
     # An action that is repeated in the next review has its state there.
     last = [_action(ours.get(one.title, one), until) for one in carried]
     fresh = [_action(one, until) for one in ours.values()]
@@ -210,6 +224,7 @@ def facts_of(
         review=review,
         slos=slos,
         quantiles=quantiles_of(status.days, earlier),
+        operations=operations_of(status.days, earlier),
         lines=lines_of([review]),
         evolution=lines_of(several),
         periods=lines_of(several, by_period=True),
@@ -232,7 +247,10 @@ def _action(action: ReviewAction, until: str) -> ActionFacts:
     return ActionFacts(action.title, action.owner, action.due_date, str(action.link or ""), state)
 
 
-def _slo(slo: ReviewSlo, days: Sequence[ReviewDay], earlier: Sequence[ReviewDay]) -> SloFacts:
+def _slo(slo: ReviewSlo, review: DataProductReview, earlier: Sequence[ReviewDay]) -> SloFacts:
+    days = review.status.days
+    markets = markets_of(slo, review)
+    drawn = tuple(one.market for one in markets[:MOST_DRAWN])
     now, before = counts_of(slo.name, days), counts_of(slo.name, earlier)
     allowed, margin = allowed_of(slo.objective), margin_of(slo)
     counts, earlier_counts = [one for _, one in now], [one for _, one in before]
@@ -255,31 +273,10 @@ def _slo(slo: ReviewSlo, days: Sequence[ReviewDay], earlier: Sequence[ReviewDay]
         original=original,
         against_before=evolution(counts, earlier_counts, margin=margin),
         against_original=evolution(counts, [original], margin=margin, fixed=True),
-        markets=_markets(slo.name, days, allowed),
+        markets=markets,
+        market_lines=market_lines([review], slo.name, drawn),
         health=_health(count, left) if days else "",
     )
-
-
-def _markets(
-    name: str, days: Sequence[ReviewDay], allowed: float | None
-) -> tuple[MarketFacts, ...]:
-    counts: dict[str, Count] = {}
-    for day in days:
-        for slo in day.slos:
-            for market, (bad, total) in slo.markets.items() if slo.name == name else ():
-                counts[market] = summed((counts.get(market, NOTHING), (bad, total)))
-    made = [MarketFacts(market, count, _state(count, allowed)) for market, count in counts.items()]
-    return tuple(
-        sorted(made, key=lambda one: (-one.count.bad / max(one.count.total, 1), one.market))
-    )
-
-
-def _state(count: Count, allowed: float | None) -> str:
-    if allowed is None or not count.total:
-        return "Unknown"
-    if wilson_lower(count.bad, count.total, Z95) > allowed:
-        return "Missed"
-    return "Met" if wilson_upper(count.bad, count.total, Z95) <= allowed else "Unknown"
 
 
 def _health(count: Count, left: float | None) -> str:

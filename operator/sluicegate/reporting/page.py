@@ -8,10 +8,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from sluicegate.reporting import words
-from sluicegate.reporting.charts import markets_chart
 from sluicegate.reporting.evolution_lines import EvolutionLine
-from sluicegate.reporting.facts import ReportFacts, SloFacts
-from sluicegate.reporting.line_chart import SIGNS, line_chart, mark_text, value_text
+from sluicegate.reporting.facts import ReportFacts
+from sluicegate.reporting.line_chart import SIGNS, line_chart, mark_text, small_line, value_text
 from sluicegate.reviews.periods import local_day, local_minute
 from sluicegate.views.numbers import percent
 
@@ -34,7 +33,7 @@ def page(reports: Sequence[ReportFacts], title: str) -> str:
         value_text=value_text,
         mark_text=mark_text,
         signs=SIGNS,
-        markets=_markets,
+        small_chart=small_chart,
         day=local_day,
         minute=local_minute,
     )
@@ -46,5 +45,6 @@ def chart(line: EvolutionLine, identity: str) -> Markup:
     return Markup(line_chart(line, identity))  # noqa: S704
 
 
-def _markets(slo: SloFacts) -> Markup:
-    return Markup(markets_chart(slo))  # noqa: S704 - market codes are two capitals, or `other`
+def small_chart(values: Sequence[float | None], bound: float | None, label: str) -> Markup:
+    """Return a line without axes; empty without a value."""
+    return Markup(small_line(values, bound, label))  # noqa: S704 - it escapes its label

@@ -1,13 +1,18 @@
-"""Response times from the histograms of ledgers: of a product, and of several in a row. Pure."""
+"""Response times from the histograms of ledgers: of a product, by operation, and of several in a row. Pure."""
 
 import random
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
 from math import ceil, inf, isinf
 from typing import Final
 
 from sluicegate.api.review import ReviewDay
+from sluicegate.reporting.by_market import interval_of
+from sluicegate.stats.counts import Count
+from sluicegate.views.numbers import percent
 
 Histogram = Sequence[tuple[float, int]]
 """Cumulative counts by upper bound in seconds, the last one of all responses (+Inf)."""
@@ -64,3 +69,73 @@ def quantiles_of_sum(
     totals.sort()
     ends = (totals[max(0, ceil(share * DRAWS) - 1)] for share in shares)
     return tuple(None if isinf(one) else one for one in ends)
+
+
+@dataclass(frozen=True, slots=True)
+class OperationPeriod:
+    """One operation over some days: `failed` of `requests` were answered 5xx; times are estimates in seconds."""
+
+    name: str
+    requests: int
+    refused: int
+    failed: int
+    median: float | None
+    p95: float | None
+
+    @property
+    def failures(self) -> str:
+        """The share of failed requests with its 95 % interval; a dash without requests."""
+        bounds = interval_of(Count(self.failed, self.requests))
+        if bounds is None:
+            return percent(None)
+        low, high = (percent(1 - bound) for bound in reversed(bounds))
+        return f"{percent(self.failed / self.requests)} [{low} to {high}]"
+
+
+@dataclass(frozen=True, slots=True)
+class OperationFacts:
+    """One operation in a period; `before` is None if it had no requests in the period before."""
+
+    now: OperationPeriod
+    before: OperationPeriod | None
+
+
+def operations_of(
+    days: Iterable[ReviewDay], earlier: Iterable[ReviewDay]
+) -> tuple[OperationFacts, ...]:
+    """Return the operations of a period, those with the most requests first."""
+    before = _periods(earlier)
+    periods = _periods(days).values()
+    ordered = sorted(periods, key=lambda one: (-one.requests, one.name))
+    return tuple(OperationFacts(one, before.get(one.name)) for one in ordered)
+
+
+def _periods(days: Iterable[ReviewDay]) -> dict[str, OperationPeriod]:
+    buckets: dict[str, Counter[float]] = {}
+    codes: dict[str, Counter[str]] = {}
+    for day in days:
+        for operation in day.operations:
+            sums = buckets.setdefault(operation.name, Counter())
+            # All bounds count, as a quantile is interpolated between two of them.
+            sums.update(dict.fromkeys(map(float, day.responses), 0))
+            for bound, number in operation.responses.items():
+                sums[float(bound)] += number
+            codes.setdefault(operation.name, Counter()).update(
+                refused=operation.refused, failed=operation.failed
+            )
+    return {name: _period(name, sums, codes[name]) for name, sums in buckets.items()}
+
+
+def _period(name: str, buckets: Counter[float], codes: Counter[str]) -> OperationPeriod:
+    bounds = sorted(buckets)
+    histogram: Histogram = list(
+        zip(bounds, accumulate(buckets[bound] for bound in bounds), strict=True)
+    )
+    return OperationPeriod(
+        name=name,
+        requests=buckets.total() + codes.total(),
+        refused=codes["refused"],
+        failed=codes["failed"],
+        median=quantile(histogram, 0.5),
+        p95=quantile(histogram, 0.95),
+    )

@@ -21,6 +21,11 @@ BEFORE: Final = "against the period before"
 FIRST: Final = "since the first acceptance"
 
 
+def share_of(count: Count) -> float | None:
+    """Return the share of good events; None without any."""
+    return 1 - count.bad / count.total if count.total else None
+
+
 @dataclass(frozen=True, slots=True)
 class SloChange:
     """One SLO over a period, and its changes.
@@ -43,7 +48,7 @@ class SloChange:
     @property
     def share(self) -> float | None:
         """Share of good events; None without any."""
-        return 1 - self.count.bad / self.count.total if self.count.total else None
+        return share_of(self.count)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +78,10 @@ class Summarized(Protocol):
     @property
     def gains(self) -> Sequence[str]:
         """What the versions that were kept brought, in words."""
+
+    @property
+    def missed_markets(self) -> Mapping[str, Sequence[str]]:
+        """Markets that the operator found missed in the period, by SLO."""
 
     @property
     def is_open(self) -> bool:
@@ -108,6 +117,7 @@ class PeriodSummary:
     decisions: Mapping[str, int]
     causes: tuple[str, ...]
     gains: tuple[str, ...]
+    missed_markets: Mapping[str, tuple[str, ...]]
     is_open: bool
     read_days: int
     whole_days: int
@@ -134,6 +144,7 @@ def summary_of(review: DataProductReview) -> PeriodSummary:
         decisions=dict(decisions),
         causes=tuple(sorted(causes)),
         gains=gains_of(review),
+        missed_markets=missed_markets_of(review),
         is_open=status.seal_time is None,
         read_days=len(status.days),
         whole_days=days_of(review),
@@ -149,6 +160,7 @@ def result_of(summary: PeriodSummary, before: PeriodSummary | None) -> PeriodRes
         decisions=summary.decisions,
         causes=summary.causes,
         gains=summary.gains,
+        missed_markets=summary.missed_markets,
         is_open=summary.is_open,
         read_days=summary.read_days,
         whole_days=summary.whole_days,
@@ -198,6 +210,14 @@ def gains_of(review: DataProductReview) -> tuple[str, ...]:
         for brought in brought_of(review)
         if brought.kept and brought.main
     )
+
+
+def missed_markets_of(review: DataProductReview) -> dict[str, tuple[str, ...]]:
+    """Return the markets that the operator found missed in the period, by SLO."""
+    by_slo: dict[str, dict[str, None]] = {}
+    for missed in review.status.missed_markets:
+        by_slo.setdefault(missed.slo, {})[missed.market] = None
+    return {slo: tuple(markets) for slo, markets in by_slo.items()}
 
 
 def days_of(review: DataProductReview) -> int:

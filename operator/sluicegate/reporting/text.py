@@ -50,6 +50,7 @@ def _section(report: ReportFacts) -> Iterator[str]:
     yield from _head(report)
     yield from _service_levels(report)
     yield from _evolution(report)
+    yield from _api(report)
     yield from _decided(report)
     yield from _health_checks(report)
     yield from _people(report)
@@ -99,7 +100,7 @@ def _service_levels(report: ReportFacts) -> Iterator[str]:
             str(slo.outside),
         )
         yield "| " + " | ".join(map(escape_markup, cells)) + " |"
-    yield from _markets(report.slos)
+    yield from _markets(report)
     yield from _segments(report)
     if report.quantiles:
         yield ""
@@ -151,6 +152,33 @@ def _decided(report: ReportFacts) -> Iterator[str]:
     yield ""
     yield "## How new versions reach users"
     yield from (f"- {name}: {value}" for name, value in words.delivery(report.delivery))
+
+
+def _api(report: ReportFacts) -> Iterator[str]:
+    zone = report.review.status.time_zone
+    yield ""
+    yield "## API"
+    rows = words.api_rows(report)
+    for row in rows:
+        text = f"{row.version} {spoken(row.outcome)}: {row.text}"
+        yield f"- {local_minute(row.time, zone)} {escape_markup(text)}"
+    if not rows:
+        yield words.API_UNCHANGED
+    if report.operations:
+        yield ""
+        yield "| operation | requests | failed | refused | p50 (before) | p95 (before) |"
+        yield "|---|---|---|---|---|---|"
+    for operation in report.operations:
+        now, before = operation.now, operation.before
+        cells = (
+            now.name,
+            f"{now.requests:,}",
+            now.failures + (f" (before: {before.failures})" if before else ""),
+            f"{now.refused:,}",
+            words.beside(now.median, before.median if before else None),
+            words.beside(now.p95, before.p95 if before else None),
+        )
+        yield "| " + " | ".join(map(escape_markup, cells)) + " |"
 
 
 def _brought(report: ReportFacts) -> Iterator[str]:
@@ -213,14 +241,25 @@ def _segments(report: ReportFacts) -> Iterator[str]:
         yield f"{escape_markup(segment.version)} alone, {segment.first} to {segment.last}: {shares}."
 
 
-def _markets(slos: Sequence[SloFacts]) -> Iterator[str]:
-    for slo in slos:
-        if slo.markets:
-            shares = ", ".join(
-                f"{one.market} {words.market(slo, one)}" for one in slo.markets if one.count.total
-            )
-            yield ""
-            yield f"{words.subject(slo)} by market: {shares}."
+def _markets(report: ReportFacts) -> Iterator[str]:
+    rows = [(slo, one) for slo in report.slos for one in slo.markets if one.count.total]
+    if not rows:
+        return
+    yield ""
+    yield "| SLO | market | this period | 95 % | required | error budget | state | missed |"
+    yield "|---|---|---|---|---|---|---|---|"
+    for slo, facts in rows:
+        cells = (
+            words.subject(slo),
+            facts.market,
+            words.counted(facts.count),
+            words.interval(facts.interval or ()),
+            percent(facts.required),
+            words.budget(facts.budget_left),
+            facts.state,
+            words.missed_times(facts, report.review.status.time_zone),
+        )
+        yield "| " + " | ".join(map(escape_markup, cells)) + " |"
 
 
 def escape_markup(text: str) -> str:
@@ -253,6 +292,19 @@ def _json(report: ReportFacts) -> dict[str, Any]:
         "slos": [_json_slo(slo) for slo in report.slos],
         "responseTimes": response_times(report.quantiles),
         "evolution": [line_document(line) for line in report.evolution or report.lines],
+        "operations": [
+            {
+                "name": one.now.name,
+                "requests": one.now.requests,
+                "failed": one.now.failed,
+                "refused": one.now.refused,
+                "p50Seconds": one.now.median,
+                "p95Seconds": one.now.p95,
+                "failedBefore": one.before and one.before.failed,
+                "requestsBefore": one.before and one.before.requests,
+            }
+            for one in report.operations
+        ],
         "resourceHours": report.hours and report.hours.document(),
         "decisions": dict(sorted(report.decisions.items())),
         "retrainingCauses": dict(sorted(report.causes.items())),
@@ -269,6 +321,7 @@ def _json(report: ReportFacts) -> dict[str, Any]:
             }
             for segment in report.segments
         ],
+        "api": [row.document() for row in words.api_rows(report)],
         "brought": [_json_brought(one) for one in report.brought],
         "readiness": [check.to_dict() for check in status.readiness],
         "lastActions": [_action(act) for act in report.last_actions],
@@ -348,9 +401,25 @@ def _json_slo(slo: SloFacts) -> dict[str, Any]:
             for name, one in (("before", slo.against_before), ("original", slo.against_original))
         },
         "markets": {
-            one.market: {"bad": one.count.bad, "total": one.count.total, "state": one.state}
+            one.market: {
+                "bad": one.count.bad,
+                "total": one.count.total,
+                "state": one.state,
+                "interval": one.interval and list(one.interval),
+                "required": one.required,
+                "budgetLeft": one.budget_left,
+                "missed": [
+                    {
+                        name: value
+                        for name, value in times.to_dict().items()
+                        if name.endswith("Time")
+                    }
+                    for times in one.missed
+                ],
+            }
             for one in slo.markets
         },
+        "marketEvolution": [line_document(line) for line in slo.market_lines],
     }
 
 

@@ -7,17 +7,17 @@ from zoneinfo import ZoneInfo
 
 from sluicegate.api.outcome import Outcome
 from sluicegate.api.review import ReviewState, SignVerdict
+from sluicegate.reporting.api_history import ApiRow, api_history
 from sluicegate.reporting.brought import Brought, together, total_text
+from sluicegate.reporting.by_market import UNKNOWN, MarketFacts
 from sluicegate.reporting.delivery import Delivery
 from sluicegate.reporting.facts import (
     ActionFacts,
-    MarketFacts,
     Quantile,
     ReportFacts,
-    SloFacts,
 )
 from sluicegate.reporting.summary import Move, SloChange, Summarized
-from sluicegate.reviews.periods import local_day
+from sluicegate.reviews.periods import local_day, local_minute
 from sluicegate.stats.counts import Count
 from sluicegate.stats.evolution import Evolution, PeriodChange
 from sluicegate.views.lift import arms_text, lift_text
@@ -36,13 +36,14 @@ _WHOLE: Final = 10
 """Hours from which they are rounded to whole hours."""
 BANDS: Final = (
     (0.0, "Exhausted"),
-    (0.25, "Unhealthy"),
-    (0.5, "Needs attention"),
-    (0.75, "Observe"),
+    (0.25, "Nearly spent"),
+    (0.5, "Half spent"),
+    (0.75, "Partly spent"),
 )
 """Names of the remaining error budget, up to each share."""
 
 
+API_UNCHANGED: Final = "No change of the API is known."
 VERDICTS: Final = {
     SignVerdict.AGREE: "agrees",
     SignVerdict.OBJECT: "objects",
@@ -61,7 +62,11 @@ def span(start: int, end: int, zone: str) -> str:
 
 def sentence(report: Summarized) -> str:
     """Return the summary of a period."""
-    parts = [text for text in map(_said_of, report.slos) if text] or [_nothing_found(report)]
+    parts = [text for text in map(_said_of, report.slos) if text]
+    parts += [
+        f"{slo} was missed in {_and(markets)}" for slo, markets in report.missed_markets.items()
+    ]
+    parts = parts or [_nothing_found(report)]
     why = {"Retrain": f" ({', '.join(spoken(cause) for cause in sorted(report.causes))})"}
     acts = [
         f"{number} {word}{'s' if number > 1 else ''}{why.get(kind, '')}"
@@ -123,6 +128,11 @@ def ended(version: Brought) -> str:
     promoted = candidate.outcome == Outcome.PROMOTED
     later = ", rolled back later" if promoted and not version.kept else ""
     return f"{spoken(candidate.outcome)} ({spoken(candidate.reason)}){later}"
+
+
+def api_rows(report: ReportFacts) -> Sequence[ApiRow]:
+    """Return the versions that changed the API in the period, the oldest first."""
+    return api_history(report.review)
 
 
 def together_text(report: ReportFacts) -> str:
@@ -202,18 +212,39 @@ def response_times(quantiles: Sequence[Quantile]) -> str:
     )
 
 
+def beside(now: float | None, before: float | None) -> str:
+    """Return an estimate of a response time, with that of the period before in brackets."""
+    text = milliseconds(now)
+    return text if before is None else f"{text} ({milliseconds(before)})"
+
+
 def _within(seconds: float | None) -> str:
     if seconds is None:
         return "without an estimate, as it is above the histogram's last bound"
     return f"within {milliseconds(seconds)}"
 
 
-def market(slo: SloFacts, facts: MarketFacts) -> str:
-    """Return a market's share of good events, and its state."""
-    if slo.objective is None:
-        return counted(facts.count)
-    state = "too few events" if facts.state == "Unknown" else facts.state.lower()
-    return f"{counted(facts.count)}: {state}"
+def market(facts: MarketFacts) -> str:
+    """Return a market's share of good events with its interval, and its state."""
+    if facts.interval is None:
+        return "no events"
+    state = "no verdict" if facts.state == UNKNOWN else facts.state.lower()
+    return f"{counted(facts.count)}, 95 %: {interval(facts.interval)}: {state}"
+
+
+def interval(bounds: Sequence[float]) -> str:
+    """Return the bounds of a share, e.g. 84.1 % to 88.9 %."""
+    return " to ".join(map(percent, bounds))
+
+
+def missed_times(facts: MarketFacts, zone: str) -> str:
+    """Return the times in which a market was missed; a dash without one."""
+    times = []
+    for missed in facts.missed:
+        start = local_minute(missed.start_time, zone)
+        end = None if missed.end_time is None else local_minute(missed.end_time, zone)
+        times.append(f"since {start}" if end is None else f"{start} to {end}")
+    return "; ".join(times) or NOTHING
 
 
 def change(evolution: Evolution) -> str:
@@ -229,7 +260,7 @@ def budget(left: float | None) -> str:
     """Return the remaining error budget, with its name."""
     if left is None:
         return NOTHING
-    name = next((word for bound, word in BANDS if left <= bound), "Healthy")
+    name = next((word for bound, word in BANDS if left <= bound), "Ample")
     if left < 0:
         return f"overspent by {-left * 100:.0f} % ({name})"
     return f"{left * 100:.0f} % left ({name})"

@@ -117,16 +117,17 @@ class DayReader:
             reader=partial(TableReader, QueryKind.HISTOGRAM, step=step),
         )
         keys = {one.key for one in targets}
-        for (namespace, product, bound), values in table.items():
+        for (namespace, product, endpoint, code, bound), values in table.items():
             key = ProductKey(namespace, product)
-            for begin, end in spans if key in keys else ():
+            for span in spans if key in keys else ():
+                begin, end = span
                 total = sum(
                     value
                     for index, value in values.items()
                     if begin < index * step <= end and isfinite(value)
                 )
                 name = "+Inf" if bound == "inf" else bound
-                counts[key, (begin, end)].answers[name] = round(total)
+                counts[key, span].add_answers(endpoint, code or name, total)
 
 
 def _pieces(spans: Sequence[tuple[int, int]]) -> list[list[tuple[int, int]]]:

@@ -9,12 +9,18 @@ from typing import Final
 
 from sluicegate.api.retraining_status import EndedTraining
 from sluicegate.api.review import (
+    LONGEST_OPERATION,
     MOST_DECISIONS,
+    MOST_MISSED,
+    MOST_OPERATIONS,
     MOST_TRAININGS,
     MOST_VERSIONS,
+    OTHER_OPERATIONS,
     DataProductReview,
     DataProductReviewStatus,
+    DayOperation,
     DaySlo,
+    MissedMarket,
     ReviewCandidate,
     ReviewDay,
     ReviewDecision,
@@ -43,6 +49,7 @@ _SEALED: Final = (
     "versions",
     "candidates",
     "trainings",
+    "missedMarkets",
     "readiness",
 )
 """Parts of a status that the digest covers."""
@@ -56,6 +63,7 @@ class DayCounts:
     ----------
     slos : events by SLO. markets : the same by SLO and market.
     answers : successful answers within each bound, written as in the histogram.
+    operations : by operation, successful answers within each bound, and others by code of three digits.
     versions : those with events.
     blocks, good : number of all blocks of its SLOs, and of those with valid counts.
     pod_seconds : time for which its pods answered scrapes, added up over the pods.
@@ -65,14 +73,70 @@ class DayCounts:
     markets: dict[str, dict[str, Count]] = field(default_factory=dict)
     answers: dict[str, int] = field(default_factory=dict)
     versions: set[str] = field(default_factory=set)
+    operations: dict[str, Counter[str]] = field(default_factory=dict)
     blocks: int = 0
     good: int = 0
     pod_seconds: int = 0
+
+    def add_answers(self, operation: str, bound: str, number: float) -> None:
+        """Add answers of an operation: successful ones within a bound, or others by their code."""
+        counts = self.operations.setdefault(operation, Counter())
+        counts[bound] += round(number)
+        if not _is_code(bound):
+            self.answers[bound] = self.answers.get(bound, 0) + round(number)
 
     @property
     def measured(self) -> float:
         """Share of the blocks with valid counts."""
         return self.good / self.blocks if self.blocks else 0.0
+
+
+def _is_code(bound: str) -> bool:
+    """Return whether it is a code of an answer, e.g. 503, and no bound, e.g. 0.25 or +Inf."""
+    return len(bound) == 3 and bound.isdigit()  # noqa: PLR2004 - the digits of a code
+
+
+def operations_of(counts: DayCounts) -> tuple[DayOperation, ...]:
+    """Return the operations of a day, those with the most requests first; none if there is one alone.
+
+    The counts of a single operation are those of the product. Beyond a number they are added up.
+    """
+    named = [_operation(name, of) for name, of in counts.operations.items() if name]
+    operations = sorted(
+        (one for one in named if one.requests), key=lambda one: (-one.requests, one.name)
+    )
+    if len(operations) <= 1:
+        return ()
+    kept, others = operations[:MOST_OPERATIONS], operations[MOST_OPERATIONS:]
+    if not others:
+        return tuple(kept)
+    buckets: Counter[str] = Counter()
+    for operation in others:
+        buckets.update(operation.responses)
+    rest = DayOperation(
+        name=OTHER_OPERATIONS,
+        responses=dict(buckets),
+        refused=sum(one.refused for one in others),
+        failed=sum(one.failed for one in others),
+    )
+    return (*kept, rest)
+
+
+def _operation(name: str, counts: Mapping[str, int]) -> DayOperation:
+    bounds = sorted((bound for bound in counts if not _is_code(bound)), key=float)
+    below = 0
+    buckets: dict[str, int] = {}
+    for bound in bounds:
+        if counts[bound] > below:
+            buckets[bound] = counts[bound] - below
+            below = counts[bound]
+    codes = {bound: number for bound, number in counts.items() if _is_code(bound)}
+    return DayOperation(
+        name=name[:LONGEST_OPERATION],
+        responses=buckets,
+        refused=sum(number for code, number in codes.items() if code.startswith("4")),
+        failed=sum(number for code, number in codes.items() if code.startswith("5")),
+    )
 
 
 def wanted_days(
@@ -137,6 +201,7 @@ def with_day(
             for name, count in sorted(counts.slos.items())
         ),
         responses=dict(counts.answers),
+        operations=operations_of(counts),
         versions=tuple(sorted(counts.versions))[:MOST_VERSIONS_OF_A_DAY],
         pod_seconds=counts.pod_seconds or None,
         pod_requests=dict(requests or {}),
@@ -213,6 +278,21 @@ def with_candidates(
             by_end[candidate.version, candidate.digest, candidate.end_time] = candidate
     ordered = sorted(by_end.values(), key=lambda each: each.end_time)
     return status.replace(candidates=tuple(ordered[-MOST_VERSIONS:]))
+
+
+def with_missed_markets(
+    status: DataProductReviewStatus, missed: Iterable[MissedMarket], now: float
+) -> DataProductReviewStatus:
+    """Return the status with the markets that miss an SLO now; earlier ones that don't have ended."""
+    present = {(each.slo, each.market, each.start_time): each for each in missed}
+    recorded = {
+        (each.slo, each.market, each.start_time): each.replace(end_time=int(now))
+        if each.end_time is None
+        else each
+        for each in status.missed_markets
+    }
+    ordered = sorted((recorded | present).values(), key=lambda each: each.start_time)
+    return status.replace(missed_markets=tuple(ordered[-MOST_MISSED:]))
 
 
 def may_be_sealed(period: Period, now: float) -> bool:

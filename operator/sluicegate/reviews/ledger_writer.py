@@ -27,6 +27,7 @@ from sluicegate.reviews.journal import (
     wanted_days,
     with_candidates,
     with_day,
+    with_missed_markets,
     with_notes,
     with_versions,
 )
@@ -39,7 +40,6 @@ from sluicegate.reviews.periods import (
     period_at,
     zone_of,
 )
-from sluicegate.reviews.production_readiness import judged_on
 from sluicegate.reviews.store import SEALED, ReviewStore, UnreadableReview, opened, review_key
 from sluicegate.reviews.subject import ReviewSubject
 
@@ -196,13 +196,13 @@ class LedgerWriter:
         period = replace(period, zone=zone_of(status.time_zone))
         if period.end > now:  # afterwards the settings are those of the next period
             today = local_day(int(now), status.time_zone)
-            ready = judged_on(subject.checks, subject.cycle.exemptions, today)
             status = status.replace(
                 slos=subject.slos,
                 team=subject.team,
-                readiness=ready,
+                readiness=subject.readiness(today, now),
                 expiry_time=kept_until(subject.cycle, period),
             )
+            status = with_missed_markets(status, subject.missed_markets, now)
         status = with_notes(status, (*notes, *subject.newest), period)
         status = with_versions(status, subject.versions, period)
         status = with_candidates(status, subject.candidates, period)

@@ -1,16 +1,27 @@
 """Checks of a product's readiness for production, and its valid exemptions. Pure."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Final
 
 from sluicegate.api.accountability import RiskClass
 from sluicegate.api.product import DataProductSpec
 from sluicegate.api.product_info import PRODUCT_MANAGER
-from sluicegate.api.review import CheckState, Cycle, Exemption, ReadinessCheck, ReviewCheck
+from sluicegate.api.review import (
+    CheckState,
+    Cycle,
+    Exemption,
+    ReadinessCheck,
+    ReviewCheck,
+    ReviewCycle,
+)
+from sluicegate.api.status import DataProductStatus
 from sluicegate.slo.indicators import INDICATORS
 
 LEAST_DAYS: Final = 183
 """Six months, for which a deployer of a model must keep its records (EU AI Act, article 26)."""
+MONTH: Final = 30.44 * 86_400
+"""Mean seconds of a month."""
 _DAYS: Final = {Cycle.WEEK: 7, Cycle.FOUR_WEEKS: 28, Cycle.MONTH: 30, Cycle.QUARTER: 91}
 
 Missing = tuple[ReadinessCheck, str]
@@ -48,6 +59,50 @@ def checks(spec: DataProductSpec) -> tuple[Missing, ...]:
          "set spec.compliance.riskClass"),
     )  # fmt: skip
     return tuple((check, "" if met else way_out) for check, met, way_out in rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Renewal:
+    """The stable version with its promotion, and the newest time at which a version was tried."""
+
+    version: str
+    promotion_time: int
+    tried_time: int
+
+
+def renewal_of(status: DataProductStatus) -> Renewal | None:
+    """Return when a version was last promoted and tried; None before a version serves."""
+    stable = status.stable
+    if stable is None:
+        return None
+    tried = [stable.promotion_time, *(one.end_time for one in status.history)]
+    if status.candidate is not None:
+        tried.append(status.candidate.start_time)
+    if status.retraining is not None and status.retraining.last_result is not None:
+        tried.append(status.retraining.last_result.completion_time)
+    return Renewal(stable.version, stable.promotion_time, max(tried))
+
+
+def age_checks(renewal: Renewal | None, cycle: ReviewCycle, now: float) -> tuple[Missing, ...]:
+    """Return the checks of the model's age; none before a version serves.
+
+    The data of a version is older than its promotion, so that is the least age of the data.
+    """
+    if renewal is None:
+        return ()
+    tried, trained = ((now - at) / MONTH for at in (renewal.tried_time, renewal.promotion_time))
+    old_model = (
+        f"no new version or challenger was tried for {tried:.0f} months: push a version, or set"
+        " spec.retraining.schedule"
+    )
+    old_data = (
+        f"{renewal.version} became stable {trained:.0f} months ago, so its training data is older:"
+        " retrain it on newer rows"
+    )
+    return (
+        (ReadinessCheck.RENEWED, old_model if tried >= cycle.renewal_months else ""),
+        (ReadinessCheck.RECENT_DATA, old_data if trained >= cycle.data_months else ""),
+    )
 
 
 def judged_on(

@@ -179,6 +179,7 @@ class Reviews:
         news = [note for note in subject.newest if note not in entry.subject.newest]
         if news:
             self._notes[key] += news
+        if news or subject.missed_markets != entry.subject.missed_markets:
             entry.due = min(entry.due, now + DECISION_SECONDS)
         if subject.cycle != entry.subject.cycle:
             entry.due, entry.wrong = now, ""

@@ -9,7 +9,9 @@ from sluicegate.api.product import DataProduct
 from sluicegate.api.product_info import TeamMember
 from sluicegate.api.retraining_status import EndedTraining
 from sluicegate.api.review import (
+    MissedMarket,
     ReviewCandidate,
+    ReviewCheck,
     ReviewCycle,
     ReviewDecision,
     ReviewSlo,
@@ -23,7 +25,15 @@ from sluicegate.measurement.store import target_of
 from sluicegate.prometheus.targets import Target
 from sluicegate.prometheus.timing import Timing
 from sluicegate.reviews.journal import Note
-from sluicegate.reviews.production_readiness import Missing, checks
+from sluicegate.reviews.production_readiness import (
+    Missing,
+    Renewal,
+    age_checks,
+    checks,
+    judged_on,
+    renewal_of,
+)
+from sluicegate.views.needs import missed_places
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +46,7 @@ class ReviewSubject:
     checks : checks of readiness for production, each with the way out if it isn't met.
     candidates : versions whose canary has ended, with what they showed.
     decision : its newest decision. training : the newest that has ended.
+    missed_markets : those that miss an SLO now. renewal : age of its model; None before a version serves.
     requests : resource requests of one pod.
     """
 
@@ -51,11 +62,18 @@ class ReviewSubject:
     requests: Mapping[str, str] = field(default_factory=dict)
     training: EndedTraining | None = None
     candidates: tuple[ReviewCandidate, ...] = ()
+    missed_markets: tuple[MissedMarket, ...] = ()
+    renewal: Renewal | None = None
 
     @property
     def newest(self) -> tuple[Note, ...]:
         """The newest decision and training of its status."""
         return tuple(one for one in (self.decision, self.training) if one is not None)
+
+    def readiness(self, today: str, now: float) -> tuple[ReviewCheck, ...]:
+        """Return the results of all checks for the ledger, those of the model's age at `now` included."""
+        ages = age_checks(self.renewal, self.cycle, now)
+        return judged_on((*self.checks, *ages), self.cycle.exemptions, today)
 
 
 def subject_of(product: DataProduct, timing: Timing) -> ReviewSubject | None:
@@ -77,7 +95,17 @@ def subject_of(product: DataProduct, timing: Timing) -> ReviewSubject | None:
         requests=product.spec.serving.resources.reserved(),
         training=status.retraining.last_job if status.retraining else None,
         candidates=tuple(_candidates(status)),
+        missed_markets=tuple(_missed_markets(status)),
+        renewal=renewal_of(status),
     )
+
+
+def _missed_markets(status: DataProductStatus) -> Iterator[MissedMarket]:
+    for slo, markets in missed_places(status).items():
+        recorded = status.engine.slo(slo).missed_markets
+        for market in markets:
+            if market in recorded:
+                yield MissedMarket(slo=slo, market=market, start_time=recorded[market])
 
 
 def _slos(product: DataProduct) -> list[ReviewSlo]:
@@ -123,6 +151,7 @@ def _version(version: VersionBase, promotion_time: int) -> ReviewVersion:
         source=str(version.source),
         cause=version.cause,
         iteration=version.iteration,
+        api_changes=version.api_changes,
         promotion_time=promotion_time,
     )
 
@@ -150,6 +179,7 @@ def _candidate(
             cause=version.cause,
             cause_slo=version.cause_slo,
             iteration=version.iteration,
+            api_changes=version.api_changes,
             outcome=str(outcome),
             reason=verdict.reason,
             end_time=end,

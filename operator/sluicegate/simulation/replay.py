@@ -141,7 +141,7 @@ class Replay:
         return observed(
             measured(self._product.spec, self.status, kept, now),
             Surroundings(
-                wanted=happened.spec_model,
+                desired=happened.spec_model,
                 withheld="",
                 wanted_evaluation=happened.wanted_evaluation,
                 training=self._training(),
@@ -150,6 +150,9 @@ class Replay:
                 rollout=None,
                 portfolio=ALONE,
                 requests=(),
+                answers=(),
+                consumers=(),
+                consumer_readings=(),  # a record has no outcomes of consumers
                 absences=(),
                 term=0,
             ),
@@ -228,10 +231,13 @@ class Replay:
             canary_node_busy=bool(stated.canary_node_busy),
             cpu_throttled=unmeasured.cpu if cpu is None else cpu,
             memory_pressure=unmeasured.memory if memory is None else memory,
+            outage="",
             secretless=False,
             pods=1.0,
             split_verified=True,
             api_changes=None,
+            api_added=(),
+            api_deprecated=(),
             inputs=(),
             iteration=None,
             stable_iteration=None,

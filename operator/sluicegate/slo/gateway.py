@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
+from sluicegate.api.names import DRAW_ROUTE_SUFFIX
 from sluicegate.slo import metric_names as names
 from sluicegate.slo.promql import (
     Scope,
@@ -38,13 +39,15 @@ class RouterMetric:
     """A gateway's counter of requests by route, including those that reached no backend.
 
     `label` identifies the route; `before` and `after` are patterns (RE2) of the text that the
-    gateway puts around namespace and name of an HTTPRoute. `code` is the label of the status code.
+    gateway puts around namespace and name of an HTTPRoute. `draws` is the pattern of what the name
+    of a product's route of draws has beyond the product's. `code` is the label of the status code.
     """
 
     metric: str
     label: str
     before: str
     after: str
+    draws: str
     code: str = "code"
 
 
@@ -87,6 +90,7 @@ TRAEFIK: Final = GatewayMetric(
         "router",
         before="httproute-",
         after="-gw-.+-ep-.+-[0-9]+-[0-9a-f]+@kubernetesgateway",
+        draws=DRAW_ROUTE_SUFFIX.replace(".", "-"),
     ),
 )
 """Metrics of Traefik's Gateway provider: 3.7 puts the rule of the route before a Service, older
@@ -125,8 +129,8 @@ def render_sent(gateway: GatewayMetric, window: int, scope: Scope = EVERYTHING) 
     backends = f"{gateway.before}({product})-[0-9a-f]+{gateway.after}"
     if (router := gateway.router) is None:
         raise ValueError(f"{gateway.metric}: its gateway doesn't count by route")
-    routes = f"{router.before}({product}){router.after}"
-    by_route = _Counter(router.metric, router.label, routes)
+    routes = f"{router.before}({product})(?:{router.draws})?{router.after}"
+    by_route = _Counter(router.metric, router.label, routes, ends=router.draws)
     by_backend = _Counter(gateway.metric, gateway.label, backends)
     unsent, refused = (f'{router.code}="{code}"' for code in (503, 502))
     counters = {
@@ -143,12 +147,16 @@ def render_sent(gateway: GatewayMetric, window: int, scope: Scope = EVERYTHING) 
 
 @dataclass(frozen=True, slots=True)
 class _Counter:
-    """A counter of a gateway; the one group of `pattern` finds in its `label` whose a request was."""
+    """A counter of a gateway; the one group of `pattern` finds in its `label` whose a request was.
+
+    `ends` is a pattern of what doesn't belong to it at its end.
+    """
 
     metric: str
     label: str
     pattern: str
     matcher: str = ""
+    ends: str = ""
 
 
 def _by_backend(gateway: GatewayMetric, counter: _Counter, window: int) -> str:
@@ -162,4 +170,7 @@ def _by_backend(gateway: GatewayMetric, counter: _Counter, window: int) -> str:
     )
     sent = sum_by((label,), counted)
     backend = f'label_replace(\n{sent}\n, "{names.BACKEND}", "$1", "{label}", {pattern})'
+    if counter.ends:
+        end = quote(f"(.+){counter.ends}")
+        backend = f'label_replace(\n{backend}\n, "{names.BACKEND}", "$1", "{names.BACKEND}", {end})'
     return sum_by((names.BACKEND,), backend)

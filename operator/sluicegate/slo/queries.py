@@ -1,7 +1,8 @@
 """All queries of the operator to Prometheus, each for all products at once.
 
 The number of queries depends on the kinds of indicators, not on the number of products: at most
-ten, two of the infrastructure, and one per fifty raw counters. The exception are indicators of
+ten, two of the infrastructure, and one per fifty raw counters; one more for canaries in which outcomes
+of consumers count. The exception are indicators of
 PromQL, each of which is a query for one product (`render_ratio`). Only where a scope names
 thousands of products does a query have room for fewer counters.
 
@@ -78,6 +79,7 @@ class QueryKind(StrEnum):
     LABELLED_BY_AGE = "labelled_by_age"
     PAIRED = "paired"
     EVENTS = "events"
+    UPSTREAMS = "upstreams"
     MARKETS = "markets"
     COUNTERS = "counters"
     GAUGES = "gauges"
@@ -96,6 +98,7 @@ SUPPLEMENTARY: Final = frozenset(
         QueryKind.CPU,
         QueryKind.MEMORY,
         QueryKind.MARKETS,
+        QueryKind.UPSTREAMS,
         QueryKind.GATEWAY,
         QueryKind.SENT,
     }
@@ -165,6 +168,8 @@ class Needs:
         Gauges by name.
     paired
         Whether any product counts outcomes of two versions, by our library.
+    upstreams
+        Whether outcomes of consumers count in the canary of any product.
     """
 
     thresholds: frozenset[int] = frozenset()
@@ -174,6 +179,7 @@ class Needs:
     counters: frozenset[tuple[str, int]] = frozenset()
     gauges: frozenset[str] = frozenset()
     paired: bool = False
+    upstreams: bool = False
 
     def asks(self, kind: QueryKind) -> bool:
         """Return whether these needs include a query of this kind."""
@@ -184,6 +190,7 @@ class Needs:
                 QueryKind.LABELLED_BY_AGE: self.labelled,
                 QueryKind.PAIRED: self.paired,
                 QueryKind.EVENTS: self.events,
+                QueryKind.UPSTREAMS: self.upstreams,
                 QueryKind.MARKETS: self.markets,
                 QueryKind.COUNTERS: self.counters,
                 QueryKind.GAUGES: self.gauges,
@@ -200,7 +207,12 @@ class Needs:
 
     @classmethod
     def of(
-        cls, indicators: Iterable[Indicator], *, markets: bool = False, paired: bool = False
+        cls,
+        indicators: Iterable[Indicator],
+        *,
+        markets: bool = False,
+        paired: bool = False,
+        upstreams: bool = False,
     ) -> "Needs":
         """Combine the needs of all these indicators."""
         every = tuple(indicators)
@@ -211,6 +223,7 @@ class Needs:
             events=any(each.events for each in every),
             markets=markets,
             paired=paired,
+            upstreams=upstreams,
             counters=frozenset((each.good, 0) for each in counters)
             | frozenset((each.total, each.lag_seconds) for each in counters),
             gauges=frozenset(each.gauge.metric for each in every if each.gauge),
@@ -253,25 +266,32 @@ def _queries(scope: Scope, window: int, needs: Needs, *, canary: bool) -> Iterat
         yield Query(QueryKind.GAUGES, text, frozenset(chunk_of_gauges))
     measured = max(window, KUBELET_SECONDS)
     yield Query(QueryKind.CPU, render_cpu(scope, measured))
-    if canary and needs.labelled:
-        yield Query(QueryKind.LABELLED_BY_AGE, render_outcomes_by_age(scope, window))
-    if canary and needs.paired:
-        yield Query(QueryKind.PAIRED, render_outcomes(scope, window, names.PAIRED))
     if needs.markets:
         yield Query(QueryKind.MARKETS, render_outcomes(scope, window, names.MARKET_EVENTS))
-    if not canary:  # a canary is judged by metrics of its pods
+    if canary:
+        yield from _canary_queries(scope, window, needs)
+    else:  # a canary is judged by metrics of its pods
         yield Query(QueryKind.MEMORY, render_memory(scope, measured))
+
+
+def _canary_queries(scope: Scope, window: int, needs: Needs) -> Iterator[Query]:
+    if needs.labelled:
+        yield Query(QueryKind.LABELLED_BY_AGE, render_outcomes_by_age(scope, window))
+    if needs.paired:
+        yield Query(QueryKind.PAIRED, render_outcomes(scope, window, names.PAIRED))
+    if needs.upstreams:
+        yield Query(QueryKind.UPSTREAMS, render_upstreams(scope, window))
 
 
 def render_requests(scope: Scope, window: int) -> str:
     """Render the query for requests to the products' own routes."""
-    selector = _bento(names.REQUESTS, scope, [f"{names.CODE}!~{quote(UNKNOWN_PATH)}"])
+    selector = select_requests(names.REQUESTS, scope, [f"{names.CODE}!~{quote(UNKNOWN_PATH)}"])
     return sum_by((*BY_VERSION, names.SERVICE), _count(selector, window, scope))
 
 
 def render_unsuccessful(scope: Scope, window: int) -> str:
     """Render the query for requests answered 4xx or 5xx, by code, those to unknown paths included."""
-    selector = _bento(names.REQUESTS, scope, [f'{names.CODE}=~"[45].."'])
+    selector = select_requests(names.REQUESTS, scope, [f'{names.CODE}=~"[45].."'])
     return sum_by((*BY_VERSION, names.SERVICE, names.CODE), _count(selector, window, scope))
 
 
@@ -283,14 +303,26 @@ def render_latency(scope: Scope, window: int, thresholds: Iterable[int]) -> str:
     """
     bounds = [spelling for each in thresholds for spelling in bound_spellings(each)]
     matchers = [f'{names.CODE}=~"2.."', any_of(names.BOUND, [*bounds, "+Inf"])]
-    selector = _bento(names.DURATION_BUCKETS, scope, matchers)
+    selector = select_requests(names.DURATION_BUCKETS, scope, matchers)
     return sum_by((*BY_VERSION, names.SERVICE, names.BOUND), _count(selector, window, scope))
 
 
 def render_histogram(scope: Scope, window: int) -> str:
-    """Render the query for requests that succeeded, by every bound, of a product's versions together."""
-    selector = _bento(names.DURATION_BUCKETS, scope, [f'{names.CODE}=~"2.."'])
-    return sum_by((names.NAMESPACE, names.PRODUCT, names.BOUND), _count(selector, window, scope))
+    """Render the query for requests by operation: those that succeeded by every bound, others by code."""
+    by = (names.NAMESPACE, names.PRODUCT, names.ENDPOINT)
+    answered = select_requests(names.DURATION_BUCKETS, scope, [f'{names.CODE}=~"2.."'])
+    matchers = [
+        f'{names.BOUND}="+Inf"',
+        f'{names.CODE}=~"[45].."',
+        f"{names.CODE}!~{quote(UNKNOWN_PATH)}",
+    ]
+    others = select_requests(names.DURATION_BUCKETS, scope, matchers)
+    return any_arm(
+        [
+            sum_by((*by, names.BOUND), _count(answered, window, scope)),
+            sum_by((*by, names.CODE), _count(others, window, scope)),
+        ]
+    )
 
 
 def bound_spellings(threshold_milliseconds: int) -> tuple[str, ...]:
@@ -309,6 +341,27 @@ def render_outcomes_by_age(scope: Scope, window: int) -> str:
     """Render the query for labelled predictions by the class of their age when the label came."""
     selector = select(names.LABELLED, [*scope.matchers(), f'{names.AGE}!=""'])
     return sum_by((*BY_PREDICTION, names.OUTCOME, names.AGE), _count(selector, window, scope))
+
+
+def render_upstreams(scope: Scope, window: int) -> str:
+    """Render the query for outcomes, events and requests of consumers by the version of an upstream.
+
+    Beside them are all outcomes and events of these consumers, whatever their upstream served: they show
+    what is usual before a canary.
+    """
+    owner = (names.NAMESPACE, names.PRODUCT)
+    upstream = (*owner, names.UPSTREAM, names.UPSTREAM_REVISION)
+    arms = {
+        names.UPSTREAM_OUTCOMES: (*upstream, names.OUTCOME, names.AGE),
+        names.UPSTREAM_EVENTS: (*upstream, names.INDICATOR, names.OUTCOME),
+        names.UPSTREAM_REQUESTS: (*owner, names.UPSTREAM, names.RESULT),
+        names.LABELLED: (*owner, names.OUTCOME, names.AGE),
+        names.INDICATOR_EVENTS: (*owner, names.INDICATOR, names.OUTCOME),
+    }
+    return any_arm(
+        sum_by(labels, _count(select(metric, scope.matchers()), window, scope))
+        for metric, labels in arms.items()
+    )
 
 
 def render_counters(scope: Scope, window: int, counters: Sequence[tuple[str, int]]) -> str:
@@ -421,7 +474,8 @@ def render_memory(scope: Scope, window: int) -> str:
     return _by_version("max", _by_pod("max", share), scope, window)
 
 
-def _bento(metric: str, scope: Scope, matchers: Sequence[str]) -> str:
+def select_requests(metric: str, scope: Scope, matchers: Sequence[str]) -> str:
+    """Render the selector of BentoML's series about requests of the product's users."""
     endpoint = f"{names.ENDPOINT}!~{quote(NO_PRODUCT_ENDPOINT)}"
     return select(metric, [*scope.matchers(), endpoint, *matchers])
 

@@ -30,27 +30,27 @@ class JourneyShares:
 
 
 def shares_of(product: DataProduct) -> JourneyShares | None:
-    """What a product adds to its journeys; None for one that is in none.
+    """Return what a product adds to its journeys; None for one that is in none.
 
     Of several SLOs of a kind, the one with the smallest share counts.
     """
     if not product.spec.journeys:
         return None
-    found: dict[IndicatorKind, ServedShare] = {}
+    shares: dict[IndicatorKind, ServedShare] = {}
     status = {one.name: one for one in product.status.slos}
     for spec in product.spec.slos:
-        told, kind = status.get(spec.name), spec.indicator.kind
-        if told is None or told.ratio is None or kind not in _SERVING:
+        measured, kind = status.get(spec.name), spec.indicator.kind
+        if measured is None or measured.ratio is None or kind not in _SERVING:
             continue
         bound = spec.indicator.latency
         share = ServedShare(
-            spec.name, float(told.ratio), told.total or 0,
+            spec.name, float(measured.ratio), measured.total or 0,
             bound.threshold_milliseconds if bound else None,
         )  # fmt: skip
-        if kind not in found or share.ratio < found[kind].ratio:
-            found[kind] = share
+        if kind not in shares or share.ratio < shares[kind].ratio:
+            shares[kind] = share
     return JourneyShares(
         steps={one.name: one.step for one in product.spec.journeys},
-        answered=found.get(IndicatorKind.AVAILABILITY),
-        in_time=found.get(IndicatorKind.LATENCY),
+        answered=shares.get(IndicatorKind.AVAILABILITY),
+        in_time=shares.get(IndicatorKind.LATENCY),
     )

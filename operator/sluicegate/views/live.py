@@ -195,12 +195,12 @@ def _evidence(product: Body, trial: Body, now: datetime, width: int) -> Iterator
         yield "No evidence yet"
         return
     yield f"Evidence{as_of}"
-    column = max(len(str(one.get("slo"))) for one in weighed)
+    column = max(len(str(row.get("slo"))) for row in weighed)
     lines = []
-    for one in weighed:
+    for row in weighed:
         for word, value, bound in (("for", "promote", "promoteAt"), ("against", "rollBack", "rollBackAt")):  # fmt: skip
-            number, needed = _number(one.get(value)), _number(one.get(bound))
-            name = str(one.get("slo")) if word == "for" else ""
+            number, needed = _number(row.get(value)), _number(row.get(bound))
+            name = str(row.get("slo")) if word == "for" else ""
             share = number / needed if needed > 0 else 0.0
             lines.append((f"  {name:{column}}  {word:7}", share, f"{number:.1f} of {needed:.1f}"))
     size = bar_size(max(len(before) + len(after) for before, _, after in lines) + 2, width)
@@ -210,9 +210,9 @@ def _evidence(product: Body, trial: Body, now: datetime, width: int) -> Iterator
 
 
 def _weighed(trial: Body) -> Iterator[str]:
-    for one in facts.entries(trial, "evidence"):
-        arms = (facts.arm(one, "candidate"), facts.arm(one, "stable"))
-        yield f"{one.get('slo')}: bad {arms[0]} of the candidate, {arms[1]} of stable"
+    for row in facts.entries(trial, "evidence"):
+        arms = (facts.arm(row, "candidate"), facts.arm(row, "stable"))
+        yield f"{row.get('slo')}: bad {arms[0]} of the candidate, {arms[1]} of stable"
 
 
 def _slos(product: Body) -> Iterator[str]:
@@ -222,13 +222,13 @@ def _slos(product: Body) -> Iterator[str]:
 
 
 def _training(product: Body, now: datetime) -> Iterator[str]:
-    told = facts.part(product, "status", "retraining")
-    if trigger := facts.part(told, "trigger"):
-        since = facts.age(str(told.get("startTime") or trigger.get("triggerTime", "")), now)
-        yield f"training for {spoken(str(trigger.get('cause', '')))}, attempt {told.get('attempt', 1)}, for {since}"
-    elif pending := facts.part(told, "pending"):
+    retraining = facts.part(product, "status", "retraining")
+    if trigger := facts.part(retraining, "trigger"):
+        since = facts.age(str(retraining.get("startTime") or trigger.get("triggerTime", "")), now)
+        yield f"training for {spoken(str(trigger.get('cause', '')))}, attempt {retraining.get('attempt', 1)}, for {since}"
+    elif pending := facts.part(retraining, "pending"):
         since = facts.age(str(pending.get("triggerTime", "")), now)
-        yield f"training waits ({spoken(str(told.get('waitingFor', '')))}), for {since}"
+        yield f"training waits ({spoken(str(retraining.get('waitingFor', '')))}), for {since}"
 
 
 def _number(text: object) -> float:

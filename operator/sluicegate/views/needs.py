@@ -4,12 +4,13 @@ The page, the plugin, the column REASON, the urgency of a message and the digest
 """
 
 import shlex
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
 from sluicegate.api import names
+from sluicegate.api.approvals import CandidateApprovals
 from sluicegate.api.base import rfc3339
 from sluicegate.api.engine import ProductState
 from sluicegate.api.names import ConditionReason, ConditionType, DecisionReason
@@ -20,6 +21,7 @@ from sluicegate.api.slo_status import MarketStatus, SloStatus
 from sluicegate.api.status import Condition, DataProductStatus, PendingRequest
 from sluicegate.api.versions import Candidate, CandidateHold, CandidatePhase
 from sluicegate.conditions import find_condition
+from sluicegate.views.approval_texts import absent_text, parties_text, silence_text
 from sluicegate.views.numbers import events, percent
 
 
@@ -29,7 +31,7 @@ class NeedKind(StrEnum):
     STALLED = "Stalled"
     """Nothing goes on until a person changes something."""
     NOT_READY = "NotReady"
-    """What serves is not what the spec asks for, and no rollout is under way that will change that."""
+    """The stable version is not that of the spec, and no rollout is under way that will change that."""
     ROLLBACK_FAILED = "RollbackFailed"
     """An earlier version was to be restored and could not be; no step follows by itself."""
     APPROVAL = "Approval"
@@ -95,6 +97,8 @@ _WORDS: Final = {
     NeedKind.REVIEW_DUE: ("Review due", "review to sign", "reviews to sign"),
 }  # fmt: skip
 """Each as people read it of a product, of one, and of several."""
+MORE_PARTIES: Final = "*"
+"""Party of a need that stands for consumers which status has no room for."""
 LABELS: Final = {kind: label for kind, (label, *_) in _WORDS.items()}
 REVIEWS: Final[Mapping[str, NeedKind]] = {
     ReviewState.TO_REVIEW: NeedKind.REVIEW_DUE,
@@ -120,6 +124,10 @@ _BY_EDIT: Final = frozenset(
 """Reasons for which a request waits until a person edits the spec."""
 _ENDS_BY_ITSELF: Final = frozenset({DecisionReason.UPSTREAM_DEGRADED, DecisionReason.RECOVERED})
 """Causes of a degradation that ends without a remedy: with the upstream product, or with time."""
+_HELD_FOR_A_PERSON: Final = frozenset(
+    {DecisionReason.MARKET_WORSE, DecisionReason.CONSUMER_NOT_MEASURED}
+)
+"""Checks that hold a candidate until a person acts, or the rollout's time is over."""
 _OBJECTIONS: Final = frozenset(
     {
         DecisionReason.LOOKS_WORSE,
@@ -145,6 +153,7 @@ class Need:
     message : the reason with its numbers, as status has it.
     since : seconds since the epoch; None where status does not say.
     command : what answers it, for a shell, its values quoted; empty where only an edit does.
+    party : whose answer to a candidate is missing: a role, or NAMESPACE/NAME of a consumer; empty otherwise.
     """
 
     kind: NeedKind
@@ -152,17 +161,18 @@ class Need:
     message: str = ""
     since: int | None = None
     command: str = ""
+    party: str = ""
 
 
 def needs_of(product: DataProduct) -> tuple[Need, ...]:
-    """What a product needs of a person, the most pressing first; nothing of one that is being deleted."""
+    """Return what a product needs of a person, the most pressing first; nothing of one that is being deleted."""
     if product.metadata.deletion_timestamp is not None:
         return ()
     return needs_in(product.status, product.metadata.key)
 
 
 def needs_in(status: DataProductStatus, key: Key) -> tuple[Need, ...]:
-    """What a product with this status needs of a person, the most pressing first."""
+    """Return what a product with this status needs of a person, the most pressing first."""
     needs = [
         *_blocked(status), *_rollback(status), *_requests(status), *_candidate(status, key),
         *_degraded(status, key), *_dependents(status), *_secret(status), *_markets(status), *_review(status, key),
@@ -171,7 +181,7 @@ def needs_in(status: DataProductStatus, key: Key) -> tuple[Need, ...]:
 
 
 def unreadable_need(problem: str) -> Need:
-    """What a product needs whose spec can't be read; `problem` says why."""
+    """Return what a product needs whose spec can't be read; `problem` says why."""
     return Need(NeedKind.STALLED, ConditionReason.INVALID_SPEC, problem)
 
 
@@ -182,7 +192,7 @@ def plugin_command(key: Key, verb: str, version: str = "") -> str:
 
     Parameters
     ----------
-    verb : promote, abort, rollback or retrain. version : what it is about; empty for none.
+    verb : approve, promote, abort, rollback or retrain. version : what it is about; empty for none.
     """
     words = (
         "kubectl sluicegate",
@@ -197,7 +207,7 @@ def _need(
     kind: NeedKind, condition: Condition | None, *, message: str = "", reason: str = "",
     since: int | None = None, command: str = "",
 ) -> Need:  # fmt: skip
-    """A need with what its condition says, where it isn't given."""
+    """Return a need with what its condition says, where it isn't given."""
     if condition is not None:
         reason, message = reason or condition.reason, message or condition.message
         since = condition.last_transition_time if since is None else since
@@ -257,6 +267,9 @@ def _candidate(status: DataProductStatus, key: Key) -> Iterator[Need]:
     rollout = find_condition(status.conditions, ConditionType.ROLLOUT_PROGRESSING)
     command = plugin_command(key, "promote", candidate.version)
     if (reason := waits_for_approval(candidate, rollout)) is not None:
+        if reason == ConditionReason.AWAITING_APPROVAL and _parties(candidate):
+            yield from _missing_answers(candidate, key)
+            return
         yield _need(
             NeedKind.APPROVAL, rollout, reason=reason, since=approval_since(candidate, rollout),
             command=command,
@@ -267,7 +280,7 @@ def _candidate(status: DataProductStatus, key: Key) -> Iterator[Need]:
             f"{hold.message}; {hold.request} has no effect until then: wait, or abort the rollout"
         )
         yield Need(NeedKind.HELD, hold.check, text, hold.start_time, back)
-    elif (hold := candidate.hold) is not None and hold.check == DecisionReason.MARKET_WORSE:
+    elif (hold := candidate.hold) is not None and hold.check in _HELD_FOR_A_PERSON:
         yield Need(NeedKind.HELD, hold.check, hold.message, hold.start_time, command)
     elif candidate.parked and candidate.retry_time is None:
         reason = candidate.decision_reason or str(Outcome.INCONCLUSIVE)
@@ -279,8 +292,53 @@ def _candidate(status: DataProductStatus, key: Key) -> Iterator[Need]:
         )  # fmt: skip
 
 
+def _parties(candidate: Candidate) -> tuple[str, ...]:
+    """Return the parties whose answer a candidate waits for."""
+    return candidate.approvals.waiting_for if candidate.approvals is not None else ()
+
+
+def _missing_answers(candidate: Candidate, key: Key) -> Iterator[Need]:
+    """Yield a need for each party whose answer is missing, with those who have answered."""
+    approvals = candidate.approvals
+    assert approvals is not None
+    given = ", ".join(
+        f"{one.verdict} of {one.user} as {one.party}"
+        for one in approvals.answers
+        if not one.problem
+    )
+    more = approvals.more_answers
+    given = f"answered: {given}{f' and {more} more' if more else ''}" if given else ""
+    silence = silence_of(approvals)
+    others = f"{approvals.more_waiting} more" if approvals.more_waiting else ""
+    for party in filter(None, (*approvals.waiting_for, others)):
+        text = f"{candidate.version} has passed and waits for the agreement of {party}"
+        absent = absent_text(party) if party in approvals.absent else ""
+        command = answer_command(key, candidate.version, "" if party == others else party)
+        yield Need(
+            NeedKind.APPROVAL, ConditionReason.AWAITING_APPROVAL,
+            "; ".join(filter(None, (text, absent, given, silence))),
+            approvals.wait_start_time, "" if absent else command,
+            MORE_PARTIES if party == others else party,
+        )  # fmt: skip
+
+
+def silence_of(approvals: CandidateApprovals) -> str:
+    """Return when silence counts, or what spec.suspend holds of it; empty where it never counts."""
+    if approvals.silence_time is None:
+        return ""
+    parties = parties_text(approvals.waiting_for, approvals.more_waiting)
+    time, meaning = rfc3339(approvals.silence_time), approvals.held_silence or ""
+    return silence_text(time, meaning=meaning, parties=parties)
+
+
+def answer_command(key: Key, version: str, party: str) -> str:
+    """Return the command of the plugin that agrees to a version for a party; empty for one to name."""
+    named = shlex.quote(party) if party else "NAMESPACE/NAME"
+    return f"{plugin_command(key, 'approve', version)} --for {named}"
+
+
 def waits_for_approval(candidate: Candidate, rollout: Condition | None) -> str | None:
-    """The reason for which a candidate waits for the approval of a person; None while it doesn't.
+    """Return the reason for which a candidate waits for the approval of a person; None while it doesn't.
 
     Parameters
     ----------
@@ -322,6 +380,12 @@ def approval_since(candidate: Candidate, rollout: Condition | None) -> int:
     return begun if rollout is None else max(begun, rollout.last_transition_time)
 
 
+def _was_degraded(status: DataProductStatus) -> bool:
+    """Return whether a product that can't be measured now was degraded when it last could."""
+    unknown = status.state is ProductState.UNKNOWN
+    return unknown and any(slo.degraded for slo in status.slos)
+
+
 def _degraded(status: DataProductStatus, key: Key) -> Iterator[Need]:
     retraining = status.retraining
     command = plugin_command(key, "retrain")
@@ -339,7 +403,7 @@ def _degraded(status: DataProductStatus, key: Key) -> Iterator[Need]:
         yield _need(NeedKind.TRAINING_BLOCKED, blocked, command="" if training else command)
         return
     asks = retraining is not None and retraining.waiting_for == DecisionReason.MANUAL_MODE
-    if status.state is not ProductState.DEGRADED:
+    if status.state is not ProductState.DEGRADED and not _was_degraded(status):
         if asks:  # a challenger is due
             active = find_condition(status.conditions, ConditionType.RETRAINING_ACTIVE)
             mode = str(DecisionReason.MANUAL_MODE)
@@ -393,13 +457,30 @@ def is_missed_in_a_market(slo: SloStatus) -> bool:
     return any(market.missed_start_time is not None for market in slo.markets)
 
 
-def missed_markets(slos: Iterable[SloStatus]) -> str:
+def missed_places(status: DataProductStatus) -> dict[str, tuple[str, ...]]:
+    """Return all markets that miss an SLO, by SLO, where anything follows from them.
+
+    `status.slos` has the numbers of the three worst; the record of the SLO has the names of all.
+    """
+    missed = {}
+    for slo in status.slos:
+        markets = [one.market for one in slo.markets if one.missed_start_time is not None]
+        if markets:
+            recorded = status.engine.slo(slo.name).missed_markets
+            missed[slo.name] = (*markets, *sorted(set(recorded) - set(markets)))
+    return missed
+
+
+def missed_markets(status: DataProductStatus) -> str:
     """Return the markets that miss an SLO, since when and by what numbers; empty without one."""
+    places = missed_places(status)
     parts = []
-    for slo in slos:
+    for slo in status.slos:
         missed = [_missed(one) for one in slo.markets if one.missed_start_time is not None]
         if missed:
-            parts.append(f"{slo.name} is missed in {', '.join(missed)}")
+            more = len(places[slo.name]) - len(missed)
+            others = f" and {more} more" if more > 0 else ""
+            parts.append(f"{slo.name} is missed in {', '.join(missed)}{others}")
     return "; ".join(parts)
 
 

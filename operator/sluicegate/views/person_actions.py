@@ -104,16 +104,16 @@ def promoted_identity(product: facts.Body) -> tuple[str, ...]:
     stable = facts.part(product, "status", "stable")
     if model.get("outcome") in AGAIN and model.get("image") != stable.get("image"):
         return str(model.get("version")), str(model.get("image")).rpartition("sha256:")[2]
-    wanted = facts.part(product, "spec", "model", "bento")
-    if wanted.get("version") and wanted.get("version") not in {
+    bento = facts.part(product, "spec", "model", "bento")
+    if bento.get("version") and bento.get("version") not in {
         stable.get("version"), model.get("version"),
     }:  # fmt: skip
-        return str(wanted["version"]), str(wanted.get("image") or wanted.get("url"))
+        return str(bento["version"]), str(bento.get("image") or bento.get("url"))
     return ()
 
 
 def _ask_promotion(product: facts.Body, version: str) -> Request:
-    """The approval of the candidate."""
+    """Return the approval of the candidate."""
     identity = promoted_identity(product)
     stable = facts.part(product, "status", "stable").get("version", "none")
     if not identity:
@@ -121,14 +121,21 @@ def _ask_promotion(product: facts.Body, version: str) -> Request:
         raise invalid(_name(product), text)
     require_candidate(product, identity[0], version)
     trial = facts.candidate(product)
+    if facts.part(trial, "approvals") and trial.get("weight"):
+        text = (
+            f"{identity[0]} needs the agreement of the parties in spec.rollout.approvals: each answers by"
+            f" `kubectl sluicegate approve {_name(product)}`"
+        )
+        raise invalid(_name(product), text)
     if not trial or trial.get("phase") == "Parked":
         sentence = f"try {identity[0]} again in place of {stable}"
     else:
         sentence = f"promote {identity[0]} in place of {stable}"
-    return Request(sentence, list(_promotion_details(product, trial)), identity[0])
+    return Request(sentence, list(promotion_details(product, trial)), identity[0])
 
 
-def _promotion_details(product: facts.Body, trial: facts.Body) -> Iterator[str]:
+def promotion_details(product: facts.Body, trial: facts.Body) -> Iterator[str]:
+    """Yield what a candidate is approved by, a line each."""
     model = facts.part(product, "status", "specModel")
     if trial:
         yield f"revision {trial.get('revision')}, from {trial.get('source')}, {trial.get('image')}"
@@ -148,7 +155,7 @@ def _promotion_details(product: facts.Body, trial: facts.Body) -> Iterator[str]:
 
 
 def _pending_promotion(product: facts.Body) -> str:
-    """Why an approval is not answered soon."""
+    """Return why an approval is not answered soon."""
     trial = facts.candidate(product)
     reason = facts.condition(product, "RolloutProgressing").get("reason")
     hold = facts.part(trial, "hold")
@@ -173,7 +180,7 @@ def _candidate_identity(product: facts.Body) -> tuple[str, ...]:
 
 
 def _ask_abortion(product: facts.Body, version: str) -> Request:
-    """The rollback of the candidate."""
+    """Return the rollback of the candidate."""
     identity = _candidate_identity(product)
     if not identity:
         raise invalid(_name(product), "has no candidate: there is nothing to abort")
@@ -187,18 +194,18 @@ def _ask_abortion(product: facts.Body, version: str) -> Request:
 
 # ---- roll back ------------------------------------------------------------------------------
 def _ask_rollback(product: facts.Body, version: str) -> Request:
-    """The rollback to a version of the history."""
+    """Return the rollback to a version of the history."""
     stable = facts.part(product, "status", "stable")
     accepted = [
         one
         for one in facts.entries(product, "status", "history")
         if one.get("promotionTime") and one.get("revision") != stable.get("revision")
     ]
-    known = ", ".join(dict.fromkeys(str(one.get("version")) for one in accepted)) or "none"
+    names = ", ".join(dict.fromkeys(str(one.get("version")) for one in accepted)) or "none"
     chosen = next((one for one in accepted if version in {"", one.get("version")}), None)
     if chosen is None:
         name = version or "an earlier version"
-        text = f"{name} is not in the history of {_name(product)}, which keeps: {known}"
+        text = f"{name} is not in the history of {_name(product)}, which keeps: {names}"
         raise invalid("VERSION", text)
     degraded = ", ".join(map(str, chosen.get("degraded") or ())) or "none"
     details = [
@@ -213,7 +220,7 @@ def _ask_rollback(product: facts.Body, version: str) -> Request:
 
 # ---- retrain --------------------------------------------------------------------------------
 def _ask_retraining(product: facts.Body, _: str) -> Request:
-    """The training of the stable version's successor."""
+    """Return the training of the stable version's successor."""
     identity = facts.stable_identity(product)
     if not identity:
         text = "has no stable version yet: a training needs one to start from"

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from sluicegate.views import numbers
+from sluicegate.views.approval_texts import absent_text, parties_text, silence_text
 from sluicegate.views.initial import (
     FIRST,
     InitialDistance,
@@ -27,30 +28,30 @@ ENDED: Final = frozenset(
 
 
 def part(body: Mapping[str, Any], *path: str) -> Body:
-    """A mapping within an object; empty where it is left out."""
+    """Return a mapping within an object; empty where it is left out."""
     for name in path:
-        found = body.get(name)
-        body = found if isinstance(found, dict) else {}
+        value = body.get(name)
+        body = value if isinstance(value, dict) else {}
     return dict(body)
 
 
 def entries(body: Mapping[str, Any], *path: str) -> list[Body]:
-    """A list of mappings within an object; empty where it is left out."""
-    found = part(body, *path[:-1]).get(path[-1])
-    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+    """Return a list of mappings within an object; empty where it is left out."""
+    items = part(body, *path[:-1]).get(path[-1])
+    return [one for one in items if isinstance(one, dict)] if isinstance(items, list) else []
 
 
 def condition(product: Body, name: str) -> Body:
-    """A condition of the product; empty where it is left out."""
+    """Return a condition of the product; empty where it is left out."""
     return next(
         (one for one in entries(product, "status", "conditions") if one.get("type") == name), {}
     )
 
 
 def candidate(product: Body) -> Body:
-    """The version on trial; empty without one, and for an earlier version that is restored."""
-    found = part(product, "status", "candidate")
-    return {} if found.get("restoring") else found
+    """Return the version on trial; empty without one, and for an earlier version that is restored."""
+    trial = part(product, "status", "candidate")
+    return {} if trial.get("restoring") else trial
 
 
 def identity(version: Body) -> tuple[str, ...]:
@@ -69,7 +70,7 @@ def step_line(trial: Body) -> str:
 
 
 def hold_line(trial: Body) -> str:
-    """The check that holds a candidate, since when, with its numbers; empty without one."""
+    """Return the check that holds a candidate, since when, with its numbers; empty without one."""
     hold = part(trial, "hold")
     if not hold:
         return ""
@@ -77,14 +78,42 @@ def hold_line(trial: Body) -> str:
     return f"held by {hold.get('check')} since {hold.get('startTime')}: {hold.get('message', '')}{pending}"
 
 
+def approval_lines(trial: Body) -> list[str]:
+    """Return who agreed to a candidate, on what evidence, and who is waited for until when, a line each; none without parties."""
+    approvals = part(trial, "approvals")
+    lines = []
+    for answer in entries(approvals, "answers"):
+        reason = f": {answer['reason']}" if answer.get("reason") else ""
+        text = (
+            f"{answer.get('verdict')} of {answer.get('user')} as {answer.get('party')} at {answer.get('answerTime')}{reason}"
+            f" ({answer.get('evidence', '')})"
+        )
+        lines.append(
+            f"{text}; it doesn't count: {answer['problem']}" if answer.get("problem") else text
+        )
+    waiting = approvals.get("waitingFor")
+    if isinstance(waiting, list) and waiting:
+        since, until = approvals.get("waitStartTime"), approvals.get("silenceTime")
+        more = approvals.get("moreWaiting")
+        text = f"waits for {', '.join(map(str, waiting))}{f' and {more} more' if more else ''}"
+        text += f" since {since}" if since else ", once it has passed"
+        parties = parties_text(list(map(str, waiting)), int(more or 0))
+        meaning = str(approvals.get("heldSilence") or "")
+        silence = silence_text(str(until or ""), meaning=meaning, parties=parties)
+        lines.append("; ".join(filter(None, (text, silence))))
+        absent = approvals.get("absent")
+        lines += map(absent_text, map(str, absent if isinstance(absent, list) else ()))
+    return lines
+
+
 def observed(product: Body) -> bool:
-    """Whether status is about the spec as it is."""
-    seen = part(product, "status").get("observedGeneration", -1)
-    return bool(seen >= product["metadata"].get("generation", 0))
+    """Return whether status is about the spec as it is."""
+    generation = part(product, "status").get("observedGeneration", -1)
+    return bool(generation >= product["metadata"].get("generation", 0))
 
 
 def age(since: str, now: datetime) -> str:
-    """How long ago a time of the API is, as kubectl shows it; empty for no time."""
+    """Return how long ago a time of the API is, as kubectl shows it; empty for no time."""
     if not since:
         return ""
     seconds = max(0, int((now - parse_time(since)).total_seconds()))
@@ -92,21 +121,21 @@ def age(since: str, now: datetime) -> str:
 
 
 def parse_time(text: str) -> datetime:
-    """A time of the API; the Unix epoch for what is none."""
+    """Return a time of the API; the Unix epoch for what is none."""
     try:
-        found = datetime.fromisoformat(text)
+        parsed = datetime.fromisoformat(text)
     except ValueError:
         return datetime.fromtimestamp(0, UTC)
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
 
 
 def team_of(owner: str) -> str:
-    """The owner without its kind and namespace: pricing of group:default/pricing and of group:pricing."""
+    """Return the owner without its kind and namespace: pricing of group:default/pricing and of group:pricing."""
     return owner.rpartition("/")[2].rpartition(":")[2]
 
 
 def matches(product: Body, *, team: str = "", market: str = "", state: str = "") -> bool:
-    """Whether a product is of this team, sold in this market, and in this state; empty for any.
+    """Return whether a product is of this team, sold in this market, and in this state; empty for any.
 
     A team is the owner as written (`group:default/pricing`), its name, or the user name of a
     member.
@@ -137,84 +166,90 @@ def managers(product: Body) -> list[str]:
 
 
 def versions(product: Body) -> list[Body]:
-    """The versions that a product has and had, the newest first.
+    """Return the versions that a product has and had, the newest first.
 
     Each has version, outcome, reason, source, revision, image, weight, startTime, endTime, and what
     it showed beside stable in its canary (brought, lifts); what is not known is left out.
     """
-    found = []
+    rows = []
     status = part(product, "status")
     if trial := candidate(product):
-        found.append(
+        rows.append(
             _version(trial, str(trial.get("phase", "")), trial.get("decisionReason"))
             | {"weight": trial.get("weight", 0), "startTime": trial.get("startTime")}
         )
     if stable := part(status, "stable"):
         traffic = 100 - int(trial.get("weight", 0)) if trial else 100
-        found.append(
+        rows.append(
             _version(stable, "Stable", "Restored" if stable.get("restored") else "")
             | {"weight": traffic, "startTime": stable.get("promotionTime")}
         )
-    found += [
+    rows += [
         _version(past, str(past.get("outcome", "")), past.get("reason"))
         | {"startTime": past.get("promotionTime"), "endTime": past.get("endTime")}
         for past in entries(status, "history")
     ]
     return [
         {name: value for name, value in one.items() if value is not None and value != ""}
-        for one in found
+        for one in rows
     ]
 
 
-def _version(one: Body, outcome: str, reason: object) -> Body:
-    kept = {name: one.get(name) for name in ("version", "source", "revision", "image")}
+def _version(version: Body, outcome: str, reason: object) -> Body:
+    kept = {name: version.get(name) for name in ("version", "source", "revision", "image")}
     lifts = [
         {"slo": lift.slo, "gain": lift.gain, "interval": [lift.lower, lift.upper]}
-        for lift in lifts_of(one)
+        for lift in lifts_of(version)
     ]
-    main = headline(lifts_of(one), str(one.get("causeSlo", "")))
+    main = headline(lifts_of(version), str(version.get("causeSlo", "")))
     brought = "" if main is None else short_lift(main)
     return kept | {
         "outcome": outcome,
         "reason": reason,
-        "tried": tried_text(one),
-        "iteration": part(one, "iteration") or None,
+        "tried": tried_text(version),
+        "iteration": part(version, "iteration") or None,
         "brought": brought,
         "lifts": lifts or None,
     }
 
 
 def lifts_of(version: Body) -> list[Lift]:
-    """What a version showed beside stable at the end of its canary, by SLO; nothing without one."""
-    found = []
-    for one in entries(version, "verdict", "slos"):
-        candidate, stable = part(one, "candidate"), part(one, "stable")
+    """Return what a version showed beside stable at the end of its canary, by SLO; nothing without one."""
+    lifts = []
+    for slo in entries(version, "verdict", "slos"):
+        candidate, stable = part(slo, "candidate"), part(slo, "stable")
         lift = lift_of(
-            str(one.get("name")),
+            str(slo.get("name")),
             (int(candidate.get("bad", 0)), int(candidate.get("total", 0))),
             (int(stable.get("bad", 0)), int(stable.get("total", 0))),
-            phi=float(one.get("dispersion", 1)),
-            indicator=str(one.get("indicator", "")),
+            phi=float(slo.get("dispersion", 1)),
+            indicator=str(slo.get("indicator", "")),
         )
-        found += [lift] if lift is not None else []
-    return found
+        lifts += [lift] if lift is not None else []
+    return lifts
+
+
+def _of(evidence: Body, name: str) -> str:
+    """Return evidence with what the decision needs, e.g. 3.4 of 3.0."""
+    value, bound = (float(evidence.get(part) or 0) for part in (name, f"{name}At"))
+    return f"{value:z,.1f} of {bound:z,.1f}"
 
 
 def evidence_lines(trial: Body) -> Iterator[str]:
-    """What speaks in favour of a candidate and against it, a line for each SLO."""
-    for one in entries(trial, "evidence"):
-        needed = "" if one.get("required", True) else " (not required)"
+    """Yield what speaks in favour of a candidate and against it, a line for each SLO."""
+    for row in entries(trial, "evidence"):
+        needed = "" if row.get("required", True) else " (not required)"
         yield (
-            f"{one.get('slo')}: evidence in favour {one.get('promote')} of {one.get('promoteAt')},"
-            f" against {one.get('rollBack')} of {one.get('rollBackAt')};"
-            f" bad {arm(one, 'candidate')} of the candidate, {arm(one, 'stable')} of stable{needed}"
+            f"{row.get('slo')}: evidence in favour {_of(row, 'promote')},"
+            f" against {_of(row, 'rollBack')};"
+            f" bad {arm(row, 'candidate')} of the candidate, {arm(row, 'stable')} of stable{needed}"
         )
     shadow = part(trial, "shadow")
-    for one in entries(shadow, "evidence"):
-        rows = part(one, "pairs")
+    for row in entries(shadow, "evidence"):
+        rows = part(row, "pairs")
         yield (
-            f"{one.get('slo')} on rows labelled after the training: {sum(rows.values()):,} in"
-            f" {one.get('blocks', 0)} intervals, {rows.get('onlyCandidateWrong', 0):,} wrong of the"
+            f"{row.get('slo')} on rows labelled after the training: {sum(rows.values()):,} in"
+            f" {row.get('blocks', 0)} intervals, {rows.get('onlyCandidateWrong', 0):,} wrong of the"
             f" candidate alone, {rows.get('onlyStableWrong', 0):,} of stable alone"
         )
     if shadow.get("message"):
@@ -224,19 +259,19 @@ def evidence_lines(trial: Body) -> Iterator[str]:
         yield f"{slo}: {pair.get('bad')} of {pair.get('total')} bad on the hold-out"
 
 
-def arm(one: Body, which: str) -> str:
+def arm(row: Body, which: str) -> str:
     """Bad events of all events of the candidate or of stable, as evidence counts them; a dash without any."""
-    bad, total = one.get(f"{which}Bad"), one.get(f"{which}Total")
+    bad, total = row.get(f"{which}Bad"), row.get(f"{which}Total")
     if not isinstance(bad, int) or not isinstance(total, int) or not total:
         return "-"
     return f"{bad}/{total} ({100 * bad / total:.2f} %)"
 
 
 def initial_distances(product: Body) -> dict[str, InitialDistance]:
-    """The distance of each SLO from its first accepted baseline, by name; what isn't measured is left out."""
+    """Return the distance of each SLO from its first accepted baseline, by name; what isn't measured is left out."""
     original = part(product, "status", "engine", "originalBaseline")
     baselines = part(original, "slos")
-    found: dict[str, InitialDistance] = {}
+    distances: dict[str, InitialDistance] = {}
     for slo in entries(product, "status", "slos"):
         name = str(slo.get("name"))
         baseline = part(baselines, name)
@@ -249,12 +284,12 @@ def initial_distances(product: Body) -> dict[str, InitialDistance]:
             present=(int(slo["bad"]), int(slo.get("total", 0))),
             phi=float(baseline.get("dispersion", 1)),
         )
-        found |= {name: distance} if distance is not None else {}
-    return found
+        distances |= {name: distance} if distance is not None else {}
+    return distances
 
 
 def distance_line(slo: Body, initial: InitialDistance | None) -> str:
-    """How an SLO does against both its baselines, that of the stable version and the first one; empty without any."""
+    """Return how an SLO does against both its baselines, that of the stable version and the first one; empty without any."""
     parts = []
     if (drop := slo.get("drop")) is not None:
         interval = [float(bound) for bound in slo.get("interval") or ()]
@@ -266,7 +301,7 @@ def distance_line(slo: Body, initial: InitialDistance | None) -> str:
 
 
 def decision_line(product: Body) -> str:
-    """The last decision in a sentence; empty before the first."""
+    """Return the last decision in a sentence; empty before the first."""
     made = part(product, "status", "decision")
     if not made:
         return ""
@@ -274,6 +309,6 @@ def decision_line(product: Body) -> str:
 
 
 def join(values: Sequence[object], room: int = 3) -> str:
-    """The first few values, and how many more there are."""
-    shown = [str(one) for one in values[:room]]
-    return ",".join(shown) + (f",+{len(values) - room}" if len(values) > room else "")
+    """Return the first few values, and how many more there are."""
+    texts = [str(one) for one in values[:room]]
+    return ",".join(texts) + (f",+{len(values) - room}" if len(values) > room else "")

@@ -99,12 +99,13 @@ class ProductFacts:
     reason : why it is not ready, needs a person or does not serve the spec's model, in one word.
     level : its worst SLO; None without SLOs. change : the largest drop since acceptance that is measured.
     initial : the distance of each SLO from its first accepted baseline, the largest drop first.
-    model, model_since : what serves, and since when. canary : `v15@25`, or its phase; or empty.
+    model, model_since : the stable version, and since when. canary : `v15@25`, or its phase; or empty.
     review : ToReview or Overdue while a review is due, otherwise empty.
     by_market : the worst state of its SLOs by market, of the markets that something is known of.
     goals : business goals that an SLO measures.
     journeys : its place in journeys, and what it adds to them; None for one that is in none.
     needs : what it needs of a person, the most pressing first.
+    people : user names of the members of its team.
     hours : what its pods and trainings reserved in the last days of its ledger; None where no ledger says so.
     problem : why the object can't be read; empty for one that can.
     """
@@ -134,6 +135,7 @@ class ProductFacts:
     journeys: JourneyShares | None = None
     upstream: tuple[Upstream, ...] = ()
     needs: tuple[Need, ...] = ()
+    people: frozenset[str] = frozenset()
     suspended: bool = False
     hours: ResourceHours | None = None
     problem: str = ""
@@ -156,17 +158,19 @@ def _state_since(status: DataProductStatus) -> int | None:
 
 
 def facts_of(product: DataProduct) -> ProductFacts:
-    """What there is to know of a product that can be read."""
+    """Return what there is to know of a product that can be read."""
     spec, status = product.spec, product.status
     summary, stable = status.summary, status.stable
-    known = {(one.namespace, one.name): one for one in status.dependencies}
+    dependencies = {
+        (dependency.namespace, dependency.name): dependency for dependency in status.dependencies
+    }
     own = product.metadata.namespace
     upstream = []
-    for one in spec.depends_on:
-        key = (one.namespace or own, one.name)
-        told = known.get(key)
-        state = told.state if told else DependencyState.UNKNOWN
-        upstream.append(Upstream(key, state, in_cycle=bool(told and told.in_cycle)))
+    for dependency in spec.depends_on:
+        key = (dependency.namespace or own, dependency.name)
+        reported = dependencies.get(key)
+        state = reported.state if reported else DependencyState.UNKNOWN
+        upstream.append(Upstream(key, state, in_cycle=bool(reported and reported.in_cycle)))
     due = find_condition(status.conditions, ConditionType.REVIEW_DUE)
     return ProductFacts(
         key=product.metadata.key,
@@ -189,17 +193,20 @@ def facts_of(product: DataProduct) -> ProductFacts:
         canary=summary.canary if summary else "",
         trained=_trained(product),
         review=due.reason if due is not None and due.status == "True" else "",
-        by_market=_markets(status.slos, spec.markets),
+        by_market=_markets(status, spec.markets),
         goals=tuple(goal for goal in spec.business_goals if goal.slo is not None),
         journeys=shares_of(product),
         upstream=tuple(upstream),
         needs=needs_of(product),
+        people=frozenset(dependency.username for dependency in spec.team.members)
+        if spec.team
+        else frozenset(),
         suspended=spec.suspend,
     )
 
 
 def read_facts(document: Mapping[str, Any]) -> ProductFacts:
-    """The facts of an object as the API server has it; by its name, with why, if it can't be read."""
+    """Return the facts of an object as the API server has it; by its name, with why, if it can't be read."""
     try:
         return facts_of(DataProduct.parse(document))
     except InvalidProduct as error:
@@ -207,7 +214,7 @@ def read_facts(document: Mapping[str, Any]) -> ProductFacts:
 
 
 def unreadable(document: Mapping[str, Any], problem: str) -> ProductFacts:
-    """What there is to know of an object that can't be read: its name, and why."""
+    """Return what there is to know of an object that can't be read: its name, and why."""
     meta = document.get("metadata") or {}
     key = (str(meta.get("namespace", "")), str(meta.get("name", "")))
     return ProductFacts(
@@ -221,9 +228,9 @@ def unreadable(document: Mapping[str, Any], problem: str) -> ProductFacts:
 
 
 def as_seen(
-    facts: ProductFacts, sees: Callable[[str], bool], known: Container[ProductKey] = ()
+    facts: ProductFacts, sees: Callable[[str], bool], products: Container[ProductKey] = ()
 ) -> ProductFacts:
-    """The facts for a reader: products of namespaces that this one may not see have no name.
+    """Return the facts for a reader: products of namespaces that this one may not see have no name.
 
     The operator's sentences name a degraded upstream, so its name is replaced there too.
 
@@ -235,7 +242,7 @@ def as_seen(
     named = {one.key for one in facts.upstream if one.key is not None}
     if all(sees(key[0]) for key in named) and not facts.needs:
         return facts
-    conceal = concealing(sees, lambda key: key in named or key in known)
+    conceal = concealing(sees, lambda key: key in named or key in products)
     return replace(
         facts,
         upstream=tuple(
@@ -247,7 +254,7 @@ def as_seen(
 
 
 def with_states(products: Iterable[ProductFacts]) -> list[ProductFacts]:
-    """These products; of what one calls and is among them, the state is its own.
+    """Return these products; of what one calls and is among them, the state is its own.
 
     What a status says of an upstream is of the last evaluation, and other pages would say another thing.
     """
@@ -267,13 +274,13 @@ def with_states(products: Iterable[ProductFacts]) -> list[ProductFacts]:
 
 
 def concealing(
-    sees: Callable[[str], bool], known: Callable[[ProductKey], bool]
+    sees: Callable[[str], bool], is_product: Callable[[ProductKey], bool]
 ) -> Callable[[str], str]:
-    """What replaces the names (`namespace/name`) of known products that a reader may not see."""
+    """Return what replaces the names (`namespace/name`) of known products that a reader may not see."""
 
-    def replaced(found: re.Match[str]) -> str:
-        hidden = not sees(found[1]) and known((found[1], found[2]))
-        return HIDDEN if hidden else found[0]
+    def replaced(match: re.Match[str]) -> str:
+        hidden = not sees(match[1]) and is_product((match[1], match[2]))
+        return HIDDEN if hidden else match[0]
 
     return lambda text: _NAMED.sub(replaced, text)
 
@@ -297,7 +304,7 @@ def _budget(slo: SloStatus) -> float:
 
 
 def _change(slos: tuple[SloStatus, ...]) -> AcceptanceChange | None:
-    found = [
+    changes = [
         AcceptanceChange(
             slo=one.name,
             ratio=float(one.ratio),
@@ -310,7 +317,7 @@ def _change(slos: tuple[SloStatus, ...]) -> AcceptanceChange | None:
         for one in slos
         if one.ratio is not None and one.baseline_ratio is not None and one.drop is not None
     ]
-    return max(found, key=lambda one: one.drop, default=None)
+    return max(changes, key=lambda one: one.drop, default=None)
 
 
 def _initial(status: DataProductStatus) -> tuple[InitialDistance, ...]:
@@ -333,49 +340,57 @@ def _initial(status: DataProductStatus) -> tuple[InitialDistance, ...]:
 
 
 def _trained(product: DataProduct) -> Trained | None:
-    told = product.status.retraining
-    if told is None:
+    retraining = product.status.retraining
+    if retraining is None:
         return None
-    if told.trigger is not None:
-        return Trained("Training", told.trigger.cause, told.start_time)
-    if told.pending is not None:
-        return Trained("Waiting", told.waiting_for, told.pending.trigger_time)
-    if told.last_result is not None:
-        last = told.last_result
+    if retraining.trigger is not None:
+        return Trained("Training", retraining.trigger.cause, retraining.start_time)
+    if retraining.pending is not None:
+        return Trained("Waiting", retraining.waiting_for, retraining.pending.trigger_time)
+    if retraining.last_result is not None:
+        last = retraining.last_result
         return Trained(str(last.outcome), last.reason, last.completion_time)
     return None
 
 
-def _markets(slos: tuple[SloStatus, ...], markets: tuple[str, ...]) -> dict[str, MarketLevel]:
-    """The worst state by market, of the markets that an SLO is counted in.
+def _markets(status: DataProductStatus, markets: tuple[str, ...]) -> dict[str, MarketLevel]:
+    """Return the worst state by market, of the markets that an SLO is counted in.
 
-    Status names the three worst markets of an SLO, the met ones last: one that it does not name is
-    met where a met one is among the three, and otherwise not known. What isn't known of one SLO is
-    no more known for another that is met.
+    A state that isn't known of one SLO is not known, also if another SLO is met.
     """
-    found: dict[str, list[MarketLevel]] = {}
-    for slo in slos:
-        named = {
-            one.market: MarketLevel(
-                one.state, slo.name, None if one.ratio is None else float(one.ratio), one.total
-            )
-            for one in slo.markets
-        }
-        rest = len(named) == _SHOWN and any(one.state is SloState.MET for one in named.values())
-        for market in (*markets, *(one for one in named if one not in markets)):
-            if market in named:
-                found.setdefault(market, []).append(named[market])
-            elif named:
-                found.setdefault(market, []).append(_MET_TOO if rest else _NOT_KNOWN)
+    levels_of: dict[str, list[MarketLevel]] = {}
+    for slo in status.slos:
+        for market, level in levels_by_market(slo, status, markets).items():
+            levels_of.setdefault(market, []).append(level)
     return {
         market: min(levels, key=lambda one: (_RANKS[one.state], not one.slo))
-        for market, levels in found.items()
+        for market, levels in levels_of.items()
     }
+
+
+def levels_by_market(
+    slo: SloStatus, status: DataProductStatus, markets: tuple[str, ...]
+) -> dict[str, MarketLevel]:
+    """Return one SLO by market; empty if it isn't counted by market.
+
+    Status names the three worst markets of an SLO, the met ones last, and the record of the SLO those
+    that miss it. Another market is met if a met one is among the three, and otherwise not known.
+    """
+    recorded = status.engine.slo(slo.name).missed_markets
+    named = {market: MarketLevel(SloState.MISSED, slo.name) for market in recorded} | {
+        one.market: MarketLevel(
+            one.state, slo.name, None if one.ratio is None else float(one.ratio), one.total
+        )
+        for one in slo.markets
+    }
+    if not named:
+        return {}
+    rest = len(named) >= _SHOWN and any(one.state is SloState.MET for one in named.values())
+    others = (*markets, *(one for one in named if one not in markets))
+    return {market: named.get(market, _MET_TOO if rest else _NOT_KNOWN) for market in others}
 
 
 _MET_TOO: Final = MarketLevel(SloState.MET)
 _NOT_KNOWN: Final = MarketLevel(SloState.UNKNOWN)
-
-
 _SHOWN: Final = 3
 """Markets of an SLO that status names at most."""

@@ -58,15 +58,15 @@ STATES: Final = {
 
 def tone(state: object) -> Tone:
     """Return how well a state is; NONE for a word that is no state."""
-    found = STATES.get(str(state))
-    return found.tone if found is not None else Tone.NONE
+    entry = STATES.get(str(state))
+    return entry.tone if entry is not None else Tone.NONE
 
 
 def label(state: object) -> str:
     """Return what a state is called; the word itself where it is no state."""
     word = str(state)
-    found = STATES.get(word)
-    return found.label or word if found is not None else word
+    entry = STATES.get(word)
+    return entry.label or word if entry is not None else word
 
 
 def spoken(word: str) -> str:

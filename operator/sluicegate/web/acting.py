@@ -7,7 +7,7 @@ product and one state of it, so none is sent twice, and an approval never reache
 import asyncio
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -18,6 +18,8 @@ from sluicegate.kube.errors import Conflict, KubeError
 from sluicegate.kube.resources import DATA_PRODUCTS, Key, key_of
 from sluicegate.kube.transport import Transport
 from sluicegate.views import product as facts
+from sluicegate.views.approval_actions import roles_of, waited_for
+from sluicegate.views.person_actions import PROMOTION
 from sluicegate.views.plain_text import says_nothing
 from sluicegate.views.request_notes import LONGEST_REASON
 from sluicegate.web.authorization import MOST_READERS, is_allowed
@@ -36,7 +38,17 @@ from sluicegate.web.impersonation import (
     may_write,
     refusal_of,
 )
-from sluicegate.web.intents import ACTIONS, EDIT, VERBS, Intent, intent_of, intents_of
+from sluicegate.web.intents import (
+    ACTIONS,
+    EDIT,
+    VERBS,
+    Intent,
+    answer_verbs,
+    consumer_intents,
+    intents_of,
+    resolved_intent,
+    upstream_in,
+)
 from sluicegate.web.ttl_cache import TtlCache
 
 LOG: Final = logging.getLogger("sluicegate.web.acting")
@@ -83,26 +95,36 @@ class Acting:
             MOST_READERS, KEPT_SECONDS, monotonic
         )
 
-    async def offered(self, reader: PageReader, product: facts.Body) -> list[Intent]:
-        """Return what this reader may ask of a product now, as of a minute ago; nothing if the API server is away."""
+    async def offered(
+        self, reader: PageReader, product: facts.Body, upstreams: Iterable[facts.Body] = ()
+    ) -> list[Intent]:
+        """Return what this reader may ask of a product now, as of a minute ago; nothing if the API server is away.
+
+        `upstreams` are products whose candidates wait for an answer of this one.
+        """
         if not may_write(reader):
             return []
         try:
             verbs = await self._verbs(reader, product)
         except KubeError:
             return []
-        return [one for one in intents_of(product) if one.needs in verbs]
+        intents = (*intents_of(product), *consumer_intents(product, upstreams))
+        return [one for one in intents if one.needs in verbs]
 
     async def _verbs(self, reader: PageReader, product: facts.Body) -> frozenset[str]:
         """Return the verbs of RBAC that a reader has, those of the managers in spec.team included."""
+        missing = frozenset(answer_verbs(waited_for(product)))
         if reader.own:
-            return frozenset({*ACTIONS, EDIT})  # the API server answers for the kubeconfig
+            return frozenset(
+                {*ACTIONS, EDIT, *missing}
+            )  # the API server answers for the kubeconfig
         key = key_of(product)
         verbs = await self._rights.get((reader, key), lambda: self._ask(reader, key))
         if PATCH not in verbs:
             return frozenset()
         managed = ACTIONS.keys() if reader.user in facts.managers(product) else ()
-        return verbs.union(managed)
+        own = answer_verbs(roles_of(product, reader.user))
+        return verbs.union(managed, own, missing if PROMOTION.verb in verbs else ())
 
     async def _ask(self, reader: PageReader, key: Key) -> frozenset[str]:
         verbs = (PATCH, EDIT, *ACTIONS)
@@ -127,9 +149,17 @@ class Acting:
         return form_token(reader, "act", reader.user, str(key_of(product)), *intent.state)
 
     async def act(
-        self, reader: PageReader, product: facts.Body, verb: str, form: ActForm
+        self,
+        reader: PageReader,
+        product: facts.Body,
+        verb: str,
+        form: ActForm,
+        *,
+        upstream: facts.Body | None = None,
     ) -> dict[str, Any]:
         """Send a request as the reader; return the product of the API server's answer.
+
+        `upstream` is the product whose candidate is answered for this one.
 
         Raises
         ------
@@ -138,7 +168,10 @@ class Acting:
         """
         key = key_of(product)
         try:
-            body = await self._act(reader, product, verb, form)
+            intent = resolved_intent(product, verb, form.version, upstream=upstream)
+            change = self._checked(reader, product, intent, form)
+            assert intent is not None
+            body = await self._patched(reader, product, intent, change=change, upstream=upstream)
         except WriteRefused as refusal:
             LOG.warning(
                 "%s is refused: %s", _line(reader, verb, key, form), json.dumps(str(refusal))
@@ -147,12 +180,12 @@ class Acting:
         LOG.info("%s", _line(reader, verb, key, form))
         return body
 
-    async def _act(
-        self, reader: PageReader, product: facts.Body, verb: str, form: ActForm
+    def _checked(
+        self, reader: PageReader, product: facts.Body, intent: Intent | None, form: ActForm
     ) -> dict[str, Any]:
+        """Return the patch of a form; WriteRefused if the form or the state of the product doesn't allow it."""
         if not may_write(reader):
             raise WriteRefused(FORBIDDEN, "Only a person can act: log in as one.")
-        intent = intent_of(product, verb, form.version)
         if intent is None or not matches_token(form.token, self.token(reader, product, intent)):
             raise WriteRefused(CHANGED, _CHANGED)
         if says_nothing(form.reason):
@@ -162,16 +195,25 @@ class Acting:
             raise WriteRefused(WRONG, text)
         if intent.moves_traffic and not form.confirmed:
             raise WriteRefused(WRONG, "This moves traffic: confirm it.")
-        change = intent.change(_token(self._clock()), reader.user, form.reason)
-        return await self._patched(reader, product, intent, change)
+        return intent.change(_token(self._clock()), reader.user, form.reason)
 
     async def _patched(
-        self, reader: PageReader, product: facts.Body, intent: Intent, change: dict[str, Any]
+        self,
+        reader: PageReader,
+        product: facts.Body,
+        intent: Intent,
+        *,
+        change: dict[str, Any],
+        upstream: facts.Body | None,
     ) -> dict[str, Any]:
         """Patch the product; one whose status alone changed meanwhile is read again by the page's account."""
         key = key_of(product)
         words = WriteWords(
-            "request", "product", "act", "web.acting", f"kubectl sluicegate {intent.verb} {key}"
+            "request",
+            "product",
+            "act",
+            "web.acting",
+            f"kubectl sluicegate {intent.command} {intent.upstream or key}",
         )
         live = product
         for attempt in range(ATTEMPTS):
@@ -190,7 +232,7 @@ class Acting:
                 live = await self._transport.send(requests.get(DATA_PRODUCTS, key))
             except KubeError as error:
                 raise refusal_of(error, reader, words, key.namespace) from error
-            again = intent_of(live, intent.verb, intent.version)
+            again = resolved_intent(live, intent.verb, intent.version, upstream=upstream)
             if again is None or again.state != intent.state:
                 raise WriteRefused(CHANGED, _CHANGED)
         raise AssertionError("each attempt returns or raises")
@@ -203,6 +245,6 @@ def _token(seconds: float) -> str:
 
 def _line(reader: PageReader, verb: str, key: Key, form: ActForm) -> str:
     """Return a request for the log; texts of people are quoted, so that they can't end the line."""
-    word = verb if verb in VERBS else json.dumps(verb)
+    word = verb if verb in VERBS or upstream_in(verb) else json.dumps(verb)
     about = f" {json.dumps(form.version)}" if form.version else ""
     return f"{json.dumps(reader.user)} requests {word}{about} of {key}: {json.dumps(form.reason)}"

@@ -16,7 +16,14 @@ from sluicegate.web.impersonation import (
     WriteRefused,
     is_from_the_page,
 )
-from sluicegate.web.intents import VERBS, Intent, intent_of
+from sluicegate.web.intents import (
+    ANSWER_PATTERN,
+    CONSUMER_PATTERN,
+    VERBS,
+    Intent,
+    resolved_intent,
+    upstream_in,
+)
 from sluicegate.web.rendering import url_of
 from sluicegate.web.request_handling import ReaderRequest, RequestHandling
 
@@ -35,7 +42,7 @@ class ActionPages:
         """Add the routes."""
         if self._acting is None:
             return
-        verbs = "|".join(VERBS)
+        verbs = "|".join((*VERBS, ANSWER_PATTERN, CONSUMER_PATTERN))
         path = f"/products/{{namespace:[^/]+}}/{{name:[^/.]+}}/act/{{verb:{verbs}}}"
         router.add_get(path, self._handling.handler(self.confirm))
         router.add_post(path, self._handling.handler(self.act))
@@ -44,7 +51,8 @@ class ActionPages:
         """Answer with the evidence, what happens then, and the form."""
         product = self._product(request)
         version = request.query.get("version", "")[:_LONGEST]
-        intent = intent_of(product, request.match["verb"], version)
+        upstream = self._upstream(request)
+        intent = resolved_intent(product, request.match["verb"], version, upstream=upstream)
         if intent is None:
             raise web.HTTPSeeOther(_page_of(request, "#act"))
         return await self._page(request, product, intent)
@@ -58,18 +66,27 @@ class ActionPages:
         form = ActForm.of(await request.raw.post())
         assert self._acting is not None
         try:
-            body = await self._acting.act(request.reader, product, verb, form)
+            body = await self._acting.act(
+                request.reader, product, verb, form, upstream=self._upstream(request)
+            )
         except WriteRefused as refusal:
             if refusal.status == GONE:
                 raise web.HTTPNotFound from refusal
-            intent = intent_of(product, verb, form.version)
+            intent = resolved_intent(product, verb, form.version, upstream=self._upstream(request))
             return await self._page(request, product, intent, form=form, refusal=refusal)
         self._handling.store.products.observe(body)  # before the watch delivers it
         raise web.HTTPSeeOther(_page_of(request, "#act"))
 
     def _product(self, request: ReaderRequest) -> facts.Body:
         """Return a product that the reader may see, as the API server sent it."""
-        key = (request.match["namespace"], request.match["name"])
+        return self._visible(request, (request.match["namespace"], request.match["name"]))
+
+    def _upstream(self, request: ReaderRequest) -> facts.Body | None:
+        """Return the product whose candidate the reader answers; None for other requests."""
+        key = upstream_in(request.match["verb"])
+        return None if key is None else self._visible(request, key)
+
+    def _visible(self, request: ReaderRequest, key: tuple[str, str]) -> facts.Body:
         body = self._handling.store.products.body(Key(*key))
         if key not in request.portfolio.by_key or body is None:
             raise web.HTTPNotFound
@@ -85,7 +102,10 @@ class ActionPages:
         refusal: WriteRefused | None = None,
     ) -> web.Response:
         assert self._acting is not None
-        offered = {one.verb for one in await self._acting.offered(request.reader, product)}
+        upstream = self._upstream(request)
+        upstreams = () if upstream is None else (upstream,)
+        intents = await self._acting.offered(request.reader, product, upstreams)
+        offered = {one.verb for one in intents}
         key = (request.match["namespace"], request.match["name"])
         may = intent is not None and intent.verb in offered
         return request.html(

@@ -19,6 +19,7 @@ from sluicegate.views.goals import GoalProgress, goals_of
 from sluicegate.views.needs import plugin_command
 from sluicegate.views.product_facts import ProductFacts
 from sluicegate.views.resource_hours import ResourceHours
+from sluicegate.web.market_tables import MarketTable, market_tables
 from sluicegate.web.slo_rows import HISTORY_DAYS, SloRow, product_lines, slo_rows
 from sluicegate.web.store import ReviewFacts
 from sluicegate.web.version_rows import TimelineEntry, iteration_log, timeline
@@ -37,6 +38,7 @@ class Detail:
     hours : resource hours of the last days in the ledgers.
     response_times : those of the last week in the ledgers, beside the week before.
     lines : service levels and response times over all kept ledgers, and until the last decision.
+    markets : each service level that is counted by market.
     iterations : what was tried and what it brought, of the kept ledgers and status, the newest first.
     """
 
@@ -51,6 +53,7 @@ class Detail:
     hours: ResourceHours | None
     response_times: tuple[Quantile, ...]
     lines: tuple[EvolutionLine, ...]
+    markets: tuple[MarketTable, ...] = ()
     goals: tuple[GoalProgress, ...] = ()
     iterations: tuple[dict[str, Any], ...] = ()
 
@@ -81,6 +84,7 @@ def detail_of(
         hours=_hours(every),
         response_times=_response_times(every),
         lines=product_lines(every, concealed, portfolio.conceal),
+        markets=market_tables(concealed, every, portfolio.conceal),
         goals=tuple(goals_of(concealed)),
         iterations=tuple(
             iteration_log(
@@ -108,8 +112,12 @@ def conceal_review(report: ReportFacts, conceal: Callable[[str], str]) -> Report
         tuple(conceal_marks(line, conceal) for line in lines)
         for lines in (report.lines, report.evolution, report.periods)
     )
+    slos = tuple(
+        replace(slo, market_lines=tuple(conceal_marks(one, conceal) for one in slo.market_lines))
+        for slo in report.slos
+    )
     return replace(
-        report,
+        report, slos=slos,
         review=review.replace(status=status), lines=lines, evolution=evolution, periods=periods,
     )  # fmt: skip
 
@@ -158,11 +166,11 @@ def _commands(product: DataProduct) -> Iterator[tuple[str, str]]:
     namespace, name = product.metadata.key
     rollout = find_condition(status.conditions, ConditionType.ROLLOUT_PROGRESSING)
     if status.candidate is not None:
-        version = status.candidate.version
-        yield (
-            f"Approve {version}",
-            plugin_command(product.metadata.key, "promote", version),
-        )
+        version, approvals = status.candidate.version, status.candidate.approvals
+        verb = "promote" if approvals is None else "approve"
+        yield f"Approve {version}", plugin_command(product.metadata.key, verb, version)
+        if approvals is not None:
+            yield f"Refuse {version}", plugin_command(product.metadata.key, "refuse", version)
         if not status.candidate.parked or rollout is None:
             command = plugin_command(product.metadata.key, "abort", version)
             yield f"Abort the rollout of {version}", command

@@ -320,6 +320,7 @@ def detail_json(detail: Detail) -> dict[str, Any]:
             for one in detail.slos
         },
         "evolution": [line_document(line) for line in detail.lines],
+        "byMarket": [table.document() for table in detail.markets],
         "iterations": list(detail.iterations),
         "responseTimes": response_times(detail.response_times),
         "resourceHours": detail.hours and detail.hours.document(),

@@ -1,12 +1,20 @@
-"""What a reader may ask of a product from its page: each with its evidence and what happens then. Pure."""
+"""What a reader may ask of a product from its page, or answer for it as a consumer of another one. Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
 from sluicegate.api.names import REQUEST_NOTE
 from sluicegate.errors import SluicegateError
 from sluicegate.views import product as facts
+from sluicegate.views.approval_actions import (
+    AnswerRequest,
+    answer_request,
+    approvals_of,
+    waited_for,
+)
+from sluicegate.views.approval_notes import AGREE, REFUSE
+from sluicegate.views.needs import MORE_PARTIES, Need
 from sluicegate.views.person_actions import (
     ABORTION,
     PROMOTION,
@@ -15,6 +23,7 @@ from sluicegate.views.person_actions import (
     PersonAction,
     applied_by,
 )
+from sluicegate.views.product_facts import ProductFacts
 from sluicegate.views.request_notes import RequestNote
 
 SUSPEND: Final = "suspend"
@@ -23,6 +32,14 @@ EDIT: Final = "edit-spec"
 """Verb of RBAC for changes of the spec."""
 ACTIONS: Final = {one.verb: one for one in (PROMOTION, ABORTION, ROLLBACK, RETRAINING)}
 VERBS: Final = (*ACTIONS, SUSPEND, RESUME)
+ANSWERS: Final = {"approve": AGREE, "refuse": REFUSE}
+"""Verdicts by the first word of a verb, which a role follows: `approve-DataProductManager`."""
+ANSWER_PATTERN: Final = f"(?:{'|'.join(ANSWERS)})-[A-Z][A-Za-z0-9]{{0,62}}"
+"""Verbs of answers in an address."""
+CONSUMER_PATTERN: Final = (
+    rf"(?:{'|'.join(ANSWERS)})\.[a-z0-9][-a-z0-9]{{0,62}}\.[a-z0-9][-a-z0-9]{{0,62}}"
+)
+"""Verbs of a consumer's answers in an address: `approve.NAMESPACE.NAME` of the other product."""
 _MOVING: Final = frozenset({PROMOTION.verb, ABORTION.verb, ROLLBACK.verb})
 """Verbs that move traffic."""
 _THEN: Final = {
@@ -51,6 +68,8 @@ class Intent:
     then : what the operator does. warning : e.g. that Git may revert it; empty without one.
     moves_traffic : whether it must be confirmed.
     state : all that the request depends on; a form of another state is refused.
+    answer : of a party that must agree; None for other requests.
+    upstream : namespace/name of the product whose candidate a consumer answers; empty otherwise.
     """
 
     verb: str
@@ -63,14 +82,31 @@ class Intent:
     warning: str
     moves_traffic: bool
     state: tuple[str, ...]
+    answer: AnswerRequest | None = None
+    upstream: str = ""
+
+    @property
+    def command(self) -> str:
+        """The words of the plugin that ask for the same, without the product."""
+        if self.answer is None:
+            return self.verb
+        word = next(word for word, verdict in ANSWERS.items() if verdict == self.answer.verdict)
+        return f"{word} --for {self.answer.party}"
 
     @property
     def title(self) -> str:
         """The name of the button."""
+        if self.answer is not None:
+            word = "Agree to" if self.answer.verdict == AGREE else "Refuse"
+            about = f"{self.version} of {self.upstream}" if self.upstream else self.version
+            return f"{word} {about} as {self.answer.party}"
         return f"{_TITLES[self.verb]} {self.version}".rstrip()
 
     def change(self, token: str, user: str, reason: str) -> dict[str, Any]:
         """Return the patch: the annotation as the plugin sets it, or the field, and the note."""
+        if self.answer is not None:
+            value = self.answer.value(user, reason)
+            return {"metadata": {"annotations": {self.answer.annotation: value}}}
         action = ACTIONS.get(self.verb)
         value = f"{self.version}/{token}" if self.version else token
         if action is None:
@@ -93,6 +129,8 @@ class Asked:
 
 def intent_of(product: facts.Body, verb: str, version: str = "") -> Intent | None:
     """Return what this verb asks of a product as it is; None where there is nothing of the kind."""
+    if verb.partition("-")[0] in ANSWERS:
+        return _answer(product, verb, version)
     if verb not in ACTIONS:
         return _switch(product, verb)
     action = ACTIONS[verb]
@@ -107,7 +145,35 @@ def intent_of(product: facts.Body, verb: str, version: str = "") -> Intent | Non
         others=tuple(one for one in _accepted(product) if one != request.version) if verb == ROLLBACK.verb else (),
         sentence=request.sentence, details=tuple(request.details), then=_THEN[verb], warning="",
         moves_traffic=verb in _MOVING,
-        state=(*_state(product), verb, request.version, *action.identify(product), _annotation(product, action)),
+        state=(*state_of(product), verb, request.version, *action.identify(product), _annotation(product, action)),
+    )  # fmt: skip
+
+
+def answer_verbs(roles: Iterable[str]) -> Iterator[str]:
+    """Yield the verbs of the answers of these roles."""
+    for role in roles:
+        yield from (f"{word}-{role}" for word in ANSWERS)
+
+
+def _answer(product: facts.Body, verb: str, version: str) -> Intent | None:
+    """Return the answer of a role that the candidate waits for; None for another one."""
+    word, _, role = verb.partition("-")
+    if role not in waited_for(product):
+        return None
+    try:
+        request = answer_request(product, role, ANSWERS[word], version)
+    except SluicegateError:
+        return None
+    agrees = request.verdict == AGREE
+    return Intent(
+        verb, verb, request.version, (), sentence=request.sentence, details=tuple(request.details),
+        then=(
+            "The operator promotes it once each party has agreed, unless a check objects."
+            if agrees
+            else "The operator rolls it back: all traffic goes to the stable version."
+        ),
+        warning="", moves_traffic=True,
+        state=(*state_of(product), verb, request.rollout, *given_answers(product)), answer=request,
     )  # fmt: skip
 
 
@@ -123,13 +189,15 @@ def _switch(product: facts.Body, verb: str) -> Intent | None:
     )
     return Intent(
         verb, EDIT, "", (), sentence=f"{verb} the product", details=(), then=_THEN[verb],
-        warning=warning, moves_traffic=False, state=(*_state(product), verb, str(suspended)),
+        warning=warning, moves_traffic=False, state=(*state_of(product), verb, str(suspended)),
     )  # fmt: skip
 
 
 def intents_of(product: facts.Body) -> list[Intent]:
     """Return all that may be asked of a product now."""
-    return [one for verb in VERBS if (one := intent_of(product, verb)) is not None]
+    answers = answer_verbs(party for party in waited_for(product) if "/" not in party)
+    intents = (intent_of(product, verb) for verb in (*answers, *VERBS))
+    return [intent for intent in intents if intent is not None]
 
 
 def asked_of(product: facts.Body) -> Iterator[Asked]:
@@ -159,7 +227,91 @@ def _annotation(product: facts.Body, action: PersonAction) -> str:
     return str(facts.part(product, "metadata", "annotations").get(action.annotation, ""))
 
 
-def _state(product: facts.Body) -> tuple[str, str]:
+def given_answers(product: facts.Body) -> Iterator[str]:
+    """Yield the parties that have answered to the candidate, each with the person."""
+    for answer in facts.entries(approvals_of(product), "answers"):
+        yield f"{answer.get('party')}/{answer.get('user')}"
+
+
+def state_of(product: facts.Body) -> tuple[str, str]:
     """Return the object, and the last note: each request of the page changes it, so none is sent twice."""
     meta = facts.part(product, "metadata")
     return str(meta.get("uid", "")), str(facts.part(meta, "annotations").get(REQUEST_NOTE, ""))
+
+
+def upstream_in(verb: str) -> tuple[str, str] | None:
+    """Return namespace and name of the product that an answer is about; None for another verb."""
+    word, *key = verb.split(".")
+    if word not in ANSWERS or len(key) != 2:  # noqa: PLR2004 - namespace and name
+        return None
+    return key[0], key[1]
+
+
+def awaited_of(
+    products: Iterable[ProductFacts], consumer: ProductFacts
+) -> list[tuple[ProductFacts, Need]]:
+    """Return the products whose candidates wait for an answer of this one, each with the need."""
+    path = "/".join(consumer.key)
+    called = {upstream.key for upstream in consumer.upstream}
+    return [
+        (product, need)
+        for product in products
+        for need in product.needs
+        if need.party == path or (need.party == MORE_PARTIES and product.key in called)
+    ]
+
+
+def consumer_intents(consumer: facts.Body, upstreams: Iterable[facts.Body]) -> Iterator[Intent]:
+    """Yield the answers that a consumer may give to the candidates of these products."""
+    for upstream in upstreams:
+        meta = upstream["metadata"]
+        for word in ANSWERS:
+            verb = f"{word}.{meta['namespace']}.{meta['name']}"
+            intent = resolved_intent(consumer, verb, upstream=upstream)
+            if intent is not None:
+                yield intent
+
+
+def resolved_intent(
+    product: facts.Body, verb: str, version: str = "", *, upstream: facts.Body | None = None
+) -> Intent | None:
+    """Return what a verb asks of a product, or answers for it to an upstream; None where there is nothing."""
+    if upstream_in(verb) is None:
+        return intent_of(product, verb, version)
+    return None if upstream is None else _consumer_answer(product, upstream, verb, version)
+
+
+def _consumer_answer(
+    consumer: facts.Body, upstream: facts.Body, verb: str, version: str
+) -> Intent | None:
+    meta, other = consumer["metadata"], upstream["metadata"]
+    party = f"{meta['namespace']}/{meta['name']}"
+    name = f"{other['namespace']}/{other['name']}"
+    verdict = ANSWERS[verb.partition(".")[0]]
+    approvals = approvals_of(upstream)
+    waiting = approvals.get("waitingFor")
+    is_listed = isinstance(waiting, list) and party in waiting
+    if not (is_listed or (approvals.get("moreWaiting") and not _has_answered(upstream, party))):
+        return None
+    try:
+        request = answer_request(upstream, party, verdict, version)
+    except SluicegateError:
+        return None
+    return Intent(
+        verb, PROMOTION.verb, request.version, (), sentence=f"{request.sentence}, for {name}",
+        details=tuple(request.details),
+        then=(
+            f"The operator promotes it once each party of {name} has agreed, unless a check objects."
+            if verdict == AGREE
+            else f"The operator rolls it back, where the approvals of {name} let a refusal do so."
+        ),
+        warning="", moves_traffic=True,
+        state=(*state_of(consumer), str(other.get("uid", "")), verb, request.rollout, *given_answers(upstream)),
+        answer=request, upstream=name,
+    )  # fmt: skip
+
+
+def _has_answered(upstream: facts.Body, party: str) -> bool:
+    return any(
+        one.get("party") == party for one in facts.entries(approvals_of(upstream), "answers")
+    )

@@ -10,13 +10,13 @@ from sluicegate.api.engine import ProductState
 from sluicegate.kube.resources import Key
 from sluicegate.portfolio.dependencies import MOST_CAUSES, Graph
 from sluicegate.portfolio.matrix import market_of, matrix_of
-from sluicegate.portfolio.overview import SORTS, Wanted, rows
+from sluicegate.portfolio.overview import SORTS, Wanted, of_person, rows
 from sluicegate.views.product_facts import ProductFacts
 from sluicegate.web import exports
 from sluicegate.web.acting import Acting
 from sluicegate.web.detail import detail_of
 from sluicegate.web.drawing import Picture, edges_of, picture_of
-from sluicegate.web.intents import asked_of
+from sluicegate.web.intents import asked_of, awaited_of
 from sluicegate.web.layout_process import LayoutProcesses, NotDrawnError
 from sluicegate.web.request_handling import CSV, JSON, ReaderRequest, RequestHandling
 from sluicegate.web.results import ReviewResult
@@ -82,9 +82,12 @@ class PortfolioPages:
         if request.extension == CSV:
             return request.csv(exports.portfolio_csv(products), "portfolio")
         page, pages, selected = select_page(request, products)
+        mine = of_person(portfolio.overview, portfolio.products, request.reader.user)
+        listed = {(one.key, need) for one, need in mine}
+        others = [pair for pair in portfolio.overview.queue if (pair[0].key, pair[1]) not in listed]
         return request.html(
             "portfolio.html",
-            overview=portfolio.overview, queue=portfolio.overview.queue[:QUEUE], choices=portfolio.choices,
+            overview=portfolio.overview, mine=mine[:QUEUE], queue=others[:QUEUE], others=len(others), choices=portfolio.choices,
             filters=filters, sort=sort, backwards=backwards, found=len(products), pages=pages,
             page=page, products=selected, movers=portfolio.movers, shown=MOVERS,
             histories=portfolio.histories,
@@ -185,10 +188,15 @@ class PortfolioPages:
         if request.extension == CSV:
             return request.csv(exports.detail_csv(detail), key[1])
         body = self._handling.store.products.body(Key(*key)) or {}
-        offered = await self._acting.offered(request.reader, body) if self._acting else []
+        awaited = awaited_of(request.portfolio.products, facts)
+        bodies = (self._handling.store.products.body(Key(*one.key)) for one, _ in awaited)
+        upstreams = [upstream for upstream in bodies if upstream is not None]
+        offered = (
+            await self._acting.offered(request.reader, body, upstreams) if self._acting else []
+        )
         return request.html(
             "product.html", it=detail, names=_titles(request.portfolio.products),
-            offered=offered, asked=list(asked_of(body)),
+            offered=offered, asked=list(asked_of(body)), awaited=awaited,
         )  # fmt: skip
 
     async def reviews(self, request: ReaderRequest) -> web.Response:

@@ -14,7 +14,6 @@ from markupsafe import Markup
 import sluicegate.reporting
 from sluicegate.reporting import words
 from sluicegate.reporting.evolution_lines import EvolutionLine
-from sluicegate.reporting.facts import SloFacts
 from sluicegate.reporting.line_chart import (
     SIGNS,
     line_chart,
@@ -24,6 +23,7 @@ from sluicegate.reporting.line_chart import (
 )
 from sluicegate.reviews.periods import local_day, local_minute
 from sluicegate.stats.counts import Count
+from sluicegate.views.approval_texts import absent_text
 from sluicegate.views.needs import LABELS
 from sluicegate.views.numbers import duration, in_points, percent, points
 from sluicegate.views.words import Tone, label, tone
@@ -55,10 +55,10 @@ class Pages:
         )  # fmt: skip
         self._environment.tests["https"] = lambda url: bool(safe_url(str(url)))
         self._environment.globals.update(
-            words=words, duration=duration, percent=percent, share_of=share_of, labels=LABELS, bullet=bullet_of, static=static_url,
+            words=words, absent_text=absent_text, duration=duration, percent=percent, share_of=share_of, labels=LABELS, bullet=bullet_of, static=static_url,
             url_of=url_of, with_query=with_query, chart=chart, small_chart=small_chart,
             value_text=value_text, mark_text=mark_text, signs=SIGNS,
-            day=local_day, minute=local_minute, markets=_markets,
+            day=local_day, minute=local_minute,
         )  # fmt: skip
 
     def render(self, name: str, values: Mapping[str, Any]) -> str:
@@ -140,16 +140,3 @@ def chart(line: EvolutionLine, identity: str) -> Markup:
 def small_chart(values: Sequence[float | None], bound: float | None, label: str) -> Markup:
     """Render a line without axes; empty without a value."""
     return Markup(small_line(values, bound, label))  # noqa: S704 - it escapes its label
-
-
-def _markets(slo: SloFacts) -> Markup:
-    """Render the markets of a report as a list of shares with their states."""
-    items = [
-        Markup("<li>{} {} {} ({})</li>").format(
-            one.market, badge(one.state), percent(1 - one.count.bad / one.count.total),
-            f"n={one.count.total:,}",
-        )
-        for one in slo.markets
-        if one.count.total
-    ]  # fmt: skip
-    return Markup('<ul class="plain">{}</ul>').format(Markup("").join(items))

@@ -5,7 +5,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sluicegate.reporting import words
-from sluicegate.reporting.summary import BEFORE, FIRST, Move, PeriodResult, largest_move, result_of
+from sluicegate.reporting.summary import (
+    BEFORE,
+    FIRST,
+    Move,
+    PeriodResult,
+    largest_move,
+    result_of,
+    share_of,
+)
 from sluicegate.views.goals import period_progress
 from sluicegate.views.product_facts import ProductFacts
 from sluicegate.web.store import ReviewFacts
@@ -88,7 +96,7 @@ class Histories:
             next((level.count for level in review.summary.levels if level.name == slo), None)
             for review in self.of(product)
         )
-        return tuple(1 - one.bad / one.total if one and one.total else None for one in counts)
+        return tuple(share_of(count) if count else None for count in counts)
 
     def movers(self, products: Iterable[ProductFacts]) -> tuple[Mover, ...]:
         """Return the products whose newest ledger proves a change against the one before, the largest first.

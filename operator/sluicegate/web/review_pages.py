@@ -52,7 +52,7 @@ class ReviewPages:
         reviews = self._found(request, key)
         if extension == HTML:
             return self._page(request, key, reviews)
-        report = _report(request, reviews)
+        report = self._report(request, reviews)
         if extension == JSON:
             return request.json(documents([report]))
         return request.csv(as_csv([report]), name)
@@ -82,6 +82,13 @@ class ReviewPages:
             raise web.HTTPNotFound
         return reviews
 
+    def _report(self, request: ReaderRequest, reviews: list[DataProductReview]) -> ReportFacts:
+        """Return the report on the last of these reviews, without names of hidden products."""
+        *_, before = (None, *reviews[:-1])
+        now = int(self._handling.store.clock())
+        report = facts_of(reviews[-1], before, reviews, now=now)
+        return conceal_review(report, request.portfolio.conceal)
+
     def _page(
         self,
         request: ReaderRequest,
@@ -92,7 +99,7 @@ class ReviewPages:
         refusal: WriteRefused | None = None,
     ) -> web.Response:
         # The digest is that of the whole ledger; the page doesn't show names of hidden products.
-        report, review = _report(request, reviews), reviews[-1]
+        report, review = self._report(request, reviews), reviews[-1]
         product = (key.namespace, review.spec.product_ref.name)
         return request.html(
             "review.html", 200 if refusal is None else refusal.status,
@@ -117,12 +124,6 @@ class ReviewPages:
             "roles": roles_in(review, reader.user), "verdicts": tuple(map(str, SignVerdict)),
             "given": form, "token": signing.token(reader, key), "longest": LONGEST_NOTE,
         }  # fmt: skip
-
-
-def _report(request: ReaderRequest, reviews: list[DataProductReview]) -> ReportFacts:
-    """Return the report on the last of these reviews, without names of hidden products."""
-    *_, before = (None, *reviews[:-1])
-    return conceal_review(facts_of(reviews[-1], before, reviews), request.portfolio.conceal)
 
 
 def _first_form(review: DataProductReview) -> SignForm:

@@ -11,4 +11,9 @@ class Doubled:
 
     @bentoml.api(route="/double")
     def double(self, number: int, order: str = "") -> dict[str, Any]:
-        return {"result": {"double": 2 * number}, "order": order}
+        double = 2 * number
+        with bentoml.monitor("doubles") as monitor:
+            monitor.log(number, name="number", role="feature", data_type="numerical")
+            monitor.log(order, name="order", role="feature", data_type="categorical")
+            monitor.log(double, name="double", role="prediction", data_type="numerical")
+        return {"result": {"double": double}, "order": order}

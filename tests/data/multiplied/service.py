@@ -7,7 +7,8 @@ import bentoml
 
 from sluicegate_service.product import ProductService
 
-FACTOR = int(os.environ.get("FACTOR", "1"))
+VERSION = os.environ.get("SLUICEGATE_VERSION", "")
+FACTOR = int(os.environ.get(f"FACTOR_OF_{VERSION}") or os.environ.get("FACTOR", "1"))
 
 
 @bentoml.service(name="Multiplied", workers=1)

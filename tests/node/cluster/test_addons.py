@@ -12,10 +12,17 @@ import pytest
 import requests
 
 from cluster import addons
+from sluicegate.api.product import DataProduct
 from sluicegate.api.versions import Release
+from sluicegate.manifests.draw_route import build_draw_route
+from sluicegate.manifests.route import Backend as VersionShare
+from sluicegate.manifests.route import build_route
 from sluicegate.slo.gateway import TRAEFIK, backend_of
 from sluicegate_service.push import VersionTaken, pack_and_push
+from sluicegate_service.upstreams import DRAW_HEADER, draw_headers
+from sluicegate_service.version_marks import CONSUMER_HEADER, MARK_HEADER
 from tests.support.node.served_bento import (
+    CONSUMER,
     container,
     image_volume,
     pod_spec,
@@ -24,6 +31,7 @@ from tests.support.node.served_bento import (
     version_objects,
 )
 from tests.support.samples.bentos import build_churn
+from tests.support.samples.product_examples import changed
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
@@ -111,7 +119,9 @@ def world(
 def split(world: World) -> World:
     """Both versions are Ready behind one route, 95 to 5."""
     releases = world.releases
-    objects = [item for release in releases.values() for item in version_objects(release)]
+    objects = [
+        item for release in releases.values() for item in version_objects(release, world.namespace)
+    ]
     weights = {served_name(releases[version]): weight for version, weight in WEIGHTS.items()}
     create(world.backend, world.namespace, *objects, route(world.host, weights))
     for name in weights:
@@ -179,6 +189,56 @@ def test_weights_are_honoured_and_counted_by_version(split: World):
     assert abs(share - WEIGHTS["v2"] / 100) <= 0.01
 
 
+def test_a_draw_chooses_the_version_whatever_the_rules_of_the_user(split: World):
+    """The precedence that the route of draws needs; a draw for another product has no effect."""
+    host = f"drawn.{split.namespace}.example"
+    predict = {"path": {"value": "/predict"}}
+    rewritten = {"path": {"type": "ReplacePrefixMatch", "replacePrefixMatch": "/"}}
+    rules = [
+        {"matches": [predict | {"headers": [{"name": "x-market", "value": "FR"}]}]},
+        {"matches": [predict | {"queryParams": [{"name": "market", "value": "AT"}]}, predict]},
+        {"filters": [{"type": "URLRewrite", "urlRewrite": rewritten}], "matches": [{"path": {}}]},
+    ]
+    listeners = [{"name": "web", "namespace": "gateway"}]
+    product = DataProduct.parse(
+        changed(
+            {
+                "metadata.name": "drawn",
+                "metadata.namespace": split.namespace,
+                "spec.route": {"parentRefs": listeners, "hostnames": [host], "rules": rules},
+                "spec.rollout.consumers": {"names": [CONSUMER], "parentRefs": listeners},
+            }
+        )
+    )
+    names = {version: served_name(split.releases[version]) for version in WEIGHTS}
+    backends = [VersionShare(names[version], weight) for version, weight in WEIGHTS.items()]
+    route = product.spec.route
+    assert route is not None
+    for made in (build_route(product, route, backends), build_draw_route(product, route, backends)):
+        assert made is not None
+        del made["metadata"]["ownerReferences"]  # no product of this name is there
+        create(split.backend, split.namespace, made)
+    session = requests.Session()
+
+    def version(headers: dict[str, str], query: str = "") -> str:
+        """The version that answers, by its mark; empty without an answer."""
+        answer = session.post(
+            f"{split.where.gateway}/predict{query}",
+            json={"features": [1, 2, 3]},
+            headers={"Host": host, CONSUMER_HEADER: CONSUMER, **headers},
+            timeout=30,
+        )
+        return answer.headers.get(MARK_HEADER, " ").split()[1] if answer.ok else ""
+
+    upstream = {DRAW_HEADER: f"{split.namespace}/drawn"}
+    eventually(lambda: version(draw_headers(0) | upstream) == "v2", what="the route of draws")
+    for headers, query in (({"x-market": "FR"}, ""), ({}, "?market=AT"), ({}, "")):
+        drawn = [version(draw_headers(draw) | upstream | headers, query) for draw in range(128)]
+        assert drawn == ["v2"] * 6 + ["v1"] * 122, "5 % of 128 draws"
+    another = draw_headers(0) | {DRAW_HEADER: f"{split.namespace}/churn"}
+    assert {version(another) for _ in range(100)} == set(WEIGHTS)
+
+
 def test_targets_of_products_have_their_labels(split: World):
     def found() -> dict[tuple[str, ...], str]:
         """What each target's last scrape came to: one that took too long is 0 until the next."""
@@ -188,8 +248,8 @@ def test_targets_of_products_have_their_labels(split: World):
             for _, up in [row["value"]]
         }
 
-    wanted = {(split.namespace, "churn", version): "1" for version in WEIGHTS}
-    eventually(lambda: found() == wanted, what=f"{wanted}, not {found()}")
+    desired = {(split.namespace, "churn", version): "1" for version in WEIGHTS}
+    eventually(lambda: found() == desired, what=f"{desired}, not {found()}")
 
 
 def test_bentomls_version_is_the_pods_version(split: World):
@@ -215,10 +275,10 @@ def test_the_gateways_requests_are_counted_by_service(split: World):
         found = (re.fullmatch(TRAEFIK.pattern(), row["metric"]["service"]) for row in rows)
         return {match[1] for match in found if match}
 
-    wanted = {
+    desired = {
         backend_of(split.namespace, served_name(release)) for release in split.releases.values()
     }
-    eventually(lambda: wanted <= services(), what=f"{wanted} among {services()}")
+    eventually(lambda: desired <= services(), what=f"{desired} among {services()}")
 
 
 def test_a_version_is_never_overwritten(world: World, tmp_path: Path):

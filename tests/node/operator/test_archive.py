@@ -58,13 +58,13 @@ def test_the_cron_job_copies_a_sealed_review_to_its_claim_once(
         f"watchNamespaces={{{namespace}}}", namespace=namespace,
     )  # fmt: skip
     job = f"{namespace}-sluicegate-archive"
-    wanted = [one for one in objects if one["metadata"]["name"] == job]
-    assert {one["kind"] for one in wanted} >= {"CronJob", "ServiceAccount", "Role", "RoleBinding"}
+    desired = [one for one in objects if one["metadata"]["name"] == job]
+    assert {one["kind"] for one in desired} >= {"CronJob", "ServiceAccount", "Role", "RoleBinding"}
     made = sealed_month(11, wrong=0.1, namespace=namespace)
     body = document_of(made)
     body["metadata"] = {"name": made.metadata.name, "namespace": namespace,
                         "labels": {names.LABEL_REVIEW: "sealed"}}  # fmt: skip
-    items = [*volume(namespace, str(tmp_path), node), *wanted, body]
+    items = [*volume(namespace, str(tmp_path), node), *desired, body]
     listed = json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
     local_node.run_kubectl("apply", "--server-side", "-f", "-", stdin=listed)
     review = ("-n", namespace, "dprev", made.metadata.name)

@@ -54,7 +54,7 @@ class AccessReviews:
         kind, spec = request.body["kind"], request.body["spec"]
         self.asked[kind] += 1
         if self.away:
-            raise OSError("nobody listens")
+            raise OSError("connection refused")
         if kind == "TokenReview":
             status = self.tokens.get(spec["token"], {"authenticated": False})
         else:

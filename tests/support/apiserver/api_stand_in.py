@@ -20,6 +20,7 @@ from kubernetes.aio.client import Configuration
 
 from sluicegate.kube.client import KubeApi, WriteGate
 from sluicegate.kube.connections import Connections
+from sluicegate.kube.resources import SUBJECT_REVIEWS
 from sluicegate.kube.transport import Transport
 from sluicegate.runtime.write_fence import OpenGate
 
@@ -69,6 +70,8 @@ class ApiStandIn:
     unavailable: int = 0
     cut: bool = False
     lost: int = 0
+    person: str = "acb"
+    """User name of a client that asks for its own."""
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
     _versions: itertools.count[int] = field(default_factory=lambda: itertools.count(100))
     _configuration: Configuration | None = None
@@ -171,12 +174,19 @@ class ApiStandIn:
             case "GET":
                 return await self._read(path, request)
             case "POST":
-                return self._create(f"{path}/{sent.body['metadata']['name']}", sent.body)
+                return self._post(path, sent.body)
         if (live := self.objects.get(path)) is not None and self._is_stale(sent, live):
             return failure(409, "Conflict")
         if sent.method == "DELETE":
             return failure(404, "NotFound") if live is None else self._delete(path)
         return self._patch(path, sent, live)
+
+    def _post(self, path: str, body: Body) -> web.Response:
+        if path == SUBJECT_REVIEWS.path(""):
+            return web.json_response(
+                {"status": {"userInfo": {"username": self.person}}}, status=201
+            )
+        return self._create(f"{path}/{body['metadata']['name']}", body)
 
     def _refusal(self, method: str, path: str) -> web.Response | None:
         if self.unavailable > 0:
@@ -212,8 +222,8 @@ class ApiStandIn:
             changed = self._changed
             for place, body in list(self.objects.items()):
                 version = body["metadata"]["resourceVersion"]
-                wanted = place.startswith(f"{path}/") and name in {"", body["metadata"]["name"]}
-                if wanted and sent.get(place) != version:
+                desired = place.startswith(f"{path}/") and name in {"", body["metadata"]["name"]}
+                if desired and sent.get(place) != version:
                     kind = "MODIFIED" if place in sent else "ADDED"
                     sent[place] = version
                     await answer.write(json.dumps({"type": kind, "object": body}).encode() + b"\n")
@@ -232,12 +242,12 @@ class ApiStandIn:
         begin = int(request.query.get("continue", 0))
         end = begin + int(request.query["limit"])
         selector = request.query.get("labelSelector", "")
-        wanted = dict(one.split("=", 1) for one in selector.split(",") if "=" in one)
+        desired = dict(one.split("=", 1) for one in selector.split(",") if "=" in one)
         items = [
             body
             for name, body in self.objects.items()
             if path in collections(name)
-            and wanted.items() <= body["metadata"].get("labels", {}).items()
+            and desired.items() <= body["metadata"].get("labels", {}).items()
         ]
         meta = {"resourceVersion": str(next(self._versions))}
         if end < len(items):

@@ -26,9 +26,9 @@ def audited(log: Path, *names: str) -> list[dict[str, Any]]:
     """
     put_aside = sorted(log.parent.glob(f"{log.stem}-*{log.suffix}"))
     assert not put_aside, f"the log has only what came after {put_aside[-1].name}"
-    wanted = [json.dumps(name).encode() for name in names]
+    desired = [json.dumps(name).encode() for name in names]
     return [
         json.loads(line)
         for line in whole_lines(log)
-        if not wanted or any(name in line for name in wanted)
+        if not desired or any(name in line for name in desired)
     ]

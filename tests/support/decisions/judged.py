@@ -96,7 +96,7 @@ def observed(blocks: Iterable[CanaryBlock] = (), *, block: int = 0, **fields: An
     found = tuple(blocks)
     newest = block or (found[-1].end if found else START) // BLOCK
     return Observed(
-        block=newest, canary_blocks=found, canary_block_seconds=CANARY, wanted=V1, **fields
+        block=newest, canary_blocks=found, canary_block_seconds=CANARY, desired=V1, **fields
     )
 
 

@@ -69,6 +69,8 @@ class World:
         self.decision = None
         self.trained: dict[str, object] | None = None
         self.conditions: list[dict[str, object]] = []
+        self.missed: dict[str, str] = {}
+        """Markets that miss accuracy, each with the time since when."""
         self._parsed: dict[str, DataProduct] = {}
         self.stand_in: PrometheusStandIn | None = None
         self.start()
@@ -90,7 +92,7 @@ class World:
         """The product as it is now; parsed once in each state."""
         second = self.now >= BEGIN + self.history.switch * DAY
         known = [
-            second, self.decision, self.trained, self.uid, self.conditions, self.serving, review,
+            second, self.decision, self.trained, self.uid, self.conditions, self.serving, self.missed, review,
         ]  # fmt: skip
         state = json.dumps(known)
         if state not in self._parsed:
@@ -116,6 +118,13 @@ class World:
             status["retraining"] = {"lastJob": self.trained}
         if self.conditions:
             status["conditions"] = self.conditions
+        if self.missed:
+            status["engine"] = {"slos": {"accuracy": {"missedMarkets": self.missed}}}
+            named = [
+                {"market": market, "state": "Missed", "missedStartTime": since}
+                for market, since in self.missed.items()
+            ]
+            status["slos"] = [{"name": "accuracy", "state": "Met", "markets": named}]
         slos = [
             {"name": "availability", "indicator": {"availability": {}}, "objective": "0.99"},
             {"name": "latency", "indicator": {"latency": {"thresholdMilliseconds": 250}},

@@ -131,8 +131,8 @@ def misrouted() -> World:
 def superseded() -> World:
     """spec.model names v2, before whose verdict another version took over."""
     world = serving()
-    wanted = deepcopy(world).push("b", "v2").product
-    release = spec_version(wanted, RUNTIME).release
+    desired = deepcopy(world).push("b", "v2").product
+    release = spec_version(desired, RUNTIME).release
     given_up = SpecModel.of(release, Outcome.SUPERSEDED, world.now)
     return with_status(world.push("b", "v2"), spec_model=given_up)
 

@@ -96,7 +96,7 @@ class Pods:
     """A version's Deployment: pods asked for, pods there, pods ready."""
 
     version: VersionBase
-    wanted: int = 0
+    desired: int = 0
     there: int = 0
     ready: int = 0
     moved: int = START
@@ -267,22 +267,22 @@ class World:
         self.status = {}
         product = self.product
         live = {key: self._deployment(key, one) for key, one in self.pods.items()}
-        wanted = spec_version(product, product.spec.serving.runtime_image or self.default_runtime)
-        restored = restored_status(product, wanted, live, self._route(), now=self.now)
+        desired = spec_version(product, product.spec.serving.runtime_image or self.default_runtime)
+        restored = restored_status(product, desired, live, self._route(), now=self.now)
         assert restored is not None, "nothing was restored"
         self.status = json.loads(json.dumps(restored.to_dict()))
         return self
 
     def observation(self) -> Observation:
         product = self.product
-        wanted = spec_version(product, product.spec.serving.runtime_image or self.default_runtime)
+        desired = spec_version(product, product.spec.serving.runtime_image or self.default_runtime)
         live = {key: self._deployment(key, one) for key, one in self.pods.items()}
         route = self._route()
         counted = self.counts.since_last_change(product.status)
         return Observation(
             product=product,
             terms=terms_of(product, hour_seconds=12 * BLOCK),
-            wanted=wanted,
+            desired=desired,
             now=self.now,
             live=live,
             route=route,
@@ -290,7 +290,7 @@ class World:
             pods=tuple(
                 replace(state, revision=key)
                 for key, one in self.pods.items()
-                if one.wanted and (state := self.broken.get(one.version.version))
+                if one.desired and (state := self.broken.get(one.version.version))
             ),
             split=self._split(product, route, counted),
             requests=counted,
@@ -300,7 +300,7 @@ class World:
                 series=self.counts.series(product.status),
                 canary_blocks=self.counts.canary_blocks(product.status),
                 canary_block_seconds=BLOCK,
-                wanted=wanted.release,
+                desired=desired.release,
                 training=self.training,
                 facts=self._facts(product, live),
                 portfolio=self.portfolio,
@@ -312,20 +312,20 @@ class World:
 
     # ---- the cluster ----------------------------------------------------------------------
     def _cluster(self) -> object:
-        pods = {key: one.wanted for key, one in self.pods.items()}
+        pods = {key: one.desired for key, one in self.pods.items()}
         return pods, self.written, self.selected
 
     def _follow(self, allocation: Allocation) -> None:
-        wanted = {one.version.revision: one for one in allocation.placements}
-        for key in [key for key in self.pods if key not in wanted]:
+        desired = {one.version.revision: one for one in allocation.placements}
+        for key in [key for key in self.pods if key not in desired]:
             del self.pods[key]
-        for key, placement in wanted.items():
+        for key, placement in desired.items():
             one = self.pods.setdefault(key, Pods(placement.version))
             one.version = placement.version
-            if not (placement.autoscaled and one.scaled and placement.replicas and one.wanted):
-                one.wanted = max(placement.replicas, one.wanted if placement.autoscaled else 0)
+            if not (placement.autoscaled and one.scaled and placement.replicas and one.desired):
+                one.desired = max(placement.replicas, one.desired if placement.autoscaled else 0)
                 one.scaled = False
-            one.there, one.ready = min(one.there, one.wanted), min(one.ready, one.wanted)
+            one.there, one.ready = min(one.there, one.desired), min(one.ready, one.desired)
         self.target = allocation.placements[0] if allocation.placements else None
         self.selected = allocation.selected
         if allocation.weights:
@@ -334,7 +334,7 @@ class World:
             self.written = {}
 
     def count(self, version: str, kind: str) -> int:
-        """Pods of a version: `wanted`, `there` or `ready`."""
+        """Pods of a version: `desired`, `there` or `ready`."""
         found = (one for one in self.pods.values() if one.version.version == version)
         return sum(getattr(one, kind) for one in found)
 
@@ -368,10 +368,10 @@ class World:
             return
         revision = self.target.version.revision
         one = self.pods[revision]
-        if one.wanted:
-            wanted = max(ceil(self.load * self.share(revision)), spec.min_replicas)
-            one.wanted = min(max(wanted, self.target.floor), spec.max_replicas)
-            one.there, one.ready = min(one.there, one.wanted), min(one.ready, one.wanted)
+        if one.desired:
+            desired = max(ceil(self.load * self.share(revision)), spec.min_replicas)
+            one.desired = min(max(desired, self.target.floor), spec.max_replicas)
+            one.there, one.ready = min(one.there, one.desired), min(one.ready, one.desired)
             one.scaled = True
 
     def pass_block(self) -> None:
@@ -385,8 +385,8 @@ class World:
         )
         for one in self.pods.values():
             if one.version.version not in {*self.broken, *self.slow}:
-                one.moved = one.moved if one.ready == one.wanted else self.now
-                one.there = one.ready = one.wanted
+                one.moved = one.moved if one.ready == one.desired else self.now
+                one.there = one.ready = one.desired
         if self.accepts:
             self.taken = self.written
 
@@ -433,7 +433,7 @@ class World:
             labels=((names.LABEL_REVISION, key),),
             annotations=tuple(memory_annotations(one.version).items()),
             current=True,
-            replicas=one.wanted,
+            replicas=one.desired,
             ready=one.ready,
             total=one.there,
             stuck=False,

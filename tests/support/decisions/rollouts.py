@@ -58,7 +58,7 @@ def assert_nothing_is_lost(world: World) -> None:
     """A version with a share has pods for it, and stable always has pods."""
     stable, candidate = world.current.stable, world.current.candidate
     assert stable is not None
-    assert world.pods[stable.revision].wanted >= 1
+    assert world.pods[stable.revision].desired >= 1
     for revision, pods in world.pods.items():
         if world.share(revision) > 0:
             assert pods.ready >= 1, f"{pods.version.version} has requests and no pods"

@@ -258,12 +258,12 @@ def audited_writes(plane: ControlPlane, users: Iterable[str]) -> list[Write]:
 
 def attempted_writes(plane: ControlPlane, users: Iterable[str]) -> list[Write]:
     """The writes of these users with any answer, in the order of the answers."""
-    wanted = set(users)
+    desired = set(users)
     return sorted(
         (
             write_of(entry)
-            for entry in audited(plane.audit_log, *wanted)
-            if entry["user"].get("username") in wanted
+            for entry in audited(plane.audit_log, *desired)
+            if entry["user"].get("username") in desired
             and entry["verb"] in WRITES
             and entry["stage"] == "ResponseComplete"
         ),

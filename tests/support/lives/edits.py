@@ -80,7 +80,7 @@ def invalid_edit(spec: Body, seed: int) -> Body:
 
 
 def corrected_spec(spec: Body, number: int) -> Body:
-    """What people correct at the end: blocks, durations and a lifecycle with which rollouts end.
+    """What people correct at the end: blocks, durations, consumers and a lifecycle with which rollouts end.
 
     `number` is the product's; its route leads no other product's requests to it.
     """
@@ -91,6 +91,8 @@ def corrected_spec(spec: Body, number: int) -> Body:
         patch["analysis"] = {"blockSeconds": block}
     if spec["rollout"].get("maxDurationSeconds") != 120 * block:
         patch["rollout"] = {"maxDurationSeconds": 120 * block}
+    if spec["rollout"].get("consumers"):
+        patch["rollout"] = {**patch.get("rollout", {}), "consumers": None}
     slos = [one for one in spec.get("slos") or () if one["name"] != "broken"]
     if slos != (spec.get("slos") or []):
         patch["slos"] = slos
@@ -316,6 +318,15 @@ def _depends(dice: random.Random, _: Body) -> list[Body]:
     return dice.sample(known, dice.randint(0, 3))
 
 
+def _consumers(dice: random.Random, spec: Body) -> Body | None:
+    """Consumers by some of the route's listeners."""
+    parents = (spec.get("route") or {}).get("parentRefs") or ()
+    if not parents or dice.random() < 0.25:
+        return None
+    names = dice.sample(("product-0", "market/product-1", "unknown"), dice.randint(1, 3))
+    return {"names": names, "parentRefs": dice.sample(parents, dice.randint(1, len(parents)))}
+
+
 def _shadow(dice: random.Random, spec: Body) -> Body | None:
     if dice.random() < 0.25:
         return None
@@ -352,6 +363,7 @@ DRAWS: Final[dict[str, Any]] = {
     "businessGoals": _goals,
     "rollout.steps": lambda dice, _: dice.choice((None, *map(list, STEPS), [1, 99])),
     "rollout.maxDurationSeconds": lambda dice, _: dice.choice((None, 10, 3600, 7200, 2_678_400)),
+    "rollout.consumers": _consumers,
     "rollout.shadow": _shadow,
 }
 """Groups whose values mean something to the virtual world; any other value is drawn by its schema."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.virtual.cluster import digest_of
 from sluicegate.api import names
 from sluicegate.kube.resources import DEPLOYMENTS, HTTP_ROUTES, JOBS, Key
+from sluicegate.manifests.names import draw_route_name
 from tests.support.lives.mirroring import lacks_of_mirror, rows_in
 from tests.support.lives.products import duration_of
 from tests.support.lives.safety import weights_of
@@ -46,16 +47,16 @@ def is_judged(spec: Body) -> bool:
 def unproven(world: World, key: Key) -> list[str]:
     """What a product still lacks to serve the good version that was pushed last."""
     body, status = world.product(key), world.status(key)
-    wanted = body["spec"]["model"]["bento"]
-    if not is_judged(body["spec"]) or not str(wanted["version"]).startswith("pushed-"):
+    desired = body["spec"]["model"]["bento"]
+    if not is_judged(body["spec"]) or not str(desired["version"]).startswith("pushed-"):
         return []
     serves = (status.get("stable") or {}).get("image", "")
-    if digest_of(serves) == digest_of(identity_of(wanted)):
+    if digest_of(serves) == digest_of(identity_of(desired)):
         return []
     conditions = {one["type"]: one for one in status.get("conditions") or ()}
     said = [conditions.get(kind, {}) for kind in ("Stalled", "RolloutProgressing")]
     words = [f"{one.get('reason')}: {one.get('message', '')[:200]}" for one in said if one]
-    return [f"{wanted['version']}, which is good, doesn't serve", *words]
+    return [f"{desired['version']}, which is good, doesn't serve", *words]
 
 
 def _missing(world: World, key: Key) -> Iterator[str]:
@@ -97,15 +98,15 @@ def _waits_for_a_person(status: Body) -> bool:
 
 
 def _of_model(body: Body, status: Body, conditions: Body) -> Iterator[str]:
-    wanted = body["spec"]["model"]["bento"]
+    desired = body["spec"]["model"]["bento"]
     taken = status.get("specModel") or {}
-    wishes = digest_of(identity_of(wanted))
+    wishes = digest_of(identity_of(desired))
     if digest_of(status["stable"]["image"]) == wishes or "Stalled" in conditions:
         return
     if digest_of(taken.get("image", "")) != wishes:
-        yield f"spec.model ({wanted['version']}) wasn't taken up"
+        yield f"spec.model ({desired['version']}) wasn't taken up"
     elif taken.get("outcome") == "InProgress" and not status.get("candidate"):
-        yield f"spec.model ({wanted['version']}) is in progress, and has no candidate"
+        yield f"spec.model ({desired['version']}) is in progress, and has no candidate"
 
 
 def _of_pods(world: World, key: Key, stable: Body) -> Iterator[str]:
@@ -114,16 +115,18 @@ def _of_pods(world: World, key: Key, stable: Body) -> Iterator[str]:
         owners = one["metadata"].get("ownerReferences") or ()
         if not any(owner["uid"] == world.product(key)["metadata"]["uid"] for owner in owners):
             continue
-        name, wanted = one["metadata"]["name"], one["spec"].get("replicas", 1)
+        name, desired = one["metadata"]["name"], one["spec"].get("replicas", 1)
         ready = (one.get("status") or {}).get("readyReplicas", 0)
         if labels.get(names.LABEL_REVISION) == stable["revision"]:
-            if ready != wanted or not wanted:
-                yield f"of the {wanted} pods of {name} {ready} are ready"
-        elif wanted:
-            yield f"{name} still has {wanted} pods"
+            if ready != desired or not desired:
+                yield f"of the {desired} pods of {name} {ready} are ready"
+        elif desired:
+            yield f"{name} still has {desired} pods"
 
 
 def _of_route(world: World, key: Key, body: Body, stable: Body) -> Iterator[str]:
+    if world.server.find(HTTP_ROUTES, Key(key.namespace, draw_route_name(key.name))) is not None:
+        yield "there is still a route of draws"
     route = world.server.find(HTTP_ROUTES, key)
     if body["spec"].get("route") is None:
         if route is not None:

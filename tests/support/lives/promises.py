@@ -114,12 +114,12 @@ def _nameless(spec: Body, status: Body) -> Iterator[tuple[str, str]]:
     stable = status.get("stable")
     if stable is None or spec.get("suspend"):
         return
-    wanted = spec["model"]["bento"]
-    if digest_of(stable["image"]) == digest_of(identity_of(wanted)):
+    desired = spec["model"]["bento"]
+    if digest_of(stable["image"]) == digest_of(identity_of(desired)):
         return
     text = excuse(status)
     if text is None:
-        names = f"spec.model names {wanted['version']}, {stable['version']} serves"
+        names = f"spec.model names {desired['version']}, {stable['version']} serves"
         yield NAMELESS, f"{names}, and no condition says why: {status.get('specModel')}"
 
 

@@ -22,6 +22,10 @@ PROMISES: Final[dict[str, float]] = {
     "decay not healed in time": 0.05,
     "retrained on an upstream's release": 0.05,
     "decay beside a release not retrained in twice the time": 0.20,
+    "promoted though worse for a consumer": 0.05,
+    "rolled back though equal for a consumer": 0.05,
+    "not promoted though equal for a consumer": 0.10,
+    "verdict from requests without draws": 0.0,
 }
 """The most that each may happen, of the lives in which it could.
 

@@ -139,7 +139,7 @@ class Safety:
             return
         key = Key(meta["namespace"], (meta.get("labels") or {}).get(names.LABEL_PRODUCT, ""))
         self._check_owner(key, before, after, replica)
-        if resource == HTTP_ROUTES and after is not None:
+        if resource == HTTP_ROUTES and after is not None and meta["name"] == key.name:
             self._check_route(key, before, after)
         if resource == DEPLOYMENTS:
             self._check_deployment(key, before, after)

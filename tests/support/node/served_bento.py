@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from sluicegate.api import names
 from sluicegate.api.names import Component
+from sluicegate.manifests.common import HTTP_PORT
 from sluicegate.manifests.names import version_name
+from sluicegate_service.environment import CONSUMERS, NAMESPACE, REVISION, VERSION
+from sluicegate_service.environment import PRODUCT as PRODUCT_VARIABLE
 
 if TYPE_CHECKING:
     from sluicegate.api.versions import Release
 
-PRODUCT = "churn"
+PRODUCT, CONSUMER = "churn", "catalog/ranking"
 USER = 1034
 LAUNCHER = ("python", "-m", "sluicegate_service.launcher", "/bento")
 RUNTIME_CHECK = ("python", "-m", "sluicegate_service.runtime_check", "/bento")
@@ -80,9 +84,9 @@ def ready_at(port: int | str) -> dict[str, Any]:
     return {"httpGet": http, "timeoutSeconds": 3, "periodSeconds": 2, "failureThreshold": 5}
 
 
-def server(runtime: str) -> dict[str, Any]:
+def server(runtime: str, *variables: dict[str, str]) -> dict[str, Any]:
     """The container that serves the bento."""
-    return container(
+    made = container(
         "server",
         runtime,
         *LAUNCHER,
@@ -93,6 +97,19 @@ def server(runtime: str) -> dict[str, Any]:
         readinessProbe=ready_at("metrics"),
         resources=MODEST,
     )
+    return made | {"env": [*made["env"], *variables]}
+
+
+def identity(namespace: str, release: Release) -> list[dict[str, str]]:
+    """The variables by which the pods of a version mark their answers to a consumer."""
+    values = {
+        NAMESPACE: namespace,
+        PRODUCT_VARIABLE: PRODUCT,
+        VERSION: release.version,
+        REVISION: release.revision,
+        CONSUMERS: json.dumps([CONSUMER]),
+    }
+    return [{"name": name, "value": value} for name, value in values.items()]
 
 
 def served_name(release: Release) -> str:
@@ -100,7 +117,7 @@ def served_name(release: Release) -> str:
     return version_name(PRODUCT, release.revision)
 
 
-def version_objects(release: Release) -> list[dict[str, Any]]:
+def version_objects(release: Release, namespace: str = "catalog") -> list[dict[str, Any]]:
     """A Deployment and a Service of one version of the product, with the operator's names and labels.
 
     The documented scrape jobs read no pod whose labels don't name the Deployment that it belongs to.
@@ -113,9 +130,10 @@ def version_objects(release: Release) -> list[dict[str, Any]]:
     }
     labels = selector | {names.LABEL_VERSION: release.version}
     check = container("runtime-check", runtime, *RUNTIME_CHECK)
+    serving = server(runtime, *identity(namespace, release))
     template = {
         "metadata": {"labels": labels},
-        "spec": pod_spec(image_volume(release.image), server(runtime), init=(check,)),
+        "spec": pod_spec(image_volume(release.image), serving, init=(check,)),
     }
     return [
         {
@@ -128,14 +146,16 @@ def version_objects(release: Release) -> list[dict[str, Any]]:
             "apiVersion": "v1",
             "kind": "Service",
             "metadata": {"name": name, "labels": labels},
-            "spec": {"selector": selector, "ports": [{"port": 80, "targetPort": "http"}]},
+            "spec": {"selector": selector, "ports": [{"port": HTTP_PORT, "targetPort": "http"}]},
         },
     ]
 
 
 def route(host: str, weights: dict[str, int]) -> dict[str, Any]:
     """An HTTPRoute from the cluster's gateway to Services, with a weight for each name."""
-    backends = [{"name": name, "port": 80, "weight": weight} for name, weight in weights.items()]
+    backends = [
+        {"name": name, "port": HTTP_PORT, "weight": weight} for name, weight in weights.items()
+    ]
     return {
         "apiVersion": "gateway.networking.k8s.io/v1",
         "kind": "HTTPRoute",

@@ -24,7 +24,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 NOW = 1_900_000_000
-REPORTED = ("Degraded", "Cannot be measured", "Promoted since yesterday")
+REPORTED = (
+    "Degraded",
+    "Cannot be measured",
+    "Not measured or not ready since yesterday",
+    "Promoted since yesterday",
+)
 """Parts of a digest that aren't needs."""
 
 

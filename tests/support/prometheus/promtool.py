@@ -26,6 +26,7 @@ NEEDS = Needs(
     gauges=frozenset({"basket_value"}),
     markets=True,
     paired=True,
+    upstreams=True,
 )
 TARGET = 'namespace="catalog", product="search", version="v1", pod="p-0", job="j", instance="i"'
 OTHER = TARGET.replace("p-0", "p-1").replace('"i"', '"k"')

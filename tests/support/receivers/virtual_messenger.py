@@ -96,7 +96,7 @@ class VirtualHttp:
             raise ConnectionRefusedError("the process is gone")
         answer = receiver.answer(loop.wall())
         if answer is None:
-            raise ConnectionRefusedError("nobody listens")
+            raise ConnectionRefusedError("connection refused")
         if answer[0] // 100 == 2:
             receiver.got.append(Told(loop.wall(), headers, json.loads(body)))
             self.told.happens()  # before its sender knows
@@ -118,13 +118,22 @@ class VirtualMessenger(Replica):
 
 
 class MessengerWorld:
-    """A cluster with products whose statuses are written as by an operator, and receivers by URL."""
+    """A cluster with products whose statuses are written as by an operator, and receivers by URL.
 
-    def __init__(self, seed: int = 0, excluded: tuple[str, ...] = (), **parts: Any) -> None:
-        settings = SETTINGS.model_copy(
+    With `beside`, it is the cluster of an operator, which writes the statuses itself.
+    """
+
+    def __init__(
+        self,
+        seed: int = 0,
+        excluded: tuple[str, ...] = (),
+        beside: World | None = None,
+        **parts: Any,
+    ) -> None:
+        self.settings = (beside.settings if beside else SETTINGS).model_copy(
             update={"lease_name": LEASE, "excluded_namespaces": excluded}
         )
-        self.world = World(seed, settings)
+        self.world = beside or World(seed, self.settings)
         self.configuration = configuration(**parts)
         self.receivers: dict[str, VirtualReceiver] = {
             sink.url: VirtualReceiver() for sink in self.configuration.sinks.values() if sink.url
@@ -140,12 +149,11 @@ class MessengerWorld:
         """The receiver of the sink `bus`."""
         return self.receivers[BUS["url"]]
 
-    def start(self) -> VirtualMessenger:
+    def start(self, **settings: Any) -> VirtualMessenger:
         """Start a replica."""
         number = len(self.world.replicas) + 1
-        replica = VirtualMessenger(
-            self.world, f"notify-{number}", self.world.settings, told=self
-        ).start()
+        chosen = self.settings.model_copy(update=settings)
+        replica = VirtualMessenger(self.world, f"notify-{number}", chosen, told=self).start()
         self.world.replicas.append(replica)
         return replica
 

@@ -73,6 +73,7 @@ SUITES = (
         ("tests/simulation/anchors/degradation.json",),
         packages=("numpy",),
     ),
+    Suite("consumers", ("tests/simulation/test_consumer_bars.py",), packages=("numpy",)),
     Suite(
         "bentos",
         ("tests/bentos",),
@@ -246,12 +247,12 @@ def _locked(suite: Suite, root: Path) -> set[tuple[str, str]]:
     found: set[tuple[str, str]] = set()
     seen: set[tuple[str, str]] = set()
     while waiting:
-        wanted = waiting.pop()
-        for extra in ("", *wanted.get("extra", ())):
-            if (wanted["name"], extra) in seen:
+        desired = waiting.pop()
+        for extra in ("", *desired.get("extra", ())):
+            if (desired["name"], extra) in seen:
                 continue
-            seen.add((wanted["name"], extra))
-            for package in packages[wanted["name"]]:
+            seen.add((desired["name"], extra))
+            for package in packages[desired["name"]]:
                 found.add((package["name"], package["version"]))
                 more = package.get("optional-dependencies", {}).get(extra, [])
                 waiting += more if extra else package.get("dependencies", [])

@@ -40,6 +40,30 @@ def build_churn(folder: Path, version: str, *requirements: str) -> Path:
     return target
 
 
+BUILD = """
+import sys, bentoml
+service, name, version, source, target = sys.argv[1:]
+bento = bentoml.bentos.build(
+    service, name=name, version=version, build_ctx=source,
+    include=["service.py"], python={"packages": ["bentoml"], "lock_packages": False},
+)
+bentoml.bentos.export_bento(bento.tag, target)
+"""
+
+
+def build_sample(name: str, folder: Path, version: str = "v1") -> Path:
+    """The exported bento of the service in `tests/data/<name>`, as a .bento file in `folder`."""
+    target = folder / f"{name}-{version}.bento"
+    arguments = [f"service:{name.title()}", name, version, str(DATA / name), str(target)]
+    subprocess.run(
+        [sys.executable, "-c", BUILD, *arguments],
+        check=True,
+        env=bento_environment(folder / "store"),
+        cwd=folder,
+    )
+    return target
+
+
 def write_bento(
     folder: Path,
     *,

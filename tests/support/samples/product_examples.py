@@ -70,6 +70,7 @@ def full_status() -> dict[str, Any]:
         "runtimeImage": "registry.example/rt:1", "revision": "0123456789", "source": "Spec", "cause": "ModelDecay",
         "causeSlo": "accuracy", "causeMarket": "AT", "descendsFrom": "registry.example/m:1",
         "iteration": {"hypothesis": "…", "author": "ana", "ticket": "ML-7", "gitRevision": "0a1b2c3"},
+        "apiChanges": {"added": ["POST /rank"], "broken": ["POST /a is removed"], "deprecated": ["POST /b"]},
         "evaluation": counts, "stableEvaluation": counts, "pairs": pairs,
     }  # fmt: skip
     verdict = {
@@ -111,6 +112,14 @@ def full_status() -> dict[str, Any]:
             "derived": {"steps": [25, 50], "maxDurationSeconds": 14400, "message": "3 requests a minute"},
             "hold": {
                 "check": "ObjectiveNotMet", "startTime": when, "message": "…", "request": "sluicegate.dev/promote=v2/1",
+            },
+            "approvals": {
+                "id": "0123456789-1767225600", "waitingFor": ["catalog/search"], "waitStartTime": when, "silenceTime": when,
+                "moreAnswers": 1, "moreWaiting": 1, "absent": ["catalog/search"], "heldSilence": "Agreement",
+                "answers": [{
+                    "party": "DataProductManager", "verdict": "Agree", "user": "acb", "reason": "…", "answerTime": when,
+                    "evidence": "…", "problem": "…",
+                }],
             },
             "trigger": "0a1b2c3d", "dataEndTime": when,
             "shadow": {
@@ -200,6 +209,6 @@ def full_status() -> dict[str, Any]:
             }},
             "originalBaseline": {"version": "v0", "slos": baseline},
             "probationBaselines": baseline, "candidateBaselines": baseline,
-            "correlation": {"accuracy": "0.01"}, "labelSettling": {"accuracy": 3600}, "trafficReturnTime": when,
+            "correlation": {"accuracy": "0.01"}, "labelSettling": {"accuracy": 3600}, "trafficReturnTime": when, "triedMarkets": ["AT"],
         },
     }  # fmt: skip

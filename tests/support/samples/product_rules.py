@@ -58,6 +58,19 @@ MIRROR = {"mirror": {"percent": 10}, "intervalSeconds": 3600}
 LOG = {"sample": 10, "to": {"file": {"claimName": "predictions"}}}
 SHADOW = {"command": ["python", "-m", "shadow"], "intervalSeconds": 86_400}
 GOAL = {"name": "conversion", "target": "0.032"}
+WEB = {"name": "web", "namespace": "gateway"}
+CONSUMERS = {
+    "names": ["ranking", "finance/financing"],
+    "parentRefs": [WEB | {"sectionName": "internal"}],
+}
+ROUTED = {"parentRefs": [WEB]}
+
+
+def header(name: str) -> dict[str, Any]:
+    """A rule of a route that matches a header."""
+    return {"matches": [{"headers": [{"name": name, "value": "a"}]}]}
+
+
 INPUT = {"name": "prices", "promql": "time() - max(newest_row_seconds)"}
 RULES = (
     Case(
@@ -206,6 +219,36 @@ RULES = (
         "names the product itself",
     ),
     Case(
+        "no product is a consumer of its own",
+        {
+            "spec.rollout.consumers": {
+                "names": ["trade-in"], "parentRefs": [{"name": "web", "namespace": "gateway"}],
+            },
+            "spec.route.parentRefs": [{"name": "web", "namespace": "gateway"}],
+        },
+        {
+            "spec.rollout.consumers": {
+                "names": ["trade-in", "search-ranking"],
+                "parentRefs": [{"name": "web", "namespace": "gateway"}],
+            },
+            "spec.route.parentRefs": [{"name": "web", "namespace": "gateway"}],
+        },
+        "spec.rollout",
+        "names the product itself",
+    ),
+    Case(
+        "a consumer that is heard counts outcomes or events",
+        {"spec.dependsOn": [{"name": "pricing", "evidence": "IfAvailable"}]},
+        {
+            "spec.dependsOn": [{"name": "pricing", "evidence": "Required"}],
+            "spec.slos": [{"name": "accuracy", "indicator": {"outcomes": {}}, "objective": "0.9"}],
+            "spec.serving.feedback": REMOVED, "spec.model.evaluation": REMOVED,
+            "spec.businessGoals": REMOVED,
+        },
+        "spec.dependsOn",
+        "add one with the indicator events, or outcomes with serving.feedback",
+    ),
+    Case(
         "the operator's labels are the operator's",
         {"spec.serving.podLabels": {"example.com/app": "a"}},
         {"spec.serving.podLabels": {"app.kubernetes.io/name": "a"}},
@@ -340,6 +383,78 @@ RULES = (
         "spec.rollout.steps",
         "steps must increase",
         ({"spec.rollout.steps": [5, 5]},),
+    ),
+    Case(
+        "approvals name a party",
+        {"spec.rollout.approvals": {"consumers": ["Any"]}},
+        {"spec.rollout.approvals": {}},
+        "spec.rollout.approvals.roles",
+        "approvals names no party",
+        ({"spec.rollout.approvals": {"roles": [], "consumers": []}},),
+    ),
+    Case(
+        "any and all consumers stand alone",
+        {"spec.rollout.approvals": {"consumers": ["pricing", "finance/financing"]}},
+        {"spec.rollout.approvals": {"consumers": ["All", "pricing"]}},
+        "spec.rollout.approvals.consumers",
+        "list it alone",
+        ({"spec.rollout.approvals": {"consumers": ["Any", "All"]}},),
+    ),
+    Case(
+        "a role that has to agree is in the team",
+        {"spec.rollout.approvals": {"roles": ["DataProductManager"]}},
+        {"spec.rollout.approvals": {"roles": ["RiskOfficer"]}},
+        "spec.rollout",
+        "no member of team.members has",
+        ({"spec.rollout.approvals": {"roles": ["DataProductManager"]}, "spec.team": REMOVED,
+          "spec.lifecycle": "Development"},),
+    ),
+    Case(
+        "consumers call by a listener of the route",
+        {"spec.rollout.consumers": CONSUMERS, "spec.route": ROUTED},
+        {
+            "spec.rollout.consumers": CONSUMERS,
+            "spec.route": ROUTED | {"parentRefs": [WEB | {"sectionName": "public"}]},
+        },
+        "spec.rollout",
+        "must be listeners of the route",
+        (
+            {"spec.rollout.consumers": CONSUMERS, "spec.route": REMOVED},
+            {
+                "spec.rollout.consumers": CONSUMERS,
+                "spec.route": ROUTED | {"parentRefs": [WEB | {"port": 8443}]},
+            },
+            {
+                "spec.rollout.consumers": CONSUMERS | {"parentRefs": [{"name": "web"}]},
+                "spec.route": ROUTED,
+            },
+        ),
+    ),
+    Case(
+        "no rule of the user matches a draw",
+        {
+            "spec.rollout.consumers": CONSUMERS,
+            "spec.route": ROUTED | {"rules": [header("country")]},
+        },
+        {
+            "spec.rollout.consumers": CONSUMERS,
+            "spec.route": ROUTED | {"rules": [header("Sluicegate-Draw-1")]},
+        },
+        "spec.route",
+        "match another header",
+    ),
+    Case(
+        "references of consumers name a listener once",
+        {
+            "spec.rollout.consumers": CONSUMERS,
+            "spec.route": ROUTED,
+        },
+        {
+            "spec.rollout.consumers": CONSUMERS | {"parentRefs": [WEB, WEB]},
+            "spec.route": ROUTED,
+        },
+        "spec.rollout.consumers.parentRefs",
+        "must each name another sectionName",
     ),
     Case(
         "a shadow phase has answers to score",

@@ -153,15 +153,15 @@ def differences(scenario: ReplayScenario, judged: list[Judged]) -> dict[str, lis
 
 def _compared(judged: Judged, mine: Observed) -> Iterator[tuple[str, Any, Any]]:
     """The fields that differ, with both values; of structures, the parts that do."""
-    theirs, parts = judged.observed, {"facts", "canary_blocks", "series", "wanted"}
+    theirs, parts = judged.observed, {"facts", "canary_blocks", "series", "desired"}
     for one in fields(Observed):
         if one.name not in parts:
             yield from _unequal(one.name, getattr(theirs, one.name), getattr(mine, one.name))
     for one in fields(Facts):
         values = (getattr(each.facts, one.name) for each in (theirs, mine))
         yield from _unequal(f"facts.{one.name}", *values)
-    names = (each.wanted and each.wanted.version for each in (theirs, mine))
-    yield from _unequal("wanted", *names)
+    names = (each.desired and each.desired.version for each in (theirs, mine))
+    yield from _unequal("desired", *names)
     kept = _series(mine)
     for key in sorted({*judged.series, *kept}):
         yield from _unequal("series", *((key, each.get(key)) for each in (judged.series, kept)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from benchmarks.virtual.event_loop import told_in
@@ -23,7 +24,7 @@ BAD: Final = Quality(wrong=0.4)
 LEASE, LOOK = 15.0, 2.0
 """As they ship, in seconds."""
 RARELY: Final[Body] = {
-    "lease_duration_seconds": 60, "lease_renew_seconds": 40, "lease_retry_seconds": 10,
+    "lease_duration_seconds": 300, "lease_renew_seconds": 290, "lease_retry_seconds": 60,
 }  # fmt: skip
 """Renewals are most of what happens in an hour; fewer of them make a long story a quick test."""
 OUTPUT: Final = "registry.example/bentos/search"
@@ -47,6 +48,8 @@ async def opened(*, seed: int = 0, for_days: bool = False, **settings: Any) -> A
 
 on_virtual_time = told_in(opened)
 """A test of the whole operator."""
+for_days = told_in(partial(opened, for_days=True))
+"""The same, where days pass: tasks that poll do so rarely."""
 
 
 def product(name: str = "search", **spec: Any) -> Body:

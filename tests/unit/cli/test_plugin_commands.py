@@ -423,7 +423,7 @@ async def test_an_explanation_takes_namespace_kubeconfig_and_user_as_kubectl_doe
 
 
 CLUSTER = [
-    ["explain"], ["record"], ["report"], ["dossier"], ["review", "sign"], ["review", "calendar"],
+    ["explain"], ["record"], ["report"], ["dossier"], ["export", "--format", "openslo"], ["review", "sign"], ["review", "calendar"],
     ["archive"], ["doctor"], ["writeback"], ["web"], *([one] for one in ROOMS["kubectl"] if one != "completion"),
 ]  # fmt: skip
 
@@ -434,6 +434,14 @@ def test_each_command_that_reads_a_cluster_takes_the_options_of_kubectl(words, c
         main([*words, "--help"])
     said = capsys.readouterr().out
     assert all(option in said for option in ("-n", "--context", "--kubeconfig", "--as "))
+
+
+async def test_an_export_reads_the_product_of_the_cluster(run, monkeypatch):
+    run.keep()
+    monkeypatch.setenv("KUBECONFIG", str(run.kubeconfig))
+    ran = await run("export", "pricing", "--format", "odps", "-o", "json")
+    assert (ran.code, ran.document["kind"]) == (0, "DataProduct")
+    assert ran.document["id"].endswith("/pricing")
 
 
 async def test_json_of_an_explanation_is_by_the_schema(run, monkeypatch):
@@ -456,7 +464,7 @@ async def test_needs_are_listed_by_how_pressing_they_are(run):
         slos=[],
     )
     waiting = full_status()["candidate"] | TRIAL
-    del waiting["hold"]
+    del waiting["hold"], waiting["approvals"]
     run.keep(candidate=waiting, retraining=None, pendingRequests=[])
     lines = (await run("get", "-A", "--needs-action")).out.splitlines()
     assert [line.split()[1] for line in lines[1:]] == ["pricing", "ranking"]
@@ -491,7 +499,12 @@ async def test_commands_options_values_and_products_are_completed(run, monkeypat
     monkeypatch.setenv("KUBECONFIG", str(run.kubeconfig))
     for words, expected in (
         (["pro"], ["promote\tapprove a candidate, with its evidence"]),
-        (["get", "--needs-m"], ["--needs-me\tthe same, of products whose team lists you"]),
+        (
+            ["get", "--needs-m"],
+            [
+                "--needs-me\tthe same, of products whose team lists you, or that wait for the answer of one of these"
+            ],
+        ),
         (["status", "--for", "heal"], ["healthy"]),
         (["promote", "-n", "catalog", "pri"], ["pricing"]),
         (["promote", "-n", "empty", "pri"], []),

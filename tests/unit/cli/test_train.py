@@ -92,6 +92,21 @@ def test_the_process_has_the_variables_of_the_job_and_no_others(tmp_path: Path, 
     assert "WORKERS" not in variables
 
 
+def test_the_process_has_no_variables_of_the_shell_but_those_of_the_spec_and_those_named(
+    tmp_path: Path, capfd, monkeypatch
+):
+    for name in ("PYTHONPATH", "SECRET_OF_THE_SHELL", "DATABASE", "OMP_NUM_THREADS"):
+        monkeypatch.setenv(name, "2")
+    names = "('PYTHONPATH', 'SECRET_OF_THE_SHELL', 'DATABASE', 'OMP_NUM_THREADS')"
+    code = f"print([key for key in {names} if key in os.environ]); {reporting()}"
+    reference = {"secretKeyRef": {"name": "pricing", "key": "database"}}
+    env = [{"name": "DATABASE", "valueFrom": reference}]
+    product = a_product(tmp_path, retraining__env=env)
+
+    assert trained(tmp_path, code, "--pass-env", "OMP_NUM_THREADS", product=product) == 0
+    assert capfd.readouterr().out.splitlines()[0] == "['DATABASE', 'OMP_NUM_THREADS']"
+
+
 def test_an_slo_that_the_product_has_not_is_wrong_input(tmp_path: Path, capsys):
     assert trained(tmp_path, "pass", "--slo", "speed", product=a_product(tmp_path)) == 2
     assert "--slo: is speed, and spec.slos has accuracy" in capsys.readouterr().err

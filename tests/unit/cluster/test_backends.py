@@ -541,10 +541,10 @@ def test_where_nothing_can_be_installed_the_command_is_named(monkeypatch):
 def test_a_missing_image_builder_is_reported_before_the_build(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr("cluster.prerequisites.is_debian", lambda: False)
-    wanted = Debian(suite="bookworm", packages=("python3",))
+    desired = Debian(suite="bookworm", packages=("python3",))
 
     with pytest.raises(MissingPrerequisiteError, match="apt-get install -y mmdebstrap"):
-        _bootstrap(wanted, io.BytesIO())
+        _bootstrap(desired, io.BytesIO())
 
 
 @pytest.mark.parametrize(

@@ -97,9 +97,9 @@ def test_programs_that_stay_are_the_same(dockerfile, described):
 
 def test_the_repositorys_own_packages_are_the_same(dockerfile, described):
     installed = words_after("uv pip install", dockerfile[f"{described.name}-code"].one("RUN"))
-    wanted = [str(Path(entry.pyproject).parent) for entry in described.code.distributions]
+    desired = [str(Path(entry.pyproject).parent) for entry in described.code.distributions]
 
-    assert sorted(installed) == sorted(wanted)
+    assert sorted(installed) == sorted(desired)
 
 
 def test_containers_start_in_the_same_way(dockerfile, described):

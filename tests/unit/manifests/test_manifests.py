@@ -38,17 +38,21 @@ from sluicegate.manifests.shadow import ShadowInterval, build_shadow_job
 from sluicegate.manifests.training import Attempt, build_training_job
 from sluicegate.manifests.version_annotations import memory_annotations, read_version
 from sluicegate.settings import ServiceKind
+from sluicegate_service.environment import CONSUMERS, UPSTREAMS
 from sluicegate_service.log_settings import LogSettings
 from sluicegate_service.markets import Markets
 from sluicegate_service.mirroring import Mirror
 from sluicegate_service.token_headers import AnswerSettings
+from sluicegate_service.version_marks import products_in
 from tests.support.samples.product_examples import BENTO_URL, HEX, REMOVED, changed
 
 RUNTIME = "registry.example/runtime@sha256:" + "d" * 64
+WEB = [{"name": "web", "namespace": "gateway"}]
 
 
 def product(**changes: Any) -> DataProduct:
-    return DataProduct.parse(changed({"metadata.uid": "u-1"} | changes))
+    """The example; without upstreams, as those whose versions count are in its pods."""
+    return DataProduct.parse(changed({"metadata.uid": "u-1", "spec.dependsOn": REMOVED} | changes))
 
 
 def version_of(owner: DataProduct) -> VersionBase:
@@ -257,6 +261,42 @@ def test_a_mirror_is_in_the_pods_as_the_library_reads_it_and_leads_to_the_candid
     assert nobody["sluicegate.dev/revision"] == "none"
     (server,) = build_pod_template(other, version_of(other))["spec"]["containers"]
     assert Mirror.from_environment(env_of(server)) is None
+
+
+@pytest.mark.parametrize(
+    ("variable", "changes", "products"),
+    [
+        (
+            CONSUMERS,
+            {
+                "spec.route": {"parentRefs": WEB},
+                "spec.rollout.consumers": {"names": ["ranking", "finance/loan"], "parentRefs": WEB},
+            },
+            {"catalog/ranking", "finance/loan"},
+        ),
+        (
+            UPSTREAMS,
+            {
+                "spec.dependsOn": [
+                    {"name": "pricing", "evidence": "Required"},
+                    {"name": "photos", "namespace": "media", "evidence": "IfAvailable"},
+                    {"name": "stock"},
+                ]
+            },
+            {"catalog/pricing", "media/photos"},
+        ),
+    ],
+)
+def test_consumers_and_upstreams_are_in_the_pods_as_the_library_reads_them_and_in_their_hash(
+    variable, changes, products
+):
+    owner, other = product(**changes), product()
+    version = version_of(owner)
+    assert inputs_hash(owner, version) != inputs_hash(other, version)
+    (server,) = build_pod_template(owner, version)["spec"]["containers"]
+    assert products_in(env_of(server), variable) == products
+    (server,) = build_pod_template(other, version)["spec"]["containers"]
+    assert variable not in env_of(server)
 
 
 def test_the_place_of_the_prediction_is_in_the_pods_as_the_library_reads_it():
@@ -608,8 +648,8 @@ def test_allowed_fields_of_a_pod_template_are_kept():
         "args": ["--fast"], "workingDir": "/src", "imagePullPolicy": "Always",
         "envFrom": [{"configMapRef": {"name": "a"}}], "resources": {"requests": {"cpu": "1"}},
     }  # fmt: skip
-    (wanted,) = TAME_TEMPLATE["spec"]["containers"]
-    spec = {**TAME_TEMPLATE["spec"], "containers": [wanted | own]}
+    (desired,) = TAME_TEMPLATE["spec"]["containers"]
+    spec = {**TAME_TEMPLATE["spec"], "containers": [desired | own]}
     template = template_of({"metadata": {"annotations": {"team": "a"}}, "spec": spec})
     trainer = template["spec"]["containers"][0]
     assert {name: trainer[name] for name in own} == own

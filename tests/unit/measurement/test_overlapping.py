@@ -55,9 +55,9 @@ class Reading:
         self.evaluation = evaluation
         self.measurements = Measurements(TIMING)
 
-    def want(self, wanted: Target | None) -> None:
+    def want(self, desired: Target | None) -> None:
         """Change what the product wants to know, and see it as a round's begin does."""
-        self.measurements.want(CARS, wanted)
+        self.measurements.want(CARS, desired)
         self.measurements.prepare(self.evaluation, NOW)
 
     async def read(self, block_seconds: int, *, canary: bool = False, now: float = NOW):
@@ -179,8 +179,8 @@ async def test_a_canary_whose_blocks_end_with_those_of_idle_products_is_reconcil
 async def test_reads_of_idle_products_leave_a_query_slot_for_a_canary(reading):
     lengths = [LONG, 2 * LONG, 3 * LONG, 4 * LONG]
     held = reading.server.held = {length: Held() for length in lengths}
-    wanted = {Key("catalog", f"vans-{length}"): target(length) for length in lengths}
-    for key, one in wanted.items():
+    desired = {Key("catalog", f"vans-{length}"): target(length) for length in lengths}
+    for key, one in desired.items():
         reading.measurements.want(key, replace(one, key=ProductKey(*key)))
     reading.want(IN_CANARY)
     late = [asyncio.create_task(reading.read(length)) for length in lengths]

@@ -22,7 +22,7 @@ from sluicegate.prometheus.block_reader import Length
 from sluicegate.prometheus.targets import REQUESTS, Mean, ProductKey, Readings, SeriesKey, Target
 from sluicegate.prometheus.timing import Timing
 from sluicegate.reconcile.live.children import ParentStatus, RouteRecord
-from sluicegate.reconcile.observe.traffic_split import split_of
+from sluicegate.reconcile.observe.traffic_split import LiveRoutes, split_of
 from sluicegate.slo.blocks import Block, BlockValue, Quality
 from sluicegate.slo.client_errors import CLIENT_ERRORS
 from sluicegate.slo.gateway import backend_of
@@ -241,8 +241,8 @@ def test_of_a_product_without_a_candidate_nothing_is_compared(serves):
     product = world.product if serves else DataProduct.parse(document())
     measurements, key = Measurements(Timing()), Key(*product.metadata.key)
     measured = OfOneProduct(measurements, product)
-    for wanted in (None, store.target_of(product, Timing())):
-        measurements.want(key, wanted)
+    for desired in (None, store.target_of(product, Timing())):
+        measurements.want(key, desired)
         assert (measured.canary_blocks(), measured.requests()) == ((), Requests())
         found = measured.measured(NOW)
         assert (measured.sent(), found.pod_seconds, found.markets) == (None, None, {})
@@ -300,9 +300,9 @@ async def test_each_slo_says_why_it_has_no_newest_block_and_a_product_if_none_ha
     world = Rollout(spec=document(slos=[ACCURACY, AVAILABLE]))
     product = world.until(lambda world: world.serving == "v1").product
     measured, key = OfOneProduct(Measurements(Timing()), product), product.metadata.key
-    wanted = replace(store.target_of(product, Timing()), evidence_from=NOW)  # it has no past
-    measured.measurements.want(Key(*key), wanted)
-    version = wanted.versions[0]
+    desired = replace(store.target_of(product, Timing()), evidence_from=NOW)  # it has no past
+    measured.measurements.want(Key(*key), desired)
+    version = desired.versions[0]
     server.rows = World([ProductBlocks(namespace=key[0], product=key[1], version=version)])
     server.lies |= lies
     await measured.measurements.read(evaluation, NOW)
@@ -563,7 +563,7 @@ def verified(measured: OfOneProduct) -> tuple[float, bool]:
         parents=(ParentStatus("gateway", "web", "", True, True, 2, ""),),
     )  # fmt: skip
     now = status.candidate.shares[-1].start_time + 7 * BLOCK
-    split = split_of(measured, route, measured.requests(), {}, now=now)
+    split = split_of(measured, LiveRoutes(route, None, {}), measured.requests(), now=now)
     return split.share, split.mismatched
 
 
@@ -615,7 +615,7 @@ def test_requests_to_unknown_paths_reach_a_canary_too():
 
 def test_client_errors_are_read_in_a_canary_and_on_probation_but_not_while_idle():
     rollout = Rollout(spec=document(rollout={"steps": [SHARE, 50]})).run(20)
-    wanted = {}
+    desired = {}
     for phase, holds in {
         "at rest": lambda world: world.serving == "v1",
         "canary": lambda world: world.current.candidate is not None,
@@ -623,7 +623,7 @@ def test_client_errors_are_read_in_a_canary_and_on_probation_but_not_while_idle(
         "after it": lambda world: world.current.probation is None,
     }.items():
         target = store.target_of(rollout.until(holds, most=3000).product, Timing())
-        wanted[phase] = target.client_errors
+        desired[phase] = target.client_errors
         if phase == "at rest":
             rollout.push("b", "v2")
-    assert wanted == {"at rest": False, "canary": True, "probation": True, "after it": False}
+    assert desired == {"at rest": False, "canary": True, "probation": True, "after it": False}

@@ -232,6 +232,18 @@ async def test_an_outage_soon_after_another_loss_is_not_folded_away():
 
 
 @virtually
+async def test_an_outage_that_is_folded_is_named_in_the_message_that_follows():
+    async with messenger(foldSeconds=600) as told:
+        (key,) = await started(told, "search")
+        for step in (ToldProduct.lose_metrics, ToldProduct.find_metrics) * 2:
+            told.step(key, step)
+            await told.world.run(60)
+        await told.world.run(900)
+    assert kinds(told) == ["metrics.lost", "metrics.restored", "metrics.restored"]
+    assert "; not measured from " in told.bus.got[-1].data["message"]
+
+
+@virtually
 async def test_a_message_that_a_sink_refuses_for_too_long_is_dropped():
     dropped = sample("sluicegate_notify_dropped_total", sink="bus", cause="too_old")
     async with messenger(dropAfterSeconds=3600) as told:
@@ -320,20 +332,34 @@ async def test_a_review_is_sent_as_it_goes_and_once_more_when_it_is_closed():
                 "spec": {"productRef": {"name": "search", "uid": uid}, "period": period},
             },
         )
+        roles = ["DataProductManager", "DataScientist"]
         for state, label, signatures in (
             ("ToReview", "sealed", ()),
             ("ToReview", "sealed", ("ada",)),
             ("Overdue", "sealed", ("ada",)),
+            ("Overdue", "sealed", ("ada", "bob")),
             ("Reviewed", "closed", ("ada", "bob")),
         ):
             signed = [
-                {"username": one, "role": "DataProductManager", "verdict": "Agree",
-                 "signTime": "2026-01-02T00:00:00Z"} for one in signatures
-            ]  # fmt: skip
+                {
+                    "username": one,
+                    "role": role,
+                    "verdict": "Agree",
+                    "signTime": "2026-01-02T00:00:00Z",
+                }
+                for one, role in zip(signatures, roles, strict=False)
+            ]
             reviews.write(
                 DATA_PRODUCT_REVIEWS,
                 name,
-                {"spec": {"signOffs": signed}, "status": {"state": state}},
+                {
+                    "spec": {"signOffs": signed},
+                    "status": {
+                        "state": state,
+                        "signedBy": roles,
+                        "dueTime": "2026-01-08T00:00:00Z",
+                    },
+                },
             )
             reviews.write(
                 DATA_PRODUCT_REVIEWS, name, {"metadata": {"labels": {LABEL_REVIEW: label}}}
@@ -342,6 +368,14 @@ async def test_a_review_is_sent_as_it_goes_and_once_more_when_it_is_closed():
     assert kinds(told) == [
         "review.due", "review.signed", "review.overdue", "review.closed",
     ]  # fmt: skip
+    _, signed, _, closed = told.bus.got
+    assert signed.data["message"] == (
+        "search-2025-12, about 2025-12-01 to 2025-12-31, has 1 of 2 signatures; to sign by"
+        " 2026-01-08T00:00:00Z: DataScientist"
+    )
+    assert signed.data["time"] == "2026-01-02T00:00:00Z"
+    assert closed.data["message"].endswith("has 2 of 2 signatures")
+    assert signed.data["review"] == name.name
 
 
 @virtually
@@ -382,7 +416,7 @@ async def test_the_digest_comes_once_a_day_whatever_restarts():
         await told.world.run(1200)
     (found,) = [one for one in told.bus.got if one.body["type"] == "dev.sluicegate.digest.v1"]
     assert 1800 <= found.at - told.bus.got[0].at < 1860
-    assert found.data["title"] == "2 data products on 2026-01-01: 1 need a person"
+    assert found.data["title"] == "2 data products on 2026-01-01: 1 needs a person"
     assert found.data["products"] == {
         "Stalled": ["catalog/pricing"],
         "Degraded": ["catalog/search"],

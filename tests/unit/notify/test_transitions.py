@@ -2,17 +2,20 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sluicegate.api.base import rfc3339
+from sluicegate.api.engine import SloRecord
+from sluicegate.api.names import ConditionType
 from sluicegate.api.outcome import Outcome
 from sluicegate.api.slo_status import MarketStatus, SloState, SloStatus
-from sluicegate.api.status import Condition, DataProductStatus
+from sluicegate.api.status import Condition, DataProductStatus, Diagnosis
 from sluicegate.api.verdict import ArmCounts, CanaryVerdict
+from sluicegate.api.versions import PastVersion
 from sluicegate.notify.catalogue import CATALOGUE, Kind
 from sluicegate.notify.cursor import Cursor, ReviewCursor, cursor_of, decode, encode
 from sluicegate.notify.transitions import (
@@ -186,14 +189,70 @@ def test_a_loss_of_metrics_has_the_time_of_its_reason():
 @pytest.mark.parametrize(
     ("steps", "now"),
     [
-        ([], "Now: no remedy is under way"),
-        ([ToldProduct.train], "Now: v1 is retrained (attempt 1)"),
-        ([ToldProduct.start], "Now: v2 is in a rollout at 5 %"),
+        ([], "no remedy is under way"),
+        ([ToldProduct.train], "v1 is retrained (attempt 1)"),
+        ([ToldProduct.start], "v2 is in a rollout at 5 % of the traffic"),
     ],
 )
 def test_a_degradation_says_what_the_operator_does_now(steps, now):
     found = last_found(*steps, ToldProduct.degrade)
-    assert [one.message for one in found] == [f"accuracy is 0.81. {now}"]
+    assert [(one.message, one.now) for one in found] == [("accuracy is 0.81", now)]
+
+
+def test_a_degradation_by_an_upstream_product_says_that_the_operator_waits_for_it():
+    told, product = Told(), ToldProduct(NOW)
+    told.look(product.status)
+    product.degrade("UpstreamDegraded")
+    cause = Diagnosis(cause="UpstreamDegraded", diagnosis_time=NOW)
+    product.status = product.status.replace(diagnosis=cause)
+    (found,) = told.look(product.status)
+    assert found.now.endswith("waits until the product that it calls has recovered")
+
+
+def test_the_start_of_a_new_stable_version_has_no_message_and_its_outage_has_one():
+    told, product = Told(), ToldProduct(NOW)
+    told.look(product.status)
+    for step in (product.start, product.promote):
+        product.now += 600
+        step()
+        told.look(product.status)
+    product.now += 10
+    product.lose_metrics("NoData")
+    assert told.look(product.status) == []
+    product.find_metrics()
+    assert told.look(product.status) == []
+    product.now += 600
+    product.lose_metrics("NoData")
+    assert [one.kind for one in told.look(product.status)] == [Kind.METRICS_LOST]
+
+
+def test_a_version_that_has_no_data_for_longer_than_a_start_takes_cannot_be_measured():
+    told, product = Told(), ToldProduct(NOW)
+    product.lose_metrics("NoData")
+    assert told.look(product.status) == []
+    product.status = product.status.replace(last_refresh_time=NOW + 3660)
+    assert [one.kind for one in told.look(product.status)] == [Kind.METRICS_LOST]
+
+
+@pytest.mark.parametrize(
+    ("begin", "end", "text"),
+    [
+        (ToldProduct.lose_metrics, ToldProduct.find_metrics, "It could not be measured (PrometheusUnavailable) for 8 min"),
+        (ToldProduct.stall, ToldProduct.unstall, "It was stalled (InvalidSpec) for 8 min"),
+    ],
+)  # fmt: skip
+def test_the_end_of_a_state_says_how_long_the_state_lasted(begin, end, text):
+    told, product = Told(), ToldProduct(NOW)
+    told.look(product.status)
+    product.now += 60
+    begin(product)
+    told.look(product.status)
+    told.restart()
+    product.now += 480
+    end(product)
+    product.status = product.status.replace(last_refresh_time=product.now)
+    (found,) = told.look(product.status)
+    assert found.message == text
 
 
 def test_a_recovery_says_how_long_the_product_was_degraded_and_its_level_now():
@@ -205,7 +264,7 @@ def test_a_recovery_says_how_long_the_product_was_degraded_and_its_level_now():
     product.status = product.status.replace(slos=(level,))
     product.recover()
     (recovered,) = told.look(product.status)
-    assert recovered.message == "it was degraded for 90 min; accuracy is at 91.7 %"
+    assert recovered.message == "It was degraded for 90 min; accuracy is at 91.7 %"
 
 
 def test_a_rollback_says_how_many_requests_the_version_had():
@@ -226,27 +285,93 @@ def test_a_rollback_says_how_many_requests_the_version_had():
     )
 
 
+MISSED: Final = Condition(
+    type="MarketsMet", status="False", reason="MarketMissed", last_transition_time=NOW
+)
+MET: Final = Condition(
+    type="MarketsMet", status="True", reason="AllMet", last_transition_time=NOW + 7200
+)
+
+
+def market(name: str) -> MarketStatus:
+    return MarketStatus(
+        market=name, state=SloState.MISSED, ratio="0.043", total=506, limit="0.88",
+        interval=("0.029", "0.064"), missed_start_time=NOW,
+    )  # fmt: skip
+
+
+def missing_in(
+    status: DataProductStatus, *names: str, shown: int = 3, condition: Condition | None = MISSED
+) -> DataProductStatus:
+    """The status of a product whose accuracy is missed in these markets, the worst first."""
+    level = SloStatus(
+        name="accuracy", state=SloState.MET, markets=tuple(map(market, names[:shown]))
+    )
+    others = tuple(one for one in status.conditions if one.type != "MarketsMet")
+    record = SloRecord(missed_markets=dict.fromkeys(names, NOW))
+    return status.replace(
+        slos=(level,),
+        conditions=(*others, condition) if condition else others,
+        last_refresh_time=NOW + 7200,
+    ).with_engine(slos={"accuracy": record})
+
+
 def test_a_market_that_misses_an_slo_and_one_that_does_no_more_are_transitions():
     told, product = Told(), ToldProduct(NOW)
     told.look(product.status)
-    market = MarketStatus(
-        market="AT", state=SloState.MISSED, ratio="0.043", total=506, limit="0.88",
-        interval=("0.029", "0.064"), missed_start_time=NOW,
-    )  # fmt: skip
-    level = SloStatus(name="accuracy", state=SloState.MET, markets=(market,))
-    missed_there = Condition(
-        type="MarketsMet", status="False", reason="MarketMissed", last_transition_time=NOW
-    )
-    conditions = (*product.status.conditions, missed_there)
-    product.status = product.status.replace(slos=(level,), conditions=conditions)
-    (missed,) = told.look(product.status)
+    (missed,) = told.look(missing_in(product.status, "AT"))
     assert (missed.kind, missed.needs_person) == (Kind.MARKET_MISSED, True)
     assert missed.message == (
         f"accuracy is missed in AT since {rfc3339(NOW)} (4.3 %, n=506, 95 %: 2.9 % to 6.4 %; at least"
         " 88.0 % is required)"
     )
-    product.status = product.status.replace(slos=(level.replace(markets=()),))
-    assert [one.kind for one in told.look(product.status)] == [Kind.MARKET_MET]
+    (met,) = told.look(missing_in(product.status, condition=MET))
+    assert (met.kind, met.message) == (Kind.MARKET_MET, "accuracy in AT was missed for 2 h")
+
+
+def test_a_market_beyond_the_three_that_status_has_the_numbers_of_is_sent_once():
+    told, product = Told(), ToldProduct(NOW)
+    told.look(product.status)
+    (missed,) = told.look(missing_in(product.status, "AT", "BE", "DE", "ES", "FR"))
+    assert missed.message.endswith(" is required) and 2 more")
+    assert told.look(missing_in(product.status, "FR", "ES", "AT", "BE", "DE")) == []
+    (another,) = told.look(missing_in(product.status, "FR", "ES", "AT", "BE", "DE", "GB"))
+    assert another.message.endswith(" and 3 more")
+
+
+@pytest.mark.parametrize(
+    ("sentence", "change"),
+    [
+        (
+            "nothing follows from it any more",
+            lambda status: missing_in(status, "AT", shown=0, condition=None),
+        ),
+        (
+            "nothing follows from it any more, and another SLO is followed",
+            lambda status: missing_in(status, "AT", shown=0, condition=MET),
+        ),
+        (
+            "the SLO is another one",
+            lambda status: missing_in(status, condition=MET).with_engine(
+                slos={"accuracy": SloRecord(since=NOW + 3600)}
+            ),
+        ),
+        ("the SLO is gone", lambda status: missing_in(status, condition=MET).replace(slos=())),
+        ("no market is judged", lambda status: missing_in(status, condition=None)),
+    ],
+)
+def test_a_market_whose_slo_is_not_followed_or_judged_is_no_recovery(sentence, change):
+    told, product = Told(), ToldProduct(NOW)
+    told.look(product.status)
+    told.look(missing_in(product.status, "AT"))
+    assert told.look(change(product.status)) == [], sentence
+
+
+def test_a_market_that_leaves_the_spec_is_no_recovery():
+    told, product = Told(), ToldProduct(NOW)
+    told.look(product.status)
+    told.look(missing_in(product.status, "GB"))  # it isn't among the product's markets
+    assert told.look(missing_in(product.status, condition=MET)) == []
 
 
 def test_another_reason_to_stall_is_another_transition():
@@ -308,3 +433,65 @@ def test_a_cursor_that_is_none_is_none(text):
 
 def test_each_kind_has_its_line_in_the_catalogue():
     assert CATALOGUE.keys() == set(Kind)
+
+
+def test_a_product_that_is_stalled_while_it_is_not_ready_is_ready_again_only_when_it_serves():
+    told, product = Told(), ToldProduct(NOW)
+    told.look(product.status)
+    product._condition(ConditionType.READY, "False", "RouteNotAccepted", "no Gateway")
+    assert [one.kind for one in told.look(product.status)] == [Kind.UNREADY]
+    product.stall("ModelRejected")
+    assert told.look(product.status) == []
+    product.now += 600
+    product._condition(ConditionType.READY, "True", "Serving", "v1 serves")
+    assert [one.kind for one in told.look(product.status)] == [Kind.READY]
+
+
+def test_a_rollout_that_is_retried_for_days_sends_ever_fewer_of_its_retries():
+    told, product = Told(), ToldProduct(NOW)
+    product.start()
+    told.look(product.status)
+    sent = []
+    for retries in range(1, 20):
+        product.status = product.status.with_candidate(retries=retries)
+        sent += [retries for one in told.look(product.status) if one.kind is Kind.ROLLOUT_WAITS]
+    assert sent == [1, 2, 4, 8, 16]
+
+
+@pytest.mark.parametrize(
+    ("fields", "text"),
+    [
+        (
+            {"next_allowed_time": NOW + 600},
+            "no training starts by itself before " + rfc3339(NOW + 600),
+        ),
+        ({"suspended": True}, "no training starts by itself"),
+        ({}, ""),
+    ],
+)
+def test_a_training_that_failed_says_when_the_next_one_may_start(fields, text):
+    told, product = Told(), ToldProduct(NOW)
+    product.train()
+    told.look(product.status)
+    product.train_out()
+    assert product.status.retraining
+    product.status = product.status.replace(retraining=product.status.retraining.replace(**fields))
+    found = next(one for one in told.look(product.status) if one.kind is Kind.RETRAINING_FAILED)
+    assert found.now.endswith(text)
+    assert bool(found.now) == bool(text)
+
+
+def test_a_rollback_that_failed_has_the_text_of_its_need():
+    told, product = Told(), ToldProduct(NOW)
+    product.start()
+    told.look(product.status)
+    assert product.status.candidate
+    past = PastVersion(
+        **product.status.candidate.identity_fields, outcome=Outcome.FAILED, end_time=NOW + 60
+    )
+    product.status = product.status.replace(candidate=None, history=(past,))
+    product._condition(
+        ConditionType.ROLLOUT_PROGRESSING, "False", "ReturnFailed", "the rollback to v1 failed"
+    )
+    (found,) = told.look(product.status)
+    assert (found.kind, found.message) == (Kind.ROLLBACK_FAILED, "the rollback to v1 failed")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import unicodedata
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -15,6 +16,7 @@ from sluicegate.notify.cloud_events import binary, event_of
 from sluicegate.notify.messages import group_message, single_message
 from sluicegate.notify.transitions import Origin, Transition
 from sluicegate.notify.wording import plain, wording
+from sluicegate.views.needs import plugin_command
 
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated")  # Apprise's mail
 NOW = 1_700_000_000
@@ -61,11 +63,13 @@ def test_any_words_are_only_words(text):
 def test_a_command_to_copy_is_one_command(text):
     import shlex
 
-    body = wording(single_message(transition(text, Kind.APPROVAL_REQUESTED), NOW)).body
+    command = plugin_command(("catalog", "search"), "promote", text)
+    asked = replace(transition(text, Kind.APPROVAL_REQUESTED), command=command)
+    body = wording(single_message(asked, NOW)).body
     (line,) = [one for one in body.splitlines() if one.startswith("Next: ")]
     words = shlex.split(line)
-    assert words[1:5] == ["kubectl", "sluicegate", "promote", "catalog/search"]
-    assert len(words) <= 6
+    assert words[1:3] == ["kubectl", "sluicegate"]
+    assert words[3:] in (["promote", "catalog/search", text], ["explain", "catalog/search"])
 
 
 @pytest.mark.parametrize("text", CORPUS)

@@ -26,10 +26,10 @@ ALL = [HEALTHY, BAD, WORSE, WAITS]
 
 def test_the_sentence_counts_states_and_needs_and_names_what_is_degraded():
     assert overview_of(ALL).sentence == (
-        "4 products: 2 healthy, 2 degraded. Degraded: ads, Pricing. 3 need you: 1 approval,"
+        "4 products: 2 healthy, 2 degraded. Degraded: ads, Pricing. 3 need a person: 1 approval,"
         " 2 degradations without a remedy."
     )
-    assert overview_of([HEALTHY]).sentence == "1 product: 1 healthy. No product needs you."
+    assert overview_of([HEALTHY]).sentence == "1 product: 1 healthy. No product needs a person."
     assert overview_of([]).sentence == "You can see no product."
 
 
@@ -41,7 +41,7 @@ def test_the_queue_has_the_most_pressing_first_then_by_priority():
 
 
 @pytest.mark.parametrize(
-    ("wanted", "found"),
+    ("desired", "found"),
     [
         (Wanted(), {"search", "pricing", "ads", "eta"}),
         (Wanted(team="catalog"), {"search"}),
@@ -53,8 +53,8 @@ def test_the_queue_has_the_most_pressing_first_then_by_priority():
         (Wanted(domain="pricing", namespace="logistics"), {"eta"}),
     ],
 )
-def test_a_reader_filters(wanted, found):
-    assert {one.key[1] for one in rows(ALL, wanted)} == found
+def test_a_reader_filters(desired, found):
+    assert {one.key[1] for one in rows(ALL, desired)} == found
 
 
 def test_a_reader_sorts_and_an_unknown_order_is_that_by_state():
@@ -132,6 +132,17 @@ def test_a_market_that_status_leaves_out_is_met_only_after_one_that_is_met():
 
     assert by_market("Missed", "Unknown", "Met").state == SloState.MET
     assert by_market("Missed", "Missed", "Unknown").state == SloState.UNKNOWN
+
+
+def test_a_market_that_is_missed_beyond_the_three_that_status_has_the_numbers_of_is_missed():
+    markets = [{"market": one, "state": "Missed"} for one in ("AT", "BE", "ES")]
+    when = "2026-01-01T00:00:00Z"
+    record = {"missedMarkets": dict.fromkeys(("AT", "BE", "ES", "FR"), when)}
+    status = {"slos": [slo("accuracy", markets=markets)], "engine": {"slos": {"accuracy": record}}}
+    spec = {"markets": ["AT", "BE", "ES", "FR", "GB"]}
+    levels = facts_of(product(spec=spec, status=status)).by_market
+    assert levels["FR"].state == SloState.MISSED
+    assert levels["GB"].state == SloState.UNKNOWN
 
 
 def test_a_market_is_not_met_while_an_slo_that_is_counted_by_market_is_not_known_there():

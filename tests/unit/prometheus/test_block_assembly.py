@@ -405,7 +405,8 @@ def test_a_row_of_failures_has_the_class_of_its_code(row, key):
     ("kind", "row", "key"),
     [
         (QueryKind.LATENCY, {"version": "v1", "le": "1"}, ("v1", "", "1.0")),
-        (QueryKind.HISTOGRAM, {"le": "+Inf"}, ("inf",)),
+        (QueryKind.HISTOGRAM, {"endpoint": "/a", "le": "+Inf"}, ("/a", "", "inf")),
+        (QueryKind.HISTOGRAM, {"endpoint": "/a", "http_response_code": "503"}, ("/a", "503", "")),
         (QueryKind.COUNTERS, {"version": "v2", "sluicegate_counter": "g"}, ("v2", "g", "")),
         (
             QueryKind.COUNTERS,

@@ -63,15 +63,15 @@ def test_nothing_is_asked_that_a_product_doesnt_ask_for():
     assert Target(key=key, versions=("v1",), slos=slos) == Target(
         key=key, versions=("v1",), slos=slos, block_seconds=300, service="", renamed=(),
         canary_from=None, evidence_from=0, client_errors=False, counts_pods=False, markets=(),
-        paired=False,
+        paired=False, consumers=(),
     )  # fmt: skip
     assert TargetFacts() == TargetFacts(None, False, False, 0, None, None, None, None)
     kept = Readings(block_seconds=300, canary=False, first=1, last=1)
     assert (kept.complete, kept.problem, kept.gateway, kept.failed) == (True, "", None, frozenset())
-    nothing = Needs(frozenset(), False, False, False, frozenset(), frozenset(), False)
+    nothing = Needs(frozenset(), False, False, False, frozenset(), frozenset(), False, False)
     assert Needs.of([]) == Needs() == nothing
     asked = {kind for kind in QueryKind if nothing.asks(kind)}
     assert asked == set(QueryKind) - {
         QueryKind.LATENCY, QueryKind.LABELLED, QueryKind.LABELLED_BY_AGE, QueryKind.PAIRED, QueryKind.EVENTS,
-        QueryKind.MARKETS, QueryKind.COUNTERS, QueryKind.GAUGES,
+        QueryKind.MARKETS, QueryKind.COUNTERS, QueryKind.GAUGES, QueryKind.UPSTREAMS,
     }  # fmt: skip

@@ -33,7 +33,7 @@ def weights_seen(weights: list[int]) -> list[int]:
 @ROUTES
 def test_a_version_before_stable_is_kept_without_pods(route):
     world = watched(serving(route=route).push("b", "v2")).run(2)
-    kept = {one.version.version: one.wanted for one in world.pods.values()}
+    kept = {one.version.version: one.desired for one in world.pods.values()}
     assert kept == {"v1": 0, "v2": 4}
 
 
@@ -94,7 +94,7 @@ def test_pods_go_only_when_no_request_reaches_them(route):
     world.bad["v2"] = 0.4
     world.push("b", "v2").until(in_phase(CandidatePhase.ROLLING_BACK))
     revision = world.current.candidate.revision
-    assert world.pods[revision].wanted >= 1, "the pods went with the share"
+    assert world.pods[revision].desired >= 1, "the pods went with the share"
     assert (world.written or {}).get(f"search-{revision}", 0) == 0
     watched(world)
     assert revision not in world.pods
@@ -159,7 +159,7 @@ def test_a_promotion_waits_ten_minutes_while_nothing_can_be_counted():
     world.seen = False
     world.run(9)
     assert world.current.candidate.phase is CandidatePhase.PROMOTING
-    assert world.pods[world.current.stable.revision].wanted == 4
+    assert world.pods[world.current.stable.revision].desired == 4
     world.until(finished, most=4)
     assert world.serving == "v2"
 
@@ -192,7 +192,7 @@ def test_a_version_without_a_verdict_is_parked_without_pods():
     world.rate = 20
     world.push("b", "v2").until(in_phase(CandidatePhase.PARKED), most=200)
     world.run(3)
-    assert world.pods[world.current.candidate.revision].wanted == 0
+    assert world.pods[world.current.candidate.revision].desired == 0
     assert world.serving == "v1"
 
 
@@ -284,7 +284,7 @@ def test_without_a_route_pods_stay_within_the_surge_and_capacity_comes_before_we
     most = max(replicas + 1, -(-3 * replicas // 2))
     for _ in range(400):
         world.run()
-        assert sum(one.wanted for one in world.pods.values()) <= most
+        assert sum(one.desired for one in world.pods.values()) <= most
         back = world.current.candidate and world.current.candidate.phase in (
             CandidatePhase.ROLLING_BACK, CandidatePhase.PARKED,
         )  # fmt: skip

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -21,7 +21,7 @@ from sluicegate.cli.reviews.report import draw_report, readable
 from sluicegate.reporting.facts import facts_of
 from sluicegate.reporting.response_times import quantile, quantiles_of_sum
 from sluicegate.reporting.text import _name, as_csv, documents, markdown
-from sluicegate.reporting.words import budget, change, compared, move, sentence, span
+from sluicegate.reporting.words import budget, change, compared, missed_times, move, sentence, span
 from sluicegate.reviews.store import read_review
 from sluicegate.stats.evolution import PeriodChange
 from sluicegate.views.spreadsheet import cell, csv_text
@@ -133,6 +133,69 @@ def test_a_market_with_few_events_is_unknown_and_one_that_is_bad_comes_first():
     assert (markets[0].market, states["AT"], states["BE"]) == ("AT", "Missed", "Unknown")
 
 
+def test_a_market_that_was_missed_is_in_the_sentence_and_has_its_times_interval_and_budget():
+    recorded = month(11, wrong=0.08)
+    recorded["status"]["missedMarkets"] = [
+        {"slo": "accuracy", "market": "FR", "startTime": "2026-11-12T08:00:00Z",
+         "endTime": "2026-11-14T09:00:00Z"},
+        {"slo": "accuracy", "market": "FR", "startTime": "2026-11-20T10:00:00Z"},
+    ]  # fmt: skip
+    facts = facts_of(read_review(recorded), CALM)
+    assert sentence(facts).startswith("Accuracy was missed in FR. ")
+    france = slo(facts, "accuracy").markets[0]
+    assert (france.market, france.state, france.required) == ("FR", "Met", 0.88)
+    times = "2026-11-12 08:00 to 2026-11-14 09:00; since 2026-11-20 10:00"
+    assert missed_times(france, "UTC") == times
+    bad, total = france.count
+    assert france.budget_left == pytest.approx(1 - bad / (0.12 * total))
+    low, high = france.interval
+    assert low < 1 - bad / total < high
+    row = next(
+        line for line in markdown([facts]).splitlines() if line.startswith("| accuracy | FR")
+    )
+    assert times in row
+    told = documents([facts])[0]["slos"][2]
+    assert told["markets"]["FR"]["missed"] == [
+        {name: one[name] for name in ("startTime", "endTime") if name in one}
+        for one in recorded["status"]["missedMarkets"]
+    ]
+    assert sum(point["events"] for point in told["marketEvolution"][0]["points"]) == total
+
+
+def test_a_market_without_an_objective_is_compared_with_the_baseline_less_the_allowed_drop():
+    without = month(11, wrong=0.08, austria=0.4)
+    del without["status"]["slos"][2]["objective"]
+    markets = {
+        one.market: one for one in slo(facts_of(read_review(without), None), "accuracy").markets
+    }
+    assert markets["AT"].required == pytest.approx(1 - 865 / 10500 - 0.03)
+    assert (markets["AT"].state, markets["AT"].budget_left) == ("Missed", None)
+
+
+def test_each_operation_has_its_failures_and_response_times_beside_those_of_the_period_before():
+    def with_operations(number, failed):
+        made = month(number, wrong=0.08)
+        for day in made["status"]["days"]:
+            day["operations"] = [
+                {"name": "/rank", "responses": {"0.1": 40, "0.25": 50}, "failed": failed, "refused": 1},
+                {"name": "/old", "responses": {"0.25": 5}},
+            ]  # fmt: skip
+        return read_review(made)
+
+    facts = facts_of(with_operations(11, 9), with_operations(10, 1))
+    rank, old = facts.operations
+    assert (rank.now.name, rank.now.requests, rank.now.failed) == ("/rank", 3000, 270)
+    assert (rank.before.requests, rank.before.failed) == (31 * 92, 31)
+    # 45 of 90 are within 0.1 s (40) and a tenth of the way to 0.25 s (5 of 50).
+    assert rank.now.median == pytest.approx(0.1 + 0.15 * 5 / 50)
+    assert old.now.median == pytest.approx(0.1 + 0.15 / 2), "between its bound and the one before"
+    row = next(one for one in markdown([facts]).splitlines() if one.startswith("| /rank"))
+    assert "9.0 %" in row
+    assert "115 ms (115 ms)" in row
+    assert documents([facts])[0]["operations"][0]["failedBefore"] == 31
+    assert facts_of(CALM, None).operations == ()
+
+
 def test_an_objective_that_was_never_at_risk_is_named():
     facts = facts_of(CALM, None)
     assert "never at risk" in slo(facts, "availability").health
@@ -168,6 +231,29 @@ def test_actions_of_the_period_before_are_carried_until_they_are_done():
     assert (ended.open_actions, ended.last_actions[0].state) == ((), "done")
     late = facts_of(sealed_month(12, wrong=0.1), before)
     assert late.last_actions[0].state == "late"
+    day = int(datetime(2026, 12, 2, tzinfo=UTC).timestamp())
+    states = [facts_of(WORSE, before, now=day + n).last_actions[0].state for n in (-1, 0)]
+    assert states == ["open", "late"], "by the day of the reader, once the period is over"
+
+
+def test_the_operations_that_a_version_adds_changes_and_deprecates_are_in_the_report():
+    recorded = month(11, wrong=0.08)
+    recorded["status"]["versions"][0]["apiChanges"] = {
+        "added": ["POST /rank"], "deprecated": ["POST /predict"],
+    }  # fmt: skip
+    recorded["status"]["candidates"] = [
+        {"version": "v15", "outcome": "RolledBack", "endTime": "2026-11-20T09:00:00Z",
+         "apiChanges": {"broken": ["POST /old is removed"]}},
+    ]  # fmt: skip
+    facts = facts_of(read_review(recorded), CALM)
+    text = markdown([facts])
+    assert "- 2026-11-11 00:00 v14 promoted: added: POST /rank; deprecated: POST /predict" in text
+    assert "v15 rolled back: changed or removed: POST /old is removed" in text
+    assert documents([facts])[0]["api"][0] == {
+        "version": "v14", "outcome": "Promoted", "added": ["POST /rank"],
+        "deprecated": ["POST /predict"],
+    }  # fmt: skip
+    assert "No change of the API is known." in markdown([facts_of(CALM, None)])
 
 
 def test_a_report_names_an_objection_above_all_numbers():
@@ -290,7 +376,7 @@ def test_the_quantile_of_a_sum_is_unknown_where_one_of_them_is():
 
 def test_a_budget_is_a_share_with_the_name_of_its_band():
     assert budget(-0.2) == "overspent by 20 % (Exhausted)"
-    assert budget(0.9) == "90 % left (Healthy)"
+    assert budget(0.9) == "90 % left (Ample)"
 
 
 # ---- the command -----------------------------------------------------------------------------
@@ -373,7 +459,9 @@ def test_the_page_stands_alone_and_escapes_what_people_wrote(files, tmp_path):
     assert "&lt;script&gt;" in text
     assert not re.search(r"(src|href)=\"https?:", text)
     assert "url(http" not in text
-    assert text.count("<svg") == 9, "four by day, four over both periods, one by market"
+    assert text.count('<svg class="chart"') == 12, (
+        "four by day, four over both periods, four markets"
+    )
     again = tmp_path / "again.html"
     assert main([*arguments, "--file", str(again), "--from", str(files)]) == 0
     assert again.read_text() == text, "the same ledger gives the same page"

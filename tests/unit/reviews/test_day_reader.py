@@ -13,6 +13,7 @@ from sluicegate.prometheus.client import Prometheus
 from sluicegate.prometheus.endpoint import Endpoint
 from sluicegate.prometheus.timing import Timing
 from sluicegate.reviews.day_reader import DayReader
+from sluicegate.reviews.journal import DayCounts, operations_of
 from sluicegate.stats.counts import Count
 from tests.support.decisions.scenarios import ACCURACY, AVAILABILITY, product
 from tests.support.prometheus.measured_world import ProductBlocks, World
@@ -122,6 +123,41 @@ async def test_a_day_is_the_sum_of_its_blocks():
     assert second.blocks == 2 * 288 + 4 * 288
     assert (first.good, second.good) == (first.blocks, second.blocks)
     assert first.measured == 1.0
+
+
+async def test_a_day_has_the_responses_of_each_operation_and_their_sum():
+    def shown(kind: str, indexes: range, step: int) -> Iterator[Row]:
+        if kind != "histogram":
+            yield from rows(kind, indexes, step)
+            return
+        labels = {"namespace": "catalog", "product": "search"}
+        for endpoint, bound, value in (
+            ("/rank", "0.1", 3.0), ("/rank", "0.25", 3.0), ("/rank", "+Inf", 4.0), ("/old", "+Inf", 1.0),
+        ):  # fmt: skip
+            yield row(dict.fromkeys(indexes, value), step, **labels, endpoint=endpoint, le=bound)
+        for code, value in (("503", 2.0), ("400", 1.0)):
+            yield row(
+                dict.fromkeys(indexes, value), step, **labels, endpoint="/rank", http_response_code=code
+            )  # fmt: skip
+
+    (day,), _ = await read_days([(BEGIN, BEGIN + DAY)], AVAILABILITY, answers=shown)
+    assert day.answers == {"0.1": 72, "0.25": 72, "+Inf": 120}
+    rank, old = operations_of(day)
+    assert (rank.name, rank.responses) == ("/rank", {"0.1": 72, "+Inf": 24})
+    assert (rank.failed, rank.refused, rank.requests) == (48, 24, 168)
+    assert (old.name, old.requests) == ("/old", 24)
+
+
+def test_a_single_operation_is_not_recorded_and_the_smallest_of_many_are_added_up():
+    day = DayCounts()
+    day.add_answers("/rank", "+Inf", 10)
+    assert operations_of(day) == ()
+    for number in range(1, 11):
+        day.add_answers(f"/{number}", "+Inf", number)
+    kept = operations_of(day)
+    assert [one.name for one in kept][:2] == ["/10", "/rank"]
+    assert len(kept) == 9
+    assert (kept[-1].name, kept[-1].requests) == ("other operations", 1 + 2 + 3)
 
 
 async def test_days_that_follow_each_other_share_queries_of_four_days_at_most():

@@ -10,6 +10,7 @@ from sluicegate.api.retraining_status import EndedTraining
 from sluicegate.api.review import (
     DataProductReview,
     DataProductReviewStatus,
+    MissedMarket,
     ReviewDecision,
     ReviewVersion,
 )
@@ -20,6 +21,7 @@ from sluicegate.reviews.journal import (
     wanted_days,
     with_day,
     with_decision,
+    with_missed_markets,
     with_training,
     with_versions,
 )
@@ -57,22 +59,22 @@ def test_a_day_that_was_read_better_before_keeps_what_it_had():
 def test_wanted_are_the_days_that_are_over_and_not_final_and_can_still_be_read():
     now = DAYS[5].end + 10
     status = with_day(EMPTY, DAYS[2], counts(1), DAYS[2].end + LATE_DAYS * DAY_SECONDS)
-    wanted = wanted_days(status, SEPTEMBER, now, oldest=DAYS[1].begin)
-    assert [day.date.day for day in wanted] == [2, 4, 5, 6]
+    desired = wanted_days(status, SEPTEMBER, now, oldest=DAYS[1].begin)
+    assert [day.date.day for day in desired] == [2, 4, 5, 6]
 
 
 def test_a_day_is_read_when_it_is_over_and_once_more_when_nothing_comes_any_more():
     day, late = DAYS[0], LATE_DAYS * DAY_SECONDS
     begun = Period("2026-09", day.date, DAYS[1].date, zone_of("UTC"))
 
-    def wanted(status, after):
+    def desired(status, after):
         return bool(wanted_days(status, begun, day.end + after, oldest=0))
 
-    assert (wanted(EMPTY, -1), wanted(EMPTY, 0)) == (False, True)
+    assert (desired(EMPTY, -1), desired(EMPTY, 0)) == (False, True)
     read = with_day(EMPTY, day, counts(10), day.end)
-    assert (wanted(read, 1), wanted(read, late - 1), wanted(read, late)) == (False, False, True)
+    assert (desired(read, 1), desired(read, late - 1), desired(read, late)) == (False, False, True)
     again = with_day(read, day, counts(12), day.end + late)
-    assert not wanted(again, 10 * late)
+    assert not desired(again, 10 * late)
 
 
 def test_a_day_without_pods_is_as_an_older_version_wrote_it():
@@ -104,6 +106,20 @@ def test_the_newest_trainings_are_kept():
     for one in (*reversed(ended), ended[-1]):
         status = with_training(status, one)
     assert list(status.trainings) == ended[2:], "the newest 200"
+
+
+def test_a_market_is_recorded_from_the_begin_of_its_evidence_until_it_is_not_missed_any_more():
+    first, again = (MissedMarket(slo="accuracy", market="AT", start_time=at) for at in (10, 300))
+    other = MissedMarket(slo="latency", market="FR", start_time=20)
+    status = with_missed_markets(EMPTY, [first, other], 100)
+    status = with_missed_markets(status, [other], 200)
+    status = with_missed_markets(status, [again, other], 400)
+    assert status.missed_markets == (first.replace(end_time=200), other, again)
+    assert with_missed_markets(status, [again, other], 500) == status, "nothing is written again"
+
+
+def test_a_ledger_without_a_missed_market_is_as_an_older_version_wrote_it():
+    assert with_missed_markets(EMPTY, [], 100).to_dict() == EMPTY.to_dict()
 
 
 def test_versions_are_those_that_were_stable_in_the_period():

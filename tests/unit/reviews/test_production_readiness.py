@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import pytest
 
 from sluicegate.api.product import DataProduct
-from sluicegate.reviews.production_readiness import checks, judged_on
+from sluicegate.api.review import ReadinessCheck
+from sluicegate.reviews.production_readiness import (
+    MONTH,
+    Renewal,
+    age_checks,
+    checks,
+    judged_on,
+    renewal_of,
+)
+from tests.support.portfolio.products import WHEN, product, version
 from tests.support.samples.product_examples import changed
 
 LINKS = [{"type": "Runbook", "url": "https://wiki.example/runbook"}]
@@ -24,7 +35,8 @@ LACKS = {
     "Runbook": ({"spec.links": []}, "type Runbook"),
     "OutcomeSlo": ({"spec.slos": [{"name": "availability", "indicator": {"availability": {}},
                                    "objective": "0.99"}],
-                    "spec.model.evaluation": {}, "spec.retraining.gate": {}}, "an SLO on outcomes"),
+                    "spec.model.evaluation": {}, "spec.retraining.gate": {}, "spec.dependsOn": []},
+                   "an SLO on outcomes"),
     "FeedbackKey": ({"spec.serving.feedback": None}, "secretRef"),
     "RuntimeByDigest": (
         {"spec.lifecycle": "Development", "spec.serving.runtimeImage": "registry.example/rt:1"},
@@ -57,6 +69,43 @@ def test_a_readiness_item_that_is_missing_is_the_only_one_named_with_the_way_out
     assert list(unmet) == [name]
     assert str(unmet[name].state) == "Missing"
     assert says in unmet[name].message
+
+
+@pytest.mark.parametrize(
+    ("tried", "promoted", "missing"),
+    [
+        (5.9, 11.9, []),
+        (6.1, 11.9, ["Renewed"]),
+        (5.9, 12.1, ["RecentData"]),
+        (6.1, 12.1, ["Renewed", "RecentData"]),
+    ],
+)
+def test_a_model_without_a_new_version_or_with_old_data_is_a_finding(tried, promoted, missing):
+    now = 2e9
+    renewal = Renewal("v7", int(now - promoted * MONTH), int(now - tried * MONTH))
+    cycle = DataProduct.parse(changed(READY)).spec.review
+    assert [str(name) for name, way_out in age_checks(renewal, cycle, now) if way_out] == missing
+    assert age_checks(None, cycle, now) == ()
+    strict = cycle.replace(renewal_months=1, data_months=1)
+    texts = dict(age_checks(renewal, strict, now))
+    assert "no new version or challenger was tried for 6 months" in texts[ReadinessCheck.RENEWED]
+    assert "v7 became stable 12 months ago" in texts[ReadinessCheck.RECENT_DATA]
+
+
+def test_a_version_a_candidate_and_a_training_are_each_a_try():
+    def tried(**status):
+        return renewal_of(product(status=status).status).tried_time
+
+    assert renewal_of(product(status={"stable": None}).status) is None
+    stable, later = version(promotionTime=WHEN), "2026-12-01T00:00:00Z"
+    only, after = tried(stable=stable), int(datetime.fromisoformat(later).timestamp())
+    assert only == int(datetime.fromisoformat(WHEN).timestamp())
+    past = version("v13", outcome="RolledBack", endTime=later)
+    trained = {"outcome": "Failed", "completionTime": later}
+    starts = version("v15", phase="Starting", startTime=later)
+    assert tried(stable=stable, history=[past]) == after
+    assert tried(stable=stable, candidate=starts) == after
+    assert tried(stable=stable, retraining={"lastResult": trained}) == after
 
 
 def test_an_exemption_holds_to_its_last_day_and_then_says_that_it_has_ended():

@@ -143,6 +143,25 @@ async def test_each_decision_is_there_once_and_comes_soon():
         assert {one.name for one in review.status.readiness} == set(ReadinessCheck)
 
 
+async def test_a_missed_market_is_there_soon_with_its_begin_and_its_end_in_each_period_that_has_it():
+    async with world() as it:
+        await it.pass_time(9 * DAY)  # 29 September
+        began = int(it.now) - 3600
+        it.missed = {"AT": rfc3339(began)}
+        await it.pass_time(60, step=20)
+        it.start()  # nothing is lost by that
+        await it.pass_time(3 * DAY)
+        ended, it.missed = it.now, {}
+        await it.pass_time(60, step=20)
+        first, second = (one.status.missed_markets for _, one in sorted(it.all().items()))
+        assert [(one.market, one.start_time, one.end_time) for one in first] == [
+            ("AT", began, None)
+        ]
+        (one,) = second
+        assert (one.slo, one.start_time) == ("accuracy", began)
+        assert ended <= one.end_time <= ended + 60
+
+
 async def test_each_training_is_there_once_in_the_period_in_which_it_ended():
     async with world(share=0.2) as it:
         await it.pass_time(9 * DAY + 7200)

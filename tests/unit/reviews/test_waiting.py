@@ -122,8 +122,8 @@ def test_a_waiting_review_names_missing_signatures_and_roles_without_a_member_wi
         "waits for a signature as DataProductManager: sign by `sluicegate review sign"
         " pricing/pricing-2026-11`, or in its spec.signOffs"
     )
-    wanted = review.status.model_copy(update={"signed_by": ("Auditor",)})
-    review = review.model_copy(update={"status": wanted})
+    desired = review.status.model_copy(update={"signed_by": ("Auditor",)})
+    review = review.model_copy(update={"status": desired})
     told = sentence(review, standing(review, review.status.seal_time))
     assert "no member of the team is Auditor: add one to spec.team" in told
 

@@ -49,7 +49,7 @@ BOUNDED = {
 OF_A_PRODUCT = {"owner", "priority", "reason", "version"}
 """A product has one of each at a time: the series are written again for each scrape."""
 BY_PRODUCT = {"namespace", "product", "slo", "market"} | OF_A_PRODUCT
-"""An SLO has at most three markets with a series: the worst."""
+"""An SLO has a series for each market that misses it, at most one more than `spec.markets` has."""
 
 
 def documented() -> dict[str, tuple[str, frozenset[str]]]:

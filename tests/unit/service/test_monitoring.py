@@ -23,10 +23,10 @@ from bentoml._internal.configuration.containers import BentoMLContainer
 from sluicegate_service import monitoring
 
 monitoring.LARGEST_FILE = 2000
-options = BentoMLContainer.config.monitoring.options
+configured = BentoMLContainer.config.monitoring
 if sys.argv[2:]:
-    options.log_path.set(sys.argv[2])
-monitoring.redirect(options, Path(sys.argv[1]))
+    configured.options.log_path.set(sys.argv[2])
+monitoring.redirect(configured, Path(sys.argv[1]))
 for number in range(200):
     with bentoml.monitor("prices") as monitor:
         monitor.log(number, name="price", role="prediction", data_type="numerical")

@@ -72,7 +72,7 @@ async def status(app: PortFilter, port: int, path: str, **scope: Any) -> int:
 
 
 @pytest.mark.parametrize(
-    ("port", "path", "wanted"),
+    ("port", "path", "desired"),
     [
         (API, "/docs.json", 200),
         (API, "/predict", 405),
@@ -91,8 +91,8 @@ async def status(app: PortFilter, port: int, path: str, **scope: Any) -> int:
         (9999, "/docs.json", 404),
     ],
 )
-async def test_each_port_answers_its_own_paths(port: int, path: str, wanted: int):
-    assert await status(filtered(), port, path) == wanted
+async def test_each_port_answers_its_own_paths(port: int, path: str, desired: int):
+    assert await status(filtered(), port, path) == desired
 
 
 async def test_a_prefix_moves_them_all():

@@ -364,6 +364,23 @@ def test_a_log_without_a_place_is_refused():
         store_of(settings(target={"gcs": {}}))
 
 
+def test_monitored_values_are_in_the_row_of_their_prediction_and_redacted_as_it_is():
+    monitored = {"cars": {"km": [9, 8], "email": ["a@b", "c@d"], "all": [1, 2, 3]}}
+    rows = rows_of(
+        served({"km": [9, 8]}, Noted(7), Noted(6), batch=True, monitored=monitored),
+        redact=("email",),
+    )
+    assert [row["monitored"] for row in rows] == [
+        {"cars": {"km": 9, "all": [1, 2, 3]}}, {"cars": {"km": 8, "all": [1, 2, 3]}},
+    ]  # fmt: skip
+    (row,) = rows_of(
+        served({"km": 9}, Noted(7), monitored={"cars": {"km": [9], "age": [3]}}), only=("km",)
+    )
+    assert row["monitored"] == {"cars": {"km": 9}}
+    (row,) = rows_of(served({"km": 9}, Noted(7)))
+    assert "monitored" not in row
+
+
 # ---- requests ------------------------------------------------------------------------------
 def ask(
     log: PredictionLog, *, status: int = 200, own: Callable[[Answer], None] | None = None

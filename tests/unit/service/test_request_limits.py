@@ -144,16 +144,16 @@ async def test_a_content_length_beyond_the_limit_is_refused_before_the_body_is_r
 
 
 @pytest.mark.parametrize(
-    ("authorization", "wanted"),
+    ("authorization", "desired"),
     [(None, 401), ("Bearer wrong-wrong-wrong", 401), (f"Bearer {BEARER.decode()}", 200)],
 )
 async def test_feedback_wants_its_bearer_before_its_body(
-    service: Service, secret: Path, authorization: str | None, wanted: int
+    service: Service, secret: Path, authorization: str | None, desired: int
 ):
     headers = {"authorization": authorization} if authorization else {}
     asks = Caller(b"{}", path="/feedback", **headers)
-    assert await asks.ask(limited(service, secret)) == wanted
-    assert len(service.bodies) == (1 if wanted == 200 else 0)
+    assert await asks.ask(limited(service, secret)) == desired
+    assert len(service.bodies) == (1 if desired == 200 else 0)
 
 
 async def test_feedback_has_a_limit_of_its_own(service: Service, secret: Path):

@@ -43,7 +43,7 @@ def test_a_lock_file_that_fits_has_no_mismatch():
 
 
 @pytest.mark.parametrize(
-    ("line", "wanted"),
+    ("line", "desired"),
     [
         ("scikit-learn==1.0.2", Mismatch("scikit-learn", "==1.0.2", "1.9.1")),
         ("lightgbm==4.0", Mismatch("lightgbm", "==4.0", None)),
@@ -51,8 +51,8 @@ def test_a_lock_file_that_fits_has_no_mismatch():
         ("Scikit_Learn<1.9", Mismatch("scikit-learn", "<1.9", "1.9.1")),
     ],
 )
-def test_a_difference_names_package_wanted_and_found(line: str, wanted: Mismatch):
-    assert compared(LOCKED + line) == [wanted]
+def test_a_difference_names_package_wanted_and_found(line: str, desired: Mismatch):
+    assert compared(LOCKED + line) == [desired]
 
 
 def test_all_differences_are_named_at_once_in_order():
@@ -81,12 +81,12 @@ def test_a_line_that_is_no_requirement_is_refused():
 def test_only_another_patch_release_of_a_transitive_package_is_tolerable(
     locked: str, *, tolerable: bool
 ):
-    wanted = Requirements(
+    desired = Requirements(
         tuple(parse_requirements("scikit-learn\nbentoml==1.4.40")),
         tuple(parse_requirements(locked)),
     )
 
-    (found,) = compare(wanted, INSTALLED.get)
+    (found,) = compare(desired, INSTALLED.get)
 
     assert found.tolerable is tolerable
 

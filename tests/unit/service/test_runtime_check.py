@@ -38,27 +38,27 @@ def test_the_message_says_what_to_do(tmp_path: Path, message: Path, capsys):
     assert capsys.readouterr().err.strip() == said
 
 
-@pytest.mark.parametrize("wanted", ["Pricer", "Estimates", "pricing"])
+@pytest.mark.parametrize("desired", ["Pricer", "Estimates", "pricing"])
 def test_an_entry_service_of_another_name_names_both_and_the_field(
-    wanted: str, tmp_path: Path, message: Path, monkeypatch
+    desired: str, tmp_path: Path, message: Path, monkeypatch
 ):
     folder = write_bento(tmp_path / "b", python=None, beside=("Estimates",))
-    monkeypatch.setenv("SLUICEGATE_ENTRY_SERVICE", wanted)
+    monkeypatch.setenv("SLUICEGATE_ENTRY_SERVICE", desired)
 
     assert main([str(folder)]) == 1
     assert message.read_text() == (
-        f"ServiceNotFound: spec.model.bento.service is {wanted}, and the bento's entry service is"
+        f"ServiceNotFound: spec.model.bento.service is {desired}, and the bento's entry service is"
         " Pricing (beside it there are Estimates): set spec.model.bento.service to Pricing"
     )
 
 
-@pytest.mark.parametrize("wanted", ["Pricing", "", None])
+@pytest.mark.parametrize("desired", ["Pricing", "", None])
 def test_the_right_entry_service_and_an_operator_that_names_none_fit(
-    wanted: str | None, tmp_path: Path, monkeypatch
+    desired: str | None, tmp_path: Path, monkeypatch
 ):
     folder = write_bento(tmp_path / "b", python=None)
-    if wanted is not None:
-        monkeypatch.setenv("SLUICEGATE_ENTRY_SERVICE", wanted)
+    if desired is not None:
+        monkeypatch.setenv("SLUICEGATE_ENTRY_SERVICE", desired)
 
     assert main([str(folder)]) == 0
 
@@ -129,6 +129,7 @@ def test_the_labels_that_say_what_was_tried_are_left_behind_with_the_api(
         "ticket": 7,
         "team": "x",
         "author": ["no text"],
+        "deprecated-operations": "POST /predict",
     }
     folder = write_bento(tmp_path / "b", requirements="packaging\n", python=None, labels=labels)
     (folder / "apis").mkdir()
@@ -138,6 +139,7 @@ def test_the_labels_that_say_what_was_tried_are_left_behind_with_the_api(
     left = json.loads(message.read_text())
     assert left["labels"] == {"hypothesis": "margins raise conversion", "ticket": "7"}
     assert left["api"]["count"] == 1
+    assert left["api"]["deprecated"] == ["POST /predict"]
 
 
 def test_the_longest_labels_leave_room_for_the_api_and_the_secret(

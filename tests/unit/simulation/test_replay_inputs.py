@@ -179,6 +179,48 @@ def test_a_version_that_was_trained_for_a_market_and_is_bad_there_is_not_retrain
     assert "v2 was trained for AT and misses accuracy there from its beginning" in alerts[0].message
 
 
+def _with_two_bad_markets(at: int, *versions: str) -> dict[str, Any]:
+    """A block of each version: Austria and Belgium are bad from 5 h on, and France better by v2."""
+    bad = 2 if at < 300 * 60 else 12
+    counts = {
+        name: {
+            "accuracy": count((24 if name == "v1" else 8) + 2 * bad, 440),
+            "accuracy@FR": count(24 if name == "v1" else 8, 400),
+            "accuracy@AT": count(bad, 20),
+            "accuracy@BE": count(bad, 20),
+        }
+        for name in versions
+    }
+    return {"at": at, "counts": counts}
+
+
+def test_two_markets_that_no_training_remedies_are_each_retrained_for_once():
+    accuracy = {"name": "accuracy", "indicator": {"outcomes": {}}, "objective": "0.80",
+                "maxDrop": "0.05", "markets": {"onMissed": "Retrain"}}  # fmt: skip
+    spec = product(
+        **MARKETS | {"markets": ["FR", "AT", "BE"]},
+        slos=[accuracy],
+        rollout={"steps": [50]},
+        retraining={"command": ["t"], "output": "r.example/x", "cooldownSeconds": 0},
+    )
+    every = ("v1", "v2", "v3", "v4")
+    blocks = [_with_two_bad_markets(300 * n, *every) for n in range(1, 900)]
+    document = scenario(lambda _: None, 0, accepted=None, product=spec) | {"blocks": blocks}
+    result = {"evaluation": {"accuracy": count(200, 4000)},
+              "stableEvaluation": {"accuracy": count(800, 4000)}}  # fmt: skip
+    document["events"] = [
+        {"at": 300 * at, "retrained": {"version": name, **result}}
+        for name, at in (("v2", 150), ("v3", 400), ("v4", 650))
+    ]
+    steps = [step.evaluation for step in replay(parse_scenario(document))]
+    decisions = [step.decision for step in steps]
+    trained = [one.market for one in decisions if isinstance(one, Retrain) and one.slo]
+    assert sorted(trained) == ["AT", "BE"]
+    alerts = [one.message for one in decisions if isinstance(one, Alert)]
+    assert any("v3 was trained for" in text for text in alerts)
+    assert any("a version before v3 was trained for" in text for text in alerts)
+
+
 def _shares_of_both(at: int, austria: int) -> dict[str, Any]:
     """A block of 400 labels in France for each version, v2 with half of the wrong ones, and 20 in Austria."""
     body = _shares(at, austria)

@@ -26,6 +26,7 @@ BRANCHES = {
         "prometheus/result_table.py": "the labels of each query's rows",
         "prometheus/block_assembly.py": "what else is read: scrapes, facts, the gateway, markets, pairs",
         "prometheus/block_reader.py": "scrapes and the gateway",
+        "prometheus/consumer_blocks.py": "outcomes of consumers",
         "prometheus/past_blocks.py": "the queries of the past",
         "prometheus/quarantine.py": "a product's own query fails alone",
         "prometheus/query_batch.py": "scrapes come first, and a product's own query is sent alone",

@@ -47,7 +47,7 @@ def history(last, value, slo=BASKET):
     for index in range(1, last + 1):
         readings.record(index, value(index))
         observed = Observed(
-            block=index, gauges={"v1": {"basket": readings}}, wanted=V1, portfolio=ALONE
+            block=index, gauges={"v1": {"basket": readings}}, desired=V1, portfolio=ALONE
         )
         evaluation = evaluate(terms, status, observed, index * 300)
         status = at_once(terms, evaluation.status, evaluation.decision, index * 300)

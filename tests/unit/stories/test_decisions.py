@@ -79,10 +79,10 @@ def test_a_decision_message_has_the_numbers_that_decided_beside_the_newest_windo
     def script(index):
         return {"v1": steady(0.5 if 96 < index <= 120 else 0.1, 200)}
 
-    line = at(run(scenario(script, 170)), 165 * BLOCK)
+    line = at(run(scenario(script, 140)), 136 * BLOCK)
     assert line["decision"]["reason"] == "Recovered"
     assert (
-        "to 74.0 % (n=12,000, 5 h of evidence), 90.0 % (n=4,800, last 2 h) at present"
+        "to 63.3 % (n=7,200, 3 h of evidence), 76.7 % (n=4,800, last 2 h) at present"
         in (line["decision"]["message"])
     )
 

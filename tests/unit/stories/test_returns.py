@@ -53,8 +53,8 @@ def healed(later, decayed=0.58):
 
 def played(later, last=320, wish="Auto", decayed=0.58, **spec):
     slos = [*({**slo, "onDegraded": wish} for slo in (EASY, QUICK)), ACCURACY]
-    wanted = product(*slos, rollout={"steps": [50]}, **spec)
-    lines = run(scenario(healed(later, decayed), last, product=wanted, events=[TRAINS]))
+    desired = product(*slos, rollout={"steps": [50]}, **spec)
+    lines = run(scenario(healed(later, decayed), last, product=desired, events=[TRAINS]))
     assert acts(lines)[:3] == [
         ("Retrain", "ModelDecay"),
         ("StartRollout", "GatePassed"),
@@ -108,8 +108,8 @@ def test_the_previous_version_is_known_beyond_probation():
         return counts
 
     slos = [{**slo, "onDegraded": "Auto"} for slo in (EASY, QUICK, ACCURACY)]
-    wanted = product(*slos, rollout={"steps": [50]})
-    lines = run(scenario(script, 400, product=wanted, events=[TRAINS]))
+    desired = product(*slos, rollout={"steps": [50]})
+    lines = run(scenario(script, 400, product=desired, events=[TRAINS]))
     assert "Rollback" not in types(lines)
     assert lines[-1]["stable"] == "v2"
 
@@ -126,9 +126,9 @@ def test_a_previous_version_that_did_no_better_isnt_restored():
     change = {"version": "v2", "evaluation": {"accuracy": count(25, 500)}}
     accuracy = {**ACCURACY, "objective": "0.5", "onDegraded": "Rollback"}
     events = [{"at": 50 * BLOCK, "modelChanged": change}]
-    wanted = product(EASY, QUICK, accuracy, rollout={"steps": [50]})
+    desired = product(EASY, QUICK, accuracy, rollout={"steps": [50]})
     accepted = {"accuracy": count(413, 1000)}
-    lines = run(scenario(script, 260, product=wanted, events=events, accepted=accepted))
+    lines = run(scenario(script, 260, product=desired, events=events, accepted=accepted))
     assert acts(lines)[:2] == [("StartRollout", "ModelChanged"), ("Promote", "CanaryNotWorse")]
     assert "Rollback" not in types(lines)
     told = [line["decision"] for line in lines if line["decision"]["type"] == "Alert"]
@@ -152,8 +152,8 @@ def test_a_busy_node_sends_no_healthy_version_back_to_the_one_before(busy, end):
     events = [{"at": 50 * BLOCK, "modelChanged": change}]
     facts = [{"at": begun * BLOCK, "nodeBusy": busy}, {"at": 240 * BLOCK, "nodeBusy": False}]
     slos = [{**slo, "onDegraded": "Auto"} for slo in (EASY, QUICK, ACCURACY)]
-    wanted = product(*slos, rollout={"steps": [50]})
-    lines = run(scenario(script, 400, product=wanted, events=events, facts=facts))
+    desired = product(*slos, rollout={"steps": [50]})
+    lines = run(scenario(script, 400, product=desired, events=events, facts=facts))
     made = acts(lines)
     assert made[:2] == [("StartRollout", "ModelChanged"), ("Promote", "CanaryNotWorse")]
     assert made[2] == end
@@ -181,8 +181,8 @@ def test_a_busy_node_under_the_candidate_alone_is_no_fault_of_the_candidate(busy
 
     events = [{"at": 50 * BLOCK, "modelChanged": {"version": "v2"}}]
     facts = [{"at": 0, "canaryNodeBusy": busy}, {"at": calm * BLOCK, "canaryNodeBusy": False}]
-    wanted = product(EASY, QUICK, ACCURACY, rollout={"steps": [50]})
-    lines = run(scenario(script, 260, product=wanted, events=events, facts=facts))
+    desired = product(EASY, QUICK, ACCURACY, rollout={"steps": [50]})
+    lines = run(scenario(script, 260, product=desired, events=events, facts=facts))
     made = acts(lines)
     assert made[0] == ("StartRollout", "ModelChanged")
     assert made[1 : len(ends) + 1] == ends

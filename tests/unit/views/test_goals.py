@@ -24,6 +24,7 @@ def product(
     ]
     document["spec"].pop("retraining", None)
     document["spec"]["model"].pop("evaluation", None)
+    document["spec"]["dependsOn"] = []
     level = {"name": "conversion", "state": "Met"} | ({} if gauge else {"total": total})
     document["status"] = {"slos": [level | ({"ratio": ratio} if ratio else {})]}
     return DataProduct.parse(document)

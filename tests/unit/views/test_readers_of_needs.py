@@ -118,6 +118,12 @@ TABLE = {
         waiting_for_approval() | conditions(*waiting_for_approval()["conditions"]),
         [NeedKind.APPROVAL], "AwaitingApproval", Kind.APPROVAL_REQUESTED,
     ),
+    "a candidate waits for a role and a consumer": (
+        waiting_for_approval() | {"candidate": waiting_for_approval()["candidate"] | {"approvals": {
+            "id": "a-1", "waitingFor": ["RiskOfficer", "search/ranking"], "waitStartTime": WHEN}}}
+        | conditions(*waiting_for_approval()["conditions"]),
+        [NeedKind.APPROVAL, NeedKind.APPROVAL], "AwaitingApproval", Kind.APPROVAL_REQUESTED,
+    ),
     "an approved candidate is held": (
         waiting_for_approval() | {"candidate": waiting_for_approval()["candidate"] | {"hold": {
             "check": "WorseThanOriginal", "startTime": WHEN, "request": "sluicegate.dev/promote=v15/1"}}}

@@ -61,8 +61,8 @@ class Receiving:
         self.ready.append(sum(pod.ready for pod in pods if selector.items() <= pod.labels.items()))
 
     def _stepped(self, *_: object) -> None:
-        wanted = (one["spec"]["replicas"] for one in self.world.server.all(DEPLOYMENTS, "catalog"))
-        self.pods.append(sum(wanted))
+        desired = (one["spec"]["replicas"] for one in self.world.server.all(DEPLOYMENTS, "catalog"))
+        self.pods.append(sum(desired))
 
 
 def pods_split(**spec: Body) -> Body:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from benchmarks.prometheus_stand_in import Lie
 from benchmarks.virtual.trainings import Training, trigger_of
 from benchmarks.virtual.workloads import Quality, stamp
 from sluicegate.api import names
@@ -17,11 +18,13 @@ from tests.support.virtual.stories import (
     BAD,
     BLOCK,
     HOUR,
+    OUTPUT,
     RARELY,
-    on_virtual_time,
+    for_days,
     product,
     served,
     serving,
+    slo,
 )
 
 if TYPE_CHECKING:
@@ -80,7 +83,7 @@ def active(world: World, key: Key) -> tuple[str, str]:
 
 
 @pytest.mark.slow
-@on_virtual_time
+@for_days
 async def test_served_features_that_differ_from_those_of_trainings_are_the_cause_after_one_training(
     world,
 ):
@@ -116,7 +119,7 @@ async def test_served_features_that_differ_from_those_of_trainings_are_the_cause
 
 
 @pytest.mark.slow
-@on_virtual_time
+@for_days
 async def test_a_corrected_training_ends_the_hold_of_a_skew_and_a_better_version_is_served(world):
     key = await served(world, product(), **RARELY)
     trainer = Trainer(world, key, lambda _: 0.1)
@@ -130,7 +133,7 @@ async def test_a_corrected_training_ends_the_hold_of_a_skew_and_a_better_version
 
 
 @pytest.mark.slow
-@on_virtual_time
+@for_days
 async def test_a_training_on_request_that_changes_no_row_gets_no_canary(world):
     key = await served(world, product(), **RARELY)
     trainer = Trainer(world, key, lambda _: 0.1)
@@ -149,7 +152,7 @@ async def test_a_training_on_request_that_changes_no_row_gets_no_canary(world):
 
 
 @pytest.mark.slow
-@on_virtual_time
+@for_days
 async def test_a_drift_that_the_rows_of_a_training_show_is_trained_and_healed(world):
     key = await served(world, product(), **RARELY)
     await world.run(26 * HOUR)
@@ -172,7 +175,7 @@ INPUTS = [
 
 
 @pytest.mark.slow
-@on_virtual_time
+@for_days
 async def test_a_feed_that_is_late_is_the_cause_and_nothing_is_trained_until_it_is_fresh(world):
     key = await served(world, product(inputs=INPUTS), **RARELY)
     trainer = Trainer(world, key, lambda _: 0.4)
@@ -201,6 +204,11 @@ async def test_a_feed_that_is_late_is_the_cause_and_nothing_is_trained_until_it_
         world.prometheus.inputs["prices"] += BLOCK
         await world.run(BLOCK)
     assert len(writes) <= 3  # numbers are refreshed each hour
+    del world.prometheus.inputs["prices"]  # the exporter of a dead feed ends, too
+    await world.run(6 * HOUR)
+    assert trainer.causes == []
+    assert active(world, key)[0] == "InputStale"
+    assert "its promql has no value, and it was bad before" in active(world, key)[1]
     world.prometheus.inputs["prices"] = 600.0
     world.cluster.set_quality(image("a"), Quality())
     await world.until(lambda: world.status(key)["state"] == "Healthy", seconds=6 * HOUR)
@@ -208,7 +216,7 @@ async def test_a_feed_that_is_late_is_the_cause_and_nothing_is_trained_until_it_
 
 
 @pytest.mark.slow
-@on_virtual_time
+@for_days
 async def test_a_feed_that_breaks_its_contract_is_the_cause_and_one_without_a_value_holds_nothing(
     world,
 ):
@@ -225,5 +233,115 @@ async def test_a_feed_that_breaks_its_contract_is_the_cause_and_one_without_a_va
     assert stale["verdict"] == "Unknown"
     assert active(world, key)[0] == "InputChanged"
     assert trainer.causes == []
-    world.prometheus.inputs.clear()
+    measured = world.condition(key, "MetricsAvailable")
+    assert (measured["status"], measured["reason"]) == ("True", "InputUnknown")
+    assert "the promql of prices in spec.inputs has no value" in measured["message"]
+    world.prometheus.inputs["offers"] = 0.0
     await world.until(lambda: trainer.causes == ["ModelDecay"], seconds=6 * HOUR)
+
+
+@pytest.mark.slow
+@for_days
+async def test_a_product_that_is_bad_after_a_late_feed_is_at_risk_until_an_hour_is_judged(world):
+    """Blocks of the late feed are left out, and what follows them is never called met."""
+    key = await served(world, product(inputs=INPUTS), **RARELY)
+    trainer = Trainer(world, key, lambda _: 0.4)
+    world.prometheus.inputs |= {"prices": 30 * HOUR, "offers": 2.0}
+    await world.run(26 * HOUR)
+    world.cluster.set_quality(image("a"), BAD)
+    await world.until(lambda: world.status(key)["state"] == "Degraded", seconds=6 * HOUR)
+    assert world.status(key)["diagnosis"]["message"] == (
+        "the newest data of prices are 30 h old, up to 2 h is fresh;"
+        " offers breaks 2 rules of contracts/offers.yaml"
+    )
+    world.prometheus.inputs |= {"prices": 600.0, "offers": 0.0}
+    states: list[str] = []
+    while trainer.causes == [] and len(states) < 4 * HOUR / BLOCK:
+        await world.run(BLOCK)
+        states.append(world.status(key)["state"])
+    assert trainer.causes == ["ModelDecay"]
+    assert "Healthy" not in states
+    assert "Degrading" in states
+
+
+@pytest.mark.slow
+@for_days
+async def test_a_feed_that_is_late_every_other_hour_leaves_no_evidence_to_train_on(world):
+    key = await served(world, product(inputs=INPUTS), **RARELY)
+    trainer = Trainer(world, key, lambda _: 0.4)
+    world.prometheus.inputs |= {"prices": 600.0, "offers": 0.0}
+    await world.run(26 * HOUR)
+    world.cluster.set_quality(image("a"), BAD)
+    for _ in range(12):
+        world.prometheus.inputs["prices"] = 30 * HOUR
+        await world.run(HOUR)
+        world.prometheus.inputs["prices"] = 600.0
+        await world.run(HOUR)
+        assert world.status(key)["state"] != "Healthy"
+    assert trainer.causes == []
+
+
+@pytest.mark.slow
+@for_days
+async def test_an_edited_margin_takes_nothing_away_from_what_is_degraded(world):
+    manual = {"command": ["train"], "output": OUTPUT, "mode": "Manual"}
+    body = product(retraining=manual)
+    (slo,) = body["spec"]["slos"]
+    key = await served(world, body, **RARELY)
+    await world.run(26 * HOUR)
+    world.cluster.set_quality(image("a"), BAD)
+    await world.until(lambda: world.status(key)["state"] == "Degraded", seconds=6 * HOUR)
+    diagnosis = world.status(key)["diagnosis"]
+    for margins in ({"maxRegression": "0.04"}, {"maxRegression": "0.04", "maxDrop": "0.06"}):
+        world.edit(key, slos=[{**slo, **margins}])
+        for _ in range(6):
+            await world.run(BLOCK)
+            assert world.status(key)["state"] == "Degraded"
+    assert world.status(key)["diagnosis"]["diagnosisTime"] == diagnosis["diagnosisTime"]
+
+
+@pytest.mark.slow
+@for_days
+async def test_a_degraded_product_that_cannot_be_measured_still_needs_a_person(world):
+    (slo,) = product()["spec"]["slos"]
+    key = await served(world, product(slos=[{**slo, "onDegraded": "Alert"}]), **RARELY)
+    await world.run(26 * HOUR)
+    world.cluster.set_quality(image("a"), BAD)
+    await world.until(lambda: world.status(key)["state"] == "Degraded", seconds=6 * HOUR)
+    assert needs(world, key) == ["DegradedWithoutRemedy"]
+    world.prometheus.lies[""] = Lie.REFUSED
+    await world.run(HOUR)
+    assert world.status(key)["state"] == "Unknown"
+    met = world.condition(key, "SLOMet")
+    assert (met["status"], met["reason"]) == ("False", "ObjectiveMissed")
+    assert met["message"].startswith("accuracy was missed when it was last measured; ")
+    assert needs(world, key) == ["DegradedWithoutRemedy"]
+    del world.prometheus.lies[""]
+    world.cluster.set_quality(image("a"), Quality())
+    await world.until(
+        lambda: world.condition(key, "SLOMet").get("reason") == "Recovering", seconds=6 * HOUR
+    )
+    message = world.condition(key, "SLOMet")["message"]
+    assert (
+        "it has recovered an hour, and twelve blocks, after as much evidence as found the fall"
+        in message
+    )
+
+
+@pytest.mark.slow
+@for_days
+async def test_an_incident_that_is_over_is_forgotten_within_hours_and_the_next_fall_is_found_as_soon(
+    world,
+):
+    body = product()
+    body["spec"]["slos"][0]["onDegraded"] = "Alert"
+    key = await served(world, body, **RARELY)
+    await world.run(26 * HOUR)
+    for _ in range(2):
+        world.cluster.set_quality(image("a"), BAD)
+        await world.until(lambda: world.status(key)["state"] == "Degraded", seconds=2.5 * HOUR)
+        world.cluster.set_quality(image("a"), Quality())
+        # An hour that is whole, as much evidence as the fall had, and the hour of calm.
+        await world.until(lambda: world.status(key)["state"] == "Healthy", seconds=4 * HOUR)
+        assert slo(world, key) == ("Met", "WithinObjective")
+        await world.run(4 * HOUR)

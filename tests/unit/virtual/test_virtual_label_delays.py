@@ -14,7 +14,7 @@ from tests.support.virtual.stories import (
     BLOCK,
     HOUR,
     RARELY,
-    on_virtual_time,
+    for_days,
     product,
     pushed,
     served,
@@ -54,7 +54,7 @@ def shares_of(world, key):
         ),
     ],
 )
-@on_virtual_time
+@for_days
 async def test_delays_that_depend_on_the_outcome_favour_neither_version(
     world, right, wrong, candidate, ends_as
 ):
@@ -81,7 +81,7 @@ async def test_delays_that_depend_on_the_outcome_favour_neither_version(
         pytest.param(((1.0, 10_000.0),), ((1.0, 60.0),), id="complaints come first"),
     ],
 )
-@on_virtual_time
+@for_days
 async def test_a_change_of_the_traffic_degrades_no_version_while_its_labels_settle(
     world, right, wrong
 ):

@@ -7,19 +7,26 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from benchmarks.virtual.event_loop import told_in
 from benchmarks.virtual.trainings import Training
 from benchmarks.virtual.variation import Scatter, Variation
 from benchmarks.virtual.workloads import Quality
 from sluicegate.kube.resources import EVENTS, JOBS
 from tests.support.decisions.rollout_world import RUNTIME, image
 from tests.support.lives.truth import KEY
+from tests.support.virtual.markets import (
+    EVEN,
+    FALLEN,
+    GOOD,
+    MARKETS,
+    SHARES,
+    counted_by_market,
+    fallen,
+)
 from tests.support.virtual.stories import (
     HOUR,
     RARELY,
     TRAINED,
-    on_virtual_time,
-    opened,
+    for_days,
     product,
     pushed,
     served,
@@ -30,8 +37,6 @@ if TYPE_CHECKING:
     from benchmarks.virtual.operator import World
     from sluicegate.kube.resources import Key
 
-MARKETS: Final = ("FR", "DE", "ES", "IT", "BE", "AT")
-GOOD, FALLEN = 0.09, 0.39
 LABELS_AN_HOUR: Final = 100
 """Of each market."""
 
@@ -47,7 +52,7 @@ def quality(**fallen: float) -> Quality:
 
 
 @pytest.mark.slow
-@on_virtual_time
+@for_days
 async def test_a_market_that_falls_by_thirty_points_is_missed_within_two_hours_and_met_after(world):
     body = product(
         markets=list(MARKETS),
@@ -73,48 +78,12 @@ async def test_a_market_that_falls_by_thirty_points_is_missed_within_two_hours_a
     await world.until(lambda: not markets_of(world, key, "Missed"), seconds=12 * HOUR)
 
 
-on_days = told_in(lambda: opened(for_days=True))
-SHARES: Final = {"FR": 0.4, "DE": 0.25, "ES": 0.15, "IT": 0.1, "BE": 0.05, "AT": 0.05}
-"""Of the requests: one market of six has a twentieth of them."""
-
-
-async def counted_by_market(
-    world: World, markets: dict[str, Any] | None, *, shares: dict[str, float] = SHARES, **spec: Any
-) -> Key:
-    """A product with 1,000 labels an hour in six markets, in service for half a day."""
-    accuracy = {
-        "name": "accuracy", "indicator": {"outcomes": {}}, "maxDrop": "0.03", "maxRegression": "0.03",
-        **({"markets": markets} if markets else {}),
-    }  # fmt: skip
-    body = product(
-        markets=list(MARKETS),
-        serving={
-            "runtimeImage": RUNTIME,
-            "feedback": {"secretRef": {"name": "feedback"}},
-            "market": {"from": "Header", "name": "x-market"},
-        },
-        **({"slos": [accuracy]} | spec),
-    )
-    world.cluster.variations[KEY] = Variation("market alone", wrong=Scatter(), known=0.5)
-    world.cluster.rates[KEY] = 1000 / HOUR / 0.5
-    world.cluster.set_quality(
-        image("a"), Quality.of_markets(shares, **dict.fromkeys(MARKETS, GOOD))
-    )
-    key = await served(world, body)
-    await world.run(12 * HOUR)
-    return key
-
-
-def fallen(market: str = "AT") -> Quality:
-    return Quality.of_markets(SHARES, **(dict.fromkeys(MARKETS, GOOD) | {market: FALLEN}))
-
-
 def trained(world: World, key: Key) -> bool:
     return "lastTrainingTime" in (world.status(key).get("retraining") or {})
 
 
 @pytest.mark.slow
-@on_days
+@for_days
 async def test_a_small_market_that_falls_is_reported_within_hours_and_the_product_is_not_retrained(
     world,
 ):
@@ -146,7 +115,7 @@ async def test_a_small_market_that_falls_is_reported_within_hours_and_the_produc
 
 
 @pytest.mark.slow
-@on_days
+@for_days
 async def test_a_market_that_falls_alone_is_retrained_for_with_its_name_where_the_spec_asks_for_it(
     world,
 ):
@@ -176,7 +145,7 @@ async def test_a_market_that_falls_alone_is_retrained_for_with_its_name_where_th
 
 
 @pytest.mark.slow
-@on_days
+@for_days
 async def test_a_market_that_is_ignored_is_shown_and_nothing_follows(world):
     key = await counted_by_market(world, {"onMissed": "Ignore"})
     world.cluster.set_quality(image("a"), fallen())
@@ -188,17 +157,13 @@ async def test_a_market_that_is_ignored_is_shown_and_nothing_follows(world):
 
 
 @pytest.mark.slow
-@on_days
+@for_days
 async def test_six_healthy_markets_cause_nothing(world):
     key = await counted_by_market(world, {"onMissed": "Retrain"})
     await world.run(72 * HOUR)
     assert world.condition(key, "MarketsMet")["status"] == "True"
     assert not trained(world, key)
     assert "MarketMissed" not in {one["reason"] for one in world.server.all(EVENTS)}
-
-
-EVEN: Final = {"FR": 0.25, "DE": 0.2, "ES": 0.15, "IT": 0.15, "BE": 0.1, "AT": 0.15}
-"""Of the requests: Austria has enough of them to be judged within a rollout."""
 
 
 async def with_a_candidate_that_ruins_austria(world: World, markets: dict[str, Any] | None) -> Key:
@@ -213,7 +178,7 @@ async def with_a_candidate_that_ruins_austria(world: World, markets: dict[str, A
 
 
 @pytest.mark.slow
-@on_days
+@for_days
 async def test_a_candidate_that_ruins_a_market_and_is_better_on_the_whole_is_named_in_its_verdict(
     world,
 ):
@@ -225,7 +190,7 @@ async def test_a_candidate_that_ruins_a_market_and_is_better_on_the_whole_is_nam
 
 
 @pytest.mark.slow
-@on_days
+@for_days
 async def test_a_candidate_that_ruins_a_market_is_held_where_the_spec_says_so_until_a_person_promotes_it(
     world,
 ):

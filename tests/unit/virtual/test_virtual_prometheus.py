@@ -84,6 +84,36 @@ async def test_a_canary_without_metrics_for_half_an_hour_ends_inconclusive(world
     assert told(world, cars) == sorted([*before, "MetricsLost", "PrometheusUnavailable"])
 
 
+@on_virtual_time
+async def test_an_outage_of_prometheus_is_named_with_address_and_error_within_twenty_seconds(
+    world, caplog
+):
+    """From the first query that fails on; the log has it once for an outage, and once that it has ended."""
+    cars = await served(world, product("cars"), **RARELY)
+    await world.run(HOUR / 4)
+    world.prometheus.lies[""], asked = Lie.REFUSED, world.prometheus.asked.total()
+    caplog.clear()
+    await world.until(lambda: world.prometheus.asked.total() > asked, seconds=HOUR)
+    took = await world.until(
+        lambda: world.condition(cars, "MetricsAvailable")["reason"] == "PrometheusUnavailable",
+        seconds=HOUR,
+    )
+    assert took <= 20
+    words = f"Prometheus at {world.settings.prometheus_url} can't be reached: connection refused"
+    assert words in world.condition(cars, "MetricsAvailable")["message"]
+
+    await world.run(HOUR / 2)
+    del world.prometheus.lies[""]
+    await world.until(
+        lambda: world.condition(cars, "MetricsAvailable")["status"] == "True", seconds=HOUR
+    )
+
+    lines = [one.getMessage() for one in caplog.records if "blocks of 300 s" in one.getMessage()]
+    assert len(lines) == 2, lines
+    assert words in lines[0]
+    assert "are read again" in lines[1]
+
+
 @pytest.mark.parametrize("skew", [600, -600], ids=["ahead", "behind"])
 @on_virtual_time
 async def test_while_the_operators_clock_is_wrong_nothing_is_decided_and_all_is_when_it_is_right(

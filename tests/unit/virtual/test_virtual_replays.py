@@ -13,6 +13,8 @@ from benchmarks.virtual.trainings import Training
 from benchmarks.virtual.workloads import Quality
 from sluicegate.simulation.tuning import tune
 from tests.support.decisions.rollout_world import image
+from tests.support.lives.truth import KEY as MARKETS_KEY
+from tests.support.virtual.markets import EVEN, counted_by_market, fallen
 from tests.support.virtual.replays import Made, Watch, differences, recorded, replayed
 from tests.support.virtual.stories import (
     BAD,
@@ -40,7 +42,7 @@ DIFFERS: Final = {
     "facts.split_verified": "a replay carries decisions out at once: no pods and no traffic follow",
     "portfolio": "a record is of one product, and a replay doesn't count that as one that turned bad",
     "training": "a Job ends between two blocks; a record has its version before its first traffic",
-    "wanted": "a record knows of a pushed model by its traffic, for which its pods have to start first",
+    "desired": "a record knows of a pushed model by its traffic, for which its pods have to start first",
     "term": "a record doesn't say since when a replica leads",
 }
 """Inputs of decisions that a record can't give back, and why; it only becomes shorter.
@@ -166,3 +168,28 @@ def test_tune_finds_the_decay_of_a_version_that_was_retrained(retrained: Life):
     assert all(
         0 < at - begun < 2 * HOUR for at, begun in zip(found, retrained.decayed, strict=True)
     )
+
+
+def test_a_replay_retrains_for_the_market_that_fell_at_the_block_of_the_operator():
+    """The product as a whole isn't degraded, so only its counts by market say so."""
+
+    async def story() -> Life:
+        async with opened(for_days=True) as world:
+            watch = Watch()
+            world.on_plan.append(watch)
+            world.cluster.trainings[MARKETS_KEY] = Training(seconds=600, report=TRAINED)
+            key = await counted_by_market(world, {"onMissed": "Retrain"}, shares=EVEN, hours=3)
+            world.cluster.set_quality(image("a"), fallen(shares=EVEN))
+            await world.until(partial(trains, world, key), seconds=6 * HOUR)
+            await world.run(HOUR / 4)
+            return Life(await recorded(world, key), watch)
+
+    life = run_virtually(story())
+    made = life.watch.decisions(BLOCK)
+    assert [kind for _, kind, *_ in made][:1] == ["Retrain"]
+    assert replayed(life.scenario)[:1] == made[:1]
+
+
+def trains(world: World, key: Key) -> bool:
+    """Whether a training has begun."""
+    return "lastTrainingTime" in (world.status(key).get("retraining") or {})

@@ -195,9 +195,9 @@ async def test_a_manual_edit_of_a_child_is_reverted(world, edit):
     find, change_of = EDITS[edit]
     key = await served(world, product())
     resource, child = find(world, key)
-    wanted = world.server.get(resource, child)
-    parts = wanted["spec"], wanted["metadata"]["labels"]
-    change = change_of(wanted)
+    desired = world.server.get(resource, child)
+    parts = desired["spec"], desired["metadata"]["labels"]
+    change = change_of(desired)
     edited = world.server.write(resource, child, change)
     assert (edited["spec"], edited["metadata"]["labels"]) != parts
 

@@ -10,7 +10,7 @@ from benchmarks.virtual.cluster import Effect
 from benchmarks.virtual.variation import Scatter, Variation
 from benchmarks.virtual.workloads import Quality
 from tests.support.decisions.rollout_world import image
-from tests.support.virtual.stories import HOUR, RARELY, on_virtual_time, product, pushed, serving
+from tests.support.virtual.stories import HOUR, RARELY, for_days, product, pushed, serving
 
 if TYPE_CHECKING:
     from benchmarks.virtual.operator import World
@@ -61,7 +61,7 @@ def trained(world: World, key: Key) -> bool:
 
 
 @pytest.mark.slow
-@on_virtual_time
+@for_days
 async def test_a_consumer_of_a_bad_release_is_not_retrained_and_recovers_with_its_rollback(world):
     pricing, search = await consumed(world)
     world.cluster.effects[search] = (Effect(pricing, image("d"), LOST),)
@@ -69,6 +69,9 @@ async def test_a_consumer_of_a_bad_release_is_not_retrained_and_recovers_with_it
     await world.until(lambda: serving(world, pricing) == "v2", seconds=6 * HOUR)
     await world.run(24 * HOUR)
     assert causes(world, search) == "UpstreamReleased"
+    active = world.condition(search, "RetrainingActive")
+    assert active["reason"] == "UpstreamReleased"
+    assert "That ends once that product serves another version, or with" in active["message"]
     message = world.status(search)["diagnosis"]["message"]
     assert "accuracy follows the release of catalog/pricing v2" in message
     (condition,) = [
@@ -89,7 +92,7 @@ async def test_a_consumer_of_a_bad_release_is_not_retrained_and_recovers_with_it
 
 @pytest.mark.slow
 @pytest.mark.parametrize("lost", [0.0, LOST], ids=["a good release", "a bad release"])
-@on_virtual_time
+@for_days
 async def test_a_decay_during_an_upstreams_rollout_is_still_retrained(world, lost):
     pricing, search = await consumed(world)
     world.cluster.effects[search] = (Effect(pricing, image("d"), lost),)

@@ -155,8 +155,8 @@ def test_prometheus_answers_the_counts_of_drawn_counters():
         (QueryKind.REQUESTS, {}, "requests"),
         (QueryKind.LABELLED, {"outcome": "wrong"}, "wrong"),
     ):
-        wanted = [of.events[event].count((one - 1) * BLOCK, one * BLOCK) for one in blocks]
-        assert values(kind, **labels) == wanted
+        desired = [of.events[event].count((one - 1) * BLOCK, one * BLOCK) for one in blocks]
+        assert values(kind, **labels) == desired
 
 
 def test_the_pods_of_any_version_count_labels_of_a_version_that_is_gone():

@@ -13,6 +13,7 @@ from tests.support.decisions.rollout_world import image
 from tests.support.virtual.stories import (
     HOUR,
     RARELY,
+    for_days,
     on_virtual_time,
     product,
     pushed,
@@ -183,7 +184,7 @@ async def test_a_rollout_goes_on_after_an_absence_of_all_replicas_for_longer_tha
         replica.kill()
     await world.run(5 * HOUR)
     world.start(**RARELY)
-    await world.run(120)
+    await world.run(RARELY["lease_duration_seconds"] + 120)
     assert weight(world, key) > 0
     (absence,) = world.status(key)["engine"]["absences"]
     await world.until(lambda: serving(world, key) == "v2", seconds=2 * HOUR)
@@ -231,12 +232,12 @@ async def test_a_rollback_of_what_began_by_a_clock_a_day_ahead_ends_in_its_usual
 
 
 @pytest.mark.slow
-@on_virtual_time
+@for_days
 async def test_a_suspension_over_a_weekend_takes_nothing_of_the_duration(world):
     key = await stepping(world, FOUR_HOURS, **RARELY)
     await world.until(lambda: weight(world, key) == 5, seconds=600)
     world.edit(key, suspend=True)
-    await world.run(24 * HOUR)
+    await world.run(6 * HOUR)
     for replica in world.replicas:
         replica.kill()
     await world.run(6 * HOUR)

@@ -369,3 +369,135 @@ async def test_a_login_that_expired_keeps_the_reason_of_a_form_of_the_page_alone
     assert "Not logged in" in text
     assert ("prices &lt;b&gt;are right&lt;/b&gt;" in text) == kept
     assert not server.patches
+
+
+ANSWERED = {"party": "DataScientist", "verdict": "Agree", "user": "dsc", "answerTime": "2026-11-28T10:00:00Z",
+            "evidence": "at 50 % of the traffic"}  # fmt: skip
+
+
+def with_parties(**more):
+    product = pricing()
+    product["status"]["candidate"]["approvals"] = {
+        "id": "0000000000-1795860000", "waitingFor": ["DataProductManager", "search/ranking"], "answers": [ANSWERED],
+    } | more  # fmt: skip
+    return product
+
+
+async def test_a_role_that_is_waited_for_agrees_on_the_page_in_the_readers_name(proxy, server):
+    product = server.reviews[OBJECT] = with_parties()
+    async with served(store_of([product]), proxy, server, acting=True) as client:
+        text = await (await client.get(PAGE, headers=sent())).text()
+        assert "No answer yet" in text
+        assert "act/approve-DataProductManager" in text
+        assert "act/promote" not in text
+        text = await (
+            await client.get(f"{PAGE}/act/approve-DataProductManager", headers=sent())
+        ).text()
+        assert "Agree of dsc as DataScientist" in text
+        fields = filled(Form(text).fields, reason="three markets agree")
+        status, text = await post(client, fields, verb="approve-DataProductManager")
+    assert status == 200, text
+    [patch] = server.patches
+    assert ("Impersonate-User", "acb") in patch.headers
+    annotations = patch.body["metadata"]["annotations"]
+    value = annotations["approval.sluicegate.dev/DataProductManager"]
+    assert value == "Agree/v15/0000000000-1795860000\nacb\nthree markets agree"
+
+
+@pytest.mark.parametrize(
+    "verb", ["approve-DataScientist", "approve-Auditor", "refuse-DataScientist"]
+)
+async def test_a_role_that_has_answered_or_does_not_have_to_is_not_offered(proxy, server, verb):
+    product = server.reviews[OBJECT] = with_parties()
+    async with served(store_of([product]), proxy, server, acting=True) as client:
+        answer = await client.get(f"{PAGE}/act/{verb}", headers=sent(), allow_redirects=False)
+        assert answer.status == 303
+        status, _ = await post(client, filled({"version": "v15", "token": "x"}), verb=verb)
+    assert status == 409
+    assert server.patches == []
+
+
+CONSUMER = "/products/search/ranking"
+RANKING = "/apis/sluicegate.dev/v1alpha1/namespaces/search/dataproducts/ranking"
+WAITS = {"waitingFor": ["search/ranking"], "waitStartTime": "2026-11-28T09:00:00Z"}
+
+
+def consumer(**team):
+    return document(
+        "ranking", "search", spec={"team": team or TEAM, "dependsOn": [{"name": "pricing", "namespace": "pricing"}]}
+    )  # fmt: skip
+
+
+def consumers_page(proxy, server, product, asked=None):
+    server.may |= {"acb": {"pricing", "search"}}
+    server.reviews |= {OBJECT: asked or with_parties(**WAITS), RANKING: product}
+    return served(store_of([server.reviews[OBJECT], product]), proxy, server, acting=True)
+
+
+@pytest.mark.parametrize(("verb", "verdict"), [("approve", "Agree"), ("refuse", "Refuse")])
+async def test_a_consumer_finds_on_its_own_page_what_waits_for_it_and_answers_there(
+    proxy, server, verb, verdict
+):
+    address = f"{CONSUMER}/act/{verb}.pricing.pricing"
+    async with consumers_page(proxy, server, consumer()) as client:
+        text = await (await client.get(CONSUMER, headers=sent())).text()
+        assert "Waits for the agreement of this product</strong> for" in text
+        assert "v15 has passed and waits for the agreement of search/ranking" in text
+        assert f'href="{address}"' in text
+        text = await (await client.get(address, headers=sent())).text()
+        assert "accuracy: evidence in favour 3.4 of 3.0" in text
+        fields = filled(Form(text).fields, reason="no change for our ranking")
+        answer = await client.post(address, data=fields, headers=sent() | SAME)
+        assert answer.status == 200, await answer.text()
+    [patch] = server.patches
+    assert patch.path == RANKING, "on the consumer's own object"
+    assert ("Impersonate-User", "acb") in patch.headers
+    assert patch.body["metadata"]["annotations"] == {
+        "pricing.approval.sluicegate.dev/pricing": f"{verdict}/v15/0000000000-1795860000\nacb\nno change for our ranking"
+    }  # fmt: skip
+
+
+async def test_a_reader_without_the_right_on_the_consumer_has_the_command_and_no_form(
+    proxy, server
+):
+    other_team = consumer(members=[{"username": "kim", "role": "DataProductManager"}])
+    address = f"{CONSUMER}/act/approve.pricing.pricing"
+    async with consumers_page(proxy, server, other_team) as client:
+        text = await (await client.get(CONSUMER, headers=sent())).text()
+        assert "kubectl sluicegate approve pricing/pricing v15 --for search/ranking" in text
+        assert address not in text
+        text = await (await client.get(address, headers=sent())).text()
+        assert "may not do this here" in text
+        assert "<form" not in text
+
+
+@pytest.mark.parametrize(
+    ("approvals", "namespaces"),
+    [
+        ({"waitingFor": ["DataProductManager"]}, {"pricing", "search"}),
+        (WAITS, {"search"}),
+    ],
+    ids=["another party is waited for", "the product is hidden from the reader"],
+)
+async def test_a_consumer_that_is_not_asked_or_may_not_see_the_product_is_offered_no_answer(
+    proxy, server, approvals, namespaces
+):
+    address = f"{CONSUMER}/act/approve.pricing.pricing"
+    asked = with_parties(**approvals)
+    async with consumers_page(proxy, server, consumer(), asked) as client:
+        server.may = {"acb": namespaces}
+        text = await (await client.get(CONSUMER, headers=sent())).text()
+        assert "Waits for the agreement" not in text
+        answer = await client.get(address, headers=sent(), allow_redirects=False)
+        assert answer.status in {303, 404}
+        fields = filled({"version": "v15", "token": "x"})
+        answer = await client.post(address, data=fields, headers=sent() | SAME)
+        assert answer.status in {404, 409}
+    assert server.patches == []
+
+
+async def test_a_consumer_that_status_has_no_room_for_finds_its_answer_too(proxy, server):
+    asked = with_parties(waitingFor=["search/other"], moreWaiting=3, waitStartTime="2026-11-28T09:00:00Z")  # fmt: skip
+    async with consumers_page(proxy, server, consumer(), asked) as client:
+        text = await (await client.get(CONSUMER, headers=sent())).text()
+    assert "act/approve.pricing.pricing" in text

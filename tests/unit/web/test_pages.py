@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.decisions.reviewed import document_of, sealed_month
 from tests.support.portfolio.poisoned import INDICATORS, poisoned, signed
-from tests.support.portfolio.products import degraded, document, waiting_for_approval
+from tests.support.portfolio.products import WHEN, degraded, document, waiting_for_approval
 from tests.support.portfolio.served import served, store_of
 
 JOURNEY = "buy-a-car"
@@ -67,6 +67,18 @@ async def test_the_first_page_has_the_sentence_the_queue_and_the_table(page):
     assert (
         '<time datetime="2026-11-28T09:00:00Z" title="2026-11-28 09:00:00 UTC">2 h</time>' in text
     )
+
+
+async def test_the_queue_begins_with_what_needs_the_reader():
+    own = document("eta", "logistics", status=waiting_for_approval(),
+                   spec={"team": {"members": [{"username": "everybody", "role": "DataProductManager"}]}})  # fmt: skip
+    async with served(store_of([CORE, own], [])) as page:
+        text = await text_of(page, "/")
+    queue = text[text.index('<h2 id="mine">Needs you</h2>') :]
+    mine, others = queue.split('<h2 id="queue">Needs others</h2>')
+    assert "logistics/eta" in mine
+    assert "base/core" not in mine
+    assert "base/core" in others
 
 
 async def test_a_product_has_all_that_there_is_to_know(page):
@@ -139,8 +151,8 @@ async def test_an_alert_is_over_on_the_page_once_the_product_is_healthy(state, o
 
 async def test_the_page_of_a_product_draws_each_slo_over_all_kept_ledgers_with_its_table(page):
     text = await text_of(page, "/products/pricing/pricing")
-    assert text.count('<svg class="chart"') == 4  # three SLOs and the response times
-    assert text.count("<summary>Numbers</summary>") == 4
+    assert text.count('<svg class="chart"') == 4 + 4  # SLOs and response times, accuracy by market
+    assert text.count("<summary>Numbers</summary>") == 4 + 4
     assert "over 2026-10-01 to 2026-11-30" in text
     assert "30 days, " in text
     told = await (await page.get("/products/pricing/pricing.json")).json()
@@ -160,6 +172,50 @@ async def test_the_page_of_a_product_draws_each_slo_over_all_kept_ledgers_with_i
         for one in lines["accuracy"]["points"]
     ]
     assert drawn == counts, "to the event"
+
+
+async def test_a_product_has_each_market_with_its_interval_budget_begin_and_line():
+    told = degraded()
+    told["lastRefreshTime"] = WHEN
+    told["slos"][1]["markets"] = [
+        {"market": "AT", "state": "Missed", "ratio": "0.71", "interval": ["0.657", "0.758"],
+         "total": 310, "limit": "0.88", "budgetRemaining": "-1.42",
+         "missedStartTime": "2026-11-27T08:00:00Z"},
+        {"market": "FR", "state": "Met", "ratio": "0.9", "total": 890, "limit": "0.88"},
+    ]  # fmt: skip
+    told["engine"] = {"slos": {"accuracy": {"missedMarkets": {"AT": "2026-11-27T08:00:00Z"}}}}
+    shown = document(status=told, spec={"review": {"startDate": "2026-01-01"}})
+    shown["metadata"]["uid"] = "u-1"
+    async with served(store_of([shown], REVIEWS)) as page:
+        text = await text_of(page, "/products/pricing/pricing")
+        table = (await (await page.get("/products/pricing/pricing.json")).json())["byMarket"][0]
+    row = re.search(r">AT</a></th>.*?</tr>", text, re.DOTALL)[0]
+    assert "71.0 % [65.7 % to 75.8 %]<small>n=310</small>" in row
+    assert "overspent by 142 %" in row
+    assert "2026-11-27 08:00 UTC" in row
+    assert "<details open><summary>accuracy over time</summary>" in text
+
+    rows = {one["market"]: one for one in table["markets"]}
+    assert next(iter(rows)) == "AT"
+    days = [day for month in REVIEWS for day in month["status"]["days"]]
+    counts = [day["slos"][2]["markets"] for day in days]
+    bad, total = counts[-1]["IT"]
+    italy = rows["IT"]  # status doesn't name it, so its numbers are those of the newest day
+    assert (italy["day"], italy["events"]) == ("2026-11-30", total)
+    assert italy["ratio"] == pytest.approx(1 - bad / total)
+    recent = [one["IT"] for one in counts[-14:]]
+    spent = sum(bad for bad, _ in recent) / (0.12 * sum(total for _, total in recent))
+    assert italy["budgetLeft"] == pytest.approx(1 - spent)
+    line = next(one for one in table["evolution"] if one["name"] == "accuracy in AT")
+    drawn = [
+        [round(one["events"] * (1 - one["values"]["AT"] / 100)), one["events"]]
+        for one in line["points"]
+    ]
+    assert drawn == [one["AT"] for one in counts], "to the event"
+
+
+async def test_a_product_that_is_not_counted_by_market_has_no_part_by_market(page):
+    assert "By market" not in await text_of(page, "/products/logistics/eta")
 
 
 async def test_a_product_has_its_response_times_beside_those_of_the_week_before(page):

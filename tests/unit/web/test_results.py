@@ -76,7 +76,7 @@ async def test_the_portfolio_opens_with_what_changed_since_the_last_review_the_l
         text = await (await page.get("/")).text()
         told = await (await page.get("/portfolio.json")).json()
     assert [one["name"] for one in told["movers"]] == ["fell-more", "rose", "fell"]
-    assert text.index("What changed since the last review") < text.index("Needs you")
+    assert text.index("What changed since the last review") < text.index("Needs a person")
     assert "since 2026-11-01" in text
     assert text.count('class="small-line"') == 3 + 4, (
         "of each mover, and of each product of the table"

@@ -33,6 +33,8 @@ class Answer:
     """Whether the predictions are of the items of a list in the request, one each."""
     predictions: list[Noted] = field(default_factory=list)
     """The predictions that are logged."""
+    monitored: dict[str, dict[str, list[Any]]] = field(default_factory=dict)
+    """Values of each column, by the name of the monitor of BentoML that recorded them."""
 
     def next_id(self) -> CallerId | None:
         """Return the id of the next prediction; None if the caller has named none."""

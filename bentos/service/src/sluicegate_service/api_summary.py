@@ -10,7 +10,7 @@ The summary has three levels; if it is too long, the finest are left out first:
 `digest`, `count`
     one digest of everything, and how many operations there are;
 `operations`
-    a digest by operation (`POST /predict`);
+    a digest by operation (`POST /predict`), and `deprecated`: the deprecated ones, if there are any;
 `fields`
     by operation [accepts, returns]. accepts: by field the types that it may have, `|` between
     them, and `!` after them if it is required. returns: by field its type, and `?` after it if
@@ -60,15 +60,18 @@ class NoSummary(Exception):  # noqa: N818 - says what is the case
     """The document can't be summarised."""
 
 
-def summarise(folder: Path, most_bytes: int = MOST_BYTES) -> str:
-    """Return the summary of the bento in `folder` as JSON; empty if its API can't be read."""
+def summarise(folder: Path, most_bytes: int = MOST_BYTES, deprecated: str = "") -> str:
+    """Return the summary of the bento in `folder` as JSON; empty if its API can't be read.
+
+    `deprecated` lists operations, separated by commas, that are deprecated beside those of the document.
+    """
     path = folder / "apis" / "openapi.yaml"
     try:
         if path.stat().st_size > LARGEST_DOCUMENT:
             return ""
         loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
         document = yaml.load(path.read_bytes(), loader)  # noqa: S506 - the safe one
-        return render(document, most_bytes)
+        return render(document, most_bytes, deprecated)
     except (
         OSError,
         ValueError,
@@ -82,13 +85,19 @@ def summarise(folder: Path, most_bytes: int = MOST_BYTES) -> str:
         return ""  # no mistake in it prevents a version from serving
 
 
-def render(document: Mapping[str, Any], most_bytes: int = MOST_BYTES) -> str:
+def render(document: Mapping[str, Any], most_bytes: int = MOST_BYTES, deprecated: str = "") -> str:
     """Return the summary of an OpenAPI document, as fine as the size allows."""
-    fields = {name: _operation(document, one) for name, one in _operations(document)}
+    operations = dict(_operations(document))
+    fields = {name: _operation(document, one) for name, one in operations.items()}
+    named = {" ".join(name.split()) for name in deprecated.split(",")}
+    obsolete = sorted(
+        name for name, one in operations.items() if one.get("deprecated") is True or name in named
+    )
+    marked = {"deprecated": obsolete} if obsolete else {}
     digests = {name: digest(one) for name, one in fields.items()}
     whole = {"digest": digest(fields), "count": len(fields)}
-    finest = {**whole, "operations": digests, "fields": fields}
-    for levels in (finest, {**whole, "operations": digests}, whole):
+    listed = {**whole, "operations": digests, **marked}
+    for levels in ({**listed, "fields": fields}, listed, whole):
         text = json.dumps({"api": levels}, sort_keys=True, separators=(",", ":"))
         if len(text.encode()) <= most_bytes:
             break

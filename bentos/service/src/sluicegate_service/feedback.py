@@ -40,6 +40,8 @@ from sluicegate_service.tokens import (
     TokenSigner,
     is_valid_id,
 )
+from sluicegate_service.upstream_outcomes import UpstreamOutcomes, upstream_outcomes
+from sluicegate_service.upstreams import current_versions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -164,6 +166,7 @@ class Feedback:
     log: LabelLog | None = None
     """The log of predictions, which gets their labels; None if the product has none."""
     markets: Markets | None = field(default_factory=lambda: Markets.from_environment(os.environ))
+    upstreams: UpstreamOutcomes = field(default_factory=upstream_outcomes)
     _seen: SeenTokens = field(default_factory=SeenTokens, init=False)
     """Predictions whose label was counted."""
     _logged: SeenTokens = field(default_factory=SeenTokens, init=False)
@@ -200,6 +203,7 @@ class Feedback:
                 shadow=shadow,
                 caller_id=caller_id,
                 logged=is_logged,
+                upstreams=current_versions(),
             )
         if answer is not None and is_logged:
             answer.predictions.append(Noted(value, token, caller_id, about))
@@ -290,8 +294,17 @@ class Feedback:
         self.counters.count(score.outcome, age=age, **made_by)
         for indicator, event in score.events.items():
             self.counters.count_event(indicator, event, **made_by)
+        self._count_by_upstream(prediction, score, age)
         self._count_pair(prediction, score.outcome, label.truth)
         return []
+
+    def _count_by_upstream(self, prediction: Prediction, score: Score, age: float) -> None:
+        """Count the outcome by the versions of upstreams that answered for the prediction."""
+        at = prediction.issued_at
+        for version in prediction.upstreams:
+            self.upstreams.count_outcome(version, score.outcome, age=age, issued_at=at)
+            for indicator, event in score.events.items():
+                self.upstreams.count_event(version, indicator, event, issued_at=at)
 
     def _count_pair(self, prediction: Prediction, outcome: Outcome, truth: Any) -> None:
         """Count both versions' predictions if the token has both; only the outcome, not events.

@@ -30,10 +30,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from sluicegate_service.bentos import BentoInvalid, read_bento, require_models
+from sluicegate_service.environment import LOG
 from sluicegate_service.keys import KeyFiles
-from sluicegate_service.layers import FEEDBACK, layered, require_feedback
+from sluicegate_service.layers import (
+    FEEDBACK,
+    layered,
+    on_metrics_port,
+    require_feedback,
+)
 from sluicegate_service.monitoring import redirect
-from sluicegate_service.paths import PortFilter
+from sluicegate_service.paths import METRICS, PortFilter
 from sluicegate_service.prediction_log import close_log
 from sluicegate_service.request_limits import FeedbackRoute, Limits
 from sluicegate_service.secret_watch import secret_gauge, watch_secret
@@ -101,7 +107,6 @@ def load_application(options: Options) -> Application:
     require_models(bento)
     add_to_path(options.bento, Path(os.environ["BENTOML_HOME"]) / "wheels")
     service = _load_service(options.bento)
-    _monitor_below_home()
     _one_process(service)
     _set_environment_of(service)
     _name_in_metrics(service, bento.name, bento.version)
@@ -109,10 +114,12 @@ def load_application(options: Options) -> Application:
         require_feedback(service)
     bound_validation(service)
     application = service.to_asgi(is_main=True)
+    _redirect_monitors()  # after to_asgi, which configures BentoML as the service says
     declared = frozenset(_path(service, api.route) for api in service.apis.values())
     keys = KeyFiles.from_environment(os.environ)
     with _wrong_variables():
         guarded = layered(application, declared, FeedbackRoute(_path(service, FEEDBACK), keys))
+        unguarded = on_metrics_port(application, f"{service.path_prefix or ''}{METRICS}")
     return PortFilter(
         application,
         declared=declared,
@@ -121,6 +128,7 @@ def load_application(options: Options) -> Application:
         on_started=_Started(keys, secret_gauge()),
         on_unknown=counter_of(service.name, bento.name, bento.version),
         guarded=guarded,
+        unguarded=unguarded,
     )
 
 
@@ -165,11 +173,15 @@ def _load_service(folder: Path) -> Any:
     return service
 
 
-def _monitor_below_home() -> None:
-    """Let `bentoml.monitor` write where a pod may write."""
+def _redirect_monitors() -> None:
+    """Let `bentoml.monitor` write into the log of predictions, or where a pod may write."""
     from bentoml._internal.configuration.containers import BentoMLContainer  # noqa: PLC0415
 
-    redirect(BentoMLContainer.config.monitoring.options, Path(os.environ["BENTOML_HOME"]))
+    redirect(
+        BentoMLContainer.config.monitoring,
+        Path(os.environ["BENTOML_HOME"]),
+        logged=bool(os.environ.get(LOG)),
+    )
 
 
 def _one_process(service: Any) -> None:

@@ -1,4 +1,4 @@
-"""The applications around a service's API, in their order: limits, mirrors, markets, tokens.
+"""The applications around a service's API, in their order: marks, limits, mirrors, markets, calls, tokens.
 
 Each reads the operator's variables of its own, and is left out if the product doesn't have what it
 does. Several import modules whose counters read the environment when they are imported, so they are
@@ -45,6 +45,13 @@ def require_feedback(service: Any) -> None:
     add_feedback(service, feedback_of(families(), Agreement(answers.tolerance_percent)))
 
 
+def on_metrics_port(application: Application, path: str) -> Application:
+    """Return the application of the metrics' port, whose page of metrics is at the path."""
+    from sluicegate_service.call_layers import with_metrics  # noqa: PLC0415 - see above
+
+    return with_metrics(application, path)
+
+
 def layered(
     application: Application, declared: frozenset[str], feedback: FeedbackRoute
 ) -> Application:
@@ -54,15 +61,19 @@ def layered(
     ----------
     declared : paths of the service's API, perhaps with that of feedback.
     """
+    from sluicegate_service.call_layers import with_calls, with_marks  # noqa: PLC0415 - see above
+
     paths = declared - {feedback.path}
     has_feedback = feedback.path in declared
     if (log := current_log()) is not None:
         application = _logged(application, log)
     if has_feedback or log is not None:
         application = _with_tokens(application, paths)
+    application = with_calls(application, paths)
     application = _mirrored(_by_market(application, paths), paths, feedback.keys)
     limits = Limits.from_environment(os.environ)
-    return RequestLimits(application, limits, feedback if has_feedback else None, _count_refusals())
+    route = feedback if has_feedback else None
+    return with_marks(RequestLimits(application, limits, route, _count_refusals()))
 
 
 def _logged(application: Application, log: PredictionLog) -> Application:

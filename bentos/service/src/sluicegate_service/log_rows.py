@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
@@ -19,9 +19,11 @@ from sluicegate_service.json_paths import MISSING, value_at, without_path
 from sluicegate_service.tokens import identity_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from sluicegate_service.log_settings import LogSettings
+
+    Monitored = Mapping[str, Mapping[str, Sequence[Any]]]
 
 PREDICTION: Final = "prediction"
 LABEL: Final = "label"
@@ -38,6 +40,7 @@ class Served:
     seconds : Unix time. body, answer : as they were sent; the answer is empty if it isn't needed.
     predictions : those that were signed, or noted without a key.
     batch : whether they are of the items of a list in the request, one each.
+    monitored : values of each column of each monitor of BentoML.
     """
 
     seconds: float
@@ -49,12 +52,16 @@ class Served:
     market: str
     version: str
     revision: str
+    monitored: Monitored = field(default_factory=dict)
 
     @property
     def size(self) -> int:
         """Bytes that it takes in memory, about."""
         tokens = sum(len(noted.token or "") for noted in self.predictions)
-        return 1024 + len(self.body) + len(self.answer) + 2 * tokens
+        values = sum(
+            len(column) for columns in self.monitored.values() for column in columns.values()
+        )
+        return 1024 + len(self.body) + len(self.answer) + 2 * tokens + 64 * values
 
     @property
     def count(self) -> int:
@@ -83,6 +90,10 @@ class Served:
                 "features": chosen(features, settings),
                 "prediction": redacted(noted.value, settings),
             }
+            if self.monitored:
+                logged["monitored"] = _monitored(
+                    self.monitored, settings, position=position, count=len(predictions)
+                )
             yield _line(row | logged)
 
 
@@ -146,6 +157,30 @@ def redacted(document: Any, settings: LogSettings) -> Any:
     for path in settings.redact:
         document = without_path(document, path)
     return document
+
+
+def _monitored(
+    monitored: Monitored, settings: LogSettings, *, position: int, count: int
+) -> dict[str, Any]:
+    """Return the monitored values of one prediction by monitor and column, without columns that aren't logged.
+
+    A column with one value for each prediction has the value of this one; with `only`, columns of
+    other names than its paths are left out, as they may hold other features.
+    """
+    rows = {}
+    for name, columns in monitored.items():
+        values = {
+            column: _of_prediction(values, position, count)
+            for column, values in columns.items()
+            if not settings.only or column in settings.only
+        }
+        rows[name] = redacted(values, settings)
+    return rows
+
+
+def _of_prediction(values: Sequence[Any], position: int, count: int) -> Any:
+    """Return the value of one prediction; all values where their number is another one."""
+    return values[position] if len(values) == count else list(values)
 
 
 def _item(body: Any, position: int, count: int) -> Any:

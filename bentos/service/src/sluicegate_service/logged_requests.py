@@ -62,5 +62,6 @@ class LoggedRequests:
                     market=current_market.get(),
                     version=self._identity.version,
                     revision=self._identity.revision,
+                    monitored=answer.monitored,
                 )
             )

@@ -1,9 +1,10 @@
-"""Files of `bentoml.monitor`, in a pod whose root file system is read-only.
+"""Where the values of `bentoml.monitor` go, in a pod whose root file system is read-only.
 
 BentoML writes what a service monitors below a relative path, so beside the bento: in a pod that is
 read-only, and each request that monitors a value ends with 500. The files lie below BENTOML_HOME
 instead, which is writable, and are bounded: they hold the newest values, and end with the pod. A
-service that ships its values elsewhere configures another monitor, or another path.
+service that ships its values elsewhere configures another monitor, or another path. With a log of
+predictions, the values are in its rows (logged_monitor.py).
 """
 
 from __future__ import annotations
@@ -42,16 +43,27 @@ def configuration() -> str:
     return _CONFIGURATION.replace("{", "{{").replace("}", "}}") + handlers
 
 
-def redirect(options: Any, home: Path) -> None:
-    """Let BentoML's default monitor write below `home`, unless the service has an absolute path.
+LOGGED_MONITOR: Final = "sluicegate_service.logged_monitor.LoggedMonitor"
+"""The class for a product with a log of predictions."""
+
+
+def redirect(monitoring: Any, home: Path, *, logged: bool = False) -> None:
+    """Let BentoML's default monitor write into the log of predictions, or below `home`.
+
+    A service that configures another monitor, or an absolute path, keeps it.
 
     Parameters
     ----------
-    options : `monitoring.options` of BentoML's configuration. home : a writable folder.
+    monitoring : of BentoML's configuration. home : a writable folder.
+    logged : whether the product has a log.
     """
+    options = monitoring.options
     chosen = dict(options.get() or {})
     path = Path(str(chosen.get("log_path") or "monitoring"))
     if path.is_absolute():
+        return
+    if logged and monitoring.type.get() in {None, "default"} and not chosen.get("log_config_file"):
+        monitoring.type.set(LOGGED_MONITOR)
         return
     folder = home / path
     folder.mkdir(parents=True, exist_ok=True)

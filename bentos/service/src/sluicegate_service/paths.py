@@ -19,7 +19,8 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-SYSTEM = ("/livez", "/readyz", "/healthz", "/metrics")
+METRICS = "/metrics"
+SYSTEM = ("/livez", "/readyz", "/healthz", METRICS)
 FOLDERS = ("/static_content", "/assets")
 PAGES = ("/", *FOLDERS)  # BentoML's page for trying the API out
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -32,7 +33,8 @@ class PortFilter:
 
     On `api_port` the service's routes answer, `declared` ones even if they have the name of a
     system path; on any other port metrics and probes answer. All other paths are 404. `guarded` is
-    the application of the API port, behind the limits on requests. `on_started` is called once,
+    the application of the API port, behind the limits on requests, and `unguarded` that of
+    other ports. `on_started` is called once,
     when the service has started, and `on_unknown` for each request to an unknown path of the API.
     BentoML's own paths don't count: load balancers probe them equally often at each pod, so they
     don't depend on the version.
@@ -48,9 +50,11 @@ class PortFilter:
         on_started: Callable[[], None],
         on_unknown: Callable[[], None] = lambda: None,
         guarded: Application | None = None,
+        unguarded: Application | None = None,
     ) -> None:
         self._application: Application = application
         self._guarded = guarded or self._application
+        self._unguarded = unguarded or self._application
         self._api_port = api_port
         self._on_started = on_started
         self._on_unknown = on_unknown
@@ -71,7 +75,7 @@ class PortFilter:
         if scope["type"] == "lifespan":
             await self._application(scope, receive, self._telling_when_started(send))
         elif self._answers(scope):
-            answering = self._guarded if self._is_api(scope) else self._application
+            answering = self._guarded if self._is_api(scope) else self._unguarded
             await answering(scope, receive, send)
         else:
             if scope["type"] == "http" and self._is_unknown(scope):

@@ -29,6 +29,8 @@ from sluicegate_service.markets import current_market
 from sluicegate_service.mirroring import Received, Sent, current_request
 from sluicegate_service.outcomes import Event, Outcome, OutcomeCounters
 from sluicegate_service.prediction_log import current_log
+from sluicegate_service.upstream_outcomes import upstream_outcomes
+from sluicegate_service.upstreams import current_versions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,6 +68,7 @@ class ProductService:
         super().__init_subclass__(**options)
         cls._counters = replace(families(), indicators=cls.indicators)
         cls._counters.know(settings().version, settings().revision)
+        upstream_outcomes().know(cls.indicators)
 
     _counters: ClassVar[OutcomeCounters]
 
@@ -137,6 +140,8 @@ class ProductService:
             revision=settings().revision,
             market=current_market.get(),
         )
+        for version in current_versions():
+            upstream_outcomes().count_event(version, indicator, Event.of(good=good))
 
     @bentoml.api(route="/feedback")
     async def feedback(self, labels: list[Label], ctx: bentoml.Context) -> dict[str, Any]:

@@ -37,6 +37,8 @@ REASON = "RuntimeMismatch"
 SERVICE_NOT_FOUND = "ServiceNotFound"
 STATED_LABELS = {"hypothesis": 600, "author": 120, "ticket": 120, "git-revision": 64}
 """Labels of a bento that say what was tried with it, and the bytes of each that are left behind."""
+DEPRECATED_LABEL = "deprecated-operations"
+"""Label of a bento that lists deprecated operations, separated by commas: `POST /predict, POST /rank`."""
 
 
 def installed_version(name: str) -> str | None:
@@ -119,7 +121,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"another patch release: {mismatch.describe()}", file=sys.stderr)  # noqa: T201
     labels = stated_labels(bento)
     room = MOST_BYTES - (len(json.dumps({"labels": labels})) if labels else 0)
-    if left := left_behind(summarise(folder, room), secret_lacks(), labels):
+    summary = summarise(folder, room, dict(bento.labels).get(DEPRECATED_LABEL, ""))
+    if left := left_behind(summary, secret_lacks(), labels):
         write_termination_message(left)
     return 0
 

@@ -6,6 +6,7 @@ folder for the image's Python and platform, and the registry gets that folder as
 
 from __future__ import annotations
 
+import platform
 import re
 import shutil
 import subprocess
@@ -64,6 +65,36 @@ def packages_to_add(
         for name, one in sorted(required.items())
         if name not in OURS and not (_is_pinned(one) and _pin(one) == packages.get(name))
     ]
+
+
+def local_environment(folder: Path, bento: Bento, packages: Mapping[str, str]) -> Path:
+    """Install the packages of an image and of a bento on this machine; return the Python that has them.
+
+    The environment has nothing of the caller's. `packages` are those of the image. Raises
+    BentoInvalid if a package can't be installed, or this machine has no such Python.
+    """
+    architecture = platform.machine()
+    named = {machine: name for name, machine in MACHINES.items()}.get(architecture, "amd64")
+    added = packages_to_add(bento, packages, named)
+    replaced = {
+        canonicalize_name(one.name) for one in parse_requirements("\n".join(added), MARKERS)
+    }
+    kept = {name: version for name, version in packages.items() if name not in OURS | replaced}
+    environment, uv = folder / "environment", _Uv.found()
+    uv.run(
+        "venv", "--quiet", f"--python={PYTHON}", "--no-python-downloads", str(environment),
+        what=f"there is no Python {PYTHON}, which the runtime image has",
+    )  # fmt: skip
+    listed = folder / "requirements.txt"
+    listed.write_text("\n".join([*(f"{name}=={one}" for name, one in kept.items()), *added]) + "\n")
+    python = environment / "bin/python"
+    uv.run(
+        "pip", "install", "--quiet", f"--python={python}", "--no-deps", f"--requirements={listed}",
+        what="the packages of the runtime image and the bento can't be installed",
+    )  # fmt: skip
+    library = environment / f"lib/python{PYTHON}/site-packages/sluicegate_service"
+    shutil.copytree(Path(__file__).parent, library, ignore=shutil.ignore_patterns("__pycache__"))
+    return python
 
 
 def build_and_push(

@@ -27,6 +27,7 @@ from hashlib import sha256
 from typing import Any, Final
 
 from sluicegate_service.sealing import Seal, UnsealableError
+from sluicegate_service.version_marks import UpstreamVersion
 
 MAX_TOKEN_BYTES: Final = 4096
 MIN_KEY_BYTES: Final = 16
@@ -40,6 +41,8 @@ _CONTEXT: Final = b"sluicegate prediction token 1"
 _NONCE_BYTES: Final = 9
 MAX_ID_CHARACTERS: Final = 128
 """Characters of a caller's id at most."""
+MAX_UPSTREAMS: Final = 4
+"""Upstreams of a token, at most."""
 VALID_ID: Final = f"1 to {MAX_ID_CHARACTERS} printable characters, in UTF-8"
 _ID_CONTEXT: Final = b"sluicegate id of a caller 1"
 _SHADOW: Final = "the prediction of a shadow"
@@ -98,6 +101,8 @@ class Prediction:
     caller_id: CallerId | None = None
     logged: bool = False
     """Whether the log of predictions has it."""
+    upstreams: tuple[UpstreamVersion, ...] = ()
+    """Versions of upstreams that answered for it, each of which was in a canary."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,18 +138,22 @@ class TokenSigner:
         shadow: ShadowPrediction | None = None,
         caller_id: CallerId | None = None,
         logged: bool = False,
+        upstreams: Sequence[UpstreamVersion] = (),
     ) -> str:
         """Return a token for a new prediction; `value` must be small and JSON.
 
-        A `shadow` that doesn't fit into the token is left out.
+        A `shadow` that doesn't fit into the token is left out, and `upstreams` that don't.
         """
         body = {"p": value, "v": version, "t": int(now), "n": secrets.token_urlsafe(_NONCE_BYTES)}
         body |= ({"r": revision} if revision else {}) | ({"m": market} if market else {})
         body |= {"i": [caller_id.text, caller_id.position]} if caller_id else {}
         body |= {"l": 1} if logged else {}
+        counted = {"u": upstreams[:MAX_UPSTREAMS]} if upstreams else {}
+        sealed = {}
         if shadow is not None:
-            sealed = self._seal.close([shadow.value, shadow.version, shadow.revision])
-            token = self._signed(body | {"s": sealed})
+            sealed = {"s": self._seal.close([shadow.value, shadow.version, shadow.revision])}
+        for more in ([counted | sealed] if sealed else []) + ([counted] if counted else []):
+            token = self._signed(body | more)
             if len(token) <= MAX_TOKEN_BYTES:
                 return token
         token = self._signed(body)
@@ -219,7 +228,7 @@ class TokenSigner:
                     if isinstance(revision, str) and isinstance(market, str):
                         return Prediction(
                             value, version, issued_at, revision, market, identity, shadow, caller_id,
-                            logged="l" in rest,
+                            logged="l" in rest, upstreams=_upstreams(rest.get("u")),
                         )  # fmt: skip
         except (ValueError, RecursionError) as error:
             raise InvalidTokenError("no prediction token: its payload is no JSON") from error
@@ -255,6 +264,17 @@ def identity_of(token: str | None, caller_id: CallerId | None) -> bytes:
     if token is None:
         return secrets.token_bytes(sha256().digest_size)
     return sha256(_decode(token.partition(".")[0])).digest()
+
+
+def _upstreams(given: object) -> tuple[UpstreamVersion, ...]:
+    """Return versions of upstreams; those of another form, of a newer library, are left out."""
+    return tuple(
+        UpstreamVersion(*names)
+        for names in (given if isinstance(given, list) else ())
+        if isinstance(names, list)
+        and len(names) == len(UpstreamVersion._fields)
+        and all(isinstance(name, str) for name in names)
+    )
 
 
 def _caller_id(given: object) -> CallerId | None:

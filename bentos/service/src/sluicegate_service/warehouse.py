@@ -17,7 +17,7 @@ import json
 import logging
 import os
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -57,6 +57,7 @@ class LabelledRow:
     Attributes
     ----------
     features : the request's JSON, as it was logged. prediction, truth : JSON.
+    monitored : what the service recorded with `bentoml.monitor`, by monitor and column.
     time, label_time : of the prediction and of its label, in UTC.
     """
 
@@ -70,6 +71,7 @@ class LabelledRow:
     revision: str
     market: str
     path: str
+    monitored: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,6 +269,7 @@ def _joined(prediction: dict[str, Any], label: dict[str, Any]) -> LabelledRow:
         revision=prediction["revision"],
         market=prediction["market"],
         path=prediction["path"],
+        monitored=prediction.get("monitored") or {},
     )
 
 

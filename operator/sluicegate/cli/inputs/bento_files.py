@@ -6,14 +6,13 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
 from sluicegate.errors import invalid
 from sluicegate_service.bentos import Bento, BentoInvalid, extract, read_bento
 from sluicegate_service.constraints import FILE, packages_of
-from sluicegate_service.findings import Finding, Severity
 
 TAG: Final = re.compile(r"[a-z0-9][-._a-z0-9]*:[a-z0-9][-._a-z0-9]*")
 
@@ -60,8 +59,3 @@ def packages_in(constraints: Path | None) -> Mapping[str, str]:
         raise invalid(str(path), f"can't be read: {error}") from error
     except BentoInvalid as error:
         raise invalid(str(path), str(error)) from error
-
-
-def blocking_findings(findings: Iterable[Finding]) -> list[Finding]:
-    """Return the findings that prevent a bento from running."""
-    return [finding for finding in findings if finding.severity is Severity.ERROR]

@@ -3,13 +3,16 @@
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import yaml
 
 from sluicegate.api.names import KIND
 from sluicegate.api.product import DataProduct
 from sluicegate.errors import invalid
+
+LISTS: Final = frozenset({"List", f"{KIND}List"})
+"""Kinds of documents that hold others."""
 
 
 def read_products(file: str) -> Iterator[DataProduct]:
@@ -21,12 +24,22 @@ def read_documents(file: str) -> list[dict[str, Any]]:
     """Return the documents of DataProducts in a file. Raises InvalidInput if there is none."""
     documents = [
         document
-        for document in _documents(file)
+        for document in _flat(_documents(file))
         if isinstance(document, dict) and document.get("kind") == KIND
     ]
     if not documents:
         raise invalid(file, f"holds no {KIND}: give a file with at least one")
     return documents
+
+
+def _flat(documents: list[Any]) -> Iterator[Any]:
+    """Yield the documents, and in the place of a List (`kubectl get -o yaml`) its items."""
+    for document in documents:
+        if isinstance(document, dict) and document.get("kind") in LISTS:
+            items = document.get("items")
+            yield from _flat(items if isinstance(items, list) else [])
+        else:
+            yield document
 
 
 def _documents(file: str) -> list[Any]:

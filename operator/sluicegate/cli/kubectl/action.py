@@ -11,11 +11,11 @@ import sys
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from sluicegate.api.names import REQUEST_NOTE
 from sluicegate.cli.kubectl.result import report
-from sluicegate.cli.kubectl.session import Refused, add_product, opened, refusal
+from sluicegate.cli.kubectl.session import Refused, add_product, opened, refusal, username
 from sluicegate.cli.kubectl.waiting import (
     CODES,
     FAILED,
@@ -27,9 +27,8 @@ from sluicegate.cli.kubectl.waiting import (
 from sluicegate.cli.printing.output import add_output
 from sluicegate.cli.printing.terminal import say
 from sluicegate.errors import invalid
-from sluicegate.kube import requests
 from sluicegate.kube.errors import Conflict, Forbidden
-from sluicegate.kube.resources import DATA_PRODUCTS, SUBJECT_REVIEWS, Key
+from sluicegate.kube.resources import DATA_PRODUCTS, Key
 from sluicegate.views import product as facts
 from sluicegate.views.person_actions import PersonAction, Stale
 from sluicegate.views.plain_text import clean, says_nothing
@@ -37,6 +36,7 @@ from sluicegate.views.request_notes import LONGEST_REASON, RequestNote
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Sequence
 
     from sluicegate.cli.kubectl.session import Session
 
@@ -94,14 +94,9 @@ class Action:
             key = session.key(args.product)
             product = session.product(key)
             request = self.kind.ask(product, getattr(args, "version", ""))
-            say(clean(f"{key}: {request.sentence}"))
-            for line in request.details:
-                say(clean(f"  {line}"))
-            if args.dry_run:
-                return REACHED
-            if not args.yes and not _agreed(f"{request.sentence} of {key}?"):
-                say("Nothing was requested.")
-                return FAILED
+            code = stopped_before(args, key, request, "Nothing was requested.")
+            if code is not None:
+                return code
             value = request.value(token())
             note = _note(session, value, args.reason) if args.reason else None
             _write(session, key, self.kind, self.kind.identify(product), request=(value, note))
@@ -118,25 +113,68 @@ class Action:
         return report(product, outcome, action=self.kind.verb, request=value, output=args.output)
 
 
-def _note(session: Session, value: str, reason: str) -> RequestNote:
-    """Return the note of a request, in the name of the user of the kubeconfig."""
+class Shown(Protocol):
+    """What a person is shown before anything is written: a sentence, and what it is decided by."""
+
+    @property
+    def sentence(self) -> str:
+        """What is done."""
+
+    @property
+    def details(self) -> Sequence[str]:
+        """What it is decided by, a line each."""
+
+
+def stopped_before(
+    args: argparse.Namespace, key: Key, request: Shown, declined: str, *, by: str = ""
+) -> int | None:
+    """Show what is asked for, and ask; return the exit code where nothing is written, else None.
+
+    Parameters
+    ----------
+    declined : the words after a no. by : in whose name it is, as the end of the sentence.
+    """
+    say(clean(f"{key}: {request.sentence}{by}"))
+    for line in request.details:
+        say(clean(f"  {line}"))
+    if args.dry_run:
+        return REACHED
+    if not args.yes and not agreed(f"{request.sentence} of {key}?"):
+        say(declined)
+        return FAILED
+    return None
+
+
+def written_reason(reason: str) -> str:
+    """Return a reason as given.
+
+    Raises
+    ------
+    InvalidInput
+        It shows nothing, or is too long.
+    """
     if says_nothing(reason):
         raise invalid("--reason", "is empty: write why, in a sentence")
     if len(reason) > LONGEST_REASON:
         text = f"has {len(reason)} characters: shorten it to {LONGEST_REASON}"
         raise invalid("--reason", text)
-    answer = session.client.send(requests.create(SUBJECT_REVIEWS, {"metadata": {}}, manager=""))
-    return RequestNote.of(value, str(answer["status"]["userInfo"]["username"]), reason)
+    return reason
+
+
+def _note(session: Session, value: str, reason: str) -> RequestNote:
+    """Return the note of a request, in the name of the user of the kubeconfig."""
+    reason = written_reason(reason)
+    return RequestNote.of(value, username(session.client), reason)
 
 
 def token() -> str:
-    """A token that is used once: the time in nanoseconds, as RFC 3339 writes it."""
+    """Return a token that is used once: the time in nanoseconds, as RFC 3339 writes it."""
     seconds, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{nanoseconds:09d}Z"
 
 
 def answered(product: facts.Body, action: PersonAction, value: str) -> WaitResult:
-    """Whether the operator handled a request, and how."""
+    """Return whether the operator handled a request, and how."""
     if facts.part(product, "status", "lastHandled").get(action.echo) != value:
         trial = facts.part(product, "status", "candidate")
         step = facts.step_line(trial) if trial else "no candidate"
@@ -147,8 +185,8 @@ def answered(product: facts.Body, action: PersonAction, value: str) -> WaitResul
     return WaitResult(FAILED if refused else REACHED, text)
 
 
-def _agreed(question: str) -> bool:
-    """Whether the person says yes.
+def agreed(question: str) -> bool:
+    """Return whether the person says yes.
 
     Raises
     ------
@@ -176,14 +214,14 @@ def _write(
     for _ in range(ATTEMPTS):
         product = session.product(key)
         if (now := action.identify(product)) != identity:
-            shown, found = " ".join(identity) or "nothing", " ".join(now) or "nothing"
+            confirmed, present = " ".join(identity) or "nothing", " ".join(now) or "nothing"
             raise Stale(
-                f"{key} has changed since it was shown: {clean(shown)} then, {clean(found)} now; nothing was"
+                f"{key} has changed since it was shown: {clean(confirmed)} then, {clean(present)} now; nothing was"
                 f" written: run the command again, and decide about what is there"
             )
-        seen = product["metadata"].get("resourceVersion")
+        version = product["metadata"].get("resourceVersion")
         try:
-            session.client.patch(DATA_PRODUCTS, key, body, resource_version=seen)
+            session.client.patch(DATA_PRODUCTS, key, body, resource_version=version)
         except Conflict:
             continue
         except Forbidden as error:

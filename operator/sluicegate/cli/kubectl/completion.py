@@ -76,13 +76,13 @@ def complete(
     """
     *before, last = words or [""]
     command = next((word for word in before if word in commands), None)
-    found: Iterator[str]
+    candidates: Iterator[str]
     if command is None:
-        found = (f"{name}\t{text}" for name, text in commands.items() if name.startswith(last))
+        candidates = (f"{name}\t{text}" for name, text in commands.items() if name.startswith(last))
     else:
-        found = _of_command(parser_of(command), before, last)
-    for one in found:
-        name, _, text = one.partition("\t")
+        candidates = _of_command(parser_of(command), before, last)
+    for candidate in candidates:
+        name, _, text = candidate.partition("\t")
         print(f"{clean(name)}\t{clean(text)}".rstrip())
     print(NO_FILES)
     return 0
@@ -104,7 +104,7 @@ def _of_command(parser: argparse.ArgumentParser, before: Sequence[str], last: st
 
 
 def _products(before: Sequence[str]) -> list[str]:
-    """Names of products in the namespace that the words name; none where it takes too long."""
+    """Return names of products in the namespace that the words name; none where it takes too long."""
     given = {"namespace": "", "context": "", "kubeconfig": ""}
     for name, value in pairwise(before):
         long = {"-n": "namespace"}.get(name, name.removeprefix("--"))

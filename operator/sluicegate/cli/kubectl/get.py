@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Final
 
-from sluicegate.cli.kubectl.session import Session, add_product, opened, refusals
+from sluicegate.cli.kubectl.session import Session, add_product, opened, refusals, username
 from sluicegate.cli.printing.output import add_output, objects, write, write_names
 from sluicegate.cli.printing.terminal import coloured, say, table, width_of
 from sluicegate.kube.errors import Gone, Transient
@@ -47,7 +47,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="products that need a person: approval, stalled, degraded without a remedy, review",
     )  # fmt: skip
     which.add_argument(
-        "--needs-me", action="store_true", help="the same, of products whose team lists you"
+        "--needs-me",
+        action="store_true",
+        help="the same, of products whose team lists you, or that wait for the answer of one of these",
     )
     parser.add_argument(
         "--watch", "-w", action="store_true", help="print each change, until Ctrl-C"
@@ -63,25 +65,25 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the products."""
     with opened(args) as session:
-        found = list(_selected(session, args))
+        products = list(_selected(session, args))
         if args.needs_me or args.needs_action:
-            return _needs(session, found, args)
-        _print(found, args, headers=not args.no_headers)
+            return _needs(session, products, args)
+        _print(products, args, headers=not args.no_headers)
         if args.watch:
-            _follow(session, args, found)
+            _follow(session, args, products)
     return 0
 
 
-def _needs(session: Session, found: list[facts.Body], args: argparse.Namespace) -> int:
+def _needs(session: Session, products: list[facts.Body], args: argparse.Namespace) -> int:
     """Print what the products need of a person."""
     from sluicegate.cli.kubectl import needs  # noqa: PLC0415 - imports the types
 
+    user = username(session.client) if args.needs_me else ""
     if args.needs_me:
-        user = needs.username(session.client)
-        found = [one for one in found if needs.in_team(one, user)]
+        products = needs.of_user(products, user)
     if args.output in {"json", "yaml", "name"}:
-        _print(needs.needing(found), args, headers=False)
-    elif rows := needs.rows(found, datetime.now(UTC)):
+        _print(needs.needing(products), args, headers=False)
+    elif rows := needs.rows(products, datetime.now(UTC), user):
         wide = args.output == "wide"
         sys.stdout.write(
             table(
@@ -110,15 +112,15 @@ def _wanted(product: facts.Body, args: argparse.Namespace) -> bool:
     return facts.matches(product, team=args.team, market=args.market, state=args.state)
 
 
-def _print(found: list[facts.Body], args: argparse.Namespace, *, headers: bool) -> None:
+def _print(products: list[facts.Body], args: argparse.Namespace, *, headers: bool) -> None:
     if args.output in {"json", "yaml"}:
-        for one in found:
-            one.update(apiVersion=DATA_PRODUCTS.api_version, kind=DATA_PRODUCTS.kind)
-        write(objects(found, single=bool(args.product)), args.output)
+        for product in products:
+            product.update(apiVersion=DATA_PRODUCTS.api_version, kind=DATA_PRODUCTS.kind)
+        write(objects(products, single=bool(args.product)), args.output)
     elif args.output == "name":
-        write_names(found)
-    elif found:
-        _table(found, args, headers=headers)
+        write_names(products)
+    elif products:
+        _table(products, args, headers=headers)
     else:
         where = (
             "" if args.all_namespaces else f" in the namespace {args.namespace or 'of the context'}"
@@ -126,12 +128,12 @@ def _print(found: list[facts.Body], args: argparse.Namespace, *, headers: bool) 
         say(f"No products found{where}.")
 
 
-def _table(found: list[facts.Body], args: argparse.Namespace, *, headers: bool) -> None:
+def _table(products: list[facts.Body], args: argparse.Namespace, *, headers: bool) -> None:
     wide = args.output == "wide"
     first = 0 if args.all_namespaces else 1
     header = (*HEADER[first:-1], *(WIDE if wide else ()), HEADER[-1])
     now = datetime.now(UTC)
-    rows = [row(product, now, wide=wide)[first:] for product in found]
+    rows = [row(product, now, wide=wide)[first:] for product in products]
     sys.stdout.write(
         table(
             header, rows, width=0 if wide else width_of(sys.stdout), dispensable=DISPENSABLE,
@@ -167,9 +169,9 @@ def row(product: facts.Body, now: datetime, *, wide: bool = False) -> list[str]:
     return [str(cell or "") for cell in (*cells, summary.get("reason"))]
 
 
-def _follow(session: Session, args: argparse.Namespace, found: list[facts.Body]) -> None:
+def _follow(session: Session, args: argparse.Namespace, products: list[facts.Body]) -> None:
     """Print a row for each change of the products; a watch that ends begins again."""
-    shown = {key_of(one): row(one, NEVER, wide=True) for one in found}
+    printed = {key_of(one): row(one, NEVER, wide=True) for one in products}
     key = session.key(args.product) if args.product else None
     while True:
         try:
@@ -179,9 +181,9 @@ def _follow(session: Session, args: argparse.Namespace, found: list[facts.Body])
             ):  # fmt: skip
                 cells, name = row(product, NEVER, wide=True), key_of(product)
                 if kind == "DELETED":
-                    shown.pop(name, None)
-                elif _wanted(product, args) and shown.get(name) != cells:
-                    shown[name] = cells
+                    printed.pop(name, None)
+                elif _wanted(product, args) and printed.get(name) != cells:
+                    printed[name] = cells
                     _print([product], args, headers=False)
         except (Gone, Transient) as error:
             say(f"the watch ended and begins again: {error}")

@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _items(session: Session, product: str) -> list[dict[str, Any]]:
-    """The products of the namespace; with a product those of all, as dependencies cross namespaces."""
+    """Return the products of the namespace; with a product those of all, as dependencies cross namespaces."""
     if product and session.namespace:
         try:
             return list(session.client.items(DATA_PRODUCTS))
@@ -81,7 +81,7 @@ def _document(graph: Graph) -> dict[str, Any]:
 
 
 def dot(graph: Graph) -> Iterator[str]:
-    """The graph in the language of Graphviz."""
+    """Yield the graph in the language of Graphviz."""
     yield "digraph products {"
     yield '  rankdir=LR; node [shape=box, style="rounded,filled", fillcolor=white];'
     for name, node in sorted(graph.nodes.items()):
@@ -93,7 +93,7 @@ def dot(graph: Graph) -> Iterator[str]:
 
 
 def mermaid(graph: Graph) -> Iterator[str]:
-    """The graph in the language of Mermaid."""
+    """Yield the graph in the language of Mermaid."""
     numbers = {name: f"p{number}" for number, name in enumerate(sorted(graph.nodes))}
     yield "flowchart LR"
     for name, number in numbers.items():

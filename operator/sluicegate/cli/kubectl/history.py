@@ -55,30 +55,31 @@ def run(args: argparse.Namespace) -> int:
         log = iterations.iterations(product, session.reviews(key)) if args.iterations else []
     versions = facts.versions(product)
     if args.output in {"json", "yaml"}:
-        found = {"versions": versions}
+        payload = {"versions": versions}
         if args.decisions or args.iterations:
-            found = {"decisions": decisions} if args.decisions else {"iterations": log}
+            payload = {"decisions": decisions} if args.decisions else {"iterations": log}
         write(
-            document("ProductHistory", namespace=key.namespace, name=key.name, **found), args.output
+            document("ProductHistory", namespace=key.namespace, name=key.name, **payload),
+            args.output,
         )
     elif args.output == "csv":
         sys.stdout.write(
             csv_text((map(cell, row) for row in iterations.rows(log)), iterations.COLUMNS)
         )
     elif args.output == "name":
-        for one in versions:
-            print(clean(one.get("version")))
+        for version in versions:
+            print(clean(version.get("version")))
     elif args.iterations:
-        _print(ITERATIONS, [_iteration(one) for one in log], args)
+        _print(ITERATIONS, [_iteration(entry) for entry in log], args)
     elif args.decisions:
         names = ("decisionTime", "type", "reason", "version", "message")
-        rows = [[str(one.get(name, "")) for name in names] for one in decisions]
+        rows = [[str(decision.get(name, "")) for name in names] for decision in decisions]
         _print(DECISIONS, rows, args)
     else:
         wide = args.output == "wide"
         now = datetime.now(UTC)
         header = (*HEADER[:-1], *(WIDE if wide else ()), HEADER[-1])
-        _print(header, [row(one, now, wide=wide) for one in versions], args)
+        _print(header, [row(version, now, wide=wide) for version in versions], args)
     return 0
 
 
@@ -130,14 +131,16 @@ def _print(header: tuple[str, ...], rows: list[list[str]], args: argparse.Namesp
 
 def _decisions(session: Session, key: Key, product: facts.Body) -> list[facts.Body]:
     """Decisions of all reviews that are kept, and the last of status, the newest first."""
-    found: dict[tuple[str, str, str], facts.Body] = {}
+    decisions: dict[tuple[str, str, str], facts.Body] = {}
     for review in session.reviews(key):
-        for one in facts.entries(review, "status", "decisions"):
-            found[_identity(one)] = one
+        for decision in facts.entries(review, "status", "decisions"):
+            decisions[_identity(decision)] = decision
     if last := facts.part(product, "status", "decision"):
-        found.setdefault(_identity(last), last)
-    return sorted(found.values(), key=lambda one: str(one.get("decisionTime")), reverse=True)
+        decisions.setdefault(_identity(last), last)
+    return sorted(
+        decisions.values(), key=lambda decision: str(decision.get("decisionTime")), reverse=True
+    )
 
 
-def _identity(one: facts.Body) -> tuple[str, str, str]:
-    return str(one.get("decisionTime")), str(one.get("type")), str(one.get("reason"))
+def _identity(decision: facts.Body) -> tuple[str, str, str]:
+    return str(decision.get("decisionTime")), str(decision.get("type")), str(decision.get("reason"))

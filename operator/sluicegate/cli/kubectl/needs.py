@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sluicegate.kube.requests import create
-from sluicegate.kube.resources import SUBJECT_REVIEWS
+from sluicegate.kube.resources import key_of
 from sluicegate.views import product as facts
-from sluicegate.views.needs import LABELS, NeedKind
+from sluicegate.views.approval_actions import approvals_of, waited_for
+from sluicegate.views.needs import LABELS, MORE_PARTIES, NeedKind
 from sluicegate.views.numbers import age
 from sluicegate.views.product_facts import read_facts
 
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
 
-    from sluicegate.kube.direct_client import DirectClient
     from sluicegate.views.needs import Need
 
 HEADER: Final = ("NAMESPACE", "NAME", "NEEDS", "SINCE", "COMMAND", "MESSAGE")
@@ -34,32 +33,59 @@ COMMANDS: Final = {
 """Commands of the plugin that answer a need; the others need an edit or a signature."""
 
 
-def username(client: DirectClient) -> str:
-    """The name that the API server has for who asks."""
-    answer = client.send(create(SUBJECT_REVIEWS, {"metadata": {}}, manager=""))
-    return str(facts.part(answer, "status", "userInfo").get("username", ""))
-
-
 def in_team(product: facts.Body, user: str) -> bool:
-    """Whether spec.team lists a user."""
+    """Return whether spec.team lists a user."""
     return any(
         one.get("username") == user for one in facts.entries(product, "spec", "team", "members")
     )
 
 
-def needing(found: Sequence[facts.Body]) -> list[facts.Body]:
-    """Those of the products that need a person, the most pressing first."""
+def of_user(products: Sequence[facts.Body], user: str) -> list[facts.Body]:
+    """Return those of the products whose team lists a user, and those that wait for an answer of one of these."""
+    own = [one for one in products if in_team(one, user)]
+    parties = {"/".join(key_of(one)) for one in own}
+    upstreams = {upstream for one in own for upstream in _upstreams(one)}
+    return [
+        one
+        for one in products
+        if in_team(one, user)
+        or not parties.isdisjoint(waited_for(one))
+        or (approvals_of(one).get("moreWaiting") and tuple(key_of(one)) in upstreams)
+    ]
+
+
+def _upstreams(product: facts.Body) -> Iterator[tuple[str, str]]:
+    """Yield namespace and name of the products that one depends on."""
+    for dependency in facts.entries(product, "spec", "dependsOn"):
+        yield (
+            str(dependency.get("namespace") or key_of(product).namespace),
+            str(dependency.get("name")),
+        )
+
+
+def needing(products: Sequence[facts.Body]) -> list[facts.Body]:
+    """Return those of the products that need a person, the most pressing first."""
     ranked = [
         (known.needs[0].kind.rank, known.key, product)
-        for product in found
+        for product in products
         if (known := read_facts(product)).needs
     ]
     return [product for *_, product in sorted(ranked, key=lambda one: one[:2])]
 
 
-def rows(found: Sequence[facts.Body], now: datetime) -> list[list[str]]:
-    """A row for each need, in the order of the header."""
-    needs = [(need, one) for one in map(read_facts, found) for need in one.needs]
+def rows(products: Sequence[facts.Body], now: datetime, user: str = "") -> list[list[str]]:
+    """Return a row for each need, in the order of the header.
+
+    With a user, products of other teams have only what waits for an answer of this user's products.
+    """
+    parties = {"/".join(key_of(one)) for one in products if in_team(one, user)} | {MORE_PARTIES}
+    needs = [
+        (need, one)
+        for product in products
+        for one in (read_facts(product),)
+        for need in one.needs
+        if not user or in_team(product, user) or need.party in parties
+    ]
     needs.sort(key=lambda pair: (pair[0].kind.rank, pair[0].since or 0, pair[1].key))
     return [
         [
@@ -76,6 +102,8 @@ def rows(found: Sequence[facts.Body], now: datetime) -> list[list[str]]:
 def _command(need: Need, key: tuple[str, str]) -> Iterator[str]:
     if need.kind is NeedKind.DEGRADED and need.command:  # spec.retraining.mode is Manual
         yield from ("kubectl sluicegate retrain", "/".join(key))
+    elif need.kind is NeedKind.APPROVAL and (not need.command or " approve " in need.command):
+        yield need.command
     elif need.kind in COMMANDS:
         yield from ("kubectl sluicegate", COMMANDS[need.kind], "/".join(key))
     elif need.kind in {NeedKind.REVIEW_DUE, NeedKind.REVIEW_OVERDUE}:

@@ -14,7 +14,9 @@ from sluicegate.errors import SluicegateError, invalid
 from sluicegate.kube.direct_client import DirectClient
 from sluicegate.kube.errors import Forbidden, NotFound
 from sluicegate.kube.kubeconfig import Access, read_access
-from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS, DATA_PRODUCTS, Key
+from sluicegate.kube.requests import create
+from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS, DATA_PRODUCTS, SUBJECT_REVIEWS, Key
+from sluicegate.views import product as facts
 from sluicegate.views.plain_text import clean
 
 if TYPE_CHECKING:
@@ -44,7 +46,7 @@ class Session:
     namespace: str
 
     def key(self, name: str) -> Key:
-        """The product that NAME, NAMESPACE/NAME or dataproduct.sluicegate.dev/NAME means."""
+        """Return the product that NAME, NAMESPACE/NAME or dataproduct.sluicegate.dev/NAME means."""
         return key_of(name, self.namespace or self.access.namespace)
 
     def product(self, key: Key) -> Body:
@@ -68,11 +70,11 @@ class Session:
                 raise invalid("NAME", text) from error
 
     def reviews(self, key: Key) -> list[Body]:
-        """The reviews of a product; Refused where the person may not list them."""
+        """Return the reviews of a product; Refused where the person may not list them."""
         with refusals("list", DATA_PRODUCT_REVIEWS, key.namespace):
             labels = f"{LABEL_PRODUCT}={key.name}"
-            found = self.client.items(DATA_PRODUCT_REVIEWS, namespace=key.namespace, labels=labels)
-            return list(found)
+            items = self.client.items(DATA_PRODUCT_REVIEWS, namespace=key.namespace, labels=labels)
+            return list(items)
 
 
 def add_product(parser: argparse.ArgumentParser, *, nargs: str | None = None) -> None:
@@ -85,7 +87,7 @@ def add_product(parser: argparse.ArgumentParser, *, nargs: str | None = None) ->
 
 @contextmanager
 def opened(args: argparse.Namespace) -> Iterator[Session]:
-    """The API server that the arguments and the kubeconfig name; its connection is closed at the end."""
+    """Yield the API server that the arguments and the kubeconfig name; its connection is closed at the end."""
     access = read_access(selection_of(args), os.environ)
     everywhere = getattr(args, "all_namespaces", False)
     namespace = "" if everywhere else (args.namespace or access.namespace)
@@ -94,7 +96,7 @@ def opened(args: argparse.Namespace) -> Iterator[Session]:
 
 
 def key_of(text: str, namespace: str) -> Key:
-    """The product that is meant by a text; of NAME alone in `namespace`."""
+    """Return the product that is meant by a text; of NAME alone in `namespace`."""
     kind, slash, name = text.rpartition("/")
     if not name or "/" in kind:
         raise invalid("NAME", f'is "{text}": write NAME or NAMESPACE/NAME')
@@ -113,7 +115,7 @@ def refusals(verb: str, resource: Resource, namespace: str) -> Iterator[None]:
 
 
 def refusal(said: str, verb: str, resource: str, namespace: str) -> str:
-    """What to say of a refused request; an admission policy's own words suffice."""
+    """Return what to say of a refused request; an admission policy's own words suffice."""
     said = clean(said.partition("Forbidden: ")[2] or said)
     if "ValidatingAdmissionPolicy" in said:
         return said.partition(" denied request: ")[2] or said
@@ -122,8 +124,8 @@ def refusal(said: str, verb: str, resource: str, namespace: str) -> str:
     if verb == "list" and not namespace:
         return f"{said}; {way}: choose a namespace with -n NAMESPACE, or have a ClusterRoleBinding"
     having = "any role of the chart" if verb in {"get", "list", "watch"} else _roles(resource)
-    asked = f"kubectl auth can-i {verb} {resource} -n {namespace or 'NAMESPACE'}"
-    return f"{said}; {way}: {having} has it, by a RoleBinding; `{asked}` checks it"
+    question = f"kubectl auth can-i {verb} {resource} -n {namespace or 'NAMESPACE'}"
+    return f"{said}; {way}: {having} has it, by a RoleBinding; `{question}` checks it"
 
 
 def _roles(resource: str) -> str:
@@ -132,3 +134,9 @@ def _roles(resource: str) -> str:
         if resource.endswith(GROUP)
         else "the platform's administrator"
     )
+
+
+def username(client: DirectClient) -> str:
+    """Return the name that the API server has for who asks."""
+    answer = client.send(create(SUBJECT_REVIEWS, {"metadata": {}}, manager=""))
+    return str(facts.part(answer, "status", "userInfo").get("username", ""))

@@ -25,8 +25,8 @@ SHOWN: Final = frozenset(
 )
 """Conditions that are shown, each with its status."""
 PROGRESS: Final = frozenset({"RetrainingActive", "RolloutProgressing"})
-"""Conditions that are shown unless their reason is one of AT_REST."""
-AT_REST: Final = frozenset({"Idle", "NoRollout"})
+"""Conditions that are shown unless their reason is one of IDLE."""
+IDLE: Final = frozenset({"Idle", "NoRollout"})
 GOALS: Final = ("healthy", "promoted", "reviewed")
 
 
@@ -78,7 +78,7 @@ def _judge(
 
 
 def healthy(product: facts.Body) -> WaitResult:
-    """Whether the product is Healthy and Ready as its spec is now."""
+    """Return whether the product is Healthy and Ready as its spec is now."""
     if not facts.observed(product):
         return WaitResult(None, "the operator has not reconciled this spec yet")
     if stalled := _stalled(product):
@@ -92,16 +92,16 @@ def healthy(product: facts.Body) -> WaitResult:
 
 
 def awaited_version(product: facts.Body) -> str:
-    """The version that a promotion is waited for."""
-    wanted = str(facts.part(product, "spec", "model", "bento").get("version", ""))
+    """Return the version that a promotion is waited for."""
+    version = str(facts.part(product, "spec", "model", "bento").get("version", ""))
     taken = facts.part(product, "status", "specModel")
-    if not facts.observed(product) or taken.get("version") != wanted:
-        return wanted
-    return str(facts.candidate(product).get("version") or wanted)
+    if not facts.observed(product) or taken.get("version") != version:
+        return version
+    return str(facts.candidate(product).get("version") or version)
 
 
 def promoted(product: facts.Body, version: str) -> WaitResult:
-    """Whether a version is stable, or ended otherwise."""
+    """Return whether a version is stable, or ended otherwise."""
     if not facts.observed(product):
         return WaitResult(None, "the operator has not reconciled this spec yet")
     status = facts.part(product, "status")
@@ -128,23 +128,23 @@ def _tried(product: facts.Body, trial: facts.Body) -> WaitResult:
 
 
 def _stalled(product: facts.Body) -> WaitResult | None:
-    one = facts.condition(product, "Stalled")
-    if one.get("status") != "True":
+    stalled = facts.condition(product, "Stalled")
+    if stalled.get("status") != "True":
         return None
-    return WaitResult(FAILED, f"Stalled ({one.get('reason')}): {one.get('message', '')}")
+    return WaitResult(FAILED, f"Stalled ({stalled.get('reason')}): {stalled.get('message', '')}")
 
 
 def _last(product: facts.Body) -> str:
     return facts.decision_line(product) or "no decision was made"
 
 
-def reviews(found: list[facts.Body]) -> WaitResult:
-    """Whether the sealed reviews of a product have their signatures."""
-    states = {one["metadata"]["name"]: facts.part(one, "status").get("state") for one in found}
+def reviews(sealed: list[facts.Body]) -> WaitResult:
+    """Return whether the sealed reviews of a product have their signatures."""
+    states = {one["metadata"]["name"]: facts.part(one, "status").get("state") for one in sealed}
     waiting = sorted(name for name, state in states.items() if state in {"ToReview", "Overdue"})
     if waiting:
-        shown = ", ".join(f"{name} ({states[name]})" for name in waiting)
-        return WaitResult(None, f"needs signatures: {shown}")
+        names = ", ".join(f"{name} ({states[name]})" for name in waiting)
+        return WaitResult(None, f"needs signatures: {names}")
     if not set(states.values()) & {"Reviewed", "Skipped"}:
         return WaitResult(None, "no review is sealed yet")
     return WaitResult(REACHED, "each sealed review is signed")
@@ -166,6 +166,7 @@ def _print(product: facts.Body, outcome: WaitResult, output: str) -> None:
         stable=facts.part(product, "status", "stable").get("version", ""),
         candidate=trial.get("version", ""), weight=trial.get("weight", 0),
         hold=facts.part(trial, "hold"),
+        approvals=facts.part(trial, "approvals"),
         decision=facts.part(product, "status", "decision"),
         sinceFirstAcceptance={
             name: {"version": one.version, "drop": one.drop, "interval": [one.lower, one.upper]}
@@ -181,27 +182,28 @@ def lines(product: facts.Body) -> list[str]:
     """State, versions, service levels, and what a person must do, a line each."""
     status, key, trial = facts.part(product, "status"), key_of(product), facts.candidate(product)
     stable = facts.part(status, "stable").get("version", "none")
-    found = [f"{key}: {facts.state_of(product)}, stable {stable}"]
+    text = [f"{key}: {facts.state_of(product)}, stable {stable}"]
     if trial:
-        found.append(f"candidate {facts.step_line(trial)}")
-        found += [f"  {line}" for line in (facts.hold_line(trial),) if line]
+        text.append(f"candidate {facts.step_line(trial)}")
+        text += [f"  {line}" for line in (facts.hold_line(trial),) if line]
+        text += [f"  {line}" for line in facts.approval_lines(trial)]
     if refreshed := status.get("lastRefreshTime"):
-        found.append(f"numbers as of {refreshed}")
+        text.append(f"numbers as of {refreshed}")
     initial = facts.initial_distances(product)
     for slo in facts.entries(status, "slos"):
-        found.append(f"SLO {slo.get('name')}: {slo.get('state')} {slo.get('message', '')}".rstrip())
+        text.append(f"SLO {slo.get('name')}: {slo.get('state')} {slo.get('message', '')}".rstrip())
         if distance := facts.distance_line(slo, initial.get(str(slo.get("name")))):
-            found.append(f"  {distance}")
+            text.append(f"  {distance}")
     if cause := facts.part(status, "diagnosis"):
-        found.append(f"diagnosis {cause.get('cause')}: {cause.get('message', '')}")
+        text.append(f"diagnosis {cause.get('cause')}: {cause.get('message', '')}")
     if decision := facts.decision_line(product):
-        found.append(f"last decision {decision}")
-    found += [
+        text.append(f"last decision {decision}")
+    text += [
         f"request {one.get('annotation')}={one.get('value')} waits since"
         f" {one.get('waitStartTime')} ({one.get('reason')}): {one.get('message', '')}"
         for one in facts.entries(status, "pendingRequests")
     ]
-    return found + [
+    return text + [
         f"{one.get('type')}={one.get('status')} {one.get('reason')}: {one.get('message', '')}"
         for one in facts.entries(status, "conditions")
         if _is_shown(one)
@@ -209,8 +211,8 @@ def lines(product: facts.Body) -> list[str]:
 
 
 def _is_shown(condition: facts.Body) -> bool:
-    """Whether a condition is shown: it says what is wrong, what is under way, or what waits for what."""
+    """Return whether a condition is shown: it says what is wrong, what is under way, or what waits for what."""
     name, truth = condition.get("type"), condition.get("status")
     if name in PROGRESS:
-        return truth != "Unknown" and condition.get("reason") not in AT_REST
+        return truth != "Unknown" and condition.get("reason") not in IDLE
     return (name, truth) in SHOWN

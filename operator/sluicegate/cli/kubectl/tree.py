@@ -43,7 +43,7 @@ class TreeNode:
     children: list["TreeNode"] = field(default_factory=list)
 
     def document(self) -> Document:
-        """The node as JSON has it."""
+        """Return the node as JSON has it."""
         return {
             "kind": self.kind, "name": self.name, "state": self.state or "none",
             "message": self.message, "children": [one.document() for one in self.children],
@@ -62,8 +62,8 @@ def run(args: argparse.Namespace) -> int:
     with opened(args) as session:
         key = session.key(args.product)
         product = session.product(key)
-        found, hidden = _objects(session, key)
-    root = tree(product, found)
+        objects, hidden = _objects(session, key)
+    root = tree(product, objects)
     root.children += [
         TreeNode(one.kind, f"({one.plural})", "", f"not shown: you may not list {one.qualified}")
         for one in hidden
@@ -79,23 +79,23 @@ def run(args: argparse.Namespace) -> int:
 
 def _objects(session: Session, key: Key) -> tuple[dict[str, list[facts.Body]], list[Resource]]:
     """Objects of the product by kind, and the kinds that the person may not list."""
-    found: dict[str, list[facts.Body]] = {}
+    objects: dict[str, list[facts.Body]] = {}
     hidden: list[Resource] = []
     labels = f"{LABEL_PRODUCT}={key.name}"
     for resource in KINDS:
         try:
-            found[resource.kind] = list(
+            objects[resource.kind] = list(
                 session.client.items(resource, namespace=key.namespace, labels=labels)
             )
         except Forbidden:
             hidden.append(resource)
         except NotFound:
             continue  # the kind isn't installed: a cluster without Gateway API
-    return found, hidden
+    return objects, hidden
 
 
-def tree(product: facts.Body, found: Mapping[str, list[facts.Body]]) -> TreeNode:
-    """The product, below it its versions with their objects, then what all versions share."""
+def tree(product: facts.Body, objects: Mapping[str, list[facts.Body]]) -> TreeNode:
+    """Return the product, below it its versions with their objects, then what all versions share."""
     status, name = facts.part(product, "status"), product["metadata"]["name"]
     state = facts.state_of(product)
     mark = {"Healthy": "ok", "Degraded": "failed", "Degrading": "waiting"}.get(state, "")
@@ -103,15 +103,17 @@ def tree(product: facts.Body, found: Mapping[str, list[facts.Body]]) -> TreeNode
     trial = facts.part(status, "candidate")
     if stable := facts.part(status, "stable"):
         text = f"stable, {100 - int(trial.get('weight', 0))} % of the traffic"
-        root.children.append(_version(stable, "ok", text, found))
+        root.children.append(_version(stable, "ok", text, objects))
     if trial:
         text = f"{trial.get('phase')}, {trial.get('weight', 0)} % of the traffic"
-        root.children.append(_version(trial, "waiting", text, found))
-    shown = {one.get("revision") for one in (stable, trial) if one}
+        node = _version(trial, "waiting", text, objects)
+        node.children += _parties(trial)
+        root.children.append(node)
+    revisions = {one.get("revision") for one in (stable, trial) if one}
     for kind in ("Deployment", "Service", "HTTPRoute", "HorizontalPodAutoscaler",
                  "PodDisruptionBudget", "Job", "DataProductReview"):  # fmt: skip
         root.children += [
-            _object(kind, one) for one in found.get(kind, ()) if _revision(one) not in shown
+            _object(kind, one) for one in objects.get(kind, ()) if _revision(one) not in revisions
         ]
     _explain_training(product, root.children)
     root.children += [
@@ -121,6 +123,21 @@ def tree(product: facts.Body, found: Mapping[str, list[facts.Body]]) -> TreeNode
         for one in facts.entries(status, "dependencies")
     ]  # fmt: skip
     return root
+
+
+def _parties(trial: facts.Body) -> Iterator[TreeNode]:
+    """Yield the parties that must agree to a candidate, each with its answer."""
+    approvals = facts.part(trial, "approvals")
+    for answer in facts.entries(approvals, "answers"):
+        agrees = answer.get("verdict") == "Agree" and not answer.get("problem")
+        text = f"{answer.get('verdict')} of {answer.get('user')} at {answer.get('answerTime')}"
+        text += f"; {answer['problem']}" if answer.get("problem") else ""
+        yield TreeNode("Approval", str(answer.get("party")), "ok" if agrees else "failed", text)
+    waiting = approvals.get("waitingFor")
+    answered = {answer.get("party") for answer in facts.entries(approvals, "answers")}
+    for party in waiting if isinstance(waiting, list) else ():
+        if party not in answered:
+            yield TreeNode("Approval", str(party), "waiting", "no answer yet")
 
 
 def _explain_training(product: facts.Body, nodes: list[TreeNode]) -> None:
@@ -133,16 +150,16 @@ def _explain_training(product: facts.Body, nodes: list[TreeNode]) -> None:
 
 
 def _version(
-    version: facts.Body, mark: str, text: str, found: Mapping[str, list[facts.Body]]
+    version: facts.Body, mark: str, text: str, objects: Mapping[str, list[facts.Body]]
 ) -> TreeNode:
     node = TreeNode("Version", str(version.get("version")), mark, text)
     revision = version.get("revision")
     for kind in ("Deployment", "Service", "HorizontalPodAutoscaler", "PodDisruptionBudget"):
-        for one in found.get(kind, ()):
-            if _revision(one) == revision:
-                node.children.append(_object(kind, one))
-    pods = [_object("Pod", one) for one in found.get("Pod", ()) if _revision(one) == revision]
-    home = next((one for one in node.children if one.kind == "Deployment"), node)
+        for body in objects.get(kind, ()):
+            if _revision(body) == revision:
+                node.children.append(_object(kind, body))
+    pods = [_object("Pod", body) for body in objects.get("Pod", ()) if _revision(body) == revision]
+    home = next((body for body in node.children if body.kind == "Deployment"), node)
     home.children += pods
     return node
 
@@ -157,9 +174,9 @@ def _object(kind: str, body: facts.Body) -> TreeNode:
 
 
 def _deployment(body: facts.Body) -> tuple[str, str]:
-    wanted = facts.part(body, "spec").get("replicas", 0)
+    replicas = facts.part(body, "spec").get("replicas", 0)
     ready = facts.part(body, "status").get("readyReplicas", 0)
-    return ("ok" if ready >= wanted else "waiting"), f"{ready}/{wanted} ready"
+    return ("ok" if ready >= replicas else "waiting"), f"{ready}/{replicas} ready"
 
 
 def _pod(body: facts.Body) -> tuple[str, str]:
@@ -214,16 +231,16 @@ _STATES: Final = {
 
 
 def lines(root: TreeNode) -> Iterator[str]:
-    """The tree as text, a line for each node."""
+    """Yield the tree as text, a line for each node."""
     yield _line(root)
     yield from _below(root, "")
 
 
 def _below(node: TreeNode, prefix: str) -> Iterator[str]:
-    for number, one in enumerate(node.children, start=1):
+    for number, child in enumerate(node.children, start=1):
         last = number == len(node.children)
-        yield f"{prefix}{'└─' if last else '├─'}{_line(one)}"
-        yield from _below(one, f"{prefix}{'  ' if last else '│ '}")
+        yield f"{prefix}{'└─' if last else '├─'}{_line(child)}"
+        yield from _below(child, f"{prefix}{'  ' if last else '│ '}")
 
 
 def _line(node: TreeNode) -> str:

@@ -42,7 +42,7 @@ class WaitResult:
 
 
 def seconds_of(text: str) -> float:
-    """The seconds of a duration: 90, 90s, 5m, 1h30m.
+    """Return the seconds of a duration: 90, 90s, 5m, 1h30m.
 
     Raises
     ------
@@ -51,11 +51,11 @@ def seconds_of(text: str) -> float:
     """
     if text.isdecimal():
         return float(text)
-    found = DURATION.fullmatch(text)
-    if not text or found is None:
+    match = DURATION.fullmatch(text)
+    if not text or match is None:
         problem = f'is "{text}": write seconds or a duration, e.g. 90s, 5m or 1h30m'
         raise invalid("--timeout", problem)
-    hours, minutes, seconds = (int(one or 0) for one in found.groups())
+    hours, minutes, seconds = (int(one or 0) for one in match.groups())
     return float(3600 * hours + 60 * minutes + seconds)
 
 

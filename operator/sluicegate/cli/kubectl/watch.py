@@ -76,8 +76,8 @@ def run(args: argparse.Namespace) -> int:
         key = session.key(args.product)
         product = session.product(key)
         judge = _judge(product, args.until)
-        shown = _screen(args.output)
-        outcome = _follow(session, key, product, judge=judge, shown=shown, seconds=seconds)
+        screen = _screen(args.output)
+        outcome = _follow(session, key, product, judge=judge, screen=screen, seconds=seconds)
     if outcome.message:
         say(clean(outcome.message))
     return REACHED if outcome.code is None else outcome.code
@@ -91,7 +91,7 @@ def _judge(product: facts.Body, until: str | None) -> Judge:
 
 
 def idle(product: facts.Body) -> WaitResult:
-    """Whether nothing is under way: no rollout, no training, and no request that waits."""
+    """Return whether nothing is under way: no rollout, no training, and no request that waits."""
     under_way = next(_under_way(product), "")
     if under_way:
         return WaitResult(None, under_way)
@@ -134,7 +134,7 @@ class _Change:
 
 
 def _follow(
-    session: Session, key: Key, product: facts.Body, *, judge: Judge, shown: "_Shown", seconds: float | None
+    session: Session, key: Key, product: facts.Body, *, judge: Judge, screen: "_Shown", seconds: float | None
 ) -> WaitResult:  # fmt: skip
     """Show each change until the goal, the timeout, or the end of the product."""
     deadline = None if seconds is None else time.monotonic() + seconds
@@ -143,19 +143,19 @@ def _follow(
     for watched in (watches.products(product), watches.events(product)):
         threading.Thread(target=_pass_on, args=(watched, came), daemon=True).start()
     try:
-        return _shown_until(product, came, judge=judge, shown=shown, deadline=deadline)
+        return _shown_until(product, came, judge=judge, screen=screen, deadline=deadline)
     finally:
         watches.ended.set()
 
 
 def _shown_until(
-    product: facts.Body, came: "queue.SimpleQueue[_Change]", *, judge: Judge, shown: "_Shown",
+    product: facts.Body, came: "queue.SimpleQueue[_Change]", *, judge: Judge, screen: "_Shown",
     deadline: float | None,
 ) -> WaitResult:  # fmt: skip
     """Show what comes until the goal, the deadline, or the end of the product."""
     events: dict[str, facts.Body] = {}
     outcome = judge(product)
-    shown.draw(product, _in_order(events))
+    screen.draw(product, _in_order(events))
     while outcome.code is None:
         left = None if deadline is None else deadline - time.monotonic()
         if left is not None and left <= 0:
@@ -164,15 +164,15 @@ def _shown_until(
         try:
             change = came.get(timeout=min(REDRAW_SECONDS, left or REDRAW_SECONDS))
         except queue.Empty:
-            shown.redraw(product, _in_order(events))
+            screen.redraw(product, _in_order(events))
             continue
         if change.error is not None:
             raise change.error
         if change.deletion:
             return WaitResult(FAILED, change.deletion)
         if change.outage is not None:
-            shown.interrupted(change.outage)
-            shown.redraw(product, _in_order(events))
+            screen.interrupted(change.outage)
+            screen.redraw(product, _in_order(events))
             continue
         if change.event is not None:
             events[str(change.event["metadata"].get("uid") or change.event["metadata"]["name"])] = change.event  # fmt: skip
@@ -180,8 +180,8 @@ def _shown_until(
                 events.pop(next(iter(events)))
         if change.product is not None:
             product, outcome = change.product, judge(change.product)
-            shown.resumed()
-        shown.draw(product, _in_order(events))
+            screen.resumed()
+        screen.draw(product, _in_order(events))
     return outcome
 
 
@@ -324,7 +324,7 @@ class _Shown:
                 _append(f"{now:%H:%M:%S} event {line}")
 
     def redraw(self, product: facts.Body, events: list[facts.Body]) -> None:
-        """Nothing has changed but the time."""
+        """Draw again, though nothing has changed but the time."""
 
     def _print_object(self, product: facts.Body) -> None:
         version = str(product["metadata"].get("resourceVersion", ""))
@@ -362,8 +362,8 @@ class _Terminal(_Shown):
             height = os.get_terminal_size(sys.stdout.fileno()).lines
         except (OSError, ValueError):
             height = len(lines) + 1
-        shown = [cut(clean(line), width) if width else clean(line) for line in lines]
-        sys.stdout.write(CLEAR + "\n".join(shown[: height - 1]) + "\n")
+        drawn = [cut(clean(line), width) if width else clean(line) for line in lines]
+        sys.stdout.write(CLEAR + "\n".join(drawn[: height - 1]) + "\n")
         sys.stdout.flush()
 
     @override

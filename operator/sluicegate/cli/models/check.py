@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import Final
 
 from sluicegate.api.product import DataProduct
-from sluicegate.cli.inputs.bento_files import blocking_findings, opened, packages_in
+from sluicegate.cli.inputs.bento_files import opened, packages_in
 from sluicegate.cli.inputs.product_files import read_products
 from sluicegate.cli.models.product_findings import fit_findings, product_findings
 from sluicegate.cli.models.project_findings import is_project, project_findings
 from sluicegate.cli.models.serving_trial import trial
+from sluicegate.cli.printing.findings import blocking_findings, findings_case, findings_document
+from sluicegate.cli.printing.junit import JUNIT, as_junit
+from sluicegate.cli.printing.output import add_output, write
 from sluicegate.errors import InvalidInput, invalid
 from sluicegate_service.bentos import Bento, BentoInvalid
 from sluicegate_service.findings import Finding, bento_findings
@@ -42,20 +45,28 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--serve", action="store_true", help="also start the bento here, until it is ready"
     )
+    add_output(parser, formats=("table", "json", "yaml", JUNIT))
     parser.epilog = "Exit codes: 0 no finding prevents it from running, 1 one does, 2 wrong input."
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the findings; return 1 if one of them prevents the bento from running."""
     packages = packages_in(args.constraints)
+    plain = args.output == "table"
     findings: list[Finding] = []
     for finding in _findings(args.targets, packages, serve=args.serve):
-        print(finding.line(), flush=True)
+        if plain:
+            print(finding.line(), flush=True)
         findings.append(finding)
-    if blocking_findings(findings):
-        return 1
-    print("no finding prevents it from running" if findings else "it fits")
-    return 0
+    blocked = bool(blocking_findings(findings))
+    if args.output == JUNIT:
+        case = findings_case(" ".join(map(str, args.targets)), findings)
+        print(as_junit("sluicegate check", [case]), end="")
+    elif not plain:
+        write(findings_document(findings), args.output)
+    elif not blocked:
+        print("no finding prevents it from running" if findings else "it fits")
+    return 1 if blocked else 0
 
 
 def _findings(

@@ -4,7 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from sluicegate.cli.inputs.bento_files import blocking_findings, opened, packages_in
+from sluicegate.cli.inputs.bento_files import opened, packages_in
+from sluicegate.cli.printing.findings import blocking_findings
 from sluicegate.errors import SluicegateError
 from sluicegate_service.bentos import Bento, BentoInvalid
 from sluicegate_service.findings import bento_findings

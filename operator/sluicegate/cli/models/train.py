@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from sluicegate.api.errors import problem
 from sluicegate.api.product import DataProduct
 from sluicegate.api.retraining import DEFAULT_HOLD_OUT_REGRESSION, Retraining
-from sluicegate.cli.inputs.bento_files import opened
+from sluicegate.cli.inputs.bento_files import opened, packages_in
 from sluicegate.cli.inputs.product_files import read_products
 from sluicegate.cli.models.product_findings import training_without_wheels
 from sluicegate.cli.models.training_gate import lines, objection, worst
@@ -27,20 +27,38 @@ from sluicegate.policy.retraining.holdout_gate import GateVerdict
 from sluicegate.reconcile.observe.training_result import Report
 from sluicegate_service import environment as names
 from sluicegate_service.bentos import Bento, BentoInvalid
+from sluicegate_service.registry import PushError
+from sluicegate_service.runtime_image import local_environment
 
 DEFAULT_COMMAND: Final = ("python", "-m", "train")
 DEFAULT_SECONDS: Final = 7200
 PYTHONS: Final = ("python", "python3")
+_PROXIES: Final = ("http_proxy", "https_proxy", "no_proxy", "all_proxy")
+SHELL_VARIABLES: Final = frozenset(
+    {
+        "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "USER", "SSL_CERT_FILE", "SSL_CERT_DIR",
+        "REQUESTS_CA_BUNDLE", *_PROXIES, *map(str.upper, _PROXIES),
+    }
+)  # fmt: skip
+"""Variables of the shell that describe the machine and its network."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingTrial:
-    """A training to run: `retraining` None runs the default, without a product."""
+    """A training to run: `retraining` None runs the default, without a product.
+
+    Attributes
+    ----------
+    output : where its bento is pushed, as spec.retraining.output. python : program that runs it.
+    passed : names of the shell's variables that it gets.
+    """
 
     bento: Bento
     product: DataProduct | None
     slo: str
     output: str
+    python: str = sys.executable
+    passed: frozenset[str] = frozenset()
 
     @property
     def retraining(self) -> Retraining | None:
@@ -68,6 +86,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--slo", default="", help="the SLO that is degraded (default: a person asks)"
     )
     parser.add_argument(
+        "--isolated", action="store_true", help="with the packages of the runtime image and the bento,"
+        " installed for this run, instead of those of this Python"
+    )  # fmt: skip
+    parser.add_argument(
+        "--constraints", type=Path, metavar="FILE", help="with --isolated: packages of the runtime"
+        " image as `pip freeze` prints them (default: the project's own image)"
+    )  # fmt: skip
+    parser.add_argument(
+        "--pass-env", action="append", default=[], metavar="NAME", help="a variable of this shell that"
+        " the training gets, too; may be repeated"
+    )  # fmt: skip
+    parser.add_argument(
         "--output",
         type=Path,
         help="folder that the new bento's image is written to (default: none)",
@@ -85,9 +115,15 @@ def run(args: argparse.Namespace) -> int:
     try:
         with opened(args.bento) as bento, tempfile.TemporaryDirectory() as scratch:
             output = (args.output or Path(scratch) / "pushed").absolute()
-            training = TrainingTrial(bento, product, args.slo, output.as_uri())
+            training = TrainingTrial(
+                bento, product, args.slo, output.as_uri(), passed=frozenset(args.pass_env)
+            )
+            if args.isolated:
+                packages = packages_in(args.constraints)
+                python = local_environment(Path(scratch), bento, packages)
+                training = replace(training, python=str(python))
             return _train(training, Path(scratch))
-    except BentoInvalid as error:
+    except (BentoInvalid, PushError) as error:
         raise SluicegateError(str(error)) from error
 
 
@@ -110,7 +146,7 @@ def _train(training: TrainingTrial, scratch: Path) -> int:
     words = training.retraining.command if training.retraining else DEFAULT_COMMAND
     for finding in training_without_wheels(words, training.bento):
         raise SluicegateError(f"{finding.where} {finding.message}")
-    command = _command(words)
+    command = _command(words, training.python)
     seconds = training.retraining.timeout_seconds if training.retraining else DEFAULT_SECONDS
     for variable in _variables(training):
         if variable.value is None and variable.name not in os.environ:
@@ -142,22 +178,29 @@ def _train(training: TrainingTrial, scratch: Path) -> int:
     return 0 if passed and not objection(report, training.slo) else 1
 
 
-def _command(words: Sequence[str]) -> list[str]:
-    """Return the command with this Python instead of the image's."""
+def _command(words: Sequence[str], python: str) -> list[str]:
+    """Return the command with another Python instead of the image's."""
     first, *others = words
-    return [sys.executable if first in PYTHONS else first, *others]
+    return [python if first in PYTHONS else first, *others]
 
 
 def _environment(training: TrainingTrial, message: Path) -> dict[str, str]:
-    """Return the environment of the training: that of this shell, with the variables of the Job."""
+    """Return the environment of the training: the variables of its Job, and few of this shell.
+
+    A training that works by a variable of the shell, PYTHONPATH say, would fail in the cluster.
+    """
     metadata = training.product.metadata if training.product else None
     given = {
         variable.name: variable.value
         for variable in _variables(training)
         if variable.value is not None
     }
+    from_objects = {variable.name for variable in _variables(training) if variable.value is None}
+    kept = SHELL_VARIABLES | from_objects | training.passed
+    beside = str(Path(training.python).parent)
     return {
-        **{key: value for key, value in os.environ.items() if not key.startswith("SLUICEGATE_")},
+        **{key: os.environ[key] for key in kept if key in os.environ},
+        "PATH": os.pathsep.join([beside, os.environ.get("PATH", os.defpath)]),
         **given,
         "PYTHONDONTWRITEBYTECODE": "1",
         names.NAMESPACE: metadata.namespace if metadata else "local",

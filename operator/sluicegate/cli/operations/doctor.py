@@ -3,14 +3,17 @@
 import argparse
 import asyncio
 import os
+import sys
 from collections.abc import Iterable
 
 from sluicegate.cli.inputs.access_options import add_access
-from sluicegate.cli.inputs.bento_files import blocking_findings
+from sluicegate.cli.inputs.operator_settings import operator_settings
 from sluicegate.cli.operations.doctor_cluster import cluster_findings
 from sluicegate.cli.operations.doctor_prometheus import PrometheusReader, prometheus_findings
-from sluicegate.cli.printing.output import add_output, document, write
-from sluicegate.settings import Settings, parse_settings
+from sluicegate.cli.printing.findings import blocking_findings, findings_document
+from sluicegate.cli.printing.output import add_output, write
+from sluicegate.settings import Settings
+from sluicegate.wiring import endpoint_of
 from sluicegate_service.findings import Finding
 
 
@@ -36,15 +39,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_output(parser, formats=("table", "json", "yaml"))
     add_access(parser, namespace=False)
     parser.epilog = (
-        "Uses the kubeconfig as kubectl does, and the operator's settings (SLUICEGATE_*) from the"
-        " environment. Exit codes: 0 nothing is missing, 1 something is missing."
+        "Uses the kubeconfig as kubectl does, and the settings of the operator's Deployment; SLUICEGATE_* of"
+        " this shell have precedence. Exit codes: 0 nothing is missing, 1 something is missing."
     )
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the findings; return 1 if one of them prevents the operator from working."""
-    settings = parse_settings(os.environ, refuse_unknown=False)
-    plain = args.output == "table"
+    operator = asyncio.run(operator_settings(os.environ))
+    settings, plain = operator.settings, args.output == "table"
     cluster = asyncio.run(cluster_findings(args.namespace))
     if plain:
         _print("cluster", cluster)
@@ -52,19 +55,20 @@ def run(args: argparse.Namespace) -> int:
     if plain:
         _print("Prometheus", prometheus)
     else:
-        findings = [
-            {"severity": str(one.severity), "where": one.where, "message": one.message}
-            for one in (*cluster, *prometheus)
-        ]
-        write(document("Findings", findings=findings), args.output)
+        write(findings_document((*cluster, *prometheus)), args.output)
+    print(f"note: {operator.source}", file=sys.stderr)
     return 1 if blocking_findings((*cluster, *prometheus)) else 0
 
 
 def _of_prometheus(url: str, settings: Settings) -> list[Finding]:
     if not url:
-        message = "no address is given: --prometheus URL, or set SLUICEGATE_PROMETHEUS_URL"
-        return [Finding.error("settings.prometheusUrl", message)]
-    with PrometheusReader(url, settings) as reader:
+        message = (
+            "was not checked: the operator's address is that of its network; from here, use"
+            " `kubectl -n monitoring port-forward svc/prometheus 9090` and --prometheus"
+            " http://127.0.0.1:9090, or set SLUICEGATE_PROMETHEUS_URL"
+        )
+        return [Finding.warning("Prometheus", message)]
+    with PrometheusReader(endpoint_of(settings, url)) as reader:
         return list(prometheus_findings(reader, settings))
 
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from sluicegate.api import names
+from sluicegate.api.names import ConditionType, DecisionReason
 from sluicegate.cli.inputs.cluster_access import transport
 from sluicegate.kube.client import KubeApi
 from sluicegate.kube.errors import Forbidden, KubeError, NotFound
@@ -104,6 +105,7 @@ async def _findings(cluster: _Cluster, namespace: str) -> list[Finding]:
         )
     else:
         findings += await _operators(cluster)
+        findings += _unmeasured(await cluster.all(DATA_PRODUCTS))
         findings += await _policies(cluster)
         findings += await _closed_namespaces(cluster)
     findings += await _gateways(cluster)
@@ -143,6 +145,23 @@ async def _operators(cluster: _Cluster) -> list[Finding]:
             )
             findings.append(Finding.warning(f"operator {key}", text))
     return findings
+
+
+def _unmeasured(products: list[Body]) -> Iterator[Finding]:
+    """Yield what the operator itself reports of a Prometheus that does not answer it, each report once."""
+    names_by_message: dict[str, list[str]] = {}
+    for body in products:
+        meta = body["metadata"]
+        for condition in body.get("status", {}).get("conditions", ()):
+            if condition["type"] == ConditionType.METRICS_AVAILABLE and (
+                condition.get("reason") == DecisionReason.PROMETHEUS_UNAVAILABLE
+            ):
+                words = condition.get("message", "").partition(": ")[2]
+                products_of = names_by_message.setdefault(words, [])
+                products_of.append(f"{meta['namespace']}/{meta['name']}")
+    for words, keys in names_by_message.items():
+        also = f" and {len(keys) - 1} more" if len(keys) > 1 else ""
+        yield Finding.error("Prometheus, as the operator reaches it", f"{words} ({keys[0]}{also})")
 
 
 async def _policies(cluster: _Cluster) -> list[Finding]:

@@ -6,6 +6,9 @@ from typing import Any, Final, Self
 
 import requests
 
+from sluicegate.prometheus.access import headers_of, proxies_of, reason_of, refusal_of, shown
+from sluicegate.prometheus.endpoint import Endpoint
+from sluicegate.prometheus.errors import PrometheusError
 from sluicegate.prometheus.retention import DAY, RETENTION_METRIC, needed_retention
 from sluicegate.settings import GatewayMetrics, Settings
 from sluicegate_service.findings import Finding
@@ -24,16 +27,14 @@ class NoAnswer(Exception):  # noqa: N818 - says what is the case
 class PrometheusReader:
     """Reader of Prometheus' HTTP API."""
 
-    def __init__(self, url: str, settings: Settings) -> None:
-        self.url = url.rstrip("/")
-        self._seconds = settings.prometheus_timeout_seconds
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+        self.url = shown(endpoint.url)
         self._session = requests.Session()
         self._session.trust_env = False
-        if settings.prometheus_ca_file:
-            self._session.verify = str(settings.prometheus_ca_file)
-        if settings.prometheus_token_file:
-            token = settings.prometheus_token_file.read_text(encoding="utf-8").strip()
-            self._session.headers["Authorization"] = f"Bearer {token}"
+        self._session.proxies.update(proxies_of(endpoint))
+        if endpoint.ca_file:
+            self._session.verify = str(endpoint.ca_file)
 
     def __enter__(self) -> Self:
         return self
@@ -67,13 +68,27 @@ class PrometheusReader:
         return max(map(_seconds, intervals), default=0.0)
 
     def _data(self, path: str, **parameters: str) -> dict[str, Any]:
+        endpoint = self._endpoint
         try:
             answer = self._session.get(
-                f"{self.url}/api/v1/{path}", params=parameters, timeout=self._seconds
+                f"{endpoint.url.rstrip('/')}/api/v1/{path}",
+                params=parameters,
+                headers=headers_of(endpoint),
+                timeout=(endpoint.connect_seconds, endpoint.timeout_seconds),
+                allow_redirects=False,
             )
-            body = answer.json()
-        except (requests.RequestException, ValueError) as error:
+        except PrometheusError as error:
             raise NoAnswer(str(error)) from error
+        except (requests.RequestException, OSError) as error:
+            raise NoAnswer(reason_of(error, endpoint)) from error
+        if needed := refusal_of(answer.status_code, answer.content, endpoint):
+            raise NoAnswer(f"HTTP {answer.status_code}: {needed}")
+        try:
+            body = answer.json()
+        except ValueError as error:
+            raise NoAnswer(
+                f"HTTP {answer.status_code}, and not JSON: {answer.text[:100]!r}"
+            ) from error
         if body.get("status") != "success":
             raise NoAnswer(f"{answer.status_code} {body.get('error', '')}")
         data: dict[str, Any] = body["data"]

@@ -77,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
         ]
     else:
         reviews = asyncio.run(_read_cluster(product, args.namespaces, live=args.live))
-    chosen = choose(reviews, product, args.period or "", open_too=args.live)
+    chosen = choose(reviews, product, args.period or "", open_too=args.live, now=int(time.time()))
     reports = sorted(chosen, key=lambda one: (-one.worst, one.name))
     if args.wheel:
         reports = [draw_report(reports, f"{datetime.now(UTC):%Y-%m-%d}")]
@@ -107,6 +107,7 @@ def choose(
     period: str,
     *,
     open_too: bool = False,
+    now: int = 0,
 ) -> list[ReportFacts]:
     """Return the facts of the selected reviews, each with those before it.
 
@@ -129,7 +130,7 @@ def choose(
         place = len(ordered) - 1 if open_too and not period else _place(ordered, period)
         if place is not None:
             before = ordered[place - 1] if place else None
-            facts.append(facts_of(ordered[place], before, ordered[: place + 1]))
+            facts.append(facts_of(ordered[place], before, ordered[: place + 1], now=now))
     if facts:
         return facts
     whose = "/".join(product) if product else "any product"

@@ -6,6 +6,14 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from sluicegate.api.product import DataProduct
+from sluicegate.cli.trials.explain_markets import (
+    MarketHarm,
+    compared,
+    harms_as_object,
+    in_words,
+    of_candidate,
+    states_as_object,
+)
 from sluicegate.measurement.product_view import ProductBlocks
 from sluicegate.measurement.store import Measurements
 from sluicegate.policy.derived_defaults import derived
@@ -35,6 +43,8 @@ class Live:
         """Lines for people: the evaluation, and values that the spec leaves out."""
         yield from judged_lines(self.product, self.evaluation)
         rollout = self.product.status.candidate
+        for harm in self.compared:
+            yield f"  {of_candidate(harm)}"
         if rollout is not None and rollout.derived is not None:
             yield f"rollout of {rollout.version}, derived when it started: {rollout.derived.message}"
         yield from derived_lines(self.terms, self.evaluation, self.observed)
@@ -43,11 +53,22 @@ class Live:
     def as_object(self) -> dict[str, Any]:
         """The evaluation as JSON, without the derived values."""
         seconds = self.product.spec.analysis.block_seconds
+        states = self.evaluation.markets or {}
         slos = [
-            {"state": str(one.state), "message": describe(one, seconds)}
+            {
+                "state": str(one.state),
+                "message": describe(one, seconds),
+                **states_as_object(states.get(one.terms.name, ())),
+            }
             for one in self.evaluation.slos
         ]
-        return {"state": str(self.evaluation.state), "slos": slos}
+        return {"state": str(self.evaluation.state), "slos": slos, **harms_as_object(self.compared)}
+
+    @property
+    def compared(self) -> tuple[MarketHarm, ...]:
+        """The evidence that the candidate is worse in each market, the strongest first."""
+        status = self.product.status
+        return compared(self.terms, status, self.observed, self.evaluation.assessment)
 
 
 async def look(product: DataProduct, settings: Settings) -> Live:
@@ -66,6 +87,8 @@ def judged_lines(product: DataProduct, evaluation: Evaluation) -> Iterator[str]:
         visible = visibility(result, product.spec.analysis.block_seconds)
         if visible is not None:
             yield f"    {describe_visibility(visible, result.terms.drop)}"
+        for state in (evaluation.markets or {}).get(result.terms.name, ()):
+            yield f"    {in_words(state)}"
 
 
 def derived_lines(terms: Terms, evaluation: Evaluation, observed: Observed) -> Iterator[str]:
@@ -91,7 +114,7 @@ async def _observe(product: DataProduct, settings: Settings) -> Observed:
 
 
 _UNKNOWN: Final = Surroundings(
-    wanted=None,
+    desired=None,
     withheld="",
     wanted_evaluation={},
     training=None,
@@ -100,6 +123,9 @@ _UNKNOWN: Final = Surroundings(
     rollout=None,
     portfolio=ALONE,
     requests=(),
+    answers=(),
+    consumers=(),
+    consumer_readings=(),
     absences=(),
     term=0,
 )

@@ -1,6 +1,6 @@
 """A scenario from a product's measurements in the past, with the versions of that time."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -20,6 +20,7 @@ from sluicegate.simulation.recording import (
     promotion,
     stints,
 )
+from sluicegate.slo.blocks import Block, Quality
 from sluicegate.slo.by_market import split_series
 from sluicegate.slo.pod_seconds import POD_SECONDS
 
@@ -121,8 +122,8 @@ class RecordBuilder:
         """Read these blocks into the record, canary blocks with ages; return the problems in words."""
         past = await self.reader.read(list(self._eras()), indexes, step, canary=canary)
         for (version, slo), blocks in past.blocks.items():
-            if slo not in _ASIDE and not split_series(slo)[1]:
-                self.recording.put(version, slo, blocks, step)
+            if slo not in _ASIDE:
+                self.recording.put(version, slo, _with_evidence(slo, blocks), step)
         return past.problems
 
     def _eras(self) -> Iterator[Era]:
@@ -138,7 +139,6 @@ class RecordBuilder:
                     renamed=tuple((name, one.service) for name, one in self.versions.items()),
                     client_errors=True,
                     counts_pods=False,
-                    markets=(),
                 ),
                 stint.end,
             )
@@ -205,8 +205,6 @@ class RecordBuilder:
         gauges = [slo.name for slo in slos if slo.indicator.gauge]
         if gauges:
             self.note(f"Gauges have no counts and are left out: {', '.join(gauges)}.")
-        if self.product.spec.serving.market is not None:
-            self.note("Counts by market are left out: the replay judges no market.")
         for problem in problems:
             self.note(f"Prometheus didn't answer all of it: {problem}.")
         read = recording.blocks.values()
@@ -222,3 +220,13 @@ class RecordBuilder:
         self.note(
             "States of upstream products, pods and containers, and requests of people aren't in it."
         )
+
+
+def _with_evidence(slo: str, blocks: Sequence[Block]) -> Sequence[Block]:
+    """Return the blocks of a series, of a market without those in which it had no event.
+
+    Such blocks are no evidence, and a small market has many.
+    """
+    if not split_series(slo)[1]:
+        return blocks
+    return [b for b in blocks if b.count.total or b.quality is not Quality.COUNTED]

@@ -18,11 +18,14 @@ from sluicegate.api.product import DataProduct
 from sluicegate.cli.inputs.access_options import add_access
 from sluicegate.cli.inputs.operator_settings import operator_settings
 from sluicegate.cli.inputs.product_files import read_products
-from sluicegate.cli.printing.output import add_output
+from sluicegate.cli.printing.junit import JUNIT
+from sluicegate.cli.printing.output import FORMATS, add_output
 from sluicegate.cli.printing.terminal import aligned
+from sluicegate.errors import invalid
 from sluicegate.manifests.common import Manifest
 from sluicegate.manifests.plan import example_training, first_children, spec_version
 from sluicegate.policy.derived_defaults import derived
+from sluicegate.policy.model.consumers import planned_evidence
 from sluicegate.policy.model.terms import terms_of
 from sluicegate.settings import Settings, parse_settings
 
@@ -32,10 +35,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Show the objects that the operator would apply for each DataProduct in FILE. The"
         " operator's settings are taken from the environment (SLUICEGATE_*), with --cluster also from"
-        " the operator's Deployment."
+        " the operator's Deployment. With --changes, show instead what the change leads to, compared with"
+        " the live object: a canary, a restart, an update, nothing, or a refusal."
     )
     parser.add_argument("file", metavar="FILE", help="YAML or JSON; - is standard input")
-    add_output(parser)
+    add_output(parser, formats=(*FORMATS, JUNIT))
+    parser.add_argument(
+        "--changes",
+        action="store_true",
+        help="show what the change leads to, by the live objects of the kubeconfig's cluster; it implies"
+        " --cluster, and changes nothing",
+    )
     parser.add_argument(
         "--cluster",
         action="store_true",
@@ -48,11 +58,21 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="also show the Jobs of a retraining and of a shadow phase",
     )
+    parser.epilog = (
+        "Exit codes: 0 done, 1 --changes finds a change that is refused, 2 wrong input. -o junit is for"
+        " --changes."
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the plan."""
-    settings = _settings(cluster=args.cluster)
+    if args.output == JUNIT and not args.changes:
+        raise invalid("--output", "junit is a format of --changes: add it")
+    settings = _settings(cluster=args.cluster or args.changes)
+    if args.changes:
+        from sluicegate.cli.trials.plan_changes import print_changes  # noqa: PLC0415 - needs a cluster
+
+        return print_changes(args, settings)
     products = list(read_products(args.file))
     children = [
         child
@@ -77,11 +97,14 @@ def _settings(*, cluster: bool) -> Settings:
 
 
 def _derived(product: DataProduct, settings: Settings) -> Iterator[str]:
-    """Yield the values that the operator derives if the product doesn't set them."""
+    """Yield the values that the operator derives if the product doesn't set them, and evidence of consumers."""
     values = list(derived(terms_of(product, settings.hour_seconds)))
     if values:
         yield f"\n{product.metadata.namespace}/{product.metadata.name}, left out and derived:"
         yield from (f"  {line}" for line in values)
+    if evidence := list(planned_evidence(product)):
+        yield f"\n{product.metadata.namespace}/{product.metadata.name}, evidence of consumers:"
+        yield from (f"  {line}" for line in evidence)
 
 
 def _children(product: DataProduct, settings: Settings, *, training: bool) -> list[Manifest]:

@@ -3,17 +3,24 @@
 It needs the extra `report`.
 """
 
+import io
 from datetime import UTC, datetime
 from math import isfinite
-from typing import Final
+from typing import Any, Final
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sluicegate.reporting.charts import BAD, FAINT, GOOD, INK, RC, as_svg
 from sluicegate.simulation.tuning import Tuning
 
+GOOD, BAD, INK, FAINT = "#1b6e53", "#b3261e", "#1d2733", "#9aa5b1"
+RC: Final[Any] = {  # its own type lists all keys
+    "svg.hashsalt": "sluicegate", "svg.fonttype": "none", "font.family": "sans-serif",
+    "font.size": 9, "axes.edgecolor": FAINT, "axes.labelcolor": INK, "text.color": INK,
+    "xtick.color": INK, "ytick.color": INK,
+}  # fmt: skip
+"""Style of the picture."""
 ROW_INCHES: Final = 1.9
 MOST_TICKS: Final = 8
 DAY: Final = 86_400
@@ -27,7 +34,7 @@ def tuning_chart(tunings: list[Tuning]) -> str:
         for (left, right), tuning in zip(rows, tunings, strict=True):
             _draw_history(left, tuning)
             _draw_canaries(right, tuning)
-        return as_svg(figure)
+        return _as_svg(figure)
 
 
 def _draw_history(axes: Axes, tuning: Tuning) -> None:
@@ -74,3 +81,11 @@ def _plain(axes: Axes) -> None:
 
 def _date(at: int) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%m-%d")
+
+
+def _as_svg(figure: Figure) -> str:
+    """Return the figure as an element of a page."""
+    text = io.StringIO()
+    figure.savefig(text, format="svg", metadata={"Date": None}, transparent=True)
+    svg = text.getvalue()
+    return svg[svg.index("<svg") :]

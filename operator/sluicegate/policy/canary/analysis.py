@@ -1,7 +1,7 @@
 """What a candidate has shown so far on real traffic: everything that a verdict is based on.
 
 Each block compares both arms with each other, so that a shock that hits both says nothing, and
-evidence is carried over the steps. It is gathered from the blocks anew each time: what status
+evidence is carried over the steps. It is computed from the blocks in each pass: what status
 keeps is when which weight was given, and stable's burst correlation before the rollout.
 """
 
@@ -59,15 +59,15 @@ def assess(
     blocks = [block for block in observed.canary_blocks if block.end > start]
     since = counted_blocks(blocks, candidate, seconds)
     evident = [block for block, counts in since if counts]
-    usable = [block for block in evident if _in_step(block, candidate)]
+    usable = [block for block in evident if _is_in_sync(block, candidate)]
     newest = blocks[-1] if blocks else None
     judged = watched(terms, observed.canary_blocks, candidate.pairs)
     shadowed = frozenset(slo.name for slo in judged if is_shadowed(terms, candidate, slo))
-    arms = _Arms(
-        before, since, newest.end if newest else 0, seconds, len(judged) + len(shadowed), shadowed
-    )
+    consumers = sum(len(one.cases) for one in observed.consumer_readings)
+    cases = len(judged) + len(shadowed) + consumers
+    arms = CountedArms(before, since, newest.end if newest else 0, seconds, cases, shadowed)
     slos = tuple(
-        _slo_evidence(
+        slo_evidence(
             slo,
             terms,
             status,
@@ -87,6 +87,7 @@ def assess(
         invalid=invalid_blocks(judged, blocks),
         silent=silent_blocks(judged, blocks),
         mismatch=wrong_share(terms, usable, candidate.weight / 100),
+        cases=cases,
         gauges=tuple(
             weigh(
                 slo,
@@ -103,38 +104,38 @@ def assess(
 
 # ---- which blocks count ---------------------------------------------------------------------
 def began(candidate: Candidate) -> int:
-    """When it first took traffic."""
+    """Return when it first took traffic."""
     return candidate.shares[0].start_time if candidate.shares else candidate.start_time
 
 
-def _in_step(block: CanaryBlock, candidate: Candidate) -> bool:
+def _is_in_sync(block: CanaryBlock, candidate: Candidate) -> bool:
     return bool(candidate.shares) and block.end > candidate.shares[-1].start_time
 
 
 def counted_blocks(
     blocks: Sequence[CanaryBlock], candidate: Candidate, seconds: int
 ) -> list[tuple[CanaryBlock, bool]]:
-    """The blocks that were counted, and whether each is evidence.
+    """Return the blocks that were counted, and whether each is evidence.
 
     Two blocks after each change of weight are none.
     """
     changes = [change.start_time for change in reversed(candidate.shares)]
-    found = []
+    counted = []
     for block in blocks:
         if block.quality is Quality.COUNTED:
             changed = next((since for since in changes if since < block.end), None)
             warm = changed is not None and block.end > changed + WARM_UP_BLOCKS * seconds
-            found.append((block, warm))
-    return found
+            counted.append((block, warm))
+    return counted
 
 
 @dataclass(frozen=True, slots=True)
-class _Arms:
+class CountedArms:
     """Counted blocks of both arms, oldest first: stable's before the rollout, and all since it began.
 
     With each of these is whether it is evidence. `newest` is when the newest block ended, counted
-    or not; `slos` is how many comparisons may take it back: one an SLO, and one more for each of
-    those that the shadow phase scores, `shadowed`.
+    or not; `slos` is how many comparisons may take it back: one an SLO, those of consumers included, and
+    one more for each of those that the shadow phase scores, `shadowed`.
     """
 
     before: list[CanaryBlock]
@@ -146,9 +147,14 @@ class _Arms:
 
 
 def _pairs(
-    slo: SloTerms, status: DataProductStatus, candidate: Candidate, arms: _Arms, *, lag_seconds: int
+    slo: SloTerms,
+    status: DataProductStatus,
+    candidate: Candidate,
+    arms: CountedArms,
+    *,
+    lag_seconds: int,
 ) -> Iterator[tuple[Count | None, Count]]:
-    """Events of (candidate, stable) since it takes traffic, oldest first.
+    """Yield events of (candidate, stable) since it takes traffic, oldest first.
 
     None for the candidate in blocks that are no evidence: warm-up, and good events still to come.
     """
@@ -164,29 +170,35 @@ def _pairs(
 
 
 def look_back(blocks: Sequence[CanaryBlock], since: int, seconds: int) -> list[CanaryBlock]:
-    """What was counted before the rollout: in the last hour, at least in thirty blocks."""
+    """Return what was counted before the rollout: in the last hour, at least in thirty blocks."""
     first = since - max(LOOK_BACK_SECONDS, LEAST_BLOCKS * seconds)
     return [b for b in blocks if first < b.end <= since and b.quality is Quality.COUNTED]
 
 
 # ---- evidence -------------------------------------------------------------------------------
-def _slo_evidence(
+def slo_evidence(
     slo: SloTerms,
     terms: Terms,
     status: DataProductStatus,
     candidate: Candidate,
     *,
-    arms: _Arms,
+    arms: CountedArms,
     pace: LabelPace | None,
 ) -> SloEvidence:
-    found = (counted(block.stable.get(slo.name)) for block in arms.before)
-    before = [count for count in found if count is not None]
+    """Return what one SLO says of the candidate.
+
+    Parameters
+    ----------
+    pace : of its events in the last week; None where that isn't known.
+    """
+    counts = (counted(block.stable.get(slo.name)) for block in arms.before)
+    before = [count for count in counts if count is not None]
     shift = level_shift(tuple(before))
     recent = before[shift:]
     past = summed(recent)
     earlier = with_weekly(past, pace)
-    known = status.engine.correlation.get(slo.name)
-    correlation = burst_correlation(before, shift=shift) if known is None else known
+    frozen = status.engine.correlation.get(slo.name)
+    correlation = burst_correlation(before, shift=shift) if frozen is None else frozen
     lag = max(slo.lag_blocks * terms.block_seconds, slo.label_lag_seconds)
     pairs = list(_pairs(slo, status, candidate, arms, lag_seconds=lag))
     rows = candidate.pairs.get(slo.name)
@@ -237,7 +249,7 @@ def _slo_evidence(
             rows_per_second(terms, rate),
             shadow=shadow,
             margin=margin,
-            known=known_evidence,
+            evidence=known_evidence,
             rows=rows,
         )
     comes = pace is not None or evidence.candidate.total > 0 or shadow is not None
@@ -262,7 +274,7 @@ def _slo_evidence(
 
 
 def _rate(before: Sequence[Count], evidence: SequentialEvidence, blocks: int) -> float:
-    """Events of both arms a block: as before the rollout, or as during it, whichever is more.
+    """Return events of both arms a block: as before the rollout, or as during it, whichever is more.
 
     An SLO that must speak isn't let off because its events dry up.
     """

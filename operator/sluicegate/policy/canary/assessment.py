@@ -1,5 +1,6 @@
 """All that is known of a candidate, and which of it a promotion rests on."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -86,9 +87,9 @@ class SloEvidence:
     Attributes
     ----------
     terms : the SLO. evidence : ln E both ways, and the events it rests on.
-    required : whether it must speak for the candidate.
+    required : whether it must favour the candidate.
     promote_at, roll_back_at : ln E needed to leave the current step, and to take it back.
-    better_at : ln E at which it carries the candidate over the current step, though it needn't speak.
+    better_at : ln E at which it carries the candidate over the current step, though it needn't favour it.
     late : the part of the rollout's duration that the steps so far may take is over.
     correlation : ρ of stable before the rollout. expected : seconds an equal candidate takes in all; infinite without events.
     margin : δ, by how much it may be worse.
@@ -169,14 +170,14 @@ class SloEvidence:
         return count.bad * share, count.total * share
 
     @property
-    def speaks_for(self) -> bool:
+    def favours(self) -> bool:
         """Whether it is sure enough that the candidate isn't worse by the margin."""
         return self.evidence.promote >= self.promote_at
 
     @property
     def shows_better(self) -> bool:
         """Whether it is sure enough that the candidate is better than stable."""
-        return self.speaks_for and self.evidence.better >= self.better_at
+        return self.favours and self.evidence.better >= self.better_at
 
     @property
     def leans_against(self) -> bool:
@@ -192,7 +193,7 @@ class SloEvidence:
         )
 
     @property
-    def speaks_against(self) -> bool:
+    def is_against(self) -> bool:
         """Whether it is sure enough that the candidate is worse."""
         return self.evidence.roll_back >= self.roll_back_at
 
@@ -202,8 +203,13 @@ class SloEvidence:
         return self.shadow is not None and self.shadow.roll_back >= self.roll_back_at
 
 
+def is_own(slo: SloTerms) -> bool:
+    """Return whether it is an SLO of the product's spec: no consumer's, and not the share of client errors."""
+    return not (is_implicit(slo) or slo.consumer)
+
+
 def must_speak(slo: SloTerms, terms: Terms, expected: float, *, comes: bool, unheard: bool) -> bool:
-    """Whether a promotion needs it.
+    """Return whether a promotion needs it.
 
     Where a person chose the rollout's duration, it is what an equal candidate can pass in; else
     the duration follows the labels, and an SLO that has any is waited for. `unheard`: a shadow
@@ -220,13 +226,17 @@ def must_speak(slo: SloTerms, terms: Terms, expected: float, *, comes: bool, unh
 
 
 def without_slow(slos: tuple[SloEvidence, ...]) -> tuple[SloEvidence, ...]:
-    """The evidence for a step before the last: what is slow isn't waited for if another SLO speaks.
+    """Return the evidence for a step before the last: what is slow isn't waited for if another SLO favours the candidate.
 
-    A small share protects from what requests show at once; labels tell most at the last share.
+    A small share protects from what requests show at once; labels are most at the last share.
     """
     if not any(slo.required and not slo.is_slow and not is_implicit(slo.terms) for slo in slos):
         return slos
     return tuple(replace(slo, required=slo.required and not slo.is_slow) for slo in slos)
+
+
+MOST_NAMED_HARMS: Final = 3
+"""Markets in which a candidate is worse that a message has the numbers of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,13 +273,35 @@ class MarketHarm:
         )
 
 
+def harms_in_words(harms: Sequence[MarketHarm]) -> str:
+    """Return the markets in which a candidate is worse, the first three with their numbers; empty without any."""
+    texts = [harm.text for harm in harms[:MOST_NAMED_HARMS]]
+    more = len(harms) - len(texts)
+    return "; ".join([*texts, f"and in {more} more"] if more else texts)
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumerGap:
+    """Why the outcomes of a consumer are no evidence at this share.
+
+    Attributes
+    ----------
+    consumer : `namespace/name`. text : the reason, and what ends it.
+    unread : its SLOs can't be read, so all of them are waited for.
+    """
+
+    consumer: str
+    text: str
+    unread: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Assessment:
     """All that is known of a candidate.
 
     Attributes
     ----------
-    slos : by deciding SLO.
+    slos : by deciding SLO; last those of consumers.
     dwell : usable blocks in this step, after its warm-up.
     requests : candidate's requests in them.
     newest : quality of the newest block; MISSING before the first one.
@@ -279,6 +311,8 @@ class Assessment:
     gauges : by deciding SLO that is a gauge.
     mismatch : the share that was seen in the last five blocks, when none of them had the right one.
     harmed : markets in which the candidate is surely worse, the strongest evidence first.
+    cases : how many comparisons share the error of a rollback.
+    gaps : consumers whose outcomes are no evidence now.
     """
 
     slos: tuple[SloEvidence, ...]
@@ -291,10 +325,12 @@ class Assessment:
     mismatch: float | None
     gauges: tuple[GaugeEvidence, ...] = ()
     harmed: tuple[MarketHarm, ...] = ()
+    cases: int = 1
+    gaps: tuple[ConsumerGap, ...] = ()
 
     @property
     def required(self) -> tuple[SloEvidence, ...]:
-        """The SLOs that must speak for the candidate."""
+        """The SLOs that must favour the candidate."""
         return tuple(slo for slo in self.slos if slo.must_speak)
 
     @property
@@ -305,24 +341,25 @@ class Assessment:
         takes less. So where no SLO must speak, one that shows the candidate to be better carries
         it, and so do all of them when each has spoken: either way a candidate that is worse in
         one of them is promoted in at most 5 %. That one speaks by chance isn't enough, as the
-        others may have seen too little to object. Client errors only ever veto.
+        others may have seen too little to object. Client errors only ever veto, and so do SLOs of
+        consumers.
         """
-        named = tuple(slo for slo in self.slos if not is_implicit(slo.terms))
+        named = tuple(slo for slo in self.slos if is_own(slo.terms))
         if any(slo.required for slo in named) or any(gauge.required for gauge in self.gauges):
             return self.required
-        spoken = named and all(slo.speaks_for for slo in named)
-        seen = named if spoken else tuple(slo for slo in named if slo.shows_better)
-        return (*seen, *self.required)
+        spoken = named and all(slo.favours for slo in named)
+        slos = named if spoken else tuple(slo for slo in named if slo.shows_better)
+        return (*slos, *self.required)
 
     @property
     def counted_gauges(self) -> tuple[GaugeEvidence, ...]:
         """The same of the SLOs that are gauges."""
         required = tuple(gauge for gauge in self.gauges if gauge.required)
-        if required or any(slo.required and not is_implicit(slo.terms) for slo in self.slos):
+        if required or any(slo.required and is_own(slo.terms) for slo in self.slos):
             return required
         return tuple(gauge for gauge in self.gauges if gauge.shows_better)
 
     @property
     def vouching(self) -> tuple[SloEvidence, ...]:
-        """Those that the spec names: without one, or a gauge, nothing speaks for the candidate."""
-        return tuple(slo for slo in self.counted if not is_implicit(slo.terms))
+        """Those that the spec names: without one, or a gauge, nothing favours the candidate."""
+        return tuple(slo for slo in self.counted if is_own(slo.terms))

@@ -9,6 +9,7 @@ from sluicegate.policy.canary.assessment import Assessment
 from sluicegate.policy.model.decision import Hold
 from sluicegate.policy.model.observed import Facts
 from sluicegate.policy.model.terms import Terms
+from sluicegate.policy.rollout.approvals import ApprovalState
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +20,8 @@ class CanaryCase:
     ----------
     terms : what it is judged by. status : of the product.
     assessment : what its blocks show. facts : what the cluster says.
-    now : in seconds. approved : a person has agreed to the last step.
+    now : in seconds. approved : who has to agree to the last step does.
+    approvals : of the parties that the spec names; None where it names none.
     forced : a person requests its promotion without evidence.
     held : why it stays at its share; None when it may go on.
     unread : blocks of earlier terms of the operator may still be read back.
@@ -32,6 +34,7 @@ class CanaryCase:
     facts: Facts
     now: int
     approved: bool = False
+    approvals: ApprovalState | None = None
     forced: bool = False
     held: Hold | None = None
     unread: bool = False

@@ -1,7 +1,7 @@
 """What a candidate brings, in words: the SLO that its rollout is about, and the SLO with the least evidence."""
 
 from sluicegate.api.versions import Candidate
-from sluicegate.policy.canary.assessment import Assessment, SloEvidence
+from sluicegate.policy.canary.assessment import Assessment, SloEvidence, is_own
 from sluicegate.policy.canary.objections import basis, both_arms, numbers_of
 from sluicegate.policy.slo_health.client_errors import is_implicit
 from sluicegate.stats.intervals import Z_INTERVAL
@@ -16,7 +16,8 @@ def gains(candidate: Candidate, assessment: Assessment) -> tuple[str, dict[str, 
     First comes the SLO that its training is for; without one, the SLO with the largest proved gain.
     Then comes the SLO with the least evidence that the candidate isn't worse.
     """
-    weakest = min(assessment.vouching, key=lambda slo: slo.evidence.promote, default=None)
+    slos = [slo for slo in assessment.counted if not is_implicit(slo.terms)]
+    weakest = min(slos, key=lambda slo: slo.evidence.promote, default=None)
     subject = _subject(candidate, assessment)
     lift = None if subject is None else _lift(subject)
     head = _on_hold_out(candidate) if lift is None else lift_text(lift)
@@ -29,7 +30,7 @@ def gains(candidate: Candidate, assessment: Assessment) -> tuple[str, dict[str, 
         numbers |= {"gain": lift.gain, "gainLower": lift.lower, "gainUpper": lift.upper}
     if weakest is subject and lift is not None and lift.lower > 0:
         return f"{head}: {basis(weakest)}, {evidence}", numbers
-    rest = f"not worse by {points(weakest.margin)} in {weakest.terms.name}: {basis(weakest)}, {evidence}"
+    rest = f"not worse by {points(weakest.margin)} in {weakest.terms.title}: {basis(weakest)}, {evidence}"
     if lift is None or subject is None or weakest is subject:
         return "; ".join(filter(None, (head, rest))), numbers
     return f"{head}: {both_arms(subject)}; {rest}", numbers
@@ -40,9 +41,9 @@ def _subject(candidate: Candidate, assessment: Assessment) -> SloEvidence | None
     if candidate.cause_slo:
         of_cause = (slo for slo in assessment.slos if slo.terms.name == candidate.cause_slo)
         return next(of_cause, None)
-    named = [slo for slo in assessment.slos if not is_implicit(slo.terms)]
-    shown = [(lift.gain, slo) for slo in named if (lift := _lift(slo)) and lift.lower > 0]
-    return max(shown, key=lambda pair: pair[0])[1] if shown else None
+    named = [slo for slo in assessment.slos if is_own(slo.terms)]
+    gained = [(lift.gain, slo) for slo in named if (lift := _lift(slo)) and lift.lower > 0]
+    return max(gained, key=lambda pair: pair[0])[1] if gained else None
 
 
 def _lift(slo: SloEvidence) -> Lift | None:

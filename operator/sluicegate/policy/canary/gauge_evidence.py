@@ -31,7 +31,7 @@ class GaugeEvidence:
     required: bool
 
     @property
-    def speaks_for(self) -> bool:
+    def favours(self) -> bool:
         """Whether the candidate is surely not worse by the margin."""
         return self.interval is not None and self.interval.lower > -self.terms.margin
 
@@ -41,16 +41,16 @@ class GaugeEvidence:
         return self.interval is not None and self.interval.lower > 0
 
     @property
-    def speaks_against(self) -> bool:
+    def is_against(self) -> bool:
         """Whether the candidate is surely worse. When both are true, nothing is said."""
         worse = self.interval is not None and self.interval.upper < 0
-        return worse and not self.speaks_for
+        return worse and not self.favours
 
 
 def weigh(
     slo: SloTerms, differences: list[float], terms: Terms, *, slos: int, block_seconds: int
 ) -> GaugeEvidence:
-    """The evidence of paired block differences, candidate − stable, oldest first.
+    """Return the evidence of paired block differences, candidate − stable, oldest first.
 
     Parameters
     ----------

@@ -8,7 +8,7 @@ from sluicegate.policy.model.observed import CanaryBlock
 from sluicegate.policy.model.terms import SloTerms, Terms
 from sluicegate.slo.blocks import BlockValue, Quality
 from sluicegate.slo.client_errors import CLIENT_ERRORS
-from sluicegate.stats.counts import NOTHING, Count
+from sluicegate.stats.counts import NOTHING, Count, summed
 
 SHARE_BLOCKS: Final = 5
 """Blocks in a row with a wrong share that make a routing mismatch."""
@@ -67,7 +67,7 @@ def silent_blocks(judged: Sequence[SloTerms], blocks: Sequence[CanaryBlock]) -> 
 
 
 def wrong_share(terms: Terms, usable: Sequence[CanaryBlock], weight: float) -> float | None:
-    """The candidate's share of the requests in the last five blocks, when it was wrong in each.
+    """Return the candidate's share of the requests in the last five blocks, when it was wrong in each.
 
     Counts of the gateway must lie within [w/2, 2w]; counts of the pods only within (0, 2w], as
     callers inside the cluster reach stable without the gateway. A share too small is seen only
@@ -87,6 +87,18 @@ def wrong_share(terms: Terms, usable: Sequence[CanaryBlock], weight: float) -> f
     most, least = SHARE_FACTOR * weight, weight / SHARE_FACTOR if gateway and expected else 0.0
     outside = terms.routed and all(n > 0 and not least <= c / n <= most for c, n in shares)
     return ours / all_ if (ours == 0 and expected) or outside else None
+
+
+def lost_share(terms: Terms, blocks: Sequence[CanaryBlock]) -> float:
+    """Return the share of its requests that a product fails, both arms together; 0 where none are counted."""
+    names = [slo.name for slo in terms.slos if slo.kind is IndicatorKind.AVAILABILITY]
+    values = (
+        arm.get(name)
+        for block in blocks
+        for arm in (block.candidate, block.stable)
+        for name in names
+    )
+    return summed(count for value in values if (count := counted(value)) is not None).ratio or 0.0
 
 
 def _shares(terms: Terms, blocks: Sequence[CanaryBlock]) -> list[tuple[int, int]]:

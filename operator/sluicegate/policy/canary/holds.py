@@ -20,7 +20,9 @@ _GROWS: Final = frozenset({Reason.COLLECTING_EVIDENCE, Reason.DWELLING})
 _OF_BLOCKS: Final = frozenset(
     {Reason.NO_TRAFFIC, Reason.LOW_COVERAGE, Reason.PROMETHEUS_UNAVAILABLE}
 )
-_OF_A_STEP: Final = frozenset({Reason.TRAFFIC_NOT_VERIFIED, Reason.INSUFFICIENT_DATA})
+_OF_A_STEP: Final = frozenset(
+    {Reason.TRAFFIC_NOT_VERIFIED, Reason.INSUFFICIENT_DATA, Reason.CONSUMER_NOT_MEASURED}
+)
 _ALTERNATING: Final = frozenset({Reason.COLLECTING_EVIDENCE, Reason.LOOKS_WORSE})
 """Checks between which evidence at a bound may alternate from block to block."""
 
@@ -76,7 +78,7 @@ def _share_since(candidate: Candidate) -> int:
 
 
 def _quiet_seconds(candidate: Candidate, observed: Observed) -> int:
-    """Seconds of the newest blocks in a row that weren't counted, or had no request of the candidate."""
+    """Return seconds of the newest blocks in a row that weren't counted, or had no request of the candidate."""
     quiet = 0
     for block in reversed(observed.canary_blocks):
         if block.end <= _share_since(candidate):

@@ -29,7 +29,7 @@ COUNTED_SHARE: Final = 0.95
 """Least share of an SLO's labels whose age is counted. Pods of an earlier library count none."""
 Z_ANOTHER_KIND: Final = 4.0
 """Standard errors by which the labels of a class differ from all labels where they are of another kind."""
-LEAST_SETTLED: Final = 20
+LEAST_COMPLETE: Final = 20
 """Labels of each outcome from which on their ages say how long labels take to settle."""
 RECENT_BLOCKS: Final = 240
 """Newest blocks, from which it follows whether ages are counted and how late labels come."""
@@ -188,7 +188,7 @@ def _settle_seconds(terms: Terms, blocks: Sequence[CanaryBlock]) -> int:
     wrong = [sum(column) for column in zip(*(ages.stable_bad for ages in aged), strict=True)]
     every = [sum(column) for column in zip(*(ages.stable_total for ages in aged), strict=True)]
     right = [labels - bad for labels, bad in zip(every, wrong, strict=True)]
-    if not aged or min(wrong[-1], right[-1]) < LEAST_SETTLED:
+    if not aged or min(wrong[-1], right[-1]) < LEAST_COMPLETE:
         return 0
     bounds = (*AGE_BOUNDS, terms.label_lifetime_seconds)
     return next(

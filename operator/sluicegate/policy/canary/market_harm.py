@@ -35,29 +35,37 @@ def with_harmed_markets(
     terms: Terms, candidate: Candidate, observed: Observed, assessment: Assessment
 ) -> Assessment:
     """Return the assessment with the markets in which a candidate is surely worse."""
+    compared = compare_markets(terms, candidate, observed, assessment)
+    harmed = tuple(one for one in compared if one.evidence >= one.bound)
+    return replace(assessment, harmed=harmed) if harmed else assessment
+
+
+def compare_markets(
+    terms: Terms, candidate: Candidate, observed: Observed, assessment: Assessment
+) -> tuple[MarketHarm, ...]:
+    """Return the evidence that a candidate is worse in each market, the strongest first."""
     compared = {one.terms.name: one for one in assessment.slos if _is_compared(one.terms)}
     if not terms.market_cells or not compared:
-        return assessment
+        return ()
     seconds, start = observed.canary_block_seconds, began(candidate)
     before = look_back(observed.canary_blocks, start, seconds)
     blocks = [block for block in observed.canary_blocks if block.end > start]
     since = counted_blocks(blocks, candidate, seconds)
-    found = _harmed(terms, compared, before, since, shares=candidate.shares)
-    return replace(assessment, harmed=found) if found else assessment
+    bound = log(terms.market_cells / ALPHA)
+    harms = _compared(compared, before, since, shares=candidate.shares, bound=bound)
+    return tuple(sorted(harms, key=lambda one: -one.evidence))
 
 
-def _harmed(
-    terms: Terms,
+def _compared(
     compared: Mapping[str, SloEvidence],
     before: Sequence[CanaryBlock],
     since: Sequence[tuple[CanaryBlock, bool]],
     *,
     shares: Sequence[Share],
-) -> tuple[MarketHarm, ...]:
+    bound: float,
+) -> Iterator[MarketHarm]:
     names = {name for block, _ in since[-1:] for name in block.candidate}
     cells = [(slo, market) for slo, market in map(split_series, sorted(names)) if market]
-    bound = log(terms.market_cells / ALPHA)
-    found = []
     for name, market in cells:
         if name not in compared:
             continue
@@ -66,9 +74,7 @@ def _harmed(
         past = summed(c for block in before if (c := counted(block.stable.get(key))) is not None)
         pairs = _sums(since, key, [share.start_time + settles for share in shares], settles)
         evidence, ours, theirs = harm(pairs, past, margin=slo.margin, correlation=slo.correlation)
-        if evidence >= bound:
-            found.append(MarketHarm(slo.terms, market, ours, theirs, evidence, bound))
-    return tuple(sorted(found, key=lambda one: -one.evidence))
+        yield MarketHarm(slo.terms, market, ours, theirs, evidence, bound)
 
 
 def _is_compared(slo: SloTerms) -> bool:

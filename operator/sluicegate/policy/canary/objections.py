@@ -6,13 +6,15 @@ The first check that objects holds the candidate at its share.
 from collections.abc import Callable
 from typing import Final
 
+from sluicegate.api.base import rfc3339
 from sluicegate.api.baseline import Baseline
-from sluicegate.api.names import REQUEST_PROMOTE
+from sluicegate.api.names import REQUEST_ABORT, REQUEST_PROMOTE
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.slos import CanaryEvidence
 from sluicegate.api.status import DataProductStatus
-from sluicegate.policy.canary.assessment import SloEvidence
+from sluicegate.policy.canary.assessment import ConsumerGap, SloEvidence, harms_in_words
 from sluicegate.policy.canary.case import CanaryCase
+from sluicegate.policy.model.attended_time import rollout_seconds
 from sluicegate.policy.model.decision import Hold
 from sluicegate.policy.model.terms import Terms
 from sluicegate.policy.slo_health.client_errors import shown
@@ -37,6 +39,7 @@ LACKING: Final = frozenset(
         Reason.TRAFFIC_NOT_VERIFIED,
         Reason.DWELLING,
         Reason.INSUFFICIENT_DATA,
+        Reason.CONSUMER_NOT_MEASURED,
     }
 )
 """Reasons that say that nothing is known yet, not that something is wrong."""
@@ -48,7 +51,7 @@ Objection = Callable[[CanaryCase], Hold | None]
 
 
 def can_be_judged(terms: Terms) -> bool:
-    """Whether any SLO can ever favour a candidate."""
+    """Return whether any SLO can ever favour a candidate."""
     return any(slo.canary_evidence is not CanaryEvidence.POST_PROMOTION for slo in terms.deciding)
 
 
@@ -62,7 +65,7 @@ def needs_of_a_step() -> str:
 
 # ---- the newest block and the traffic ---------------------------------------------------------
 def newest_block_is_unmeasured(case: CanaryCase) -> Hold | None:
-    """Nothing is known of the present."""
+    """Hold while the newest block isn't measured."""
     newest = case.assessment.newest
     if newest is Quality.COUNTED:
         return None
@@ -73,7 +76,7 @@ def newest_block_is_unmeasured(case: CanaryCase) -> Hold | None:
 
 
 def blocks_hold_no_counts(case: CanaryCase) -> Hold | None:
-    """A counter that is no counter shows nothing."""
+    """Hold while a counter is no counter, as it shows nothing."""
     invalid = case.assessment.invalid
     if invalid < INVALID_BLOCKS:
         return None
@@ -82,7 +85,7 @@ def blocks_hold_no_counts(case: CanaryCase) -> Hold | None:
 
 
 def newest_block_has_no_requests(case: CanaryCase) -> Hold | None:
-    """A version without requests shows nothing."""
+    """Hold while the candidate has no requests."""
     if case.assessment.newest_requests:
         return None
     text = f"{case.stays}: it had no requests in the newest block"
@@ -90,7 +93,7 @@ def newest_block_has_no_requests(case: CanaryCase) -> Hold | None:
 
 
 def share_is_unverified(case: CanaryCase) -> Hold | None:
-    """The gateways haven't taken the share yet."""
+    """Hold until the gateways have taken the share."""
     if case.facts.split_verified:
         return None
     text = f"{case.stays}: that share isn't verified yet"
@@ -98,7 +101,7 @@ def share_is_unverified(case: CanaryCase) -> Hold | None:
 
 
 def share_is_wrong(case: CanaryCase) -> Hold | None:
-    """The requests don't follow the share."""
+    """Hold while the requests don't follow the share."""
     share = case.assessment.mismatch
     if share is None:
         return None
@@ -110,15 +113,16 @@ def share_is_wrong(case: CanaryCase) -> Hold | None:
 
 
 def a_market_is_worse(case: CanaryCase) -> Hold | None:
-    """The candidate is surely worse in a market, and the spec holds it for that."""
-    found = [harm for harm in case.assessment.harmed if harm.holds]
-    if not found:
+    """Hold while the candidate is surely worse in a market, where the spec says so."""
+    harms = [harm for harm in case.assessment.harmed if harm.holds]
+    if not harms:
         return None
     text = (
-        f"{case.stays}: it is {'; '.join(harm.text for harm in found)}. markets.onCandidateWorse is Hold:"
-        f" set {REQUEST_PROMOTE}={case.name}/<token> to promote it all the same"
+        f"{case.stays}: it is {harms_in_words(harms)}. markets.onCandidateWorse is Hold:"
+        f" set {REQUEST_PROMOTE}={case.name}/<token> to promote it all the same, or {REQUEST_ABORT} to end"
+        f" its rollout{_until(case)}"
     )
-    worst = found[0]
+    worst = harms[0]
     numbers = {
         "evidence": worst.evidence, "bound": worst.bound,
         "candidateBad": worst.candidate.bad, "candidateTotal": worst.candidate.total,
@@ -127,9 +131,20 @@ def a_market_is_worse(case: CanaryCase) -> Hold | None:
     return Hold(reason=Reason.MARKET_WORSE, message=text, numbers=numbers)
 
 
+def _until(case: CanaryCase) -> str:
+    """Return when the rollout of a candidate that a person may promote ends by itself, as a clause."""
+    if case.has_passed:
+        return ""
+    left = case.terms.max_duration_seconds - rollout_seconds(case.status, case.candidate, case.now)
+    return (
+        f"; otherwise all traffic returns to stable at {rfc3339(case.now + max(left, 0))}"
+        " (rollout.maxDurationSeconds)"
+    )
+
+
 # ---- missing evidence -------------------------------------------------------------------------
 def step_is_short(case: CanaryCase) -> Hold | None:
-    """Each step takes some blocks and requests."""
+    """Hold until a step has lasted for some blocks and requests."""
     blocks, requests = case.assessment.dwell, case.assessment.requests
     if blocks >= LEAST_BLOCKS and requests >= LEAST_REQUESTS:
         return None
@@ -150,22 +165,37 @@ def no_slo_has_traffic(case: CanaryCase) -> Hold | None:
 
 
 def evidence_is_missing(case: CanaryCase) -> Hold | None:
-    """An SLO that must favour the candidate doesn't yet."""
-    silent = [slo for slo in case.assessment.counted if not slo.speaks_for]
+    """Hold until each SLO that must favour the candidate does."""
+    silent = [slo for slo in case.assessment.counted if not slo.favours]
     if not silent:
         return None
     slo = min(silent, key=lambda slo: slo.evidence.promote)
     text = (
-        f"{case.stays}: {slo.terms.name} has {basis(slo)}, evidence"
+        f"{case.stays}: {slo.terms.title} has {basis(slo)}, evidence"
         f" {slo.evidence.promote:.1f} of {slo.promote_at:.1f}"
     )
     return Hold(reason=Reason.COLLECTING_EVIDENCE, message=text, numbers=numbers_of(slo))
 
 
+def a_consumer_is_unmeasured(case: CanaryCase) -> Hold | None:
+    """At the last step, outcomes of a consumer that has to favour the candidate are no evidence."""
+    gap = unmeasured_consumer(case) if case.is_last else None
+    if gap is None:
+        return None
+    text = f"{case.stays}: {gap.text}{_until(case)}"
+    return Hold(reason=Reason.CONSUMER_NOT_MEASURED, message=text)
+
+
+def unmeasured_consumer(case: CanaryCase) -> ConsumerGap | None:
+    """Return the first consumer that is waited for and whose outcomes are no evidence; None without one."""
+    silent = {slo.terms.consumer for slo in case.assessment.required if not slo.favours}
+    return next((gap for gap in case.assessment.gaps if gap.unread or gap.consumer in silent), None)
+
+
 def gauge_is_missing(case: CanaryCase) -> Hold | None:
     """At the last step, a gauge that must favour the candidate doesn't yet."""
     for gauge in case.assessment.gauges if case.is_last else ():
-        if gauge.required and not gauge.speaks_for:
+        if gauge.required and not gauge.favours:
             text = (
                 f"{case.stays}: {gauge.terms.name} has {gauge.pairs} blocks of both versions, and"
                 f" is not yet shown to be within {gauge.terms.margin:.4g} of stable's"
@@ -191,7 +221,7 @@ def events_look_worse(case: CanaryCase) -> Hold | None:
 def _leaning(case: CanaryCase, slo: SloEvidence) -> Hold:
     """Too few events for an answer aren't an approval while they look worse (docs/adr/0004)."""
     text = (
-        f"{case.stays}: {slo.terms.name} has too few"
+        f"{case.stays}: {slo.terms.title} has too few"
         f" events for a verdict, and they point to a regression: {basis(slo)}"
     )
     return Hold(reason=Reason.LOOKS_WORSE, message=text, numbers=numbers_of(slo))
@@ -206,7 +236,7 @@ def below_standard(case: CanaryCase) -> Hold | None:
 
 
 def below_stables_standard(case: CanaryCase) -> Hold | None:
-    """A candidate misses an objective that stable meets, or leaves the first acceptance."""
+    """Hold a candidate that misses an objective which stable meets, or that leaves the first acceptance."""
     held = (
         (None if _is_as_good(slo) else _misses_objective(case, slo)) or _walks_away(case, slo)
         for slo in case.assessment.slos
@@ -223,6 +253,7 @@ OBJECTIONS: Final[tuple[Objection, ...]] = (
     a_market_is_worse,
     step_is_short,
     no_slo_has_traffic,
+    a_consumer_is_unmeasured,
     evidence_is_missing,
     few_events_look_worse,
     gauge_is_missing,
@@ -234,7 +265,7 @@ AGAINST: Final[tuple[Objection, ...]] = (share_is_wrong, events_look_worse, belo
 
 
 def obstacle(case: CanaryCase) -> Hold | None:
-    """Why a candidate stays at its share; None when it may go on."""
+    """Return why a candidate stays at its share; None when it may go on."""
     return next(filter(None, (check(case) for check in OBJECTIONS)), None)
 
 
@@ -245,7 +276,7 @@ def against(case: CanaryCase) -> Hold | None:
 
 # ---- standards --------------------------------------------------------------------------------
 def missed_bound(slo: SloEvidence) -> float | None:
-    """The share of bad events that the candidate exceeds for sure where that misses the objective."""
+    """Return the share of bad events that the candidate exceeds for sure where that misses the objective."""
     allowed = slo.terms.allowed_bad
     if allowed is None:
         return None
@@ -254,7 +285,7 @@ def missed_bound(slo: SloEvidence) -> float | None:
 
 
 def _misses_objective(case: CanaryCase, slo: SloEvidence) -> Hold | None:
-    """A candidate that is surely better than stable may pass: to keep stable is no remedy."""
+    """Hold a candidate that misses an objective, unless it is surely better than stable."""
     lower = missed_bound(slo)
     if lower is None or slo.terms.allowed_bad is None or slo.shows_better:
         return None
@@ -274,13 +305,13 @@ def missed(slo: SloEvidence, lower: float) -> str:
 
 
 def _is_as_good(slo: SloEvidence) -> bool:
-    """Whether the candidate has no larger share of bad events than stable in the same blocks."""
+    """Return whether the candidate has no larger share of bad events than stable in the same blocks."""
     ours, theirs = slo.arms
     return theirs.total > 0 and ours.bad * theirs.total <= theirs.bad * ours.total
 
 
 def first_accepted(status: DataProductStatus, slo: str) -> Baseline | None:
-    """The first baseline that was ever accepted for this SLO."""
+    """Return the first baseline that was ever accepted for this SLO."""
     original = status.engine.original_baseline
     if original is not None and slo in original.slos:
         return original.slos[slo]
@@ -288,7 +319,7 @@ def first_accepted(status: DataProductStatus, slo: str) -> Baseline | None:
 
 
 def _walks_away(case: CanaryCase, slo: SloEvidence) -> Hold | None:
-    """A chain of versions, each a little worse than the last, ends here.
+    """Hold a candidate that is worse than the first version: a chain of small losses ends here.
 
     A candidate that beats stable may pass although it doesn't reach the first: the world moved.
     """
@@ -313,20 +344,20 @@ def _walks_away(case: CanaryCase, slo: SloEvidence) -> Hold | None:
 
 # ---- words ------------------------------------------------------------------------------------
 def both_arms(slo: SloEvidence) -> str:
-    """How both versions did in the same blocks, in words."""
+    """Return how both versions did in the same blocks, in words."""
     ours, theirs = (_share(slo, count) for count in slo.arms)
     return f"{ours} against stable's {theirs} in the same blocks{_ages(slo)}"
 
 
 def _share(slo: SloEvidence, count: Count) -> str:
-    """The share of good events of one version, in words."""
+    """Return the share of good events of one version, in words."""
     if not count.total:
         return "no events"
     return f"{percent(shown(slo.terms, count.bad / count.total))} ({events(count.total)})"
 
 
 def _ages(slo: SloEvidence) -> str:
-    """A clause about the ages of labels that compare; empty where no age limits them."""
+    """Return a clause about the ages of labels that compare; empty where no age limits them."""
     if slo.labels is None:
         return ""
     if not slo.labels.classes:
@@ -339,12 +370,12 @@ def _ages(slo: SloEvidence) -> str:
 
 
 def basis(slo: SloEvidence) -> str:
-    """What its evidence rests on, in words: the rows of a shadow phase, else both arms."""
+    """Return what its evidence rests on, in words: the rows of a shadow phase, else both arms."""
     return both_arms(slo) if slo.shadow is None else shadow_rows(slo.shadow)
 
 
 def shadow_rows(shadow: BlockEvidence) -> str:
-    """The rows that both versions were scored on after the training, in words."""
+    """Return the rows that both versions were scored on after the training, in words."""
     rows = shadow.pairs
     if not rows.total:
         return "no rows that were labelled after the training"
@@ -355,7 +386,7 @@ def shadow_rows(shadow: BlockEvidence) -> str:
 
 
 def numbers_of(slo: SloEvidence) -> dict[str, float]:
-    """The evidence of one SLO by name."""
+    """Return the evidence of one SLO by name."""
     ours, theirs = slo.arms
     return {
         "promote": slo.evidence.promote,

@@ -1,21 +1,20 @@
 """How fast the labels of a product come, and how long a rollout that waits for them takes.
 
 Some products have thousands of labels a minute, others one batch a day. A rate that is taken from
-the last hour tells nothing of the latter, so it is that of the last week, as far as it is kept.
+the last hour says nothing of the latter, so it is that of the last week, as far as it is kept.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Final
+from typing import Final, Protocol
 
 from sluicegate.api.rollout import DEFAULT_MAX_DURATION_SECONDS
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import Candidate
 from sluicegate.policy.model.attended_time import rollout_seconds
-from sluicegate.policy.model.observed import Observed
 from sluicegate.policy.model.terms import SloTerms, Terms
-from sluicegate.slo.blocks import hour_of
+from sluicegate.slo.blocks import Series, hour_of
 from sluicegate.stats.calendar import BLOCKS_PER_HOUR, HOURS
 from sluicegate.stats.canary_duration import LEAST_BLOCKS, WARM_UP_BLOCKS, expected_seconds
 from sluicegate.stats.counts import Count, summed
@@ -43,16 +42,28 @@ class LabelPace:
     gap_seconds: float = 0.0
 
 
-def weekly_pace(terms: Terms, observed: Observed, slo: str) -> LabelPace | None:
-    """The pace of an SLO's events in the last week; None where none came."""
-    found = [series[slo] for series in observed.series.values() if slo in series]
+class KeptBlocks(Protocol):
+    """Blocks of a product."""
+
+    @property
+    def block(self) -> int:
+        """Index of the newest block."""
+
+    @property
+    def series(self) -> Mapping[str, Mapping[str, Series]]:
+        """Blocks by version and SLO."""
+
+
+def weekly_pace(terms: Terms, observed: KeptBlocks, slo: str) -> LabelPace | None:
+    """Return the pace of an SLO's events in the last week; None where none came."""
+    rows = [series[slo] for series in observed.series.values() if slo in series]
     unit = BLOCKS_PER_HOUR * terms.block_seconds
     last = hour_of(observed.block)
     first = max(last - min(WEEK_SECONDS // unit, HOURS) + 1, 0)
-    first = max(first, min((one.first_hour for one in found), default=first))
+    first = max(first, min((counts.first_hour for counts in rows), default=first))
     bad, total = 0, [0] * max(last - first + 1, 0)
-    for one in found:
-        wrong, all_ = one.hours(first, last)
+    for counts in rows:
+        wrong, all_ = counts.hours(first, last)
         bad += sum(wrong)
         total = [a + b for a, b in zip(total, all_, strict=True)]
     events = sum(total)
@@ -72,7 +83,7 @@ def with_weekly(past: Count, pace: LabelPace | None) -> Count:
 
 
 def planned_seconds(
-    terms: Terms, slo: SloTerms, pace: LabelPace, *, margin: float, known: float
+    terms: Terms, slo: SloTerms, pace: LabelPace, *, margin: float, evidence: float
 ) -> float:
     """Mean time until an equal candidate has passed, infinite where no label comes.
 
@@ -89,7 +100,7 @@ def planned_seconds(
             ratio=ratio,
             margin=margin,
             block_seconds=CANARY_BLOCK_SECONDS,
-            earlier_evidence=known,
+            earlier_evidence=evidence,
         )
 
     seconds = seconds_of_all_steps(
@@ -134,7 +145,7 @@ def is_late(
 
 
 def dwell_seconds(block_seconds: float) -> float:
-    """The least that a step takes."""
+    """Return the least that a step takes."""
     return (WARM_UP_BLOCKS + LEAST_BLOCKS) * block_seconds
 
 

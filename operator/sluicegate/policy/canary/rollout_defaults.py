@@ -6,13 +6,14 @@ The duration follows the labels, as a rollout that ends before they come says no
 What applies is fixed when the rollout starts, and status.candidate.derived shows it.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
 from sluicegate.api.rollout import DEFAULT_MAX_DURATION_SECONDS
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import Candidate, DerivedRollout
+from sluicegate.policy.canary.consumer_pace import consumers_aged, consumers_planned
 from sluicegate.policy.canary.label_evidence import (
     compares_ages,
     expected_label_seconds,
@@ -55,36 +56,41 @@ LONGEST_SECONDS: Final = 14 * 86_400
 
 
 def of_next(terms: Terms, observed: Observed) -> Terms:
-    """The terms with the steps of a rollout that starts now."""
+    """Return the terms with the steps of a rollout that starts now."""
     return terms if terms.steps_given else replace(terms, steps=_steps(terms, observed))
 
 
 def of_current(terms: Terms, status: DataProductStatus, observed: Observed) -> Terms:
-    """The terms with what the spec leaves out as the rollout in progress began with it.
+    """Return the terms with what the spec leaves out as the rollout in progress began with it.
 
     A field that was removed from the spec since then has the value that it would start with now.
     """
     trial = status.trial
     if trial is None or trial.parked or (terms.steps_given and terms.duration_given):
         return terms
-    known = trial.derived or DerivedRollout()
+    before = trial.derived or DerivedRollout()
     steps, longest = terms.steps, terms.max_duration_seconds
     if not terms.steps_given:
-        steps = known.steps or _steps(terms, observed)
+        steps = before.steps or _steps(terms, observed)
     if not terms.duration_given:
-        found = known if known.max_duration_seconds else derive(terms, observed, trial.pairs)
-        longest = found.max_duration_seconds or longest
+        derived = before if before.max_duration_seconds else derive(terms, observed, trial.pairs)
+        longest = derived.max_duration_seconds or longest
     return replace(terms, steps=steps, max_duration_seconds=longest)
 
 
 def extended(terms: Terms, status: DataProductStatus, observed: Observed) -> DataProductStatus:
-    """The status with a longer duration, if labels of the same ages take longer than was derived.
+    """Return the status with a longer duration, if labels of the same ages take longer than was derived.
 
     How late right and wrong answers become known is measured only once a candidate takes traffic.
     """
     trial = status.trial
-    known = None if trial is None or trial.weight == 0 else trial.derived
-    if trial is None or known is None or known.max_duration_seconds is None or terms.duration_given:
+    before = None if trial is None or trial.weight == 0 else trial.derived
+    if (
+        trial is None
+        or before is None
+        or before.max_duration_seconds is None
+        or terms.duration_given
+    ):
         return status
     needed = [
         (seconds, slo.name)
@@ -100,17 +106,20 @@ def extended(terms: Terms, status: DataProductStatus, observed: Observed) -> Dat
         )
         is not None
     ]
+    steps = before.steps or terms.steps
+    consumers = consumers_aged(terms, steps, observed, LEAST_LABELS)
+    needed += [(seconds, slo.title) for seconds, slo in consumers]
     seconds, name = max(needed, default=(0.0, ""))
     longest = round(min(TIMES_PLANNED * seconds, LONGEST_SECONDS))
-    if longest < LEAST_EXTENSION * known.max_duration_seconds:
+    if longest < LEAST_EXTENSION * before.max_duration_seconds:
         return status
-    steps = known.message.partition("; ")[0] if known.steps else ""
+    chosen = before.message.partition("; ")[0] if before.steps else ""
     text = (
         f"{duration(longest)} at most as {name} compares labels of the same ages, with which an"
         f" equal candidate takes {duration(seconds)}"
     )
-    message = "; ".join(filter(None, (steps, text)))
-    derived = known.replace(max_duration_seconds=longest, message=message)
+    message = "; ".join(filter(None, (chosen, text)))
+    derived = before.replace(max_duration_seconds=longest, message=message)
     return status.with_candidate(derived=derived)
 
 
@@ -126,7 +135,7 @@ def _aged_seconds(
         return None
     rows = trial.pairs.get(slo.name)
     margin = slo.margin_by(rows)
-    known = 0.0 if rows is None else weigh_pairs(rows, margin).promote
+    evidence = 0.0 if rows is None else weigh_pairs(rows, margin).promote
 
     def with_steps(steps: tuple[int, ...]) -> float:
         return expected_label_seconds(
@@ -135,7 +144,7 @@ def _aged_seconds(
             margin,
             block_seconds=observed.canary_block_seconds,
             correlation=correlation,
-            earlier_evidence=known,
+            earlier_evidence=evidence,
         )
 
     steps = (trial.derived.steps if trial.derived else ()) or terms.steps
@@ -145,7 +154,7 @@ def _aged_seconds(
 
 
 def recorded(terms: Terms, observed: Observed, decision: Decision) -> Decision:
-    """The decision; one that starts a rollout with what the spec leaves out."""
+    """Return the decision; one that starts a rollout with what the spec leaves out."""
     if not isinstance(decision, StartRollout) or (terms.steps_given and terms.duration_given):
         return decision
     return replace(decision, derived=derive(terms, observed, decision.pairs))
@@ -154,7 +163,7 @@ def recorded(terms: Terms, observed: Observed, decision: Decision) -> Decision:
 def derive(
     terms: Terms, observed: Observed, pairs: Mapping[str, Pairs] | None = None
 ) -> DerivedRollout:
-    """What a rollout that started now would take where the spec leaves it out.
+    """Return what a rollout that started now would take where the spec leaves it out.
 
     Parameters
     ----------
@@ -166,25 +175,31 @@ def derive(
         for slo in terms.deciding
         if slo.measures_quality and (pace := weekly_pace(terms, observed, slo.name)) is not None
     }
-    longest, why = longest_seconds(replace(terms, steps=steps), paces, pairs or {})
+    planned = replace(terms, steps=steps)
+    consumers = tuple(consumers_planned(planned, observed))
+    longest, why = longest_seconds(planned, paces, pairs or {}, consumers)
     rate = _requests_per_second(terms, observed)
-    told = [] if terms.steps_given else [f"{describe_steps(steps)} at {_per_minute(rate)}"]
-    told += [] if terms.duration_given else [f"{duration(longest)} at most {why}"]
+    texts = [] if terms.steps_given else [f"{describe_steps(steps)} at {_per_minute(rate)}"]
+    texts += [] if terms.duration_given else [f"{duration(longest)} at most {why}"]
     return DerivedRollout(
         steps=() if terms.steps_given else steps,
         max_duration_seconds=None if terms.duration_given else longest,
-        message="; ".join(told),
+        message="; ".join(texts),
     )
 
 
 def longest_seconds(
-    terms: Terms, paces: Mapping[str, LabelPace], pairs: Mapping[str, Pairs]
+    terms: Terms,
+    paces: Mapping[str, LabelPace],
+    pairs: Mapping[str, Pairs],
+    consumers: Sequence[tuple[float, SloTerms, LabelPace]] = (),
 ) -> tuple[int, str]:
-    """How long a rollout may last for the labels that come, and what it follows from.
+    """Return how long a rollout may last for the labels that come, and what it follows from.
 
     Parameters
     ----------
     paces : of the SLOs about the answers that have labels. pairs : of the hold-out, by SLO.
+    consumers : SLOs of consumers that have labels, with the seconds that an equal candidate takes.
     """
     if terms.shadow_seconds is not None and terms.mirrored is None:
         # Its command may find labels that Prometheus doesn't count.
@@ -194,15 +209,16 @@ def longest_seconds(
         if uncounted:
             why = f"as a shadow phase waits for labels of {uncounted[0].name}, which aren't counted"
             return LONGEST_SECONDS, why
-    found = list(_planned(terms, paces, pairs))
-    if not found:
+    planned = [(seconds, slo, paces[slo.name]) for seconds, slo in _planned(terms, paces, pairs)]
+    planned += consumers
+    if not planned:
         return DEFAULT_MAX_DURATION_SECONDS, "as no labels come"
-    seconds, slo = max(found, key=lambda one: one[0])
-    wanted = TIMES_PLANNED * seconds
-    longest = round(min(max(wanted, DEFAULT_MAX_DURATION_SECONDS), LONGEST_SECONDS))
+    seconds, slo, pace = max(planned, key=lambda one: one[0])
+    planned_seconds = TIMES_PLANNED * seconds
+    longest = round(min(max(planned_seconds, DEFAULT_MAX_DURATION_SECONDS), LONGEST_SECONDS))
     needs = f"an equal candidate takes {duration(seconds)}" if seconds < _NEVER else "none comes"
-    per_day = paces[slo.name].per_second * 86_400
-    return longest, f"as {per_day:,.3g} labels of {slo.name} a day come, with which {needs}"
+    per_day = pace.per_second * 86_400
+    return longest, f"as {per_day:,.3g} labels of {slo.title} a day come, with which {needs}"
 
 
 _NEVER: Final = 10 * 365 * 86_400
@@ -217,25 +233,25 @@ def _planned(
             continue
         rows = pairs.get(slo.name)
         margin = slo.margin_by(rows)
-        known = 0.0 if rows is None else weigh_pairs(rows, margin).promote
+        evidence = 0.0 if rows is None else weigh_pairs(rows, margin).promote
         if terms.shadow_seconds is not None and is_scored(terms, slo):
             per_second = rows_per_second(terms, pace.per_second)
             seconds = planned_shadow_seconds(
-                terms.shadow_seconds, per_second, margin=margin, known=known, rows=rows
+                terms.shadow_seconds, per_second, margin=margin, evidence=evidence, rows=rows
             )
             yield seconds + pace.gap_seconds, slo
         else:
-            yield planned_seconds(terms, slo, pace, margin=margin, known=known), slo
+            yield planned_seconds(terms, slo, pace, margin=margin, evidence=evidence), slo
 
 
 def _steps(terms: Terms, observed: Observed) -> tuple[int, ...]:
     rate = _requests_per_second(terms, observed)
     if rate == 0:
         return terms.steps
-    shown = tuple(
+    percentages = tuple(
         share for share in terms.steps if share / 100 * rate * SOON_SECONDS >= LEAST_REQUESTS
     )
-    return shown or terms.steps[-1:]
+    return percentages or terms.steps[-1:]
 
 
 def describe_steps(steps: tuple[int, ...]) -> str:
@@ -248,20 +264,20 @@ def _per_minute(rate: float) -> str:
 
 
 def _requests_per_second(terms: Terms, observed: Observed) -> float:
-    """Of all versions together, by the SLO that counts most, over the blocks that were measured."""
+    """Return the requests a second of all versions together, by the SLO that counts most, over the blocks that were measured."""
     now = observed.block
     sums: dict[str, int] = {}
     for series in observed.series.values():
-        for name, one in series.items():
-            sums[name] = sums.get(name, 0) + one.window(now, RATE_BLOCKS).total
+        for name, counts in series.items():
+            sums[name] = sums.get(name, 0) + counts.window(now, RATE_BLOCKS).total
     measured = _measured_blocks(observed)
     return max(sums.values(), default=0) / (measured * terms.block_seconds) if measured else 0.0
 
 
 def _measured_blocks(observed: Observed) -> int:
-    """Blocks of the window that were measured, since the first in which anything was counted."""
+    """Return blocks of the window that were measured, since the first in which anything was counted."""
     every = [one for series in observed.series.values() for one in series.values()]
     window = range(observed.block - RATE_BLOCKS + 1, observed.block + 1)
-    found = [{one.block(index).quality for one in every} for index in window]
-    first = next((place for place, kinds in enumerate(found) if Quality.COUNTED in kinds), None)
-    return 0 if first is None else sum(bool(kinds & _MEASURED) for kinds in found[first:])
+    qualities = [{one.block(index).quality for one in every} for index in window]
+    first = next((place for place, kinds in enumerate(qualities) if Quality.COUNTED in kinds), None)
+    return 0 if first is None else sum(bool(kinds & _MEASURED) for kinds in qualities[first:])

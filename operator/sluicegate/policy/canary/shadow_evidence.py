@@ -29,7 +29,7 @@ USUAL_DISCORDANCE: Final = 0.1
 
 
 def is_scored(terms: Terms, slo: SloTerms) -> bool:
-    """Whether a shadow phase may score it: an SLO of the spec about the answers.
+    """Return whether a shadow phase may score it: an SLO of the spec about the answers.
 
     Of mirrored requests outcomes are: an event, as a click, may be what the answer brought about.
     """
@@ -48,7 +48,7 @@ def rows_per_second(terms: Terms, labels_per_second: float) -> float:
 
 
 def is_shadowed(terms: Terms, candidate: Candidate, slo: SloTerms) -> bool:
-    """Whether the shadow phase decides about it in the stead of the canary's counts.
+    """Return whether the shadow phase decides about it in the stead of the canary's counts.
 
     Each one that it may score does until a result names any; from then on, those that are named.
     """
@@ -59,37 +59,51 @@ def is_shadowed(terms: Terms, candidate: Candidate, slo: SloTerms) -> bool:
 
 
 def hold_out_of(slo: SloTerms, candidate: Candidate) -> PairedEvidence | None:
-    """The evidence of the rows from before the end of its training; None without any."""
+    """Return the evidence of the rows from before the end of its training; None without any."""
     rows = candidate.pairs.get(slo.name)
     return None if rows is None else weigh(rows, slo.margin_by(rows))
 
 
 def evidence_of(slo: SloTerms, candidate: Candidate) -> BlockEvidence:
-    """The evidence of the rows so far; none of an SLO that was changed since."""
-    found = candidate.shadow.evidence if candidate.shadow else ()
-    one = next((one for one in found if (one.slo, one.terms_hash) == (slo.name, slo.hash)), None)
-    if one is None:
+    """Return the evidence of the rows so far; none of an SLO that was changed since."""
+    rows = candidate.shadow.evidence if candidate.shadow else ()
+    evidence = next(
+        (
+            evidence
+            for evidence in rows
+            if (evidence.slo, evidence.terms_hash) == (slo.name, slo.hash)
+        ),
+        None,
+    )
+    if evidence is None:
         return BlockEvidence()
-    return BlockEvidence(one.pairs, one.blocks, one.squares, one.promote, one.roll_back, one.better)
+    return BlockEvidence(
+        evidence.pairs,
+        evidence.blocks,
+        evidence.squares,
+        evidence.promote,
+        evidence.roll_back,
+        evidence.better,
+    )
 
 
 def with_rows(
     terms: Terms, candidate: Candidate, shadow: ShadowStatus, pairs: Mapping[str, Pairs]
 ) -> ShadowStatus:
-    """The shadow phase after the rows of one more interval, which ended at `shadow.until_time`.
+    """Return the shadow phase after the rows of one more interval, which ended at `shadow.until_time`.
 
     Parameters
     ----------
     pairs : rows by SLO; those of names that the spec no longer has don't count.
     """
-    known = {one.slo: one for one in shadow.evidence}
+    before = {one.slo: one for one in shadow.evidence}
     for slo in terms.slos:
         if slo.name in pairs and is_scored(terms, slo):
             rows = candidate.pairs.get(slo.name)
             after = evidence_of(slo, candidate.replace(shadow=shadow)).after(
                 pairs[slo.name], slo.margin_by(rows), rows or NO_ROWS
             )
-            known[slo.name] = ShadowEvidence(
+            before[slo.name] = ShadowEvidence(
                 slo=slo.name,
                 terms_hash=slo.hash,
                 blocks=after.blocks,
@@ -103,7 +117,7 @@ def with_rows(
     return shadow.replace(
         since_time=shadow.since_time if shadow.until_time is None else shadow.until_time,
         blocks=shadow.blocks + 1,
-        evidence=tuple(known[slo.name] for slo in terms.slos if slo.name in known),
+        evidence=tuple(before[slo.name] for slo in terms.slos if slo.name in before),
     )
 
 
@@ -112,7 +126,7 @@ def planned_shadow_seconds(
     labels_per_second: float,
     *,
     margin: float,
-    known: float = 0.0,
+    evidence: float = 0.0,
     rows: Pairs | None = None,
 ) -> float:
     """Mean time until an equal candidate has passed by the shadow phase alone; infinite without labels.
@@ -125,7 +139,7 @@ def planned_shadow_seconds(
     if not labels_per_second:
         return inf
     psi = discordance(rows) if rows is not None and rows.total else USUAL_DISCORDANCE
-    needed = expected_rows(psi, margin, promotion_bound(1, 1) - known)
+    needed = expected_rows(psi, margin, promotion_bound(1, 1) - evidence)
     return interval * expected_blocks(labels_per_second * interval, needed)
 
 
@@ -136,10 +150,10 @@ def expected_shadow_seconds(
     *,
     shadow: BlockEvidence,
     margin: float,
-    known: float,
+    evidence: float,
     rows: Pairs | None,
 ) -> float:
-    """The same for a candidate that is tried, of which rows may be known.
+    """Return the same for a candidate that is tried, of which rows may be known.
 
     Parameters
     ----------
@@ -147,11 +161,11 @@ def expected_shadow_seconds(
     shadow : the evidence so far.
     """
     lasted = candidate.shadow.since_time - candidate.start_time if candidate.shadow else 0
-    seen = shadow.pairs.total / lasted if lasted > 0 else 0.0
+    rate = shadow.pairs.total / lasted if lasted > 0 else 0.0
     return planned_shadow_seconds(
         interval,
-        max(labels_per_second, seen),
+        max(labels_per_second, rate),
         margin=margin,
-        known=known,
+        evidence=evidence,
         rows=plus(shadow.pairs, rows or NO_ROWS),
     )

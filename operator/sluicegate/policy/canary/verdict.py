@@ -15,7 +15,7 @@ from sluicegate.api.baseline import Baseline, Baselines, BaselineSource
 from sluicegate.api.names import REQUEST_PROMOTE
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.slos import CanaryEvidence
-from sluicegate.policy.canary.assessment import Assessment, SloEvidence
+from sluicegate.policy.canary.assessment import Assessment, SloEvidence, harms_in_words
 from sluicegate.policy.canary.case import CanaryCase
 from sluicegate.policy.canary.gains import gains
 from sluicegate.policy.canary.objections import (
@@ -29,6 +29,7 @@ from sluicegate.policy.canary.objections import (
     numbers_of,
     obstacle,
     shadow_rows,
+    unmeasured_consumer,
 )
 from sluicegate.policy.model.attended_time import attended_seconds, rollout_seconds
 from sluicegate.policy.model.decision import (
@@ -72,19 +73,19 @@ def decide(case: CanaryCase) -> Decision:
 
 # ---- back -----------------------------------------------------------------------------------
 def pods_are_unhealthy(case: CanaryCase) -> Rollback | None:
-    """The candidate's own pods fail."""
+    """Roll back if the candidate's own pods fail."""
     if not case.facts.canary_unhealthy:
         return None
     return _back(case, Reason.CANARY_NOT_READY, f"{case.name}'s pods aren't healthy")
 
 
 def an_slo_is_worse(case: CanaryCase) -> Rollback | None:
-    """An SLO is sure that the candidate is worse; a busy node excuses latency alone."""
+    """Roll back if an SLO is surely worse with the candidate; a busy node excuses latency alone."""
     busy = case.facts.canary_node_busy
     slos = case.assessment.slos
     own = [slo for slo in slos if not (busy and slo.terms.definition.explained_by_cpu)]
     worst = max(own, key=lambda s: s.evidence.roll_back - s.roll_back_at, default=None)
-    if worst is None or not worst.speaks_against:
+    if worst is None or not worst.is_against:
         return None
     text = _worse(case.name, worst)
     return _back(case, Reason.CANARY_WORSE, text, numbers=numbers_of(worst))
@@ -104,8 +105,8 @@ def the_shadow_phase_is_worse(case: CanaryCase) -> Rollback | None:
 
 
 def a_gauge_is_worse(case: CanaryCase) -> Rollback | None:
-    """A gauge is sure that the candidate is worse."""
-    gauge = next((gauge for gauge in case.assessment.gauges if gauge.speaks_against), None)
+    """Roll back if a gauge is surely worse with the candidate."""
+    gauge = next((gauge for gauge in case.assessment.gauges if gauge.is_against), None)
     if gauge is None or gauge.interval is None:
         return None
     text = (
@@ -140,8 +141,8 @@ def no_pod_is_ready(case: CanaryCase) -> Inconclusive | None:
 
 
 def its_node_is_busy(case: CanaryCase) -> Inconclusive | None:
-    """A node that is overloaded by others makes any version slow."""
-    slow = next((slo for slo in case.assessment.slos if slo.speaks_against), None)
+    """End the rollout without a verdict if the node is overloaded by others, which makes any version slow."""
+    slow = next((slo for slo in case.assessment.slos if slo.is_against), None)
     if slow is None:
         return None
     text = (
@@ -159,13 +160,13 @@ def _back(
     case: CanaryCase, reason: Reason, text: str, *, numbers: Mapping[str, float] | None = None
 ) -> Rollback:
     assert case.status.stable is not None
-    message = f"{text}; all traffic returns to {case.status.stable.release.version}"
+    message = f"{text}{_also(case.assessment)}; all traffic returns to {case.status.stable.release.version}"
     return roll_back_candidate(case.status, reason, message, numbers=numbers or {})
 
 
 def _worse(name: str, slo: SloEvidence) -> str:
     return (
-        f"{name} is worse in {slo.terms.name}: {both_arms(slo)}; the evidence is at"
+        f"{name} is worse in {slo.terms.title}: {both_arms(slo)}; the evidence is at"
         f" {slo.evidence.roll_back:.1f} of {slo.roll_back_at:.1f}"
     )
 
@@ -188,33 +189,34 @@ def stands_in(decision: object) -> bool:
 
 
 def a_person_overrules(case: CanaryCase) -> Promote | None:
-    """A person promotes what evidence is missing for, and none is against."""
+    """Promote at the request of a person, if evidence is missing and none is against the candidate."""
     held = case.held
     if held is None or against(case) is not None:
         return None
-    known = _KNOWN.get(held.reason)
-    agrees = case.approved and case.is_last and known is not None
+    reason = _KNOWN.get(held.reason)
+    agrees = case.approved and case.is_last and reason is not None
     if not (agrees or (case.forced and held.reason in OVERRULABLE)):
         return None
-    lacks = known or "without evidence"
-    because = f" as requested by {REQUEST_PROMOTE}, {lacks}: {held.message}"
+    lacks = reason or "without evidence"
+    by = REQUEST_PROMOTE if case.approvals is None else "its parties"
+    because = f" as requested by {by}, {lacks}: {held.message}{_agreement(case)}"
     return _promote(case, Reason.PROMOTE_REQUESTED, because, numbers=held.numbers)
 
 
 def it_has_passed(case: CanaryCase) -> Promote | None:
-    """All evidence that is needed favours it, and who has to agree does."""
+    """Promote if all evidence that is needed favours the candidate, and each party agrees that has to."""
     if not case.is_last or case.needs_approval:
         return None
     if case.held is not None and not _still_passes(case):
         return None
     text, numbers = gains(case.candidate, case.assessment)
-    known = (_unheard(case.assessment), _missed_still(case.assessment), _harmed(case.assessment))
-    because = f": {text}{''.join(known)}"
+    clauses = (_unheard(case.assessment), _missed_still(case.assessment), _harmed(case.assessment))
+    because = f": {text}{''.join(clauses)}{_agreement(case)}"
     return _promote(case, Reason.CANARY_NOT_WORSE, because, numbers=numbers)
 
 
 def _still_passes(case: CanaryCase) -> bool:
-    """Whether a pass holds though the newest block gives none: quiet traffic takes nothing back.
+    """Return whether a pass holds though the newest block gives none: quiet traffic takes nothing back.
 
     What isn't read yet may hold evidence against the candidate, so that is waited for.
     """
@@ -224,7 +226,7 @@ def _still_passes(case: CanaryCase) -> bool:
 
 
 def _missed_still(assessment: Assessment) -> str:
-    """A clause about objectives that a candidate misses though it is better than stable."""
+    """Return a clause about objectives that a candidate misses though it is better than stable."""
     clauses = [
         f"; {missed(slo, lower)}: the objective is still missed, and stable is surely worse"
         for slo in assessment.slos
@@ -234,8 +236,13 @@ def _missed_still(assessment: Assessment) -> str:
 
 
 def _harmed(assessment: Assessment) -> str:
-    """A clause about markets in which a candidate is surely worse."""
-    return "".join(f"; but {harm.text}" for harm in assessment.harmed)
+    """Return a clause about markets in which a candidate is surely worse."""
+    return f"; but {harms_in_words(assessment.harmed)}" if assessment.harmed else ""
+
+
+def _also(assessment: Assessment) -> str:
+    """Return the same about a candidate that is rolled back for another reason."""
+    return f"; it is {harms_in_words(assessment.harmed)}" if assessment.harmed else ""
 
 
 def _promote(
@@ -245,7 +252,7 @@ def _promote(
     *,
     numbers: Mapping[str, float] | None = None,
 ) -> Promote:
-    """The promotion; `because` follows the names of both versions."""
+    """Return the promotion; `because` follows the names of both versions."""
     assert case.status.stable is not None
     replaced = case.status.stable.release
     baselines = _candidate_baselines(
@@ -261,14 +268,14 @@ def _promote(
 
 
 def _unheard(assessment: Assessment) -> str:
-    """A clause about the SLOs without whose evidence a candidate is promoted, by what lets it."""
+    """Return a clause about the SLOs without whose evidence a candidate is promoted, by what lets it."""
     clauses = []
     for lets in (CanaryEvidence.IF_AVAILABLE, CanaryEvidence.POST_PROMOTION):
         silent = [
-            f"{slo.terms.name} ({events(slo.arms[0].total)})"
+            f"{slo.terms.title} ({events(slo.arms[0].total)})"
             for slo in assessment.slos
             if slo.terms.canary_evidence is lets
-            and not (slo.required or slo.speaks_for or is_implicit(slo.terms))
+            and not (slo.required or slo.favours or is_implicit(slo.terms))
         ]
         clauses += (
             [f"; without enough evidence in {' and '.join(silent)}, {lets}"] if silent else []
@@ -279,7 +286,7 @@ def _unheard(assessment: Assessment) -> str:
 def _candidate_baselines(
     accepted: Baselines, evidence: tuple[SloEvidence, ...], terms: Terms, now: int
 ) -> dict[str, Baseline]:
-    """The baselines of the candidate's probation: those of the previous version.
+    """Return the baselines of the candidate's probation: those of the previous version.
 
     If that one was worse beside the candidate than at its acceptance, the later result counts: a
     rollback would be no remedy. The dispersion comes from the same blocks; if they counted as
@@ -315,15 +322,15 @@ def it_waits_for_approval(case: CanaryCase) -> Alert | Hold | None:
     if case.held is not None:
         return _held_after_its_pass(case, case.held)
     text, numbers = gains(case.candidate, case.assessment)
-    known = f"{_missed_still(case.assessment)}{_harmed(case.assessment)}"
-    message = f"{_needs_approval(case)}: {text}{known}"
+    clauses = f"{_missed_still(case.assessment)}{_harmed(case.assessment)}"
+    message = f"{_needs_approval(case)}: {text}{clauses}"
     if case.has_passed:
         return Hold(reason=Reason.AWAITING_APPROVAL, message=message, numbers=numbers)
     return Alert(reason=Reason.AWAITING_APPROVAL, message=message, numbers=numbers)
 
 
 def _held_after_its_pass(case: CanaryCase, held: Hold) -> Hold:
-    """What holds a candidate that has passed: evidence against it, a person, or what isn't read yet."""
+    """Return what holds a candidate that has passed: evidence against it, a person, or what isn't read yet."""
     objection = against(case)
     if objection is not None:
         return objection
@@ -333,11 +340,19 @@ def _held_after_its_pass(case: CanaryCase, held: Hold) -> Hold:
 
 
 def _needs_approval(case: CanaryCase) -> str:
+    if case.approvals is not None:
+        return f"{case.name} has passed and {case.approvals.wait}"
     return f"{case.name} has passed and needs approval by {REQUEST_PROMOTE}"
 
 
+def _agreement(case: CanaryCase) -> str:
+    """Return a clause about the parties that agreed; empty where none had to."""
+    agreement = case.approvals.agreement if case.approvals is not None else ""
+    return f"; {agreement}" if agreement else ""
+
+
 def measurements_are_lost(case: CanaryCase) -> Inconclusive | None:
-    """Nothing could be measured for half an hour."""
+    """End the rollout if nothing could be measured for half an hour."""
     since = case.status.engine.outage_start_time
     outage = 0 if since is None else attended_seconds(case.status, since, case.now)
     if outage < LOST_SECONDS:
@@ -361,10 +376,17 @@ def its_time_is_over(case: CanaryCase) -> Inconclusive | None:
     if case.unread and case.assessment.newest is Quality.MISSING:
         return None
     text = f"{case.name} has no verdict after {duration(took)}"
+    if case.held is not None and case.held.reason is Reason.MARKET_WORSE:
+        text += f": it is {harms_in_words(case.assessment.harmed)}"
+        return Inconclusive(reason=Reason.MAX_DURATION, message=text, numbers=case.held.numbers)
+    gap = unmeasured_consumer(case) if case.is_last else None
+    if gap is not None:
+        return Inconclusive(reason=Reason.MAX_DURATION, message=f"{text}: {gap.text}")
     slo = min(case.assessment.slos, key=lambda slo: slo.evidence.promote, default=None)
     if slo is not None:
-        text += f": {slo.terms.name} has {basis(slo)}, evidence {slo.evidence.promote:.1f} of"
+        text += f": {slo.terms.title} has {basis(slo)}, evidence {slo.evidence.promote:.1f} of"
         text += f" {slo.promote_at:.1f}"
+    text += _also(case.assessment)
     return Inconclusive(
         reason=Reason.MAX_DURATION,
         message=text,
@@ -392,7 +414,7 @@ def it_can_never_be_judged(case: CanaryCase) -> Alert | None:
 
 
 def it_is_held(case: CanaryCase) -> Hold | None:
-    """A check holds it; what a person requests in vain is held by the evidence against it."""
+    """Hold by the first check that objects; a request of a person is held by the evidence against the candidate."""
     held = case.held
     if held is not None and case.forced and held.reason in OVERRULABLE:
         return against(case) or held
@@ -400,7 +422,7 @@ def it_is_held(case: CanaryCase) -> Hold | None:
 
 
 def it_advances(case: CanaryCase) -> Advance | None:
-    """All evidence that this step needs favours it."""
+    """Advance if all evidence that this step needs favours the candidate."""
     weight = case.candidate.next_share(case.terms.steps)
     if weight is None:
         return None

@@ -88,7 +88,7 @@ def _finding(check: Reason, objects: bool | None, message: str) -> CheckResult: 
 
 
 def measurement_is_missing(symptoms: Symptoms) -> CheckResult:
-    """What can't be measured can't be cured."""
+    """Return what can't be measured can't be cured."""
     missing = symptoms.problem or (
         symptoms.worst.reason if symptoms.worst.state is SloState.UNKNOWN else None
     )
@@ -96,7 +96,7 @@ def measurement_is_missing(symptoms: Symptoms) -> CheckResult:
     return _finding(missing or Reason.PROMETHEUS_UNAVAILABLE, missing is not None, text)
 
 
-def trouble_is_over(symptoms: Symptoms) -> CheckResult:
+def present_is_as_accepted(symptoms: Symptoms) -> CheckResult:
     """Evidence of hours ago is still there, but the present is fine: an incident, not a decay.
 
     Windows and the CUSUM forget slowly; nothing is cured for what has passed.
@@ -106,14 +106,14 @@ def trouble_is_over(symptoms: Symptoms) -> CheckResult:
 
 
 def upstream_is_degraded(symptoms: Symptoms) -> CheckResult:
-    """A product that this one calls is degraded, or was a moment ago."""
+    """Object if a product that this one calls is degraded, or was a moment ago."""
     names = symptoms.facts.upstream_degraded
     text = f"degraded upstream: {', '.join(names)}" if names else "no product it calls is degraded"
     return _finding(Reason.UPSTREAM_DEGRADED, bool(names), text)
 
 
 def upstream_was_released(symptoms: Symptoms) -> CheckResult:
-    """The SLO follows the traffic share of a new version of a product that this one calls."""
+    """Object if the SLO follows the traffic share of a new version of a product that this one calls."""
     releases = symptoms.releases()
     if not releases:
         text = "no product that it calls has a version that is young enough to compare"
@@ -126,50 +126,62 @@ def upstream_was_released(symptoms: Symptoms) -> CheckResult:
 
 
 def inputs_are_late(symptoms: Symptoms) -> CheckResult:
-    """A feed without new data makes any model wrong, and is no data to train on."""
+    """Object if a feed has no new data: any model is wrong with it, and it is no data to train on."""
     timed = [one for one in symptoms.facts.inputs if one.freshness_seconds is not None]
-    late = [
-        one for one in timed if one.value is not None and one.value > (one.freshness_seconds or 0)
-    ]
-    shown = "; ".join(_age(one) for one in late or timed)
-    return _of_inputs(Reason.INPUT_STALE, symptoms, shown, late=late, read=timed)
+    return _of_inputs(Reason.INPUT_STALE, symptoms, timed)
 
 
 def inputs_have_changed(symptoms: Symptoms) -> CheckResult:
     """Data that break their contract are no data to train on."""
     ruled = [one for one in symptoms.facts.inputs if one.freshness_seconds is None]
-    broken = [one for one in ruled if one.value is not None and one.value > 0]
-    shown = "; ".join(_broken(one) for one in broken or ruled)
-    return _of_inputs(Reason.INPUT_CHANGED, symptoms, shown, late=broken, read=ruled)
+    return _of_inputs(Reason.INPUT_CHANGED, symptoms, ruled)
 
 
-def _of_inputs(
-    check: Reason,
-    symptoms: Symptoms,
-    shown: str,
-    *,
-    late: Sequence[InputReading],
-    read: Sequence[InputReading],
-) -> CheckResult:
+def _of_inputs(check: Reason, symptoms: Symptoms, readings: Sequence[InputReading]) -> CheckResult:
+    """Return the finding about inputs of one kind; the owners of all that are bad learn it at once.
+
+    An input that was the cause and has no value any more remains the cause: it isn't shown to be good.
+    """
     if not symptoms.worst.terms.measures_quality:
         return _finding(check, objects=False, message="is for other indicators")
-    unknown = None if any(one.value is None for one in read) else False
-    return _finding(check, True if late else unknown, shown or "spec.inputs has none of this kind")
+    earlier = symptoms.earlier
+    before = f" {earlier.message}" if earlier is not None and earlier.cause == check else ""
+    lost = [one for one in readings if one.is_bad is None and _mention(one) in before]
+    bad = [one for one in readings if one.is_bad]
+    if bad or lost:
+        others = [one for one in symptoms.facts.inputs if one.is_bad and one not in bad]
+        parts = [_state(one) for one in bad]
+        parts += [f"{_state(one)}, and it was bad before" for one in lost]
+        parts += [_state(one) for one in others]
+        return _finding(check, objects=True, message="; ".join(parts))
+    unknown = None if any(one.is_bad is None for one in readings) else False
+    clear = "; ".join(_state(one) for one in readings)
+    return _finding(check, unknown, clear or "no input of this kind was read")
 
 
-def _age(one: InputReading) -> str:
-    """Return how old the newest data of an input are, and how old they may be."""
-    if one.value is None:
-        return f"the age of {one.name} is unknown: its promql has no value"
-    allowed = duration(one.freshness_seconds or 0)
-    return f"the newest data of {one.name} are {duration(one.value)} old, up to {allowed} is fresh"
+def _state(reading: InputReading) -> str:
+    """Return how old the newest data of an input are, or how many rules it breaks."""
+    if reading.freshness_seconds is None:
+        if reading.is_bad is None:
+            return f"whether {reading.name} breaks {reading.contract} is unknown: its promql {_unusable(reading)}"
+        return f"{reading.name} breaks {reading.value:,.6g} rules of {reading.contract}"
+    if reading.value is None or reading.is_bad is None:
+        return f"the age of {reading.name} is unknown: its promql {_unusable(reading)}"
+    age, allowed = duration(max(reading.value, 0)), duration(reading.freshness_seconds)
+    return f"the newest data of {reading.name} are {age} old, up to {allowed} is fresh"
 
 
-def _broken(one: InputReading) -> str:
-    """Return how many rules of its contract an input breaks."""
-    if one.value is None:
-        return f"whether {one.name} breaks {one.contract} is unknown: its promql has no value"
-    return f"{one.name} breaks {one.value:,.0f} rules of {one.contract}"
+def _unusable(reading: InputReading) -> str:
+    return (
+        "has no value" if reading.value is None else f"has the value {reading.value:,.6g}, below 0"
+    )
+
+
+def _mention(reading: InputReading) -> str:
+    """Return the words by which a message names an input."""
+    return (
+        f" {reading.name} breaks " if reading.freshness_seconds is None else f" of {reading.name} "
+    )
 
 
 def many_turned_bad_together(symptoms: Symptoms) -> CheckResult:
@@ -186,7 +198,7 @@ def many_turned_bad_together(symptoms: Symptoms) -> CheckResult:
 
 
 def common_cause(portfolio: Portfolio, kind: str) -> bool:
-    """Whether so many products turned bad, or fell silent, that a shared cause is likely."""
+    """Return whether so many products turned bad, or fell silent, that a shared cause is likely."""
     parties = portfolio.turned_bad + portfolio.namespaces_bad
     together = portfolio.turned_bad + portfolio.namespaces_share
     share = together / (portfolio.products + portfolio.namespaces)
@@ -202,7 +214,7 @@ def pods_are_unhealthy(symptoms: Symptoms) -> CheckResult:
 
 
 def node_is_busy(symptoms: Symptoms) -> CheckResult:
-    """A node that is overloaded by others makes any version slow, and the one before it too."""
+    """Object if the node is overloaded by others: any version is slow on it, the one before it too."""
     if not symptoms.worst.terms.definition.explained_by_cpu:
         return _finding(Reason.NODE_BUSY, objects=False, message="is for other indicators")
     busy = symptoms.facts.node_busy
@@ -227,28 +239,28 @@ def containers_are_at_their_limits(symptoms: Symptoms) -> CheckResult:
 
 
 def traffic_is_far_above_normal(symptoms: Symptoms) -> CheckResult:
-    """Each pod serves a multiple of what it is known to serve well."""
+    """Object if each pod serves a multiple of what it is known to serve well."""
     if not symptoms.worst.terms.definition.about_requests:
         return _finding(Reason.TRAFFIC_ANOMALY, objects=False, message="is for other indicators")
     load = symptoms.load
     if load is None:
         text = "too few blocks with good service to know the normal load"
         return _finding(Reason.TRAFFIC_ANOMALY, objects=None, message=text)
-    known = "when it was accepted" if load.accepted else "that were served well before"
+    when = "when it was accepted" if load.accepted else "that were served well before"
     text = (
         f"{load.ratio:.1f} times the requests a pod: {load.present:,.0f} a block, against"
-        f" {load.normal:,.0f} {known}; up to {TRAFFIC_FACTOR:g} times counts as normal"
+        f" {load.normal:,.0f} {when}; up to {TRAFFIC_FACTOR:g} times counts as normal"
     )
     return _finding(Reason.TRAFFIC_ANOMALY, load.ratio > TRAFFIC_FACTOR, text)
 
 
 def is_recent(stable: Version, age_seconds: int, day_seconds: int) -> bool:
-    """Whether the release is recent enough to be suspected; a restored version isn't one."""
+    """Return whether the release is recent enough to be suspected; a restored version isn't one."""
     return not stable.restored and age_seconds < day_seconds
 
 
 def release_is_recent(symptoms: Symptoms) -> CheckResult:
-    """The last release is the first suspect, if there is a version that would be a remedy."""
+    """Object if the release is recent, and there is a version that would be a remedy."""
     young = is_recent(symptoms.stable, symptoms.age_seconds, symptoms.day_seconds)
     recent = symptoms.can_return and young
     text = (
@@ -268,7 +280,7 @@ def present_is_silent(symptoms: Symptoms) -> CheckResult:
 
 
 def training_contradicts(symptoms: Symptoms) -> CheckResult:
-    """A training scores the stable version as accepted, on rows of the time in which it is bad live.
+    """Object if a training scores the stable version as accepted, on rows of the time in which it is bad live.
 
     A fall that began with a release is due to its code, any other to the data that are served.
     """
@@ -289,7 +301,7 @@ CONTRADICTED: Final = frozenset({Reason.SERVING_SKEW, Reason.CODE_NOT_DATA})
 """Causes that a training has shown, and that no training remedies."""
 MARKET_CHECKS: Final[tuple[Check, ...]] = (
     measurement_is_missing,
-    trouble_is_over,
+    present_is_as_accepted,
     upstream_is_degraded,
     upstream_was_released,
     inputs_are_late,
@@ -307,7 +319,7 @@ OUTSIDE_CHECKS: Final = (*MARKET_CHECKS, training_contradicts)
 AUTO_CHECKS: Final = (*MARKET_CHECKS, release_is_recent, training_contradicts)
 PROBATION_CHECKS: Final = (
     measurement_is_missing,
-    trouble_is_over,
+    present_is_as_accepted,
     upstream_is_degraded,
     upstream_was_released,
     inputs_are_late,
@@ -321,7 +333,7 @@ _REMAINING: Final = frozenset({Reason.AVAILABILITY_ONLY, Reason.MODEL_TOO_SLOW, 
 
 
 def diagnose(symptoms: Symptoms, checks: tuple[Check, ...]) -> DiagnosisResult:
-    """The cause of a degraded SLO: the first objection, else what its indicator stands for."""
+    """Return the cause of a degraded SLO: the first objection, else what its indicator stands for."""
     findings: list[CheckResult] = []
     for check in checks:
         finding = check(symptoms)

@@ -49,7 +49,7 @@ def disturbed(
     *,
     diagnoses: Iterable[DiagnosisResult],
 ) -> DataProductStatus:
-    """DataProductStatus with the causes outside the model that began or ended with this block.
+    """Return the status with the causes outside the model that began or ended with this block.
 
     An SLO whose evidence starts again is evaluated again.
     """
@@ -60,27 +60,28 @@ def disturbed(
     changed: dict[str, SloRecord] = {}
     end = terms.block_end(observed.block)
     for result in results:
-        name, known = result.terms.name, status.engine.slo(result.terms.name)
-        found = causes.get(name) in CAUSES or bool(observed.facts.upstream_degraded)
+        name, record = result.terms.name, status.engine.slo(result.terms.name)
+        late = result.terms.measures_quality and any(one.is_bad for one in observed.facts.inputs)
+        is_disturbed = causes.get(name) in CAUSES or bool(observed.facts.upstream_degraded) or late
         over = _corrected_since(terms, status, result, causes.get(name))
         if over is not None:
-            since = known.replace(disturbance_start_time=over)
+            since = record.replace(disturbance_start_time=over)
             changed[name] = _without(terms, since, result, observed.block)
-        elif found and known.disturbance_start_time is None:
+        elif is_disturbed and record.disturbance_start_time is None:
             begun = end - terms.block_seconds
             release = diagnosed[name].release if name in diagnosed else None
             begins = (observed.facts.upstream_since, release.begin if release else None)
             first = min((each for each in begins if each is not None), default=begun)
-            changed[name] = known.replace(disturbance_start_time=min(begun, first))
+            changed[name] = record.replace(disturbance_start_time=min(begun, first))
         elif (
-            not found
-            and known.disturbance_start_time is not None
+            not is_disturbed
+            and record.disturbance_start_time is not None
             and not _is_hidden(result, causes)
         ):
             worse = _was_worse(terms, status, observed, result)
-            changed[name] = known.replace(disturbance_start_time=None)
+            changed[name] = record.replace(disturbance_start_time=None)
             if worse:
-                changed[name] = _without(terms, known, result, observed.block)
+                changed[name] = _without(terms, record, result, observed.block)
     if not changed:
         return status
     return status.with_engine(slos={**status.engine.slos, **changed})
@@ -102,8 +103,8 @@ def _corrected_since(
     return terms.block_end(streak.first - 1)
 
 
-def began_anew(before: DataProductStatus, after: DataProductStatus) -> bool:
-    """Whether anything less is evidence of any SLO than before."""
+def evidence_restarted(before: DataProductStatus, after: DataProductStatus) -> bool:
+    """Return whether anything less is evidence of any SLO than before."""
     return any(
         (slo.since, slo.ignored_intervals) != (then.since, then.ignored_intervals)
         for name, slo in after.engine.slos.items()
@@ -111,41 +112,41 @@ def began_anew(before: DataProductStatus, after: DataProductStatus) -> bool:
     )
 
 
-def _without(terms: Terms, known: SloRecord, result: SloResult, block: int) -> SloRecord:
-    """DataProductStatus of an SLO without what was measured since it was disturbed, up to this block."""
-    assert known.disturbance_start_time is not None
+def _without(terms: Terms, record: SloRecord, result: SloResult, block: int) -> SloRecord:
+    """Return the status of an SLO without what was measured since it was disturbed, up to this block."""
+    assert record.disturbance_start_time is not None
     end = terms.block_end(block)
     if result.terms.gauge is not None:
-        return SloRecord(steady_start_time=end, since=end, terms_hash=known.terms_hash)
+        return SloRecord(steady_start_time=end, since=end, terms_hash=record.terms_hash)
     restarted = SloRecord(
         steady_start_time=end,
-        since=known.since,
-        terms_hash=known.terms_hash,
-        ignored_intervals=known.ignored_intervals,
-        missed_markets=known.missed_markets,
+        since=record.since,
+        terms_hash=record.terms_hash,
+        ignored_intervals=record.ignored_intervals,
+        missed_markets=record.missed_markets,
     )
-    begun = known.disturbance_start_time // terms.block_seconds - BEFORE_BLOCKS
+    begun = record.disturbance_start_time // terms.block_seconds - BEFORE_BLOCKS
     return leave_out(restarted, begun + 1, block, terms.block_seconds)
 
 
 def _is_hidden(result: SloResult, causes: dict[str, Reason]) -> bool:
-    """Whether a cause may still be there, unseen: an SLO that can't be judged has no diagnosis."""
+    """Return whether a cause may still be there, unseen: an SLO that can't be judged has no diagnosis."""
     return result.terms.name in causes and result.state is SloState.UNKNOWN
 
 
 def _was_worse(
     terms: Terms, status: DataProductStatus, observed: Observed, result: SloResult
 ) -> bool:
-    """Whether anything measured meanwhile was worse than what is accepted; a gauge may have been."""
-    known = status.engine.slo(result.terms.name)
+    """Return whether anything measured meanwhile was worse than what is accepted; a gauge may have been."""
+    record = status.engine.slo(result.terms.name)
     assert status.stable is not None
-    assert known.disturbance_start_time is not None
+    assert record.disturbance_start_time is not None
     series = observed.counts(status.stable.version, result.terms.name)
     limit = accepted_limit(result.terms, result.baseline)
-    if known.degraded or result.state in {SloState.AT_RISK, SloState.MISSED} or limit is None:
+    if record.degraded or result.state in {SloState.AT_RISK, SloState.MISSED} or limit is None:
         return True
     if series is None:
         return result.terms.gauge is not None
-    begun = known.disturbance_start_time // terms.block_seconds - BEFORE_BLOCKS
-    seen = series.between(max(begun, 0), observed.block)
-    return seen.bad > limit * seen.total
+    begun = record.disturbance_start_time // terms.block_seconds - BEFORE_BLOCKS
+    count = series.between(max(begun, 0), observed.block)
+    return count.bad > limit * count.total

@@ -27,36 +27,36 @@ def in_its_market(
     markets : what each SLO shows by market.
     """
     states = markets.get(diagnosis.slo, ())
-    found = lone_bad_market(states)
-    if found is None or not _others_are_good(diagnosis.slo, stable, observed, found):
+    market = lone_bad_market(states)
+    if market is None or not _others_are_good(diagnosis.slo, stable, observed, market):
         return diagnosis
-    text = _message(diagnosis.slo, found, states)
+    text = _message(diagnosis.slo, market, states)
     finding = CheckResult(DecisionReason.MARKET_ALONE, CheckVerdict.OBJECTS, text)
     return replace(
         diagnosis,
         message=f"{diagnosis.message}; {text}",
         findings=(*diagnosis.findings, finding),
-        market=found.market,
+        market=market.market,
     )
 
 
-def _others_are_good(slo: str, stable: Version, observed: Observed, found: MarketState) -> bool:
-    """Whether the events of all other markets together are within the limit since the market is bad."""
+def _others_are_good(slo: str, stable: Version, observed: Observed, market: MarketState) -> bool:
+    """Return whether the events of all other markets together are within the limit since the market is bad."""
     whole = observed.counts(stable.version, slo)
-    part = observed.markets.get(slo, {}).get(found.market)
+    part = observed.markets.get(slo, {}).get(market.market)
     if whole is None or part is None:
         return False
-    length = min(observed.block + 1 - found.begun, WINDOWS[-1])
+    length = min(observed.block + 1 - market.begun, WINDOWS[-1])
     every, own = whole.window(observed.block, length), part.window(observed.block, length)
     total = every.total - own.total
-    return total > 0 and every.bad - own.bad <= found.allowed * total
+    return total > 0 and every.bad - own.bad <= market.allowed * total
 
 
-def _message(slo: str, found: MarketState, states: tuple[MarketState, ...]) -> str:
+def _message(slo: str, market: MarketState, states: tuple[MarketState, ...]) -> str:
     good, unknown = (
         ", ".join(sorted(each.market for each in states if each.state is state))
         for state in (SloState.MET, SloState.UNKNOWN)
     )
-    share = percent(1 - found.count.bad / found.count.total)
-    text = f"{slo} is bad in {found.market} alone ({share}, {events(found.count.total)}); met in {good}"
+    share = percent(1 - market.count.bad / market.count.total)
+    text = f"{slo} is bad in {market.market} alone ({share}, {events(market.count.total)}); met in {good}"
     return f"{text}; neither is shown in {unknown}" if unknown else text

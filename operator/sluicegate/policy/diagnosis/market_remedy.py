@@ -3,12 +3,13 @@
 With `markets.onMissed: Retrain` the causes outside the model are ruled out by the events of that
 market, and the usual preconditions of a training hold. A version that was trained for a market, and
 misses the SLO there from its beginning, shows that a training is no remedy: none follows by itself.
+Of several such markets, one that may be remedied precedes.
 """
 
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
 from sluicegate.api import names
 from sluicegate.api.names import DecisionReason as Reason
@@ -26,16 +27,20 @@ from sluicegate.policy.diagnosis.remedy import (
 )
 from sluicegate.policy.diagnosis.symptoms import Symptoms, load_now
 from sluicegate.policy.diagnosis.upstream_release import responses
-from sluicegate.policy.model.decision import Hold
+from sluicegate.policy.model.decision import PRECEDENCE, Alert, Hold
 from sluicegate.policy.model.observed import Observed
 from sluicegate.policy.model.terms import Terms
 from sluicegate.policy.retraining.preconditions import trigger_for
+from sluicegate.policy.retraining.tried_markets import is_tried
 from sluicegate.policy.slo_health.market_results import MarketStates, present_in_market
 from sluicegate.policy.slo_health.markets import MarketState
 from sluicegate.policy.slo_health.ratio_slo import SloResult
 
 _PASSING: Final = frozenset({Reason.RECOVERED, Reason.INSUFFICIENT_DATA})
 """Of a hold: there is nothing to train for now."""
+
+MOST_ALERTS: Final = 16
+"""Emitted alerts beyond which no other market has one of its own: status has place for 32."""
 
 
 def market_triggers(terms: Terms, status: DataProductStatus) -> Iterator[str]:
@@ -60,14 +65,45 @@ def remedies_in_markets(
     ----------
     results : of all SLOs. markets : the same by market. now : in seconds.
     """
-    found = []
+    remedies = []
     for result in results:
         slo = result.terms
         missed = [s for s in markets.get(slo.name, ()) if s.state is SloState.MISSED]
-        wanted = slo.on_market_missed is OnMarketMissed.RETRAIN
-        if wanted and missed and not status.engine.slo(slo.name).degraded:
-            found.append(_remedy_for(terms, status, observed, result, state=missed[0], now=now))
-    return found
+        retrains = slo.on_market_missed is OnMarketMissed.RETRAIN
+        if retrains and missed and not status.engine.slo(slo.name).degraded:
+            proposed = [
+                _remedy_for(terms, status, observed, result, state=state, now=now)
+                for state in missed
+            ]
+            remedies.append(min(proposed, key=_precedence).as_pair)
+    return remedies
+
+
+class _Proposed(NamedTuple):
+    """What one market asks for. `ends`: nothing else follows by itself until its cause ends."""
+
+    remedy: Remedy
+    diagnosis: DiagnosisResult
+    ends: bool
+    since: int
+
+    @property
+    def as_pair(self) -> tuple[Remedy, DiagnosisResult]:
+        """The remedy, and the diagnosis that it follows from."""
+        return self.remedy, self.diagnosis
+
+
+def _precedence(proposal: _Proposed) -> tuple[int, bool, int, str]:
+    """Order markets by their decisions, then by whether they may be remedied, then by their times.
+
+    Their shares aren't in it: the diagnosis would change with each block.
+    """
+    return (
+        PRECEDENCE.index(proposal.remedy.type),
+        proposal.ends,
+        proposal.since,
+        proposal.diagnosis.market,
+    )
 
 
 def _remedy_for(
@@ -78,7 +114,7 @@ def _remedy_for(
     *,
     state: MarketState,
     now: int,
-) -> tuple[Remedy, DiagnosisResult]:
+) -> _Proposed:
     stable, name = status.stable, result.terms.name
     assert stable is not None
     series = observed.markets[name][state.market]
@@ -99,26 +135,39 @@ def _remedy_for(
         present=present_in_market(series, observed.block, state),
         releases=partial(responses, terms, status, view, there),
         now=now,
+        earlier=status.diagnosis,
     )
     diagnosis = replace(diagnose(symptoms, MARKET_CHECKS), market=state.market, alone=True)
     trigger = trigger_for(terms, status, name, market=state.market)
     case = Case(terms, status, view, there, trigger, diagnosis, now, market=state)
-    return _choose(case, stable, state), diagnosis
+    tried = is_tried(terms, status, state.market, state.since or 0)
+    remedy = _choose(case, stable, state, tried=tried)
+    ends = tried or diagnosis.outside or diagnosis.cause in _PASSING
+    return _Proposed(remedy, diagnosis, ends, state.since or 0)
 
 
-def _choose(case: Case, stable: Version, state: MarketState) -> Remedy:
+def _choose(case: Case, stable: Version, state: MarketState, *, tried: bool) -> Remedy:
     if case.diagnosis.cause in _PASSING:
         text = f"{case.text}; {case.diagnosis.message}, so there is no action"
         return Hold(reason=case.diagnosis.cause, message=text, numbers=case.numbers)
     if case.diagnosis.outside:
-        return outside(case)
-    begun = (state.since or 0) - stable.promotion_time
-    if stable.cause_market == state.market and begun < case.terms.day_seconds:
+        return _bounded(case, outside(case))
+    if tried:
+        before = "" if stable.cause_market == state.market else "a version before "
+        trained = f"{before}{stable.version} was trained for {state.market}"
+        missing = "and misses" if not before else f"and {stable.version} misses"
         text = (
-            f"{stable.version} was trained for {state.market} and misses {case.result.terms.name} there"
+            f"{trained} {missing} {case.result.terms.name} there"
             " from its beginning, so no other training follows by itself: find the cause in the data,"
             f" the features or the labels of that market, or request a training by"
             f" {names.REQUEST_RETRAIN}"
         )
-        return alert_once(case, Reason.MARKET_MISSED, text)
+        return _bounded(case, alert_once(case, Reason.MARKET_MISSED, text))
     return retrain_or_alert(case)
+
+
+def _bounded(case: Case, remedy: Remedy) -> Remedy:
+    """Return a hold in the place of an alert, where status has as many as markets may take."""
+    if isinstance(remedy, Alert) and len(case.status.engine.emitted_alerts) >= MOST_ALERTS:
+        return Hold(reason=remedy.reason, message=remedy.message, numbers=remedy.numbers)
+    return remedy

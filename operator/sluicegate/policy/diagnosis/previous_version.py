@@ -54,20 +54,20 @@ class Harm:
 
 
 def harm_of(result: SloResult, series: Series | None, *, now: int) -> Harm:
-    """What is bad at block `now`, from the blocks of the version that serves."""
+    """Return what is bad at block `now`, from the blocks of the version that serves."""
     day = result.terms.calendar.blocks(SPOKEN_HOURS)
     lengths = (CONFIRMING_EVALUATIONS, result.terms.recent, day)
-    shown = [] if series is None else [series.window(now, length) for length in lengths]
-    decided = [one for one in (result.drift and result.drift.seen,) if one]
+    windows = [] if series is None else [series.window(now, length) for length in lengths]
+    decided = [one for one in (result.drift and result.drift.after,) if one]
     if result.reading is not None:
         decided.append(result.reading.long)
-    return Harm(result, tuple(count for count in (*shown, *decided) if count.total))
+    return Harm(result, tuple(count for count in (*windows, *decided) if count.total))
 
 
 def objection(
     status: DataProductStatus, before: PastVersion, harm: Harm, results: Iterable[SloResult]
 ) -> str:
-    """Why the version before is no remedy: a clause; empty when it is one.
+    """Return why the version before is no remedy: a clause; empty when it is one.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ def objection(
 
 
 def record(status: DataProductStatus, version: PastVersion, slo: SloTerms) -> Count | None:
-    """How a version before did last in a service level; None when it wasn't counted."""
+    """Return how a version before did last in a service level; None when it wasn't counted."""
     if slo.name in version.record:
         return version.record[slo.name]
     probation = status.probation
@@ -110,8 +110,8 @@ def _gain(status: DataProductStatus, before: PastVersion, harm: Harm) -> float |
     then = record(status, before, slo)
     if then is None:
         gain = harm.ratio - harm.limit
-        known = slo.name not in before.degraded or gain >= UNCOUNTED_HARM
-        return gain if known else f"{name} is no remedy: {slo.name} was degraded with it, too"
+        is_known = slo.name not in before.degraded or gain >= UNCOUNTED_HARM
+        return gain if is_known else f"{name} is no remedy: {slo.name} was degraded with it, too"
     gain = harm.ratio - ratio_of(then)
     if gain > 0 and (harm.result.probation or _surely_worse(harm, then)):
         return gain
@@ -122,7 +122,7 @@ def _gain(status: DataProductStatus, before: PastVersion, harm: Harm) -> float |
 
 
 def _surely_worse(harm: Harm, then: Count) -> bool:
-    """Whether a window is worse than the version before was, by more than chance."""
+    """Return whether a window is worse than the version before was, by more than chance."""
     phi = 1.0 if harm.result.baseline is None else harm.result.baseline.phi
     return any(
         newcombe((count.bad / phi, count.total / phi), then, Z95).lower > 0
@@ -132,7 +132,7 @@ def _surely_worse(harm: Harm, then: Count) -> bool:
 
 
 def _gauge_gain(before: PastVersion, harm: Harm) -> float | str:
-    """A gauge's harm can't be compared with others: any of the version before outweighs it."""
+    """Return 0 if the version before does better in a gauge, else why that isn't known; a gauge's harm compares with no other."""
     result, name = harm.result, before.release.version
     gauge, slo = result.terms.gauge, result.terms
     assert gauge is not None
@@ -167,7 +167,7 @@ def _loss(status: DataProductStatus, before: PastVersion, result: SloResult) -> 
 
 
 def _level(status: DataProductStatus, result: SloResult) -> float | None:
-    """The bad share of the version that serves: at present, or as it was accepted."""
+    """Return the bad share of the version that serves: at present, or as it was accepted."""
     assert status.stable is not None
     own = usable(status.stable.baseline.get(result.terms.name), result.terms)
     accepted = None if own is None or own.count.total == 0 else ratio_of(own.count)

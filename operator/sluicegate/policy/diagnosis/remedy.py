@@ -67,7 +67,7 @@ def remedies_for(
     now: int,
     place: Place | None = None,
 ) -> list[tuple[Remedy, DiagnosisResult]]:
-    """What each degraded SLO asks for, in the order of the spec.
+    """Return what each degraded SLO asks for, in the order of the spec.
 
     Parameters
     ----------
@@ -121,6 +121,7 @@ def _remedy_for(
         releases=partial(responses, terms, status, observed, result),
         now=now,
         skew=serving_skew.compare(terms, status, result.terms),
+        earlier=status.diagnosis,
     )
     diagnosis = diagnose(symptoms, _checks(status, result, may_return=symptoms.can_return))
     diagnosis = diagnosis if others.place is None else others.place(diagnosis)
@@ -132,7 +133,7 @@ def _remedy_for(
 
 
 def _is_suspected(status: DataProductStatus, result: SloResult) -> bool:
-    """Whether the release is suspected of what is bad: its pods always are, its answers by comparison.
+    """Return whether the release is suspected of what is bad: its pods always are, its answers by comparison.
 
     A model that falls below its own acceptance while it does no worse than the one before has met
     another world, in which that one does worse, too. Once its probation is over, it has shown so.
@@ -150,7 +151,7 @@ def _is_suspected(status: DataProductStatus, result: SloResult) -> bool:
 def waiting(
     terms: Terms, status: DataProductStatus, remedies: list[tuple[Remedy, DiagnosisResult]]
 ) -> WaitingRetraining | None:
-    """The retraining that is due and may not start yet; None when none is."""
+    """Return the retraining that is due and may not start yet; None when none is."""
     retrained = {slo.name for slo in terms.slos if slo.on_degraded in _RETRAINED}
     for remedy, diagnosis in remedies:
         slo, market, cause = diagnosis.slo, diagnosis.market, diagnosis.cause
@@ -164,7 +165,7 @@ def waiting(
 
 
 def _checks(status: DataProductStatus, result: SloResult, *, may_return: bool) -> tuple[Check, ...]:
-    """The checks to make. Without a version that would be a remedy, probation changes nothing."""
+    """Return the checks to make. Without a version that would be a remedy, probation changes nothing."""
     if status.probation is not None and may_return:
         return PROBATION_CHECKS
     match result.terms.on_degraded:
@@ -184,7 +185,7 @@ def _objection(
     *,
     results: tuple[SloResult, ...],
 ) -> str:
-    """Why the previous version is no remedy; empty if it is one, or there is none."""
+    """Return why the previous version is no remedy; empty if it is one, or there is none."""
     if before is None or status.stable is None or result.state is SloState.UNKNOWN:
         return ""
     series = observed.counts(status.stable.version, result.terms.name)
@@ -194,7 +195,7 @@ def _objection(
 
 # ---- what follows ---------------------------------------------------------------------------
 def _decide(case: Case) -> Remedy:
-    """The action; an alert if a rollback was due and the previous version is no remedy."""
+    """Return the action; an alert if a rollback was due and the previous version is no remedy."""
     chosen = _choose(case)
     if not _refuses(case) or chosen.reason in _PASSING or case.result.state is SloState.UNKNOWN:
         return chosen
@@ -204,8 +205,10 @@ def _decide(case: Case) -> Remedy:
         f"{chosen.message}; not rolled back: {case.objection}; fix the cause, ask for a training by"
         f" {names.REQUEST_RETRAIN}, or choose {version} by {names.REQUEST_ROLLBACK}"
     )
-    told = any(key.partition("/")[2] == case.trigger for key in case.status.engine.emitted_alerts)
-    if isinstance(chosen, Hold) and not told:
+    emitted = any(
+        key.partition("/")[2] == case.trigger for key in case.status.engine.emitted_alerts
+    )
+    if isinstance(chosen, Hold) and not emitted:
         return Alert(
             reason=Reason.RETURN_REFUSED, message=message, numbers=case.numbers, about=case.trigger
         )
@@ -213,7 +216,7 @@ def _decide(case: Case) -> Remedy:
 
 
 def _refuses(case: Case) -> bool:
-    """Whether it would be rolled back if the previous version were a remedy."""
+    """Return whether it would be rolled back if the previous version were a remedy."""
     if case.before is None or not case.objection:
         return False
     stable = case.status.stable
@@ -327,9 +330,9 @@ def _retrain(case: Case) -> Retrain:
 
 
 def _under_way(case: Case) -> preconditions.Obstacle | None:
-    """The training that was decided for this very degradation, or its version; None if neither goes on.
+    """Return the training that was decided for this very degradation, or its version; None if neither goes on.
 
-    A detector that is slower than the one that found the degradation doesn't take back its remedy.
+    A detector that is slower than the one that found the degradation doesn't end its remedy.
     """
     request, trained, trial = _request(case), case.status.retraining, case.status.trial
     if trained is not None and trained.trigger is not None and trained.trigger.id == case.trigger:
@@ -352,16 +355,16 @@ def _return(case: Case, reason: Reason, why: str) -> Rollback | Alert | Hold:
 
 
 def _before(status: DataProductStatus) -> PastVersion | None:
-    """The version to restore; None if all kept versions were rolled back themselves."""
+    """Return the version to restore; None if all kept versions were rolled back themselves."""
     if status.probation is not None:
         for entry in status.accepted:
-            if entry.version == status.probation.against and not entry.withdrawn:
+            if entry.version == status.probation.against and not entry.rolled_back:
                 return entry
     return previous(status.accepted)
 
 
 def alert_once(case: Case, reason: Reason, why: str) -> Alert | Hold:
-    """An alert, or a Hold if it was emitted before."""
+    """Return an alert, or a Hold if it was emitted before."""
     message = f"{case.text}; {why}"
     if alert_key(reason, case.trigger) in case.status.engine.emitted_alerts:
         return Hold(reason=reason, message=message, numbers=case.numbers)

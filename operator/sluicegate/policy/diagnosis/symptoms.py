@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from sluicegate.api.names import DecisionReason as Reason
-from sluicegate.api.status import DataProductStatus
+from sluicegate.api.status import DataProductStatus, Diagnosis
 from sluicegate.api.versions import Version
 from sluicegate.policy.diagnosis.traffic_load import Load, load_of
 from sluicegate.policy.diagnosis.upstream_release import ReleaseResponse
@@ -12,12 +13,24 @@ from sluicegate.policy.model.excluded_blocks import spans_of
 from sluicegate.policy.model.observed import Facts, Observed, Portfolio
 from sluicegate.policy.model.terms import Terms
 from sluicegate.policy.slo_health import gauge_slo
-from sluicegate.policy.slo_health.current_level import Present, present_of
+from sluicegate.policy.slo_health.current_level import LEAST_BLOCKS, Present, present_of
 from sluicegate.policy.slo_health.data_quality import evidence_since
 from sluicegate.policy.slo_health.ratio_slo import SloResult
 from sluicegate.policy.slo_health.serving_skew import Comparison
 from sluicegate.slo.blocks import Series
 from sluicegate.stats.canary_duration import warmed_up
+
+BORNE_OUT: Final = frozenset(
+    {
+        Reason.RECENT_RELEASE,
+        Reason.SERVING_SKEW,
+        Reason.CODE_NOT_DATA,
+        Reason.AVAILABILITY_ONLY,
+        Reason.MODEL_TOO_SLOW,
+        Reason.MODEL_DECAY,
+    }
+)
+"""Causes that are only named once the newest events are bad."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +51,7 @@ class Symptoms:
         follows first; only the check that asks for it pays for it.
     now : in seconds.
     skew : the stable version on the rows of a training, against what it does live; None without both.
+    earlier : diagnosis of this degradation as status has it; None before the first.
     """
 
     worst: SloResult
@@ -54,10 +68,11 @@ class Symptoms:
     releases: Callable[[], tuple[ReleaseResponse, ...]]
     now: int
     skew: Comparison | None = None
+    earlier: Diagnosis | None = None
 
 
 def load_now(terms: Terms, stable: Version, observed: Observed, result: SloResult) -> Load | None:
-    """What a pod serves, as far as this SLO counts it, and what it is known to serve."""
+    """Return what a pod serves, as far as this SLO counts it, and what it is known to serve."""
     series = observed.counts(stable.version, result.terms.name)
     if series is None:
         return None
@@ -81,9 +96,9 @@ def present_now(
     *,
     stable: Version,
 ) -> Present:
-    """What the SLO does at present, by its events or by the values of its gauge."""
+    """Return what the SLO does at present, by its events or by the values of its gauge."""
     name = result.terms.name
-    known = status.engine.slo(name)
+    record = status.engine.slo(name)
     since = evidence_since(terms, status, stable, result.terms)
     if result.terms.gauge is not None:
         values = observed.means(stable.version, name)
@@ -91,7 +106,12 @@ def present_now(
             result.terms, values, result.baseline, now=observed.block, since=since
         )
     series = observed.counts(stable.version, name) or Series()
-    spans = spans_of(known, terms.block_seconds)
+    spans = spans_of(record, terms.block_seconds)
+    earlier = _verdict_before(status)
+    if earlier is False and status.diagnosis is not None:
+        # What was bad before it was as accepted again is no evidence that it is bad again.
+        good = status.diagnosis.diagnosis_time // terms.block_seconds - LEAST_BLOCKS
+        since = max(since, min(good, observed.block - LEAST_BLOCKS))
     return present_of(
         result.terms,
         series.without(spans) if spans else series,
@@ -99,4 +119,19 @@ def present_now(
         now=observed.block,
         since=since,
         spans=spans,
+        earlier=earlier,
+        dispersion=result.drift.phi if result.drift is not None else 1.0,
     )
+
+
+def _verdict_before(status: DataProductStatus) -> bool | None:
+    """Return whether the newest events were bad on an earlier block of this degradation; None if that isn't known.
+
+    The diagnosis in status is of one SLO, so it says nothing where several are degraded.
+    """
+    degraded = sum(record.degraded for record in status.engine.slos.values())
+    if status.diagnosis is None or degraded != 1:
+        return None
+    if status.diagnosis.cause in BORNE_OUT:
+        return True
+    return False if status.diagnosis.cause == Reason.RECOVERED else None

@@ -62,7 +62,7 @@ def load_of(
     pods: float,
     pod_seconds: Series | None = None,
 ) -> Load | None:
-    """The load at block `now`; None while the normal load is unknown, or no pod is ready.
+    """Return the load at block `now`; None while the normal load is unknown, or no pod is ready.
 
     Parameters
     ----------
@@ -90,13 +90,13 @@ def load_of(
             normal /= baseline.pods
         return Load(present, normal, accepted=True) if normal > 0 else None
     limit, last = _bad_from(terms, baseline), now - max(WINDOWS)
-    known = _Past(series, shared, since, last, block_seconds)
-    normal = known.served_well(limit)
+    past = _Past(series, shared, since, last, block_seconds)
+    normal = past.served_well(limit)
     return Load(present, normal, accepted=False) if normal > 0 else None
 
 
 def _bad_from(terms: SloTerms, baseline: Baseline | None) -> float:
-    """The bad ratio from which on a stretch wasn't served well: where a test may call it Missed."""
+    """Return the bad ratio from which on a stretch wasn't served well: where a test may call it Missed."""
     limits = [one.ratio for one in terms.thresholds if one.row.level is Level.MISSED]
     if baseline is not None:
         limits.append(ratio_of(baseline.count) + terms.drop)
@@ -114,7 +114,7 @@ class _Past:
     block_seconds: int
 
     def served_well(self, limit: float) -> float:
-        """Events a block and pod in the stretches not clearly worse than `limit`; 0 for unknown."""
+        """Return events a block and pod in the stretches not clearly worse than `limit`; 0 for unknown."""
         total, blocks, pods = 0, 0, 0.0
         for count, length, there in self._stretches():
             if there > 0 and wilson_lower(count.bad, count.total, Z95) <= limit:
@@ -124,7 +124,7 @@ class _Past:
         return total / pods if blocks >= LEAST_BLOCKS else 0.0
 
     def _stretches(self) -> Iterator[tuple[Count, int, float]]:
-        """Each sum of twelve with any events, its blocks, and those blocks times their pods.
+        """Yield each sum of twelve with any events, its blocks, and those blocks times their pods.
 
         The newest ones that exist; blocks without a count of pods are left out.
         """
@@ -141,8 +141,8 @@ class _Past:
             if block.quality is Quality.COUNTED and block.count.total > 0
         )
         for _, group in groupby(singles, key=itemgetter(2)):
-            known = [(count, pods) for count, pods, _ in group if pods > 0]
-            yield summed(count for count, _ in known), len(known), sum(pods for _, pods in known)
+            rows = [(count, pods) for count, pods, _ in group if pods > 0]
+            yield summed(count for count, _ in rows), len(rows), sum(pods for _, pods in rows)
 
     def _pods_of_hour(self, hour: int) -> float:
         if self.pod_seconds is None:

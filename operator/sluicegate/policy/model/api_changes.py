@@ -30,16 +30,18 @@ class ApiSummary:
     digest : of everything. count : operations.
     operations : digests by operation; empty where there was no room.
     fields : what is accepted and returned, by operation; empty where there was no room.
+    deprecated : operations that are deprecated.
     """
 
     digest: str
     count: int
     operations: Mapping[str, str] = field(default_factory=dict)
     fields: Mapping[str, tuple[Fields, Fields]] = field(default_factory=dict)
+    deprecated: frozenset[str] = frozenset()
 
 
 def parse_summary(text: str) -> ApiSummary | None:
-    """The summary that a container left behind; None for anything else that it may have said."""
+    """Return the summary that a container left behind; None for anything else that it may have said."""
     try:
         api = json.loads(text)["api"]
         json.dumps(api, ensure_ascii=False).encode()  # half a character can be in no message
@@ -51,6 +53,7 @@ def parse_summary(text: str) -> ApiSummary | None:
                 str(name): (_fields(accepts), _fields(returns))
                 for name, (accepts, returns) in api.get("fields", {}).items()
             },
+            frozenset(map(str, api.get("deprecated", ()))),
         )
     except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError):
         return None
@@ -61,7 +64,7 @@ def _fields(value: Mapping[object, object]) -> dict[str, str]:
 
 
 def changes(stable: ApiSummary | None, candidate: ApiSummary | None) -> tuple[str, ...] | None:
-    """What of stable's API the candidate breaks, each as a clause; None if one of them is unknown."""
+    """Return what of stable's API the candidate breaks, each as a clause; None if one of them is unknown."""
     if stable is None or candidate is None:
         return None
     if stable.digest == candidate.digest:
@@ -70,6 +73,20 @@ def changes(stable: ApiSummary | None, candidate: ApiSummary | None) -> tuple[st
         text = f"its {candidate.count} operations differ from the {stable.count} before"
         return (f"{text}, and are too many for a list of the changes",)
     return tuple(_by_operation(stable, candidate))
+
+
+def added(stable: ApiSummary | None, candidate: ApiSummary | None) -> tuple[str, ...]:
+    """Return the operations that only the candidate has, as far as both summaries list theirs."""
+    if stable is None or candidate is None or not (stable.operations and candidate.operations):
+        return ()
+    return tuple(map(_short, sorted(candidate.operations.keys() - stable.operations.keys())))
+
+
+def deprecated(stable: ApiSummary | None, candidate: ApiSummary | None) -> tuple[str, ...]:
+    """Return the operations that the candidate deprecates, and the stable version does not."""
+    if stable is None or candidate is None:
+        return ()
+    return tuple(map(_short, sorted(candidate.deprecated - stable.deprecated)))
 
 
 def _by_operation(stable: ApiSummary, candidate: ApiSummary) -> Iterator[str]:
@@ -81,9 +98,9 @@ def _by_operation(stable: ApiSummary, candidate: ApiSummary) -> Iterator[str]:
             if ours is None or theirs is None:
                 yield f"{_short(name)} is changed"
             else:
-                found = [*_accepts(theirs[0], ours[0]), *_returns(theirs[1], ours[1])]
-                if found:
-                    yield f"{_short(name)}: {_listed(found)}"
+                changes = [*_accepts(theirs[0], ours[0]), *_returns(theirs[1], ours[1])]
+                if changes:
+                    yield f"{_short(name)}: {_listed(changes)}"
 
 
 def _accepts(before: Fields, now: Fields) -> Iterator[str]:
@@ -122,7 +139,7 @@ def _returns(before: Fields, now: Fields) -> Iterator[str]:
 
 
 def _goes_with_its_parent(path: str, there: Fields, elsewhere: Fields) -> bool:
-    """Whether what a field lies in is only `there` as well; then that is what is said."""
+    """Return whether what a field lies in is only `there` as well; then that is what is said."""
     parent = path.rpartition(".")[0]
     for suffix in ("[]", "{}"):
         if path.endswith(suffix):
@@ -163,7 +180,7 @@ def _listed(clauses: list[str]) -> str:
 
 
 def sentence(broken: tuple[str, ...]) -> str:
-    """The changes in one sentence."""
+    """Return the changes in one sentence."""
     named = "; ".join(broken[:MOST_NAMED])
     more = len(broken) - MOST_NAMED
     return f"{named}; and {more} more" if more > 0 else named

@@ -31,8 +31,8 @@ def rollout_seconds(status: DataProductStatus, candidate: Candidate, until: int)
     """
     began = candidate.shares[0].start_time if candidate.shares else candidate.start_time
     outage = status.engine.outage_start_time
-    seen = until if outage is None else min(until, max(outage, began))
-    return attended_seconds(status, began, seen) - candidate.suspended_seconds
+    end = until if outage is None else min(until, max(outage, began))
+    return attended_seconds(status, began, end) - candidate.suspended_seconds
 
 
 def with_absences(
@@ -48,9 +48,11 @@ def with_absences(
     since = _observed_since(status)
     kept: tuple[TimeInterval, ...] = ()
     if since is not None:
-        known = (*status.engine.absences, *absences)
+        intervals = (*status.engine.absences, *absences)
         kept = _merged(
-            one for one in known if since < one.end <= now and one.end - one.begin >= LEAST_SECONDS
+            one
+            for one in intervals
+            if since < one.end <= now and one.end - one.begin >= LEAST_SECONDS
         )
     return status if kept == status.engine.absences else status.with_engine(absences=kept)
 
@@ -62,7 +64,7 @@ def without_probation(status: DataProductStatus) -> DataProductStatus:
 
 
 def _observed_since(status: DataProductStatus) -> int | None:
-    """The begin of what takes observed time, in seconds; None while nothing does."""
+    """Return the begin of what takes observed time, in seconds; None while nothing does."""
     candidate, probation = status.candidate, status.probation
     begins = [] if candidate is None or candidate.parked else [candidate.start_time]
     begins += [] if probation is None else [probation.start_time]
@@ -77,11 +79,11 @@ def seconds_without(absences: Iterable[TimeInterval], since: int, until: int) ->
 
 def _merged(absences: Iterable[TimeInterval]) -> tuple[TimeInterval, ...]:
     """Absences in their order without an overlap, the longest of them."""
-    found: list[TimeInterval] = []
-    for one in sorted(absences, key=lambda one: (one.begin, one.end)):
-        if found and one.begin <= found[-1].end:
-            last = found.pop()
-            one = TimeInterval(begin=last.begin, end=max(last.end, one.end))  # noqa: PLW2901
-        found.append(one)
-    longest = sorted(found, key=lambda one: one.begin - one.end)[:MOST_ABSENCES]
-    return tuple(sorted(longest, key=lambda one: one.begin))
+    merged: list[TimeInterval] = []
+    for interval in sorted(absences, key=lambda interval: (interval.begin, interval.end)):
+        if merged and interval.begin <= merged[-1].end:
+            last = merged.pop()
+            interval = TimeInterval(begin=last.begin, end=max(last.end, interval.end))  # noqa: PLW2901
+        merged.append(interval)
+    longest = sorted(merged, key=lambda interval: interval.begin - interval.end)[:MOST_ABSENCES]
+    return tuple(sorted(longest, key=lambda interval: interval.begin))

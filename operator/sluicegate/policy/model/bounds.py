@@ -17,10 +17,12 @@ MOST_ALERTS: Final = 32
 """Alerts that status can hold; the newest are kept, so an older one may be emitted again."""
 MOST_SLOS: Final = 17
 """Sixteen SLOs and the share of client errors."""
+MOST_MARKETS: Final = 65
+"""Sixty-four markets and `other`."""
 
 
 def bounded(terms: Terms, status: DataProductStatus) -> DataProductStatus:
-    """The status without what is kept of SLOs that the spec doesn't have any more."""
+    """Return the status without what is kept of SLOs that the spec doesn't have any more."""
     names = {*(slo.name for slo in terms.slos), CLIENT_ERRORS}
     engine, stable = status.engine, status.stable
     if stable is not None and (baseline := _only(stable.baseline, names)) is not stable.baseline:
@@ -35,13 +37,14 @@ def bounded(terms: Terms, status: DataProductStatus) -> DataProductStatus:
         "correlation": _only(correlation, names) if len(correlation) > MOST_SLOS else correlation,
         "original_baseline": original,
         "emitted_alerts": engine.emitted_alerts[-MOST_ALERTS:],
+        "tried_markets": engine.tried_markets[:MOST_MARKETS],
     }
     if all(getattr(engine, name) == value for name, value in after.items()):
         return status
     return status.with_engine(**after)
 
 
-def _only(known: Mapping[str, T], names: set[str]) -> Mapping[str, T]:
-    if names.issuperset(known):
-        return known
-    return {name: value for name, value in known.items() if name in names}
+def _only(entries: Mapping[str, T], names: set[str]) -> Mapping[str, T]:
+    if names.issuperset(entries):
+        return entries
+    return {name: value for name, value in entries.items() if name in names}

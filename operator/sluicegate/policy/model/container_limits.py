@@ -40,7 +40,7 @@ class AtLimit(NamedTuple):
 
 
 def at_limit(facts: ContainerUse | None, resources: Resources) -> AtLimit:
-    """What the containers of these resources lack, by what was measured of them.
+    """Return what the containers of these resources lack, by what was measured of them.
 
     The kubelet exports no share of what has no limit: where the spec sets none, and where CPU
     alone is missing (no quota is in force), nothing is at it. A limit that a namespace sets for
@@ -62,7 +62,7 @@ def _beyond(share: float | None, most: float, *, limited: bool) -> bool | None:
 
 
 def is_node_busy(facts: ContainerUse | None, resources: Resources) -> bool:
-    """Whether a node doesn't give a pod the CPU that it requests: others on it take too much.
+    """Return whether a node doesn't give a pod the CPU that it requests: others on it take too much.
 
     A pod that uses more than it requests waits by its own doing, and so does one that is throttled
     at its limit, whose kernel counts that as waiting. Without a request nothing is promised.

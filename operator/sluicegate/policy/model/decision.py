@@ -23,7 +23,7 @@ def alert_key(reason: DecisionReason, about: str) -> str:
     return f"{reason}/{about}"
 
 
-NOT_ITS_DOING: Final = frozenset(
+ENDED_BY_FAULTS: Final = frozenset(
     {DecisionReason.INFRASTRUCTURE, DecisionReason.METRICS_LOST, DecisionReason.NODE_BUSY}
 )
 """Ends of a rollout that say nothing of its candidate: it is tried again by itself."""
@@ -206,5 +206,5 @@ class Proposal:
 
 
 def foremost(proposals: Iterable[Proposal]) -> Proposal:
-    """The proposal that precedes all others; of one type, the first. ValueError without any."""
+    """Return the proposal that precedes all others; of one type, the first. ValueError without any."""
     return min(proposals, key=lambda one: PRECEDENCE.index(one.decision.type))

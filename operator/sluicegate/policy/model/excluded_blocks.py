@@ -20,17 +20,17 @@ class BlockSpan(NamedTuple):
     last: int
 
 
-def spans_of(known: SloRecord, block_seconds: int) -> tuple[BlockSpan, ...]:
-    """What is left out, in blocks of this length, oldest first."""
+def spans_of(record: SloRecord, block_seconds: int) -> tuple[BlockSpan, ...]:
+    """Return what is left out, in blocks of this length, oldest first."""
     seconds = block_seconds * BLOCKS_PER_HOUR
     return tuple(
         BlockSpan(one.begin // seconds * BLOCKS_PER_HOUR, -(-one.end // block_seconds))
-        for one in known.ignored_intervals
+        for one in record.ignored_intervals
     )
 
 
-def leave_out(known: SloRecord, first: int, last: int, block_seconds: int) -> SloRecord:
-    """DataProductStatus that leaves out the blocks first … last, from the first whole sum in them on.
+def leave_out(record: SloRecord, first: int, last: int, block_seconds: int) -> SloRecord:
+    """Return the status that leaves out the blocks first … last, from the first whole sum in them on.
 
     Parameters
     ----------
@@ -40,23 +40,23 @@ def leave_out(known: SloRecord, first: int, last: int, block_seconds: int) -> Sl
     end = last * block_seconds
     oldest = end - HOURS * BLOCKS_PER_HOUR * block_seconds
     merged: list[TimeInterval] = []
-    for one in sorted(
-        (*known.ignored_intervals, TimeInterval(begin=begin, end=end)),
-        key=lambda one: (one.begin, one.end),
+    for interval in sorted(
+        (*record.ignored_intervals, TimeInterval(begin=begin, end=end)),
+        key=lambda interval: (interval.begin, interval.end),
     ):
-        if one.end <= max(oldest, known.since):
+        if interval.end <= max(oldest, record.since):
             continue
-        if merged and one.begin <= merged[-1].end:
-            merged[-1] = merged[-1].replace(end=max(merged[-1].end, one.end))
+        if merged and interval.begin <= merged[-1].end:
+            merged[-1] = merged[-1].replace(end=max(merged[-1].end, interval.end))
         else:
-            merged.append(one)
+            merged.append(interval)
     dropped, kept = merged[:-MOST], merged[-MOST:]
-    since = max(known.since, dropped[-1].end if dropped else 0)
-    return known.replace(ignored_intervals=tuple(kept), since=since)
+    since = max(record.since, dropped[-1].end if dropped else 0)
+    return record.replace(ignored_intervals=tuple(kept), since=since)
 
 
 def back(now: int, length: int, spans: tuple[BlockSpan, ...]) -> int:
-    """The block after which `length` blocks that count lie, up to and including `now`."""
+    """Return the block after which `length` blocks that count lie, up to and including `now`."""
     for after, last in reversed(spans):
         if now - last >= length:
             break

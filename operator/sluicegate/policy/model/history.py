@@ -11,27 +11,27 @@ MOST_VERSIONS: Final = 20
 
 
 def previous(history: Iterable[PastVersion]) -> PastVersion | None:
-    """The newest version that was stable and wasn't rolled back itself; None when there is none."""
-    return next((version for version in history if not version.withdrawn), None)
+    """Return the newest version that was stable and wasn't rolled back itself; None when there is none."""
+    return next((version for version in history if not version.rolled_back), None)
 
 
 def named(history: Iterable[PastVersion], version: str) -> PastVersion | None:
-    """The version of this name that a person asks for, be it one that was rolled back."""
+    """Return the version of this name that a person asks for, be it one that was rolled back."""
     return next((entry for entry in history if entry.version == version), None)
 
 
 def with_accepted(
     status: DataProductStatus, accepted: Iterable[PastVersion], limit: int
 ) -> tuple[PastVersion, ...]:
-    """The history with these versions that were stable, within its limits, newest first.
+    """Return the history with these versions that were stable, within its limits, newest first.
 
     Of a version that was stable twice only the later time is kept; versions that were refused take
     the room that is left.
     """
-    seen: dict[Release, PastVersion] = {}
+    versions: dict[Release, PastVersion] = {}
     for entry in accepted:
-        seen.setdefault(entry.release, entry)
-    kept = tuple(seen.values())[:limit]
+        versions.setdefault(entry.release, entry)
+    kept = tuple(versions.values())[:limit]
     refused = [one for one in status.history if one.promotion_time is None]
     room = max(MOST_VERSIONS - len(kept), 0)
     return newest_first((*kept, *refused[:room]))

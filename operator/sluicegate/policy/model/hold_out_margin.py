@@ -25,8 +25,8 @@ class HoldOutMargin:
     most: float
 
     def of(self, pairs: Pairs | None) -> float:
-        """The least margin within both at which 80 % of the equal candidates pass with these rows."""
+        """Return the least margin within both at which 80 % of the equal candidates pass with these rows."""
         if pairs is None or not pairs.total:
             return self.least
-        wanted = Z_POWER * sqrt(max(pairs.discordant, 1.0)) / pairs.total
-        return min(max(self.least, wanted), max(self.least, self.most))
+        margin = Z_POWER * sqrt(max(pairs.discordant, 1.0)) / pairs.total
+        return min(max(self.least, margin), max(self.least, self.most))

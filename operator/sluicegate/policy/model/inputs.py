@@ -15,6 +15,7 @@ from sluicegate.api.names import DecisionReason
 from sluicegate.api.product import DataProductSpec
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import Candidate, Release, Version, VersionBase
+from sluicegate.policy.model.consumers import ConsumerReading
 from sluicegate.policy.model.observed import (
     LOOK_BACK_SECONDS,
     NO_VALUES,
@@ -22,6 +23,7 @@ from sluicegate.policy.model.observed import (
     Facts,
     ManualRequest,
     Observed,
+    PartyAnswer,
     Portfolio,
     RolloutProgress,
     ShadowResult,
@@ -47,12 +49,12 @@ _BLIND: Final = frozenset({Quality.UNAVAILABLE, Quality.LOW_COVERAGE, Quality.MI
 
 # ---- which versions and series ----------------------------------------------------------------
 def is_compared(status: DataProductStatus) -> bool:
-    """Whether versions are compared: beside a candidate that is tried, and on probation."""
+    """Return whether versions are compared: beside a candidate that is tried, and on probation."""
     return in_canary(status) or status.probation is not None
 
 
 def in_canary(status: DataProductStatus) -> bool:
-    """Whether a candidate is there that isn't parked: then canary blocks are read."""
+    """Return whether a candidate is there that isn't parked: then canary blocks are read."""
     return status.candidate is not None and not status.candidate.parked
 
 
@@ -62,7 +64,7 @@ def begin_of_canary_blocks(candidate: Candidate, canary_seconds: int) -> int:
 
 
 def other_versions(status: DataProductStatus, now: float) -> Iterator[VersionBase]:
-    """The candidate, and the versions that ended in the last week: rates are those of all versions.
+    """Yield the candidate, and the versions that ended in the last week: rates are those of all versions.
 
     Parameters
     ----------
@@ -92,22 +94,22 @@ class BlockStore(Protocol):
         """Length of a canary block."""
 
     def name(self, version: VersionBase) -> str:
-        """What a version is called here, which distinguishes revisions."""
+        """Return what a version is called here, which distinguishes revisions."""
 
     def series(self, version: VersionBase, name: str) -> Series | None:
-        """The blocks of one series of a version; None where none is kept under this name."""
+        """Return the blocks of one series of a version; None where none is kept under this name."""
 
     def means(self, version: VersionBase, slo: str) -> Means | None:
-        """The block means of a gauge; None where none are kept."""
+        """Return the block means of a gauge; None where none are kept."""
 
     def canary_blocks(self) -> tuple[CanaryBlock, ...]:
-        """Blocks of both arms, made by `canary_block`; none without a candidate that is tried."""
+        """Return blocks of both arms, made by `canary_block`; none without a candidate that is tried."""
 
     def lost(self) -> Mapping[str, DecisionReason]:
-        """Why the newest block of single SLOs couldn't be read."""
+        """Return why the newest block of single SLOs couldn't be read."""
 
     def outage(self) -> DecisionReason | None:
-        """Why the newest block of the whole product says nothing; None where it says something."""
+        """Return why the newest block of the whole product says nothing; None where it says something."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +130,7 @@ class Measured:
 def measured(
     spec: DataProductSpec, status: DataProductStatus, store: BlockStore, now: float
 ) -> Measured:
-    """What is kept of a product, as a decision at `now`, in seconds, takes it."""
+    """Return what is kept of a product, as a decision at `now`, in seconds, takes it."""
     stable = status.stable
     lost = store.lost()
     return Measured(
@@ -149,7 +151,7 @@ def measured(
 def _problem(
     spec: DataProductSpec, lost: Mapping[str, DecisionReason], store: BlockStore
 ) -> DecisionReason | None:
-    """Why nothing can be said of the newest block; None when something can."""
+    """Return why nothing can be said of the newest block; None when something can."""
     if not spec.slos:
         return None
     if all(slo.name in lost for slo in spec.slos):
@@ -166,20 +168,20 @@ def _series(
     *,
     now: float,
 ) -> dict[str, dict[str, Series]]:
-    """Blocks by version and SLO: of the stable version by its name, of others by what they are called.
+    """Return blocks by version and SLO: of the stable version by its name, of others by what they are called.
 
     Client errors of the stable version are among them while versions are compared; other versions
     are left out until they have had a request.
     """
     counted = [slo.name for slo in spec.slos if slo.indicator.gauge is None]
-    found = {}
+    series = {}
     for version in other_versions(status, now):
         kept = _kept(store, version, counted)
         if any(one.had_events for one in kept.values()):
-            found[store.name(version)] = kept
+            series[store.name(version)] = kept
     compared = [CLIENT_ERRORS] if is_compared(status) else []
-    found[stable.version] = _kept(store, stable, [*counted, *compared])
-    return found
+    series[stable.version] = _kept(store, stable, [*counted, *compared])
+    return series
 
 
 def _kept(store: BlockStore, version: VersionBase, names: Iterable[str]) -> dict[str, Series]:
@@ -199,15 +201,15 @@ def _gauges(
 def _markets(
     spec: DataProductSpec, stable: Version, store: BlockStore
 ) -> dict[str, dict[str, Series]]:
-    """Blocks of the stable version, by SLO and market; of those with any event."""
-    found: dict[str, dict[str, Series]] = {}
+    """Return blocks of the stable version, by SLO and market; of those with any event."""
+    blocks: dict[str, dict[str, Series]] = {}
     for slo in spec.slos if spec.serving.market else ():
         if INDICATORS[slo.indicator.kind].market_label(slo.name, slo.indicator):
             for market in (*spec.markets, OTHER):
                 series = store.series(stable, market_series(slo.name, market))
                 if series is not None and series.had_events:
-                    found.setdefault(slo.name, {})[market] = series
-    return found
+                    blocks.setdefault(slo.name, {})[market] = series
+    return blocks
 
 
 # ---- canary blocks ----------------------------------------------------------------------------
@@ -230,7 +232,7 @@ def canary_block(
     *,
     ages: LabelsByAge | None,
 ) -> CanaryBlock:
-    """One block of both arms.
+    """Return one block of both arms.
 
     Parameters
     ----------
@@ -260,7 +262,7 @@ def canary_block(
 class Surroundings:
     """What is known beside the measurements; the fields are those of `Observed`."""
 
-    wanted: Release | None
+    desired: Release | None
     withheld: str
     wanted_evaluation: Mapping[str, Count]
     training: TrainingResult | None
@@ -269,12 +271,16 @@ class Surroundings:
     rollout: RolloutProgress | None
     portfolio: Portfolio
     requests: tuple[ManualRequest, ...]
+    answers: tuple[PartyAnswer, ...]
+    consumers: tuple[str, ...]
     absences: tuple[TimeInterval, ...]
+    consumer_readings: tuple[ConsumerReading, ...]
     term: int
+    absent_consumers: tuple[str, ...] = ()
 
 
 def observed(blocks: Measured, beside: Surroundings) -> Observed:
-    """What a decision is made from."""
+    """Return what a decision is made from."""
     return Observed(
         block=blocks.block,
         problem=blocks.problem,
@@ -285,7 +291,7 @@ def observed(blocks: Measured, beside: Surroundings) -> Observed:
         pod_seconds=blocks.pod_seconds,
         canary_blocks=blocks.canary_blocks,
         canary_block_seconds=blocks.canary_block_seconds,
-        wanted=beside.wanted,
+        desired=beside.desired,
         withheld=beside.withheld,
         wanted_evaluation=beside.wanted_evaluation,
         training=beside.training,
@@ -294,6 +300,10 @@ def observed(blocks: Measured, beside: Surroundings) -> Observed:
         rollout=beside.rollout,
         portfolio=beside.portfolio,
         requests=beside.requests,
+        answers=beside.answers,
+        consumers=beside.consumers,
+        absent_consumers=beside.absent_consumers,
+        consumer_readings=beside.consumer_readings,
         absences=beside.absences,
         term=beside.term,
     )

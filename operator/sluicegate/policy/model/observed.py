@@ -2,50 +2,24 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from sluicegate.api.engine import TimeInterval
 from sluicegate.api.iteration import Iteration
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.versions import Release
-from sluicegate.slo.blocks import BlockValue, Quality, Series
-from sluicegate.slo.label_ages import LabelsByAge
+from sluicegate.policy.model.canary_block import NO_VALUES as NO_VALUES  # noqa: PLC0414
+from sluicegate.policy.model.canary_block import CanaryBlock as CanaryBlock  # noqa: PLC0414
+from sluicegate.policy.model.consumers import ConsumerReading
+from sluicegate.slo.blocks import Series
 from sluicegate.slo.means import Means
 from sluicegate.stats.counts import Count
 from sluicegate.stats.paired import Pairs
+from sluicegate.views.approval_notes import ApprovalNote
 
 SeriesBySlo = Mapping[str, Series]
 LOOK_BACK_SECONDS: Final = 3600
 """Stable's time before the rollout that p and φ are taken from; at least thirty blocks."""
-NO_VALUES: Final[Mapping[str, Any]] = {}
-"""Shared, as a canary has hundreds of blocks in which most of this is empty."""
-
-
-@dataclass(frozen=True, slots=True)
-class CanaryBlock:
-    """One block of both arms.
-
-    Attributes
-    ----------
-    end : when it ended, in seconds.
-    quality : COUNTED when the reading succeeded with enough scrapes.
-    stable, candidate : what it says of each SLO; an SLO that is missing has no series.
-    canary_up : whether the candidate's pods answered their scrapes.
-    gauges : means of (candidate, stable) by SLO, where both have one.
-    sent : requests that the gateway sent to (candidate, stable); None where it doesn't say.
-    pairs : labelled requests that both predicted for, as they are mirrored; None without any.
-    ages : labels of both by their age; None where the library of neither counts it.
-    """
-
-    end: int
-    quality: Quality
-    stable: Mapping[str, BlockValue] = field(default_factory=dict)
-    candidate: Mapping[str, BlockValue] = field(default_factory=lambda: NO_VALUES)
-    canary_up: bool = True
-    gauges: Mapping[str, tuple[float, float]] = field(default_factory=lambda: NO_VALUES)
-    sent: tuple[int, int] | None = None
-    pairs: Pairs | None = None
-    ages: LabelsByAge | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +47,10 @@ class UpstreamRelease:
         return self.shares[-1][1]
 
 
+CLOCK_SECONDS: Final = 60
+"""Newest data may be so much younger than now by the clocks of two machines."""
+
+
 @dataclass(frozen=True, slots=True)
 class InputReading:
     """What was read of one input of the product; the fields are those of the spec.
@@ -85,6 +63,13 @@ class InputReading:
     contract: str
     freshness_seconds: int | None
     value: float | None
+
+    @property
+    def is_bad(self) -> bool | None:
+        """Whether its data are late or break the contract; None where that isn't known."""
+        if self.value is None or self.value < -CLOCK_SECONDS:
+            return None
+        return self.value > (self.freshness_seconds or 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +91,12 @@ class Facts:
     node_busy, canary_node_busy : a node doesn't give a pod of stable, or of the candidate, the CPU
         that it requests.
     cpu_throttled, memory_pressure : stable's containers are at their limits.
+    outage : why the newest block could not be read, in words; empty if it was read.
     secretless : pods of stable report that their feedback Secret lacks a key.
     pods : ready pods of stable, over those when the baseline was taken (1.0 = as many).
     split_verified : the route in force has the weight that was last asked for.
     api_changes : what the candidate's API breaks of stable's; None while one of them is unknown.
+    api_added, api_deprecated : operations that the candidate adds to stable's API, and deprecates.
     inputs : what was read of the data that the product depends on.
     iteration, stable_iteration : what the labels of the candidate's bento, and of stable's, say was
         tried; None while they aren't known.
@@ -126,10 +113,13 @@ class Facts:
     canary_node_busy: bool = False
     cpu_throttled: bool | None = None
     memory_pressure: bool | None = None
+    outage: str = ""
     secretless: bool = False
     pods: float = 1.0
     split_verified: bool = True
     api_changes: tuple[str, ...] | None = None
+    api_added: tuple[str, ...] = ()
+    api_deprecated: tuple[str, ...] = ()
     inputs: tuple[InputReading, ...] = ()
     iteration: Iteration | None = None
     stable_iteration: Iteration | None = None
@@ -321,6 +311,14 @@ class ManualRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class PartyAnswer:
+    """The answer of a party to a candidate; `party` is a role, or `namespace/name` of a consumer."""
+
+    party: str
+    note: ApprovalNote
+
+
+@dataclass(frozen=True, slots=True)
 class Observed:
     """What was read for one product.
 
@@ -336,7 +334,7 @@ class Observed:
     gauges : block means by version and SLO, where an SLO is a gauge.
     canary_blocks : both arms, oldest first, from an hour before the rollout on; empty without one.
     canary_block_seconds : their length.
-    wanted : spec.model; None in a product that isn't parsed.
+    desired : spec.model; None in a product that isn't parsed.
     withheld : the mistake in the spec for which that can't begin; empty while it can.
     wanted_evaluation : its hold-out counts by SLO.
     training : the result of a training that isn't taken up yet.
@@ -346,6 +344,10 @@ class Observed:
     rollout : how a candidate's pods and traffic follow; None without one.
     portfolio : what the others do.
     requests : one-shot requests, handled or not.
+    answers : answers of parties to candidates, whichever rollout they name.
+    consumers : `namespace/name` of the products that depend on this one.
+    absent_consumers : of those that spec.rollout.approvals.consumers names and that don't exist.
+    consumer_readings : of the consumers whose outcomes count in a canary of this product.
     absences : intervals in which this process knows that no operator looked. term : since when this
         replica leads, in seconds; 0 where that isn't known.
     """
@@ -359,7 +361,7 @@ class Observed:
     pod_seconds: Series | None = None
     canary_blocks: tuple[CanaryBlock, ...] = ()
     canary_block_seconds: int = 60
-    wanted: Release | None = None
+    desired: Release | None = None
     withheld: str = ""
     wanted_evaluation: Mapping[str, Count] = field(default_factory=dict)
     training: TrainingResult | None = None
@@ -368,11 +370,15 @@ class Observed:
     rollout: RolloutProgress | None = None
     portfolio: Portfolio = field(default_factory=Portfolio)
     requests: tuple[ManualRequest, ...] = ()
+    answers: tuple[PartyAnswer, ...] = ()
+    consumers: tuple[str, ...] = ()
+    absent_consumers: tuple[str, ...] = ()
+    consumer_readings: tuple[ConsumerReading, ...] = ()
     absences: tuple[TimeInterval, ...] = ()
     term: int = 0
 
     def counts(self, version: str, slo: str) -> Series | None:
-        """Blocks of an SLO of a version; None where nothing was ever counted."""
+        """Return blocks of an SLO of a version; None where nothing was ever counted."""
         return self.series.get(version, {}).get(slo)
 
     def means(self, version: str, slo: str) -> Means:
@@ -380,7 +386,7 @@ class Observed:
         return self.gauges.get(version, {}).get(slo, Means())
 
     def had_data(self, version: str, slo: str) -> bool:
-        """Whether anything was counted, or read, of an SLO of a version in what is kept of it."""
+        """Return whether anything was counted, or read, of an SLO of a version in what is kept of it."""
         series = self.counts(version, slo)
         means = self.gauges.get(version, {}).get(slo)
         return (series is not None and series.had_events) or (means is not None and means.known)

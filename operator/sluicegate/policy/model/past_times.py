@@ -23,7 +23,7 @@ _ALLOWED: Final = "next_allowed_time"
 
 
 def without_future(status: DataProductStatus, now: int, *, block_seconds: int) -> DataProductStatus:
-    """The status in which no time of the past lies in the future; itself where none does.
+    """Return the status in which no time of the past lies in the future; itself where none does.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ def _corrected(part: Part, now: int, block_seconds: int) -> Part:
 
 @cache
 def _fields(kind: type[StatusModel]) -> tuple[tuple[str, bool], ...]:
-    """The fields that are a time, or hold one, and whether they are one: in the API their names end so."""
+    """Return the fields that are a time, or hold one, and whether they are one: in the API their names end so."""
     fields = (
         (name, (field.alias or name).endswith("Time"), field.annotation)
         for name, field in kind.model_fields.items()
@@ -53,7 +53,7 @@ def _fields(kind: type[StatusModel]) -> tuple[tuple[str, bool], ...]:
 
 
 def _holds_time(annotation: object) -> bool:
-    """Whether a value of this type may hold a time or a streak."""
+    """Return whether a value of this type may hold a time or a streak."""
     if isinstance(annotation, type) and issubclass(annotation, StatusModel):
         return issubclass(annotation, Streak) or bool(_fields(annotation))
     return any(map(_holds_time, get_args(annotation)))
@@ -69,7 +69,7 @@ def _time(name: str, value: int | None, now: int) -> int | None:
 
 
 def _value(value: Any, now: int, block_seconds: int) -> Any:
-    """A field's value; a streak of blocks that are to come yet is none."""
+    """Return a field's value; a streak of blocks that are to come yet is none."""
     if isinstance(value, Streak):
         return value if value.last * block_seconds <= now + AHEAD_SECONDS else None
     if isinstance(value, StatusModel):
@@ -78,6 +78,6 @@ def _value(value: Any, now: int, block_seconds: int) -> Any:
         parts = tuple(_value(one, now, block_seconds) for one in value)
         return value if all(one is two for one, two in zip(parts, value, strict=True)) else parts
     if isinstance(value, Mapping):
-        found = {key: _value(one, now, block_seconds) for key, one in value.items()}
-        return value if all(found[key] is one for key, one in value.items()) else found
+        fields = {key: _value(one, now, block_seconds) for key, one in value.items()}
+        return value if all(fields[key] is one for key, one in value.items()) else fields
     return value

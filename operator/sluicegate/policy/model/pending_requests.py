@@ -14,12 +14,12 @@ def pending(status: DataProductStatus, observed: Observed) -> tuple[ManualReques
 
 
 def is_pending(status: DataProductStatus, request: ManualRequest) -> bool:
-    """Whether a request has a token that wasn't handled yet."""
+    """Return whether a request has a token that wasn't handled yet."""
     return bool(request.value) and _handled(status, request) != request.value
 
 
 def approves(status: DataProductStatus, observed: Observed) -> ManualRequest | None:
-    """The request that approves the candidate's last step; None without one."""
+    """Return the request that approves the candidate's last step; None without one."""
     if status.trial is None or status.trial.parked:
         return None
     for request in pending(status, observed):
@@ -31,8 +31,8 @@ def approves(status: DataProductStatus, observed: Observed) -> ManualRequest | N
 
 def handled(status: DataProductStatus, request: ManualRequest) -> DataProductStatus:
     """Record that this token was handled."""
-    known = status.last_handled or LastHandled()
-    return status.replace(last_handled=known.with_token(request.annotation, request.value))
+    tokens = status.last_handled or LastHandled()
+    return status.replace(last_handled=tokens.with_token(request.annotation, request.value))
 
 
 def with_notes(

@@ -1,4 +1,4 @@
-"""What spec.model asks of the versions now: from the spec and what serves, in each pass.
+"""What spec.model asks of the versions now: from the spec and the stable version, in each pass.
 
 Nothing here depends on having seen an edit. A revert that came while spec.suspend was set, while
 the operator was away or while the spec was invalid leads to the same wish as one that was seen.
@@ -6,11 +6,13 @@ the operator was away or while the spec was invalid leads to the same wish as on
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Final
+from typing import Final, TypeVar
 
 from sluicegate.api.outcome import Outcome
 from sluicegate.api.status import DataProductStatus, SpecModel
-from sluicegate.api.versions import Candidate, Release, VersionSource
+from sluicegate.api.versions import Candidate, Release, VersionBase, VersionSource
+
+Known = TypeVar("Known", bound=VersionBase)
 
 LASTING: Final = frozenset({Outcome.IN_PROGRESS, Outcome.INCONCLUSIVE})
 """Outcomes of a spec.model whose candidate is there still, be it parked."""
@@ -25,7 +27,7 @@ class Standing(StrEnum):
     """Stable is it, or was retrained from it."""
     TRIED = "Tried"
     """Its rollout goes on, or waits for a retry."""
-    SETTLED = "Settled"
+    HANDLED = "Handled"
     """It was tried, or a person chose another version: it isn't begun by itself."""
     WITHHELD = "Withheld"
     """It can't begin, as the spec has a mistake."""
@@ -39,69 +41,96 @@ class SpecWish:
 
     Attributes
     ----------
-    wanted : what spec.model names.
+    desired : what spec.model names.
     target : what is to serve for it: itself, or stable's bento in the runtime image of the spec
         where stable was retrained from it.
     standing : how far it is carried out.
     superseded : the candidate of an earlier spec.model, which the spec doesn't name any more.
     """
 
-    wanted: Release
+    desired: Release
     target: Release
     standing: Standing
     superseded: Release | None = None
 
 
 def spec_wish(
-    status: DataProductStatus, wanted: Release | None, *, withheld: bool
+    status: DataProductStatus, release: Release | None, *, withheld: bool
 ) -> SpecWish | None:
-    """What the spec wants of the versions; None before a version is stable, or without a spec.
+    """Return what the spec wants of the versions; None before a version is stable, or without a spec.
 
     Parameters
     ----------
-    wanted : what spec.model names. withheld : it can't begin, as the spec has a mistake.
+    desired : what spec.model names. withheld : it can't begin, as the spec has a mistake.
     """
     stable, model, trial = status.stable, status.spec_model, _of_spec(status)
-    if wanted is None or stable is None:
+    if release is None or stable is None:
         return None
-    handled = model is not None and model.release == wanted
+    handled = model is not None and model.release == release
     lasts = handled and model is not None and model.outcome in LASTING
-    stands = _adopted(status, wanted) or (trial is not None and (trial.release == wanted or lasts))
-    target = _target(status, stable.release, wanted)
-    if wanted == stable.release or (target == stable.release and _is_parent(status, wanted)):
+    stands = _adopted(status, release) or (
+        trial is not None and (trial.release == release or lasts)
+    )
+    target = _target(status, stable.release, release)
+    if release == stable.release or (target == stable.release and _is_parent(status, release)):
         superseded = None if trial is None else trial.release
-        return SpecWish(wanted, stable.release, Standing.SERVES, superseded)
+        return SpecWish(release, stable.release, Standing.SERVES, superseded)
     superseded = trial.release if trial is not None and not stands else None
     if stands:
         standing = Standing.TRIED
     elif target == stable.release or (handled and not _is_interrupted(status, model)):
-        standing = Standing.SETTLED
+        standing = Standing.HANDLED
     else:
         standing = Standing.WITHHELD if withheld else Standing.DUE
-    return SpecWish(wanted, target, standing, superseded)
+    return SpecWish(release, target, standing, superseded)
 
 
 def with_spec_model(
-    status: DataProductStatus, wanted: Release | None, now: int
+    status: DataProductStatus, release: Release | None, now: int
 ) -> DataProductStatus:
-    """The status with the spec.model that needs no rollout as handled, at `now` in seconds.
+    """Return the status with the spec.model that needs no rollout as handled, at `now` in seconds.
 
-    The record follows what serves: one that is in progress without a candidate was interrupted by
+    The record follows the stable version: one that is in progress without a candidate was interrupted by
     a rollback, and isn't handled. While a candidate of the spec is there, the record is about that.
     """
     model = status.spec_model
     if _is_interrupted(status, model):
         status, model = status.replace(spec_model=None), None
-    wish = spec_wish(status, wanted, withheld=False)
+    wish = spec_wish(status, release, withheld=False)
     if wish is None or wish.standing is not Standing.SERVES or _of_spec(status) is not None:
         return status
-    if model is not None and model.outcome is Outcome.PROMOTED and model.release == wish.wanted:
+    if model is not None and model.outcome is Outcome.PROMOTED and model.release == wish.desired:
         return status
-    return status.replace(spec_model=SpecModel.of(wish.wanted, Outcome.PROMOTED, now))
+    return status.replace(spec_model=SpecModel.of(wish.desired, Outcome.PROMOTED, now))
+
+
+def referred_to(status: DataProductStatus, release: VersionBase) -> DataProductStatus:
+    """Return the status with what the spec calls the bento that it names, wherever that is known already.
+
+    Where it is pulled from and what its entry service is called are no part of a version's identity,
+    so they are taken in place. It keeps the name that it was accepted with, which its measurements
+    bear.
+    """
+    named = {"image": release.image, "service": release.service}
+
+    def corrected(version: Known) -> Known:
+        same = version.digest != release.digest or (version.image, version.service) == tuple(
+            named.values()
+        )
+        return version if same else version.replace(**named)
+
+    update = {
+        "stable": status.stable and corrected(status.stable),
+        "candidate": status.candidate and corrected(status.candidate),
+        "history": tuple(corrected(one) for one in status.history),
+    }
+    if all(getattr(status, name) == value for name, value in update.items()):
+        return status
+    return status.replace(**update)
 
 
 def parent_of_next(status: DataProductStatus) -> str:
-    """The bento of spec.model from which a version descends that is trained from stable now.
+    """Return the bento of spec.model from which a version descends that is trained from stable now.
 
     That is stable's own where the spec names stable, or where stable came of no training.
     """
@@ -114,36 +143,36 @@ def parent_of_next(status: DataProductStatus) -> str:
 
 
 def _of_spec(status: DataProductStatus) -> Candidate | None:
-    """The candidate that an earlier or the present spec.model led to."""
+    """Return the candidate that an earlier or the present spec.model led to."""
     trial = status.trial
     return trial if trial is not None and trial.source is VersionSource.SPEC else None
 
 
-def _adopted(status: DataProductStatus, wanted: Release) -> bool:
-    """Whether the spec names a retrained candidate whose rollout goes on."""
+def _adopted(status: DataProductStatus, release: Release) -> bool:
+    """Return whether the spec names a retrained candidate whose rollout goes on."""
     trial = status.trial
-    return trial is not None and not trial.parked and trial.release == wanted
+    return trial is not None and not trial.parked and trial.release == release
 
 
 def _is_interrupted(status: DataProductStatus, model: SpecModel | None) -> bool:
-    """Whether a rollback took the candidate of a spec.model before it had a verdict."""
+    """Return whether a rollback took the candidate of a spec.model before it had a verdict."""
     return model is not None and model.outcome is Outcome.IN_PROGRESS and status.trial is None
 
 
-def _is_parent(status: DataProductStatus, wanted: Release) -> bool:
-    """Whether stable was retrained from this bento, directly or over versions between."""
+def _is_parent(status: DataProductStatus, release: Release) -> bool:
+    """Return whether stable was retrained from this bento, directly or over versions between."""
     parent = status.descends_from.rpartition("sha256:")[2]
-    return bool(parent) and parent == wanted.identity[0]
+    return bool(parent) and parent == release.identity[0]
 
 
-def _target(status: DataProductStatus, stable: Release, wanted: Release) -> Release:
-    """What is to serve for a spec.model: another runtime image restores no model that was replaced."""
+def _target(status: DataProductStatus, stable: Release, release: Release) -> Release:
+    """Return what is to serve for a spec.model: another runtime image restores no model that was replaced."""
     model = status.spec_model
-    if wanted.is_renewal_of(stable):
-        return wanted
+    if release.is_renewal_of(stable):
+        return release
     replaced = model is not None and model.outcome in _ACCEPTED
-    if _is_parent(status, wanted) or (
-        replaced and model is not None and wanted.is_renewal_of(model.release)
+    if _is_parent(status, release) or (
+        replaced and model is not None and release.is_renewal_of(model.release)
     ):
-        return replace(stable, runtime_image=wanted.runtime_image)
-    return wanted
+        return replace(stable, runtime_image=release.runtime_image)
+    return release

@@ -11,6 +11,8 @@ from hashlib import sha256
 from math import ceil
 from typing import Final
 
+from sluicegate.api.approvals import Approvals
+from sluicegate.api.names import DecisionReason
 from sluicegate.api.product import DataProduct, DataProductSpec
 from sluicegate.api.product_info import Lifecycle
 from sluicegate.api.retraining import (
@@ -86,8 +88,8 @@ class SloTerms:
     least_events : events below which the SLO says nothing.
     recent : blocks of the window that is shown, and within which some events have to come.
     gauge : set for a gauge, which has no counts.
-    hash : indicator and margins; other ones start the evidence afresh.
-    indicator_hash : the indicator alone; another one makes a baseline worthless.
+    hash : indicator and margins; other ones restart the evidence of a shadow phase.
+    indicator_hash : the indicator alone; another one makes a baseline and evidence of stable worthless.
     calendar : how blocks lie in hours and days.
     label_lag_seconds : after which all labels of a prediction are there, by the spec; 0 if it doesn't
         say.
@@ -95,6 +97,8 @@ class SloTerms:
     threshold : milliseconds within which a request is good, for a latency; else None.
     on_market_missed : what follows from single markets; nothing where the SLO itself is ignored.
     on_market_worse : what follows from a market in which a candidate is worse.
+    consumer : `namespace/name` of the product whose SLO it is, in the canary of its upstream; empty for
+        an SLO of the own spec.
     """
 
     name: str
@@ -120,6 +124,15 @@ class SloTerms:
     label_lag_seconds: int = 0
     on_market_missed: OnMarketMissed = OnMarketMissed.ALERT
     on_market_worse: OnMarketWorse = OnMarketWorse.ALERT
+    consumer: str = ""
+
+    @property
+    def title(self) -> str:
+        """Its name in a sentence about a candidate: with that of the consumer whose SLO it is."""
+        if not self.consumer:
+            return self.name
+        product = self.consumer.partition("/")[2]
+        return f"{product} / {self.name.removeprefix(f'{self.consumer}/')}"
 
     @property
     def subject(self) -> str:
@@ -137,6 +150,12 @@ class SloTerms:
         return self.on_degraded is not OnDegraded.IGNORE
 
     @property
+    def is_retrained(self) -> bool:
+        """Whether a training follows where it is degraded and no cause outside the model is shown."""
+        trains = self.definition.remaining_cause is not DecisionReason.AVAILABILITY_ONLY
+        return trains and self.on_degraded in {OnDegraded.AUTO, OnDegraded.RETRAIN}
+
+    @property
     def follows_markets(self) -> bool:
         """Whether anything follows from a market that misses it; it has to be counted by market."""
         counted = self.kind in COUNTED_BY_MARKET
@@ -148,13 +167,13 @@ class SloTerms:
         return self.kind in QUALITY_KINDS
 
     def margin_by(self, rows: Pairs | None) -> float:
-        """δ: as given, else what rows that both versions were scored on can tell, up to maxDrop."""
+        """δ: as given, else what rows that both versions were scored on can distinguish, up to maxDrop."""
         if rows is None or self.margin_given:
             return self.margin
         return min(HoldOutMargin(self.margin, self.drop).of(rows), MOST_MARGIN)
 
     def least_events(self, baseline_ratio: float | None = None) -> float:
-        """Events at which none bad would show the ratio to be within what is allowed."""
+        """Return events at which none bad would show the ratio to be within what is allowed."""
         q = (
             self.allowed_bad
             if self.allowed_bad is not None
@@ -197,6 +216,7 @@ class Terms:
     splits its traffic; otherwise the pods of both versions share it by their number.
     `market_cells`: number of SLOs that are counted by market times that of markets, `other` included; 0
     where nothing is.
+    `approvals`: parties that must agree to a promotion; None where none are named.
     """
 
     namespace: str
@@ -219,6 +239,7 @@ class Terms:
     mirrored: float | None = None
     label_lifetime_seconds: int = DEFAULT_LABEL_LIFETIME_SECONDS
     market_cells: int = 0
+    approvals: Approvals | None = None
 
     @property
     def day_seconds(self) -> int:
@@ -236,16 +257,16 @@ class Terms:
         return tuple(slo for slo in self.slos if slo.deciding)
 
     def indicator(self, slo: str) -> str:
-        """The kind of indicator of an SLO; empty for one that the spec doesn't have."""
+        """Return the kind of indicator of an SLO; empty for one that the spec doesn't have."""
         return next((str(one.kind) for one in self.slos if one.name == slo), "")
 
     def block_end(self, index: int) -> int:
-        """When a block ends, in seconds."""
+        """Return when a block ends, in seconds."""
         return index * self.block_seconds
 
 
 def terms_of(product: DataProduct, hour_seconds: int = HOUR_SECONDS) -> Terms:
-    """The terms of a product as it is in the API.
+    """Return the terms of a product as it is in the API.
 
     Parameters
     ----------
@@ -281,7 +302,7 @@ def terms_of(product: DataProduct, hour_seconds: int = HOUR_SECONDS) -> Terms:
         steps_given=spec.rollout.steps is not None,
         max_duration_seconds=spec.rollout.max_duration_seconds or DEFAULT_MAX_DURATION_SECONDS,
         duration_given=spec.rollout.max_duration_seconds is not None,
-        approval=spec.rollout.approval,
+        approval=Approval.MANUAL if spec.rollout.approvals else spec.rollout.approval,
         history_limit=spec.rollout.history_limit,
         retraining=retraining,
         lifecycle=spec.lifecycle,
@@ -292,6 +313,7 @@ def terms_of(product: DataProduct, hour_seconds: int = HOUR_SECONDS) -> Terms:
         mirrored=mirror.percent / 100 if (mirror := spec.rollout.mirror) else None,
         label_lifetime_seconds=_label_lifetime(spec.serving),
         market_cells=_market_cells(spec),
+        approvals=spec.rollout.approvals,
     )
 
 
@@ -334,7 +356,7 @@ def job_inputs(inputs: str) -> str:
 
 
 def hold_out_margin(retraining: Retraining | None, slo: Slo) -> HoldOutMargin:
-    """The margin of an SLO on the hold-out: as in the gate, else up to what the SLO may lose."""
+    """Return the margin of an SLO on the hold-out: as in the gate, else up to what the SLO may lose."""
     given = retraining.hold_out_regression(slo.name) if retraining else None
     if given is not None:
         return HoldOutMargin(given, given)
@@ -395,7 +417,7 @@ def _slo_terms(slo: Slo, calendar: Calendar, *, takes_truths: bool) -> SloTerms:
 def _thresholds(
     profile: tuple[Row, ...], allowed: float | None, lag_blocks: int
 ) -> tuple[Threshold, ...]:
-    """The rows of an objective; where good events lag, no window is shorter than twice the lag."""
+    """Return the rows of an objective; where good events lag, no window is shorter than twice the lag."""
     if allowed is None:
         return ()
     least = 2 * lag_blocks

@@ -38,7 +38,7 @@ SUSPECTED_SHARE: Final = 0.5
 def due(
     terms: Terms, status: DataProductStatus, observed: Observed, *, suspected: bool, now: int
 ) -> Retrain | WaitingRetraining | None:
-    """The training of a challenger, once its turn has come, or what it waits for.
+    """Return the training of a challenger, once its turn has come, or what it waits for.
 
     None before its turn, and while something else is done about the product.
 
@@ -152,6 +152,6 @@ def _labels(terms: Terms, observed: Observed, since: int) -> list[tuple[SloTerms
 
 
 def is_one(status: DataProductStatus) -> bool:
-    """Whether the training under way is that of a challenger."""
+    """Return whether the training under way is that of a challenger."""
     running = status.training
     return running is not None and running.trains_challenger

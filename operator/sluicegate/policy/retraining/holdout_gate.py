@@ -19,7 +19,7 @@ from sluicegate.stats.intervals import Z95, Difference, newcombe
 from sluicegate.stats.paired import Pairs, difference, is_shown_better
 
 _MOST_TIMES: Final = 30
-"""Nobody has a hold-out that is a thousand times as large."""
+"""A hold-out that is a thousand times as large is out of reach."""
 
 
 class GateVerdict(Enum):
@@ -71,22 +71,26 @@ def judge(
     allowed = margin.of(pairs)
     if candidate.total == 0 or stable.total == 0:
         return HoldOut(slo, GateVerdict.TOO_SMALL, candidate, stable, None, allowed)
-    found = newcombe(candidate, stable, Z95) if pairs is None else difference(pairs)
+    interval = newcombe(candidate, stable, Z95) if pairs is None else difference(pairs)
     verdict = GateVerdict.TOO_SMALL
     needed = None
-    if found.upper <= allowed:
+    if interval.upper <= allowed:
         verdict = GateVerdict.PASSED
-    elif found.lower > allowed:
+    elif interval.lower > allowed:
         verdict = GateVerdict.WORSE
     else:
-        needed = _needed(found, allowed, candidate.total)
-    return HoldOut(slo, verdict, candidate, stable, found, allowed, needed, pairs)
+        needed = _needed(interval, allowed, candidate.total)
+    return HoldOut(slo, verdict, candidate, stable, interval, allowed, needed, pairs)
 
 
-def _needed(found: Difference, margin: float, rows: int) -> int | None:
+def _needed(difference: Difference, margin: float, rows: int) -> int | None:
     """Rows at which this difference would be decided, as a bound's distance falls with their root."""
-    gap = margin - found.estimate
-    distance = found.upper - found.estimate if gap >= 0 else found.estimate - found.lower
+    gap = margin - difference.estimate
+    distance = (
+        difference.upper - difference.estimate
+        if gap >= 0
+        else difference.estimate - difference.lower
+    )
     if abs(gap) * _MOST_TIMES <= distance:
         return None
     return ceil(rows * (distance / gap) ** 2)
@@ -100,7 +104,7 @@ def judge_all(
     *,
     pairs: Mapping[str, Pairs] | None = None,
 ) -> HoldOut:
-    """The worst of all SLOs; the first of equals.
+    """Return the worst of all SLOs; the first of equals.
 
     Parameters
     ----------
@@ -129,7 +133,7 @@ def judge_all(
 
 
 def no_remedy(pairs: Mapping[str, Pairs], degraded: Collection[str]) -> str:
-    """Why a version that isn't worse can't help, in a clause; empty where it may.
+    """Return why a version that isn't worse can't help, in a clause; empty where it may.
 
     A version that is only as good as a degraded one is no remedy, and its promotion would accept
     the degraded level. A version that is wrong in the same rows as stable changes nothing, also

@@ -19,26 +19,26 @@ Z_TOLD: Final = Z95 + quantile(0.8)
 
 
 def needed(slo: SloTerms, baseline: Count | None) -> int:
-    """Events that distinguish a drop by `maxDrop` from none."""
+    """Return events that distinguish a drop by `maxDrop` from none."""
     p = 0.5 if baseline is None or baseline.ratio is None else baseline.ratio
     p = min(p + slo.drop / 2, 0.5)
     return ceil(Z_TOLD**2 * p * (1 - p) / slo.drop**2)
 
 
 def since(terms: Terms, observed: Observed, slo: str, moment: int) -> int:
-    """Events of an SLO, of whatever version, in the blocks that ended after `moment` (seconds).
+    """Return events of an SLO, of whatever version, in the blocks that ended after `moment` (seconds).
 
     A block is decided about seconds after its end, so nearly all of the next one is after that.
     Sums are kept for fourteen days at blocks of 300 s, and for three at 60 s. For the time before
     that the mean rate of what is kept counts: a period in labels may be longer.
     """
     after = min(moment // terms.block_seconds, observed.block)
-    found = (series.get(slo) for series in observed.series.values())
-    return sum(_between(series, after, observed.block) for series in found if series is not None)
+    rows = (series.get(slo) for series in observed.series.values())
+    return sum(_between(series, after, observed.block) for series in rows if series is not None)
 
 
 def _between(series: Series, after: int, last: int) -> int:
-    """Events of the blocks with after < index ≤ last, with an estimate for those that aren't kept."""
+    """Return events of the blocks with after < index ≤ last, with an estimate for those that aren't kept."""
     counted = series.between(after, last).total
     oldest = hour_of(series.newest) - HOURS + 1
     edge = oldest * BLOCKS_PER_HOUR

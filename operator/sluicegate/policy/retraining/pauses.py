@@ -45,7 +45,7 @@ class EndedAttempt:
 
 
 def cooldown(terms: Terms, trained: RetrainingStatus | None) -> int:
-    """Seconds to wait after an attempt, given the failures in a row that it may have added to.
+    """Return seconds to wait after an attempt, given the failures in a row that it may have added to.
 
     A pause that a person chose also doubles for attempts that were no remedy: without one the
     number of labels has the same effect.
@@ -88,13 +88,14 @@ def counted(terms: Terms, status: DataProductStatus, attempt: EndedAttempt) -> D
 
     The pause of challengers is their schedule, so one neither counts for remedies nor pauses them.
     """
-    one = status.retraining or RetrainingStatus()
+    retraining = status.retraining or RetrainingStatus()
     if attempt.challenger:
-        number = one.unsuccessful_challengers + 1 if attempt.failed else 0
+        number = retraining.unsuccessful_challengers + 1 if attempt.failed else 0
         return status.with_retraining(unsuccessful_challengers=number)
     after = status.with_retraining(
-        unsuccessful_attempts=one.unsuccessful_attempts + int(attempt.failed),
-        attempts_without_remedy=one.attempts_without_remedy + int(attempt.reason in WITHOUT_REMEDY),
+        unsuccessful_attempts=retraining.unsuccessful_attempts + int(attempt.failed),
+        attempts_without_remedy=retraining.attempts_without_remedy
+        + int(attempt.reason in WITHOUT_REMEDY),
     )
     pause = cooldown(terms, after.retraining)
     return after.with_retraining(next_allowed_time=attempt.now + pause)
@@ -133,15 +134,18 @@ def without_pause(status: DataProductStatus) -> DataProductStatus:
     )
 
 
-def _within_bounds(terms: Terms, one: RetrainingStatus, now: int) -> RetrainingStatus:
+def _within_bounds(terms: Terms, retraining: RetrainingStatus, now: int) -> RetrainingStatus:
     """Return the pauses, none longer than it may be: such a one began on a clock that was set back.
 
     `policy/model/past_times.py` bounds retry_time, whose limit needs no terms.
     """
-    latest = now + cooldown(terms, one)
-    if one.next_allowed_time is None or one.next_allowed_time <= latest + LEAST_SECONDS:
-        return one
-    return one.replace(next_allowed_time=latest)
+    latest = now + cooldown(terms, retraining)
+    if (
+        retraining.next_allowed_time is None
+        or retraining.next_allowed_time <= latest + LEAST_SECONDS
+    ):
+        return retraining
+    return retraining.replace(next_allowed_time=latest)
 
 
 def refreshed(
@@ -158,14 +162,14 @@ def refreshed(
     now : in seconds. degraded : whether an SLO of the product is. withheld : the mistakes of a spec that is carried out
         by the nearest valid one, whose values no person chose; empty without any.
     """
-    one = status.retraining
-    if one is None or terms.retraining is None:
+    retraining = status.retraining
+    if retraining is None or terms.retraining is None:
         return status
-    one = _within_bounds(terms, one, now)
-    status = status if one == status.retraining else status.replace(retraining=one)
-    corrected = not withheld and one.inputs not in {"", terms.retraining.inputs}
-    if corrected and one.trigger is None and one.is_held_back:
+    retraining = _within_bounds(terms, retraining, now)
+    status = status if retraining == status.retraining else status.replace(retraining=retraining)
+    corrected = not withheld and retraining.inputs not in {"", terms.retraining.inputs}
+    if corrected and retraining.trigger is None and retraining.is_held_back:
         return without_pause(status)
-    if one.attempts_without_remedy and one.trigger is None and not degraded:
+    if retraining.attempts_without_remedy and retraining.trigger is None and not degraded:
         return status.with_retraining(attempts_without_remedy=0)
     return status

@@ -109,16 +109,16 @@ def a_person_decides(request: RetrainingRequest) -> Obstacle | None:
 
 
 def one_is_under_way(request: RetrainingRequest) -> Obstacle | None:
-    """One training at a time."""
-    one = request.trained
-    if one.trigger is None:
+    """Object while another training is under way."""
+    training = request.trained
+    if training.trigger is None:
         return None
-    since = duration(max(request.now - one.trigger.trigger_time, 0))
-    return Obstacle(Reason.ALREADY_RETRAINING, f"attempt {one.attempt} has run for {since}")
+    since = duration(max(request.now - training.trigger.trigger_time, 0))
+    return Obstacle(Reason.ALREADY_RETRAINING, f"attempt {training.attempt} has run for {since}")
 
 
 def a_candidate_is_tried(request: RetrainingRequest) -> Obstacle | None:
-    """A candidate may be the remedy."""
+    """Object while a candidate is tried, which may be the remedy."""
     candidate = request.status.trial
     if candidate is None or not candidate.tried:
         return None
@@ -156,11 +156,11 @@ def old_enough_at(terms: Terms, stable: Version) -> int:
 
 
 def cooldown_lasts(request: RetrainingRequest) -> Obstacle | None:
-    """The pause after the last attempt isn't over."""
+    """Object while the pause after the last attempt lasts."""
     ends = request.trained.next_allowed_time or 0
     left = ends - request.now
     failures = request.trained.unsuccessful_attempts
-    if left <= 0 or _enough_is_told(request, ends):
+    if left <= 0 or _labels_suffice(request, ends):
         return None
     return Obstacle(
         Reason.COOLING_DOWN,
@@ -168,7 +168,7 @@ def cooldown_lasts(request: RetrainingRequest) -> Obstacle | None:
     )
 
 
-def _enough_is_told(request: RetrainingRequest, ends: int) -> bool:
+def _labels_suffice(request: RetrainingRequest, ends: int) -> bool:
     """Without a given cooldown: whether enough events to detect a drop arrived since it began.
 
     After a failure the cooldown is a day, and longer after the next: labels don't show the reason.
@@ -187,14 +187,14 @@ def _enough_is_told(request: RetrainingRequest, ends: int) -> bool:
     least = max(hour, 2 * (request.trained.last_duration_seconds or 0))
     if request.now - begun < least:
         return False
-    told = request.has_told(begun)
+    share = request.has_told(begun)
     first = begun if request.degraded_since is None else min(request.degraded_since, begun)
-    before = request.has_told(first) - told
-    return told >= max(1 << failures, before)
+    before = request.has_told(first) - share
+    return share >= max(1 << failures, before)
 
 
 def the_cluster_lost_a_job(request: RetrainingRequest) -> Obstacle | None:
-    """The last Job was lost to the cluster; the next one is made after a while."""
+    """Object after a Job that was lost to the cluster, until the next one is due."""
     left = (request.trained.retry_time or 0) - request.now
     if left <= 0:
         return None
@@ -251,7 +251,7 @@ REQUESTED: Final[tuple[Check, ...]] = (
 def obstacle(
     request: RetrainingRequest, checks: tuple[Check, ...] = PRECONDITIONS
 ) -> Obstacle | None:
-    """The first precondition that isn't met; None when the training may start."""
+    """Return the first precondition that isn't met; None when the training may start."""
     return next(filter(None, (check(request) for check in checks)), None)
 
 
@@ -267,7 +267,7 @@ def trigger_of(terms: Terms, version: str, slo: str, first_bad: int | str) -> st
 
 
 def trigger_for(terms: Terms, status: DataProductStatus, slo: str, *, market: str = "") -> str:
-    """Name of the need for a training that a degraded SLO stands for, or a market that misses it alone."""
+    """Return name of the need for a training that a degraded SLO stands for, or a market that misses it alone."""
     assert status.stable is not None
     record, version = status.engine.slo(slo), status.stable.release.version
     if market:

@@ -35,7 +35,7 @@ class Applicant:
     challenger: bool = False
 
     def rank(self, now: int) -> int:
-        """Its priority, raised by one for each six hours that it has waited; 0 goes first."""
+        """Return its priority, raised by one for each six hours that it has waited; 0 goes first."""
         return max(self.priority.rank - max(now - self.since, 0) // AGEING_SECONDS, 0)
 
 
@@ -50,7 +50,7 @@ class Budget:
 def admit(
     waiting: Iterable[Applicant], running: Iterable[Applicant], budget: Budget, now: int
 ) -> tuple[Applicant, ...]:
-    """Who of the waiting may start now.
+    """Return which of the waiting trainings may start now.
 
     Challengers go last. By priority, which rises with the wait; then those go first whose namespace
     has the fewest slots, then those whose namespace had one longest ago, then those that have
@@ -58,20 +58,23 @@ def admit(
     """
     taken = Counter(applicant.namespace for applicant in running)
 
-    def order(one: Applicant) -> tuple[bool, int, int, int, int, str, str]:
-        has, place = taken[one.namespace], (one.since, one.namespace, one.name)
-        return one.challenger, one.rank(now), has, one.served, *place
+    def order(applicant: Applicant) -> tuple[bool, int, int, int, int, str, str]:
+        has, place = (
+            taken[applicant.namespace],
+            (applicant.since, applicant.namespace, applicant.name),
+        )
+        return applicant.challenger, applicant.rank(now), has, applicant.served, *place
 
     admitted: list[Applicant] = []
-    line = [(order(one), one) for one in waiting]
+    line = [(order(queued), queued) for queued in waiting]
     heapify(line)
     while line and taken.total() < budget.total:
-        place, one = heappop(line)
-        if taken[one.namespace] >= budget.per_namespace:
+        place, queued = heappop(line)
+        if taken[queued.namespace] >= budget.per_namespace:
             continue
-        if place != order(one):  # its namespace has got a slot meanwhile
-            heappush(line, (order(one), one))
+        if place != order(queued):  # its namespace has got a slot meanwhile
+            heappush(line, (order(queued), queued))
             continue
-        taken[one.namespace] += 1
-        admitted.append(one)
+        taken[queued.namespace] += 1
+        admitted.append(queued)
     return tuple(admitted)

@@ -7,6 +7,7 @@ against no deadline. A person who knows that no client uses the removed parts st
 which then compares its client errors with stable's.
 """
 
+from sluicegate.api.api_changes import ApiChanges
 from sluicegate.api.iteration import Iteration
 from sluicegate.api.names import REQUEST_ABORT, REQUEST_PROMOTE
 from sluicegate.api.names import DecisionReason as Reason
@@ -20,7 +21,7 @@ from sluicegate.policy.rollout.candidates import with_share
 
 
 def is_held(status: DataProductStatus, observed: Observed) -> bool:
-    """Whether the candidate may not take its first share as it would break its clients."""
+    """Return whether the candidate may not take its first share as it would break its clients."""
     candidate = status.trial
     if candidate is None or candidate.shares or candidate.parked or candidate.changes_api:
         return False
@@ -29,7 +30,7 @@ def is_held(status: DataProductStatus, observed: Observed) -> bool:
 
 
 def objection(status: DataProductStatus, observed: Observed) -> Alert | Hold | None:
-    """The alert about a candidate that is held, emitted once; None if none is."""
+    """Return the alert about a candidate that is held, emitted once; None if none is."""
     candidate, stable = status.trial, status.stable
     if candidate is None or stable is None or not is_held(status, observed):
         return None
@@ -41,7 +42,7 @@ def objection(status: DataProductStatus, observed: Observed) -> Alert | Hold | N
 
 
 def explain(name: str, stable: str, broken: tuple[str, ...]) -> str:
-    """What changes, and the ways out."""
+    """Return what changes, and the ways out."""
     return (
         f"{name} changes the API of {stable}, so it gets no traffic: {sentence(broken)}. Set"
         f" {REQUEST_PROMOTE}={name}/<token> to let it take its canary, or push a version that keeps"
@@ -65,7 +66,11 @@ def take_share(
         return after
     broken = observed.facts.api_changes
     said = ApiComparison.CHANGED if broken else ApiComparison.KEPT
-    after = after.with_candidate(api=ApiComparison.UNKNOWN if broken is None else said)
+    facts = observed.facts
+    after = after.with_candidate(
+        api=ApiComparison.UNKNOWN if broken is None else said,
+        api_changes=ApiChanges.of(facts.api_added, broken or (), facts.api_deprecated),
+    )
     request = approves(status, observed) if broken and not candidate.changes_api else None
     # This approval is used up: one for the last step is another decision.
     return after if request is None else handled(after, request)
@@ -90,7 +95,7 @@ def _lacks(version: VersionBase, stated: Iteration | None) -> bool:
 
 
 def comparison_of(status: DataProductStatus) -> str:
-    """The clause about a comparison that failed; empty if it succeeded."""
+    """Return the clause about a comparison that failed; empty if it succeeded."""
     candidate, stable = status.candidate, status.stable
     if (
         candidate is None

@@ -3,7 +3,7 @@
 All of its phases are written here, by the table in phases.py. Times are in seconds.
 """
 
-from typing import Any
+from typing import Any, Final
 
 from sluicegate.api.model import counts_of
 from sluicegate.api.names import DecisionReason
@@ -22,12 +22,32 @@ from sluicegate.api.versions import (
 from sluicegate.policy.model.decision import Promote, Rollback
 from sluicegate.policy.rollout.phases import PhaseCause, next_phase
 
+_ASKED: Final = frozenset(
+    {
+        DecisionReason.ROLLBACK_REQUESTED,
+        DecisionReason.ABORT_REQUESTED,
+        DecisionReason.PROMOTE_REQUESTED,
+    }
+)
+
+
+def is_frozen(status: DataProductStatus, *, suspend: bool) -> bool:
+    """Return whether spec.suspend blocks changes of versions, pods and traffic.
+
+    A candidate that a person promotes, aborts or rolls back continues all the same.
+    """
+    candidate = status.candidate
+    requested = candidate is not None and (
+        candidate.requested or candidate.decision_reason in _ASKED
+    )
+    return suspend and not requested
+
 
 # ---- what begins a rollout ------------------------------------------------------------------
 def first_candidate(
     product: DataProduct,
     status: DataProductStatus,
-    wanted: VersionBase,
+    release: VersionBase,
     begun: int,
     *,
     claims: bool = True,
@@ -43,11 +63,11 @@ def first_candidate(
     claims : its evaluation says how it did; not after a loss, when something else may have served.
     """
     before = status.candidate
-    if before is not None and before.revision == wanted.revision:
+    if before is not None and before.revision == release.revision:
         return before
     evaluation = counts_of(product.spec.model.evaluation) if claims else {}
     return Candidate(
-        **wanted.replace(evaluation=evaluation).identity_fields,
+        **release.replace(evaluation=evaluation).identity_fields,
         phase=next_phase(None, PhaseCause.FIRST),
         start_time=begun,
     )
@@ -82,7 +102,7 @@ def restored(status: DataProductStatus, decision: Rollback, now: int) -> Candida
 
 
 def recovered(version: VersionBase, weight: int, now: int, *, restoring: bool) -> Candidate:
-    """Return the candidate of a status that was lost: its evidence is lost too, so it turns back.
+    """Return the candidate of a status that was lost: its evidence is lost too, so it is rolled back.
 
     Parameters
     ----------
@@ -150,13 +170,13 @@ def promoting(
     )
 
 
-def turned_back(
+def rolling_back(
     status: DataProductStatus, reason: DecisionReason, message: str, now: int
 ) -> DataProductStatus:
     """Return the status of a candidate that gives its traffic back: first its weight goes, then its pods."""
     assert status.candidate is not None
     return status.with_candidate(
-        phase=next_phase(status.candidate.phase, PhaseCause.TURN_BACK),
+        phase=next_phase(status.candidate.phase, PhaseCause.ROLL_BACK),
         wait_start_time=now,
         decision_reason=str(reason),
         decision_message=message,

@@ -23,22 +23,22 @@ from sluicegate.policy.rollout.rollbacks import roll_back_candidate, roll_back_s
 def answers(
     terms: Terms, status: DataProductStatus, observed: Observed, now: int
 ) -> list[Proposal]:
-    """What the pending requests lead to. An approval isn't among them: it opens the last step.
+    """Return what the pending requests lead to. An approval isn't among them: it opens the last step.
 
     While a decision about the candidate is carried out, all wait but those that would end it.
     """
-    found = []
+    proposals = []
     for request in pending(status, observed):
         if status.carried_out and not _ends(status, request):
             continue
         answer = _answer(terms, status, observed, request, now=now)
         if answer is not None:
-            found.append(answer)
-    return found
+            proposals.append(answer)
+    return proposals
 
 
 def _ends(status: DataProductStatus, request: ManualRequest) -> bool:
-    """Whether a request is to take the candidate back: by its name, or for stable's."""
+    """Return whether a request is to take the candidate back: by its name, or for stable's."""
     candidate = status.candidate
     named_version = candidate is not None and request.version in {"", candidate.version}
     aborts = request.annotation == REQUEST_ABORT and named_version
@@ -46,7 +46,7 @@ def _ends(status: DataProductStatus, request: ManualRequest) -> bool:
 
 
 def _keeps_stable(status: DataProductStatus, request: ManualRequest) -> bool:
-    """Whether a request is to return to the version that is stable: so to take back what is tried."""
+    """Return whether a request is to return to the version that is stable: so to roll back the candidate."""
     stable = status.stable
     named_version = stable is not None and request.version == stable.version
     return request.annotation == REQUEST_ROLLBACK and named_version
@@ -72,7 +72,7 @@ def _refuse(status: DataProductStatus, request: ManualRequest, text: str) -> Pro
 
 
 def _abort(status: DataProductStatus, observed: Observed, request: ManualRequest) -> Proposal:
-    """A person takes a candidate back: until the product's own Service follows it, not later."""
+    """Return the answer to `abort`: a candidate may be rolled back until the product's own Service follows it."""
     candidate, stable = status.candidate, status.stable
     if candidate is None or stable is None or request.version not in {"", candidate.version}:
         return _refuse(status, request, "there is no such candidate")
@@ -84,7 +84,7 @@ def _abort(status: DataProductStatus, observed: Observed, request: ManualRequest
             text = f"{name} {why}; choose a version by {REQUEST_ROLLBACK}"
             return _refuse(status, request, text)
     text = f"{name} is rolled back as requested by {request.annotation}"
-    return _take_back(
+    return _roll_candidate_back(
         status, request, candidate, roll_back_candidate(status, Reason.ABORT_REQUESTED, text)
     )
 
@@ -93,10 +93,10 @@ def _is_committed(observed: Observed) -> bool:
     return observed.rollout is not None and observed.rollout.committed
 
 
-def _take_back(
+def _roll_candidate_back(
     status: DataProductStatus, request: ManualRequest, candidate: Candidate, decision: Rollback
 ) -> Proposal:
-    """The rollback of a candidate that a person requests, unless it is under way."""
+    """Return the rollback of a candidate that a person requests, unless it is under way."""
     if candidate.phase is CandidatePhase.ROLLING_BACK:
         text = f"{candidate.version} is being rolled back already: {candidate.decision_message}"
         return _refuse(status, request, text)
@@ -111,8 +111,8 @@ def _roll_back(
         return _keep(status, observed, request, stable.release, now=now)
     entry = named(status.accepted, request.version)
     if stable is None or entry is None or entry.release == stable.release:
-        known = ", ".join(entry.release.version for entry in status.accepted) or "none"
-        return _refuse(status, request, f"write <version>/<token>; versions kept: {known}")
+        names = ", ".join(entry.release.version for entry in status.accepted) or "none"
+        return _refuse(status, request, f"write <version>/<token>; versions kept: {names}")
     message = f"{entry.release.version} replaces {stable.release.version} as requested by {request.annotation}"
     decision = roll_back_stable(status, entry.release, Reason.ROLLBACK_REQUESTED, message)
     return Proposal(
@@ -128,15 +128,15 @@ def _keep(
     *,
     now: int,
 ) -> Proposal:
-    """Stable stays: what is tried is taken back, and a spec.model that waits isn't begun."""
-    trial, wish = status.trial, spec_wish(status, observed.wanted, withheld=False)
+    """Keep the stable version: the candidate is rolled back, and a spec.model that waits isn't begun."""
+    trial, wish = status.trial, spec_wish(status, observed.desired, withheld=False)
     if trial is not None:
         return _abort_trial(status, observed, request, trial, stable=stable)
     if wish is None or wish.standing is not Standing.DUE:
         return _refuse(status, request, f"{stable.version} is stable already, and none is tried")
     message = (
         f"{stable.version} stays stable as requested by {request.annotation}, and the rollout of"
-        f" {wish.wanted.version} isn't begun"
+        f" {wish.desired.version} isn't begun"
     )
     after = _without_model(status, observed, stable, now)
     return Proposal(
@@ -159,18 +159,18 @@ def _abort_trial(
         f"{trial.version} is rolled back, as {stable.version} is requested by {request.annotation}"
     )
     decision = roll_back_candidate(status, Reason.ROLLBACK_REQUESTED, text)
-    return _take_back(status, request, trial, decision)
+    return _roll_candidate_back(status, request, trial, decision)
 
 
 def _without_model(
     status: DataProductStatus, observed: Observed, stable: Release, now: int
 ) -> DataProductStatus:
-    """A person has chosen another version: a spec.model that isn't stable yet isn't begun by itself."""
-    wanted, model = observed.wanted, status.spec_model
+    """Mark a spec.model that isn't stable yet as handled, after a person has chosen another version."""
+    release, model = observed.desired, status.spec_model
     done = model is not None and model.outcome is not Outcome.IN_PROGRESS
-    if wanted is None or wanted == stable or (done and model and model.release == wanted):
+    if release is None or release == stable or (done and model and model.release == release):
         return status
-    return status.replace(spec_model=SpecModel.of(wanted, Outcome.SUPERSEDED, now))
+    return status.replace(spec_model=SpecModel.of(release, Outcome.SUPERSEDED, now))
 
 
 def _retrain(
@@ -179,8 +179,8 @@ def _retrain(
     stable = status.stable
     if stable is None:
         return _refuse(status, request, "no version has been accepted yet")
-    asked = preconditions.RetrainingRequest(terms, status, observed.portfolio, now)
-    obstacle = preconditions.obstacle_to_request(asked)
+    request_of_training = preconditions.RetrainingRequest(terms, status, observed.portfolio, now)
+    obstacle = preconditions.obstacle_to_request(request_of_training)
     if obstacle is not None and obstacle.needs_person:
         return _refuse(status, request, obstacle.message)
     if obstacle is not None:
@@ -206,19 +206,23 @@ def _retrain(
 def _try_again(
     terms: Terms, status: DataProductStatus, observed: Observed, request: ManualRequest
 ) -> Proposal | None:
-    """A version that was rejected, or inconclusive, starts its rollout again."""
+    """Return the decision by which a rejected or inconclusive version starts its rollout again."""
     candidate, stable = status.trial, status.stable
     if terms.ended and (candidate is None or candidate.parked):
         return _refuse(status, request, f"the product is {terms.lifecycle}, so no version is tried")
-    if _waits(status, observed) and observed.wanted and request.version == observed.wanted.version:
+    if (
+        _waits(status, observed)
+        and observed.desired
+        and request.version == observed.desired.version
+    ):
         return _start_unmeasured(terms, status, observed, request)
     if candidate is not None and not candidate.parked:
-        known = request.version in {"", candidate.release.version}
-        return None if known else _refuse(status, request, "there is no such candidate")
+        why = _not_approved(terms, candidate, request)
+        return _refuse(status, request, why) if why else None
     parked = candidate.release if candidate else None
     spec = (
-        observed.wanted
-        if status.spec_model and status.spec_model.release == observed.wanted
+        observed.desired
+        if status.spec_model and status.spec_model.release == observed.desired
         else None
     )
     release = next(
@@ -234,24 +238,36 @@ def _try_again(
     return Proposal(decision, handled(status, request))
 
 
+def _not_approved(terms: Terms, candidate: Candidate, request: ManualRequest) -> str:
+    """Return why a request approves nothing of a candidate; empty where it may, at the latest at the last step."""
+    if request.version not in {"", candidate.release.version}:
+        return "there is no such candidate"
+    if terms.approvals is None or not candidate.shares:
+        return ""
+    return (
+        f"spec.rollout.approvals has the parties that must agree to {candidate.version}: each answers by"
+        f" `kubectl sluicegate approve {terms.namespace}/{terms.name}`"
+    )
+
+
 def _waits(status: DataProductStatus, observed: Observed) -> bool:
-    """Whether spec.model names a version that is still to be tried."""
-    wish = spec_wish(status, observed.wanted, withheld=False)
+    """Return whether spec.model names a version that is still to be tried."""
+    wish = spec_wish(status, observed.desired, withheld=False)
     return wish is not None and wish.standing is Standing.DUE
 
 
 def _start_unmeasured(
     terms: Terms, status: DataProductStatus, observed: Observed, request: ManualRequest
 ) -> Proposal | None:
-    """A version that waits for measurements begins; the same word then promotes it.
+    """Return the begin of a version that waits for measurements; the same request then promotes it.
 
     Where all is measured it begins anyway, so nothing is answered yet.
     """
-    wanted = observed.wanted
-    if wanted is None or observed.problem is None or terms.ended or observed.withheld:
+    release = observed.desired
+    if release is None or observed.problem is None or terms.ended or observed.withheld:
         return None
     text = (
-        f"{wanted.version} is tried at {terms.steps[0]} % as requested by {request.annotation}, though"
+        f"{release.version} is tried at {terms.steps[0]} % as requested by {request.annotation}, though"
         f" nothing can be measured ({observed.problem})"
     )
-    return Proposal(of_wanted(terms, observed, wanted, text), status)
+    return Proposal(of_wanted(terms, observed, release, text), status)

@@ -29,12 +29,12 @@ MOST_RENEWALS: Final = 5
 
 
 def of_spec(terms: Terms, status: DataProductStatus, observed: Observed) -> Decision | None:
-    """What the spec asks of the versions now; None where all is as it names it.
+    """Return what the spec asks of the versions now; None where all is as it names it.
 
     A candidate that the spec doesn't name any more is superseded, however the spec came to that;
     another bento begins its rollout, or says why it can't yet.
     """
-    wish = spec_wish(status, observed.wanted, withheld=bool(observed.withheld))
+    wish = spec_wish(status, observed.desired, withheld=bool(observed.withheld))
     if wish is None:
         return None
     begins = _begin(terms, status, observed, wish) if wish.standing is Standing.DUE else None
@@ -45,16 +45,16 @@ def of_spec(terms: Terms, status: DataProductStatus, observed: Observed) -> Deci
 
 
 def _why(wish: SpecWish, stable: Release) -> str:
-    """Why the candidate isn't what the spec asks for."""
-    named = f"spec.model names {wish.wanted.version}"
+    """Return why the candidate isn't what the spec asks for."""
+    named = f"spec.model names {wish.desired.version}"
     match wish.standing:
-        case Standing.SERVES if wish.wanted == stable:
+        case Standing.SERVES if wish.desired == stable:
             return f"{named}, which is stable"
         case Standing.SERVES:
             return f"{named}, and {stable.version}, which is stable, was retrained from it"
         case Standing.WITHHELD:
             return f"{named}, which can't begin before the spec is corrected"
-        case Standing.SETTLED:
+        case Standing.HANDLED:
             return f"{named}, which isn't tried again by itself"
         case _:
             return named
@@ -64,12 +64,12 @@ def _begin(
     terms: Terms, status: DataProductStatus, observed: Observed, wish: SpecWish
 ) -> StartRollout | Hold | Alert | None:
     """Start the rollout of what the spec asks for, or say what it waits for."""
-    wanted, tried, stable = wish.wanted, wish.target, status.stable
+    release, tried, stable = wish.desired, wish.target, status.stable
     assert stable is not None
-    obstacle = cannot_start(terms, observed, wanted)
+    obstacle = cannot_start(terms, observed, release)
     if obstacle is not None:
-        return _alert_once(status, obstacle, wanted)
-    evaluation = observed.wanted_evaluation if tried == wanted else {}
+        return _alert_once(status, obstacle, release)
+    evaluation = observed.wanted_evaluation if tried == release else {}
     if (full := _renewals_full(terms, tried, stable.release, observed)) is not None:
         return full
     candidate = status.trial
@@ -90,22 +90,22 @@ def _begin(
         source=VersionSource.SPEC,
         weight=terms.steps[0],
         evaluation=evaluation,
-        handles=wanted,
+        handles=release,
     )
 
 
 def overtakes(
     terms: Terms, status: DataProductStatus, observed: Observed
 ) -> Rollback | StartRollout | None:
-    """What ends a promotion that hasn't all of the traffic yet, or doesn't serve it: another spec.model.
+    """Return what ends a promotion that hasn't all of the traffic yet, or doesn't serve it: another spec.model.
 
     One that serves all of it, or alone, is over in minutes; what comes then begins from there.
     """
-    candidate, seen = status.candidate, observed.rollout
-    if candidate is None or seen is None or candidate.phase is not CandidatePhase.PROMOTING:
+    candidate, progress = status.candidate, observed.rollout
+    if candidate is None or progress is None or candidate.phase is not CandidatePhase.PROMOTING:
         return None
-    serves = seen.serves and (seen.committed or observed.facts.stable_down)
-    if serves or seen.frozen or (candidate.restoring and not seen.committed):
+    serves = progress.serves and (progress.committed or observed.facts.stable_down)
+    if serves or progress.frozen or (candidate.restoring and not progress.committed):
         return None
     changed = of_spec(terms, status, observed)
     return changed if isinstance(changed, Rollback | StartRollout) else None
@@ -114,7 +114,7 @@ def overtakes(
 def retry_due(
     terms: Terms, status: DataProductStatus, observed: Observed, now: int
 ) -> Decision | None:
-    """A candidate whose rollout a fault of the cluster ended starts again.
+    """Return the new start of a candidate whose rollout a fault of the cluster ended.
 
     It doesn't end a training that began while it found no room.
     """
@@ -153,12 +153,12 @@ def again(terms: Terms, candidate: Candidate, reason: Reason, message: str) -> S
     )
 
 
-def of_wanted(terms: Terms, observed: Observed, wanted: Release, message: str) -> StartRollout:
+def of_wanted(terms: Terms, observed: Observed, release: Release, message: str) -> StartRollout:
     """Return the start that a person requests of a version that the spec names."""
     return StartRollout(
         reason=Reason.PROMOTE_REQUESTED,
         message=message,
-        candidate=wanted,
+        candidate=release,
         source=VersionSource.SPEC,
         weight=terms.steps[0],
         evaluation=observed.wanted_evaluation,
@@ -166,26 +166,26 @@ def of_wanted(terms: Terms, observed: Observed, wanted: Release, message: str) -
 
 
 def _renewals_full(
-    terms: Terms, wanted: Release, stable: Release, observed: Observed
+    terms: Terms, release: Release, stable: Release, observed: Observed
 ) -> Hold | None:
-    """The operator's default runtime is another one now: not all of its products change at once."""
+    """Return a hold while enough other products try the operator's new default runtime."""
     renewing = observed.portfolio.renewing
-    if terms.names_runtime or not wanted.is_renewal_of(stable):
+    if terms.names_runtime or not release.is_renewal_of(stable):
         return None
     if renewing < MOST_RENEWALS:
         return None
     text = (
-        f"{wanted.version} waits to be tried in the operator's runtime image {wanted.runtime_image}:"
+        f"{release.version} waits to be tried in the operator's runtime image {release.runtime_image}:"
         f" {renewing} other products are tried in another one, {MOST_RENEWALS} may be at a time"
     )
     return Hold(reason=Reason.WAITING_FOR_RENEWALS, message=text, numbers={"renewing": renewing})
 
 
-def _alert_once(status: DataProductStatus, obstacle: Hold, wanted: Release) -> Hold | Alert:
-    """Why a pushed model isn't rolled out; one alert if the measurements are lost."""
-    name = wanted.version
-    known = alert_key(obstacle.reason, name) in status.engine.emitted_alerts
-    if status.engine.outage_start_time is None or obstacle.reason not in LOST or known:
+def _alert_once(status: DataProductStatus, obstacle: Hold, release: Release) -> Hold | Alert:
+    """Return why a pushed model isn't rolled out; one alert if the measurements are lost."""
+    name = release.version
+    emitted = alert_key(obstacle.reason, name) in status.engine.emitted_alerts
+    if status.engine.outage_start_time is None or obstacle.reason not in LOST or emitted:
         return obstacle
     text = (
         f"{obstacle.message}. Set {REQUEST_PROMOTE}={name}/<token> to roll it out without evidence"
@@ -196,20 +196,27 @@ def _alert_once(status: DataProductStatus, obstacle: Hold, wanted: Release) -> H
 def waits_for(terms: Terms, status: DataProductStatus, observed: Observed) -> Hold | None:
     """Return what the rollout waits for that the spec asks for; None where none is due, or it begins."""
     wish, stable = (
-        spec_wish(status, observed.wanted, withheld=bool(observed.withheld)),
+        spec_wish(status, observed.desired, withheld=bool(observed.withheld)),
         status.stable,
     )
     if wish is None or stable is None or wish.standing is not Standing.DUE:
         return None
-    obstacle = cannot_start(terms, observed, wish.wanted)
+    obstacle = cannot_start(terms, observed, wish.desired)
     return obstacle or _renewals_full(terms, wish.target, stable.release, observed)
 
 
+def lifecycle_obstacle(terms: Terms, release: Release) -> Hold | None:
+    """Return why spec.lifecycle keeps a version from its rollout; None where it doesn't."""
+    if not terms.ended:
+        return None
+    text = f"the product is {terms.lifecycle}, so {release.version} isn't rolled out"
+    return Hold(reason=Reason.LIFECYCLE_ENDED, message=text)
+
+
 def cannot_start(terms: Terms, observed: Observed, release: Release) -> Hold | None:
-    """Why a rollout can't begin now; None when it can."""
-    if terms.ended:
-        text = f"the product is {terms.lifecycle}, so {release.version} isn't rolled out"
-        return Hold(reason=Reason.LIFECYCLE_ENDED, message=text)
+    """Return why a rollout can't begin now; None when it can."""
+    if (over := lifecycle_obstacle(terms, release)) is not None:
+        return over
     if observed.problem is not None and not observed.facts.stable_down:
         text = f"{release.version} waits: nothing can be measured ({observed.problem})"
         return Hold(reason=observed.problem, message=text)

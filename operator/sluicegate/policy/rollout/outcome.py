@@ -10,7 +10,7 @@ from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.outcome import Outcome
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import Candidate, CandidatePhase, PastVersion, VersionSource
-from sluicegate.policy.model.decision import NOT_ITS_DOING, Inconclusive, Promote, Rollback
+from sluicegate.policy.model.decision import ENDED_BY_FAULTS, Inconclusive, Promote, Rollback
 from sluicegate.policy.model.history import MOST_VERSIONS, newest_first
 from sluicegate.policy.model.observed import Failure
 from sluicegate.policy.model.terms import Terms
@@ -55,7 +55,7 @@ def completed(
     after = ended(terms, status, decision, now)
     if promoting or isinstance(decision, Promote):
         return with_outcome(after, candidate, Outcome.PROMOTED, decision.reason), decision
-    if decision.reason in NOT_ITS_DOING:
+    if decision.reason in ENDED_BY_FAULTS:
         return after, decision
     return _refused(terms, after, candidate, decision, now=now), decision
 
@@ -63,7 +63,7 @@ def completed(
 def conclude(
     status: DataProductStatus, candidate: Candidate, attribution: Failure | None
 ) -> Promote | Rollback | Inconclusive:
-    """What is recorded of a candidate that has, or has given back, all of the traffic.
+    """Return what is recorded of a candidate that has, or has given back, all of the traffic.
 
     Parameters
     ----------
@@ -74,13 +74,13 @@ def conclude(
     reason, message = Reason.read(candidate.decision_reason), candidate.decision_message
     if reason is Reason.INFRASTRUCTURE and attribution is not None and attribution.own:
         reason, message = attribution.reason, attribution.message
-    if reason in NOT_ITS_DOING or reason is Reason.MAX_DURATION:
+    if reason in ENDED_BY_FAULTS or reason is Reason.MAX_DURATION:
         return Inconclusive(reason=reason, message=message)
     return roll_back_candidate(status, reason, message)
 
 
 def outcome_of(decision: Rollback | Inconclusive) -> Outcome:
-    """What the history says of a candidate that isn't tried again by itself."""
+    """Return what the history says of a candidate that isn't tried again by itself."""
     if isinstance(decision, Inconclusive):
         return Outcome.INCONCLUSIVE
     return Outcome.SUPERSEDED if decision.reason is Reason.SUPERSEDED else Outcome.ROLLED_BACK
@@ -89,7 +89,7 @@ def outcome_of(decision: Rollback | Inconclusive) -> Outcome:
 def without_return(
     status: DataProductStatus, candidate: Candidate, now: int
 ) -> tuple[PastVersion, ...]:
-    """The history after a failed rollback; its own pods' failure excludes another try.
+    """Return the history after a failed rollback; its own pods' failure excludes another try.
 
     A person may still ask for it.
     """
@@ -124,7 +124,7 @@ def _refused(
     *,
     now: int,
 ) -> DataProductStatus:
-    """The status with what became of a candidate that isn't tried again by itself."""
+    """Return the status with what became of a candidate that isn't tried again by itself."""
     outcome, reason = outcome_of(decision), decision.reason
     candidate = candidate.replace(decision_reason=str(reason), decision_message=decision.message)
     after = with_outcome(after, candidate, outcome, reason)
@@ -141,21 +141,28 @@ def _refused(
 def with_outcome(
     status: DataProductStatus, candidate: Candidate, outcome: Outcome, reason: Reason
 ) -> DataProductStatus:
-    """What became of a candidate, where it came from: the attempt that made it, or spec.model."""
-    model, one = status.spec_model, status.retraining
+    """Return what became of a candidate, where it came from: the attempt that made it, or spec.model."""
+    model, retraining = status.spec_model, status.retraining
     returned = int(candidate.restoring)  # then the newest of the history is what was left
     if model is not None and model.rejected:
-        tried = {candidate.release, *(one.release for one in status.history[:returned])}
+        tried = {
+            candidate.release,
+            *(retraining.release for retraining in status.history[:returned]),
+        }
         if model.release in tried or reason is Reason.ROLLBACK_REQUESTED:
             model = model.replace(reason=str(reason))
     elif model is not None:
         model = model.replace(reason="")
     status = status.replace(spec_model=model)
-    if candidate.source is not VersionSource.RETRAINING or one is None or one.last_result is None:
+    if (
+        candidate.source is not VersionSource.RETRAINING
+        or retraining is None
+        or retraining.last_result is None
+    ):
         return status
-    if candidate.restoring or one.last_result.image != candidate.image:
+    if candidate.restoring or retraining.last_result.image != candidate.image:
         return status
     update: dict[str, object] = {"outcome": outcome, "reason": str(reason)}
     if candidate.decision_message and outcome is not Outcome.PROMOTED:
         update["message"] = candidate.decision_message[:4096]
-    return status.with_retraining(last_result=one.last_result.replace(**update))
+    return status.with_retraining(last_result=retraining.last_result.replace(**update))

@@ -20,7 +20,7 @@ class PhaseCause(StrEnum):
     HAS_PASSED = "Alert, as it has passed and needs approval"
     PROMOTE = "Promote"
     RESTORE = "Rollback of stable to this version"
-    TURN_BACK = "Rollback, Inconclusive, or another version starts"
+    ROLL_BACK = "Rollback, Inconclusive, or another version starts"
     LOST = "status was lost"
     PARK = "its traffic has returned, without a verdict"
     SERVE = "it serves all traffic"
@@ -44,7 +44,7 @@ CHANGES: Final[Mapping[PhaseCause, PhaseChange]] = {
     PhaseCause.HAS_PASSED: PhaseChange((Phase.STEPPING,), Phase.AWAITING_APPROVAL),
     PhaseCause.PROMOTE: PhaseChange((Phase.STEPPING, Phase.AWAITING_APPROVAL), Phase.PROMOTING),
     PhaseCause.RESTORE: PhaseChange((None,), Phase.PROMOTING),
-    PhaseCause.TURN_BACK: PhaseChange((*_TRIED, Phase.PROMOTING, Phase.PARKED), Phase.ROLLING_BACK),
+    PhaseCause.ROLL_BACK: PhaseChange((*_TRIED, Phase.PROMOTING, Phase.PARKED), Phase.ROLLING_BACK),
     PhaseCause.LOST: PhaseChange((None,), Phase.ROLLING_BACK),
     PhaseCause.PARK: PhaseChange((Phase.ROLLING_BACK,), Phase.PARKED),
     PhaseCause.SERVE: PhaseChange((Phase.STARTING, Phase.PROMOTING), None),

@@ -19,16 +19,20 @@ _ENDING: Final = frozenset({CandidatePhase.ROLLING_BACK, CandidatePhase.PARKED})
 
 
 def setback(status: DataProductStatus, observed: Observed) -> Rollback | None:
-    """The rollback of a candidate that can't go on; None while it can, or may yet."""
-    candidate, stable, seen = status.candidate, status.stable, observed.rollout
-    if candidate is None or stable is None or seen is None or candidate.phase in _ENDING:
+    """Return the rollback of a candidate that can't go on; None while it can, or may yet."""
+    candidate, stable, progress = status.candidate, status.stable, observed.rollout
+    if candidate is None or stable is None or progress is None or candidate.phase in _ENDING:
         return None
-    if seen.moves or seen.frozen or (is_held(status, observed) and not seen.unrecoverable):
+    if (
+        progress.moves
+        or progress.frozen
+        or (is_held(status, observed) and not progress.unrecoverable)
+    ):
         return None
     if candidate.phase is CandidatePhase.PROMOTING and candidate.weight >= FULL:
-        failure = _not_taken(candidate, seen)
+        failure = _not_taken(candidate, progress)
     else:
-        failure = _not_up(candidate, seen) if seen.wants_share else None
+        failure = _not_up(candidate, progress) if progress.wants_share else None
     if failure is None:
         return None
     text = f"{candidate.version} is rolled back: {failure.message}"
@@ -37,42 +41,43 @@ def setback(status: DataProductStatus, observed: Observed) -> Rollback | None:
     return roll_back_candidate(status, failure.reason, text, cause=failure.message)
 
 
-def _not_up(candidate: Candidate, seen: RolloutProgress) -> Failure | None:
+def _not_up(candidate: Candidate, progress: RolloutProgress) -> Failure | None:
     """Unrecoverable pods, or pods past their deadline."""
     own = (
         candidate.restoring
-        or seen.attribution is None
-        or seen.attribution.reason is not Reason.INFRASTRUCTURE
+        or progress.attribution is None
+        or progress.attribution.reason is not Reason.INFRASTRUCTURE
     )
-    if seen.problem is not None and seen.unrecoverable and own:
-        return seen.problem
-    if seen.waited <= seen.deadline:
+    if progress.problem is not None and progress.unrecoverable and own:
+        return progress.problem
+    if progress.waited <= progress.deadline:
         return None
-    text = f"its pods weren't ready after {seen.waited:.0f} s: {_why(seen)}"
-    return _attributed(candidate, seen, text)
+    text = f"its pods weren't ready after {progress.waited:.0f} s: {_why(progress)}"
+    return _attributed(candidate, progress, text)
 
 
-def _not_taken(candidate: Candidate, seen: RolloutProgress) -> Failure | None:
+def _not_taken(candidate: Candidate, progress: RolloutProgress) -> Failure | None:
     """It has all of the traffic without a ready pod, or the traffic was seen not to follow.
 
     Where the traffic merely can't be counted, the pods of stable wait.
     """
-    neither = not seen.stable_serves
-    if not seen.serves and (not neither or seen.given_since > seen.deadline):
-        return _attributed(candidate, seen, _why(seen))
-    if seen.not_followed and seen.given_since > PROMOTION_SECONDS:
-        return Failure(Reason.TRAFFIC_NOT_VERIFIED, seen.not_followed)
+    neither = not progress.stable_serves
+    if not progress.serves and (not neither or progress.given_since > progress.deadline):
+        return _attributed(candidate, progress, _why(progress))
+    if progress.not_followed and progress.given_since > PROMOTION_SECONDS:
+        return Failure(Reason.TRAFFIC_NOT_VERIFIED, progress.not_followed)
     return None
 
 
-def _attributed(candidate: Candidate, seen: RolloutProgress, text: str) -> Failure:
-    """An earlier version that doesn't start isn't tried again, whatever the cause."""
-    own = seen.attribution is None or candidate.restoring
+def _attributed(candidate: Candidate, progress: RolloutProgress, text: str) -> Failure:
+    """Return the failure of a candidate; an earlier version that doesn't start isn't tried again, whatever the cause."""
+    own = progress.attribution is None or candidate.restoring
     return Failure(
-        Reason.CANARY_NOT_READY if own or not seen.attribution else seen.attribution.reason, text
+        Reason.CANARY_NOT_READY if own or not progress.attribution else progress.attribution.reason,
+        text,
     )
 
 
-def _why(seen: RolloutProgress) -> str:
-    known = seen.problem or seen.attribution
-    return "the pods report no reason" if known is None else known.message
+def _why(progress: RolloutProgress) -> str:
+    cause = progress.problem or progress.attribution
+    return "the pods report no reason" if cause is None else cause.message

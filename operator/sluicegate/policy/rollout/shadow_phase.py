@@ -5,7 +5,7 @@ from sluicegate.api.status import DataProductStatus
 
 
 def is_tried(status: DataProductStatus) -> bool:
-    """Whether a candidate is tried beside stable, so that a shadow phase runs."""
+    """Return whether a candidate is tried beside stable, so that a shadow phase runs."""
     candidate = status.trial
     if candidate is None or status.stable is None or status.carried_out:
         return False
@@ -13,7 +13,7 @@ def is_tried(status: DataProductStatus) -> bool:
 
 
 def is_due(shadow: ShadowStatus, interval: int, now: int) -> bool:
-    """Whether the next Job may start: an interval after the last one did, and with one to score."""
+    """Return whether the next Job may start: an interval after the last one did, and with one to score."""
     begun = (
         shadow.since_time
         if shadow.start_time is None

@@ -21,7 +21,7 @@ from sluicegate.api.versions import (
     VersionSource,
 )
 from sluicegate.policy.model.decision import (
-    NOT_ITS_DOING,
+    ENDED_BY_FAULTS,
     Advance,
     Alert,
     Decision,
@@ -37,14 +37,14 @@ from sluicegate.policy.model.history import with_accepted
 from sluicegate.policy.model.retries import retry_seconds
 from sluicegate.policy.model.spec_wish import LASTING, parent_of_next
 from sluicegate.policy.model.terms import Terms
-from sluicegate.policy.retraining import pauses
+from sluicegate.policy.retraining import pauses, tried_markets
 from sluicegate.policy.rollout.candidates import (
     awaiting_approval,
     parked,
     promoting,
     restored,
+    rolling_back,
     started,
-    turned_back,
     with_share,
 )
 from sluicegate.policy.rollout.verdicts import verdict_of, verdict_of_return
@@ -94,7 +94,7 @@ def begun(  # noqa: PLR0911 - one an outcome
         case Rollback():
             return _rolling_back(status, decision, now, handled)
         case Inconclusive():
-            return turned_back(status, decision.reason, decision.message, now)
+            return rolling_back(status, decision.reason, decision.message, now)
         case _:
             assert_never(decision)
 
@@ -158,7 +158,7 @@ def accept_first(
 
 
 def accepted_version(terms: Terms, candidate: Candidate, now: int) -> Version:
-    """A candidate as stable since `now`, with what its evaluation says as its baseline."""
+    """Return a candidate as stable since `now`, with what its evaluation says as its baseline."""
     return Version(
         **candidate.identity_fields,
         promotion_time=now,
@@ -167,7 +167,7 @@ def accepted_version(terms: Terms, candidate: Candidate, now: int) -> Version:
 
 
 def _alert(status: DataProductStatus, decision: Alert) -> DataProductStatus:
-    """An alert about a candidate that has passed begins its wait: its phase says whether it is new."""
+    """Return the status after an alert; one about a candidate that has passed begins its wait for an approval."""
     if decision.reason is Reason.AWAITING_APPROVAL and status.candidate is not None:
         status = status.replace(candidate=awaiting_approval(status.candidate))
     if not decision.about:
@@ -179,7 +179,7 @@ def _alert(status: DataProductStatus, decision: Alert) -> DataProductStatus:
 def _retrain(
     terms: Terms, status: DataProductStatus, decision: Retrain, now: int
 ) -> DataProductStatus:
-    """A training begins; its trigger says what it has to know: the cause, the indicator, the numbers."""
+    """Begin a training; its trigger has what it has to know: the cause, the indicator, the numbers."""
     record = status.engine.slo(decision.slo)
     trigger = Trigger(
         id=decision.trigger,
@@ -251,7 +251,7 @@ def _start(
 
 
 def _descent(status: DataProductStatus, decision: StartRollout) -> str:
-    """The bento of spec.model from which the candidate was retrained; empty for one of the spec."""
+    """Return the bento of spec.model from which the candidate was retrained; empty for one of the spec."""
     if decision.source is VersionSource.RETRAINING:
         return parent_of_next(status)
     stable = status.stable
@@ -261,24 +261,24 @@ def _descent(status: DataProductStatus, decision: StartRollout) -> str:
 
 def _training_over(status: DataProductStatus, now: int) -> DataProductStatus:
     """No training is under way any more, and none has failed."""
-    one = status.retraining
-    if one is None or one.trigger is None:
+    retraining = status.retraining
+    if retraining is None or retraining.trigger is None:
         return status
     return status.with_retraining(
-        trigger=None, last_duration_seconds=now - one.trigger.trigger_time, lost_jobs=0
+        trigger=None, last_duration_seconds=now - retraining.trigger.trigger_time, lost_jobs=0
     )
 
 
 def fresh_slos(terms: Terms, now: int) -> dict[str, SloRecord]:
-    """What is kept of each SLO when another version begins to serve: nothing yet."""
+    """Return what is kept of each SLO when another version begins to serve: nothing yet."""
     return {
-        slo.name: SloRecord(steady_start_time=now, since=now, terms_hash=slo.hash)
+        slo.name: SloRecord(steady_start_time=now, since=now, terms_hash=slo.indicator_hash)
         for slo in terms.slos
     }
 
 
 def _has_traffic(candidate: Candidate | None) -> bool:
-    """Whether a candidate has to give traffic back before another version takes its place."""
+    """Return whether a candidate has to give traffic back before another version takes its place."""
     return candidate is not None and not candidate.parked and bool(candidate.shares)
 
 
@@ -288,16 +288,16 @@ def _superseded(
     now: int,
     handled: LastHandled | None,
 ) -> DataProductStatus:
-    """The candidate gives its traffic back; a request that led to the decision isn't handled yet."""
+    """Take the candidate's traffic away; a request that led to the decision isn't handled yet."""
     waiting = status.replace(last_handled=handled)
-    return turned_back(waiting, Reason.SUPERSEDED, decision.message, now)
+    return rolling_back(waiting, Reason.SUPERSEDED, decision.message, now)
 
 
 def _rolling_back(
     status: DataProductStatus, decision: Rollback, now: int, handled: LastHandled | None
 ) -> DataProductStatus:
     if _leaves_candidate(status, decision):
-        return turned_back(status, decision.reason, decision.cause or decision.message, now)
+        return rolling_back(status, decision.reason, decision.cause or decision.message, now)
     if _has_traffic(status.candidate):
         return _superseded(status, decision, now, handled)
     back = restored(status, decision, now)
@@ -314,9 +314,9 @@ def _promote(
     before, candidate, engine = status.stable, status.trial, status.engine
     assert before is not None
     assert candidate is not None
-    known = dict(decision.candidate_baselines) or before.baseline
+    baselines = dict(decision.candidate_baselines) or before.baseline
     better = tuple(name for name, rows in candidate.pairs.items() if is_shown_better(rows))
-    held = {name: one for name, one in known.items() if name not in better}
+    held = {name: one for name, one in baselines.items() if name not in better}
     others = (one for one in status.accepted if one.release != candidate.release)
     after = pauses.without_pause(status.with_retraining(trigger=None))
     if candidate.source is VersionSource.RETRAINING:
@@ -332,7 +332,7 @@ def _promote(
         ),
         candidate=None,
         history=with_accepted(
-            status, (_replaced(status, before, known, now), *others), terms.history_limit
+            status, (_replaced(status, before, baselines, now), *others), terms.history_limit
         ),
         probation=Probation(
             version=candidate.version,
@@ -343,6 +343,7 @@ def _promote(
         spec_model=_model(status, candidate, Outcome.PROMOTED, now),
         engine=engine.replace(
             slos=fresh_slos(terms, now),
+            tried_markets=tried_markets.at_promotion(terms, status, candidate, now),
             original_baseline=original if original.slos else None,
             probation_baselines=held,
             candidate_baselines={},
@@ -353,7 +354,7 @@ def _promote(
 
 
 def _replaced(status: DataProductStatus, before: Version, held: Baselines, now: int) -> PastVersion:
-    """The replaced version with its last results, which a later rollback to it considers."""
+    """Return the replaced version with its last results, which a later rollback to it considers."""
     worse = {
         name: one.count
         for name, one in held.items()
@@ -379,7 +380,7 @@ def _past(version: Version, outcome: Outcome, now: int, reason: str = "") -> Pas
 def _model(
     status: DataProductStatus, candidate: Candidate, outcome: Outcome, now: int
 ) -> SpecModel | None:
-    """What became of spec.model, if it is this candidate."""
+    """Return what became of spec.model, if it is this candidate."""
     model = status.spec_model
     if model is None or model.outcome not in LASTING or candidate.source is not VersionSource.SPEC:
         return model
@@ -403,7 +404,7 @@ def _drop_candidate(
 
 
 def _untried(status: DataProductStatus, candidate: Candidate) -> SpecModel | None:
-    """A superseded spec.model isn't handled: if it is still named, its rollout starts again."""
+    """Return spec.model after its candidate was superseded: not handled, so that it is tried again if it is still named."""
     model = status.spec_model
     own = model is not None and model.release == candidate.release
     return None if own and candidate.source is VersionSource.SPEC else model
@@ -418,7 +419,7 @@ def _after_candidate(
     now: int,
     failed: bool,
 ) -> DataProductStatus:
-    """Status after a trained version was taken back, or ended without a verdict."""
+    """Return the status after a trained version was rolled back, or ended without a verdict."""
     after = status.with_retraining(last_reason=str(reason))
     if reason is Reason.SUPERSEDED:
         return after
@@ -429,7 +430,7 @@ def _after_candidate(
 def _return(
     terms: Terms, status: DataProductStatus, decision: Rollback, now: int
 ) -> DataProductStatus:
-    """An earlier version replaces the stable one; a running candidate is dropped."""
+    """Replace the stable version by an earlier one; a running candidate is dropped."""
     leaving = status.stable
     assert leaving is not None
     entry = next(entry for entry in status.accepted if entry.release == decision.to)
@@ -458,6 +459,7 @@ def _return(
         spec_model=model,
         engine=status.engine.replace(
             slos=fresh_slos(terms, now),
+            tried_markets=tried_markets.at_return(terms, status, now),
             probation_baselines={},
             candidate_baselines={},
             correlation={},
@@ -467,7 +469,7 @@ def _return(
 
 
 def _leaves(model: SpecModel, leaving: Version, back: Version) -> bool:
-    """Whether spec.model, or what was retrained from it, no longer serves."""
+    """Return whether spec.model, or what was retrained from it, no longer serves."""
     served = leaving.release == model.release or leaving.descends_from == model.image
     serves = back.release == model.release or back.descends_from == model.image
     return served and not serves
@@ -476,7 +478,7 @@ def _leaves(model: SpecModel, leaving: Version, back: Version) -> bool:
 def _park(terms: Terms, status: DataProductStatus, reason: Reason, now: int) -> DataProductStatus:
     candidate = status.trial
     assert candidate is not None
-    if reason in NOT_ITS_DOING:
+    if reason in ENDED_BY_FAULTS:
         retry_time = now + retry_seconds(candidate.retries)
         waits = parked(candidate, retry_time=retry_time, retries=candidate.retries + 1)
         return status.replace(candidate=waits)

@@ -46,7 +46,7 @@ def upper_bound(count: Count, phi: float) -> float:
 
 
 def detectable_drop(count: Count, phi: float) -> float:
-    """The least rise of the bad ratio that a baseline of this size distinguishes from chance."""
+    """Return the least rise of the bad ratio that a baseline of this size distinguishes from chance."""
     p = ratio_of(count)
     return sqrt(PRECISION * p * (1 - p) * phi / (count.total + 1))
 
@@ -69,14 +69,14 @@ def from_evaluation(
 
 
 def usable(baseline: Baseline | None, terms: SloTerms) -> Baseline | None:
-    """The baseline, unless it counted something else than the SLO counts now."""
+    """Return the baseline, unless it counted something else than the SLO counts now."""
     if baseline is None or baseline.indicator_hash not in {"", terms.indicator_hash}:
         return None
     return baseline
 
 
 def decides(baseline: Baseline, terms: SloTerms) -> bool:
-    """Whether it may call an SLO Missed, and not only AtRisk: production, or a hold-out large enough."""
+    """Return whether it may call an SLO Missed, and not only AtRisk: production, or a hold-out large enough."""
     if baseline.source is BaselineSource.PRODUCTION:
         return True
     return baseline.count.total >= terms.least_events(ratio_of(baseline.count))
@@ -92,7 +92,7 @@ def from_production(
     block_seconds: int,
     pod_seconds: Series | None = None,
 ) -> Baseline | None:
-    """The baseline that production has shown by block `now`; None while it is incomplete.
+    """Return the baseline that production has shown by block `now`; None while it is incomplete.
 
     Parameters
     ----------
@@ -103,8 +103,8 @@ def from_production(
     steady is left out for the same reason.
     """
     calendar = terms.calendar
-    wanted = terms.seasonality is Seasonality.WEEKLY
-    weekly = wanted and calendar.keeps(LEAST_HOURS_WEEKLY)
+    by_weekday = terms.seasonality is Seasonality.WEEKLY
+    weekly = by_weekday and calendar.keeps(LEAST_HOURS_WEEKLY)
     least = calendar.sums(LEAST_HOURS_WEEKLY if weekly else LEAST_HOURS)
     start_block = max(since, ceil((record.steady_start_time or 0) / block_seconds))
     last = now // BLOCKS_PER_HOUR - 1
@@ -116,7 +116,7 @@ def from_production(
     start, end = first * BLOCKS_PER_HOUR, (last + 1) * BLOCKS_PER_HOUR
     phi = dispersion(block.count for block in series.blocks(start, end))
     hours = list(zip(bad, total, strict=True))
-    daily = wanted or hour_matters(hours, first, phi, calendar)
+    daily = by_weekday or hour_matters(hours, first, phi, calendar)
     of_hours = from_unit_to_unit(hours) if daily else scatter(about_levels(hours, 0))
     hour_phi = max(of_hours.phi, phi)
     p = ratio_of(count)
@@ -137,14 +137,14 @@ def from_production(
 
 
 def scatter_of(baseline: Baseline) -> Scatter:
-    """What is known of the dispersion of its hours before any later hour is counted."""
+    """Return what is known of the dispersion of its hours before any later hour is counted."""
     if not baseline.hour_phi:
         return Scatter(baseline.phi, INDEPENDENT.degrees)
     return Scatter(max(baseline.hour_phi, baseline.phi), float(LEAST_HOURS))
 
 
-def is_settled(baseline: Baseline, calendar: Calendar) -> bool:
-    """Whether it shows no difference between the hours of the day, or one of two days and more."""
+def season_is_known(baseline: Baseline, calendar: Calendar) -> bool:
+    """Return whether it shows no difference between the hours of the day, or one of two days and more."""
     sums = (baseline.end - baseline.start) // calendar.sum_seconds
     return not baseline.daily or sums >= season_sums(calendar)
 
@@ -152,7 +152,7 @@ def is_settled(baseline: Baseline, calendar: Calendar) -> bool:
 def _mean_pods(
     hours: list[tuple[int, int]], pod_seconds: Series | None, first: int, block_seconds: int
 ) -> float:
-    """How many pods served these hours; 0 where it isn't known of each hour with events."""
+    """Return how many pods served these hours; 0 where it isn't known of each hour with events."""
     if pod_seconds is None:
         return 0.0
     _, pods = pod_seconds.hours(first, first + len(hours) - 1)

@@ -34,7 +34,7 @@ _RECENT: Final = 12
 def watched(
     terms: Terms, blocks: Sequence[CanaryBlock], pairs: Mapping[str, Pairs]
 ) -> tuple[SloTerms, ...]:
-    """What a candidate is judged by: the deciding SLOs, and client errors where they are counted.
+    """Return what a candidate is judged by: the deciding SLOs, and client errors where they are counted.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ def watched(
 
 
 def client_errors(terms: Terms, pairs: Mapping[str, Pairs] | None = None) -> SloTerms:
-    """The terms of the share of client errors.
+    """Return the terms of the share of client errors.
 
     The margin is that of availability, where an SLO has one, between one and five points: so both
     need as many requests, and a product that tolerates failures isn't held up by its 4xx. Without
@@ -71,12 +71,12 @@ def client_errors(terms: Terms, pairs: Mapping[str, Pairs] | None = None) -> Slo
 
 
 def is_implicit(slo: SloTerms) -> bool:
-    """Whether no SLO of the spec is meant."""
+    """Return whether no SLO of the spec is meant."""
     return slo.name == CLIENT_ERRORS
 
 
 def shown(slo: SloTerms, bad_ratio: float) -> float:
-    """The share that people read: of client errors how many there are, else how much is good."""
+    """Return the share that people read: of client errors how many there are, else how much is good."""
     return bad_ratio if is_implicit(slo) else 1 - bad_ratio
 
 
@@ -93,10 +93,10 @@ def judge_client_errors(
     None while it isn't: no SLO of the spec is meant, so as long as all is well nothing is shown.
     """
     held = status.probation and status.engine.probation_baselines.get(CLIENT_ERRORS)
-    blocks, known = series.get(CLIENT_ERRORS), status.engine.slo(CLIENT_ERRORS)
+    blocks, record = series.get(CLIENT_ERRORS), status.engine.slo(CLIENT_ERRORS)
     if not held or blocks is None or observed.problem is not None:
         return None
-    if spans := spans_of(known, terms.block_seconds):
+    if spans := spans_of(record, terms.block_seconds):
         blocks = blocks.without(spans)
     slo, now = client_errors(terms), observed.block
     if blocks.block(now).quality is not Quality.COUNTED:
@@ -110,11 +110,11 @@ def judge_client_errors(
         held,
         fresh=blocks.block(now).count.total > 0,
         calm=True,
-        shown=blocks_shown(slo, now, shown_since),
+        shown_blocks=blocks_shown(slo, now, shown_since),
     )
     since = evidence_since(terms, status, stable, slo)
     result = probation.judge(fine, blocks, held, now=now, since=since)
-    return result if result.state is SloState.MISSED or known.streak or known.degraded else None
+    return result if result.state is SloState.MISSED or record.streak or record.degraded else None
 
 
 @lru_cache(maxsize=64)

@@ -25,7 +25,7 @@ UNRELATED_BLOCKS: Final = 50_000
 
 
 def confirm(record: SloRecord, result: SloResult, *, block: int, block_end: int) -> SloRecord:
-    """What is kept of an SLO after this evaluation.
+    """Return what is kept of an SLO after this evaluation.
 
     Unknown neither counts towards confirmation or recovery nor resets it. An evaluation of a
     block that was counted already changes nothing, however often a reconcile comes by.
@@ -75,7 +75,7 @@ def _steady(record: SloRecord, result: SloResult, block_end: int) -> SloRecord:
 
 
 def product_state(results: Iterable[tuple[SloResult, SloRecord]]) -> ProductState:
-    """The state of a product from its deciding SLOs and what is kept of them.
+    """Return the state of a product from its deciding SLOs and what is kept of them.
 
     A confirmed SLO stays Degraded until it has recovered, even if it is temporarily Unknown. A
     product with an SLO without measurements isn't Healthy.

@@ -6,6 +6,10 @@ therefore needs the newest events to bear it out. How far back "newest" reaches 
 events, not of time: from the newest block back until there are enough, so that a product with two
 labels an hour is judged as one with a thousand. It doesn't reach across a silence, a fall of the
 traffic or a change for the better, as most of what it held would be of another time.
+
+A verdict stays until events contradict it. A product that is worse by a little, and varies from
+hour to hour, would otherwise change its cause with every few blocks: a good block isn't a recovery,
+nor are events that are too close for a verdict.
 """
 
 from dataclasses import dataclass
@@ -20,7 +24,14 @@ from sluicegate.slo.blocks import Series
 from sluicegate.slo.burn_rate import LEAST_BAD
 from sluicegate.stats.calendar import BLOCKS_PER_HOUR, HOURS
 from sluicegate.stats.counts import NOTHING, Count
-from sluicegate.stats.intervals import Z95, least_total, newcombe, quantile, wilson_lower
+from sluicegate.stats.intervals import (
+    Z95,
+    least_total,
+    newcombe,
+    quantile,
+    wilson_lower,
+    wilson_upper,
+)
 from sluicegate.views.numbers import percent
 
 LEAST_BLOCKS: Final = 3
@@ -56,8 +67,10 @@ def present_of(
     now: int,
     since: int,
     spans: tuple[BlockSpan, ...] = (),
+    earlier: bool | None = None,
+    dispersion: float,
 ) -> Present:
-    """What the newest events up to block `now` say.
+    """Return what the newest events up to block `now` say.
 
     It reaches beyond what is left out only if what came after it is bad by itself, too.
 
@@ -65,43 +78,55 @@ def present_of(
     ----------
     series : blocks of the stable version. baseline : what it was accepted with.
     since : blocks up to this one are of another time. spans : what was left out of the series.
+    earlier : verdict on an earlier block of the same degradation; None without one. It stays while
+        there are enough events, and they don't contradict it.
+    dispersion : that of the drift test. Hours that vary by chance don't make the level bad again.
     """
     limit = accepted_limit(terms, baseline)
     if limit is None:
         return Present(bad=None, message="there is no accepted ratio to compare with")
     phi = 1.0 if baseline is None else baseline.phi
+    noise = phi if earlier else max(phi, dispersion)
     needed = phi * _needed(terms, baseline, limit)
-    newest, seen = NOTHING, NOTHING
+    newest, count = NOTHING, NOTHING
     after = max(since, spans[-1].last if spans else 0)
     alone = series.between(min(after, now), now)
     if _bears_out(alone, limit):
         after = since
     for length in _lengths(terms, now - since):
-        seen = series.between(max(back(now, length, spans), after), now)
+        count = series.between(max(back(now, length, spans), after), now)
         newer = series.between(max(back(now, (length + 1) // 2, spans), after), now)
-        if newer.total < LEAST_SHARE * seen.total:
+        if newer.total < LEAST_SHARE * count.total:
             break
-        if _compared(newer, limit, phi) is not True and _has_ended(seen, newer, phi):
+        if _compared(newer, limit, phi) is not True and _has_ended(count, newer, phi):
             newest = newer
             break
-        newest = seen
-        bad = None if seen.total < needed else _compared(seen, limit, phi)
+        newest = count
+        bad = None if count.total < needed else _compared(count, limit, phi)
+        if (
+            earlier is not None
+            and bad is not earlier
+            and not _contradicts(count, limit + terms.drop / 2, noise, earlier=earlier)
+        ):
+            bad = None
         if bad is not None:
-            return Present(bad, _compares(seen, limit))
+            return Present(bad, _compares(count, limit))
     if newest.total < needed:
         text = f"{newest.total:,} events at present, {ceil(needed):,} are needed for a verdict"
         return Present(bad=None, message=text)
+    if earlier is not None:
+        return Present(earlier, f"{_compares(newest, limit)}: that is no evidence of a change")
     return Present(bad=None, message=f"{_compares(newest, limit)}: too close for a verdict")
 
 
 def _needed(terms: SloTerms, baseline: Baseline | None, limit: float) -> float:
-    """Events that carry information: if most are bad by nature, these are the good ones."""
+    """Return how many events a verdict needs; if most are bad by nature, of the good ones."""
     ratio = None if baseline is None else ratio_of(baseline.count)
     return max(terms.least_events(ratio), least_total(max(1 - limit, LEAST_GOOD)), 1)
 
 
 def accepted_limit(terms: SloTerms, baseline: Baseline | None) -> float | None:
-    """The bad ratio that is accepted at most; None where nothing says it."""
+    """Return the bad ratio that is accepted at most; None where nothing says it."""
     limits = [] if terms.allowed_bad is None else [terms.allowed_bad]
     if baseline is not None:
         limits.append(upper_bound(baseline.count, baseline.phi))
@@ -116,27 +141,35 @@ def _lengths(terms: SloTerms, most: int) -> list[int]:
     return lengths
 
 
-def _bears_out(seen: Count, limit: float) -> bool:
-    """Whether the events since a disturbance are such as those before it may explain."""
-    return seen.bad >= LEAST_BAD and seen.bad > limit * seen.total
+def _bears_out(count: Count, limit: float) -> bool:
+    """Return whether the events since a disturbance are such as those before it may explain."""
+    return count.bad >= LEAST_BAD and count.bad > limit * count.total
 
 
-def _compared(seen: Count, limit: float, phi: float) -> bool | None:
-    if seen.bad <= limit * seen.total:
+def _compared(count: Count, limit: float, phi: float) -> bool | None:
+    if count.bad <= limit * count.total:
         return False
-    surely = wilson_lower(seen.bad / phi, seen.total / phi, Z_STILL_BAD) > limit
-    return True if surely and seen.bad >= LEAST_BAD else None
+    surely = wilson_lower(count.bad / phi, count.total / phi, Z_STILL_BAD) > limit
+    return True if surely and count.bad >= LEAST_BAD else None
 
 
-def _has_ended(seen: Count, newer: Count, phi: float) -> bool:
-    """Whether what a window holds beyond its newer half was surely worse: it is of another time."""
-    older = Count(seen.bad - newer.bad, seen.total - newer.total)
+def _contradicts(count: Count, middle: float, phi: float, *, earlier: bool) -> bool:
+    """Return whether events contradict the earlier verdict: they are surely on the other side of half of `maxDrop`."""
+    bad, total = count.bad / phi, count.total / phi
+    if earlier:
+        return wilson_upper(bad, total, Z95) < middle
+    return wilson_lower(bad, total, Z95) > middle
+
+
+def _has_ended(count: Count, newer: Count, phi: float) -> bool:
+    """Return whether what a window holds beyond its newer half was surely worse: it is of another time."""
+    older = Count(count.bad - newer.bad, count.total - newer.total)
     if not older.total or not newer.total:
         return False
     then, now = ((one.bad / phi, one.total / phi) for one in (older, newer))
     return newcombe(then, now, Z95).lower > 0
 
 
-def _compares(seen: Count, limit: float) -> str:
-    bad = percent(seen.bad / seen.total)
-    return f"{bad} of {seen.total:,} are bad at present, up to {percent(limit)} is as accepted"
+def _compares(count: Count, limit: float) -> str:
+    bad = percent(count.bad / count.total)
+    return f"{bad} of {count.total:,} are bad at present, up to {percent(limit)} is as accepted"

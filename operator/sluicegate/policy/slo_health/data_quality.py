@@ -2,7 +2,7 @@
 
 Missing or broken measurements make an SLO Unknown with a reason. Unknown is never zero and never
 "pass": it starts no retraining and promotes nothing. Old blocks in a long window never make up
-for a present without data, so the checks look at the newest block first.
+for a present without data, so the checks begin with the newest block.
 """
 
 from collections.abc import Callable
@@ -59,19 +59,19 @@ _BY_QUALITY: Final = {
 
 
 def measurement_failed(view: View) -> Reason | None:
-    """The newest block couldn't be read: Prometheus away, stale, or not back-filled yet."""
+    """Object if the newest block couldn't be read: Prometheus away, stale, or not back-filled yet."""
     return view.problem
 
 
 def newest_block_is_unusable(view: View) -> Reason | None:
-    """The newest block has too few scrapes, or numbers that aren't counts."""
+    """Object if the newest block has too few scrapes, or numbers that aren't counts."""
     if view.series is None:
         return None
     return _BY_QUALITY.get(view.series.block(view.now).quality)
 
 
 def nothing_is_counted(view: View) -> Reason | None:
-    """The version has no series; or this SLO has none, or no events, for as long as it matters."""
+    """Object if the version has no series, or this SLO has none, or no events, for as long as it matters."""
     counts = view.series if view.version_has_series else None
     if counts is not None and counts.window(view.now, view.terms.recent).total > 0:
         return None
@@ -83,24 +83,24 @@ def nothing_is_counted(view: View) -> Reason | None:
     if counts is None:
         return Reason.NO_DATA
     first = view.now - view.terms.recent
-    known = any(block.quality is Quality.COUNTED for block in counts.blocks(first, view.now))
-    return Reason.NO_TRAFFIC if known else Reason.NO_DATA
+    counted = any(block.quality is Quality.COUNTED for block in counts.blocks(first, view.now))
+    return Reason.NO_TRAFFIC if counted else Reason.NO_DATA
 
 
 def _are_overdue(view: View) -> bool:
-    """Whether the version has served for so long that labels should have come."""
+    """Return whether the version has served for so long that labels should have come."""
     terms = view.terms
     late = view.now - view.since > terms.calendar.blocks(LABEL_HOURS)
     return terms.definition.from_truths and late
 
 
 def still_warming_up(view: View) -> Reason | None:
-    """Nothing has been counted since the version took over and its caches filled."""
+    """Object until anything is counted after the version took over and its caches filled."""
     return Reason.WARMING_UP if view.now <= view.since else None
 
 
 def labels_settle(view: View) -> Reason | None:
-    """The labels are those of a traffic that has changed since."""
+    """Object while the labels are those of a traffic that has changed since."""
     return Reason.LABELS_SETTLING if view.now <= view.settles else None
 
 
@@ -115,17 +115,19 @@ GATES: Final[tuple[Gate, ...]] = (
 
 
 def objection(view: View) -> Reason | None:
-    """Why the SLO is Unknown; None when it may be judged."""
+    """Return why the SLO is Unknown; None when it may be judged."""
     return next(filter(None, (gate(view) for gate in GATES)), None)
 
 
 def evidence_since(terms: Terms, status: DataProductStatus, stable: Version, slo: SloTerms) -> int:
     """Return the last block that doesn't count: of the warm-up, of settling labels, of another SLO."""
     warm = warmed_up(stable.promotion_time, terms.block_seconds)
-    known = status.engine.slo(slo.name).since
-    return max(warm, ceil(known / terms.block_seconds), settled_block(terms, status, stable, slo))
+    restarted = status.engine.slo(slo.name).since
+    return max(
+        warm, ceil(restarted / terms.block_seconds), settling_block(terms, status, stable, slo)
+    )
 
 
-def settled_block(terms: Terms, status: DataProductStatus, stable: Version, slo: SloTerms) -> int:
+def settling_block(terms: Terms, status: DataProductStatus, stable: Version, slo: SloTerms) -> int:
     """Return the last block in which the labels of an SLO settle; 0 for none."""
     return ceil(settle_time(status, stable, slo) / terms.block_seconds)

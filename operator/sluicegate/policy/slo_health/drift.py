@@ -7,7 +7,7 @@ same hours of days where the hours differ (seasonality.py).
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from itertools import pairwise
-from math import ceil, log
+from math import ceil, inf, log
 from typing import Final, NamedTuple
 
 from sluicegate.api.baseline import Baseline
@@ -16,9 +16,9 @@ from sluicegate.policy.model.terms import SloTerms
 from sluicegate.policy.slo_health.baseline import (
     decides,
     detectable_drop,
-    is_settled,
     ratio_of,
     scatter_of,
+    season_is_known,
     upper_bound,
 )
 from sluicegate.slo.blocks import Series
@@ -34,31 +34,49 @@ changes would be found days later. With 30, 6 of 120 products that scatter by th
 hour to hour were Missed within 100 hours."""
 WORTH_A_CHECK: Final = 0.5
 """Share of the bound below which evidence warns of nothing, whatever the dispersion is."""
+MOST_RECOVERY: Final = 1.5
+"""Of the bound: more evidence of a recovery isn't kept, so that the next fall is found as soon."""
+
+
+class Stretch(NamedTuple):
+    """What is tested: whole units, numbered first … last, and A, in units."""
+
+    units: Units
+    first: int
+    last: int
+    mean: int
 
 
 class Drift(NamedTuple):
     """What the CUSUM bank says: its largest S, where it is Missed, and whether it may say so.
 
-    `seen` and `blocks` are the events and the length of the stretch in which that S grew: from
+    `after` and `blocks` are the events and the length of the stretch in which that S grew: from
     its last 0 on. They are what decides; the newest window may look better or worse. `changed` is
     the last block before it began, where that was looked for. `before` are the events that those are
     compared with, and `phi` is the dispersion by which evidence is divided. `unit` is the number of
-    blocks that the test adds: it detects nothing before their end.
+    blocks that the test adds: it detects nothing before their end. `recovered` is the last block of the
+    fall, where as much evidence as found it shows that it has ended.
     """
 
     statistic: float
     bound: float
     decides: bool
-    seen: Count = NOTHING
+    after: Count = NOTHING
     blocks: int = 0
     changed: int | None = None
     before: Count = NOTHING
     phi: float = 1.0
     unit: int = BLOCKS_PER_HOUR
+    recovered: int | None = None
 
     @property
     def level(self) -> Level:
-        """Missed at the bound, AtRisk at half of it; a provisional baseline only warns."""
+        """Missed at the bound, AtRisk at half of it; a provisional baseline only warns.
+
+        Met once the fall has ended, though the evidence of it is still there.
+        """
+        if self.recovered is not None:
+            return Level.MET
         if self.statistic >= self.bound:
             return Level.MISSED if self.decides else Level.AT_RISK
         return Level.AT_RISK if self.statistic >= self.bound / 2 else Level.MET
@@ -74,7 +92,7 @@ def drift_of(
     known_since: int | None = None,
     mean: int | None = None,
 ) -> Drift | None:
-    """What the last fourteen days say; None when the baseline allows no alternative.
+    """Return what the last fourteen days say; None when the baseline allows no alternative.
 
     Of these tests the one that is nearest to its bound speaks. The CUSUM bank holds each hour
     against the worst ratio that the baseline is compatible with, so it needs a large one; the
@@ -98,14 +116,16 @@ def drift_of(
     calendar, lag = terms.calendar, 2 * terms.lag_blocks
     own = mean is None
     complete = now // BLOCKS_PER_HOUR
-    known = range(_first_hour(since if known_since is None else known_since, complete), complete)
+    hours_known = range(
+        first_hour(since if known_since is None else known_since, complete), complete
+    )
     late = lag > BLOCKS_PER_HOUR
     hours, days = (mean, mean) if mean is not None else (cusum.HOURLY_BLOCKS, cusum.DAILY_BLOCKS)
-    by_hour, start = calendar.hours_as_sums(hours), _first_hour(since, complete)
-    shows = known
+    by_hour, start = calendar.hours_as_sums(hours), first_hour(since, complete)
+    shows = hours_known
     if own and not baseline.weekdays and not late:
         each = Stretch(calendar.each_sum, start, complete - 1, by_hour)
-        shows = _before_change(terms, series, baseline, each, known=known)
+        shows = _before_change(terms, series, baseline, each, hours_known=hours_known)
     swings = _swings(terms, series, baseline, shows) if own else baseline.daily
     daily = swings or late
     units = calendar.days if daily else calendar.each_sum
@@ -114,101 +134,139 @@ def drift_of(
     last = units.of(complete) - 1
     first = units.first_from(start)
     stretch = Stretch(units, first, last, days if daily else by_hour)
-    found = [_cusum(terms, series, baseline, stretch)]
+    drifts = [_cusum(terms, series, baseline, stretch)]
     if own and not baseline.weekdays:
-        found.append(_two_sample(terms, series, baseline, stretch))
+        drifts.append(_two_sample(terms, series, baseline, stretch))
         if swings and not late:
-            each = Stretch(calendar.each_sum, known.start, complete - 1, by_hour)
-            found.append(_two_sample(terms, series, baseline, each, same_hours=True))
-    return max(filter(None, found), key=lambda drift: drift.statistic / drift.bound, default=None)
+            each = Stretch(calendar.each_sum, hours_known.start, complete - 1, by_hour)
+            drifts.append(_two_sample(terms, series, baseline, each, same_hours=True))
+    drift = max(filter(None, drifts), key=lambda drift: drift.statistic / drift.bound, default=None)
+    if drift is None or not own or daily or baseline.weekdays:
+        return drift
+    # A fall and its end scatter more than either, so the statistic falls before the fall is forgotten.
+    if drift.statistic * drift.phi < scatter_of(baseline).phi * drift.bound * WORTH_A_CHECK:
+        return drift
+    return drift._replace(recovered=_recovered(terms, series, baseline, drift, stretch=stretch))
 
 
-def _first_hour(since: int, complete: int) -> int:
-    """The first whole hour after a block, of those that are kept."""
+def _recovered(
+    terms: SloTerms, series: Series, baseline: Baseline, drift: Drift, *, stretch: Stretch
+) -> int | None:
+    """Return the last block of a fall that has ended; None while it lasts, or while that is open.
+
+    The same CUSUM the other way round: it adds the evidence for the accepted ratio against one that is
+    worse by the drop. The CUSUM of the fall forgets too slowly: the deeper a fall was, the longer.
+    """
+    units, first, last, _ = stretch
+    prior = scatter_of(baseline)
+    limit = upper_bound(baseline.count, prior.phi)
+    if drift.changed is None or not 0 < limit < limit + terms.drop < 1:
+        return None
+    begin = max(units.of(drift.changed // BLOCKS_PER_HOUR), first)
+    events = list(_counts(series, begin, last, units))
+    _, ended = _recovery(events, limit, terms.drop, inf)
+    scatter = _scatter(events[ended:], 0, prior, strata=None)  # that of the fall is another one
+    divisor = scatter.divisor(drift.bound, LEAST_DEGREES)
+    value, ended = _recovery(events, limit, terms.drop, MOST_RECOVERY * drift.bound * divisor)
+    return units.start(begin + ended) * BLOCKS_PER_HOUR if value >= drift.bound * divisor else None
+
+
+def _recovery(
+    events: Sequence[tuple[int, int]], limit: float, drop: float, most: float
+) -> tuple[float, int]:
+    """Return the evidence that units are at the limit again and not worse by the drop, and where it begins."""
+    fallen = limit + drop
+    per_bad, per_good = log(limit / fallen), log((1 - limit) / (1 - fallen))
+    value, ended = 0.0, 0
+    for place, (bad, total) in enumerate(events, 1):
+        value = min(value + bad * per_bad + (total - bad) * per_good, most)
+        if value <= 0.0:
+            value, ended = 0.0, place
+    return value, ended
+
+
+def first_hour(since: int, complete: int) -> int:
+    """Return the first whole hour after block `since`, of those that are kept before hour `complete`."""
     return max(ceil(since / BLOCKS_PER_HOUR), complete - HOURS + 1, 0)
 
 
-def _swings(terms: SloTerms, series: Series, baseline: Baseline, known: range) -> bool:
-    """Whether the hours of the day differ, as far as the known hours show.
+def _swings(terms: SloTerms, series: Series, baseline: Baseline, hours_known: range) -> bool:
+    """Return whether the hours of the day differ, as far as the known hours show.
 
-    Two days settle it. Before, what the baseline's hours showed holds, too.
+    Two days show it. Before, what the baseline's hours showed holds, too.
     """
     calendar = terms.calendar
-    settled = seasonality.season_sums(calendar)
+    hours_needed = seasonality.season_sums(calendar)
     weekly = baseline.weekdays or terms.seasonality is Seasonality.WEEKLY
-    if baseline.daily and (weekly or len(known) < settled or is_settled(baseline, calendar)):
+    if baseline.daily and (
+        weekly or len(hours_known) < hours_needed or season_is_known(baseline, calendar)
+    ):
         return True
     place = ("swings", baseline.phi)
     said = series.derived.get(place)
-    if not isinstance(said, tuple) or said[0] != known:
-        hours = list(zip(*series.hours(known.start, known.stop - 1), strict=True))
-        said = (known, seasonality.hour_matters(hours, known.start, baseline.phi, calendar))
+    if not isinstance(said, tuple) or said[0] != hours_known:
+        hours = list(zip(*series.hours(hours_known.start, hours_known.stop - 1), strict=True))
+        said = (
+            hours_known,
+            seasonality.hour_matters(hours, hours_known.start, baseline.phi, calendar),
+        )
         series.derived[place] = said
     return bool(said[1])
 
 
-class Stretch(NamedTuple):
-    """What is tested: whole units, numbered first … last, and A, in units."""
-
-    units: Units
-    first: int
-    last: int
-    mean: int
-
-
 def _before_change(
-    terms: SloTerms, series: Series, baseline: Baseline, stretch: Stretch, *, known: range
+    terms: SloTerms, series: Series, baseline: Baseline, stretch: Stretch, *, hours_known: range
 ) -> range:
-    """Of less than two days of known hours those that show a season: the ones before a suspected change.
+    """Return which of less than two days of known hours show a season: those before a suspected change.
 
     The change itself makes hours differ. If it came on the first day, the hours before it show no
     season, and all count: the next day shows which of the two it was.
     """
     calendar = terms.calendar
     day = calendar.sums(HOURS_A_DAY)
-    if not day < len(known) < seasonality.season_sums(calendar):
-        return known
-    found = _two_sample(terms, series, baseline, stretch)
-    if found is None or found.changed is None:
-        return known
-    before = range(known.start, found.changed // BLOCKS_PER_HOUR)
-    return before if len(before) >= day else known
+    if not day < len(hours_known) < seasonality.season_sums(calendar):
+        return hours_known
+    drift = _two_sample(terms, series, baseline, stretch)
+    if drift is None or drift.changed is None:
+        return hours_known
+    before = range(hours_known.start, drift.changed // BLOCKS_PER_HOUR)
+    return before if len(before) >= day else hours_known
 
 
 def _cusum(terms: SloTerms, series: Series, baseline: Baseline, stretch: Stretch) -> Drift | None:
-    """The CUSUM bank; None when no alternative lies beyond what the baseline leaves open."""
+    """Return the CUSUM bank; None when no alternative lies beyond what the baseline leaves open."""
     units, first, last, mean = stretch
     counts, prior = baseline.weekdays or (baseline.count,), scatter_of(baseline)
     key = (counts, prior.phi, terms.drop, terms.drop_given, mean, units)
     banks = _banks(counts, prior.phi, terms.drop, drop_given=terms.drop_given, mean=mean)
     if banks is None:
         return None
-    known = series.derived.get(key)
-    if not isinstance(known, cusum.Progress) or not known.can_continue_to(first, last):
-        known = cusum.begin(banks[0], first)
-    if known.next <= last:
-        fresh = _counts(series, known.next, last, units)
-        known = cusum.advance_strata(known, banks, fresh)
-        series.derived[key] = known
-    place = max(range(len(known.values)), key=known.values.__getitem__)
-    zero = known.zeros[place]
-    begun, end = units.start(zero), units.start(known.next)
+    progress = series.derived.get(key)
+    if not isinstance(progress, cusum.Progress) or not progress.can_continue_to(first, last):
+        progress = cusum.begin(banks[0], first)
+    if progress.next <= last:
+        fresh = _counts(series, progress.next, last, units)
+        progress = cusum.advance_strata(progress, banks, fresh)
+        series.derived[key] = progress
+    place = max(range(len(progress.values)), key=progress.values.__getitem__)
+    zero = progress.zeros[place]
+    begun, end = units.start(zero), units.start(progress.next)
     bad, total = series.hours(begun, end - 1)
     before = series.hours(units.start(first), begun - 1)
     scatter = prior
-    if known.statistic >= prior.phi * banks[0].bound * WORTH_A_CHECK:
+    if progress.statistic >= prior.phi * banks[0].bound * WORTH_A_CHECK:
         weekdays = [unit % len(banks) for unit in range(first, last + 1)]
         strata = weekdays if len(banks) > 1 else None
         events = list(_counts(series, first, last, units))
         scatter = _scatter(events, zero - first, prior, strata=strata)
     divisor = scatter.divisor(banks[0].bound, LEAST_DEGREES)
     return Drift(
-        known.statistic / divisor,
+        progress.statistic / divisor,
         banks[0].bound,
         decides(baseline, terms),
         Count(sum(bad), sum(total)),
         (end - begun) * BLOCKS_PER_HOUR,
-        begun * BLOCKS_PER_HOUR if known.statistic else None,
+        begun * BLOCKS_PER_HOUR if progress.statistic else None,
         summed((baseline.count, (sum(before[0]), sum(before[1])))),
         divisor,
         units.seconds * BLOCKS_PER_HOUR // units.sum_seconds,
@@ -223,7 +281,7 @@ def _two_sample(
     *,
     same_hours: bool = False,
 ) -> Drift | None:
-    """The most likely change; None if no number of events distinguishes it from the baseline."""
+    """Return the most likely change; None if no number of events distinguishes it from the baseline."""
     units, first, last, mean = stretch
     count, prior = baseline.count, scatter_of(baseline)
     least = terms.drop if terms.drop_given else max(terms.drop, detectable_drop(count, prior.phi))
@@ -235,8 +293,8 @@ def _two_sample(
         return None
     place = ("change", drops, prior, units, same_hours)
     key = (count, units, first, last)
-    known = series.derived.get(place)
-    if not isinstance(known, tuple) or known[0] != key:
+    entry = series.derived.get(place)
+    if not isinstance(entry, tuple) or entry[0] != key:
         events = list(_counts(series, first, last, units)) if first <= last else []
         strata = None
         if same_hours:
@@ -247,9 +305,9 @@ def _two_sample(
         scatter = prior
         if not baseline.hour_phi or change.statistic >= prior.phi * bound * WORTH_A_CHECK:
             scatter = _scatter(events, change.start, prior, strata=strata)
-        known = (key, change, scatter, summed((count, *events[: change.start])))
-        series.derived[place] = known
-    _, change, scatter, before = known
+        entry = (key, change, scatter, summed((count, *events[: change.start])))
+        series.derived[place] = entry
+    _, change, scatter, before = entry
     begun = units.start(first + change.start)
     divisor = scatter.divisor(bound, LEAST_DEGREES)
     return Drift(
@@ -272,7 +330,7 @@ def _scatter(
     *,
     strata: Sequence[int] | None,
 ) -> Scatter:
-    """The dispersion of units about their levels before and after a suspected change."""
+    """Return the dispersion of units about their levels before and after a suspected change."""
     place = min(max(place, 0), len(events))
     if strata is None:
         return batch_means.scatter(batch_means.about_levels(events, place), prior)
@@ -284,7 +342,7 @@ def _scatter(
 def _banks(
     counts: tuple[Count, ...], phi: float, drop: float, *, drop_given: bool, mean: int
 ) -> tuple[cusum.Bank, ...] | None:
-    """One bank, or one a weekday; None when an alternative is missing in any."""
+    """Return one bank, or one a weekday; None when an alternative is missing in any."""
     banks = []
     for count in counts:
         least = drop if drop_given else max(drop, detectable_drop(count, phi))

@@ -14,14 +14,19 @@ from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.slo_status import SloState
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import Version
-from sluicegate.policy.model.excluded_blocks import BlockSpan, spans_of
+from sluicegate.policy.model.excluded_blocks import BlockSpan, leave_out, spans_of
 from sluicegate.policy.model.observed import Observed
 from sluicegate.policy.model.terms import Terms
 from sluicegate.policy.slo_health import gauge_slo, probation
-from sluicegate.policy.slo_health.baseline import from_production, is_settled, usable
+from sluicegate.policy.slo_health.baseline import from_production, season_is_known, usable
 from sluicegate.policy.slo_health.client_errors import client_errors, judge_client_errors
 from sluicegate.policy.slo_health.confirmation import confirm
-from sluicegate.policy.slo_health.data_quality import View, evidence_since, objection, settled_block
+from sluicegate.policy.slo_health.data_quality import (
+    View,
+    evidence_since,
+    objection,
+    settling_block,
+)
 from sluicegate.policy.slo_health.ratio_slo import SloResult, blocks_shown, judge, unknown
 from sluicegate.slo.blocks import Quality, Series
 from sluicegate.slo.budget import WINDOW_HOURS
@@ -32,7 +37,7 @@ from sluicegate.stats.counts import NOTHING, Count
 def judge_stable(
     terms: Terms, status: DataProductStatus, stable: Version, observed: Observed
 ) -> tuple[tuple[SloResult, ...], DataProductStatus]:
-    """What each SLO of the stable version shows, and what is remembered of it from now on."""
+    """Return what each SLO of the stable version shows, and what is remembered of it from now on."""
     series = observed.series.get(stable.release.version, {})
     now = observed.block
     alive = any(
@@ -43,18 +48,19 @@ def judge_stable(
     slos: dict[str, SloRecord] = {}
     baselines: dict[str, Baseline] = {}
     for slo in terms.slos:
-        known, blocks = status.engine.slo(slo.name), series.get(slo.name)
+        record, blocks = status.engine.slo(slo.name), series.get(slo.name)
         since, spans = (
             evidence_since(terms, status, stable, slo),
-            spans_of(known, terms.block_seconds),
+            spans_of(record, terms.block_seconds),
         )
         problem = observed.problem or observed.problems.get(slo.name)
-        settles = settled_block(terms, status, stable, slo)
+        settles = settling_block(terms, status, stable, slo)
         view = View(slo, blocks, alive, now, since, problem, stable.release.version, settles)
         result = _judge(terms, view, status, stable, observed=observed, spans=spans)
         results.append(result)
-        after = confirm(known, result, block=now, block_end=terms.block_end(now))
-        if after is not known:
+        after = confirm(record, result, block=now, block_end=terms.block_end(now))
+        after = _without_fall(terms, record, after, result)
+        if after is not record:
             slos[slo.name] = after
         learnt = _learn(terms, result, after, view, observed=observed)
         if learnt is not None:
@@ -63,14 +69,29 @@ def judge_stable(
     if compared is not None:
         results.append(compared)
         name = compared.terms.name
-        known, end = status.engine.slo(name), terms.block_end(now)
-        slos[name] = confirm(known, compared, block=now, block_end=end)
+        record, end = status.engine.slo(name), terms.block_end(now)
+        slos[name] = confirm(record, compared, block=now, block_end=end)
     if slos:
         status = status.with_engine(slos={**status.engine.slos, **slos})
     if baselines:
         accepted = stable.replace(baseline={**stable.baseline, **baselines})
         status = status.replace(stable=accepted)
     return tuple(results), _probation_over(terms, status, stable, series, now=now)
+
+
+def _without_fall(
+    terms: Terms, before: SloRecord, after: SloRecord, result: SloResult
+) -> SloRecord:
+    """Return what is kept of an SLO, without the blocks of a fall that has just ended.
+
+    They would be evidence of a fall for as long again, and the next one would be found no sooner by them.
+    """
+    drift = result.drift
+    if not before.degraded or after.degraded or drift is None:
+        return after
+    if drift.recovered is None or drift.changed is None:
+        return after
+    return leave_out(after, drift.changed + 1, drift.recovered, terms.block_seconds)
 
 
 def _judge_gauge(terms: Terms, view: View, stable: Version, observed: Observed) -> SloResult:
@@ -109,10 +130,10 @@ def _judge(
     if reason is not None or series is None:
         recent = Count(0, 0) if series is None else series.window(now, slo.recent, shown_since)
         result = unknown(slo, reason or Reason.NO_DATA, recent, baseline)
-        shown = blocks_shown(slo, now, shown_since)
+        blocks = blocks_shown(slo, now, shown_since)
         until = terms.block_end(view.settles) if reason is Reason.LABELS_SETTLING else None
         budget = _budget(terms, stable, series, now=now)
-        return replace(result, budget=budget, shown=shown, until=until)
+        return replace(result, budget=budget, shown_blocks=blocks, until=until)
     result = _judge_counts(
         terms, replace(view, series=series), baseline, spans=spans, shown_since=shown_since
     )
@@ -131,7 +152,7 @@ def _judge_counts(
     spans: tuple[BlockSpan, ...],
     shown_since: int,
 ) -> SloResult:
-    """The verdict on counts: by what came after the last disturbance, or by all but disturbances.
+    """Return the verdict on counts: by what came after the last disturbance, or by all but disturbances.
 
     The worse holds: what came after it finds a large decay at once, all of it finds one in the few
     events between disturbances that come often.
@@ -140,28 +161,30 @@ def _judge_counts(
     drift_since = _drift_since(terms, view, baseline)
     judged = partial(judge, view.terms, baseline=baseline, now=view.now)
     after = spans[-1].last if spans else 0
-    result = judged(
+    newest = judged(
         view.series,
         since=max(view.since, after),
         drift_since=max(drift_since, after),
         shown_since=max(shown_since, after),
     )
-    if not spans or result.state is SloState.MISSED:
-        return result
+    if not spans or newest.state is SloState.MISSED:
+        return newest
     result = judged(
         view.series.without(spans),
         since=view.since,
         drift_since=drift_since,
         shown_since=shown_since,
     )
+    if newest.state is SloState.AT_RISK and result.state is SloState.MET:
+        return newest
     if not result.recent.total:
         silent = unknown(view.terms, Reason.INSUFFICIENT_DATA, NOTHING, baseline)
-        return replace(silent, shown=result.shown)
+        return replace(silent, shown_blocks=result.shown_blocks)
     return result
 
 
 def _budget(terms: Terms, stable: Version, series: Series | None, *, now: int) -> Count:
-    """All events that count towards the error budget, what had a cause outside the model included."""
+    """Return all events that count towards the error budget, what had a cause outside the model included."""
     since = stable.promotion_time // terms.block_seconds
     length = terms.calendar.blocks(WINDOW_HOURS)
     return NOTHING if series is None else series.window(now, length, since)
@@ -176,21 +199,21 @@ def _drift_since(terms: Terms, view: View, baseline: Baseline | None) -> int:
 
 
 def _learn(
-    terms: Terms, result: SloResult, known: SloRecord, view: View, *, observed: Observed
+    terms: Terms, result: SloResult, record: SloRecord, view: View, *, observed: Observed
 ) -> Baseline | None:
-    """The production baseline, once it is complete."""
+    """Return the production baseline, once it is complete."""
     current = result.baseline
-    if known.disturbance_start_time is not None:
+    if record.disturbance_start_time is not None:
         return None
     if current is not None and current.source is BaselineSource.PRODUCTION and not result.probation:
         return None
     if result.gauge is not None and view.terms.gauge is not None:
-        return _learn_gauge(terms, result, known, view, observed=observed)
-    if view.series is None or not _may_be_learnt_from(result, known):
+        return _learn_gauge(terms, result, record, view, observed=observed)
+    if view.series is None or not _may_be_learnt_from(result, record):
         return None
-    found = from_production(
+    baseline = from_production(
         view.terms,
-        known,
+        record,
         view.series,
         now=view.now,
         since=view.since,
@@ -198,32 +221,32 @@ def _learn(
         pod_seconds=observed.pod_seconds,
     )
     # The hours of a day differ by a season or by a decay: no reason yet to give a hold-out up.
-    doubtful = found is not None and not is_settled(found, view.terms.calendar)
-    return None if doubtful and current is not None else found
+    doubtful = baseline is not None and not season_is_known(baseline, view.terms.calendar)
+    return None if doubtful and current is not None else baseline
 
 
 _TOO_LITTLE = frozenset({Reason.INSUFFICIENT_DATA, Reason.BASELINE_TOO_SMALL})
 """Why an SLO is Unknown although all is measured: what only a baseline of production can end."""
 
 
-def _may_be_learnt_from(result: SloResult, known: SloRecord) -> bool:
-    """Whether the SLO is known to be met, so that the baseline may be learnt.
+def _may_be_learnt_from(result: SloResult, record: SloRecord) -> bool:
+    """Return whether the SLO is known to be met, so that the baseline may be learnt.
 
     Without an objective this is unknown before there is a baseline, so it is learnt then, too.
     """
-    untroubled = not known.degraded and known.steady_start_time is not None
+    untroubled = not record.degraded and record.steady_start_time is not None
     silent = result.state is SloState.UNKNOWN and result.reason in _TOO_LITTLE
     return untroubled and (silent or result.state is SloState.MET)
 
 
 def _learn_gauge(
-    terms: Terms, result: SloResult, known: SloRecord, view: View, *, observed: Observed
+    terms: Terms, result: SloResult, record: SloRecord, view: View, *, observed: Observed
 ) -> Baseline | None:
     """As above; a gauge without a bound is Unknown until it has a baseline, and learns then too."""
-    if result.state in {SloState.AT_RISK, SloState.MISSED} or known.degraded:
+    if result.state in {SloState.AT_RISK, SloState.MISSED} or record.degraded:
         return None
     values = observed.means(view.version, view.terms.name)
-    steady = ceil((known.steady_start_time or 0) / terms.block_seconds)
+    steady = ceil((record.steady_start_time or 0) / terms.block_seconds)
     return gauge_slo.learn(view.terms, values, now=view.now, since=max(view.since, steady))
 
 
@@ -241,6 +264,6 @@ def _probation_over(
     if any(status.engine.slo(slo.name).streak is not None for slo in judged):
         return status
     warm = warmed_up(stable.promotion_time, terms.block_seconds)
-    settled = (settled_block(terms, status, stable, slo) for slo in terms.deciding)
-    since = max(warm, *settled, 0)
+    settling = (settling_block(terms, status, stable, slo) for slo in terms.deciding)
+    since = max(warm, *settling, 0)
     return probation.ended(terms, status, series, now=now, since=since)

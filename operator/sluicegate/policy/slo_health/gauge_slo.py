@@ -46,7 +46,7 @@ def judge(
     since: int,
     drift_since: int,
 ) -> SloResult:
-    """The verdict on a gauge at block `now`.
+    """Return the verdict on a gauge at block `now`.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def _misses(gauge: GaugeTerms, readings: Means, now: int, since: int) -> bool:
 def present_of(
     slo: SloTerms, readings: Means, baseline: Baseline | None, *, now: int, since: int
 ) -> Present:
-    """What the newest values say: by the bound, and by their mean against the baseline's.
+    """Return what the newest values say: by the bound, and by their mean against the baseline's.
 
     Parameters
     ----------
@@ -123,7 +123,7 @@ def present_of(
 
 
 def _is_below(slo: SloTerms, gauge: GaugeTerms, values: Values, baseline: Baseline) -> bool | None:
-    """Whether these blocks are surely worse than the baseline's; None while that is open.
+    """Return whether these blocks are surely worse than the baseline's; None while that is open.
 
     The baseline's deviation is that of hours; a mean of fewer blocks scatters the more.
     """
@@ -145,9 +145,9 @@ def _followed(
     readings: Means, sums: range, calendar: Calendar, *, daily: bool = False
 ) -> list[float]:
     """Means of the hours, or days, that these sums make up; computed once as long as they hold."""
-    known = readings.derived.get(daily)
-    if isinstance(known, tuple) and known[0] == (sums, calendar):
-        values: list[float] = known[1]
+    entry = readings.derived.get(daily)
+    if isinstance(entry, tuple) and entry[0] == (sums, calendar):
+        values: list[float] = entry[1]
         return values
     if daily:
         values = _daily(readings, sums, calendar)
@@ -163,11 +163,11 @@ def _hourly(readings: Means, sums: range, hours: Units) -> list[float | None]:
     if not sums:
         return []
     units = range(hours.first_from(sums.start), hours.of(sums.stop))
-    found = (
+    hour_values = (
         add(readings.of_sum(number) for number in range(hours.start(unit), hours.start(unit + 1)))
         for unit in units
     )
-    return [values.mean if values.blocks else None for values in found]
+    return [values.mean if values.blocks else None for values in hour_values]
 
 
 def _daily(readings: Means, sums: range, calendar: Calendar) -> list[float]:
@@ -199,7 +199,7 @@ def _drift(
 
 
 def learn(slo: SloTerms, readings: Means, *, now: int, since: int) -> Baseline | None:
-    """The baseline after 28 hours with values; None before, and while it never varies."""
+    """Return the baseline after 28 hours with values; None before, and while it never varies."""
     calendar, seconds = slo.calendar, slo.calendar.sum_seconds
     sums = _stretch(calendar.hours, now, since)
     normal = gauge_baseline(_followed(readings, sums, calendar))

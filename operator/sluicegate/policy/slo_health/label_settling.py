@@ -40,14 +40,14 @@ def returns_traffic(shares: Sequence[Share]) -> bool:
 
 def _changed(shares: Sequence[Share]) -> int:
     """Return when a rollout changed stable's share much for the last time; 0 if it did not."""
-    settled, changed = FULL, 0
+    share_before, changed = FULL, 0
     for share in shares:
         left = FULL - share.weight
-        if _differs(settled, left):
-            settled, changed = left, share.start_time
+        if _differs(share_before, left):
+            share_before, changed = left, share.start_time
     return changed
 
 
-def _differs(one: int, other: int) -> bool:
-    low, high = sorted((one, other))
+def _differs(value: int, other: int) -> bool:
+    low, high = sorted((value, other))
     return high > CHANGED_SHARE * low

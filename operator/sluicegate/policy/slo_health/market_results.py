@@ -50,23 +50,25 @@ def judge_by_market(
     """
     if observed.problem is not None:
         return None, status
-    found: dict[str, tuple[MarketState, ...]] = {}
+    states_by_slo: dict[str, tuple[MarketState, ...]] = {}
     slos = status.engine.slos
     for result in results:
         slo, record = result.terms, slos.get(result.terms.name)
         series = observed.markets.get(slo.name)
         limit = None if series is None else _allowed(result)
         missed: dict[str, int] = {}
-        known = {} if record is None else record.missed_markets
+        missed_since = {} if record is None else record.missed_markets
         if series is not None and limit is not None:
             states = _judged(terms, status, stable, observed, slo=slo, allowed=limit)
-            found[slo.name] = tuple(_dated(terms, stable, state, known) for state in states)
-            missed = {s.market: s.since for s in found[slo.name] if s.since is not None}
-        if record is not None and missed != known:
+            states_by_slo[slo.name] = tuple(
+                _dated(terms, stable, state, missed_since) for state in states
+            )
+            missed = {s.market: s.since for s in states_by_slo[slo.name] if s.since is not None}
+        if record is not None and missed != missed_since:
             slos = {**slos, slo.name: record.replace(missed_markets=missed)}
     if slos is not status.engine.slos:
         status = status.with_engine(slos=slos)
-    return found, status
+    return states_by_slo, status
 
 
 def _allowed(result: SloResult) -> float | None:
@@ -113,13 +115,13 @@ def _budget(terms: Terms, stable: Version, series: Series, now: int) -> Count:
 
 
 def _dated(
-    terms: Terms, stable: Version, state: MarketState, known: Mapping[str, int]
+    terms: Terms, stable: Version, state: MarketState, missed_since: Mapping[str, int]
 ) -> MarketState:
     """Return the state of a market with the time since when it is Missed, as it was found first."""
     if state.state is not SloState.MISSED:
         return state
     begun = max(terms.block_end(state.begun - 1), stable.promotion_time)
-    return replace(state, since=known.get(state.market, begun))
+    return replace(state, since=missed_since.get(state.market, begun))
 
 
 def present_in_market(series: Series, newest: int, state: MarketState) -> Present:

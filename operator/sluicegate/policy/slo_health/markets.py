@@ -128,18 +128,18 @@ def _judged(
 ) -> MarketState:
     since, newest = span
     alarm = _alarm(blocks, min(newest, blocks.newest), bank, since)
-    found = partial(MarketState, market, allowed=allowed, begun=alarm.begun)
+    state_of = partial(MarketState, market, allowed=allowed, begun=alarm.begun)
     if alarm.lasts or (was_bad and alarm.statistic >= bank.bound / 2):
         age = newest + 1 - alarm.begun
         recent = (blocks.window(newest, min(age, window), since) for window in WINDOWS[1:])
         count = next((count for count in recent if count.total), NOTHING)
-        return found(SloState.MISSED if count.total else SloState.UNKNOWN, count)
+        return state_of(SloState.MISSED if count.total else SloState.UNKNOWN, count)
     count = blocks.window(newest, WINDOWS[0], since)
     for window in WINDOWS if alarm.statistic < bank.bound / 2 else ():
         count = blocks.window(newest, window, since)
         if is_met(count, allowed):
-            return found(SloState.MET, count)
-    return found(SloState.UNKNOWN, count)
+            return state_of(SloState.MET, count)
+    return state_of(SloState.UNKNOWN, count)
 
 
 def is_met(count: Count, allowed: float) -> bool:

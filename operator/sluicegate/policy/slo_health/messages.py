@@ -45,14 +45,14 @@ def window_of(blocks: int, block_seconds: int) -> str:
     return f"last {duration(blocks * block_seconds)}"
 
 
-def describe(result: SloResult, block_seconds: int) -> str:
-    """What one SLO says, as a clause without a full stop."""
+def describe(result: SloResult, block_seconds: int, *, degraded: bool = False) -> str:
+    """Return what one SLO says, as a clause without a full stop; `degraded` if it was missed and hasn't recovered."""
     if result.state is SloState.UNKNOWN:
         return _describe_unknown(result, block_seconds)
     if result.gauge is not None:
         return _describe_gauge(result)
     if result.reason in {Reason.BASELINE_DROPPED, Reason.BASELINE_PROVISIONAL}:
-        return _describe_drop(result, block_seconds)
+        return _describe_drop(result, block_seconds, degraded=degraded)
     if result.reading is not None:
         return _describe_burn(result, block_seconds)
     return _describe_fine(result, block_seconds)
@@ -61,7 +61,7 @@ def describe(result: SloResult, block_seconds: int) -> str:
 def _describe_unknown(result: SloResult, block_seconds: int) -> str:
     text = _UNKNOWN.get(result.reason, result.reason)
     return f"{result.terms.name} is unknown: " + text.format(
-        window=window_of(result.shown or result.terms.recent, block_seconds),
+        window=window_of(result.shown_blocks or result.terms.recent, block_seconds),
         drop=points(result.terms.drop),
         count=events(result.recent.total),
         until=rfc3339(result.until or 0),
@@ -69,14 +69,14 @@ def _describe_unknown(result: SloResult, block_seconds: int) -> str:
 
 
 def _now(result: SloResult, block_seconds: int) -> str:
-    window = window_of(result.shown or result.terms.recent, block_seconds)
+    window = window_of(result.shown_blocks or result.terms.recent, block_seconds)
     bad = result.recent.ratio
     if bad is None:
         return f"no events in the {window}"
     return f"{percent(shown(result.terms, bad))} ({events(result.recent.total)}, {window})"
 
 
-def _describe_drop(result: SloResult, block_seconds: int) -> str:
+def _describe_drop(result: SloResult, block_seconds: int, *, degraded: bool) -> str:
     baseline, drift = result.baseline, result.drift
     assert baseline is not None
     assert drift is not None
@@ -86,20 +86,23 @@ def _describe_drop(result: SloResult, block_seconds: int) -> str:
     share = percent(shown(result.terms, ratio_of(baseline.count)))
     before = f"{share} ({events(baseline.count.total)}, {where})"
     whose = " against the version before" if result.probation else ""
-    return (
-        f"{result.terms.subject} {'rose' if is_implicit(result.terms) else 'fell'} from {before} to {_fallen(result, drift, block_seconds)};"
-        f" the evidence of a drop (maxDrop {points(result.terms.drop)}){whose} is {drift.statistic:.1f},"
-        f" of the {drift.bound:.1f} that are needed"
-    )
+    fell = "rose" if is_implicit(result.terms) else "fell"
+    text = f"{result.terms.subject} {fell} from {before} to {_fallen(result, drift, block_seconds)}"
+    if result.state is SloState.AT_RISK and drift.statistic < drift.bound / 2:
+        return f"{text}; it is judged once there are events of a whole hour"
+    evidence = f"the evidence of a drop (maxDrop {points(result.terms.drop)}){whose} is {drift.statistic:.1f}"
+    if degraded and drift.statistic < drift.bound:
+        return f"{text}; {evidence} now, below the {drift.bound:.1f} at which it was missed"
+    return f"{text}; {evidence}, of the {drift.bound:.1f} that are needed"
 
 
 def _fallen(result: SloResult, drift: Drift, block_seconds: int) -> str:
-    """What decided: the stretch in which the evidence grew, and the present where it is another."""
-    bad = drift.seen.ratio
+    """Return what decided: the stretch in which the evidence grew, and the present where it is another."""
+    bad = drift.after.ratio
     if bad is None:
         return _now(result, block_seconds)
     lasts = duration(drift.blocks * block_seconds)
-    text = f"{percent(shown(result.terms, bad))} ({events(drift.seen.total)}, {lasts} of evidence)"
+    text = f"{percent(shown(result.terms, bad))} ({events(drift.after.total)}, {lasts} of evidence)"
     return f"{text}, {_now(result, block_seconds)} at present"
 
 
@@ -139,7 +142,7 @@ def _describe_fine(result: SloResult, block_seconds: int) -> str:
 
 
 def numbers_of(result: SloResult) -> dict[str, float]:
-    """The numbers of the sentence, by name."""
+    """Return the numbers of the sentence, by name."""
     numbers: dict[str, float] = {"bad": result.recent.bad, "total": result.recent.total}
     if result.baseline is not None:
         numbers |= {
@@ -148,10 +151,10 @@ def numbers_of(result: SloResult) -> dict[str, float]:
         }
     if result.drift is not None:
         numbers |= {"statistic": result.drift.statistic, "statisticBound": result.drift.bound}
-        if result.drift.seen.total:
+        if result.drift.after.total:
             numbers |= {
-                "evidenceBad": result.drift.seen.bad,
-                "evidenceTotal": result.drift.seen.total,
+                "evidenceBad": result.drift.after.bad,
+                "evidenceTotal": result.drift.after.total,
             }
     if result.reading is not None:
         numbers |= {
@@ -169,5 +172,5 @@ def joined(results: list[SloResult], block_seconds: int) -> str:
 
 
 def capitalised(text: str) -> str:
-    """The text with its first letter in upper case."""
+    """Return the text with its first letter in upper case."""
     return text[:1].upper() + text[1:]

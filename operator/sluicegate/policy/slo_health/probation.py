@@ -37,15 +37,15 @@ MOST_HOURS: Final = 7 * HOURS_A_DAY
 def judge(
     result: SloResult, series: Series, baseline: Baseline, *, now: int, since: int
 ) -> SloResult:
-    """The verdict on an SLO of a version on probation: the worse of its own and of this test."""
+    """Return the verdict on an SLO of a version on probation: the worse of its own and of this test."""
     if result.terms.gauge is not None:
         return result
     drift = drift_of(result.terms, series, baseline, now=now, since=since, mean=PROBATION_BLOCKS)
     if drift is None or drift.level is not Level.MISSED:
-        told = drift is not None and drift.level is Level.MET
+        decides = drift is not None and drift.level is Level.MET
         complete = now - now % BLOCKS_PER_HOUR  # the test has counted nothing that came later
-        told = told and _has_shown(result.terms, baseline, series, now=complete, since=since)
-        return replace(result, as_before=True) if told else result
+        decides = decides and _has_shown(result.terms, baseline, series, now=complete, since=since)
+        return replace(result, as_before=True) if decides else result
     if result.state is SloState.MISSED:
         return replace(result, as_before=False)
     if result.state is SloState.UNKNOWN and result.reason is not Reason.INSUFFICIENT_DATA:
@@ -89,7 +89,7 @@ def is_over(
     since: int,
     unattended: int,
 ) -> bool:
-    """Whether the version has shown enough by block `now`.
+    """Return whether the version has shown enough by block `now`.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ def is_over(
 
 
 def probation_limits(calendar: Calendar) -> tuple[int, int]:
-    """Blocks that a probation lasts at least and at most: three hours, and a week."""
+    """Return blocks that a probation lasts at least and at most: three hours, and a week."""
     least = max(calendar.blocks(LEAST_HOURS), LEAST_BLOCKS)
     return least, max(calendar.blocks(MOST_HOURS), least)
 

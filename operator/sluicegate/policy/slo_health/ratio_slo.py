@@ -12,16 +12,19 @@ from sluicegate.api.baseline import Baseline
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.slo_status import SloState
 from sluicegate.policy.model.terms import SloTerms
-from sluicegate.policy.slo_health.baseline import ratio_of
-from sluicegate.policy.slo_health.drift import Drift, drift_of
+from sluicegate.policy.slo_health.baseline import ratio_of, upper_bound
+from sluicegate.policy.slo_health.drift import Drift, drift_of, first_hour
 from sluicegate.policy.slo_health.window_noise import read_surely
 from sluicegate.slo.blocks import Series
 from sluicegate.slo.burn_rate import Level, Reading
-from sluicegate.stats.calendar import HOURS_A_DAY
+from sluicegate.stats.calendar import BLOCKS_PER_HOUR, HOURS_A_DAY
 from sluicegate.stats.counts import NOTHING, Count
+from sluicegate.stats.intervals import quantile, wilson_lower
 
 CALM_SHARE: Final = 0.9
 """Of a threshold: below it a degraded SLO begins to count as recovered."""
+Z_SURELY: Final = quantile(0.999)
+"""Confidence of a fall that is said before the drift tests have a whole hour."""
 SPOKEN_HOURS: Final = HOURS_A_DAY
 """Blocks within which enough events must arrive for Met, if there is only a baseline."""
 
@@ -45,7 +48,7 @@ class SloResult:
     gauge : mean of the newest block, for a gauge.
     budget : events of the error budget's window since the version took over.
     until : when it is judged again, in seconds, where that is known; else None.
-    shown : blocks of `recent`: fewer than the window's of a young version; 0 where all count.
+    shown_blocks : blocks of `recent`: fewer than the window's of a young version; 0 where all count.
     """
 
     terms: SloTerms
@@ -61,7 +64,7 @@ class SloResult:
     as_before: bool | None = None
     gauge: float | None = None
     budget: Count = NOTHING
-    shown: int = 0
+    shown_blocks: int = 0
     until: int | None = None
 
 
@@ -73,7 +76,7 @@ STATES: Final = {
 
 
 def is_suspected(result: SloResult) -> bool:
-    """Whether the answers look worse than accepted, though not surely: by half of `maxDrop`.
+    """Return whether the answers look worse than accepted, though not surely: by half of `maxDrop`.
 
     By the point estimate of the window that is shown: it starts nothing that could do harm.
     """
@@ -89,7 +92,7 @@ def blocks_shown(terms: SloTerms, now: int, since: int) -> int:
 
 
 def unknown(terms: SloTerms, reason: Reason, recent: Count, baseline: Baseline | None) -> SloResult:
-    """An SLO that can't be judged."""
+    """Return an SLO that can't be judged."""
     return SloResult(terms, SloState.UNKNOWN, reason, recent, baseline)
 
 
@@ -127,7 +130,12 @@ def judge(
     relative = drift.level if drift else Level.MET
     level = max(absolute, relative)
     state, reason = STATES[level], _reason(level, relative, drift)
-    if level is Level.MET and not any(readings):
+    begun = max(since, drift_since)
+    complete = now // BLOCKS_PER_HOUR
+    untested = level is Level.MET and drift and first_hour(begun, complete) >= complete
+    if untested and baseline and _surely_fell(terms, baseline, series.between(begun, now)):
+        state, reason = SloState.AT_RISK, Reason.BASELINE_DROPPED
+    if state is SloState.MET and not any(readings):
         silent = _silence(terms, series, baseline, drift, now=now, since=since)
         state, reason = (SloState.UNKNOWN, silent) if silent else (state, reason)
     return SloResult(
@@ -140,8 +148,17 @@ def judge(
         drift,
         fresh=series.block(now).count.total > 0,
         calm=level is not Level.MISSED and _is_calm(terms, series, drift, now=now, since=since),
-        shown=blocks_shown(terms, now, shown_since),
+        shown_blocks=blocks_shown(terms, now, shown_since),
     )
+
+
+def _surely_fell(terms: SloTerms, baseline: Baseline, count: Count) -> bool:
+    """Return whether events are worse than the baseline by more than `maxDrop`, beyond chance."""
+    accepted, phi = ratio_of(baseline.count), baseline.phi
+    if count.total / phi < terms.least_events(accepted):
+        return False
+    lower = wilson_lower(count.bad / phi, count.total / phi, Z_SURELY)
+    return lower > upper_bound(baseline.count, phi) + terms.drop
 
 
 def _worst(readings: Iterator[Reading]) -> Reading | None:
@@ -166,18 +183,18 @@ def _silence(
     now: int,
     since: int,
 ) -> Reason | None:
-    """Why nothing can be said although no test alarms; None when enough was seen to say "fine"."""
+    """Return why nothing can be said although no test alarms; None when enough was seen to say "fine"."""
     if terms.allowed_bad is None and baseline is not None and drift is None:
         return Reason.BASELINE_TOO_SMALL
     if terms.allowed_bad is not None or baseline is None:
         return Reason.INSUFFICIENT_DATA
-    seen = series.window(now, terms.calendar.blocks(SPOKEN_HOURS), since).total
-    enough = seen / baseline.phi >= terms.least_events(ratio_of(baseline.count))
+    total = series.window(now, terms.calendar.blocks(SPOKEN_HOURS), since).total
+    enough = total / baseline.phi >= terms.least_events(ratio_of(baseline.count))
     return None if enough else Reason.INSUFFICIENT_DATA
 
 
 def _is_calm(terms: SloTerms, series: Series, drift: Drift | None, *, now: int, since: int) -> bool:
-    if drift is not None and drift.statistic >= drift.bound / 2:
+    if drift is not None and drift.recovered is None and drift.statistic >= drift.bound / 2:
         return False
     for threshold in terms.thresholds:
         if threshold.row.level is not Level.MISSED:

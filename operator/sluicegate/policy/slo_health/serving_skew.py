@@ -64,7 +64,7 @@ def score_of(
     *,
     now: int,
 ) -> StableScore | None:
-    """What a training reports of the stable version, beside its live counts of that time; None without a report.
+    """Return what a training reports of the stable version, beside its live counts of that time; None without a report.
 
     The blocks of that time are kept singly for hours only, so they are counted once, at `now`.
     """
@@ -130,7 +130,7 @@ def _is_degraded(status: DataProductStatus, slo: SloTerms) -> bool:
 
 
 def _score(terms: Terms, status: DataProductStatus, slo: SloTerms) -> StableScore | None:
-    """The score of the version that is stable now, by a training as the spec has it; None without one."""
+    """Return the score of the version that is stable now, by a training as the spec has it; None without one."""
     score = status.retraining.stable_score if status.retraining else None
     if score is None or status.stable is None or score.version != status.stable.version:
         return None
@@ -148,7 +148,7 @@ def _first_bad(terms: Terms, status: DataProductStatus, slo: SloTerms) -> int:
 
 
 def _differs(slo: SloTerms, score: StableScore, baseline: Baseline | None) -> bool | None:
-    """Whether the rows are as accepted and the live answers surely worse; None without a verdict.
+    """Return whether the rows are as accepted and the live answers surely worse; None without a verdict.
 
     If the model had decayed, the rows were as bad as the live answers: those of the time in which
     the version didn't serve yet count as accepted.
@@ -168,7 +168,7 @@ def _differs(slo: SloTerms, score: StableScore, baseline: Baseline | None) -> bo
 
 
 def _are_as_accepted(slo: SloTerms, scored: Count, baseline: Baseline | None) -> bool:
-    """Whether the rows are shown to be no worse than accepted by what the SLO may lose."""
+    """Return whether the rows are shown to be no worse than accepted by what the SLO may lose."""
     if baseline is None or baseline.count.total == 0:
         allowed = slo.allowed_bad
         return allowed is not None and wilson_upper(scored.bad, scored.total, Z95) <= allowed
@@ -177,12 +177,12 @@ def _are_as_accepted(slo: SloTerms, scored: Count, baseline: Baseline | None) ->
 
 
 def _are_bad(slo: SloTerms, scored: Count, accepted: float) -> bool:
-    """Whether the rows themselves are shown to be worse than accepted."""
+    """Return whether the rows themselves are shown to be worse than accepted."""
     return wilson_lower(scored.bad, scored.total, Z95) > accepted + slo.drop / 2
 
 
 def _since_release(terms: Terms, status: DataProductStatus, slo: SloTerms, first: int) -> bool:
-    """Whether a version that a person pushed is bad since its release, and replaced a good one."""
+    """Return whether a version that a person pushed is bad since its release, and replaced a good one."""
     stable, before = status.stable, previous(status.accepted)
     if stable is None or before is None or stable.source is not VersionSource.SPEC:
         return False

@@ -27,7 +27,7 @@ class Visibility:
 
 
 def visibility(result: SloResult, block_seconds: int) -> Visibility | None:
-    """What can be seen of an SLO; None without a relative test or without recent events.
+    """Return what can be seen of an SLO; None without a relative test or without recent events.
 
     By the dispersion and the events that the test itself uses at present. A rise is found when the
     hours or days that the test adds have ended, and three evaluations show it.
@@ -35,7 +35,7 @@ def visibility(result: SloResult, block_seconds: int) -> Visibility | None:
     drift, terms = result.drift, result.terms
     if result.gauge is not None or drift is None or not result.recent.total:
         return None
-    per_second = result.recent.total / ((result.shown or terms.recent) * block_seconds)
+    per_second = result.recent.total / ((result.shown_blocks or terms.recent) * block_seconds)
     needed = events_to_see(drift.before, terms.drop, drift.bound, drift.phi, surely=True)
     waits = (drift.unit + CONFIRMING_EVALUATIONS) * block_seconds
     return Visibility(
@@ -44,12 +44,15 @@ def visibility(result: SloResult, block_seconds: int) -> Visibility | None:
     )
 
 
-def describe_visibility(found: Visibility, drop: float) -> str:
-    """The same as a clause without a full stop."""
-    least = f"a drop of {points(found.least_drop)} would be seen within a day"
-    if found.seconds is None:
+def describe_visibility(visibility: Visibility, drop: float) -> str:
+    """Return the same as a clause without a full stop."""
+    least = (
+        f"a drop of {points(visibility.least_drop)} would be seen within a day in half of the cases"
+    )
+    if visibility.seconds is None:
         return (
             f"{least}; one of {points(drop)} (maxDrop) would surely be seen only with more events before"
             " it, or a steadier ratio"
         )
-    return f"{least}, one of {points(drop)} (maxDrop) within {duration(found.seconds)}"
+    within = duration(visibility.seconds)
+    return f"{least}, one of {points(drop)} (maxDrop) within {within} in 95 of 100 cases"

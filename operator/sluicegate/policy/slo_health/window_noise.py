@@ -17,7 +17,7 @@ from sluicegate.stats.calendar import BLOCKS_PER_HOUR, HOURS
 
 DAY: Final = 24
 """Sums of twelve blocks that the shortest long window adds."""
-SETTLED: Final = 2 * DAY
+KNOWN_HOURS: Final = 2 * DAY
 """Sums from which on a swing within a day is no part of what days scatter by."""
 LEAST_DAYS: Final = 3
 """Degrees of freedom of the days from which on they count."""
@@ -58,7 +58,7 @@ def _scatter(series: Series, baseline: Baseline | None, *, now: int, since: int)
         return kept
     units = list(zip(*series.hours(first, complete - 1), strict=True))
     rest = batch_means.about_levels(units, batch_means.likeliest_shift(units))
-    if len(units) < SETTLED:
+    if len(units) < KNOWN_HOURS:
         prior = INDEPENDENT if baseline is None else scatter_of(baseline)
         scatter = batch_means.scatter(rest, prior)
     else:

@@ -19,6 +19,7 @@ from functools import partial
 from typing import Any, Final
 
 from sluicegate.api import names
+from sluicegate.api.names import DRAW_ROUTE_SUFFIX
 from sluicegate.errors import SluicegateError
 from sluicegate.kube.client import KubeApi
 from sluicegate.kube.errors import (
@@ -35,6 +36,7 @@ from sluicegate.kube.managed_fields import fingerprint, owned_part
 from sluicegate.kube.requests import ABSENT
 from sluicegate.kube.resources import DEPLOYMENTS, HTTP_ROUTES, JOBS, SERVICES, Key, Resource
 from sluicegate.manifests.common import Manifest
+from sluicegate.manifests.names import draw_route_name
 from sluicegate.reconcile.build import Child
 from sluicegate.reconcile.live.children import ChildRecord, DeploymentRecord, RouteRecord
 from sluicegate.reconcile.live.product import ProductRecord
@@ -61,7 +63,7 @@ _DIRECTING: Final = frozenset({SERVICES, HTTP_ROUTES})
 
 
 def _urgency(error: KubeError | NameConflict) -> tuple[bool, bool]:
-    """A name conflict is reported and checked again; a Conflict updates the cache."""
+    """Rank an error: a name conflict is reported and checked again; a Conflict updates the cache."""
     return not isinstance(error, NameConflict), not isinstance(error, Conflict)
 
 
@@ -114,17 +116,24 @@ class Applier:
         children: Collection[Child],
         leftovers: Collection[tuple[Resource, ChildRecord]],
     ) -> Iterator[_Write]:
-        """The writes in their order, in which each request finds a pod.
+        """Yield the writes in their order, in which each request finds a pod.
 
         Traffic leaves a version first. A Deployment gives up pods when all that directs requests
         is as it should be, routes that are to go included; other leftovers go when all else is.
+
+        A route of draws that is to go is deleted before the weights change: a Gateway reads both
+        from one watch, so one that has accepted the new weights has no draws any more.
         """
         apply = partial(self._apply_one, product)
+        draws = Key(product.key.namespace, draw_route_name(product.key.name))
+        for resource, record in leftovers:
+            if resource == HTTP_ROUTES and record.key == draws:
+                yield _Write(resource, record.key, partial(self.delete, resource, record))
         for child in sorted(children, key=self._takes_no_traffic):
             if not self._gives_up_pods(child):
                 yield _Write(child.resource, child.key, partial(apply, child))
         for resource, record in leftovers:
-            if resource == HTTP_ROUTES:
+            if resource == HTTP_ROUTES and record.key != draws:
                 yield _Write(resource, record.key, partial(self.delete, resource, record))
         for child in filter(self._gives_up_pods, children):
             yield _Write(child.resource, child.key, partial(apply, child), _DIRECTING)
@@ -158,13 +167,21 @@ class Applier:
             await self._update(child, live)
 
     def _gives_up_pods(self, child: Child) -> bool:
-        live, wanted = self._live(child.resource, child.key), child.manifest["spec"].get("replicas")
-        return isinstance(live, DeploymentRecord) and wanted is not None and wanted < live.replicas
+        live, desired = (
+            self._live(child.resource, child.key),
+            child.manifest["spec"].get("replicas"),
+        )
+        return (
+            isinstance(live, DeploymentRecord) and desired is not None and desired < live.replicas
+        )
 
     def _takes_no_traffic(self, child: Child) -> bool:
-        """False for the route, if a version's weight goes down and each backend is there."""
-        live = self._live(child.resource, child.key)
-        if not isinstance(live, RouteRecord):
+        """False for the route, if a version's weight goes down and each backend is there.
+
+        And for that of draws if each backend is: after the weights, calls of one request would be
+        split each by itself until it follows.
+        """
+        if child.resource != HTTP_ROUTES:
             return True
         weights: dict[str, int] = {
             one["name"]: one["weight"]
@@ -173,7 +190,11 @@ class Applier:
         }
         services = (Key(child.key.namespace, name) for name in weights)
         there = all(self._live(SERVICES, key) is not None for key in services)
-        return not (there and any(weights.get(name, 0) < weight for name, weight in live.weights))
+        if child.key.name.endswith(DRAW_ROUTE_SUFFIX):
+            return not there
+        live = self._live(child.resource, child.key)
+        before = live.weights if isinstance(live, RouteRecord) else ()
+        return not (there and any(weights.get(name, 0) < weight for name, weight in before))
 
     def _check_is_going(self, product: ProductRecord, child: Child, live: ChildRecord) -> None:
         """Wait for a deleted product's object of this name; NameConflict if another owns it."""
@@ -218,14 +239,14 @@ class Applier:
         self, product: ProductRecord, children: Iterable[Child]
     ) -> Iterator[tuple[Resource, ChildRecord]]:
         """Children of the product, Jobs apart, that are no longer to exist."""
-        wanted = {(child.resource, child.key) for child in children}
+        desired = {(child.resource, child.key) for child in children}
         for cache in self.caches:
             resource = cache.watched.resource
             if resource.group == names.GROUP or resource == JOBS:
                 continue
             for record in cache.children(product.key):
                 assert isinstance(record, ChildRecord)
-                if record.owner == product.uid and (resource, record.key) not in wanted:
+                if record.owner == product.uid and (resource, record.key) not in desired:
                     yield resource, record
 
     def _live(self, resource: Resource, key: Key) -> ChildRecord | None:
@@ -263,7 +284,7 @@ class Applier:
         self.caches.written(child.resource, body)
 
     async def _with_live_template(self, manifest: Manifest, live: DeploymentRecord) -> Manifest:
-        """The manifest with the pod template that an older operator rendered from the same spec."""
+        """Return the manifest with the pod template that an older operator rendered from the same spec."""
         body = await self.api.get(DEPLOYMENTS, live.key)
         template = owned_part(body, names.FIELD_MANAGER).get("spec", {}).get("template")
         if template is None:
@@ -277,14 +298,14 @@ class Applier:
 
 
 def _belongs_to(body: Manifest, manifest: Manifest) -> bool:
-    """Whether an object has the owner that is meant to own it."""
+    """Return whether an object has the owner that is meant to own it."""
     references: list[dict[str, Any]] = body["metadata"].get("ownerReferences") or []
     owner = manifest["metadata"]["ownerReferences"][0]["uid"]
     return owner in (one.get("uid") for one in references)
 
 
 def _is_upgrade(manifest: Manifest, live: DeploymentRecord) -> bool:
-    """Whether only the operator changed: equal inputs of the spec, another template."""
+    """Return whether only the operator changed: equal inputs of the spec, another template."""
     annotations: dict[str, Any] = manifest["metadata"]["annotations"]
     same_inputs = annotations.get(names.ANNOTATION_INPUTS_HASH) == live.annotation(
         names.ANNOTATION_INPUTS_HASH

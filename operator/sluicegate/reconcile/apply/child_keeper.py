@@ -41,7 +41,7 @@ def hindered(observation: Observation, error: KubeError | NameConflict) -> Obser
 
 
 def obstacle_of(error: KubeError | NameConflict) -> WriteObstacle | None:
-    """What a person has to know of a failed write; None for what goes away by itself."""
+    """Return what a person has to know of a failed write; None for what goes away by itself."""
     match error:
         case NameConflict():
             return WriteObstacle(ConditionReason.NAME_CONFLICT, str(error))
@@ -78,7 +78,7 @@ class ChildKeeper:
     async def foreseen(
         self, record: ProductRecord, observation: Observation, children: tuple[Child, ...]
     ) -> Observation:
-        """The observation with what becomes of a serving product's pods, and a new generation of it.
+        """Return the observation with what becomes of a serving product's pods, and a new generation of it.
 
         The API server is asked by dry runs, so that status never says of a refused spec that it is
         in force.
@@ -123,7 +123,7 @@ class ChildKeeper:
 
 
 def _changes_stable(observation: Observation, children: tuple[Child, ...], *, new: bool) -> bool:
-    """Whether stable's pods are about to be replaced, or by a new spec to become more or fewer."""
+    """Return whether stable's pods are about to be replaced, or by a new spec to become more or fewer."""
     status = observation.product.status
     live = observation.live.get(status.stable.revision) if status.stable else None
     if live is None:

@@ -62,7 +62,7 @@ class InSyncCache:
         return blake2b(repr(read).encode(), digest_size=16).digest()
 
     def holds(self, key: Key, basis: bytes) -> bool:
-        """Whether all was in sync, seen with the same."""
+        """Return whether all was in sync, seen with the same."""
         return bool(basis) and self._seen.get(key) == basis
 
     def record(self, key: Key, basis: bytes) -> None:
@@ -75,13 +75,13 @@ class InSyncCache:
 
 
 def _place(version: VersionBase, built: Sequence[list[object]]) -> int | None:
-    """Where a version stands among those of status; None where it isn't one of them."""
-    wanted = _built_of(version)
-    return built.index(wanted) if wanted in built else None
+    """Return where a version stands among those of status; None where it isn't one of them."""
+    desired = _built_of(version)
+    return built.index(desired) if desired in built else None
 
 
 def _built_of(version: VersionBase | None) -> list[object]:
-    """What the children of a version are built of.
+    """Return what the children of a version are built of.
 
     That is nothing of a candidate's phase or its evidence, which moves each block.
     """

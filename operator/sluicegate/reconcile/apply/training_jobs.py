@@ -59,16 +59,16 @@ class Trainer:
     async def _keep_one(
         self,
         record: ProductRecord,
-        wanted: Key,
+        desired: Key,
         build: Callable[[], Manifest] | None,
         observation: Observation,
     ) -> None:
         """Create a Job if it is to start now; `build` makes it."""
-        live = self.applier.caches[JOBS].get(wanted)
+        live = self.applier.caches[JOBS].get(desired)
         if isinstance(live, JobRecord) and live.owner != record.uid:
-            self.refuse(record.key, wanted.name, str(NameConflict(JOBS, wanted)))
+            self.refuse(record.key, desired.name, str(NameConflict(JOBS, desired)))
         elif live is None and build is not None:
-            await self._start(record.key, wanted, build, observation)
+            await self._start(record.key, desired, build, observation)
 
     def refuse(self, product: Key, job: str, message: str, *, final: bool = False) -> None:
         """Remember why a Job isn't there, for the product's status and the attempt's end."""

@@ -9,6 +9,7 @@ from sluicegate.api.status import DataProductStatus, Diagnosis, DiagnosisEvidenc
 from sluicegate.api.versions import (
     LONGEST_HOLD,
     LONGEST_REQUEST,
+    MOST_EVIDENCE,
     Candidate,
     CandidateHold,
     Evidence,
@@ -24,7 +25,9 @@ from sluicegate.policy import (
     ratio_of,
 )
 from sluicegate.policy.evaluate import Evaluation
+from sluicegate.policy.rollout.approvals import with_approvals
 from sluicegate.reconcile.decide.market_status import with_markets
+from sluicegate.reconcile.observe.observation import Observation
 from sluicegate.slo.budget import budget_remaining
 from sluicegate.stats.intervals import Z_INTERVAL, newcombe
 
@@ -32,7 +35,7 @@ from sluicegate.stats.intervals import Z_INTERVAL, newcombe
 def with_figures(
     status: DataProductStatus, evaluation: Evaluation, *, block_seconds: int, now: int = 0
 ) -> DataProductStatus:
-    """The status with what an evaluation found.
+    """Return the status with what an evaluation found.
 
     Parameters
     ----------
@@ -54,7 +57,7 @@ def with_figures(
     candidate = status.candidate
     if candidate is not None and evaluation.assessment is not None:
         candidate = candidate.replace(
-            evidence=tuple(_evidence(slo) for slo in evaluation.assessment.slos),
+            evidence=tuple(_evidence(slo) for slo in evaluation.assessment.slos[:MOST_EVIDENCE]),
             expected_seconds=_expected(evaluation.assessment),
             hold=_hold(candidate, evaluation.hold, now),
         )
@@ -67,7 +70,7 @@ def with_figures(
 
 
 def with_new_share(status: DataProductStatus, now: int) -> DataProductStatus:
-    """The status; a candidate that has the share that it waited for collects evidence; `now` in seconds."""
+    """Return the status; a candidate that has the share that it waited for collects evidence; `now` in seconds."""
     candidate = status.candidate
     if candidate is None or candidate.hold is None or candidate.weight != candidate.target:
         return status
@@ -76,6 +79,11 @@ def with_new_share(status: DataProductStatus, now: int) -> DataProductStatus:
     text = f"{candidate.version} stays at {candidate.weight} % {needs_of_a_step()}"
     found = CanaryHold(DecisionReason.COLLECTING_EVIDENCE, text, candidate.hold.request)
     return status.replace(candidate=candidate.replace(hold=_hold(candidate, found, now)))
+
+
+def with_answers(observation: Observation, status: DataProductStatus) -> DataProductStatus:
+    """Return the status with the answers of the parties that must agree to its candidate."""
+    return with_approvals(observation.terms, status, observation.observed, observation.now)
 
 
 def _slo(
@@ -88,7 +96,7 @@ def _slo(
         "state": result.state,
         "degraded": degraded,
         "reason": str(result.reason),
-        "message": describe(result, block_seconds),
+        "message": describe(result, block_seconds, degraded=degraded),
         "ratio": None if ratio is None else number(ratio),
         "bad": recent.bad,
         "total": recent.total,
@@ -137,14 +145,14 @@ def _evidence(slo: SloEvidence) -> Evidence:
 
 
 def _expected(assessment: Assessment) -> int | None:
-    """How long an equal candidate takes: until the slowest SLO that must speak has spoken."""
+    """Return how long an equal candidate takes: until the slowest SLO that must speak has spoken."""
     waits = [slo.expected for slo in assessment.required]
     longest = max(waits, default=0.0)
     return round(longest) if waits and isfinite(longest) else None
 
 
 def _hold(candidate: Candidate, hold: CanaryHold | None, now: int) -> CandidateHold | None:
-    """The check that holds the candidate, since the evaluation that found it first."""
+    """Return the check that holds the candidate, since the evaluation that found it first."""
     if hold is None:
         return None
     before = candidate.hold

@@ -28,7 +28,7 @@ REMOVAL_SECONDS: Final = 60
 
 
 def allocation(observation: Observation, status: DataProductStatus) -> Allocation:
-    """Which versions are to live, by this status."""
+    """Return which versions are to live, by this status."""
     candidate = status.candidate
     known = candidate.capacity if candidate is not None and observation.scales else 0
     base = observation.product.spec.serving.base_replicas
@@ -51,7 +51,7 @@ def allocation(observation: Observation, status: DataProductStatus) -> Allocatio
 def _beside_predecessors(
     observation: Observation, candidate: Candidate, allocation: Allocation
 ) -> Allocation:
-    """The layout of a first version beside those that it replaces and that have requests."""
+    """Return the layout of a first version beside those that it replaces and that have requests."""
     live = dict(observation.live)
     ours = live.pop(candidate.revision, None)
     ready: list[tuple[VersionBase, int]] = []
@@ -65,7 +65,7 @@ def _beside_predecessors(
 
 
 def _serving(observation: Observation, status: DataProductStatus) -> ServingPods | None:
-    """What serves at the moment; None without a candidate beside a version that serves."""
+    """Return what serves at the moment; None without a candidate beside a version that serves."""
     stable, candidate = status.stable, status.candidate
     if stable is None or candidate is None:
         return None
@@ -84,14 +84,14 @@ def _serving(observation: Observation, status: DataProductStatus) -> ServingPods
 
 
 def _is_reached(observation: Observation, candidate: Candidate) -> bool:
-    """Whether the selector that follows from its newest share is in force in the whole cluster."""
+    """Return whether the selector that follows from its newest share is in force in the whole cluster."""
     if not candidate.shares:
         return False
     return observation.now - candidate.shares[-1].start_time >= FOLLOW_SECONDS
 
 
 def route_removal_time(observation: Observation) -> int | None:
-    """When the route was last there that the spec has no more; None if none was in this rollout."""
+    """Return when the route was last there that the spec has no more; None if none was in this rollout."""
     traffic = observation.product.status.traffic
     if observation.product.spec.route is not None or traffic is None:
         return None
@@ -101,7 +101,7 @@ def route_removal_time(observation: Observation) -> int | None:
 
 
 def is_route_gone(observation: Observation) -> bool:
-    """Whether no request comes any more through a route that was removed.
+    """Return whether no request comes any more through a route that was removed.
 
     Until then its weights hold, by which one version may have 99 % of the requests, and a gateway
     that refused the newest ones has those before.
@@ -111,14 +111,14 @@ def is_route_gone(observation: Observation) -> bool:
 
 
 def _foreseen(observation: Observation, candidate: Candidate, allocation: Allocation) -> Allocation:
-    """The first version's Deployment as it will be when it serves: then it needs no other write."""
+    """Return the first version's Deployment as it will be when it serves: then it needs no other write."""
     stable = accepted_version(observation.terms, candidate, candidate.start_time)
     placements = tuple(replace(one, version=stable) for one in allocation.placements)
     return replace(allocation, placements=placements)
 
 
 def return_seconds(product: DataProduct, candidate: Candidate) -> int:
-    """How long a version that is rolled back may keep serving, until stable has all of its pods.
+    """Return how long a version that is rolled back may keep serving, until stable has all of its pods.
 
     Where replicas split the traffic, stable may have given up pods for the candidate's, and needs
     two starts to have all of them again within the surge. A route returns the traffic at once.

@@ -6,7 +6,7 @@ decision is written down. A decision is remembered as done only when the traffic
 
 from dataclasses import dataclass, replace
 
-from sluicegate.api.names import CHALLENGER_CAUSES, DecisionReason
+from sluicegate.api.names import CHALLENGER_CAUSES
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import VersionSource
 from sluicegate.policy.evaluate import Evaluation, evaluate
@@ -24,7 +24,11 @@ from sluicegate.policy.model.decision import (
 )
 from sluicegate.policy.model.observed import RolloutProgress
 from sluicegate.policy.rollout.transitions import begun
-from sluicegate.reconcile.decide.evaluation_status import with_figures, with_new_share
+from sluicegate.reconcile.decide.evaluation_status import (
+    with_answers,
+    with_figures,
+    with_new_share,
+)
 from sluicegate.reconcile.decide.events import EventNote, decision_status
 from sluicegate.reconcile.decide.layout import allocation
 from sluicegate.reconcile.decide.retraining_attempt import (
@@ -34,9 +38,17 @@ from sluicegate.reconcile.decide.retraining_attempt import (
     with_pending,
     with_result,
 )
-from sluicegate.reconcile.decide.rollout import advance, progress_of, with_time_held
+from sluicegate.reconcile.decide.rollout import (
+    advance,
+    progress_of,
+    with_time_held,
+)
 from sluicegate.reconcile.decide.shadow_phase import with_shadow
-from sluicegate.reconcile.decide.versions import referred_to, with_first_candidate, without_twin
+from sluicegate.reconcile.decide.versions import (
+    as_the_spec_names,
+    with_corrected_service,
+    with_first_candidate,
+)
 from sluicegate.reconcile.observe.observation import Observation
 from sluicegate.reconcile.traffic.allocation import Allocation, with_capacity
 
@@ -62,8 +74,8 @@ class Plan:
 def make_plan(observation: Observation) -> Plan:
     """Compute the next status, the allocation and the events from one observation."""
     status = with_time_held(observation)
-    status = _with_corrected_service(observation, status)
-    status = without_twin(referred_to(status, observation.wanted))
+    status = with_corrected_service(observation, status)
+    status = as_the_spec_names(status, observation.desired)
     status = with_corrected_job(observation, status)
     if status.stable is None:
         status = with_first_candidate(observation, status)
@@ -78,6 +90,7 @@ def make_plan(observation: Observation) -> Plan:
     status, more = with_shadow(observation, status)
     events += more
     if status.stable is not None and not status.carried_out:
+        status = with_answers(observation, status)  # a decision keeps those that it is made by
         evaluation = _evaluated(observation, status, None if events else progress)
         status, more = _apply_decision(observation, status, evaluation)
         events += more
@@ -85,22 +98,10 @@ def make_plan(observation: Observation) -> Plan:
             status, more = advance(observation, status, progress_of(observation, status))
             events += more
             status = with_new_share(status, observation.now)
+    status = with_answers(observation, status)
     status = bounded(observation.terms, with_ended_training(observation, status))
     status = with_capacity(observation.product, status, observation.stable_pods)
     return Plan(status, allocation(observation, status), evaluation, events)
-
-
-def _with_corrected_service(
-    observation: Observation, status: DataProductStatus
-) -> DataProductStatus:
-    """The status; what was refused for its entry service's name alone is new under another name."""
-    model, wanted = status.spec_model, observation.wanted
-    if model is None or model.reason != DecisionReason.SERVICE_NOT_FOUND:
-        return status
-    failed = next((one for one in status.history if one.revision == wanted.revision), None)
-    if failed is None or failed.service == wanted.service:
-        return status
-    return status.replace(spec_model=None)
 
 
 def _carry_out(
@@ -141,7 +142,7 @@ def _apply_decision(
 def _record_evaluation(
     observation: Observation, status: DataProductStatus, evaluation: Evaluation
 ) -> DataProductStatus:
-    """What an evaluation found, whatever it decided."""
+    """Return what an evaluation found, whatever it decided."""
     if not evaluation.judged:
         return evaluation.status
     status = with_figures(

@@ -75,7 +75,7 @@ def _by_progress(  # noqa: PLR0911 - one a reason to look
 
 
 def _has_its_share(observation: Observation, plan: Plan) -> bool:
-    """Whether a candidate's share is verified as far as it can be before the next one."""
+    """Return whether a candidate's share is verified as far as it can be before the next one."""
     before, after = observation.product.status.candidate, plan.status.candidate
     settled = observation.split is None or observation.split.level >= VerificationLevel.ACCEPTED
     if before is None or after is None:

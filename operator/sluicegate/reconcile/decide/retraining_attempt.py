@@ -25,7 +25,7 @@ _REFUSALS: Final = frozenset(
 
 
 def with_job(observation: Observation, status: DataProductStatus) -> DataProductStatus:
-    """The status with the name of the Job of the training that begins."""
+    """Return the status with the name of the Job of the training that begins."""
     one = status.retraining
     assert one is not None
     assert one.trigger is not None
@@ -34,7 +34,7 @@ def with_job(observation: Observation, status: DataProductStatus) -> DataProduct
 
 
 def with_corrected_job(observation: Observation, status: DataProductStatus) -> DataProductStatus:
-    """The status; a Job that waits is replaced by one of what the spec asks for now."""
+    """Return the status; a Job that waits is replaced by one of what the spec asks for now."""
     one, terms = status.retraining, observation.terms.retraining
     if one is None or one.trigger is None or terms is None or not one.inputs:
         return status
@@ -52,7 +52,7 @@ def with_corrected_job(observation: Observation, status: DataProductStatus) -> D
 
 
 def with_ended_training(observation: Observation, status: DataProductStatus) -> DataProductStatus:
-    """The status; a training that is no longer under way leaves what it reserved, however it ended."""
+    """Return the status; a training that is no longer under way leaves what it reserved, however it ended."""
     before, after = observation.product.status.retraining, status.retraining
     if before is None or not before.job or before.start_time is None:
         return status
@@ -71,7 +71,7 @@ def with_ended_training(observation: Observation, status: DataProductStatus) -> 
 def with_pending(
     observation: Observation, status: DataProductStatus, waiting: WaitingRetraining | None
 ) -> DataProductStatus:
-    """The retraining that is due and what it waits for, said once as long as that is so."""
+    """Return the retraining that is due and what it waits for, said once as long as that is so."""
     one = status.retraining
     if waiting is None:
         idle = one is None or one.pending is None
@@ -95,7 +95,7 @@ def with_pending(
 def with_result(
     observation: Observation, status: DataProductStatus, decision: Decision
 ) -> DataProductStatus:
-    """How a training ended, as it was just taken up."""
+    """Return how a training ended, as it was just taken up."""
     if status.retraining is None:
         return status
     result = observation.observed.training

@@ -16,7 +16,7 @@ from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import FULL, Candidate, CandidatePhase
 from sluicegate.manifests.pod import grace_seconds
 from sluicegate.policy.model.attended_time import attended_seconds, seconds_without, with_absences
-from sluicegate.policy.model.decision import NOT_ITS_DOING, Inconclusive, Promote, Rollback
+from sluicegate.policy.model.decision import ENDED_BY_FAULTS, Inconclusive, Promote, Rollback
 from sluicegate.policy.model.observed import Failure, RolloutProgress
 from sluicegate.policy.rollout.api_gate import comparison_of, take_share, with_statements
 from sluicegate.policy.rollout.outcome import completed
@@ -75,7 +75,7 @@ _COMPLETED: Final = RolloutProgress(completed=True)
 def _move(
     observation: Observation, status: DataProductStatus, candidate: Candidate
 ) -> RolloutProgress:
-    """How far the rollout may go now: the share that its pods are ready for, or its end."""
+    """Return how far the rollout may go now: the share that its pods are ready for, or its end."""
     layout, share = allocation(observation, status), None
     ready = _is_ready(observation, candidate, layout.needed)
     if status.stable is None:  # it takes everything once it is ready, whatever its phase is called
@@ -151,14 +151,14 @@ def _is_ready(observation: Observation, candidate: Candidate, needed: int) -> bo
 
 
 def _is_accepted(observation: Observation) -> bool:
-    """Whether the weights in force are those of the route, and each Gateway took them."""
+    """Return whether the weights in force are those of the route, and each Gateway took them."""
     if observation.split is None:
         return is_route_gone(observation)
     return observation.split.level >= VerificationLevel.ACCEPTED
 
 
 def _judged(observation: Observation, candidate: Candidate) -> bool:
-    """Whether it shows by now whose doing it was that no pod was ready."""
+    """Return whether it shows by now whose doing it was that no pod was ready."""
     since = candidate.wait_start_time
     if candidate.decision_reason != DecisionReason.INFRASTRUCTURE or since is None:
         return True
@@ -177,7 +177,7 @@ def _reachable(
 
 
 def _moved_at(observation: Observation, status: DataProductStatus, candidate: Candidate) -> float:
-    """When the weights in force were decided or written, whichever came last, in seconds.
+    """Return when the weights in force were decided or written, whichever came last, in seconds.
 
     The API server may refuse the route for long after they were decided, so its own record of the
     last change counts too.
@@ -190,7 +190,7 @@ def _moved_at(observation: Observation, status: DataProductStatus, candidate: Ca
 
 
 def _changed_at(candidate: Candidate) -> int:
-    """When its share was last changed, in seconds."""
+    """Return when its share was last changed, in seconds."""
     moments = [share.start_time for share in candidate.shares[-1:]]
     moments += [candidate.wait_start_time] if candidate.wait_start_time is not None else []
     return max(moments, default=0)
@@ -199,7 +199,7 @@ def _changed_at(candidate: Candidate) -> int:
 def _attribution(
     observation: Observation, status: DataProductStatus, candidate: Candidate
 ) -> Failure | None:
-    """The cause if no pod of a candidate is ready; None for a first version."""
+    """Return the cause if no pod of a candidate is ready; None for a first version."""
     if status.stable is None:
         return None
     live = observation.live.get(candidate.revision)
@@ -241,7 +241,7 @@ def advance(
 def _uncounted_drain(
     observation: Observation, status: DataProductStatus, progress: RolloutProgress
 ) -> tuple[EventNote, ...]:
-    """The event for pods that are removed although their requests couldn't be counted."""
+    """Return the event for pods that are removed although their requests couldn't be counted."""
     candidate, stable, seconds = status.candidate, status.stable, progress.uncounted_seconds
     if not seconds or candidate is None or stable is None:
         return ()
@@ -257,7 +257,7 @@ def _uncounted_drain(
 def _complete(
     observation: Observation, status: DataProductStatus, progress: RolloutProgress
 ) -> tuple[DataProductStatus, tuple[EventNote, ...]]:
-    """What was decided has come true: remember it."""
+    """Return what was decided has come true: remember it."""
     candidate = status.candidate
     assert candidate is not None
     status = with_statements(status, observation.observed)
@@ -272,7 +272,7 @@ def _complete(
         return after, ()
     if candidate.phase is CandidatePhase.PROMOTING or isinstance(decision, Promote):
         return after, (_serves_all(candidate),)
-    if decision.reason in NOT_ITS_DOING:
+    if decision.reason in ENDED_BY_FAULTS:
         return _waiting(observation, after, decision)
     return _corrected(observation, after, decision)
 
@@ -280,9 +280,9 @@ def _complete(
 def _corrected(
     observation: Observation, after: DataProductStatus, decision: Rollback | Inconclusive
 ) -> tuple[DataProductStatus, tuple[EventNote, ...]]:
-    """The status and its event, where the cause was found after the traffic had begun to return."""
+    """Return the status and its event, where the cause was found after the traffic had begun to return."""
     known = after.decision
-    if known is None or known.reason == decision.reason or known.reason not in NOT_ITS_DOING:
+    if known is None or known.reason == decision.reason or known.reason not in ENDED_BY_FAULTS:
         return after, ()
     name = after.history[0].version
     text = f"{name} is rejected: {decision.message}; its traffic has returned to stable"
@@ -305,7 +305,7 @@ def _serves_all(candidate: Candidate) -> EventNote:
 def _waiting(
     observation: Observation, after: DataProductStatus, decision: Rollback | Inconclusive
 ) -> tuple[DataProductStatus, tuple[EventNote, ...]]:
-    """A fault of the cluster or of Prometheus ended it: no verdict, no history, another try."""
+    """Let a rollout wait that a fault of the cluster or of Prometheus ended: no verdict, no history, another try."""
     waiting = after.candidate
     assert waiting is not None
     assert waiting.retry_time is not None
@@ -332,12 +332,12 @@ def with_time_held(observation: Observation) -> DataProductStatus:
 
 
 def _held(status: DataProductStatus, since: int) -> DataProductStatus:
-    """The status of a candidate that spec.suspend holds since a time in seconds."""
+    """Return the status of a candidate that spec.suspend holds since a time in seconds."""
     return status.with_candidate(suspend_time=since)
 
 
 def _resumed(status: DataProductStatus, now: int) -> DataProductStatus:
-    """The status of a candidate that goes on at `now`, in seconds; its pods get their time again."""
+    """Return the status of a candidate that goes on at `now`, in seconds; its pods get their time again."""
     candidate = status.candidate
     assert candidate is not None
     assert candidate.suspend_time is not None

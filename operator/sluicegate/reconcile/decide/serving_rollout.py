@@ -14,7 +14,7 @@ from sluicegate.reconcile.observe.observation import Observation
 
 
 def words_of(observation: Observation, revision: str) -> str:
-    """Why pods of a version aren't ready: in their words, or why there are none; empty if unknown."""
+    """Return why pods of a version aren't ready: in their words, or why there are none; empty if unknown."""
     pod = problem_of(of_revision(observation.pods, revision))
     if pod is not None:
         return pod.problem
@@ -23,7 +23,7 @@ def words_of(observation: Observation, revision: str) -> str:
 
 
 def is_rolling(observation: Observation, status: DataProductStatus) -> bool:
-    """Whether pods that the spec asks of stable aren't up yet."""
+    """Return whether pods that the spec asks of stable aren't up yet."""
     if status.stable is None or observation.product.status.stable is None:
         return False
     live = observation.live.get(status.stable.revision)
@@ -36,7 +36,7 @@ def is_rolling(observation: Observation, status: DataProductStatus) -> bool:
 
 
 def is_stuck(observation: Observation, status: DataProductStatus) -> bool:
-    """Whether they have had the time that they may take; given that it is rolling."""
+    """Return whether they have had the time that they may take; given that it is rolling."""
     if observation.changing or status.stable is None:
         return False
     live = observation.live.get(status.stable.revision)
@@ -52,7 +52,7 @@ def is_stuck(observation: Observation, status: DataProductStatus) -> bool:
 
 
 def rolling(observation: Observation, status: DataProductStatus, kind: Type) -> Finding:
-    """What to say of pods on their way, under a condition; given that it is rolling."""
+    """Return what to say of pods on their way, under a condition; given that it is rolling."""
     assert status.stable is not None
     text = f"{status.stable.version} serves, but not yet with the pods that spec.serving asks for."
     reason = Reason.PROGRESSING

@@ -22,7 +22,7 @@ _SILENT = {"reason": "", "message": ""}
 def with_shadow(
     observation: Observation, status: DataProductStatus
 ) -> tuple[DataProductStatus, tuple[EventNote, ...]]:
-    """The status with the rows of an interval that is over, and the name of the next Job if it is due."""
+    """Return the status with the rows of an interval that is over, and the name of the next Job if it is due."""
     candidate, spec = status.trial, observation.product.spec.rollout.shadow
     if candidate is None or observation.is_frozen(status):
         return status, ()
@@ -63,7 +63,7 @@ def _with_result(
 
 
 def _lacking(shadow: ShadowStatus, mirror: Mirror | None, terms: Terms) -> dict[str, str]:
-    """Why mirrored requests tell nothing yet; nothing while they do, or where no SLO asks for it."""
+    """Return why mirrored requests show nothing yet; nothing while they do, or where no SLO asks for it."""
     if mirror is None or shadow.evidence or not any(is_scored(terms, slo) for slo in terms.slos):
         return _SILENT
     text = (
@@ -76,7 +76,7 @@ def _lacking(shadow: ShadowStatus, mirror: Mirror | None, terms: Terms) -> dict[
 
 
 def _refused(observation: Observation, shadow: ShadowStatus) -> ShadowStatus:
-    """The same, with why its Job isn't there yet."""
+    """Return the same, with why its Job isn't there yet."""
     if not shadow.job or observation.shadow_job is not None or not observation.shadow_refusal:
         return shadow
     text = f"The shadow Job isn't created: {observation.shadow_refusal}"[:4096]
@@ -86,7 +86,7 @@ def _refused(observation: Observation, shadow: ShadowStatus) -> ShadowStatus:
 def _with_next(
     observation: Observation, status: DataProductStatus, shadow: ShadowStatus
 ) -> ShadowStatus:
-    """Name the next Job if it has a training slot; else say that it waits for one."""
+    """Return name the next Job if it has a training slot; else say that it waits for one."""
     candidate = status.trial
     assert candidate is not None
     if observation.trains or not observation.observed.portfolio.slot:

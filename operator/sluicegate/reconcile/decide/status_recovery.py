@@ -44,7 +44,7 @@ class Children:
 
 def known_status(
     product: DataProduct,
-    wanted: VersionBase,
+    desired: VersionBase,
     children: Children,
     *,
     starting: bool,
@@ -57,7 +57,7 @@ def known_status(
 
     Parameters
     ----------
-    wanted : what spec.model stands for. children : reads what lives, if that has to be known.
+    desired : what spec.model stands for. children : reads what lives, if that has to be known.
     starting : its first version is known to be on its way.
     lost : products of which nothing is left; kept up to date. now : in seconds.
     """
@@ -73,7 +73,7 @@ def known_status(
     new = product.status.observed_generation < 0
     if starting:
         return (with_requests_handled(product) if new else product), ()
-    restored = restored_status(product, wanted, children.live(), children.route(), now=now)
+    restored = restored_status(product, desired, children.live(), children.route(), now=now)
     if restored is not None:
         text = "status did not name the live versions; it was rebuilt from the Deployments"
         event = EventNote(EventReason.STATE_RESTORED, "Restore", text)
@@ -97,19 +97,19 @@ def known_status(
 
 def restored_status(
     product: DataProduct,
-    wanted: VersionBase,
+    desired: VersionBase,
     live: Mapping[str, DeploymentRecord],
     route: RouteRecord | None,
     *,
     now: int,
 ) -> DataProductStatus | None:
-    """A status that was lost, from what the Deployments remember and the route's weights.
+    """Return a status that was lost, from what the Deployments remember and the route's weights.
 
     None when no Deployment was ever promoted.
 
     Parameters
     ----------
-    wanted : what spec.model stands for. live : Deployments by revision. now : in seconds.
+    desired : what spec.model stands for. live : Deployments by revision. now : in seconds.
     """
     versions = [
         version
@@ -132,7 +132,7 @@ def restored_status(
         stable=stable,
         candidate=leaving,
         history=tuple(_past(one, stable) for one in others),
-        spec_model=_handled_model(wanted, stable, live),
+        spec_model=_handled_model(desired, stable, live),
         last_handled=handled_requests(product),
     )
 
@@ -160,7 +160,7 @@ def _past(version: Version, stable: Version) -> PastVersion:
 def _leaving(
     stable: Version, live: Mapping[str, DeploymentRecord], weights: Mapping[str, int], now: int
 ) -> Candidate | None:
-    """The other version that has pods: its evidence is lost, so its share goes, and then its pods."""
+    """Return the other version that has pods; its evidence is lost, so its share is removed before its pods."""
     others = [
         (weights[revision], one.replicas, identity)
         for revision, one in live.items()
@@ -179,36 +179,36 @@ def _leaving(
 
 
 def _handled_model(
-    wanted: VersionBase, stable: Version, live: Mapping[str, DeploymentRecord]
+    desired: VersionBase, stable: Version, live: Mapping[str, DeploymentRecord]
 ) -> SpecModel | None:
-    """What became of spec.model; None lets it begin (again).
+    """Return what became of spec.model; None lets it begin (again).
 
     One that isn't stable counts as handled: with a retrained stable version, an old spec.model
     can't be distinguished from a new one. But where its Deployment is there and was never
     promoted, it was on its way, or waited to be tried again.
     """
-    its = live.get(wanted.revision)
+    its = live.get(desired.revision)
     if its is not None and read_version(dict(its.labels), dict(its.annotations)) is None:
         return None
-    handled = wanted.revision == stable.revision
+    handled = desired.revision == stable.revision
     return SpecModel(
-        image=wanted.image,
-        version=wanted.version,
-        runtime_image=wanted.runtime_image,
+        image=desired.image,
+        version=desired.version,
+        runtime_image=desired.runtime_image,
         outcome=Outcome.PROMOTED if handled else Outcome.SUPERSEDED,
         outcome_time=stable.promotion_time,
     )
 
 
 def handled_requests(product: DataProduct) -> LastHandled | None:
-    """Every one-shot request that is there, as handled: none may be carried out a second time."""
+    """Return every one-shot request that is there, as handled: none may be carried out a second time."""
     annotations = product.metadata.annotations
     handled = LastHandled.of(annotations)
     return None if handled == LastHandled() else handled
 
 
 def was_there_before(status: DataProductStatus, kinds: Iterable[str]) -> bool:
-    """Whether a product without a stable version once had one, as far as objects show it.
+    """Return whether a product without a stable version once had one, as far as objects show it.
 
     Remaining parts of a status show it, and so does a child without a Deployment. An empty status
     without any child can't be distinguished from a new product.
@@ -224,7 +224,7 @@ def was_there_before(status: DataProductStatus, kinds: Iterable[str]) -> bool:
 
 
 def _first_seen(product: DataProduct) -> tuple[DataProduct, tuple[EventNote, ...]]:
-    """A new product: its manifest may have the requests of one that was there before it."""
+    """Return a new product: its manifest may have the requests of one that was there before it."""
     if (handled := handled_requests(product)) is None:
         return product, ()
     values = handled.model_dump(by_alias=True, exclude_defaults=True)
@@ -238,7 +238,7 @@ def _first_seen(product: DataProduct) -> tuple[DataProduct, tuple[EventNote, ...
 
 
 def with_requests_handled(product: DataProduct) -> DataProduct:
-    """The product with every request that it has now as handled."""
+    """Return the product with every request that it has now as handled."""
     handled = product.status.last_handled or handled_requests(product)
     status = product.status.replace(last_handled=handled)
     return product.replace(status=status)

@@ -1,13 +1,11 @@
 """Identities of versions, as the spec names them."""
 
-from typing import TypeVar
-
+from sluicegate.api.names import DecisionReason
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import VersionBase
+from sluicegate.policy.model.spec_wish import referred_to
 from sluicegate.policy.rollout.candidates import first_candidate
 from sluicegate.reconcile.observe.observation import Observation
-
-Known = TypeVar("Known", bound=VersionBase)
 
 
 def with_first_candidate(observation: Observation, status: DataProductStatus) -> DataProductStatus:
@@ -16,36 +14,36 @@ def with_first_candidate(observation: Observation, status: DataProductStatus) ->
         return status.replace(candidate=None)
     begun = observation.now if observation.begun is None else observation.begun
     first = first_candidate(
-        observation.product, status, observation.wanted, begun, claims=not observation.lost
+        observation.product, status, observation.desired, begun, claims=not observation.lost
     )
     return status.replace(candidate=first)
 
 
-def referred_to(status: DataProductStatus, wanted: VersionBase) -> DataProductStatus:
-    """The status with what the spec calls the bento that it names, wherever that is known already.
-
-    Where it is pulled from and what its entry service is called are no part of a version's identity,
-    so they are taken in place. It keeps the name that it was accepted with, which its measurements
-    bear.
-    """
-    named = {"image": wanted.image, "service": wanted.service}
-
-    def corrected(one: Known) -> Known:
-        same = one.digest != wanted.digest or (one.image, one.service) == tuple(named.values())
-        return one if same else one.replace(**named)
-
-    update = {
-        "stable": status.stable and corrected(status.stable),
-        "candidate": status.candidate and corrected(status.candidate),
-        "history": tuple(corrected(one) for one in status.history),
-    }
-    if all(getattr(status, name) == value for name, value in update.items()):
+def with_corrected_service(
+    observation: Observation, status: DataProductStatus
+) -> DataProductStatus:
+    """Return the status; what was refused for its entry service's name alone is new under another name."""
+    model, named = status.spec_model, observation.desired
+    if model is None or model.reason != DecisionReason.SERVICE_NOT_FOUND:
         return status
-    return status.replace(**update)
+    failed = next((one for one in status.history if one.revision == named.revision), None)
+    if failed is None or failed.service == named.service:
+        return status
+    return status.replace(spec_model=None)
 
 
-def without_twin(status: DataProductStatus) -> DataProductStatus:
-    """The status without a candidate that is stable under another name: there is nothing to try."""
+def as_the_spec_names(status: DataProductStatus, desired: VersionBase) -> DataProductStatus:
+    """Return the status with what the spec calls its bento, and each version once.
+
+    Parameters
+    ----------
+    desired : the version of spec.model.
+    """
+    return _without_twin(referred_to(status, desired))
+
+
+def _without_twin(status: DataProductStatus) -> DataProductStatus:
+    """Return the status without a candidate that is stable under another name: there is nothing to try."""
     stable, candidate = status.stable, status.candidate
     if stable is None or candidate is None or candidate.revision != stable.revision:
         return status

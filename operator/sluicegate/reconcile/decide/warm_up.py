@@ -26,18 +26,18 @@ _UNREAD: Final = frozenset(
 
 
 def is_unread(status: DataProductStatus) -> bool:
-    """Whether nothing is said of any SLO, for a reason of a version's first blocks."""
+    """Return whether nothing is said of any SLO, for a reason of a version's first blocks."""
     return all(slo.reason in _UNREAD for slo in status.slos)
 
 
 def just_took_over(stable: Version, block_seconds: int, *, now: int) -> bool:
-    """Whether the block after a version's warm-up can't have been read yet; `now` in seconds."""
+    """Return whether the block after a version's warm-up can't have been read yet; `now` in seconds."""
     # One more as it took over within a block, one to be judged by, one until that is read.
     return now < stable.promotion_time + (WARM_UP_BLOCKS + 3) * block_seconds
 
 
 def only_warms_up(observation: Observation, plan: Plan) -> bool:
-    """Whether a product's first version serves as it should, and nothing else is under way.
+    """Return whether a product's first version serves as it should, and nothing else is under way.
 
     The last report counts too: the end of a problem must be reported.
     """
@@ -46,7 +46,7 @@ def only_warms_up(observation: Observation, plan: Plan) -> bool:
         return False
     live = observation.live.get(after.stable.revision)
     return (
-        after.stable.digest == observation.wanted.digest
+        after.stable.digest == observation.desired.digest
         and after.retraining is None
         and not observation.observed.requests
         and not (observation.conflict or observation.stalled or observation.refused)

@@ -34,7 +34,7 @@ class BlockLengths:
     _refused: set[Key] = field(default_factory=set)
 
     def record(self, key: Key, seconds: int, created: str) -> None:
-        """A product wants blocks of this length; `created` as RFC 3339."""
+        """Record that a product wants blocks of this length; `created` as RFC 3339."""
         self._drop(key)
         self._wanted[key] = seconds
         lengths = self._products.setdefault(key.namespace, {})
@@ -47,7 +47,7 @@ class BlockLengths:
         self.wake_relieved(key.namespace)
 
     def problems(self, key: Key) -> Iterator[Problem]:
-        """Why a product that was recorded can't have its length; nothing when it can."""
+        """Yield why a product that was recorded can't have its length; nothing when it can."""
         seconds = self._wanted[key]
         held = self._held(key.namespace)
         if seconds in held:
@@ -62,7 +62,7 @@ class BlockLengths:
         )
 
     def nearest(self, key: Key) -> int:
-        """The length that a product can have: its own, or the next longer one that is held."""
+        """Return the length that a product can have: its own, or the next longer one that is held."""
         seconds = self._wanted[key]
         held = self._held(key.namespace)
         longer = [one for one in held if one >= seconds]
@@ -89,7 +89,7 @@ class BlockLengths:
             del self._products[key.namespace]
 
     def _held(self, namespace: str) -> Collection[int]:
-        """The lengths that products of the namespace may use: those of the oldest."""
+        """Return the lengths that products of the namespace may use: those of the oldest."""
         lengths = self._products.get(namespace, {})
         if len(lengths) <= MOST_LENGTHS:
             return lengths

@@ -79,11 +79,11 @@ class Overlaps:
             self._moments.append((len(counts), share))
 
     def most(self, namespace: str) -> Together:
-        """The moment that explains the most, as this namespace sees it."""
+        """Return the moment that explains the most, as this namespace sees it."""
         return max(self._seen_by(namespace), key=_explained, default=Together(0, 0, 0.0))
 
     def _seen_by(self, namespace: str) -> Iterator[Together]:
-        """What is so at each moment."""
+        """Yield what is so at each moment."""
         changes, own = self._own.get(namespace, {}), 0
         for number, (present, share) in enumerate(self._moments):
             own = changes.get(number, own)
@@ -92,7 +92,7 @@ class Overlaps:
 
 
 def _explained(one: Together) -> tuple[int, float]:
-    """How much a moment explains."""
+    """Return how much a moment explains."""
     return min(one.parties, COMMON_PRODUCTS), one.own + one.share
 
 
@@ -105,7 +105,7 @@ class _Flags:
     shares: float
 
     def share(self, namespace: str) -> float:
-        """The share that is silent, as a namespace sees it; 0 where that shares no cause."""
+        """Return the share that is silent, as a namespace sees it; 0 where that shares no cause."""
         own, having = self.silent[namespace], self.having[namespace]
         others = len(self.silent) - (own > 0)
         if own < LEAST_OWN_SILENT and own + others < COMMON_PRODUCTS:
@@ -132,6 +132,6 @@ class Silence:
         }
 
     def shares(self, namespace: str) -> dict[str, float]:
-        """By kind: the share that is silent, as a namespace sees it."""
+        """Return the share that is silent, by kind of indicator, as a namespace sees it."""
         found = {kind: flags.share(namespace) for kind, flags in self._kinds.items()}
         return {kind: share for kind, share in found.items() if share}

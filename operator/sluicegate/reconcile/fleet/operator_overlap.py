@@ -35,7 +35,7 @@ OVERLAPS: Final = Gauge(
 
 
 def written_by(settings: Settings) -> WrittenBy:
-    """How this operator names itself in the status of its products: by its Lease."""
+    """Return how this operator names itself in the status of its products: by its Lease."""
     scope = OperatorScope.NAMESPACES if settings.watch_namespaces else OperatorScope.CLUSTER
     return WrittenBy(
         namespace=settings.namespace,
@@ -90,7 +90,7 @@ class OperatorOverlaps:
         self._written.add(key)
 
     def forget(self, key: Key) -> None:
-        """The product is gone."""
+        """Forget a product that is gone."""
         self._written.discard(key)
         self._skipped.pop(key, None)
         self._others.pop(key, None)
@@ -172,7 +172,7 @@ def _rank(one: WrittenBy) -> tuple[bool, str]:
 
 
 def _release(text: str) -> tuple[int, ...]:
-    """The numbers that a version begins with; none where it isn't known."""
+    """Return the numbers that a version begins with; none where it isn't known."""
     found = re.match(r"\d+(\.\d+)*", text)
     return tuple(int(part) for part in found[0].split(".")) if found else ()
 

@@ -67,13 +67,15 @@ class FleetRegistry:
 
         Their next block may be long off. `now` is in seconds.
         """
-        before, suspect = self.dependency(key), self._suspect(key)
+        before, suspect, answers = self.dependency(key), self._suspect(key), self._answers(key)
         if self.record(key, snapshot):
             self.wake_next(now)
         if self._suspect(key) != suspect:
             for upstream in self.graph.dependencies(key):
                 if str(upstream) in {suspect, self._suspect(key)}:
                     self._wake(upstream)
+        for answered, _ in self._answers(key) ^ answers:
+            self._wake(answered)
         if self.dependency(key) is not before:
             for dependent in self.graph.dependents(key):
                 self._wake(dependent)
@@ -120,11 +122,11 @@ class FleetRegistry:
         return (trained or kept_for_it) and not snapshot.training
 
     def reserved(self, key: Key) -> Reserved | None:
-        """The slot that a product has for a Job that isn't there yet."""
+        """Return the slot that a product has for a Job that isn't there yet."""
         return self._snapshots.get(key, ProductSnapshot()).reserved
 
     def step_aside(self, key: Key, *, trains: bool, keeps: bool, failed: bool) -> bool:
-        """A product's reconcile failed, or its Job didn't come about: keep no slot for it.
+        """Return a product's reconcile failed, or its Job didn't come about: keep no slot for it.
 
         Returns
         -------
@@ -151,7 +153,7 @@ class FleetRegistry:
         self._counted = None
 
     def forget(self, key: Key) -> bool:
-        """The product is gone; those that call it go on calling it. Return whether a slot is free."""
+        """Forget a product that is gone; those that call it go on calling it. Return whether a slot is free."""
         had = self._snapshots.get(key, ProductSnapshot()).training or self._has_kept(key)
         self.graph.replace(key, ())
         if self._snapshots.pop(key, None) is not None:
@@ -164,7 +166,7 @@ class FleetRegistry:
         return had
 
     def dependency(self, key: Key) -> DependencyState:
-        """The state of a product that its dependents may read."""
+        """Return the state of a product that its dependents may read."""
         if (snapshot := self._snapshots.get(key)) is None:
             return DependencyState.NOT_FOUND
         match snapshot.state:
@@ -176,7 +178,7 @@ class FleetRegistry:
                 return DependencyState.UNKNOWN
 
     def was_degraded(self, key: Key, since: int) -> bool:
-        """Whether a product is degraded, or was found so at `since`, in seconds, or later.
+        """Return whether a product is degraded, or was found so at `since`, in seconds, or later.
 
         One whose blocks are long is evaluated seldom: until then it stays what it was found to be.
         """
@@ -197,8 +199,11 @@ class FleetRegistry:
     def _suspect(self, key: Key) -> str:
         return self._snapshots.get(key, ProductSnapshot()).suspect or ""
 
+    def _answers(self, key: Key) -> frozenset[tuple[Key, str]]:
+        return frozenset(self._snapshots.get(key, ProductSnapshot()).answers)
+
     def bad_since(self, keys: Iterable[Key]) -> int | None:
-        """When the first of these may have turned bad, in seconds; None while none is."""
+        """Return when the first of these may have turned bad, in seconds; None while none is."""
         found = (self._snapshots.get(key, ProductSnapshot()) for key in keys)
         firsts = [one.turned(one.bad_since)[0] for one in found if one.bad_since is not None]
         return min(firsts, default=None)
@@ -215,7 +220,7 @@ class FleetRegistry:
     def portfolio(
         self, key: Key, now: int, *, block_end: int = 0, asked: bool = False
     ) -> Portfolio:
-        """What a product's decision may know of the others.
+        """Return what a product's decision may know of the others.
 
         Parameters
         ----------
@@ -243,13 +248,13 @@ class FleetRegistry:
         )
 
     def _has_kept(self, key: Key) -> bool:
-        """Whether a slot is kept for the product, in a line that still stands."""
+        """Return whether a slot is kept for the product, in a line that still stands."""
         return any(key in line.admitted for line in self._lines.values())
 
     def _counts(
         self, namespace: str, own: ProductSnapshot, now: int
     ) -> tuple[Together, Mapping[str, float]]:
-        """How many turned bad together with this one, and who is silent; counted once a second.
+        """Return how many turned bad together with this one, and who is silent; counted once a second.
 
         Those count that are bad still: as long as they are, what they share isn't over either.
         """
@@ -268,7 +273,7 @@ class FleetRegistry:
         return counted.together[turned, namespace], counted.silent[namespace]
 
     def _has_slot(self, key: Key, now: int, block_end: int, *, asked: bool) -> bool:
-        """Whether a product has a slot if it wants one: the rule is the same for all of them."""
+        """Return whether a product has a slot if it wants one: the rule is the same for all of them."""
         line = self._line(now, block_end)
         if key in line.asking and not (asked and self._snapshots[key].challenger):
             return key in line.admitted
@@ -291,7 +296,7 @@ class FleetRegistry:
     def _admit(
         self, asking: Iterable[Key], now: int, *, asked: Key | None = None
     ) -> frozenset[Key]:
-        """Who of these has a slot; `asked` is a product of which a person asks something."""
+        """Return which of these have a slot; `asked` is a product of which a person asks something."""
         applicants = {one: self._applicant(one, now) for one in asking}
         if asked is not None:
             applicants[asked] = replace(applicants[asked], challenger=False)

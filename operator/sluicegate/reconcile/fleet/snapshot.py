@@ -45,6 +45,7 @@ class ProductSnapshot:
     releases : its versions that have replaced another one, or are in their canary.
     suspect : `namespace/name` of the product whose release its degraded SLO follows; empty for none,
         None when this pass didn't judge it.
+    answers : its answers to candidates of products that it calls, as written.
     """
 
     state: ProductState = ProductState.UNKNOWN
@@ -65,6 +66,7 @@ class ProductSnapshot:
     renews: bool = False
     releases: tuple[UpstreamRelease, ...] = ()
     suspect: str | None = None
+    answers: tuple[tuple[Key, str], ...] = ()
 
     @property
     def turns_bad(self) -> bool:
@@ -73,7 +75,7 @@ class ProductSnapshot:
         return bad and not self.aside
 
     def is_due(self, block_end: int) -> bool:
-        """Whether it is still to be judged by a block that ended by then."""
+        """Return whether it is still to be judged by a block that ended by then."""
         return self.judged + self.block_seconds <= block_end
 
     def turned(self, now: int) -> tuple[int, int]:
@@ -91,7 +93,7 @@ class ProductSnapshot:
         return min(first, last), last
 
     def near(self, turned: tuple[int, int]) -> tuple[int, int] | None:
-        """The part of these moments within three blocks of which it may have turned bad, too.
+        """Return the part of these moments within three blocks of which it may have turned bad, too.
 
         None when there is none, or when it isn't bad.
         """
@@ -103,7 +105,7 @@ class ProductSnapshot:
         return (begin, end) if begin <= end else None
 
     def following(self, before: "ProductSnapshot") -> "ProductSnapshot":
-        """The same, with what only the previous snapshot has."""
+        """Return the same, with what only the previous snapshot has."""
         waits = [since for since in (self.waiting_since, before.waiting_since) if since is not None]
         same = before.reserved and self.reserved and before.reserved.job == self.reserved.job
         return replace(
@@ -117,7 +119,7 @@ class ProductSnapshot:
         )
 
     def stepped_aside(self, *, trains: bool, keeps: bool, failed: bool) -> "ProductSnapshot":
-        """The same after a reconcile that failed, or whose Job didn't come about.
+        """Return the same after a reconcile that failed, or whose Job didn't come about.
 
         It doesn't stand in line for a slot before it is reconciled again.
 
@@ -135,7 +137,7 @@ class ProductSnapshot:
 
 
 def renews_runtime(status: DataProductStatus) -> bool:
-    """Whether the candidate is stable's own bento, in another runtime."""
+    """Return whether the candidate is stable's own bento, in another runtime."""
     stable, candidate = status.stable, status.candidate
     if stable is None or candidate is None or candidate.phase is CandidatePhase.PARKED:
         return False
@@ -167,7 +169,7 @@ def snapshot_before(
     now: int = 0,
     most_training_seconds: int = 604_800,
 ) -> ProductSnapshot:
-    """What a product's status says of it before anybody has reconciled it since the start.
+    """Return what a product's status says of it before anybody has reconciled it since the start.
 
     A status that can't be read says nothing. A spec is read only of products that are bad.
 
@@ -190,6 +192,7 @@ def snapshot_before(
         training=trains or reserved is not None,
         reserved=reserved,
         trained_at=last.completion_time if last else None,
+        depends_on=record.depends_on,
         renews=renews_runtime(status),
         releases=releases_of(record.key, status),
     )
@@ -207,7 +210,7 @@ def snapshot_before(
 
 
 def _reserved(retraining: RetrainingStatus | None, now: int) -> Reserved | None:
-    """The slot for a Job that another replica was about to create a moment ago."""
+    """Return the slot for a Job that another replica was about to create a moment ago."""
     if retraining is None or retraining.trigger is None or retraining.start_time is None:
         return None
     begun = retraining.start_time

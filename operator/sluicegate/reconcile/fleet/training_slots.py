@@ -43,14 +43,14 @@ class Reserved:
     since: int
 
     def is_kept(self, error: Exception | None, now: int) -> bool:
-        """Whether it is kept after this: the Job may be there all the same, or is within seconds."""
+        """Return whether it is kept after this: the Job may be there all the same, or is within seconds."""
         lost_race = isinstance(error, Conflict)
         unanswered = isinstance(error, Transient) and not isinstance(error, TooManyRequests)
         return (lost_race or unanswered) and now < self.since + GRACE_SECONDS
 
 
 def wanted_job(product: Key, status: DataProductStatus) -> Key | None:
-    """The Job that status asks for; None when no training is under way."""
+    """Return the Job that status asks for; None when no training is under way."""
     one = status.retraining
     if one is None or one.trigger is None:
         return None
@@ -58,13 +58,13 @@ def wanted_job(product: Key, status: DataProductStatus) -> Key | None:
 
 
 def wanted_shadow_job(product: Key, status: DataProductStatus) -> Key | None:
-    """The Job of the shadow phase that status names; None while none is to run."""
+    """Return the Job of the shadow phase that status names; None while none is to run."""
     shadow = status.shadow
     return Key(product.namespace, shadow.job) if shadow is not None and shadow.job else None
 
 
 def runs(job: JobRecord, now: int, most_seconds: int) -> bool:
-    """Whether a Job takes a slot. One that is being deleted starts no pods any more.
+    """Return whether a Job takes a slot. One that is being deleted starts no pods any more.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def runs(job: JobRecord, now: int, most_seconds: int) -> bool:
 
 
 def is_overdue(job: JobRecord, now: int, most_seconds: int) -> bool:
-    """Whether a Job should have ended long ago: its deadline was edited, say.
+    """Return whether a Job should have ended long ago: its deadline was edited, say.
 
     Its time begins with status.startTime, so one that is suspended is never late.
     """

@@ -160,7 +160,7 @@ class RouteRecord(ChildRecord):
     packed_spec: bytes = field(default=packed({}), repr=False)
 
     def changed_by(self, now: int) -> int:
-        """When it was last changed; 0 where the API server's clock is ahead of ours, or says nothing."""
+        """Return when it was last changed; 0 where the API server's clock is ahead of ours, or says nothing."""
         return self.written_at if self.written_at <= now else 0
 
     @property
@@ -274,7 +274,7 @@ def _moved(meta: Mapping[str, Any], conditions: Iterable[Mapping[str, Any]]) -> 
 
 
 def _scaled(body: Mapping[str, Any]) -> bool:
-    """Whether the scale subresource owns spec.replicas."""
+    """Return whether the scale subresource owns spec.replicas."""
     return any(
         entry.get("subresource") == "scale"
         and "f:replicas" in (entry.get("fieldsV1") or {}).get("f:spec", {})
@@ -386,7 +386,7 @@ _PROJECTORS: Final[Mapping[Resource, Callable[[Mapping[str, Any]], Record | None
 
 
 def watched() -> tuple[Watched, ...]:
-    """The kinds that are watched, the product's own first."""
+    """Return the kinds that are watched, the product's own first."""
     children = (
         Watched(resource, project, labels=OURS) for resource, project in _PROJECTORS.items()
     )
@@ -398,7 +398,7 @@ STARTING_SECONDS: Final = 10
 
 
 def is_starting(live: Iterable[DeploymentRecord], now: int) -> bool:
-    """Whether pods aren't ready that may be within a moment; they are read after it.
+    """Return whether pods aren't ready that may be within a moment; they are read after it.
 
     With a clock that differs from the API server's it returns False: then they are read at once.
     """
@@ -406,5 +406,5 @@ def is_starting(live: Iterable[DeploymentRecord], now: int) -> bool:
 
 
 def has_just_changed(live: Iterable[DeploymentRecord], now: int) -> bool:
-    """Whether one of them became better or worse a moment ago."""
+    """Return whether one of them became better or worse a moment ago."""
     return any(0 <= now - one.moved < STARTING_SECONDS for one in live)

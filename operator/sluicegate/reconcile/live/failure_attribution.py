@@ -23,7 +23,7 @@ def attribution_of(
     settled: bool,
     overdue: bool = False,
 ) -> Failure:
-    """The first cause that applies.
+    """Return the first cause that applies.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ def failing(
     pods: tuple[PodState, ...],
     stable: DeploymentRecord | None,
 ) -> Failure | None:
-    """Why a candidate that takes traffic has to give it back; None while it serves.
+    """Return why a candidate that takes traffic has to give it back; None while it serves.
 
     None of its pods is ready, or one is being killed for what it does itself.
     """
@@ -116,7 +116,7 @@ def failing(
 def is_down(
     stable: DeploymentRecord | None, pods: tuple[PodState, ...], *, now: int, patience: int
 ) -> bool:
-    """Whether no pod of the stable version is ready, and none will be soon.
+    """Return whether no pod of the stable version is ready, and none will be soon.
 
     Parameters
     ----------

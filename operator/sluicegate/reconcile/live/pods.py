@@ -128,7 +128,7 @@ class PodState:
         return DecisionReason.IMAGE_NOT_FOUND if self.absent else DecisionReason.CANARY_NOT_READY
 
     def was_killed_since(self, since: int) -> bool:
-        """Whether a container ran out of memory at `since`, in seconds, or later."""
+        """Return whether a container ran out of memory at `since`, in seconds, or later."""
         return self.out_of_memory and (self.killed_at is None or self.killed_at >= since)
 
 
@@ -185,7 +185,7 @@ def _is_kill(ended: Mapping[str, Any]) -> bool:
 
 
 def _killed_at(containers: list[Mapping[str, Any]]) -> int | None:
-    """When a container was last killed for its memory; a kubelet keeps it until the next restart."""
+    """Return when a container was last killed for its memory; a kubelet keeps it until the next restart."""
     if any(_is_kill((one.get("state") or {}).get("terminated") or {}) for one in containers):
         return None
     kills = [ended for one in containers if _is_kill(ended := _terminated(one))]
@@ -208,7 +208,7 @@ def _statuses(status: Mapping[str, Any], field: str) -> Iterator[Mapping[str, An
 
 
 def _terminated(container: Mapping[str, Any]) -> Mapping[str, Any]:
-    """How the container ended, now or the last time."""
+    """Return how the container ended, now or the last time."""
     for state in ("state", "lastState"):
         ended: Mapping[str, Any] | None = (container.get(state) or {}).get("terminated")
         if ended:
@@ -242,7 +242,7 @@ def _problem(container: Mapping[str, Any]) -> _Problem | None:
 
 
 def _taken_away(body: Mapping[str, Any]) -> str:
-    """Who ended the pod, or is about to: its node, the scheduler, a drain, a person; else empty."""
+    """Return who ended the pod, or is about to: its node, the scheduler, a drain, a person; else empty."""
     status = body.get("status") or {}
     if status.get("reason", "") not in {"", "DeadlineExceeded"}:  # the kubelet's own, Evicted say
         return f"its node ended it ({status['reason']}): {status.get('message', '')}".rstrip(": ")
@@ -253,7 +253,7 @@ def _taken_away(body: Mapping[str, Any]) -> str:
 
 
 def _unreachable(status: Mapping[str, Any]) -> str:
-    """A pod whose containers are ready and that isn't: its node's kubelet was given up; else empty."""
+    """Return a pod whose containers are ready and that isn't: its node's kubelet was given up; else empty."""
     conditions = {one["type"]: one["status"] for one in status.get("conditions") or ()}
     containers = list(_statuses(status, "containerStatuses"))
     up = bool(containers) and all(one.get("ready") for one in containers)
@@ -261,7 +261,7 @@ def _unreachable(status: Mapping[str, Any]) -> str:
 
 
 def _unscheduled(status: Mapping[str, Any]) -> str:
-    """Why no node takes the pod; empty when one did."""
+    """Return why no node takes the pod; empty when one did."""
     for one in status.get("conditions") or ():
         if one["type"] == "PodScheduled" and one["status"] == "False":
             return f"the pod can't be scheduled: {one.get('message', '')}"
@@ -269,7 +269,7 @@ def _unscheduled(status: Mapping[str, Any]) -> str:
 
 
 def _unmounted(spec: Mapping[str, Any], status: Mapping[str, Any]) -> str:
-    """What a pod that has a node waits for before its first container; empty when it doesn't.
+    """Return what a pod that has a node waits for before its first container; empty when it doesn't.
 
     Only events say which volume it is that can't be mounted, so the message names those that a
     person makes.
@@ -277,10 +277,10 @@ def _unmounted(spec: Mapping[str, Any], status: Mapping[str, Any]) -> str:
     known = {one["type"]: one["status"] for one in status.get("conditions") or ()}
     if known.get("PodScheduled") != "True" or known.get("PodReadyToStartContainers") != "False":
         return ""
-    wanted = list(_made_by_hand(spec))
-    if not wanted:
+    desired = list(_made_by_hand(spec))
+    if not desired:
         return ""
-    listed = " and ".join(wanted)
+    listed = " and ".join(desired)
     return f"the pod waits for its volumes: make sure that there is the {listed}"
 
 
@@ -310,7 +310,7 @@ def _ended(container: Mapping[str, Any], withheld: str) -> TrainingExit | None:
 
 
 def _left_by_check(status: Mapping[str, Any]) -> str:
-    """What the runtime check left behind as it passed; empty before that."""
+    """Return what the runtime check left behind as it passed; empty before that."""
     for one in _statuses(status, "initContainerStatuses"):
         ended = (one.get("state") or {}).get("terminated") or {}
         if one["name"] == RUNTIME_CHECK and ended.get("exitCode") == 0:
@@ -319,7 +319,7 @@ def _left_by_check(status: Mapping[str, Any]) -> str:
 
 
 def _feedback(left: str) -> str:
-    """What the check says that the feedback Secret lacks; empty for nothing, or for other words."""
+    """Return what the check says that the feedback Secret lacks; empty for nothing, or for other words."""
     try:
         said = json.loads(left)["feedback"]
     except (LookupError, RecursionError, TypeError, ValueError):
@@ -328,7 +328,7 @@ def _feedback(left: str) -> str:
 
 
 def _iteration(left: str) -> Iteration | None:
-    """What the check says that the labels of the bento state; None for nothing, or for other words."""
+    """Return what the check says that the labels of the bento state; None for nothing, or for other words."""
     try:
         labels = json.loads(left)["labels"]
         json.dumps(labels, ensure_ascii=False).encode()  # half a character can be in no status
@@ -338,27 +338,27 @@ def _iteration(left: str) -> Iteration | None:
 
 
 def secret_lacks(pods: Iterable[PodState], revision: str) -> str:
-    """What the feedback Secret lacked when a pod of a version started; empty for nothing."""
+    """Return what the feedback Secret lacked when a pod of a version started; empty for nothing."""
     return next((pod.feedback for pod in of_revision(pods, revision) if pod.feedback), "")
 
 
 def api_of(pods: Iterable[PodState], revision: str) -> ApiSummary | None:
-    """The API of a version, as one of its pods reports it."""
+    """Return the API of a version, as one of its pods reports it."""
     return next((pod.api for pod in of_revision(pods, revision) if pod.api is not None), None)
 
 
 def iteration_of(pods: Iterable[PodState], revision: str) -> Iteration | None:
-    """What the labels of a version's bento say was tried, as one of its pods reports them."""
+    """Return what the labels of a version's bento say was tried, as one of its pods reports them."""
     return next((pod.iteration for pod in of_revision(pods, revision) if pod.iteration), None)
 
 
 def of_revision(pods: Iterable[PodState], revision: str) -> tuple[PodState, ...]:
-    """The pods of one version."""
+    """Return the pods of one version."""
     return tuple(pod for pod in pods if pod.revision == revision)
 
 
 def of_job(pods: Iterable[PodState], job: str) -> TrainingExit:
-    """What a training's container left behind; nothing when it never ran.
+    """Return what a training's container left behind; nothing when it never ran.
 
     A Job may have had several pods, as one that is evicted is replaced: the one that succeeded
     counts, else the one that ended last.
@@ -368,7 +368,7 @@ def of_job(pods: Iterable[PodState], job: str) -> TrainingExit:
 
 
 def problem_of(pods: Iterable[PodState]) -> PodState | None:
-    """The pod that best explains why a version isn't ready; unrecoverable problems first."""
+    """Return the pod that best explains why a version isn't ready; unrecoverable problems first."""
     troubled = sorted((pod for pod in pods if pod.problem), key=lambda pod: not pod.unrecoverable)
     return troubled[0] if troubled else None
 

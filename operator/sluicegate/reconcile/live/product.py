@@ -7,7 +7,7 @@ says why.
 
 import json
 import zlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final, TypeAlias, TypeVar
@@ -26,6 +26,7 @@ from sluicegate.errors import Problem
 from sluicegate.kube.resources import Key
 from sluicegate.policy.model.observed import ManualRequest
 from sluicegate.runtime.interfaces import Record, Result
+from sluicegate.views.approval_notes import answer_annotations
 from sluicegate.views.request_notes import RequestNote
 
 SpecView = TypeVar("SpecView", bound=BaseModel)
@@ -38,6 +39,8 @@ REQUESTS: Final = (
 )
 LONGEST_REQUEST: Final = 253
 """Characters of a one-shot annotation: a token, or a version and a token. Status echoes it."""
+MOST_DEPENDENCIES: Final = 32
+"""Products that a spec may depend on."""
 RECENT: Final = 16
 """Products of which the parsed form is kept, 90 KiB each: those that the workers are at."""
 
@@ -52,6 +55,8 @@ class ProductRecord(Record):
     deleting : it has a deletionTimestamp; nothing of it is written any more.
     created : creationTimestamp, RFC 3339; the older of two products keeps a route.
     requests : one-shot annotations, by name. note : the annotation with the reason of one of them.
+    answers : annotations with answers to candidates, by name.
+    depends_on : products that the spec depends on; what can't be read of it is left out.
     packed_spec, packed_status : as compressed JSON, which takes a third of the text; the spec
         without nulls.
     refused : why the spec isn't kept; None when it is.
@@ -67,6 +72,8 @@ class ProductRecord(Record):
     refused: Problem | None = None
     unclear: Problem | None = None
     note: str = ""
+    answers: tuple[tuple[str, str], ...] = ()
+    depends_on: tuple[Key, ...] = ()
 
     @property
     def status(self) -> DataProductStatus:
@@ -79,7 +86,7 @@ class ProductRecord(Record):
         return _written_by(self.packed_status)
 
     def has_readable_status(self) -> bool:
-        """Whether this operator understands all of the status; checked at each call."""
+        """Return whether this operator understands all of the status; checked at each call."""
         return is_readable(_text(self.packed_status))
 
     @property
@@ -117,14 +124,14 @@ class ProductRecord(Record):
         return view.analysis.block_seconds
 
     def _part(self, view: type[SpecView]) -> SpecView | None:
-        """A part of the spec; None if it is malformed."""
+        """Return a part of the spec; None if it is malformed."""
         try:
             return view.model_validate_json(_text(self.packed_spec))
         except ValidationError:
             return None
 
     def parse(self) -> DataProduct:
-        """The product; InvalidProduct as `DataProduct.parse` raises it."""
+        """Return the product; InvalidProduct as `DataProduct.parse` raises it."""
         if self.refused is not None:
             raise InvalidProduct([self.refused])
         rest = {
@@ -137,7 +144,7 @@ class ProductRecord(Record):
                 "generation": self.generation,
                 "creationTimestamp": self.created,
                 "resourceVersion": str(self.version),
-                "annotations": dict(self.requests),
+                "annotations": dict((*self.requests, *self.answers)),
             },
         }
         return _parsed(json.dumps(rest)[:-1], self.packed_spec, self.packed_status)
@@ -200,12 +207,13 @@ def product_record(body: Mapping[str, Any]) -> ProductRecord:
     requests, unclear = _requests(meta.get("annotations"))
     key = Key(meta["namespace"], meta["name"])
     spec, refused = readable(body.get("spec") or {})
+    answers = answer_annotations(meta.get("annotations"))
     return ProductRecord(
         key=key,
         parent=key,
         uid=meta["uid"],
         version=int(meta["resourceVersion"]),
-        urgent=(meta.get("generation", 0), requests, "deletionTimestamp" in meta),
+        urgent=(meta.get("generation", 0), requests, answers, "deletionTimestamp" in meta),
         generation=meta.get("generation", 0),
         deleting="deletionTimestamp" in meta,
         created=meta.get("creationTimestamp", ""),
@@ -215,7 +223,17 @@ def product_record(body: Mapping[str, Any]) -> ProductRecord:
         refused=refused,
         unclear=unclear,
         note=_note(meta.get("annotations")),
+        answers=answers,
+        depends_on=tuple(_dependencies(body.get("spec"), key.namespace)),
     )
+
+
+def _dependencies(spec: Any, namespace: str) -> Iterator[Key]:
+    listed = spec.get("dependsOn") if isinstance(spec, Mapping) else None
+    for one in listed[:MOST_DEPENDENCIES] if isinstance(listed, list) else ():
+        if isinstance(one, Mapping) and isinstance(one.get("name"), str):
+            own = one.get("namespace")
+            yield Key(own if isinstance(own, str) and own else namespace, one["name"])
 
 
 def _note(annotations: Any) -> str:
@@ -224,7 +242,7 @@ def _note(annotations: Any) -> str:
 
 
 def _requests(annotations: Any) -> tuple[tuple[tuple[str, str], ...], Problem | None]:
-    """The one-shot annotations, and what is wrong with one that is no short text."""
+    """Return the one-shot annotations, and what is wrong with one that is no short text."""
     given = annotations if isinstance(annotations, Mapping) else {}
     asked = {name: given[name] for name in REQUESTS if given.get(name) is not None}
     clear = {
@@ -244,7 +262,7 @@ def packed(value: Mapping[str, Any]) -> bytes:
 
 
 def unpacked(text: bytes) -> dict[str, Any]:
-    """What `packed` packed."""
+    """Return what `packed` packed."""
     value: dict[str, Any] = json.loads(_text(text))
     return value
 

@@ -43,7 +43,7 @@ class Restarts:
         return self.ended_at + max(QUIET_SECONDS, 2 * self.ran)
 
     def goes_on(self, now: int) -> bool:
-        """Whether the container ends again and again."""
+        """Return whether the container ends again and again."""
         return self.count >= MANY and self.ran < SHORT_RUN_SECONDS and now < self.calm_at
 
 

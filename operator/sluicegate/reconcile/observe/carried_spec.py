@@ -33,12 +33,12 @@ class CarriedSpec:
     Attributes
     ----------
     product : with a spec that is valid here.
-    wanted : the version that spec.model stands for.
+    desired : the version that spec.model stands for.
     problems : the mistakes in the spec as it is stored; empty in one without any.
     """
 
     product: DataProduct
-    wanted: VersionBase
+    desired: VersionBase
     problems: tuple[Problem, ...] = ()
 
 
@@ -50,7 +50,7 @@ class SpecReader:
     lengths: BlockLengths
 
     def read(self, record: ProductRecord) -> CarriedSpec:
-        """The spec to carry out.
+        """Return the spec to carry out.
 
         Raises
         ------
@@ -75,11 +75,11 @@ class SpecReader:
                 raise InvalidProduct(problems)
             spec = self._nearest(record.key, product.spec, product.status, problems)
             product = product.replace(spec=spec)
-        wanted = spec_version(product, runtime_image(product.spec, self.settings))
-        return CarriedSpec(product, wanted, problems)
+        desired = spec_version(product, runtime_image(product.spec, self.settings))
+        return CarriedSpec(product, desired, problems)
 
     def _block_seconds(self, spec: DataProductSpec) -> int:
-        """The length of its blocks, or the least that the scrapes allow."""
+        """Return the length of its blocks, or the least that the scrapes allow."""
         least = math.ceil(SCRAPES_PER_BLOCK * self.settings.scrape_interval_seconds)
         asked = spec.analysis.block_seconds
         return max(asked, min(least, LONGEST_BLOCK)) if spec.slos else asked
@@ -91,7 +91,7 @@ class SpecReader:
         status: DataProductStatus,
         problems: tuple[Problem, ...],
     ) -> DataProductSpec:
-        """The spec with the nearest valid value in each field that has a mistake.
+        """Return the spec with the nearest valid value in each field that has a mistake.
 
         A version keeps the runtime image that it has. An expression that can't be bound is not
         queried, so its service level is without data and promotes nothing.
@@ -106,7 +106,7 @@ class SpecReader:
 
 
 def _runtimes(status: DataProductStatus) -> Iterator[str]:
-    """The runtime images of the versions that live, that of the candidate first."""
+    """Yield the runtime images of the versions that live, that of the candidate first."""
     for version in (status.trial, status.stable):
         if version is not None:
             yield version.runtime_image

@@ -33,7 +33,7 @@ TAKEN_SECONDS: Final = 30
 
 
 def needs_gateway_check(product: DataProduct, route: RouteRecord | None, *, now: int) -> bool:
-    """Whether it matters now: the route is taken, and it isn't known yet that it is in service.
+    """Return whether it matters now: the route is taken, and it isn't known yet that it is in service.
 
     Or no version is stable yet: a missing Gateway is reported before a model is loaded. Or a rollout
     waits for a Gateway that doesn't take the route: one that was deleted is waited for no longer.
@@ -51,7 +51,7 @@ def needs_gateway_check(product: DataProduct, route: RouteRecord | None, *, now:
 
 
 def _waits(candidate: Candidate, now: int) -> bool:
-    """Whether a share was decided long enough ago for a Gateway to have taken it."""
+    """Return whether a share was decided long enough ago for a Gateway to have taken it."""
     if not candidate.shares:
         return False
     decided = max(candidate.shares[-1].start_time, candidate.wait_start_time or 0)
@@ -70,7 +70,7 @@ class Gateways:
     async def of(
         self, product: DataProduct, route: RouteRecord | None, *, now: int
     ) -> Mapping[Key, GatewayState]:
-        """What the Gateways of a route say; nothing of those that needn't or can't be asked.
+        """Return what the Gateways of a route say; nothing of those that needn't or can't be asked.
 
         `now` in seconds.
         """
@@ -84,7 +84,7 @@ class Gateways:
         return {key: state for key, state in states.items() if state is not None}
 
     async def listeners(self, key: Key) -> tuple[Listener, ...]:
-        """The listeners of a Gateway; none of one that isn't there or can't be asked."""
+        """Return the listeners of a Gateway; none of one that isn't there or can't be asked."""
         state = await self._state(key)
         return () if state is None else state.listeners
 
@@ -98,7 +98,7 @@ class Gateways:
             return state
 
     async def _read(self, key: Key) -> GatewayState | None:
-        """What it says; None where we may not look, so that its word on the route has to do."""
+        """Return what it says; None where we may not look, so that its word on the route has to do."""
         try:
             return gateway_state(await self.api.get(GATEWAYS, key))
         except NotFound:

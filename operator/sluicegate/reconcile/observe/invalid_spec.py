@@ -14,12 +14,12 @@ MOST_PROBLEMS: Final = 64
 
 
 def listed_problems(problems: Iterable[Problem | str]) -> tuple[str, ...]:
-    """The mistakes as status has them."""
+    """Return the mistakes as status has them."""
     return tuple(str(problem)[:1024] for problem in problems)[:MOST_PROBLEMS]
 
 
 def with_problems(observation: Observation, problems: Iterable[Problem]) -> Observation:
-    """The observation with the mistakes in the spec: no new spec.model begins while there are any."""
+    """Return the observation with the mistakes in the spec: no new spec.model begins while there are any."""
     listed = listed_problems(problems)
     if not listed:
         return observation
@@ -32,11 +32,11 @@ def with_reused_version(observation: Observation) -> Observation:
 
     Measurements couldn't distinguish two digests of one name.
     """
-    status, wanted = observation.product.status, observation.wanted
+    status, desired = observation.product.status, observation.desired
     for one in status.versions:
-        if one.version == wanted.version and one.digest != wanted.digest and status.stable:
+        if one.version == desired.version and one.digest != desired.digest and status.stable:
             text = (
-                f"spec.model.bento.version: {wanted.version} is already the name of {one.image}:"
+                f"spec.model.bento.version: {desired.version} is already the name of {one.image}:"
                 " give the new bento a new version"
             )
             reused = Finding(ConditionType.STALLED, "True", ConditionReason.VERSION_REUSED, text)

@@ -28,7 +28,7 @@ class JobWords:
 
 
 def job_failure(job: JobRecord, ended: TrainingExit, words: JobWords) -> tuple[DecisionReason, str]:
-    """Why a Job failed: a reason and a sentence."""
+    """Return why a Job failed: a reason and a sentence."""
     if job.reason == "DeadlineExceeded":
         # At its deadline a Job deletes the pods that run, and their status says no more.
         deleted = "its pod is deleted, so its last message is not known"
@@ -45,13 +45,13 @@ def job_failure(job: JobRecord, ended: TrainingExit, words: JobWords) -> tuple[D
 
 
 def tail(ended: TrainingExit) -> str:
-    """The end of what a container left behind, as much as status keeps and people may read."""
+    """Return the end of what a container left behind, as much as status keeps and people may read."""
     text = ended.readable.strip()
     return text if len(text) <= MESSAGE_LIMIT else f"…{text[-MESSAGE_LIMIT:]}"
 
 
 def json_object(message: str) -> str:
-    """The message, if it is one JSON object; ValueError says what it is instead."""
+    """Return the message, if it is one JSON object; ValueError says what it is instead."""
     if not message.strip():
         raise ValueError("it is empty")
     try:
@@ -68,7 +68,7 @@ def json_object(message: str) -> str:
 
 
 def why(error: ValueError) -> str:
-    """Why a message is no result."""
+    """Return why a message is no result."""
     if isinstance(error, ValidationError):
         problems = (str(problem(one)).removeprefix("Value error, ") for one in error.errors())
         return redact("; ".join(problems))

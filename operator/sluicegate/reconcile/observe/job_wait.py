@@ -21,7 +21,7 @@ class JobWait:
 
 
 def wait_of(job: JobRecord | None, pods: Iterable[PodState], now: int) -> JobWait | None:
-    """What a Job waits for; None for one that runs, that has ended, or that only starts.
+    """Return what a Job waits for; None for one that runs, that has ended, or that only starts.
 
     Parameters
     ----------

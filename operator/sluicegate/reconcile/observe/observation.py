@@ -13,6 +13,7 @@ from sluicegate.kube.resources import Key
 from sluicegate.measurement.canary_blocks import Requests
 from sluicegate.policy.model.observed import Observed
 from sluicegate.policy.model.terms import Terms
+from sluicegate.policy.rollout.candidates import is_frozen
 from sluicegate.policy.rollout.shadow_phase import is_tried
 from sluicegate.reconcile.live.children import DeploymentRecord, JobRecord, RouteRecord
 from sluicegate.reconcile.live.pods import PodState
@@ -21,15 +22,6 @@ from sluicegate.reconcile.routes.arbitration import RouteRefusal
 from sluicegate.reconcile.routes.gateway_state import GatewayState
 from sluicegate.reconcile.traffic.split_verification import Split, VerificationLevel
 from sluicegate.slo.indicators import INDICATORS
-
-_ASKED: Final = frozenset(
-    {
-        DecisionReason.ROLLBACK_REQUESTED,
-        DecisionReason.ABORT_REQUESTED,
-        DecisionReason.PROMOTE_REQUESTED,
-    }
-)
-
 
 _UNLABELLED: Final = frozenset(
     {
@@ -43,7 +35,7 @@ _UNLABELLED: Final = frozenset(
 
 
 def lacks_labels(spec: DataProductSpec, status: DataProductStatus) -> bool:
-    """Whether feedback is set and no label is counted, of one of its service levels at least."""
+    """Return whether feedback is set and no label is counted, of one of its service levels at least."""
     names = {slo.name for slo in spec.slos if INDICATORS[slo.indicator.kind].from_truths}
     if spec.serving.feedback is None or not names:
         return False
@@ -59,7 +51,7 @@ class Observation:
     ----------
     product : as it is in the API.
     terms : what it is judged by.
-    wanted : the version that spec.model stands for.
+    desired : the version that spec.model stands for.
     now : in seconds.
     live : Deployments by revision.
     route : its HTTPRoute.
@@ -98,7 +90,7 @@ class Observation:
 
     product: DataProduct
     terms: Terms
-    wanted: VersionBase
+    desired: VersionBase
     now: int
     live: Mapping[str, DeploymentRecord]
     route: RouteRecord | None
@@ -155,11 +147,7 @@ class Observation:
 
         A candidate that a person promotes, aborts or rolls back continues all the same.
         """
-        candidate = status.candidate
-        asked = candidate is not None and (
-            candidate.requested or candidate.decision_reason in _ASKED
-        )
-        return self.product.spec.suspend and not asked
+        return is_frozen(status, suspend=self.product.spec.suspend)
 
     @property
     def job_wait(self) -> JobWait | None:
@@ -167,21 +155,21 @@ class Observation:
         return wait_of(self.job, self.pods, self.now)
 
     def may_train(self, status: DataProductStatus) -> bool:
-        """Whether Jobs may be started and ended; while suspended only what a person asked for."""
+        """Return whether Jobs may be started and ended; while suspended only what a person asked for."""
         training = status.retraining
         trigger = training.trigger if training else None
         asked = trigger is not None and trigger.cause == DecisionReason.REQUESTED
         return asked or not self.product.spec.suspend
 
     def is_new(self, status: DataProductStatus) -> bool:
-        """Whether the training that this status asks for was decided in this step."""
+        """Return whether the training that this status asks for was decided in this step."""
         before, after = self.product.status.retraining, status.retraining
         known = before.trigger if before else None
         trigger = after.trigger if after else None
         return trigger is not None and (known is None or known.id != trigger.id)
 
     def starts_training(self, status: DataProductStatus) -> bool:
-        """Whether the Job that this status asks for is to be created in this step.
+        """Return whether the Job that this status asks for is to be created in this step.
 
         A training that was just decided has its slot. One whose Job isn't there yet, as it was
         refused or another replica was to create it, asks again; a product has one Job at a time.
@@ -196,7 +184,7 @@ class Observation:
         return self.is_new(status) or (self.job is None and self.observed.portfolio.slot)
 
     def starts_shadow(self, status: DataProductStatus) -> bool:
-        """Whether the Job of the shadow phase that this status names is to be created in this step.
+        """Return whether the Job of the shadow phase that this status names is to be created in this step.
 
         One that was just decided has its slot; one that isn't there yet asks again.
         """

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Final
 
 from sluicegate.api import names
@@ -12,9 +13,10 @@ from sluicegate.api.status import DependencyState, DependencyStatus
 from sluicegate.api.versions import VersionBase
 from sluicegate.conditions import Finding, find_condition
 from sluicegate.kube.resources import DEPLOYMENTS, HTTP_ROUTES, JOBS, SERVICES, Key
+from sluicegate.manifests.names import draw_route_name
 from sluicegate.measurement.product_view import ProductBlocks
 from sluicegate.measurement.store import Measurements
-from sluicegate.policy.model.api_changes import changes
+from sluicegate.policy.model.api_changes import added, changes, deprecated
 from sluicegate.policy.model.container_limits import at_limit, is_node_busy
 from sluicegate.policy.model.inputs import Surroundings, observed
 from sluicegate.policy.model.observed import (
@@ -51,12 +53,14 @@ from sluicegate.reconcile.live.pods import (
     of_revision,
 )
 from sluicegate.reconcile.live.product import ProductRecord
+from sluicegate.reconcile.observe.approval_answers import absent_consumers, answers_of
 from sluicegate.reconcile.observe.attendance import Attendance
+from sluicegate.reconcile.observe.consumer_readings import consumer_readings
 from sluicegate.reconcile.observe.gateway_reader import Gateways
 from sluicegate.reconcile.observe.observation import Observation, lacks_labels
 from sluicegate.reconcile.observe.pod_reader import PodReads
 from sluicegate.reconcile.observe.shadow_result import scores, shadow_of
-from sluicegate.reconcile.observe.traffic_split import split_of
+from sluicegate.reconcile.observe.traffic_split import LiveRoutes, split_of
 from sluicegate.reconcile.observe.training_result import training_result
 from sluicegate.runtime.cache import Caches
 from sluicegate.views.numbers import duration
@@ -87,15 +91,15 @@ class Observer:
         product: DataProduct,
         *,
         terms: Terms,
-        wanted: VersionBase,
+        desired: VersionBase,
         now: int,
     ) -> Observation:
-        """The observation of a product whose spec is valid.
+        """Return the observation of a product whose spec is valid.
 
         Parameters
         ----------
         record : as it is cached. product : the same, parsed.
-        terms : what it is judged by. wanted : what spec.model stands for. now : in seconds.
+        terms : what it is judged by. desired : what spec.model stands for. now : in seconds.
         """
         live, route = self.live(record), self.route(record)
         changed = 0 if route is None else route.changed_by(now)
@@ -111,14 +115,16 @@ class Observer:
         pods = await self.pods.of(record, product.status, live, awaited, now=now, unlabelled=silent)
         requests = measured.requests()
         gateways = await self.gateways.of(product, route, now=now)
-        split = split_of(measured, route, requests, gateways, now=now)
+        routes = LiveRoutes(route, self.draw_route(record), gateways)
+        split = split_of(measured, routes, requests, now=now)
         since = now - AFTERMATH_BLOCKS * product.spec.analysis.block_seconds
         dependencies = tuple(self._dependencies(record.key, product))
         upstream = tuple(self._upstream(product, dependencies, since))
+        consumers = self._consumers(record.key, product)
         observation = Observation(
             product=product,
             terms=terms,
-            wanted=wanted,
+            desired=desired,
             now=now,
             live=live,
             route=route,
@@ -129,7 +135,7 @@ class Observer:
             observed=observed(
                 measured.measured(now),
                 Surroundings(
-                    wanted=wanted.release,
+                    desired=desired.release,
                     withheld="",
                     wanted_evaluation=counts_of(product.spec.model.evaluation),
                     training=None,
@@ -147,6 +153,14 @@ class Observer:
                     ),
                     portfolio=self.portfolio(record, product, measured.newest, now),
                     requests=record.manual_requests,
+                    answers=tuple(answers_of(record, product, consumers, self.caches)),
+                    consumers=tuple(map(str, consumers)),
+                    absent_consumers=tuple(absent_consumers(product, self.caches)),
+                    consumer_readings=tuple(
+                        consumer_readings(
+                            measured, self.caches, partial(self._may_know, record.key), now
+                        )
+                    ),
                     rollout=None,
                     absences=self.attendance.absences(),
                     term=self.attendance.term,
@@ -179,7 +193,7 @@ class Observer:
     def portfolio(
         self, record: ProductRecord, product: DataProduct, block: int, now: int
     ) -> Portfolio:
-        """What a decision may know of the others at this moment."""
+        """Return what a decision may know of the others at this moment."""
         training = product.status.training
         waits = training is not None and not training.trains_challenger
         asked = any(is_pending(product.status, one) for one in record.manual_requests)
@@ -192,7 +206,7 @@ class Observer:
 
     # ---- the cluster ------------------------------------------------------------------------
     def live(self, record: ProductRecord) -> dict[str, DeploymentRecord]:
-        """The product's Deployments by revision."""
+        """Return the product's Deployments by revision."""
         return {
             one.label(names.LABEL_REVISION): one
             for one in self.caches[DEPLOYMENTS].children(record.key)
@@ -200,7 +214,7 @@ class Observer:
         }
 
     def services(self, record: ProductRecord) -> dict[str, ServiceRecord]:
-        """The Services of the product's versions by revision."""
+        """Return the Services of the product's versions by revision."""
         return {
             one.label(names.LABEL_REVISION): one
             for one in self.caches[SERVICES].children(record.key)
@@ -225,17 +239,24 @@ class Observer:
         }
 
     def route(self, record: ProductRecord) -> RouteRecord | None:
-        """The product's own HTTPRoute."""
-        route = self.caches[HTTP_ROUTES].get(record.key)
+        """Return the product's own HTTPRoute."""
+        return self._own_route(record, record.key)
+
+    def draw_route(self, record: ProductRecord) -> RouteRecord | None:
+        """Return the product's HTTPRoute of consumers' draws."""
+        return self._own_route(record, Key(record.key[0], draw_route_name(record.key[1])))
+
+    def _own_route(self, record: ProductRecord, key: Key) -> RouteRecord | None:
+        route = self.caches[HTTP_ROUTES].get(key)
         return route if isinstance(route, RouteRecord) and route.owner == record.uid else None
 
     def jobs(self, record: ProductRecord) -> tuple[JobRecord, ...]:
-        """The product's training Jobs, including those whose result isn't needed any more."""
+        """Return the product's training Jobs, including those whose result isn't needed any more."""
         found = self.caches[JOBS].children(record.key)
         return tuple(one for one in found if isinstance(one, JobRecord) and one.owner == record.uid)
 
     def _refusal(self, key: Key, *, job: Key | None) -> JobRefusal | None:
-        """Why a Job that is wanted isn't there, as far as it was tried."""
+        """Return why a Job that is wanted isn't there, as far as it was tried."""
         refusal = self.refusals.get(key)
         return refusal if refusal and job and refusal.job == job.name else None
 
@@ -257,7 +278,7 @@ class Observer:
     def _upstream(
         self, product: DataProduct, dependencies: tuple[DependencyStatus, ...], since: int
     ) -> Iterator[Key]:
-        """The products that are degraded, or that were in the blocks judged as present.
+        """Yield the products that are degraded, or that were in the blocks judged as present.
 
         What a product did on a broken upstream's answers says nothing of its model, and it is
         in those blocks for a while after the upstream has recovered.
@@ -277,8 +298,15 @@ class Observer:
             if self._may_know(key, other):
                 yield from self.fleet.releases(other)
 
+    def _consumers(self, key: Key, product: DataProduct) -> tuple[Key, ...]:
+        """Return the products that depend on this one and may have to agree to its candidate."""
+        if product.spec.rollout.approvals is None:
+            return ()
+        dependents = sorted(self.fleet.graph.dependents(key))
+        return tuple(other for other in dependents if self._may_know(key, other))
+
     def _may_know(self, key: Key, other: Key) -> bool:
-        """Whether a product may see the state of another one."""
+        """Return whether a product may see the state of another one."""
         return self.share_states or other.namespace == key.namespace
 
 
@@ -319,6 +347,8 @@ def _facts(
             of_revision(pods, candidate.revision),
             serving,
         )
+    stable_api = api_of(pods, stable.revision)
+    candidate_api = None if candidate is None else api_of(pods, candidate.revision)
     return Facts(
         upstream_degraded=upstream_degraded,
         upstream_since=upstream_since,
@@ -343,12 +373,13 @@ def _facts(
         and is_node_busy(measured.canary_facts(candidate), resources),
         cpu_throttled=lacking.cpu,
         memory_pressure=lacking.memory,
+        outage=measured.outage_words(),
         secretless=found is not None and found.secretless > 0,
-        inputs=tuple(_inputs(product, dict(found.inputs if found else ()))),
+        inputs=() if found is None else tuple(_inputs(product, dict(found.inputs))),
         pods=(serving.ready if serving else 0) / product.spec.serving.base_replicas,
-        api_changes=None
-        if candidate is None
-        else changes(api_of(pods, stable.revision), api_of(pods, candidate.revision)),
+        api_changes=changes(stable_api, candidate_api),
+        api_added=added(stable_api, candidate_api),
+        api_deprecated=deprecated(stable_api, candidate_api),
         iteration=stated,
         stable_iteration=iteration_of(pods, stable.revision),
     )
@@ -362,7 +393,7 @@ def _inputs(product: DataProduct, values: Mapping[str, float]) -> Iterator[Input
 
 
 def _training(observation: Observation, refusal: JobRefusal | None) -> TrainingResult | None:
-    """The result of the training under way, once its Job has ended, or won't be there."""
+    """Return the result of the training under way, once its Job has ended, or won't be there."""
     status = observation.product.status
     running = status.training
     job, retraining = observation.job, observation.product.spec.retraining
@@ -392,7 +423,7 @@ def _training(observation: Observation, refusal: JobRefusal | None) -> TrainingR
 
 
 def _unless_lost(observation: Observation, result: TrainingResult, *, ran: bool) -> TrainingResult:
-    """The result; the failure of a Job whose container never ran is that of the cluster.
+    """Return the result; the failure of a Job whose container never ran is that of the cluster.
 
     At its deadline a Job deletes its pods, so what it waited for is known from status alone.
     """

@@ -56,7 +56,7 @@ class PassReader:
             record,
             kept or product,
             terms=terms_of(product, self.specs.settings.hour_seconds),
-            wanted=carried.wanted,
+            desired=carried.desired,
             now=now,
         )
         observation = with_reused_version(with_obstacle(observation, self.obstacles.get(key)))
@@ -79,12 +79,12 @@ class PassReader:
     ) -> Observation:
         """Return the observation with why a training that has no Job may not run as its account."""
         product = observation.product
-        wanted = wanted_job(record.key, product.status)
-        if wanted is None or observation.job is not None:
+        desired = wanted_job(record.key, product.status)
+        if desired is None or observation.job is not None:
             return observation
         finding = await forbidden(self.api, product)
         if finding is not None:
-            self.observer.refusals[record.key] = JobRefusal(wanted.name, finding.message)
+            self.observer.refusals[record.key] = JobRefusal(desired.name, finding.message)
         # Others may have been given a slot meanwhile.
         block, now = observation.observed.block, observation.now
         portfolio = self.observer.portfolio(record, product, block, now)

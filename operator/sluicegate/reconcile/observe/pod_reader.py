@@ -62,7 +62,7 @@ class PodReads:
         now: int,
         unlabelled: bool = False,
     ) -> tuple[PodState, ...]:
-        """The product's pods, if the state of any may matter.
+        """Return the product's pods, if the state of any may matter.
 
         Parameters
         ----------
@@ -96,7 +96,7 @@ class PodReads:
         return pods
 
     def forget(self, key: Key) -> None:
-        """The product is gone."""
+        """Forget a product that is gone."""
         self._dipped.discard(key)
         self._drop(key)
 
@@ -107,7 +107,7 @@ class PodReads:
     async def _after_a_dip(
         self, key: Key, live: Mapping[str, DeploymentRecord]
     ) -> tuple[PodState, ...]:
-        """The pods of a product that serves well again, as they were at this Deployment."""
+        """Return the pods of a product that serves well again, as they were at this Deployment."""
         at, pods = self._known.get(key, ((), ()))
         sight = _sight(live, (), 0)
         if at[:1] != sight[:1] or key in self._dipped:
@@ -119,7 +119,7 @@ class PodReads:
     async def _at_rest(
         self, key: Key, live: Mapping[str, DeploymentRecord], now: int
     ) -> tuple[PodState, ...]:
-        """The pods of a product of which no label is counted, as they were at this Deployment."""
+        """Return the pods of a product of which no label is counted, as they were at this Deployment."""
         at, pods = self._known.get(key, ((), ()))
         sight = _sight(live, (), 0)
         if live and at[:1] != sight[:1] and self._may_rest(now):
@@ -128,7 +128,7 @@ class PodReads:
         return pods
 
     def _may_rest(self, now: int) -> bool:
-        """Whether pods that serve well may be read: thousands may start at once."""
+        """Return whether pods that serve well may be read: thousands may start at once."""
         if now == self._rested_at:
             return False
         self._rested_at = now
@@ -147,7 +147,7 @@ class PodReads:
 
 
 def _says_restarting(status: DataProductStatus) -> bool:
-    """Whether status says that the containers of stable end again and again."""
+    """Return whether status says that the containers of stable end again and again."""
     ready = find_condition(status.conditions, ConditionType.READY)
     return ready is not None and ready.reason == ConditionReason.PODS_RESTARTING
 
@@ -155,7 +155,7 @@ def _says_restarting(status: DataProductStatus) -> bool:
 def _is_at_the_gate(
     status: DataProductStatus, live: Mapping[str, DeploymentRecord], pods: tuple[PodState, ...]
 ) -> bool:
-    """Whether a candidate is about to take its first share, and what its API is wasn't read yet."""
+    """Return whether a candidate is about to take its first share, and what its API is wasn't read yet."""
     candidate = status.candidate
     if candidate is None or status.stable is None or candidate.phase is not CandidatePhase.STARTING:
         return False

@@ -45,7 +45,7 @@ class ShadowReport(StatusModel):
 
 
 def scores(product: DataProduct, now: int) -> bool:
-    """Whether the shadow phase wants a training slot now, or soon."""
+    """Return whether the shadow phase wants a training slot now, or soon."""
     shadow, status = product.spec.rollout.shadow, product.status
     if shadow is None or shadow.command is None or not is_tried(status):
         return False
@@ -54,7 +54,7 @@ def scores(product: DataProduct, now: int) -> bool:
 
 
 def shadow_of(observation: Observation, refusal: JobRefusal | None) -> ShadowResult | None:
-    """The result of the Job that status names, once it has ended, or won't be there.
+    """Return the result of the Job that status names, once it has ended, or won't be there.
 
     Where requests are mirrored, the rows of an interval that is over.
     """
@@ -83,7 +83,7 @@ def shadow_of(observation: Observation, refusal: JobRefusal | None) -> ShadowRes
 
 
 def _counted(observation: Observation, since: int, interval: int) -> ShadowCounted | None:
-    """The pairs that were counted since then; None before the interval is over."""
+    """Return the pairs that were counted since then; None before the interval is over."""
     newest_first = reversed(observation.observed.canary_blocks)
     blocks = list(takewhile(lambda block: block.end > since, newest_first))
     until = next((one.end for one in blocks if one.quality is Quality.COUNTED), since)
@@ -99,7 +99,7 @@ def _counted(observation: Observation, since: int, interval: int) -> ShadowCount
 
 
 def shadow_result(job: JobRecord, ended: TrainingExit, slos: Collection[str]) -> ShadowResult:
-    """The result of a Job that has ended.
+    """Return the result of a Job that has ended.
 
     Parameters
     ----------

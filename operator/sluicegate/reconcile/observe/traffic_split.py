@@ -1,11 +1,16 @@
 """The measured share of each version, against the one that was asked for."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
+from sluicegate.api.product import DataProduct
 from sluicegate.api.route import ParentRef
 from sluicegate.api.versions import CandidatePhase
+from sluicegate.kube.managed_fields import fingerprint
 from sluicegate.kube.resources import Key
+from sluicegate.manifests.draw_route import build_draw_route, draw_parents
 from sluicegate.manifests.names import version_name
+from sluicegate.manifests.route import Backend
 from sluicegate.measurement.canary_blocks import Requests
 from sluicegate.measurement.product_view import ProductBlocks
 from sluicegate.reconcile.live.children import RouteRecord
@@ -13,20 +18,32 @@ from sluicegate.reconcile.routes.gateway_state import ABSENT, GatewayState
 from sluicegate.reconcile.traffic.allocation import allocation_of
 from sluicegate.reconcile.traffic.split_verification import (
     Split,
+    VerificationLevel,
     verify_acceptance,
+    verify_draws,
     verify_share,
 )
 
 
+@dataclass(frozen=True, slots=True)
+class LiveRoutes:
+    """The HTTPRoutes of a product as they live, and what their Gateways report.
+
+    Attributes
+    ----------
+    route : by weight. draws : by consumers' draws. gateways : those that had to be read.
+    """
+
+    route: RouteRecord | None
+    draws: RouteRecord | None
+    gateways: Mapping[Key, GatewayState]
+
+
 def split_of(
-    measured: ProductBlocks,
-    route: RouteRecord | None,
-    requests: Requests,
-    gateways: Mapping[Key, GatewayState],
-    *,
-    now: int,
+    measured: ProductBlocks, live: LiveRoutes, requests: Requests, *, now: int
 ) -> Split | None:
-    """How far the split in force is verified; None without a route or a stable version."""
+    """Return how far the split in force is verified; None without a route or a stable version."""
+    gateways = live.gateways
     spec, status = measured.product.spec, measured.product.status
     if spec.route is None or status.stable is None:
         return None
@@ -36,7 +53,9 @@ def split_of(
     candidate, parents = status.candidate, spec.route.parent_refs
     if candidate is not None and candidate.shares:
         parents = tuple(_present(parents, measured.product.metadata.namespace, gateways))
-    accepted = verify_acceptance(route, weights, parents, gateways)
+    accepted = verify_acceptance(live.route, weights, parents, gateways)
+    if accepted[0] is VerificationLevel.ACCEPTED:
+        accepted = _verified_draws(measured.product, live, weights) or accepted
     if candidate is None or not candidate.shares:
         return Split(accepted[0], accepted[1], enough=True)
     back = candidate.phase in (CandidatePhase.ROLLING_BACK, CandidatePhase.PARKED)
@@ -51,10 +70,23 @@ def split_of(
     )
 
 
+def _verified_draws(
+    product: DataProduct, live: LiveRoutes, weights: Mapping[str, int]
+) -> tuple[VerificationLevel, str] | None:
+    """Return why the route of draws isn't as it should be; None if it is, or there is to be none."""
+    route, consumers = product.spec.route, product.spec.rollout.consumers
+    assert route is not None
+    desired = build_draw_route(product, route, [Backend(*one) for one in weights.items()])
+    if desired is None or consumers is None:
+        return verify_draws(live.draws, None, ())
+    parents = _present(draw_parents(consumers, route), product.metadata.namespace, live.gateways)
+    return verify_draws(live.draws, fingerprint(desired), parents, live.gateways)
+
+
 def _present(
     parents: Iterable[ParentRef], namespace: str, gateways: Mapping[Key, GatewayState]
 ) -> Iterator[ParentRef]:
-    """The parents that can send a request: a rollout doesn't wait for a Gateway that was deleted."""
+    """Yield the parents that can send a request: a rollout doesn't wait for a Gateway that was deleted."""
     for parent in parents:
         if gateways.get(Key(parent.namespace or namespace, parent.name)) != ABSENT:
             yield parent

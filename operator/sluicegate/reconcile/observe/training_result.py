@@ -67,7 +67,7 @@ def training_result(
     output: str,
     slos: Collection[str] | None = None,
 ) -> TrainingResult:
-    """The result of a Job that has ended.
+    """Return the result of a Job that has ended.
 
     Parameters
     ----------
@@ -123,6 +123,6 @@ def training_result(
 
 
 def _data_end(report: Report, ended: TrainingExit) -> int | None:
-    """When its data ended, in seconds: as reported, at its own end at the latest; None if unknown."""
+    """Return when its data ended, in seconds: as reported, at its own end at the latest; None if unknown."""
     known = [moment for moment in (report.data_end_time, ended.ended_at) if moment]
     return min(known, default=None)

@@ -55,12 +55,12 @@ def reverted_scale(observation: Observation, plan: Plan) -> Iterator[EventNote]:
     live = None if stable is None else observation.live.get(stable.revision)
     if stable is None or live is None or not live.scaled or serving.autoscaling is not None:
         return
-    wanted = plan.allocation.replicas(stable.revision)
-    if wanted == live.replicas:
+    desired = plan.allocation.replicas(stable.revision)
+    if desired == live.replicas:
         return
     text = (
         f"another client scaled {stable.version} to {live.replicas} pods; it is scaled back to"
-        f" {wanted}, as the spec asks for: edit spec.serving.replicas to change it"
+        f" {desired}, as the spec asks for: edit spec.serving.replicas to change it"
     )
     yield EventNote(EventReason.SCALE_REVERTED, "Scale", text, warning=True)
 

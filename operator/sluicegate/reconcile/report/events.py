@@ -71,13 +71,13 @@ def log_decision(record: ProductRecord, written: DataProductStatus) -> None:
 
 
 def is_news(recorded: DataProductStatus) -> bool:
-    """Whether a refusal is new: its event is emitted once, as status has it afterwards."""
+    """Return whether a refusal is new: its event is emitted once, as status has it afterwards."""
     ready = find_condition(recorded.conditions, ConditionType.READY)
     return ready is None or ready.reason != ConditionReason.ROUTE_SHADOWED
 
 
 def unreadable(text: str) -> EventNote:
-    """The event of a product that Prometheus can't answer about."""
+    """Return the event of a product that Prometheus can't answer about."""
     message = (
         "Prometheus can't answer queries about this product: the operator leaves it out of them, and"
         " SLOs that need them are Unknown; fix what its pods expose at /metrics (for gateway, the"

@@ -4,7 +4,7 @@ Ready says that the spec is realised and stable serves; a canary or a retraining
 that, or a pipeline that waits for it would block for hours.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from sluicegate.api.base import rfc3339
@@ -13,7 +13,7 @@ from sluicegate.api.names import ConditionReason as Reason
 from sluicegate.api.names import ConditionType as Type
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.outcome import Outcome
-from sluicegate.api.slo_status import SloState
+from sluicegate.api.slo_status import SloState, SloStatus
 from sluicegate.api.status import DataProductStatus, DependencyState
 from sluicegate.api.versions import Candidate, CandidatePhase, Probation
 from sluicegate.conditions import Finding
@@ -29,7 +29,7 @@ from sluicegate.reconcile.report.retraining_finding import retraining
 from sluicegate.reconcile.routes.gateway_state import ABSENT
 from sluicegate.reconcile.traffic.allocation import Allocation
 from sluicegate.reconcile.traffic.split_verification import VerificationLevel
-from sluicegate.views.needs import is_missed_in_a_market, missed_markets
+from sluicegate.views.needs import is_missed_in_a_market, missed_markets, silence_of
 
 NAMED_AFTER_SECONDS: Final = 60
 """After which a wait for a Gateway is named; most of them take a route within seconds."""
@@ -43,10 +43,20 @@ _GOES_ON: Final = frozenset(
 """Checks that a rollout waits for as it should: its phase says so."""
 
 
+_RECOVERS: Final = "it has recovered once that holds for an hour, and for twelve blocks"
+"""What ends a degradation whose SLO is met again."""
+_EVIDENCE_FALLS: Final = (
+    "it has recovered an hour, and twelve blocks, after as much evidence as found the fall shows that it"
+    " has ended"
+)
+"""The same, while the newest answers are good and the evidence of those before remains."""
+_NOT_MISSED_NOW: Final = frozenset({SloState.MET, SloState.UNKNOWN})
+
+
 def findings(
     observation: Observation, status: DataProductStatus, allocation: Allocation
 ) -> Iterator[Finding]:
-    """All conditions of a product whose spec can be carried out."""
+    """Yield all conditions of a product whose spec can be carried out."""
     yield _ready(observation, status, allocation)
     yield _stalled(observation, status)
     yield from _reconciling(observation, status)
@@ -67,7 +77,7 @@ def findings(
 
 
 def _reconciling(observation: Observation, status: DataProductStatus) -> Iterator[Finding]:
-    """What is on its way; nothing of it is said beside Stalled."""
+    """Yield what is on its way; nothing of it is said beside Stalled."""
     if observation.refused:
         return
     if status.stable is None and status.candidate and not _first_has_failed(observation, status):
@@ -90,9 +100,9 @@ def _ready(  # noqa: PLR0911 - one a reason
     if (loop := restarting(observation, status, Type.READY)) is not None:
         return loop
     live = observation.live.get(stable.revision)
-    ready, wanted = (live.ready if live else 0), allocation.replicas(stable.revision)
+    ready, desired = (live.ready if live else 0), allocation.replicas(stable.revision)
     if ready == 0:
-        text = f"{stable.version}: none of {wanted} pods is ready. {words_of(observation, stable.revision)}"
+        text = f"{stable.version}: none of {desired} pods is ready. {words_of(observation, stable.revision)}"
         return Finding(Type.READY, "False", Reason.PODS_NOT_READY, text.strip())
     if is_rolling(observation, status):
         return rolling(observation, status, Type.READY)
@@ -106,7 +116,7 @@ def _ready(  # noqa: PLR0911 - one a reason
 
 
 def _first_ready(observation: Observation, status: DataProductStatus) -> Finding:
-    """Why no version is stable yet."""
+    """Return why no version is stable yet."""
     candidate = status.candidate
     if candidate is None:
         text = "spec.suspend is set, so no version is started"
@@ -119,7 +129,7 @@ def _first_ready(observation: Observation, status: DataProductStatus) -> Finding
 
 
 def _absent(observation: Observation) -> Iterator[str]:
-    """The Gateways of spec.route that don't exist, as far as they had to be read."""
+    """Yield the Gateways of spec.route that don't exist, as far as they had to be read."""
     for key, state in observation.gateways.items():
         if state == ABSENT:
             yield f"Gateway {key} {ABSENT.objection(None)}"
@@ -192,7 +202,7 @@ def _sentences(status: DataProductStatus, *, degraded: bool = False) -> str:
 
 
 def _unjudged(observation: Observation, kind: Type) -> Finding:
-    """What to say of service levels while none was judged: there are none, or nothing serves yet."""
+    """Return what to say of service levels while none was judged: there are none, or nothing serves yet."""
     if observation.product.spec.slos:
         return Finding(kind, "Unknown", Reason.NOT_YET_OBSERVED, "no version was judged yet")
     return Finding(kind, "Unknown", Reason.NO_SLOS, "spec.slos is empty")
@@ -203,21 +213,45 @@ def _slo_met(observation: Observation, status: DataProductStatus) -> Finding:
         return _unjudged(observation, Type.SLO_MET)
     bad = [slo for slo in status.slos if slo.state is SloState.MISSED or slo.degraded]
     if bad:
-        text = "; ".join(slo.message for slo in bad)
-        return Finding(Type.SLO_MET, "False", bad[0].reason or Reason.OBJECTIVE_MISSED, text)
+        reason, text = _why_missed(status, bad)
+        return Finding(Type.SLO_MET, "False", reason, text)
     unknown = [slo.message for slo in status.slos if slo.state is SloState.UNKNOWN]
     if unknown:
         return Finding(Type.SLO_MET, "Unknown", _why_unknown(status), "; ".join(unknown))
     return Finding(Type.SLO_MET, "True", Reason.ALL_MET)
 
 
+def _why_missed(status: DataProductStatus, bad: Sequence[SloStatus]) -> tuple[str, str]:
+    """Return why SLOs count as missed: they are, they were when they were last measured, or recover."""
+    text = "; ".join(_missed(slo) for slo in bad)
+    diagnosis = status.diagnosis
+    if diagnosis is not None and diagnosis.cause == DecisionReason.RECOVERED:
+        return Reason.RECOVERING, f"{text}; {diagnosis.message}; {_EVIDENCE_FALLS}"
+    missed = next((slo for slo in bad if slo.state not in _NOT_MISSED_NOW), None)
+    if missed is not None:
+        return missed.reason or Reason.OBJECTIVE_MISSED, text
+    if any(slo.state is SloState.UNKNOWN for slo in bad):
+        return Reason.OBJECTIVE_MISSED, text
+    return Reason.RECOVERING, f"{text}; {_RECOVERS}"  # it has to be calm for long enough
+
+
+def _missed(slo: SloStatus) -> str:
+    """Return what an SLO says that is missed, or was when it was last measured."""
+    if slo.state is SloState.UNKNOWN:
+        return f"{slo.name} was missed when it was last measured; {slo.message}"
+    return slo.message
+
+
 def _markets_met(observation: Observation, status: DataProductStatus) -> Finding:
-    """Whether a market misses an SLO; Unknown, which removes it, where none is counted or judged."""
+    """Return whether a market misses an SLO; Unknown, which removes it, where none is counted or measured."""
     spec, kind = observation.product.spec, Type.MARKETS_MET
     followed = {one.name for one in observation.terms.slos if one.follows_markets}
     if spec.serving.market is None or not followed or not status.slos:
         return Finding(kind, "Unknown", Reason.NOT_YET_OBSERVED)
-    text = missed_markets(status.slos)
+    text = missed_markets(status)
+    judged = (slo for slo in status.slos if slo.name in followed)
+    if not text and all(slo.state is SloState.UNKNOWN for slo in judged):
+        return Finding(kind, "Unknown", _why_unknown(status))
     if not text:
         text = "no market is shown to miss an SLO"
         return Finding(kind, "True", Reason.ALL_MET, text)
@@ -251,15 +285,25 @@ def _rollout(observation: Observation, status: DataProductStatus) -> Finding:
         again = f"at {rfc3339(candidate.retry_time)}"
         if candidate.retry_time <= observation.now:
             again = "as soon as no training runs and its service levels can be measured"
-        text = f"{candidate.version}: {candidate.decision_message}; the rollout is retried {again}"
+        text = f"{candidate.decision_message}; the rollout is retried {again}"
+        if not text.startswith(f"{candidate.version} "):
+            text = f"{candidate.version}: {text}"
         return Finding(kind, "False", Reason.WAITING_TO_RETRY, text)
     if candidate is None or status.stable is None or candidate.phase is CandidatePhase.PARKED:
         return _no_rollout(observation, status)
     if observation.is_frozen(status):
-        return Finding(kind, "False", Reason.SUSPENDED, "spec.suspend is set")
+        return Finding(kind, "False", Reason.SUSPENDED, _suspended(candidate))
     if changed := _api_changed(observation, status):
         return Finding(kind, "False", Reason.API_CHANGED, changed)
     return _in_progress(observation, candidate)
+
+
+def _suspended(candidate: Candidate) -> str:
+    """Return what spec.suspend holds of a candidate; silence that counts already is part of it."""
+    approvals, text = candidate.approvals, "spec.suspend is set"
+    if approvals is None or approvals.held_silence is None:
+        return text
+    return f"{text}: {silence_of(approvals)}"
 
 
 def _in_progress(observation: Observation, candidate: Candidate) -> Finding:
@@ -279,7 +323,7 @@ def _in_progress(observation: Observation, candidate: Candidate) -> Finding:
 
 
 def _not_taken(observation: Observation, candidate: Candidate) -> str:
-    """Which Gateway a decision that is carried out waits for; empty while it waits for none."""
+    """Return which Gateway a decision that is carried out waits for; empty while it waits for none."""
     split = observation.split
     carried_out = candidate.phase in {CandidatePhase.PROMOTING, CandidatePhase.ROLLING_BACK}
     if not carried_out or split is None or split.level >= VerificationLevel.ACCEPTED:
@@ -291,7 +335,7 @@ def _not_taken(observation: Observation, candidate: Candidate) -> str:
 
 
 def _api_changed(observation: Observation, status: DataProductStatus) -> str:
-    """Why the candidate waits for a person before its first share; empty while it doesn't."""
+    """Return why the candidate waits for a person before its first share; empty while it doesn't."""
     candidate, stable = status.candidate, status.stable
     if candidate is None or stable is None or candidate.phase is not CandidatePhase.STARTING:
         return ""
@@ -325,7 +369,7 @@ def _no_rollout(observation: Observation, status: DataProductStatus) -> Finding:
 
 
 def _on_probation(observation: Observation, probation: Probation) -> str:
-    """Until when the promoted version is compared with the one before it, and what ends that."""
+    """Return until when the promoted version is compared with the one before it, and what ends that."""
     least, most = probation_limits(observation.terms.calendar)
     begun, block = probation.start_time, observation.terms.block_seconds
     before = probation.against
@@ -339,7 +383,7 @@ def _on_probation(observation: Observation, probation: Probation) -> str:
 
 
 def _left_behind(status: DataProductStatus) -> Finding | None:
-    """Why spec.model isn't served though nothing is wrong with it; None if it is, or was rejected."""
+    """Return why spec.model isn't served though nothing is wrong with it; None if it is, or was rejected."""
     model, stable = status.spec_model, status.stable
     if model is None or stable is None or model.image == stable.image:
         return None
@@ -389,7 +433,7 @@ def _dependencies(observation: Observation) -> Finding:
 
 
 def _dependents(observation: Observation) -> Iterator[Finding]:
-    """A product that calls this one is degraded by a release of this one; nothing otherwise."""
+    """Yield a product that calls this one is degraded by a release of this one; nothing otherwise."""
     if observation.degrades:
         own = observation.product.metadata
         text = "; ".join(
@@ -401,7 +445,7 @@ def _dependents(observation: Observation) -> Iterator[Finding]:
 
 
 def _pinned(observation: Observation) -> Finding:
-    image = observation.wanted.runtime_image
+    image = observation.desired.runtime_image
     if "@sha256:" in image:
         return Finding(Type.RUNTIME_PINNED, "True", Reason.PINNED_BY_DIGEST)
     text = f"serving.runtimeImage {image} is named by a tag, which can change: name it by digest"

@@ -11,10 +11,11 @@ from sluicegate.reconcile.decide.warm_up import just_took_over
 from sluicegate.reconcile.fleet.snapshot import ProductSnapshot, releases_of, renews_runtime
 from sluicegate.reconcile.fleet.training_slots import Reserved
 from sluicegate.reconcile.observe.observation import Observation
+from sluicegate.views.approval_notes import answered_products
 
 
 def snapshot_of(observation: Observation, plan: Plan) -> ProductSnapshot:
-    """What the others may know of a product after a step."""
+    """Return what the others may know of a product after a step."""
     status, spec = plan.status, observation.product.spec
     block, now = observation.observed.block, observation.now
     seconds = spec.analysis.block_seconds
@@ -53,6 +54,12 @@ def snapshot_of(observation: Observation, plan: Plan) -> ProductSnapshot:
         renews=renews_runtime(status),
         releases=releases_of(Key(*observation.product.metadata.key), status),
         suspect=_suspect(plan),
+        answers=tuple(
+            (Key(namespace, name), value)
+            for namespace, name, value in answered_products(
+                observation.product.metadata.annotations
+            )
+        ),
     )
 
 
@@ -66,7 +73,7 @@ def _suspect(plan: Plan) -> str | None:
 
 
 def _waits(observation: Observation, plan: Plan) -> bool:
-    """Whether it would train at once if it had a slot.
+    """Return whether it would train at once if it had a slot.
 
     One whose Job was refused isn't among those: it asks when it is tried again, so that no slot
     is kept for it meanwhile.
@@ -87,7 +94,7 @@ def _waits(observation: Observation, plan: Plan) -> bool:
 
 
 def _challenged_since(plan: Plan) -> int | None:
-    """When the challenger that waits became due, in seconds; None where another training waits."""
+    """Return when the challenger that waits became due, in seconds; None where another training waits."""
     retraining = plan.status.retraining
     if retraining is None or is_tried(plan.status):
         return None
@@ -100,7 +107,7 @@ def _challenged_since(plan: Plan) -> int | None:
 
 
 def _shadow_waits(observation: Observation, status: DataProductStatus) -> bool:
-    """Whether a Job of the shadow phase would start at once if it had a slot."""
+    """Return whether a Job of the shadow phase would start at once if it had a slot."""
     shadow = status.shadow
     if shadow is None or not is_tried(status):
         return False
@@ -113,7 +120,7 @@ def _shadow_waits(observation: Observation, status: DataProductStatus) -> bool:
 
 
 def _silent(observation: Observation, status: DataProductStatus) -> dict[str, bool]:
-    """By kind of indicator of which there was data, whether an SLO has none any more.
+    """Return whether an SLO has no data any more, by kind of indicator of which there was data.
 
     One that never had any doesn't count: its labels aren't connected yet.
     """

@@ -6,24 +6,27 @@ from typing import Final
 
 from sluicegate.api.names import ConditionReason as Reason
 from sluicegate.api.names import ConditionType as Type
+from sluicegate.api.names import DecisionReason
 from sluicegate.api.status import DataProductStatus
 from sluicegate.conditions import Finding, find_condition
 from sluicegate.reconcile.live.pods import PodState, of_revision, secret_lacks
 from sluicegate.reconcile.observe.observation import Observation, lacks_labels
 
+MOST_WORDS: Final = 400
+"""Characters of an outage that a condition has; the log has all."""
 _AT_START: Final = "saw at its start"
 """Words of a report that holds until pods of the version are read again."""
 
 
 def first_reason(pod: PodState | None) -> Reason:
-    """Why the first version has failed; `pod` is the one that explains it best."""
+    """Return why the first version has failed; `pod` is the one that explains it best."""
     if pod is not None and pod.misnamed:
         return Reason.SERVICE_NOT_FOUND
     return Reason.RUNTIME_MISMATCH if pod and pod.mismatch else Reason.INITIAL_VERSION_FAILED
 
 
 def way_out(pod: PodState | None, *, refused: bool = False) -> str:
-    """What to correct, where the pod doesn't say it itself; `refused` pods aren't there at all."""
+    """Return what to correct, where the pod doesn't say it itself; `refused` pods aren't there at all."""
     if pod is None and refused:
         return "; free capacity for its pods, or request less in spec.serving"
     if pod is not None and (pod.misnamed or pod.unmounted or pod.outside):
@@ -33,22 +36,50 @@ def way_out(pod: PodState | None, *, refused: bool = False) -> str:
     return "; correct spec.model"
 
 
-def with_secret(
+def with_hints(
     observation: Observation, status: DataProductStatus, findings: Iterator[Finding]
 ) -> Iterator[Finding]:
-    """The findings; with the Secret of feedback, where pods report that it isn't usable.
-
-    The operator reads no Secrets. Pods report at their start whether theirs is usable, and by a gauge
-    while they run; without such a report nothing is said of it.
-    """
+    """Yield the findings; MetricsAvailable with inputs without a value, the Secret of feedback, and an outage."""
     for finding in findings:
         if finding.type == Type.METRICS_AVAILABLE:
-            yield _about_secret(observation, status, finding)
+            about = _about_secret(observation, status, _about_inputs(observation, finding))
+            yield _about_outage(observation, about)
         else:
             yield finding
 
 
+def _about_outage(observation: Observation, finding: Finding) -> Finding:
+    """Return the finding; with the address and the error, where Prometheus does not answer."""
+    words = observation.observed.facts.outage
+    if not words or finding.reason != DecisionReason.PROMETHEUS_UNAVAILABLE:
+        return finding
+    return replace(finding, message=f"{finding.message}: {words[:MOST_WORDS]}")
+
+
+def _about_inputs(observation: Observation, finding: Finding) -> Finding:
+    """Return the finding; with the inputs of spec.inputs that have no value, where blocks are measured.
+
+    Nothing is concluded from such an input, so a wrong expression would never be noticed.
+    """
+    observed = observation.observed
+    missing = [one.name for one in observed.facts.inputs if one.is_bad is None]
+    if not missing or finding.reason != Reason.MEASURED or observed.problem is not None:
+        return finding
+    text = (
+        f"the promql of {', '.join(missing)} in spec.inputs has no value, or one below 0: nothing is"
+        " concluded from it. Correct the expression, or check that Prometheus has its series with"
+        f" the label namespace={observation.product.metadata.namespace}"
+    )
+    text = f"{text}; {finding.message}" if finding.message else text
+    return replace(finding, reason=Reason.INPUT_UNKNOWN, message=text)
+
+
 def _about_secret(observation: Observation, status: DataProductStatus, finding: Finding) -> Finding:
+    """Return the finding; with the Secret of feedback, where pods report that it isn't usable.
+
+    The operator reads no Secrets. Pods report at their start whether theirs is usable, and by a gauge
+    while they run; without such a report nothing is said of it.
+    """
     product, version = observation.product, status.candidate or status.stable
     feedback = product.spec.serving.feedback
     if feedback is None or version is None:

@@ -73,7 +73,7 @@ OBJECTIVE = Gauge(
 )
 MARKET_MISSED = Gauge(
     "sluicegate_product_market_missed",
-    "1 for each of the three worst markets of an SLO that misses it.",
+    "1 for each market that misses the SLO, where anything follows from it.",
     (*_BY_PRODUCT, "slo", "market"),
 )
 INFO = Gauge(
@@ -117,7 +117,7 @@ class ProductMetrics:
         self._figures[key] = figures
 
     def forget(self, key: Key) -> None:
-        """The product is gone, and its series with it."""
+        """Forget a product that is gone, and its series."""
         self._figures.pop(key, None)
 
     async def publish(self) -> None:

@@ -13,6 +13,7 @@ from sluicegate.api.slo_status import SloStatus
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import CandidatePhase
 from sluicegate.conditions import find_condition
+from sluicegate.views.needs import missed_places
 
 
 class RemedyState(StrEnum):
@@ -111,7 +112,7 @@ REFUSED: Final = ProductFigures(stalled=ConditionReason.INVALID_SPEC)
 def figures_of(
     product: DataProduct, status: DataProductStatus, reason: DecisionReason | None
 ) -> ProductFigures:
-    """The metrics of a product.
+    """Return the metrics of a product.
 
     Parameters
     ----------
@@ -122,7 +123,7 @@ def figures_of(
     stable, candidate = status.stable, status.candidate
     ready = find_condition(status.conditions, ConditionType.READY)
     stalled = find_condition(status.conditions, ConditionType.STALLED)
-    since = _degraded_since(status)
+    since, missed = _degraded_since(status), missed_places(status)
     return ProductFigures(
         state=status.state or ProductState.UNKNOWN,
         priority=product.spec.priority,
@@ -138,17 +139,19 @@ def figures_of(
         promotion_time=None if stable is None else stable.promotion_time,
         owner=product.spec.owner,
         stable_version="" if stable is None else stable.version,
-        slos=tuple(_slo(slo) for slo in status.slos if slo.total is not None),
+        slos=tuple(
+            _slo(slo, missed.get(slo.name, ())) for slo in status.slos if slo.total is not None
+        ),
     )
 
 
-def _slo(slo: SloStatus) -> SloFigures:
+def _slo(slo: SloStatus, missed: tuple[str, ...]) -> SloFigures:
     return SloFigures(
         slo.name,
         _number(slo.budget_remaining),
         _number(slo.ratio),
         _number(slo.objective),
-        tuple(one.market for one in slo.markets if one.missed_start_time is not None),
+        missed,
     )
 
 
@@ -186,13 +189,13 @@ def _remedy(status: DataProductStatus, reason: DecisionReason | None) -> RemedyS
 
 
 def _waits_for_a_person(status: DataProductStatus) -> bool:
-    """Whether the candidate's API has to be reconciled first."""
+    """Return whether the candidate's API has to be reconciled first."""
     rollout = find_condition(status.conditions, ConditionType.ROLLOUT_PROGRESSING)
     return rollout is not None and rollout.reason == ConditionReason.API_CHANGED
 
 
 def _due(product: DataProduct, status: DataProductStatus) -> float | None:
-    """When the candidate should have done what it is doing; the operator itself acts then.
+    """Return when the candidate should have done what it is doing; the operator itself acts then.
 
     A first version that doesn't become ready is stalled, which has its own metric.
     """

@@ -36,7 +36,7 @@ def restarting(observation: Observation, status: DataProductStatus, kind: Type) 
 
 
 def _end(observation: Observation, worst: Restarts) -> str:
-    """How the last run ended, and the way out."""
+    """Return how the last run ended, and the way out."""
     if not worst.killed:
         log = "its log before the restart (kubectl logs --previous) has the cause"
         return f"{worst.words}; {log}: correct spec.model or spec.serving, or roll back"

@@ -30,6 +30,20 @@ _WITHOUT_SLO: Final = {
     str(DecisionReason.FOLLOW_UP): "a follow-up",
 }
 """What a training is for that no SLO and no person asked for."""
+_ENDS: Final = {
+    str(DecisionReason.INPUT_STALE): "with data that are fresh",
+    str(DecisionReason.INPUT_CHANGED): "with data that keep their contract",
+    str(DecisionReason.UPSTREAM_DEGRADED): "once that product is healthy",
+    str(DecisionReason.UPSTREAM_RELEASED): "once that product serves another version",
+    str(DecisionReason.COMMON_CAUSE): "once fewer products are bad at the same time",
+    str(DecisionReason.PODS_UNHEALTHY): "once all pods are ready and none restarts",
+    str(DecisionReason.NODE_BUSY): "once its node has the CPU that the pod requests",
+    str(DecisionReason.CPU_THROTTLED): "with a higher CPU limit or more replicas in spec.serving",
+    str(DecisionReason.MEMORY_PRESSURE): "with a higher memory limit in spec.serving.resources",
+    str(DecisionReason.TRAFFIC_ANOMALY): "with less load a pod, or more replicas in spec.serving",
+    str(DecisionReason.INFRASTRUCTURE_UNKNOWN): "once Prometheus scrapes the kubelet's cAdvisor",
+}
+"""Causes outside the model that hold trainings, and what ends each."""
 _UNTIL_CORRECTED: Final = (
     "until a person corrects spec.retraining, the runtime image or an SLO, or asks for an attempt"
     f" with {REQUEST_RETRAIN}"
@@ -37,7 +51,7 @@ _UNTIL_CORRECTED: Final = (
 
 
 def retraining(observation: Observation, status: DataProductStatus) -> Finding:
-    """What trains now, what is due and waits, or how the last attempt ended."""
+    """Return what trains now, what is due and waits, or how the last attempt ended."""
     one = status.retraining
     if one is not None and one.trigger is not None:
         return _under_way(observation, status, one, one.trigger)
@@ -45,7 +59,7 @@ def retraining(observation: Observation, status: DataProductStatus) -> Finding:
     if one is not None and (found := _held_back(observation, status, one)) is not None:
         reason, why = found
         return Finding(_KIND, "False", reason, f"{text}; {why}".removeprefix("; "))
-    if (held := _by_input(observation, status)) is not None:
+    if (held := _by_cause(observation, status)) is not None:
         reason, why = held
         return Finding(_KIND, "False", reason, f"{text}; {why}".removeprefix("; "))
     return Finding(_KIND, "False", Reason.IDLE, (text + _limit(observation)).removeprefix("; "))
@@ -54,7 +68,7 @@ def retraining(observation: Observation, status: DataProductStatus) -> Finding:
 def _held_back(
     observation: Observation, status: DataProductStatus, one: RetrainingStatus
 ) -> tuple[Reason, str] | None:
-    """What is in the way of the next attempt, and what ends it; None where nothing is."""
+    """Return what is in the way of the next attempt, and what ends it; None where nothing is."""
     pending, waits = one.pending, one.waiting_for
     if one.suspended:
         return Reason.RETRAIN_SUSPENDED, f"attempts are suspended {_UNTIL_CORRECTED}"
@@ -78,26 +92,24 @@ def _held_back(
     return None
 
 
-def _by_input(observation: Observation, status: DataProductStatus) -> tuple[Reason, str] | None:
-    """Which data of spec.inputs no training follows on, and what ends that; None where none do."""
-    diagnosis = status.diagnosis
-    if diagnosis is None or observation.terms.retraining is None:
+def _by_cause(observation: Observation, status: DataProductStatus) -> tuple[Reason, str] | None:
+    """Return which cause outside the model no training follows on, and what ends that; None without one."""
+    diagnosis, terms = status.diagnosis, observation.terms
+    if diagnosis is None or terms.retraining is None or diagnosis.cause not in _ENDS:
         return None
-    since = f"no training follows since {rfc3339(diagnosis.diagnosis_time)}: {diagnosis.message}"
-    match diagnosis.cause:
-        case DecisionReason.INPUT_STALE:
-            ends = "That ends with data that are fresh"
-        case DecisionReason.INPUT_CHANGED:
-            ends = "That ends with data that keep their contract"
-        case _:
-            return None
-    return Reason(diagnosis.cause), f"{since}. {ends}, or with {REQUEST_RETRAIN}"
+    if not any(slo.is_retrained and status.engine.slo(slo.name).degraded for slo in terms.slos):
+        return None
+    text = (
+        f"no training follows since {rfc3339(diagnosis.diagnosis_time)}: {diagnosis.message}."
+        f" That ends {_ENDS[diagnosis.cause]}, or with {REQUEST_RETRAIN}"
+    )
+    return Reason(diagnosis.cause), text
 
 
 def _due(
     observation: Observation, status: DataProductStatus, pending: Trigger
 ) -> tuple[Reason, str] | None:
-    """What a training waits for that no pause of an earlier attempt caused; None where one did."""
+    """Return what a training waits for that no pause of an earlier attempt caused; None where one did."""
     match status.retraining.waiting_for if status.retraining else "":
         case DecisionReason.SERVING_SKEW | DecisionReason.CODE_NOT_DATA as cause:
             return Reason(cause), _contradicted(status, pending)
@@ -116,7 +128,7 @@ def _lost(number: int) -> str:
 
 
 def _no_remedy(observation: Observation, one: RetrainingStatus) -> tuple[Reason, str] | None:
-    """That trainings work and are no remedy, and when the next one is; None for few of them."""
+    """Return the reason and text for trainings that work and are no remedy; None for few of them."""
     number, ends = one.attempts_without_remedy, one.next_allowed_time
     if number < MOST_FAILURES:
         return None
@@ -132,7 +144,7 @@ def _no_remedy(observation: Observation, one: RetrainingStatus) -> tuple[Reason,
 
 
 def _pause(observation: Observation, one: RetrainingStatus) -> str:
-    """Until when the pause after the last attempt lasts, and what ends it sooner."""
+    """Return until when the pause after the last attempt lasts, and what ends it sooner."""
     assert one.next_allowed_time is not None
     what = (
         f"the training for {one.pending.slo} waits" if one.pending else "the next one has to wait"
@@ -151,7 +163,7 @@ def _pause(observation: Observation, one: RetrainingStatus) -> str:
 def _under_way(
     observation: Observation, status: DataProductStatus, one: RetrainingStatus, trigger: Trigger
 ) -> Finding:
-    """How the attempt does that was decided."""
+    """Return how the attempt does that was decided."""
     by = _WITHOUT_SLO.get(trigger.cause, "a person")
     text = f"attempt {one.attempt} for {trigger.slo or by}, from {trigger.version}"
     if observation.refusal and observation.job is None and not observation.is_new(status):
@@ -169,7 +181,7 @@ def _under_way(
 
 
 def _contradicted(status: DataProductStatus, pending: Trigger) -> str:
-    """That no training follows, as one has contradicted it; since when, and what ends that."""
+    """Return the text for trainings that one of them contradicts: since when, and what ends that."""
     diagnosis = status.diagnosis
     since = pending.trigger_time if diagnosis is None else diagnosis.diagnosis_time
     why = f": {diagnosis.message}" if diagnosis is not None else ""
@@ -181,7 +193,7 @@ def _contradicted(status: DataProductStatus, pending: Trigger) -> str:
 
 
 def _by_a_person(pending: Trigger) -> str:
-    """That a training waits for a person, as the mode is Manual."""
+    """Return the text for a training that waits for a person, as the mode is Manual."""
     return (
         f"{_what(pending)} of {pending.version} waits for a person, as spec.retraining.mode is Manual:"
         f" ask for it with {REQUEST_RETRAIN}"
@@ -189,7 +201,7 @@ def _by_a_person(pending: Trigger) -> str:
 
 
 def _too_young(observation: Observation, pending: Trigger) -> str:
-    """Until when a version is too young to be retrained."""
+    """Return until when a version is too young to be retrained."""
     text = f"{_what(pending)} waits until {pending.version} has been measured for"
     text = f"{text} {LEAST_AGE_BLOCKS} blocks"
     stable = observation.product.status.stable
@@ -204,7 +216,7 @@ def _what(pending: Trigger) -> str:
 
 
 def _in_line(observation: Observation, pending: Trigger) -> str:
-    """What waits for a slot, since when, and who has it."""
+    """Return what waits for a slot, since when, and who has it."""
     behind = "; products that are degraded go first" if pending.trains_challenger else ""
     who = who_trains(observation.observed.portfolio)
     since = rfc3339(pending.trigger_time)
@@ -212,7 +224,7 @@ def _in_line(observation: Observation, pending: Trigger) -> str:
 
 
 def _last_attempt(one: RetrainingStatus | None) -> str:
-    """How the last attempt ended; empty before the first."""
+    """Return how the last attempt ended; empty before the first."""
     if one is None:
         return ""
     last = one.last_result
@@ -222,7 +234,7 @@ def _last_attempt(one: RetrainingStatus | None) -> str:
 
 
 def _limit(observation: Observation) -> str:
-    """That the operator allows a training less time than the product asks for."""
+    """Return a clause where the operator allows a training less time than the product asks for."""
     retraining = observation.product.spec.retraining
     if retraining is None or retraining.timeout_seconds <= observation.training_seconds:
         return ""

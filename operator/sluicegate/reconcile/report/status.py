@@ -22,7 +22,7 @@ from sluicegate.reconcile.decide.warm_up import is_unread, just_took_over
 from sluicegate.reconcile.observe.invalid_spec import listed_problems
 from sluicegate.reconcile.observe.observation import Observation
 from sluicegate.reconcile.report.findings import findings
-from sluicegate.reconcile.report.hints import with_secret
+from sluicegate.reconcile.report.hints import with_hints
 from sluicegate.reconcile.report.traffic_status import traffic_of
 from sluicegate.reconcile.report.waiting_requests import refused_requests, waiting_requests
 from sluicegate.reconcile.traffic.split_verification import VerificationLevel
@@ -48,6 +48,7 @@ _SHOWN: Final = frozenset(
         Reason.VERSION_TOO_YOUNG,
         Reason.JOB_SUSPENDED,
         Reason.FEEDBACK_SECRET_UNUSABLE,
+        Reason.INPUT_UNKNOWN,
         *UNMEASURABLE,
     }
 )
@@ -63,7 +64,7 @@ _WORSE: Final = {SloState.MET: 0, SloState.UNKNOWN: 1, SloState.AT_RISK: 2, SloS
 
 
 def report(observation: Observation, plan: Plan) -> DataProductStatus:
-    """The status to write: that of the step, with conditions, traffic and summary."""
+    """Return the status to write: that of the step, with conditions, traffic and summary."""
     product = observation.product
     known = _with_what_was_known(observation, plan.status)
     status = known.replace(
@@ -73,9 +74,10 @@ def report(observation: Observation, plan: Plan) -> DataProductStatus:
         pending_requests=waiting_requests(observation, plan),
         traffic=traffic_of(observation, plan.status),
     )
+    found = findings(observation, status, plan.allocation)
     conditions = report_conditions(
         product.status.conditions,
-        with_secret(observation, status, findings(observation, status, plan.allocation)),
+        with_hints(observation, status, found),
         generation=product.metadata.generation,
         now=observation.now,
     )
@@ -91,7 +93,7 @@ def report_invalid(
     generation: int,
     now: int,
 ) -> DataProductStatus:
-    """The status of a product whose spec can't be carried out: as before, and what is wrong.
+    """Return the status of a product whose spec can't be carried out: as before, and what is wrong.
 
     A version that is stable keeps serving; without one nothing is served until the spec is corrected.
     """
@@ -112,7 +114,7 @@ def report_invalid(
 
 
 def _with_what_was_known(observation: Observation, status: DataProductStatus) -> DataProductStatus:
-    """The status; what was judged before stays while all that is new is that nothing is read yet.
+    """Return the status; what was judged before stays while all that is new is that nothing is read yet.
 
     That blocks are read back after a restart is the operator's affair, not the product's: saying
     so would cost two writes for each product. Nor is it news why a version that only just took
@@ -162,7 +164,7 @@ def due(
     refresh_seconds: float,
     verified_seconds: float = VERIFIED_SECONDS,
 ) -> DataProductStatus:
-    """The status to write: `after`, or `before` when what is new can wait.
+    """Return the status to write: `after`, or `before` when what is new can wait.
 
     Numbers wait for `refresh_seconds`. That a share is verified waits a moment for the next act,
     which is written anyway: so each step of a rollout costs one write.
@@ -202,7 +204,7 @@ def _only_verified(before: DataProductStatus, after: DataProductStatus) -> bool:
 
 
 def summary(observation: Observation, status: DataProductStatus) -> Summary:
-    """The words of `kubectl get`."""
+    """Return the words of `kubectl get`."""
     candidate = status.candidate
     canary = ""
     if candidate is not None and status.stable is not None:
@@ -217,7 +219,7 @@ def summary(observation: Observation, status: DataProductStatus) -> Summary:
 
 
 def reason_of(status: DataProductStatus, key: tuple[str, str]) -> str:
-    """Why a person must act or look, in one word; otherwise empty."""
+    """Return why a person must act or look, in one word; otherwise empty."""
     by_kind = {condition.type: condition for condition in status.conditions}
     if (stalled := by_kind.get(Type.STALLED)) is not None:
         return stalled.reason
@@ -237,4 +239,7 @@ def _worst(status: DataProductStatus) -> str:
     if not status.slos:
         return "-"
     worst = max(status.slos, key=lambda slo: _WORSE[slo.state])
-    return str(SloState.MET) if worst.state is SloState.MET else f"{worst.name} {worst.state}"
+    if worst.state is not SloState.MET:
+        return f"{worst.name} {worst.state}"
+    recovering = (slo.name for slo in status.slos if slo.degraded)
+    return next((f"{name} {Reason.RECOVERING}" for name in recovering), str(SloState.MET))

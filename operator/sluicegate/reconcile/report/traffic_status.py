@@ -25,7 +25,7 @@ _LEVELS = {
 
 
 def traffic_of(observation: Observation, status: DataProductStatus) -> Traffic | None:
-    """The split in force; None before the first version serves."""
+    """Return the split in force; None before the first version serves."""
     if status.stable is None:
         return None
     before = observation.product.status.traffic
@@ -64,7 +64,7 @@ def traffic_of(observation: Observation, status: DataProductStatus) -> Traffic |
 
 
 def with_first_split(observation: Observation, plan: Plan) -> Observation:
-    """The observation with how far the route is taken, where a version has just become stable.
+    """Return the observation with how far the route is taken, where a version has just become stable.
 
     What was known is about the split before, or nothing.
     """

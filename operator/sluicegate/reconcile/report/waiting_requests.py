@@ -22,7 +22,7 @@ _TRAINING_WAITS: Final = {
 
 
 def waiting_requests(observation: Observation, plan: Plan) -> tuple[PendingRequest, ...]:
-    """The requests that aren't handled after a pass, each with the first thing that it waits for."""
+    """Return the requests that aren't handled after a pass, each with the first thing that it waits for."""
     before, status = observation.product.status, plan.status
     open_requests = (one for one in observation.observed.requests if is_pending(status, one))
     found = ((one, *_reason(observation, plan, one)) for one in open_requests)
@@ -32,7 +32,7 @@ def waiting_requests(observation: Observation, plan: Plan) -> tuple[PendingReque
 def refused_requests(
     before: DataProductStatus, requests: Iterable[tuple[str, str]], now: int
 ) -> tuple[PendingRequest, ...]:
-    """The requests of a product whose spec can't be carried out; `now` in seconds."""
+    """Return the requests of a product whose spec can't be carried out; `now` in seconds."""
     given = (ManualRequest(name, value) for name, value in requests)
     text = "the spec has a mistake: correct it"
     found = ((one, str(ConditionReason.INVALID_SPEC), text) for one in given)
@@ -56,7 +56,7 @@ def _entries(
 def _reason(  # noqa: PLR0911 - one a reason
     observation: Observation, plan: Plan, request: ManualRequest
 ) -> tuple[str, str]:
-    """What a request waits for, in one word and in a sentence without numbers that move."""
+    """Return what a request waits for, in one word and in a sentence without numbers that move."""
     status, candidate = plan.status, plan.status.candidate
     if status.stable is None:
         return str(ConditionReason.PROGRESSING), "no version is stable yet"
@@ -80,7 +80,7 @@ def _reason(  # noqa: PLR0911 - one a reason
 
 
 def _training_waits(observation: Observation, status: DataProductStatus) -> tuple[str, str]:
-    """What the training that a person requests waits for, whatever else was decided in the pass."""
+    """Return what the training that a person requests waits for, whatever else was decided in the pass."""
     portfolio, now = observation.observed.portfolio, observation.now
     obstacle = obstacle_to_request(RetrainingRequest(observation.terms, status, portfolio, now))
     if obstacle is None:

@@ -111,7 +111,7 @@ class Claims:
             return
         before = known if uid == record.uid else None
         entry = read_entry(record, route, before)
-        self._index.replace(key, (entry.wanted, entry.live))
+        self._index.replace(key, (entry.desired, entry.live))
         self._entries[key] = entry
         self._read[key] = record.uid, record.generation, route
         self._refused.clear()
@@ -119,7 +119,7 @@ class Claims:
             self._wake_waiting(key)
 
     def settle(self, key: Key, *, contends: bool, now: float) -> RouteRefusal | None:
-        """Whether a product can have the route of its spec; if so it is reserved until `release`.
+        """Return whether a product can have the route of its spec; if so it is reserved until `release`.
 
         Parameters
         ----------
@@ -137,7 +137,7 @@ class Claims:
         return refusal
 
     def serves(self, key: Key, now: float) -> tuple[Parent, ...]:
-        """The parents of a product's HTTPRoute that take it, or may be about to."""
+        """Return the parents of a product's HTTPRoute that take it, or may be about to."""
         entry = self._entries.get(key)
         if entry is None or entry.live is None:
             return ()
@@ -145,26 +145,26 @@ class Claims:
         return tuple(one for one in entry.live.parents if one in kept)
 
     def release(self, key: Key) -> None:
-        """The reconcile of a product has ended: from now on live objects count."""
+        """End the reconcile of a product: from now on live objects count."""
         if (entry := self._entries.get(key)) is not None:
             self._reserve(entry, reserved=False)
 
     def withdraw(self, key: Key) -> None:
-        """A product's route isn't going to be written: what isn't live isn't claimed."""
+        """Withdraw the claim of a route that isn't going to be written, as far as it isn't live."""
         if (entry := self._entries.get(key)) is not None:
             entry.contends = False
             self._reserve(entry, reserved=False)
             self._wake_waiting(key)
 
     def outlive(self, key: Key) -> None:
-        """The product isn't known, and its HTTPRoute lives: no other product gets its requests.
+        """Keep the claim of an HTTPRoute that lives without a known product: no other product gets its requests.
 
         The product is deleted and its route follows; or a failed list has hidden it, and another
         product would take over its requests.
         """
         if (entry := self._entries.get(key)) is None:
             return
-        entry.wanted, entry.contends, entry.reserved, entry.is_written = None, False, False, True
+        entry.desired, entry.contends, entry.reserved, entry.is_written = None, False, False, True
         self._read.pop(key, None)
         self._refused.clear()
         self._index.replace(key, (entry.live,))
@@ -172,7 +172,7 @@ class Claims:
         self._wake_waiting(key)
 
     def forget(self, key: Key) -> None:
-        """The product is gone, and its HTTPRoute too."""
+        """Forget a product that is gone, with its HTTPRoute."""
         self._index.replace(key, ())
         self._entries.pop(key, None)
         self._refused.clear()
@@ -185,7 +185,7 @@ class Claims:
         return iter(tuple(self._entries))
 
     def refusal(self, key: Key) -> RouteRefusal | None:
-        """What `settle` answered last."""
+        """Return what `settle` answered last."""
         return self._refusals.get(key)
 
     def _reserve(self, entry: RouteEntry, *, reserved: bool) -> None:
@@ -210,9 +210,9 @@ class Claims:
 
     # ---- who goes first ---------------------------------------------------------------------
     def _refusal(self, entry: RouteEntry, now: float) -> RouteRefusal | None:
-        if entry.wanted is None:
+        if entry.desired is None:
             return None
-        weakest = entry.standing(entry.wanted, now)
+        weakest = entry.standing(entry.desired, now)
         for other in self._near(entry):
             for standing, claim in other.parts(now):
                 if standing >= weakest:
@@ -226,7 +226,7 @@ class Claims:
         return None
 
     def _is_refused(self, entry: RouteEntry, now: float) -> bool:
-        """Whether what is written already refuses a product's route."""
+        """Return whether what is written already refuses a product's route."""
         if now != self._refused_at:
             self._refused_at = now
             self._refused.clear()
@@ -245,12 +245,12 @@ class Claims:
     def _against(
         self, entry: RouteEntry, other: Key, part: tuple[Standing, Claim], now: float
     ) -> RouteRefusal | None:
-        """The refusal, where another product's claim goes before what this one wants."""
+        """Return the refusal, where another product's claim goes before what this one wants."""
         standing, claim = part
-        assert entry.wanted is not None
+        assert entry.desired is not None
         as_equals = entry.key.namespace == other.namespace
         known = self._listeners
-        meeting = entry.wanted.meeting(claim, as_equals=as_equals, listeners=known)
+        meeting = entry.desired.meeting(claim, as_equals=as_equals, listeners=known)
         if meeting is None or standing >= entry.standing(meeting, now):
             return None
         kept = claim.meeting(meeting, as_equals=as_equals, listeners=known)
@@ -258,7 +258,7 @@ class Claims:
         return RouteRefusal(entry.key, other, meeting, kept, standing[0])
 
     def _near(self, entry: RouteEntry) -> Iterator[RouteEntry]:
-        for key in self._index.near(entry.wanted, entry.key.namespace):
+        for key in self._index.near(entry.desired, entry.key.namespace):
             if key != entry.key:
                 yield self._entries[key]
 

@@ -97,7 +97,7 @@ class RouteIndex:
                     yield key
 
     def _equal(self, claim: Claim, namespace: str) -> Iterator[Iterable[Key]]:
-        """Those of the namespace that have a match and a host of the claim."""
+        """Yield those of the namespace that have a match and a host of the claim."""
         matches = self._equals.get(namespace, {})
         for match in claim.matches.distinct:
             hosts = matches.get(match)
@@ -105,7 +105,7 @@ class RouteIndex:
                 yield from (hosts[one] for one in (*claim.hosts, None) if one in hosts)
 
     def _overlapping(self, claim: Claim, namespace: str) -> Iterator[Iterable[Key]]:
-        """Those of other namespaces that have a host and the beginning of a path of the claim."""
+        """Yield those of other namespaces that have a host and the beginning of a path of the claim."""
         for gateway, host, first in claim.entries():
             for paths in self._paths(self._hosts.get(gateway, {}), host):
                 for products in _at(paths, first):
@@ -120,7 +120,7 @@ class RouteIndex:
 
 
 def _at(paths: Paths, first: str) -> Iterator[Products]:
-    """Those of the same first segment, and those of any path."""
+    """Yield those of the same first segment, and those of any path."""
     if not first:
         yield from paths.values()
         return

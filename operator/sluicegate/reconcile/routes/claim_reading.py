@@ -20,7 +20,7 @@ from sluicegate.reconcile.routes.claims import (
 
 
 def claim_of(route: object, namespace: str) -> Claim | None:
-    """What a spec.route, or the spec of an HTTPRoute, claims; None for what can't be read as one.
+    """Return what a spec.route, or the spec of an HTTPRoute, claims; None for what can't be read as one.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def claim_of(route: object, namespace: str) -> Claim | None:
 
 
 def listeners_of(gateway: Mapping[str, Any]) -> tuple[Listener, ...]:
-    """The listeners of a Gateway; none for a spec that can't be read."""
+    """Return the listeners of a Gateway; none for a spec that can't be read."""
     try:
         return tuple(
             Listener(_text(one, "name"), _port(one), _host(one.get("hostname") or ALL_HOSTS))
@@ -48,7 +48,7 @@ def listeners_of(gateway: Mapping[str, Any]) -> tuple[Listener, ...]:
 
 
 def parent_of(reference: object, namespace: str) -> Parent:
-    """The parent that a reference names; TypeError for one that can't be read."""
+    """Return the parent that a reference names; TypeError for one that can't be read."""
     parts = _mapping(reference)
     group = _text(parts, "group", GATEWAYS.group)
     kind = _text(parts, "kind", GATEWAYS.kind)
@@ -95,7 +95,7 @@ def _match(parts: Mapping[str, Any]) -> Match:
 
 
 def _segments(path: str) -> tuple[str, ...]:
-    """The parts of a path, as gateways that normalise it see them."""
+    """Return the parts of a path, as gateways that normalise it see them."""
     parts: list[str] = []
     for part in unquote(path).split("/"):
         if part == "..":

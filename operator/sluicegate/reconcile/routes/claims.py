@@ -50,7 +50,7 @@ class Parent:
         return self.gateway[:2] == (GATEWAYS.group, GATEWAYS.kind)
 
     def meets(self, other: "Parent") -> bool:
-        """Whether one listener may belong to both."""
+        """Return whether one listener may belong to both."""
         return (
             self.gateway == other.gateway
             and _may_be_one(self.section, other.section)
@@ -59,7 +59,7 @@ class Parent:
 
     @override
     def __str__(self) -> str:
-        """Name it as messages do."""
+        """Return name it as messages do."""
         text = f"{self.gateway[1]} {self.gateway[2]}"
         text += f", listener {self.section}" if self.section else ""
         return text + (f", port {self.port}" if self.port else "")
@@ -74,11 +74,11 @@ class Listener:
     host: str
 
     def is_of(self, parent: Parent) -> bool:
-        """Whether a route with this parent comes in here."""
+        """Return whether a route with this parent comes in here."""
         return _may_be_one(self.section, parent.section) and _may_be_one(self.port, parent.port)
 
     def admits(self, ours: Iterable[str], theirs: Iterable[str]) -> bool:
-        """Whether a host that both mean comes in here."""
+        """Return whether a host that both mean comes in here."""
         others = [one for one in theirs if hosts_may_meet(one, self.host)]
         return any(
             hosts_may_meet(one, other)
@@ -113,7 +113,7 @@ class Match:
     text: str = field(default="PathPrefix /", compare=False)
 
     def meets(self, other: "Match") -> bool:
-        """Whether one request may match both."""
+        """Return whether one request may match both."""
         return (
             self._paths_meet(other)
             and _may_be_one(self.method, other.method)
@@ -179,7 +179,7 @@ class Claim:
     def meeting(
         self, other: "Claim", *, as_equals: bool = False, listeners: Listeners | None = None
     ) -> "Claim | None":
-        """The part of this claim that the other one claims too; None when they are disjoint.
+        """Return the part of this claim that the other one claims too; None when they are disjoint.
 
         Parameters
         ----------
@@ -205,7 +205,7 @@ class Claim:
         return Claim(parents, hosts, matches) if parents else None
 
     def _common(self, other: "Claim") -> tuple[tuple[str, ...], MatchTable]:
-        """The hosts and matches that are equal."""
+        """Return the hosts and matches that are equal."""
         hosts = frozenset(other.hosts)
         if hosts.isdisjoint(self.hosts):
             return (), MatchTable()
@@ -216,7 +216,7 @@ class Claim:
         )
 
     def _overlap(self, other: "Claim") -> tuple[tuple[str, ...], MatchTable]:
-        """The hosts and matches that one request may match, too."""
+        """Return the hosts and matches that one request may match, too."""
         hosts = _those_that_meet(self.hosts, other.hosts, hosts_may_meet)
         if not hosts:
             return (), MatchTable()
@@ -227,7 +227,7 @@ class Claim:
         )
 
     def is_within(self, other: "Claim") -> bool:
-        """Whether each part of it is, to the letter, a part of the other one."""
+        """Return whether each part of it is, to the letter, a part of the other one."""
         return (
             set(self.parents) <= set(other.parents)
             and set(self.hosts) <= set(other.hosts)
@@ -235,12 +235,12 @@ class Claim:
         )
 
     def at(self, parents: Iterable[Parent]) -> "Claim | None":
-        """The same at these parents alone; None for none of them."""
+        """Return the same at these parents alone; None for none of them."""
         kept = tuple(one for one in self.parents if one in parents)
         return Claim(kept, self.hosts, self.matches) if kept else None
 
     def entries(self) -> Iterator[Entry]:
-        """Where an index holds it."""
+        """Return where an index holds it."""
         gateways = dict.fromkeys(one.gateway for one in self.parents)
         firsts = dict.fromkeys(one.path[0] if one.path else "" for one in self.matches)
         if len(gateways) * len(self.hosts) * len(firsts) > MOST_ENTRIES:
@@ -251,7 +251,7 @@ class Claim:
                     yield gateway, host, first
 
     def equal_entries(self) -> Iterator[tuple[Match, str | None]]:
-        """Where an index of equal claims holds it: a match, and a host or None for any."""
+        """Return where an index of equal claims holds it: a match, and a host or None for any."""
         many = len(self.hosts) * len(self.matches.distinct) > MOST_ENTRIES
         hosts: tuple[str | None, ...] = (None,) if many else self.hosts
         for match in self.matches.distinct:
@@ -260,7 +260,7 @@ class Claim:
 
     @override
     def __str__(self) -> str:
-        """Name a part of it as messages do."""
+        """Return name a part of it as messages do."""
         host = self.hosts[0]
         return (
             f"{self.matches[0].text} of {f'host {host}' if host else 'all hosts'}"
@@ -269,19 +269,19 @@ class Claim:
 
 
 def hosts_may_meet(one: str, other: str) -> bool:
-    """Whether a host may be meant by both; a wildcard stands for one label or more."""
+    """Return whether a host may be meant by both; a wildcard stands for one label or more."""
     return is_under(one, other) or is_under(other, one)
 
 
 def is_under(one: str, other: str) -> bool:
-    """Whether all hosts that `one` means are meant by `other`, too."""
+    """Return whether all hosts that `one` means are meant by `other`, too."""
     if other in (one, ALL_HOSTS):
         return True
     return other.startswith("*.") and one.endswith(other[1:])
 
 
 def hosts_above(host: str) -> Iterator[str]:
-    """The host, and each wildcard that means it, too."""
+    """Yield the host, and each wildcard that means it, too."""
     yield host
     _, _, rest = host.removeprefix("*.").partition(".")
     while rest:
@@ -292,7 +292,7 @@ def hosts_above(host: str) -> Iterator[str]:
 
 
 def _conditions_meet(ones: frozenset[Condition], others: frozenset[Condition]) -> bool:
-    """Whether a request may meet both; only two exact values of one name never do."""
+    """Return whether a request may meet both; only two exact values of one name never do."""
     exact, theirs = _exact(ones), _exact(others)
     return all(value == theirs[name] for name, value in exact.items() if name in theirs)
 
@@ -314,5 +314,5 @@ def _those_that_meet(
 
 
 def _may_be_one(one: str | int, other: str | int) -> bool:
-    """Whether two choices may be the same; an empty one is none."""
+    """Return whether two choices may be the same; an empty one is none."""
     return not one or not other or one == other

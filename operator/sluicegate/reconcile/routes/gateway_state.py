@@ -26,7 +26,7 @@ class GatewayState:
     listeners: tuple[Listener, ...] = ()
 
     def objection(self, section: str | None) -> str:
-        """Why this listener, or all of it, isn't in service; empty when it is."""
+        """Return why this listener, or all of it, isn't in service; empty when it is."""
         return self.objections.get(WHOLE, "") or self.objections.get(section or WHOLE, "")
 
 

@@ -24,7 +24,7 @@ _OF_THE_API: frozenset[str] = frozenset({"namespace", "name", "sectionName", "po
 def with_kept_route(
     product: DataProduct, route: RouteRecord, parents: Collection[Parent]
 ) -> DataProduct | None:
-    """The product with the route that lives; None for one that the spec can't express.
+    """Return the product with the route that lives; None for one that the spec can't express.
 
     Parameters
     ----------

@@ -38,7 +38,7 @@ class RouteEntry:
     Attributes
     ----------
     rank : creation, namespace and name of the product.
-    wanted, live : what the spec claims, and what the HTTPRoute does; None for nothing.
+    desired, live : what the spec claims, and what the HTTPRoute does; None for nothing.
     written : when the HTTPRoute was created.
     held : parents that take the HTTPRoute. denied : parents that don't.
     lapsed : of those that don't, the ones that took it before, and since when they don't.
@@ -49,7 +49,7 @@ class RouteEntry:
 
     key: Key
     rank: tuple[str, str, str]
-    wanted: Claim | None = None
+    desired: Claim | None = None
     live: Claim | None = None
     written: str = _NOT_WRITTEN
     held: frozenset[Parent] = frozenset()
@@ -67,20 +67,20 @@ class RouteEntry:
         return again | (frozenset(self.live.parents) - self.held - self.denied)
 
     def parts(self, now: float) -> Iterator[tuple[Standing, Claim]]:
-        """What it claims, and how well, best first."""
+        """Yield what it claims, and how well, best first."""
         for strength, parents in ((Strength.HELD, self.held), (Strength.WRITTEN, self.open(now))):
             claim = self.live.at(parents) if self.live else None
             if claim is not None:
                 yield (strength, self.written, self.rank), claim
-        if self.wanted is None or self.is_written:
+        if self.desired is None or self.is_written:
             return
         if self.reserved:
-            yield (Strength.WRITTEN, _NOT_WRITTEN, self.rank), self.wanted
+            yield (Strength.WRITTEN, _NOT_WRITTEN, self.rank), self.desired
         elif self.contends:
-            yield (Strength.WANTED, "", self.rank), self.wanted
+            yield (Strength.WANTED, "", self.rank), self.desired
 
     def standing(self, claim: Claim, now: float) -> Standing:
-        """How well the weakest part of a claim stands that is one of what is wanted."""
+        """Return how well the weakest part of a claim stands that is one of what is wanted."""
         if self.live is not None:
             parents: frozenset[Parent] = frozenset()
             for strength, more in ((Strength.HELD, self.held), (Strength.WRITTEN, self.open(now))):
@@ -96,7 +96,7 @@ class RouteEntry:
 def read_entry(
     record: ProductRecord, route: RouteRecord | None, before: RouteEntry | None
 ) -> RouteEntry:
-    """What is known of a product's route by now.
+    """Return what is known of a product's route by now.
 
     Parameters
     ----------
@@ -105,15 +105,15 @@ def read_entry(
     """
     key = record.key
     entry = RouteEntry(key, (record.created, key.namespace, key.name))
-    entry.wanted = claim_of(record.route, key.namespace)
+    entry.desired = claim_of(record.route, key.namespace)
     entry.contends = _is_about_to_serve(record) if before is None else before.contends
     # A route that was deleted by hand is created again before another product takes its requests.
     vanished = before is not None and route is None and bool(before.held)
     entry.reserved = before is not None and (before.reserved or vanished)
     if route is not None:
         _take_in(entry, route, before, record)
-    live, wanted = entry.live, entry.wanted
-    entry.is_written = wanted is None or (live is not None and wanted.is_within(live))
+    live, desired = entry.live, entry.desired
+    entry.is_written = desired is None or (live is not None and desired.is_within(live))
     return entry
 
 
@@ -154,7 +154,7 @@ def _take_in(
 
 
 def _words(route: RouteRecord, parent: Parent) -> list[ParentStatus]:
-    """What the controllers say of a route at a parent."""
+    """Return what the controllers say of a route at a parent."""
     key, section, port = parent.gateway[2], parent.section, parent.port
     return [
         one
@@ -164,12 +164,12 @@ def _words(route: RouteRecord, parent: Parent) -> list[ParentStatus]:
 
 
 def _is_about_to_serve(record: ProductRecord) -> bool:
-    """Whether a product that wasn't reconciled yet is to have a route, as far as its status says."""
+    """Return whether a product that wasn't reconciled yet is to have a route, as far as its status says."""
     return record.status.stable is not None and not record.suspended
 
 
 def _was_accepted(record: ProductRecord) -> bool:
-    """Whether status says that the Gateways took the route."""
+    """Return whether status says that the Gateways took the route."""
     traffic = record.status.traffic
     return traffic is not None and traffic.acceptance_time is not None
 

@@ -88,7 +88,7 @@ class Allocation:
 
 
 def previous_version(status: DataProductStatus) -> PastVersion | None:
-    """The previous version, kept at zero replicas for an immediate rollback."""
+    """Return the previous version, kept at zero replicas for an immediate rollback."""
     live = {one.revision for one in (status.stable, status.candidate) if one}
     for past in status.history:
         if past.outcome is Outcome.REPLACED and past.revision not in live:
@@ -97,7 +97,7 @@ def previous_version(status: DataProductStatus) -> PastVersion | None:
 
 
 def target_weight(spec: DataProductSpec, candidate: Candidate) -> int:
-    """The share that the candidate is to get next, or has, in percent."""
+    """Return the share that the candidate is to get next, or has, in percent."""
     match candidate.phase:
         # As it was decided: an edit of the steps moves no traffic.
         case CandidatePhase.STARTING:
@@ -156,7 +156,7 @@ def allocation_of(
     serving: ServingPods | None = None,
     kept: Mapping[str, int] | None = None,
 ) -> Allocation:
-    """The layout that status asks for.
+    """Return the layout that status asks for.
 
     Parameters
     ----------
@@ -178,7 +178,7 @@ def with_predecessors(
     candidate: int,
     selected: str | None,
 ) -> Allocation:
-    """The layout of a first version that replaces others before any was accepted, without a route.
+    """Return the layout of a first version that replaces others before any was accepted, without a route.
 
     The product's own Service selects pods of theirs that are ready, so these have requests. They
     stay until as many of the new version are ready.
@@ -209,13 +209,13 @@ def _with_kept(allocation: Allocation, stable_pods: int, kept: Mapping[str, int]
     placements: list[Placement] = []
     for one in allocation.placements:
         has, others = kept.get(one.version.revision, 0), sum(each.replicas for each in placements)
-        wanted = one.replicas if not placements else min(one.replicas, most - others)
-        placements.append(replace(one, replicas=max(wanted, has)))
+        desired = one.replicas if not placements else min(one.replicas, most - others)
+        placements.append(replace(one, replicas=max(desired, has)))
     return replace(allocation, placements=tuple(placements))
 
 
 def _once_each(allocation: Allocation) -> Allocation:
-    """A revision lives once: of two placements with one Deployment, each would undo the other."""
+    """Keep one placement of each revision: of two with one Deployment, each would undo the other."""
     seen: dict[str, Placement] = {}
     for placement in allocation.placements:
         seen.setdefault(placement.version.revision, placement)
@@ -281,8 +281,8 @@ def _by_weight(product: DataProduct, status: DataProductStatus, stable_pods: int
     weights = [(stable.revision, FULL)]
     pods = 0
     if candidate is not None:
-        wanted = pods_for(product.spec, target_weight(product.spec, candidate), stable_pods)
-        pods = max(wanted, _kept_pods(product.spec, candidate, stable_pods))
+        desired = pods_for(product.spec, target_weight(product.spec, candidate), stable_pods)
+        pods = max(desired, _kept_pods(product.spec, candidate, stable_pods))
         placements.append(Placement(candidate, pods))
         weight = share_in_force(candidate)
         pairs = ((stable.revision, FULL - weight), (candidate.revision, weight))
@@ -332,7 +332,7 @@ def _added(weight: int, stable_pods: int) -> int:
 def with_capacity(
     product: DataProduct, status: DataProductStatus, stable_pods: int
 ) -> DataProductStatus:
-    """The status with how many pods all of the traffic needs, as an autoscaler has shown by now.
+    """Return the status with how many pods all of the traffic needs, as an autoscaler has shown by now.
 
     Beside a candidate stable has a part of the traffic, and an autoscaler that sees no other would
     shrink it to that. So it is known from before, and grows with what stable's part needs.
@@ -412,7 +412,7 @@ def _forward(
 
 
 def _is_awaited(candidate: Candidate, stable_pods: int, serving: ServingPods) -> bool:
-    """Whether a version that is rolled back serves until stable has all of its pods."""
+    """Return whether a version that is rolled back serves until stable has all of its pods."""
     had_requests = candidate.weight > 0 and serving.candidate > 0
     return serving.waits and had_requests and serving.stable < stable_pods
 
@@ -425,7 +425,7 @@ def _wanted(spec: DataProductSpec, candidate: Candidate, stable_pods: int) -> tu
 
 
 def _draining(candidate: Candidate, stable_pods: int, serving: ServingPods | None) -> int:
-    """Its pods stay until they are drained, within the surge, and none is added."""
+    """Return how many pods of a version stay until they are drained: within the surge, and none is added."""
     before = stable_pods
     if candidate.weight < FULL:
         before = split_by_replicas(candidate.weight, stable_pods)[1]
@@ -435,13 +435,13 @@ def _draining(candidate: Candidate, stable_pods: int, serving: ServingPods | Non
 
 
 def _mirrored_to(product: DataProduct, status: DataProductStatus) -> str:
-    """The revision that mirrored requests go to; empty without a mirror, or a candidate that is tried."""
+    """Return the revision that mirrored requests go to; empty without a mirror, or a candidate that is tried."""
     mirrored = product.spec.rollout.mirror is not None and is_tried(status)
     return status.trial.revision if mirrored and status.trial is not None else ""
 
 
 def share_in_force(candidate: Candidate) -> int:
-    """The present share of the candidate, in percent; 0 once it is rolled back."""
+    """Return the present share of the candidate, in percent; 0 once it is rolled back."""
     back = candidate.phase in (CandidatePhase.ROLLING_BACK, CandidatePhase.PARKED)
     return 0 if back else candidate.weight
 

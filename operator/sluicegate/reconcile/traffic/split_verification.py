@@ -64,7 +64,7 @@ class InService(Protocol):
     """What a Gateway says of itself."""
 
     def objection(self, section: str | None) -> str:
-        """Why a listener, or all of it, isn't in service; empty when it is."""
+        """Return why a listener, or all of it, isn't in service; empty when it is."""
 
 
 def verify_acceptance(
@@ -73,7 +73,7 @@ def verify_acceptance(
     parents: Iterable[ParentRef],
     gateways: Mapping[Key, InService] | None = None,
 ) -> tuple[VerificationLevel, str]:
-    """Whether the route has these weights, and whether each of its Gateways took it and serves.
+    """Return whether the route has these weights, and whether each of its Gateways took it and serves.
 
     Parameters
     ----------
@@ -90,22 +90,54 @@ def verify_acceptance(
             VerificationLevel.NONE,
             f"the route has {_listed(live)} instead of {_listed(weights)}",
         )
-    for parent in parents:
-        if (objection := _objection(route, parent)) is not None:
-            return VerificationLevel.WRITTEN, objection
-        key = Key(parent.namespace or route.key.namespace, parent.name)
-        if gateways and key in gateways and (text := gateways[key].objection(parent.section_name)):
-            return VerificationLevel.WRITTEN, f"Gateway {key} {text}"
+    if (objection := _any_objection(route, parents, gateways)) is not None:
+        return VerificationLevel.WRITTEN, objection
     return VerificationLevel.ACCEPTED, "each Gateway has accepted the route"
 
 
+def verify_draws(
+    live: RouteRecord | None,
+    desired: str | None,
+    parents: Iterable[ParentRef],
+    gateways: Mapping[Key, InService] | None = None,
+) -> tuple[VerificationLevel, str] | None:
+    """Return why the route of consumers' draws isn't verified; None if it is, or there is to be none.
+
+    Parameters
+    ----------
+    live : as it lives; None without one.
+    desired : the fingerprint that it is to have; None if there is to be none.
+    parents : its references, and gateways what those Gateways report.
+    """
+    if desired is None:
+        gone = live is None
+        return None if gone else (VerificationLevel.NONE, "the route of draws isn't deleted yet")
+    if live is None or live.fingerprint != desired:
+        return VerificationLevel.NONE, "the route of draws isn't written yet"
+    objection = _any_objection(live, parents, gateways)
+    return None if objection is None else (VerificationLevel.WRITTEN, f"draws: {objection}")
+
+
 def is_taken(route: RouteRecord, parents: Iterable[ParentRef]) -> bool:
-    """Whether each Gateway has accepted the route as it is now."""
+    """Return whether each Gateway has accepted the route as it is now."""
     return all(_objection(route, parent) is None for parent in parents)
 
 
+def _any_objection(
+    route: RouteRecord, parents: Iterable[ParentRef], gateways: Mapping[Key, InService] | None
+) -> str | None:
+    """Return why one of the parents doesn't take the route, or isn't in service; None if all are."""
+    for parent in parents:
+        if (objection := _objection(route, parent)) is not None:
+            return objection
+        key = Key(parent.namespace or route.key.namespace, parent.name)
+        if gateways and key in gateways and (text := gateways[key].objection(parent.section_name)):
+            return f"Gateway {key} {text}"
+    return None
+
+
 def _objection(route: RouteRecord, parent: ParentRef) -> str | None:
-    """Why a parent doesn't take the route; None if it does.
+    """Return why a parent doesn't take the route; None if it does.
 
     Each controller has an entry of its own, and one that is gone leaves its last one behind: any
     that takes the newest generation will do.
@@ -139,7 +171,7 @@ def verify_share(
     seconds: float,
     gateway: bool = False,
 ) -> Split:
-    """Whether the requests follow the weight.
+    """Return whether the requests follow the weight.
 
     Parameters
     ----------
@@ -180,7 +212,7 @@ def _fault(weight: int, share: float, total: int, *, least: float) -> str | None
 
 
 def is_drained(requests: Requests, *, stable: bool, pods: int) -> bool:
-    """Whether a version's pods may go: two blocks without a request, or none to send one to.
+    """Return whether a version's pods may go: two blocks without a request, or none to send one to.
 
     Parameters
     ----------

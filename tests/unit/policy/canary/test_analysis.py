@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from sluicegate.api.engine import OriginalBaseline, SloRecord
-from sluicegate.api.names import REQUEST_PROMOTE
+from sluicegate.api.names import REQUEST_ABORT, REQUEST_PROMOTE
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.outcome import Outcome
 from sluicegate.api.slos import CanaryEvidence
@@ -485,20 +485,20 @@ def trying(**fields):
     return serving(**known, **fields)
 
 
-def decided(blocks, *, terms=TERMS, seconds=3600, wanted=V2, **fields):
-    read = replace(observed(blocks, **fields), wanted=wanted)
+def decided(blocks, *, terms=TERMS, seconds=3600, desired=V2, **fields):
+    read = replace(observed(blocks, **fields), desired=desired)
     return evaluate(terms, trying(), read, START + seconds)
 
 
 def test_a_new_model_does_not_hide_that_the_candidate_is_worse():
-    found = decided(WORSE, wanted=V3)
+    found = decided(WORSE, desired=V3)
     assert isinstance(found.decision, Rollback)
     assert found.decision.reason is Reason.CANARY_WORSE
     assert (found.decision.leaving, found.decision.to) == (V2, V1)
 
 
 def test_a_new_model_supersedes_a_candidate_that_is_as_good():
-    found = decided(ALIKE, wanted=V3)
+    found = decided(ALIKE, desired=V3)
     assert isinstance(found.decision, StartRollout)
     assert found.decision.candidate == V3
 
@@ -519,6 +519,20 @@ def test_an_approval_ends_with_the_candidate_that_it_was_for(blocks, seconds, fa
     assert isinstance(found.decision, kind)
     known = found.status.last_handled
     assert (known is not None and known.promote == "one") is handled
+
+
+@pytest.mark.parametrize("terms", [TERMS, MANUAL])
+def test_an_abort_uses_up_an_approval_that_was_given_before(terms):
+    """It would otherwise start the rollout again that the abort ended."""
+    requests = (
+        ManualRequest(REQUEST_PROMOTE, "v2/one", user="acb", reason="ship it"),
+        ManualRequest(REQUEST_ABORT, "v2/two", user="eve", reason="prices are wrong"),
+    )
+    found = decided(ALIKE[:3], terms=terms, seconds=300, requests=requests)
+    assert found.decision.reason is Reason.ABORT_REQUESTED
+    assert found.decision.message.endswith("(eve: prices are wrong)")
+    assert found.status.last_handled.promote == "v2/one"
+    assert found.status.last_handled.abort == "v2/two"
 
 
 @pytest.mark.parametrize(
@@ -543,10 +557,10 @@ def test_an_slo_whose_indicator_is_edited_restarts_its_evidence():
     status = serving(stable=stable(since=START - 86_400), slos=known)
     after = evaluate(TERMS, status, observed(), START).status.engine.slo("accuracy")
     assert (after.since, after.steady_start_time, after.degraded) == (START, START, False)
-    assert after.terms_hash == SLO.hash
+    assert after.terms_hash == SLO.indicator_hash
 
 
 def test_an_slo_that_is_new_takes_the_blocks_that_are_there():
     status = serving(stable=stable(since=START - 86_400), slos={"accuracy": SloRecord(since=5)})
     after = evaluate(TERMS, status, observed(), START).status.engine.slo("accuracy")
-    assert (after.since, after.terms_hash) == (5, SLO.hash)
+    assert (after.since, after.terms_hash) == (5, SLO.indicator_hash)

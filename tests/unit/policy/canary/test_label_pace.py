@@ -62,7 +62,7 @@ def test_rows_that_both_were_scored_on_shorten_the_wait():
 
 def test_labels_are_waited_for_at_the_largest_share_where_requests_speak_before():
     pace = weekly_pace(LEFT_OUT, batches(20_000), "accuracy")
-    beside = planned_seconds(LEFT_OUT, SLO, pace, margin=SLO.margin, known=0)
+    beside = planned_seconds(LEFT_OUT, SLO, pace, margin=SLO.margin, evidence=0)
     accuracy_alone = judged_by(ACCURACY, rollout=None)
-    alone = planned_seconds(accuracy_alone, SLO, pace, margin=SLO.margin, known=0)
+    alone = planned_seconds(accuracy_alone, SLO, pace, margin=SLO.margin, evidence=0)
     assert beside - pace.gap_seconds < (alone - pace.gap_seconds) / 2

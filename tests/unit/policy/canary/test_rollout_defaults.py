@@ -29,15 +29,15 @@ NOW = 24 * BLOCK
 LEFT_OUT = judged_by(ACCURACY, rollout=None)
 
 
-def seen(requests: int, *, wanted=V1):
+def seen(requests: int, *, desired=V1):
     """Blocks in each of which so many requests of v1 came."""
     counts = series(*[(0, requests)] * 24)
-    return replace(observed(block=24, series={"v1": {"accuracy": counts}}), wanted=wanted)
+    return replace(observed(block=24, series={"v1": {"accuracy": counts}}), desired=desired)
 
 
 def started(terms=LEFT_OUT):
     """Status once v2 has begun, while 100 requests a block came."""
-    decision = evaluate(terms, serving(), seen(100, wanted=V2), NOW).decision
+    decision = evaluate(terms, serving(), seen(100, desired=V2), NOW).decision
     return at_once(terms, serving(), decision, NOW)
 
 
@@ -88,7 +88,7 @@ def test_given_rollout_fields_apply_at_any_traffic():
     chosen = judged_by(ACCURACY, rollout={"steps": [5, 50], "maxDurationSeconds": 60})
     terms = of_current(of_next(chosen, seen(10)), started(), seen(10))
     assert (terms.steps, terms.max_duration_seconds) == ((5, 50), 60)
-    assert evaluate(chosen, serving(), seen(10, wanted=V2), NOW).decision.derived is None
+    assert evaluate(chosen, serving(), seen(10, desired=V2), NOW).decision.derived is None
 
 
 def test_derived_rollout_fields_are_fixed_when_the_rollout_starts():
@@ -100,7 +100,7 @@ def test_derived_rollout_fields_are_fixed_when_the_rollout_starts():
 
 
 def test_a_version_that_supersedes_a_candidate_takes_the_steps_of_the_traffic_by_then():
-    decision = evaluate(LEFT_OUT, started(), seen(4000, wanted=V3), NOW).decision
+    decision = evaluate(LEFT_OUT, started(), seen(4000, desired=V3), NOW).decision
     assert (decision.candidate, decision.weight) == (V3, 5)
     assert decision.derived.steps == (5, 25, 50)
     assert "it gets 5 %" in decision.message
@@ -126,7 +126,7 @@ def test_the_first_share_is_the_one_that_was_decided():
 
 
 def test_a_shadow_phase_has_time_for_labels_that_aren_t_counted():
-    unlabelled = replace(observed(block=24), wanted=V1)
+    unlabelled = replace(observed(block=24), desired=V1)
     shadowed = replace(LEFT_OUT, shadow_seconds=86_400)
 
     alone = derive(LEFT_OUT, unlabelled)

@@ -200,7 +200,7 @@ def test_without_rows_an_slo_with_a_shadow_phase_is_waited_for(given):
     requests = both_arms({"availability": (1, 100_000)}, {"availability": (1, 100_000)}, 60)
     found = assess(judged, serving(candidate=one), one, observed(requests))
     up, accuracy = (slo for slo in found.slos if slo.terms.name in {"availability", "accuracy"})
-    assert up.speaks_for, "else it is what holds the candidate"
+    assert up.favours, "else it is what holds the candidate"
     assert accuracy.required
     assert isinstance(decided(judged, one, found), Hold)
 

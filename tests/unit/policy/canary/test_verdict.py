@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from sluicegate.api.base import rfc3339
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.versions import CandidatePhase
 from sluicegate.policy.canary.analysis import assess
+from sluicegate.policy.canary.assessment import MarketHarm
 from sluicegate.policy.canary.case import CanaryCase
 from sluicegate.policy.canary.verdict import decide
 from sluicegate.policy.model.decision import Decision, Hold, Inconclusive, Promote, Rollback
@@ -17,6 +19,7 @@ from sluicegate.policy.model.observed import CanaryBlock, Facts
 from sluicegate.policy.rollout.candidates import with_share
 from sluicegate.policy.rollout.transitions import at_once
 from sluicegate.slo.blocks import Quality
+from sluicegate.stats.counts import Count
 from tests.support.decisions.judged import (
     CANARY,
     START,
@@ -67,11 +70,12 @@ def decided(
     phase: CandidatePhase = CandidatePhase.AWAITING_APPROVAL,
     seconds: int = WEEKEND,
     facts: Facts = Facts(),  # noqa: B008 - frozen
+    harmed: tuple[MarketHarm, ...] = (),
     **wishes: bool,
 ) -> Decision:
     one = candidate(50, phase=phase)
     status = serving(stable=stable(since=START - 86_400), candidate=one)
-    found = assess(terms, status, one, observed(blocks))
+    found = replace(assess(terms, status, one, observed(blocks)), harmed=harmed)
     wishes = {"approved": False, **wishes}
     return decide(CanaryCase(terms, status, one, found, facts=facts, now=START + seconds, **wishes))
 
@@ -209,3 +213,63 @@ def test_a_person_cannot_promote_what_misses_an_objective_that_stable_meets():
         forced=True,
     )
     assert not isinstance(made, Promote)
+
+
+HELD = judged_by(
+    EASY,
+    {**ACCURACY, "objective": "0.8", "markets": {"onCandidateWorse": "Hold"}},
+    rollout=STEPS,
+    markets=["AT", "BE", "DE", "ES", "FR"],
+    serving={
+        "runtimeImage": "r:1",
+        "market": {"from": "Header"},
+        "feedback": {"secretRef": {"name": "f"}},
+    },
+)
+
+
+def worse_in(*markets: str, terms: Any = HELD) -> tuple[MarketHarm, ...]:
+    return tuple(
+        MarketHarm(terms.slos[1], market, Count(40, 100), Count(9, 100), 9.0, 5.5)
+        for market in markets
+    )
+
+
+AUSTRIA = "worse in AT in accuracy: 60.0 % (n=100) against stable's 91.0 % (n=100)"
+
+
+def test_a_candidate_that_is_worse_in_a_market_is_held_until_a_person_decides_or_its_time_is_over():
+    made = decided(
+        ALIKE, terms=HELD, phase=CandidatePhase.STEPPING, seconds=3600, harmed=worse_in("AT")
+    )
+    assert isinstance(made, Hold)
+    assert made.reason is Reason.MARKET_WORSE
+    assert made.message.endswith(
+        "set sluicegate.dev/promote=v2/<token> to promote it all the same, or sluicegate.dev/abort to"
+        f" end its rollout; otherwise all traffic returns to stable at {rfc3339(START + 86_400)}"
+        " (rollout.maxDurationSeconds)"
+    )
+
+
+def test_a_candidate_that_a_market_holds_beyond_its_time_ends_with_the_market_in_its_verdict():
+    made = decided(ALIKE, terms=HELD, phase=CandidatePhase.STEPPING, harmed=worse_in("AT"))
+    assert isinstance(made, Inconclusive)
+    assert made.reason is Reason.MAX_DURATION
+    assert made.message.startswith(f"v2 has no verdict after 3 d: it is {AUSTRIA}")
+
+
+@pytest.mark.parametrize(
+    ("sentence", "blocks", "kind"),
+    [
+        ("it is worse on the whole", WORSE, Rollback),
+        ("its time is over", SHORT, Inconclusive),
+    ],
+)
+def test_a_candidate_that_ends_for_another_reason_has_its_markets_in_its_verdict(
+    sentence, blocks, kind
+):
+    harmed = worse_in("AT", "BE", "DE", "ES", "FR", terms=AUTOMATIC)
+    made = decided(blocks, terms=AUTOMATIC, phase=CandidatePhase.STEPPING, harmed=harmed)
+    assert isinstance(made, kind), sentence
+    assert f"; it is {AUSTRIA}" in made.message, sentence
+    assert "; and in 2 more" in made.message, sentence

@@ -8,7 +8,7 @@ import pytest
 
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.slo_status import SloState
-from sluicegate.api.status import CheckVerdict
+from sluicegate.api.status import CheckVerdict, Diagnosis
 from sluicegate.policy.diagnosis.checks import (
     AUTO_CHECKS,
     OUTSIDE_CHECKS,
@@ -237,3 +237,24 @@ def test_an_input_without_a_value_is_unknown_and_says_so():
     assert (finding.verdict, finding.message) == (
         CheckVerdict.UNKNOWN, "the age of prices is unknown: its promql has no value"
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "expected"),
+    [
+        (replace(FRESH, value=9000.0), replace(FRESH, value=None), Reason.INPUT_STALE),
+        (replace(KEPT, value=1.0), replace(KEPT, value=None), Reason.INPUT_CHANGED),
+        (replace(FRESH, value=9000.0), FRESH, Reason.MODEL_DECAY),
+        (FRESH, replace(FRESH, value=None), Reason.MODEL_DECAY),
+    ],
+)
+def test_an_input_that_was_the_cause_remains_it_until_it_has_a_good_value(before, now, expected):
+    """Another input without a value, which was never bad, holds nothing."""
+    other = replace(FRESH, name="clicks", value=None)
+    first = diagnose(symptoms(facts=replace(KNOWN, inputs=(before, other))), AUTO_CHECKS)
+    status = Diagnosis(cause=first.cause, message=first.message, diagnosis_time=0)
+    for _ in range(2):
+        facts = replace(KNOWN, inputs=(now, other))
+        second = diagnose(symptoms(facts=facts, earlier=status), AUTO_CHECKS)
+        assert second.cause is expected
+        status = Diagnosis(cause=second.cause, message=second.message, diagnosis_time=0)

@@ -7,7 +7,7 @@ import pytest
 from sluicegate.api.engine import SloRecord
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.slo_status import SloState
-from sluicegate.policy.diagnosis.disturbances import began_anew, disturbed
+from sluicegate.policy.diagnosis.disturbances import disturbed, evidence_restarted
 from sluicegate.policy.slo_health.ratio_slo import SloResult
 from sluicegate.stats.counts import NOTHING
 from tests.support.decisions.judged import BLOCK, baseline, judged_by, observed, series, serving
@@ -40,4 +40,4 @@ def test_counts_of_a_disturbance_that_may_be_worse_are_ignored_even_if_the_slo_i
     read = observed(block=NOW, series=measured)
     after = disturbed(TERMS, status, read, (result,), diagnoses=())
     assert after.engine.slo(slo.name).disturbance_start_time is None
-    assert began_anew(status, after) is ignored
+    assert evidence_restarted(status, after) is ignored

@@ -11,7 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluicegate.policy.model.api_changes import ApiSummary, changes, parse_summary, sentence
+from sluicegate.policy.model.api_changes import (
+    ApiSummary,
+    added,
+    changes,
+    deprecated,
+    parse_summary,
+    sentence,
+)
 from sluicegate_service.api_summary import render, summarise
 
 # Promised, so written as numbers here.
@@ -230,6 +237,29 @@ def test_a_summary_fits_whatever_there_is_and_what_is_gone_is_noticed(operations
     found = sentence(compared(before, now))
     assert ("POST /operation-1 is removed" in found) is (operations < 100)
     assert f"{operations}" in found or operations < 100
+
+
+def test_a_new_and_a_deprecated_operation_are_named_and_break_no_client():
+    now = document(
+        classify=operation(ACCEPTS, RETURNS, deprecated=True), rank=operation(ACCEPTS, RETURNS)
+    )
+    before, after = parse_summary(render(STABLE)), parse_summary(render(now))
+    assert added(before, after) == ("POST /rank",)
+    assert deprecated(before, after) == ("POST /classify",)
+    assert changes(before, after) == ()
+    assert (added(after, after), deprecated(after, after)) == ((), ())
+    assert (added(None, after), deprecated(None, after)) == ((), ())
+
+
+def test_a_deprecation_alone_changes_no_digest_and_without_one_the_summary_is_that_of_before():
+    old = document(classify=operation(ACCEPTS, RETURNS, deprecated=True))
+    assert json.loads(render(old))["api"]["digest"] == json.loads(render(STABLE))["api"]["digest"]
+    assert "deprecated" not in render(STABLE)
+
+
+def test_a_label_of_a_bento_deprecates_the_operations_that_it_lists():
+    listed = render(STABLE, deprecated="POST  /classify, POST /unknown")
+    assert parse_summary(listed).deprecated == {"POST /classify"}
 
 
 def test_versions_whose_api_is_unknown_are_not_compared(tmp_path):

@@ -50,6 +50,7 @@ def test_slos_that_were_renamed_and_alerts_that_go_on_leave_a_status_that_is_val
             original_baseline=OriginalBaseline(version="v1").replace(slos=baselines),
             probation_baselines=baselines,
             emitted_alerts=tuple(f"ModelDecay/{number}" for number in range(33)),
+            tried_markets=tuple(f"M{number}" for number in range(66)),
         ),
     )
     status = status.replace(stable=status.stable.replace(baseline=baselines))

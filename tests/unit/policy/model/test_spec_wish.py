@@ -33,7 +33,7 @@ TRIED = {"candidate": candidate(5), "spec_model": handled(V2, Outcome.IN_PROGRES
 
 
 @pytest.mark.parametrize(
-    ("status", "wanted", "standing", "superseded"),
+    ("status", "desired", "standing", "superseded"),
     [
         pytest.param(serving(), V1, Standing.SERVES, None, id="stable is named"),
         pytest.param(serving(), V2, Standing.DUE, None, id="another bento begins"),
@@ -61,7 +61,7 @@ TRIED = {"candidate": candidate(5), "spec_model": handled(V2, Outcome.IN_PROGRES
             id="a retrained candidate that the spec comes to name goes on",
         ),
         pytest.param(
-            serving(spec_model=handled(V2, Outcome.ROLLED_BACK)), V2, Standing.SETTLED, None,
+            serving(spec_model=handled(V2, Outcome.ROLLED_BACK)), V2, Standing.HANDLED, None,
             id="what was rejected isn't tried again",
         ),
         pytest.param(
@@ -83,13 +83,13 @@ TRIED = {"candidate": candidate(5), "spec_model": handled(V2, Outcome.IN_PROGRES
         ),
     ],
 )  # fmt: skip
-def test_the_spec_asks(status, wanted, standing, superseded):
-    wish = spec_wish(status, wanted, withheld=False)
+def test_the_spec_asks(status, desired, standing, superseded):
+    wish = spec_wish(status, desired, withheld=False)
     assert (wish.standing, wish.superseded) == (standing, superseded)
 
 
 @pytest.mark.parametrize(
-    ("status", "wanted", "standing", "superseded"),
+    ("status", "desired", "standing", "superseded"),
     [
         (serving(), V2, Standing.WITHHELD, None),
         (serving(**TRIED), V2, Standing.TRIED, None),
@@ -98,8 +98,8 @@ def test_the_spec_asks(status, wanted, standing, superseded):
     ],
     ids=["nothing begins", "what is tried goes on", "what it doesn't name ends", "so by a revert"],
 )
-def test_while_the_spec_has_a_mistake(status, wanted, standing, superseded):
-    wish = spec_wish(status, wanted, withheld=True)
+def test_while_the_spec_has_a_mistake(status, desired, standing, superseded):
+    wish = spec_wish(status, desired, withheld=True)
     assert (wish.standing, wish.superseded) == (standing, superseded)
 
 
@@ -121,7 +121,7 @@ def test_a_status_of_an_earlier_release_names_the_parent_by_its_history():
 
 
 @pytest.mark.parametrize(
-    ("status", "wanted", "outcome"),
+    ("status", "desired", "outcome"),
     [
         (serving(), V1, Outcome.PROMOTED),
         (serving(spec_model=handled(V1, Outcome.ROLLED_BACK)), V1, Outcome.PROMOTED),
@@ -139,6 +139,6 @@ def test_a_status_of_an_earlier_release_names_the_parent_by_its_history():
         "it was rejected",
     ],
 )
-def test_the_record_of_spec_model_follows_the_stable_version(status, wanted, outcome):
-    model = with_spec_model(status, wanted, START + 60).spec_model
+def test_the_record_of_spec_model_follows_the_stable_version(status, desired, outcome):
+    model = with_spec_model(status, desired, START + 60).spec_model
     assert (model and model.outcome) == outcome

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from sluicegate.api.api_changes import ApiChanges
 from sluicegate.api.names import REQUEST_PROMOTE
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.outcome import Outcome
@@ -120,6 +121,16 @@ def test_a_candidate_that_changes_the_api_takes_its_share_by_one_approval():
     after = take_share(status, observed(facts=broken, requests=(approval,)), 5, NOW)
     assert (after.candidate.weight, after.candidate.api) == (5, ApiComparison.CHANGED)
     assert after.last_handled.token(REQUEST_PROMOTE) == approval.value
+
+
+def test_the_first_share_records_what_the_api_adds_and_deprecates():
+    facts = Facts(api_changes=(), api_added=("POST /rank",), api_deprecated=("POST /predict",))
+    after = take_share(serving(candidate=candidate()), observed(facts=facts), 5, NOW).candidate
+    assert after.api is ApiComparison.KEPT
+    assert after.api_changes == ApiChanges(added=("POST /rank",), deprecated=("POST /predict",))
+    same = Facts(api_changes=())
+    kept = take_share(serving(candidate=candidate()), observed(facts=same), 5, NOW).candidate
+    assert kept.api_changes is None
 
 
 def test_without_a_share_nothing_changes():

@@ -51,7 +51,7 @@ TRIED = candidate(5)
 def asked(annotation: str, value: str = "one", **fields) -> Observed:
     requests = (ManualRequest(annotation, value),)
     return Observed(
-        block=NOW // 300, wanted=V1, requests=requests, **{"portfolio": ALONE, **fields}
+        block=NOW // 300, desired=V1, requests=requests, **{"portfolio": ALONE, **fields}
     )
 
 
@@ -174,7 +174,7 @@ def result(trigger: str, parent: Release = V1) -> TrainingSucceeded:
 
 
 def arrived(trained: RetrainingStatus, outcome):
-    observed = Observed(block=NOW // 300, wanted=V1, training=outcome)
+    observed = Observed(block=NOW // 300, desired=V1, training=outcome)
     found = training_ended(TERMS, serving(retraining=trained), observed, NOW)
     assert found is not None
     return found
@@ -219,7 +219,7 @@ def test_a_result_of_another_training_leaves_the_one_under_way_alone():
 )
 def test_a_result_of_a_person_without_spec_retraining_may_be_one_percent_worse(bad, reason):
     made = replace(result(""), evaluation={"accuracy": Count(bad, 10_000)})
-    observed = Observed(block=NOW // 300, wanted=V1, training=made)
+    observed = Observed(block=NOW // 300, desired=V1, training=made)
     found = training_ended(judged_by(ACCURACY, retraining=None), serving(), observed, NOW)
     assert found.decision.reason is reason
 
@@ -233,7 +233,7 @@ def test_a_result_under_the_name_of_an_older_version_is_refused():
         end_time=0,
     )
     status = serving(retraining=training("b"), history=(older,))
-    observed = Observed(block=NOW // 300, wanted=V1, training=result("b"))
+    observed = Observed(block=NOW // 300, desired=V1, training=result("b"))
     found = training_ended(TERMS, status, observed, NOW)
     assert found.decision.reason is Reason.VERSION_REUSED
     assert found.status.retraining.unsuccessful_attempts == 1
@@ -257,7 +257,7 @@ def test_a_result_under_the_name_of_a_refused_candidate_is_refused_unless_it_is_
         end_time=0,
     )
     status = serving(retraining=training("b"), history=(refused,))
-    observed = Observed(block=NOW // 300, wanted=V1, training=result("b"))
+    observed = Observed(block=NOW // 300, desired=V1, training=result("b"))
     found = training_ended(TERMS, status, observed, NOW)
     assert found.decision.reason is reason
 
@@ -318,7 +318,7 @@ def test_a_margin_of_one_point_at_ten_percent_needs_about_4900_rows():
 
 def test_a_result_without_counts_of_the_gate_gets_no_traffic():
     made = replace(result("b"), evaluation=FINE, stable_evaluation=FINE)
-    observed = Observed(block=NOW // 300, wanted=V1, training=made)
+    observed = Observed(block=NOW // 300, desired=V1, training=made)
     status = serving(retraining=training("b"))
     found = training_ended(GATED, status, observed, NOW)
     assert found.decision.reason is Reason.HOLD_OUT_TOO_SMALL

@@ -33,7 +33,7 @@ NEWER_RUNTIME = replace(V2, runtime_image="registry.example/runtime@sha256:new")
 def test_another_runtime_brings_back_no_model_that_has_been_replaced(outcome, tried):
     """The present stable version is tried in it; a model that was refused may do better in another one."""
     status = serving(spec_model=SpecModel.of(V2, outcome, START))
-    seen = replace(observed(), wanted=NEWER_RUNTIME)
+    seen = replace(observed(), desired=NEWER_RUNTIME)
     decision = evaluate(judged_by(ACCURACY), status, seen, START + 60).decision
     assert isinstance(decision, StartRollout)
     assert decision.candidate.version == tried
@@ -54,7 +54,7 @@ def test_another_runtime_brings_back_no_model_that_has_been_replaced(outcome, tr
 def test_another_model_ends_a_promotion_that_does_not_serve_all_requests(seen, ends):
     promoted = candidate(5).replace(phase=CandidatePhase.PROMOTING, weight=100)
     status = serving(candidate=promoted, spec_model=SpecModel.of(V2, Outcome.IN_PROGRESS, START))
-    read = replace(observed(rollout=seen), wanted=V3)
+    read = replace(observed(rollout=seen), desired=V3)
     found = overtakes(judged_by(ACCURACY), status, read)
     assert (found is not None) is ends
     if found is not None:

@@ -21,7 +21,7 @@ PICTURE = re.compile(r"(?<=```mermaid\n)stateDiagram-v2\n.*?(?=\n```)", re.DOTAL
         ("its first share begins the steps", Phase.STARTING, PhaseCause.SHARE, Phase.STEPPING),
         ("an edited step ends its wait", Phase.AWAITING_APPROVAL, PhaseCause.SHARE, Phase.STEPPING),
         ("an earlier version takes no steps", None, PhaseCause.RESTORE, Phase.PROMOTING),
-        ("an abort turns a parked one back", Phase.PARKED, PhaseCause.TURN_BACK, Phase.ROLLING_BACK),
+        ("an abort turns a parked one back", Phase.PARKED, PhaseCause.ROLL_BACK, Phase.ROLLING_BACK),
         ("a retry starts from the beginning", Phase.PARKED, PhaseCause.START, Phase.STARTING),
     ],
 )  # fmt: skip

@@ -88,7 +88,7 @@ def answer(phase: str, annotation: str, approval: str, **spec: bool) -> tuple[ob
         block=blocks[-1].end // BLOCK,
         canary_blocks=tuple(blocks),
         canary_block_seconds=CANARY,
-        wanted=V2 if one else V1,
+        desired=V2 if one else V1,
         rollout=GIVEN if one else None,
         requests=(ManualRequest(annotation, "v2/one"),),
     )

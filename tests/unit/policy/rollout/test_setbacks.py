@@ -37,9 +37,9 @@ GIVEN = RolloutProgress(given_since=60, deadline=600)
 PROMOTING = candidate(5, 100).replace(phase=CandidatePhase.PROMOTING)
 
 
-def observed(seen: RolloutProgress, *requests: str, wanted=V2) -> Observed:
+def observed(seen: RolloutProgress, *requests: str, desired=V2) -> Observed:
     asked = tuple(ManualRequest(REQUEST_ABORT, one) for one in requests)
-    return Observed(block=START // 300, wanted=wanted, rollout=seen, requests=asked)
+    return Observed(block=START // 300, desired=desired, rollout=seen, requests=asked)
 
 
 def found(one, seen: RolloutProgress) -> Rollback | None:
@@ -98,13 +98,13 @@ def test_an_ended_rollout_has_no_setback():
 
 
 # ---- while a promotion is carried out ---------------------------------------------------------
-def decided(one, *requests: str, seen=GIVEN, wanted=V2):
+def decided(one, *requests: str, seen=GIVEN, desired=V2):
     status = serving(
         stable=stable(since=START - 86_400),
         candidate=one,
         spec_model=SpecModel.of(V2, Outcome.IN_PROGRESS, START),
     )
-    return evaluate(TERMS, status, observed(seen, *requests, wanted=wanted), START + 60)
+    return evaluate(TERMS, status, observed(seen, *requests, desired=desired), START + 60)
 
 
 def test_an_abort_during_a_promotion_is_decided_as_any_other_request():
@@ -142,7 +142,7 @@ def test_an_abort_of_another_version_waits_until_the_promotion_is_over():
 
 
 def test_another_model_ends_a_promotion_that_does_not_serve_all_of_the_traffic_yet():
-    assert isinstance(decided(PROMOTING, wanted=V3).decision, StartRollout)
+    assert isinstance(decided(PROMOTING, desired=V3).decision, StartRollout)
     assert isinstance(decided(PROMOTING).decision, Hold)
     committed = replace(GIVEN, committed=True)
-    assert isinstance(decided(PROMOTING, seen=committed, wanted=V3).decision, Hold)
+    assert isinstance(decided(PROMOTING, seen=committed, desired=V3).decision, Hold)

@@ -21,10 +21,12 @@ from sluicegate.policy.retraining.holdout_gate import GateVerdict
 from sluicegate.policy.retraining.holdout_gate import judge as judge_hold_out
 from sluicegate.policy.retraining.training_budget import Applicant, Budget, admit
 from sluicegate.policy.slo_health.confirmation import confirm, product_state
+from sluicegate.policy.slo_health.drift import Drift
+from sluicegate.policy.slo_health.messages import describe
 from sluicegate.policy.slo_health.ratio_slo import SloResult, judge
 from sluicegate.stats.calendar import Calendar
 from sluicegate.stats.counts import Count
-from tests.support.decisions.judged import judged_by, series
+from tests.support.decisions.judged import baseline, judged_by, series
 from tests.support.decisions.scenarios import ACCURACY, AVAILABILITY
 
 TERMS = judged_by(AVAILABILITY, ACCURACY)
@@ -308,3 +310,22 @@ def test_the_history_keeps_each_version_once_within_its_limit():
 def test_of_one_second_those_that_were_stable_come_before_those_that_were_refused():
     refused = past("v4", 20, Outcome.ROLLED_BACK).replace(promotion_time=None)
     assert newest_first((refused, *HISTORY[1:])) == (HISTORY[1], refused, HISTORY[2])
+
+
+@pytest.mark.parametrize(
+    ("statistic", "degraded", "says"),
+    [
+        (14.0, True, "is 14.0, of the 12.5 that are needed"),
+        (10.6, False, "is 10.6, of the 12.5 that are needed"),
+        (10.6, True, "is 10.6 now, below the 12.5 at which it was missed"),
+    ],
+)
+def test_the_message_of_a_degraded_slo_does_not_ask_for_evidence_that_was_there(
+    statistic, degraded, says
+):
+    drift = Drift(statistic, 12.5, decides=True, after=Count(200, 1000), blocks=24)
+    result = SloResult(
+        SLO, SloState.AT_RISK, Reason.BASELINE_DROPPED, Count(200, 1000), baseline(SLO, 100, 1000),
+        drift=drift,
+    )  # fmt: skip
+    assert describe(result, 300, degraded=degraded).endswith(says)

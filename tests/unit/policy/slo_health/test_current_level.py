@@ -1,5 +1,6 @@
 """The present, for any counts and any service level: it never breaks, and one event never decides."""
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -16,10 +17,18 @@ levels = st.fixed_dictionaries(
 )
 
 
-def seen(level, accepted, rows, since=0):
+def seen(level, accepted, rows, since=0, earlier=None):
     terms = judged_by({**CLICKS, **level})
     baseline = from_evaluation({"clicks": Count(*accepted)}, terms.slos, 0).get("clicks")
-    return present_of(terms.slos[0], series(*rows), baseline, now=len(rows), since=since)
+    return present_of(
+        terms.slos[0],
+        series(*rows),
+        baseline,
+        now=len(rows),
+        since=since,
+        earlier=earlier,
+        dispersion=1.0,
+    )
 
 
 @given(levels, counts, st.lists(counts, min_size=1, max_size=40), st.integers(0, 40))
@@ -38,3 +47,21 @@ def test_where_most_are_bad_by_nature_one_good_event_is_no_recovery():
     accepted, rows = (290, 300), [(100, 100)] * 40 + [(0, 0)] * 30
     assert seen({"maxDrop": "0.02"}, accepted, [*rows, (0, 1)]).bad is None
     assert seen({"maxDrop": "0.02"}, accepted, [*rows, (570, 600)]).bad is False
+
+
+@pytest.mark.parametrize(
+    ("earlier", "rows", "bad"),
+    [
+        (None, [(10, 100)] * 6, False),
+        (True, [(3, 30)] * 3, True),  # could be a fall by 5 points, too
+        (True, [(50, 500)] * 6, False),
+        (True, [(13, 100)] * 6, True),
+        (False, [(13, 100)] * 6, False),
+        (None, [(17, 100)] * 12, True),
+        (False, [(17, 100)] * 12, True),
+        (True, [(0, 0)] * 6, None),
+        (False, [(0, 0)] * 6, None),
+    ],
+)
+def test_a_verdict_stays_until_enough_events_contradict_it(earlier, rows, bad):
+    assert seen({"maxDrop": "0.05"}, (4000, 40_000), rows, earlier=earlier).bad is bad

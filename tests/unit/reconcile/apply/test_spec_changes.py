@@ -68,19 +68,19 @@ def template_of(server, child: Child) -> dict:
 @pytest.mark.parametrize("change", [lambda body: None, rendered_otherwise])
 async def test_a_spec_change_reaches_the_pods(server, reconciler, record, world, serving, change):
     lives(server, reconciler, deployment(world), change)
-    wanted = deployment(world, **serving)
-    await reconciler.effects.keeper.applier.apply(record, [wanted])
-    assert template_of(server, wanted) == wanted.manifest["spec"]["template"]
+    desired = deployment(world, **serving)
+    await reconciler.effects.keeper.applier.apply(record, [desired])
+    assert template_of(server, desired) == desired.manifest["spec"]["template"]
 
 
 async def test_a_newer_operator_leaves_pods_of_an_unchanged_spec_as_they_are(
     server, reconciler, record, world
 ):
-    wanted = deployment(world)
-    before = lives(server, reconciler, wanted, rendered_otherwise)
-    await reconciler.effects.keeper.applier.apply(record, [wanted])
-    assert template_of(server, wanted) == before
-    assert template_of(server, wanted) != wanted.manifest["spec"]["template"]
+    desired = deployment(world)
+    before = lives(server, reconciler, desired, rendered_otherwise)
+    await reconciler.effects.keeper.applier.apply(record, [desired])
+    assert template_of(server, desired) == before
+    assert template_of(server, desired) != desired.manifest["spec"]["template"]
 
 
 async def test_a_pod_template_without_an_own_managed_fields_entry_is_rendered_again(
@@ -92,7 +92,7 @@ async def test_a_pod_template_without_an_own_managed_fields_entry_is_rendered_ag
         rendered_otherwise(body)
         body["metadata"]["managedFields"] = []
 
-    wanted = deployment(world)
-    lives(server, reconciler, wanted, by_hand)
-    await reconciler.effects.keeper.applier.apply(record, [wanted])
-    assert template_of(server, wanted) == wanted.manifest["spec"]["template"]
+    desired = deployment(world)
+    lives(server, reconciler, desired, by_hand)
+    await reconciler.effects.keeper.applier.apply(record, [desired])
+    assert template_of(server, desired) == desired.manifest["spec"]["template"]

@@ -29,7 +29,7 @@ def at_weight(world: World, weight: int) -> World:
 
 
 def at_rest(world: World) -> dict[str, int]:
-    return {one.version.version: one.wanted for one in world.pods.values()}
+    return {one.version.version: one.desired for one in world.pods.values()}
 
 
 @ROUTES
@@ -75,7 +75,7 @@ def test_a_canary_with_a_lost_status_is_rolled_back_drained_and_started_again(we
     assert world.current.stable.version == "v1"
     assert world.current.candidate.phase is CandidatePhase.ROLLING_BACK
     assert world.written == {f"search-{world.current.stable.revision}": 100}
-    assert world.pods[candidate].wanted >= 1, "its pods went with the share"
+    assert world.pods[candidate].desired >= 1, "its pods went with the share"
     world.until(
         lambda one: one.current.history and one.current.history[0].outcome is Outcome.SUPERSEDED
     )
@@ -124,9 +124,9 @@ def test_a_version_without_ready_pods_and_route_is_not_restored(ready, routed, r
     world = serving()
     live = {key: world._deployment(key, one) for key, one in world.pods.items()}
     live = {key: replace(one, ready=ready) for key, one in live.items()}
-    wanted = spec_version(world.product, RUNTIME)
+    desired = spec_version(world.product, RUNTIME)
     route = world._route() if routed else None
-    found = restored_status(world.product, wanted, live, route, now=world.now)
+    found = restored_status(world.product, desired, live, route, now=world.now)
     assert (found is not None) is restored
 
 
@@ -134,8 +134,8 @@ def test_a_first_version_on_its_way_has_nothing_to_restore():
     world = World(spec=document())
     world.settle()
     live = {key: world._deployment(key, one) for key, one in world.pods.items()}
-    wanted = spec_version(world.product, RUNTIME)
-    assert restored_status(world.product, wanted, live, world._route(), now=world.now) is None
+    desired = spec_version(world.product, RUNTIME)
+    assert restored_status(world.product, desired, live, world._route(), now=world.now) is None
 
 
 @pytest.mark.parametrize(
@@ -168,9 +168,9 @@ def test_after_a_loss_no_baseline_is_claimed():
     spec = {"evaluation": {"accuracy": {"bad": 100, "total": 1000}}}
     world = World(spec=document())
     world.spec["spec"]["model"] |= spec
-    product, wanted = world.product, spec_version(world.product, RUNTIME)
-    claimed = first_candidate(product, product.status, wanted, START)
-    lost = first_candidate(product, product.status, wanted, START, claims=False)
+    product, desired = world.product, spec_version(world.product, RUNTIME)
+    claimed = first_candidate(product, product.status, desired, START)
+    lost = first_candidate(product, product.status, desired, START, claims=False)
     assert claimed.evaluation
     assert not lost.evaluation
 

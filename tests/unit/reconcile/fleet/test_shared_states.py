@@ -38,7 +38,7 @@ async def test_of_another_namespace_a_product_knows_only_what_may_be_shared(
         product_record(body | {"metadata": meta}),
         world.product,
         terms=world.observation().terms,
-        wanted=world.observation().wanted,
+        desired=world.observation().desired,
         now=world.now,
     )
     states = {one.name: one.state for one in observation.dependencies}

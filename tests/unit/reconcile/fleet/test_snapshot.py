@@ -284,3 +284,26 @@ GAUGE = {
 def test_a_gauge_that_was_never_pushed_is_not_silent():
     world = serving(slos=[GAUGE])
     assert silence(world) == {}
+
+
+def test_a_term_begins_with_the_dependents_of_each_product_so_none_of_them_is_missed():
+    """Else a candidate that all consumers must agree to is promoted without one after a restart."""
+    body = document()
+    body["metadata"] |= {
+        "uid": "u",
+        "resourceVersion": "1",
+        "namespace": "catalog",
+        "name": "search",
+    }
+    body["spec"]["dependsOn"] = [{"name": "pricing"}, {"name": "shop", "namespace": "other"}]
+    registry = FleetRegistry(Budget(1, 1))
+    registry.renew({Key("catalog", "search"): snapshot_before(product_record(body))})
+    assert registry.graph.dependents(Key("catalog", "pricing")) == (Key("catalog", "search"),)
+    assert registry.graph.dependents(Key("other", "shop")) == (Key("catalog", "search"),)
+
+
+@pytest.mark.parametrize("spec", [None, {}, {"dependsOn": "x"}, {"dependsOn": [None, {"name": 7}]}])
+def test_dependencies_that_cannot_be_read_are_left_out(spec):
+    body = document()
+    body["metadata"] |= {"uid": "u", "resourceVersion": "1", "namespace": "catalog"}
+    assert product_record(body | {"spec": spec}).depends_on == ()

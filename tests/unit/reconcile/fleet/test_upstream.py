@@ -45,7 +45,7 @@ async def observed(reconciler, world):
         product_record(body),
         product,
         terms=terms_of(product),
-        wanted=spec_version(product, RUNTIME),
+        desired=spec_version(product, RUNTIME),
         now=world.now,
     )
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def deployment(
-    version: int = 7, *, wanted: int = 2, generation: int = 1, **status: int
+    version: int = 7, *, desired: int = 2, generation: int = 1, **status: int
 ) -> dict[str, Any]:
     """A product's Deployment at a resourceVersion."""
     return {
@@ -38,7 +38,7 @@ def deployment(
             "generation": generation,
             "labels": {names.LABEL_PRODUCT: "cars"},
         },
-        "spec": {"replicas": wanted},
+        "spec": {"replicas": desired},
         "status": {"observedGeneration": 1} | status,
     }
 
@@ -71,8 +71,8 @@ READY = {"replicas": 2, "readyReplicas": 2}
         (record(**MADE), record(**READY | {"readyReplicas": 1}), True),
         (record(**READY), record(**MADE), True),
         (record(**READY), record(**READY, generation=2), True),
-        (record(wanted=0, **MADE), record(wanted=0), True),
-        (record(**READY), record(wanted=3, **READY), True),
+        (record(desired=0, **MADE), record(desired=0), True),
+        (record(**READY), record(desired=3, **READY), True),
     ],
     ids=[
         "it was seen",

@@ -30,7 +30,7 @@ class Replica:
         self._versions = itertools.count(1)
 
     @property
-    def wanted(self) -> dict[Key, tuple[str, ...]]:
+    def desired(self) -> dict[Key, tuple[str, ...]]:
         """The versions that are measured, by product, without their revisions."""
         return {
             key: tuple(one.partition("/")[0] for one in target.versions)
@@ -64,13 +64,13 @@ def replica():
 async def test_a_standby_wants_what_its_products_want(replica):
     replica.store(CARS)
     await replica.standby.look()
-    assert replica.wanted == {CARS: ("v1",)}
+    assert replica.desired == {CARS: ("v1",)}
     assert replica.measurements.news.is_set()
     replica.push("v2")
     replica.store(CARS)
     replica.store(VANS)
     await replica.standby.look()
-    assert replica.wanted == {CARS: ("v1", "v2"), VANS: ("v1", "v2")}
+    assert replica.desired == {CARS: ("v1", "v2"), VANS: ("v1", "v2")}
 
 
 async def test_a_record_that_has_not_changed_is_not_parsed_again(replica):
@@ -78,10 +78,10 @@ async def test_a_record_that_has_not_changed_is_not_parsed_again(replica):
     await replica.standby.look()
     replica.measurements.want(CARS, None)
     await replica.standby.look()
-    assert not replica.wanted
+    assert not replica.desired
     replica.store(CARS)
     await replica.standby.look()
-    assert CARS in replica.wanted
+    assert CARS in replica.desired
 
 
 async def test_products_that_are_gone_or_going_are_not_measured(replica):
@@ -94,17 +94,17 @@ async def test_products_that_are_gone_or_going_are_not_measured(replica):
     }
     replica.products.observe(going | {"metadata": meta})
     await replica.standby.look()
-    assert not replica.wanted
+    assert not replica.desired
 
 
 async def test_an_invalid_product_keeps_no_other_from_being_measured(replica):
     replica.store(CARS, rollout={"steps": [25, 5]})
     replica.store(VANS)
     await replica.standby.look()
-    assert replica.wanted == {VANS: ("v1",)}
+    assert replica.desired == {VANS: ("v1",)}
     replica.store(VANS, rollout={"steps": [25, 5]})
     await replica.standby.look()
-    assert replica.wanted == {VANS: ("v1",)}, "as on the leader, which refuses it"
+    assert replica.desired == {VANS: ("v1",)}, "as on the leader, which refuses it"
 
 
 async def test_a_standby_leaves_the_targets_to_a_leader_and_reads_all_again_after_leading(replica):
@@ -114,10 +114,10 @@ async def test_a_standby_leaves_the_targets_to_a_leader_and_reads_all_again_afte
     replica.measurements.want(CARS, None)
     replica.store(VANS)
     await replica.standby.look()
-    assert not replica.wanted
+    assert not replica.desired
     replica.leads = False
     await replica.standby.look()
-    assert set(replica.wanted) == {CARS, VANS}
+    assert set(replica.desired) == {CARS, VANS}
 
 
 async def test_a_standby_pass_stops_when_its_replica_starts_to_lead(replica):
@@ -129,4 +129,4 @@ async def test_a_standby_pass_stops_when_its_replica_starts_to_lead(replica):
         replica.products, replica.measurements, lambda: next(asked) >= 20, lambda: 0.0
     )
     await standby.look()
-    assert len(replica.wanted) == 20
+    assert len(replica.desired) == 20

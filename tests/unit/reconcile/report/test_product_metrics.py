@@ -366,3 +366,14 @@ def test_a_candidate_is_overdue_by_the_deadline_of_what_it_is_doing(phase, more,
 
 def test_a_first_version_that_does_not_start_is_stalled_and_not_overdue():
     assert seen(stable=None, candidate=candidate("Starting")).due is None
+
+
+def test_each_market_that_misses_an_slo_is_in_its_metrics():
+    when = "2026-01-01T00:00:00Z"
+    markets = [
+        {"market": one, "state": "Missed", "missedStartTime": when} for one in ("AT", "BE", "ES")
+    ]
+    level = {"name": "accuracy", "state": "Met", "total": 900, "markets": markets}
+    record = {"missedMarkets": dict.fromkeys(("AT", "BE", "ES", "FR"), when)}
+    (figures,) = seen(slos=[level], engine={"slos": {"accuracy": record}}).slos
+    assert figures.missed == ("AT", "BE", "ES", "FR")

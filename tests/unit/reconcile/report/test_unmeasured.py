@@ -55,6 +55,21 @@ def test_all_are_met_only_when_all_are_known(serving, blocks, state, reason, way
     assert status.summary.reason == (reason if state == "Unknown" else "")
 
 
+@pytest.mark.parametrize(("blocks", "status"), [(0, None), (40, "True")])
+def test_no_market_is_called_met_before_anything_is_measured(blocks, status):
+    counted = {**WITHOUT, **FEEDBACK, "market": {"from": "Header"}}
+    body = document(slos=[ACCURACY], serving=counted, markets=["FR", "AT"])
+    world = World(spec=body).run(40)
+    observation = world.observation()
+    if not blocks:
+        read = replace(observation.observed, series={})
+        observation = replace(observation, observed=read)
+    found = find_condition(
+        report(observation, make_plan(observation)).conditions, ConditionType.MARKETS_MET
+    )
+    assert (found and found.status) == status
+
+
 def test_the_slo_conditions_are_not_yet_observed_while_the_first_version_starts():
     world = World(spec=document())
     world.settle()

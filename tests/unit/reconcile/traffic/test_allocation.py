@@ -104,20 +104,20 @@ def test_the_products_service_follows_a_gateway_or_splits_by_pods(
 @pytest.mark.parametrize("phase", ["Stepping", "Promoting", "RollingBack", "Parked"])
 @pytest.mark.parametrize("scaled", [False, True], ids=["fixed", "scaled"])
 @given(
-    weight=st.integers(1, 99), wanted=st.integers(2, 40), has=st.tuples(*[st.integers(0, 40)] * 2)
+    weight=st.integers(1, 99), desired=st.integers(2, 40), has=st.tuples(*[st.integers(0, 40)] * 2)
 )
 def test_pods_that_are_kept_stay_and_none_is_started_beyond_the_surge(
-    phase, scaled, weight, wanted, has
+    phase, scaled, weight, desired, has
 ):
-    serving = {"autoscaling": SCALED, "resources": RESOURCES} if scaled else {"replicas": wanted}
+    serving = {"autoscaling": SCALED, "resources": RESOURCES} if scaled else {"replicas": desired}
     status = candidate_status(phase, weight)
     product = DataProduct.parse(document(route=None, serving=serving))
     kept = dict(zip("ab", has, strict=True))
-    allocation = allocation_of(product, status, stable_pods=wanted, kept=kept)
+    allocation = allocation_of(product, status, stable_pods=desired, kept=kept)
     pods = {name: allocation.replicas(name) for name in "ab"}
     assert all(pods[name] >= kept[name] for name in "ab")
     added = pods["b"] > kept["b"]
-    assert not added or sum(pods.values()) <= max(wanted + 1, ceil(SURGE * wanted))
+    assert not added or sum(pods.values()) <= max(desired + 1, ceil(SURGE * desired))
 
 
 def is_selected(revision: str, selected: str | None) -> bool:
@@ -128,18 +128,18 @@ def is_selected(revision: str, selected: str | None) -> bool:
     phase=st.sampled_from(["Starting", "Stepping", "AwaitingApproval", "Promoting", "RollingBack"]),
     weight=st.sampled_from([0, 5, 33, 50, 99, FULL]),
     target=st.sampled_from([5, 50, 99]),
-    wanted=st.integers(1, 12),
+    desired=st.integers(1, 12),
     data=st.data(),
 )
 def test_without_a_route_each_change_leaves_ready_pods_for_all_requests(
-    phase, weight, target, wanted, data
+    phase, weight, target, desired, data
 ):
     """The pods that the Service selects are enough before a change, and no more than the surge."""
-    most = max(wanted + 1, ceil(SURGE * wanted))
+    most = max(desired + 1, ceil(SURGE * desired))
     before = {0: "a", FULL: "b"}.get(weight)
     if phase == "RollingBack" and weight:
         before = None
-    stable = data.draw(st.integers(0, wanted) if before != "a" else st.just(wanted))
+    stable = data.draw(st.integers(0, desired) if before != "a" else st.just(desired))
     candidate = data.draw(st.integers(0, most - stable))
     has = {"a": stable, "b": candidate}
     pods = sum(ready for name, ready in has.items() if is_selected(name, before))
@@ -153,14 +153,14 @@ def test_without_a_route_each_change_leaves_ready_pods_for_all_requests(
         waits=True,
     )
     status = candidate_status(phase, weight, max(target, weight))
-    product = DataProduct.parse(document(route=None, serving={"replicas": wanted}))
-    after = allocation_of(product, status, stable_pods=wanted, serving=serving)
+    product = DataProduct.parse(document(route=None, serving={"replicas": desired}))
+    after = allocation_of(product, status, stable_pods=desired, serving=serving)
     left = sum(
         min(ready, after.replicas(name))
         for name, ready in has.items()
         if is_selected(name, after.selected)
     )
-    assert left >= min(wanted, pods) or (candidate == 0 and after.selected == "a")
+    assert left >= min(desired, pods) or (candidate == 0 and after.selected == "a")
     assert sum(after.replicas(name) for name in "ab") <= most
 
 

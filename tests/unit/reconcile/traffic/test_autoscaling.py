@@ -63,7 +63,7 @@ def test_a_candidate_is_sized_by_the_operator_from_what_stable_has(world):
     world.push("b", "v2").until(lambda one: one.current.candidate is not None)
     stable = world.current.stable.revision
     for one in world.pods.values():
-        one.wanted = one.there = one.ready = 6
+        one.desired = one.there = one.ready = 6
     pods, scaled = built(world, scaled=True)
     assert pods["v1"] is None
     assert pods["v2"] == 1, "5 % of six pods"
@@ -117,7 +117,7 @@ def test_stable_keeps_its_pods_during_a_canary_and_a_promotion(route):
     watched(world.push("b", "v2")).run(3)
     assert world.serving == "v2"
     assert lacking(world) < 1
-    assert world.count("v1", "wanted") == 0
+    assert world.count("v1", "desired") == 0
 
 
 @ROUTES

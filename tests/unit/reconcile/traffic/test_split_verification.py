@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from sluicegate.api.route import ParentRef
@@ -12,6 +14,7 @@ from sluicegate.reconcile.traffic.split_verification import (
     VerificationLevel,
     is_drained,
     verify_acceptance,
+    verify_draws,
     verify_share,
 )
 from sluicegate.slo.blocks import Block, Quality
@@ -54,6 +57,30 @@ def test_a_route_is_accepted_when_each_parent_took_its_newest_generation(
     found, parents, level, says
 ):
     seen, message = verify_acceptance(found, {"a": 75, "b": 25}, parents)
+    assert seen is level
+    assert says in message
+
+
+def drawn(*parents: ParentStatus) -> RouteRecord:
+    return replace(route(*parents), fingerprint="f")
+
+
+@pytest.mark.parametrize(
+    ("live", "desired", "level", "says"),
+    [
+        (None, None, None, ""),
+        (drawn(told()), None, VerificationLevel.NONE, "isn't deleted yet"),
+        (None, "f", VerificationLevel.NONE, "isn't written yet"),
+        (drawn(told()), "g", VerificationLevel.NONE, "isn't written yet"),
+        (drawn(told(observed=1)), "f", VerificationLevel.WRITTEN, "newest generation"),
+        (drawn(told(accepted=False)), "f", VerificationLevel.WRITTEN, "draws: Gateway gateway/web"),
+        (drawn(told()), "f", None, ""),
+    ],
+)
+def test_the_route_of_draws_is_verified_once_each_parent_took_it_or_it_is_gone(
+    live, desired, level, says
+):
+    seen, message = verify_draws(live, desired, [WEB]) or (None, "")
     assert seen is level
     assert says in message
 

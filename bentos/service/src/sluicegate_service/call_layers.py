@@ -1,0 +1,40 @@
+"""The layers of products that call each other: marks of answers, draws of calls, and their metrics.
+
+Each reads the operator's variable, and returns the application as it is without it.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from sluicegate_service.environment import CONSUMERS, NAMESPACE, PRODUCT, REVISION, VERSION
+from sluicegate_service.upstream_outcomes import UpstreamMetrics, upstream_outcomes
+from sluicegate_service.upstreams import CountedCalls
+from sluicegate_service.version_marks import UpstreamVersion, VersionMarks, products_in
+
+if TYPE_CHECKING:
+    from sluicegate_service.paths import Application
+
+
+def with_marks(application: Application) -> Application:
+    """Return the application with marks of its version, if the operator names consumers."""
+    consumers = products_in(os.environ, CONSUMERS)
+    revision = os.environ.get(REVISION)
+    if not consumers or not revision:
+        return application
+    product = f"{os.environ.get(NAMESPACE, 'local')}/{os.environ.get(PRODUCT, 'local')}"
+    made_by = UpstreamVersion(product, os.environ.get(VERSION, "local"), revision)
+    return VersionMarks(application, made_by, consumers)
+
+
+def with_calls(application: Application, paths: frozenset[str]) -> Application:
+    """Return the application with a draw for its calls, if the operator names upstreams."""
+    outcomes = upstream_outcomes()
+    return CountedCalls(application, paths, outcomes) if outcomes.upstreams else application
+
+
+def with_metrics(application: Application, path: str) -> Application:
+    """Return the application with outcomes by versions of upstreams on its page of metrics."""
+    outcomes = upstream_outcomes()
+    return UpstreamMetrics(application, path, outcomes) if outcomes.upstreams else application

@@ -1,0 +1,54 @@
+"""`-o junit`: results as a file that the test report of a pipeline reads.
+
+The format is that of JUnit's Ant task, which GitLab, Jenkins and GitHub's reporters read: one testsuite,
+a testcase for each subject, a failure in each that is refused.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+from xml.sax.saxutils import escape, quoteattr
+
+from sluicegate.views.plain_text import clean
+
+JUNIT: Final = "junit"
+"""Name of the format."""
+
+
+@dataclass(frozen=True, slots=True)
+class JunitCase:
+    """A subject that was checked.
+
+    Attributes
+    ----------
+    name : of the subject. failures : why it is refused; empty where nothing is wrong.
+    notes : lines that people read beside it.
+    """
+
+    name: str
+    failures: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def as_junit(suite: str, cases: Iterable[JunitCase]) -> str:
+    """Format cases as one testsuite; characters that XML doesn't allow are removed."""
+    listed = list(cases)
+    failed = sum(bool(case.failures) for case in listed)
+    lines = [
+        '<?xml version="1.0" encoding="UTF-8"?>',
+        f'<testsuite name={_quoted(suite)} tests="{len(listed)}" failures="{failed}" errors="0">',
+    ]
+    for case in listed:
+        lines.append(f"  <testcase classname={_quoted(suite)} name={_quoted(case.name)}>")
+        if case.failures:
+            text = escape("\n".join(map(clean, case.failures)))
+            lines.append(f"    <failure message={_quoted(case.failures[0])}>{text}</failure>")
+        if case.notes:
+            text = escape("\n".join(map(clean, case.notes)))
+            lines.append(f"    <system-out>{text}</system-out>")
+        lines.append("  </testcase>")
+    return "\n".join([*lines, "</testsuite>", ""])
+
+
+def _quoted(text: str) -> str:
+    return quoteattr(clean(text))

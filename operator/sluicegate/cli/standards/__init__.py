@@ -1,0 +1,1 @@
+"""Commands that write and read the formats of published standards."""

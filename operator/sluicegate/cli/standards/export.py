@@ -1,0 +1,104 @@
+"""`sluicegate export`: products in the formats of published standards."""
+
+import argparse
+import asyncio
+import json
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from sluicegate.api.product import DataProduct
+from sluicegate.cli.inputs.access_options import add_access
+from sluicegate.cli.inputs.cluster_access import product_of
+from sluicegate.cli.inputs.object_name import parse_key, parse_name
+from sluicegate.cli.inputs.product_files import read_products
+from sluicegate.cli.printing.output import add_output, as_json, as_yaml, write_text
+from sluicegate.errors import invalid
+from sluicegate.kube.resources import Key
+from sluicegate.standards.backstage import backstage
+from sluicegate.standards.odcs import odcs
+from sluicegate.standards.odps import odps
+from sluicegate.standards.openslo import openslo
+
+Document = dict[str, Any]
+BACKSTAGE: Final = "backstage"
+FORMATS: Final[Mapping[str, Callable[[DataProduct], Iterator[Document]]]] = {
+    "openslo": openslo, "odps": odps, "odcs": odcs, BACKSTAGE: backstage,
+}  # fmt: skip
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument(
+        "product", nargs="?", help="NAMESPACE/NAME of a DataProduct, or NAME; may be left out with --from"
+    )  # fmt: skip
+    parser.add_argument("--format", required=True, choices=tuple(FORMATS), help="the standard")
+    add_output(parser, formats=("yaml", "json"))
+    parser.add_argument("--file", type=Path, help="file to write; standard output when left out")
+    parser.add_argument(
+        "--from", dest="files", nargs="+", default=[], metavar="FILE",
+        help="files with products (YAML or JSON, lists too; - is standard input), not the cluster",
+    )  # fmt: skip
+    parser.add_argument(
+        "--openapi", type=Path, metavar="FILE",
+        help="OpenAPI document of the product, as it serves it at /docs.json, for the API of backstage",
+    )  # fmt: skip
+    add_access(parser)
+    parser.epilog = "Uses the kubeconfig as kubectl does. Several documents are a stream in YAML, a list in JSON."
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the documents."""
+    products = _products(args)
+    write = FORMATS[args.format]
+    if args.openapi:
+        if args.format != BACKSTAGE or len(products) != 1:
+            raise invalid("--openapi", "is for one product and the format backstage: leave it out")
+        write = partial(backstage, openapi=_openapi(args.openapi))
+    documents = [document for product in products for document in write(product)]
+    write_text(_as_json(documents) if args.output == "json" else _as_yaml(documents), args.file)
+    return 0
+
+
+def _openapi(file: Path) -> str:
+    try:
+        text = file.read_text(encoding="utf-8")
+        document = yaml.safe_load(text)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise invalid(str(file), f"can't be read: {error}") from error
+    if not isinstance(document, dict) or "openapi" not in document:
+        raise invalid(
+            str(file), "is no OpenAPI document: save what the product serves at /docs.json"
+        )
+    return text
+
+
+def _products(args: argparse.Namespace) -> list[DataProduct]:
+    if not args.files:
+        if args.product is None:
+            raise invalid("product", "is missing: name a product, or give files with --from")
+        key = parse_name(args.product, argument="product")
+        return [DataProduct.parse(asyncio.run(product_of(key)))]
+    products = [product for file in args.files for product in read_products(file)]
+    return products if args.product is None else [_of_name(products, args.product)]
+
+
+def _of_name(products: list[DataProduct], name: str) -> DataProduct:
+    key = parse_key(name, argument="product")
+    for product in products:
+        if Key(*product.metadata.key) == key:
+            return product
+    raise invalid("product", f"no file of --from has the DataProduct {key}: check the name")
+
+
+def _as_yaml(documents: list[Document]) -> str:
+    return "---\n".join(map(as_yaml, documents))
+
+
+def _as_json(documents: list[Document]) -> str:
+    if len(documents) == 1:
+        return as_json(documents[0])
+    return json.dumps(documents, indent=2) + "\n"

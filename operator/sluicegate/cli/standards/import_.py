@@ -1,0 +1,55 @@
+"""`sluicegate import`: spec.slos from SLOs in the format of a published standard."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from sluicegate.cli.printing.output import add_output, as_json, as_yaml, write_text
+from sluicegate.errors import invalid
+from sluicegate.standards.located_yaml import Located, located
+from sluicegate.standards.openslo_import import import_openslo, missing
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.description = (
+        "Print spec.slos of the SLOs in files of OpenSLO v1. What has no counterpart is named on standard"
+        " error with its line and the way out."
+    )
+    parser.add_argument(
+        "sources", metavar="FILE", nargs="+", help="YAML or JSON; - is standard input"
+    )
+    parser.add_argument("--format", required=True, choices=("openslo",), help="the standard")
+    parser.add_argument(
+        "--service", default="", help="only SLOs of this service, where the files have several"
+    )
+    add_output(parser, formats=("yaml", "json"))
+    parser.add_argument("--file", type=Path, help="file to write; standard output when left out")
+    parser.epilog = "Exit codes: 0 done, 1 an SLO as a whole isn't in the result, 2 wrong input."
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the SLOs; return 1 if one of the files isn't among them."""
+    documents = [document for file in args.sources for document in located(_read(file), file)]
+    result = import_openslo(documents, args.service)
+    for remark in result.remarks:
+        print(remark.line(), file=sys.stderr)
+    if not result.slos and not result.remarks:
+        raise invalid(" ".join(args.sources), _no_slo(documents, args.service))
+    answer = {"spec": {"slos": result.slos}}
+    write_text(as_json(answer) if args.output == "json" else as_yaml(answer), args.file)
+    return 1 if missing(result.remarks) else 0
+
+
+def _no_slo(documents: list[Located], service: str) -> str:
+    services = sorted({one.text("spec", "service") for one in documents} - {""})
+    if service and services:
+        return f"has no SLO of the service {service}: it has those of {', '.join(services)}"
+    return "has no document with apiVersion openslo/v1 and kind SLO: give a file with at least one"
+
+
+def _read(file: str) -> str:
+    try:
+        return sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise invalid(file, f"can't be read: {error}") from error

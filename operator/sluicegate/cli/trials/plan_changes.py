@@ -1,0 +1,159 @@
+"""`sluicegate plan --changes`: what a manifest leads to, by the live object."""
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from sluicegate.api.errors import InvalidProduct
+from sluicegate.api.names import LABEL_PRODUCT
+from sluicegate.api.product import DataProduct, read_status
+from sluicegate.cli.inputs.access_options import selection_of
+from sluicegate.cli.inputs.product_files import read_documents
+from sluicegate.cli.printing.junit import JUNIT, JunitCase, as_junit
+from sluicegate.cli.printing.output import document, write, write_lines
+from sluicegate.cli.printing.terminal import aligned
+from sluicegate.cli.trials.planned_change import (
+    PlannedChange,
+    planned_change,
+    refused,
+)
+from sluicegate.cli.trials.planned_objects import COMPARED, PlannedOutcome, Running
+from sluicegate.errors import Problem
+from sluicegate.kube.direct_client import DirectClient
+from sluicegate.kube.errors import Forbidden, NotFound
+from sluicegate.kube.kubeconfig import read_access
+from sluicegate.kube.resources import DATA_PRODUCTS, Key, Resource
+from sluicegate.settings import Settings
+
+
+def print_changes(args: argparse.Namespace, settings: Settings) -> int:
+    """Print what each DataProduct of the file leads to; return 1 if one is refused."""
+    changes = list(_changes(args, settings))
+    match args.output:
+        case "json" | "yaml":
+            listed = [_as_document(change) for change in changes]
+            write(document("PlannedChanges", changes=listed), args.output)
+        case format_name if format_name == JUNIT:
+            sys.stdout.write(as_junit("sluicegate plan", map(_as_case, changes)))
+        case "name":
+            write_lines(f"{change.change} {change.key}" for change in changes)
+        case _:
+            write_lines(_as_lines(changes))
+    return 1 if any(change.change is PlannedOutcome.REFUSED for change in changes) else 0
+
+
+def _changes(args: argparse.Namespace, settings: Settings) -> Iterator[PlannedChange]:
+    access = read_access(selection_of(args), os.environ)
+    keys: set[Key] = set()
+    with DirectClient(access) as client:
+        for body in read_documents(args.file):
+            meta = body.get("metadata")
+            meta = meta if isinstance(meta, dict) else {}
+            namespace = str(meta.get("namespace") or args.namespace or access.namespace)
+            key = Key(namespace, str(meta.get("name") or ""))
+            if problems := tuple(_misplaced(key, args.namespace, twice=key in keys)):
+                yield refused(key, problems)
+                continue
+            keys.add(key)
+            placed: Mapping[str, Any] = {**body, "metadata": {**meta, "namespace": namespace}}
+            try:
+                edited = DataProduct.parse(placed)
+            except InvalidProduct as error:
+                yield refused(key, error.problems)
+                continue
+            yield _change(client, edited, settings)
+
+
+def _misplaced(key: Key, namespace: str, *, twice: bool) -> Iterator[Problem]:
+    """Yield why a document stands for no object of its own; `namespace` is that of -n."""
+    if not key.name:
+        yield Problem("metadata.name", "is required: set it")
+    elif namespace and key.namespace != namespace:
+        text = (
+            f'is "{key.namespace}", but --namespace is "{namespace}": leave --namespace out, or'
+            f" pass --namespace={key.namespace}"
+        )
+        yield Problem("metadata.namespace", text)
+    elif twice:
+        text = f"{key} is in the file already, and the last one would apply: keep one of them"
+        yield Problem("metadata.name", text)
+
+
+def _change(client: DirectClient, edited: DataProduct, settings: Settings) -> PlannedChange:
+    """Return what a manifest leads to by the object that is live, be that invalid."""
+    key, notes = Key(*edited.metadata.key), list[str]()
+    try:
+        body = client.get(DATA_PRODUCTS, key)
+    except NotFound:
+        return planned_change(None, edited, settings)
+    try:
+        live = DataProduct.parse(body)
+        follows = not live.spec.suspend
+    except InvalidProduct as error:
+        live = _with_spec(edited, body)
+        follows = False
+        notes += [
+            f"the live object isn't valid, and the manifest corrects it: {one}"
+            for one in error.problems
+        ]
+        notes.append(
+            "the live spec can't be read: its other fields aren't compared with the manifest"
+        )
+    if follows or live.status.stable is None:
+        change = planned_change(live, edited, settings)
+    else:
+        running, hidden = _running(client, key)
+        change = planned_change(live, edited, settings, running)
+        notes += [f"{one.qualified} aren't compared: you may not list them" for one in hidden]
+    return replace(change, effects=(*notes, *change.effects))
+
+
+def _with_spec(edited: DataProduct, body: Mapping[str, Any]) -> DataProduct:
+    """Return the live object with the spec of the manifest, as its own isn't valid."""
+    meta = edited.metadata.replace(uid=str(body["metadata"].get("uid", "")))
+    return edited.replace(metadata=meta, status=read_status(body.get("status")))
+
+
+def _running(client: DirectClient, key: Key) -> tuple[Running, list[Resource]]:
+    """Return the objects of a product that run, and the kinds that may not be listed."""
+    objects: dict[Resource, tuple[dict[str, Any], ...]] = {}
+    hidden: list[Resource] = []
+    labels = f"{LABEL_PRODUCT}={key.name}"
+    for resource in COMPARED:
+        try:
+            items = client.items(resource, namespace=key.namespace, labels=labels)
+            objects[resource] = tuple(items)
+        except NotFound:  # the kind isn't installed
+            objects[resource] = ()
+        except Forbidden:
+            hidden.append(resource)
+    return Running(objects), hidden
+
+
+def _as_document(change: PlannedChange) -> dict[str, Any]:
+    return {
+        "namespace": change.key.namespace,
+        "name": change.key.name,
+        "change": str(change.change),
+        "effects": list(change.effects),
+        "problems": [{"path": one.path, "message": one.message} for one in change.problems],
+    }
+
+
+def _as_case(change: PlannedChange) -> JunitCase:
+    notes = (f"{change.change}", *change.effects)
+    return JunitCase(str(change.key), tuple(map(str, change.problems)), notes)
+
+
+def _as_lines(changes: list[PlannedChange]) -> Iterator[str]:
+    rows = [("NAMESPACE", "NAME", "CHANGE")]
+    rows += [(one.key.namespace, one.key.name, str(one.change)) for one in changes]
+    yield from aligned(rows)
+    for change in changes:
+        if texts := (*map(str, change.problems), *change.effects):
+            yield ""
+            yield f"{change.key}:"
+            yield from (f"  {text}" for text in texts)

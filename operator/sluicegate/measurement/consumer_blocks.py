@@ -1,0 +1,102 @@
+"""Outcomes of a consumer by the two versions of its upstream, block by block."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Self
+
+from sluicegate.measurement.canary_blocks import Arms, ages_at, values_at
+from sluicegate.policy.model.canary_block import NO_VALUES, ConsumerBlock
+from sluicegate.policy.model.consumers import ConsumerTerms
+from sluicegate.policy.model.inputs import CandidateReading, canary_block
+from sluicegate.prometheus.canary_cache import CanaryBlocks
+from sluicegate.prometheus.targets import ProductKey, SeriesKey
+from sluicegate.slo.blocks import BlockRow
+from sluicegate.slo.consumer_series import MIXED, UNMARKED, USUAL, consumer_series
+from sluicegate.slo.label_ages import AGED_SERIES
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumerArms:
+    """One consumer of one product; equal values give the same blocks from the same readings.
+
+    Attributes
+    ----------
+    product : the upstream. stable, candidate : names of its versions in series.
+    consumer : NAMESPACE/NAME. cases : names of the consumer's SLOs, each with the name of its series.
+    seconds : length of a block. begins : index of the block in which the rollout began.
+    """
+
+    canaries: CanaryBlocks
+    product: ProductKey
+    stable: str
+    candidate: str
+    consumer: str
+    cases: tuple[tuple[str, str], ...]
+    seconds: int
+    begins: int
+
+    @classmethod
+    def of(cls, arms: Arms, consumer: ConsumerTerms) -> Self:
+        """Return those of a consumer in the canary of its upstream."""
+        return cls(
+            arms.canaries,
+            arms.product,
+            arms.stable.version,
+            arms.candidate.version,
+            consumer=consumer.name,
+            cases=tuple((case.terms.name, case.series) for case in consumer.cases),
+            seconds=arms.seconds,
+            begins=arms.begins,
+        )
+
+    def blocks(self) -> tuple[ConsumerBlock, ...]:
+        """Return all blocks that were read, from an hour before the rollout, oldest first."""
+        read = self._row(self.stable, MIXED)
+        made: dict[int, ConsumerBlock] = self.canaries.derived(self.product, self, self.consumer)
+        indexes = read.indexes()
+        unmade = [index for index in indexes if index not in made]
+        if unmade:
+            made.update(self._made(unmade, read))
+        return tuple(made[index] for index in indexes)
+
+    def _made(self, indexes: list[int], read: BlockRow) -> Iterable[tuple[int, ConsumerBlock]]:
+        unmarked = self._row(self.stable, UNMARKED)
+        versions = (USUAL, self.stable, self.candidate)
+        usual, stable, candidate = (self._counts(version) for version in versions)
+        usual_ages, stable_ages, candidate_ages = (self._ages(version) for version in versions)
+        for index in indexes:
+            requests = read.value(index)
+            if index <= self.begins:
+                none = self._ages("-")
+                block = canary_block(
+                    index * self.seconds,
+                    requests,
+                    values_at(usual, index),
+                    None,
+                    ages=ages_at((none, usual_ages), index),
+                )
+                yield index, ConsumerBlock(block)
+                continue
+            reading = CandidateReading(
+                counts=values_at(candidate, index),
+                up=True,
+                gauges=NO_VALUES,
+                sent=None,
+                pairs=None,
+            )
+            ages = ages_at((candidate_ages, stable_ages), index)
+            block = canary_block(
+                index * self.seconds, requests, values_at(stable, index), reading, ages=ages
+            )
+            mixed, total = requests.count
+            yield index, ConsumerBlock(block, total, mixed, unmarked.value(index).count.bad)
+
+    def _counts(self, version: str) -> Mapping[str, BlockRow]:
+        return {case: self._row(version, name) for case, name in self.cases}
+
+    def _ages(self, version: str) -> tuple[BlockRow, ...]:
+        return tuple(self._row(version, name) for name in AGED_SERIES.values())
+
+    def _row(self, version: str, name: str) -> BlockRow:
+        key = SeriesKey(*self.product, version, consumer_series(self.consumer, name))
+        return self.canaries.blocks(key)

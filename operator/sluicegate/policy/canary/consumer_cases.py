@@ -1,0 +1,180 @@
+"""SLOs of consumers in the canary of their upstream, each a case of its own.
+
+The gateway's split randomises the requests of consumers, too. A request counts for the version that
+answered it; one that met both versions counts for neither. While more than a few requests do, those that
+are left differ in how many calls they make, so nothing of them is evidence (docs/adr/0028). Labels compare
+up to the age that lies within the time since the current share was given, so it is the requests since
+then that have to be clear.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from operator import add, sub
+from typing import Final, NamedTuple
+
+from sluicegate.api.status import DataProductStatus
+from sluicegate.api.versions import Candidate
+from sluicegate.policy.canary.analysis import (
+    CountedArms,
+    began,
+    counted_blocks,
+    look_back,
+    slo_evidence,
+)
+from sluicegate.policy.canary.assessment import Assessment, ConsumerGap, SloEvidence
+from sluicegate.policy.canary.consumer_pace import pace_of
+from sluicegate.policy.canary.guards import lost_share
+from sluicegate.policy.model.canary_block import CanaryBlock, ConsumerBlock
+from sluicegate.policy.model.consumers import ConsumerReading, terms_for
+from sluicegate.policy.model.observed import Observed
+from sluicegate.policy.model.terms import Terms
+from sluicegate.views.numbers import percent
+
+MOST_MIXED: Final = 0.01
+"""Largest share of a consumer's requests that may meet both versions; of those without a mark, beside
+the share that the upstream loses."""
+RECENT_BLOCKS: Final = 10
+"""Newest blocks of a share, of whose requests this holds as well as of all at this share."""
+
+
+def with_consumers(
+    terms: Terms,
+    status: DataProductStatus,
+    candidate: Candidate,
+    observed: Observed,
+    *,
+    assessment: Assessment,
+) -> Assessment:
+    """Return the assessment with the SLOs of consumers, and with those whose outcomes are no evidence."""
+    if not observed.consumer_readings:
+        return assessment
+    start = began(candidate)
+    lost = lost_share(terms, [block for block in observed.canary_blocks if block.end > start])
+    cases: list[SloEvidence] = []
+    gaps: list[ConsumerGap] = []
+    for reading in observed.consumer_readings:
+        if reading.terms is None:
+            gaps.append(ConsumerGap(reading.name, reading.problem, unread=True))
+            continue
+        met = tuple(_met(reading.blocks, candidate, observed.canary_block_seconds, lost))
+        arms = _arms(reading, candidate, observed, met, cases=assessment.cases)
+        cases += _evidence(terms, status, candidate, reading, arms=arms)
+        if text := _gap(f"{terms.namespace}/{terms.name}", reading.name, met):
+            gaps.append(ConsumerGap(reading.name, text))
+    return replace(assessment, slos=(*assessment.slos, *cases), gaps=tuple(gaps))
+
+
+def _evidence(
+    terms: Terms,
+    status: DataProductStatus,
+    candidate: Candidate,
+    reading: ConsumerReading,
+    *,
+    arms: CountedArms,
+) -> Iterator[SloEvidence]:
+    """Yield the evidence of each SLO of a consumer; none is waited for before the last step."""
+    consumer = reading.terms
+    assert consumer is not None
+    is_last = candidate.next_share(terms.steps) is None
+    own = terms_for(terms, consumer)
+    for case in consumer.cases:
+        pace = pace_of(own, reading, case)
+        evidence = slo_evidence(case.terms, own, status, candidate, arms=arms, pace=pace)
+        yield replace(evidence, required=evidence.required and is_last)
+
+
+# ---- which blocks are evidence ----------------------------------------------------------------
+class _Requests(NamedTuple):
+    """Requests of a consumer that called the upstream."""
+
+    all: int = 0
+    mixed: int = 0
+    unmarked: int = 0
+
+    def problem(self, lost: float) -> str:
+        """Return why requests like these are no evidence; empty where they are some.
+
+        Parameters
+        ----------
+        lost : share of its requests that the upstream loses.
+        """
+        if self.mixed > MOST_MIXED * self.all:
+            return (
+                f"{percent(self.mixed / self.all)} met both versions, so none of its outcomes count; that"
+                f" ends once at most {percent(MOST_MIXED)} do: its calls need a draw, and have to reach a"
+                " listener of spec.rollout.consumers.parentRefs"
+            )
+        if self.unmarked > (MOST_MIXED + lost) * self.all:
+            return (
+                f"{percent(self.unmarked / self.all)} got no answer that names its version, so none of"
+                f" its outcomes count; that ends once at most {percent(MOST_MIXED)} do: pods of both"
+                " versions have to mark their answers, by this library or a later one"
+            )
+        return ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Met:
+    """One counted block, with what the requests up to it met since the share was given.
+
+    Attributes
+    ----------
+    requests : at this share so far. problem : why they are no evidence; empty where they are some.
+    warm : it is past the first blocks of its share.
+    """
+
+    block: CanaryBlock
+    requests: int
+    problem: str
+    warm: bool = True
+
+
+def _met(
+    blocks: Sequence[ConsumerBlock], candidate: Candidate, seconds: int, lost: float
+) -> Iterator[_Met]:
+    """Yield the counted blocks since the candidate takes traffic, oldest first."""
+    start = began(candidate)
+    of = {reading.counts.end: reading for reading in blocks if reading.counts.end > start}
+    sums = [_Requests()]
+    for block, warm in counted_blocks(
+        [reading.counts for reading in of.values()], candidate, seconds
+    ):
+        if not warm:
+            sums = [_Requests()]
+            yield _Met(block, 0, "", warm=False)
+            continue
+        reading = of[block.end]
+        every = _Requests(*map(add, sums[-1], (reading.requests, reading.mixed, reading.unmarked)))
+        newest = _Requests(*map(sub, every, sums[-RECENT_BLOCKS:][0]))
+        sums.append(every)
+        yield _Met(block, every.all, newest.problem(lost) or every.problem(lost))
+
+
+def _arms(
+    reading: ConsumerReading,
+    candidate: Candidate,
+    observed: Observed,
+    met: Sequence[_Met],
+    *,
+    cases: int,
+) -> CountedArms:
+    seconds = observed.canary_block_seconds
+    before = look_back([one.counts for one in reading.blocks], began(candidate), seconds)
+    since = [(one.block, one.warm and one.requests > 0 and not one.problem) for one in met]
+    newest = observed.canary_blocks[-1].end if observed.canary_blocks else 0
+    return CountedArms(before, since, newest, seconds, cases)
+
+
+def _gap(upstream: str, consumer: str, met: Sequence[_Met]) -> str:
+    """Return why the newest outcomes of a consumer are no evidence, and what ends it; empty where they are."""
+    newest = met[-1] if met else None
+    if newest is not None and not newest.warm:
+        return ""
+    if newest is None or not newest.requests:
+        return (
+            f"no request of {consumer} to {upstream} was counted at this share; that ends once its pods"
+            " have met both versions, count their requests by this library or a later one, and are scraped"
+        )
+    if not newest.problem:
+        return ""
+    return f"of the requests of {consumer} to {upstream} at this share, {newest.problem}"

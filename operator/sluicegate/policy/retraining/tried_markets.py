@@ -1,0 +1,60 @@
+"""Markets for which a training was tried and was no remedy: none is retrained for again by itself.
+
+The stable version has the market that it was trained for. Versions before it were trained for others:
+status keeps those that none of them remedied, so that two bad markets don't have each other retrained
+for without end.
+"""
+
+from sluicegate.api.status import DataProductStatus
+from sluicegate.api.versions import Candidate, Version, VersionSource
+from sluicegate.policy.model.terms import Terms
+
+
+def is_tried(terms: Terms, status: DataProductStatus, market: str, since: int) -> bool:
+    """Return whether a training was no remedy for a market.
+
+    It misses the SLO from the beginning of a stable version that was trained for it, or that
+    descends from one that was.
+
+    Parameters
+    ----------
+    since : time at which the evidence begins that the market misses the SLO, in seconds.
+    """
+    stable = status.stable
+    if stable is None or since - stable.promotion_time >= terms.day_seconds:
+        return False
+    return market in {stable.cause_market, *status.engine.tried_markets}
+
+
+def at_promotion(
+    terms: Terms, status: DataProductStatus, candidate: Candidate, now: int
+) -> tuple[str, ...]:
+    """Return what is kept when a candidate becomes stable: nothing of another model by spec.model."""
+    stable = status.stable
+    assert stable is not None
+    descends = candidate.source is VersionSource.RETRAINING
+    if not descends and not candidate.release.is_renewal_of(stable.release):
+        return ()
+    return _not_remedied(
+        terms, status, stable, {stable.cause_market, *status.engine.tried_markets}, now=now
+    )
+
+
+def at_return(terms: Terms, status: DataProductStatus, now: int) -> tuple[str, ...]:
+    """Return what is kept when an earlier version is restored.
+
+    That which leaves was no try for its market: the failed attempt counts on its own.
+    """
+    stable = status.stable
+    assert stable is not None
+    return _not_remedied(terms, status, stable, set(status.engine.tried_markets), now=now)
+
+
+def _not_remedied(
+    terms: Terms, status: DataProductStatus, stable: Version, tried: set[str], *, now: int
+) -> tuple[str, ...]:
+    """Return the markets without those that met their SLOs for a day of the version that leaves."""
+    tried.discard("")
+    if now - stable.promotion_time >= terms.day_seconds:
+        tried &= {market for slo in status.engine.slos.values() for market in slo.missed_markets}
+    return tuple(sorted(tried))

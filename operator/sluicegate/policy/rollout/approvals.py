@@ -1,0 +1,342 @@
+"""Who must agree before a candidate is promoted, who has, and what silence means.
+
+The state follows from the spec, the status and the annotations in every pass; status keeps when an answer
+was first read, and what was shown then. An answer names the version and the rollout of the candidate, so it
+counts for no other one. The answer of a person counts for one party. Only what status and sentences list is
+bounded, never which parties count.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from sluicegate.api.approvals import (
+    ALL_CONSUMERS,
+    ANY_CONSUMER,
+    LONGEST_ANSWER_EVIDENCE,
+    LONGEST_ANSWER_REASON,
+    LONGEST_ANSWER_USER,
+    MOST_ANSWERS,
+    AnswerVerdict,
+    ApprovalAnswer,
+    Approvals,
+    CandidateApprovals,
+    SilenceMeaning,
+)
+from sluicegate.api.base import rfc3339
+from sluicegate.api.names import DecisionReason as Reason
+from sluicegate.api.status import DataProductStatus
+from sluicegate.api.versions import Candidate, CandidatePhase
+from sluicegate.policy.model.decision import Rollback
+from sluicegate.policy.model.observed import Observed, PartyAnswer
+from sluicegate.policy.model.terms import Terms
+from sluicegate.policy.rollout.rollbacks import roll_back_candidate
+from sluicegate.views.approval_texts import MOST_NAMED, absent_text, parties_text, silence_text
+from sluicegate.views.numbers import duration, events
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalState:
+    """The approvals of a candidate at one moment.
+
+    Attributes
+    ----------
+    answers : to this rollout, also those that don't count. waiting : parties whose answer is missing.
+    refusals : answers that end the rollout. silent : parties whose silence counts as agreement.
+    overdue : silence counts as a refusal now.
+    since : since when the candidate has passed and waits, in seconds; None before that.
+    until : from when on silence counts, in seconds; None where it never does, or nothing waits yet.
+    meaning : what silence counts as. choice : with consumers `Any`, how many may agree; 0 otherwise.
+    held : silence counts now, and spec.suspend holds what follows. absent : parties that don't exist.
+    """
+
+    answers: tuple[ApprovalAnswer, ...]
+    waiting: tuple[str, ...]
+    refusals: tuple[ApprovalAnswer, ...] = ()
+    silent: tuple[str, ...] = ()
+    overdue: bool = False
+    since: int | None = None
+    until: int | None = None
+    meaning: SilenceMeaning | None = None
+    choice: int = 0
+    held: bool = False
+    absent: tuple[str, ...] = ()
+
+    @property
+    def agreed(self) -> bool:
+        """Whether each party has agreed, or its silence counts so."""
+        return not (self.waiting or self.refusals)
+
+    @property
+    def requested(self) -> bool:
+        """Whether people alone have agreed, so that spec.suspend doesn't hold what they ask for."""
+        return self.agreed and not self.silent
+
+    @property
+    def agreement(self) -> str:
+        """Who agreed, and whose silence counts, as a clause; empty without both."""
+        parts = [f"agreed: {', '.join(self._agreeing)}"] if self._agreeing else []
+        if self.silent:
+            parts.append(f"silence counts as agreement of {parties_text(self.silent)}")
+        return "; ".join(parts)
+
+    @property
+    def wait(self) -> str:
+        """Who is waited for, who has agreed, whose answer doesn't count, and what silence means."""
+        parts = [f"waits for the agreement of {self._missing}"]
+        parts += [absent_text(one) for one in self.absent[:MOST_NAMED]]
+        if self.held and self.until is not None and self.meaning is not None:
+            time, parties = rfc3339(self.until), parties_text(self.waiting)
+            parts.append(silence_text(time, meaning=self.meaning, parties=parties))
+        parts += [f"agreed: {parties_text(self._agreeing)}"] if self._agreeing else []
+        parts += [one.problem for one in self.answers if one.problem]
+        if not self.held and self.until is not None and self.meaning is not None:
+            meaning = self.meaning.lower()
+            parts.append(f"from {rfc3339(self.until)} on silence counts as {meaning}")
+        return "; ".join(parts)
+
+    @property
+    def _missing(self) -> str:
+        own = self.waiting[: len(self.waiting) - self.choice]
+        consumers = self.waiting[len(own) :]
+        any_of = f"one of {parties_text(consumers)}" if len(consumers) > 1 else ", ".join(consumers)
+        return " and ".join(filter(None, [parties_text(own), any_of]))
+
+    @property
+    def _agreeing(self) -> tuple[str, ...]:
+        return tuple(
+            f"{one.user} ({one.party})" for one in self.answers if _counts(one, AnswerVerdict.AGREE)
+        )
+
+
+def rollout_id(candidate: Candidate) -> str:
+    """Return the id of this rollout of a candidate: another runtime, or another try, has another one."""
+    return f"{candidate.revision}-{candidate.start_time}"
+
+
+def approval_state(
+    terms: Terms, status: DataProductStatus, observed: Observed, now: int
+) -> ApprovalState | None:
+    """Return the approvals of the candidate that is tried; None where none are needed, or none is tried.
+
+    `now` is in seconds.
+    """
+    candidate, approvals = status.trial, terms.approvals
+    if candidate is None or candidate.parked or status.stable is None or approvals is None:
+        return None
+    parties = _Parties.of(terms, approvals, observed)
+    recorded = _recorded(candidate, observed.answers, parties.all, now)
+    answers = tuple(_judged(recorded, _represented(candidate, recorded)))
+    agreed = {one.party for one in answers if _counts(one, AnswerVerdict.AGREE)}
+    refused = tuple(one for one in answers if _counts(one, AnswerVerdict.REFUSE))
+    missing, refusals = parties.missing(agreed, refused)
+    since, silence = _since(candidate), approvals.silence
+    until = None if since is None or silence is None else since + silence.after_seconds
+    state = ApprovalState(
+        answers,
+        missing,
+        refusals,
+        since=since,
+        until=until if missing else None,
+        meaning=silence.counts_as if silence is not None else None,
+        choice=len(frozenset(parties.choice) & frozenset(missing)),
+        absent=tuple(one for one in missing if one in observed.absent_consumers),
+    )
+    if until is None or silence is None or now < until or not missing:
+        return state
+    if terms.suspend:
+        return replace(state, held=True)
+    if silence.counts_as is SilenceMeaning.REFUSAL:
+        return replace(state, overdue=True)
+    return replace(state, waiting=(), silent=missing, choice=0, until=None)
+
+
+def with_approvals(
+    terms: Terms, status: DataProductStatus, observed: Observed, now: int
+) -> DataProductStatus:
+    """Return the status with the approvals of its candidate; unchanged while a decision is carried out.
+
+    A candidate that needs none has no such field. `now` is in seconds.
+    """
+    candidate = status.candidate
+    if candidate is None or status.carried_out:
+        return status
+    if terms.approvals is not None and candidate.phase is CandidatePhase.AWAITING_APPROVAL:
+        approvals = candidate.approvals or CandidateApprovals(id=rollout_id(candidate))
+        if approvals.wait_start_time is None:
+            status = status.with_candidate(approvals=approvals.replace(wait_start_time=now))
+    state = approval_state(terms, status, observed, now)
+    waiting = None if state is None else _shown(candidate, state)
+    return status if waiting == candidate.approvals else status.with_candidate(approvals=waiting)
+
+
+def objection(
+    terms: Terms, status: DataProductStatus, observed: Observed, now: int
+) -> Rollback | None:
+    """Return the rollback of a candidate that a party refuses, or on which one is silent for too long.
+
+    `now` is in seconds. While spec.suspend is set, the answer of a person acts, and silence doesn't.
+    """
+    state = approval_state(terms, status, observed, now)
+    if state is None or status.stable is None or status.trial is None:
+        return None
+    name, back = status.trial.version, f"all traffic returns to {status.stable.version}"
+    if state.refusals:
+        words = "; ".join(_refusal(one) for one in state.refusals)
+        text = f"{name} is refused by {words}; {back}"
+        return roll_back_candidate(status, Reason.APPROVAL_REFUSED, text)
+    if not state.overdue or state.since is None:
+        return None
+    text = f"{name} {state.wait}; nothing was answered for {duration(now - state.since)}; {back}"
+    return roll_back_candidate(status, Reason.APPROVAL_MISSING, text)
+
+
+# ---- parties ----------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class _Parties:
+    """Who must agree: each of `required`, and one of `choice` where there is any."""
+
+    required: tuple[str, ...]
+    choice: tuple[str, ...]
+
+    @classmethod
+    def of(cls, terms: Terms, approvals: Approvals, observed: Observed) -> "_Parties":
+        """Return the parties of a spec."""
+        match approvals.consumers:
+            case ("Any",):
+                return cls(approvals.roles, observed.consumers)
+            case ("All",):
+                return cls((*approvals.roles, *observed.consumers), ())
+            case names:
+                return cls((*approvals.roles, *consumers_named(terms.namespace, names)), ())
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        """All of them."""
+        return (*self.required, *self.choice)
+
+    def missing(
+        self, agreed: set[str], refused: tuple[ApprovalAnswer, ...]
+    ) -> tuple[tuple[str, ...], tuple[ApprovalAnswer, ...]]:
+        """Return the parties whose answer is missing, and the refusals that end the rollout."""
+        against = {one.party for one in refused}
+        answered = agreed | against
+        required = tuple(one for one in self.required if one not in answered)
+        refusals = tuple(one for one in refused if one.party in self.required)
+        if not self.choice or agreed & set(self.choice):
+            return required, refusals
+        left = tuple(one for one in self.choice if one not in against)
+        return (*required, *left), refusals if left else refused
+
+
+def consumers_named(namespace: str, names: Iterable[str]) -> tuple[str, ...]:
+    """Return `namespace/name` of the products that approvals.consumers names; none of Any and All."""
+    return tuple(
+        one if "/" in one else f"{namespace}/{one}"
+        for one in names
+        if one not in {ANY_CONSUMER, ALL_CONSUMERS}
+    )
+
+
+# ---- answers ----------------------------------------------------------------------------------
+def _recorded(
+    candidate: Candidate, given: Iterable[PartyAnswer], parties: tuple[str, ...], now: int
+) -> list[ApprovalAnswer]:
+    """Return the answers of parties to this rollout: those of status as they were, then new ones."""
+    before = candidate.approvals.answers if candidate.approvals is not None else ()
+    before_by_content = {_content(answer): answer for answer in before}
+    order = (*(answer.party for answer in before), *parties)
+    place = {party: -number for number, party in enumerate(reversed(order))}
+    answers = []
+    for answer in given:
+        note = answer.note
+        tried = (note.version, note.rollout) == (candidate.version, rollout_id(candidate))
+        if answer.party not in place or not tried:
+            continue
+        fresh = ApprovalAnswer(
+            party=answer.party,
+            verdict=AnswerVerdict(note.verdict),
+            user=note.user[:LONGEST_ANSWER_USER],
+            reason=note.reason[:LONGEST_ANSWER_REASON],
+            answer_time=now,
+            evidence=evidence_of(candidate),
+        )
+        answers.append(before_by_content.get(_content(fresh), fresh))
+    return sorted(answers, key=lambda answer: (answer.answer_time, place[answer.party]))
+
+
+def _content(answer: ApprovalAnswer) -> tuple[str, str, str, str]:
+    return answer.party, answer.verdict, answer.user, answer.reason
+
+
+def _represented(candidate: Candidate, answers: Iterable[ApprovalAnswer]) -> dict[str, str]:
+    """Return the party that each person counts for, by user name: the earlier one, else the first.
+
+    An edit of an answer, e.g. of its reason, doesn't move its person to another party.
+    """
+    before = candidate.approvals.answers if candidate.approvals is not None else ()
+    given = {(answer.user, answer.party) for answer in answers}
+    kept = [
+        answer for answer in before if not answer.problem and (answer.user, answer.party) in given
+    ]
+    kept.sort(key=lambda answer: answer.verdict is not AnswerVerdict.AGREE)
+    parties: dict[str, str] = {}
+    for answer in (*kept, *answers):
+        parties.setdefault(answer.user, answer.party)
+    return parties
+
+
+def _judged(
+    answers: Iterable[ApprovalAnswer], parties: Mapping[str, str]
+) -> Iterator[ApprovalAnswer]:
+    """Yield the answers; the agreement of a person counts for one party, those by user name."""
+    for answer in answers:
+        other = parties[answer.user]
+        second = other != answer.party and answer.verdict is AnswerVerdict.AGREE
+        text = (
+            f"{answer.user} has answered as {other} already, so another person has to agree as {answer.party}"
+            if second
+            else ""
+        )
+        yield answer if answer.problem == text else answer.replace(problem=text)
+
+
+def _counts(answer: ApprovalAnswer, verdict: AnswerVerdict) -> bool:
+    return not answer.problem and answer.verdict is verdict
+
+
+def evidence_of(candidate: Candidate) -> str:
+    """Return what was shown of a candidate at this moment, in a sentence."""
+    if not candidate.weight:
+        return "it has had no traffic"
+    parts = [
+        f"{one.slo}: evidence {float(one.promote):,.1f} of the {float(one.promote_at):,.1f} that a"
+        f" promotion needs, {events(one.candidate_total)}"
+        for one in candidate.evidence
+    ]
+    text = f"at {candidate.weight} % of the traffic: {'; '.join(parts) or 'no evidence yet'}"
+    return text[:LONGEST_ANSWER_EVIDENCE]
+
+
+def _refusal(answer: ApprovalAnswer) -> str:
+    return f"{answer.user} ({answer.party})" + (f": {answer.reason}" if answer.reason else "")
+
+
+# ---- status -----------------------------------------------------------------------------------
+def _since(candidate: Candidate) -> int | None:
+    """Return since when a candidate has waited for its approvals; None while it doesn't."""
+    waits = candidate.phase is CandidatePhase.AWAITING_APPROVAL
+    return candidate.approvals.wait_start_time if waits and candidate.approvals else None
+
+
+def _shown(candidate: Candidate, state: ApprovalState) -> CandidateApprovals:
+    return CandidateApprovals(
+        id=rollout_id(candidate),
+        answers=state.answers[:MOST_ANSWERS],
+        more_answers=max(len(state.answers) - MOST_ANSWERS, 0),
+        waiting_for=state.waiting[:MOST_ANSWERS],
+        more_waiting=max(len(state.waiting) - MOST_ANSWERS, 0),
+        absent=state.absent,
+        wait_start_time=state.since,
+        silence_time=state.until,
+        held_silence=state.meaning if state.held else None,
+    )

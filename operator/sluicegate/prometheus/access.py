@@ -1,0 +1,149 @@
+"""Access to Prometheus: headers of a request, and reasons of a refusal with the setting to change.
+
+Reasons are stable: they name no object of the library and no port of this side, so that the same
+outage has the same words. They hold no credentials: an address is shown without user and password.
+"""
+
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit, urlunsplit
+
+import requests
+from urllib3.exceptions import NameResolutionError
+
+from sluicegate.prometheus.endpoint import Endpoint
+from sluicegate.prometheus.errors import PrometheusUnavailable
+
+TENANT_HEADER: Final = "X-Scope-OrgID"
+_UNAUTHORIZED: Final = 401
+_FORBIDDEN: Final = 403
+_REDIRECTS: Final = range(300, 400)
+
+
+def shown(url: str) -> str:
+    """Return an address without user and password."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
+def headers_of(endpoint: Endpoint) -> dict[str, str]:
+    """Return the headers of a request: further ones, the tenant's, the token's; files are read each time.
+
+    Raises
+    ------
+    PrometheusUnavailable
+        A file can't be read, or has a line that is no header; the message names the setting.
+    """
+    headers: dict[str, str] = {}
+    if endpoint.headers_file is not None:
+        headers.update(_further(endpoint.headers_file))
+    if endpoint.tenant:
+        headers[TENANT_HEADER] = endpoint.tenant
+    if endpoint.token_file is not None:
+        token = _read(endpoint.token_file, "SLUICEGATE_PROMETHEUS_TOKEN_FILE").strip()
+        if not token or not token.isascii() or not token.isprintable():
+            raise PrometheusUnavailable(
+                f"SLUICEGATE_PROMETHEUS_TOKEN_FILE ({endpoint.token_file}) holds no token:"
+                " write the token alone into it"
+            )
+        headers["Authorization"] = f"Bearer {token}"
+    return headers
+
+
+def proxies_of(endpoint: Endpoint) -> dict[str, str]:
+    """Return the proxy of an endpoint as `requests` takes it; empty for none."""
+    return {} if not endpoint.proxy else dict.fromkeys(("http", "https"), endpoint.proxy)
+
+
+def reason_of(error: Exception, endpoint: Endpoint) -> str:
+    """Return why a request has no answer, with the setting that may be wrong."""
+    causes = list(_causes(error))
+    proxy = any(isinstance(cause, requests.exceptions.ProxyError) for cause in causes)
+    via = f"the proxy {shown(endpoint.proxy)} (SLUICEGATE_PROMETHEUS_PROXY_URL): " if proxy else ""
+    for cause in reversed(causes):
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return via + _of_certificate(cause, endpoint)
+        if isinstance(cause, NameResolutionError):
+            return f"{via}its name can't be resolved"
+        if isinstance(cause, requests.exceptions.ConnectTimeout):
+            return f"{via}no connection within {endpoint.connect_seconds:g} s"
+        if isinstance(cause, requests.exceptions.Timeout):
+            return f"{via}no answer in time"
+    words = next((cause.strerror for cause in reversed(causes) if isinstance(cause, OSError)
+                  and cause.strerror), "")  # fmt: skip
+    return via + (words or _without_object(str(causes[-1] if proxy else error)))
+
+
+def refusal_of(status: int, body: bytes, endpoint: Endpoint) -> str:
+    """Return what an answer with this status asks for; empty if it is about the query."""
+    if status == _UNAUTHORIZED:
+        return _of_credentials(body, endpoint)
+    if status == _FORBIDDEN:
+        return "the credentials do not allow queries: allow them at the server"
+    if status in _REDIRECTS:
+        return (
+            "it redirects to another address, e.g. that of a login: set SLUICEGATE_PROMETHEUS_URL"
+        )
+    return ""
+
+
+def _of_credentials(body: bytes, endpoint: Endpoint) -> str:
+    if b"org id" in body.lower():
+        if endpoint.tenant:
+            return f"it does not accept the tenant {endpoint.tenant} (SLUICEGATE_PROMETHEUS_TENANT)"
+        return "it asks for a tenant: set SLUICEGATE_PROMETHEUS_TENANT (chart: prometheus.tenant)"
+    if endpoint.token_file is None:
+        return (
+            "it asks for credentials: set SLUICEGATE_PROMETHEUS_TOKEN_FILE"
+            " (chart: prometheus.token), or SLUICEGATE_PROMETHEUS_HEADERS_FILE"
+        )
+    return (
+        f"it does not accept the token of {endpoint.token_file} (SLUICEGATE_PROMETHEUS_TOKEN_FILE)"
+    )
+
+
+def _of_certificate(error: ssl.SSLCertVerificationError, endpoint: Endpoint) -> str:
+    text = f"its certificate is not trusted ({error.verify_message})"
+    if endpoint.ca_file is None:
+        return f"{text}: set SLUICEGATE_PROMETHEUS_CA_FILE (chart: prometheus.ca) to the CA that signed it"
+    return f"{text}: SLUICEGATE_PROMETHEUS_CA_FILE ({endpoint.ca_file}) has another CA"
+
+
+def _further(path: Path) -> Iterator[tuple[str, str]]:
+    for line in _read(path, "SLUICEGATE_PROMETHEUS_HEADERS_FILE").splitlines():
+        name, colon, value = line.partition(":")
+        if not line.strip():
+            continue
+        if not colon or not name.strip().replace("-", "").isalnum() or not value.isprintable():
+            raise PrometheusUnavailable(
+                f"SLUICEGATE_PROMETHEUS_HEADERS_FILE ({path}) has a line that is no header:"
+                " write Name: value"
+            )
+        yield name.strip(), value.strip()
+
+
+def _read(path: Path, setting: str) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "it is not text"
+        raise PrometheusUnavailable(f"{setting} ({path}) can't be read: {why}") from error
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and the errors that it wraps, the outermost first."""
+    causes: list[BaseException] = []
+    following: BaseException | None = error
+    while following is not None and following not in causes:
+        causes.append(following)
+        yield following
+        inner = [getattr(following, "reason", None), *following.args]
+        wrapped = (one for one in inner if isinstance(one, BaseException))
+        following = next(wrapped, following.__cause__ or following.__context__)
+
+
+def _without_object(text: str) -> str:
+    """Return a message of a library from its reason on: before it is the address of an object."""
+    return text.rpartition(">: ")[2].rstrip(")'\"")

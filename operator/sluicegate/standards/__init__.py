@@ -1,0 +1,1 @@
+"""Products in the words of published standards: OpenSLO, ODPS, ODCS and Backstage. Pure."""

@@ -1,0 +1,289 @@
+"""SLOs of OpenSLO v1 as `spec.slos`, and what of them has no counterpart there.
+
+An SLO that `sluicegate.standards.openslo` wrote is restored from its annotations. A target or a query that
+was edited since has precedence.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final
+
+from pydantic import ValidationError
+
+from sluicegate.api.errors import problem
+from sluicegate.api.slos import MOST_PROMQL, Slo
+from sluicegate.slo.budget import WINDOW_HOURS
+from sluicegate.standards import openslo
+from sluicegate.standards.openslo_indicators import IndicatorNotExpressed, finite, indicator_of
+from sluicegate.stats.calendar import HOURS_A_DAY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from sluicegate.standards.located_yaml import Located
+
+_DAYS: Final = WINDOW_HOURS // HOURS_A_DAY
+_SAME_WINDOWS: Final = frozenset({f"{_DAYS}d", f"{_DAYS // 7}w"})
+_WITHOUT_COUNTERPART: Final = {
+    "alertPolicies": "alerts follow from the error budget: set onDegraded, and route messages with notify",
+    "description": "has no field in spec.slos: keep it as a comment",
+}
+_READ_LATER: Final = frozenset({"SLO", "SLI", "Service", "DataSource"})
+"""Kinds of documents that are SLOs, or that SLOs refer to."""
+_ALERTS: Final = frozenset({"AlertPolicy", "AlertCondition", "AlertNotificationTarget"})
+_PRODUCT_MATCHER: Final = re.compile(r'\bproduct\s*(=~|!=|!~|=)\s*"([^"]*)"')
+_SOURCES: Final = {"name": ("metadata", "name"), "objective": ("spec", "objectives")}
+"""Where a document has what is a field of an SLO."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """What of an SLO isn't in the result, with its line and the way out.
+
+    Attributes
+    ----------
+    missing : whether the SLO as a whole isn't in the result.
+    """
+
+    place: str
+    name: str
+    text: str
+    missing: bool = False
+
+    def line(self) -> str:
+        """Return it as a line of text."""
+        return f"{self.place}: {f'{self.name}: ' if self.name else ''}{self.text}"
+
+
+@dataclass(slots=True)
+class ImportedSlos:
+    """SLOs as spec.slos has them, and remarks."""
+
+    slos: list[dict[str, Any]] = field(default_factory=list)
+    remarks: list[Remark] = field(default_factory=list)
+
+
+class _NotExpressed(ValueError):  # noqa: N818 - says what is the case
+    def __init__(self, at: Located, text: str) -> None:
+        super().__init__(text)
+        self.at = at
+
+
+def import_openslo(documents: Iterable[Located], service: str = "") -> ImportedSlos:
+    """Return the SLOs among documents of OpenSLO.
+
+    Parameters
+    ----------
+    service : only SLOs of this service, and SLIs that were exported of the product of this name.
+    """
+    read = list(documents)
+    of_openslo = [one for one in read if one.text("apiVersion") == openslo.API_VERSION]
+    slis = {one.text("metadata", "name"): one for one in of_openslo if one.text("kind") == "SLI"}
+    result = ImportedSlos(remarks=[remark for one in read if (remark := _not_read(one))])
+    for document in of_openslo:
+        if not _is_read(document, service):
+            continue
+        name = document.text("metadata", "name")
+        try:
+            slo, remarks = _slo(document, slis)
+        except _NotExpressed as error:
+            result.remarks.append(Remark(error.at.place, name, str(error), missing=True))
+            continue
+        result.remarks += (Remark(at.place, name, text) for at, text in remarks)
+        if any(other["name"] == slo["name"] for other in result.slos):
+            text = f'has the name "{slo["name"]}" of another SLO: rename it, or give --service'
+            result.remarks.append(Remark(document.place, name, text, missing=True))
+            continue
+        result.slos.append(slo)
+        if sum("promql" in other["indicator"] for other in result.slos) > MOST_PROMQL and (
+            "promql" in slo["indicator"]
+        ):
+            text = (
+                f"is SLO number {MOST_PROMQL + 1} or more by promql, of which a product may have"
+                f" {MOST_PROMQL}: export counters, and use counters or events"
+            )
+            result.remarks.append(Remark(document.place, name, text))
+    return result
+
+
+Remarks = list[tuple["Located", str]]
+
+
+def _not_read(document: Located) -> Remark | None:
+    """Return why a document is not in the result whatever its service; None where it may be."""
+    version, kind = document.text("apiVersion"), document.text("kind")
+    name, place = document.text("metadata", "name"), document.place
+    if version != openslo.API_VERSION:
+        text = f"apiVersion {version or 'is missing'}: only {openslo.API_VERSION} is read: convert the document"
+        return Remark(place, name, text, missing=version.startswith("openslo/"))
+    if kind in _ALERTS:
+        return Remark(place, name, f"{kind}: {_WITHOUT_COUNTERPART['alertPolicies']}")
+    if kind not in _READ_LATER:
+        text = f"kind {kind or 'is missing'}: OpenSLO has no such kind: write SLO, or remove it"
+        return Remark(place, name, text, missing=True)
+    return None
+
+
+def _is_read(document: Located, service: str) -> bool:
+    if document.text("kind") == "SLO":
+        return service in {"", document.text("spec", "service")}
+    exported = document.text("metadata", "annotations", openslo.PRODUCT)
+    is_slo = bool(document.text("metadata", "annotations", openslo.SLO))
+    return (
+        document.text("kind") == "SLI" and is_slo and service in {"", exported.rpartition("/")[2]}
+    )
+
+
+def _slo(document: Located, slis: dict[str, Located]) -> tuple[dict[str, Any], Remarks]:
+    remarks: Remarks = []
+    slo = _exported(document)
+    spec = _indicator_spec(document, slis)
+    restored = openslo.INDICATOR in slo and slo.pop(openslo.INDICATOR) == openslo.indicator_digest(
+        spec.value
+    )
+    is_sli = document.text("kind") == "SLI"
+    objective = None if is_sli else _objective(document, remarks)
+    if not restored:
+        try:
+            indicator, threshold_remarks = indicator_of(spec, objective)
+        except IndicatorNotExpressed as error:
+            raise _NotExpressed(error.at, str(error)) from error
+        slo["indicator"] = indicator
+        remarks += threshold_remarks
+        if "counters" in indicator or "gauge" in indicator:
+            remarks += _of_other_products(document, spec)
+    slo.setdefault("name", document.text("metadata", "name"))
+    if objective is not None and "gauge" not in slo["indicator"]:
+        target = _target(objective)
+        if "objective" not in slo or float(slo["objective"]) != float(target):
+            slo["objective"] = target
+    if not is_sli:
+        remarks += _without_counterpart(document)
+    return _validated(document, slo), remarks
+
+
+def _of_other_products(document: Located, spec: Located) -> Remarks:
+    """Return a remark if the queries select another product: counters and gauges are read of their own one."""
+    own = document.text("metadata", "annotations", openslo.PRODUCT).rpartition("/")[2]
+    matchers = sorted(set(_PRODUCT_MATCHER.findall(json.dumps(spec.value).replace('\\"', '"'))))
+    others = [
+        f'product{operator}"{name}"'
+        for operator, name in matchers
+        if (operator, name) != ("=", own)
+    ]
+    if not others:
+        return []
+    text = (
+        f"{', '.join(others)}: the series of the product that has this SLO are counted, whatever the query"
+        " selects: use indicator.promql for those of another one"
+    )
+    return [(spec, text)]
+
+
+def _exported(document: Located) -> dict[str, Any]:
+    """Return the SLO as it was exported, with the digest of its indicator; empty for another one."""
+    annotations = document.at("metadata", "annotations")
+    if annotations is None or not annotations.text(openslo.SLO):
+        return {}
+    text = annotations.text(openslo.SLO)
+    try:
+        Slo.model_validate_json(text)
+    except ValidationError as error:
+        mistakes = "; ".join(str(problem(one)) for one in error.errors())
+        at = annotations.at(openslo.SLO) or annotations
+        way_out = f"its annotation {openslo.SLO} is no SLO ({mistakes}): remove it"
+        raise _NotExpressed(at, way_out) from error
+    return {**json.loads(text), openslo.INDICATOR: annotations.text(openslo.INDICATOR)}
+
+
+def _indicator_spec(document: Located, slis: dict[str, Located]) -> Located:
+    if document.text("kind") == "SLI":
+        spec = document.at("spec")
+    elif (reference := document.at("spec", "indicatorRef")) is not None:
+        sli = slis.get(str(reference.value))
+        if sli is None:
+            text = f'no file has the SLI "{reference.value}": give its file, too'
+            raise _NotExpressed(reference, text)
+        spec = sli.at("spec")
+    else:
+        spec = document.at("spec", "indicator", "spec")
+    if spec is None:
+        at = document.at("spec") or document
+        raise _NotExpressed(
+            at,
+            "has no indicator of its own: write an SLO for each objective of a composite, with"
+            " indicator or indicatorRef",
+        )
+    return spec
+
+
+def _objective(document: Located, remarks: Remarks) -> Located:
+    """Return the strictest objective, and remark the others."""
+    objectives = list(document.items("spec", "objectives"))
+    if not objectives:
+        raise _NotExpressed(document.at("spec") or document, "has no objectives: add one")
+    strictest = max(objectives, key=lambda one: Decimal(_target(one)))
+    remarks += [
+        (one, "only the strictest of its objectives is in the result: write an SLO for each other")
+        for one in objectives
+        if one is not strictest
+    ]
+    return strictest
+
+
+def _target(objective: Located) -> str:
+    for name, scale in (("target", 0), ("targetPercent", -2)):
+        if (given := objective.at(name)) is not None:
+            target = finite(given.value)
+            if target is None:
+                raise _NotExpressed(given, f'{name} is "{given.value}": write a number')
+            return f"{target.scaleb(scale).normalize():f}"
+    raise _NotExpressed(objective, "its objective has neither target nor targetPercent: set target")
+
+
+def _without_counterpart(document: Located) -> Iterator[tuple[Located, str]]:
+    for name, way_out in _WITHOUT_COUNTERPART.items():
+        if at := document.at("spec", name):
+            yield at, f"{name}: {way_out}"
+    if at := document.at("metadata", "displayName"):
+        yield at, "displayName: has no field in spec.slos: keep it as a comment"
+    window = document.at("spec", "timeWindow", 0)
+    if window is not None and window.text("duration") not in _SAME_WINDOWS:
+        yield (
+            window.at("duration") or window,
+            (
+                f"timeWindow: the error budget is that of the last {_DAYS} days, whatever the window: compare"
+                " the objective with it"
+            ),
+        )
+    elif window is not None and window.at("calendar"):
+        yield window, f"timeWindow: the error budget is that of the last {_DAYS} days: it rolls"
+    method = document.at("spec", "budgetingMethod")
+    if method is not None and method.value != "Occurrences":
+        yield (
+            method,
+            (
+                f"budgetingMethod: {method.value} counts slices of time, spec.slos counts events: choose the"
+                " target as a share of events"
+            ),
+        )
+
+
+def _validated(document: Located, slo: dict[str, Any]) -> dict[str, Any]:
+    try:
+        Slo.model_validate_json(json.dumps(slo))
+    except ValidationError as error:
+        mistakes = error.errors()
+        field = str(next(iter(mistakes[0]["loc"]), ""))
+        at = document.at(*_SOURCES.get(field, ())) or document
+        raise _NotExpressed(at, "; ".join(str(problem(one)) for one in mistakes)) from error
+    return slo
+
+
+def missing(remarks: Sequence[Remark]) -> bool:
+    """Return whether an SLO as a whole isn't in the result."""
+    return any(one.missing for one in remarks)

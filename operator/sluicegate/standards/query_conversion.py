@@ -1,0 +1,142 @@
+"""Queries of Prometheus, as SLO tools have them, as counts of events of a block by version."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+import promql_parser as ast
+
+from sluicegate.api.bound_promql import bind
+from sluicegate.api.promql_text import UnboundPromql, quote
+from sluicegate.slo import metric_names as names
+
+_BLOCK: Final = "$block"
+_TEMPLATE: Final = re.compile(r"\[\s*(?:\{\{[^}]*\}\}|\$\{?\w+\}?)\s*(?=[\]:])")
+"""Ranges that a tool fills in: `[{{.window}}]`, `[$__rate_interval]`."""
+_ANY_RANGE: Final = "[5m"
+_GROWTH: Final = frozenset({"increase", "rate"})
+_OPERATORS: Final = (
+    (ast.MatchOp.Equal, "="),
+    (ast.MatchOp.NotEqual, "!="),
+    (ast.MatchOp.Re, "=~"),
+    (ast.MatchOp.NotRe, "!~"),
+)
+_SUMS: Final = frozenset({"+", "-"})
+_WAY_OUT: Final = (
+    "write it in indicator.promql as counts of a block, e.g. sum by (version) (increase(…[$block]))"
+)
+
+
+class UnconvertedQuery(ValueError):  # noqa: N818 - says what is the case
+    """The query counts no events that spec.slos can hold; the text has the reason and the way out."""
+
+
+def counts_of_block(query: str) -> str:
+    """Return the expression of a query's events in a block, by version.
+
+    Raises
+    ------
+    UnconvertedQuery
+        It isn't a sum of the growth of counters.
+    """
+    text = _counts(_parse(query))
+    try:
+        bind(text, "any", 300)
+    except UnboundPromql as error:
+        raise UnconvertedQuery(str(error)) from error
+    return text
+
+
+def counter_of(query: str) -> str:
+    """Return the counter whose growth a query sums, if it selects by no other label; otherwise nothing."""
+    return _plain(_parse(query), frozenset({"sum", *_GROWTH}))
+
+
+def gauge_of(query: str) -> str:
+    """Return the gauge that a query reads, if it selects by no other label; otherwise nothing."""
+    return _plain(_parse(query), frozenset({"avg", "avg_over_time"}))
+
+
+def _plain(node: Any, through: frozenset[str]) -> str:
+    """Return the metric within these functions; namespace and product are the operator's own matchers."""
+    match node:
+        case ast.ParenExpr():
+            return _plain(node.expr, through)
+        case ast.AggregateExpr() if str(node.op) in through:
+            return _plain(node.expr, through)
+        case ast.Call() if node.func.name in through:
+            return _plain(node.args[0], through)
+        case ast.MatrixSelector():
+            return _metric_alone(node.vector_selector)
+        case ast.VectorSelector():
+            return _metric_alone(node)
+        case _:
+            return ""
+
+
+def _metric_alone(node: ast.VectorSelector) -> str:
+    matchers = node.matchers.matchers
+    own = {names.NAMESPACE, names.PRODUCT, "__name__"}
+    if node.offset or node.at or node.matchers.or_matchers:
+        return ""
+    if any(one.name not in own or one.op != ast.MatchOp.Equal for one in matchers):
+        return ""
+    named = [one.value for one in matchers if one.name == "__name__"]
+    return node.name or (named[0] if named else "")
+
+
+def _parse(query: str) -> Any:
+    try:
+        return ast.parse(_TEMPLATE.sub(_ANY_RANGE, query.replace(_BLOCK, "5m")))
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # a panic of the parser is no Exception
+        raise UnconvertedQuery(f"is no PromQL ({error}): correct it") from error
+
+
+def _counts(node: Any) -> str:
+    match node:
+        case ast.ParenExpr():
+            return _counts(node.expr)
+        case ast.BinaryExpr() if str(node.op) in _SUMS and node.modifier is None:
+            return f"({_counts(node.lhs)}) {node.op} ({_counts(node.rhs)})"
+        case ast.AggregateExpr() if str(node.op) == "sum":
+            return f"sum by ({names.VERSION}) ({_growth(node.expr)})"
+        case ast.Call() | ast.VectorSelector():
+            return f"sum by ({names.VERSION}) ({_growth(node)})"
+        case _:
+            raise UnconvertedQuery(f"isn't a sum of the growth of counters: {_WAY_OUT}")
+
+
+def _growth(node: Any) -> str:
+    match node:
+        case ast.ParenExpr():
+            return _growth(node.expr)
+        case ast.AggregateExpr() if str(node.op) == "sum":
+            return _growth(node.expr)
+        case ast.Call() if node.func.name in _GROWTH:
+            return _growth(node.args[0])
+        case ast.MatrixSelector():
+            return _increase(node.vector_selector)
+        case ast.VectorSelector():
+            return _increase(node)
+        case _:
+            raise UnconvertedQuery(f"isn't a sum of the growth of counters: {_WAY_OUT}")
+
+
+def _increase(node: ast.VectorSelector) -> str:
+    if node.at is not None or node.matchers.or_matchers:
+        raise UnconvertedQuery(f"has the modifier @, or matchers joined by `or`: {_WAY_OUT}")
+    matchers = [
+        f"{one.name}{_operator(one)}{quote(one.value)}"
+        for one in node.matchers.matchers
+        if not (one.name == names.NAMESPACE and one.op == ast.MatchOp.Equal)  # the operator sets it
+    ]
+    offset = f" offset {int(node.offset.total_seconds())}s" if node.offset else ""
+    selector = f"{{{', '.join(matchers)}}}" if matchers else ""
+    return f"increase({node.name or ''}{selector}[{_BLOCK}]{offset})"
+
+
+def _operator(matcher: ast.Matcher) -> str:
+    return next(text for known, text in _OPERATORS if known == matcher.op)

@@ -1,0 +1,114 @@
+"""Queries of one SLO of one product, for tools that read the same Prometheus.
+
+The selectors are those of the operator's queries. The counts are those of a block by `increase()`, which
+extrapolates; the operator counts the growth between the edges of the block exactly (`render_count`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sluicegate.api.bound_promql import bind
+from sluicegate.api.promql_text import UnboundPromql, quote
+from sluicegate.errors import invalid
+from sluicegate.slo import metric_names as names
+from sluicegate.slo.promql import Scope, any_of, select, select_named
+from sluicegate.slo.queries import UNKNOWN_PATH, bound_spellings, select_requests
+
+if TYPE_CHECKING:
+    from sluicegate.api.product import DataProduct
+    from sluicegate.api.slos import Counters, Latency, PromqlRatio, Slo
+
+
+@dataclass(frozen=True, slots=True)
+class RatioQueries:
+    """Expressions of the good and of all events of a block."""
+
+    good: str
+    total: str
+
+
+@dataclass(frozen=True, slots=True)
+class SloQueries:
+    """Queries of the SLOs of one product, all its versions together."""
+
+    product: DataProduct
+
+    @property
+    def _scope(self) -> Scope:
+        namespace, name = self.product.metadata.key
+        return Scope((namespace,), (name,))
+
+    @property
+    def _block(self) -> int:
+        return self.product.spec.analysis.block_seconds
+
+    def ratio(self, slo: Slo) -> RatioQueries:
+        """Return the queries of an SLO that counts events. ValueError for a gauge."""
+        indicator = slo.indicator
+        if indicator.latency:
+            return self._latency(indicator.latency)
+        if indicator.counters:
+            return self._counters(indicator.counters)
+        if indicator.promql:
+            return self._promql(slo.name, indicator.promql)
+        if indicator.outcomes:
+            return self._outcomes(names.LABELLED, [], good="correct")
+        if indicator.events:
+            label = f"{names.INDICATOR}={quote(indicator.events.indicator or slo.name)}"
+            return self._outcomes(names.INDICATOR_EVENTS, [label], good="good")
+        if indicator.availability:
+            return self._availability()
+        raise ValueError(f"SLO {slo.name!r} is a gauge: it counts no events")
+
+    def gauge(self, metric: str) -> str:
+        """Return the query of the mean of a gauge in a block."""
+        selector = select_named(metric, self._scope.matchers())
+        return f"avg(avg_over_time({selector}[{self._block}s]))"
+
+    def _growth(self, selector: str, lag_seconds: int = 0) -> str:
+        offset = f" offset {lag_seconds}s" if lag_seconds else ""
+        return f"sum(increase({selector}[{self._block}s]{offset}))"
+
+    def _requests(self, metric: str, matchers: list[str]) -> str:
+        entry = f"{names.SERVICE}={quote(self.product.spec.model.bento.service)}"
+        return self._growth(select_requests(metric, self._scope, [entry, *matchers]))
+
+    def _availability(self) -> RatioQueries:
+        good, total = (
+            self._requests(names.REQUESTS, [f"{names.CODE}!~{quote(codes)}"])
+            for codes in (f"{UNKNOWN_PATH}|5..", UNKNOWN_PATH)
+        )
+        return RatioQueries(good, total)
+
+    def _latency(self, latency: Latency) -> RatioQueries:
+        succeeded = f'{names.CODE}=~"2.."'
+        bound = any_of(names.BOUND, bound_spellings(latency.threshold_milliseconds))
+        good, total = (
+            self._requests(names.DURATION_BUCKETS, [succeeded, bounds])
+            for bounds in (bound, f'{names.BOUND}="+Inf"')
+        )
+        return RatioQueries(good, total)
+
+    def _outcomes(self, metric: str, matchers: list[str], *, good: str) -> RatioQueries:
+        every = [*self._scope.matchers(), *matchers]
+        selected = [*every, f"{names.OUTCOME}={quote(good)}"]
+        return RatioQueries(*(self._growth(select(metric, one)) for one in (selected, every)))
+
+    def _counters(self, counters: Counters) -> RatioQueries:
+        good, total = (
+            select_named(name, self._scope.matchers()) for name in (counters.good, counters.total)
+        )
+        return RatioQueries(self._growth(good), self._growth(total, counters.lag_seconds))
+
+    def _promql(self, slo: str, ratio: PromqlRatio) -> RatioQueries:
+        namespace = self.product.metadata.namespace
+        try:
+            good, total = (
+                f"sum({bind(expression, namespace, self._block)})"
+                for expression in (ratio.good, ratio.total)
+            )
+        except UnboundPromql as error:
+            raise invalid(f"spec.slos[{slo}].indicator.promql", str(error)) from error
+        return RatioQueries(good, total)

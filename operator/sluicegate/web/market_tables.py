@@ -1,0 +1,186 @@
+"""Service levels by market on the page of a product: by the last decision, otherwise by the ledgers."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sluicegate.api.base import rfc3339
+from sluicegate.api.product import DataProduct
+from sluicegate.api.review import DataProductReview, ReviewDay, ReviewSlo
+from sluicegate.api.slo_status import MarketStatus, SloState, SloStatus
+from sluicegate.reporting.by_market import MOST_DRAWN, interval_of, market_days, required_of
+from sluicegate.reporting.evolution_lines import (
+    EvolutionLine,
+    conceal_marks,
+    market_lines,
+    with_present,
+)
+from sluicegate.reporting.summary import budget_of, share_of
+from sluicegate.reporting.text import line_document
+from sluicegate.reviews.periods import local_day
+from sluicegate.stats.counts import NOTHING, Count, summed
+from sluicegate.views.product_facts import WORST, levels_by_market
+
+BUDGET_DAYS: Final = 14
+"""Days of the ledgers in the error budget of a market that status doesn't name."""
+
+
+@dataclass(frozen=True, slots=True)
+class SloMarketRow:
+    """One SLO in one market.
+
+    Attributes
+    ----------
+    ratio, interval, total : share of good events with its 95 % interval, and the number of events.
+    day : date of these numbers; empty for those of the last decision.
+    required : least share of good events. missed_since : None if it isn't missed.
+    shares : share of good events by day; None for a day without events.
+    """
+
+    market: str
+    state: SloState
+    ratio: float | None
+    interval: tuple[float, ...]
+    total: int
+    day: str
+    required: float | None
+    budget_left: float | None
+    missed_since: int | None
+    shares: tuple[float | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MarketTable:
+    """One SLO by market, the worst first. `lines` are those of the first markets."""
+
+    slo: str
+    rows: tuple[SloMarketRow, ...]
+    lines: tuple[EvolutionLine, ...]
+
+    @property
+    def missed(self) -> bool:
+        """Whether a market misses the SLO."""
+        return any(row.state is SloState.MISSED for row in self.rows)
+
+    def document(self) -> dict[str, Any]:
+        """Return the table for JSON."""
+        return {
+            "slo": self.slo,
+            "markets": [
+                {
+                    "market": row.market, "state": str(row.state), "ratio": row.ratio,
+                    "interval": list(row.interval), "events": row.total, "day": row.day,
+                    "required": row.required, "budgetLeft": row.budget_left,
+                    "missedSince": None if row.missed_since is None else rfc3339(row.missed_since),
+                }
+                for row in self.rows
+            ],
+            "evolution": [line_document(line) for line in self.lines],
+        }  # fmt: skip
+
+
+def market_tables(
+    product: DataProduct, ledgers: Sequence[DataProductReview], conceal: Callable[[str], str]
+) -> tuple[MarketTable, ...]:
+    """Return a table for each SLO that is counted by market."""
+    by_date = {day.date: day for ledger in ledgers for day in ledger.status.days}
+    days = [by_date[date] for date in sorted(by_date)]
+    terms = {slo.name: slo for slo in ledgers[-1].status.slos} if ledgers else {}
+    tables = []
+    for slo in product.status.slos:
+        rows = tuple(sorted(_rows(slo, product, days, terms.get(slo.name)), key=_order))
+        if rows:
+            lines = tuple(_lines(slo, product, ledgers, rows[:MOST_DRAWN]))
+            tables.append(
+                MarketTable(slo.name, rows, tuple(conceal_marks(line, conceal) for line in lines))
+            )
+    return tuple(tables)
+
+
+def _rows(
+    slo: SloStatus, product: DataProduct, days: Sequence[ReviewDay], terms: ReviewSlo | None
+) -> Iterator[SloMarketRow]:
+    status = product.status
+    levels = levels_by_market(slo, status, product.spec.markets)
+    counts = market_days(slo.name, days)
+    named = {one.market: one for one in slo.markets}
+    missed = status.engine.slo(slo.name).missed_markets
+    required = _required(slo, terms)
+    for market in dict.fromkeys((*levels, *counts)):
+        state = levels[market].state if market in levels else SloState.UNKNOWN
+        yield _row(
+            market, state, counts.get(market, []),
+            present=named.get(market), required=required, slo=slo, missed=missed,
+        )  # fmt: skip
+
+
+def _required(slo: SloStatus, terms: ReviewSlo | None) -> float | None:
+    limits = [float(one.limit) for one in slo.markets if one.limit is not None]
+    if limits:
+        return limits[0]
+    if slo.objective is not None:
+        return float(slo.objective)
+    return None if terms is None else required_of(terms)
+
+
+def _row(
+    market: str,
+    state: SloState,
+    days: Sequence[tuple[str, Count]],
+    *,
+    present: MarketStatus | None,
+    required: float | None,
+    slo: SloStatus,
+    missed: Mapping[str, int],
+) -> SloMarketRow:
+    shares = tuple(share_of(count) for _, count in days)
+    since = missed.get(market)
+    if present is not None:
+        budget = present.budget_remaining
+        return SloMarketRow(
+            market=market,
+            state=state,
+            ratio=None if present.ratio is None else float(present.ratio),
+            interval=tuple(map(float, present.interval)),
+            total=present.total,
+            day="",
+            required=required,
+            budget_left=None if budget is None else float(budget),
+            missed_since=present.missed_start_time or since,
+            shares=shares,
+        )
+    day, newest = next((one for one in reversed(days) if one[1].total), ("", NOTHING))
+    recent = summed(one for _, one in days[-BUDGET_DAYS:])
+    return SloMarketRow(
+        market=market,
+        state=state,
+        ratio=share_of(newest),
+        interval=interval_of(newest) or (),
+        total=newest.total,
+        day=day,
+        required=required,
+        budget_left=budget_of(recent, slo.objective),
+        missed_since=since,
+        shares=shares,
+    )
+
+
+def _order(row: SloMarketRow) -> tuple[int, float, str]:
+    return WORST.index(row.state), 1.0 if row.ratio is None else row.ratio, row.market
+
+
+def _lines(
+    slo: SloStatus,
+    product: DataProduct,
+    ledgers: Sequence[DataProductReview],
+    rows: Sequence[SloMarketRow],
+) -> Iterator[EvolutionLine]:
+    at = product.status.last_refresh_time
+    by_market = {row.market: row for row in rows}
+    for line in market_lines(ledgers, slo.name, tuple(by_market)) if ledgers else ():
+        row = by_market[line.series[0]]
+        if at is None or row.ratio is None or row.day:
+            yield line
+        else:
+            day = local_day(at, ledgers[-1].status.time_zone)
+            yield with_present(line, day, row.ratio, row.total)

@@ -1,0 +1,93 @@
+"""Rules that hold over all texts of the catalogue: what people read without knowing the operator."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from sluicegate.api.base import rfc3339
+from sluicegate.notify.catalogue import CATALOGUE, Kind, Urgency
+from sluicegate.notify.messages import group_message, single_message
+from sluicegate.notify.transitions import Origin, Transition
+from sluicegate.notify.wording import wording
+
+NOW = 1_700_000_000
+PAGES = "https://products.example"
+EVERY = pytest.mark.parametrize("kind", list(Kind))
+ASKS = pytest.mark.parametrize("kind", [kind for kind in Kind if CATALOGUE[kind].needs])
+
+
+def transition(kind: Kind, number: int = 0, *, needs_person: bool = False) -> Transition:
+    """A transition of a product with an owner."""
+    origin = Origin("catalog", f"search-{number}", owner=f"group:default/search-{number}")
+    return Transition(
+        f"{number:016x}", kind, origin, NOW, reason="ModelDecay", message="accuracy is at 81.0 %",
+        version="v2", needs_person=needs_person,
+    )  # fmt: skip
+
+
+def text(found: Transition) -> str:
+    """The text that people read of one transition."""
+    return wording(single_message(found, NOW), cluster="production", portfolio=PAGES).body
+
+
+@EVERY
+def test_every_text_has_its_time_one_link_and_no_blank_to_fill_in(kind):
+    body = text(transition(kind, needs_person=bool(CATALOGUE[kind].needs)))
+    assert f"At {rfc3339(NOW)}" in body.splitlines()
+    assert body.count("https://") == 1
+    assert not re.search(r"[{}]|\b(None|TOKEN|nan)\b", body)
+
+
+@ASKS
+def test_every_text_that_asks_for_something_names_whom_what_and_the_command(kind):
+    lines = text(transition(kind, needs_person=True)).splitlines()
+    (asked,) = [line for line in lines if line.startswith("Asked of group:default/search-0: ")]
+    (command,) = [line for line in lines if line.startswith("Next: kubectl sluicegate ")]
+    assert lines.index(command) == lines.index(asked) + 1
+    assert len(asked.rpartition(": ")[2]) > 10
+    assert lines[-1].endswith("#act")
+
+
+@EVERY
+def test_a_text_that_reports_no_need_asks_for_nothing(kind):
+    found = transition(kind)
+    if found.urgency is not Urgency.NEEDS_PERSON:
+        assert not re.search(r"^Asked", text(found), re.MULTILINE)
+        assert ("\nNext: " in text(found)) == bool(CATALOGUE[kind].next_step)
+
+
+def test_the_text_about_lost_measurements_has_the_command_that_shows_the_cause():
+    lines = text(transition(Kind.METRICS_LOST)).splitlines()
+    assert "Next: kubectl sluicegate explain catalog/search-0" in lines
+
+
+@EVERY
+def test_every_text_about_something_open_says_what_the_operator_does_now(kind):
+    entry = CATALOGUE[kind]
+    is_open = entry.urgency in {Urgency.NEEDS_PERSON, Urgency.BAD_NEWS}
+    found = replace(transition(kind), now="v1 is retrained" if kind is Kind.DEGRADED else "")
+    assert not is_open or "\nNow: " in text(found)
+
+
+@EVERY
+def test_only_texts_with_needs_ask_for_something(kind):
+    assert bool(CATALOGUE[kind].request) == bool(CATALOGUE[kind].needs)
+
+
+@ASKS
+def test_a_text_about_several_products_names_whom_it_asks_too(kind):
+    several = [transition(kind, number, needs_person=True) for number in range(3)]
+    body = wording(group_message(several, NOW), portfolio=PAGES).body
+    assert "Asked of group:default/search-0, group:default/search-1, " in body
+    assert "Next: kubectl sluicegate get -A --needs-action" in body
+    assert f"At {rfc3339(NOW)}" in body
+
+
+@pytest.mark.parametrize("kind", list(CATALOGUE))
+def test_texts_of_the_catalogue_are_short_parts_of_a_sentence(kind):
+    for part in (CATALOGUE[kind].now, CATALOGUE[kind].request):
+        assert len(part) <= 120, part
+        assert not part.endswith(".")

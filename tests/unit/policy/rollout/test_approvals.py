@@ -1,0 +1,309 @@
+"""Who must agree to a candidate, who has, and what silence means: each row is a sentence."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from sluicegate.api.names import REQUEST_PROMOTE
+from sluicegate.api.names import DecisionReason as Reason
+from sluicegate.api.versions import CandidatePhase
+from sluicegate.policy.model.observed import ManualRequest, PartyAnswer
+from sluicegate.policy.rollout import manual_requests
+from sluicegate.policy.rollout.approvals import (
+    approval_state,
+    objection,
+    rollout_id,
+    with_approvals,
+)
+from sluicegate.views.approval_notes import ApprovalNote
+from sluicegate.views.needs import needs_in
+from tests.support.decisions.judged import START, V3, candidate, judged_by, observed, serving
+from tests.support.decisions.scenarios import ACCURACY
+
+MANAGER, ENGINEER = "DataProductManager", "EngineeringManager"
+RANKING, TRADE = "search/ranking", "trade/trade-in"
+TEAM = {"members": [{"username": "acb", "role": MANAGER}, {"username": "jlb", "role": ENGINEER}]}
+NOW = START + 7200
+PASSED = candidate(50, phase=CandidatePhase.AWAITING_APPROVAL)
+
+
+def terms(**approvals: Any):
+    return judged_by(ACCURACY, team=TEAM, rollout={"steps": [50], "approvals": approvals})
+
+
+def answer(
+    party: str, user: str, verdict: str = "Agree", *, rollout: str = "", version: str = "v2",
+    reason: str = "words",
+) -> PartyAnswer:  # fmt: skip
+    note = ApprovalNote(verdict, version, rollout or rollout_id(PASSED), user, reason)
+    return PartyAnswer(party, note)
+
+
+def read(*answers: PartyAnswer, consumers: tuple[str, ...] = (RANKING, TRADE)):
+    return observed(answers=answers, consumers=consumers)
+
+
+def state(approvals: dict[str, Any], *answers: PartyAnswer, **more: Any):
+    found = approval_state(
+        terms(**approvals), serving(candidate=PASSED), read(*answers, **more), NOW
+    )
+    assert found is not None
+    return found
+
+
+BOTH = {"roles": [MANAGER, ENGINEER]}
+ROWS = {
+    "each role has to agree": (BOTH, [answer(MANAGER, "acb")], (ENGINEER,)),
+    "all roles have agreed": (BOTH, [answer(MANAGER, "acb"), answer(ENGINEER, "jlb")], ()),
+    "a person agrees for one role only": (
+        BOTH, [answer(MANAGER, "acb"), answer(ENGINEER, "acb")], (ENGINEER,),
+    ),
+    "a person agrees for a role or for a consumer": (
+        {"roles": [MANAGER], "consumers": ["All"]},
+        [answer(MANAGER, "acb"), answer(RANKING, "acb"), answer(TRADE, "x")], (RANKING,),
+    ),
+    "a role that the spec doesn't name agrees to nothing": (
+        {"roles": [MANAGER]}, [answer(ENGINEER, "jlb")], (MANAGER,),
+    ),
+    "an answer to another version counts for none, whichever rollout it names": (
+        {"roles": [MANAGER]}, [answer(MANAGER, "acb", version="v3")], (MANAGER,),
+    ),
+    "an answer to another rollout counts for none": (
+        {"roles": [MANAGER]}, [answer(MANAGER, "acb", rollout="another-1")], (MANAGER,),
+    ),
+    "one of any consumers suffices": ({"consumers": ["Any"]}, [answer(TRADE, "x")], ()),
+    "any consumer may still agree after another one has refused": (
+        {"consumers": ["Any"]}, [answer(TRADE, "x", "Refuse")], (RANKING,),
+    ),
+    "each of all consumers has to agree": (
+        {"consumers": ["All"]}, [answer(TRADE, "x")], (RANKING,),
+    ),
+    "only consumers that are named have to agree": (
+        {"consumers": [RANKING]}, [answer(RANKING, "x")], (),
+    ),
+    "a name without a namespace is of the own one": (
+        {"consumers": ["other"]}, [], ("catalog/other",),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("approvals", "answers", "missing"), ROWS.values(), ids=ROWS)
+def test_the_parties_that_are_waited_for_follow_from_spec_and_answers(approvals, answers, missing):
+    found = state(approvals, *answers)
+    assert (found.waiting, found.agreed) == (missing, not missing)
+    assert not found.refusals
+
+
+def test_a_product_without_consumers_waits_for_none():
+    assert state({"consumers": ["All"]}, consumers=()).agreed
+    assert state({"roles": [MANAGER], "consumers": ["Any"]}, consumers=()).waiting == (MANAGER,)
+
+
+REFUSED = {
+    "a role refuses": (BOTH, [answer(MANAGER, "acb", "Refuse")]),
+    "a person who has agreed for a role refuses for a consumer": (
+        {"roles": [MANAGER], "consumers": ["All"]},
+        [answer(MANAGER, "acb"), answer(RANKING, "acb", "Refuse")],
+    ),
+    "each of any consumers refuses": (
+        {"consumers": ["Any"]}, [answer(RANKING, "x", "Refuse"), answer(TRADE, "y", "Refuse")],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("approvals", "answers"), REFUSED.values(), ids=REFUSED)
+@pytest.mark.parametrize("suspend", [False, True])
+def test_a_refusal_rolls_the_candidate_back_also_while_the_product_is_suspended(
+    approvals, answers, suspend
+):
+    judged = judged_by(
+        ACCURACY, team=TEAM, suspend=suspend, rollout={"steps": [50], "approvals": approvals}
+    )
+    made = objection(judged, serving(candidate=candidate(50)), read(*answers), NOW)
+    assert made is not None
+    assert made.reason is Reason.APPROVAL_REFUSED
+    assert ": words" in made.message
+
+
+@pytest.mark.parametrize(
+    ("meaning", "seconds", "suspend", "reason", "agreed"),
+    [
+        ("Agreement", 3599, False, None, False),
+        ("Agreement", 3600, False, None, True),
+        ("Refusal", 3599, False, None, False),
+        ("Refusal", 3600, False, Reason.APPROVAL_MISSING, False),
+        ("Refusal", 3600, True, None, False),
+    ],
+)
+def test_silence_counts_from_its_time_on_and_never_while_the_product_is_suspended(
+    meaning, seconds, suspend, reason, agreed
+):
+    silence = {"afterSeconds": 3600, "countsAs": meaning}
+    judged = judged_by(
+        ACCURACY, team=TEAM, suspend=suspend,
+        rollout={"steps": [50], "approvals": BOTH | {"silence": silence}},
+    )  # fmt: skip
+    status = with_approvals(judged, serving(candidate=PASSED), read(answer(MANAGER, "acb")), NOW)
+    shown = status.candidate.approvals
+    assert (shown.wait_start_time, shown.silence_time) == (NOW, NOW + 3600)
+    found = approval_state(judged, status, read(answer(MANAGER, "acb")), NOW + seconds)
+    assert (found.agreed, found.requested) == (agreed, False)
+    made = objection(judged, status, read(answer(MANAGER, "acb")), NOW + seconds)
+    assert (made.reason if made else None) is reason
+
+
+def test_status_keeps_when_an_answer_came_and_on_what_evidence_and_a_restart_changes_nothing():
+    judged, given = terms(**BOTH), read(answer(MANAGER, "acb"))
+    early = with_approvals(judged, serving(candidate=candidate(5)), given, NOW)
+    later = early.with_candidate(weight=50, phase=CandidatePhase.AWAITING_APPROVAL)
+    after = with_approvals(judged, later, given, NOW + 600)
+    (kept,) = after.candidate.approvals.answers
+    assert kept.answer_time == NOW
+    assert kept.evidence.startswith("at 5 % of the traffic")
+    assert after.candidate.approvals.waiting_for == (ENGINEER,)
+    assert with_approvals(judged, after, given, NOW + 9000) == after
+    withdrawn = with_approvals(judged, after, read(), NOW + 9000)
+    assert withdrawn.candidate.approvals.answers == ()
+
+
+def test_the_answer_that_the_operator_read_first_counts_of_two_of_a_person():
+    judged = terms(**BOTH)
+    first = with_approvals(judged, serving(candidate=PASSED), read(answer(ENGINEER, "acb")), NOW)
+    both = read(answer(MANAGER, "acb"), answer(ENGINEER, "acb"))
+    after = with_approvals(judged, first, both, NOW + 60)
+    assert after.candidate.approvals.waiting_for == (MANAGER,)
+    problems = {one.party: one.problem for one in after.candidate.approvals.answers}
+    assert problems[ENGINEER] == ""
+    assert "acb has answered as EngineeringManager already" in problems[MANAGER]
+
+
+def test_an_edited_reason_moves_no_person_to_another_party():
+    judged = terms(**BOTH)
+    first = answer(MANAGER, "acb")
+    before = with_approvals(judged, serving(candidate=PASSED), read(first), NOW)
+    second = answer(ENGINEER, "acb")
+    status = with_approvals(judged, before, read(first, second), NOW + 60)
+    edited = answer(MANAGER, "acb", reason="other words")
+    for later in (120, 180):
+        status = with_approvals(judged, status, read(edited, second), NOW + later)
+        approvals = status.candidate.approvals
+        assert approvals.waiting_for == (ENGINEER,)
+        problems = {one.party: bool(one.problem) for one in approvals.answers}
+        assert problems == {MANAGER: False, ENGINEER: True}
+    status = with_approvals(judged, status, read(second), NOW + 240)
+    assert status.candidate.approvals.waiting_for == (MANAGER,)
+
+
+CONSUMERS = tuple(f"catalog/c{number:03}" for number in range(100))
+
+
+def test_each_of_many_consumers_has_a_voice_and_status_has_the_number_of_those_it_does_not_list():
+    judged, status = terms(consumers=["All"]), serving(candidate=PASSED)
+    shown = with_approvals(judged, status, read(consumers=CONSUMERS), NOW).candidate.approvals
+    assert (shown.waiting_for, shown.more_waiting) == (CONSUMERS[:64], 36)
+    agreed = [answer(one, f"u-{one}") for one in CONSUMERS]
+    most = state({"consumers": ["All"]}, *agreed[:-1], consumers=CONSUMERS)
+    assert (most.waiting, most.agreed) == (CONSUMERS[-1:], False)
+    assert state({"consumers": ["All"]}, *agreed, consumers=CONSUMERS).agreed
+    status = with_approvals(judged, status, read(*agreed, consumers=CONSUMERS), NOW)
+    shown = status.candidate.approvals
+    assert (len(shown.answers), shown.more_answers, shown.more_waiting) == (64, 36, 0)
+    later = with_approvals(judged, status, read(*agreed, consumers=CONSUMERS), NOW + 60)
+    assert later == status
+
+
+@pytest.mark.parametrize("consumers", ["All", "Any"])
+def test_the_answer_of_the_last_of_many_consumers_counts(consumers):
+    given = {
+        "All": [answer(CONSUMERS[-1], "zed", "Refuse")],
+        "Any": [answer(CONSUMERS[-1], "zed")],
+    }[consumers]
+    judged, seen = terms(consumers=[consumers]), read(*given, consumers=CONSUMERS)
+    made = objection(judged, serving(candidate=PASSED), seen, NOW)
+    assert bool(made) is (consumers == "All")
+    found = state({"consumers": [consumers]}, *given, consumers=CONSUMERS)
+    assert found.agreed is (consumers == "Any")
+
+
+@pytest.mark.parametrize("consumers", ["All", "Any"])
+def test_a_sentence_names_the_first_parties_and_counts_the_others(consumers):
+    wait = state({"consumers": [consumers]}, consumers=CONSUMERS[:47]).wait
+    assert CONSUMERS[7] in wait
+    assert wait.endswith(" and 39 more")
+    assert len(wait) < 1024
+
+
+@pytest.mark.parametrize(("meaning", "held"), [("Agreement", "promotion"), ("Refusal", "rollback")])
+def test_silence_that_a_suspension_holds_is_in_status_with_the_parties_and_the_way_out(
+    meaning, held
+):
+    silence = {"afterSeconds": 3600, "countsAs": meaning}
+    rollout = {"steps": [50], "approvals": BOTH | {"silence": silence}}
+    judged = judged_by(ACCURACY, team=TEAM, suspend=True, rollout=rollout)
+    status = with_approvals(judged, serving(candidate=PASSED), read(), NOW)
+    assert status.candidate.approvals.held_silence is None
+    status = with_approvals(judged, status, read(), NOW + 3600)
+    shown = status.candidate.approvals
+    assert (shown.waiting_for, shown.held_silence) == ((MANAGER, ENGINEER), meaning)
+    first, second = needs_in(status, ("catalog", "pricing"))
+    assert f"silence counts as {meaning.lower()} of {MANAGER}, {ENGINEER} since" in first.message
+    assert f"spec.suspend holds the {held}: unset spec.suspend" in first.message
+    assert second.command.endswith(f"approve catalog/pricing v2 --for {ENGINEER}")
+    found = approval_state(judged, status, read(), NOW + 3600)
+    assert f"spec.suspend holds the {held}" in found.wait
+    answers = read(answer(MANAGER, "acb"), answer(ENGINEER, "jlb"))
+    assert approval_state(judged, status, answers, NOW + 3600).requested
+    unset = judged_by(ACCURACY, team=TEAM, rollout=rollout)
+    assert approval_state(unset, status, read(), NOW + 3600).agreed is (meaning == "Agreement")
+
+
+def test_a_named_consumer_that_does_not_exist_is_named_in_wait_and_need():
+    judged = terms(consumers=[RANKING, "ghost/none"])
+    seen = replace(read(), absent_consumers=("ghost/none",))
+    status = with_approvals(judged, serving(candidate=PASSED), seen, NOW)
+    text = "there is no DataProduct ghost/none: correct spec.rollout.approvals.consumers"
+    assert status.candidate.approvals.absent == ("ghost/none",)
+    assert text in approval_state(judged, status, seen, NOW).wait
+    present, absent = needs_in(status, ("catalog", "pricing"))
+    assert text not in present.message
+    assert text in absent.message
+    assert (bool(present.command), absent.command) == (True, "")
+
+
+def test_consumers_that_status_has_no_room_for_are_one_need():
+    judged = terms(consumers=["All"])
+    status = with_approvals(judged, serving(candidate=PASSED), read(consumers=CONSUMERS), NOW)
+    needs = needs_in(status, ("catalog", "pricing"))
+    assert len(needs) == 65
+    assert "waits for the agreement of 36 more" in needs[-1].message
+
+
+def test_a_candidate_that_replaces_another_one_has_none_of_its_answers():
+    judged, given = terms(**BOTH), read(answer(MANAGER, "acb"))
+    other = candidate(50, release=V3)
+    found = approval_state(judged, serving(candidate=other), given, NOW)
+    assert (found.answers, found.waiting) == ((), (MANAGER, ENGINEER))
+
+
+def test_a_product_that_asks_for_no_approvals_has_no_field_of_them():
+    judged = judged_by(ACCURACY, rollout={"steps": [50], "approval": "Manual"})
+    status = serving(candidate=PASSED)
+    assert with_approvals(judged, status, read(answer(MANAGER, "acb")), NOW) is status
+    assert approval_state(judged, status, read(), NOW) is None
+
+
+@pytest.mark.parametrize(
+    ("tried", "refused"),
+    [(candidate(50), True), (candidate(), False)],
+    ids=["with a share", "before"],
+)
+def test_a_promote_request_replaces_no_party_and_still_opens_a_changed_api(tried, refused):
+    request = ManualRequest(REQUEST_PROMOTE, "v2/token")
+    seen = observed(requests=(request,))
+    found = manual_requests.answers(terms(**BOTH), serving(candidate=tried), seen, NOW)
+    assert bool(found) is refused
+    if refused:
+        assert "spec.rollout.approvals has the parties" in found[0].decision.message

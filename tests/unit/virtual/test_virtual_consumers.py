@@ -1,0 +1,244 @@
+"""Outcomes of a consumer in the canary of its upstream, on the whole operator."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from benchmarks.virtual.callings import Calling, calls_with
+from benchmarks.virtual.cluster import Effect
+from benchmarks.virtual.event_loop import told_in
+from benchmarks.virtual.variation import Variation
+from benchmarks.virtual.workloads import Quality
+from sluicegate.api.product import DataProduct
+from sluicegate.kube.resources import DATA_PRODUCTS, Key
+from sluicegate.views.needs import needs_of
+from tests.support.decisions.rollout_world import image
+from tests.support.virtual.stories import (
+    HOUR,
+    RARELY,
+    on_virtual_time,
+    opened,
+    product,
+    pushed,
+    serving,
+)
+
+if TYPE_CHECKING:
+    from benchmarks.virtual.operator import World
+
+Body = dict[str, Any]
+
+PRICING, RANKING = Key("catalog", "pricing"), Key("catalog", "search-ranking")
+CASE: Final = "catalog/search-ranking/conversion"
+SHARE: Final = 0.5
+UNMEASURED: Final = "ConsumerNotMeasured"
+LOST: Final = 0.04
+"""Of ranking's conversion, by a candidate that is worse for it."""
+AVAILABLE: Final = {
+    "name": "availability",
+    "objective": "0.9",
+    "maxRegression": "0.03",
+    "indicator": {"availability": {}},
+}
+CONVERSION: Final = {
+    "name": "conversion",
+    "maxDrop": "0.02",
+    "indicator": {"outcomes": {}},
+    "onDegraded": "Alert",
+}
+OFTEN: Final = Calling(PRICING, calls_with(0.6, SHARE), per_call=0.02)
+"""Most of its requests would meet both versions if their calls were split by themselves."""
+LISTENERS: Final = [{"name": "web", "namespace": "gateway"}]
+
+
+def pricing(names: list[str], **rollout: Any) -> Body:
+    """The upstream, which names consumers that may hold its candidate up."""
+    consumers = {"names": names, "parentRefs": LISTENERS}
+    spec = {"steps": [50], "consumers": consumers} | rollout
+    return product(
+        "pricing",
+        model=pushed("c", "v1"),
+        slos=[AVAILABLE],
+        retraining=None,
+        rollout={name: part for name, part in spec.items() if part is not None},
+    )
+
+
+def ranking(evidence: str = "Required") -> Body:
+    """The consumer."""
+    return product(
+        "search-ranking",
+        model=pushed("a", "v1"),
+        slos=[CONVERSION],
+        retraining=None,
+        dependsOn=[{"name": "pricing", "evidence": evidence}],
+    )
+
+
+async def released(
+    world: World, *, lost: float = 0.0, calling: Calling | None = None, **rollout: Any
+) -> None:
+    """Serve both products for two hours; then v2 of pricing begins its canary."""
+    cluster = world.cluster
+    for key in (PRICING, RANKING):
+        cluster.variations[key] = Variation(f"consumers {key.name}", known=0.5)
+        cluster.rates[key] = 4.0
+    cluster.set_quality(image("a"), Quality(wrong=0.2))
+    cluster.effects[RANKING] = (Effect(PRICING, image("d"), lost),)
+    cluster.callings[RANKING] = calling or Calling(PRICING)
+    world.apply(pricing([RANKING.name], **rollout))
+    world.apply(ranking())
+    world.start(**RARELY)
+    await world.until(lambda: serving(world, RANKING) == "v1", seconds=120)
+    await world.run(2 * HOUR)
+    world.edit(PRICING, model=pushed("d", "v2"))
+
+
+def outcome(world: World) -> Body:
+    """How the rollout of v2 ended; empty before that."""
+    model: Body = world.status(PRICING)["specModel"]
+    return model if model["version"] == "v2" and model["outcome"] != "InProgress" else {}
+
+
+async def ended(world: World, hours: float = 24) -> str:
+    await world.until(lambda: bool(outcome(world)), seconds=hours * HOUR)
+    return str(outcome(world)["outcome"])
+
+
+@pytest.mark.slow
+@on_virtual_time
+async def test_a_candidate_that_is_worse_for_a_consumer_is_rolled_back_with_its_name(world):
+    await released(world, lost=LOST, calling=OFTEN)
+    assert await ended(world) == "RolledBack"
+    message = world.status(PRICING)["decision"]["message"]
+    assert "v2 is worse in search-ranking / conversion: " in message
+
+
+@pytest.mark.slow
+@on_virtual_time
+async def test_a_candidate_that_is_equal_for_a_consumer_is_promoted(world):
+    await released(world, calling=OFTEN)
+    assert await ended(world) == "Promoted"
+    text = world.status(PRICING)["decision"]["message"]
+    assert "not worse by 2 points in search-ranking / conversion" in text
+
+
+def held_by(world: World) -> tuple[str, str]:
+    """The check that holds v2, and its message."""
+    found = (world.status(PRICING).get("candidate") or {}).get("hold") or {}
+    return found.get("check", ""), found.get("message", "")
+
+
+async def held(world: World, check: str) -> str:
+    """The message of a check, once it holds v2."""
+    await world.until(lambda: held_by(world)[0] == check, seconds=2 * HOUR)
+    return held_by(world)[1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("calling", "says"),
+    [
+        (replace(OFTEN, draws=False), "met both versions"),
+        (Calling(PRICING, marks=False), "got no answer that names its version"),
+    ],
+    ids=["mixed", "unmarked"],
+)
+@on_virtual_time
+async def test_requests_of_no_version_are_no_evidence_and_hold_until_the_time_is_over(
+    world, calling, says
+):
+    await released(world, lost=0.3, calling=calling, maxDurationSeconds=7200)
+    message = await held(world, UNMEASURED)
+    assert "of the requests of catalog/search-ranking to catalog/pricing" in message
+    assert says in message
+    assert "that ends once at most 1.0 % do" in message
+    assert "otherwise all traffic returns to stable at" in message
+    evidence = world.status(PRICING)["candidate"]["evidence"]
+    (case,) = [one for one in evidence if one["slo"] == CASE]
+    assert (case["promote"], case["rollBack"], case["candidateTotal"]) == ("0", "0", 0)
+    assert await ended(world) == "Inconclusive"
+    decided = world.status(PRICING)["history"][0]["verdict"]["message"]
+    assert says in decided
+
+
+@pytest.mark.slow
+@on_virtual_time
+async def test_a_person_promotes_a_candidate_whose_consumer_is_not_measured(world):
+    await released(world, calling=Calling(PRICING, marks=False))
+    await held(world, UNMEASURED)
+    world.annotate(PRICING, **{"sluicegate.dev/promote": "v2/now"})
+    assert await ended(world) == "Promoted"
+
+
+@pytest.mark.slow
+@on_virtual_time
+async def test_a_consumer_that_is_deleted_during_a_canary_holds_until_it_is_named_no_more(world):
+    await released(world)
+    await world.run(HOUR)
+    world.server.delete(DATA_PRODUCTS, RANKING)
+    message = await held(world, UNMEASURED)
+    assert (
+        "outcomes of catalog/search-ranking can't be read: there is no such DataProduct" in message
+    )
+    needed = needs_of(DataProduct.parse(world.product(PRICING)))
+    assert [(str(need.kind), need.reason) for need in needed] == [("CandidateHeld", UNMEASURED)]
+    world.edit(PRICING, rollout={"consumers": None})
+    assert await ended(world, hours=1) == "Promoted"
+    assert CASE not in str(world.status(PRICING)["stable"])
+
+
+@pytest.mark.slow
+@told_in(lambda: opened(share_dependency_states=False))
+async def test_a_consumer_of_another_namespace_is_not_read_where_states_are_not_shared(world):
+    world.apply(pricing(["market/search-ranking"]))
+    world.start(**RARELY)
+    await world.until(lambda: serving(world, PRICING) == "v1", seconds=120)
+    await world.run(HOUR)
+    world.edit(PRICING, model=pushed("d", "v2"))
+    message = await held(world, UNMEASURED)
+    assert (
+        "outcomes of market/search-ranking can't be read: its namespace isn't the product's"
+        in message
+    )
+    assert "SLUICEGATE_SHARE_DEPENDENCY_STATES" in message
+
+
+@pytest.mark.slow
+@on_virtual_time
+async def test_an_edit_of_evidence_holds_from_the_next_evaluation_on(world):
+    await released(world, calling=Calling(PRICING, marks=False))
+    await held(world, UNMEASURED)
+    world.edit(RANKING, dependsOn=[{"name": "pricing", "evidence": "Ignore"}])
+    assert await ended(world, hours=0.5) == "Promoted"
+
+
+@pytest.mark.slow
+@on_virtual_time
+async def test_a_consumer_that_is_named_during_a_canary_counts_from_its_begin(world):
+    await released(world, lost=0.3, approval="Manual", consumers=None)
+    await held(world, "AwaitingApproval")
+    await world.run(HOUR)
+    assert not world.prometheus.asked["upstreams"]
+    world.edit(PRICING, rollout={"consumers": {"names": [RANKING.name], "parentRefs": LISTENERS}})
+    await world.until(lambda: bool(outcome(world)), seconds=600)
+    assert outcome(world)["outcome"] == "RolledBack"
+    assert "worse in search-ranking / conversion" in world.status(PRICING)["decision"]["message"]
+
+
+@pytest.mark.slow
+@on_virtual_time
+async def test_products_without_consumers_send_no_query_for_them(world):
+    await released(world)
+    assert not world.prometheus.asked["upstreams"]
+    await world.run(HOUR)
+    assert world.prometheus.asked["upstreams"]
+    world.edit(PRICING, rollout={"consumers": None})
+    assert await ended(world) == "Promoted"
+    asked = world.prometheus.asked["upstreams"]
+    world.edit(PRICING, model=pushed("e", "v3"))
+    await world.run(HOUR)
+    assert world.prometheus.asked["upstreams"] == asked
