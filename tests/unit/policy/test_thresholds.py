@@ -143,7 +143,7 @@ def numbers(values):
     }
 
 
-def test_decisions_are_made_by_the_numbers_that_are_promised():
+def test_thresholds_of_decisions_are_the_documented_numbers():
     found = {}
     for name, module in MODULES.items():
         own = getattr(module, "__annotations__", {}).keys() | THRESHOLDS.get(name, {}).keys()

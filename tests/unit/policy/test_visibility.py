@@ -28,7 +28,7 @@ def seen(before, *, labels=1200, drift=True, phi=1.0, unit=12):
     return visibility(result, 300)
 
 
-def test_a_small_hold_out_is_said_to_see_no_drop_of_three_points():
+def test_the_visibility_message_of_a_small_hold_out_names_three_points_as_undetectable():
     found = seen(Count(50, 500))
     assert found.least_drop > 0.06
     assert found.seconds is None
@@ -37,14 +37,14 @@ def test_a_small_hold_out_is_said_to_see_no_drop_of_three_points():
     assert "one of 3 points (maxDrop) would surely be seen only with more events" in text
 
 
-def test_with_what_production_has_shown_it_is_seen_within_hours():
+def test_a_drop_of_three_points_is_detectable_within_hours_with_a_production_baseline():
     found = seen(Count(6500, 65_000))
     assert found.least_drop < 0.03
     assert 8 * 3600 < found.seconds < 14 * 3600
     assert "one of 3 points (maxDrop) within" in describe_visibility(found, SLO.drop)
 
 
-def test_noise_takes_longer_by_its_dispersion_and_a_test_by_days_ends_with_a_day():
+def test_the_detection_time_grows_with_dispersion_and_by_a_day_for_a_daily_test():
     before = Count(65_000, 650_000)
     calm, noisy, daily = seen(before), seen(before, phi=4.0), seen(before, unit=288)
     assert noisy.seconds == pytest.approx(4 * calm.seconds, rel=0.35)
@@ -52,18 +52,18 @@ def test_noise_takes_longer_by_its_dispersion_and_a_test_by_days_ends_with_a_day
     assert daily.seconds - calm.seconds == 23 * 3600
 
 
-def test_half_of_the_labels_take_twice_as_long():
+def test_half_of_the_labels_double_the_detection_time():
     slow, fast = (seen(Count(6500, 65_000), labels=labels) for labels in (600, 1200))
     waits = 15 * 300
     assert slow.seconds - waits == pytest.approx(2 * (fast.seconds - waits), abs=2)
     assert slow.least_drop > fast.least_drop
 
 
-def test_nothing_is_promised_where_nothing_is_tested_or_counted():
+def test_no_detection_time_is_stated_where_no_test_runs_or_no_event_is_counted():
     assert seen(Count(50, 500), drift=False) is None
     assert seen(Count(50, 500), labels=0) is None
 
 
-def test_nothing_accepted_and_nothing_seen_since_show_no_drop():
+def test_without_baseline_events_no_drop_is_detectable():
     found = seen(Count(0, 0))
     assert (found.least_drop, found.seconds) == (1.0, None)

@@ -98,7 +98,7 @@ def test_counts_from_before_an_edit_of_an_slo_are_no_evidence():
     assert counted(ACCURACY, 12, slos=edited) == (12 - 8) * 10
 
 
-def test_blocks_in_which_the_canary_was_not_scraped_neither_count_as_silent_nor_end_the_row():
+def test_blocks_without_a_scrape_of_the_canary_neither_count_as_silent_nor_reset_the_count():
     terms = judged_by(EASY, rollout=ONE_STEP)
     served = {"availability": (0, 100)}
     blocks = both_arms({}, served, 10)
@@ -115,7 +115,7 @@ def test_blocks_without_requests_of_stable_do_not_count_as_silent_blocks_of_the_
     assert found.silent == 2
 
 
-def test_stable_is_known_by_what_was_counted_in_the_hour_or_thirty_blocks_before():
+def test_the_past_of_stable_covers_one_hour_or_thirty_blocks_before_the_canary():
     ends = [START + 60 * number for number in range(-62, 3)]
     read = [CanaryBlock(end, Quality.COUNTED) for end in ends]
     read[40] = CanaryBlock(ends[40], Quality.LOW_COVERAGE)
@@ -133,7 +133,7 @@ def test_a_block_with_one_request_of_stable_counts_as_silent_for_the_candidate()
 
 
 @pytest.mark.parametrize(("labels", "required"), [(0, False), (1, True)])
-def test_labels_are_waited_for_once_any_has_come_where_no_duration_is_given(labels, required):
+def test_without_max_duration_a_label_slo_is_required_once_a_label_has_arrived(labels, required):
     terms = judged_by(EASY, ACCURACY, rollout={"steps": [50]})
     arm = {"availability": (0, 100), "accuracy": (0, labels)}
     found = assess(terms, serving(), candidate(50), observed(both_arms(arm, arm, 3)))
@@ -141,7 +141,7 @@ def test_labels_are_waited_for_once_any_has_come_where_no_duration_is_given(labe
 
 
 @pytest.mark.parametrize(("longer", "required"), [(0.0, True), (-0.001, False)])
-def test_an_slo_must_speak_that_an_equal_candidate_passes_in_the_given_time(longer, required):
+def test_an_slo_is_required_if_an_equal_candidate_can_pass_it_within_max_duration(longer, required):
     terms = judged_by(ACCURACY, rollout=ONE_STEP)
     blocks = both_arms({"accuracy": (10, 100)}, {"accuracy": (10, 100)}, 30)
 
@@ -153,7 +153,7 @@ def test_an_slo_must_speak_that_an_equal_candidate_passes_in_the_given_time(long
     assert judged(expected + longer).required is required
 
 
-def test_the_row_of_silent_blocks_ends_where_the_candidate_had_a_series():
+def test_a_block_with_a_series_of_the_candidate_resets_the_count_of_silent_blocks():
     terms = judged_by(EASY, rollout=ONE_STEP)
     served = {"availability": (0, 100)}
     blocks = [*both_arms(served, served, 4), *both_arms({}, served, 3, begin=START + 4 * CANARY)]
@@ -216,7 +216,7 @@ def last_step(assessment, *, status=None, facts=None, terms=TERMS, now=START + 7
 EQUAL = speaking(Count(1000, 10_000), Count(1000, 10_000))
 
 
-def test_a_candidate_of_which_all_speak_is_promoted():
+def test_a_candidate_with_evidence_in_every_slo_is_promoted():
     assert isinstance(last_step(passed(EQUAL)), Promote)
 
 
@@ -247,7 +247,7 @@ def test_a_candidate_worse_than_the_first_acceptance_is_held_unless_it_is_better
 
 
 @pytest.mark.parametrize(("correlation", "kind"), [(0.0, Hold), (0.01, Promote)])
-def test_bad_events_that_come_in_bursts_are_less_sure_to_miss_the_objective(correlation, kind):
+def test_bursts_of_bad_events_weaken_the_evidence_that_the_objective_is_missed(correlation, kind):
     """20.8 % bad of 20 % allowed: sure of independent events, not of half as many."""
     slo = speaking(Count(2080, 10_000), Count(2080, 10_000), correlation=correlation)
     decision = last_step(passed(slo))
@@ -269,7 +269,7 @@ def test_bad_events_that_come_in_bursts_are_less_sure_to_miss_the_objective(corr
         ({"requests": 49}, None, Reason.DWELLING),
     ],
 )
-def test_a_candidate_with_evidence_in_every_slo_is_held_by_each_other_reason(fields, facts, reason):
+def test_each_remaining_check_holds_a_candidate_with_evidence_in_every_slo(fields, facts, reason):
     decision = last_step(passed(EQUAL, **fields), facts=facts)
     assert (type(decision), decision.reason) == (Hold, reason)
 
@@ -278,11 +278,11 @@ def test_a_candidate_with_evidence_in_every_slo_is_held_by_each_other_reason(fie
     "fields",
     [{"invalid": 9}, {"dwell": 5}, {"requests": 50}, {"silent": 9}, {"newest_requests": 1}],
 )
-def test_the_last_step_promotes_at_the_largest_values_within_each_limit(fields):
+def test_the_last_step_promotes_at_the_largest_value_that_each_limit_allows(fields):
     assert isinstance(last_step(passed(EQUAL, **fields)), Promote)
 
 
-def test_ten_silent_blocks_take_a_candidate_back():
+def test_a_candidate_is_rolled_back_after_ten_silent_blocks():
     decision = last_step(passed(EQUAL, silent=10))
     assert (type(decision), decision.reason) == (Rollback, Reason.CANARY_NO_DATA)
 
@@ -296,7 +296,7 @@ def test_ten_silent_blocks_take_a_candidate_back():
     ],
     ids=["slow", "wrong", "both"],
 )
-def test_a_busy_node_excuses_a_slow_candidate_and_no_failing_one(worse, kind, reason):
+def test_a_busy_node_explains_a_slow_candidate_but_not_a_failing_one(worse, kind, reason):
     terms = judged_by(QUICK, ACCURACY, rollout=ONE_STEP)
     found = [
         speaking(Count(90, 100), Count(10, 100), slo=slo, roll_back=9.0)
@@ -308,7 +308,7 @@ def test_a_busy_node_excuses_a_slow_candidate_and_no_failing_one(worse, kind, re
     assert f"worse in {worse[-1]}" in decision.message
 
 
-def test_a_candidate_for_which_nothing_can_speak_is_held():
+def test_a_candidate_without_any_possible_evidence_is_held():
     free = replace(EQUAL, required=False, evidence=replace(EQUAL.evidence, promote=0.0))
     assert last_step(passed(free)).reason is Reason.INSUFFICIENT_DATA
 
@@ -322,7 +322,7 @@ def test_an_optional_slo_with_worse_counts_holds_the_last_step():
 
 
 @pytest.mark.parametrize(("promote", "said"), [(0.0, True), (9.0, False)])
-def test_a_promotion_names_what_it_was_decided_without(promote, said):
+def test_a_promotion_message_names_slos_without_enough_evidence(promote, said):
     availability = speaking(Count(0, 9000), Count(0, 9000), slo=TERMS.slos[0])
     labels = speaking(Count(2, 20), Count(2, 20), required=False, promote=promote)
     decision = last_step(passed(availability, labels))
@@ -330,7 +330,7 @@ def test_a_promotion_names_what_it_was_decided_without(promote, said):
     assert ("without enough evidence in accuracy (n=20), IfAvailable" in decision.message) is said
 
 
-def test_a_promotion_names_what_is_judged_after_it():
+def test_a_promotion_message_names_slos_judged_after_the_promotion():
     availability = speaking(Count(0, 9000), Count(0, 9000), slo=TERMS.slos[0])
     later = replace(SLO, canary_evidence=CanaryEvidence.POST_PROMOTION)
     labels = speaking(Count(2, 20), Count(2, 20), slo=later, required=False, promote=0.0)
@@ -338,7 +338,7 @@ def test_a_promotion_names_what_is_judged_after_it():
     assert "without enough evidence in accuracy (n=20), PostPromotion" in decision.message
 
 
-def test_before_the_last_step_slow_labels_are_not_waited_for_if_another_slo_speaks():
+def test_earlier_steps_do_not_wait_for_slow_labels_if_another_slo_has_evidence():
     availability = speaking(Count(0, 9000), Count(0, 9000), slo=TERMS.slos[0])
     slow = replace(EQUAL, expected=4 * 3600 + 1.0)
     assert [slo.required for slo in without_slow((availability, slow))] == [True, False]
@@ -360,7 +360,9 @@ def test_a_forced_promotion_is_held_while_the_observed_share_is_wrong():
 @pytest.mark.parametrize(
     ("promote", "better", "shown"), [(3.0, 5.0, True), (3.0, 4.9, False), (2.9, 5.0, False)]
 )
-def test_a_candidate_shown_better_is_shown_no_worse_too(promote, better, shown):
+def test_evidence_that_a_candidate_is_better_is_evidence_that_it_is_not_worse(
+    promote, better, shown
+):
     evidence = replace(EQUAL.evidence, promote=promote, better=better)
     assert replace(EQUAL, evidence=evidence).shows_better is shown
 
@@ -376,7 +378,7 @@ def test_a_candidate_shown_better_is_shown_no_worse_too(promote, better, shown):
     ],
     ids=["in time", "late", "late and surely worse", "nothing of stable", "nothing of it"],
 )
-def test_client_errors_are_waited_for_until_time_is_over_unless_they_are_surely_worse(
+def test_a_candidate_waits_for_client_error_evidence_until_max_duration_unless_it_is_worse(
     late, ours, theirs, waits
 ):
     errors = speaking(Count(*ours), Count(*theirs), slo=client_errors(TERMS), late=late, promote=0)
@@ -416,19 +418,19 @@ def weighed(lower: float, upper: float, *, required: bool = True) -> GaugeEviden
         (GaugeEvidence(GAUGE, 19, None, required=True), Reason.COLLECTING_EVIDENCE),
     ],
 )
-def test_a_product_with_nothing_but_a_gauge_is_decided_by_it(gauge, reason):
+def test_a_canary_of_a_product_with_a_gauge_alone_is_decided_by_the_gauge(gauge, reason):
     decision = last_step(passed(gauges=(gauge,)), terms=GAUGE_TERMS)
     assert decision.reason is reason
 
 
-def test_a_gauge_that_need_not_speak_keeps_no_candidate_from_the_last_step():
+def test_an_optional_gauge_without_evidence_does_not_hold_the_last_step():
     unsure = weighed(-9.0, 3.0, required=False)
     assert isinstance(last_step(passed(EQUAL, gauges=(unsure,))), Promote)
     held = last_step(passed(EQUAL, gauges=(replace(unsure, required=True),)))
     assert held.reason is Reason.COLLECTING_EVIDENCE
 
 
-def test_an_optional_slo_carries_a_promotion_only_without_required_slos():
+def test_an_optional_slo_decides_a_promotion_only_if_no_slo_is_required():
     free = speaking(Count(1000, 10_000), Count(1000, 10_000), required=False)
     must, better = weighed(-0.1, 3.0), weighed(0.1, 3.0, required=False)
     assert passed(free).vouching == (free,)
@@ -440,7 +442,7 @@ def test_an_optional_slo_carries_a_promotion_only_without_required_slos():
     assert passed(free, gauges=(better, must)).counted_gauges == (must,)
 
 
-def test_a_promotion_keeps_the_versions_before_it_and_none_of_the_candidate():
+def test_a_promotion_keeps_the_history_and_clears_the_candidate():
     history = tuple(
         PastVersion.of(
             one,
@@ -514,7 +516,7 @@ def test_a_new_model_supersedes_a_candidate_that_is_as_good():
     ],
     ids=["promoted", "worse", "no verdict", "trouble of the cluster", "too early"],
 )
-def test_an_approval_ends_with_the_candidate_that_it_was_for(blocks, seconds, facts, kind, handled):
+def test_an_approval_is_valid_for_its_candidate_only(blocks, seconds, facts, kind, handled):
     found = decided(blocks, terms=MANUAL, seconds=seconds, requests=APPROVED, facts=facts)
     assert isinstance(found.decision, kind)
     known = found.status.last_handled
@@ -522,7 +524,7 @@ def test_an_approval_ends_with_the_candidate_that_it_was_for(blocks, seconds, fa
 
 
 @pytest.mark.parametrize("terms", [TERMS, MANUAL])
-def test_an_abort_uses_up_an_approval_that_was_given_before(terms):
+def test_an_abort_invalidates_an_earlier_approval(terms):
     """It would otherwise start the rollout again that the abort ended."""
     requests = (
         ManualRequest(REQUEST_PROMOTE, "v2/one", user="acb", reason="ship it"),
@@ -560,7 +562,7 @@ def test_an_slo_whose_indicator_is_edited_restarts_its_evidence():
     assert after.terms_hash == SLO.indicator_hash
 
 
-def test_an_slo_that_is_new_takes_the_blocks_that_are_there():
+def test_a_new_slo_counts_blocks_from_before_it_was_added():
     status = serving(stable=stable(since=START - 86_400), slos={"accuracy": SloRecord(since=5)})
     after = evaluate(TERMS, status, observed(), START).status.engine.slo("accuracy")
     assert (after.since, after.terms_hash) == (5, SLO.indicator_hash)

@@ -89,19 +89,19 @@ def of_consumer(case):
 CLEAR = (100, 1, 1)
 
 
-def test_outcomes_count_while_at_most_one_request_of_a_hundred_met_both_versions():
+def test_outcomes_of_a_consumer_count_if_at_most_one_percent_of_requests_met_both_versions():
     assert of_consumer(judged(*[CLEAR] * 12)).evidence.candidate.total == 900
     assert of_consumer(judged(*[(100, 2, 0)] * 12)).evidence.candidate.total == 0
 
 
-def test_mixed_requests_in_the_newest_blocks_end_the_evidence_at_once():
+def test_requests_that_met_both_versions_in_the_newest_blocks_discard_the_evidence_at_once():
     case = judged(*[CLEAR] * 30, *[(100, 60, 0)] * 2)
     assert of_consumer(case).evidence.candidate.total == 2700
     (gap,) = case.assessment.gaps
     assert "of the requests of catalog/search to default/simulated at this share" in gap.text
 
 
-def test_as_many_unmarked_requests_as_the_upstream_loses_are_no_gap():
+def test_unversioned_requests_of_a_consumer_are_no_gap_if_the_upstream_lost_as_many():
     assert not judged(*[(100, 0, 5)] * 12, lost=5).assessment.gaps
     (gap,) = judged(*[(100, 0, 5)] * 12).assessment.gaps
     assert "5.0 % got no answer that names its version" in gap.text
@@ -112,20 +112,20 @@ def test_a_consumer_without_a_counted_request_is_a_gap():
     assert "no request of catalog/search to default/simulated was counted" in gap.text
 
 
-def test_a_consumer_is_waited_for_at_the_last_step_alone():
+def test_only_the_last_step_waits_for_evidence_of_a_consumer():
     assert of_consumer(judged(*[CLEAR] * 12, steps=(5, 50))).required is False
     assert of_consumer(judged(*[CLEAR] * 12)).required is True
 
 
 @pytest.mark.parametrize(("seconds", "required"), [(600, False), (86_400, True)])
-def test_a_consumer_is_waited_for_if_available_only_if_an_equal_candidate_can_pass_in_time(
+def test_evidence_if_available_is_required_only_if_an_equal_candidate_can_pass_in_time(
     seconds, required
 ):
     case = judged(*[CLEAR] * 12, evidence="IfAvailable", maxDurationSeconds=seconds)
     assert of_consumer(case).required is required
 
 
-def test_each_slo_of_a_consumer_shares_the_error_of_a_rollback():
+def test_the_error_rate_of_a_rollback_is_split_over_the_slos_of_a_consumer():
     case = judged(*[CLEAR] * 12)
     assert {one.roll_back_at for one in case.assessment.slos} == {log(2 / 0.05)}
 
@@ -162,7 +162,9 @@ def test_slos_of_outcomes_and_events_count_with_their_largest_drop():
 @pytest.mark.parametrize(
     ("evidence", "upstream"), [("Ignore", UPSTREAM), ("Required", ("default", "other"))]
 )
-def test_a_consumer_counts_only_if_it_asks_for_it_and_names_the_upstream(evidence, upstream):
+def test_a_consumer_gives_evidence_only_if_its_spec_enables_it_and_names_the_upstream(
+    evidence, upstream
+):
     assert consumer_terms(consumer(evidence), upstream) is None
     assert ConsumerEvidence(evidence)
 

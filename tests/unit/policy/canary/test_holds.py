@@ -29,7 +29,9 @@ LONG = NAMED_SECONDS // CANARY
         ("it needs approval", Reason.AWAITING_APPROVAL, LONG, 60, "AwaitingApproval"),
     ],
 )
-def test_a_check_is_named_at_once_or_when_it_has_lasted(sentence, reason, quiet, seconds, check):
+def test_a_hold_names_its_check_at_once_or_after_the_documented_delay(
+    sentence, reason, quiet, seconds, check
+):
     blocks = both_arms(ONE, ONE, 5) + both_arms(NONE, NONE, quiet, begin=START + 5 * CANARY)
     decision = Hold(reason=reason, message="why")
     found = hold_of(
@@ -50,7 +52,7 @@ def test_a_check_is_named_at_once_or_when_it_has_lasted(sentence, reason, quiet,
         ("CollectingEvidence", 60, Reason.OBJECTIVE_NOT_MET, "ObjectiveNotMet"),
     ],
 )
-def test_evidence_that_alternates_at_a_bound_changes_the_name_at_most_every_ten_minutes(
+def test_a_hold_whose_evidence_alternates_at_a_bound_changes_its_check_at_most_every_ten_minutes(
     named, since, reason, check
 ):
     """Each change of the name is a write of status."""
@@ -61,7 +63,7 @@ def test_evidence_that_alternates_at_a_bound_changes_the_name_at_most_every_ten_
     assert found.check == check
 
 
-def test_a_decided_share_waits_for_its_pods_and_a_rollback_for_nothing():
+def test_a_raised_share_is_held_until_its_pods_are_ready_and_a_rollback_is_not_held():
     ahead = Advance(reason=Reason.CANARY_NOT_WORSE, message="", step=2, weight=50)
     found = hold_of(candidate(5), ahead, observed(), now=START)
     assert found is not None

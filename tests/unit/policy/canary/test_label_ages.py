@@ -39,10 +39,10 @@ def test_the_estimated_counts_have_the_variance_of_the_odds_ratio():
     ],
     ids=["of the same kind", "without information", "nothing known before"],
 )
-def test_labels_are_counted_as_they_are_where_nothing_is_to_be_estimated(labels):
+def test_labels_are_counted_unchanged_where_no_missing_label_is_estimated(labels):
     assert labels.with_all_labels(*YOUNG) == YOUNG
 
 
-def test_the_oldest_class_has_no_greatest_age():
+def test_the_oldest_age_class_of_labels_is_unbounded():
     oldest = [AgedLabels(classes, BEFORE, False, None).seconds for classes in (1, 6, 7)]
     assert oldest == [30, 259_200, None]

@@ -25,20 +25,20 @@ def batches(labels: int, days: int = 7):
     )  # fmt: skip
 
 
-def test_the_pace_of_one_batch_a_day_is_that_of_the_week():
+def test_the_label_rate_of_daily_batches_is_the_average_over_the_week():
     pace = weekly_pace(LEFT_OUT, batches(480), "accuracy")
     assert pace.per_second * 86_400 == pytest.approx(480, rel=0.01)
     assert pace.ratio == pytest.approx(0.1)
     assert pace.gap_seconds == 23 * HOUR
 
 
-def test_labels_in_each_hour_leave_no_gap_and_none_at_all_no_pace():
+def test_labels_in_every_hour_have_no_gap_and_a_product_without_labels_has_no_label_rate():
     steady = series(*[(1, 10)] * 600)
     assert weekly_pace(LEFT_OUT, observed(block=600, series={"v1": {"accuracy": steady}}), "accuracy").gap_seconds == 0  # fmt: skip
     assert weekly_pace(LEFT_OUT, batches(0), "accuracy") is None
 
 
-def test_a_young_product_has_the_pace_of_the_blocks_that_it_has():
+def test_the_label_rate_of_a_young_product_is_computed_from_its_existing_blocks():
     young = series(*[(1, 10)] * 48, first=5 * DAY + 1)
     pace = weekly_pace(LEFT_OUT, observed(block=5 * DAY + 48, series={"v1": {"accuracy": young}}), "accuracy")  # fmt: skip
     assert pace.per_second * BLOCK == pytest.approx(10)
@@ -53,14 +53,14 @@ def test_a_rollout_lasts_until_slow_labels_have_come():
     assert derive(LEFT_OUT, batches(0)).max_duration_seconds == 4 * HOUR
 
 
-def test_rows_that_both_were_scored_on_shorten_the_wait():
+def test_rows_scored_by_both_versions_shorten_the_default_rollout_duration():
     observed = batches(20_000)
     rows = {"accuracy": Pairs(1700, 60, 60, 180)}
     with_rows = derive(LEFT_OUT, observed, rows).max_duration_seconds
     assert with_rows < derive(LEFT_OUT, observed).max_duration_seconds
 
 
-def test_labels_are_waited_for_at_the_largest_share_where_requests_speak_before():
+def test_slow_labels_are_collected_at_the_largest_share_if_requests_give_evidence_earlier():
     pace = weekly_pace(LEFT_OUT, batches(20_000), "accuracy")
     beside = planned_seconds(LEFT_OUT, SLO, pace, margin=SLO.margin, evidence=0)
     accuracy_alone = judged_by(ACCURACY, rollout=None)

@@ -22,7 +22,7 @@ TERMS = judged_by(ACCURACY)
 
 
 @pytest.mark.slow
-def test_a_look_after_fourteen_days_computes_the_factors_of_new_blocks_alone():
+def test_an_evaluation_after_fourteen_days_computes_evidence_of_new_blocks_only():
     """All were computed again in each reconcile, seconds of them, once a minute."""
     one = candidate(5)
     status = serving(candidate=one)

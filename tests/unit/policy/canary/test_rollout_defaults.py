@@ -52,7 +52,7 @@ def test_the_crd_sets_no_default_for_derived_rollout_fields():
 @pytest.mark.parametrize(
     ("requests", "steps"), [(334, (5, 25, 50)), (333, (25, 50)), (66, (50,)), (0, (5, 25, 50))]
 )
-def test_steps_are_those_at_which_requests_enough_come_soon(requests, steps):
+def test_default_steps_are_shares_at_which_enough_requests_arrive_soon(requests, steps):
     assert of_next(LEFT_OUT, seen(requests)).steps == steps
 
 
@@ -72,9 +72,7 @@ def test_steps_are_those_at_which_requests_enough_come_soon(requests, steps):
         pytest.param({"v1": [None] * 24}, (5, 25, 50), id="not known, where nothing was measured"),
     ],
 )  # fmt: skip
-def test_the_rate_of_requests_is_that_of_all_versions_over_the_time_that_was_measured(
-    counts, steps
-):
+def test_the_request_rate_is_that_of_all_versions_over_the_measured_time(counts, steps):
     found: dict[str, dict[str, Series]] = {name: {"accuracy": Series()} for name in counts}
     for version, blocks in counts.items():
         for index, total in enumerate(blocks, start=1):
@@ -106,7 +104,7 @@ def test_a_version_that_supersedes_a_candidate_takes_the_steps_of_the_traffic_by
     assert "it gets 5 %" in decision.message
 
 
-def test_a_field_that_is_removed_during_a_rollout_follows_from_what_comes_by_then():
+def test_a_rollout_field_removed_during_a_rollout_is_derived_from_the_current_traffic():
     """Without one the default applied, and ended a rollout of a day after four hours."""
     chosen = judged_by(ACCURACY, rollout={"maxDurationSeconds": 86_400})
     status = started(chosen)
@@ -116,7 +114,7 @@ def test_a_field_that_is_removed_during_a_rollout_follows_from_what_comes_by_the
     assert of_current(LEFT_OUT, status, seen(5)).max_duration_seconds == longest
 
 
-def test_the_first_share_is_the_one_that_was_decided():
+def test_the_first_share_of_a_rollout_is_the_derived_first_step():
     """The layout took the first of the default steps, whatever the decision said."""
     world = World(spec=document(rollout=None), rate=5)
     world.until(lambda world: world.serving == "v1").run(36).push("b", "v2")
@@ -125,7 +123,7 @@ def test_the_first_share_is_the_one_that_was_decided():
     assert world.current.candidate.derived.steps == (50,)
 
 
-def test_a_shadow_phase_has_time_for_labels_that_aren_t_counted():
+def test_a_shadow_phase_extends_the_default_duration_if_no_label_rate_is_known():
     unlabelled = replace(observed(block=24), desired=V1)
     shadowed = replace(LEFT_OUT, shadow_seconds=86_400)
 

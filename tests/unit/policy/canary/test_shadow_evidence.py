@@ -84,7 +84,7 @@ def decided(judged: Terms, one, assessment: Assessment):
 MIRROR = {"mirror": {"percent": 20}, "intervalSeconds": 3600}
 
 
-def test_mirrored_requests_score_outcomes_and_other_slos_are_the_canarys():
+def test_mirrored_requests_are_evidence_for_outcomes_and_the_canary_for_other_slos():
     """A click may be what the answer brought about, and only stable's was shown."""
     mirrored = terms(ACCURACY, CLICKS, shadow=MIRROR)
     unheard = shadowed(mirrored)
@@ -99,7 +99,7 @@ def test_mirrored_requests_score_outcomes_and_other_slos_are_the_canarys():
     assert isinstance(decided(mirrored, heard, judge(mirrored, heard)), Promote)
 
 
-def test_rows_count_for_slos_about_the_answers_alone_and_each_interval_once():
+def test_shadow_rows_count_only_for_slos_about_answers_and_once_per_interval():
     judged = terms(AVAILABILITY, ACCURACY)
     for slo, scored in (("availability", []), ("accuracy", ["accuracy"]), ("another", [])):
         shadow = shadowed(judged, EQUAL, EQUAL, slo=slo).shadow
@@ -110,12 +110,12 @@ def test_rows_count_for_slos_about_the_answers_alone_and_each_interval_once():
     assert (after.since_time, after.blocks, after.evidence[0].blocks) == (START, 1, 1)
 
 
-def test_labels_make_rows_as_far_as_requests_of_stable_are_mirrored():
+def test_labels_of_mirrored_requests_of_stable_become_shadow_rows():
     assert rows_per_second(terms(), 10.0) == 10.0
     assert rows_per_second(terms(shadow=MIRROR), 10.0) == pytest.approx(10 * 0.2 * 0.5)
 
 
-def test_the_canary_of_an_slo_with_a_shadow_phase_is_no_evidence_for_the_candidate():
+def test_canary_traffic_favours_no_candidate_in_an_slo_with_a_shadow_phase():
     alone = judged_by(ACCURACY, rollout=ONE_STEP)
     (canary,) = judge(alone, candidate(50)).slos
     (beside,) = judge(terms(), shadowed(terms())).slos
@@ -127,7 +127,7 @@ def test_the_canary_of_an_slo_with_a_shadow_phase_is_no_evidence_for_the_candida
     assert "no rows that were labelled after the training" in held.message
 
 
-def test_rows_that_were_labelled_after_the_training_promote():
+def test_shadow_rows_labelled_after_the_training_promote_the_candidate():
     judged = terms()
     one = shadowed(judged, *[EQUAL] * 16)
     made = decided(judged, one, judge(judged, one))
@@ -135,7 +135,7 @@ def test_rows_that_were_labelled_after_the_training_promote():
     assert "32,000 rows that were labelled after the training" in made.message
 
 
-def test_rows_against_a_candidate_take_it_back():
+def test_shadow_rows_that_disfavour_a_candidate_roll_it_back():
     judged = terms()
     one = shadowed(judged, *[WORSE] * 8)
     made = decided(judged, one, judge(judged, one))
@@ -149,7 +149,7 @@ def test_rows_against_a_candidate_take_it_back():
     [(BETTER, Reason.CANARY_NOT_WORSE), (EQUAL, Reason.OBJECTIVE_NOT_MET)],
     ids=["surely better", "equal"],
 )
-def test_rows_that_show_a_candidate_to_be_better_promote_it_below_the_objective(rows, reason):
+def test_shadow_rows_that_prove_a_candidate_better_promote_it_below_the_objective(rows, reason):
     judged = terms({**ACCURACY, "objective": "0.95"})
     one = shadowed(judged, *[rows] * (8 if rows is BETTER else 60))
     made = decided(judged, one, judge(judged, one))
@@ -157,14 +157,14 @@ def test_rows_that_show_a_candidate_to_be_better_promote_it_below_the_objective(
     assert isinstance(made, Promote) is (rows is BETTER)
 
 
-def test_each_comparison_has_its_part_of_the_error():
+def test_the_error_rate_is_split_over_all_shadow_comparisons():
     (alone,) = judge(judged_by(ACCURACY, rollout=ONE_STEP), candidate(50)).slos
     (beside,) = judge(terms(), shadowed(terms())).slos
     assert alone.roll_back_at == rollback_bound(1)
     assert beside.roll_back_at == rollback_bound(2)
 
 
-def test_an_slo_that_no_result_names_is_judged_by_the_canary():
+def test_an_slo_missing_in_the_shadow_result_is_judged_by_the_canary():
     judged = terms(ACCURACY, CLICKS)
     before = {slo.terms.name: slo.shadow for slo in judge(judged, shadowed(judged)).slos}
     after = {slo.terms.name: slo.shadow for slo in judge(judged, shadowed(judged, EQUAL)).slos}
@@ -183,7 +183,7 @@ def test_an_edited_slo_restarts_its_shadow_evidence():
     assert again.evidence[0].blocks == 1
 
 
-def test_an_interval_that_is_counted_moves_the_next_one():
+def test_the_next_shadow_interval_begins_where_the_counted_one_ends():
     shadow = shadowed(terms(), EQUAL).shadow
     assert shadow.since_time == START + 86_400
     assert not is_due(shadow, 86_400, START + 2 * 86_400 - 1)
@@ -192,7 +192,7 @@ def test_an_interval_that_is_counted_moves_the_next_one():
 
 
 @pytest.mark.parametrize("given", [{}, {"maxDurationSeconds": 14_400}])
-def test_without_rows_an_slo_with_a_shadow_phase_is_waited_for(given):
+def test_a_promotion_waits_for_rows_of_an_slo_with_a_shadow_phase(given):
     """No label reaches Prometheus: only the Jobs say anything of the answers."""
     rollout = {"steps": [50], "shadow": SHADOW, **given}
     judged = judged_by(AVAILABILITY, ACCURACY, rollout=rollout)
@@ -206,14 +206,14 @@ def test_without_rows_an_slo_with_a_shadow_phase_is_waited_for(given):
 
 
 @pytest.mark.parametrize("a_day", [200, 5_000])
-def test_more_labels_take_fewer_days(a_day):
+def test_a_shadow_phase_with_more_labels_takes_fewer_days(a_day):
     more = planned_shadow_seconds(86_400, a_day / 86_400, margin=0.03)
     fewer = planned_shadow_seconds(86_400, a_day / 2 / 86_400, margin=0.03)
     assert 5 * 86_400 < more <= fewer
     assert planned_shadow_seconds(86_400, 0, margin=0.03) == inf
 
 
-def test_rows_of_the_hold_out_and_of_the_shadow_phase_add_up():
+def test_rows_of_the_hold_out_and_of_the_shadow_phase_are_one_sum_of_evidence():
     judged, hold_out = terms(), Pairs(4500, 210, 200, 90)
     one = shadowed(judged, EQUAL)
     (alone,) = judge(judged, one).slos
@@ -223,7 +223,7 @@ def test_rows_of_the_hold_out_and_of_the_shadow_phase_add_up():
     assert both.evidence.promote == pytest.approx(alone.evidence.promote + both.paired.promote)
 
 
-def test_the_pairs_of_the_hold_out_set_the_stake_of_the_first_interval():
+def test_the_first_shadow_interval_has_more_evidence_if_the_hold_out_has_pairs():
     """Of rows of which nothing is known, one version alone may be wrong on each other one."""
     judged, one = terms({**ACCURACY, "maxRegression": "0.02"}), candidate(50)
     shadow = ShadowStatus(since_time=START, until_time=START + 86_400)
@@ -236,7 +236,7 @@ def test_the_pairs_of_the_hold_out_set_the_stake_of_the_first_interval():
     assert first().pairs == first(accuracy=EQUAL).pairs == EQUAL
 
 
-def test_a_rollout_that_is_tried_again_goes_on_with_its_rows():
+def test_a_retried_rollout_keeps_its_shadow_rows():
     judged = terms()
     before = parked(shadowed(judged, EQUAL, EQUAL)).replace(retries=1, retry_time=START)
     again = StartRollout(

@@ -115,13 +115,15 @@ def test_an_outage_does_not_end_a_wait_for_approval():
         ("its pods are gone", ALIKE, Facts(canary_lost="x"), Inconclusive, Reason.INFRASTRUCTURE),
     ],
 )
-def test_evidence_against_it_and_its_pods_end_the_wait(sentence, blocks, facts, kind, reason):
+def test_worse_evidence_or_failing_pods_end_a_candidates_wait_for_approval(
+    sentence, blocks, facts, kind, reason
+):
     made = decided(blocks, facts=facts)
     assert isinstance(made, kind), sentence
     assert made.reason is reason, sentence
 
 
-def test_an_objection_holds_a_candidate_that_has_passed_and_no_duration_ends_it():
+def test_an_objection_holds_a_candidate_that_has_passed_beyond_its_max_duration():
     made = decided(SHORT)
     assert isinstance(made, Hold)
     assert made.reason is Reason.OBJECTIVE_NOT_MET
@@ -136,7 +138,7 @@ def test_an_objection_holds_a_candidate_that_has_passed_and_no_duration_ends_it(
         ("what couldn't be read may be against it", then(ALIKE, UNMEASURED), Hold),
     ],
 )
-def test_an_approval_of_a_candidate_that_has_passed_acts_at_once_if_all_is_read(
+def test_an_approval_promotes_a_candidate_that_has_passed_if_its_newest_block_was_read(
     sentence, blocks, kind
 ):
     assert isinstance(decided(blocks, approved=True), kind), sentence
@@ -148,7 +150,7 @@ def test_a_candidate_that_has_not_passed_ends_with_its_duration():
     assert made.reason is Reason.MAX_DURATION
 
 
-def test_the_phase_of_a_candidate_says_whether_its_wait_is_announced():
+def test_the_phase_of_a_candidate_is_awaiting_approval_once_its_event_was_emitted():
     one = candidate(50)
     status = serving(stable=stable(since=START - 86_400), candidate=one)
     found = assess(MANUAL, status, one, observed(ALIKE))
@@ -168,7 +170,7 @@ def test_the_phase_of_a_candidate_says_whether_its_wait_is_announced():
 
 
 # ---- objectives ---------------------------------------------------------------------------------
-def test_a_candidate_that_is_surely_better_is_promoted_though_it_misses_the_objective():
+def test_a_candidate_proved_better_is_promoted_though_it_misses_the_objective():
     terms = judged_by(EASY, {**ACCURACY, "objective": "0.9"}, rollout=STEPS)
     made = decided(BETTER, terms=terms, phase=CandidatePhase.STEPPING, seconds=3600)
     assert isinstance(made, Promote)
@@ -176,7 +178,7 @@ def test_a_candidate_that_is_surely_better_is_promoted_though_it_misses_the_obje
     assert "10.0 % are allowed: the objective is still missed" in made.message
 
 
-def test_a_candidate_that_only_equals_a_stable_version_below_the_objective_is_held():
+def test_a_candidate_equal_to_a_stable_version_below_the_objective_is_held():
     made = decided(SHORT, terms=AUTOMATIC, phase=CandidatePhase.STEPPING, seconds=3600)
     assert made.reason is Reason.OBJECTIVE_NOT_MET
     assert "isn't shown to be better than stable" in made.message
@@ -190,7 +192,7 @@ def test_a_candidate_that_only_equals_a_stable_version_below_the_objective_is_he
         ("without its name it waits", AUTOMATIC, {}, Promote),
     ],
 )
-def test_a_person_may_promote_what_misses_an_objective_that_stable_misses_too(
+def test_a_promote_request_is_accepted_if_candidate_and_stable_miss_the_objective(
     sentence, terms, wishes, kind
 ):
     made = decided(
@@ -200,7 +202,7 @@ def test_a_person_may_promote_what_misses_an_objective_that_stable_misses_too(
     assert made.reason is Reason.PROMOTE_REQUESTED, sentence
 
 
-def test_a_person_cannot_promote_what_misses_an_objective_that_stable_meets():
+def test_a_promote_request_is_refused_if_the_candidate_alone_misses_the_objective():
     blocks = beside(
         {"availability": (0, 900), "accuracy": (190, 900)}, {**ONE, "accuracy": (170, 900)}
     )
@@ -238,7 +240,7 @@ def worse_in(*markets: str, terms: Any = HELD) -> tuple[MarketHarm, ...]:
 AUSTRIA = "worse in AT in accuracy: 60.0 % (n=100) against stable's 91.0 % (n=100)"
 
 
-def test_a_candidate_that_is_worse_in_a_market_is_held_until_a_person_decides_or_its_time_is_over():
+def test_a_candidate_worse_in_a_market_is_held_until_a_manual_request_or_its_max_duration():
     made = decided(
         ALIKE, terms=HELD, phase=CandidatePhase.STEPPING, seconds=3600, harmed=worse_in("AT")
     )
@@ -251,7 +253,7 @@ def test_a_candidate_that_is_worse_in_a_market_is_held_until_a_person_decides_or
     )
 
 
-def test_a_candidate_that_a_market_holds_beyond_its_time_ends_with_the_market_in_its_verdict():
+def test_a_candidate_held_by_a_market_past_max_duration_names_the_market_in_its_verdict():
     made = decided(ALIKE, terms=HELD, phase=CandidatePhase.STEPPING, harmed=worse_in("AT"))
     assert isinstance(made, Inconclusive)
     assert made.reason is Reason.MAX_DURATION
@@ -265,9 +267,7 @@ def test_a_candidate_that_a_market_holds_beyond_its_time_ends_with_the_market_in
         ("its time is over", SHORT, Inconclusive),
     ],
 )
-def test_a_candidate_that_ends_for_another_reason_has_its_markets_in_its_verdict(
-    sentence, blocks, kind
-):
+def test_a_verdict_names_worse_markets_whatever_reason_ends_the_candidate(sentence, blocks, kind):
     harmed = worse_in("AT", "BE", "DE", "ES", "FR", terms=AUTOMATIC)
     made = decided(blocks, terms=AUTOMATIC, phase=CandidatePhase.STEPPING, harmed=harmed)
     assert isinstance(made, kind), sentence

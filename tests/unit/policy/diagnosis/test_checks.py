@@ -62,7 +62,7 @@ def cause(found: Symptoms, checks=AUTO_CHECKS) -> Reason:
         (AVAILABLE, Reason.AVAILABILITY_ONLY),
     ],
 )
-def test_a_diagnosis_with_all_checks_clear_has_the_cause_of_its_indicator(slo, remains):
+def test_a_diagnosis_without_any_failed_check_has_the_default_cause_of_its_indicator(slo, remains):
     found = diagnose(symptoms(slo), AUTO_CHECKS)
     assert found.cause is remains
     assert not found.outside
@@ -81,9 +81,7 @@ def test_a_diagnosis_with_all_checks_clear_has_the_cause_of_its_indicator(slo, r
         (Facts(), Reason.INFRASTRUCTURE_UNKNOWN),
     ],
 )
-def test_a_latency_has_a_cause_outside_the_model_until_its_resources_are_known_to_suffice(
-    facts, reason
-):
+def test_slow_answers_have_an_external_cause_until_resources_are_known_to_suffice(facts, reason):
     found = diagnose(symptoms(FAST, facts=facts), AUTO_CHECKS)
     assert found.cause is reason
     assert found.outside
@@ -98,13 +96,13 @@ def test_a_latency_has_a_cause_outside_the_model_until_its_resources_are_known_t
         (ACCURATE, Reason.MODEL_DECAY),
     ],
 )
-def test_a_busy_node_explains_what_is_slow_on_probation_too(slo, reason, checks):
+def test_a_busy_node_explains_slow_answers_on_probation_too(slo, reason, checks):
     assert cause(symptoms(slo, facts=replace(KNOWN, node_busy=True)), checks) is reason
 
 
 @pytest.mark.parametrize("slo", [ACCURATE, AVAILABLE])
 @pytest.mark.parametrize("facts", [Facts(), Facts(cpu_throttled=True, memory_pressure=True)])
-def test_resources_say_nothing_of_what_is_wrong_or_fails(slo, facts):
+def test_missing_resources_do_not_explain_wrong_answers_or_failures(slo, facts):
     assert not diagnose(symptoms(slo, facts=facts), AUTO_CHECKS).outside
 
 
@@ -118,7 +116,9 @@ def test_resources_say_nothing_of_what_is_wrong_or_fails(slo, facts):
         (FAST, None, False),
     ],
 )
-def test_more_than_three_times_the_load_explains_what_is_slow_or_fails(slo, load, objects):
+def test_more_than_three_times_the_normal_load_explains_slow_answers_and_failures(
+    slo, load, objects
+):
     assert (cause(symptoms(slo, load=load)) is Reason.TRAFFIC_ANOMALY) is objects
 
 
@@ -132,11 +132,11 @@ def test_more_than_three_times_the_load_explains_what_is_slow_or_fails(slo, load
     ],
 )
 @pytest.mark.parametrize("checks", [AUTO_CHECKS, OUTSIDE_CHECKS, PROBATION_CHECKS])
-def test_these_explain_whatever_is_degraded_on_probation_too(fields, reason, checks):
+def test_external_causes_explain_any_degraded_slo_on_probation_too(fields, reason, checks):
     assert cause(symptoms(**fields), checks) is reason
 
 
-def test_a_block_that_is_missing_for_one_slo_objects_by_its_reason():
+def test_a_missing_block_of_the_degraded_slo_gives_its_own_reason_as_cause():
     worst = SloResult(ACCURATE, SloState.UNKNOWN, Reason.LOW_COVERAGE)
     assert cause(symptoms(worst=worst)) is Reason.LOW_COVERAGE
 
@@ -149,13 +149,13 @@ def test_a_block_that_is_missing_for_one_slo_objects_by_its_reason():
         {"load": Load(900.0, 100.0, accepted=True)},
     ],
 )
-def test_a_release_on_probation_answers_for_its_own_pods_and_resources(fields):
+def test_unhealthy_pods_and_resources_of_a_release_on_probation_are_caused_by_the_release(fields):
     found = symptoms(FAST, **fields)
     assert diagnose(found, AUTO_CHECKS).outside
     assert not diagnose(found, PROBATION_CHECKS).outside
 
 
-def test_a_cause_that_is_known_says_more_than_that_too_little_is_seen():
+def test_a_known_cause_has_precedence_over_insufficient_data():
     silent = Present(bad=None, message="3 events")
     assert cause(symptoms(present=silent)) is Reason.INSUFFICIENT_DATA
     ill = replace(KNOWN, pods_unhealthy=True)
@@ -172,7 +172,7 @@ def test_a_cause_that_is_known_says_more_than_that_too_little_is_seen():
     ],
     ids=["young", "a day old", "nothing to go back to", "it came back itself"],
 )
-def test_a_release_is_a_cause_for_a_day_unless_it_was_restored(fields, recent):
+def test_a_release_is_a_possible_cause_for_one_day_unless_it_is_a_restored_version(fields, recent):
     """Else two versions would replace each other indefinitely."""
     assert (cause(symptoms(**fields)) is Reason.RECENT_RELEASE) is recent
 
@@ -189,13 +189,13 @@ def test_a_release_is_a_cause_for_a_day_unless_it_was_restored(fields, recent):
     ],
 )
 @pytest.mark.parametrize("checks", [AUTO_CHECKS, OUTSIDE_CHECKS])
-def test_a_training_that_contradicts_the_live_answers_names_the_cause_of_what_is_wrong(
+def test_a_training_whose_scores_contradict_live_answers_gives_the_cause_of_wrong_answers(
     slo, skew, reason, checks
 ):
     assert cause(symptoms(slo, skew=skew), checks) is reason
 
 
-def test_a_recent_release_is_suspected_before_a_training_contradicts():
+def test_a_recent_release_has_precedence_over_a_contradicting_training():
     skewed = symptoms(can_return=True, age_seconds=3600, skew=Comparison(differs=True, message="…"))
     assert cause(skewed) is Reason.RECENT_RELEASE
     assert cause(skewed, OUTSIDE_CHECKS) is Reason.SERVING_SKEW
@@ -227,7 +227,7 @@ def test_an_input_that_is_late_or_breaks_its_contract_explains_wrong_answers(
     )
 
 
-def test_an_input_without_a_value_is_unknown_and_says_so():
+def test_an_input_without_a_value_is_reported_as_unknown():
     unread = replace(KNOWN, inputs=(replace(FRESH, value=None),))
     (finding,) = (
         one
@@ -248,7 +248,7 @@ def test_an_input_without_a_value_is_unknown_and_says_so():
         (FRESH, replace(FRESH, value=None), Reason.MODEL_DECAY),
     ],
 )
-def test_an_input_that_was_the_cause_remains_it_until_it_has_a_good_value(before, now, expected):
+def test_an_input_remains_the_cause_until_it_has_a_good_value(before, now, expected):
     """Another input without a value, which was never bad, holds nothing."""
     other = replace(FRESH, name="clicks", value=None)
     first = diagnose(symptoms(facts=replace(KNOWN, inputs=(before, other))), AUTO_CHECKS)

@@ -29,7 +29,7 @@ BEGAN, NOW = 30, 40
     ],
     ids=["worse", "as accepted", "nothing counted", "a gauge"],
 )
-def test_counts_of_a_disturbance_that_may_be_worse_are_ignored_even_if_the_slo_is_met_now(
+def test_possibly_worse_counts_of_a_disturbance_are_excluded_even_if_the_slo_is_met_now(
     slo, counts, ignored
 ):
     known = baseline(slo, 1000, 10_000)

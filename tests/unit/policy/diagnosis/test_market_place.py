@@ -39,7 +39,7 @@ def blocks(count):
     return made
 
 
-def test_a_market_that_is_bad_alone_is_the_place_and_not_the_cause():
+def test_a_diagnosis_names_a_market_that_is_bad_alone_without_changing_the_cause():
     found = placed(AT=BAD, FR=FINE, IT=FINE, ES=FEW)
     assert (found.cause, found.market) == (Reason.MODEL_DECAY, "AT")
     text = "accuracy is bad in AT alone (55.6 %, n=10,800); met in FR, IT; neither is shown in ES"
@@ -58,11 +58,11 @@ def test_a_market_that_is_bad_alone_is_the_place_and_not_the_cause():
     ],
     ids=["two are missed", "none is met", "none is missed", "none is counted"],
 )
-def test_evidence_that_is_not_in_one_market_alone_has_no_place(markets):
+def test_a_diagnosis_names_no_market_if_more_than_one_is_bad(markets):
     assert placed(**markets, IT=FEW) is CAUSE
 
 
-def test_a_market_is_not_the_place_if_all_others_together_are_beyond_the_limit():
+def test_a_diagnosis_names_no_market_if_all_others_together_miss_the_limit():
     """Each of them has too few events to be missed."""
     others = {f"{letter}X": (1, 4) for letter in "ABCDEFGH"}
     assert placed(AT=BAD, FR=FINE, **others).market == "AT"

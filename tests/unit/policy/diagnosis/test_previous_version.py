@@ -59,14 +59,18 @@ def wrong(*counts: Count) -> Harm:
         "most answers are wrong", "better", "better by chance", "no better",
     ],
 )  # fmt: skip
-def test_a_return_has_to_take_bad_events_away(version, counts, why):
+def test_a_rollback_is_a_remedy_only_if_the_previous_version_had_fewer_bad_events(
+    version, counts, why
+):
     found = said(version, wrong(*counts))
     assert why in found
     assert bool(found) == bool(why)
 
 
 @pytest.mark.parametrize(("bad", "cures"), [(750, True), (749, False)])
-def test_half_of_the_answers_above_what_is_allowed_outweigh_that_it_was_degraded_too(bad, cures):
+def test_a_degraded_previous_version_is_a_remedy_if_half_of_the_excess_answers_are_bad_now(
+    bad, cures
+):
     (slo,) = judged_by({**ACCURACY, "objective": "0.75"}).slos
     found = said(before(degraded=("accuracy",)), Harm(missed(slo), (Count(bad, 1000),)))
     assert (found == "") is cures
@@ -76,7 +80,9 @@ def test_half_of_the_answers_above_what_is_allowed_outweigh_that_it_was_degraded
     ("mean", "degraded", "cures"),
     [(50.0, (), True), (40.0, (), False), (39.0, (), False), (50.0, ("basket",), False)],
 )
-def test_of_a_gauge_the_version_before_had_to_do_better_and_not_be_degraded(mean, degraded, cures):
+def test_a_previous_version_is_a_remedy_for_a_gauge_only_if_it_was_better_and_not_degraded(
+    mean, degraded, cures
+):
     accepted = baseline(VALUE, 0, 0, mean=mean)
     version = before(baseline={"basket": accepted}, degraded=degraded)
     found = said(version, Harm(missed(VALUE, gauge=40.0), ()))
@@ -92,7 +98,7 @@ def test_a_previous_version_degraded_without_counts_is_a_remedy_only_for_mostly_
     assert said(version, wrong(MOST), *others) == ""
 
 
-def test_a_service_level_of_which_nothing_is_known_now_is_no_loss_unless_it_was_degraded():
+def test_an_unknown_slo_prevents_a_rollback_only_if_the_previous_version_was_degraded_in_it():
     record = {"clicks": Count(500, 1000)}
     assert said(before(record=record), wrong(A_THIRD), met(CLICKS)) == ""
     found = said(before(record=record, degraded=("clicks",)), wrong(A_THIRD), met(CLICKS))

@@ -59,7 +59,7 @@ def replaced(**fields) -> PastVersion:
     [(BAD, Alert, Reason.RETURN_REFUSED, True), (GOOD, Hold, Reason.RECOVERED, False)],
     ids=["bad", "recovered"],
 )
-def test_that_the_version_before_is_no_remedy_is_said_of_what_is_still_bad(
+def test_a_remedy_explains_the_absent_rollback_only_while_the_slo_is_still_bad(
     newest, kind, reason, says
 ):
     found = remedy(newest, before=replaced(record={"accuracy": {"bad": 900, "total": 1000}}))
@@ -68,7 +68,7 @@ def test_that_the_version_before_is_no_remedy_is_said_of_what_is_still_bad(
 
 
 @pytest.mark.parametrize("tried", [True, False])
-def test_a_version_on_probation_returns_to_that_which_it_replaced(tried):
+def test_a_degraded_version_on_probation_is_rolled_back_to_the_version_it_replaced(tried):
     """v3 was stable in between, and restored: what the probation compares with is v2."""
     between = PastVersion.of(
         V3, VersionSource.SPEC, outcome=Outcome.REPLACED, promotion_time=5, end_time=START

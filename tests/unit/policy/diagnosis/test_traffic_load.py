@@ -55,7 +55,7 @@ def test_a_surge_before_the_production_baseline_is_reported_and_nothing_is_retra
     assert acts(history(surge, slow_from(since), since + 60)) == [("Alert", "TrafficAnomaly")]
 
 
-def test_a_surge_never_becomes_normal_by_lasting():
+def test_a_lasting_surge_never_becomes_the_normal_load():
     def surge(index):
         return USUAL * 4 if index >= 40 else USUAL
 
@@ -63,7 +63,7 @@ def test_a_surge_never_becomes_normal_by_lasting():
 
 
 @pytest.mark.parametrize("length", [12, 24, 48])
-def test_a_ramp_does_not_teach_the_surge_that_it_ends_in(length):
+def test_a_slow_ramp_of_traffic_does_not_make_its_peak_the_normal_load(length):
     def ramp(index):
         return USUAL * (1 + 7 * min(max(index - 48, 0) / length, 1.0))
 
@@ -81,14 +81,14 @@ def test_a_daily_swing_of_80_percent_is_no_surge(phase, since):
 
 
 @pytest.mark.parametrize("phase", [0.5, 0.625, 0.75])
-def test_slowness_that_is_found_late_on_a_rising_day_is_retrained_within_the_day(phase):
+def test_slowness_detected_late_on_a_day_of_rising_load_starts_a_training_within_the_day(phase):
     def slow(index):
         return 0.09 if index >= 60 else 0.002
 
     assert ("Retrain", "ModelTooSlow") in acts(history(swing(phase), slow, 60 + DAY))
 
 
-def test_a_load_that_was_served_well_explains_no_slowness():
+def test_a_load_that_was_served_fast_before_does_not_explain_slowness():
     def grown(index):
         return USUAL * 4 if index >= 60 else USUAL
 
@@ -96,40 +96,40 @@ def test_a_load_that_was_served_well_explains_no_slowness():
 
 
 # ---- what is normal -------------------------------------------------------------------------
-def test_with_few_blocks_nothing_is_claimed():
+def test_too_few_blocks_give_no_normal_load():
     judged = 12
     assert load([100] * (LEAST_BLOCKS + judged - 1)) is None
     assert load([100] * (LEAST_BLOCKS + judged)).normal == 100
 
 
-def test_warm_up_and_the_blocks_that_are_judged_teach_nothing():
+def test_the_normal_load_excludes_warm_up_and_the_judged_blocks():
     totals = [9000] * 10 + [100] * 20 + [500] * 12
     assert load(totals, since=10).normal == 100
     assert load(totals, since=10).ratio == 5
 
 
-def test_blocks_without_events_dilute_nothing():
+def test_the_normal_load_excludes_blocks_without_events():
     assert load([100] * 20 + [0] * 30 + [100] * 24 + [300] * 12).normal == 100
 
 
-def test_stretches_that_were_served_badly_teach_nothing():
+def test_the_normal_load_excludes_spans_with_an_unmet_slo():
     totals = [100] * 24 + [1000] * 24 + [1000] * 12
     found = load(totals, bad=lambda index, total: total // 5 if index > 24 else 0)
     assert found.normal == 100
 
 
-def test_single_slow_requests_are_no_bad_stretch():
+def test_single_slow_requests_do_not_exclude_a_span_from_the_normal_load():
     found = load([20] * 48, bad=lambda index, _total: int(index % 12 == 0))
     assert found.normal == 20
 
 
-def test_the_past_is_the_same_when_only_sums_of_twelve_are_left():
+def test_the_normal_load_is_the_same_from_hourly_sums_as_from_blocks():
     totals = [100] * 2 * SINGLE_BLOCKS + [400] * 12
     assert load(totals).normal == 100
     assert load(totals, since=20).normal == 100
 
 
-def test_requests_are_those_of_a_pod():
+def test_the_load_is_counted_in_requests_per_pod():
     assert load([100] * 30 + [400] * 12, pods=2.0).ratio == 2
     assert load([100] * 42, pods=0.0) is None
 
@@ -141,9 +141,7 @@ def pods(numbers):
 @pytest.mark.parametrize(
     ("numbers", "ratio"), [([2] * 30 + [10] * 12, 1), ([2] * 42, 5), ([10] * 30 + [2] * 12, 25)]
 )
-def test_with_an_autoscaler_pods_of_now_share_the_load_of_now_and_pods_of_then_that_of_then(
-    numbers, ratio
-):
+def test_the_load_of_an_autoscaled_product_is_divided_by_the_pods_of_its_own_time(numbers, ratio):
     totals = [100] * 30 + [500] * 12
     assert load(totals, pod_seconds=pods(numbers)).ratio == pytest.approx(ratio)
     accepted = Baseline.of(
@@ -153,7 +151,7 @@ def test_with_an_autoscaler_pods_of_now_share_the_load_of_now_and_pods_of_then_t
     assert (found.ratio, found.normal) == (pytest.approx(ratio), 100 / numbers[0])
 
 
-def test_the_pods_of_old_sums_are_those_of_their_hours():
+def test_hourly_sums_of_the_load_have_the_pod_count_of_their_hour():
     totals = [100] * SINGLE_BLOCKS + [400] * SINGLE_BLOCKS + [400] * 12
     numbers = [1] * SINGLE_BLOCKS + [4] * SINGLE_BLOCKS + [1] * 12
     found = load(totals, pod_seconds=pods(numbers))
@@ -165,13 +163,13 @@ def test_blocks_without_a_pod_count_do_not_change_the_normal_load():
     assert load([100] * 20 + [500] * 22, pod_seconds=pods(numbers)).normal == 100
 
 
-def test_the_production_baseline_replaces_what_was_seen_since_acceptance():
+def test_the_production_baseline_replaces_the_load_since_acceptance():
     baseline = Baseline.of(Count(10, DAY * 50), 0, DAY * 300, BaselineSource.PRODUCTION)
     found = load([100] * 30 + [400] * 12, baseline=baseline)
     assert (found.normal, found.accepted) == (50, True)
     assert found.ratio > TRAFFIC_FACTOR
 
 
-def test_a_single_event_in_an_hour_is_a_known_load():
+def test_one_event_an_hour_is_enough_for_a_normal_load():
     rare = [1] + [0] * 11
     assert load(rare * 20 + [0] * 60 + [3] * 12).normal == pytest.approx(1 / 12)

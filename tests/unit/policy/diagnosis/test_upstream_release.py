@@ -46,7 +46,7 @@ def found(hours: int, earlier: str = ""):
 
 
 @pytest.mark.parametrize("hours", [2, 24, 300])
-def test_a_release_is_the_cause_while_the_blocks_before_it_are_kept(hours):
+def test_an_upstream_release_is_the_cause_while_blocks_from_before_it_are_kept(hours):
     (response,) = found(hours)
     assert response.follows
     message = response.message(ACCURATE, (RELEASED + 12 * hours) * BLOCK)
@@ -58,6 +58,6 @@ def test_a_release_is_the_cause_while_the_blocks_before_it_are_kept(hours):
     [(FOLLOWS, True), ("", False), (FOLLOWS.replace("v5", "v4"), False)],
     ids=["this release was the cause", "nothing was found", "another release was the cause"],
 )
-def test_a_release_that_was_the_cause_remains_so_once_these_blocks_are_gone(earlier, follows):
+def test_an_upstream_release_remains_the_cause_after_the_blocks_before_it_expired(earlier, follows):
     releases = found(400, earlier)
     assert [each.message(ACCURATE, 0) for each in releases] == ([FOLLOWS] if follows else [])

@@ -144,7 +144,7 @@ def test_a_compatible_schema_change_is_no_api_change(now: Schema):
     assert compared(STABLE, now) == ()
 
 
-def test_words_order_references_and_defaults_are_no_change():
+def test_descriptions_order_references_and_defaults_are_no_api_change():
     noisy = {**ACCEPTS, "title": "Input", "description": "what", "x-order": 1}
     noisy["properties"] = {
         "top": {"type": "integer", "default": 10, "example": 3},
@@ -156,7 +156,7 @@ def test_words_order_references_and_defaults_are_no_change():
 
 
 @pytest.mark.parametrize("name", ["image.url", "a[]", "b{}", ".", "x|y", "really?"])
-def test_a_field_of_any_name_is_missed(name: str):
+def test_a_removed_or_newly_required_field_is_detected_whatever_its_name(name: str):
     kept = object_of("id", id=TEXT, **{name: TEXT})
     (found,) = compared(accepting(kept), accepting(object_of("id", id=TEXT)))
     assert found == f"POST /classify: {name} is no longer accepted"
@@ -176,13 +176,13 @@ def test_five_changes_of_an_operation_are_named(fields: str, more: str):
 
 
 @pytest.mark.parametrize(("length", "shown"), [(80, "x" * 80), (81, "x" * 79 + "…")])
-def test_of_a_long_name_a_message_has_eighty_characters(length: int, shown: str):
+def test_an_api_change_message_cuts_a_long_name_to_eighty_characters(length: int, shown: str):
     before = accepting(object_of("id", id=TEXT, **{"x" * length: TEXT}))
     (found,) = compared(before, accepting(object_of("id", id=TEXT)))
     assert found == f"POST /classify: {shown} is no longer accepted"
 
 
-def test_another_content_type_is_another_request():
+def test_a_changed_content_type_is_a_breaking_api_change():
     def as_kind(kind: str) -> Schema:
         one = operation(ACCEPTS, RETURNS)
         one["requestBody"]["content"] = {kind: {"schema": ACCEPTS}}
@@ -194,7 +194,7 @@ def test_another_content_type_is_another_request():
     assert "(application/vnd.x.v2) is no longer accepted" in found
 
 
-def test_an_enumeration_may_grow_and_not_shrink():
+def test_a_removed_enum_value_is_a_breaking_api_change_and_an_added_one_is_not():
     def with_kinds(*kinds: str) -> Schema:
         return accepting(object_of("kind", kind={"type": "string", "enum": list(kinds)}))
 
@@ -205,7 +205,7 @@ def test_an_enumeration_may_grow_and_not_shrink():
     assert compared(free, with_kinds("a"))
 
 
-def test_a_field_that_may_be_null_now_breaks_only_who_reads_it():
+def test_a_newly_nullable_field_breaks_only_clients_that_read_it():
     nullable = {"anyOf": [TEXT, {"type": "null"}]}
     sent, got = object_of("a", a=TEXT), object_of("a", a=nullable)
     assert compared(accepting(sent), accepting(got)) == ()
@@ -213,7 +213,7 @@ def test_a_field_that_may_be_null_now_breaks_only_who_reads_it():
     assert compared(returning(sent), returning(got))
 
 
-def test_a_schema_that_contains_itself_ends():
+def test_a_recursive_schema_is_compared_in_finite_time():
     node = object_of("name", name=TEXT, child={"$ref": "#/components/schemas/Node"})
     reference = {"$ref": "#/components/schemas/Node"}
     before = document({"Node": node}, walk=operation(reference, reference))
@@ -226,7 +226,9 @@ def test_a_schema_that_contains_itself_ends():
 
 
 @pytest.mark.parametrize(("operations", "fields"), [(3, 4), (12, 30), (900, 3)])
-def test_a_summary_fits_whatever_there_is_and_what_is_gone_is_noticed(operations: int, fields: int):
+def test_an_api_summary_of_any_size_fits_the_limit_and_detects_removed_operations(
+    operations: int, fields: int
+):
     """What doesn't fit is a digest: then any change is for a person to judge."""
     schema = object_of("f0", **{f"field_number_{n}": TEXT for n in range(fields)}, f0=TEXT)
     before = document(**{f"operation-{n}": operation(schema, TEXT) for n in range(operations)})
@@ -239,7 +241,7 @@ def test_a_summary_fits_whatever_there_is_and_what_is_gone_is_noticed(operations
     assert f"{operations}" in found or operations < 100
 
 
-def test_a_new_and_a_deprecated_operation_are_named_and_break_no_client():
+def test_new_and_deprecated_operations_are_listed_as_compatible_api_changes():
     now = document(
         classify=operation(ACCEPTS, RETURNS, deprecated=True), rank=operation(ACCEPTS, RETURNS)
     )
@@ -251,13 +253,13 @@ def test_a_new_and_a_deprecated_operation_are_named_and_break_no_client():
     assert (added(None, after), deprecated(None, after)) == ((), ())
 
 
-def test_a_deprecation_alone_changes_no_digest_and_without_one_the_summary_is_that_of_before():
+def test_a_deprecation_leaves_the_api_digest_unchanged():
     old = document(classify=operation(ACCEPTS, RETURNS, deprecated=True))
     assert json.loads(render(old))["api"]["digest"] == json.loads(render(STABLE))["api"]["digest"]
     assert "deprecated" not in render(STABLE)
 
 
-def test_a_label_of_a_bento_deprecates_the_operations_that_it_lists():
+def test_a_bento_label_marks_the_operations_that_it_lists_as_deprecated():
     listed = render(STABLE, deprecated="POST  /classify, POST /unknown")
     assert parse_summary(listed).deprecated == {"POST /classify"}
 
@@ -295,7 +297,7 @@ def test_a_runtime_that_writes_no_summary_of_an_api_has_none(api):
     assert parse_summary(f'{{"api": {api}}}') is None
 
 
-def test_a_document_that_unfolds_without_end_is_not_summarised(tmp_path):
+def test_an_openapi_document_with_exponential_expansion_gives_no_summary(tmp_path):
     """Each schema refers twice to the next: a million fields in a few lines."""
     schemas = {
         f"S{n}": object_of(
@@ -363,7 +365,7 @@ def body(one: Schema, which: str) -> Schema:
 
 
 @given(DOCUMENTS, st.integers())
-def test_the_same_api_in_other_words_is_the_same(before: Schema, seed: int):
+def test_an_equivalent_openapi_document_has_no_api_changes(before: Schema, seed: int):
     now = shuffled(deepcopy(before), random.Random(seed))
     assert parse_summary(render(now)) == parse_summary(render(before))
     assert compared(before, now) == ()
@@ -371,7 +373,9 @@ def test_the_same_api_in_other_words_is_the_same(before: Schema, seed: int):
 
 @pytest.mark.slow
 @given(DOCUMENTS, st.data())
-def test_every_mutation_that_breaks_is_found_and_every_addition_passes(before: Schema, data: Any):
+def test_each_breaking_mutation_of_an_api_is_detected_and_each_addition_is_compatible(
+    before: Schema, data: Any
+):
     now = deepcopy(before)
     path = data.draw(st.sampled_from([name for name in now["paths"] if name != "/livez"]))
     which = data.draw(st.sampled_from(["accepts", "returns"]))
@@ -402,7 +406,7 @@ def test_every_mutation_that_breaks_is_found_and_every_addition_passes(before: S
 
 
 @pytest.mark.parametrize("listed", [(True, False), (False, True), (False, False)])
-def test_without_room_for_a_list_of_operations_any_difference_is_a_change(listed):
+def test_api_summaries_without_operation_lists_report_any_difference_as_a_change(listed):
     ours, theirs = (
         ApiSummary(digest, count, {"GET /": digest} if has else {})
         for digest, count, has in zip("ab", (9, 7), listed, strict=True)

@@ -35,13 +35,15 @@ def away(begin: float, end: float) -> TimeInterval:
         ("a takeover counts", [TimeInterval(begin=START, end=START + LEAST_SECONDS - 1)], 10),
     ],
 )
-def test_the_duration_of_a_rollout_is_the_time_that_was_observed(sentence, absences, hours):
+def test_the_duration_of_a_rollout_counts_only_time_with_a_leading_operator(
+    sentence, absences, hours
+):
     now = START + 10 * HOUR
     status = with_absences(serving(candidate=candidate(5)), absences, now)
     assert rollout_seconds(status, status.candidate, now) == hours * HOUR, sentence
 
 
-def test_a_suspension_and_an_absence_both_count_for_nothing():
+def test_suspensions_and_absences_of_the_operator_are_excluded_from_the_duration():
     now = START + 10 * HOUR
     one = candidate(5, suspended_seconds=HOUR)
     status = with_absences(serving(candidate=one), [away(2, 7)], now)
@@ -55,7 +57,7 @@ def test_an_outage_that_lasts_does_not_count_before_its_end_either():
     assert rollout_seconds(earlier, earlier.candidate, START + HOUR) == 0
 
 
-def test_absences_are_kept_with_a_rollout_alone_and_as_many_as_status_holds():
+def test_status_keeps_absences_only_during_a_rollout_and_up_to_its_limit():
     now = START + 1000 * HOUR
     many = [away(2 * n, 2 * n + 1 + n / 100) for n in range(40)]
     status = with_absences(serving(candidate=candidate(5)), many, now)
@@ -65,7 +67,7 @@ def test_absences_are_kept_with_a_rollout_alone_and_as_many_as_status_holds():
         assert with_absences(status.replace(candidate=one), many, now).engine.absences == ()
 
 
-def test_a_recorded_absence_changes_nothing_again():
+def test_recording_the_same_absence_twice_leaves_status_unchanged():
     now = START + 10 * HOUR
     waits = candidate(5, phase=CandidatePhase.AWAITING_APPROVAL)
     status = with_absences(serving(candidate=waits), [away(2, 7)], now)

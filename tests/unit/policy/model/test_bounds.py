@@ -34,7 +34,7 @@ def product(slos: list[dict]) -> DataProduct:
     return DataProduct.parse(document(slos=slos))
 
 
-def test_slos_that_were_renamed_and_alerts_that_go_on_leave_a_status_that_is_valid():
+def test_renamed_slos_and_lasting_alerts_keep_status_within_its_schema_limits():
     """The seventeenth name, or the thirty-third alert, wedged the product indefinitely."""
     spec = product([ACCURACY | {"name": NAMES[0]}, ACCURACY | {"name": NAMES[1]}])
     terms = terms_of(spec)
@@ -64,13 +64,15 @@ def test_slos_that_were_renamed_and_alerts_that_go_on_leave_a_status_that_is_val
 
 
 @pytest.mark.parametrize(("known", "kept"), [(17, 17), (18, 1)])
-def test_correlations_of_other_slos_go_once_status_cannot_hold_them(known: int, kept: int):
+def test_burst_correlations_of_removed_slos_are_dropped_at_the_size_limit_of_status(
+    known: int, kept: int
+):
     terms = terms_of(product([ACCURACY | {"name": NAMES[0]}]))
     status = DataProductStatus().with_engine(correlation=dict.fromkeys(NAMES[:known], 0.1))
     assert len(bounded(terms, status).engine.correlation) == kept
 
 
-def test_a_candidate_keeps_its_first_share_and_its_newest():
+def test_the_recorded_shares_of_a_candidate_include_its_first_and_newest_share():
     candidate = Candidate(
         version="v2", image=image("b"), runtime_image=RUNTIME, revision="0123456789",
         source=VersionSource.SPEC, phase=CandidatePhase.STEPPING, start_time=0,
@@ -83,7 +85,7 @@ def test_a_candidate_keeps_its_first_share_and_its_newest():
 
 
 @pytest.mark.parametrize("margin", ["0.999999", "0.9999999"])
-def test_any_margin_that_is_valid_can_be_computed_with(margin: str):
+def test_every_valid_margin_gives_finite_evidence(margin: str):
     """The evidence of each block was a math domain error, and the canary stayed indefinitely."""
     slo = ACCURACY | {"maxDrop": margin, "maxRegression": margin}
     (terms,) = terms_of(product([slo])).slos

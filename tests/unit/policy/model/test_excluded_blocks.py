@@ -24,7 +24,7 @@ def stretches(draw: st.DrawFn) -> tuple[BlockSpan, ...]:
 
 
 @given(length=st.integers(0, 30), spans=stretches())
-def test_a_window_reaches_over_excluded_blocks_to_its_number_of_counted_blocks(length, spans):
+def test_a_window_extends_past_excluded_blocks_until_it_has_its_number_of_blocks(length, spans):
     def counts(index: int) -> bool:
         return not any(one.after < index <= one.last for one in spans)
 
@@ -54,25 +54,25 @@ def record(spans, **fields) -> SloRecord:
         ([(0, 31)], 97, 30 + KEPT, [(0, 31), (96, 30 + KEPT)]),
     ],
 )
-def test_excluded_blocks_start_at_a_whole_sum_and_adjacent_spans_are_merged(
+def test_excluded_spans_start_at_an_hourly_sum_and_adjacent_spans_are_merged(
     known, first, last, left_out
 ):
     assert leave_out(record(known), first, last, SECONDS) == record(left_out)
 
 
 @pytest.mark.parametrize(("since", "spans"), [(30 * SECONDS, []), (30 * SECONDS - 1, [(12, 30)])])
-def test_a_stretch_before_all_evidence_is_not_remembered(since, spans):
+def test_an_excluded_span_before_all_evidence_is_dropped(since, spans):
     known = record([], since=since)
     assert leave_out(known, 13, 30, SECONDS) == record(spans, since=since)
 
 
-def test_of_more_stretches_than_are_remembered_the_evidence_begins_after_the_oldest():
+def test_beyond_the_limit_of_excluded_spans_the_evidence_begins_after_the_oldest_span():
     found = leave_out(record(MANY), 24 * MOST + 1, 24 * MOST + 6, SECONDS)
     newest = (24 * MOST, 24 * MOST + 6)
     assert found == record([*MANY[1:], newest], since=MANY[0][1] * SECONDS)
     assert leave_out(record(MANY[1:]), 24 * MOST + 1, 24 * MOST + 6, SECONDS).since == 0
 
 
-def test_stretches_of_another_block_length_are_left_out_from_a_whole_sum_to_a_whole_block():
+def test_excluded_spans_of_another_block_length_are_rounded_to_whole_sums_and_blocks():
     known = SloRecord(ignored_intervals=(TimeInterval(begin=7100, end=9001),))
     assert spans_of(known, SECONDS) == (BlockSpan(12, 31),)

@@ -34,7 +34,7 @@ def test_the_inputs_of_a_decision_are_built_in_a_single_module(kind: type):
     assert {file for file, _ in calls(kind.__name__)} == {"policy/model/inputs.py"}
 
 
-def test_a_caller_that_sets_facts_sets_all_of_them_or_none():
+def test_the_facts_of_a_decision_are_set_completely_or_not_at_all():
     names = {one.name for one in fields(Facts)}
     stated = [(file, {one.arg for one in call.keywords}) for file, call in calls("Facts")]
     assert [file for file, said in stated if said not in (set(), names)] == []
@@ -52,7 +52,7 @@ def test_a_caller_that_sets_facts_sets_all_of_them_or_none():
         (Quality.COUNTED, Quality.COUNTED),
     ],
 )
-def test_a_block_before_the_rollout_has_stable_alone_and_its_quality(requests, quality):
+def test_a_canary_block_from_before_the_rollout_has_only_stable_and_its_quality(requests, quality):
     counts = {"accuracy": BlockValue(Quality.COUNTED)}
     block = canary_block(300, BlockValue(requests), counts, None, ages=None)
     assert (block.quality, block.stable, block.candidate) == (quality, counts, {})

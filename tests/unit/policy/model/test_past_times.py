@@ -47,12 +47,12 @@ def test_the_retry_of_a_lost_training_is_due_within_the_longest_wait():
     assert seen(soon) is soon
 
 
-def test_the_end_of_a_cooldown_stays():
+def test_the_end_time_of_a_cooldown_is_unchanged():
     status = serving().replace(retraining=RetrainingStatus(next_allowed_time=START + 9 * DAY))
     assert seen(status) is status
 
 
-def test_a_streak_of_blocks_that_are_to_come_yet_is_none():
+def test_a_streak_with_a_future_block_number_is_discarded():
     days = [
         Streak(
             first=(START + offset) // BLOCK, last=(START + offset) // BLOCK, evaluations=1, fresh=1

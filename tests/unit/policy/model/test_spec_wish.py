@@ -83,7 +83,9 @@ TRIED = {"candidate": candidate(5), "spec_model": handled(V2, Outcome.IN_PROGRES
         ),
     ],
 )  # fmt: skip
-def test_the_spec_asks(status, desired, standing, superseded):
+def test_a_spec_model_is_rolled_out_rejected_or_unchanged_by_its_history(
+    status, desired, standing, superseded
+):
     wish = spec_wish(status, desired, withheld=False)
     assert (wish.standing, wish.superseded) == (standing, superseded)
 
@@ -98,17 +100,19 @@ def test_the_spec_asks(status, desired, standing, superseded):
     ],
     ids=["nothing begins", "what is tried goes on", "what it doesn't name ends", "so by a revert"],
 )
-def test_while_the_spec_has_a_mistake(status, desired, standing, superseded):
+def test_an_invalid_spec_starts_no_rollout_and_supersedes_no_candidate(
+    status, desired, standing, superseded
+):
     wish = spec_wish(status, desired, withheld=True)
     assert (wish.standing, wish.superseded) == (standing, superseded)
 
 
-def test_another_runtime_image_for_a_retrained_version_is_of_its_own_bento():
+def test_a_new_runtime_image_for_a_retrained_version_keeps_the_retrained_bento():
     wish = spec_wish(retrained(), ANOTHER_RUNTIME, withheld=False)
     assert wish.target == replace(RETRAINED, runtime_image=ANOTHER_RUNTIME.runtime_image)
 
 
-def test_a_status_of_an_earlier_release_names_the_parent_by_its_history():
+def test_the_parent_of_a_version_in_a_status_of_an_earlier_release_comes_from_its_history():
     stable = Version.of(RETRAINED, VersionSource.RETRAINING, promotion_time=START)
     past = {"outcome": Outcome.REPLACED, "promotion_time": 1}
     history = (

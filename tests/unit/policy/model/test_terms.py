@@ -19,7 +19,9 @@ CLICKS = {"name": "clicks", "indicator": {"events": {}}}
         ({"maxDrop": "0.2"}, 0.9, 0.0),  # all of them may be bad
     ],
 )
-def test_so_many_good_events_show_that_a_ratio_is_within_what_is_allowed(fields, accepted, least):
+def test_least_events_is_the_number_of_good_events_that_proves_a_ratio_within_its_limit(
+    fields, accepted, least
+):
     """1.645² (1 − q)/q of them, where q is what may be bad."""
     (slo,) = judged_by({**CLICKS, **fields}).slos
     assert slo.least_events(accepted) == pytest.approx(least, abs=0.01)

@@ -23,7 +23,7 @@ SAME, BETTER, AS_GOOD = Pairs(3600, 0, 0, 400), Pairs(3400, 200, 10, 390), Pairs
         ({}, ["accuracy"], ""),
     ],
 )  # fmt: skip
-def test_a_version_that_changes_no_row_or_isnt_better_at_what_is_degraded_cant_help(
+def test_a_version_without_changed_rows_or_a_better_degraded_slo_is_no_remedy(
     pairs, degraded, says
 ):
     found = no_remedy(pairs, degraded)

@@ -31,25 +31,25 @@ def after(status, reason, *, failed=True, terms=TERMS) -> RetrainingStatus:
     return found
 
 
-def test_a_failed_training_doubles_the_pause():
+def test_each_failed_training_doubles_the_pause():
     left = after(trained(unsuccessful_attempts=1), Reason.JOB_FAILED)
     assert (left.unsuccessful_attempts, left.next_allowed_time) == (2, NOW + 4 * DAY)
 
 
-def test_a_failed_challenger_pauses_no_remedy_and_is_counted_apart():
+def test_a_failed_challenger_does_not_pause_remedial_trainings_and_has_its_own_count():
     left = after(trained("Scheduled", unsuccessful_challengers=2), Reason.JOB_FAILED)
     assert (left.unsuccessful_challengers, left.unsuccessful_attempts) == (3, 0)
     assert left.next_allowed_time is None
     assert not left.suspended
 
 
-def test_attempts_that_are_no_remedy_are_counted_and_are_no_failures():
+def test_trainings_without_a_remedy_are_counted_separately_from_failures():
     left = after(trained(attempts_without_remedy=2), Reason.NOT_SHOWN_BETTER, failed=False)
     assert (left.attempts_without_remedy, left.unsuccessful_attempts) == (3, 0)
 
 
 @pytest.mark.parametrize(("given", "hours"), [({}, 24), ({"cooldownSeconds": HOUR}, 8)])
-def test_a_pause_that_a_person_chose_doubles_for_attempts_that_are_no_remedy(given, hours):
+def test_a_cooldown_of_the_spec_doubles_after_each_training_without_a_remedy(given, hours):
     """Where the pause follows from labels, their number grows instead."""
     terms = judged_by(ACCURACY, retraining=TRAINING | given)
     before = trained(attempts_without_remedy=2)
@@ -58,19 +58,19 @@ def test_a_pause_that_a_person_chose_doubles_for_attempts_that_are_no_remedy(giv
 
 
 @pytest.mark.parametrize(("before", "minutes"), [(0, 1), (1, 2), (4, 16), (9, 30)])
-def test_a_job_that_the_cluster_lost_is_retried_soon_and_counts_for_nothing(before, minutes):
+def test_a_lost_training_job_is_retried_soon_and_is_no_failure(before, minutes):
     left = pauses.lost(trained(lost_jobs=before), NOW).retraining
     assert (left.unsuccessful_attempts, left.next_allowed_time) == (0, None)
     assert (left.lost_jobs, left.retry_time) == (before + 1, NOW + 60 * minutes)
 
 
-def test_a_request_whose_job_the_cluster_lost_is_pending_again():
+def test_a_training_request_is_pending_again_after_its_job_was_lost():
     handled = LastHandled().with_token(REQUEST_RETRAIN, "now")
     status = trained("Requested").replace(last_handled=handled)
     assert pauses.lost(status, NOW).last_handled.token(REQUEST_RETRAIN) == ""
 
 
-def test_a_challenger_whose_job_the_cluster_lost_has_its_turn_again():
+def test_a_challenger_is_trained_again_after_its_job_was_lost():
     status = trained(
         "Scheduled", last_training_time=NOW - 600, previous_training_time=NOW - 3 * DAY
     )
@@ -93,7 +93,7 @@ SPECS = {
 
 
 @pytest.mark.parametrize(("spec", "ends"), SPECS.values(), ids=SPECS)
-def test_a_change_of_what_an_attempt_is_made_from_ends_its_pause(spec, ends):
+def test_a_changed_input_of_the_training_ends_the_pause(spec, ends):
     status = serving().with_retraining(inputs=TERMS.retraining.inputs, **PAUSED)
     terms = judged_by(ACCURACY, **{"retraining": TRAINING, **spec})
     found = pauses.refreshed(terms, status, now=NOW, degraded=True).retraining
@@ -102,7 +102,7 @@ def test_a_change_of_what_an_attempt_is_made_from_ends_its_pause(spec, ends):
     assert found.suspended is not ends
 
 
-def test_another_objective_ends_the_pause():
+def test_a_changed_objective_ends_the_pause_of_trainings():
     status = serving().with_retraining(inputs=TERMS.retraining.inputs, **PAUSED)
     terms = judged_by(ACCURACY | {"objective": "0.70"}, retraining=TRAINING)
     assert (
@@ -110,7 +110,7 @@ def test_another_objective_ends_the_pause():
     )
 
 
-def test_a_mistake_in_the_spec_ends_no_pause():
+def test_an_invalid_spec_does_not_end_the_pause_of_trainings():
     """The nearest valid value of the runtime image is one that no person chose."""
     status = serving().with_retraining(inputs=TERMS.retraining.inputs, **PAUSED)
     terms = judged_by(ACCURACY, retraining=TRAINING, serving={"runtimeImage": "r.example/r:1"})
@@ -129,20 +129,22 @@ def test_a_mistake_in_the_spec_ends_no_pause():
         ("a pull secret", {}, {"serving": {"imagePullSecrets": [{"name": "pull"}]}}, False),
     ],
 )
-def test_a_job_that_waits_is_replaced_for_what_it_reads_alone(sentence, slo, spec, same):
+def test_a_waiting_job_is_replaced_only_if_a_field_that_the_job_reads_changes(
+    sentence, slo, spec, same
+):
     terms = judged_by(ACCURACY | slo, **{"retraining": TRAINING, **spec})
     before, now = (job_inputs(one.retraining.inputs) for one in (TERMS, terms))
     assert (before == now) is same, sentence
     assert terms.retraining.inputs != TERMS.retraining.inputs, "each ends a pause"
 
 
-def test_fields_that_a_training_and_its_verdict_do_not_read_are_no_inputs():
+def test_a_field_that_neither_training_nor_verdict_reads_does_not_end_a_pause():
     for field in ({"canaryEvidence": "Required"}, {"seasonality": "Weekly"}):
         terms = judged_by(ACCURACY | field, retraining=TRAINING)
         assert terms.retraining.inputs == TERMS.retraining.inputs
 
 
-def test_a_pause_that_began_on_a_clock_that_was_a_day_ahead_is_no_longer_than_others():
+def test_a_pause_recorded_by_a_clock_one_day_ahead_is_cut_to_the_longest_pause():
     ahead = serving().with_retraining(next_allowed_time=NOW + 2 * DAY)
     left = pauses.refreshed(TERMS, ahead, now=NOW, degraded=True).retraining
     assert left.next_allowed_time == NOW + DAY
@@ -151,7 +153,7 @@ def test_a_pause_that_began_on_a_clock_that_was_a_day_ahead_is_no_longer_than_ot
     )
 
 
-def test_a_correction_during_the_attempt_ends_the_pause_after_it():
+def test_a_spec_correction_during_a_training_cancels_the_pause_after_it():
     running = trained(inputs="what it began with", unsuccessful_attempts=1)
     assert pauses.refreshed(TERMS, running, now=NOW, degraded=True) == running
     failed = pauses.ended(TERMS, running, now=NOW, reason=Reason.JOB_FAILED, failed=True)
@@ -166,7 +168,7 @@ def test_a_status_of_an_older_operator_keeps_its_pause():
 
 
 @pytest.mark.parametrize(("degraded", "left"), [(True, 3), (False, 0)])
-def test_attempts_without_a_remedy_count_for_one_degradation(degraded, left):
+def test_trainings_without_a_remedy_are_counted_per_degradation(degraded, left):
     status = serving(retraining=RetrainingStatus(attempts_without_remedy=3))
     found = (
         pauses.refreshed(TERMS, status, now=NOW, degraded=degraded).retraining or RetrainingStatus()

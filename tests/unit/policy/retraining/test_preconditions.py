@@ -58,7 +58,9 @@ def asked(retraining=TRAINING, now=NOW, slot=True, **fields) -> RetrainingReques
         ({"slot": False}, Reason.NO_SLOT, "other products", False),
     ],
 )
-def test_each_obstacle_says_what_it_is_and_who_takes_it_away(fields, reason, says, needs_person):
+def test_an_obstacle_to_a_training_has_a_reason_and_states_if_a_person_is_needed(
+    fields, reason, says, needs_person
+):
     found = obstacle(asked(**fields))
     assert found is not None
     assert (found.reason, found.needs_person) == (reason, needs_person)
@@ -74,14 +76,14 @@ def test_each_obstacle_says_what_it_is_and_who_takes_it_away(fields, reason, say
         {"next_allowed_time": NOW},
     ],
 )
-def test_the_last_number_that_is_no_obstacle(fields):
+def test_a_training_starts_at_the_last_value_within_each_precondition(fields):
     assert obstacle(asked(**fields)) is None
 
 
 @pytest.mark.parametrize(
     ("failures", "last", "days"), [(0, 0, 1), (1, 0, 2), (2, 0, 4), (3, 0, 7), (0, 86_400, 2)]
 )
-def test_cooldowns_double_up_to_a_week(failures, last, days):
+def test_the_cooldown_between_trainings_doubles_up_to_one_week(failures, last, days):
     trained = RetrainingStatus(unsuccessful_attempts=failures, last_duration_seconds=last)
     assert cooldown(asked().terms, trained) == days * 86_400
 
@@ -110,7 +112,7 @@ DAY, HOUR = 86_400, 12 * BLOCK
         "not shown better after a failure",
     ],
 )  # fmt: skip
-def test_enough_events_end_a_default_cooldown(fields, told, over):
+def test_a_default_cooldown_ends_early_after_enough_events(fields, told, over):
     request = asked(**{name: value for name, value in fields.items() if name != "passed"})
     ends = NOW + cooldown(request.terms, request.trained)
     status = request.status.with_retraining(next_allowed_time=ends)
@@ -123,7 +125,9 @@ def test_enough_events_end_a_default_cooldown(fields, told, over):
 @pytest.mark.parametrize(
     ("bad_for", "over"), [(HOUR, True), (2 * HOUR, False)], ids=["as many", "twice as many"]
 )
-def test_a_degradation_without_a_remedy_is_retrained_after_as_many_events_again(bad_for, over):
+def test_a_degradation_without_a_remedy_is_retrained_after_the_same_number_of_new_events(
+    bad_for, over
+):
     """Events come evenly, a detectable drop's worth an hour, and one hour of the cooldown is over."""
     request = asked()
     now = NOW + HOUR
@@ -138,7 +142,7 @@ def test_a_degradation_without_a_remedy_is_retrained_after_as_many_events_again(
     assert (obstacle(again) is None) is over
 
 
-def test_the_same_need_has_the_same_name():
+def test_a_training_trigger_has_a_deterministic_name_per_version_slo_and_block():
     terms = asked().terms
     assert trigger_of(terms, "v1", "accuracy", 7) == trigger_of(terms, "v1", "accuracy", 7)
     assert len({trigger_of(terms, "v1", "accuracy", block) for block in range(50)}) == 50

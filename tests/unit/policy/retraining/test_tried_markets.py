@@ -40,9 +40,7 @@ def status(*, missed=()):
         "it met the SLO for a day of that version",
     ],
 )
-def test_a_training_was_no_remedy_for_a_market_that_is_missed_from_the_beginning(
-    market, since, tried
-):
+def test_a_market_missed_since_the_promotion_was_not_remedied_by_its_training(market, since, tried):
     assert tried_markets.is_tried(TERMS, status(), market, since) is tried
 
 
@@ -63,9 +61,9 @@ def test_a_training_was_no_remedy_for_a_market_that_is_missed_from_the_beginning
         "nothing of another model by spec.model",
     ],
 )
-def test_a_promotion_keeps_the_markets_that_no_training_remedied(made, age, missed, kept):
+def test_a_promotion_keeps_the_list_of_markets_without_a_remedy(made, age, missed, kept):
     assert tried_markets.at_promotion(TERMS, status(missed=missed), made, age) == kept
 
 
-def test_a_version_that_is_rolled_back_was_no_try_for_its_market():
+def test_a_rolled_back_version_does_not_mark_its_market_as_tried():
     assert tried_markets.at_return(TERMS, status(missed=("AT", "BE")), DAY) == ("BE",)

@@ -91,13 +91,15 @@ ROWS = {
 
 
 @pytest.mark.parametrize(("approvals", "answers", "missing"), ROWS.values(), ids=ROWS)
-def test_the_parties_that_are_waited_for_follow_from_spec_and_answers(approvals, answers, missing):
+def test_the_missing_approval_parties_follow_from_the_spec_and_the_answers(
+    approvals, answers, missing
+):
     found = state(approvals, *answers)
     assert (found.waiting, found.agreed) == (missing, not missing)
     assert not found.refusals
 
 
-def test_a_product_without_consumers_waits_for_none():
+def test_a_product_without_consumers_waits_for_no_consumer_approval():
     assert state({"consumers": ["All"]}, consumers=()).agreed
     assert state({"roles": [MANAGER], "consumers": ["Any"]}, consumers=()).waiting == (MANAGER,)
 
@@ -138,7 +140,7 @@ def test_a_refusal_rolls_the_candidate_back_also_while_the_product_is_suspended(
         ("Refusal", 3600, True, None, False),
     ],
 )
-def test_silence_counts_from_its_time_on_and_never_while_the_product_is_suspended(
+def test_silence_counts_as_an_answer_after_its_time_but_never_during_a_suspension(
     meaning, seconds, suspend, reason, agreed
 ):
     silence = {"afterSeconds": 3600, "countsAs": meaning}
@@ -155,7 +157,7 @@ def test_silence_counts_from_its_time_on_and_never_while_the_product_is_suspende
     assert (made.reason if made else None) is reason
 
 
-def test_status_keeps_when_an_answer_came_and_on_what_evidence_and_a_restart_changes_nothing():
+def test_status_keeps_the_time_and_evidence_of_an_answer_over_a_restart():
     judged, given = terms(**BOTH), read(answer(MANAGER, "acb"))
     early = with_approvals(judged, serving(candidate=candidate(5)), given, NOW)
     later = early.with_candidate(weight=50, phase=CandidatePhase.AWAITING_APPROVAL)
@@ -169,7 +171,7 @@ def test_status_keeps_when_an_answer_came_and_on_what_evidence_and_a_restart_cha
     assert withdrawn.candidate.approvals.answers == ()
 
 
-def test_the_answer_that_the_operator_read_first_counts_of_two_of_a_person():
+def test_the_first_of_two_answers_of_one_person_counts():
     judged = terms(**BOTH)
     first = with_approvals(judged, serving(candidate=PASSED), read(answer(ENGINEER, "acb")), NOW)
     both = read(answer(MANAGER, "acb"), answer(ENGINEER, "acb"))
@@ -180,7 +182,7 @@ def test_the_answer_that_the_operator_read_first_counts_of_two_of_a_person():
     assert "acb has answered as EngineeringManager already" in problems[MANAGER]
 
 
-def test_an_edited_reason_moves_no_person_to_another_party():
+def test_editing_the_reason_of_an_answer_keeps_its_party():
     judged = terms(**BOTH)
     first = answer(MANAGER, "acb")
     before = with_approvals(judged, serving(candidate=PASSED), read(first), NOW)
@@ -200,7 +202,7 @@ def test_an_edited_reason_moves_no_person_to_another_party():
 CONSUMERS = tuple(f"catalog/c{number:03}" for number in range(100))
 
 
-def test_each_of_many_consumers_has_a_voice_and_status_has_the_number_of_those_it_does_not_list():
+def test_approvals_of_all_consumers_are_required_and_status_counts_unlisted_consumers():
     judged, status = terms(consumers=["All"]), serving(candidate=PASSED)
     shown = with_approvals(judged, status, read(consumers=CONSUMERS), NOW).candidate.approvals
     assert (shown.waiting_for, shown.more_waiting) == (CONSUMERS[:64], 36)
@@ -216,7 +218,7 @@ def test_each_of_many_consumers_has_a_voice_and_status_has_the_number_of_those_i
 
 
 @pytest.mark.parametrize("consumers", ["All", "Any"])
-def test_the_answer_of_the_last_of_many_consumers_counts(consumers):
+def test_an_answer_of_a_consumer_that_status_does_not_list_counts(consumers):
     given = {
         "All": [answer(CONSUMERS[-1], "zed", "Refuse")],
         "Any": [answer(CONSUMERS[-1], "zed")],
@@ -229,7 +231,7 @@ def test_the_answer_of_the_last_of_many_consumers_counts(consumers):
 
 
 @pytest.mark.parametrize("consumers", ["All", "Any"])
-def test_a_sentence_names_the_first_parties_and_counts_the_others(consumers):
+def test_an_approval_message_names_the_first_parties_and_counts_the_others(consumers):
     wait = state({"consumers": [consumers]}, consumers=CONSUMERS[:47]).wait
     assert CONSUMERS[7] in wait
     assert wait.endswith(" and 39 more")
@@ -237,9 +239,7 @@ def test_a_sentence_names_the_first_parties_and_counts_the_others(consumers):
 
 
 @pytest.mark.parametrize(("meaning", "held"), [("Agreement", "promotion"), ("Refusal", "rollback")])
-def test_silence_that_a_suspension_holds_is_in_status_with_the_parties_and_the_way_out(
-    meaning, held
-):
+def test_status_names_the_parties_whose_silence_does_not_count_during_a_suspension(meaning, held):
     silence = {"afterSeconds": 3600, "countsAs": meaning}
     rollout = {"steps": [50], "approvals": BOTH | {"silence": silence}}
     judged = judged_by(ACCURACY, team=TEAM, suspend=True, rollout=rollout)
@@ -260,7 +260,7 @@ def test_silence_that_a_suspension_holds_is_in_status_with_the_parties_and_the_w
     assert approval_state(unset, status, read(), NOW + 3600).agreed is (meaning == "Agreement")
 
 
-def test_a_named_consumer_that_does_not_exist_is_named_in_wait_and_need():
+def test_a_missing_consumer_of_the_spec_is_named_in_the_wait_and_in_the_need():
     judged = terms(consumers=[RANKING, "ghost/none"])
     seen = replace(read(), absent_consumers=("ghost/none",))
     status = with_approvals(judged, serving(candidate=PASSED), seen, NOW)
@@ -273,7 +273,7 @@ def test_a_named_consumer_that_does_not_exist_is_named_in_wait_and_need():
     assert (bool(present.command), absent.command) == (True, "")
 
 
-def test_consumers_that_status_has_no_room_for_are_one_need():
+def test_consumers_beyond_the_size_limit_of_status_share_one_need():
     judged = terms(consumers=["All"])
     status = with_approvals(judged, serving(candidate=PASSED), read(consumers=CONSUMERS), NOW)
     needs = needs_in(status, ("catalog", "pricing"))
@@ -281,14 +281,14 @@ def test_consumers_that_status_has_no_room_for_are_one_need():
     assert "waits for the agreement of 36 more" in needs[-1].message
 
 
-def test_a_candidate_that_replaces_another_one_has_none_of_its_answers():
+def test_approvals_of_a_replaced_candidate_do_not_count_for_the_new_candidate():
     judged, given = terms(**BOTH), read(answer(MANAGER, "acb"))
     other = candidate(50, release=V3)
     found = approval_state(judged, serving(candidate=other), given, NOW)
     assert (found.answers, found.waiting) == ((), (MANAGER, ENGINEER))
 
 
-def test_a_product_that_asks_for_no_approvals_has_no_field_of_them():
+def test_status_has_no_approvals_field_if_the_spec_requires_none():
     judged = judged_by(ACCURACY, rollout={"steps": [50], "approval": "Manual"})
     status = serving(candidate=PASSED)
     assert with_approvals(judged, status, read(answer(MANAGER, "acb")), NOW) is status
@@ -300,7 +300,7 @@ def test_a_product_that_asks_for_no_approvals_has_no_field_of_them():
     [(candidate(50), True), (candidate(), False)],
     ids=["with a share", "before"],
 )
-def test_a_promote_request_replaces_no_party_and_still_opens_a_changed_api(tried, refused):
+def test_a_promote_request_replaces_no_approval_party_but_accepts_a_changed_api(tried, refused):
     request = ManualRequest(REQUEST_PROMOTE, "v2/token")
     seen = observed(requests=(request,))
     found = manual_requests.answers(terms(**BOTH), serving(candidate=tried), seen, NOW)

@@ -41,7 +41,7 @@ EARLIER = PastVersion.of(
 
 
 @pytest.mark.parametrize("kind", ["another version starts", "an earlier version is restored"])
-def test_a_candidate_with_traffic_gives_it_back_first_and_the_request_is_not_handled_yet(kind):
+def test_a_rollback_request_stays_pending_until_the_candidate_lost_its_traffic(kind):
     status = serving(candidate=candidate(5), history=(EARLIER,), last_handled=HANDLED)
     back = roll_back_stable(status, V3, Reason.ROLLBACK_REQUESTED, "v3")
     decision = OTHER if kind == "another version starts" else back
@@ -82,7 +82,7 @@ def test_a_promotion_records_its_reason_where_that_is_not_the_evidence(reason, r
     assert (after.candidate.decision_reason, after.candidate.decision_message) == (recorded, "why")
 
 
-def test_a_replay_parks_a_candidate_without_a_verdict_and_drops_one_that_is_rolled_back():
+def test_a_replay_parks_an_inconclusive_candidate_and_drops_a_rolled_back_candidate():
     status = serving(candidate=candidate(50))
     fault = Inconclusive(reason=Reason.NODE_BUSY, message="")
     waits = at_once(TERMS, status, fault, NOW).candidate
@@ -91,7 +91,7 @@ def test_a_replay_parks_a_candidate_without_a_verdict_and_drops_one_that_is_roll
     assert at_once(TERMS, status, worse, NOW).candidate is None
 
 
-def test_a_promotion_by_parts_waits_again_for_pods_after_each_part():
+def test_a_promotion_in_parts_waits_for_ready_pods_after_each_part():
     promoting = candidate(50, phase=CandidatePhase.PROMOTING)
     part = with_share(promoting, 70, NOW)
     assert (part.phase, part.wait_start_time) == (CandidatePhase.PROMOTING, NOW)
@@ -113,7 +113,7 @@ def test_the_first_share_records_how_the_apis_compare(sentence, changes, recorde
     assert (later.weight, later.api) == (50, None), sentence
 
 
-def test_a_candidate_that_changes_the_api_takes_its_share_by_one_approval():
+def test_one_approval_gives_a_candidate_with_a_changed_api_its_first_share():
     status = serving(candidate=candidate())
     broken = Facts(api_changes=("POST /predict is gone",))
     assert take_share(status, observed(facts=broken), 5, NOW) is status
@@ -133,6 +133,6 @@ def test_the_first_share_records_what_the_api_adds_and_deprecates():
     assert kept.api_changes is None
 
 
-def test_without_a_share_nothing_changes():
+def test_a_decision_without_a_share_leaves_status_unchanged():
     status = serving(candidate=candidate())
     assert take_share(status, observed(), None, NOW) is status

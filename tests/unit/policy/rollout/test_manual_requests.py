@@ -68,7 +68,7 @@ def answer(observed, *, terms=TERMS, **status):
 
 
 # ---- a retraining that is asked for -----------------------------------------------------------
-def test_a_retraining_that_is_asked_for_begins_a_new_count_of_attempts():
+def test_a_manual_retraining_request_resets_the_count_of_attempts():
     waits = RetrainingStatus(unsuccessful_attempts=3, next_allowed_time=NOW + 86_400)
     found = answer(asked(REQUEST_RETRAIN), retraining=waits)
     assert isinstance(found.decision, Retrain)
@@ -78,7 +78,7 @@ def test_a_retraining_that_is_asked_for_begins_a_new_count_of_attempts():
     assert found.status.last_handled == LastHandled(retrain_requested_at="one")
 
 
-def test_a_retraining_that_is_asked_for_again_after_lost_jobs_keeps_their_number():
+def test_a_manual_retraining_request_after_lost_jobs_keeps_their_count():
     """Each wait is longer than the one before, and the third lost Job needs a person."""
     lost = RetrainingStatus(lost_jobs=2, retry_time=NOW - 1, unsuccessful_attempts=3)
     found = answer(asked(REQUEST_RETRAIN), retraining=lost)
@@ -87,7 +87,7 @@ def test_a_retraining_that_is_asked_for_again_after_lost_jobs_keeps_their_number
     assert (kept.lost_jobs, kept.unsuccessful_attempts, kept.retry_time) == (2, 0, None)
 
 
-def test_each_token_is_a_retraining_of_its_own():
+def test_each_request_token_starts_a_separate_training():
     triggers = {answer(asked(REQUEST_RETRAIN, token)).decision.trigger for token in "ab"}
     assert len(triggers) == 2
 
@@ -104,7 +104,7 @@ def test_each_token_is_a_retraining_of_its_own():
         ),
     ],
 )
-def test_a_retraining_that_is_asked_for_waits_for_its_turn_and_is_not_forgotten(
+def test_a_manual_retraining_request_stays_pending_until_a_training_slot_is_free(
     portfolio, status, reason
 ):
     found = answer(asked(REQUEST_RETRAIN, portfolio=portfolio), **status)
@@ -121,13 +121,13 @@ def test_a_retraining_that_is_asked_for_waits_for_its_turn_and_is_not_forgotten(
     ],
     ids=["retired", "no training", "no version"],
 )
-def test_a_retraining_that_can_never_be_is_refused_once(terms, status):
+def test_an_impossible_retraining_request_is_refused_once(terms, status):
     found = answer(asked(REQUEST_RETRAIN), terms=terms, **status)
     assert isinstance(found.decision, Alert)
     assert found.status.last_handled == LastHandled(retrain_requested_at="one")
 
 
-def test_without_a_version_there_is_nothing_to_retrain():
+def test_a_retraining_request_without_a_stable_version_is_refused():
     found = obstacle(Asked(TERMS, DataProductStatus(), Portfolio(), NOW))
     assert found is not None
     assert found.reason is Reason.NO_STABLE
@@ -150,12 +150,14 @@ def test_a_promote_request_for_an_inconclusive_candidate_restarts_its_rollout_an
 @pytest.mark.parametrize(
     ("value", "approved"), [("one", True), ("v2/one", True), ("v9/one", False), ("", False)]
 )
-def test_an_approval_is_of_the_candidate_that_it_names_or_of_whichever_is_tried(value, approved):
+def test_an_approval_applies_to_the_named_candidate_or_without_a_name_to_the_current_one(
+    value, approved
+):
     found = approves(serving(candidate=TRIED), asked(REQUEST_PROMOTE, value))
     assert (found is not None) is approved
 
 
-def test_an_approval_of_a_candidate_that_is_not_there_is_refused():
+def test_an_approval_of_an_absent_candidate_is_refused():
     found = answer(asked(REQUEST_PROMOTE, "v9/one"), candidate=TRIED)
     assert isinstance(found.decision, Alert)
     assert not answers(TERMS, serving(candidate=TRIED), asked(REQUEST_PROMOTE), NOW)
@@ -191,7 +193,7 @@ def arrived(trained: RetrainingStatus, outcome):
         (training("b"), result("b", parent=Release("v0")), False),
     ],
 )
-def test_a_result_is_taken_up_of_the_training_under_way_alone(under_way, outcome, taken):
+def test_only_a_result_of_the_running_training_becomes_a_candidate(under_way, outcome, taken):
     found = arrived(under_way, outcome)
     assert isinstance(found.decision, StartRollout) is taken
     if taken:
@@ -201,7 +203,7 @@ def test_a_result_is_taken_up_of_the_training_under_way_alone(under_way, outcome
         assert found.decision.reason is Reason.SUPERSEDED
 
 
-def test_a_result_of_another_training_leaves_the_one_under_way_alone():
+def test_a_result_of_another_training_does_not_end_the_running_training():
     assert arrived(training("b"), result("a")).status.training is not None
     failed = TrainingFailed("a", Reason.JOB_FAILED, "out of status")
     found = arrived(training("b"), failed)
@@ -217,7 +219,7 @@ def test_a_result_of_another_training_leaves_the_one_under_way_alone():
         (1750, Reason.WORSE_ON_HOLD_OUT),
     ],
 )
-def test_a_result_of_a_person_without_spec_retraining_may_be_one_percent_worse(bad, reason):
+def test_a_manual_result_without_spec_retraining_may_be_one_percent_worse(bad, reason):
     made = replace(result(""), evaluation={"accuracy": Count(bad, 10_000)})
     observed = Observed(block=NOW // 300, desired=V1, training=made)
     found = training_ended(judged_by(ACCURACY, retraining=None), serving(), observed, NOW)
@@ -267,14 +269,14 @@ FINE = {"availability": Count(0, 9000)}
 POINT = HoldOutMargin(0.01, 0.01)
 
 
-def test_an_slo_of_the_gate_needs_counts_of_both_versions():
+def test_the_hold_out_gate_requires_counts_of_both_versions_for_each_slo():
     margins = {"availability": POINT, "accuracy": POINT}
     assert judge_all(FINE, FINE, margins).verdict is GateVerdict.PASSED
     gated = judge_all(FINE, FINE, margins, {"accuracy"})
     assert (gated.slo, gated.verdict) == ("accuracy", GateVerdict.TOO_SMALL)
 
 
-def test_of_slos_that_pass_the_one_that_is_shown_to_be_better_speaks():
+def test_the_hold_out_gate_names_the_slo_that_is_proved_better():
     rows = Pairs(8600, 700, 100, 600)
     ours, theirs = {"accuracy": Count(700, 10_000)}, {"accuracy": Count(1300, 10_000)}
     margins = {"availability": POINT, "accuracy": POINT}
@@ -294,7 +296,7 @@ def test_a_hold_out_of_one_row_is_compared_and_an_empty_one_is_too_small():
     ("better", "worse", "verdict"),
     [(50, 50, GateVerdict.PASSED), (45, 50, GateVerdict.PASSED), (40, 60, GateVerdict.WORSE)],
 )
-def test_the_rows_that_a_small_hold_out_is_said_to_need_decide(better, worse, verdict):
+def test_a_hold_out_with_the_needed_number_of_rows_is_conclusive(better, worse, verdict):
     """More than there are, and as many of the same kind aren't too few again."""
 
     def judged(times: float):
@@ -316,7 +318,7 @@ def test_a_margin_of_one_point_at_ten_percent_needs_about_4900_rows():
     assert judge("accuracy", Count(55, 500), Count(50, 500), POINT).needed is None, "no number does"
 
 
-def test_a_result_without_counts_of_the_gate_gets_no_traffic():
+def test_a_training_result_without_hold_out_counts_gets_no_traffic():
     made = replace(result("b"), evaluation=FINE, stable_evaluation=FINE)
     observed = Observed(block=NOW // 300, desired=V1, training=made)
     status = serving(retraining=training("b"))
@@ -325,7 +327,7 @@ def test_a_result_without_counts_of_the_gate_gets_no_traffic():
     assert "accuracy" in found.decision.message
 
 
-def test_a_token_that_is_handled_leaves_those_of_other_requests():
+def test_handling_a_request_token_keeps_the_tokens_of_other_requests():
     status = serving(last_handled=LastHandled(abort="a", promote="old"))
     after = handled(status, ManualRequest(REQUEST_PROMOTE, "new"))
     assert after.last_handled == LastHandled(abort="a", promote="new")

@@ -30,7 +30,7 @@ NEWER_RUNTIME = replace(V2, runtime_image="registry.example/runtime@sha256:new")
         (Outcome.INCONCLUSIVE, "v2"),
     ],
 )
-def test_another_runtime_brings_back_no_model_that_has_been_replaced(outcome, tried):
+def test_a_new_runtime_image_does_not_roll_out_a_replaced_model(outcome, tried):
     """The present stable version is tried in it; a model that was refused may do better in another one."""
     status = serving(spec_model=SpecModel.of(V2, outcome, START))
     seen = replace(observed(), desired=NEWER_RUNTIME)
@@ -51,7 +51,7 @@ def test_another_runtime_brings_back_no_model_that_has_been_replaced(outcome, tr
     ],
     ids=["not seen", "not taken yet", "it serves", "it doesn't serve", "suspended"],
 )
-def test_another_model_ends_a_promotion_that_does_not_serve_all_requests(seen, ends):
+def test_a_new_model_ends_a_promotion_that_does_not_serve_all_requests_yet(seen, ends):
     promoted = candidate(5).replace(phase=CandidatePhase.PROMOTING, weight=100)
     status = serving(candidate=promoted, spec_model=SpecModel.of(V2, Outcome.IN_PROGRESS, START))
     read = replace(observed(rollout=seen), desired=V3)
@@ -62,7 +62,7 @@ def test_another_model_ends_a_promotion_that_does_not_serve_all_requests(seen, e
 
 
 @pytest.mark.parametrize("state", [None, ProductState.DEGRADED])
-def test_while_a_decision_is_carried_out_the_product_is_as_it_was_judged_last(state):
+def test_a_product_keeps_its_last_state_during_a_promotion(state):
     promoted = candidate(5).replace(phase=CandidatePhase.PROMOTING, weight=100)
     status = serving(candidate=promoted, state=state)
     found = evaluate(judged_by(ACCURACY), status, observed(), START + 60)

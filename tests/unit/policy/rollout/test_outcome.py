@@ -52,20 +52,20 @@ def test_the_attribution_of_a_failure_decides_its_recorded_outcome(
         (Reason.MAX_DURATION, Outcome.INCONCLUSIVE),
     ],
 )
-def test_history_says_how_it_ended(reason, outcome):
+def test_the_history_entry_of_a_candidate_has_the_outcome_of_its_reason(reason, outcome):
     assert outcome_of(ended(reason)) is outcome
 
 
 @pytest.mark.parametrize(
     ("decided", "says"), [("as told", "as told"), ("", "v2 serves all traffic")]
 )
-def test_a_promotion_says_what_it_was_decided_by(decided, says):
+def test_a_promotion_message_names_what_decided_it(decided, says):
     promoting = candidate(5, 100).replace(phase=CandidatePhase.PROMOTING, decision_message=decided)
     found = conclude(serving(candidate=promoting), promoting, None)
     assert (found.message, found.reason) == (says, Reason.CANARY_NOT_WORSE)
 
 
-def test_a_candidate_with_all_traffic_is_promoted_and_an_earlier_version_is_a_rollback():
+def test_a_new_version_with_all_traffic_is_a_promotion_and_an_earlier_version_is_a_rollback():
     promoting = candidate(5, 100).replace(phase=CandidatePhase.PROMOTING)
     assert isinstance(conclude(serving(candidate=promoting), promoting, None), Promote)
     back = promoting.replace(restoring=True, decision_reason=str(Reason.PROBATION_FAILED))

@@ -25,7 +25,7 @@ PICTURE = re.compile(r"(?<=```mermaid\n)stateDiagram-v2\n.*?(?=\n```)", re.DOTAL
         ("a retry starts from the beginning", Phase.PARKED, PhaseCause.START, Phase.STARTING),
     ],
 )  # fmt: skip
-def test_a_cause_leads_from_one_phase_to_the_next(sentence, before, cause, after):
+def test_the_phase_table_gives_the_next_phase_for_each_cause(sentence, before, cause, after):
     assert next_phase(before, cause) is after, sentence
 
 
@@ -38,12 +38,12 @@ def test_a_cause_leads_from_one_phase_to_the_next(sentence, before, cause, after
         ("no phase follows the end", Phase.PROMOTING, PhaseCause.SERVE),
     ],
 )
-def test_a_phase_that_the_table_does_not_have_is_refused(sentence, before, cause):
+def test_a_transition_missing_in_the_phase_table_is_an_error(sentence, before, cause):
     with pytest.raises(ValueError, match=re.escape(cause)):
         assert next_phase(before, cause) is None, sentence
 
 
-def test_each_phase_is_reached_and_left():
+def test_each_phase_has_a_transition_into_it_and_out_of_it():
     changes = CHANGES.values()
     assert {change.after for change in changes} == {*Phase, None}
     assert {before for change in changes for before in change.before} == {*Phase, None}
@@ -60,7 +60,7 @@ def diagram() -> str:
     return "\n".join(["stateDiagram-v2", *arrows])
 
 
-def test_the_picture_in_the_docs_is_the_table(request):
+def test_the_phase_diagram_in_the_docs_is_generated_from_the_phase_table(request):
     """`pytest tests/unit/policy/rollout/test_phases.py --update-golden` draws it again."""
     text = PAGE.read_text(encoding="utf-8")
     if request.config.getoption("--update-golden"):

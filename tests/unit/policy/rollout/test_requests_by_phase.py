@@ -100,13 +100,13 @@ def answer(phase: str, annotation: str, approval: str, **spec: bool) -> tuple[ob
 
 @pytest.mark.parametrize("approval", ["Automatic", "Manual"])
 @pytest.mark.parametrize("phase", CANDIDATES)
-def test_an_abort_ends_a_candidate_in_each_phase_or_is_refused_at_once(phase, approval):
+def test_an_abort_request_ends_the_candidate_or_is_refused_in_each_phase(phase, approval):
     assert answer(phase, REQUEST_ABORT, approval) == ABORT[phase]
 
 
 @pytest.mark.parametrize("approval", ["Automatic", "Manual"])
 @pytest.mark.parametrize("phase", CANDIDATES)
-def test_a_promote_acts_in_each_phase_or_waits_for_its_end_or_is_refused_at_once(phase, approval):
+def test_a_promote_request_acts_or_waits_or_is_refused_in_each_phase(phase, approval):
     """An approval of a candidate that has steps before it opens the last one, and no other."""
     early = approval == "Manual" and phase == "Stepping"
     assert answer(phase, REQUEST_PROMOTE, approval) == (LATER if early else PROMOTE[phase])
@@ -114,11 +114,11 @@ def test_a_promote_acts_in_each_phase_or_waits_for_its_end_or_is_refused_at_once
 
 @pytest.mark.parametrize("annotation", [REQUEST_ABORT, REQUEST_PROMOTE])
 @pytest.mark.parametrize("phase", CANDIDATES)
-def test_a_person_is_answered_alike_where_the_product_is_suspended(phase, annotation):
+def test_a_manual_request_has_the_same_result_while_the_product_is_suspended(phase, annotation):
     assert answer(phase, annotation, "Manual", suspend=True) == answer(phase, annotation, "Manual")
 
 
-def test_no_phase_is_left_out():
+def test_the_table_of_manual_requests_covers_each_phase():
     tried = {one.phase for one in CANDIDATES.values() if one is not None}
     assert tried == set(Phase)
     assert PROMOTE.keys() == ABORT.keys() == CANDIDATES.keys()

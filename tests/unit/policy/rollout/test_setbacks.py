@@ -87,12 +87,12 @@ def test_pods_that_do_not_come_up_end_a_rollout(one, seen, reason):
     ],
     ids=["fine", "down", "both down", "both down for long", "not followed yet", "not followed"],
 )
-def test_a_promotion_ends_without_ready_pods_or_if_traffic_does_not_follow(seen, reason):
+def test_a_promotion_is_rolled_back_without_ready_pods_or_if_traffic_does_not_follow(seen, reason):
     decided = found(PROMOTING, seen)
     assert (decided.reason if decided else None) is reason
 
 
-def test_an_ended_rollout_has_no_setback():
+def test_an_ended_rollout_is_not_ended_again_by_failing_pods():
     assert found(parked(candidate(5)), LATE) is None
     assert found(candidate(5).replace(phase=CandidatePhase.ROLLING_BACK), LATE) is None
 
@@ -141,7 +141,7 @@ def test_an_abort_of_another_version_waits_until_the_promotion_is_over():
     assert answer.status.last_handled is None
 
 
-def test_another_model_ends_a_promotion_that_does_not_serve_all_of_the_traffic_yet():
+def test_a_new_model_ends_a_promotion_that_does_not_serve_all_traffic_yet():
     assert isinstance(decided(PROMOTING, desired=V3).decision, StartRollout)
     assert isinstance(decided(PROMOTING).decision, Hold)
     committed = replace(GIVEN, committed=True)

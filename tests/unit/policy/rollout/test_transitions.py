@@ -26,7 +26,7 @@ TERMS = judged_by(ACCURACY)
     ],
     ids=["it is the candidate", "it is another version", "a training made the same"],
 )
-def test_a_spec_model_whose_rollout_is_superseded_counts_as_not_tried(source, named, forgotten):
+def test_a_spec_model_with_a_superseded_rollout_may_be_rolled_out_again(source, named, forgotten):
     model = SpecModel.of(named, Outcome.IN_PROGRESS, START)
     status = serving(candidate=candidate(5, source=source), spec_model=model)
     superseded = Rollback(reason=Reason.SUPERSEDED, message="", numbers={}, leaving=V2, to=V1)
@@ -35,7 +35,7 @@ def test_a_spec_model_whose_rollout_is_superseded_counts_as_not_tried(source, na
     assert after.spec_model == (None if forgotten else model)
 
 
-def test_the_first_share_begins_the_first_step_and_later_ones_add_to_it():
+def test_the_first_share_starts_the_first_step_and_later_shares_are_appended():
     given = Share(weight=5, start_time=START)
     first = with_share(candidate(), 5, START)
     assert first == candidate().replace(
@@ -52,7 +52,7 @@ def test_the_first_share_begins_the_first_step_and_later_ones_add_to_it():
     )
 
 
-def test_of_many_shares_status_keeps_the_first_and_the_newest():
+def test_status_keeps_the_first_and_the_newest_of_many_shares():
     shares = tuple(Share(weight=1, start_time=second) for second in range(MOST_SHARES + 2))
     assert bounded_shares(shares[:MOST_SHARES]) == shares[:MOST_SHARES]
     assert bounded_shares(shares) == (shares[0], *shares[3:])

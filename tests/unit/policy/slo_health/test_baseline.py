@@ -33,14 +33,14 @@ from tests.support.decisions.scenarios import ACCURACY
 @pytest.mark.parametrize(
     ("counted", "counts"), [(SLO.indicator_hash, True), ("", True), ("another", False)]
 )
-def test_a_baseline_counts_that_was_counted_by_the_same_indicator(counted, counts):
+def test_a_baseline_is_used_only_if_it_was_counted_by_the_same_indicator(counted, counts):
     """Before indicators were hashed, none was noted."""
     known = baseline(SLO, 10, 100, indicator_hash=counted)
     assert usable(known, SLO) == (known if counts else None)
     assert usable(None, SLO) is None
 
 
-def test_a_hold_out_without_rows_is_no_baseline():
+def test_a_hold_out_without_rows_gives_no_baseline():
     found = from_evaluation({"accuracy": Count(0, 0), "gone": Count(1, 10)}, (SLO,), 0)
     assert found == {}
 
@@ -53,13 +53,15 @@ def test_a_hold_out_without_rows_is_no_baseline():
         (1, BaselineSource.PRODUCTION, True),
     ],
 )
-def test_a_hold_out_decides_that_is_large_enough_to_show_the_objective(total, source, may):
+def test_a_hold_out_baseline_may_cause_a_degradation_only_if_large_enough_to_prove_the_objective(
+    total, source, may
+):
     """Wilson's upper bound of none bad in n is 1.645²/(n + 1.645²): below .1 from 25 events on."""
     assert decides(baseline(SLO, 0, total).replace(source=source), SLO) is may
 
 
 @pytest.mark.parametrize(("age", "shown"), [(0, 1), (1, 1), (2, 2), (24, 24), (25, 24)])
-def test_of_a_young_version_fewer_blocks_are_shown_and_never_none(age, shown):
+def test_a_young_version_shows_the_blocks_since_its_start_and_at_least_one(age, shown):
     assert blocks_shown(SLO, 100, 100 - age) == shown
 
 
@@ -75,7 +77,7 @@ def sums(counts):
     ("seasonality", "since", "steady", "first"),
     [("Auto", 2, 0, 12), ("Auto", 12, 0, 12), ("Auto", 13, 0, 24), ("Weekly", 2, 30, 36)],
 )
-def test_a_baseline_of_production_holds_whole_hours_since_the_slo_was_steady(
+def test_a_production_baseline_has_whole_hours_since_the_slo_was_stable(
     seasonality, since, steady, first
 ):
     (slo,) = judged_by({**ACCURACY, "seasonality": seasonality}).slos
@@ -127,7 +129,9 @@ DAY = 12 * 26
         "neither", "it is missed", "it is degraded", "a cause outside is there", "not for a day",
     ],
 )  # fmt: skip
-def test_a_baseline_is_learnt_once_while_all_is_well(fields, newest, accepted, record, learnt):
+def test_a_production_baseline_is_recorded_once_while_the_slo_is_healthy(
+    fields, newest, accepted, record, learnt
+):
     terms = judged_by({**ACCURACY, **fields})
     (slo,) = terms.slos
     known = {"accuracy": baseline(slo, 100, 1000).replace(source=accepted)} if accepted else {}
@@ -143,7 +147,7 @@ def test_a_baseline_is_learnt_once_while_all_is_well(fields, newest, accepted, r
     ("seasonality", "hours", "learnt"),
     [("Auto", 23, False), ("Auto", 24, True), ("Weekly", 167, False), ("Weekly", 168, True)],
 )
-def test_a_baseline_takes_whole_days_to_the_hour(seasonality, hours, learnt):
+def test_a_production_baseline_covers_whole_days(seasonality, hours, learnt):
     (slo,) = judged_by({**ACCURACY, "seasonality": seasonality}).slos
     found = from_production(
         slo,
@@ -165,13 +169,13 @@ def judged(*counts):
     )
 
 
-def test_a_level_is_calm_while_the_evidence_for_a_drop_is_below_half_of_its_bound():
+def test_an_slo_is_calm_while_its_drift_evidence_is_below_half_of_the_bound():
     found = [judged(*[(bad, 1000)] * 12) for bad in range(70, 130)]
     halves = [2 * one.drift.statistic / one.drift.bound for one in found]
     assert [one.calm for one in found] == [half < 1 for half in halves]
     assert any(1 <= half < 2 for half in halves), "else no half is seen"
 
 
-def test_a_block_with_one_event_is_fresh():
+def test_a_block_is_fresh_with_at_least_one_event():
     assert judged(*[(8, 100)] * 12, (0, 1)).fresh
     assert not judged(*[(8, 100)] * 12, (0, 0)).fresh

@@ -50,6 +50,8 @@ FEW = {"accuracy": Pairs(300, 40, 30, 30)}
         "a point without any SLO",
     ],
 )
-def test_a_candidate_may_refuse_so_many_requests_more_than_stable(slos, pairs, margin):
+def test_the_client_error_margin_limits_how_many_more_requests_a_candidate_may_refuse(
+    slos, pairs, margin
+):
     terms = client_errors(judged_by(*slos), pairs)
     assert terms.margin == pytest.approx(margin)

@@ -45,7 +45,7 @@ SLO = TERMS.slos[1]
     ],
     ids=["lax, missed", "lax, met", "lax, all bad", "missed", "missed by far"],
 )
-def test_an_objective_that_no_window_can_miss_by_far_only_warns(objective, bad, state, reason):
+def test_an_objective_too_low_for_any_burn_rate_only_warns(objective, bad, state, reason):
     lax = judged_by({**AVAILABILITY, "objective": objective})
     found = judge(
         lax.slos[0],
@@ -119,11 +119,13 @@ STALE_BAD = result(SloState.MISSED, fresh=False)
         ([STALE_BAD] * 5 + [BAD, BAD], True),
     ],
 )
-def test_three_evaluations_in_a_row_over_two_fresh_blocks_confirm(results, degraded):
+def test_a_degradation_is_confirmed_by_three_evaluations_in_a_row_over_two_fresh_blocks(
+    results, degraded
+):
     assert after(results).degraded is degraded
 
 
-def test_a_block_counts_once_for_a_streak_however_often_it_is_evaluated():
+def test_a_block_counts_once_for_a_confirmation_streak_however_often_it_is_evaluated():
     record = SloRecord()
     for _ in range(10):
         record = confirm(record, BAD, block=7, block_end=2100)
@@ -142,7 +144,7 @@ def test_a_streak_counted_in_blocks_of_another_length_restarts(seconds):
 
 
 @pytest.mark.parametrize(("seconds", "blocks"), [(60, 60), (300, 12), (900, 12)])
-def test_degraded_is_left_after_an_hour_of_the_clock_and_twelve_blocks(seconds, blocks):
+def test_a_degradation_ends_after_one_hour_and_twelve_calm_blocks(seconds, blocks):
     slo = replace(SLO, calendar=Calendar(seconds))
     record = after([BAD] * 3)
     for block in range(4, 4 + blocks):
@@ -152,7 +154,7 @@ def test_degraded_is_left_after_an_hour_of_the_clock_and_twelve_blocks(seconds, 
     assert not record.degraded
 
 
-def test_degraded_is_left_after_twelve_calm_blocks_in_a_row():
+def test_a_degradation_ends_after_twelve_calm_blocks_in_a_row():
     degraded = after([BAD] * 3)
     calm = [result(SloState.MET, calm=True)]
     disturbed = [*calm * 11, result(SloState.MET, calm=False), *calm * 11]
@@ -162,7 +164,7 @@ def test_degraded_is_left_after_twelve_calm_blocks_in_a_row():
     assert not confirm(degraded, calm[0], block=99, block_end=1).degraded
 
 
-def test_a_healthy_product_leaves_nothing_new_to_confirm():
+def test_a_healthy_block_without_a_streak_leaves_the_confirmation_record_unchanged():
     record = after([OK])
     assert confirm(record, OK, block=9, block_end=2700) is record
     assert confirm(record, UNKNOWN, block=10, block_end=3000) is record
@@ -182,7 +184,7 @@ def test_a_healthy_product_leaves_nothing_new_to_confirm():
         ([(UNKNOWN, SloRecord(degraded=True))], "Unknown"),
     ],
 )
-def test_the_state_of_a_product_is_the_worst_of_what_is_known(pairs, state):
+def test_the_state_of_a_product_is_the_worst_known_state_of_its_slos(pairs, state):
     assert product_state(pairs) == state
 
 
@@ -201,7 +203,7 @@ POINT = HoldOutMargin(0.01, 0.01)
         ((0, 0), (140, 1000), GateVerdict.TOO_SMALL),
     ],
 )
-def test_the_hold_out_is_judged_by_bounds(candidate, stable, verdict):
+def test_the_hold_out_gate_compares_confidence_bounds(candidate, stable, verdict):
     assert judge_hold_out("accuracy", Count(*candidate), Count(*stable), POINT).verdict is verdict
 
 
@@ -217,7 +219,7 @@ def test_the_hold_out_is_judged_by_bounds(candidate, stable, verdict):
         (Portfolio(products=47, silent={"latency": 0.9}), False),
     ],
 )
-def test_many_at_once_are_a_common_cause(portfolio, common):
+def test_many_products_degraded_at_once_have_a_common_cause(portfolio, common):
     assert common_cause(portfolio, "outcomes") is common
 
 
@@ -225,7 +227,7 @@ def applicant(name, priority=Priority.MEDIUM, since=0, namespace=None):
     return Applicant(namespace or name, name, priority, since)
 
 
-def test_the_most_pressing_train_first_then_those_that_waited_longest():
+def test_training_slots_go_to_the_highest_priority_and_then_to_the_longest_wait():
     waiting = [
         applicant("late", since=9),
         applicant("early", since=1),
@@ -234,7 +236,7 @@ def test_the_most_pressing_train_first_then_those_that_waited_longest():
     assert [one.name for one in admit(waiting, [], Budget(), 0)] == ["pressing", "early"]
 
 
-def test_a_namespace_has_one_slot_and_the_operator_two():
+def test_a_namespace_has_one_training_slot_and_the_operator_two():
     waiting = [applicant("a", namespace="n"), applicant("b", namespace="n"), applicant("z")]
     assert [one.name for one in admit(waiting, [], Budget(), 0)] == ["a", "z"]
     assert admit(waiting, [applicant("x"), applicant("y")], Budget(), 0) == ()
@@ -257,7 +259,7 @@ def test_a_waiting_product_gets_its_training_slot_before_a_critical_product_afte
     assert admit(served, [], Budget(1, 1), now)[0].name == first
 
 
-def test_of_one_priority_the_namespace_goes_first_that_had_a_slot_longest_ago():
+def test_at_equal_priority_the_namespace_with_the_oldest_last_slot_trains_first():
     """Two namespaces with many products had both slots in turn, and others none."""
     waiting = [
         Applicant("hoards", "old", Priority.CRITICAL, since=0, served=900),
@@ -268,7 +270,7 @@ def test_of_one_priority_the_namespace_goes_first_that_had_a_slot_longest_ago():
     assert [one.namespace for one in admit(waiting, [], Budget(2, 1), 1000)] == ["new", "seldom"]
 
 
-def test_slots_go_round_the_namespaces_before_one_has_a_second():
+def test_each_namespace_gets_a_training_slot_before_any_gets_a_second():
     waiting = [applicant(f"a{n}", namespace="a") for n in range(3)]
     waiting.append(applicant("z", since=99))
     assert [one.name for one in admit(waiting, [], Budget(3, 3), 0)] == ["a0", "z", "a1"]
@@ -296,7 +298,7 @@ def test_a_rollback_restores_the_newest_version_that_was_not_rolled_back():
     assert previous(()) is None
 
 
-def test_a_person_may_name_any_version_that_is_kept():
+def test_a_rollback_request_may_name_any_kept_version():
     assert named(HISTORY, "v3").release.version == "v3"
     assert named(HISTORY, "v9") is None
 
@@ -307,7 +309,7 @@ def test_the_history_keeps_each_version_once_within_its_limit():
     assert [one.promotion_time for one in found] == [40, 30, 20]
 
 
-def test_of_one_second_those_that_were_stable_come_before_those_that_were_refused():
+def test_history_entries_of_one_second_list_stable_versions_before_rejected_ones():
     refused = past("v4", 20, Outcome.ROLLED_BACK).replace(promotion_time=None)
     assert newest_first((refused, *HISTORY[1:])) == (HISTORY[1], refused, HISTORY[2])
 
@@ -320,9 +322,7 @@ def test_of_one_second_those_that_were_stable_come_before_those_that_were_refuse
         (10.6, True, "is 10.6 now, below the 12.5 at which it was missed"),
     ],
 )
-def test_the_message_of_a_degraded_slo_does_not_ask_for_evidence_that_was_there(
-    statistic, degraded, says
-):
+def test_the_message_of_a_degraded_slo_does_not_ask_for_more_evidence(statistic, degraded, says):
     drift = Drift(statistic, 12.5, decides=True, after=Count(200, 1000), blocks=24)
     result = SloResult(
         SLO, SloState.AT_RISK, Reason.BASELINE_DROPPED, Count(200, 1000), baseline(SLO, 100, 1000),

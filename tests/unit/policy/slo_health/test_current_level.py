@@ -33,7 +33,9 @@ def seen(level, accepted, rows, since=0, earlier=None):
 
 @given(levels, counts, st.lists(counts, min_size=1, max_size=40), st.integers(0, 40))
 @example({"maxDrop": "0.04"}, (291, 300), [(0, 0)] * 5, 0)
-def test_any_counts_are_compared_without_surprise(level, accepted, rows, since):
+def test_the_current_level_is_computed_for_any_counts_without_an_error(
+    level, accepted, rows, since
+):
     assert seen(level, accepted, rows, since).message
 
 
@@ -43,7 +45,7 @@ def test_a_single_event_after_a_silence_never_makes_the_level_bad(level, accepte
     assert seen(level, accepted, rows).bad is not True
 
 
-def test_where_most_are_bad_by_nature_one_good_event_is_no_recovery():
+def test_one_good_event_is_no_recovery_of_an_slo_with_mostly_bad_events():
     accepted, rows = (290, 300), [(100, 100)] * 40 + [(0, 0)] * 30
     assert seen({"maxDrop": "0.02"}, accepted, [*rows, (0, 1)]).bad is None
     assert seen({"maxDrop": "0.02"}, accepted, [*rows, (570, 600)]).bad is False
@@ -63,5 +65,5 @@ def test_where_most_are_bad_by_nature_one_good_event_is_no_recovery():
         (False, [(0, 0)] * 6, None),
     ],
 )
-def test_a_verdict_stays_until_enough_events_contradict_it(earlier, rows, bad):
+def test_the_current_level_is_kept_until_enough_events_contradict_it(earlier, rows, bad):
     assert seen({"maxDrop": "0.05"}, (4000, 40_000), rows, earlier=earlier).bad is bad

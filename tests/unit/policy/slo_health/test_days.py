@@ -44,20 +44,20 @@ def by_night(index: int) -> float:
     return 0.22 if index % DAY < DAY // 3 else 0.04
 
 
-def test_nights_that_are_worse_than_days_alarm_unless_hours_of_a_day_or_the_baseline_are_known():
+def test_worse_nights_raise_an_alarm_unless_a_daily_pattern_or_the_baseline_is_known():
     assert drift(by_night, now=MORNING, since=MORNING - 10 * 12).level is Level.MISSED
     assert drift(by_night, now=MORNING).level is Level.MET
     assert drift(by_night, now=MORNING, since=MORNING - 10 * 12, daily=True).level is Level.MET
 
 
-def test_days_that_are_worse_alarm_however_they_swing():
+def test_worse_days_raise_an_alarm_whatever_the_daily_pattern():
     def worse(index: int) -> float:
         return by_night(index) + (0.1 if index >= NOW - 3 * DAY else 0.0)
 
     assert drift(worse, daily=True).level is Level.MISSED
 
 
-def test_the_same_hours_of_other_days_show_a_drift_before_the_day_is_over():
+def test_comparing_the_same_hours_of_other_days_detects_a_drift_within_the_day():
     def worse_today(index: int) -> float:
         return by_night(index) + (0.1 if index >= NOW - DAY // 2 else 0.0)
 
@@ -66,7 +66,7 @@ def test_the_same_hours_of_other_days_show_a_drift_before_the_day_is_over():
     assert found.changed == NOW - DAY // 2
 
 
-def test_a_fall_on_the_first_day_is_seen_on_the_second():
+def test_a_drop_on_the_first_day_is_detected_on_the_second():
     """Its noon may be a swing; the hours after midnight are worse than they were."""
 
     def worse_from_noon(index: int) -> float:
@@ -80,7 +80,7 @@ def test_a_fall_on_the_first_day_is_seen_on_the_second():
     assert found == [Level.MET, Level.MISSED]
 
 
-def test_nights_that_are_worse_than_days_do_not_alarm_once_a_day_is_known_of_a_hold_out():
+def test_worse_nights_raise_no_alarm_against_a_hold_out_once_one_day_is_known():
     hold_out = baseline(SLO, 50, 500)
     levels = {
         drift_of(SLO, history(by_night), hold_out, now=now, since=0).level
@@ -103,17 +103,17 @@ BY_WEEKDAY = tuple(Count(round(bad * 100_000), 100_000) for bad in WEEK)
     ],
     ids=["as accepted", "a working day like a weekend", "another weekend"],
 )
-def test_each_weekday_is_compared_with_its_own_kind(bad, level):
+def test_workdays_and_weekends_are_compared_with_their_own_kind(bad, level):
     found = drift(lambda index: bad(index // DAY), daily=True, weekdays=BY_WEEKDAY)
     assert found.level is level
 
 
-def test_without_an_alternative_for_each_weekday_nothing_is_said():
+def test_the_weekday_test_requires_an_alternative_for_each_weekday():
     all_bad = (Count(999, 1000), *BY_WEEKDAY[1:])
     assert drift(lambda _: 0.1, daily=True, weekdays=all_bad) is None
 
 
-def test_a_lag_of_more_than_half_a_day_leaves_no_day_to_judge():
+def test_labels_that_lag_more_than_half_a_day_leave_no_complete_day_to_judge():
     late = {
         "name": "late",
         "indicator": {"counters": {"good": "a_total", "total": "b_total", "lagSeconds": 50_000}},
@@ -151,7 +151,7 @@ def judged(values, **fields) -> SloState:
     return gauge_slo.judge(GAUGE, values, known, now=values.newest, since=0, drift_since=0).state
 
 
-def test_a_gauge_that_swings_with_the_hour_is_judged_by_the_means_of_days():
+def test_a_gauge_with_a_daily_pattern_is_judged_by_daily_means():
     assert judged(swinging()) is SloState.MISSED
     assert judged(swinging(), daily=True) is SloState.MET
     assert judged(swinging(fall=6.0), daily=True) is SloState.MISSED
@@ -165,7 +165,7 @@ def test_a_gauge_is_judged_from_the_first_block_that_counts(since, reason):
     assert (found.reason, found.gauge) == (reason, 105.0)
 
 
-def test_a_gauge_that_never_varied_says_nothing_of_a_distance():
+def test_a_gauge_without_variance_in_its_baseline_has_an_unknown_state():
     known = baseline(GAUGE, 0, 0, mean=100.0, deviation=0.0)
     found = gauge_slo.judge(GAUGE, swinging(last=NOW), known, now=NOW, since=0, drift_since=0)
     assert found.state is SloState.UNKNOWN

@@ -52,7 +52,7 @@ def state(slo, values, known):
 
 
 @pytest.mark.parametrize("seconds", [60, 120, 300])
-def test_a_baseline_takes_twenty_eight_hours_of_the_clock(seconds):
+def test_a_gauge_baseline_takes_twenty_eight_hours_at_any_block_length(seconds):
     """At blocks of a minute it took five and a half, and a day's swing was worse than that."""
     slo = slo_of(seconds)
 
@@ -69,7 +69,7 @@ def test_a_baseline_takes_twenty_eight_hours_of_the_clock(seconds):
 
 
 @pytest.mark.parametrize(("fall", "state"), [(0, SloState.MET), (40, SloState.MISSED)])
-def test_a_baseline_is_not_learnt_from_a_miss_that_is_not_confirmed_yet(fall, state):
+def test_a_gauge_baseline_excludes_an_unconfirmed_miss(fall, state):
     terms = judged_by({**BASKET, "indicator": {"gauge": {"metric": "basket", "bound": "80"}}})
     steady = SloRecord(steady_start_time=300, terms_hash=terms.slos[0].hash)
     values = swinging(300, 31, fall=fall, fall_from=30.75)
@@ -81,7 +81,7 @@ def test_a_baseline_is_not_learnt_from_a_miss_that_is_not_confirmed_yet(fall, st
 
 
 @pytest.mark.parametrize(("seconds", "bound"), [(300, 9.5), (60, 9.5), (3600, 9.5 - 2.4849)])
-def test_false_alarms_are_as_rare_by_the_clock_however_long_an_hour_is(seconds, bound):
+def test_the_false_alarm_rate_of_a_gauge_is_the_same_at_any_block_length(seconds, bound):
     known = baseline(SLO, 0, 0, mean=100.0, deviation=2.0)
     values = swinging(seconds, 40)
     found = gauge_slo.judge(
@@ -90,7 +90,7 @@ def test_false_alarms_are_as_rare_by_the_clock_however_long_an_hour_is(seconds, 
     assert found.drift.bound == pytest.approx(bound, abs=1e-4)
 
 
-def test_long_blocks_are_judged_by_sums_of_twelve():
+def test_a_gauge_with_long_blocks_is_judged_by_sums_of_twelve_blocks():
     slo = slo_of(3600)
     values = swinging(3600, 15 * 24)
     known = gauge_slo.learn(slo, values, now=values.newest, since=0)
@@ -101,7 +101,7 @@ def test_long_blocks_are_judged_by_sums_of_twelve():
 
 
 @pytest.mark.parametrize("seconds", [60, 300])
-def test_days_have_twenty_four_hours_when_summer_time_begins(seconds):
+def test_a_day_of_a_gauge_has_twenty_four_hours_at_the_begin_of_summer_time(seconds):
     slo, known = slo_of(seconds), baseline(SLO, 0, 0, mean=100.0, deviation=0.5, daily=True)
     assert state(slo, swinging(seconds, 67, summer_from=26), known) is SloState.MET
     assert state(slo, swinging(seconds, 67, fall=6, summer_from=26), known) is SloState.MISSED
@@ -146,7 +146,7 @@ async def read_again(kept, seconds, last):
 
 
 @pytest.mark.parametrize("seconds", [60, 300, 600])
-async def test_a_restart_changes_nothing_of_what_a_gauge_says(seconds):
+async def test_a_restart_leaves_the_state_of_a_gauge_unchanged(seconds):
     source = random.Random(seconds)
     last = 60 * HOUR // seconds + 7
     kept = {index: 100 + source.gauss(0, 3) for index in range(1, last + 1)}

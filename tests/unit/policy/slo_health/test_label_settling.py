@@ -49,11 +49,11 @@ def until(*, measured=LAG, lag=0, shares=(), returned=None) -> int:
         "traffic that came back",
     ],
 )  # fmt: skip
-def test_labels_settle_after_the_newest_large_change_of_the_traffic(fields, time):
+def test_label_evidence_restarts_after_the_newest_large_traffic_change(fields, time):
     assert until(**fields) == time
 
 
-def test_the_labels_of_a_degraded_slo_keep_their_evidence():
+def test_a_degraded_slo_keeps_its_label_evidence_over_a_traffic_change():
     version = stable(since=PROMOTED)
     status = DataProductStatus(stable=version).with_engine(
         label_settling={ACCURATE.name: LAG}, slos={ACCURATE.name: SloRecord(degraded=True)}
@@ -62,5 +62,5 @@ def test_the_labels_of_a_degraded_slo_keep_their_evidence():
 
 
 @pytest.mark.parametrize(("weight", "returns"), [(5, False), (16, False), (17, True), (50, True)])
-def test_a_rollback_returns_traffic_from_a_sixth_on(weight, returns):
+def test_a_rollback_of_at_least_a_sixth_of_traffic_is_a_large_traffic_change(weight, returns):
     assert returns_traffic((Share(weight=weight, start_time=0),)) is returns

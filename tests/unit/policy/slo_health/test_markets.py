@@ -33,7 +33,7 @@ TENTH, EIGHTH = MarketLimit(0.10, 7, CLOCK), MarketLimit(0.12, 7, CLOCK)
         (5, 100, True),
     ],
 )
-def test_few_events_do_not_show_that_a_market_is_within_its_limit(bad, total, met):
+def test_few_events_do_not_prove_that_a_market_is_within_its_limit(bad, total, met):
     assert is_met(Count(bad, total), 0.10) is met
 
 
@@ -44,7 +44,7 @@ def test_a_market_is_bad_only_by_many_bad_events(bad, state):
     assert found.state is state
 
 
-def test_a_bad_market_stays_bad_until_half_of_the_evidence_is_used_up():
+def test_a_bad_market_recovers_once_its_evidence_falls_below_half_of_the_bound():
     """Not as soon as its share in the newest window is within the limit."""
     bad, good = [(15, 40)] * 3, [(3, 40)]
     states = [
@@ -56,7 +56,7 @@ def test_a_bad_market_stays_bad_until_half_of_the_evidence_is_used_up():
     assert 2 <= missed.count(True) <= 10
 
 
-def test_an_alarm_outlasts_a_restart_while_half_of_its_evidence_is_left():
+def test_a_market_alarm_persists_over_a_restart_while_half_of_its_evidence_is_left():
     counts = [(15, 40)]
     (now,) = judge_markets({"AT": series(*counts)}, 1000, TENTH)
     (before,) = judge_markets({"AT": series(*counts)}, 1000, TENTH, were_bad={"AT"})
@@ -64,12 +64,12 @@ def test_an_alarm_outlasts_a_restart_while_half_of_its_evidence_is_left():
 
 
 @pytest.mark.parametrize(("allowed", "state"), [(0.0, BAD), (1.0, OK)])
-def test_a_limit_of_no_bad_event_and_one_of_all_are_judged_too(allowed, state):
+def test_a_market_limit_of_0_or_100_percent_is_judged_without_an_error(allowed, state):
     (found,) = judge_markets({"AT": series((19, 20))}, 1000, MarketLimit(allowed, 7, CLOCK))
     assert found.state is state
 
 
-def test_an_evaluation_of_each_block_finds_what_an_evaluation_of_all_finds():
+def test_evaluating_markets_block_by_block_equals_evaluating_all_blocks_at_once():
     """The evidence of whole sums is kept between two evaluations."""
     dice, counts, kept = random.Random(3), [], Series()
     for index in range(1000, 1200):
@@ -90,7 +90,7 @@ def test_an_alarm_of_a_market_without_events_ends_after_a_day(blocks, state):
 
 
 @pytest.mark.parametrize("newest", range(1100, 1113))
-def test_evidence_of_blocks_that_are_no_longer_kept_singly_is_in_the_sums(newest):
+def test_market_evidence_of_expired_blocks_is_kept_in_hourly_sums(newest):
     """The oldest single block lies within an hour: the blocks before it in that hour count, too."""
     bad = range(newest - 85, newest - 71)
     counts = [(1, 10) if index < bad.start else (10, 10) for index in range(1000, bad.stop)]
@@ -99,7 +99,7 @@ def test_evidence_of_blocks_that_are_no_longer_kept_singly_is_in_the_sums(newest
     assert found.state is BAD
 
 
-def test_blocks_that_arrive_after_an_evaluation_count():
+def test_late_blocks_of_a_market_count_in_the_next_evaluation():
     late = series(*[(1, 10)] * 100)
     judge_markets({"AT": late}, 1103, TENTH)
     for index in range(1100, 1104):
@@ -115,7 +115,7 @@ def series(*counts):
     return made
 
 
-def test_a_market_that_turns_bad_is_shown_within_four_blocks():
+def test_a_market_that_turns_bad_is_reported_within_four_blocks():
     """Austria's prices shift: a third of its predictions are wrong, where a tenth was."""
     before = [(4, 40)] * 12
     for blocks in (1, 2, 3, 4):
@@ -128,13 +128,13 @@ def test_a_market_that_turns_bad_is_shown_within_four_blocks():
     assert lone_bad_market(states).market == "AT"
 
 
-def test_where_an_hour_says_too_little_six_speak():
+def test_a_market_is_judged_by_six_hours_if_one_hour_has_too_few_events():
     few = series(*[(0, 1)] * 72)
     (state,) = judge_markets({"BE": few}, 1071, TENTH)
     assert (state.state, state.count.total) == (OK, 72)
 
 
-def test_the_worst_come_first_and_unknown_stands_between_bad_and_good():
+def test_markets_are_ordered_bad_unknown_good_and_the_worst_first():
     made = {
         "FR": series((1, 400)), "AT": series((90, 200)), "BE": series((1, 3)),
         "IT": series((150, 200)),
@@ -154,7 +154,7 @@ def test_the_worst_come_first_and_unknown_stands_between_bad_and_good():
         ((OK, OK, OK), None),
     ],
 )
-def test_a_market_is_bad_alone_only_if_another_is_shown_good(states, market):
+def test_a_market_is_bad_alone_only_if_another_market_is_proved_good(states, market):
     named = zip(("AT", "FR", "IT"), states, strict=True)
     found = lone_bad_market(MarketState(name, state, Count(1, 2)) for name, state in named)
     assert (found and found.market) == market

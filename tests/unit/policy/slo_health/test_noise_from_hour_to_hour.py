@@ -12,14 +12,14 @@ WEEK = 168
 
 
 @pytest.mark.parametrize("slo", [DROP, OBJECTIVE], ids=["as accepted", "at the objective"])
-def test_a_product_that_scatters_by_two_points_from_hour_to_hour_is_not_missed(slo):
+def test_an_slo_with_hourly_noise_of_two_points_is_not_missed(slo):
     """By the dispersion of five-minute blocks, most of these were Missed within two weeks."""
     missed = [first_missed(slo, Noise(TWO_POINTS), hours=2 * WEEK, seed=seed) for seed in range(6)]
     assert missed == [None] * 6
 
 
 @pytest.mark.parametrize(("sigma", "most"), [(0.0, 12), (TWO_POINTS, 72)])
-def test_a_drop_by_max_drop_is_found_by_the_day_whether_hours_scatter_or_not(sigma, most):
+def test_a_drop_of_max_drop_is_detected_within_days_with_and_without_hourly_noise(sigma, most):
     noise = Noise(sigma, drop=0.03, since=WEEK)
     for seed in range(4):
         found = first_missed(DROP, noise, hours=WEEK + most, seed=seed)

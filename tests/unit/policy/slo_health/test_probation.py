@@ -46,7 +46,7 @@ def judged(result: SloResult, counts) -> SloResult:
         (SloState.UNKNOWN, Reason.PROMETHEUS_UNAVAILABLE, False),
     ],
 )
-def test_an_slo_that_is_not_measured_now_fails_no_probation(state, reason, back):
+def test_an_unmeasured_slo_does_not_fail_the_probation(state, reason, back):
     result = judged(SloResult(SLO, state, reason), WORSE * 60)
     assert (result.state is SloState.MISSED) is back
     assert result.probation is back
@@ -54,13 +54,13 @@ def test_an_slo_that_is_not_measured_now_fails_no_probation(state, reason, back)
 
 
 @pytest.mark.parametrize("state", [SloState.MET, SloState.UNKNOWN])
-def test_a_version_as_good_as_the_one_before_stays_as_it_was_judged(state):
+def test_a_version_on_probation_equal_to_the_previous_one_keeps_its_slo_state(state):
     before = SloResult(SLO, state, Reason.INSUFFICIENT_DATA)
     assert judged(before, GOOD * 60) in {before, replace(before, as_before=True)}
 
 
 @pytest.mark.parametrize("requests", [600, 0])
-def test_more_client_errors_than_before_are_confirmed_by_blocks_that_have_requests(requests):
+def test_an_increase_of_client_errors_is_confirmed_only_by_blocks_with_requests(requests):
     slo = client_errors(TERMS)
     status = serving(
         probation=Probation(version="v1", against="v2", start_time=0),
@@ -98,7 +98,7 @@ def over(counts, *, now: int, baselines=None) -> bool:
     ],
     ids=["too early", "shown", "few", "none", "none yet", "none ever", "never a label"],
 )
-def test_probation_lasts_until_enough_was_shown_and_a_week_at_most(counts, now, expected):
+def test_probation_ends_with_enough_evidence_or_after_one_week(counts, now, expected):
     assert over(counts, now=now) is expected
 
 
@@ -106,7 +106,7 @@ def test_probation_lasts_until_enough_was_shown_and_a_week_at_most(counts, now, 
     ("seconds", "least", "most"),
     [(60, 180, 10_080), (300, LEAST, MOST), (600, 36, 1008), (3600, 36, 168)],
 )
-def test_three_hours_and_a_week_are_the_clocks(seconds, least, most):
+def test_probation_lasts_three_hours_to_one_week_at_any_block_length(seconds, least, most):
     terms = judged_by(ACCURACY, analysis={"blockSeconds": seconds})
     ended = {
         age: probation.is_over(held, terms, {}, now=age + SINCE, since=SINCE, unattended=0)
@@ -117,7 +117,7 @@ def test_three_hours_and_a_week_are_the_clocks(seconds, least, most):
 
 
 @pytest.mark.parametrize(("unattended", "expected"), [(0, True), (1, False)])
-def test_blocks_that_no_operator_observed_end_no_probation(unattended, expected):
+def test_unobserved_blocks_do_not_end_the_probation(unattended, expected):
     blocks = {"accuracy": series(*GOOD * LEAST, first=SINCE + 1)}
     now = LEAST + SINCE
     found = probation.is_over(
@@ -126,7 +126,7 @@ def test_blocks_that_no_operator_observed_end_no_probation(unattended, expected)
     assert found is expected
 
 
-def test_without_a_baseline_of_the_version_before_three_hours_are_enough():
+def test_probation_lasts_three_hours_without_a_baseline_of_the_previous_version():
     assert over(None, now=LEAST, baselines={})
 
 
@@ -146,6 +146,6 @@ def on_probation(streak: Streak | None, blocks: int = 60):
     return judge_stable(TERMS, status, status.stable, read)[1].probation
 
 
-def test_probation_does_not_end_in_the_middle_of_bad_blocks():
+def test_probation_does_not_end_during_bad_blocks():
     assert on_probation(None) is None
     assert on_probation(Streak(first=59, last=60, evaluations=2, fresh=2)) is not None

@@ -36,14 +36,14 @@ GOOD = (ACCEPTED,) * 24
 FALLEN = (*GOOD, 0.4, 0.4)
 
 
-def test_a_fall_that_lasts_has_not_recovered():
+def test_a_lasting_drop_is_no_recovery():
     result = judged(*FALLEN)
     assert result.drift.level is Level.MISSED
     assert result.drift.recovered is None
     assert not result.calm
 
 
-def test_a_fall_that_has_ended_is_met_again_once_the_evidence_reaches_the_same_bound():
+def test_an_slo_is_met_again_once_recovery_evidence_reaches_the_bound_of_the_drop():
     result = judged(*FALLEN, *GOOD[:3])
     assert result.drift.statistic > result.drift.bound
     assert result.drift.level is Level.MET
@@ -52,24 +52,24 @@ def test_a_fall_that_has_ended_is_met_again_once_the_evidence_reaches_the_same_b
 
 
 @pytest.mark.parametrize("worse", [0.8, 1.0, 1.5])
-def test_answers_that_stay_worse_by_most_of_the_drop_have_not_recovered(worse):
+def test_an_slo_that_regains_only_a_small_part_of_its_drop_has_not_recovered(worse):
     result = judged(*FALLEN, *[ACCEPTED + 0.05 * worse] * 48)
     assert result.drift.recovered is None
     assert result.drift.level is Level.MISSED
 
 
 @pytest.mark.parametrize("hours", [12, 240])
-def test_the_hour_of_a_second_fall_ends_the_recovery_however_long_it_lasted(hours):
+def test_a_second_drop_ends_a_recovery_of_any_length_within_the_hour(hours):
     assert judged(*FALLEN, *GOOD[:12] * (hours // 12), 0.4).drift.level is Level.MISSED
 
 
-def test_hours_that_scatter_recover_later_than_steady_ones():
+def test_an_slo_with_hourly_noise_recovers_later_than_a_steady_one():
     assert judged(*FALLEN, *GOOD[:4]).drift.recovered is not None
     assert judged(*FALLEN, 0.03, 0.17, 0.03, 0.17).drift.recovered is None
 
 
 @pytest.mark.parametrize(("cause", "bad"), [("Recovered", False), ("ModelDecay", True)])
-def test_a_bad_time_before_a_recovery_is_no_evidence_that_the_present_is_bad_again(cause, bad):
+def test_bad_blocks_before_a_recovery_are_no_evidence_of_a_new_drop(cause, bad):
     """Hours of 11.5 % after the fall are surely worse than accepted, and no fall by half of `maxDrop`."""
     terms = judged_by({"name": "accuracy", "indicator": {"outcomes": {}}, "maxDrop": "0.05"})
     rows = [(40, LABELS)] * 60 + [(10, LABELS)] * 4 + [(23, 2 * LABELS)] * 36

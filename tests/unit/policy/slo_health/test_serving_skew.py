@@ -69,13 +69,13 @@ def rows(bad, total=4000):
         pytest.param(rows(800), rows(850, 1000), False, id="both: a decay comes first, and is trained"),
     ],
 )  # fmt: skip
-def test_rows_as_accepted_and_bad_live_answers_show_other_data_than_a_model_was_trained_on(
+def test_good_scores_on_training_rows_with_bad_live_answers_prove_a_serving_skew(
     scored, live, differs
 ):
     assert compared(scored, live).differs is differs
 
 
-def test_the_comparison_has_both_shares_with_their_numbers_and_the_time_of_the_rows():
+def test_the_skew_message_has_both_shares_their_sample_sizes_and_the_time_of_the_rows():
     found = compared(rows(552), rows(1300, 1500))
     assert found.message == (
         "the training scores v1 at 86.2 % (n=4,000) on rows since 1970-02-04T17:20:00Z, live it is"
@@ -86,19 +86,19 @@ def test_the_comparison_has_both_shares_with_their_numbers_and_the_time_of_the_r
     )
 
 
-def test_rows_whose_age_is_unknown_prove_nothing_and_the_message_names_the_field():
+def test_rows_of_unknown_age_prove_no_skew_and_the_message_names_the_missing_field():
     found = compared(rows(400), rows(850, 1000), start=None)
     assert found.differs is None
     assert "let the training report holdOutStartTime" in found.message
 
 
 @pytest.mark.parametrize(("share", "differs"), [("1", True), ("0.5", True), ("0.02", None)])
-def test_rows_from_before_a_version_served_count_as_accepted(share, differs):
+def test_training_rows_older_than_the_version_count_with_its_accepted_share(share, differs):
     """A week of rows with an hour of a version that is wrong in all of them scores as the week does."""
     assert compared(rows(420), rows(850, 1000), share=share).differs is differs
 
 
-def test_a_score_counts_for_its_degradation_its_version_and_its_training_alone():
+def test_a_skew_score_is_valid_for_one_degradation_one_version_and_one_training_spec():
     skewed = (rows(400), rows(850, 1000))
     assert compared(*skewed, end=FIRST * BLOCK) is None
     assert compared(*skewed, stable=stable(since=PROMOTED).replace(version="v9")) is None
@@ -133,7 +133,7 @@ def test_a_score_counts_for_its_degradation_its_version_and_its_training_alone()
     ],
     ids=["since its release", "a day later", "of a training", "the version before was as bad"],
 )
-def test_a_pushed_version_that_is_bad_since_its_release_has_other_code(
+def test_a_skew_of_a_pushed_version_that_is_bad_since_its_release_is_caused_by_its_code(
     age, source, degraded, reason
 ):
     before = PastVersion.of(
@@ -143,7 +143,7 @@ def test_a_pushed_version_that_is_bad_since_its_release_has_other_code(
     assert compared(rows(400), rows(850, 1000), stable=now, history=(before,)).cause is reason
 
 
-def test_the_live_answers_of_the_time_of_the_rows_are_counted_with_the_report():
+def test_the_training_report_includes_live_counts_of_the_time_of_its_rows():
     blocks = series(*[(10, 100)] * 6, *[(85, 100)] * 6, first=FIRST - 6)
     seen = observed(block=FIRST + 5, series={"v1": {"accuracy": blocks}})
     result = TrainingSucceeded(
