@@ -57,6 +57,7 @@ def patience(*lies: Lie | None) -> float:
 
 
 _MARKS = (
+    ("callers", "sluicegate_consumer_requests_total"),
     ("upstreams", "sluicegate_upstream_outcomes_total"),
     ("promql", '"sluicegate_fact", "good"'),
     ("inputs", '"sluicegate_fact", "input"'),

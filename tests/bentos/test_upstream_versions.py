@@ -160,6 +160,25 @@ def test_only_named_consumers_get_a_mark(pair):
     assert marks == [mark, mark, None, None], "an error is an answer, too"
 
 
+def test_the_upstream_counts_requests_and_failures_by_the_name_that_callers_send(pair):
+    pair.proxy.rules = [RouteRule({}, {pair.versions["v1"].url: 1})]
+    upstream = pair.versions["v1"]
+
+    def counted() -> dict[tuple[str, ...], float]:
+        return upstream.counters("sluicegate_consumer_requests_total")
+
+    before = counted()
+    pair.consumer.post("/in-turn", {"calls": 3}).raise_for_status()
+    upstream.post("/multiply", {"numbers": [1]}, **{"sluicegate-consumer": "catalog/unlisted"})
+    upstream.post("/multiply", {"numbers": "no list"})
+    added = {labels: value - before[labels] for labels, value in counted().items()}
+    assert {labels: value for labels, value in added.items() if value} == {
+        (CONSUMER, "good"): 3,
+        ("other", "good"): 2,
+    }
+    assert "sluicegate_consumer_requests" not in metrics(pair.consumer)
+
+
 def test_a_client_of_the_consumer_cannot_choose_the_version(pair):
     pair.split(50)
     draw = {"sluicegate-draw": UPSTREAM, "sluicegate-draw-1": "0", "sluicegate-version": "a b c"}

@@ -6,7 +6,14 @@ from pathlib import Path
 from sluicegate.api.slos import PromqlRatio
 from sluicegate.slo.gateway import TRAEFIK, render_gateway, render_sent
 from sluicegate.slo.promql import Scope
-from sluicegate.slo.queries import Needs, QueryKind, render_histogram, render_queries, render_ratio
+from sluicegate.slo.queries import (
+    Needs,
+    QueryKind,
+    render_callers,
+    render_histogram,
+    render_queries,
+    render_ratio,
+)
 
 GOLDENS = Path(__file__).parent / "queries"
 NEEDS = Needs(
@@ -48,6 +55,7 @@ def texts() -> dict[str, str]:
         "gateway_everywhere.promql": render_gateway(TRAEFIK, 60),
         "sent.promql": render_sent(TRAEFIK, 60, Scope((), ("pricing",))),
         "histogram.promql": render_histogram(Scope(("catalog",)), 3600),
+        "callers.promql": render_callers(Scope(("catalog",), ("pricing",)), 3600),
         "memory_of_a_short_block.promql": render_queries(Scope(("catalog",), ("a",)), 5, Needs())[
             -1
         ].text,

@@ -10,6 +10,8 @@ from sluicegate.api.route import PARENTS_RULE, ParentRef
 
 MOST_NAMED: Final = 16
 """Consumers that spec.rollout.consumers may name."""
+OTHER_CALLERS: Final = "other"
+"""Caller of a request without the name of one of the consumers."""
 DRAW_HEADER: Final = "sluicegate-draw"
 """Header with the upstream that a request has a draw for; those with the prefixes of the draw begin with it."""
 

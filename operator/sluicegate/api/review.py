@@ -26,6 +26,7 @@ from sluicegate.api.base import (
     Url,
     Word,
 )
+from sluicegate.api.consumers import MOST_NAMED
 from sluicegate.api.containers import Quantity
 from sluicegate.api.iteration import Iteration
 from sluicegate.api.list_types import Keyed, Unique
@@ -267,6 +268,11 @@ class ReviewDay(StatusModel):
     them."""
     operations: Annotated[tuple[DayOperation, ...], Field(max_length=MOST_OPERATIONS + 1)] = ()
     """Requests by operation; left out for a product with a single one."""
+    callers: Annotated[dict[str, Pair], Field(max_length=MOST_NAMED + 1)] = Field(
+        default_factory=dict
+    )
+    """Failed requests and all requests by the name that callers send, of a product with
+    rollout.consumers; the name is not authenticated. `other` has all requests beside them."""
     versions: Annotated[tuple[str, ...], Field(max_length=16)] = ()
     """Versions that had events on that day."""
     # None, not 0: a day of an older version has no such part, and its digest must still hold.

@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Final
 
+from sluicegate.api.consumers import OTHER_CALLERS
 from sluicegate.api.markets import OTHER
 from sluicegate.api.product import DataProduct
 from sluicegate.api.slos import Indicator
@@ -399,6 +400,7 @@ def target_of(product: DataProduct, timing: Timing) -> Target | None:
         canary_block = timing.canary_block(product.spec.analysis.block_seconds)
         canary_from = begin_of_canary_blocks(candidate, canary_block)
     meta, seconds = product.metadata, product.spec.analysis.block_seconds
+    named = consumers_named(product)
     return Target(
         key=ProductKey(meta.namespace, meta.name),
         versions=tuple(dict.fromkeys(versions)),
@@ -414,6 +416,7 @@ def target_of(product: DataProduct, timing: Timing) -> Target | None:
         paired=canary_from is not None and product.spec.rollout.mirror is not None,
         consumers=()
         if canary_from is None
-        else tuple(ProductKey(*one.split("/", 1)) for one in consumers_named(product)),
+        else tuple(ProductKey(*one.split("/", 1)) for one in named),
         inputs=tuple((one.name, one.promql) for one in product.spec.inputs),
+        callers=(*named, OTHER_CALLERS) if named else (),
     )

@@ -51,6 +51,7 @@ LABELS: Final[dict[QueryKind, Labels]] = {
         names.CODE,
         names.BOUND,
     ),
+    QueryKind.CALLERS: (names.NAMESPACE, names.PRODUCT, names.CONSUMER, names.OUTCOME),
 }
 """Labels that distinguish the rows of each query, in this order."""
 WITHOUT_VERSION: Final = frozenset(
@@ -58,6 +59,7 @@ WITHOUT_VERSION: Final = frozenset(
         QueryKind.GATEWAY,
         QueryKind.SENT,
         QueryKind.HISTOGRAM,
+        QueryKind.CALLERS,
         QueryKind.INPUTS,
         QueryKind.UPSTREAMS,
     }

@@ -89,6 +89,8 @@ class Target:
         Expressions of PromQL for the product's inputs, with their names.
     consumers
         Products whose outcomes are needed by the version of this one: while it has a candidate.
+    callers
+        Names under which its pods count requests by caller, including `other`; empty if they don't.
     """
 
     key: ProductKey
@@ -105,6 +107,7 @@ class Target:
     paired: bool = False
     inputs: tuple[tuple[str, str], ...] = ()
     consumers: tuple[ProductKey, ...] = ()
+    callers: tuple[str, ...] = ()
 
     def service_of(self, version: str) -> str:
         """Return the name of a version's entry service."""

@@ -20,7 +20,9 @@ from sluicegate.reporting.by_market import MISSED, MOST_DRAWN, MarketFacts, mark
 from sluicegate.reporting.delivery import Delivery, delivery_of
 from sluicegate.reporting.evolution_lines import EvolutionLine, lines_of, market_lines
 from sluicegate.reporting.response_times import (
+    CallerFacts,
     OperationFacts,
+    callers_of,
     histogram_of,
     operations_of,
     quantile,
@@ -109,6 +111,7 @@ class ReportFacts:
     decisions : number by type; causes : of retrainings.
     missing_days : days of the period that couldn't be read.
     operations : response times and failures by operation; empty for a product with a single one.
+    callers : requests by caller; empty if they aren't counted by caller.
     lines : service levels and response times by day. evolution, periods : over all kept periods until
         this one, by days and by period; empty with a single one.
     hours : resources reserved by its pods and trainings; None if not recorded.
@@ -120,6 +123,7 @@ class ReportFacts:
     slos: tuple[SloFacts, ...]
     quantiles: tuple[Quantile, ...]
     operations: tuple[OperationFacts, ...]
+    callers: tuple[CallerFacts, ...]
     lines: tuple[EvolutionLine, ...]
     evolution: tuple[EvolutionLine, ...]
     periods: tuple[EvolutionLine, ...]
@@ -225,6 +229,7 @@ def facts_of(
         slos=slos,
         quantiles=quantiles_of(status.days, earlier),
         operations=operations_of(status.days, earlier),
+        callers=callers_of(status.days, earlier),
         lines=lines_of([review]),
         evolution=lines_of(several),
         periods=lines_of(several, by_period=True),

@@ -1,17 +1,18 @@
-"""Response times from the histograms of ledgers: of a product, by operation, and of several in a row. Pure."""
+"""Response times and failures from ledgers: of a product, by operation, by caller, and of several in a row. Pure."""
 
 import random
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from math import ceil, inf, isinf
-from typing import Final
+from typing import Any, Final
 
+from sluicegate.api.consumers import OTHER_CALLERS
 from sluicegate.api.review import ReviewDay
 from sluicegate.reporting.by_market import interval_of
-from sluicegate.stats.counts import Count
+from sluicegate.stats.counts import NOTHING, Count, summed
 from sluicegate.views.numbers import percent
 
 Histogram = Sequence[tuple[float, int]]
@@ -71,6 +72,15 @@ def quantiles_of_sum(
     return tuple(None if isinf(one) else one for one in ends)
 
 
+def failures_text(count: Count) -> str:
+    """Return the share of failed requests with its 95 % interval; a dash without requests."""
+    bounds = interval_of(count)
+    if bounds is None:
+        return percent(None)
+    low, high = (percent(1 - bound) for bound in reversed(bounds))
+    return f"{percent(count.bad / count.total)} [{low} to {high}]"
+
+
 @dataclass(frozen=True, slots=True)
 class OperationPeriod:
     """One operation over some days: `failed` of `requests` were answered 5xx; times are estimates in seconds."""
@@ -85,11 +95,7 @@ class OperationPeriod:
     @property
     def failures(self) -> str:
         """The share of failed requests with its 95 % interval; a dash without requests."""
-        bounds = interval_of(Count(self.failed, self.requests))
-        if bounds is None:
-            return percent(None)
-        low, high = (percent(1 - bound) for bound in reversed(bounds))
-        return f"{percent(self.failed / self.requests)} [{low} to {high}]"
+        return failures_text(Count(self.failed, self.requests))
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,3 +145,66 @@ def _period(name: str, buckets: Counter[float], codes: Counter[str]) -> Operatio
         median=quantile(histogram, 0.5),
         p95=quantile(histogram, 0.95),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class CallerFacts:
+    """One caller over some days: failed requests and all, and those of the days before.
+
+    Attributes
+    ----------
+    share : of all requests of the product in these days.
+    before : NOTHING if it had no requests.
+    """
+
+    name: str
+    count: Count
+    share: float
+    before: Count
+
+    @property
+    def failures(self) -> str:
+        """The share of failed requests with its 95 % interval; a dash without requests."""
+        return failures_text(self.count)
+
+    @property
+    def failures_before(self) -> str:
+        """The same of the days before; empty without requests in them."""
+        return failures_text(self.before) if self.before.total else ""
+
+    def document(self) -> dict[str, Any]:
+        """Return it as JSON."""
+        return {
+            "name": self.name,
+            "requests": self.count.total,
+            "failed": self.count.bad,
+            "requestsBefore": self.before.total,
+            "failedBefore": self.before.bad,
+        }
+
+
+def callers_of(
+    days: Iterable[ReviewDay], earlier: Iterable[ReviewDay] = ()
+) -> tuple[CallerFacts, ...]:
+    """Return the callers of some days, those with the most requests first and `other` last.
+
+    Callers without requests are listed, too: a consumer that doesn't call, or sends no name. Empty if
+    requests aren't counted by caller.
+    """
+    counts, before = dict(_counts(days)), dict(_counts(earlier))
+    total = sum(one.total for one in counts.values())
+    callers = (
+        CallerFacts(name, count, count.total / total if total else 0.0, before.get(name, NOTHING))
+        for name, count in counts.items()
+    )
+    return tuple(
+        sorted(callers, key=lambda one: (one.name == OTHER_CALLERS, -one.count.total, one.name))
+    )
+
+
+def _counts(days: Iterable[ReviewDay]) -> Iterator[tuple[str, Count]]:
+    by_name: dict[str, list[tuple[int, int]]] = {}
+    for day in days:
+        for name, (bad, total) in day.callers.items():
+            by_name.setdefault(name, []).append((bad, total))
+    return ((name, summed(counts)) for name, counts in by_name.items())

@@ -51,6 +51,7 @@ def _section(report: ReportFacts) -> Iterator[str]:
     yield from _service_levels(report)
     yield from _evolution(report)
     yield from _api(report)
+    yield from _callers(report)
     yield from _decided(report)
     yield from _health_checks(report)
     yield from _people(report)
@@ -181,6 +182,26 @@ def _api(report: ReportFacts) -> Iterator[str]:
         yield "| " + " | ".join(map(escape_markup, cells)) + " |"
 
 
+def _callers(report: ReportFacts) -> Iterator[str]:
+    if not report.callers:
+        return
+    yield ""
+    yield "## Who calls"
+    yield words.CALLERS_NOTE
+    yield ""
+    yield "| caller | requests (before) | share | failed (before) |"
+    yield "|---|---|---|---|"
+    for caller in report.callers:
+        before = caller.before
+        cells = (
+            caller.name,
+            f"{caller.count.total:,} ({before.total:,})",
+            percent(caller.share),
+            caller.failures + (f" (before: {caller.failures_before})" if before.total else ""),
+        )
+        yield "| " + " | ".join(map(escape_markup, cells)) + " |"
+
+
 def _brought(report: ReportFacts) -> Iterator[str]:
     zone = report.review.status.time_zone
     yield ""
@@ -305,6 +326,7 @@ def _json(report: ReportFacts) -> dict[str, Any]:
             }
             for one in report.operations
         ],
+        "callers": [one.document() for one in report.callers],
         "resourceHours": report.hours and report.hours.document(),
         "decisions": dict(sorted(report.decisions.items())),
         "retrainingCauses": dict(sorted(report.causes.items())),

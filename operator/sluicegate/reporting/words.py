@@ -44,6 +44,11 @@ BANDS: Final = (
 
 
 API_UNCHANGED: Final = "No change of the API is known."
+CALLERS_NOTE: Final = (
+    "A caller names itself in a header of its requests, which is not authenticated; other are all"
+    " requests without one of the names of spec.rollout.consumers. Failed are responses 5xx, with the"
+    " 95 % interval of their share."
+)
 VERDICTS: Final = {
     SignVerdict.AGREE: "agrees",
     SignVerdict.OBJECT: "objects",

@@ -6,32 +6,26 @@ any series counts, also one that doesn't exist any more.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from math import isfinite
 from typing import Final
 
 from sluicegate.prometheus.block_assembly import assemble_blocks
 from sluicegate.prometheus.errors import PrometheusError
 from sluicegate.prometheus.past_blocks import BlockRequest, ask_blocks, with_every_version
-from sluicegate.prometheus.query_scopes import named_scope
-from sluicegate.prometheus.result_table import TableReader
 from sluicegate.prometheus.source import Source
 from sluicegate.prometheus.targets import ProductKey, SeriesKey, Target
 from sluicegate.prometheus.timing import Timing
+from sluicegate.reviews.hour_reader import HOUR, HourReader
 from sluicegate.reviews.journal import DayCounts
 from sluicegate.slo.blocks import Block, Quality
 from sluicegate.slo.by_market import split_series
 from sluicegate.slo.gateway import GatewayMetric
 from sluicegate.slo.pod_seconds import POD_SECONDS
-from sluicegate.slo.queries import QueryKind, render_histogram
 from sluicegate.stats.counts import NOTHING, summed
 
 STEP: Final = 300
 """Seconds of a block: midnight of every time zone is a multiple of it."""
-HISTOGRAM_STEP: Final = 3_600
-"""Seconds of a block of the histogram, which is for estimates, not for decisions."""
 MOST_BLOCKS: Final = 1_200
 """Most blocks of one query: some four days."""
 
@@ -96,38 +90,10 @@ class DayReader:
                     span.pod_seconds += sum(one.count.total for one in chosen)
                 elif split_series(key.slo)[0] in slos[product]:
                     _add(span, key, chosen)
-        await self._add_histogram(targets, spans, counts)
+        # One step for all of a day that has just begun.
+        hour = HOUR if self.step == STEP else self.step
+        await HourReader(self.source, hour).add(targets, spans, counts)
         return counts
-
-    async def _add_histogram(
-        self,
-        targets: tuple[Target, ...],
-        spans: Sequence[tuple[int, int]],
-        counts: Mapping[tuple[ProductKey, tuple[int, int]], DayCounts],
-    ) -> None:
-        """Add successful answers by bound. Hours that lie in two days count for the first."""
-        step = HISTOGRAM_STEP if self.step == STEP else self.step
-        text = render_histogram(named_scope(targets), step)
-        first, last = spans[0][0] // step + 1, -(-spans[-1][1] // step)
-        table = await self.source.query_range(
-            text,
-            start=first * step,
-            end=last * step,
-            step=step,
-            reader=partial(TableReader, QueryKind.HISTOGRAM, step=step),
-        )
-        keys = {one.key for one in targets}
-        for (namespace, product, endpoint, code, bound), values in table.items():
-            key = ProductKey(namespace, product)
-            for span in spans if key in keys else ():
-                begin, end = span
-                total = sum(
-                    value
-                    for index, value in values.items()
-                    if begin < index * step <= end and isfinite(value)
-                )
-                name = "+Inf" if bound == "inf" else bound
-                counts[key, span].add_answers(endpoint, code or name, total)
 
 
 def _pieces(spans: Sequence[tuple[int, int]]) -> list[list[tuple[int, int]]]:

@@ -28,7 +28,7 @@ from sluicegate.api.review import (
     ReviewVersion,
 )
 from sluicegate.reviews.periods import Day, Period
-from sluicegate.stats.counts import Count
+from sluicegate.stats.counts import NOTHING, Count, summed
 
 MOST_VERSIONS_OF_A_DAY: Final = 16
 LATE_DAYS: Final = 3
@@ -64,6 +64,7 @@ class DayCounts:
     slos : events by SLO. markets : the same by SLO and market.
     answers : successful answers within each bound, written as in the histogram.
     operations : by operation, successful answers within each bound, and others by code of three digits.
+    callers : failed requests and all, by the name that callers send.
     versions : those with events.
     blocks, good : number of all blocks of its SLOs, and of those with valid counts.
     pod_seconds : time for which its pods answered scrapes, added up over the pods.
@@ -74,6 +75,7 @@ class DayCounts:
     answers: dict[str, int] = field(default_factory=dict)
     versions: set[str] = field(default_factory=set)
     operations: dict[str, Counter[str]] = field(default_factory=dict)
+    callers: dict[str, Count] = field(default_factory=dict)
     blocks: int = 0
     good: int = 0
     pod_seconds: int = 0
@@ -84,6 +86,11 @@ class DayCounts:
         counts[bound] += round(number)
         if not _is_code(bound):
             self.answers[bound] = self.answers.get(bound, 0) + round(number)
+
+    def add_requests(self, caller: str, number: int, *, failed: bool) -> None:
+        """Add requests of a caller."""
+        count = Count(number if failed else 0, number)
+        self.callers[caller] = summed((self.callers.get(caller, NOTHING), count))
 
     @property
     def measured(self) -> float:
@@ -202,6 +209,7 @@ def with_day(
         ),
         responses=dict(counts.answers),
         operations=operations_of(counts),
+        callers={name: (of.bad, of.total) for name, of in sorted(counts.callers.items())},
         versions=tuple(sorted(counts.versions))[:MOST_VERSIONS_OF_A_DAY],
         pod_seconds=counts.pod_seconds or None,
         pod_requests=dict(requests or {}),

@@ -91,6 +91,7 @@ class QueryKind(StrEnum):
     GATEWAY = "gateway"
     SENT = "sent"
     HISTOGRAM = "histogram"
+    CALLERS = "callers"
 
 
 SUPPLEMENTARY: Final = frozenset(
@@ -323,6 +324,13 @@ def render_histogram(scope: Scope, window: int) -> str:
             sum_by((*by, names.CODE), _count(others, window, scope)),
         ]
     )
+
+
+def render_callers(scope: Scope, window: int) -> str:
+    """Render the query for requests by the name that callers send, and by outcome."""
+    selector = select(names.CONSUMER_REQUESTS, scope.matchers())
+    by = (names.NAMESPACE, names.PRODUCT, names.CONSUMER, names.OUTCOME)
+    return sum_by(by, _count(selector, window, scope))
 
 
 def bound_spellings(threshold_milliseconds: int) -> tuple[str, ...]:

@@ -6,26 +6,24 @@ from typing import Any, Final
 
 from sluicegate.api.names import ConditionType
 from sluicegate.api.product import DataProduct
-from sluicegate.api.review import DataProductReview, ReviewDay
+from sluicegate.api.review import DataProductReview
 from sluicegate.conditions import find_condition
 from sluicegate.portfolio.dependencies import Node, dependents_of
 from sluicegate.reporting.evolution_lines import (
     EvolutionLine,
     conceal_marks,
 )
-from sluicegate.reporting.facts import Quantile, ReportFacts, quantiles_of
-from sluicegate.reviews.resource_hours import ended_on, hours_of
+from sluicegate.reporting.facts import Quantile, ReportFacts
 from sluicegate.views.goals import GoalProgress, goals_of
 from sluicegate.views.needs import plugin_command
 from sluicegate.views.product_facts import ProductFacts
 from sluicegate.views.resource_hours import ResourceHours
+from sluicegate.web.ledger_days import Calling, calling_of, recent_hours, recent_response_times
 from sluicegate.web.market_tables import MarketTable, market_tables
-from sluicegate.web.slo_rows import HISTORY_DAYS, SloRow, product_lines, slo_rows
+from sluicegate.web.slo_rows import SloRow, product_lines, slo_rows
 from sluicegate.web.store import ReviewFacts
 from sluicegate.web.version_rows import TimelineEntry, iteration_log, timeline
 from sluicegate.web.visible_portfolio import VisiblePortfolio
-
-WEEK: Final = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +36,7 @@ class Detail:
     hours : resource hours of the last days in the ledgers.
     response_times : those of the last week in the ledgers, beside the week before.
     lines : service levels and response times over all kept ledgers, and until the last decision.
+    calling : requests by caller in the last days of the ledgers; None if they aren't counted by caller.
     markets : each service level that is counted by market.
     iterations : what was tried and what it brought, of the kept ledgers and status, the newest first.
     """
@@ -56,6 +55,7 @@ class Detail:
     markets: tuple[MarketTable, ...] = ()
     goals: tuple[GoalProgress, ...] = ()
     iterations: tuple[dict[str, Any], ...] = ()
+    calling: Calling | None = None
 
 
 def detail_of(
@@ -81,11 +81,12 @@ def detail_of(
             if (review.key.namespace, review.product) == facts.key and review.uid in {"", facts.uid}
         ),
         commands=dict(_commands(concealed)),
-        hours=_hours(every),
-        response_times=_response_times(every),
+        hours=recent_hours(every),
+        response_times=recent_response_times(every),
         lines=product_lines(every, concealed, portfolio.conceal),
         markets=market_tables(concealed, every, portfolio.conceal),
         goals=tuple(goals_of(concealed)),
+        calling=calling_of(every, portfolio.conceal),
         iterations=tuple(
             iteration_log(
                 concealed,
@@ -118,6 +119,7 @@ def conceal_review(report: ReportFacts, conceal: Callable[[str], str]) -> Report
     )
     return replace(
         report, slos=slos,
+        callers=tuple(replace(one, name=conceal(one.name)) for one in report.callers),
         review=review.replace(status=status), lines=lines, evolution=evolution, periods=periods,
     )  # fmt: skip
 
@@ -139,25 +141,6 @@ def _concealed(part: Any, conceal: Callable[[str], str]) -> Any:
         if new is not value:
             changed[name] = new
     return part.replace(**changed) if changed else part
-
-
-def _hours(ledgers: Iterable[DataProductReview]) -> ResourceHours | None:
-    every = tuple(ledgers)
-    days = _days(every)[-HISTORY_DAYS:]
-    dates = {day.date for day in days}
-    trainings = {one.job: one for ledger in every for one in ended_on(ledger.status, dates)}
-    return hours_of(days, trainings.values())
-
-
-def _response_times(ledgers: Iterable[DataProductReview]) -> tuple[Quantile, ...]:
-    days = _days(ledgers)
-    return quantiles_of(days[-WEEK:], days[-2 * WEEK : -WEEK])
-
-
-def _days(ledgers: Iterable[DataProductReview]) -> list[ReviewDay]:
-    """Return the days of ledgers, oldest first."""
-    days = {day.date: day for ledger in ledgers for day in ledger.status.days}
-    return [days[date] for date in sorted(days)]
 
 
 def _commands(product: DataProduct) -> Iterator[tuple[str, str]]:

@@ -321,6 +321,7 @@ def detail_json(detail: Detail) -> dict[str, Any]:
         },
         "evolution": [line_document(line) for line in detail.lines],
         "byMarket": [table.document() for table in detail.markets],
+        "calling": detail.calling and detail.calling.document(),
         "iterations": list(detail.iterations),
         "responseTimes": response_times(detail.response_times),
         "resourceHours": detail.hours and detail.hours.document(),

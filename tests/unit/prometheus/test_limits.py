@@ -17,7 +17,7 @@ from sluicegate.prometheus import (
     timing,
 )
 from sluicegate.prometheus.targets import ProductKey, Readings, Target, TargetFacts
-from sluicegate.reviews import day_reader
+from sluicegate.reviews import day_reader, hour_reader
 from sluicegate.slo import blocks, queries
 from sluicegate.slo.queries import Needs, QueryKind
 
@@ -32,7 +32,7 @@ DAY = 86_400
         (block_reader.NAMED_SHARE, 0.5),
         (client.OWN_SECONDS, 10.0),
         (day_reader.STEP, 300),
-        (day_reader.HISTOGRAM_STEP, 3_600),
+        (hour_reader.HOUR, 3_600),
         (past_blocks.FETCH_SECONDS, 120.0),
         (past_blocks.MOST_POINTS, 1_200),
         (quarantine.LONGEST_PAUSE_SECONDS, 600),

@@ -19,6 +19,7 @@ import sluicegate.cli
 from sluicegate.__main__ import main
 from sluicegate.cli.reviews.report import draw_report, readable
 from sluicegate.reporting.facts import facts_of
+from sluicegate.reporting.page import page
 from sluicegate.reporting.response_times import quantile, quantiles_of_sum
 from sluicegate.reporting.text import _name, as_csv, documents, markdown
 from sluicegate.reporting.words import budget, change, compared, missed_times, move, sentence, span
@@ -194,6 +195,37 @@ def test_each_operation_has_its_failures_and_response_times_beside_those_of_the_
     assert "115 ms (115 ms)" in row
     assert documents([facts])[0]["operations"][0]["failedBefore"] == 31
     assert facts_of(CALM, None).operations == ()
+
+
+def test_a_report_says_who_called_with_requests_failures_and_that_names_are_not_authenticated():
+    def with_callers(number, failed):
+        made = month(number, wrong=0.08)
+        for day in made["status"]["days"]:
+            day["callers"] = {
+                "catalog/search": [failed, 90],
+                "finance/loan": [0, 0],
+                "other": [0, 300],
+            }
+        return read_review(made)
+
+    facts = facts_of(with_callers(11, 9), with_callers(10, 1))
+    assert [(one.name, one.count) for one in facts.callers] == [
+        ("catalog/search", (270, 2700)),
+        ("finance/loan", (0, 0)),
+        ("other", (0, 9000)),
+    ]
+    text = markdown([facts])
+    row = next(line for line in text.splitlines() if line.startswith("| catalog/search"))
+    assert row.startswith("| catalog/search | 2,700 (2,790) | 23.1 % | 10.0 % ")
+    assert "(before: 1.1 % " in row
+    html = page([facts], "November")
+    for shown in (text, html):
+        assert "which is not authenticated" in shown
+    assert documents([facts])[0]["callers"][0] == {
+        "name": "catalog/search", "requests": 2700, "failed": 270,
+        "requestsBefore": 2790, "failedBefore": 31,
+    }  # fmt: skip
+    assert "Who calls" not in markdown([facts_of(CALM, None)])
 
 
 def test_an_objective_that_was_never_at_risk_is_named():

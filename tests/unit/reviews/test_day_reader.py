@@ -56,7 +56,7 @@ async def test_an_hour_at_the_border_of_two_days_counts_in_one_of_them():
     assert [found[target.key, span].answers for span in spans] == [{"+Inf": 24}] * 2
 
 
-async def read_days(spans, *slos, answers=rows, markets=(), **changes):
+async def read_days(spans, *slos, answers=rows, markets=(), callers=(), **changes):
     """What one product did in each of these spans, and the ranges that were asked for."""
     target = target_of(DataProduct.parse({**product(*slos), "status": STATUS}), Timing())
     assert target is not None
@@ -65,7 +65,7 @@ async def read_days(spans, *slos, answers=rows, markets=(), **changes):
         Prometheus(Endpoint(url=server.url, timeout_seconds=patience())) as prometheus,
     ):
         reader = DayReader(prometheus, Timing(), **changes)
-        found = await reader.read([replace(target, markets=markets)], spans)
+        found = await reader.read([replace(target, markets=markets, callers=callers)], spans)
         ranges = {
             (int(form["step"]), int(form["start"]), int(form["end"])) for form in server.forms
         }
@@ -146,6 +146,44 @@ async def test_a_day_has_the_responses_of_each_operation_and_their_sum():
     assert (rank.name, rank.responses) == ("/rank", {"0.1": 72, "+Inf": 24})
     assert (rank.failed, rank.refused, rank.requests) == (48, 24, 168)
     assert (old.name, old.requests) == ("/old", 24)
+
+
+async def test_a_day_has_the_requests_of_each_listed_caller_and_of_all_others_together():
+    def shown(kind: str, indexes: range, step: int) -> Iterator[Row]:
+        if kind != "callers":
+            yield from rows(kind, indexes, step)
+            return
+        labels = {"namespace": "catalog", "product": "search"}
+        for caller, outcome, value in (
+            ("catalog/front", "good", 9.0), ("catalog/front", "bad", 1.0), ("a/b", "good", 0.0),
+            ("other", "good", 2.0), ("own/name", "bad", 1.0),
+        ):  # fmt: skip
+            yield row(
+                dict.fromkeys(indexes, value), step, **labels, consumer=caller, outcome=outcome
+            )
+
+    callers = ("catalog/front", "a/b", "other")
+    spans = [(BEGIN, BEGIN + DAY), (BEGIN + DAY, BEGIN + 2 * DAY)]
+    days, _ = await read_days(spans, AVAILABILITY, answers=shown, callers=callers)
+    for day in days:
+        assert day.callers == {
+            "catalog/front": Count(24, 240),
+            "a/b": Count(0, 0),
+            "other": Count(24, 72),
+        }
+    (day,), _ = await read_days(spans[:1], AVAILABILITY, answers=shown)
+    assert day.callers == {}, "no consumers are declared, so no query is sent"
+
+
+def test_the_callers_of_a_product_are_those_of_its_spec_and_other():
+    parents = [{"name": "web", "namespace": "gateway"}]
+    route = {"parentRefs": parents, "hostnames": ["a.example"]}
+    consumers = {"names": ["front", "a/b"], "parentRefs": parents}
+    document = {**product(AVAILABILITY), "status": STATUS}
+    document["spec"] |= {"route": route, "rollout": {"consumers": consumers}}
+    target = target_of(DataProduct.parse(document), Timing())
+    assert target is not None
+    assert target.callers == ("catalog/front", "a/b", "other")
 
 
 def test_a_single_operation_is_not_recorded_and_the_smallest_of_many_are_added_up():

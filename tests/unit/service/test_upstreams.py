@@ -32,6 +32,8 @@ from sluicegate_service.version_marks import UpstreamVersion, VersionMarks, prod
 from tests.support.processes.splitting_proxy import canary_rules
 
 PRICING = "shop/pricing"
+NAME = {"sluicegate-consumer": "shop/ranking"}
+"""The header of a consumer's call without a draw."""
 V1, V2, V3 = (UpstreamVersion(PRICING, f"v{number}", f"r{number}") for number in (1, 2, 3))
 
 
@@ -119,13 +121,13 @@ def test_all_calls_of_a_request_have_one_draw_and_a_split_of_one_version(outcome
     assert weights == {"candidate": 1} if is_low else {"stable": 1}
 
 
-def test_calls_outside_of_a_request_and_to_products_that_are_not_declared_stay_as_they_are(
+def test_calls_outside_of_a_request_and_to_products_that_are_not_declared_have_the_name_alone(
     outcomes, pricing
 ):
-    assert pricing.headers() == {}
+    assert pricing.headers() == NAME
     token = current_calls.set(Calls(outcomes))
     try:
-        assert Upstream("financing").headers() == {}
+        assert Upstream("financing").headers() == NAME
     finally:
         current_calls.reset(token)
 
@@ -139,7 +141,7 @@ def test_threads_with_the_context_of_the_request_have_its_draw(outcomes, pricing
             return [pricing.headers(), await asyncio.to_thread(pricing.headers), own]
 
     first, *others = asyncio.run(ask())
-    assert first
+    assert first["sluicegate-draw"] == PRICING
     assert others == [first, first]
 
 
@@ -148,7 +150,7 @@ def test_a_task_that_goes_on_after_the_answer_has_no_draw(outcomes, pricing):
     calls.close()
     token = current_calls.set(calls)
     try:
-        assert pricing.headers() == {}
+        assert pricing.headers() == NAME
         assert calls.versions() == ()
     finally:
         current_calls.reset(token)

@@ -31,7 +31,7 @@ BRANCHES = {
         "prometheus/quarantine.py": "a product's own query fails alone",
         "prometheus/query_batch.py": "scrapes come first, and a product's own query is sent alone",
         "measurement/product_view.py": "scrapes, without which no SLO can be read",
-        "reviews/day_reader.py": "the histogram of a day",
+        "reviews/hour_reader.py": "answers and callers of an hour",
     },
 }
 """Modules that name single kinds, with the reason. The lists may only become shorter."""

@@ -5,10 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import re
+from copy import deepcopy
 from html.parser import HTMLParser
 
 import pytest
 
+from sluicegate.web.identity import AnonymousLogin
+from tests.support.apiserver.access_reviews import AccessReviews
 from tests.support.decisions.reviewed import document_of, sealed_month
 from tests.support.portfolio.poisoned import INDICATORS, poisoned, signed
 from tests.support.portfolio.products import WHEN, degraded, document, waiting_for_approval
@@ -212,6 +215,30 @@ async def test_a_product_has_each_market_with_its_interval_budget_begin_and_line
         for one in line["points"]
     ]
     assert drawn == [one["AT"] for one in counts], "to the event"
+
+
+async def test_a_product_lists_who_called_and_hides_the_names_of_hidden_products():
+    months = deepcopy(REVIEWS)
+    for month in months:
+        for day in month["status"]["days"]:
+            day["callers"] = {"secret/plans": [1, 10], "logistics/eta": [0, 40], "other": [0, 50]}
+    shown = document(spec={"review": {"startDate": "2026-01-01"}})
+    shown["metadata"]["uid"] = "u-1"
+    hidden = document("plans", "secret")
+    server = AccessReviews({"acb": {"pricing", "logistics"}})
+    store = store_of([shown, hidden, document("eta", "logistics")], months)
+    async with served(store, AnonymousLogin("acb", ()), server) as page:
+        texts = [
+            await text_of(page, path)
+            for path in ("/products/pricing/pricing", "/reviews/pricing/pricing-2026-11")
+        ]
+    for text in texts:
+        assert "which is not authenticated" in text
+        assert "logistics/eta" in text
+        assert "secret/plans" not in text
+    assert "In the ledgers of 2026-11-01 to 2026-11-30." in texts[0]
+    assert '<td data-label="Requests">1,200</td><td data-label="Share">40.0 %</td>' in texts[0]
+    assert '10.0 % <span class="nowrap">[' in texts[0]
 
 
 async def test_a_product_that_is_not_counted_by_market_has_no_part_by_market(page):

@@ -1,4 +1,4 @@
-"""The layers of products that call each other: marks of answers, draws of calls, and their metrics.
+"""The layers of products that call each other: marks of answers, draws of calls, callers, and metrics.
 
 Each reads the operator's variable, and returns the application as it is without it.
 """
@@ -26,6 +26,17 @@ def with_marks(application: Application) -> Application:
     product = f"{os.environ.get(NAMESPACE, 'local')}/{os.environ.get(PRODUCT, 'local')}"
     made_by = UpstreamVersion(product, os.environ.get(VERSION, "local"), revision)
     return VersionMarks(application, made_by, consumers)
+
+
+def with_callers(application: Application, paths: frozenset[str]) -> Application:
+    """Return the application with counts of its answers by caller, if the operator names consumers."""
+    consumers = products_in(os.environ, CONSUMERS)
+    if not consumers:
+        return application
+    # Its counter reads the environment at import.
+    from sluicegate_service.callers import CallerCounts  # noqa: PLC0415
+
+    return CallerCounts(application, consumers, counted=paths)
 
 
 def with_calls(application: Application, paths: frozenset[str]) -> Application:

@@ -61,7 +61,11 @@ def layered(
     ----------
     declared : paths of the service's API, perhaps with that of feedback.
     """
-    from sluicegate_service.call_layers import with_calls, with_marks  # noqa: PLC0415 - see above
+    from sluicegate_service.call_layers import (  # noqa: PLC0415 - see above
+        with_callers,
+        with_calls,
+        with_marks,
+    )
 
     paths = declared - {feedback.path}
     has_feedback = feedback.path in declared
@@ -69,7 +73,7 @@ def layered(
         application = _logged(application, log)
     if has_feedback or log is not None:
         application = _with_tokens(application, paths)
-    application = with_calls(application, paths)
+    application = with_callers(with_calls(application, paths), paths)
     application = _mirrored(_by_market(application, paths), paths, feedback.keys)
     limits = Limits.from_environment(os.environ)
     route = feedback if has_feedback else None

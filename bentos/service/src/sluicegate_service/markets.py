@@ -10,21 +10,21 @@ The counters stand beside BentoML's own: those keep their labels.
 from __future__ import annotations
 
 import json
-import time
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter
 
+from sluicegate_service.answer_status import is_counted, is_good, watch_answer
 from sluicegate_service.environment import MARKETS, MARKETS_METRIC
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from sluicegate_service.paths import Application, Message, Receive, Scope, Send
+    from sluicegate_service.paths import Application, Receive, Scope, Send
 
 OTHER: Final = "other"
 """Market of a request without one of the product's."""
@@ -34,8 +34,6 @@ OUTCOMES: Final = "outcomes"
 GOOD: Final = "good"
 BAD: Final = "bad"
 MOST_MARKETS: Final = 64
-UNKNOWN_PATH: Final = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED})
-"""Status codes that the operator's other queries ignore, too."""
 _LONGEST: Final = 256
 """Most characters of a market's name in a request."""
 
@@ -176,30 +174,19 @@ class MarketCounts:
         if scope["type"] != "http" or scope["path"] not in self._counted:
             await self._application(scope, receive, send)
             return
-        market, begun, status = self._markets.of(scope), time.perf_counter(), 0
-
-        async def watching(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-            if message["type"] == "http.response.body" and not message.get("more_body"):
-                self._count(market, status, time.perf_counter() - begun)
-
+        market = self._markets.of(scope)
         token = current_market.set(market)
         try:
-            await self._application(scope, receive, watching)
-        except Exception:
-            if not status:  # the server answers 500
-                self._count(market, HTTPStatus.INTERNAL_SERVER_ERROR, 0.0)
-            raise
+            await watch_answer(
+                self._application, scope, receive, send, count=partial(self._count, market)
+            )
         finally:
             current_market.reset(token)
 
     def _count(self, market: str, status: int, seconds: float) -> None:
-        if status in UNKNOWN_PATH:
+        if not is_counted(status):
             return
-        self._add(AVAILABILITY, market, good=status < HTTPStatus.INTERNAL_SERVER_ERROR)
+        self._add(AVAILABILITY, market, good=is_good(status))
         if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
             for threshold in self._markets.thresholds:
                 within = seconds * 1000 <= threshold

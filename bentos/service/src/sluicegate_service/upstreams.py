@@ -8,7 +8,7 @@ get answers of the same version, repeated and parallel ones too. The version is 
 request's tokens, and this product's outcomes are counted by it. docs/adr/0028 has the reasons.
 
 Calls outside of a request, and to products that the operator doesn't name (`SLUICEGATE_UPSTREAMS`),
-stay as they are.
+have no draw. All calls have the name of this product, by which the upstream counts its callers.
 """
 
 from __future__ import annotations
@@ -119,10 +119,10 @@ class Upstream:
         self._consumer = {CONSUMER_HEADER: f"{own}/{os.environ.get(PRODUCT, 'local')}"}
 
     def headers(self) -> dict[str, str]:
-        """Return headers for a call of the current request; empty if it isn't counted."""
+        """Return headers for a call: the name of this product, and the draw of the current request."""
         calls = current_calls.get()
         drawn = calls.headers(self.name) if calls is not None else {}
-        return drawn | self._consumer if drawn else {}
+        return drawn | self._consumer
 
     def answered(self, headers: Mapping[str, str]) -> None:
         """Note the version of an answer, by its headers, whose names are in any case."""
