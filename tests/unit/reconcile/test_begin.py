@@ -48,7 +48,7 @@ def training(server, reconciler, name: str, **status) -> None:
     reconciler.reader.observer.caches.written(JOBS, kept)
 
 
-async def test_a_term_begins_with_what_status_and_jobs_say_of_all_products(
+async def test_a_leader_term_begins_with_snapshots_from_status_and_jobs_of_all_products(
     server, controller, reconciler
 ):
     count = 2 * READ_AT_ONCE + 1

@@ -46,7 +46,7 @@ def served():
     return product, deployment_of(product, {}), product.model_copy(update={"status": status})
 
 
-def test_the_recorded_state_on_the_first_deployment_isnt_written_again(served):
+def test_a_slow_start_does_not_rewrite_the_recorded_state_of_the_first_deployment(served):
     _, made, slow = served
     assert deployment_of(slow, as_observed(made)).fingerprint == made.fingerprint
 
@@ -63,7 +63,7 @@ def with_evaluation(product, *, bad):
 
 
 @pytest.mark.parametrize(("bad", "kept"), [(10, True), (12, False)], ids=["the same", "corrected"])
-def test_an_evaluation_is_written_when_it_was_corrected_while_the_pods_started(served, bad, kept):
+def test_the_deployment_records_an_evaluation_corrected_during_the_start(served, bad, kept):
     product, _, slow = served
     made = deployment_of(with_evaluation(product, bad=10), {})
     after = deployment_of(with_evaluation(slow, bad=bad), as_observed(made))
@@ -80,7 +80,7 @@ def test_the_recorded_state_isnt_written_again_after_a_rolled_back_canary(served
     assert deployment_of(after, as_observed(made)).fingerprint == made.fingerprint
 
 
-def test_nor_is_it_beside_the_first_canary(served):
+def test_the_first_canary_does_not_rewrite_the_recorded_state_of_the_first_deployment(served):
     _, made, slow = served
     canary = serving_world(0).push("b", "v2")
     candidate = canary.until(lambda one: one.current.candidate is not None).current.candidate

@@ -49,7 +49,7 @@ def with_service(world: World, name: str) -> World:
     return world
 
 
-def test_a_first_version_whose_entry_service_has_another_name_says_so_until_it_is_corrected():
+def test_a_wrong_entry_service_of_the_first_version_is_reported_until_corrected():
     world = with_service(World(spec=document()), "Searcher")
     world.broken["v1"] = misnamed()
     world.run(3)
@@ -71,7 +71,7 @@ def test_a_first_version_whose_entry_service_has_another_name_says_so_until_it_i
     ],
     ids=["a Secret", "memory", "the model"],
 )
-def test_a_first_version_that_fails_names_what_there_is_to_correct(problem, ends):
+def test_a_failed_first_version_names_the_field_to_correct(problem, ends):
     world = World(spec=document())
     text = "make sure that there is the Secret keys" if "unmounted" in problem else "it ended"
     world.broken["v1"] = replace(broken_pod(text), **problem)
@@ -80,7 +80,7 @@ def test_a_first_version_that_fails_names_what_there_is_to_correct(problem, ends
     assert stalled.message.endswith(ends)
 
 
-def test_a_candidate_whose_entry_service_has_another_name_is_tried_again_once_it_is_corrected():
+def test_a_candidate_with_a_wrong_entry_service_is_retried_once_corrected():
     world = with_service(serving().push("b", "v2"), "Searcher")
     world.broken["v2"] = misnamed()
     world.until(lambda w: w.condition("Stalled") == ("True", "ModelRejected"), most=50)
@@ -92,7 +92,7 @@ def test_a_candidate_whose_entry_service_has_another_name_is_tried_again_once_it
     assert world.current.stable.service == "Search"
 
 
-def test_a_retry_after_a_slow_first_start_still_ends_well():
+def test_a_first_version_that_starts_late_becomes_ready_and_unstalled():
     world = World(spec=document(slos=[ACCURACY]))
     world.broken["v1"] = broken_pod("no node takes the pod")
     world.run(15)

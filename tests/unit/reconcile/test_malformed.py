@@ -173,7 +173,7 @@ def problems_of(record: ProductRecord) -> str:
     ],
     ids=["text", "list", "deep"],
 )
-def test_a_spec_that_is_none_is_refused_with_its_field_and_the_way_out(spec, says):
+def test_an_unreadable_spec_is_refused_with_the_field_and_the_way_out(spec, says):
     assert says in problems_of(record_of(spec=spec))
 
 
@@ -197,7 +197,7 @@ def test_a_spec_of_64_kib_is_kept():
     assert record_of(spec=spec).parse().spec.serving.env
 
 
-def test_a_request_that_is_no_short_text_is_named_and_the_spec_is_kept():
+def test_a_request_annotation_that_is_too_long_is_reported_and_the_spec_is_kept():
     meta = stored(document(), 0)["metadata"] | {"annotations": {"sluicegate.dev/abort": "x" * 9999}}
     record = record_of(metadata=meta)
     assert record.requests == ()
@@ -210,7 +210,7 @@ def test_a_status_beyond_all_bounds_counts_as_lost():
     assert record.status.stable is None
 
 
-def test_the_last_moment_of_all_can_be_written_again():
+def test_the_latest_representable_time_survives_a_round_trip_through_status():
     last = read_status({"engine": {"outageStartTime": "9999-12-31T23:59:59.999999Z"}})
     assert last.to_dict()["engine"]["outageStartTime"] == "9999-12-31T23:59:59Z"
 
@@ -222,7 +222,7 @@ def test_the_last_moment_of_all_can_be_written_again():
         ("candidate", {"phase": "Soaring"}, {"candidate", "stable"}),
     ],
 )
-def test_a_word_of_a_newer_operator_costs_no_more_than_the_part_that_holds_it(field, word, lost):
+def test_an_unknown_enum_value_in_status_drops_only_the_field_that_has_it(field, word, lost):
     """All of it counted as lost: history, cooldowns and handled requests too."""
     status = full_status()
     before = read_status(status)
@@ -242,7 +242,7 @@ REASONS = (
 
 
 @pytest.mark.parametrize("path", REASONS, ids=".".join)
-def test_a_reason_that_a_newer_operator_writes_is_kept_as_it_is(path):
+def test_an_unknown_reason_of_a_newer_operator_is_kept(path):
     """The retraining's stopped every reconcile of an older operator."""
     status = full_status()
     part, name = path
@@ -255,7 +255,7 @@ def test_a_reason_that_a_newer_operator_writes_is_kept_as_it_is(path):
     }
 
 
-def test_an_item_that_can_t_be_read_is_left_out_of_its_list():
+def test_an_unreadable_list_item_of_status_is_dropped():
     status = full_status()
     past = {**status["history"][0], "outcome": "Ascended"}
     known = read_status(status | {"history": [past, *status["history"]]})

@@ -14,7 +14,7 @@ SUSPENDED = pytest.mark.parametrize("suspend", [False, True], ids=["as usual", "
 
 
 @ROUTES
-def test_a_person_takes_a_kept_version_back_and_it_is_handled_once(route):
+def test_a_rollback_request_restores_a_kept_version_once(route):
     world = watched(serving(route=route).push("b", "v2"))
     world.requests[REQUEST_ROLLBACK] = "v1/one"
     watched(world)
@@ -27,7 +27,7 @@ def test_a_person_takes_a_kept_version_back_and_it_is_handled_once(route):
     assert finished(world)
 
 
-def test_a_person_aborts_a_canary():
+def test_an_abort_request_ends_a_canary():
     world = serving()
     world.push("b", "v2").until(at_weight(5))
     world.requests[REQUEST_ABORT] = "one"
@@ -38,7 +38,7 @@ def test_a_person_aborts_a_canary():
 
 
 @SUSPENDED
-def test_a_rejected_version_is_tried_again_when_a_person_asks(suspend):
+def test_a_manual_request_retries_a_rejected_version(suspend):
     world = serving()
     world.bad["v2"] = 0.4
     watched(world.push("b", "v2"))
@@ -55,7 +55,7 @@ MANUAL = {"steps": [5, 50], "approval": "Manual", "maxDurationSeconds": 86_400}
 
 @SUSPENDED
 @pytest.mark.parametrize("token", ["one", "v2/one"])
-def test_the_last_step_waits_for_a_person_where_the_spec_says_so(suspend, token):
+def test_the_last_step_waits_for_approval_if_the_spec_requires_it(suspend, token):
     world = serving(rollout=MANUAL)
     world.push("b", "v2").until(in_phase(CandidatePhase.AWAITING_APPROVAL))
     world.spec["spec"]["suspend"] = suspend
@@ -67,7 +67,7 @@ def test_the_last_step_waits_for_a_person_where_the_spec_says_so(suspend, token)
     assert world.current.last_handled.promote == token
 
 
-def test_suspend_freezes_a_canary_and_lets_an_abort_through():
+def test_a_suspended_canary_keeps_its_share_and_can_be_aborted():
     world = serving()
     world.push("b", "v2").until(at_weight(5))
     world.spec["spec"]["suspend"] = True
@@ -80,7 +80,7 @@ def test_suspend_freezes_a_canary_and_lets_an_abort_through():
     assert world.serving == "v1"
 
 
-def test_a_suspended_product_starts_no_version():
+def test_a_suspended_product_starts_no_rollout():
     world = World(spec=document(suspend=True)).run(20)
     assert not world.pods
     assert world.condition("Ready") == ("False", "Suspended")
@@ -90,7 +90,7 @@ def test_a_suspended_product_starts_no_version():
 
 
 @ROUTES
-def test_a_promotion_is_aborted_as_long_as_the_products_service_doesnt_follow_it(route):
+def test_a_promotion_can_be_aborted_until_the_product_service_selects_the_new_version(route):
     world = serving(route=route)
     world.push("b", "v2").until(in_phase(CandidatePhase.PROMOTING))
     world.requests[REQUEST_ABORT] = "one"
@@ -102,7 +102,7 @@ def test_a_promotion_is_aborted_as_long_as_the_products_service_doesnt_follow_it
 
 
 @ROUTES
-def test_a_late_abort_is_refused_with_the_request_for_a_rollback(route):
+def test_a_late_abort_is_refused_and_names_the_rollback_request(route):
     world = serving(route=route)
     world.push("b", "v2").until(at_weight(100))
     if route is not None:
@@ -118,7 +118,7 @@ def test_a_late_abort_is_refused_with_the_request_for_a_rollback(route):
     assert world.serving == "v2"
 
 
-def test_a_return_that_a_person_asked_for_can_be_aborted():
+def test_a_manual_rollback_can_be_aborted():
     world = watched(serving().push("b", "v2")).run(4)
     world.requests[REQUEST_ROLLBACK] = "v1/one"
     world.settle()
@@ -131,7 +131,7 @@ def test_a_return_that_a_person_asked_for_can_be_aborted():
     assert v1.outcome is Outcome.REPLACED, "nothing was wrong with it"
 
 
-def test_an_approval_that_came_early_counts_at_the_last_step_and_never_for_another_try():
+def test_an_early_approval_counts_at_the_last_step_of_its_own_rollout_only():
     world = serving(rollout=MANUAL)
     world.push("b", "v2").until(at_weight(5))
     world.requests[REQUEST_PROMOTE] = "v2/early"

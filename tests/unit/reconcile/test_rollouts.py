@@ -89,7 +89,7 @@ def test_a_rejected_version_isnt_tried_again_until_the_spec_changes(route):
 
 
 @ROUTES
-def test_pods_go_only_when_no_request_reaches_them(route):
+def test_pods_are_removed_only_after_no_request_reaches_them(route):
     world = serving(route=route)
     world.bad["v2"] = 0.4
     world.push("b", "v2").until(in_phase(CandidatePhase.ROLLING_BACK))
@@ -101,7 +101,7 @@ def test_pods_go_only_when_no_request_reaches_them(route):
 
 
 @ROUTES
-def test_the_share_comes_after_the_pods(route):
+def test_a_share_is_raised_only_after_its_pods_are_ready(route):
     world = serving(route=route)
     world.broken["v2"] = broken_pod()
     watched(world.push("b", "v2"))
@@ -112,7 +112,7 @@ def test_the_share_comes_after_the_pods(route):
     assert world.condition("Stalled") == ("True", "ModelRejected")
 
 
-def test_a_step_that_dwelt_longer_than_the_deadline_leaves_time_for_the_next_steps_pods():
+def test_a_long_step_does_not_shorten_the_start_deadline_of_the_next_steps_pods():
     spec = {"serving": {"replicas": 20, "progressDeadlineSeconds": 60}}
     world = serving(**spec)
     world.rate = 400  # a step takes far longer than a minute
@@ -121,7 +121,7 @@ def test_a_step_that_dwelt_longer_than_the_deadline_leaves_time_for_the_next_ste
 
 
 @ROUTES
-def test_a_step_of_which_nothing_is_new_changes_nothing(route):
+def test_a_reconcile_without_new_data_writes_nothing(route):
     world = serving(route=route)
     before, writes = world.status, world.writes
     for _ in range(3):
@@ -165,7 +165,7 @@ def test_a_promotion_waits_ten_minutes_while_nothing_can_be_counted():
 
 
 @ROUTES
-def test_a_new_model_during_a_canary_supersedes_the_old_one_after_its_share_is_gone(route):
+def test_a_new_model_replaces_a_canary_after_its_share_is_zero(route):
     world = serving(route=route)
     world.push("b", "v2").until(at_weight(25))
     world.push("c", "v3").run()
@@ -186,7 +186,7 @@ def test_a_spec_reverted_to_stable_rolls_the_candidate_back_without_stalled(rout
     assert world.condition("Stalled") is None
 
 
-def test_a_version_without_a_verdict_is_parked_without_pods():
+def test_an_inconclusive_version_is_parked_without_pods():
     rollout = {"steps": [5, 50], "maxDurationSeconds": 600}
     world = serving(rollout=rollout)
     world.rate = 20
@@ -213,7 +213,7 @@ def test_probation_compares_a_new_version_with_the_canary_counts_of_stable():
     assert held.bad / held.total == pytest.approx(0.15, abs=0.01)
 
 
-def test_a_promotion_that_fails_leaves_stables_probation_as_it_was():
+def test_a_failed_promotion_leaves_the_probation_of_stable_unchanged():
     world = watched(serving().push("b", "v2"))
     before = world.current.probation
     assert before.against == "v1"
@@ -253,7 +253,7 @@ def test_a_model_pushed_during_a_rollback_of_stable_is_tried_even_if_the_rollbac
     assert world.serving == "v3"
 
 
-def test_a_version_that_a_person_chose_stays_though_a_model_was_on_its_way():
+def test_a_manually_chosen_version_stays_stable_though_a_rollout_was_pending():
     world = watched(serving().push("b", "v2")).run(2)
     world.push("c", "v3").until(at_weight(5))
     world.requests[REQUEST_ROLLBACK] = "v1/one"
@@ -266,7 +266,7 @@ def test_a_version_that_a_person_chose_stays_though_a_model_was_on_its_way():
     assert world.serving == "v3"
 
 
-def test_a_model_that_is_named_again_before_its_successor_began_is_tried():
+def test_a_model_named_again_before_its_successor_started_is_rolled_out():
     world = serving()
     world.push("b", "v2").until(at_weight(5))
     world.push("c", "v3").until(in_phase(CandidatePhase.ROLLING_BACK))
@@ -277,7 +277,9 @@ def test_a_model_that_is_named_again_before_its_successor_began_is_tried():
 # ---- without a route ----------------------------------------------------------------------------
 @pytest.mark.parametrize("replicas", [1, 2, 3, 4, 10])
 @pytest.mark.parametrize("bad", [0.1, 0.4], ids=["good", "worse"])
-def test_without_a_route_pods_stay_within_the_surge_and_capacity_comes_before_weight(replicas, bad):
+def test_without_a_route_pods_stay_within_the_surge_and_start_before_the_weight_is_raised(
+    replicas, bad
+):
     world = serving(route=None, serving={"replicas": replicas})
     world.bad["v2"] = bad
     world.push("b", "v2")

@@ -57,7 +57,7 @@ def test_a_manual_training_request_resets_the_count_of_failures():
     assert len(jobs) == 5
 
 
-def test_the_end_of_a_failed_training_says_at_once_what_the_next_one_waits_for():
+def test_a_failed_training_reports_at_once_what_the_next_one_waits_for():
     """Until the next block it was listed as a degradation without a remedy, which wasn't true."""
     world = serving(retraining=TRAINING)
     world.bad["v1"] = 0.4
@@ -71,7 +71,7 @@ def test_the_end_of_a_failed_training_says_at_once_what_the_next_one_waits_for()
     assert world.run().current.retraining.pending == pending, "the next block writes nothing new"
 
 
-def test_an_attempt_that_isnt_counted_shares_no_jobs_name_with_the_next():
+def test_an_uncounted_training_attempt_has_a_different_job_name_than_the_next_one():
     """Its old Job, which is kept for an hour, would else be taken for the next one's."""
     world = serving(retraining=TRAINING)
     world.bad["v1"] = 0.4
@@ -94,7 +94,7 @@ def test_an_attempt_that_isnt_counted_shares_no_jobs_name_with_the_next():
     ("end", "requests"),
     [("its result", {"cpu": "2", "memory": "4Gi"}), ("its spec is removed", {})],
 )
-def test_a_training_leaves_its_time_and_what_it_reserved_however_it_ends(end, requests):
+def test_status_keeps_the_times_and_requests_of_each_ended_training(end, requests):
     asked = {"requests": {"cpu": "2"}, "limits": {"memory": "4Gi", "cpu": "3"}}
     world = serving(retraining=TRAINING | {"resources": asked})
     world.requests[REQUEST_RETRAIN] = "one"

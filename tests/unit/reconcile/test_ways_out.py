@@ -45,7 +45,7 @@ def ended(world: World) -> bool:
 
 # ---- every phase ends -----------------------------------------------------------------------
 @ROUTES
-def test_a_rollback_ends_at_once_where_no_pod_is_left_to_take_a_request(route):
+def test_a_rollback_completes_at_once_if_the_version_has_no_pod(route):
     """A crash loop isn't scraped, so its requests can't be counted: it stayed indefinitely."""
     world = serving(route=route).push("b", "v2").until(at_weight(5))
     world.seen = False
@@ -57,7 +57,7 @@ def test_a_rollback_ends_at_once_where_no_pod_is_left_to_take_a_request(route):
 
 
 @ROUTES
-def test_a_rollback_whose_requests_cant_be_counted_ends_ten_minutes_later_and_says_so(route):
+def test_a_rollback_without_request_counts_completes_after_ten_minutes_and_reports_it(route):
     world = serving(route=route).push("b", "v2").until(at_weight(5))
     world.seen = False
     world.requests[REQUEST_ABORT] = "now"
@@ -70,7 +70,7 @@ def test_a_rollback_whose_requests_cant_be_counted_ends_ten_minutes_later_and_sa
     )
 
 
-def test_a_return_from_a_crash_loop_ends_and_the_fix_is_rolled_out():
+def test_a_rollback_from_a_crash_loop_completes_and_the_fix_is_rolled_out():
     world = serving().push("b", "v2").until(lambda world: world.serving == "v2")
     world.seen = False
     world.break_down("v2")
@@ -83,7 +83,7 @@ def test_a_return_from_a_crash_loop_ends_and_the_fix_is_rolled_out():
     world.push("c", "v3").until(lambda world: world.serving == "v3")
 
 
-def test_where_neither_version_serves_a_promotion_ends_after_the_pods_deadline():
+def test_a_promotion_ends_after_the_start_deadline_if_neither_version_serves():
     world = serving(serving=SHORT).push("b", "v2")
     world.until(in_phase(CandidatePhase.PROMOTING))
     world.until(at_weight(100))
@@ -98,7 +98,7 @@ SHORT = {"replicas": 4, "progressDeadlineSeconds": 120, "feedback": {"secretRef"
 
 
 # ---- people are heard -----------------------------------------------------------------------
-def test_another_model_ends_a_promotion_without_ready_pods():
+def test_a_new_model_ends_a_promotion_without_ready_pods():
     world = serving().push("b", "v2").until(at_weight(100))
     world.break_down("v1")
     world.break_down("v2")
@@ -109,7 +109,7 @@ def test_another_model_ends_a_promotion_without_ready_pods():
     world.until(lambda world: world.serving == "v3", most=10)
 
 
-def test_an_abort_during_a_rollback_is_answered_at_once():
+def test_an_abort_during_a_rollback_is_handled_at_once():
     world = serving().push("b", "v2").until(at_weight(5))
     world.seen = False
     world.requests[REQUEST_ABORT] = "one"
@@ -126,7 +126,7 @@ def test_an_abort_during_a_rollback_is_answered_at_once():
 
 # ---- stable is down -------------------------------------------------------------------------
 @ROUTES
-def test_a_fix_takes_over_as_soon_as_it_is_ready_where_stable_is_down(route):
+def test_a_ready_candidate_replaces_a_failed_stable_version_at_once(route):
     """It was held, as nothing could be measured, and rejected after four hours."""
     world = serving(route=route)
     world.break_down("v1")
@@ -139,7 +139,7 @@ def test_a_fix_takes_over_as_soon_as_it_is_ready_where_stable_is_down(route):
 
 
 @ROUTES
-def test_a_candidate_that_alone_answers_is_promoted_before_another_model_is_tried(route):
+def test_the_only_answering_candidate_is_promoted_before_another_model_is_rolled_out(route):
     """The push superseded it, and all requests went to the pods of stable, of which none was ready."""
     world = serving(route=route).push("b", "v2").until(at_weight(5))
     world.spec["spec"]["suspend"] = True
@@ -154,7 +154,7 @@ def test_a_candidate_that_alone_answers_is_promoted_before_another_model_is_trie
     assert world.current.candidate.release.version == "v3"
 
 
-def test_a_fix_that_doesnt_come_up_either_takes_over_nothing():
+def test_a_candidate_that_does_not_start_does_not_replace_a_failed_stable_version():
     world = serving()
     world.break_down("v1")
     world.broken["v2"] = broken_pod()
@@ -209,7 +209,7 @@ def test_a_promote_request_overrides_missing_evidence_but_not_evidence_against_t
     world.until(lambda world: world.serving == "v2")
 
 
-def test_a_model_that_waits_for_measurements_says_so_and_begins_at_a_persons_word():
+def test_a_model_that_waits_for_measurements_is_reported_and_starts_by_a_promote_request():
     world = serving()
     world.seen = False
     world.problem = DecisionReason.PROMETHEUS_UNAVAILABLE
@@ -222,7 +222,7 @@ def test_a_model_that_waits_for_measurements_says_so_and_begins_at_a_persons_wor
 
 
 # ---- suspend --------------------------------------------------------------------------------
-def test_time_under_suspend_counts_against_no_deadline():
+def test_a_suspension_is_excluded_from_all_deadlines():
     """A candidate was rejected as soon as the product was resumed."""
     rollout = {"steps": [5, 50], "maxDurationSeconds": 1800}
     world = serving(rollout=rollout).push("b", "v2").until(at_weight(5))
@@ -235,7 +235,7 @@ def test_time_under_suspend_counts_against_no_deadline():
     world.until(lambda world: world.serving == "v2")
 
 
-def test_time_in_which_no_operator_led_counts_against_no_start():
+def test_time_without_a_leading_operator_is_excluded_from_the_start_deadline():
     """A candidate was rejected at the first look, before anybody had made its pods."""
     world = serving(serving=SHORT)
     world.slow.add("v2")
@@ -252,7 +252,7 @@ def test_time_in_which_no_operator_led_counts_against_no_start():
     assert slow.now - slow.term <= SHORT["progressDeadlineSeconds"] + 2 * BLOCK
 
 
-def test_pods_that_were_suspended_before_they_were_made_get_their_time():
+def test_pods_created_after_a_suspension_have_the_full_start_deadline():
     world = serving(serving=SHORT)
     world.slow.add("v2")
     world.push("b", "v2").run()
@@ -268,7 +268,7 @@ def test_pods_that_were_suspended_before_they_were_made_get_their_time():
 
 # ---- steps ----------------------------------------------------------------------------------
 @ROUTES
-def test_editing_the_steps_of_a_canary_raises_no_share(route):
+def test_editing_the_steps_of_a_canary_does_not_raise_its_share(route):
     """Each edit made it take the share of another step, without evidence."""
     world = serving(route=route, rollout={"steps": [5, 25, 50]})
     world.push("b", "v2").until(at_weight(5))

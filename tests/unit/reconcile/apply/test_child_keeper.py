@@ -52,7 +52,7 @@ def listen(cluster: Cluster) -> list[tuple[str, str, str]]:
     return told
 
 
-async def test_a_refused_change_of_the_spec_is_never_said_to_be_in_force(cluster):
+async def test_a_spec_change_that_the_api_server_refuses_is_not_reported_as_applied(cluster):
     """Status said Ready, and Reconciling of nothing, at the new generation, before it was tried."""
     await cluster.look(SEARCH)
     change_spec(cluster)
@@ -84,7 +84,7 @@ async def test_a_refused_child_emits_one_event_and_the_condition_ends_when_it_is
     assert conditions(cluster)["Ready"][1] != "ApplyRefused"
 
 
-async def test_a_refusal_that_no_dry_run_showed_is_reported_at_the_write(cluster):
+async def test_a_refusal_that_passed_the_dry_run_is_reported_at_the_write(cluster):
     """A policy that comes later refuses what is written again, say after a hand edit."""
     await cluster.look(SEARCH)
     cluster.server.invalid.add("deployments")
@@ -93,7 +93,7 @@ async def test_a_refusal_that_no_dry_run_showed_is_reported_at_the_write(cluster
     assert conditions(cluster)["Ready"] == ("False", "ApplyRefused")
 
 
-async def test_a_first_version_that_is_refused_says_so_at_once(cluster):
+async def test_a_refused_child_of_the_first_version_is_reported_at_once(cluster):
     for key in ("deployments", "services", "poddisruptionbudgets"):
         for path in [one for one in cluster.server.objects if f"/{key}/" in one]:
             del cluster.server.objects[path]
@@ -107,7 +107,7 @@ async def test_a_first_version_that_is_refused_says_so_at_once(cluster):
 
 
 @pytest.mark.parametrize("resource", [DEPLOYMENTS, SERVICES], ids=lambda one: one.kind)
-async def test_a_child_that_lost_its_label_gets_it_back(cluster, resource):
+async def test_a_removed_label_of_a_child_is_restored(cluster, resource):
     """Its watch no longer reported it: each creation met a conflict, indefinitely."""
     await cluster.look(SEARCH)
     path = next(one for one in cluster.server.objects if f"/{resource.plural}/search" in one)
@@ -120,7 +120,7 @@ async def test_a_child_that_lost_its_label_gets_it_back(cluster, resource):
 
 
 @pytest.mark.parametrize("kind", ["None", "10.0.0.7"], ids=["headless", "with an address"])
-async def test_a_service_that_is_there_keeps_its_kind(server, kind):
+async def test_an_existing_service_keeps_its_type(server, kind):
     """The setting's other kind was refused for each of them, and nothing more was applied."""
     world = serving_world(2)
     cluster = Cluster(server)

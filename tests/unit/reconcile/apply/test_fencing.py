@@ -91,7 +91,7 @@ async def test_a_create_requires_that_the_object_is_absent(server, reconciler, r
     assert [one.observed for one in server.writes] == [(None, ABSENT)] * len(children)
 
 
-async def test_each_update_carries_what_was_observed_whatever_the_kind(
+async def test_each_update_has_the_observed_uid_and_resource_version_for_any_kind(
     server, reconciler, record, live
 ):
     expected = [observed(reconciler, one.resource, one.key) for one in live]
@@ -99,7 +99,7 @@ async def test_each_update_carries_what_was_observed_whatever_the_kind(
     assert [one.observed for one in server.writes] == expected
 
 
-async def test_each_deletion_carries_what_was_observed_whatever_the_kind(
+async def test_each_deletion_has_the_observed_uid_and_resource_version_for_any_kind(
     server, reconciler, record, live
 ):
     leftovers = list(reconciler.effects.keeper.applier.leftovers(record, ()))
@@ -113,7 +113,7 @@ async def test_each_deletion_carries_what_was_observed_whatever_the_kind(
 
 
 @pytest.mark.parametrize("resource", KINDS, ids=lambda one: one.kind)
-async def test_an_update_that_comes_late_is_refused_and_the_next_one_knows_what_lives(
+async def test_a_late_update_is_refused_and_the_next_one_has_the_live_version(
     server, reconciler, record, live, resource
 ):
     child = next(one for one in live if one.resource == resource)
@@ -127,7 +127,7 @@ async def test_an_update_that_comes_late_is_refused_and_the_next_one_knows_what_
 
 
 @pytest.mark.parametrize("resource", KINDS, ids=lambda one: one.kind)
-async def test_a_deletion_that_comes_late_is_refused_and_the_next_one_knows_what_lives(
+async def test_a_late_deletion_is_refused_and_the_next_one_has_the_live_version(
     server, reconciler, record, live, resource
 ):
     key = next(one.key for one in live if one.resource == resource)
@@ -149,7 +149,7 @@ async def test_a_late_update_does_not_create_a_deleted_object_again(
     assert HTTP_ROUTES.path(*route.key) not in server.objects
 
 
-async def test_a_deployment_gives_up_pods_once_all_that_directs_requests_is_in_force(
+async def test_a_deployment_is_scaled_down_after_the_route_and_service_are_applied(
     server, reconciler, record, fewer
 ):
     server.invalid.add("services")
@@ -166,7 +166,7 @@ async def test_a_deployment_gives_up_pods_once_all_that_directs_requests_is_in_f
     assert pods(server) == 1
 
 
-async def test_a_leftover_that_is_refused_keeps_no_route_from_going(
+async def test_a_refused_deletion_of_one_leftover_does_not_prevent_the_deletion_of_a_route(
     server, reconciler, record, live
 ):
     server.invalid.add("services")
@@ -235,7 +235,7 @@ async def test_an_unneeded_training_job_is_ended_only_at_its_observed_version(
 
 
 # ---- status ---------------------------------------------------------------------------------
-async def test_status_is_written_onto_the_product_that_was_observed(
+async def test_the_status_write_has_the_uid_of_the_observed_product(
     server, reconciler, record, world
 ):
     written = await reconciler.reporter.writer.store.write(record, world.current)

@@ -162,7 +162,7 @@ TALES = (first, promoted, worse, aborted, taken_back, back_to_the_first, scaled,
 @pytest.mark.slow
 @pytest.mark.parametrize("tale", TALES, ids=lambda one: one.__name__)
 @pytest.mark.parametrize("kind", KINDS)
-def test_looks_of_one_basis_build_the_same_children(kind, tale):
+def test_reconciles_with_the_same_in_sync_basis_build_the_same_children(kind, tale):
     world = tale(kind)
     built: dict[bytes, set] = {}
     for basis, children in world.looks:
@@ -196,7 +196,7 @@ def test_a_product_with_a_shadowed_route_is_never_in_sync():
     assert world.look(replace(observation, shadowed=True), step)[0] == b""
 
 
-def test_a_version_is_known_by_what_it_says_and_another_one_is_not():
+def test_the_in_sync_basis_exists_only_for_versions_in_status():
     world = promoted("route")
     observation, step = world.observation(), world.history[-1]
     (placed, *others), known = step.allocation.placements, world.look(observation, step)[0]
@@ -229,7 +229,7 @@ def test_candidate_fields_that_change_each_block_keep_the_in_sync_basis():
 
 
 @pytest.mark.parametrize("kind", ["changed", "gone"])
-def test_a_child_that_was_touched_is_another_basis(kind):
+def test_a_modified_child_changes_the_in_sync_basis(kind):
     world = promoted("route")
     observation = world.observation()
     step = world.history[-1]

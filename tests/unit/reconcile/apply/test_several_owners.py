@@ -67,7 +67,7 @@ async def test_only_the_products_own_jobs_are_ended(
 @pytest.mark.parametrize(
     ("uid", "error"), [(FORMER, Conflict), (None, NameConflict)], ids=["former", "nobody's"]
 )
-async def test_a_child_of_a_deleted_product_is_waited_for_and_an_object_without_an_owner_is_a_conflict(
+async def test_a_child_of_a_deleted_product_delays_the_write_and_an_unowned_object_is_a_conflict(
     server, reconciler, record, world, uid, error
 ):
     """The garbage collector never deletes an object without an owner: a wait would not end."""

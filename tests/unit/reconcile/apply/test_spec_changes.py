@@ -73,7 +73,7 @@ async def test_a_spec_change_reaches_the_pods(server, reconciler, record, world,
     assert template_of(server, desired) == desired.manifest["spec"]["template"]
 
 
-async def test_a_newer_operator_leaves_pods_of_an_unchanged_spec_as_they_are(
+async def test_an_operator_upgrade_does_not_replace_pods_of_an_unchanged_spec(
     server, reconciler, record, world
 ):
     desired = deployment(world)

@@ -31,7 +31,7 @@ def events(world: World) -> list[str]:
 
 @pytest.mark.slow
 @ROUTES
-def test_a_version_that_changes_its_api_gets_no_traffic_until_a_person_lets_it(route):
+def test_a_version_with_a_changed_api_gets_no_traffic_before_its_approval(route):
     """Nor does the time count against it: it waits for longer than a canary may take."""
     rollout = {"steps": [25, 50], "maxDurationSeconds": 3600}
     world = serving(BROKEN, route=route, rollout=rollout).push("b", "v2").run(90)
@@ -59,7 +59,7 @@ def test_a_version_that_changes_its_api_gets_no_traffic_until_a_person_lets_it(r
     assert world.serving == "v2"
 
 
-def test_an_approval_of_the_api_is_no_approval_of_the_last_step():
+def test_an_approval_of_a_changed_api_does_not_approve_the_last_step():
     world = serving(BROKEN, rollout={"steps": [25, 50], "approval": "Manual"}).push("b", "v2")
     world.requests[REQUEST_PROMOTE] = "v2/api"
     world.until(
@@ -88,14 +88,14 @@ def test_an_approved_api_needs_no_second_approval_after_a_fault_of_the_cluster()
 
 
 @pytest.mark.parametrize(("changes", "said"), [((), "Kept"), (None, "Unknown")])
-def test_the_same_api_passes_without_a_word_and_an_unknown_one_is_said(changes, said: str):
+def test_an_equal_api_emits_no_event_and_an_unknown_api_emits_one(changes, said: str):
     world = serving(changes).push("b", "v2").run(2)
     assert world.current.candidate.weight == 5
     assert world.current.candidate.api == said
     assert any("couldn't be compared" in text for text in events(world)) is (said == "Unknown")
 
 
-def test_an_abort_or_another_version_ends_the_wait():
+def test_an_abort_or_a_new_version_ends_the_wait_for_api_approval():
     world = serving(BROKEN).push("b", "v2").run(3)
     world.requests[REQUEST_ABORT] = "v2/no"
     world.run(3)
@@ -109,7 +109,7 @@ def test_an_abort_or_another_version_ends_the_wait():
     assert [one.outcome for one in world.current.history] == [Outcome.ROLLED_BACK]
 
 
-def test_a_pod_that_goes_while_its_version_waits_does_not_end_the_wait():
+def test_a_deleted_candidate_pod_does_not_end_the_wait_for_api_approval():
     """It was given up at once, as more time than pods may take to start had passed."""
     world = serving(BROKEN, rollout={"steps": [25]}).push("b", "v2").run(20)
     for pods in world.pods.values():
@@ -124,7 +124,7 @@ def test_a_pod_that_goes_while_its_version_waits_does_not_end_the_wait():
     ("name", "code", "known"),
     [("runtime-check", 0, True), ("runtime-check", 1, False), ("fetch", 0, False)],
 )
-def test_the_api_is_what_the_runtime_check_left_behind_when_it_passed(name, code, known):
+def test_the_api_summary_comes_from_the_termination_message_of_the_runtime_check(name, code, known):
     api = {"digest": "0123456789", "count": 1}
     message = json.dumps({"api": api})
     state = {"terminated": {"exitCode": code, "message": message}}
@@ -139,7 +139,7 @@ def test_the_api_is_what_the_runtime_check_left_behind_when_it_passed(name, code
 @pytest.mark.parametrize(
     "said", ["", "ok", "[]", '{"api": 1}', '{"api": {"digest": "a"}}', "[" * 9000]
 )
-def test_a_malformed_termination_message_is_no_api(said: str):
+def test_a_malformed_termination_message_gives_no_api_summary(said: str):
     state = {"terminated": {"exitCode": 0, "message": said}}
     status = {"initContainerStatuses": [{"name": "runtime-check", "state": state}]}
     assert pod_state({"metadata": {}, "status": status}).api is None

@@ -60,7 +60,7 @@ SILENT = replace(
 )
 
 
-def test_an_slo_without_events_shows_what_it_was_accepted_with():
+def test_the_status_of_an_slo_without_events_has_its_accepted_baseline():
     found = shown(SILENT)
     assert (found.ratio, found.objective, found.budget_remaining) == (None, "0.8", None)
     assert (found.baseline_ratio, found.drop, found.interval) == ("0.9005", None, ())

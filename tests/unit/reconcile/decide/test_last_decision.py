@@ -85,7 +85,7 @@ def test_a_quota_that_keeps_a_candidate_from_starting_is_the_last_decision(monke
 
 
 @pytest.mark.parametrize("blocks", [1, 3])
-def test_a_share_of_the_budget_is_left_of_the_objective_s_window(blocks):
+def test_the_remaining_error_budget_is_a_share_of_the_objective_window(blocks):
     """It was that of the last minutes, and whole again minutes after an outage."""
     world = serving()
     world.bad["v1"] = 0.1

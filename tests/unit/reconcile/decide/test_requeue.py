@@ -43,7 +43,7 @@ def serving() -> Looked:
     return world
 
 
-def test_a_product_with_a_version_under_way_is_requeued_after_a_while():
+def test_a_product_with_a_starting_version_is_requeued_after_a_delay():
     assert look(World(spec=document())) == RequeueAfter(REQUEUE_SECONDS)
     pushed = serving().push("b", "v2").until(lambda one: one.current.candidate is not None)
     assert look(pushed) == RequeueAfter(UNREADY_SECONDS)
@@ -51,7 +51,7 @@ def test_a_product_with_a_version_under_way_is_requeued_after_a_while():
     assert look(pushed) == RequeueAfter(REQUEUE_SECONDS)
 
 
-def test_a_canary_that_has_its_share_is_requeued_once_a_canary_block():
+def test_a_canary_with_its_share_is_requeued_once_per_canary_block():
     """It was every five seconds, for as long as its step took: days, where labels are late."""
     world = serving().push("b", "v2").until(lambda one: one.current.candidate is not None)
     world.until(lambda one: one.current.candidate.weight > 0).run(1)
@@ -62,11 +62,11 @@ def test_an_idle_product_is_not_requeued():
     assert look(serving().run(2)) == Done()
 
 
-def test_a_first_version_that_serves_leaves_nothing_to_do():
+def test_a_serving_first_version_is_not_requeued():
     assert serving().looks == {"v1": Done()}
 
 
-def test_a_version_that_took_over_leaves_the_one_before_to_be_put_away():
+def test_a_promoted_version_is_requeued_until_the_previous_version_is_removed():
     world = serving()
     world.push("b", "v2").until(lambda one: one.serving == "v2")
     assert world.looks["v2"] == RequeueAfter(0)
@@ -80,7 +80,7 @@ def test_a_product_with_a_name_conflict_is_requeued():
     assert look(serving().run(2), conflicted=True) == RequeueAfter(CONFLICT_SECONDS)
 
 
-def test_a_canary_that_waits_for_a_person_is_requeued_once_a_block():
+def test_a_canary_that_waits_for_approval_is_requeued_once_per_block():
     """It was every five seconds, for as long as the person took."""
     world = Looked(spec=document(rollout={"steps": [5, 50], "approval": "Manual"}))
     world.until(lambda one: one.serving == "v1").push("b", "v2")

@@ -45,7 +45,7 @@ def told(world: World, outcome: Outcome, *, made: str = "b", **fields) -> Attemp
     "outcome",
     [Outcome.PROMOTED, Outcome.ROLLED_BACK, Outcome.INCONCLUSIVE, Outcome.SUPERSEDED],
 )
-def test_the_attempt_that_made_a_candidate_ends_as_the_candidate_does(world, outcome):
+def test_a_training_attempt_ends_with_the_outcome_of_its_candidate(world, outcome):
     last = told(world, outcome)
     assert (last.outcome, last.reason) == (outcome, "CanaryWorse")
 
@@ -89,7 +89,7 @@ def condition_of(world: World, retraining: RetrainingStatus) -> Condition:
     return found
 
 
-def test_while_the_candidate_of_an_attempt_is_tried_the_condition_names_it(world):
+def test_the_retraining_condition_names_the_candidate_of_the_attempt(world):
     """And not how the attempt before ended."""
     last = AttemptResult(
         outcome=Outcome.IN_PROGRESS, version="v2", image=image("b"), completion_time=world.now

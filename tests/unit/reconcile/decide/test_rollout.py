@@ -71,7 +71,7 @@ def test_pods_are_removed_once_the_gateway_applied_the_weights_and_no_request_re
 
 @pytest.mark.parametrize("phase", [CandidatePhase.PROMOTING, CandidatePhase.ROLLING_BACK])
 @pytest.mark.parametrize(("seconds", "kind"), [(9, "waits"), (10, "completed")])
-def test_pods_that_are_not_ready_go_once_the_data_plane_has_followed(phase, seconds, kind):
+def test_unready_pods_are_removed_once_the_gateway_applied_the_weights(phase, seconds, kind):
     """A Gateway accepts before its data plane follows, and the pod may be ready again by then."""
     world = in_phase(phase)
     rolling = seen(world, split=ACCEPTED, requests=BUSY)
@@ -103,7 +103,7 @@ def starting() -> World:
     ],
     ids=["ready", "of an earlier pod template", "too few", "none"],
 )
-def test_a_share_is_taken_by_ready_pods_of_the_newest_template(fields, kind):
+def test_a_candidate_gets_its_share_once_pods_of_the_newest_template_are_ready(fields, kind):
     """A Deployment that its controller hasn't observed yet counts the pods that are to go."""
     world = starting()
     rolling = seen(world, split=ACCEPTED)
@@ -113,7 +113,7 @@ def test_a_share_is_taken_by_ready_pods_of_the_newest_template(fields, kind):
     assert outcome(world, replace(rolling, live=live)) == kind
 
 
-def test_without_its_deployment_no_share_is_taken():
+def test_a_candidate_without_a_deployment_gets_no_share():
     world = starting()
     assert outcome(world, replace(seen(world), live={})) == "waits"
 

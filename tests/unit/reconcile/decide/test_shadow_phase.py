@@ -8,7 +8,7 @@ from sluicegate.reconcile.decide.shadow_phase import with_shadow
 from tests.support.decisions.rollout_world import serving_world
 
 
-def test_a_refusal_of_any_length_fits_the_status():
+def test_a_refusal_message_of_a_shadow_job_is_cut_to_fit_status():
     """The API server refuses the whole status otherwise."""
     phase = {"command": ["score"], "intervalSeconds": 300}
     world = serving_world(3, rollout={"steps": [50], "shadow": phase}).push("b", "v2")

@@ -83,7 +83,7 @@ def test_a_canary_with_a_lost_status_is_rolled_back_drained_and_started_again(we
     assert world.serving == "v2", "spec.model is tried again"
 
 
-def test_a_canary_without_a_route_gives_its_share_back_too():
+def test_a_canary_without_a_route_and_with_a_lost_status_is_rolled_back():
     world = at_weight(serving(route=None).push("b", "v2"), 25)
     world.run().lose_status().settle()
     assert world.current.candidate.phase is CandidatePhase.ROLLING_BACK
@@ -92,7 +92,7 @@ def test_a_canary_without_a_route_gives_its_share_back_too():
     assert world.serving == "v2"
 
 
-def test_of_several_versions_the_one_with_the_requests_is_stable():
+def test_after_a_lost_status_the_version_with_the_most_requests_is_stable():
     world = watched(watched(serving().push("b", "v2")).push("c", "v3")).run(4)
     world.requests[REQUEST_ROLLBACK] = "v2/one"
     watched(world).run(4)
@@ -130,7 +130,7 @@ def test_a_version_without_ready_pods_and_route_is_not_restored(ready, routed, r
     assert (found is not None) is restored
 
 
-def test_a_first_version_on_its_way_has_nothing_to_restore():
+def test_a_starting_first_version_has_no_status_to_restore():
     world = World(spec=document())
     world.settle()
     live = {key: world._deployment(key, one) for key, one in world.pods.items()}
@@ -160,11 +160,11 @@ def test_a_first_version_on_its_way_has_nothing_to_restore():
     ],
     ids=["new", "refused", "starting", "route", "job", "attempts", "spec.model"],
 )  # fmt: skip
-def test_a_product_existed_before_if_its_status_or_any_child_shows_it(status, kinds, was_there):
+def test_a_product_is_not_new_if_it_has_a_status_or_a_child(status, kinds, was_there):
     assert was_there_before(read_status(status), kinds) is was_there
 
 
-def test_after_a_loss_no_baseline_is_claimed():
+def test_a_restored_status_has_no_baseline():
     spec = {"evaluation": {"accuracy": {"bad": 100, "total": 1000}}}
     world = World(spec=document())
     world.spec["spec"]["model"] |= spec
@@ -175,7 +175,7 @@ def test_after_a_loss_no_baseline_is_claimed():
     assert not lost.evaluation
 
 
-def test_requests_that_were_there_before_the_first_version_served_stay_handled():
+def test_requests_handled_before_the_first_version_served_are_not_repeated():
     world = World(spec=document())
     world.requests[REQUEST_PROMOTE] = "v0/one"
     world.status = {"lastHandled": {"promote": "v0/one"}}

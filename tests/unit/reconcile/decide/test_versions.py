@@ -45,7 +45,7 @@ def named(world: World, **bento: str) -> World:
     [{"version": "v1.1"}, {"image": MOVED}, {"image": MOVED, "version": "v1.1"}],
     ids=["renamed", "moved", "both"],
 )
-def test_another_name_of_the_bento_that_serves_is_no_rollout(route, bento):
+def test_a_new_name_for_the_serving_bento_starts_no_rollout(route, bento):
     """It was a candidate with stable's own Deployment, which two manifests fought for."""
     world = named(serving(route=route), **bento).run(4)
     assert world.current.candidate is None
@@ -59,7 +59,7 @@ def test_another_name_of_the_bento_that_serves_is_no_rollout(route, bento):
     assert world.writes == writes
 
 
-def test_a_version_that_moves_while_it_is_tried_goes_on():
+def test_a_candidate_whose_bento_moves_to_another_url_continues_its_rollout():
     world = (
         serving()
         .push("b", "v2")
@@ -77,18 +77,18 @@ def test_a_version_that_moves_while_it_is_tried_goes_on():
     assert world.current.spec_model.outcome == "Promoted"
 
 
-def test_another_bento_under_a_name_that_is_taken_is_refused_still():
+def test_another_bento_under_an_existing_version_name_is_refused():
     world = named(serving(), image=image("b"))
     assert world.stalled() == "VersionReused"
 
 
-def test_a_corrected_entry_service_is_taken_in_place():
+def test_a_corrected_entry_service_updates_the_version_in_place():
     world = named(serving(), service="Ranking").run(2)
     assert world.current.candidate is None
     assert world.current.stable.service == "Ranking"
 
 
-def test_a_status_with_a_twin_of_stable_finds_back():
+def test_a_candidate_equal_to_stable_is_removed_from_status():
     world = serving()
     stable = dict(world.status["stable"])
     for field in ("promotionTime", "baseline", "evaluation"):
@@ -101,7 +101,7 @@ def test_a_status_with_a_twin_of_stable_finds_back():
     assert world.condition("Ready") == ("True", "Serving")
 
 
-def test_no_layout_has_two_placements_of_one_revision_and_no_product_two_children_of_one_name():
+def test_an_allocation_places_each_revision_once_and_child_names_are_unique():
     world = serving()
     product, stable = world.product, world.current.stable
     twin = stable.model_copy(update={"version": "v1.1"})
@@ -120,7 +120,7 @@ def test_no_layout_has_two_placements_of_one_revision_and_no_product_two_childre
         build_children(product, doubled, {}, service_kind=ServiceKind.CLUSTER_IP)
 
 
-def test_a_bento_that_was_stable_before_comes_again_under_another_name():
+def test_a_formerly_stable_bento_is_rolled_out_again_under_another_name():
     world = serving().push("b", "v2").until(lambda world: world.serving == "v2")
     world.push("a", "v1.1").until(lambda world: world.serving == "v1.1").run(2)
     assert [one.version for one in world.current.history] == ["v2"]
@@ -141,7 +141,7 @@ def in_another_runtime(route) -> World:
 
 @ROUTES
 @pytest.mark.parametrize("version", ["v1", "v1.1"])
-def test_an_archive_that_moved_to_another_url_is_no_rollout(route, version):
+def test_an_archive_at_another_url_starts_no_rollout(route, version):
     """It is what its checksum says, wherever it lies and whatever it is called."""
     at = {"url": "https://models.example/search.bento", "sha256": "a" * 64, "service": "Search"}
     world = serving(route=route, model={"bento": {**at, "version": "v1"}})
@@ -157,7 +157,7 @@ def test_an_archive_that_moved_to_another_url_is_no_rollout(route, version):
 
 
 @ROUTES
-def test_another_runtime_is_a_canary_that_is_promoted_and_drained(route):
+def test_a_new_runtime_image_is_rolled_out_by_a_canary(route):
     """Both were one series: it was compared with itself, and never drained."""
     world = in_another_runtime(route)
     before = world.current.stable.revision
@@ -188,7 +188,7 @@ def test_two_runtimes_of_one_bento_are_two_series():
     assert [arm.version for arm in arms] == list(target.versions)
 
 
-def test_a_changed_default_runtime_starts_no_more_rollouts_than_may_go_on_at_a_time():
+def test_a_changed_default_runtime_image_starts_at_most_the_allowed_number_of_rollouts():
     """A new default image was tried in every product that names none, at once."""
     world = World(spec=document(), portfolio=Portfolio(renewing=MOST_RENEWALS))
     world.spec["spec"]["serving"].pop("runtimeImage")
@@ -211,7 +211,7 @@ def test_a_runtime_image_named_in_the_spec_does_not_wait_for_other_renewals():
     assert world.current.candidate is not None
 
 
-def test_those_that_are_tried_in_another_runtime_are_counted_but_for_oneself():
+def test_the_count_of_runtime_rollouts_excludes_the_product_itself():
     fleet = FleetRegistry(Budget(total=2, per_namespace=1))
     one, other = Key("catalog", "one"), Key("catalog", "other")
     fleet.record(one, ProductSnapshot(renews=True))
@@ -223,7 +223,7 @@ def test_those_that_are_tried_in_another_runtime_are_counted_but_for_oneself():
     assert fleet.portfolio(other, 0).renewing == 0
 
 
-def test_another_runtime_brings_back_no_model_that_was_replaced():
+def test_a_new_runtime_image_rolls_out_no_replaced_model():
     """A retrained version serves; spec.model is what it was trained from, long ago."""
     world = serving_world(4)
     world.push("b", "v0")

@@ -26,7 +26,7 @@ def degraded(mode: str = "Automatic") -> World:
 
 
 @pytest.mark.parametrize(("mode", "waits"), [("Automatic", "NoSlot"), ("Manual", "ManualMode")])
-def test_a_retraining_that_is_due_says_what_it_waits_for(mode, waits):
+def test_a_due_retraining_reports_its_wait_reason(mode, waits):
     retraining = degraded(mode).current.retraining
     assert retraining.waiting_for == waits
     assert (retraining.pending.cause, retraining.pending.slo) == ("ModelDecay", "accuracy")
@@ -42,7 +42,7 @@ def test_a_degraded_product_with_a_degraded_upstream_requests_no_training():
     assert world.current.retraining is None
 
 
-def test_waiting_costs_no_write_a_block():
+def test_a_waiting_retraining_writes_no_status_per_block():
     world = degraded()
     writes, since = world.writes, world.current.retraining.pending.trigger_time
     world.run(10)
@@ -82,7 +82,7 @@ def test_three_attempts_without_a_promotion_suspend_retraining(attempts, suspend
         assert world.current.retraining.waiting_for == "RetrainSuspended"
 
 
-def test_a_split_says_when_its_gateways_took_it():
+def test_the_status_of_the_split_has_the_time_at_which_the_gateways_accepted_it():
     world = serving_world(36)
     first = world.current.traffic.acceptance_time
     assert first is not None

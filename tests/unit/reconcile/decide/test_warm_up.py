@@ -23,7 +23,7 @@ def world():
     return serving_world(1)
 
 
-def test_the_first_block_of_a_version_is_read_five_blocks_after_it_took_over(world):
+def test_the_first_block_of_a_version_is_read_five_blocks_after_its_promotion(world):
     """Two of warm-up, one as it took over within a block, one to be judged by, one to be read."""
     stable = world.current.stable
     ends = stable.promotion_time + 5 * BLOCK
@@ -92,7 +92,7 @@ def test_a_product_with_an_obstacle_does_not_only_warm_up(world, obstacle):
     assert not only_warms_up(replace(observation, **obstacle), plan)
 
 
-def test_a_version_that_only_just_took_over_is_not_silent(world):
+def test_a_just_promoted_version_is_not_reported_as_silent(world):
     def silent(blocks: int) -> dict[str, bool]:
         observation = replace(world.observation(), now=world.now + blocks * 60)
         series = Series()

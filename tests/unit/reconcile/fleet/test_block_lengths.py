@@ -50,7 +50,7 @@ def test_the_oldest_products_keep_their_block_lengths_in_any_order_of_observatio
     assert problem.message.endswith("set it to one of 60, 61, 62, 63, 64, 65")
 
 
-def test_a_length_that_another_product_uses_already_and_another_namespace_are_free():
+def test_a_block_length_in_use_is_free_to_others_and_limits_are_per_namespace():
     lengths = of_many(range(MANY))
     lengths.record(key(MANY), 60, created(MANY % 60))
     lengths.record(key(0, "shop"), 7, created(59))
@@ -70,7 +70,7 @@ def test_refused_products_are_requeued_when_a_block_length_is_free():
     assert lengths.relieved("catalog") == ()
 
 
-async def test_a_namespace_with_a_length_a_product_is_asked_about_in_six_sets(server):
+async def test_a_namespace_has_at_most_six_block_lengths_and_newer_products_are_refused(server):
     world = serving_world(0, route=None)
     cluster = Cluster(server)
     every = [key(number) for number in range(MOST_LENGTHS + 3)]

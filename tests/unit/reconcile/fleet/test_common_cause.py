@@ -11,12 +11,12 @@ def test_without_degradations_no_products_overlap():
     assert Overlaps([], {}).most("catalog") == Together(0, 0, 0.0)
 
 
-def test_spans_that_touch_in_one_moment_are_at_the_same_time():
+def test_degradation_spans_that_share_one_moment_overlap():
     spans = [("catalog", (0, 10)), ("catalog", (10, 20)), ("catalog", (21, 30))]
     assert Overlaps(spans, {"catalog": 4}).most("catalog").own == 2
 
 
-def test_another_namespace_counts_once_by_the_share_of_its_products():
+def test_another_namespace_counts_as_at_most_one_product_by_its_degraded_share():
     spans = [("catalog", (0, 10)), *[("pricing", (5, 9))] * 3]
     overlaps = Overlaps(spans, {"catalog": 2, "pricing": 4})
     assert overlaps.most("catalog") == Together(1, 1, 0.75)
@@ -34,7 +34,7 @@ def silence(*namespaces: str) -> Silence:
     return Silence([*flags, ("support", {"latency": False})])
 
 
-def test_each_namespace_sees_its_own_silent_products_and_others_by_their_share():
+def test_silent_products_of_other_namespaces_count_only_by_their_share():
     found = silence("catalog", "pricing", "search")
     assert found.shares("catalog") == {"outcomes": (2 + 1 / 2 + 1) / (3 + 2)}
     assert found.shares("search") == {"outcomes": (1 + 2 / 3 + 1 / 2) / (1 + 2)}

@@ -65,7 +65,7 @@ def test_a_change_of_dependencies_costs_at_most_one_walk_through_the_graph():
     assert growth(cost_of_a_change, 150) < NEAR_LINEAR
 
 
-def test_changes_in_one_namespace_cost_a_product_of_another_nothing():
+def test_dependency_changes_cost_no_operations_in_another_namespace():
     """The tenant's products depend on the victim's, as on any that is used by many."""
     fleet, calls = fleet_of(100)
     victim, upstream = Key("shop", "search"), Key("shop", "stock")
@@ -81,7 +81,7 @@ PRODUCTS = st.integers(0, 6).map(key)
 
 
 @given(st.lists(st.tuples(PRODUCTS, st.lists(PRODUCTS).map(tuple), st.booleans()), max_size=30))
-def test_cycles_are_right_after_any_changes_of_dependencies(changes):
+def test_dependency_cycles_are_correct_after_any_sequence_of_changes(changes):
     fleet = FleetRegistry(Budget(1, 1))
     calls: dict[Key, tuple[Key, ...]] = {}
     for one, dependencies, asks in changes:

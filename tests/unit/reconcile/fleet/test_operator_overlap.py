@@ -35,7 +35,7 @@ TWIN = WrittenBy(namespace="platform", lease="b", scope=OperatorScope.CLUSTER)
         (TWIN, PLATFORM, True),
     ],
 )
-def test_the_yielding_one_of_two_operators_stops_writing_and_both_emit_an_event(me, other, leaves):
+def test_of_two_overlapping_operators_one_stops_writing_and_both_emit_an_event(me, other, leaves):
     overlaps = OperatorOverlaps(me)
     overlaps.wrote(SEARCH)
     found = overlaps.check(SEARCH, other, now=0.0)
@@ -61,7 +61,7 @@ def test_a_yielding_operator_retries_and_takes_over_from_an_absent_one():
     assert overlaps.check(SEARCH, PLATFORM, now=AWAY_SECONDS + 2).requeue_after == 0
 
 
-def test_the_version_is_no_part_of_which_operator_it_is():
+def test_the_identity_of_an_operator_does_not_depend_on_its_version():
     overlaps = OperatorOverlaps(PLATFORM.model_copy(update={"version": "1.2.0"}))
     overlaps.wrote(SEARCH)
     assert overlaps.check(SEARCH, PLATFORM, now=0.0).requeue_after == 0
@@ -79,7 +79,7 @@ def operator(server, told, **settings) -> Cluster:
     return found
 
 
-async def test_settings_that_differ_lead_to_no_endless_writes(server):
+async def test_two_operators_with_different_settings_do_not_overwrite_each_other_endlessly(server):
     """Status was written 12 times a second, in turns, without an event."""
     world = serving_world(2, route=None)
     told: list[tuple[str, str, str]] = []
@@ -115,7 +115,7 @@ async def test_settings_that_differ_lead_to_no_endless_writes(server):
     assert body["status"]["summary"]["reason"] == "OperatorOverlap"
 
 
-def test_the_condition_ends_half_an_hour_after_the_other_was_seen_last():
+def test_the_overlap_condition_ends_half_an_hour_after_the_last_write_of_the_other_operator():
     overlaps = OperatorOverlaps(TEAM)
     overlaps.wrote(SEARCH)
     assert overlaps.message(SEARCH, now=0.0) == ""
@@ -124,7 +124,7 @@ def test_the_condition_ends_half_an_hour_after_the_other_was_seen_last():
     assert overlaps.message(SEARCH, now=1801.0) == ""
 
 
-async def test_an_excluded_namespace_is_left_to_others(server):
+async def test_products_of_an_excluded_namespace_are_not_written(server):
     world = serving_world(2, route=None)
     cluster = operator(server, [], excluded_namespaces=("catalog",))
     cluster.add(world, SEARCH, created="2026-01-01T00:00:00Z", route=None, routed=False)

@@ -39,7 +39,7 @@ def waiting(priority: Priority = Priority.MEDIUM, since: int = NOW) -> ProductSn
     return ProductSnapshot(priority=priority, waiting_since=since)
 
 
-def test_the_slot_goes_to_the_highest_priority_and_then_to_who_waits_longest():
+def test_a_training_slot_goes_to_the_highest_priority_and_then_to_the_longest_wait():
     fleet = FleetRegistry(Budget(1, 1))
     fleet.record(key("low"), waiting(Priority.LOW, NOW - 900))
     fleet.record(key("critical"), waiting(Priority.CRITICAL))
@@ -49,7 +49,7 @@ def test_the_slot_goes_to_the_highest_priority_and_then_to_who_waits_longest():
     assert fleet.portfolio(key("older", "other"), NOW).slot
 
 
-def test_a_namespace_has_its_own_limit():
+def test_a_namespace_has_its_own_limit_of_training_slots():
     fleet = FleetRegistry(Budget(5, 1))
     fleet.record(key("a"), ProductSnapshot(training=True))
     fleet.record(key("b"), waiting())
@@ -94,7 +94,7 @@ BEFORE = turning(Priority.CRITICAL, judged=NOW - 300)
         "only warned of",
     ],
 )
-def test_of_products_that_turn_bad_together_the_most_urgent_trains_first(other, goes_first):
+def test_among_products_degraded_together_the_highest_priority_trains_first(other, goes_first):
     fleet = FleetRegistry(Budget(1, 1))
     fleet.record(key("medium"), turning(Priority.MEDIUM, judged=NOW - 300))
     fleet.record(key("other", "elsewhere"), other)
@@ -103,7 +103,7 @@ def test_of_products_that_turn_bad_together_the_most_urgent_trains_first(other, 
     assert fleet.portfolio(key("medium"), NOW + 30, block_end=NOW).slot
 
 
-def test_a_slot_that_was_just_given_is_taken():
+def test_a_just_granted_training_slot_is_in_use():
     fleet = FleetRegistry(Budget(1, 1))
     fleet.record(key("a"), waiting())
     fleet.record(key("b", "other"), waiting(since=NOW + 1))
@@ -113,7 +113,7 @@ def test_a_slot_that_was_just_given_is_taken():
     assert fleet.portfolio(key("a"), NOW).slot, "it has it already"
 
 
-def test_a_slot_that_is_free_again_is_theirs_who_are_next_in_line():
+def test_a_released_training_slot_goes_to_the_next_product_in_the_queue():
     fleet = FleetRegistry(Budget(2, 1))
     fleet.record(key("a"), ProductSnapshot(training=True))
     fleet.record(key("b"), waiting(Priority.CRITICAL))
@@ -128,7 +128,7 @@ def test_a_slot_that_is_free_again_is_theirs_who_are_next_in_line():
     assert set(fleet.next_in_line(NOW)) == {key("b"), key("c", "other")}
 
 
-def test_a_slot_that_was_kept_for_a_product_that_is_gone_is_free_too():
+def test_the_training_slot_of_a_deleted_product_is_free():
     fleet = FleetRegistry(Budget(1, 1))
     fleet.record(key("a"), waiting())
     fleet.record(key("b", "other"), waiting(since=NOW + 1))
@@ -150,14 +150,14 @@ def test_a_product_that_may_not_train_blocks_no_training_slot():
     assert fleet.portfolio(key("waits", "other"), NOW, block_end=NOW).slot
 
 
-def test_a_healthy_product_without_neighbours_has_the_slot_that_a_replay_gives_it():
+def test_a_single_healthy_product_has_the_same_portfolio_as_in_a_replay():
     fleet = FleetRegistry(Budget())
     assert fleet.portfolio(key("search"), NOW) == ALONE
     fleet.record(key("search"), ProductSnapshot(state=ProductState.HEALTHY))
     assert fleet.portfolio(key("search"), NOW) == ALONE
 
 
-def test_a_challenger_goes_behind_all_that_train_for_another_reason():
+def test_a_challenger_queues_behind_all_other_trainings():
     fleet = FleetRegistry(Budget(1, 1))
     due = replace(waiting(Priority.CRITICAL, NOW - 9 * 3600), challenger=True)
     fleet.record(key("challenged"), due)
@@ -167,7 +167,7 @@ def test_a_challenger_goes_behind_all_that_train_for_another_reason():
     assert fleet.portfolio(key("degraded", "other"), NOW).slot
 
 
-def test_a_person_who_asks_for_a_training_does_not_wait_behind_the_challenger_of_the_product():
+def test_a_manual_training_request_precedes_the_challenger_of_the_same_product():
     fleet = FleetRegistry(Budget(1, 1))
     fleet.record(key("challenged"), replace(waiting(), challenger=True))
     fleet.record(key("other", "elsewhere"), replace(waiting(since=NOW - 60), challenger=True))
@@ -175,7 +175,7 @@ def test_a_person_who_asks_for_a_training_does_not_wait_behind_the_challenger_of
     assert fleet.portfolio(key("challenged"), NOW, asked=True).slot
 
 
-def test_a_product_that_waits_for_a_slot_has_the_holders_of_its_namespace_and_the_number_of_others():
+def test_a_waiting_product_names_slot_holders_of_its_namespace_and_counts_the_others():
     fleet = FleetRegistry(Budget(2, 1))
     fleet.record(key("cars"), ProductSnapshot(training=True))
     fleet.record(key("secret", "other"), ProductSnapshot(training=True))
@@ -184,7 +184,7 @@ def test_a_product_that_waits_for_a_slot_has_the_holders_of_its_namespace_and_th
     assert who_trains(found) == "cars of this namespace and 1 of other namespaces train"
 
 
-def test_a_slot_that_was_kept_for_one_that_wants_none_is_free():
+def test_a_training_slot_reserved_for_a_product_that_needs_none_is_free():
     fleet = FleetRegistry(Budget(1, 1))
     fleet.record(key("waits", "other"), waiting(Priority.LOW))
     fleet.record(key("turns"), BEFORE)
@@ -195,7 +195,7 @@ def test_a_slot_that_was_kept_for_one_that_wants_none_is_free():
     assert not fleet.record(key("waits", "other"), ProductSnapshot(training=True))
 
 
-def test_products_that_turned_bad_within_three_blocks_turned_bad_together():
+def test_products_degraded_within_three_blocks_count_as_degraded_together():
     fleet = FleetRegistry(Budget(1, 1))
     for number, age in enumerate((0, 600, 900, 901)):
         fleet.record(key(f"p{number}"), ProductSnapshot(bad_since=NOW - age))
@@ -219,7 +219,7 @@ def judge(fleet: FleetRegistry, name: str, blocks: list[int], *, broke: int) -> 
 
 
 @given(st.lists(LOOKS, min_size=1, max_size=8), st.integers(2, 60))
-def test_products_of_one_cause_are_together_however_late_each_is_judged(looks, broke):
+def test_products_with_one_cause_count_together_however_late_each_is_evaluated(looks, broke):
     fleet = FleetRegistry(Budget(1, 1))
     for number, blocks in enumerate(looks):
         judge(fleet, f"p{number}", [0, *blocks, 61], broke=broke)
@@ -244,7 +244,9 @@ def test_products_of_one_cause_are_together_however_late_each_is_judged(looks, b
         "judged late, fine for three blocks more",
     ],
 )
-def test_where_judging_is_late_the_last_time_that_it_was_fine_decides(looks, broke, together):
+def test_after_a_late_evaluation_the_last_healthy_block_dates_the_degradation(
+    looks, broke, together
+):
     fleet = FleetRegistry(Budget(1, 1))
     judge(fleet, "first", [9, 10], broke=10)
     judge(fleet, "second", looks, broke=broke)
@@ -252,7 +254,7 @@ def test_where_judging_is_late_the_last_time_that_it_was_fine_decides(looks, bro
         assert fleet.portfolio(key(name), NOW).turned_bad == together
 
 
-def test_a_product_may_have_turned_bad_since_its_last_judged_block():
+def test_a_degradation_may_date_from_any_time_since_the_last_evaluated_block():
     fleet = FleetRegistry(Budget(1, 1))
     judge(fleet, "bad", [9, 10], broke=10)
     judge(fleet, "asks", [10], broke=99)
@@ -269,7 +271,7 @@ PLACED = st.tuples(st.integers(0, 3), SPANS)
 
 
 @given(st.lists(PLACED, min_size=1, max_size=9), st.integers(0, 3))
-def test_so_many_are_together_as_one_moment_can_explain_over_namespaces_too(placed, healthy):
+def test_products_degraded_together_are_the_most_that_one_moment_explains(placed, healthy):
     """Two that turned bad far apart aren't together by a third that may have at any time."""
     fleet = FleetRegistry(Budget(1, 1))
     for number in range(healthy):
@@ -299,7 +301,7 @@ def test_so_many_are_together_as_one_moment_can_explain_over_namespaces_too(plac
     assert found.namespaces == len(sizes) - 1
 
 
-def test_a_product_may_have_turned_bad_at_any_time_while_it_was_unknown():
+def test_a_degradation_may_date_from_any_time_in_an_unknown_state():
     fleet = FleetRegistry(Budget(1, 1))
     judge(fleet, "a", [9, 10], broke=10)
     judge(fleet, "b", [9], broke=99)
@@ -310,7 +312,7 @@ def test_a_product_may_have_turned_bad_at_any_time_while_it_was_unknown():
     assert fleet.portfolio(key("a"), NOW).turned_bad == 2
 
 
-def test_a_new_term_knows_what_status_says_and_when_a_product_was_degraded():
+def test_a_new_leader_term_takes_the_fleet_from_status_and_keeps_degradation_times():
     fleet = FleetRegistry(Budget(1, 1))
     fleet.record(key("gone"), ProductSnapshot(training=True))
     fleet.record(
@@ -326,7 +328,7 @@ def test_a_new_term_knows_what_status_says_and_when_a_product_was_degraded():
     assert fleet.dependency(key("gone")) is DependencyState.NOT_FOUND
 
 
-def test_products_that_turned_bad_together_count_together_until_they_recover():
+def test_products_degraded_together_count_together_until_they_recover():
     fleet, since = FleetRegistry(Budget(1, 1)), NOW - 900
     for name in ("a", "b", "c"):
         fleet.record(key(name), ProductSnapshot(bad_since=since))
@@ -337,7 +339,7 @@ def test_products_that_turned_bad_together_count_together_until_they_recover():
     assert fleet.portfolio(key("a"), NOW + 86_401).turned_bad == 1
 
 
-def test_a_kind_of_indicator_is_silent_in_the_share_of_products_that_have_it():
+def test_the_silent_share_of_an_indicator_kind_counts_only_products_that_use_it():
     fleet = FleetRegistry(Budget(1, 1))
     fleet.record(key("a"), ProductSnapshot(silent={"outcomes": True, "latency": False}))
     fleet.record(key("b"), ProductSnapshot(silent={"outcomes": False}))
@@ -386,7 +388,9 @@ def test_a_degradation_of_all_namespaces_is_a_common_cause_in_each(namespaces, e
 
 
 @pytest.mark.parametrize("spread", [1, 3, 10])
-def test_two_fifths_of_117_products_are_a_common_cause_however_they_are_spread(spread):
+def test_two_fifths_of_117_degraded_products_are_a_common_cause_over_any_number_of_namespaces(
+    spread,
+):
     products = [key(f"p{n:03}", f"bench-{n % spread}") for n in range(117)]
     wave = products[70:]
     fleet = bad(*wave, among=products)
@@ -394,13 +398,13 @@ def test_two_fifths_of_117_products_are_a_common_cause_however_they_are_spread(s
     assert all(blamed(fleet, one) for one in wave)
 
 
-def test_a_fifth_of_the_products_is_no_common_cause():
+def test_one_fifth_of_the_products_degraded_is_no_common_cause():
     products = [key(f"p{n:03}", f"bench-{n % 10}") for n in range(70)]
     fleet = bad(*products[50:60], among=products)
     assert not any(blamed(fleet, one) for one in products[50:60])
 
 
-def test_a_team_with_one_namespace_recognises_what_its_own_products_share():
+def test_degraded_products_of_a_single_namespace_have_a_common_cause():
     ours, others = of("catalog", 10), [key("p", f"team-{n:02}") for n in range(40)]
     fleet = bad(*ours[:4], others[0], among=[*ours, *others])
     assert not blamed(fleet, ours[0]), "4 of 50, the namespaces included"
@@ -412,7 +416,9 @@ PLACES = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 20)), min_size=1, 
 
 
 @given(PLACES, st.integers(0, 13), st.integers(1, 300))
-def test_another_namespace_counts_at_most_once_whatever_it_declares(places, asks, more):
+def test_another_namespace_counts_as_at_most_one_product_whatever_its_products_declare(
+    places, asks, more
+):
     """However many bad products another namespace adds, it is one of those that turned bad."""
     products = [key(f"p{n}", f"team-{place}") for n, (place, _) in enumerate(places)]
     moments = [moment for _, moment in places]
@@ -432,7 +438,7 @@ def test_another_namespace_counts_at_most_once_whatever_it_declares(places, asks
     assert often.namespaces_share <= often.namespaces_bad + 1e-9
 
 
-def test_a_namespace_without_feedback_is_no_common_cause_for_another_namespace():
+def test_missing_feedback_in_one_namespace_is_no_common_cause_in_another():
     ours, theirs = of("catalog", 11), of("tenant", 200)
     fleet = FleetRegistry(Budget(2, 1))
     for one in ours:
@@ -446,7 +452,7 @@ def test_a_namespace_without_feedback_is_no_common_cause_for_another_namespace()
 @pytest.mark.parametrize(("spread", "silent", "common"), [(1, 5, True), (1, 4, False),
                                                           (16, 5, True), (16, 4, False),
                                                           (4, 8, True)])  # fmt: skip
-def test_a_label_pipeline_that_dies_is_a_common_cause(spread, silent, common):
+def test_a_failed_label_pipeline_is_a_common_cause(spread, silent, common):
     fleet = FleetRegistry(Budget(2, 1))
     products = [key(f"p{n:02}", f"team-{n % spread}") for n in range(16)]
     for number, one in enumerate(products):
@@ -455,7 +461,7 @@ def test_a_label_pipeline_that_dies_is_a_common_cause(spread, silent, common):
     assert not blamed(fleet, products[-1], "latency")
 
 
-def test_when_a_product_was_last_degraded_stays_known_after_it_recovered():
+def test_the_time_of_the_last_degradation_is_kept_after_the_recovery():
     fleet = FleetRegistry(Budget(1, 1))
     fleet.record(key("a"), ProductSnapshot(ProductState.DEGRADED, degraded_at=NOW))
     assert fleet.was_degraded(key("a"), NOW + 1), "it is, until it is evaluated again"
@@ -481,7 +487,7 @@ def test_a_dependency_is_unhealthy_only_if_it_is_degraded_unknown_or_missing():
     }
 
 
-def test_a_cycle_is_seen_over_any_number_of_products():
+def test_a_dependency_cycle_is_detected_over_any_number_of_products():
     fleet = FleetRegistry(Budget(1, 1))
     chain = [key(name) for name in "abcd"]
     for one, following in zip(chain, [*chain[1:], chain[0]], strict=True):
@@ -496,7 +502,7 @@ PRODUCTS = st.sampled_from([key(name) for name in "abcd"])
 
 
 @given(st.lists(st.tuples(PRODUCTS, st.none() | st.lists(PRODUCTS).map(tuple))))
-def test_the_dependents_of_a_product_are_right_after_any_changes_of_dependencies(changes):
+def test_the_dependents_of_a_product_are_correct_after_any_sequence_of_changes(changes):
     fleet = FleetRegistry(Budget(1, 1))
     calls: dict[Key, tuple[Key, ...]] = {}
     for one, called in changes:

@@ -24,7 +24,7 @@ DEPENDS_ON = [{"name": "features"}, {"namespace": "finance", "name": "pricing"}]
         (False, DependencyState.UNKNOWN, ("features",)),
     ],
 )
-async def test_of_another_namespace_a_product_knows_only_what_may_be_shared(
+async def test_dependency_states_of_another_namespace_are_observed_only_if_sharing_is_enabled(
     server, shared, of_far, blamed
 ):
     world = serving_world(0, dependsOn=DEPENDS_ON)

@@ -84,7 +84,7 @@ def test_a_status_has_the_training_and_degradation_of_the_snapshot_at_start(stat
     assert snapshot_before(record(**status)) == expected
 
 
-def test_after_a_restart_an_upstream_that_recovered_a_moment_ago_still_explains_what_is_bad():
+def test_after_a_restart_a_just_recovered_upstream_still_explains_a_degradation():
     """What was measured in its aftermath would count as evidence against the models of its callers."""
     recovered = {
         "type": "Degraded", "status": "False", "reason": "NotDegraded", "message": "",
@@ -129,19 +129,19 @@ begun = partial(job, "search-train-12345678-1", created=NOW - 900, begun=NOW, de
         "a longer deadline",
     ],
 )
-def test_a_job_that_runs_has_a_slot_after_a_restart(found, now, trains):
+def test_a_running_job_holds_a_training_slot_after_a_restart(found, now, trains):
     trigger = {"retraining": {"trigger": TRIGGER, "startTime": "2026-01-01T00:00:00Z"}}
     before = snapshot_before(record(**trigger), [found], now=now, most_training_seconds=86_400)
     assert before.training is trains
 
 
 @pytest.mark.parametrize(("seconds", "kept"), [(0, True), (59, True), (60, False), (9999, False)])
-def test_the_job_of_a_trigger_may_be_on_its_way_for_a_minute(seconds, kept):
+def test_a_trigger_without_a_job_holds_a_training_slot_for_one_minute(seconds, kept):
     trigger = {"retraining": {"trigger": TRIGGER, "startTime": "2026-01-01T00:00:00Z"}}
     assert snapshot_before(record(**trigger), now=NOW + seconds).training is kept
 
 
-def test_a_common_cause_is_known_after_a_restart_before_the_first_is_judged():
+def test_after_a_restart_a_common_cause_is_known_before_the_first_evaluation():
     fleet = FleetRegistry(Budget())
     for name in ("a", "b", "c", "d"):
         status = {"state": "Degraded", **BAD} if name != "d" else {}
@@ -168,7 +168,7 @@ def test_a_snapshot_has_the_newest_good_block_until_the_product_turns_bad():
     assert fine.judged < bad.bad_since <= bad.judged
 
 
-def test_a_product_whose_blocks_became_longer_is_not_bad_in_the_future():
+def test_longer_blocks_do_not_move_a_degradation_time_into_the_future():
     world = World(spec=document()).until(lambda world: world.current.state == ProductState.HEALTHY)
     world.bad["v1"] = 0.9
     world.until(lambda world: world.current.state == ProductState.DEGRADED)
@@ -179,7 +179,7 @@ def test_a_product_whose_blocks_became_longer_is_not_bad_in_the_future():
     assert (after.bad_since, after.fine_at) == (None, None)
 
 
-def test_a_persons_request_waits_since_it_was_made_and_jumps_no_line():
+def test_a_manual_training_request_queues_by_its_request_time():
     world = serving_world(0, retraining=TRAINING)
     world.portfolio = Portfolio(slot=False)
     world.requests[names.REQUEST_RETRAIN] = "now"
@@ -200,7 +200,7 @@ def test_a_shadow_phase_waits_for_a_slot_only_while_its_candidate_is_tried():
     assert not world.current.candidate.shadow.reason
 
 
-def test_a_training_waits_for_a_slot_until_its_job_is_there():
+def test_a_training_waits_for_a_slot_until_its_job_exists():
     world = serving_world(0, retraining=TRAINING)
     world.status["retraining"] = {"trigger": TRIGGER, "attempt": 1}
     world.portfolio = Portfolio(slot=False)
@@ -211,7 +211,7 @@ def test_a_training_waits_for_a_slot_until_its_job_is_there():
 
 
 @pytest.mark.parametrize(("retries_in", "waits"), [(-BLOCK, True), (30 * BLOCK, False)])
-def test_a_challenger_whose_job_was_lost_stands_in_no_line_before_its_retry(retries_in, waits):
+def test_a_challenger_with_a_lost_job_queues_again_only_at_its_retry_time(retries_in, waits):
     """Else the slot stays free for it, and nothing trains."""
     world = serving_world(0, retraining=TRAINING | {"schedule": {"everySeconds": 3600}})
     world.portfolio = Portfolio(slot=False)
@@ -222,13 +222,13 @@ def test_a_challenger_whose_job_was_lost_stands_in_no_line_before_its_retry(retr
     assert (standing_after(world).waiting_since is not None) is waits
 
 
-def test_a_product_that_has_trained_waits_for_no_slot_until_it_is_to_train_again():
+def test_a_product_queues_for_a_slot_again_only_when_its_next_training_is_due():
     world = serving_world(0, retraining=TRAINING)
     world.status["retraining"] = {"lastResult": RESULT, "unsuccessfulAttempts": 1}
     assert standing_after(world).waiting_since is None
 
 
-def test_an_owner_that_a_product_declares_makes_nothing_of_it_to_others():
+def test_the_declared_owner_of_a_product_does_not_affect_other_products():
     """Namespaces are counted, which tenants can't choose: see `common_cause`."""
     owners = ("group:default/catalog", "group:default/catalog", "group:default/other")
     found = [standing_after(serving_world(0, owner=owner)) for owner in owners]
@@ -286,7 +286,7 @@ def test_a_gauge_that_was_never_pushed_is_not_silent():
     assert silence(world) == {}
 
 
-def test_a_term_begins_with_the_dependents_of_each_product_so_none_of_them_is_missed():
+def test_a_leader_term_begins_with_the_dependents_of_each_product():
     """Else a candidate that all consumers must agree to is promoted without one after a restart."""
     body = document()
     body["metadata"] |= {
@@ -303,7 +303,7 @@ def test_a_term_begins_with_the_dependents_of_each_product_so_none_of_them_is_mi
 
 
 @pytest.mark.parametrize("spec", [None, {}, {"dependsOn": "x"}, {"dependsOn": [None, {"name": 7}]}])
-def test_dependencies_that_cannot_be_read_are_left_out(spec):
+def test_unreadable_dependencies_are_omitted_from_the_snapshot(spec):
     body = document()
     body["metadata"] |= {"uid": "u", "resourceVersion": "1", "namespace": "catalog"}
     assert product_record(body | {"spec": spec}).depends_on == ()

@@ -39,7 +39,7 @@ async def asked(fleet: Fleet, name: str, **spec: Any) -> Key:
     return key
 
 
-async def test_two_products_train_at_once_and_the_third_has_the_slot_that_becomes_free(fleet):
+async def test_two_products_train_at_once_and_the_third_gets_the_released_slot(fleet):
     keys = [fleet.add(f"team-{n}") for n in range(3)]
     for key in keys:
         fleet.ask(key)
@@ -95,7 +95,7 @@ async def test_a_job_that_cannot_be_created_ends_the_attempt_after_its_timeout(f
     assert answer[1] in retraining["lastResult"]["message"]
 
 
-async def test_a_job_that_was_refused_is_created_once_it_may_be(fleet):
+async def test_a_refused_job_is_created_once_the_api_server_accepts_it(fleet):
     fleet.server.refuses["mended"] = FORBIDDEN
     key = await asked(fleet, "mended")
     del fleet.server.refuses["mended"]
@@ -104,7 +104,7 @@ async def test_a_job_that_was_refused_is_created_once_it_may_be(fleet):
     assert fleet.condition(key)[:2] == ("True", "Training")
 
 
-async def test_a_service_account_that_may_not_train_holds_no_slot_and_times_out(fleet):
+async def test_a_training_with_a_forbidden_service_account_holds_no_slot_and_times_out(fleet):
     retraining = TRAINING | {"serviceAccountName": "trainer", "timeoutSeconds": HOUR}
     fleet.account("broken", allowed=False)
     key = await asked(fleet, "broken", retraining=retraining)
@@ -116,7 +116,7 @@ async def test_a_service_account_that_may_not_train_holds_no_slot_and_times_out(
     assert "allow-training" in fleet.retraining(key)["lastResult"]["message"]
 
 
-async def test_a_template_that_no_job_can_be_made_of_ends_the_attempt(fleet, monkeypatch):
+async def test_an_invalid_job_template_ends_the_attempt(fleet, monkeypatch):
     key, other = fleet.add("broken"), fleet.add("fine")
 
     def broken(product, *_):
@@ -164,7 +164,7 @@ async def test_an_unneeded_training_is_superseded_and_frees_its_slot(fleet, edit
     assert retraining.get("unsuccessfulAttempts", 0) == 0
 
 
-async def test_a_suspended_training_gives_its_slot_back_when_it_ends_and_keeps_its_result(fleet):
+async def test_a_training_of_a_suspended_product_releases_its_slot_and_keeps_its_result(fleet):
     other, key = fleet.add("other"), await asked(fleet, "suspended")
     fleet.edit(key, suspend=True)
     await fleet.look(HOUR)
@@ -182,7 +182,9 @@ async def test_a_suspended_training_gives_its_slot_back_when_it_ends_and_keeps_i
     assert fleet.slots() == {other}
 
 
-async def test_a_spec_that_becomes_invalid_while_it_trains_keeps_the_slot_until_the_job_ends(fleet):
+async def test_a_product_that_becomes_invalid_during_training_keeps_its_slot_until_the_job_ends(
+    fleet,
+):
     key = await asked(fleet, "invalid")
     fleet.edit(key, slos=[{"name": "none"}])
     await fleet.look()
@@ -193,7 +195,7 @@ async def test_a_spec_that_becomes_invalid_while_it_trains_keeps_the_slot_until_
     assert not fleet.slots()
 
 
-async def test_a_product_that_waits_and_becomes_invalid_keeps_no_place_in_the_line(fleet):
+async def test_a_waiting_product_that_becomes_invalid_leaves_the_training_queue(fleet):
     keys = [fleet.add(f"team-{n}") for n in range(2)]
     waits = fleet.add("waits", priority="Critical")
     for key in [*keys, waits]:
@@ -225,7 +227,7 @@ async def test_a_job_whose_deadline_was_edited_is_ended_and_holds_no_slot(fleet)
     assert fleet.retraining(key)["lastResult"]["reason"] == "TimedOut"
 
 
-async def test_a_training_may_take_no_longer_than_the_operator_allows_and_the_product_says_so(
+async def test_a_training_deadline_above_the_operators_limit_is_reported_on_the_product(
     fleet,
 ):
     key = await asked(fleet, "long", retraining=TRAINING | {"timeoutSeconds": 604_800})
@@ -253,7 +255,7 @@ async def test_the_budget_holds_over_a_restart_between_the_trigger_and_its_job(f
     assert fleet.training() == fleet.slots() == {*keys[:2]}
 
 
-async def test_after_a_restart_jobs_that_run_have_the_slots_and_nothing_is_done_twice(fleet):
+async def test_after_a_restart_running_jobs_hold_the_slots_and_no_job_is_created_twice(fleet):
     keys = [fleet.add(f"team-{n}") for n in range(3)]
     for key in keys:
         fleet.ask(key)
@@ -315,7 +317,7 @@ async def happen(fleet: Fleet, random: Random) -> None:
 @pytest.mark.parametrize(
     "seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2, 3))]
 )
-async def test_slots_are_the_jobs_that_run_and_none_is_left_empty_whatever_happens(fleet, seed):
+async def test_used_slots_equal_running_jobs_and_no_slot_stays_unused(fleet, seed):
     """Two passes over each product are enough for a slot that is free to be taken."""
     random = Random(seed)
     for number in range(5):

@@ -62,7 +62,7 @@ async def observed(reconciler, world):
         (ProductState.UNKNOWN, None, False),
     ],
 )
-async def test_an_upstream_explains_what_is_bad_while_it_is_degraded_and_twelve_blocks_longer(
+async def test_a_degraded_upstream_explains_a_degradation_until_twelve_blocks_after_its_recovery(
     reconciler, world, state, ago, explains
 ):
     found = None if ago is None else world.now - ago
@@ -74,7 +74,9 @@ async def test_an_upstream_explains_what_is_bad_while_it_is_degraded_and_twelve_
 @pytest.mark.parametrize(
     "over", [(), (Key("catalog", "stock"),)], ids=["each other", "over others"]
 )
-async def test_products_that_call_each_other_are_no_excuse_for_each_other(reconciler, world, over):
+async def test_products_in_a_dependency_cycle_do_not_explain_each_others_degradation(
+    reconciler, world, over
+):
     """Both would wait indefinitely for the other one to recover."""
     degraded = ProductSnapshot(state=ProductState.DEGRADED)
     chain = (PRICING, *over, SEARCH)
@@ -86,7 +88,7 @@ async def test_products_that_call_each_other_are_no_excuse_for_each_other(reconc
     assert observation.observed.facts.upstream_degraded == ()
 
 
-def test_status_shows_how_the_called_products_do_now(world):
+def test_status_shows_the_current_states_of_upstream_products(world):
     for state in (DependencyState.DEGRADED, DependencyState.HEALTHY):
         one = DependencyStatus(namespace="catalog", name="pricing", state=state)
         observation = replace(world.observation(), dependencies=(one,))
@@ -102,7 +104,7 @@ def test_status_shows_how_the_called_products_do_now(world):
         ((DependencyState.UNKNOWN, DependencyState.DEGRADED), ("False", "DependencyDegraded")),
     ],
 )
-def test_a_condition_sums_up_the_called_products(world, states, condition):
+def test_one_condition_summarises_the_states_of_upstream_products(world, states, condition):
     called = tuple(
         DependencyStatus(namespace="catalog", name="pricing", state=state) for state in states
     )
@@ -116,16 +118,14 @@ def release(version: str, begin: int) -> UpstreamRelease:
     return UpstreamRelease("catalog/pricing", version, ((begin, 100),))
 
 
-async def test_releases_of_called_products_are_observed(reconciler, world):
+async def test_releases_of_upstream_products_are_observed(reconciler, world):
     found = (release("v2", 1000), release("v3", 2000))
     reconciler.reporter.fleet.record(PRICING, ProductSnapshot(releases=found))
     observation = await observed(reconciler, world)
     assert observation.observed.facts.upstream_releases == found
 
 
-async def test_a_product_shows_while_its_release_degrades_a_product_that_calls_it(
-    reconciler, world
-):
+async def test_an_upstream_shows_when_its_release_degrades_a_dependent(reconciler, world):
     calls = ProductSnapshot(depends_on=(SEARCH,))
     fleet, now = reconciler.reporter.fleet, world.now
     for suspect, shown in (("catalog/search", True), (None, True), ("", False)):
@@ -137,7 +137,7 @@ async def test_a_product_shows_while_its_release_degrades_a_product_that_calls_i
         assert all("catalog/pricing is degraded" in message for message in messages)
 
 
-def test_an_upstream_is_reconciled_when_a_dependent_begins_or_ceases_to_follow_its_release():
+def test_an_upstream_is_reconciled_when_a_degradation_by_its_release_begins_or_ends():
     woken: list[Key] = []
     fleet = FleetRegistry(Budget(1, 1), woken.append)
     calls = ProductSnapshot(depends_on=(PRICING,))

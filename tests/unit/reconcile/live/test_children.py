@@ -89,7 +89,7 @@ def test_a_change_of_a_field_that_a_pass_reads_requeues_the_product(before, afte
     assert (before != after) is matters
 
 
-def test_a_backend_without_a_weight_has_one_as_in_the_gateway_api():
+def test_a_backend_without_a_weight_has_weight_1_as_in_the_gateway_api():
     route = deployment() | {
         "spec": {"rules": [{"backendRefs": [{"name": "a"}, {"name": "b", "weight": 0}]}]}
     }
@@ -98,7 +98,7 @@ def test_a_backend_without_a_weight_has_one_as_in_the_gateway_api():
 
 
 @pytest.mark.parametrize(("accepted", "resolved"), [("True", "False"), ("False", "True")])
-def test_a_gateway_that_accepts_a_route_may_not_find_its_backends(accepted, resolved):
+def test_an_accepted_route_may_have_unresolved_backends(accepted, resolved):
     conditions = [
         {"type": kind, "status": said, "reason": f"{kind}{said}", "message": "", "observedGeneration": 1}
         for kind, said in (("Accepted", accepted), ("ResolvedRefs", resolved))
@@ -111,7 +111,7 @@ def test_a_gateway_that_accepts_a_route_may_not_find_its_backends(accepted, reso
 
 
 @pytest.mark.parametrize("label", [None, "trucks"])
-def test_a_child_belongs_to_its_controller_whatever_its_product_label_says(label):
+def test_a_child_belongs_to_its_controller_reference_whatever_its_product_label(label):
     """A Deployment of a former version isn't applied again: nothing else shows that it exists."""
     caches = Caches(watched())
     body = deployment()
@@ -151,7 +151,7 @@ NOW = "2026-11-25T12:00:00Z"
     ],
     ids=["spec", *(one.partition("/")[2] for one in REQUESTS), "deletion", "status", "labels"],
 )
-def test_a_change_by_a_person_has_a_higher_queue_priority_than_a_change_of_state(changed, priority):
+def test_a_spec_change_has_a_higher_queue_priority_than_a_status_change(changed, priority):
     cache = Cache(Watched(DATA_PRODUCTS, product_record))
     first = cache.observe(product(7))
     assert first.priority is QueuePriority.URGENT, "someone created it"

@@ -107,7 +107,7 @@ def test_an_exceeded_quota_is_reported_with_the_message_of_the_api_server():
 
 
 @pytest.mark.parametrize("body", [pod(), pod(ended(1, 1)), pod(ended(137, 5))])
-def test_a_failure_that_stable_has_too_is_not_attributed_to_the_candidate(body):
+def test_a_failure_shared_with_stable_is_not_attributed_to_the_candidate(body):
     stable = deployment(1, replicas=2)
     assert not attribution_of(deployment(), (pod_state(body),), stable, settled=True).own
 
@@ -142,35 +142,35 @@ def test_a_failure_of_the_candidates_own_container_is_attributed_to_the_candidat
     assert says in attribution.message
 
 
-def test_an_image_that_isnt_there_is_the_candidates_whatever_stable_does():
+def test_a_missing_image_is_attributed_to_the_candidate_whatever_the_state_of_stable():
     state = pod_state(pod(waiting("ErrImagePull", "a: not found")))
     assert attribution_of(deployment(), (state,), deployment(0), settled=True).own
 
 
-def test_a_crash_loop_isnt_excused_by_a_pod_that_was_evicted_before():
+def test_a_crash_loop_is_attributed_to_the_candidate_despite_an_earlier_eviction():
     gone = pod_state(pod(status={"reason": "Evicted"}))
     loop = pod_state(pod(ended(1, 5)))
     assert attribution_of(deployment(), (gone, loop), deployment(1), settled=True).own
 
 
-def test_a_crash_stays_the_candidates_when_its_container_is_up_again():
+def test_a_crash_stays_attributed_to_the_candidate_after_its_container_restarts():
     last = {"terminated": {"exitCode": 1, "reason": "Error"}}
     again = pod({**RUNNING, "ready": True, "lastState": last, "restartCount": 1})
     state = pod_state(again | {"status": again["status"] | condition("Ready", "True")})
     assert attribution_of(deployment(1), (state,), deployment(1), settled=True).own
 
 
-def test_a_candidate_whose_pod_is_back_has_nothing_to_answer_for():
+def test_a_candidate_with_a_recovered_pod_has_no_attributed_failure():
     state = pod_state(pod({**RUNNING, "ready": True}, status=condition("Ready", "True")))
     assert not attribution_of(deployment(1), (state,), deployment(1), settled=True).own
 
 
-def test_pods_that_run_are_given_time_to_become_ready():
+def test_running_pods_have_a_grace_period_to_become_ready():
     assert not attribution_of(deployment(), (pod_state(pod()),), deployment(1), settled=False).own
 
 
 @pytest.mark.parametrize("overdue", [False, True])
-def test_a_pod_that_starts_in_place_of_an_evicted_one_is_given_the_time_that_a_start_may_take(
+def test_the_replacement_of_an_evicted_pod_has_the_full_start_deadline(
     overdue,
 ):
     """A canary whose pod was evicted was rejected when the next one took more than 30 s."""
@@ -186,7 +186,7 @@ def test_a_pod_that_starts_in_place_of_an_evicted_one_is_given_the_time_that_a_s
         assert attribution.own is overdue
 
 
-def test_the_pause_doubles_from_a_minute_to_half_an_hour_and_no_further():
+def test_the_retry_pause_of_a_rollout_doubles_from_one_minute_to_thirty():
     waits = [retry_seconds(number) for number in (0, 1, 2, 3, 4, 5, 6, 1000)]
     assert waits == [60, 120, 240, 480, 960, 1800, 1800, 1800]
 
@@ -203,7 +203,7 @@ def test_the_pause_doubles_from_a_minute_to_half_an_hour_and_no_further():
         (1, pod(ended(137, 5), status={"reason": "Evicted"}), None),
     ],
 )
-def test_a_candidate_keeps_its_share_while_a_pod_serves_that_nothing_kills(ready, body, reason):
+def test_a_candidate_keeps_its_share_while_one_healthy_pod_serves(ready, body, reason):
     attribution = failing(deployment(ready), (pod_state(body),), deployment(1))
     assert (attribution.reason if attribution else None) is reason
 
@@ -230,7 +230,7 @@ def loses_its_pod(world: World) -> World:
     return world
 
 
-def test_a_canary_whose_pod_is_evicted_is_tried_again_and_promoted():
+def test_a_canary_with_an_evicted_pod_is_retried_and_promoted():
     world = serving().push("b", "v2").until(at_weight(25))
     loses_its_pod(world).until(waits)
     assert world.condition("Stalled") is None
@@ -250,7 +250,7 @@ def watched_until_promoted(world: World) -> None:
     world.until(lambda world: finished(world) and world.serving == "v2")
 
 
-def test_a_cluster_without_room_is_asked_again_ever_later_and_rejects_nothing():
+def test_an_unschedulable_candidate_is_retried_with_backoff_and_never_rejected():
     world = serving(serving={"replicas": 1, "progressDeadlineSeconds": 120})
     world.broken["v2"] = evicted()
     world.push("b", "v2").run(200)
@@ -283,7 +283,7 @@ def test_a_candidate_that_crashes_after_it_lost_its_traffic_is_rejected():
     assert world.condition("Stalled") == ("True", "ModelRejected")
 
 
-def test_a_person_ends_what_waits_for_the_cluster():
+def test_an_abort_ends_a_candidate_that_waits_for_the_cluster():
     world = loses_its_pod(serving().push("b", "v2").until(at_weight(25))).until(waits)
     world.requests[REQUEST_ABORT] = "one"
     world.until(finished).run(120)
@@ -291,7 +291,7 @@ def test_a_person_ends_what_waits_for_the_cluster():
     assert finished(world)
 
 
-def test_a_new_model_replaces_one_that_waits_for_the_cluster():
+def test_a_new_model_replaces_a_candidate_that_waits_for_the_cluster():
     world = loses_its_pod(serving().push("b", "v2").until(at_weight(25))).until(waits)
     world.push("c", "v3").until(lambda world: world.serving == "v3")
     assert world.now - world.current.stable.promotion_time < 10 * BLOCK
@@ -313,7 +313,7 @@ def test_a_candidate_that_waits_for_a_retry_is_retried_after_its_status_was_lost
     watched_until_promoted(world)
 
 
-def test_a_canary_that_couldnt_be_measured_is_tried_again():
+def test_an_unmeasured_canary_is_retried():
     """Prometheus was away for half an hour: that is no verdict on the model."""
     world = serving().push("b", "v2").until(at_weight(25))
     world.seen, world.problem = False, DecisionReason.PROMETHEUS_UNAVAILABLE

@@ -50,7 +50,7 @@ def failures(body, *, log_tails: bool) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("state", ["state", "lastState"])
-def test_the_end_of_a_container_is_reported_without_credentials(state):
+def test_the_termination_message_of_a_container_is_reported_without_credentials(state):
     texts = failures(pod(1, LOG, state=state), log_tails=True)
     assert "no such column" in texts["problem"]
     assert texts["restarts" if state == "lastState" else "training"].endswith("no such column")
@@ -65,7 +65,7 @@ def test_a_training_without_a_result_is_reported_without_credentials(message):
 
 
 @pytest.mark.parametrize(("code", "state"), [(1, "state"), (1, "lastState"), (0, "state")])
-def test_with_the_setting_no_line_of_a_log_leaves_the_pod_and_the_command_shows_it(code, state):
+def test_with_the_setting_status_names_the_log_command_instead_of_log_lines(code, state):
     texts = failures(pod(code, LOG, state=state), log_tails=False)
     assert not [text for text in texts.values() if "epoch" in text or "column" in text]
     before = " --previous" if state == "lastState" else ""
@@ -80,7 +80,7 @@ def test_a_result_is_read_as_the_training_wrote_it():
         assert result.release.version == "zq3vt8xk1mn6br2wy9pl4sd7fg0h"
 
 
-def test_the_words_of_the_runtime_check_are_shown_in_any_case():
+def test_the_message_of_the_runtime_check_is_reported_with_and_without_the_log_setting():
     body = pod(
         1, "ServiceNotFound: the bento has the services a, b", name="runtime-check", init=True
     )

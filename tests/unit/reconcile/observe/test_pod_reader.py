@@ -70,7 +70,7 @@ async def test_an_idle_product_needs_no_read_of_pods(reads, world):
     assert await asks(reads, world, seen(world), rest) == 0
 
 
-async def test_without_labels_pods_that_serve_are_read_once_a_deployment(reads, world):
+async def test_without_labels_serving_pods_are_read_once_per_deployment(reads, world):
     """They know whether the Secret that labels need can be used, and the operator reads none."""
     rest = world.current.model_copy(update={"candidate": None})
     live = seen(world)
@@ -86,7 +86,7 @@ async def test_without_labels_pods_that_serve_are_read_once_a_deployment(reads, 
     assert found == [1, 0, 0, 0, 1]
 
 
-async def test_of_all_products_without_labels_one_a_second_is_read(reads, world):
+async def test_at_most_one_product_without_labels_is_read_per_second(reads, world):
     rest = world.current.model_copy(update={"candidate": None})
     for second in range(3):
         for number in range(20):
@@ -96,7 +96,7 @@ async def test_of_all_products_without_labels_one_a_second_is_read(reads, world)
 
 
 @pytest.mark.parametrize(("unlabelled", "expected"), [(True, [0, 1, 0]), (False, [0, 0, 0])])
-async def test_without_labels_the_first_pods_are_read_as_they_become_ready(
+async def test_the_first_pods_of_a_product_without_labels_are_read_as_they_become_ready(
     reads, unlabelled, expected
 ):
     world = World()
@@ -113,7 +113,7 @@ async def test_without_labels_the_first_pods_are_read_as_they_become_ready(
     assert found == expected
 
 
-async def test_a_canary_whose_pods_are_ready_is_read_once_a_minute_or_change(reads, world):
+async def test_ready_canary_pods_are_read_once_per_minute_and_after_each_change(reads, world):
     live = seen(world)
     assert await asks(reads, world, live) == 1
     for second in range(0, BELIEVED_SECONDS, 5):
@@ -125,7 +125,7 @@ async def test_a_canary_whose_pods_are_ready_is_read_once_a_minute_or_change(rea
     assert await asks(reads, world, changed, now=MINUTE + BELIEVED_SECONDS) == 0
 
 
-async def test_products_with_a_canary_dont_all_read_in_the_same_second(reads, world):
+async def test_pod_reads_of_several_canaries_are_spread_over_time(reads, world):
     live = seen(world)
     many = [SimpleNamespace(key=Key("catalog", f"search-{number}")) for number in range(300)]
     asked = [0]
@@ -140,7 +140,7 @@ async def test_products_with_a_canary_dont_all_read_in_the_same_second(reads, wo
     assert set(reads.api.asked) == {(SEARCH[0], f"{SEARCH[1]}-{number}") for number in range(300)}
 
 
-async def test_pods_that_arent_ready_are_read_every_few_seconds(reads, world):
+async def test_unready_pods_are_read_every_few_seconds(reads, world):
     name, one = next(iter(seen(world).items()))
     unready = seen(world) | {name: replace(one, ready=0, replicas=2)}
     moments = (0, 1, UNREADY_SECONDS - 1, UNREADY_SECONDS, 2 * UNREADY_SECONDS)
@@ -149,7 +149,7 @@ async def test_pods_that_arent_ready_are_read_every_few_seconds(reads, world):
 
 
 @pytest.mark.parametrize("troubled", [False, True])
-async def test_a_canary_whose_pods_have_just_become_ready_is_given_a_moment_too(
+async def test_pods_of_a_canary_are_read_a_few_seconds_after_they_become_ready(
     reads, world, troubled
 ):
     name, one = next(iter(seen(world).items()))
@@ -184,13 +184,13 @@ async def test_the_api_of_a_candidate_is_read_before_its_first_share(reads, worl
         "clock of the server ahead",
     ],
 )
-async def test_pods_that_only_just_start_are_given_a_moment(reads, world, moved, expected):
+async def test_just_started_pods_are_read_after_a_few_seconds(reads, world, moved, expected):
     name, one = next(iter(seen(world).items()))
     starting = replace(one, ready=0, replicas=2, moved=MINUTE - moved)
     assert await asks(reads, world, seen(world) | {name: starting}) == expected
 
 
-async def test_a_training_that_has_ended_is_read_whatever_starts_beside_it(reads, world):
+async def test_an_ended_training_pod_is_read_even_if_other_pods_start(reads, world):
     name, one = next(iter(seen(world).items()))
     starting = seen(world) | {name: replace(one, ready=0, replicas=2, moved=MINUTE)}
     job = SimpleNamespace(uid="job", version=1, finished=True)
@@ -198,7 +198,7 @@ async def test_a_training_that_has_ended_is_read_whatever_starts_beside_it(reads
     assert reads.api.asked == {SEARCH: 1}
 
 
-async def test_a_degraded_product_is_read_once_a_minute(reads, world):
+async def test_pods_of_a_degraded_product_are_read_once_per_minute(reads, world):
     streak = {"first": 1, "last": 3, "evaluations": 3, "fresh": 2}
     status = read_status({"engine": {"slos": {"accuracy": {"streak": streak}}}})
     found = [await asks(reads, world, seen(world), status, MINUTE + n) for n in (0, 5, 10, 59)]

@@ -42,7 +42,7 @@ def test_a_pod_is_ready_by_its_condition_of_that_name(ready):
     assert pod_state(pod(status={"conditions": conditions})).ready is ready
 
 
-def test_a_container_killed_for_memory_is_remembered_after_its_restart():
+def test_an_out_of_memory_kill_is_reported_after_the_container_restarted():
     body = pod({**ended(137, 1, "OOMKilled"), "ready": True, "state": {"running": {}}})
     assert pod_state(body).out_of_memory
     assert pod_state(body).problem == ""
@@ -56,7 +56,7 @@ def test_a_container_killed_for_memory_is_remembered_after_its_restart():
         (None, "2026-10-31T09:00:00Z", True),
     ],
 )
-def test_a_kill_of_last_month_says_nothing_of_today(finished, since, counts):
+def test_an_out_of_memory_kill_of_last_month_is_not_reported(finished, since, counts):
     """The kubelet keeps it until the next restart, which for a pod that is well never comes."""
     kill = ended(137, 1, "OOMKilled")
     if finished:
@@ -65,7 +65,7 @@ def test_a_kill_of_last_month_says_nothing_of_today(finished, since, counts):
     assert state.was_killed_since(int(datetime.fromisoformat(since).timestamp())) is counts
 
 
-def test_a_container_that_lies_killed_counts_whenever_that_was():
+def test_an_out_of_memory_kill_without_a_restart_is_reported_at_any_age():
     end = {"exitCode": 137, "reason": "OOMKilled", "finishedAt": "2026-09-01T10:00:00Z"}
     state = pod_state(pod({**ended(137, 1, "OOMKilled"), "state": {"terminated": end}}))
     assert state.was_killed_since(int(datetime(2026, 10, 1, tzinfo=UTC).timestamp()))
@@ -85,7 +85,7 @@ def test_a_container_that_lies_killed_counts_whenever_that_was():
         ({}, 0.5, 0.99, (True, True)),
     ],
 )
-def test_a_resource_without_a_limit_is_not_at_its_limit(limits, throttled, used, lacking):
+def test_a_pod_without_a_resource_limit_is_never_at_its_limit(limits, throttled, used, lacking):
     """The kubelet exports nothing of a container without a limit: that isn't "unknown"."""
     facts = TargetFacts(cpu_throttled=throttled, memory_used=used)
     assert at_limit(facts, Resources(limits=limits)) == lacking
@@ -108,7 +108,7 @@ def test_a_resource_without_a_limit_is_not_at_its_limit(limits, throttled, used,
         "it is throttled", "it requests nothing", "no pressure is measured", "no use is measured",
     ],
 )  # fmt: skip
-def test_a_node_is_busy_that_doesnt_give_a_pod_what_it_requests(
+def test_a_node_is_busy_if_a_pod_gets_less_cpu_than_it_requests(
     waited, used, throttled, resources, busy
 ):
     facts = TargetFacts(cpu_waited=waited, cpus_used=used, cpu_throttled=throttled)
@@ -116,11 +116,11 @@ def test_a_node_is_busy_that_doesnt_give_a_pod_what_it_requests(
     assert not is_node_busy(None, Resources(**resources))
 
 
-def test_without_the_kubelets_series_only_what_has_a_limit_is_unknown():
+def test_without_kubelet_metrics_the_usage_of_limited_resources_is_unknown():
     assert at_limit(None, Resources(limits={"memory": "1Gi"})) == (False, None)
 
 
-def test_a_runtime_that_lacks_something_is_a_mismatch_at_once():
+def test_a_missing_requirement_of_the_runtime_is_reported_as_a_mismatch_at_once():
     end = {"terminated": {"exitCode": 3, "message": "scikit-learn 1.7 is missing"}}
     state = pod_state(pod({"name": "runtime-check", "state": end}, init=True))
     assert (state.unrecoverable, state.mismatch) == (True, True)
@@ -149,7 +149,7 @@ FEEDBACK = {"name": "feedback", "secret": {"secretName": "pricing-keys"}}
     ],
     ids=["feedback", "another Secret", "a claim", "nothing of a person's", "an optional Secret"],
 )
-def test_a_pod_that_waits_for_its_volumes_names_what_a_person_makes(volumes, says):
+def test_a_pod_that_waits_for_a_volume_names_the_missing_object(volumes, says):
     conditions = [
         {"type": "PodScheduled", "status": "True"},
         {"type": "PodReadyToStartContainers", "status": "False"},
@@ -164,7 +164,7 @@ def test_a_pod_that_waits_for_its_volumes_names_what_a_person_makes(volumes, say
     assert pod_state(body).problem == ""
 
 
-def test_a_pod_that_no_node_takes_says_so():
+def test_an_unschedulable_pod_is_reported():
     scheduled = {"type": "PodScheduled", "status": "False", "message": "0/1 nodes: cpu"}
     state = pod_state({"metadata": {}, "status": {"conditions": [scheduled]}})
     assert state.problem == "the pod can't be scheduled: 0/1 nodes: cpu"

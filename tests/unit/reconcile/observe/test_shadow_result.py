@@ -22,7 +22,7 @@ def told(report: object) -> ShadowCounted | Failure:
     return shadow_result(job("Complete"), TrainingExit(text, 0), SLOS)
 
 
-def test_rows_are_counted_by_slo():
+def test_shadow_rows_are_counted_by_slo():
     assert told({"pairs": {"accuracy": ROWS}}) == ShadowCounted({"accuracy": Pairs(90, 4, 3, 3)})
     assert told({"pairs": {}}) == ShadowCounted({}), "no label came in the interval"
 
@@ -48,7 +48,7 @@ def test_rows_are_counted_by_slo():
         ),
     ],
 )
-def test_a_message_that_is_no_result_counts_for_nothing(report, why):
+def test_a_malformed_shadow_result_gives_no_counts(report, why):
     found = told(report)
     assert isinstance(found, Failure)
     assert found.reason == "InvalidResult"
@@ -67,14 +67,14 @@ def test_a_message_that_is_no_result_counts_for_nothing(report, why):
         (TrainingExit(), "JobFailed", "The shadow Job never ran"),
     ],
 )
-def test_a_job_that_fails_says_how(ended, reason, says):
+def test_a_failed_shadow_job_reports_its_error(ended, reason, says):
     found = shadow_result(job("Failed"), ended, SLOS)
     assert isinstance(found, Failure)
     assert found.reason == reason
     assert says in found.message
 
 
-def test_a_job_that_takes_too_long_names_its_limit():
+def test_a_shadow_job_beyond_its_deadline_reports_the_deadline():
     late = job("Failed", reason="DeadlineExceeded")
     found = shadow_result(late, TrainingExit(), SLOS)
     assert isinstance(found, Failure)

@@ -61,7 +61,7 @@ def replica():
     return Replica()
 
 
-async def test_a_standby_wants_what_its_products_want(replica):
+async def test_a_standby_replica_measures_the_versions_of_its_products(replica):
     replica.store(CARS)
     await replica.standby.look()
     assert replica.desired == {CARS: ("v1",)}
@@ -84,7 +84,7 @@ async def test_a_record_that_has_not_changed_is_not_parsed_again(replica):
     assert CARS in replica.desired
 
 
-async def test_products_that_are_gone_or_going_are_not_measured(replica):
+async def test_deleted_and_terminating_products_are_not_measured(replica):
     body, going = replica.store(CARS), replica.store(VANS)
     await replica.standby.look()
     replica.products.forget(body)
@@ -97,7 +97,7 @@ async def test_products_that_are_gone_or_going_are_not_measured(replica):
     assert not replica.desired
 
 
-async def test_an_invalid_product_keeps_no_other_from_being_measured(replica):
+async def test_an_invalid_product_does_not_prevent_the_measurement_of_others(replica):
     replica.store(CARS, rollout={"steps": [25, 5]})
     replica.store(VANS)
     await replica.standby.look()
@@ -107,7 +107,9 @@ async def test_an_invalid_product_keeps_no_other_from_being_measured(replica):
     assert replica.desired == {VANS: ("v1",)}, "as on the leader, which refuses it"
 
 
-async def test_a_standby_leaves_the_targets_to_a_leader_and_reads_all_again_after_leading(replica):
+async def test_a_leading_replica_replaces_standby_targets_and_a_standby_reads_all_again_after_leading(
+    replica,
+):
     replica.store(CARS)
     await replica.standby.look()
     replica.leads = True

@@ -38,7 +38,7 @@ async def verdict(labels, account="trainer"):
     return await forbidden(api, observation(account).product), api.asked
 
 
-async def test_an_account_that_its_owner_labelled_is_allowed():
+async def test_a_labelled_service_account_may_train():
     found, asked = await verdict(ALLOWED)
     assert found is None
     assert asked == [Key("catalog", "trainer")]
@@ -54,7 +54,7 @@ async def test_an_account_that_its_owner_labelled_is_allowed():
     ],
     ids=["no label", "false", "another spelling", "absent"],
 )
-async def test_any_other_account_stalls_the_product_and_the_field_is_named(labels, says):
+async def test_an_unlabelled_service_account_stalls_the_product_and_names_the_field(labels, says):
     found, _ = await verdict(labels)
     assert (found.type, found.status, found.reason) == (
         "Stalled",

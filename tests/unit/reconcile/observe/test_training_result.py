@@ -53,24 +53,24 @@ def pod(*containers, evicted: bool = False):
 
 
 @pytest.mark.parametrize("reverse", [False, True])
-def test_of_a_job_s_pods_the_one_that_succeeded_counts(reverse):
+def test_the_training_result_comes_from_the_succeeded_pod_of_the_job(reverse):
     """The last by name was taken: beside an evicted pod that was the wrong one half of the time."""
     pods = [pod(container(0)), pod(container(137, at="11:00:00"), evicted=True)]
     assert of_job(pods[::-1] if reverse else pods, JOB).exit_code == 0
 
 
 @pytest.mark.parametrize("reverse", [False, True])
-def test_else_the_one_that_ended_last(reverse):
+def test_without_a_succeeded_pod_the_training_result_comes_from_the_last_ended_pod(reverse):
     pods = [pod(container(1, at="10:00:00")), pod(container(2, at="11:00:00"))]
     assert of_job(pods[::-1] if reverse else pods, JOB).exit_code == 2
 
 
-def test_a_container_that_a_mesh_adds_says_nothing_of_the_training():
+def test_a_sidecar_of_a_service_mesh_does_not_affect_the_training_result():
     one = pod(container(0, name="linkerd-proxy"), container(3))
     assert of_job([one], JOB).message == "trainer 3"
 
 
-def test_a_training_that_was_killed_for_its_memory_says_so_and_what_to_raise():
+def test_an_out_of_memory_training_names_the_resource_to_raise():
     killed = of_job([pod(container(137, reason="OOMKilled"))], JOB)
     failed = result(killed, condition="Failed")
     assert isinstance(failed, TrainingFailed)
@@ -79,7 +79,7 @@ def test_a_training_that_was_killed_for_its_memory_says_so_and_what_to_raise():
     )
 
 
-def test_an_evaluation_of_what_is_no_slo_names_it_and_those_that_are():
+def test_an_evaluation_of_an_unknown_slo_names_it_and_the_known_slos():
     """It was a hold-out that is too small, which named neither."""
     counts = {"acc": {"bad": 80, "total": 1000}}
     said = TrainingExit(json.dumps(GOOD | {"evaluation": counts, "stableEvaluation": counts}), 0)
@@ -100,16 +100,14 @@ def test_an_evaluation_of_what_is_no_slo_names_it_and_those_that_are():
         ("1970-01-01T01:00:00Z", 1_000, 1_000),  # not after its own end
     ],
 )
-def test_the_data_of_a_training_ended_when_it_says_and_not_after_itself(
-    reported, ended_at, expected
-):
+def test_the_data_end_time_of_a_training_is_at_most_its_own_end_time(reported, ended_at, expected):
     report = GOOD | ({"dataEndTime": reported} if reported else {})
     made = result(TrainingExit(json.dumps(report), 0, ended_at=ended_at))
     assert isinstance(made, TrainingSucceeded)
     assert made.data_end == expected
 
 
-def test_a_training_that_made_a_version_gives_it_with_both_evaluations():
+def test_a_training_result_has_the_version_and_both_evaluations():
     made = result(TrainingExit(json.dumps(GOOD), 0))
     assert isinstance(made, TrainingSucceeded)
     assert made.release == Release("v2", image("b"), PARENT.runtime_image)
@@ -120,7 +118,7 @@ def test_a_training_that_made_a_version_gives_it_with_both_evaluations():
 ROWS = {"bothRight": 880, "onlyStableWrong": 40, "onlyCandidateWrong": 30, "bothWrong": 50}
 
 
-def test_counts_that_are_left_out_follow_from_the_pairs():
+def test_missing_evaluation_counts_are_computed_from_the_pairs():
     told = {"image": GOOD["image"], "version": "v2", "pairs": {"accuracy": ROWS}}
     made = result(TrainingExit(json.dumps(told), 0))
     assert made.pairs == {"accuracy": Pairs(880, 40, 30, 50)}
@@ -138,7 +136,7 @@ def test_counts_that_are_left_out_follow_from_the_pairs():
         ([880, 40, 30, 50], "must be an object with bothRight"),
     ],
 )
-def test_pairs_that_contradict_the_counts_or_are_none_are_no_result(rows, why):
+def test_pairs_that_are_malformed_or_contradict_the_counts_invalidate_the_result(rows, why):
     failed = result(TrainingExit(json.dumps(GOOD | {"pairs": {"accuracy": rows}}), 0))
     assert isinstance(failed, TrainingFailed)
     assert failed.reason is Reason.INVALID_RESULT
@@ -206,7 +204,7 @@ def test_an_evaluation_names_as_many_slos_as_a_product_may_have(which):
         "a tag", "outside", "an old name", "the old image",
     ],
 )  # fmt: skip
-def test_a_training_that_made_nothing_says_why(ended, of_job, reason, says):
+def test_a_training_without_a_result_reports_its_reason(ended, of_job, reason, says):
     failed = result(ended, **of_job)
     assert isinstance(failed, TrainingFailed)
     assert failed.reason is reason
@@ -214,9 +212,7 @@ def test_a_training_that_made_nothing_says_why(ended, of_job, reason, says):
 
 
 @pytest.mark.parametrize(("seconds", "words"), [(90, "90 s"), (7200, "2 h")])
-def test_a_training_that_took_too_long_says_how_long_it_may_take_and_what_it_said_last(
-    seconds, words
-):
+def test_a_training_beyond_its_deadline_reports_the_deadline_and_its_last_log_line(seconds, words):
     of_job = {"condition": "Failed", "reason": "DeadlineExceeded", "seconds": seconds}
     failed = result(TrainingExit("epoch 3", 143), **of_job)
     assert f"longer than retraining.timeoutSeconds ({words})" in failed.message
@@ -226,7 +222,7 @@ def test_a_training_that_took_too_long_says_how_long_it_may_take_and_what_it_sai
     assert gone.message.endswith("its pod is deleted, so its last message is not known")
 
 
-def test_of_a_long_log_only_the_tail_is_kept():
+def test_only_the_tail_of_a_long_training_log_is_kept():
     failed = result(TrainingExit("x" * 5000 + "the end", 1), condition="Failed")
     assert failed.message.endswith("the end")
     assert len(failed.message) < MESSAGE_LIMIT + 200

@@ -32,7 +32,7 @@ def waiting(**of_pod: bool) -> World:
     return world.run(15)
 
 
-def test_a_quota_that_refuses_its_pods_is_named():
+def test_the_quota_that_refuses_pods_of_the_first_version_is_named():
     """The pods said nothing, as there were none, and spec.model was named as the cause."""
     world = waiting()
     world.broken["v1"] = replace(world.broken["v1"], problem="")
@@ -48,7 +48,7 @@ def test_a_failed_start_names_spec_model_only_if_the_cause_is_the_version(outsid
     assert ("spec.model" in said) is not outside
 
 
-def test_the_words_of_the_pods_are_written_as_soon_as_they_are_known():
+def test_the_pod_problem_of_the_first_version_is_written_as_soon_as_it_is_known():
     """They differed in wording only, which waited for an hour."""
     world = World(spec=document())
     world.broken["v1"] = replace(broken_pod(""), unrecoverable=False)

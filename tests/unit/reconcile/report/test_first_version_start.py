@@ -43,7 +43,7 @@ def test_the_start_of_a_first_version_is_counted_once_however_often_it_is_reconc
     assert len(starts.begun) == 1
 
 
-def test_a_product_that_serves_or_is_suspended_or_gone_doesnt_start():
+def test_a_serving_suspended_or_deleted_product_is_not_counted_as_starting():
     serving = serving_world(0).product
     starts = starting(2)
     assert starts.begin(serving, 1025) == 1025
@@ -55,24 +55,24 @@ def test_a_product_that_serves_or_is_suspended_or_gone_doesnt_start():
 @pytest.mark.parametrize(
     ("others", "seconds"), [(1, 30), (300, 30), (1000, 100), (5000, 500), (9000, 600)]
 )
-def test_each_waits_longer_while_many_start_but_not_beyond_the_deadline_of_its_pods(
+def test_status_writes_of_starting_products_are_deferred_longer_the_more_products_start(
     others, seconds
 ):
     assert starting(others).quiet_seconds(named(0)) == pytest.approx(seconds)
 
 
-def test_a_short_deadline_isnt_passed_in_silence():
+def test_a_first_version_with_a_short_deadline_is_reported_before_the_deadline():
     impatient = named(0, serving=document()["spec"]["serving"] | {"progressDeadlineSeconds": 20})
     assert starting(1).quiet_seconds(impatient) == 20
 
 
-def test_a_start_is_reported_once_it_has_taken_thirty_seconds():
+def test_the_start_of_a_first_version_is_reported_after_thirty_seconds():
     world, starts = World(spec=document()), starting(1)
     assert is_deferred(starts, world, after=29)
     assert not is_deferred(starts, world, after=30)
 
 
-def test_while_a_thousand_start_it_is_reported_later():
+def test_the_start_of_a_first_version_is_reported_later_while_a_thousand_products_start():
     world, starts = World(spec=document()), starting(1000)
     assert is_deferred(starts, world, after=99)
     assert not is_deferred(starts, world, after=100)
@@ -100,6 +100,6 @@ def test_an_obstacle_to_the_first_version_defers_no_status_write(wrong):
     assert not can_wait(observation, make_plan(observation))
 
 
-def test_that_it_serves_is_reported_at_once_however_many_start():
+def test_a_serving_first_version_is_reported_at_once_however_many_start():
     world = serving_world(0)
     assert not is_deferred(starting(1000), world, after=1)

@@ -46,7 +46,7 @@ TABLE = {name: (*case, *EXPECTED[name]) for name, case in IN_A_PIPELINE.items()}
 @pytest.mark.parametrize(
     ("make", "change", "ready", "reconciling", "stalled"), TABLE.values(), ids=TABLE
 )
-def test_a_pipeline_reads_ready_reconciling_and_stalled_of_each_state(
+def test_each_product_state_has_the_kstatus_conditions_ready_reconciling_and_stalled(
     make, change, ready, reconciling, stalled
 ):
     world = deepcopy(make())
@@ -66,7 +66,7 @@ def test_a_pipeline_reads_ready_reconciling_and_stalled_of_each_state(
     [(as_it_is, SERVING), (a_pod_is_evicted, STARTING)],
     ids=["all", "all but one"],
 )
-def test_a_change_of_pods_is_over_once_all_of_them_are_ready(change, ready):
+def test_a_pod_change_is_reconciling_until_all_pods_are_ready(change, ready):
     world = serving()
     begun = pods_on_their_way(world.observation())
     world.status = json.loads(json.dumps(report(begun, make_plan(begun)).to_dict()))
@@ -76,7 +76,7 @@ def test_a_change_of_pods_is_over_once_all_of_them_are_ready(change, ready):
 
 
 @pytest.mark.parametrize("make", [starting, failed])
-def test_the_candidate_of_a_first_version_starts_and_is_not_promoting(make):
+def test_a_first_version_is_reported_as_starting_and_not_as_promoting(make):
     """Its pod failed, and status.candidate.phase said Promoting."""
     world = make()
     assert {one.candidate.phase for one in world.statuses if one.candidate} == {"Starting"}

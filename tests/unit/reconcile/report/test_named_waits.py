@@ -38,7 +38,7 @@ def test_a_pushed_model_that_waits_for_measurements_is_named_until_its_rollout_b
     assert world.current.candidate.version == "v2"
 
 
-def test_a_pushed_model_of_a_product_whose_life_has_ended_is_named_and_a_request_for_it_refused():
+def test_a_retired_product_reports_a_pushed_model_and_refuses_requests_for_it():
     world = serving_world(5, lifecycle="Deprecated")
     world.push("b", "v2").run()
     text = "the product is Deprecated, so v2 isn't rolled out"
@@ -49,7 +49,7 @@ def test_a_pushed_model_of_a_product_whose_life_has_ended_is_named_and_a_request
     assert world.current.decision.reason == "NotFound"
 
 
-def test_a_requested_training_waits_for_the_rollout_by_one_reason_whatever_is_decided_meanwhile():
+def test_a_requested_training_waits_for_the_rollout_with_one_constant_reason():
     world = serving_world(5, retraining=TRAINING)
     world.push("b", "v2").until(lambda one: one.current.candidate is not None)
     world.requests[REQUEST_RETRAIN] = "now"
@@ -62,7 +62,7 @@ def test_a_requested_training_waits_for_the_rollout_by_one_reason_whatever_is_de
     }
 
 
-def test_a_share_names_what_the_next_step_needs_in_words_that_stay_true():
+def test_the_message_of_a_share_names_what_the_next_step_requires():
     world = serving_world(36, rollout={"steps": [5, 50], "maxDurationSeconds": 86_400})
     world.push("b", "v2")
     found = set()
@@ -75,7 +75,7 @@ def test_a_share_names_what_the_next_step_needs_in_words_that_stay_true():
     assert not [message for message in found if "yet" in message]
 
 
-def test_a_version_on_probation_says_until_when_and_which_version_returns():
+def test_a_version_on_probation_names_its_end_time_and_the_rollback_target():
     world = serving_world(36, rollout={"steps": [50], "maxDurationSeconds": 86_400})
     world.push("b", "v2").until(lambda one: one.current.probation is not None)
     begun = world.current.probation.start_time
@@ -95,7 +95,7 @@ def test_a_version_on_probation_says_until_when_and_which_version_returns():
         ("Scheduled", "", "the schedule"),
     ],
 )
-def test_a_training_names_what_it_is_for(cause, slo, what):
+def test_the_status_of_a_training_names_its_trigger(cause, slo, what):
     world = serving_world(5, retraining=TRAINING)
     world.status["retraining"] = {"trigger": TRIGGER | {"cause": cause, "slo": slo}, "attempt": 1}
     _, message = says(world.run(), ConditionType.RETRAINING_ACTIVE)
@@ -109,7 +109,7 @@ def test_a_training_names_what_it_is_for(cause, slo, what):
         ({"cooldownSeconds": 3600}, "at 2026-01-02T00:00:00Z"),
     ],
 )
-def test_attempts_without_a_remedy_name_what_the_next_one_waits_for(given, ends):
+def test_trainings_without_a_remedy_name_what_the_next_one_waits_for(given, ends):
     """A pause that a person chose doesn't end with labels."""
     world = serving_world(5, retraining=TRAINING | given)
     past = {"attemptsWithoutRemedy": 3, "nextAllowedTime": "2026-01-02T00:00:00Z"}
@@ -136,7 +136,7 @@ FAILED = {
     ],
     ids=["the training failed", "its version was worse"],
 )  # fmt: skip
-def test_the_pause_after_an_attempt_has_a_name_while_the_product_is_healthy_too(ended, needed):
+def test_the_pause_after_a_training_is_reported_on_a_healthy_product_too(ended, needed):
     world = serving_world(36, retraining=TRAINING)
     world.status["retraining"] = FAILED | ended
     reason, message = says(world.run(), ConditionType.RETRAINING_ACTIVE)
@@ -173,7 +173,7 @@ def test_the_pause_after_a_failed_training_ends_with_its_time():
         ),
     ],
 )  # fmt: skip
-def test_a_training_that_no_attempt_holds_up_names_what_it_waits_for(waits, cause, slo, message):
+def test_a_first_training_names_what_it_waits_for(waits, cause, slo, message):
     world = serving_world(5, retraining=TRAINING)
     pending = TRIGGER | {"cause": cause, "slo": slo}
     world.status["retraining"] = {"pending": pending, "waitingFor": waits}

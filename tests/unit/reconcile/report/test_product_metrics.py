@@ -139,7 +139,7 @@ async def test_five_thousand_products_have_no_more_series_than_the_setting_allow
         assert len(series("products")) == len(Priority) * len(ProductState)
 
 
-async def test_a_product_that_goes_takes_its_series_along():
+async def test_a_deleted_product_has_no_series_in_the_metrics():
     metrics = ProductMetrics(limit=5)
     async with leading(metrics):
         metrics.record(
@@ -173,7 +173,7 @@ async def test_a_product_that_goes_takes_its_series_along():
         assert sum(series("products").values()) == 0
 
 
-async def test_an_slo_that_goes_takes_its_series_along():
+async def test_a_removed_slo_has_no_series_in_the_metrics():
     metrics = ProductMetrics(limit=5)
     async with leading(metrics):
         metrics.record(
@@ -272,7 +272,7 @@ def candidate(phase: str, **more: object) -> dict:
     return {**VERSION, "version": "v2", "phase": phase, "startTime": SINCE, **more}
 
 
-def test_figures_hold_what_status_says():
+def test_product_metrics_have_the_numbers_of_status():
     figures = seen(
         state="Degrading",
         slos=[
@@ -355,7 +355,7 @@ def test_a_product_whose_retraining_waits_or_is_suspended_is_counted_as_such():
         ("Parked", {}, None),
     ],
 )  # fmt: skip
-def test_a_candidate_is_overdue_by_the_deadline_of_what_it_is_doing(phase, more, seconds):
+def test_a_candidate_is_overdue_by_the_deadline_of_its_current_phase(phase, more, seconds):
     figures = seen(candidate=candidate(phase, **more))
     expected = None if seconds is None else START + HOUR + seconds
     assert figures.due == expected

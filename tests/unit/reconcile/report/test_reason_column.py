@@ -67,11 +67,11 @@ CHANGED = {name: (*case, REFUSALS[name]) for name, case in REFUSED.items()} | {
 
 
 @pytest.mark.parametrize(("make", "change", "reason"), CHANGED.values(), ids=CHANGED)
-def test_the_column_names_what_the_cluster_refuses_or_doesnt_do(make, change, reason):
+def test_the_reason_column_names_refusals_and_missing_actions_of_the_cluster(make, change, reason):
     assert reason_of(change(deepcopy(make()).observation())) == reason
 
 
-def test_a_canary_whose_counts_cant_be_true_is_a_reason():
+def test_the_reason_column_names_a_canary_with_impossible_counts():
     observation = canary().observation()
     step = make_plan(observation)
     held = CandidateHold(check="InvalidData", start_time=0, message="more bad events than events")
@@ -88,7 +88,7 @@ def test_a_canary_whose_counts_cant_be_true_is_a_reason():
         (("Missed", "AtRisk"), "first Missed"),
     ],
 )
-def test_the_column_of_service_levels_shows_the_worst_of_them(states, shown):
+def test_the_slo_column_shows_the_worst_slo(states, shown):
     observation = serving().observation()
     step = make_plan(observation)
     one = step.status.slos[0]
@@ -100,7 +100,7 @@ def test_the_column_of_service_levels_shows_the_worst_of_them(states, shown):
     assert found.slo == shown
 
 
-def test_an_invalid_spec_is_a_reason_beside_what_was_known():
+def test_the_reason_column_names_an_invalid_spec_beside_the_last_known_state():
     world = serving()
     after = report_invalid(world.current, ("spec.owner: is 7",), generation=2, now=world.now)
     assert (after.summary.reason, after.stable.version) == ("InvalidSpec", "v1")
@@ -116,7 +116,7 @@ def test_a_new_product_whose_spec_cant_be_carried_out_is_not_ready_and_names_fie
     assert (found["Stalled"].status, found["Stalled"].message) == ("True", mistake)
 
 
-def test_a_suspended_product_says_so_where_no_rollout_is_under_way():
+def test_the_reason_column_names_a_suspension_without_a_rollout():
     assert watched(suspended_before_a_push()).condition("RolloutProgressing") == (
         "False",
         "Suspended",

@@ -30,7 +30,7 @@ def served(blocks: int, *, wrong: float = 0.1) -> World:
 
 
 @pytest.mark.parametrize("wrong", [0.1, 0.6], ids=["well", "degraded"])
-def test_a_restart_is_no_news_of_a_product(wrong):
+def test_a_restart_changes_no_status_and_emits_no_event(wrong):
     world = served(36, wrong=wrong)
     before, after = written(world, DecisionReason.BACKFILLING)
     assert {slo.state for slo in before.slos} == {SloState.MET if wrong == 0.1 else SloState.MISSED}
@@ -38,7 +38,7 @@ def test_a_restart_is_no_news_of_a_product(wrong):
 
 
 @pytest.mark.parametrize("blocks", [1, 2])
-def test_a_version_promoted_just_now_has_one_reason_why_it_isnt_judged_yet(blocks):
+def test_a_just_promoted_version_has_one_reason_for_its_missing_evaluation(blocks):
     world = served(0)
     first = world.current.slos[0].reason
     world.run(blocks)
@@ -47,7 +47,7 @@ def test_a_version_promoted_just_now_has_one_reason_why_it_isnt_judged_yet(block
     assert after == before
 
 
-def test_a_version_that_cant_be_measured_says_so():
+def test_an_unmeasurable_version_is_reported():
     world = World(spec=document(), seen=False)
     world.until(lambda world: world.serving == "v1").run(8)
     assert world.current.slos[0].reason == DecisionReason.PROMETHEUS_UNAVAILABLE
@@ -62,14 +62,14 @@ def test_a_version_without_requests_reports_no_traffic_instead_of_warming_up(rat
     assert reasons[-1] == DecisionReason.NO_TRAFFIC
 
 
-def test_an_outage_of_prometheus_is_news():
+def test_an_outage_of_prometheus_is_reported():
     world = served(36)
     before, after = written(world, DecisionReason.PROMETHEUS_UNAVAILABLE)
     assert after != before
     assert [slo.reason for slo in after.slos] == [DecisionReason.PROMETHEUS_UNAVAILABLE]
 
 
-def test_an_slo_that_is_new_says_that_its_blocks_are_read_back():
+def test_a_new_slo_reports_that_its_past_blocks_are_being_read():
     world = served(36)
     name = world.spec["spec"]["slos"][0]["name"]
     world.spec["spec"]["slos"] = [{**world.spec["spec"]["slos"][0], "name": f"{name}-at-night"}]

@@ -71,7 +71,7 @@ def starting():
     return world.until(lambda one: one.condition("Ready") == ("True", "Serving"))
 
 
-def test_a_secret_that_cant_be_used_is_said_as_the_first_pods_start():
+def test_an_unusable_feedback_secret_is_reported_as_the_first_pods_start():
     world = starting()
     status = told(world, labels=False, lacks=LACKS)
     found = measured(status)
@@ -87,7 +87,7 @@ def test_a_secret_that_cant_be_used_is_said_as_the_first_pods_start():
     assert not list(news(status, status))
 
 
-def test_it_stays_said_while_the_pods_arent_read_again_and_ends_with_the_first_label():
+def test_an_unusable_feedback_secret_is_reported_until_the_first_label_is_counted():
     world = starting().run(20)
     world.status = json.loads(json.dumps(told(world, labels=False, lacks=LACKS).to_dict()))
     unread = told(world, labels=False)
@@ -109,14 +109,14 @@ def test_it_stays_said_while_the_pods_arent_read_again_and_ends_with_the_first_l
         '{"feedback": "has ' + "x" * 99 + '"}',
     ],
 )
-def test_nothing_else_that_a_container_leaves_behind_is_repeated(left):
+def test_other_termination_messages_are_not_reported_as_secret_problems(left):
     ended = {"exitCode": 0, "message": left}
     check = {"name": "runtime-check", "state": {"terminated": ended}}
     body = {"metadata": {}, "status": {"initContainerStatuses": [check]}}
     assert pod_state(body).feedback == ""
 
 
-def test_a_secret_that_no_pod_reports_on_is_not_named():
+def test_a_secret_without_a_report_of_a_pod_is_not_named():
     assert "Secret" not in message({**SERVING, **FEEDBACK}, labels=False)
 
 
@@ -133,5 +133,5 @@ def test_a_secret_that_was_removed_under_running_pods_is_named_by_their_gauge_an
 
 
 @pytest.mark.parametrize(("serving", "labels"), [({**SERVING, **FEEDBACK}, True), (SERVING, False)])
-def test_it_is_not_where_labels_are_counted_or_feedback_is_not_set(serving, labels):
+def test_a_secret_is_not_named_if_labels_are_counted_or_feedback_is_not_set(serving, labels):
     assert "Secret" not in message(serving, labels=labels)

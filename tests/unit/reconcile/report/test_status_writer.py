@@ -26,7 +26,7 @@ ONLY_HERE = {
 WRONG = {"objective": "high", "maxDrop": "little", "onDegraded": "Cry", "seasonality": "Yearly"}
 
 
-async def test_of_any_number_of_mistakes_status_lists_those_that_it_has_room_for(server):
+async def test_status_lists_as_many_spec_problems_as_its_limit_allows(server):
     """The API server refuses the whole status otherwise, and nothing would say what is wrong."""
     world = serving_world(0, route=None)
     cluster = Cluster(server)
@@ -44,7 +44,7 @@ async def test_of_any_number_of_mistakes_status_lists_those_that_it_has_room_for
 
 
 @pytest.mark.parametrize(("change", "says"), ONLY_HERE.values(), ids=ONLY_HERE)
-async def test_a_spec_that_only_the_operator_can_refuse_is_reported_and_creates_no_deployment(
+async def test_a_spec_error_that_admission_accepts_is_reported_and_creates_no_deployment(
     server, change, says
 ):
     cluster = Cluster(server)

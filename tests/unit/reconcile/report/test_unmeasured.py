@@ -42,7 +42,9 @@ def told(serving, *, blocks=40):
     ],
     ids=["feedback is missing", "labels may come", "no label came for a day"],
 )
-def test_all_are_met_only_when_all_are_known(serving, blocks, state, reason, way_out):
+def test_the_slos_met_condition_is_true_only_if_all_slos_are_known(
+    serving, blocks, state, reason, way_out
+):
     status = told(serving, blocks=blocks)
     met = find_condition(status.conditions, ConditionType.SLO_MET)
     ready = find_condition(status.conditions, ConditionType.READY)
@@ -79,7 +81,7 @@ def test_the_slo_conditions_are_not_yet_observed_while_the_first_version_starts(
         assert (one.status, one.reason) == ("Unknown", "NotYetObserved")
 
 
-def test_truths_that_are_counted_without_the_feedback_of_the_library_are_judged():
+def test_labels_counted_without_the_feedback_of_the_library_are_evaluated():
     script = {"v1": {"availability": count(0, 1200), "accuracy": count(10, 100)}}
     last = {"v1": {"availability": count(0, 1200)}}
     spec = product(serving=None)
@@ -88,7 +90,7 @@ def test_truths_that_are_counted_without_the_feedback_of_the_library_are_judged(
     assert lines[-1]["slos"]["accuracy"]["reason"] == "NoData"
 
 
-def test_labels_that_came_once_or_come_after_all_are_no_labels_that_never_come():
+def test_a_product_that_had_labels_once_is_not_reported_as_without_labels():
     served = {"v1": {"availability": count(0, 1200)}}
     labelled = {"v1": {"availability": count(0, 1200), "accuracy": count(10, 100)}}
     begun, ended = DAY + 40, DAY + 60
@@ -103,13 +105,13 @@ def test_labels_that_came_once_or_come_after_all_are_no_labels_that_never_come()
     assert lines[-1]["state"] == "Healthy"
 
 
-def test_a_hold_reports_the_service_level_that_is_unknown():
+def test_a_held_candidate_names_the_unknown_slo():
     script = {"v1": {"availability": count(0, 1200)}}
     line = run(scenario(lambda _index: script, 30, product=product(serving=None)))[-1]
     assert (line["state"], line["decision"]["reason"]) == ("Unknown", "NoFeedbackKey")
 
 
-def test_while_nothing_can_be_measured_status_says_what_was_known_last():
+def test_without_measurements_status_keeps_the_last_known_values():
     world = serving_world(20)
     assert (world.current.state, world.current.engine.last_known_state) == ("Healthy", "Healthy")
     world.bad["v1"] = 0.5

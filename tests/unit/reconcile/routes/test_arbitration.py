@@ -52,7 +52,9 @@ def world() -> Routed:
 
 # ---- theft ------------------------------------------------------------------------------------
 @pytest.mark.parametrize("route", THEFTS.values(), ids=THEFTS)
-def test_a_serving_product_keeps_requests_that_a_newer_route_matches_more_closely(world, route):
+def test_a_serving_product_keeps_requests_that_a_newer_route_matches_more_specifically(
+    world, route
+):
     victim = world.serve("catalog/search", routed("/search"))
     thief = world.create("b/thief", route)
     refusal = world.look(thief)
@@ -61,7 +63,7 @@ def test_a_serving_product_keeps_requests_that_a_newer_route_matches_more_closel
     assert not world.refused(victim)
 
 
-def test_an_older_product_doesn_t_take_what_a_younger_one_serves(world):
+def test_an_older_product_does_not_take_requests_of_a_serving_younger_product(world):
     elder = world.serve("b/elder", routed("/elsewhere"))
     victim = world.serve("catalog/search", routed("/search"))
     world.edit(elder, routed("/search"))
@@ -69,7 +71,7 @@ def test_an_older_product_doesn_t_take_what_a_younger_one_serves(world):
     assert not world.refused(victim)
 
 
-def test_an_older_route_that_is_widened_doesn_t_take_what_a_younger_one_serves(world):
+def test_an_older_route_that_is_widened_does_not_take_requests_of_a_serving_younger_route(world):
     elder = world.serve("b/elder", routed("/elsewhere"))
     victim = world.serve("catalog/search", routed("/search"))
     world.edit(elder, ruled(taken("/elsewhere"), taken("/search/rank")))
@@ -80,7 +82,7 @@ def test_an_older_route_that_is_widened_doesn_t_take_what_a_younger_one_serves(w
     assert not world.refused(victim)
 
 
-def test_a_parent_that_is_added_to_a_route_is_as_new_as_any_other_claim(world):
+def test_a_parent_added_to_a_route_is_a_new_claim(world):
     other = [{"name": "other", "namespace": "gateway"}]
     elder = world.serve("b/elder", routed("/search", parentRefs=other))
     world.serve("catalog/search", routed("/search"))
@@ -88,7 +90,7 @@ def test_a_parent_that_is_added_to_a_route_is_as_new_as_any_other_claim(world):
     assert world.refused(elder)
 
 
-def test_a_product_that_isn_t_about_to_write_its_route_reserves_nothing(world):
+def test_a_product_that_does_not_write_its_route_yet_claims_no_requests(world):
     waiting, other = (world.create(f"{name}/search", routed("/search")) for name in "ab")
     for key in (waiting, other):
         world.see(key)
@@ -97,7 +99,7 @@ def test_a_product_that_isn_t_about_to_write_its_route_reserves_nothing(world):
     assert world.claims.settle(waiting, contends=True, now=world.now) is not None
 
 
-def test_a_product_with_a_denied_route_is_requeued_once_when_another_writes_that_route(world):
+def test_a_product_with_a_denied_route_is_requeued_once_when_another_writes_the_route(world):
     denied = world.create("b/denied", routed("/search"))
     world.look(denied)
     world.say(denied, "False")
@@ -138,7 +140,7 @@ def test_a_product_whose_route_the_gateway_denies_loses_its_claim_and_its_route(
 
 
 @pytest.mark.parametrize("restarts", [False, True])
-def test_a_route_that_its_gateway_denies_for_a_moment_is_given_to_no_other_product(world, restarts):
+def test_a_route_denied_for_a_moment_by_its_gateway_keeps_its_claim(world, restarts):
     victim = world.serve("catalog/search", routed("/search"))
     thief = world.create("b/thief", routed("/search/rank"))
     world.say(victim, "False")
@@ -157,7 +159,7 @@ def test_a_route_that_its_gateway_denies_for_a_moment_is_given_to_no_other_produ
     assert not world.refused(victim)
 
 
-def test_a_gateway_that_goes_on_denying_what_it_took_sets_it_free(world):
+def test_a_route_that_its_gateway_denies_for_long_loses_its_claim(world):
     former = world.serve("catalog/search", routed("/search"))
     successor = world.create("b/next", routed("/search/rank"))
     for _ in range(SILENT_SECONDS):
@@ -168,7 +170,7 @@ def test_a_gateway_that_goes_on_denying_what_it_took_sets_it_free(world):
     assert not world.refused(successor)
 
 
-def test_a_route_that_the_gateway_passes_over_claims_something_for_a_moment_alone(world):
+def test_a_route_without_a_gateway_status_has_a_claim_for_a_limited_time(world):
     squatter = world.create("b/squat", routed("/checkout"))
     assert not world.refused(squatter)
     checkout = world.create("catalog/checkout", routed("/checkout"))
@@ -216,13 +218,13 @@ def test_teams_share_a_host_by_paths(world):
     assert not world.refused(world.create("b/rank", routed("/rank")))
 
 
-def test_the_rules_of_one_product_are_its_own_affair(world):
+def test_overlapping_rules_of_one_product_are_no_conflict(world):
     rules = [{"matches": [taken("/")]}, {"matches": [taken("/a"), {"path": EXACT}, taken("/")]}]
     key = world.serve("catalog/search", routed(path=None, rules=rules))
     assert not world.refused(key)
 
 
-def test_products_of_one_namespace_may_lie_within_each_other(world):
+def test_products_of_one_namespace_may_have_nested_paths(world):
     world.serve("catalog/shop", routed("/shop", hostnames=["*.example"]))
     for name, route in {"a": routed("/shop/a"), "b": routed("/shop"), "c": routed("/")}.items():
         assert not world.refused(world.create(f"catalog/{name}", route))
@@ -250,14 +252,14 @@ def test_a_route_conflict_reveals_no_name_of_a_product_of_another_namespace(worl
 
 
 # ---- whose turn it is -------------------------------------------------------------------------
-def test_of_two_that_are_about_to_serve_the_elder_goes_first(world):
+def test_of_two_products_not_serving_yet_the_older_one_gets_the_route(world):
     elder, younger = (world.create(f"{name}/x", routed("/x")) for name in ("z", "a"))
     world.see(elder)
     assert world.look(younger).other == elder
     assert not world.refused(elder)
 
 
-def test_of_two_of_one_second_the_name_decides(world):
+def test_of_two_products_created_in_one_second_the_name_decides_on_the_route(world):
     second, first = world.create("b/x", routed()), world.create("a/x", routed())
     for key in (first, second):
         world.products[key].created = world.now
@@ -276,7 +278,7 @@ def test_a_route_that_is_being_written_is_claimed(world):
     assert world.claims.settle(elder, contends=True, now=world.now).other == younger
 
 
-def test_a_claim_is_free_when_its_product_is_gone_or_claims_something_else(world):
+def test_a_claim_is_released_when_its_product_is_deleted_or_changes_its_route(world):
     woken = world.woken
     holder = world.serve("catalog/holder", routed("/x"))
     other = world.create("b/other", routed("/x"))
@@ -317,7 +319,7 @@ def test_a_deleted_route_is_recreated_before_another_product_claims_its_path(wor
 
 
 @pytest.mark.parametrize("restarted", [False, True])
-def test_a_gateway_that_says_nothing_for_a_while_takes_nothing_from_who_serves(world, restarted):
+def test_a_serving_product_keeps_its_claim_while_its_gateway_reports_no_status(world, restarted):
     waiting = world.create("b/waiting", routed("/x"))
     holder = world.create("catalog/holder", routed("/x"), status=ACCEPTED)
     assert not world.refused(holder)
@@ -330,7 +332,7 @@ def test_a_gateway_that_says_nothing_for_a_while_takes_nothing_from_who_serves(w
     assert not world.refused(holder)
 
 
-def test_of_two_that_serve_the_same_already_both_keep_their_routes(world):
+def test_two_products_that_serve_the_same_requests_already_both_keep_their_routes(world):
     """As the operator left it that only asked whether claims are equal."""
     victim = world.serve("catalog/search", routed("/search"))
     thief = world.serve("b/thief", routed("/mine"))
@@ -452,7 +454,7 @@ def play(world: Routed, act: str, name: str, route) -> None:
 
 
 @given(acts)
-def test_no_request_ever_has_routes_of_two_namespaces_and_none_that_serves_is_taken_away(story):
+def test_no_request_matches_routes_of_two_namespaces_and_a_serving_route_is_kept(story):
     world = Routed()
     before = {request: set() for request in REQUESTS}
     for act, name, route in story:
@@ -474,7 +476,7 @@ def test_no_request_ever_has_routes_of_two_namespaces_and_none_that_serves_is_ta
 
 @settings(max_examples=max(settings.default.max_examples // 2, 1))
 @given(acts, st.randoms())
-def test_a_restart_finds_the_same_in_any_order(story, random):
+def test_a_restart_rebuilds_the_same_claims_in_any_order(story, random):
     world = Routed()
     for act, name, route in story:
         play(world, act, name, route)

@@ -120,13 +120,13 @@ def meets(one: Any, other: Any) -> bool:
 
 
 @pytest.mark.parametrize(("one", "other"), MEET.values(), ids=MEET)
-def test_routes_meet_wherever_one_request_may_match_both(one, other):
+def test_two_routes_overlap_if_one_request_may_match_both(one, other):
     assert meets(one, other)
     assert meets(other, one)
 
 
 @pytest.mark.parametrize(("one", "other"), DISJOINT.values(), ids=DISJOINT)
-def test_routes_that_no_request_matches_both_don_t_meet(one, other):
+def test_two_routes_do_not_overlap_if_no_request_matches_both(one, other):
     assert not meets(one, other)
     assert not meets(other, one)
 
@@ -149,7 +149,7 @@ BY_HOST = {"spec": {"listeners": [
         (routed(hostnames=None, parentRefs=listener(port=8080)), routed(hostnames=["other.example"]), True),
     ],
 )  # fmt: skip
-def test_a_listener_admits_its_own_hosts_alone(one, other, meet):
+def test_a_listener_admits_only_its_own_hosts(one, other, meet):
     first, second = claim_of(one, "catalog"), claim_of(other, "other")
     known = {first.parents[0].gateway: listeners_of(BY_HOST)}
     assert (first.meeting(second, listeners=known) is not None) == meet
@@ -158,7 +158,7 @@ def test_a_listener_admits_its_own_hosts_alone(one, other, meet):
 
 
 @pytest.mark.parametrize("spec", [None, {}, {"listeners": "all"}, {"listeners": [{"port": "80"}]}])
-def test_a_gateway_that_can_t_be_read_has_no_listeners(spec):
+def test_an_unreadable_gateway_has_no_listeners(spec):
     assert listeners_of({"spec": spec}) == ()
 
 
@@ -177,7 +177,7 @@ def test_a_malformed_route_claims_nothing(route):
     assert claim_of(route, "catalog") is None
 
 
-def test_the_index_forgets_what_is_replaced():
+def test_the_route_index_drops_replaced_routes():
     index, key = RouteIndex(), Key("catalog", "search")
     search, rank = claim_of(routed("/search"), "catalog"), claim_of(routed("/rank"), "catalog")
     index.replace(key, [search, None])
@@ -188,7 +188,7 @@ def test_the_index_forgets_what_is_replaced():
     assert not list(index.near(rank, "other"))
 
 
-def test_a_large_claim_is_found_and_takes_little_room():
+def test_a_large_route_is_found_in_the_index_with_little_memory():
     paths = [taken(f"/{number}") for number in range(64)]
     large = claim_of(ruled(*paths, hostnames=[f"h{one}.example" for one in range(16)]), "catalog")
     assert len(list(large.entries())) <= MOST_ENTRIES

@@ -76,7 +76,7 @@ def test_a_route_that_its_gateway_accepted_isnt_verified_before_the_gateway_is_p
     assert verify_acceptance(route, weights, parents, in_service)[0] is VerificationLevel.ACCEPTED
 
 
-def test_a_gateway_is_asked_only_while_a_taken_route_isnt_verified():
+def test_a_gateway_is_read_only_while_an_accepted_route_is_unverified():
     world = serving()
     assert not needs_gateway_check(world.product, world._route(), now=world.now), (
         "it serves already"
@@ -140,7 +140,7 @@ async def test_a_gateway_is_read_once_until_its_state_expires():
     assert api.asked == 2
 
 
-async def test_many_that_ask_at_once_cost_one_read():
+async def test_concurrent_readers_of_a_gateway_share_one_request():
     class Slow(Api):
         async def get(self, resource, key):
             await asyncio.sleep(0)
@@ -156,6 +156,6 @@ async def test_many_that_ask_at_once_cost_one_read():
     assert api.asked == 1
 
 
-async def test_a_gateway_that_doesnt_exist_objects_and_one_that_may_not_be_read_is_trusted():
+async def test_a_missing_gateway_is_an_objection_and_an_unreadable_gateway_is_not():
     assert await asked(Api(NotFound("no such Gateway"))) == {WEB: ABSENT}
     assert await asked(Api(Forbidden("not in this namespace"))) == {}

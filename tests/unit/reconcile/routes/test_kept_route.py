@@ -28,7 +28,7 @@ def kept(**spec):
     return found and found.spec.route
 
 
-def test_a_live_route_is_kept_only_at_the_parents_that_accept_it():
+def test_a_live_route_is_kept_only_for_parents_that_accept_it():
     assert kept().hostnames == ("cars.example",)
     assert [one.name for one in kept(parentRefs=[WEB, INTERNAL]).parent_refs] == ["web"]
 

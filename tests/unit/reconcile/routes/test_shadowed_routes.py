@@ -55,7 +55,7 @@ FOLLOW_SECONDS = 10
 ABORTED = {"annotations": {REQUEST_ABORT: "1"}}
 
 
-async def test_an_older_product_that_comes_freezes_no_canary_and_gets_nothing(
+async def test_a_rival_older_product_does_not_block_a_rollback_and_gets_no_route(
     cluster, canary, serving
 ):
     """The weight of a canary that was rolled back stayed where it was, indefinitely."""
@@ -79,7 +79,7 @@ async def test_an_older_product_that_comes_freezes_no_canary_and_gets_nothing(
         GATEWAY | {"parentRefs": [*GATEWAY["parentRefs"], {"name": "other"}], "path": "/taken/by"},
     ],
 )
-async def test_a_rollback_ends_though_the_spec_asks_for_what_another_serves(
+async def test_a_rollback_completes_though_the_spec_claims_a_route_of_another_product(
     cluster, canary, serving, route
 ):
     cluster.add(serving, RIVAL, created=OLDER, route=GATEWAY | {"path": "/taken"}, routed=False)
@@ -97,7 +97,7 @@ async def test_a_rollback_ends_though_the_spec_asks_for_what_another_serves(
     assert candidate_of(cluster) is None
 
 
-async def test_a_rollback_ends_though_the_route_is_gone_and_another_has_it(
+async def test_a_rollback_completes_though_its_route_was_deleted_and_claimed_by_another_product(
     cluster, canary, serving
 ):
     cluster.add(serving, RIVAL, created=YOUNGER)
@@ -109,7 +109,9 @@ async def test_a_rollback_ends_though_the_route_is_gone_and_another_has_it(
 
 
 @pytest.mark.parametrize("refused", ["deployments", "services", "poddisruptionbudgets"])
-async def test_traffic_leaves_a_candidate_though_another_child_is_refused(cluster, canary, refused):
+async def test_a_candidate_loses_its_traffic_though_another_child_is_refused(
+    cluster, canary, refused
+):
     cluster.add(canary, SEARCH, created=OLDER, **ABORTED)
     cluster.server.invalid.add(refused)
     with pytest.raises(Invalid):
@@ -117,7 +119,7 @@ async def test_traffic_leaves_a_candidate_though_another_child_is_refused(cluste
     assert cluster.weights(SEARCH) == [100]
 
 
-async def test_traffic_leaves_a_candidate_before_anything_else_is_written(cluster, canary):
+async def test_a_rollback_writes_the_route_before_other_children(cluster, canary):
     cluster.add(canary, SEARCH, created=OLDER, **ABORTED)
     cluster.server.sent.clear()
     await cluster.look(SEARCH)
@@ -126,7 +128,7 @@ async def test_traffic_leaves_a_candidate_before_anything_else_is_written(cluste
     assert children[0] == "httproutes"
 
 
-async def test_a_refused_child_keeps_no_other_from_being_written(cluster, serving):
+async def test_a_refused_child_does_not_prevent_writes_of_other_children(cluster, serving):
     cluster.add(serving, SEARCH, created=OLDER, routed=False)
     cluster.server.invalid.add("deployments")
     with pytest.raises(Invalid):
@@ -135,7 +137,7 @@ async def test_a_refused_child_keeps_no_other_from_being_written(cluster, servin
     assert cluster.live(SERVICES, SEARCH) is not None
 
 
-async def test_a_route_to_a_service_that_is_gone_waits_for_it(cluster, canary):
+async def test_a_route_is_written_after_its_missing_service(cluster, canary):
     cluster.add(canary, SEARCH, created=OLDER, **ABORTED)
     caches = cluster.reconciler.reader.observer.caches
     for one in tuple(caches[SERVICES].children(SEARCH)):
@@ -147,7 +149,7 @@ async def test_a_route_to_a_service_that_is_gone_waits_for_it(cluster, canary):
     assert children.index("services") < children.index("httproutes")
 
 
-async def test_both_products_of_a_shadowed_route_get_one_event_also_after_a_restart(
+async def test_both_products_of_a_shadowed_route_get_one_event_even_after_a_restart(
     cluster, serving
 ):
     cluster.add(serving, SEARCH, created=YOUNGER)
@@ -210,7 +212,7 @@ async def test_a_first_start_ends_with_the_status_that_names_a_stable_version(cl
     assert SEARCH not in starts
 
 
-async def test_hosts_that_no_common_listener_admits_don_t_collide(cluster, serving):
+async def test_routes_with_hosts_of_different_listeners_do_not_conflict(cluster, serving):
     """A route without hosts, on a listener of its own, kept out all that name no listener."""
     listeners = [{"name": name, "port": 80, "hostname": f"{name}.example"} for name in ("a", "b")]
     own = [GATEWAY["parentRefs"][0] | {"sectionName": "b"}]
@@ -294,7 +296,9 @@ def without_backends(route: Any) -> Any:
     return canonical(spec)
 
 
-async def test_a_product_that_isnt_known_for_a_moment_keeps_what_its_route_serves(cluster, serving):
+async def test_a_product_missing_from_the_cache_for_a_moment_keeps_its_route_claim(
+    cluster, serving
+):
     """A list that fails as if the kind were gone forgets all products; another product is seen again first."""
     cluster.add(serving, SEARCH, created=OLDER)
     cluster.add(
@@ -314,7 +318,7 @@ async def test_a_product_that_isnt_known_for_a_moment_keeps_what_its_route_serve
     assert cluster.ready(SEARCH)[0] == "True"
 
 
-async def test_a_product_that_is_gone_keeps_nothing_once_its_route_is_gone_too(cluster, serving):
+async def test_a_deleted_product_has_no_claim_once_its_route_is_deleted(cluster, serving):
     cluster.add(serving, SEARCH, created=OLDER)
     cluster.add(
         serving, RIVAL, created=YOUNGER, route=GATEWAY | {"path": "/search/x"}, routed=False

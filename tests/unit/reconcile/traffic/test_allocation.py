@@ -29,7 +29,7 @@ SPEC = DataProduct.parse(document()).spec
 
 
 @given(st.integers(1, 99), st.integers(1, 200))
-def test_a_share_has_the_capacity_that_it_takes_before_it_takes_it(weight, stable):
+def test_pods_for_a_share_are_ready_before_the_share_is_raised(weight, stable):
     pods = pods_for(SPEC, weight, stable)
     assert pods >= max(1, ceil(weight * stable / FULL)) or weight >= SPEC.rollout.steps[-1]
     assert pods <= stable
@@ -38,7 +38,7 @@ def test_a_share_has_the_capacity_that_it_takes_before_it_takes_it(weight, stabl
 
 
 @given(st.integers(1, 99), st.integers(1, 200))
-def test_replicas_split_a_share_within_the_surge(weight, stable):
+def test_without_a_route_replicas_give_the_share_within_the_surge(weight, stable):
     ours, theirs = split_by_replicas(weight, stable)
     assert ours >= 1
     assert theirs >= 1
@@ -47,12 +47,12 @@ def test_replicas_split_a_share_within_the_surge(weight, stable):
 
 
 @given(st.integers(1, 50), st.integers(20, 200))
-def test_replicas_give_at_least_the_share_that_was_asked_for(weight, stable):
+def test_without_a_route_replicas_give_at_least_the_requested_share(weight, stable):
     ours, theirs = split_by_replicas(weight, stable)
     assert theirs / (ours + theirs) >= weight / FULL - 1e-9
 
 
-def test_without_a_share_there_are_no_pods():
+def test_a_candidate_without_a_share_has_no_pods():
     assert pods_for(SPEC, 0, 8) == 0
     assert split_by_replicas(0, 8) == (8, 0)
 
@@ -92,7 +92,7 @@ RESOURCES = {"requests": {"cpu": "1"}}
         (False, False, 0, "a"),
     ],
 )
-def test_the_products_service_follows_a_gateway_or_splits_by_pods(
+def test_the_product_service_selects_one_version_with_a_gateway_and_both_without(
     route, followed, weight, selected
 ):
     beside = {"route": None, "serving": {"autoscaling": SCALED, "resources": RESOURCES}}
@@ -106,9 +106,7 @@ def test_the_products_service_follows_a_gateway_or_splits_by_pods(
 @given(
     weight=st.integers(1, 99), desired=st.integers(2, 40), has=st.tuples(*[st.integers(0, 40)] * 2)
 )
-def test_pods_that_are_kept_stay_and_none_is_started_beyond_the_surge(
-    phase, scaled, weight, desired, has
-):
+def test_kept_pods_stay_and_no_pod_is_started_beyond_the_surge(phase, scaled, weight, desired, has):
     serving = {"autoscaling": SCALED, "resources": RESOURCES} if scaled else {"replicas": desired}
     status = candidate_status(phase, weight)
     product = DataProduct.parse(document(route=None, serving=serving))

@@ -48,7 +48,7 @@ def built(world, **live):
     return pods, scaled
 
 
-def test_the_number_is_applied_as_it_lives_until_an_autoscaler_owns_it(world):
+def test_the_live_replica_count_is_applied_until_an_autoscaler_owns_the_field(world):
     stable = world.current.stable.revision
     assert built(world, replicas=2) == ({"v1": 2}, [f"search-{stable}"])
     assert built(world, replicas=5)[0] == {"v1": 5}, "raised, and not yet recorded by whom"
@@ -59,7 +59,7 @@ def test_a_deployment_scaled_to_zero_is_scaled_up_to_the_minimum(world):
     assert built(world, replicas=0, scaled=True)[0] == {"v1": 2}
 
 
-def test_a_candidate_is_sized_by_the_operator_from_what_stable_has(world):
+def test_the_replicas_of_a_candidate_follow_from_the_live_replicas_of_stable(world):
     world.push("b", "v2").until(lambda one: one.current.candidate is not None)
     stable = world.current.stable.revision
     for one in world.pods.values():
@@ -70,7 +70,7 @@ def test_a_candidate_is_sized_by_the_operator_from_what_stable_has(world):
     assert scaled == [f"search-{stable}"], "one autoscaler, for stable"
 
 
-def test_the_version_before_stable_has_no_autoscaler_and_no_pods(world):
+def test_the_previous_version_has_no_autoscaler_and_no_pods(world):
     world.push("b", "v2").until(lambda one: one.serving == "v2").run(4)
     stable = world.current.stable.revision
     pods, scaled = built(world, replicas=3)
@@ -121,7 +121,7 @@ def test_stable_keeps_its_pods_during_a_canary_and_a_promotion(route):
 
 
 @ROUTES
-def test_stable_can_take_everything_back_at_once(route):
+def test_stable_keeps_enough_pods_to_take_all_traffic_at_once(route):
     world = loaded(route).push("b", "v2")
     world.until(lambda one: one.current.candidate and one.current.candidate.weight == 50)
     world.run(4)
@@ -132,7 +132,7 @@ def test_stable_can_take_everything_back_at_once(route):
     assert world.count("v1", "ready") >= LOAD
 
 
-def test_a_candidate_is_given_what_a_load_that_grew_meanwhile_needs():
+def test_the_replicas_of_a_candidate_grow_with_the_load():
     world = loaded(GATEWAY).push("b", "v2")
     world.until(lambda one: one.current.candidate and one.current.candidate.weight == 25)
     world.load = 2 * LOAD

@@ -53,7 +53,7 @@ def told(name: str = "web", *, accepted=True, resolved=True, observed=2) -> Pare
         (route(told(accepted=False), told()), [WEB], VerificationLevel.ACCEPTED, "has accepted"),
     ],
 )
-def test_a_route_is_accepted_when_each_parent_took_its_newest_generation(
+def test_a_route_is_accepted_once_each_parent_accepted_its_newest_generation(
     found, parents, level, says
 ):
     seen, message = verify_acceptance(found, {"a": 75, "b": 25}, parents)
@@ -77,7 +77,7 @@ def drawn(*parents: ParentStatus) -> RouteRecord:
         (drawn(told()), "f", None, ""),
     ],
 )
-def test_the_route_of_draws_is_verified_once_each_parent_took_it_or_it_is_gone(
+def test_the_route_of_draws_is_verified_once_each_parent_accepted_it_or_it_was_deleted(
     live, desired, level, says
 ):
     seen, message = verify_draws(live, desired, [WEB]) or (None, "")
@@ -96,7 +96,7 @@ def seen(weight, stable, candidate, *, blocks=9, seconds=600.0, gateway=False, a
 @pytest.mark.parametrize(
     ("blocks", "seconds", "enough"), [(3, 60, True), (2, 60, False), (3, 59, False)]
 )
-def test_49_requests_say_nothing_and_are_waited_for_three_blocks_and_a_minute(
+def test_fewer_than_50_requests_do_not_verify_a_weight_and_are_awaited_for_three_blocks(
     blocks, seconds, enough
 ):
     split = seen(50, 49, 0, blocks=blocks, seconds=seconds)
@@ -118,7 +118,9 @@ def test_49_requests_say_nothing_and_are_waited_for_three_blocks_and_a_minute(
     ],
     ids=["none", "less than half of it", "more than twice as much", "some after it went back"],
 )
-def test_requests_that_contradict_the_weight_hold_it(weight, stable, candidate, gateway, says):
+def test_requests_that_contradict_the_weight_hold_the_rollout(
+    weight, stable, candidate, gateway, says
+):
     split = seen(weight, stable, candidate, gateway=gateway)
     assert (split.mismatched, split.enough, split.level) == (
         True,
@@ -139,7 +141,7 @@ def test_requests_that_contradict_the_weight_hold_it(weight, stable, candidate, 
         (39, 46, 4, True),
     ],
 )
-def test_requests_that_may_follow_the_weight_verify_it(weight, stable, candidate, gateway):
+def test_requests_consistent_with_the_weight_verify_it(weight, stable, candidate, gateway):
     split = seen(weight, stable, candidate, gateway=gateway)
     assert (split.mismatched, split.enough, split.level) == (
         False,
@@ -148,7 +150,7 @@ def test_requests_that_may_follow_the_weight_verify_it(weight, stable, candidate
     )
 
 
-def test_a_route_that_no_gateway_took_is_verified_by_no_number_of_requests():
+def test_a_route_that_no_gateway_accepted_is_not_verified_by_any_number_of_requests():
     split = seen(
         50, 500, 500, accepted=(VerificationLevel.WRITTEN, "Gateway a/b doesn't take the route")
     )
@@ -181,7 +183,7 @@ def blocks(*found: Quality | int) -> list[Block]:
         (blocks(0, Quality.LOW_COVERAGE), 0),
     ],
 )
-def test_pods_go_after_two_blocks_that_are_known_to_hold_no_request(found, quiet):
+def test_pods_are_removed_after_two_blocks_without_a_request(found, quiet):
     requests = count_requests(found, blocks(9))
     assert (requests.quiet_stable, requests.quiet_candidate) == (quiet, 0)
     assert is_drained(requests, stable=True, pods=1) is (quiet >= 2)
