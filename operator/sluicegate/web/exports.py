@@ -281,30 +281,43 @@ def _label(graph: Graph, name: str) -> str:
     return HIDDEN if hidden else name
 
 
-def reviews_json(results: Iterable[ReviewResult]) -> list[dict[str, Any]]:
-    """Return one item for each review, with what its period brought."""
+def reviews_json(results: Iterable[ReviewResult], now: float) -> list[dict[str, Any]]:
+    """Return one item for each review, with what its period brought; `now` in seconds since the epoch."""
     return [
         {
             "namespace": one.key.namespace, "name": one.key.name, "product": one.product,
             "firstDay": one.first_day, "lastDay": one.last_day, "state": one.state,
             "due": _time(one.due), "signedBy": list(one.signed_by), "missing": list(one.missing),
             "sentence": result.sentence, "change": result.change, "goals": list(result.goals),
+            "missedMarkets": {slo: list(markets) for slo, markets in result.missed_markets.items()},
+            "openActions": [action.document(now) for action in result.actions],
         }
         for result in results
         for one in [result.review]
     ]  # fmt: skip
 
 
-def reviews_csv(results: Iterable[ReviewResult]) -> str:
+def reviews_csv(results: Iterable[ReviewResult], now: float) -> str:
     """Render a row for each review, with the fields of its JSON."""
     return _table(
-        (
-            [", ".join(value) if isinstance(value, list) else value for value in one.values()]
-            for one in reviews_json(results)
-        ),
+        (map(_cell, one.values()) for one in reviews_json(results, now)),
         ("namespace", "name", "product", "firstDay", "lastDay", "state", "due", "signedBy", "missing",
-         "sentence", "change", "goals"),
+         "sentence", "change", "goals", "missedMarkets", "openActions"),
     )  # fmt: skip
+
+
+def _cell(value: Any) -> Any:
+    """Return a value of JSON as the text of one cell."""
+    if isinstance(value, dict):
+        return "; ".join(f"{name}: {', '.join(of)}" for name, of in value.items())
+    if not isinstance(value, list):
+        return value
+    actions = (one for one in value if isinstance(one, dict))
+    texts = [
+        f"{one['title']} ({one['owner']}, due {one['due']}{', late' * one['late']})"
+        for one in actions
+    ]
+    return "; ".join(texts) if texts else ", ".join(value)
 
 
 def detail_json(detail: Detail) -> dict[str, Any]:

@@ -28,6 +28,8 @@ QUEUE: Final = 30
 """Needs on the first page; a filter shows all of them."""
 MOVERS: Final = 6
 """Products that changed most, on the first page."""
+LATE: Final = 6
+"""Actions that are late, on the first page."""
 MOST_LISTED: Final = 50
 """Degraded products, and affected ones of each, that the page of the graph lists."""
 _LONGEST: Final = 200
@@ -91,6 +93,7 @@ class PortfolioPages:
             filters=filters, sort=sort, backwards=backwards, found=len(products), pages=pages,
             page=page, products=selected, movers=portfolio.movers, shown=MOVERS,
             histories=portfolio.histories,
+            late=portfolio.histories.late_actions(self._handling.store.clock()), most_late=LATE,
         )  # fmt: skip
 
     async def markets(self, request: ReaderRequest) -> web.Response:
@@ -216,22 +219,23 @@ class PortfolioPages:
             and text.lower() in f"{one.key.namespace}/{one.product}"
         ]
         histories, products = request.portfolio.histories, request.portfolio.by_key
+        now = self._handling.store.clock()
 
         def results(of: Iterable[ReviewFacts]) -> list[ReviewResult]:
             keys = ((review, (review.key.namespace, review.product)) for review in of)
             return [histories.result(review, products.get(key)) for review, key in keys]
 
         if request.extension == JSON:
-            return request.json(exports.reviews_json(results(reviews)))
+            return request.json(exports.reviews_json(results(reviews), now))
         if request.extension == CSV:
-            return request.csv(exports.reviews_csv(results(reviews)), "reviews")
+            return request.csv(exports.reviews_csv(results(reviews), now), "reviews")
         page, pages, selected = select_page(request, reviews)
         states = sorted({one.state for one in every})
         periods = sorted({one.first_day for one in every}, reverse=True)
         return request.html(
             "reviews.html",
             results=results(selected), text=text, state=state, states=states, begin=begin, periods=periods,
-            found=len(reviews), page=page, pages=pages,
+            found=len(reviews), page=page, pages=pages, now=now,
         )  # fmt: skip
 
     async def me(self, request: ReaderRequest) -> web.Response:

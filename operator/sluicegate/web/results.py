@@ -1,7 +1,7 @@
 """Results of the periods of all products: what each brought, and which products moved most since their last review."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sluicegate.reporting import words
@@ -16,6 +16,7 @@ from sluicegate.reporting.summary import (
 )
 from sluicegate.views.goals import period_progress
 from sluicegate.views.product_facts import ProductFacts
+from sluicegate.web.agreed_actions import AgreedAction, open_actions
 from sluicegate.web.store import ReviewFacts
 
 
@@ -27,17 +28,28 @@ class ReviewResult:
     ----------
     sentence : the period in words. move : its largest proved change; None without one.
     goals : business goals that an SLO measures, in words, with the numbers of the period.
+    actions : those that were agreed in it and are open, if no later review repeats them.
     """
 
     review: ReviewFacts
     sentence: str
     move: Move | None
     goals: tuple[str, ...]
+    actions: tuple[AgreedAction, ...] = ()
 
     @property
     def change(self) -> str:
         """The largest proved change in words."""
         return words.move(self.move)
+
+    @property
+    def missed_markets(self) -> Mapping[str, Sequence[str]]:
+        """The markets that the operator found missed in the period, by SLO."""
+        return self.review.summary.missed_markets
+
+    def late(self, now: float) -> tuple[AgreedAction, ...]:
+        """Return the actions that are late; `now` in seconds since the epoch."""
+        return tuple(action for action in self.actions if action.is_late(now))
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +81,10 @@ class Histories:
         self._reviews: dict[tuple[str, str, str], list[ReviewFacts]] = defaultdict(list)
         for review in sorted(reviews, key=lambda one: one.start):
             self._reviews[review.key.namespace, review.product, review.uid].append(review)
+        self._open: dict[tuple[str, str], list[AgreedAction]] = defaultdict(list)
+        for of_product in self._reviews.values():
+            for action in open_actions(review.actions for review in reversed(of_product)):
+                self._open[action.review].append(action)
 
     def of(self, product: ProductFacts) -> list[ReviewFacts]:
         """Return the reviews of a product that have a day; one without a uid is of any product of this name."""
@@ -81,7 +97,19 @@ class Histories:
         """Return what the period of a review brought; `product` has the goals."""
         result = self._changes(review)
         return ReviewResult(
-            review, words.sentence(result), result.move, tuple(_goals(result, product))
+            review,
+            words.sentence(result),
+            result.move,
+            tuple(_goals(result, product)),
+            tuple(self._open.get(review.key, ())),
+        )
+
+    def late_actions(self, now: float) -> list[AgreedAction]:
+        """Return all actions that are late, the oldest due day first; `now` in seconds since the epoch."""
+        actions = (action for of_review in self._open.values() for action in of_review)
+        return sorted(
+            (action for action in actions if action.is_late(now)),
+            key=lambda action: (action.due, action.review),
         )
 
     def _changes(self, review: ReviewFacts) -> PeriodResult:

@@ -20,6 +20,7 @@ from sluicegate.reviews.resource_hours import ended_on, hours_of
 from sluicegate.reviews.store import UnreadableReview, read_review
 from sluicegate.views.product_facts import ProductFacts, read_facts
 from sluicegate.views.resource_hours import ResourceHours
+from sluicegate.web.agreed_actions import AgreedAction, actions_of
 
 Facts = TypeVar("Facts")
 
@@ -32,7 +33,8 @@ STALE_SECONDS: Final = 600.0
 class ReviewFacts:
     """Facts of one review: product, period, state; times are seconds since the epoch.
 
-    `hours` are those of its last days, at most `HOURS_DAYS`; `summary` is what its period brought.
+    `hours` are those of its last days, at most `HOURS_DAYS`; `summary` is what its period brought;
+    `actions` are those that were agreed in it.
     """
 
     key: Key
@@ -47,6 +49,7 @@ class ReviewFacts:
     missing: tuple[str, ...]
     summary: PeriodSummary
     hours: ResourceHours | None = None
+    actions: tuple[AgreedAction, ...] = ()
 
 
 def _pack(body: Mapping[str, Any]) -> bytes:
@@ -250,4 +253,5 @@ def _facts(key: Key, review: DataProductReview) -> ReviewFacts:
         missing=tuple(role for role in status.signed_by if role not in signed),
         summary=summary_of(review),
         hours=hours_of(days, ended_on(status, {day.date for day in days})),
+        actions=actions_of(key, review),
     )

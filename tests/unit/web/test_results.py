@@ -60,7 +60,7 @@ async def test_the_list_of_reviews_shows_results_and_not_only_links():
     october = next(one for one in told if one["name"] == "pricing-2026-10")
     assert october["sentence"].startswith("Accuracy missed its objective (85.6 % of 88.0 %)")
     assert october["change"].startswith("accuracy worse by")
-    assert table.splitlines()[0].endswith("sentence,change,goals\r".strip())
+    assert table.splitlines()[0].endswith("sentence,change,goals,missedMarkets,openActions")
 
 
 async def test_the_portfolio_opens_with_what_changed_since_the_last_review_the_largest_first():
@@ -92,6 +92,45 @@ async def test_a_product_without_an_earlier_ledger_moved_since_its_first_accepta
         told = await (await page.get("/portfolio.json")).json()
     assert "since the first acceptance" in text
     assert [one["slo"] for one in told["movers"]] == ["accuracy"]
+
+
+async def test_reviews_and_the_portfolio_name_missed_markets_and_actions_that_are_late():
+    september, october, november = (ledger("pricing", number, 0.1) for number in (9, 10, 11))
+    missed = {"slo": "accuracy", "startTime": "2026-11-05T00:00:00Z"}
+    november["status"]["missedMarkets"] = [missed | {"market": "AT"}, missed | {"market": "BE"}]
+
+    def action(title, due, **given):
+        return {"title": title, "owner": "acb", "dueDate": due} | given
+
+    september["spec"]["actions"] = [
+        action("ask the label job", "2026-10-20"),
+        action("repeat", "2026-10-20"),
+    ]
+    october["spec"]["actions"] = [
+        action("repeat", "2026-11-20", done=True),
+        action("done late", "2026-11-01", done=True),
+        action("due today", "2026-11-28"),
+    ]
+    async with served(store_of([reviewed()], [september, october, november])) as page:
+        text = await (await page.get("/reviews")).text()
+        told = {one["name"]: one for one in await (await page.get("/reviews.json")).json()}
+        table = await (await page.get("/reviews.csv")).text()
+        first = await (await page.get("/")).text()
+    assert '<span class="Missed">AT, BE</span><small>accuracy</small>' in text
+    assert told["pricing-2026-11"]["missedMarkets"] == {"accuracy": ["AT", "BE"]}
+    assert "accuracy: AT, BE" in table
+    assert told["pricing-2026-09"]["openActions"] == [
+        {"title": "ask the label job", "owner": "acb", "due": "2026-10-20", "late": True}
+    ], "the repeated one has its state in October"
+    assert [(one["title"], one["late"]) for one in told["pricing-2026-10"]["openActions"]] == [
+        ("due today", False)
+    ]
+    assert '<span class="late">late</span>: ask the label job' in text
+    assert "ask the label job (acb, due 2026-10-20, late)" in table
+    queue = first[first.index('id="late"') : first.index('id="queue"')]
+    assert "ask the label job" in queue
+    assert "due today" not in queue
+    assert "repeat" not in queue
 
 
 async def test_nothing_is_said_of_products_and_reviews_that_the_reader_may_not_see():
