@@ -242,7 +242,7 @@ async def test_an_apply_without_a_change_keeps_the_resource_version(api, namespa
     assert again["metadata"]["generation"] == made["metadata"]["generation"] == 1
 
 
-async def test_only_the_object_that_was_seen_is_deleted(api, namespace):
+async def test_a_deletion_requires_the_observed_uid_and_version(api, namespace):
     body = await api.create(CONFIG_MAPS, config_map(namespace))
     key = Key(namespace, "a")
     with pytest.raises(errors.Conflict):
@@ -268,14 +268,14 @@ async def test_an_object_is_created_once_and_replaced_at_its_version(api, namesp
         await api.replace(CONFIG_MAPS, wish)
 
 
-async def test_nothing_is_written_into_a_namespace_that_is_not_there(api):
+async def test_a_write_into_a_missing_namespace_fails(api):
     with pytest.raises(errors.NotFound):
         await api.apply(CONFIG_MAPS, config_map("nowhere", b="1"))
     with pytest.raises(errors.NotFound):
         await api.create(CONFIG_MAPS, config_map("nowhere", b="1"))
 
 
-async def test_of_two_that_take_a_lease_at_the_same_version_one_gets_a_conflict(
+async def test_two_replicas_that_take_a_lease_at_the_same_version_get_one_conflict(
     transport, namespace
 ):
     store = LeaseStore(transport, Key(namespace, "lease"))
@@ -307,7 +307,7 @@ async def test_an_applied_object_is_owned_as_sent_whatever_other_managers_add(
     assert owned_part(body, MANAGER)["spec"]["selector"] == {"a": "b"}
 
 
-async def test_when_one_last_changed_its_fields_is_known(api, other, namespace):
+async def test_the_time_of_the_last_change_by_a_field_manager_is_readable(api, other, namespace):
     """A route that is applied again as it was, or labelled by another user, moved no traffic."""
     first = written_at(await api.apply(HTTP_ROUTES, route(namespace, weight=100)), MANAGER)
     assert first > 0
@@ -336,7 +336,9 @@ async def test_a_field_that_is_no_longer_applied_is_removed_unless_another_manag
     assert body["metadata"]["generation"] == 2
 
 
-async def test_a_hand_edit_takes_a_field_over_and_applying_takes_it_back(api, other, namespace):
+async def test_a_manual_edit_takes_over_a_field_and_the_next_apply_restores_it(
+    api, other, namespace
+):
     wish = deployment(namespace, A="1")
     await api.apply(DEPLOYMENTS, wish)
     edited = await other.patch(DEPLOYMENTS, Key(namespace, "web"), {"spec": {"replicas": 5}})
@@ -347,7 +349,9 @@ async def test_a_hand_edit_takes_a_field_over_and_applying_takes_it_back(api, ot
     assert owned_fingerprint(body, MANAGER) == fingerprint(wish)
 
 
-async def test_a_field_that_both_apply_alike_stays_when_one_lets_go(api, other, namespace):
+async def test_a_field_applied_by_two_managers_stays_when_one_stops_applying_it(
+    api, other, namespace
+):
     await api.apply(CONFIG_MAPS, config_map(namespace, b="1", c="1"))
     await other.patch(CONFIG_MAPS, Key(namespace, "a"), {"data": {"d": "1"}})
     body = await api.apply(CONFIG_MAPS, config_map(namespace, c="1"))
@@ -361,7 +365,7 @@ async def test_a_dry_run_stores_nothing(api, namespace):
         await api.get(CONFIG_MAPS, Key(namespace, "a"))
 
 
-async def test_a_selector_cannot_change(api, namespace):
+async def test_the_selector_of_a_deployment_is_immutable(api, namespace):
     await api.apply(DEPLOYMENTS, deployment(namespace))
     wish = deployment(namespace)
     wish["spec"]["selector"] = {"matchLabels": {"a": "c"}}
@@ -382,7 +386,7 @@ async def test_a_product_is_stored_pruned_and_with_its_defaults(other, namespace
     assert body["spec"]["lifecycle"] == "Development"
 
 
-async def test_the_status_is_written_apart_and_moves_no_generation(api, other, namespace):
+async def test_a_status_write_does_not_change_the_generation(api, other, namespace):
     body = await other.create(DATA_PRODUCTS, product(namespace))
     told = status(body, conditions=[condition("Ready")], state="Healthy")
     after = await api.apply_status(DATA_PRODUCTS, told, resource_version=version(body))
@@ -397,7 +401,7 @@ async def test_the_status_is_written_apart_and_moves_no_generation(api, other, n
         await api.apply_status(DATA_PRODUCTS, told, resource_version=version(body))
 
 
-async def test_of_the_status_what_is_no_longer_applied_is_gone(api, other, namespace):
+async def test_a_status_field_that_is_no_longer_applied_is_removed(api, other, namespace):
     body = await other.create(DATA_PRODUCTS, product(namespace))
     two = [condition("Ready"), condition("Stalled", "ModelRejected")]
     traffic = {
@@ -414,7 +418,7 @@ async def test_of_the_status_what_is_no_longer_applied_is_gone(api, other, names
     assert not second["status"].get("traffic")
 
 
-async def test_a_status_of_no_object_is_refused(api, namespace):
+async def test_a_status_write_for_a_missing_object_is_refused(api, namespace):
     missing = {"metadata": {"namespace": namespace, "name": "search"}, "status": {}}
     with pytest.raises(errors.NotFound):
         await api.apply_status(DATA_PRODUCTS, missing, resource_version=None)
@@ -485,7 +489,7 @@ async def test_an_invalid_status_is_refused_by_the_api_server(api, other, namesp
         )
 
 
-async def test_a_product_of_a_name_that_is_too_long_is_refused(other, namespace):
+async def test_a_product_with_a_too_long_name_is_refused(other, namespace):
     wish = product(namespace)
     wish["metadata"]["name"] = "a" * 41
     with pytest.raises(errors.Invalid):
@@ -493,7 +497,7 @@ async def test_a_product_of_a_name_that_is_too_long_is_refused(other, namespace)
 
 
 # ---- lists and kinds ----------------------------------------------------------------------------
-async def test_a_list_comes_in_pages_of_one_state_and_by_labels(api, namespace):
+async def test_a_paginated_list_is_consistent_and_filtered_by_labels(api, namespace):
     for number in range(5):
         await api.create(CONFIG_MAPS, config_map(namespace, f"m{number}"))
     unlabelled = config_map(namespace, "z")
@@ -507,13 +511,13 @@ async def test_a_list_comes_in_pages_of_one_state_and_by_labels(api, namespace):
     assert len(versions) == 1
 
 
-async def test_which_kinds_are_served_is_known(api):
+async def test_discovery_reports_which_kinds_are_served(api):
     assert await api.served(DATA_PRODUCTS)
     assert await api.served(CONFIG_MAPS)
     assert not await api.served(Resource("example.com", "v1", "unknowns", "Unknown"))
 
 
-async def test_an_answer_says_what_time_the_server_has(api, namespace):
+async def test_a_response_has_the_time_of_the_api_server(api, namespace):
     before = time.time()
     await api.apply(CONFIG_MAPS, config_map(namespace, b="1"))
     second = 1.0  # what a Date leaves out
@@ -521,9 +525,7 @@ async def test_an_answer_says_what_time_the_server_has(api, namespace):
 
 
 # ---- events -------------------------------------------------------------------------------------
-async def test_a_note_becomes_an_event_about_its_object_and_a_repeat_is_counted_in_it(
-    api, namespace
-):
+async def test_an_event_is_created_for_its_object_and_a_repeat_increases_its_count(api, namespace):
     recorder = EventRecorder(api, boottime, instance="test")
     subject = EventSubject(CONFIG_MAPS, Key(namespace, "a"), "uid-1")
     for times in (1, 2):
@@ -588,7 +590,9 @@ async def test_a_watch_from_an_expired_version_gets_410_and_a_new_list_gives_the
         assert await anext(events) == {"type": "MODIFIED", "object": edited}
 
 
-async def test_a_watch_ends_with_a_bookmark_at_which_the_next_goes_on(api, watch, namespace):
+async def test_a_watch_ends_with_a_bookmark_from_which_the_next_one_continues(
+    api, watch, namespace
+):
     first = await api.apply(HTTP_ROUTES, route(namespace, weight=1))
     told: list[Body] = []
     while not told:  # a server without a core for the two seconds before the end leaves it out

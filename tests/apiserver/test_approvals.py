@@ -98,7 +98,7 @@ def plane(control_plane: ControlPlane) -> ControlPlane:
     return plane
 
 
-def test_each_person_answers_only_for_whom_the_table_says(plane):
+def test_a_person_may_answer_only_for_the_parties_of_the_rights_table(plane):
     allowed = {
         user: {
             what
@@ -118,7 +118,7 @@ def test_no_user_answers_in_the_name_of_another_one(plane, user):
 
 
 @pytest.mark.parametrize("value", ["yes", "Agree\nmanager\n", "Agree/v2\nmanager\nwords"])
-def test_a_text_that_names_no_rollout_is_no_answer(plane, value):
+def test_an_approval_annotation_without_a_rollout_is_refused(plane, value):
     target, annotation = ANSWERS["as manager"]
     refusal = Person(plane, "manager").patch(target, change(annotation, value)).refusal
     assert "Agree or Refuse with version and rollout" in refusal
@@ -138,7 +138,7 @@ def test_one_person_cannot_agree_for_two_roles_of_a_rollout(plane):
     ).allowed  # fmt: skip
 
 
-def test_an_answer_that_is_there_holds_up_no_other_write_and_a_member_replaces_it(plane):
+def test_an_existing_answer_does_not_block_other_writes_and_a_member_may_replace_it(plane):
     target, annotation = ANSWERS["as risk officer"]
     officer = Person(plane, "risk-officer")
     assert officer.patch(target, change(annotation, answer("risk-officer")), dry=False).allowed
@@ -148,7 +148,7 @@ def test_an_answer_that_is_there_holds_up_no_other_write_and_a_member_replaces_i
     assert officer.patch(target, change(annotation, None)).allowed
 
 
-def test_a_git_ops_tool_that_applies_the_manifest_again_sees_no_difference_and_keeps_the_answer(
+def test_a_gitops_sync_keeps_an_answer_and_finds_no_difference(
     plane,
 ):
     document = json.dumps(
@@ -165,7 +165,7 @@ def test_a_git_ops_tool_that_applies_the_manifest_again_sees_no_difference_and_k
     assert after["metadata"]["annotations"][annotation] == answer("manager")
 
 
-def test_a_user_who_joins_the_team_in_a_request_does_not_answer_in_it(plane):
+def test_a_request_that_adds_its_user_to_the_team_cannot_also_answer(plane):
     target, annotation = ANSWERS["as manager"]
     roles = {MANAGER: "editor", ENGINEER: "engineering-manager", RISK: "risk-officer"}
     team = [{"username": name, "role": role} for role, name in roles.items()]

@@ -96,7 +96,7 @@ def test_helm_lint_reports_no_problem_of_the_chart():
 
 
 @pytest.mark.parametrize("arguments", WAYS.values(), ids=WAYS)
-def test_it_renders_and_its_environment_is_what_the_operator_takes(arguments):
+def test_the_chart_renders_environment_variables_that_the_operator_accepts(arguments):
     environment = operator_environment(rendered(*arguments))
     settings = parse_settings(environment)
     assert settings.prometheus_url == "http://prometheus.monitoring.svc:9090"
@@ -106,7 +106,7 @@ def test_it_renders_and_its_environment_is_what_the_operator_takes(arguments):
         assert settings.excluded_namespaces == ("finance",)
 
 
-def test_where_reviews_are_archived_the_operator_drops_none_before():
+def test_the_operator_deletes_no_review_before_its_archive_if_archiving_is_enabled():
     (by_claim, by_bucket) = (
         rendered(*WAYS[way])
         for way in ("with an archive on a claim", "with an archive in a bucket")
@@ -139,7 +139,7 @@ PROXY = ("--set", "web.enabled=true,web.proxy.cidrs={10.0.0.0/24},web.proxy.secr
      ("--set", "web.enabled=true,web.auth=Anonymous,web.anonymous.user=wall"),
      (*PROXY, "--set", "watchNamespaces={catalog,pricing},networkPolicy.enabled=true")],
 )  # fmt: skip
-def test_the_page_starts_with_arguments_that_the_command_takes(arguments, tmp_path):
+def test_the_chart_starts_the_page_with_valid_arguments(arguments, tmp_path):
     objects = {
         (one["kind"], one["metadata"]["name"], one["metadata"].get("namespace")): one
         for one in rendered(*arguments)
@@ -216,7 +216,7 @@ def test_only_the_messenger_may_reach_the_ports_of_sinks():
 
 
 @pytest.mark.parametrize("arguments", WAYS.values(), ids=WAYS)
-def test_kustomize_takes_what_it_renders(arguments, tmp_path: Path):
+def test_kustomize_accepts_the_rendered_chart(arguments, tmp_path: Path):
     """Flux has Kustomize label it. Kustomize refuses a key that is there twice; Helm takes it."""
     (tmp_path / "rendered.yaml").write_text(template(*arguments), encoding="utf-8")
     (tmp_path / "kustomization.yaml").write_text("resources: [rendered.yaml]", encoding="utf-8")
@@ -224,7 +224,7 @@ def test_kustomize_takes_what_it_renders(arguments, tmp_path: Path):
     subprocess.run([program("kubectl"), "kustomize", tmp_path], capture_output=True, check=True)
 
 
-def test_no_service_of_its_namespace_gives_it_variables_that_are_no_settings():
+def test_the_operator_pod_has_no_environment_variables_of_services():
     """`SLUICEGATE_…_SERVICE_HOST` is no setting: a Service of such a name kept it from starting."""
     (deployment,) = (one for one in rendered() if one["kind"] == "Deployment")
     assert deployment["spec"]["template"]["spec"]["enableServiceLinks"] is False
@@ -237,7 +237,7 @@ def test_a_setting_that_is_zero_or_false_reaches_the_operator():
     assert settings.share_dependency_states is False
 
 
-def test_the_alerts_it_ships_are_those_of_the_file_with_a_runbook_of_ones_own():
+def test_the_chart_has_the_alerts_of_the_file_with_a_configurable_runbook_url():
     ours = "https://wiki.example/sluicegate"
     objects = rendered(
         "--set", f"prometheusRule.enabled=true,prometheusRule.runbookUrl={ours},"
@@ -251,7 +251,7 @@ def test_the_alerts_it_ships_are_those_of_the_file_with_a_runbook_of_ones_own():
     assert rule["metadata"]["labels"]["release"] == "kube-prometheus-stack"
 
 
-def test_the_dashboards_it_ships_are_those_of_the_files_for_the_sidecar_to_find():
+def test_the_chart_has_the_dashboards_of_the_files_with_the_label_of_the_grafana_sidecar():
     objects = rendered(*WAYS["with a dashboard"])
     (config,) = (one for one in objects if one["kind"] == "ConfigMap")
     assert config["metadata"]["namespace"] == "grafana"
@@ -270,7 +270,7 @@ def pod_monitor(*values: str) -> dict[str, Any]:
     return monitor["spec"]
 
 
-def test_the_products_pods_are_read_within_the_limits_of_our_own_scrape_configuration():
+def test_the_pod_monitor_has_the_limits_of_the_documented_scrape_job():
     """So that no pod fills Prometheus, or writes labels that the operator's queries set."""
     spec, (job, *_) = pod_monitor(), configuration(15)["scrape_configs"]
     names = {"".join(part.title() for part in limit.split("_")): limit for limit in LIMITS}
@@ -286,7 +286,7 @@ def test_the_products_pods_are_read_within_the_limits_of_our_own_scrape_configur
     assert {"action": "labeldrop", "regex": "endpoint"} in endpoint["relabelings"]
 
 
-def test_a_limit_that_is_zero_is_none():
+def test_a_scrape_limit_of_zero_means_unlimited():
     spec = pod_monitor("podMonitor.sampleLimit=0", "podMonitor.bodySizeLimit=")
     assert not {"sampleLimit", "bodySizeLimit"} & spec.keys()
     assert spec["labelLimit"] == 64
@@ -301,7 +301,7 @@ def test_the_traces_endpoint_reaches_the_settings_and_the_network_policy():
     assert 4318 in ports
 
 
-def test_the_definitions_it_ships_are_those_of_the_types_and_stay_when_it_goes():
+def test_the_chart_has_the_generated_crds_and_keeps_them_on_uninstall():
     shipped = {one.name: one.read_text() for one in (CHART / "files" / "crds").iterdir()}
     assert shipped == {one.name: one.read_text() for one in (ROOT / "crds").iterdir()}, "make crds"
     crds = [one for one in rendered() if one["kind"] == "CustomResourceDefinition"]
@@ -310,7 +310,7 @@ def test_the_definitions_it_ships_are_those_of_the_types_and_stay_when_it_goes()
         assert crd["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
 
 
-def test_with_namespaces_nothing_outside_them_can_be_touched():
+def test_with_namespaces_set_the_operator_has_no_rights_outside_them():
     objects = rendered(*WAYS["two namespaces"])
     roles = {one["metadata"].get("namespace") for one in objects if one["kind"] == "Role"}
     assert roles == {"sluicegate", "catalog", "pricing"}
@@ -344,7 +344,9 @@ def test_view_may_read_products_and_edit_may_write_them_only_with_aggregate_to_e
     assert desired == {"view": reading, "edit": writing, "admin": writing}
 
 
-def test_it_installs_and_grants_what_is_needed_and_no_more(control_plane: ControlPlane, namespace):
+def test_the_chart_installs_and_grants_only_the_needed_rights(
+    control_plane: ControlPlane, namespace
+):
     release = f"release-{namespace}"
     kubeconfig = ("--kubeconfig", str(control_plane.kubeconfig), "--namespace", namespace)
     # Other tests apply the definition as another manager: Helm needn't fight for it.
@@ -356,14 +358,14 @@ def test_it_installs_and_grants_what_is_needed_and_no_more(control_plane: Contro
     helm("uninstall", release, *kubeconfig)
 
 
-def test_its_notes_say_what_a_fresh_install_lacks():
+def test_the_chart_notes_name_what_a_fresh_installation_lacks():
     done = helm("install", "sluicegate", str(CHART), "--dry-run=client")
 
     assert "settings.defaultRuntimeImage is empty" in done.stdout
     assert "podMonitor.enabled is false" in done.stdout
 
 
-def test_the_values_of_the_install_page_render_with_what_it_turns_on(tmp_path: Path):
+def test_the_values_of_the_install_page_render_the_features_that_they_enable(tmp_path: Path):
     page = (ROOT / "docs" / "install.md").read_text(encoding="utf-8")
     (values,) = (
         block

@@ -39,7 +39,7 @@ def templates(objects: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     return {one["spec"]["containers"][0]["name"]: one for one in pods}
 
 
-def test_a_value_of_all_programs_is_in_the_pods_of_each():
+def test_a_common_chart_value_applies_to_the_pods_of_each_program():
     objects = everywhere(
         "--set-json", 'env=[{"name": "TZ", "value": "UTC"}]',
         "--set-json", 'envFrom=[{"secretRef": {"name": "keys"}}]',
@@ -69,7 +69,9 @@ def test_a_value_of_all_programs_is_in_the_pods_of_each():
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
-def test_a_value_of_one_program_is_added_to_lists_and_replaces_the_rest_for_it_alone(program):
+def test_a_program_chart_value_extends_lists_and_replaces_other_fields_of_that_program_only(
+    program,
+):
     objects = everywhere(
         "--set", f"priorityClassName=all,{program}.priorityClassName=own,{program}.podLabels.team=own",
         "--set-json", 'env=[{"name": "TZ", "value": "UTC"}]',
@@ -84,7 +86,7 @@ def test_a_value_of_one_program_is_added_to_lists_and_replaces_the_rest_for_it_a
         assert pod["metadata"]["labels"].get("team") == ("own" if own else None)
 
 
-def test_without_ids_of_its_own_a_pod_passes_openshifts_restricted_v2():
+def test_a_pod_without_user_ids_passes_the_restricted_v2_profile_of_openshift():
     """That SCC assigns user and group of the namespace's range, and refuses others."""
     for objects, ids in ((everywhere(), 65532), (everywhere("--set", "randomIds=true"), None)):
         for name in PROGRAMS:
@@ -182,11 +184,11 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("values", "words"), REFUSED.values(), ids=REFUSED)
-def test_a_value_that_contradicts_another_one_is_refused(values, words):
+def test_contradicting_chart_values_are_refused(values, words):
     assert words in refusal(*ALL, *values)
 
 
-def test_the_policies_allow_the_port_of_a_proxy():
+def test_the_network_policies_allow_the_port_of_a_proxy():
     objects = everywhere("--set", "networkPolicy.enabled=true,proxy.https=http://proxy:3128")
     for one in objects:
         if one["kind"] == "NetworkPolicy" and not one["metadata"]["name"].endswith("-web"):

@@ -123,7 +123,7 @@ PLACES = [
 
 
 @pytest.mark.parametrize(("value", "words"), SETTINGS.values(), ids=SETTINGS)
-def test_a_setting_that_the_operator_refuses_or_ignores_is_refused_with_the_way_out(value, words):
+def test_a_chart_setting_that_the_operator_refuses_or_ignores_fails_with_the_way_out(value, words):
     assert words in refusal("--set", value)
 
 
@@ -133,7 +133,7 @@ def test_a_value_that_the_api_server_refuses_is_refused_by_helm(value, words):
 
 
 @pytest.mark.parametrize(("value", "words"), MISTAKES.values(), ids=MISTAKES)
-def test_a_mistake_in_the_values_is_named_before_anything_is_installed(value, words):
+def test_a_mistake_in_the_chart_values_is_reported_before_the_installation(value, words):
     assert words in refusal("--set", value)
 
 
@@ -142,13 +142,13 @@ def test_a_configuration_that_the_messenger_refuses_is_refused_by_helm(configura
     assert words in refusal("--set-json", f"notify.config={json.dumps(configuration)}")
 
 
-def test_all_mistakes_are_listed_at_once():
+def test_all_mistakes_in_the_chart_values_are_listed_at_once():
     text = refusal("--set", "settings.foo=1,settings.prometheusURL=http://a,settings.writeBurst=1")
     assert text.count("\n- ") == 3
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_a_value_that_is_null_renders_or_is_named(place):
+def test_a_null_chart_value_renders_or_is_reported(place):
     """Helm removes it, and a template that reads below it fails by a nil pointer."""
     done = helm("template", "sluicegate", str(CHART), "--set", f"{place}=null")
     assert done.returncode == 0 or place.partition(".")[0] in done.stderr

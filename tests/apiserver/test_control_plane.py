@@ -78,13 +78,13 @@ def test_pods_become_ready_on_fake_nodes(control_plane, namespace):
     eventually(lambda: ready_replicas(control_plane, namespace) == "3")
 
 
-def test_a_namespace_gets_its_service_account(control_plane, namespace):
+def test_a_new_namespace_has_its_default_service_account(control_plane, namespace):
     eventually(
         lambda: "default" in control_plane.kubectl("get", "serviceaccounts", "-n", namespace)
     )
 
 
-def test_null_conditions_as_a_new_definition_has_them_are_waited_for(control_plane, namespace):
+def test_a_new_crd_with_null_conditions_is_awaited(control_plane, namespace):
     control_plane.kubectl("apply", "-f", "-", stdin=json.dumps(DEFINITION))
     wait_until_established(control_plane.kubectl, "crd/pendings.test.example")
     control_plane.kubectl("create", "-f", "-", "-n", namespace, stdin=pending(None))
@@ -127,7 +127,7 @@ def test_data_and_address_survive_a_killed_api_server_and_etcd():
         assert "kept" in control_plane.kubectl("get", "configmap", "kept", "-n", "default")
 
 
-def test_a_paused_api_server_answers_again_after_it_goes_on():
+def test_a_paused_api_server_answers_again_after_it_resumes():
     with ControlPlane(Options(controller_manager=False, scheduler=False)) as control_plane:
         control_plane.pause("kube-apiserver")
         control_plane.resume("kube-apiserver")
@@ -135,13 +135,13 @@ def test_a_paused_api_server_answers_again_after_it_goes_on():
         assert "default" in control_plane.kubectl("get", "namespaces")
 
 
-def test_two_control_planes_side_by_side_do_not_see_each_other(control_plane, namespace):
+def test_two_control_planes_on_one_machine_are_isolated(control_plane, namespace):
     with ControlPlane(Options(controller_manager=False, scheduler=False)) as other:
         assert other.url != control_plane.url
         assert namespace not in other.kubectl("get", "namespaces")
 
 
-def test_nothing_is_left_after_the_end():
+def test_a_stopped_control_plane_leaves_no_process_and_no_file():
     with ControlPlane(Options(controller_manager=False, scheduler=False)) as control_plane:
         assert control_plane.is_alive("etcd")
 
@@ -150,7 +150,7 @@ def test_nothing_is_left_after_the_end():
     assert not control_plane.folder.exists()
 
 
-def test_another_user_has_no_rights_until_they_are_given(control_plane, namespace):
+def test_a_user_without_a_role_binding_has_no_rights(control_plane, namespace):
     kubeconfig = f"--kubeconfig={control_plane.kubeconfig_for('visitor')}"
     read = ("get", "pods", "-n", namespace, kubeconfig)
     with pytest.raises(ClusterError, match='User "visitor" cannot list'):

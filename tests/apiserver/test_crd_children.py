@@ -64,7 +64,7 @@ def is_as_applied(child: dict[str, Any], live: dict[str, Any]) -> bool:
 
 @pytest.mark.parametrize("kind", ServiceKind)
 @pytest.mark.parametrize("changes", PRODUCTS.values(), ids=PRODUCTS)
-def test_an_applied_child_is_stored_as_its_manifest_says(cluster, namespace, changes, kind):
+def test_an_applied_child_is_stored_as_in_its_manifest(cluster, namespace, changes, kind):
     product = product_in(namespace, **changes)
     for child in children_of(product, kind):
         live = apply(cluster, child)
@@ -101,7 +101,7 @@ def test_pods_are_admitted_where_the_restricted_profile_is_enforced(api, namespa
         assert core.create_namespaced_pod(namespace, pod, dry_run="All")
 
 
-def test_a_training_job_is_accepted_and_stored_as_meant(cluster, namespace):
+def test_a_training_job_is_accepted_and_stored_unchanged(cluster, namespace):
     job = training_job(product_in(namespace))
     assert is_as_applied(job, apply(cluster, job))
 

@@ -131,7 +131,7 @@ def _paths(value: Any, path: str = "") -> list[str]:
 
 @given(path=st.sampled_from(_paths(example())), value=VALUES)
 @settings(max_examples=400, derandomize=True)
-def test_the_types_and_the_api_server_agree_on_any_changed_field(products, path, value):
+def test_the_pydantic_types_and_the_crd_agree_on_any_changed_field(products, path, value):
     document = changed({path: value})
     by_server, by_types = products.refusal(document), _refused_by_types(document)
     assert bool(by_server) == bool(by_types), f"{path} = {value!r}: {by_server}; {by_types}"
@@ -175,7 +175,7 @@ def test_conditions_of_two_writers_are_merged_by_type(products):
     assert kinds == {"Ready", "Reviewed"}
 
 
-def test_every_part_of_status_is_stored_as_it_was_reported(products):
+def test_every_status_field_is_stored_unchanged(products):
     products.create(changed({"metadata.name": "reported"}))
     stored = products.status("reported", "sluicegate", full_status())
     assert stored["status"] == full_status()
@@ -232,7 +232,7 @@ def _with_mistake(path, value):
 
 
 @pytest.mark.timeout(400)
-def test_a_value_of_the_wrong_kind_is_refused_by_the_name_of_its_field_whichever_it_is(products):
+def test_a_value_of_the_wrong_type_is_refused_with_the_name_of_its_field(products):
     (version,) = build_crd()["spec"]["versions"]
     spec = version["schema"]["openAPIV3Schema"]["properties"]["spec"]
     assert not products.refusal(example())

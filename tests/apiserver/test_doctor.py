@@ -43,7 +43,7 @@ def told(plane: ControlPlane, capsys, monkeypatch) -> tuple[int, list[str]]:
     return code, capsys.readouterr().out.splitlines()
 
 
-def test_a_cluster_says_what_it_lacks_and_is_silent_once_it_is_there(
+def test_doctor_reports_missing_prerequisites_until_they_exist(
     bare: ControlPlane, capsys, monkeypatch
 ):
     code, lines = told(bare, capsys, monkeypatch)
@@ -73,7 +73,7 @@ def test_a_cluster_says_what_it_lacks_and_is_silent_once_it_is_there(
     assert any("node old: has containerd 1.7.24, which mounts no" in line for line in lines), lines
 
 
-def test_an_operator_that_does_not_renew_its_lease_and_roles_without_a_policy_are_found(
+def test_doctor_reports_an_expired_lease_and_roles_without_an_admission_policy(
     bare: ControlPlane, capsys, monkeypatch
 ):
     _, lines = told(bare, capsys, monkeypatch)
@@ -94,7 +94,7 @@ def test_an_operator_that_does_not_renew_its_lease_and_roles_without_a_policy_ar
     assert any("has not renewed its Lease since 2026-01-01 00:00:00 UTC" in line for line in lines)
 
 
-def test_doctor_reports_the_address_and_the_error_with_which_prometheus_does_not_answer_the_operator(
+def test_doctor_reports_the_prometheus_address_and_the_connection_error(
     bare: ControlPlane, capsys, monkeypatch
 ):
     install_crds(bare)
@@ -120,7 +120,7 @@ def test_doctor_reports_the_address_and_the_error_with_which_prometheus_does_not
     assert f"default/{document['metadata']['name']}" in line
 
 
-def test_a_namespace_with_products_that_the_operators_policy_does_not_open_is_found(
+def test_doctor_reports_a_namespace_that_the_network_policy_of_the_operator_blocks(
     bare: ControlPlane, capsys, monkeypatch
 ):
     install_crds(bare)

@@ -148,7 +148,7 @@ def gateways(control_plane: ControlPlane) -> ControlPlane:
 
 @settings(max_examples=3, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
-def test_a_route_that_our_definition_admits_the_gateway_apis_own_admits(gateways, data):
+def test_a_route_that_the_product_crd_admits_is_admitted_by_the_gateway_api_crd(gateways, data):
     routes = data.draw(st.lists(ROUTE, min_size=MOST, max_size=MOST))
     written = []
     for number, product in enumerate(filter(None, map(admitted, routes))):

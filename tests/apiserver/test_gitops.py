@@ -51,7 +51,7 @@ def plane(control_plane: ControlPlane) -> ControlPlane:
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
-def test_an_example_is_admitted_with_each_of_its_fields(plane: ControlPlane, example: str):
+def test_a_gitops_example_is_admitted_with_each_of_its_fields(plane: ControlPlane, example: str):
     path = ROOT / "gitops" / example
 
     said = plane.kubectl("apply", "--server-side", "--validate=strict", "-f", str(path))
@@ -59,7 +59,7 @@ def test_an_example_is_admitted_with_each_of_its_fields(plane: ControlPlane, exa
     assert said.count("serverside-applied") == len(list(yaml.safe_load_all(path.read_text())))
 
 
-def test_argo_cd_s_own_configmap_takes_health_and_actions(plane: ControlPlane):
+def test_the_argo_cd_configmap_accepts_our_health_checks_and_actions(plane: ControlPlane):
     patch = ROOT / "gitops/argocd/argocd-cm.yaml"
     plane.kubectl("create", "configmap", "argocd-cm", "-n", "argocd")
 
@@ -70,7 +70,7 @@ def test_argo_cd_s_own_configmap_takes_health_and_actions(plane: ControlPlane):
 
 
 @pytest.mark.parametrize("file", sorted((ROOT / "crds").iterdir()), ids=lambda file: file.stem)
-def test_a_definition_of_ours_is_stored_as_it_is_written(plane: ControlPlane, file: Path):
+def test_our_crd_is_stored_as_written(plane: ControlPlane, file: Path):
     """Argo CD would apply another one indefinitely: what isn't stored is a difference."""
     plane.kubectl("apply", "--server-side", "-f", str(file))
 
@@ -79,7 +79,7 @@ def test_a_definition_of_ours_is_stored_as_it_is_written(plane: ControlPlane, fi
     assert stored == yaml.safe_load(file.read_text())["spec"] | {"conversion": {"strategy": "None"}}
 
 
-def test_a_field_that_they_do_not_have_would_be_refused(plane: ControlPlane):
+def test_an_unknown_field_in_a_gitops_example_is_refused(plane: ControlPlane):
     _, products = yaml.safe_load_all((ROOT / "gitops/flux/products.yaml").read_text())
     products["spec"]["healthCheckExpressions"] = products["spec"].pop("healthCheckExprs")
 

@@ -114,7 +114,7 @@ def kubelet_of_tests(control_plane: ControlPlane) -> Iterator[None]:
         yield
 
 
-def test_each_command_of_the_install_page_does_what_it_says(
+def test_each_command_of_the_install_page_has_the_described_effect(
     control_plane: ControlPlane, shell: Shell
 ):
     for step in steps(PAGE):

@@ -375,7 +375,7 @@ ESCALATIONS: dict[str, tuple[Callable[[ControlPlane], Answer], str]] = {
 
 
 @pytest.mark.parametrize(("attempt", "said"), ESCALATIONS.values(), ids=ESCALATIONS)
-def test_the_operators_token_gives_no_more_than_its_products_need(plane, attempt, said):
+def test_the_token_of_the_operator_grants_only_the_rights_that_products_need(plane, attempt, said):
     answer = attempt(plane)
     assert said in answer.refusal, answer
 
@@ -420,7 +420,9 @@ def test_a_namespace_limits_the_accounts_secrets_and_claims_of_its_products(plan
     assert volume_of(persistentVolumeClaim={"claimName": "models"})(plane).allowed
 
 
-def test_a_product_lives_under_the_policy_and_waits_by_name_for_its_namespace(plane, tmp_path):
+def test_a_product_serves_under_the_admission_policy_and_names_a_missing_namespace_label(
+    plane, tmp_path
+):
     closed = "identity-closed"
     plane.kubectl("create", "namespace", closed)
     settings = {

@@ -66,7 +66,7 @@ def is_reconciled(plane: ControlPlane, namespace: str) -> bool:
                for one in read(plane, "dataproducts", "-n", namespace))  # fmt: skip
 
 
-def test_a_namespace_whose_role_is_gone_stops_no_other_and_is_taken_up_when_it_is_back(
+def test_a_namespace_without_its_role_does_not_stop_others_and_resumes_with_the_role(
     control_plane, namespace, tmp_path
 ):
     install_crds(control_plane)
@@ -145,7 +145,7 @@ def who_reported_overlap(plane: ControlPlane, namespace: str) -> set[str]:
     return {one["reportingInstance"].partition("_")[0] for one in told}
 
 
-def test_of_two_operators_over_one_namespace_one_skips_the_product_and_both_say_so(
+def test_of_two_operators_in_one_namespace_one_skips_the_product_and_both_report_it(
     control_plane, namespace, tmp_path
 ):
     """Their settings differ, so each would write a status that the other replaces."""

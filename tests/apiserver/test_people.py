@@ -106,7 +106,7 @@ def people(control_plane):
     return plane, checked
 
 
-def test_each_persons_right_is_as_the_table_says_and_a_refusal_says_who_may(people):
+def test_each_role_has_the_rights_of_the_table_and_a_refusal_names_permitted_roles(people):
     plane, _ = people
     allowed, refusals = {}, {}
     for user in TABLE:
@@ -141,7 +141,7 @@ def test_a_request_that_adds_its_user_to_the_team_and_acts_as_a_member_is_refuse
     ) in answer.refusal
 
 
-def test_nor_in_two_requests(people):
+def test_a_user_with_edit_spec_rights_alone_cannot_join_the_team(people):
     """Who may write the spec, and holds no verb for the team, can't put himself on the list."""
     plane, _ = people
     bind(plane, f"{RELEASE}-editor", "climber", TEAMS)
@@ -160,7 +160,7 @@ def test_nor_in_two_requests(people):
     assert not climber.patch(MINE, {"spec": {"team": None, "lifecycle": "Development"}}).allowed
 
 
-def test_a_product_isnt_created_with_a_request_by_who_lists_himself(people):
+def test_a_product_with_a_request_is_not_created_by_a_user_who_adds_himself_to_the_team(people):
     plane, _ = people
     document = product("fresh", ("editor", "DataProductManager"))
     assert Person(plane, "editor").create(document).allowed
@@ -170,7 +170,7 @@ def test_a_product_isnt_created_with_a_request_by_who_lists_himself(people):
     assert Person(plane, GITOPS).create(document).allowed
 
 
-def test_the_largest_team_that_may_be_written_is_judged_like_any_other(people):
+def test_the_admission_policy_checks_a_team_of_the_largest_size(people):
     """The API server bounds what a policy may cost, by what each list may hold at most."""
     plane, _ = people
     members = [("manager-of-all", "DataProductManager")]
@@ -186,7 +186,7 @@ def test_the_largest_team_that_may_be_written_is_judged_like_any_other(people):
     )
 
 
-def test_the_policies_take_a_small_part_of_the_time_of_an_update(people):
+def test_the_admission_policies_take_a_small_part_of_the_update_time(people):
     """By the API server's own clocks, so that a busy machine slows both of what is compared."""
     plane, _ = people
     manager = Person(plane, "manager")
@@ -215,7 +215,7 @@ def seconds_spent(plane):
     ]
 
 
-def test_a_request_that_is_there_stays_and_may_be_taken_away_by_anybody_who_may_annotate(people):
+def test_an_existing_request_may_be_removed_by_any_user_with_patch_rights(people):
     plane, _ = people
     editor, set_by = Person(plane, "editor"), Person(plane, "manager-of-search")
     answer = set_by.patch(OTHERS, CHANGES["promote"], dry=False)
@@ -240,7 +240,7 @@ COLLECTED = {
 
 
 @pytest.mark.parametrize("metadata", COLLECTED.values(), ids=COLLECTED)
-def test_a_user_who_may_not_delete_a_product_has_no_tool_delete_it(people, metadata):
+def test_a_user_without_delete_rights_cannot_delete_a_product_through_a_tool(people, metadata):
     plane, _ = people
     change = {"metadata": metadata}
     for user in ("manager", "scientist", "editor", "approver"):
@@ -253,7 +253,7 @@ def test_a_user_who_may_not_delete_a_product_has_no_tool_delete_it(people, metad
         assert answer.allowed, answer.refusal
 
 
-def test_status_is_written_by_the_operator_without_any_of_these_rights(people):
+def test_the_operator_writes_status_without_the_rights_of_people(people):
     plane, _ = people
     plane.kubectl(
         "create", "role", "status", "-n", TEAMS, "--verb=patch",
@@ -269,7 +269,7 @@ def test_status_is_written_by_the_operator_without_any_of_these_rights(people):
     eventually(lambda: send("PATCH", path, status, kind=kind).allowed, what="its role")
 
 
-def test_the_api_server_finds_nothing_to_warn_of_in_the_types_of_any_policy(people):
+def test_the_type_check_of_each_admission_policy_reports_no_warning(people):
     _, checked = people
     warnings = {
         one["metadata"]["name"]: one["status"].get("typeChecking", {}).get("expressionWarnings", [])
@@ -279,7 +279,7 @@ def test_the_api_server_finds_nothing_to_warn_of_in_the_types_of_any_policy(peop
     assert not any(warnings.values()), json.dumps(warnings, indent=1)
 
 
-def test_by_default_who_may_not_is_warned_and_let_through():
+def test_by_default_an_unauthorised_request_is_admitted_with_a_warning():
     """So that a cluster sees in its audit log whom a policy would stop, before it stops anybody."""
     bindings = {
         one["metadata"]["name"]: one["spec"]["validationActions"]
@@ -343,7 +343,9 @@ TENANTS = {
 
 
 @pytest.mark.parametrize(("changes", "named"), TENANTS.values(), ids=TENANTS)
-def test_a_tenant_asks_for_no_more_than_the_platform_allows_its_namespace(people, changes, named):
+def test_a_product_may_not_exceed_the_limits_that_the_platform_sets_for_its_namespace(
+    people, changes, named
+):
     plane, _ = people
     document = tenant(**changes)
     document["spec"] = {key: value for key, value in document["spec"].items() if value is not None}

@@ -97,7 +97,7 @@ def written(plane):
     return answer.body["metadata"].get("annotations") or {}
 
 
-def test_kubectl_finds_the_plugin_and_completes_it(kubectl):
+def test_kubectl_runs_the_plugin_and_completes_its_arguments(kubectl):
     assert "kubectl-sluicegate" in kubectl("", "plugin", "list").stdout
     assert kubectl.plugin("", "--help").stdout.startswith("usage: kubectl sluicegate")
     found = kubectl("", "__complete", "sluicegate", "prom").stdout
@@ -132,7 +132,7 @@ def test_a_forbidden_plugin_command_names_the_missing_verb_and_its_holders(kubec
     assert "holders of the verb edit-spec" in refused.stderr
 
 
-def test_a_manager_with_patch_alone_approves_and_reads_what_happened(
+def test_a_manager_with_patch_rights_alone_approves_and_reads_the_outcome(
     control_plane, kubectl, status
 ):
     decision = {"type": "Promote", "reason": "CanaryNotWorse", "message": "not worse", "decisionTime": "2026-01-01T09:00:00Z"}  # fmt: skip
@@ -152,7 +152,7 @@ def test_a_manager_with_patch_alone_approves_and_reads_what_happened(
     assert "evidence in favour" in done.stderr
 
 
-def test_an_approval_of_a_candidate_that_is_replaced_while_the_person_reads_writes_nothing(
+def test_an_approval_of_a_candidate_replaced_during_the_prompt_writes_nothing(
     control_plane, kubectl, status
 ):
     before = written(control_plane)
@@ -183,7 +183,7 @@ def test_an_approval_of_a_candidate_that_is_replaced_while_the_person_reads_writ
         (3, ["status", "pricing", "--for=promoted", "--timeout=1s"]),
     ],
 )
-def test_each_exit_code_reaches_the_shell(kubectl, status, code, words):
+def test_the_plugin_returns_each_documented_exit_code(kubectl, status, code, words):
     done = kubectl.plugin(MANAGER, *words, "-n", SHOP)
     assert done.returncode == code, done.stderr
 

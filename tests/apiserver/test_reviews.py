@@ -121,7 +121,7 @@ def test_a_signature_is_accepted_by_user_review_and_role(reviews, user, review, 
     assert says in answer.refusal
 
 
-def test_a_user_changes_only_the_own_signature_of_a_review(reviews):
+def test_a_user_may_change_only_the_own_signature_of_a_review(reviews):
     done = sign(reviews, MANAGER, "overdue", OURS, dry=False)
     assert done.allowed, done.refusal
     theirs = signature(ENGINEER, "EngineeringManager")
@@ -133,7 +133,7 @@ def test_a_user_changes_only_the_own_signature_of_a_review(reviews):
     assert sign(reviews, MANAGER, "overdue").allowed
 
 
-def test_the_command_signs_as_whom_the_api_server_takes_one_for(reviews, monkeypatch, capsys):
+def test_the_sign_command_signs_as_the_authenticated_user(reviews, monkeypatch, capsys):
     arguments = ["review", "sign", f"{NAMESPACE}/toreview", "--verdict", "Object", "--note", "no"]
     for user, role in ((ENGINEER, "EngineeringManager"), (MANAGER, "DataProductManager")):
         monkeypatch.setenv("KUBECONFIG", str(reviews.kubeconfig_for(user)))
@@ -202,7 +202,7 @@ def closed(reviews):
 
 
 @pytest.mark.parametrize("change", RECORD.values(), ids=RECORD)
-def test_a_closed_review_is_a_record_that_no_user_rewrites(reviews, closed, change):
+def test_a_closed_review_cannot_be_changed_by_any_user(reviews, closed, change):
     for user in (MANAGER, SCIENTIST, ""):
         answer = Person(reviews, user).send(
             "PATCH", closed, {"spec": change}, kind=MERGE, dryRun="All"
@@ -210,7 +210,7 @@ def test_a_closed_review_is_a_record_that_no_user_rewrites(reviews, closed, chan
         assert "the review is a record" in answer.refusal
 
 
-def test_an_action_of_a_closed_review_can_be_done(reviews, closed):
+def test_an_action_item_of_a_closed_review_can_be_marked_as_done(reviews, closed):
     done = {"spec": {"actions": [ACTION | {"done": True}]}}
     assert Person(reviews, SCIENTIST).send("PATCH", closed, done, kind=MERGE, dryRun="All").allowed
 
@@ -270,7 +270,7 @@ COLLECTED = {
 
 
 @pytest.mark.parametrize("metadata", COLLECTED.values(), ids=COLLECTED)
-def test_a_user_who_may_not_delete_a_review_has_no_tool_delete_it(reviews, metadata):
+def test_a_user_without_delete_rights_cannot_delete_a_review_through_a_tool(reviews, metadata):
     path = path_of(NAMESPACE, "reviewed", plural=names.REVIEW_PLURAL)
     change = {"metadata": metadata}
 
@@ -346,13 +346,13 @@ def test_the_archive_needs_only_its_role_and_no_other_user_marks_a_review_as_arc
         ({"actions": [{"title": "x", "owner": "acb", "dueDate": "2026-02-31"}]}, "spec.actions[0].dueDate"),
     ],
 )  # fmt: skip
-def test_a_mistake_is_refused_by_its_name(reviews, change, says):
+def test_an_invalid_review_is_refused_with_the_name_of_the_field(reviews, change, says):
     path = path_of(NAMESPACE, "toreview", plural=names.REVIEW_PLURAL)
     answer = Person(reviews, "").send("PATCH", path, {"spec": change}, kind=MERGE, dryRun="All")
     assert says in answer.refusal
 
 
-def test_a_period_ends_after_it_begins(reviews):
+def test_a_review_period_that_ends_before_it_begins_is_refused(reviews):
     period = {"startTime": "2026-12-01T00:00:00Z", "endTime": "2026-11-01T00:00:00Z"}
     answer = Person(reviews, "").create(document("backwards", period=period))
     assert "spec.period.startTime must be before spec.period.endTime" in answer.refusal

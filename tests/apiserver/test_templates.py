@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.parametrize("template", TEMPLATES)
-def test_the_product_of_a_template_is_admitted_as_it_is(
+def test_the_product_of_each_init_template_is_admitted_unchanged(
     template: str, control_plane: ControlPlane, namespace: str, tmp_path: Path
 ):
     install_crds(control_plane)

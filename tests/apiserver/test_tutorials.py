@@ -181,9 +181,7 @@ def reading(plane: ControlPlane, folder: Path) -> Iterator[Reader]:
             yield Reader(scene, shell)
 
 
-def test_the_tutorials_lead_from_a_first_product_to_a_retrained_one(
-    control_plane: ControlPlane, tmp_path: Path
-):
+def test_the_tutorials_end_with_a_retrained_product(control_plane: ControlPlane, tmp_path: Path):
     (pages,) = FOLLOWED[CLUSTER]
     with reading(control_plane, tmp_path) as reader:
         for page in pages:

@@ -105,9 +105,7 @@ def proxy(tmp_path):
 
 
 @pytest.mark.parametrize("user", READERS)
-async def test_a_reader_sees_the_products_of_the_own_namespaces_and_no_word_of_others(
-    plane, monkeypatch, proxy, user
-):
+async def test_a_reader_sees_only_products_of_readable_namespaces(plane, monkeypatch, proxy, user):
     groups, namespaces = READERS[user]
     headers = {
         "X-Forwarded-User": user, "X-Forwarded-Groups": groups, "X-Sluicegate-Secret": SECRET,
@@ -140,7 +138,7 @@ async def test_a_reader_sees_the_products_of_the_own_namespaces_and_no_word_of_o
             assert "a product you can't see" in graph
 
 
-async def test_a_token_is_the_api_servers_to_judge(plane, monkeypatch):
+async def test_the_page_validates_a_token_by_a_token_review(plane, monkeypatch):
     plane.kubectl("create", "serviceaccount", "reader", "-n", ONE)
     plane.kubectl(
         "create",
@@ -187,7 +185,7 @@ async def test_a_token_is_the_api_servers_to_judge(plane, monkeypatch):
         assert told["user"] == f"system:serviceaccount:{ONE}:reader"
 
 
-async def test_the_page_follows_what_changes(plane, monkeypatch, proxy):
+async def test_the_page_shows_changes_of_products(plane, monkeypatch, proxy):
     headers = {"X-Forwarded-User": "admin", "X-Sluicegate-Secret": SECRET}
     async with page(plane, monkeypatch, proxy) as client:
 
@@ -207,7 +205,7 @@ async def test_the_page_follows_what_changes(plane, monkeypatch, proxy):
         await until(gone)
 
 
-def test_the_account_may_read_products_and_nothing_else(plane):
+def test_the_service_account_of_the_page_may_only_read_products(plane):
     def granted(verb: str, what: str) -> bool:
         resource, _, group = what.partition(".")
         return may(plane, ACCOUNT, verb, group, resource)

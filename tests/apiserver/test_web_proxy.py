@@ -118,7 +118,9 @@ def browsing():
     return aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True))
 
 
-async def test_each_person_sees_the_own_namespaces_whatever_headers_are_sent_with(proxied):
+async def test_a_user_behind_the_proxy_sees_only_readable_namespaces_whatever_headers_are_sent(
+    proxied,
+):
     expected = {OF_ONE: {HERE}, OF_A_GROUP: {THERE}, NOBODY: set()}
     async with proxied(*expected) as (_, proxy):
         for mail, namespaces in expected.items():
@@ -140,7 +142,7 @@ async def test_each_person_sees_the_own_namespaces_whatever_headers_are_sent_wit
                         assert not [word for word in hidden if word in text], path
 
 
-async def test_without_a_login_the_proxy_sends_nothing_to_the_page_and_the_page_takes_nothing(
+async def test_requests_without_a_login_are_refused_by_the_proxy_and_by_the_page(
     proxied,
 ):
     async with proxied(OF_ONE) as (page, proxy), browsing() as stranger:

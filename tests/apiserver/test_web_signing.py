@@ -139,7 +139,7 @@ async def sign(client, user, **more):
     return answer.status, await answer.text()
 
 
-async def test_the_audit_log_and_the_object_have_the_person_and_the_page(plane, page):
+async def test_a_signature_on_the_page_is_audited_with_the_user_and_the_page_account(plane, page):
     async with page(SIGNS) as client:
         status, text = await sign(client, MANAGER, verdict="Agree", note="signed on the page")
     assert (status, "You signed as DataProductManager: Agree." in text) == (200, True)
@@ -158,7 +158,7 @@ async def test_the_audit_log_and_the_object_have_the_person_and_the_page(plane, 
     assert entry["authenticationMetadata"]["impersonationConstraint"] == "impersonate:user-info"
 
 
-async def test_the_policy_and_the_roles_refuse_the_person(page):
+async def test_a_signature_is_refused_by_the_policy_or_by_the_roles(page):
     async with page(SIGNS) as client:
         role = {"role": "DataProductManager", "verdict": "Agree"}
         status, text = await sign(client, "web-outsider", **role)
@@ -212,9 +212,7 @@ async def test_the_account_of_the_page_may_impersonate_users_only_to_patch_revie
             await transport.send(patch(DATA_PRODUCT_REVIEWS, KEY, notes))
 
 
-async def test_uid_and_extra_of_a_token_are_passed_on_by_the_account_for_tokens_alone(
-    plane, monkeypatch
-):
+async def test_only_the_account_for_token_logins_may_impersonate_uid_and_extra(plane, monkeypatch):
     notes = requests.patch(DATA_PRODUCT_REVIEWS, KEY, {"spec": {"notes": "x"}}, manager="test")
     request = requests.as_user(
         notes, MANAGER, groups=("a",), uid="u-1", extra={"example.com/scope": ("b", "c")}
@@ -270,9 +268,7 @@ MAY = {
 
 
 @pytest.mark.parametrize("user", MAY)
-async def test_the_page_offers_to_each_user_what_the_api_server_allows(
-    plane, page, monkeypatch, user
-):
+async def test_the_page_offers_each_user_only_the_permitted_actions(plane, page, monkeypatch, user):
     async with page(ACTS) as client:
         results = {verb: await act(client, user, verb) for verb in VERBS}
         for verb, (status, text) in results.items():
@@ -293,7 +289,7 @@ async def test_the_page_offers_to_each_user_what_the_api_server_allows(
                 await transport.send(requests.as_user(request, user=user))
 
 
-async def test_the_request_the_reason_and_the_audit_log_have_the_person(plane, page):
+async def test_a_request_on_the_page_names_the_user_in_its_value_reason_and_audit_log(plane, page):
     async with page(ACTS) as client:
         status, text = await act(client, MANAGER, "promote", reason="prices in Austria are right")
     assert (status, "the operator has not handled it yet" in text) == (200, True)
@@ -317,7 +313,7 @@ async def test_the_request_the_reason_and_the_audit_log_have_the_person(plane, p
     assert {one["objectRef"]["resource"] for one in entries} == {"dataproducts"}
 
 
-async def test_a_note_in_the_name_of_another_person_is_refused(plane):
+async def test_a_request_note_in_the_name_of_another_user_is_refused(plane):
     def change(note):
         annotations = {"sluicegate.dev/abort": "v15/x", "sluicegate.dev/request-note": note}
         return {"metadata": {"annotations": annotations}}
@@ -337,7 +333,7 @@ async def test_acting_on_the_page_is_forbidden_without_web_acting_of_the_chart(p
     assert "web.acting of the chart allows it" in text
 
 
-async def test_a_form_that_was_sent_already_is_refused_by_a_real_product(page):
+async def test_a_form_submitted_twice_is_refused_for_a_real_product(page):
     headers, path = headers_of(MANAGER), f"/products/{NAMESPACE}/pricing/act/retrain"
     async with page(ACTS) as client:
         text = await (await client.get(path, headers=headers)).text()
@@ -351,7 +347,7 @@ async def test_a_form_that_was_sent_already_is_refused_by_a_real_product(page):
         assert forged.status == 403
 
 
-async def test_the_account_that_acts_may_impersonate_users_only_to_patch_products(
+async def test_the_acting_account_of_the_page_may_impersonate_users_only_to_patch_products(
     plane, monkeypatch
 ):
     root = {"user": "web-root", "groups": ["system:masters"]}

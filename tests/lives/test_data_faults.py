@@ -17,7 +17,7 @@ NAMED = {
 
 @pytest.mark.heavy
 @pytest.mark.parametrize("seed", [2, 3, 5, 6, 8, 11])
-def test_the_cause_of_wrong_answers_is_named_and_only_a_drift_is_trained_for(seed):
+def test_the_cause_of_wrong_answers_is_diagnosed_and_only_a_drift_starts_a_training(seed):
     life = draw_data_fault(seed)
     outcome = life.live()
     assert NAMED[life.fault] in outcome.causes

@@ -26,7 +26,7 @@ SEEDS = (
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("seed", SEEDS)
-def test_a_life_is_safe_and_ends_at_its_goals(seed, record_property):
+def test_a_random_life_violates_no_invariant_and_reaches_its_goals(seed, record_property):
     life = draw_life(seed, wide="WIDE" in os.environ)
     lived = live(life)
     record_property(STEPS, lived.steps)
@@ -36,7 +36,7 @@ def test_a_life_is_safe_and_ends_at_its_goals(seed, record_property):
 
 
 @pytest.mark.timeout(900)
-def test_each_known_violation_still_happens_in_its_life():
+def test_each_listed_violation_is_reproduced_by_its_life():
     for known in KNOWN:
         products = draw_life(known.seed).products
         lived = live(Life(known.seed, products, known.steps), ())
@@ -52,7 +52,7 @@ def test_rows_of_mirrored_requests_become_evidence():
     assert lived.mirrored > 1000
 
 
-def test_a_life_is_shrunk_to_the_steps_that_matter():
+def test_a_failing_life_is_shrunk_to_the_necessary_steps():
     life = draw_life(3, length=30)
     desired = {life.steps[4], life.steps[21]}
     short = shrunk(life, lambda one: desired <= set(one.steps), most=500)
@@ -60,7 +60,7 @@ def test_a_life_is_shrunk_to_the_steps_that_matter():
     assert len(short.products) == 1
 
 
-def test_a_seed_is_one_life():
+def test_the_same_seed_gives_the_same_life():
     assert draw_life(5) == draw_life(5)
     assert draw_life(5, wide=True) == draw_life(5, wide=True)
     assert str(draw_life(5)) != str(draw_life(6))

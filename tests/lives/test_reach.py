@@ -88,7 +88,7 @@ def test_values_are_classed_as_absent_default_bound_or_other():
     assert spec["serving"]["runtimeImage"] == RUNTIME
 
 
-def test_words_of_status_are_rows():
+def test_each_enum_value_of_status_is_a_row_of_the_reach_table():
     rows = set(
         status_rows(
             {
@@ -105,13 +105,13 @@ def test_words_of_status_are_rows():
     } <= rows  # fmt: skip
 
 
-def test_a_training_runs_beside_the_phase_of_a_candidate():
+def test_a_training_beside_a_candidate_phase_is_a_row_of_the_reach_table():
     assert phases_of({}) == ("NoCandidate",)
     status = {"candidate": {"phase": "Stepping"}, "retraining": {"job": "search-train-1"}}
     assert phases_of(status) == ("Stepping", "Training")
 
 
-def test_an_edit_is_of_the_groups_that_differ():
+def test_an_edit_row_names_the_changed_spec_groups():
     before = {"rollout": {"steps": [5]}, "slos": [], "serving": {"replicas": 1}}
     after = {"rollout": {"steps": [9]}, "slos": [], "serving": {"replicas": 2}}
     assert edited(before, after) == ["serving", "rollout.steps"]
@@ -127,7 +127,7 @@ def test_an_edit_is_of_the_groups_that_differ():
         ("v9/token", "request abort of version unknown"),
     ],
 )
-def test_a_request_names_a_version_by_its_place(value, row):
+def test_a_drawn_request_names_a_version_by_its_position(value, row):
     status = {
         "candidate": {"version": "v2"},
         "stable": {"version": "v1"},
@@ -137,7 +137,7 @@ def test_a_request_names_a_version_by_its_place(value, row):
 
 
 @pytest.mark.parametrize("group", groups())
-def test_a_drawn_edit_is_one_that_the_operator_can_follow(group):
+def test_a_drawn_edit_is_valid_for_the_operator(group):
     drawn = 0
     for seed in range(12):
         dice = random.Random(seed)
@@ -153,7 +153,7 @@ def test_a_drawn_edit_is_one_that_the_operator_can_follow(group):
     ("seed", "path"),
     [(0, "spec.analysis.blockSeconds"), (1, "spec.analysis.blockSeconds"), (2, "spec.slos[")],
 )
-def test_an_invalid_edit_is_taken_by_admission_and_not_by_the_operator(seed, path):
+def test_an_invalid_drawn_edit_is_admitted_and_refused_by_the_operator(seed, path):
     spec = draw_product(random.Random(3), 0)["spec"]
     assert spec["slos"]
     merged = spec | invalid_edit(spec, seed)

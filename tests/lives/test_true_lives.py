@@ -48,19 +48,19 @@ def check(life: TrueLife, command: str, record_property: object) -> None:
 
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("seed", seeds("CANARIES", CANARIES))
-def test_a_canary_ends_as_the_quality_of_its_candidate_says(seed, record_property):
+def test_a_canary_promotes_good_and_rolls_back_bad_candidates_within_the_error_rates(
+    seed, record_property
+):
     check(draw_canary(seed), f"SEED={seed} make lives", record_property)
 
 
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("seed", seeds("YEARS", YEARS))
-def test_a_product_is_healed_when_it_decays_and_left_alone_while_it_is_healthy(
-    seed, record_property
-):
+def test_a_degraded_product_is_retrained_and_a_healthy_one_is_not(seed, record_property):
     check(draw_year(seed, DAYS), f"SEED={seed} make lives", record_property)
 
 
-def test_a_life_with_truth_is_reduced_to_the_parts_that_matter():
+def test_a_failing_life_with_known_quality_is_shrunk_to_the_necessary_parts():
     absences = tuple(Absence(kind, 60.0, 60.0) for kind in ("operator", "prometheus", "scrapes"))
     life = replace(draw_canary(1), absences=absences, sky=Sky(swing=0.3, daily=0.1), approval=60.0)
 
@@ -73,6 +73,6 @@ def test_a_life_with_truth_is_reduced_to_the_parts_that_matter():
     assert (short.absences, short.sky, short.approval) == ((absences[1],), Sky(swing=0.3), None)
 
 
-def test_a_seed_is_one_life_with_truth():
+def test_the_same_seed_gives_the_same_life_with_known_quality():
     assert draw_canary(5) == draw_canary(5) != draw_canary(6)
     assert draw_year(5) == draw_year(5) != draw_year(6)

@@ -108,7 +108,7 @@ SLACK = 0.02
         for row in TABLE
     ],
 )
-def test_the_table_of_the_design_is_reproduced(
+def test_the_error_rates_of_the_design_table_are_reproduced(
     *, ratio, margin, slos, margins, promoted, rolled_back
 ):
     summary = simulate(worse_by(imagined(600, ratio, margin, slos=slos), margins), RUNS, seed=1)
@@ -126,7 +126,7 @@ def test_a_broken_candidate_is_rolled_back_with_its_first_block_of_evidence(brok
 
 
 @pytest.mark.parametrize("per_minute", [0, 1])
-def test_next_to_no_traffic_never_promotes(per_minute):
+def test_a_canary_with_almost_no_traffic_is_never_promoted(per_minute):
     assert simulate(imagined(per_minute, 0.01, 0.01), RUNS, seed=1).promoted == 0.0
 
 
@@ -156,7 +156,7 @@ FEW_RUNS = 50
 
 
 @pytest.mark.anchor
-def test_some_rows_come_out_exactly_as_when_the_whole_grid_passed(golden):
+def test_anchor_rows_of_the_canary_grid_are_reproduced_exactly(golden):
     """Seeds are fixed, so one canary that is decided otherwise, or a block later, shows here."""
     found = {}
     for per_minute, ratio, burst, (slos, swing) in SOME:

@@ -18,14 +18,14 @@ def section():
 
 
 @pytest.mark.anchor
-def test_the_document_has_the_rows_that_were_simulated_last(golden):
+def test_the_comparison_page_has_the_rows_of_the_last_simulation(golden):
     rows = [line for line in section().splitlines() if line.startswith("|")]
     golden(ANCHORS, "\n".join(rows) + "\n")
 
 
 @pytest.mark.heavy
 @pytest.mark.parametrize("degree", ["equal", pytest.param("worse by δ", marks=pytest.mark.grid)])
-def test_rows_of_the_document_come_out_again(degree):
+def test_rows_of_the_comparison_page_are_reproduced(degree):
     margins = {"equal": 0.0, "worse by δ": 1.0}[degree]
     for one in compare(worse_by(report.scenario(6_000, 0.0), margins), report.RUNS, report.SEED):
         assert report.row(degree, one.rule, one.summary) in section()

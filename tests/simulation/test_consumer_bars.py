@@ -170,6 +170,6 @@ def test_a_consumers_slo_keeps_both_error_rates_at_any_number_of_calls(mixed):
 
 
 @pytest.mark.parametrize("mixed", [0.2, 0.6])
-def test_mixed_requests_are_no_evidence(mixed):
+def test_requests_that_met_both_versions_are_no_evidence(mixed):
     found = ends(f"worse, {mixed:.0%} mixed", mixed=mixed, worse=5 * DROP, draws=False)
     assert set(found) <= {"Inconclusive", OWN}

@@ -58,7 +58,7 @@ def alarms_by_row(requests_an_hour, months, seed, ratio=0.0005):
     ("requests", "promised"),
     [(30, 0.05), *(pytest.param(n, 0.02, marks=pytest.mark.grid) for n in (120, 600))],
 )
-def test_a_healthy_service_hardly_ever_alarms(requests, promised):
+def test_a_healthy_service_raises_alarms_within_the_promised_rate(requests, promised):
     months = 30
     alarms = alarms_by_row(requests, months, seed=requests)
     slack = 3 * math.sqrt(promised / months)
@@ -67,7 +67,7 @@ def test_a_healthy_service_hardly_ever_alarms(requests, promised):
 
 
 @pytest.mark.parametrize(("requests", "promised"), [(600, 20), (6000, 15)])
-def test_an_outage_is_seen_as_soon_as_promised(requests, promised):
+def test_an_outage_is_detected_within_the_promised_time(requests, promised):
     source = np.random.default_rng(requests)
     threshold = thresholds(FAST, 0.001)[:2]
     minutes = []
@@ -91,7 +91,7 @@ YEAR = 365 * DAY
 
 
 @pytest.mark.parametrize("labels", [20 / 12, 50, 1000])
-def test_a_product_exactly_at_its_objective_is_hardly_ever_missed_within_a_year(labels):
+def test_a_product_exactly_at_its_objective_is_rarely_missed_within_a_year(labels):
     """Three blocks in a row make it degraded, as `confirm` has it. Windows are sums of blocks."""
     source, years, promised = np.random.default_rng(7), 100, 0.05
     rows = [row for row in thresholds(SLOW, 0.1) if row.row.level is Level.MISSED]
@@ -158,7 +158,7 @@ ALL_CASES = [
 
 
 @pytest.mark.parametrize(("p0", "n0", "drop", "events"), ALL_CASES)
-def test_false_alarms_in_two_years_keep_the_promise(p0, n0, drop, events):
+def test_the_false_alarm_rate_over_two_years_is_within_the_promise(p0, n0, drop, events):
     runs, promised = 60, TWO_YEARS / cusum.HOURLY_BLOCKS
     upper = upper_bound(Count(round(p0 * n0), n0), 1.0)
     hours = hours_to_alarm(p0, n0, drop, events=events, rate=upper, runs=runs, seed=11)
@@ -167,7 +167,7 @@ def test_false_alarms_in_two_years_keep_the_promise(p0, n0, drop, events):
 
 
 @pytest.mark.parametrize(("p0", "n0", "drop", "events"), ALL_CASES)
-def test_a_product_that_stays_as_accepted_never_alarms(p0, n0, drop, events):
+def test_a_product_unchanged_since_acceptance_raises_no_alarm(p0, n0, drop, events):
     hours = hours_to_alarm(p0, n0, drop, events=events, rate=p0, runs=20, seed=12)
     assert not any(map(math.isfinite, hours))
 
@@ -182,7 +182,7 @@ def test_a_product_that_stays_as_accepted_never_alarms(p0, n0, drop, events):
         (0.001, 144_000, 0.001, 6000, (10, 3, 1)),
     ],
 )
-def test_a_drop_is_seen_as_soon_as_promised(p0, n0, drop, events, delays):
+def test_a_drop_is_detected_within_the_promised_time(p0, n0, drop, events, delays):
     # A day of 6,000 requests an hour is what the baselines of the last two rows hold.
     for factor, promised in zip((1, 2, 4), delays, strict=True):
         hours = hours_to_alarm(
@@ -227,7 +227,7 @@ def changes(p0, n0, drop, *, events, days, seed, swing=None):
 
 @pytest.mark.parametrize("swing", [None, 0.3, 0.9])
 @pytest.mark.parametrize(("p0", "n0", "drop", "events"), ALL_CASES)
-def test_two_samples_of_the_same_ratio_are_no_change(p0, n0, drop, events, swing):
+def test_two_samples_of_the_same_ratio_raise_no_alarm(p0, n0, drop, events, swing):
     runs, days = 10, 30
     alarms = 0
     for seed in range(runs):
@@ -278,7 +278,7 @@ def test_a_product_at_its_objective_does_not_flap(wrong, promised):
     assert flaps <= promised + 3 * math.sqrt(promised / months)
 
 
-def test_a_healthy_product_with_bursts_and_a_daily_swing_is_left_alone():
+def test_a_healthy_product_with_bursts_and_a_daily_pattern_raises_no_alarm():
     source = np.random.default_rng(6)
     rates = {"availability": 0.0003, "latency": 0.004, "accuracy": 0.1}
 
@@ -299,7 +299,7 @@ ANCHORS = Path(__file__).with_name("anchors") / "degradation.json"
 
 
 @pytest.mark.anchor
-def test_some_numbers_come_out_exactly_as_when_all_of_these_passed(golden):
+def test_anchor_numbers_of_the_degradation_suite_are_reproduced_exactly(golden):
     """Seeds are fixed, so an alarm more, or one that comes an hour later, shows here."""
     source = np.random.default_rng(5)
 

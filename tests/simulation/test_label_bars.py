@@ -59,7 +59,9 @@ def imagined(
 @pytest.mark.parametrize(
     "per_minute", [pytest.param(60, marks=LONG), pytest.param(600, marks=LONG), 6_000]
 )
-def test_a_candidate_is_wrongly_judged_in_one_of_twenty_at_most(per_minute, margin):
+def test_a_candidate_judged_by_labels_is_wrongly_decided_in_at_most_one_of_twenty(
+    per_minute, margin
+):
     equal = simulate(imagined(per_minute, margin), RUNS, seed=1)
     worse = simulate(imagined(per_minute, margin, worse=margin), RUNS, seed=2)
     assert equal.rolled_back <= BAR, equal
@@ -80,7 +82,7 @@ def test_a_candidate_is_wrongly_judged_in_one_of_twenty_at_most(per_minute, marg
         pytest.param("events", 0.015, marks=LONG),
     ],
 )
-def test_every_kind_of_slo_about_the_answers_keeps_the_promise(slo, margin, labels):
+def test_every_slo_kind_about_answers_keeps_the_promised_error_rates(slo, margin, labels):
     def judged(**candidate: float):
         found = imagined(1_200, margin, slo=slo, labels=labels, **candidate)
         assert found.streams[1].labels, "it is waited for"
@@ -93,7 +95,7 @@ def test_every_kind_of_slo_about_the_answers_keeps_the_promise(slo, margin, labe
     assert equal.promoted + equal.rolled_back >= DECIDED, equal
 
 
-def test_a_duration_that_is_too_short_lets_a_worse_candidate_through():
+def test_a_too_short_max_duration_promotes_worse_candidates():
     """What `IfAvailable` means where a person sets the duration, and why no one should by default."""
     worse = simulate(imagined(600, 0.015, worse=0.015, maxDurationSeconds=14_400), RUNS, seed=2)
     assert worse.promoted > 3 * BAR
@@ -103,7 +105,7 @@ def test_a_duration_that_is_too_short_lets_a_worse_candidate_through():
 @pytest.mark.parametrize(
     "per_minute", [pytest.param(60, marks=LONG), pytest.param(600, marks=pytest.mark.anchor)]
 )
-def test_rows_that_both_versions_were_scored_on_decide_with_few_labels(per_minute, margin):
+def test_rows_scored_by_both_versions_decide_with_few_labels(per_minute, margin):
     scenario = imagined(per_minute, margin)
     equal, alone = paired(scenario, margin, ROWS[margin], worse=0.0)
     worse, _ = paired(
@@ -128,7 +130,7 @@ def paired(scenario, margin: float, rows: int, *, worse: float):
     return play(judge, traffic, scenario), float(np.mean(known >= log(1 / ALPHA)))
 
 
-def test_a_product_without_labels_is_promoted_by_what_it_has():
+def test_a_product_without_labels_is_promoted_by_its_request_slos():
     scenario = imagined(600, 0.03)
     silent = replace(scenario.streams[1], per_block=0.0)
     summary = simulate(replace(scenario, streams=(scenario.streams[0], silent), blocks=240), 200, 1)

@@ -60,7 +60,7 @@ def dispersions(rates, ratio, sigma):
     return np.minimum(1 + 12 * rates * sigma**2 / (ratio * (1 - ratio)), MOST)
 
 
-def test_the_recursion_of_many_cells_is_that_of_one():
+def test_the_vectorised_market_recursion_equals_that_of_one_cell():
     source, bank = random.Random(3), MarketLimit(0.12, 7, Calendar(300)).bank
     blocks = [(source.randint(0, 9), 30) for _ in range(200)]
     alarm, values = lasting_alarm.begin(bank, 0), np.zeros(len(bank.alternatives))
@@ -71,7 +71,7 @@ def test_the_recursion_of_many_cells_is_that_of_one():
     assert alarm.values == pytest.approx(values)
 
 
-def test_the_dispersion_of_hours_whose_ratios_scatter_is_estimated():
+def test_the_dispersion_of_hourly_noise_is_estimated():
     source = np.random.default_rng(5)
     totals = source.poisson(200, 2000)
     bad = source.binomial(totals, np.clip(0.12 + 0.02 * source.standard_normal(2000), 0, 1))

@@ -22,7 +22,7 @@ MONTH, BEGUN = 720, 240
 
 @pytest.mark.parametrize("slo", [DROP, OBJECTIVE], ids=["as accepted", "at the objective"])
 @pytest.mark.parametrize("sigma", [0.0, 0.01, 0.02, 0.03])
-def test_healthy_products_are_hardly_ever_missed_in_their_first_month(slo, sigma):
+def test_healthy_products_with_hourly_noise_are_rarely_missed_in_their_first_month(slo, sigma):
     runs = 40
     missed = sum(
         first_missed(slo, Noise(sigma), hours=MONTH, seed=seed) is not None for seed in range(runs)
@@ -34,7 +34,7 @@ def test_healthy_products_are_hardly_ever_missed_in_their_first_month(slo, sigma
     ("sigma", "half", "nearly_all"),
     [(0.0, 8, 16), (0.01, 12, 24), (0.02, 24, 48), (0.03, 48, 120)],
 )
-def test_a_drop_by_max_drop_is_found_as_soon_as_the_table_says(sigma, half, nearly_all):
+def test_a_drop_of_max_drop_is_detected_within_the_time_of_the_table(sigma, half, nearly_all):
     runs = 40
     delays = []
     for seed in range(900, 900 + runs):

@@ -69,7 +69,9 @@ def _end(blocks: list[list[int]], margin: float) -> str:
 @pytest.mark.parametrize("margin", [pytest.param(0.015, marks=LONG), 0.03])
 @pytest.mark.parametrize("correlation", CORRELATIONS)
 @pytest.mark.parametrize("rows", BLOCKS)
-def test_a_candidate_is_wrongly_judged_in_one_of_twenty_at_most(rows, correlation, margin):
+def test_a_candidate_judged_by_shadow_rows_is_wrongly_decided_in_at_most_one_of_twenty(
+    rows, correlation, margin
+):
     _, rolled_back = ends(rows, correlation, margin=margin)
     promoted, _ = ends(rows, correlation, margin=margin, worse=margin)
     assert rolled_back <= BAR
@@ -77,13 +79,13 @@ def test_a_candidate_is_wrongly_judged_in_one_of_twenty_at_most(rows, correlatio
 
 
 @pytest.mark.parametrize("rows", BLOCKS)
-def test_the_blocks_before_the_scatter_is_known_keep_it_too(rows):
+def test_the_error_rate_holds_in_blocks_before_the_dispersion_is_known(rows):
     assert ends(rows, 0.1, margin=0.03, few=5)[1] <= BAR
     assert ends(rows, 0.1, margin=0.03, worse=0.03, few=5)[0] <= BAR
 
 
 @pytest.mark.parametrize("rows", [100, 5_000])
-def test_days_of_independent_rows_decide(rows):
+def test_a_few_days_of_independent_rows_decide_a_shadow_phase(rows):
     """Three points: within two weeks of 5,000 rows a day, in 100 blocks of 100 rows."""
     days = 14 if rows == 5_000 else 100
     promoted, _ = ends(rows, 0.0, margin=0.03, few=days)

@@ -143,7 +143,7 @@ def counted(world: World) -> dict[str, float]:
     return {row["metric"]["version"]: float(row["value"][1]) for row in rows}
 
 
-def test_starting_the_add_ons_again_does_nothing(world: World):
+def test_starting_the_add_ons_twice_changes_nothing(world: World):
     assert not addons.up(world.backend)
 
 
@@ -157,7 +157,7 @@ def test_metrics_and_probes_are_not_reachable_through_the_route(split: World):
         assert answer.status_code == 404, path
 
 
-def test_weights_are_honoured_and_counted_by_version(split: World):
+def test_route_weights_are_applied_and_requests_counted_by_version(split: World):
     eventually(lambda: set(counted(split)) == set(WEIGHTS), what="series of both versions")
     settled: dict[str, float] = {}
 
@@ -189,7 +189,7 @@ def test_weights_are_honoured_and_counted_by_version(split: World):
     assert abs(share - WEIGHTS["v2"] / 100) <= 0.01
 
 
-def test_a_draw_chooses_the_version_whatever_the_rules_of_the_user(split: World):
+def test_a_draw_header_selects_the_version_with_any_route_rules(split: World):
     """The precedence that the route of draws needs; a draw for another product has no effect."""
     host = f"drawn.{split.namespace}.example"
     predict = {"path": {"value": "/predict"}}
@@ -239,7 +239,7 @@ def test_a_draw_chooses_the_version_whatever_the_rules_of_the_user(split: World)
     assert {version(another) for _ in range(100)} == set(WEIGHTS)
 
 
-def test_targets_of_products_have_their_labels(split: World):
+def test_scrape_targets_of_products_have_the_product_labels(split: World):
     def found() -> dict[tuple[str, ...], str]:
         """What each target's last scrape came to: one that took too long is 0 until the next."""
         return {
@@ -252,7 +252,7 @@ def test_targets_of_products_have_their_labels(split: World):
     eventually(lambda: found() == desired, what=f"{desired}, not {found()}")
 
 
-def test_bentomls_version_is_the_pods_version(split: World):
+def test_the_bentoml_version_metric_is_the_version_of_the_pod(split: World):
     served = f'bentoml_service_request_total{{namespace="{split.namespace}"}}'
     rows = eventually(lambda: split.query(served), what=served)
     assert all(row["metric"]["service_version"] == row["metric"]["version"] for row in rows)
@@ -262,12 +262,12 @@ def test_bentomls_version_is_the_pods_version(split: World):
 @pytest.mark.parametrize(
     "series", ["container_memory_working_set_bytes", "container_cpu_usage_seconds_total"]
 )
-def test_the_kubelets_series_of_the_pods_are_there(split: World, series: str):
+def test_the_kubelet_metrics_of_product_pods_are_scraped(split: World, series: str):
     selector = f'{series}{{namespace="{split.namespace}",container="server"}}'
     eventually(lambda: len(split.query(selector)) == 2, what=selector)
 
 
-def test_the_gateways_requests_are_counted_by_service(split: World):
+def test_gateway_metrics_count_requests_by_service(split: World):
     """Under the names by which the operator looks for its versions."""
 
     def services() -> set[str]:
@@ -281,7 +281,7 @@ def test_the_gateways_requests_are_counted_by_service(split: World):
     eventually(lambda: desired <= services(), what=f"{desired} among {services()}")
 
 
-def test_a_version_is_never_overwritten(world: World, tmp_path: Path):
+def test_a_pushed_bento_tag_is_never_overwritten(world: World, tmp_path: Path):
     repository = world.references["v1"].partition("@")[0]
     other = build_churn(tmp_path, "v1")
     with pytest.raises(VersionTaken, match=f"{repository}:v1 is already"):
@@ -336,7 +336,7 @@ def test_a_reference_that_does_not_exist_is_named_in_the_pods_state(world: World
     assert missing in waiting()["message"]
 
 
-def test_a_bento_for_another_runtime_is_refused_by_name(
+def test_a_bento_for_another_runtime_is_refused_with_the_name_of_the_package(
     world: World, namespace: str, tmp_path: Path
 ):
     path = build_churn(tmp_path, "v9", "scikit-learn==1.0.2", "lightgbm==4.0.0")

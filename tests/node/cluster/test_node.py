@@ -204,7 +204,7 @@ def test_a_pod_over_its_memory_limit_is_killed_and_restarted(cluster, namespace,
     assert ended["reason"] == "OOMKilled"
 
 
-def test_an_image_that_is_nowhere_is_reported(cluster, namespace):
+def test_a_missing_image_is_reported(cluster, namespace):
     create(cluster, namespace, pod("lost", container("sluicegate.local/nowhere:1", "true")))
 
     def reason() -> bool:
@@ -234,7 +234,7 @@ def test_a_pod_reaches_no_network_outside(local_node, served, address):
 
 
 @pytest.mark.parametrize("address", OUTSIDE)
-def test_the_node_itself_has_no_route_outside(local_node, address):
+def test_the_node_has_no_route_to_outside_networks(local_node, address):
     asked = subprocess.run(
         [*local_node.network.prefix, "ip", "route", "get", address],
         capture_output=True,
@@ -245,7 +245,7 @@ def test_the_node_itself_has_no_route_outside(local_node, address):
     assert "unreachable" in asked.stderr
 
 
-def test_names_of_the_outside_are_not_resolved(local_node, served):
+def test_external_dns_names_are_not_resolved(local_node, served):
     program = "import socket; socket.getaddrinfo('example.org', 80)"
     command = ("sh", "-c", f'python -c "{program}" 2>&1 | tail -n 1')
 

@@ -153,7 +153,7 @@ def test_an_interrupted_start_is_followed_by_a_working_one(name, number):
         assert shell.run("status").returncode == 0
 
 
-def test_a_half_dead_cluster_is_stopped_and_leaves_nothing():
+def test_a_partly_killed_cluster_is_stopped_completely():
     with cluster_named("half-dead") as shell:
         shell.up()
         start_pod(LocalNode(shell.identity))
@@ -180,7 +180,7 @@ def test_stopping_what_does_not_run_is_no_error():
     assert_nothing_is_left(shell)
 
 
-def test_after_a_restart_of_the_machine_the_cluster_starts_afresh():
+def test_after_a_reboot_of_the_machine_the_cluster_starts_again():
     with cluster_named("rebooted") as shell:
         shell.up()
         node = LocalNode(shell.identity)
@@ -193,7 +193,7 @@ def test_after_a_restart_of_the_machine_the_cluster_starts_afresh():
         assert "old" not in LocalNode(shell.identity).run_kubectl("get", "configmaps", "-o", "name")
 
 
-def test_two_clusters_run_side_by_side_and_one_s_end_does_not_touch_the_other():
+def test_stopping_one_of_two_clusters_does_not_affect_the_other():
     with cluster_named("first") as first, cluster_named("second") as second:
         starts = [shell.start("up", "--bare") for shell in (first, second)]
         for process in starts:
@@ -210,7 +210,7 @@ def test_two_clusters_run_side_by_side_and_one_s_end_does_not_touch_the_other():
         assert pod["status"]["containerStatuses"][0]["restartCount"] == 0
 
 
-def test_two_starts_at_once_make_one_cluster():
+def test_two_concurrent_starts_create_one_cluster():
     with cluster_named("twice") as shell:
         starts = [shell.start("up", "--bare") for _ in range(2)]
         said = [process.communicate() for process in starts]
@@ -258,7 +258,7 @@ def fill(disk: Path, keep: int = 0) -> None:
             file.write(bytes(MIB))
 
 
-def test_a_start_on_a_full_disk_is_one_sentence(small_disk):
+def test_a_start_on_a_full_disk_fails_with_one_sentence(small_disk):
     fill(small_disk, keep=50)
     shell = Shell("full", SLUICEGATE_CACHE=str(small_disk))
 
@@ -268,7 +268,7 @@ def test_a_start_on_a_full_disk_is_one_sentence(small_disk):
     assert "SLUICEGATE_CACHE" in said
 
 
-def test_a_build_on_a_full_disk_is_one_sentence(small_disk):
+def test_a_build_on_a_full_disk_fails_with_one_sentence(small_disk):
     (small_disk / "programs").unlink()
     shell = Shell("full", SLUICEGATE_CACHE=str(small_disk))
 

@@ -151,7 +151,7 @@ def at_half(status):
     [True, pytest.param(False, marks=pytest.mark.nightly)],
     ids=["with a route", "without a route"],
 )
-def test_a_rollout_under_an_autoscaler_keeps_the_capacity_that_serves(world, routed):
+def test_a_rollout_with_an_autoscaler_keeps_the_serving_capacity(world, routed):
     if not routed:
         world.backend.run_kubectl(
             *("apply", "-n", world.namespace, "-f", "-"), stdin=json.dumps(own_route(world))

@@ -156,7 +156,9 @@ def pair(world: Any, tmp_path: Path) -> Pair:
     return Pair(world, images)
 
 
-def test_a_version_that_is_bad_for_a_consumer_alone_is_rolled_back_by_its_outcomes(pair: Pair):
+def test_a_version_that_is_worse_for_a_consumer_only_is_rolled_back_by_consumer_outcomes(
+    pair: Pair,
+):
     world = pair.world
     upstream = LiveProduct(world.backend, world.namespace, "multiplied")
     consumer = LiveProduct(world.backend, world.namespace, "consuming")

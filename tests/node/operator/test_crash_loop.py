@@ -24,7 +24,7 @@ def answered(world, visitors, more):
     world.product.until(lambda _: visitors.tally.answered - mark > more, what="answers")
 
 
-def test_a_fix_takes_all_requests_as_soon_as_it_is_ready_while_stable_crash_loops(world):
+def test_a_new_version_takes_all_requests_once_ready_while_stable_crash_loops(world):
     fragile = world.spec("v1", rollout={"steps": [5, 50]})
     fragile["spec"]["model"]["bento"] |= {
         "image": world.bentos.image("v1-fragile", fault="fragile"),

@@ -18,7 +18,7 @@ def product_of(world, version):
     return product
 
 
-def test_a_canary_whose_pod_is_evicted_waits_and_isn_t_rejected(world):
+def test_a_canary_with_an_evicted_pod_waits_and_is_not_rejected(world):
     world.product.apply(product_of(world, "v1"))
     world.product.until_ready()
     with world.visitors(per_second=10) as visitors:

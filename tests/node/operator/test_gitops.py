@@ -51,9 +51,7 @@ def candidate_with_traffic(status):
     return candidate.get("version") if candidate.get("weight") else None
 
 
-def test_a_pushed_commit_is_green_once_it_serves_and_the_gitops_tool_reverts_no_promotion(
-    world, folder
-):
+def test_a_commit_is_healthy_once_it_serves_and_gitops_reverts_no_promotion(world, folder):
     def product(version):
         body = world.spec(version, rollout={"steps": [50]}, retraining=world.retraining())
         body["metadata"]["namespace"] = world.namespace

@@ -19,7 +19,7 @@ def dotted(text):
     return re.sub(r"\[([^\]]*)\]", r".\1", text)
 
 
-def test_kubectl_says_which_field_is_wrong_and_what_to_do(cluster, where):
+def test_kubectl_apply_reports_the_invalid_field_and_the_way_out(cluster, where):
     """One of the rules, all of which tests/apiserver asks the same API server for."""
     case = RULES[0]
     document = changed(case.refused)

@@ -21,7 +21,7 @@ def allow_pods(world, number):
     world.backend.run_kubectl("apply", "-n", world.namespace, "-f", "-", stdin=json.dumps(quota))
 
 
-def test_a_canary_that_a_quota_keeps_from_starting_says_so_and_isn_t_rejected(world):
+def test_a_canary_blocked_by_a_quota_reports_it_and_is_not_rejected(world):
     spec = {"rollout": {"steps": [50]}}
     world.product.apply(world.spec("v1", **spec))
     world.product.until_ready()

@@ -63,7 +63,7 @@ def test_a_retrained_version_that_is_worse_on_live_traffic_is_rolled_back_withou
     ],
     ids=["crashes", "hangs"],
 )
-def test_a_training_that_fails_says_why_and_leaves_stable_alone(
+def test_a_failed_training_reports_its_reason_and_does_not_affect_stable(
     world, fault, timeout, reason, said
 ):
     training = world.retraining(env={"LEARNER_FAULT": fault}, timeoutSeconds=timeout)

@@ -30,7 +30,7 @@ def start_of_pod(world, asked):
     return moment(ready["lastTransitionTime"]) - moment(pod["metadata"]["creationTimestamp"])
 
 
-def test_a_kept_version_is_back_without_a_training_when_it_is_asked_for(world):
+def test_a_rollback_request_restores_a_kept_version_without_a_training(world):
     training = world.retraining()
     spec = {"rollout": {"steps": [50]}, "retraining": training}
     world.product.apply(world.spec("v1", **spec))

@@ -39,7 +39,7 @@ def ask(world, host):
     )
 
 
-def test_a_product_is_served_through_the_gateway_and_leaves_nothing_behind(world):
+def test_a_product_serves_through_the_gateway_and_its_deletion_removes_all_objects(world):
     neighbour = LiveProduct(world.backend, world.namespace, "neighbour")
     beside = f"neighbour.{world.namespace}.example"
     image = world.bentos.image("v1")

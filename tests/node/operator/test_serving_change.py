@@ -10,7 +10,7 @@ pytestmark = [pytest.mark.story, pytest.mark.timeout(400)]
 NO_NODE_HAS_SO_MANY = "500"
 
 
-def test_a_serving_change_whose_pods_cant_start_is_reconciling_and_then_stalled_until_it_is_fixed(
+def test_a_serving_change_with_failing_pods_is_reconciling_and_then_stalled_until_fixed(
     world,
 ):
     product = world.spec("v1")

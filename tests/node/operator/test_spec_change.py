@@ -25,7 +25,7 @@ def model(image, version):
     ],
     ids=["it crashes", "there is no such image"],
 )
-def test_a_bento_that_never_comes_up_gets_no_traffic_and_the_condition_says_why(
+def test_a_bento_that_never_starts_gets_no_traffic_and_its_condition_has_the_reason(
     world, version, fault, said
 ):
     product = world.spec("v1", rollout=ONE_STEP)

@@ -18,20 +18,20 @@ def _found(candidate_bad, **traffic):
     return degradation(TERMS, scenario_of(TERMS, imagined), seed=1)[0]
 
 
-def test_a_healthy_product_is_left_alone():
+def test_a_healthy_product_is_not_retrained_in_the_simulation():
     found = _found(0.003)
     assert found.false_alarms == 0.0
     assert found.detected is None
 
 
 @pytest.mark.parametrize(("candidate_bad", "within"), [(1.0, 30.0), (0.3, 60.0), (0.02, 600.0)])
-def test_a_worse_one_is_found_the_sooner_the_worse_it_is(candidate_bad, within):
+def test_a_larger_drop_is_detected_sooner(candidate_bad, within):
     found = _found(candidate_bad)
     assert found.detected == 1.0
     assert found.median_minutes <= found.p90_minutes <= within
 
 
-def test_an_slo_without_events_neither_alarms_nor_is_found():
+def test_an_slo_without_events_raises_no_alarm_and_detects_no_drop():
     terms = canary_terms(("accuracy", "0.9", "0.01"))
     imagined = Imagined(600.0, 0.0, {"accuracy": 0.0}, {"accuracy": 0.5})
     found = degradation(terms, scenario_of(terms, imagined), seed=1)[0]

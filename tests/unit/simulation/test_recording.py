@@ -41,12 +41,12 @@ def came(version: VersionBase | None, status: DataProductStatus = EMPTY) -> tupl
     return event, missing
 
 
-def test_a_retrained_version_comes_with_what_its_training_reported_though_others_came_since():
+def test_a_record_has_the_training_result_of_the_recorded_version_despite_later_trainings():
     retrained = past(VersionSource.RETRAINING, evaluation=OWN, stable_evaluation=PARENTS)
     assert came(retrained) == ({"retrained": {"version": "v2", **REPORTED}}, "")
 
 
-def test_the_rows_of_a_hold_out_by_who_was_right_come_along():
+def test_a_record_has_the_hold_out_pairs_of_a_version():
     retrained = past(
         VersionSource.RETRAINING,
         evaluation=OWN,
@@ -58,13 +58,13 @@ def test_the_rows_of_a_hold_out_by_who_was_right_come_along():
     assert event["retrained"]["pairs"] == {"accuracy": rows}
 
 
-def test_a_version_of_the_spec_comes_with_its_evaluation():
+def test_a_record_has_the_evaluation_of_a_spec_version():
     event, missing = came(past(VersionSource.SPEC, evaluation=OWN))
     own = {"version": "v2", "evaluation": REPORTED["evaluation"]}
     assert (event, missing) == ({"modelChanged": own}, "")
 
 
-def test_a_past_version_of_an_earlier_release_comes_with_the_hold_out_counts_of_its_baseline():
+def test_a_record_has_the_baseline_hold_out_counts_of_a_version_of_an_earlier_release():
     bases = {
         "accuracy": Baseline.of(OWN["accuracy"], AT, AT, BaselineSource.EVALUATION),
         "latency": Baseline.of(Count(1, 50), AT, AT, BaselineSource.PRODUCTION),
@@ -75,7 +75,7 @@ def test_a_past_version_of_an_earlier_release_comes_with_the_hold_out_counts_of_
     assert "hold-out counts" in missing
 
 
-def test_the_newest_training_of_a_status_of_an_earlier_release_is_known_by_its_result():
+def test_the_newest_training_in_a_status_of_an_earlier_release_is_identified_by_its_result():
     last = AttemptResult(
         outcome=Outcome.PROMOTED,
         version="v2",
@@ -102,5 +102,5 @@ def test_the_newest_training_of_a_status_of_an_earlier_release_is_known_by_its_r
         ),
     ],
 )
-def test_a_record_names_the_version_fields_that_status_no_longer_has(version, known, missing):
+def test_a_record_notes_the_version_fields_that_status_no_longer_has(version, known, missing):
     assert came(version) == ({"modelChanged": {"version": "v2", **known}}, missing)

@@ -44,7 +44,7 @@ def accuracy(observed: Observed) -> tuple[Quality, Count]:
     return newest.quality, newest.count
 
 
-def test_parts_of_a_block_are_known_once_the_last_of_them_has_come():
+def test_a_replay_block_is_complete_once_its_last_part_was_read():
     parts = [block(at) for at in range(60, 301, 60)]
     before = given(parts[:4])
     series = before.counts("v1", "accuracy")
@@ -57,9 +57,7 @@ def test_parts_of_a_block_are_known_once_the_last_of_them_has_come():
 @pytest.mark.parametrize(
     ("lost", "quality", "bad"), [(1, Quality.COUNTED, 4), (2, Quality.LOW_COVERAGE, 0)]
 )
-def test_a_block_of_which_a_fifth_is_lost_counts_and_one_of_which_more_is_does_not(
-    lost, quality, bad
-):
+def test_a_replay_block_counts_if_at_most_a_fifth_of_it_is_missing(lost, quality, bad):
     ends = range(60, 301, 60)
     parts = [block(at, "LowCoverage" if at <= 60 * lost else None) for at in ends]
     assert accuracy(given(parts)) == (quality, Count(bad, 10 * bad))
@@ -72,7 +70,7 @@ def test_an_slo_whose_counts_are_unavailable_has_a_problem_of_its_own():
 
 
 @pytest.mark.parametrize("reason", ["PrometheusUnavailable", "PrometheusStale", "Backfilling"])
-def test_of_a_block_that_could_not_be_read_nothing_is_said(reason):
+def test_an_unreadable_replay_block_gives_no_facts(reason):
     assert given([block(300), {"at": 600, "unavailable": reason}]).problem == reason
     assert given([{"at": 300, "unavailable": reason}]).problem == reason
 
@@ -86,12 +84,12 @@ def test_of_a_block_that_could_not_be_read_nothing_is_said(reason):
         ({}, {"cpuThrottled": True}, (True, False)),
     ],
 )
-def test_containers_with_limits_of_which_nothing_is_stated_are_unknown(serving, stated, lacks):
+def test_containers_with_limits_but_without_usage_are_unknown_in_a_replay(serving, stated, lacks):
     facts = given([block(300)], product=product(serving=serving), facts=[{"at": 0, **stated}]).facts
     assert (facts.cpu_throttled, facts.memory_pressure) == lacks
 
 
-def test_an_upstream_is_degraded_since_the_file_says_so():
+def test_an_upstream_in_a_replay_is_degraded_from_the_time_of_the_file():
     facts = [{"at": 100, "upstreamDegraded": ["prices"]}, {"at": 400, "upstreamDegraded": []}]
     during = given([block(300)], facts=facts).facts
     assert (during.upstream_degraded, during.upstream_since) == (("prices",), 100)
@@ -118,7 +116,7 @@ def counted(at: int, **bad: int) -> dict[str, Any]:
     return {"at": at, "counts": {"v1": every | counts}}
 
 
-def test_counts_by_market_are_inputs_of_a_replay_as_they_are_of_the_operator():
+def test_a_replay_reads_counts_by_market_as_the_operator_does():
     spec = product(**MARKETS)
     observed = given([counted(300, FR=5), counted(600, FR=6, AT=40)], product=spec)
     markets = observed.markets["accuracy"]

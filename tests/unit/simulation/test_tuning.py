@@ -48,14 +48,14 @@ def tuned() -> Tuning:
     return one
 
 
-def test_alarms_of_the_slo_as_it_is_are_those_of_a_replay(tuned: Tuning):
+def test_the_alarms_of_the_unchanged_slo_equal_those_of_a_replay(tuned: Tuning):
     states = [(step.at, step.evaluation.state) for step in replay(parse_scenario(history()))]
     begun = [at for (_, before), (at, state) in pairwise(states) if state == "Degraded" != before]
     assert list(tuned.now.alarms) == begun
     assert len(begun) == 1
 
 
-def test_a_stricter_objective_finds_a_drop_no_later(tuned: Tuning):
+def test_a_stricter_objective_detects_a_drop_no_later(tuned: Tuning):
     found = [one.detection for one in tuned.objectives]
     assert all(one is not None for one in found)
     assert found == sorted(one for one in found if one is not None)
@@ -98,7 +98,7 @@ def test_a_history_that_is_shorter_than_the_time_between_alarms_has_no_proposal(
     ] == notes
 
 
-def test_a_wider_margin_makes_a_shorter_canary(tuned: Tuning):
+def test_a_wider_margin_shortens_the_canary(tuned: Tuning):
     times = [one.canary for one in tuned.margins]
     terms = terms_of(parse_scenario(history()).product)
     (proposed,) = [one for one in tuned.margins if one.proposed]
@@ -108,7 +108,7 @@ def test_a_wider_margin_makes_a_shorter_canary(tuned: Tuning):
     assert [one.value for one in tuned.margins if one.current] == [terms.slos[0].margin]
 
 
-def test_a_drop_that_the_objective_allows_is_never_found(monkeypatch):
+def test_a_drop_within_the_objective_is_never_detected(monkeypatch):
     monkeypatch.setattr(tuning, "WATCHED", 4 * 3600)
     lax = {**EASY, "objective": "0.5"}
     (one,) = tune(parse_scenario(history(1, slo=lax, hours_broken=0)), drop=0.01)
@@ -139,7 +139,7 @@ def write(folder: Path, name: str, document: Any) -> str:
     return str(path)
 
 
-def test_json_has_each_alternative(tmp_path, capsys):
+def test_the_json_of_tune_has_each_alternative(tmp_path, capsys):
     file = write(tmp_path, "history.yaml", history(1))
     assert main(["tune", file, "-o", "json", "--drop", "0.05", "--alarm-days", "1"]) == 0
     (slo,) = json.loads(capsys.readouterr().out)["slos"]
@@ -152,7 +152,7 @@ def test_json_has_each_alternative(tmp_path, capsys):
         assert all(0 < one[name] < 1 for one in slo[field])
 
 
-def test_the_table_and_the_picture_name_the_slo(tmp_path, capsys):
+def test_the_table_and_the_chart_of_tune_name_the_slo(tmp_path, capsys):
     file, picture = write(tmp_path, "history.yaml", history(1)), tmp_path / "tune.svg"
     assert main(["tune", file, "--picture", str(picture), "--alarm-days", "1"]) == 0
     table = capsys.readouterr().out
@@ -164,7 +164,7 @@ def test_the_table_and_the_picture_name_the_slo(tmp_path, capsys):
     assert all(text in svg for text in ("availability", "proposed objective", "maxRegression"))
 
 
-def test_a_history_without_events_is_refused(tmp_path, capsys):
+def test_tune_refuses_a_history_without_events(tmp_path, capsys):
     file = write(
         tmp_path, "history.yaml", scenario(lambda _: {}, 5, product=product(EASY), accepted=None)
     )
@@ -178,7 +178,7 @@ def states(capsys: pytest.CaptureFixture[str], *arguments: str) -> set[str]:
     return {json.loads(line)["state"] for line in capsys.readouterr().out.splitlines()}
 
 
-def test_a_history_is_replayed_under_another_policy(tmp_path, capsys):
+def test_replay_judges_a_history_by_another_policy(tmp_path, capsys):
     file = write(tmp_path, "history.yaml", history(1))
     strict = write(tmp_path, "strict.yaml", product({**EASY, "objective": "0.995"}))
     assert "Degraded" not in states(capsys, file)
@@ -197,7 +197,7 @@ def test_a_history_is_replayed_under_another_policy(tmp_path, capsys):
         (product(slos=[]), "spec.slos"),
     ],
 )
-def test_a_policy_that_counts_otherwise_is_refused(tmp_path, capsys, policy, field):
+def test_replay_refuses_a_policy_with_different_indicators(tmp_path, capsys, policy, field):
     file = write(tmp_path, "history.yaml", history(0.1))
     assert main(["replay", file, "--with", write(tmp_path, "policy.yaml", policy)]) == 2
     assert field in capsys.readouterr().err

@@ -65,7 +65,7 @@ def both_below_the_objective():
 @example(canary=stable_that_changes_level(), seed=0)
 @example(canary=required_without_labels(), seed=0)
 @example(canary=both_below_the_objective(), seed=5)
-def test_both_judges_decide_the_same_at_the_same_blocks(canary, seed):
+def test_the_vectorised_canary_and_the_engine_decide_alike_at_the_same_blocks(canary, seed):
     terms, imagined, waits = canary
     scenario = replace(scenario_of(terms, imagined), waits=waits)
     terms = replace(terms, duration_given=not waits)
@@ -127,7 +127,9 @@ ratios = st.floats(1e-6, 0.6)
     margin=st.floats(1e-4, 0.3),
     correlation=st.sampled_from([0.0, 0.003, 0.5]),
 )
-def test_the_vectorised_factors_are_the_engines(*, candidate, stable, ratio, margin, correlation):
+def test_the_vectorised_evidence_factors_equal_those_of_the_engine(
+    *, candidate, stable, ratio, margin, correlation
+):
     arms = SimulatedArms(*(np.array([float(number)]) for number in (*candidate, *stable)))
     about = tuple(np.array([number]) for number in (ratio, margin, correlation))
     ours = vectorized_test.block_factors(arms, *about)
@@ -138,7 +140,7 @@ def test_the_vectorised_factors_are_the_engines(*, candidate, stable, ratio, mar
 
 
 @given(st.floats(1, 1e6), st.floats(1, 1e6), ratios, st.floats(1e-4, 0.3))
-def test_newtons_method_finds_the_same_null_as_halving(candidate, stable, ratio, margin):
+def test_newtons_method_and_bisection_find_the_same_null(candidate, stable, ratio, margin):
     ours = vectorized_test.nearest_null(
         np.array([candidate]), np.array([stable]), np.array([ratio]), np.array([margin])
     )
@@ -148,7 +150,7 @@ def test_newtons_method_finds_the_same_null_as_halving(candidate, stable, ratio,
 
 
 @given(st.lists(counts, min_size=1, max_size=90), st.integers(0, 90))
-def test_the_vectorised_burst_correlation_is_the_engines(blocks, shift):
+def test_the_vectorised_burst_correlation_equals_that_of_the_engine(blocks, shift):
     bad, total = columns(blocks)
     late = (np.arange(len(blocks)) >= shift)[:, None]
     ours = vectorized_test.burst_correlation(bad, total, late)
@@ -161,7 +163,7 @@ levels = st.tuples(st.integers(5, 400), st.floats(0, 1), st.integers(0, 40)).map
 
 
 @given(st.lists(st.one_of(counts.map(lambda block: [block]), levels), min_size=1, max_size=8))
-def test_the_vectorised_level_shift_is_the_engines(parts):
+def test_the_vectorised_level_shift_equals_that_of_the_engine(parts):
     blocks = [block for part in parts for block in part]
     assume(blocks)
     assert vectorized_test.level_shift(*columns(blocks))[0] == level_shift(tuple(blocks))

@@ -51,7 +51,7 @@ FAULTS = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
-def test_missing_data_never_promotes(fault):
+def test_missing_data_never_promotes_a_candidate(fault):
     lines = run(scenario(later(fault), 400, product=one_step(), events=[trained()]))
     assert types(lines)[:2] == ["Retrain", "StartRollout"]
     assert "Promote" not in types(lines)
@@ -99,7 +99,7 @@ def test_an_empty_slo_is_unknown_only_after_an_hour_or_two():
     assert lines[-1]["state"] == "Unknown"
 
 
-def test_a_night_is_no_event():
+def test_a_night_without_traffic_starts_no_action():
     assert types(run(scenario(until(60, nothing), 200))) == []
 
 
@@ -116,7 +116,7 @@ def test_missing_labels_leave_only_their_own_slo_unknown():
     assert line["slos"]["accuracy"]["reason"] == "NoData"
 
 
-def test_labels_that_come_once_an_hour_are_no_missing_data():
+def test_hourly_labels_are_not_reported_as_missing_data():
     def script(index):
         counts = steady(0.1 if index < 150 else 0.4, 1200)
         if index % 12:
@@ -142,7 +142,7 @@ def test_a_short_outage_of_prometheus_raises_no_alert():
     assert types(run(scenario(script, 90))) == []
 
 
-def test_unknown_neither_confirms_nor_resets():
+def test_an_unknown_block_neither_confirms_nor_resets_a_degradation():
     def script(index):
         return unavailable(index) if index in {109, 110} else decaying()(index)
 
@@ -154,7 +154,7 @@ def test_unknown_neither_confirms_nor_resets():
     )
 
 
-def test_a_dropped_block_is_neither_good_nor_bad():
+def test_a_block_with_low_coverage_is_neither_good_nor_bad():
     def script(index):
         if index == 70:
             return {"counts": {"v1": steady(0.9, 10_000)}, "coverage": "0.5"}
@@ -176,7 +176,7 @@ def test_a_confirmed_degradation_starts_nothing_while_its_slo_is_unknown():
     assert retrain["at"] == 188 * BLOCK  # by what was measured after both had ended
 
 
-def test_blocks_that_are_missing_in_the_file_are_no_blocks():
+def test_blocks_missing_in_a_scenario_file_are_skipped():
     def script(index):
         return None if 40 <= index <= 60 else {"v1": steady()}
 
@@ -184,14 +184,14 @@ def test_blocks_that_are_missing_in_the_file_are_no_blocks():
     assert {line["state"] for line in lines[3:]} == {"Healthy"}
 
 
-def test_invalid_canary_blocks_hold_after_ten():
+def test_ten_invalid_canary_blocks_hold_the_candidate():
     lines = run(scenario(later(too_many_bad), TRAINED + 20, product=one_step(), events=[trained()]))
     assert lines[-1]["decision"]["reason"] == "InvalidData"
     assert lines[-1]["weight"] == 50
 
 
 @pytest.mark.parametrize("events", [0, 1, 10**9])
-def test_counts_of_any_size_are_judged_without_surprise(events):
+def test_counts_of_any_size_are_evaluated_without_an_error(events):
     def script(_index):
         return {"v1": {"availability": count(0, events), "accuracy": count(0, events)}}
 
@@ -200,7 +200,7 @@ def test_counts_of_any_size_are_judged_without_surprise(events):
     assert lines[-1]["state"] in ({"Unknown"} if events == 0 else {"Healthy", "Unknown"})
 
 
-def test_nothing_at_all_is_unknown():
+def test_a_product_without_any_data_is_unknown():
     lines = run(scenario(no_series, 60, accepted=None))
     assert {line["state"] for line in lines} == {"Unknown"}
     assert types(lines) == []

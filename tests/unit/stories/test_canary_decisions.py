@@ -50,7 +50,7 @@ def test_a_candidate_without_series_is_kept_while_stable_has_none_too():
     assert types(lines) == ["StartRollout"]
 
 
-def test_no_requests_at_night_hold_the_share_and_the_morning_goes_on():
+def test_a_night_without_requests_holds_the_share_and_the_morning_continues_the_canary():
     night, empty = range(54, 80), {"availability": count(0, 0), "accuracy": count(0, 0)}
 
     def script(index):
@@ -102,7 +102,7 @@ def test_a_candidate_whose_pods_become_unhealthy_is_rolled_back_at_once():
     assert (line["at"], line["decision"]["reason"]) == ((TRAINED + 3) * BLOCK, "CanaryNotReady")
 
 
-def test_a_share_far_above_what_was_given_holds_the_candidate():
+def test_an_observed_share_far_above_the_weight_holds_the_candidate():
     routed = product(EASY, ACCURACY, route={"parentRefs": [{"name": "web"}]})
     script = pushed(steady(0.1, 200), steady(0.1, 200))
     lines = run(scenario(script, 90, product=routed, events=[changed(50, "v3")]))
@@ -116,7 +116,7 @@ def test_a_routing_mismatch_does_not_protect_a_bad_candidate():
     assert acts(lines)[-1] == ("Rollback", "CanaryWorse")
 
 
-def test_steps_are_taken_one_by_one():
+def test_a_rollout_takes_its_steps_one_by_one():
     script = pushed(steady(0.1, 2000, requests=12_000), steady(0.1, 200, requests=1200))
     lines = run(scenario(script, 120, product=product(EASY, ACCURACY), events=[changed(50, "v3")]))
     assert types(lines) == ["StartRollout", "Advance", "Advance", "Promote"]
@@ -126,14 +126,14 @@ def test_steps_are_taken_one_by_one():
     assert min(b - a for a, b in pairwise(steps)) >= 7
 
 
-def test_manual_approval_is_asked_for_once_and_waits_beyond_the_longest_duration():
+def test_manual_approval_is_requested_once_and_awaited_beyond_max_duration():
     spec = product(EASY, ACCURACY, rollout={"steps": [50], "approval": "Manual"})
     lines = run(scenario(decaying(0.1), 260, product=spec, events=[trained()]))
     assert acts(lines)[1:] == [("StartRollout", "GatePassed"), ("Alert", "AwaitingApproval")]
     assert (lines[-1]["candidate"], lines[-1]["weight"]) == ("v2", 50)
 
 
-def test_a_candidate_below_the_objective_is_held_and_promoted_once_it_is_surely_better():
+def test_a_candidate_below_the_objective_is_held_and_promoted_once_it_is_proved_better():
     script, spec = pushed(steady(0.3, 400), steady(0.28, 400)), one_step(suspend=False)
     lines = run(scenario(script, 90, product=spec, events=[changed(50, "v3")], accepted=None))
     held = [line for line in lines if line["decision"]["reason"] == "ObjectiveNotMet"]
@@ -150,7 +150,7 @@ def test_a_candidate_that_equals_a_stable_version_below_the_objective_is_held():
     assert "Promote" not in types(lines)
 
 
-def test_a_chain_of_slightly_worse_versions_ends_where_the_first_acceptance_is_left():
+def test_a_chain_of_slightly_worse_versions_stops_at_the_margin_of_the_first_acceptance():
     slos = (EASY, {**ACCURACY, "objective": "0.70", "maxDrop": "0.04"})
     rates = {"v1": 0.1, "v2": 0.108, "v3": 0.116, "v4": 0.124, "v5": 0.132}
 

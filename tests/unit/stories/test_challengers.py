@@ -58,7 +58,7 @@ def decisions(lines):
     return [line["decision"] for line in lines]
 
 
-def test_a_challenger_that_is_shown_to_be_better_is_served():
+def test_a_challenger_that_is_proved_better_is_promoted():
     lines = run(scenario(both, 60, product=challenged(), events=[trained(14, BETTER)]))
     assert acts(lines)[:3] == [
         ("Retrain", "Scheduled"),
@@ -77,7 +77,7 @@ def test_a_promoted_challenger_has_the_cause_scheduled():
 
 
 @pytest.mark.parametrize("result", [EQUAL, WORSE, {"evaluation": BETTER["evaluation"]}])
-def test_a_challenger_not_shown_better_is_dropped_and_delays_no_later_challenger(result):
+def test_a_challenger_not_proved_better_is_dropped_and_delays_no_later_challenger(result):
     stable = {"v1": steady(0.1, 200)}
     lines = run(scenario(lambda _: stable, 29, product=challenged(), events=[trained(14, result)]))
     dropped = [one for one in decisions(lines) if one["reason"] == "NotShownBetter"]
@@ -88,14 +88,14 @@ def test_a_challenger_not_shown_better_is_dropped_and_delays_no_later_challenger
     assert turns == [10, 20], "the next has its turn as if it hadn't been"
 
 
-def test_counts_alone_show_no_challenger_to_be_better():
+def test_a_challenger_without_pairs_is_not_proved_better_by_counts_alone():
     """Without pairs nothing is known of the rows, so the difference of two counts is no proof."""
     counts = {name: BETTER[name] for name in ("evaluation", "stableEvaluation")}
     lines = run(scenario(both, 16, product=challenged(), events=[trained(14, counts)]))
     assert decisions(lines)[13]["reason"] == "NotShownBetter"
 
 
-def test_a_period_of_time_has_its_turns_too():
+def test_every_seconds_schedules_a_challenger_in_each_period():
     asked = challenged(everySeconds=6 * BLOCK)
     lines = run(scenario(both, 8, product=asked))
     assert [line["at"] for line in lines if line["decision"]["reason"] == "Scheduled"] == [
@@ -103,7 +103,7 @@ def test_a_period_of_time_has_its_turns_too():
     ]
 
 
-def test_where_the_answers_look_worse_half_the_period_suffices():
+def test_a_challenger_is_trained_after_half_the_period_if_answers_look_worse():
     def script(index):
         return {"v1": steady(0.13, 200)}
 
@@ -125,7 +125,7 @@ def test_no_challenger_is_trained_where_the_operator_may_not_train(other):
     assert acts(run(scenario(both, 40, product=asked))) == []
 
 
-def test_a_failed_challenger_suspends_nothing():
+def test_a_failed_challenger_does_not_suspend_retraining():
     failing = [
         {"at": block * BLOCK, "retrainingFailed": {"message": "x"}} for block in (11, 21, 31, 41)
     ]
@@ -163,7 +163,7 @@ def judged(script, last, event, **spec):
 MUCH_BETTER = rows(440, 45, 5, 10)
 
 
-def test_a_product_with_a_drop_and_a_command_alone_is_healed():
+def test_a_product_with_only_max_drop_and_a_training_command_is_retrained():
     """Fifty labels in five minutes, a hold-out of 500 rows: too few for fixed steps and margins."""
     lines = judged(decaying, 180, trained(140, MUCH_BETTER))
     assert acts(lines) == [
@@ -211,16 +211,16 @@ def test_a_remedy_is_followed_by_a_challenger_after_twice_the_time_of_its_traini
     )
 
 
-def test_a_follow_up_that_is_shown_better_is_followed_by_another_one():
+def test_a_follow_up_training_that_is_proved_better_is_followed_by_another_one():
     reasons = reasons_after_a_remedy(330, trained(200, BETTER, "v3"))
     assert reasons[3:] == ["FollowUp", "GatePassed", "CanaryNotWorse", "FollowUp"]
 
 
-def test_a_follow_up_that_is_not_shown_better_is_the_last():
+def test_a_follow_up_training_that_is_not_proved_better_is_the_last():
     assert reasons_after_a_remedy(330, trained(200, EQUAL, "v3"))[3:] == ["FollowUp"]
 
 
-def test_a_remedy_that_is_restored_has_no_second_follow_up():
+def test_a_version_restored_by_a_rollback_has_no_second_follow_up_training():
     """Its follow-up v3 fails after its promotion; another one would be trained from the same code."""
 
     def script(index):
@@ -251,7 +251,7 @@ def test_a_remedy_that_is_restored_has_no_second_follow_up():
     ],
     ids=["a person decides on each training", "the given cooldown is over", "it lasts"],
 )
-def test_a_follow_up_waits_for_a_cooldown_that_is_given_and_asks_no_person(other, ends):
+def test_a_follow_up_training_waits_for_the_cooldown_of_the_spec_without_an_approval(other, ends):
     assert reasons_after_a_remedy(260, **other)[3:] == ends
 
 
@@ -265,7 +265,7 @@ def test_a_training_only_as_good_as_the_degraded_version_is_no_remedy():
     assert lines[-1]["stable"] == "v1"
 
 
-def test_steps_that_a_person_chose_are_taken():
+def test_the_rollout_steps_of_the_spec_apply_to_challengers():
     lines = judged(decaying, 150, trained(140, MUCH_BETTER), rollout={"steps": [5, 25, 50]})
     start = next(one for one in decisions(lines) if one["type"] == "StartRollout")
     assert "gets 5 % of the traffic" in start["message"]
@@ -280,7 +280,7 @@ def test_steps_that_a_person_chose_are_taken():
     ],
     ids=["no remedy", "worse", "failed"],
 )
-def test_the_cooldown_ends_once_enough_labels_could_show_a_drop(ended, labels):
+def test_the_cooldown_ends_once_there_are_enough_labels_to_detect_a_drop(ended, labels):
     """About 800 labels show three points of 12 %: twice as many after a worse one, a day after a failure."""
     lines = judged(decaying, 152, {"at": 102 * BLOCK, **ended})
     turns = [line["at"] // BLOCK for line in lines if line["decision"]["type"] == "Retrain"]
@@ -290,7 +290,7 @@ def test_the_cooldown_ends_once_enough_labels_could_show_a_drop(ended, labels):
         assert least <= 50 * (turns[1] - 102) <= most
 
 
-def test_a_degradation_without_a_remedy_is_retrained_ever_more_rarely():
+def test_a_degradation_without_a_remedy_is_retrained_at_growing_intervals():
     """Each pause is as long as the degradation has lasted, once that is longer than a drop takes to show."""
     history = parse_scenario(
         scenario(
@@ -319,7 +319,7 @@ def moving(index):
     return _halves(0.12 if index < 60 else 0.2, 0.12 if index < 180 else 0.3, index)
 
 
-def test_a_version_shown_better_isnt_rolled_back_for_counts_of_stable_before_a_change():
+def test_a_version_proved_better_is_not_rolled_back_for_old_counts_of_stable():
     lines = judged(moving, 260, trained(140, MUCH_BETTER))
     assert [act for act in acts(lines) if act[0] == "Rollback"] == []
     assert acts(lines).count(("Retrain", "ModelDecay")) == 2, "it is trained for that world"

@@ -109,7 +109,7 @@ def test_without_an_availability_a_version_may_refuse_no_more_than_it_may_answer
 
 
 @pytest.mark.parametrize("share", [0.0, 0.02, 0.4])
-def test_client_errors_of_both_versions_do_not_stop_a_promotion(share: float):
+def test_client_errors_of_both_versions_do_not_prevent_a_promotion(share: float):
     """Clients that err, and scanners that ask for what isn't there."""
 
     def script(_: int):
@@ -155,7 +155,7 @@ def test_client_errors_alone_promote_no_candidate():
 
 
 @pytest.mark.parametrize(("counted", "needed"), [(True, log(2 / 0.05)), (False, log(1 / 0.05))])
-def test_where_they_are_counted_they_share_the_twentieth_of_wrong_rollbacks(
+def test_client_errors_share_the_five_percent_error_rate_of_wrong_rollbacks(
     counted: bool, needed: float
 ):
     """Without their counts all is decided as if there were none."""
@@ -189,7 +189,7 @@ def test_a_version_whose_client_errors_rise_after_its_promotion_is_rolled_back()
     assert "client errors (4xx)" not in lines[-1]["slos"]
 
 
-def test_a_version_that_refuses_as_the_one_before_stays():
+def test_a_version_with_as_many_client_errors_as_the_previous_one_stays():
     lines = run(pushed(lambda _: ((1800, 90), (600, 30)), 240))
     assert [one[0] for one in acts(lines)] == ["StartRollout", "Advance", "Promote"]
 

@@ -45,7 +45,7 @@ CONVERSION = {
 
 
 # ---- degradation and its remedy ---------------------------------------------------------------
-def test_decay_is_seen_retrained_tried_and_promoted():
+def test_a_decayed_model_is_retrained_canaried_and_promoted():
     lines = run(scenario(decaying(0.1), 200, product=one_step(), events=[trained()]))
     assert acts(lines) == [
         ("Retrain", "ModelDecay"),
@@ -87,7 +87,7 @@ def test_a_decision_message_has_the_numbers_that_decided_beside_the_newest_windo
     )
 
 
-def test_a_promotion_that_no_training_made_is_no_attempt():
+def test_a_promotion_of_a_pushed_version_is_no_training_attempt():
     document = scenario(decaying(0.1), 200, product=one_step(), events=[changed(TRAINED, "v2")])
     steps = list(replay(parse_scenario(json.loads(json.dumps(document)))))
     (promoted,) = [one for one in steps if one.evaluation.decision.type == "Promote"]
@@ -101,7 +101,7 @@ def test_a_retraining_stays_in_flight_until_an_event_ends_it():
     assert lines[-1]["decision"]["reason"] == "AlreadyRetraining"
 
 
-def test_a_bad_evaluation_alone_changes_nothing():
+def test_a_bad_evaluation_alone_starts_no_action():
     lines = run(scenario(decaying(), 109))
     assert at(lines, 108 * BLOCK)["state"] == "Degrading"
     assert at(lines, 109 * BLOCK)["decision"]["reason"] == "NotConfirmed"
@@ -137,7 +137,7 @@ def test_failing_requests_alone_raise_one_alert_and_no_training(failing):
         ("Ignore", []),
     ],
 )
-def test_on_degraded_chooses_what_follows(wish, expected):
+def test_on_degraded_selects_the_reaction_to_a_degradation(wish, expected):
     spec = product(EASY, {**ACCURACY, "onDegraded": wish})
     assert acts(run(scenario(decaying(), 160, product=spec))) == expected
 
@@ -148,7 +148,7 @@ def test_an_ignored_slo_is_shown_and_leaves_the_product_healthy():
     assert (line["state"], line["slos"]["accuracy"]["state"]) == ("Healthy", "Missed")
 
 
-def test_conversion_is_judged_by_its_distance_from_acceptance():
+def test_an_slo_without_an_objective_is_judged_by_its_drop_from_acceptance():
     def script(index):
         clicks = 31 if index < DECAY else 20
         return {"v1": {"conversion": count(1000 - clicks, 1000)}}
@@ -160,14 +160,14 @@ def test_conversion_is_judged_by_its_distance_from_acceptance():
     assert lines[90]["state"] == "Healthy"
 
 
-def test_without_an_acceptance_only_the_objective_speaks():
+def test_without_a_baseline_only_the_objective_is_judged():
     slo = {**ACCURACY, "objective": "0.60"}
     lines = run(scenario(decaying(), 200, product=product(EASY, slo), accepted=None))
     assert types(lines) == []
     assert "baselineRatio" not in lines[-1]["slos"]["accuracy"]
 
 
-def test_production_replaces_the_evaluation_once_it_has_shown_a_day():
+def test_a_production_baseline_replaces_the_evaluation_after_one_day():
     lines = run(scenario(lambda _index: {"v1": steady(0.1, 200)}, 330))
     sources = [line["slos"]["accuracy"].get("baselineSource") for line in lines]
     assert sources[0] == "Evaluation"
@@ -175,12 +175,12 @@ def test_production_replaces_the_evaluation_once_it_has_shown_a_day():
     assert sources.index("Production") >= 288
 
 
-def test_a_baseline_never_learns_a_decay():
+def test_a_decay_never_becomes_the_baseline():
     lines = run(scenario(decaying(), 900))
     assert {line["slos"]["accuracy"]["baselineRatio"] for line in lines} == {0.8996}
 
 
-def test_a_degraded_product_recovers_by_itself_only_after_an_hour_of_calm():
+def test_a_degraded_product_recovers_only_after_one_calm_hour():
     def script(index):
         return {"v1": {"availability": count(300 if 100 <= index < 110 else 0, 1200)}}
 
@@ -225,7 +225,7 @@ def test_a_cause_outside_the_model_raises_one_alert_and_no_remedy(fact, reason, 
         (released((DECAY, 100)), {"upstreamReleases": []}, "UpstreamReleased"),
     ],
 )
-def test_when_the_cause_outside_ends_and_the_decay_stays_it_is_retrained(fact, over, reason):
+def test_a_decay_that_outlasts_an_external_cause_is_retrained(fact, over, reason):
     facts = [{"at": 90 * BLOCK, **fact}, {"at": 150 * BLOCK, **over}]
     lines = run(scenario(decaying(), 200, facts=facts))
     assert acts(lines) == [("Alert", reason), ("Retrain", "ModelDecay")]
@@ -260,7 +260,7 @@ def test_a_decay_at_another_moment_than_an_upstreams_release_is_retrained(shares
     assert acts(lines) == [("Retrain", "ModelDecay")]
 
 
-def test_an_incident_that_has_passed_is_not_retrained():
+def test_a_past_incident_starts_no_training():
     def script(index):
         return {"v1": steady(0.3 if DECAY <= index < 130 else 0.1, 200)}
 
@@ -276,7 +276,7 @@ def test_an_incident_that_has_passed_is_not_retrained():
     assert {line["state"] for line in lines[165:]} == {"Healthy"}
 
 
-def test_a_surge_of_traffic_explains_slowness():
+def test_a_traffic_surge_explains_slowness():
     def script(index):
         surge = index >= 320
         return {"v1": {"latency": count(2000 if surge else 3, 6000 if surge else 1200)}}
@@ -295,7 +295,7 @@ def test_a_surge_of_traffic_explains_slowness():
         ({"retraining": None}, [("Alert", "RetrainingDisabled")]),
     ],
 )
-def test_some_products_are_never_retrained(spec, expected):
+def test_a_suspended_ended_or_untrainable_product_is_never_retrained(spec, expected):
     lines = run(scenario(decaying(), 200, product=product(**spec)))
     assert acts(lines) == expected
     assert lines[-1]["state"] == "Degraded"
@@ -304,13 +304,13 @@ def test_some_products_are_never_retrained(spec, expected):
 @pytest.mark.parametrize(
     ("mode", "reason"), [("Manual", "ManualMode"), ("Disabled", "RetrainingDisabled")]
 )
-def test_modes_that_leave_the_decision_to_people_say_so_once(mode, reason):
+def test_manual_modes_alert_once_and_start_no_training(mode, reason):
     retraining = {"mode": mode, "command": ["train"], "output": "registry.example/search"}
     lines = run(scenario(decaying(), 200, product=product(retraining=retraining)))
     assert acts(lines) == [("Alert", reason)]
 
 
-def test_a_result_that_a_person_made_is_tried_all_the_same():
+def test_a_manual_training_result_is_rolled_out_in_manual_mode():
     retraining = {"mode": "Manual", "command": ["train"], "output": "registry.example/search"}
     spec = one_step(retraining=retraining)
     lines = run(scenario(decaying(0.1), 200, product=spec, events=[trained()]))
@@ -366,7 +366,7 @@ def test_a_failed_training_is_reported_with_its_message():
     assert message == "the training failed: out of memory (attempt 1 of 3 without a promotion)"
 
 
-def test_a_failure_that_belongs_to_no_training_counts_for_nothing():
+def test_a_failure_of_an_unknown_training_is_ignored():
     lines = run(scenario(decaying(), 140, events=[failed(50)]))
     assert acts(lines) == [("Retrain", "ModelDecay")]
 
@@ -393,7 +393,7 @@ def test_a_hold_out_too_small_names_the_rows_that_are_needed():
 
 
 @pytest.mark.slow
-def test_trainings_whose_hold_out_is_too_small_go_on_ever_more_rarely():
+def test_trainings_with_a_too_small_hold_out_are_repeated_at_growing_intervals():
     small = {
         "evaluation": {"accuracy": count(10, 100)},
         "stableEvaluation": {"accuracy": count(10, 100)},

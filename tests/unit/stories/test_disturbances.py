@@ -48,7 +48,7 @@ def incident(after, *, cause=UPSTREAM, ends=END, last, **fields):
 @pytest.mark.parametrize("first", [(0, 1), (1, 1), (2, 2)])
 @pytest.mark.parametrize("cause", [UPSTREAM, PODS])
 @pytest.mark.parametrize("silence", [0, 5, 30, 150])
-def test_the_first_labels_after_an_incident_and_a_silence_never_retrain(first, cause, silence):
+def test_the_first_labels_after_an_incident_and_a_gap_start_no_training(first, cause, silence):
     def after(index):
         return first if index >= END + silence else (0, 0)
 
@@ -58,7 +58,7 @@ def test_the_first_labels_after_an_incident_and_a_silence_never_retrain(first, c
     assert {line["slos"]["accuracy"]["state"] for line in lines[END:]} <= {"Met", "Unknown"}
 
 
-def test_a_recorded_incident_and_silence_of_blocks_of_ten_seconds_lead_to_nothing():
+def test_an_incident_and_a_gap_recorded_in_ten_second_blocks_start_no_action():
     # 8 % wrong for 50 minutes, 18 % while an upstream is degraded, ten minutes of silence, then one
     # good label in each block: the first was once enough to retrain.
     document = json.loads((DATA / "stale-evidence.json").read_text())
@@ -79,7 +79,7 @@ def test_a_recorded_incident_and_silence_of_blocks_of_ten_seconds_lead_to_nothin
 )
 @example(silence=22, total=1, seed=1, cause=UPSTREAM)
 @settings(max_examples=25, derandomize=True)  # by chance one of thousands is rightly retrained
-def test_labels_as_good_as_accepted_never_retrain_whatever_was_measured_before(
+def test_labels_at_the_accepted_level_start_no_training_whatever_came_before(
     silence, total, seed, cause
 ):
     source = random.Random(seed)
@@ -95,7 +95,7 @@ def test_labels_as_good_as_accepted_never_retrain_whatever_was_measured_before(
 
 @pytest.mark.parametrize("cause", [UPSTREAM, PODS])
 @pytest.mark.parametrize(("silence", "total"), [(0, 100), (30, 48), (30, 3)])
-def test_labels_that_stay_bad_after_an_incident_retrain_on_their_own_evidence(
+def test_labels_that_stay_bad_after_an_incident_start_a_training_by_their_own_evidence(
     cause, silence, total
 ):
     def after(index):
@@ -107,7 +107,7 @@ def test_labels_that_stay_bad_after_an_incident_retrain_on_their_own_evidence(
     assert retrain["decision"]["reason"] == "ModelDecay"
 
 
-def test_a_degraded_version_that_was_too_young_waits_for_labels_that_bear_it_out():
+def test_a_degraded_young_version_is_retrained_only_after_labels_confirm_it():
     """No cause is known: only the present can show it, and one label doesn't."""
 
     def counts(index):
@@ -120,7 +120,7 @@ def test_a_degraded_version_that_was_too_young_waits_for_labels_that_bear_it_out
     assert "1 events at present, 11 are needed" in lines[-1]["decision"]["message"]
 
 
-def test_a_degradation_that_good_labels_end_is_only_watched():
+def test_a_degradation_ended_by_good_labels_starts_no_training():
     script = labels(lambda index: (40 if index < 13 else 10, 100))
     lines = run(scenario(script, 17, product=product(ACCURACY, retraining=QUICK)))
     assert [line["decision"]["reason"] for line in lines[14:]] == ["Recovered"] * 3
@@ -142,7 +142,7 @@ def test_a_single_bad_label_does_not_confirm_a_missed_objective():
     assert lines[-1]["decision"]["reason"] == "InsufficientData"
 
 
-def test_traffic_that_falls_to_a_trickle_is_no_present_of_the_time_before():
+def test_a_trickle_of_traffic_gives_no_evidence_for_the_present_level():
     def counts(index):
         return (40, 100) if index < 13 else (0, 1)
 
@@ -152,7 +152,7 @@ def test_traffic_that_falls_to_a_trickle_is_no_present_of_the_time_before():
 
 
 @pytest.mark.parametrize(("total", "every"), [(48, 1), (48, 3), (1, 4), (60, 288)])
-def test_a_lasting_decay_is_retrained_however_seldom_labels_come(total, every):
+def test_a_lasting_decay_is_retrained_however_rare_labels_are(total, every):
     source = random.Random(5)
 
     def counts(index):
@@ -201,7 +201,7 @@ def test_a_decay_is_retrained_though_an_upstream_fails_every_six_hours(seed):
 
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("known_late", [0, 12])
-def test_incidents_alone_never_retrain_however_often_they_come(seed, known_late):
+def test_incidents_alone_start_no_training_however_frequent(seed, known_late):
     def rate(_, failed):
         return 0.7 if failed else 0.08
 
@@ -209,7 +209,7 @@ def test_incidents_alone_never_retrain_however_often_they_come(seed, known_late)
     assert decisions(lines, "Retrain") == []
 
 
-def test_stretches_that_are_left_out_are_few_and_older_evidence_goes_with_the_oldest():
+def test_the_number_of_excluded_spans_is_limited_and_the_oldest_drops_older_evidence():
     known = SloRecord(terms_hash="a")
     for hour in range(100):
         first = 100 * 12 * hour + 5
@@ -226,7 +226,7 @@ def test_stretches_that_are_left_out_are_few_and_older_evidence_goes_with_the_ol
 
 
 @pytest.mark.parametrize(("bad", "ignored_intervals"), [(8, ()), (40, ((24 * BLOCK, 80 * BLOCK),))])
-def test_only_what_was_worse_is_left_out(bad, ignored_intervals):
+def test_only_worse_blocks_of_a_disturbance_are_excluded(bad, ignored_intervals):
     facts = [{"at": BEGIN * BLOCK, **UPSTREAM[0]}, {"at": END * BLOCK, **UPSTREAM[1]}]
     script = labels(lambda index: (bad if BEGIN <= index < END else 8, 100))
     document = scenario(script, 90, product=product(ACCURACY, retraining=QUICK), facts=facts)
@@ -236,7 +236,7 @@ def test_only_what_was_worse_is_left_out(bad, ignored_intervals):
     assert [(one.begin, one.end) for one in known.ignored_intervals] == list(ignored_intervals)
 
 
-def test_blocks_of_an_incident_are_checked_once_they_can_be_read():
+def test_unreadable_blocks_of_an_incident_are_checked_once_readable():
     """An incident that was over in no time: worse, but never long enough to be called bad."""
 
     def script(index):
@@ -256,7 +256,7 @@ def test_blocks_of_an_incident_are_checked_once_they_can_be_read():
     assert set(ignored_intervals[END + 2 :]) == {((24 * BLOCK, 83 * BLOCK),)}
 
 
-def test_an_incident_that_ends_as_the_verdict_is_confirmed_is_no_present():
+def test_an_incident_that_ends_with_the_confirmation_starts_no_training():
     """Pods were ill for ten blocks; the third evaluation that confirms came when all was well."""
 
     def counts(index):
@@ -268,7 +268,7 @@ def test_an_incident_that_ends_as_the_verdict_is_confirmed_is_no_present():
     assert "Degraded" in {line["state"] for line in lines}
 
 
-def test_inconclusive_labels_are_not_made_bad_by_an_incident_before_a_silence():
+def test_an_incident_before_a_gap_does_not_make_inconclusive_labels_bad():
     """It reached back to the one batch of a short incident, across a silence, as half was good."""
 
     def counts(index):

@@ -27,7 +27,7 @@ def replay(tmp_path, document, *flags):
     return main(["replay", str(path), *flags])
 
 
-def test_the_example_of_the_documentation_is_replayed(tmp_path, capsys):
+def test_the_scenario_of_the_documentation_is_replayed(tmp_path, capsys):
     text = f"""
 product: {json.dumps(product())}
 version: v1
@@ -68,7 +68,7 @@ TYPES = {
 
 
 @pytest.mark.slow
-def test_as_a_process_it_prints_a_line_of_what_the_format_names_for_each_block(tmp_path):
+def test_the_replay_command_prints_one_line_of_documented_fields_per_block(tmp_path):
     pushed = {"at": 20 * BLOCK, "modelChanged": {"version": "v2"}}
     world = World(product(), {"v1": good(), "v2": good()}, 40, events=[pushed])
     path = tmp_path / "scenario.json"
@@ -89,14 +89,14 @@ def test_as_a_process_it_prints_a_line_of_what_the_format_names_for_each_block(t
         assert isinstance(line["weight"], int)
 
 
-def test_a_table_counts_what_repeats(tmp_path, capsys, document):
+def test_the_replay_table_counts_repeated_lines(tmp_path, capsys, document):
     assert replay(tmp_path, document, "--output", "table") == 0
     out = capsys.readouterr().out
     assert out.splitlines()[0].split()[:3] == ["AT", "STATE", "DECISION"]
     assert "2 more evaluations like this" in out
 
 
-def test_standard_input_is_a_file_too(monkeypatch, capsys, document):
+def test_replay_reads_a_scenario_from_standard_input(monkeypatch, capsys, document):
     monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps(document)))
     assert main(["replay", "-"]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 5
@@ -192,7 +192,9 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize(("message", "mistake"), MISTAKES.items(), ids=MISTAKES)
-def test_a_mistake_exits_2_and_names_its_field(tmp_path, capsys, document, message, mistake):
+def test_a_mistake_in_a_scenario_exits_with_2_and_names_its_field(
+    tmp_path, capsys, document, message, mistake
+):
     wrong = copy.deepcopy(document)
     mistake(wrong)
     assert replay(tmp_path, wrong) == 2
@@ -201,7 +203,7 @@ def test_a_mistake_exits_2_and_names_its_field(tmp_path, capsys, document, messa
     assert message in captured.err
 
 
-def test_all_mistakes_are_reported_at_once(tmp_path, capsys, document):
+def test_all_mistakes_of_a_scenario_are_reported_at_once(tmp_path, capsys, document):
     for place in (0, 4):
         document["blocks"][place]["counts"]["v1"]["accuracy"]["bad"] = -1
     assert replay(tmp_path, document) == 2
@@ -216,18 +218,18 @@ def test_a_malformed_scenario_exits_with_2(tmp_path, capsys, text):
     assert capsys.readouterr().err
 
 
-def test_a_file_that_does_not_exist_exits_2(tmp_path, capsys):
+def test_a_missing_scenario_file_exits_with_2(tmp_path, capsys):
     assert main(["replay", str(tmp_path / "none.yaml")]) == 2
     assert "none.yaml" in capsys.readouterr().err
 
 
-def test_a_history_without_blocks_is_no_mistake(tmp_path, capsys, document):
+def test_a_scenario_without_blocks_is_valid(tmp_path, capsys, document):
     document["blocks"] = []
     assert replay(tmp_path, document) == 0
     assert capsys.readouterr().out == ""
 
 
-def test_blocks_may_be_of_any_length(tmp_path, capsys):
+def test_blocks_of_a_scenario_may_have_any_length(tmp_path, capsys):
     spec = product(analysis={"blockSeconds": 5})
     fast = scenario(
         lambda index: {"v1": steady(0.1 if index < 100 else 0.3)}, 130, seconds=5, product=spec
@@ -239,7 +241,7 @@ def test_blocks_may_be_of_any_length(tmp_path, capsys):
     assert "last 2 min" in retrain["decision"]["message"]
 
 
-def test_blocks_finer_than_those_of_the_product_are_summed(tmp_path, capsys):
+def test_scenario_blocks_shorter_than_those_of_the_product_are_summed(tmp_path, capsys):
     fine = scenario(lambda index: {"v1": steady(0.1 if index < 500 else 0.3, 20)}, 560, seconds=60)
     assert replay(tmp_path, fine) == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
@@ -248,7 +250,7 @@ def test_blocks_finer_than_those_of_the_product_are_summed(tmp_path, capsys):
     assert kinds == ["Retrain"]
 
 
-def test_events_need_not_be_in_order_and_those_after_the_end_never_happen(tmp_path, capsys):
+def test_scenario_events_may_be_unordered_and_those_after_the_end_are_ignored(tmp_path, capsys):
     wrong_way = scenario(
         lambda _index: {"v1": steady()},
         55,

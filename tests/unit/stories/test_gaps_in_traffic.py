@@ -28,7 +28,7 @@ def history(served):
 
 
 @pytest.mark.parametrize("served", [SERVED, set(range(DROP))], ids=["gaps", "no gaps"])
-def test_a_drop_on_the_second_day_is_found_within_two_hours_with_gaps_and_without(served):
+def test_a_drop_on_the_second_day_is_detected_within_two_hours_with_and_without_gaps(served):
     lines = history(served)
     found = first(lines, "Retrain")["at"] / BLOCK / HOUR
     assert DROP < found <= DROP + 2

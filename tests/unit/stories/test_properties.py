@@ -89,7 +89,7 @@ FALLS_SILENT = {
 @given(histories)
 @example(FALLS_SILENT)
 @settings(max_examples=60)
-def test_no_data_never_acts_for_a_version(history):
+def test_blocks_without_data_start_no_action_for_a_version(history):
     document, faults = made(history)
     for line, fault in zip(run(document), faults, strict=True):
         if fault in BLIND:
@@ -100,7 +100,7 @@ def test_no_data_never_acts_for_a_version(history):
 
 @given(histories)
 @settings(max_examples=40)
-def test_every_line_is_consistent_in_itself_and_with_the_one_before(history):
+def test_each_replay_line_is_consistent_with_itself_and_the_previous_one(history):
     document, _ = made(history)
     before = None
     for line in run(document):
@@ -125,7 +125,7 @@ def test_later_blocks_change_no_earlier_decision(history, cut):
     st.lists(st.integers(0, 40), min_size=20, max_size=60), st.integers(0, 59), st.integers(1, 40)
 )
 @settings(max_examples=40)
-def test_more_bad_events_never_make_a_healthy_product_of_a_troubled_one(bads, place, more):
+def test_more_bad_events_never_improve_the_state_of_a_product(bads, place, more):
     order = ["Unknown", "Healthy", "Degrading", "Degraded"]
     place %= len(bads)
     worse = list(bads)

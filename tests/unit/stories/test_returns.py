@@ -65,7 +65,7 @@ def played(later, last=320, wish="Auto", decayed=0.58, **spec):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("wish", ["Auto", "Retrain", "Rollback", "Alert"])
-def test_a_slower_version_doesnt_give_way_to_one_that_was_replaced_for_being_wrong(wish):
+def test_a_slower_version_is_not_rolled_back_to_one_replaced_for_wrong_answers(wish):
     """Clients send larger requests, or the node is busy: 2 points slower, and 48 points less wrong."""
     lines = played(version(0.1, slow=0.04), wish=wish)
     assert "Rollback" not in types(lines)
@@ -78,7 +78,7 @@ def test_a_slower_version_doesnt_give_way_to_one_that_was_replaced_for_being_wro
 
 
 @pytest.mark.slow
-def test_a_version_that_is_only_slower_than_the_one_before_isnt_retrained_for_it():
+def test_a_version_slower_than_the_previous_one_is_not_retrained_for_it():
     lines = played(version(0.1, slow=0.04), last=800, wish="Retrain")
     made = [line["decision"] for line in lines]
     trainings = [decision["reason"] for decision in made if decision["type"] == "Retrain"]
@@ -96,7 +96,7 @@ def test_a_worse_regression_is_rolled_back_even_to_a_degraded_version(later):
     assert lines[-1]["stable"] == "v1"
 
 
-def test_the_previous_version_is_known_beyond_probation():
+def test_a_rollback_after_the_probation_considers_the_quality_of_the_previous_version():
     """Auto takes a recent release back after its probation, too."""
 
     def script(index):
@@ -114,7 +114,7 @@ def test_the_previous_version_is_known_beyond_probation():
     assert lines[-1]["stable"] == "v2"
 
 
-def test_a_previous_version_that_did_no_better_isnt_restored():
+def test_a_previous_version_that_was_no_better_is_not_restored():
     """The hold-out promised 5 % wrong, the world gives 34 %; the version before had 41 % beside it."""
 
     def script(index):
@@ -138,7 +138,7 @@ def test_a_previous_version_that_did_no_better_isnt_restored():
 @pytest.mark.parametrize(
     ("busy", "end"), [(True, ("Alert", "NodeBusy")), (False, ("Rollback", "ProbationFailed"))]
 )
-def test_a_busy_node_sends_no_healthy_version_back_to_the_one_before(busy, end):
+def test_a_busy_node_does_not_roll_back_a_healthy_version(busy, end):
     """v2 came by spec.model and both are healthy, so only where it runs shows that v1 is no remedy."""
     begun = 90
 
@@ -169,7 +169,7 @@ def test_a_busy_node_sends_no_healthy_version_back_to_the_one_before(busy, end):
         (False, [("Rollback", "CanaryWorse")]),
     ],
 )
-def test_a_busy_node_under_the_candidate_alone_is_no_fault_of_the_candidate(busy, ends):
+def test_a_busy_node_under_the_candidate_alone_does_not_reject_the_candidate(busy, ends):
     """v2 is slow where it runs, and nowhere else: it is tried again, and then promoted."""
     calm = 100
 

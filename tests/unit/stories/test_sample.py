@@ -64,7 +64,9 @@ def played(fallen, *, promoted):
 @pytest.mark.slow
 @pytest.mark.parametrize("promoted", [False, True])
 @pytest.mark.parametrize("fallen", ["conversion", "latency"])
-def test_each_service_level_has_a_baseline_after_two_days_and_its_fall_is_named(fallen, promoted):
+def test_each_slo_of_the_sample_has_a_baseline_after_two_days_and_its_drop_is_detected(
+    fallen, promoted
+):
     steps = played(fallen, promoted=promoted)
     before, after = steps[2 * DAY + PROMOTED - 1], steps[-1]
     assert before.status.stable.release.version == ("v2" if promoted else "v1")
@@ -79,7 +81,7 @@ def test_each_service_level_has_a_baseline_after_two_days_and_its_fall_is_named(
     )
 
 
-def test_a_hold_out_too_small_for_its_drop_is_replaced_by_production():
+def test_a_hold_out_baseline_too_small_to_detect_max_drop_is_replaced_by_production():
     slo = {"name": "conversion", "indicator": {"events": {"indicator": "conversion"}}}
     model = {"bento": SAMPLE["spec"]["model"]["bento"]}
     spec = {**SAMPLE["spec"], "model": model, "slos": [{**slo, "maxDrop": "0.010"}]}

@@ -31,7 +31,7 @@ def played(candidate: float, days: int = 10, **rollout: object):
     return run(scenario(daily(candidate), last, seconds=HOUR, product=slow, events=pushed))
 
 
-def test_a_canary_waits_for_the_batches_that_it_needs():
+def test_a_canary_waits_for_the_label_batches_that_it_needs():
     lines = played(0.1)
     promoted = first(lines, "Promote")
     assert promoted["at"] >= (PUSHED // DAY + 1) * DAY * HOUR
@@ -39,13 +39,13 @@ def test_a_canary_waits_for_the_batches_that_it_needs():
     assert acts(lines)[-1][0] == "Promote"
 
 
-def test_requests_give_the_candidate_its_steps_meanwhile():
+def test_request_slos_raise_the_share_while_labels_are_awaited():
     lines = played(0.1)
     waiting = [line for line in lines if line["at"] == (PUSHED // DAY + 1) * DAY * HOUR - HOUR]
     assert [line["weight"] for line in waiting] == [50]
 
 
-def test_a_worse_candidate_is_not_promoted_before_its_labels_come():
+def test_a_worse_candidate_is_not_promoted_before_its_labels_arrive():
     lines = played(0.13)
     assert "Promote" not in [kind for kind, _ in acts(lines)]
 

@@ -59,7 +59,7 @@ def world(rates=None, last=150, **fields):
     ("drop", "days", "labels"),
     [(0.06, 3, 17), (0.06, 9, 2), (0.03, 7, 17), (0.12, 1, 17)],
 )
-def test_a_lasting_drop_is_found_and_retrained_once(seed, drop, days, labels):
+def test_a_lasting_drop_is_detected_and_retrained_once(seed, drop, days, labels):
     traffic = {"availability": 6000, "accuracy": labels}
     lines = world(decay(0.1 + drop, DAY), (1 + days) * DAY, traffic=traffic, seed=seed).play()
     assert acts(lines[:DAY]) == []
@@ -68,7 +68,7 @@ def test_a_lasting_drop_is_found_and_retrained_once(seed, drop, days, labels):
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_a_product_that_stays_as_it_was_accepted_is_left_alone_for_ten_days(seed):
+def test_a_product_unchanged_since_acceptance_starts_no_action_for_ten_days(seed):
     traffic = {"availability": 6000, "accuracy": 17}
     lines = world(good(), 10 * DAY, traffic=traffic, seed=seed).play()
     assert acts(lines) == []
@@ -102,13 +102,13 @@ def test_slowness_within_the_objective_is_measured_from_acceptance():
     assert acts(lines) == [("Retrain", "ModelTooSlow")]
 
 
-def test_failing_requests_beside_a_decay_are_no_reason_not_to_retrain():
+def test_failing_requests_do_not_prevent_the_retraining_of_a_decay():
     rates = decay(availability=from_block(60, 0.0002, 0.05))
     lines = world(rates, 300).play()
     assert len(decisions(lines, "Retrain")) == 1
 
 
-def test_a_promotion_forgives_the_failures_before_it():
+def test_a_promotion_resets_the_count_of_failed_trainings():
     def react(lines):
         return fails_each()(lines)[:2] + [
             {"at": line["at"] + BLOCK, "retrained": PASSED}
@@ -153,7 +153,7 @@ def ended(lines):
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3, 4])
-def test_an_equal_candidate_walks_all_steps(seed):
+def test_an_equal_candidate_passes_all_steps(seed):
     lines = pushed(good(), seed=seed).play()
     assert kinds(lines) == PROMOTED
     assert weights(lines) == [5, 25, 50]
@@ -162,7 +162,7 @@ def test_an_equal_candidate_walks_all_steps(seed):
     assert all(after - before >= 7 * BLOCK for before, after in pairwise(moved))
 
 
-def test_the_steps_of_the_product_are_taken_as_written():
+def test_the_rollout_steps_of_the_spec_are_taken():
     lines = pushed(
         good(), product=product(EASY, ACCURACY, rollout={"steps": [1, 10, 40, 80]})
     ).play()
@@ -181,7 +181,7 @@ def test_a_candidate_that_is_much_worse_is_never_promoted_however_few_its_labels
         assert kinds(lines)[-1] == "Rollback"
 
 
-def test_a_broken_candidate_is_rolled_back_with_the_first_block_that_counts():
+def test_a_broken_candidate_is_rolled_back_after_the_first_counted_block():
     lines = pushed(good(availability=1.0)).play()
     assert kinds(lines) == ["StartRollout", "Rollback"]
     start, back = (line["at"] for line in lines if line["decision"]["type"] != "Hold")
@@ -189,7 +189,7 @@ def test_a_broken_candidate_is_rolled_back_with_the_first_block_that_counts():
     assert ended(lines) == ("v1", None, 0)
 
 
-def test_shocks_that_both_arms_share_do_not_send_back_an_equal_candidate():
+def test_shocks_shared_by_both_versions_do_not_roll_back_an_equal_candidate():
     def shocked(index):
         return 0.03 if index % 9 < 3 else 0.001
 

@@ -158,7 +158,7 @@ def assert_patient(asked: dict[str, list[float]]) -> None:
 
 @pytest.mark.slow
 @on_virtual_time
-async def test_nothing_is_decided_until_both_the_api_server_and_prometheus_are_back(world):
+async def test_no_decision_is_made_until_both_the_api_server_and_prometheus_recover(world):
     """What is measured would let the canary go on; who holds it does so for want of data."""
     cars = world.apply(product("cars"))
     world.start(**RARELY)
@@ -176,7 +176,7 @@ async def test_nothing_is_decided_until_both_the_api_server_and_prometheus_are_b
 
 @pytest.mark.parametrize("fault", [NetworkFault.SWALLOWED, refused(503, "ServiceUnavailable")])
 @on_virtual_time
-async def test_an_operator_that_starts_while_the_api_server_is_away_waits_for_it(world, fault):
+async def test_an_operator_that_starts_without_an_api_server_waits_for_it(world, fault):
     key = world.apply(product())
     with Outage(world, Way(fault)):
         replica = world.start()
@@ -187,7 +187,7 @@ async def test_an_operator_that_starts_while_the_api_server_is_away_waits_for_it
 
 
 @on_virtual_time
-async def test_conflicts_on_status_and_children_are_observed_and_decided_again(world):
+async def test_conflicts_on_status_and_children_lead_to_a_new_observation_and_decision(world):
     met: Counter[str] = Counter()
 
     def once(_: str, request: ApiRequest) -> Refused | None:

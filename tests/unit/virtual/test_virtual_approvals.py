@@ -130,7 +130,7 @@ async def test_a_candidate_waits_for_two_roles_and_a_consumer_and_is_promoted_wh
     [("Agreement", "v2", "CanaryNotWorse"), ("Refusal", "v1", "ApprovalMissing")],
 )
 @on_virtual_time
-async def test_silence_counts_as_the_spec_says_once_its_time_is_over(
+async def test_silence_counts_as_the_answer_of_the_spec_after_its_time(
     world, meaning, served, reason
 ):
     silence = {"afterSeconds": 7200, "countsAs": meaning}
@@ -148,7 +148,7 @@ async def test_silence_counts_as_the_spec_says_once_its_time_is_over(
 
 @pytest.mark.slow
 @on_virtual_time
-async def test_a_person_who_has_agreed_for_one_role_agrees_for_no_other(world):
+async def test_an_agreement_of_a_person_for_one_role_counts_for_no_other_role(world):
     pricing, _ = await waiting(world, roles=[MANAGER, ENGINEER], consumers=[CONSUMER])
     answer(world, pricing, MANAGER, "acb")
     await world.until(lambda: len(answered(world, pricing)) == 1, seconds=60)
@@ -191,7 +191,7 @@ async def test_a_refusal_rolls_the_candidate_back_and_an_answer_counts_for_one_r
 
 @pytest.mark.slow
 @on_virtual_time
-async def test_an_answer_costs_one_write_of_status_and_none_of_a_consumer(world):
+async def test_an_approval_causes_one_status_write_and_no_write_of_a_consumer(world):
     pricing, _ = await waiting(world, roles=[MANAGER, ENGINEER], consumers=["All"])
     await world.run(900)
     sent: list[str] = []
@@ -212,7 +212,7 @@ async def test_an_answer_costs_one_write_of_status_and_none_of_a_consumer(world)
 
 @pytest.mark.slow
 @on_virtual_time
-async def test_a_candidate_without_approvals_has_no_field_of_them(world):
+async def test_a_candidate_without_required_approvals_has_no_approvals_field(world):
     key = world.apply(product(model=pushed("a", "v1"), slos=[AVAILABLE], rollout={"steps": [50]}))
     world.start(**RARELY)
     await world.until(lambda: serving(world, key) == "v1", seconds=60)
@@ -224,7 +224,7 @@ async def test_a_candidate_without_approvals_has_no_field_of_them(world):
 
 @pytest.mark.slow
 @on_virtual_time
-async def test_silence_that_a_suspension_holds_is_named_and_the_party_still_agrees(world):
+async def test_during_a_suspension_silence_does_not_count_and_a_party_may_still_agree(world):
     silence = {"afterSeconds": 600, "countsAs": "Agreement"}
     pricing, _ = await waiting(world, roles=[MANAGER], silence=silence)
     world.edit(pricing, suspend=True)
@@ -240,7 +240,7 @@ async def test_silence_that_a_suspension_holds_is_named_and_the_party_still_agre
 
 @pytest.mark.slow
 @on_virtual_time
-async def test_a_consumer_that_is_deleted_while_the_candidate_waits_is_named(world):
+async def test_a_consumer_deleted_during_the_wait_for_approval_is_named_in_status(world):
     pricing, search = await waiting(world, consumers=["search", "ghost/none"])
     assert approvals(world, pricing)["absent"] == ["ghost/none"]
     world.server.delete(DATA_PRODUCTS, search)
@@ -255,7 +255,7 @@ async def test_a_consumer_that_is_deleted_while_the_candidate_waits_is_named(wor
 
 @pytest.mark.slow
 @on_virtual_time
-async def test_the_refusal_of_the_last_of_many_consumers_counts(world):
+async def test_a_refusal_of_a_consumer_that_status_does_not_list_counts(world):
     many = [
         world.apply(product(f"other-{number:02}", dependsOn=[{"name": "pricing"}]))
         for number in range(40)
@@ -269,7 +269,7 @@ async def test_the_refusal_of_the_last_of_many_consumers_counts(world):
 
 @pytest.mark.slow
 @on_virtual_time
-async def test_an_edited_reason_moves_no_person_to_another_role(world):
+async def test_editing_the_reason_of_an_answer_keeps_its_role(world):
     pricing, _ = await waiting(world, roles=[MANAGER, ENGINEER])
     for role in (MANAGER, ENGINEER):
         answer(world, pricing, role, "acb")

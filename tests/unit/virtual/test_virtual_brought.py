@@ -64,7 +64,7 @@ def history(world: World, key: Key) -> dict[str, dict[str, Any]]:
 
 @pytest.mark.slow
 @on_virtual_time
-async def test_a_promotion_says_what_it_brought_in_the_level_that_the_training_was_for(world):
+async def test_a_promotion_reports_its_change_of_the_slo_that_the_training_was_for(world):
     key = await served(world, judged(), **RARELY)
     world.cluster.trainings[key] = Training(seconds=600, report=TRAINED)
     await world.run(HOUR)
@@ -94,7 +94,7 @@ async def test_a_promotion_says_what_it_brought_in_the_level_that_the_training_w
 
 @pytest.mark.slow
 @on_virtual_time
-async def test_a_version_that_is_rolled_back_keeps_what_its_canary_showed(world):
+async def test_a_rolled_back_version_keeps_the_change_measured_by_its_canary(world):
     key = await served(world, judged(), **RARELY)
     world.cluster.set_quality(image("b"), BAD)
     await world.run(HOUR)
@@ -114,7 +114,7 @@ async def test_a_version_that_is_rolled_back_keeps_what_its_canary_showed(world)
 
 
 @on_virtual_time
-async def test_a_version_keeps_what_the_labels_of_its_bento_say_was_tried(world):
+async def test_a_version_keeps_the_experiment_labels_of_its_bento(world):
     first = {"hypothesis": "a first ranking", "author": "ana"}
     second = {"hypothesis": "margins raise accuracy", "author": "bo", "git-revision": "0a1b2c3"}
     world.cluster.set_quality(image("a"), Quality(labels=tuple(first.items())))

@@ -100,7 +100,7 @@ async def test_a_step_takes_no_pod_of_stable_before_the_candidates_get_requests(
 
 @pytest.mark.slow
 @on_virtual_time
-async def test_beside_an_autoscaler_a_candidates_pods_come_in_addition(world):
+async def test_pods_of_a_candidate_are_added_to_those_of_an_autoscaled_stable_version(world):
     """In a rollout and in a rollback to the version before."""
     scaling = {"minReplicas": 2, "maxReplicas": 8}
     resources = {"requests": {"cpu": "100m"}}
@@ -118,7 +118,7 @@ async def test_beside_an_autoscaler_a_candidates_pods_come_in_addition(world):
 
 
 @on_virtual_time
-async def test_a_rollback_to_another_version_keeps_the_pods_for_all_requests(world):
+async def test_a_rollback_to_an_earlier_version_keeps_enough_pods_for_all_requests(world):
     key, safety, seen = await started(world, pods_split(rollout={"steps": [50]}))
     world.edit(key, model=pushed("b", "v2"))
     await world.until(lambda: serving(world, key) == "v2", seconds=3 * HOUR)
@@ -130,7 +130,7 @@ async def test_a_rollback_to_another_version_keeps_the_pods_for_all_requests(wor
 
 @pytest.mark.parametrize("steps", [[5], [50], [99]], ids=str)
 @on_virtual_time
-async def test_a_candidate_gives_its_requests_back_as_stables_pods_become_ready(world, steps):
+async def test_a_rollback_moves_requests_as_pods_of_stable_become_ready(world, steps):
     key, safety, seen = await started(world, pods_split(rollout={"steps": steps}))
     world.edit(key, model=pushed("b", "v2"))
     await world.until(lambda: weight(world, key) == steps[-1], seconds=HOUR)
@@ -143,7 +143,7 @@ async def test_a_candidate_gives_its_requests_back_as_stables_pods_become_ready(
 
 
 @on_virtual_time
-async def test_a_candidate_that_is_promoted_as_its_route_goes_keeps_the_pods_for_all_requests(
+async def test_a_candidate_promoted_while_its_route_is_deleted_keeps_enough_pods_for_all_requests(
     world,
 ):
     body = product(serving={"replicas": PODS}, rollout={"steps": [50]})
@@ -159,7 +159,7 @@ async def test_a_candidate_that_is_promoted_as_its_route_goes_keeps_the_pods_for
 
 
 @on_virtual_time
-async def test_a_first_version_whose_pods_have_requests_keeps_them_until_those_of_the_next_are_ready(
+async def test_a_serving_first_version_keeps_its_pods_until_pods_of_the_next_version_are_ready(
     world,
 ):
     """The quota lets three of the four pods of the first version start, so it isn't accepted."""

@@ -84,7 +84,7 @@ def active(world: World, key: Key) -> tuple[str, str]:
 
 @pytest.mark.slow
 @for_days
-async def test_served_features_that_differ_from_those_of_trainings_are_the_cause_after_one_training(
+async def test_a_serving_skew_is_diagnosed_after_one_training(
     world,
 ):
     key = await served(world, product(), **RARELY)
@@ -120,7 +120,7 @@ async def test_served_features_that_differ_from_those_of_trainings_are_the_cause
 
 @pytest.mark.slow
 @for_days
-async def test_a_corrected_training_ends_the_hold_of_a_skew_and_a_better_version_is_served(world):
+async def test_a_corrected_training_ends_the_hold_of_a_skew_and_a_better_version_is_promoted(world):
     key = await served(world, product(), **RARELY)
     trainer = Trainer(world, key, lambda _: 0.1)
     await world.run(26 * HOUR)
@@ -153,7 +153,7 @@ async def test_a_training_on_request_that_changes_no_row_gets_no_canary(world):
 
 @pytest.mark.slow
 @for_days
-async def test_a_drift_that_the_rows_of_a_training_show_is_trained_and_healed(world):
+async def test_a_drift_confirmed_by_training_rows_is_retrained_and_remedied(world):
     key = await served(world, product(), **RARELY)
     await world.run(26 * HOUR)
     changed = world.loop.time()
@@ -176,7 +176,7 @@ INPUTS = [
 
 @pytest.mark.slow
 @for_days
-async def test_a_feed_that_is_late_is_the_cause_and_nothing_is_trained_until_it_is_fresh(world):
+async def test_a_late_feed_is_the_cause_and_prevents_trainings_until_it_is_fresh(world):
     key = await served(world, product(inputs=INPUTS), **RARELY)
     trainer = Trainer(world, key, lambda _: 0.4)
     world.prometheus.inputs |= {"prices": 600.0, "offers": 0.0}
@@ -217,7 +217,7 @@ async def test_a_feed_that_is_late_is_the_cause_and_nothing_is_trained_until_it_
 
 @pytest.mark.slow
 @for_days
-async def test_a_feed_that_breaks_its_contract_is_the_cause_and_one_without_a_value_holds_nothing(
+async def test_a_feed_that_breaks_its_contract_is_the_cause_and_a_feed_without_a_value_is_not(
     world,
 ):
     key = await served(world, product(inputs=INPUTS), **RARELY)
@@ -242,7 +242,9 @@ async def test_a_feed_that_breaks_its_contract_is_the_cause_and_one_without_a_va
 
 @pytest.mark.slow
 @for_days
-async def test_a_product_that_is_bad_after_a_late_feed_is_at_risk_until_an_hour_is_judged(world):
+async def test_a_product_that_stays_bad_after_a_late_feed_is_at_risk_until_one_hour_is_judged(
+    world,
+):
     """Blocks of the late feed are left out, and what follows them is never called met."""
     key = await served(world, product(inputs=INPUTS), **RARELY)
     trainer = Trainer(world, key, lambda _: 0.4)
@@ -266,7 +268,7 @@ async def test_a_product_that_is_bad_after_a_late_feed_is_at_risk_until_an_hour_
 
 @pytest.mark.slow
 @for_days
-async def test_a_feed_that_is_late_every_other_hour_leaves_no_evidence_to_train_on(world):
+async def test_a_feed_that_is_late_every_other_hour_leaves_no_evidence_for_a_training(world):
     key = await served(world, product(inputs=INPUTS), **RARELY)
     trainer = Trainer(world, key, lambda _: 0.4)
     world.prometheus.inputs |= {"prices": 600.0, "offers": 0.0}
@@ -283,7 +285,7 @@ async def test_a_feed_that_is_late_every_other_hour_leaves_no_evidence_to_train_
 
 @pytest.mark.slow
 @for_days
-async def test_an_edited_margin_takes_nothing_away_from_what_is_degraded(world):
+async def test_an_edited_margin_does_not_end_a_degradation(world):
     manual = {"command": ["train"], "output": OUTPUT, "mode": "Manual"}
     body = product(retraining=manual)
     (slo,) = body["spec"]["slos"]
@@ -330,7 +332,7 @@ async def test_a_degraded_product_that_cannot_be_measured_still_needs_a_person(w
 
 @pytest.mark.slow
 @for_days
-async def test_an_incident_that_is_over_is_forgotten_within_hours_and_the_next_fall_is_found_as_soon(
+async def test_a_past_incident_is_excluded_within_hours_and_delays_no_later_detection(
     world,
 ):
     body = product()

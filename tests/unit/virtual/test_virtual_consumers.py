@@ -110,7 +110,7 @@ async def ended(world: World, hours: float = 24) -> str:
 
 @pytest.mark.slow
 @on_virtual_time
-async def test_a_candidate_that_is_worse_for_a_consumer_is_rolled_back_with_its_name(world):
+async def test_a_rollback_of_a_candidate_worse_for_a_consumer_names_the_consumer(world):
     await released(world, lost=LOST, calling=OFTEN)
     assert await ended(world) == "RolledBack"
     message = world.status(PRICING)["decision"]["message"]
@@ -148,7 +148,7 @@ async def held(world: World, check: str) -> str:
     ids=["mixed", "unmarked"],
 )
 @on_virtual_time
-async def test_requests_of_no_version_are_no_evidence_and_hold_until_the_time_is_over(
+async def test_unversioned_consumer_requests_are_no_evidence_and_hold_until_max_duration(
     world, calling, says
 ):
     await released(world, lost=0.3, calling=calling, maxDurationSeconds=7200)
@@ -167,7 +167,7 @@ async def test_requests_of_no_version_are_no_evidence_and_hold_until_the_time_is
 
 @pytest.mark.slow
 @on_virtual_time
-async def test_a_person_promotes_a_candidate_whose_consumer_is_not_measured(world):
+async def test_a_promote_request_promotes_a_candidate_with_an_unmeasured_consumer(world):
     await released(world, calling=Calling(PRICING, marks=False))
     await held(world, UNMEASURED)
     world.annotate(PRICING, **{"sluicegate.dev/promote": "v2/now"})
@@ -176,7 +176,7 @@ async def test_a_person_promotes_a_candidate_whose_consumer_is_not_measured(worl
 
 @pytest.mark.slow
 @on_virtual_time
-async def test_a_consumer_that_is_deleted_during_a_canary_holds_until_it_is_named_no_more(world):
+async def test_a_consumer_deleted_during_a_canary_holds_it_until_removed_from_the_spec(world):
     await released(world)
     await world.run(HOUR)
     world.server.delete(DATA_PRODUCTS, RANKING)
@@ -209,7 +209,7 @@ async def test_a_consumer_of_another_namespace_is_not_read_where_states_are_not_
 
 @pytest.mark.slow
 @on_virtual_time
-async def test_an_edit_of_evidence_holds_from_the_next_evaluation_on(world):
+async def test_an_edited_evidence_field_applies_from_the_next_evaluation(world):
     await released(world, calling=Calling(PRICING, marks=False))
     await held(world, UNMEASURED)
     world.edit(RANKING, dependsOn=[{"name": "pricing", "evidence": "Ignore"}])
@@ -218,7 +218,7 @@ async def test_an_edit_of_evidence_holds_from_the_next_evaluation_on(world):
 
 @pytest.mark.slow
 @on_virtual_time
-async def test_a_consumer_that_is_named_during_a_canary_counts_from_its_begin(world):
+async def test_a_consumer_added_during_a_canary_counts_from_the_begin_of_the_canary(world):
     await released(world, lost=0.3, approval="Manual", consumers=None)
     await held(world, "AwaitingApproval")
     await world.run(HOUR)
@@ -231,7 +231,7 @@ async def test_a_consumer_that_is_named_during_a_canary_counts_from_its_begin(wo
 
 @pytest.mark.slow
 @on_virtual_time
-async def test_products_without_consumers_send_no_query_for_them(world):
+async def test_products_without_consumers_cause_no_consumer_query(world):
     await released(world)
     assert not world.prometheus.asked["upstreams"]
     await world.run(HOUR)

@@ -19,7 +19,7 @@ from tests.support.virtual.stories import (
 
 @pytest.mark.slow
 @on_virtual_time
-async def test_a_version_after_a_promotion_or_a_rollback_begins_with_the_share_of_the_one_before(
+async def test_the_next_version_starts_with_the_first_share_of_the_previous_rollout(
     world,
 ):
     """Two labels a second, of four requests, show 50 of a candidate within 15 minutes at 5 %."""

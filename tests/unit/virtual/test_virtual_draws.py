@@ -51,7 +51,7 @@ def prefixes(world: World, key: Key) -> list[str]:
 
 @pytest.mark.parametrize(("quality", "ends"), [(Quality(), "v2"), (Quality(wrong=0.5), "v1")])
 @on_virtual_time
-async def test_the_route_of_draws_follows_the_share_and_is_gone_once_one_version_has_all_requests(
+async def test_the_route_of_draws_follows_the_share_and_is_deleted_after_the_rollout(
     world, quality, ends
 ):
     world.cluster.set_quality(image("b"), quality)
@@ -76,7 +76,9 @@ async def test_the_route_of_draws_follows_the_share_and_is_gone_once_one_version
 
 
 @on_virtual_time
-async def test_draws_end_with_the_field_and_begin_with_it_while_a_candidate_has_a_share(world):
+async def test_adding_or_removing_consumers_creates_or_deletes_the_route_of_draws_during_a_canary(
+    world,
+):
     key = await served(world, product(rollout=ROLLOUT), **RARELY)
     world.edit(key, model=pushed("b", "v2"))
     await world.until(lambda: weight(world, key) == 25, seconds=600)

@@ -42,7 +42,7 @@ def parked(world: World, key: Key) -> dict[str, Any]:
 
 @pytest.mark.slow
 @on_virtual_time
-async def test_a_registry_that_is_away_rejects_no_trained_version_and_counts_for_no_attempt(world):
+async def test_an_unavailable_registry_rejects_no_trained_version_and_counts_as_no_attempt(world):
     key = world.apply(product())
     world.cluster.trainings[key] = Training(seconds=600, report=TRAINED)
     world.cluster.set_quality(image("c"), Quality(problem=REGISTRY_AWAY))
@@ -65,7 +65,7 @@ async def test_a_registry_that_is_away_rejects_no_trained_version_and_counts_for
 
 @pytest.mark.slow
 @on_virtual_time
-async def test_only_the_product_whose_series_spoil_a_query_gets_an_unreadable_series_event(
+async def test_only_the_product_with_unreadable_series_gets_an_event(
     world,
 ):
     key, other = world.apply(product()), world.apply(product("ranking"))

@@ -31,11 +31,11 @@ def test_the_final_state_depends_only_on_the_last_edit_of_a_spec(seed, last):
         (WORSE, Ending(NAMED[WORSE], "v3", "Promoted", stalled="", under_way=False), True),
     ],
 )
-def test_an_end_is_compared_with_the_one_that_the_last_spec_leads_to(last, end, differs):
+def test_the_final_state_is_compared_with_that_of_the_last_spec_alone(last, end, differs):
     assert bool(end.difference(last)) is differs
 
 
-def test_a_history_is_reduced_by_its_last_events():
+def test_a_failing_history_is_shrunk_from_its_last_events():
     history = draw_history(5)
     assert history == draw_history(5)
     assert [one.events for one in history.simpler()] == [history.events - 1]

@@ -34,7 +34,7 @@ def waiting(status: Body) -> Body:
 
 
 @on_virtual_time
-async def test_a_message_with_more_events_than_happened_is_found(world):
+async def test_the_checker_detects_a_message_with_more_events_than_happened(world):
     key = await served(world, product(), **RARELY)
     found: list[tuple[str, Key, str]] = []
     judge = Judge(world, key, BLOCK, lambda *one: found.append(one), lambda: True)
@@ -52,9 +52,7 @@ async def test_a_message_with_more_events_than_happened_is_found(world):
     ("name", "present"), [("exposed", True), ("wait without a name", True), ("exposed", False)]
 )
 @on_virtual_time
-async def test_a_violation_longer_than_the_reaction_time_of_the_operator_is_found(
-    world, name, present
-):
+async def test_the_checker_detects_a_violation_longer_than_the_reaction_time(world, name, present):
     key = await served(world, product(), **RARELY)
     await world.run(60)
     world.leader().kill()  # or it would put this right

@@ -55,7 +55,7 @@ def shares_of(world, key):
     ],
 )
 @for_days
-async def test_delays_that_depend_on_the_outcome_favour_neither_version(
+async def test_label_delays_that_depend_on_the_outcome_favour_neither_version(
     world, right, wrong, candidate, ends_as
 ):
     world.cluster.variations[KEY] = Variation(
@@ -82,9 +82,7 @@ async def test_delays_that_depend_on_the_outcome_favour_neither_version(
     ],
 )
 @for_days
-async def test_a_change_of_the_traffic_degrades_no_version_while_its_labels_settle(
-    world, right, wrong
-):
+async def test_a_traffic_change_degrades_no_version_before_its_labels_arrive(world, right, wrong):
     """After it, the labels of one outcome are of the earlier share, and those of the other aren't."""
     world.cluster.variations[KEY] = Variation(
         "settling", known=1.0, delays=right, delays_of_wrong=wrong

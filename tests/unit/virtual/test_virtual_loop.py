@@ -11,7 +11,7 @@ from benchmarks.virtual.operator import World
 from tests.support.decisions.rollout_world import document
 
 
-def test_a_day_passes_at_once_and_timers_fire_in_their_order():
+def test_virtual_time_passes_at_once_and_timers_fire_in_order():
     fired: list[int] = []
 
     async def after(seconds: int) -> None:
@@ -31,7 +31,7 @@ def test_waiting_for_an_event_that_never_happens_is_a_deadlock():
         run_virtually(asyncio.Event().wait())
 
 
-def test_work_of_a_thread_takes_the_time_that_it_spends():
+def test_work_in_a_thread_advances_virtual_time_by_its_duration():
     async def story() -> float:
         loop = virtual_loop()
         await asyncio.to_thread(loop.spend, 20)
@@ -40,7 +40,7 @@ def test_work_of_a_thread_takes_the_time_that_it_spends():
     assert run_virtually(story()) == pytest.approx(20, abs=0.01)
 
 
-def test_the_same_seed_gives_the_same_life():
+def test_the_same_seed_gives_the_same_virtual_run():
     async def life(seed: int) -> tuple[int, int, str]:
         async with World(seed) as world:
             key = world.apply(document())
@@ -56,7 +56,7 @@ def test_the_same_seed_gives_the_same_life():
 
 
 @virtually
-async def test_a_task_that_looks_rarely_pauses_longer_and_its_requests_take_as_long_as_before():
+async def test_a_rarely_polling_task_pauses_longer_with_unchanged_request_times():
     loop = virtual_loop()
     loop.rarely = {"looks": 900.0}
     took: list[float] = []

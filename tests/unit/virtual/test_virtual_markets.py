@@ -53,7 +53,9 @@ def quality(**fallen: float) -> Quality:
 
 @pytest.mark.slow
 @for_days
-async def test_a_market_that_falls_by_thirty_points_is_missed_within_two_hours_and_met_after(world):
+async def test_a_market_that_drops_by_thirty_points_is_missed_within_two_hours_and_met_after_it(
+    world,
+):
     body = product(
         markets=list(MARKETS),
         serving={
@@ -84,7 +86,7 @@ def trained(world: World, key: Key) -> bool:
 
 @pytest.mark.slow
 @for_days
-async def test_a_small_market_that_falls_is_reported_within_hours_and_the_product_is_not_retrained(
+async def test_a_drop_of_a_small_market_is_reported_within_hours_and_starts_no_training(
     world,
 ):
     key = await counted_by_market(world, None)
@@ -116,7 +118,7 @@ async def test_a_small_market_that_falls_is_reported_within_hours_and_the_produc
 
 @pytest.mark.slow
 @for_days
-async def test_a_market_that_falls_alone_is_retrained_for_with_its_name_where_the_spec_asks_for_it(
+async def test_a_drop_of_one_market_starts_a_training_for_it_if_the_spec_enables_it(
     world,
 ):
     world.cluster.trainings[KEY] = Training(seconds=1800, report=TRAINED)
@@ -146,7 +148,7 @@ async def test_a_market_that_falls_alone_is_retrained_for_with_its_name_where_th
 
 @pytest.mark.slow
 @for_days
-async def test_a_market_that_is_ignored_is_shown_and_nothing_follows(world):
+async def test_an_ignored_market_is_shown_and_starts_no_action(world):
     key = await counted_by_market(world, {"onMissed": "Ignore"})
     world.cluster.set_quality(image("a"), fallen())
     await world.until(lambda: markets_of(world, key, "Missed") == {"AT"}, seconds=5 * HOUR)
@@ -158,7 +160,7 @@ async def test_a_market_that_is_ignored_is_shown_and_nothing_follows(world):
 
 @pytest.mark.slow
 @for_days
-async def test_six_healthy_markets_cause_nothing(world):
+async def test_six_healthy_markets_start_no_action(world):
     key = await counted_by_market(world, {"onMissed": "Retrain"})
     await world.run(72 * HOUR)
     assert world.condition(key, "MarketsMet")["status"] == "True"
@@ -179,7 +181,7 @@ async def with_a_candidate_that_ruins_austria(world: World, markets: dict[str, A
 
 @pytest.mark.slow
 @for_days
-async def test_a_candidate_that_ruins_a_market_and_is_better_on_the_whole_is_named_in_its_verdict(
+async def test_the_verdict_of_an_overall_better_candidate_names_a_worse_market(
     world,
 ):
     key = await with_a_candidate_that_ruins_austria(world, None)
@@ -191,7 +193,7 @@ async def test_a_candidate_that_ruins_a_market_and_is_better_on_the_whole_is_nam
 
 @pytest.mark.slow
 @for_days
-async def test_a_candidate_that_ruins_a_market_is_held_where_the_spec_says_so_until_a_person_promotes_it(
+async def test_a_candidate_worse_in_a_market_is_held_until_a_promote_request_if_the_spec_enables_it(
     world,
 ):
     key = await with_a_candidate_that_ruins_austria(world, {"onCandidateWorse": "Hold"})

@@ -71,7 +71,7 @@ async def with_candidate(world: World, quality: Quality, **spec: Any) -> Key:
 
 @pytest.mark.slow
 @on_virtual_time
-async def test_pairs_of_stables_requests_promote_an_equal_candidate_with_a_hundredth_of_the_traffic(
+async def test_mirrored_pairs_promote_an_equal_candidate_with_one_percent_of_the_traffic(
     world,
 ):
     key = await with_candidate(world, Quality())
@@ -93,7 +93,7 @@ async def test_pairs_of_stables_requests_promote_an_equal_candidate_with_a_hundr
 
 @pytest.mark.slow
 @on_virtual_time
-async def test_pairs_against_a_candidate_take_it_back_before_its_own_labels_do(world):
+async def test_mirrored_pairs_roll_back_a_worse_candidate_before_its_own_labels(world):
     key = await with_candidate(world, WORSE)
     await world.until(
         lambda: world.condition(key, "Stalled").get("reason") == "ModelRejected",
@@ -105,7 +105,7 @@ async def test_pairs_against_a_candidate_take_it_back_before_its_own_labels_do(w
 
 @pytest.mark.slow
 @on_virtual_time
-async def test_each_interval_is_counted_once_though_another_replica_goes_on(world):
+async def test_each_mirror_interval_is_counted_once_over_a_leader_change(world):
     """All pairs until the end of the last interval, to those between two scrapes, are the evidence's."""
     key = await with_candidate(world, Quality())
     await world.until(lambda: evidence(world, key).get("blocks") == 1, seconds=3 * INTERVAL)
@@ -127,7 +127,7 @@ async def test_each_interval_is_counted_once_though_another_replica_goes_on(worl
 
 @pytest.mark.slow
 @on_virtual_time
-async def test_a_job_ends_when_requests_are_mirrored_instead(world):
+async def test_a_shadow_job_ends_when_requests_are_mirrored_instead(world):
     jobs = {"command": ["python", "-m", "shadow"], "intervalSeconds": INTERVAL}
     before = ROLLOUT | {"shadow": jobs}
     key = Key("catalog", "search")
@@ -142,7 +142,7 @@ async def test_a_job_ends_when_requests_are_mirrored_instead(world):
 
 @pytest.mark.slow
 @on_virtual_time
-async def test_a_candidate_without_pairs_waits_and_status_says_what_is_missing(world):
+async def test_a_candidate_without_mirrored_pairs_waits_and_status_names_what_is_missing(world):
     """A service that still signs its predictions one by one, say."""
     world.cluster.pairs = False
     key = await with_candidate(world, Quality())
@@ -158,7 +158,7 @@ async def test_a_candidate_without_pairs_waits_and_status_says_what_is_missing(w
 
 
 @on_virtual_time
-async def test_where_no_outcome_decides_no_pairs_are_missing(world):
+async def test_a_product_without_outcome_slos_needs_no_mirrored_pairs(world):
     """Pairs come, and no SLO is scored by them: the service need not change."""
     ignored = product()["spec"]["slos"][0] | {"onDegraded": "Ignore"}
     served = {"name": "availability", "indicator": {"availability": {}}, "objective": "0.9"}

@@ -23,7 +23,7 @@ def _slos():
 
 
 @on_virtual_time
-async def test_slos_of_each_kind_of_own_metrics_are_met_by_what_answers_right(world):
+async def test_slos_of_each_kind_of_custom_metric_are_met_by_a_good_version(world):
     key = await served(world, product("cars", model=pushed("a", "v1"), slos=_slos()), **RARELY)
     await world.run(3600)
     found = {one["name"]: one["state"] for one in world.status(key)["slos"]}
@@ -31,7 +31,7 @@ async def test_slos_of_each_kind_of_own_metrics_are_met_by_what_answers_right(wo
 
 
 @on_virtual_time
-async def test_a_gateway_that_is_deleted_leaves_its_last_word_about_a_route(world):
+async def test_a_deleted_gateway_leaves_its_last_status_on_a_route(world):
     world.cluster.add_gateway("internal")
     parents = [{"name": name, "namespace": "gateway"} for name in ("web", "internal")]
     key = await served(world, product("cars", route={"parentRefs": parents}), **RARELY)

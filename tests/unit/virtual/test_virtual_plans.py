@@ -155,7 +155,7 @@ async def compared(patch: Body) -> tuple[PlannedOutcome, PlannedOutcome]:
 
 
 @pytest.mark.parametrize("edit", EDITS)
-def test_plan_says_of_an_edit_what_the_operator_then_does(edit):
+def test_plan_predicts_what_the_operator_does_after_an_edit(edit):
     patch, expected = EDITS[edit]
     assert run_virtually(compared(patch)) == (expected, expected)
 
@@ -172,7 +172,7 @@ SUSPENDED = (
 
 
 @pytest.mark.parametrize("edit", SUSPENDED, ids=lambda edit: next(iter(edit)))
-def test_an_edit_of_a_suspended_product_waits_and_plan_says_what_the_resumption_leads_to(edit):
+def test_plan_predicts_that_an_edit_of_a_suspended_product_waits_for_the_resumption(edit):
     async def story() -> None:
         async with opened() as world:
             key = await served(world, product(), **RARELY)
@@ -194,7 +194,7 @@ def test_an_edit_of_a_suspended_product_waits_and_plan_says_what_the_resumption_
     run_virtually(story())
 
 
-def test_a_first_version_does_not_start_while_its_product_is_suspended_and_plan_says_so():
+def test_plan_predicts_that_a_suspended_product_starts_no_first_version():
     async def story() -> None:
         async with opened() as world:
             body = product(suspend=True)
@@ -210,7 +210,7 @@ def test_a_first_version_does_not_start_while_its_product_is_suspended_and_plan_
     run_virtually(story())
 
 
-def test_a_revert_during_a_canary_ends_it_and_plan_says_so():
+def test_plan_predicts_that_a_revert_during_a_canary_ends_the_canary():
     async def story() -> None:
         async with opened() as world:
             key = await served(world, product(), **RARELY)
@@ -227,7 +227,7 @@ def test_a_revert_during_a_canary_ends_it_and_plan_says_so():
     run_virtually(story())
 
 
-def test_a_version_that_was_rolled_back_is_not_tried_again_by_itself_and_plan_says_so():
+def test_plan_predicts_that_a_rolled_back_version_is_not_retried():
     async def story() -> None:
         async with opened() as world:
             key = await served(world, product(), **RARELY)

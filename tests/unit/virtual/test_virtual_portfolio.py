@@ -59,7 +59,7 @@ def column(world: World, market: str) -> dict[str, str]:
 
 @pytest.mark.slow
 @on_virtual_time
-async def test_a_shift_of_one_market_shows_in_the_matrix_and_in_the_products_that_call_the_one_it_hits(
+async def test_a_drop_of_one_market_shows_in_the_matrix_and_in_dependents_of_the_product(
     world,
 ):
     images = {}

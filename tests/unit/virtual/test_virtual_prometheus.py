@@ -49,7 +49,7 @@ def told(world: World, key: Key) -> list[str]:
 
 
 @on_virtual_time
-async def test_while_prometheus_says_nothing_nothing_is_decided_and_all_is_afterwards(world):
+async def test_an_outage_of_prometheus_defers_all_decisions_until_it_recovers(world):
     cars = await begin_canary(world)
     before = told(world, cars)
     for lie in LIES:
@@ -116,7 +116,7 @@ async def test_an_outage_of_prometheus_is_named_with_address_and_error_within_tw
 
 @pytest.mark.parametrize("skew", [600, -600], ids=["ahead", "behind"])
 @on_virtual_time
-async def test_while_the_operators_clock_is_wrong_nothing_is_decided_and_all_is_when_it_is_right(
+async def test_a_wrong_clock_of_the_operator_defers_all_decisions_until_it_is_corrected(
     world, skew
 ):
     cars = await begin_canary(world)
@@ -132,7 +132,7 @@ async def test_while_the_operators_clock_is_wrong_nothing_is_decided_and_all_is_
 
 @pytest.mark.parametrize("seconds", [10.0, 28.0], ids=["half a block", "more than a block"])
 @on_virtual_time
-async def test_a_prometheus_that_is_slow_is_waited_for_and_all_is_decided(world, seconds):
+async def test_a_slow_prometheus_is_awaited_and_all_decisions_are_made(world, seconds):
     """Eight queries go four at a time, so a block takes three times as long as one does."""
     cars = await begin_canary(world, prometheus_timeout_seconds=60.0)
     world.prometheus.seconds = seconds
@@ -147,7 +147,7 @@ async def test_a_prometheus_that_is_slow_is_waited_for_and_all_is_decided(world,
 
 
 @on_virtual_time
-async def test_a_product_that_turns_bad_unseen_is_retrained_once_it_is_seen(world):
+async def test_a_degradation_during_an_outage_of_prometheus_is_retrained_after_it(world):
     vans = world.apply(product("vans"))
     world.start(**RARELY)
     await world.run(HOUR)

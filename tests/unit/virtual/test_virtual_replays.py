@@ -136,7 +136,7 @@ def test_a_replay_of_a_record_makes_each_decision_of_the_operator_at_the_same_bl
     assert [without_delay(each) for each in replayed(retrained.scenario)] == made
 
 
-def test_a_replay_begins_a_rollout_with_its_traffic_and_decides_on_it_at_the_same_blocks(
+def test_a_replay_of_a_rollout_decides_at_the_same_blocks_as_the_operator(
     pushed_twice: Life,
 ):
     made = pushed_twice.watch.decisions(BLOCK)
@@ -153,7 +153,7 @@ def without_starts(made: list[Made]) -> list[Made]:
     return [one for one in made if one[1] != "StartRollout"]
 
 
-def test_a_replay_gives_decisions_what_the_operator_gave_them(retrained: Life, pushed_twice: Life):
+def test_a_replay_has_the_same_decision_inputs_as_the_operator(retrained: Life, pushed_twice: Life):
     found: dict[str, list[Any]] = {}
     for life in (retrained, pushed_twice):
         found |= differences(life.scenario, life.watch.judged)
@@ -161,7 +161,7 @@ def test_a_replay_gives_decisions_what_the_operator_gave_them(retrained: Life, p
     assert DIFFERS.keys() <= found.keys(), "what doesn't differ any more is no exception"
 
 
-def test_tune_finds_the_decay_of_a_version_that_was_retrained(retrained: Life):
+def test_tune_detects_the_decay_of_a_retrained_version(retrained: Life):
     (accuracy,) = tune(retrained.scenario)
     found = [next(at for at in accuracy.now.alarms if at > begun) for begun in retrained.decayed]
     assert len(accuracy.now.alarms) == len(found)
@@ -170,7 +170,7 @@ def test_tune_finds_the_decay_of_a_version_that_was_retrained(retrained: Life):
     )
 
 
-def test_a_replay_retrains_for_the_market_that_fell_at_the_block_of_the_operator():
+def test_a_replay_retrains_for_a_market_at_the_same_block_as_the_operator():
     """The product as a whole isn't degraded, so only its counts by market say so."""
 
     async def story() -> Life:

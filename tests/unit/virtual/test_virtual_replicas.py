@@ -85,7 +85,7 @@ async def test_another_replica_takes_over_when_the_leader_is_killed(world):
 
 @pytest.mark.slow
 @on_virtual_time
-async def test_a_successor_knows_at_once_how_products_do(world):
+async def test_a_new_leader_has_the_states_of_all_products_at_once(world):
     """It has measured as a standby, so no state is unknown until it has read a past."""
     seen: set[str] = set()
     key = world.apply(product())
@@ -103,7 +103,7 @@ async def test_a_successor_knows_at_once_how_products_do(world):
 
 
 @on_virtual_time
-async def test_a_stopped_leader_gives_its_lease_back_and_another_leads_at_once(world):
+async def test_a_stopped_leader_releases_its_lease_and_another_leads_at_once(world):
     _, first, second = await pair(world)
     await first.stop()
     assert await world.until(lambda: second.leads, seconds=60) <= LOOK
@@ -138,7 +138,7 @@ async def test_a_disconnected_leader_stops_before_its_successor_starts_and_retur
 
 
 @on_virtual_time
-async def test_a_leader_whose_renewals_hang_stops_before_its_lease_ends_and_goes_on_afterwards(
+async def test_a_leader_with_hanging_renewals_stops_before_its_lease_ends_and_resumes_later(
     world,
 ):
     """Its other writes would get through."""
@@ -161,7 +161,7 @@ async def test_a_leader_whose_renewals_hang_stops_before_its_lease_ends_and_goes
 
 
 @on_virtual_time
-async def test_writes_that_arrive_after_the_successors_are_refused(world):
+async def test_late_writes_of_a_former_leader_are_refused(world):
     arrived: list[int] = []
     keys, first, second = await pair(world)
     world.network.refused.append(lambda _, __, refusal: arrived.append(refusal.status))
@@ -187,7 +187,7 @@ async def test_writes_that_arrive_after_the_successors_are_refused(world):
 @pytest.mark.slow
 @pytest.mark.parametrize("skew", [600, -600], ids=["ahead", "behind"])
 @on_virtual_time
-async def test_a_leader_whose_clock_is_stepped_works_on_and_is_succeeded_in_time(world, skew):
+async def test_a_clock_step_neither_stops_a_leader_nor_delays_its_succession(world, skew):
     """A lease is waited for by each one's own steady clock."""
     keys, first, second = await pair(world)
     for pods, offset in enumerate((skew, 0, skew), start=2):

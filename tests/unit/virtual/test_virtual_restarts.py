@@ -57,7 +57,7 @@ async def ended(world: World, key: Key, times: int, end: Callable[[Key], None]) 
 
 
 @on_virtual_time
-async def test_a_stable_version_that_is_killed_again_and_again_is_not_ready_and_says_why(world):
+async def test_a_repeatedly_killed_stable_version_is_not_ready_and_has_the_reason(world):
     key = await served(world, product(serving=LIMITED), **RARELY)
     await ended(world, key, 2, world.cluster.workloads.kill)
     assert column(world, key) == "", "two kills may be chance"
@@ -78,14 +78,14 @@ async def test_a_stable_version_that_is_killed_again_and_again_is_not_ready_and_
 
 @pytest.mark.slow
 @on_virtual_time
-async def test_further_restarts_cost_no_write_of_status(world):
+async def test_further_restarts_cause_no_status_write(world):
     key = await served(world, product(serving=LIMITED), **RARELY)
     await ended(world, key, 3, world.cluster.workloads.kill)
     assert await ended(world, key, 6, world.cluster.workloads.kill) == 0
 
 
 @on_virtual_time
-async def test_a_restart_of_the_operator_keeps_what_it_said_of_restarts(world):
+async def test_an_operator_restart_keeps_the_reported_container_restarts(world):
     key = await served(world, product(serving=LIMITED), **RARELY)
     await ended(world, key, 3, world.cluster.workloads.kill)
     before = version(world, key)
@@ -98,7 +98,7 @@ async def test_a_restart_of_the_operator_keeps_what_it_said_of_restarts(world):
 
 
 @on_virtual_time
-async def test_pods_with_more_memory_end_what_is_said_of_restarts(world):
+async def test_pods_with_more_memory_end_the_report_of_restarts(world):
     key = await served(world, product(serving=LIMITED), **RARELY)
     await ended(world, key, 3, world.cluster.workloads.kill)
     more = {"limits": {"memory": "1Gi"}, "requests": {"memory": "256Mi"}}
@@ -108,7 +108,7 @@ async def test_pods_with_more_memory_end_what_is_said_of_restarts(world):
 
 
 @on_virtual_time
-async def test_restarts_that_ended_hours_ago_are_no_reason_any_more(world):
+async def test_restarts_that_ended_hours_ago_are_not_reported(world):
     key = await served(world, product(serving=LIMITED), **RARELY)
     await ended(world, key, 3, world.cluster.workloads.kill)
     await world.run(3600)
@@ -116,7 +116,7 @@ async def test_restarts_that_ended_hours_ago_are_no_reason_any_more(world):
 
 
 @on_virtual_time
-async def test_a_stable_version_that_crashes_again_and_again_names_how_its_container_ends(world):
+async def test_a_crash_looping_stable_version_reports_the_exit_of_its_container(world):
     world.cluster.set_quality(image("a"), Quality(start=3.0))
     key = await served(world, product(serving=LIMITED), **RARELY)
     await ended(world, key, 3, world.cluster.workloads.fail)

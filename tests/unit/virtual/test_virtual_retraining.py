@@ -81,7 +81,7 @@ def needs(world: World, key: Key) -> list[str]:
 
 @pytest.mark.slow
 @on_virtual_time
-async def test_a_failed_training_pauses_healing_by_name_until_its_command_is_corrected(world):
+async def test_a_failed_training_pauses_retraining_until_its_command_is_corrected(world):
     key = world.apply(product(retraining=RETRAINING))
     world.cluster.trainings[key] = Training(seconds=5, report=None)
     world.start(**RARELY)
@@ -105,7 +105,7 @@ async def test_a_failed_training_pauses_healing_by_name_until_its_command_is_cor
 
 @pytest.mark.slow
 @on_virtual_time
-async def test_a_challenger_waits_in_line_by_name_while_another_product_trains(world):
+async def test_a_challenger_reports_its_wait_for_a_training_slot(world):
     key, other = (
         world.apply(product(name, retraining=training))
         for name, training in (("search", SCHEDULED), ("cars", RETRAINING))
@@ -130,7 +130,7 @@ async def test_a_challenger_waits_in_line_by_name_while_another_product_trains(w
 
 
 @on_virtual_time
-async def test_a_product_that_is_made_again_carries_out_no_request_of_its_manifest(world):
+async def test_a_recreated_product_does_not_carry_out_requests_in_its_manifest(world):
     body = product(retraining=RETRAINING)
     body["metadata"]["annotations"] = {names.REQUEST_RETRAIN: "in-git"}
     key = world.apply(body)
@@ -150,7 +150,9 @@ GREEDY = RETRAINING | {"resources": {"requests": {"memory": "900Gi"}}, "timeoutS
 
 @pytest.mark.slow
 @on_virtual_time
-async def test_a_job_that_no_node_takes_says_so_and_corrected_resources_replace_it(world):
+async def test_an_unschedulable_job_is_reported_and_replaced_after_its_resources_are_corrected(
+    world,
+):
     key = world.apply(product(retraining=GREEDY))
     world.cluster.trainings[key] = Training(unscheduled=NO_NODE)
     world.start(**RARELY)
@@ -170,7 +172,7 @@ async def test_a_job_that_no_node_takes_says_so_and_corrected_resources_replace_
 
 @pytest.mark.slow
 @on_virtual_time
-async def test_a_job_that_no_node_took_counts_for_no_attempt_and_is_retried_within_minutes(world):
+async def test_an_unschedulable_job_counts_as_no_attempt_and_is_retried_within_minutes(world):
     key = world.apply(product(retraining=GREEDY))
     world.cluster.trainings[key] = Training(unscheduled=NO_NODE)
     world.start(**RARELY)
@@ -185,7 +187,7 @@ async def test_a_job_that_no_node_took_counts_for_no_attempt_and_is_retried_with
 
 @pytest.mark.slow
 @on_virtual_time
-async def test_the_time_of_a_job_that_a_queue_suspends_begins_when_it_is_resumed(world):
+async def test_the_deadline_of_a_job_suspended_by_a_queue_starts_when_it_is_resumed(world):
     key = world.apply(product(retraining=RETRAINING | {"timeoutSeconds": 600}))
     world.cluster.trainings[key] = Training(seconds=300, report=TRAINED)
     world.start(**RARELY)

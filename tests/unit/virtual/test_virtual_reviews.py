@@ -24,9 +24,7 @@ def reviews(world: World) -> dict[str, str]:
 
 @pytest.mark.parametrize("skew", [6 * WEEK, -6 * WEEK], ids=["ahead", "behind"])
 @on_virtual_time
-async def test_a_leader_whose_clock_is_weeks_wrong_opens_seals_and_drops_no_review_of_another_time(
-    world, skew
-):
+async def test_a_leader_with_a_clock_wrong_by_weeks_opens_seals_and_deletes_no_review(world, skew):
     cars = world.apply(product("cars", review=REVIEW))
     replica = world.start(**RARELY)
     await world.until(lambda: serving(world, cars) == "v1", seconds=60)

@@ -88,7 +88,7 @@ async def with_candidate(
 
 @pytest.mark.slow
 @on_virtual_time
-async def test_rows_of_each_interval_are_scored_once_and_decide(world):
+async def test_shadow_rows_of_each_interval_are_scored_once_and_decide_the_rollout(world):
     """The canary's labels would promote within the hour; an SLO with a shadow phase waits for rows."""
     key = await with_candidate(world, reporting(EQUAL), interval=900)
     seen: dict[str, tuple[str, str]] = {}
@@ -108,7 +108,7 @@ async def test_rows_of_each_interval_are_scored_once_and_decide(world):
 
 @pytest.mark.slow
 @on_virtual_time
-async def test_rows_against_a_candidate_take_it_back_though_its_canary_is_fine(world):
+async def test_shadow_rows_roll_back_a_worse_candidate_with_a_good_canary(world):
     key = await with_candidate(world, reporting(WORSE))
     await world.until(
         lambda: world.condition(key, "Stalled").get("reason") == "ModelRejected",
@@ -126,7 +126,7 @@ def _running(world: World, key: Key) -> list[Body]:
 
 @pytest.mark.slow
 @on_virtual_time
-async def test_a_job_without_a_result_moves_nothing_and_says_so(world):
+async def test_a_shadow_job_without_a_result_is_reported_and_counts_no_rows(world):
     key = await with_candidate(world, lambda _: Training(seconds=30))
     await world.until(lambda: bool(shadow(world, key).get("reason")), seconds=2 * INTERVAL)
     first = shadow(world, key)
@@ -143,7 +143,7 @@ async def test_a_job_without_a_result_moves_nothing_and_says_so(world):
 
 
 @pytest.mark.slow
-def test_a_restart_between_intervals_changes_no_evidence():
+def test_an_operator_restart_between_shadow_intervals_changes_no_evidence():
     through, restarted = (run_virtually(_four_blocks(restarts=one)) for one in (False, True))
     assert through == restarted
     assert through["pairs"]["bothWrong"] == 307
@@ -163,7 +163,7 @@ async def _four_blocks(*, restarts: bool) -> Body:
 
 @pytest.mark.slow
 @on_virtual_time
-async def test_a_phase_that_is_set_again_takes_no_result_of_the_one_before(world):
+async def test_a_new_shadow_phase_ignores_results_of_the_previous_one(world):
     key = await with_candidate(world, reporting(EQUAL))
     await world.until(lambda: bool(evidence(world, key)), seconds=2 * INTERVAL)
     before = {name_of(job) for job in shadow_jobs(world, key)}
@@ -177,7 +177,7 @@ async def test_a_phase_that_is_set_again_takes_no_result_of_the_one_before(world
 
 @pytest.mark.slow
 @on_virtual_time
-async def test_a_job_waits_for_a_training_slot(world):
+async def test_a_shadow_job_waits_for_a_training_slot(world):
     other = world.apply(product("pricing"))
     key = await with_candidate(world, reporting(EQUAL))
     world.cluster.trainings[other] = Training(seconds=HOUR / 2, report=TRAINED)
@@ -190,7 +190,7 @@ async def test_a_job_waits_for_a_training_slot(world):
 
 
 @on_virtual_time
-async def test_without_a_shadow_phase_no_job_and_no_field_is_written(world):
+async def test_a_product_without_a_shadow_phase_has_no_shadow_job_and_no_shadow_status(world):
     key = world.apply(product())
     world.cluster.trainings[key] = Training(seconds=60, report=TRAINED)
     world.start(**RARELY)

@@ -67,7 +67,7 @@ async def test_a_degraded_product_is_retrained_and_the_new_version_promoted(worl
 
 @pytest.mark.slow
 @told_in(lambda: opened(prometheus_url=""))
-async def test_without_a_prometheus_a_pushed_model_waits_for_a_person_and_says_so(world):
+async def test_without_prometheus_a_pushed_model_waits_for_a_promote_request(world):
     """Its blocks were said to be backfilling without end, and the model wasn't mentioned."""
     key = await served(world, product())
     world.edit(key, model=pushed("b", "v2"))
@@ -92,7 +92,7 @@ async def test_without_a_route_a_good_version_is_promoted_at_the_share_of_its_po
 
 
 @on_virtual_time
-async def test_pods_stay_until_a_route_that_was_refused_for_minutes_has_moved(world):
+async def test_pods_stay_until_a_temporarily_refused_route_has_moved_its_traffic(world):
     """Traffic follows when the route is written, not when that was decided."""
 
     def no_routes(_: str, request: ApiRequest) -> Refused | None:
@@ -119,7 +119,7 @@ async def test_pods_stay_until_a_route_that_was_refused_for_minutes_has_moved(wo
 @pytest.mark.parametrize("scaled", [False, True], ids=["fixed", "scaled"])
 @pytest.mark.parametrize("back", [False, True], ids=["in a step", "while it goes back"])
 @on_virtual_time
-async def test_pods_stay_until_a_route_that_was_removed_gets_no_request(world, scaled, back):
+async def test_pods_stay_until_a_removed_route_gets_no_request(world, scaled, back):
     """The gateway refuses its newest weights, and follows its removal seconds later.
 
     A deadline had passed meanwhile, by which the pods of a rolled back version are deleted.
@@ -293,7 +293,7 @@ async def test_a_namespace_deleted_during_a_canary_affects_no_other_and_can_be_r
 
 @pytest.mark.slow
 @on_virtual_time
-async def test_a_promotion_costs_eighteen_writes_events_included(world):
+async def test_a_promotion_causes_eighteen_writes_including_events(world):
     """Two Deployments follow: the new one keeps what it was promoted with, the old one has no pods."""
     serving_one = product()["spec"]["serving"] | {"replicas": 1}
     key = world.apply(product(serving=serving_one))
@@ -317,7 +317,7 @@ async def test_a_promotion_costs_eighteen_writes_events_included(world):
 
 
 @on_virtual_time
-async def test_a_state_lost_from_status_and_deployments_emits_a_state_lost_event(world):
+async def test_a_state_missing_in_status_and_deployments_emits_a_state_lost_event(world):
     key = world.apply(product(model={"bento": product()["spec"]["model"]["bento"]}))
     first = world.start()
     await world.run(HOUR / 4)

@@ -62,7 +62,7 @@ def trained(world: World, key: Key) -> bool:
 
 @pytest.mark.slow
 @for_days
-async def test_a_consumer_of_a_bad_release_is_not_retrained_and_recovers_with_its_rollback(world):
+async def test_a_dependent_of_a_bad_release_is_not_retrained_and_recovers_with_the_rollback(world):
     pricing, search = await consumed(world)
     world.cluster.effects[search] = (Effect(pricing, image("d"), LOST),)
     await world.until(lambda: causes(world, search) == "UpstreamReleased", seconds=6 * HOUR)

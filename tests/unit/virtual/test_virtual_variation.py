@@ -44,20 +44,20 @@ def total(of: Counted, name: str, when: float) -> int:
     return of.events[name].total(when)
 
 
-def test_a_counter_is_the_same_for_any_order_of_reads():
+def test_a_simulated_counter_is_independent_of_the_order_of_reads():
     times = [random.Random(1).uniform(0, 50_000) for _ in range(300)]
     forward, backward = Arrivals("seed"), Arrivals("seed")
     first = {when: forward.until(when) for when in sorted(times)}
     assert first == {when: backward.until(when) for when in sorted(times, reverse=True)}
 
 
-def test_a_counter_never_falls_and_blocks_add_up():
+def test_a_simulated_counter_never_decreases_and_blocks_add_up():
     arrivals = Arrivals("seed")
     counts = [arrivals.until(step / 10) for step in range(20_000)]
     assert all(a <= b for a, b in pairwise(counts))
 
 
-def test_a_counter_scatters_as_a_poisson_process_does():
+def test_a_simulated_counter_is_a_poisson_process():
     for width in (0.5, 3.0, 100.0, 10_000.0):
         arrivals = Arrivals(f"width {width}")
         edges = [arrivals.until(width * number) for number in range(601)]
@@ -68,7 +68,7 @@ def test_a_counter_scatters_as_a_poisson_process_does():
         assert variance / width == pytest.approx(1.0, abs=0.35)
 
 
-def test_the_requests_are_the_sum_of_all_answers_at_any_time():
+def test_simulated_requests_equal_the_sum_of_all_answers_at_any_time():
     of = counted(Variation("seed", volume=Volume(swing=0.8)), Quality(failed=0.1, refused=0.05))
     for when in (1.0, 17.5, 4000.0, 90_000.0):
         parts = [total(of, name, when) for name in ("fast", "slow", "failed", "refused")]
@@ -76,7 +76,7 @@ def test_the_requests_are_the_sum_of_all_answers_at_any_time():
         assert total(of, "answered", when) == sum(parts[:2])
 
 
-def test_a_version_is_as_wrong_as_its_quality_says_whatever_the_traffic_does():
+def test_the_simulated_error_rate_of_a_version_is_independent_of_the_traffic():
     noise = Noise(((300, 0.3), (HOUR, 0.3), (DAY, 0.2)))
     volume = Volume(0.6, 0.4, noise, bursts=((DAY, DAY + HOUR, 20.0),))
     of = counted(Variation("seed", volume=volume), Quality(wrong=0.2))
@@ -84,7 +84,7 @@ def test_a_version_is_as_wrong_as_its_quality_says_whatever_the_traffic_does():
     assert wrong / (wrong + correct) == pytest.approx(0.2, abs=5 * 0.4 / sqrt(wrong + correct))
 
 
-def test_noise_of_hours_scatters_the_share_of_hours_by_its_deviation():
+def test_simulated_hourly_noise_has_the_configured_deviation():
     scatter = Scatter(Noise(((HOUR, 0.02),)), most=0.1)
     of = counted(Variation("seed", wrong=scatter), Quality(wrong=0.2), rate=200.0)
     shares = []
@@ -98,7 +98,7 @@ def test_noise_of_hours_scatters_the_share_of_hours_by_its_deviation():
     assert deviation == pytest.approx(0.02, abs=0.003)
 
 
-def test_both_versions_have_the_noise_of_the_data_at_the_same_time():
+def test_both_versions_have_the_same_simulated_noise_at_the_same_time():
     variation = Variation("seed", wrong=Scatter(Noise(((HOUR, 0.05),)), most=0.1))
     assert variation.scattered("wrong", "v1/0") is variation.scattered("wrong", "v2/1")
     own = Variation("seed", wrong=Scatter(own=Noise(((HOUR, 0.05),)), most=0.1))
@@ -106,7 +106,7 @@ def test_both_versions_have_the_noise_of_the_data_at_the_same_time():
     assert one.integral(10 * HOUR) != other.integral(10 * HOUR)
 
 
-def test_no_request_comes_while_it_is_silent_and_more_come_in_a_burst():
+def test_simulated_traffic_has_no_requests_in_a_gap_and_more_in_a_burst():
     volume = Volume(silent=((HOUR, 2 * HOUR),), bursts=((3 * HOUR, 4 * HOUR, 10.0),))
     of = counted(Variation("seed", volume=volume))
     by_hour = [of.events["requests"].count(h * HOUR, (h + 1) * HOUR) for h in range(4)]
@@ -114,7 +114,7 @@ def test_no_request_comes_while_it_is_silent_and_more_come_in_a_burst():
     assert by_hour[3] > 8 * by_hour[0] > 0
 
 
-def test_labels_come_as_late_as_they_are_delayed():
+def test_simulated_labels_arrive_after_their_delay():
     late = counted(Variation("seed", delays=((0.5, HOUR), (0.5, DAY))))
     assert total(late, "correct", HOUR) == 0
     half, whole = (late.events["correct"].at(when) for when in (DAY, 10 * DAY))
@@ -122,24 +122,24 @@ def test_labels_come_as_late_as_they_are_delayed():
     assert whole == pytest.approx((10 * DAY - (HOUR + DAY) / 2) * RATE * 0.999 * 0.5 * 0.9)
 
 
-def test_labels_of_wrong_predictions_may_come_later_than_those_of_right_ones():
+def test_simulated_labels_of_wrong_predictions_may_have_a_longer_delay():
     of = counted(Variation("seed", delays=((1.0, 0.0),), delays_of_wrong=((1.0, HOUR),)))
     assert total(of, "correct", HOUR) > 0
     assert total(of, "wrong", HOUR) == 0
 
 
-def test_outcomes_by_market_add_up_to_those_of_the_product():
+def test_simulated_outcomes_by_market_add_up_to_those_of_the_product():
     of = counted(Variation("seed"), Quality.of_markets(FR=0.1, DE=0.3))
     for name, kind in (("correct", "good"), ("wrong", "bad")):
         parts = [total(of, f"{kind}@{market}", DAY) for market in ("FR", "DE")]
         assert total(of, name, DAY) == sum(parts) > 0
 
 
-def test_normal_draws_follow_from_name_and_number_alone():
+def test_simulated_normal_draws_depend_only_on_name_and_number():
     assert normal("a", 1) == normal("a", 1) != normal("a", 2)
 
 
-def test_prometheus_answers_the_counts_of_drawn_counters():
+def test_the_virtual_prometheus_returns_the_simulated_counts():
     version = Version("catalog", "search", "v1", "0")
     of = counted(Variation("seed", volume=Volume(0.5)), Quality(failed=0.1, wrong=0.3))
     server = PrometheusServer(Traffic({version: of}), epoch=0.0)
@@ -159,7 +159,7 @@ def test_prometheus_answers_the_counts_of_drawn_counters():
         assert values(kind, **labels) == desired
 
 
-def test_the_pods_of_any_version_count_labels_of_a_version_that_is_gone():
+def test_late_labels_of_a_removed_version_are_counted_by_pods_of_other_versions():
     version = Version("catalog", "search", "v1", "0")
     of = counted(Variation("seed", delays=((1.0, HOUR),)))
     of.desk = Counted("Search")
@@ -178,7 +178,7 @@ def test_the_pods_of_any_version_count_labels_of_a_version_that_is_gone():
 
 @pytest.mark.slow
 @told_in(lambda: opened(for_days=True))
-async def test_labels_that_are_hours_late_show_a_decay_that_is_hours_old(world):
+async def test_late_labels_show_a_decay_with_the_same_delay(world):
     key = Key("catalog", "search")
     world.cluster.variations[key] = Variation("seed", delays=((1.0, 6 * HOUR),))
     world.apply(product())

@@ -116,7 +116,7 @@ async def test_a_candidate_that_waits_for_approval_is_rolled_back_by_evidence_ag
 
 @pytest.mark.slow
 @on_virtual_time
-async def test_each_wait_for_approval_emits_an_event_and_shows_in_the_phase(world):
+async def test_each_wait_for_approval_emits_an_event_and_sets_the_phase(world):
     key = await awaiting(world, **RARELY)
     assert len(events(world, "AwaitingApproval")) == 1
     candidates = [
@@ -136,7 +136,7 @@ async def test_each_wait_for_approval_emits_an_event_and_shows_in_the_phase(worl
 # ---- holds ------------------------------------------------------------------------------------
 @pytest.mark.slow
 @on_virtual_time
-async def test_a_held_candidate_says_which_check_holds_it_since_when_and_with_which_numbers(world):
+async def test_the_status_of_a_held_candidate_has_the_check_its_start_time_and_its_numbers(world):
     world.cluster.set_quality(image("a"), Quality(failed=0.2))
     world.cluster.set_quality(image("b"), Quality(failed=0.2))
     key = await stepping(world, {"steps": [50], "maxDurationSeconds": 14_400}, **RARELY)
@@ -155,7 +155,7 @@ async def test_a_held_candidate_says_which_check_holds_it_since_when_and_with_wh
 
 @pytest.mark.slow
 @on_virtual_time
-async def test_a_request_that_waits_for_a_check_is_pending_by_name(world):
+async def test_a_request_that_waits_for_a_check_is_pending_with_its_name(world):
     key = await stepping(world, MANUAL, **RARELY)
     await world.until(lambda: weight(world, key) == 50, seconds=600)
     assert hold(world, key)["check"] == "CollectingEvidence"
@@ -175,7 +175,7 @@ FOUR_HOURS: Final[Body] = {"steps": [5, 50], "maxDurationSeconds": 14_400}
 
 @pytest.mark.slow
 @on_virtual_time
-async def test_a_rollout_goes_on_after_an_absence_of_all_replicas_for_longer_than_it_may_last(
+async def test_a_rollout_continues_after_an_absence_of_all_replicas_beyond_max_duration(
     world,
 ):
     key = await stepping(world, FOUR_HOURS, **RARELY)
@@ -219,13 +219,13 @@ async def begun_a_day_ahead(world: World, **spec: Any) -> Key:
 
 
 @on_virtual_time
-async def test_a_rollout_that_began_by_a_clock_a_day_ahead_ends_once_the_clock_is_right(world):
+async def test_a_rollout_started_with_a_clock_one_day_ahead_completes_once_it_is_corrected(world):
     key = await begun_a_day_ahead(world, rollout={"steps": [50]})
     await world.until(lambda: serving(world, key) == "v2", seconds=HOUR)
 
 
 @on_virtual_time
-async def test_a_rollback_of_what_began_by_a_clock_a_day_ahead_ends_in_its_usual_time(world):
+async def test_a_rollback_started_with_a_clock_one_day_ahead_completes_in_its_usual_time(world):
     key = await begun_a_day_ahead(world, route=None)
     world.edit(key, model=pushed("a", "v1"))
     await world.until(lambda: "candidate" not in world.status(key), seconds=HOUR / 2)
@@ -233,7 +233,7 @@ async def test_a_rollback_of_what_began_by_a_clock_a_day_ahead_ends_in_its_usual
 
 @pytest.mark.slow
 @for_days
-async def test_a_suspension_over_a_weekend_takes_nothing_of_the_duration(world):
+async def test_a_suspension_over_a_weekend_is_excluded_from_the_duration(world):
     key = await stepping(world, FOUR_HOURS, **RARELY)
     await world.until(lambda: weight(world, key) == 5, seconds=600)
     world.edit(key, suspend=True)
@@ -250,7 +250,7 @@ async def test_a_suspension_over_a_weekend_takes_nothing_of_the_duration(world):
 # ---- memory --------------------------------------------------------------------------------------
 @pytest.mark.slow
 @on_virtual_time
-async def test_a_candidate_that_is_killed_at_its_memory_limit_is_rejected_for_that(world):
+async def test_a_candidate_killed_at_its_memory_limit_is_rejected_with_that_reason(world):
     key = await stepping(world, {"steps": [25], "maxDurationSeconds": 14_400}, **RARELY)
     await world.until(lambda: weight(world, key) == 25, seconds=600)
     (pod,) = {

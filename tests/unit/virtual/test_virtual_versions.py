@@ -64,7 +64,7 @@ def is_at_rest(world: World, key: Key, version: str, *, named: str = "") -> bool
 
 
 @on_virtual_time
-async def test_a_revert_during_a_suspension_ends_the_candidate_once_it_is_over(world):
+async def test_a_revert_during_a_suspension_ends_the_candidate_after_the_suspension(world):
     key = await in_canary(world)
     world.edit(key, suspend=True)
     await world.run(300)
@@ -116,7 +116,7 @@ async def test_a_rollback_request_to_stable_ends_the_canary(world):
 
 
 @on_virtual_time
-async def test_a_rollback_ends_when_one_gateway_of_two_is_deleted(world):
+async def test_a_rollback_completes_after_one_of_two_gateways_is_deleted(world):
     """That Gateway sends no request, so no pod waits until it takes the route."""
     internal = world.cluster.add_gateway("internal")
     parents = [{"name": name, "namespace": "gateway"} for name in ("web", "internal")]
@@ -134,7 +134,7 @@ async def test_a_rollback_ends_when_one_gateway_of_two_is_deleted(world):
 
 
 @on_virtual_time
-async def test_a_request_that_cannot_act_yet_stays_pending_and_says_what_it_waits_for(world):
+async def test_a_request_that_cannot_be_handled_yet_is_pending_with_its_wait_reason(world):
     key = await served(world, product(**STEPS), **RARELY)
     await world.run(900)
     world.edit(key, suspend=True, model=pushed("b", "v2"))
@@ -162,7 +162,9 @@ def loses_its_candidate(world: World, key: Key) -> Callable[[], bool]:
 
 @pytest.mark.parametrize("restarted", [False, True], ids=["same leader", "restarted"])
 @on_virtual_time
-async def test_a_mistake_in_the_spec_keeps_no_request_at_a_version_without_pods(world, restarted):
+async def test_an_invalid_spec_does_not_prevent_the_rollback_of_a_failed_candidate(
+    world, restarted
+):
     key = await in_canary(world)
     world.edit(key, analysis={"blockSeconds": 30})
     await world.run(60)
@@ -180,7 +182,7 @@ async def test_a_mistake_in_the_spec_keeps_no_request_at_a_version_without_pods(
 
 
 @on_virtual_time
-async def test_requests_of_people_act_while_the_spec_has_a_mistake(world):
+async def test_manual_requests_are_handled_while_the_spec_is_invalid(world):
     key = await in_canary(world)
     world.edit(key, analysis={"blockSeconds": 30}, model=pushed("b", "v2"))
     await world.run(60)
@@ -191,7 +193,7 @@ async def test_requests_of_people_act_while_the_spec_has_a_mistake(world):
 
 
 @on_virtual_time
-async def test_a_model_that_is_pushed_with_a_mistake_begins_once_that_is_corrected(world):
+async def test_a_model_pushed_with_an_invalid_spec_is_rolled_out_once_the_spec_is_corrected(world):
     key = await served(world, product(**STEPS), **RARELY)
     world.edit(key, analysis={"blockSeconds": 30}, model=pushed("b", "v2"))
     await world.run(600)
@@ -204,7 +206,7 @@ async def test_a_model_that_is_pushed_with_a_mistake_begins_once_that_is_correct
 
 @pytest.mark.slow
 @on_virtual_time
-async def test_a_longer_scrape_interval_freezes_no_rollout_of_a_product_with_short_blocks(world):
+async def test_a_longer_scrape_interval_does_not_stop_a_rollout_with_short_blocks(world):
     key = await in_canary(world)
     await world.leader().stop()
     world.start(**RARELY, scrape_interval_seconds=30.0)
@@ -215,7 +217,7 @@ async def test_a_longer_scrape_interval_freezes_no_rollout_of_a_product_with_sho
 
 @pytest.mark.slow
 @on_virtual_time
-async def test_a_revert_to_the_bento_from_which_stable_was_retrained_is_as_before(world):
+async def test_a_revert_to_the_parent_bento_of_stable_starts_no_rollout(world):
     key = await served(world, product(**STEPS), **RARELY)
     world.cluster.trainings[key] = Training(seconds=600, report=TRAINED)
     world.annotate(key, **{names.REQUEST_RETRAIN: "now"})
