@@ -10,12 +10,15 @@ import pytest
 from cluster.controlplane import ControlPlane, Options
 from cluster.kinds import install_crds, install_gateway, install_gateway_api
 from sluicegate.__main__ import main
-from tests.support.apiserver.people import install_policies
+from tests.support.apiserver.people import chart, install_policies
+from tests.support.processes.http_server import answering
 from tests.support.samples.product_examples import example
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
+VECTOR = '{"status": "success", "data": {"resultType": "vector", "result": []}}'
+"""What Prometheus answers."""
 OLD_NODE = """\
 apiVersion: v1
 kind: Node
@@ -145,3 +148,70 @@ def test_doctor_reports_an_api_server_that_refuses_all_reads(
 
     assert main(["doctor"]) == 1
     assert capsys.readouterr().out.startswith("error: API server: can't be reached: ")
+
+
+@pytest.fixture
+def operators_reach(bare: ControlPlane, capsys, monkeypatch) -> Callable[[str], tuple[int, str]]:
+    """Runs the pod of `helm test`: the chart's command and variables, with the rights of its account."""
+    install_crds(bare)
+    install_gateway_api(bare)
+    rights = [one for one in chart("reach-sluicegate") if one["kind"].startswith("ClusterRole")]
+    listed = {"apiVersion": "v1", "kind": "List", "items": rights}
+    bare.kubectl("apply", "--server-side", "-f", "-", stdin=json.dumps(listed))
+    account = "system:serviceaccount:sluicegate-system:reach-sluicegate"
+    monkeypatch.setenv("KUBECONFIG", str(bare.kubeconfig_for(account)))
+
+    def reach(prometheus_url: str) -> tuple[int, str]:
+        objects = chart("reach-sluicegate", f"settings.prometheusUrl={prometheus_url}")
+        (pod,) = (one for one in objects if one["metadata"]["name"].endswith("-test-reach"))
+        (container,) = pod["spec"]["containers"]
+        for variable in container["env"]:
+            monkeypatch.setenv(variable["name"], variable.get("value", "x"))
+        code = main(container["args"])
+        return code, capsys.readouterr().out
+
+    return reach
+
+
+def test_helm_test_passes_where_prometheus_and_the_gateway_accept_connections(
+    bare: ControlPlane, operators_reach
+):
+    with answering(lambda _: VECTOR) as prometheus, answering(lambda _: "") as gateway:
+        host, _, port = gateway.partition(":")
+        install_gateway(bare, "reached")
+        patch = ["patch", "gateway", "reached", "-n", "gateway", "--type=merge"]
+        listeners = [{"name": "http", "port": int(port), "protocol": "HTTP"}]
+        bare.kubectl(*patch, "-p", json.dumps({"spec": {"listeners": listeners}}))
+        addresses = [{"type": "IPAddress", "value": host}]
+        status = json.dumps({"status": {"addresses": addresses}})
+        bare.kubectl(*patch, "--subresource=status", "-p", status)
+
+        code, output = operators_reach(f"http://{prometheus}")
+
+    assert code == 0, output
+    assert f"note: Prometheus http://{prometheus}: answers" in output
+    assert f"Gateway gateway/reached: is programmed, and accepts connections at {gateway}" in output
+
+
+def test_helm_test_fails_with_the_error_of_a_prometheus_that_refuses_connections(operators_reach):
+    code, output = operators_reach("http://127.0.0.1:1")
+
+    assert code == 1
+    assert "error: Prometheus http://127.0.0.1:1: does not answer: " in output
+    assert "Connection refused" in output
+
+
+def test_helm_test_fails_where_a_gateway_of_a_products_route_is_not_programmed(
+    bare: ControlPlane, operators_reach
+):
+    install_gateway(bare, "routed", programmed=False)
+    document = example()
+    document["metadata"] |= {"namespace": "default", "name": "routed"}
+    document["spec"]["route"] = {"parentRefs": [{"name": "routed", "namespace": "gateway"}]}
+    bare.kubectl("apply", "--server-side", "-f", "-", stdin=json.dumps(document))
+
+    with answering(lambda _: VECTOR) as prometheus:
+        code, output = operators_reach(f"http://{prometheus}")
+
+    assert code == 1
+    assert "error: Gateway gateway/routed: isn't programmed (" in output

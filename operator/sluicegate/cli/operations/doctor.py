@@ -10,9 +10,10 @@ from sluicegate.cli.inputs.access_options import add_access
 from sluicegate.cli.inputs.operator_settings import operator_settings
 from sluicegate.cli.operations.doctor_cluster import cluster_findings
 from sluicegate.cli.operations.doctor_prometheus import PrometheusReader, prometheus_findings
+from sluicegate.cli.operations.doctor_reach import reach_findings
 from sluicegate.cli.printing.findings import blocking_findings, findings_document
 from sluicegate.cli.printing.output import add_output, write
-from sluicegate.settings import Settings
+from sluicegate.settings import Settings, parse_settings
 from sluicegate.wiring import endpoint_of
 from sluicegate_service.findings import Finding
 
@@ -36,6 +37,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default="default",
         help="namespace in which a pod is tested by a dry run (default: default)",
     )
+    parser.add_argument(
+        "--reach",
+        action="store_true",
+        help="check only whether API server, Prometheus and Gateways answer from here, with the"
+        " variables SLUICEGATE_* of this process: `helm test` does it in a pod like the operator's",
+    )
     add_output(parser, formats=("table", "json", "yaml"))
     add_access(parser, namespace=False)
     parser.epilog = (
@@ -46,6 +53,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the findings; return 1 if one of them prevents the operator from working."""
+    if args.reach:
+        return asyncio.run(_reach(args.output))
     operator = asyncio.run(operator_settings(os.environ))
     settings, plain = operator.settings, args.output == "table"
     cluster = asyncio.run(cluster_findings(args.namespace))
@@ -58,6 +67,18 @@ def run(args: argparse.Namespace) -> int:
         write(findings_document((*cluster, *prometheus)), args.output)
     print(f"note: {operator.source}", file=sys.stderr)
     return 1 if blocking_findings((*cluster, *prometheus)) else 0
+
+
+async def _reach(output: str) -> int:
+    """Print each finding as it is known; return 1 if a needed server does not answer."""
+    findings = []
+    async for finding in reach_findings(parse_settings(os.environ, refuse_unknown=False)):
+        findings.append(finding)
+        if output == "table":
+            print(finding.line(), flush=True)
+    if output != "table":
+        write(findings_document(findings), output)
+    return 1 if blocking_findings(findings) else 0
 
 
 def _of_prometheus(url: str, settings: Settings) -> list[Finding]:
