@@ -26,7 +26,7 @@ class Journey:
     ----------
     answered : share of journeys in which each step answers; in_time : in which each does within its
         bound, which is `milliseconds` for all of them together. Both are products of the steps'
-        shares, as if failures were independent; failures that come together hit fewer journeys.
+        shares, as if failures were independent: no journey is followed from step to step.
         None where no step is measured; `counted` and `timed` say how many are.
     weakest : the step that most requests fail at; None where no request fails.
     """
@@ -39,6 +39,16 @@ class Journey:
     timed: int
     milliseconds: int
     weakest: JourneyStep | None
+
+    @property
+    def answered_bounds(self) -> tuple[float, float] | None:
+        """Return least and greatest share of journeys that are answered at each measured step.
+
+        They hold however failures coincide: at the least no journey fails at two steps, at the most all
+        failures are those of the weakest. None where no step is measured.
+        """
+        ratios = [step.answered.ratio for step in self.steps if step.answered]
+        return (max(0.0, 1 - sum(1 - ratio for ratio in ratios)), min(ratios)) if ratios else None
 
 
 def journeys_of(products: Iterable[ProductFacts]) -> dict[str, Journey]:

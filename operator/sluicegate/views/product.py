@@ -15,6 +15,7 @@ from sluicegate.views.initial import (
 )
 from sluicegate.views.lift import Lift, headline, lift_of, short_lift
 from sluicegate.views.trials import tried_text
+from sluicegate.views.words import OVER, has_ended
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -305,7 +306,9 @@ def decision_line(product: Body) -> str:
     made = part(product, "status", "decision")
     if not made:
         return ""
-    return f"{made.get('type')} ({made.get('reason')}): {made.get('message', '')}".rstrip(": ")
+    kind, reason = str(made.get("type")), str(made.get("reason"))
+    text = f"{kind} ({reason}): {made.get('message', '')}".rstrip(": ")
+    return f"{text.rstrip('.')}. {OVER}" if has_ended(kind, reason, state_of(product)) else text
 
 
 def join(values: Sequence[object], room: int = 3) -> str:

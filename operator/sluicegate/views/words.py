@@ -56,6 +56,27 @@ STATES: Final = {
 """States of products, SLOs, versions, reviews and conditions, by the name that status has for them."""
 
 
+_ENDS_WITH_HEALTH: Final = frozenset(
+    {("Retrain", "ModelDecay"), ("Retrain", "ModelTooSlow"), ("Retrain", "MarketAlone")}
+)
+"""Decisions about a degradation, beside all alerts, by type and reason."""
+
+
+def has_ended(decision: str, reason: str, state: str) -> bool:
+    """Return whether the cause of a last decision has ended: a degradation of a product that is healthy now.
+
+    Parameters
+    ----------
+    decision : its type. reason : in one word. state : of the product now.
+    """
+    about = decision == "Alert" or (decision, reason) in _ENDS_WITH_HEALTH
+    return about and state == "Healthy"
+
+
+OVER: Final = "That is over: the product is healthy now."
+"""What is said beside a last decision whose cause has ended."""
+
+
 def tone(state: object) -> Tone:
     """Return how well a state is; NONE for a word that is no state."""
     entry = STATES.get(str(state))

@@ -210,7 +210,8 @@ def journeys_json(journeys: Iterable[Journey]) -> list[dict[str, Any]]:
     """Return journeys with their steps in order."""
     return [
         {
-            "name": one.name, "answered": one.answered, "stepsCounted": one.counted,
+            "name": one.name, "answered": one.answered, "answeredBounds": one.answered_bounds,
+            "stepsCounted": one.counted,
             "inTime": one.in_time, "stepsTimed": one.timed, "milliseconds": one.milliseconds,
             "weakest": one.weakest and "/".join(one.weakest.product.key),
             "steps": [

@@ -203,6 +203,16 @@ def test_explain_says_what_the_shadow_phase_has_scored_and_what_it_waits_for():
     assert "    NoSlot: …" in told
 
 
+def test_status_and_explain_say_when_numbers_were_measured_and_that_a_degradation_is_over():
+    status = full_status() | {"lastRefreshTime": "2026-03-01T09:00:00Z"}
+    status["decision"] |= {"type": "Alert", "reason": "CommonCause", "message": "3 of 4 turned bad"}
+    for state, over in (("Healthy", 2), ("Degraded", 0)):
+        body = example() | {"status": status | {"state": state}}
+        shown = "\n".join([*lines(body), *status_lines(DataProduct.parse(body))])
+        assert shown.count("measured at 2026-03-01T09:00:00Z") == 2
+        assert shown.count("3 of 4 turned bad. That is over: the product is healthy now.") == over
+
+
 def test_status_and_explain_name_the_check_that_holds_a_candidate_and_what_waits_for_it():
     status = full_status()
     status["candidate"]["restoring"] = False

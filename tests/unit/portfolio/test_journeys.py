@@ -38,6 +38,29 @@ def test_a_journey_has_the_product_of_its_steps_shares_and_the_sum_of_their_boun
     assert found.weakest.product.title == "pay"
 
 
+@pytest.mark.parametrize(
+    ("failing", "answered"),
+    [
+        ([{1, 2}, {3, 4, 5}], 95),  # no journey fails at two steps
+        ([{1, 2}, {1, 2, 3}], 97),  # all fail at the weakest step
+        ([{1, 2}, {2, 3, 4}], 96),
+    ],
+)
+def test_the_bounds_of_a_journey_hold_however_failures_coincide(failing, answered):
+    """Of 100 journeys, by step the numbers of those that fail there."""
+    steps = [
+        step(f"s{number}", number, ("up", str(1 - len(those) / 100)))
+        for number, those in enumerate(failing, start=1)
+    ]
+    journey = journeys_of(steps)["buy"]
+    assert (bounds := journey.answered_bounds) is not None
+    least, most = bounds
+    assert 100 - len(set.union(*failing)) == answered
+    assert least - 1e-9 <= answered / 100 <= most + 1e-9
+    assert (least, most) == (pytest.approx(0.95), pytest.approx(0.97))
+    assert journeys_of([step("find", 1)])["buy"].answered_bounds is None
+
+
 def test_a_step_without_numbers_is_not_counted_and_said_so():
     found = journeys_of([step("find", 1, ("up", "1.0")), step("pay", 2)])["buy"]
     assert (found.answered, found.counted, len(found.steps)) == (1.0, 1, 2)

@@ -60,7 +60,7 @@ def test_a_retraining_reports_accuracy_before_and_now_with_sample_sizes_and_evid
     message = first(run(scenario(decaying(), 115)), "Retrain")["decision"]["message"]
     assert message.startswith(
         "Accuracy fell from 90.0 % (n=1,000, at acceptance) to 75.0 % (n=2,400, 1 h of evidence),"
-        " 80.8 % (n=4,800, last 2 h) at present; the evidence of a drop (maxDrop 3 points) is"
+        " 80.8 % (n=4,800) in the last 2 h; the evidence of a drop (maxDrop 3 points) is"
         " 99.5, of the 12.5 that are needed"
     )
 
@@ -82,7 +82,7 @@ def test_a_decision_message_has_the_numbers_that_decided_beside_the_newest_windo
     line = at(run(scenario(script, 140)), 136 * BLOCK)
     assert line["decision"]["reason"] == "Recovered"
     assert (
-        "to 63.3 % (n=7,200, 3 h of evidence), 76.7 % (n=4,800, last 2 h) at present"
+        "to 63.3 % (n=7,200, 3 h of evidence), 76.7 % (n=4,800) in the last 2 h"
         in (line["decision"]["message"])
     )
 

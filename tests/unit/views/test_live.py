@@ -63,7 +63,7 @@ def test_the_screen_has_weights_evidence_phase_and_the_time_still_needed():
     assert f"against {bar(0)} -0.4 of 4.0" in shown
     assert "accuracy: bad 3/40 (7.50 %) of the candidate, 90/900 (10.00 %) of stable" in shown
     assert "09:12:13 CanaryWeightIncreased: v2 takes 25 %" in shown
-    assert "Evidence, as of " in shown
+    assert "Evidence, measured " in shown
 
 
 def test_a_product_before_its_first_version_has_a_screen():

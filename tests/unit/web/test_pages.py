@@ -120,7 +120,12 @@ async def test_a_market_has_its_products_with_their_numbers_there(page):
 
 async def test_a_journey_has_its_steps_in_order_and_the_weakest_link(page):
     text = await text_of(page, "/journeys/buy-a-car")
-    assert "99.990 % of the journeys get an answer at the only step that is measured" in text
+    assert (
+        "Calculated from the shares of its steps: 99.990 % of the journeys get an answer at the"
+        " only step that is measured" in text
+    )
+    assert "No journey is followed from step to step" in text
+    assert "(calculated)" in await text_of(page, "/journeys")
     assert "The weakest link is core" in text
     assert text.index("logistics/eta") < text.index("base/core")
     assert f"affected by {CORE_LINK}" in text
@@ -139,10 +144,20 @@ async def test_a_journey_whose_steps_have_ledgers_has_its_response_times():
     assert 0 < told["responseSeconds"]["p50"] < told["responseSeconds"]["p95"]
 
 
-@pytest.mark.parametrize(("state", "over"), [("Healthy", True), ("Degraded", False)])
-async def test_an_alert_is_over_on_the_page_once_the_product_is_healthy(state, over):
+@pytest.mark.parametrize(
+    ("kind", "reason", "state", "over"),
+    [
+        ("Alert", "CommonCause", "Healthy", True),
+        ("Alert", "CommonCause", "Degraded", False),
+        ("Retrain", "ModelDecay", "Healthy", True),
+        ("Retrain", "Requested", "Healthy", False),
+    ],
+)
+async def test_a_decision_about_a_degradation_is_over_on_the_page_once_the_product_is_healthy(
+    kind, reason, state, over
+):
     decision = {
-        "type": "Alert", "reason": "CommonCause", "message": "3 of 4 products turned bad",
+        "type": kind, "reason": reason, "message": "3 of 4 products turned bad",
         "decisionTime": "2026-11-28T09:00:00Z",
     }  # fmt: skip
     shown = document("eta", "logistics", status={"state": state, "decision": decision})
@@ -194,6 +209,7 @@ async def test_a_product_has_each_market_with_its_interval_budget_begin_and_line
         table = (await (await page.get("/products/pricing/pricing.json")).json())["byMarket"][0]
     row = re.search(r">AT</a></th>.*?</tr>", text, re.DOTALL)[0]
     assert "71.0 % [65.7 % to 75.8 %]<small>n=310</small>" in row
+    assert text.count("easured at 2026-11-28 09:00 UTC") == 2, "the numbers of both tables"
     assert "overspent by 142 %" in row
     assert "2026-11-27 08:00 UTC" in row
     assert "<details open><summary>accuracy over time</summary>" in text

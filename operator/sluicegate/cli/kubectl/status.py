@@ -188,7 +188,7 @@ def lines(product: facts.Body) -> list[str]:
         text += [f"  {line}" for line in (facts.hold_line(trial),) if line]
         text += [f"  {line}" for line in facts.approval_lines(trial)]
     if refreshed := status.get("lastRefreshTime"):
-        text.append(f"numbers as of {refreshed}")
+        text.append(f"numbers measured at {refreshed}")
     initial = facts.initial_distances(product)
     for slo in facts.entries(status, "slos"):
         text.append(f"SLO {slo.get('name')}: {slo.get('state')} {slo.get('message', '')}".rstrip())

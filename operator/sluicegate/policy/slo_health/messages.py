@@ -103,7 +103,12 @@ def _fallen(result: SloResult, drift: Drift, block_seconds: int) -> str:
         return _now(result, block_seconds)
     lasts = duration(drift.blocks * block_seconds)
     text = f"{percent(shown(result.terms, bad))} ({events(drift.after.total)}, {lasts} of evidence)"
-    return f"{text}, {_now(result, block_seconds)} at present"
+    window = window_of(result.shown_blocks or result.terms.recent, block_seconds)
+    recent = result.recent
+    if recent.ratio is None:
+        return f"{text}, no events in the {window}"
+    share = percent(shown(result.terms, recent.ratio))
+    return f"{text}, {share} ({events(recent.total)}) in the {window}"
 
 
 def _describe_burn(result: SloResult, block_seconds: int) -> str:
