@@ -53,7 +53,8 @@ def test_the_bounds_of_a_journey_hold_however_failures_coincide(failing, answere
         for number, those in enumerate(failing, start=1)
     ]
     journey = journeys_of(steps)["buy"]
-    assert (bounds := journey.answered_bounds) is not None
+    bounds = journey.answered_bounds
+    assert bounds is not None
     least, most = bounds
     assert 100 - len(set.union(*failing)) == answered
     assert least - 1e-9 <= answered / 100 <= most + 1e-9
