@@ -4,7 +4,10 @@ The page runs as a process of its own, with an API server that this process simu
 products once, keeps the watch open, and counts each request. Five readers then request the first
 page and pages of products, one request after another each. Reported are the time to the first byte,
 the compressed size of the page, the page's resident memory, and the requests to the API server
-during the views.
+during the views. Each product of fifty has three months of ledgers.
+
+With Chromium on PATH it then opens both pages and the list of reviews in windows of 1440 and 390 pixels, without a cache, and reports the
+time until they are interactive: parsed, with their script run.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import statistics
 import sys
 import tempfile
@@ -22,6 +26,7 @@ from typing import Any, Final
 
 import aiohttp
 from aiohttp import web
+from playwright.async_api import async_playwright
 
 from benchmarks.by_products import print_by_products
 
@@ -29,6 +34,13 @@ READERS: Final = 5
 VIEWS: Final = 60
 """Views of each reader, after the same number for warm-up."""
 NAMESPACES: Final = 50
+REVIEWED: Final = 100
+"""One product of so many of 5,000 has ledgers; each of fifty of up to 50."""
+WIDTHS: Final = (1440, 390)
+LOADS: Final = 9
+"""Loads of each page in each width."""
+BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+INTERACTIVE: Final = "performance.getEntriesByType('navigation')[0].domContentLoadedEventEnd"
 MARKETS: Final = ("AT", "BE", "DE", "ES", "FR", "IT")
 STATUS: Final = Path(__file__).with_name("served_status.json")
 
@@ -64,6 +76,37 @@ def product(number: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def review(number: int, month: int) -> dict[str, Any]:
+    """Return the sealed ledger of one of the last three months of a product."""
+    slos = [
+        {"name": one["name"], "indicator": "outcomes", "objective": "0.95"}
+        for one in json.loads(STATUS.read_text(encoding="utf-8"))["slos"]
+    ]
+    days = [
+        {
+            "date": f"2026-{month:02}-{day:02}", "final": True, "coverage": "1",
+            "slos": [{"name": one["name"], "bad": 30 + day % 7, "total": 1000,
+                      "markets": {market: [5, 160] for market in MARKETS}} for one in slos],
+            "responses": {"0.05": 400, "0.25": 900, "+Inf": 1000},
+        }
+        for day in range(1, 29)
+    ]  # fmt: skip
+    name = f"product-{number}"
+    return {
+        "apiVersion": "sluicegate.dev/v1alpha1", "kind": "DataProductReview",
+        "metadata": {"name": f"{name}-2026-{month:02}", "namespace": namespace_of(number),
+                     "uid": f"{number:08x}-0000-4000-8000-{month:012x}", "resourceVersion": "1"},
+        "spec": {
+            "productRef": {"name": name, "uid": f"{number:08x}-0000-4000-8000-000000000000"},
+            "period": {"startTime": f"2026-{month:02}-01T00:00:00Z",
+                       "endTime": f"2026-{month:02}-29T00:00:00Z"},
+        },
+        "status": {"timeZone": "UTC", "signedBy": ["DataProductManager"], "slos": slos, "days": days,
+                   "state": "ToReview", "sealTime": f"2026-{month + 1:02}-02T00:00:00Z",
+                   "dueTime": f"2026-{month + 1:02}-09T00:00:00Z"},
+    }  # fmt: skip
+
+
 def namespace_of(number: int) -> str:
     """Return one of fifty namespaces."""
     return f"team-{number % NAMESPACES}"
@@ -77,6 +120,9 @@ class ApiServer:
         self._body = json.dumps(
             {"metadata": {"resourceVersion": "100000"}, "items": [product(n) for n in range(count)]}
         )
+        step = 1 if count <= NAMESPACES else REVIEWED
+        ledgers = [review(one, month) for one in range(0, count, step) for month in (9, 10, 11)]
+        self._reviews = json.dumps({"metadata": {"resourceVersion": "100000"}, "items": ledgers})
         self._runner: web.AppRunner | None = None
 
     async def start(self) -> int:
@@ -103,7 +149,8 @@ class ApiServer:
             await asyncio.sleep(3600)
             return stream
         empty = '{"metadata": {"resourceVersion": "100000"}, "items": []}'
-        text = self._body if request.path.endswith("/dataproducts") else empty
+        bodies = {"dataproducts": self._body, "dataproductreviews": self._reviews}
+        text = bodies.get(request.path.rpartition("/")[2], empty)
         return web.Response(text=text, content_type="application/json")
 
 
@@ -142,6 +189,7 @@ async def measure(count: int) -> dict[str, Any]:
                     }
                     for kind, found in every.items()
                 },
+                **await _interactive(url),
             }
     finally:
         process.terminate()
@@ -162,6 +210,36 @@ async def _views(client: aiohttp.ClientSession, count: int) -> dict[str, list[fl
             assert answer.status == 200, answer.status  # noqa: PLR2004 - an HTTP status
             await answer.read()
     return times
+
+
+async def _interactive(url: str) -> dict[str, Any]:
+    """Return times until the pages are interactive, by width; nothing without a browser."""
+    path = next((found for name in BROWSERS if (found := shutil.which(name))), None)
+    if path is None:
+        return {}
+    pages = {
+        "portfolio": "/",
+        "product": f"/products/{namespace_of(0)}/product-0",
+        "reviews": "/reviews",
+    }
+    times: dict[str, list[float]] = {}
+    async with async_playwright() as driver:
+        chromium = await driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        for width in WIDTHS:
+            for name, address in pages.items():
+                for _ in range(LOADS):
+                    # A new context has no cache.
+                    context = await chromium.new_context(viewport={"width": width, "height": 900})
+                    tab = await context.new_page()
+                    await tab.goto(url.rstrip("/") + address)
+                    found = times.setdefault(f"{name} at {width} px", [])
+                    found.append(await tab.evaluate(INTERACTIVE) / 1000)
+                    await context.close()
+        await chromium.close()
+    return {
+        f"{name} interactive, ms": {"median": _ms(statistics.median(found)), "max": _ms(max(found))}
+        for name, found in times.items()
+    }
 
 
 def _resident(pid: int) -> int:

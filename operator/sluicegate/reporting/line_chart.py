@@ -108,7 +108,7 @@ def small_line(values: Sequence[float | None], bound: float | None, label: str) 
 
 def description(line: EvolutionLine) -> str:
     """Return a line in words: its days, first and last values, and marks."""
-    points = [point for point in line.points if point.values[-1] is not None]
+    points = [point for point in line.points if any(one is not None for one in point.values)]
     first, last = points[0], points[-1]
     parts = [f"{first.first} to {last.last}"]
     for number, series in enumerate(line.series):

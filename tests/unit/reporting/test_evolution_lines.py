@@ -65,6 +65,16 @@ def test_response_times_are_estimates_by_point_beside_the_threshold():
         assert point.values == pytest.approx((66.7, 250), rel=0.01)
 
 
+def test_response_times_whose_p95_is_beyond_the_last_bound_are_drawn_by_their_median():
+    ledger = sealed_month(11, wrong=0.08)
+    slow = {"0.05": 400, "0.25": 900, "+Inf": 1000}
+    days = tuple(day.replace(responses=slow) for day in ledger.status.days)
+    line = lines_of([ledger.replace(status=ledger.status.replace(days=days))])[-1]
+    assert {point.values[1] for point in line.points} == {None}
+    assert "p95: from – to –" in description(line)
+    assert 'class="chart"' in line_chart(line, "slow")
+
+
 def test_versions_retrainings_and_incidents_are_marks_and_steps_of_a_rollout_are_none():
     decision = YEAR[0].status.decisions[0]
     more = (

@@ -19,6 +19,7 @@ pytestmark = [pytest.mark.heavy, pytest.mark.slow, pytest.mark.timeout(300)]
 PATHS = (
     "/", "/markets", "/markets/AT", "/journeys", "/journeys/buy", "/graph", "/reviews", "/me", "/products/base/core", "/products/logistics/eta",
     "/products/pricing/pricing", "/reviews/pricing/pricing-2026-11",
+    *(f"/products/logistics/eta/act/{verb}" for verb in ("promote", "abort", "suspend")),
 )  # fmt: skip
 POISON = "</title><script>x()</script>\"'><img src=x onerror=x()><svg onload=x()>"
 FLAGS = ["--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"]
@@ -67,7 +68,7 @@ async def browsing(more=2, poison="", store=None, **options):
     server.reviews = {f"{REVIEWS}/{one['metadata']['name']}": one for one in reviews}
     store = store or store_of(shown, reviews)
     async with (
-        served(store, login, server, signing=True) as page,
+        served(store, login, server, signing=True, acting=True) as page,
         async_playwright() as driver,
     ):
         login.hosts = frozenset({f"127.0.0.1:{page.port}"})
@@ -143,6 +144,21 @@ async def test_each_page_is_accessible_and_no_wider_than_the_window(width, schem
             assert await tab.evaluate("reports") == [], path
             if path.startswith(("/products/", "/reviews/")):
                 assert await tab.evaluate(SIDEWAYS) == [], f"{path}: to be read by scrolling"
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+async def test_the_refusal_of_an_action_is_accessible_and_keeps_what_was_written(width):
+    """A form without a reason is refused by the server, as this browser doesn't check it."""
+    async with browsing(viewport={"width": width, "height": 900}) as tab:
+        await tab.goto("/products/logistics/eta/act/promote")
+        await tab.evaluate("document.querySelector('main form').noValidate = true")
+        async with tab.expect_navigation():
+            await tab.locator("main form button[type=submit]").click()
+        await tab.evaluate(axe())
+        found = await tab.evaluate("axe.run()")
+        assert [one["id"] for one in found["violations"]] == []
+        assert await tab.get_by_role("alert").count() == 1
+        assert await tab.evaluate("document.documentElement.scrollWidth") <= width
 
 
 async def test_no_text_of_a_product_runs_in_a_browser():
