@@ -124,7 +124,7 @@ def test_an_approval_annotation_without_a_rollout_is_refused(plane, value):
     assert "Agree or Refuse with version and rollout" in refusal
 
 
-def test_one_person_cannot_agree_for_two_roles_of_a_rollout(plane):
+def test_a_person_cannot_agree_for_two_roles_of_a_rollout(plane):
     approver, (target, own) = Person(plane, "approver"), ANSWERS["as manager"]
     _, other = ANSWERS["as engineer"]
     both = {"metadata": {"annotations": {own: answer("approver"), other: answer("approver")}}}

@@ -145,7 +145,7 @@ def who_reported_overlap(plane: ControlPlane, namespace: str) -> set[str]:
     return {one["reportingInstance"].partition("_")[0] for one in told}
 
 
-def test_of_two_operators_in_one_namespace_one_skips_the_product_and_both_report_it(
+def test_a_product_is_skipped_by_one_of_two_operators_in_a_namespace_and_both_report_it(
     control_plane, namespace, tmp_path
 ):
     """Their settings differ, so each would write a status that the other replaces."""

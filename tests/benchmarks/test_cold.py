@@ -11,7 +11,7 @@ WRITES = {"services": 2, "deployments": 1, "httproutes": 1, "dataproducts/status
 
 
 @pytest.mark.timeout(400)
-def test_a_first_version_costs_five_writes():
+def test_the_first_version_of_a_product_takes_five_writes():
     sent = measured(SIZE, COLD)["cold"]["requests"]
     assert {kind: sent[f"patch {kind}"] for kind in WRITES} == {
         kind: each * SIZE for kind, each in WRITES.items()

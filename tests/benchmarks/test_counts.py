@@ -19,13 +19,13 @@ def test_a_restart_writes_nothing(at_rest):
     assert at_rest["restart"]["writes"] == 0, at_rest["restart"]["requests"]
 
 
-def test_a_restart_reads_kinds_and_not_products(at_rest):
+def test_a_restart_reads_lists_of_kinds_and_no_single_products(at_rest):
     requests = at_rest["restart"]["requests"]
     reads = sum(count for verb, count in requests.items() if verb.startswith("get "))
     assert reads <= 1, requests  # the lease
 
 
-def test_nothing_is_written_while_nothing_changes(at_rest):
+def test_idle_products_cause_no_writes(at_rest):
     assert at_rest["steady"]["writes"] == 0, at_rest["steady"]["requests"]
 
 

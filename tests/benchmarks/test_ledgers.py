@@ -14,7 +14,7 @@ PRODUCTS = 4
 
 
 @pytest.mark.timeout(400)
-def test_a_product_costs_one_write_a_day_and_neither_a_restart_nor_waiting_any():
+def test_a_review_takes_one_write_per_product_and_day():
     command = [sys.executable, "-m", "benchmarks.ledger", "--products", str(PRODUCTS)]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
     found = json.loads(done.stdout)

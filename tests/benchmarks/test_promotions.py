@@ -15,7 +15,7 @@ PROMOTIONS = Plan(scenarios=("promotions",), limit_seconds=200.0)
 
 @pytest.mark.nightly
 @pytest.mark.timeout(600)
-def test_a_promotion_costs_eighteen_writes_events_included():
+def test_a_promotion_takes_eighteen_writes_including_events():
     wave = measured(SIZE, PROMOTIONS)["promotions"]
     assert wave["products"] == 4
     assert wave["writesAndEventsUntilPromoted"] <= 18, wave["requests"]

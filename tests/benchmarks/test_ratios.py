@@ -62,7 +62,7 @@ def test_a_cold_start_takes_little_longer_than_its_bare_writes(cold, floors):
     assert cold["readySeconds"] <= 2 * max(floor["readySeconds"] for floor in floors)
 
 
-def test_the_floor_starts_a_waves_products_beside_the_others(bare):
+def test_the_floor_starts_the_products_of_a_wave_beside_the_others(bare):
     assert {found["starts"]["products"] for found in bare} == {SIZES[1] / WAVE_SHARE}
     # Noise only adds, so the quicker of each.
     started, all_of_them = (

@@ -18,14 +18,14 @@ def waves() -> Found:
     return measured(60, WAVES, Sluicegate().hurried())
 
 
-def test_models_that_become_worse_together_are_retrained_within_the_budget(waves):
+def test_models_degraded_together_are_retrained_within_the_training_budget(waves):
     wave = waves["degradations"]
     assert wave["foundDegraded"] == wave["products"] == wave["jobs"] > 4, wave["causes"]
     assert wave["mostAtOnce"] == 2
     assert wave["mostInNamespace"] == 1
 
 
-def test_the_most_urgent_of_them_go_first(waves):
+def test_products_degraded_together_are_retrained_in_order_of_priority(waves):
     wave = waves["degradations"]
     assert wave["priorityInversions"] == 0, wave["passedOver"]
 

@@ -65,7 +65,7 @@ OF_BENTOML = [
 
 
 @pytest.mark.parametrize("original", OF_BENTOML, ids=lambda one: one.folder)
-def test_an_original_runs_by_the_steps_of_the_page(
+def test_an_original_bentoml_example_runs_by_the_steps_of_the_page(
     original: Original, registry: str, tmp_path: Path, capsys, monkeypatch
 ):
     """Built as BentoML does it, locked; docs/own-model.md then has a runtime image for its packages."""

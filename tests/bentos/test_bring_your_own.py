@@ -37,7 +37,7 @@ def python(folder: Path, *arguments: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_a_service_that_does_not_start_says_why(tmp_path: Path, capfd):
+def test_a_service_that_does_not_start_reports_the_reason(tmp_path: Path, capfd):
     bento = write_bento(tmp_path / "b")
     (bento / "bento.yaml").write_text(
         (bento / "bento.yaml").read_text().replace('"services"', '"service": "gone:X", "services"')
@@ -48,7 +48,7 @@ def test_a_service_that_does_not_start_says_why(tmp_path: Path, capfd):
 
 
 @pytest.mark.parametrize("locked", [True, False])
-def test_an_image_holds_the_packages_that_the_runtime_lacks(
+def test_a_built_image_has_the_packages_that_the_runtime_lacks(
     registry: str, tmp_path: Path, capsys, monkeypatch, *, locked: bool
 ):
     write_wheel(tmp_path / "index", "tabular", "1.0", requires="lesser>=2")
@@ -90,7 +90,9 @@ def test_an_image_holds_the_packages_that_the_runtime_lacks(
     assert main(again) == 0  # a base in a registry, whose layers are taken over
 
 
-def test_with_docker_it_is_a_dockerfile_over_the_same_packages(tmp_path: Path, capsys):
+def test_with_docker_the_image_is_built_by_a_dockerfile_from_the_same_packages(
+    tmp_path: Path, capsys
+):
     bento = write_bento(tmp_path / "b", requirements="tabular==1.0\nnumpy==2.4.6\n")
     folder = tmp_path / "image"
 
@@ -100,21 +102,21 @@ def test_with_docker_it_is_a_dockerfile_over_the_same_packages(tmp_path: Path, c
     assert (folder / "Dockerfile").read_text().startswith("FROM r.example/run@sha256:0\n")
 
 
-def test_a_runtime_that_has_all_of_it_needs_no_image(tmp_path: Path, capsys):
+def test_a_bento_that_the_runtime_satisfies_needs_no_image(tmp_path: Path, capsys):
     bento = write_bento(tmp_path / "b", requirements="numpy==2.4.6\n")
 
     assert main(["runtime-image", str(bento), "r.example/x:1", "--base", "r.example/run:1"]) == 0
     assert "has all that pricing:v1 asks for" in capsys.readouterr().out
 
 
-def test_another_python_is_refused_as_no_package_changes_it(tmp_path: Path, capsys):
+def test_a_bento_for_another_python_version_is_refused(tmp_path: Path, capsys):
     bento = write_bento(tmp_path / "b", python="3.12")
 
     assert main(["runtime-image", str(bento), "r.example/x:1", "--base", "r.example/run:1"]) == 1
     assert 'set python_version to "3.11"' in capsys.readouterr().err
 
 
-def test_a_package_that_a_bento_brings_as_a_wheel_is_served(tmp_path: Path, capfd, monkeypatch):
+def test_a_bento_with_a_package_as_a_wheel_serves(tmp_path: Path, capfd, monkeypatch):
     monkeypatch.setenv("BENTOML_HOME", str(tmp_path / "home"))
     assert main(["init", "iris", "--directory", str(tmp_path)]) == 0
     write_wheel(tmp_path / "wheels", "tabular", "1.0")

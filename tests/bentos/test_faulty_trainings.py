@@ -76,13 +76,13 @@ def serving(tmp_path, secret):
     return serve
 
 
-def test_a_crash_ends_with_its_traceback(attempt):
+def test_a_crashed_training_ends_with_its_traceback(attempt):
     crashed = attempt("crash")
     assert (crashed.returncode, crashed.message) == (1, None)
     assert crashed.errors.endswith("MemoryError: the training set does not fit\n")
 
 
-def test_rubbish_and_silence_end_as_if_all_were_well(attempt):
+def test_a_training_with_a_malformed_or_missing_result_exits_with_0(attempt):
     assert attempt("say-nothing").message is None
     rubbish = attempt("rubbish")
     assert (rubbish.returncode, rubbish.message) == (0, "accuracy is great!")
@@ -92,7 +92,7 @@ def test_a_version_that_was_never_pushed_is_reported(attempt):
     assert attempt("push-nothing").result["image"].endswith("@sha256:" + "0" * 64)
 
 
-def test_a_worse_model_shows_it_on_the_hold_out(attempt):
+def test_a_worse_model_has_more_wrong_rows_on_the_hold_out(attempt):
     worse = attempt("worse")
     assert worse.accuracy("stableEvaluation") > 0.9
     assert worse.accuracy("evaluation") < 0.8

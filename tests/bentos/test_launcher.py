@@ -115,7 +115,7 @@ def wait_until_ready(server: Served) -> None:
     eventually(ready, seconds=180, what="/readyz")
 
 
-def test_the_api_that_bentoml_writes_down_is_summarised(bento: Path):
+def test_the_openapi_document_of_bentoml_is_summarised(bento: Path):
     operations = json.loads(summarise(bento))["api"]["fields"]
     assert operations.keys() == {"POST /predict", "POST /fail"}
     accepts, returns = operations["POST /predict"]
@@ -136,7 +136,7 @@ def test_metrics_probes_and_pages_are_not_on_the_api_port(served: Served, path: 
 
 
 @pytest.mark.parametrize("path", ["/predict", "/docs.json", "/nothing"])
-def test_the_metrics_port_answers_nothing_but_metrics_and_probes(served: Served, path: str):
+def test_the_metrics_port_serves_only_metrics_and_probes(served: Served, path: str):
     assert requests.post(served.metrics + path, json={}, timeout=10).status_code == 404
 
 
@@ -158,7 +158,9 @@ def test_unknown_paths_are_counted_under_one_path(served: Served):
     assert unknown >= 50
 
 
-def test_a_body_without_a_bearer_takes_neither_the_memory_nor_the_probes(served: Served):
+def test_large_feedback_bodies_without_a_bearer_token_do_not_affect_memory_or_probes(
+    served: Served,
+):
     idle = served.peak_mebibytes()
     large = requests.post(f"{served.api}/predict", data=b"1" * 64 * 2**20, timeout=60)
     assert large.status_code == 413
@@ -168,7 +170,7 @@ def test_a_body_without_a_bearer_takes_neither_the_memory_nor_the_probes(served:
     assert requests.get(f"{served.metrics}/livez", timeout=3).status_code == 200
 
 
-def test_a_wrong_method_on_a_known_path_is_counted_as_bentoml_counts_it(served: Served):
+def test_a_wrong_method_on_a_known_path_is_counted_like_in_bentoml(served: Served):
     assert requests.get(f"{served.api}/predict", timeout=10).status_code == 405
     codes = {
         labels["http_response_code"]
@@ -178,7 +180,7 @@ def test_a_wrong_method_on_a_known_path_is_counted_as_bentoml_counts_it(served: 
     assert "405" in codes
 
 
-def test_names_and_labels_are_those_of_bentomls_own_server(
+def test_metric_names_and_labels_equal_those_of_the_bentoml_server(
     served: Served, bento: Path, tmp_path: Path
 ):
     port = free_port()
@@ -199,7 +201,7 @@ def known_by(series: tuple[str, dict[str, str]]) -> tuple[str, str]:
     return name, json.dumps({key: value for key, value in labels.items() if key != "pid"})
 
 
-def test_bounds_of_the_histogram_come_from_the_environment(bento: Path, tmp_path: Path):
+def test_the_histogram_bounds_are_read_from_the_environment(bento: Path, tmp_path: Path):
     bounds = {"services": {"Churn": {"metrics": {"duration": {"buckets": [0.05, 0.25, 1.0]}}}}}
     with launched(bento, tmp_path, BENTOML_CONFIG_OVERRIDES=json.dumps(bounds)) as server:
         server.predict()
@@ -211,14 +213,16 @@ def test_bounds_of_the_histogram_come_from_the_environment(bento: Path, tmp_path
     assert edges == {"0.05", "0.25", "1.0", "+Inf"}
 
 
-def test_sigterm_lets_requests_in_flight_finish_and_ends_with_zero(bento: Path, tmp_path: Path):
+def test_on_sigterm_requests_in_flight_complete_and_the_launcher_exits_with_0(
+    bento: Path, tmp_path: Path
+):
     with launched(bento, tmp_path) as server:
         assert server.predict().status_code == 200
         server.process.send_signal(signal.SIGTERM)
         assert server.process.wait(timeout=30) == 0
 
 
-def test_a_folder_that_is_no_bento_ends_with_one_clear_sentence(tmp_path: Path):
+def test_a_folder_without_a_bento_fails_with_one_sentence(tmp_path: Path):
     ended = subprocess.run(
         [sys.executable, "-m", "sluicegate_service.launcher", str(tmp_path)],
         env=bento_environment(tmp_path / "home"),

@@ -98,7 +98,7 @@ def endpoints(product: ServedProduct) -> dict[str, float]:
     return {path: float(count) for path, count in found if float(count)}
 
 
-def test_the_label_of_an_answer_counts_for_both_versions_and_only_one_was_asked(pods):
+def test_a_label_of_a_mirrored_request_counts_for_both_versions(pods):
     stable, candidate = pods
     answer = stable.post("/multiply", {"numbers": [1, 1, 1, 0]}).json()
     assert answer["values"] == [2, 2, 2, 0], "a user gets stable's answer alone"
@@ -118,7 +118,7 @@ def test_the_label_of_an_answer_counts_for_both_versions_and_only_one_was_asked(
     assert stable.counters("sluicegate_mirrored_requests_total")[("answered",)] == 1
 
 
-def test_a_mirrored_request_is_in_no_indicator_of_the_candidate(pods):
+def test_mirrored_requests_are_excluded_from_the_indicators_of_the_candidate(pods):
     stable, candidate = pods
     before = endpoints(candidate)
     stable.post("/multiply", {"numbers": [1]}).raise_for_status()
@@ -131,14 +131,14 @@ def test_a_mirrored_request_is_in_no_indicator_of_the_candidate(pods):
     assert set(counted.values()) == {0}, "the service's own events neither"
 
 
-def test_users_get_no_mirror_of_their_own(pods):
+def test_a_user_request_cannot_trigger_a_mirrored_request(pods):
     _, candidate = pods
     mine = candidate.post("/multiply", {"numbers": [1]}, **{"sluicegate-mirrored": "a"})
     assert mine.status_code == 403
     assert candidate.post("/-/mirrored/multiply", {"numbers": [1]}).status_code == 404
 
 
-def test_answers_of_the_template_with_outcomes_carry_both_predictions(secret: Path, tmp_path: Path):
+def test_answers_of_the_outcomes_template_have_both_predictions(secret: Path, tmp_path: Path):
     source = tmp_path / "digits"
     assert main(["init", "digits", "--template", "outcomes", "--directory", str(source)]) == 0
     subprocess.run(

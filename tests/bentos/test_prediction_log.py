@@ -70,7 +70,7 @@ def written(product: ServedProduct) -> float:
     return product.counters("sluicegate_log_rows_written_total")[()]
 
 
-def test_predictions_and_labels_are_joined_in_files(bento, secret, tmp_path):
+def test_the_prediction_log_joins_predictions_and_labels_in_files(bento, secret, tmp_path):
     given = variables(secret, {"file": {"path": str(tmp_path / "log")}})
     with launched(bento, tmp_path, **given) as product:
         for number in (1, 2):
@@ -139,9 +139,7 @@ def pids(product: ServedProduct) -> list[int]:
     ]
 
 
-def test_a_place_that_cannot_be_written_is_in_the_metrics_and_in_the_log_of_the_pod(
-    bento, secret, tmp_path
-):
+def test_an_unwritable_prediction_log_is_reported_in_metrics_and_pod_log(bento, secret, tmp_path):
     (tmp_path / "file").write_text("")
     given = variables(secret, {"file": {"path": str(tmp_path / "file")}})
     with launched(bento, tmp_path, **given) as product:
@@ -164,7 +162,7 @@ def silent() -> Iterator[socket.socket]:
         yield listener
 
 
-def test_neither_an_answer_nor_the_end_of_a_pod_waits_for_a_store_that_does_not_answer(
+def test_responses_and_pod_termination_do_not_wait_for_an_unresponsive_store(
     bento, secret, tmp_path, silent
 ):
     endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
@@ -198,7 +196,7 @@ def timed(product: ServedProduct) -> float:
     return time.monotonic() - begin
 
 
-def test_rows_reach_a_bucket_that_was_away_and_labels_are_joined(
+def test_rows_reach_a_bucket_after_its_outage_and_labels_are_joined(
     bento, secret, tmp_path, monkeypatch
 ):
     port = free_port()

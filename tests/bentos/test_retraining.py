@@ -49,7 +49,7 @@ def retrained_pricing(pricing_bento, registry, moved, tmp_path_factory):
     return result, pull(result["image"], folder / "bento")
 
 
-def test_the_result_names_the_next_version_and_counts_both_on_one_hold_out(
+def test_a_training_result_names_the_next_version_and_counts_both_on_one_hold_out(
     retrained_pricing, registry
 ):
     result, bento = retrained_pricing
@@ -62,7 +62,7 @@ def test_the_result_names_the_next_version_and_counts_both_on_one_hold_out(
     assert (bento / "src" / "train.py").is_file(), "the successor carries its own training"
 
 
-def test_pricing_loses_accuracy_to_falling_diesel_prices_and_wins_it_back(
+def test_a_retraining_restores_the_pricing_accuracy_lost_to_falling_diesel_prices(
     pricing_bento, retrained_pricing, market
 ):
     result, _ = retrained_pricing
@@ -97,7 +97,7 @@ def test_the_shadow_phase_scores_both_versions_and_measures_the_improvement(
     assert rows["onlyStableWrong"] > 2 * rows["onlyCandidateWrong"]
 
 
-async def test_the_retrained_version_serves_and_is_right_on_the_moved_market(
+async def test_the_retrained_version_serves_and_is_accurate_on_the_changed_market(
     retrained_pricing, tmp_path, secret, moved
 ):
     _, bento = retrained_pricing
@@ -108,14 +108,14 @@ async def test_the_retrained_version_serves_and_is_right_on_the_moved_market(
 
 
 @pytest.mark.parametrize(("days", "taken"), [(10.5, 10), (3.5, 28), (40.5, 28), (None, 28)])
-def test_a_training_takes_the_days_since_the_change_where_they_suffice(market, days, taken):
+def test_a_training_uses_only_the_days_since_the_change_if_sufficient(market, days, taken):
     trigger = {} if days is None else {"changeTime": _ago(days)}
     environment = {"USED_CAR_MARKET": market.dump(), "SLUICEGATE_TRIGGER": json.dumps(trigger)}
     for kind in (PricingRecipe, RankingRecipe):
         assert kind.from_environment(environment).days == taken
 
 
-def test_data_since_the_change_makes_the_better_model(market):
+def test_training_on_data_since_the_change_gives_a_better_model(market):
     """Of four weeks only ten days are of the new world."""
     moved = market.with_shock("DieselPricesFall").later(10)
     wrong = [
@@ -182,7 +182,7 @@ def lighter_ranking(ranking_bento, registry, market, tmp_path_factory):
     return result, pull(result["image"], folder / "bento")
 
 
-def test_a_latency_trigger_trains_a_lighter_model_that_is_as_good(lighter_ranking):
+def test_a_latency_trigger_trains_a_lighter_model_of_equal_accuracy(lighter_ranking):
     result, bento = lighter_ranking
     card = json.loads((bento / "src" / "model.json").read_text())
     assert (card["effort"], card["shortlist"]) == ("light", 8)
@@ -243,7 +243,7 @@ def training(pricing_bento, registry, tmp_path):
     ],
     ids=["no output", "no registry", "no trigger", "no bento", "no log", "no market"],
 )
-def test_a_training_that_can_not_be_done_says_why_in_its_last_line(
+def test_an_impossible_training_reports_the_reason_in_its_last_line(
     training, tmp_path, change, message
 ):
     finished = training(**change)

@@ -48,7 +48,7 @@ def test_an_answer_has_no_tokens_if_the_request_declines_them(pricing, market):
     assert {said["token"] for said in answer["prices"]} == {None}
 
 
-def test_a_brand_never_seen_is_priced_all_the_same(pricing, market):
+def test_a_car_of_an_unknown_brand_is_priced(pricing, market):
     body = Sellers(requests=1, cars_per_request=1).draw(market, 0)[0].body
     body["cars"][0] |= {"brand": "Trabant", "model": "601", "country": "PT"}
     assert pricing.post("/price", body).json()["prices"][0]["price"] > 0
@@ -59,11 +59,11 @@ def test_a_brand_never_seen_is_priced_all_the_same(pricing, market):
     [[], [{"brand": "Fiat"}], "Fiat", [{}] * 1001],
     ids=["none", "half a car", "no list", "too many"],
 )
-def test_a_request_that_makes_no_sense_is_the_callers_mistake(pricing, cars):
+def test_an_invalid_request_gives_a_client_error(pricing, cars):
     assert pricing.post("/price", {"cars": cars}).status_code == 400
 
 
-def test_every_candidate_is_ranked_once_and_the_estimates_are_used(ranking, market):
+def test_every_car_of_a_search_is_ranked_once_by_its_price_estimate(ranking, market):
     exchange = Visitors(requests=1).draw(market, 0)[0]
     answer = ranking.post("/rank", exchange.body).json()
     assert sorted(answer["ranking"]) == sorted(car["id"] for car in exchange.body["cars"])
@@ -101,7 +101,7 @@ def is_live(product):
         return False
 
 
-def test_large_bodies_of_anybody_keep_no_pod_from_its_probes(pricing, market):
+def test_large_request_bodies_do_not_block_the_probes_of_a_pod(pricing, market):
     """`/livez` wasn't answered for nine seconds, and the kubelet killed the pod."""
     labels = b'{"labels":[' + b'{"token":"","truth":1},' * 40_000 + b"{}]}"
     cars = b'{"cars":[' + b"{}," * 3_000_000 + b"{}]}"
@@ -127,7 +127,7 @@ def test_large_bodies_of_anybody_keep_no_pod_from_its_probes(pricing, market):
 
 
 @pytest.mark.anchor
-async def test_outcomes_counted_by_the_service_are_those_of_the_sender(pricing, market):
+async def test_outcome_counts_of_the_service_equal_those_of_the_sender(pricing, market):
     before = labelled(pricing)
     tally = await send(pricing, Sellers(seed=11), market, requests=100)
     after = labelled(pricing)
@@ -152,7 +152,7 @@ async def test_a_ranking_is_right_when_the_opened_car_is_on_the_first_page(ranki
     assert sum(counted.values()) - sum(conversions.values()) == 200
 
 
-async def test_without_pricing_the_ranking_answers_says_so_and_is_worse(
+async def test_without_the_pricing_product_the_ranking_serves_with_a_warning_and_is_worse(
     ranking_bento, tmp_path, secret, market
 ):
     nobody = {"PRICING_URL": f"http://127.0.0.1:{free_port()}"}
@@ -165,7 +165,7 @@ async def test_without_pricing_the_ranking_answers_says_so_and_is_worse(
 
 
 @pytest.mark.anchor
-def test_the_truth_is_taken_from_those_with_the_token_alone(pricing, market):
+def test_labels_are_accepted_only_with_the_bearer_token(pricing, market):
     exchange = Sellers(requests=1, cars_per_request=1).draw(market, 3)[0]
     answer = pricing.post("/price", exchange.body).json()
     (truth,) = exchange.judge(answer)
@@ -177,7 +177,7 @@ def test_the_truth_is_taken_from_those_with_the_token_alone(pricing, market):
 
 
 @pytest.mark.parametrize("truth", [None, {}, {"price": "12000"}, {"price": True}, {"price": -1}])
-def test_a_truth_of_another_form_is_refused_and_shown(pricing, market, truth):
+def test_a_malformed_label_is_refused_and_counted(pricing, market, truth):
     exchange = Sellers(requests=1, cars_per_request=1).draw(market, 4)[0]
     token = pricing.post("/price", exchange.body).json()["prices"][0]["token"]
     labels = {"labels": [{"token": token, "truth": truth}]}
@@ -185,7 +185,7 @@ def test_a_truth_of_another_form_is_refused_and_shown(pricing, market, truth):
     assert refusal["reason"] == "InvalidTruth"
 
 
-def test_a_token_of_the_other_product_does_not_count(pricing, ranking, market):
+def test_a_feedback_token_of_another_product_does_not_count(pricing, ranking, market):
     exchange = Visitors(requests=1).draw(market, 5)[0]
     token = ranking.post("/rank", exchange.body).json()["token"]
     labels = {"labels": [{"token": token, "truth": {"price": 1.0}}]}
@@ -193,7 +193,7 @@ def test_a_token_of_the_other_product_does_not_count(pricing, ranking, market):
     assert refusal["reason"] == "InvalidToken"
 
 
-def test_without_the_secret_there_are_answers_and_no_tokens(pricing_bento, tmp_path, market):
+def test_without_the_secret_answers_have_no_tokens(pricing_bento, tmp_path, market):
     variables = identity("pricing", "v1", tmp_path / "no-secret")
     with served(pricing_bento, tmp_path, **variables) as product:
         exchange = Sellers(requests=1).draw(market, 0)[0]
@@ -202,7 +202,7 @@ def test_without_the_secret_there_are_answers_and_no_tokens(pricing_bento, tmp_p
         assert product.post("/feedback", {"labels": []}, **AUTHORIZED).status_code == 404
 
 
-async def test_a_shock_of_one_country_makes_only_its_market_bad(
+async def test_a_shock_in_one_country_worsens_only_its_market(
     pricing_bento, tmp_path, secret, market
 ):
     rule = {"markets": ["AT", "BE", "ES", "FR", "GB", "IT"], "from": "Header", "name": "x-market",
@@ -232,7 +232,7 @@ async def test_a_shock_of_one_country_makes_only_its_market_bad(
     assert max(share for country, share in wrong.items() if country != "AT") < 0.2
 
 
-async def test_a_market_that_has_moved_is_priced_worse(pricing, market: Market):
+async def test_a_changed_market_is_priced_less_accurately(pricing, market: Market):
     moved = market.with_shock("DieselPricesFall").later(35)
     tally = await send(pricing, Sellers(seed=13), moved, requests=300)
     assert tally.versions["v1"].accuracy < 0.85

@@ -76,7 +76,7 @@ def outcomes(product: ServedProduct) -> dict[str, float]:
     }
 
 
-def test_a_service_without_a_line_of_the_library_has_feedback_and_its_answers_stay(doubled):
+def test_a_service_without_library_code_supports_feedback_with_unchanged_answers(doubled):
     before = outcomes(doubled)
     answers = [doubled.post("/double", {"number": number}) for number in (3, 4)]
     assert [answer.json() for answer in answers] == [
@@ -90,7 +90,7 @@ def test_a_service_without_a_line_of_the_library_has_feedback_and_its_answers_st
     assert {key: after[key] - before[key] for key in after} == {"correct": 1, "wrong": 1}
 
 
-def test_of_the_answers_to_one_id_of_a_caller_one_counts(doubled):
+def test_repeated_answers_with_one_caller_id_count_once(doubled):
     answers = [doubled.post("/double", {"number": 5}, **{"x-order-id": "o-1"}) for _ in range(2)]
     tokens = [answer.headers["sluicegate-token"] for answer in answers]
     labels = [{"token": token, "truth": 10} for token in tokens]
@@ -99,13 +99,13 @@ def test_of_the_answers_to_one_id_of_a_caller_one_counts(doubled):
     assert [refusal["reason"] for refusal in answer["refused"]] == ["Repeated"]
 
 
-def test_a_truth_of_another_kind_than_the_prediction_is_refused(doubled):
+def test_a_label_of_another_type_than_the_prediction_is_refused(doubled):
     token = doubled.post("/double", {"number": 1}).headers["sluicegate-token"]
     (refusal,) = feedback(doubled, {"token": token, "truth": "2"})["refused"]
     assert refusal["message"] == "the truth is a text, and predictions are a number"
 
 
-def test_an_answer_that_fails_has_no_token(doubled):
+def test_a_failed_response_has_no_token(doubled):
     answer = doubled.post("/double", {"number": "three"})
     assert answer.status_code == 400
     assert "sluicegate-token" not in answer.headers
@@ -115,7 +115,7 @@ def test_labels_without_the_bearer_are_refused_by_the_added_route_too(doubled):
     assert doubled.post("/feedback", {"labels": []}).status_code == 401
 
 
-def test_code_puts_its_tokens_into_the_header_and_its_own_score_counts(scored):
+def test_service_code_sets_the_token_header_and_its_own_scorer_is_used(scored):
     before = outcomes(scored)
     answer = scored.post("/double", {"numbers": [1, 2]})
     assert answer.json() == [2, 4]
@@ -129,7 +129,7 @@ def test_code_puts_its_tokens_into_the_header_and_its_own_score_counts(scored):
     assert {key: after[key] - before[key] for key in after} == {"correct": 1, "wrong": 2}
 
 
-def test_monitored_values_are_written_below_the_home_of_bentoml_and_not_beside_the_service(doubled):
+def test_monitored_values_are_written_below_bentoml_home_and_not_into_the_service_folder(doubled):
     """The root file system of a pod is read-only."""
     assert doubled.post("/double", {"number": 4}).ok
     home = doubled.log.parent / "home"

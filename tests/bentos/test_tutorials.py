@@ -81,7 +81,7 @@ def serve(bento: Path, folder: Path, stack: ExitStack) -> dict[str, str]:
         pytest.param(WINES, "", id="wines", marks=pytest.mark.nightly),
     ],
 )
-def test_the_commands_of_the_tutorials_do_what_the_pages_say(
+def test_the_commands_of_the_tutorials_have_the_described_output(
     pages: tuple[str, ...], bento: str, registry: str, tmp_path: Path
 ):
     spells = {"registry.example": registry}

@@ -118,7 +118,7 @@ def test_all_calls_of_a_request_get_one_version_and_its_outcome_counts_for_it(pa
     assert requests_of["mixed", "catalog/multiplied"] == 0
 
 
-def test_events_of_the_request_count_for_the_version_too(pair):
+def test_events_of_a_request_count_for_its_upstream_version(pair):
     pair.split(50)
     for _ in range(20):
         pair.consumer.post("/in-turn", {"calls": 1}).raise_for_status()
@@ -128,7 +128,7 @@ def test_events_of_the_request_count_for_the_version_too(pair):
     assert min(good.values()) > 0
 
 
-def test_requests_that_a_split_without_draws_gives_both_versions_count_for_none(pair):
+def test_requests_split_over_both_upstream_versions_count_for_none(pair):
     pair.split(50)
     urls = [product.url for product in pair.versions.values()]
     pair.proxy.rules = [RouteRule({}, dict.fromkeys(urls, 1))]
@@ -143,7 +143,7 @@ def test_requests_that_a_split_without_draws_gives_both_versions_count_for_none(
     ] == len(mixed)
 
 
-def test_only_named_consumers_get_a_mark(pair):
+def test_only_declared_consumers_receive_the_version_header(pair):
     upstream = pair.versions["v2"]
     marks = [
         upstream.post("/multiply", {"numbers": numbers}, **headers).headers.get(

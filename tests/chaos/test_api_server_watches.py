@@ -38,7 +38,7 @@ def lists(operator, since: float = 0.0) -> list[Seen]:
 
 
 @pytest.mark.timeout(240)
-def test_a_watch_that_goes_silent_is_noticed_by_its_silence_alone(operator, promises):
+def test_a_silent_watch_is_detected_by_its_silence_alone(operator, promises):
     operator.serve("cars")
     # At first, as the watches begin, and half a minute later.
     eventually(lambda: len(lists(operator)) >= 3, seconds=60, what="the lists after the start")
@@ -58,7 +58,7 @@ def test_a_watch_that_goes_silent_is_noticed_by_its_silence_alone(operator, prom
     promises.check_without_data()
 
 
-def test_a_watch_that_breaks_in_the_middle_of_an_event_loses_nothing(operator, promises):
+def test_a_watch_broken_within_an_event_loses_no_event(operator, promises):
     operator.serve("cars")
     with operator.proxy.broken(CutInLine(), WATCHES) as cut:
         pass  # those that are open now break with their next event
@@ -76,7 +76,7 @@ def test_a_watch_that_breaks_in_the_middle_of_an_event_loses_nothing(operator, p
     promises.check_without_data()
 
 
-def test_nothing_is_written_before_every_kind_was_listed(start):
+def test_no_write_is_sent_before_every_kind_was_listed(start):
     """Not even a lease, though all that a product is made of could be."""
     last = watched()[-1].resource
     missing = Requests(path=f"/{last.plural}$", watch=False)

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.timeout(180)
 MEBIBYTE = 2**20
 
 
-def test_a_deployment_that_is_deleted_without_its_pods_takes_them_over(operator):
+def test_a_recreated_deployment_adopts_the_pods_of_a_deleted_one(operator):
     operator.serve("cars", serving={"replicas": 2})
     (name,) = (one for one in operator.children() if one.startswith("Deployment/"))
     uid = operator.children()[name]["metadata"]["uid"]
@@ -42,7 +42,7 @@ def names_of_pods(operator) -> set[str]:
     return {one["metadata"]["name"] for one in found if "deletionTimestamp" not in one["metadata"]}
 
 
-def test_a_child_of_a_mebibyte_is_kept_as_it_should_be(operator, promises):
+def test_a_child_of_one_mebibyte_is_kept_in_sync(operator, promises):
     operator.serve("cars")
     (name,) = (one for one in operator.children() if one.startswith("Deployment/"))
     containers = operator.children()[name]["spec"]["template"]["spec"]["containers"]
@@ -95,7 +95,7 @@ def on_a_tiny_disk(control_plane, namespace, tmp_path):
             one.end()
 
 
-def test_an_operator_whose_disk_is_full_goes_on_and_ends_in_order(
+def test_an_operator_with_a_full_disk_continues_and_shuts_down_cleanly(
     control_plane, namespace, on_a_tiny_disk
 ):
     start, disk = on_a_tiny_disk

@@ -98,7 +98,7 @@ def is_told(body: dict) -> bool:
     return any(one["type"] == "Stalled" and one["reason"] == "InvalidSpec" for one in found)
 
 
-def test_an_operator_that_starts_without_the_definition_waits_for_it_and_outlives_its_loss(
+def test_an_operator_that_starts_without_the_crd_waits_for_it_and_survives_its_deletion(
     control_plane, start
 ):
     control_plane.kubectl("delete", "crd", CRD, "--timeout=120s")

@@ -34,7 +34,7 @@ def is_blind(status) -> bool:
     return slo(status, "availability")["reason"] == "PrometheusUnavailable"
 
 
-def test_a_canary_is_held_while_prometheus_does_not_answer_and_goes_on_afterwards(
+def test_a_canary_is_held_during_an_outage_of_prometheus_and_continues_afterwards(
     control_plane, tmp_path
 ):
     with judged(control_plane, "lies", tmp_path, **GIVEN_UP_SOON) as scene:

@@ -78,7 +78,7 @@ def test_a_leader_that_is_killed_or_frozen_beyond_its_lease_is_succeeded(pair, p
         products.until_scaled(3)
 
 
-def test_writes_that_arrive_after_the_successors_are_refused(pair, products):
+def test_late_writes_of_a_former_leader_process_are_refused(pair, products):
     with pair() as (leader, standby):
         late = leader.proxy.start(Delay(LATE_SECONDS), DEPLOYMENTS)
         began = time.monotonic()

@@ -31,7 +31,7 @@ def silent() -> Iterator[str]:
         yield f"http://127.0.0.1:{listening.getsockname()[1]}"
 
 
-def test_a_leader_that_nothing_answers_ends_within_5_s_of_the_signal(start, silent):
+def test_a_leader_without_any_response_exits_within_5_s_of_the_signal(start, silent):
     extra = {
         **SHIPPED_LEASE,
         "SLUICEGATE_PROMETHEUS_URL": silent,
@@ -51,7 +51,7 @@ def test_a_leader_that_nothing_answers_ends_within_5_s_of_the_signal(start, sile
         assert_stopped_in_time(operator.replica)
 
 
-def test_a_leader_that_is_stopped_at_work_hands_over_at_once(start):
+def test_a_leader_stopped_during_reconciles_releases_its_lease_at_once(start):
     with start(name="first", extra=SHIPPED_LEASE) as leader:
         eventually(leader.replica.leads, what="the first leads")
         leader.serve("cars")

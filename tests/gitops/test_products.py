@@ -145,7 +145,7 @@ def writes(plane: ControlPlane, namespace: str, by: AbstractSet[str]) -> list[st
     ]
 
 
-def test_it_is_green_when_the_product_serves_and_not_before(shop: Shop):
+def test_an_application_is_healthy_once_its_product_serves_and_not_before(shop: Shop):
     commit = shop.folder.commit(shop.product(nodeSelector={"example.com/shop": shop.namespace}))
 
     shop.folder.until(Verdict.WAITS, commit)
@@ -163,7 +163,7 @@ def test_it_is_green_when_the_product_serves_and_not_before(shop: Shop):
     assert seen.since >= ready["lastTransitionTime"]
 
 
-def test_a_canary_holds_nothing_up(shop: Shop):
+def test_a_running_canary_does_not_block_a_gitops_sync(shop: Shop):
     shop.green(shop.product())
     eventually(lambda: shop.serves("v1"), seconds=60, what="v1 serves")
 
@@ -176,7 +176,7 @@ def test_a_canary_holds_nothing_up(shop: Shop):
     assert shop.live()["status"]["stable"]["version"] == "v1"
 
 
-def test_an_invalid_spec_is_red(shop: Shop):
+def test_an_application_with_an_invalid_spec_is_degraded(shop: Shop):
     invalid = shop.product()
     del invalid["spec"]["serving"]["runtimeImage"]
 
@@ -188,7 +188,7 @@ def test_an_invalid_spec_is_red(shop: Shop):
     shop.green(shop.product())
 
 
-def test_a_rejected_model_is_red_until_git_names_another(shop: Shop):
+def test_an_application_with_a_rejected_model_is_degraded_until_git_names_another(shop: Shop):
     shop.green(shop.product())
     eventually(lambda: shop.serves("v1"), seconds=60, what="v1 serves")
     with shop.full_nodes():  # no pod of v2 starts, so it has no requests to end before it goes
@@ -228,7 +228,7 @@ def test_thirty_syncs_of_the_gitops_tool_during_a_canary_find_no_difference_and_
     assert shop.live()["status"]["stable"]["version"] == "v1"
 
 
-def test_self_healing_takes_no_promotion_back(shop: Shop):
+def test_self_heal_of_argo_cd_reverts_no_promotion(shop: Shop):
     commit = shop.canary()
     shop.ask("promote=v2/by-hand")
     eventually(lambda: shop.promotes("v2"), what="the promotion")
@@ -239,7 +239,7 @@ def test_self_healing_takes_no_promotion_back(shop: Shop):
 
 
 @pytest.mark.parametrize("tool", ["Argo CD"], indirect=True)
-def test_an_action_of_argo_cd_asks_the_operator_and_changes_nothing_else(shop: Shop):
+def test_an_action_of_argo_cd_sets_a_request_annotation_only(shop: Shop):
     argo_cd = shop.folder.tool
     assert isinstance(argo_cd, ArgoCD)
     shop.canary()

@@ -169,7 +169,7 @@ def says(slo: Any) -> list[str]:
 
 
 @pytest.mark.parametrize("name", TERMS)
-def test_a_candidate_is_decided_about_as_its_golden_says(name, golden):
+def test_the_decision_on_a_candidate_equals_its_golden(name, golden):
     terms, outcomes = TERMS[name], {}
     for arm, weights, number in every(ARMS, ((5,), (5, 50)), (9, 70)):
         one = candidate(*weights, gap=120)
@@ -192,7 +192,7 @@ def test_a_candidate_is_decided_about_as_its_golden_says(name, golden):
     golden(f"canaries/{name.replace(' ', '-')}.txt", by_line(outcomes))
 
 
-def test_facts_about_a_candidate_are_decided_before_its_evidence(golden):
+def test_facts_about_a_candidate_have_precedence_over_its_evidence(golden):
     def of(terms: Terms, facts: Facts, read: Any) -> str:
         return judged(terms, candidate(5, 50, gap=120), read, facts=facts)
 

@@ -188,7 +188,7 @@ HISTORIES = {
 
 
 @pytest.mark.parametrize("history", HISTORIES)
-def test_a_history_is_judged_as_its_golden_says(history, golden):
+def test_the_evaluation_of_a_history_equals_its_golden(history, golden):
     lines = HISTORIES[history].play()
     golden(f"histories/{history.replace(' ', '-')}.txt", told(lines))
 

@@ -22,13 +22,13 @@ def _settings(monkeypatch):
 @pytest.mark.usefixtures("_settings")
 @pytest.mark.parametrize("product", ["search-ranking", "smallest"])
 @pytest.mark.parametrize("output", ["yaml", "table"])
-def test_a_product_leads_to_these_objects(product, output, golden, capsys):
+def test_the_objects_of_a_product_equal_their_golden(product, output, golden, capsys):
     file = str(PRODUCTS / f"{product}.yaml")
     assert main(["plan", file, "--output", output, "--training"]) == 0
     golden(f"manifests/{product}.{output}", capsys.readouterr().out)
 
 
-def test_the_crd_in_the_repository_is_what_the_types_say(capsys):
+def test_the_crd_in_the_repository_is_generated_from_the_types(capsys):
     for one in DEFINITIONS:
         shipped = (ROOT / "crds" / one.file_name).read_text(encoding="utf-8")
         assert shipped == render_crd(one)

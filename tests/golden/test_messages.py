@@ -40,7 +40,7 @@ def sections(sent: list[Sent]) -> Iterator[str]:
 
 @pytest.mark.heavy
 @pytest.mark.timeout(1200)
-def test_each_kind_of_the_catalogue_has_a_message_of_a_story_that_people_can_read(golden):
+def test_each_message_kind_of_the_catalogue_occurs_in_a_story_and_equals_its_golden(golden):
     sent = [one for story in STORIES for one in run_virtually(sent_in(story, for_days=True))]
     assert {*CATALOGUE, GROUP, DIGEST_TYPE} <= {one.kind for one in sent}
     golden(PAGE, HEAD + "".join(sections(sent)))

@@ -62,7 +62,7 @@ def texts() -> dict[str, str]:
     }
 
 
-def test_each_query_reads_as_reviewed(golden):
+def test_each_promql_query_equals_its_golden(golden):
     rendered = texts()
     for name, text in rendered.items():
         golden(GOLDENS / name, [text])

@@ -62,11 +62,11 @@ def files(tmp_path_factory):
     return path, only
 
 
-def test_the_technical_file_is_as_an_auditor_reads_it(files, golden, capsys):
+def test_the_technical_file_equals_its_golden(files, golden, capsys):
     assert main(["dossier", "pricing/pricing", "--at", "2026-12-31", "--from", str(files[0])]) == 0
     golden("reviews/dossier.md", capsys.readouterr().out)
 
 
-def test_the_report_is_as_a_meeting_reads_it(files, golden, capsys):
+def test_the_review_report_equals_its_golden(files, golden, capsys):
     assert main(["report", "pricing/pricing", "--from", str(files[1])]) == 0
     golden("reviews/report.md", capsys.readouterr().out)

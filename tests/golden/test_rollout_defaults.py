@@ -75,7 +75,7 @@ def test_omitted_rollout_fields_are_derived_from_the_traffic(golden):
     golden("rollout_defaults/derived.txt", combined(of, SLOS, ROLLOUTS, ROWS, reads()))
 
 
-def test_the_pace_of_labels(golden):
+def test_the_label_rates_of_batches_and_streams_equal_their_golden(golden):
     terms = judged_by(ACCURACY, CLICKS)
 
     def of(seen: Observed, slo: str) -> str:
@@ -86,7 +86,7 @@ def test_the_pace_of_labels(golden):
     golden("rollout_defaults/paces.txt", combined(of, reads(), slos))
 
 
-def test_a_rollout_keeps_what_it_began_with(golden):
+def test_a_rollout_keeps_the_defaults_derived_at_its_start(golden):
     begun = {
         "with all": DerivedRollout(steps=(20,), max_duration_seconds=999),
         "with steps": DerivedRollout(steps=(20,)),

@@ -172,7 +172,7 @@ def shown(name, history, accepted, **given) -> list[str]:
 
 
 @pytest.mark.parametrize("name", SLOS)
-def test_a_service_level_shows_what_its_golden_says(name, golden):
+def test_the_status_of_an_slo_equals_its_golden(name, golden):
     outcomes = {
         (history, f"accepted with {accepted}"): shown(name, history, accepted)
         for history, accepted in every(HISTORIES, ACCEPTED)

@@ -187,6 +187,6 @@ QUICK = {"blind"}
 @pytest.mark.parametrize(
     "story", [pytest.param(one, marks=() if one in QUICK else pytest.mark.slow) for one in STORIES]
 )
-def test_a_story_goes_as_its_golden_says(story, golden):
+def test_the_decisions_of_a_story_equal_its_golden(story, golden):
     settings = SETTINGS.model_copy(update={"prometheus_url": ""}) if story == "blind" else SETTINGS
     golden(f"stories/{story}.txt", run_virtually(retold(STORIES[story], settings)))

@@ -52,7 +52,7 @@ SPECS = {
 
 
 @pytest.mark.parametrize("name", SPECS)
-def test_a_spec_means_what_its_golden_says(name, golden):
+def test_the_terms_of_a_spec_equal_their_golden(name, golden):
     found = terms_of(DataProduct.parse(SPECS[name]))
     golden(f"terms/{name}.txt", told(found))
 

@@ -96,7 +96,7 @@ def test_docker_builds_and_pushes_the_install_page_s_images_and_the_cluster_runs
     assert set(pushed) == set(RUNS)
 
 
-def test_make_images_pushes_what_the_install_page_says_by_the_digests_that_it_prints(registry):
+def test_make_images_pushes_the_images_of_the_install_page_and_prints_their_digests(registry):
     """On Debian as root, so in the checkout and not on the laptop."""
     (line,) = lines("make images")
 
@@ -124,7 +124,7 @@ def test_make_images_pushes_what_the_install_page_says_by_the_digests_that_it_pr
         assert found.json()["layers"]
 
 
-def test_the_doctor_reaches_prometheus_by_the_port_that_the_install_page_forwards(laptop):
+def test_doctor_reaches_prometheus_through_the_port_forward_of_the_install_page(laptop):
     (forward,) = lines("kubectl -n monitoring port-forward")
     doctor, *_ = lines("sluicegate doctor")
     listens = "python3 -c 'import socket; socket.create_connection((\"127.0.0.1\", 9090))'"
@@ -139,7 +139,7 @@ def test_the_doctor_reaches_prometheus_by_the_port_that_the_install_page_forward
     assert "error:" not in told
 
 
-def test_demo_down_leaves_nothing(laptop):
+def test_demo_down_removes_all_clusters_and_files(laptop):
     gone = laptop.run("make", "demo-down")
     print(gone.stdout)
 

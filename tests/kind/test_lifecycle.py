@@ -97,7 +97,7 @@ def shell(beside: Backend) -> Iterator[Shell]:
     shell.cluster.down()
 
 
-def test_a_start_that_was_interrupted_is_made_good_beside_another_cluster(shell, beside):
+def test_an_interrupted_start_is_repaired_beside_another_cluster(shell, beside):
     first = shell.start("up", "--bare")
     log = shell.cluster.state / "create.log"
     eventually(
@@ -118,7 +118,7 @@ def test_a_start_that_was_interrupted_is_made_good_beside_another_cluster(shell,
     assert beside.is_ready()
 
 
-def test_a_node_that_was_stopped_is_started_with_all_that_it_had(shell):
+def test_a_stopped_node_is_started_with_its_previous_state(shell):
     birth, port = shell.birth(), shell.cluster.reached_at(REGISTRY_PORT)
     run("docker", "stop", shell.cluster.node)
     assert shell.run("status").returncode == 1
@@ -130,7 +130,7 @@ def test_a_node_that_was_stopped_is_started_with_all_that_it_had(shell):
     assert shell.run("status").returncode == 0
 
 
-def test_the_log_of_a_unit_and_a_shell_without_a_terminal_are_to_be_had(shell):
+def test_unit_logs_and_a_shell_without_a_terminal_are_available(shell):
     assert "kubelet" in shell.run("logs", "kubelet").stdout
     assert "systemd" in shell.run("logs", shell.cluster.node).stdout
 
@@ -149,7 +149,7 @@ def test_another_node_image_does_not_replace_a_cluster(shell):
     assert shell.birth() == birth
 
 
-def test_an_image_that_cannot_be_pulled_is_one_sentence(beside):
+def test_an_image_that_cannot_be_pulled_is_reported_in_one_sentence(beside):
     other = Shell(f"kind-{secrets.token_hex(2)}")
 
     failed = other.run("up", "--bare", SLUICEGATE_NODE_IMAGE="registry.invalid/node:1")
@@ -162,7 +162,7 @@ def test_an_image_that_cannot_be_pulled_is_one_sentence(beside):
     assert other.leftovers() == []
 
 
-def test_down_leaves_nothing_and_no_harm_to_another_cluster(shell, beside):
+def test_stopping_a_cluster_removes_it_and_does_not_affect_another_cluster(shell, beside):
     gone = shell.run("down")
 
     assert gone.returncode == 0, gone.stderr

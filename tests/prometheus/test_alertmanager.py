@@ -167,7 +167,7 @@ async def test_alerts_of_a_namespace_form_one_group_that_is_sent_once_and_resolv
     assert [one["status"] for one in alertmanager.pages[before:]] == ["firing", "resolved"]
 
 
-async def test_another_reason_is_another_alert_of_the_same_group(alertmanager):
+async def test_an_alert_with_another_reason_belongs_to_the_same_group(alertmanager):
     def reasons() -> set[tuple[str, str]]:
         page = alertmanager.pages[-1]
         return {(one["labels"]["reason"], one["status"]) for one in page["alerts"]}
@@ -179,7 +179,7 @@ async def test_another_reason_is_another_alert_of_the_same_group(alertmanager):
         eventually(lambda: reasons() >= {("ModelDecay", "resolved"), ("TrafficAnomaly", "firing")})
 
 
-async def test_a_silence_of_a_product_leaves_the_others_of_its_group(alertmanager):
+async def test_a_silence_for_one_product_does_not_silence_others_of_its_group(alertmanager):
     silence = {
         "matchers": [{"name": "product", "value": "search", "isRegex": False, "isEqual": True}],
         "startsAt": "2026-01-01T00:00:00Z", "endsAt": "2999-01-01T00:00:00Z",
@@ -194,7 +194,7 @@ async def test_a_silence_of_a_product_leaves_the_others_of_its_group(alertmanage
         assert not any("search" in page for page in alertmanager.paged())
 
 
-async def test_a_posted_alert_ends_by_itself_after_its_messenger_stopped(alertmanager):
+async def test_a_posted_alert_expires_after_its_messenger_stopped(alertmanager):
     # It ends four minutes after the last post. The clock is behind, so ten seconds of them are left.
     async with degraded(alertmanager.url, "search", late=4 * 60 - 10):
         eventually(lambda: alertmanager.tells(search="firing"))

@@ -34,22 +34,22 @@ def cases() -> list[dict]:
     return [case for test in tests for case in test["alert_rule_test"]]
 
 
-def test_promtool_accepts_them(promtool):
+def test_promtool_accepts_the_alert_rules(promtool):
     said = promtool_says(promtool, "check", "rules", "--lint=all", "--lint-fatal", str(ALERTS))
     assert f"{len(alerts())} rules found" in said
 
 
-def test_they_fire_when_they_should_and_not_otherwise(promtool):
+def test_the_alert_rules_fire_in_their_documented_cases_only(promtool):
     promtool_says(promtool, "test", "rules", str(CASES))
 
 
 @pytest.mark.parametrize("name", [rule["alert"] for rule in alerts()])
-def test_each_is_seen_to_fire_and_to_be_silent(name):
+def test_each_alert_rule_has_a_test_that_fires_and_one_that_does_not(name):
     seen = {bool(case["exp_alerts"]) for case in cases() if case["alertname"] == name}
     assert seen == {True, False}
 
 
-def test_each_has_a_severity_a_sentence_and_a_section_of_the_runbook():
+def test_each_alert_rule_has_a_severity_a_summary_and_a_runbook_section():
     headings = re.findall(r"^### (\S+)$", RUNBOOK.read_text(encoding="utf-8"), re.MULTILINE)
     names = [rule["alert"] for rule in alerts()]
     assert [one for one in headings if one.startswith("Sluicegate")] == names

@@ -113,7 +113,7 @@ def scraped(prometheus_program, tmp_path_factory):
 
 
 @pytest.mark.parametrize("expression", PANELS.values(), ids=PANELS)
-def test_a_panel_draws_something_where_all_that_it_asks_for_is_there(scraped, expression):
+def test_a_dashboard_panel_has_data_if_all_its_series_exist(scraped, expression):
     found = scraped(filled(expression))
     assert [one for one in found if not math.isnan(one)], filled(expression)
 
@@ -136,7 +136,7 @@ VALUES = {
 
 
 @pytest.mark.parametrize("expression", PANELS.values(), ids=PANELS)
-def test_a_panel_selects_only_label_values_that_the_code_sets(expression):
+def test_a_dashboard_panel_selects_only_label_values_that_the_code_sets(expression):
     for name, inside in SELECTED.findall(expression):
         for label, operator, value in MATCHED.findall(inside):
             if operator == "=" and "$" not in value:
@@ -144,7 +144,7 @@ def test_a_panel_selects_only_label_values_that_the_code_sets(expression):
 
 
 @pytest.mark.parametrize("file", BOARDS)
-def test_grafanas_types_know_each_field_of_a_board(file):
+def test_the_types_of_grafana_have_each_field_of_a_dashboard(file):
     """Reading by its types and writing again loses what Grafana doesn't know."""
     register_default_plugins()
     board = json.loads((FILES / file).read_text(encoding="utf-8"))

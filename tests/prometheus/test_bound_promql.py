@@ -134,7 +134,9 @@ EXPRESSIONS = st.recursive(SELECTORS, combined, max_leaves=6)
 @given(expression=EXPRESSIONS)
 @example(expression='sum(a_total) + absent(c_total{kind!~"b+"})')
 @settings(max_examples=150)
-def test_it_reads_its_own_namespace_and_all_else_of_it_stays(servers: Servers, expression: str):
+def test_a_bound_expression_reads_only_its_namespace_and_is_otherwise_unchanged(
+    servers: Servers, expression: str
+):
     bound = bind(expression, OWN, 300)
     written = expression.replace("$block", "300s")
 
@@ -161,13 +163,13 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("expression", HOSTILE)
-def test_no_trick_reads_another_namespace(servers: Servers, expression: str):
+def test_no_injected_matcher_reads_another_namespace(servers: Servers, expression: str):
     bound = bind(expression, OWN, 300)
 
     assert servers.ask(servers.shared, bound) == servers.ask(servers.alone, bound)
 
 
-def test_the_other_namespace_would_have_been_seen(servers: Servers):
+def test_an_unbound_expression_reads_the_other_namespace(servers: Servers):
     written = "sum(increase(a_total[300s]))"
     assert servers.ask(servers.shared, written) != servers.ask(servers.alone, written)
     assert servers.ask(servers.alone, written)

@@ -196,7 +196,7 @@ def check_exactly(client: Client, counted: dict[QueryKind, Counter]) -> None:
     }
 
 
-async def test_without_restarts_counts_equal_the_clients_exactly(
+async def test_without_restarts_prometheus_counts_equal_the_client_counts(
     service: BentoServer, prometheus_url: str
 ):
     client = Client(service.url)
@@ -269,7 +269,7 @@ def _is_settled(timing: Timing, index: int) -> bool:
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("soak_seconds", [16, pytest.param(120, marks=pytest.mark.nightly)])
-async def test_over_a_soak_with_restarts_counts_stay_within_one_percent(
+async def test_counts_over_a_soak_with_restarts_differ_by_at_most_one_percent(
     service: BentoServer, prometheus_url: str, soak_seconds: int
 ):
     """A while of load, with three restarts of a process that gets no new requests before.

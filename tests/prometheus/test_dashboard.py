@@ -102,20 +102,20 @@ def labels_of(expression: str) -> set[str]:
 
 
 @pytest.mark.parametrize("file", BOARDS)
-def test_the_file_is_what_the_script_writes(file):
+def test_each_dashboard_file_is_generated_by_the_script(file):
     assert (FILES / file).read_text(encoding="utf-8") == render(BOARDS[file]), (
         "run what the first lines of charts/dashboard.py and charts/product_boards.py say"
     )
 
 
-def test_each_board_is_one_of_its_own():
+def test_each_dashboard_has_a_unique_id_and_title():
     assert len({board.uid for board in BOARDS.values()}) == len(BOARDS)
     assert {f"sluicegate/files/{file}" for file in BOARDS} == {
         f"sluicegate/files/{path.name}" for path in FILES.glob("dashboard*.json")
     }
 
 
-def test_each_expression_parses(promtool, tmp_path):
+def test_each_dashboard_expression_parses(promtool, tmp_path):
     rules = []
     for number, expression in enumerate(expressions()):
         text = expression
@@ -130,7 +130,7 @@ def test_each_expression_parses(promtool, tmp_path):
 
 
 @pytest.mark.parametrize("expression", [*expressions(), *alert_expressions()])
-def test_each_metric_exists_with_the_labels_that_are_asked_for(expression):
+def test_each_dashboard_metric_exists_with_the_selected_labels(expression):
     names = metrics_of(expression)
     assert names, expression
     exposed = exposed_labels() | services() | KUBE_STATE
@@ -143,7 +143,7 @@ def test_each_metric_exists_with_the_labels_that_are_asked_for(expression):
 
 
 @pytest.mark.parametrize("file", BOARDS)
-def test_no_two_panels_overlap_and_none_leaves_the_grid(file):
+def test_dashboard_panels_lie_within_the_grid_without_overlap(file):
     taken: dict[tuple[int, int], str] = {}
     for panel in panels(file):
         place = panel["gridPos"]

@@ -69,7 +69,7 @@ def good(prometheus_program: Path, pod: str, tmp_path_factory) -> Iterator[str]:
         yield url
 
 
-def test_nothing_is_missing_where_all_is_there(good: str):
+def test_doctor_reports_no_problem_with_a_complete_prometheus(good: str):
     assert told(good, SCRAPE_INTERVAL_SECONDS="1") == []
 
 

@@ -24,7 +24,7 @@ def rule(number: int) -> str:
     )
 
 
-def test_a_gateway_counts_requests_by_backend_whichever_rule_they_took(promtool, tmp_path):
+def test_gateway_metrics_count_requests_by_backend_for_any_rule(promtool, tmp_path):
     gateway = 'namespace="gateway", pod="traefik-0", job="t", instance="t"'
     series = [
         up(target=gateway),
@@ -57,7 +57,7 @@ def test_a_gateway_counts_requests_by_backend_whichever_rule_they_took(promtool,
     check_values(promtool, tmp_path, series, {text: samples})
 
 
-def test_gateway_counts_have_by_product_the_requests_that_reached_no_pod(promtool, tmp_path):
+def test_gateway_counts_include_requests_without_a_pod_by_product(promtool, tmp_path):
     gateway = 'namespace="gateway", pod="traefik-0", job="t", instance="t"'
 
     def counter(metric, label, name, code, values):

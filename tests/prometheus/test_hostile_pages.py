@@ -130,13 +130,13 @@ def expected(kind: QueryKind) -> list[dict]:
     return found
 
 
-def test_the_queries_are_answered_beside_what_once_stopped_them(promtool):
+def test_the_queries_succeed_beside_metrics_that_broke_them_before(promtool):
     check(always(), promtool)
 
 
 @settings(max_examples=40, phases=[Phase.explicit, Phase.generate], print_blob=True)
 @given(drawn=pods())
-def test_the_queries_are_answered_whatever_pods_expose_and_products_name(drawn, promtool):
+def test_the_queries_succeed_for_arbitrary_metrics_of_pods_and_names_of_products(drawn, promtool):
     check(drawn, promtool)
 
 

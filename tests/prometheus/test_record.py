@@ -173,7 +173,7 @@ class Operator:
         )
 
 
-async def test_a_replayed_record_decides_what_the_operator_decided(history: str):
+async def test_a_replayed_record_makes_the_decisions_of_the_operator(history: str):
     first = BEGIN // BLOCK + 1
     async with Prometheus(Endpoint(url=history)) as prometheus:
         operator = Operator(

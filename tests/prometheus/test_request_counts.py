@@ -132,7 +132,9 @@ CASES = [
 ]
 
 
-def test_requests_and_bad_requests_of_a_block(promtool: Path, tmp_path: Path):
+def test_the_request_queries_return_requests_and_bad_requests_of_a_block(
+    promtool: Path, tmp_path: Path
+):
     """All cases in one call: what it says of a failure begins with the case's name."""
     tests = [
         {
@@ -153,7 +155,7 @@ def test_requests_and_bad_requests_of_a_block(promtool: Path, tmp_path: Path):
     assert answer.returncode == 0, answer.stdout + answer.stderr
 
 
-def test_blocks_add_up_to_the_growth_of_the_counter(promtool: Path, tmp_path: Path):
+def test_block_counts_add_up_to_the_increase_of_the_counter(promtool: Path, tmp_path: Path):
     # 25 at minute 5, 48 at minute 10, 70 at minute 15, 127 at minute 20; jumps in between.
     values = "17 17 18 25x7 30+2x9 70x10 71+7x9"
     expected = {10: 48 - 25, 15: 70 - 48, 20: 127 - 70}
@@ -165,7 +167,7 @@ def test_blocks_add_up_to_the_growth_of_the_counter(promtool: Path, tmp_path: Pa
     )
 
 
-def test_responses_of_a_block_by_operation_bound_and_code(promtool: Path, tmp_path: Path):
+def test_the_response_query_counts_by_operation_bound_and_code(promtool: Path, tmp_path: Path):
     """Codes of unknown paths are left out, and a row has either a bound or a code."""
 
     def answers(endpoint: str, code: int, growth: dict[str, int]) -> list[dict]:

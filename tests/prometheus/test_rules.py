@@ -45,7 +45,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_five_percent_slower_than_half_a_second(promtool: Path, tmp_path: Path):
+def test_the_latency_query_counts_five_percent_of_requests_above_half_a_second(
+    promtool: Path, tmp_path: Path
+):
     def bucket(bound: str, step: int, code: int = 200):
         labels = f'{TARGET}, {ROUTE}, http_response_code="{code}", le="{bound}"'
         name = "bentoml_service_request_duration_seconds_bucket"
@@ -64,7 +66,7 @@ def test_five_percent_slower_than_half_a_second(promtool: Path, tmp_path: Path):
     check_values(promtool, tmp_path, series, {query(QueryKind.LATENCY): samples})
 
 
-def test_outcomes_belong_to_the_version_that_predicted(promtool: Path, tmp_path: Path):
+def test_outcomes_are_counted_for_the_predicting_version(promtool: Path, tmp_path: Path):
     def labelled(outcome: str, version: str, values: str):
         labels = f'{TARGET}, outcome="{outcome}", prediction_version="{version}"'
         return {"series": f"sluicegate_predictions_labelled_total{{{labels}}}", "values": values}
@@ -87,7 +89,7 @@ def test_outcomes_belong_to_the_version_that_predicted(promtool: Path, tmp_path:
     check_values(promtool, tmp_path, series, {query(QueryKind.LABELLED): samples})
 
 
-def test_pairs_belong_to_the_version_that_answered_and_the_one_that_was_mirrored_to(
+def test_pairs_are_counted_for_the_answering_and_the_mirrored_version(
     promtool: Path, tmp_path: Path
 ):
     def by(outcome: str, said: str, shadow: str) -> str:
@@ -113,9 +115,7 @@ def test_pairs_belong_to_the_version_that_answered_and_the_one_that_was_mirrored
     check_values(promtool, tmp_path, series, {query(QueryKind.PAIRED): samples})
 
 
-def test_outcomes_of_a_consumer_belong_to_the_version_of_its_upstream(
-    promtool: Path, tmp_path: Path
-):
+def test_consumer_outcomes_are_counted_for_the_upstream_version(promtool: Path, tmp_path: Path):
     upstream = 'upstream="catalog/pricing"'
     version = f'{upstream}, upstream_revision="b"'
     counted = {
@@ -159,7 +159,7 @@ def test_good_and_bad_events_are_counted_by_market(promtool: Path, tmp_path: Pat
     check_values(promtool, tmp_path, series, {query(QueryKind.MARKETS): samples})
 
 
-def test_totals_are_read_as_long_ago_as_good_events_lag(promtool: Path, tmp_path: Path):
+def test_totals_are_read_with_the_lag_of_good_events_as_offset(promtool: Path, tmp_path: Path):
     series = [
         up("1x80"),
         {"series": f"served_total{{{TARGET}}}", "values": "0+10x60"},
@@ -227,7 +227,7 @@ HOSTILE = TARGET.replace("search", "hostile").replace("p-0", "p-9")
 
 
 @pytest.mark.parametrize("values", [f"{NATIVE}x40", f"1x15 {NATIVE}x24", f"{NATIVE}x15 1+1x24"])
-def test_native_histograms_of_another_product_change_no_row(
+def test_native_histograms_of_another_product_do_not_affect_counts(
     values: str, promtool: Path, tmp_path: Path
 ):
     """Under the names of counters and gauges, alone or between numbers."""
@@ -271,7 +271,7 @@ def test_native_histograms_of_another_product_change_no_row(
     check_values(promtool, tmp_path, series, {mean: [{"labels": "{}", "value": 10}]})
 
 
-def test_a_pod_that_is_given_to_another_product_has_one_owner_and_no_past_there(
+def test_a_pod_relabelled_to_another_product_has_one_owner_and_no_earlier_counts(
     promtool: Path, tmp_path: Path
 ):
     """Its counter of a whole life doesn't count for the new product, and no other product loses facts."""
@@ -310,7 +310,7 @@ def test_a_pod_that_is_given_to_another_product_has_one_owner_and_no_past_there(
     check_values(promtool, tmp_path, series, expected)
 
 
-def test_gauges_come_with_the_age_of_their_newest_sample(promtool: Path, tmp_path: Path):
+def test_the_gauge_query_returns_the_age_of_the_newest_sample(promtool: Path, tmp_path: Path):
     series = [up(), {"series": f"basket_value{{{TARGET}}}", "values": "40x10 41x3 44x3 _x20"}]
     labels = (
         'namespace="catalog", product="search", version="v1", sluicegate_counter="basket_value"'
@@ -323,7 +323,7 @@ def test_gauges_come_with_the_age_of_their_newest_sample(promtool: Path, tmp_pat
 
 
 # ---- syntax -------------------------------------------------------------------------------
-def test_the_longest_queries_of_a_large_portfolio_parse(promtool: Path, tmp_path: Path):
+def test_the_longest_queries_for_many_products_parse(promtool: Path, tmp_path: Path):
     key = ProductKey("n" * 63, "")
     slos = {"availability": Indicator(availability={})}
     targets = [

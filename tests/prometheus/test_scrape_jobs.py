@@ -198,7 +198,7 @@ def answers(
         yield url, jobs
 
 
-def test_a_pod_writes_no_counts_of_a_product_that_does_not_own_it(answers):
+def test_a_pod_cannot_export_counts_of_a_product_that_does_not_own_it(answers):
     url, _ = answers
     pods = {one["metric"]["pod"] for one in rows(url, "up")}
     hostile = {one for one in pods if one.startswith("hostile")}
@@ -210,7 +210,7 @@ def test_a_pod_writes_no_counts_of_a_product_that_does_not_own_it(answers):
     assert forged == "mallory"
 
 
-def test_only_the_operator_says_what_it_reports_of_a_product(answers):
+def test_only_the_operator_can_export_its_product_metrics(answers):
     url, _ = answers
     said = rows(url, f"sluicegate_product_state{{{LABELS},job!~'products|monitored pods'}}")
     assert {one["metric"]["instance"] for one in said} <= {instance(url, "operator")}
@@ -218,7 +218,7 @@ def test_only_the_operator_says_what_it_reports_of_a_product(answers):
     assert {one["metric"]["instance"] for one in errors} == {instance(url, "operator")}
 
 
-def test_only_the_gateway_counts_requests_by_route(answers):
+def test_only_the_gateway_can_export_request_counts_by_route(answers):
     url, jobs = answers
     sent = rows(url, 'traefik_service_requests_total{product=""}')
     scraped = (
@@ -233,7 +233,7 @@ def instance(url: str, pod: str) -> str:
     return found
 
 
-def test_the_kubelet_job_sends_its_token_to_no_node_that_the_cluster_did_not_sign(tmp_path):
+def test_the_kubelet_job_sends_its_token_only_to_nodes_with_a_cluster_certificate(tmp_path):
     (job,) = (one for one in documented() if one["job_name"] == "kubelet")
     certificate, key = self_signed("localhost")
     other, other_key = self_signed("localhost")

@@ -228,12 +228,16 @@ def check(scraped: Scraped, promtool: Path, folder: Path) -> dict[QueryKind, int
 
 
 @pytest.mark.parametrize("phase", [0, 5, 10])
-def test_pods_that_come_and_go_are_counted_alike(phase: int, promtool: Path, tmp_path: Path):
+def test_the_virtual_prometheus_counts_changing_pods_like_the_real_one(
+    phase: int, promtool: Path, tmp_path: Path
+):
     rows = check(Scraped(earlier(CALM, phase), phase), promtool, tmp_path)
     assert all(rows.values())
 
 
-def test_blocks_in_which_prometheus_was_away_are_counted_alike(promtool: Path, tmp_path: Path):
+def test_the_virtual_prometheus_counts_blocks_of_an_outage_like_the_real_one(
+    promtool: Path, tmp_path: Path
+):
     lost = [(1530, 1620), (1950, 2250), (2505, 3015), (3300, 3600)]
     check(Scraped(CALM, lost=lost), promtool, tmp_path)
 

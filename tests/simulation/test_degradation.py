@@ -58,7 +58,7 @@ def alarms_by_row(requests_an_hour, months, seed, ratio=0.0005):
     ("requests", "promised"),
     [(30, 0.05), *(pytest.param(n, 0.02, marks=pytest.mark.grid) for n in (120, 600))],
 )
-def test_a_healthy_service_raises_alarms_within_the_promised_rate(requests, promised):
+def test_a_healthy_service_raises_alarms_within_the_documented_rate(requests, promised):
     months = 30
     alarms = alarms_by_row(requests, months, seed=requests)
     slack = 3 * math.sqrt(promised / months)
@@ -67,7 +67,7 @@ def test_a_healthy_service_raises_alarms_within_the_promised_rate(requests, prom
 
 
 @pytest.mark.parametrize(("requests", "promised"), [(600, 20), (6000, 15)])
-def test_an_outage_is_detected_within_the_promised_time(requests, promised):
+def test_an_outage_is_detected_within_the_documented_time(requests, promised):
     source = np.random.default_rng(requests)
     threshold = thresholds(FAST, 0.001)[:2]
     minutes = []
@@ -158,7 +158,7 @@ ALL_CASES = [
 
 
 @pytest.mark.parametrize(("p0", "n0", "drop", "events"), ALL_CASES)
-def test_the_false_alarm_rate_over_two_years_is_within_the_promise(p0, n0, drop, events):
+def test_the_false_alarm_rate_over_two_years_is_within_the_documented_bound(p0, n0, drop, events):
     runs, promised = 60, TWO_YEARS / cusum.HOURLY_BLOCKS
     upper = upper_bound(Count(round(p0 * n0), n0), 1.0)
     hours = hours_to_alarm(p0, n0, drop, events=events, rate=upper, runs=runs, seed=11)
@@ -182,7 +182,7 @@ def test_a_product_unchanged_since_acceptance_raises_no_alarm(p0, n0, drop, even
         (0.001, 144_000, 0.001, 6000, (10, 3, 1)),
     ],
 )
-def test_a_drop_is_detected_within_the_promised_time(p0, n0, drop, events, delays):
+def test_a_drop_is_detected_within_the_documented_time(p0, n0, drop, events, delays):
     # A day of 6,000 requests an hour is what the baselines of the last two rows hold.
     for factor, promised in zip((1, 2, 4), delays, strict=True):
         hours = hours_to_alarm(

@@ -34,13 +34,13 @@ def test_each_definition_is_listed_for_artifact_hub():
     ]
 
 
-def test_the_example_for_artifact_hub_is_a_product_that_admission_takes():
+def test_the_example_for_artifact_hub_is_a_valid_product():
     (example,) = yaml.safe_load(annotation("crdsExamples"))
 
     assert DataProduct.parse(example).spec.slos
 
 
-def test_licence_and_capability_are_values_that_artifact_hub_reads():
+def test_licence_and_capability_are_valid_values_of_artifact_hub():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
     assert annotation("license") == project["license"]

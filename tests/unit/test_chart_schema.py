@@ -51,7 +51,7 @@ def values_of(name: str) -> list[Any]:
     return [low - 1, low, low + 0.5, high, high + 1]
 
 
-def test_the_schema_and_the_facts_of_the_chart_are_those_of_the_programs():
+def test_the_chart_schema_is_generated_from_the_programs():
     command = [sys.executable, ROOT / ".ci/chart_schema.py", "--check"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -60,7 +60,7 @@ def test_the_schema_and_the_facts_of_the_chart_are_those_of_the_programs():
 @pytest.mark.parametrize(
     "name", [one for one in Settings.model_fields if to_camel(one) in FACTS["variables"]]
 )
-def test_a_value_that_the_operator_refuses_is_refused_by_the_schema_and_no_other(name):
+def test_the_chart_schema_refuses_exactly_the_values_that_the_operator_refuses(name):
     key = to_camel(name)
     for value in values_of(name):
         accepted = validator("settings").is_valid({key: value})
@@ -71,7 +71,7 @@ def test_a_value_that_the_operator_refuses_is_refused_by_the_schema_and_no_other
             assert validator("extraSettings").is_valid({variable(name): text}), value
 
 
-def test_a_number_of_another_type_is_refused_before_the_operator_starts():
+def test_a_chart_number_of_the_wrong_type_is_refused_before_the_operator_starts():
     for value in ("4", "many", True, [4]):
         assert not validator("settings").is_valid({"workers": value})
 
@@ -112,7 +112,7 @@ CONFIGURATIONS = {
 
 
 @pytest.mark.parametrize(("configuration", "usable"), CONFIGURATIONS.values(), ids=CONFIGURATIONS)
-def test_a_configuration_that_the_messenger_refuses_is_refused_by_the_schema(configuration, usable):
+def test_the_chart_schema_refuses_a_configuration_that_the_messenger_refuses(configuration, usable):
     assert validator("notify").is_valid(configuration) is usable
     try:
         parse(configuration)
@@ -122,5 +122,5 @@ def test_a_configuration_that_the_messenger_refuses_is_refused_by_the_schema(con
         assert usable
 
 
-def test_no_configuration_of_the_messenger_is_no_mistake_of_the_schema():
+def test_the_chart_schema_accepts_a_missing_messenger_configuration():
     assert validator("notify").is_valid({})

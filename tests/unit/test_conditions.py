@@ -31,13 +31,13 @@ def said(before, finding, *, generation, now):
     return tuple(one for one in after if one.type == finding.type)
 
 
-def test_a_new_condition_begins_now():
+def test_a_new_condition_has_the_current_transition_time():
     (ready,) = said((), READY, generation=3, now=NOON)
     assert ready.last_transition_time == NOON
     assert (ready.status, ready.reason, ready.observed_generation) == ("True", "Serving", 3)
 
 
-def test_another_reason_or_message_moves_no_time():
+def test_a_changed_reason_or_message_keeps_the_transition_time():
     before = said((), READY, generation=3, now=NOON)
     again = Finding(ConditionType.READY, "True", ConditionReason.PROGRESSING, "rolling")
     (ready,) = said(before, again, generation=4, now=LATER)
@@ -46,7 +46,7 @@ def test_another_reason_or_message_moves_no_time():
 
 
 @pytest.mark.parametrize("status", ["False", "Unknown"])
-def test_a_flip_moves_the_time(status):
+def test_a_changed_condition_status_updates_the_transition_time(status):
     before = said((), READY, generation=3, now=NOON)
     flipped = Finding(ConditionType.READY, status, ConditionReason.PODS_NOT_READY)
     (ready,) = said(before, flipped, generation=3, now=LATER)
@@ -61,14 +61,14 @@ def test_conditions_that_kstatus_reads_by_presence_exist_only_while_true(kind, s
     assert said(there, Finding(kind, status, "Any"), generation=1, now=LATER) == ()
 
 
-def test_a_first_report_has_all_that_is_known_and_nothing_abnormal():
+def test_the_first_conditions_are_all_known_ones_and_no_abnormal_one():
     conditions = report_conditions((), [READY], generation=1, now=NOON)
     kinds = {condition.type for condition in conditions}
     assert kinds == set(ConditionType) - ABNORMAL - KNOWN
     assert {c.status for c in conditions if c.type != "Ready"} == {"Unknown"}
 
 
-def test_a_condition_about_markets_is_there_only_while_it_is_known():
+def test_the_market_condition_exists_only_while_known():
     missed = Finding(ConditionType.MARKETS_MET, "False", ConditionReason.MARKET_MISSED, "in AT")
     before = report_conditions((), [READY, missed], generation=1, now=NOON)
     kept = report_conditions(before, [READY], generation=1, now=LATER)
@@ -86,12 +86,12 @@ def test_a_report_keeps_unexamined_conditions_and_drops_unconfirmed_ones():
     assert find_condition(after, ConditionType.SLO_MET).reason == "AllMet"
 
 
-def test_the_same_report_twice_is_the_same_value():
+def test_reporting_equal_conditions_twice_gives_the_same_value():
     before = report_conditions((), [READY, STALLED], generation=1, now=NOON)
     assert report_conditions(before, [STALLED, READY], generation=1, now=LATER) == before
 
 
-def test_conditions_of_other_writers_stay():
+def test_conditions_of_other_writers_are_kept():
     other = said((), READY, generation=1, now=NOON)[0].model_copy(update={"type": "Reviewed"})
     assert other in report_conditions((other,), [READY], generation=1, now=LATER)
 
@@ -111,7 +111,7 @@ def moved() -> DataProductStatus:
     return status(slos=(SloStatus(name="accuracy", state=SloState.MET, ratio="0.93", total=1200),))
 
 
-def test_numbers_and_wording_mean_the_same():
+def test_a_message_with_other_numbers_or_wording_has_the_same_meaning():
     assert same_meaning(status(), moved())
     assert same_meaning(
         status(
@@ -135,12 +135,12 @@ def test_numbers_and_wording_mean_the_same():
     ],
     ids=["generation", "state", "state of an SLO", "memory", "decision", "condition"],
 )
-def test_everything_else_means_something_else(other):
+def test_any_other_status_change_has_another_meaning(other):
     assert not same_meaning(status(), other)
     assert with_fresh_numbers(status(), other, now=LATER, refresh_seconds=0) != status()
 
 
-def test_numbers_alone_wait_for_their_hour():
+def test_a_status_change_of_numbers_alone_is_written_hourly():
     before = status(last_refresh_time=NOON)
     soon, late = NOON + 59 * 60, NOON + 61 * 60
     assert with_fresh_numbers(before, moved(), now=soon, refresh_seconds=3600) is before
@@ -150,7 +150,7 @@ def test_numbers_alone_wait_for_their_hour():
     assert with_fresh_numbers(before, moved(), now=late, refresh_seconds=0) is before
 
 
-def test_an_unchanged_status_is_never_due():
+def test_an_unchanged_status_is_never_written():
     before = status(last_refresh_time=NOON)
     late = NOON + 3 * 86_400
     assert (

@@ -36,7 +36,7 @@ def without_uvloop(monkeypatch):
     monkeypatch.setitem(sys.modules, "uvloop", None)
 
 
-def test_where_uvloop_is_installed_its_loop_is_made():
+def test_the_event_loop_is_uvloop_if_installed():
     make = fastest_loop()
     assert make is not None
     loop = make()
@@ -46,13 +46,13 @@ def test_where_uvloop_is_installed_its_loop_is_made():
         loop.close()
 
 
-def test_where_uvloop_is_missing_the_choice_is_asyncios(without_uvloop):
+def test_the_event_loop_is_asyncio_without_uvloop(without_uvloop):
     assert fastest_loop() is None
 
 
-def test_the_operator_runs_in_uvloops_loop():
+def test_the_operator_runs_on_uvloop():
     assert isinstance(built_in(), uvloop.Loop)
 
 
-def test_without_uvloop_the_operator_runs_in_asyncios_loop(without_uvloop):
+def test_the_operator_runs_on_asyncio_without_uvloop(without_uvloop):
     assert isinstance(built_in(), asyncio.SelectorEventLoop)

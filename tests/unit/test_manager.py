@@ -41,11 +41,11 @@ def delays(api, count: int) -> list[float]:
     return [limiter.reserve() for _ in range(count)]
 
 
-async def test_the_write_budget_of_the_settings_is_what_the_gate_waits_for(operator):
+async def test_the_write_gate_uses_the_write_budget_of_the_settings(operator):
     assert delays(operator.api, 4) == [0, 0, 0, pytest.approx(100, abs=30)]
 
 
-async def test_a_controllers_begin_is_called_in_each_term_before_its_first_reconcile():
+async def test_begin_of_a_controller_is_called_in_each_leader_term_before_the_first_reconcile():
     told: list[str] = []
     worked = asyncio.Event()
 
@@ -72,18 +72,18 @@ async def test_a_controllers_begin_is_called_in_each_term_before_its_first_recon
     assert told == ["begin", "a", "begin", "b"]
 
 
-def test_a_replica_exports_that_it_does_not_lead_before_the_election():
+def test_a_replica_exports_leader_0_before_the_election():
     LEADING.clear()
     Operator(SETTINGS, PROGRAM, forever)
     assert REGISTRY.get_sample_value("leader_election_master_status", {"name": NAME}) == 0
 
 
-async def test_events_have_a_budget_of_their_own(operator):
+async def test_events_have_a_separate_write_budget(operator):
     delays(operator.api, 50)
     assert delays(operator.recorder._api, EVENT_BURST) == [0] * EVENT_BURST
 
 
-def test_a_spread_delay_is_between_half_and_all_of_itself():
+def test_a_jittered_delay_is_between_half_and_all_of_the_delay():
     factors = [spread() for _ in range(1000)]
     assert all(0.5 < one <= 1 for one in factors)
     assert max(factors) - min(factors) > 0.25

@@ -113,14 +113,14 @@ def without_wheel(names: set[str], platform: tuple[str, str]) -> list[str]:
 
 
 @pytest.mark.parametrize("platform", PLATFORMS, ids="-".join)
-def test_the_commands_install_without_a_compiler(platform: tuple[str, str]):
+def test_the_command_line_installs_without_a_compiler(platform: tuple[str, str]):
     names = needed(COMMANDS, environment_of(platform))
     assert {"kopf", "pydantic-core", "numpy", "obstore", "fast-sugiyama"} <= names
     assert without_wheel(names, platform) == []
 
 
 @pytest.mark.parametrize("platform", PLATFORMS, ids="-".join)
-def test_a_checkout_is_set_up_without_a_compiler_but_on_one_machine(platform: tuple[str, str]):
+def test_make_setup_needs_no_compiler_on_each_platform_but_one(platform: tuple[str, str]):
     environment = environment_of(platform)
     names = needed([*of_group("dev", environment), ("sluicegate", "")], environment)
     assert {"bentoml", "scikit-learn", "ruff", "zensical"} <= names
@@ -139,7 +139,7 @@ def test_the_images_are_built_without_a_compiler(platform: tuple[str, str]):
     assert without_wheel(runtime | gateway | operator, platform) == []
 
 
-def test_a_package_that_has_no_wheel_for_a_machine_is_found(monkeypatch):
+def test_a_package_without_a_wheel_for_a_platform_is_detected(monkeypatch):
     wheels = [{"url": "https://i.example/a-1.0-cp311-cp311-manylinux_2_28_x86_64.whl"}]
     lock = {"a": {"name": "a", "source": {"registry": "https://i.example"}, "wheels": wheels}}
     monkeypatch.setattr("tests.unit.test_platforms.packages", lambda: lock)

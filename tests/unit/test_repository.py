@@ -12,13 +12,13 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_operator_is_a_source_root_and_never_a_package():
+def test_the_operator_folder_is_a_source_root_and_no_package():
     assert not (ROOT / "operator" / "__init__.py").exists(), (
         "operator/__init__.py would shadow the standard library's operator module"
     )
 
 
-def test_the_standard_librarys_operator_is_found_from_the_repositorys_top():
+def test_the_operator_module_of_the_standard_library_is_importable_from_the_repository():
     found = subprocess.run(
         [sys.executable, "-c", "import operator; print(operator.__file__)"],
         cwd=ROOT,
@@ -36,7 +36,7 @@ def test_ci_runs_the_test_command_that_the_readme_gives():
 
 
 @pytest.mark.parametrize("code", ["benchmarks", "cluster", "demo", "operator", "bentos"])
-def test_nothing_imports_the_tests_but_they_themselves(code):
+def test_only_tests_import_the_tests_package(code):
     importing = [
         str(path.relative_to(ROOT))
         for path in (ROOT / code).rglob("*.py")

@@ -48,13 +48,15 @@ def test_an_empty_environment_gives_the_defaults():
 
 
 @pytest.mark.parametrize("name", ["BACKEND", "CLUSTER", "CACHE", "NODE_IMAGE", "SCRAPE_SECONDS"])
-def test_variables_of_other_tools_in_a_shell_are_no_mistake_of_a_command(name, monkeypatch):
+def test_a_command_ignores_environment_variables_of_other_tools(name, monkeypatch):
     monkeypatch.setenv(f"SLUICEGATE_{name}", "local")
     assert main(["plan", str(EXAMPLE)]) == 0
 
 
 @pytest.mark.parametrize("name", ["BACKEND", "CLUSTER", "CACHE"])
-async def test_nor_of_a_command_that_asks_a_cluster(name, monkeypatch, tmp_path, capsys):
+async def test_a_command_that_reads_a_cluster_ignores_variables_of_other_tools(
+    name, monkeypatch, tmp_path, capsys
+):
     body = yaml.safe_load(EXAMPLE.read_text())
     meta = body["metadata"]
     async with ApiStandIn() as server:
@@ -67,13 +69,13 @@ async def test_nor_of_a_command_that_asks_a_cluster(name, monkeypatch, tmp_path,
     assert key in capsys.readouterr().out
 
 
-def test_a_value_that_a_command_cannot_use_is_one(monkeypatch, capsys):
+def test_a_command_refuses_an_unusable_setting(monkeypatch, capsys):
     monkeypatch.setenv("SLUICEGATE_SCRAPE_INTERVAL_SECONDS", "often")
     assert main(["plan", str(EXAMPLE)]) == EXIT_WRONG_INPUT
     assert "SLUICEGATE_SCRAPE_INTERVAL_SECONDS" in capsys.readouterr().err
 
 
-def test_values_are_parsed_by_their_kind():
+def test_settings_are_parsed_by_their_type():
     settings = parse_settings(
         {
             "SLUICEGATE_WATCH_NAMESPACES": "catalog, pricing",
@@ -131,14 +133,14 @@ def test_an_environment_variable_of_another_name_is_no_setting():
         parse_settings({"SLUICEGATE_TRACES_ENDPOINT": "http://collector"})
 
 
-def test_a_namespace_is_not_both_watched_and_excluded():
+def test_a_namespace_that_is_both_watched_and_excluded_is_refused():
     found = refused(WATCH_NAMESPACES="shop,stock", EXCLUDED_NAMESPACES="stock")
     assert found == {
         "EXCLUDED_NAMESPACES": "has stock, which WATCH_NAMESPACES has too: remove it from one of them"
     }
 
 
-def test_all_mistakes_are_reported_at_once():
+def test_all_mistakes_in_the_settings_are_reported_at_once():
     found = refused(WORKERS="0", LOG_LEVEL="loud", WRITE_RAET="3", LEASE_RENEW_SECONDS="20")
     assert set(found) == {"WORKERS", "LOG_LEVEL", "WRITE_RAET", "LEASE_RENEW_SECONDS"}
 
@@ -152,11 +154,11 @@ def test_all_mistakes_are_reported_at_once():
         {"MAX_CONCURRENT_RETRAININGS": "0"},
     ],
 )
-def test_values_that_contradict_each_other_are_refused(environment):
+def test_contradicting_settings_are_refused(environment):
     assert refused(**environment)
 
 
-def test_the_operator_does_not_start_with_a_mistake_and_says_which(monkeypatch, capsys):
+def test_the_operator_refuses_to_start_with_an_invalid_setting_and_names_it(monkeypatch, capsys):
     monkeypatch.setenv("SLUICEGATE_WORKERS", "none")
     monkeypatch.setenv("SLUICEGATE_WRITE_RATE", "-1")
     assert main(["run"]) == EXIT_WRONG_INPUT
@@ -165,7 +167,7 @@ def test_the_operator_does_not_start_with_a_mistake_and_says_which(monkeypatch, 
     assert "SLUICEGATE_WRITE_RATE" in told
 
 
-def test_the_page_of_settings_is_what_the_code_says():
+def test_the_settings_page_is_generated_from_the_code():
     assert PAGE.read_text(encoding="utf-8") == render_settings_page(), (
         "run: python -m sluicegate.settings > docs/settings.md"
     )

@@ -113,18 +113,18 @@ def _room(package: str, module: str) -> str:
 
 
 @pytest.mark.parametrize(("package", "most"), MOST_LEVELS.items())
-def test_a_package_has_few_levels(package, most):
+def test_a_package_has_at_most_the_allowed_number_of_import_levels(package, most):
     found = levels(rooms(package))
     assert max(found.values()) <= most, found
 
 
 @pytest.mark.parametrize(("package", "most"), MOST_ARROWS.items())
-def test_the_rooms_of_a_package_import_few_others(package, most):
+def test_the_subpackages_of_a_package_import_few_others(package, most):
     arrows = [(room, other) for room, others in rooms(package).items() for other in others]
     assert len(arrows) <= most, arrows
 
 
-def test_no_modules_import_each_other():
+def test_modules_have_no_import_cycle():
     levels({module: set(imported) for module, imported in imports().items()})
 
 
@@ -138,11 +138,11 @@ def test_a_module_imports_few_others():
 
 
 @pytest.mark.parametrize("module", MEETING_PLACES)
-def test_a_meeting_place_is_one(module):
+def test_each_module_exempt_from_the_import_limit_exceeds_it(module):
     assert fan_out(module) > MOST_IMPORTS, f"{module} needs no exception any more"
 
 
-def test_no_small_module_serves_a_single_other():
+def test_no_small_module_has_a_single_importer():
     importers: dict[str, set[str]] = {}
     for module, imported in imports().items():
         for one in imported:
@@ -158,7 +158,7 @@ def test_no_small_module_serves_a_single_other():
     assert not small, f"each belongs into the module that imports it: {small}"
 
 
-def test_only_policy_decides():
+def test_only_the_policy_package_creates_decisions():
     """What reconcile does with a decision is to match it; it makes none."""
     made = [
         f"{module}:{node.lineno}"
@@ -172,7 +172,7 @@ def test_only_policy_decides():
     assert not made
 
 
-def test_the_pass_reads_in_the_order_in_which_things_happen():
+def test_the_reconcile_function_calls_its_stages_in_order():
     """`_reconcile` is the documented order, on one screen: the status is written before its effects."""
     (found,) = (
         node
@@ -209,7 +209,7 @@ RECORDS = sorted(str(one.relative_to(ROOT)) for one in (ROOT / "docs/adr").glob(
 
 
 @pytest.mark.parametrize("page", PAGES + RECORDS)
-def test_the_paths_that_a_page_names_are_there(page):
+def test_the_paths_named_on_documentation_pages_exist(page):
     """A path is from the repository's top, from a package's folder, or from the page's folder."""
     text = (ROOT / page).read_text(encoding="utf-8")
     named = set(re.findall(r"(?<![\w/.])((?:\.?[\w-]+/)+[\w.-]*\w/?|\w+\.py)", text))
@@ -230,7 +230,7 @@ def test_a_class_name_is_unique_in_the_operator():
     assert {name: found for name, found in where.items() if len(found) > 1} == {}
 
 
-def test_a_rollback_is_made_in_one_module():
+def test_rollback_decisions_are_created_in_one_module():
     """Whatever decides it: both ends of a rollback follow from status."""
     made = {
         module

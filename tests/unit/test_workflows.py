@@ -44,20 +44,20 @@ def test_each_make_target_of_a_workflow_exists(name: str):
 
 
 @pytest.mark.parametrize("name", WORKFLOWS)
-def test_a_job_has_a_limit_and_a_token_only_for_what_it_does(name: str):
+def test_a_workflow_job_has_a_timeout_and_least_token_permissions(name: str):
     document = yaml.safe_load(WORKFLOWS[name].read_text())
     assert document["permissions"] == {"contents": "read"}
     assert all(job["timeout-minutes"] <= 180 for job in document["jobs"].values())
 
 
 @pytest.mark.parametrize("name", WORKFLOWS)
-def test_an_action_is_pinned_by_its_commit_and_names_the_version(name: str):
+def test_a_github_action_is_pinned_by_commit_with_its_version_in_a_comment(name: str):
     lines = re.findall(r"\buses: *(.+)", WORKFLOWS[name].read_text())
     assert len(lines) == len([step for step in steps(name) if "uses" in step])
     assert [line for line in lines if not PINNED.fullmatch(line)] == []
 
 
-def test_all_workflows_use_the_same_commit_of_an_action():
+def test_all_workflows_pin_a_github_action_to_the_same_commit():
     commits = defaultdict(set)
     for path in WORKFLOWS.values():
         for action, pin in re.findall(r"\buses: *([^@\s]+)@(.+)", path.read_text()):
@@ -65,14 +65,14 @@ def test_all_workflows_use_the_same_commit_of_an_action():
     assert {action: pins for action, pins in commits.items() if len(pins) > 1} == {}
 
 
-def test_the_tests_that_the_newest_releases_leave_out_exist():
+def test_the_tests_deselected_for_newest_dependencies_exist():
     (job,) = jobs("newest").values()
     for option in job["env"]["PYTEST_ADDOPTS"].split():
         path, _, name = option.removeprefix("--deselect=").partition("::")
         assert f"def {name}(" in (ROOT / path).read_text(), option
 
 
-def test_the_fast_checks_run_on_each_python_that_is_supported():
+def test_the_fast_checks_run_on_each_supported_python():
     least = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"]
     later = jobs("check")["pythons"]["strategy"]["matrix"]["python"]
     assert [least.removeprefix(">="), *later] == ["3.11", "3.12", "3.13"]
@@ -107,7 +107,7 @@ def test_each_team_of_codeowners_is_explained_and_owns_something():
 
 
 @pytest.mark.parametrize(("file", "least"), [("Dockerfile", 1), ("cluster/versions.toml", 4)])
-def test_renovates_pattern_finds_what_it_is_to_keep_new(file, least):
+def test_the_renovate_pattern_matches_each_pinned_version(file, least):
     managers = json.loads((ROOT / "renovate.json").read_text())["customManagers"]
     (manager,) = (
         one for one in managers if re.search(one["managerFilePatterns"][0].strip("/"), file)
@@ -137,7 +137,7 @@ def release_of(folder: Path, version: str) -> Path:
     return folder
 
 
-def test_a_release_has_the_plugin_for_krew_which_runs_the_package_of_that_version(tmp_path: Path):
+def test_a_release_has_a_krew_manifest_that_runs_the_package_of_its_version(tmp_path: Path):
     url = "https://github.com/example/sluicegate/releases/download/v1.2.3"
     for folder in ("one", "two"):
         (tmp_path / folder).mkdir()
@@ -174,12 +174,12 @@ def test_a_release_has_the_plugin_for_krew_which_runs_the_package_of_that_versio
     ]  # fmt: skip
 
 
-def test_a_release_says_what_its_version_changes(tmp_path: Path):
+def test_the_release_notes_are_the_changelog_section_of_the_version(tmp_path: Path):
     done = notes("1.2.3", release_of(tmp_path, "1.2.3"))
     assert (done.returncode, done.stdout) == (0, "- New.\n"), done.stderr
 
 
-def test_a_tag_that_no_file_knows_is_no_release(tmp_path: Path):
+def test_a_tag_without_a_matching_version_is_no_release(tmp_path: Path):
     done = notes("1.2.4", release_of(tmp_path, "1.2.3"))
 
     assert done.returncode == 1
@@ -191,7 +191,7 @@ def test_a_tag_that_no_file_knows_is_no_release(tmp_path: Path):
         assert said in done.stderr
 
 
-def test_a_version_takes_up_what_is_unreleased_and_the_fragments(tmp_path: Path):
+def test_a_new_version_collects_the_unreleased_section_and_the_fragments(tmp_path: Path):
     folder = release_of(tmp_path, "1.2.3")
     changelog = folder / "CHANGELOG.md"
     changelog.write_text(
@@ -232,7 +232,7 @@ def test_a_version_takes_up_what_is_unreleased_and_the_fragments(tmp_path: Path)
     )
 
 
-def test_each_fragment_has_a_type_and_is_no_list():
+def test_each_changelog_fragment_has_a_type_and_is_no_list():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     types = {each["directory"] for each in project["tool"]["towncrier"]["type"]}
     for path in set(FRAGMENTS.iterdir()) - {

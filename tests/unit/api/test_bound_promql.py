@@ -37,7 +37,7 @@ GOOD = 'sum by (version) (increase(orders_total{outcome="ok"}[$block]))'
          'label_replace(absent({namespace="shop", __name__="a"}), "namespace", "", "", "")'),
     ],
 )  # fmt: skip
-def test_each_selector_gets_the_namespace(expression: str, bound: str):
+def test_each_selector_of_a_bound_expression_has_the_namespace(expression: str, bound: str):
     assert bind(expression, "shop", 300) == bound
 
 
@@ -73,7 +73,7 @@ def test_an_expression_that_cannot_be_bound_is_refused_with_the_way_out(expressi
     value=st.text(st.characters(exclude_categories=["Cs"]), max_size=20),
     namespace=st.text(min_size=1, max_size=20).filter(lambda text: "\x00" not in text),
 )
-def test_no_value_of_a_label_ends_a_matcher(value: str, namespace: str):
+def test_no_label_value_can_end_a_matcher(value: str, namespace: str):
     try:
         text = bind(f"sum(a{{b={quote(value)}}})", namespace, 300)
     except UnboundPromql:

@@ -39,7 +39,7 @@ def fields_of(kind: str, part: str) -> list[tuple[str, dict]]:
 
 
 @PARTS
-def test_each_field_is_described_by_a_sentence(kind, part):
+def test_each_crd_field_has_a_description_of_one_sentence(kind, part):
     found = [(path, field.get("description", "")) for path, field in fields_of(kind, part)]
     assert len(found) > 10
     poor = [
@@ -53,13 +53,13 @@ def test_each_field_is_described_by_a_sentence(kind, part):
 
 
 @PARTS
-def test_a_moment_is_named_a_time(kind, part):
+def test_each_timestamp_field_of_the_crd_ends_in_time(kind, part):
     moments = [path for path, field in fields_of(kind, part) if field.get("format") == "date-time"]
     assert [path for path in moments if not path.endswith("Time")] == []
 
 
 @PARTS
-def test_a_value_of_an_enum_is_a_word_in_camel_case(kind, part):
+def test_each_enum_value_of_the_crd_is_in_camel_case(kind, part):
     values = {value for _, field in fields_of(kind, part) for value in field.get("enum", ())}
     words = {value for value in values if re.fullmatch(r"([A-Z][a-z]+)+|URL[A-Z][a-z]+", value)}
     assert values - words - HTTP_METHODS == set()

@@ -73,7 +73,7 @@ def generated(folder: Path, selection: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
 
 
-def test_the_types_of_pod_fields_are_those_of_kubernetes():
+def test_the_generated_pod_types_equal_those_of_kubernetes():
     command = [sys.executable, ROOT / ".ci/pod_fields.py", "--check"]
     check = subprocess.run(command, capture_output=True, text=True, check=False)
     assert check.returncode == 0, check.stderr
@@ -84,7 +84,7 @@ def test_the_types_of_pod_fields_are_those_of_kubernetes():
     [(("effect]", "]"), "Toleration lacks ['effect', 'tolerationSeconds']: add them to its fields or to refused"),
      (("{key:", "{keys:"), "Toleration has ['keys'], which Kubernetes does not: remove them")],
 )  # fmt: skip
-def test_a_field_that_only_kubernetes_or_only_the_selection_has_fails_the_generation(
+def test_a_pod_field_missing_in_kubernetes_or_in_the_selection_fails_the_generation(
     change, error, tmp_path
 ):
     run = generated(tmp_path, SELECTION.replace(*change))
@@ -92,7 +92,7 @@ def test_a_field_that_only_kubernetes_or_only_the_selection_has_fails_the_genera
     assert error in run.stderr
 
 
-def test_a_field_has_the_type_of_kubernetes_and_is_required_where_it_is_there(tmp_path):
+def test_a_pod_field_has_the_type_and_required_flag_of_kubernetes(tmp_path):
     selection = (
         SELECTION.replace("effect]", "effect, tolerationSeconds]")
         + """
@@ -143,7 +143,7 @@ def open_parts(schema: dict, path: str) -> set[str]:
     return found
 
 
-def test_no_part_of_a_spec_is_open_or_of_any_size():
+def test_each_spec_field_is_typed_and_bounded():
     (version,) = build_crd()["spec"]["versions"]
     spec = version["schema"]["openAPIV3Schema"]["properties"]["spec"]
     assert open_parts(spec, "spec") == set()

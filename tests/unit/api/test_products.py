@@ -40,14 +40,14 @@ def version(product):
     return spec_version(product, product.spec.serving.runtime_image)
 
 
-def test_a_products_dependencies_are_products_that_exist():
+def test_the_dependencies_of_an_example_product_exist():
     products = {name: parsed(name).metadata for name in PRODUCTS}
     for name in PRODUCTS:
         for dependency in parsed(name).spec.depends_on:
             assert dependency.namespace == products[dependency.name].namespace
 
 
-def test_a_serving_pod_knows_what_it_serves(product, version):
+def test_a_serving_pod_has_the_variables_of_its_product_and_version(product, version):
     template = build_deployment(product, version, replicas=1)["spec"]["template"]
     (container,) = template["spec"]["containers"]
     settings = Settings.from_environment(variables(container))
@@ -61,7 +61,7 @@ def test_a_serving_pod_knows_what_it_serves(product, version):
     assert str(secret) in {mount["mountPath"] for mount in container["volumeMounts"]}
 
 
-def test_the_largest_request_is_the_same_to_the_operator_and_to_the_launcher():
+def test_operator_and_launcher_have_the_same_request_size_limit():
     assert (
         parsed("pricing").spec.serving.max_request_bytes == Limits.from_environment({}).body_bytes
     )
@@ -79,7 +79,7 @@ def test_a_training_job_has_every_variable_that_the_training_task_reads(product,
     assert task.trigger.details == json.loads(given["SLUICEGATE_TRIGGER"])
 
 
-def test_the_training_runs_where_the_bento_keeps_its_code(product, version):
+def test_the_training_runs_in_the_source_folder_of_the_bento(product, version):
     folders = []
     for job in example_training(product, version):
         (container,) = job["spec"]["template"]["spec"]["containers"]
@@ -95,7 +95,7 @@ def test_the_training_runs_where_the_bento_keeps_its_code(product, version):
     reason="the lock has other releases for a Python that is not the runtime image's",
 )
 @pytest.mark.parametrize("name", PRODUCTS)
-def test_a_bento_pins_what_the_locked_environment_holds(name):
+def test_an_example_bento_pins_the_locked_versions(name):
     bentofile = yaml.safe_load((BENTOS / name / "bentofile.yaml").read_text())
     pinned = dict(package.split("==") for package in bentofile["python"]["packages"])
     assert pinned == {package: importlib.metadata.version(package) for package in pinned}
@@ -104,7 +104,7 @@ def test_a_bento_pins_what_the_locked_environment_holds(name):
 
 
 @pytest.mark.parametrize("name", PRODUCTS)
-def test_the_service_that_the_manifest_names_is_the_bentos(name):
+def test_the_entry_service_of_an_example_manifest_is_that_of_its_bento(name):
     module, _, variable = yaml.safe_load((BENTOS / name / "bentofile.yaml").read_text())[
         "service"
     ].partition(":")

@@ -50,12 +50,12 @@ def _is_read(node: ast.AST, parents: dict[ast.AST, ast.AST]) -> bool:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
-def test_each_reason_of_the_api_is_given_by_some_code(kind):
+def test_each_reason_of_the_api_is_produced_by_code(kind):
     phases = {ConditionReason(one) for one in CandidatePhase if one is not CandidatePhase.PARKED}
     assert set(kind) - given() - phases == set()
 
 
-def test_a_reason_that_is_only_compared_with_counts_as_dead():
+def test_a_reason_that_is_only_compared_counts_as_unused():
     text = (
         "from sluicegate.api.names import DecisionReason as Reason\n"
         "lost = frozenset({Reason.STALE})\n"

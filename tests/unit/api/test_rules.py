@@ -21,7 +21,7 @@ def problems(document: dict) -> tuple:
     return refused.value.problems
 
 
-def test_the_full_example_is_a_product():
+def test_the_full_example_is_a_valid_product():
     product = DataProduct.parse(example())
     assert product.metadata.key == ("catalog", "search-ranking")
     assert [slo.indicator.kind for slo in product.spec.slos] == [
@@ -46,7 +46,7 @@ def test_an_invalid_spec_is_refused_with_its_path_and_the_way_out(case: Case):
         assert problems(changed(other))
 
 
-def test_the_table_has_each_rule_that_is_declared():
+def test_the_table_of_cel_rules_has_each_declared_rule():
     # Those of a review's own are reported by the API server itself: tests/apiserver/test_reviews.py.
     kinds = [kind for kind in _models(ApiModel) if kind.__module__ != DataProductReview.__module__]
     declared = {rule.message for kind in kinds for rule in kind.cel_rules}
@@ -55,7 +55,7 @@ def test_the_table_has_each_rule_that_is_declared():
     assert declared - of_names <= met
 
 
-def test_all_mistakes_are_reported_at_once():
+def test_all_mistakes_of_a_spec_are_reported_at_once():
     found = problems(
         changed({"spec.owner": 7, "spec.rollout.steps": [9, 8], "spec.slos.0.objective": "1.5"})
     )
@@ -69,23 +69,23 @@ def test_an_unknown_field_is_reported_by_its_path():
     assert str(found) == "spec.rollout.stepz: is not a field: correct its name or remove it"
 
 
-def test_snake_case_is_no_way_to_write_a_field():
+def test_a_field_name_in_snake_case_is_refused():
     (found,) = problems(changed({"spec.display_name": "a"}))
     assert found.path == "spec.display_name"
 
 
-def test_a_status_that_cannot_be_read_counts_as_lost():
+def test_an_unreadable_status_counts_as_lost():
     product = DataProduct.parse(example() | {"status": {"stable": {"version": 3}}})
     assert product.status.stable is None
     assert product.status.observed_generation == -1
 
 
-def test_a_status_comes_out_as_it_went_in():
+def test_a_status_round_trips_unchanged():
     product = DataProduct.parse(example() | {"status": full_status()})
     assert product.status.to_dict() == full_status()
 
 
-def test_the_full_status_has_each_field_that_there_is():
+def test_the_full_status_example_has_every_field():
     told = full_status()
     for place in (told["stable"], told["history"][0]):
         place["baseline"]["accuracy"] |= place["baseline"]["revenue"]

@@ -10,7 +10,7 @@ from benchmarks.sluicegate_contender import data_product
 from tests.support.decisions.rollout_world import BLOCK, NAME, World
 
 
-def test_its_status_is_what_the_engine_says_of_a_product_that_serves(golden):
+def test_the_floor_writes_the_status_of_a_serving_product(golden):
     product = data_product(Product(*STAND_INS[:2], number=0), "v1", block_seconds=BLOCK)
     meta = product["metadata"] | {
         "name": NAME,
@@ -23,7 +23,7 @@ def test_its_status_is_what_the_engine_says_of_a_product_that_serves(golden):
     golden(SERVED, json.dumps(dict(status), indent=2, sort_keys=True) + "\n")
 
 
-def test_it_writes_the_four_objects_and_the_status():
+def test_the_floor_writes_four_objects_and_the_status():
     paths = [one.partition(" ")[0] for one in render_template()]
     assert len(paths) == 5
     assert paths[-1].endswith("/status")

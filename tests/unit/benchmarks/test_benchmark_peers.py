@@ -34,12 +34,12 @@ def rollout_with(version="v1", generation=2, **status):
 
 
 @pytest.mark.parametrize("peer", PEERS, ids=lambda peer: peer.description.name)
-def test_a_peer_takes_part_under_its_own_name(peer):
+def test_a_benchmark_peer_runs_under_its_own_name(peer):
     assert CONTENDERS[peer.description.name]() == peer
 
 
 @pytest.mark.parametrize("peer", PEERS, ids=lambda peer: peer.description.name)
-def test_each_product_has_one_object_in_the_observed_collection(peer):
+def test_each_product_of_a_peer_has_one_object_in_the_observed_collection(peer):
     collection = peer.observed.rpartition("/")[2]
     plurals = {"Canary": "canaries", "Rollout": "rollouts"}
     observed = [one for one in peer.objects(PRODUCT) if plurals.get(one["kind"]) == collection]
@@ -50,7 +50,7 @@ def test_each_product_has_one_object_in_the_observed_collection(peer):
 
 
 @pytest.mark.parametrize("peer", PEERS, ids=lambda peer: peer.description.name)
-def test_a_change_brings_nothing_but_another_version(peer):
+def test_a_peer_change_modifies_only_the_version(peer):
     before, [after] = by_kind(peer.objects(PRODUCT)), peer.changes(PRODUCT)
     workload = before[after["kind"]]
 
@@ -80,7 +80,7 @@ def test_a_canary_in_a_wave_has_the_shortest_interval_of_flagger():
     assert interval(Flagger(flagger.TUNED), PRODUCT) == "10s"
 
 
-def test_both_peers_take_our_steps():
+def test_both_peers_have_our_rollout_steps():
     analysis = by_kind(Flagger().objects(PRODUCT))["Canary"]["spec"]["analysis"]
     steps = by_kind(ArgoRollouts().objects(PRODUCT))["Rollout"]["spec"]["strategy"]["canary"][
         "steps"
@@ -91,7 +91,7 @@ def test_both_peers_take_our_steps():
 
 
 @pytest.mark.parametrize("peer", PEERS, ids=lambda peer: peer.description.name)
-def test_the_ideal_is_the_time_that_the_objects_ask_for(peer):
+def test_the_ideal_time_of_a_peer_follows_from_its_configured_waits(peer):
     assert peer.ideal_promotion_seconds() == DWELL_SECONDS * len(WEIGHTS)
 
 
@@ -153,7 +153,7 @@ def test_flagger_s_queries_are_answered_within_its_limits():
     assert answer("vector(1)") == 1
 
 
-def test_a_query_that_no_peer_asks_has_no_series():
+def test_a_query_that_no_peer_sends_has_no_series():
     assert answer("bentoml_service_request_total") is None
 
 

@@ -21,11 +21,11 @@ run ({PYTHON}/threading.py:982);_worker ({PYTHON}/concurrent/futures/thread.py:8
 """
 
 
-def test_samples_of_waiting_threads_are_not_counted():
+def test_profile_samples_of_waiting_threads_are_not_counted():
     assert sum(parse(SAMPLES).values()) == 10
 
 
-def test_work_belongs_to_the_package_that_does_it_or_has_it_done():
+def test_profile_samples_are_attributed_to_the_package_or_its_caller():
     assert by_package(parse(SAMPLES)) == pytest.approx(
         {"sluicegate/runtime": 0.4, "sluicegate/reconcile": 0.3, "kopf": 0.2,
          "the event loop itself": 0.1}

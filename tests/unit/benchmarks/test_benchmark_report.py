@@ -77,13 +77,13 @@ def cells(title: str, *, after: str = "") -> list[str]:
         ("wave of promotions: ratio to the ideal", ["–", "–"]),
     ],
 )
-def test_a_bar_shows_its_figure_and_whether_it_held_and_is_empty_without_a_measurement(
+def test_a_report_row_has_the_figure_and_its_result_and_is_empty_without_a_measurement(
     title, expected
 ):
     assert cells(title)[:2] == expected
 
 
-def test_missed_bars_are_listed_with_the_figure_and_the_bar():
+def test_missed_limits_are_listed_with_the_figure_and_the_limit():
     assert list(missed(RESULTS)) == [
         (
             "missed at N = 1,000: cold start: all Ready, ratio to the floor: 1.3,"
@@ -94,7 +94,7 @@ def test_missed_bars_are_listed_with_the_figure_and_the_bar():
 
 
 @pytest.mark.parametrize(("restart", "code"), [(2, 1), (0, 0)])
-def test_the_command_fails_when_a_bar_was_missed_and_writes_the_page_anyway(
+def test_the_report_command_fails_on_a_missed_limit_and_still_writes_the_page(
     tmp_path, capsys, restart, code
 ):
     found = contender(n1000=ours(60.0, restart={"writes": restart}))
@@ -105,13 +105,13 @@ def test_the_command_fails_when_a_bar_was_missed_and_writes_the_page_anyway(
     assert len(capsys.readouterr().out.splitlines()) == code
 
 
-def test_contenders_stand_side_by_side_with_their_ratio_to_ours():
+def test_contenders_are_listed_side_by_side_with_their_ratio_to_ours():
     beside = "N = 1,000; in brackets the ratio to sluicegate in the same run.\n"
     assert cells("all Ready, s", after=beside) == ["60 (0.77×)", "78 (1×)", "156 (2×)"]
 
 
 @pytest.mark.parametrize("run", ["another", None])
-def test_figures_of_two_runs_or_of_an_unknown_one_have_no_ratio(run):
+def test_figures_of_different_or_unknown_runs_have_no_ratio(run):
     found = {
         "floor": contender(n1000=cold(60.0, run)),
         "sluicegate": contender(n1000=cold(78.0)),
@@ -139,13 +139,13 @@ def test_a_wave_of_promotions_is_compared_with_the_floors_start_of_as_many_pods(
     assert len([line for line in missed(found) if bar.title in line]) == (ratio == 1.5)
 
 
-def test_growth_is_fitted_where_there_are_two_sizes():
+def test_growth_is_fitted_if_figures_of_two_sizes_exist():
     assert cells("cold start: all Ready, s", after="sluicegate:\n") == ["36", "78", "N^1.12"]
     assert cells("cold start: all Ready, s", after="floor:\n") == ["30", "60", "N^1.00"]
     assert "flagger:\n" not in PAGE
 
 
-def test_the_first_figure_that_there_is_of_a_scenario_names_it():
+def test_the_first_existing_figure_of_a_scenario_names_it():
     assert cells("restart: writes", after="sluicegate:\n") == ["–", "2", ""]
     assert cells("… writes per product until it is ready", after="sluicegate:\n") == [
         "5",

@@ -14,7 +14,7 @@ from benchmarks.cli import ready_seconds, record_rounds
     ("before", "seconds", "counts"),
     [([], 70.0, 70.0), ([60.0, 90.0], 70.0, 70.0), ([60.0, 65.0], 90.0, 65.0)],
 )
-def test_the_median_of_the_rounds_is_what_a_cold_start_takes(before, seconds, counts):
+def test_the_time_of_a_cold_start_is_the_median_of_the_rounds(before, seconds, counts):
     kept: list[Any] = []
     results = {"cold": {"readySeconds": seconds, "writes": 5}, "steady": {"writes": 0}}
     record_rounds(kept.append, before, results)

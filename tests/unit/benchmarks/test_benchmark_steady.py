@@ -17,5 +17,5 @@ from benchmarks.scenarios.steady import per_whole_block
     ],
     ids=["parts of two blocks", "in no order", "no whole block", "no block"],
 )
-def test_of_a_block_that_is_read_at_an_edge_of_the_period_nothing_is_counted(queries, per_block):
+def test_a_block_read_at_an_edge_of_the_period_is_not_counted(queries, per_block):
     assert per_whole_block(queries) == per_block

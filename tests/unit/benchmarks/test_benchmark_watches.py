@@ -52,5 +52,5 @@ def line(event: dict[str, Any]) -> bytes:
     ],
     ids=["two events", "one in two pieces", "an error ends it", "refused"],
 )
-def test_a_watch_gives_events_until_it_ends_and_none_where_it_is_refused(status, pieces, expected):
+def test_a_benchmark_watch_yields_events_until_it_ends_or_none_if_refused(status, pieces, expected):
     assert asyncio.run(told(status, *pieces)) == [("ADDED", ADDED["object"])] * expected

@@ -48,7 +48,7 @@ def _play(judge, minutes):
         ("no values are a failure", [(0.0, 0.0)] * 20, SimulatedVerdict.ROLLED_BACK, 11),
     ],
 )
-def test_flagger_like(sentence, minutes, verdict, minute):
+def test_the_flagger_rule_decides_like_flagger(sentence, minutes, verdict, minute):
     assert _play(FlaggerLike(SCENARIO, 1), minutes) == (verdict, minute), sentence
 
 
@@ -66,7 +66,7 @@ def test_flagger_like(sentence, minutes, verdict, minute):
         ("five errors in a row abort", [(0.0, 0.0)] * 50, SimulatedVerdict.ROLLED_BACK, 25),
     ],
 )
-def test_argo_rollouts_like(sentence, minutes, verdict, minute):
+def test_the_argo_rollouts_rule_decides_like_argo_rollouts(sentence, minutes, verdict, minute):
     assert _play(ArgoRolloutsLike(SCENARIO, 1), minutes) == (verdict, minute), sentence
 
 
@@ -74,7 +74,7 @@ samples = st.lists(st.integers(0, 6).map(lambda n: n / 50), min_size=3, max_size
 
 
 @given(samples, samples)
-def test_the_statistic_is_scipys(x, y):
+def test_the_mann_whitney_statistic_equals_scipy(x, y):
     from scipy import stats
 
     z = statistic(np.array(x), np.array(y))
@@ -85,7 +85,7 @@ def test_the_statistic_is_scipys(x, y):
     assert min(1.0, 2 * stats.norm.sf(abs(z))) == pytest.approx(oracle.pvalue, abs=1e-12)
 
 
-def test_a_shift_beyond_the_tolerance_is_high_and_none_is_not():
+def test_a_shift_beyond_the_tolerance_is_classified_as_high():
     rng = np.random.default_rng(1)
     baseline = rng.normal(10.0, 1.0, 60)
     assert is_high(rng.normal(12.0, 1.0, 60), baseline)

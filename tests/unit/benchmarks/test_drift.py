@@ -39,7 +39,7 @@ def trainer():
 
 # ---- the whole operator -----------------------------------------------------------------------
 @trains
-def test_the_operator_heals_a_sudden_drift_with_the_defaults(trainer):
+def test_the_operator_remedies_a_sudden_drift_with_the_defaults(trainer):
     healed, left = Whole(trainer, DEFAULTS, 0).run(), run(NEVER, trainer, 0)
     assert healed.accuracy > left.accuracy + 0.15
     assert healed.decays >= 1
@@ -48,7 +48,7 @@ def test_the_operator_heals_a_sudden_drift_with_the_defaults(trainer):
 
 
 @trains
-def test_a_rollout_takes_no_more_rows_than_its_slo_needs(trainer):
+def test_a_rollout_uses_no_more_rows_than_its_slo_needs(trainer):
     """It took 650 rows while one point more of 4xx was allowed, whatever the spec says of answers."""
     healed = Whole(trainer, DEFAULTS, 0).run()
     assert healed.promotions[0] - healed.trainings[0] < 350
@@ -64,7 +64,7 @@ def test_rows_of_stables_share_count_for_a_candidate_where_requests_are_mirrored
 
 
 @trains
-def test_the_operator_heals_a_slow_turn_by_challengers():
+def test_the_operator_remedies_a_slow_drift_by_challengers():
     turning = Trainer(streams.rotating(6_000), BAYES)
     healed, left = Whole(turning, SCHEDULED, 0).run(), run(NEVER, turning, 0)
     assert healed.accuracy > left.accuracy + 0.05
@@ -74,7 +74,7 @@ def test_the_operator_heals_a_slow_turn_by_challengers():
 
 @trains
 @pytest.mark.parametrize("policy", [DEFAULTS, SCHEDULED])
-def test_the_operator_replaces_no_version_where_nothing_drifts(policy):
+def test_the_operator_replaces_no_version_without_a_drift(policy):
     left_alone = Whole(Trainer(streams.steady(6_000), BAYES), policy, 0).run()
     assert (left_alone.decays, left_alone.promotions) == (0, ())
     assert bool(left_alone.trainings) == (policy == SCHEDULED)
@@ -126,7 +126,7 @@ def found(name):
 
 @trains
 @pytest.mark.parametrize(("name", "policy", "rows"), STRETCHES + PUBLISHED * (FOLDER is not None))
-def test_the_shortcut_decides_the_same_in_the_same_blocks_as_the_operator(name, policy, rows):
+def test_the_fast_drift_simulation_decides_in_the_same_blocks_as_the_operator(name, policy, rows):
     trainer = Trainer(found(name).first(rows), BAYES)
     shortcut, whole = (loop(trainer, policy, 0).run() for loop in (Engine, Whole))
     assert shortcut.log
@@ -145,7 +145,7 @@ def files(tmp_path):
 
 
 @trains
-def test_any_stream_can_be_given_and_results_are_written(files, tmp_path, capsys):
+def test_the_drift_benchmark_accepts_any_stream_and_writes_results(files, tmp_path, capsys):
     features, labels = files
     output = tmp_path / "results.json"
     code = cli.main(
@@ -164,7 +164,7 @@ def test_any_stream_can_be_given_and_results_are_written(files, tmp_path, capsys
         assert {"trainings", "promotions"} <= one.keys()
 
 
-def test_spaces_separate_as_well(files, tmp_path):
+def test_a_stream_file_may_be_separated_by_spaces(files, tmp_path):
     spaced = tmp_path / "spaced.dat"
     spaced.write_text(files[0].read_text().replace(",", " "))
     one, other = (streams.of_files("x", path, files[1], 30) for path in (files[0], spaced))
@@ -180,12 +180,12 @@ def test_spaces_separate_as_well(files, tmp_path):
         ("a=missing.csv,c.csv,30", "can't be read"),
     ],
 )
-def test_a_stream_that_cannot_be_read_says_why(argument, why, capsys):
+def test_an_unreadable_stream_file_reports_the_reason(argument, why, capsys):
     assert cli.main(["--stream", argument]) == 2
     assert why in capsys.readouterr().err
 
 
-def test_features_and_labels_belong_together(files, tmp_path):
+def test_features_and_labels_of_a_stream_stay_aligned(files, tmp_path):
     short = tmp_path / "short.csv"
     short.write_text("1\n0\n")
     with pytest.raises(InvalidStreamError, match="one label a line for each of the 4000"):
@@ -201,7 +201,7 @@ def test_features_and_labels_belong_together(files, tmp_path):
 
 
 # ---- volumes ----------------------------------------------------------------------------------
-def test_rows_come_as_a_file_counts_them_and_evenly_after_it(tmp_path):
+def test_rows_arrive_by_the_volume_file_and_evenly_after_its_end(tmp_path):
     counted = tmp_path / "counted.csv"
     counted.write_text("timestamp,value\n2015-02-26 21:42:53,40.0\n2015-02-26 21:47:53,0\n")
     stream = streams.at_volume(shifting(streams.STREAM_START + 100), "day", counted)
@@ -215,7 +215,7 @@ def test_rows_come_as_a_file_counts_them_and_evenly_after_it(tmp_path):
     assert rows == [20, 40, 40, 40, 90]
 
 
-def test_of_more_counts_than_rows_each_is_taken_by_the_same_share(tmp_path):
+def test_a_volume_file_with_more_rows_than_the_stream_is_scaled_down(tmp_path):
     counted = tmp_path / "counted.csv"
     counted.write_text("timestamp,value\nmonday,300\ntuesday,100\n")
     stream = streams.at_volume(shifting(streams.STREAM_START + 40), "week", counted)
@@ -225,7 +225,7 @@ def test_of_more_counts_than_rows_each_is_taken_by_the_same_share(tmp_path):
         streams.at_volume(stream, "week", counted)
 
 
-def test_volumes_of_a_folder_and_generated_streams_are_added_on_demand(tmp_path):
+def test_volume_files_and_generated_streams_are_included_on_request(tmp_path):
     with gzip.open(tmp_path / "elb_request_count_8c0756.csv.gz", "wt") as file:
         file.write("timestamp,value\n2014-04-10 00:04:00,94.0\n")
 
@@ -241,7 +241,7 @@ def test_volumes_of_a_folder_and_generated_streams_are_added_on_demand(tmp_path)
 
 
 @trains
-def test_decisions_are_the_same_where_a_volume_is_even():
+def test_an_even_volume_gives_the_same_decisions_as_no_volume():
     """A volume of 50 rows a block is what the stream has without one."""
     stream = shifting(6_000)
     even = dataclasses.replace(stream, volume=(50,) * 20)
@@ -251,7 +251,7 @@ def test_decisions_are_the_same_where_a_volume_is_even():
 
 
 # ---- the page ---------------------------------------------------------------------------------
-def test_a_picture_has_a_line_for_each_policy_and_each_drift():
+def test_a_drift_chart_has_a_line_for_each_policy_and_each_drift():
     drawn = picture({"ours": [0.9, 0.7, 0.8], "never": [0.9, 0.6, 0.5]}, drifts=(4_000, 5_000))
     assert drawn.startswith("<svg")
     assert drawn == picture({"ours": [0.9, 0.7, 0.8], "never": [0.9, 0.6, 0.5]}, (4_000, 5_000))
@@ -260,7 +260,7 @@ def test_a_picture_has_a_line_for_each_policy_and_each_drift():
 
 
 @trains
-def test_a_run_reports_its_accuracy_for_each_thousand_rows(trainer):
+def test_a_drift_run_reports_its_accuracy_per_thousand_rows(trainer):
     told = run(NEVER, trainer, 0).as_object()
     assert len(told["course"]) == (ROWS - streams.STREAM_START) // 1_000
     assert told["drifts"] == [5_000]

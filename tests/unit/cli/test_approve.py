@@ -52,7 +52,7 @@ async def read_by_the_operator(run, **answer: Any):
     waiting(run, answers=[GIVEN, given], waitingFor=["search/ranking"])
 
 
-async def test_an_approval_shows_who_agreed_on_what_and_is_written_in_the_own_name(run):
+async def test_approve_shows_existing_agreements_and_writes_in_the_name_of_the_user(run):
     waiting(run)
     ran, _ = await asyncio.gather(
         run("approve", "pricing", "--for", MANAGER, "--reason", "three markets agree", "--yes"),
@@ -68,7 +68,7 @@ async def test_an_approval_shows_who_agreed_on_what_and_is_written_in_the_own_na
     assert "the answer is recorded; waits for search/ranking" in ran.out
 
 
-async def test_a_consumer_answers_on_its_own_object(run):
+async def test_approve_for_a_consumer_writes_the_object_of_the_consumer(run):
     waiting(run)
     run.server.keep(
         DATA_PRODUCTS, {"metadata": {"namespace": "search", "name": "ranking"}, "spec": {}}
@@ -80,7 +80,7 @@ async def test_a_consumer_answers_on_its_own_object(run):
     assert list(annotations) == [answer_of_consumer("catalog", "pricing")]
 
 
-async def test_a_consumer_that_status_has_no_room_for_answers_by_its_whole_name(run):
+async def test_approve_accepts_a_consumer_that_status_does_not_list_by_its_full_name(run):
     waiting(run, moreWaiting=1)
     run.server.keep(
         DATA_PRODUCTS, {"metadata": {"namespace": "trade", "name": "trade-in"}, "spec": {}}
@@ -119,7 +119,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("words", "code", "said"), REFUSED)
-async def test_an_answer_that_is_not_asked_for_writes_nothing(run, words, code, said):
+async def test_approve_without_a_required_approval_writes_nothing(run, words, code, said):
     waiting(run)
     ran = await run(*words)
     assert (ran.code, answers(run)) == (code, []), ran
@@ -133,7 +133,7 @@ async def test_a_product_without_approvals_is_approved_by_promote(run):
     assert "`kubectl sluicegate promote` approves its candidate" in ran.err
 
 
-async def test_status_and_tree_show_who_agreed_and_who_is_waited_for(run):
+async def test_status_and_tree_show_given_and_missing_approvals(run):
     waiting(run)
     shown = (await run("status", "pricing")).out
     assert f"Agree of rob as {RISK}" in shown

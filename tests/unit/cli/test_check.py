@@ -32,7 +32,7 @@ def checked(capsys: pytest.CaptureFixture[str], *targets: Path) -> tuple[int, li
     return code, capsys.readouterr().out.splitlines()
 
 
-def test_a_bento_that_fits_its_product_has_no_finding(tmp_path: Path, capsys):
+def test_check_of_a_matching_bento_has_no_finding(tmp_path: Path, capsys):
     bento = a_bento(tmp_path / "b", requirements="scikit-learn>=1.5\nnumpy\n")
 
     assert checked(capsys, bento, a_product(tmp_path)) == (0, ["it fits"])
@@ -64,21 +64,21 @@ def test_check_reports_requirements_that_the_runtime_refuses_with_the_way_out(
     assert not lines[2:]
 
 
-def test_a_wheel_in_the_bento_is_as_good_as_a_package_of_the_image(tmp_path: Path, capsys):
+def test_check_accepts_a_requirement_satisfied_by_a_wheel_in_the_bento(tmp_path: Path, capsys):
     bento = a_bento(tmp_path / "b", requirements="tabular==1.0\n")
     write_wheel(bento / "src/wheels", "tabular", "1.0")
 
     assert checked(capsys, bento) == (0, ["it fits"])
 
 
-def test_another_runtime_image_is_judged_by_its_own_packages(tmp_path: Path, capsys):
+def test_check_uses_the_packages_of_the_given_runtime_image(tmp_path: Path, capsys):
     bento = a_bento(tmp_path / "b", requirements="lightgbm==4.0\n")
     (tmp_path / "c.txt").write_text("lightgbm==4.0\n")
 
     assert main(["check", str(bento), "--constraints", str(tmp_path / "c.txt")]) == 0
 
 
-def test_a_service_that_starts_a_server_of_its_own_is_named(tmp_path: Path, capsys):
+def test_check_reports_a_service_that_starts_its_own_server(tmp_path: Path, capsys):
     bento = a_bento(tmp_path / "b")
     source = "import bentoml\n@bentoml.service\nclass Llm:\n    __command__ = ['vllm']\n"
     (bento / "src/service.py").write_text(source)
@@ -146,7 +146,7 @@ def test_check_reports_a_review_role_that_no_member_of_the_team_has(tmp_path: Pa
     assert not [line for line in lines if "signedBy" in line]
 
 
-def test_feedback_needs_its_route(tmp_path: Path, capsys):
+def test_check_reports_feedback_without_its_route(tmp_path: Path, capsys):
     bento = a_bento(tmp_path / "b")
     (bento / "apis/openapi.yaml").write_text("paths: {/price: {post: {}}}\n")
 
@@ -177,7 +177,7 @@ def test_check_reports_a_bento_whose_training_cannot_build_the_next_bento(tmp_pa
         ("service: [", "error", "can't be read"),
     ],
 )
-def test_a_project_is_judged_before_it_is_built(
+def test_check_accepts_a_project_before_its_build(
     options: str, severity: str, said: str, tmp_path: Path, capsys
 ):
     (tmp_path / "service.py").touch()
@@ -203,9 +203,7 @@ class Prices:
 """
 
 
-def test_a_project_whose_image_is_in_its_code_is_judged_by_the_packages_there(
-    tmp_path: Path, capsys
-):
+def test_check_reads_packages_from_an_image_defined_in_code(tmp_path: Path, capsys):
     (tmp_path / "service.py").write_text(IMAGE)
 
     code, (line,) = checked(capsys, tmp_path)
@@ -241,9 +239,7 @@ class Front:
 """
 
 
-def test_batching_and_workers_that_have_no_effect_are_named_with_the_way_out(
-    tmp_path: Path, capsys
-):
+def test_check_reports_ineffective_batching_and_workers_with_the_way_out(tmp_path: Path, capsys):
     bento = a_bento(tmp_path / "b", beside=("Model",))
     (bento / "src/service.py").write_text(BATCHED)
     document = json.loads((bento / "bento.yaml").read_text())
@@ -259,9 +255,7 @@ def test_batching_and_workers_that_have_no_effect_are_named_with_the_way_out(
     assert len(lines) == 3  # and that no finding prevents it from running
 
 
-def test_a_training_that_does_not_import_the_wheels_of_the_bento_is_refused_with_the_command(
-    tmp_path: Path, capsys
-):
+def test_check_refuses_a_training_that_does_not_import_wheels_of_the_bento(tmp_path: Path, capsys):
     bento = a_bento(tmp_path / "b")
     write_wheel(bento / "env/python/wheels", "lightgbm", "4.0")
     product = a_product(tmp_path)
@@ -278,12 +272,12 @@ def test_a_training_that_does_not_import_the_wheels_of_the_bento_is_refused_with
     assert checked(capsys, bento, product) == (0, ["it fits"])
 
 
-def test_a_folder_of_neither_is_wrong_input(tmp_path: Path, capsys):
+def test_check_of_a_folder_without_bento_or_project_exits_with_2(tmp_path: Path, capsys):
     assert main(["check", str(tmp_path)]) == 2
     assert "has neither a bento" in capsys.readouterr().err
 
 
-def test_nothing_is_pushed_that_the_runtime_will_refuse(tmp_path: Path, capsys):
+def test_pack_pushes_no_bento_that_the_runtime_refuses(tmp_path: Path, capsys):
     bento = a_bento(tmp_path / "b", requirements="lightgbm==4.0\n")
     out = tmp_path / "out"
 
@@ -297,7 +291,7 @@ def test_nothing_is_pushed_that_the_runtime_will_refuse(tmp_path: Path, capsys):
     assert (out / "index.json").is_file()
 
 
-def test_pack_prints_the_block_that_a_product_takes(tmp_path: Path, capsys):
+def test_pack_prints_the_spec_block_of_the_product(tmp_path: Path, capsys):
     out = tmp_path / "out"
 
     assert main(["pack", str(a_bento(tmp_path / "b")), out.as_uri()]) == 0
@@ -313,7 +307,7 @@ def test_pack_prints_the_block_that_a_product_takes(tmp_path: Path, capsys):
     ]
 
 
-def test_a_version_in_a_folder_never_changes_either(tmp_path: Path, capsys):
+def test_pack_never_overwrites_a_version_in_a_folder(tmp_path: Path, capsys):
     out = (tmp_path / "out").as_uri()
     bento = a_bento(tmp_path / "b")
     assert main(["pack", str(bento), out]) == 0

@@ -54,7 +54,7 @@ def live(**canary: object) -> Live:
     return Live(parsed, terms, read, evaluate(terms, status, read, START + 61 * BLOCK))
 
 
-def test_the_newest_blocks_are_explained_by_market_with_since_when_one_is_missed():
+def test_explain_shows_the_newest_blocks_by_market_and_since_when_a_market_is_missed():
     lines = "\n".join(live().lines)
     assert (
         "    AT Missed: 50.0 % (n=2,400, 95 %: 48.0 % to 52.0 %), at least 80.0 % is required"
@@ -68,7 +68,7 @@ def test_the_newest_blocks_are_explained_by_market_with_since_when_one_is_missed
     assert "missedStartTime" not in france
 
 
-def test_a_candidate_is_explained_by_market_with_its_evidence():
+def test_explain_shows_the_evidence_on_a_candidate_by_market():
     ours = {"accuracy": (40, 440), "accuracy@AT": (20, 40), "accuracy@FR": (20, 400)}
     theirs = {"accuracy": (44, 440), "accuracy@AT": (4, 40), "accuracy@FR": (40, 400)}
     found = live(blocks=both_arms(ours, theirs, 300))

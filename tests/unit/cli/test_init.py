@@ -26,7 +26,7 @@ def test_the_files_of_a_template_name_the_product_and_pass_the_check(
     assert "error" not in capsys.readouterr().out
 
 
-def test_no_file_is_overwritten(tmp_path: Path, capsys):
+def test_init_overwrites_no_file(tmp_path: Path, capsys):
     (tmp_path / "train.py").write_text("mine")
 
     assert main(["init", "iris", "--directory", str(tmp_path)]) == 2
@@ -35,7 +35,7 @@ def test_no_file_is_overwritten(tmp_path: Path, capsys):
 
 
 @pytest.mark.parametrize("name", ["Iris", "7up", "a_b", "x" * 41, "a-"])
-def test_a_name_that_no_product_may_have_is_refused(name: str, tmp_path: Path, capsys):
+def test_init_refuses_an_invalid_product_name(name: str, tmp_path: Path, capsys):
     assert main(["init", name, "--directory", str(tmp_path / "x")]) == 2
     assert f'is "{name}": a product\'s name has at most' in capsys.readouterr().err
 
@@ -46,7 +46,7 @@ def code_lines(text: str) -> int:
     return sum(bool(line) and not line.startswith(("#", '"""')) for line in lines)
 
 
-def test_outcomes_and_retraining_cost_a_service_few_lines(tmp_path: Path):
+def test_the_outcomes_template_adds_few_lines_to_a_service(tmp_path: Path):
     counts = {}
     for template in TEMPLATES:
         folder = tmp_path / template

@@ -27,7 +27,7 @@ def ranking(user="ana"):
     )
 
 
-def test_a_user_gets_the_answers_of_the_own_consumers_and_no_others():
+def test_needs_me_lists_approvals_of_the_own_consumers_only():
     found = of_user(
         [asked(waitingFor=["RiskOfficer", "search/ranking", "search/other"]), ranking()], "ana"
     )
@@ -36,11 +36,11 @@ def test_a_user_gets_the_answers_of_the_own_consumers_and_no_others():
     assert row[4].endswith("--for search/ranking")
 
 
-def test_a_user_gets_the_need_of_consumers_that_status_has_no_room_for():
+def test_needs_me_lists_approvals_of_consumers_beyond_the_size_limit_of_status():
     found = of_user([asked(waitingFor=["search/other"], moreWaiting=2), ranking()], "ana")
     (row,) = rows(found, NOW, "ana")
     assert "2 more" in row[5]
 
 
-def test_a_user_of_no_consumer_gets_nothing_of_another_team():
+def test_needs_me_lists_no_approval_of_another_team():
     assert of_user([asked(waitingFor=["search/ranking"]), ranking("kim")], "ana") == []

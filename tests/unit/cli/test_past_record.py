@@ -92,7 +92,7 @@ async def recorded(
     return made.notes[:-1], file
 
 
-async def test_a_record_has_the_blocks_of_its_days_and_the_version_that_was_stable():
+async def test_a_record_has_the_blocks_and_the_stable_version_of_its_days():
     notes, file = await recorded(body(), Rows(measured("v1", OLD, bad=2)))
 
     assert notes == []
@@ -110,7 +110,7 @@ async def test_a_record_has_the_blocks_of_its_days_and_the_version_that_was_stab
     assert "status" not in file["product"]
 
 
-async def test_a_rollout_is_in_canary_blocks_from_an_hour_before_it_on():
+async def test_a_record_has_canary_blocks_from_one_hour_before_a_rollout():
     first = (NEWEST - 60) * BLOCK
     status = {**STABLE, "candidate": version("v2", NEW, phase="Stepping", startTime=rfc3339(first))}
     arriving = measured("v2", NEW, requests=10, correct=0, wrong=0)
@@ -130,7 +130,7 @@ async def test_a_rollout_is_in_canary_blocks_from_an_hour_before_it_on():
     ]  # fmt: skip
 
 
-async def test_each_block_is_read_once_though_eras_follow_one_another():
+async def test_a_record_reads_each_block_once_over_successive_versions():
     timing, indexes = Timing(scrape_seconds=30), range(NEWEST - 11, NEWEST + 1)
     target = target_of(DataProduct.parse(body()), timing)
     assert target is not None
@@ -156,18 +156,18 @@ async def test_a_query_that_prometheus_refuses_is_recorded_as_unavailable_with_a
     assert file["blocks"][0]["counts"]["v1"]["availability"] == {"bad": 0, "total": 100}
 
 
-async def test_without_targets_there_is_no_record():
+async def test_a_record_without_scrape_targets_is_refused():
     with pytest.raises(PrometheusError):
         await recorded(body(), Rows(measured("v1", OLD)), lies={"targets": Lie.ERROR_500})
 
 
-async def test_a_block_without_enough_scrapes_is_marked():
+async def test_a_recorded_block_with_low_coverage_is_marked():
     _, file = await recorded(body(), Rows(measured("v1", OLD, coverage=0.5)))
 
     assert file["blocks"][0]["coverage"] == "0"
 
 
-async def test_a_record_notes_what_it_leaves_out():
+async def test_a_record_notes_what_it_omits():
     gauge = {
         "name": "basket",
         "indicator": {"gauge": {"metric": "basket", "direction": "HigherIsBetter"}},
@@ -185,13 +185,13 @@ async def test_a_record_notes_what_it_leaves_out():
     ]
 
 
-async def test_a_single_block_that_prometheus_does_not_keep_is_said():
+async def test_a_record_notes_a_block_that_prometheus_no_longer_has():
     hidden = measured("v1", OLD, only=lambda index: index > NEWEST - 143)
     notes, _ = await recorded(body(), Rows(hidden))
     assert notes == ["The first 0.1 h have no series: Prometheus keeps less."]
 
 
-async def test_a_record_is_bounded(monkeypatch: pytest.MonkeyPatch):
+async def test_the_length_of_a_record_is_bounded(monkeypatch: pytest.MonkeyPatch):
     assert past_record.MOST_BLOCKS == 25_000
     monkeypatch.setattr(past_record, "MOST_BLOCKS", 36)
 
@@ -201,7 +201,7 @@ async def test_a_record_is_bounded(monkeypatch: pytest.MonkeyPatch):
     assert notes == ["Only the last 0.1 days are in it: a record has at most 36 blocks."]
 
 
-async def test_two_revisions_of_a_version_are_two_in_the_file():
+async def test_two_revisions_of_a_version_are_separate_in_a_record():
     status = {
         "stable": version("v1", NEW, promotionTime=rfc3339(DAY_AGO)),
         "history": [
@@ -222,7 +222,7 @@ async def test_two_revisions_of_a_version_are_two_in_the_file():
     assert file["events"][0]["modelChanged"] == {"version": f"v1/{NEW}"}
 
 
-async def test_a_version_whose_last_block_is_the_first_of_the_record_is_in_it():
+async def test_a_record_includes_a_version_whose_last_block_is_its_first():
     changed = DAY_AGO + BLOCK
     status = {
         "stable": version("v1", NEW, promotionTime=rfc3339(changed)),
@@ -238,12 +238,12 @@ async def test_a_version_whose_last_block_is_the_first_of_the_record_is_in_it():
     assert (file["version"], file["blocks"][0]["at"]) == (f"v1/{OLD}", changed)
 
 
-async def test_requests_and_pods_are_in_a_record_only_as_an_slo():
+async def test_a_record_has_requests_and_pods_only_for_slos_that_use_them():
     _, file = await recorded(body(ACCURACY), Rows(measured("v1", OLD)))
     assert file["blocks"][-1]["counts"]["v1"].keys() == {"clientErrors", "accuracy"}
 
 
-async def test_a_baseline_comes_along_unless_it_was_learnt_within_the_record():
+async def test_a_record_has_the_baseline_unless_it_was_recorded_within_its_span():
     def baseline(end: int) -> dict[str, Any]:
         times = {"startTime": rfc3339(end - 86_400), "endTime": rfc3339(end)}
         return {"bad": 10, "total": 1000, "source": "Production", **times}
@@ -261,12 +261,12 @@ async def test_a_baseline_comes_along_unless_it_was_learnt_within_the_record():
     assert file["baselines"].keys() == {"availability"}
 
 
-async def test_a_version_that_is_younger_than_a_block_has_no_past_yet():
+async def test_record_refuses_a_version_younger_than_one_block():
     young = version("v1", OLD, promotionTime=rfc3339(NEWEST * BLOCK))
     with pytest.raises(InvalidInput, match="no block of it is complete yet"):
         await recorded(body(stable=young), Rows())
 
 
-async def test_a_product_without_a_stable_version_has_no_past():
+async def test_record_refuses_a_product_without_a_stable_version():
     with pytest.raises(InvalidInput, match="no version of it is stable yet"):
         await recorded(body(observedGeneration=1), Rows())

@@ -9,7 +9,7 @@ TALKS = "import sluicegate.__main__ as m, sys; m.COMMANDS = {'crds': 'x'};"
 ENDLESS = "import sluicegate.cli.operations.crds as c; c.run = lambda args: [print('x' * 99) for _ in range(9999)] and 0;"
 
 
-def test_a_reader_that_goes_is_no_traceback():
+def test_a_closed_output_pipe_prints_no_traceback():
     command = [sys.executable, "-c", f"{TALKS}{ENDLESS} sys.exit(m.main(['crds']))"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
         assert running.stdout is not None

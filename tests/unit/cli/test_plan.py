@@ -18,7 +18,7 @@ def write(path, *documents: dict) -> str:
     return str(path)
 
 
-def test_the_json_is_a_list_that_kubectl_takes(capsys):
+def test_the_json_of_plan_is_a_list_that_kubectl_accepts(capsys):
     assert main(["plan", str(EXAMPLE), "--output", "json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["kind"] == "List"
@@ -27,7 +27,7 @@ def test_the_json_is_a_list_that_kubectl_takes(capsys):
     }  # fmt: skip
 
 
-def test_names_are_those_of_kubectl_and_wide_has_the_images(capsys):
+def test_plan_prints_names_as_kubectl_does_and_images_with_wide(capsys):
     assert main(["plan", str(EXAMPLE), "-o", "name"]) == 0
     kinds = {one.partition("/")[0] for one in capsys.readouterr().out.split()}
     assert kinds == {
@@ -41,14 +41,14 @@ def test_names_are_those_of_kubectl_and_wide_has_the_images(capsys):
     assert "@sha256:" in deployment
 
 
-def test_products_are_found_among_other_documents(tmp_path, capsys):
+def test_plan_finds_products_among_other_documents(tmp_path, capsys):
     other = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}}
     file = write(tmp_path / "all.yaml", other, example(), changed({"metadata.name": "two"}))
     assert main(["plan", file]) == 0
     assert "two-" in capsys.readouterr().out
 
 
-def test_a_product_can_come_by_standard_input(monkeypatch, capsys):
+def test_plan_reads_a_product_from_standard_input(monkeypatch, capsys):
     monkeypatch.setattr("sys.stdin", io.StringIO(yaml.safe_dump(example())))
     assert main(["plan", "-"]) == 0
     assert "search-ranking" in capsys.readouterr().out
@@ -73,20 +73,22 @@ def test_a_product_can_come_by_standard_input(monkeypatch, capsys):
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_a_mistake_in_a_product_is_wrong_input_and_named(change, path, tmp_path, capsys):
+def test_plan_of_an_invalid_product_names_the_field_and_exits_with_2(
+    change, path, tmp_path, capsys
+):
     assert main(["plan", write(tmp_path / "a.yaml", changed(change))]) == 2
     assert f"{path}: " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("text", ["{", "kind: ConfigMap", ""])
-def test_a_file_without_a_product_is_wrong_input(text, tmp_path, capsys):
+def test_plan_of_a_file_without_a_product_exits_with_2(text, tmp_path, capsys):
     file = tmp_path / "a.yaml"
     file.write_text(text, encoding="utf-8")
     assert main(["plan", str(file)]) == 2
     assert str(file) in capsys.readouterr().err
 
 
-def test_a_file_that_is_not_there_is_wrong_input(capsys):
+def test_plan_of_a_missing_file_exits_with_2(capsys):
     assert main(["plan", "/nowhere/a.yaml"]) == 2
     assert "/nowhere/a.yaml" in capsys.readouterr().err
 
@@ -102,9 +104,7 @@ def test_the_help_lists_every_command(capsys):
 RUNTIME = "registry.example/runtime@sha256:" + "b" * 64
 
 
-def test_values_that_are_left_out_are_shown_with_what_they_follow_from(
-    tmp_path, monkeypatch, capsys
-):
+def test_plan_shows_derived_values_with_their_sources(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("SLUICEGATE_DEFAULT_RUNTIME_IMAGE", RUNTIME)
     given = product(
         {"name": "accuracy", "indicator": {"outcomes": {}}, "maxDrop": "0.03"},
@@ -126,7 +126,7 @@ def test_values_that_are_left_out_are_shown_with_what_they_follow_from(
     assert "need about 687 rows" in fields[4][1]
 
 
-def test_nothing_is_derived_where_all_is_given(tmp_path, monkeypatch, capsys):
+def test_plan_derives_no_value_if_all_are_given(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("SLUICEGATE_DEFAULT_RUNTIME_IMAGE", RUNTIME)
     slo = {"name": "accuracy", "indicator": {"outcomes": {}}, "maxDrop": "0.03"}
     given = product(

@@ -40,7 +40,7 @@ def files(tmp_path):
     return write(tmp_path / "products.yaml", example(), wrong)
 
 
-async def test_a_new_product_starts_its_first_version_and_one_with_a_mistake_is_refused(
+async def test_plan_reports_the_first_version_of_a_new_product_and_refuses_an_invalid_one(
     run, tmp_path
 ):
     ran = await run("plan", files(tmp_path), "--changes", "-o", "json")
@@ -52,7 +52,9 @@ async def test_a_new_product_starts_its_first_version_and_one_with_a_mistake_is_
     assert second["problems"][0]["path"] == "spec.rollout.steps"
 
 
-async def test_junit_has_a_test_for_each_product_and_a_failure_for_a_refused_one(run, tmp_path):
+async def test_the_junit_report_of_plan_has_a_test_per_product_and_a_failure_per_refused_one(
+    run, tmp_path
+):
     ran = await run("plan", files(tmp_path), "--changes", "-o", "junit")
     suite = ET.fromstring(ran.out)
     assert ran.code == 1
@@ -92,7 +94,7 @@ async def planned(run, tmp_path, *documents, code=0, words=()):
     return ran.document["changes"]
 
 
-async def test_a_product_that_is_live_as_the_manifest_has_it_changes_nothing(run, tmp_path):
+async def test_plan_reports_no_change_for_a_product_equal_to_the_live_one(run, tmp_path):
     manifest = pricing()
     kept(run, manifest)
     ran = await run("plan", write(tmp_path / "a.yaml", manifest), "--changes")
@@ -107,7 +109,7 @@ ANOTHER_MODEL = {
 }
 
 
-async def test_an_invalid_live_object_is_named_and_each_document_has_an_answer(run, tmp_path):
+async def test_plan_names_an_invalid_live_object_and_reports_on_each_document(run, tmp_path):
     manifest = pricing(ANOTHER_MODEL)
     kept(run, pricing(), rollout={"steps": [50, 5]})
     new, correction = await planned(run, tmp_path, changed({"metadata.name": "new"}), manifest)
@@ -118,13 +120,13 @@ async def test_an_invalid_live_object_is_named_and_each_document_has_an_answer(r
     assert any(one.startswith("2030.1 starts with") for one in effects)
 
 
-async def test_an_object_that_is_as_invalid_as_the_live_one_is_refused(run, tmp_path):
+async def test_plan_refuses_an_object_as_invalid_as_the_live_one(run, tmp_path):
     kept(run, pricing(), rollout={"steps": [50, 5]})
     (change,) = await planned(run, tmp_path, pricing({"spec.rollout.steps": [50, 5]}), code=1)
     assert change["change"] == "Refused"
 
 
-async def test_a_resumption_leads_to_what_has_waited_by_the_objects_that_run(run, tmp_path):
+async def test_plan_of_a_resumption_reports_the_pending_changes(run, tmp_path):
     kept(run, pricing(), suspend=True)
     run.server.refused |= {HTTP_ROUTES.path("catalog")}
     (change,) = await planned(run, tmp_path, pricing())
@@ -139,7 +141,7 @@ async def test_a_resumption_leads_to_what_has_waited_by_the_objects_that_run(run
     assert not [one for one in change["effects"] if one.startswith("HTTPRoute")]
 
 
-async def test_a_new_name_of_the_same_bento_is_not_used(run, tmp_path):
+async def test_plan_reports_that_a_new_name_of_the_same_bento_is_not_used(run, tmp_path):
     manifest = pricing({"spec.model.bento.version": "renamed"})
     version = pricing()["spec"]["model"]["bento"]["version"]
     kept(run, pricing())
@@ -150,14 +152,14 @@ async def test_a_new_name_of_the_same_bento_is_not_used(run, tmp_path):
     )
 
 
-async def test_another_entry_service_of_the_same_bento_replaces_the_pods(run, tmp_path):
+async def test_plan_reports_replaced_pods_for_a_changed_entry_service(run, tmp_path):
     kept(run, pricing())
     (change,) = await planned(run, tmp_path, pricing({"spec.model.bento.service": "Other"}))
     assert change["change"] == "Restart"
 
 
 @pytest.mark.parametrize("lifecycle", ["Retired", "Deprecated"])
-async def test_a_model_of_a_product_whose_life_is_over_is_not_rolled_out(run, tmp_path, lifecycle):
+async def test_plan_reports_no_rollout_for_a_retired_product(run, tmp_path, lifecycle):
     kept(run, pricing())
     manifest = pricing(ANOTHER_MODEL | {"spec.lifecycle": lifecycle})
     (change,) = await planned(run, tmp_path, manifest)
@@ -166,13 +168,13 @@ async def test_a_model_of_a_product_whose_life_is_over_is_not_rolled_out(run, tm
     assert text in change["effects"]
 
 
-async def test_a_first_version_of_a_suspended_product_waits(run, tmp_path):
+async def test_plan_reports_that_the_first_version_of_a_suspended_product_waits(run, tmp_path):
     (change,) = await planned(run, tmp_path, pricing({"spec.suspend": True}))
     assert change["change"] == "Suspended"
     assert change["effects"][0].startswith("once spec.suspend is unset: ")
 
 
-async def test_a_namespace_that_contradicts_the_manifest_is_refused(run, tmp_path):
+async def test_plan_refuses_a_namespace_that_contradicts_the_manifest(run, tmp_path):
     manifest = changed({"metadata.namespace": "catalog"})
     other = pricing()
     first, second = await planned(run, tmp_path, manifest, other, code=1, words=("-n", "shop"))
@@ -182,33 +184,33 @@ async def test_a_namespace_that_contradicts_the_manifest_is_refused(run, tmp_pat
     assert second["namespace"] == "shop"
 
 
-async def test_a_product_that_a_file_has_twice_is_refused_the_second_time(run, tmp_path):
+async def test_plan_refuses_the_second_of_two_equal_products_in_a_file(run, tmp_path):
     first, second = await planned(run, tmp_path, pricing(), pricing(), code=1)
     assert (first["change"], second["change"]) == ("FirstVersion", "Refused")
     assert second["problems"][0]["message"].startswith("catalog/pricing is in the file already")
 
 
 @pytest.mark.parametrize("metadata", [{}, {"name": ""}, "pricing"], ids=str)
-async def test_a_document_without_a_name_is_refused(run, tmp_path, metadata):
+async def test_plan_refuses_a_document_without_a_name(run, tmp_path, metadata):
     (change,) = await planned(run, tmp_path, example() | {"metadata": metadata}, code=1)
     assert change["change"] == "Refused"
     assert change["problems"] == [{"path": "metadata.name", "message": "is required: set it"}]
 
 
 @pytest.mark.parametrize("kind", ["List", "DataProductList"])
-async def test_the_items_of_a_list_are_read(run, tmp_path, kind):
+async def test_plan_reads_the_items_of_a_list(run, tmp_path, kind):
     items = [{"kind": "ConfigMap"}, pricing(), changed({"metadata.name": "new"})]
     listed = {"apiVersion": "v1", "kind": kind, "items": items}
     changes = await planned(run, tmp_path, listed)
     assert [one["name"] for one in changes] == ["pricing", "new"]
 
 
-def test_junit_without_changes_is_wrong_input(tmp_path, capsys):
+def test_plan_with_junit_but_without_changes_exits_with_2(tmp_path, capsys):
     assert main(["plan", write(tmp_path / "a.yaml", example()), "-o", "junit"]) == 2
     assert "--changes" in capsys.readouterr().err
 
 
-def test_junit_is_xml_whatever_a_text_has():
+def test_the_junit_report_is_valid_xml_for_any_text():
     case = JunitCase('a"<b>&\x1b[31m', failures=("x < y & z\x00",), notes=("]]>",))
     (found,) = ET.fromstring(as_junit("s", [case])).findall("testcase")
     assert found.get("name") == 'a"<b>&'

@@ -83,7 +83,7 @@ async def answer(run, **status):
         (["retrain", "dataproduct.sluicegate.dev/pricing"], names.REQUEST_RETRAIN, "20"),
     ],
 )
-async def test_an_action_carries_the_version_waits_and_shows_what_happened(
+async def test_a_plugin_action_sends_the_version_and_waits_for_the_outcome(
     run, words, annotation, begins
 ):
     past = VERSION | {"version": "v0", "revision": "dddddddddd", "outcome": "Replaced", "promotionTime": "2026-01-01T00:00:00Z"}  # fmt: skip
@@ -97,7 +97,7 @@ async def test_an_action_carries_the_version_waits_and_shows_what_happened(
     assert value.endswith("Z")
 
 
-async def test_an_approval_is_asked_for_with_its_evidence(run, monkeypatch):
+async def test_approve_prompts_with_the_evidence_of_the_candidate(run, monkeypatch):
     run.keep(candidate=TRIAL | {"evidence": [{
         "slo": "accuracy", "promote": "3.4", "promoteAt": "3.0", "rollBack": "-1", "rollBackAt": "4",
         "candidateBad": 3, "candidateTotal": 40, "stableBad": 90, "stableTotal": 900,
@@ -125,7 +125,7 @@ class Asked(io.StringIO):
 
 
 @pytest.mark.parametrize("now", [REPLACED, RENEWED, None])
-async def test_an_approval_of_a_candidate_that_was_replaced_meanwhile_writes_nothing(
+async def test_approve_writes_nothing_if_the_candidate_was_replaced_during_the_prompt(
     run, monkeypatch, now
 ):
     run.keep(candidate=TRIAL)
@@ -144,14 +144,14 @@ async def test_an_approval_of_a_candidate_that_was_replaced_meanwhile_writes_not
     assert "has changed since it was shown: v2 aaaaaaaaaa then" in ran.err
 
 
-async def test_an_approval_of_another_version_than_the_candidate_writes_nothing(run):
+async def test_approve_of_a_version_other_than_the_candidate_writes_nothing(run):
     run.keep(candidate=REPLACED)
     ran = await run("promote", "pricing", "v2", "--yes")
     assert (ran.code, written(run.server)) == (1, [])
     assert "v2 is not the candidate of catalog/pricing, v3 is" in ran.err
 
 
-async def test_a_write_that_meets_a_newer_object_is_tried_again_while_the_candidate_is_the_same(
+async def test_a_conflicting_plugin_write_is_retried_while_the_candidate_is_the_same(
     run,
 ):
     run.keep(candidate=TRIAL)
@@ -170,7 +170,7 @@ async def test_a_write_that_meets_a_newer_object_is_tried_again_while_the_candid
     assert names.REQUEST_PROMOTE in run.server.objects[PATH]["metadata"]["annotations"]
 
 
-async def test_the_operators_refusal_is_a_failure(run):
+async def test_a_request_refused_by_the_operator_is_a_failed_command(run):
     run.keep(candidate=TRIAL)
     decision = {"type": "Alert", "reason": "NotFound", "message": "there is no such candidate"}
     ran, _ = await asyncio.gather(run("abort", "pricing", "-y"), answer(run, decision=decision))
@@ -178,14 +178,14 @@ async def test_the_operators_refusal_is_a_failure(run):
     assert "there is no such candidate" in ran.out
 
 
-async def test_an_approval_before_the_last_step_does_not_wait_for_it(run):
+async def test_approve_before_the_last_step_returns_without_waiting(run):
     run.keep(candidate=TRIAL | {"phase": "Stepping", "weight": 5})
     ran = await run("promote", "pricing", "-y")
     assert ran.code == 0
     assert "it counts at the last step, and v2 is at 5 %" in ran.out
 
 
-async def test_nothing_to_act_on_is_wrong_input(run):
+async def test_an_action_without_a_target_exits_with_2(run):
     run.keep(candidate=None, specModel={"version": "v1", "outcome": "Promoted"}, stable=VERSION | {"version": "v8", "revision": "x"})  # fmt: skip
     document = run.server.objects[PATH]
     document["spec"]["model"]["bento"]["version"] = "v8"
@@ -211,7 +211,7 @@ async def test_nothing_to_act_on_is_wrong_input(run):
         (["status", "pricing", "--for=reviewed"], 0, "each sealed review is signed"),
     ],
 )  # fmt: skip
-async def test_each_exit_code(run, words, code, said):
+async def test_the_plugin_has_the_documented_exit_codes(run, words, code, said):
     run.keep(candidate=TRIAL)
     run.server.keep(DATA_PRODUCT_REVIEWS, review("pricing-2026-01", "Reviewed"))
     ran = await run(*words)
@@ -229,7 +229,7 @@ def review(name, state):
     }  # fmt: skip
 
 
-async def test_a_wait_ends_with_the_change_that_it_waits_for(run):
+async def test_the_wait_command_ends_with_the_awaited_change(run):
     run.keep(candidate=TRIAL)
     run.server.keep(DATA_PRODUCT_REVIEWS, review("pricing-2026-01", "ToReview"))
 
@@ -248,7 +248,7 @@ async def test_a_wait_ends_with_the_change_that_it_waits_for(run):
     assert "needs signatures: pricing-2026-01 (ToReview)" in ran.out
 
 
-async def test_a_stalled_product_ends_a_wait_for_health(run):
+async def test_a_stalled_product_ends_the_wait_for_a_healthy_state(run):
     stalled = {
         "type": "Stalled",
         "status": "True",
@@ -260,7 +260,7 @@ async def test_a_stalled_product_ends_a_wait_for_health(run):
     assert (ran.code, "Stalled (InvalidSpec): spec.owner" in ran.out) == (1, True)
 
 
-async def test_a_refused_person_reads_which_verb_and_who_may(run):
+async def test_a_forbidden_action_names_the_verb_and_the_permitted_roles(run):
     run.keep(candidate=TRIAL)
     run.server.refused = {DATA_PRODUCTS.path("")}
     ran = await run("get", "-A")
@@ -274,7 +274,7 @@ async def test_a_refused_person_reads_which_verb_and_who_may(run):
     assert "who may promote: its managers in spec.team (acb)" in ran.err
 
 
-async def test_a_tree_has_what_one_may_list(run):
+async def test_the_tree_command_shows_only_kinds_that_the_user_may_list(run):
     run.keep(candidate=TRIAL)
     labels = {names.LABEL_PRODUCT: "pricing", names.LABEL_REVISION: "aaaaaaaaaa"}
     pod = {
@@ -305,7 +305,7 @@ async def test_a_tree_has_what_one_may_list(run):
     ]
 
 
-async def test_suspend_shows_the_change_for_git_and_makes_it_only_live(run):
+async def test_suspend_prints_the_change_for_git_and_applies_it_to_the_live_object(run):
     run.keep(candidate=TRIAL)
     run.server.objects[PATH]["metadata"]["labels"] = {"kustomize.toolkit.fluxcd.io/name": "shop"}
     ran = await run("suspend", "pricing")
@@ -332,7 +332,7 @@ def written_specs(server):
         ["suspend", "pricing", "--live"], ["graph"],
     ],
 )  # fmt: skip
-async def test_json_is_by_the_schema_and_yaml_says_the_same(run, words):
+async def test_json_output_conforms_to_its_schema_and_yaml_is_equal(run, words):
     run.keep(candidate=TRIAL)
     run.server.keep(DATA_PRODUCT_REVIEWS, review("pricing-2026-01", "Reviewed"))
     ran = await run(*words, "-o", "json")
@@ -342,9 +342,7 @@ async def test_json_is_by_the_schema_and_yaml_says_the_same(run, words):
 
 
 @pytest.mark.parametrize("command", ["status", "tree", "explain", "graph", "get"])
-async def test_each_command_that_reads_prints_the_name_alone_and_knows_wide(
-    run, command, monkeypatch
-):
+async def test_each_reading_command_supports_name_and_wide_output(run, command, monkeypatch):
     run.keep(candidate=TRIAL)["spec"]["dependsOn"] = []
     monkeypatch.setenv("KUBECONFIG", str(run.kubeconfig))
     assert (
@@ -354,9 +352,7 @@ async def test_each_command_that_reads_prints_the_name_alone_and_knows_wide(
     assert (wide.code, "pricing" in wide.out) == (0, True)
 
 
-async def test_an_explanation_without_a_prometheus_says_that_it_lacks_the_newest_blocks(
-    run, monkeypatch
-):
+async def test_explain_without_prometheus_reports_the_missing_newest_blocks(run, monkeypatch):
     run.keep()
     monkeypatch.setenv("KUBECONFIG", str(run.kubeconfig))
     monkeypatch.delenv("SLUICEGATE_PROMETHEUS_URL", raising=False)
@@ -374,7 +370,7 @@ def operator(**variables: str) -> dict[str, Any]:
     }
 
 
-async def test_an_explanation_is_by_the_settings_of_the_operator_and_those_of_the_shell_come_first(
+async def test_explain_uses_the_operator_settings_and_shell_variables_override_them(
     run, monkeypatch
 ):
     run.keep()
@@ -392,16 +388,14 @@ async def test_an_explanation_is_by_the_settings_of_the_operator_and_those_of_th
     )
 
 
-async def test_settings_are_those_of_the_shell_where_no_deployment_is_the_operators(
-    run, monkeypatch
-):
+async def test_explain_uses_shell_settings_if_no_operator_deployment_is_found(run, monkeypatch):
     monkeypatch.setenv("KUBECONFIG", str(run.kubeconfig))
     found = await operator_settings({"SLUICEGATE_HOUR_SECONDS": "60"})
     assert found.settings.hour_seconds == 60
     assert "as no Deployment has the labels app.kubernetes.io/name=sluicegate" in found.source
 
 
-async def test_an_explanation_takes_namespace_kubeconfig_and_user_as_kubectl_does(run, monkeypatch):
+async def test_explain_accepts_namespace_kubeconfig_and_user_like_kubectl(run, monkeypatch):
     run.keep()
     monkeypatch.delenv("KUBECONFIG", raising=False)
     given = [
@@ -429,14 +423,14 @@ CLUSTER = [
 
 
 @pytest.mark.parametrize("words", CLUSTER, ids=" ".join)
-def test_each_command_that_reads_a_cluster_takes_the_options_of_kubectl(words, capsys):
+def test_each_command_that_reads_a_cluster_accepts_the_options_of_kubectl(words, capsys):
     with pytest.raises(SystemExit):
         main([*words, "--help"])
     said = capsys.readouterr().out
     assert all(option in said for option in ("-n", "--context", "--kubeconfig", "--as "))
 
 
-async def test_an_export_reads_the_product_of_the_cluster(run, monkeypatch):
+async def test_export_reads_the_product_from_the_cluster(run, monkeypatch):
     run.keep()
     monkeypatch.setenv("KUBECONFIG", str(run.kubeconfig))
     ran = await run("export", "pricing", "--format", "odps", "-o", "json")
@@ -444,7 +438,7 @@ async def test_an_export_reads_the_product_of_the_cluster(run, monkeypatch):
     assert ran.document["id"].endswith("/pricing")
 
 
-async def test_json_of_an_explanation_is_by_the_schema(run, monkeypatch):
+async def test_the_json_of_explain_conforms_to_its_schema(run, monkeypatch):
     run.keep(candidate=TRIAL)
     monkeypatch.setenv("KUBECONFIG", str(run.kubeconfig))
     ran = await run("explain", "pricing", "-o", "json")
@@ -452,7 +446,7 @@ async def test_json_of_an_explanation_is_by_the_schema(run, monkeypatch):
     assert "engine" not in ran.document["status"]
 
 
-async def test_needs_are_listed_by_how_pressing_they_are(run):
+async def test_needs_are_listed_by_urgency(run):
     due = {"type": "ReviewDue", "status": "True", "reason": "Overdue", "message": "sign it", "observedGeneration": 3, "lastTransitionTime": "2026-01-01T09:00:00Z"}  # fmt: skip
     run.keep(
         "ranking",
@@ -475,7 +469,7 @@ async def test_needs_are_listed_by_how_pressing_they_are(run):
     assert found == ["dataproduct.sluicegate.dev/pricing", "dataproduct.sluicegate.dev/ranking"]
 
 
-async def test_a_graph_has_the_dependencies_with_their_states(run):
+async def test_the_graph_command_shows_dependencies_with_their_states(run):
     document = run.keep()
     document["spec"]["dependsOn"] = [{"name": "price"}]
     run.keep("price", state="Degraded")["spec"]["dependsOn"] = []
@@ -531,7 +525,7 @@ async def test_get_prints_objects_as_kubectl_does(run):
     assert (await run("get", "-n", "empty")).out == ""
 
 
-async def test_the_iteration_log_joins_reviews_and_status_and_a_spreadsheet_reads_it(run):
+async def test_the_iteration_log_combines_reviews_and_status_as_csv(run):
     stated = {"hypothesis": "=margins raise conversion", "author": "ana", "gitRevision": "0a1b2c3"}
     verdict = {"type": "Promote", "reason": "CanaryNotWorse", "slos": [
         {"name": "conversion", "candidate": {"bad": 900, "total": 1000}, "stable": {"bad": 950, "total": 1000}},
@@ -568,7 +562,7 @@ async def test_the_iteration_log_joins_reviews_and_status_and_a_spreadsheet_read
     assert (refused.code, "csv is for --iterations" in refused.err) == (2, True)
 
 
-async def test_history_has_each_version_with_its_outcome(run):
+async def test_the_history_command_lists_each_version_with_its_outcome(run):
     run.keep(candidate=TRIAL)
     lines = (await run("history", "pricing")).out.splitlines()
     assert [line.split()[:2] for line in lines[1:]] == [
@@ -634,7 +628,7 @@ async def test_a_product_that_is_deleted_while_its_watch_is_interrupted_ends_the
     assert "catalog/pricing was deleted" in ran.out + ran.err
 
 
-async def test_a_watch_says_since_when_the_api_server_is_away_and_that_it_is_reached_again(run):
+async def test_the_watch_command_reports_the_begin_and_end_of_an_api_server_outage(run):
     run.keep(candidate=TRIAL)
 
     async def operate():
@@ -656,7 +650,7 @@ async def test_a_watch_says_since_when_the_api_server_is_away_and_that_it_is_rea
     assert re.match(r"The API server is reached again, after [\d.]+ s from \d\d:", lines[1])
 
 
-async def test_a_watch_without_the_right_names_the_verb_and_the_roles_that_have_it(run):
+async def test_the_watch_command_names_the_missing_verb_and_the_roles_that_grant_it(run):
     run.keep(candidate=TRIAL)
     run.server.refused.add(DATA_PRODUCTS.path("catalog"))
     ran = await run("watch", "pricing")
@@ -693,7 +687,7 @@ def watches(server):
         ({"observedGeneration": 2}, 3, "timed out: the operator has not reconciled this spec yet"),
     ],
 )  # fmt: skip
-async def test_watch_until_idle_waits_for_what_is_under_way(run, status, code, said):
+async def test_watch_until_idle_waits_for_rollouts_and_trainings(run, status, code, said):
     run.keep(**status)
     ran = await run("watch", "pricing", "--until", "idle", "--timeout", "1s")
     assert ran.code == code

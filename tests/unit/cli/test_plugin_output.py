@@ -40,24 +40,24 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize(("text", "shown"), HOSTILE.items(), ids=map(repr, HOSTILE))
-def test_text_of_an_object_is_shown_without_what_a_terminal_obeys(text, shown):
+def test_terminal_control_sequences_are_removed_from_object_texts(text, shown):
     assert clean(text) == shown
 
 
 @given(st.text())
-def test_no_text_leaves_a_control_character(text):
+def test_no_output_text_contains_a_control_character(text):
     assert not UNSAFE.search(clean(text))
 
 
 @given(st.recursive(st.text(), lambda inner: st.dictionaries(st.text(), inner), max_leaves=5))
-def test_json_and_yaml_keep_each_text_and_show_no_control_character(value):
+def test_json_and_yaml_output_escape_control_characters_without_loss(value):
     document = {"text": value}
     assert json.loads(as_json(document)) == document
     assert not UNSAFE.search(as_json(document).replace("\n", ""))
     assert not UNSAFE.search(as_yaml(document).replace("\n", ""))
 
 
-def test_yaml_keeps_hostile_texts():
+def test_yaml_output_round_trips_hostile_texts():
     document = {str(number): text for number, text in enumerate(HOSTILE)}
     assert yaml.safe_load(as_yaml(document)) == document
 
@@ -114,7 +114,7 @@ catalog    delivery-time-estimation  Unknown   accuracy AtRisk  v15-2026-02-19  
 
 
 @pytest.mark.parametrize("width", GOLDEN)
-def test_a_narrow_terminal_leaves_columns_out_and_never_cuts_a_name(width):
+def test_a_narrow_terminal_omits_columns_and_never_truncates_a_name(width):
     rows = [row(one, NOW) for one in products()]
     text = table(HEADER, rows, width=width, dispensable=DISPENSABLE)
     assert text == GOLDEN[width]
@@ -136,18 +136,18 @@ LOG = [
         (120, "2026-01-01T09:00:00Z  v3       margins of the last quarter raise…  Promoted (CanaryNotWorse)  accuracy +13.3 [1.6, 24.9]"),
     ],
 )  # fmt: skip
-def test_a_narrow_terminal_cuts_the_texts_of_the_iteration_log(width, first):
+def test_a_narrow_terminal_truncates_texts_of_the_iteration_log(width, first):
     text = table(ITERATIONS, LOG, width=width, dispensable=("END",), shortened=SHORTENED)
     assert max(map(columns, text.splitlines())) <= width
     assert text.splitlines()[1] == first
 
 
-def test_a_pipe_gets_all_columns_whole():
+def test_output_to_a_pipe_has_all_columns_without_truncation():
     rows = [row(one, NOW) for one in products()]
     assert table(HEADER, rows) == GOLDEN[200]
 
 
-def test_wide_characters_keep_the_columns_in_line():
+def test_columns_stay_aligned_with_wide_characters():
     first, second = table(("A", "B"), [("価格", "x")]).splitlines()
     assert columns(second.partition("x")[0]) == columns(first.partition("B")[0])
 
@@ -157,7 +157,7 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_colours_are_for_terminals_that_want_them(monkeypatch):
+def test_colours_are_printed_only_to_terminals_that_support_them(monkeypatch):
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("TERM", "xterm")
     assert coloured(Terminal())
@@ -168,7 +168,7 @@ def test_colours_are_for_terminals_that_want_them(monkeypatch):
     assert text == "STATE\n\x1b[32mHealthy\x1b[0m\n"
 
 
-def test_products_are_chosen_by_team_market_and_state():
+def test_products_are_filtered_by_team_market_and_state():
     one = products()[1]
     assert facts.matches(one, team="search", market="fr", state="degraded")
     assert facts.matches(one, team="group:default/search")
@@ -179,14 +179,14 @@ def test_products_are_chosen_by_team_market_and_state():
     assert not facts.matches(one, state="Healthy")
 
 
-def test_the_schema_names_each_kind_of_document():
+def test_the_json_schema_lists_each_kind_of_document():
     path = Path(sluicegate.cli.__file__).parent / "schemas" / "output.json"
     schema = json.loads(path.read_text(encoding="utf-8"))
     named = {one["$ref"].rpartition("/")[2] for one in schema["oneOf"]}
     assert named == {kind for kind, of in schema["$defs"].items() if "apiVersion" in of.get("properties", {})}  # fmt: skip
 
 
-def test_the_rows_of_a_shadow_phase_are_said_beside_the_evidence_of_the_canary():
+def test_explain_shows_shadow_rows_beside_the_canary_evidence():
     told = list(facts.evidence_lines(full_status()["candidate"]))
     rows = full_status()["candidate"]["shadow"]["evidence"][0]["pairs"]
     (said,) = [line for line in told if "labelled after the training" in line]
@@ -195,7 +195,7 @@ def test_the_rows_of_a_shadow_phase_are_said_beside_the_evidence_of_the_canary()
     assert "shadow phase, NoSlot: …" in told
 
 
-def test_explain_says_what_the_shadow_phase_has_scored_and_what_it_waits_for():
+def test_explain_shows_scored_shadow_rows_and_what_the_phase_waits_for():
     product = DataProduct.parse(example() | {"status": full_status()})
     told = "\n".join(status_lines(product))
     assert "accuracy in the shadow phase: " in told
@@ -203,7 +203,7 @@ def test_explain_says_what_the_shadow_phase_has_scored_and_what_it_waits_for():
     assert "    NoSlot: …" in told
 
 
-def test_status_and_explain_say_when_numbers_were_measured_and_that_a_degradation_is_over():
+def test_status_and_explain_print_the_measurement_time_and_the_end_of_a_degradation():
     status = full_status() | {"lastRefreshTime": "2026-03-01T09:00:00Z"}
     status["decision"] |= {"type": "Alert", "reason": "CommonCause", "message": "3 of 4 turned bad"}
     for state, over in (("Healthy", 2), ("Degraded", 0)):

@@ -56,9 +56,7 @@ def test_a_record_is_written_and_replayed(file, tmp_path, monkeypatch, capsys):
         (["--from-file", "FILE"], URL, "holds catalog/search, not catalog/other"),
     ],
 )
-def test_record_names_what_is_wrong_with_its_arguments(
-    file, monkeypatch, capsys, arguments, url, said
-):
+def test_record_names_an_invalid_argument(file, monkeypatch, capsys, arguments, url, said):
     monkeypatch.setenv("SLUICEGATE_PROMETHEUS_URL", url)
     words = [file if word == "FILE" else word for word in arguments]
     assert main(["record", "catalog/other", *words]) == 2

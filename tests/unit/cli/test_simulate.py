@@ -50,7 +50,7 @@ def _simulate(product, *options):
     return main(["simulate", product, "--requests-per-minute", "600", "--runs", "60", *options])
 
 
-def test_json_has_the_promised_keys_and_shares_that_add_up(product, capsys):
+def test_the_json_of_simulate_has_the_documented_keys_and_shares_that_add_up(product, capsys):
     options = ["--stable-bad", "availability=0.005", "--candidate-bad", "availability=0.005"]
     assert _simulate(product, *options, "--output", "json") == 0
     answer = json.loads(capsys.readouterr().out)
@@ -64,7 +64,7 @@ def test_json_has_the_promised_keys_and_shares_that_add_up(product, capsys):
 
 
 @pytest.mark.heavy
-def test_the_same_seed_gives_the_same_answer(product, capsys):
+def test_simulate_with_the_same_seed_gives_the_same_result(product, capsys):
     answers = []
     rates = ["--stable-bad", "availability=0.02", "--candidate-bad", "availability=0.026"]
     for seed in ("7", "7", "8"):
@@ -73,20 +73,20 @@ def test_the_same_seed_gives_the_same_answer(product, capsys):
     assert answers[0] == answers[1] != answers[2]
 
 
-def test_the_table_has_the_shares_of_each_outcome_with_their_errors(product, capsys):
+def test_the_table_of_simulate_has_the_share_of_each_outcome_with_its_error(product, capsys):
     assert _simulate(product, "--no-degradation") == 0
     headings, shares = capsys.readouterr().out.splitlines()[:2]
     assert headings.split("  ")[0] == "promoted"
     assert shares.count("±") == 3
 
 
-def test_simulate_compares_no_rules_of_other_tools_any_more(product, capsys):
+def test_simulate_has_no_option_to_compare_other_tools(product, capsys):
     with pytest.raises(SystemExit):
         _simulate(product, "--compare")
     assert "--compare" in capsys.readouterr().err
 
 
-def test_an_unknown_slo_is_named_with_the_known_ones(product, capsys):
+def test_simulate_names_an_unknown_slo_and_the_known_ones(product, capsys):
     assert _simulate(product, "--stable-bad", "conversion=0.1") == 2
     error = capsys.readouterr().err
     assert '--stable-bad: names "conversion"' in error
@@ -103,7 +103,7 @@ def test_an_unknown_slo_is_named_with_the_known_ones(product, capsys):
         ("--requests-per-minute", "-3"),
     ],
 )
-def test_a_wrong_value_is_named_with_its_option(product, capsys, option, value):
+def test_simulate_names_the_option_of_an_invalid_value(product, capsys, option, value):
     with pytest.raises(SystemExit) as ended:
         _simulate(product, f"{option}={value}")
     assert ended.value.code == 2
@@ -112,7 +112,7 @@ def test_a_wrong_value_is_named_with_its_option(product, capsys, option, value):
     assert value.rpartition("=")[2] in error
 
 
-def test_a_missing_file_is_wrong_input(capsys):
+def test_simulate_of_a_missing_file_exits_with_2(capsys):
     assert _simulate("absent.yaml") == 2
     assert "absent.yaml" in capsys.readouterr().err
 
@@ -130,7 +130,7 @@ def test_commands_without_a_simulation_import_no_numpy():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_an_slo_that_cannot_answer_in_time_is_named(product, capsys):
+def test_simulate_names_an_slo_without_enough_events_in_the_duration(product, capsys):
     rates = ["--labels-per-minute", "1", "--stable-bad", "accuracy=0.1", "--no-degradation"]
     rates += ["--duration-minutes", "240"]
     assert _simulate(product, *rates) == 0
@@ -141,7 +141,7 @@ def test_an_slo_that_cannot_answer_in_time_is_named(product, capsys):
     assert not slos["accuracy"]["mustSpeak"]
 
 
-def test_without_a_duration_a_rollout_lasts_until_the_labels_have_come(product, capsys):
+def test_simulate_without_max_duration_lasts_until_the_labels_arrived(product, capsys):
     rates = ["--labels-per-minute", "1", "--stable-bad", "accuracy=0.1", "--no-degradation"]
     assert _simulate(product, *rates, "--candidate-bad", "accuracy=0.2", "--output", "json") == 0
     answer = json.loads(capsys.readouterr().out)

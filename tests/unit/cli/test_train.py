@@ -35,7 +35,7 @@ def reporting(**changes: object) -> str:
     return f"pathlib.Path(os.environ['SLUICEGATE_TERMINATION_LOG']).write_text({text!r})"
 
 
-def test_a_better_model_passes_the_gate_and_its_numbers_are_shown(tmp_path: Path, capsys):
+def test_train_shows_the_hold_out_counts_of_a_better_model(tmp_path: Path, capsys):
     assert trained(tmp_path, reporting(), product=a_product(tmp_path)) == 0
 
     said = capsys.readouterr().out
@@ -73,12 +73,12 @@ def test_train_exits_1_if_the_hold_out_gate_would_refuse_the_result(
         (reporting(evaluation={"accuracy": {"bad": 0, "total": 0}}), "accuracy.total"),
     ],
 )
-def test_a_training_without_a_result_says_why(code: str, said: str, tmp_path: Path, capfd):
+def test_train_reports_why_a_training_has_no_result(code: str, said: str, tmp_path: Path, capfd):
     assert trained(tmp_path, code, product=a_product(tmp_path)) == 1
     assert said in capfd.readouterr().err
 
 
-def test_the_process_has_the_variables_of_the_job_and_no_others(tmp_path: Path, capfd, monkeypatch):
+def test_train_passes_only_the_variables_of_the_job(tmp_path: Path, capfd, monkeypatch):
     monkeypatch.setenv("SLUICEGATE_WORKERS", "8")
     names = "sorted(key for key in os.environ if key.startswith('SLUICEGATE_'))"
     trigger = "json.loads(os.environ['SLUICEGATE_TRIGGER'])['indicator']"
@@ -92,7 +92,7 @@ def test_the_process_has_the_variables_of_the_job_and_no_others(tmp_path: Path, 
     assert "WORKERS" not in variables
 
 
-def test_the_process_has_no_variables_of_the_shell_but_those_of_the_spec_and_those_named(
+def test_train_passes_only_named_shell_variables_and_those_of_the_spec(
     tmp_path: Path, capfd, monkeypatch
 ):
     for name in ("PYTHONPATH", "SECRET_OF_THE_SHELL", "DATABASE", "OMP_NUM_THREADS"):
@@ -107,6 +107,6 @@ def test_the_process_has_no_variables_of_the_shell_but_those_of_the_spec_and_tho
     assert capfd.readouterr().out.splitlines()[0] == "['DATABASE', 'OMP_NUM_THREADS']"
 
 
-def test_an_slo_that_the_product_has_not_is_wrong_input(tmp_path: Path, capsys):
+def test_train_with_an_unknown_slo_exits_with_2(tmp_path: Path, capsys):
     assert trained(tmp_path, "pass", "--slo", "speed", product=a_product(tmp_path)) == 2
     assert "--slo: is speed, and spec.slos has accuracy" in capsys.readouterr().err

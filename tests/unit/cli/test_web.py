@@ -33,7 +33,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize(("arguments", "words"), WRONG.values(), ids=WRONG)
-def test_it_says_what_is_missing(arguments, words, capsys):
+def test_the_web_command_names_missing_settings(arguments, words, capsys):
     assert main(["web", *arguments]) == 2
     assert words in capsys.readouterr().err
 
@@ -59,7 +59,7 @@ def kubeconfig(tmp_path, monkeypatch):
     monkeypatch.setenv("KUBECONFIG", str(file))
 
 
-def test_an_address_of_another_machine_is_named(capsys):
+def test_the_web_command_refuses_an_address_of_another_machine(capsys):
     where = ["--address", "192.0.2.1", "--port", "8080"]
     assert main(["web", "--auth", "Anonymous", "--user", "wall", *where]) != 0
     assert "192.0.2.1:8080 can't be listened on" in capsys.readouterr().err
@@ -73,7 +73,7 @@ def test_an_address_of_another_machine_is_named(capsys):
         (("pricing", "logistics"), ("pricing", "logistics"), ("pricing", "logistics")),
     ],
 )
-async def test_it_reads_all_or_what_is_named_or_the_kubeconfigs_namespace(may, named, read, capsys):
+async def test_the_web_command_reads_all_named_or_kubeconfig_namespaces(may, named, read, capsys):
     assert await readable(Transport(Listing(*may)), named) == read
     assert ("--namespace" in capsys.readouterr().err) == (read != named)
 

@@ -55,7 +55,7 @@ def written(folder: Path, text: str, live: dict[str, Any], *more: str) -> tuple[
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
-def test_two_lines_change_and_no_other_byte(end: str, tmp_path: Path):
+def test_writeback_changes_two_lines_and_no_other_byte(end: str, tmp_path: Path):
     text = FILE.replace("\n", end)
 
     code, after = written(tmp_path, text, LIVE)
@@ -86,7 +86,7 @@ def test_two_lines_change_and_no_other_byte(end: str, tmp_path: Path):
         ),
     ],
 )
-def test_nothing_is_written_where_nothing_is_to_say(
+def test_writeback_without_a_change_writes_nothing(
     status: dict[str, Any], said: str, tmp_path: Path, capsys
 ):
     code, after = written(tmp_path, FILE, {"status": status})
@@ -109,7 +109,7 @@ def test_nothing_is_written_where_nothing_is_to_say(
         ("kind: DataProduct", "kind: {{ kind", "is no plain YAML"),
     ],
 )
-def test_a_manifest_that_cannot_be_edited_in_place_is_refused_with_the_reason(
+def test_writeback_refuses_a_manifest_that_cannot_be_edited_in_place(
     before: str, after: str, said: str, tmp_path: Path, capsys
 ):
     text = FILE.replace(before, after, 1)
@@ -121,7 +121,7 @@ def test_a_manifest_that_cannot_be_edited_in_place_is_refused_with_the_reason(
     assert not said or left == text.encode()
 
 
-def test_an_alias_is_refused(tmp_path: Path, capsys):
+def test_writeback_refuses_a_yaml_alias(tmp_path: Path, capsys):
     text = FILE.replace("owner:   group", f"image: &i {OLD}\n  owner:   group")
     text = text.replace(f'image: "{OLD}"', "image: *i")
 
@@ -136,7 +136,7 @@ def git(folder: Path, *arguments: str) -> str:
     ).stdout  # fmt: skip
 
 
-def test_a_commit_says_the_decision_and_reaches_the_remote(tmp_path: Path, monkeypatch):
+def test_writeback_pushes_a_commit_that_describes_the_decision(tmp_path: Path, monkeypatch):
     for who in ("AUTHOR", "COMMITTER"):
         monkeypatch.setenv(f"GIT_{who}_NAME", "Robot")
         monkeypatch.setenv(f"GIT_{who}_EMAIL", "robot@shop.example")
@@ -170,7 +170,7 @@ DECAY = {"type": "Retrain", "reason": "ModelDecay", "message": "v2 is retrained"
         ({"restored": True}, VERDICT, "not recorded in status", ""),
     ],
 )
-def test_a_commit_names_the_decision_that_promoted_the_version_and_no_later_one(
+def test_the_writeback_commit_names_the_promotion_of_the_version(
     stable: dict[str, Any],
     decision: dict[str, Any],
     named: str,

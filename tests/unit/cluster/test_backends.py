@@ -70,7 +70,7 @@ def machine(tmp_path, monkeypatch):
     return Machine(folder)
 
 
-def test_kind_is_chosen_where_an_engine_answers(machine):
+def test_kind_is_chosen_if_a_container_engine_responds(machine):
     machine.install("docker")
 
     assert fitting_backend() == "kind"
@@ -86,7 +86,7 @@ def test_a_docker_client_without_an_engine_is_not_enough(machine):
         KindCluster(Identity("mine")).up()
 
 
-def test_a_machine_without_docker_has_the_local_node(machine, monkeypatch):
+def test_a_machine_without_docker_uses_the_local_node(machine, monkeypatch):
     monkeypatch.setattr("cluster.commands.SYSTEM_PATH", "")
     monkeypatch.setenv("PATH", str(machine.folder))
 
@@ -95,7 +95,7 @@ def test_a_machine_without_docker_has_the_local_node(machine, monkeypatch):
         KindCluster(Identity("mine")).up()
 
 
-def test_the_choice_can_be_overridden(machine, monkeypatch):
+def test_the_choice_of_the_backend_can_be_overridden(machine, monkeypatch):
     machine.install("docker")
     monkeypatch.setenv("SLUICEGATE_BACKEND", "local")
 
@@ -146,9 +146,7 @@ def test_the_node_image_of_kind_can_be_chosen(machine, kind, monkeypatch):
     assert any(f"--config={CONFIGURATION} --image=own/node:1" in one for one in machine.calls())
 
 
-def test_a_cluster_of_another_node_image_is_neither_taken_for_the_wanted_one_nor_removed(
-    machine, kind, monkeypatch
-):
+def test_a_cluster_with_another_node_image_is_neither_used_nor_removed(machine, kind, monkeypatch):
     kind.up()
     monkeypatch.setenv("SLUICEGATE_NODE_IMAGE", "own/node:2")
 
@@ -158,7 +156,7 @@ def test_a_cluster_of_another_node_image_is_neither_taken_for_the_wanted_one_nor
     assert not any(call.startswith("kind delete") for call in machine.calls())
 
 
-def test_kind_s_node_image_is_pulled_before_its_own_time_begins_unless_it_is_there(machine, kind):
+def test_the_node_image_of_kind_is_pulled_before_its_timeout_starts_unless_present(machine, kind):
     machine.install("docker", **{"image inspect": "exit 1"})
 
     kind.up()
@@ -168,7 +166,7 @@ def test_kind_s_node_image_is_pulled_before_its_own_time_begins_unless_it_is_the
     assert pull < next(at for at, call in enumerate(calls) if call.startswith("kind create"))
 
 
-def test_without_the_node_image_the_ways_out_are_named(machine, kind):
+def test_a_missing_node_image_is_reported_with_the_ways_out(machine, kind):
     machine.install("docker", **{"image inspect": "exit 1", "pull": "exit 1"})
 
     with pytest.raises(
@@ -197,7 +195,7 @@ def test_the_output_of_kind_is_shown_and_logged_and_the_error_has_its_last_lines
 
 
 @pytest.mark.parametrize("endpoint", ["ssh://me@build.example", "tcp://192.0.2.7:2375"])
-def test_an_engine_of_another_machine_is_refused_at_once(machine, kind, endpoint):
+def test_a_remote_container_engine_is_refused_at_once(machine, kind, endpoint):
     machine.install("docker", context=f'echo "{endpoint}"')
 
     refused = re.escape(f"another machine ({endpoint})") + ".*SLUICEGATE_BACKEND=local"
@@ -217,7 +215,9 @@ def test_an_engine_of_another_machine_is_refused_at_once(machine, kind, endpoint
         "unix:///Users/me/.colima/default/docker.sock",
     ],
 )
-def test_an_engine_of_this_machine_will_do_wherever_it_runs_its_containers(machine, kind, endpoint):
+def test_a_container_engine_of_this_machine_is_accepted_even_with_a_virtual_machine(
+    machine, kind, endpoint
+):
     machine.install("docker", context=f'echo "{endpoint}"')
 
     assert kind.up()
@@ -227,7 +227,7 @@ def test_an_engine_of_this_machine_will_do_wherever_it_runs_its_containers(machi
     ("system", "machine_s", "is_taken_from_path"),
     [("linux", "v1.37.2", False), ("darwin", "v1.37.2", True), ("darwin", "v1.36.0", True)],
 )
-def test_the_node_s_own_kubectl_is_taken_where_it_runs_and_the_machine_s_elsewhere(
+def test_the_kubectl_of_the_node_is_used_on_linux_and_that_of_the_host_elsewhere(
     machine, system, machine_s, is_taken_from_path
 ):
     machine.install("docker", cp='echo "$2" > "$3"')
@@ -242,7 +242,7 @@ def test_the_node_s_own_kubectl_is_taken_where_it_runs_and_the_machine_s_elsewhe
         assert list(kubectl.parent.iterdir()) == [kubectl]
 
 
-def test_half_a_kubectl_of_an_interrupted_copy_is_not_taken(machine):
+def test_an_incompletely_copied_kubectl_is_not_used(machine):
     machine.install("docker", cp='echo half > "$3"; exit 1')
     cluster = KindCluster(Identity("mine"), "linux")
     with pytest.raises(ClusterError):
@@ -262,7 +262,7 @@ def test_a_kind_cluster_whose_creation_was_interrupted_is_deleted_and_created(ma
     assert [call for call in calls if call != "version"] == ["get", "delete", "create"]
 
 
-def test_a_kind_node_that_was_stopped_is_started_and_waited_for(machine, kind):
+def test_a_stopped_kind_node_is_started_and_awaited(machine, kind):
     kind.up()
     started = f"{machine.folder}/started"
     machine.install("docker", start=f"touch {started}")
@@ -279,7 +279,7 @@ def test_a_kind_node_that_was_stopped_is_started_and_waited_for(machine, kind):
     assert sum(call.startswith("kind create") for call in machine.calls()) == 1
 
 
-def test_an_up_that_waited_for_another_start_of_kind_creates_no_cluster(machine, kind):
+def test_a_start_that_waited_for_another_start_of_kind_creates_no_cluster(machine, kind):
     kind.up()
     before = len(machine.calls())
     # Not Ready when first asked, Ready once the lock is had.
@@ -396,7 +396,7 @@ def test_a_published_image_is_pulled_by_digest_into_a_node_that_lacks_it(machine
     assert machine.calls().count(f"docker {images} pull {name}") == 1
 
 
-def test_a_published_image_that_cannot_be_pulled_is_one_sentence(machine, kind):
+def test_a_published_image_that_cannot_be_pulled_is_reported_in_one_sentence(machine, kind):
     body = "echo resolving; echo no such host >&2; exit 1"
     machine.install(
         "docker", **{"exec mine-control-plane ctr --namespace=k8s.io images pull": body}
@@ -408,9 +408,7 @@ def test_a_published_image_that_cannot_be_pulled_is_one_sentence(machine, kind):
         kind.provide_image("traefik")
 
 
-def test_an_image_of_the_dockerfile_is_built_and_named_by_the_digest_that_the_node_has_it_by(
-    machine, kind
-):
+def test_an_image_of_the_dockerfile_is_built_and_named_by_its_digest_on_the_node(machine, kind):
     built = "sluicegate.local/operator:0123456789ab"
     there = f"{machine.folder}/loaded"
     images = "exec mine-control-plane ctr --namespace=k8s.io images"
@@ -451,7 +449,7 @@ def test_kind_deletes_the_cluster_by_name(machine, kind):
     assert not kind.state.exists()
 
 
-def test_a_port_of_kind_s_node_is_reached_where_the_engine_forwards_it(machine):
+def test_a_port_of_the_kind_node_is_reached_at_the_forwarded_address(machine):
     machine.install("docker", **{"port mine-control-plane 30500/tcp": "echo 127.0.0.1:41234"})
 
     assert KindCluster(Identity("mine")).reached_at(30500) == "127.0.0.1:41234"
@@ -464,7 +462,7 @@ def test_a_node_without_a_published_port_is_reported_with_the_commands_that_recr
         KindCluster(Identity("mine")).reached_at(30500)
 
 
-def test_the_node_finds_the_registry_by_its_name_here_and_by_its_name_in_pods(machine, kind):
+def test_the_node_resolves_the_registry_by_its_host_name_and_its_pod_name(machine, kind):
     registry(WHERE, Options(), IMAGE).prepare(kind)
 
     for folder in ("127.0.0.1_5_", "registry.registry.svc_5000_"):
@@ -472,7 +470,7 @@ def test_the_node_finds_the_registry_by_its_name_here_and_by_its_name_in_pods(ma
         assert list(hosts["host"]) == ["http://127.0.0.1:30500"]
 
 
-def test_this_machine_has_another_name_for_a_repository_that_pods_push_to():
+def test_a_repository_has_different_names_on_the_host_and_in_pods():
     assert WHERE.here(f"{WHERE.registry_in_pods}/shop/iris") == "127.0.0.1:5/shop/iris"
     assert WHERE.here("registry.example/shop/iris") == "registry.example/shop/iris"
 
@@ -491,7 +489,7 @@ def test_logs_of_a_kind_node_and_its_units_are_printed(machine, kind, capfd):
     assert "there are mine-control-plane, containerd, kubelet" in capfd.readouterr().err
 
 
-def test_a_shell_on_kind_s_node_takes_commands_from_a_pipe(machine, kind, monkeypatch):
+def test_a_shell_on_the_kind_node_reads_commands_from_a_pipe(machine, kind, monkeypatch):
     monkeypatch.setattr("sys.stdin", io.StringIO("true"))
 
     assert main(["--backend", "kind", "shell"]) == 0
@@ -499,7 +497,7 @@ def test_a_shell_on_kind_s_node_takes_commands_from_a_pipe(machine, kind, monkey
     assert machine.calls()[-1] == "docker exec --interactive mine-control-plane bash"
 
 
-def test_two_checkouts_can_have_a_kind_cluster_each():
+def test_two_checkouts_have_separate_kind_clusters():
     """Everything that a node takes of the host is its own: kind finds a free port where none is named."""
     (node,) = yaml.safe_load(CONFIGURATION.read_text())["nodes"]
 
@@ -507,7 +505,7 @@ def test_two_checkouts_can_have_a_kind_cluster_each():
     assert not any(mount["hostPath"].startswith("/") for mount in node["extraMounts"])
 
 
-def test_kind_s_node_has_a_port_on_loopback_for_each_add_on_that_is_reached_from_here():
+def test_the_kind_node_has_a_loopback_port_for_each_add_on_used_by_the_host():
     (node,) = yaml.safe_load(CONFIGURATION.read_text())["nodes"]
     published = {port["containerPort"] for port in node["extraPortMappings"]}
 
@@ -515,12 +513,12 @@ def test_kind_s_node_has_a_port_on_loopback_for_each_add_on_that_is_reached_from
     assert {port["listenAddress"] for port in node["extraPortMappings"]} == {"127.0.0.1"}
 
 
-def test_on_macos_there_is_no_local_node_and_kind_is_named(machine):
+def test_on_macos_the_local_node_is_refused_and_kind_suggested(machine):
     with pytest.raises(MissingPrerequisiteError, match=r"Linux, this is darwin.*engine.*in kind"):
         require_linux_root("darwin")
 
 
-def test_on_macos_docker_build_is_named_where_images_would_need_debian_s_packages():
+def test_on_macos_image_builds_that_need_debian_suggest_docker_build():
     with pytest.raises(MissingPrerequisiteError, match=r"mmdebstrap.*this is darwin.*docker build"):
         require_packages(["mmdebstrap"], "darwin")
 
@@ -531,7 +529,7 @@ def test_all_missing_programs_are_named_at_once():
     assert missing_packages(programs) == ["one", "two"]
 
 
-def test_where_nothing_can_be_installed_the_command_is_named(monkeypatch):
+def test_a_missing_program_that_cannot_be_installed_is_reported_with_the_command(monkeypatch):
     monkeypatch.setattr("cluster.prerequisites.is_debian", lambda: False)
 
     with pytest.raises(MissingPrerequisiteError, match="apt-get install -y runc conntrack"):
@@ -559,17 +557,17 @@ def test_status_of_a_cluster_that_does_not_run_is_not_an_error(machine, capsys):
     assert "not ready" in capsys.readouterr().out
 
 
-def test_a_question_that_needs_a_running_cluster_is_answered_with_how_to_start_it(machine, capsys):
+def test_a_command_that_needs_a_running_cluster_reports_how_to_start_it(machine, capsys):
     assert main(["--backend", "local", "logs", "etcd"]) == 1
     assert "the cluster doesn't run" in capsys.readouterr().err
 
 
-def test_the_kubeconfig_s_path_is_printed_alone(machine, capsys, tmp_path):
+def test_the_kubeconfig_command_prints_only_the_path(machine, capsys, tmp_path):
     assert main(["--backend", "local", "kubeconfig"]) == 0
     assert capsys.readouterr().out.strip().endswith("/kubeconfig")
 
 
-def test_help_names_every_command(capsys):
+def test_the_help_of_the_cluster_tool_lists_every_command(capsys):
     with pytest.raises(SystemExit):
         main(["--help"])
 

@@ -15,7 +15,7 @@ case "$2" in */kube) until test -e {traces}/etcd; do :; done ;; esac
 """
 
 
-def test_kubernetes_is_built_once_and_beside_others(install, tmp_path):
+def test_kubernetes_is_built_once_and_in_parallel_with_others(install, tmp_path):
     traces = tmp_path / "traces"
     traces.mkdir()
     install("env", 'exec /usr/bin/env "$@"')

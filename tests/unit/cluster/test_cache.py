@@ -23,19 +23,19 @@ def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("SLUICEGATE_CACHE", str(tmp_path / "cache"))
 
 
-def test_the_folder_is_the_configured_one_and_is_made(tmp_path):
+def test_the_configured_cache_folder_is_used_and_created(tmp_path):
     assert cache_folder() == tmp_path / "cache"
     assert cache_folder().is_dir()
 
 
-def test_without_configuration_it_follows_xdg(tmp_path, monkeypatch):
+def test_the_default_cache_folder_follows_xdg(tmp_path, monkeypatch):
     monkeypatch.delenv("SLUICEGATE_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
 
     assert cache_folder() == tmp_path / "xdg" / "sluicegate"
 
 
-def test_a_folder_appears_whole(tmp_path):
+def test_a_cached_folder_is_created_atomically(tmp_path):
     with fresh_folder(tmp_path / "made") as scratch:
         (scratch / "file").write_text("content")
         assert not (tmp_path / "made").exists()
@@ -44,7 +44,7 @@ def test_a_folder_appears_whole(tmp_path):
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".made")] == []
 
 
-def test_an_interrupted_making_leaves_nothing(tmp_path):
+def test_an_interrupted_creation_leaves_no_cached_folder(tmp_path):
     def make() -> None:
         with fresh_folder(tmp_path / "made") as scratch:
             (scratch / "file").write_text("half")
@@ -56,7 +56,7 @@ def test_an_interrupted_making_leaves_nothing(tmp_path):
     assert list(tmp_path.glob("*made*")) == []
 
 
-def test_a_file_is_replaced_and_keeps_its_rights(tmp_path):
+def test_a_replaced_file_keeps_its_permissions(tmp_path):
     write_atomically(tmp_path / "secret", "one", mode=0o600)
     write_atomically(tmp_path / "secret", "two", mode=0o600)
 
@@ -64,7 +64,7 @@ def test_a_file_is_replaced_and_keeps_its_rights(tmp_path):
     assert (tmp_path / "secret").stat().st_mode & 0o777 == 0o600
 
 
-def test_a_second_builder_waits_and_says_so_and_a_killed_one_frees_the_lock():
+def test_a_second_builder_waits_with_a_message_and_a_killed_one_releases_the_lock():
     holder = subprocess.Popen(
         [sys.executable, "-c", HOLDER],
         cwd=REPOSITORY,
@@ -84,19 +84,19 @@ def test_a_second_builder_waits_and_says_so_and_a_killed_one_frees_the_lock():
     holder.communicate()
 
 
-def test_too_little_space_is_said_before_anything_is_written(tmp_path):
+def test_too_little_disk_space_is_reported_before_any_write(tmp_path):
     with pytest.raises(DiskFullError, match="SLUICEGATE_CACHE") as error:
         require_space(tmp_path, 10**9, "build kube")
 
     assert str(tmp_path) in str(error.value)
 
 
-def test_an_unknown_program_is_answered_with_the_known_ones():
+def test_an_unknown_program_is_reported_with_the_known_ones():
     with pytest.raises(BuildError, match=r"known are .*etcd.*kubectl"):
         program("kubernetes")
 
 
-def test_a_program_is_built_once_and_found_again(capfd):
+def test_a_built_program_is_reused_from_the_cache(capfd):
     first = program("pause")
     capfd.readouterr()
 
@@ -105,7 +105,7 @@ def test_a_program_is_built_once_and_found_again(capfd):
     assert first.name == "pause"
 
 
-def test_a_failed_build_shows_the_compiler_s_words_and_leaves_nothing(tmp_path, monkeypatch):
+def test_a_failed_build_shows_the_compiler_output_and_leaves_no_file(tmp_path, monkeypatch):
     monkeypatch.setattr(
         "cluster.builds.recipes", lambda: {"bad": Recipe("pause", "", package="./no")}
     )
@@ -119,5 +119,5 @@ def test_a_failed_build_shows_the_compiler_s_words_and_leaves_nothing(tmp_path, 
 @pytest.mark.parametrize(
     ("seconds", "text"), [(4.4, "4 s"), (60, "1 min 0 s"), (405, "6 min 45 s")]
 )
-def test_durations_are_for_people(seconds, text):
+def test_durations_are_printed_in_readable_units(seconds, text):
     assert elapsed(seconds) == text

@@ -72,14 +72,14 @@ def with_option(options: Iterable[str], name: str) -> list[str]:
     return sorted(word.removeprefix(prefix) for word in options if word.startswith(prefix))
 
 
-def test_debian_packages_are_the_same(dockerfile, described):
+def test_dockerfile_and_image_descriptions_have_the_same_debian_packages(dockerfile, described):
     packages = words_after("apt-get install", dockerfile["base"].one("RUN"))
 
     assert sorted(packages) == sorted(described.debian.packages)
     assert dockerfile["base"].base == f"debian:{described.debian.suite}-slim"
 
 
-def test_locked_packages_are_the_same(dockerfile, described):
+def test_dockerfile_and_image_descriptions_have_the_same_locked_packages(dockerfile, described):
     run = shlex.split(dockerfile[f"{described.name}-packages"].one("RUN"))
 
     assert "--frozen" in run
@@ -89,20 +89,22 @@ def test_locked_packages_are_the_same(dockerfile, described):
     assert f"--target={described.python.target}" in run
 
 
-def test_programs_that_stay_are_the_same(dockerfile, described):
+def test_dockerfile_and_image_descriptions_keep_the_same_programs(dockerfile, described):
     run = dockerfile[f"{described.name}-packages"].one("RUN")
 
     assert tuple(re.findall(r"! -name (\S+)", run)) == described.python.keep_programs
 
 
-def test_the_repositorys_own_packages_are_the_same(dockerfile, described):
+def test_dockerfile_and_image_descriptions_have_the_same_packages_of_the_repository(
+    dockerfile, described
+):
     installed = words_after("uv pip install", dockerfile[f"{described.name}-code"].one("RUN"))
     desired = [str(Path(entry.pyproject).parent) for entry in described.code.distributions]
 
     assert sorted(installed) == sorted(desired)
 
 
-def test_containers_start_in_the_same_way(dockerfile, described):
+def test_dockerfile_and_image_descriptions_have_the_same_entrypoint_and_user(dockerfile, described):
     stage, runtime = dockerfile[described.name], described.runtime
 
     assert json.loads(stage.one("ENTRYPOINT")) == list(runtime.entrypoint)
@@ -113,7 +115,7 @@ def test_containers_start_in_the_same_way(dockerfile, described):
     assert dict(word.split("=", 1) for word in shlex.split(stage.one("ENV"))) == runtime.env
 
 
-def test_each_layer_is_copied_from_where_it_was_made(dockerfile, described):
+def test_each_dockerfile_layer_is_copied_from_its_build_stage(dockerfile, described):
     copies = {tuple(shlex.split(text)) for text in dockerfile[described.name].all("COPY")}
     python, code = described.python.target, described.code.target
 
@@ -123,7 +125,7 @@ def test_each_layer_is_copied_from_where_it_was_made(dockerfile, described):
     }
 
 
-def test_uv_finds_each_project_of_the_workspace(dockerfile):
+def test_the_dockerfile_copies_each_project_of_the_uv_workspace(dockerfile):
     members = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["uv"]["workspace"]
     copied = " ".join(dockerfile["packages"].all("COPY")).split()
     sent = re.findall(r"^!(.+)", (ROOT / ".dockerignore").read_text(), flags=re.MULTILINE)
@@ -133,14 +135,14 @@ def test_uv_finds_each_project_of_the_workspace(dockerfile):
         assert any(Path(project).is_relative_to(path) for path in sent)
 
 
-def test_uv_is_the_locked_one(dockerfile):
+def test_the_dockerfile_uses_the_locked_uv(dockerfile):
     lock = tomllib.loads((ROOT / "uv.lock").read_text())
     (version,) = [entry["version"] for entry in lock["package"] if entry["name"] == "uv"]
 
     assert f"uv=={version}" in dockerfile["packages"].one("RUN")
 
 
-def test_no_lock_that_everybody_may_write_is_left_by_the_installer(dockerfile):
+def test_the_image_has_no_world_writable_lock_file(dockerfile):
     runs = [text for stage in dockerfile.values() for text in stage.all("RUN")]
     installed = [found[1] for text in runs if (found := re.search(r"--target=(\S+)", text))]
     removed = [found[1] for text in runs if (found := re.search(r"rm -f (\S+)/\.lock", text))]
@@ -149,5 +151,5 @@ def test_no_lock_that_everybody_may_write_is_left_by_the_installer(dockerfile):
     assert removed == installed
 
 
-def test_no_frontend_is_fetched_to_read_the_dockerfile():
+def test_the_dockerfile_needs_no_external_frontend():
     assert "syntax=" not in (ROOT / "Dockerfile").read_text()

@@ -21,7 +21,7 @@ def announced(backend, system="linux"):
 LACKS_ALL = 'case "$1" in image) exit 1 ;; esac'
 
 
-def test_on_a_machine_with_docker_alone_go_s_image_and_the_tools_are_announced(install):
+def test_with_docker_alone_the_first_start_announces_the_go_image_and_the_tools(install):
     install("docker", LACKS_ALL)
 
     said = announced("kind")
@@ -38,7 +38,7 @@ def test_on_a_machine_with_docker_alone_go_s_image_and_the_tools_are_announced(i
     assert said.startswith("The first start on this machine takes 1.5 GB over the network")
 
 
-def test_tools_on_path_are_not_announced(install):
+def test_the_first_start_does_not_announce_tools_on_the_path(install):
     install("docker", LACKS_ALL)
     install("go", f"echo go{versions().go}")
     install("kind", f"echo kind {versions().modules['sigs.k8s.io/kind']}")
@@ -52,7 +52,9 @@ def test_tools_on_path_are_not_announced(install):
 
 
 @pytest.mark.parametrize(("system", "is_announced"), [("linux", False), ("darwin", True)])
-def test_a_kubectl_is_announced_where_the_node_s_own_does_not_run(install, system, is_announced):
+def test_the_first_start_announces_kubectl_if_that_of_the_node_does_not_run(
+    install, system, is_announced
+):
     install("docker", LACKS_ALL)
 
     assert ("kubectl, compiled" in announced("kind", system)) is is_announced
@@ -61,7 +63,7 @@ def test_a_kubectl_is_announced_where_the_node_s_own_does_not_run(install, syste
     assert "kubectl, compiled" not in announced("kind", system)
 
 
-def test_an_image_that_the_engine_has_is_not_announced(install):
+def test_the_first_start_does_not_announce_an_existing_image(install):
     install("docker", "")
     install("kind", f"echo kind {versions().modules['sigs.k8s.io/kind']}")
     install("helm", "echo v4.3.1")
@@ -73,7 +75,7 @@ def test_an_image_that_the_engine_has_is_not_announced(install):
     assert "kindest/node" not in said
 
 
-def test_on_a_machine_without_docker_each_program_and_image_is_announced_once(path):
+def test_without_docker_the_first_start_announces_each_program_and_image_once(path):
     said = announced("local")
 
     assert [line for line in PROGRAMS.values() if line.what not in said] == []
@@ -91,6 +93,6 @@ def test_on_a_machine_without_docker_each_program_and_image_is_announced_once(pa
     assert announced("local") == ""
 
 
-def test_each_program_of_the_node_is_announced():
+def test_the_first_start_announces_each_program_of_the_node():
     built = {"kube" if name.startswith("kube") else name for name in OF_THE_NODE}
     assert built <= set(PROGRAMS)

@@ -22,22 +22,22 @@ from cluster.identity import (
 from cluster.network import overlapping_blocks
 
 
-def test_two_checkouts_have_different_names():
+def test_two_checkouts_have_different_cluster_names():
     assert default_name(Path("/home/one/sluicegate")) != default_name(Path("/home/two/sluicegate"))
 
 
 @given(st.text(alphabet="abcXYZ019-_. é", min_size=1, max_size=60))
-def test_a_name_derived_from_any_folder_is_valid(folder):
+def test_a_cluster_name_derived_from_any_folder_is_valid(folder):
     Identity(default_name(Path("/checkouts") / folder))
 
 
 @pytest.mark.parametrize("name", ["", "9a", "UPPER", "a_b", "ends-", "a" * 31, "a/b", ".."])
-def test_a_bad_name_is_refused_with_what_is_allowed(name):
+def test_an_invalid_cluster_name_is_refused_with_the_allowed_form(name):
     with pytest.raises(ClusterError, match="lower-case"):
         Identity(name)
 
 
-def test_the_name_can_be_given(monkeypatch):
+def test_the_cluster_name_can_be_configured(monkeypatch):
     monkeypatch.setenv("SLUICEGATE_CLUSTER", "mine")
 
     assert current_identity() == Identity("mine")
@@ -54,7 +54,7 @@ def test_sockets_have_short_paths():
     assert len(str(Identity("a" * 30).run / "containerd.sock.ttrpc")) < 107
 
 
-def test_every_block_is_a_candidate_once_and_the_order_depends_on_the_name():
+def test_each_address_block_is_tried_once_in_an_order_that_depends_on_the_name():
     blocks = candidate_blocks("one")
 
     assert sorted(blocks) == list(range(FIRST_BLOCK, FIRST_BLOCK + BLOCKS))
@@ -82,9 +82,9 @@ def test_the_ranges_of_a_cluster_lie_in_its_network_and_do_not_overlap():
         (["fe80::/64"], set()),
     ],
 )
-def test_blocks_that_the_machine_routes_elsewhere_are_found(destinations, taken):
+def test_address_blocks_routed_by_the_machine_are_detected(destinations, taken):
     assert overlapping_blocks(destinations) == taken
 
 
-def test_a_machine_that_routes_all_of_10_leaves_no_block():
+def test_a_machine_that_routes_10_0_0_0_8_has_no_free_address_block():
     assert overlapping_blocks([str(IPv4Network("10.0.0.0/8"))]) == set(range(256))

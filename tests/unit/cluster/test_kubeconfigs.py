@@ -22,7 +22,7 @@ def kubeconfig(tmp_path):
 
 @pytest.mark.parametrize("reader", [Api, Client])
 @pytest.mark.parametrize("write", [json.dumps, yaml.safe_dump], ids=["ours", "kind's"])
-def test_both_kubeconfigs_are_read(tmp_path, kubeconfig, write, reader):
+def test_the_kubeconfigs_of_both_backends_are_read(tmp_path, kubeconfig, write, reader):
     path = tmp_path / "kubeconfig"
     path.write_text(write(json.loads(kubeconfig)))
 

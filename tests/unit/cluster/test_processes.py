@@ -33,7 +33,7 @@ def test_a_started_program_is_found_by_another_command(processes, tmp_path):
     assert Processes(tmp_path).names() == ["sleeper"]
 
 
-def test_a_program_that_runs_as_wanted_is_left_alone(processes):
+def test_a_program_that_runs_with_the_desired_command_is_not_restarted(processes):
     assert processes.ensure(sleeper())
     first = processes.find("sleeper")
 
@@ -58,7 +58,7 @@ def test_a_program_that_was_killed_is_started_again(processes):
     assert processes.ensure(sleeper())
 
 
-def test_a_program_that_ignores_the_polite_signal_is_ended_by_force(processes):
+def test_a_program_that_ignores_sigterm_is_killed(processes):
     processes.start(
         Command("stubborn", ("sh", "-c", "trap '' TERM; echo on; sleep 600 & wait; wait"))
     )
@@ -70,7 +70,7 @@ def test_a_program_that_ignores_the_polite_signal_is_ended_by_force(processes):
     assert not process.is_alive()
 
 
-def test_a_stopped_program_can_be_ended(processes):
+def test_a_suspended_program_can_be_ended(processes):
     processes.start(sleeper())
     process = processes.find("sleeper")
     process.signal(signal.SIGSTOP)
@@ -109,7 +109,7 @@ def state(pid: int) -> str:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
-def test_a_number_that_was_given_to_another_process_is_never_signalled(processes):
+def test_a_process_id_reused_by_another_process_is_never_signalled(processes):
     processes.start(sleeper())
     real = processes.find("sleeper")
     stale = Process(pid=real.pid, started=real.started - 1, key="old")
@@ -149,7 +149,7 @@ def test_a_process_is_identified_by_its_mark_as_soon_as_it_started(processes):
     assert not untold
 
 
-def test_the_same_command_of_another_folder_is_left_alone(processes, tmp_path):
+def test_the_same_command_in_another_folder_is_not_affected(processes, tmp_path):
     other = Processes(tmp_path / "other")
     theirs = other.start(sleeper())
 
@@ -161,7 +161,7 @@ def test_the_same_command_of_another_folder_is_left_alone(processes, tmp_path):
     assert not theirs.is_alive()
 
 
-def test_the_end_of_all_takes_what_was_never_recorded_and_what_they_started(processes, tmp_path):
+def test_stopping_all_ends_unrecorded_programs_and_their_children(processes, tmp_path):
     forgotten = processes.start(Command("parent", ("sh", "-c", "sleep 600 & echo $!; wait")))
     eventually(lambda: processes.log("parent").read_text().endswith("\n"))
     child = int(processes.log("parent").read_text())
@@ -184,7 +184,7 @@ def test_the_failure_of_a_program_has_the_end_of_its_log(processes):
     assert str(processes.log("loud")) in str(error)
 
 
-def test_a_program_that_met_a_full_disk_is_reported_as_that(processes):
+def test_a_program_that_failed_on_a_full_disk_is_reported_with_that_reason(processes):
     said = "write /var/x: no space left on device"
     processes.start(Command("full", ("sh", "-c", f"echo '{said}'")))
     eventually(lambda: not processes.is_alive("full"))

@@ -28,7 +28,7 @@ from cluster.versions import versions
         ("kubectl", "Client Version: v1.35.4\nKustomize Version: v5.7.1", False),
     ],
 )
-def test_a_tool_on_path_is_taken_if_it_is_new_enough(install, name, said, is_taken):
+def test_a_tool_on_the_path_is_used_if_it_is_new_enough(install, name, said, is_taken):
     found = install(name, f"echo '{said}'")
 
     assert on_path(name) == (found if is_taken else None)
@@ -67,7 +67,7 @@ def test_programs_of_the_host_are_built_for_its_system_and_programs_of_the_node_
     assert (said[0], said[-1]) == (goos, package)
 
 
-def test_the_machine_s_own_go_is_taken_if_it_is_new_enough(install):
+def test_the_installed_go_is_used_if_it_is_new_enough(install):
     install("go", f"echo go{versions().go}.1")
     install("docker", "")
 
@@ -75,7 +75,7 @@ def test_the_machine_s_own_go_is_taken_if_it_is_new_enough(install):
 
 
 @pytest.mark.parametrize("own", ["", "go1.19.8"])
-def test_without_a_go_that_will_do_it_runs_in_a_container_as_this_user(install, own):
+def test_without_a_suitable_go_builds_run_in_a_container_as_the_current_user(install, own):
     if own:
         install("go", f"echo {own}")
     install("docker", "")
@@ -94,6 +94,6 @@ def test_without_a_go_that_will_do_it_runs_in_a_container_as_this_user(install, 
     } <= set(command)
 
 
-def test_with_neither_go_nor_an_engine_both_ways_out_are_named(path):
+def test_without_go_and_container_engine_both_ways_out_are_reported(path):
     with pytest.raises(MissingPrerequisiteError, match=r"install Go ≥ .*start a Docker engine"):
         builds.program("kind")

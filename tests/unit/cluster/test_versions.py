@@ -58,7 +58,7 @@ def test_each_go_mod_requires_the_pinned_version(recipe):
         ("argo-cd", "github.com/argoproj/argo-cd/v3"),
     ],
 )
-def test_a_module_of_which_files_are_read_is_the_pinned_one(folder, module):
+def test_a_go_module_whose_files_are_read_has_the_pinned_version(folder, module):
     assert required(GO_FOLDER / folder)[module] == versions().modules[module]
 
 
@@ -87,14 +87,14 @@ def test_modules_shared_by_the_go_programs_have_one_version():
 
 
 @pytest.mark.parametrize("folder", GO_MODULES, ids=lambda folder: folder.name)
-def test_no_module_asks_for_a_newer_go_than_the_prerequisites_say(folder):
+def test_no_go_module_requires_a_newer_go_than_the_prerequisites(folder):
     asked = re.search(r"^go (\S+)", (folder / "go.mod").read_text(), flags=re.MULTILINE)[1]
 
     assert number(asked) <= number(versions().go)
 
 
 @pytest.mark.parametrize(("name", "version"), sorted(versions().packages.items()))
-def test_the_python_lock_has_the_pinned_version(name, version):
+def test_the_python_lock_file_has_the_pinned_versions(name, version):
     assert locked()[name] == {version}
 
 
@@ -104,7 +104,7 @@ def test_the_python_client_is_of_the_cluster_s_minor_version():
     assert client_major == number(versions().kubernetes)[1]
 
 
-def test_prometheus_own_version_follows_from_its_module():
+def test_the_prometheus_version_follows_from_its_go_module():
     assert re.fullmatch(r"3\.\d+\.\d+", versions().prometheus)
     assert versions().prometheus == "3.16.0"
 
@@ -118,7 +118,7 @@ def test_kind_runs_the_pinned_image_which_is_new_enough_for_image_volumes():
     assert number(tag) >= number(versions().kind_least)
 
 
-def test_the_chart_asks_for_no_more_than_the_cluster_is():
+def test_the_chart_requires_at_most_the_kubernetes_version_of_the_cluster():
     assert least_chart_version() <= number(versions().kubernetes)
 
 
@@ -138,7 +138,7 @@ def test_a_published_image_is_pinned_and_of_the_major_version_that_is_built(name
     assert number(tag)[0] == number(describe(name).version)[0]
 
 
-def test_a_recipe_s_key_changes_with_its_flags():
+def test_the_cache_key_of_a_build_changes_with_its_flags():
     recipe = recipes()["prometheus"]
     other = recipes()["promtool"]
 

@@ -11,7 +11,7 @@ from cluster.apiclient import answers, listens, wait_until
 from cluster.errors import StartError
 
 
-def test_a_socket_file_that_a_killed_program_left_does_not_count(tmp_path, monkeypatch):
+def test_a_socket_file_left_by_a_killed_program_does_not_count_as_ready(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # a socket's path has at most 107 characters
     with socket.socket(socket.AF_UNIX) as server:
         server.bind("left")
@@ -24,13 +24,13 @@ def test_a_socket_file_that_a_killed_program_left_does_not_count(tmp_path, monke
     assert not listens(Path("never"))
 
 
-def test_a_server_that_is_not_there_has_no_answer():
+def test_an_unreachable_server_counts_as_not_ready():
     with socket.socket() as reserved:
         reserved.bind(("127.0.0.1", 0))
         assert not answers(f"http://127.0.0.1:{reserved.getsockname()[1]}/ready")
 
 
-def test_a_wait_ends_with_the_reason_when_waiting_on_is_pointless():
+def test_a_wait_ends_early_with_the_reason_if_it_cannot_succeed():
     def failed() -> Exception:
         return StartError("etcd ended")
 
@@ -38,12 +38,12 @@ def test_a_wait_ends_with_the_reason_when_waiting_on_is_pointless():
         wait_until(lambda: False, seconds=60, failed=failed, what="not ready")
 
 
-def test_a_wait_that_takes_too_long_says_for_what():
+def test_a_wait_that_times_out_names_its_condition():
     with pytest.raises(StartError, match="the node was not Ready within 0 s"):
         wait_until(lambda: False, seconds=0, failed=lambda: None, what="the node was not Ready")
 
 
-def test_a_wait_looks_again_until_it_holds():
+def test_a_wait_polls_until_its_condition_holds():
     seen = iter([False, False, True])
 
     wait_until(lambda: next(seen), seconds=60, failed=lambda: None, what="it")

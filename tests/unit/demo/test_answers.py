@@ -15,14 +15,14 @@ def test_an_accuracy_of_too_few_predictions_is_none():
     assert Counts(45, 5).accuracy == 0.9
 
 
-def test_two_snapshots_are_the_counts_of_a_span_of_one_version_or_of_all():
+def test_the_difference_of_two_snapshots_counts_one_version_or_all():
     before, after = snapshot(0, v1=(90, 10)), snapshot(9, v1=(100, 20), v2=(5, 1))
     assert after.since(before) == Counts(15, 11)
     assert after.since(before, "v2") == Counts(5, 1)
     assert after.since(before, "v3") == Counts()
 
 
-def test_a_snapshot_is_a_copy_of_what_the_sender_counts_on():
+def test_a_snapshot_is_a_copy_of_the_current_counts():
     tally = Tally(sent=3)
     tally.of("v1").correct = 2
     tally.failures["503"] = 1
@@ -32,7 +32,7 @@ def test_a_snapshot_is_a_copy_of_what_the_sender_counts_on():
     assert taken.versions == {"v1": Counts(2, 0)}
 
 
-def test_only_the_last_seconds_are_recent():
+def test_recent_answers_are_those_of_the_last_seconds():
     recent = Recent(seconds=10)
     assert recent.counts() == Counts()
     for at, right in ((0, 0), (5, 50), (10, 100), (15, 150), (20, 200)):

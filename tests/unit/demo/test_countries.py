@@ -29,7 +29,7 @@ PRODUCT = {
 }  # fmt: skip
 
 
-def test_the_diagnosis_and_the_markets_are_read_from_status():
+def test_the_demo_reads_the_diagnosis_and_the_markets_from_status():
     assert alone(PRODUCT) == TEXT
     assert markets(PRODUCT) == [
         "accuracy in AT: Missed, 31.0 % (n=412)",
@@ -38,13 +38,13 @@ def test_the_diagnosis_and_the_markets_are_read_from_status():
     assert (alone({"status": {}}), markets({"status": {}})) == ("", [])
 
 
-def test_the_shock_is_of_a_country_that_both_products_serve():
+def test_the_demo_shock_hits_a_country_of_both_products():
     assert set(SHOCKS[SHOCK].country_price) == {COUNTRY}
     assert all(COUNTRY in sample.file()["spec"]["markets"] for sample in SAMPLES)
 
 
 @pytest.mark.slow
-def test_a_report_that_cant_be_written_says_why(tmp_path):
+def test_a_demo_report_that_cannot_be_written_has_the_reason(tmp_path):
     class Backend:
         kubeconfig = tmp_path / "none"
 

@@ -9,7 +9,7 @@ from sluicegate.portfolio.journeys import journeys_of
 from sluicegate.views.product_facts import read_facts
 
 
-def test_it_has_47_valid_products_with_owners_markets_and_dependencies():
+def test_the_demo_portfolio_has_47_valid_products_with_owners_markets_and_dependencies():
     products = [DataProduct.parse(one) for one in documents()]
     assert len({one.metadata.key for one in products}) == 47
     assert {market for one in products for market in one.spec.markets} == set(MARKETS)
@@ -28,18 +28,18 @@ def test_each_journey_has_its_products_in_order():
     assert steps == JOURNEYS
 
 
-def test_it_is_the_same_each_time():
+def test_the_demo_portfolio_is_deterministic():
     assert documents() == documents()
 
 
-def test_a_product_comes_after_those_that_it_calls():
+def test_a_demo_product_is_created_after_its_upstreams():
     seen: set[str] = set()
     for one in members():
         assert set(one.calls) <= seen
         seen.add(one.name)
 
 
-def test_the_graph_is_that_of_the_products():
+def test_the_demo_graph_equals_the_dependencies_of_the_products():
     graph = graph_of([read_facts(one) for one in documents()])
     below = {name for name, _ in (edge for edge in graph.near("market-pricing/price").edges)}
     assert {name.partition("/")[2] for name in below} >= affected_by("price")

@@ -59,7 +59,7 @@ def total(found, name, **labels):
     return sum(value for key, value in found[name].items() if labels.items() <= dict(key).items())
 
 
-def test_a_ready_pod_is_a_target_with_the_labels_of_a_real_one(pods):
+def test_a_simulated_ready_pod_is_a_scrape_target_with_the_labels_of_a_real_pod(pods):
     (target,) = pods.update(
         [pod("price-1"), pod("price-2", ready=False), pod("other", product="x")]
     )
@@ -70,7 +70,7 @@ def test_a_ready_pod_is_a_target_with_the_labels_of_a_real_one(pods):
     assert PRODUCT_LABEL == names.LABEL_PRODUCT
 
 
-def test_counts_grow_by_the_rate_and_a_pod_has_its_share(pods, clock):
+def test_simulated_counts_grow_by_the_rate_and_are_split_over_pods(pods, clock):
     pods.update([pod("price-1")])
     clock.now += 100
     first = total(samples(pods), metric_names.REQUESTS)
@@ -85,7 +85,7 @@ def test_counts_grow_by_the_rate_and_a_pod_has_its_share(pods, clock):
     assert failed == pytest.approx(FAILED * total(second, metric_names.REQUESTS), abs=1)
 
 
-def test_a_shift_makes_one_market_wrong_and_the_sums_follow(pods, clock):
+def test_a_simulated_shift_worsens_one_market_and_the_totals(pods, clock):
     pods.update([pod("price-1")])
     pods.page("market-pricing", "price-1")
     pods.shift("price", "AT")
@@ -104,7 +104,7 @@ def test_a_shift_makes_one_market_wrong_and_the_sums_follow(pods, clock):
     assert share == pytest.approx((SHIFTED + 5 * GOOD) / 6, abs=0.01)
 
 
-def test_pages_are_served_while_the_pod_is_there(pods, clock):
+def test_metrics_pages_are_served_while_the_simulated_pod_exists(pods, clock):
     port = free_port()
     pods.update([pod("price-1")])
     server = pods.serve(port)
@@ -118,7 +118,7 @@ def test_pages_are_served_while_the_pod_is_there(pods, clock):
     server.server_close()
 
 
-def test_a_product_fits_a_cluster_without_gateway_and_trainings():
+def test_a_demo_product_is_adapted_to_a_cluster_without_gateway_and_trainings():
     from demo.portfolio import documents
 
     for document in documents():

@@ -26,7 +26,7 @@ def sample(request):
     return request.param
 
 
-def test_it_is_a_valid_product_of_this_clusters_images(sample):
+def test_a_demo_product_is_valid_and_uses_images_of_the_cluster(sample):
     product = DataProduct.parse(fitted(sample.file(), MODEL, repository=REPOSITORY))
     assert product.spec.model.bento.image == MODEL.image
     assert product.spec.serving.runtime_image == MODEL.runtime
@@ -41,7 +41,7 @@ def test_a_sample_has_a_team_markets_and_a_review_that_the_team_can_sign(sample)
     assert spec.serving.market is not None
 
 
-def test_fitting_a_sample_keeps_the_fields_that_its_team_wrote(sample):
+def test_adapting_a_sample_keeps_the_fields_of_its_team(sample):
     written, applied = sample.file(), fitted(sample.file(), MODEL, repository=REPOSITORY)
     assert {**applied["spec"], **dict.fromkeys(OURS, 0)} == {
         **written["spec"],
@@ -52,11 +52,11 @@ def test_fitting_a_sample_keeps_the_fields_that_its_team_wrote(sample):
         assert after == before | ours
 
 
-def test_each_slo_that_is_changed_is_one_that_there_is(sample):
+def test_each_slo_that_the_demo_changes_exists(sample):
     assert set(SLOS) <= {slo["name"] for slo in sample.file()["spec"]["slos"]}
 
 
-def test_a_products_file_is_not_changed_by_fitting_it(sample):
+def test_adapting_a_sample_does_not_change_its_file(sample):
     document = sample.file()
     fitted(document, MODEL, repository=REPOSITORY)
     assert document == sample.file()

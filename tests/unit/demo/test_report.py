@@ -31,7 +31,7 @@ def report(**changes):
     return Report(**(values | changes))
 
 
-def test_times_are_those_between_the_moments():
+def test_demo_durations_are_the_times_between_events():
     assert report().durations == {
         "detect": 60.0,
         "retrain": 39.5,
@@ -41,12 +41,12 @@ def test_times_are_those_between_the_moments():
     }
 
 
-def test_a_time_whose_end_never_came_is_left_out():
+def test_a_demo_duration_without_an_end_is_omitted():
     cut = {name: MOMENTS[name] for name in ("served", "healthy", "shifted")}
     assert report(moments=cut).durations == {}
 
 
-def test_all_of_it_happened_only_if_every_check_held_and_nothing_ended_it():
+def test_the_demo_succeeded_only_if_every_check_passed_without_an_early_end():
     assert report().failures == []
     missed = [Check("no request failed", held=False)]
     assert report(checks=missed).failures == ["not so: no request failed"]
@@ -55,7 +55,7 @@ def test_all_of_it_happened_only_if_every_check_held_and_nothing_ended_it():
     ]
 
 
-def test_the_document_is_json_with_the_numbers_and_the_timeline():
+def test_the_demo_report_is_json_with_the_numbers_and_the_timeline():
     document = json.loads(json.dumps(report().document()))
     assert document["passed"] is True
     assert document["seconds"]["detect"] == 60.0
@@ -66,7 +66,7 @@ def test_the_document_is_json_with_the_numbers_and_the_timeline():
     assert document["timeline"][0]["text"] == "Retrain (ModelDecay)"
 
 
-def test_the_summary_names_times_accuracies_and_requests():
+def test_the_demo_summary_has_times_accuracies_and_requests():
     text = "\n".join(summary(report()))
     assert "time to detect                1:00" in text
     assert "92.0 % before (n=1,000), 77.0 % during (n=1,000), 91.5 % after (n=1,000)" in text
@@ -74,6 +74,6 @@ def test_the_summary_names_times_accuracies_and_requests():
     assert "✓ no request failed" in text
 
 
-def test_failed_requests_are_counted_by_what_went_wrong():
+def test_failed_demo_requests_are_counted_by_error():
     text = "\n".join(summary(report(requests=Requests(10, 3, {"502": 2, "TimeoutError": 1}))))
     assert "requests failed             3   (2 × 502, 1 × TimeoutError)" in text

@@ -46,7 +46,7 @@ def stage(**changes):
     return Stage(**(values | changes))
 
 
-def test_a_stage_begins_what_it_waits_for_and_remembers_the_scene_that_shows_it(told):
+def test_a_demo_stage_starts_its_action_and_keeps_the_observation_that_completes_it(told):
     begun = []
     told.follow(scene(), scene(Seen(state="Degraded"), at=7.0))
     told.until(stage(begin=lambda: begun.append(1)))
@@ -54,7 +54,7 @@ def test_a_stage_begins_what_it_waits_for_and_remembers_the_scene_that_shows_it(
     assert told.moments["degraded"].at == 7.0
 
 
-def test_a_stage_that_is_late_says_what_was_expected_and_what_was_seen(told):
+def test_a_late_demo_stage_reports_the_expected_and_the_actual_state(told):
     told.follow(scene(Seen(state="Healthy", stable="v1", trouble="no pod is ready")))
     with pytest.raises(StageMissedError) as missed:
         told.until(stage(seconds=0))
@@ -63,18 +63,18 @@ def test_a_stage_that_is_late_says_what_was_expected_and_what_was_seen(told):
     assert "no pod is ready" in str(missed.value)
 
 
-def test_a_stage_that_cannot_come_any_more_ends_at_once(told):
+def test_an_impossible_demo_stage_ends_at_once(told):
     told.follow(scene(Seen(training=Training(attempts=1, outcome="Failed", message="no memory"))))
     with pytest.raises(StageMissedError, match="ended as Failed: no memory"):
         told.until(stage(seconds=3600, spoiled=story._attempt_failed))
 
 
 @pytest.mark.parametrize("outcome", ["", "InProgress"])
-def test_an_attempt_that_goes_on_spoils_nothing(outcome):
+def test_a_continuing_attempt_does_not_fail_the_demo(outcome):
     assert not story._attempt_failed(scene(Seen(training=Training(attempts=1, outcome=outcome))))
 
 
-def test_products_are_healthy_when_they_say_so_and_enough_was_measured():
+def test_demo_products_are_healthy_by_status_with_enough_measurements():
     healthy = Seen(state="Healthy")
     measured = {
         sample: Snapshot(1.0, versions={"v1": Counts(least, 0)})
@@ -85,7 +85,7 @@ def test_products_are_healthy_when_they_say_so_and_enough_was_measured():
     assert not story._is_healthy(scene(healthy, Seen(state="Unknown"), snapshots=measured))
 
 
-def test_a_story_that_ended_early_reports_why_and_claims_nothing(told):
+def test_a_demo_that_ended_early_reports_the_reason_and_no_success(told):
     told.follow(scene())
     report = story.Story(told).report(12.0, "expected both products to be Ready")
     assert report.failures == ["expected both products to be Ready"]
@@ -93,7 +93,7 @@ def test_a_story_that_ended_early_reports_why_and_claims_nothing(told):
     assert report.document()["passed"] is False
 
 
-def test_the_weights_that_a_canary_took_are_gathered_in_order(told):
+def test_the_weights_of_a_demo_canary_are_collected_in_order(told):
     tale = story.Story(told)
     for weight in (0, 5, 5, 25, 50, 100):
         done = tale._has_stepped(scene(Seen(weight=weight)))

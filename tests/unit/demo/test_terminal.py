@@ -20,17 +20,17 @@ def wide(monkeypatch):
 
 
 @pytest.mark.parametrize(("seconds", "shown"), [(0, "0:00"), (61.9, "1:01"), (3600, "60:00")])
-def test_times_are_minutes_and_seconds(seconds, shown):
+def test_demo_times_are_printed_as_minutes_and_seconds(seconds, shown):
     assert clock(seconds) == shown
 
 
-def test_an_accuracy_stands_beside_its_baseline():
+def test_an_accuracy_is_printed_beside_its_baseline():
     assert compared(0.772, 0.918) == "77.2 % / 91.8 %"
     assert compared(None, 0.918) == "– / 91.8 %"
     assert compared(None, None) == "–"
 
 
-def test_a_long_text_goes_on_below_its_column(wide):
+def test_a_long_text_is_wrapped_within_its_column(wide):
     out = io.StringIO()
     Terminal(out).row(Row(65, "pricing", "Degraded", "why " * 40, 0.77, 0.92))
     first, *rest = out.getvalue().splitlines()
@@ -40,7 +40,7 @@ def test_a_long_text_goes_on_below_its_column(wide):
     assert all(len(line) <= 100 for line in (first, *rest))
 
 
-def test_the_living_line_is_drawn_over_by_what_comes_next(wide):
+def test_the_live_status_line_is_overwritten_by_the_next_output(wide):
     out = Screen()
     terminal = Terminal(out)
     terminal.live("pricing trains")
@@ -48,7 +48,7 @@ def test_the_living_line_is_drawn_over_by_what_comes_next(wide):
     assert out.getvalue() == "\r\x1b[Kpricing trains\r\x1b[Kdone\n"
 
 
-def test_where_nothing_can_be_drawn_over_a_line_comes_only_after_silence(wide):
+def test_without_a_terminal_a_status_line_is_printed_only_after_a_pause(wide):
     out = io.StringIO()
     terminal = Terminal(out)
     terminal.say("begun")

@@ -18,7 +18,7 @@ from sluicegate.reconcile.decide.events import decision_status
 COUNTS = {"accuracy": {"bad": 80, "total": 1000}}
 
 
-def test_the_history_begins_with_the_version_that_serves():
+def test_the_demo_history_begins_with_the_serving_version():
     status = {
         "stable": {"version": "v2", "source": "Retraining", "baseline": COUNTS},
         "history": [
@@ -33,7 +33,7 @@ def test_the_history_begins_with_the_version_that_serves():
     assert rows[2] == ["v1", "Replaced", "–", "11:00", "92.0", "%", "(n=1,000)"]
 
 
-def test_the_last_decision_is_shown_with_the_time_at_which_status_says_that_it_was_made():
+def test_the_last_decision_is_shown_with_its_time_in_status():
     decision = decision_status("Rollback", "CanaryWorse", "v3 is worse", now=1_767_225_600)
     assert decision_lines({"decision": decision.to_dict()}) == (
         "last decision: Rollback (CanaryWorse) at 2026-01-01T00:00:00Z",
@@ -71,7 +71,7 @@ def test_after_a_rolled_back_push_the_demo_sets_spec_model_to_stable(serves, mod
 
 
 @pytest.mark.parametrize("end", [None, StageMissedError("v9 was promoted"), KeyboardInterrupt()])
-def test_however_a_try_ends_spec_model_names_what_served(end, tmp_path, monkeypatch):
+def test_after_each_demo_rollout_spec_model_names_the_serving_version(end, tmp_path, monkeypatch):
     """A kubectl that keeps what it is to apply."""
     monkeypatch.setenv("SLUICEGATE_CACHE", str(tmp_path))
     kind = KindCluster(Identity("mine"))

@@ -26,7 +26,7 @@ def told(before, after):
     return list(news(look(before), look(after)))
 
 
-def test_a_product_without_status_produces_no_news():
+def test_a_product_without_status_prints_no_line():
     assert look({"metadata": {}}) == Seen()
     assert not list(news(Seen(), Seen()))
 
@@ -101,17 +101,17 @@ def test_a_status_change_is_printed_once_as_a_sentence(before, after, line):
     assert told(product(**before), product(**after)) == ([line] if line else [])
 
 
-def test_why_nothing_serves_is_kept_for_who_waits():
+def test_the_reason_why_a_product_does_not_serve_is_kept_for_the_timeout_message():
     condition = {"type": "Ready", "status": "False", "message": "v1: no pod is ready"}
     assert look(product(conditions=[condition])).trouble == "v1: no pod is ready"
 
 
-def test_the_baseline_is_that_of_the_stable_version():
+def test_the_demo_shows_the_baseline_of_the_stable_version():
     assert look(product(stable=stable())).baseline == pytest.approx(0.92)
     assert look(product(stable={"version": "v1"})).baseline is None
 
 
-def test_a_promotion_is_printed_with_the_version_that_is_kept():
+def test_a_promotion_is_printed_with_the_kept_version():
     past = {"version": "v1", "outcome": "Replaced", "endTime": "1"}
     before = product(stable=stable(), candidate=candidate(100))
     after = product(stable=stable("v2"), history=[past])
@@ -119,6 +119,6 @@ def test_a_promotion_is_printed_with_the_version_that_is_kept():
     assert look(after).rests
 
 
-def test_nothing_rests_while_a_retraining_is_under_way():
+def test_a_product_is_not_idle_during_a_retraining():
     assert not look(product(stable=stable(), retraining={"trigger": {"id": "1"}})).rests
     assert not look(product(stable=stable(), candidate=candidate(0))).rests

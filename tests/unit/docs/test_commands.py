@@ -36,7 +36,7 @@ def commands() -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(("page", "line"), commands())
-def test_a_command_on_a_page_is_one_that_the_program_takes(page: str, line: str):
+def test_each_documented_command_is_valid(page: str, line: str):
     words = shlex.split(line, comments=True)[1:]
 
     parsed = _parser(words[0]).parse_args(words)
@@ -44,7 +44,7 @@ def test_a_command_on_a_page_is_one_that_the_program_takes(page: str, line: str)
     assert parsed.run
 
 
-def test_each_command_is_on_a_page():
+def test_each_command_is_documented():
     named = {shlex.split(line, comments=True)[1] for _, line in commands()}
     inside = {
         "run",
@@ -56,7 +56,7 @@ def test_each_command_is_on_a_page():
     assert set(COMMANDS) - named <= inside
 
 
-def test_links_within_the_repository_lead_somewhere():
+def test_links_within_the_repository_resolve():
     pages = [
         ROOT / "README.md",
         ROOT / "gitops" / "README.md",

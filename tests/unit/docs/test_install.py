@@ -24,12 +24,12 @@ def job(name: str) -> dict[str, object]:
     return found
 
 
-def test_the_scrape_job_of_products_is_the_one_that_the_tests_run_with():
+def test_the_documented_scrape_job_of_products_is_used_by_the_tests():
     (ours,) = (one for one in configuration(15)["scrape_configs"] if one["job_name"] == "products")
     assert job("products") == ours
 
 
-def test_the_kubelets_job_reads_what_the_tests_read():
+def test_the_documented_kubelet_job_scrapes_the_metrics_that_the_tests_use():
     """But it requires a certificate of the cluster, which the kubelets of the tests don't have."""
     (ours,) = (one for one in configuration(15)["scrape_configs"] if one["job_name"] == "kubelet")
     differing = {"scrape_interval", "scrape_timeout", "metric_relabel_configs", "tls_config"}
@@ -41,7 +41,9 @@ def test_the_kubelets_job_reads_what_the_tests_read():
 
 
 @pytest.mark.parametrize(("name", "of_tests"), [("sluicegate", "operator"), ("gateway", "gateway")])
-def test_the_other_jobs_read_the_pods_and_metrics_that_the_tests_read(name: str, of_tests: str):
+def test_the_other_documented_jobs_scrape_the_pods_and_metrics_that_the_tests_use(
+    name: str, of_tests: str
+):
     (ours,) = (one for one in configuration(15)["scrape_configs"] if one["job_name"] == of_tests)
     differing = {"job_name", "honor_labels"}
     here, there = (
@@ -50,7 +52,7 @@ def test_the_other_jobs_read_the_pods_and_metrics_that_the_tests_read(name: str,
     assert here == there
 
 
-def test_its_values_are_settings_of_the_operator():
+def test_the_values_of_the_install_page_are_operator_settings():
     (values,) = (block for block in BLOCKS if isinstance(block, dict) and "image" in block)
     named = {
         "SLUICEGATE_" + re.sub(r"([A-Z])", r"_\1", name).upper(): str(value)
@@ -60,5 +62,5 @@ def test_its_values_are_settings_of_the_operator():
 
 
 @pytest.mark.parametrize("path", re.findall(r"`((?:charts|crds)/[\w/.]*)`", PAGE))
-def test_files_that_it_names_are_there(path: str):
+def test_the_files_named_on_the_install_page_exist(path: str):
     assert (ROOT / path).exists()

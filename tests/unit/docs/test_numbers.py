@@ -172,7 +172,7 @@ def exists(reference: str) -> bool:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_a_number_about_behaviour_names_what_shows_it(page: Path):
+def test_each_number_in_the_docs_has_a_footnote_with_its_test(page: Path):
     found = without_reference(page)
     assert not found, (
         "name the test or the command that shows it on the whole operator, in a footnote, "
@@ -186,7 +186,7 @@ def test_each_test_and_command_that_a_page_names_exists(page: Path):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_each_footnote_is_used_and_names_a_test_or_a_command(page: Path):
+def test_each_footnote_is_referenced_and_names_a_test_or_a_command(page: Path):
     text = page.read_text("utf-8")
     notes = dict(DEFINITION.findall(text))
     assert set(FOOTNOTE.findall(text)) == set(notes)
@@ -203,7 +203,7 @@ def test_each_footnote_is_used_and_names_a_test_or_a_command(page: Path):
     [page for page in PAGES if page.parent.name != "adr"],
     ids=lambda page: str(page.relative_to(ROOT)),
 )
-def test_a_footnote_for_users_names_a_test_of_a_whole_program(page: Path):
+def test_a_footnote_of_a_user_page_names_a_test_of_a_whole_program(page: Path):
     """A decision record may name a simulation or a unit test, as it is about a part."""
     notes = dict(DEFINITION.findall(page.read_text("utf-8")))
     parts = {
@@ -231,7 +231,7 @@ def test_a_footnote_for_users_names_a_test_of_a_whole_program(page: Path):
         ("## A\n\nThe numbers of this section: `make bench`.\n\n## B\n\nIt takes 15 s.", False),
     ],
 )
-def test_a_sentence_without_a_reference_is_found(text: str, shown: bool, tmp_path, monkeypatch):
+def test_a_number_without_a_footnote_is_detected(text: str, shown: bool, tmp_path, monkeypatch):
     monkeypatch.setattr("tests.unit.docs.test_numbers.ROOT", tmp_path)
     page = tmp_path / "page.md"
     page.write_text(text, encoding="utf-8")

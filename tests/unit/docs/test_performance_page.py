@@ -16,7 +16,7 @@ ROWS = [
 
 
 @pytest.mark.parametrize("row", ROWS, ids=[row[1] for row in ROWS])
-def test_each_fast_path_is_where_the_page_says(row):
+def test_each_fast_path_of_the_performance_page_exists(row):
     module = ROOT / "operator" / "sluicegate" / row[1]
     source = module.read_text(encoding="utf-8")
     for name in re.findall(r"`([A-Z_]+)`", row[2]):

@@ -26,7 +26,9 @@ def sample():
     return product
 
 
-def test_it_is_valid_by_the_definition_and_can_be_planned(sample, tmp_path, capsys, monkeypatch):
+def test_the_example_of_the_readme_is_valid_and_can_be_planned(
+    sample, tmp_path, capsys, monkeypatch
+):
     monkeypatch.setenv("SLUICEGATE_DEFAULT_RUNTIME_IMAGE", f"registry.example/r@sha256:{'b' * 64}")
     file = tmp_path / "product.yaml"
     file.write_text(yaml.safe_dump(sample))
@@ -34,7 +36,7 @@ def test_it_is_valid_by_the_definition_and_can_be_planned(sample, tmp_path, caps
     assert "HTTPRoute" in capsys.readouterr().out
 
 
-def test_each_of_its_service_levels_is_measured_and_met(sample):
+def test_each_slo_of_the_readme_example_is_measured_and_met(sample):
     def script(_index):
         requests = count(0, 1200)
         return {"v1": {"availability": requests, "latency": requests, "accuracy": count(50, 1000)}}
@@ -46,7 +48,7 @@ def test_each_of_its_service_levels_is_measured_and_met(sample):
     assert lines[-1]["state"] == "Healthy"
 
 
-def test_without_its_feedback_accuracy_is_said_to_be_unknown(sample):
+def test_the_readme_example_without_feedback_has_an_unknown_accuracy(sample):
     del sample["spec"]["serving"]["feedback"]
     lines = run(
         scenario(

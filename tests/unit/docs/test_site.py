@@ -24,7 +24,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-def test_each_alert_leads_to_a_section(site: Path):
+def test_each_alert_links_to_a_runbook_section(site: Path):
     rules = yaml.safe_load((ROOT / "charts/sluicegate/files/alerts.yaml").read_text())
     linked = {
         rule["annotations"]["runbook_url"].partition("#")[2]
@@ -37,7 +37,7 @@ def test_each_alert_leads_to_a_section(site: Path):
 
 
 @pytest.mark.slow
-def test_reference_pages_have_what_they_are_written_from(site: Path):
+def test_reference_pages_are_generated_from_their_sources(site: Path):
     product = (site / "reference/dataproduct/index.html").read_text()
     assert "rollout.steps" in product
     assert "steps must increase from one to the next" in product
@@ -49,7 +49,7 @@ def test_reference_pages_have_what_they_are_written_from(site: Path):
 
 
 @pytest.mark.slow
-def test_no_page_asks_another_server_for_anything(site: Path):
+def test_no_documentation_page_loads_external_resources(site: Path):
     loaded = {
         address
         for path in site.rglob("*.html")
@@ -62,19 +62,19 @@ def test_no_page_asks_another_server_for_anything(site: Path):
 
 
 @pytest.mark.slow
-def test_pictures_are_on_the_site(site: Path):
+def test_pictures_of_the_pages_are_part_of_the_site(site: Path):
     named = re.findall(r'<img[^>]* src="([^"]+\.png)"', (site / "web/index.html").read_text())
     assert named
     assert [one for one in named if not (site / "web" / one).is_file()] == []
 
 
-def test_each_page_is_in_the_navigation():
+def test_each_documentation_page_is_in_the_navigation():
     """The generator is silent about a page without a link."""
     navigation = set(re.findall(r'"([\w/.-]+\.md)"', CONFIGURATION.read_text(encoding="utf-8")))
     assert navigation == {*pages.pages().values(), *PAGES}
 
 
-def test_a_link_that_leads_nowhere_is_named(monkeypatch, tmp_path: Path):
+def test_a_broken_link_is_reported(monkeypatch, tmp_path: Path):
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs/a.md").write_text("[there](gone.md) [here](a.md#x) [code](b.py)")
     (tmp_path / "docs/b.py").touch()

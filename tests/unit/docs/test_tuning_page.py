@@ -28,7 +28,9 @@ def commands() -> list[list[str]]:
     return [shlex.split(line) for block in BLOCK.findall(text) for line in block.splitlines()]
 
 
-def test_each_command_of_the_page_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys):
+def test_each_command_of_the_tuning_page_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+):
     """A day instead of fourteen, and the object from a file, as no cluster is here."""
     stable = {
         "version": "v1", "image": "registry.example/m@sha256:0", "runtimeImage": "",

@@ -19,7 +19,7 @@ OF_TEMPLATES = {"plain": "first-product", "outcomes": "feedback retraining"}
 
 
 @pytest.mark.parametrize("page", TUTORIALS, ids=lambda page: page.stem)
-def test_each_command_is_run_by_the_test_of_a_tier_that_follows_its_page(page: Path):
+def test_each_tutorial_command_is_run_by_a_test_of_its_page(page: Path):
     found = {tier(command) for command in commands(page)} - {""}
     needed = {CLUSTER, BENTOS} if BOTH in found else found
 
@@ -32,19 +32,19 @@ def test_each_command_of_the_install_page_is_run_on_an_api_server():
     assert {tier(command) for command in commands(INSTALL)} == {CLUSTER, ""}
 
 
-def test_no_tier_follows_a_page_that_is_gone():
+def test_no_test_follows_a_removed_tutorial_page():
     followed = {page for readers in FOLLOWED.values() for pages in readers for page in pages}
     assert followed == {page.stem for page in TUTORIALS}
 
 
-def test_where_commands_run_that_no_page_s_test_runs():
+def test_commands_that_no_page_test_runs_have_another_test():
     for begins, place in ELSEWHERE.items():
         text = (ROOT / place).read_text(encoding="utf-8")
         assert all(word in text for word in begins.split()), (begins, place)
 
 
 @pytest.mark.parametrize("name", TEMPLATES)
-def test_the_readme_of_a_template_says_nothing_that_no_tutorial_says(name: str, tmp_path: Path):
+def test_the_commands_of_a_template_readme_occur_in_a_tutorial(name: str, tmp_path: Path):
     words = {"name": {"plain": "iris", "outcomes": "digits"}[name], "namespace": "shop",
              "registry": "registry.example/bentos"}  # fmt: skip
     text = dict(template(name))["README.md"]
@@ -63,7 +63,7 @@ def test_the_readme_of_a_template_says_nothing_that_no_tutorial_says(name: str, 
             assert " ".join(Command(part).words[:3]) in told, part
 
 
-def test_a_page_is_read_as_its_reader_reads_it(tmp_path: Path):
+def test_the_commands_of_a_tutorial_page_are_parsed_like_markdown(tmp_path: Path):
     page = tmp_path / "page.md"
     page.write_text(
         """\
@@ -99,7 +99,7 @@ three
     ]
 
 
-def test_output_is_compared_with_a_tutorial_except_for_ellipses():
+def test_command_output_equals_the_tutorial_except_for_ellipses():
     assert prints("NAME  STATE\niris  …\n", "NAME     STATE\niris     Healthy  1m")
     assert prints("…\nlast\n", "first\nsecond\nlast\n")
     assert not prints("iris  …\n", "iris Healthy\nwines Healthy\n")

@@ -37,12 +37,12 @@ def shown(reasons: set[str]) -> set[str]:
             for one in reasons - NO_WAIT}  # fmt: skip
 
 
-def test_each_name_on_the_page_is_one_of_the_api():
+def test_each_reason_on_the_waits_page_exists_in_the_api():
     assert {*ConditionReason, *DecisionReason, *CandidatePhase} >= NAMED
 
 
 @pytest.mark.parametrize("module", [objections, holds, retraining_finding, job_wait])
-def test_each_reason_for_which_something_waits_is_on_the_page(module: ModuleType):
+def test_each_wait_reason_of_the_api_is_on_the_waits_page(module: ModuleType):
     found = {
         str(getattr(ConditionReason, name, None) or getattr(DecisionReason, name))
         for name in REASON.findall(inspect.getsource(module))
@@ -51,5 +51,5 @@ def test_each_reason_for_which_something_waits_is_on_the_page(module: ModuleType
     assert shown(found) <= NAMED
 
 
-def test_each_obstacle_of_a_remedy_that_passes_is_on_the_page():
+def test_each_transient_obstacle_of_a_training_is_on_the_waits_page():
     assert shown(set(map(str, remedy.WAITING))) <= NAMED

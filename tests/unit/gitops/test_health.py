@@ -104,7 +104,9 @@ def plain(value: Any) -> Any:
 
 
 @pytest.mark.parametrize(("body", "argo", "_flux"), STATES.values(), ids=STATES)
-def test_argo_cd_shows_what_a_person_has_to_know(body: dict[str, Any], argo: str, _flux: str):
+def test_the_argo_cd_health_of_a_product_has_its_state_and_message(
+    body: dict[str, Any], argo: str, _flux: str
+):
     found = run_lua((ARGOCD / "health.lua").read_text(), body)
 
     assert found["status"] == argo
@@ -112,7 +114,9 @@ def test_argo_cd_shows_what_a_person_has_to_know(body: dict[str, Any], argo: str
 
 
 @pytest.mark.parametrize(("body", "_argo", "flux"), STATES.values(), ids=STATES)
-def test_flux_finds_exactly_one_of_its_three_states(body: dict[str, Any], _argo: str, flux: str):
+def test_a_product_has_exactly_one_of_the_three_flux_states(
+    body: dict[str, Any], _argo: str, flux: str
+):
     from cel import evaluate  # brings a command line along, which takes a second to import
 
     documents = yaml.safe_load_all((GITOPS / "flux" / "products.yaml").read_text())
@@ -151,7 +155,7 @@ def actions(body: dict[str, Any]) -> set[str]:
         ),
     ],
 )
-def test_only_actions_that_would_do_something_are_enabled(body: dict[str, Any], enabled: set[str]):
+def test_only_effective_argo_cd_actions_are_enabled(body: dict[str, Any], enabled: set[str]):
     assert actions(body) == enabled
 
 
@@ -164,7 +168,7 @@ def test_only_actions_that_would_do_something_are_enabled(body: dict[str, Any], 
         ("rollback-to-previous", "sluicegate.dev/rollback-to", "v0/77"),
     ],
 )
-def test_an_action_asks_once_by_an_annotation(action: str, annotation: str, value: str):
+def test_an_argo_cd_action_sets_one_request_annotation(action: str, annotation: str, value: str):
     history = [STABLE, {"version": "v0"}, {"version": "v00"}]
     status = {"candidate": CANDIDATE, "stable": STABLE, "history": history}
     found = run_lua(
@@ -174,7 +178,7 @@ def test_an_action_asks_once_by_an_annotation(action: str, annotation: str, valu
     assert found["metadata"]["annotations"] == {annotation: value}
 
 
-def test_the_config_map_is_written_from_the_lua_beside_it():
+def test_the_argo_cd_config_map_is_generated_from_the_lua_files():
     spec = importlib.util.spec_from_file_location("render", ARGOCD / "render.py")
     assert spec
     assert spec.loader

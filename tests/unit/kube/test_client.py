@@ -46,11 +46,11 @@ BODY = {"metadata": {"namespace": "shop", "name": "a"}, "spec": {"replicas": 1}}
         (CONFIG_MAPS.path("shop", "../x"), "/api/v1/namespaces/shop/configmaps/..%2Fx"),
     ],
 )
-def test_paths_are_those_of_the_api_server(path, expected):
+def test_request_paths_are_those_of_the_kubernetes_api(path, expected):
     assert path == expected
 
 
-def test_building_a_request_leaves_the_body_as_it_was():
+def test_building_a_request_does_not_modify_the_body():
     before = json.dumps(BODY)
     requests.apply(DEPLOYMENTS, BODY, manager="me", resource_version="7")
     assert json.dumps(BODY) == before
@@ -71,12 +71,12 @@ def test_no_write_may_take_longer_than_three_seconds(request_):
     assert request_.seconds <= 3
 
 
-def test_a_write_ends_two_seconds_before_the_lease_may_be_another_s():
+def test_a_write_times_out_two_seconds_before_the_lease_may_expire():
     assert MARGIN_SECONDS >= 5
     assert requests.WRITE_SECONDS + 2 <= MARGIN_SECONDS
 
 
-def test_a_request_in_anothers_name_is_sent_for_all_of_the_groups_or_not_at_all():
+def test_an_impersonated_request_is_sent_with_all_groups_or_not_at_all():
     sent = requests.as_user(
         requests.get(CONFIG_MAPS, KEY), "ann", groups=("a", "b"), uid="u", extra={"X/y z": ["1"]}
     )
@@ -112,7 +112,7 @@ def test_a_request_in_anothers_name_is_sent_for_all_of_the_groups_or_not_at_all(
         (504, "Timeout", errors.Transient),
     ],
 )
-def test_an_answer_becomes_the_error_of_its_kind_with_the_servers_words(status, reason, kind):
+def test_an_error_response_raises_its_error_type_with_the_server_message(status, reason, kind):
     body = json.dumps({"reason": reason, "message": "the server's words"}).encode()
     error = errors.from_response("get /x", status, body, {})
     assert type(error) is kind
@@ -125,7 +125,7 @@ def test_a_failed_webhook_call_is_distinguished_from_a_server_error():
     assert type(errors.from_response("apply /x", 500, body, {})) is errors.WebhookFailed
 
 
-def test_types_too_wrong_for_anything_to_be_applied_are_no_fault_that_passes():
+def test_a_type_error_of_server_side_apply_is_no_transient_error():
     message = "failed to create typed live object (x/y; …): .spec.owner: expected string"
     body = json.dumps({"message": message}).encode()
     error = errors.from_response("apply /x", 500, body, {})
@@ -133,7 +133,7 @@ def test_types_too_wrong_for_anything_to_be_applied_are_no_fault_that_passes():
     assert not isinstance(error, errors.Transient)
 
 
-def test_a_lease_survives_being_written_and_read():
+def test_a_lease_round_trips_through_json():
     moment = datetime(2026, 11, 24, 18, 0, 0, 120, tzinfo=UTC)
     record = LeaseRecord("a_1", 15, moment, moment, 3, "7")
     assert parse_lease(render_lease(KEY, record)) == record
@@ -165,7 +165,7 @@ def live(fields: dict, **spec: object) -> dict:
     return {"metadata": {"name": "a", "managedFields": [entry]}, "spec": spec}
 
 
-def test_the_owned_part_holds_our_fields_with_their_live_values_and_no_others():
+def test_the_owned_part_has_exactly_our_fields_with_their_live_values():
     body = live({"f:spec": {"f:a": {}, "f:b": {"f:c": {}}}}, a=1, b={"c": 2, "d": 3}, e=4)
     assert owned_part(body, "me") == {"spec": {"a": 1, "b": {"c": 2}}}
     assert owned_part(body, "somebody") == {}
@@ -246,7 +246,7 @@ def labelled(fields: dict = OWNED, *, a: str = "x", b: str = "y", **changes: obj
     return body
 
 
-def test_the_fingerprint_of_the_owned_part_is_that_of_what_was_applied():
+def test_the_fingerprint_of_the_owned_part_equals_that_of_the_applied_body():
     applied = {"metadata": {"labels": {"a": "x"}}, "spec": {"replicas": 1}}
     assert owned_fingerprint(labelled(), "me") == fingerprint(applied)
 
@@ -264,13 +264,13 @@ def test_the_fingerprint_of_the_owned_part_is_that_of_what_was_applied():
     ],
     ids=["label", "status", "field", "our field", "our label", "our label is taken", "all taken"],
 )
-def test_a_fingerprint_that_is_known_is_another_one_when_our_part_is(other, equal):
+def test_a_changed_owned_part_changes_the_fingerprint(other, equal):
     before = owned_fingerprint(labelled(), "me")
     assert (owned_fingerprint(other, "me") == before) is equal
     assert owned_fingerprint(labelled(), "me") == before
 
 
-def test_fingerprints_are_kept_of_what_was_seen_last():
+def test_the_fingerprint_cache_keeps_the_last_observed_objects():
     computed: list[str] = []
 
     def known_as(name: str) -> Callable[[], str]:
@@ -286,7 +286,7 @@ def test_fingerprints_are_kept_of_what_was_seen_last():
     assert computed == ["a", "b", "c", "b"]
 
 
-def test_the_fingerprint_leaves_out_what_is_never_owned():
+def test_the_fingerprint_excludes_fields_that_are_never_owned():
     assert fingerprint({**BODY, "apiVersion": "apps/v1"}) == fingerprint({"spec": {"replicas": 1}})
     assert fingerprint({"metadata": {"labels": {"a": "b"}}}) != fingerprint({"metadata": None})
     named = {"metadata": {"name": "a", "namespace": "b", "labels": {"a": "b"}}, "kind": "X"}

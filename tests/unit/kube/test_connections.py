@@ -103,7 +103,7 @@ async def test_refused_credentials_are_replaced_and_the_old_connections_end_with
     assert opened.logins == 3
 
 
-async def test_many_requests_with_refused_credentials_log_in_once(opened):
+async def test_concurrent_requests_with_refused_credentials_log_in_once(opened):
     async def refused_and_again() -> int:
         await opened.wire.exchange(read(401, wait=True))
         return (await opened.wire.exchange(read(200)))[0]
@@ -116,7 +116,7 @@ async def test_many_requests_with_refused_credentials_log_in_once(opened):
     assert (opened.logins, len(opened.closed)) == (2, 1)
 
 
-async def test_a_late_answer_to_former_credentials_leaves_the_new_ones_alone(opened):
+async def test_a_late_401_for_former_credentials_keeps_the_new_ones(opened):
     late = asyncio.create_task(opened.wire.exchange(read(401, wait=True)))
     while not opened.asked:  # noqa: ASYNC110 - the same
         await asyncio.sleep(0.001)
@@ -140,14 +140,14 @@ async def test_another_failure_changes_no_credentials(opened, status, error):
     assert (opened.logins, opened.closed) == (1, [])
 
 
-async def test_an_answer_of_more_bytes_than_are_wanted_is_an_error(opened):
+async def test_a_response_above_the_size_limit_raises_an_error(opened):
     assert (await opened.wire.exchange(read(200, size=10), 10))[1] == b"x" * 10
     with pytest.raises(AnswerTooLarge, match="get /200: the answer has more than 10 bytes"):
         await opened.wire.exchange(read(200, size=11), 10)
     assert (await opened.wire.exchange(read(200, size=11)))[1] == b"x" * 11
 
 
-async def test_a_request_is_sent_as_it_is_with_all_of_its_headers(opened):
+async def test_a_request_is_sent_unchanged_with_all_headers(opened):
     groups = (("Impersonate-Group", "a"), ("Impersonate-Group", "b"))
     request = ApiRequest(
         "apply", "PATCH", "/200", (("size", "0"),), {"a": 1}, "application/apply-patch+yaml",
@@ -169,7 +169,7 @@ async def test_an_endless_response_is_closed_when_its_reader_stops(opened):
         await opened.left.wait()
 
 
-async def test_a_server_that_isnt_there_is_a_passing_failure_of_a_watch():
+async def test_an_unreachable_server_is_a_transient_error_of_a_watch():
     async def login() -> Configuration:
         return Configuration(host="http://127.0.0.1:9", ssl_ca_cert=str(AUTHORITY))
 
@@ -190,7 +190,7 @@ async def test_a_server_that_isnt_there_is_a_passing_failure_of_a_watch():
         ([], []),
     ],
 )
-async def test_lines_are_whole_and_what_follows_the_last_one_is_none(chunks, found):
+async def test_a_stream_yields_complete_lines_and_drops_an_incomplete_last_line(chunks, found):
     async def arriving():
         for chunk in chunks:
             yield chunk

@@ -30,9 +30,7 @@ def environment(monkeypatch, tmp_path):
     ],
     ids=["no proxy", "a proxy for all", "but not for this host", "but not for another"],
 )
-async def test_a_proxy_of_the_environment_is_taken_at_the_login(
-    monkeypatch, proxy, without, expected
-):
+async def test_a_proxy_of_the_environment_is_read_at_login(monkeypatch, proxy, without, expected):
     for name, value in (("HTTPS_PROXY", proxy), ("NO_PROXY", without)):
         if value is not None:
             monkeypatch.setenv(name, value)
@@ -40,7 +38,7 @@ async def test_a_proxy_of_the_environment_is_taken_at_the_login(
     assert (configuration.host, configuration.proxy) == (SERVER, expected)
 
 
-async def test_a_proxy_of_the_kubeconfig_wins_over_that_of_the_environment(monkeypatch, tmp_path):
+async def test_a_proxy_of_the_kubeconfig_has_precedence_over_the_environment(monkeypatch, tmp_path):
     kubeconfig = json.loads((tmp_path / "kubeconfig").read_text())
     kubeconfig["clusters"][0]["cluster"]["proxy-url"] = "http://own.example:3128"
     (tmp_path / "kubeconfig").write_text(json.dumps(kubeconfig))
@@ -54,7 +52,7 @@ async def test_a_login_without_credentials_names_the_ways_to_provide_them(monkey
         await login()
 
 
-async def test_a_client_has_room_for_all_that_is_under_way_and_its_token():
+async def test_a_client_has_enough_connections_for_all_concurrent_requests():
     configuration = await login()
     assert configuration.connection_pool_maxsize == 64
     assert await bearer_of(configuration) == "Bearer secret"
@@ -62,7 +60,7 @@ async def test_a_client_has_room_for_all_that_is_under_way_and_its_token():
     assert await bearer_of(configuration) is None
 
 
-async def test_no_request_reads_the_environment_again():
+async def test_no_request_reads_proxy_variables_again():
     configuration = await login()
     assert configuration.client_session_kwargs == {"trust_env": False}
 

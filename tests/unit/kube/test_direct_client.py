@@ -111,7 +111,7 @@ def test_each_request_has_the_impersonated_user_and_all_groups():
     assert (method, second["Content-Type"]) == ("PATCH", "application/merge-patch+json")
 
 
-def test_flux_undoes_nothing_that_a_person_asked_for():
+def test_flux_does_not_revert_manual_requests():
     # Flux takes over the fields of each manager whose name begins with kubectl.
     with serving(ok()) as (port, asked):
         with DirectClient(Access(f"http://127.0.0.1:{port}")) as client:
@@ -121,7 +121,7 @@ def test_flux_undoes_nothing_that_a_person_asked_for():
     assert not manager.startswith("kubectl")
 
 
-def test_a_compressed_answer_is_read():
+def test_a_compressed_response_is_decompressed():
     far = random.Random(1).randbytes(12_000).hex()  # comes again further back than a half window
     body = {"kind": "Zipped", "data": [far, far]}
     sent = gzip.compress(json.dumps(body).encode())
@@ -136,12 +136,12 @@ def test_a_compressed_answer_is_read():
         (failure(409, "Conflict"), Conflict), (ok(b"<html>"), Transient), (ok(b"[]"), KubeError),
     ],
 )  # fmt: skip
-def test_each_malformed_answer_raises_its_kind_of_error(answer, error):
+def test_each_malformed_response_raises_its_error_type(answer, error):
     with serving(answer) as (port, _), pytest.raises(error):
         read(Access(f"http://127.0.0.1:{port}"))
 
 
-def test_a_read_is_sent_again_where_the_server_closed_an_idle_connection_and_a_write_is_not():
+def test_a_read_is_retried_after_a_closed_idle_connection_and_a_write_is_not():
     closed = (0, {}, b"")
     with serving(ok(), closed, ok(), closed) as (port, asked):
         with DirectClient(Access(f"http://127.0.0.1:{port}")) as client:
@@ -173,7 +173,7 @@ def test_a_watch_yields_each_change_and_raises_the_reason_for_its_end():
 
 
 @pytest.mark.parametrize(("seconds", "asked"), [(0, 300), (0.2, 1), (90, 90), (1000, 300)])
-def test_a_watch_is_as_long_as_is_asked_for_and_five_minutes_at_most(seconds, asked):
+def test_a_watch_has_the_requested_timeout_of_at_most_five_minutes(seconds, asked):
     with serving(ok(b"")) as (port, seen):
         with DirectClient(Access(f"http://127.0.0.1:{port}")) as client:
             assert list(client.watch(DATA_PRODUCTS, seconds=seconds, labels="a=b")) == []
@@ -209,7 +209,7 @@ def test_an_unreachable_server_and_a_timeout_raise_different_errors():
         read(Access(f"http://127.0.0.1:{silent.getsockname()[1]}"), seconds=0.2)
 
 
-def test_warnings_of_the_server_are_handed_on():
+def test_warnings_of_the_server_are_passed_to_the_caller():
     warned = []
     headers = {"Warning": '299 - "spec is reserved for \\"edit-spec\\""'}
     with serving(ok(**headers)) as (port, _):
@@ -227,7 +227,7 @@ def tls(tmp_path_factory):
     return certificate, context
 
 
-def test_a_server_is_known_by_its_name_or_by_the_one_that_the_kubeconfig_gives_it(tls):
+def test_the_server_certificate_must_match_the_host_or_the_tls_server_name_of_the_kubeconfig(tls):
     certificate, context = tls
     with serving(ok(), ok(), context=context) as (port, _):
         access = Access(f"https://127.0.0.1:{port}", authority=certificate)
@@ -244,13 +244,13 @@ def test_a_server_is_known_by_its_name_or_by_the_one_that_the_kubeconfig_gives_i
         ("https://[fd00::1]:6443", ("fd00::1", 6443)), ("http://api.example", ("api.example", 80)),
     ],
 )  # fmt: skip
-def test_the_port_is_that_of_the_scheme_unless_it_is_given(server, place):
+def test_the_default_port_follows_from_the_url_scheme(server, place):
     for name in ("", "inner"):
         connection = connect(Access(server, server_name=name))
         assert (connection.host, connection.port) == place
 
 
-def test_a_proxy_is_asked_for_a_tunnel_and_others_than_http_are_refused(monkeypatch):
+def test_a_request_is_tunnelled_through_an_http_proxy_and_other_proxies_are_refused(monkeypatch):
     for server, tunnel in (
         ("api.example:6443", "api.example:6443"),
         ("api.example", "api.example:443"),

@@ -86,7 +86,7 @@ async def followed(monkeypatch, lists, watches):
     return server, kept
 
 
-async def test_changes_follow_the_list_and_a_watch_goes_on_where_the_last_one_ended(monkeypatch):
+async def test_a_watch_continues_from_the_version_of_the_list_or_the_previous_watch(monkeypatch):
     watches = [
         [event("ADDED", "new"), event("DELETED", "old", "11"), event("BOOKMARK", "", "20")],
         [],
@@ -98,12 +98,12 @@ async def test_changes_follow_the_list_and_a_watch_goes_on_where_the_last_one_en
 
 
 @pytest.mark.parametrize("broken", [event("ERROR"), Transient("cut off"), b"no JSON"])
-async def test_a_broken_watch_is_followed_by_a_list_and_what_it_lacks_is_gone(monkeypatch, broken):
+async def test_a_broken_watch_is_followed_by_a_list_that_drops_missing_objects(monkeypatch, broken):
     _, kept = await followed(monkeypatch, [["old"], ["same"]], [[broken]])
     assert kept.names == {"same"}
 
 
-def test_keys_are_namespace_and_name():
+def test_followed_objects_have_namespace_and_name_as_key():
     assert key_of(body("x")) == Key("a", "x")
 
 
@@ -128,7 +128,7 @@ class Failing(Server):
 
 
 @virtually
-async def test_lists_that_fail_are_repeated_after_pauses_of_half_a_minute_at_most(monkeypatch):
+async def test_failed_lists_are_retried_after_at_most_thirty_seconds(monkeypatch):
     monkeypatch.setattr(random, "uniform", lambda *half: {(0.5, 1): 1}[half])
     server = Failing((0, 70), (190, 196))
     api = KubeApi(Transport(server), OpenGate(), field_manager="test")

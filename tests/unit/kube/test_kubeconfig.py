@@ -34,7 +34,7 @@ def written(path, document):
     return {"KUBECONFIG": str(path), "PATH": "/usr/bin:/bin"}
 
 
-def test_the_context_decides_and_another_may_be_chosen(tmp_path):
+def test_the_current_context_of_a_kubeconfig_is_used_unless_another_is_given(tmp_path):
     environment = written(tmp_path / "config", config(token="abc\n"))
     access = read_access(ME, environment)
     assert (access.server, access.namespace) == ("https://api.example:6443/k8s", "catalog")
@@ -43,7 +43,7 @@ def test_the_context_decides_and_another_may_be_chosen(tmp_path):
     assert read_access(Selection(context="test"), environment).namespace == "default"
 
 
-def test_of_several_files_the_first_that_names_something_wins(tmp_path):
+def test_the_first_of_several_kubeconfigs_has_precedence_per_entry(tmp_path):
     (tmp_path / "sub").mkdir()
     written(tmp_path / "one", {"current-context": "test"})
     second = config(tokenFile="token")
@@ -66,7 +66,7 @@ def test_a_kubeconfig_may_be_json(tmp_path):
     assert access.headers == (("Authorization", f"Basic {base64.b64encode(b'me:pw').decode()}"),)
 
 
-def test_certificates_are_inline_or_in_files(tmp_path):
+def test_kubeconfig_certificates_may_be_inline_or_in_files(tmp_path):
     document = config(**{"client-certificate": "me.crt", "client-key-data": base64.b64encode(b"KEY").decode()})  # fmt: skip
     cluster = document["clusters"][0]["cluster"]
     cluster |= {
@@ -80,7 +80,7 @@ def test_certificates_are_inline_or_in_files(tmp_path):
     assert not any(secret in repr(access) for secret in ("CA", "CERT", "KEY"))
 
 
-def test_a_person_may_be_impersonated(tmp_path):
+def test_a_kubeconfig_may_impersonate_a_user(tmp_path):
     document = config(**{"token": "t", "as": "dpm", "as-groups": ["a", "b"]})
     environment = written(tmp_path / "config", document)
     assert read_access(ME, environment).headers[1:] == (
@@ -117,7 +117,7 @@ def test_an_exec_plugin_gives_the_token(tmp_path):
     assert access.headers[0][1] == "Bearer --for me shop https://api.example:6443/k8s Q0E="
 
 
-def test_a_path_of_an_exec_plugin_begins_at_the_file(tmp_path, monkeypatch):
+def test_a_relative_exec_plugin_path_is_resolved_from_the_kubeconfig(tmp_path, monkeypatch):
     monkeypatch.chdir("/")
     body = "print(json.dumps({'status': {'token': 'here'}}))"
     own = plugin(tmp_path, body) | {"command": "./login"}
@@ -150,7 +150,7 @@ def test_an_unusable_kubeconfig_is_reported_with_the_way_out(tmp_path, user, cha
     ("body", "said"),
     [("sys.exit(3)", "ended with exit code 3: log in"), ("print('hi')", "printed no ExecCredential")],
 )  # fmt: skip
-def test_an_exec_plugin_that_fails_is_named(tmp_path, body, said):
+def test_a_failing_exec_plugin_is_named(tmp_path, body, said):
     environment = written(tmp_path / "c", config(exec=plugin(tmp_path, body)))
     with pytest.raises(InvalidInput, match=said):
         read_access(ME, environment)
@@ -171,13 +171,13 @@ def test_an_exec_plugin_may_need_no_arguments_and_give_a_certificate(tmp_path):
 
 
 @pytest.mark.parametrize("said", ["null", "[]", '"x"'])
-def test_an_exec_plugin_may_give_nothing(tmp_path, said):
+def test_an_exec_plugin_may_return_no_credentials(tmp_path, said):
     body = f"print('{{\"status\": {said}}}')"
     environment = written(tmp_path / "c", config(exec=plugin(tmp_path, body)))
     assert read_access(ME, environment).headers == ()
 
 
-def test_without_a_choice_the_file_of_the_home_folder_is_read(tmp_path, monkeypatch):
+def test_by_default_the_kubeconfig_of_the_home_folder_is_read(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / ".kube").mkdir()
     written(tmp_path / ".kube" / "config", config(token="home"))
@@ -200,7 +200,7 @@ def test_an_empty_field_of_a_kubeconfig_counts_as_absent(tmp_path):
     assert (access.verify, access.headers) == (False, ())
 
 
-def test_an_exec_plugin_that_is_missing_is_named_with_its_hint(tmp_path):
+def test_a_missing_exec_plugin_is_named_with_its_install_hint(tmp_path):
     missing = plugin(tmp_path, "") | {"command": "/nowhere/login"}
     with pytest.raises(InvalidInput, match=r"can.t be run .*: install the login helper"):
         read_access(ME, written(tmp_path / "c", config(exec=missing)))
@@ -210,7 +210,7 @@ def test_an_exec_plugin_that_is_missing_is_named_with_its_hint(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["[", "{", "- a", "\t:"])
-def test_a_file_that_is_no_kubeconfig_is_named(tmp_path, text):
+def test_a_malformed_kubeconfig_is_named(tmp_path, text):
     (tmp_path / "config").write_text(text)
     with pytest.raises(InvalidInput, match="config: is no"):
         read_access(Selection(kubeconfig=str(tmp_path / "config")), {})

@@ -47,14 +47,14 @@ async def limits(*answers, **how) -> list[int]:
     return [limit for limit, *_ in pages.asked]
 
 
-async def test_a_page_has_two_hundred_and_fifty_objects_and_the_next_goes_on_from_its_token():
+async def test_a_list_page_has_250_objects_and_the_next_starts_at_its_continue_token():
     pages = Pages(0, 0, 0)
     api = KubeApi(Transport(pages), OpenGate(), field_manager="test")
     assert len([page async for page in api.pages(CONFIG_MAPS)]) == 3
     assert pages.asked == [(PAGE, "", MOST), (PAGE, "t2", MOST), (PAGE, "t1", MOST)]
 
 
-async def test_a_page_that_is_too_large_is_asked_for_by_halves():
+async def test_a_too_large_list_page_is_requested_again_with_half_the_limit():
     too_large = AnswerTooLarge("…")
     small, medium = MOST // 4 - 1, MOST // 4
     assert await limits(too_large, medium, medium) == [250, 125, 125]
@@ -63,14 +63,14 @@ async def test_a_page_that_is_too_large_is_asked_for_by_halves():
     assert await limits(too_large, small, small, 0, chunk=9) == [9, 4, 8, 9]
 
 
-async def test_a_page_of_one_object_may_have_any_size():
+async def test_a_list_page_of_one_object_may_have_any_size():
     pages = Pages(AnswerTooLarge("…"), MOST + 1, 0)
     api = KubeApi(Transport(pages), OpenGate(), field_manager="test")
     assert [page async for page in api.pages(CONFIG_MAPS, chunk=2)]
     assert pages.asked == [(2, "", MOST), (1, "", None), (1, "t1", None)]
 
 
-async def test_the_size_is_remembered_by_kind():
+async def test_the_list_page_size_is_remembered_per_kind():
     pages = Pages()
     api = KubeApi(Transport(pages), OpenGate(), field_manager="test")
 

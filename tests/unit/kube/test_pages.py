@@ -12,7 +12,7 @@ from sluicegate.kube.pages import DEEPEST, Page, cut
 
 @pytest.mark.parametrize("indent", [None, 2])
 @pytest.mark.parametrize("first", ["items", "metadata"])
-def test_a_page_gives_its_objects_and_what_comes_after_them(indent, first):
+def test_a_list_page_has_its_objects_and_its_continue_token(indent, first):
     parts = {"items": [{"a": 1}, {"b": []}], "metadata": {"resourceVersion": "7", "continue": "x"}}
     ordered = {"kind": "List", first: parts[first], **parts}
     page = Page(json.dumps(ordered, indent=indent))
@@ -21,18 +21,18 @@ def test_a_page_gives_its_objects_and_what_comes_after_them(indent, first):
 
 
 @pytest.mark.parametrize("items", ["null", "[]"])
-def test_a_page_may_be_empty(items):
+def test_a_list_page_may_be_empty(items):
     page = Page(f'{{"items":{items},"metadata":{{"resourceVersion":"7"}}}}')
     assert (page.resource_version, page.token, list(page.items)) == ("7", "", [])
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"items":[{}', '{"items":[1 2]}', "<html>"])
-def test_a_page_that_is_no_list_raises_a_transient_error(text):
+def test_a_malformed_list_page_raises_a_transient_error(text):
     with pytest.raises(Transient):
         _ = Page(text).token
 
 
-def test_an_object_that_is_nested_too_deeply_is_cut_and_keeps_no_other_from_being_read():
+def test_a_too_deeply_nested_object_is_cut_without_affecting_others():
     # Python 3.13 parses 9,000 levels.
     deep = "[" * 100_000 + '"]}"' + "]" * 100_000
     text = f'{{"items":[{{"a":1}},{{"deep":{deep},"z":2}},{{"b":1}}],"metadata":{{}}}}'
@@ -44,6 +44,6 @@ def test_an_object_that_is_nested_too_deeply_is_cut_and_keeps_no_other_from_bein
     assert (levels, DEEPEST) == (198, 200)
 
 
-def test_cutting_leaves_what_is_shallow_as_it_is():
+def test_cutting_nested_objects_keeps_shallow_values():
     text = '{"a": ["\\"[", {"b": "]"}]} '
     assert cut(text) == (text.strip(), len(text) - 1)

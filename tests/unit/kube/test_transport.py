@@ -53,7 +53,7 @@ class Server:
         """Nothing is open."""
 
 
-async def test_the_servers_time_goes_on_with_our_clock():
+async def test_the_server_time_advances_with_the_monotonic_clock():
     clock = ManualClock()
     transport = Transport(Server(200, (404, {"Date": DATE}), 200), clock=clock)
     assert transport.server_time() is None
@@ -80,7 +80,7 @@ async def test_the_servers_time_goes_on_with_our_clock():
         (503, False),
     ],
 )
-async def test_silence_ends_with_an_answer_of_a_server_that_works(status, heard):
+async def test_a_successful_response_ends_the_silence_of_the_api_server(status, heard):
     clock, silences = ManualClock(), []
     server = Server(200, status, status, 200)
     transport = Transport(server, clock=clock, on_return=silences.append)
@@ -99,7 +99,7 @@ async def test_silence_ends_with_an_answer_of_a_server_that_works(status, heard)
 @pytest.mark.parametrize(
     ("status", "taken"), [(199, False), (200, True), (299, True), (300, False)]
 )
-async def test_an_answer_is_one_of_the_two_hundreds(status, taken):
+async def test_only_a_2xx_response_counts_as_successful(status, taken):
     transport = Transport(Server(status))
     if taken:
         assert await transport.send(READ) == {"kind": "X"}
@@ -122,7 +122,7 @@ async def test_no_request_is_sent_before_the_retry_after_of_a_429_ends():
     assert await transport.send(READ) == {"kind": "X"}
 
 
-async def test_a_read_whose_token_was_refused_is_sent_once_more_and_a_write_is_not():
+async def test_a_read_with_a_refused_token_is_retried_once_and_a_write_is_not():
     server = Server(401, 200, 401, 401, 401)
     transport = Transport(server)
     assert await transport.send(READ) == {"kind": "X"}
@@ -133,7 +133,7 @@ async def test_a_read_whose_token_was_refused_is_sent_once_more_and_a_write_is_n
 
 
 @virtually
-async def test_an_answer_that_does_not_come_is_given_up_in_the_time_of_its_request():
+async def test_a_request_without_a_response_times_out():
     class Hanging(Server):
         async def exchange(self, request, most=None):
             await asyncio.Event().wait()
@@ -169,14 +169,14 @@ async def test_each_request_is_counted_by_its_status():
         (QUERY_TIME, [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 60, inf]),
     ],
 )
-def test_durations_are_counted_up_to_the_longest_that_is_waited_for(metric, bounds):
+def test_the_request_duration_histogram_covers_the_longest_timeout(metric, bounds):
     (found,) = metric.collect()
     assert (
         sorted({float(one.labels["le"]) for one in found.samples if "le" in one.labels}) == bounds
     )
 
 
-def test_the_longest_wish_counts():
+def test_the_longest_requested_pause_applies():
     clock = ManualClock()
     backpressure = Backpressure(clock)
     assert backpressure.left == 0
@@ -203,7 +203,7 @@ async def test_a_waiting_request_continues_after_the_last_requested_pause():
 
 
 @virtually
-async def test_reads_and_writes_of_the_port_wait_until_they_are_welcome():
+async def test_reads_and_writes_wait_for_the_end_of_a_requested_pause():
     server = Server((429, {"Retry-After": "20"}), 200, 200)
     transport = Transport(server, clock=virtual_loop().time)
     api = KubeApi(transport, OpenGate(), field_manager="test")
@@ -226,7 +226,7 @@ async def test_reads_and_writes_of_the_port_wait_until_they_are_welcome():
         (500, {"message": None, "reason": None}, 'get /x: 500: {"message": null, "reason": null}'),
     ],
 )
-def test_an_error_says_what_was_asked_and_what_was_answered(status, body, text):
+def test_an_error_message_has_the_request_and_the_response(status, body, text):
     sent = body if isinstance(body, str) else json.dumps(body)
     error = from_response("get /x", status, sent.encode(), {})
     assert str(error) == text
@@ -242,7 +242,7 @@ def test_an_error_says_what_was_asked_and_what_was_answered(status, body, text):
         ({"Retry-After": DATE}, {}, 1), ({"Retry-After": "301"}, {}, 300),
     ],
 )  # fmt: skip
-def test_a_429_is_waited_for_as_its_header_says_or_its_body_or_a_second_and_at_most_five_minutes(
+def test_the_pause_after_a_429_follows_its_header_or_body_with_at_most_five_minutes(
     headers, details, seconds
 ):
     error = from_response("get /x", 429, json.dumps({"details": details}).encode(), headers)
@@ -257,7 +257,7 @@ class Refusing:
         raise WriteFenced("no lease")
 
 
-async def test_a_trial_passes_no_gate_as_nothing_is_stored():
+async def test_a_dry_run_bypasses_the_write_gate():
     sent = []
 
     class Recording(Server):
@@ -283,7 +283,7 @@ async def test_a_trial_passes_no_gate_as_nothing_is_stored():
         (404, {}, False),
     ],
 )
-async def test_a_kind_is_served_that_its_group_lists(status, answer, served):
+async def test_a_kind_is_served_if_its_api_group_lists_it(status, answer, served):
     class Listing(Server):
         async def exchange(self, request, most=None):
             return status, json.dumps(answer).encode(), {}

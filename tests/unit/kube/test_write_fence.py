@@ -71,7 +71,7 @@ def test_every_method_of_the_api_is_listed_as_a_read_or_a_write():
 
 
 @pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
-async def test_no_write_is_sent_that_the_lease_does_not_cover(server, write):
+async def test_no_write_is_sent_beyond_the_lease(server, write):
     with pytest.raises(WriteFenced):
         await write(behind(server, MARGIN_SECONDS - 1))
     assert not server.sent
@@ -80,7 +80,7 @@ async def test_no_write_is_sent_that_the_lease_does_not_cover(server, write):
     assert len(server.writes) == 1
 
 
-async def test_a_write_that_had_to_wait_passes_the_gate_only_then(server):
+async def test_a_delayed_write_passes_the_lease_check_after_its_wait(server):
     """The API server asks its clients to back off, and meanwhile the lease runs out."""
     lease = HeldFor(MARGIN_SECONDS + 60)
     bucket = TokenBucket(boottime, rate=1000, burst=100)

@@ -73,9 +73,7 @@ SHAPES = {
 
 @pytest.mark.parametrize("percent", [1, 5, 25, 50, 99])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_the_draw_alone_decides_between_the_versions_and_a_share_of_the_draws_is_the_candidates(
-    shape, percent
-):
+def test_the_draw_header_alone_selects_the_version_in_proportion_to_the_share(shape, percent):
     rules = routes(product(**SHAPES[shape]), percent)
     for path, more in (("/a", {"x-0": "a", "x-1": "a"}), ("/a", {}), ("/search", {})):
         if shape == "a path" and path != "/search":
@@ -93,7 +91,7 @@ def test_calls_without_a_draw_and_draws_for_another_product_are_split_by_weight(
 
 
 @pytest.mark.parametrize("count", range(1, 9))
-def test_a_route_of_many_rules_has_room_for_the_draws_by_a_smaller_share(count):
+def test_a_route_with_many_rules_rounds_the_share_of_draws_to_fit_the_rule_limit(count):
     matches = [{"path": {"value": f"/{each}"}} for each in range(8)]
     for rules in (
         [rule(f"/{each}", REWRITTEN) for each in range(count)],
@@ -111,7 +109,7 @@ def test_a_route_of_many_rules_has_room_for_the_draws_by_a_smaller_share(count):
         assert sum(below) >= 64
 
 
-def test_there_is_a_route_of_draws_only_with_consumers_and_while_both_versions_have_a_share():
+def test_the_route_of_draws_exists_only_with_consumers_and_while_both_versions_have_a_share():
     owner = product()
     without = DataProduct.parse(changed({"spec.route": {"parentRefs": [WEB]}}))
     both = [Backend("stable", 75), Backend("candidate", 25)]
@@ -122,7 +120,7 @@ def test_there_is_a_route_of_draws_only_with_consumers_and_while_both_versions_h
     )
 
 
-def test_draws_are_matched_at_the_listeners_of_consumers_that_the_route_in_force_has():
+def test_the_route_of_draws_uses_the_consumer_listeners_of_the_applied_route():
     parents = [WEB | {"sectionName": "public"}, WEB | {"sectionName": "internal"}]
     consumers = {"names": ["ranking"], "parentRefs": [parents[1]]}
     owner = DataProduct.parse(

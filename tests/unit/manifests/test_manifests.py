@@ -92,21 +92,21 @@ def shadow_job_of(**changes: Any) -> dict[str, Any]:
 
 
 # ---- names ---------------------------------------------------------------------------------
-def test_the_longest_names_fit():
+def test_the_longest_names_fit_the_kubernetes_limits():
     longest = "a" * names.MAX_NAME_LENGTH
     assert len(derived.version_name(longest, "0" * REVISION_LENGTH)) <= 63
     assert len(derived.job_name(longest, "0" * derived.TRIGGER_LENGTH, 999_999)) <= 63
     assert len(derived.shadow_job_name(longest, "0" * REVISION_LENGTH, 0, 99_999)) <= 63
 
 
-def test_a_revision_is_a_bento_in_a_runtime():
+def test_a_revision_depends_on_bento_and_runtime_image():
     pairs = [("sha256:a", "runtime:1"), ("sha256:b", "runtime:1"), ("sha256:a", "runtime:2")]
     assert len({revision_of(*pair) for pair in pairs}) == len(pairs)
     assert all(re.fullmatch("[0-9a-f]{10}", revision_of(*pair)) for pair in pairs)
 
 
 # ---- pods ----------------------------------------------------------------------------------
-def test_a_bento_image_is_a_volume_and_nothing_is_fetched():
+def test_a_bento_image_is_mounted_as_a_volume_without_a_fetch():
     pod = pod_of()
     image = product().spec.model.bento.image
     assert {"name": "bento", "image": {"reference": image, "pullPolicy": "IfNotPresent"}} in pod[
@@ -115,7 +115,7 @@ def test_a_bento_image_is_a_volume_and_nothing_is_fetched():
     assert [container["name"] for container in pod["initContainers"]] == ["runtime-check"]
 
 
-def test_an_archive_is_fetched_and_checked_before_anything_else():
+def test_an_archive_is_fetched_and_verified_by_the_first_init_container():
     url = BENTO_URL | {"spec.model.bento.sha256": HEX,
                        "spec.model.bento.credentialsSecretRef": {"name": "s3"}}  # fmt: skip
     pod = pod_of(**url)
@@ -135,7 +135,7 @@ def test_an_archive_on_a_claim_mounts_the_claim():
     assert "claim" in {mount["name"] for mount in pod["initContainers"][0]["volumeMounts"]}
 
 
-def test_an_ending_pod_has_time_for_its_longest_request():
+def test_a_terminating_pod_has_time_for_its_longest_request():
     pod = pod_of(**{"spec.serving.requestTimeoutSeconds": 30, "spec.serving.preStopSeconds": 7})
     assert pod["terminationGracePeriodSeconds"] == 7 + 30 + 5
     assert pod["containers"][0]["lifecycle"] == {"preStop": {"sleep": {"seconds": 7}}}
@@ -146,19 +146,19 @@ def test_an_ending_pod_has_time_for_its_longest_request():
     [({}, "1"), ({"requests": {"cpu": "0"}}, "1"), ({"requests": {"cpu": "500m"}}, "1"), ({"requests": {"cpu": "2500m"}}, "3"),
      ({"limits": {"cpu": 4}}, "4")],
 )  # fmt: skip
-def test_numeric_libraries_use_the_cpus_that_were_asked_for(resources, threads):
+def test_numeric_libraries_use_as_many_threads_as_requested_cpus(resources, threads):
     pod = pod_of(**{"spec.serving.resources": resources})
     assert env_of(pod["containers"][0])["OMP_NUM_THREADS"] == threads
 
 
-def test_a_variable_of_the_user_replaces_ours_and_none_comes_twice():
+def test_a_user_variable_replaces_ours_and_no_variable_occurs_twice():
     pod = pod_of(**{"spec.serving.env": [{"name": "OMP_NUM_THREADS", "value": "8"}]})
     listed = [item["name"] for item in pod["containers"][0]["env"]]
     assert env_of(pod["containers"][0])["OMP_NUM_THREADS"] == "8"
     assert len(listed) == len(set(listed))
 
 
-def test_bounds_of_the_product_reach_the_service():
+def test_latency_bounds_of_the_product_are_passed_to_the_service():
     """Under the name that the version's entry service has; where it isn't known, the product's."""
     owner = product()
     for own, service in (("SearchRanking", "SearchRanking"), ("Old", "Old"), ("", "SearchRanking")):
@@ -168,7 +168,7 @@ def test_bounds_of_the_product_reach_the_service():
         assert override == {"services": {service: {"metrics": {"duration": {"buckets": buckets}}}}}
 
 
-def test_without_a_key_there_is_no_feedback():
+def test_a_product_without_a_feedback_secret_has_no_feedback_variables():
     pod = pod_of(**{"spec.serving.feedback": None})
     assert "SLUICEGATE_FEEDBACK_DIRECTORY" not in env_of(pod["containers"][0])
     assert "feedback" not in {volume["name"] for volume in pod["volumes"]}
@@ -185,7 +185,7 @@ def test_every_container_keeps_to_the_restricted_profile():
         assert security["capabilities"] == {"drop": ["ALL"]}
 
 
-def test_a_server_is_asked_whether_it_lives_as_often_as_its_seconds_allow():
+def test_the_liveness_probe_period_follows_from_its_timeout():
     (server,) = pod_of(**{"spec.serving.progressDeadlineSeconds": 77})["containers"]
 
     def asked(name: str) -> tuple[str, int, int]:
@@ -204,7 +204,7 @@ def test_a_server_is_asked_whether_it_lives_as_often_as_its_seconds_allow():
      {"spec.serving.latencyBucketsMilliseconds": [250]}, {"spec.serving.feedback": None}],
     ids=lambda change: next(iter(change)),
 )  # fmt: skip
-def test_a_field_that_is_part_of_the_pods_changes_the_inputs_hash(change):
+def test_a_spec_field_used_in_pods_changes_the_inputs_hash(change):
     owner, other = product(), product(**change)
     assert inputs_hash(owner, version_of(owner)) != inputs_hash(other, version_of(owner))
 
@@ -215,7 +215,7 @@ def test_a_field_that_is_part_of_the_pods_changes_the_inputs_hash(change):
      {"spec.slos": [], "spec.model.evaluation": {}}, {"spec.serving.runtimeImage": RUNTIME}, {"metadata.generation": 9}],
     ids=lambda change: next(iter(change)),
 )  # fmt: skip
-def test_a_field_that_is_no_part_of_the_pods_keeps_the_inputs_hash(change):
+def test_a_spec_field_not_used_in_pods_keeps_the_inputs_hash(change):
     by_market = {"spec.serving.market": REMOVED}
     owner, other = product(**by_market), product(**change, **by_market)
     assert inputs_hash(owner, version_of(owner)) == inputs_hash(other, version_of(owner))
@@ -230,7 +230,7 @@ def test_a_field_that_is_no_part_of_the_pods_keeps_the_inputs_hash(change):
      {"spec.slos": [], "spec.model.evaluation": {}}],
     ids=lambda change: next(iter(change)),
 )  # fmt: skip
-def test_where_events_are_counted_by_market_its_markets_and_thresholds_are_in_the_pods(change):
+def test_pods_of_a_product_with_markets_have_its_markets_and_thresholds(change):
     owner, other = product(), product(**change)
     assert inputs_hash(owner, version_of(owner)) != inputs_hash(other, version_of(owner))
     told = json.loads(env_of(pod_of()["containers"][0])["SLUICEGATE_MARKETS"])
@@ -245,7 +245,7 @@ def test_where_events_are_counted_by_market_its_markets_and_thresholds_are_in_th
     assert found.thresholds == (250,)
 
 
-def test_a_mirror_is_in_the_pods_as_the_library_reads_it_and_leads_to_the_candidates_service():
+def test_the_mirror_variable_of_pods_targets_the_service_of_the_candidate():
     shadow = {"mirror": {"percent": 10}, "intervalSeconds": 3600}
     owner, other = product(**{"spec.rollout.shadow": shadow}), product()
     version = version_of(owner)
@@ -287,7 +287,7 @@ def test_a_mirror_is_in_the_pods_as_the_library_reads_it_and_leads_to_the_candid
         ),
     ],
 )
-def test_consumers_and_upstreams_are_in_the_pods_as_the_library_reads_them_and_in_their_hash(
+def test_pods_have_the_variables_of_consumers_and_upstreams_and_the_hash_includes_them(
     variable, changes, products
 ):
     owner, other = product(**changes), product()
@@ -299,7 +299,7 @@ def test_consumers_and_upstreams_are_in_the_pods_as_the_library_reads_them_and_i
     assert variable not in env_of(server)
 
 
-def test_the_place_of_the_prediction_is_in_the_pods_as_the_library_reads_it():
+def test_pods_have_the_variable_of_the_prediction_path():
     place = {"field": "rows.0.label", "tolerancePercent": 5, "id": {"header": "X-Order-Id"}}
     owner, other = product(**{"spec.serving.feedback.prediction": place}), product()
     version = version_of(owner)
@@ -326,7 +326,7 @@ IN_A_BUCKET = LOG | {
     ],
     ids=["on a volume", "in a bucket"],
 )
-def test_the_log_of_predictions_is_in_pods_and_trainings_as_the_library_reads_it(log, target):
+def test_pods_and_trainings_have_the_variables_of_the_prediction_log(log, target):
     owner, other = product(**{"spec.serving.log": log}), product()
     version = version_of(owner)
     assert inputs_hash(owner, version) != inputs_hash(other, version_of(other))
@@ -360,13 +360,13 @@ def test_the_log_of_predictions_is_in_pods_and_trainings_as_the_library_reads_it
     ],
     ids=["much is set", "nothing is set"],
 )
-def test_the_hash_is_that_of_the_first_release(changes, released):
+def test_the_inputs_hash_is_unchanged_since_the_first_release(changes, released):
     """Another hash would restart every pod of every product when the operator is upgraded."""
     owner = product(**changes)
     assert inputs_hash(owner, version_of(owner)) == released
 
 
-def test_the_size_of_requests_reaches_the_pod_where_it_is_set():
+def test_pods_have_the_request_size_limit_if_it_is_set():
     (server,) = pod_of()["containers"]
     assert "SLUICEGATE_MAX_REQUEST_BYTES" not in env_of(server)
     change = {"spec.serving.maxRequestBytes": 2**20}
@@ -394,7 +394,7 @@ def test_a_lost_status_is_rebuilt_from_the_deployment():
     assert remembered == accepted().model_copy(update={"inputs_hash": hashed})
 
 
-def test_the_memory_of_a_version_doesnt_depend_on_the_order_of_its_baselines():
+def test_the_recorded_state_of_a_version_does_not_depend_on_the_order_of_its_baselines():
     one = accepted()
     two = one.model_copy(update={"baseline": {"a": one.baseline["accuracy"]} | dict(one.baseline)})
     other = two.model_copy(update={"baseline": dict(reversed(two.baseline.items()))})
@@ -402,7 +402,7 @@ def test_the_memory_of_a_version_doesnt_depend_on_the_order_of_its_baselines():
     assert memory_annotations(two) == memory_annotations(other)
 
 
-def test_a_version_that_was_never_promoted_is_not_remembered_as_stable():
+def test_a_version_that_was_never_promoted_is_not_recorded_as_stable():
     never = PastVersion(**dict(version_of(product())), outcome=Outcome.ROLLED_BACK, end_time=900)
     for version in (version_of(product()), never):
         annotations = memory_annotations(version)
@@ -411,19 +411,19 @@ def test_a_version_that_was_never_promoted_is_not_remembered_as_stable():
 
 
 @pytest.mark.parametrize("broken", ["no time", ""])
-def test_a_memory_that_cannot_be_read_is_none(broken):
+def test_an_unreadable_recorded_state_counts_as_absent(broken):
     annotations = memory_annotations(accepted()) | {names.ANNOTATION_PROMOTION_TIME: broken}
     assert read_version({names.LABEL_REVISION: "0"}, annotations) is None
 
 
 # ---- services, route, scaling ----------------------------------------------------------------
-def test_the_number_of_pods_is_left_to_the_autoscaler_that_owns_it():
+def test_the_replica_count_owned_by_an_autoscaler_is_not_applied():
     owner = product()
     assert "replicas" not in build_deployment(owner, version_of(owner), replicas=None)["spec"]
     assert build_deployment(owner, version_of(owner), replicas=0)["spec"]["replicas"] == 0
 
 
-def test_a_version_is_replaced_pod_by_pod_and_none_goes_before_another_serves():
+def test_pods_are_replaced_one_by_one_after_the_new_pod_is_ready():
     owner = product()
     version = version_of(owner)
     spec = build_deployment(owner, version, replicas=2)["spec"]
@@ -446,7 +446,7 @@ def test_a_version_is_replaced_pod_by_pod_and_none_goes_before_another_serves():
     }
 
 
-def test_an_example_of_a_training_is_the_first_attempt_at_no_real_need():
+def test_the_example_training_job_is_the_first_attempt_of_a_sample_trigger():
     shadow = {"command": ["score"], "intervalSeconds": 3600}
     for change, jobs in (
         ({}, ["search-ranking-train-00000000-1"]),
@@ -471,7 +471,7 @@ def test_an_example_of_a_training_is_the_first_attempt_at_no_real_need():
     assert values["SLUICEGATE_SINCE"] == values["SLUICEGATE_UNTIL"] == "1970-01-01T00:00:00Z"
 
 
-def test_no_service_leads_to_the_metrics_port():
+def test_no_service_exposes_the_metrics_port():
     owner = product()
     services = [
         build_version_service(owner, version_of(owner), kind=ServiceKind.CLUSTER_IP),
@@ -493,7 +493,7 @@ def test_the_product_service_selects_one_version_or_all():
     ("path", "prefix", "hidden"),
     [({}, "/", False), ({"path": "/"}, "/", False), ({"path": "/search"}, "/search", True)],
 )
-def test_a_route_without_rules_takes_what_is_below_its_path_or_everything(path, prefix, hidden):
+def test_a_route_without_rules_matches_its_path_prefix_or_everything(path, prefix, hidden):
     own = {f"spec.route.{name}": value for name, value in path.items()}
     owner = product(**own, **{"spec.route.rules": []})
     (rule,) = build_route(owner, owner.spec.route, [Backend("a", 100)])["spec"]["rules"]
@@ -542,7 +542,7 @@ def test_a_field_that_is_no_longer_rendered_changes_the_hash():
 
 
 # ---- training --------------------------------------------------------------------------------
-def test_a_training_knows_what_it_is_for():
+def test_a_training_job_has_the_variables_of_its_trigger():
     trainer = job_of()["spec"]["template"]["spec"]["containers"][0]
     environment = env_of(trainer)
     assert environment["SLUICEGATE_VERSION"] == "v1"
@@ -552,7 +552,7 @@ def test_a_training_knows_what_it_is_for():
     assert trainer["command"] == ["python", "-m", "train"]
 
 
-def test_a_training_is_tried_once_and_evictions_do_not_count():
+def test_a_training_job_has_no_retries_and_ignores_evictions():
     job = job_of()
     assert job["metadata"]["name"] == "search-ranking-train-0a1b2c3d-2"
     assert job["spec"]["backoffLimit"] == 0
@@ -568,7 +568,7 @@ def test_a_token_is_mounted_only_for_a_named_account():
     assert other["automountServiceAccountToken"] is False
 
 
-def test_no_selector_of_services_meets_a_training_pod():
+def test_no_service_selects_a_training_pod():
     selector = build_stable_service(product(), None)["spec"]["selector"]
     pod = job_of()["spec"]["template"]["metadata"]["labels"]
     assert not selector.items() <= pod.items()
@@ -679,7 +679,7 @@ WRONG_SHAPES = [
 
 
 @pytest.mark.parametrize("template", WRONG_SHAPES, ids=lambda one: json.dumps(one)[:60])
-def test_a_template_of_another_shape_is_refused_by_its_field(template):
+def test_a_malformed_pod_template_is_refused_with_its_field(template):
     with pytest.raises(InvalidProduct) as refusal:
         template_of(template)
     assert all(
@@ -688,7 +688,7 @@ def test_a_template_of_another_shape_is_refused_by_its_field(template):
     )
 
 
-def test_a_template_has_a_size():
+def test_the_size_of_a_pod_template_is_limited():
     large = {"spec": {"containers": [{"args": ["x" * 8000] * 5}]}}
     (problem,) = check_pod_template(
         POD_TYPES["TrainingTemplate"].model_validate_json(json.dumps(large))

@@ -31,30 +31,30 @@ def equal(one, other):
     )
 
 
-def test_the_same_seed_and_day_give_the_same_market():
+def test_the_same_seed_and_day_give_the_same_car_market():
     assert equal(draw_sales(MARKET, days=3, per_day=50), draw_sales(MARKET, days=3, per_day=50))
     assert equal(
         draw_searches(MARKET, days=2, per_day=20), draw_searches(MARKET, days=2, per_day=20)
     )
 
 
-def test_another_seed_gives_another_market():
+def test_another_seed_gives_another_car_market():
     other = Market(seed=8, today=MARKET.today)
     assert not equal(draw_sales(MARKET, days=1, per_day=50), draw_sales(other, days=1, per_day=50))
 
 
-def test_a_day_is_the_same_from_wherever_one_looks_back_to_it():
+def test_a_market_day_is_independent_of_the_current_day():
     later = draw_sales(MARKET.later(1), days=2, per_day=50)
     assert np.array_equal(later.price[:50], draw_sales(MARKET, days=1, per_day=50).price)
 
 
-def test_the_hold_out_is_drawn_from_its_own_stream():
+def test_the_hold_out_is_drawn_from_its_own_random_stream():
     sales = draw_sales(MARKET, days=1, per_day=500)
     aside = draw_sales(MARKET, days=1, per_day=500, stream="hold-out")
     assert not np.isin(aside.price * aside.cars.mileage, sales.price * sales.cars.mileage).any()
 
 
-def test_prices_are_those_of_used_cars():
+def test_simulated_prices_are_in_the_range_of_used_cars():
     price = draw_sales(MARKET, days=4, per_day=1000).price
     low, middle, high = np.percentile(price, [1, 50, 99])
     assert 2_000 < low < 7_000
@@ -62,7 +62,7 @@ def test_prices_are_those_of_used_cars():
     assert 35_000 < high < 70_000
 
 
-def test_each_of_the_six_countries_sells_and_no_other():
+def test_cars_are_sold_in_each_of_the_six_countries_only():
     cars = draw_sales(MARKET, days=1, per_day=3000).cars
     sold = {COUNTRY_CODES[code] for code in np.unique(cars.country)}
     assert sold == {"FR", "BE", "ES", "GB", "AT", "IT"}
@@ -86,26 +86,26 @@ def test_a_search_offers_different_cars_around_its_budget():
     assert np.array_equal(abroad.sum(axis=1), np.full(300, 2))
 
 
-def test_widening_multiplies_the_candidates_by_cars_that_are_rarely_opened():
+def test_widening_a_search_adds_rarely_opened_cars():
     searches = draw_searches(MARKET, days=1, per_day=300, widened=8)
     assert searches.candidates == 128
     abroad = searches.cars.country.reshape(300, 128) != searches.country[:, None]
     assert abroad[np.arange(300), searches.opened].mean() < 0.05
 
 
-def test_opened_cars_are_spread_evenly_over_the_places_of_a_result():
+def test_opened_cars_are_spread_evenly_over_the_result_positions():
     places = np.bincount(draw_searches(MARKET, days=4, per_day=500).opened, minlength=16)
     assert places.min() > 2000 / 16 * 0.6
 
 
 @pytest.mark.parametrize("name", SHOCKS)
-def test_a_shock_changes_nothing_before_its_day(name):
+def test_a_market_shock_changes_nothing_before_its_day(name):
     before = Market(seed=7, today=MARKET.today).with_shock(name, date(2026, 3, 2))
     assert equal(draw_sales(MARKET, days=2, per_day=50), draw_sales(before, days=2, per_day=50))
 
 
 @pytest.mark.parametrize("name", SHOCKS)
-def test_a_shock_grows_to_its_full_size(name):
+def test_a_market_shock_grows_to_its_full_size(name):
     shock = MARKET.with_shock(name).shocks[0]
     sizes = [shock.size(date(2026, 3, day)) for day in range(1, 10)]
     assert 0 < sizes[0] < 0.2
@@ -124,7 +124,7 @@ def test_diesels_lose_a_tenth_when_their_prices_fall():
     assert change[cars.fuel == FUELS.index("petrol")] == pytest.approx(1.0)
 
 
-def test_new_brands_take_their_share_and_leave_the_others_in_proportion():
+def test_new_brands_take_their_share_and_scale_the_others_proportionally():
     before, market = MARKET.conditions(MARKET.today), shocked("NewBrandsArrive")
     after = market.conditions(market.today)
     new = np.asarray([model.brand in {"MG", "BYD"} for model in MODELS])
@@ -133,7 +133,7 @@ def test_new_brands_take_their_share_and_leave_the_others_in_proportion():
     assert after.model_share[~new] == pytest.approx(before.model_share[~new] * 0.76)
 
 
-def test_a_new_country_opens():
+def test_a_new_country_starts_selling_on_its_day():
     market = shocked("NewCountryOpens")
     share = market.conditions(market.today).country_share
     assert share[COUNTRY_CODES.index("PT")] == pytest.approx(0.35)
@@ -151,17 +151,17 @@ def test_a_tax_of_one_country_moves_no_price_of_another():
     assert change[~austria] == pytest.approx(1.0)
 
 
-def test_the_country_tables_are_whole():
+def test_the_country_tables_are_complete():
     assert sum(country.share for country in COUNTRIES) == pytest.approx(1.0)
     assert all(sum(country.fuel_mix) == pytest.approx(1.0) for country in COUNTRIES)
 
 
-def test_the_document_holds_the_whole_market():
+def test_the_market_document_round_trips_the_whole_market():
     market = MARKET.with_shock("NewBrandsArrive").later(3).with_shock("NewCountryOpens")
     assert Market.parse(market.dump()) == market
 
 
-def test_nothing_said_is_the_market_of_the_first_day():
+def test_an_empty_market_document_is_the_market_of_the_first_day():
     assert Market.from_environment({}) == Market()
     assert Market.from_environment({"USED_CAR_MARKET": ""}) == Market()
 
@@ -180,7 +180,7 @@ def test_nothing_said_is_the_market_of_the_first_day():
         ('{"shocks": [{"name": "NewCountryOpens", "from": 5}]}', "from must be a date"),
     ],
 )
-def test_a_wrong_document_names_the_field(text, message):
+def test_an_invalid_market_document_names_the_field(text, message):
     with pytest.raises(MarketError, match=message):
         Market.parse(text)
 
@@ -192,7 +192,7 @@ def test_traffic_of_the_same_seed_sends_the_same_requests(visits):
     assert visits.draw(MARKET, 5)[0].body != first[0].body
 
 
-def test_a_prices_truth_is_what_the_car_sold_for():
+def test_the_label_of_a_price_is_the_selling_price():
     exchange: Any = Sellers(requests=1, cars_per_request=2).draw(MARKET, 0)[0]
     sold = exchange.sold_for
     said = [{"price": sold[0] * 1.14, "token": "a"}, {"price": sold[1] * 0.84, "token": "b"}]
@@ -201,7 +201,7 @@ def test_a_prices_truth_is_what_the_car_sold_for():
     assert not far.correct
 
 
-def test_a_rankings_truth_is_the_car_that_was_opened():
+def test_the_label_of_a_ranking_is_the_opened_car():
     exchange: Any = Visitors(requests=1).draw(MARKET, 0)[0]
     others = [f"c{place}" for place in range(16) if f"c{place}" != exchange.opened]
     found = exchange.judge({"ranking": [*others[:3], exchange.opened, *others[3:]], "token": "t"})

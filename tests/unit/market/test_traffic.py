@@ -84,7 +84,7 @@ async def test_each_request_is_sent_once_and_each_prediction_gets_its_label(prod
     assert (version.answers, version.correct + version.wrong) == (60, 240)
 
 
-async def test_truths_that_are_on_their_way_when_it_ends_arrive(product):
+async def test_pending_labels_are_sent_at_the_end_of_the_traffic(product):
     arrived, let_in = asyncio.Event(), asyncio.Event()
     take = product.feedback
 
@@ -112,24 +112,24 @@ async def test_refused_feedback_is_counted_by_its_reason(product):
     assert tally.truths == 40
 
 
-async def test_a_wrong_bearer_token_is_seen_in_the_tally(product):
+async def test_feedback_refused_for_a_wrong_bearer_token_is_counted(product):
     tally = await sent(product, requests=10, bearer="guess")
     assert tally.refused == {"401": 40}
 
 
-async def test_without_a_bearer_token_no_truth_is_sent(product):
+async def test_without_a_bearer_token_no_label_is_sent(product):
     tally = await sent(product, requests=10, bearer=None)
     assert (tally.truths, product.labels) == (0, [])
 
 
-async def test_failures_are_counted_by_what_went_wrong(product):
+async def test_failed_requests_of_the_traffic_are_counted_by_error(product):
     product.status = lambda number: 503 if number % 5 == 0 else 200
     tally = await sent(product, requests=50)
     assert (tally.failed, tally.failures) == (10, {"503": 10})
     assert tally.versions["v1"].answers == 40
 
 
-async def test_a_product_that_is_away_is_a_failure_and_not_the_end():
+async def test_an_unreachable_product_is_counted_as_failed_and_does_not_end_the_traffic():
     target = Target("http://127.0.0.1:9/pricing")
     async with Traffic(target, Sellers(), Market(), replace(PACE, limit=5)) as traffic:
         await traffic.all_sent()
@@ -137,7 +137,7 @@ async def test_a_product_that_is_away_is_a_failure_and_not_the_end():
     assert set(traffic.tally.failures) == {"ClientConnectorError"}
 
 
-async def test_a_market_that_changes_is_met_by_the_next_requests(product):
+async def test_the_next_requests_use_a_changed_market(product):
     async with serving(product) as url:
         pace = replace(PACE, limit=40)
         async with Traffic(Target(url), Sellers(), Market(), pace) as traffic:
@@ -146,7 +146,7 @@ async def test_a_market_that_changes_is_met_by_the_next_requests(product):
     assert traffic.tally.sent == 40
 
 
-async def test_an_answer_that_is_no_products_ends_the_traffic_with_its_reason(product):
+async def test_a_response_of_another_service_ends_the_traffic_with_the_reason(product):
     async def nonsense(_request: web.Request) -> web.Response:
         return web.json_response({"hello": "world"})
 

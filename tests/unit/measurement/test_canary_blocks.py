@@ -37,7 +37,7 @@ def kept_of(**changes) -> CanaryBlocks:
     return kept
 
 
-def test_a_block_holds_what_was_read_of_both_arms_and_before_the_rollout_of_stable_alone():
+def test_a_canary_block_has_both_versions_and_only_stable_before_the_rollout():
     ten = (COUNTED, 10)
     kept = kept_of(
         blocks={
@@ -78,12 +78,12 @@ def test_a_block_holds_what_was_read_of_both_arms_and_before_the_rollout_of_stab
         (Quality.INVALID, COUNTED), (NOTHING, COUNTED), (COUNTED, COUNTED),
     ],
 )  # fmt: skip
-def test_a_block_counts_unless_nothing_could_be_seen_in_it(quality, seen):
+def test_a_canary_block_counts_unless_it_has_no_data(quality, seen):
     kept = kept_of(blocks={SeriesKey(*V1, ""): row((quality, 0))})
     assert [one.quality for one in arms(kept).blocks()] == [seen]
 
 
-def test_a_gateway_that_says_nothing_of_both_is_unknown():
+def test_missing_gateway_counts_of_both_versions_are_unknown():
     requests = {SeriesKey(*V1, ""): row((COUNTED, 1), (COUNTED, 1))}
     assert [one.sent for one in arms(kept_of(blocks=requests)).blocks()] == [None, None]
     heard = arms(kept_of(blocks=requests, gateway={"else": {11: 3.0}}))
@@ -93,7 +93,7 @@ def test_a_gateway_that_says_nothing_of_both_is_unknown():
 
 
 @pytest.mark.parametrize(("moment", "first"), [(600, 11), (600.5, 12), (660, 12), (540, 10)])
-def test_blocks_since_a_moment_began_no_earlier(moment, first):
+def test_canary_blocks_since_a_time_begin_no_earlier(moment, first):
     kept = kept_of(blocks={SeriesKey(*V1, ""): row((COUNTED, 1), (NOTHING, 0), (COUNTED, 3))})
     known = arms(kept)
     found = list(known.since(moment, known.stable))
@@ -111,5 +111,7 @@ def test_blocks_since_a_moment_began_no_earlier(moment, first):
         ([(COUNTED, 0), (COUNTED, 1)], [(LOST, 0)], Requests(1, 0, 2, 0, 0)),
     ],
 )
-def test_requests_are_counted_and_the_newest_blocks_without_any(stable, candidate, expected):
+def test_canary_blocks_count_requests_and_the_newest_blocks_without_requests(
+    stable, candidate, expected
+):
     assert count_requests(row(*stable), row(*candidate)) == expected

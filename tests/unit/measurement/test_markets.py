@@ -43,7 +43,7 @@ def target(name="search", markets=("AT", "FR", "other"), **slos):
     return Target(key=key, versions=("v1",), slos=named, markets=markets)
 
 
-def test_markets_cost_one_query_a_block_length_whatever_the_number_of_products():
+def test_counts_by_market_take_one_query_per_block_length_for_any_number_of_products():
     slos = {"accuracy": ("outcomes", {}), "latency": ("latency", {"thresholdMilliseconds": 250})}
     without = needs_of([target(markets=(), **slos)])
     all_targets = needs_of([target(f"p{number}", **slos) for number in range(500)])
@@ -80,7 +80,7 @@ def test_each_counted_slo_has_blocks_by_market_and_gauges_and_raw_counters_have_
     assert not {key.slo for key in read if key.slo.startswith(("sold@", "basket@"))}
 
 
-def test_without_the_answer_markets_are_unknown_and_the_products_counts_hold():
+def test_an_unanswered_market_query_makes_markets_unknown_and_keeps_product_counts():
     asked = target(accuracy=("outcomes", {}))
     answers = Answers(
         range(1000, 1001), 300, 30.0,
@@ -92,7 +92,7 @@ def test_without_the_answer_markets_are_unknown_and_the_products_counts_hold():
     assert read[SeriesKey(*VERSION, "accuracy")][0].quality is Quality.COUNTED
 
 
-def test_a_product_that_says_where_its_market_is_has_its_markets_and_other():
+def test_a_product_with_a_market_header_has_its_markets_and_other():
     stable = {
         "version": "v1", "image": "a", "service": "S", "runtimeImage": "r", "revision": "b" * 10,
         "source": "Spec", "promotionTime": "2026-01-01T00:00:00Z",
@@ -159,7 +159,7 @@ def test_the_condition_names_a_market_that_misses_an_slo_and_is_absent_without_m
     assert find_condition(shown(observation).conditions, ConditionType.MARKETS_MET) is None
 
 
-def test_nothing_follows_from_a_market_that_is_ignored():
+def test_an_ignored_market_has_no_condition_and_no_diagnosis():
     ignored = {"slos": [{**ACCURACY, "markets": {"onMissed": "Ignore"}}]}
     observation, _, _ = world_with(COUNTED | ignored, FR=[(0, 900)] * 12, AT=[(400, 900)] * 12)
     after = shown(observation)
@@ -173,7 +173,7 @@ LEARNT = {"name": "accuracy", "indicator": {"outcomes": {}}, "maxDrop": "0.05"}
 BENTO = document()["spec"]["model"]["bento"]
 
 
-def test_without_an_objective_a_market_is_judged_by_what_was_accepted():
+def test_without_an_objective_a_market_is_judged_by_its_baseline():
     """Nine of ten were right in the evaluation, and five points fewer are allowed."""
     accepted = {"bento": BENTO, "evaluation": {"accuracy": {"bad": 1000, "total": 10_000}}}
     markets = {"AT": [(100, 900)] * 12, "FR": [(180, 900)] * 12}
@@ -184,19 +184,19 @@ def test_without_an_objective_a_market_is_judged_by_what_was_accepted():
     ]  # fmt: skip
 
 
-def test_without_an_objective_and_an_acceptance_markets_are_not_judged():
+def test_without_objective_and_baseline_markets_are_not_judged():
     found, _, _ = world_with({"slos": [LEARNT]}, FR=[(180, 900)] * 12)
     assert shown(found).slos[0].markets == ()
 
 
-def test_a_product_that_doesnt_count_by_market_gets_no_markets_in_status():
+def test_a_product_without_markets_has_no_markets_in_status():
     observation = serving_world(30).observation()
     after = shown(observation)
     assert all(slo.markets == () for slo in after.slos)
     assert all(record.missed_markets == {} for record in after.engine.slos.values())
 
 
-def test_which_markets_are_bad_is_news_and_their_numbers_and_neighbours_are_not():
+def test_a_changed_set_of_missed_markets_writes_status_and_changed_numbers_do_not():
     _, status, _ = world_with()
 
     def told(*markets):

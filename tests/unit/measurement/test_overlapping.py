@@ -89,7 +89,7 @@ async def reading() -> AsyncIterator[Reading]:
         yield Reading(server, BlockReader(prometheus, settings))
 
 
-async def test_a_past_that_is_late_does_not_make_a_product_wait_for_it_again(reading):
+async def test_a_late_backfill_is_not_awaited_again(reading):
     reading.want(AT_REST)
     late, release = await reading.begin(LONG)
     reading.want(target(SHORT))
@@ -100,7 +100,7 @@ async def test_a_past_that_is_late_does_not_make_a_product_wait_for_it_again(rea
     assert reading.measurements.is_filled(CARS)
 
 
-async def test_canary_blocks_that_are_late_do_not_replace_those_of_the_length_wanted_now(reading):
+async def test_late_canary_blocks_of_a_former_length_do_not_replace_current_ones(reading):
     reading.want(IN_CANARY)
     late, release = await reading.begin(60, canary=True)
     reading.want(target(30, canary=True))
@@ -113,7 +113,7 @@ async def test_canary_blocks_that_are_late_do_not_replace_those_of_the_length_wa
 
 
 @pytest.mark.parametrize("restart", ["while it is read", "later"])
-async def test_a_canary_that_ends_and_starts_again_has_its_past_blocks(reading, restart):
+async def test_a_restarted_canary_keeps_its_past_blocks(reading, restart):
     reading.want(IN_CANARY)
     late, release = await reading.begin(60, canary=True)
     reading.want(AT_REST)
@@ -128,7 +128,7 @@ async def test_a_canary_that_ends_and_starts_again_has_its_past_blocks(reading, 
     assert len(reading.canary_blocks()) >= 1800 // 60
 
 
-async def test_an_answer_for_a_deleted_product_is_dropped(reading):
+async def test_a_query_result_for_a_deleted_product_is_dropped(reading):
     reading.want(AT_REST)
     late, release = await reading.begin(LONG)
     reading.want(None)
@@ -139,7 +139,7 @@ async def test_an_answer_for_a_deleted_product_is_dropped(reading):
     assert not reading.measurements.awaits_answer(Length(LONG, canary=False))
 
 
-async def test_blocks_of_a_length_that_is_not_wanted_any_more_are_forgotten(reading):
+async def test_blocks_of_an_unused_length_are_dropped(reading):
     reading.want(AT_REST)
     await reading.read(LONG)
     blocks = reading.measurements.blocks
@@ -149,7 +149,7 @@ async def test_blocks_of_a_length_that_is_not_wanted_any_more_are_forgotten(read
     assert blocks.facts(AVAILABILITY[:3], LONG) is None
 
 
-async def test_a_product_that_goes_while_its_past_is_taken_in_does_no_harm():
+async def test_a_product_deleted_during_its_backfill_causes_no_error():
     cache = BlockCache()
     others = [SeriesKey("catalog", f"vans-{n}", "v1", "availability") for n in range(2)]
     counted = [Block(n + 1, Quality.COUNTED, Count(0, 9)) for n in range(BLOCKS_PER_SLICE + 1)]

@@ -75,7 +75,7 @@ def pairs_of(*answer: Row, asked: Target) -> Pairs | None:
     return block.pairs
 
 
-def test_pairs_of_stables_answers_and_the_candidates_mirrors_count():
+def test_pairs_of_stable_answers_and_mirrored_candidate_answers_are_counted():
     answer = rows(
         STABLE, CANDIDATE, correct_correct=8, wrong_correct=4, correct_wrong=2, wrong_wrong=1
     )
@@ -84,12 +84,12 @@ def test_pairs_of_stables_answers_and_the_candidates_mirrors_count():
     assert found == Pairs(both_right=8, only_stable_wrong=4, only_candidate_wrong=2, both_wrong=1)
 
 
-def test_where_none_are_counted_there_are_none():
+def test_a_canary_without_counted_pairs_has_no_pairs():
     assert pairs_of(asked=target()) is None
     assert pairs_of(*rows(STABLE, "v3/ccc", correct_correct=5), asked=target()) is None
 
 
-def test_only_a_canary_of_a_product_that_mirrors_asks_for_pairs():
+def test_pairs_are_queried_only_for_canaries_with_mirrored_requests():
     def kinds(asked: Target, *, canary: bool) -> set[QueryKind]:
         queries = render_queries(Scope(), BLOCK, needs_of([asked]), canary=canary)
         return {query.kind for query in queries}

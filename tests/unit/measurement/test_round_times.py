@@ -85,7 +85,7 @@ async def opened() -> AsyncIterator[Rounds]:
 in_rounds = told_in(opened)
 
 
-def test_a_round_has_its_documented_pauses():
+def test_a_measurement_round_has_its_documented_pauses():
     assert (scheduler.SHORTEST_PAUSE, scheduler.GATHER_SECONDS) == (0.25, 1.0)
     assert (scheduler.AT_ONCE, scheduler.PACE_SECONDS) == (200, 0.006)
     assert store.CLOCK_TOLERANCE == 1.0
@@ -101,7 +101,7 @@ async def test_a_block_is_read_as_soon_as_it_is_complete_and_its_product_is_requ
 
 
 @in_rounds
-async def test_a_product_that_comes_is_read_after_a_second_in_which_others_come(rounds):
+async def test_new_products_are_collected_for_one_second_and_then_read(rounds):
     await asyncio.sleep(100.5)
     rounds.measurements.want(CARS, target())
     await asyncio.sleep(0.5)
@@ -128,7 +128,7 @@ async def test_an_unanswered_query_is_retried_every_ten_seconds_or_every_block(
 
 
 @in_rounds
-async def test_a_canary_is_read_in_blocks_of_its_own(rounds):
+async def test_a_canary_is_read_in_its_own_block_length(rounds):
     rounds.measurements.want(CARS, target(canary_from=int(EPOCH) - 3600))
     await asyncio.sleep(400)
     canary = [at for at in rounds.prometheus.times(120) if at > 2]

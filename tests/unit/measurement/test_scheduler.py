@@ -86,7 +86,7 @@ async def measuring(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("others", ["stay", "go"])
-async def test_a_product_that_comes_while_its_length_is_read_is_not_kept_waiting_either(
+async def test_a_product_added_during_a_read_of_its_block_length_is_read_soon(
     server, evaluation, measurements, others, monkeypatch
 ):
     monkeypatch.setattr(scheduler, "RETRY_SECONDS", AN_HOUR)
@@ -142,9 +142,7 @@ async def test_a_canary_does_not_wait_until_idle_products_are_read(
 
 
 @pytest.mark.slow
-async def test_a_read_under_way_while_the_clock_is_set_back_is_repeated(
-    server, evaluation, measurements
-):
+async def test_a_read_during_a_backward_clock_step_is_repeated(server, evaluation, measurements):
     held = server.held[AN_HOUR] = Held()
     measurements.want(CARS, target(CARS))
     ahead = [10.0 * AN_HOUR]
@@ -166,7 +164,7 @@ async def test_a_read_under_way_while_the_clock_is_set_back_is_repeated(
 
 
 @pytest.mark.slow
-async def test_an_error_in_one_round_ends_the_other_rounds_and_is_raised(
+async def test_an_error_in_one_measurement_round_stops_the_others_and_is_raised(
     server, evaluation, measurements
 ):
     held = server.held[AN_HOUR] = Held()
@@ -184,7 +182,7 @@ async def test_an_error_in_one_round_ends_the_other_rounds_and_is_raised(
 
 
 @pytest.mark.parametrize("set_back", [0, 600, 86_400])
-async def test_a_clock_that_is_set_back_delays_the_next_round_by_a_block_at_most(
+async def test_a_backward_clock_step_delays_the_next_round_by_at_most_one_block(
     evaluation, measurements, set_back
 ):
     measurements.want(CARS, target(CARS))

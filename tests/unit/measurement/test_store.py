@@ -82,7 +82,7 @@ async def test_measurements_are_outstanding_until_all_queries_are_answered(
     assert newest(measurements) is Quality.COUNTED
 
 
-async def test_a_past_that_could_not_be_read_between_two_blocks_is_outstanding(
+async def test_a_backfill_unfinished_between_two_blocks_is_outstanding(
     server, evaluation, measurements
 ):
     await measurements.read(evaluation, NOW)
@@ -101,7 +101,7 @@ async def test_a_product_whose_past_was_read_between_two_blocks_is_requeued(
     assert measurements.is_filled(VANS)
 
 
-async def test_a_version_that_was_just_accepted_has_no_past_to_be_asked_for(server, evaluation):
+async def test_a_just_accepted_version_has_no_past_to_read(server, evaluation):
     measurements = Measurements(Timing())
     newest = NOW // 300 * 300
     measurements.want(CARS, target(CARS, evidence_from=newest))
@@ -115,7 +115,7 @@ async def test_a_version_that_was_just_accepted_has_no_past_to_be_asked_for(serv
     assert min(float(form["start"]) for form in server.forms) < newest - 3000
 
 
-async def test_a_product_that_only_warms_up_is_requeued_before_its_first_block_only_if_reading_fails(
+async def test_a_product_in_warm_up_is_requeued_before_its_first_block_only_if_a_read_fails(
     server, evaluation
 ):
     measurements = Measurements(Timing())
@@ -131,7 +131,7 @@ async def test_a_product_that_only_warms_up_is_requeued_before_its_first_block_o
     assert CARS in await measurements.read(evaluation, NOW + 900)
 
 
-async def test_a_product_that_warms_up_is_requeued_when_it_alone_can_t_be_read(server, evaluation):
+async def test_a_product_in_warm_up_is_requeued_if_it_alone_is_unreadable(server, evaluation):
     measurements = Measurements(Timing())
     measurements.want(CARS, target(CARS, evidence_from=NOW + 900), warms_up=True)
     assert CARS not in await measurements.read(evaluation, NOW)
@@ -140,7 +140,7 @@ async def test_a_product_that_warms_up_is_requeued_when_it_alone_can_t_be_read(s
     assert not measurements.problem(300)
 
 
-async def test_a_product_that_warms_up_is_requeued_when_its_samples_are_stale(server, evaluation):
+async def test_a_product_in_warm_up_is_requeued_if_its_samples_are_stale(server, evaluation):
     measurements = Measurements(Timing())
     young = target(CARS, evidence_from=NOW + 900)
     measurements.want(CARS, young, warms_up=True)
@@ -160,7 +160,7 @@ async def test_the_readings_of_a_block_length_are_dropped_with_its_last_product(
     assert not measurements.newest(300)
 
 
-def test_nothing_counts_before_a_version_has_warmed_up():
+def test_blocks_before_the_end_of_the_warm_up_do_not_count():
     product = serving_world(0).product
     assert product.status.stable is not None
     seen = store.target_of(product, Timing())
@@ -183,7 +183,7 @@ def test_a_candidate_is_measured_by_its_own_entry_service():
     assert seen.service_of(series_of(product, "v2")) == "Renamed"
 
 
-async def test_blocks_of_the_future_are_forgotten_when_the_clock_is_set_back(
+async def test_future_blocks_are_dropped_after_a_backward_clock_step(
     server, evaluation, measurements
 ):
     server.rows.versions[0].only = lambda index: index * 300 <= NOW
@@ -195,7 +195,7 @@ async def test_blocks_of_the_future_are_forgotten_when_the_clock_is_set_back(
     assert newest(measurements) is Quality.COUNTED
 
 
-async def test_a_canary_keeps_its_blocks_when_the_clock_is_set_back_within_a_block(
+async def test_a_backward_clock_step_within_a_block_keeps_canary_blocks(
     server, evaluation, measurements
 ):
     measurements.want(CARS, target(CARS, canary_from=int(NOW) - 3600))
@@ -208,7 +208,7 @@ async def test_a_canary_keeps_its_blocks_when_the_clock_is_set_back_within_a_blo
 
 
 # ---- one product's -----------------------------------------------------------------------
-async def test_of_a_product_whose_past_is_not_read_nothing_is_said(evaluation):
+async def test_a_product_without_its_backfill_is_not_evaluated(evaluation):
     product = serving_world(0).product
     measured = OfOneProduct(Measurements(Timing()), product)
     assert measured.measured(NOW).problem is DecisionReason.BACKFILLING
@@ -226,7 +226,7 @@ async def test_of_a_product_whose_past_is_not_read_nothing_is_said(evaluation):
     )
 
 
-async def test_samples_that_have_not_come_for_long_are_no_measurements(server, evaluation):
+async def test_a_product_with_stale_samples_has_no_measurements(server, evaluation):
     product = serving_world(0).product
     measured, key = OfOneProduct(Measurements(Timing()), product), product.metadata.key
     measured.measurements.want(Key(*key), store.target_of(product, Timing()))
@@ -236,7 +236,7 @@ async def test_samples_that_have_not_come_for_long_are_no_measurements(server, e
 
 
 @pytest.mark.parametrize("serves", [False, True])
-def test_of_a_product_without_a_candidate_nothing_is_compared(serves):
+def test_a_product_without_a_candidate_has_no_canary_blocks(serves):
     world = serving_world(0)
     product = world.product if serves else DataProduct.parse(document())
     measurements, key = Measurements(Timing()), Key(*product.metadata.key)
@@ -250,7 +250,7 @@ def test_of_a_product_without_a_candidate_nothing_is_compared(serves):
     assert (store.target_of(product, Timing()) is None) is not serves
 
 
-def test_a_candidate_that_was_given_no_share_yet_has_no_requests_since_then():
+def test_a_candidate_without_a_share_has_no_canary_requests():
     measured = in_a_canary({"v1": 150, "v2": 50}, {"v1": 0, "v2": 7})
     assert measured.requests() == Requests(750, 250, 5)
     assert measured.sent() == Requests(0, 35, 5, 5)
@@ -294,7 +294,7 @@ AVAILABLE = {"name": "availability", "indicator": {"availability": {}}, "objecti
     ],
     ids=["nothing", "one", "one alone", "no count", "two reasons", "both alone", "all"],
 )
-async def test_each_slo_says_why_it_has_no_newest_block_and_a_product_if_none_has(
+async def test_each_slo_has_the_reason_for_its_missing_newest_block(
     server, evaluation, lies, problems, problem
 ):
     world = Rollout(spec=document(slos=[ACCURACY, AVAILABLE]))
@@ -310,7 +310,7 @@ async def test_each_slo_says_why_it_has_no_newest_block_and_a_product_if_none_ha
     assert measured.measured(NOW).problem == problem
 
 
-def test_blocks_of_a_new_length_are_late_from_its_newest_on():
+def test_the_lateness_of_a_new_block_length_counts_from_its_newest_block():
     """A block of five minutes settles a minute after its end."""
     late = store.BlockLateness(Timing())
     settled = 300 * 10 + 60
@@ -328,7 +328,7 @@ def test_blocks_of_a_new_length_are_late_from_its_newest_on():
     assert late.lateness(settled - 300 * 4 + 302) == 2
 
 
-def test_only_who_mirrors_to_a_candidate_wants_pairs():
+def test_only_products_that_mirror_to_a_candidate_need_pairs():
     shadow = {"mirror": {"percent": 10}, "intervalSeconds": 3600}
     for rollout, paired in (({"shadow": shadow}, True), ({}, False)):
         world = Rollout(spec=document(rollout={"steps": [25, 50], **rollout})).run(20)
@@ -377,7 +377,7 @@ async def test_the_pods_of_an_autoscaled_product_are_counted_by_block(
     assert (counted and counted.hour(measured.newest // 12 - 9).total / (12 * BLOCK)) == pods
 
 
-def test_requests_in_the_seconds_in_which_the_gateway_follows_a_change_are_not_counted():
+def test_requests_during_the_propagation_of_a_weight_change_are_not_counted():
     measured = in_a_canary({"v1": 150, "v2": 50}, None)
     first = measured.canary_blocks()[0]
     begun = first.end - measured.canary_seconds
@@ -386,9 +386,7 @@ def test_requests_in_the_seconds_in_which_the_gateway_follows_a_change_are_not_c
         assert moved.requests().blocks == blocks
 
 
-async def test_nothing_is_said_before_there_is_a_newest_block_to_judge_by(
-    server, evaluation, measurements
-):
+async def test_a_product_without_a_newest_block_is_not_evaluated(server, evaluation, measurements):
     product = serving_world(0).product
     key, measured = Key(*product.metadata.key), OfOneProduct(measurements, product)
     measurements.want(CARS, None)  # whose blocks have another length
@@ -407,7 +405,7 @@ async def test_nothing_is_said_before_there_is_a_newest_block_to_judge_by(
     assert measured.measured(NOW).problem is None
 
 
-def test_products_that_measure_the_same_share_what_they_measure():
+def test_products_with_equal_slos_share_one_object_of_indicators():
     one, other = (
         DataProduct.parse(document() | {"status": world.status})
         for world in (serving_world(0) for _ in range(2))
@@ -497,7 +495,7 @@ def read_again(measured: OfOneProduct, first: int, last: int, **changes) -> None
     )
 
 
-def test_canary_blocks_that_are_known_are_not_made_again_but_those_that_were_read_again():
+def test_canary_blocks_are_rebuilt_only_if_read_again():
     measured = in_a_canary({"v1": 150, "v2": 50}, {"v1": 150, "v2": 50})
     before = measured.canary_blocks()
     index = before[2].end // measured.canary_seconds
@@ -542,7 +540,7 @@ def test_canary_blocks_are_rebuilt_for_another_candidate():
     assert not {id(block) for block in after} & {id(block) for block in before}
 
 
-def test_canary_blocks_of_another_length_do_not_stand_beside_these():
+def test_canary_blocks_of_another_length_are_excluded():
     measured = in_a_canary({"v1": 150, "v2": 50}, {"v1": 150, "v2": 50})
     (*_, last) = measured.canary_blocks()
     stable = SeriesKey(*measured.product.metadata.key, series_of(measured.product, "v1"), REQUESTS)
@@ -578,16 +576,14 @@ def verified(measured: OfOneProduct) -> tuple[float, bool]:
     ],
     ids=["callers past the gateway", "too small", "no answer", "says nothing", "none sent"],
 )
-def test_a_share_is_judged_by_the_gateways_counts_where_there_are_any(
-    pods, sent, share, mismatched
-):
+def test_the_observed_share_comes_from_gateway_counts_if_available(pods, sent, share, mismatched):
     measured = in_a_canary(pods, sent)
     assert verified(measured) == (pytest.approx(share), mismatched)
     told = {block.sent for block in measured.canary_blocks()}
     assert told == {(sent.get("v2", 0), sent["v1"]) if sent else None}
 
 
-def test_requests_to_unknown_paths_reach_a_canary_too():
+def test_requests_to_unknown_paths_count_as_canary_requests():
     """A renamed route: "none of 1,087 requests reached the canary; 272 were expected"."""
     measured = in_a_canary({"v1": 150}, None)
     key = Key(*measured.product.metadata.key)

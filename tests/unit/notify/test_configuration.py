@@ -32,14 +32,14 @@ def transition(kind=Kind.DEGRADED, name="search", number=0, **more):
     return Transition(f"{number:016x}", kind, origin, NOW, **more)
 
 
-def test_the_catalogue_page_is_what_the_code_says():
+def test_the_catalogue_page_is_generated_from_the_code():
     page = (ROOT / "docs/notification-catalogue.md").read_text(encoding="utf-8")
     assert page == render_page(), (
         "python -m sluicegate.notify.catalogue > docs/notification-catalogue.md"
     )
 
 
-def test_the_example_of_the_page_is_a_configuration():
+def test_the_example_on_the_page_is_a_valid_configuration():
     page = (ROOT / "docs/notifications.md").read_text(encoding="utf-8")
     (block,) = re.findall(r"^```yaml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
     assert parse(yaml.safe_load(block)["notify"]["config"]).digests[0].time_zone == "Europe/Paris"
@@ -64,7 +64,7 @@ def test_the_example_of_the_page_is_a_configuration():
         ),
     ],
 )  # fmt: skip
-def test_a_mistake_is_named_with_its_field(change, path, words):
+def test_a_mistake_in_the_messenger_configuration_is_named_with_its_field(change, path, words):
     with pytest.raises(InvalidConfiguration) as refused:
         parse({"sinks": {"bus": BUS}, "routes": [{"to": ["bus"]}], **change})
     (problem,) = refused.value.problems
@@ -74,7 +74,7 @@ def test_a_mistake_is_named_with_its_field(change, path, words):
 
 
 @pytest.mark.parametrize("text", ["[", "17", None, "\x00"])
-def test_a_file_that_holds_none_is_refused(text, tmp_path):
+def test_a_file_without_a_messenger_configuration_is_refused(text, tmp_path):
     path = tmp_path / "notify.yaml"
     if text is not None:
         path.write_text(text)
@@ -98,12 +98,12 @@ def test_a_file_that_holds_none_is_refused(text, tmp_path):
         ({"reason": ["ModelTooSlow"]}, False),
     ],
 )
-def test_a_route_is_for_what_it_names(when, matches):
+def test_a_notification_route_matches_only_what_it_names(when, matches):
     found = sinks_of(transition(reason="ModelDecay"), configuration({"when": when, "to": ["bus"]}))
     assert found == (("bus",) if matches else ())
 
 
-def test_the_first_route_wins_unless_it_goes_on():
+def test_the_first_matching_notification_route_applies_unless_it_continues():
     routes = [
         {"to": ["bus"], "continue": True},
         {"to": ["chat", "bus"]},
@@ -112,7 +112,7 @@ def test_the_first_route_wins_unless_it_goes_on():
     assert sinks_of(transition(), configuration(*routes)) == ("bus", "chat")
 
 
-def test_a_group_never_turns_the_order_within_a_product():
+def test_grouping_keeps_the_message_order_of_a_product():
     """Three degrade and recover, three do it the other way round: four messages, none ahead."""
     ahead, behind = (Kind.DEGRADED, Kind.RECOVERED), (Kind.RECOVERED, Kind.DEGRADED)
     found = [
@@ -131,7 +131,7 @@ def test_a_group_never_turns_the_order_within_a_product():
     assert all(order[f"product-{number}"] == [*behind] for number in range(3, 6))
 
 
-def test_a_team_gets_the_part_of_a_common_cause_that_is_its_own():
+def test_a_team_receives_only_its_own_products_of_a_common_cause():
     routes = [
         {"when": {"product": ["product-0"]}, "to": ["chat"], "continue": True},
         {"to": ["bus"]},
@@ -158,7 +158,7 @@ def files(tmp_path):
     return tmp_path
 
 
-def test_a_dry_run_prints_what_would_be_sent(files, capsys):
+def test_a_messenger_dry_run_prints_the_messages(files, capsys):
     config = ["notify", "--config", str(files / "notify.yaml")]
     pair = [str(files / name) for name in ("before.yaml", "after.yaml")]
     assert main([*config, "--dry-run", *pair]) == 0
@@ -170,7 +170,7 @@ def test_a_dry_run_prints_what_would_be_sent(files, capsys):
     assert capsys.readouterr().out.startswith("nothing is sent")
 
 
-def test_a_check_says_what_is_wrong(files, capsys):
+def test_the_check_of_a_messenger_configuration_reports_its_mistakes(files, capsys):
     config = files / "notify.yaml"
     assert main(["notify", "--config", str(config), "--check"]) == 0
     assert "1 sinks, 1 routes" in capsys.readouterr().out
@@ -179,6 +179,6 @@ def test_a_check_says_what_is_wrong(files, capsys):
     assert "sinks: " in capsys.readouterr().err
 
 
-def test_a_test_of_a_sink_that_is_none_names_those_that_are(files, capsys):
+def test_testing_an_unknown_sink_names_the_configured_sinks(files, capsys):
     assert main(["notify", "--config", str(files / "notify.yaml"), "--test", "chat"]) == 2
     assert "name a sink that receives messages: bus" in capsys.readouterr().err

@@ -77,7 +77,7 @@ async def test_a_dependent_receives_each_step_of_an_upstreams_release():
 
 
 @virtually
-async def test_a_product_without_dependents_sends_no_message_more():
+async def test_a_product_without_dependents_sends_no_additional_message():
     async with messenger() as (told, pricing):
         await release(told, pricing)
     assert received(told) == [
@@ -100,7 +100,7 @@ async def test_forty_seven_dependents_receive_one_message_for_each_step():
 
 
 @virtually
-async def test_a_route_of_the_consumers_team_receives_the_upstreams_messages():
+async def test_a_notification_route_of_the_consumer_team_receives_messages_of_the_upstream():
     ours = "http://search.example/events"
     sinks = {"bus": BUS, "ours": {"kind": "CloudEvents", "url": ours}}
     routes = [{"when": {"team": ["group:default/search"]}, "to": ["ours"]}, {"to": ["bus"]}]
@@ -208,7 +208,7 @@ def answered(told: ToldProduct) -> Kind:
 
 
 @virtually
-async def test_a_consumer_that_has_to_agree_receives_the_command_and_others_do_not():
+async def test_only_a_consumer_whose_approval_is_required_receives_the_command():
     async with messenger("search", "ranking") as (told, pricing):
         told.step(pricing, ToldProduct.start)
         await told.world.run(60)
@@ -229,7 +229,7 @@ async def test_a_consumer_that_has_to_agree_receives_the_command_and_others_do_n
 
 
 @virtually
-async def test_a_dependent_that_status_has_no_room_for_receives_the_command_too():
+async def test_a_dependent_that_status_does_not_list_receives_the_command():
     async with messenger("search", "ranking") as (told, pricing):
         told.step(pricing, ToldProduct.start)
         await told.world.run(60)

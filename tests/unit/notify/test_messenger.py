@@ -74,7 +74,7 @@ class Killer:
 
 @pytest.mark.slow
 @virtually
-async def test_killed_fifty_times_in_two_hundred_transitions_it_sends_each_once_and_in_order():
+async def test_a_messenger_killed_fifty_times_sends_each_message_once_and_in_order():
     """Killed at random times, also between a receiver's answer and the write that records it.
 
     What a receiver gets twice then has the same source and id, by which CloudEvents knows it.
@@ -127,7 +127,7 @@ def kinds(told):
 
 
 @virtually
-async def test_a_sink_that_is_down_for_an_hour_gets_everything_after_it_and_delays_no_other():
+async def test_a_sink_receives_its_messages_after_an_outage_without_delaying_other_sinks():
     other = "http://other.example/events"
     sinks = {"bus": BUS, "other": {"kind": "CloudEvents", "url": other}}
     async with messenger(sinks=sinks, routes=[{"to": ["bus", "other"]}]) as told:
@@ -178,7 +178,7 @@ async def test_two_replicas_send_each_message_once():
 
 
 @virtually
-async def test_a_write_of_which_no_answer_comes_sends_nothing_twice():
+async def test_a_cursor_write_without_a_response_sends_no_message_twice():
     async with messenger() as told:
         (key,) = await started(told, "search")
         lost = iter([NetworkFault.UNANSWERED, NetworkFault.SWALLOWED, NetworkFault.UNANSWERED])
@@ -194,7 +194,7 @@ async def test_a_write_of_which_no_answer_comes_sends_nothing_twice():
 
 
 @virtually
-async def test_a_state_that_flaps_is_sent_once_and_ends_as_it_is():
+async def test_a_flapping_state_sends_one_message_and_then_its_final_state():
     async with messenger(foldSeconds=600) as told:
         (key,) = await started(told, "search")
         for step in (ToldProduct.degrade, ToldProduct.recover) * 3 + (ToldProduct.degrade,):
@@ -206,7 +206,7 @@ async def test_a_state_that_flaps_is_sent_once_and_ends_as_it_is():
 
 
 @virtually
-async def test_a_state_that_flaps_and_is_back_where_it_was_is_not_sent_again():
+async def test_a_flapping_state_that_returns_to_its_start_sends_no_second_message():
     async with messenger(foldSeconds=600) as told:
         (key,) = await started(told, "search")
         for step in (ToldProduct.degrade, ToldProduct.recover) * 3:
@@ -217,7 +217,7 @@ async def test_a_state_that_flaps_and_is_back_where_it_was_is_not_sent_again():
 
 
 @virtually
-async def test_an_outage_soon_after_another_loss_is_not_folded_away():
+async def test_an_outage_soon_after_another_outage_is_sent():
     async with messenger(foldSeconds=600) as told:
         (key,) = await started(told, "search")
         told.step(key, lambda one: one.lose_metrics("UnreadableSeries"))
@@ -232,7 +232,7 @@ async def test_an_outage_soon_after_another_loss_is_not_folded_away():
 
 
 @virtually
-async def test_an_outage_that_is_folded_is_named_in_the_message_that_follows():
+async def test_a_suppressed_outage_message_is_named_in_the_next_message():
     async with messenger(foldSeconds=600) as told:
         (key,) = await started(told, "search")
         for step in (ToldProduct.lose_metrics, ToldProduct.find_metrics) * 2:
@@ -244,7 +244,7 @@ async def test_an_outage_that_is_folded_is_named_in_the_message_that_follows():
 
 
 @virtually
-async def test_a_message_that_a_sink_refuses_for_too_long_is_dropped():
+async def test_a_message_refused_by_a_sink_for_too_long_is_dropped():
     dropped = sample("sluicegate_notify_dropped_total", sink="bus", cause="too_old")
     async with messenger(dropAfterSeconds=3600) as told:
         (key,) = await started(told, "search")
@@ -259,7 +259,7 @@ async def test_a_message_that_a_sink_refuses_for_too_long_is_dropped():
 
 
 @virtually
-async def test_a_message_that_is_refused_holds_up_nothing():
+async def test_a_refused_message_does_not_delay_others():
     async with messenger() as told:
         keys = await started(told, "search", "pricing")
         answers = iter([(422, {})])
@@ -272,7 +272,7 @@ async def test_a_message_that_is_refused_holds_up_nothing():
 
 
 @virtually
-async def test_a_receiver_that_asks_for_time_gets_it():
+async def test_a_retry_after_of_a_receiver_delays_the_next_attempt():
     async with messenger() as told:
         (key,) = await started(told, "search")
         begun = told.world.loop.wall()
@@ -285,7 +285,7 @@ async def test_a_receiver_that_asks_for_time_gets_it():
 
 
 @virtually
-async def test_a_slow_message_of_one_product_lets_those_of_others_pass_in_their_order():
+async def test_a_slow_message_of_one_product_does_not_delay_those_of_others():
     async with messenger() as told:
         keys = await started(told, "search", "pricing")
 
@@ -302,7 +302,7 @@ async def test_a_slow_message_of_one_product_lets_those_of_others_pass_in_their_
 
 
 @virtually
-async def test_a_config_map_that_was_deleted_is_made_again_and_repeats_only_what_lasts():
+async def test_a_deleted_cursor_config_map_is_recreated_and_repeats_only_lasting_states():
     async with messenger() as told:
         (key,) = await started(told, "search")
         told.step(key, ToldProduct.start)
@@ -318,7 +318,7 @@ async def test_a_config_map_that_was_deleted_is_made_again_and_repeats_only_what
 
 
 @virtually
-async def test_a_review_is_sent_as_it_goes_and_once_more_when_it_is_closed():
+async def test_each_stage_of_a_review_and_its_closing_send_a_message():
     async with messenger() as told:
         (key,) = await started(told, "search")
         reviews, name = told.world.server, Key(key.namespace, "search-2025-12")
@@ -379,7 +379,7 @@ async def test_a_review_is_sent_as_it_goes_and_once_more_when_it_is_closed():
 
 
 @virtually
-async def test_a_namespace_of_another_operator_is_left_to_its_messenger():
+async def test_the_messenger_ignores_namespaces_of_another_operator():
     async with messenger(excluded=("catalog",)) as told:
         key = told.create("search")
         told.start()
@@ -401,7 +401,7 @@ async def test_a_product_that_is_deleted_ends_with_a_message_and_without_a_curso
 
 
 @virtually
-async def test_the_digest_comes_once_a_day_whatever_restarts():
+async def test_the_digest_is_sent_once_a_day_despite_restarts():
     """Virtual time begins at midnight of 1 January 2026, UTC; Paris is an hour ahead."""
     digest = {"at": "01:30", "timeZone": "Europe/Paris", "to": ["bus"]}
     async with messenger(digests=[digest]) as told:
@@ -425,7 +425,7 @@ async def test_the_digest_comes_once_a_day_whatever_restarts():
 
 
 @virtually
-async def test_an_alertmanager_is_posted_what_is_open_until_it_is_over():
+async def test_open_alerts_are_posted_to_an_alertmanager_until_resolved():
     url = "http://alerts.example"
     sinks = {"bus": BUS, "on-call": {"kind": "Alertmanager", "url": url}}
     routes = [{"when": {"urgency": ["BadNews"]}, "to": ["on-call"]}]

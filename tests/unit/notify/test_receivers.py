@@ -89,7 +89,7 @@ class Bus:
 
 @pytest.mark.parametrize("mode", ["Structured", "Binary"])
 @pytest.mark.parametrize("message", MESSAGES.values(), ids=MESSAGES)
-async def test_an_event_is_one_for_the_sdk_and_for_its_schema(mode, message):
+async def test_a_cloud_event_is_valid_for_the_sdk_and_its_schema(mode, message):
     from cloudevents.core.bindings.http import HTTPMessage, from_http
     from cloudevents.core.formats.json import JSONFormat
 
@@ -112,7 +112,7 @@ async def test_an_event_is_one_for_the_sdk_and_for_its_schema(mode, message):
         assert data["message"] == "was „besser“"
 
 
-def test_the_schemas_are_schemas_and_refuse_what_is_none():
+def test_the_event_schemas_are_valid_and_refuse_malformed_events():
     for path in SCHEMAS.glob("*.json"):
         schema = json.loads(path.read_text())
         Draft202012Validator.check_schema(schema)
@@ -132,7 +132,7 @@ def test_the_schemas_are_schemas_and_refuse_what_is_none():
         (302, {"Location": "http://127.0.0.1:1/"}, "http_3xx", False, 0),
     ],
 )
-async def test_the_answer_of_a_receiver_decides_on_the_next_attempt(
+async def test_the_response_of_a_receiver_decides_on_the_next_attempt(
     status, headers, cause, final, seconds
 ):
     async with Bus(web.Response(status=status, headers=headers)) as bus:
@@ -166,7 +166,7 @@ async def test_a_token_and_an_address_are_read_at_each_attempt_and_never_logged(
     assert "secret-path" not in said
 
 
-def test_mail_arrives_with_its_words(tmp_path):
+def test_a_mail_arrives_with_its_text(tmp_path):
     """By Apprise, over SMTP to a real server; nothing of the words becomes a header."""
     from aiosmtpd.controller import Controller
 

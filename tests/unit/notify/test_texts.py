@@ -34,7 +34,7 @@ def text(found: Transition) -> str:
 
 
 @EVERY
-def test_every_text_has_its_time_one_link_and_no_blank_to_fill_in(kind):
+def test_every_message_has_its_time_one_link_and_no_placeholder(kind):
     body = text(transition(kind, needs_person=bool(CATALOGUE[kind].needs)))
     assert f"At {rfc3339(NOW)}" in body.splitlines()
     assert body.count("https://") == 1
@@ -42,7 +42,7 @@ def test_every_text_has_its_time_one_link_and_no_blank_to_fill_in(kind):
 
 
 @ASKS
-def test_every_text_that_asks_for_something_names_whom_what_and_the_command(kind):
+def test_every_message_with_a_need_names_the_person_the_action_and_the_command(kind):
     lines = text(transition(kind, needs_person=True)).splitlines()
     (asked,) = [line for line in lines if line.startswith("Asked of group:default/search-0: ")]
     (command,) = [line for line in lines if line.startswith("Next: kubectl sluicegate ")]
@@ -52,20 +52,20 @@ def test_every_text_that_asks_for_something_names_whom_what_and_the_command(kind
 
 
 @EVERY
-def test_a_text_that_reports_no_need_asks_for_nothing(kind):
+def test_a_message_without_a_need_requests_no_action(kind):
     found = transition(kind)
     if found.urgency is not Urgency.NEEDS_PERSON:
         assert not re.search(r"^Asked", text(found), re.MULTILINE)
         assert ("\nNext: " in text(found)) == bool(CATALOGUE[kind].next_step)
 
 
-def test_the_text_about_lost_measurements_has_the_command_that_shows_the_cause():
+def test_the_message_about_lost_measurements_has_the_diagnostic_command():
     lines = text(transition(Kind.METRICS_LOST)).splitlines()
     assert "Next: kubectl sluicegate explain catalog/search-0" in lines
 
 
 @EVERY
-def test_every_text_about_something_open_says_what_the_operator_does_now(kind):
+def test_every_message_about_an_open_problem_names_the_current_action_of_the_operator(kind):
     entry = CATALOGUE[kind]
     is_open = entry.urgency in {Urgency.NEEDS_PERSON, Urgency.BAD_NEWS}
     found = replace(transition(kind), now="v1 is retrained" if kind is Kind.DEGRADED else "")
@@ -73,12 +73,12 @@ def test_every_text_about_something_open_says_what_the_operator_does_now(kind):
 
 
 @EVERY
-def test_only_texts_with_needs_ask_for_something(kind):
+def test_only_messages_with_needs_request_an_action(kind):
     assert bool(CATALOGUE[kind].request) == bool(CATALOGUE[kind].needs)
 
 
 @ASKS
-def test_a_text_about_several_products_names_whom_it_asks_too(kind):
+def test_a_message_about_several_products_names_the_responsible_persons(kind):
     several = [transition(kind, number, needs_person=True) for number in range(3)]
     body = wording(group_message(several, NOW), portfolio=PAGES).body
     assert "Asked of group:default/search-0, group:default/search-1, " in body
@@ -87,7 +87,7 @@ def test_a_text_about_several_products_names_whom_it_asks_too(kind):
 
 
 @pytest.mark.parametrize("kind", list(CATALOGUE))
-def test_texts_of_the_catalogue_are_short_parts_of_a_sentence(kind):
+def test_catalogue_texts_are_short_sentence_fragments(kind):
     for part in (CATALOGUE[kind].now, CATALOGUE[kind].request):
         assert len(part) <= 120, part
         assert not part.endswith(".")

@@ -56,7 +56,7 @@ class Told:
 
 
 @given(st.integers(0, 2**32), st.lists(st.booleans(), min_size=1, max_size=40))
-def test_each_transition_is_found_once_whatever_restarts(seed, restarts):
+def test_each_transition_is_detected_once_despite_restarts(seed, restarts):
     dice, told, product = random.Random(seed), Told(), ToldProduct(NOW)
     told.look(product.status)
     expected = []
@@ -71,7 +71,7 @@ def test_each_transition_is_found_once_whatever_restarts(seed, restarts):
 
 
 @given(st.integers(0, 2**32), st.lists(st.booleans(), min_size=1, max_size=40))
-def test_missed_transitions_are_found_as_far_as_the_status_shows_them(seed, looks):
+def test_missed_transitions_are_detected_as_far_as_status_records_them(seed, looks):
     """One that looks seldom finds each promotion, rollback and result that is still there."""
     dice, told, seldom, product = random.Random(seed), Told(), Told(), ToldProduct(NOW)
     told.look(product.status)
@@ -116,7 +116,7 @@ def last_found(*steps: Callable[[ToldProduct], Kind]) -> list[Transition]:
         (Outcome.IN_PROGRESS, Kind.RETRAINING_FINISHED),
     ],
 )
-def test_the_result_of_a_training_is_found_with_its_words(outcome, kind):
+def test_the_result_of_a_training_is_detected_with_its_message(outcome, kind):
     (found,) = last_found(ToldProduct.train, lambda one: one.train_out(outcome))
     assert (found.kind, found.message) == (kind, "Traceback: no data")
 
@@ -141,7 +141,7 @@ def test_a_product_without_traffic_has_not_lost_its_metrics(reason):
     assert last_found(lambda one: one.lose_metrics(reason)) == []
 
 
-def test_the_start_of_a_product_has_no_message():
+def test_the_start_of_a_product_sends_no_message():
     told, product = Told(), ToldProduct(NOW)
     started, product.status = product.status, DataProductStatus()
     told.look(product.status)
@@ -156,7 +156,7 @@ def test_the_start_of_a_product_has_no_message():
         assert told.look(product.status) == []
 
 
-def test_an_outage_at_the_start_of_a_product_has_a_message():
+def test_an_outage_at_the_start_of_a_product_sends_a_message():
     told, product = Told(), ToldProduct(NOW)
     product.lose_metrics("NoTraffic")
     told.look(product.status)
@@ -164,7 +164,7 @@ def test_an_outage_at_the_start_of_a_product_has_a_message():
     assert [one.kind for one in told.look(product.status)] == [Kind.METRICS_LOST]
 
 
-def test_metrics_are_restored_once_they_are_available_and_not_by_silence():
+def test_the_metrics_restored_message_requires_available_metrics():
     told, product = Told(), ToldProduct(NOW)
     told.look(product.status)
     product.lose_metrics()
@@ -175,7 +175,7 @@ def test_metrics_are_restored_once_they_are_available_and_not_by_silence():
     assert [one.kind for one in told.look(product.status)] == [Kind.METRICS_RESTORED]
 
 
-def test_a_loss_of_metrics_has_the_time_of_its_reason():
+def test_a_metrics_lost_message_has_the_time_of_its_condition():
     told, product = Told(), ToldProduct(NOW)
     product.lose_metrics("NoTraffic")
     told.look(product.status)
@@ -194,12 +194,12 @@ def test_a_loss_of_metrics_has_the_time_of_its_reason():
         ([ToldProduct.start], "v2 is in a rollout at 5 % of the traffic"),
     ],
 )
-def test_a_degradation_says_what_the_operator_does_now(steps, now):
+def test_a_degradation_message_names_the_current_action_of_the_operator(steps, now):
     found = last_found(*steps, ToldProduct.degrade)
     assert [(one.message, one.now) for one in found] == [("accuracy is 0.81", now)]
 
 
-def test_a_degradation_by_an_upstream_product_says_that_the_operator_waits_for_it():
+def test_a_degradation_message_states_that_the_operator_waits_for_the_upstream():
     told, product = Told(), ToldProduct(NOW)
     told.look(product.status)
     product.degrade("UpstreamDegraded")
@@ -209,7 +209,7 @@ def test_a_degradation_by_an_upstream_product_says_that_the_operator_waits_for_i
     assert found.now.endswith("waits until the product that it calls has recovered")
 
 
-def test_the_start_of_a_new_stable_version_has_no_message_and_its_outage_has_one():
+def test_the_start_of_a_new_stable_version_sends_no_message_and_its_outage_does():
     told, product = Told(), ToldProduct(NOW)
     told.look(product.status)
     for step in (product.start, product.promote):
@@ -226,7 +226,7 @@ def test_the_start_of_a_new_stable_version_has_no_message_and_its_outage_has_one
     assert [one.kind for one in told.look(product.status)] == [Kind.METRICS_LOST]
 
 
-def test_a_version_that_has_no_data_for_longer_than_a_start_takes_cannot_be_measured():
+def test_a_version_without_data_beyond_the_start_time_sends_an_unmeasured_message():
     told, product = Told(), ToldProduct(NOW)
     product.lose_metrics("NoData")
     assert told.look(product.status) == []
@@ -241,7 +241,7 @@ def test_a_version_that_has_no_data_for_longer_than_a_start_takes_cannot_be_meas
         (ToldProduct.stall, ToldProduct.unstall, "It was stalled (InvalidSpec) for 8 min"),
     ],
 )  # fmt: skip
-def test_the_end_of_a_state_says_how_long_the_state_lasted(begin, end, text):
+def test_the_end_of_a_state_sends_its_duration(begin, end, text):
     told, product = Told(), ToldProduct(NOW)
     told.look(product.status)
     product.now += 60
@@ -255,7 +255,7 @@ def test_the_end_of_a_state_says_how_long_the_state_lasted(begin, end, text):
     assert found.message == text
 
 
-def test_a_recovery_says_how_long_the_product_was_degraded_and_its_level_now():
+def test_a_recovery_message_has_the_duration_of_the_degradation_and_the_current_level():
     told, product = Told(), ToldProduct(NOW)
     product.degrade()
     told.look(product.status)
@@ -267,7 +267,7 @@ def test_a_recovery_says_how_long_the_product_was_degraded_and_its_level_now():
     assert recovered.message == "It was degraded for 90 min; accuracy is at 91.7 %"
 
 
-def test_a_rollback_says_how_many_requests_the_version_had():
+def test_a_rollback_message_has_the_number_of_requests_of_the_version():
     told, product = Told(), ToldProduct(NOW)
     product.start()
     told.look(product.status)
@@ -316,7 +316,7 @@ def missing_in(
     ).with_engine(slos={"accuracy": record})
 
 
-def test_a_market_that_misses_an_slo_and_one_that_does_no_more_are_transitions():
+def test_a_market_that_misses_an_slo_and_its_recovery_are_transitions():
     told, product = Told(), ToldProduct(NOW)
     told.look(product.status)
     (missed,) = told.look(missing_in(product.status, "AT"))
@@ -329,7 +329,7 @@ def test_a_market_that_misses_an_slo_and_one_that_does_no_more_are_transitions()
     assert (met.kind, met.message) == (Kind.MARKET_MET, "accuracy in AT was missed for 2 h")
 
 
-def test_a_market_beyond_the_three_that_status_has_the_numbers_of_is_sent_once():
+def test_a_missed_market_without_numbers_in_status_is_sent_once():
     told, product = Told(), ToldProduct(NOW)
     told.look(product.status)
     (missed,) = told.look(missing_in(product.status, "AT", "BE", "DE", "ES", "FR"))
@@ -360,26 +360,26 @@ def test_a_market_beyond_the_three_that_status_has_the_numbers_of_is_sent_once()
         ("no market is judged", lambda status: missing_in(status, condition=None)),
     ],
 )
-def test_a_market_whose_slo_is_not_followed_or_judged_is_no_recovery(sentence, change):
+def test_a_market_of_an_unjudged_slo_is_no_recovery(sentence, change):
     told, product = Told(), ToldProduct(NOW)
     told.look(product.status)
     told.look(missing_in(product.status, "AT"))
     assert told.look(change(product.status)) == [], sentence
 
 
-def test_a_market_that_leaves_the_spec_is_no_recovery():
+def test_a_market_removed_from_the_spec_is_no_recovery():
     told, product = Told(), ToldProduct(NOW)
     told.look(product.status)
     told.look(missing_in(product.status, "GB"))  # it isn't among the product's markets
     assert told.look(missing_in(product.status, condition=MET)) == []
 
 
-def test_another_reason_to_stall_is_another_transition():
+def test_a_changed_stalled_reason_is_a_new_transition():
     (found,) = last_found(ToldProduct.stall, lambda one: one.stall("VersionReused"))
     assert (found.kind, found.reason) == (Kind.STALLED, "VersionReused")
 
 
-def test_at_first_sight_what_lasts_is_news_and_what_has_happened_is_not():
+def test_the_first_observation_sends_lasting_states_and_no_past_events():
     told, product = Told(), ToldProduct(NOW)
     for step in (product.start, product.promote, product.degrade, product.stall):
         product.now += 60
@@ -387,7 +387,7 @@ def test_at_first_sight_what_lasts_is_news_and_what_has_happened_is_not():
     assert [one.kind for one in told.look(product.status)] == [Kind.DEGRADED, Kind.STALLED]
 
 
-def test_a_status_that_was_lost_and_rebuilt_says_nothing_twice():
+def test_a_rebuilt_status_repeats_no_message():
     told, product = Told(), ToldProduct(NOW)
     for step in (product.start, product.promote, product.degrade):
         product.now += 60
@@ -411,12 +411,12 @@ def test_a_status_that_was_lost_and_rebuilt_says_nothing_twice():
         (None, ReviewCursor("NotStarted"), None),
     ],
 )
-def test_a_review_is_due_overdue_signed_and_closed(before, after, kind):
+def test_a_review_has_due_overdue_signed_and_closed_transitions(before, after, kind):
     found = review_transition("search-2026-11", before, after, ORIGIN, time=NOW)
     assert (found.kind if found else None) == kind
 
 
-def test_a_cursor_of_thousands_fits_into_one_config_map():
+def test_a_cursor_of_thousands_of_products_fits_into_one_config_map():
     product = ToldProduct(NOW)
     for step in (product.start, product.promote, product.degrade, product.start, product.train):
         product.now += 60
@@ -427,15 +427,15 @@ def test_a_cursor_of_thousands_fits_into_one_config_map():
 
 
 @pytest.mark.parametrize("text", ["", "[]", "17", '{"p":"yesterday"}', '{"v":{"a":3}}', '{"d":1}'])
-def test_a_cursor_that_is_none_is_none(text):
+def test_a_malformed_cursor_counts_as_absent(text):
     assert decode(text) is None
 
 
-def test_each_kind_has_its_line_in_the_catalogue():
+def test_each_message_kind_has_an_entry_in_the_catalogue():
     assert CATALOGUE.keys() == set(Kind)
 
 
-def test_a_product_that_is_stalled_while_it_is_not_ready_is_ready_again_only_when_it_serves():
+def test_a_stalled_unready_product_is_reported_as_ready_only_when_it_serves():
     told, product = Told(), ToldProduct(NOW)
     told.look(product.status)
     product._condition(ConditionType.READY, "False", "RouteNotAccepted", "no Gateway")
@@ -447,7 +447,7 @@ def test_a_product_that_is_stalled_while_it_is_not_ready_is_ready_again_only_whe
     assert [one.kind for one in told.look(product.status)] == [Kind.READY]
 
 
-def test_a_rollout_that_is_retried_for_days_sends_ever_fewer_of_its_retries():
+def test_retries_of_a_long_rollout_are_sent_at_growing_intervals():
     told, product = Told(), ToldProduct(NOW)
     product.start()
     told.look(product.status)
@@ -469,7 +469,7 @@ def test_a_rollout_that_is_retried_for_days_sends_ever_fewer_of_its_retries():
         ({}, ""),
     ],
 )
-def test_a_training_that_failed_says_when_the_next_one_may_start(fields, text):
+def test_a_training_failed_message_has_the_earliest_next_start(fields, text):
     told, product = Told(), ToldProduct(NOW)
     product.train()
     told.look(product.status)
@@ -481,7 +481,7 @@ def test_a_training_that_failed_says_when_the_next_one_may_start(fields, text):
     assert bool(found.now) == bool(text)
 
 
-def test_a_rollback_that_failed_has_the_text_of_its_need():
+def test_a_failed_rollback_message_has_the_text_of_its_need():
     told, product = Told(), ToldProduct(NOW)
     product.start()
     told.look(product.status)

@@ -44,7 +44,7 @@ def is_harmless(text):
 
 
 @pytest.mark.parametrize("text", CORPUS)
-def test_hostile_words_are_only_words(text):
+def test_hostile_texts_are_escaped_in_messages(text):
     single = wording(single_message(transition(text), NOW))
     several = wording(group_message([transition(text, number=at) for at in range(3)], NOW))
     for part in (single.title, single.body, several.title, several.body):
@@ -53,14 +53,14 @@ def test_hostile_words_are_only_words(text):
 
 
 @given(st.text())
-def test_any_words_are_only_words(text):
+def test_arbitrary_texts_are_escaped_in_messages(text):
     is_harmless(plain(text))
     is_harmless(plain(text, lines=True))
     assert plain(plain(text)).replace("\u2060", "") == plain(text).replace("\u2060", "")
 
 
 @pytest.mark.parametrize("text", CORPUS)
-def test_a_command_to_copy_is_one_command(text):
+def test_a_command_in_a_message_is_one_shell_command(text):
     import shlex
 
     command = plugin_command(("catalog", "search"), "promote", text)
@@ -73,20 +73,20 @@ def test_a_command_to_copy_is_one_command(text):
 
 
 @pytest.mark.parametrize("text", CORPUS)
-def test_no_words_make_a_header(text):
+def test_texts_cannot_inject_mail_headers(text):
     event = event_of(single_message(transition(text), NOW), cluster="c", number=1)
     headers, body = binary(event | {"subject": text})
     assert all(value.isascii() and value.isprintable() for value in headers.values())
     assert json.loads(body)["message"] == text
 
 
-def test_ordinary_words_stay_as_they_are():
+def test_ordinary_texts_are_unchanged_in_messages():
     text = "accuracy 0.81 [0.79, 0.83] is below 0.86: 380 of 2,000 (n=9,064), e-mail to a.b"
     assert plain(text) == text
 
 
 @pytest.mark.parametrize("text", CORPUS)
-def test_slack_receives_hostile_words_as_words(text, tmp_path, caplog):
+def test_slack_messages_escape_hostile_texts(text, tmp_path, caplog):
     """By the library's own way to Slack, up to the request that it would send."""
     import apprise
     import requests

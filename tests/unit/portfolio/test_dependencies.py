@@ -18,7 +18,7 @@ ALONE = facts_of(product("alone", "shop"))
 ALL = [CORE, PRICING, CART, ALONE]
 
 
-def test_all_that_depend_on_a_degraded_product_are_in_its_blast_radius():
+def test_all_dependents_of_a_degraded_product_are_in_its_blast_radius():
     found = graph_of(ALL)
     assert found.nodes["shop/cart"].causes == ("base/core",)
     assert found.nodes["shop/pricing"].causes == ("base/core",)
@@ -26,21 +26,21 @@ def test_all_that_depend_on_a_degraded_product_are_in_its_blast_radius():
     assert found.nodes["shop/gone"].state == "NotFound"
 
 
-def test_products_without_edges_are_left_out_of_a_picture():
+def test_products_without_edges_are_omitted_from_the_graph():
     assert set(graph_of(ALL).linked().nodes) == {"base/core", "shop/pricing", "shop/cart", "shop/gone"}  # fmt: skip
 
 
-def test_the_neighbourhood_is_what_is_called_and_what_calls():
+def test_the_neighbourhood_of_a_product_has_its_upstreams_and_dependents():
     assert set(graph_of(ALL).near("shop/pricing").nodes) == {"base/core", "shop/pricing", "shop/cart"}  # fmt: skip
 
 
-def test_a_circle_ends():
+def test_a_dependency_cycle_is_traversed_once():
     one = facts_of(product("one", "shop", spec=calls("shop/two"), status=degraded()))
     two = facts_of(product("two", "shop", spec=calls("shop/one")))
     assert graph_of([one, two]).nodes["shop/two"].causes == ("shop/one",)
 
 
-def test_products_that_a_reader_may_not_see_are_nodes_without_a_name():
+def test_unreadable_products_are_unnamed_nodes_of_the_graph():
     other = facts_of(product("other", "shop", spec=calls("base/core")))
     seen = [as_seen(one, {"shop"}.__contains__) for one in (PRICING, other)]
     found = graph_of(seen)
@@ -48,5 +48,5 @@ def test_products_that_a_reader_may_not_see_are_nodes_without_a_name():
     assert len([one for one in found.nodes.values() if one.facts is None]) == 2
 
 
-def test_dependents_are_those_that_call_it():
+def test_the_dependents_of_a_product_are_those_that_declare_it():
     assert dependents_of(ALL, ("base", "core")) == [PRICING]

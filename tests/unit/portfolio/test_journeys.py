@@ -23,7 +23,7 @@ def step(name, number, *measured, journey="buy"):
     return facts_of(product(name, spec=spec, status=status))
 
 
-def test_a_journey_has_the_product_of_its_steps_shares_and_the_sum_of_their_bounds():
+def test_the_success_share_of_a_journey_is_the_product_of_its_steps_shares():
     found = journeys_of([
         step("pay", 2, ("up", "0.98"), ("fast", "0.97"), ("faster", "0.9")),
         step("find", 1, ("up", "0.99"), ("fast", "0.96"), ("right", "0.1")),
@@ -62,13 +62,13 @@ def test_the_bounds_of_a_journey_hold_however_failures_coincide(failing, answere
     assert journeys_of([step("find", 1)])["buy"].answered_bounds is None
 
 
-def test_a_step_without_numbers_is_not_counted_and_said_so():
+def test_a_journey_step_without_numbers_is_excluded_and_reported():
     found = journeys_of([step("find", 1, ("up", "1.0")), step("pay", 2)])["buy"]
     assert (found.answered, found.counted, len(found.steps)) == (1.0, 1, 2)
     assert (found.in_time, found.timed, found.milliseconds) == (None, 0, 0)
     assert found.weakest is None, "where no request fails, no step is weak"
 
 
-def test_each_journey_has_its_own_steps():
+def test_each_journey_has_its_own_list_of_steps():
     found = journeys_of([step("find", 1), step("sell", 1, journey="sell")])
     assert {name: len(one.steps) for name, one in found.items()} == {"buy": 1, "sell": 1}

@@ -24,7 +24,7 @@ WAITS = facts_of(product("eta", "logistics", status=waiting_for_approval()))
 ALL = [HEALTHY, BAD, WORSE, WAITS]
 
 
-def test_the_sentence_counts_states_and_needs_and_names_what_is_degraded():
+def test_the_summary_counts_states_and_needs_and_names_degraded_products():
     assert overview_of(ALL).sentence == (
         "4 products: 2 healthy, 2 degraded. Degraded: ads, Pricing. 3 need a person: 1 approval,"
         " 2 degradations without a remedy."
@@ -33,7 +33,7 @@ def test_the_sentence_counts_states_and_needs_and_names_what_is_degraded():
     assert overview_of([]).sentence == "You can see no product."
 
 
-def test_the_queue_has_the_most_pressing_first_then_by_priority():
+def test_the_queue_is_ordered_by_urgency_and_then_by_priority():
     queue = overview_of(ALL).queue
     assert [(one.key[1], need.kind) for one, need in queue] == [
         ("eta", NeedKind.APPROVAL), ("ads", NeedKind.DEGRADED), ("pricing", NeedKind.DEGRADED),
@@ -53,18 +53,18 @@ def test_the_queue_has_the_most_pressing_first_then_by_priority():
         (Wanted(domain="pricing", namespace="logistics"), {"eta"}),
     ],
 )
-def test_a_reader_filters(desired, found):
+def test_the_overview_is_filtered_by_team_market_and_state(desired, found):
     assert {one.key[1] for one in rows(ALL, desired)} == found
 
 
-def test_a_reader_sorts_and_an_unknown_order_is_that_by_state():
+def test_the_overview_is_sorted_as_requested_and_by_state_for_an_unknown_order():
     by = [one.key[1] for one in rows(ALL, Wanted(), "nonsense")]
     assert by == ["ads", "pricing", "search", "eta"]
     assert rows(ALL, Wanted(), "name", backwards=True)[0] is HEALTHY
     assert rows(ALL, Wanted(), "change")[0] in (BAD, WORSE)
 
 
-def test_choices_are_those_of_the_products():
+def test_the_filter_options_are_those_of_the_products():
     found = choices_of(ALL)
     assert (found.teams, found.markets) == (("catalog", "pricing"), ("AT", "FR"))
 
@@ -75,7 +75,7 @@ def test_the_worst_slo_and_the_largest_drop_have_their_numbers():
     assert (BAD.change.drop, BAD.change.lower, BAD.change.total) == (0.039, 0.018, 1200)
 
 
-def test_a_product_that_is_degrading_has_no_time_of_its_state():
+def test_a_degrading_product_has_no_start_time_of_its_state():
     """The condition Degraded is False since long before."""
     conditions = [condition("Degraded", "False", "ObjectivesMet")]
     degrading = product(status={"state": "Degrading", "conditions": conditions})
@@ -109,7 +109,7 @@ def test_the_matrix_has_the_product_with_the_worst_state_in_any_market_first():
     assert names == ["ads", "pricing", "d", "c", "b", "search"]
 
 
-def test_a_market_has_the_worst_first_and_says_where_it_alone_is_bad():
+def test_a_market_lists_the_worst_product_first_and_marks_those_bad_there_alone():
     found = market_of([HEALTHY, BAD, WORSE], "AT")
     assert [(one.product.key[1], one.alone) for one in found] == [("ads", True), ("pricing", True)]
     assert (found[0].level.slo, found[0].level.ratio, found[0].level.total) == (
@@ -120,7 +120,7 @@ def test_a_market_has_the_worst_first_and_says_where_it_alone_is_bad():
     assert [one.level for one in market_of([HEALTHY], "FR")] == [None]
 
 
-def test_a_market_that_status_leaves_out_is_met_only_after_one_that_is_met():
+def test_a_market_omitted_from_status_counts_as_met_only_after_a_met_market():
     def by_market(*states):
         markets = [
             {"market": one, "state": state} for one, state in zip("XYZ", states, strict=True)
@@ -134,7 +134,7 @@ def test_a_market_that_status_leaves_out_is_met_only_after_one_that_is_met():
     assert by_market("Missed", "Missed", "Unknown").state == SloState.UNKNOWN
 
 
-def test_a_market_that_is_missed_beyond_the_three_that_status_has_the_numbers_of_is_missed():
+def test_a_missed_market_without_numbers_in_status_counts_as_missed():
     markets = [{"market": one, "state": "Missed"} for one in ("AT", "BE", "ES")]
     when = "2026-01-01T00:00:00Z"
     record = {"missedMarkets": dict.fromkeys(("AT", "BE", "ES", "FR"), when)}
@@ -145,7 +145,7 @@ def test_a_market_that_is_missed_beyond_the_three_that_status_has_the_numbers_of
     assert levels["GB"].state == SloState.UNKNOWN
 
 
-def test_a_market_is_not_met_while_an_slo_that_is_counted_by_market_is_not_known_there():
+def test_a_market_is_not_met_while_one_of_its_slos_is_unknown():
     markets = [{"market": one, "state": "Met"} for one in ("AT", "BE", "ES")]
     unknown = [one | {"state": "Unknown"} for one in markets]
     status = {"slos": [slo("availability", markets=unknown), slo("latency", markets=markets)]}
@@ -156,13 +156,13 @@ def test_a_market_is_not_met_while_an_slo_that_is_counted_by_market_is_not_known
     )
 
 
-def test_an_object_that_cannot_be_read_is_a_product_that_needs_a_person():
+def test_an_unreadable_object_is_listed_as_a_product_that_needs_a_person():
     one = unreadable({"metadata": {"namespace": "a", "name": "b"}}, "spec.owner: is missing")
     assert [need.kind for need in one.needs] == [NeedKind.STALLED]
     assert overview_of([one]).states == {"Unknown": 1}
 
 
-def test_a_reader_learns_no_name_of_a_product_that_this_one_may_not_see():
+def test_names_of_unreadable_products_are_concealed():
     text = "UpstreamDegraded: the upstream secret/core is degraded, secret/core-2 is not"
     depends = {"dependsOn": [{"namespace": "secret", "name": "core"}, {"name": "ads"}]}
     status = degraded(message=text) | {
@@ -175,7 +175,7 @@ def test_a_reader_learns_no_name_of_a_product_that_this_one_may_not_see():
     assert "a product you can't see is degraded, secret/core-2" in seen.needs[0].message
 
 
-def test_concealing_takes_whole_names_of_known_products_that_are_not_seen():
+def test_concealing_replaces_whole_names_of_unreadable_products_only():
     conceal = concealing({"open"}.__contains__, {("a", "b"), ("open", "b")}.__contains__)
     text = "a/b, xa/b, a/b-c, open/b, reg/a/b@sha256:1, a/b."
     assert conceal(text) == f"{HIDDEN}, xa/b, a/b-c, open/b, reg/a/b@sha256:1, {HIDDEN}."

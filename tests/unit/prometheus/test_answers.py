@@ -38,7 +38,7 @@ def rows_of(status: int, body) -> list:
         (envelope(ROW, warnings=None), [ROW]),
     ],
 )  # fmt: skip
-def test_the_rows_of_a_complete_matrix_are_handed_on(body, rows):
+def test_the_rows_of_a_complete_matrix_response_are_returned(body, rows):
     assert rows_of(200, body) == rows
 
 
@@ -62,7 +62,7 @@ def test_the_rows_of_a_complete_matrix_are_handed_on(body, rows):
         (200, envelope(7), MalformedAnswer, "a row without metric and values: 7"),
     ],
 )
-def test_anything_else_is_an_error_that_says_what_came(status, body, error, says):
+def test_a_response_that_is_no_matrix_raises_an_error_with_its_content(status, body, error, says):
     with pytest.raises(error, match=says) as caught:
         rows_of(status, body)
     assert type(caught.value) is error

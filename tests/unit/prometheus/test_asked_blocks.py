@@ -77,7 +77,7 @@ async def test_an_idle_product_reads_its_newest_block_and_the_one_before_again(a
 
 
 @pytest.mark.parametrize(("others", "named"), [(1, False), (2, True)])
-async def test_products_are_named_where_they_are_fewer_than_half(asked, others, named):
+async def test_a_query_names_its_products_if_they_are_fewer_than_half(asked, others, named):
     rest = [target(number + 1, block_seconds=600) for number in range(others)]
     await asked.fetch(AT_REST, NOW, target(), *rest)  # forgets what was asked
     group = asked.reader.regroup([target(), *rest])[AT_REST]
@@ -86,7 +86,7 @@ async def test_products_are_named_where_they_are_fewer_than_half(asked, others, 
     assert {'product="p0"' in form["query"] for form in asked.server.forms} == {named}
 
 
-async def test_the_first_block_of_all_has_the_number_one(asked):
+async def test_the_first_block_has_the_number_one(asked):
     assert await asked.fetch(AT_REST, 360.0, target()) == [(300, 1, 1)]
     assert await asked.backfill(target(), now=300 * 13 + 60.0) == (1, [(300, 1, 13), (3600, 1, 1)])
 
@@ -100,7 +100,7 @@ async def test_a_failed_query_is_read_again_from_its_first_unread_block(asked):
     assert await asked.fetch(AT_REST, NOW + 600, target()) == [(300, NEWEST + 1, NEWEST + 2)]
 
 
-async def test_a_past_is_72_blocks_and_336_hours_of_ten_products_at_a_time(asked):
+async def test_a_backfill_reads_72_blocks_and_336_hours_of_ten_products_at_a_time(asked):
     each = [(300, NEWEST - 71, NEWEST), (3600, 65, 400)]
     assert await asked.backfill(target()) == (1, each)
     assert await asked.backfill(target(canary_from=int(NOW) - 900)) == (1, each), "at rest alone"
@@ -111,7 +111,7 @@ async def test_a_past_is_72_blocks_and_336_hours_of_ten_products_at_a_time(asked
 
 
 @pytest.mark.parametrize("step", ["300", "3600"])
-async def test_a_past_whose_blocks_or_hours_are_missing_is_not_read(asked, step):
+async def test_a_backfill_without_all_blocks_or_hours_is_incomplete(asked, step):
     asked.server.fault = lambda _, form: Lie.ERROR_503 if form["step"] == step else None
     assert (await asked.backfill(target()))[0] == 0
 
@@ -146,13 +146,13 @@ async def test_a_canary_is_read_from_its_first_block_on_in_queries_of_ten_thousa
     ]
 
 
-async def test_a_canary_of_the_future_has_its_newest_block_alone(asked):
+async def test_a_canary_with_a_future_start_reads_its_newest_block_only(asked):
     newest = int(NOW - 60) // 120
     begun = target(canary_from=int(NOW) + 9_000)
     assert await asked.fetch(CANARY, NOW, begun) == [(120, newest, newest)]
 
 
-async def test_canaries_that_begin_are_read_ten_at_a_time_and_failed_ones_last(asked):
+async def test_starting_canaries_are_read_ten_at_a_time_and_failed_ones_last(asked):
     newest = int(NOW - 60) // 120
     many = [target(number, canary_from=120 * (newest - 5)) for number in range(30)]
     assert await asked.fetch(CANARY, NOW, *many) == [(120, newest - 5, newest)] * 3
@@ -172,7 +172,9 @@ async def test_canaries_that_begin_are_read_ten_at_a_time_and_failed_ones_last(a
         (0.0, 60, 630.0, 10, 690.0),
     ],
 )
-def test_a_block_settles_a_scrape_and_a_delay_after_its_end(settle, seconds, now, newest, settled):
+def test_a_block_is_complete_one_scrape_and_one_delay_after_its_end(
+    settle, seconds, now, newest, settled
+):
     timing = Timing(settle_seconds=settle)
     assert timing.newest_complete(now, seconds) == newest
     assert timing.complete_at(newest + 1, seconds) == settled

@@ -49,7 +49,7 @@ def target(**slos: Indicator) -> Target:
     return Target(key=PRODUCT, versions=("v1",), slos=slos, service=SERVICE)
 
 
-def test_a_block_of_requests_without_any_success_has_none_that_was_slow():
+def test_a_block_without_a_successful_request_has_no_slow_request():
     """In the first one nothing succeeded, so no histogram had a bucket to count in."""
     answers = answered(
         requests={(*VERSION, SERVICE): {FIRST: 10.0, SECOND: 20.0}},
@@ -75,7 +75,7 @@ def test_a_block_of_requests_without_any_success_has_none_that_was_slow():
     ],
     ids=["nobody knows", "as old as it may be", "stale"],
 )
-def test_a_gauge_counts_as_long_as_it_is_known_to_be_fresh(age, quality):
+def test_a_gauge_counts_while_its_newest_sample_is_fresh(age, quality):
     ages = {} if age is None else {(*VERSION, "basket", "age"): {FIRST: age}}
     answers = answered(gauges={(*VERSION, "basket", "mean"): {FIRST: 40.0}, **ages})
     basket = Indicator(gauge={"metric": "basket", "staleAfterSeconds": 900})
@@ -83,7 +83,7 @@ def test_a_gauge_counts_as_long_as_it_is_known_to_be_fresh(age, quality):
     assert means[0].quality is quality
 
 
-async def test_an_hour_that_is_not_covered_leaves_its_single_blocks_as_they_were():
+async def test_an_hour_with_low_coverage_does_not_replace_its_blocks():
     key, cache = SeriesKey(*VERSION, "availability"), BlockCache()
     singles = [Block(index, Quality.COUNTED, Count(1, 10)) for index in range(13, 25)]
     hours = [
@@ -198,7 +198,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_block_is_what_its_rows_say(case):
+def test_a_block_has_the_counts_of_its_rows(case):
     indicator, service, tables, expected = CASES[case]
     assert counted(indicator, service=service, **tables) == expected
 
@@ -225,7 +225,7 @@ def with_scrapes(**facts: float) -> Quality:
         ({}, Quality.COUNTED),
     ],
 )
-def test_a_block_is_worth_what_its_scrapes_are(facts, quality):
+def test_the_quality_of_a_block_follows_from_its_scrapes(facts, quality):
     assert with_scrapes(**facts) is quality
 
 
@@ -276,7 +276,7 @@ def test_facts_are_those_of_the_newest_block():
     assert nothing == TargetFacts(None, False, False, 0, None, None, None, None)
 
 
-def test_beside_its_slos_a_product_has_what_it_asks_for():
+def test_a_product_has_the_additional_counts_that_its_target_requests():
     asked = Target(
         key=PRODUCT, versions=("v1", "v2"), service=SERVICE, client_errors=True, counts_pods=True,
         paired=True, markets=("FR", "other"), slos={"accuracy": Indicator(outcomes={})},
@@ -319,7 +319,7 @@ def test_beside_its_slos_a_product_has_what_it_asks_for():
     }  # fmt: skip
 
 
-def test_counts_that_any_pod_may_export_need_the_scrapes_of_all_versions():
+def test_counts_that_any_pod_may_export_require_scrapes_of_all_versions():
     """Those of v1 are stale; v2 has no pods, and what it predicted is scored elsewhere."""
     asked = Target(
         key=PRODUCT, versions=("v1", "v2"), service=SERVICE, paired=True, markets=("FR",),
@@ -360,7 +360,7 @@ def test_counts_that_any_pod_may_export_need_the_scrapes_of_all_versions():
         ({"routed": 9.0}, [("NO_SERIES", 0, 0)], ("NO_SERIES", 0, 0)),
     ],
 )
-def test_requests_that_reached_no_pod_are_failures(sent, blocks, expected):
+def test_requests_without_a_pod_count_as_failures(sent, blocks, expected):
     table = {("catalog-search", fact): {FIRST: value} for fact, value in sent.items()}
     before = [Block(FIRST, Quality[quality], Count(bad, total)) for quality, bad, total in blocks]
     (found,) = Unsent(table, [target()]).added(PRODUCT, before)
@@ -372,7 +372,7 @@ def test_requests_that_reached_no_pod_are_failures(sent, blocks, expected):
     assert Unsent(table, [target(), twin]).added(PRODUCT, before) == tuple(before), "whose are they"
 
 
-def test_requests_that_reached_no_pod_are_failures_of_stables_availability_alone():
+def test_requests_without_a_pod_count_as_failures_of_the_availability_of_stable_only():
     slos = {"availability": Indicator(availability={}), "accuracy": Indicator(outcomes={})}
     asked = Target(key=PRODUCT, versions=("v1", "v2"), slos=slos, service=SERVICE)
     rows = {(*PRODUCT, version, SERVICE): {FIRST: 10.0} for version in ("v1", "v2")}
@@ -425,7 +425,7 @@ def test_a_row_of_failures_has_the_class_of_its_code(row, key):
         (QueryKind.MEMORY, {"version": "v1", "revision": "a"}, ("v1/a",)),
     ],
 )  # fmt: skip
-def test_a_row_belongs_to_the_version_that_it_names(kind, row, key):
+def test_a_row_is_counted_for_the_version_in_its_label(kind, row, key):
     assert table_of(kind, row) == {(*PRODUCT, *key): {FIRST: 1.0}}
 
 
@@ -437,7 +437,7 @@ def table_of(kind: QueryKind, *rows: dict[str, str]):
     return reader.result()
 
 
-def test_rows_of_one_key_add_up_and_a_query_of_a_product_has_two_hundred():
+def test_rows_with_the_same_key_are_summed_up_to_two_hundred_rows_per_product():
     row = {"version": "v1"}
     assert table_of(QueryKind.MEMORY, row, row) == {VERSION: {FIRST: 2.0}}
     rows = [{"version": str(number)} for number in range(201)]

@@ -38,7 +38,7 @@ async def test_every_kind_of_indicator_is_counted_from_one_fetch():
     }
 
 
-async def test_gauges_and_facts_come_with_the_blocks():
+async def test_gauges_and_facts_are_read_with_the_blocks():
     (readings,), _ = await fetch(World([FULL]))
     mean = readings.means[SeriesKey(*VERSION, "basket")][-1]
     assert (mean.index, mean.quality, mean.value) == (1000, Quality.COUNTED, 41.5)
@@ -47,7 +47,7 @@ async def test_gauges_and_facts_come_with_the_blocks():
     assert (facts.cpu_throttled, facts.memory_used) == (0.01, 0.4)
 
 
-async def test_a_gateways_own_count_of_each_backend_comes_where_one_is_configured():
+async def test_gateway_counts_by_backend_are_read_if_a_gateway_metric_is_configured():
     world = World([FULL], gateway={BACKEND: 95})
     readings, server = await fetch(world, CANARY, settings=WITH_GATEWAY)
     found = {each.canary: each.gateway for each in readings}
@@ -72,7 +72,7 @@ ROUTE = "catalog-search-ranking"
     ],
     ids=["some", "no pod", "a pod that can't be asked"],
 )
-async def test_requests_that_found_no_pod_are_failures_where_the_gateway_counts_them(
+async def test_requests_without_a_pod_count_as_failures_if_the_gateway_counts_them(
     pods, sent, expected
 ):
     world = World(
@@ -84,14 +84,14 @@ async def test_requests_that_found_no_pod_are_failures_where_the_gateway_counts_
     assert newest == Block(1000, Quality.COUNTED, expected)
 
 
-async def test_without_the_gateway_s_answer_what_the_pods_count_holds():
+async def test_without_gateway_counts_the_counts_of_the_pods_are_used():
     world = World([ProductBlocks()], sent={(ROUTE, "unsent"): 40})
     (readings,), _ = await fetch(world, settings=WITH_GATEWAY, lies={"sent": Lie.ERROR_500})
     assert readings.complete
     assert readings.blocks[AVAILABILITY][-1].count == Count(0, 100)
 
 
-async def test_a_canary_is_judged_by_what_its_own_pods_answered():
+async def test_a_canary_is_judged_by_the_responses_of_its_own_pods():
     world = World([ProductBlocks(), ProductBlocks(version="v2")], sent={(ROUTE, "unsent"): 40})
     readings, server = await fetch(world, CANARY, settings=WITH_GATEWAY)
     found = {one.canary: one.blocks[AVAILABILITY][-1].count for one in readings}
@@ -113,7 +113,7 @@ async def test_a_prometheus_that_cannot_answer_makes_blocks_unavailable_and_neve
     assert set(server.asked) == {"targets"}
 
 
-async def test_without_the_kubelets_series_counts_hold_and_the_facts_are_unknown():
+async def test_without_kubelet_metrics_counts_are_valid_and_resource_facts_unknown():
     lies = {"cpu": Lie.ERROR_500, "memory": Lie.ERROR_500}
     (readings,), _ = await fetch(World([FULL]), lies=lies)
     assert readings.complete
@@ -121,7 +121,7 @@ async def test_without_the_kubelets_series_counts_hold_and_the_facts_are_unknown
     assert readings.facts[VERSION].cpu_throttled is None
 
 
-async def test_a_product_without_series_has_none():
+async def test_a_product_without_series_has_no_blocks():
     (readings,), _ = await fetch(World([]))
     assert {b.quality for blocks in readings.blocks.values() for b in blocks} == {Quality.NO_SERIES}
     assert not readings.facts[VERSION].scraped
@@ -133,7 +133,7 @@ async def test_a_night_without_requests_is_a_count_of_zero():
         assert blocks[slo] == Block(1000, Quality.COUNTED, Count(0, 0))
 
 
-async def test_a_version_that_is_only_asked_for_unknown_paths_has_requests():
+async def test_requests_to_unknown_paths_count_as_requests_of_a_version():
     """A renamed route: it seemed to get none at all."""
     lost = ProductBlocks(requests=None, fast=None, refused={"404": 40})
     (readings,), _ = await fetch(World([lost]), target(client_errors=True))
@@ -142,7 +142,7 @@ async def test_a_version_that_is_only_asked_for_unknown_paths_has_requests():
     assert found["availability"].quality is Quality.NO_SERIES
 
 
-async def test_a_pod_that_lived_for_half_a_block_is_no_gap():
+async def test_a_pod_that_existed_for_half_a_block_is_no_coverage_gap():
     replaced = ProductBlocks(attempted=0.5)
     other = ProductBlocks(product="pricing")
     (readings,), _ = await fetch(World([replaced, other]))
@@ -150,7 +150,7 @@ async def test_a_pod_that_lived_for_half_a_block_is_no_gap():
     assert block.quality is Quality.COUNTED
 
 
-async def test_outcomes_scored_by_another_versions_pods_count_for_the_version_that_predicted():
+async def test_outcomes_counted_by_pods_of_another_version_count_for_the_predicting_version():
     gone = ProductBlocks(version="v1", requests=None, fast=None, targets=0)
     serving = ProductBlocks(version="v2")
     (readings,), _ = await fetch(World([gone, serving]), target(versions=("v1", "v2")))
@@ -172,7 +172,7 @@ async def test_each_arm_of_a_canary_is_counted_by_its_own_entry_service():
 # ---- which blocks are read, and by how many queries --------------------------------------
 
 
-async def test_the_queries_of_a_block_do_not_depend_on_how_many_products_there_are():
+async def test_the_number_of_queries_per_block_is_independent_of_the_number_of_products():
     asked = []
     for count in (1, 50, 500):
         targets = [target(number) for number in range(1, count + 1)]
@@ -184,7 +184,7 @@ async def test_the_queries_of_a_block_do_not_depend_on_how_many_products_there_a
     assert asked[0].total() <= 8 + 2 + 1
 
 
-async def test_queries_name_the_few_products_of_a_length_beside_the_many_of_another():
+async def test_queries_name_products_whose_block_length_is_rare():
     few, many = [target(1, block_seconds=60)], [target(2), target(3)]
     readings, server = await fetch(World([FULL]), *few, *many)
     assert {each.block_seconds for each in readings if each.complete} == {60, 300}
@@ -193,7 +193,7 @@ async def test_queries_name_the_few_products_of_a_length_beside_the_many_of_anot
     assert 'product!=""' in asked["300"]
 
 
-async def test_the_few_do_not_wait_for_the_answers_of_the_many():
+async def test_products_with_a_rare_block_length_do_not_wait_for_queries_of_the_others():
     few, many = [target(1, block_seconds=60)], [target(2), target(3)]
     async with (
         PrometheusStandIn(World([FULL])) as server,
@@ -211,7 +211,7 @@ async def test_the_few_do_not_wait_for_the_answers_of_the_many():
         await late
 
 
-async def test_only_products_in_a_canary_are_read_a_second_time_and_by_name():
+async def test_only_products_with_a_canary_are_read_again_by_name():
     timing = Timing(scrape_seconds=5, settle_seconds=5)
     settings = EvaluationSettings(timing=timing, jitter_seconds=0)
     targets = (target(1), target(2, canary_from=int(NOW) - 7200))

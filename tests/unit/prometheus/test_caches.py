@@ -59,7 +59,7 @@ def readings(*slos: str, version: VersionKey = V1, seconds: int = 300, **changes
         ("accuracy@FR", {"markets": ("FR",), "slos": {}}, False),
     ],
 )
-async def test_only_what_is_still_asked_for_is_kept(slo, change, stays):
+async def test_the_block_cache_keeps_only_series_of_current_targets(slo, change, stays):
     cache, key = BlockCache(), SeriesKey(*V1, slo)
     mean = {SeriesKey(*V1, slo): [Mean(7, Quality.COUNTED, 4.0)]}
     await cache.record(readings(slo, means=mean, facts={V1: TargetFacts()}))
@@ -78,7 +78,7 @@ async def test_only_what_is_still_asked_for_is_kept(slo, change, stays):
     assert (cache.facts(V1, 300), cache.pending([TARGET])) == (None, (TARGET,))
 
 
-async def test_a_past_is_read_once_unless_blocks_of_it_are_missing_or_of_another_length():
+async def test_a_backfill_is_read_once_unless_blocks_are_missing_or_of_another_length():
     cache = BlockCache()
     cache.record_filled([TARGET])
     assert cache.pending([TARGET, replace(TARGET, key=PRICING)]) == (replace(TARGET, key=PRICING),)
@@ -87,7 +87,7 @@ async def test_a_past_is_read_once_unless_blocks_of_it_are_missing_or_of_another
     assert cache.pending([TARGET]) == (TARGET,)
 
 
-async def test_sums_of_the_past_replace_single_blocks_and_stand_for_those_before():
+async def test_hourly_sums_of_a_backfill_replace_blocks():
     cache, key, gone = BlockCache(), SeriesKey(*V1, "accuracy"), SeriesKey(*V1, "gone")
     singles = Readings(
         block_seconds=300, canary=False, first=25, last=30, blocks={key: counted(25, 30)},
@@ -109,7 +109,7 @@ async def test_sums_of_the_past_replace_single_blocks_and_stand_for_those_before
     assert cache.series(gone, 300).newest == -1
 
 
-async def test_others_have_a_turn_after_each_thousand_blocks():
+async def test_the_block_cache_yields_to_other_tasks_after_each_thousand_blocks():
     cache, turns = BlockCache(), [0]
 
     async def count() -> None:
@@ -133,7 +133,7 @@ def canary(**changes) -> Readings:
     return Readings(**kept | {"blocks": {KEY: counted(10, 11, 12)}} | changes)
 
 
-def test_the_scraped_blocks_are_those_of_the_last_read():
+def test_the_canary_cache_keeps_the_scraped_blocks_of_the_last_read():
     kept = CanaryBlocks()
     kept.record(canary(scraped={V1: frozenset({10, 12})}))
     kept.record(canary(first=12, last=13, scraped={V1: frozenset({13})}))
@@ -142,7 +142,7 @@ def test_the_scraped_blocks_are_those_of_the_last_read():
 
 
 @pytest.mark.parametrize("of", ["blocks", "means", "scraped"])
-def test_blocks_of_another_length_are_other_times(of):
+def test_canary_blocks_of_another_length_replace_all_cached_blocks(of):
     """Whatever is read of a product in blocks of another length replaces all that was known."""
     kept, mean = CanaryBlocks(), {KEY: [Mean(11, Quality.COUNTED, 4.0)]}
     kept.record(canary(means=mean, scraped={V1: frozenset({11})}))
@@ -187,7 +187,7 @@ def test_gateway_counts_are_kept_from_an_hour_before_the_oldest_candidate():
     assert kept.blocks(KEY).indexes() == []
 
 
-def test_all_that_was_read_of_a_canary_goes_with_it():
+def test_ending_a_canary_drops_all_its_cached_blocks():
     kept = CanaryBlocks()
     mean = {KEY: [Mean(11, Quality.COUNTED, 4.0)]}
     facts = {V1: TargetFacts(scraped=True)}

@@ -48,7 +48,7 @@ async def test_a_scraped_canary_without_series_is_distinguished_from_an_unscrape
     assert newest in kept.scraped(VERSION)
 
 
-async def test_the_means_of_both_arms_of_a_canary_are_kept_where_they_are_fresh():
+async def test_fresh_gauge_means_of_both_canary_versions_are_kept():
     stale = ProductBlocks(version="v2", gauge=40.0, gauge_age=901)
     for candidate, mean in ((ProductBlocks(version="v2", gauge=40.0), 40.0), (stale, None)):
         kept = await canary_blocks(ProductBlocks(gauge=41.5), candidate)
@@ -86,7 +86,7 @@ async def test_gateway_counts_of_zero_are_distinguished_from_missing_gateway_cou
 
 
 @pytest.mark.parametrize("lie", [None, Lie.ERROR_503])
-async def test_a_canary_that_begins_is_read_from_its_beginning_and_the_others_go_on(lie):
+async def test_a_starting_canary_is_read_from_its_beginning_beside_other_canaries(lie):
     began = int(NOW) - 3600
     first, second = target(1, canary_from=began), target(2, canary_from=began)
     later = NOW + 300
@@ -112,7 +112,7 @@ async def test_a_canary_that_begins_is_read_from_its_beginning_and_the_others_go
     }
 
 
-async def test_a_canary_of_two_weeks_is_read_from_its_beginning_in_stretches_of_one_query():
+async def test_a_canary_of_two_weeks_is_read_from_its_beginning_in_several_queries():
     """A new leader knew the last week alone, and the labels before were lost to the evidence."""
     timing = Timing()
     seconds, now = timing.canary_block(60), NOW + 15 * 86_400
@@ -125,7 +125,7 @@ async def test_a_canary_of_two_weeks_is_read_from_its_beginning_in_stretches_of_
     assert all(last + 1 == first for (_, last), (first, _) in pairwise(stretches))
 
 
-async def test_a_canary_whose_blocks_get_another_length_is_read_from_its_beginning_again():
+async def test_a_canary_with_a_changed_block_length_is_read_from_its_beginning_again():
     began = int(NOW) - 3600
     timing = Timing(scrape_seconds=5, settle_seconds=5)
     # Another product has such blocks before, so the length itself is nothing new.

@@ -37,7 +37,7 @@ async def test_a_range_query_returns_rows():
         assert await ask(p) == [{"metric": {"product": "x"}, "values": [[300, "1.5"], [600, "3"]]}]
 
 
-async def test_a_long_query_travels_in_the_body():
+async def test_a_long_query_is_sent_in_the_request_body():
     text = "sum(" + "x" * 200_000 + ")"
     async with PrometheusStandIn(two_blocks) as server, Prometheus(Endpoint(url=server.url)) as p:
         await ask(p, text)
@@ -45,7 +45,7 @@ async def test_a_long_query_travels_in_the_body():
     assert {"start": "300", "end": "600", "step": "300"}.items() <= server.forms[0].items()
 
 
-async def test_no_proxy_of_the_environment_has_a_say_in_where_measurements_come_from(monkeypatch):
+async def test_the_prometheus_client_ignores_proxies_of_the_environment(monkeypatch):
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")  # no server listens there
     for name in ("NO_PROXY", "no_proxy"):
@@ -69,7 +69,7 @@ async def test_no_proxy_of_the_environment_has_a_say_in_where_measurements_come_
         (Lie.ENDLESS, MalformedAnswer, "exceeds"),
     ],
 )
-async def test_each_way_to_misbehave_is_an_error_of_ours_in_time(lie, error, says):
+async def test_each_faulty_response_raises_a_prometheus_error_within_the_timeout(lie, error, says):
     async with PrometheusStandIn(two_blocks, {"": lie}) as server:
         endpoint = Endpoint(url=server.url, timeout_seconds=patience(lie), max_answer_bytes=2**22)
         async with Prometheus(endpoint) as prometheus, asyncio.timeout(20):
@@ -87,7 +87,7 @@ async def test_a_refused_connection_raises_prometheus_unavailable():
 
 
 @pytest.mark.parametrize(("takes", "times"), [(1, 2), (4.7, 2), (4.95, 1), (6, 1)])
-async def test_a_connection_that_failed_at_once_is_tried_once_more(takes, times):
+async def test_a_connection_that_fails_at_once_is_retried_once(takes, times):
     """Of ten seconds more than a half has to be left, after a pause of a tenth or two."""
     clock, pauses = count(0, takes).__next__, []
     async with (
@@ -102,7 +102,7 @@ async def test_a_connection_that_failed_at_once_is_tried_once_more(takes, times)
     assert [0.1 <= pause <= 0.2 for pause in pauses] == [True] * (times - 1)
 
 
-async def test_a_query_that_is_refused_is_not_tried_again():
+async def test_a_refused_query_is_not_retried():
     async with (
         PrometheusStandIn(two_blocks, {"": Lie.FORBIDDEN_403}) as server,
         Prometheus(Endpoint(url=server.url)) as prometheus,
@@ -112,7 +112,7 @@ async def test_a_query_that_is_refused_is_not_tried_again():
     assert server.asked.total() == 1
 
 
-async def test_a_token_that_rotates_is_read_again(tmp_path):
+async def test_a_rotated_token_is_read_again(tmp_path):
     token = tmp_path / "token"
     async with (
         PrometheusStandIn(two_blocks) as server,
@@ -124,7 +124,7 @@ async def test_a_token_that_rotates_is_read_again(tmp_path):
     assert server.tokens == ["Bearer first", "Bearer second"]
 
 
-def test_an_endpoint_may_be_asked_one_query_at_a_time_and_for_less_than_a_second():
+def test_an_endpoint_may_have_a_concurrency_of_one_and_a_timeout_below_one_second():
     endpoint = Endpoint(url="http://x", timeout_seconds=0.5, connect_seconds=0.5, concurrency=1)
     assert endpoint.concurrency == 1
 
@@ -132,18 +132,18 @@ def test_an_endpoint_may_be_asked_one_query_at_a_time_and_for_less_than_a_second
 @pytest.mark.parametrize(
     "limit", [{"timeout_seconds": 0}, {"connect_seconds": 0}, {"concurrency": 0}]
 )
-def test_an_endpoint_that_nothing_could_be_asked_of_is_refused(limit):
+def test_an_endpoint_without_any_concurrency_or_timeout_is_refused(limit):
     with pytest.raises(ValueError, match=f"{next(iter(limit))}=0"):
         Endpoint(url="http://prometheus:9090", **limit)
 
 
 @pytest.mark.parametrize("url", ["prometheus:9090", "ftp://prometheus", ""])
-def test_an_address_without_a_scheme_of_the_web_is_refused(url):
+def test_a_prometheus_url_without_http_or_https_is_refused(url):
     with pytest.raises(ValueError, match="must start with http"):
         Endpoint(url=url)
 
 
-async def test_a_token_that_is_missing_is_unavailable_and_says_which(tmp_path):
+async def test_a_missing_token_file_is_an_unavailable_prometheus_and_is_named(tmp_path):
     endpoint = Endpoint(url="http://127.0.0.1:9", token_file=tmp_path / "gone")
     async with Prometheus(endpoint) as prometheus:
         with pytest.raises(PrometheusUnavailable, match="gone"):
@@ -151,7 +151,7 @@ async def test_a_token_that_is_missing_is_unavailable_and_says_which(tmp_path):
 
 
 @pytest.mark.parametrize(("urgent", "allowed"), [(6, 3), (0, 2)])
-async def test_no_more_queries_are_under_way_than_allowed(urgent, allowed):
+async def test_at_most_the_allowed_number_of_queries_run_concurrently(urgent, allowed):
     under_way, most = 0, 0
     full = asyncio.Event()
 
@@ -175,7 +175,7 @@ async def test_no_more_queries_are_under_way_than_allowed(urgent, allowed):
     assert most == allowed, "the last place is for the urgent"
 
 
-async def test_an_urgent_answer_waits_for_no_other_to_be_read():
+async def test_an_urgent_response_is_parsed_before_others():
     reading, finish = threading.Event(), threading.Event()
 
     class Slow(Rows):
@@ -198,7 +198,7 @@ async def test_an_urgent_answer_waits_for_no_other_to_be_read():
         assert await asyncio.gather(*others) == [rows] * 5
 
 
-async def test_of_one_query_at_a_time_each_has_its_turn():
+async def test_with_a_concurrency_of_one_each_kind_of_query_runs():
     async with (
         asyncio.timeout(20),
         PrometheusStandIn(two_blocks) as server,
@@ -208,7 +208,7 @@ async def test_of_one_query_at_a_time_each_has_its_turn():
             assert await ask(prometheus, **how)
 
 
-async def test_a_query_of_one_product_is_read_in_its_turn_also_beside_a_canary():
+async def test_a_product_query_is_read_in_its_turn_beside_canary_queries():
     turns = []
     async with (
         PrometheusStandIn(two_blocks) as server,

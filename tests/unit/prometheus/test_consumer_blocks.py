@@ -73,7 +73,7 @@ def blocks(tables, **failing):
     return arms.blocks()
 
 
-def test_outcomes_count_for_the_revision_that_answered_and_before_the_rollout_all_of_them():
+def test_consumer_outcomes_count_for_the_answering_revision_and_all_of_them_before_the_rollout():
     before, now = blocks(ROWS)
     accuracy = "catalog/search/accuracy"
     assert before.counts.stable[accuracy].count == Count(20, 100)
@@ -87,16 +87,16 @@ def test_outcomes_count_for_the_revision_that_answered_and_before_the_rollout_al
     assert (now.requests, now.mixed, now.unmarked) == (100, 2, 1)
 
 
-def test_a_block_without_an_answer_is_no_evidence():
+def test_a_consumer_block_without_a_query_result_is_no_evidence():
     qualities = {one.counts.quality for one in blocks({}, failed=frozenset({QueryKind.UPSTREAMS}))}
     assert qualities == {Quality.UNAVAILABLE}
 
 
-def test_a_consumer_without_series_has_blocks_with_no_request():
+def test_a_consumer_without_series_has_blocks_without_requests():
     assert [(one.counts.quality, one.requests) for one in blocks({})] == [(Quality.COUNTED, 0)] * 2
 
 
-def test_a_block_whose_rows_of_the_consumer_are_unreadable_is_no_evidence():
+def test_a_consumer_block_with_unreadable_rows_is_no_evidence():
     spoiled = {(QueryKind.UPSTREAMS, SEARCH): {LAST}}
     assert [one.counts.quality for one in blocks(ROWS, spoiled=spoiled)] == [
         Quality.COUNTED,
@@ -104,7 +104,7 @@ def test_a_block_whose_rows_of_the_consumer_are_unreadable_is_no_evidence():
     ]
 
 
-def test_only_products_with_consumers_need_the_query_and_their_scope_names_these():
+def test_the_consumer_query_names_only_products_with_consumers():
     assert needs_of([TARGET]).asks(QueryKind.UPSTREAMS)
     assert not needs_of([Target(key=SEARCH, versions=(), slos={})]).asks(QueryKind.UPSTREAMS)
     scope = named_scope([TARGET])

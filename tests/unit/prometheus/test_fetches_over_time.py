@@ -40,14 +40,14 @@ async def session():
         yield Session(server, evaluation)
 
 
-async def test_a_sample_that_arrives_late_is_counted_when_the_next_block_is_read(session):
+async def test_a_late_sample_is_counted_when_the_next_block_is_read(session):
     await session.fetch(NOW)
     session.server.rows.versions[0].requests = 120
     await session.fetch(NOW + 300)
     assert session.cache.series(AVAILABILITY, 300).block(1000).count.total == 120
 
 
-async def test_after_an_outage_the_missed_blocks_are_read_and_replace_what_was_unavailable(session):
+async def test_after_an_outage_missed_blocks_replace_unavailable_ones(session):
     await session.fetch(NOW)
     session.server.lies[""] = Lie.ERROR_503
     await session.fetch(NOW + 300)
@@ -61,7 +61,7 @@ async def test_after_an_outage_the_missed_blocks_are_read_and_replace_what_was_u
     assert series.window(1003, 3) == Count(0, 300)
 
 
-async def test_a_product_is_pending_until_its_past_is_read_and_then_has_fourteen_days(session):
+async def test_a_product_is_pending_until_its_fourteen_days_of_past_are_read(session):
     now = 300 * 12 * 400 + 60.0
     assert session.cache.pending([target()]) == (target(),)
     session.server.rows.versions[0].requests = 100

@@ -27,7 +27,7 @@ from tests.support.prometheus.selecting import Poison
 pytestmark = pytest.mark.slow
 
 
-async def test_a_backfill_goes_on_and_the_product_keeps_what_can_be_read():
+async def test_a_backfill_continues_and_keeps_the_readable_data_of_a_product():
     keys = products(2, 6)
     targets = [target(key) for key in keys]
     async with prometheus_of(keys, Poison({keys[7]: {"counters"}})) as (_, evaluation):
@@ -55,7 +55,7 @@ async def test_an_unreadable_hour_of_the_past_makes_an_eighth_of_it_unavailable(
     assert read.count(Quality.UNAVAILABLE) == 72 // 8
 
 
-async def test_a_chunk_of_products_that_isnt_answered_holds_up_no_other():
+async def test_an_unanswered_backfill_chunk_does_not_delay_others():
     keys = products(1, 40)
     targets = [target(key, slos=AVAILABILITY) for key in keys]
     # A query that takes Prometheus too long: it answers 503 to that, and all others in time.
@@ -67,7 +67,7 @@ async def test_a_chunk_of_products_that_isnt_answered_holds_up_no_other():
         assert 0 < len(pending) < len(keys) / 2
 
 
-async def test_a_backfill_stops_where_nothing_is_answered():
+async def test_a_backfill_stops_if_no_query_is_answered():
     keys = products(5, 8)
     async with prometheus_of(keys, lies={"": Lie.ERROR_503}) as (server, evaluation):
         assert len((await fill(evaluation, [target(key) for key in keys])).pending([])) == 0
@@ -75,7 +75,7 @@ async def test_a_backfill_stops_where_nothing_is_answered():
         assert total(server) <= 4, "two for singles and two for hours, as each is tried twice"
 
 
-async def test_after_three_chunks_that_fail_the_rest_of_the_past_waits():
+async def test_a_backfill_pauses_after_three_failed_chunks():
     keys = products(5, 8)
     asked = []
     for lies in ({}, {"requests": Lie.ERROR_503}):
@@ -114,7 +114,7 @@ async def test_an_unreadable_canary_is_isolated_and_read_from_its_start_once_rea
 
 
 @pytest.mark.parametrize("of_others", [ProductKey("team-00", "x"), ProductKey("team-09", "x")])
-async def test_the_only_product_that_needs_a_query_isnt_isolated_for_the_series_of_another(
+async def test_a_product_is_not_quarantined_for_unreadable_series_of_another(
     of_others,
 ):
     """A canary's blocks, and the past, are asked for by the names of some products together."""
@@ -139,7 +139,7 @@ async def test_the_only_product_that_needs_a_query_isnt_isolated_for_the_series_
 
 
 @pytest.mark.parametrize("lie", [Lie.REJECTED_422, Lie.NOT_JSON, Lie.MALFORMED_ROW])
-async def test_a_gateways_answer_is_lost_only_for_the_product_that_it_fails_for(lie):
+async def test_unreadable_gateway_counts_are_missing_only_for_the_affected_product(lie):
     keys = [*products(2, 3), ProductKey("team-00", "product-xx")]
     poisoned = keys[1]
     began = int(NOW) - 3600

@@ -54,11 +54,11 @@ DAY = 86_400
         (blocks.SLACK, 1.02),
     ],
 )
-def test_a_limit_is_the_documented_one(limit, number):
+def test_each_query_limit_has_the_documented_value(limit, number):
     assert limit == number
 
 
-def test_nothing_is_asked_that_a_product_doesnt_ask_for():
+def test_a_target_requests_no_optional_query_by_default():
     key, slos = ProductKey("a", "b"), {"slo": Indicator(outcomes={})}
     assert Target(key=key, versions=("v1",), slos=slos) == Target(
         key=key, versions=("v1",), slos=slos, block_seconds=300, service="", renamed=(),

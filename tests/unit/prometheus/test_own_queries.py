@@ -54,7 +54,7 @@ def newest(readings, product: str, slo: str) -> Block:
     return readings.blocks[SeriesKey("shop", product, "v1", slo)][-1]
 
 
-async def test_good_and_all_events_come_from_one_query_of_each_product():
+async def test_a_custom_promql_slo_reads_good_and_all_events_in_one_query():
     async with PrometheusStandIn(world("iris", "wines")) as server:
         (readings,) = await fetches(server, "iris", "wines")
 
@@ -66,7 +66,7 @@ async def test_good_and_all_events_come_from_one_query_of_each_product():
 
 
 @pytest.mark.parametrize("counts", [(None, 100), (97, None)])
-async def test_without_a_series_of_good_or_of_all_events_it_is_unknown(counts):
+async def test_a_custom_promql_slo_without_good_or_total_series_is_unknown(counts):
     truth = World([ProductBlocks(namespace="shop", product="iris", ratios={"orders": counts})])
     async with PrometheusStandIn(truth) as server:
         (readings,) = await fetches(server, "iris")
@@ -77,7 +77,7 @@ async def test_without_a_series_of_good_or_of_all_events_it_is_unknown(counts):
 @pytest.mark.parametrize(
     "lie", [Lie.REJECTED_422, Lie.ERROR_503, Lie.HANGS, Lie.NOT_JSON, Lie.MALFORMED_ROW]
 )
-async def test_a_failing_own_query_makes_only_its_slo_unavailable(lie: Lie, monkeypatch):
+async def test_a_failing_custom_query_makes_only_its_slo_unavailable(lie: Lie, monkeypatch):
     monkeypatch.setattr(client, "OWN_SECONDS", 0.5 if lie is Lie.HANGS else 20)
 
     def fault(kind: str, form: dict[str, str]) -> Lie | None:
@@ -95,7 +95,7 @@ async def test_a_failing_own_query_makes_only_its_slo_unavailable(lie: Lie, monk
     assert second.blocks.keys() == first.blocks.keys()
 
 
-async def test_a_failing_own_query_is_retried_after_growing_pauses():
+async def test_a_failing_custom_query_is_retried_after_growing_pauses():
     def fault(kind: str, _: dict[str, str]) -> Lie | None:
         return Lie.REJECTED_422 if kind == "promql" else None
 
@@ -105,7 +105,7 @@ async def test_a_failing_own_query_is_retried_after_growing_pauses():
     assert server.asked["promql"] == 5, "at blocks 0, 1, 3, 5 and 7: ten minutes at most"
 
 
-async def test_an_own_query_that_recovers_is_read_again():
+async def test_a_recovered_custom_query_is_read_again():
     broken = [True]
 
     def fault(kind: str, _: dict[str, str]) -> Lie | None:
@@ -124,7 +124,7 @@ async def test_an_own_query_that_recovers_is_read_again():
     assert newest(second, "iris", "orders") == Block(1002, Quality.COUNTED, Count(3, 100))
 
 
-async def test_an_expression_that_makes_the_parser_panic_leaves_the_other_slos_counted():
+async def test_a_custom_query_that_crashes_the_parser_does_not_affect_other_slos():
     panics = {**RATIO, "good": "sum(increase(a[$block] offset Inf))"}
     slos = SLOS | {"orders": Indicator(promql=panics)}
     async with PrometheusStandIn(world("iris", "wines")) as server, evaluating(server) as reader:
@@ -136,7 +136,7 @@ async def test_an_expression_that_makes_the_parser_panic_leaves_the_other_slos_c
 
 
 @pytest.mark.slow
-async def test_slow_ones_of_a_namespace_keep_no_place_from_those_of_another(monkeypatch):
+async def test_slow_custom_queries_of_one_namespace_do_not_block_another_namespace(monkeypatch):
     def fault(kind: str, form: dict[str, str]) -> Lie | None:
         return Lie.HANGS if kind == "promql" and '"evil"' in form["query"] else None
 
@@ -153,7 +153,7 @@ async def test_slow_ones_of_a_namespace_keep_no_place_from_those_of_another(monk
             assert newest(readings, "iris", "availability").quality is Quality.COUNTED
 
 
-async def test_those_that_were_given_up_take_no_place_of_what_is_urgent(monkeypatch):
+async def test_cancelled_custom_queries_do_not_block_urgent_queries(monkeypatch):
     def fault(kind: str, _: dict[str, str]) -> Lie | None:
         return Lie.HANGS if kind == "promql" else None
 
@@ -173,7 +173,7 @@ async def test_those_that_were_given_up_take_no_place_of_what_is_urgent(monkeypa
 
 
 @pytest.mark.slow
-async def test_pasts_with_slow_ones_come_last_and_hold_up_no_block():
+async def test_backfills_with_slow_custom_queries_are_read_last_and_delay_no_block():
     def fault(kind: str, _: dict[str, str]) -> Lie | None:
         return Lie.HANGS if kind == "promql" else None
 
@@ -193,7 +193,7 @@ async def test_pasts_with_slow_ones_come_last_and_hold_up_no_block():
     assert 3 < len(read) < 11, "the others are read beside the next block"
 
 
-def test_those_that_are_due_displace_no_other_try():
+def test_due_retries_of_custom_queries_do_not_displace_other_retries():
     quarantine = Quarantine(300)
     for number in range(100):
         place = Place(QueryKind.PROMQL, "evil", f"e{number}")

@@ -74,7 +74,7 @@ def test_the_start_and_the_end_of_a_quarantine_are_logged_once_each(caplog):
         assert not caplog.records
 
 
-def test_sixteen_are_tried_at_a_time_the_longest_waiting_first_and_own_queries_apart():
+def test_at_most_sixteen_quarantine_retries_run_at_once_oldest_first_and_custom_queries_apart():
     kept = Quarantine(60)
     for number in range(20):
         kept.note(Place(REQUESTS, "a", f"{number:02}"), Entry("", 100 - number))
@@ -84,7 +84,7 @@ def test_sixteen_are_tried_at_a_time_the_longest_waiting_first_and_own_queries_a
     assert [place.kind for place in kept.due(100, own=True)] == [OWN] * 20
 
 
-def test_a_kind_that_is_refused_about_everybody_isnt_searched_for_ten_minutes():
+def test_a_query_kind_refused_for_all_products_is_not_searched_again_for_ten_minutes():
     kept = Quarantine(60)
     assert kept.may_split(REQUESTS, 7)
     kept.pause_search(REQUESTS, 7)
@@ -92,7 +92,7 @@ def test_a_kind_that_is_refused_about_everybody_isnt_searched_for_ten_minutes():
     assert kept.may_split(OWN, 7)
 
 
-def test_the_past_leaves_out_the_same_places_and_tries_none():
+def test_a_backfill_excludes_quarantined_products_and_retries_none():
     kept = Quarantine(60)
     kept.note(PLACE, Entry("why", 1))
     past = kept.of_the_past()
@@ -102,7 +102,7 @@ def test_the_past_leaves_out_the_same_places_and_tries_none():
     assert kept.concerns(REQUESTS)
 
 
-def test_places_are_forgotten_with_their_products_or_their_namespaces():
+def test_quarantine_entries_are_dropped_with_their_products_or_namespaces():
     kept = Quarantine(60)
     places = {
         "product": Place(REQUESTS, *A1), "gone": Place(REQUESTS, "a", "9"),
@@ -144,7 +144,7 @@ def test_a_namespace_with_a_quarantined_product_is_queried_by_the_names_of_the_o
         (Place(REQUESTS, "a", "1"), Scope(("a",), ("1",))),
     ],
 )
-def test_a_place_is_tried_by_its_own_scope(place, scope):
+def test_a_quarantine_retry_queries_only_its_own_scope(place, scope):
     assert scope_of(place, ("x", "y")) == scope
 
 
@@ -155,7 +155,7 @@ def test_a_place_is_tried_by_its_own_scope(place, scope):
         (Scope(("b",), ("1", "2")), [B1]), (Scope(("b",), ("2",)), []),
     ],
 )  # fmt: skip
-def test_a_scope_reads_the_products_that_it_names(scope, covered):
+def test_a_query_scope_matches_the_products_that_it_names(scope, covered):
     assert [one.key for one in covered_by(scope, T.values())] == covered
 
 
@@ -186,7 +186,7 @@ def test_three_namespaces_are_halved_into_one_and_two():
     assert [half.products for half, _ in halves] == [("1",), ("2", "3")]
 
 
-def test_scopes_are_filled_up_to_the_limit():
+def test_query_scopes_are_filled_up_to_the_limit():
     many = [target(ProductKey(f"n{number}", str(one))) for number in range(4) for one in range(3)]
     assert split_scopes(many, 6) == (Scope(("n0", "n1")), Scope(("n2", "n3")))
     assert split_scopes(many, 5) == tuple(Scope((f"n{number}",)) for number in range(4))
@@ -195,7 +195,7 @@ def test_scopes_are_filled_up_to_the_limit():
     assert split_scopes([], 2) == ()
 
 
-def test_chunks_are_about_equal_and_a_product_stays_in_its_own():
+def test_backfill_chunks_are_nearly_equal_and_keep_their_products():
     many = [target(ProductKey("a", str(number))) for number in range(101)]
     chunks = list(chunk_by_hash(many, 10))
     assert len(chunks) == 11

@@ -33,9 +33,7 @@ MOST_SPLITS = 128
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["counters", "requests", "requests_bad", "targets"])
 @pytest.mark.parametrize("lie", [Lie.REJECTED_422, Lie.NOT_JSON, Lie.MALFORMED_ROW])
-async def test_a_product_that_a_query_fails_for_is_found_by_few_queries_and_costs_no_other(
-    kind, lie
-):
+async def test_an_unreadable_product_is_isolated_by_few_queries_without_affecting_others(kind, lie):
     keys = products(4, 16)
     poisoned = keys[37]
     targets = [target(key) for key in keys]
@@ -57,7 +55,7 @@ async def test_a_product_that_a_query_fails_for_is_found_by_few_queries_and_cost
         assert readings.unreadable.keys() == {poisoned}
 
 
-async def test_while_nothing_fails_no_query_is_added():
+async def test_without_a_failure_the_quarantine_adds_no_query():
     keys = products(4, 8)
     async with prometheus_of(keys) as (server, evaluation):
         for block in range(3):
@@ -73,7 +71,7 @@ async def test_only_the_indicators_that_need_the_failed_query_are_lost():
     assert not bad_ones(readings, "availability")
 
 
-async def test_several_at_once_are_found_also_where_others_bear_their_names():
+async def test_several_unreadable_products_are_isolated_even_if_others_have_the_same_names():
     keys = products(4, 8)
     poisoned = {keys[0], keys[9], keys[18], keys[31], ProductKey("team-03", "product-00")}
     poison = Poison({key: {"requests"} for key in poisoned})
@@ -109,7 +107,7 @@ async def test_a_readable_product_leaves_the_quarantine_and_shares_the_query_of_
         assert not bad_ones(readings, "availability")
 
 
-async def test_a_product_that_stays_broken_is_tried_ever_more_seldom():
+async def test_an_unreadable_product_is_retried_at_growing_intervals():
     keys = products(1, 4)
     settings = {"timing": Timing(scrape_seconds=5)}
     targets = [target(key, block_seconds=20) for key in keys]
@@ -127,7 +125,7 @@ async def test_a_product_that_stays_broken_is_tried_ever_more_seldom():
 
 # ---- pods without a product ----------------------------------------------------------------------
 @pytest.mark.parametrize("namespace", ["team-01", "elsewhere"])
-async def test_pods_that_belong_to_no_product_are_left_out_wherever_they_are(namespace):
+async def test_unreadable_pods_without_a_product_are_excluded_in_any_namespace(namespace):
     keys = products(4, 4)
     stray = ProductKey(namespace, "nobody")
     targets = [target(key) for key in keys]
@@ -143,7 +141,7 @@ async def test_pods_that_belong_to_no_product_are_left_out_wherever_they_are(nam
 
 
 @pytest.mark.parametrize("where", ["team-01", "alone"])
-async def test_unreadable_counters_of_a_product_that_doesnt_use_them_are_reported_and_spoil_no_query(
+async def test_unreadable_unused_counters_are_reported_and_excluded_from_queries(
     where,
 ):
     """Its pods expose what others count, and nothing of its own is in that query."""
@@ -170,7 +168,7 @@ async def test_unreadable_counters_of_a_product_that_doesnt_use_them_are_reporte
         assert not readings.unreadable
 
 
-async def test_a_product_with_another_block_length_gets_an_event_for_the_queries_that_it_spoils():
+async def test_a_product_that_breaks_queries_of_another_block_length_gets_an_event():
     """A query about whole namespaces reads its pods, too."""
     keys, guilty = products(2, 3), ProductKey("team-00", "guilty")
     measurements = Measurements(Timing())
@@ -198,7 +196,7 @@ def talkative(key: ProductKey, rows: int) -> list[ProductBlocks]:
     return [ProductBlocks(namespace=key[0], product=key[1], version=f"v{n}") for n in range(rows)]
 
 
-async def test_an_answer_that_is_too_large_costs_the_product_that_makes_it_so():
+async def test_a_too_large_response_quarantines_only_the_product_that_causes_it():
     keys = products(2, 8)
     targets = [target(key, slos=AVAILABILITY) for key in keys]
     async with prometheus_of(keys, answer_bytes=20_000) as (server, evaluation):
@@ -212,7 +210,7 @@ async def test_an_answer_that_is_too_large_costs_the_product_that_makes_it_so():
         assert set(server.asked.values()) <= {1, 2, 3}
 
 
-async def test_blocks_that_are_too_many_for_one_answer_are_read_in_several():
+async def test_too_many_blocks_for_one_response_are_read_in_several_queries():
     """After an outage each fetch asked for the same blocks, and never got on."""
     keys = products(1, 2)
     targets = [target(key, slos=AVAILABILITY) for key in keys]
@@ -242,7 +240,7 @@ async def test_an_outage_isolates_no_product_and_splits_no_query(lie):
     assert not readings.unreadable
 
 
-async def test_a_kind_that_is_refused_about_everybody_is_searched_once_and_within_bounds():
+async def test_a_query_kind_refused_for_all_products_is_searched_once_within_bounds():
     keys = products(10, 20)
     targets = [target(key) for key in keys]
     async with prometheus_of(keys, lies={"requests": Lie.REJECTED_422}) as (server, evaluation):

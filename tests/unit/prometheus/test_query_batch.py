@@ -76,7 +76,7 @@ def test_the_named_scopes_of_canaries_cover_all_of_them(targets, limit):
 
 
 @given(targets=TARGETS, limit=st.integers(1, 40), most=st.integers(1, 5))
-def test_no_scope_names_more_than_a_query_has_room_for_whatever_the_limit(targets, limit, most):
+def test_a_query_scope_never_exceeds_the_query_length_limit(targets, limit, most):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(query_scopes, "NAMES_PER_SCOPE", most)
         split, named = split_scopes(targets, limit), named_scopes(targets, limit)
@@ -87,7 +87,7 @@ def test_no_scope_names_more_than_a_query_has_room_for_whatever_the_limit(target
     assert held == Counter(one.key for one in targets)
 
 
-def test_the_setting_is_the_limit_that_the_evaluation_splits_by():
+def test_queries_are_split_by_the_limit_of_the_setting():
     environment = {
         "SLUICEGATE_PROMETHEUS_PRODUCTS_PER_QUERY": "7",
         "SLUICEGATE_WATCH_NAMESPACES": "catalog",
@@ -127,7 +127,7 @@ def assert_all_counted(readings: Readings, targets: list[Target]) -> None:
 FIVE_HUNDRED = EvaluationSettings(products_per_query=500, jitter_seconds=0)
 
 
-async def test_of_more_products_in_one_namespace_than_the_limit_each_block_is_read_exactly_once():
+async def test_a_namespace_above_the_query_limit_has_each_block_read_exactly_once():
     targets = [target("catalog", f"product-{number}") for number in range(501)]
     (readings,), rows = await fetch(targets, FIVE_HUNDRED)
     assert_all_counted(readings, targets)
@@ -191,7 +191,7 @@ def longest_scope(request) -> Scope:
 
 
 @pytest.mark.slow
-def test_no_query_is_longer_than_what_prometheus_reads_of_a_form(longest_scope: Scope):
+def test_no_query_exceeds_the_form_size_limit_of_prometheus(longest_scope: Scope):
     needs = Needs(frozenset({250, 1_000}), True, True, True, COUNTERS, GAUGES)
     asked: Counter[str] = Counter()
     for query in render_queries(longest_scope, 300, needs):
@@ -204,7 +204,7 @@ def test_no_query_is_longer_than_what_prometheus_reads_of_a_form(longest_scope: 
 
 
 @pytest.mark.parametrize("products", [1, 100])
-def test_a_scope_of_few_names_has_room_for_all_the_counters_that_a_query_may_name(products):
+def test_a_query_of_few_products_has_room_for_the_maximum_number_of_counters(products):
     scope = Scope(("catalog",), tuple(names(products, LONGEST_PRODUCT)))
     counters = frozenset((f"counter_{number}_total", 0) for number in range(NAMES_PER_QUERY))
     asked = Counter(query.kind for query in render_queries(scope, 300, Needs(counters=counters)))

@@ -20,7 +20,7 @@ def scrape(*, attempted: float = ALL, **facts: float) -> Scrape | None:
     return made.of((*OWNER, VERSION), 7)
 
 
-def test_a_block_in_which_each_scrape_succeeded_is_covered():
+def test_a_block_with_only_successful_scrapes_has_full_coverage():
     found = scrape(SCRAPES=ALL, UP=ALL, AGE=5)
     assert found == Scrape(1.0, scraped=True, stale=False, duplicated=0, pod_seconds=BLOCK)
 
@@ -28,12 +28,12 @@ def test_a_block_in_which_each_scrape_succeeded_is_covered():
 @pytest.mark.parametrize(
     "facts", [{"UP": 0}, {}], ids=["all failed", "none is told to have succeeded"]
 )
-def test_a_block_in_which_each_scrape_failed_is_covered_by_none(facts):
+def test_a_block_with_only_failed_scrapes_has_no_coverage(facts):
     found = scrape(SCRAPES=ALL, **facts)
     assert found == Scrape(0.0, scraped=False, stale=False, duplicated=0)
 
 
-def test_scrapes_that_prometheus_never_tried_are_missing_too():
+def test_scrapes_that_prometheus_never_attempted_reduce_the_coverage():
     found = scrape(SCRAPES=5, UP=4, attempted=5)
     assert found is not None
     assert found.coverage == pytest.approx(4 / 5 * 5 / 10)
@@ -47,13 +47,13 @@ def test_two_intervals_without_a_sample_make_a_target_stale(age, stale):
     assert found.stale is stale
 
 
-def test_a_target_without_a_newest_sample_is_gone_and_not_stale():
+def test_a_target_without_a_sample_is_absent_and_not_stale():
     table = {(*OWNER, VERSION, fact): {7: 4.0} for fact in (Fact.SCRAPES, Fact.UP, Fact.LONGEST)}
     found = Scrapes(table, block_seconds=1, interval_seconds=0.25).of(OWNER, 7)
     assert found == Scrape(1.0, scraped=True, stale=False, duplicated=0, pod_seconds=1.0)
 
 
-def test_of_several_targets_the_newest_sample_counts_and_scrapes_add_up():
+def test_several_targets_of_a_version_have_the_newest_sample_and_summed_scrapes():
     table = {
         (*OWNER, version, fact): {7: value}
         for version, age in (("v1", 500.0), ("v2", 4.0))

@@ -98,7 +98,7 @@ NAMED = Scope(("a",), ("1",))
         (1, 100, [(100, 100)], {100}),
     ],
 )  # fmt: skip
-def test_the_blocks_of_one_product_are_halved_three_times(blocks, bad, asked, spoiled):
+def test_the_search_halves_the_blocks_of_one_product_three_times(blocks, bad, asked, spoiled):
     found, batch, kept = searched(
         lambda _, first, last: first <= bad <= last, A1, scope=NAMED, blocks=blocks
     )
@@ -112,7 +112,7 @@ def test_the_blocks_of_one_product_are_halved_three_times(blocks, bad, asked, sp
     assert (batch.failures, batch.problem) == ({}, "")
 
 
-def test_a_product_is_searched_by_namespaces_then_by_names():
+def test_the_search_for_an_unreadable_product_splits_by_namespaces_and_then_by_names():
     found, batch, kept = searched(lambda scope, *_: reads(B2, scope), A1, A2, B1, B2)
     assert [who for who, *_ in found] == ["", "no_product", "a", "b", "b12", "b1", "b2"]
     assert batch.spoiled == {(KIND, B2): {NEWEST}}
@@ -138,7 +138,7 @@ def test_unreadable_pods_without_a_product_are_excluded_by_their_namespace(stray
         (None, ["ab123", "c123"]),
     ],
 )  # fmt: skip
-def test_pods_with_the_name_of_a_product_of_another_namespace_are_found_by_halves(stray, asked):
+def test_the_search_isolates_pods_named_like_a_product_of_another_namespace(stray, asked):
     """Three names in three namespaces match nine ways; each product alone is answered."""
     keys, failures = [A1, B2, ProductKey("c", "3")], iter([True])
     scope = Scope(("a", "b", "c"), ("1", "2", "3"))
@@ -158,7 +158,7 @@ def test_pods_with_the_name_of_a_product_of_another_namespace_are_found_by_halve
         (MalformedAnswer("no JSON"), ["", "no_product", "a", "b"]),
     ],
 )
-def test_nothing_is_split_that_is_not_answered_at_all(error, asked):
+def test_a_query_without_any_response_is_not_split(error, asked):
     found, batch, _ = searched(lambda scope, *_: scope == Scope(), A1, B1, error=error)
     assert [who for who, *_ in found] == asked
     told = f"requests: {error}" if len(asked) == 1 else ""
@@ -211,7 +211,7 @@ class Slow:
 
 
 @pytest.mark.parametrize(("seconds", "chunks"), [(9, [4, 2]), (11, [3, 3]), (29, [2, 2, 2])])
-def test_canaries_that_begin_are_read_until_a_minute_is_over(seconds, chunks):
+def test_reads_of_starting_canaries_end_after_one_minute(seconds, chunks):
     """The targets first, then the rest: so a chunk takes as long as two answers."""
     all_targets = [target(ProductKey("a", str(number)), canary_from=28_000) for number in range(60)]
     length = Length(120, canary=True)
@@ -228,7 +228,7 @@ def test_canaries_that_begin_are_read_until_a_minute_is_over(seconds, chunks):
 
 
 @pytest.mark.parametrize(("own", "chunks"), [(False, 6), (True, 2)])
-def test_a_backfill_with_products_own_queries_ends_after_a_minute(own, chunks):
+def test_a_backfill_with_custom_queries_ends_after_one_minute(own, chunks):
     slos = {"own": Indicator(promql=OWN)}
     all_targets = [
         target(ProductKey("a", str(number)), slos=slos if own else AVAILABILITY)

@@ -29,17 +29,17 @@ def counted(rows, *versions: str) -> dict[str, dict[int, float]]:
     return {key[2]: values for key, values in found.items()}
 
 
-def test_two_revisions_of_one_version_are_counted_apart():
+def test_two_revisions_of_one_version_are_counted_separately():
     rows = table(QueryKind.REQUESTS, of("v1", "a"), of("v1", "b"))
     assert counted(rows, "v1/a", "v1/b") == {"v1/a": {1: 1.0}, "v1/b": {1: 1.0}}
 
 
-def test_a_row_without_a_revision_is_of_the_only_version_of_that_name():
+def test_a_row_without_a_revision_counts_for_the_only_version_of_its_name():
     rows = table(QueryKind.REQUESTS, of("v1"), of("v2", "b"))
     assert counted(rows, "v1/a", "v2/b") == {"v1/a": {1: 1.0}, "v2/b": {1: 1.0}}
 
 
-def test_a_row_that_may_be_of_two_versions_is_of_none():
+def test_a_row_that_matches_two_versions_counts_for_none():
     rows = table(QueryKind.REQUESTS, of("v1"))
     assert not counted(rows, "v1/a", "v1/b").keys() & {"v1/a", "v1/b"}
 
@@ -49,5 +49,5 @@ def test_a_row_without_a_revision_is_not_added_to_one_with_a_revision():
     assert counted(rows, "v1/a") == {"v1/a": {1: 1.0}}
 
 
-def test_an_identity_has_a_revision_where_it_is_known():
+def test_a_version_identity_includes_its_revision_if_known():
     assert (identity("v1", "a"), identity("v1")) == ("v1/a", "v1")

@@ -42,7 +42,7 @@ HISTOGRAMS = {"histograms": [[300 * 4800, {"count": "3", "sum": "1", "buckets": 
 @pytest.mark.parametrize(
     "broken", [{}, HISTOGRAMS, {"values": [[300 * 4800, "many"]]}, {"values": [], **HISTOGRAMS}]
 )
-async def test_a_row_that_isnt_numbers_is_skipped_with_its_product_and_counted(broken):
+async def test_a_non_numeric_row_is_skipped_with_its_product_and_counted(broken):
     keys = products(2, 2)
 
     def skipped() -> float:
@@ -74,7 +74,7 @@ async def test_a_row_that_isnt_numbers_is_skipped_with_its_product_and_counted(b
         ("a store gateway didn't answer", False),
     ],
 )
-async def test_a_warning_about_single_series_doesnt_make_the_answers_partial(warning, complete):
+async def test_a_warning_about_single_series_does_not_make_the_response_partial(warning, complete):
     keys = products(1, 2)
     async with prometheus_of(keys, lies={"": Lie.PARTIAL}) as (server, evaluation):
         server.warning = warning
@@ -123,7 +123,7 @@ def labels_of(key: Key) -> dict[str, str]:
     return {"namespace": key.namespace, "product": key.name}
 
 
-def test_twenty_products_are_named_from_each_namespace_in_turn():
+def test_the_message_names_twenty_unreadable_products_from_each_namespace_in_turn():
     loud = [Key("loud", f"p{number:03}") for number in range(500)]
     quiet = [Key("quiet", "b"), Key("quiet", "a")]
     try:
@@ -145,7 +145,7 @@ def test_twenty_products_are_named_from_each_namespace_in_turn():
     ("poison", "reason"),
     [({"labelled"}, "UnreadableSeries"), ({"targets"}, "UnreadableSeries"), (set(), None)],
 )
-async def test_a_product_none_of_whose_slos_can_be_read_says_why(poison, reason):
+async def test_a_product_without_any_readable_slo_reports_the_reason(poison, reason):
     world = Rollout(spec=document(slos=[ACCURACY])).until(lambda w: w.serving == "v1")
     key = Key(*world.product.metadata.key)
     other = target(ProductKey("catalog", "other"), block_seconds=BLOCK)
@@ -184,7 +184,7 @@ def metrics_available(world: Rollout, measured: OfOneProduct):
     return condition, {slo.name: slo.reason for slo in status.slos}
 
 
-async def test_a_product_that_doesnt_use_a_query_has_no_problem_where_it_isnt_answered():
+async def test_an_unanswered_query_is_no_problem_of_a_product_that_does_not_use_it():
     world = Rollout(spec=document(slos=[ACCURACY])).until(lambda w: w.serving == "v1")
     key = Key(*world.product.metadata.key)
     other = target(ProductKey("catalog", "other"), slos=CLICKS, block_seconds=BLOCK)
@@ -201,7 +201,7 @@ async def test_a_product_that_doesnt_use_a_query_has_no_problem_where_it_isnt_an
     assert measurements.awaits_answer(Length(BLOCK, canary=False)), "it is asked for again soon"
 
 
-async def test_after_it_was_released_a_products_missed_blocks_are_read():
+async def test_the_missed_blocks_of_a_product_are_read_after_its_quarantine():
     keys = products(1, 3)
     measurements = Measurements(Timing())
     for key in keys:

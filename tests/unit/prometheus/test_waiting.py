@@ -25,7 +25,7 @@ async def server():
         yield started
 
 
-async def test_a_fetch_waits_its_jitter_before_it_asks(server, monkeypatch):
+async def test_a_fetch_is_delayed_by_its_jitter(server, monkeypatch):
     monkeypatch.setattr(random, "random", lambda: 0.5)
     async with evaluating(server, jitter_seconds=0.4) as evaluation:
         begun = asyncio.get_running_loop().time()
@@ -34,7 +34,7 @@ async def test_a_fetch_waits_its_jitter_before_it_asks(server, monkeypatch):
     assert readings.complete
 
 
-async def test_a_fetch_without_an_answer_in_time_makes_its_blocks_unavailable(server):
+async def test_a_fetch_that_times_out_makes_its_blocks_unavailable(server):
     server.lies[""] = Lie.HANGS
     async with evaluating(server, fetch_seconds=0.2) as evaluation:
         (readings,) = await fetch_all(evaluation, (TARGET,), NOW)

@@ -123,7 +123,7 @@ SETTINGS = Settings(
 
 
 @pytest.mark.slow
-async def test_malformed_products_neither_stop_the_leader_nor_other_products(server):
+async def test_malformed_products_do_not_affect_the_leader_or_other_products(server):
     bodies = malformed()
     controller = build_controller(server.api, SETTINGS)
     reconciler = reconciler_of(controller)

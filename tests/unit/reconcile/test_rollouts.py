@@ -12,7 +12,7 @@ from tests.support.decisions.rollouts import ROUTES, at_weight, finished, in_pha
 
 
 @ROUTES
-def test_a_good_version_goes_through_all_steps_and_becomes_stable(route):
+def test_a_good_version_passes_all_steps_and_becomes_stable(route):
     world = watched(serving(route=route).push("b", "v2"))
     assert world.serving == "v2"
     weights = [one.candidate.weight for one in world.statuses if one.candidate and one.stable]
@@ -78,7 +78,7 @@ def test_a_worse_version_isnt_promoted_by_few_labels(bad):
 
 
 @ROUTES
-def test_a_rejected_version_isnt_tried_again_until_the_spec_changes(route):
+def test_a_rejected_version_is_not_retried_until_the_spec_changes(route):
     world = serving(route=route)
     world.bad["v2"] = 0.4
     watched(world.push("b", "v2")).run(50)
@@ -244,7 +244,7 @@ def test_a_model_pushed_during_a_rollback_of_stable_is_compared_with_the_restore
     assert [one.version for one in world.current.history if one.promotion_time] == ["v1", "v2"]
 
 
-def test_a_model_pushed_during_a_rollback_of_stable_is_tried_even_if_the_rollback_fails():
+def test_a_model_pushed_during_a_rollback_of_stable_is_rolled_out_even_if_the_rollback_fails():
     world = taken_back()
     world.broken["v1"] = broken_pod("image can't be pulled: not found")
     world.until(lambda world: world.current.history[0].outcome is Outcome.FAILED)

@@ -34,7 +34,7 @@ def pages(tmp_path_factory):
 
 @pytest.mark.parametrize("width", [1440, 500])
 @pytest.mark.parametrize("name", ["one", "all"])
-def test_axe_finds_nothing_and_nothing_is_wider_than_the_window(pages, tmp_path, name, width):
+def test_a_report_page_is_accessible_and_no_wider_than_the_window(pages, tmp_path, name, width):
     found = examined(pages[name], tmp_path, width=width)
     assert "color-contrast" in found["passes"], "axe has looked at it"
     assert found["violations"] == []
@@ -42,5 +42,5 @@ def test_axe_finds_nothing_and_nothing_is_wider_than_the_window(pages, tmp_path,
     assert found["sideways"] == [], "to be read by scrolling"
 
 
-def test_a_product_prints_on_three_pages_at_most(pages, tmp_path):
+def test_the_report_of_a_product_prints_on_at_most_three_pages(pages, tmp_path):
     assert 1 <= printed_pages(pages["one"], tmp_path) <= 3

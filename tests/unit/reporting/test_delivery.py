@@ -35,13 +35,13 @@ def review(decisions, versions=()):
     return NOVEMBER.model_copy(update={"status": status})
 
 
-def test_a_period_without_promotions_has_no_times_and_no_rates():
+def test_a_period_without_promotions_has_no_delivery_metrics():
     found = delivery_of(review([(1, "Alert", "BudgetBurning")]))
     assert found == Delivery()
     assert [value for _, value in delivery(found)] == ["0 in the period, 0 a week", *["–"] * 5]
 
 
-def test_lead_times_begin_with_what_led_to_the_promotion_and_not_with_what_ended_before():
+def test_the_lead_time_begins_with_the_trigger_of_the_promoted_version():
     found = delivery_of(
         review(
             [
@@ -61,7 +61,7 @@ def test_lead_times_begin_with_what_led_to_the_promotion_and_not_with_what_ended
     assert found.reworked == 1, "a commit is planned; a decayed model isn't"
 
 
-def test_a_promoted_version_that_was_rolled_back_has_failed_and_what_follows_is_rework():
+def test_a_promotion_that_was_rolled_back_is_a_failed_change_and_the_next_one_is_rework():
     found = delivery_of(
         review(
             [
@@ -84,7 +84,7 @@ def test_a_promoted_version_that_was_rolled_back_has_failed_and_what_follows_is_
     assert told["Recovery time"].startswith("median 3 h from such a promotion")
 
 
-def test_a_challenger_is_counted_as_such_and_its_lead_time_begins_with_its_own_training():
+def test_a_challenger_is_counted_separately_with_the_lead_time_of_its_own_training():
     found = delivery_of(
         review(
             [

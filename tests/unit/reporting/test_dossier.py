@@ -41,7 +41,7 @@ def told(capsys, *arguments):
     return capsys.readouterr().out
 
 
-def test_every_count_is_the_sum_of_the_days_of_a_sealed_ledger(files, capsys):
+def test_each_count_of_the_dossier_is_the_sum_of_the_days_of_sealed_ledgers(files, capsys):
     file = json.loads(told(capsys, "--from", files, "-o", "json", "--at", "2026-12-31"))
     ledgers = {one.metadata.name: one for one in (OCTOBER, NOVEMBER)}
     assert len(file["performance"]) == 6
@@ -59,7 +59,7 @@ def test_every_count_is_the_sum_of_the_days_of_a_sealed_ledger(files, capsys):
     assert len(file["decisions"]) == 4
 
 
-def test_a_dossier_has_the_model_card_and_the_risk_as_written(files, capsys):
+def test_a_dossier_has_the_model_card_and_the_risk_of_the_spec(files, capsys):
     file = json.loads(told(capsys, "--from", files, "-o", "json", "--at", "2026-12-31"))
     assert file["modelCard"] == {"trainingData": "sales of four weeks", "outOfScope": "lorries"}
     assert file["risk"]["riskClass"] == "Minimal"
@@ -73,7 +73,7 @@ def test_a_dossier_has_the_model_card_and_the_risk_as_written(files, capsys):
 
 
 @pytest.mark.slow
-def test_as_cyclonedx_it_holds_to_the_schema_and_has_a_metric_of_each_sum(files, capsys):
+def test_a_cyclonedx_dossier_is_valid_and_has_a_metric_for_each_sum(files, capsys):
     arguments = ("--from", files, "--at", "2026-12-31")
     text = told(capsys, *arguments, "-o", "cyclonedx")
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
@@ -90,12 +90,12 @@ def test_as_cyclonedx_it_holds_to_the_schema_and_has_a_metric_of_each_sum(files,
     assert "lorries" in card["considerations"]["technicalLimitations"]
 
 
-def test_of_a_date_only_what_was_sealed_by_then_counts(files, capsys):
+def test_a_dossier_as_of_a_date_counts_only_ledgers_sealed_by_then(files, capsys):
     file = json.loads(told(capsys, "--from", files, "-o", "json", "--at", "2026-11-15"))
     assert {one["review"] for one in file["performance"]} == {"pricing-2026-10"}
 
 
-def test_a_ledger_whose_digest_doesnt_hold_is_named_and_counts_for_nothing(files, capsys):
+def test_a_ledger_with_a_wrong_digest_is_named_and_excluded_from_the_dossier(files, capsys):
     documents = yaml.load(files.read_text(), yaml.CSafeLoader)
     documents["items"][1]["status"]["days"][0]["slos"][0]["bad"] += 1
     files.write_text(yaml.dump(documents, Dumper=yaml.CSafeDumper))
@@ -104,7 +104,7 @@ def test_a_ledger_whose_digest_doesnt_hold_is_named_and_counts_for_nothing(files
     assert {one["review"] for one in file["performance"]} == {"pricing-2026-11"}
 
 
-def test_it_survives_its_product_and_never_says_that_a_law_is_met(files, capsys):
+def test_a_dossier_of_a_deleted_product_is_available_and_claims_no_legal_compliance(files, capsys):
     documents = yaml.load(files.read_text(), yaml.CSafeLoader)
     del documents["items"][0]
     files.write_text(yaml.dump(documents, Dumper=yaml.CSafeDumper))
@@ -131,6 +131,8 @@ def test_a_dossier_escapes_markup_in_texts_of_users(files, capsys):
         (["pricing/pricing", "--at", "December"], "write a date as 2026-12-31"),
     ],
 )
-def test_a_question_that_is_wrong_is_answered_with_what_to_write(files, capsys, arguments, says):
+def test_the_dossier_command_reports_invalid_arguments_with_the_way_out(
+    files, capsys, arguments, says
+):
     assert main(["dossier", *arguments, "--from", str(files)]) == 2
     assert says in capsys.readouterr().err

@@ -28,7 +28,7 @@ def events(ledgers, name="accuracy"):
     [(1, 1, 31), (3, 1, 90), (4, 7, 18), (12, 7, 53)],
     ids=["a month by day", "a quarter by day", "more by week", "a year by week"],
 )
-def test_a_line_has_the_events_of_all_kept_ledgers_in_few_points(months, step, points):
+def test_an_evolution_line_has_the_events_of_all_kept_ledgers_in_few_points(months, step, points):
     drawn = line(YEAR[:months])
     assert (drawn.step, len(drawn.points)) == (step, points)
     assert len(drawn.points) <= MOST_POINTS
@@ -38,17 +38,17 @@ def test_a_line_has_the_events_of_all_kept_ledgers_in_few_points(months, step, p
     )  # fmt: skip
 
 
-def test_a_day_that_two_ledgers_have_counts_once_as_the_later_one_has_it():
+def test_a_day_in_two_ledgers_counts_once_with_the_later_values():
     again = YEAR[0].replace(status=YEAR[0].status.replace(days=YEAR[0].status.days[-1:]))
     assert sum(p.total for p in line([YEAR[0], again]).points) == events(YEAR[:1])
 
 
-def test_a_line_by_period_has_a_point_for_each_ledger():
+def test_an_evolution_line_by_period_has_one_point_per_ledger():
     drawn = line(YEAR, by_period=True)
     assert [point.total for point in drawn.points] == [events([one]) for one in YEAR]
 
 
-def test_a_line_has_the_objective_of_each_period_and_the_first_acceptance():
+def test_an_evolution_line_has_the_objective_of_each_period_and_the_first_acceptance():
     terms = tuple(one.replace(objective="0.8") for one in YEAR[1].status.slos)
     tighter = YEAR[1].replace(status=YEAR[1].status.replace(slos=terms))
     drawn = line([YEAR[0], tighter])
@@ -57,7 +57,7 @@ def test_a_line_has_the_objective_of_each_period_and_the_first_acceptance():
     assert any(point.outside for point in line(YEAR).points)
 
 
-def test_response_times_are_estimates_by_point_beside_the_threshold():
+def test_response_time_points_are_estimates_beside_the_threshold():
     drawn = line(YEAR[:1], "response times")
     assert drawn.series == ("p50", "p95")
     assert drawn.limit == 250
@@ -75,7 +75,7 @@ def test_response_times_whose_p95_is_beyond_the_last_bound_are_drawn_by_their_me
     assert 'class="chart"' in line_chart(line, "slow")
 
 
-def test_versions_retrainings_and_incidents_are_marks_and_steps_of_a_rollout_are_none():
+def test_versions_retrainings_and_incidents_are_marked_and_rollout_steps_are_not():
     decision = YEAR[0].status.decisions[0]
     more = (
         decision.replace(type="Alert", reason="CommonCause", message="3 of 4 turned bad"),
@@ -91,7 +91,7 @@ def test_versions_retrainings_and_incidents_are_marks_and_steps_of_a_rollout_are
     ]
 
 
-def test_the_last_decision_is_a_point_of_its_own_only_where_it_is_younger_than_the_ledgers():
+def test_the_last_decision_is_a_separate_mark_only_if_newer_than_the_ledgers():
     drawn = line(YEAR[:1])
     assert with_present(drawn, "2026-01-31", 0.9, 44) is drawn
     *_, last = with_present(drawn, "2026-02-01", 0.9, 44).points
@@ -131,7 +131,7 @@ def test_a_chart_stays_within_its_box_and_breaks_at_days_without_events():
 
 
 @pytest.mark.parametrize("bad", [0, 5], ids=["perfect", "constant"])
-def test_a_single_point_and_a_constant_line_are_drawn(bad):
+def test_a_chart_draws_a_single_point_and_a_constant_line(bad):
     slos = tuple(one.replace(bad=bad, total=100, markets={}) for one in YEAR[0].status.days[0].slos)
     day = YEAR[0].status.days[0].replace(slos=slos)
     ledger = YEAR[0].replace(status=YEAR[0].status.replace(days=(day,)))
@@ -151,7 +151,7 @@ def test_texts_of_users_are_escaped_in_a_chart():
     assert svg.count("</title>") == 3
 
 
-def test_a_small_line_marks_the_days_outside_and_leaves_out_those_without_events():
+def test_a_sparkline_marks_days_outside_the_objective_and_omits_days_without_events():
     svg = small_line([0.99, None, 0.8], 0.9, "3 days, 1 outside")
     assert svg.count('class="outside"') == 1
     assert 'aria-label="3 days, 1 outside"' in svg

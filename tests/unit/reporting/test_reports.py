@@ -36,7 +36,7 @@ def slo(facts, name):
     return next(one for one in facts.slos if one.name == name)
 
 
-def test_each_change_is_said_with_its_interval_or_not_at_all():
+def test_each_reported_change_has_its_interval():
     facts = facts_of(WORSE, CALM)
     accuracy = slo(facts, "accuracy")
     assert accuracy.against_before.change is PeriodChange.WORSE
@@ -65,7 +65,7 @@ def test_each_change_is_said_with_its_interval_or_not_at_all():
         ),
     ],
 )
-def test_an_open_report_says_of_the_days_that_are_not_read_that_they_are_not_known(days, says):
+def test_an_open_report_names_unread_days_as_unknown(days, says):
     document = month(11, wrong=0.08)
     document["status"]["days"] = document["status"]["days"][:days]
     facts = facts_of(read_review(document), None)
@@ -86,7 +86,7 @@ def test_a_sealed_report_without_events_does_not_claim_that_objectives_were_met(
     assert "had no events: check that its indicator is counted" in markdown([facts])
 
 
-def test_a_report_on_several_products_has_one_summary_and_the_largest_proved_change_of_each():
+def test_a_report_on_several_products_has_one_summary_with_the_largest_change_of_each():
     moved, calm = facts_of(WORSE, CALM), facts_of(CALM, None)
     assert re.fullmatch(
         r"accuracy worse by [\d.]+ points \[[\d.]+, [\d.]+\] against the period before",
@@ -119,7 +119,7 @@ def test_a_period_is_printed_by_its_first_and_last_day_in_the_time_zone_of_its_r
     assert span(begin, after, "Europe/Paris") == says
 
 
-def test_the_sums_are_those_of_the_days_and_the_budget_follows_from_them():
+def test_the_report_sums_its_days_and_computes_the_budget_from_them():
     accuracy = slo(facts_of(WORSE, CALM), "accuracy")
     days = [one for day in WORSE.status.days for one in day.slos if one.name == "accuracy"]
     bad, total = sum(one.bad for one in days), sum(one.total for one in days)
@@ -134,7 +134,7 @@ def test_a_market_with_few_events_is_unknown_and_one_that_is_bad_comes_first():
     assert (markets[0].market, states["AT"], states["BE"]) == ("AT", "Missed", "Unknown")
 
 
-def test_a_market_that_was_missed_is_in_the_sentence_and_has_its_times_interval_and_budget():
+def test_a_missed_market_is_in_the_summary_with_its_times_interval_and_budget():
     recorded = month(11, wrong=0.08)
     recorded["status"]["missedMarkets"] = [
         {"slo": "accuracy", "market": "FR", "startTime": "2026-11-12T08:00:00Z",
@@ -173,7 +173,7 @@ def test_a_market_without_an_objective_is_compared_with_the_baseline_less_the_al
     assert (markets["AT"].state, markets["AT"].budget_left) == ("Missed", None)
 
 
-def test_each_operation_has_its_failures_and_response_times_beside_those_of_the_period_before():
+def test_each_operation_has_failures_and_response_times_beside_the_previous_period():
     def with_operations(number, failed):
         made = month(number, wrong=0.08)
         for day in made["status"]["days"]:
@@ -197,7 +197,7 @@ def test_each_operation_has_its_failures_and_response_times_beside_those_of_the_
     assert facts_of(CALM, None).operations == ()
 
 
-def test_a_report_says_who_called_with_requests_failures_and_that_names_are_not_authenticated():
+def test_a_report_lists_callers_with_requests_and_failures_and_marks_names_as_unverified():
     def with_callers(number, failed):
         made = month(number, wrong=0.08)
         for day in made["status"]["days"]:
@@ -228,13 +228,13 @@ def test_a_report_says_who_called_with_requests_failures_and_that_names_are_not_
     assert "Who calls" not in markdown([facts_of(CALM, None)])
 
 
-def test_an_objective_that_was_never_at_risk_is_named():
+def test_an_objective_that_was_never_at_risk_is_named_in_the_report():
     facts = facts_of(CALM, None)
     assert "never at risk" in slo(facts, "availability").health
     assert slo(facts, "accuracy").against_before.change is PeriodChange.TOO_FEW
 
 
-def test_a_ledger_that_was_changed_after_its_seal_is_found_out():
+def test_a_ledger_modified_after_its_seal_is_detected():
     assert facts_of(CALM, None).digest_holds is True
     day = CALM.status.days[0]
     slos = (day.slos[0].model_copy(update={"bad": 0}), *day.slos[1:])
@@ -245,7 +245,7 @@ def test_a_ledger_that_was_changed_after_its_seal_is_found_out():
     assert "digest does not match" in markdown([facts])
 
 
-def test_actions_of_the_period_before_are_carried_until_they_are_done():
+def test_open_actions_of_the_previous_period_are_carried_over():
     action = {"title": "Check the labels", "owner": "acb", "dueDate": "2026-12-01"}
     done = {"title": "Done one", "owner": "acb", "dueDate": "2026-11-01", "done": True}
     spec = CALM.spec.model_validate_json(
@@ -288,7 +288,7 @@ def test_the_operations_that_a_version_adds_changes_and_deprecates_are_in_the_re
     assert "No change of the API is known." in markdown([facts_of(CALM, None)])
 
 
-def test_a_report_names_an_objection_above_all_numbers():
+def test_a_report_shows_an_objection_above_all_numbers():
     signature = {"username": "acb", "role": "DataProductManager", "verdict": "Object",
                  "note": "not Austria", "signTime": "2026-12-05T09:00:00Z"}  # fmt: skip
     spec = document_of(WORSE, signOffs=[signature])["spec"]
@@ -305,7 +305,7 @@ NAMES = (
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_name_of_a_person_is_no_markup_and_no_link(name):
+def test_the_name_of_a_person_is_rendered_without_markup_and_links(name):
     html = (
         MarkdownIt("commonmark")
         .enable(["strikethrough", "table"])
@@ -320,7 +320,7 @@ def test_the_name_of_a_person_is_no_markup_and_no_link(name):
 
 
 @pytest.mark.parametrize("verdict", ["Agree", "Object"])
-def test_the_report_escapes_the_names_of_those_who_signed(verdict):
+def test_the_report_escapes_the_names_of_signers(verdict):
     signature = {"username": NAMES[0], "role": "DataProductManager", "verdict": verdict,
                  "signTime": "2026-12-05T09:00:00Z"}  # fmt: skip
     spec = document_of(WORSE, signOffs=[signature])["spec"]
@@ -338,7 +338,7 @@ FORMULAS = (
 
 @pytest.mark.parametrize("text", FORMULAS)
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
-def test_a_text_is_no_formula_whichever_separator_a_spreadsheet_reads(text, separator):
+def test_a_csv_text_is_no_formula_with_any_separator(text, separator):
     written = csv_text([("first", cell(text), "last")], ("a", "b", "c"))
     for row in csv.reader(io.StringIO(written, newline=None), delimiter=separator):
         for one in row:
@@ -349,7 +349,7 @@ def test_a_text_is_no_formula_whichever_separator_a_spreadsheet_reads(text, sepa
 @pytest.mark.parametrize(
     "text", ["plain", "a - b", "5 % better; all markets", "e=mc2", "a|b", "it's", "", "x;y", "1,-2"]
 )
-def test_an_ordinary_text_stays_in_csv(text):
+def test_an_ordinary_text_is_unchanged_in_csv(text):
     assert cell(text) == text
     assert cell(-0.5) == -0.5
 
@@ -363,11 +363,11 @@ def test_an_ordinary_text_stays_in_csv(text):
         ("\x1b[1m=1+1", "'=1+1"),
     ],
 )
-def test_csv_has_no_sequence_of_a_terminal_and_no_hidden_text(text, written):
+def test_csv_has_no_terminal_sequences_and_no_hidden_characters(text, written):
     assert cell(text) == written
 
 
-def test_json_and_csv_say_the_same():
+def test_json_and_csv_reports_have_the_same_values():
     facts = facts_of(WORSE, CALM)
     (told,) = documents([facts])
     rows = {row["slo"]: row for row in csv.DictReader(io.StringIO(as_csv([facts])))}
@@ -398,7 +398,7 @@ def test_the_quantile_of_a_sum_is_less_than_the_sum_of_quantiles():
     assert quantiles_of_sum([even], (0.95,)) == pytest.approx((0.95,), abs=0.001)
 
 
-def test_the_quantile_of_a_sum_is_unknown_where_one_of_them_is():
+def test_the_quantile_of_a_sum_is_unknown_if_one_part_is_unknown():
     even = [(1.0, 1000), (float("inf"), 1000)]
     slow = [(1.0, 900), (float("inf"), 1000)]
     assert quantiles_of_sum([even, slow], (0.5, 0.95))[1] is None
@@ -436,7 +436,9 @@ def test_a_report_without_a_period_has_the_newest_sealed_period(files, capsys):
         (["--all", "--namespace", "other"], "there is no review of any product"),
     ],
 )
-def test_a_question_that_is_wrong_is_answered_with_what_to_ask(files, capsys, arguments, says):
+def test_the_report_command_reports_invalid_arguments_with_the_way_out(
+    files, capsys, arguments, says
+):
     assert main(["report", *arguments, "--from", str(files)]) == 2
     assert says in capsys.readouterr().err
 
@@ -448,7 +450,7 @@ def test_a_report_from_a_file_without_reviews_names_the_command_that_writes_one(
     assert "kubectl get dprev -o yaml" in capsys.readouterr().err
 
 
-def test_each_format_of_the_command_has_the_same_product(files, capsys):
+def test_each_format_of_the_report_command_has_the_same_product(files, capsys):
     def said(form):
         arguments = ["--all", "--period", "2026-11", "--from", str(files), "-o", form]
         assert main(["report", *arguments]) == 0
@@ -465,7 +467,7 @@ def test_each_format_of_the_command_has_the_same_product(files, capsys):
     assert "dataproductreview.sluicegate.dev/pricing-2026-11" in names
 
 
-def test_a_wheel_report_has_readiness_and_delivery_of_one_product_a_day(files, capsys):
+def test_a_report_has_readiness_and_delivery_metrics_of_each_product(files, capsys):
     assert main(["report", "--wheel", "--period", "2026-11", "--from", str(files)]) == 0
     told = capsys.readouterr().out
     assert "- runbook missing: add a link of type Runbook to spec.links" in told
@@ -477,7 +479,7 @@ def test_a_wheel_report_has_readiness_and_delivery_of_one_product_a_day(files, c
 
 
 @pytest.mark.slow
-def test_the_page_stands_alone_and_escapes_what_people_wrote(files, tmp_path):
+def test_the_report_page_is_self_contained_and_escapes_user_texts(files, tmp_path):
     hostile = '<script>alert("x")</script>'
     documents = yaml.load(files.read_text(), yaml.CSafeLoader)
     documents["items"][1]["spec"] |= {"notes": hostile, "decisions": [hostile]}
@@ -499,7 +501,7 @@ def test_the_page_stands_alone_and_escapes_what_people_wrote(files, tmp_path):
     assert again.read_text() == text, "the same ledger gives the same page"
 
 
-def test_a_review_that_cant_be_read_is_left_out_and_named(capsys):
+def test_an_unreadable_review_is_omitted_from_the_report_and_named(capsys):
     broken = document_of(CALM)
     broken["status"]["days"] = 7
     assert list(readable([broken, document_of(WORSE)])) == [WORSE]

@@ -57,7 +57,7 @@ def test_a_user_outside_the_team_may_choose_a_role():
     assert "DataProductManager" in roles_in(SEALED, "approver")
 
 
-def test_an_unsealed_or_signed_review_is_not_signed():
+def test_an_unsealed_or_already_signed_review_cannot_be_signed():
     with pytest.raises(InvalidInput, match="isn't sealed yet: its period ends on 2026-12-01"):
         role_of(parse_review(month(11, wrong=0.1)), "acb", None)
     done = {"state": "Reviewed", "reviewed_by": ("acb",)}
@@ -69,7 +69,7 @@ def test_an_unsealed_or_signed_review_is_not_signed():
         )
 
 
-def test_a_signature_replaces_ones_own_and_leaves_those_of_others():
+def test_a_new_signature_replaces_only_the_own_one():
     ours = THEIRS | {"username": "acb", "role": "DataProductManager"}
     before = parse_review(document_of(SEALED, signOffs=[THEIRS, ours]))
     change = signed(before, Signature("acb", "DataProductManager", "Object"), at=1_796_461_200)
@@ -82,7 +82,7 @@ def test_a_signature_replaces_ones_own_and_leaves_those_of_others():
 
 
 @pytest.mark.parametrize("every", ["Week", "FourWeeks", "Month", "Quarter"])
-def test_the_calendar_recurs_on_the_days_on_which_ledgers_are_sealed(every):
+def test_the_review_calendar_recurs_on_the_days_of_sealing(every):
     review = {"every": every, "startDate": "2026-01-15", "timeZone": "Europe/Paris"}
     product = DataProduct.parse(changed({"spec.review": review}))
     (event,) = Calendar.from_ical(calendar([product])).walk("VEVENT")
@@ -98,7 +98,7 @@ def test_the_calendar_recurs_on_the_days_on_which_ledgers_are_sealed(every):
     assert told == days
 
 
-def test_a_product_without_a_review_isnt_in_the_calendar():
+def test_a_product_without_a_review_is_not_in_the_calendar():
     document = changed({})
     del document["spec"]["review"]
     assert "VEVENT" not in calendar([DataProduct.parse(document)])

@@ -45,7 +45,7 @@ def stored(server, review):
 @pytest.mark.parametrize(
     "name", ["../catalog/pricing", "../../../outside", "..", "a/b", "/etc", ""]
 )
-def test_a_review_with_a_product_name_that_is_a_path_is_not_read_and_has_no_file(name):
+def test_a_review_with_a_path_as_product_name_is_not_archived(name):
     document = document_of(NOVEMBER)
     document["metadata"] = {"name": "pricing-2026-11", "namespace": "mallory"}
     document["spec"]["productRef"]["name"] = name
@@ -56,7 +56,7 @@ def test_a_review_with_a_product_name_that_is_a_path_is_not_read_and_has_no_file
         file_name(NOVEMBER.model_copy(update={"spec": spec}))
 
 
-def test_a_folder_keeps_no_file_outside_of_it(tmp_path):
+def test_the_archive_writes_no_file_outside_its_folder(tmp_path):
     folder = Folder(tmp_path / "archive")
     for name in ("../outside.json", "/tmp/outside.json"):
         with pytest.raises(NotArchived, match="is outside of"):
@@ -93,7 +93,7 @@ async def test_each_sealed_review_is_copied_once_and_again_when_it_is_signed(
 
 
 @pytest.mark.slow
-async def test_a_ledger_that_was_changed_is_refused_by_name_and_stops_no_other(server, tmp_path):
+async def test_a_modified_ledger_is_refused_by_name_without_stopping_the_archive(server, tmp_path):
     said = []
     archive = Archive(ReviewStore(server.api), Folder(tmp_path), said.append)
     forged = keep(server, OCTOBER)
@@ -162,7 +162,7 @@ def bucket(monkeypatch):
         loop.close()
 
 
-async def test_a_bucket_takes_them_as_a_folder_does(server, monkeypatch):
+async def test_a_bucket_archives_reviews_like_a_folder(server, monkeypatch):
     said = []
     with bucket(monkeypatch) as objects:
         archive = Archive(ReviewStore(server.api), place_of("s3://reviews/sluicegate"), said.append)
@@ -192,7 +192,7 @@ async def test_an_unreachable_bucket_is_reported_and_no_review_is_marked_as_arch
 
 
 @pytest.mark.slow
-async def test_nothing_is_dropped_before_it_is_archived_and_then_all_that_is_beyond_keep(tmp_path):
+async def test_reviews_beyond_the_retention_are_deleted_only_after_their_archive(tmp_path):
     async with world(archived=True) as it:
         await it.pass_time(24 * DAY, step=12 * 3600, every="Week", keep=2)
         kept = sorted(it.all())
@@ -214,6 +214,6 @@ async def test_nothing_is_dropped_before_it_is_archived_and_then_all_that_is_bey
         ("s3://", "and its name"),
     ],
 )
-def test_a_place_that_is_none_is_named_with_what_to_write(to, says):
+def test_an_invalid_archive_location_is_reported_with_valid_examples(to, says):
     with pytest.raises(InvalidInput, match=says):
         place_of(to)

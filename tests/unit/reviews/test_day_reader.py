@@ -44,7 +44,7 @@ def rows(kind: str, indexes: range, step: int) -> Iterator[Row]:
         yield from World([ProductBlocks(product="search", requests=1)])(kind, indexes, step)
 
 
-async def test_an_hour_at_the_border_of_two_days_counts_in_one_of_them():
+async def test_an_hour_at_a_day_boundary_counts_in_one_day():
     target = target_of(DataProduct.parse({**product(AVAILABILITY), "status": STATUS}), Timing())
     assert target is not None
     spans = [(BEGIN, BEGIN + DAY), (BEGIN + DAY, BEGIN + 2 * DAY)]
@@ -198,7 +198,7 @@ def test_a_single_operation_is_not_recorded_and_the_smallest_of_many_are_added_u
     assert (kept[-1].name, kept[-1].requests) == ("other operations", 1 + 2 + 3)
 
 
-async def test_days_that_follow_each_other_share_queries_of_four_days_at_most():
+async def test_consecutive_days_share_queries_of_at_most_four_days():
     spans = [(BEGIN + number * DAY, BEGIN + (number + 1) * DAY) for number in (0, 1, 2, 3, 4, 7)]
     _, ranges = await read_days(spans, AVAILABILITY)
     assert [one[1:] for one in ranges if one[0] == 300] == [
@@ -208,6 +208,6 @@ async def test_days_that_follow_each_other_share_queries_of_four_days_at_most():
     ]
 
 
-async def test_a_young_day_is_made_of_shorter_blocks_the_histogram_too():
+async def test_a_recent_day_is_read_in_shorter_blocks_including_the_histogram():
     _, ranges = await read_days([(BEGIN, BEGIN + 600)], AVAILABILITY, step=60)
     assert ranges == [(60, BEGIN + 60, BEGIN + 600)]

@@ -49,21 +49,21 @@ def test_a_day_is_final_once_it_is_read_three_days_after_its_end():
     assert (len(late.days), late.days[0].slos[0].total) == (1, 12)
 
 
-def test_a_day_that_was_read_better_before_keeps_what_it_had():
+def test_a_day_keeps_an_earlier_read_with_better_coverage():
     known = with_day(EMPTY, DAYS[0], counts(100, 1.0), DAYS[0].end)
     again = with_day(known, DAYS[0], counts(40, 0.4), DAYS[0].end + LATE_DAYS * DAY_SECONDS)
     assert again.days[0].slos[0].total == 100
     assert again.days[0].final
 
 
-def test_wanted_are_the_days_that_are_over_and_not_final_and_can_still_be_read():
+def test_days_to_read_are_past_not_final_and_within_the_retention():
     now = DAYS[5].end + 10
     status = with_day(EMPTY, DAYS[2], counts(1), DAYS[2].end + LATE_DAYS * DAY_SECONDS)
     desired = wanted_days(status, SEPTEMBER, now, oldest=DAYS[1].begin)
     assert [day.date.day for day in desired] == [2, 4, 5, 6]
 
 
-def test_a_day_is_read_when_it_is_over_and_once_more_when_nothing_comes_any_more():
+def test_a_day_is_read_after_its_end_and_again_after_late_labels():
     day, late = DAYS[0], LATE_DAYS * DAY_SECONDS
     begun = Period("2026-09", day.date, DAYS[1].date, zone_of("UTC"))
 
@@ -77,7 +77,7 @@ def test_a_day_is_read_when_it_is_over_and_once_more_when_nothing_comes_any_more
     assert not desired(again, 10 * late)
 
 
-def test_a_day_without_pods_is_as_an_older_version_wrote_it():
+def test_a_day_without_pods_has_the_format_of_earlier_releases():
     """Otherwise the digests of reviews that are sealed already would not hold any more."""
     (day,) = with_day(EMPTY, DAYS[0], counts(10), DAYS[0].end).days
     assert set(day.to_dict()) == {"date", "final", "coverage", "slos"}
@@ -87,7 +87,7 @@ def decision(number, kind="Retrain"):
     return ReviewDecision(decision_time=number, type=kind, reason="ModelDecay", version="v1")
 
 
-def test_the_oldest_decisions_are_only_counted():
+def test_the_oldest_decisions_of_a_ledger_are_only_counted():
     status = EMPTY
     for number in range(205):
         status = with_decision(status, decision(number))
@@ -97,7 +97,7 @@ def test_the_oldest_decisions_are_only_counted():
     assert status.earlier_decisions == {"Retrain/ModelDecay": 5}
 
 
-def test_the_newest_trainings_are_kept():
+def test_the_newest_trainings_of_a_ledger_are_kept():
     ended = [
         EndedTraining(job=f"train-{number}", start_time=number, end_time=number + 60)
         for number in range(202)
@@ -108,7 +108,7 @@ def test_the_newest_trainings_are_kept():
     assert list(status.trainings) == ended[2:], "the newest 200"
 
 
-def test_a_market_is_recorded_from_the_begin_of_its_evidence_until_it_is_not_missed_any_more():
+def test_a_missed_market_is_recorded_from_its_first_evidence_to_its_recovery():
     first, again = (MissedMarket(slo="accuracy", market="AT", start_time=at) for at in (10, 300))
     other = MissedMarket(slo="latency", market="FR", start_time=20)
     status = with_missed_markets(EMPTY, [first, other], 100)
@@ -118,11 +118,11 @@ def test_a_market_is_recorded_from_the_begin_of_its_evidence_until_it_is_not_mis
     assert with_missed_markets(status, [again, other], 500) == status, "nothing is written again"
 
 
-def test_a_ledger_without_a_missed_market_is_as_an_older_version_wrote_it():
+def test_a_ledger_without_missed_markets_has_the_format_of_earlier_releases():
     assert with_missed_markets(EMPTY, [], 100).to_dict() == EMPTY.to_dict()
 
 
-def test_versions_are_those_that_were_stable_in_the_period():
+def test_a_ledger_lists_the_versions_that_were_stable_in_its_period():
     def version(name, promoted, until=None):
         return ReviewVersion(version=name, promotion_time=promoted, end_time=until)
 
@@ -194,7 +194,7 @@ def test_a_review_is_signed_once_each_role_has_signed_after_the_seal(
     assert str(standing(made, now).state) == state
 
 
-def test_an_objection_is_kept_and_a_role_without_a_member_is_named():
+def test_an_objection_is_kept_and_a_role_without_members_is_named():
     made = review(("acb", "DataProductManager", "Object", AFTER), signed_by=BOTH)
     where = standing(made, SOON)
     assert [(one.username, one.verdict) for one in where.signed] == [("acb", "Object")]

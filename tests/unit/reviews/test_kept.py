@@ -25,7 +25,7 @@ def reasons(it):
     return {name: one.status.seal_reason for name, one in it.all().items()}
 
 
-async def test_another_cycle_seals_the_review_of_the_former_one_and_drops_it_in_its_turn():
+async def test_a_changed_review_cycle_seals_the_former_review_and_deletes_it_after_its_retention():
     async with world() as it:
         await it.pass_time(5 * DAY, step=STEP / 2)
         await it.pass_time(2 * DAY, step=STEP / 2, every="Week", keep=2)
@@ -47,7 +47,7 @@ async def test_a_product_that_is_no_longer_reviewed_has_its_open_review_sealed()
         assert reasons(it) == {"pricing-2026-09": "CycleChanged"}
 
 
-async def test_reviews_of_a_deleted_product_go_once_its_periods_to_keep_are_over():
+async def test_reviews_of_a_deleted_product_are_deleted_after_their_retention():
     async with world() as it:
         await it.pass_time(11 * DAY, step=STEP, every="Week", keep=2)
         it.there = False
@@ -65,7 +65,7 @@ async def test_reviews_of_a_deleted_product_go_once_its_periods_to_keep_are_over
         assert not it.all()
 
 
-async def test_without_a_copy_in_the_archive_no_review_of_a_deleted_product_goes():
+async def test_unarchived_reviews_of_a_deleted_product_are_kept():
     async with world(archived=True) as it:
         await it.pass_time(3 * DAY, step=STEP, every="Week", keep=2)
         it.there = False
@@ -94,7 +94,7 @@ async def test_a_review_with_the_product_label_of_another_product_is_not_deleted
         assert "pricing-2026-w38" in it.all(), "its product keeps more by now"
 
 
-async def test_a_review_that_cannot_be_written_keeps_no_other():
+async def test_a_review_that_cannot_be_written_does_not_prevent_writes_of_others():
     async with world() as it:
         await it.pass_time(11 * DAY, step=STEP, every="Week", keep=2)
         it.there = False
@@ -107,7 +107,7 @@ async def test_a_review_that_cannot_be_written_keeps_no_other():
         assert not it.all()
 
 
-async def test_a_review_that_was_signed_since_it_was_read_stays():
+async def test_a_review_signed_since_its_read_is_not_deleted():
     async with world() as it:
         await it.pass_time(9 * DAY, step=STEP, every="Week")
         read = it.all()["pricing-2026-w38"]
@@ -117,7 +117,7 @@ async def test_a_review_that_was_signed_since_it_was_read_stays():
         assert "pricing-2026-w38" in it.all()
 
 
-async def test_a_clock_that_is_set_back_keeps_no_visit_waiting_and_closes_no_later_period():
+async def test_a_backward_clock_step_delays_no_review_and_closes_no_later_period():
     async with world() as it:
         it.now += 40 * DAY
         await it.pass_time(STEP, step=STEP)
@@ -127,7 +127,7 @@ async def test_a_clock_that_is_set_back_keeps_no_visit_waiting_and_closes_no_lat
         assert it.all()["pricing-2026-09"].status.days
 
 
-async def test_the_second_product_of_a_name_has_its_review_sealed_at_the_end_of_its_period():
+async def test_a_recreated_product_has_its_review_sealed_at_the_end_of_the_period():
     async with world() as it:
         await it.pass_time(3 * DAY, step=STEP)
         it.uid = "0123456789-another"
@@ -142,7 +142,7 @@ async def test_the_second_product_of_a_name_has_its_review_sealed_at_the_end_of_
         assert uids == ["u-1", it.uid, it.uid]
 
 
-async def test_after_weeks_without_measurements_each_review_is_sealed_all_the_same():
+async def test_each_review_is_sealed_even_after_weeks_without_measurements():
     async with world() as it:
         await it.pass_time(2 * DAY, step=STEP, every="Week")
         it.stand_in.lies[""] = Lie.ERROR_503
@@ -156,7 +156,7 @@ async def test_after_weeks_without_measurements_each_review_is_sealed_all_the_sa
         ] * 3
 
 
-async def test_another_time_zone_holds_from_the_next_period_on():
+async def test_a_changed_time_zone_applies_from_the_next_review_period():
     async with world() as it:
         await it.pass_time(5 * DAY, step=STEP)
         await it.pass_time(12 * DAY, step=STEP, timeZone="America/New_York")

@@ -22,7 +22,7 @@ from tests.support.decisions.reviewed import sealed_month
 HOUR = 3600
 
 
-async def test_today_so_far_is_counted_to_the_block_beside_the_days_of_the_ledger():
+async def test_a_live_report_counts_today_up_to_the_newest_block():
     async with world() as it:
         await it.pass_time(2 * DAY + 7 * HOUR, step=8 * HOUR)
         (review,) = it.all().values()
@@ -45,7 +45,9 @@ async def test_today_so_far_is_counted_to_the_block_beside_the_days_of_the_ledge
 
 
 @pytest.mark.slow
-async def test_the_command_reads_cluster_and_prometheus_and_writes_a_page(tmp_path, monkeypatch):
+async def test_the_report_command_reads_cluster_and_prometheus_and_writes_a_page(
+    tmp_path, monkeypatch
+):
     """As a person, or the end of a demonstration, has it."""
     async with world() as it:
         await it.pass_time(DAY + 7 * HOUR, step=8 * HOUR)
@@ -77,7 +79,7 @@ def test_a_sealed_review_gets_no_missing_days():
 
 
 @pytest.mark.parametrize(("scrape", "step"), [(1.0, 60), (15.0, 60), (30.0, 300)])
-def test_a_young_day_is_read_by_minutes_where_a_minute_has_four_scrapes(scrape, step):
+def test_a_recent_day_is_read_in_minutes_if_a_minute_has_four_scrapes(scrape, step):
     assert step_of(Timing(scrape_seconds=scrape)) == step
 
 
@@ -88,7 +90,9 @@ def test_a_young_day_is_read_by_minutes_where_a_minute_has_four_scrapes(scrape, 
         (["--live", "--from", "reviews.yaml"], "leave out --from"),
     ],
 )
-def test_without_a_prometheus_it_is_said_how_to_name_one(monkeypatch, capsys, arguments, says):
+def test_a_live_report_without_prometheus_names_the_option_to_set(
+    monkeypatch, capsys, arguments, says
+):
     monkeypatch.delenv("SLUICEGATE_PROMETHEUS_URL", raising=False)
     assert main(["report", "pricing/pricing", *arguments]) == 2
     assert says in capsys.readouterr().err

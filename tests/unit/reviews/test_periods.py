@@ -30,12 +30,12 @@ def cycle(every="Month", starts="2026-01-15", zone="Europe/Paris"):
         ("FourWeeks", "2026-02-11", "2026-w03", "2026-01-15", "2026-02-12"),
     ],
 )
-def test_a_day_lies_in_a_period_of_this_name(every, day, name, first, after):
+def test_a_day_belongs_to_the_review_period_of_its_name(every, day, name, first, after):
     period = period_of(cycle(every), date.fromisoformat(day))
     assert (period.name, str(period.first), str(period.after)) == (name, first, after)
 
 
-def test_before_the_first_day_there_is_no_period():
+def test_before_its_first_day_a_review_has_no_period():
     assert period_of(cycle(), date(2026, 1, 14)) is None
     assert before(cycle(), period_of(cycle(), date(2026, 1, 20))) is None
 
@@ -53,7 +53,7 @@ def test_a_day_has_23_or_25_hours_where_clocks_change():
     zone=st.sampled_from(["UTC", "Europe/Paris", "Asia/Kathmandu", "America/St_Johns"]),
     day=st.dates(date(2026, 1, 15), date(2030, 12, 31)),
 )
-def test_periods_and_days_leave_no_gap_and_begin_on_whole_blocks(every, zone, day):
+def test_review_periods_and_days_have_no_gap_and_begin_on_whole_blocks(every, zone, day):
     it = cycle(every.value, zone=zone)
     period = period_of(it, day)
     days = list(period.days())
@@ -72,7 +72,7 @@ def test_an_unknown_time_zone_is_reported_with_an_example_of_a_valid_one():
 
 
 @given(st.dates(date(1000, 1, 1), date(2999, 12, 31)))
-def test_each_day_of_the_calendar_is_a_date_that_may_be_written(day):
+def test_each_calendar_day_is_accepted_as_a_review_date(day):
     assume(not (day.month == 2 and day.day == 29 and day.year % 100 == 0))
     assert cycle(starts=day.isoformat()).start_date == day.isoformat()
 
@@ -80,6 +80,6 @@ def test_each_day_of_the_calendar_is_a_date_that_may_be_written(day):
 @pytest.mark.parametrize(
     "text", ["2026-02-29", "2026-04-31", "2026-13-01", "2026-00-10", "26-01-01"]
 )
-def test_a_day_that_the_calendar_doesnt_have_is_refused(text):
+def test_a_nonexistent_calendar_date_is_refused(text):
     with pytest.raises(ValidationError, match="start_date"):
         cycle(starts=text)

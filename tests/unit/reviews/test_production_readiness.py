@@ -55,16 +55,14 @@ def found(changes, today="2026-06-01"):
     return {one.name: one for one in judged_on(checks(spec), spec.review.exemptions, today)}
 
 
-def test_a_product_that_has_all_meets_each_check():
+def test_a_complete_product_passes_each_readiness_check():
     assert {str(one.state) for one in found({}).values()} == {"Met"}
 
 
 @pytest.mark.parametrize(
     ("name", "changes", "says"), [(k, *v) for k, v in LACKS.items()], ids=LACKS
 )
-def test_a_readiness_item_that_is_missing_is_the_only_one_named_with_the_way_out(
-    name, changes, says
-):
+def test_a_missing_readiness_item_is_the_only_finding_and_has_the_way_out(name, changes, says):
     unmet = {one.name: one for one in found(changes).values() if str(one.state) != "Met"}
     assert list(unmet) == [name]
     assert str(unmet[name].state) == "Missing"
@@ -80,7 +78,7 @@ def test_a_readiness_item_that_is_missing_is_the_only_one_named_with_the_way_out
         (6.1, 12.1, ["Renewed", "RecentData"]),
     ],
 )
-def test_a_model_without_a_new_version_or_with_old_data_is_a_finding(tried, promoted, missing):
+def test_an_outdated_model_or_data_is_a_readiness_finding(tried, promoted, missing):
     now = 2e9
     renewal = Renewal("v7", int(now - promoted * MONTH), int(now - tried * MONTH))
     cycle = DataProduct.parse(changed(READY)).spec.review
@@ -92,7 +90,7 @@ def test_a_model_without_a_new_version_or_with_old_data_is_a_finding(tried, prom
     assert "v7 became stable 12 months ago" in texts[ReadinessCheck.RECENT_DATA]
 
 
-def test_a_version_a_candidate_and_a_training_are_each_a_try():
+def test_versions_candidates_and_trainings_count_as_recent_iterations():
     def tried(**status):
         return renewal_of(product(status=status).status).tried_time
 
@@ -108,7 +106,7 @@ def test_a_version_a_candidate_and_a_training_are_each_a_try():
     assert tried(stable=stable, retraining={"lastResult": trained}) == after
 
 
-def test_an_exemption_holds_to_its_last_day_and_then_says_that_it_has_ended():
+def test_a_readiness_exemption_applies_to_its_last_day_and_is_then_reported_as_expired():
     exempt = [{"check": "Runbook", "reason": "moves to the new wiki", "endDate": "2026-06-30"}]
     changes = {"spec.links": [], "spec.review": REVIEW | {"exemptions": exempt}}
     last = found(changes, "2026-06-30")["Runbook"]

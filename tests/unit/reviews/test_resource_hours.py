@@ -19,7 +19,7 @@ def day(pods, **requests):
     return ReviewDay(date="2026-11-01", pod_seconds=pods * 86_400, pod_requests=requests)
 
 
-def test_hours_are_the_sum_of_each_days_pods_times_its_requests():
+def test_resource_hours_are_the_sum_of_pods_times_requests_of_each_day():
     days = [day(2, cpu="500m", memory="2Gi"), day(1, cpu="2"), ReviewDay(date="2026-11-03")]
     hours = hours_of(days)
     assert (hours.days, hours.pods) == (2, 72)
@@ -27,14 +27,14 @@ def test_hours_are_the_sum_of_each_days_pods_times_its_requests():
     assert reserved(hours) == "72 pod hours: 72 core hours, 96 GiB hours of memory"
 
 
-def test_units_are_those_that_people_count_in():
+def test_resource_hours_are_in_core_hours_and_gibibyte_hours():
     hours = hours_of([day(1, **{"nvidia.com/gpu": "1", "memory": "512M"})])
     assert hours.gpus_a_day == pytest.approx(24)
     assert hours.reserved["memory"] == pytest.approx(24 * 512e6 / 2**30)
     assert "24 hours of nvidia.com/gpu" in reserved(hours)
 
 
-def test_pods_without_requests_have_hours_and_days_without_pods_have_none():
+def test_pods_without_requests_have_pod_hours_and_days_without_pods_have_none():
     hours = hours_of([day(1)])
     assert hours is not None
     assert reserved(hours) == "24 pod hours, without requests"
@@ -50,7 +50,7 @@ def ended(job, end, hours, **requests):
     return EndedTraining(job=job, start_time=end - hours * 3600, end_time=end, requests=requests)
 
 
-def test_trainings_are_counted_beside_pods():
+def test_resource_hours_of_trainings_are_counted_separately():
     gpu = {"nvidia.com/gpu": "2"}
     trainings = [ended("a", 90_000, 2, cpu="4", **gpu), ended("b", 90_000, 1, cpu="4")]
     hours = hours_of([day(1, cpu="1")], trainings)
@@ -61,7 +61,7 @@ def test_trainings_are_counted_beside_pods():
     assert (alone.pods, trained(alone)) == (0, "1 hour in 1 training: 4 core hours")
 
 
-def test_a_training_is_of_the_day_on_which_it_ended_in_the_reviews_time_zone():
+def test_a_training_counts_for_the_day_of_its_end_in_the_review_time_zone():
     late = ended("a", 1_793_574_000, 1)  # 2026-11-01T23:00:00Z
     status = DataProductReviewStatus(time_zone="Europe/Paris", trainings=(late,))
     assert ended_on(status, {"2026-11-02"}) == [late]

@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.heavy, pytest.mark.slow]
 
 
 @pytest.mark.timeout(600)
-async def test_the_ledgers_sums_are_an_independent_recounts_to_the_event():
+async def test_the_ledger_sums_equal_an_independent_count_exactly():
     async with world(share=0.3) as it:
         await it.pass_time((DAYS + LATE_DAYS + 1) * DAY, step=3 * 3600)
         assert it.gate.kills > 5
@@ -43,7 +43,7 @@ async def test_the_ledgers_sums_are_an_independent_recounts_to_the_event():
 
 
 @pytest.mark.timeout(600)
-async def test_a_sealed_review_keeps_its_digest_whatever_comes_after():
+async def test_a_sealed_review_keeps_its_digest_despite_later_data():
     async with world(share=0.2) as it:
         await it.pass_time((11 + LATE_DAYS + 1) * DAY, step=3 * 3600)
         first = it.all()["pricing-2026-09"]
@@ -62,7 +62,7 @@ async def test_a_sealed_review_keeps_its_digest_whatever_comes_after():
         assert digest_of(forged) != first.status.digest
 
 
-async def test_labels_that_come_three_days_late_are_in_the_day_they_belong_to():
+async def test_labels_three_days_late_count_for_the_day_of_their_prediction():
     async with world() as it:
         await it.pass_time(2 * DAY)
         early = counted(it.all())["2026-09-20"]["accuracy"]
@@ -72,7 +72,7 @@ async def test_labels_that_come_three_days_late_are_in_the_day_they_belong_to():
         assert early != late == truth
 
 
-async def test_a_day_has_the_time_of_its_pods_what_one_requested_then_and_no_series_but_slos():
+async def test_a_ledger_day_has_pod_hours_pod_requests_and_series_of_slos_only():
     scaled = {"replicas": None, "autoscaling": {"minReplicas": 1, "maxReplicas": 3}}
     async with world() as it:
         it.serving = scaled | {
@@ -91,7 +91,7 @@ async def test_a_day_has_the_time_of_its_pods_what_one_requested_then_and_no_ser
         assert last.pod_requests == {"cpu": "2"}
 
 
-async def test_a_day_costs_one_write_and_a_restart_none():
+async def test_a_review_takes_one_write_per_day_and_none_per_restart():
     async with world() as it:
         await it.pass_time(3 * DAY + 22 * 3600)  # each product's visit is within 21 hours
         before = len(it.server.writes)
@@ -104,7 +104,7 @@ async def test_a_day_costs_one_write_and_a_restart_none():
         assert len(it.server.writes) - start == 5
 
 
-async def test_a_period_costs_five_writes_beside_those_of_its_days():
+async def test_a_review_period_takes_five_writes_besides_those_of_its_days():
     """It is opened; its last three days are read again, which seals it; and a label says so."""
     async with world() as it:
         await it.pass_time(6 * DAY, step=8 * 3600, every="Week")
@@ -113,7 +113,7 @@ async def test_a_period_costs_five_writes_beside_those_of_its_days():
         assert len(it.server.writes) - before == 7 + 5
 
 
-async def test_days_that_prometheus_couldnt_be_asked_about_are_filled_in():
+async def test_days_of_a_prometheus_outage_are_filled_in_later():
     async with world() as it:
         await it.pass_time(2 * DAY)
         it.stand_in.lies[""] = Lie.ERROR_503
@@ -126,7 +126,7 @@ async def test_days_that_prometheus_couldnt_be_asked_about_are_filled_in():
         assert {date: ledger[date] for date in truth} == truth
 
 
-async def test_each_decision_is_there_once_and_comes_soon():
+async def test_each_decision_is_in_the_ledger_once_and_soon():
     async with world() as it:
         await it.pass_time(DAY)
         for number in range(3):
@@ -143,7 +143,7 @@ async def test_each_decision_is_there_once_and_comes_soon():
         assert {one.name for one in review.status.readiness} == set(ReadinessCheck)
 
 
-async def test_a_missed_market_is_there_soon_with_its_begin_and_its_end_in_each_period_that_has_it():
+async def test_a_missed_market_is_in_the_ledger_soon_with_begin_and_end_in_each_period():
     async with world() as it:
         await it.pass_time(9 * DAY)  # 29 September
         began = int(it.now) - 3600
@@ -162,7 +162,7 @@ async def test_a_missed_market_is_there_soon_with_its_begin_and_its_end_in_each_
         assert ended <= one.end_time <= ended + 60
 
 
-async def test_each_training_is_there_once_in_the_period_in_which_it_ended():
+async def test_each_training_is_in_the_ledger_of_the_period_of_its_end_once():
     async with world(share=0.2) as it:
         await it.pass_time(9 * DAY + 7200)
         for number in range(4):  # from 29 September to 2 October
@@ -183,7 +183,7 @@ async def test_each_training_is_there_once_in_the_period_in_which_it_ended():
         assert sealed.status.digest != digest_of(without)
 
 
-async def test_a_review_outlives_its_product_and_is_sealed_with_what_it_has():
+async def test_the_review_of_a_deleted_product_is_kept_and_sealed():
     async with world() as it:
         await it.pass_time(5 * DAY)
         it.there = False
@@ -195,7 +195,7 @@ async def test_a_review_outlives_its_product_and_is_sealed_with_what_it_has():
         assert review.status.digest == digest_of(review)
 
 
-async def test_no_more_reviews_are_kept_than_that_many_sealed_ones():
+async def test_at_most_the_configured_number_of_sealed_reviews_is_kept():
     async with world() as it:
         await it.pass_time(20 * DAY, step=6 * 3600, every="Week", keep=2)
         assert sorted(it.all()) == [f"pricing-2026-w{week}" for week in (38, 39, 40)]

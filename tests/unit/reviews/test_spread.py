@@ -28,13 +28,13 @@ def visits():
     return found
 
 
-def test_each_product_is_visited_within_21_hours_after_its_midnight(visits):
+def test_the_review_of_each_product_is_updated_within_21_hours_after_midnight(visits):
     after = [moment - MIDNIGHT - 24 * 3600 for moment in visits]
     assert min(after) >= 600
     assert max(after) <= 21 * 3600
 
 
-def test_five_thousand_products_are_spread_and_share_their_queries_by_slots(visits):
+def test_review_updates_of_five_thousand_products_are_spread_and_share_queries(visits):
     slots = Counter(visits)
     assert len(slots) == 20 * 3600 // 300
     mean = len(visits) / len(slots)

@@ -63,7 +63,7 @@ async def test_a_seal_emits_one_event_and_the_product_has_a_condition_until_the_
 
 
 @pytest.mark.slow
-async def test_a_restart_takes_nothing_back_that_it_hasnt_read_yet():
+async def test_a_restart_keeps_review_conditions_until_the_reviews_are_read():
     async with world() as it:
         await it.pass_time(SEALED_AFTER, step=12 * 3600)
         it.conditions = [
@@ -128,7 +128,7 @@ def test_a_waiting_review_names_missing_signatures_and_roles_without_a_member_wi
     assert "no member of the team is Auditor: add one to spec.team" in told
 
 
-def test_the_product_has_the_condition_beside_its_others_and_is_as_ready_as_ever():
+def test_the_review_condition_does_not_change_the_ready_condition():
     observation = serving_world(2).observation()
     step = make_plan(observation)
     before = report(observation, step).conditions

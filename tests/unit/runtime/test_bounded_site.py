@@ -150,7 +150,7 @@ async def test_a_body_that_doesn_t_arrive_ends_its_request():
             assert line.startswith(b"HTTP/1.1 503")
 
 
-async def test_a_client_that_reads_no_answer_is_disconnected():
+async def test_a_client_that_does_not_read_its_response_is_disconnected():
     request = b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n"
     async with listening(unread=0.2) as (port, connections), sending(port, request):
         await until(lambda: len(connections) > 0)
@@ -163,7 +163,7 @@ def test_each_server_of_the_operator_has_bounds():
         assert (bounds.header, bounds.request, bounds.unread) == (10, 60, 30)
 
 
-def test_a_malformed_request_is_no_line_of_the_log():
+def test_a_malformed_request_is_not_logged():
     for error, logged in ((BadHttpMessage("Bad status line"), False), (ValueError("a bug"), True)):
         record = logging.makeLogRecord({"exc_info": (type(error), error, None)})
         assert is_fault_of_this_side(record) is logged
@@ -171,7 +171,7 @@ def test_a_malformed_request_is_no_line_of_the_log():
 
 
 @pytest.mark.timeout(120)
-def test_a_process_with_few_descriptors_keeps_enough_for_itself():
+def test_a_process_with_few_file_descriptors_reserves_enough_for_itself():
     """Idle connections took all descriptors: no probe was answered, and each refusal was a line."""
     program = textwrap.dedent("""
         import asyncio, resource, sys

@@ -59,19 +59,19 @@ async def tell(recorder: EventRecorder, *notes: Note) -> None:
         await recorder._take(note)
 
 
-async def test_bad_news_of_another_text_is_another_event(server, recorder):
+async def test_warnings_with_different_messages_are_separate_events(server, recorder):
     await tell(recorder, step("v1: no memory", "Warning"), step("v2: no disk", "Warning"))
     assert events(server) == [("v1: no memory", 1), ("v2: no disk", 1)]
 
 
-async def test_a_noisy_object_is_cut_off_after_twenty_five_events(server, recorder):
+async def test_the_events_of_one_object_are_limited_to_a_burst_of_twenty_five(server, recorder):
     for number in range(35):
         recorder.record(step(f"v{number}: no memory", "Warning"))
     await recorder.flush()
     assert events(server) == [(f"v{number}: no memory", 1) for number in range(25)]
 
 
-async def test_a_noisy_object_has_one_more_event_each_five_minutes(server, recorder, clock):
+async def test_beyond_the_burst_an_object_has_one_event_per_five_minutes(server, recorder, clock):
     def told() -> int:
         recorder.record(step(f"{clock.now}", "Warning"))
         return recorder._queue.qsize()
@@ -84,13 +84,13 @@ async def test_a_noisy_object_has_one_more_event_each_five_minutes(server, recor
     assert [told(), told()] == [26, 26]
 
 
-async def test_a_repeat_is_counted(server, recorder):
+async def test_a_repeated_event_increases_its_count(server, recorder):
     await tell(recorder, *[step("v1: no memory", "Warning")] * 3)
     await recorder.flush()
     assert events(server) == [("v1: no memory", 3)]
 
 
-async def test_a_repeat_after_ten_quiet_minutes_is_an_event_of_its_own(server, recorder, clock):
+async def test_a_repeated_event_after_ten_quiet_minutes_is_a_new_event(server, recorder, clock):
     await tell(recorder, step("v1: no memory", "Warning"))
     for quiet in (599, 600):
         clock.now += quiet
@@ -98,7 +98,7 @@ async def test_a_repeat_after_ten_quiet_minutes_is_an_event_of_its_own(server, r
     assert events(server) == [("v1: no memory", 2), ("v1: no memory", 1)]
 
 
-async def test_of_good_news_the_newest_is_written_each_three_minutes(server, recorder, clock):
+async def test_the_newest_normal_event_is_written_every_three_minutes(server, recorder, clock):
     await tell(recorder, step("5 %"), step("25 %"), step("50 %"))
     clock.now += 179
     await recorder.write_series()
@@ -111,7 +111,7 @@ async def test_of_good_news_the_newest_is_written_each_three_minutes(server, rec
     assert events(server)[-1] == ("100 %", 1)
 
 
-async def test_good_news_never_comes_after_what_happened_later(server, recorder, clock):
+async def test_a_normal_event_is_never_written_after_a_later_event(server, recorder, clock):
     await tell(recorder, step("5 %"), step("50 %"), Note(SUBJECT, "Promoted", "Promote", "v2"))
     clock.now += 180
     await recorder.write_series()
@@ -125,7 +125,7 @@ async def test_held_events_are_written_when_the_process_ends(server, recorder):
     assert events(server) == [("5 %", 1), ("25 %", 1)]
 
 
-async def test_of_more_series_than_are_kept_the_oldest_is_forgotten(server, recorder, monkeypatch):
+async def test_the_oldest_event_series_is_dropped_at_the_limit(server, recorder, monkeypatch):
     monkeypatch.setattr(event_recorder, "KNOWN_SERIES", 2)
     first, second, third = (step(f"v{number}: no memory", "Warning") for number in range(3))
     await tell(recorder, first, second, third, third, first)
@@ -134,7 +134,9 @@ async def test_of_more_series_than_are_kept_the_oldest_is_forgotten(server, reco
     assert sorted(events(server)) == counted
 
 
-async def test_series_are_written_and_forgotten_while_others_keep_coming(server, recorder, clock):
+async def test_event_series_are_written_and_dropped_while_other_events_arrive(
+    server, recorder, clock
+):
     """A note each ten seconds kept all counts from being written."""
     await tell(recorder, *[step("v1: no memory", "Warning")] * 2)
     written = asyncio.Event()
@@ -167,7 +169,7 @@ MOST_TRIES = 20
 
 
 @pytest.mark.parametrize("failures", [1, MOST_TRIES - 1, MOST_TRIES])
-async def test_an_event_that_can_t_be_sent_is_sent_again_a_bounded_number_of_times(
+async def test_a_failed_event_write_is_retried_a_bounded_number_of_times(
     server, recorder, failures
 ):
     server.unavailable = failures
@@ -178,7 +180,7 @@ async def test_an_event_that_can_t_be_sent_is_sent_again_a_bounded_number_of_tim
     assert len(server.sent) == min(failures + 1, MOST_TRIES)
 
 
-async def test_a_count_that_can_t_be_sent_is_sent_again(server, recorder, clock):
+async def test_a_failed_write_of_an_event_count_is_retried(server, recorder, clock):
     await tell(recorder, *[step("v1: no memory", "Warning")] * 3)
     clock.now += 60
     server.unavailable = 1
@@ -188,7 +190,7 @@ async def test_a_count_that_can_t_be_sent_is_sent_again(server, recorder, clock)
     assert events(server) == [("v1: no memory", 3)]
 
 
-async def test_an_event_whose_answer_was_lost_is_there_once(server, recorder):
+async def test_an_event_with_a_lost_response_is_created_once(server, recorder):
     server.lost = 1
     await tell(recorder, step("v1: no memory", "Warning"))
     await recorder.write_series()
@@ -202,7 +204,7 @@ def dropped(cause: str) -> float:
     return EVENTS_DROPPED.labels(cause)._value.get()
 
 
-async def test_an_event_that_is_refused_is_given_up(server, recorder):
+async def test_a_refused_event_is_dropped(server, recorder):
     before = dropped("error")
     server.refused.add(EVENTS.path("shop"))
     await tell(recorder, step("v1: no memory", "Warning"))
@@ -210,7 +212,7 @@ async def test_an_event_that_is_refused_is_given_up(server, recorder):
     assert (len(server.sent), dropped("error")) == (1, before + 1)
 
 
-async def test_of_an_event_that_is_gone_with_its_namespace_no_repeats_are_counted(server, recorder):
+async def test_repeats_of_an_event_in_a_deleted_namespace_are_dropped(server, recorder):
     errors, gone = dropped("error"), dropped("namespace")
     await tell(recorder, *[step("v1: no memory", "Warning")] * 2)
     server.objects.clear()
@@ -220,7 +222,7 @@ async def test_of_an_event_that_is_gone_with_its_namespace_no_repeats_are_counte
     assert (dropped("error"), dropped("namespace")) == (errors, gone + 1)
 
 
-def test_a_long_text_keeps_the_end_that_gives_the_reason():
+def test_a_truncated_event_message_keeps_its_end_with_the_reason():
     text = (
         "the training exited with 1; message: " + 'é  File "x.py"\n' * 200 + "ValueError: no price"
     )

@@ -39,7 +39,7 @@ def abandoned() -> weakref.ref:
 
 
 @pytest.mark.slow
-async def test_a_cycle_that_grew_old_goes_at_the_next_pass():
+async def test_an_old_reference_cycle_is_collected_at_the_next_scheduled_pass():
     task = asyncio.create_task(collect_seldom(0.01))
     await asyncio.sleep(0)
     gone = abandoned()
@@ -50,7 +50,7 @@ async def test_a_cycle_that_grew_old_goes_at_the_next_pass():
 
 
 @pytest.mark.slow
-async def test_however_much_is_made_all_objects_arent_searched_in_between():
+async def test_allocations_cause_no_full_collection_between_the_scheduled_passes():
     task = asyncio.create_task(collect_seldom(3600.0))
     await asyncio.sleep(0)
     gone, before = abandoned(), gc.get_stats()

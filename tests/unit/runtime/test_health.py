@@ -115,7 +115,7 @@ def test_healthz_reports_a_repeatedly_stalled_event_loop_with_its_lag_and_the_li
     eventually(lambda: get(probed.port, "/healthz") == (200, "ok\n"), what="it recovers")
 
 
-def test_a_loop_that_does_not_turn_answers_no_probe(probed):
+def test_a_blocked_event_loop_answers_no_probe(probed):
     held, release = threading.Event(), threading.Event()
 
     def hold() -> None:
@@ -131,7 +131,7 @@ def test_a_loop_that_does_not_turn_answers_no_probe(probed):
     eventually(lambda: get(probed.port, "/healthz")[0] == 200, what="it turns again")
 
 
-def test_ready_means_that_the_caches_are_filled(probed):
+def test_readyz_succeeds_once_the_caches_are_filled(probed):
     assert get(probed.port, "/readyz") == (503, "the caches are not primed yet\n")
     probed.loop.call_soon_threadsafe(probed.primed.set)
     eventually(lambda: get(probed.port, "/readyz") == (200, "ok\n"), what="ready")
@@ -175,7 +175,7 @@ def operator(tmp_path) -> Iterator[Operator]:
 
 
 @pytest.mark.slow
-def test_without_an_api_server_it_lives_isnt_ready_and_says_so_in_json_without_secrets(operator):
+def test_without_an_api_server_the_operator_is_live_and_not_ready(operator):
     assert get(operator.port, "/readyz") == (503, "the caches are not primed yet\n")
     eventually(lambda: "retried in" in operator.log.read_text(), what="it says that it waits")
     assert get(operator.port, "/healthz") == (200, "ok\n")
@@ -195,7 +195,7 @@ def test_without_an_api_server_it_lives_isnt_ready_and_says_so_in_json_without_s
 
 
 @pytest.mark.slow
-def test_a_process_that_is_frozen_answers_no_probe_and_goes_on_when_it_is_woken(operator):
+def test_a_frozen_process_answers_no_probe_and_resumes_when_continued(operator):
     operator.process.send_signal(signal.SIGSTOP)
     assert get(operator.port, "/healthz", seconds=1)[0] == 0
     operator.process.send_signal(signal.SIGCONT)

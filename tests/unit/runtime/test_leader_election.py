@@ -75,7 +75,7 @@ async def test_a_lease_has_its_holder_its_times_and_the_number_of_transitions():
 
 
 @with_time_limit
-async def test_a_restarted_replica_of_the_same_name_takes_its_own_lease_at_once():
+async def test_a_restarted_replica_with_the_same_name_acquires_its_own_lease_at_once():
     loop = virtual_loop()
     server, first, second = await two()
     await second.kill()
@@ -87,7 +87,7 @@ async def test_a_restarted_replica_of_the_same_name_takes_its_own_lease_at_once(
 
 
 @with_time_limit
-async def test_of_two_that_find_it_free_at_once_one_leads():
+async def test_exactly_one_of_two_replicas_that_find_a_free_lease_leads():
     server = LeaseServer()
     both = [Replica(name, server) for name in ("first", "second")]
     for one in both:
@@ -113,7 +113,7 @@ async def unanswered(server: LeaseServer, first: Replica) -> None:
 
 @pytest.mark.parametrize("fails", [killed, cut_off, unanswered])
 @with_time_limit
-async def test_another_leads_fifteen_seconds_and_a_look_after_the_last_renewal_it_saw(
+async def test_a_standby_leads_fifteen_seconds_and_one_poll_after_the_last_observed_renewal(
     fails: Callable[..., Awaitable[None]],
 ):
     server, first, second = await two()
@@ -129,7 +129,7 @@ async def test_another_leads_fifteen_seconds_and_a_look_after_the_last_renewal_i
 
 @pytest.mark.parametrize("fails", [cut_off, unanswered])
 @with_time_limit
-async def test_a_leader_whose_renewals_fail_ends_ten_seconds_after_the_last_one(fails):
+async def test_a_leader_with_failing_renewals_stops_ten_seconds_after_the_last_one(fails):
     server, first, _ = await two()
     await fails(server, first)
     ended = await first.ends()
@@ -152,7 +152,7 @@ async def test_a_leader_whose_connection_recovers_in_time_keeps_leading():
 
 
 @with_time_limit
-async def test_a_lease_counts_from_when_its_renewal_was_sent_however_late_the_answer_is():
+async def test_a_lease_is_valid_from_the_time_its_renewal_was_sent():
     server = LeaseServer()
     first = Replica("first", server)
     first.line.answer_seconds = 1.4
@@ -166,7 +166,7 @@ async def test_a_lease_counts_from_when_its_renewal_was_sent_however_late_the_an
 
 @pytest.mark.parametrize("late", ["request_seconds", "answer_seconds"])
 @with_time_limit
-async def test_an_answer_that_takes_longer_than_three_seconds_is_none(late):
+async def test_a_lease_response_later_than_three_seconds_counts_as_failed(late):
     server, first, _ = await two()
     setattr(first.line, late, 3.2)
     known = first.elector.valid_until
@@ -176,7 +176,7 @@ async def test_an_answer_that_takes_longer_than_three_seconds_is_none(late):
 
 
 @with_time_limit
-async def test_a_leader_that_was_frozen_leads_no_more_when_it_wakes():
+async def test_a_resumed_process_does_not_lead_with_its_expired_lease():
     loop = virtual_loop()
     _, first, second = await two()
     await second.kill()
@@ -189,7 +189,7 @@ async def test_a_leader_that_was_frozen_leads_no_more_when_it_wakes():
 
 
 @with_time_limit
-async def test_a_leader_that_wakes_finds_who_took_its_place_and_waits():
+async def test_a_resumed_former_leader_becomes_a_standby():
     loop = virtual_loop()
     server, first, _ = await two()
     server.edit(holder="third")  # taken while this process was frozen
@@ -201,7 +201,7 @@ async def test_a_leader_that_wakes_finds_who_took_its_place_and_waits():
 
 # ---- the Lease in other hands ---------------------------------------------------------------
 @with_time_limit
-async def test_a_lease_that_was_lost_lets_no_write_pass_from_that_moment_on():
+async def test_no_write_is_sent_after_the_lease_was_lost():
     server, first, _ = await two()
     server.edit(holder="third")
     await asyncio.sleep(RETRY + 0.1)
@@ -211,7 +211,7 @@ async def test_a_lease_that_was_lost_lets_no_write_pass_from_that_moment_on():
 
 
 @with_time_limit
-async def test_a_lease_that_another_one_was_given_is_waited_for_like_any():
+async def test_a_lease_edited_to_another_holder_is_awaited_until_it_expires():
     loop = virtual_loop()
     server, first, second = await two()
     server.edit(holder="third")
@@ -223,7 +223,7 @@ async def test_a_lease_that_another_one_was_given_is_waited_for_like_any():
 
 
 @with_time_limit
-async def test_a_lease_that_a_person_touched_without_taking_it_is_renewed():
+async def test_a_lease_edited_without_a_new_holder_is_renewed():
     server, first, second = await two()
     server.edit(transitions=7)
     await asyncio.sleep(60.0)
@@ -234,7 +234,7 @@ async def test_a_lease_that_a_person_touched_without_taking_it_is_renewed():
 
 
 @with_time_limit
-async def test_a_lease_that_is_deleted_is_not_taken_while_its_holder_may_still_write():
+async def test_a_deleted_lease_is_not_acquired_while_its_holder_may_still_write():
     server, first, second = await two()
     first.line.cut = True  # so it doesn't notice
     server.delete()
@@ -245,7 +245,7 @@ async def test_a_lease_that_is_deleted_is_not_taken_while_its_holder_may_still_w
 
 
 @with_time_limit
-async def test_a_leader_whose_lease_is_deleted_ends_and_one_of_them_leads_again():
+async def test_a_leader_with_a_deleted_lease_stops_and_one_replica_leads_again():
     loop = virtual_loop()
     server, first, second = await two()
     server.delete()
@@ -256,14 +256,14 @@ async def test_a_leader_whose_lease_is_deleted_ends_and_one_of_them_leads_again(
 
 
 @with_time_limit
-async def test_an_unheld_lease_is_taken_without_waiting():
+async def test_an_unheld_lease_is_acquired_at_once():
     server = LeaseServer(LeaseRecord(holder="", resource_version="0"))
     begun = await Replica("first", server).start().leads()
     assert begun <= LOOK
 
 
 @with_time_limit
-async def test_another_ones_lease_is_waited_for_from_when_it_was_first_seen():
+async def test_the_lease_of_another_replica_is_awaited_from_its_first_observation():
     """Its renewal may be a moment old: its holder counts from before that."""
     loop = virtual_loop()
     loop.skip(100.0)
@@ -273,7 +273,7 @@ async def test_another_ones_lease_is_waited_for_from_when_it_was_first_seen():
 
 
 @with_time_limit
-async def test_a_lease_lasts_as_long_as_its_holder_said():
+async def test_a_lease_lasts_for_the_duration_set_by_its_holder():
     stored = LeaseRecord(holder="gone", duration_seconds=40, resource_version="0")
     begun = await Replica("first", LeaseServer(stored)).start().leads()
     assert 40 <= begun <= 40 + LOOK
@@ -281,7 +281,7 @@ async def test_a_lease_lasts_as_long_as_its_holder_said():
 
 # ---- giving it back -------------------------------------------------------------------------
 @with_time_limit
-async def test_a_released_lease_is_taken_at_the_next_check_of_a_standby():
+async def test_a_released_lease_is_acquired_at_the_next_check_of_a_standby():
     loop = virtual_loop()
     server, first, second = await two()
     await first.elector.release()
@@ -293,7 +293,7 @@ async def test_a_released_lease_is_taken_at_the_next_check_of_a_standby():
 
 
 @with_time_limit
-async def test_only_ones_own_lease_is_given_back(caplog):
+async def test_a_replica_releases_only_its_own_lease(caplog):
     caplog.set_level("INFO")
     server, first, _ = await two()
     server.edit(holder="third")
@@ -333,7 +333,7 @@ async def test_a_standby_releases_no_lease():
 
 # ---- what leading leads to ------------------------------------------------------------------
 @with_time_limit
-async def test_an_error_of_the_leaders_work_is_raised():
+async def test_an_error_in_the_work_of_the_leader_is_raised():
     replica = Replica("first", LeaseServer())
 
     async def broken() -> None:
@@ -345,7 +345,7 @@ async def test_an_error_of_the_leaders_work_is_raised():
 
 
 @with_time_limit
-async def test_work_that_ends_by_itself_is_begun_again_while_the_lease_holds():
+async def test_leader_work_that_ends_early_is_restarted_while_the_lease_holds():
     loop = virtual_loop()
     replica = Replica("first", LeaseServer())
     begun: list[float] = []
@@ -361,7 +361,7 @@ async def test_work_that_ends_by_itself_is_begun_again_while_the_lease_holds():
     assert len(begun) >= 3
 
 
-def test_the_promised_timings_are_the_default():
+def test_the_default_lease_timings_are_the_documented_ones():
     timing = LeaseTiming()
     assert (timing.duration, timing.renew_deadline, timing.retry) == (DURATION, DEADLINE, RETRY)
     assert (timing.call, timing.look) == (3.0, LOOK)
@@ -374,7 +374,7 @@ def test_the_promised_timings_are_the_default():
         ({"duration": 14.9}, "duration"),  # < deadline + the 5 s that a write needs
     ],
 )
-def test_timings_at_the_edge_of_what_is_safe(timing, field):
+def test_lease_timings_at_the_limit_of_safety_are_accepted(timing, field):
     with pytest.raises(ValueError, match=field):
         LeaseTiming(**timing)
     safe = {name: value + 0.1 for name, value in timing.items()}

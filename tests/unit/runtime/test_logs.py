@@ -43,7 +43,7 @@ def logged():
     root.setLevel(level)
 
 
-def test_a_line_has_all_its_fields_and_an_exception_stays_within_it(logged):
+def test_a_log_line_has_all_its_fields_and_includes_its_exception(logged):
     stream = logged("Info", JsonFormatter())
     token = TRACE.set("0af7651916cd43dd8448eb211c80319c")
     with reconcile_context(KEY) as reconcile:
@@ -69,7 +69,7 @@ def test_a_line_has_all_its_fields_and_an_exception_stays_within_it(logged):
     assert line["exception"].endswith("ValueError: one\ntwo")
 
 
-def test_a_field_of_a_message_does_not_hide_one_of_ours(logged):
+def test_a_field_of_a_log_message_does_not_override_a_standard_field(logged):
     stream = logged("Info", JsonFormatter())
     with reconcile_context(KEY):
         logging.getLogger("x").info("found", extra={"product": "another", "level": "high"})
@@ -77,7 +77,7 @@ def test_a_field_of_a_message_does_not_hide_one_of_ours(logged):
     assert (line["product"], line["level"]) == ("search", "info")
 
 
-def test_outside_of_a_reconcile_there_is_no_product(logged):
+def test_log_lines_outside_of_a_reconcile_have_no_product(logged):
     stream = logged("Info", JsonFormatter())
     logging.getLogger("x").info("idle")
     assert list(json.loads(stream.getvalue())) == ["ts", "level", "logger", "message"]
@@ -92,7 +92,7 @@ def test_outside_of_a_reconcile_there_is_no_product(logged):
         ("Error", ["error"]),
     ],
 )
-def test_the_level_is_a_setting(logged, level, written):
+def test_the_log_level_is_a_setting(logged, level, written):
     stream = logged(level, JsonFormatter())
     logger = logging.getLogger("sluicegate.x")
     for method in (logger.debug, logger.info, logger.warning, logger.error):
@@ -100,7 +100,7 @@ def test_the_level_is_a_setting(logged, level, written):
     assert [json.loads(line)["level"] for line in stream.getvalue().splitlines()] == written
 
 
-def test_the_interpreters_warnings_are_lines_too(logged):
+def test_warnings_of_python_are_log_lines(logged):
     stream = logged("Info", JsonFormatter())
     with warnings.catch_warnings():
         warnings.simplefilter("always")
@@ -122,7 +122,7 @@ def test_the_interpreters_warnings_are_lines_too(logged):
         ("redis://:s3cret@cache/0", "s3cret"),
     ],
 )
-def test_credentials_are_taken_out_of_messages_fields_and_tracebacks(
+def test_credentials_are_redacted_in_log_messages_fields_and_tracebacks(
     logged, formatter, text, secret
 ):
     stream = logged("Info", formatter)

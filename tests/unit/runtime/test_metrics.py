@@ -65,11 +65,11 @@ def documented() -> dict[str, tuple[str, frozenset[str]]]:
 
 
 @pytest.mark.slow
-def test_each_family_is_documented_with_its_labels_and_no_other():
+def test_each_metric_family_is_documented_with_exactly_its_labels():
     assert documented() == families()
 
 
-def test_no_label_grows_with_the_number_of_products():
+def test_no_metric_label_grows_with_the_number_of_products():
     """BY_PRODUCT is bounded by SLUICEGATE_PRODUCT_METRICS; BOUNDED says what bounds the others."""
     unbounded = {
         name: more
@@ -103,7 +103,7 @@ def test_no_label_grows_with_the_number_of_products():
         "leader_election_master_status",
     ],
 )
-def test_the_metrics_of_controller_dashboards_exist(name):
+def test_the_metrics_of_common_controller_dashboards_exist(name):
     assert name in families()
 
 
@@ -129,7 +129,7 @@ async def scrape(before_scrape=lambda: None) -> dict[str, float]:
     return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines)}
 
 
-async def test_a_kind_that_is_not_served_any_more_leaves_no_age_behind():
+async def test_a_kind_that_is_no_longer_served_has_no_watch_age_metric():
     watches = Watches([DATA_PRODUCTS], boottime, lambda _: None)
     age = f'sluicegate_watch_age_seconds{{resource="{DATA_PRODUCTS.qualified}"}}'
     watches.begun([DATA_PRODUCTS])
@@ -138,7 +138,7 @@ async def test_a_kind_that_is_not_served_any_more_leaves_no_age_behind():
     assert age not in await scrape(watches.export)
 
 
-async def test_a_watch_that_never_gives_a_sign_ages_from_its_beginning():
+async def test_the_age_of_a_watch_without_events_counts_from_its_start():
     now = [1000.0]
     watches = Watches([DATA_PRODUCTS], lambda: now[0], lambda _: None)
     watches.begun([DATA_PRODUCTS])
@@ -174,7 +174,7 @@ async def test_queries_are_counted_by_their_result(lie, result):
     assert after["sluicegate_prometheus_query_duration_seconds_count"] > 0
 
 
-async def test_a_query_that_is_given_up_from_outside_is_counted_too():
+async def test_a_cancelled_query_is_counted_by_its_result():
     line = 'sluicegate_prometheus_queries_total{result="abandoned"}'
     before = (await scrape())[line]
     asked = asyncio.Event()
@@ -213,7 +213,7 @@ def readings(last: int, *, complete: bool = True) -> Readings:
     )  # fmt: skip
 
 
-def test_measurements_are_late_from_the_moment_the_next_block_could_be_read():
+def test_the_lateness_of_measurements_counts_from_the_time_the_next_block_is_readable():
     block_lateness = BlockLateness(TIMING)
     now = 300 * 1000 + 60.0  # block 1000 may be read from now on
     assert block_lateness.lateness(now) == 0
@@ -223,7 +223,7 @@ def test_measurements_are_late_from_the_moment_the_next_block_could_be_read():
     assert block_lateness.lateness(now + 310) == 10
 
 
-def test_a_part_of_a_block_is_no_block():
+def test_an_incomplete_block_is_no_late_measurement():
     block_lateness = BlockLateness(TIMING)
     now = 300 * 1000 + 60.0
     block_lateness.expect([300], now)

@@ -71,7 +71,7 @@ async def server() -> AsyncIterator[ApiServer]:
 # ---- Kopf -------------------------------------------------------------------------------
 
 
-async def test_kopf_keeps_nothing_of_the_objects_it_has_seen():
+async def test_kopf_keeps_no_memory_of_observed_objects():
     memories = NoMemories()
     for uid in "ab":
         await memories.recall({"metadata": {"uid": uid}}, noticed_by_listing=True)
@@ -79,7 +79,7 @@ async def test_kopf_keeps_nothing_of_the_objects_it_has_seen():
     await memories.forget({"metadata": {"uid": "a"}})
 
 
-async def test_kopf_is_asked_to_ignore_every_task_whenever_it_was_made():
+async def test_kopf_ignores_every_task_including_later_ones():
     ignored = AllTasks()
     later = asyncio.create_task(asyncio.sleep(0))
     assert later in ignored
@@ -89,7 +89,7 @@ async def test_kopf_is_asked_to_ignore_every_task_whenever_it_was_made():
     await later
 
 
-def test_logins_that_follow_one_another_are_held_back_and_the_first_is_not():
+def test_the_first_login_is_immediate_and_repeated_logins_are_delayed():
     async def passes() -> list[float]:
         pace, clock = LoginRateLimit(30.0), asyncio.get_running_loop().time
         began, found = clock(), []
@@ -109,7 +109,7 @@ def test_kopf_never_waits_longer_than_the_longest_backoff():
 # ---- watches ----------------------------------------------------------------------------
 
 
-async def test_watches_that_are_renewed_end_as_if_the_connection_broke(server):
+async def test_a_renewed_watch_ends_with_a_connection_error(server):
     async def watch(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
         await response.prepare(request)
@@ -130,7 +130,7 @@ async def test_watches_that_are_renewed_end_as_if_the_connection_broke(server):
             await reading
 
 
-async def test_a_watch_that_is_swallowed_is_given_up_before_its_first_event(server, monkeypatch):
+async def test_a_watch_without_any_response_times_out(server, monkeypatch):
     async def swallow(_: web.Request) -> web.StreamResponse:
         await asyncio.Event().wait()
         raise AssertionError
@@ -144,7 +144,7 @@ async def test_a_watch_that_is_swallowed_is_given_up_before_its_first_event(serv
 
 
 @pytest.mark.parametrize("query", ["limit=1", "watch=true"])
-async def test_a_429_to_a_list_or_watch_is_known_to_all_and_read_as_plain_text(server, query):
+async def test_a_429_for_a_list_or_watch_delays_all_requests_and_is_returned_as_text(server, query):
     """Kopf repeats what is refused in text; another error would end all watches."""
     backpressure = Backpressure()
 
@@ -161,7 +161,7 @@ async def test_a_429_to_a_list_or_watch_is_known_to_all_and_read_as_plain_text(s
     assert backpressure.left > 20
 
 
-async def test_watches_that_end_at_once_again_and_again_grow_old(monkeypatch):
+async def test_the_age_of_a_watch_that_repeatedly_ends_at_once_grows(monkeypatch):
     class Discovery:
         async def exchange(self, request, most=None):
             return 200, json.dumps({"resources": [{"name": CONFIG_MAPS.plural}]}).encode(), {}
@@ -211,7 +211,7 @@ async def test_watches_that_end_at_once_again_and_again_grow_old(monkeypatch):
     ],
     ids=lambda value: type(value).__name__,
 )
-async def test_a_transient_error_is_retried_soon_however_long_it_lasts(error, longest):
+async def test_a_lasting_transient_error_is_still_retried_soon(error, longest):
     now = [0.0]
     queue = WorkQueue(lambda: now[0], jitter=lambda: 1.0)
 

@@ -82,13 +82,13 @@ def cache() -> Cache:
     return Cache(Watched(CONFIG_MAPS, project))
 
 
-def test_a_new_object_and_a_changed_one_are_work_for_their_product(cache):
+def test_a_new_or_changed_object_requeues_its_product(cache):
     assert cache.observe(body(A, 1)) == Change(PRODUCT, QueuePriority.NORMAL)
     assert cache.observe(body(A, 2, "y")) == Change(PRODUCT, QueuePriority.NORMAL)
     assert [child.value for child in cache.children(PRODUCT)] == ["y"]
 
 
-def test_a_change_of_what_is_not_kept_is_no_work_but_moves_the_version(cache):
+def test_a_change_of_an_ignored_field_updates_the_version_and_requeues_nothing(cache):
     cache.observe(body(A, 1))
     assert cache.observe(body(A, 2)) is None
     assert cache.get(A).version == 2
@@ -100,13 +100,13 @@ def test_an_older_state_that_arrives_late_is_ignored(cache):
     assert cache.get(A).value == "new"
 
 
-def test_a_change_of_what_is_urgent_is_urgent(cache):
+def test_a_change_of_an_urgent_field_requeues_with_urgent_priority(cache):
     assert cache.observe(body(A, 1, urgent=1)).priority is QueuePriority.URGENT
     assert cache.observe(body(A, 2, "y", urgent=1)).priority is QueuePriority.NORMAL
     assert cache.observe(body(A, 3, "y", urgent=2)).priority is QueuePriority.URGENT
 
 
-def test_a_deletion_is_work_once_and_a_late_one_of_a_former_object_is_not(cache):
+def test_a_deletion_requeues_once_and_a_late_deletion_of_a_former_object_does_not(cache):
     cache.observe(body(A, 1, uid="first"))
     cache.observe(body(A, 3, uid="second"))
     assert cache.forget(body(A, 2, uid="first")) is None
@@ -115,7 +115,7 @@ def test_a_deletion_is_work_once_and_a_late_one_of_a_former_object_is_not(cache)
     assert not cache.children(PRODUCT)
 
 
-def test_an_iteration_over_children_yields_those_of_its_start(cache):
+def test_an_iteration_over_children_yields_those_present_at_its_start(cache):
     for key in (A, B):
         cache.observe(body(key, 1))
 
@@ -128,20 +128,20 @@ def test_an_iteration_over_children_yields_those_of_its_start(cache):
     assert not cache.children(PRODUCT)
 
 
-def test_an_object_that_goes_to_another_product_leaves_its_former_one(cache):
+def test_an_object_that_changes_its_product_is_removed_from_the_former_product(cache):
     cache.observe(body(A, 1))
     cache.observe(body(A, 2, parent="other"))
     assert not cache.children(PRODUCT)
     assert len(cache.children(Key("shop", "other"))) == 1
 
 
-def test_an_object_that_stops_being_ours_is_dropped(cache):
+def test_an_object_that_loses_our_label_is_dropped(cache):
     cache.observe(body(A, 1))
     assert cache.observe(body(A, 2, None)) == Change(PRODUCT, QueuePriority.NORMAL)
     assert len(cache) == 0
 
 
-def test_a_list_drops_what_it_does_not_hold_and_counts_what_goes_and_what_stays(cache):
+def test_a_list_drops_missing_objects_and_counts_dropped_and_kept_ones(cache):
     ghosts = "sluicegate_cache_ghosts_total"
     before = sample(ghosts)
     cache.observe(body(A, 1))
@@ -157,14 +157,14 @@ def sample(name: str) -> float:
     return REGISTRY.get_sample_value(name, {"resource": CONFIG_MAPS.qualified}) or 0.0
 
 
-def test_a_list_does_not_drop_what_was_made_after_it(cache):
+def test_a_list_does_not_drop_an_object_created_after_it(cache):
     with cache.listing() as listing:
         cache.observe(body(B, 11))
         assert list(listing.finish(10)) == []
     assert list(cache) == [B]
 
 
-def test_a_list_does_not_bring_back_what_was_deleted_while_it_was_on_its_way(cache):
+def test_a_list_does_not_restore_an_object_deleted_during_the_request(cache):
     cache.observe(body(A, 1))
     with cache.listing() as listing:
         cache.forget(body(A, 12))
@@ -173,7 +173,7 @@ def test_a_list_does_not_bring_back_what_was_deleted_while_it_was_on_its_way(cac
     assert len(cache) == 0
 
 
-def test_a_list_of_one_namespace_leaves_the_others_alone(cache):
+def test_a_list_of_one_namespace_does_not_drop_objects_of_others(cache):
     elsewhere = Key("elsewhere", "a")
     cache.observe(body(elsewhere, 1))
     with cache.listing("shop") as listing:
@@ -181,7 +181,7 @@ def test_a_list_of_one_namespace_leaves_the_others_alone(cache):
     assert list(cache) == [elsewhere]
 
 
-def test_an_object_that_the_projection_cannot_read_hides_no_other(caplog):
+def test_an_unreadable_object_does_not_hide_other_objects(caplog):
     broken = Cache(Watched(CONFIG_MAPS, lambda given: project({**given, "value": given["v"]})))
     assert broken.observe(body(A, 1)) is None
     assert broken.observe(body(B, 2, v="y")) is not None
@@ -191,14 +191,14 @@ def test_an_object_that_the_projection_cannot_read_hides_no_other(caplog):
 # ---- limiter and gate -------------------------------------------------------------------
 
 
-def test_a_bucket_gives_its_burst_at_once_and_then_its_rate(clock):
+def test_a_token_bucket_grants_its_burst_at_once_and_then_its_rate(clock):
     bucket = TokenBucket(clock, rate=10, burst=3)
     assert [bucket.reserve() for _ in range(5)] == pytest.approx([0, 0, 0, 0.1, 0.2])
     clock.now += 10
     assert [bucket.reserve() for _ in range(4)] == pytest.approx([0, 0, 0, 0.1])
 
 
-def test_a_bucket_that_is_only_asked_never_promises(clock):
+def test_a_token_bucket_grants_a_try_only_if_a_token_is_available(clock):
     bucket = TokenBucket(clock, rate=1, burst=1)
     assert [bucket.try_take(), bucket.try_take()] == [True, False]
     clock.now += 1
@@ -210,7 +210,7 @@ class HeldUntil:
     valid_until: float
 
 
-async def test_a_write_passes_while_enough_of_the_lease_is_left(clock):
+async def test_a_write_is_allowed_while_enough_of_the_lease_is_left(clock):
     lease = HeldUntil(clock.now + MARGIN_SECONDS + 0.1)
     gate = WriteFence(TokenBucket(clock, rate=1, burst=5), lease, clock)
     await gate.admit()
@@ -219,7 +219,7 @@ async def test_a_write_passes_while_enough_of_the_lease_is_left(clock):
         await gate.admit()
 
 
-async def test_the_lease_is_checked_after_the_wait_for_the_write_budget(clock):
+async def test_the_write_gate_checks_the_lease_after_the_wait_for_the_budget(clock):
     lease = HeldUntil(clock.now + MARGIN_SECONDS + 0.1)
     gate = WriteFence(TokenBucket(clock, rate=100, burst=1), lease, clock)
     await gate.admit()
@@ -261,7 +261,7 @@ async def reconciled(clock: ManualClock, outcome: Done | RequeueAfter | Exceptio
     return None if due is None else due - clock.now
 
 
-async def test_a_spec_that_waits_for_a_person_is_a_terminal_error_and_no_other_is(clock):
+async def test_only_an_invalid_spec_counts_as_a_terminal_error(clock):
     counter = TERMINAL_ERRORS.labels(NAME)._value
     before = counter.get()
     await reconciled(clock, errors.Conflict("changed"))
@@ -290,7 +290,7 @@ async def test_the_outcome_of_a_reconcile_decides_when_the_key_is_requeued(clock
     assert await reconciled(clock, outcome) == seconds
 
 
-async def test_thousands_of_keys_that_need_nothing_leave_others_their_turns(clock):
+async def test_thousands_of_idle_keys_do_not_delay_other_keys(clock):
     turn, seen = 0, []
 
     class FromCaches:
@@ -317,7 +317,7 @@ async def test_thousands_of_keys_that_need_nothing_leave_others_their_turns(cloc
     assert most <= 4, "so many were reconciled in one turn of the loop"
 
 
-async def test_how_long_looks_have_been_under_way_is_exported_and_nothing_while_none_is(clock):
+async def test_the_duration_of_running_reconciles_is_exported_only_while_any_runs(clock):
     begun, finish = asyncio.Event(), asyncio.Event()
 
     class Slow:
@@ -348,7 +348,7 @@ async def test_how_long_looks_have_been_under_way_is_exported_and_nothing_while_
     assert exported() == [0.0, 0.0, 0]
 
 
-async def test_on_shut_down_what_is_under_way_is_finished(clock):
+async def test_running_reconciles_complete_on_shutdown(clock):
     begun, finish = asyncio.Event(), asyncio.Event()
 
     class Slow:
@@ -387,7 +387,7 @@ def test_an_event_stays_within_the_api_servers_limits():
     assert event["regarding"]["uid"] == "uid"
 
 
-async def test_an_event_beyond_the_queue_length_is_dropped_and_counted(clock, monkeypatch):
+async def test_an_event_beyond_the_event_queue_limit_is_dropped_and_counted(clock, monkeypatch):
     assert event_recorder.QUEUE_LENGTH == 5000
     monkeypatch.setattr(event_recorder, "QUEUE_LENGTH", 50)
     dropped = EVENTS_DROPPED.labels("queue")._value
@@ -412,7 +412,7 @@ def watches(clock, gaps) -> Watches:
     return Watches([CONFIG_MAPS, JOBS], clock, gaps.append)
 
 
-def test_the_list_that_a_watch_begins_by_is_made_by_ourselves_as_well(watches, gaps):
+def test_the_initial_list_of_a_watch_triggers_our_own_list(watches, gaps):
     first = URL("https://x/api/v1/configmaps?limit=1")
     watches.requested(first.update_query(watch="true"))
     assert gaps == []
@@ -420,7 +420,7 @@ def test_the_list_that_a_watch_begins_by_is_made_by_ourselves_as_well(watches, g
     assert gaps == [CONFIG_MAPS]
 
 
-async def test_of_a_list_kopf_is_given_only_where_its_watch_begins(watches):
+async def test_kopf_receives_only_the_resource_version_of_a_list(watches):
     async with ApiStandIn() as server:
         for key in (A, B):
             meta = {"namespace": key.namespace, "name": key.name}

@@ -114,11 +114,11 @@ def test_a_credential_is_removed_from_a_text_and_from_a_line_of_json(text, secre
 
 
 @pytest.mark.parametrize(("text", "_"), SECRETS.values(), ids=SECRETS)
-def test_a_redacted_text_stays_when_it_is_redacted_again(text, _):
+def test_redaction_is_idempotent(text, _):
     assert redact(redact(text)) == redact(text)
 
 
-def test_values_of_json_that_are_no_texts_stay():
+def test_non_string_json_values_are_not_redacted():
     values = {
         "secret": None,
         "token": 12,
@@ -170,7 +170,7 @@ ORDINARY = (
 
 
 @pytest.mark.parametrize("text", ORDINARY)
-def test_an_ordinary_line_stays(text):
+def test_an_ordinary_line_is_not_redacted(text):
     assert redact(text) == text
 
 
@@ -184,19 +184,19 @@ ALPHABETS = {
 
 @pytest.mark.parametrize("alphabet", ALPHABETS.values(), ids=ALPHABETS)
 @pytest.mark.parametrize(("length", "missed"), [(32, 0.05), (40, 0.02)])
-def test_nearly_all_random_keys_are_found(alphabet, length, missed):
+def test_nearly_all_random_keys_are_redacted(alphabet, length, missed):
     draw = random.Random(7)
     keys = ["".join(draw.choices(alphabet, k=length)) for _ in range(1000)]
     assert sum(key in redact(f"key {key} loaded") for key in keys) < missed * len(keys)
 
 
 @pytest.mark.parametrize("length", [32, 40, 64, 128])
-def test_a_digest_stays(length):
+def test_an_image_digest_is_not_redacted(length):
     digest = "".join(random.Random(7).choices("0123456789abcdef", k=length))
     assert redact(f"digest {digest}") == f"digest {digest}"
 
 
-def test_a_field_of_a_log_line_with_the_name_of_a_credential_has_none():
+def test_a_log_field_named_like_a_credential_is_redacted():
     fields = {"password": "correct horse", "api_key": "abc", "secret": "None", "user": "bob"}
     assert redact_values(fields) == fields | {"password": REDACTED, "api_key": REDACTED}
 
@@ -210,12 +210,12 @@ RESEMBLING = (
 
 @pytest.mark.parametrize("part", RESEMBLING)
 @pytest.mark.timeout(20)
-def test_a_text_that_resembles_a_credential_costs_linear_time(part):
+def test_redaction_takes_linear_time_for_texts_that_resemble_credentials(part):
     assert isinstance(redact(part * (32 * 1024 // len(part))), str)
 
 
 @pytest.mark.parametrize("pattern", [*(form for form, _ in redaction._FORMS), redaction._NAMED], ids=lambda pattern: pattern.pattern[:40])  # fmt: skip
-def test_a_pattern_begins_with_a_character_of_its_own(pattern):
+def test_each_redaction_pattern_begins_with_a_fixed_character(pattern):
     """A repetition at the beginning starts once more at each character of a long text."""
     assert _begins_with_a_character(_parser.parse(pattern.pattern))
 

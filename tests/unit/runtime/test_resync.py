@@ -51,7 +51,7 @@ async def test_a_deletion_that_no_watch_reported_is_found_by_the_next_list():
     assert len(caches.products) == 0
 
 
-async def test_a_list_that_is_older_than_what_is_known_is_of_a_restored_store_and_counts():
+async def test_a_list_with_older_versions_than_the_cache_replaces_it_after_an_etcd_restore():
     """What was known looked newer than what is stored, until the operator was started again."""
     changes: asyncio.Queue[Change] = asyncio.Queue()
     async with ApiStandIn() as server:
@@ -77,7 +77,7 @@ async def test_a_list_that_is_older_than_what_is_known_is_of_a_restored_store_an
     assert caches.products.get(A).version == int(backup["metadata"]["resourceVersion"]) < newest
 
 
-async def test_while_a_long_page_is_taken_in_others_have_a_turn():
+async def test_processing_a_long_list_page_yields_to_other_tasks():
     in_a_row = [0]
 
     def project_and_count(body) -> Record:
@@ -168,7 +168,7 @@ async def running(cluster: Cluster):
         await end([task])
 
 
-async def test_a_namespace_that_is_gone_keeps_no_other_from_being_listed(cluster):
+async def test_a_deleted_namespace_does_not_prevent_lists_of_others(cluster):
     cluster.refuse("gone", CONFIG_MAPS, SERVICES)
     async with asyncio.timeout(20):
         await cluster.resync.prime()
@@ -200,7 +200,7 @@ async def test_records_of_a_forbidden_namespace_are_kept_for_a_grace_period(clus
         assert cluster.known() == {A, B}
 
 
-async def test_where_one_kind_cant_be_read_nothing_is_taken_for_absent(cluster):
+async def test_an_unreadable_kind_is_not_treated_as_absent_objects(cluster):
     cluster.refuse("gone", SERVICES)
     await cluster.resync.prime()
     assert cluster.known() == {A, GONE}

@@ -90,14 +90,14 @@ def times_of(seconds: float, **changes) -> list[float]:
 
 
 @pytest.mark.parametrize(("jitter", "interval"), [(0.0, 240.0), (0.5, 300.0), (1.0, 360.0)])
-def test_all_is_listed_after_half_a_minute_and_then_each_interval(jitter, interval):
+def test_a_resync_lists_all_kinds_after_half_a_minute_and_then_every_interval(jitter, interval):
     expected = [30.0 + number * interval for number in range(4)]
     assert times_of(1200, jitter=lambda: jitter)[:4] == pytest.approx(expected, abs=0.02)
     assert times_of(25, interval=10.0) == pytest.approx([10.0, 20.0], abs=0.02)
 
 
 @pytest.mark.timeout(30)  # a list that is put off indefinitely is asked for without an end
-def test_while_the_operator_is_busy_the_list_is_put_off_for_an_interval_at_most():
+def test_a_busy_operator_delays_a_resync_by_at_most_one_interval():
     def busy_until(moment: float) -> Callable[[], bool]:
         return lambda: virtual_loop().time() < moment
 
@@ -108,7 +108,7 @@ def test_while_the_operator_is_busy_the_list_is_put_off_for_an_interval_at_most(
 
 
 @virtually
-async def test_a_kind_whose_watch_had_a_gap_is_listed_alone_two_seconds_later():
+async def test_a_kind_with_a_watch_gap_is_listed_two_seconds_later():
     lists = Lists()
     resync = resync_of(lists)
     async with running(resync):
@@ -126,7 +126,7 @@ async def test_a_kind_whose_watch_had_a_gap_is_listed_alone_two_seconds_later():
     [(1.0, [0, 1, 3, 7, 15, 25, 35]), (0.0, [0, 0.5, 1.5, 3.5, 7.5, 12.5, 17.5])],
 )
 @virtually
-async def test_the_first_lists_are_tried_again_every_ten_seconds_at_the_latest(jitter, times):
+async def test_failed_initial_lists_are_retried_at_least_every_ten_seconds(jitter, times):
     lists = Lists()
     lists.status = lambda now: 500 if now < 34 else 200
     resync = resync_of(lists, jitter=lambda: jitter)
@@ -139,7 +139,7 @@ async def test_the_first_lists_are_tried_again_every_ten_seconds_at_the_latest(j
 
 
 @virtually
-async def test_a_list_of_all_namespaces_that_is_refused_is_waited_for():
+async def test_a_refused_initial_list_of_all_namespaces_is_retried_until_it_succeeds():
     lists = Lists()
     lists.status = lambda now: 403 if now < 20 else 200
     resync = resync_of(lists, jitter=lambda: 1.0)
@@ -151,7 +151,7 @@ async def test_a_list_of_all_namespaces_that_is_refused_is_waited_for():
 
 
 @virtually
-async def test_all_is_listed_at_once_when_the_api_server_is_back():
+async def test_a_recovered_api_server_triggers_a_resync_of_all_kinds_at_once():
     lists = Lists()
     lists.status = lambda now: 500 if now < 16 else 200
     resync = resync_of(lists, jitter=lambda: 1.0)
@@ -178,7 +178,7 @@ async def test_a_refused_list_of_a_namespace_is_retried_at_most_every_minute():
 
 
 @virtually
-async def test_a_kind_that_vanished_is_listed_until_it_is_back():
+async def test_a_kind_that_is_no_longer_served_is_listed_until_it_is_served_again():
     lists, changed, loop = Lists(), set(), virtual_loop()
     lists.names = ["a"]
     lists.status = lambda now: 404 if 20 < now < 60 else 200

@@ -72,7 +72,7 @@ async def reconciled(tracing, **more) -> Stages:
     return stages
 
 
-async def test_a_reconcile_is_a_trace_with_its_stages_and_its_id_is_in_the_logs(receiver):
+async def test_a_reconcile_is_a_trace_with_a_span_per_stage_and_its_id_in_the_logs(receiver):
     stages = await reconciled(open_tracing(receiver.url, instance="operator-0"))
     (root,) = receiver.named("reconcile")
     assert root.parent == ""
@@ -88,7 +88,7 @@ async def test_a_reconcile_is_a_trace_with_its_stages_and_its_id_is_in_the_logs(
     assert receiver.paths == {"/v1/traces"}
 
 
-async def test_a_stage_that_fails_is_marked(receiver):
+async def test_the_span_of_a_failed_stage_has_an_error_status(receiver):
     await reconciled(
         open_tracing(receiver.url, instance="o"), error=errors.Conflict("it has changed")
     )
@@ -98,7 +98,7 @@ async def test_a_stage_that_fails_is_marked(receiver):
     assert receiver.named("reconcile")[0].attributes["sluicegate.result"] == "error"
 
 
-async def test_two_reconciles_at_once_are_two_traces(receiver):
+async def test_two_concurrent_reconciles_are_two_traces(receiver):
     tracing = open_tracing(receiver.url, instance="o")
     both = asyncio.Barrier(3)
 
@@ -148,7 +148,7 @@ async def test_each_request_to_the_api_server_is_a_span_even_without_an_answer(r
 
 
 @pytest.mark.slow
-def test_a_receiver_that_is_away_holds_nothing_up():
+def test_an_unreachable_trace_receiver_does_not_delay_a_reconcile():
     # In a process of its own, which ends as the operator does: OpenTelemetry's thread goes on
     # trying for half a minute, and what it draws at random disturbs other tests.
     code = (
@@ -164,14 +164,14 @@ def test_a_receiver_that_is_away_holds_nothing_up():
     subprocess.run([sys.executable, "-c", code], check=True, timeout=30, env=patient)
 
 
-async def test_the_share_of_traces_is_opentelemetrys_own_setting(receiver, monkeypatch):
+async def test_the_sampling_of_traces_follows_the_opentelemetry_variable(receiver, monkeypatch):
     monkeypatch.setenv("OTEL_TRACES_SAMPLER", "always_off")
     stages = await reconciled(open_tracing(receiver.url, instance="o"))
     assert receiver.spans == []
     assert "trace_id" not in stages.line
 
 
-async def test_the_name_of_the_service_is_opentelemetrys_own_setting(receiver, monkeypatch):
+async def test_the_service_name_of_traces_follows_the_opentelemetry_variable(receiver, monkeypatch):
     monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "service.name=ours,deployment.environment=test")
     await reconciled(open_tracing(receiver.url, instance="o"))
     resource = receiver.named("reconcile")[0].resource
@@ -181,7 +181,7 @@ async def test_the_name_of_the_service_is_opentelemetrys_own_setting(receiver, m
 # ---- off ------------------------------------------------------------------------------------
 
 
-async def test_without_an_endpoint_there_are_no_spans_and_no_ids():
+async def test_without_a_tracing_endpoint_there_are_no_spans_and_no_trace_ids():
     tracing = open_tracing("", instance="o")
     assert tracing.spans is no_spans
     assert tracing.spans("a") is tracing.spans("b")
@@ -192,7 +192,7 @@ async def test_without_an_endpoint_there_are_no_spans_and_no_ids():
 
 
 @pytest.mark.slow
-def test_without_an_endpoint_nothing_of_opentelemetry_is_imported():
+def test_without_a_tracing_endpoint_opentelemetry_is_not_imported():
     program = (
         "import sys, sluicegate.cli.operations.run\n"
         "from sluicegate.runtime.tracing import open_tracing\n"
@@ -205,7 +205,7 @@ def test_without_an_endpoint_nothing_of_opentelemetry_is_imported():
     assert done.stdout.strip() == "[]"
 
 
-def test_an_endpoint_without_opentelemetry_is_a_mistake_with_a_way_out(monkeypatch):
+def test_a_tracing_endpoint_without_opentelemetry_installed_fails_with_the_way_out(monkeypatch):
     monkeypatch.setitem(sys.modules, "opentelemetry.sdk.trace", None)
     with pytest.raises(InvalidInput) as error:
         open_tracing("http://collector:4318", instance="o")
@@ -218,11 +218,11 @@ def test_an_endpoint_without_opentelemetry_is_a_mistake_with_a_way_out(monkeypat
 # ---- the setting ----------------------------------------------------------------------------
 
 
-def test_the_endpoint_comes_from_the_variable_that_everybody_uses():
+def test_the_tracing_endpoint_comes_from_the_standard_opentelemetry_variable():
     settings = parse_settings({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318/"})
     assert settings.traces_endpoint == "http://collector:4318"
     assert parse_settings({}).traces_endpoint == ""
 
 
-def test_opentelemetrys_other_variables_are_no_business_of_ours():
+def test_unrelated_opentelemetry_variables_are_accepted():
     assert parse_settings({"OTEL_TRACES_SAMPLER": "always_off"}) == parse_settings({})

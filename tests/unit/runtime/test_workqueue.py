@@ -70,7 +70,7 @@ def test_the_queue_reports_its_depth_waiting_times_and_retries_to_its_observer(c
     ]  # fmt: skip
 
 
-def test_the_patience_and_retry_times_of_the_queue_are_documented():
+def test_the_longest_waits_and_retry_times_of_the_queue_are_documented():
     assert workqueue.LONGEST_WAITS == LONGEST_WAITS
     assert (workqueue.FIRST_RETRY, workqueue.LONGEST_URGENT_WAIT) == (1.0, 1.0)
     assert workqueue.LAST_RETRY == LAST_RETRY
@@ -80,7 +80,7 @@ def test_the_patience_and_retry_times_of_the_queue_are_documented():
 @pytest.mark.parametrize(
     ("priority", "seconds"), [("URGENT", 1.0), ("NORMAL", 1.0), ("BACKGROUND", 30.0)]
 )
-def test_a_key_that_has_waited_as_long_as_its_class_is_patient_keeps_its_place(
+def test_a_key_that_waited_as_long_as_its_priority_allows_keeps_its_position(
     queue, clock, priority, seconds
 ):
     for waited, expected in ((seconds - 0.01, [B, A]), (seconds, [A, B])):
@@ -101,13 +101,13 @@ def drain(queue: WorkQueue) -> list[Key]:
     return taken
 
 
-def test_a_key_that_is_added_twice_is_taken_once(queue):
+def test_a_key_added_twice_is_processed_once(queue):
     queue.add(A)
     queue.add(A)
     assert drain(queue) == [A]
 
 
-def test_a_key_that_is_added_while_it_is_worked_on_is_taken_again_afterwards(queue):
+def test_a_key_added_during_its_processing_is_processed_again(queue):
     queue.add(A)
     assert queue.poll() == A
     queue.add(A)
@@ -116,14 +116,14 @@ def test_a_key_that_is_added_while_it_is_worked_on_is_taken_again_afterwards(que
     assert queue.poll() == A
 
 
-def test_a_key_that_is_done_without_having_been_added_again_is_not_taken_again(queue):
+def test_a_completed_key_is_not_processed_again_unless_added(queue):
     queue.add(A)
     queue.poll()
     queue.done(A)
     assert queue.poll() is None
 
 
-def test_changes_of_specs_overtake_background_work_and_keep_their_own_order(queue):
+def test_urgent_keys_precede_background_keys_in_their_own_order(queue):
     queue.add(A, QueuePriority.BACKGROUND)
     queue.add(B, QueuePriority.URGENT)
     queue.add(C, QueuePriority.URGENT)
@@ -135,7 +135,7 @@ def test_changes_of_specs_overtake_background_work_and_keep_their_own_order(queu
     [(0.0, [A, B, C, D]), (LONGEST_WAITS[QueuePriority.NORMAL] + 0.1, [C, A, D, B])],
     ids=["just now", "too long"],
 )
-def test_keys_that_waited_beyond_their_patience_get_every_other_turn(
+def test_keys_that_waited_beyond_the_limit_of_their_priority_get_every_other_turn(
     queue, clock, waited, expected
 ):
     for key in (C, D):
@@ -146,7 +146,9 @@ def test_keys_that_waited_beyond_their_patience_get_every_other_turn(
     assert drain(queue) == expected
 
 
-def test_background_work_is_patient_and_yet_done_beside_endless_urgent_work(queue, clock):
+def test_a_background_key_is_processed_after_its_longest_wait_under_constant_urgent_load(
+    queue, clock
+):
     queue.add(C, QueuePriority.BACKGROUND)
     turns = 0
     while C not in queue.working:
@@ -164,7 +166,7 @@ def test_background_work_is_patient_and_yet_done_beside_endless_urgent_work(queu
     )
 
 
-def test_background_work_is_done_beside_a_line_of_normal_work_that_never_ends(queue, clock):
+def test_a_background_key_is_processed_under_constant_normal_load(queue, clock):
     queue.add(A, QueuePriority.BACKGROUND)
     line = 5
     for number in range(line):
@@ -185,7 +187,7 @@ def test_background_work_is_done_beside_a_line_of_normal_work_that_never_ends(qu
     assert turns > LONGEST_WAITS[QueuePriority.BACKGROUND], "it is the least urgent"
 
 
-def test_a_waiting_key_is_raised_by_a_more_urgent_add_and_never_lowered(queue):
+def test_a_more_urgent_add_raises_the_priority_of_a_waiting_key_and_none_lowers_it(queue):
     queue.add(A, QueuePriority.BACKGROUND)
     queue.add(B, QueuePriority.NORMAL)
     queue.add(A, QueuePriority.URGENT)
@@ -193,7 +195,7 @@ def test_a_waiting_key_is_raised_by_a_more_urgent_add_and_never_lowered(queue):
     assert drain(queue) == [A, B]
 
 
-def test_as_urgent_news_lets_a_waiting_key_wait_for_more_and_less_urgent_news_doesnt(queue):
+def test_an_add_of_equal_priority_moves_a_waiting_key_back_and_a_less_urgent_one_does_not(queue):
     for key in (A, B, C):
         queue.add(key, QueuePriority.NORMAL)
     queue.add(A, QueuePriority.NORMAL)
@@ -238,7 +240,7 @@ def test_background_keys_added_each_block_do_not_delay_keys_that_wait_longer_tha
     assert taken == measured
 
 
-def test_a_queue_added_faster_than_it_drains_serves_every_key_equally_often(queue):
+def test_an_overloaded_queue_processes_every_key_equally_often(queue):
     turns = {Key("ns", f"measured-{number}"): 0 for number in range(90)}
     for _ in range(20):
         for key in turns:
@@ -269,7 +271,7 @@ def test_namespaces_take_turns_and_keys_of_each_keep_their_order(queue):
         ("BACKGROUND", "URGENT", 6 * 30 + 2),
     ],
 )
-def test_a_thousand_keys_of_another_namespace_that_change_all_the_time_cost_a_key_few_turns(
+def test_a_thousand_constantly_changing_keys_of_another_namespace_delay_a_key_by_few_turns(
     queue, clock, priority, rival, most
 ):
     """In each turn, of a sixth of a second, one of the thousand changes again."""
@@ -290,7 +292,7 @@ def test_a_thousand_keys_of_another_namespace_that_change_all_the_time_cost_a_ke
         queue.done(A)
 
 
-def test_a_delayed_key_is_taken_when_it_is_due_and_not_before(queue, clock):
+def test_a_delayed_key_is_processed_when_due_and_not_before(queue, clock):
     queue.add_after(A, 10)
     clock.now += 9.9
     assert queue.poll() is None
@@ -298,7 +300,7 @@ def test_a_delayed_key_is_taken_when_it_is_due_and_not_before(queue, clock):
     assert queue.poll() == A
 
 
-def test_of_two_delays_of_a_key_the_earlier_counts(queue, clock):
+def test_the_earlier_of_two_delays_of_a_key_applies(queue, clock):
     queue.add_after(A, 10)
     queue.add_after(A, 5)
     queue.add_after(A, 20)
@@ -309,7 +311,7 @@ def test_of_two_delays_of_a_key_the_earlier_counts(queue, clock):
     assert queue.poll() is None
 
 
-def test_a_run_covers_the_delay_that_was_asked_for_before_it(queue, clock):
+def test_processing_a_key_cancels_its_earlier_delay(queue, clock):
     queue.add_after(A, 10)
     queue.add(A)
     assert queue.poll() == A
@@ -318,7 +320,7 @@ def test_a_run_covers_the_delay_that_was_asked_for_before_it(queue, clock):
     assert queue.poll() is None
 
 
-def test_failures_in_a_row_wait_longer_up_to_five_minutes(queue, clock):
+def test_the_retry_delay_of_a_key_grows_with_failures_up_to_five_minutes(queue, clock):
     delays = []
     for _ in range(12):
         delays.append(queue.retry(A))
@@ -329,12 +331,12 @@ def test_failures_in_a_row_wait_longer_up_to_five_minutes(queue, clock):
     assert delays[-1] == LAST_RETRY
 
 
-def test_a_retry_waits_at_least_as_long_as_the_server_asked(queue):
+def test_a_retry_waits_at_least_the_retry_after_of_the_server(queue):
     assert queue.retry(A, at_least=7) == 7
     assert queue.retry(B, at_least=0.1) == 1
 
 
-def test_keys_that_failed_together_are_spread_by_the_jitter(clock):
+def test_retries_of_keys_that_failed_together_are_spread_by_jitter(clock):
     assert WorkQueue(clock, jitter=lambda: 0.5).retry(A) == 0.5
 
 
@@ -360,7 +362,7 @@ def test_a_background_key_stays_behind_normal_keys_after_a_retry(queue, clock):
 
 
 @pytest.mark.parametrize(("first", "second"), [(10, 5), (5, 10)])
-def test_of_two_delays_of_a_key_the_more_urgent_counts_too(queue, clock, first, second):
+def test_the_more_urgent_priority_of_two_delays_of_a_key_applies(queue, clock, first, second):
     queue.add_after(A, first, QueuePriority.URGENT)
     queue.add_after(A, second, QueuePriority.BACKGROUND)
     clock.now += 5
@@ -368,14 +370,14 @@ def test_of_two_delays_of_a_key_the_more_urgent_counts_too(queue, clock, first, 
     assert drain(queue) == [A, B]
 
 
-def test_success_forgets_the_failures_before(queue):
+def test_a_success_resets_the_failure_count_of_a_key(queue):
     queue.retry(A)
     queue.retry(A)
     queue.forget(A)
     assert queue.retry(A) == 1
 
 
-async def test_a_waiting_worker_gets_a_key_as_soon_as_there_is_one(queue):
+async def test_an_idle_worker_gets_an_added_key_at_once(queue):
     taking = asyncio.ensure_future(queue.take())
     await asyncio.sleep(0)
     queue.add(A)
@@ -400,7 +402,7 @@ class CountingQueue(WorkQueue):
         return super().poll()
 
 
-async def test_a_key_that_comes_wakes_one_of_the_idle_workers():
+async def test_an_added_key_wakes_one_idle_worker():
     queue = CountingQueue(time.monotonic, jitter=lambda: 1.0)
     taking = {asyncio.ensure_future(queue.take()) for _ in range(8)}
     for key in (A, B, C):
@@ -417,7 +419,7 @@ async def test_a_key_that_comes_wakes_one_of_the_idle_workers():
 
 
 @pytest.mark.parametrize("make_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
-def test_a_worker_that_waits_for_a_key_to_become_due_sleeps_until_then(make_loop):
+def test_an_idle_worker_sleeps_until_the_next_key_is_due(make_loop):
     reads = 0
 
     def clock() -> float:
@@ -437,7 +439,7 @@ def test_a_worker_that_waits_for_a_key_to_become_due_sleeps_until_then(make_loop
     assert reads <= 20 * 12
 
 
-async def test_a_worker_that_waits_for_a_key_gets_shut_down_after_the_shut_down(queue):
+async def test_a_waiting_worker_is_released_by_the_shutdown_of_the_queue(queue):
     taking = asyncio.ensure_future(queue.take())
     await asyncio.sleep(0)
     queue.shut_down()

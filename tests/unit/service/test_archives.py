@@ -41,7 +41,7 @@ def file(name: str, content: bytes = b"", **pax: str) -> tuple[tarfile.TarInfo, 
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_an_archive_within_the_bounds_is_unpacked_whatever_compressed_it(tmp_path: Path, mode: str):
+def test_an_archive_within_the_bounds_is_unpacked_with_any_compression(tmp_path: Path, mode: str):
     content = random.Random(1).randbytes(30_000)
     names = ["a", "folder/b", "folder/" + "n" * 90 + "/" + "m" * 90]
     archive = made(tmp_path / "x", *(file(name, content) for name in names), mode=mode)
@@ -49,7 +49,7 @@ def test_an_archive_within_the_bounds_is_unpacked_whatever_compressed_it(tmp_pat
     assert all((tmp_path / "out" / name).read_bytes() == content for name in names)
 
 
-def test_streams_behind_each_other_are_one_archive(tmp_path: Path):
+def test_concatenated_compressed_streams_are_one_archive(tmp_path: Path):
     plain = made(tmp_path / "x", file("a", b"x" * 20_000), mode="w").read_bytes()
     for compress in (gzip.compress, bz2.compress, lzma.compress):
         (tmp_path / "y").write_bytes(compress(plain[:9000]) + compress(plain[9000:]))
@@ -110,7 +110,7 @@ def test_a_file_that_claims_more_than_the_archive_may_hold_is_refused_unread(tmp
         unpack(tmp_path / "x", tmp_path / "out")
 
 
-def test_headers_that_follow_each_other_without_a_file_are_refused(tmp_path: Path):
+def test_an_archive_with_headers_without_a_file_is_refused(tmp_path: Path):
     member = tarfile.TarInfo("x")
     member.type, member.size = tarfile.XHDTYPE, 0
     (tmp_path / "x").write_bytes(member.tobuf(tarfile.USTAR_FORMAT) * 20_000)
@@ -156,7 +156,7 @@ def test_a_large_header_takes_no_memory(tmp_path: Path):
     assert "a header of more than 1,048,576 bytes" in ended.stdout
 
 
-def test_a_decompressor_that_asks_for_much_memory_is_refused(tmp_path: Path):
+def test_an_archive_that_needs_much_memory_to_decompress_is_refused(tmp_path: Path):
     plain = made(tmp_path / "x", file("a", b"x"), mode="w").read_bytes()
     filters = [{"id": lzma.FILTER_LZMA2, "preset": 0, "dict_size": 16 << 20}]
     (tmp_path / "y").write_bytes(lzma.compress(plain, filters=filters))
@@ -196,7 +196,7 @@ def test_the_bounds_of_a_bento_are_documented():
     assert (BOUNDS.size, BOUNDS.least) == (16 << 30, 64 << 20)
 
 
-def test_a_bento_beyond_the_bounds_is_refused_as_one(tmp_path: Path):
+def test_a_bento_beyond_the_bounds_is_refused_as_an_invalid_archive(tmp_path: Path):
     archive = made(tmp_path / "x", *(file(f"{n}/{m}") for n in range(110) for m in range(110)))
     with pytest.raises(BentoInvalid, match="more than 10,000 files and folders"):
         extract(archive, tmp_path / "out")

@@ -30,7 +30,7 @@ def member(name: str, kind: bytes = tarfile.REGTYPE, **more: object) -> tarfile.
     return entry
 
 
-def test_a_bento_says_its_name_version_service_and_python(tmp_path: Path):
+def test_a_bento_has_its_name_version_service_and_python_version(tmp_path: Path):
     bento = read_bento(write_bento(tmp_path / "b", version="v3"))
 
     assert (bento.name, bento.version, bento.service) == ("pricing", "v3", "Pricing")
@@ -38,7 +38,7 @@ def test_a_bento_says_its_name_version_service_and_python(tmp_path: Path):
     assert bento.models == ("price:v3",)
 
 
-def test_a_bento_that_only_points_at_its_models_is_refused(tmp_path: Path):
+def test_a_bento_with_external_models_is_refused(tmp_path: Path):
     folder = write_bento(tmp_path / "b", version="v3")
     require_models(read_bento(folder))
     (folder / "models" / "price" / "v3" / "model.yaml").unlink()
@@ -56,7 +56,7 @@ def test_a_bento_that_only_points_at_its_models_is_refused(tmp_path: Path):
         ("name: x", "has no 'version'"),
     ],
 )
-def test_a_bento_yaml_that_is_none_is_refused(tmp_path: Path, text: str, message: str):
+def test_a_malformed_bento_yaml_is_refused(tmp_path: Path, text: str, message: str):
     (tmp_path / "bento.yaml").write_text(text)
 
     with pytest.raises(BentoInvalid, match=message):
@@ -92,7 +92,7 @@ def test_unpacked_files_are_readable_by_every_user(tmp_path: Path):
     ],
     ids=lambda entry: entry.name,
 )
-def test_nothing_leads_out_of_the_folder(tmp_path: Path, entry: tarfile.TarInfo):
+def test_an_archive_member_outside_the_folder_is_refused(tmp_path: Path, entry: tarfile.TarInfo):
     path = archive(tmp_path / "b.bento", entry)
 
     with pytest.raises(BentoInvalid, match="which no bento needs"):
@@ -100,7 +100,7 @@ def test_nothing_leads_out_of_the_folder(tmp_path: Path, entry: tarfile.TarInfo)
     assert not list((tmp_path / "out").rglob("*"))
 
 
-def test_a_file_that_is_no_archive_is_refused(tmp_path: Path):
+def test_a_file_of_another_format_is_refused_as_an_archive(tmp_path: Path):
     (tmp_path / "b.bento").write_text("hello")
 
     with pytest.raises(BentoInvalid, match="can't be unpacked"):

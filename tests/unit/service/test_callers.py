@@ -69,7 +69,7 @@ async def test_requests_and_failures_count_for_the_name_that_the_caller_sends():
     }
 
 
-async def test_a_caller_whose_name_is_not_listed_is_other_so_callers_make_no_series():
+async def test_a_caller_with_an_unlisted_name_is_counted_as_other():
     counted = Counted()
     before = counted.counts()
     await counted.ask()

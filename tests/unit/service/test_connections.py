@@ -55,7 +55,7 @@ async def test_a_connection_without_a_whole_header_is_closed(sent: bytes):
     assert answered.count(b"200 OK") == sent.count(WHOLE)
 
 
-async def test_after_a_whole_header_the_connection_is_the_gateways_to_keep():
+async def test_a_connection_with_a_complete_header_stays_open_for_the_gateway():
     async with connected(seconds=60) as (reader, writer, accepted):
         for _ in range(2):
             writer.write(WHOLE)

@@ -92,7 +92,7 @@ def test_series_of_the_serving_version_begin_at_zero(secret):
         (5 * 86_400, "+Inf"), (-3, "30"),
     ],
 )  # fmt: skip
-def test_a_label_is_counted_in_the_class_of_its_predictions_age(secret, seconds, age):
+def test_a_label_is_counted_in_the_age_class_of_its_prediction(secret, seconds, age):
     desk = Desk(secret)
     token = desk.feedback.token(7)
     desk.now += seconds
@@ -100,7 +100,7 @@ def test_a_label_is_counted_in_the_class_of_its_predictions_age(secret, seconds,
     assert desk.labelled("wrong", ages=[age]) == desk.labelled("wrong") == 1
 
 
-def test_a_version_has_twelve_series_more_than_without_ages(secret):
+def test_label_age_classes_add_twelve_series_per_version(secret):
     desk = Desk(secret)
     series = [
         sample
@@ -119,14 +119,14 @@ def test_right_and_wrong_predictions_are_counted_with_their_events(secret):
     assert [desk.events("good"), desk.events("bad")] == [2, 1]
 
 
-def test_the_version_that_predicted_is_counted_not_the_one_that_hears_the_truth(secret):
+def test_a_label_counts_for_the_version_that_predicted_not_the_one_that_receives_it(secret):
     token = Desk(secret, version="v2").feedback.token(7)
     desk = Desk(secret, version="v1")
     desk.send((token, 7))
     assert [desk.labelled("correct", "v2"), desk.labelled("correct", "v1")] == [1, 0]
 
 
-def test_the_runtime_that_predicted_is_counted_apart_from_another_of_the_same_version(secret):
+def test_labels_are_counted_separately_by_runtime_revision_of_a_version(secret):
     token = Desk(secret, revision="0123456789").feedback.token(7)
     desk = Desk(secret, revision="abcdef0123")
     desk.send((token, 7))
@@ -138,7 +138,7 @@ def test_the_runtime_that_predicted_is_counted_apart_from_another_of_the_same_ve
 @pytest.mark.parametrize(
     "authorization", [None, "", "Bearer", "Bearer wrong", "Basic secret-of-the-label-job"]
 )
-def test_without_the_bearer_token_nothing_counts(secret, authorization):
+def test_feedback_without_the_bearer_token_is_refused(secret, authorization):
     desk = Desk(secret)
     answer = desk.send((desk.feedback.token(7), 7), authorization=authorization)
     assert answer.status == HTTPStatus.UNAUTHORIZED
@@ -151,7 +151,7 @@ def test_without_the_secret_feedback_is_off_and_predictions_carry_no_token(tmp_p
     assert desk.send(("x", 7)).status == HTTPStatus.NOT_FOUND
 
 
-def test_half_a_secret_is_named_to_the_log_and_not_to_the_caller(secret, caplog):
+def test_an_incomplete_feedback_secret_is_logged_and_not_revealed_to_the_caller(secret, caplog):
     (secret / "bearer").unlink()
     answer = Desk(secret).send(("x", 7))
     assert f"{secret} has no key bearer" in caplog.text
@@ -160,7 +160,7 @@ def test_half_a_secret_is_named_to_the_log_and_not_to_the_caller(secret, caplog)
     assert "serving.feedback.secretRef" in answer.body["error"]
 
 
-def test_a_token_counts_once(secret):
+def test_a_feedback_token_counts_once(secret):
     desk = Desk(secret)
     token = desk.feedback.token(7)
     answer = desk.send((token, 7), (token, 7))
@@ -171,7 +171,7 @@ def test_a_token_counts_once(secret):
 
 @given(respelt=st.data())
 @settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
-def test_a_token_counts_once_however_it_is_spelled(secret, respelt):
+def test_a_feedback_token_counts_once_in_any_encoding(secret, respelt):
     desk = Desk(secret)
     token = desk.feedback.token(7)
     spellings = respelt.draw(st.lists(spellings_of(token), min_size=1, max_size=20))
@@ -203,7 +203,7 @@ def spellings_of(token):
 @pytest.mark.parametrize(
     "truth", [10**400, -(10**400), 10**4000, float("inf"), float("nan"), [[]], {"price": None}]
 )
-def test_a_truth_that_the_scorer_breaks_on_is_refused_and_the_next_label_counts(secret, truth):
+def test_a_label_that_raises_in_the_scorer_is_refused_and_the_next_one_counts(secret, truth):
     desk = Desk(secret, scorer=careless)
     tokens = [desk.feedback.token(7) for _ in range(2)]
     answer = desk.send((tokens[0], truth), (tokens[1], 7))
@@ -218,7 +218,9 @@ def careless(prediction, truth):
 @pytest.mark.parametrize("name", ["hmac", "bearer", "hmac-previous"])
 @pytest.mark.parametrize("ruined", [b"short", b"", None, "a folder"])
 @pytest.mark.parametrize("begins_with", ["a good Secret", "this Secret"])
-def test_no_secret_fails_a_prediction(secret, name, ruined, begins_with):
+def test_a_missing_or_invalid_feedback_secret_fails_no_prediction(
+    secret, name, ruined, begins_with
+):
     desk = Desk(secret)
     before = desk.feedback.token(7) if begins_with == "a good Secret" else None
     ruin(secret / name, ruined)
@@ -243,20 +245,20 @@ def ruin(path, content):
         path.write_bytes(content)
 
 
-def test_an_empty_secret_is_no_reason_to_say_that_feedback_is_off(tmp_path):
+def test_an_empty_feedback_secret_is_reported_as_invalid_and_not_as_disabled(tmp_path):
     desk = Desk(tmp_path)
     assert desk.feedback.token(7) is None
     assert desk.send(("x", 7)).status == HTTPStatus.SERVICE_UNAVAILABLE
 
 
-def test_a_truth_that_can_not_be_read_does_not_use_the_token_up(secret):
+def test_an_unreadable_label_does_not_consume_its_token(secret):
     desk = Desk(secret)
     token = desk.feedback.token(7)
     assert reasons(desk.send((token, "seven"))) == [(0, "InvalidTruth")]
     assert desk.send((token, 7)).body["counted"] == 1
 
 
-def test_a_label_counts_from_its_maturity_until_its_token_expires(secret):
+def test_a_label_counts_from_its_maturity_to_the_expiry_of_its_token(secret):
     desk = Desk(secret, maturity_seconds=60, lifetime_seconds=600)
     tokens = [desk.feedback.token(7) for _ in range(3)]
     desk.now += 59
@@ -283,7 +285,7 @@ def test_more_labels_than_a_request_may_carry_are_refused_as_a_whole(secret):
     assert desk.labelled("correct") == 0
 
 
-def test_a_rotated_secret_is_taken_up_and_tokens_of_the_old_key_still_count(secret):
+def test_a_rotated_secret_is_reloaded_and_tokens_of_the_old_key_still_count(secret):
     desk = Desk(secret)
     before = desk.feedback.token(7)
     (secret / "hmac-previous").write_bytes(b"k" * 32)
@@ -294,19 +296,19 @@ def test_a_rotated_secret_is_taken_up_and_tokens_of_the_old_key_still_count(secr
     assert reasons(desk.send((desk.feedback.token(7), 7), (before, 7))) == [(1, "InvalidToken")]
 
 
-def test_the_memory_of_seen_tokens_is_bounded_and_forgets_the_oldest():
+def test_the_set_of_used_tokens_is_bounded_and_drops_the_oldest():
     seen = SeenTokens(limit=2)
     assert [seen.add(one) for one in (b"a", b"b", b"b", b"c")] == [True, True, False, True]
     assert seen.add(b"a"), "forgotten for c"
     assert not seen.add(b"c")
 
 
-def test_settings_name_the_variable_that_is_no_number():
+def test_a_non_numeric_feedback_setting_is_refused_with_its_variable():
     with pytest.raises(ValueError, match="LABEL_MATURITY_SECONDS must be a number of seconds"):
         Settings.from_environment({"LABEL_MATURITY_SECONDS": "1h"})
 
 
-def test_the_launcher_and_the_services_code_share_the_families_of_a_registry():
+def test_launcher_and_service_code_share_the_metric_families_of_a_registry():
     """BentoML's process had a family twice, and didn't start, if the service created its own counters."""
     registry = CollectorRegistry()
     launcher, service = (

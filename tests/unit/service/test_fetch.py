@@ -49,7 +49,7 @@ def test_a_bento_on_a_claim_is_unpacked(claim: Path, into: Path):
     assert sorted(path.name for path in into.iterdir()) == ["bento.yaml", "env", "models", "src"]
 
 
-def test_another_archive_under_the_name_is_refused_and_leaves_nothing(claim: Path, into: Path):
+def test_an_archive_with_another_checksum_is_refused_and_removed(claim: Path, into: Path):
     with pytest.raises(FetchError, match=f"hasn't the sha256 {SHA256}:") as refused:
         fetch(Source("pvc://models/bentos/pricing.bento", SHA256, claim), into)
     assert not list(into.iterdir())
@@ -70,13 +70,13 @@ def test_another_archive_under_the_name_is_refused_and_leaves_nothing(claim: Pat
         ("b.bento", "'' is refused"),
     ],
 )
-def test_urls_that_are_not_meant_are_refused(url: str, message: str):
+def test_a_bento_url_with_another_scheme_or_form_is_refused(url: str, message: str):
     with pytest.raises(FetchError, match=message):
         Source(url, SHA256)
 
 
 @pytest.mark.parametrize("checksum", ["", "A" * 64, "a" * 63, "sha256:" + "a" * 57])
-def test_a_checksum_that_is_none_is_refused(checksum: str):
+def test_a_malformed_checksum_is_refused(checksum: str):
     with pytest.raises(FetchError, match="is not 64 lower-case hex digits"):
         Source("https://example.org/b", checksum)
 
@@ -100,13 +100,13 @@ def test_a_checksum_that_is_none_is_refused(checksum: str):
         "224.0.0.1",
     ],
 )
-def test_addresses_of_the_node_are_refused_whatever_name_led_there(address: str):
+def test_a_host_name_that_resolves_to_an_address_of_the_node_is_refused(address: str):
     with pytest.raises(AddressRefused, match=r"bad.example is"):
         refuse_local("bad.example", address)
 
 
 @pytest.mark.parametrize("address", ["192.0.2.7", "10.0.0.4", "2001:db8::1"])
-def test_other_addresses_are_not(address: str):
+def test_an_address_outside_the_node_is_accepted(address: str):
     refuse_local("good.example", address)
 
 
@@ -116,7 +116,7 @@ SPELLINGS = (
 
 
 @pytest.mark.parametrize("host", SPELLINGS)
-def test_no_spelling_of_the_node_is_connected_to(claim: Path, into: Path, host: str):
+def test_an_address_of_the_node_is_refused_in_any_notation(claim: Path, into: Path, host: str):
     """What counts is the address that is connected to, however a library reads the text."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(0)
@@ -154,7 +154,7 @@ def test_a_redirect_leads_to_https_only_and_is_read_from_its_one_header(headers,
 
 
 @pytest.mark.parametrize("path", ["../outside", "bentos/../../outside", "link"])
-def test_nothing_out_of_the_claim_is_read(claim: Path, into: Path, tmp_path: Path, path: str):
+def test_a_path_outside_the_claim_is_not_read(claim: Path, into: Path, tmp_path: Path, path: str):
     (tmp_path / "outside").write_text("x")
     (claim / "link").symlink_to(tmp_path / "outside")
 

@@ -17,7 +17,7 @@ for logger in (launcher.log, prediction_log.log, own, off):
 """
 
 
-def test_warnings_of_the_library_and_of_the_service_reach_the_log_of_the_pod():
+def test_warnings_of_library_and_service_are_in_the_pod_log():
     lines = subprocess.run(
         [sys.executable, "-c", SCRIPT], check=True, capture_output=True, text=True
     ).stdout.splitlines()

@@ -52,7 +52,7 @@ def request(path="/price", **headers):
         ({"from": "Host"}, request(host="cars.example"), OTHER),
     ],
 )
-def test_a_request_names_one_of_the_products_markets_or_none_of_them(given, scope, market):
+def test_a_request_counts_for_a_market_of_the_product_or_for_other(given, scope, market):
     assert markets(**given).of(scope) == market
 
 
@@ -123,7 +123,7 @@ class Counting:
         return sum(one.name == NAME for family in self.registry.collect() for one in family.samples)
 
 
-async def test_an_answer_counts_once_for_its_market_when_it_is_whole():
+async def test_a_complete_response_counts_once_for_its_market():
     desk = Counting(service(200))
     await desk.ask(x_market="AT")
     assert desk.counted() == {
@@ -140,29 +140,27 @@ async def test_an_answer_counts_once_for_its_market_when_it_is_whole():
         (404, {}),
     ],
 )
-async def test_a_failure_is_bad_a_refusal_isnt_fast_and_an_unknown_path_isnt_counted(
-    status, counted
-):
+async def test_market_counts_include_failures_and_exclude_unknown_paths(status, counted):
     desk = Counting(service(status))
     await desk.ask(x_market="FR")
     assert desk.counted() == counted
 
 
-async def test_a_service_that_breaks_is_bad_for_its_market():
+async def test_an_exception_of_the_service_counts_as_bad_for_its_market():
     desk = Counting(broken)
     with pytest.raises(RuntimeError, match="a bug"):
         await desk.ask(x_market="FR")
     assert desk.counted() == {("availability", "bad", "FR"): 1}
 
 
-async def test_requests_beside_the_api_of_the_product_are_not_counted():
+async def test_requests_outside_the_product_api_are_not_counted_by_market():
     desk = Counting(service(200))
     await desk.ask("/feedback", x_market="FR")
     assert not desk.counted()
 
 
 @given(st.lists(st.text(alphabet=st.characters(max_codepoint=255), max_size=40), max_size=60))
-async def test_however_callers_spell_it_there_are_no_more_series_than_markets(names):
+async def test_arbitrary_market_headers_create_no_further_series(names):
     desk = Counting(service(200))
     before = desk.series()
     for name in names:
@@ -178,7 +176,7 @@ async def nothing(_message):
     pass
 
 
-def test_the_truth_counts_for_the_market_that_the_prediction_was_made_for(tmp_path):
+def test_a_label_counts_for_the_market_of_its_prediction(tmp_path):
     for name in ("hmac", "bearer"):
         (tmp_path / name).write_bytes(b"k" * 32)
     registry = CollectorRegistry()

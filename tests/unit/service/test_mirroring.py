@@ -156,7 +156,7 @@ async def served(pod: Pod) -> AsyncIterator[str]:
         await task
 
 
-async def test_a_token_carries_what_both_versions_predict_for_the_same_request(secret):
+async def test_a_token_has_the_predictions_of_both_versions_for_a_mirrored_request(secret):
     candidate = Pod(secret, "v2", 20)
     async with served(candidate) as url:
         stable = Pod(secret, "v1", 10, url=url)
@@ -177,7 +177,7 @@ async def test_a_token_carries_what_both_versions_predict_for_the_same_request(s
     assert stable.pairs() == {("correct", "wrong"): 1, ("wrong", "correct"): 1}
 
 
-async def test_the_holder_of_a_token_can_read_the_answer_and_not_the_shadow(secret):
+async def test_a_token_hides_the_prediction_of_the_candidate(secret):
     candidate = Pod(secret, "v2", 987_654_321)
     async with served(candidate) as url:
         stable = Pod(secret, "v1", 123_456_789, url=url)
@@ -190,7 +190,7 @@ async def test_the_holder_of_a_token_can_read_the_answer_and_not_the_shadow(secr
     assert b"v2" not in sealed
 
 
-async def test_a_shadow_that_fails_or_is_late_costs_no_answer(secret):
+async def test_a_failed_or_late_mirrored_request_does_not_affect_the_response(secret):
     candidate = Pod(secret, "v2", 20)
 
     async def breaks() -> None:
@@ -209,14 +209,14 @@ async def test_a_shadow_that_fails_or_is_late_costs_no_answer(secret):
     assert late.results == {Result.LATE: 1}
 
 
-async def test_predictions_of_another_number_belong_to_none():
+async def test_mirrored_predictions_of_another_count_are_discarded():
     async def one() -> list[ShadowPrediction]:
         return [ShadowPrediction(20, "v2")]
 
     assert list(await Sent(asyncio.ensure_future(one())).shadows(2)) == [None, None]
 
 
-async def test_without_a_candidate_a_pod_asks_once_in_a_while(secret):
+async def test_without_a_candidate_a_pod_polls_for_one_rarely(secret):
     stable = Pod(secret, "v1", 10, url=f"http://127.0.0.1:{free_port()}")
     for _ in range(3):
         assert stable.shadows((await stable.ask(1))[1]) == [None]
@@ -226,7 +226,7 @@ async def test_without_a_candidate_a_pod_asks_once_in_a_while(secret):
     assert stable.results == {Result.ABSENT: 2}
 
 
-async def test_a_version_doesnt_mirror_to_itself(secret):
+async def test_a_version_does_not_mirror_to_itself(secret):
     """The candidate's own pods have the same settings, and its Service leads to them."""
     candidate = Pod(secret, "v2", 20)
     async with served(candidate) as url:
@@ -236,7 +236,7 @@ async def test_a_version_doesnt_mirror_to_itself(secret):
     assert not candidate.paths
 
 
-async def test_only_so_many_mirrored_requests_are_under_way(secret):
+async def test_concurrent_mirrored_requests_are_limited(secret):
     candidate, arrived, free = Pod(secret, "v2", 20), asyncio.Event(), asyncio.Event()
 
     async def hold() -> None:
@@ -254,7 +254,9 @@ async def test_only_so_many_mirrored_requests_are_under_way(secret):
     assert stable.results == {Result.BUSY: 1, Result.ANSWERED: 1}
 
 
-async def test_no_more_than_the_share_is_mirrored_and_nothing_large_or_unsigned(secret, tmp_path):
+async def test_only_the_configured_share_is_mirrored_and_no_large_or_unsigned_request(
+    secret, tmp_path
+):
     async with served(Pod(secret, "v2", 20)) as url:
         for share, padding in ((0.5, 0), (1.0, LARGEST_BYTES)):  # the number that is drawn is 0.5
             stable = Pod(secret, "v1", 10, url=url, share=share)
@@ -280,7 +282,7 @@ async def test_a_mirrored_request_with_another_secret_is_refused(secret, tmp_pat
     assert not candidate.paths
 
 
-async def test_a_header_holds_for_its_request_alone(secret):
+async def test_the_mirror_header_applies_to_its_request_only(secret):
     candidate, seen = Pod(secret, "v2", 20), Pod(secret, "v2", 20)
     heard: list[str] = []
 
@@ -296,7 +298,7 @@ async def test_a_header_holds_for_its_request_alone(secret):
     assert (await candidate.ask(2, **{HEADER: heard[0]}))[0] == 403
 
 
-def test_the_operators_variable_is_read_and_named_when_it_cant_be():
+def test_a_malformed_mirror_variable_is_refused_by_its_name():
     given = {"url": "http://a:3000/", "percent": 10, "timeoutMilliseconds": 50, "maxConcurrency": 2}
     environment = {"SLUICEGATE_MIRROR": json.dumps(given)}
     assert Mirror.from_environment(environment) == Mirror("http://a:3000", 0.1, 0.05, 2)

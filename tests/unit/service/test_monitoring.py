@@ -50,7 +50,7 @@ def monitored(tmp_path: Path, *path: str) -> None:
 
 
 @pytest.mark.slow
-def test_monitored_values_lie_below_the_home_of_bentoml_in_files_of_bounded_size(tmp_path):
+def test_monitored_values_are_written_to_bounded_files_below_bentoml_home(tmp_path):
     monitored(tmp_path)
     files = sorted((tmp_path / "home" / "monitoring" / "prices" / "data").iterdir())
     assert [one.name for one in files] == ["data.0.log", "data.0.log.1"]
@@ -60,7 +60,7 @@ def test_monitored_values_lie_below_the_home_of_bentoml_in_files_of_bounded_size
 
 
 @pytest.mark.slow
-def test_an_absolute_path_of_the_service_is_kept(tmp_path):
+def test_an_absolute_monitoring_path_of_the_service_is_kept(tmp_path):
     monitored(tmp_path, str(tmp_path / "own"))
     assert (tmp_path / "own" / "prices" / "data" / "data.0.log").is_file()
     assert not (tmp_path / "home" / "monitoring").exists()

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_only_standard_media_types_are_used(tmp_path: Path):
+def test_a_packed_bento_uses_only_standard_oci_media_types(tmp_path: Path):
     with packed(write_bento(tmp_path / "b")) as bento:
         manifest = json.loads(bento.manifest)
 
@@ -30,7 +30,7 @@ def test_only_standard_media_types_are_used(tmp_path: Path):
     assert layer["mediaType"] == "application/vnd.oci.image.layer.v1.tar+gzip"
 
 
-def test_digests_and_sizes_are_those_of_the_content(tmp_path: Path):
+def test_a_packed_bento_has_digests_and_sizes_of_its_content(tmp_path: Path):
     with packed(write_bento(tmp_path / "b")) as bento:
         manifest, data = json.loads(bento.manifest), bento.layer.read_bytes()
         config = json.loads(bento.config)
@@ -42,7 +42,7 @@ def test_digests_and_sizes_are_those_of_the_content(tmp_path: Path):
     assert manifest["annotations"]["org.opencontainers.image.version"] == "v1"
 
 
-def test_the_layer_is_the_bento_readable_by_every_user(tmp_path: Path):
+def test_the_layer_of_a_packed_bento_is_readable_by_every_user(tmp_path: Path):
     folder = write_bento(tmp_path / "b")
     (folder / "models" / "price").chmod(0o700)
     (folder / "bento.yaml").chmod(0o600)
@@ -54,7 +54,7 @@ def test_the_layer_is_the_bento_readable_by_every_user(tmp_path: Path):
     assert {(member.uid, member.mtime) for member in members.values()} == {(0, 0)}
 
 
-def test_a_copy_elsewhere_and_its_archive_have_the_same_digest(tmp_path: Path):
+def test_packing_a_copied_bento_gives_the_same_digest(tmp_path: Path):
     one, two = write_bento(tmp_path / "one"), write_bento(tmp_path / "two")
     (two / "src" / "__pycache__").mkdir()
     (two / "src" / "__pycache__" / "service.pyc").write_bytes(b"compiled")
@@ -77,7 +77,7 @@ def test_a_link_in_a_bento_is_refused(tmp_path: Path):
         pass
 
 
-def test_a_path_that_is_not_there_is_named(tmp_path: Path):
+def test_pack_names_a_missing_path(tmp_path: Path):
     with (
         pytest.raises(BentoInvalid, match=f"{tmp_path}/none doesn't exist"),
         packed(tmp_path / "none"),
@@ -93,7 +93,7 @@ def test_a_path_that_is_not_there_is_named(tmp_path: Path):
         ("localhost:5000/pricing", "localhost:5000/pricing", None),
     ],
 )
-def test_references_name_a_repository_and_perhaps_a_tag(
+def test_an_image_reference_has_a_repository_and_an_optional_tag(
     reference: str, repository: str, tag: str | None
 ):
     target = Target.parse(reference, plain_http=False)
@@ -104,19 +104,19 @@ def test_references_name_a_repository_and_perhaps_a_tag(
 @pytest.mark.parametrize(
     "reference", ["pricing", "bentos/pricing", "registry.example/", "h.x/a@sha256:1"]
 )
-def test_a_reference_that_says_not_where_to_push_is_refused(reference: str):
+def test_an_image_reference_without_a_registry_is_refused(reference: str):
     with pytest.raises(PushError, match="doesn't say where to push: give HOST/PATH"):
         Target.parse(reference)
 
 
-def test_plain_http_is_spoken_only_with_the_hosts_that_are_listed(monkeypatch):
+def test_plain_http_is_used_only_for_listed_registries(monkeypatch):
     monkeypatch.setenv(PLAIN_HTTP_ENV, "10.0.0.2:30500,other:5000")
 
     assert Target.parse("10.0.0.2:30500/x").plain_http
     assert not Target.parse("registry.example/x").plain_http
 
 
-def test_a_registry_that_is_not_there_is_named_with_the_reference(tmp_path: Path):
+def test_an_unreachable_registry_is_named_with_the_reference(tmp_path: Path):
     folder = write_bento(tmp_path / "b")
 
     with pytest.raises(
@@ -125,6 +125,6 @@ def test_a_registry_that_is_not_there_is_named_with_the_reference(tmp_path: Path
         pack_and_push(folder, "127.0.0.1:1/x", plain_http=True)
 
 
-def test_a_path_that_no_registry_takes_is_refused():
+def test_an_invalid_repository_path_is_refused():
     with pytest.raises(PushError, match="has capital letters in its path: registries know shop/x"):
         Target.parse("registry.example/Shop/x")

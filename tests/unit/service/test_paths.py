@@ -91,11 +91,11 @@ async def status(app: PortFilter, port: int, path: str, **scope: Any) -> int:
         (9999, "/docs.json", 404),
     ],
 )
-async def test_each_port_answers_its_own_paths(port: int, path: str, desired: int):
+async def test_each_port_serves_only_its_own_paths(port: int, path: str, desired: int):
     assert await status(filtered(), port, path) == desired
 
 
-async def test_a_prefix_moves_them_all():
+async def test_a_path_prefix_applies_to_all_paths():
     app = filtered("/v1")
 
     assert await status(app, API, "/v1/predict", method="POST") == 200
@@ -150,7 +150,7 @@ async def test_on_started_is_called_once_before_the_lifespan_startup_completes()
         (METRICS, "/classify", 0),
     ],
 )
-async def test_requests_that_the_api_has_no_path_for_are_counted(
+async def test_requests_to_unknown_paths_are_counted(
     prefix: str, port: int, path: str, unknown: int
 ):
     """Not what load balancers probe, nor what is asked of the port of metrics."""

@@ -55,7 +55,7 @@ def rows_of(row: Served | Labelled, **given: Any) -> list[dict[str, Any]]:
 
 
 # ---- rows ----------------------------------------------------------------------------------
-def test_a_row_has_the_request_the_prediction_and_its_version():
+def test_a_log_row_has_the_request_the_prediction_and_its_version():
     (row,) = rows_of(served({"km": 9}, Noted(7, caller_id=CallerId("o-1"), market="FR")))
     assert row == {
         "kind": "prediction", "id": CallerId("o-1").identity[:16].hex(),
@@ -64,7 +64,7 @@ def test_a_row_has_the_request_the_prediction_and_its_version():
     }  # fmt: skip
 
 
-def test_without_a_signed_prediction_the_whole_answer_is_the_prediction():
+def test_without_a_signed_prediction_the_log_row_has_the_whole_response():
     (row,) = rows_of(served({"km": 9}, answer=b'{"price": 7}', market="GB"))
     assert (row["prediction"], row["market"]) == ({"price": 7}, "GB")
 
@@ -98,7 +98,7 @@ def test_each_prediction_of_a_list_has_the_features_of_its_item(body, features):
         ({"only": ("cars.0.vin",), "redact": ("cars.vin",)}, {}),
     ],
 )  # fmt: skip
-def test_redacted_features_and_those_that_are_not_chosen_are_never_written(given, features):
+def test_redacted_and_unselected_features_are_never_logged(given, features):
     body = {"owner": {"key": "c-1", "mail": "a@b.example"}, "cars": [{"km": 1, "vin": "x"}]}
     (row,) = rows_of(served(body, Noted(1)), **given)
     assert row["features"] == features
@@ -113,7 +113,7 @@ def test_redacted_features_and_those_that_are_not_chosen_are_never_written(given
         ("owner", 7, 7),
     ],
 )
-def test_an_answer_that_repeats_a_redacted_field_is_logged_without_it(path, prediction, logged):
+def test_a_redacted_field_repeated_in_the_response_is_not_logged(path, prediction, logged):
     body = json.dumps(prediction).encode()
     for row in (served({}, answer=body), served({}, Noted(prediction))):
         assert rows_of(row, redact=(path,))[0]["prediction"] == logged
@@ -130,12 +130,12 @@ def test_an_answer_that_repeats_a_redacted_field_is_logged_without_it(path, pred
     ],
     ids=["a name with a dot", "names with dots", "a position", "lists of lists", "all items"],
 )
-def test_a_redacted_path_means_each_place_to_which_it_may_lead(path, features, logged):
+def test_a_redaction_path_applies_to_every_matching_field(path, features, logged):
     (row,) = rows_of(served(features, Noted(1)), redact=(path,))
     assert row["features"] == logged
 
 
-def test_a_row_has_a_pseudonym_of_the_person_whose_key_is_redacted():
+def test_a_log_row_has_a_pseudonym_in_place_of_a_redacted_person_key():
     given = {"person": "owner", "redact": ("owner",)}
     one, same, other = (
         rows_of(served({"owner": owner}, Noted(1)), **given)[0] for owner in ("c-1", "c-1", "c-2")
@@ -146,7 +146,7 @@ def test_a_row_has_a_pseudonym_of_the_person_whose_key_is_redacted():
 
 
 @pytest.mark.parametrize("body", [b"no JSON", b"", b"\xff\x00"])
-def test_a_request_that_is_no_json_has_no_features(body):
+def test_a_request_without_json_has_no_logged_features(body):
     (row,) = rows_of(replace(served(None, Noted(1)), body=body))
     assert row["features"] is None
 
@@ -200,7 +200,7 @@ class Log:
         ]
 
 
-def test_rows_are_written_in_their_order_and_all_at_the_end(tmp_path):
+def test_log_rows_are_written_in_order_and_flushed_at_shutdown(tmp_path):
     log = Log(tmp_path)
     log.log.start()
     for number in range(500):
@@ -210,7 +210,7 @@ def test_rows_are_written_in_their_order_and_all_at_the_end(tmp_path):
     assert (log.written, log.dropped) == (500, Counter())
 
 
-def test_a_store_that_is_away_costs_no_request_time_and_its_rows_follow(tmp_path):
+def test_an_unavailable_store_delays_no_request_and_gets_its_rows_later(tmp_path):
     store = Away(tmp_path, flush_seconds=0.01)
     log = Log(tmp_path, store=store)
     log.log.start()
@@ -223,9 +223,7 @@ def test_a_store_that_is_away_costs_no_request_time_and_its_rows_follow(tmp_path
     assert [row["prediction"] for row in log.lines()] == list(range(50))
 
 
-def test_a_place_that_is_away_is_shown_with_one_warning_at_its_begin_and_one_at_its_end(
-    tmp_path, caplog
-):
+def test_an_unavailable_log_store_is_logged_once_at_its_begin_and_once_at_its_end(tmp_path, caplog):
     store = Away(tmp_path, flush_seconds=0.01)
     log = Log(tmp_path, store=store)
     log.log.start()
@@ -244,7 +242,7 @@ def test_a_place_that_is_away_is_shown_with_one_warning_at_its_begin_and_one_at_
     assert end.startswith("the log of predictions is written again, after")
 
 
-def test_memory_is_bounded_and_rows_beyond_it_are_counted(tmp_path):
+def test_the_memory_of_the_prediction_log_is_bounded_and_dropped_rows_are_counted(tmp_path):
     store = Away(tmp_path, flush_seconds=0.01)
     log = Log(tmp_path, store=store, queue_bytes=10 * served({}, Noted(1)).size)
     log.log.start()
@@ -256,7 +254,7 @@ def test_memory_is_bounded_and_rows_beyond_it_are_counted(tmp_path):
     assert [row["prediction"] for row in log.lines()] == list(range(10))
 
 
-def test_a_store_that_stays_away_delays_the_end_only_for_a_time(tmp_path):
+def test_an_unavailable_store_delays_the_shutdown_for_a_limited_time(tmp_path):
     log = Log(tmp_path, store=Away(tmp_path, flush_seconds=0.01))
     log.log.start()
     log.log.put(served({}, Noted(1)))
@@ -270,7 +268,7 @@ def test_a_request_that_is_too_large_is_not_logged(tmp_path):
     assert log.dropped == {"TooLarge": 1}
 
 
-def test_days_beyond_the_retention_are_deleted(tmp_path):
+def test_log_days_beyond_the_retention_are_deleted(tmp_path):
     log = Log(tmp_path, retention_days=30)
     for date in ("2026-10-30", "2026-10-31", "2026-11-30"):
         log.store.add(date, "00-pod", b"{}\n")
@@ -283,7 +281,7 @@ def test_a_share_of_the_requests_is_logged(tmp_path, percent, draw, sampled):
     assert Log(tmp_path, percent=percent, draw=lambda: draw).log.samples() is sampled
 
 
-def test_whether_an_id_is_logged_does_not_depend_on_the_pod_or_the_draw(tmp_path):
+def test_the_log_sampling_of_an_id_is_the_same_in_every_pod(tmp_path):
     pods = [Log(tmp_path, percent=10, draw=lambda value=value: value).log for value in (0.0, 0.99)]
     ids = [f"order-{number}" for number in range(5000)]
     one, other = ({each for each in ids if pod.samples(each)} for pod in pods)
@@ -292,7 +290,7 @@ def test_whether_an_id_is_logged_does_not_depend_on_the_pod_or_the_draw(tmp_path
 
 
 # ---- files ---------------------------------------------------------------------------------
-def test_a_file_that_is_large_is_followed_by_the_next(tmp_path):
+def test_a_full_log_file_is_rotated(tmp_path):
     store = FolderStore(tmp_path)
     for _ in range(3):
         store.add("2026-11-30", "12-pod", b"x" * (LARGEST_FILE // 2))
@@ -311,7 +309,7 @@ def full_at(size: int) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("length", [40, 20_000], ids=["a row", "a batch"])
-def test_rows_of_a_full_volume_are_written_once_after_it_has_room(tmp_path, length):
+def test_rows_of_a_full_volume_are_written_once_after_space_is_freed(tmp_path, length):
     store = FolderStore(tmp_path)
     store.add("2026-11-30", "12-pod", b"first\n")
     batch = b"x" * length + b"\n"
@@ -323,7 +321,7 @@ def test_rows_of_a_full_volume_are_written_once_after_it_has_room(tmp_path, leng
     assert store.read("2026-11-30", "12-pod-0.jsonl") == b"first\n" + batch
 
 
-def test_rows_after_a_line_that_was_cut_off_begin_a_line(tmp_path):
+def test_a_row_after_a_truncated_line_starts_a_new_line(tmp_path):
     store = FolderStore(tmp_path)
     for lines in (b'{"kind":"lab', b"second\n", b"third\n"):
         store.add("2026-11-30", "12-pod", lines)
@@ -331,7 +329,7 @@ def test_rows_after_a_line_that_was_cut_off_begin_a_line(tmp_path):
     assert content == b'{"kind":"lab\nsecond\nthird\n'
 
 
-def test_lines_that_are_written_during_a_rewrite_are_kept(tmp_path):
+def test_lines_written_during_a_deletion_are_kept(tmp_path):
     store = FolderStore(tmp_path)
     store.add("2026-11-30", "12-pod", b"old\n")
     writing = threading.Thread(target=store.add, args=("2026-11-30", "12-pod", b"new\n"))
@@ -347,24 +345,24 @@ def test_lines_that_are_written_during_a_rewrite_are_kept(tmp_path):
     assert store.read("2026-11-30", "12-pod-0.jsonl") == b"new\n"
 
 
-def test_a_place_that_cannot_be_written_is_an_error_with_its_name(tmp_path):
+def test_an_unwritable_log_path_raises_an_error_with_its_name(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(LogStoreError, match="file/shop"):
         FolderStore(tmp_path / "file" / "shop").add("2026-11-30", "12-pod", b"x")
 
 
 @pytest.mark.parametrize("text", ["[]", "{", '{"sample": 10}', '{"sample": "x", "to": {}}'])
-def test_settings_of_another_form_name_the_variable(text):
+def test_a_malformed_prediction_log_variable_is_refused_by_its_name(text):
     with pytest.raises(ValueError, match="SLUICEGATE_LOG"):
         LogSettings.from_environment({"SLUICEGATE_LOG": text})
 
 
-def test_a_log_without_a_place_is_refused():
+def test_a_prediction_log_without_a_path_is_refused():
     with pytest.raises(ValueError, match="neither file nor s3"):
         store_of(settings(target={"gcs": {}}))
 
 
-def test_monitored_values_are_in_the_row_of_their_prediction_and_redacted_as_it_is():
+def test_monitored_values_are_in_the_row_of_their_prediction_with_its_redaction():
     monitored = {"cars": {"km": [9, 8], "email": ["a@b", "c@d"], "all": [1, 2, 3]}}
     rows = rows_of(
         served({"km": [9, 8]}, Noted(7), Noted(6), batch=True, monitored=monitored),
@@ -412,7 +410,7 @@ def ask(
 
 
 @pytest.mark.parametrize(("status", "logged"), [(200, 1), (201, 1), (400, 0), (500, 0)])
-def test_answers_that_succeed_are_logged_and_pass_unchanged(tmp_path, status, logged):
+def test_successful_responses_are_logged_and_unchanged(tmp_path, status, logged):
     log = Log(tmp_path)
     log.log.start()
     assert ask(log.log, status=status) == b"7"
@@ -420,7 +418,7 @@ def test_answers_that_succeed_are_logged_and_pass_unchanged(tmp_path, status, lo
     assert [row["features"] for row in log.lines()] == [{"km": 9}] * logged
 
 
-def test_a_request_that_is_not_chosen_is_not_logged(tmp_path):
+def test_an_unsampled_request_is_not_logged(tmp_path):
     log = Log(tmp_path, percent=10, draw=lambda: 0.5)
     log.log.start()
     chosen: list[bool] = []
@@ -489,7 +487,7 @@ def at(seconds: float) -> datetime:
     return datetime.fromtimestamp(START + seconds, UTC)
 
 
-def test_a_label_is_joined_with_its_prediction_by_the_time_at_which_it_came(tmp_path):
+def test_labels_are_joined_with_their_predictions_by_arrival_time(tmp_path):
     desk = Desk(tmp_path)
     tokens = [desk.predict(number, {"km": number}) for number in (1, 2, 3)]
     for token, after in zip(tokens, (60, 120, 86_400 * 3), strict=True):
@@ -502,14 +500,14 @@ def test_a_label_is_joined_with_its_prediction_by_the_time_at_which_it_came(tmp_
     assert desk.labelled(0, 60) == [({"km": 1}, 1, 60)]
 
 
-def test_the_label_of_a_prediction_that_was_not_chosen_counts_and_is_not_logged(tmp_path):
+def test_the_label_of_an_unsampled_prediction_is_counted_and_not_logged(tmp_path):
     desk = Desk(tmp_path, percent=10, draw=lambda: 0.5)
     assert desk.send(token=desk.predict(1), truth=1)["counted"] == 1
     assert desk.labelled(-1, 1) == []
     assert desk.log.lines() == []
 
 
-def test_a_label_by_the_callers_id_is_joined_in_the_log_and_not_counted(tmp_path):
+def test_a_label_by_caller_id_is_logged_and_not_counted(tmp_path):
     desk = Desk(tmp_path)
     desk.predict(1, {"km": 1}, caller_id="o-1")
     assert desk.send(id="o-1", truth=5) == {"counted": 0, "refused": [], "logged": 1}
@@ -518,7 +516,7 @@ def test_a_label_by_the_callers_id_is_joined_in_the_log_and_not_counted(tmp_path
     assert desk.labelled(-1, 1) == [({"km": 1}, 1, 5)]
 
 
-def test_only_labels_that_are_logged_are_said_to_be(tmp_path):
+def test_the_response_to_a_label_reports_it_as_logged_only_if_it_was(tmp_path):
     desk = Desk(tmp_path, percent=50)
     ids = [f"o-{number}" for number in range(40)]
     sampled = [each for each in ids if desk.log.log.samples(each)]
@@ -530,7 +528,7 @@ def test_only_labels_that_are_logged_are_said_to_be(tmp_path):
     assert "1 to 128 printable characters" in body["refused"][0]["message"]
 
 
-def test_a_label_by_id_does_not_keep_that_of_the_token_from_counting(tmp_path):
+def test_a_label_by_caller_id_does_not_prevent_the_label_by_token_from_counting(tmp_path):
     desk = Desk(tmp_path)
     token = desk.predict(1, {"km": 1}, caller_id="o-1")
     assert desk.send(id="o-1", truth=5)["logged"] == 1
@@ -541,7 +539,7 @@ def test_a_label_by_id_does_not_keep_that_of_the_token_from_counting(tmp_path):
 
 
 @pytest.mark.parametrize("truth", [float("nan"), [1, {"a": float("inf")}]])
-def test_a_truth_that_is_no_json_is_refused(tmp_path, truth):
+def test_a_label_without_json_is_refused(tmp_path, truth):
     desk = Desk(tmp_path)
     token = desk.predict(1, {"km": 1}, caller_id="o-1")
     for label in ({"token": token}, {"id": "o-1"}):
@@ -554,14 +552,14 @@ def test_a_truth_that_is_no_json_is_refused(tmp_path, truth):
     assert desk.send(token=token, truth=1)["counted"] == 1
 
 
-def test_a_label_by_id_needs_a_log(tmp_path):
+def test_a_label_by_caller_id_requires_a_prediction_log(tmp_path):
     desk = Desk(tmp_path)
     desk.feedback.log = None
     (refusal,) = desk.send(id="o-1", truth=5)["refused"]
     assert (refusal["reason"], "set it, or send the token" in refusal["message"]) == ("NoLog", True)
 
 
-def test_a_label_that_two_pods_got_is_one_row_and_the_first_counts(tmp_path):
+def test_a_label_received_by_two_pods_is_one_row(tmp_path):
     desk = Desk(tmp_path)
     token = desk.predict(1, {"km": 1})
     desk.send(token=token, truth=1)
@@ -573,7 +571,7 @@ def test_a_label_that_two_pods_got_is_one_row_and_the_first_counts(tmp_path):
     assert desk.labelled(30, 90) == []
 
 
-def test_of_two_answers_to_one_id_the_first_is_the_row(tmp_path):
+def test_the_first_of_two_responses_with_one_id_is_the_row(tmp_path):
     desk = Desk(tmp_path)
     desk.predict(1, {"km": 1}, caller_id="o-1")
     desk.log.now = START + 1
@@ -582,7 +580,7 @@ def test_of_two_answers_to_one_id_the_first_is_the_row(tmp_path):
     assert desk.labelled(-1, 90) == [({"km": 1}, 1, 2)]
 
 
-def test_a_prediction_waits_for_its_label_for_the_days_that_are_asked_for(tmp_path):
+def test_a_prediction_is_joined_with_labels_of_the_requested_days(tmp_path):
     desk = Desk(tmp_path)
     token = desk.predict(1, {"km": 1})
     desk.log.log.close()
@@ -620,7 +618,7 @@ def a_person(tmp_path: Path) -> Desk:
     return desk
 
 
-def test_a_deletion_that_fails_says_what_it_deleted_and_is_repeated(tmp_path):
+def test_a_failed_deletion_reports_what_it_deleted_and_can_be_repeated(tmp_path):
     desk = a_person(tmp_path)
     before = content(desk)
     with full_at(100), pytest.raises(WarehouseError, match="0 predictions are deleted so far"):
@@ -643,9 +641,7 @@ class Half(FolderStore):
 
 
 @pytest.mark.parametrize("rewrites", range(4))
-def test_a_deletion_that_was_interrupted_anywhere_leaves_no_label_after_the_next(
-    tmp_path, rewrites
-):
+def test_repeating_an_interrupted_deletion_removes_all_labels(tmp_path, rewrites):
     desk = a_person(tmp_path)
     (date,) = desk.log.store.dates()
     (name,) = desk.log.store.names(date)
@@ -663,7 +659,7 @@ def test_a_deletion_that_was_interrupted_anywhere_leaves_no_label_after_the_next
     assert len(desk.log.lines()) == 2
 
 
-def test_a_line_of_the_person_that_was_cut_off_is_deleted_too(tmp_path):
+def test_a_truncated_line_of_the_person_is_deleted(tmp_path):
     desk = a_person(tmp_path)
     (row,) = served({"owner": "c-1", "street": "Elm 7"}, Noted(1)).lines(desk.log.log.settings)
     desk.log.store.add("2026-11-30", "13-killed", row[:-19])
@@ -672,7 +668,7 @@ def test_a_line_of_the_person_that_was_cut_off_is_deleted_too(tmp_path):
     assert "Elm" not in content(desk)
 
 
-def test_a_copy_that_an_earlier_deletion_left_is_deleted(tmp_path):
+def test_a_temporary_copy_of_an_interrupted_deletion_is_removed(tmp_path):
     desk = a_person(tmp_path)
     (date,) = desk.log.store.dates()
     (name,) = desk.log.store.names(date)
@@ -682,7 +678,7 @@ def test_a_copy_that_an_earlier_deletion_left_is_deleted(tmp_path):
     assert not part.exists()
 
 
-def test_a_deletion_needs_the_path_of_the_person(tmp_path):
+def test_a_deletion_requires_the_path_of_the_person_key(tmp_path):
     desk = a_person(tmp_path)
     warehouse = replace(desk.warehouse, by_person=False)
     with pytest.raises(WarehouseError, match="2 predictions are deleted; others can't be found"):
@@ -691,7 +687,7 @@ def test_a_deletion_needs_the_path_of_the_person(tmp_path):
         warehouse.forget("c-1")
 
 
-def test_a_line_that_was_cut_off_is_ignored(tmp_path):
+def test_a_truncated_line_is_ignored(tmp_path):
     desk = Desk(tmp_path)
     desk.send(token=desk.predict(1, {"km": 1}), truth=1)
     desk.log.log.close()
@@ -699,7 +695,7 @@ def test_a_line_that_was_cut_off_is_ignored(tmp_path):
     assert desk.labelled(-1, 1) == [({"km": 1}, 1, 1)]
 
 
-def test_a_label_that_is_written_after_its_interval_was_read_is_in_the_next_one(tmp_path):
+def test_a_label_written_after_its_interval_was_read_is_in_the_next_interval(tmp_path):
     desk = Desk(tmp_path)
     token = desk.predict(1, {"km": 1})
     desk.log.now = START + 895
@@ -717,7 +713,7 @@ def test_a_label_that_is_written_after_its_interval_was_read_is_in_the_next_one(
     [(0, {}, True), (70, {}, False), (0, {"write_delay": WRITE_DELAY}, False)],
     ids=["now", "earlier", "write_delay"],
 )
-def test_an_interval_that_ends_now_warns_of_labels_that_are_not_written(
+def test_reading_an_interval_that_ends_now_warns_of_unwritten_labels(
     tmp_path, caplog, seconds, given, warns
 ):
     until = datetime.now(UTC) - timedelta(seconds=seconds)
@@ -725,12 +721,12 @@ def test_an_interval_that_ends_now_warns_of_labels_that_are_not_written(
     assert ("set write_delay=WRITE_DELAY" in caplog.text) is warns
 
 
-def test_times_in_the_other_order_are_refused(tmp_path):
+def test_an_interval_that_ends_before_it_begins_is_refused(tmp_path):
     with pytest.raises(WarehouseError, match="is after until"):
         Desk(tmp_path).warehouse.labelled(at(1), at(0))
 
 
-def test_a_place_that_is_not_there_is_an_error_and_one_without_rows_is_not(tmp_path):
+def test_a_missing_log_path_is_an_error_and_an_empty_one_is_not(tmp_path):
     (tmp_path / "there").mkdir()
     there, absent = (
         Warehouse(store_of(settings(target={"file": {"path": str(tmp_path / name)}})), "shop", "x")
@@ -751,7 +747,7 @@ def test_a_place_that_is_not_there_is_an_error_and_one_without_rows_is_not(tmp_p
     ],
     ids=["a list", "no features", "a number", "no time", "deep"],
 )  # fmt: skip
-def test_a_row_of_another_form_is_an_error_with_its_place(tmp_path, line):
+def test_a_malformed_log_row_raises_an_error_with_file_and_line(tmp_path, line):
     desk = Desk(tmp_path)
     desk.log.store.add("2026-11-30", "13-other", b"\0cut off\n" + line + b"\n")
     with pytest.raises(WarehouseError, match=r"13-other-0\.jsonl of 2026-11-30, line 2 is no row"):
@@ -759,7 +755,7 @@ def test_a_row_of_another_form_is_an_error_with_its_place(tmp_path, line):
     assert desk.warehouse.forget("c-1") == 0
 
 
-def test_rows_that_another_program_wrote_may_have_spaces_and_another_order(tmp_path):
+def test_log_rows_of_other_programs_may_have_spaces_and_another_field_order(tmp_path):
     desk = Desk(tmp_path)
     desk.predict(1, {"km": 1}, caller_id="o-1")
     key = CallerId("o-1").identity[:16].hex()

@@ -97,7 +97,9 @@ def limited(service: Service, secret: Path | None = None, limits: Limits = LIMIT
 
 
 @pytest.mark.parametrize("parts", [[b"x" * 1000], [b"x" * 400, b"", b"x" * 600], [b""]])
-async def test_a_body_within_the_limit_arrives_whole(service: Service, parts: list[bytes]):
+async def test_a_request_body_within_the_limit_is_passed_completely(
+    service: Service, parts: list[bytes]
+):
     app = limited(service)
     assert await Caller(*parts).ask(app) == 200
     assert service.bodies == [b"".join(parts)]
@@ -117,7 +119,7 @@ async def test_a_body_within_the_limit_arrives_whole(service: Service, parts: li
     ],
     ids=["told", "told absurdly", "in parts", "of a false length", "no number", "packed", "a form"],
 )
-async def test_a_body_beyond_the_limit_is_413_and_the_service_never_sees_it(
+async def test_a_request_body_beyond_the_limit_is_refused_with_413_before_the_service(
     service: Service, caller: Any
 ):
     asks, app = caller(), limited(service)
@@ -147,7 +149,7 @@ async def test_a_content_length_beyond_the_limit_is_refused_before_the_body_is_r
     ("authorization", "desired"),
     [(None, 401), ("Bearer wrong-wrong-wrong", 401), (f"Bearer {BEARER.decode()}", 200)],
 )
-async def test_feedback_wants_its_bearer_before_its_body(
+async def test_feedback_checks_the_bearer_token_before_reading_the_body(
     service: Service, secret: Path, authorization: str | None, desired: int
 ):
     headers = {"authorization": authorization} if authorization else {}
@@ -162,7 +164,7 @@ async def test_feedback_has_a_limit_of_its_own(service: Service, secret: Path):
     assert "larger than 100 bytes" in asks.error
 
 
-async def test_a_secret_that_can_not_be_used_is_503_without_its_details(
+async def test_an_unusable_feedback_secret_gives_503_without_details(
     service: Service, secret: Path
 ):
     (secret / "bearer").write_bytes(b"short")
@@ -174,7 +176,7 @@ async def test_a_secret_that_can_not_be_used_is_503_without_its_details(
     assert await Caller(b"{}").ask(limited(service, secret)) == 200, "predictions go on"
 
 
-async def test_without_a_secret_the_service_says_that_feedback_is_off(
+async def test_feedback_without_a_secret_responds_that_it_is_disabled(
     service: Service, tmp_path: Path
 ):
     asks = Caller(b"{}", path="/feedback")
@@ -183,7 +185,7 @@ async def test_without_a_secret_the_service_says_that_feedback_is_off(
 
 
 @pytest.mark.parametrize("limits", [Limits(idle_seconds=0.01), Limits(seconds=0.01)])
-async def test_a_body_that_stops_arriving_is_408(
+async def test_a_request_body_that_stops_arriving_gives_408(
     service: Service, limits: Limits, monkeypatch: Any
 ):
     monkeypatch.setattr("sluicegate_service.request_limits.LINGER_SECONDS", 0.01)
@@ -194,7 +196,7 @@ async def test_a_body_that_stops_arriving_is_408(
     assert app.bodies.held == 0
 
 
-async def test_a_caller_that_hangs_up_is_forgotten(service: Service):
+async def test_a_disconnected_caller_frees_its_buffered_body(service: Service):
     app = limited(service)
     asks = Caller(b"half", b"")
     asks.parts = [b"half"]
@@ -209,7 +211,7 @@ async def test_a_caller_that_hangs_up_is_forgotten(service: Service):
 
 
 @pytest.mark.slow
-async def test_bodies_of_together_more_than_the_room_are_503_until_there_is_room(service: Service):
+async def test_request_bodies_beyond_the_total_buffer_limit_give_503(service: Service):
     app = limited(service, limits=Limits(body_bytes=100_000, feedback_bytes=100))
     service.may_answer.clear()
     large = b"x" * 100_000
@@ -229,7 +231,7 @@ async def test_bodies_of_together_more_than_the_room_are_503_until_there_is_room
     assert app.bodies.held == 0
 
 
-async def test_slow_senders_give_way_to_others(service: Service, monkeypatch: Any):
+async def test_slow_senders_do_not_block_other_senders(service: Service, monkeypatch: Any):
     monkeypatch.setattr("sluicegate_service.bodies.SLOW_SECONDS", 0)
     monkeypatch.setattr("sluicegate_service.request_limits.LINGER_SECONDS", 0)
     app = limited(service, limits=Limits(body_bytes=100_000, feedback_bytes=100))
@@ -247,7 +249,7 @@ async def test_slow_senders_give_way_to_others(service: Service, monkeypatch: An
     assert app.bodies.held == 0
 
 
-async def test_refused_bodies_hold_nothing_while_their_callers_hear_why(
+async def test_a_refused_body_occupies_no_buffer_while_its_response_is_sent(
     service: Service, monkeypatch: Any
 ):
     monkeypatch.setattr("sluicegate_service.bodies.SLOW_SECONDS", 0)
@@ -267,11 +269,11 @@ async def test_refused_bodies_hold_nothing_while_their_callers_hear_why(
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "10Mi", "", "1e6", str(2**31)])
-def test_a_limit_that_is_no_number_of_bytes_names_the_variable(text: str):
+def test_a_malformed_body_limit_is_refused_by_its_variable(text: str):
     with pytest.raises(ValueError, match="SLUICEGATE_MAX_REQUEST_BYTES must be 1 to"):
         Limits.from_environment({"SLUICEGATE_MAX_REQUEST_BYTES": text})
 
 
-def test_the_limit_is_ten_mebibytes_and_one_for_feedback():
+def test_the_default_body_limit_is_ten_mebibytes_and_one_for_feedback():
     limits = Limits.from_environment({})
     assert (limits.body_bytes, limits.feedback_bytes) == (10 * 2**20, 2**20)

@@ -51,17 +51,17 @@ def test_a_lock_file_that_fits_has_no_mismatch():
         ("Scikit_Learn<1.9", Mismatch("scikit-learn", "<1.9", "1.9.1")),
     ],
 )
-def test_a_difference_names_package_wanted_and_found(line: str, desired: Mismatch):
+def test_a_requirement_mismatch_names_the_package_and_both_versions(line: str, desired: Mismatch):
     assert compared(LOCKED + line) == [desired]
 
 
-def test_all_differences_are_named_at_once_in_order():
+def test_all_requirement_mismatches_are_listed_in_order():
     names = [mismatch.name for mismatch in compared("zlib-ng==1\nnumpy<2\nabc==1")]
 
     assert names == ["abc", "numpy", "zlib-ng"]
 
 
-def test_a_line_that_is_no_requirement_is_refused():
+def test_a_malformed_requirement_line_is_refused():
     with pytest.raises(BentoInvalid, match="'nu mpy==' is no requirement"):
         parse_requirements("nu mpy==")
 
@@ -78,7 +78,7 @@ def test_a_line_that_is_no_requirement_is_refused():
         ("bentoml==1.5.0", False),
     ],
 )
-def test_only_another_patch_release_of_a_transitive_package_is_tolerable(
+def test_only_another_patch_release_of_a_transitive_package_is_accepted(
     locked: str, *, tolerable: bool
 ):
     desired = Requirements(
@@ -106,7 +106,7 @@ def test_requirements_of_a_bento_are_split_into_direct_and_locked_ones(tmp_path:
     assert [str(one) for one in two.locked] == ["numpy==2.4.6"]
 
 
-def test_requirements_of_an_extra_are_wanted_too():
+def test_requirements_of_an_extra_are_checked():
     lines = {"bentoml": ["attrs", "grpcio>=1.5 ; extra == 'grpc'", "docker ; extra == 'docker'"]}
 
     found = extras_of(parse_requirements("bentoml[grpc]\nnumpy"), lines.get)
@@ -114,14 +114,14 @@ def test_requirements_of_an_extra_are_wanted_too():
     assert [one.name for one in found] == ["grpcio"]
 
 
-def test_markers_are_those_of_the_runtime_wherever_this_runs():
+def test_requirement_markers_are_evaluated_for_the_runtime_platform():
     assert (
         parse_requirements("a ; sys_platform == 'win32'\nb ; python_version < '3.11'", MARKERS)
         == []
     )
 
 
-def test_the_constraints_are_those_of_the_lock_file():
+def test_the_runtime_constraints_equal_the_lock_file():
     exported = subprocess.run(
         [
             str(Path(sys.executable).with_name("uv")), "export", "--frozen", "--quiet",

@@ -27,7 +27,7 @@ def message(tmp_path: Path, monkeypatch) -> Path:
     return path
 
 
-def test_the_message_says_what_to_do(tmp_path: Path, message: Path, capsys):
+def test_the_runtime_check_message_has_the_way_out(tmp_path: Path, message: Path, capsys):
     folder = write_bento(tmp_path / "b", requirements="lightgbm==4.0\n", python="3.7")
 
     assert main([str(folder)]) == 1
@@ -39,7 +39,7 @@ def test_the_message_says_what_to_do(tmp_path: Path, message: Path, capsys):
 
 
 @pytest.mark.parametrize("desired", ["Pricer", "Estimates", "pricing"])
-def test_an_entry_service_of_another_name_names_both_and_the_field(
+def test_a_wrong_entry_service_is_reported_with_both_names_and_the_field(
     desired: str, tmp_path: Path, message: Path, monkeypatch
 ):
     folder = write_bento(tmp_path / "b", python=None, beside=("Estimates",))
@@ -53,7 +53,7 @@ def test_an_entry_service_of_another_name_names_both_and_the_field(
 
 
 @pytest.mark.parametrize("desired", ["Pricing", "", None])
-def test_the_right_entry_service_and_an_operator_that_names_none_fit(
+def test_the_runtime_check_accepts_the_right_entry_service_or_none(
     desired: str | None, tmp_path: Path, monkeypatch
 ):
     folder = write_bento(tmp_path / "b", python=None)
@@ -63,14 +63,14 @@ def test_the_right_entry_service_and_an_operator_that_names_none_fit(
     assert main([str(folder)]) == 0
 
 
-def test_a_bento_that_fits_says_nothing(tmp_path: Path, message: Path):
+def test_the_runtime_check_of_a_matching_bento_has_no_message(tmp_path: Path, message: Path):
     folder = write_bento(tmp_path / "b", requirements="packaging\n", python=None)
 
     assert main([str(folder)]) == 0
     assert not message.exists()
 
 
-def test_a_bento_that_fits_leaves_the_summary_of_its_api_behind(
+def test_the_runtime_check_of_a_matching_bento_writes_its_api_summary(
     tmp_path: Path, message: Path, capsys
 ):
     folder = write_bento(tmp_path / "b", requirements="packaging\n", python=None)
@@ -113,7 +113,7 @@ def test_an_incomplete_feedback_secret_is_reported_and_does_not_stop_serving(
     assert "k" * 5 not in left
 
 
-def test_the_longest_summary_has_room_for_what_the_secret_lacks():
+def test_the_longest_api_summary_leaves_room_for_the_secret_problem():
     """A kubelet cuts a message at 4,096 bytes, and half a message is none."""
     longest = json.dumps({"api": "x" * (MOST_BYTES - 10)}, separators=(",", ":"))
     left = left_behind(longest, KeyFileError("", "has 12345 bytes in its key hmac-previous").lacks)
@@ -121,7 +121,7 @@ def test_the_longest_summary_has_room_for_what_the_secret_lacks():
     assert len(left.encode()) <= MAX_BYTES
 
 
-def test_the_labels_that_say_what_was_tried_are_left_behind_with_the_api(
+def test_the_runtime_check_writes_the_experiment_labels_with_the_api_summary(
     tmp_path: Path, message: Path
 ):
     labels = {
@@ -142,7 +142,7 @@ def test_the_labels_that_say_what_was_tried_are_left_behind_with_the_api(
     assert left["api"]["deprecated"] == ["POST /predict"]
 
 
-def test_the_longest_labels_leave_room_for_the_api_and_the_secret(
+def test_the_longest_experiment_labels_leave_room_for_api_summary_and_secret_problem(
     tmp_path: Path, message: Path, monkeypatch
 ):
     """A kubelet cuts a message at 4,096 bytes, and half a message is none."""
@@ -173,7 +173,9 @@ def test_another_patch_release_of_a_transitive_package_is_reported_and_accepted(
     assert f"packaging: wanted =={patched}" in capsys.readouterr().err
 
 
-def test_a_wheel_in_the_bento_meets_a_requirement_and_brings_its_own(tmp_path: Path, message: Path):
+def test_a_wheel_in_the_bento_satisfies_a_requirement_and_adds_its_own(
+    tmp_path: Path, message: Path
+):
     folder = write_bento(tmp_path / "b", requirements="tabular==1.0\n", python=None)
     write_wheel(folder / "env/python/wheels", "tabular", "1.0", requires="lacking-package>=2")
 

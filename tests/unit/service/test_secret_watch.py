@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_a_secret_can_be_used_or_not_or_is_not_wanted(tmp_path: Path):
+def test_a_feedback_secret_is_usable_unusable_or_not_required(tmp_path: Path):
     assert usable(KeyFiles(tmp_path / "absent")) is None
     keys = KeyFiles(tmp_path)
     assert usable(keys) is False
@@ -23,7 +23,7 @@ def test_a_secret_can_be_used_or_not_or_is_not_wanted(tmp_path: Path):
     assert usable(keys) is True
 
 
-async def test_a_change_is_shown_without_a_request(tmp_path: Path, monkeypatch):
+async def test_a_changed_feedback_secret_is_exported_without_a_request(tmp_path: Path, monkeypatch):
     monkeypatch.setattr("sluicegate_service.secret_watch.PERIOD_SECONDS", 0)
     shown: asyncio.Queue[bool] = asyncio.Queue()
     watching = asyncio.ensure_future(watch_secret(KeyFiles(tmp_path), shown.put_nowait))

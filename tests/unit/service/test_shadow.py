@@ -48,13 +48,13 @@ def test_both_versions_are_scored_on_the_rows_of_the_interval(environment, tmp_p
     assert json.loads((tmp_path / "log").read_text()) == {"pairs": {"accuracy": rows}}
 
 
-def test_an_interval_without_rows_is_a_result(environment):
+def test_a_shadow_interval_without_rows_is_a_valid_result(environment):
     environment["SLUICEGATE_UNTIL"] = environment["SLUICEGATE_SINCE"]
     found = score(Thresholds(), ShadowTask.from_environment(environment))
     assert sum(found["accuracy"].values()) == 0
 
 
-def test_counts_without_rows_are_refused(environment):
+def test_a_shadow_result_with_counts_but_without_rows_is_refused(environment):
     class Sums(Thresholds):
         def evaluate_labelled(self, model, since, until):
             return {"accuracy": Counts(1, 10)}

@@ -92,7 +92,9 @@ def ask(api: Api, **request: Any) -> tuple[dict[str, str], bytes]:
         ("label", {"label": None}, None),
     ],
 )
-def test_the_prediction_at_the_path_is_signed_and_the_answer_stays(path, answer, value):
+def test_the_prediction_at_the_configured_path_is_signed_and_the_response_is_unchanged(
+    path, answer, value
+):
     api = Api(AnswerSettings(path))
     text = json.dumps(answer).encode()
     api.answers(text[:5], text[5:])
@@ -117,7 +119,7 @@ def test_the_prediction_at_the_path_is_signed_and_the_answer_stays(path, answer,
     ids=["an error", "no JSON", "a stream", "a large answer", "another path", "no such field",
          "broken JSON", "a large prediction"],
 )  # fmt: skip
-def test_other_answers_pass_without_a_token(status, headers, parts, path):
+def test_responses_without_a_prediction_get_no_token(status, headers, parts, path):
     api = Api(AnswerSettings("label"))
     api.answers(*parts, status=status, headers=headers)
     found, body = ask(api, path=path)
@@ -125,7 +127,7 @@ def test_other_answers_pass_without_a_token(status, headers, parts, path):
     assert body == b"".join(parts)
 
 
-def test_a_field_that_answers_lack_is_named_in_the_log_once(caplog):
+def test_a_missing_prediction_field_is_logged_once(caplog):
     api = Api(AnswerSettings("label"))
     api.answers(b"{}")
     for _ in range(3):
@@ -133,7 +135,7 @@ def test_a_field_that_answers_lack_is_named_in_the_log_once(caplog):
     assert caplog.text.count("serving.feedback.prediction.field") == 1
 
 
-def test_an_answer_that_the_services_own_code_has_signed_is_not_signed_again():
+def test_a_response_signed_by_the_service_code_is_not_signed_again():
     def own(answer):
         answer.next_id()
         answer.header.extend(["one", "two"])
@@ -144,7 +146,7 @@ def test_an_answer_that_the_services_own_code_has_signed_is_not_signed_again():
     assert (headers["sluicegate-token"], api.signed) == ("one,two", [])
 
 
-def test_tokens_beyond_the_headers_bound_are_left_out_and_the_log_has_the_way_out(caplog):
+def test_tokens_beyond_the_header_limit_are_omitted_and_logged_with_the_way_out(caplog):
     api = Api(None, own=lambda answer: answer.header.append("x" * (MAX_HEADER_BYTES + 1)))
     api.answers(b"{}")
     headers, _ = ask(api)
@@ -182,7 +184,7 @@ def test_a_warning_names_the_characters_that_an_id_may_have(caplog, given):
     assert "one has 1 to 128 printable characters, in UTF-8" in caplog.text
 
 
-def test_the_answer_to_a_mirrored_request_only_hands_over_the_prediction():
+def test_the_response_to_a_mirrored_request_has_only_the_prediction():
     api = Api(AnswerSettings("label"))
     api.answers(b'{"label":3}')
     received = Received()
@@ -195,7 +197,7 @@ def test_the_answer_to_a_mirrored_request_only_hands_over_the_prediction():
     assert ("sluicegate-token" in headers, api.signed) == (False, [])
 
 
-def test_the_candidates_prediction_for_a_mirrored_request_goes_into_the_token():
+def test_the_token_has_the_prediction_of_the_candidate_for_a_mirrored_request():
     shadow = ShadowPrediction(4, "v2")
 
     async def predict() -> list[ShadowPrediction]:
@@ -212,7 +214,7 @@ def test_the_candidates_prediction_for_a_mirrored_request_goes_into_the_token():
 
 
 @pytest.mark.parametrize("text", ["[]", "1", "{", '{"id":3}', '{"tolerancePercent":"x"}'])
-def test_settings_of_another_form_name_the_variable(text):
+def test_a_malformed_prediction_path_variable_is_refused_by_its_name(text):
     with pytest.raises(ValueError, match="SLUICEGATE_PREDICTION"):
         AnswerSettings.from_environment({"SLUICEGATE_PREDICTION": text})
 
@@ -226,7 +228,7 @@ def test_settings_of_another_form_name_the_variable(text):
         (10, -110, -100, True), (10, 0, 0, True),
     ],
 )  # fmt: skip
-def test_a_prediction_is_right_if_it_equals_the_truth_or_is_within_the_tolerance(
+def test_a_prediction_is_correct_if_equal_to_the_label_or_within_the_tolerance(
     tolerance, prediction, truth, right
 ):
     assert Agreement(tolerance)(prediction, truth).outcome is Outcome.of(correct=right)
@@ -239,6 +241,6 @@ def test_a_prediction_is_right_if_it_equals_the_truth_or_is_within_the_tolerance
         (5, 1, True),
     ],
 )  # fmt: skip
-def test_a_truth_of_another_kind_is_invalid(tolerance, prediction, truth):
+def test_a_label_of_another_type_is_invalid(tolerance, prediction, truth):
     with pytest.raises(InvalidTruthError):
         Agreement(tolerance)(prediction, truth)

@@ -24,7 +24,7 @@ def signer(*, keys=(KEY,), namespace="catalog", product="pricing", lifetime=3600
 
 
 @pytest.mark.parametrize("value", [12345.67, ["c1", "c2"], None, {"bucket": 3}, "übergroß"])
-def test_a_token_says_what_was_predicted_by_whom_and_when(value):
+def test_a_token_has_the_prediction_its_version_and_its_time(value):
     token = signer().issue(value, version="v3", now=1000.9)
     assert signer().read(token, now=1001) == Prediction(value=value, version="v3", issued_at=1000)
 
@@ -55,19 +55,19 @@ def test_a_token_signed_before_a_rotation_counts_with_the_previous_key():
     assert signer(keys=(KEY, OTHER)).read(token, now=1).value == 1
 
 
-def test_the_first_key_signs():
+def test_tokens_are_signed_with_the_first_key():
     token = signer(keys=(KEY, OTHER)).issue(1, version="v1", now=0)
     assert signer(keys=(KEY,)).read(token, now=1).value == 1
 
 
-def test_a_token_counts_until_its_lifetime_is_over_and_not_a_second_longer():
+def test_a_token_is_valid_to_the_second_of_its_expiry():
     token = signer(lifetime=60).issue(1, version="v1", now=100)
     assert signer(lifetime=60).read(token, now=160).value == 1
     with pytest.raises(ExpiredTokenError, match="61 s old; tokens count for 60 s"):
         signer(lifetime=60).read(token, now=161)
 
 
-def test_a_changed_prediction_is_refused():
+def test_a_token_with_a_changed_prediction_is_refused():
     token = signer().issue(1, version="v1", now=0)
     payload, signature = token.split(".")
     body = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4))) | {"v": "v2"}
@@ -77,7 +77,7 @@ def test_a_changed_prediction_is_refused():
 
 
 @pytest.mark.parametrize("rubbish", ["", "x", ".", "a.b", "é.é", "====.====", "a" * 5000, "a.b.c"])
-def test_rubbish_is_refused_and_never_an_error_of_another_kind(rubbish):
+def test_a_malformed_token_raises_only_the_invalid_token_error(rubbish):
     with pytest.raises(InvalidTokenError):
         signer().read(rubbish, now=0)
 
@@ -103,20 +103,20 @@ def signed(payload):
     return ".".join(base64.urlsafe_b64encode(part).rstrip(b"=").decode() for part in both)
 
 
-def test_a_prediction_of_the_future_is_refused_beyond_what_clocks_differ_by():
+def test_a_token_from_the_future_is_refused_beyond_the_clock_tolerance():
     token = signer().issue(1, version="v1", now=160)
     assert signer().read(token, now=100).value == 1
     with pytest.raises(InvalidTokenError, match="of the future, by more than 60 s"):
         signer().read(token, now=99)
 
 
-def test_a_prediction_too_large_for_a_token_is_the_services_mistake():
+def test_a_prediction_too_large_for_a_token_is_reported_as_a_service_error():
     with pytest.raises(ValueError, match=f"more than {MAX_TOKEN_BYTES}"):
         signer().issue("x" * MAX_TOKEN_BYTES, version="v1", now=0)
 
 
 @pytest.mark.parametrize(("keys", "message"), [((), "no hmac key"), ((b"short",), "5 bytes")])
-def test_no_key_and_a_weak_key_are_refused(keys, message):
+def test_a_missing_or_weak_signing_key_is_refused(keys, message):
     with pytest.raises(ValueError, match=message):
         signer(keys=keys)
 

@@ -46,7 +46,7 @@ def environment(tmp_path):
         ("blue", "blue-2"),
     ],
 )
-def test_versions_follow_one_another(version, following):
+def test_the_next_version_name_follows_from_the_previous_one(version, following):
     assert next_version(version) == following
 
 
@@ -54,24 +54,24 @@ OURS = Counts.of([True, False, False, True, False])
 THEIRS = Counts.of([True, True, False, False, False])
 
 
-def test_two_models_on_the_same_rows_are_paired():
+def test_evaluations_of_two_models_on_the_same_rows_give_pairs():
     assert (OURS.bad, OURS.total) == (2, 5)
     rows = paired({"accuracy": OURS}, {"accuracy": THEIRS})["accuracy"]
     assert (rows.both_right, rows.only_stable_wrong) == (2, 1)
     assert (rows.only_candidate_wrong, rows.both_wrong) == (1, 1)
 
 
-def test_counts_alone_make_no_pairs():
+def test_evaluation_counts_alone_give_no_pairs():
     assert paired({"accuracy": OURS}, {"accuracy": Counts(2, 5)}) == {}
     assert paired({"accuracy": OURS}, {"clicks": THEIRS}) == {}
 
 
-def test_rows_of_another_number_are_other_rows():
+def test_evaluations_with_different_row_counts_give_no_pairs():
     with pytest.raises(TrainingError, match=r"accuracy has 5 rows .* and 1 "):
         paired({"accuracy": OURS}, {"accuracy": Counts.of([True])})
 
 
-def test_the_answer_holds_the_pairs_and_no_rows():
+def test_the_training_result_has_pairs_and_no_rows():
     counts = {"accuracy": OURS}, {"accuracy": THEIRS}
     document = json.loads(TrainingResult("i", "v2", *counts, paired(*counts)).dump())
     assert document["evaluation"] == {"accuracy": {"bad": 2, "total": 5}}
@@ -86,12 +86,12 @@ def test_the_answer_holds_the_pairs_and_no_rows():
 @pytest.mark.parametrize(
     ("text", "year"), [('{"changeTime": "2026-11-28T09:00:00Z"}', 2026), ("{}", None)]
 )
-def test_the_trigger_says_since_when_the_world_is_another(text, year):
+def test_the_training_trigger_has_the_time_of_the_change(text, year):
     changed = Trigger.parse(text).changed
     assert (changed and changed.year) == year
 
 
-def test_a_version_too_long_to_be_a_label_has_no_successor():
+def test_a_version_name_at_the_label_length_limit_has_no_successor():
     with pytest.raises(TrainingError, match="at most 50"):
         next_version("x" * 50)
 
@@ -103,20 +103,20 @@ def test_the_task_is_read_from_the_jobs_variables(environment):
 
 
 @pytest.mark.parametrize("name", ["SLUICEGATE_PRODUCT", "SLUICEGATE_VERSION", "SLUICEGATE_OUTPUT"])
-def test_a_missing_variable_is_named(environment, name):
+def test_a_missing_training_variable_is_named(environment, name):
     del environment[name]
     with pytest.raises(TrainingError, match=f"{name} is not set"):
         TrainingTask.from_environment(environment)
 
 
-def test_a_stable_bento_that_is_not_mounted_is_missed_at_once(environment, tmp_path):
+def test_an_unmounted_stable_bento_is_reported_at_once(environment, tmp_path):
     environment["SLUICEGATE_BENTO"] = str(tmp_path)
     with pytest.raises(TrainingError, match="holds no bento"):
         TrainingTask.from_environment(environment)
 
 
 @pytest.mark.parametrize("text", ["latency", "[1]", "{"])
-def test_a_trigger_that_is_no_object_is_quoted(text):
+def test_a_malformed_training_trigger_is_quoted_in_the_error(text):
     with pytest.raises(TrainingError, match="SLUICEGATE_TRIGGER"):
         Trigger.parse(text)
 
@@ -129,7 +129,7 @@ def test_a_trigger_that_is_no_object_is_quoted(text):
         ("{}", False),
     ],
 )
-def test_only_a_latency_trigger_asks_for_a_lighter_model(text, too_slow):
+def test_only_a_latency_trigger_requests_a_lighter_model(text, too_slow):
     assert Trigger.parse(text).too_slow is too_slow
 
 
@@ -144,7 +144,7 @@ def result(**changes):
     return TrainingResult(**(fields | changes))
 
 
-def test_the_result_is_one_object_as_the_operator_reads_it(tmp_path):
+def test_the_training_result_is_one_json_object(tmp_path):
     result().write(tmp_path / "log")
     assert json.loads((tmp_path / "log").read_text()) == {
         "image": "r/x@sha256:00",
@@ -154,7 +154,7 @@ def test_the_result_is_one_object_as_the_operator_reads_it(tmp_path):
     }
 
 
-def test_a_result_that_the_kubelet_would_cut_is_refused():
+def test_a_training_result_beyond_the_termination_message_limit_is_refused():
     many = {f"slo-{index:03}": Counts(1, 2) for index in range(100)}
     with pytest.raises(TrainingError, match="evaluate fewer SLOs than 100"):
         result(evaluation=many, stable_evaluation=many).dump()
@@ -166,7 +166,7 @@ def test_a_termination_log_that_can_not_be_written_is_named(tmp_path):
 
 
 @pytest.mark.parametrize(("bad", "total"), [(-1, 2), (3, 2)])
-def test_counts_that_count_nothing_are_a_bug(bad, total):
+def test_empty_evaluation_counts_are_refused(bad, total):
     with pytest.raises(ValueError, match="is no count"):
         Counts(bad, total)
 
@@ -184,7 +184,7 @@ class RecipeWithoutModel:
         return f"a {'lighter' if lighter else 'full'} model"
 
 
-def test_a_failure_ends_with_one_line_that_says_why(environment, monkeypatch, capsys):
+def test_a_failed_training_ends_with_one_line_with_its_reason(environment, monkeypatch, capsys):
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     assert trainer.main(RecipeWithoutModel(), []) == 1
@@ -207,7 +207,7 @@ def test_a_version_name_taken_during_the_push_is_skipped(environment, monkeypatc
     assert trainer._publish(RecipeWithoutModel(), "model", task)[1] == "v4"
 
 
-def test_a_name_that_is_taken_costs_no_build(tmp_path, monkeypatch):
+def test_an_existing_version_name_is_detected_before_the_build(tmp_path, monkeypatch):
     built = []
 
     def push(*arguments):
@@ -224,7 +224,7 @@ def test_a_name_that_is_taken_costs_no_build(tmp_path, monkeypatch):
     assert built == ["v4"]
 
 
-def test_a_result_says_when_its_data_ended():
+def test_a_training_result_has_the_end_time_of_its_data():
     ended = datetime(2026, 9, 1, 9, tzinfo=UTC)
     result = TrainingResult("image", "v2", {}, {}, data_end=ended)
     assert json.loads(result.dump())["dataEndTime"] == "2026-09-01T09:00:00+00:00"

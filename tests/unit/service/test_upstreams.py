@@ -81,7 +81,7 @@ def nonzero(outcomes: UpstreamOutcomes) -> list[float]:
 
 # ---- draws -----------------------------------------------------------------------------------
 @pytest.mark.parametrize("percent", range(1, 100))
-def test_a_share_is_a_few_exact_matches_of_prefixes(percent):
+def test_a_share_of_draws_is_a_few_header_prefix_matches(percent):
     """Each draw below the share has exactly one of them, and no other draw has one."""
     matched = [
         sum(
@@ -106,7 +106,7 @@ def test_a_draw_is_uniform_and_the_draws_of_two_upstreams_are_independent():
         assert pairs.count(pair) == pytest.approx(1000, abs=150)
 
 
-def test_all_calls_of_a_request_have_one_draw_and_a_split_of_one_version(outcomes, pricing):
+def test_all_calls_of_one_request_have_the_same_draw_and_reach_one_version(outcomes, pricing):
     token = current_calls.set(Calls(outcomes))
     try:
         first = pricing.headers()
@@ -121,7 +121,7 @@ def test_all_calls_of_a_request_have_one_draw_and_a_split_of_one_version(outcome
     assert weights == {"candidate": 1} if is_low else {"stable": 1}
 
 
-def test_calls_outside_of_a_request_and_to_products_that_are_not_declared_have_the_name_alone(
+def test_calls_outside_a_request_or_to_undeclared_products_have_only_the_caller_name(
     outcomes, pricing
 ):
     assert pricing.headers() == NAME
@@ -132,7 +132,7 @@ def test_calls_outside_of_a_request_and_to_products_that_are_not_declared_have_t
         current_calls.reset(token)
 
 
-def test_threads_with_the_context_of_the_request_have_its_draw(outcomes, pricing):
+def test_threads_with_the_request_context_use_its_draw(outcomes, pricing):
     async def ask() -> list[dict[str, str]]:
         current_calls.set(Calls(outcomes))
         context = contextvars.copy_context()
@@ -145,7 +145,7 @@ def test_threads_with_the_context_of_the_request_have_its_draw(outcomes, pricing
     assert others == [first, first]
 
 
-def test_a_task_that_goes_on_after_the_answer_has_no_draw(outcomes, pricing):
+def test_a_task_that_outlives_the_response_has_no_draw(outcomes, pricing):
     calls = Calls(outcomes)
     calls.close()
     token = current_calls.set(calls)
@@ -156,7 +156,7 @@ def test_a_task_that_goes_on_after_the_answer_has_no_draw(outcomes, pricing):
         current_calls.reset(token)
 
 
-def test_a_client_of_another_kind_is_refused_with_the_way_out(pricing):
+def test_an_unsupported_http_client_is_refused_with_the_way_out(pricing):
     with pytest.raises(TypeError, match=r"headers\(\).*answered\(\)"):
         pricing.watch(object())
 
@@ -177,7 +177,7 @@ def test_a_client_of_another_kind_is_refused_with_the_way_out(pricing):
     ids=["one version", "a lost answer before it", "both versions", "no mark", "of another product",
          "half a mark", "a long mark", "other characters"],
 )  # fmt: skip
-def test_a_request_counts_for_the_version_that_gave_all_its_answers(
+def test_a_request_counts_for_the_upstream_version_that_answered_all_its_calls(
     outcomes, pricing, marks, counted
 ):
     calls = Calls(outcomes)
@@ -192,7 +192,7 @@ def test_a_request_counts_for_the_version_that_gave_all_its_answers(
         current_calls.reset(token)
 
 
-def test_an_answer_from_a_cache_has_no_version(outcomes, pricing):
+def test_a_cached_response_has_no_upstream_version(outcomes, pricing):
     calls = Calls(outcomes)
     token = current_calls.set(calls)
     try:
@@ -203,7 +203,7 @@ def test_an_answer_from_a_cache_has_no_version(outcomes, pricing):
         current_calls.reset(token)
 
 
-def test_a_request_is_counted_by_the_versions_that_it_met(outcomes):
+def test_a_request_is_counted_by_the_upstream_versions_that_answered_it(outcomes):
     for answers in ((V1,), (V1, V2), ()):
         calls = Calls(outcomes)
         calls.headers(PRICING)
@@ -221,7 +221,7 @@ def _first(name: str) -> str:
 
 
 # ---- what is counted -------------------------------------------------------------------------
-def test_outcomes_and_events_count_by_version(outcomes, clock):
+def test_outcomes_and_events_are_counted_by_upstream_version(outcomes, clock):
     outcomes.count_outcome(V2, Outcome.WRONG, age=10, issued_at=clock.now)
     outcomes.count_event(V1, "sold", Event.GOOD)
     found = series(outcomes)
@@ -232,7 +232,7 @@ def test_outcomes_and_events_count_by_version(outcomes, clock):
     assert sum("outcomes" in name for name in found) == 4 * 7
 
 
-def test_there_are_no_series_without_a_canary_and_none_when_it_has_ended(outcomes, clock):
+def test_upstream_series_exist_only_during_a_canary(outcomes, clock):
     outcomes.count_outcome(V2, Outcome.WRONG, age=10, issued_at=clock.now)
     clock.now += LASTING_SECONDS + 1
     outcomes.meet(V2)
@@ -248,7 +248,7 @@ def test_a_late_label_counts_while_the_canary_still_runs(outcomes, clock):
     assert nonzero(outcomes) == [1]
 
 
-def test_a_third_version_replaces_one_that_is_not_met_any_more(outcomes, clock):
+def test_a_third_upstream_version_replaces_one_that_no_longer_answers(outcomes, clock):
     outcomes.count_event(V2, "sold", Event.BAD)
     outcomes.meet(V3)
     assert "v3" not in str(series(outcomes)), "both others are served"
@@ -261,7 +261,7 @@ def test_a_third_version_replaces_one_that_is_not_met_any_more(outcomes, clock):
     assert nonzero(outcomes) == []
 
 
-def test_a_product_that_is_not_declared_is_never_counted(outcomes, clock):
+def test_an_undeclared_upstream_is_never_counted(outcomes, clock):
     other = UpstreamVersion("shop/other", "v1", "r1")
     outcomes.meet(other)
     outcomes.meet(other._replace(version="v2"))
@@ -274,20 +274,20 @@ def signer() -> TokenSigner:
     return TokenSigner("shop", "ranking", [b"k" * 32], 1000)
 
 
-def test_a_token_carries_the_versions_of_upstreams():
+def test_a_token_has_the_versions_of_upstreams():
     token = signer().issue(3, version="v7", now=100.0, upstreams=(V2,))
     assert signer().read(token, now=100.0).upstreams == (V2,)
     assert signer().read(signer().issue(3, version="v7", now=100.0), now=100.0).upstreams == ()
 
 
 @pytest.mark.parametrize("given", [3, "v", [3], [["a", "b"]], [["a", "b", 3]], {"a": "b"}])
-def test_versions_of_another_form_are_ignored_and_the_token_stays_valid(given):
+def test_malformed_upstream_versions_in_a_token_are_ignored(given):
     body = {"p": 3, "v": "v7", "t": 100, "n": "x", "u": given}
     prediction = signer().read(signer()._signed(body), now=100.0)
     assert (prediction.value, prediction.upstreams) == (3, ())
 
 
-def test_versions_that_do_not_fit_into_a_token_are_left_out():
+def test_upstream_versions_beyond_the_token_limit_are_omitted():
     large = "x" * 2950
     token = signer().issue(
         large, version="v7", now=100.0, upstreams=(V2._replace(version="v" * 99),)
@@ -316,14 +316,14 @@ async def plain(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": b"bc"})
 
 
-async def test_an_answer_is_marked_for_a_named_consumer_alone():
+async def test_a_response_has_a_version_header_for_a_declared_consumer_only():
     marking = VersionMarks(plain, V2, frozenset({"shop/ranking"}))
     for consumer, marked in ((b"shop/ranking", True), (b"shop/other", False)):
         start, *_ = await ask(marking, headers=[(b"sluicegate-consumer", consumer)])
         assert ((b"sluicegate-version", b"shop/pricing v2 r2") in start["headers"]) is marked
 
 
-async def test_calls_of_feedback_and_of_mirrored_requests_are_not_counted(outcomes):
+async def test_upstream_calls_of_feedback_and_mirrored_requests_are_not_counted(outcomes):
     calls: list[Any] = []
 
     async def noting(scope: Any, receive: Any, send: Any) -> None:
@@ -336,7 +336,7 @@ async def test_calls_of_feedback_and_of_mirrored_requests_are_not_counted(outcom
     assert current_calls.get() is None
 
 
-async def test_the_series_are_appended_to_the_page_of_metrics(outcomes):
+async def test_the_metrics_page_has_the_upstream_series(outcomes):
     start, body = await ask(UpstreamMetrics(plain, "/metrics", outcomes), path="/metrics")
     assert body["body"].startswith(b"abc# HELP sluicegate_upstream_outcomes_total")
     assert (b"content-length", str(len(body["body"])).encode()) in start["headers"]
@@ -344,6 +344,6 @@ async def test_the_series_are_appended_to_the_page_of_metrics(outcomes):
 
 
 @pytest.mark.parametrize("text", ["{", "{}", '["a"]', "[1]", "3"])
-def test_a_variable_of_another_form_is_named(text):
+def test_a_malformed_upstreams_variable_is_refused_by_its_name(text):
     with pytest.raises(ValueError, match="SLUICEGATE_UPSTREAMS"):
         products_in({"SLUICEGATE_UPSTREAMS": text}, "SLUICEGATE_UPSTREAMS")

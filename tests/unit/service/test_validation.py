@@ -46,7 +46,7 @@ async def read(model: Any, body: bytes, content_type: str = "application/json") 
     return await model.from_http_request(request, serde)
 
 
-async def test_inputs_of_the_right_form_are_read_as_ever():
+async def test_valid_inputs_are_read_unchanged():
     model = inputs(items=(list[Item], ...), limit=(int, 3))
     found = await read(model, b'{"items": [{"name": "a", "sizes": ["1", 2]}]}')
     assert (found.items, found.limit) == ([Item(name="a", sizes=[1, 2])], 3)
@@ -63,14 +63,14 @@ async def test_inputs_of_the_right_form_are_read_as_ever():
         (dict[str, list[int]], {"a": ["x"] * 1000}),
     ],
 )
-async def test_a_list_is_given_up_at_its_first_wrong_item(annotation: Any, wrong: Any):
+async def test_a_list_is_refused_at_its_first_invalid_item(annotation: Any, wrong: Any):
     model = inputs(value=(annotation, ...))
     with pytest.raises(ValidationError) as raised:
         await read(model, json.dumps({"value": wrong}).encode())
     assert raised.value.error_count() == 1
 
 
-async def test_wrong_fields_are_all_named_but_never_thousands():
+async def test_all_invalid_fields_are_named_up_to_a_limit():
     model = inputs(value=(dict[str, int], ...))
     with pytest.raises(ValidationError) as raised:
         await read(model, json.dumps({"value": dict.fromkeys("abc", "x")}).encode())
@@ -89,11 +89,11 @@ async def test_wrong_fields_are_all_named_but_never_thousands():
     ],
     ids=["nested deeply", "a number of 5,000 digits", "a broken form", "a form without a boundary"],
 )
-async def test_a_body_that_can_not_be_read_is_the_callers_mistake(body: bytes, content_type: str):
+async def test_an_unreadable_request_body_gives_a_client_error(body: bytes, content_type: str):
     with pytest.raises((BadInput, ValidationError)):
         await read(inputs(value=(list[int], ...)), body, content_type)
 
 
-async def test_nesting_without_an_end_is_the_callers_mistake():
+async def test_deeply_nested_json_gives_a_client_error():
     with pytest.raises(ValidationError):
         await read(inputs(value=(Any, ...)), b'{"value":' + b"[" * 100_000)

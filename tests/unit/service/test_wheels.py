@@ -31,7 +31,7 @@ def run_in(bento: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_a_training_imports_what_the_bento_brings_also_in_its_children(tmp_path: Path):
+def test_a_training_and_its_child_processes_import_wheels_of_the_bento(tmp_path: Path):
     bento = write_bento(tmp_path / "b")
     write_wheel(bento / "env/python/wheels", "tabular", "1.0")
     (bento / "src/train.py").write_text(
@@ -45,7 +45,7 @@ def test_a_training_imports_what_the_bento_brings_also_in_its_children(tmp_path:
     assert done.stdout.splitlines() == ["['one'] 1.0", "1.0"], done.stderr
 
 
-def test_a_wheel_for_another_platform_is_left_alone(tmp_path: Path):
+def test_a_wheel_for_another_platform_is_skipped(tmp_path: Path):
     bento = write_bento(tmp_path / "b")
     write_wheel(bento / "src/wheels", "tabular", "1.0", tags="cp311-cp311-win32")
     (bento / "src/train.py").write_text("import tabular\n")
@@ -53,7 +53,7 @@ def test_a_wheel_for_another_platform_is_left_alone(tmp_path: Path):
     assert "No module named 'tabular'" in run_in(bento, "train").stderr
 
 
-def test_a_wheel_whose_files_lead_out_of_it_is_refused(tmp_path: Path):
+def test_a_wheel_with_files_outside_its_folder_is_refused(tmp_path: Path):
     path = write_wheel(tmp_path, "tabular", "1.0")
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr("../evil.py", "")

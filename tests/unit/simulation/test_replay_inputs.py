@@ -152,7 +152,7 @@ def _shares(at: int, austria: int) -> dict[str, Any]:
     return {"at": at, "counts": {"v1": {"accuracy": count(24 + austria, 420)} | counts}}
 
 
-def test_a_version_that_was_trained_for_a_market_and_is_bad_there_is_not_retrained_for_it_again():
+def test_a_market_that_its_training_did_not_remedy_is_not_retrained_again():
     """It is better on the whole, so it is promoted; what it was trained for, it doesn't remedy."""
     accuracy = {"name": "accuracy", "indicator": {"outcomes": {}}, "objective": "0.80",
                 "maxDrop": "0.05", "markets": {"onMissed": "Retrain"}}  # fmt: skip

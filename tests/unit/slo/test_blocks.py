@@ -35,7 +35,7 @@ def naive_window(counts, now, length, since=0):
     st.sampled_from([1, 6, 12, 24, 72, 288, 864, 2016]),
     st.integers(0, 300),
 )
-def test_a_window_is_the_sum_of_its_blocks(rows, length, since):
+def test_the_count_of_a_window_is_the_sum_of_its_blocks(rows, length, since):
     counts = sorted({index: (bad, total) for index, bad, total in rows}.items())
     now = counts[-1][0]
     assert series_of(counts).window(now, length, since) == naive_window(counts, now, length, since)
@@ -52,20 +52,20 @@ def test_blocks_may_arrive_in_any_order(order):
     assert list(shuffled.blocks(0, 60)) == list(sorted_.blocks(0, 60))
 
 
-def test_a_block_that_is_recorded_again_replaces_what_it_said():
+def test_a_block_recorded_again_replaces_its_earlier_counts():
     series = series_of([(1, (5, 10)), (2, (0, 10)), (1, (1, 10))])
     assert series.window(2, 12) == Count(1, 20)
     assert series.hour(0) == Count(1, 20)
 
 
-def test_a_sum_that_was_read_can_be_less_than_a_block_that_is_recorded_again_takes_away():
+def test_rereading_a_block_never_makes_an_hourly_sum_negative():
     series = series_of([(1, (10, 10))])
     series.record_hour(0, Count(4, 7))
     series.record(Block(1, Quality.COUNTED, Count(0, 0)))
     assert series.hour(0) == Count(0, 0)
 
 
-def test_a_block_that_is_no_longer_kept_singly_is_added_to_its_hour_alone():
+def test_a_late_block_beyond_the_single_block_retention_is_added_to_its_hour():
     series = series_of([(index, (0, index)) for index in range(1, 101)])
     before = series.hour(hour_of(28)).total
     series.record(Block(28, Quality.COUNTED, Count(1, 500)))
@@ -73,7 +73,7 @@ def test_a_block_that_is_no_longer_kept_singly_is_added_to_its_hour_alone():
     assert series.block(100).count == Count(0, 100), "it lies where block 28 did"
 
 
-def test_single_blocks_and_sums_of_twelve_give_the_same_long_window():
+def test_single_blocks_and_hourly_sums_give_the_same_long_window():
     counts = [(index, (index % 2, 10)) for index in range(1, 1001)]
     singles = series_of(counts)
     refilled = Series()
@@ -86,7 +86,7 @@ def test_single_blocks_and_sums_of_twelve_give_the_same_long_window():
         assert refilled.window(1000, length) == singles.window(1000, length)
 
 
-def test_fourteen_days_are_kept_and_no_more():
+def test_counts_are_kept_for_fourteen_days():
     series = series_of([(index, (1, 2)) for index in range(1, HOURS * 12 + 500)])
     assert series.hour(0) == Count(0, 0)
     assert series.window(series.newest, 10**6).total <= HOURS * 12 * 2
@@ -97,7 +97,7 @@ def test_fourteen_days_are_kept_and_no_more():
         st.integers(1, 500 * BLOCKS_PER_HOUR), st.integers(0, 1000), min_size=1, max_size=60
     ).flatmap(lambda totals: st.tuples(st.just(totals), st.permutations(list(totals))))
 )
-def test_sums_are_kept_however_far_apart_blocks_are_and_in_whichever_order_they_come(drawn):
+def test_hourly_sums_are_correct_for_any_gaps_and_order_of_blocks(drawn):
     totals, order = drawn
     series = Series()
     for index in order:
@@ -112,7 +112,7 @@ def test_sums_are_kept_however_far_apart_blocks_are_and_in_whichever_order_they_
     assert [series.hour(hour).total for hour in range(newest - HOURS + 1, newest + 1)] == expected
 
 
-def test_counts_that_grow_from_block_to_block_are_kept_exactly():
+def test_increasing_counts_are_kept_exactly():
     counts = [(index, (2**index // 3, 2**index)) for index in range(1, 49)]
     series = series_of(counts)
     for first in range(48):
@@ -124,7 +124,7 @@ def test_counts_that_grow_from_block_to_block_are_kept_exactly():
         assert series.hour(hour) == Count(sum(b for b, _ in chosen), sum(t for _, t in chosen))
 
 
-def test_events_since_ever_are_summed_without_room_for_the_hours_before():
+def test_total_events_are_kept_without_storing_expired_hours():
     today = 29_453_760  # 2026, in blocks of a minute since 1970
     series = series_of([(today + index, (1, 10)) for index in range(100)])
     tracemalloc.start()
@@ -162,11 +162,11 @@ def test_counts_of_any_size_are_kept_exactly(events):
         (0, 2**54, Quality.INVALID),
     ],
 )
-def test_only_counts_are_counts(bad, total, quality):
+def test_only_valid_counts_are_accepted(bad, total, quality):
     assert read_block(1, bad, total).quality is quality
 
 
-def test_a_missing_series_of_bad_events_is_no_bad_events():
+def test_a_missing_series_of_bad_events_counts_as_zero():
     assert read_block(1, None, 10).count == Count(0, 10)
 
 
@@ -191,7 +191,7 @@ def test_a_block_with_too_few_scrapes_is_dropped(coverage, quality):
     st.dictionaries(st.integers(1, 1300), st.integers(0, 300), min_size=1, max_size=150),
     st.lists(st.tuples(st.integers(0, 1300), st.integers(1, 200)), max_size=3),
 )
-def test_events_that_are_left_out_take_their_whole_hours_with_them(totals, drawn):
+def test_excluding_events_excludes_their_whole_hours(totals, drawn):
     series = series_of((index, (totals[index] // 3, totals[index])) for index in sorted(totals))
     newest, spans = max(totals), [(after, after + length) for after, length in drawn]
     left = series.without(spans)
@@ -223,7 +223,7 @@ def test_events_that_are_left_out_take_their_whole_hours_with_them(totals, drawn
         ((5, 5), {0}, set()),
     ],
 )
-def test_no_other_hours_and_blocks_are_left_out(span, hours, singles):
+def test_excluding_events_keeps_all_other_hours_and_blocks(span, hours, singles):
     series = series_of([(index, (1, 2)) for index in range(1, 401)])
     left = series.without([span])
     assert {hour for hour in range(34) if left.hour(hour) != series.hour(hour)} == hours
@@ -233,7 +233,7 @@ def test_no_other_hours_and_blocks_are_left_out(span, hours, singles):
     assert changed == singles
 
 
-def test_the_oldest_hour_that_is_kept_can_be_left_out_and_the_one_before_it_takes_nothing():
+def test_excluding_the_oldest_kept_hour_works_and_an_expired_hour_changes_nothing():
     series = series_of([(12 * hour + 1, (1, 2)) for hour in range(341)])
     oldest, newest = 340 - HOURS + 1, 340
     left = series.without([(12 * (oldest - 1), 12 * (oldest + 1))])
@@ -285,7 +285,7 @@ def test_the_first_hour_is_that_of_the_oldest_block_that_is_kept():
 
 
 @pytest.mark.parametrize(("first", "last"), [(0, 5), (5, 12), (3, 3), (4, 2), (-5, -3), (9, 400)])
-def test_hours_that_are_not_kept_are_zero(first, last):
+def test_the_count_of_an_expired_hour_is_zero(first, last):
     series = series_of([(index, (1, 2)) for index in range(49, 109)])
     kept = {4: 12, 5: 12, 6: 12, 7: 12, 8: 12}
     bad, total = series.hours(first, last)
@@ -315,7 +315,7 @@ FETCHES = st.lists(
 
 
 @given(FETCHES)
-def test_a_row_says_of_each_block_what_was_read_last(fetches):
+def test_a_block_series_has_the_last_read_value_of_each_block(fetches):
     row, said = BlockRow(), {}
     for first, read in fetches:
         blocks = [
@@ -329,7 +329,7 @@ def test_a_row_says_of_each_block_what_was_read_last(fetches):
     assert all(row.value(index) == said.get(index, never) for index in range(80))
 
 
-def test_a_row_takes_a_few_bytes_a_block():
+def test_a_block_series_takes_a_few_bytes_per_block():
     blocks, row = (
         [Block(index, Quality.COUNTED, Count(index, 300)) for index in range(1000)],
         BlockRow(),

@@ -17,7 +17,7 @@ def of(row: Row) -> tuple[object, ...]:
     return row.long, row.short, row.burn_rate, row.confidence, row.level.name
 
 
-def test_the_rows_are_those_of_the_documentation():
+def test_the_burn_rate_rows_are_the_documented_ones():
     assert [of(row) for row in FAST] == [
         (12, 1, 14.4, 0.99, "MISSED"),
         (72, 6, 6.0, 0.99, "MISSED"),
@@ -32,7 +32,7 @@ def test_the_rows_are_those_of_the_documentation():
     assert Level.MET < Level.AT_RISK < Level.MISSED
 
 
-def test_a_row_that_cannot_trip_is_dropped():
+def test_a_burn_rate_row_that_cannot_trip_is_dropped():
     assert [one.ratio for one in thresholds(FAST, 0.05)] == pytest.approx([0.72, 0.3, 0.15, 0.05])
     assert [one.row.long for one in thresholds(FAST, 1 / 3)] == [864]
     (first, *_) = thresholds(FAST, 0.01)
@@ -57,7 +57,7 @@ def reading(*counts, since=0, phi=1.0):
     return read(THRESHOLD, series(*counts), now=len(counts), since=since, phi=phi)
 
 
-def test_a_row_is_silent_below_its_events():
+def test_a_burn_rate_row_does_not_trip_below_its_least_events():
     assert reading(*[(0, 2)] * 12) is None
     assert reading(*[(0, 3)] * 12).tripped is False
     assert reading(*[(0, 3)] * 12, phi=2.0) is None
@@ -65,7 +65,7 @@ def test_a_row_is_silent_below_its_events():
 
 
 @pytest.mark.parametrize("phi", [1.0, 2.0])
-def test_a_row_trips_where_the_lower_bound_of_the_long_window_is_above_the_threshold(phi):
+def test_a_burn_rate_row_trips_if_the_lower_bound_of_the_long_window_exceeds_its_threshold(phi):
     tripped = []
     for bad in range(300):
         found = reading((0, 996), *[(0, 0)] * 10, (bad, 1000 - 996 + bad), phi=phi)
@@ -86,7 +86,7 @@ def test_a_burn_rate_trips_only_while_the_short_window_exceeds_its_threshold():
     assert reading(*bad, (3, 10), *[(0, 10)] * 2).tripped is False, "at the threshold, not above"
 
 
-def test_two_bad_events_never_trip():
+def test_two_bad_events_never_trip_a_burn_rate():
     few = Row(12, 3, 1.0, 0.5, Level.MISSED)
     (low,) = thresholds((few,), 0.5)
     for bad, tripped in ((2, False), (3, True)):
@@ -94,12 +94,12 @@ def test_two_bad_events_never_trip():
         assert found.tripped is tripped
 
 
-def test_a_reading_says_how_many_blocks_of_its_window_there_are():
+def test_a_burn_rate_reading_has_the_number_of_existing_blocks():
     assert reading(*[(0, 9)] * 20).blocks == 12
     assert reading(*[(0, 9)] * 20, since=13).blocks == 7
 
 
-def test_the_budget_of_fourteen_days_is_what_is_left_of_it():
+def test_the_remaining_error_budget_covers_fourteen_days():
     assert WINDOW_HOURS == 14 * 24
     assert budget_remaining(Count(0, 0), 0.1) is None
     assert budget_remaining(Count(5, 100), 0.1) == pytest.approx(0.5)

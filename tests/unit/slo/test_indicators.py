@@ -38,7 +38,7 @@ BRANCHES = {
 
 
 @pytest.mark.parametrize("enum", BRANCHES)
-def test_only_these_modules_name_single_kinds(enum):
+def test_only_the_listed_modules_branch_on_indicator_kinds(enum):
     named = {
         path.relative_to(OPERATOR).as_posix()
         for path in OPERATOR.rglob("*.py")
@@ -52,7 +52,7 @@ def test_only_these_modules_name_single_kinds(enum):
     assert BRANCHES[enum].keys() - named == set(), "needs no exception any more"
 
 
-def test_each_kind_is_in_the_table():
+def test_each_indicator_kind_is_in_the_registry():
     assert INDICATORS.keys() == set(IndicatorKind)
 
 
@@ -99,7 +99,7 @@ PROMQL = {"promql": {"good": "increase(a[$block])", "total": "increase(b[$block]
         ("without rows there are no counts", {"events": {}}, {}, (None, None)),
     ],
 )  # fmt: skip
-def test_a_kind_reads_its_counts_from_its_own_queries(sentence, indicator, rows, counts):
+def test_an_indicator_kind_reads_its_counts_from_its_own_queries(sentence, indicator, rows, counts):
     """Rows are `(query, further labels): events of block 7`."""
     kind = Indicator(**indicator)
     definition = INDICATORS[kind.kind]
@@ -109,7 +109,7 @@ def test_a_kind_reads_its_counts_from_its_own_queries(sentence, indicator, rows,
     assert (found.bad(7), found.total(7)) == counts, sentence
 
 
-def test_a_gauge_has_no_counts():
+def test_a_gauge_indicator_has_no_counts():
     gauge = Indicator(gauge={"metric": "basket"})
     with pytest.raises(ValueError, match="has means"):
         INDICATORS[gauge.kind].counts(SloRows(Answers({}), ("ns", "a", "v1"), "S", "slo", gauge))

@@ -6,6 +6,6 @@ from sluicegate.slo import label_ages
 from sluicegate_service import outcomes
 
 
-def test_the_operator_reads_the_classes_that_the_library_counts():
+def test_the_operator_reads_the_label_age_classes_of_the_library():
     assert label_ages.AGE_BOUNDS == outcomes.AGE_BOUNDS
     assert label_ages.AGES == outcomes.AGES

@@ -14,7 +14,7 @@ from sluicegate.slo.means import Means, Values
 DAYS_OF_HOURS = 14 * 24
 
 
-def test_an_hour_that_is_read_late_replaces_none_that_is_kept():
+def test_a_late_hourly_mean_does_not_replace_a_newer_one():
     """Both have one place: hours are kept for fourteen days."""
     means = Means([(12 * 1000 + 1, 7.0)])
     means.record_sum(900, 5.0)
@@ -25,7 +25,7 @@ def test_an_hour_that_is_read_late_replaces_none_that_is_kept():
     assert means.of_sum(1000).mean == 7.0
 
 
-def test_an_hour_without_blocks_is_none_and_not_the_one_whose_place_it_has():
+def test_an_hour_without_blocks_has_no_mean():
     means = Means([(12 * 6 + 1, 7.0), (12 * (6 + DAYS_OF_HOURS + 1) + 1, 1.0)])
     assert means.of_sum(6 + DAYS_OF_HOURS) == Values(0.0, 0)
 
@@ -71,7 +71,7 @@ def test_the_newest_six_hours_are_kept_singly_and_older_ones_as_sums(recorded):
         assert means.between(after, last) == added(chosen)
 
 
-def test_a_sum_that_is_read_counts_as_twelve_blocks_unless_they_are_kept_singly():
+def test_a_read_hourly_mean_counts_as_twelve_blocks_unless_single_blocks_are_kept():
     means = Means([(12 * 10, 7.0)])
     for number in (3, 4):
         means.record_sum(number, 2.0)

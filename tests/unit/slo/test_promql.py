@@ -35,7 +35,7 @@ def unquote(literal: str) -> str:
 
 @pytest.mark.slow
 @given(st.text())
-def test_a_quoted_value_reads_back_as_itself(value: str):
+def test_a_quoted_promql_value_round_trips(value: str):
     assert unquote(quote(value)) == value
 
 
@@ -51,7 +51,7 @@ def test_a_hostile_value_stays_inside_its_quotes(value: str):
     assert unquote(any_of("product", [value]).removeprefix("product=")) == value
 
 
-def test_a_pattern_escapes_every_character_that_means_something():
+def test_a_promql_pattern_escapes_every_special_character():
     assert escape_regex("a.b+c|d(e)[f]{g}^$*?\\") == (
         "a\\.b\\+c\\|d\\(e\\)\\[f\\]\\{g\\}\\^\\$\\*\\?\\\\"
     )
@@ -84,7 +84,7 @@ WORDS = ("inf", "NaN", "bool", "on", "ignoring", "group_left", "GROUP_RIGHT", "a
 
 
 @pytest.mark.parametrize("word", WORDS)
-def test_a_metrics_name_that_a_user_gives_is_a_value_and_no_word_of_the_query(word: str):
+def test_a_user_metric_name_is_a_quoted_value_in_the_query(word: str):
     needs = Needs(counters=frozenset({(word, 0), (word, 60)}), gauges=frozenset({word}))
     for query in render_queries(Scope(), 300, needs):
         if query.kind in {QueryKind.COUNTERS, QueryKind.GAUGES}:
@@ -94,7 +94,7 @@ def test_a_metrics_name_that_a_user_gives_is_a_value_and_no_word_of_the_query(wo
             assert all(one.endswith(f'__name__="{word}"') for one in selectors)
 
 
-def test_a_label_of_ours_is_set_only_where_no_two_series_can_become_one():
+def test_label_replace_is_used_only_if_series_stay_distinct():
     """A pod chooses its labels, and Prometheus refuses a query whose answer has a row twice."""
     texts = [query.text for query in render_queries(Scope(), 300, EVERYTHING)]
     texts.append(
@@ -112,7 +112,7 @@ def test_a_label_of_ours_is_set_only_where_no_two_series_can_become_one():
             assert "sum without (sluicegate_part) (" in part.rpartition("label_replace(")[2]
 
 
-def test_nine_queries_two_of_infrastructure_and_one_per_fifty_counters_at_most():
+def test_a_block_takes_at_most_eleven_queries_and_one_per_fifty_counters():
     counters = frozenset((f"c{number}_total", 0) for number in range(3 * NAMES_PER_QUERY - 1))
     needs = Needs(frozenset({250}), True, True, True, counters, frozenset({"g"}))
     queries = render_queries(Scope(), 300, needs)
@@ -124,7 +124,7 @@ def test_nine_queries_two_of_infrastructure_and_one_per_fifty_counters_at_most()
     assert len(queries) - len(of_counters) - len(others) == 2
 
 
-def test_a_query_that_has_room_for_no_name_asks_for_one(monkeypatch):
+def test_a_query_scope_has_at_least_one_name(monkeypatch):
     counters = frozenset({("a_total", 0), ("b_total", 0)})
     monkeypatch.setattr(queries, "LONGEST_QUERY", 1)
     asked = render_queries(Scope(), 300, Needs(counters=counters, gauges=frozenset({"g"})))
@@ -139,11 +139,11 @@ def test_a_query_that_has_room_for_no_name_asks_for_one(monkeypatch):
         (Scope((), ("x", "b.c")), ".+-(?:b\\.c|x)-[0-9a-f]+"),
     ],
 )
-def test_a_gateways_backends_are_those_of_the_scope(scope, backend):
+def test_a_gateway_query_selects_the_backends_of_its_scope(scope, backend):
     assert GatewayMetric("m", "l", before="<", after=">").pattern(scope) == f"<({backend})>"
 
 
-def test_a_gateway_that_counts_no_routes_can_t_be_asked_for_them():
+def test_a_gateway_without_route_metrics_has_no_route_query():
     gateway = GatewayMetric("m", "l")
     with pytest.raises(ValueError, match="m: its gateway doesn't count by route"):
         render_sent(gateway, 60)
@@ -160,7 +160,7 @@ def test_no_query_is_rendered_for_a_kind_that_no_slo_needs():
     ]  # fmt: skip
 
 
-def test_thousands_of_products_need_the_queries_of_the_indicators_they_share():
+def test_thousands_of_products_share_the_queries_of_their_indicators():
     few = [Indicator(latency={"thresholdMilliseconds": 250}), Indicator(availability={})]
     assert Needs.of(few * 5_000) == Needs.of(few)
 
@@ -169,11 +169,11 @@ def test_thousands_of_products_need_the_queries_of_the_indicators_they_share():
     ("milliseconds", "spellings"),
     [(5, ("0.005",)), (250, ("0.25",)), (1_000, ("1.0", "1")), (180_000, ("180.0", "180"))],
 )
-def test_a_threshold_is_asked_for_in_each_way_a_bound_is_written(milliseconds, spellings):
+def test_a_latency_query_matches_each_notation_of_the_threshold(milliseconds, spellings):
     assert bound_spellings(milliseconds) == spellings
 
 
-def test_good_events_that_lag_are_compared_with_totals_of_the_time_they_belong_to():
+def test_lagging_good_events_are_compared_with_totals_of_their_own_time():
     needs = Needs.of(
         [Indicator(counters={"good": "g_total", "total": "t_total", "lagSeconds": 60})]
     )
@@ -184,7 +184,7 @@ def test_good_events_that_lag_are_compared_with_totals_of_the_time_they_belong_t
     assert "up{}[300s] offset 360s" in count
 
 
-def test_probes_feedback_and_unknown_paths_count_for_nothing():
+def test_probes_feedback_and_unknown_paths_are_excluded_from_requests():
     requests = next(
         query.text
         for query in render_queries(Scope(), 300, Needs())

@@ -64,7 +64,7 @@ def product(change: dict) -> DataProduct:
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_a_data_product_holds_to_odps_1_1_0(change):
+def test_an_exported_data_product_conforms_to_odps_1_1_0(change):
     (document,) = odps(product(change))
 
     assert document["apiVersion"] == "v1.1.0"
@@ -72,7 +72,7 @@ def test_a_data_product_holds_to_odps_1_1_0(change):
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_a_data_contract_holds_to_odcs_3_2_0(change):
+def test_an_exported_data_contract_conforms_to_odcs_3_2_0(change):
     (document,) = odcs(product(change))
 
     assert document["apiVersion"] == "v3.2.0"
@@ -80,7 +80,7 @@ def test_a_data_contract_holds_to_odcs_3_2_0(change):
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_entities_hold_to_the_schemas_of_backstage(change):
+def test_exported_entities_conform_to_the_schemas_of_backstage(change):
     component, api = backstage(product(change))
 
     assert (component["kind"], api["kind"]) == ("Component", "API")
@@ -89,7 +89,7 @@ def test_entities_hold_to_the_schemas_of_backstage(change):
 
 
 @pytest.mark.parametrize("name", ["odps", "odcs"])
-def test_a_schema_refuses_a_field_that_its_standard_lacks(name):
+def test_a_standard_schema_refuses_an_unknown_field(name):
     (document,) = {"odps": odps, "odcs": odcs}[name](product({}))
 
     assert not schema_of(name).is_valid({**document, "owner": "catalog"})
@@ -112,7 +112,7 @@ def test_the_output_port_names_the_contract_of_the_api():
     }  # fmt: skip
 
 
-def test_slos_are_the_service_levels_of_the_contract():
+def test_the_service_levels_of_a_data_contract_are_the_slos():
     (contract,) = odcs(product({}))
 
     levels = {one["id"]: (one["property"], one["value"], one.get("unit")) for one in contract["slaProperties"]}  # fmt: skip
@@ -135,7 +135,7 @@ def test_a_contract_without_version_is_refused_with_the_way_out(tmp_path, capsys
     assert "catalog/search-ranking: spec.version: a data contract needs a version: set it" in capsys.readouterr().err  # fmt: skip
 
 
-def test_a_given_openapi_document_is_the_definition_of_the_api(tmp_path, capsys):
+def test_a_given_openapi_document_is_the_api_definition_of_the_contract(tmp_path, capsys):
     file = tmp_path / "docs.json"
     file.write_text('{"openapi": "3.0.2", "info": {}, "paths": {"/rank": {}}}', encoding="utf-8")
     command = ["export", "--format", "backstage", "--from", str(EXAMPLE), "--openapi", str(file)]

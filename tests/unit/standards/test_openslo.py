@@ -88,7 +88,7 @@ SLOS = st.one_of(
 
 
 @given(st.lists(SLOS, min_size=1, max_size=2))
-def test_a_round_trip_changes_nothing(slos):
+def test_an_openslo_round_trip_changes_nothing(slos):
     slos = [{"name": f"slo-{number}", **slo} for number, slo in enumerate(slos)]
     document = changed({"spec.slos": slos, "spec.businessGoals": [], "spec.model.evaluation": {}})
 
@@ -102,7 +102,7 @@ def test_a_round_trip_changes_nothing(slos):
         validator().validate(one)
 
 
-def test_each_document_of_a_product_holds_to_the_schema():
+def test_each_exported_openslo_document_conforms_to_the_schema():
     documents = documents_of(example())
 
     for document in documents:
@@ -110,14 +110,14 @@ def test_each_document_of_a_product_holds_to_the_schema():
     assert [one["kind"] for one in documents] == ["Service", "SLO", "SLO", "SLO", "SLI", "SLI", "SLI"]  # fmt: skip
 
 
-def test_the_schema_refuses_an_slo_without_target():
+def test_the_openslo_schema_refuses_an_slo_without_target():
     (broken,) = (one for one in documents_of(example()) if one["metadata"]["name"].endswith("latency"))  # fmt: skip
     del broken["spec"]["objectives"][0]["target"]
 
     assert not validator().is_valid(broken)
 
 
-def test_queries_have_the_selectors_of_the_operator():
+def test_exported_openslo_queries_have_the_selectors_of_the_operator():
     documents = {one["metadata"]["name"]: one for one in documents_of(example())}
 
     conversion = documents["search-ranking-conversion"]["spec"]["ratioMetric"]
@@ -212,7 +212,7 @@ def test_counters_and_queries_of_other_tools_become_indicators(good, total, indi
     assert not result.remarks
 
 
-def test_bad_events_are_subtracted_from_all_events_even_if_no_series_has_them():
+def test_an_exported_ratio_subtracts_bad_events_even_without_a_series_of_them():
     (slo,) = import_openslo(
         located(FOREIGN % ("answers", ratio(bad="bad_total", total="a_total")), "a.yaml")
     ).slos
@@ -240,7 +240,7 @@ def test_bad_events_are_subtracted_from_all_events_even_if_no_series_has_them():
         ("      {}", 8, "has neither ratioMetric nor thresholdMetric"),
     ],
 )  # fmt: skip
-def test_an_indicator_without_counterpart_is_named_with_its_line_and_the_way_out(
+def test_an_indicator_without_an_equivalent_is_reported_with_its_line_and_the_way_out(
     indicator, line, text, tmp_path, capsys
 ):
     file = tmp_path / "slos.yaml"
@@ -254,7 +254,7 @@ def test_an_indicator_without_counterpart_is_named_with_its_line_and_the_way_out
     assert text in printed.err
 
 
-def test_parts_without_counterpart_are_named_and_the_slo_is_imported(tmp_path, capsys):
+def test_openslo_parts_without_an_equivalent_are_reported_and_the_slo_is_imported(tmp_path, capsys):
     file = tmp_path / "slos.yaml"
     file.write_text(
         """\
@@ -302,7 +302,7 @@ spec:
         ("target: 0.99", "target: much", 13, 'target is "much": write a number'),
     ],
 )
-def test_a_value_that_admission_refuses_is_named_with_its_line(old, new, line, text):
+def test_an_imported_value_that_admission_refuses_is_reported_with_its_line(old, new, line, text):
     document = (FOREIGN % ("answers", ratio(good="a", total="b"))).replace(old, new)
 
     (remark,) = import_openslo(located(document, "a.yaml")).remarks
@@ -330,9 +330,7 @@ def test_only_slos_of_the_service_are_imported(tmp_path, capsys):
     assert "it has those of search-ranking" in capsys.readouterr().err
 
 
-def test_a_product_is_chosen_among_files_and_all_of_them_are_exported_without_a_name(
-    tmp_path, capsys
-):
+def test_export_selects_a_product_by_name_or_exports_all(tmp_path, capsys):
     file = tmp_path / "products.yaml"
     file.write_text(
         yaml.safe_dump_all([example(), changed({"metadata.name": "second"})]), encoding="utf-8"
@@ -363,7 +361,7 @@ ODD = [None, 5, True, "x", "nan", float("nan"), [], {}, [1], {"a": 1}, [{"target
 
 
 @given(st.sampled_from(PLACES), st.sampled_from(ODD))
-def test_an_odd_value_anywhere_in_a_file_is_named_and_ends_nothing(place, odd):
+def test_an_unexpected_openslo_value_is_reported_without_a_crash(place, odd):
     number, (*parents, last) = place
     document = copy.deepcopy(SOURCES[number])
     parent = document
@@ -395,7 +393,7 @@ def test_an_odd_value_anywhere_in_a_file_is_named_and_ends_nothing(place, odd):
         ),
     ],
 )
-def test_a_document_that_is_no_slo_of_v1_is_named(old, new, says, missing):
+def test_a_document_that_is_no_openslo_v1_slo_is_reported(old, new, says, missing):
     document = (FOREIGN % ("answers", ratio(good="a", total="b"))).replace(old, new, 1)
 
     result = import_openslo(located(document, "a.yaml"))
@@ -405,7 +403,7 @@ def test_a_document_that_is_no_slo_of_v1_is_named(old, new, says, missing):
     assert says in remark.line()
 
 
-def test_counters_of_another_product_are_named_as_those_of_the_own_product():
+def test_imported_counters_of_another_product_are_converted_to_the_own_product():
     good, total = 'sum(increase(a_total{product="other"}[5m]))', "sum(increase(b_total[5m]))"
 
     result = import_openslo(located(FOREIGN % ("answers", ratio(good=good, total=total)), "a.yaml"))

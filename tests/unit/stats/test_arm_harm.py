@@ -35,7 +35,7 @@ def first_called(blocks):
     )
 
 
-def test_the_mean_of_each_factor_is_at_most_one_for_equal_arms():
+def test_the_mean_evidence_factor_of_a_market_is_at_most_one_for_equal_versions():
     """All counts of one block are enumerated, for ratios around the expected one."""
     for ratio in (0.02, 0.09, 0.3, 0.6):
         mean = sum(
@@ -48,12 +48,12 @@ def test_the_mean_of_each_factor_is_at_most_one_for_equal_arms():
         assert mean <= 1 + 1e-9
 
 
-def test_a_market_that_is_worse_by_thirty_points_is_called_so_by_some_dozens_of_events():
+def test_a_market_worse_by_thirty_points_is_detected_with_dozens_of_events():
     found = sorted(first_called(drawn(seed, 0.39, 0.09)) for seed in range(15))
     assert 4 * found[7] <= 60, "events of the candidate, the median of fifteen"
 
 
-def test_equal_arms_are_called_worse_in_any_of_seven_cells_in_at_most_one_of_twenty_rollouts():
+def test_equal_versions_are_called_worse_in_a_market_in_at_most_one_of_twenty_rollouts():
     runs = 60
     wrong = sum(
         any(first_called(drawn(f"{run} {cell}", 0.09, 0.09, blocks=60)) for cell in range(CELLS))
@@ -63,11 +63,11 @@ def test_equal_arms_are_called_worse_in_any_of_seven_cells_in_at_most_one_of_twe
 
 
 @pytest.mark.parametrize("blocks", [[], [(Count(0, 0), Count(1, 9))], [(Count(1, 2), Count(0, 0))]])
-def test_an_arm_without_events_is_no_evidence(blocks):
+def test_a_version_without_events_is_no_evidence_of_harm(blocks):
     assert harm(blocks, PAST, margin=0.015)[0] == 0
 
 
-def test_the_expected_ratio_is_of_earlier_blocks_only():
+def test_the_expected_ratio_of_a_market_comes_from_earlier_blocks_only():
     (ours, theirs) = drawn(1, 0.2, 0.2, blocks=1)[0]
     evidence, candidate, stable = harm([(ours, theirs)], PAST, margin=0.015)
     assert (candidate, stable) == (ours, theirs)

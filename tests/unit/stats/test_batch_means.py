@@ -34,39 +34,39 @@ def true(sigma):
 
 
 @pytest.mark.parametrize("sigma", [0.0, 0.01, 0.02, 0.03])
-def test_hours_that_scatter_by_points_have_their_dispersion(sigma):
+def test_the_dispersion_of_hourly_noise_is_estimated_correctly(sigma):
     found = scatter(about_levels(hours(336, sigma=sigma), 100))
     assert true(sigma) * 0.8 < found.phi < true(sigma) * 1.6
     assert found.degrees == INDEPENDENT.degrees + 334
 
 
-def test_a_drop_is_no_dispersion_of_its_own():
+def test_a_single_drop_does_not_increase_the_dispersion():
     units = hours(200, drop=0.1, since=150)
     assert scatter(about_levels(units, 150)).phi < 1.6
     assert scatter(about_levels(units, 0)).phi > 5
 
 
-def test_a_swing_over_half_a_day_counts_on_the_scale_of_half_a_day():
+def test_a_half_day_pattern_increases_the_dispersion_at_that_scale():
     units = hours(336, swing=0.03)
     assert (
         scatter(about_levels(units, 0)).phi > 3 * scatter(about_levels(units, 0), scales=(1,)).phi
     )
 
 
-def test_a_swing_that_each_day_repeats_is_no_dispersion_of_the_same_hours():
+def test_a_daily_pattern_does_not_increase_the_dispersion_of_the_same_hours():
     units, strata = hours(336, swing=0.05), [hour % 24 for hour in range(336)]
     rest, count = about_hours(strata, units, 200)
     assert count == 24
     assert scatter(rest, strata=count).phi < 1.6
 
 
-def test_neighbours_show_neither_a_slow_swing_nor_a_change():
+def test_the_dispersion_of_neighbours_excludes_slow_patterns_and_drops():
     assert from_unit_to_unit(hours(336, swing=0.05)).phi < 1.5
     assert from_unit_to_unit(hours(336, drop=0.1, since=100)).phi < 1.7
     assert from_unit_to_unit(hours(336, sigma=0.02)).phi == pytest.approx(true(0.02), rel=0.3)
 
 
-def test_hours_without_events_count_for_nothing():
+def test_hours_without_events_do_not_affect_the_dispersion():
     gaps = [unit for one in hours(100, sigma=0.02) for unit in (one, (0, 0))]
     without = scatter(about_levels(hours(100, sigma=0.02), 40), scales=(1,))
     assert scatter(about_levels(gaps, 80), scales=(1,)).degrees == without.degrees
@@ -74,28 +74,28 @@ def test_hours_without_events_count_for_nothing():
 
 
 @pytest.mark.parametrize("units", [[], [(0, 0)] * 5, [(3, 10)], [(0, 10)] * 40])
-def test_units_that_show_nothing_leave_the_prior(units):
+def test_units_without_information_leave_the_prior_of_the_dispersion(units):
     assert scatter(about_levels(units, len(units) // 2)) in {INDEPENDENT, Scatter(1.0, 46.0)}
     assert from_unit_to_unit(units) == INDEPENDENT
 
 
-def test_the_likeliest_shift_is_where_the_level_changes():
+def test_the_maximum_likelihood_shift_is_at_the_change_of_level():
     assert likeliest_shift([(10, 100)] * 7 + [(30, 100)] * 5) == 7
     assert likeliest_shift([(10, 100)] * 5) == 5
 
 
 @pytest.mark.parametrize("degrees", [20, 60, 300])
-def test_evidence_that_is_divided_reaches_a_bound_where_that_of_students_t_does(degrees):
+def test_divided_evidence_reaches_the_bound_at_the_same_point_as_students_t(degrees):
     bound = 12.5
     divided = bound * Scatter(3.7, degrees).divisor(bound, least=1.0) / 3.7
     assert (degrees + 1) / 2 * math.log1p(2 * divided / degrees) == pytest.approx(bound)
 
 
-def test_a_dispersion_of_few_degrees_divides_as_one_of_the_least():
+def test_a_dispersion_with_few_degrees_of_freedom_uses_the_least_degrees():
     assert Scatter(2.0, 3.0).divisor(10.0, 20.0) == Scatter(2.0, 20.0).divisor(10.0, 20.0)
     assert Scatter(2.0, 10**9).divisor(10.0, 20.0) == pytest.approx(2.0)
 
 
-def test_a_slow_decay_is_no_dispersion_of_its_own():
+def test_a_slow_decay_does_not_increase_the_dispersion():
     units = [(60 + hour // 2, EVENTS) for hour in range(72)]
     assert scatter(about_levels(units, 40), scales=(1,)).phi == 1.0

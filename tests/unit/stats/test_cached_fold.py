@@ -14,13 +14,13 @@ def added(sums, blocks, rule):
 
 
 @given(st.lists(st.integers(0, 9), max_size=3 * STRETCH), st.integers(1, 3))
-def test_cached_sums_are_those_of_all_blocks(numbers, factor):
+def test_cached_sums_equal_the_sums_of_all_blocks(numbers, factor):
     for _ in range(2):
         found = fold_cached(added, 7, tuple(numbers), (factor, 0.0))
         assert found == 7 + factor * sum(numbers)
 
 
-def test_the_cache_is_bounded(monkeypatch):
+def test_the_cache_of_evidence_sums_is_bounded(monkeypatch):
     assert STRETCH * MOST_STRETCHES == 2_097_152, "blocks"
     monkeypatch.setattr(cached_fold, "MOST_STRETCHES", 3)
     monkeypatch.setattr(cached_fold, "_KNOWN", known := {})

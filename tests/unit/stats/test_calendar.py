@@ -61,7 +61,7 @@ def test_a_sum_lies_in_the_hour_and_the_day_in_which_it_begins(seconds, hour, nu
         (5, 60, 24, 288, 60, 1440),
     ],
 )
-def test_units_are_the_clocks_unless_sums_are_longer_or_not_kept(
+def test_drift_units_are_clock_hours_and_days_unless_sums_are_longer_or_expired(
     seconds, hour, a_day, blocks, hours, days
 ):
     calendar = Calendar(seconds, hour)
@@ -76,14 +76,14 @@ def test_units_are_the_clocks_unless_sums_are_longer_or_not_kept(
     assert calendar.keeps(24) is (a_day <= 336)
 
 
-def test_fourteen_days_are_kept_at_blocks_of_five_minutes():
+def test_five_minute_blocks_are_kept_for_fourteen_days():
     assert Calendar().keeps(336)
     assert not Calendar().keeps(337)
     assert Calendar() == Calendar(300, 3600) == CLOCK
 
 
 @pytest.mark.parametrize(("seconds", "blocks"), [(60, 4032), (300, 4032), (600, 2016), (3600, 336)])
-def test_an_error_budget_is_of_fourteen_days(seconds, blocks):
+def test_an_error_budget_covers_fourteen_days(seconds, blocks):
     """Every event is a bad one, and each block has one: the budget counts its blocks.
 
     The history is longer, so what lies before the window is forgotten; shorter blocks aren't kept
@@ -99,7 +99,7 @@ def test_an_error_budget_is_of_fourteen_days(seconds, blocks):
 
 @pytest.mark.parametrize("seconds", [60, 300])
 @pytest.mark.parametrize(("hours", "state"), [(23, "MET"), (30, "UNKNOWN")])
-def test_events_of_the_last_day_meet_an_slo_that_has_only_a_baseline(seconds, hours, state):
+def test_an_slo_with_only_a_baseline_is_met_by_events_of_the_last_day(seconds, hours, state):
     """Few enough events that they are needed all, and so many hours ago that they came."""
     slo = slo_of(seconds, objective=None)
     hour = 3600 // seconds
@@ -128,7 +128,7 @@ def draw_count(index, seconds, rate):
 
 
 @pytest.mark.parametrize("seconds", [60, 120, 300, 600])
-def test_a_baseline_takes_a_day_of_the_clock_and_sees_the_swing_with_its_hours(seconds):
+def test_a_baseline_covers_one_calendar_day_with_its_hourly_pattern(seconds):
     slo = slo_of(seconds)
 
     def learnt(hours):
@@ -145,7 +145,7 @@ def test_a_baseline_takes_a_day_of_the_clock_and_sees_the_swing_with_its_hours(s
 
 
 @pytest.mark.parametrize(("unknown", "pods"), [(range(0), 4), (range(100, 130), 0)])
-def test_a_baseline_knows_how_many_pods_its_events_had_unless_some_are_unknown(unknown, pods):
+def test_a_baseline_has_the_pod_count_of_its_events_unless_some_is_unknown(unknown, pods):
     counted = Series()
     for index in range(1, 28 * 12 + 1):
         number = 0 if index in unknown else 2 + 4 * (index % 2)
@@ -162,7 +162,7 @@ def test_a_baseline_knows_how_many_pods_its_events_had_unless_some_are_unknown(u
     assert found.pods == pods
 
 
-def test_sums_that_lie_in_days_are_judged_as_days():
+def test_sums_longer_than_an_hour_are_judged_by_the_day():
     slo = slo_of(60)
     known = ACCEPTED.replace(daily=True)
     series = filled(60, 60, swing=0.9)
@@ -170,7 +170,7 @@ def test_sums_that_lie_in_days_are_judged_as_days():
     assert drift_of(slo, series, known, now=60 * 60, since=0).statistic == 0.0
 
 
-def test_weeks_that_are_not_kept_are_judged_by_the_day():
+def test_without_full_weeks_the_drift_is_judged_by_the_day():
     slo = slo_of(60, seasonality="Weekly")
     found = from_production(
         slo, SloRecord(steady_start_time=0), filled(60, 30), now=30 * 60, since=2, block_seconds=60
@@ -180,7 +180,7 @@ def test_weeks_that_are_not_kept_are_judged_by_the_day():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("seed", "days"), [(3, 7), (1, 3)])
-def test_a_daily_swing_around_an_unchanged_mean_never_retrains(seed, days):
+def test_a_daily_pattern_with_an_unchanged_mean_starts_no_training(seed, days):
     """Blocks of a minute: by sums of twelve of them, a day was five hours, and it was retrained."""
     slo = {**ACCURACY, "objective": "0.50", "maxDrop": "0.03"}
 

@@ -30,7 +30,7 @@ def exact(baseline, units, drops):
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_the_statistic_is_the_likelihood_ratio_at_the_moment_that_speaks_most(seed):
+def test_the_statistic_is_the_maximum_likelihood_ratio_over_change_points(seed):
     random = np.random.default_rng(seed)
     rates = [0.11] * 10 + [0.11 + 0.02 * seed] * 8
     units = [(int(random.binomial(300, rate)), 300) for rate in rates]
@@ -117,7 +117,7 @@ def drawn(seed):
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_the_moment_is_the_likeliest_and_its_evidence_the_likelihood_ratio(seed):
+def test_the_change_point_maximises_the_likelihood_ratio(seed):
     units, known = drawn(seed), Count(*((11, 100), (90, 1000), (3, 60))[seed % 3])
     _, place, drop = likeliest(known, units, DROPS)
     found = strongest(known, units, DROPS)
@@ -142,7 +142,7 @@ def test_the_moment_is_the_likeliest_and_its_evidence_the_likelihood_ratio(seed)
     ],
     ids=["nothing bad before", "nothing good after", "neither", "nothing good at first"],
 )
-def test_the_likelihood_holds_where_nothing_is_bad_or_nothing_good(known, units):
+def test_the_likelihood_is_finite_without_bad_or_without_good_events(known, units):
     _, place, drop = likeliest(known, units, (0.06,))
     found = strongest(known, units, (0.06,))
     assert found.start == place
@@ -152,7 +152,7 @@ def test_the_likelihood_holds_where_nothing_is_bad_or_nothing_good(known, units)
 
 
 @pytest.mark.parametrize("seed", range(40, 80))
-def test_within_strata_it_is_the_likeliest_of_all_strata_together(seed):
+def test_the_change_point_within_strata_maximises_the_joint_likelihood(seed):
     units, known = drawn(seed), Count(*((11, 100), (90, 1000), (3, 60))[seed % 3])
     strata = [place % (2 + seed % 3) for place in range(len(units))]
     _, place, drop = likeliest(known, units, DROPS, strata)
@@ -182,12 +182,12 @@ def test_within_strata_it_is_the_likeliest_of_all_strata_together(seed):
         ([1, 0, 1], (5, 10), [(0, 5), (5, 10), (1, 5)]),
     ],
 )
-def test_of_few_events_it_is_the_likeliest_moment_too(strata, known, units):
+def test_the_change_point_of_few_events_maximises_the_likelihood(strata, known, units):
     _, place, _ = likeliest(known, units, (0.03, 0.06), strata)
     assert strongest_within(strata, Count(*known), units, (0.03, 0.06)).start == place
 
 
-def test_a_stratum_that_had_no_bad_event_before_has_its_part_of_the_evidence():
+def test_a_stratum_without_earlier_bad_events_contributes_evidence():
     units = [(0, 100), (2, 100), (9, 100), (12, 100)]
     found = strongest_within([0, 1, 0, 1], Count(0, 100), units, (0.06,))
     expected = at_its_best((0, 100), (9, 100), 0.06) + at_its_best((2, 100), (12, 100), 0.06)
@@ -195,7 +195,7 @@ def test_a_stratum_that_had_no_bad_event_before_has_its_part_of_the_evidence():
     assert found.statistic == pytest.approx(expected, rel=0.02)
 
 
-def test_the_moment_of_a_clear_change_is_found():
+def test_the_change_point_of_a_clear_change_is_detected():
     units = [(30, 300)] * 20 + [(60, 300)] * 4
     found = strongest(Count(100, 1000), units, DROPS)
     assert found.start == 20
@@ -203,35 +203,35 @@ def test_the_moment_of_a_clear_change_is_found():
     assert found.statistic > log(3 * 87_600)
 
 
-def test_a_small_baseline_takes_nothing_of_the_drop_once_production_has_spoken():
+def test_a_small_baseline_does_not_hide_a_drop_from_production_counts():
     """Four points more, baseline of 500 rows: an upper bound of it would never be exceeded."""
     steady, drop = [(66, 600)] * 16, [(90, 600)] * 6
     assert strongest(Count(55, 500), steady + drop, DROPS).statistic > log(3 * 87_600)
 
 
-def test_a_baseline_that_knows_little_says_little():
+def test_a_small_baseline_gives_little_evidence():
     assert strongest(Count(2, 20), [(200, 1000)] * 5, DROPS).statistic < 3
     assert strongest(Count(1000, 10_000), [(200, 1000)] * 5, DROPS).statistic > 100
 
 
-def test_a_return_to_the_accepted_level_is_no_change():
+def test_a_return_to_the_accepted_level_is_no_change_point():
     units = [(60, 1000)] * 20 + [(100, 1000)] * 10
     assert strongest(Count(100, 1000), units, DROPS).statistic == 0
 
 
-def test_dispersion_divides_the_evidence():
+def test_the_dispersion_divides_the_change_point_evidence():
     units = [(30, 300)] * 20 + [(60, 300)] * 4
     once = strongest(Count(100, 1000), units, DROPS).statistic
     assert strongest(Count(100, 1000), units, DROPS, phi=4.0).statistic == pytest.approx(once / 4)
 
 
 @pytest.mark.parametrize("units", [[], [(0, 0)] * 5, [(0, 10)] * 5])
-def test_nothing_is_no_change(units):
+def test_units_without_events_have_no_change_point(units):
     assert strongest(Count(10, 100), units, DROPS) == (0, len(units), (0, 0))
     assert strongest_within([0] * len(units), Count(10, 100), units, DROPS).statistic == 0
 
 
-def test_a_rise_of_less_than_half_an_alternative_is_no_evidence_of_one():
+def test_a_change_of_less_than_half_an_alternative_is_no_evidence():
     units = [(105, 1000), (116, 1000)]
     assert strongest(Count(100, 1000), units, (0.03,)).start == 2
     assert strongest_within([0, 0], Count(100, 1000), units, (0.03,)).start == 2
@@ -268,7 +268,7 @@ def test_a_single_stratum_gives_the_change_point_of_no_strata():
     assert first.statistic == pytest.approx(plain.statistic)
 
 
-def test_a_moment_with_no_stratum_on_both_sides_is_none():
+def test_a_change_point_requires_a_stratum_on_both_sides():
     """Strata 1 and 2 end before it, and the rises that were taken away leave a float's noise."""
     units = [(1, 10), (5, 10), (3, 10), (4, 10), (1, 10), (5, 10), (5, 10)]
     found = strongest_within([0, 1, 2, 1, 2, 1, 2], Count(1, 10), units, (0.03,))
@@ -276,7 +276,7 @@ def test_a_moment_with_no_stratum_on_both_sides_is_none():
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_a_swing_is_no_change_within_its_hours(seed):
+def test_a_daily_pattern_is_no_change_within_hourly_strata(seed):
     units, accepted = swinging(6, seed=seed), Count(50, 500)
     hours = [hour % 24 for hour in range(24 * 6)]
     within = max(
@@ -289,7 +289,7 @@ def test_a_swing_is_no_change_within_its_hours(seed):
 
 
 @pytest.mark.parametrize("since", [12, 30, 60])
-def test_a_rise_is_a_change_as_soon_as_its_hours_have_been_seen_before(since):
+def test_a_change_is_detected_once_its_hours_occurred_before(since):
     units = swinging(4, rise=0.06, since=since)
     soon = max(since, 24) + 12
     hours = [hour % 24 for hour in range(soon)]
@@ -305,14 +305,14 @@ def test_a_return_to_the_accepted_level_is_no_change_within_strata():
     assert strongest_within(hours, Count(60, 1000), units, DROPS).statistic > 100
 
 
-def test_alternatives_leave_some_good_events():
+def test_drop_alternatives_leave_some_good_events():
     assert alternatives(0.1, 0.03) == pytest.approx((0.03, 0.06, 0.12))
     assert alternatives(0.9, 0.03) == pytest.approx((0.03, 0.06))
     assert alternatives(0.8, 0.1898) == pytest.approx((0.1898,))
     assert alternatives(0.8, 0.1902) == (), "a twentieth of them"
 
 
-def test_the_least_drop_that_can_be_seen_is_seen_and_half_of_it_is_not():
+def test_the_least_detectable_drop_is_detected_and_half_of_it_is_not():
     bound, before = log(3 * 87_600), Count(1100, 10_000)
     least = least_drop(before, 3_000, bound)
     for share, seen in ((1.15, True), (0.5, False)):
@@ -322,7 +322,7 @@ def test_the_least_drop_that_can_be_seen_is_seen_and_half_of_it_is_not():
 
 
 @pytest.mark.parametrize(("before", "after", "phi"), [((110, 1000), 3000, 1.0), ((0, 50), 20, 2.5)])
-def test_the_least_drop_has_the_evidence_of_its_bound(before, after, phi):
+def test_the_least_detectable_drop_has_evidence_equal_to_the_bound(before, after, phi):
     """d² n/(2 p (1 − p) φ), n = n₀ n₁/(n₀ + n₁), p with half an event of each kind."""
     bad, total = before
     p, n = (bad + 0.5) / (total + 1), total * after / (total + after)
@@ -331,7 +331,7 @@ def test_the_least_drop_has_the_evidence_of_its_bound(before, after, phi):
     assert drop**2 * n / (2 * p * (1 - p) * phi) == pytest.approx(1.5)
 
 
-def test_a_drop_is_everything_where_nothing_less_can_be_seen():
+def test_without_enough_events_the_least_detectable_drop_is_one():
     assert least_drop(Count(0, 0), 100, 1.0) == 1.0
     assert least_drop(Count(1, 10), 0, 1.0) == 1.0
     assert least_drop(Count(5, 10), 10, 100.0) == 1.0
@@ -348,12 +348,12 @@ def test_events_after_a_drop_reach_the_bound(bad, raised):
     assert events_to_see(Count(bad // 10, 100), 0.04, 0.5, 2.0) is None
 
 
-def test_as_many_events_before_as_are_needed_after_suffice_for_none():
+def test_with_too_few_earlier_events_no_number_of_later_events_suffices():
     assert events_to_see(Count(50, 100), 0.5, 50.0) is None
     assert events_to_see(Count(50, 101), 0.5, 50.0) is not None
 
 
-def test_so_many_events_are_needed_to_see_a_drop():
+def test_the_number_of_events_needed_to_detect_a_drop_is_computed():
     bound, before = log(3 * 87_600), Count(1100, 10_000)
     needed = events_to_see(before, 0.04, bound)
     assert needed is not None

@@ -45,7 +45,7 @@ blocks = st.lists(st.tuples(st.integers(0, 60), st.integers(60, 200)), max_size=
 
 
 @given(blocks, st.sampled_from([1.0, 2.5]))
-def test_the_statistic_is_the_recursion_of_the_design(counts, phi):
+def test_the_cusum_statistic_follows_the_documented_recursion(counts, phi):
     bank = cusum.bank(0.1, 0.12, 0.03, A)
     progress = cusum.advance(cusum.begin(bank, 0), bank, counts, phi)
     assert progress.statistic == pytest.approx(
@@ -54,7 +54,7 @@ def test_the_statistic_is_the_recursion_of_the_design(counts, phi):
 
 
 @given(blocks, st.integers(0, 60), st.integers(0, 60))
-def test_going_on_is_exactly_starting_over(counts, cut, first):
+def test_continuing_a_cusum_equals_recomputing_it(counts, cut, first):
     bank = cusum.bank(0.1, 0.12, 0.03, A)
     begun = cusum.advance(cusum.begin(bank, 0), bank, counts[:cut])
     assert cusum.advance(begun, bank, counts[cut:]) == cusum.advance(
@@ -78,7 +78,7 @@ def test_a_cusum_may_continue_from_an_earlier_start_if_it_was_zero_since(first, 
 
 
 @given(blocks, st.integers(1, 3), st.integers(0, 5))
-def test_each_kind_of_day_is_judged_by_its_own_bank(counts, kinds, first):
+def test_workdays_and_weekends_have_their_own_cusum_banks(counts, kinds, first):
     banks = [cusum.bank(0.1, 0.12 - 0.001 * kind, 0.03, A) for kind in range(kinds)]
     sums = [0.0] * 3
     for index, (bad, total) in enumerate(counts, start=first):
@@ -94,7 +94,7 @@ def test_each_kind_of_day_is_judged_by_its_own_bank(counts, kinds, first):
 
 
 @given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 1)), min_size=30, max_size=700))
-def test_a_product_that_is_followed_is_judged_as_one_that_is_new(rows):
+def test_incremental_drift_equals_drift_computed_from_scratch(rows):
     slo, followed = terms(), Series()
     counts = [(bad, 100 + more) for bad, more in rows]
     for index, one in enumerate(counts, start=1):
@@ -103,47 +103,47 @@ def test_a_product_that_is_followed_is_judged_as_one_that_is_new(rows):
     assert seen == drift_of(slo, series(*counts), ACCEPTED, now=len(rows), since=2)
 
 
-def test_a_late_block_is_taken_in():
+def test_a_late_block_is_included_in_the_cusum():
     slo, counted = terms(), series(*[(10, 100)] * 60)
     before = drift_of(slo, counted, ACCEPTED, now=60, since=0)
     counted.record(Block(58, Quality.COUNTED, Count(90, 100)))
     assert drift_of(slo, counted, ACCEPTED, now=60, since=0).statistic > before.statistic
 
 
-def test_a_drift_is_searched_in_the_last_fourteen_days_only():
+def test_a_drift_is_detected_within_the_last_fourteen_days_only():
     counted = series(*[(100, 100)] * 11, *[(10, 100)] * (12 * 400 - 12))
     assert drift_of(terms(), counted, ACCEPTED, now=12 * 400 - 1, since=0).statistic == 0.0
 
 
-def test_hours_begin_with_the_first_whole_one():
+def test_cusum_hours_begin_with_the_first_complete_hour():
     slo, counted = terms(), series(*[(100, 100)] * 24)
     assert drift_of(slo, counted, ACCEPTED, now=23, since=2).statistic == 0.0
     assert drift_of(slo, counted, ACCEPTED, now=24, since=2).statistic > 0.0
 
 
 @pytest.mark.parametrize(("kept", "drop"), [(3, 0.03), (2, 0.25), (1, 0.45)])
-def test_the_bound_counts_the_alternatives_that_are_left(kept, drop):
+def test_the_cusum_bound_depends_on_the_number_of_alternatives(kept, drop):
     bank = cusum.bank(0.1, 0.12, drop, A)
     assert len(bank.alternatives) == kept
     assert bank.bound == pytest.approx(math.log(kept * A))
 
 
-def test_without_a_dispersion_it_is_one():
+def test_the_default_dispersion_of_a_cusum_is_one():
     bank = cusum.bank(0.1, 0.12, 0.03, A)
     begun = cusum.begin(bank, 0)
     assert cusum.advance(begun, bank, [(30, 100)]) == cusum.advance(begun, bank, [(30, 100)], 1.0)
 
 
-def test_ten_years_lie_between_two_false_alarms_and_a_thousand_blocks_in_a_probation():
+def test_false_alarms_are_ten_years_apart_and_a_thousand_blocks_on_probation():
     assert (cusum.HOURLY_BLOCKS, cusum.DAILY_BLOCKS) == (10 * 365 * 24, 10 * 365)
     assert cusum.PROBATION_BLOCKS == 1_000
 
 
-def test_three_alternatives_are_bad_at_twelve_and_a_half():
+def test_the_cusum_bound_of_three_alternatives_is_twelve_and_a_half():
     assert cusum.bank(0.1, 0.12, 0.03, A).bound == pytest.approx(12.48, abs=0.005)
 
 
-def test_a_conversion_of_three_percent_keeps_its_alternatives():
+def test_a_ratio_of_three_percent_keeps_all_drop_alternatives():
     p0 = 0.969
     bank = cusum.bank(p0, 0.9695, 0.004, A)
     assert [round(one.ratio, 4) for one in bank.alternatives] == [0.973, 0.977, 0.985]
@@ -172,7 +172,7 @@ def test_a_drift_is_missed_at_its_bound_and_at_risk_at_half_of_it(statistic, lev
 
 
 @pytest.mark.slow
-def test_the_baseline_of_the_example_is_what_statsmodels_says():
+def test_the_baseline_interval_of_the_example_equals_statsmodels():
     from statsmodels.stats.proportion import proportion_confint
 
     upper = proportion_confint(100, 1000, alpha=0.05, method="wilson")[1]
@@ -190,13 +190,13 @@ def learnt(counted, now):
     return from_production(terms(), steady, counted, now=now, since=2, block_seconds=300)
 
 
-def test_few_labels_take_longer_than_a_day():
+def test_a_drop_with_few_labels_takes_longer_than_a_day_to_detect():
     sparse = filled(40, lambda _hour: 12, 120)
     assert learnt(sparse, 28 * 12) is None
     assert learnt(sparse, 32 * 12).count == Count(31 * 12, 31 * 120)
 
 
-def test_a_swing_with_the_hour_makes_days_the_unit():
+def test_a_daily_pattern_makes_the_day_the_test_unit():
     swing = filled(49, lambda hour: round(120 * (1 + 0.5 * math.sin(hour * math.pi / 12))))
     assert learnt(swing, 49 * 12).daily
     assert not learnt(filled(49), 49 * 12).daily
@@ -213,7 +213,7 @@ def test_the_tail_of_chi_square_equals_scipy(value, degrees):
 
 
 @pytest.mark.parametrize("start", [6, 12, 18, 30, 36, 42])
-def test_a_decay_is_no_season_once_two_days_are_known(start):
+def test_a_decay_is_not_taken_for_a_daily_pattern_after_two_days(start):
     source = random.Random(start)
     hours = [
         (sum(source.random() < (0.1 if hour < start else 0.16) for _ in range(600)), 600)

@@ -33,7 +33,7 @@ def pearson(counts):
 
 
 @pytest.mark.parametrize("counts", [BURSTS, BURSTS[:30], [(0, 0), *BURSTS[:30]]])
-def test_the_dispersion_is_the_mean_chi_square_of_a_degree_of_freedom(counts):
+def test_the_dispersion_is_chi_square_per_degree_of_freedom(counts):
     squares = pearson(counts)
     assert 1 < dispersion(counts) < 10
     assert dispersion(counts) == pytest.approx(squares.sum() / (len(squares) - 1), rel=1e-12)
@@ -56,12 +56,12 @@ def upper_correlation(*levels):
 
 
 @pytest.mark.parametrize("counts", [BURSTS, CALM, BURSTS[:30], [(0, 0), *BURSTS[:30], (0, 0)]])
-def test_the_correlation_of_a_burst_is_an_upper_bound(counts):
+def test_the_burst_correlation_is_an_upper_confidence_bound(counts):
     found = burst_correlation(counts)
     assert found == pytest.approx(upper_correlation([one for one in counts if one[1]]), rel=1e-12)
 
 
-def test_blocks_of_two_levels_scatter_about_their_own():
+def test_blocks_of_two_levels_have_the_dispersion_around_their_own_level():
     high = [(bad + n // 4, n) for bad, n in BURSTS[20:]]
     found = burst_correlation([*BURSTS[:20], *high], shift=20)
     assert found == pytest.approx(upper_correlation(BURSTS[:20], high), rel=1e-12)
@@ -73,11 +73,11 @@ def test_blocks_of_two_levels_scatter_about_their_own():
     [[], BURSTS[:29], [(0, 9)] * 40, [(9, 9)] * 40, [(0, 1), (1, 1)] * 20],
     ids=["none", "29 blocks", "nothing bad", "all bad", "one event a block"],
 )
-def test_without_thirty_blocks_that_can_differ_nothing_is_known_of_bursts(counts):
+def test_the_burst_correlation_requires_thirty_informative_blocks(counts):
     assert burst_correlation(counts) == 0.0
 
 
-def test_a_correlation_is_one_at_most_and_none_of_blocks_that_agree():
+def test_the_burst_correlation_is_at_most_one_and_zero_for_equal_blocks():
     assert burst_correlation([(0, 100), (100, 100)] * 20) == 1.0
     assert burst_correlation([(10, 100)] * 40) == 0.0
     assert burst_correlation([(1, 2), *[(0, 1)] * 39]) == 1.0
@@ -104,7 +104,7 @@ def naive_shift(blocks):
 @pytest.mark.parametrize("rise", range(0, 60, 3))
 @pytest.mark.parametrize("place", [5, 17, 55])
 @pytest.mark.parametrize("drawn", [CALM, BURSTS], ids=["calm", "bursts"])
-def test_a_shift_of_the_level_is_seven_standard_deviations(drawn, rise, place):
+def test_a_level_shift_is_at_least_seven_standard_deviations(drawn, rise, place):
     blocks = [*drawn[:place], *((min(bad + n * rise // 100, n), n) for bad, n in drawn[place:])]
     assert level_shift(tuple(blocks)) == naive_shift(blocks)
 
@@ -121,7 +121,7 @@ def test_a_level_shift_needs_five_blocks_with_events_on_each_side():
 
 
 @pytest.mark.parametrize(("requests", "place"), [(3, 5), (2, 0)])
-def test_a_level_without_bad_events_is_as_unsure_as_one_event_of_its_own(requests, place):
+def test_a_level_without_bad_events_has_the_uncertainty_of_one_event(requests, place):
     """Fifteen good events, then half of thousands bad: 7.1 standard deviations; ten are 5.0."""
     blocks = ((0, requests),) * 5 + ((500, 1000),) * 5
     assert level_shift(blocks) == place
@@ -132,7 +132,7 @@ def test_a_level_without_bad_events_is_as_unsure_as_one_event_of_its_own(request
     ("total", "ratio", "rho"),
     [(600, 0.1, 0.0), (600, 0.01, 0.01), (6000, 0.001, 0.05), (60, 0.3, 0.05)],
 )
-def test_bursts_are_no_change_of_level(total, ratio, rho):
+def test_bursts_are_no_level_shift(total, ratio, rho):
     source = np.random.default_rng(2)
     for _ in range(200):
         inverse = 1 / rho - 1 if rho else None
@@ -141,7 +141,7 @@ def test_bursts_are_no_change_of_level(total, ratio, rho):
         assert level_shift(blocks) == 0
 
 
-def test_the_first_of_two_equal_splits_is_the_shift():
+def test_the_first_of_two_equal_splits_is_the_level_shift():
     assert level_shift((*[(0, 1000)] * 9, (0, 0), (0, 0), *[(500, 1000)] * 9)) == 9
 
 
@@ -149,12 +149,12 @@ def test_the_first_of_two_equal_splits_is_the_shift():
     ("total", "correlation", "share"),
     [(0, 0.5, 1), (1, 0.5, 1), (11, 0.1, 0.5), (101, 0.01, 0.5), (100, 0, 1)],
 )
-def test_a_block_counts_as_many_independent_events(total, correlation, share):
+def test_correlated_events_of_a_block_count_as_fewer_independent_events(total, correlation, share):
     assert independent_share(total, correlation) == share
 
 
 # ---- by the differences of neighbours -------------------------------------------------------------
-def test_a_change_of_the_level_is_no_dispersion_between_neighbours():
+def test_a_level_shift_does_not_increase_the_dispersion_between_neighbours():
     source = random.Random(3)
     units = [
         (sum(source.random() < (0.1 if unit < 100 else 0.4) for _ in range(40)), 40)
@@ -163,7 +163,7 @@ def test_a_change_of_the_level_is_no_dispersion_between_neighbours():
     assert successive_dispersion(units) < 1.3 < dispersion(units)
 
 
-def test_units_that_scatter_more_than_their_counts_are_dispersed():
+def test_units_with_more_variance_than_binomial_counts_are_overdispersed():
     units = [(2, 40), (14, 40)] * 40
     assert successive_dispersion(units) > 5
     assert successive_dispersion(units[:30]) == 1.0, "too few to estimate it"

@@ -42,7 +42,7 @@ def judged(now, before, per_day, margin=0.03):
 @pytest.mark.slow
 @pytest.mark.parametrize("correlation", [0.0, 0.002, 0.01])
 @pytest.mark.parametrize(("share", "per_day"), [(0.10, 200), (0.01, 1000)])
-def test_an_unchanged_product_is_proved_worse_in_at_most_one_month_of_twenty(
+def test_an_unchanged_product_is_reported_as_worse_in_at_most_one_of_twenty_months(
     share, per_day, correlation
 ):
     rng = np.random.default_rng(11)
@@ -53,7 +53,7 @@ def test_an_unchanged_product_is_proved_worse_in_at_most_one_month_of_twenty(
 
 
 @pytest.mark.parametrize(("correlation", "per_day"), [(0.0, 150), (0.002, 200)])
-def test_a_drop_of_three_points_is_found_in_nineteen_months_of_twenty(correlation, per_day):
+def test_a_drop_of_three_points_is_detected_in_nineteen_of_twenty_months(correlation, per_day):
     """At 4,500 labels a month where days scatter by chance, at 6,000 where they scatter more."""
     rng = np.random.default_rng(12)
     before = months(rng, 0.10, per_day=per_day, correlation=correlation)
@@ -71,7 +71,7 @@ def test_a_period_with_too_few_events_isnt_called_unchanged():
     assert evolution([], many, margin=0.03) == Evolution(PeriodChange.TOO_FEW) == nothing
 
 
-def test_a_change_has_its_size_and_its_interval():
+def test_a_change_between_periods_has_its_size_and_confidence_interval():
     now, before = [Count(120, 1000)] * 30, [Count(100, 1000)] * 30
     found = evolution(now, before, margin=0.03)
     assert found.change is PeriodChange.WORSE
@@ -82,7 +82,7 @@ def test_a_change_has_its_size_and_its_interval():
     assert (back.change, back.estimate) == (PeriodChange.BETTER, pytest.approx(-0.02))
 
 
-def test_days_that_differ_more_than_chance_widen_the_interval():
+def test_days_with_more_variance_than_chance_widen_the_interval():
     calm = [Count(100, 1000)] * 30
     wild = [Count(40, 1000), Count(160, 1000)] * 15
     narrow, wide = (evolution(days, calm, margin=0.03) for days in (calm, wild))
@@ -92,13 +92,13 @@ def test_days_that_differ_more_than_chance_widen_the_interval():
 
 
 @pytest.mark.parametrize(("days", "phi"), [(6, 1.0), (7, 50.0)])
-def test_of_less_than_a_week_the_scatter_says_nothing_and_of_more_not_everything(days, phi):
+def test_the_dispersion_of_days_requires_one_week_and_is_capped(days, phi):
     wild = [Count(1, 1000), Count(999, 1000)] * 4
     assert evolution(wild[:days], wild[:days], margin=0.03).phi == phi
 
 
 @pytest.mark.parametrize(("fixed", "phi_before"), [(False, 2.0), (True, 8.0)])
-def test_each_side_is_worth_as_many_events_as_its_days_allow(fixed, phi_before):
+def test_the_dispersion_of_days_reduces_the_effective_events_of_each_period(fixed, phi_before):
     """A baseline of one count scatters as the days that are compared with it."""
 
     def scattered(phi, bad):
@@ -115,7 +115,7 @@ def test_each_side_is_worth_as_many_events_as_its_days_allow(fixed, phi_before):
 
 
 @pytest.mark.parametrize(("now", "before"), [(103, 100), (97, 100)])
-def test_no_evidence_needs_an_interval_within_the_margin(now, before):
+def test_a_period_counts_as_unchanged_only_if_the_interval_is_within_the_margin(now, before):
     days = [[Count(bad, 1000)] * 5 for bad in (now, before)]
     found = evolution(*days, margin=1.0)
     widest = max(found.upper, -found.lower)

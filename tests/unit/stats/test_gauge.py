@@ -61,7 +61,7 @@ def noise(seed, mean=100.0, spread=2.0):
     return lambda index: values.setdefault(index, source.gauss(mean, spread))
 
 
-def test_the_cusum_is_the_formula_of_the_design():
+def test_the_gauge_cusum_follows_the_documented_formula():
     baseline = gauge_baseline([9.0, 11.0] * 14)
     assert baseline.mean == 10
     s = 0.0
@@ -72,11 +72,11 @@ def test_the_cusum_is_the_formula_of_the_design():
 
 
 @pytest.mark.parametrize("values", [[], [9.0, 11.0] * 13 + [9.0], [1.0] * 40])
-def test_too_few_blocks_or_none_that_vary_are_no_baseline(values):
+def test_a_gauge_baseline_requires_enough_blocks_with_variance(values):
     assert gauge_baseline(values) is None
 
 
-def test_the_bounds_are_those_of_ten_years_of_hours_and_two_and_a_half_of_days():
+def test_the_gauge_bounds_give_one_false_alarm_in_ten_years():
     assert (HOURLY_BOUND, DAILY_BOUND) == (9.5, 5.0)
 
 
@@ -92,11 +92,11 @@ def test_the_bounds_are_those_of_ten_years_of_hours_and_two_and_a_half_of_days()
         ([81, 79, 79, 81, 79], True),
     ],
 )
-def test_a_bound_is_missed_in_three_of_four_blocks(values, beyond):
+def test_a_gauge_bound_is_missed_if_three_of_four_blocks_exceed_it(values, beyond):
     assert beyond_bound(values, 80) is beyond
 
 
-def test_a_difference_needs_twenty_pairs():
+def test_a_gauge_difference_between_versions_requires_twenty_pairs():
     assert difference_interval([0.1] * 20, 0.05) is None, "it never varies"
     assert difference_interval([*[0.1, -0.1] * 9, 0.1], 0.05) is None
     interval = difference_interval([0.1, -0.1] * 10, 0.05)
@@ -107,7 +107,7 @@ def test_a_difference_needs_twenty_pairs():
     assert (interval.lower, interval.upper) == pytest.approx((-width, width), abs=1e-12)
 
 
-def test_a_gauge_below_its_bound_is_retrained():
+def test_a_gauge_below_its_bound_starts_a_training():
     value = noise(1)
     found = history(160, lambda index: value(index) - (30 if index > 100 else 0))
     decided = [e.decision.reason for e in found if e.decision.type != "Hold"]
@@ -115,7 +115,7 @@ def test_a_gauge_below_its_bound_is_retrained():
     assert "Basket is at" in next(e for e in found if e.decision.type == "Retrain").decision.message
 
 
-def test_a_gauge_without_a_bound_learns_first_and_sees_a_small_drop_later():
+def test_a_gauge_without_a_bound_detects_a_small_drop_once_its_baseline_is_recorded():
     slo = {**BASKET, "indicator": {"gauge": {"metric": "mean_basket_value"}}}
     value = noise(2)
     found = history(12 * 60, lambda index: value(index) - (3 if index > 12 * 40 else 0), slo)
@@ -124,7 +124,7 @@ def test_a_gauge_without_a_bound_learns_first_and_sees_a_small_drop_later():
     assert found[-1].slos[0].state == "Missed"
 
 
-def test_lower_may_be_better():
+def test_a_gauge_may_be_better_when_lower():
     slo = {
         **BASKET,
         "indicator": {
@@ -146,13 +146,13 @@ def test_a_gauge_that_is_missing_is_unknown_and_starts_nothing(gone, reason):
     assert {e.decision.type for e in found} == {"Hold"}
 
 
-def test_a_gauge_that_was_pushed_once_and_never_again_stays_stale():
+def test_a_gauge_pushed_only_once_becomes_stale():
     found = history(100, lambda index: None if index > 40 else 100.0)
     assert {one.slos[0].reason for one in found[41:]} == {"Stale"}
 
 
 @pytest.mark.slow
-def test_a_gauge_that_returns_with_one_value_is_not_retrained_for_values_before_the_gap():
+def test_values_of_a_gauge_before_a_gap_start_no_training_after_the_gap():
     slo = {**BASKET, "indicator": {"gauge": {"metric": "mean_basket_value"}}}
     value = noise(2)
 
@@ -202,7 +202,7 @@ def test_a_candidate_that_is_worse_by_a_gauge_is_rolled_back():
     assert "CanaryWorse" in reasons
 
 
-def test_a_gauge_alone_has_no_requests_to_promote_by():
+def test_a_product_with_only_a_gauge_needs_no_requests_for_a_promotion():
     assert {decision.type for decision in canary(0.0, 47)} == {"Hold"}
 
 
@@ -239,7 +239,7 @@ def newest(*values, at=1000):
         "long enough to tell", "what was before a silence isn't the present",
     ],
 )  # fmt: skip
-def test_the_present_level_of_a_gauge_is_bad_good_or_unknown(values, baseline, bad):
+def test_the_current_level_of_a_gauge_is_bad_good_or_unknown(values, baseline, bad):
     found = present_of(SLO, newest(*values), baseline, now=1000, since=1000 - len(values))
     assert found.bad is bad
 
@@ -255,7 +255,7 @@ def test_the_present_level_of_a_gauge_is_bad_good_or_unknown(values, baseline, b
         ("PostPromotion", 60, [0.1], False),
     ],
 )
-def test_the_evidence_of_a_gauge_is_required_by_its_canary_evidence_and_values(
+def test_gauge_evidence_is_required_according_to_canary_evidence_and_existing_values(
     evidence, seconds, differences, required
 ):
     basket = {**BASKET, "canaryEvidence": evidence}

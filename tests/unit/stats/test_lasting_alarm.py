@@ -16,12 +16,12 @@ def after(*blocks, phi=1.0):
     return advance(begin(BANK, 100), BANK, blocks, phi)
 
 
-def test_the_bound_counts_alternatives_and_units():
+def test_the_alarm_bound_depends_on_the_numbers_of_alternatives_and_units():
     assert BANK.bound == pytest.approx(log(2 * 1000))
     assert [each.ratio for each in BANK.alternatives] == pytest.approx([0.24 / 1.12, 0.48 / 1.36])
 
 
-def test_at_the_limit_itself_the_likelihood_ratio_is_one_on_average():
+def test_the_mean_likelihood_ratio_at_the_limit_is_one():
     for each in BANK.alternatives:
         mean = 0.12 * each.ratio / 0.12 + 0.88 * (1 - each.ratio) / 0.88
         assert mean == pytest.approx(1.0)
@@ -48,21 +48,21 @@ def test_at_the_limit_itself_the_likelihood_ratio_is_one_on_average():
         "a long alarm ends as soon as a short one",
     ],
 )
-def test_an_alarm_begins_at_the_bound_and_ends_below_half_of_it(blocks, lasts):
+def test_a_lasting_alarm_begins_at_the_bound_and_ends_below_half_of_it(blocks, lasts):
     assert after(*blocks).lasts is lasts
 
 
-def test_dispersion_divides_the_evidence():
+def test_the_dispersion_divides_the_alarm_evidence():
     assert after(BAD, phi=2.0).values == pytest.approx([s / 2 for s in after(BAD).values])
 
 
-def test_the_stretch_begins_after_the_last_block_without_evidence():
+def test_the_alarm_span_begins_after_the_last_block_without_evidence():
     found = after(GOOD, GOOD, BAD)
     assert (found.begun, found.next) == (102, 103)
     assert begin(BANK, 100).begun == 100
 
 
-def test_one_advance_over_many_blocks_is_that_of_many_over_one():
+def test_advancing_an_alarm_by_many_blocks_equals_advancing_block_by_block():
     blocks = [BAD, GOOD, BAD, BAD, GOOD]
     step = begin(BANK, 100)
     for block in blocks:
@@ -70,7 +70,7 @@ def test_one_advance_over_many_blocks_is_that_of_many_over_one():
     assert step == after(*blocks)
 
 
-def test_an_alarm_of_large_odds_ends_though_small_odds_still_have_evidence():
+def test_an_alarm_ends_and_resets_all_alternatives_together():
     """All begin from 0 then."""
     ended = after(BAD, BAD, GOOD, GOOD)
     assert not ended.lasts

@@ -43,7 +43,7 @@ def distribution(n, m, bad, ratio):
     bad=st.integers(0, 80),
     log_ratio=st.floats(-4, 4),
 )
-def test_the_normaliser_is_that_of_an_enumeration(n, m, bad, log_ratio):
+def test_the_table_normaliser_equals_the_enumeration(n, m, bad, log_ratio):
     bad = min(bad, n + m)
     central = distribution(n, m, bad, 1.0)
     mean = sum(share * exp(x * log_ratio) for x, share in central.items())
@@ -51,7 +51,7 @@ def test_the_normaliser_is_that_of_an_enumeration(n, m, bad, log_ratio):
 
 
 @pytest.mark.parametrize(("n", "m", "bad"), [(5_000, 120_000, 12_000), (90_000, 1_000, 80_000)])
-def test_the_normaliser_of_a_large_table_is_that_of_a_normal_distribution(n, m, bad):
+def test_the_normaliser_of_a_large_table_approximates_a_normal_distribution(n, m, bad):
     total, log_ratio = n + m, 0.05
     mean = n * bad / total
     variance = mean * (total - n) * (total - bad) / total / (total - 1)
@@ -115,7 +115,7 @@ def test_delays_of_right_and_wrong_answers_cancel_in_the_odds_ratio():
     ],
     ids=["only right answers", "only wrong answers", "one version", "the other version"],
 )
-def test_labels_that_are_all_alike_or_of_one_version_are_no_evidence(candidate, stable):
+def test_labels_of_one_outcome_or_one_version_are_no_evidence(candidate, stable):
     assert table_factor(candidate, stable, KNOWN, MARGIN) == (0.0, 0.0, 0.0)
 
 
@@ -124,7 +124,7 @@ def block(candidate, stable, within=3):
     return LabelledBlock(within, candidate, stable, every)
 
 
-def test_blocks_with_few_labels_count_once_they_make_a_table():
+def test_blocks_with_few_labels_are_combined_into_one_table():
     few = block(Count(1, 4), Count(0, 4))
     assert 2 * 8 < LEAST_LABELS <= 3 * 8
     two, three = (evidence_of([few] * number, Count(300, 3000), margin=MARGIN) for number in (2, 3))
@@ -134,13 +134,13 @@ def test_blocks_with_few_labels_count_once_they_make_a_table():
     assert three.candidate == Count(3, 12)
 
 
-def test_a_table_ends_where_older_labels_begin_to_compare():
+def test_a_label_table_ends_at_the_age_class_of_older_labels():
     blocks = [block(Count(1, 4), Count(0, 4)), block(Count(1, 30), Count(2, 30), within=4)]
     found = evidence_of(blocks, Count(300, 3000), margin=MARGIN)
     assert found.candidate == Count(2, 34)
 
 
-def test_a_block_that_is_no_evidence_changes_the_expected_share_alone():
+def test_a_block_without_evidence_changes_only_the_expected_share():
     idle = LabelledBlock(0, NOTHING, NOTHING, Count(900, 3000))
     then = block(Count(5, 60), Count(4, 60))
     with_it, without = (
@@ -150,7 +150,7 @@ def test_a_block_that_is_no_evidence_changes_the_expected_share_alone():
     assert with_it.promote != without.promote
 
 
-def test_bursts_reduce_the_evidence_of_a_table():
+def test_bursts_reduce_the_evidence_of_a_label_table():
     blocks = [block(Count(2, 60), Count(9, 60))] * 5
     alone, in_bursts = (
         evidence_of(blocks, Count(300, 3000), margin=MARGIN, correlation=rho) for rho in (0.0, 0.05)
@@ -158,7 +158,7 @@ def test_bursts_reduce_the_evidence_of_a_table():
     assert 0 < in_bursts.promote < alone.promote / 2
 
 
-def test_the_expected_share_follows_a_stable_version_that_changes():
+def test_the_expected_share_follows_a_changing_stable_version():
     before = Count(REMEMBERED_LABELS, 10 * REMEMBERED_LABELS)
     changed = LabelledBlock(0, NOTHING, NOTHING, Count(100, 200))
     then = block(Count(50, 100), Count(50, 100))
@@ -167,7 +167,7 @@ def test_the_expected_share_follows_a_stable_version_that_changes():
     assert after_change.promote == pytest.approx(settled.promote, rel=0.1)
 
 
-def test_the_odds_ratio_is_that_of_tables_of_equal_ages_and_not_of_their_sums():
+def test_the_odds_ratio_combines_tables_of_equal_label_ages_and_not_their_sums():
     """After a change of the share the candidate has mostly young labels, which are of one kind."""
     young = block(Count(90, 100), Count(90, 100), within=1)
     older = block(Count(20, 100), Count(400, 2000), within=4)
@@ -180,7 +180,7 @@ def test_the_odds_ratio_is_that_of_tables_of_equal_ages_and_not_of_their_sums():
     assert ratio.information > 0
 
 
-def test_without_a_table_of_both_kinds_there_is_no_odds_ratio():
+def test_the_odds_ratio_requires_a_table_with_both_outcomes():
     right_alone = [block(Count(0, 50), Count(0, 50))] * 5
     assert gather_labels(right_alone, Count(300, 3000), margin=MARGIN)[1] is None
 

@@ -19,7 +19,7 @@ from sluicegate.stats.paired import (
 
 @pytest.mark.slow  # to import SciPy takes seconds
 @pytest.mark.parametrize(("better", "worse"), [(0, 0), (1, 0), (5, 9), (40, 12), (300, 281)])
-def test_the_share_of_luck_is_that_of_the_exact_mcnemar_test(better, worse):
+def test_the_p_value_of_pairs_equals_the_exact_mcnemar_test(better, worse):
     from scipy.stats import binomtest
 
     found = better_by_chance(Pairs(1000, better, worse, 50))
@@ -31,7 +31,7 @@ def test_the_share_of_luck_is_that_of_the_exact_mcnemar_test(better, worse):
     assert isclose(found, expected, rel_tol=1e-9)
 
 
-def test_rows_that_both_got_wrong_cancel():
+def test_rows_wrong_in_both_versions_cancel():
     """500 rows, 24 % bad, 11 % of them discordant: a third of what two samples leave open."""
     pairs = Pairs(353, 28, 27, 92)
     two = newcombe((119, 500), (120, 500), Z95)
@@ -40,14 +40,14 @@ def test_rows_that_both_got_wrong_cancel():
     assert one.lower < one.estimate < one.upper
 
 
-def test_without_discordant_rows_the_bounds_are_those_of_half_a_row_in_each_cell():
+def test_bounds_without_discordant_rows_add_half_a_row_to_each_cell():
     """Agresti's and Min's: one discordant row of n + 2, so an error of 1/(n + 2)."""
     found = difference(Pairs(450, 0, 0, 48))
     assert (found.estimate, found.upper) == (0, pytest.approx(Z95 / 500))
     assert found.lower == pytest.approx(-Z95 / 500)
 
 
-def test_the_bound_misses_in_about_one_of_twenty():
+def test_the_paired_bound_has_an_error_rate_of_about_five_percent():
     random = np.random.default_rng(1)
     chances = (0.7, 0.08, 0.11, 0.11)
     missed = sum(
@@ -67,7 +67,7 @@ def test_an_equal_candidate_passes_at_the_margin_that_its_rows_allow():
     assert 0.72 <= passed / 1_000 <= 0.86
 
 
-def test_a_margin_lies_between_what_is_asked_and_what_may_be_lost():
+def test_a_paired_margin_is_between_the_requested_and_the_allowed_margin():
     few, many = Pairs(80, 10, 10, 0), Pairs(99_000, 400, 400, 200)
     assert HoldOutMargin(0.01, 0.03).of(few) == 0.03
     assert HoldOutMargin(0.01, 0.03).of(many) == 0.01
@@ -85,7 +85,7 @@ def test_a_margin_lies_between_what_is_asked_and_what_may_be_lost():
         ((0.80, 0.10, 0.10, 0.00), 0.02, "roll_back"),
     ],
 )
-def test_the_mean_of_the_evidence_is_at_most_one_while_the_opposite_holds(
+def test_the_mean_paired_evidence_is_at_most_one_under_the_null_hypothesis(
     chances, margin, evidence
 ):
     """Exact enumeration over all outcomes of eight rows, at the edge of each null."""
@@ -102,7 +102,7 @@ def test_the_mean_of_the_evidence_is_at_most_one_while_the_opposite_holds(
     assert mean <= 1 + 1e-9
 
 
-def test_evidence_grows_with_what_is_shown_and_only_with_that():
+def test_paired_evidence_grows_only_with_the_observed_difference():
     better = weigh(Pairs(400, 60, 20, 20), 0.03)
     assert better.promote > log(20)
     assert better.better > log(20)
@@ -114,7 +114,7 @@ def test_evidence_grows_with_what_is_shown_and_only_with_that():
 
 
 @pytest.mark.parametrize(("only", "shown"), [(6, False), (7, True)])
-def test_better_is_shown_at_one_percent(only, shown):
+def test_pairs_prove_a_version_better_at_the_one_percent_level(only, shown):
     """Each of so many discordant rows is for the candidate: by chance in one of 2ⁿ."""
     assert better_by_chance(Pairs(50, only, 0, 3)) == pytest.approx(0.5**only)
     assert is_shown_better(Pairs(50, only, 0, 3)) is shown
@@ -124,7 +124,7 @@ def test_better_is_shown_at_one_percent(only, shown):
 
 
 @pytest.mark.parametrize("margin", [0.03, 0.2])
-def test_the_evidence_is_the_mean_of_the_capitals_of_four_bets(margin):
+def test_paired_evidence_is_the_mean_capital_of_four_bets(margin):
     pairs = Pairs(40, 6, 2, 5)
 
     def capital(gains, losses, margin):
@@ -143,7 +143,7 @@ def test_the_evidence_is_the_mean_of_the_capitals_of_four_bets(margin):
     assert found.pairs == pairs
 
 
-def test_bounds_of_a_difference_are_agrestis_and_mins():
+def test_bounds_of_a_paired_difference_are_those_of_agresti_and_min():
     found, z = difference(Pairs(40, 6, 2, 5), 2.0), 2.0
     mean, share = -4 / 55, 9 / 55
     error = ((share - mean**2) / 55) ** 0.5
@@ -154,7 +154,7 @@ def test_bounds_of_a_difference_are_agrestis_and_mins():
     assert difference(Pairs(0, 0, 9, 0), 9.0).upper == 1.0
 
 
-def test_better_is_more_than_not_worse():
+def test_proving_a_version_better_takes_more_evidence_than_not_worse():
     assert is_shown_better(Pairs(400, 60, 20, 20))
     assert not is_shown_better(Pairs(400, 21, 20, 20))
     assert not is_shown_better(Pairs(500, 0, 0, 0))

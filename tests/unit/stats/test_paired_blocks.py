@@ -87,13 +87,13 @@ WORSE = [Pairs(rest, worse, better, both) for rest, better, worse, both in BETTE
 
 @pytest.mark.parametrize("blocks", [BLOCKS, BETTER, WORSE], ids=["alike", "better", "worse"])
 @pytest.mark.parametrize("direction", ["promote", "roll_back"])
-def test_sums_give_what_the_rows_give_one_by_one(direction, blocks):
+def test_evidence_from_sums_of_pairs_equals_evidence_row_by_row(direction, blocks):
     found = getattr(gathered(blocks), direction)
     assert found == pytest.approx(log(capital_of(blocks, direction)), rel=1e-9)
 
 
 @pytest.mark.parametrize(("blocks", "direction"), [(BETTER, "promote"), (WORSE, "roll_back")])
-def test_more_is_staked_on_a_difference_that_earlier_blocks_show(blocks, direction):
+def test_a_block_has_more_evidence_if_earlier_blocks_show_the_same_difference(blocks, direction):
     """The same block after blocks that show nothing, and after those that show its like."""
     alike = gathered([Pairs(60, 18, 18, 4)] * len(blocks))
     added = [
@@ -104,7 +104,7 @@ def test_more_is_staked_on_a_difference_that_earlier_blocks_show(blocks, directi
 
 
 @pytest.mark.parametrize("count", range(len(BLOCKS) + 1))
-def test_the_correlation_of_sums_is_that_of_the_blocks(count):
+def test_the_correlation_from_sums_equals_that_from_blocks(count):
     found = gathered(BLOCKS[:count]).correlation()
     assert found == pytest.approx(correlation_of(BLOCKS[:count]), rel=1e-9)
 
@@ -120,7 +120,7 @@ def test_the_correlation_of_sums_is_that_of_the_blocks(count):
         ((0.20, 0.40, 0.40, 0.00), 0.30, "better"),
     ],
 )
-def test_the_mean_of_the_evidence_is_at_most_one_while_the_opposite_holds(
+def test_the_mean_evidence_of_paired_blocks_is_at_most_one_under_the_null_hypothesis(
     chances, margin, direction
 ):
     """Exact enumeration over two blocks of four rows: the second's stake follows from the first."""
@@ -147,16 +147,16 @@ def _chance(pairs: Pairs, chances: tuple[float, ...]) -> float:
     return ways
 
 
-def test_a_block_without_rows_changes_nothing():
+def test_a_block_without_pairs_does_not_change_the_evidence():
     evidence = gathered(BLOCKS)
     assert evidence.after(Pairs(0, 0, 0, 0), MARGIN, HOLD_OUT) == evidence
 
 
-def test_rows_that_always_differ_together_correlate_wholly_and_no_more():
+def test_pairs_that_always_differ_together_have_a_correlation_of_one():
     assert gathered([Pairs(0, 2, 0, 0), Pairs(0, 0, 2, 0)] * 4).correlation() == 1
 
 
-def test_a_difference_with_its_own_days_counts_less_than_the_same_rows_without():
+def test_a_difference_that_varies_by_day_gives_less_evidence():
     even = gathered([Pairs(80, 10, 10, 0)] * 8)
     bursts = gathered([Pairs(80, 20, 0, 0), Pairs(80, 0, 20, 0)] * 4)
     assert bursts.correlation() > 5 * even.correlation()
@@ -165,7 +165,7 @@ def test_a_difference_with_its_own_days_counts_less_than_the_same_rows_without()
     assert 0 < added[1] < added[0] / 2
 
 
-def test_rows_of_single_blocks_take_as_many_as_expected():
+def test_the_number_of_single_row_blocks_needed_is_as_expected():
     """A block of one row is never discounted, so the growth of the evidence is the rule's own."""
     psi = 0.1
     evidence = BlockEvidence()
@@ -187,7 +187,7 @@ def test_the_expected_number_of_blocks_includes_the_discount_and_may_be_infinite
 
 @pytest.mark.parametrize("rows", [2, 30, 5_000])
 @pytest.mark.parametrize("needed", [1, 40, 700])
-def test_a_planned_block_counts_with_the_correlation_that_is_measured_by_then(rows, needed):
+def test_planning_uses_the_correlation_measured_at_the_time_of_a_block(rows, needed):
     counted, blocks = 0.0, 0
     while counted < needed:
         correlation = 0.07 if blocks < 5 else min(4 * sqrt(2 / blocks) / (rows - 1), 1)
@@ -196,7 +196,7 @@ def test_a_planned_block_counts_with_the_correlation_that_is_measured_by_then(ro
     assert expected_blocks(rows, needed) == blocks
 
 
-def test_planning_looks_ten_thousand_blocks_ahead():
+def test_planning_covers_at_most_ten_thousand_blocks():
     """Of two rows each: their correlation is then 4 √(2/n)."""
     counted = sum(
         2 / (1 + min(4 * sqrt(2 / block), 1) if block >= 5 else 1.07) for block in range(10_000)

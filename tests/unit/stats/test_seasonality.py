@@ -27,24 +27,24 @@ def chi_square(hours):
         (13.090514, 23, 0.95), (35.172462, 23, 0.05), (0.0, 3, 1.0), (-1.0, 3, 1.0),
     ],
 )  # fmt: skip
-def test_the_tail_of_chi_square_is_that_of_the_tables(value, degrees, tail):
+def test_the_chi_square_tail_equals_published_tables(value, degrees, tail):
     assert chi_square_tail(value, degrees) == pytest.approx(tail, rel=1e-6)
 
 
-def test_two_degrees_of_freedom_have_a_closed_form():
+def test_the_chi_square_tail_of_two_degrees_of_freedom_has_the_closed_form():
     for value in (1e-6, 0.5, 3.9, 4.1, 60.0, 700.0):
         assert chi_square_tail(value, 2) == pytest.approx(np.exp(-value / 2), rel=1e-12, abs=1e-15)
 
 
 @pytest.mark.parametrize("first", [0, 7, 24 * 20_000 + 13])
-def test_a_day_of_hours_matters_at_one_percent(first):
+def test_a_daily_pattern_is_detected_at_the_one_percent_level(first):
     phi = chi_square(DAY) / CRITICAL
     assert hour_matters(DAY, first, 0.999 * phi)
     assert not hour_matters(DAY, first, 1.001 * phi)
     assert not hour_matters(DAY[:-1], first, 0.5 * phi), "less than a day says nothing"
 
 
-def test_an_hour_of_one_event_is_an_hour():
+def test_an_hour_with_one_event_counts_for_the_daily_pattern():
     day = [*DAY[:-1], (1, 1)]
     phi = chi_square(day) / CRITICAL
     assert hour_matters(day, 0, 0.999 * phi)
@@ -60,11 +60,11 @@ def test_hours_of_several_days_are_summed_before_they_are_compared():
 
 
 @pytest.mark.parametrize(("bad", "matters"), [(119, False), (120, True)])
-def test_fewer_than_five_bad_events_an_hour_say_nothing(bad, matters):
+def test_fewer_than_five_bad_events_per_hour_show_no_daily_pattern(bad, matters):
     assert hour_matters([(bad, 500), *[(0, 500)] * 23], 0, 1.0) is matters
 
 
-def test_all_good_or_all_bad_is_no_swing():
+def test_only_good_or_only_bad_events_are_no_daily_pattern():
     assert not hour_matters([(0, 500)] * 24, 0, 1.0)
     assert not hour_matters([(500, 500)] * 24, 0, 1.0)
     assert not hour_matters([(250, 500), *[(0, 0)] * 23], 0, 1.0), "one hour differs from none"
@@ -91,7 +91,7 @@ def two_days(alike, hours=24, slope=0.0):
 
 
 @pytest.mark.parametrize(("hours", "slope"), [(24, 0.0), (24, 0.004), (12, 0.0), (8, 0.0)])
-def test_two_days_are_a_season_where_their_swings_correlate_at_one_percent(hours, slope):
+def test_two_days_show_a_daily_pattern_if_they_correlate_at_the_one_percent_level(hours, slope):
     low, high = 0.0, 1.0
     for _ in range(30):
         middle = (low + high) / 2
@@ -101,42 +101,42 @@ def test_two_days_are_a_season_where_their_swings_correlate_at_one_percent(hours
 
 
 @pytest.mark.parametrize("first", [0, 24 * 7])
-def test_days_are_halved_by_turns(first):
+def test_days_are_split_alternately_into_two_halves(first):
     unlike = two_days(0.0)[0]
     assert not hour_matters([*unlike, *unlike], first, 1.0)
     assert hour_matters([*unlike[:24] * 2, *unlike[24:] * 2], first, 1.0)
 
 
-def test_hours_that_one_half_of_the_days_lacks_are_not_compared():
+def test_hours_missing_in_one_half_of_the_days_are_not_compared():
     counts = two_days(0.9)[0]
     assert hour_matters([*counts[:36], *[(0, 0)] * 12], 0, 1.0)
     assert hour_matters([*[(0, 0)] * 12, *counts[12:]], 0, 1.0)
 
 
-def test_an_hour_without_bad_events_is_compared_as_well():
+def test_an_hour_without_bad_events_is_compared():
     """Two days of eight hours that swing alike are a season, of seven they aren't yet."""
     day = [(bad, 1000) for bad in (300, 0, 250, 50, 200, 100, 280, 10)] + [(0, 0)] * 16
     assert hour_matters([*day, *day], 0, 1.0)
     assert not hour_matters([*day[:7], *day[8:], (0, 0)] * 2, 0, 1.0)
 
 
-def test_three_hours_correlate_by_chance():
+def test_three_common_hours_are_too_few_for_a_daily_pattern():
     assert not hour_matters(two_days(1.0, 3)[0], 0, 1.0)
 
 
-def test_days_that_do_not_swing_have_no_season():
+def test_constant_days_have_no_daily_pattern():
     flat = [(500_000, 10**6)] * 24
     swing, _ = two_days(1.0)
     assert not hour_matters([*flat, *swing[:24]], 0, 1.0)
 
 
 @pytest.mark.parametrize(("seconds", "sums"), [(300, 48), (60, 240), (3600, 4)])
-def test_two_days_of_sums_distinguish_a_season_from_a_change(seconds, sums):
+def test_two_days_of_sums_distinguish_a_daily_pattern_from_a_change(seconds, sums):
     assert season_sums(Calendar(seconds)) == sums
 
 
 @pytest.mark.parametrize(("seconds", "an_hour"), [(300, 1), (60, 5)])
-def test_hours_that_differ_may_be_a_season_until_two_days_are_known(seconds, an_hour):
+def test_different_hours_may_be_a_daily_pattern_until_two_days_are_known(seconds, an_hour):
     unlike = [one for one in two_days(0.0)[0] for _ in range(an_hour)]
     calendar = Calendar(seconds)
     assert not hour_matters(unlike[: 24 * an_hour - 1], 0, 1.0, calendar)

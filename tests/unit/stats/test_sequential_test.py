@@ -35,7 +35,7 @@ STRETCH = 64
 @pytest.mark.parametrize(
     ("bad", "promote", "roll_back"), [(0, 0.306507, -0.297236), (1, -0.383664, 0.356768)]
 )
-def test_factors_are_the_vectors_of_the_design(bad, promote, roll_back):
+def test_the_evidence_factors_equal_the_documented_vectors(bad, promote, roll_back):
     factor = block_factor(Count(bad, 30), Count(6, 570), 0.01, 0.01)
     assert factor[:2] == pytest.approx((promote, roll_back), abs=1e-6)
     assert nearest_null(30, 570, 0.01, 0.01) == pytest.approx(0.00974431, abs=1e-8)
@@ -46,7 +46,7 @@ def test_factors_are_the_vectors_of_the_design(bad, promote, roll_back):
 @pytest.mark.parametrize(
     ("ratio", "margin"), [(0.01, 0.01), (0.1, 0.015), (0.5, 0.2), (0.001, 0.05)]
 )
-def test_the_nearest_null_minimises_relative_entropy(weights, ratio, margin):
+def test_the_nearest_null_hypothesis_minimises_relative_entropy(weights, ratio, margin):
     from scipy.optimize import minimize_scalar
     from scipy.special import rel_entr
 
@@ -107,19 +107,19 @@ def random_nulls(number):
 
 
 @pytest.mark.slow
-def test_no_block_favours_promoting_a_candidate_worse_by_the_margin():
+def test_the_mean_promotion_factor_of_a_candidate_worse_by_the_margin_is_at_most_one():
     for sizes, stable, ratio, margin, source in random_nulls(150):
         worse = source.choice([stable + margin, source.uniform(stable + margin, 1)])
         assert mean_factor(sizes, (worse, stable), ratio, margin, of=promote) <= 1 + 1e-9
 
 
-def test_no_block_favours_rolling_back_a_candidate_that_is_not_worse():
+def test_the_mean_rollback_factor_of_a_candidate_that_is_not_worse_is_at_most_one():
     for sizes, stable, ratio, margin, source in random_nulls(150):
         equal = source.choice([stable, source.uniform(0, stable)])
         assert mean_factor(sizes, (equal, stable), ratio, margin, of=roll_back) <= 1 + 1e-9
 
 
-def test_no_block_shows_a_candidate_better_that_is_not():
+def test_the_mean_superiority_factor_of_a_candidate_that_is_not_better_is_at_most_one():
     for sizes, stable, ratio, margin, source in random_nulls(150):
         equal = source.choice([stable, source.uniform(stable, 1)])
         assert mean_factor(sizes, (equal, stable), ratio, margin, of=better) <= 1 + 1e-9
@@ -128,7 +128,7 @@ def test_no_block_shows_a_candidate_better_that_is_not():
 @pytest.mark.parametrize(
     ("candidate", "stable"), [((0, 0), (3, 10)), ((3, 10), (0, 0)), ((0, 0), (0, 0))]
 )
-def test_an_arm_without_events_is_no_evidence(candidate, stable):
+def test_a_version_without_events_gives_no_sequential_evidence(candidate, stable):
     assert block_factor(Count(*candidate), Count(*stable), 0.1, 0.05) == (0.0, 0.0, 0.0)
 
 
@@ -139,7 +139,7 @@ def test_an_arm_without_events_is_no_evidence(candidate, stable):
     st.sampled_from([0.001, 0.05]),
     st.sampled_from([0.0, 0.01, 1.0]),
 )
-def test_evidence_is_a_number_at_any_size(ours, theirs, ratio, margin, correlation):
+def test_evidence_is_finite_for_counts_of_any_size(ours, theirs, ratio, margin, correlation):
     for bad in {0, ours}:
         factor = block_factor(
             Count(bad, ours), Count(theirs, theirs), ratio, margin, correlation=correlation
@@ -162,14 +162,14 @@ def test_the_expected_ratio_of_a_block_is_computed_from_earlier_blocks_only():
     assert (one.promote, one.roll_back, one.better) == expected
 
 
-def test_a_block_without_evidence_teaches_only_what_to_expect():
+def test_a_block_without_evidence_changes_only_the_expected_ratio():
     past = Count(10, 1000)
     seen = gather([(None, Count(50, 500)), (Count(3, 50), Count(5, 500))], past, margin=0.01)
     direct = gather([(Count(3, 50), Count(5, 500))], Count(60, 1500), margin=0.01)
     assert seen == direct
 
 
-def test_bounds_are_those_of_the_error_rates():
+def test_the_decision_bounds_follow_from_the_error_rates():
     assert promotion_bound(3, 3) == pytest.approx(math.log(20))
     assert promotion_bound(1, 3) == pytest.approx(math.log(20) / 3)
     assert rollback_bound(3) == pytest.approx(math.log(60))
@@ -190,22 +190,22 @@ def test_bounds_are_those_of_the_error_rates():
         (0.1, 0.05, 275, 245),
     ],
 )
-def test_planned_events_are_those_of_the_design(ratio, margin, promote, roll_back):
+def test_the_planned_number_of_events_equals_the_documented_one(ratio, margin, promote, roll_back):
     assert round(math.log(20) / divergence(ratio, ratio + margin)) == promote
     assert round(events_to_roll_back(ratio, margin)) == roll_back
 
 
-def test_a_small_canary_grows_as_the_planning_formula_says():
+def test_the_evidence_of_a_small_canary_grows_by_the_planning_formula():
     small = 1e-4
     assert growth(small, 0.1, 0.03) / small == pytest.approx(divergence(0.1, 0.13), rel=0.01)
 
 
-def test_near_equal_arms_take_about_twice_as_many_canary_events():
+def test_nearly_equal_traffic_shares_take_about_twice_as_many_canary_events():
     half = growth(0.5, 0.1, 0.03) / 0.5
     assert 1.7 < divergence(0.1, 0.13) / half < 2.4
 
 
-def test_without_events_a_canary_never_ends():
+def test_the_planned_duration_of_a_canary_without_events_is_infinite():
     assert math.isinf(
         expected_seconds((5, 50), events_per_second=0, ratio=0.1, margin=0.03, block_seconds=60)
     )
@@ -213,7 +213,7 @@ def test_without_events_a_canary_never_ends():
 
 @pytest.mark.parametrize("known", [0.0, 1.2])
 @pytest.mark.parametrize("correlation", [0.0, 0.01])
-def test_a_canary_takes_as_long_as_its_evidence_needs_at_each_share(known, correlation):
+def test_the_planned_duration_follows_from_the_evidence_at_each_share(known, correlation):
     """Blocks of a minute with 240 events of both arms; each step needs half of ln 20."""
     expected, gathered = 0.0, known
     for step, weight in ((1, 0.05), (2, 0.5)):
@@ -245,13 +245,13 @@ def test_the_growth_of_the_evidence_is_the_relative_entropy_of_the_nearest_null(
     assert growth(0.5, 1.0, 0.03) == growth(0.5, 0.97 - 1e-6, 0.03)
 
 
-def test_relative_entropy_has_its_limits():
+def test_relative_entropy_is_defined_at_zero_and_one():
     assert divergence(0.0, 0.25) == pytest.approx(math.log(4 / 3))
     assert divergence(1.0, 0.25) == pytest.approx(math.log(4))
     assert divergence(0.5, 0.25) == pytest.approx(math.log(2 / math.sqrt(3)))
 
 
-def test_two_blocks_after_the_route_is_accepted_are_no_evidence():
+def test_the_first_two_blocks_after_the_route_is_accepted_are_no_evidence():
     assert [warmed_up(at, 300) for at in (0, 1, 300, 300.5)] == [2, 3, 3, 4]
 
 
@@ -264,13 +264,13 @@ def test_two_blocks_after_the_route_is_accepted_are_no_evidence():
         ((0, 0), 0.1, 0.5),
     ],
 )
-def test_the_next_block_is_expected_to_be_as_stable_was(past, margin, ratio):
+def test_the_expected_ratio_of_the_next_block_is_that_of_stable(past, margin, ratio):
     assert expected_ratio(Count(*past), margin) == pytest.approx(ratio, rel=1e-9)
 
 
 @pytest.mark.parametrize("correlation", [0.0, 0.02])
 @pytest.mark.parametrize(("ratio", "margin"), [(0.1, 0.03), (0.01, 0.03)])
-def test_a_block_bets_on_the_margin_with_its_independent_events(ratio, margin, correlation):
+def test_the_evidence_of_a_block_uses_its_independent_events(ratio, margin, correlation):
     """The three likelihood ratios of the documentation, event by event."""
     ours, theirs = Count(4, 50), Count(60, 400)
 
@@ -295,7 +295,7 @@ def test_a_block_bets_on_the_margin_with_its_independent_events(ratio, margin, c
         )  # fmt: skip
 
 
-def test_plenty_of_events_leave_dwell_and_warm_up():
+def test_with_plenty_of_events_the_duration_is_dwell_time_and_warm_up():
     seconds = expected_seconds(
         (5, 25, 50), events_per_second=1e6, ratio=0.1, margin=0.03, block_seconds=60
     )
@@ -311,7 +311,7 @@ def test_plenty_of_events_leave_dwell_and_warm_up():
         max_size=2 * STRETCH + 9,
     )
 )
-def test_evidence_is_the_sum_of_the_blocks_factors_however_it_is_remembered(drawn):
+def test_evidence_is_the_sum_of_block_factors_with_and_without_the_cache(drawn):
     blocks = [(one and Count(*one), Count(*other)) for one, other in drawn]
     past, expected = Count(3, 100), [0.0, 0.0, 0.0]
     both = [(one, other) for one, other in blocks if one is not None]

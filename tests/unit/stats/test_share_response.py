@@ -53,7 +53,7 @@ def shows_own(found: ShareResponse) -> bool:
 
 
 @pytest.mark.parametrize("delay", [0, 3, 12])
-def test_a_ratio_that_follows_a_share_shows_no_change_by_itself(delay):
+def test_a_ratio_that_follows_the_traffic_share_is_no_change_of_its_own(delay):
     found = [response(seed, lost=LOST, delay=delay) for seed in range(RUNS)]
     assert all(each.follows > 50 for each in found)
     assert sum(map(shows_own, found)) <= RUNS // 20
@@ -62,26 +62,26 @@ def test_a_ratio_that_follows_a_share_shows_no_change_by_itself(delay):
 
 
 @pytest.mark.parametrize("own_from", [-10, 3, 9, 15, 40])
-def test_a_change_at_another_moment_than_a_step_is_shown(own_from):
+def test_a_change_at_another_time_than_a_step_is_detected(own_from):
     found = [response(seed, own_from=own_from) for seed in range(RUNS)]
     assert sum(map(shows_own, found)) >= RUNS * 0.9
 
 
-def test_a_change_beside_a_bad_version_is_shown_with_its_size():
+def test_a_change_beside_a_bad_version_is_detected_with_its_size():
     found = [response(seed, lost=LOST, own_from=9) for seed in range(RUNS)]
     assert sum(map(shows_own, found)) >= RUNS * 0.9
     assert all(each.own_rise == pytest.approx(OWN, abs=0.06) for each in found)
 
 
-def test_a_steady_ratio_follows_no_share():
+def test_a_steady_ratio_has_no_response_to_the_traffic_share():
     assert sum(response(seed).follows >= 5 for seed in range(RUNS)) <= 1
 
 
-def test_an_improvement_with_the_share_is_no_response():
+def test_an_improvement_with_the_traffic_share_is_no_response():
     assert response(1, lost=-0.08).follows == 0.0
 
 
-def test_a_version_that_is_as_old_as_the_ratio_has_no_response():
+def test_a_version_as_old_as_the_data_has_no_share_response():
     bins = [Bin(i * BLOCK, (i + 1) * BLOCK, Count(30, 300)) for i in range(20)]
     first = [ShareChange(2 * BLOCK, 1.0)]
     assert response_to(bins, first, block_seconds=BLOCK, lag_seconds=0) is None

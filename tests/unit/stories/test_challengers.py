@@ -103,7 +103,7 @@ def test_every_seconds_schedules_a_challenger_in_each_period():
     ]
 
 
-def test_a_challenger_is_trained_after_half_the_period_if_answers_look_worse():
+def test_a_challenger_is_trained_after_half_the_period_if_answers_are_worse():
     def script(index):
         return {"v1": steady(0.13, 200)}
 

@@ -97,7 +97,7 @@ def test_a_candidate_that_refuses_some_more_requests_is_rolled_back(before: floa
 
 
 @pytest.mark.parametrize("worse", [0.03, 0.1])
-def test_without_an_availability_a_version_may_refuse_no_more_than_it_may_answer_wrongly(worse):
+def test_without_an_availability_slo_the_client_error_margin_is_that_of_wrong_answers(worse):
     """Half of what is answered is labelled and right as often as stable's, so accuracy favours it."""
 
     def script(_: int):

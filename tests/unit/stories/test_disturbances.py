@@ -79,7 +79,7 @@ def test_an_incident_and_a_gap_recorded_in_ten_second_blocks_start_no_action():
 )
 @example(silence=22, total=1, seed=1, cause=UPSTREAM)
 @settings(max_examples=25, derandomize=True)  # by chance one of thousands is rightly retrained
-def test_labels_at_the_accepted_level_start_no_training_whatever_came_before(
+def test_labels_at_the_accepted_level_start_no_training_after_any_history(
     silence, total, seed, cause
 ):
     source = random.Random(seed)

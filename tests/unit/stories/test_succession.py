@@ -36,13 +36,13 @@ def test_a_spec_reverted_to_stable_supersedes_the_candidate():
     assert types(lines) == ["StartRollout", "Rollback"]
 
 
-def test_the_same_model_is_not_tried_again_after_it_was_rejected():
+def test_a_rejected_model_is_not_rolled_out_again():
     events = [changed(50, "v3"), changed(70, "v3")]
     lines = run(scenario(decaying(0.5, "v3", 50, 10**6), 120, product=one_step(), events=events))
     assert types(lines) == ["StartRollout", "Rollback"]
 
 
-def test_a_rejected_model_is_tried_again_after_another_one():
+def test_a_rejected_model_is_rolled_out_again_after_another_one():
     def script(index):
         counts = {"v1": steady(0.1, 200)}
         for version, since in (("v3", 50), ("v4", 70)):

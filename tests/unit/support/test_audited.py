@@ -12,7 +12,7 @@ def log(tmp_path):
     return tmp_path / "audit.log"
 
 
-def test_an_entry_that_is_being_written_is_left_for_later(log):
+def test_an_incomplete_audit_entry_is_read_later(log):
     written = '{"auditID": "a"}\n{"auditID": "b"}\n{"auditID": "c", "reason": "sür"}\n'.encode()
     inside_a_character = written.index("ü".encode()) + 1
     log.write_bytes(written[:inside_a_character])
@@ -22,7 +22,7 @@ def test_an_entry_that_is_being_written_is_left_for_later(log):
     assert [one["auditID"] for one in audited(log)] == ["a", "b", "c"]
 
 
-def test_entries_that_name_none_of_those_asked_for_are_passed_over(log):
+def test_audit_entries_of_other_users_are_skipped(log):
     log.write_text(
         '{"auditID": "a", "objectRef": {"namespace": "one"}}\n'
         '{"auditID": "b", "objectRef": {"namespace": "one-more"}}\n'
@@ -32,7 +32,7 @@ def test_entries_that_name_none_of_those_asked_for_are_passed_over(log):
 
 
 @pytest.mark.parametrize("text", ["", '{"auditID": "a'])
-def test_a_log_without_a_whole_entry_has_none(log, text):
+def test_an_audit_log_without_a_complete_entry_has_none(log, text):
     log.write_text(text)
     assert audited(log) == []
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.support.decisions.changes import by_difference, by_object
 
 
-def test_each_later_record_is_printed_by_its_difference_from_the_first():
+def test_each_later_golden_record_is_printed_as_a_difference_from_the_first():
     records = {
         "usual": {"pods": 1, "ready": True},
         "as usual": {"pods": 1, "ready": True},
@@ -35,6 +35,6 @@ def test_fields_of_one_object_share_a_line_and_a_long_value_has_its_own():
     ]
 
 
-def test_a_long_value_beside_a_field_whose_name_has_a_dot_hides_nothing():
+def test_a_golden_with_a_dotted_field_name_shows_all_long_values():
     leaves = [("pods.v1.1", "2"), ("pods.v1", "a" * 81)]
     assert list(by_object(leaves)) == [f"pods.v1: 1 2; {'a' * 81}"]

@@ -70,7 +70,7 @@ def test_an_input_that_makes_no_difference_is_printed_as_any():
     assert lines == ["little:", "  any | 1", "  off | any but 1", "much: on | any but 1"]
 
 
-def test_a_name_that_may_be_read_as_several_is_refused():
+def test_an_ambiguous_combination_name_is_refused():
     for name in ("a or b", "a | b", "any but a"):
         with pytest.raises(AssertionError, match="may be read as several"):
             list(by_outcome({(name,): "a"}))

@@ -30,7 +30,7 @@ def state(at: int, kind: str, name: str, status: dict[str, Any]) -> State:
 
 
 @pytest.mark.parametrize("check", CHECKS)
-def test_of_nothing_nothing_is_promised(check):
+def test_an_empty_world_violates_no_invariant(check):
     with pytest.raises(AssertionError, match=r"no .*version"):
         check([])
 
@@ -46,18 +46,18 @@ def test_a_rolled_back_canary_violates_no_invariant(check):
     )
 
 
-def test_pods_that_were_ready_before_their_version_became_stable_count():
+def test_the_invariants_count_pods_ready_before_their_version_became_stable():
     with pytest.raises(AssertionError, match="without pods"):
         stable_always_had_pods([pods(1, "v1", 1), product(2, "v1"), pods(3, "v1", 0)])
 
 
-def test_the_pods_of_a_version_that_gave_way_may_go():
+def test_pods_of_a_replaced_version_may_be_removed_under_the_invariants():
     stable_always_had_pods(
         [pods(1, "v1", 1), product(2, "v1"), pods(3, "v2", 1), product(4, "v2"), pods(5, "v1", 0)]
     )
 
 
-def test_a_version_that_is_in_no_history_is_lost():
+def test_a_version_missing_in_the_history_violates_an_invariant():
     with pytest.raises(AssertionError, match="lost"):
         no_version_was_lost([product(1, "v1"), product(2, "v2")])
 
@@ -65,6 +65,6 @@ def test_a_version_that_is_in_no_history_is_lost():
 @pytest.mark.parametrize(
     "after", [product(2, "v1", candidate={"weight": 50}), product(2, "v2")], ids=["step", "promote"]
 )
-def test_a_step_and_a_promotion_are_decisions(after):
+def test_steps_and_promotions_count_as_decisions_of_the_invariants(after):
     with pytest.raises(AssertionError, match=r"advanced|promoted"):
         nothing_was_decided([product(1, "v1", candidate={"weight": 5}), after])

@@ -20,7 +20,7 @@ NAMED = {one.name: one for one in named_mutants()}
 
 
 @pytest.mark.parametrize("mutant", NAMED.values(), ids=NAMED)
-def test_a_named_mutant_changes_one_place_of_todays_code(mutant: Mutant):
+def test_a_named_mutant_changes_exactly_one_place_of_the_code(mutant: Mutant):
     text = (ROOT / mutant.path).read_text(encoding="utf-8")
     changed = mutant.applied(text)
     assert ast.dump(ast.parse(changed)) != ast.dump(ast.parse(text))
@@ -38,7 +38,7 @@ def test_a_mutants_place_that_is_missing_or_ambiguous_is_an_error(text):
         Mutant("x", "policy/a.py", "2", "3", "").applied(text)
 
 
-def test_the_lines_of_a_change_are_those_that_differ():
+def test_the_lines_of_a_mutant_are_those_that_differ():
     before, text = "b = 1\nc = 1\nd = 1", "a = 1\nb = 1\nc = 1\nd = 1\ne = 1\n"
     assert list(Mutant("x", "", before, "b = 1\nc = 2\nd = 1", "").lines(text)) == [3, 4]
     assert list(Mutant("x", "", "c = 1", "c = 2", "").lines(text)) == [3]
@@ -58,7 +58,9 @@ def test_the_lines_of_a_change_are_those_that_differ():
         ("from sluicegate.stats.gauges import x\nfrom sluicegate.api import gauge", False),
     ],
 )
-def test_a_constant_is_judged_by_each_test_file_that_imports_its_module(tmp_path, source, imports):
+def test_a_mutated_constant_is_tested_by_each_test_file_that_imports_its_module(
+    tmp_path, source, imports
+):
     test = tmp_path / "tests" / "unit" / "stats" / "test_x.py"
     test.parent.mkdir(parents=True)
     test.write_text(source, encoding="utf-8")
@@ -89,7 +91,7 @@ def unlisted():
         (10, set()),
     ],
 )
-def test_a_line_that_seems_never_to_run_is_judged_by_the_tests_of_those_before(
+def test_a_mutated_line_without_coverage_is_tested_by_the_tests_of_previous_lines(
     tmp_path, line, tests
 ):
     code = tmp_path / CODE / "stats" / "listed.py"
@@ -125,7 +127,7 @@ def test_a_line_that_seems_never_to_run_is_judged_by_the_tests_of_those_before(
         ("def f(a: int = 1): ...", ["def f(a: int = (0)): ...", "def f(a: int = (2)): ..."]),
     ],
 )
-def test_a_piece_of_code_has_its_mutants(source, changed):
+def test_each_code_pattern_has_its_mutants(source, changed):
     found = Sites(source)
     found.visit(ast.parse(source))
     made = [source[: one.begin] + one.after + source[one.end :] for one in found.changes]
@@ -137,7 +139,7 @@ def plain(source: str) -> str:
     return ast.unparse(ast.parse(source))
 
 
-def test_others_are_drawn_of_the_rooms_of_a_package_too():
+def test_mutants_are_drawn_from_the_subpackages_of_a_package():
     files = {path.relative_to(ROOT / CODE).as_posix() for path in sources(where=["policy"])}
     assert {"policy/evaluate.py", "policy/canary/analysis.py"} <= files
 
@@ -149,14 +151,14 @@ def test_the_same_seed_draws_the_same_mutants():
     assert len({one.name for one in first}) == 20
 
 
-def test_mutants_are_drawn_of_the_packages_and_modules_that_are_asked_for():
+def test_mutants_are_drawn_from_the_requested_packages_and_modules():
     files = {one.file for one in drawn_mutants(30, 1, where=("kube", "runtime/leader_election.py"))}
     assert all(file.startswith("kube/") or file == "runtime/leader_election.py" for file in files)
     assert len(files) > 1
 
 
 @pytest.mark.slow
-def test_drawn_mutants_are_python_and_not_what_was_there():
+def test_drawn_mutants_are_valid_python_and_differ_from_the_code():
     for mutant in drawn_mutants(20, 3):
         text = (ROOT / mutant.path).read_text(encoding="utf-8")
         changed = mutant.applied(text)
@@ -164,7 +166,7 @@ def test_drawn_mutants_are_python_and_not_what_was_there():
         assert text[mutant.at :].startswith(mutant.before), mutant.name
 
 
-def test_the_nearest_tests_run_first_and_long_stories_last():
+def test_the_nearest_tests_of_a_mutant_run_first_and_long_stories_last():
     files = {
         "tests/golden/test_stories.py",
         "tests/unit/kube/test_apply.py",
@@ -194,13 +196,13 @@ def test_the_nearest_tests_run_first_and_long_stories_last():
         (None, "..", Fate.UNFINISHED, "longer than 900 s"),
     ],
 )
-def test_the_exit_of_a_test_run_decides_on_its_mutant(code, told, fate, by):
+def test_the_exit_code_of_a_test_run_decides_on_its_mutant(code, told, fate, by):
     verdict = judged(NAMED["P05"], Ended(code, told), 7)
     assert (verdict.fate, verdict.by, verdict.tests) == (fate, by, 7)
 
 
 @pytest.mark.parametrize(("load", "seconds"), [(0.5, 60), (2, 60), (8, 240)])
-def test_a_limit_is_longer_on_a_machine_with_other_work(monkeypatch, load, seconds):
+def test_the_mutant_timeout_is_longer_on_a_busy_machine(monkeypatch, load, seconds):
     monkeypatch.setattr(os, "getloadavg", lambda: (load, 0, 0))
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
     assert patient(60) == seconds
@@ -231,7 +233,7 @@ def test_hangs():
 
 
 @pytest.mark.slow
-def test_a_run_has_the_chosen_tests_of_its_copy_and_ends_with_the_first_that_fails(copy):
+def test_a_mutant_run_executes_the_selected_tests_and_stops_at_the_first_failure(copy):
     passing = run_forked(copy, ["test_value.py"], {"test_value.py::test_passes"}, 60)
     assert (passing.code, "1 passed, 2 deselected" in passing.told) == (0, True)
     failing = run_forked(copy, ["test_value.py"], {"test_value.py"}, 60)
@@ -239,5 +241,5 @@ def test_a_run_has_the_chosen_tests_of_its_copy_and_ends_with_the_first_that_fai
 
 
 @pytest.mark.slow
-def test_a_run_that_does_not_end_is_stopped(copy):
+def test_a_mutant_run_beyond_its_timeout_is_stopped(copy):
     assert run_forked(copy, ["test_value.py"], {"test_value.py::test_hangs"}, 0.5).code is None

@@ -24,7 +24,7 @@ class Worker:
         self.shutting_down = True
 
 
-def test_the_shortest_wait_behind_the_longest():
+def test_tests_are_scheduled_longest_first():
     option = SimpleNamespace(loadscopereorder=False)
     config = SimpleNamespace(option=option, getvalue=lambda _: ["2*popen"])
     scheduler, workers = ShortestBehind(config), (Worker(), Worker())
@@ -40,7 +40,7 @@ def test_the_shortest_wait_behind_the_longest():
     assert (first.given, second.given) == ([0, 5, 2, 3], [1, 4]), "the next longest comes soon"
 
 
-def test_a_module_of_one_slow_test_begins_before_one_of_many_others():
+def test_a_module_with_one_slow_test_is_scheduled_before_one_with_many_fast_tests():
     class Item:
         def __init__(self, nodeid: str, **marks: int) -> None:
             self.nodeid, self.marks = nodeid, marks

@@ -23,7 +23,7 @@ def identity(body: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def test_a_version_that_a_test_serves_is_found_by_what_the_operator_writes():
+def test_a_bento_served_by_a_test_is_identified_by_the_deployment_of_the_operator():
     release = Release("v1", f"registry.example/churn@sha256:{'a' * 64}", "registry.example/runtime")
     product = DataProduct.parse(changed({"metadata.name": PRODUCT, "metadata.uid": "u-1"}))
     version = VersionBase.of(release, VersionSource.SPEC)

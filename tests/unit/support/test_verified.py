@@ -36,7 +36,7 @@ def checkout(tmp_path):
 @pytest.mark.parametrize(
     "changed", sorted(FILES.keys() - {"operator/sluicegate/kube.py", "README.md"})
 )
-def test_a_change_of_what_a_suite_judges_changes_its_hash(checkout, changed):
+def test_a_changed_input_of_a_suite_changes_its_hash(checkout, changed):
     before = content(SUITE, checkout)
     (checkout / changed).write_text(FILES[changed].replace("2.0", "2.1") + "\nchanged = 1\n")
     assert content(SUITE, checkout) != before
@@ -64,7 +64,9 @@ more = [{ name = "torch" }]""",
     ("package", "counts"),
     [("bentoml", True), ("attrs", True), ("pillow", True), ("torch", False), ("pytest", False)],
 )
-def test_of_a_group_all_that_it_needs_is_judged_and_no_other_package(checkout, package, counts):
+def test_the_hash_of_a_suite_covers_all_packages_of_its_groups_and_no_others(
+    checkout, package, counts
+):
     suite = Suite("demo", ("tests/demo",), groups=("serving",))
 
     def hashed(**versions):
@@ -79,7 +81,7 @@ def test_of_a_group_all_that_it_needs_is_judged_and_no_other_package(checkout, p
 
 
 @pytest.mark.parametrize("changed", ["operator/sluicegate/kube.py", "README.md"])
-def test_a_change_of_anything_else_does_not(checkout, changed):
+def test_a_change_of_an_unrelated_file_keeps_the_hash_of_a_suite(checkout, changed):
     before = content(SUITE, checkout)
     (checkout / changed).write_text(FILES[changed] + "# changed\n")
     (checkout / "tests/demo/__pycache__").mkdir()
@@ -87,7 +89,7 @@ def test_a_change_of_anything_else_does_not(checkout, changed):
     assert content(SUITE, checkout) == before
 
 
-def test_of_a_module_only_what_runs_counts(checkout):
+def test_the_hash_of_a_suite_ignores_comments_and_docstrings(checkout):
     before = content(SUITE, checkout)
     module = checkout / "operator/sluicegate/policy/slo_health/data_quality.py"
     told = '"""What it says."""\n\n# And why.\n'
@@ -102,7 +104,7 @@ def test_of_a_module_only_what_runs_counts(checkout):
     assert content(SUITE, checkout) != before
 
 
-def test_a_file_more_or_of_another_name_changes_the_hash(checkout):
+def test_an_added_or_renamed_file_changes_the_hash_of_a_suite(checkout):
     before = content(SUITE, checkout)
     (checkout / "tests/demo/test_more.py").write_text("")
     more = content(SUITE, checkout)
@@ -127,7 +129,7 @@ def test_the_degradation_suite_covers_evaluate_and_the_canary_suite_does_not():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("suite", SUITES, ids=[suite.name for suite in SUITES])
-def test_all_that_the_suites_of_this_repository_name_is_there(suite):
+def test_all_files_named_by_the_suites_exist(suite):
     assert len(content(suite)) == 64
 
 

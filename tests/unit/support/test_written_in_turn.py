@@ -36,11 +36,11 @@ def entry(second: int, kind: str, user: str, code: int) -> dict[str, Any]:
     }
 
 
-def test_two_that_wrote_in_turn_pass(tmp_path):
+def test_writes_of_two_replicas_in_turn_pass_the_check(tmp_path):
     products(tmp_path, *SERVED).assert_written_in_turn("old", "new")
 
 
-def test_a_write_that_was_stored_without_a_result_is_work(tmp_path):
+def test_a_stored_write_without_a_response_counts_as_work(tmp_path):
     """The API server stores a Service, and answers 504; so no operator writes it again."""
     writes = [(kind, user, 504 if kind == "services" else 200) for kind, user, _ in SERVED]
     products(tmp_path, *writes).assert_written_in_turn("old", "new")
@@ -61,6 +61,6 @@ def test_a_write_that_was_stored_without_a_result_is_work(tmp_path):
         ),
     ],
 )
-def test_writes_that_prove_no_turn_fail_the_check(tmp_path, writes):
+def test_writes_without_a_provable_turn_fail_the_check(tmp_path, writes):
     with pytest.raises(AssertionError):
         products(tmp_path, *writes).assert_written_in_turn("old", "new")

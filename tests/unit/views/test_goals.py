@@ -81,7 +81,7 @@ def test_a_goal_is_met_by_the_slo_that_measures_it(ratio, goal, text):
         ("1e300", {"target": "2", "direction": "Equals"}, "goal exactly 2: not met yet (1e+300)"),
     ],
 )  # fmt: skip
-def test_a_gauge_is_compared_in_its_own_unit(mean, goal, text):
+def test_a_business_goal_on_a_gauge_is_compared_in_its_own_unit(mean, goal, text):
     (progress,) = goals_of(product(gauge=True, ratio=mean, **goal))
     assert progress.text == text
 
@@ -100,13 +100,13 @@ def test_a_gauge_is_compared_in_its_own_unit(mean, goal, text):
         ),
     ],
 )
-def test_a_gain_is_worth_its_points_in_the_direction_of_the_goal(goal, worth):
+def test_the_value_of_a_gain_is_its_points_in_the_direction_of_the_goal(goal, worth):
     lift = lift_of("conversion", (9650, 10_000), (9700, 10_000))
     assert lift is not None
     assert worth_of(product(**({"valuePerPoint": WORTH} | goal)), lift) == worth
 
 
-def test_a_gain_without_a_value_per_point_has_no_worth():
+def test_a_gain_without_a_value_per_point_has_no_value():
     lift = lift_of("conversion", (9650, 10_000), (9700, 10_000))
     assert lift is not None
     assert worth_of(product(), lift) == ""
@@ -121,7 +121,7 @@ def test_a_gain_without_a_value_per_point_has_no_worth():
         {"target": "100.5", "unit": "%"},
     ],
 )
-def test_a_goal_by_a_share_has_the_target_of_a_share(goal):
+def test_a_business_goal_with_a_share_has_a_share_as_target(goal):
     with pytest.raises(InvalidProduct, match=r'write 95 % as "0\.95" with unit ratio'):
         product(**goal)
 

@@ -31,11 +31,11 @@ def promoted(**baseline):
     ],
     ids=["a fall", "a gain", "an interval with 0 proves nothing", "without an interval"],
 )
-def test_a_distance_is_said_with_its_interval(drop, lower, upper, text):
+def test_the_distance_from_the_first_acceptance_has_its_interval(drop, lower, upper, text):
     assert distance_text(drop, lower, upper) == text
 
 
-def test_a_distance_needs_events_then_and_now():
+def test_the_distance_from_the_first_acceptance_requires_events_at_both_times():
     assert initial_distance("a", "v1", initial=(0, 0), present=(1, 10)) is None
     assert initial_distance("a", "v1", initial=(1, 10), present=(0, 0)) is None
 
@@ -66,7 +66,7 @@ def test_page_and_plugin_compute_the_same_distance():
     assert initial_distances(body) == {one.slo: one for one in read_facts(body).initial}
 
 
-def test_the_plugin_says_both_distances_below_the_slo():
+def test_the_plugin_prints_both_distances_below_the_slo():
     shown = lines(promoted())
     place = next(n for n, one in enumerate(shown) if one.startswith("SLO accuracy"))
     assert shown[place + 1] == (
@@ -76,7 +76,7 @@ def test_the_plugin_says_both_distances_below_the_slo():
     assert distance_line({"name": "a"}, None) == ""
 
 
-async def test_the_pages_say_both_distances_and_order_products_by_the_one_from_the_first():
+async def test_the_pages_show_both_distances_and_sort_by_the_one_from_the_first_acceptance():
     async with served(store_of([promoted(), document("eta", "logistics")])) as page:
         for path in ("/", "/products/pricing/pricing"):
             text = await (await page.get(path)).text()

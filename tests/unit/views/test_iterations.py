@@ -44,7 +44,7 @@ ARMS = [
         ({}, ""),
     ],
 )  # fmt: skip
-def test_a_version_shows_the_words_of_its_author_else_its_origin(version, words):
+def test_a_version_shows_the_description_of_its_author_or_its_origin(version, words):
     assert tried_text(version) == words
 
 
@@ -62,7 +62,7 @@ def test_a_version_shows_the_words_of_its_author_else_its_origin(version, words)
     ],
     ids=["one line", "numbers are texts", "other values", "other labels", "bounded"],
 )
-def test_labels_of_a_bento_are_one_bounded_line_each(labels, stated):
+def test_each_label_of_a_bento_is_one_bounded_line(labels, stated):
     found = Iteration.of_labels(labels)
     assert (found and found.to_dict()) == stated
 
@@ -79,7 +79,7 @@ def ended(version: str, at: str, outcome: str, **more: Any) -> dict[str, Any]:
     return {"version": version, "digest": f"sha256:{version}", "endTime": at, "outcome": outcome, "source": "Spec", "slos": ARMS, **more}  # fmt: skip
 
 
-def test_the_log_has_each_version_once_with_what_it_brought_the_newest_first():
+def test_the_iteration_log_lists_each_version_once_with_its_change_newest_first():
     verdict = {"type": "Promote", "reason": "CanaryNotWorse", "slos": ARMS}
     log = iterations(
         body(
@@ -111,7 +111,7 @@ def test_the_log_has_each_version_once_with_what_it_brought_the_newest_first():
     assert "brought" not in refused
 
 
-def test_a_row_of_the_log_has_a_cell_for_each_column():
+def test_a_row_of_the_iteration_log_has_a_cell_for_each_column():
     log = iterations(body(), [review("", ended("v1", "2026-01-01T00:00:00Z", "Promoted"))])
     (row,) = rows(log)
     cells = dict(zip(COLUMNS, row, strict=True))

@@ -71,11 +71,11 @@ def test_a_wide_interval_around_0_is_no_proof_of_equality():
         (0.01, 1e-12, 0.02, "rose by 1.0 points [0.0, 2.0]"),
     ],
 )
-def test_a_bound_that_is_not_0_is_not_printed_as_0(gain, lower, upper, words):
+def test_a_nonzero_bound_is_not_printed_as_0(gain, lower, upper, words):
     assert change_text(gain, lower, upper) == words
 
 
-def test_the_interval_is_that_of_as_many_independent_events():
+def test_the_interval_of_a_gain_uses_independent_events():
     lift = lift_of("accuracy", (400, 4000), (800, 4000), phi=4.0)
     assert lift is not None
     expected = newcombe((100, 1000), (200, 1000), Z_INTERVAL)
@@ -85,12 +85,12 @@ def test_the_interval_is_that_of_as_many_independent_events():
     assert arms_text(lift) == "90.0 % (n=4,000) against stable's 80.0 % (n=4,000)"
 
 
-def test_without_events_of_both_versions_there_is_no_change():
+def test_a_gain_requires_events_of_both_versions():
     assert lift_of("accuracy", (0, 0), (1, 100)) is None
     assert lift_of("accuracy", (1, 100), (0, 0)) is None
 
 
-def test_the_change_that_a_rollout_is_about_is_that_of_its_cause_or_the_largest_proved_one():
+def test_the_main_change_of_a_rollout_is_that_of_its_cause_or_the_largest_proved_one():
     equal = lift_of("availability", (0, 700), (0, 700))
     better = lift_of("accuracy", (80, 1000), (230, 1000))
     assert equal is not None

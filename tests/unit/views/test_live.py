@@ -29,7 +29,7 @@ def product(**status: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("share", "full"), [(0.0, 0), (0.5, 12), (1.0, 24), (7.0, 24), (-2.0, 0)])
-def test_a_bar_is_as_full_as_its_share_and_never_longer(share, full):
+def test_a_progress_bar_is_filled_by_its_share_and_never_longer(share, full):
     assert bar(share) == "█" * full + "·" * (24 - full)
 
 
@@ -44,11 +44,11 @@ def test_a_bar_is_as_full_as_its_share_and_never_longer(share, full):
         ({"phase": "AwaitingApproval"}, None),
     ],
 )
-def test_the_time_still_needed_counts_from_the_first_traffic_without_suspensions(change, seconds):
+def test_the_remaining_time_counts_from_the_first_traffic_without_suspensions(change, seconds):
     assert needed_seconds(TRIAL | change, NOW) == seconds
 
 
-def test_the_screen_has_weights_evidence_phase_and_the_time_still_needed():
+def test_the_live_screen_has_weights_evidence_phase_and_the_remaining_time():
     event = {"reason": "CanaryWeightIncreased", "note": "v2 takes 25 %", "eventTime": "2026-01-02T09:12:13.000000Z"}  # fmt: skip
     lines = screen(product(candidate=TRIAL), [event], NOW)
     shown = "\n".join(lines)
@@ -66,12 +66,12 @@ def test_the_screen_has_weights_evidence_phase_and_the_time_still_needed():
     assert "Evidence, measured " in shown
 
 
-def test_a_product_before_its_first_version_has_a_screen():
+def test_the_live_screen_works_before_the_first_version():
     body = {"metadata": {"namespace": "catalog", "name": "pricing"}, "spec": {}}
     assert screen(body, [], NOW) == ["catalog/pricing  Unknown  09:30:00 UTC", "", "  no version serves yet"]  # fmt: skip
 
 
-def test_time_alone_is_no_change_for_a_pipe():
+def test_elapsed_time_alone_prints_no_line_to_a_pipe():
     later = datetime(2026, 1, 2, 11, 30, tzinfo=UTC)
     body = product(candidate=TRIAL)
     assert changes(body, NOW) == changes(body, later)
@@ -80,12 +80,12 @@ def test_time_alone_is_no_change_for_a_pipe():
     assert differing == {"candidate"}
 
 
-def test_an_event_that_is_repeated_has_the_time_of_its_last():
+def test_a_repeated_event_has_the_time_of_its_last_occurrence():
     event = {"reason": "R", "note": "n", "eventTime": "2026-01-02T09:00:00Z", "series": {"lastObservedTime": "2026-01-02T09:20:00Z"}}  # fmt: skip
     assert event_line(event) == "09:20:00 R: n"
 
 
-def test_the_screen_says_since_when_the_api_server_is_away_and_that_it_is_reached_again():
+def test_the_live_screen_shows_the_begin_and_end_of_an_api_server_outage():
     outage = Outage(datetime(2026, 1, 2, 9, 28, tzinfo=UTC), "connection refused")
     lines = screen(product(), [], NOW, outage=outage)
     assert lines[1] == (

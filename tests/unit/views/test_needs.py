@@ -148,7 +148,7 @@ def test_a_status_has_the_needs_of_its_product(status, kinds):
     assert [one.kind for one in needs_of(product(status=status))] == kinds
 
 
-def test_a_need_has_its_numbers_and_since_when():
+def test_a_need_has_its_numbers_and_its_start_time():
     [need] = needs_of(product(status=degraded()))
     assert "84.2 % (n=1,200)" in need.message
     assert need.since == 1795856400
@@ -172,7 +172,7 @@ def test_an_approval_waits_since_its_candidate_passed():
     assert need.since == 1795946400
 
 
-def test_a_training_that_a_person_must_ask_for_has_its_command():
+def test_a_need_for_a_manual_training_has_its_command():
     manual = {"retraining": {"pending": TRAINING["retraining"]["trigger"], "waitingFor": "ManualMode"}}  # fmt: skip
     [need] = needs_of(product(status=degraded() | manual))
     assert need.command == "kubectl sluicegate retrain pricing/pricing"
@@ -180,14 +180,14 @@ def test_a_training_that_a_person_must_ask_for_has_its_command():
     assert need.command == ""
 
 
-def test_a_command_names_the_version_and_nothing_in_it_is_shell():
+def test_the_command_of_a_need_names_the_version_and_is_shell_safe():
     bad = "v15'; rm -rf $HOME"
     [need] = needs_of(product(status=waiting_for_approval(bad)))
     words = shlex.split(need.command)
     assert words == ["kubectl", "sluicegate", "promote", "pricing/pricing", bad]
 
 
-def test_a_product_that_is_deleted_needs_nothing():
+def test_a_deleted_product_has_no_need():
     one = product(status=degraded())
     meta = one.metadata.model_copy(update={"deletion_timestamp": 1})
     assert needs_of(one.model_copy(update={"metadata": meta})) == ()

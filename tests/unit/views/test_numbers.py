@@ -24,7 +24,7 @@ from sluicegate.views.numbers import age, duration, events, percent, points
         (-0.25, "-25.0 %"),
     ],
 )
-def test_a_share_has_more_digits_the_nearer_it_is_to_none_or_all(ratio, text):
+def test_a_percentage_has_more_digits_near_0_and_100(ratio, text):
     assert percent(ratio) == text
 
 
@@ -32,7 +32,7 @@ def test_a_share_has_more_digits_the_nearer_it_is_to_none_or_all(ratio, text):
     ("difference", "text"),
     [(0.03, "3 points"), (0.004, "0.4 points"), (0.01, "1 point"), (0.012345, "1.23 points")],
 )
-def test_a_difference_of_shares_is_in_points(difference, text):
+def test_a_difference_of_percentages_is_printed_in_points(difference, text):
     assert points(difference) == text
 
 
@@ -53,11 +53,11 @@ def test_a_difference_of_shares_is_in_points(difference, text):
         (216_000, "2.5 d"),
     ],
 )
-def test_a_time_is_in_the_largest_unit_of_which_there_are_two_or_whole_ones(seconds, text):
+def test_a_duration_is_printed_in_the_largest_suitable_unit(seconds, text):
     assert duration(seconds) == text
 
 
-def test_a_sample_size_has_its_thousands_apart():
+def test_a_sample_size_has_thousands_separators():
     assert events(1000) == "n=1,000"
 
 
@@ -70,5 +70,5 @@ def test_an_age_is_as_kubectl_prints_it(seconds, shown):
     assert age(seconds) == shown
 
 
-def test_a_share_of_no_events_is_a_dash():
+def test_a_percentage_of_no_events_is_a_dash():
     assert percent(None) == "–"

@@ -158,7 +158,9 @@ TABLE = {
 
 
 @pytest.mark.parametrize(("status", "kinds", "reason", "message"), TABLE.values(), ids=TABLE)
-def test_a_status_that_waits_for_a_person_is_listed_by_all_readers(status, kinds, reason, message):
+def test_a_status_with_a_need_is_listed_by_page_plugin_digest_and_messages(
+    status, kinds, reason, message
+):
     body = document(status=status)
     found = readings(body)
     assert list(contradictions(body)) == []
@@ -176,7 +178,7 @@ MOMENTS = {name: (make, lambda observation: observation) for name, make in IN_TH
     ("make", "change"), (MOMENTS | REFUSED | IN_A_PIPELINE).values(),
     ids=MOMENTS | REFUSED | IN_A_PIPELINE,
 )  # fmt: skip
-def test_the_readers_agree_on_the_statuses_that_the_operator_writes(make, change):
+def test_page_plugin_digest_and_messages_agree_on_needs_of_written_statuses(make, change):
     observation = change(deepcopy(make()).observation())
     status = report(observation, make_plan(observation)).to_dict()
     body = document(status=status)
@@ -236,11 +238,11 @@ def statuses(draw):
 
 
 @given(statuses())
-def test_the_readers_agree_on_any_status(status):
+def test_page_plugin_digest_and_messages_agree_on_needs_of_any_status(status):
     assert list(contradictions(document(status=status))) == []
 
 
-def test_a_product_that_cannot_be_read_is_stalled_for_the_digest_too():
+def test_the_digest_counts_an_unreadable_product_as_stalled():
     body = document()
     del body["spec"]["owner"]
     record = product_record(body)

@@ -19,7 +19,7 @@ def requests(**annotations):
     return {one.annotation: one.note for one in product_record(product).manual_requests}
 
 
-def test_a_reason_becomes_one_line_that_the_note_keeps():
+def test_the_reason_of_a_request_is_stored_as_one_line():
     note = RequestNote.of("v15/t", "acb", "prices\r\nin Austria\n\nacb: forged")
     assert note.annotation == "v15/t\nacb\nprices in Austria acb: forged"
     assert RequestNote.parse(note.annotation) == note
@@ -30,11 +30,11 @@ def test_a_reason_becomes_one_line_that_the_note_keeps():
 @pytest.mark.parametrize(
     "text", [None, 7, "", "t", "t\nacb", "t\nacb\nwhy\nmore", "t\nacb\n" + "x" * LONGEST_NOTE]
 )
-def test_a_text_that_is_no_note_is_none(text):
+def test_a_malformed_request_note_counts_as_absent(text):
     assert RequestNote.parse(text) is None
 
 
-def test_a_note_is_read_with_its_own_request_only():
+def test_a_request_note_applies_to_its_own_request_only():
     assert requests(abort="v2/a", retrain="b", note="v2/a\nacb\nwhy") == {
         REQUEST_ABORT: "acb: why", REQUEST_RETRAIN: "",
     }  # fmt: skip
@@ -52,5 +52,5 @@ def test_a_note_is_read_with_its_own_request_only():
         ("🚗 車 ã", "🚗 車 ã"),
     ],
 )
-def test_a_reason_has_no_control_characters_and_none_that_reorder_text(reason, line):
+def test_the_reason_of_a_request_has_no_control_or_bidi_characters(reason, line):
     assert RequestNote.of("v15/t", "acb", reason).reason == line

@@ -9,17 +9,17 @@ from sluicegate.api.slo_status import SloState
 from sluicegate.views.words import STATES, Tone, label, tone
 
 
-def test_each_state_of_a_product_an_slo_and_a_review_has_a_word():
+def test_each_state_of_products_slos_and_reviews_has_a_display_word():
     states = {*ProductState, *SloState, *ReviewState}
     assert {str(state) for state in states} <= STATES.keys()
 
 
-def test_a_version_that_failed_has_the_tone_of_a_failure():
+def test_a_failed_version_is_displayed_in_the_failure_colour():
     assert tone(Outcome.ROLLED_BACK) is Tone.BAD
     assert tone(Outcome.PROMOTED) is Tone.GOOD
 
 
-def test_a_word_that_is_no_state_has_no_tone_and_stays_as_it_is():
+def test_an_unknown_state_is_displayed_unchanged_without_a_colour():
     assert (tone("Restored"), label("Restored")) == (Tone.NONE, "Restored")
 
 

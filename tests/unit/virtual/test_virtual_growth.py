@@ -111,7 +111,7 @@ async def cost_of_a_block(bodies: list[Body]) -> int:
         (with_hosts, 4),
     ],
 )
-def test_a_block_costs_near_linear_operations_by_what_users_multiply(
+def test_a_block_takes_near_linear_operations_in_each_quantity_that_users_can_increase(
     made: Callable[[int], list[Body]], number: int
 ):
     costs = [run_virtually(cost_of_a_block(made(size))) for size in (number, 2 * number)]

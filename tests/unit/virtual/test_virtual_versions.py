@@ -78,7 +78,7 @@ async def test_a_revert_during_a_suspension_ends_the_candidate_after_the_suspens
 
 
 @on_virtual_time
-async def test_a_change_and_its_revert_during_a_suspension_leave_the_candidate_as_it_was(world):
+async def test_a_change_reverted_during_a_suspension_keeps_the_candidate(world):
     key = await in_canary(world)
     world.edit(key, suspend=True)
     for digit, version in (("a", "v1"), ("b", "v2")):

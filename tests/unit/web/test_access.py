@@ -51,7 +51,7 @@ def sent(user="ann", groups="", secret="between us"):
 @pytest.mark.parametrize(
     "headers", [sent(), sent("carl", ",".join([f"g{n}" for n in range(300)] + ["team"]))]
 )
-async def test_nothing_of_another_namespace_is_on_any_page(secret, headers):
+async def test_no_page_shows_data_of_an_unreadable_namespace(secret, headers):
     async with served(store_of(STORE), behind(secret), OPEN) as page:
         for path in PATHS:
             answer = await page.get(path, headers=headers)
@@ -88,9 +88,7 @@ async def test_a_user_who_may_list_all_products_sees_all(secret):
         (("secret",), "ann", []),
     ],
 )
-async def test_me_json_lists_the_namespaces_that_the_page_reads_for_the_user(
-    secret, read, user, told
-):
+async def test_me_json_lists_the_readable_namespaces_of_the_user(secret, read, user, told):
     async with served(store_of(STORE, read=read), behind(secret), OPEN) as page:
         found = await (await page.get("/me.json", headers=sent(user))).json()
     assert (found["products"], found["reviews"]) == (told, told)
@@ -109,24 +107,24 @@ async def test_a_user_who_may_list_no_product_sees_none(secret):
         [*sent("ann").items(), ("X-Forwarded-User", "boss")],
     ],
 )  # fmt: skip
-async def test_headers_that_the_proxy_did_not_send_are_nobodys(secret, headers):
+async def test_identity_headers_without_the_proxy_secret_are_ignored(secret, headers):
     async with served(store_of(STORE), behind(secret), OPEN) as page:
         answers = {path: (await page.get(path, headers=headers)).status for path in PATHS}
     assert answers == dict.fromkeys(PATHS, 401)
 
 
-async def test_a_peer_outside_of_the_proxys_addresses_is_refused_whatever_it_sends(secret):
+async def test_a_peer_outside_the_proxy_addresses_is_refused(secret):
     async with served(store_of(STORE), behind(secret, "10.0.0.0/8"), OPEN) as page:
         assert (await page.get("/", headers=sent() | {"X-Forwarded-For": "10.0.0.1"})).status == 401
 
 
-async def test_an_empty_secret_authenticates_no_request(secret):
+async def test_an_empty_proxy_secret_authenticates_no_request(secret):
     secret.write_text("\n")
     async with served(store_of(STORE), behind(secret), OPEN) as page:
         assert (await page.get("/", headers=sent(secret=""))).status == 401
 
 
-async def test_prefixes_are_those_of_the_api_server_and_system_groups_are_dropped(secret):
+async def test_user_prefixes_are_those_of_the_api_server_and_system_groups_are_dropped(secret):
     login = behind(secret, user_prefix="oidc:", group_prefix="oidc:")
     async with served(store_of(STORE), login, AccessReviews({"oidc:team": {""}})) as page:
         me = await (await page.get("/me.json", headers=sent("ann", "team, system:masters"))).json()
@@ -138,7 +136,7 @@ async def test_prefixes_are_those_of_the_api_server_and_system_groups_are_droppe
     assert me["groups"] == ["system:authenticated"]
 
 
-async def test_the_api_server_is_asked_once_a_minute_for_each_reader(secret):
+async def test_access_reviews_are_cached_for_one_minute_per_reader(secret):
     clock, server = ManualClock(), AccessReviews({"ann": {"open"}})
     async with served(store_of(STORE), behind(secret), server, clock) as page:
         for _ in range(5):
@@ -152,7 +150,7 @@ async def test_the_api_server_is_asked_once_a_minute_for_each_reader(secret):
         assert server.asked.total() == 2 * asked
 
 
-async def test_where_the_api_server_does_not_answer_nothing_is_shown(secret):
+async def test_without_an_access_review_no_product_is_shown(secret):
     server = AccessReviews({"ann": {""}})
     server.away = True
     async with served(store_of(STORE), behind(secret), server) as page:
@@ -172,7 +170,7 @@ def bearer(token):
     return {"Authorization": f"Bearer {token}"}
 
 
-async def test_a_token_is_reviewed_once_a_minute_and_a_bad_one_too():
+async def test_token_reviews_of_valid_and_invalid_tokens_are_cached_for_one_minute():
     tokens = {"good": GOOD, "other": GOOD | {"audiences": ["https://kubernetes.default.svc"]}}
     clock, server = ManualClock(), AccessReviews({"team": {"open"}}, tokens)
     login = TokenLogin(server.transport(), "sluicegate-web", clock)
@@ -190,7 +188,7 @@ async def test_a_token_is_reviewed_once_a_minute_and_a_bad_one_too():
         assert (await page.get("/me.json", headers=bearer("good"))).status == 401
 
 
-async def test_many_new_tokens_of_one_sender_are_not_reviewed():
+async def test_token_reviews_are_rate_limited_per_sender():
     clock, server = ManualClock(), AccessReviews({"team": {"open"}}, {"good": GOOD})
     login = TokenLogin(server.transport(), "sluicegate-web", clock)
     async with served(store_of(STORE), login, server, clock) as page:
@@ -203,7 +201,7 @@ async def test_many_new_tokens_of_one_sender_are_not_reviewed():
 
 
 # ---- on this machine ---------------------------------------------------------------------
-async def test_the_token_in_the_address_is_good_for_one_browser():
+async def test_the_login_token_in_the_url_is_valid_for_one_browser():
     login = LocalLogin("me")
     async with served(store_of(STORE), login, AccessReviews({})) as page:
         login.hosts = frozenset({f"127.0.0.1:{page.port}"})
@@ -220,7 +218,7 @@ async def test_the_token_in_the_address_is_good_for_one_browser():
         assert (await page.get(f"/?token={token}")).status == 401
 
 
-async def test_another_name_that_leads_to_this_machine_is_refused():
+async def test_a_request_with_a_foreign_host_header_is_refused():
     login = LocalLogin("me")
     async with served(store_of(STORE), login, AccessReviews({})) as page:
         login.hosts = frozenset({f"127.0.0.1:{page.port}"})
@@ -246,13 +244,13 @@ BAD = b"ann\xff\xfe".decode(errors="surrogateescape")
 
 
 @pytest.mark.parametrize("name", ["X-Forwarded-User", "X-Forwarded-Groups", "X-Sluicegate-Secret"])
-async def test_a_header_that_is_no_utf_8_is_refused_as_not_logged_in(secret, name):
+async def test_an_identity_header_with_invalid_utf_8_is_refused(secret, name):
     async with served(store_of(STORE), behind(secret), OPEN) as page:
         assert await status_of(page, "/", sent(groups="team")) == 200
         assert await status_of(page, "/", sent(groups="team") | {name: BAD}) == 401
 
 
-async def test_a_token_and_a_cookie_that_are_no_utf_8_are_refused_as_not_logged_in():
+async def test_a_token_or_cookie_with_invalid_utf_8_is_refused():
     tokens = TokenLogin(OPEN.transport(), "sluicegate-web", ManualClock())
     async with served(store_of(STORE), tokens, OPEN) as page:
         assert await status_of(page, "/", {"Authorization": f"Bearer {BAD}"}) == 401
@@ -267,7 +265,7 @@ async def test_a_token_and_a_cookie_that_are_no_utf_8_are_refused_as_not_logged_
 @pytest.mark.parametrize(
     ("separator", "groups"), [(",", ["x", "team"]), ("", ["x,team"]), ("|", ["x,team"])]
 )
-async def test_groups_are_separated_as_the_proxy_does_it(secret, separator, groups):
+async def test_groups_are_split_like_those_of_the_proxy(secret, separator, groups):
     """With commas, the group `x,team` of an identity provider is the group `team`, too."""
     async with served(store_of(STORE), behind(secret, separator=separator), OPEN) as page:
         answer = await (await page.get("/me.json", headers=sent(groups="x,team"))).json()

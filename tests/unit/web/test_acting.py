@@ -68,7 +68,7 @@ def filled(fields, **more):
     }  # fmt: skip
 
 
-async def test_an_approval_is_the_plugins_annotation_in_the_readers_name_with_the_reason(
+async def test_an_approval_on_the_page_writes_the_annotation_of_the_plugin_as_the_user(
     page, server
 ):
     async with page as client:
@@ -100,7 +100,7 @@ ASKED = {
 
 
 @pytest.mark.parametrize("verb", ASKED)
-async def test_each_request_has_the_value_that_the_plugin_sets(page, server, verb):
+async def test_each_request_on_the_page_has_the_same_value_as_the_plugin(page, server, verb):
     async with page as client:
         status, _ = await post(client, filled(await form_of(client, verb)), verb)
     assert status == 200
@@ -110,7 +110,7 @@ async def test_each_request_has_the_value_that_the_plugin_sets(page, server, ver
     assert note[0] in ASKED[verb].values()
 
 
-async def test_a_rollback_names_the_version_that_is_chosen(page, server):
+async def test_a_rollback_on_the_page_names_the_chosen_version(page, server):
     async with page as client:
         fields = await form_of(client, "rollback", query="?version=v12")
         assert (await post(client, filled(fields), "rollback"))[0] == 200
@@ -134,7 +134,7 @@ async def test_a_suspension_changes_the_field_and_warns_of_git(proxy, server):
 
 
 @pytest.mark.parametrize(("headers", "changed"), FORGED.values(), ids=FORGED)
-async def test_a_form_that_another_site_sends_requests_nothing(page, server, headers, changed):
+async def test_a_cross_site_form_writes_no_request(page, server, headers, changed):
     async with page as client:
         fields = filled(await form_of(client), reason="not mine") | changed
         status, text = await post(client, fields, headers=sent() | headers)
@@ -146,7 +146,7 @@ async def test_a_form_that_another_site_sends_requests_nothing(page, server, hea
 @pytest.mark.parametrize(
     "kind", ["application/json", "text/plain", "multipart/form-data; boundary=x"]
 )
-async def test_only_a_form_is_taken(page, server, kind):
+async def test_a_post_that_is_no_form_is_refused(page, server, kind):
     async with page as client:
         await form_of(client)
         answer = await client.post(
@@ -157,7 +157,7 @@ async def test_only_a_form_is_taken(page, server, kind):
 
 
 @pytest.mark.parametrize("verb", ["promote", "abort", "rollback", "retrain"])
-async def test_a_form_that_was_sent_already_is_refused(page, server, verb):
+async def test_a_form_submitted_twice_is_refused(page, server, verb):
     async with page as client:
         fields = filled(await form_of(client, verb))
         assert (await post(client, fields, verb))[0] == 200
@@ -166,7 +166,7 @@ async def test_a_form_that_was_sent_already_is_refused(page, server, verb):
     assert len(server.patches) == 1
 
 
-async def test_a_form_is_of_one_person_one_product_one_verb_and_one_candidate(proxy, server):
+async def test_a_form_token_is_bound_to_one_user_product_verb_and_candidate(proxy, server):
     other = pricing()
     other["metadata"] |= {"name": "other", "uid": "u-2"}
     store = store_of([pricing(), other])
@@ -196,7 +196,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize(("changed", "words"), WRONG.values(), ids=WRONG)
-async def test_a_mistake_in_the_form_is_said_and_the_reason_stays(page, server, changed, words):
+async def test_a_form_error_is_shown_and_keeps_the_entered_reason(page, server, changed, words):
     async with page as client:
         fields = filled(await form_of(client), reason="because") | changed
         status, text = await post(client, fields)
@@ -218,7 +218,7 @@ OFFERED = {
 
 
 @pytest.mark.parametrize(("user", "verbs", "offered"), OFFERED.values(), ids=OFFERED)
-async def test_the_page_offers_what_the_api_server_allows_to_the_reader(
+async def test_the_page_offers_only_requests_that_the_user_may_make(
     page, server, user, verbs, offered
 ):
     server.verbs[user] = verbs
@@ -231,7 +231,7 @@ async def test_the_page_offers_what_the_api_server_allows_to_the_reader(
             assert ("token" in form) == (verb in offered)
 
 
-async def test_a_manager_who_may_not_patch_is_offered_nothing(page, server):
+async def test_a_manager_without_patch_rights_is_offered_no_request(page, server):
     server.verbs["team"] = set()
     async with page as client:
         text = await (await client.get(PAGE, headers=sent())).text()
@@ -256,7 +256,7 @@ REFUSED = {
 @pytest.mark.parametrize(
     ("status", "reason", "message", "answered", "words"), REFUSED.values(), ids=REFUSED
 )
-async def test_a_refusal_is_said_in_plain_words_and_the_reason_stays(
+async def test_a_refused_request_is_explained_and_keeps_the_entered_reason(
     page, server, status, reason, message, answered, words
 ):
     server.refusal = (status, reason, message)
@@ -267,7 +267,7 @@ async def test_a_refusal_is_said_in_plain_words_and_the_reason_stays(
         assert Form(text).fields["reason"].strip() == "</textarea><script>"
 
 
-async def test_a_write_of_the_status_in_between_changes_nothing_for_the_person(page, server):
+async def test_a_concurrent_status_write_does_not_invalidate_the_form(page, server):
     server.conflicts = 2
     server.reviews[OBJECT]["metadata"]["resourceVersion"] = "43"
     async with page as client:
@@ -275,7 +275,7 @@ async def test_a_write_of_the_status_in_between_changes_nothing_for_the_person(p
     assert [one.body["metadata"]["resourceVersion"] for one in server.patches] == ["41", "43", "43"]
 
 
-async def test_a_candidate_that_is_replaced_in_between_is_not_approved(page, server):
+async def test_a_form_for_a_replaced_candidate_is_refused(page, server):
     server.conflicts = 1
     server.reviews[OBJECT]["status"]["candidate"] |= {"version": "v16", "revision": "9"}
     async with page as client:
@@ -297,7 +297,7 @@ async def test_the_log_has_the_person_the_request_and_the_reason_on_one_line(pag
     ]  # fmt: skip
 
 
-async def test_programs_and_a_configured_user_do_not_act(server):
+async def test_service_accounts_and_a_configured_user_cannot_make_requests(server):
     async with served(
         store_of([pricing()]), AnonymousLogin("acb", ()), server, acting=True
     ) as client:
@@ -308,7 +308,7 @@ async def test_programs_and_a_configured_user_do_not_act(server):
     assert not server.patches
 
 
-async def test_on_ones_own_machine_the_kubeconfig_acts(server):
+async def test_a_local_page_makes_requests_with_the_kubeconfig(server):
     login = LocalLogin("acb")
     async with served(store_of([pricing()]), login, server, acting=True) as client:
         login.hosts = frozenset({f"127.0.0.1:{client.port}"})
@@ -322,14 +322,14 @@ async def test_on_ones_own_machine_the_kubeconfig_acts(server):
     assert patch.headers == ()
 
 
-async def test_a_reader_who_may_not_see_a_product_can_not_act_on_it(page, server):
+async def test_a_user_who_may_not_read_a_product_cannot_make_requests_on_it(page, server):
     async with page as client:
         fields = filled(await form_of(client))
         assert (await post(client, fields, headers=sent("eve", "") | SAME))[0] == 404
     assert not server.patches
 
 
-async def test_without_acting_the_page_only_reads(proxy, server):
+async def test_the_page_is_read_only_without_the_acting_setting(proxy, server):
     async with served(store_of([pricing()]), proxy, server) as client:
         text = await (await client.get(PAGE, headers=sent())).text()
         assert "/act/" not in text
@@ -340,7 +340,7 @@ async def test_without_acting_the_page_only_reads(proxy, server):
 
 
 @pytest.mark.parametrize("reason", ["\u200b\u200b", "\x00", "\u202e", "\u2800 \u3164", "\x1b[0m"])
-async def test_a_reason_that_shows_nothing_is_no_reason(page, server, reason):
+async def test_an_invisible_reason_is_refused(page, server, reason):
     async with page as client:
         status, text = await post(client, filled(await form_of(client), reason=reason))
     assert status == 422
@@ -348,7 +348,7 @@ async def test_a_reason_that_shows_nothing_is_no_reason(page, server, reason):
     assert not server.patches
 
 
-async def test_a_form_that_is_too_large_gets_a_page_of_the_site(page, server):
+async def test_a_too_large_form_gets_an_error_page_of_the_site(page, server):
     async with page as client:
         fields = filled(await form_of(client), reason="y" * 20_000)
         status, text = await post(client, fields, headers=sent() | SAME | {"Accept": "text/html"})
@@ -359,7 +359,7 @@ async def test_a_form_that_is_too_large_gets_a_page_of_the_site(page, server):
 
 
 @pytest.mark.parametrize(("headers", "kept"), [(SAME, True), (FORGED["another site"][0], False)])
-async def test_a_login_that_expired_keeps_the_reason_of_a_form_of_the_page_alone(
+async def test_an_expired_login_keeps_the_entered_reason_only_for_forms_of_the_page(
     page, server, headers, kept
 ):
     async with page as client:
@@ -383,7 +383,7 @@ def with_parties(**more):
     return product
 
 
-async def test_a_role_that_is_waited_for_agrees_on_the_page_in_the_readers_name(proxy, server):
+async def test_a_required_role_approves_on_the_page_as_the_user(proxy, server):
     product = server.reviews[OBJECT] = with_parties()
     async with served(store_of([product]), proxy, server, acting=True) as client:
         text = await (await client.get(PAGE, headers=sent())).text()
@@ -407,7 +407,7 @@ async def test_a_role_that_is_waited_for_agrees_on_the_page_in_the_readers_name(
 @pytest.mark.parametrize(
     "verb", ["approve-DataScientist", "approve-Auditor", "refuse-DataScientist"]
 )
-async def test_a_role_that_has_answered_or_does_not_have_to_is_not_offered(proxy, server, verb):
+async def test_an_approval_that_is_given_or_not_required_is_not_offered(proxy, server, verb):
     product = server.reviews[OBJECT] = with_parties()
     async with served(store_of([product]), proxy, server, acting=True) as client:
         answer = await client.get(f"{PAGE}/act/{verb}", headers=sent(), allow_redirects=False)
@@ -435,7 +435,7 @@ def consumers_page(proxy, server, product, asked=None):
 
 
 @pytest.mark.parametrize(("verb", "verdict"), [("approve", "Agree"), ("refuse", "Refuse")])
-async def test_a_consumer_finds_on_its_own_page_what_waits_for_it_and_answers_there(
+async def test_the_page_of_a_consumer_offers_the_approvals_that_wait_for_it(
     proxy, server, verb, verdict
 ):
     address = f"{CONSUMER}/act/{verb}.pricing.pricing"
@@ -457,9 +457,7 @@ async def test_a_consumer_finds_on_its_own_page_what_waits_for_it_and_answers_th
     }  # fmt: skip
 
 
-async def test_a_reader_without_the_right_on_the_consumer_has_the_command_and_no_form(
-    proxy, server
-):
+async def test_a_user_without_rights_on_the_consumer_has_the_command_and_no_form(proxy, server):
     other_team = consumer(members=[{"username": "kim", "role": "DataProductManager"}])
     address = f"{CONSUMER}/act/approve.pricing.pricing"
     async with consumers_page(proxy, server, other_team) as client:
@@ -479,7 +477,7 @@ async def test_a_reader_without_the_right_on_the_consumer_has_the_command_and_no
     ],
     ids=["another party is waited for", "the product is hidden from the reader"],
 )
-async def test_a_consumer_that_is_not_asked_or_may_not_see_the_product_is_offered_no_answer(
+async def test_a_consumer_without_a_required_approval_or_read_access_is_offered_none(
     proxy, server, approvals, namespaces
 ):
     address = f"{CONSUMER}/act/approve.pricing.pricing"
@@ -496,7 +494,7 @@ async def test_a_consumer_that_is_not_asked_or_may_not_see_the_product_is_offere
     assert server.patches == []
 
 
-async def test_a_consumer_that_status_has_no_room_for_finds_its_answer_too(proxy, server):
+async def test_the_page_of_a_consumer_that_status_does_not_list_offers_its_approval(proxy, server):
     asked = with_parties(waitingFor=["search/other"], moreWaiting=3, waitStartTime="2026-11-28T09:00:00Z")  # fmt: skip
     async with consumers_page(proxy, server, consumer(), asked) as client:
         text = await (await client.get(CONSUMER, headers=sent())).text()

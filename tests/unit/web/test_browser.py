@@ -93,7 +93,7 @@ def is_stream(address):
     return address.endswith("/live")
 
 
-async def test_the_page_of_a_product_shows_a_moved_weight_by_itself():
+async def test_the_product_page_updates_a_changed_weight_without_a_reload():
     def rolling(weight, version):
         body = document("eta", "logistics", status=waiting_for_approval())
         body["status"]["candidate"] |= {"phase": "Stepping", "weight": weight}
@@ -111,7 +111,7 @@ async def test_the_page_of_a_product_shows_a_moved_weight_by_itself():
         assert await tab.evaluate("reports") == []
 
 
-async def test_on_a_phone_the_reason_the_markets_and_the_changes_are_readable():
+async def test_reason_markets_and_changes_are_readable_on_a_phone():
     async with browsing(viewport={"width": 390, "height": 900}) as tab:
         await tab.goto("/products/pricing/pricing")
         levels = tab.get_by_role("group", name="Service levels")
@@ -161,7 +161,7 @@ async def test_the_refusal_of_an_action_is_accessible_and_keeps_what_was_written
         assert await tab.evaluate("document.documentElement.scrollWidth") <= width
 
 
-async def test_no_text_of_a_product_runs_in_a_browser():
+async def test_no_product_text_is_executed_in_a_browser():
     async with browsing(poison=POISON) as tab:
         for path in (
             "/", "/markets", "/markets/FR", "/journeys", "/journeys/buy", "/graph", "/reviews",
@@ -199,7 +199,7 @@ async def test_filters_parts_links_and_signing_work_without_javascript():
         assert await tab.get_by_text("You signed as DataProductManager: Object.").is_visible()
 
 
-async def test_a_choice_filters_at_once_and_a_command_is_copied():
+async def test_a_filter_applies_at_once_and_a_command_can_be_copied():
     async with browsing(permissions=["clipboard-read", "clipboard-write"]) as tab:
         await tab.goto("/")
         async with tab.expect_navigation():

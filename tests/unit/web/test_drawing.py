@@ -23,7 +23,7 @@ def drawn(products) -> Picture:
     return picture_of(graph, layout)
 
 
-def test_a_bar_reaches_its_bound_where_the_evidence_does():
+def test_an_evidence_bar_is_full_at_the_bound():
     bar = bullet_of(3.0, 3.0)
     assert bar.reached
     assert bar.start + bar.length == pytest.approx(bar.bound)
@@ -34,7 +34,7 @@ def test_a_bar_reaches_its_bound_where_the_evidence_does():
     assert bullet_of(99, 3.0).start + bullet_of(99, 3.0).length <= bar.width
 
 
-def test_a_caller_is_left_of_what_it_calls_and_no_boxes_overlap():
+def test_a_dependent_is_left_of_its_upstreams_and_no_boxes_overlap():
     def calls(*names):
         return {"dependsOn": [{"name": name} for name in names]}
 
@@ -57,7 +57,7 @@ def test_a_caller_is_left_of_what_it_calls_and_no_boxes_overlap():
 
 
 @pytest.mark.slow
-def test_the_same_graph_gives_the_same_picture_in_another_process():
+def test_the_drawing_of_a_graph_is_deterministic_across_processes():
     """Two replicas of the page, and the same after a restart: hashes of texts differ there."""
     code = (
         "from sluicegate.web.layered_layout import layout_of;"
@@ -74,7 +74,7 @@ def test_the_same_graph_gives_the_same_picture_in_another_process():
     assert len(pictures) == 1
 
 
-def test_a_call_over_several_layers_passes_between_the_boxes_of_these():
+def test_an_edge_over_several_layers_passes_between_their_boxes():
     calls = {"a": "bcd", "b": "e", "c": "e", "d": "e", "e": "f", "f": "a"}
     calls["a"] += "ef"
     products = [

@@ -30,7 +30,7 @@ def page_of(products: int):
     )  # fmt: skip
 
 
-async def test_the_page_of_a_graph_with_too_many_calls_has_the_table_and_the_reason():
+async def test_the_page_of_a_graph_with_too_many_edges_has_a_table_and_the_reason():
     async with page_of(100) as client:
         answer = await client.get("/graph?of=mallory/p7")
         text = await answer.text()

@@ -60,7 +60,7 @@ async def event(answer) -> str:
     return ""
 
 
-async def test_each_reader_of_a_product_learns_of_a_change_and_of_no_other():
+async def test_a_stream_sends_changes_of_its_product_to_each_reader_and_no_others():
     async with (
         streaming() as (client, store, _, _),
         client.get(PATH) as one,
@@ -85,7 +85,7 @@ async def test_a_stream_outlives_the_deadline_of_a_request_by_its_heartbeats():
         assert await event(stream) == "2"
 
 
-async def test_a_stream_beyond_the_bound_of_its_reader_is_refused_by_name_and_a_closed_one_makes_room():
+async def test_a_stream_beyond_the_limit_of_its_reader_is_refused_until_another_is_closed():
     async with streaming() as (client, _, _, _):
         streams = [await client.get(PATH) for _ in range(MOST_OF_READER)]
         async with client.get(PATH) as refused:
@@ -111,7 +111,7 @@ async def test_a_stream_of_a_product_that_the_reader_cannot_see_is_not_found(pat
         assert answer.status == 404
 
 
-async def test_a_stream_ends_with_the_rights_of_its_reader():
+async def test_a_stream_ends_when_its_reader_loses_access():
     times = [NOW]
     async with (
         streaming(clock=lambda: times[0]) as (client, _, _, rights),
@@ -123,7 +123,7 @@ async def test_a_stream_ends_with_the_rights_of_its_reader():
         assert await event(stream) == ""
 
 
-async def test_a_stream_ends_with_its_product():
+async def test_a_stream_ends_when_its_product_is_deleted():
     async with streaming() as (client, store, *_), client.get(PATH) as stream:
         assert await event(stream) == "1"
         store.products.listed(set(), "")

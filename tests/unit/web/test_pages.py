@@ -50,7 +50,7 @@ async def text_of(page, path):
 
 
 @pytest.mark.parametrize("path", PATHS)
-async def test_a_page_is_served_under_a_strict_policy(page, path):
+async def test_a_page_has_a_strict_content_security_policy(page, path):
     answer = await page.get(path)
     assert answer.status == 200
     policy = answer.headers["Content-Security-Policy"]
@@ -61,7 +61,7 @@ async def test_a_page_is_served_under_a_strict_policy(page, path):
     assert not re.search(r'(?:src|href)="(?!/|#|https://)', text)
 
 
-async def test_the_first_page_has_the_sentence_the_queue_and_the_table(page):
+async def test_the_first_page_has_a_summary_the_queue_and_the_table(page):
     text = await text_of(page, "/")
     assert "3 products: 1 healthy, 2 degraded." in text
     assert text.index("Waits for approval") < text.index("Degraded without a remedy")
@@ -72,7 +72,7 @@ async def test_the_first_page_has_the_sentence_the_queue_and_the_table(page):
     )
 
 
-async def test_the_queue_begins_with_what_needs_the_reader():
+async def test_the_queue_starts_with_needs_of_the_reader():
     own = document("eta", "logistics", status=waiting_for_approval(),
                    spec={"team": {"members": [{"username": "everybody", "role": "DataProductManager"}]}})  # fmt: skip
     async with served(store_of([CORE, own], [])) as page:
@@ -84,7 +84,7 @@ async def test_the_queue_begins_with_what_needs_the_reader():
     assert "base/core" in others
 
 
-async def test_a_product_has_all_that_there_is_to_know(page):
+async def test_the_product_page_shows_all_parts_of_its_status(page):
     text = await text_of(page, "/products/logistics/eta")
     assert "3.4 of 3.0: reached" in text
     assert "-2.1 of 4.1<" in text
@@ -96,7 +96,7 @@ async def test_a_product_has_all_that_there_is_to_know(page):
     assert "84.2 % (n=1,200)" in core
 
 
-async def test_a_product_says_of_those_that_it_calls_what_their_own_pages_say(page):
+async def test_the_product_page_shows_upstreams_as_on_their_own_pages(page):
     """Its status is of its last evaluation, and hasn't heard of the degraded one yet."""
     assert not WAITS["status"].get("dependencies")
     text = await text_of(page, "/products/logistics/eta")
@@ -110,7 +110,7 @@ async def test_a_product_says_of_those_that_it_calls_what_their_own_pages_say(pa
     assert "In the blast radius" not in await text_of(page, "/products/base/core")
 
 
-async def test_a_market_has_its_products_with_their_numbers_there(page):
+async def test_the_market_page_lists_products_with_their_numbers_in_it(page):
     text = await text_of(page, "/markets/AT")
     assert "3 products: 2 miss a service level here, 0 meet all, 1 has no verdict." in text
     assert "Of 2, no other market is missed." in text
@@ -118,7 +118,7 @@ async def test_a_market_has_its_products_with_their_numbers_there(page):
     assert "71.0 %<small>n=310</small>" in text
 
 
-async def test_a_journey_has_its_steps_in_order_and_the_weakest_link(page):
+async def test_the_journey_page_has_its_steps_in_order_and_the_weakest_step(page):
     text = await text_of(page, "/journeys/buy-a-car")
     assert (
         "Calculated from the shares of its steps: 99.990 % of the journeys get an answer at the"
@@ -192,7 +192,7 @@ async def test_the_page_of_a_product_draws_each_slo_over_all_kept_ledgers_with_i
     assert drawn == counts, "to the event"
 
 
-async def test_a_product_has_each_market_with_its_interval_budget_begin_and_line():
+async def test_the_product_page_shows_each_market_with_interval_budget_and_chart():
     told = degraded()
     told["lastRefreshTime"] = WHEN
     told["slos"][1]["markets"] = [
@@ -233,7 +233,7 @@ async def test_a_product_has_each_market_with_its_interval_budget_begin_and_line
     assert drawn == [one["AT"] for one in counts], "to the event"
 
 
-async def test_a_product_lists_who_called_and_hides_the_names_of_hidden_products():
+async def test_the_product_page_lists_callers_and_conceals_unreadable_products():
     months = deepcopy(REVIEWS)
     for month in months:
         for day in month["status"]["days"]:
@@ -257,11 +257,11 @@ async def test_a_product_lists_who_called_and_hides_the_names_of_hidden_products
     assert '10.0 % <span class="nowrap">[' in texts[0]
 
 
-async def test_a_product_that_is_not_counted_by_market_has_no_part_by_market(page):
+async def test_the_page_of_a_product_without_markets_has_no_market_section(page):
     assert "By market" not in await text_of(page, "/products/logistics/eta")
 
 
-async def test_a_product_has_its_response_times_beside_those_of_the_week_before(page):
+async def test_the_product_page_shows_response_times_beside_the_previous_week(page):
     text = await text_of(page, "/products/pricing/pricing")
     assert re.search(r"50 % of the responses within 6\d ms \(before: 6\d ms\)", text)
     told = await (await page.get("/products/pricing/pricing.json")).json()
@@ -269,7 +269,7 @@ async def test_a_product_has_its_response_times_beside_those_of_the_week_before(
     assert "Response times" not in await text_of(page, "/products/base/core")
 
 
-async def test_reviews_are_found_by_product_period_and_state(page):
+async def test_reviews_are_filtered_by_product_period_and_state(page):
     for query, names in (
         ("", ["pricing-2026-11", "pricing-2026-10"]),
         ("period=2026-10-01", ["pricing-2026-10"]),
@@ -285,7 +285,7 @@ async def test_reviews_are_found_by_product_period_and_state(page):
     )
 
 
-async def test_reserved_resource_hours_are_on_the_page_of_a_product_and_order_the_table(page):
+async def test_the_product_page_shows_reserved_resource_hours_and_the_table_sorts_by_them(page):
     text = await text_of(page, "/products/pricing/pricing")
     assert (
         "in 30 days of the ledgers: 1,440 pod hours: 720 core hours, 1,440 GiB hours of memory."
@@ -309,7 +309,7 @@ async def test_reserved_resource_hours_are_on_the_page_of_a_product_and_order_th
     assert '<td class="later number">24</td>' in await text_of(page, "/?sort=hours")
 
 
-async def test_a_review_is_the_report_and_says_how_to_sign(page):
+async def test_the_review_page_shows_the_report_and_how_to_sign(page):
     text = await text_of(page, "/reviews/pricing/pricing-2026-11")
     assert "Response times, failures, and performance of the model" in text
     assert "sluicegate review sign pricing/pricing-2026-11" in text
@@ -325,7 +325,7 @@ async def test_a_review_is_the_report_and_says_how_to_sign(page):
         ("/reviews", 2), ("/products/base/core", 2), ("/reviews/pricing/pricing-2026-11", 3),
     ],
 )  # fmt: skip
-async def test_everything_is_there_as_csv_and_json(page, path, rows):
+async def test_each_page_is_available_as_csv_and_json(page, path, rows):
     plain, _, query = path.removesuffix(".csv").partition(".csv?")
     text = await text_of(page, f"{plain}.csv?{query}")
     assert len(list(csv.reader(io.StringIO(text)))) == rows + 1
@@ -334,7 +334,7 @@ async def test_everything_is_there_as_csv_and_json(page, path, rows):
     assert await answer.json()
 
 
-async def test_an_answer_that_is_known_is_not_sent_again(page):
+async def test_an_unchanged_page_returns_304(page):
     first = await page.get("/", headers={"Accept-Encoding": "gzip"})
     assert first.headers["Content-Encoding"] == "gzip"
     again = await page.get("/", headers={"If-None-Match": first.headers["ETag"]})
@@ -371,12 +371,12 @@ async def test_a_browser_gets_an_html_page_with_a_link_home_for_a_missing_path(p
     assert '<a href="/markets">' in text
 
 
-async def test_the_page_changes_nothing(page):
+async def test_the_page_sends_only_reads_to_the_api_server(page):
     for path in ("/", "/products/base/core"):
         assert (await page.post(path)).status == 405
 
 
-async def test_an_object_that_cannot_be_read_is_shown_with_the_reason():
+async def test_an_unreadable_object_is_shown_with_the_reason():
     broken = document("broken")
     del broken["spec"]["owner"]
     async with served(store_of([broken])) as page:
@@ -434,7 +434,7 @@ async def elements_of(texts):
     return found, tables
 
 
-async def test_no_text_of_a_product_becomes_a_part_of_a_page():
+async def test_product_texts_are_escaped_on_each_page():
     found, tables = await elements_of(CORPUS)
     expected, _ = await elements_of([f"word{number}" for number in range(len(CORPUS))])
     for path in PLACES:
@@ -445,7 +445,7 @@ async def test_no_text_of_a_product_becomes_a_part_of_a_page():
     assert not [one for one in cells if re.match(r"\s*[=+@|%]|\s*-\D", one)]
 
 
-async def test_links_of_a_product_are_https_or_no_links():
+async def test_only_https_links_of_a_product_are_rendered_as_links():
     links = [
         {"type": "Runbook", "url": "http://wiki.example/a"},
         {"type": "Card", "url": "https://a.example/"},
@@ -456,7 +456,7 @@ async def test_links_of_a_product_are_https_or_no_links():
     assert "http://wiki.example" not in text
 
 
-async def test_a_product_page_names_the_channels_of_its_support():
+async def test_the_product_page_shows_its_support_channels():
     support = [
         {"channel": "#pricing", "url": "https://chat.example/pricing", "scope": "incidents"},
         {"channel": "the market's desk"},

@@ -120,7 +120,9 @@ async def page_of(client: TestClient, path: str) -> str:
 
 
 @pytest.mark.parametrize("name", SHOWN)
-async def test_a_picture_is_of_the_page_as_it_is(name: str, request: pytest.FixtureRequest):
+async def test_each_documented_screenshot_matches_the_current_page(
+    name: str, request: pytest.FixtureRequest
+):
     """Fonts differ from machine to machine, so the page's text is compared, not its pixels."""
     path, file = SHOWN[name], PICTURES / f"{name}.png"
     async with served(store_of(portfolio(), ledgers())) as client:
@@ -147,7 +149,7 @@ async def take(address: str, page: str, file: Path) -> None:
         shot.convert("RGB").quantize(64).save(file, pnginfo=named, optimize=True)
 
 
-def test_each_picture_is_on_a_page():
+def test_each_screenshot_is_used_on_a_documentation_page():
     shown = "".join(page.read_text(encoding="utf-8") for page in PICTURES.parent.glob("*.md"))
 
     assert {f"{name}.png" for name in SHOWN} == {path.name for path in PICTURES.iterdir()}

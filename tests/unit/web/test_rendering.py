@@ -16,7 +16,7 @@ from sluicegate.web import rendering
     ("seconds", "age"),
     [(0, "now"), (45, "45 s"), (119, "119 s"), (339, "6 min"), (7_300, "2 h"), (200_000, "2 d")],
 )
-def test_an_age_is_in_whole_units(seconds, age):
+def test_an_age_is_printed_in_whole_units(seconds, age):
     text = rendering.Pages(lambda: 1_000_000.0 + seconds).age(1_000_000)
     assert re.sub("<[^>]*>", "", text) == age
 
@@ -30,7 +30,7 @@ def test_an_age_is_in_whole_units(seconds, age):
         (0.012, (None, None), "worse by 1.2 points"),
     ],
 )
-def test_a_change_whose_interval_holds_none_is_no_evidence(drop, interval, said):
+def test_a_change_whose_interval_contains_zero_is_shown_as_no_evidence(drop, interval, said):
     environment = Environment(
         loader=FileSystemLoader(rendering.HERE / "templates"), autoescape=True
     )

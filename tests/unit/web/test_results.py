@@ -37,7 +37,7 @@ def ledger(product, number, wrong, *, read=31):
 
 
 @pytest.mark.parametrize("place", range(4), ids=["the first", "no change", "worse", "better"])
-def test_a_summary_says_what_the_report_says(place):
+def test_the_review_summary_equals_that_of_the_report(place):
     before = YEAR[place - 1] if place else None
     report = facts_of(YEAR[place], before)
     result = result_of(summary_of(YEAR[place]), before and summary_of(before))
@@ -63,7 +63,7 @@ async def test_the_list_of_reviews_shows_results_and_not_only_links():
     assert table.splitlines()[0].endswith("sentence,change,goals,missedMarkets,openActions")
 
 
-async def test_the_portfolio_opens_with_what_changed_since_the_last_review_the_largest_first():
+async def test_the_portfolio_begins_with_the_largest_changes_since_the_last_review():
     products = [reviewed(name) for name in ("calm", "fell", "rose", "fell-more")]
     reviews = [
         ledger(name, number, wrong, read=read)
@@ -133,7 +133,7 @@ async def test_reviews_and_the_portfolio_name_missed_markets_and_actions_that_ar
     assert "repeat" not in queue
 
 
-async def test_nothing_is_said_of_products_and_reviews_that_the_reader_may_not_see():
+async def test_unreadable_products_and_reviews_are_not_summarised():
     reviews = [ledger("pricing", 10, 0.1), ledger("pricing", 11, 0.2)]
     server = AccessReviews({"everybody": {"elsewhere"}})
     async with served(store_of([reviewed()], reviews), server=server) as page:

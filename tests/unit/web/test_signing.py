@@ -78,7 +78,7 @@ async def form_of(page, headers, path=PATH):
     return Form(text)
 
 
-async def test_the_form_signs_as_the_reader_with_all_groups_and_the_page_says_so(proxy, server):
+async def test_the_form_signs_as_the_user_with_all_groups_and_confirms_it(proxy, server):
     async with served(store(), proxy, server, signing=True) as page:
         form = await form_of(page, sent())
         assert form.choices == {
@@ -103,7 +103,7 @@ async def test_the_form_signs_as_the_reader_with_all_groups_and_the_page_says_so
     assert "<b>labels" not in text
 
 
-async def test_a_token_passes_on_its_uid_and_what_else_its_user_has(server):
+async def test_a_token_login_impersonates_the_uid_and_extra_of_its_user(server):
     server.tokens["good"] = {
         "authenticated": True, "audiences": ["sluicegate-web"],
         "user": {"username": "acb", "groups": ["team", "system:authenticated"], "uid": "u-1",
@@ -121,7 +121,7 @@ async def test_a_token_passes_on_its_uid_and_what_else_its_user_has(server):
     )  # fmt: skip
 
 
-async def test_on_ones_own_machine_the_kubeconfig_signs(server):
+async def test_a_local_page_signs_with_the_kubeconfig(server):
     login = LocalLogin("acb")
     async with served(store(), login, server, signing=True) as page:
         login.hosts = frozenset({f"127.0.0.1:{page.port}"})
@@ -146,7 +146,7 @@ FORGED = {
 
 
 @pytest.mark.parametrize(("headers", "changed"), FORGED.values(), ids=FORGED)
-async def test_a_form_that_another_site_sends_signs_nothing(proxy, server, headers, changed):
+async def test_a_cross_site_form_signs_nothing(proxy, server, headers, changed):
     async with served(store(), proxy, server, signing=True) as page:
         form = await form_of(page, sent())
         fields = form.fields | {"note": "not mine"} | changed
@@ -156,7 +156,7 @@ async def test_a_form_that_another_site_sends_signs_nothing(proxy, server, heade
     assert not server.patches
 
 
-async def test_a_token_is_of_one_person_and_one_review(proxy, server):
+async def test_a_form_token_is_bound_to_one_user_and_one_review(proxy, server):
     other = document_of(sealed_month(10, wrong=0.1))
     async with served(store_of([], [REVIEW, other]), proxy, server, signing=True) as page:
         theirs = (await form_of(page, sent("kpl"))).fields["token"]
@@ -177,9 +177,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize(("changed", "words"), WRONG.values(), ids=WRONG)
-async def test_a_mistake_in_the_form_is_said_and_what_was_typed_stays(
-    proxy, server, changed, words
-):
+async def test_a_signing_form_error_is_shown_and_keeps_the_input(proxy, server, changed, words):
     async with served(store(), proxy, server, signing=True) as page:
         form = await form_of(page, sent())
         fields = form.fields | {"note": "because"} | changed
@@ -191,7 +189,7 @@ async def test_a_mistake_in_the_form_is_said_and_what_was_typed_stays(
     assert not server.patches
 
 
-async def test_a_ledger_that_was_changed_after_its_seal_takes_no_agreement(proxy, server):
+async def test_a_review_with_a_modified_ledger_cannot_be_signed(proxy, server):
     changed = REVIEW | {"status": REVIEW["status"] | {"digest": "sha256:0"}}
     server.reviews[OBJECT] = changed
     async with served(store(changed), proxy, server, signing=True) as page:
@@ -226,7 +224,7 @@ REFUSED = {
 @pytest.mark.parametrize(
     ("status", "reason", "message", "answered", "words"), REFUSED.values(), ids=REFUSED
 )
-async def test_a_refusal_is_said_in_plain_words_and_what_was_typed_stays(
+async def test_a_refused_signature_is_explained_and_keeps_the_input(
     proxy, server, status, reason, message, answered, words
 ):
     server.refusal = (status, reason, message)
@@ -242,7 +240,7 @@ async def test_a_refusal_is_said_in_plain_words_and_what_was_typed_stays(
         assert "You signed" not in text
 
 
-async def test_before_the_seal_and_once_all_have_signed_there_is_no_form(proxy, server):
+async def test_the_signing_form_is_shown_only_between_seal_and_last_signature(proxy, server):
     token = ""
     async with served(store(), proxy, server, signing=True) as page:
         token = (await form_of(page, sent())).fields["token"]
@@ -258,7 +256,7 @@ async def test_before_the_seal_and_once_all_have_signed_there_is_no_form(proxy, 
     assert not server.patches
 
 
-async def test_a_user_who_may_not_see_a_review_may_not_sign_it(proxy, server):
+async def test_a_user_who_may_not_read_a_review_cannot_sign_it(proxy, server):
     async with served(store(), proxy, server, signing=True) as page:
         token = (await form_of(page, sent())).fields["token"]
         answer = await page.post(PATH, data={"token": token}, headers=sent("eve", "") | SAME)
@@ -266,7 +264,7 @@ async def test_a_user_who_may_not_see_a_review_may_not_sign_it(proxy, server):
     assert not server.patches
 
 
-async def test_programs_and_a_user_that_everybody_is_do_not_sign(server):
+async def test_service_accounts_and_shared_users_cannot_sign(server):
     account = "system:serviceaccount:pricing:bot"
     server.may |= {account: {"pricing"}}
     server.tokens["good"] = {
@@ -284,7 +282,7 @@ async def test_programs_and_a_user_that_everybody_is_do_not_sign(server):
     assert not server.patches
 
 
-async def test_without_signing_the_page_only_reads(proxy, server):
+async def test_the_page_is_read_only_without_the_signing_setting(proxy, server):
     async with served(store(), proxy, server) as page:
         text = await (await page.get(PATH, headers=sent())).text()
         assert "<form" not in text

@@ -44,7 +44,7 @@ def test_the_label_rate_of_a_young_product_is_computed_from_its_existing_blocks(
     assert pace.per_second * BLOCK == pytest.approx(10)
 
 
-def test_a_rollout_lasts_until_slow_labels_have_come():
+def test_a_rollout_lasts_until_slow_labels_arrived():
     few, many = derive(LEFT_OUT, batches(20_000)), derive(LEFT_OUT, batches(2_000_000))
     assert few.max_duration_seconds > 24 * HOUR, "a batch a day, and more than one is needed"
     assert "labels of accuracy a day" in few.message

@@ -65,7 +65,7 @@ def found(one, seen: RolloutProgress) -> Rollback | None:
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("one", [candidate(), candidate(5)], ids=["starting", "at a step"])
-def test_pods_that_do_not_come_up_end_a_rollout(one, seen, reason):
+def test_pods_that_do_not_start_end_a_rollout(one, seen, reason):
     decided = found(one, seen)
     assert (decided.reason if decided else None) is reason
     if decided is not None:
@@ -128,7 +128,7 @@ def test_an_abort_during_a_promotion_is_decided_as_any_other_request():
     ],
     ids=["committed", "the way back", "on its way back already"],
 )
-def test_an_abort_that_comes_too_late_is_refused_once(one, seen, says):
+def test_a_late_abort_is_refused_once(one, seen, says):
     answer = decided(one, "one", seen=seen)
     assert isinstance(answer.decision, Alert)
     assert says in answer.decision.message

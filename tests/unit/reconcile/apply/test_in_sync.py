@@ -241,7 +241,7 @@ def test_a_modified_child_changes_the_in_sync_basis(kind):
     assert known != other
 
 
-def test_the_in_sync_cache_holds_a_basis_until_it_is_forgotten():
+def test_the_in_sync_cache_keeps_a_basis_until_it_is_dropped():
     in_sync, key = InSyncCache(Caches(watched())), Key("catalog", "search")
     in_sync.record(key, b"")
     assert not in_sync.holds(key, b"")

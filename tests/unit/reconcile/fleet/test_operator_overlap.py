@@ -35,7 +35,7 @@ TWIN = WrittenBy(namespace="platform", lease="b", scope=OperatorScope.CLUSTER)
         (TWIN, PLATFORM, True),
     ],
 )
-def test_of_two_overlapping_operators_one_stops_writing_and_both_emit_an_event(me, other, leaves):
+def test_two_overlapping_operators_both_emit_an_event_and_one_stops_writing(me, other, leaves):
     overlaps = OperatorOverlaps(me)
     overlaps.wrote(SEARCH)
     found = overlaps.check(SEARCH, other, now=0.0)

@@ -189,7 +189,7 @@ def test_a_manual_training_request_queues_by_its_request_time():
     assert standing_after(world).following(first).waiting_since == world.now - 3600
 
 
-def test_a_shadow_phase_waits_for_a_slot_only_while_its_candidate_is_tried():
+def test_a_shadow_phase_waits_for_a_slot_only_during_the_rollout_of_its_candidate():
     shadow = {"command": ["score"], "intervalSeconds": 10 * BLOCK}
     rollout = {"steps": [50], "maxDurationSeconds": 3600, "shadow": shadow}
     world = serving_world(0, rollout=rollout)
@@ -263,7 +263,7 @@ def test_a_product_that_never_had_data_is_not_silent():
     assert silence(world, series=counted(world, ago=500, total=0)) == {}
 
 
-def test_a_product_that_had_data_and_has_none_any_more_is_silent_after_a_restart_too():
+def test_a_product_that_lost_its_data_is_silent_even_after_a_restart():
     world = serving()
     assert silence(world, series=counted(world, ago=500)) == {"outcomes": True}
 

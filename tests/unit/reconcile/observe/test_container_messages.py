@@ -72,7 +72,7 @@ def test_with_the_setting_status_names_the_log_command_instead_of_log_lines(code
     assert any(f"{COMMAND} trainer{before}" in text for text in texts.values())
 
 
-def test_a_result_is_read_as_the_training_wrote_it():
+def test_a_training_result_is_read_unchanged():
     message = json.dumps(GOOD | {"version": "zq3vt8xk1mn6br2wy9pl4sd7fg0h"})
     for log_tails in (True, False):
         ended = of_job([pod_state(pod(0, message), log_tails=log_tails)], JOB)

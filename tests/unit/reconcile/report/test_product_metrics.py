@@ -64,7 +64,7 @@ def series(name: str) -> dict[tuple[str, ...], float]:
 # ---- the gauges -----------------------------------------------------------------------------
 
 
-async def test_totals_cover_all_products_and_names_only_the_most_pressing():
+async def test_metric_totals_cover_all_products_and_series_only_the_most_urgent():
     metrics = ProductMetrics(limit=2)
     async with leading(metrics):
         metrics.record(Key("shop", "z"), ProductFigures(priority=Priority.CRITICAL, ready=True))
@@ -102,9 +102,7 @@ PRODUCTS = st.dictionaries(
 
 
 @given(PRODUCTS, st.integers(0, 40))
-def test_namespaces_have_the_same_share_of_the_series_and_their_most_pressing_products(
-    figures, limit
-):
+def test_each_namespace_has_an_equal_share_of_series_for_its_most_urgent_products(figures, limit):
     shown = by_turns(figures, limit)
     assert len(shown) == len(set(shown)) == min(limit, len(figures))
     counts = {place: sum(key.namespace == place for key in shown) for place in "abcd"}

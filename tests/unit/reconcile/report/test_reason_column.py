@@ -106,7 +106,7 @@ def test_the_reason_column_names_an_invalid_spec_beside_the_last_known_state():
     assert (after.summary.reason, after.stable.version) == ("InvalidSpec", "v1")
 
 
-def test_a_new_product_whose_spec_cant_be_carried_out_is_not_ready_and_names_field_and_way_out():
+def test_a_new_product_with_an_impossible_spec_is_not_ready_and_names_field_and_way_out():
     mistake = "spec.analysis.blockSeconds: is 30, write at least 60"
     before = DataProductStatus()
     after = report_invalid(before, (mistake,), generation=1, now=0)

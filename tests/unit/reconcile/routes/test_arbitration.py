@@ -252,14 +252,14 @@ def test_a_route_conflict_reveals_no_name_of_a_product_of_another_namespace(worl
 
 
 # ---- whose turn it is -------------------------------------------------------------------------
-def test_of_two_products_not_serving_yet_the_older_one_gets_the_route(world):
+def test_the_older_of_two_products_that_do_not_serve_yet_gets_the_route(world):
     elder, younger = (world.create(f"{name}/x", routed("/x")) for name in ("z", "a"))
     world.see(elder)
     assert world.look(younger).other == elder
     assert not world.refused(elder)
 
 
-def test_of_two_products_created_in_one_second_the_name_decides_on_the_route(world):
+def test_the_route_of_two_products_created_in_one_second_is_decided_by_name(world):
     second, first = world.create("b/x", routed()), world.create("a/x", routed())
     for key in (first, second):
         world.products[key].created = world.now

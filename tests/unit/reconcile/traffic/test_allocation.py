@@ -165,7 +165,7 @@ def test_without_a_route_each_change_leaves_ready_pods_for_all_requests(
 @pytest.mark.parametrize("scaled", [False, True], ids=["fixed", "scaled"])
 @pytest.mark.parametrize("routed", [True, False], ids=["routed", "replicas"])
 @pytest.mark.parametrize("mirrored", [True, False])
-def test_requests_are_mirrored_to_a_candidate_while_it_is_tried(scaled, routed, mirrored):
+def test_requests_are_mirrored_to_a_candidate_during_its_rollout(scaled, routed, mirrored):
     serving = {"autoscaling": SCALED, "resources": RESOURCES} if scaled else {"replicas": 4}
     shadow = {"mirror": {"percent": 10}} if mirrored else {"command": ["score"]}
     body = document(
