@@ -187,7 +187,7 @@ demo-down: setup ## Remove the objects of `make demo`
 demo-web: setup ## Show all products of the cluster in your browser (until Ctrl-C)
 	@KUBECONFIG="$$($(RUN) python -m cluster kubeconfig)" $(RUN) sluicegate web
 
-# What `make demo` says to try: demo-break, demo-retrain, demo-country, demo-history, demo-traffic.
+# What `make demo` says to try: demo-break, demo-retrain, demo-country, demo-consumer, demo-history, demo-traffic.
 demo-%: setup
 	@$(RUN) python -m demo $*
 

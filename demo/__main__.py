@@ -1,4 +1,4 @@
-"""`python -m demo [run|down|break|retrain|country|history|traffic]`; `make demo` runs it."""
+"""`python -m demo [run|down|break|retrain|country|consumer|history|traffic]`; `make demo` runs it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from cluster.backend_choice import choose_backend
 from cluster.errors import ClusterError
-from demo import countries, performance, removal, tries
+from demo import consumers, countries, performance, removal, tries
 from demo.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -26,6 +26,10 @@ COMMANDS: dict[str, tuple[Callable[[Backend, Terminal], int], str]] = {
     "country": (
         countries.shift_one_country,
         "let cars become cheaper in one country, and see where",
+    ),
+    "consumer": (
+        consumers.release_worse_for_consumer,
+        "release a pricing that is better by itself and worse for search-ranking",
     ),
     "history": (tries.show_history, "show the versions of both products, and what became of them"),
     "traffic": (tries.send_traffic, "send the market's traffic until Ctrl-C"),

@@ -9,6 +9,7 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from cluster.cache import cache_folder, fresh_folder, locked
@@ -20,12 +21,13 @@ from sluicegate_service.bentos import BentoInvalid
 from sluicegate_service.push import PushError, pack_and_push
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from used_car_market import Market
 
 LIBRARIES = (BENTOS / "service" / "src", BENTOS / "market" / "src")
 TRAINING_SECONDS = 600
+NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 Evaluation = dict[str, dict[str, int]]
@@ -72,8 +74,18 @@ def content_key(paths: Iterable[Path], *more: str) -> str:
     return digest.hexdigest()[:12]
 
 
-def train(sample: Sample, version: str, market: Market, target: Path) -> Bento:
-    """The bento that the product's own `train build` makes of a market, in the folder `target`."""
+def train(
+    sample: Sample,
+    version: str,
+    market: Market,
+    target: Path,
+    *,
+    settings: Mapping[str, str] = NO_SETTINGS,
+) -> Bento:
+    """The bento that the product's own `train build` makes of a market, in the folder `target`.
+
+    `settings` are variables of the product's training.
+    """
     with tempfile.TemporaryDirectory(prefix="sluicegate-demo-") as home:
         printed = run(
             *(sys.executable, "-m", "train", "build", version, str(target)),
@@ -81,6 +93,7 @@ def train(sample: Sample, version: str, market: Market, target: Path) -> Bento:
             folder=BENTOS / sample.name,
             environment={
                 **ONE_THREAD,
+                **settings,
                 # BentoML calls uv, which lies beside the interpreter.
                 "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}",
                 "BENTOML_HOME": home,

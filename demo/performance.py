@@ -37,10 +37,11 @@ T = TypeVar("T")
 REPORT = CHECKOUT / "demo-report.json"
 FIRST_VERSION = "v1"
 TRY = """
-Five things to try now; each sends its own traffic and shows what comes of it:
+Six things to try now; each sends its own traffic and shows what comes of it:
   make demo-break     push a model that is worse, and see it rolled back
   make demo-retrain   ask for a retraining, and see where it leads
   make demo-country   let cars become cheaper in Austria alone, and see where prices are wrong
+  make demo-consumer  release a pricing that is better by itself and worse for search-ranking
   make demo-traffic   send traffic on, so that both products stay measured
   make demo-history   show the versions, their outcomes and their baselines
 `make demo-web` shows both products on a page in your browser. `make demo-down` removes everything."""

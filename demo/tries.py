@@ -70,7 +70,7 @@ def break_new_version(backend: Backend, terminal: Terminal) -> int:
                 name="as found",
                 expects="pricing to rest with nothing stalled",
                 seconds=REST_SECONDS,
-                reached=lambda scene: scene.seen[PRICING].rests and not _stalled(telling),
+                reached=lambda scene: scene.seen[PRICING].rests and not stalled(telling),
             )
         )
         failed = failed_requests(scene)
@@ -212,7 +212,7 @@ def _with_model(product: Object, version: str, where: Addresses) -> Object:
     with tempfile.TemporaryDirectory(prefix="sluicegate-demo-") as scratch:
         bento = train(PRICING, version, Market(), Path(scratch) / "bento")
         model = products.Model(bento.push(where.here(repository)), bento, runtime)
-    return products.fitted(_to_apply(product), model, repository=repository)
+    return products.fitted(to_apply(product), model, repository=repository)
 
 
 @contextmanager
@@ -238,17 +238,18 @@ def naming_what_serves(product: Object) -> Object:
     if bento["image"] != stable["image"]:
         named = {key: stable[key] for key in ("image", "version", "service") if stable.get(key)}
         model = {"bento": bento | named}
-    return _to_apply(product) | {"spec": product["spec"] | {"model": model}}
+    return to_apply(product) | {"spec": product["spec"] | {"model": model}}
 
 
-def _to_apply(product: Object) -> Object:
+def to_apply(product: Object) -> Object:
     """What a person keeps of a product that was read."""
     metadata = {key: product["metadata"][key] for key in ("name", "namespace")}
     kept = {key: product[key] for key in ("apiVersion", "kind", "spec")}
     return kept | {"metadata": metadata}
 
 
-def _stalled(telling: Telling) -> bool:
+def stalled(telling: Telling) -> bool:
+    """Whether a condition says that pricing is stalled."""
     conditions = telling.read(PRICING)["status"].get("conditions", [])
     return any(one["type"] == "Stalled" and one["status"] == "True" for one in conditions)
 

@@ -7,10 +7,12 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
+from pricing.model import PricingModel
 from pricing.recipe import PricingRecipe
 from search_ranking.features import FEATURES
 from search_ranking.recipe import RankingRecipe, columns
 
+from demo.consumers import ROUND_TO, SALES_A_DAY, SETTINGS
 from sluicegate.stats.intervals import newcombe
 from tests.bentos.sending import send
 from tests.support.samples.products import identity, pull, retrain, run_training, served
@@ -252,3 +254,19 @@ def test_an_impossible_training_reports_the_reason_in_its_last_line(
     assert last.startswith("training pricing failed: ")
     assert message in last
     assert not (tmp_path / "log").exists()
+
+
+def test_the_settings_of_the_demonstration_are_those_of_the_training():
+    recipe = PricingRecipe.from_environment(SETTINGS)
+    assert (recipe.sales_a_day, recipe.rounding) == (SALES_A_DAY, ROUND_TO)
+    usual = PricingRecipe.from_environment({})
+    assert (usual.sales_a_day, usual.rounding) == (700, 0)
+    with pytest.raises(SystemExit, match="PRICING_ROUND_TO is 'no': it must be an integer"):
+        PricingRecipe.from_environment({"PRICING_ROUND_TO": "no"})
+
+
+def test_a_rounded_price_is_a_multiple_of_the_step_and_never_0():
+    prices = np.asarray([900.0, 12_400.0, 12_600.0])
+    rounded = PricingModel("full", {}, None, rounding=5000).rounded(prices)
+    assert rounded.tolist() == [5000.0, 10_000.0, 15_000.0]
+    assert PricingModel("full", {}, None).rounded(prices) is prices

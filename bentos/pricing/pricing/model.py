@@ -33,11 +33,16 @@ LIGHT: Final = Effort("light", trees=80, leaves=15, learning_rate=0.25)
 
 @dataclass(frozen=True, slots=True)
 class PricingModel:
-    """Fitted trees with their known names; an unknown name counts as missing."""
+    """Fitted trees with their known names; an unknown name counts as missing.
+
+    `rounding`: euro to which prices without tokens are rounded, so that more of them are equal and
+    a cache holds them; 0 leaves them as they are.
+    """
 
     effort: str
     names: dict[str, NDArray[Any]] = field(repr=False)
     trees: HistGradientBoostingRegressor = field(repr=False)
+    rounding: int = 0
 
     @classmethod
     def fit(cls, cars: Columns, price: NDArray[np.float64], effort: Effort) -> Self:
@@ -57,6 +62,12 @@ class PricingModel:
     def predict(self, cars: Columns) -> NDArray[np.float64]:
         """Predict prices in euro, one for each car."""
         return np.asarray(np.exp(self.trees.predict(_features(cars, self.names))))
+
+    def rounded(self, prices: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Round prices in euro to multiples of `rounding`, at least one of it."""
+        if not self.rounding:
+            return prices
+        return np.maximum(np.round(prices / self.rounding), 1.0) * self.rounding
 
 
 def within_tolerance(

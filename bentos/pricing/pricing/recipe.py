@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final, Self
@@ -29,6 +29,10 @@ DAYS: Final = 28
 LEAST_DAYS: Final = 7
 """Days since a change that suffice: a model of them is as good, and fits the new data."""
 SALES_A_DAY: Final = 700
+SALES_SETTING: Final = "PRICING_SALES_A_DAY"
+"""Variable with another number of sales a day to train on."""
+ROUNDING_SETTING: Final = "PRICING_ROUND_TO"
+"""Variable with the euro to which prices without tokens are rounded."""
 # The gate tests whether a candidate is one point worse; equal models need 10,000 rows.
 HOLD_OUT_DAYS: Final = 7
 HOLD_OUT_SALES_A_DAY: Final = 1500
@@ -42,6 +46,8 @@ class PricingRecipe(JoblibRecipe):
     source: Path = Path(__file__).parent.parent
     name: str = "pricing"
     days: int = DAYS
+    sales_a_day: int = SALES_A_DAY
+    rounding: int = 0
     model_type: ClassVar[type] = PricingModel
 
     @classmethod
@@ -50,16 +56,20 @@ class PricingRecipe(JoblibRecipe):
         try:
             market = Market.from_environment(environment)
             trigger = Trigger.parse(environment.get(TRIGGER) or "{}")
+            sales_a_day = _number(environment, SALES_SETTING, SALES_A_DAY)
+            rounding = _number(environment, ROUNDING_SETTING, 0)
         except (MarketError, TrainingError) as error:
             raise SystemExit(f"training pricing failed: {error}") from error
         days = trigger.days_of_data(datetime.now(UTC), least=LEAST_DAYS, most=DAYS)
-        return cls(market, days=days)
+        return cls(market, days=days, sales_a_day=sales_a_day, rounding=rounding)
 
     @override
     def fit(self, *, lighter: bool) -> PricingModel:
         """Fit to the sales of the last four weeks, or since the change if they suffice."""
-        sales = draw_sales(self.market, days=self.days, per_day=SALES_A_DAY)
-        return PricingModel.fit(sales.cars.columns(), sales.price, LIGHT if lighter else FULL)
+        sales = draw_sales(self.market, days=self.days, per_day=self.sales_a_day)
+        effort = LIGHT if lighter else FULL
+        model = PricingModel.fit(sales.cars.columns(), sales.price, effort)
+        return replace(model, rounding=self.rounding)
 
     @override
     def evaluate(self, model: PricingModel, *, lighter: bool) -> Evaluation:
@@ -87,7 +97,16 @@ class PricingRecipe(JoblibRecipe):
         super().save(model, folder)
         card = {
             "effort": model.effort,
-            "trainedOn": f"{self.days * SALES_A_DAY} sales of the {self.days} days up to {self.market.today}",
+            "roundTo": model.rounding,
+            "trainedOn": f"{self.days * self.sales_a_day} sales of the {self.days} days up to"
+            f" {self.market.today}",
             "scikit-learn": sklearn.__version__,
         }
         (folder / "model.json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+
+
+def _number(environment: Mapping[str, str], name: str, default: int) -> int:
+    text = environment.get(name) or str(default)
+    if not text.isdecimal():
+        raise TrainingError(f"{name} is {text!r}: it must be an integer of at least 0")
+    return int(text)

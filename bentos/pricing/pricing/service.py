@@ -64,7 +64,7 @@ class Pricing(ProductService):
         if not 0 < len(cars) <= 1000:  # noqa: PLR2004 - said in the message
             raise bentoml.exceptions.BadInput(f"send 1 to 1,000 cars, not {len(cars)}")
         # In a thread, so that the probes are answered during the prediction.
-        values = await asyncio.to_thread(self._predict, cars)
+        values = await asyncio.to_thread(self._predict, cars, rounded=not tokens)
         # A request may have cars of several markets.
         markets = [car.country for car in cars]
         signed = await self.tokens(values, markets=markets) if tokens else [None] * len(cars)
@@ -83,9 +83,12 @@ class Pricing(ProductService):
             raise InvalidTruthError(f"the price is above 0 and at most {DEAREST} euro")
         return bool(within_tolerance(np.asarray([prediction]), np.asarray([realised]))[0])
 
-    def _predict(self, cars: list[Car]) -> list[float]:
+    def _predict(self, cars: list[Car], *, rounded: bool) -> list[float]:
         columns = {
             name: np.asarray([getattr(car, name) for car in cars])
             for name in (*CATEGORIES, *NUMBERS)
         }
-        return [round(float(price), 2) for price in self._model.predict(columns)]
+        prices = self._model.predict(columns)
+        if rounded:
+            prices = self._model.rounded(prices)
+        return [round(float(price), 2) for price in prices]
