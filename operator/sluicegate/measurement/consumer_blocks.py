@@ -2,17 +2,22 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import Final, Self
 
 from sluicegate.measurement.canary_blocks import Arms, ages_at, values_at
-from sluicegate.policy.model.canary_block import NO_VALUES, ConsumerBlock
+from sluicegate.measurement.product_view import ProductBlocks
+from sluicegate.policy.model.canary_block import ConsumerBlock
+from sluicegate.policy.model.consumer_inputs import MetRequests, consumer_block
 from sluicegate.policy.model.consumers import ConsumerTerms
-from sluicegate.policy.model.inputs import CandidateReading, canary_block
+from sluicegate.policy.model.inputs import other_versions
 from sluicegate.prometheus.canary_cache import CanaryBlocks
 from sluicegate.prometheus.targets import ProductKey, SeriesKey
-from sluicegate.slo.blocks import BlockRow
+from sluicegate.slo.blocks import BlockRow, Series
 from sluicegate.slo.consumer_series import MIXED, UNMARKED, USUAL, consumer_series
 from sluicegate.slo.label_ages import AGED_SERIES
+
+_NO_VERSION: Final = "-"
+"""Name that no version has: before a rollout, no label is the candidate's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,32 +69,21 @@ class ConsumerArms:
         versions = (USUAL, self.stable, self.candidate)
         usual, stable, candidate = (self._counts(version) for version in versions)
         usual_ages, stable_ages, candidate_ages = (self._ages(version) for version in versions)
+        none = self._ages(_NO_VERSION)
         for index in indexes:
-            requests = read.value(index)
-            if index <= self.begins:
-                none = self._ages("-")
-                block = canary_block(
+            begun = index > self.begins
+            yield (
+                index,
+                consumer_block(
                     index * self.seconds,
-                    requests,
-                    values_at(usual, index),
-                    None,
-                    ages=ages_at((none, usual_ages), index),
-                )
-                yield index, ConsumerBlock(block)
-                continue
-            reading = CandidateReading(
-                counts=values_at(candidate, index),
-                up=True,
-                gauges=NO_VALUES,
-                sent=None,
-                pairs=None,
+                    MetRequests(read.value(index), unmarked.value(index).count.bad),
+                    values_at(stable if begun else usual, index),
+                    values_at(candidate, index) if begun else None,
+                    ages=ages_at(
+                        (candidate_ages, stable_ages) if begun else (none, usual_ages), index
+                    ),
+                ),
             )
-            ages = ages_at((candidate_ages, stable_ages), index)
-            block = canary_block(
-                index * self.seconds, requests, values_at(stable, index), reading, ages=ages
-            )
-            mixed, total = requests.count
-            yield index, ConsumerBlock(block, total, mixed, unmarked.value(index).count.bad)
 
     def _counts(self, version: str) -> Mapping[str, BlockRow]:
         return {case: self._row(version, name) for case, name in self.cases}
@@ -100,3 +94,36 @@ class ConsumerArms:
     def _row(self, version: str, name: str) -> BlockRow:
         key = SeriesKey(*self.product, version, consumer_series(self.consumer, name))
         return self.canaries.blocks(key)
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumerMeasurements:
+    """The measurements of one consumer beside those of its upstream.
+
+    Attributes
+    ----------
+    upstream, consumer : their blocks. now : in seconds.
+    """
+
+    upstream: ProductBlocks
+    consumer: ProductBlocks
+    now: float
+
+    @property
+    def newest(self) -> int:
+        """Index of the consumer's own newest block."""
+        return self.consumer.newest
+
+    def consumer_blocks(self, terms: ConsumerTerms) -> tuple[ConsumerBlock, ...]:
+        """Return blocks by version of the upstream; none without a candidate."""
+        arms = self.upstream.arms()
+        return () if arms is None else ConsumerArms.of(arms, terms).blocks()
+
+    def own_series(self, terms: ConsumerTerms) -> dict[str, dict[str, Series]]:
+        """Return the consumer's own blocks of the last week, by version and SLO."""
+        own, status = self.consumer, self.consumer.product.status
+        stable = [] if status.stable is None else [status.stable]
+        return {
+            own.name(version): {case.slo: own.series(version, case.slo) for case in terms.cases}
+            for version in (*other_versions(status, self.now), *stable)
+        }

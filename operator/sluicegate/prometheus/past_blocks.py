@@ -4,9 +4,11 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Final
 
 from sluicegate.prometheus.block_assembly import Answers, assemble_blocks
+from sluicegate.prometheus.consumer_blocks import assemble_consumers
 from sluicegate.prometheus.errors import PrometheusError
 from sluicegate.prometheus.quarantine import Quarantine
 from sluicegate.prometheus.query_batch import Batch, Part, needs_of, own_parts
@@ -189,8 +191,9 @@ def _take(past: PastBlocks, answers: Answers, eras: list[Era]) -> None:
         after = era.end
         if not mine:
             continue
+        targets = with_every_version(answers, [era.target])
         read: Mapping[SeriesKey, tuple[Block, ...]] = dict(
-            assemble_blocks(answers, with_every_version(answers, [era.target]))
+            chain(assemble_blocks(answers, targets), assemble_consumers(answers, targets))
         )
         offset = answers.indexes.start
         for key, blocks in read.items():

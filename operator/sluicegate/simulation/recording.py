@@ -61,6 +61,43 @@ def names_of(series: Iterable[str]) -> dict[str, str]:
 
 
 @dataclass(slots=True)
+class ConsumerOutcomes:
+    """What one block has of a consumer.
+
+    Attributes
+    ----------
+    usual : all outcomes, by SLO. versions : by version of the product and SLO.
+    mixed, unmarked : requests that called the product; bad are those that met both versions, and those
+        without a mark. None where no version is compared.
+    """
+
+    usual: dict[str, Block] = field(default_factory=dict)
+    versions: dict[str, dict[str, Block]] = field(default_factory=dict)
+    mixed: Block | None = None
+    unmarked: Block | None = None
+
+    def document(self, names: Mapping[str, str]) -> dict[str, Any]:
+        """Return the entry of the file; values that were not read, and series that don't exist, are left out."""
+        versions = {
+            names.get(version, version): counts
+            for version, blocks in self.versions.items()
+            if (counts := _counts_of(blocks))
+        }
+        usual, requests = _counts_of(self.usual), self._requests()
+        parts = {"usual": usual, "versions": versions, "requests": requests}
+        return {name: part for name, part in parts.items() if part}
+
+    def _requests(self) -> object:
+        if self.mixed is None or self.mixed.quality in _UNCHANGED:
+            return None
+        if word := _WORDS.get(self.mixed.quality):
+            return word
+        mixed, total = self.mixed.count
+        unmarked = 0 if self.unmarked is None else self.unmarked.count.bad
+        return {"total": total, "mixed": mixed, "unmarked": unmarked}
+
+
+@dataclass(slots=True)
 class Recording:
     """Content of the file.
 
@@ -85,6 +122,19 @@ class Recording:
     events: list[dict[str, Any]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     names: Mapping[str, str] = field(default_factory=dict)
+    consumers: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Documents of consumers without their status, by `namespace/name`."""
+    outcomes: dict[int, dict[str, ConsumerOutcomes]] = field(default_factory=dict)
+    """Those of consumers, by the second of their end, then by consumer."""
+
+    def drop(self, at: int) -> None:
+        """Remove the block that ends at a second: shorter ones follow."""
+        self.blocks.pop(at, None)
+        self.outcomes.pop(at, None)
+
+    def outcomes_of(self, consumer: str, at: int) -> ConsumerOutcomes:
+        """Return those of a consumer in one block, to add to."""
+        return self.outcomes.setdefault(at, {}).setdefault(consumer, ConsumerOutcomes())
 
     def put(self, version: str, slo: str, blocks: Sequence[Block], step: int) -> None:
         """Add the blocks of a series; they replace earlier ones."""
@@ -113,6 +163,9 @@ class Recording:
         yield f"# Blocks from {rfc3339(ends[0])} to {rfc3339(ends[-1])}; seconds count from 1970."
         yield from (f"# {note}" for note in self.notes)
         yield yaml.safe_dump({"product": self.product}, sort_keys=False, width=100).rstrip()
+        if self.consumers:
+            consumers = list(self.consumers.values())
+            yield yaml.safe_dump({"consumers": consumers}, sort_keys=False, width=100).rstrip()
         yield f"version: {json.dumps(self.names[self.version])}"
         yield f"promotionTime: {self.promotion_time}"
         yield f"readSeconds: {self.read_seconds}"
@@ -147,11 +200,22 @@ class Recording:
             for version, slos in read.items()
             if (told := {_name(slo): _told(block) for slo, block in slos.items()})
         }
-        return {**entry, "counts": counts} if counts else entry
+        if counts:
+            entry["counts"] = counts
+        outcomes = {
+            consumer: document
+            for consumer, one in self.outcomes.get(at, {}).items()
+            if (document := one.document(self.names))
+        }
+        return {**entry, "consumers": outcomes} if outcomes else entry
 
 
 def _name(slo: str) -> str:
     return CLIENT_ERRORS_FIELD if slo == CLIENT_ERRORS else slo
+
+
+def _counts_of(blocks: Mapping[str, Block]) -> dict[str, object]:
+    return {name: _told(block) for name, block in blocks.items() if block.quality not in _UNCHANGED}
 
 
 def _told(block: Block) -> object:

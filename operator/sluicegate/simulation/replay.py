@@ -31,6 +31,7 @@ from sluicegate.policy.rollout.transitions import at_once
 from sluicegate.policy.slo_health.baseline import from_evaluation
 from sluicegate.simulation.followed_history import FollowedHistory
 from sluicegate.simulation.replay_blocks import ReplayBlocks, ReplayedProduct
+from sluicegate.simulation.replay_consumers import ReplayConsumers
 from sluicegate.simulation.replay_scenario import (
     Event,
     FactsChange,
@@ -108,6 +109,7 @@ class Replay:
         self._history = FollowedHistory(self.terms)
         counted = tuple(slo.name for slo in self.terms.slos if slo.gauge is None)
         self._blocks = ReplayBlocks.of(counted, self.terms.block_seconds, scenario.blocks)
+        self._consumers = ReplayConsumers.of(scenario)
         self._orphan: Release | None = None
 
     def advance(self, block: ReplayBlock) -> ReplayStep:
@@ -127,6 +129,7 @@ class Replay:
         self._let_happen(block.at)
         self._end_follow_up(block.at)
         self._blocks.record(block, self.status)
+        self._consumers.record(block, self.status)
         return block.at + self._read_seconds
 
     def observed(self, now: int) -> Observed:
@@ -152,7 +155,7 @@ class Replay:
                 requests=(),
                 answers=(),
                 consumers=(),
-                consumer_readings=(),  # a record has no outcomes of consumers
+                consumer_readings=tuple(self._consumers.readings(self.status)),
                 absences=(),
                 term=0,
             ),

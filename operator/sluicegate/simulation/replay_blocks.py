@@ -260,13 +260,13 @@ class ReplayedProduct:
                 pairs=None,
             )
             requests = values.get(CLIENT_ERRORS, unknown)
-            ages = _ages(aged, candidate.version, stable.version)
+            ages = ages_of(aged, candidate.version, stable.version)
             candidate_reading = reading if end > begun else None
             made.append(canary_block(end, requests, values, candidate_reading, ages=ages))
         return tuple(made)
 
 
-def _ages(aged: Mapping[str, Values], *versions: str) -> LabelsByAge | None:
+def ages_of(aged: Mapping[str, Values], *versions: str) -> LabelsByAge | None:
     """Return the labels of (candidate, stable) by age; None if the file doesn't have them."""
     if aged.keys().isdisjoint(versions):
         return None

@@ -21,7 +21,7 @@ from sluicegate.api.slos import COUNTED_BY_MARKET
 from sluicegate.api.versions import FULL
 from sluicegate.errors import InvalidInput, Problem
 from sluicegate.policy.model.observed import UpstreamRelease
-from sluicegate.simulation.scenario_fields import FieldReader, RawCount, join, shown
+from sluicegate.simulation.scenario_fields import QUALITIES, FieldReader, RawCount, join, shown
 from sluicegate.slo.blocks import Quality
 from sluicegate.slo.by_market import market_series
 from sluicegate.slo.client_errors import CLIENT_ERRORS
@@ -36,6 +36,14 @@ CLIENT_ERRORS_FIELD: Final = "clientErrors"
 """Name of the count of requests answered 4xx, of all requests; optional, and no SLO."""
 
 
+REQUESTS_ARM: Final = "@requests"
+USUAL_ARM: Final = "@usual"
+"""Names under which a consumer's requests, and all its outcomes, are kept beside those by version."""
+MIXED_FIELD: Final = "@mixed"
+UNMARKED_FIELD: Final = "@unmarked"
+"""Names of counts of requests: bad are those that met both versions, and those without a mark."""
+
+
 @dataclass(frozen=True, slots=True)
 class ReplayBlock:
     """One block of the file.
@@ -47,12 +55,16 @@ class ReplayBlock:
         that could not be read.
     coverage : share of the expected scrapes; None if not given.
     unavailable : reason why it couldn't be read; None if it could.
+    consumers : outcomes of consumers, `namespace/name`, by version of this product and SLO of theirs.
     """
 
     at: int
     counts: Mapping[str, Mapping[str, RawCount | Quality]] = field(default_factory=dict)
     coverage: float | None = None
     unavailable: Reason | None = None
+    consumers: Mapping[str, Mapping[str, Mapping[str, RawCount | Quality]]] = field(
+        default_factory=dict
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +137,7 @@ class ReplayScenario:
     promotion_time : time at which it became stable, in seconds.
     read_seconds : time from the end of a block until it is evaluated.
     facts, events : with the second from which they hold, in time order.
+    consumers : products whose outcomes are in the blocks, by `namespace/name`.
     """
 
     product: DataProduct
@@ -136,6 +149,7 @@ class ReplayScenario:
     baselines: Mapping[str, Baseline] = field(default_factory=dict)
     promotion_time: int = 0
     read_seconds: int = 0
+    consumers: Mapping[str, DataProduct] = field(default_factory=dict)
 
 
 def parse_scenario(document: object) -> ReplayScenario:
@@ -150,7 +164,7 @@ def parse_scenario(document: object) -> ReplayScenario:
 def _scenario(reader: FieldReader, document: object) -> ReplayScenario | None:
     names = (
         "product", "version", "promotionTime", "readSeconds", "accepted", "baselines", "blocks",
-        "facts", "events",
+        "facts", "events", "consumers",
     )  # fmt: skip
     if not isinstance(document, Mapping):
         reader.wrong(
@@ -158,7 +172,8 @@ def _scenario(reader: FieldReader, document: object) -> ReplayScenario | None:
         )
         return None
     top = reader.fields(document, "", names, ("product", "version", "blocks"))
-    product = _product(reader, top.get("product"))
+    product = _product(reader, top.get("product"), "product")
+    consumers = _consumers(reader, top.get("consumers"))
     slos = frozenset(slo.name for slo in product.spec.slos) if product else frozenset[str]()
     if product is not None and not slos:
         reader.wrong("product.spec.slos", "is empty: set an SLO, or there is nothing to judge")
@@ -166,7 +181,7 @@ def _scenario(reader: FieldReader, document: object) -> ReplayScenario | None:
     accepted = reader.evaluation(top.get("accepted"), "accepted", slos)
     baselines = _baselines(reader, top.get("baselines"), slos)
     by_market = set() if product is None else _market_names(product)
-    blocks = _blocks(reader, top.get("blocks"), slos and slos | by_market)
+    blocks = _blocks(reader, top.get("blocks"), slos and slos | by_market, consumers)
     facts = [_fact(reader, fact, path) for path, fact in reader.items(top.get("facts"), "facts")]
     events = [
         entry
@@ -185,6 +200,7 @@ def _scenario(reader: FieldReader, document: object) -> ReplayScenario | None:
         baselines,
         reader.second(top, "", "promotionTime"),
         reader.second(top, "", "readSeconds"),
+        consumers,
     )
 
 
@@ -196,20 +212,25 @@ def _market_names(product: DataProduct) -> set[str]:
     return {market_series(slo, market) for slo in counted for market in markets}
 
 
-def _product(reader: FieldReader, value: object) -> DataProduct | None:
+def _product(reader: FieldReader, value: object, path: str) -> DataProduct | None:
     if value is None:
         return None
     if not isinstance(value, Mapping):
-        reader.wrong("product", f"is {shown(value)}, but must be a whole DataProduct")
+        reader.wrong(path, f"is {shown(value)}, but must be a whole DataProduct")
         return None
     try:
         return DataProduct.parse(value)
     except InvalidProduct as error:
         reader.problems += [
-            Problem(join("product", problem.path) if problem.path else "product", problem.message)
+            Problem(join(path, problem.path) if problem.path else path, problem.message)
             for problem in error.problems
         ]
         return None
+
+
+def _consumers(reader: FieldReader, value: object) -> dict[str, DataProduct]:
+    read = [_product(reader, one, path) for path, one in reader.items(value, "consumers")]
+    return {"/".join(one.metadata.key): one for one in read if one is not None}
 
 
 def _baselines(reader: FieldReader, value: object, slos: frozenset[str]) -> dict[str, Baseline]:
@@ -228,10 +249,16 @@ def _baselines(reader: FieldReader, value: object, slos: frozenset[str]) -> dict
     return baselines
 
 
-def _blocks(reader: FieldReader, value: object, slos: frozenset[str] | None) -> list[ReplayBlock]:
+def _blocks(
+    reader: FieldReader,
+    value: object,
+    slos: frozenset[str] | None,
+    consumers: Mapping[str, DataProduct],
+) -> list[ReplayBlock]:
     blocks: list[ReplayBlock] = []
+    names = ("at", "counts", "coverage", "unavailable", "consumers")
     for path, item in reader.items(value, "blocks"):
-        fields = reader.fields(item, path, ("at", "counts", "coverage", "unavailable"), ("at",))
+        fields = reader.fields(item, path, names, ("at",))
         block = ReplayBlock(
             reader.second(fields, path),
             {
@@ -240,6 +267,7 @@ def _blocks(reader: FieldReader, value: object, slos: frozenset[str] | None) -> 
             },
             _coverage(reader, fields, path),
             _unavailable(reader, fields, path),
+            _outcomes(reader, fields.get("consumers"), f"{path}.consumers", consumers),
         )
         if "at" in fields and block.at == 0:
             reader.wrong(f"{path}.at", "0 is the start: a block's at is its end, so it is above 0")
@@ -267,6 +295,46 @@ def _arm(
         for count in reader.block(errors, path, None).values():
             result[CLIENT_ERRORS] = count
     return result
+
+
+def _outcomes(
+    reader: FieldReader, value: object, path: str, consumers: Mapping[str, DataProduct]
+) -> dict[str, dict[str, dict[str, RawCount | Quality]]]:
+    """Return the outcomes of consumers in a block, those by version beside the usual ones and the requests."""
+    if value is None:
+        return {}
+    outcomes = {}
+    for name, item in reader.mapping(value, path).items():
+        where = join(path, name)
+        if name not in consumers:
+            names = ", ".join(sorted(consumers)) or "none"
+            reader.wrong(where, f"is no product of consumers, which has {names}: add it there")
+            continue
+        slos = frozenset(slo.name for slo in consumers[name].spec.slos)
+        fields = reader.fields(item, where, ("usual", "versions", "requests"))
+        versions = reader.mapping(fields.get("versions", {}), f"{where}.versions")
+        arms = {
+            version: _arm(reader, counts, join(f"{where}.versions", version), slos)
+            for version, counts in versions.items()
+        }
+        if "usual" in fields:
+            arms[USUAL_ARM] = _arm(reader, fields["usual"], f"{where}.usual", slos)
+        if "requests" in fields:
+            arms[REQUESTS_ARM] = _met(reader, fields["requests"], f"{where}.requests")
+        outcomes[name] = arms
+    return outcomes
+
+
+def _met(reader: FieldReader, value: object, path: str) -> dict[str, RawCount | Quality]:
+    """Return the requests of a consumer that called the product; a word is their quality."""
+    if isinstance(value, str) and value in QUALITIES:
+        return {MIXED_FIELD: QUALITIES[value]}
+    names = ("total", "mixed", "unmarked")
+    fields = reader.fields(value, path, names, names)
+    total, mixed, unmarked = (
+        reader.number(fields.get(name, 0), join(path, name)) for name in names
+    )
+    return {MIXED_FIELD: (mixed, total), UNMARKED_FIELD: (unmarked, total)}
 
 
 def _versions(

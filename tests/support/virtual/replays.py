@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from sluicegate.api.status import DataProductStatus
     from sluicegate.kube.resources import Key
     from sluicegate.policy.evaluate import Evaluation
+    from sluicegate.policy.model.consumers import ConsumerReading
     from sluicegate.reconcile.decide.planner import Plan
     from sluicegate.reconcile.observe.observation import Observation
     from sluicegate.simulation.replay_scenario import ReplayScenario
@@ -37,14 +38,21 @@ Made = tuple[int, str, str, str]
 """End of the newest block, type and reason of a decision, and the version that is about."""
 
 
-async def recorded(world: World, key: Key, *, days: float = 5) -> ReplayScenario:
+async def recorded(
+    world: World, key: Key, *, days: float = 5, consumers: tuple[Key, ...] = ()
+) -> ReplayScenario:
     """What `sluicegate record` writes of a product now, as `replay` and `tune` read it."""
     body, settings = world.product(key), world.settings
     endpoint = Endpoint(url=settings.prometheus_url)
     async with world.prometheus.connect(endpoint, no_spans) as source:
         reader = PastReader(source, timing_of(settings))
         _, lines = await record(
-            DataProduct.parse(body), body, reader, days=days, now=world.loop.wall()
+            DataProduct.parse(body),
+            body,
+            reader,
+            days=days,
+            now=world.loop.wall(),
+            consumers=[world.product(one) for one in consumers],
         )
     return parse_scenario(yaml.load("\n".join(lines), yaml.CSafeLoader))
 
@@ -53,7 +61,7 @@ async def recorded(world: World, key: Key, *, days: float = 5) -> ReplayScenario
 class Judged:
     """One judgement of the operator: its time in seconds, and what it was made from.
 
-    `series` is what was kept then, as the operator goes on to append to it.
+    `series` and `days` are what was kept then, as the operator goes on to append to it.
     """
 
     now: int
@@ -61,6 +69,8 @@ class Judged:
     observed: Observed
     evaluation: Evaluation
     series: dict[tuple[str, str], Any]
+    days: dict[str, dict[str, tuple[int, int]]]
+    """Events of consumers in the day before."""
 
     @property
     def canary_end(self) -> int:
@@ -76,12 +86,15 @@ class Judged:
 
 @dataclass(slots=True)
 class Watch:
-    """All judgements of the operator in a world."""
+    """All judgements of the operator in a world, of one product if it has a key."""
 
     judged: list[Judged] = field(default_factory=list)
+    key: Key | None = None
 
     def __call__(self, observation: Observation, plan: Plan) -> None:
         """Take in a plan."""
+        if self.key is not None and observation.product.metadata.key != tuple(self.key):
+            return
         if plan.evaluation is not None and observation.product.status.stable is not None:
             self.judged.append(
                 Judged(
@@ -90,6 +103,7 @@ class Watch:
                     observation.observed,
                     plan.evaluation,
                     _series(observation.observed),
+                    _days(observation.observed),
                 )
             )
 
@@ -153,7 +167,8 @@ def differences(scenario: ReplayScenario, judged: list[Judged]) -> dict[str, lis
 
 def _compared(judged: Judged, mine: Observed) -> Iterator[tuple[str, Any, Any]]:
     """The fields that differ, with both values; of structures, the parts that do."""
-    theirs, parts = judged.observed, {"facts", "canary_blocks", "series", "desired"}
+    theirs = judged.observed
+    parts = {"facts", "canary_blocks", "series", "desired", "consumer_readings"}
     for one in fields(Observed):
         if one.name not in parts:
             yield from _unequal(one.name, getattr(theirs, one.name), getattr(mine, one.name))
@@ -172,6 +187,37 @@ def _compared(judged: Judged, mine: Observed) -> Iterator[tuple[str, Any, Any]]:
         for one in fields(CanaryBlock) if block.end in newest else ():
             values = (getattr(each, one.name) for each in (newest[block.end], block))
             yield from _unequal(f"canary_blocks.{one.name}", *values)
+
+    yield from _of_consumers(theirs, mine)
+    yield from _unequal("consumers.series", judged.days, _days(mine))
+
+
+def _of_consumers(theirs: Observed, mine: Observed) -> Iterator[tuple[str, Any, Any]]:
+    """The fields of consumers' readings that differ."""
+    read = [{one.name: one for one in each.consumer_readings} for each in (theirs, mine)]
+    yield from _unequal("consumers", *map(sorted, read))
+    for name in read[0].keys() & read[1].keys():
+        ours, yours = (each[name] for each in read)
+        yield from _unequal("consumers.terms", ours.terms, yours.terms)
+        yield from _unequal("consumers.block", ours.block, yours.block)
+        newest = [list(one.blocks[-COMPARED_BLOCKS:]) for one in (ours, yours)]
+        yield from _unequal("consumers.blocks", *newest)
+
+
+def _days(observed: Observed) -> dict[str, dict[str, tuple[int, int]]]:
+    return {one.name: _day_of(one) for one in observed.consumer_readings}
+
+
+def _day_of(reading: ConsumerReading) -> dict[str, tuple[int, int]]:
+    """The events of the last day by SLO, of all versions."""
+    hour = reading.block // 12
+    bad, total = Counter[str](), Counter[str]()
+    for kept in reading.series.values():
+        for slo, series in kept.items():
+            wrong, every = series.hours(max(hour - 24, 0), hour)
+            bad[slo] += sum(wrong)
+            total[slo] += sum(every)
+    return {slo: (bad[slo], total[slo]) for slo in total}
 
 
 def _unequal(name: str, theirs: Any, mine: Any) -> Iterator[tuple[str, Any, Any]]:

@@ -14,9 +14,13 @@ from benchmarks.virtual.variation import Variation
 from benchmarks.virtual.workloads import Quality
 from sluicegate.api.product import DataProduct
 from sluicegate.kube.resources import DATA_PRODUCTS, Key
+from sluicegate.simulation.replay import replay
+from sluicegate.simulation.replay_consumers import consumers_left_out
 from sluicegate.views.needs import needs_of
 from tests.support.decisions.rollout_world import image
+from tests.support.virtual.replays import Watch, differences, recorded, replayed
 from tests.support.virtual.stories import (
+    BLOCK,
     HOUR,
     RARELY,
     on_virtual_time,
@@ -242,3 +246,28 @@ async def test_products_without_consumers_cause_no_consumer_query(world):
     world.edit(PRICING, model=pushed("e", "v3"))
     await world.run(HOUR)
     assert world.prometheus.asked["upstreams"] == asked
+
+
+@pytest.mark.slow
+@on_virtual_time
+async def test_a_replay_of_a_record_judges_consumers_as_the_operator_did(world):
+    watch = Watch(key=PRICING)
+    world.on_plan.append(watch)
+    await released(world, lost=LOST, calling=OFTEN)
+    assert await ended(world) == "RolledBack"
+    await world.run(600)
+    scenario = await recorded(world, PRICING, consumers=(RANKING,))
+    made = watch.decisions(BLOCK)
+    assert [kind for _, kind, *_ in made] == ["StartRollout", "Rollback"]
+    assert replayed(scenario)[-1] == made[-1]
+    (rollback,) = [
+        step for step in replay(scenario) if "worse in" in step.evaluation.decision.message
+    ]
+    assert rollback.evaluation.decision.message == world.status(PRICING)["decision"]["message"]
+    found = differences(scenario, watch.judged)
+    assert {name: found[name][:2] for name in found if name.startswith("consumers")} == {}
+    assert consumers_left_out(scenario) == ()
+
+    alone = await recorded(world, PRICING)
+    assert consumers_left_out(alone) == (f"{RANKING.namespace}/{RANKING.name}",)
+    assert "Rollback" not in [kind for _, kind, *_ in replayed(alone)]

@@ -7,8 +7,10 @@ from typing import Any, Final
 from sluicegate.api.product import DataProduct
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import VersionBase
+from sluicegate.cli.trials.recorded_consumers import RecordedConsumer, recorded_consumers
 from sluicegate.errors import invalid
 from sluicegate.measurement.store import series_of, target_of
+from sluicegate.policy.model.consumers import consumers_named
 from sluicegate.policy.model.observed import LOOK_BACK_SECONDS
 from sluicegate.prometheus.past_blocks import Era, PastReader
 from sluicegate.prometheus.targets import REQUESTS
@@ -33,13 +35,20 @@ _ASIDE: Final = frozenset({REQUESTS, POD_SECONDS})
 
 
 async def record(
-    product: DataProduct, body: Mapping[str, Any], reader: PastReader, *, days: float, now: float
+    product: DataProduct,
+    body: Mapping[str, Any],
+    reader: PastReader,
+    *,
+    days: float,
+    now: float,
+    consumers: Iterable[Mapping[str, Any]] = (),
 ) -> tuple[Recording, Iterator[str]]:
     """Return the measurements of a product in the last days, and the lines of the file.
 
     Parameters
     ----------
     body : the product's document, whose spec is copied into the file. now : in seconds.
+    consumers : documents of the products whose outcomes count in its canaries, as far as they exist.
 
     Raises
     ------
@@ -59,7 +68,9 @@ async def record(
     versions = _versions_since(product.status, (first - 1) * seconds)
     recording = _begin(body, past[0], first * seconds)
     recording.read_seconds = round(reader.timing.complete_at(0, seconds))
-    making = RecordBuilder(product, reader, tuple(past), versions, recording)
+    recorded = tuple(recorded_consumers(product, consumers))
+    recording.consumers = {one.terms.name: _without_status(one.body) for one in recorded}
+    making = RecordBuilder(product, reader, tuple(past), versions, recording, recorded)
     if blocks == MOST_BLOCKS:
         making.note(
             f"Only the last {MOST_BLOCKS * seconds / DAY:.1f} days are in it: a record has at most"
@@ -75,19 +86,23 @@ async def record(
 
 def _begin(body: Mapping[str, Any], first: Stint, begin: int) -> Recording:
     """Return an empty record; a baseline that was measured later isn't known at its begin."""
-    meta = body["metadata"]
     return Recording(
-        product={
-            "apiVersion": body["apiVersion"],
-            "kind": body["kind"],
-            "metadata": {"name": meta["name"], "namespace": meta["namespace"]},
-            "spec": body["spec"],
-        },
+        product=_without_status(body),
         version=series_of(first.version),
         promotion_time=first.begin,
         accepted=first.version.evaluation,
         baselines={name: one for name, one in first.baselines.items() if one.end <= begin},
     )
+
+
+def _without_status(body: Mapping[str, Any]) -> dict[str, Any]:
+    meta = body["metadata"]
+    return {
+        "apiVersion": body["apiVersion"],
+        "kind": body["kind"],
+        "metadata": {"name": meta["name"], "namespace": meta["namespace"]},
+        "spec": body["spec"],
+    }
 
 
 def _versions_since(status: DataProductStatus, begin: int) -> dict[str, VersionBase]:
@@ -108,6 +123,7 @@ class RecordBuilder:
     past: tuple[Stint, ...]
     versions: Mapping[str, VersionBase]
     recording: Recording
+    consumers: tuple[RecordedConsumer, ...] = ()
 
     @property
     def seconds(self) -> int:
@@ -120,14 +136,24 @@ class RecordBuilder:
 
     async def put(self, indexes: range, step: int, *, canary: bool = False) -> list[str]:
         """Read these blocks into the record, canary blocks with ages; return the problems in words."""
-        past = await self.reader.read(list(self._eras()), indexes, step, canary=canary)
+        past = await self.reader.read(list(self._eras(canary=canary)), indexes, step, canary=canary)
+        consumers = {consumer.terms.name: consumer for consumer in self.consumers}
         for (version, slo), blocks in past.blocks.items():
-            if slo not in _ASIDE:
+            namespace, _, rest = slo.partition("/")
+            if rest:
+                name, _, series = rest.partition("/")
+                consumer = consumers[f"{namespace}/{name}"]
+                consumer.put(self.recording, (version, series), blocks, step)
+            elif slo not in _ASIDE:
                 self.recording.put(version, slo, _with_evidence(slo, blocks), step)
-        return past.problems
+        problems = past.problems
+        for consumer in () if canary else self.consumers:
+            problems += await consumer.put_usual(self.recording, self.reader, indexes, step)
+        return problems
 
-    def _eras(self) -> Iterator[Era]:
+    def _eras(self, *, canary: bool) -> Iterator[Era]:
         """Yield the versions to query in each era, the stable one first."""
+        consumers = tuple(one.key for one in self.consumers)
         target = target_of(self.product, self.reader.timing)
         assert target is not None, "a product with a stint has a stable version"
         for stint in self.past:
@@ -139,6 +165,7 @@ class RecordBuilder:
                     renamed=tuple((name, one.service) for name, one in self.versions.items()),
                     client_errors=True,
                     counts_pods=False,
+                    consumers=consumers if canary else (),
                 ),
                 stint.end,
             )
@@ -157,7 +184,7 @@ class RecordBuilder:
         for begin, end in windows:
             low, high = begin // seconds * seconds, -(-end // seconds) * seconds
             for at in range(low + seconds, high + 1, seconds):
-                self.recording.blocks.pop(at, None)
+                self.recording.drop(at)
             problems += await self.put(range(low // step + 1, high // step + 1), step, canary=True)
         return problems
 
@@ -209,6 +236,12 @@ class RecordBuilder:
             self.note(f"Prometheus didn't answer all of it: {problem}.")
         read = recording.blocks.values()
         counted = {slo for versions in read for counts in versions.values() for slo in counts}
+        left_out = [one for one in consumers_named(self.product) if one not in recording.consumers]
+        if left_out:
+            self.note(
+                f"Outcomes of consumers aren't in it: {', '.join(left_out)}. A replay judges candidates"
+                " without them."
+            )
         silent = [slo.name for slo in slos if slo.name not in {*counted, *gauges}]
         if silent:
             self.note(f"No block has series of: {', '.join(silent)}.")

@@ -5,7 +5,7 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +17,9 @@ from sluicegate.cli.inputs.operator_settings import namespace_of_operator, opera
 from sluicegate.cli.inputs.product_files import read_documents
 from sluicegate.cli.trials.past_record import record
 from sluicegate.errors import invalid
+from sluicegate.kube.errors import KubeError
+from sluicegate.kube.resources import Key
+from sluicegate.policy.model.consumers import consumers_named
 from sluicegate.prometheus.client import Prometheus
 from sluicegate.prometheus.past_blocks import PastReader
 from sluicegate.settings import Settings, parse_settings
@@ -40,7 +43,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--from-file",
         metavar="FILE",
         help="the DataProduct with its status, as kubectl get -o yaml prints it, instead of the"
-        " cluster's",
+        " cluster's; the products that its rollout.consumers names may follow",
     )
     parser.add_argument(
         "--with",
@@ -62,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
     if not settings.prometheus_url:
         problem = "is empty: set it to the URL of the Prometheus that the operator reads"
         raise invalid("SLUICEGATE_PROMETHEUS_URL", problem)
-    body = _product_of(args)
+    body, consumers = _products_of(args)
     if args.from_file is None:
         namespace = namespace_of_operator(DataProduct.parse(body))
         operator = asyncio.run(operator_settings(os.environ, namespace))
@@ -70,7 +73,8 @@ def run(args: argparse.Namespace) -> int:
         settings = operator.settings
     if args.policy:
         body = {**body, "spec": _one(args.policy)["spec"]}
-    recording, lines = asyncio.run(_record(body, settings, args.days, time.time()))
+    bodies = (body, *consumers)
+    recording, lines = asyncio.run(_record(bodies, settings, args.days, time.time()))
     text = "".join(f"{line}\n" for line in lines)
     for note in recording.notes:
         print(note, file=sys.stderr)
@@ -82,16 +86,36 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _product_of(args: argparse.Namespace) -> dict[str, Any]:
+def _products_of(args: argparse.Namespace) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Return the product, and those that `rollout.consumers` names, as far as they are there."""
     key = parse_name(args.product, argument="product")
     if args.from_file is None:
-        return asyncio.run(product_of(key))
-    body = _one(args.from_file)
-    name = (body["metadata"].get("namespace"), body["metadata"].get("name"))
-    if name != key:
-        problem = f"holds {name[0]}/{name[1]}, not {args.product}: give the file of this product"
+        return asyncio.run(_with_consumers(key))
+    documents = {
+        (body["metadata"].get("namespace"), body["metadata"].get("name")): body
+        for body in read_documents(args.from_file)
+    }
+    if key not in documents:
+        held = ", ".join(f"{namespace}/{name}" for namespace, name in documents)
+        problem = f"holds {held}, not {args.product}: give the file of this product"
         raise invalid("--from-file", problem)
-    return body
+    named = consumers_named(DataProduct.parse(documents[key]))
+    consumers = [body for name, body in documents.items() if "/".join(map(str, name)) in named]
+    return documents[key], consumers
+
+
+async def _with_consumers(key: Key) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    body = await product_of(key)
+    consumers = []
+    for name in consumers_named(DataProduct.parse(body)):
+        try:
+            consumers.append(await product_of(Key(*name.split("/", 1))))
+        except KubeError as error:
+            print(
+                f"note: {name} can't be read, so its outcomes are left out: {error}",
+                file=sys.stderr,
+            )
+    return body, consumers
 
 
 def _one(file: str) -> dict[str, Any]:
@@ -103,12 +127,13 @@ def _one(file: str) -> dict[str, Any]:
 
 
 async def _record(
-    body: Mapping[str, Any], settings: Settings, days: float, now: float
+    bodies: Sequence[Mapping[str, Any]], settings: Settings, days: float, now: float
 ) -> tuple[Recording, Iterator[str]]:
-    product, timing = DataProduct.parse(body), timing_of(settings)
+    """Record the first of these products; the others are its consumers."""
+    product, timing = DataProduct.parse(bodies[0]), timing_of(settings)
     async with Prometheus(endpoint_of(settings)) as source:
         reader = PastReader(source, timing, GATEWAYS[settings.gateway_metrics])
-        return await record(product, body, reader, days=days, now=now)
+        return await record(product, bodies[0], reader, days=days, now=now, consumers=bodies[1:])
 
 
 def _days(text: str) -> float:

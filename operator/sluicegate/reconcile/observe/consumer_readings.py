@@ -3,12 +3,11 @@
 from collections.abc import Callable, Iterator
 
 from sluicegate.api.errors import InvalidProduct
-from sluicegate.api.product import DataProduct
 from sluicegate.kube.resources import Key
-from sluicegate.measurement.consumer_blocks import ConsumerArms
+from sluicegate.measurement.consumer_blocks import ConsumerMeasurements
 from sluicegate.measurement.product_view import ProductBlocks
-from sluicegate.policy.model.consumers import ConsumerReading, consumer_terms, consumers_named
-from sluicegate.policy.model.inputs import other_versions
+from sluicegate.policy.model.consumer_inputs import consumer_reading
+from sluicegate.policy.model.consumers import ConsumerReading, consumers_named
 from sluicegate.reconcile.live.product import ProductRecord
 from sluicegate.runtime.cache import Caches
 
@@ -42,7 +41,9 @@ def consumer_readings(
         except InvalidProduct:
             yield _unread(name, "its spec is invalid", "once that is corrected")
             continue
-        if (one := _reading(measured, consumer, now)) is not None:
+        own = ProductBlocks(measured.measurements, consumer)
+        store = ConsumerMeasurements(measured, own, now)
+        if (one := consumer_reading(consumer, product.metadata.key, store)) is not None:
             yield one
 
 
@@ -52,23 +53,3 @@ def _unread(name: str, why: str, until: str) -> ConsumerReading:
         " spec.rollout.consumers.names doesn't have it"
     )
     return ConsumerReading(name, problem=text)
-
-
-def _reading(measured: ProductBlocks, consumer: DataProduct, now: int) -> ConsumerReading | None:
-    upstream = measured.product.metadata.key
-    terms = consumer_terms(consumer, upstream)
-    if terms is None or not terms.cases:
-        return None
-    arms, own = measured.arms(), ProductBlocks(measured.measurements, consumer)
-    stable = consumer.status.stable
-    versions = [*other_versions(consumer.status, now), *([stable] if stable is not None else [])]
-    return ConsumerReading(
-        terms.name,
-        terms,
-        blocks=() if arms is None else ConsumerArms.of(arms, terms).blocks(),
-        block=own.newest,
-        series={
-            own.name(version): {case.slo: own.series(version, case.slo) for case in terms.cases}
-            for version in versions
-        },
-    )

@@ -1,0 +1,133 @@
+"""The outcomes of consumers in a scenario, stored as those of one product with several versions."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final, Self
+
+from sluicegate.api.product import DataProduct
+from sluicegate.api.status import DataProductStatus
+from sluicegate.policy.model.canary_block import ConsumerBlock
+from sluicegate.policy.model.consumer_inputs import MetRequests, consumer_block, consumer_reading
+from sluicegate.policy.model.consumers import (
+    ConsumerReading,
+    ConsumerTerms,
+    consumer_terms,
+    consumers_named,
+)
+from sluicegate.policy.model.inputs import begin_of_canary_blocks, in_canary
+from sluicegate.simulation.replay_blocks import ReplayBlocks, Values, ages_of
+from sluicegate.simulation.replay_scenario import (
+    MIXED_FIELD,
+    REQUESTS_ARM,
+    UNMARKED_FIELD,
+    USUAL_ARM,
+    ReplayBlock,
+    ReplayScenario,
+)
+from sluicegate.slo.blocks import BlockValue, Quality, Series
+
+_NO_VERSION: Final = "-"
+"""Name that no version has: before a rollout, no label is the candidate's."""
+_MISSING: Final = BlockValue(Quality.NO_SERIES)
+
+
+@dataclass(slots=True)
+class ReplayConsumers:
+    """The consumers of a scenario, each with its blocks so far."""
+
+    product: DataProduct
+    _consumers: dict[str, DataProduct]
+    _blocks: dict[str, ReplayBlocks] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, scenario: ReplayScenario) -> Self:
+        """Create those of a scenario, without any block."""
+        result = cls(scenario.product, dict(scenario.consumers))
+        for name, consumer in scenario.consumers.items():
+            terms = consumer_terms(consumer, scenario.product.metadata.key)
+            slos = () if terms is None else tuple(case.slo for case in terms.cases)
+            result._blocks[name] = ReplayBlocks.of(
+                (*slos, MIXED_FIELD, UNMARKED_FIELD),
+                consumer.spec.analysis.block_seconds,
+                scenario.blocks,
+            )
+        return result
+
+    def record(self, block: ReplayBlock, status: DataProductStatus) -> None:
+        """Record a block of the file; `status` is that of the upstream."""
+        for name, blocks in self._blocks.items():
+            counts = block.consumers.get(name, {})
+            blocks.record(replace(block, counts=counts, coverage=None, consumers={}), status)
+
+    def readings(self, status: DataProductStatus) -> Iterator[ConsumerReading]:
+        """Yield what is known of each consumer that the upstream names, and that is in the file."""
+        for name in consumers_named(self.product):
+            if name in self._consumers:
+                store = _Store(self._blocks[name], status)
+                upstream = self.product.metadata.key
+                reading = consumer_reading(self._consumers[name], upstream, store)
+                if reading is not None:
+                    yield reading
+
+
+@dataclass(frozen=True, slots=True)
+class _Store:
+    """The blocks of one consumer with the status of its upstream at one time."""
+
+    blocks: ReplayBlocks
+    status: DataProductStatus
+
+    @property
+    def newest(self) -> int:
+        return self.blocks.newest
+
+    def own_series(self, terms: ConsumerTerms) -> dict[str, dict[str, Series]]:
+        read = {case.slo: self.blocks.series(USUAL_ARM, case.slo) for case in terms.cases}
+        return {USUAL_ARM: {slo: series for slo, series in read.items() if series is not None}}
+
+    def consumer_blocks(self, terms: ConsumerTerms) -> tuple[ConsumerBlock, ...]:
+        candidate, stable, seconds = (
+            self.status.candidate,
+            self.status.stable,
+            self.blocks.canary_seconds,
+        )
+        if candidate is None or stable is None or not in_canary(self.status):
+            return ()
+        begun = candidate.start_time // seconds * seconds
+        first = begin_of_canary_blocks(candidate, seconds) // seconds * seconds
+        made = []
+        for end, _, arms, missing, aged in self.blocks.since(first):
+            counts, requests = _Arms(terms, arms, missing), arms.get(REQUESTS_ARM, missing)
+            met = MetRequests(requests[MIXED_FIELD], requests[UNMARKED_FIELD].count.bad)
+            is_begun = end > begun
+            of = (candidate.version, stable.version) if is_begun else (_NO_VERSION, USUAL_ARM)
+            block = consumer_block(
+                end,
+                met,
+                counts.of(of[1]),
+                counts.of(of[0]) if is_begun else None,
+                ages=ages_of(aged, *of),
+            )
+            made.append(block)
+        return tuple(made)
+
+
+@dataclass(frozen=True, slots=True)
+class _Arms:
+    """Values of one block by arm and SLO of the consumer."""
+
+    terms: ConsumerTerms
+    arms: Mapping[str, Values]
+    missing: Values
+
+    def of(self, arm: str) -> Values:
+        """Return the values of an arm by name of the case."""
+        values = self.arms.get(arm, self.missing)
+        return {case.terms.name: values.get(case.slo, _MISSING) for case in self.terms.cases}
+
+
+def consumers_left_out(scenario: ReplayScenario) -> tuple[str, ...]:
+    """Return the consumers that the product names and the file has no outcomes of."""
+    with_outcomes = {name for block in scenario.blocks for name in block.consumers}
+    named = consumers_named(scenario.product)
+    return tuple(name for name in named if name not in with_outcomes & scenario.consumers.keys())
