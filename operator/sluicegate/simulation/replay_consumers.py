@@ -42,8 +42,10 @@ class ReplayConsumers:
     @classmethod
     def of(cls, scenario: ReplayScenario) -> Self:
         """Create those of a scenario, without any block."""
-        result = cls(scenario.product, dict(scenario.consumers))
-        for name, consumer in scenario.consumers.items():
+        left_out = consumers_left_out(scenario)
+        consumers = {name: one for name, one in scenario.consumers.items() if name not in left_out}
+        result = cls(scenario.product, consumers)
+        for name, consumer in consumers.items():
             terms = consumer_terms(consumer, scenario.product.metadata.key)
             slos = () if terms is None else tuple(case.slo for case in terms.cases)
             result._blocks[name] = ReplayBlocks.of(
@@ -124,6 +126,18 @@ class _Arms:
         """Return the values of an arm by name of the case."""
         values = self.arms.get(arm, self.missing)
         return {case.terms.name: values.get(case.slo, _MISSING) for case in self.terms.cases}
+
+
+def note_on_consumers(scenario: ReplayScenario) -> str:
+    """Return that outcomes of consumers aren't in the file, and the way out; empty where they are."""
+    left_out = consumers_left_out(scenario)
+    if not left_out:
+        return ""
+    return (
+        f"outcomes of {', '.join(left_out)} aren't in the file, so candidates are judged without them:"
+        " record it again while these products have dependsOn[].evidence, or add consumers and"
+        " blocks[].consumers"
+    )
 
 
 def consumers_left_out(scenario: ReplayScenario) -> tuple[str, ...]:

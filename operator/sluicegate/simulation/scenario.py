@@ -1,6 +1,6 @@
 """Input of a simulation: a policy from a DataProduct, and assumed traffic."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from math import ceil, sqrt
@@ -10,7 +10,8 @@ from typing import Final
 from sluicegate.api.slos import CanaryEvidence
 from sluicegate.policy.canary.pace import LabelPace
 from sluicegate.policy.canary.rollout_defaults import longest_seconds
-from sluicegate.policy.model.terms import Terms
+from sluicegate.policy.model.consumers import ConsumerTerms
+from sluicegate.policy.model.terms import SloTerms, Terms
 
 LONGEST_CANARY_BLOCK_SECONDS: Final = 60
 LEAST_PAST_BLOCKS: Final = 30
@@ -39,6 +40,7 @@ class Imagined:
     burst_correlation : ρ between two events of one arm and canary block (beta-binomial).
     daily_swing : s; traffic and stable's bad ratio go by 1 + s·sin(2πt/day + φ).
     label_delay_minutes : delay of the feedback on a prediction.
+    consumer_outcomes_per_minute : outcomes and events of each consumer, of both arms together.
     """
 
     requests_per_minute: float
@@ -48,6 +50,7 @@ class Imagined:
     burst_correlation: float = 0.0
     daily_swing: float = 0.0
     label_delay_minutes: float = 0.0
+    consumer_outcomes_per_minute: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,11 +156,13 @@ def without_gauges(terms: Terms) -> Terms:
     return replace(terms, slos=tuple(slo for slo in terms.slos if slo.gauge is None))
 
 
-def scenario_of(terms: Terms, imagined: Imagined) -> Scenario:
+def scenario_of(
+    terms: Terms, imagined: Imagined, consumers: Iterable[ConsumerTerms] = ()
+) -> Scenario:
     """Return the canary of a product with this traffic.
 
     Requests are events of availability and latency, labels of all other SLOs. A rollout of days has
-    longer blocks, so that there are no more than `MOST_BLOCKS`.
+    longer blocks, so that there are no more than `MOST_BLOCKS`. SLOs of consumers have streams of their own.
     """
     longest = terms.max_duration_seconds
     if not terms.duration_given:
@@ -186,6 +191,9 @@ def scenario_of(terms: Terms, imagined: Imagined) -> Scenario:
                 answers=slo.measures_quality,
             )
         )
+    streams += [
+        _of_consumer(case.terms, imagined, minutes) for one in consumers for case in one.cases
+    ]
     return Scenario(
         tuple(streams),
         terms.steps,
@@ -194,6 +202,19 @@ def scenario_of(terms: Terms, imagined: Imagined) -> Scenario:
         imagined.burst_correlation,
         imagined.daily_swing,
         waits=not terms.duration_given,
+    )
+
+
+def _of_consumer(slo: SloTerms, imagined: Imagined, minutes: float) -> Stream:
+    return Stream(
+        slo.name,
+        slo.margin,
+        slo.canary_evidence,
+        imagined.stable_bad.get(slo.name, 0.0),
+        imagined.candidate_bad.get(slo.name, 0.0),
+        imagined.consumer_outcomes_per_minute * minutes,
+        ceil(imagined.label_delay_minutes / minutes),
+        answers=True,
     )
 
 

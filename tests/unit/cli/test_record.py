@@ -61,3 +61,37 @@ def test_record_names_an_invalid_argument(file, monkeypatch, capsys, arguments, 
     words = [file if word == "FILE" else word for word in arguments]
     assert main(["record", "catalog/other", *words]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_a_file_with_a_product_and_its_consumers_is_recorded_with_both(
+    tmp_path, monkeypatch, capsys
+):
+    stable = {
+        "version": "v1",
+        "image": "registry.example/m@sha256:0",
+        "runtimeImage": "",
+        "revision": "",
+        "source": "Spec",
+        "promotionTime": rfc3339(int(time.time()) - 86_400),
+    }
+    listener = [{"name": "web"}]
+    route = {"hostnames": ["a.example"], "parentRefs": listener}
+    names = ["ranking", "absent"]
+    upstream = product(route=route, rollout={"consumers": {"names": names, "parentRefs": listener}})
+    ranking = product(dependsOn=[{"name": "search", "evidence": "Required"}])
+    ranking["metadata"] = {"name": "ranking", "namespace": "catalog"}
+    other = product() | {"metadata": {"name": "other", "namespace": "catalog"}}
+    path, out = tmp_path / "products.yaml", tmp_path / "history.yaml"
+    bodies = [{**body, "status": {"stable": stable}} for body in (other, ranking, upstream)]
+    path.write_text(yaml.safe_dump_all(bodies))
+    world = World([ProductBlocks(product="search"), ProductBlocks(product="ranking", wrong=20)])
+    with hosted(PrometheusStandIn(world)) as server:
+        monkeypatch.setenv("SLUICEGATE_PROMETHEUS_URL", server.url)
+        command = ["record", "catalog/search", "--from-file", str(path), "--days", "0.1"]
+        assert main([*command, "-o", str(out)]) == 0
+    assert "Outcomes of consumers aren't in it: catalog/absent." in capsys.readouterr().err
+    file = yaml.safe_load(out.read_text())
+    assert [one["metadata"]["name"] for one in file["consumers"]] == ["ranking"]
+    assert "status" not in file["consumers"][0]
+    newest = file["blocks"][-1]["consumers"]
+    assert newest["catalog/ranking"]["usual"]["accuracy"]["bad"] == 20

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import yaml
@@ -150,3 +151,30 @@ def test_simulate_without_max_duration_lasts_until_the_labels_arrived(product, c
     assert answer["promoted"] <= 0.1, "worse by the margin of five points and five more"
     assert _simulate(product, *rates, "--labels-per-minute", "0") == 0
     assert "accuracy is not required" in capsys.readouterr().out, "no label will ever come"
+
+
+def test_slos_of_consumers_are_simulated_if_their_products_follow_in_the_file(product, capsys):
+    path = Path(product)
+    document = yaml.safe_load(path.read_text())
+    asks = [{"name": "search", "evidence": "Required"}]
+    conversion = {"name": "conversion", "indicator": {"events": {}}, "maxDrop": "0.05"}
+    consumer = document | {
+        "metadata": {"name": "ranking"},
+        "spec": document["spec"] | {"dependsOn": asks, "slos": [conversion]},
+    }
+    listener = [{"name": "web"}]
+    document["spec"]["route"] = {"hostnames": ["a.example"], "parentRefs": listener}
+    document["spec"]["rollout"] = {"consumers": {"names": ["ranking"], "parentRefs": listener}}
+    path.write_text(yaml.safe_dump(document))
+    rates = ["--consumer-outcomes-per-minute", "60", "--no-degradation"]
+    assert _simulate(product, *rates) == 0
+    assert (
+        "SLOs of default/ranking aren't simulated: add its DataProduct" in capsys.readouterr().out
+    )
+    path.write_text(yaml.safe_dump_all([document, consumer]))
+    case = "default/ranking/conversion"
+    rates += ["--stable-bad", f"{case}=0.2", "--candidate-bad", f"{case}=0.3", "--output", "json"]
+    assert _simulate(product, *rates) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["slos"][case]["mustSpeak"]
+    assert answer["rolledBack"] > 0.9

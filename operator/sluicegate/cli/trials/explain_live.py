@@ -1,11 +1,12 @@
 """Evaluation of a product's newest blocks by the functions of the operator."""
 
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from sluicegate.api.product import DataProduct
+from sluicegate.cli.trials.explain_consumers import consumer_lines, consumers_as_object
 from sluicegate.cli.trials.explain_markets import (
     MarketHarm,
     compared,
@@ -14,10 +15,12 @@ from sluicegate.cli.trials.explain_markets import (
     of_candidate,
     states_as_object,
 )
+from sluicegate.measurement.consumer_blocks import ConsumerMeasurements
 from sluicegate.measurement.product_view import ProductBlocks
 from sluicegate.measurement.store import Measurements
 from sluicegate.policy.derived_defaults import derived
 from sluicegate.policy.evaluate import Evaluation, evaluate
+from sluicegate.policy.model.consumer_inputs import consumer_reading
 from sluicegate.policy.model.inputs import Surroundings, observed
 from sluicegate.policy.model.observed import ALONE, Facts, Observed
 from sluicegate.policy.model.terms import Terms, terms_of
@@ -45,6 +48,7 @@ class Live:
         rollout = self.product.status.candidate
         for harm in self.compared:
             yield f"  {of_candidate(harm)}"
+        yield from consumer_lines(self.evaluation.assessment)
         if rollout is not None and rollout.derived is not None:
             yield f"rollout of {rollout.version}, derived when it started: {rollout.derived.message}"
         yield from derived_lines(self.terms, self.evaluation, self.observed)
@@ -62,7 +66,12 @@ class Live:
             }
             for one in self.evaluation.slos
         ]
-        return {"state": str(self.evaluation.state), "slos": slos, **harms_as_object(self.compared)}
+        return {
+            "state": str(self.evaluation.state),
+            "slos": slos,
+            **harms_as_object(self.compared),
+            **consumers_as_object(self.evaluation.assessment),
+        }
 
     @property
     def compared(self) -> tuple[MarketHarm, ...]:
@@ -71,10 +80,17 @@ class Live:
         return compared(self.terms, status, self.observed, self.evaluation.assessment)
 
 
-async def look(product: DataProduct, settings: Settings) -> Live:
-    """Read and evaluate the newest blocks; inputs of the cluster are left out."""
+async def look(
+    product: DataProduct, settings: Settings, consumers: Sequence[DataProduct] = ()
+) -> Live:
+    """Read and evaluate the newest blocks; inputs of the cluster are left out.
+
+    Parameters
+    ----------
+    consumers : the products that `rollout.consumers` names, as far as they can be read.
+    """
     terms = terms_of(product, settings.hour_seconds)
-    observed = await _observe(product, settings)
+    observed = await _observe(product, settings, consumers)
     evaluation = evaluate(terms, product.status, observed, int(time.time()))
     return Live(product, terms, observed, evaluation)
 
@@ -102,15 +118,25 @@ def derived_lines(terms: Terms, evaluation: Evaluation, observed: Observed) -> I
         yield from (f"  {line}" for line in values)
 
 
-async def _observe(product: DataProduct, settings: Settings) -> Observed:
-    """Read the product's blocks; inputs of the cluster are left out."""
+async def _observe(
+    product: DataProduct, settings: Settings, consumers: Sequence[DataProduct]
+) -> Observed:
+    """Read the blocks of the product and its consumers; inputs of the cluster are left out."""
     timing = timing_of(settings)
     measurements = Measurements(timing)
     now = time.time()
-    measurements.follow(product, now)
+    for one in (product, *consumers):
+        measurements.follow(one, now)
     async with Prometheus(endpoint_of(settings)) as prometheus:
         await measurements.read(BlockReader(prometheus, evaluation_settings(settings, timing)), now)
-    return observed(ProductBlocks(measurements, product).measured(now), _UNKNOWN)
+    own = ProductBlocks(measurements, product)
+    stores = (
+        (one, ConsumerMeasurements(own, ProductBlocks(measurements, one), int(now)))
+        for one in consumers
+    )
+    read = (consumer_reading(one, product.metadata.key, store) for one, store in stores)
+    readings = tuple(reading for reading in read if reading is not None)
+    return observed(own.measured(now), replace(_UNKNOWN, consumer_readings=readings))
 
 
 _UNKNOWN: Final = Surroundings(

@@ -12,6 +12,7 @@ from sluicegate.cli.inputs.product_files import read_products
 from sluicegate.errors import invalid
 from sluicegate.simulation.other_policy import with_policy
 from sluicegate.simulation.replay import replay
+from sluicegate.simulation.replay_consumers import note_on_consumers
 from sluicegate.simulation.replay_output import json_lines, table
 from sluicegate.simulation.replay_scenario import ReplayScenario, parse_scenario
 
@@ -43,6 +44,8 @@ def run(args: argparse.Namespace) -> int:
     scenario = read_scenario(args.scenario)
     if args.policy:
         scenario = with_policy(scenario, next(iter(read_products(args.policy))))
+    if note := note_on_consumers(scenario):
+        print(f"note: {note}", file=sys.stderr)
     lines = json_lines if args.output == "json" else table
     try:
         for line in lines(replay(scenario)):

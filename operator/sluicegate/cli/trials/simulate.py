@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from importlib.util import find_spec
 from math import isfinite
@@ -11,6 +12,7 @@ from sluicegate.api.product import DataProduct
 from sluicegate.cli.inputs.product_files import read_products
 from sluicegate.cli.printing.terminal import aligned
 from sluicegate.errors import InvalidInput, Problem, invalid
+from sluicegate.policy.model.consumers import ConsumerTerms, consumer_terms, consumers_named
 from sluicegate.policy.model.terms import Terms, terms_of
 from sluicegate.simulation.outlook import outlook
 from sluicegate.simulation.scenario import (
@@ -73,6 +75,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="delay until an outcome is known",
     )
     add(
+        "--consumer-outcomes-per-minute",
+        type=_number,
+        default=0.0,
+        metavar="N",
+        help="of each consumer whose DataProduct follows in FILE, of both arms together; its SLOs are named"
+        " NAMESPACE/NAME/SLO",
+    )
+    add(
         "--duration-minutes",
         type=_number,
         metavar="M",
@@ -93,14 +103,18 @@ def run(args: argparse.Namespace) -> int:
     """Simulate and print."""
     if find_spec("numpy") is None:
         raise invalid("simulate", "needs NumPy: pip install 'sluicegate[simulate]'")
-    product = next(iter(read_products(args.file)))
+    product, *others = read_products(args.file)
+    consumers = tuple(_consumers(product, others))
     terms = _terms(product, args)
-    scenario = scenario_of(terms, _imagined(product, args))
+    scenario = scenario_of(terms, _imagined(product, consumers, args), consumers)
     if not scenario.streams:
         raise invalid("spec.slos", "has no SLO that counts events: add one to simulate")
     answer = _answer(terms, scenario, args)
     if product.spec.rollout.shadow is not None:
         answer["shadowSeconds"] = product.spec.rollout.shadow.interval_seconds
+    in_file = {"/".join(one.metadata.key) for one in others}
+    if left_out := [name for name in consumers_named(product) if name not in in_file]:
+        answer["consumersLeftOut"] = left_out
     if args.output == "json":
         print(json.dumps(answer, ensure_ascii=False))
     else:
@@ -120,8 +134,20 @@ def _terms(product: DataProduct, args: argparse.Namespace) -> Terms:
     return replace(terms, max_duration_seconds=seconds, duration_given=True)
 
 
-def _imagined(product: DataProduct, args: argparse.Namespace) -> Imagined:
+def _consumers(product: DataProduct, others: Iterable[DataProduct]) -> Iterator[ConsumerTerms]:
+    """Yield what the consumers that the product names ask of its canaries."""
+    named = consumers_named(product)
+    for other in others:
+        terms = consumer_terms(other, product.metadata.key)
+        if terms is not None and terms.name in named:
+            yield terms
+
+
+def _imagined(
+    product: DataProduct, consumers: Iterable[ConsumerTerms], args: argparse.Namespace
+) -> Imagined:
     slos = [slo.name for slo in product.spec.slos]
+    slos += [case.terms.name for consumer in consumers for case in consumer.cases]
     problems = [
         Problem(
             option,
@@ -144,6 +170,7 @@ def _imagined(product: DataProduct, args: argparse.Namespace) -> Imagined:
         args.burst_correlation,
         args.daily_swing,
         args.label_delay_minutes,
+        args.consumer_outcomes_per_minute,
     )
 
 
@@ -169,6 +196,10 @@ def _print_table(answer: dict[str, Any]) -> None:
         print(
             f"rollout.shadow, by intervals of {duration(answer['shadowSeconds'])}, isn't simulated: the"
             " canary decides here by its own labels, which take several times as many"
+        )
+    for name in answer.get("consumersLeftOut", ()):
+        print(
+            f"SLOs of {name} aren't simulated: add its DataProduct to the file, after the product"
         )
     for name, slo in answer["slos"].items():
         if not slo["mustSpeak"]:

@@ -11,6 +11,7 @@ from sluicegate.api.product_info import ConsumerEvidence
 from sluicegate.api.slos import CanaryEvidence
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import Candidate, CandidatePhase, Release, Version, VersionSource
+from sluicegate.cli.trials.explain_consumers import consumer_lines, consumers_as_object
 from sluicegate.policy.canary.analysis import assess
 from sluicegate.policy.canary.case import CanaryCase
 from sluicegate.policy.canary.consumer_cases import with_consumers
@@ -188,3 +189,17 @@ def test_a_plan_names_the_slos_that_count_in_the_canary_of_an_upstream():
         "accuracy (not worse by 2 points) of this product count in canaries of default/simulated"
         " (Required), if its rollout.consumers names this product"
     )
+
+
+def test_explain_has_a_line_for_each_slo_of_a_consumer_and_for_each_gap():
+    found = judged(*[CLEAR] * 12).assessment
+    (line,) = consumer_lines(found)
+    assert line.startswith(
+        "  candidate in catalog/search/accuracy: 80.0 % (n=900) against stable's 80.0 %"
+    )
+    (row,) = consumers_as_object(found)["consumers"]
+    assert (row["slo"], row["candidate"]) == (CASE, {"bad": 180, "total": 900})
+    *_, gap = consumer_lines(judged(*[(100, 60, 0)] * 12).assessment)
+    assert gap.startswith("  no evidence: of the requests of catalog/search to default/simulated")
+    assert not list(consumer_lines(None))
+    assert consumers_as_object(None) == {}

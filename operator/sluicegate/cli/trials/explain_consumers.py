@@ -1,0 +1,49 @@
+"""What the newest blocks of a canary say by the SLOs of consumers."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from sluicegate.policy.canary.assessment import Assessment, SloEvidence
+from sluicegate.stats.counts import Count
+from sluicegate.views.numbers import events, percent
+
+
+def consumer_lines(assessment: Assessment | None) -> Iterator[str]:
+    """Yield a line for each SLO of consumers, and for each consumer whose outcomes are no evidence."""
+    for one in _cases(assessment):
+        evidence = one.evidence
+        yield (
+            f"  candidate in {one.terms.name}: {_share(evidence.candidate)} against stable's"
+            f" {_share(evidence.stable)}; for it {evidence.promote:.1f} of {one.promote_at:.1f}, against it"
+            f" {evidence.roll_back:.1f} of {one.roll_back_at:.1f}"
+        )
+    for gap in () if assessment is None else assessment.gaps:
+        yield f"  no evidence: {gap.text}"
+
+
+def consumers_as_object(assessment: Assessment | None) -> dict[str, Any]:
+    """Return the field with the evidence by SLOs of consumers; no field without any."""
+    rows = [
+        {
+            "slo": one.terms.name,
+            "candidate": one.evidence.candidate._asdict(),
+            "stable": one.evidence.stable._asdict(),
+            "promote": one.evidence.promote,
+            "promoteAt": one.promote_at,
+            "rollBack": one.evidence.roll_back,
+            "rollBackAt": one.roll_back_at,
+        }
+        for one in _cases(assessment)
+    ]
+    return {"consumers": rows} if rows else {}
+
+
+def _cases(assessment: Assessment | None) -> Iterator[SloEvidence]:
+    if assessment is not None:
+        yield from (one for one in assessment.slos if one.terms.consumer)
+
+
+def _share(count: Count) -> str:
+    return (
+        f"{percent(1 - count.bad / count.total)} ({events(count.total)})" if count.total else "none"
+    )
