@@ -120,6 +120,8 @@ class ConditionType(StrEnum):
     DEPENDENCIES_HEALTHY = "DependenciesHealthy"
     DEGRADES_DEPENDENTS = "DegradesDependents"
     """Present only while True: a product that calls this one is degraded by a version of this one."""
+    EVIDENCE_ONE_SIDED = "EvidenceOneSided"
+    """Present only while True: of a product and its consumer, one alone lets SLOs count in canaries."""
     RUNTIME_PINNED = "RuntimePinned"
     """False warns: the runtime image is named by a tag, so two pods may run two runtimes."""
     OPERATOR_OVERLAP = "OperatorOverlap"
@@ -239,6 +241,8 @@ class ConditionReason(StrEnum):
     DEPENDENCY_UNKNOWN = "DependencyUnknown"
     # DegradesDependents
     DEPENDENT_DEGRADED = "DependentDegraded"
+    # EvidenceOneSided
+    EVIDENCE_NOT_COUNTED = "EvidenceNotCounted"
     # OperatorOverlap
     OPERATOR_OVERLAP = "OperatorOverlap"
     # RuntimePinned

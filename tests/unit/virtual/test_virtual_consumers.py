@@ -271,3 +271,43 @@ async def test_a_replay_of_a_record_judges_consumers_as_the_operator_did(world):
     alone = await recorded(world, PRICING)
     assert consumers_left_out(alone) == (f"{RANKING.namespace}/{RANKING.name}",)
     assert "Rollback" not in [kind for _, kind, *_ in replayed(alone)]
+
+
+def one_sided(world: World, key: Key) -> str:
+    """The message of the condition that one side alone lets SLOs count; empty without it."""
+    rows = world.status(key)["conditions"]
+    return next((row["message"] for row in rows if row["type"] == "EvidenceOneSided"), "")
+
+
+@on_virtual_time
+async def test_a_side_that_counts_alone_is_named_on_its_object_until_the_other_agrees(world):
+    world.apply(pricing([RANKING.name]))
+    world.apply(ranking("Ignore"))
+    world.start(**RARELY)
+    await world.until(lambda: serving(world, RANKING) == "v1", seconds=120)
+    await world.until(lambda: bool(one_sided(world, PRICING)), seconds=HOUR)
+    assert "SLOs of catalog/search-ranking don't count" in one_sided(world, PRICING)
+    assert not one_sided(world, RANKING)
+    world.edit(RANKING, dependsOn=[{"name": "pricing", "evidence": "Required"}])
+    await world.until(lambda: not one_sided(world, PRICING), seconds=HOUR)
+    world.edit(PRICING, rollout={"consumers": None})
+    await world.until(lambda: bool(one_sided(world, RANKING)), seconds=HOUR)
+    assert "don't count in canaries of catalog/pricing" in one_sided(world, RANKING)
+    assert not one_sided(world, PRICING)
+    world.edit(RANKING, dependsOn=[{"name": "pricing"}])
+    await world.until(lambda: not one_sided(world, RANKING), seconds=HOUR)
+
+
+@on_virtual_time
+async def test_a_named_consumer_that_is_absent_or_has_no_slo_that_counts_is_named_without_a_canary(
+    world,
+):
+    world.apply(pricing([RANKING.name]))
+    world.start(**RARELY)
+    await world.until(lambda: serving(world, PRICING) == "v1", seconds=120)
+    await world.until(lambda: bool(one_sided(world, PRICING)), seconds=HOUR)
+    assert "there is no such DataProduct" in one_sided(world, PRICING)
+    body = ranking()
+    body["spec"]["slos"] = [CONVERSION | {"onDegraded": "Ignore"}]
+    world.apply(body)
+    await world.until(lambda: "has no SLO that counts" in one_sided(world, PRICING), seconds=HOUR)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 
 from sluicegate.api.errors import InvalidProduct
+from sluicegate.api.product import DataProduct
 from sluicegate.kube.resources import Key
 from sluicegate.measurement.consumer_blocks import ConsumerMeasurements
 from sluicegate.measurement.product_view import ProductBlocks
@@ -23,23 +24,9 @@ def consumer_readings(
     """
     product = measured.product
     for name in consumers_named(product):
-        key = Key(*name.split("/", 1))
-        if not may_know(key):
-            yield _unread(
-                name,
-                "its namespace isn't the product's, and products of other namespaces may not be read"
-                " (SLUICEGATE_SHARE_DEPENDENCY_STATES=false)",
-                "with SLUICEGATE_SHARE_DEPENDENCY_STATES=true",
-            )
-            continue
-        found = caches.products.get(key)
-        if not isinstance(found, ProductRecord) or found.deleting:
-            yield _unread(name, "there is no such DataProduct", "once it is created")
-            continue
-        try:
-            consumer = found.parse()
-        except InvalidProduct:
-            yield _unread(name, "its spec is invalid", "once that is corrected")
+        consumer = read_consumer(name, caches, may_know)
+        if isinstance(consumer, str):
+            yield ConsumerReading(name, problem=consumer)
             continue
         own = ProductBlocks(measured.measurements, consumer)
         store = ConsumerMeasurements(measured, own, now)
@@ -47,9 +34,36 @@ def consumer_readings(
             yield one
 
 
-def _unread(name: str, why: str, until: str) -> ConsumerReading:
-    text = (
+def read_consumer(name: str, caches: Caches, may_know: Callable[[Key], bool]) -> DataProduct | str:
+    """Return a consumer that the spec names, or why its outcomes can't be read, and what ends that."""
+    key = Key(*name.split("/", 1))
+    if not may_know(key):
+        return _unread(
+            name,
+            "its namespace isn't the product's, and products of other namespaces may not be read"
+            " (SLUICEGATE_SHARE_DEPENDENCY_STATES=false)",
+            "with SLUICEGATE_SHARE_DEPENDENCY_STATES=true",
+        )
+    record = caches.products.get(key)
+    if not isinstance(record, ProductRecord) or record.deleting:
+        return _unread(name, "there is no such DataProduct", "once it is created")
+    consumer = read_product(key, caches)
+    return consumer or _unread(name, "its spec is invalid", "once that is corrected")
+
+
+def read_product(key: Key, caches: Caches) -> DataProduct | None:
+    """Return another product; None where there is none, or its spec is invalid."""
+    record = caches.products.get(key)
+    if not isinstance(record, ProductRecord) or record.deleting:
+        return None
+    try:
+        return record.parse()
+    except InvalidProduct:
+        return None
+
+
+def _unread(name: str, why: str, until: str) -> str:
+    return (
         f"outcomes of {name} can't be read: {why}; that ends {until}, or once"
         " spec.rollout.consumers.names doesn't have it"
     )
-    return ConsumerReading(name, problem=text)

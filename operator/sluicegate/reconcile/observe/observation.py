@@ -64,6 +64,7 @@ class Observation:
     dependencies : how the products that it calls do.
     dependents : whether another product calls it.
     degrades : products whose degraded SLOs follow a release of this one.
+    one_sided : why SLOs that one product of a pair lets count in canaries don't, a sentence each.
     conflict : why its route or one of its names can't be had; empty when they can.
     shadowed : the conflict is about the route of the spec, which other products keep.
     refused : what the API server says against one of its children; empty while it takes all.
@@ -102,6 +103,7 @@ class Observation:
     dependencies: tuple[DependencyStatus, ...] = ()
     dependents: bool = False
     degrades: tuple[Key, ...] = ()
+    one_sided: tuple[str, ...] = ()
     conflict: str = ""
     shadowed: bool = False
     refused: str = ""

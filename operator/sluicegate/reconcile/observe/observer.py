@@ -58,6 +58,7 @@ from sluicegate.reconcile.observe.attendance import Attendance
 from sluicegate.reconcile.observe.consumer_readings import consumer_readings
 from sluicegate.reconcile.observe.gateway_reader import Gateways
 from sluicegate.reconcile.observe.observation import Observation, lacks_labels
+from sluicegate.reconcile.observe.one_sided_evidence import one_sided_evidence
 from sluicegate.reconcile.observe.pod_reader import PodReads
 from sluicegate.reconcile.observe.shadow_result import scores, shadow_of
 from sluicegate.reconcile.observe.traffic_split import LiveRoutes, split_of
@@ -172,6 +173,9 @@ class Observer:
                 other
                 for other in self.fleet.degraded_by(record.key)
                 if self._may_know(record.key, other)
+            ),
+            one_sided=tuple(
+                one_sided_evidence(product, self.caches, partial(self._may_know, record.key))
             ),
             gateways=gateways,
             job=job,

@@ -69,6 +69,9 @@ def findings(
     yield _split(observation, status)
     yield _dependencies(observation)
     yield from _dependents(observation)
+    if observation.one_sided:
+        text = "; ".join(observation.one_sided)
+        yield Finding(Type.EVIDENCE_ONE_SIDED, "True", Reason.EVIDENCE_NOT_COUNTED, text)
     yield _pinned(observation)
     if observation.overlap:
         yield Finding(Type.OPERATOR_OVERLAP, "True", Reason.OPERATOR_OVERLAP, observation.overlap)

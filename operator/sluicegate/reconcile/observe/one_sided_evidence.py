@@ -1,0 +1,63 @@
+"""Pairs of a product and its consumer, of which one alone lets the consumer's SLOs count in canaries."""
+
+from collections.abc import Callable, Iterator
+
+from sluicegate.api.product import DataProduct
+from sluicegate.api.product_info import ConsumerEvidence
+from sluicegate.kube.resources import Key
+from sluicegate.policy.model.consumers import consumer_terms, consumers_named
+from sluicegate.reconcile.observe.consumer_readings import read_consumer, read_product
+from sluicegate.runtime.cache import Caches
+
+
+def one_sided_evidence(
+    product: DataProduct, caches: Caches, may_know: Callable[[Key], bool]
+) -> Iterator[str]:
+    """Yield why SLOs don't count, and what ends that; nothing where both sides agree, or neither asks.
+
+    Parameters
+    ----------
+    may_know : whether this product may read another one.
+    """
+    yield from _of_consumers(product, caches, may_know)
+    yield from _of_upstreams(product, caches, may_know)
+
+
+def _of_consumers(
+    product: DataProduct, caches: Caches, may_know: Callable[[Key], bool]
+) -> Iterator[str]:
+    own = product.metadata.key
+    for name in consumers_named(product):
+        consumer = read_consumer(name, caches, may_know)
+        if isinstance(consumer, str):
+            yield consumer
+            continue
+        terms = consumer_terms(consumer, own)
+        if terms is None:
+            yield (
+                f"SLOs of {name} don't count in canaries of this product, as its spec.dependsOn has no"
+                f" evidence for {own[0]}/{own[1]}: its owner sets Required or IfAvailable there, or remove it"
+                " from spec.rollout.consumers.names"
+            )
+        elif not terms.cases:
+            yield (
+                f"{name} has no SLO that counts in canaries of this product: its owner adds one of outcomes or"
+                " events whose onDegraded isn't Ignore, or remove it from spec.rollout.consumers.names"
+            )
+
+
+def _of_upstreams(
+    product: DataProduct, caches: Caches, may_know: Callable[[Key], bool]
+) -> Iterator[str]:
+    namespace, name = product.metadata.key
+    for dependency in product.spec.depends_on:
+        if dependency.evidence is ConsumerEvidence.IGNORE:
+            continue
+        key = Key(dependency.namespace or namespace, dependency.name)
+        upstream = read_product(key, caches) if may_know(key) else None
+        if upstream is not None and f"{namespace}/{name}" not in consumers_named(upstream):
+            yield (
+                f"SLOs of this product don't count in canaries of {key.namespace}/{key.name}, whose"
+                f" spec.rollout.consumers.names doesn't have {namespace}/{name}: its owner adds it, or set"
+                " evidence: Ignore in spec.dependsOn"
+            )
