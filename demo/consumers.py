@@ -47,6 +47,8 @@ SALES_A_DAY = 1400
 ROUND_TO = 5000
 SETTINGS = {"PRICING_SALES_A_DAY": str(SALES_A_DAY), "PRICING_ROUND_TO": str(ROUND_TO)}
 OWN_SLO = "accuracy"
+STEPS = [25, 50]
+"""Shares of the canary: at 5 % ten searches a second need minutes until they show anything."""
 CONSUMER = f"{RANKING.namespace}/{RANKING.name}"
 SERVED_SECONDS = 180
 
@@ -120,11 +122,12 @@ def release_worse_for_consumer(backend: Backend, terminal: Terminal) -> int:
         scene = telling.until(
             Stage(
                 name="as found",
-                expects="both products to rest with nothing stalled",
+                expects="pricing to rest with nothing stalled, and both products as they were",
                 seconds=REST_SECONDS,
                 reached=lambda scene: (
-                    all(seen.rests and seen.ready for seen in scene.seen.values())
+                    scene.seen[PRICING].rests
                     and not stalled(telling)
+                    and all(is_served(telling.read(sample)) for sample in (PRICING, RANKING))
                 ),
             )
         )
@@ -161,13 +164,11 @@ def on_hold_out(bento: Bento) -> str:
 
 
 def with_consumer(pricing: Object) -> Object:
-    """The product with search-ranking as a consumer that may hold its candidates up."""
+    """The product with search-ranking as a consumer that counts in its canaries, of fewer steps."""
     product = copy.deepcopy(pricing)
     spec = product["spec"]
-    spec["rollout"]["consumers"] = {
-        "names": [CONSUMER],
-        "parentRefs": spec["route"]["parentRefs"],
-    }
+    consumers = {"names": [CONSUMER], "parentRefs": spec["route"]["parentRefs"]}
+    spec["rollout"] |= {"steps": STEPS, "consumers": consumers}
     return product
 
 

@@ -402,6 +402,9 @@ class PastVersion(VersionBase):
     """Decision with which its canary ended, and the events of both versions until then."""
     degraded: Annotated[tuple[str, ...], Field(max_length=17)] = ()
     """Names of the SLOs that were degraded when it was replaced."""
+    shares: Annotated[tuple[Share, ...], Field(max_length=MOST_SHARES)] = ()
+    """Shares of the traffic that it had, the oldest first, the last one 0; only if another product
+    depends on this one."""
 
     @property
     def rolled_back(self) -> bool:

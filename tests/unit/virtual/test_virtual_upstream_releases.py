@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import pytest
 
@@ -14,6 +14,7 @@ from tests.support.virtual.stories import HOUR, RARELY, for_days, product, pushe
 
 if TYPE_CHECKING:
     from benchmarks.virtual.operator import World
+    from benchmarks.virtual.variation import Delays
     from sluicegate.kube.resources import Key
 
 LOST: Final = 0.2
@@ -27,22 +28,26 @@ AVAILABLE: Final = {
 STEPS: Final = {"steps": [5, 25, 50], "maxDurationSeconds": 86_400}
 
 
-async def consumed(world: World, **upstream: Any) -> tuple[Key, Key]:
-    """Pricing and search, which depends on it, in service for a day; v2 of pricing is in its canary."""
+async def consumed(
+    world: World, *, delays: Delays = ((1.0, 0.0),), approval: str = "Automatic"
+) -> tuple[Key, Key]:
+    """Pricing and search, which depends on it, in service for a day; v2 of pricing is in its canary.
+
+    `delays` are those of labels.
+    """
     pricing = world.apply(
         product(
             "pricing",
             model=pushed("c", "v1"),
             slos=[AVAILABLE],
             retraining=None,
-            rollout=STEPS,
-            **upstream,
+            rollout=STEPS | {"approval": approval},
         )
     )
     search = world.apply(product("search", dependsOn=[{"name": "pricing"}]))
     for key in (pricing, search):
         world.cluster.variations[key] = Variation(
-            f"upstream {key.name}", wrong=Scatter(), known=0.5
+            f"upstream {key.name}", wrong=Scatter(), known=0.5, delays=delays
         )
         world.cluster.set_rate(key, 4.0)
     world.start(**RARELY)
@@ -101,3 +106,32 @@ async def test_a_decay_during_an_upstreams_rollout_is_still_retrained(world, los
     assert not trained(world, search)
     world.cluster.set_quality(image("a"), Quality(wrong=0.3))
     await world.until(lambda: trained(world, search), seconds=4 * HOUR)
+
+
+@pytest.mark.slow
+@for_days
+async def test_a_consumer_is_not_retrained_on_labels_that_come_after_the_release_was_rolled_back(
+    world,
+):
+    pricing, search = await consumed(world, delays=((1.0, HOUR),), approval="Manual")
+    world.cluster.effects[search] = (Effect(pricing, image("d"), 0.5),)
+    await world.until(
+        lambda: (world.status(pricing).get("candidate") or {}).get("weight") == 50, seconds=6 * HOUR
+    )
+    await world.run(HOUR * 0.9)
+    world.annotate(pricing, **{"sluicegate.dev/abort": "v2/now"})
+    await world.until(lambda: "candidate" not in world.status(pricing), seconds=HOUR)
+    assert not causes(world, search)
+    shares = world.status(pricing)["history"][0]["shares"]
+    assert [shares[0]["weight"], shares[-1]["weight"]] == [5, 0]
+
+    await world.until(lambda: causes(world, search) == "UpstreamReleased", seconds=3 * HOUR)
+    assert "without traffic since" in world.status(search)["diagnosis"]["message"]
+    assert all(each["type"] != "DegradesDependents" for each in world.status(pricing)["conditions"])
+    await world.until(
+        lambda: world.condition(search, "Degraded").get("status") == "False", seconds=6 * HOUR
+    )
+    await world.run(4 * HOUR)
+    assert not trained(world, search)
+    world.cluster.set_quality(image("a"), Quality(wrong=0.3))
+    await world.until(lambda: trained(world, search), seconds=6 * HOUR)

@@ -28,7 +28,12 @@ from sluicegate.policy.diagnosis.checks import (
     is_recent,
 )
 from sluicegate.policy.diagnosis.symptoms import Symptoms, load_now, present_now
-from sluicegate.policy.diagnosis.upstream_release import WAY_OUT, responses
+from sluicegate.policy.diagnosis.upstream_release import (
+    NO_TRAFFIC,
+    WAY_OUT,
+    WAY_OUT_ENDED,
+    responses,
+)
 from sluicegate.policy.model.decision import Alert, Hold, Retrain, Rollback, alert_key
 from sluicegate.policy.model.history import previous
 from sluicegate.policy.model.observed import Observed
@@ -258,7 +263,8 @@ def outside(case: Case) -> Remedy:
     if cause in CONTRADICTED:
         return _contradicted(case)
     if cause is Reason.UPSTREAM_RELEASED:
-        return alert_once(case, cause, f"{text}; {WAY_OUT}")
+        way_out = WAY_OUT_ENDED if NO_TRAFFIC in text else WAY_OUT
+        return alert_once(case, cause, f"{text}; {way_out}")
     return alert_once(case, cause, f"{text}; the operator waits until that ends")
 
 

@@ -61,6 +61,11 @@ class ReleaseResponse:
     own: bool
     earlier: str = ""
 
+    @property
+    def _rise(self) -> float:
+        """The part of the bad ratio that the release explains, of one that has ended at its largest share."""
+        return 0.0 if self.response is None else rise_of(self.release, self.response)
+
     def message(self, slo: SloTerms, now: int) -> str:
         """Return what was found, in a clause; `now` is in seconds."""
         release, response = self.release, self.response
@@ -71,6 +76,13 @@ class ReleaseResponse:
         if not self.follows:
             extra = "not only " if self.own and response.rise > 0 else "not "
             return f"{slo.subject} does {extra}follow {what} ({since})"
+        if release.ended is not None:
+            worst = response.without + self._rise
+            return (
+                f"{slo.subject} follows {what} ({since}, {NO_TRAFFIC} since {duration(now - release.ended)},"
+                f" before that up to {release.largest} %): {percent(shown(slo, response.without))} without it,"
+                f" {percent(shown(slo, worst))} with it"
+            )
         return (
             f"{slo.subject} follows {what} ({since}, {release.share} % of its traffic now):"
             f" {percent(shown(slo, response.without))} without it,"
@@ -78,6 +90,19 @@ class ReleaseResponse:
         )
 
 
+def rise_of(release: UpstreamRelease, response: ShareResponse) -> float:
+    """Return the part of the bad ratio that a release explains: at present, or before it ended."""
+    if release.ended is None:
+        return response.rise
+    return (response.at_full - response.without) * release.largest / 100
+
+
+NO_TRAFFIC: Final = "without traffic"
+"""Words of a message about a release that has ended."""
+WAY_OUT_ENDED: Final = (
+    "a training would adapt this product to that release, so none starts while labels of that time come; if"
+    f" the SLO stays missed, request one by {names.REQUEST_RETRAIN}"
+)
 WAY_OUT: Final = (
     "a training would adapt this product to that release, so none starts until the upstream serves"
     f" another version; if it stays, request one by {names.REQUEST_RETRAIN}"
@@ -101,12 +126,22 @@ def responses(
         earlier = diagnosis.message
     judged = []
     for release in observed.facts.upstream_releases:
+        if _is_over(terms, result.terms, release, observed.block):
+            continue
         response = _response(terms, stable, observed, result.terms, series, release)
         if response is not None:
             judged.append(_judged(result, release, response))
         elif f"{release.product} {release.version} " in earlier:
             judged.append(ReleaseResponse(release, None, follows=True, own=False, earlier=earlier))
     return tuple(sorted(judged, key=_strongest_first))
+
+
+def _is_over(terms: Terms, slo: SloTerms, release: UpstreamRelease, block: int) -> bool:
+    """Return whether a release ended so long ago that labels of its time come no more."""
+    if release.ended is None:
+        return False
+    lag = max(slo.lag_blocks * terms.block_seconds, slo.label_lag_seconds)
+    return block * terms.block_seconds > release.ended + lag + SINGLE_BLOCKS * terms.block_seconds
 
 
 def _strongest_first(each: ReleaseResponse) -> tuple[bool, float]:
@@ -119,7 +154,8 @@ def _judged(
     baseline, slo = result.baseline, result.terms
     accepted = ratio_of(baseline.count) if baseline is not None else (slo.allowed_bad or 0.0)
     own = response.own >= log(response.moments) + OWN and response.own_rise >= slo.drop
-    explains = response.follows >= FOLLOWS and response.rise >= response.without - accepted
+    rise = rise_of(release, response)
+    explains = response.follows >= FOLLOWS and rise >= response.without - accepted
     return ReleaseResponse(release, response, explains and not own, own)
 
 

@@ -46,6 +46,17 @@ class UpstreamRelease:
         """Share of the traffic that it has now, in percent."""
         return self.shares[-1][1]
 
+    @property
+    def largest(self) -> int:
+        """Largest share of the traffic that it has had, in percent."""
+        return max(share for _, share in self.shares)
+
+    @property
+    def ended(self) -> int | None:
+        """Time from which it has no traffic any more, in seconds; None while it has some."""
+        time, share = self.shares[-1]
+        return None if share else time
+
 
 CLOCK_SECONDS: Final = 60
 """Newest data may be so much younger than now by the clocks of two machines."""

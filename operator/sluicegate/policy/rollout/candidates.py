@@ -140,6 +140,13 @@ def with_share(candidate: Candidate, weight: int, now: int) -> Candidate:
     )
 
 
+def ended_shares(shares: tuple[Share, ...], now: int) -> tuple[Share, ...]:
+    """Return the shares of a version that has no traffic from now on; none if it never had any."""
+    if not shares:
+        return ()
+    return bounded_shares((*shares, Share(weight=0, start_time=now)))
+
+
 def bounded_shares(shares: tuple[Share, ...]) -> tuple[Share, ...]:
     """Return as many as status holds: the first, from which evidence is counted, and the newest."""
     return shares if len(shares) <= MOST_SHARES else (shares[0], *shares[1 - MOST_SHARES :])

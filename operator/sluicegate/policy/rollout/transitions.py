@@ -13,9 +13,11 @@ from sluicegate.api.outcome import Outcome
 from sluicegate.api.retraining_status import RetrainingStatus, Trigger
 from sluicegate.api.status import DataProductStatus, LastHandled, SpecModel
 from sluicegate.api.versions import (
+    FULL,
     Candidate,
     PastVersion,
     Probation,
+    Share,
     Version,
     VersionBase,
     VersionSource,
@@ -40,6 +42,7 @@ from sluicegate.policy.model.terms import Terms
 from sluicegate.policy.retraining import pauses, tried_markets
 from sluicegate.policy.rollout.candidates import (
     awaiting_approval,
+    ended_shares,
     parked,
     promoting,
     restored,
@@ -374,7 +377,16 @@ def _past(version: Version, outcome: Outcome, now: int, reason: str = "") -> Pas
         end_time=now,
         baseline=version.baseline,
         verdict=version.verdict,
+        shares=ended_shares(_whole(version), now),
     )
+
+
+def _whole(version: Version) -> tuple[Share, ...]:
+    """Return the shares of a stable version up to all traffic; none where they aren't kept."""
+    shares = version.shares
+    if not shares or shares[-1].weight == FULL:
+        return shares
+    return (*shares, Share(weight=FULL, start_time=version.promotion_time))
 
 
 def _model(

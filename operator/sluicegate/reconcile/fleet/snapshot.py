@@ -11,6 +11,7 @@ from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import FULL, CandidatePhase
 from sluicegate.conditions import find_condition
 from sluicegate.kube.resources import Key
+from sluicegate.policy.model.inputs import EARLIER_SECONDS
 from sluicegate.policy.model.observed import UpstreamRelease
 from sluicegate.reconcile.fleet.training_slots import GRACE_SECONDS, Reserved, runs
 from sluicegate.reconcile.live.children import JobRecord
@@ -144,10 +145,15 @@ def renews_runtime(status: DataProductStatus) -> bool:
     return candidate.digest == stable.digest
 
 
-def releases_of(key: Key, status: DataProductStatus) -> tuple[UpstreamRelease, ...]:
+def releases_of(key: Key, status: DataProductStatus, now: int) -> tuple[UpstreamRelease, ...]:
     """Return the versions of a product that another product may have become worse by.
 
-    A first version replaced none, and a candidate without traffic degrades none.
+    A first version replaced none, and a candidate without traffic degrades none. Of one that has ended,
+    labels still come.
+
+    Parameters
+    ----------
+    now : in seconds.
     """
     name = f"{key.namespace}/{key.name}"
     releases = []
@@ -156,9 +162,15 @@ def releases_of(key: Key, status: DataProductStatus) -> tuple[UpstreamRelease, .
         shares = tuple((one.start_time, one.weight) for one in stable.shares)
         whole = () if shares and shares[-1][1] == FULL else ((stable.promotion_time, FULL),)
         releases.append(UpstreamRelease(name, stable.version, (*shares, *whole)))
-    if stable is not None and candidate is not None and candidate.shares and candidate.weight:
+    returns = candidate is not None and candidate.phase is CandidatePhase.ROLLING_BACK
+    if stable is not None and candidate is not None and (candidate.weight or returns):
         shares = tuple((one.start_time, one.weight) for one in candidate.shares)
-        releases.append(UpstreamRelease(name, candidate.version, shares))
+        if shares:
+            releases.append(UpstreamRelease(name, candidate.version, shares))
+    for past in status.history:
+        if past.shares and now - past.end_time < EARLIER_SECONDS:
+            shares = tuple((one.start_time, one.weight) for one in past.shares)
+            releases.append(UpstreamRelease(name, past.version, shares))
     return tuple(releases)
 
 
@@ -194,7 +206,7 @@ def snapshot_before(
         trained_at=last.completion_time if last else None,
         depends_on=record.depends_on,
         renews=renews_runtime(status),
-        releases=releases_of(record.key, status),
+        releases=releases_of(record.key, status, now),
     )
     firsts = [slo.streak.first for slo in status.engine.slos.values() if slo.streak is not None]
     if not firsts:

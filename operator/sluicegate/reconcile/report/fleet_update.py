@@ -52,7 +52,7 @@ def snapshot_of(observation: Observation, plan: Plan) -> ProductSnapshot:
         challenger=challenged is not None,
         judged=block * seconds,
         renews=renews_runtime(status),
-        releases=releases_of(Key(*observation.product.metadata.key), status),
+        releases=releases_of(Key(*observation.product.metadata.key), status, observation.now),
         suspect=_suspect(plan),
         answers=tuple(
             (Key(namespace, name), value)
@@ -69,7 +69,7 @@ def _suspect(plan: Plan) -> str | None:
     if evaluation is None or not evaluation.judged:
         return None
     release = evaluation.diagnosis.release if evaluation.diagnosis is not None else None
-    return release.product if release is not None else ""
+    return release.product if release is not None and release.ended is None else ""
 
 
 def _waits(observation: Observation, plan: Plan) -> bool:

@@ -148,15 +148,15 @@ def test_an_upstream_is_reconciled_when_a_degradation_by_its_release_begins_or_e
 
 def test_a_candidate_without_traffic_is_no_release():
     status = serving(candidate=candidate(5, 25))
-    assert releases_of(PRICING, status) == (
+    assert releases_of(PRICING, status, START) == (
         UpstreamRelease("catalog/pricing", "v2", ((START, 5), (START + 3600, 25))),
     )
-    assert releases_of(PRICING, serving(candidate=parked(candidate(5, 25)))) == ()
+    assert releases_of(PRICING, serving(candidate=parked(candidate(5, 25))), START) == ()
 
 
 def test_a_promoted_version_is_a_release_from_its_first_traffic_on():
     shares = tuple(Share(weight=weight, start_time=time) for time, weight in ((10, 5), (20, 50)))
     version = stable(since=30).replace(restored=True, shares=shares)
-    (release,) = releases_of(PRICING, serving(stable=version))
+    (release,) = releases_of(PRICING, serving(stable=version), START)
     assert release.shares == ((10, 5), (20, 50), (30, 100))
-    assert releases_of(PRICING, serving()) == ()  # a first version
+    assert releases_of(PRICING, serving(), START) == ()  # a first version
