@@ -26,20 +26,24 @@ def main() -> None:
     """Measure, and print the microseconds of each, the least of some rounds."""
     parser = argparse.ArgumentParser(prog="tests.bentos.mark_overhead", description=__doc__)
     parser.add_argument("--repeats", type=int, default=20_000)
-    repeats = parser.parse_args().repeats
+    for name, value in measured(parser.parse_args().repeats).items():
+        print(f"{name}: {value:.2f} us")
+
+
+def measured(repeats: int) -> dict[str, float]:
+    """Return the microseconds of each, the least of some rounds."""
     outcomes = UpstreamOutcomes(frozenset({"local/pricing"}))
     for version in VERSIONS:
         outcomes.meet(version)
     plain = _answers(_plain, repeats)
     marking = VersionMarks(_plain, VERSIONS[0], frozenset({"local/ranking"}))
     counting = CountedCalls(_plain, frozenset({"/"}), outcomes)
-    print(f"an answer with a mark: {_answers(marking, repeats) - plain:.2f} us more")
-    print(
-        f"an answer to another caller: {_answers(marking, repeats, b'shop/x') - plain:.2f} us more"
-    )
-    print(f"a request whose calls are counted: {_answers(counting, repeats) - plain:.2f} us more")
+    found = {
+        "added to an answer with a mark": _answers(marking, repeats) - plain,
+        "added to an answer to another caller": _answers(marking, repeats, b"shop/x") - plain,
+        "added to a request whose calls are counted": _answers(counting, repeats) - plain,
+    }
     upstream = Upstream("pricing")
-    current_calls.set(Calls(outcomes))
     answer = {"sluicegate-version": str(VERSIONS[1])}
 
     def call() -> None:
@@ -50,8 +54,13 @@ def main() -> None:
         current_calls.set(Calls(outcomes))
         call()
 
-    print(f"the first call of a request: {_each(first_call, repeats):.2f} us")
-    print(f"each other call: {_each(call, repeats):.2f} us")
+    token = current_calls.set(Calls(outcomes))
+    try:
+        found["each other call of a request"] = _each(call, repeats)
+        found["the first call of a request"] = _each(first_call, repeats)
+    finally:
+        current_calls.reset(token)
+    return found
 
 
 def _each(function: Callable[[], None], repeats: int) -> float:

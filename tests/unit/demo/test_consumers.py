@@ -39,7 +39,7 @@ def test_pods_follow_once_the_newest_spec_is_ready_and_nothing_reconciles():
     assert not is_served(product(2, Ready="False"))
 
 
-def test_evidence_is_told_as_shares_of_good_events():
+def test_the_evidence_has_the_shares_of_good_events_of_both_versions():
     row = {"candidateBad": 30, "candidateTotal": 100, "stableBad": 50, "stableTotal": 1000}
     none = row | {"candidateBad": 0, "candidateTotal": 0}
     assert list(evidence_lines({"accuracy": row, "latency": none})) == [

@@ -7,10 +7,20 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from benchmarks.virtual.cluster import Effect
+from benchmarks.virtual.event_loop import run_virtually
 from benchmarks.virtual.variation import Scatter, Variation
 from benchmarks.virtual.workloads import Quality
 from tests.support.decisions.rollout_world import image
-from tests.support.virtual.stories import HOUR, RARELY, for_days, product, pushed, serving
+from tests.support.virtual.stories import (
+    HOUR,
+    RARELY,
+    for_days,
+    on_virtual_time,
+    opened,
+    product,
+    pushed,
+    serving,
+)
 
 if TYPE_CHECKING:
     from benchmarks.virtual.operator import World
@@ -135,3 +145,47 @@ async def test_a_consumer_is_not_retrained_on_labels_that_come_after_the_release
     assert not trained(world, search)
     world.cluster.set_quality(image("a"), Quality(wrong=0.3))
     await world.until(lambda: trained(world, search), seconds=6 * HOUR)
+
+
+async def seconds_until_trained(world: World, *, lost: float) -> float:
+    """Let search decay an hour after the begin of v2's canary; return the seconds until its training."""
+    pricing, search = await consumed(world)
+    world.cluster.effects[search] = (Effect(pricing, image("d"), lost),)
+    await world.run(HOUR)
+    world.cluster.set_quality(image("a"), Quality(wrong=0.3))
+    return await world.until(lambda: trained(world, search), seconds=12 * HOUR)
+
+
+@pytest.mark.slow
+def test_a_decay_beside_a_bad_release_is_retrained_within_twice_the_usual_time():
+    async def story(lost: float) -> float:
+        async with opened(for_days=True) as world:
+            return await seconds_until_trained(world, lost=lost)
+
+    usual = run_virtually(story(0.0))
+    assert run_virtually(story(LOST / 2)) <= 2 * usual
+
+
+@pytest.mark.slow
+@on_virtual_time
+async def test_a_product_without_dependents_has_no_field_and_no_condition_of_them(world):
+    key = world.apply(
+        product(model=pushed("c", "v1"), slos=[AVAILABLE], retraining=None, rollout={"steps": [50]})
+    )
+    world.start(**RARELY)
+    await world.until(lambda: serving(world, key) == "v1", seconds=60)
+    await world.run(HOUR)
+    world.edit(key, model=pushed("d", "v2"))
+    await world.until(
+        lambda: (world.status(key).get("candidate") or {}).get("weight") == 50, seconds=HOUR
+    )
+    status = world.status(key)
+    world.annotate(key, **{"sluicegate.dev/abort": "v2/now"})
+    await world.until(lambda: "candidate" not in world.status(key), seconds=HOUR)
+    ended = world.status(key)
+    assert not {"approvals"} & status["candidate"].keys()
+    assert not {"shares"} & (ended["stable"].keys() | ended["history"][0].keys())
+    assert not {"EvidenceOneSided", "DegradesDependents"} & {
+        one["type"] for one in ended["conditions"]
+    }
+    assert all("/" not in row["slo"] for row in status["candidate"]["evidence"])

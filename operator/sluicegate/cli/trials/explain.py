@@ -12,19 +12,17 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from sluicegate.api.base import number, rfc3339
-from sluicegate.api.errors import InvalidProduct
 from sluicegate.api.product import DataProduct
 from sluicegate.api.shadow import ShadowStatus
 from sluicegate.api.versions import CandidateHold
 from sluicegate.cli.inputs.access_options import add_access
 from sluicegate.cli.inputs.cluster_access import product_of
+from sluicegate.cli.inputs.consumer_access import consumers_of
 from sluicegate.cli.inputs.object_name import parse_name
 from sluicegate.cli.inputs.operator_settings import namespace_of_operator, operator_settings
 from sluicegate.cli.printing.output import add_output, document, write, write_lines, write_names
 from sluicegate.cli.trials.explain_live import Live, look
-from sluicegate.kube.errors import KubeError
 from sluicegate.kube.resources import Key
-from sluicegate.policy.model.consumers import consumers_named
 from sluicegate.settings import parse_settings
 from sluicegate.views.words import OVER, has_ended
 
@@ -72,14 +70,10 @@ async def _explain(key: Key, output: str) -> None:
 
 
 async def _consumers(product: DataProduct) -> list[DataProduct]:
-    """Read the products whose SLOs count in a canary that runs, as far as they are there."""
-    consumers = []
-    for name in consumers_named(product) if product.status.trial is not None else ():
-        try:
-            consumers.append(DataProduct.parse(await product_of(Key(*name.split("/", 1)))))
-        except (KubeError, InvalidProduct) as error:
-            print(f"note: {name} can't be read, so its SLOs are left out: {error}", file=sys.stderr)
-    return consumers
+    """Read the products whose SLOs count in a canary that runs."""
+    if product.status.trial is None:
+        return []
+    return [DataProduct.parse(body) for body in await consumers_of(product)]
 
 
 def _document(key: Key, body: dict[str, Any], live: Live | None) -> dict[str, Any]:

@@ -10,12 +10,12 @@ from sluicegate.views.numbers import events, percent
 
 def consumer_lines(assessment: Assessment | None) -> Iterator[str]:
     """Yield a line for each SLO of consumers, and for each consumer whose outcomes are no evidence."""
-    for one in _cases(assessment):
-        evidence = one.evidence
+    for case in _cases(assessment):
+        evidence = case.evidence
         yield (
-            f"  candidate in {one.terms.name}: {_share(evidence.candidate)} against stable's"
-            f" {_share(evidence.stable)}; for it {evidence.promote:.1f} of {one.promote_at:.1f}, against it"
-            f" {evidence.roll_back:.1f} of {one.roll_back_at:.1f}"
+            f"  candidate in {case.terms.name}: {_share(evidence.candidate)} against stable's"
+            f" {_share(evidence.stable)}; for it {evidence.promote:.1f} of {case.promote_at:.1f}, against it"
+            f" {evidence.roll_back:.1f} of {case.roll_back_at:.1f}"
         )
     for gap in () if assessment is None else assessment.gaps:
         yield f"  no evidence: {gap.text}"

@@ -2,8 +2,8 @@
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Any
 
 from sluicegate.api.product import DataProduct
 from sluicegate.cli.trials.explain_consumers import consumer_lines, consumers_as_object
@@ -15,21 +15,14 @@ from sluicegate.cli.trials.explain_markets import (
     of_candidate,
     states_as_object,
 )
-from sluicegate.measurement.consumer_blocks import ConsumerMeasurements
-from sluicegate.measurement.product_view import ProductBlocks
-from sluicegate.measurement.store import Measurements
+from sluicegate.cli.trials.newest_blocks import read_newest
 from sluicegate.policy.derived_defaults import derived
 from sluicegate.policy.evaluate import Evaluation, evaluate
-from sluicegate.policy.model.consumer_inputs import consumer_reading
-from sluicegate.policy.model.inputs import Surroundings, observed
-from sluicegate.policy.model.observed import ALONE, Facts, Observed
+from sluicegate.policy.model.observed import Observed
 from sluicegate.policy.model.terms import Terms, terms_of
 from sluicegate.policy.slo_health.messages import describe
 from sluicegate.policy.slo_health.visibility import describe_visibility, visibility
-from sluicegate.prometheus.block_reader import BlockReader
-from sluicegate.prometheus.client import Prometheus
 from sluicegate.settings import Settings
-from sluicegate.wiring import endpoint_of, evaluation_settings, timing_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +83,7 @@ async def look(
     consumers : the products that `rollout.consumers` names, as far as they can be read.
     """
     terms = terms_of(product, settings.hour_seconds)
-    observed = await _observe(product, settings, consumers)
+    observed = await read_newest(product, settings, consumers)
     evaluation = evaluate(terms, product.status, observed, int(time.time()))
     return Live(product, terms, observed, evaluation)
 
@@ -116,43 +109,3 @@ def derived_lines(terms: Terms, evaluation: Evaluation, observed: Observed) -> I
     if values:
         yield "left out and derived:"
         yield from (f"  {line}" for line in values)
-
-
-async def _observe(
-    product: DataProduct, settings: Settings, consumers: Sequence[DataProduct]
-) -> Observed:
-    """Read the blocks of the product and its consumers; inputs of the cluster are left out."""
-    timing = timing_of(settings)
-    measurements = Measurements(timing)
-    now = time.time()
-    for one in (product, *consumers):
-        measurements.follow(one, now)
-    async with Prometheus(endpoint_of(settings)) as prometheus:
-        await measurements.read(BlockReader(prometheus, evaluation_settings(settings, timing)), now)
-    own = ProductBlocks(measurements, product)
-    stores = (
-        (one, ConsumerMeasurements(own, ProductBlocks(measurements, one), int(now)))
-        for one in consumers
-    )
-    read = (consumer_reading(one, product.metadata.key, store) for one, store in stores)
-    readings = tuple(reading for reading in read if reading is not None)
-    return observed(own.measured(now), replace(_UNKNOWN, consumer_readings=readings))
-
-
-_UNKNOWN: Final = Surroundings(
-    desired=None,
-    withheld="",
-    wanted_evaluation={},
-    training=None,
-    shadow=None,
-    facts=Facts(),
-    rollout=None,
-    portfolio=ALONE,
-    requests=(),
-    answers=(),
-    consumers=(),
-    consumer_readings=(),
-    absences=(),
-    term=0,
-)
-"""Inputs that only the cluster has."""

@@ -12,14 +12,13 @@ from typing import Any, Final
 from sluicegate.api.product import DataProduct
 from sluicegate.cli.inputs.access_options import add_access
 from sluicegate.cli.inputs.cluster_access import product_of
+from sluicegate.cli.inputs.consumer_access import consumers_among, consumers_of
 from sluicegate.cli.inputs.object_name import parse_name
 from sluicegate.cli.inputs.operator_settings import namespace_of_operator, operator_settings
 from sluicegate.cli.inputs.product_files import read_documents
 from sluicegate.cli.trials.past_record import record
 from sluicegate.errors import invalid
-from sluicegate.kube.errors import KubeError
 from sluicegate.kube.resources import Key
-from sluicegate.policy.model.consumers import consumers_named
 from sluicegate.prometheus.client import Prometheus
 from sluicegate.prometheus.past_blocks import PastReader
 from sluicegate.settings import Settings, parse_settings
@@ -86,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _products_of(args: argparse.Namespace) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def _products_of(args: argparse.Namespace) -> tuple[dict[str, Any], Sequence[Mapping[str, Any]]]:
     """Return the product, and those that `rollout.consumers` names, as far as they are there."""
     key = parse_name(args.product, argument="product")
     if args.from_file is None:
@@ -99,23 +98,13 @@ def _products_of(args: argparse.Namespace) -> tuple[dict[str, Any], list[dict[st
         held = ", ".join(f"{namespace}/{name}" for namespace, name in documents)
         problem = f"holds {held}, not {args.product}: give the file of this product"
         raise invalid("--from-file", problem)
-    named = consumers_named(DataProduct.parse(documents[key]))
-    consumers = [body for name, body in documents.items() if "/".join(map(str, name)) in named]
-    return documents[key], consumers
+    product = DataProduct.parse(documents[key])
+    return documents[key], consumers_among(product, documents.values())
 
 
 async def _with_consumers(key: Key) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     body = await product_of(key)
-    consumers = []
-    for name in consumers_named(DataProduct.parse(body)):
-        try:
-            consumers.append(await product_of(Key(*name.split("/", 1))))
-        except KubeError as error:
-            print(
-                f"note: {name} can't be read, so its outcomes are left out: {error}",
-                file=sys.stderr,
-            )
-    return body, consumers
+    return body, await consumers_of(DataProduct.parse(body))
 
 
 def _one(file: str) -> dict[str, Any]:

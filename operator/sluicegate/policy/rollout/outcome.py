@@ -14,6 +14,7 @@ from sluicegate.policy.model.decision import ENDED_BY_FAULTS, Inconclusive, Prom
 from sluicegate.policy.model.history import MOST_VERSIONS, newest_first
 from sluicegate.policy.model.observed import Failure
 from sluicegate.policy.model.terms import Terms
+from sluicegate.policy.rollout.candidates import ended_shares
 from sluicegate.policy.rollout.rollbacks import roll_back_candidate, roll_back_stable
 from sluicegate.policy.rollout.transitions import accept_first, ended
 from sluicegate.policy.rollout.verdicts import verdict_of
@@ -58,6 +59,17 @@ def completed(
     if decision.reason in ENDED_BY_FAULTS:
         return after, decision
     return _refused(terms, after, candidate, decision, now=now), decision
+
+
+def with_ended_shares(
+    after: DataProductStatus, candidate: Candidate, now: int
+) -> DataProductStatus:
+    """Return the status with the shares of a candidate that was rolled back: labels of its time still come."""
+    newest, *others = after.history
+    if newest.revision != candidate.revision or candidate.restoring:
+        return after
+    newest = newest.replace(shares=ended_shares(candidate.shares, now))
+    return after.replace(history=(newest, *others))
 
 
 def conclude(

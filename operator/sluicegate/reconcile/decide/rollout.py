@@ -19,8 +19,7 @@ from sluicegate.policy.model.attended_time import attended_seconds, seconds_with
 from sluicegate.policy.model.decision import ENDED_BY_FAULTS, Inconclusive, Promote, Rollback
 from sluicegate.policy.model.observed import Failure, RolloutProgress
 from sluicegate.policy.rollout.api_gate import comparison_of, take_share, with_statements
-from sluicegate.policy.rollout.candidates import ended_shares
-from sluicegate.policy.rollout.outcome import completed
+from sluicegate.policy.rollout.outcome import completed, with_ended_shares
 from sluicegate.reconcile.decide.events import EventNote, decision_status
 from sluicegate.reconcile.decide.layout import (
     FOLLOW_SECONDS,
@@ -267,7 +266,7 @@ def _complete(
         # A dependent that became worse shows by these whether it follows the release.
         after = after.replace(stable=after.stable.replace(shares=candidate.shares))
     elif observation.dependents and after.history and decision is not None:
-        after = _with_ended_shares(after, candidate, observation.now)
+        after = with_ended_shares(after, candidate, observation.now)
     if status.stable is None:
         event = EventNote(ConditionReason.SERVING, "Serve", f"{candidate.version} serves")
         return after, (event,)
@@ -278,17 +277,6 @@ def _complete(
     if decision.reason in ENDED_BY_FAULTS:
         return _waiting(observation, after, decision)
     return _corrected(observation, after, decision)
-
-
-def _with_ended_shares(
-    after: DataProductStatus, candidate: Candidate, now: int
-) -> DataProductStatus:
-    """Return the status with the shares of a candidate that is rolled back: labels of its time still come."""
-    ended, *others = after.history
-    if ended.revision != candidate.revision or candidate.restoring:
-        return after
-    ended = ended.replace(shares=ended_shares(candidate.shares, now))
-    return after.replace(history=(ended, *others))
 
 
 def _corrected(
