@@ -23,7 +23,16 @@ from sluicegate_service import environment
 DEEPEST: Final = 4
 """Levels of fields with a row each; what is below is Kubernetes' own, or in `kubectl explain`."""
 WIDTH: Final = "96"
-KUBERNETES_OWN: Final = frozenset({"affinity", "topologySpreadConstraints", "podTemplate"})
+KUBERNETES_OWN: Final = frozenset(
+    {
+        "affinity",
+        "topologySpreadConstraints",
+        "podTemplate",
+        "volumes",
+        "volumeMounts",
+        "initContainers",
+    }
+)
 
 Rows = list[tuple[str, ...]]
 

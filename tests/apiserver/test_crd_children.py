@@ -25,7 +25,29 @@ SCALED = {
     "spec.serving.resources": {"requests": {"cpu": "0.5", "memory": "1024Mi"}},
 }
 FETCHED = BENTO_URL | {"spec.model.bento.sha256": HEX, "spec.model.bento.url": "pvc://models/a.tar"}
-PRODUCTS = {"mounted": {}, "scaled": SCALED, "fetched": FETCHED}
+PASSED_ON = {
+    "spec.serving.runtimeClassName": "sandbox",
+    "spec.serving.resourceClaims": [{"name": "gpu", "resourceClaimTemplateName": "one-gpu"}],
+    "spec.serving.volumes": [
+        {"name": "weights", "emptyDir": {"sizeLimit": "1024Mi"}},
+        {"name": "settings", "configMap": {"name": "settings"}},
+        {"name": "pod", "downwardAPI": {"items": [
+            {"path": "labels", "fieldRef": {"fieldPath": "metadata.labels"}},
+            {"path": "cpus", "resourceFieldRef": {"containerName": "server", "resource": "limits.cpu"}},
+        ]}},
+        {"name": "scratch", "ephemeral": {"volumeClaimTemplate": {"spec": {
+            "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "0.5Gi"}},
+        }}}},
+    ],
+    "spec.serving.volumeMounts": [{"name": "weights", "mountPath": "/weights", "readOnly": True}],
+    "spec.serving.initContainers": [{
+        "name": "fetch-weights", "image": "registry.example/fetch:1", "command": ["fetch"],
+        "env": [{"name": "NODE", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}],
+        "volumeMounts": [{"name": "weights", "mountPath": "/weights"}],
+    }],
+}  # fmt: skip
+"""A product that gives parts of its pods."""
+PRODUCTS = {"mounted": {}, "scaled": SCALED, "fetched": FETCHED, "with parts of its own": PASSED_ON}
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +118,8 @@ def test_pods_are_admitted_where_the_restricted_profile_is_enforced(api, namespa
         template = owner["spec"]["template"]
         pod = {
             "metadata": template["metadata"] | {"name": "a"},
-            "spec": template["spec"] | {"priorityClassName": None, "serviceAccountName": None},
+            "spec": template["spec"]
+            | {"priorityClassName": None, "runtimeClassName": None, "serviceAccountName": None},
         }
         assert core.create_namespaced_pod(namespace, pod, dry_run="All")
 

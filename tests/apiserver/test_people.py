@@ -339,6 +339,7 @@ TENANTS = {
     "a runtime class": (
         {"retraining__podTemplate": {"spec": TEMPLATE["spec"] | {"runtimeClassName": "runc"}}},
         "allowed-runtime-classes"),
+    "a runtime class of servers": ({"serving__runtimeClassName": "runc"}, "allowed-runtime-classes"),
 }  # fmt: skip
 
 

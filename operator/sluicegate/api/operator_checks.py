@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from sluicegate.api.pod_types import check_pod_template
+from sluicegate.api.pod_types import check_pod_parts
 from sluicegate.api.product import DataProductSpec
 from sluicegate.api.product_info import Lifecycle
 from sluicegate.api.promql_text import UnboundPromql
@@ -29,7 +29,8 @@ def check_context(spec: DataProductSpec, settings: Settings) -> tuple[Problem, .
         *_check_runtime(spec, settings),
         *_check_blocks(spec, settings),
         *check_promql(spec),
-        *(check_pod_template(template) if template is not None else ()),
+        *check_pod_parts(spec.serving.pod_parts(), "spec.serving"),
+        *(check_pod_parts(template.to_dict()) if template is not None else ()),
     )
 
 

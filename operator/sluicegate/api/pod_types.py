@@ -1,4 +1,4 @@
-"""The parts of a pod spec that a product may have: scheduling, and the pod template of a training.
+"""The parts of a pod spec that a product may have: those of its servers, and the pod template of a training.
 
 Which fields there are is in pod_fields.json, which `make crds` generates from the types of the
 `kubernetes` package (.ci/pod_fields.yaml). What isn't a field is refused, so that nothing reaches the
@@ -132,6 +132,19 @@ class _OwnVolume(Passed):
     )
 
 
+class _OneDeviceClaim(Passed):
+    cel_rules: ClassVar = (
+        Rule(
+            cel="has(self.resourceClaimName) != has(self.resourceClaimTemplateName)",
+            holds=lambda self: (
+                (self.resource_claim_name is None) != (self.resource_claim_template_name is None)
+            ),
+            message="set exactly one of resourceClaimName and resourceClaimTemplateName",
+            field="resourceClaimName",
+        ),
+    )
+
+
 class _OwnVariable(Passed):
     cel_rules: ClassVar = (
         Rule(
@@ -145,6 +158,7 @@ class _OwnVariable(Passed):
 
 
 _BASES: Final[dict[str, type[ApiModel]]] = {
+    "PodClaim": _OneDeviceClaim,
     "Toleration": ApiModel,
     "TemplateEnvVar": _OwnVariable,
     "TemplateMetadata": _OwnLabels,
@@ -203,6 +217,10 @@ Toleration = Annotated[ApiModel, _Generated("Toleration")]
 Affinity = Annotated[Passed, _Generated("Affinity")]
 TopologySpreadConstraint = Annotated[Passed, _Generated("TopologySpreadConstraint")]
 TrainingTemplate = Annotated[Passed, _Generated("TrainingTemplate")]
+InitContainer = Annotated[Passed, _Generated("TemplateContainer")]
+Volume = Annotated[Passed, _Generated("TemplateVolume")]
+VolumeMount = Annotated[Passed, _Generated("TemplateMount")]
+PodResourceClaim = Annotated[Passed, _Generated("PodClaim")]
 
 
 def reserved_resources(template: Passed) -> dict[str, str]:
@@ -211,11 +229,9 @@ def reserved_resources(template: Passed) -> dict[str, str]:
     return {**resources.get("limits", {}), **resources.get("requests", {})}
 
 
-def check_pod_template(
-    template: Passed, path: str = "spec.retraining.podTemplate"
-) -> tuple[Problem, ...]:
-    """Return what the types can't say of a template: its size. Empty when it may be used."""
-    size = len(compact(template.to_dict()).encode())
+def check_pod_parts(parts: Any, path: str = "spec.retraining.podTemplate") -> tuple[Problem, ...]:
+    """Return the problem of parts of a pod spec, as JSON, that are too large; none if they may be used."""
+    size = len(compact(parts).encode())
     if size > MAX_BYTES:
         return (Problem(path, f"has {size} bytes: keep it to {MAX_BYTES}"),)
     return ()

@@ -1,7 +1,8 @@
 """How a version of the model runs: image, size, scheduling, timeouts."""
 
+from collections.abc import Iterable
 from itertools import pairwise
-from typing import Annotated, ClassVar, Final
+from typing import Annotated, Any, ClassVar, Final
 
 from pydantic import Field, StringConstraints
 
@@ -13,10 +14,14 @@ from sluicegate.api.markets import MarketSource
 from sluicegate.api.model import LocalRef
 from sluicegate.api.pod_types import (
     Affinity,
+    InitContainer,
     LabelKey,
     LabelValue,
+    PodResourceClaim,
     Toleration,
     TopologySpreadConstraint,
+    Volume,
+    VolumeMount,
 )
 from sluicegate.api.prediction_log import PredictionLog
 
@@ -26,6 +31,24 @@ DEFAULT_BUCKETS_MILLISECONDS = (5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_00
 
 
 DEFAULT_MAX_REQUEST_BYTES: Final = 10 * 1024 * 1024
+
+
+SERVER_VOLUMES: Final = ("feedback", "sluicegate-log")
+"""Volumes of the operator in pods that serve, beside those of all its pods."""
+SERVER_CONTAINERS: Final = ("fetch", "runtime-check", "server")
+"""Containers of the operator in pods that serve."""
+SERVER_PATHS: Final = (
+    "/bento", "/tmp", "/var/lib/bentoml", "/var/run/sluicegate", "/var/log/sluicegate",  # noqa: S108 - in pods
+)  # fmt: skip
+"""Paths of the operator's mounts: nothing is mounted at or below them."""
+
+
+def _is_clear_of_own_paths(paths: Iterable[str]) -> bool:
+    return not any(
+        path == reserved or path.startswith(f"{reserved}/")
+        for path in paths
+        for reserved in SERVER_PATHS
+    )
 
 
 class Autoscaling(ApiModel):
@@ -75,6 +98,38 @@ class Serving(ApiModel):
             holds=lambda self: all(a < b for a, b in pairwise(self.latency_buckets_milliseconds)),
             message="latencyBucketsMilliseconds must increase from one to the next",
             field="latencyBucketsMilliseconds",
+        ),
+        Rule(
+            cel=f"!has(self.volumes) || self.volumes.all(one, !(one.name in {list(SERVER_VOLUMES)}))",
+            holds=lambda self: not {one.name for one in self.volumes} & {*SERVER_VOLUMES},
+            message=f"{' and '.join(SERVER_VOLUMES)} are the operator's volumes: rename it",
+            field="volumes",
+        ),
+        Rule(
+            cel="!has(self.initContainers) || self.initContainers.all(one, has(one.name)"
+            f" && !(one.name in {list(SERVER_CONTAINERS)}))",
+            holds=lambda self: all(
+                one.name and one.name not in SERVER_CONTAINERS for one in self.init_containers
+            ),
+            message=f"each of initContainers needs a name other than {', '.join(SERVER_CONTAINERS)}",
+            field="initContainers",
+        ),
+        Rule(
+            cel="!has(self.volumeMounts) || self.volumeMounts.all(mount, has(self.volumes)"
+            " && self.volumes.exists(one, one.name == mount.name))",
+            holds=lambda self: (
+                {one.name for one in self.volume_mounts} <= {one.name for one in self.volumes}
+            ),
+            message="volumeMounts names a volume that is not in volumes: add it there",
+            field="volumeMounts",
+        ),
+        Rule(
+            cel="!has(self.volumeMounts) || self.volumeMounts.all(mount,"
+            f" !({list(SERVER_PATHS)}.exists(path, mount.mountPath == path"
+            " || mount.mountPath.startsWith(path + '/'))))",
+            holds=lambda self: _is_clear_of_own_paths(one.mount_path for one in self.volume_mounts),
+            message=f"the operator mounts {', '.join(SERVER_PATHS)}: mount the volume elsewhere",
+            field="volumeMounts",
         ),
     )
 
@@ -134,6 +189,33 @@ class Serving(ApiModel):
     """Rules by which pods spread over zones or nodes, as in a pod spec."""
     priority_class_name: ObjectName | None = None
     """Priority class of the pods."""
+    runtime_class_name: ObjectName | None = None
+    """RuntimeClass of the pods, such as that of a sandbox or of a GPU's container runtime."""
+    resource_claims: Annotated[
+        tuple[PodResourceClaim, ...], Field(max_length=4), Keyed("name")
+    ] = ()
+    """Claims of devices (dynamic resource allocation) of the pods; the serving container uses all of
+    them."""
+    volumes: Annotated[tuple[Volume, ...], Field(max_length=16), Keyed("name")] = ()
+    """More volumes of the pods, e.g. a claim with weights. Old and new pods mount them at the same
+    time: a claim needs ReadOnlyMany or ReadWriteMany as soon as they run on two nodes."""
+    volume_mounts: Annotated[
+        tuple[VolumeMount, ...], Field(max_length=16), Keyed("mount_path")
+    ] = ()
+    """Mounts of these volumes in the serving container."""
+    init_containers: Annotated[tuple[InitContainer, ...], Field(max_length=4)] = ()
+    """Containers that run to completion before the serving container starts, under the restricted
+    profile."""
+
+    def pod_parts(self) -> dict[str, Any]:
+        """Return the parts that are passed on to pods as they are, as JSON, without those not given."""
+        passed = {
+            "resourceClaims": self.resource_claims,
+            "volumes": self.volumes,
+            "volumeMounts": self.volume_mounts,
+            "initContainers": self.init_containers,
+        }
+        return {name: [part.to_dict() for part in parts] for name, parts in passed.items() if parts}
 
     @property
     def base_replicas(self) -> int:

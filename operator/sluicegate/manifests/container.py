@@ -2,14 +2,19 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 from sluicegate.api.containers import EnvVar, Resources, amount
+from sluicegate.api.pod_types import Passed
 from sluicegate.api.product import DataProduct
 from sluicegate.manifests.common import Manifest, without_empty
 
 BENTO_PATH: Final = "/bento"
 HOME_PATH: Final = "/var/lib/bentoml"
+_STORED_DEFAULTS: Final[dict[str, Manifest]] = {
+    "fieldRef": {"apiVersion": "v1"},
+    "resourceFieldRef": {"divisor": "0"},
+}
 USER_ID: Final = 1034
 """User of BentoML's own images; any number but 0 would do."""
 
@@ -81,20 +86,31 @@ def environment(ours: Mapping[str, str], theirs: Sequence[EnvVar]) -> list[Manif
     own = [{"name": name, "value": value} for name, value in ours.items()]
     given = {variable.name for variable in theirs}
     return [item for item in own if item["name"] not in given] + [
-        _as_stored(variable) for variable in theirs
+        as_stored(variable.to_dict()) for variable in theirs
     ]
 
 
-def _as_stored(variable: EnvVar) -> Manifest:
-    """Return a variable as the API server stores it.
+def init_containers(given: Sequence[Passed]) -> list[Manifest]:
+    """Return a product's own init containers, under the restricted profile."""
+    return [as_stored(one.to_dict()) | {"securityContext": container_security()} for one in given]
 
-    The server adds a version to a fieldRef, so that the field would otherwise count as changed
-    in every pass.
+
+def as_stored(part: Any) -> Any:
+    """Return a part of a manifest as the API server stores it.
+
+    The server adds a version to a fieldRef and a divisor to a resourceFieldRef, so that the field
+    would otherwise count as changed in every pass.
     """
-    item = variable.to_dict()
-    if variable.value_from is not None and variable.value_from.field_ref is not None:
-        item["valueFrom"]["fieldRef"]["apiVersion"] = "v1"
-    return item
+    if isinstance(part, list):
+        return [as_stored(item) for item in part]
+    if not isinstance(part, dict):
+        return part
+    return {
+        name: _STORED_DEFAULTS.get(name, {}) | value
+        if isinstance(value := as_stored(below), dict)
+        else value
+        for name, below in part.items()
+    }
 
 
 def scratch_volumes() -> list[Manifest]:

@@ -30,9 +30,11 @@ from sluicegate.manifests.common import (
 )
 from sluicegate.manifests.container import (
     BENTO_PATH,
+    as_stored,
     bento_environment,
     container,
     environment,
+    init_containers,
     pod_security,
     scratch_mounts,
     scratch_volumes,
@@ -53,7 +55,12 @@ NOT_IN_PODS: Final = frozenset(
     {"replicas", "autoscaling", "runtime_image", "progress_deadline_seconds"}
 )
 """Fields of `serving` that don't affect a pod, or are hashed with the version's own fields."""
-ADDED_LATER: Final = frozenset({"max_request_bytes", "market", "log"})
+ADDED_LATER: Final = frozenset(
+    {
+        "max_request_bytes", "market", "log", "runtime_class_name", "resource_claims", "volumes",
+        "volume_mounts", "init_containers",
+    }
+)  # fmt: skip
 """Fields that were added to `serving` later: each is hashed only if it is set; otherwise the
 release that added it would restart every pod."""
 ADDED_TO_FEEDBACK: Final = frozenset({"prediction"})
@@ -82,6 +89,7 @@ def build_pod_template(product: DataProduct, version: VersionBase) -> Manifest:
                 "imagePullSecrets": [ref.to_dict() for ref in serving.image_pull_secrets],
                 "initContainers": [
                     *fetch_containers(product, version),
+                    *init_containers(serving.init_containers),
                     _runtime_check(product, version),
                 ],
                 "containers": [_server(product, version)],
@@ -140,7 +148,11 @@ def _server(product: DataProduct, version: VersionBase) -> Manifest:
         version.runtime_image,
         ["python", "-m", "sluicegate_service.launcher", BENTO_PATH],
         resources=serving.resources,
-        mounts=[*_mounts(product), *log_mounts(product, read_only=False)],
+        mounts=[
+            *_mounts(product),
+            *log_mounts(product, read_only=False),
+            *(mount.to_dict() for mount in serving.volume_mounts),
+        ],
         env=environment(_server_environment(product, version), serving.env),
         envFrom=log_credentials(product),
         ports=[
@@ -149,6 +161,11 @@ def _server(product: DataProduct, version: VersionBase) -> Manifest:
         ],
     )
     server |= {"lifecycle": pre_stop} if serving.pre_stop_seconds else {}
+    if claims := serving.pod_parts().get("resourceClaims"):
+        server["resources"] = {
+            **server.get("resources", {}),
+            "claims": [{"name": one["name"]} for one in claims],
+        }
     return server | {
         "startupProbe": _probe("/readyz", period=1, failures=serving.progress_deadline_seconds),
         # A pod that is short of CPU for some seconds answers late; removed from the Service it
@@ -255,7 +272,7 @@ def _volumes(product: DataProduct, version: VersionBase) -> list[Manifest]:
                 "secret": {"secretName": feedback.secret_ref.name, "optional": True},
             }
         )
-    return volumes
+    return [*volumes, *(as_stored(volume.to_dict()) for volume in product.spec.serving.volumes)]
 
 
 def _runtime_check(product: DataProduct, version: VersionBase) -> Manifest:
@@ -297,4 +314,6 @@ def _scheduling(product: DataProduct) -> Manifest:
         "affinity": serving.affinity.to_dict() if serving.affinity else None,
         "topologySpreadConstraints": [one.to_dict() for one in serving.topology_spread_constraints],
         "priorityClassName": serving.priority_class_name,
+        "runtimeClassName": serving.runtime_class_name,
+        "resourceClaims": [claim.to_dict() for claim in serving.resource_claims],
     }

@@ -44,6 +44,10 @@ PATHS: Final = {
     "ReplaceFullPath": "replaceFullPath",
     "ReplacePrefixMatch": "replacePrefixMatch",
 }
+PASSED_ON: Final = frozenset(
+    {"runtimeClassName", "resourceClaims", "volumes", "volumeMounts", "initContainers"}
+)
+"""Fields of serving that only reach the pod template, as priorityClassName does, which is drawn."""
 HEAVY: Final = frozenset({"replicas", "autoscaling", "feedback", "runtimeImage", "resources"})
 """Fields of serving with draws of their own."""
 
@@ -189,7 +193,7 @@ def _consistent(value: Any) -> Any:
 def _serving(dice: random.Random, spec: Body) -> Body:
     """Another value of one field of serving."""
     fields = _schema("serving")["properties"]
-    name = dice.choice(sorted(fields))
+    name = dice.choice(sorted(fields.keys() - PASSED_ON))
     if name in HEAVY:
         return dice.choice(
             [

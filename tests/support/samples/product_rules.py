@@ -28,6 +28,14 @@ NO_BUCKETS = {"spec.serving.latencyBucketsMilliseconds": REMOVED}
 TEMPLATE = {"spec": {"containers": [{"name": "train", "command": ["train"]}]}}
 
 
+def mounted(path: str) -> Change:
+    """The example with a volume in its servers at this path."""
+    return {
+        "spec.serving.volumes": [{"name": "weights", "emptyDir": {}}],
+        "spec.serving.volumeMounts": [{"name": "weights", "mountPath": path}],
+    }
+
+
 def template(metadata: Any = None, **spec: Any) -> Change:
     """The example with a pod template for its trainings."""
     body = {"spec": TEMPLATE["spec"] | spec} | ({"metadata": metadata} if metadata else {})
@@ -375,6 +383,50 @@ RULES = (
         template(metadata={"labels": {"app.kubernetes.io/name": "a"}}),
         "spec.retraining.podTemplate.metadata.labels",
         "use a prefix of your own",
+    ),
+    Case(
+        "a server leaves the operator's volumes alone",
+        {"spec.serving.volumes": [{"name": "weights", "emptyDir": {}}]},
+        {"spec.serving.volumes": [{"name": "feedback", "emptyDir": {}}]},
+        "spec.serving.volumes",
+        "rename it",
+        ({"spec.serving.volumes": [{"name": "sluicegate-log", "emptyDir": {}}]},),
+    ),
+    Case(
+        "an init container of a server has a name of its own",
+        {"spec.serving.initContainers": [{"name": "wait", "image": "registry.example/wait:1"}]},
+        {"spec.serving.initContainers": [{"image": "registry.example/wait:1"}]},
+        "spec.serving.initContainers",
+        "needs a name other than",
+        ({"spec.serving.initContainers": [{"name": "server", "image": "registry.example/a:1"}]},),
+    ),
+    Case(
+        "a mount names a volume of the product",
+        mounted("/weights"),
+        mounted("/weights") | {"spec.serving.volumes": [{"name": "other", "emptyDir": {}}]},
+        "spec.serving.volumeMounts",
+        "not in volumes: add it there",
+        ({"spec.serving.volumeMounts": [{"name": "weights", "mountPath": "/weights"}]},),
+    ),
+    Case(
+        "a server leaves the operator's paths alone",
+        mounted("/bentos"),
+        mounted("/bento"),
+        "spec.serving.volumeMounts",
+        "mount the volume elsewhere",
+        (mounted("/tmp/cache"), mounted("/var/run/sluicegate/feedback")),
+    ),
+    Case(
+        "a claim of devices has one source",
+        {"spec.serving.resourceClaims": [{"name": "gpu", "resourceClaimTemplateName": "gpu"}]},
+        {"spec.serving.resourceClaims": [{"name": "gpu"}]},
+        "spec.serving.resourceClaims[0].resourceClaimName",
+        "exactly one of resourceClaimName",
+        (
+            {"spec.serving.resourceClaims": [
+                {"name": "gpu", "resourceClaimName": "a", "resourceClaimTemplateName": "b"}
+            ]},
+        ),
     ),
     Case(
         "steps increase",

@@ -11,8 +11,9 @@ import pytest
 from sluicegate.api import names
 from sluicegate.api.baseline import Baseline, BaselineSource
 from sluicegate.api.errors import InvalidProduct
+from sluicegate.api.operator_checks import check_context
 from sluicegate.api.outcome import Outcome
-from sluicegate.api.pod_types import POD_TYPES, check_pod_template
+from sluicegate.api.pod_types import check_pod_parts
 from sluicegate.api.product import DataProduct
 from sluicegate.api.retraining_status import Trigger
 from sluicegate.api.versions import (
@@ -37,7 +38,7 @@ from sluicegate.manifests.service import (
 from sluicegate.manifests.shadow import ShadowInterval, build_shadow_job
 from sluicegate.manifests.training import Attempt, build_training_job
 from sluicegate.manifests.version_annotations import memory_annotations, read_version
-from sluicegate.settings import ServiceKind
+from sluicegate.settings import ServiceKind, Settings
 from sluicegate_service.environment import CONSUMERS, UPSTREAMS
 from sluicegate_service.log_settings import LogSettings
 from sluicegate_service.markets import Markets
@@ -185,6 +186,54 @@ def test_every_container_keeps_to_the_restricted_profile():
         assert security["capabilities"] == {"drop": ["ALL"]}
 
 
+PASSED_ON = {
+    "spec.serving.runtimeClassName": "nvidia",
+    "spec.serving.resourceClaims": [{"name": "gpu", "resourceClaimTemplateName": "one-gpu"}],
+    "spec.serving.volumes": [{"name": "weights", "persistentVolumeClaim": {"claimName": "weights"}}],
+    "spec.serving.volumeMounts": [{"name": "weights", "mountPath": "/weights", "readOnly": True}],
+    "spec.serving.initContainers": [
+        {"name": "wait", "image": "registry.example/wait:1", "env": [
+            {"name": "NODE", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}},
+            {"name": "CPUS", "valueFrom": {"resourceFieldRef": {"resource": "limits.cpu"}}},
+        ]}
+    ],
+}  # fmt: skip
+
+
+def test_the_parts_of_a_pod_that_a_product_gives_reach_its_servers():
+    pod = pod_of(**PASSED_ON)
+    (server,) = pod["containers"]
+    assert pod["runtimeClassName"] == "nvidia"
+    assert pod["resourceClaims"] == [{"name": "gpu", "resourceClaimTemplateName": "one-gpu"}]
+    assert server["resources"]["claims"] == [{"name": "gpu"}]
+    assert server["volumeMounts"][-1] == {
+        "name": "weights",
+        "mountPath": "/weights",
+        "readOnly": True,
+    }
+    assert pod["volumes"][-1]["persistentVolumeClaim"] == {"claimName": "weights"}
+    own, check = pod["initContainers"]
+    assert (own["name"], check["name"]) == ("wait", "runtime-check")
+    assert own["securityContext"]["readOnlyRootFilesystem"] is True
+
+
+def test_an_init_container_of_a_product_is_built_as_the_api_server_stores_it():
+    own, _ = pod_of(**PASSED_ON)["initContainers"]
+    node, cpus = (variable["valueFrom"] for variable in own["env"])
+    assert node == {"fieldRef": {"apiVersion": "v1", "fieldPath": "spec.nodeName"}}
+    assert cpus == {"resourceFieldRef": {"divisor": "0", "resource": "limits.cpu"}}
+
+
+def test_parts_of_servers_that_are_too_large_are_refused_with_their_size():
+    volume = {"name": "data", "configMap": {"name": "a", "items": [
+        {"key": "k" * 253, "path": "p" * 1024} for _ in range(30)
+    ]}}  # fmt: skip
+    spec = product(**{"spec.serving.volumes": [volume]}).spec
+    (problem,) = check_context(spec, Settings())
+    assert problem.path == "spec.serving"
+    assert "bytes: keep it to 32768" in problem.message
+
+
 def test_the_liveness_probe_period_follows_from_its_timeout():
     (server,) = pod_of(**{"spec.serving.progressDeadlineSeconds": 77})["containers"]
 
@@ -201,7 +250,8 @@ def test_the_liveness_probe_period_follows_from_its_timeout():
 @pytest.mark.parametrize(
     "change",
     [{"spec.serving.resources": {}}, {"spec.serving.env": []}, {"spec.serving.podLabels": {}},
-     {"spec.serving.latencyBucketsMilliseconds": [250]}, {"spec.serving.feedback": None}],
+     {"spec.serving.latencyBucketsMilliseconds": [250]}, {"spec.serving.feedback": None},
+     {"spec.serving.runtimeClassName": "nvidia"}, {"spec.serving.volumes": [{"name": "a", "emptyDir": {}}]}],
     ids=lambda change: next(iter(change)),
 )  # fmt: skip
 def test_a_spec_field_used_in_pods_changes_the_inputs_hash(change):
@@ -690,9 +740,7 @@ def test_a_malformed_pod_template_is_refused_with_its_field(template):
 
 def test_the_size_of_a_pod_template_is_limited():
     large = {"spec": {"containers": [{"args": ["x" * 8000] * 5}]}}
-    (problem,) = check_pod_template(
-        POD_TYPES["TrainingTemplate"].model_validate_json(json.dumps(large))
-    )
+    (problem,) = check_pod_parts(large)
     assert "bytes" in problem.message
 
 
