@@ -214,7 +214,7 @@ async def _views(client: aiohttp.ClientSession, count: int) -> dict[str, list[fl
 
 async def _interactive(url: str) -> dict[str, Any]:
     """Return times until the pages are interactive, by width; nothing without a browser."""
-    path = next((found for name in BROWSERS if (found := shutil.which(name))), None)
+    path = next(filter(None, map(shutil.which, BROWSERS)), None)
     if path is None:
         return {}
     pages = {

@@ -17,6 +17,7 @@ from cluster.identity import CHECKOUT
 from demo import products, setup
 from demo.bentos import kept
 from demo.evidence import evidence
+from demo.picture import picture
 from demo.report import Report, summary
 from demo.review import write_review
 from demo.samples import SAMPLES
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 REPORT = CHECKOUT / "demo-report.json"
+STORY = CHECKOUT / "demo-story.svg"
 FIRST_VERSION = "v1"
 TRY = """
 Six things to try now; each sends its own traffic and shows what comes of it:
@@ -134,6 +136,7 @@ def _tell(story: Story, market: Market, prepared: float) -> Report:
 def _conclude(backend: Backend, terminal: Terminal, report: Report) -> int:
     document = json.dumps(report.document(), indent=2, ensure_ascii=False)
     REPORT.write_text(document + "\n", encoding="utf-8")
+    STORY.write_text(picture(report.document()), encoding="utf-8")
     terminal.say()
     for line in summary(report):
         terminal.say(line)
@@ -146,7 +149,8 @@ def _conclude(backend: Backend, terminal: Terminal, report: Report) -> int:
         return 1
     page = write_review(backend, addons.addresses(backend).prometheus)
     terminal.say(
-        f"\nAll of it happened. {REPORT.name} has the numbers. Open the review of both products:"
+        f"\nAll of it happened. {REPORT.name} has the numbers, {STORY.name} the picture. Open the review"
+        " of both products:"
     )
     terminal.say(f"  {page.as_uri()}\n{TRY}")
     return 0

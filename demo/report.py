@@ -48,6 +48,15 @@ class Accuracy:
 
 
 @dataclass(frozen=True, slots=True)
+class Level:
+    """Accuracy of one product in the last seconds before a time, of enough predictions."""
+
+    at: float
+    product: str
+    accuracy: float
+
+
+@dataclass(frozen=True, slots=True)
 class Requests:
     """All requests of all senders; `failures` by what went wrong."""
 
@@ -63,6 +72,7 @@ class Report:
     Attributes
     ----------
     moments : seconds since the products were applied, by stage, in order.
+    levels : accuracies over the story, in order.
     reason : why it isn't the whole story; empty when it is.
     """
 
@@ -71,6 +81,7 @@ class Report:
     requests: Requests
     checks: Sequence[Check]
     rows: Sequence[Row]
+    levels: Sequence[Level] = ()
     reason: str = ""
     preparation_seconds: float = 0.0
 
@@ -110,6 +121,10 @@ class Report:
             "requests": asdict(self.requests) | {"failures": dict(self.requests.failures)},
             "checks": [asdict(check) for check in self.checks],
             "timeline": [asdict(row) for row in self.rows],
+            "levels": [
+                {"at": round(one.at, 1), "product": one.product, "accuracy": round(one.accuracy, 4)}
+                for one in self.levels
+            ],
         }
 
 

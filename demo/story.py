@@ -142,6 +142,7 @@ class Story:
             requests=_requests(last),
             checks=tuple(self._checks(last)) if last and not reason else (),
             rows=self.telling.rows,
+            levels=self.telling.levels,
             reason=reason,
             preparation_seconds=preparation_seconds,
         )

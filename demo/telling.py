@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from cluster.apiclient import Api
 from demo.answers import Recent, Snapshot
 from demo.errors import DemoError
+from demo.report import Level
 from demo.samples import SAMPLES, Object, Sample
 from demo.terminal import Row, Terminal, clock
 from demo.watch import Seen, look, news, percent
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from demo.traffic import Senders
 
 LOOK_SECONDS = 0.5
+LEVEL_SECONDS = 2.5
 
 
 class StageMissedError(DemoError):
@@ -76,6 +78,7 @@ class Telling:
     senders: Senders | None = None
     moments: dict[str, Scene] = field(default_factory=dict)
     rows: list[Row] = field(default_factory=list)
+    levels: list[Level] = field(default_factory=list)
     _api: Api | None = None
     _seen: dict[Sample, Seen] = field(default_factory=dict)
     _recent: dict[Sample, Recent] = field(
@@ -123,7 +126,16 @@ class Telling:
             for text in news(self._seen.get(sample, now), now):
                 self._tell(at, sample, now, text)
             self._seen[sample] = now
+            if sample in snapshots:
+                self._level(at, sample)
         return Scene(at, dict(self._seen), snapshots, self._recent)
+
+    def _level(self, at: float, sample: Sample) -> None:
+        """Note the accuracy of a product, each so often."""
+        times = (one.at for one in reversed(self.levels) if one.product == sample.name)
+        accuracy = self._recent[sample].counts().accuracy
+        if accuracy is not None and at - next(times, 0.0) >= LEVEL_SECONDS:
+            self.levels.append(Level(at, sample.name, accuracy))
 
     def note(self, product: str, text: str) -> None:
         """A row about what people do."""
