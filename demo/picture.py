@@ -29,6 +29,7 @@ INK: Final = "#24292f"
 SOFT: Final = "#57606a"
 LINES: Final = ("#0b5394", "#b45f06")
 """Colours of the products; the second line is dashed, too."""
+_LOOK: Final = 'role="img" aria-labelledby="t d" font-family="sans-serif" font-size="12"'
 MARKS: Final = {
     "shifted": "diesel prices fall",
     "degraded": "degraded",
@@ -48,9 +49,9 @@ def picture(report: Mapping[str, Any]) -> str:
     low = min([LOWEST, *(one["accuracy"] for one in levels)])
     scale = _Scale(first, max(last, first + 1), low)
     products = list(dict.fromkeys(one["product"] for one in levels))
+    size = f'viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}"'
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}"'
-        ' role="img" aria-labelledby="t d" font-family="sans-serif" font-size="12">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" {size} {_LOOK}>',
         '<title id="t">The accuracy of both products in the demonstration, over time</title>',
         f'<desc id="d">{escape(description(report))}</desc>',
         f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#fff"/>',

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
+from xml.etree import ElementTree as ET
 
 from demo.answers import Counts
-from demo.report import Accuracy, Check, Report, Requests, summary
+from demo.picture import description, picture
+from demo.report import Accuracy, Check, Level, Report, Requests, summary
 from demo.terminal import Row
 
 MOMENTS = {
@@ -77,3 +80,27 @@ def test_the_demo_summary_has_times_accuracies_and_requests():
 def test_failed_demo_requests_are_counted_by_error():
     text = "\n".join(summary(report(requests=Requests(10, 3, {"502": 2, "TimeoutError": 1}))))
     assert "requests failed             3   (2 × 502, 1 × TimeoutError)" in text
+
+
+def test_the_picture_of_a_story_has_each_products_accuracy_and_what_happened_when():
+    levels = [
+        Level(90.0 + number, product, 0.92 if number < 60 else 0.78)
+        for number in range(0, 120, 5)
+        for product in ("pricing", "search-ranking")
+    ]
+    document = report(levels=levels).document()
+    drawn = picture(document)
+    root = ET.fromstring(drawn)
+    lines = root.findall("{http://www.w3.org/2000/svg}polyline")
+    assert [len(line.attrib["points"].split()) for line in lines] == [24, 24]
+    texts = [one.text for one in root.iter("{http://www.w3.org/2000/svg}text")]
+    assert "degraded 2:31" in texts
+    assert {"pricing", "search-ranking"} <= set(texts)
+    assert "pricing: 92.0% before (n=1,000), 77.0% during (n=1,000)" in description(document)
+    for x in re.findall(r' x(?:1|2)?="([\d.-]+)"', drawn):
+        assert 0 <= float(x) <= 860
+
+
+def test_a_story_that_ended_at_once_has_a_picture_too():
+    drawn = picture(report(moments={}, accuracies=[], levels=[]).document())
+    assert ET.fromstring(drawn).tag.endswith("svg")
