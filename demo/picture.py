@@ -16,7 +16,7 @@ from demo.terminal import clock
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-WIDTH: Final = 860
+WIDTH: Final = 880
 HEIGHT: Final = 330
 LEFT: Final = 56.0
 RIGHT: Final = 770.0
@@ -106,7 +106,7 @@ def _axes(scale: _Scale) -> Iterator[str]:
     for at in range(0, int(scale.last) + 1, TICK_SECONDS):
         if at >= scale.first:
             yield _text(scale.x(at), BOTTOM + 18, clock(at), anchor="middle")
-    yield _text(RIGHT, BOTTOM + 34, "minutes since the products were applied", anchor="end")
+    yield _text(RIGHT, BOTTOM + 34, "minutes:seconds since the products were applied", anchor="end")
 
 
 def _moments(moments: Mapping[str, float], scale: _Scale) -> Iterator[str]:

@@ -98,7 +98,7 @@ def test_the_picture_of_a_story_has_each_products_accuracy_and_what_happened_whe
     assert {"pricing", "search-ranking"} <= set(texts)
     assert "pricing: 92.0% before (n=1,000), 77.0% during (n=1,000)" in description(document)
     for x in re.findall(r' x(?:1|2)?="([\d.-]+)"', drawn):
-        assert 0 <= float(x) <= 860
+        assert 0 <= float(x) <= 880
 
 
 def test_a_story_that_ended_at_once_has_a_picture_too():
