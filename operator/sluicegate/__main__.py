@@ -8,9 +8,12 @@ import argparse
 import importlib
 import keyword
 import os
+import re
 import sys
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NoReturn
+
+from typing_extensions import override
 
 from sluicegate.errors import InvalidInput, SluicegateError
 
@@ -120,14 +123,35 @@ def program_name(path: str) -> str:
     return "kubectl sluicegate" if name == PLUGIN else "sluicegate"
 
 
+_UNKNOWN: Final = re.compile(r"argument COMMAND: invalid choice: '(.*)' \(choose from")
+
+
+class _Parser(argparse.ArgumentParser):
+    """The parser of the command's name, which proposes commands of a similar name."""
+
+    @override
+    def error(self, message: str) -> NoReturn:
+        """Exit with the code of wrong input."""
+        given = _UNKNOWN.match(message)
+        if given is not None:
+            from difflib import get_close_matches
+
+            close = get_close_matches(given[1], COMMANDS, n=3)
+            proposal = f"; similar: {', '.join(close)}" if close else ""
+            message = f"there is no command {given[1]!r}{proposal}: `{self.prog} --help` lists all"
+        super().error(message)
+
+
 def _parser(selected: str | None, program: str = "sluicegate") -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog=program,
         description="Runs a company's AI models as products on Kubernetes.",
         epilog=f"`{program} COMMAND --help` has the details. Exit codes: 0 done, 1 failed, 2 wrong"
         " input; 3 timed out, of commands that wait.",
     )
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(
+        metavar="COMMAND", required=True, parser_class=argparse.ArgumentParser
+    )
     for name, summary in COMMANDS.items():
         command = commands.add_parser(name, help=summary, description=f"{summary}.".capitalize())
         if name == selected:

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import sluicegate.cli
+from sluicegate.__main__ import main
 from sluicegate.api.product import DataProduct
 from sluicegate.cli.kubectl.get import DISPENSABLE, HEADER, row
 from sluicegate.cli.kubectl.history import ITERATIONS, SHORTENED
@@ -220,3 +221,12 @@ def test_status_and_explain_name_the_check_that_holds_a_candidate_and_what_waits
     shown = "\n".join([*lines(body), *status_lines(DataProduct.parse(body))])
     assert shown.count("held by ObjectiveNotMet since ") == 2
     assert shown.count("sluicegate.dev/promote=v2/1 is pending until then") == 2
+
+
+def test_an_unknown_command_names_similar_ones_and_no_list_of_all(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["explian", "pricing"])
+    assert ended.value.code == 2
+    told = capsys.readouterr().err
+    assert "there is no command 'explian'; similar: explain" in told
+    assert "rollback" not in told
