@@ -58,9 +58,13 @@ def picture(report: Mapping[str, Any]) -> str:
         *_axes(scale),
         *_moments(moments, scale),
     ]
+    values = {
+        product: [(one["at"], one["accuracy"]) for one in levels if one["product"] == product]
+        for product in products
+    }
     for number, product in enumerate(products):
-        values = [(one["at"], one["accuracy"]) for one in levels if one["product"] == product]
-        parts += _line(product, values, scale, number=number)
+        parts.append(_line(values[product], scale, number))
+    parts += _names(values, scale)
     return "\n".join([*parts, "</svg>", ""])
 
 
@@ -106,7 +110,12 @@ def _axes(scale: _Scale) -> Iterator[str]:
     for at in range(0, int(scale.last) + 1, TICK_SECONDS):
         if at >= scale.first:
             yield _text(scale.x(at), BOTTOM + 18, clock(at), anchor="middle")
-    yield _text(RIGHT, BOTTOM + 34, "minutes:seconds since the products were applied", anchor="end")
+    yield _text(
+        RIGHT,
+        BOTTOM + 34,
+        "accuracy of the last 15 s; minutes:seconds since the products were applied",
+        anchor="end",
+    )
 
 
 def _moments(moments: Mapping[str, float], scale: _Scale) -> Iterator[str]:
@@ -118,16 +127,23 @@ def _moments(moments: Mapping[str, float], scale: _Scale) -> Iterator[str]:
         yield _text(x, y, f"{MARKS[name]} {clock(at)}", anchor="end" if right else "start")
 
 
-def _line(
-    product: str, values: Sequence[tuple[float, float]], scale: _Scale, *, number: int
-) -> Iterator[str]:
-    colour = LINES[number % len(LINES)]
+def _line(values: Sequence[tuple[float, float]], scale: _Scale, number: int) -> str:
     dashes = ' stroke-dasharray="6 3"' if number else ""
     points = " ".join(f"{scale.x(at)},{scale.y(share)}" for at, share in values)
-    yield f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"{dashes}/>'
-    at, share = values[-1]
-    y = scale.y(share) + 4 + 14 * number
-    yield _text(scale.x(at) + 6, y, product, anchor="start", fill=colour)
+    colour = LINES[number % len(LINES)]
+    return f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"{dashes}/>'
+
+
+def _names(values: Mapping[str, Sequence[tuple[float, float]]], scale: _Scale) -> Iterator[str]:
+    """Yield the names of the products at the ends of their lines, each in a row of its own."""
+    ends = [
+        (scale.y(line[-1][1]), number, name) for number, (name, line) in enumerate(values.items())
+    ]
+    free = 0.0
+    for y, number, name in sorted(ends):
+        free = max(y + 4, free)
+        yield _text(RIGHT + 6, free, name, anchor="start", fill=LINES[number % len(LINES)])
+        free += 14
 
 
 def _text(x: float, y: float, text: str, *, anchor: str, fill: str = INK) -> str:
