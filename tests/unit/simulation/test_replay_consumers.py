@@ -84,11 +84,11 @@ def test_requests_of_no_version_are_no_evidence_in_a_replay(requests):
     assert lines[-1]["decision"]["reason"] == "ConsumerNotMeasured"
 
 
-def test_a_consumer_that_asks_for_nothing_is_no_case():
+def test_a_consumer_without_evidence_is_no_case():
     assert acts(run(history(200, consumers=[consumer("Ignore")])))[-1][0] == "Promote"
 
 
-def test_a_file_without_outcomes_of_consumers_says_that_they_are_left_out(tmp_path, capsys):
+def test_a_replay_of_a_file_without_outcomes_of_consumers_prints_a_note(tmp_path, capsys):
     document = history(200)
     for block in document["blocks"]:
         del block["consumers"]
