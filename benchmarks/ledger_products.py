@@ -16,7 +16,7 @@ from sluicegate.prometheus.timing import Timing
 from sluicegate.reviews.day_reader import DayReader
 from sluicegate.reviews.journal import DayCounts, with_day, with_versions
 from sluicegate.reviews.periods import local_day
-from sluicegate.reviews.store import opened
+from sluicegate.reviews.store import opened_status
 from sluicegate.reviews.subject import ReviewSubject, subject_of
 from sluicegate.stats.counts import Count
 
@@ -80,7 +80,7 @@ def month_so_far(reviewed: ReviewSubject, period: Period, now: float) -> DataPro
     """Return a ledger of all ended days, as the operator's visits leave it."""
     today = local_day(int(now), reviewed.cycle.time_zone)
     readiness = reviewed.readiness(today, now)
-    status = opened(reviewed, period).model_copy(update={"readiness": readiness})
+    status = opened_status(reviewed, period).model_copy(update={"readiness": readiness})
     status = with_versions(status, reviewed.versions, period)
     markets = {market: Count(40, 1_000) for market in MARKETS}
     counts = DayCounts(

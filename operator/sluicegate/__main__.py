@@ -89,7 +89,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if hasattr(args, "context"):
         importlib.import_module("sluicegate.cli.inputs.access_options").use(args)
     try:
-        done = int(args.run(args))
+        exit_code = int(args.run(args))
         sys.stdout.flush()
     except BrokenPipeError:  # the reader of the pipe has ended, for example head
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -102,7 +102,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SluicegateError as error:
         print(f"{program} {command}: {error}", file=sys.stderr)
         return EXIT_FAILED
-    return done
+    return exit_code
 
 
 def complete() -> int:

@@ -96,9 +96,11 @@ def report_conditions(
     by_type = {finding.type: finding for finding in findings}
     conditions = {condition.type: condition for condition in before}
     for kind in ConditionType:
-        was = conditions.pop(kind, None)
-        finding = by_type.get(kind) or _unfound(was, kind)
-        if (after := _condition(was, finding, generation=generation, now=now)) is not None:
+        condition_before = conditions.pop(kind, None)
+        finding = by_type.get(kind) or _unfound(condition_before, kind)
+        if (
+            after := _condition(condition_before, finding, generation=generation, now=now)
+        ) is not None:
             conditions[kind] = after
     return _sorted(conditions.values())
 
@@ -154,12 +156,14 @@ def same_meaning(before: DataProductStatus, after: DataProductStatus) -> bool:
     """
     if any(_says_more(condition, after.conditions) for condition in before.conditions):
         return False
-    moved = {
+    changed_fields = {
         name for name in type(before).model_fields if getattr(before, name) != getattr(after, name)
     }
-    moved -= {name for name in moved & _MEANING.keys() if _mean_the_same(name, before, after)}
-    first, second = _bare(before, moved), _bare(after, moved)
-    differ = {name for name in moved if getattr(first, name) != getattr(second, name)}
+    changed_fields -= {
+        name for name in changed_fields & _MEANING.keys() if _mean_the_same(name, before, after)
+    }
+    first, second = _bare(before, changed_fields), _bare(after, changed_fields)
+    differ = {name for name in changed_fields if getattr(first, name) != getattr(second, name)}
     # Different values may have the same JSON: an empty field, and a missing one.
     return not differ or first.to_dict(differ) == second.to_dict(differ)
 
@@ -179,7 +183,7 @@ def with_fresh_numbers(
     refresh_seconds: float,
     same: bool | None = None,
 ) -> DataProductStatus:
-    """Return the status to report: `after`, or `before` if only numbers changed and aren't due yet.
+    """Return the status to write: `after`, or `before` if only numbers changed and aren't due yet.
 
     Parameters
     ----------
@@ -202,10 +206,11 @@ def _is_due(before: DataProductStatus, now: int, refresh_seconds: float) -> bool
 
 
 def _mean_the_same(name: str, first: DataProductStatus, second: DataProductStatus) -> bool:
-    """Return whether all items of a list have the same meaning, compared without copies."""
+    """Return whether all items of two lists have the same meaning, compared without copies."""
     before, after, meaning = getattr(first, name), getattr(second, name), _MEANING[name]
     return len(before) == len(after) and all(
-        was is now or meaning(was) == meaning(now) for was, now in zip(before, after, strict=True)
+        part_before is now or meaning(part_before) == meaning(now)
+        for part_before, now in zip(before, after, strict=True)
     )
 
 
@@ -215,8 +220,8 @@ def _meaning_of_condition(condition: Condition) -> tuple[object, ...]:
 
 
 def _meaning_of_slo(slo: SloStatus) -> tuple[object, ...]:
-    """Return the parts of an SLO whose change counts: which markets are bad does, the others don't."""
-    bad = sorted(_MARKET(one) for one in slo.markets if one.state is SloState.MISSED)
+    """Return the parts of an SLO that matter: of its markets only which are bad."""
+    bad = sorted(_MARKET(market) for market in slo.markets if market.state is SloState.MISSED)
     return (*_SLO(slo), bad)
 
 
@@ -231,12 +236,15 @@ def _without(blank: Mapping[str, Any]) -> Callable[[StatusModel | None], StatusM
 
 
 def _bare_conditions(conditions: Conditions) -> Conditions:
-    return tuple(one if one.reason in _NAMED else one.replace(**_WORDING) for one in conditions)
+    return tuple(
+        condition if condition.reason in _NAMED else condition.replace(**_WORDING)
+        for condition in conditions
+    )
 
 
 def _bare_diagnosis(diagnosis: Diagnosis | None) -> Diagnosis | None:
     return diagnosis and diagnosis.replace(
-        message="", diagnosis_time=0, evidence=_each(diagnosis.evidence, _WORDING)
+        message="", diagnosis_time=0, evidence=_each_without(diagnosis.evidence, _WORDING)
     )
 
 
@@ -250,16 +258,18 @@ def _bare_candidate(candidate: Candidate | None) -> Candidate | None:
 
 def _bare_slo(slo: SloStatus) -> SloStatus:
     """Return the SLO without numbers; its bad markets remain."""
-    bad = _each((one for one in slo.markets if one.state is SloState.MISSED), _NUMBERS_OF_MARKET)
+    bad = _each_without(
+        (market for market in slo.markets if market.state is SloState.MISSED), _NUMBERS_OF_MARKET
+    )
     markets = tuple(sorted(bad, key=lambda one: one.market))
     return slo.replace(**_NUMBERS_OF_SLO, markets=markets)
 
 
-def _nothing(_: object) -> None:
+def _without_meaning(_: object) -> None:
     """Return None, for a part without meaning."""
 
 
-def _each(parts: Iterable[AModel], blank: Mapping[str, Any]) -> tuple[AModel, ...]:
+def _each_without(parts: Iterable[AModel], blank: Mapping[str, Any]) -> tuple[AModel, ...]:
     return tuple(part.replace(**blank) for part in parts)
 
 
@@ -268,8 +278,8 @@ _MEANING: Final[Mapping[str, Callable[[Any], tuple[object, ...]]]] = {
     "slos": _meaning_of_slo,
 }
 _BARE: Final[Mapping[str, Callable[[Any], Any]]] = {
-    "last_refresh_time": _nothing,
-    "written_by": _nothing,
+    "last_refresh_time": _without_meaning,
+    "written_by": _without_meaning,
     "conditions": _bare_conditions,
     "slos": lambda slos: tuple(map(_bare_slo, slos)),
     "candidate": _bare_candidate,

@@ -79,7 +79,7 @@ class NoMemories:
 
     def __init__(self) -> None:
         kinds = get_args(get_type_hints(kopf.spawn_tasks)["memories"])
-        (kind,) = (one for one in kinds if one is not NoneType)
+        (kind,) = (event_kind for event_kind in kinds if event_kind is not NoneType)
         self._memories: Any = kind()
 
     async def recall(self, raw_body: Any, **arguments: Any) -> Any:

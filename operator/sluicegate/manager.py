@@ -238,12 +238,12 @@ class Operator:
         logger.info("stopping", extra={"under_way": len(self.queue.working)})
         self._health.stopping = True
         self.queue.shut_down()
-        begun = asyncio.get_running_loop().time()
-        drained = begun + DRAIN_SECONDS
+        start_time = asyncio.get_running_loop().time()
+        drained = start_time + DRAIN_SECONDS
         await until(drained, self._workers.idle(), what="work under way")
         await until(drained + FLUSH_SECONDS, self.recorder.flush(), what="the last events")
         await end(tasks)
-        deadline = begun + STOP_SECONDS
+        deadline = start_time + STOP_SECONDS
         await until(deadline - CLOSE_SECONDS, self._elector.release(), what="release of the lease")
         await until(deadline, self._close(), what="closing")
 

@@ -46,8 +46,8 @@ class Word(StrEnum):
     @classmethod
     @override
     def _missing_(cls, value: object) -> Self | None:
-        given = str(value).casefold()
-        return next((word for word in cls if word.casefold() == given), None)
+        word = str(value).casefold()
+        return next((choice for choice in cls if choice.casefold() == word), None)
 
 
 class ServiceKind(Word):
@@ -91,24 +91,24 @@ class Accepts:
     words: str
 
 
-def _split(given: object) -> object:
-    if not isinstance(given, str):
-        return given
-    return tuple(part.strip() for part in given.split(",") if part.strip())
+def _split(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    return tuple(part.strip() for part in value.split(",") if part.strip())
 
 
-def _flag(given: object) -> object:
-    return {"true": True, "false": False}.get(str(given).casefold())
+def _flag(value: object) -> object:
+    return {"true": True, "false": False}.get(str(value).casefold())
 
 
-def _without_slash(given: str) -> str:
-    return given.rstrip("/")
+def _without_slash(url: str) -> str:
+    return url.rstrip("/")
 
 
-def _absolute(given: Path) -> Path:
-    if not given.is_absolute():
-        raise ValueError(given)
-    return given
+def _absolute(path: Path) -> Path:
+    if not path.is_absolute():
+        raise ValueError(path)
+    return path
 
 
 Name = Annotated[str, StringConstraints(pattern=f"^({_NAME})$")]
@@ -316,20 +316,24 @@ def parse_settings(environment: Mapping[str, str], *, refuse_unknown: bool = Tru
         A variable is unknown, or a value is invalid or contradicts another; all mistakes are listed.
     """
     names = {variable(name): name for name in Settings.model_fields}
-    given = {name: value for name, value in environment.items() if value}
-    problems = [*_unknown(given, names)] if refuse_unknown else []
+    set_variables = {name: value for name, value in environment.items() if value}
+    problems = [*_unknown(set_variables, names)] if refuse_unknown else []
     source = EnvSettingsSource(Settings)
-    source.env_vars = {name.lower(): given[name].strip() for name in given.keys() & names.keys()}
+    source.env_vars = {
+        name.lower(): set_variables[name].strip() for name in set_variables.keys() & names.keys()
+    }
     values = source()
     try:
         settings = Settings(**values)
     except ValidationError as error:
-        wrong = {str(mistake["loc"][0]) for mistake in error.errors()}  # a field, or its alias
+        invalid_fields = {
+            str(mistake["loc"][0]) for mistake in error.errors()
+        }  # a field, or its alias
         for read, name in names.items():
-            if wrong & {read, name}:
+            if invalid_fields & {read, name}:
                 words = accepts(name, Settings.model_fields[name])
-                problems.append(Problem(read, f'is "{given[read]}": set it to {words}'))
-        settings = Settings(**{key: values[key] for key in values.keys() - wrong})
+                problems.append(Problem(read, f'is "{set_variables[read]}": set it to {words}'))
+        settings = Settings(**{key: values[key] for key in values.keys() - invalid_fields})
     problems += _contradictions(settings)
     if problems:
         raise InvalidSettings(sorted(problems, key=str))
@@ -357,8 +361,8 @@ def accepts(name: str, item: FieldInfo) -> str:
     return f"{'seconds' if name.endswith('_seconds') else 'a number'} from {low:g} to {high:g}"
 
 
-def _unknown(given: Mapping[str, str], names: Mapping[str, Any]) -> Iterator[Problem]:
-    for name in given.keys() - names.keys():
+def _unknown(set_variables: Mapping[str, str], names: Mapping[str, Any]) -> Iterator[Problem]:
+    for name in set_variables.keys() - names.keys():
         if name.startswith(PREFIX):
             yield Problem(name, "is no setting: correct its name or remove it (docs/settings.md)")
 
@@ -387,10 +391,10 @@ def _contradictions(settings: Settings) -> Iterator[Problem]:
             f"is {settings.max_retrainings_per_namespace}: set it to at most"
             f" MAX_CONCURRENT_RETRAININGS ({settings.max_concurrent_retrainings})",
         )
-    if both := sorted({*settings.watch_namespaces} & {*settings.excluded_namespaces}):
+    if in_both := sorted({*settings.watch_namespaces} & {*settings.excluded_namespaces}):
         yield Problem(
             f"{PREFIX}EXCLUDED_NAMESPACES",
-            f"has {', '.join(both)}, which WATCH_NAMESPACES has too: remove it from one of them",
+            f"has {', '.join(in_both)}, which WATCH_NAMESPACES has too: remove it from one of them",
         )
 
 

@@ -95,7 +95,7 @@ def build(
         measuring["retention"] = partial(_check_retention, tools, measurements, connect)
     return Controller(
         reconciler=ReviewedReconciler(reconciler, reviews, product_of, measurements.timing),
-        begin=TermStart(reconciler.reader).begin,
+        begin=TermStart(reconciler.reader).begin_term,
         always=measuring,
         leading={
             "product metrics": writer.metrics.publish,
@@ -137,7 +137,7 @@ def _reconciler(
         review=reviews.condition,
     )
     overlaps, lengths = OperatorOverlaps(written_by(settings)), BlockLengths(wake)
-    starts = FirstStarts()
+    first_starts = FirstStarts()
     routes = RouteArbiter(Claims(wake), observer.gateways, caches[HTTP_ROUTES], observer.route)
     keeper = ChildKeeper(applier, routes.claims)
     slots = SlotKeeper(fleet, trainer, observer, keeper.obstacles, tools.queue, clocks.wall)
@@ -148,16 +148,18 @@ def _reconciler(
         ProductMetrics(settings.product_metrics),
         settings.numbers_refresh_seconds,
     )
-    reporter = Reporter(writer, fleet, measurements, starts, clocks.wall)
+    reporter = Reporter(writer, fleet, measurements, first_starts, clocks.wall)
     specs, kind = SpecReader(settings, lengths), settings.service_kind
     forgetting = (
-        starts.forget, overlaps.forget, keeper.forget, in_sync.forget, routes.forget, lengths.forget,
+        first_starts.forget, overlaps.forget, keeper.forget, in_sync.forget, routes.forget, lengths.forget,
         slots.forget, observer.pods.forget, writer.metrics.forget, partial(measurements.want, target=None),
     )  # fmt: skip
     return ProductReconciler(
         record_of=record_of,
         excluded=settings.excluded_namespaces,
-        reader=PassReader(tools.api, specs, observer, routes, starts, overlaps, keeper.obstacles),
+        reader=PassReader(
+            tools.api, specs, observer, routes, first_starts, overlaps, keeper.obstacles
+        ),
         reporter=reporter,
         effects=Effects(observer, keeper, trainer, in_sync, kind, writer.write, tools.queue),
         interceptors=(reporter.skip_overlap, slots.watch, reporter.refuse_invalid, routes.claim),
@@ -252,7 +254,7 @@ async def _review(tools: Tools, reviews: Reviews, timing: Timing, connect: Conne
 
 async def _check_retention(tools: Tools, measurements: Measurements, connect: Connect) -> None:
     def longest_block() -> int:
-        return max((one.block_seconds for one in measurements.targets.values()), default=0)
+        return max((target.block_seconds for target in measurements.targets.values()), default=0)
 
     async with connect(endpoint_of(tools.settings), tools.spans) as prometheus:
         await keep_checking_retention(prometheus, longest_block, tools.clocks.wall)

@@ -9,7 +9,7 @@ import pytest
 
 from sluicegate.api.versions import CandidatePhase, DerivedRollout
 from sluicegate.policy.canary.pace import weekly_pace
-from sluicegate.policy.canary.rollout_defaults import derive, of_current, of_next
+from sluicegate.policy.canary.rollout_defaults import derive_rollout, of_current, of_next
 from sluicegate.stats.paired import Pairs
 from tests.support.decisions.changes import plain
 from tests.support.decisions.combinations import combined
@@ -69,7 +69,7 @@ def reads() -> dict[str, Observed]:
 
 def test_omitted_rollout_fields_are_derived_from_the_traffic(golden):
     def of(slos: Any, rollout: Any, rows: Any, seen: Observed) -> str:
-        found = derive(judged_by(*slos, rollout=rollout or None), seen, rows)
+        found = derive_rollout(judged_by(*slos, rollout=rollout or None), seen, rows)
         return str(plain([found.steps, found.max_duration_seconds, found.message]))
 
     golden("rollout_defaults/derived.txt", combined(of, SLOS, ROLLOUTS, ROWS, reads()))

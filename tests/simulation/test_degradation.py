@@ -19,7 +19,7 @@ from sluicegate.api.versions import Release, Version, VersionSource
 from sluicegate.policy.evaluate import evaluate
 from sluicegate.policy.model.observed import ALONE, Observed
 from sluicegate.policy.model.terms import terms_of
-from sluicegate.policy.rollout.transitions import at_once
+from sluicegate.policy.rollout.transitions import carry_out_at_once
 from sluicegate.policy.slo_health.baseline import ratio_of, upper_bound
 from sluicegate.slo.blocks import Block, Quality, Series
 from sluicegate.slo.burn_rate import FAST, LEAST_BAD, SLOW, Level, read, thresholds
@@ -255,7 +255,7 @@ def entries_into_degraded(slos, draw, months, *, accepted=None):
                 one.record(Block(index, Quality.COUNTED, draw(name, index)))
             observed = Observed(block=index, series={"v1": series}, portfolio=ALONE)
             evaluation = evaluate(terms, status, observed, index * 300)
-            status = at_once(terms, evaluation.status, evaluation.decision, index * 300)
+            status = carry_out_at_once(terms, evaluation.status, evaluation.decision, index * 300)
             entries += evaluation.state == "Degraded" and before != "Degraded"
             before = evaluation.state
             if evaluation.decision.type != "Hold":

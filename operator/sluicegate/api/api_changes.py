@@ -27,7 +27,7 @@ class ApiChanges(StatusModel):
     def of(
         cls, added: Sequence[str], broken: Sequence[str], deprecated: Sequence[str]
     ) -> Self | None:
-        """Return the changes within their bounds; None without one."""
+        """Return the changes within their limits; None without any."""
         made = cls(added=_cut(added), broken=_cut(broken), deprecated=_cut(deprecated))
         return made if made != cls() else None
 

@@ -53,7 +53,7 @@ class Rule:
 
 
 def no_reserved_keys(field: str, labels: Callable[[Any], Iterable[str]]) -> Rule:
-    """Return the rule that no label of the operator is set in this field."""
+    """Return the rule that forbids the operator's own labels in this field."""
     return Rule(
         cel=f"!has(self.{field}) || self.{field}.all(key, !key.startsWith('sluicegate.dev/')"
         " && !key.startsWith('app.kubernetes.io/'))",
@@ -96,7 +96,7 @@ class ApiModel(BaseModel):
         return self.model_copy(update=update)
 
     def to_dict(self, only: set[str] | None = None) -> dict[str, Any]:
-        """Return the object as the API server has it: camelCase, JSON values, nothing that is None.
+        """Return the object in the API server's form: camelCase, JSON values, without None.
 
         Parameters
         ----------
@@ -133,7 +133,7 @@ class StatusModel(ApiModel):
 
 @cache
 def _required(kind: type[BaseModel]) -> frozenset[str]:
-    """Required fields by both of their names, as a serialiser doesn't know which one is asked for."""
+    """Return the required fields by both of their names, as the serialiser's mode is unknown."""
     fields = [(name, field) for name, field in kind.model_fields.items() if field.is_required()]
     return frozenset({name for name, _ in fields} | {field.alias or name for name, field in fields})
 
@@ -185,7 +185,7 @@ def _seconds(value: object) -> object:
 
 @lru_cache(maxsize=2**12)
 def _second_of(value: str) -> int:
-    """Return the second of a text; a status has the same dozen times in each of its versions."""
+    """Return the second of a text; cached, as a status has the same dozen times in each of its versions."""
     moment = datetime.fromisoformat(value)
     if moment.tzinfo is None:
         raise ValueError("a time needs its zone; write it as 2026-01-31T09:00:00Z")
@@ -193,7 +193,7 @@ def _second_of(value: str) -> int:
 
 
 def rfc3339(seconds: int) -> str:
-    """RFC 3339 in UTC, as the API server writes its own times; `seconds` since the epoch."""
+    """Return a time, in seconds since the epoch, as RFC 3339 in UTC, in the API server's format."""
     moment = datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None)
     return f"{moment.isoformat(timespec='seconds')}Z"
 

@@ -54,7 +54,7 @@ _NO_VECTOR: Final = (
 
 
 def bind(expression: str, namespace: str, window_seconds: int) -> str:
-    """Return the expression with `$block` filled in, reading series of the namespace alone.
+    """Return the expression with `$block` filled in and a namespace matcher in each selector.
 
     Raises
     ------
@@ -69,7 +69,7 @@ def bind(expression: str, namespace: str, window_seconds: int) -> str:
 
 @lru_cache(maxsize=4096)
 def _bind(expression: str, namespace: str, window_seconds: int) -> tuple[str, str]:
-    """Return the bound text, or what is wrong: what is refused isn't parsed again in each block."""
+    """Return the bound text, or the problem; cached, so that a refused expression isn't parsed in each block."""
     try:
         tree = _parse(expression.replace(BLOCK, f"{window_seconds}s"))
         return _text(tree, f"{NAMESPACE}={quote(namespace)}", MOST_NESTED), ""
@@ -96,7 +96,7 @@ def _parse(text: str) -> Any:
 
 
 def _text(node: Any, bound: str, left: int) -> str:  # noqa: C901, PLR0911, PLR0912 - a kind each
-    """`left` is how many levels may follow."""
+    """Bind the text; `left` is the number of further levels allowed."""
     if not left:
         raise UnboundPromql(
             f"nests operators, calls and parentheses more than {MOST_NESTED} deep: simplify it"

@@ -74,11 +74,11 @@ class Resources(ApiModel):
     """Resources that the container may use at most."""
 
     def reserved(self) -> dict[str, str]:
-        """Resources that are reserved, by name: what is only limited is requested by its limit."""
+        """Return the reserved resources by name: requests, or limits without a request."""
         return {**self.limits, **self.requests}
 
     def names(self, resource: str) -> bool:
-        """Return whether a resource is asked for; what is only limited is asked for by its limit."""
+        """Return whether a resource has a request or a limit."""
         return resource in self.reserved()
 
 

@@ -55,7 +55,7 @@ class Definition:
 
     @property
     def file_name(self) -> str:
-        """Where its definition lies."""
+        """Return the path of its definition."""
         return f"{self.plural}.{names.GROUP}.yaml"
 
 
@@ -116,7 +116,7 @@ def _version(of: Definition) -> dict[str, Any]:
 
 
 def _root(schema: Schema) -> Schema:
-    """Leave out apiVersion, kind and metadata, which the API server describes itself."""
+    """Remove apiVersion, kind and metadata, which the API server describes itself."""
     properties = schema["properties"]
     own = {
         "apiVersion": {"type": "string"},
@@ -131,7 +131,7 @@ def _root(schema: Schema) -> Schema:
 
 
 def _without_defaults(schema: Schema) -> Schema:
-    """Return what the operator leaves out of status stays out."""
+    """Return the schema without defaults: a field that the operator doesn't write stays absent."""
     result = {key: value for key, value in schema.items() if key != "default"}
     for key in ("items", "additionalProperties"):
         if key in schema:

@@ -118,5 +118,5 @@ class EngineState(StatusModel):
     """Time at which the stable version got back the traffic of a candidate that was not promoted."""
 
     def slo(self, name: str) -> SloRecord:
-        """Return what is kept of an SLO; a fresh record for one never seen."""
+        """Return the kept state of an SLO; a new record for an unknown one."""
         return self.slos.get(name) or SloRecord(steady_start_time=0)

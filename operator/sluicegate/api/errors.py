@@ -23,7 +23,7 @@ class InvalidProduct(InvalidInput):
 
 
 def json_path(parts: Iterable[int | str]) -> str:
-    """`spec.slos[1].objective` for `("spec", "slos", 1, "objective")`."""
+    """Return a path in JSON notation: `spec.slos[1].objective` for `("spec", "slos", 1, "objective")`."""
     path = ""
     for part in parts:
         if isinstance(part, int):
@@ -34,7 +34,7 @@ def json_path(parts: Iterable[int | str]) -> str:
 
 
 def problem(error: ErrorDetails) -> Problem:
-    """Return one of pydantic's errors in our words, with the value where it helps."""
+    """Return a pydantic error as a problem, with the value where it helps."""
     path = json_path(error["loc"])
     if error["type"] in _SENTENCES:
         return Problem(path, _SENTENCES[error["type"]])

@@ -19,7 +19,7 @@ NAME: Final = 63
 
 
 def readable(spec: Any, path: str = "spec") -> tuple[str, Problem | None]:
-    """Return a spec as compact JSON without nulls; or an empty object, and what is wrong with the spec."""
+    """Return a spec as compact JSON without nulls; or an empty object, and the problem of the spec."""
     if not isinstance(spec, dict):
         text = f"is {kind_of(spec)}, but must be an object: write its fields"
         return "{}", Problem(path, text)
@@ -36,7 +36,7 @@ def readable(spec: Any, path: str = "spec") -> tuple[str, Problem | None]:
 
 
 def without_nulls(value: Any, levels: int = MAX_LEVELS) -> Any:
-    """Remove fields that are null, as the API server takes them for left out.
+    """Remove fields that are null: the API server treats them as absent.
 
     RecursionError when more than so many objects and lists lie within each other.
     """
@@ -51,12 +51,12 @@ def without_nulls(value: Any, levels: int = MAX_LEVELS) -> Any:
 
 
 def compact(value: Any) -> str:
-    """Return a value as JSON, the same for equal values. RecursionError for one that is very deep."""
+    """Return a value as JSON, the same for equal values. RecursionError for a deeply nested one."""
     return json.dumps(value, separators=(",", ":"), sort_keys=True, ensure_ascii=False)
 
 
 def kind_of(value: Any) -> str:
-    """Return what a JSON value is, in words."""
+    """Return the type of a JSON value, in words."""
     match value:
         case None:
             return "null"
@@ -82,7 +82,7 @@ def _deepest(spec: Mapping[str, Any], path: str) -> str:
 
 
 def _largest(part: Mapping[str, Any], path: str) -> tuple[str, int]:
-    """Path and bytes of the largest field, and of the largest within it, where one stands out."""
+    """Return path and bytes of the largest field, and of the largest one within it if it dominates."""
     sizes = {name: len(compact(value).encode(errors="replace")) for name, value in part.items()}
     name = max(sizes, key=lambda one: sizes[one])
     where, inner = f"{path}.{name[:NAME]}", part[name]

@@ -18,7 +18,7 @@ HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][-A-Za-z0-9]
 
 
 def plain_path(field: str, snake: str, *, each: bool = False) -> Rule:
-    """Paths have only names and positions; those of another spelling would lead nowhere.
+    """Check that a path has only names and positions, as the library resolves no others.
 
     Parameters
     ----------

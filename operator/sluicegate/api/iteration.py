@@ -33,7 +33,7 @@ class Iteration(StatusModel):
 
     @classmethod
     def of_labels(cls, labels: Mapping[object, object]) -> Self | None:
-        """Return what the labels of a bento say; None if they say nothing of it."""
+        """Return the iteration in the labels of a bento; None without one."""
         stated = {
             field: line
             for label, field in LABELS.items()
@@ -43,7 +43,7 @@ class Iteration(StatusModel):
 
     @classmethod
     def of_request(cls, user: str, reason: str) -> Self | None:
-        """Return what the note of a request says; None without a user and a reason."""
+        """Return the iteration in the note of a request; None without a user and a reason."""
         stated = cls(hypothesis=_line(reason, "hypothesis"), author=_line(user, "author"))
         return stated if stated != cls() else None
 

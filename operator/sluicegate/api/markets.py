@@ -46,5 +46,5 @@ class MarketSource(ApiModel):
 
     @property
     def header(self) -> str:
-        """Name of the header; empty where none is read."""
+        """Return the name of the header; empty without one."""
         return (self.name or "x-market").lower() if self.place is MarketPlace.HEADER else ""

@@ -42,12 +42,12 @@ class Counts(ApiModel):
 
     @property
     def count(self) -> Count:
-        """The same for the engine."""
+        """Return bad and total as a Count."""
         return Count(self.bad, self.total)
 
 
 def counts_of(evaluation: Mapping[str, Counts] | None) -> dict[str, Count]:
-    """Hold-out counts by SLO name, for the engine; empty without any."""
+    """Return the hold-out counts by SLO name; empty without any."""
     return {slo: one.count for slo, one in (evaluation or {}).items()}
 
 
@@ -100,12 +100,12 @@ class Bento(ApiModel):
 
     @property
     def identity(self) -> str:
-        """The bento by content: its image, or `<url>#sha256:<hex>`."""
+        """Return the bento's identity by content: its image, or `<url>#sha256:<hex>`."""
         return self.image or f"{self.url}#sha256:{self.sha256}"
 
     @property
     def digest(self) -> str:
-        """`sha256:<hex>` of what is served."""
+        """Return `sha256:<hex>` of the served content."""
         return f"sha256:{self.sha256}" if self.image is None else self.image.rpartition("@")[2]
 
 

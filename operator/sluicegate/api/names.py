@@ -398,7 +398,7 @@ class DecisionReason(StrEnum):
 
     @classmethod
     def read(cls, word: str) -> "DecisionReason":
-        """Return the reason that status names; UNKNOWN for a word that a newer operator wrote."""
+        """Return the reason in status; UNKNOWN for one of a newer operator."""
         try:
             return cls(word)
         except ValueError:

@@ -13,17 +13,17 @@ SCRAPES_PER_BLOCK = 4
 
 
 def runtime_image(spec: DataProductSpec, settings: Settings) -> str:
-    """Return the runtime image that a new version of the product gets; empty if none is set."""
+    """Return the runtime image for a new version of the product; empty if none is configured."""
     return spec.serving.runtime_image or settings.default_runtime_image
 
 
 def is_pinned(image: str) -> bool:
-    """Return whether an image is named by digest, so that it is the same everywhere and always."""
+    """Return whether an image is named by digest, so that its content can't change."""
     return "@sha256:" in image
 
 
 def check_context(spec: DataProductSpec, settings: Settings) -> tuple[Problem, ...]:
-    """Return all that keeps this operator from serving the spec; empty when nothing does."""
+    """Return all problems by which this operator can't serve the spec; empty without any."""
     template = spec.retraining.pod_template if spec.retraining else None
     return (
         *_check_runtime(spec, settings),
@@ -47,7 +47,7 @@ def _check_runtime(spec: DataProductSpec, settings: Settings) -> Iterator[Proble
 
 
 def check_promql(spec: DataProductSpec) -> Iterator[Problem]:
-    """Yield the expressions that are no PromQL, or can't be bound to a namespace."""
+    """Yield the expressions that are invalid PromQL or can't be bound to a namespace."""
     for path, expression in _expressions(spec):
         from sluicegate.api.bound_promql import bind  # noqa: PLC0415 - its parser takes memory
 

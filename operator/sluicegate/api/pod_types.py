@@ -224,7 +224,7 @@ PodResourceClaim = Annotated[Passed, _Generated("PodClaim")]
 
 
 def reserved_resources(template: Passed) -> dict[str, str]:
-    """Return what the container that trains reserves: what is only limited is requested by its limit."""
+    """Return what the training container reserves: requests, or limits without a request."""
     resources = template.to_dict()["spec"]["containers"][0].get("resources", {})
     return {**resources.get("limits", {}), **resources.get("requests", {})}
 

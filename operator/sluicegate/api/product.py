@@ -427,7 +427,7 @@ class DataProduct(ApiModel):
 
     @classmethod
     def parse_json(cls, document: str, status: DataProductStatus) -> Self:
-        """Return the same from JSON text.
+        """Return the product of JSON text.
 
         Parameters
         ----------
@@ -447,7 +447,7 @@ class DataProduct(ApiModel):
 
 
 def status_text(status: object) -> str:
-    """Return a status as JSON; an empty object for what is none, or is beyond any that can be read."""
+    """Return a status as JSON; an empty object for no status, or for one beyond the readable size."""
     try:
         text = compact(status or {})
     except RecursionError:
@@ -456,12 +456,12 @@ def status_text(status: object) -> str:
 
 
 def read_status(document: object) -> DataProductStatus:
-    """Return the status in a document; an empty one when there is none or it can't be read."""
+    """Return the status in a document; an empty one if it is absent or unreadable."""
     return read_status_json(status_text(document))
 
 
 def read_status_json(text: str) -> DataProductStatus:
-    """Return the same from JSON text.
+    """Return the status in JSON text; an empty one if it is unreadable.
 
     A part that can't be read, say with a word that a newer operator wrote, counts as absent, and
     the rest holds. Without the versions that live nothing may be touched by what is left of them:
@@ -474,7 +474,7 @@ def read_status_json(text: str) -> DataProductStatus:
 
 
 def is_readable(status: str) -> bool:
-    """Return whether all of a status, as JSON text, has a meaning here."""
+    """Return whether this operator can read all of a status, as JSON text."""
     try:
         DataProductStatus.model_validate_json(status, by_name=False)
     except ValidationError:

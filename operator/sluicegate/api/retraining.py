@@ -119,6 +119,6 @@ class Retraining(ApiModel):
         return reserved_resources(self.pod_template)
 
     def hold_out_regression(self, slo: str) -> float | None:
-        """Return the margin on the hold-out for this SLO; None where the gate doesn't list it."""
+        """Return the hold-out margin of this SLO; None if the gate doesn't list it."""
         gate = self.gate.get(slo)
         return float(gate.max_regression) if gate else None

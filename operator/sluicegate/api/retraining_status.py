@@ -53,7 +53,7 @@ class Trigger(StatusModel):
 
     @property
     def trains_challenger(self) -> bool:
-        """Whether no SLO is degraded and no person asked: its version has to be better than stable."""
+        """Return whether neither a degraded SLO nor a person is the cause: its version must be better than stable."""
         return self.cause in CHALLENGER_CAUSES
 
 
@@ -169,12 +169,12 @@ class RetrainingStatus(StatusModel):
 
     @property
     def is_held_back(self) -> bool:
-        """Whether a count of attempts, or a pause, is in the way of the next one."""
+        """Return whether a count of attempts, or a pause, delays the next attempt."""
         counts = self.unsuccessful_attempts, self.unsuccessful_challengers, self.lost_jobs
         times = self.next_allowed_time, self.retry_time
         return any((*counts, self.attempts_without_remedy)) or times != (None, None)
 
     @property
     def number(self) -> int:
-        """Number in the newest Job's name; an older operator counted by `attempt` alone."""
+        """Return the number in the newest Job's name; an older operator counted by `attempt` alone."""
         return self.started_attempts or self.attempt

@@ -248,7 +248,7 @@ class DayOperation(StatusModel):
 
     @property
     def requests(self) -> int:
-        """Number of all requests."""
+        """Return the number of all requests."""
         return sum(self.responses.values()) + self.refused + self.failed
 
 

@@ -64,5 +64,5 @@ class Rollout(ApiModel):
 
     @property
     def mirror(self) -> Mirror | None:
-        """How requests are mirrored to a candidate; None where they aren't."""
+        """Return how requests are mirrored to a candidate; None if they aren't."""
         return None if self.shadow is None else self.shadow.mirror

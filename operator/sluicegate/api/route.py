@@ -29,7 +29,7 @@ _NO_END = ("/.", "/..")
 
 
 def _path_rule(field: str) -> Rule:
-    """Return what the Gateway API asks of a path beyond its characters."""
+    """Return the Gateway API's rule for a path, beyond its characters."""
     value = f"self.{field}"
     absent = [f"!{value}.contains('{one}')" for one in _NO_PATH]
     absent += [f"!{value}.endsWith('{one}')" for one in _NO_END]
@@ -88,13 +88,13 @@ class ParentRef(ApiModel):
     """Port of the Gateway; all ports when left out."""
 
     def meets(self, other: Self) -> bool:
-        """Return whether both name a listener of one Gateway, as the Gateway API compares them."""
+        """Return whether both include a listener of one Gateway, by the Gateway API's comparison."""
         sections = {self.section_name, other.section_name}
         same = (self.namespace, self.name) == (other.namespace, other.name)
         return same and (None in sections or len(sections) == 1)
 
     def is_within(self, other: Self) -> bool:
-        """Return whether each listener of this reference is one of the other."""
+        """Return whether each listener of this reference is included in the other."""
         return (
             (self.namespace, self.name) == (other.namespace, other.name)
             and other.section_name in (None, self.section_name)
@@ -386,6 +386,6 @@ class Route(ApiModel):
 
     @property
     def matched_headers(self) -> frozenset[str]:
-        """The names of headers that a match compares, in small letters."""
+        """Return the lower-case names of the headers that a match compares."""
         matches = (match for rule in self.rules for match in rule.matches)
         return frozenset(header.name.lower() for match in matches for header in match.headers)

@@ -66,7 +66,7 @@ class _Structural:
     def _resolve(
         self, schema: Schema, kind: type[ApiModel] | None
     ) -> tuple[Schema, type[ApiModel] | None]:
-        """Return the schema without reference and without "or null"; its type, when it is a model."""
+        """Return the schema without reference and without "or null"; and its model, if it is one."""
         while "$ref" in schema or _nullable(schema):
             around = {key: value for key, value in schema.items() if key not in {"$ref", "anyOf"}}
             if "$ref" in schema:
@@ -110,7 +110,7 @@ def _integer(schema: Schema) -> Schema:
 
 
 def _tidied(schema: Schema) -> Schema:
-    """Leave out what says nothing: what isn't stored is a difference for Argo CD, time and again.
+    """Remove empty parts: what the API server doesn't store is a permanent difference for Argo CD.
 
     The default `{}` lets an object with defaults inside appear.
     """

@@ -219,7 +219,7 @@ class Serving(ApiModel):
 
     @property
     def base_replicas(self) -> int:
-        """Pods of the stable version at the least."""
+        """Return the least number of stable's pods."""
         return self.autoscaling.min_replicas if self.autoscaling else self.replicas or 1
 
     @property

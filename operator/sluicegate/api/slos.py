@@ -230,12 +230,12 @@ class Indicator(ApiModel):
 
     @property
     def kind(self) -> IndicatorKind:
-        """Which kind it is."""
+        """Return the kind of the indicator."""
         return next(kind for kind in _KINDS if getattr(self, kind) is not None)
 
     @property
     def lag_seconds(self) -> int:
-        """How long good events lag behind their totals."""
+        """Return the seconds by which good events lag behind their totals."""
         lagging = self.events or self.counters
         return lagging.lag_seconds if lagging else 0
 
@@ -328,7 +328,7 @@ class Slo(ApiModel):
 
     @property
     def measures_quality(self) -> bool:
-        """Whether it says how good the answers are."""
+        """Return whether the SLO measures the answers' quality."""
         return self.indicator.kind in QUALITY_KINDS
 
     @property

@@ -126,7 +126,7 @@ class SpecModel(StatusModel):
 
     @classmethod
     def of(cls, release: Release, outcome: Outcome, at: int) -> Self:
-        """Return what became of a release at this time, in seconds."""
+        """Return the outcome of a release at this time, in seconds."""
         return cls(
             image=release.image,
             version=release.version,
@@ -137,12 +137,12 @@ class SpecModel(StatusModel):
 
     @property
     def release(self) -> Release:
-        """What makes it this version."""
+        """Return the release: its name and its identity."""
         return Release(self.version, self.image, self.runtime_image)
 
     @property
     def rejected(self) -> bool:
-        """Whether its rollout ended against it or without a verdict: it isn't tried again by itself."""
+        """Return whether its rollout ended without a promotion: it isn't retried automatically."""
         return self.outcome in {Outcome.ROLLED_BACK, Outcome.INCONCLUSIVE}
 
 
@@ -301,31 +301,31 @@ class DataProductStatus(StatusModel):
 
     @property
     def trial(self) -> Candidate | None:
-        """The candidate that is tried; None for an earlier version that is restored."""
+        """Return the candidate under trial; None for an earlier version that is restored."""
         candidate = self.candidate
         return None if candidate is None or candidate.restoring else candidate
 
     @property
     def shadow(self) -> ShadowStatus | None:
-        """The shadow phase of the candidate that is tried; None before its first step."""
+        """Return the shadow phase of the candidate under trial; None before its first step."""
         return self.trial.shadow if self.trial is not None else None
 
     @property
     def carried_out(self) -> bool:
-        """Whether a decision about the candidate is being carried out: nothing is judged meanwhile."""
+        """Return whether a decision about the candidate is being carried out: nothing is judged meanwhile."""
         carried = (CandidatePhase.PROMOTING, CandidatePhase.ROLLING_BACK)
         return self.candidate is not None and self.candidate.phase in carried
 
     @property
     def training(self) -> Trigger | None:
-        """Why a training is under way; None while none is."""
+        """Return the trigger of the training under way; None without one."""
         if self.retraining is None or self.stable is None:
             return None
         return self.retraining.trigger
 
     @property
     def blocked_training(self) -> Condition | None:
-        """RetrainingActive where a person is needed before a training goes on; else None.
+        """Return RetrainingActive if a training waits for a person; else None.
 
         A wait for labels, for a slot or for a first retry ends by itself; so does the pause of a
         product that needs no remedy, unless the training itself failed.
@@ -356,14 +356,14 @@ class DataProductStatus(StatusModel):
 
     @property
     def parent(self) -> Release:
-        """The version that the training under way started from; by its name, where it is gone."""
+        """Return the version from which the training under way started; its name alone if it isn't kept."""
         name = self.training.version if self.training else ""
         versions = ([self.stable] if self.stable else []) + list(self.history)
         return next((one.release for one in versions if one.version == name), Release(name))
 
     @property
     def descends_from(self) -> str:
-        """Bento of spec.model from which stable was retrained; empty where it wasn't.
+        """Return the bento of spec.model from which stable was retrained; empty if it wasn't.
 
         A status of an earlier release doesn't say so: there it is the newest version of the spec
         before stable that wasn't rolled back.
@@ -378,26 +378,26 @@ class DataProductStatus(StatusModel):
 
     @property
     def accepted(self) -> tuple[PastVersion, ...]:
-        """Versions before that were stable once, newest first; not those that were refused."""
+        """Return earlier versions that were stable, newest first, without refused ones."""
         return tuple(one for one in self.history if one.promotion_time is not None)
 
     @property
     def versions(self) -> tuple[VersionBase, ...]:
-        """All versions that it names: stable, the candidate, and the history."""
+        """Return all versions in status: stable, the candidate, and the history."""
         living = (one for one in (self.stable, self.candidate) if one is not None)
         return (*living, *self.history)
 
     def with_engine(self, **update: object) -> Self:
-        """Return a copy in which the engine keeps something else."""
+        """Return a copy with other fields of the engine's state."""
         return self.replace(engine=self.engine.replace(**update))
 
     def with_candidate(self, **update: object) -> Self:
-        """Return a copy in which these fields of the candidate are others; there is one."""
+        """Return a copy with other fields of the candidate, which must exist."""
         assert self.candidate is not None
         return self.replace(candidate=self.candidate.replace(**update))
 
     def with_retraining(self, **update: object) -> Self:
-        """Return a copy in which these fields of status.retraining are others; left out if all are empty."""
+        """Return a copy with other fields of status.retraining; absent if all are empty."""
         after = (self.retraining or RetrainingStatus()).replace(**update)
         ended: dict[str, object] = {} if after.trigger else {"job": "", "start_time": None}
         after = after.replace(**ended, suspended=after.unsuccessful_attempts >= MOST_FAILURES)

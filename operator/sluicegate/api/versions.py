@@ -24,7 +24,7 @@ REVISION_LENGTH: Final = 10
 
 
 def revision_of(digest: str, runtime_image: str) -> str:
-    """Ten hex digits that stand for a bento in a runtime: what a version really is.
+    """Return ten hex digits that identify a bento in a runtime.
 
     `digest` is `sha256:<hex>` of the bento's image or archive.
     """
@@ -50,7 +50,7 @@ class Release:
 
     @property
     def identity(self) -> tuple[str, str]:
-        """What the version really is, wherever its bento lies: its digest, and its runtime.
+        """Return the identity of the version, independent of the registry of its bento: its digest and its runtime.
 
         A release that is known by its name alone, as in a replay, is what it is called.
         """
@@ -58,7 +58,7 @@ class Release:
 
     @property
     def revision(self) -> str:
-        """Ten hex digits of its identity."""
+        """Return ten hex digits of its identity."""
         digest, runtime_image = self.identity
         return revision_of(f"sha256:{digest}", runtime_image)
 
@@ -126,7 +126,7 @@ class VersionBase(StatusModel):
 
     @classmethod
     def of(cls, release: Release, source: VersionSource, **more: Any) -> Self:
-        """Return name a release as this kind of version; `more` are its other fields."""
+        """Return a release as this kind of version; `more` are its other fields."""
         return cls(
             version=release.version,
             image=release.image,
@@ -139,17 +139,17 @@ class VersionBase(StatusModel):
 
     @property
     def release(self) -> Release:
-        """What makes it this version."""
+        """Return the release: its name and its identity."""
         return Release(self.version, self.image, self.runtime_image, self.service)
 
     @property
     def identity_fields(self) -> dict[str, Any]:
-        """The fields that every kind of version has."""
+        """Return the fields that every kind of version has."""
         return {name: getattr(self, name) for name in VersionBase.model_fields}
 
     @property
     def digest(self) -> str:
-        """`sha256:<hex>` of the bento."""
+        """Return `sha256:<hex>` of the bento."""
         return f"sha256:{self.image.rpartition('sha256:')[2]}"
 
 
@@ -341,12 +341,12 @@ class Candidate(VersionBase):
 
     @property
     def parked(self) -> bool:
-        """Whether its rollout ended without a verdict."""
+        """Return whether its rollout ended without a verdict."""
         return self.phase is CandidatePhase.PARKED
 
     @property
     def tried(self) -> bool:
-        """Whether its rollout goes on, or will by itself and before long.
+        """Return whether its rollout continues, or is retried soon.
 
         What finds no room for hours may be no remedy, so it holds up no training; one that came of
         a training is the remedy.
@@ -356,24 +356,24 @@ class Candidate(VersionBase):
 
     @property
     def changes_api(self) -> bool:
-        """Whether it took traffic although it changes stable's API, as a person has let it."""
+        """Return whether it received traffic although it changes stable's API, after a person's approval."""
         return self.api == ApiComparison.CHANGED
 
     def most_seconds(self, rollout: Rollout) -> int:
-        """Return how long its rollout may last from its first traffic on, with the time it was held."""
+        """Return the most seconds of its rollout from its first traffic on, with the time for which it was held."""
         derived = self.derived.max_duration_seconds if self.derived else None
         most = rollout.max_duration_seconds or derived or DEFAULT_MAX_DURATION_SECONDS
         return most + self.suspended_seconds
 
     def next_share(self, steps: Sequence[int]) -> int | None:
-        """Return the share of the step after the one it has, in percent; None at the last or beyond it.
+        """Return the share of the step after its present one, in percent; None at the last or beyond it.
 
         Steps may have been edited since it took its share, which never leads to one that is smaller.
         """
         return next((share for share in steps if share > self.weight), None)
 
     def step_of(self, steps: Sequence[int]) -> int:
-        """Return number of the step of the spec, from 1, whose share it has or is beyond.
+        """Return the number of the spec's step, from 1, whose share it has or exceeds.
 
         The spec may have been edited since: what it has is its share, not a number of steps.
         """
@@ -408,7 +408,7 @@ class PastVersion(VersionBase):
 
     @property
     def rolled_back(self) -> bool:
-        """Whether it was rolled back itself, or didn't come up again: it isn't chosen by itself."""
+        """Return whether it was rolled back, or failed to start again: it isn't restored automatically."""
         return self.outcome in {Outcome.ROLLED_BACK, Outcome.FAILED}
 
 

@@ -27,5 +27,5 @@ class Backpressure:
 
     async def wait(self) -> None:
         """Wait until requests may be sent again."""
-        while left := self.left:  # noqa: ASYNC110  # another answer may prolong it
-            await asyncio.sleep(left)
+        while seconds := self.left:  # noqa: ASYNC110  # another answer may prolong it
+            await asyncio.sleep(seconds)

@@ -184,9 +184,9 @@ class KubeApi:
         await self._transport.backpressure.wait()
         return await self._transport.send(request)
 
-    async def _write(self, what: str, request: requests.ApiRequest) -> Body:
+    async def _write(self, title: str, request: requests.ApiRequest) -> Body:
         await self._transport.backpressure.wait()  # before the gate, which a write passes last
         await self._gate.admit()
         answer = await self._transport.send(request)
-        WRITES.labels(verb=request.verb, resource=what).inc()
+        WRITES.labels(verb=request.verb, resource=title).inc()
         return answer

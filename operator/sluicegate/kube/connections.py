@@ -58,16 +58,16 @@ class Connections:
             await pool.client.close()  # type: ignore[no-untyped-call]
 
     async def exchange(
-        self, request: ApiRequest, most: int | None = None
+        self, request: ApiRequest, most_bytes: int | None = None
     ) -> tuple[int, bytes, Mapping[str, str]]:
         """Send a request; return status, body and headers.
 
-        AnswerTooLarge if the body has more than `most` bytes.
+        AnswerTooLarge if the body has more than `most_bytes` bytes.
         """
         pool = await self._open()
         pool.users += 1
         try:
-            answer = await exchange(pool.client, request, most)
+            answer = await exchange(pool.client, request, most_bytes)
             if answer[0] == UNAUTHORIZED:
                 self._retire(pool)
             return answer
@@ -111,16 +111,18 @@ class Connections:
 
 
 async def exchange(
-    client: ApiClient, request: ApiRequest, most: int | None = None
+    client: ApiClient, request: ApiRequest, most_bytes: int | None = None
 ) -> tuple[int, bytes, Mapping[str, str]]:
     """Send a request; return status, body and headers.
 
-    AnswerTooLarge if the body has more than `most` bytes.
+    AnswerTooLarge if the body has more than `most_bytes` bytes.
     """
     response = await send(client, request)
-    body = await response.read() if most is None else await read(response.response, most)
+    body = (
+        await response.read() if most_bytes is None else await read(response.response, most_bytes)
+    )
     if body is None:
-        raise AnswerTooLarge(f"{request.title}: the answer has more than {most} bytes")
+        raise AnswerTooLarge(f"{request.title}: the answer has more than {most_bytes} bytes")
     return response.status, body, response.headers
 
 
@@ -154,23 +156,23 @@ def abandon(response: aiohttp.ClientResponse) -> None:
 
 async def split(chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
     """Yield whole lines of any length; an incomplete last line is dropped."""
-    rest = bytearray()
+    remainder = bytearray()
     async for chunk in chunks:
-        rest += chunk
+        remainder += chunk
         if b"\n" in chunk:
-            *lines, tail = bytes(rest).split(b"\n")
-            rest = bytearray(tail)
+            *lines, tail = bytes(remainder).split(b"\n")
+            remainder = bytearray(tail)
             for line in lines:
                 if line:
                     yield line
 
 
-async def read(response: aiohttp.ClientResponse, most: int) -> bytes | None:
-    """Return the body of a response; None, with the connection closed, if it has more than `most` bytes."""
+async def read(response: aiohttp.ClientResponse, most_bytes: int) -> bytes | None:
+    """Return the body of a response; None, with the connection closed, if it has more than `most_bytes` bytes."""
     body = bytearray()
     async for chunk in response.content.iter_any():
         body += chunk
-        if len(body) > most:
+        if len(body) > most_bytes:
             response.close()
             return None
     return bytes(body)

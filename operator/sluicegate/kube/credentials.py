@@ -37,14 +37,14 @@ async def login(selection: Selection | None = None) -> Configuration:
     configuration = Configuration()
     configuration.connection_pool_maxsize = CONNECTIONS
     try:
-        chosen = selection or Selection()
-        if in_cluster(os.environ) and not (chosen.kubeconfig or chosen.context):
+        selection_used = selection or Selection()
+        if in_cluster(os.environ) and not (selection_used.kubeconfig or selection_used.context):
             load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
         else:
             await load_kube_config(  # type: ignore[no-untyped-call]
                 # The client reads the variable only when it is imported.
-                config_file=chosen.kubeconfig or os.environ.get("KUBECONFIG"),
-                context=chosen.context or None,
+                config_file=selection_used.kubeconfig or os.environ.get("KUBECONFIG"),
+                context=selection_used.context or None,
                 client_configuration=configuration,
                 persist_config=False,
             )
@@ -52,7 +52,7 @@ async def login(selection: Selection | None = None) -> Configuration:
         raise Unauthorized(
             f"no credentials: {error}; run in a pod with a service account, or set KUBECONFIG"
         ) from error
-    configuration.impersonation = impersonation(chosen)
+    configuration.impersonation = impersonation(selection_used)
     # By default, aiohttp reads the environment for each request: two jobs for its
     # threads, for the proxy and for a netrc file, which cost more than the request itself.
     configuration.client_session_kwargs = {"trust_env": False}

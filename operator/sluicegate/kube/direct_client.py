@@ -123,7 +123,7 @@ class DirectClient:
             self._access
         )  # a connection of its own, as requests are sent during the watch
         try:
-            answer = self._once(connection, request, None, limit + requests.READ_SECONDS)
+            answer = self._exchange_once(connection, request, None, limit + requests.READ_SECONDS)
             reading = connection.sock
             if reading is not None:
                 self._watching.add(reading)
@@ -144,22 +144,22 @@ class DirectClient:
 
     def _exchange(self, request: ApiRequest) -> http.client.HTTPResponse:
         body = None if request.body is None else json.dumps(request.body).encode()
-        fresh = self._connection is None
+        is_new_connection = self._connection is None
         connection = self._connection = self._connection or connect(self._access)
         try:
-            return self._once(connection, request, body, request.seconds)
+            return self._exchange_once(connection, request, body, request.seconds)
         except TimeoutError as error:
             self.close()
             raise TimedOut(f"{request.title}: no answer in {request.seconds:.0f} s") from error
         except (OSError, http.client.HTTPException) as error:
             self.close()
-            gone = isinstance(error, http.client.RemoteDisconnected | ConnectionError)
-            if gone and not fresh and request.method == "GET":
+            connection_lost = isinstance(error, http.client.RemoteDisconnected | ConnectionError)
+            if connection_lost and not is_new_connection and request.method == "GET":
                 return self._exchange(request)  # the server closes idle connections
             server = self._access.server
             raise Transient(f"{request.title}: {server} can't be reached: {error}") from error
 
-    def _once(
+    def _exchange_once(
         self,
         connection: http.client.HTTPConnection,
         request: ApiRequest,

@@ -126,12 +126,12 @@ LONGEST_RETRY_AFTER = 300.0
 """Longest pause for one answer, which may come from a broken proxy."""
 
 
-def from_response(what: str, status: int, body: bytes, headers: Mapping[str, str]) -> KubeError:
-    """Return the error for an answer that isn't 2xx; `what` is the call's name in its message."""
+def from_response(title: str, status: int, body: bytes, headers: Mapping[str, str]) -> KubeError:
+    """Return the error for an answer that isn't 2xx; `title` is the call's name in its message."""
     answer = parse_status(body)
     reason = str(answer.get("reason") or "")
     message = str(answer.get("message") or body[:LONGEST_DETAIL].decode(errors="replace").strip())
-    text = f"{what}: {status} {reason}: {message}".replace(" : ", ": ")
+    text = f"{title}: {status} {reason}: {message}".replace(" : ", ": ")
     if status == 429:  # noqa: PLR2004  # an HTTP status is its own name
         return TooManyRequests(text, retry_after=retry_after(answer, headers), reason=reason)
     if reason == "AlreadyExists":

@@ -40,8 +40,8 @@ class Sink(Protocol):
     def forget(self, key: Key) -> None:
         """Drop an object that was deleted."""
 
-    def listed(self, kept: set[Key], namespace: str) -> None:
-        """Drop all objects of a namespace (of all, if it is empty) that are not in `kept`, after a list."""
+    def listed(self, kept_keys: set[Key], namespace: str) -> None:
+        """Drop all objects of a namespace (of all, if it is empty) that are not in `kept_keys`, after a list."""
 
     def mark_current(self) -> None:
         """Note that the API server has answered, so that the copy is current."""
@@ -84,15 +84,15 @@ class Follower:
                 pause = min(2 * pause, LONGEST_PAUSE)
 
     async def _list(self) -> str:
-        kept: set[Key] = set()
+        kept_keys: set[Key] = set()
         version = ""
         async for page in self._api.pages(self._resource, namespace=self._namespace):
             for body in page.items:
-                kept.add(key_of(body))
+                kept_keys.add(key_of(body))
                 self._sink.observe(body)
                 await asyncio.sleep(0)  # lets the loop answer requests in between
             version = page.resource_version
-        self._sink.listed(kept, self._namespace)
+        self._sink.listed(kept_keys, self._namespace)
         self._sink.mark_current()
         self.primed.set()
         return version

@@ -115,20 +115,20 @@ def _of_pod(environment: Mapping[str, str]) -> Access:
 def _paths(selection: Selection, environment: Mapping[str, str]) -> list[Path]:
     if selection.kubeconfig:
         return [Path(selection.kubeconfig)]
-    named = [part for part in environment.get("KUBECONFIG", "").split(os.pathsep) if part]
-    return [Path(part) for part in named] or [Path.home() / ".kube" / "config"]
+    named_paths = [part for part in environment.get("KUBECONFIG", "").split(os.pathsep) if part]
+    return [Path(part) for part in named_paths] or [Path.home() / ".kube" / "config"]
 
 
 def _merged(paths: Sequence[Path]) -> Entry:
     """Merge several files into one configuration: the first file that sets a name or a value has precedence."""
     merged: Entry = {"contexts": {}, "clusters": {}, "users": {}}
-    present = [path for path in paths if path.is_file()]
-    if not present:
+    present_paths = [path for path in paths if path.is_file()]
+    if not present_paths:
         files = os.pathsep.join(map(str, paths))
         raise invalid(
             "kubeconfig", f"there is no {files}: set KUBECONFIG, or give --kubeconfig FILE"
         )
-    for path in present:
+    for path in present_paths:
         document = _document(path)
         if document.get("current-context"):
             merged.setdefault("current-context", document["current-context"])
@@ -206,15 +206,15 @@ def _executed(plugin: Entry, folder: str, access: Access, environment: Mapping[s
         authority = base64.b64encode(access.authority.encode()).decode()
         spec["cluster"] = {"server": access.server, "certificate-authority-data": authority}
     info = {"apiVersion": version, "kind": "ExecCredential", "spec": spec}
-    own = {one["name"]: one["value"] for one in plugin.get("env") or ()}
+    own_environment = {one["name"]: one["value"] for one in plugin.get("env") or ()}
     program = _word(plugin, "command")
     if os.sep in program:  # otherwise it is searched in PATH
         program = str(Path(folder) / program)
     command = [program, *map(str, plugin.get("args") or ())]
     try:
-        done = subprocess.run(
+        completed = subprocess.run(
             command,
-            env={**environment, **own, "KUBERNETES_EXEC_INFO": json.dumps(info)},
+            env={**environment, **own_environment, "KUBERNETES_EXEC_INFO": json.dumps(info)},
             stdout=subprocess.PIPE,  # the plugin may ask the person on standard input and error
             check=False,
         )
@@ -223,10 +223,12 @@ def _executed(plugin: Entry, folder: str, access: Access, environment: Mapping[s
         raise invalid(
             "user.exec.command", f"{command[0]} can't be run ({error}): {hint}"
         ) from error
-    if done.returncode:
-        raise invalid("user.exec", f"{command[0]} ended with exit code {done.returncode}: log in")
+    if completed.returncode:
+        raise invalid(
+            "user.exec", f"{command[0]} ended with exit code {completed.returncode}: log in"
+        )
     try:
-        status = json.loads(done.stdout)["status"]
+        status = json.loads(completed.stdout)["status"]
     except (ValueError, LookupError, TypeError) as error:
         raise invalid("user.exec", f"{command[0]} printed no ExecCredential: {error}") from error
     return status if isinstance(status, dict) else {}

@@ -113,7 +113,7 @@ class Digests:
     """
 
     def __init__(self, most: int) -> None:
-        self._most = most
+        self._most_entries = most
         self._known: OrderedDict[bytes, str] = OrderedDict()
 
     def of(self, read: Any, compute: Callable[[], str]) -> str:
@@ -126,7 +126,7 @@ class Digests:
         key = blake2b(json.dumps(read).encode(), digest_size=16).digest()
         fingerprint_text = self._known.pop(key, None) or compute()
         self._known[key] = fingerprint_text
-        if len(self._known) > self._most:
+        if len(self._known) > self._most_entries:
             self._known.popitem(last=False)
         return fingerprint_text
 
@@ -151,8 +151,8 @@ def canonical(value: Any, *, quantity: bool = False) -> Any:
         return {key: item for key, item in pairs.items() if item not in (None, {}, [], "")}
     if isinstance(value, list | tuple):
         items = [canonical(item) for item in value]
-        named = all(isinstance(item, dict) and "name" in item for item in items)
-        return sorted(items, key=lambda item: str(item["name"])) if named else items
+        all_named = all(isinstance(item, dict) and "name" in item for item in items)
+        return sorted(items, key=lambda item: str(item["name"])) if all_named else items
     if isinstance(value, bool) or value is None:
         return value
     return plain_amount(value) if quantity or not isinstance(value, str) else value

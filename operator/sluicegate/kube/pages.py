@@ -105,18 +105,18 @@ def parse(text: str) -> Any:
 
 def cut(text: str, at: int = 0) -> tuple[str, int]:
     """Return the JSON value that begins at `at` without levels that are too deep, and where it ends."""
-    kept, begin, depth = [], at, 0
+    kept_parts, begin, depth = [], at, 0
     for token in _TOKEN.finditer(text, at):
         if (mark := token[0]) in "[{":
             depth += 1
             if depth == DEEPEST:
-                kept.append(text[begin : token.end()])
+                kept_parts.append(text[begin : token.end()])
         elif mark in "]}":
             if depth == DEEPEST:
                 begin = token.start()
             depth -= 1
         if not depth:
-            return "".join([*kept, text[begin : token.end()]]), token.end()
+            return "".join([*kept_parts, text[begin : token.end()]]), token.end()
     raise ValueError("the JSON ends too soon")
 
 

@@ -120,8 +120,10 @@ def apply(
     path = resource.path(meta.get("namespace", ""), meta["name"], subresource=subresource)
     options = [("force", "true")]
     options += [("dryRun", "All")] if dry_run else []
-    full = at_version(_typed(resource, body), resource_version)
-    return _write("apply", "PATCH", path, full, manager=manager, options=options, kind=APPLY)
+    versioned_body = at_version(_typed(resource, body), resource_version)
+    return _write(
+        "apply", "PATCH", path, versioned_body, manager=manager, options=options, kind=APPLY
+    )
 
 
 def create(resource: Resource, body: Mapping[str, Any], *, manager: str) -> ApiRequest:
@@ -146,8 +148,11 @@ def patch(
     resource_version: str | None = None,
 ) -> ApiRequest:
     """Merge `body` into an object; None deletes a field."""
-    path, full = resource.path(key.namespace, key.name), at_version(body, resource_version)
-    return _write("patch", "PATCH", path, full, manager=manager, kind=MERGE)
+    path, versioned_body = (
+        resource.path(key.namespace, key.name),
+        at_version(body, resource_version),
+    )
+    return _write("patch", "PATCH", path, versioned_body, manager=manager, kind=MERGE)
 
 
 def delete(

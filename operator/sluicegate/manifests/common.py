@@ -67,11 +67,11 @@ def metadata(
 
 def pods_of(product: DataProduct, revision: str | None = None) -> dict[str, str]:
     """Return the selector of a product's serving pods, of one version or of all of them."""
-    every = {
+    selector_labels = {
         names.LABEL_PRODUCT: product.metadata.name,
         names.LABEL_COMPONENT: str(Component.SERVER),
     }
-    return every | ({names.LABEL_REVISION: revision} if revision else {})
+    return selector_labels | ({names.LABEL_REVISION: revision} if revision else {})
 
 
 def sealed(manifest: Manifest) -> Manifest:

@@ -47,7 +47,7 @@ def container(
     *,
     resources: Resources,
     mounts: Sequence[Manifest],
-    **others: object,
+    **other_fields: object,
 ) -> Manifest:
     """Return a container, without empty fields."""
     return without_empty(
@@ -56,7 +56,7 @@ def container(
             "image": image,
             "imagePullPolicy": "IfNotPresent",
             "command": list(command),
-            **others,
+            **other_fields,
             "resources": without_empty(resources.to_dict()),
             "securityContext": container_security(),
             "terminationMessagePolicy": "FallbackToLogsOnError",
@@ -81,12 +81,14 @@ def bento_environment(product: DataProduct, resources: Resources) -> dict[str, s
     }
 
 
-def environment(ours: Mapping[str, str], theirs: Sequence[EnvVar]) -> list[Manifest]:
+def environment(
+    own_variables: Mapping[str, str], user_variables: Sequence[EnvVar]
+) -> list[Manifest]:
     """Return the variables of a container; the user's have precedence, as reserved names are refused."""
-    own = [{"name": name, "value": value} for name, value in ours.items()]
-    given = {variable.name for variable in theirs}
+    own = [{"name": name, "value": value} for name, value in own_variables.items()]
+    given = {variable.name for variable in user_variables}
     return [item for item in own if item["name"] not in given] + [
-        as_stored(variable.to_dict()) for variable in theirs
+        as_stored(variable.to_dict()) for variable in user_variables
     ]
 
 

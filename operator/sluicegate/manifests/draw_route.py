@@ -50,7 +50,7 @@ def build_draw_route(
             ),
             "spec": without_empty(
                 {
-                    "parentRefs": [parent_ref(one.to_dict()) for one in parents],
+                    "parentRefs": [parent_ref(parent.to_dict()) for parent in parents],
                     "hostnames": list(route.hostnames),
                     "rules": list(_rules(product, rules_of(route), backends)),
                 }
@@ -62,9 +62,9 @@ def build_draw_route(
 def draw_parents(consumers: Consumers, route: Route) -> list[ParentRef]:
     """Return the listeners of consumers by which requests reach the route that is in force."""
     return [
-        one
-        for one in consumers.parent_refs
-        if any(one.is_within(other) for other in route.parent_refs)
+        parent_ref
+        for parent_ref in consumers.parent_refs
+        if any(parent_ref.is_within(other) for other in route.parent_refs)
     ]
 
 
@@ -76,34 +76,34 @@ def prefixes(percent: int, bits: int = DRAW_BITS) -> list[str]:
     """
     share = max(percent * 2**DRAW_BITS // 100, 1)
     intervals: list[str] = []
-    begin = 0
+    first_draw = 0
     for bit in reversed(range(DRAW_BITS)):
         if share >> bit & 1 and len(intervals) < bits:
-            intervals.append(format(begin >> bit, f"0{DRAW_BITS - bit}b"))
-            begin += 1 << bit
+            intervals.append(format(first_draw >> bit, f"0{DRAW_BITS - bit}b"))
+            first_draw += 1 << bit
     return intervals
 
 
 def _rules(
     product: DataProduct, rules: Sequence[Manifest], backends: Sequence[Backend]
 ) -> Iterator[Manifest]:
-    stable, candidate = ([backend_ref(Backend(one.service, weight=1))] for one in backends)
+    stable, candidate = ([backend_ref(Backend(backend.service, weight=1))] for backend in backends)
     meta = product.metadata
-    drawn = _exactly(DRAW_HEADER, f"{meta.namespace}/{meta.name}")
+    draw_match = _exactly(DRAW_HEADER, f"{meta.namespace}/{meta.name}")
     share = [
         _exactly(f"{DRAW_HEADER}-{len(prefix)}", prefix)
-        for prefix in prefixes(backends[1].weight, _room(rules))
+        for prefix in prefixes(backends[1].weight, _prefixes_per_share(rules))
     ]
     for rule in rules:
         unnamed = {name: part for name, part in rule.items() if name != "name"}
-        below = [_with(match, drawn, one) for match in rule["matches"] for one in share]
-        for matches in ([each] for each in below) if _replaces_prefix(rule) else [below]:
+        below = [_with(match, draw_match, one) for match in rule["matches"] for one in share]
+        for matches in ([prefix] for prefix in below) if _replaces_prefix(rule) else [below]:
             yield unnamed | {"matches": matches, "backendRefs": candidate}
-        others = [_with(match, drawn) for match in rule["matches"]]
+        others = [_with(match, draw_match) for match in rule["matches"]]
         yield unnamed | {"matches": others, "backendRefs": stable}
 
 
-def _room(rules: Sequence[Manifest]) -> int:
+def _prefixes_per_share(rules: Sequence[Manifest]) -> int:
     """Return how many prefixes a share may have: the route holds a rule and a match for each."""
     single = sum(map(_replaces_prefix, rules))
     matches = sum(len(rule["matches"]) for rule in rules)
@@ -114,8 +114,8 @@ def _room(rules: Sequence[Manifest]) -> int:
 def _replaces_prefix(rule: Manifest) -> bool:
     """Return whether a rule replaces the prefix that it matches, so that it must have one match."""
     return any(
-        one.get("urlRewrite", {}).get("path", {}).get("type") == "ReplacePrefixMatch"
-        for one in rule.get("filters", ())
+        route_filter.get("urlRewrite", {}).get("path", {}).get("type") == "ReplacePrefixMatch"
+        for route_filter in rule.get("filters", ())
     )
 
 

@@ -23,10 +23,10 @@ def draw_route_name(product: str) -> str:
     return f"{product}{DRAW_ROUTE_SUFFIX}"
 
 
-def shadow_job_name(product: str, revision: str, named: int, number: int) -> str:
-    """Return the unique name of a Job of the candidate's shadow phase; `named` is the current second."""
-    own = sha256(f"{revision} {named}".encode()).hexdigest()[:TRIGGER_LENGTH]
-    return f"{product}-shadow-{own}-{number}"
+def shadow_job_name(product: str, revision: str, second_of_day: int, number: int) -> str:
+    """Return the unique name of a Job of the candidate's shadow phase; `second_of_day` is the current second."""
+    suffix = sha256(f"{revision} {second_of_day}".encode()).hexdigest()[:TRIGGER_LENGTH]
+    return f"{product}-shadow-{suffix}-{number}"
 
 
 def job_name(product: str, trigger: str, attempt: int) -> str:

@@ -65,13 +65,13 @@ def first_children(
 def example_training(product: DataProduct, version: VersionBase) -> list[Manifest]:
     """Return the Jobs that a retrain request, and the shadow phase of its result, would start."""
     shadow = product.spec.rollout.shadow
-    scored = (
+    scored_slos = (
         []
         if shadow is None or shadow.command is None
         else [build_shadow_job(product, shadow, _example(product, version))]
     )
     if product.spec.retraining is None:
-        return scored
+        return scored_slos
     trigger = Trigger(
         id=EXAMPLE_TRIGGER,
         cause="Requested",
@@ -80,7 +80,7 @@ def example_training(product: DataProduct, version: VersionBase) -> list[Manifes
         trigger_time=0,
     )
     attempt = Attempt(trigger=trigger, number=1, stable=version)
-    return [build_training_job(product, product.spec.retraining, attempt), *scored]
+    return [build_training_job(product, product.spec.retraining, attempt), *scored_slos]
 
 
 def _example(product: DataProduct, version: VersionBase) -> ShadowInterval:

@@ -112,8 +112,8 @@ def inputs_hash(product: DataProduct, version: VersionBase) -> str:
     unset_of_feedback = {
         name for name in ADDED_TO_FEEDBACK if feedback and getattr(feedback, name) is None
     }
-    hidden: dict[str, Any] = dict.fromkeys({*NOT_IN_PODS, *unset}, True)
-    hidden |= {"feedback": unset_of_feedback} if unset_of_feedback else {}
+    excluded_fields: dict[str, Any] = dict.fromkeys({*NOT_IN_PODS, *unset}, True)
+    excluded_fields |= {"feedback": unset_of_feedback} if unset_of_feedback else {}
     credentials = product.spec.model.bento.credentials_secret_ref
     return digest(
         {
@@ -121,7 +121,7 @@ def inputs_hash(product: DataProduct, version: VersionBase) -> str:
             "bento": [version.image, version.version, version.service],
             "credentials": credentials.name if credentials else None,
             "runtimeImage": version.runtime_image,
-            "serving": serving.model_dump(mode="json", by_alias=True, exclude=hidden),
+            "serving": serving.model_dump(mode="json", by_alias=True, exclude=excluded_fields),
             **({"markets": markets_of(product)} if serving.market else {}),
             **({"mirror": mirror.to_dict()} if (mirror := product.spec.rollout.mirror) else {}),
             **({"consumers": consumers} if (consumers := _consumers(product)) else {}),
@@ -209,9 +209,9 @@ def _consumers(product: DataProduct) -> list[str]:
 def _upstreams(product: DataProduct) -> list[str]:
     """Return the products by whose versions the library counts this one's outcomes."""
     return sorted(
-        f"{one.namespace or product.metadata.namespace}/{one.name}"
-        for one in product.spec.depends_on
-        if one.evidence is not ConsumerEvidence.IGNORE
+        f"{dependency.namespace or product.metadata.namespace}/{dependency.name}"
+        for dependency in product.spec.depends_on
+        if dependency.evidence is not ConsumerEvidence.IGNORE
     )
 
 
@@ -243,7 +243,9 @@ def markets_of(product: DataProduct) -> dict[str, Any]:
         "from": str(source.place),
         "name": source.header,
         "values": dict(sorted(source.values.items())),
-        "thresholdsMilliseconds": sorted({one.threshold_milliseconds for one in latencies if one}),
+        "thresholdsMilliseconds": sorted(
+            {latency.threshold_milliseconds for latency in latencies if latency}
+        ),
     }
 
 
@@ -312,7 +314,10 @@ def _scheduling(product: DataProduct) -> Manifest:
         "nodeSelector": dict(serving.node_selector),
         "tolerations": [toleration.to_dict() for toleration in serving.tolerations],
         "affinity": serving.affinity.to_dict() if serving.affinity else None,
-        "topologySpreadConstraints": [one.to_dict() for one in serving.topology_spread_constraints],
+        "topologySpreadConstraints": [
+            topology_spread_constraint.to_dict()
+            for topology_spread_constraint in serving.topology_spread_constraints
+        ],
         "priorityClassName": serving.priority_class_name,
         "runtimeClassName": serving.runtime_class_name,
         "resourceClaims": [claim.to_dict() for claim in serving.resource_claims],

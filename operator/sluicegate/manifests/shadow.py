@@ -61,30 +61,30 @@ def build_shadow_job(product: DataProduct, shadow: Shadow, interval: ShadowInter
     return one_pod_job(metadata(product, interval.name, own_labels), template, seconds=seconds)
 
 
-def _as_ours(merged: Manifest, shadow: Shadow, ours: Manifest) -> Manifest:
+def _as_ours(merged: Manifest, shadow: Shadow, own_pod: Manifest) -> Manifest:
     """Return a template of trainings with the container of the shadow phase, in the template's image."""
     (container,) = merged["spec"]["containers"]
-    (own,) = ours["spec"]["containers"]
-    kept = {key: value for key, value in container.items() if key != "args"}
-    kept |= {"command": own["command"], "workingDir": own["workingDir"]}
+    (own_container,) = own_pod["spec"]["containers"]
+    kept_fields = {key: value for key, value in container.items() if key != "args"}
+    kept_fields |= {"command": own_container["command"], "workingDir": own_container["workingDir"]}
     if shadow.resources.requests or shadow.resources.limits:
-        kept["resources"] = own["resources"]
-    return merged | {"spec": merged["spec"] | {"containers": [kept]}}
+        kept_fields["resources"] = own_container["resources"]
+    return merged | {"spec": merged["spec"] | {"containers": [kept_fields]}}
 
 
 def _pod_spec(product: DataProduct, shadow: Shadow, interval: ShadowInterval) -> Manifest:
-    both = ((interval.stable, STABLE), (interval.candidate, CANDIDATE))
+    versions = ((interval.stable, STABLE), (interval.candidate, CANDIDATE))
     return trainer_pod(
         product,
         fetch=[
             container
-            for version, place in both
+            for version, place in versions
             for container in fetch_containers(product, version, place)
         ],
         container=_scorer(product, shadow, interval),
         volumes=[
-            *(bento_volume(version, place) for version, place in both),
-            *(volume for version, place in both for volume in fetch_volumes(version, place)),
+            *(bento_volume(version, place) for version, place in versions),
+            *(volume for version, place in versions for volume in fetch_volumes(version, place)),
             *scratch_volumes(),
         ],
     )

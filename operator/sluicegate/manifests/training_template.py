@@ -10,18 +10,18 @@ def merge_template(template: Manifest, base: Manifest) -> Manifest:
     The type of `template` refuses all other fields. `base` has precedence, except for the training
     container's image, command, args, working directory and resources.
     """
-    user, ours = template["spec"], base["spec"]
+    user, own_spec = template["spec"], base["spec"]
     (trainer,) = user["containers"]
-    spec = user | ours
-    spec["containers"] = [_merge_trainer(trainer, ours["containers"][0])]
+    spec = user | own_spec
+    spec["containers"] = [_merge_trainer(trainer, own_spec["containers"][0])]
     spec["initContainers"] = [
-        *ours.get("initContainers", []),
+        *own_spec.get("initContainers", []),
         *(
-            one | {"securityContext": container_security()}
-            for one in user.get("initContainers", [])
+            init_container | {"securityContext": container_security()}
+            for init_container in user.get("initContainers", [])
         ),
     ]
-    spec["volumes"] = ours["volumes"] + user.get("volumes", [])
+    spec["volumes"] = own_spec["volumes"] + user.get("volumes", [])
     metadata = template.get("metadata", {})
     return {
         "metadata": without_empty(
@@ -34,25 +34,30 @@ def merge_template(template: Manifest, base: Manifest) -> Manifest:
     }
 
 
-def _merge_trainer(theirs: Manifest, ours: Manifest) -> Manifest:
-    kept = {
-        key: theirs[key]
+def _merge_trainer(user_container: Manifest, own_container: Manifest) -> Manifest:
+    kept_fields = {
+        key: user_container[key]
         for key in ("image", "command", "args", "workingDir", "imagePullPolicy")
-        if key in theirs
+        if key in user_container
     }
-    own = {variable["name"] for variable in ours["env"]}
-    return ours | without_empty(
-        kept
+    own_names = {variable["name"] for variable in own_container["env"]}
+    return own_container | without_empty(
+        kept_fields
         | {
-            "env": ours["env"]
-            + [item for item in theirs.get("env", []) if item["name"] not in own],
-            "envFrom": ours.get("envFrom", []) + theirs.get("envFrom", []),
-            "resources": theirs.get("resources") or ours.get("resources"),
-            "volumeMounts": ours["volumeMounts"] + _mounts(theirs, ours["volumeMounts"]),
+            "env": own_container["env"]
+            + [item for item in user_container.get("env", []) if item["name"] not in own_names],
+            "envFrom": own_container.get("envFrom", []) + user_container.get("envFrom", []),
+            "resources": user_container.get("resources") or own_container.get("resources"),
+            "volumeMounts": own_container["volumeMounts"]
+            + _mounts(user_container, own_container["volumeMounts"]),
         }
     )
 
 
-def _mounts(theirs: Manifest, ours: list[Manifest]) -> list[Manifest]:
-    taken = {mount["mountPath"] for mount in ours}
-    return [mount for mount in theirs.get("volumeMounts", []) if mount["mountPath"] not in taken]
+def _mounts(user_container: Manifest, own_mounts: list[Manifest]) -> list[Manifest]:
+    own_paths = {mount["mountPath"] for mount in own_mounts}
+    return [
+        mount
+        for mount in user_container.get("volumeMounts", [])
+        if mount["mountPath"] not in own_paths
+    ]

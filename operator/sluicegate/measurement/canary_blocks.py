@@ -60,13 +60,13 @@ class Arms:
         A day of them is evaluated each minute, so blocks are built only once.
         """
         read = self.canaries.blocks(self.series(self.stable, self.requests))
-        made: dict[int, CanaryBlock] = self.canaries.derived(self.product, self)
+        blocks_by_index: dict[int, CanaryBlock] = self.canaries.derived(self.product, self)
         indexes = read.indexes()
-        unmade = [index for index in indexes if index not in made]
+        unmade = [index for index in indexes if index not in blocks_by_index]
         if unmade:
             # Values that are common to all blocks are computed once.
-            made.update(zip(unmade, self._make(unmade, read), strict=True))
-        return tuple(made[index] for index in indexes)
+            blocks_by_index.update(zip(unmade, self._make(unmade, read), strict=True))
+        return tuple(blocks_by_index[index] for index in indexes)
 
     def series(self, arm: Arm, name: str) -> SeriesKey:
         """Return the key of one SLO's series of an arm."""
@@ -121,14 +121,19 @@ class Arms:
 
     def _outcomes(self, index: int) -> Pairs | None:
         """Return the labelled requests of one block that both versions predicted for; None if not counted."""
-        right, wrong = (
+        right, wrong_rows = (
             self.canaries.blocks(self.series(self.candidate, name)).value(index)
             for name in PAIRED_SERIES.values()
         )
-        if right.quality is wrong.quality is Quality.MISSING:
+        if right.quality is wrong_rows.quality is Quality.MISSING:
             return None
-        alone, both = right.count, wrong.count
-        return Pairs(alone.total - alone.bad, both.total - both.bad, alone.bad, both.bad)
+        one_wrong, both_wrong = right.count, wrong_rows.count
+        return Pairs(
+            one_wrong.total - one_wrong.bad,
+            both_wrong.total - both_wrong.bad,
+            one_wrong.bad,
+            both_wrong.bad,
+        )
 
     def _ages(self) -> tuple[tuple[BlockRow, ...], ...]:
         """Return the labels of candidate and stable, by class of age."""
@@ -144,10 +149,10 @@ class Arms:
         """Return the means of candidate and stable in one block, by SLO, if both have one."""
         means = {}
         for name in self.gauges:
-            ours = self.canaries.mean(self.series(self.candidate, name), index)
-            theirs = self.canaries.mean(self.series(self.stable, name), index)
-            if ours is not None and theirs is not None:
-                means[name] = (ours, theirs)
+            candidate_mean = self.canaries.mean(self.series(self.candidate, name), index)
+            stable_mean = self.canaries.mean(self.series(self.stable, name), index)
+            if candidate_mean is not None and stable_mean is not None:
+                means[name] = (candidate_mean, stable_mean)
         return means or NO_VALUES
 
 
@@ -162,7 +167,7 @@ def arm_of(product: DataProduct, version: VersionBase) -> Arm:
 
 def values_at(arm: Mapping[str, BlockRow], index: int) -> Mapping[str, BlockValue]:
     """Return the value of one block for each SLO; MISSING if it was never read."""
-    return _said(tuple(arm), tuple(blocks.value(index) for blocks in arm.values()))
+    return _by_slo(tuple(arm), tuple(blocks.value(index) for blocks in arm.values()))
 
 
 def ages_at(arms: tuple[tuple[BlockRow, ...], ...], index: int) -> LabelsByAge | None:
@@ -175,7 +180,7 @@ def ages_at(arms: tuple[tuple[BlockRow, ...], ...], index: int) -> LabelsByAge |
 
 
 @lru_cache(maxsize=1024)
-def _said(slos: tuple[str, ...], values: tuple[BlockValue, ...]) -> Mapping[str, BlockValue]:
+def _by_slo(slos: tuple[str, ...], values: tuple[BlockValue, ...]) -> Mapping[str, BlockValue]:
     """Return the values by SLO; blocks without traffic, or without a series, share one object."""
     return dict(zip(slos, values, strict=True))
 
@@ -200,22 +205,22 @@ class Requests:
 
 def count_requests(stable: Iterable[Block], candidate: Iterable[Block]) -> Requests:
     """Count the requests of both versions; blocks oldest first, only those since the change."""
-    ours, theirs = tuple(stable), tuple(candidate)
+    stable_blocks, candidate_blocks = tuple(stable), tuple(candidate)
     return Requests(
-        stable=sum(block.count.total for block in ours),
-        candidate=sum(block.count.total for block in theirs),
-        blocks=max(len(ours), len(theirs)),
-        quiet_stable=_quiet(ours),
-        quiet_candidate=_quiet(theirs),
+        stable=sum(block.count.total for block in stable_blocks),
+        candidate=sum(block.count.total for block in candidate_blocks),
+        blocks=max(len(stable_blocks), len(candidate_blocks)),
+        quiet_stable=_quiet_blocks(stable_blocks),
+        quiet_candidate=_quiet_blocks(candidate_blocks),
     )
 
 
-def _quiet(blocks: tuple[Block, ...]) -> int:
+def _quiet_blocks(blocks: tuple[Block, ...]) -> int:
     """Count the newest blocks in a row without a request."""
-    quiet = 0
+    quiet_number = 0
     for block in reversed(blocks):
-        silent = block.quality in (Quality.COUNTED, Quality.NO_SERIES)
-        if not silent or block.count.total:
+        is_silent = block.quality in (Quality.COUNTED, Quality.NO_SERIES)
+        if not is_silent or block.count.total:
             break
-        quiet += 1
-    return quiet
+        quiet_number += 1
+    return quiet_number

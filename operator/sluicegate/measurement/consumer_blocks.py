@@ -57,17 +57,21 @@ class ConsumerArms:
     def blocks(self) -> tuple[ConsumerBlock, ...]:
         """Return all blocks that were read, from an hour before the rollout, oldest first."""
         read = self._row(self.stable, MIXED)
-        made: dict[int, ConsumerBlock] = self.canaries.derived(self.product, self, self.consumer)
+        blocks_by_index: dict[int, ConsumerBlock] = self.canaries.derived(
+            self.product, self, self.consumer
+        )
         indexes = read.indexes()
-        unmade = [index for index in indexes if index not in made]
+        unmade = [index for index in indexes if index not in blocks_by_index]
         if unmade:
-            made.update(self._made(unmade, read))
-        return tuple(made[index] for index in indexes)
+            blocks_by_index.update(self._read_blocks(unmade, read))
+        return tuple(blocks_by_index[index] for index in indexes)
 
-    def _made(self, indexes: list[int], read: BlockRow) -> Iterable[tuple[int, ConsumerBlock]]:
+    def _read_blocks(
+        self, indexes: list[int], read: BlockRow
+    ) -> Iterable[tuple[int, ConsumerBlock]]:
         unmarked = self._row(self.stable, UNMARKED)
         versions = (USUAL, self.stable, self.candidate)
-        usual, stable, candidate = (self._counts(version) for version in versions)
+        usual_counts, stable, candidate = (self._counts(version) for version in versions)
         usual_ages, stable_ages, candidate_ages = (self._ages(version) for version in versions)
         none = self._ages(_NO_VERSION)
         for index in indexes:
@@ -77,7 +81,7 @@ class ConsumerArms:
                 consumer_block(
                     index * self.seconds,
                     MetRequests(read.value(index), unmarked.value(index).count.bad),
-                    values_at(stable if begun else usual, index),
+                    values_at(stable if begun else usual_counts, index),
                     values_at(candidate, index) if begun else None,
                     ages=ages_at(
                         (candidate_ages, stable_ages) if begun else (none, usual_ages), index

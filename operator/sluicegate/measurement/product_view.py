@@ -11,7 +11,7 @@ from sluicegate.api.versions import VersionBase
 from sluicegate.kube.resources import Key
 from sluicegate.measurement.canary_blocks import Arms, Requests, arm_of, count_requests
 from sluicegate.measurement.store import Measurements, series_of
-from sluicegate.policy.model.inputs import Measured, is_compared, measured
+from sluicegate.policy.model.inputs import Measured, is_compared, read_measurements
 from sluicegate.policy.model.observed import CanaryBlock
 from sluicegate.prometheus.targets import (
     REQUESTS,
@@ -62,7 +62,7 @@ class ProductBlocks:
 
     def measured(self, now: float) -> Measured:
         """Return all measurements for a decision at `now`, in seconds."""
-        return measured(self.product.spec, self.product.status, self, now)
+        return read_measurements(self.product.spec, self.product.status, self, now)
 
     def outage(self) -> DecisionReason | None:
         """Return why the newest block of the whole product is missing; None if it isn't."""
@@ -139,11 +139,11 @@ class ProductBlocks:
         if arms is None or since is None or not self.measurements.canaries.has_gateway_counts:
             return None
         indexes = [block.index for block in arms.since(since, arms.stable)]
-        counted = count_requests(
+        requests = count_requests(
             (arms.sent(arms.stable, index) for index in indexes),
             (arms.sent(arms.candidate, index) for index in indexes),
         )
-        return counted if counted.stable or counted.candidate else None
+        return requests if requests.stable or requests.candidate else None
 
     def _gauges(self) -> list[str]:
         return [slo.name for slo in self.product.spec.slos if slo.indicator.gauge is not None]
@@ -161,7 +161,7 @@ class ProductBlocks:
             for market in (*spec.markets, OTHER)
         ]
 
-    def _compared(self) -> tuple[str, ...]:
+    def _comparison_series(self) -> tuple[str, ...]:
         """Return the names of the series that are counted beside the SLOs while versions are compared."""
         return (CLIENT_ERRORS,) if is_compared(self.product.status) else ()
 
@@ -179,7 +179,7 @@ class ProductBlocks:
             product=ProductKey(*self.product.metadata.key),
             stable=arm_of(self.product, stable),
             candidate=arm_of(self.product, candidate),
-            counted=(*self._counted(), *self._by_market(), *self._compared()),
+            counted=(*self._counted(), *self._by_market(), *self._comparison_series()),
             gauges=tuple(self._gauges()),
             requests=_requests(target),
             seconds=self.canary_seconds,

@@ -79,9 +79,9 @@ class BlockScheduler:
             self._under_way.clear()
             self._due.clear()
         self._measurements.prepare(self._evaluation, now)
-        reached = asyncio.get_running_loop().time()
+        begin_time = asyncio.get_running_loop().time()
         for length in self._idle():
-            if self._due.get(length, 0.0) <= reached:
+            if self._due.get(length, 0.0) <= begin_time:
                 self._due.pop(length, None)
                 name = f"round of {length.block_seconds} s"
                 self._under_way[length] = asyncio.create_task(self._round(length, now), name=name)
@@ -92,15 +92,15 @@ class BlockScheduler:
             "sluicegate.block_seconds": length.block_seconds,
         }
         with self._spans("measure", described):
-            moved = await self._measurements.read_length(self._evaluation, length, now)
-        self._call(moved, length)
+            moved_keys = await self._measurements.read_length(self._evaluation, length, now)
+        self._call(moved_keys, length)
         # A target that was added meanwhile may have made it due already.
         self._due.setdefault(length, asyncio.get_running_loop().time() + self.pause(length, now))
 
-    def _call(self, moved: Sequence[Key], length: Length) -> None:
+    def _call(self, moved_keys: Sequence[Key], length: Length) -> None:
         """Requeue these products: canaries at once, idle ones within half a block at most."""
-        pace = min(PACE_SECONDS, length.block_seconds / 2 / max(len(moved), 1))
-        for number, key in enumerate(moved):
+        pace = min(PACE_SECONDS, length.block_seconds / 2 / max(len(moved_keys), 1))
+        for number, key in enumerate(moved_keys):
             urgency = self._measurements.urgency(key)
             late = max(number - AT_ONCE, 0) * pace if urgency is QueuePriority.BACKGROUND else 0.0
             self._requeue(key, late, urgency)
@@ -129,7 +129,7 @@ class BlockScheduler:
         await self._measurements.news.wait()
 
     def _idle(self) -> list[Length]:
-        return [one for one in self._measurements.groups if one not in self._under_way]
+        return [group for group in self._measurements.groups if group not in self._under_way]
 
     def _next(self) -> float | None:
         """Return the seconds until a round is due; None if none is due before another one ends."""

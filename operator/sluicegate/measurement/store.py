@@ -111,9 +111,9 @@ class Measurements:
     def unreported(self, key: Key) -> str:
         """Return the unreadable series of a product, in words; empty if none, or if reported before."""
         reasons = {
-            kind: why
+            kind: reason
             for kept in self._unreadable.values()
-            for kind, why in kept.get(key, {}).items()
+            for kind, reason in kept.get(key, {}).items()
         }
         before = self._reported.pop(key, frozenset())
         if not reasons:
@@ -121,7 +121,7 @@ class Measurements:
         self._reported[key] = frozenset(reasons)
         if before >= reasons.keys():
             return ""
-        return "; ".join(f"{kind}: {why}" for kind, why in sorted(reasons.items()))
+        return "; ".join(f"{kind}: {reason}" for kind, reason in sorted(reasons.items()))
 
     def is_filled(self, key: Key) -> bool:
         """Return whether the product's past was read."""
@@ -194,8 +194,8 @@ class Measurements:
         """Read the complete blocks of all lengths once; return the products to be reconciled."""
         self.prepare(evaluation, now)
         reads = [self.read_length(evaluation, length, now) for length in self.groups]
-        moved = await asyncio.gather(*reads)
-        return list(dict.fromkeys(key for each in moved for key in each))
+        moved_keys = await asyncio.gather(*reads)
+        return list(dict.fromkeys(key for keys in moved_keys for key in keys))
 
     async def read_length(self, evaluation: BlockReader, length: Length, now: float) -> list[Key]:
         """Read the complete blocks of one length; return the products to be reconciled.
@@ -204,24 +204,24 @@ class Measurements:
         Other lengths may be read meanwhile.
         """
         group = self.groups[length]
-        filled = await self._fill(evaluation, () if length.canary else group, now)
-        begun, fetched, complete = time.monotonic(), False, True
+        filled_keys = await self._fill(evaluation, () if length.canary else group, now)
+        start_time, fetched, complete = time.monotonic(), False, True
         async for readings in evaluation.fetch_blocks(length, group, now):
             fetched, complete = True, complete and readings.complete
             await self._record(readings)
         if fetched:
-            EVALUATION_TIME.observe(time.monotonic() - begun)
+            EVALUATION_TIME.observe(time.monotonic() - start_time)
         (self._incomplete.discard if complete else self._incomplete.add)(length)
         # Drop readings of targets that were removed meanwhile.
         self._regroups |= self.groups.get(length) is not group
-        if not filled and not fetched:
+        if not filled_keys and not fetched:
             return []
         keys = [Key(*asked.key) for asked in group]
         return [
             key
             for key in keys
             if (target := self.targets.get(key))
-            and (target.key in filled or (fetched and self._concerns(length, target)))
+            and (target.key in filled_keys or (fetched and self._concerns(length, target)))
             and not self._only_warms_up(key, target, now)
         ]
 
@@ -253,20 +253,22 @@ class Measurements:
             logger.warning("blocks of %d s are read again", length)
 
     def _record_unreadable(self, readings: Readings) -> None:
-        kept = self._unreadable.setdefault(Length(readings.block_seconds, readings.canary), {})
+        unreadable = self._unreadable.setdefault(
+            Length(readings.block_seconds, readings.canary), {}
+        )
         for version in readings.facts:
-            kept.pop(Key(version.namespace, version.product), None)
-        reasons = {Key(*key): why for key, why in readings.unreadable.items()}
-        if beside := kept.keys() - reasons.keys():
+            unreadable.pop(Key(version.namespace, version.product), None)
+        reasons = {Key(*key): reason for key, reason in readings.unreadable.items()}
+        if other_keys := unreadable.keys() - reasons.keys():
             # Products that only make the query of others fail have no facts in this length.
             group = self.groups.get(Length(readings.block_seconds, readings.canary), ())
-            for key in beside - {Key(*target.key) for target in group}:
-                del kept[key]
-        kept.update(reasons)
+            for key in other_keys - {Key(*target.key) for target in group}:
+                del unreadable[key]
+        unreadable.update(reasons)
         self._count_unreadable()
 
     def _count_unreadable(self) -> None:
-        export_unreadable({key for kept in self._unreadable.values() for key in kept})
+        export_unreadable({key for reasons in self._unreadable.values() for key in reasons})
 
     def _regroup(self, evaluation: BlockReader) -> None:
         """Regroup the targets; readings are dropped exactly when the evaluation drops theirs."""
@@ -277,12 +279,12 @@ class Measurements:
         self.canaries.prune(targets)
         self._incomplete &= self.groups.keys()
         lengths = self._block_lengths()
-        for kept in (self._newest, self._problems, self._failed):
-            for length in kept.keys() - lengths:
-                del kept[length]
+        for by_length in (self._newest, self._problems, self._failed):
+            for length in by_length.keys() - lengths:
+                del by_length[length]
         self._unreadable = {
-            length: {key: why for key, why in kept.items() if key in self.targets}
-            for length, kept in self._unreadable.items()
+            length: {key: reason for key, reason in reasons.items() if key in self.targets}
+            for length, reasons in self._unreadable.items()
             if length in self.groups
         }
         self._count_unreadable()
@@ -299,18 +301,18 @@ class Measurements:
         at once.
         """
         waiting = self.blocks.pending(targets)
-        young = [target for target in waiting if self._is_young(target, now)]
-        self.blocks.record_filled(young)
-        filled = {target.key for target in young}
-        pending = [target for target in waiting if target.key not in filled]
+        young_targets = [target for target in waiting if self._is_young(target, now)]
+        self.blocks.record_filled(young_targets)
+        filled_keys = {target.key for target in young_targets}
+        pending = [target for target in waiting if target.key not in filled_keys]
         if pending:
             async for past in evaluation.backfill(pending, now):
                 await self.blocks.record_past(past)
                 current = [target for target in past.targets if self._still_wants(target)]
                 self.blocks.record_filled(current)
-                filled |= {target.key for target in current}
+                filled_keys |= {target.key for target in current}
         BACKFILLING.set(len(self.blocks.pending(self.targets.values())))
-        return filled
+        return filled_keys
 
     def _still_wants(self, requested: Target) -> bool:
         """Return whether a product's past is still needed: it may be deleted, or need another block length."""
@@ -340,7 +342,7 @@ class Measurements:
             self.blocks.facts(VersionKey(*target.key, version), target.block_seconds)
             for version in target.versions
         ]
-        return not any(one is not None and one.stale for one in facts)
+        return not any(fact is not None and fact.stale for fact in facts)
 
     def _concerns(self, length: Length, target: Target) -> bool:
         """Return whether a complete block of a length requeues a product."""
@@ -349,8 +351,8 @@ class Measurements:
         if length.canary:
             return in_canary and length.block_seconds == canary
         # If a canary's blocks complete at the same time, one reconcile reads both.
-        both = in_canary and canary == target.block_seconds
-        return length.block_seconds == target.block_seconds and not both
+        same_length = in_canary and canary == target.block_seconds
+        return length.block_seconds == target.block_seconds and not same_length
 
 
 def _lengths(target: Target) -> tuple[int, bool]:
@@ -384,7 +386,7 @@ def with_earlier(target: Target | None, product: DataProduct, now: float) -> Tar
     """
     if target is None:
         return None
-    names = (series_of(one) for one in other_versions(product.status, now))
+    names = (series_of(other_version) for other_version in other_versions(product.status, now))
     return replace(target, versions=tuple(dict.fromkeys((*target.versions, *names))))
 
 

@@ -31,14 +31,14 @@ def export_unreadable(products: Collection[Key]) -> None:
     """
     UNREADABLE.set(len(products))
     UNREADABLE_PRODUCT.clear()
-    for key in named(products):
+    for key in named_products(products):
         UNREADABLE_PRODUCT.labels(*key).set(1)
 
 
-def named(products: Collection[Key]) -> list[Key]:
+def named_products(products: Collection[Key]) -> list[Key]:
     """Return the products that are named: one of each namespace, by name, before a second one of any."""
     namespaces: dict[str, list[Key]] = {}
     for key in sorted(products):
         namespaces.setdefault(key.namespace, []).append(key)
-    turns = ((turn, key) for own in namespaces.values() for turn, key in enumerate(own))
+    turns = ((turn, key) for keys in namespaces.values() for turn, key in enumerate(keys))
     return [key for _, key in heapq.nsmallest(MOST_NAMED, turns)]

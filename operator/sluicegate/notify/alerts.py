@@ -34,8 +34,8 @@ Labels = tuple[tuple[str, str], ...]
 
 def open_states(cursor: Cursor, status: DataProductStatus, origin: Origin) -> Iterator[Transition]:
     """Return the open states of a product: the transitions from a product without any."""
-    begun = transitions(cursor.without_levels(), cursor, status, origin)
-    return (transition for transition in begun if transition.kind in STATES)
+    all_transitions = transitions(cursor.without_levels(), cursor, status, origin)
+    return (transition for transition in all_transitions if transition.kind in STATES)
 
 
 def alert_of(transition: Transition, cluster: str, portfolio: str, now: float) -> Alert:
@@ -67,7 +67,7 @@ def alert_of(transition: Transition, cluster: str, portfolio: str, now: float) -
     return alert
 
 
-def ended(alert: Alert, now: float) -> Alert:
+def ended_alert(alert: Alert, now: float) -> Alert:
     """Return the same alert with its end."""
     return {**alert, "endsAt": rfc3339(int(now))}
 

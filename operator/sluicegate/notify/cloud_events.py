@@ -83,7 +83,7 @@ def _data(message: Message) -> dict[str, Any]:
         return dict(message.digest)
     if len(message.transitions) == 1:
         return _transition(message.transitions[0])
-    return {"products": [_transition(one) for one in message.transitions]}
+    return {"products": [_transition(transition) for transition in message.transitions]}
 
 
 def _transition(transition: Transition) -> dict[str, Any]:

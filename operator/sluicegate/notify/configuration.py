@@ -30,21 +30,21 @@ from sluicegate.notify.catalogue import Kind, Urgency
 SinkName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")]
 
 
-def _http_url(given: str) -> str:
-    parts = urlsplit(given)
+def _http_url(address: str) -> str:
+    parts = urlsplit(address)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise ValueError("must begin with http:// or https://")
     if parts.username or parts.password:
         raise ValueError("must not hold a user or a password: put it into a file (urlFile)")
-    return given
+    return address
 
 
-def _zone(given: str) -> str:
+def _zone(zone_name: str) -> str:
     try:
-        ZoneInfo(given)
+        ZoneInfo(zone_name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
         raise ValueError("must be a name of the IANA database, e.g. Europe/Paris") from error
-    return given
+    return zone_name
 
 
 HttpUrl = Annotated[
@@ -244,9 +244,9 @@ def parse(document: Any) -> Configuration:
 def _problems(error: ValidationError) -> Iterator[Problem]:
     errors = error.errors(include_url=False, include_input=False)
     for item in errors:
-        inner = any(len(other["loc"]) > len(item["loc"]) for other in errors
+        has_inner = any(len(other["loc"]) > len(item["loc"]) for other in errors
                     if other["loc"][: len(item["loc"])] == item["loc"])  # fmt: skip
-        if item["type"] == "too_short" and inner:
+        if item["type"] == "too_short" and has_inner:
             continue  # the errors of its items are reported instead
         path = ".".join(str(part) for part in item["loc"])
         words = _WORDS.get(item["type"]) or item["msg"].removeprefix("Value error, ")
@@ -268,6 +268,6 @@ def _contradictions(configuration: Configuration) -> Iterator[Problem]:
     for name, sink in sinks.items():
         if isinstance(sink, HttpSink) and (sink.url is None) is (sink.url_file is None):
             yield Problem(f"sinks.{name}", "needs one of url and urlFile")
-    digests = [one.name for one in configuration.digests]
+    digests = [digest.name for digest in configuration.digests]
     if len(set(digests)) < len(digests):
         yield Problem("digests", "have the same name: give each a name of its own")

@@ -172,7 +172,7 @@ def cursor_of(
     active = by_type.get(ConditionType.RETRAINING_ACTIVE)
     if not conditions:  # the status was lost, or isn't written yet
         return replace(before, uid=uid, reviews=dict(reviews))
-    before = replace(before, measured=_measured(status, before))
+    before = replace(before, measured=_has_measurements(status, before))
     after = Cursor(
         uid=uid,
         degraded=_level(by_type.get(ConditionType.DEGRADED), before=before.degraded),
@@ -182,7 +182,7 @@ def cursor_of(
         markets=_markets(status, before, by_type.get(ConditionType.MARKETS_MET)),
         stalled=_stalled(by_type.get(ConditionType.STALLED)),
         unready=_unready(status, by_type.get(ConditionType.READY), before.unready),
-        lost=_lost(by_type.get(ConditionType.METRICS_AVAILABLE), before),
+        lost=_loss_reason(by_type.get(ConditionType.METRICS_AVAILABLE), before),
         upstream=_upstream(by_type.get(ConditionType.DEPENDENCIES_HEALTHY), before=before.upstream),
         dependents=ConditionType.DEGRADES_DEPENDENTS in by_type,
         candidate=candidate.revision if candidate else "",
@@ -205,9 +205,9 @@ def cursor_of(
         count=before.count,
         reviews=dict(reviews),
     )
-    begun = dict(_begun(after, before, status))
-    outage = max(before.outage, begun.get("lost", 0), begun.get("unready", 0))
-    return replace(after, begun=begun, outage=outage)
+    level_times = dict(_begun(after, before, status))
+    outage = max(before.outage, level_times.get("lost", 0), level_times.get("unready", 0))
+    return replace(after, begun=level_times, outage=outage)
 
 
 def _begun(after: Cursor, before: Cursor, status: DataProductStatus) -> Iterable[tuple[str, int]]:
@@ -223,16 +223,16 @@ def begin_of(status: DataProductStatus, kind: ConditionType, level: str) -> int:
     return max(time, status.last_refresh_time or 0) if level in KEEPS_ITS_TIME else time
 
 
-def _measured(status: DataProductStatus, before: Cursor) -> bool:
+def _has_measurements(status: DataProductStatus, before: Cursor) -> bool:
     """Return whether MetricsAvailable was True for the stable version, or its start is over.
 
     With the write that changes the version, the condition is still that of the version before.
     """
-    measured = find_condition(status.conditions, ConditionType.METRICS_AVAILABLE)
+    condition = find_condition(status.conditions, ConditionType.METRICS_AVAILABLE)
     start = _start(status)
     if start > max(before.promoted, before.ended) > 0:
         return False
-    if measured is not None and measured.status == "True":
+    if condition is not None and condition.status == "True":
         return True
     return before.measured or 0 < start < (status.last_refresh_time or 0) - START_SECONDS
 
@@ -242,8 +242,8 @@ def _start(status: DataProductStatus) -> int:
     stable = status.stable
     if stable is None:
         return 0
-    ends = [version.end_time for version in status.history] if stable.restored else []
-    return max([stable.promotion_time or 0, *ends])
+    end_times = [version.end_time for version in status.history] if stable.restored else []
+    return max([stable.promotion_time or 0, *end_times])
 
 
 def promotions(status: DataProductStatus) -> Iterable[int]:
@@ -274,8 +274,10 @@ def _unready(status: DataProductStatus, condition: Condition | None, before: str
     ready = unready(status)
     if ready is not None:
         return ready.reason
-    lasts = condition is not None and condition.status == "False" and condition.reason == before
-    return before if lasts else ""
+    same_reason = (
+        condition is not None and condition.status == "False" and condition.reason == before
+    )
+    return before if same_reason else ""
 
 
 def _since(condition: Condition | None, before: int) -> int:
@@ -289,7 +291,7 @@ def _secret(condition: Condition | None) -> bool:
     return condition is not None and condition.reason == ConditionReason.FEEDBACK_SECRET_UNUSABLE
 
 
-def _lost(condition: Condition | None, before: Cursor) -> str:
+def _loss_reason(condition: Condition | None, before: Cursor) -> str:
     """Return the reason for which nothing can be measured; it lasts until MetricsAvailable is True.
 
     While a product starts, its series are still to come.

@@ -109,28 +109,28 @@ class SinkLoop:
     async def _step(self) -> float:
         """Send the next message that may be sent; return the seconds until the next one."""
         now = self._wall()
-        mine = [(at, one) for at, one in self._journal.messages if self._sink in one.sinks]
-        self._measure(mine, now)
-        chosen, pause = self._next(mine, now)
-        if chosen is None:
+        own_messages = [(at, one) for at, one in self._journal.messages if self._sink in one.sinks]
+        self._measure(own_messages, now)
+        next_message, pause = self._next(own_messages, now)
+        if next_message is None:
             return pause
-        number, message = chosen
+        number, message = next_message
         if now - message.made >= self._drop_after:
             await self._drop(number, message, "too_old")
             return 0.0
         await self._attempt(number, message)
         return 0.0
 
-    def _measure(self, mine: list[tuple[int, Message]], now: float) -> None:
-        oldest = now - min((one.made for _, one in mine), default=now)
+    def _measure(self, own_messages: list[tuple[int, Message]], now: float) -> None:
+        oldest = now - min((one.made for _, one in own_messages), default=now)
         metrics.OLDEST.labels(self._sink).set(max(0.0, oldest))
-        waiting = {message.id for _, message in mine}
+        waiting = {message.id for _, message in own_messages}
         self._attempts = {
             name: attempts for name, attempts in self._attempts.items() if name in waiting
         }
 
     def _next(
-        self, mine: list[tuple[int, Message]], now: float
+        self, own_messages: list[tuple[int, Message]], now: float
     ) -> tuple[tuple[int, Message] | None, float]:
         """Return the first message that may be sent, or the time until there is one.
 
@@ -138,18 +138,22 @@ class SinkLoop:
         """
         if self._quiet_until > now:
             old = next(
-                ((at, message) for at, message in mine if now - message.made >= self._drop_after),
+                (
+                    (at, message)
+                    for at, message in own_messages
+                    if now - message.made >= self._drop_after
+                ),
                 None,
             )
             return old, self._quiet_until - now
-        blocked: set[str] = set()
+        blocked_topics: set[str] = set()
         soonest = LONGEST_PAUSE
-        for at, each in mine:
-            left = self._attempts.get(each.id, _Attempts()).next_at - now
-            if left <= 0 and blocked.isdisjoint(each.products):
-                return (at, each), 0.0
-            soonest = min(soonest, left) if left > 0 else soonest
-            blocked |= each.products
+        for at, message in own_messages:
+            seconds_left = self._attempts.get(message.id, _Attempts()).next_at - now
+            if seconds_left <= 0 and blocked_topics.isdisjoint(message.products):
+                return (at, message), 0.0
+            soonest = min(soonest, seconds_left) if seconds_left > 0 else soonest
+            blocked_topics |= message.products
         return None, soonest
 
     async def _attempt(self, number: int, message: Message) -> None:

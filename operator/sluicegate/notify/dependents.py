@@ -46,8 +46,8 @@ def _is_unlisted(status: DataProductStatus, path: str) -> bool:
     approvals = _awaited(status)
     if approvals is None or not approvals.more_waiting:
         return False
-    answered = (one.party for one in approvals.answers)
-    return path not in {*approvals.waiting_for, *answered}
+    answering_parties = (answer.party for answer in approvals.answers)
+    return path not in {*approvals.waiting_for, *answering_parties}
 
 
 def to_dependents(
@@ -72,7 +72,9 @@ def to_dependents(
     for origin in dependents:
         addressed += [_addressed(change, origin) for change in news]
         if origin.path in consumers or _is_unlisted(status, origin.path):
-            addressed += [_addressed(_request(each, upstream, origin), origin) for each in requests]
+            addressed += [
+                _addressed(_request(request, upstream, origin), origin) for request in requests
+            ]
     return addressed
 
 
@@ -89,9 +91,9 @@ def _releases(
             yield _of_upstream(change, kind, upstream)
         if change.kind is Kind.APPROVAL_REQUESTED and change.reason == ConditionReason.API_CHANGED:
             # What the owner of the upstream may do is nothing that the owner of a dependent can do.
-            broken = change.message.partition(f". Set {REQUEST_PROMOTE}=")[0]
+            broken_text = change.message.partition(f". Set {REQUEST_PROMOTE}=")[0]
             breaks = _of_upstream(change, Kind.UPSTREAM_BREAKS, upstream)
-            yield replace(breaks, message=broken)
+            yield replace(breaks, message=broken_text)
         if change.kind is Kind.PROMOTED and stable is not None and stable.version == change.version:
             yield from _deprecation(change, stable, upstream)
 
@@ -101,8 +103,8 @@ def _deprecation(change: Transition, stable: Version, upstream: Origin) -> Itera
     operations = stable.api_changes.deprecated if stable.api_changes is not None else ()
     if operations:
         text = f"{stable.version} deprecates {', '.join(operations)}"
-        made = _of_upstream(change, Kind.UPSTREAM_DEPRECATES, upstream)
-        yield replace(made, message=text, reason="")
+        transition = _of_upstream(change, Kind.UPSTREAM_DEPRECATES, upstream)
+        yield replace(transition, message=text, reason="")
 
 
 def _suspensions(

@@ -22,11 +22,11 @@ def due_day(plan: DigestPlan, last: str, now: float) -> str:
     ----------
     last : the day of the last one; empty before the first.
     """
-    here = datetime.fromtimestamp(now, ZoneInfo(plan.time_zone))
+    local_time = datetime.fromtimestamp(now, ZoneInfo(plan.time_zone))
     hours, minutes = map(int, plan.at.split(":"))
-    at = here.replace(hour=hours, minute=minutes, second=0, microsecond=0)
+    at = local_time.replace(hour=hours, minute=minutes, second=0, microsecond=0)
     late = now - at.timestamp()
-    day = here.date().isoformat()
+    day = local_time.date().isoformat()
     return day if day != last and 0 <= late < LATEST_HOURS * 3600 else ""
 
 
@@ -54,20 +54,24 @@ def content(
     now : in seconds since 1970.
     """
     parts = {
-        LABELS[kind]: [one for one in products if any(need.kind is kind for need in one.needs)]
+        LABELS[kind]: [
+            product for product in products if any(need.kind is kind for need in product.needs)
+        ]
         for kind in NeedKind
     } | {
-        "Degraded": [one for one in products if one.cursor.degraded],
-        "Cannot be measured": [one for one in products if one.cursor.lost],
+        "Degraded": [product for product in products if product.cursor.degraded],
+        "Cannot be measured": [product for product in products if product.cursor.lost],
         "Not measured or not ready since yesterday": [
-            one for one in products if now - one.cursor.outage < DAY
+            product for product in products if now - product.cursor.outage < DAY
         ],
-        "Promoted since yesterday": [one for one in products if now - one.cursor.promoted < DAY],
+        "Promoted since yesterday": [
+            product for product in products if now - product.cursor.promoted < DAY
+        ],
     }
     return {
         "day": day,
         "total": total,
-        "needsPerson": sum(bool(one.needs) for one in products),
+        "needsPerson": sum(bool(product.needs) for product in products),
         "products": {
             name: sorted(one.path for one in part) for name, part in parts.items() if part
         },

@@ -86,7 +86,7 @@ class Journal:
 
     def cursor(self, key: Key) -> Cursor | None:
         """Return the cursor of a product; None for a new one."""
-        text = self._data.get(_of(key))
+        text = self._data.get(_key_text(key))
         return None if text is None else decode(text)
 
     def products(self) -> Iterator[Key]:
@@ -109,13 +109,13 @@ class Journal:
     @property
     def recent(self) -> Recent:
         """The newest messages of topics that may flap."""
-        recent: Recent = {}
+        by_place: Recent = {}
         for name, text in self._data.items():
             if name.startswith(RECENT):
                 namespace, _, product = name.removeprefix(RECENT).partition(".")
                 for topic, (times, last) in json.loads(text).items():
-                    recent[f"{namespace}/{product}", Topic(topic)] = LastSent(times, last)
-        return recent
+                    by_place[f"{namespace}/{product}", Topic(topic)] = LastSent(times, last)
+        return by_place
 
     def digest_day(self, name: str) -> str:
         """Return the day of the last digest; empty before the first."""
@@ -134,7 +134,7 @@ class Journal:
         KubeError
             It wasn't written, or this is unknown; derive the transitions again.
         """
-        entry = _Waiting({_of(key): None if cursor is None else encode(cursor)}, transitions)
+        entry = _Waiting({_key_text(key): None if cursor is None else encode(cursor)}, transitions)
         self._waiting.append(entry)
         async with self._lock:  # the first caller writes for all that wait
             if not entry.done:
@@ -162,8 +162,8 @@ class Journal:
             message = self._messages.get(number)
             if message is None or sink not in message.sinks:
                 return
-            left = [one for one in message.sinks if one != sink]
-            await self._commit(self._with_sinks(number, left))
+            remaining_sinks = [one for one in message.sinks if one != sink]
+            await self._commit(self._with_sinks(number, remaining_sinks))
 
     async def drop_unknown_sinks(self, sinks: Sequence[str]) -> None:
         """Drop messages for sinks that aren't configured any more."""
@@ -171,9 +171,9 @@ class Journal:
             self._need_fresh()
             changes: Changes = {}
             for number, message in self._messages.items():
-                left = [one for one in message.sinks if one in sinks]
-                if len(left) < len(message.sinks):
-                    changes |= self._with_sinks(number, left)
+                remaining_sinks = [sink for sink in message.sinks if sink in sinks]
+                if len(remaining_sinks) < len(message.sinks):
+                    changes |= self._with_sinks(number, remaining_sinks)
                     DROPPED.labels(sink="unknown", cause="removed").inc()
             if changes:
                 await self._commit(changes)
@@ -186,13 +186,13 @@ class Journal:
 
     def _recent_changes(self, recent: Recent) -> Changes:
         topics_of: dict[str, dict[str, Any]] = {}
-        for (path, topic), sent in recent.items():
+        for (path, topic), last_sent in recent.items():
             name = f"{RECENT}{path.replace('/', '.', 1)}"
-            topics_of.setdefault(name, {})[topic] = [sent.times, sent.last]
+            topics_of.setdefault(name, {})[topic] = [last_sent.times, last_sent.last]
         texts = {name: compact(value) for name, value in topics_of.items()}
-        gone = {name for name in self._data if name.startswith(RECENT)} - texts.keys()
+        old_names = {name for name in self._data if name.startswith(RECENT)} - texts.keys()
         changed = {name: text for name, text in texts.items() if self._data.get(name) != text}
-        return {**dict.fromkeys(gone), **changed}
+        return {**dict.fromkeys(old_names), **changed}
 
     async def _flush(self) -> None:
         entries, self._waiting = self._waiting, []
@@ -308,7 +308,7 @@ class Journal:
             listener()
 
 
-def _of(key: Key) -> str:
+def _key_text(key: Key) -> str:
     return f"{CURSOR}{key.namespace}.{key.name}"
 
 

@@ -48,7 +48,7 @@ class Message:
     @property
     def products(self) -> frozenset[str]:
         """Paths of the products in it."""
-        return frozenset(one.origin.path for one in self.transitions)
+        return frozenset(transition.origin.path for transition in self.transitions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,25 +88,25 @@ class MessageBatch:
     folded: int = 0
 
 
-def matches(when: When, transition: Transition) -> bool:
+def matches(condition: When, transition: Transition) -> bool:
     """Return whether a route is for a transition."""
     kind = transition.kind
     return (
-        concerns(when, transition.origin)
-        and (not when.urgency or transition.urgency in when.urgency)
-        and (not when.type or kind in when.type)
-        and (not when.reason or transition.reason in when.reason)
+        concerns(condition, transition.origin)
+        and (not condition.urgency or transition.urgency in condition.urgency)
+        and (not condition.type or kind in condition.type)
+        and (not condition.reason or transition.reason in condition.reason)
     )
 
 
-def concerns(when: When, origin: Origin) -> bool:
+def concerns(condition: When, origin: Origin) -> bool:
     """Return whether a route or a digest is for a product."""
     return (
-        (not when.team or origin.owner in when.team)
-        and (not when.namespace or origin.namespace in when.namespace)
-        and (not when.product or origin.name in when.product)
-        and (not when.market or not set(when.market).isdisjoint(origin.markets))
-        and (not when.priority or origin.priority in when.priority)
+        (not condition.team or origin.owner in condition.team)
+        and (not condition.namespace or origin.namespace in condition.namespace)
+        and (not condition.product or origin.name in condition.product)
+        and (not condition.market or not set(condition.market).isdisjoint(origin.markets))
+        and (not condition.priority or origin.priority in condition.priority)
     )
 
 
@@ -125,19 +125,19 @@ def batch_of(
     collected: Sequence[Collected], recent: Recent, configuration: Configuration, now: int
 ) -> MessageBatch | None:
     """Return the messages that are due; None if none are."""
-    free, folding = _held(collected, recent, configuration, now)
-    due = [one for one in free if now - one.since >= configuration.group_seconds]
-    ended, folded = _unfolded(folding, recent, configuration, now)
+    unheld, folding = _split_held(collected, recent, configuration, now)
+    due = [one for one in unheld if now - one.since >= configuration.group_seconds]
+    ended_topics, folded = _unfolded(folding, recent, configuration, now)
     if not due and not folded:
         return None
-    ready = sorted([*(free if due else ()), *ended], key=lambda one: one.number)
-    taken = [one.number for one in (free if due else ())]
-    taken += [one.number for group in folded for one in group]
+    ready = sorted([*(unheld if due else ()), *ended_topics], key=lambda one: one.number)
+    taken_numbers = [one.number for one in (unheld if due else ())]
+    taken_numbers += [one.number for group in folded for one in group]
     return MessageBatch(
         messages=tuple(_messages([one.transition for one in ready], configuration, now)),
-        taken=tuple(taken),
+        taken=tuple(taken_numbers),
         recent=_remembered(recent, ready, configuration, now),
-        folded=len(taken) - len(ready),
+        folded=len(taken_numbers) - len(ready),
     )
 
 
@@ -155,11 +155,11 @@ def _mark(transition: Transition) -> str:
 
 def _place(entry: Collected) -> tuple[str, Topic]:
     transition = entry.transition
-    about = f" of {transition.upstream}" if transition.upstream else ""
-    return f"{transition.origin.path}{about}", transition.kind.entry.topic
+    upstream_text = f" of {transition.upstream}" if transition.upstream else ""
+    return f"{transition.origin.path}{upstream_text}", transition.kind.entry.topic
 
 
-def _held(
+def _split_held(
     collected: Sequence[Collected], recent: Recent, configuration: Configuration, now: int
 ) -> tuple[list[Collected], dict[tuple[str, Topic], list[Collected]]]:
     """Split transitions into those to send, and those to hold by topic.
@@ -167,7 +167,7 @@ def _held(
     A transition is held if the same one was sent a short time ago, and with it all later ones of
     its topic.
     """
-    free, held = [], defaultdict(list)
+    unheld, held_by_topic = [], defaultdict(list)
     marks_of: dict[tuple[str, Topic], set[str]] = defaultdict(set)
     for entry in collected:
         place = _place(entry)
@@ -177,16 +177,16 @@ def _held(
             soon = last is not None and now - last < configuration.fold_seconds
             # A transition whose time ends in this pass is still held: `_unfolded` decides about it.
             late = last is not None and entry.since - last < configuration.fold_seconds
-            if place in held or soon or late or mark in marks_of[place]:
-                held[place].append(entry)
+            if place in held_by_topic or soon or late or mark in marks_of[place]:
+                held_by_topic[place].append(entry)
                 continue
             marks_of[place].add(mark)
-        free.append(entry)
-    return free, held
+        unheld.append(entry)
+    return unheld, held_by_topic
 
 
 def _unfolded(
-    held: Mapping[tuple[str, Topic], list[Collected]],
+    held_by_topic: Mapping[tuple[str, Topic], list[Collected]],
     recent: Recent,
     configuration: Configuration,
     now: int,
@@ -195,20 +195,20 @@ def _unfolded(
 
     One that ends as it began is sent, too, if it was an outage in between, which it names.
     """
-    left, over = [], []
-    for place, group in held.items():
-        sent = recent.get(place, LastSent())
-        since = sent.times.get(_mark(group[0].transition), group[0].since)
+    still_held, ended_topics = [], []
+    for place, group in held_by_topic.items():
+        last_sent = recent.get(place, LastSent())
+        since = last_sent.times.get(_mark(group[0].transition), group[0].since)
         if now - since < configuration.fold_seconds:
             continue
-        over.append(group)
+        ended_topics.append(group)
         last = group[-1]
         outages = [one.transition for one in group[:-1] if one.transition.kind in OUTAGES]
-        if _mark(last.transition) != sent.last or outages:
+        if _mark(last.transition) != last_sent.last or outages:
             message = "; ".join(filter(None, [last.transition.message, *map(_outage, outages)]))
             folded = replace(last.transition, message=message, folded=len(group) - 1)
-            left.append(replace(last, transition=folded))
-    return left, over
+            still_held.append(replace(last, transition=folded))
+    return still_held, ended_topics
 
 
 def _remembered(
@@ -222,10 +222,10 @@ def _remembered(
     for transition in ready:
         place = _place(transition)
         if place[1] in FOLDING and configuration.fold_seconds:
-            sent = recent_by_place.get(place, LastSent())
+            last_sent = recent_by_place.get(place, LastSent())
             mark = _mark(transition.transition)
-            recent_by_place[place] = LastSent({**sent.times, mark: now}, mark)
-    return {place: sent for place, sent in recent_by_place.items() if sent.times}
+            recent_by_place[place] = LastSent({**last_sent.times, mark: now}, mark)
+    return {place: last_sent for place, last_sent in recent_by_place.items() if last_sent.times}
 
 
 def _messages(
@@ -243,8 +243,8 @@ def _messages(
     messages: dict[str, Message] = {}
     for (_, sink, *_), group in sorted(groups.items(), key=lambda item: item[0][0]):
         for message in _split(group, configuration, now):
-            earlier = messages.get(message.id, message)
-            messages[message.id] = replace(earlier, sinks=(*earlier.sinks, sink))
+            message_before = messages.get(message.id, message)
+            messages[message.id] = replace(message_before, sinks=(*message_before.sinks, sink))
     yield from messages.values()
 
 

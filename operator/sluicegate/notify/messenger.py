@@ -88,8 +88,10 @@ class Messenger:
         record = self._caches.products.get(key)
         if not isinstance(record, ProductRecord):
             if before is not None:
-                gone = deletion(Origin(key.namespace, key.name, before.uid), int(self._wall()))
-                await self._take(key, None, numbered([gone], before))
+                deletion_change = deletion(
+                    Origin(key.namespace, key.name, before.uid), int(self._wall())
+                )
+                await self._take(key, None, numbered([deletion_change], before))
             return Done()
         status, origin = record.status, origin_of(record)
         uid = record.uid.replace("-", "")[-UID_DIGITS:]
@@ -109,10 +111,10 @@ class Messenger:
         )
         after = replace(after, count=since.count + len(changes))
         if after != before:
-            others = dependent_transitions(
+            from_upstreams = dependent_transitions(
                 self._caches.products, record, changes, (since, after), excluded=self._excluded
             )
-            await self._take(key, after, [*changes, *others])
+            await self._take(key, after, [*changes, *from_upstreams])
         return Done()
 
     async def _take(self, key: Key, after: Cursor | None, changes: list[Transition]) -> None:
@@ -128,9 +130,9 @@ class Messenger:
     def _reviews(self, key: Key, uid: str) -> Mapping[str, ReviewRecord]:
         """Return the product's reviews that wait for signatures, by name."""
         return {
-            one.key.name: one
-            for one in self._caches[DATA_PRODUCT_REVIEWS].children(key)
-            if isinstance(one, ReviewRecord) and one.product_uid in ("", uid)
+            child.key.name: child
+            for child in self._caches[DATA_PRODUCT_REVIEWS].children(key)
+            if isinstance(child, ReviewRecord) and child.product_uid in ("", uid)
         }
 
     async def _reviewed(
@@ -144,7 +146,7 @@ class Messenger:
             except NotFound:
                 continue  # it was deleted, which is no transition
             records[name] = review_record(body)
-        made = (
+        review_transitions = (
             review_transition(
                 name,
                 before.reviews.get(name),
@@ -157,7 +159,7 @@ class Messenger:
             )
             for name, record in sorted(records.items())
         )
-        return [one for one in made if one is not None]
+        return [one for one in review_transitions if one is not None]
 
     # ---- all of them --------------------------------------------------------------------------
     async def dispatch(self) -> None:
@@ -188,30 +190,32 @@ class Messenger:
         now = int(self._wall())
         journal = self._journal
         batch = batch_of(journal.collected, journal.recent, self._configuration, now)
-        days, made = await self._digests(now)
+        days, new_digests = await self._digests(now)
         if batch is None and not days:
             return
         batch = batch or MessageBatch((), (), journal.recent)
-        batch = replace(batch, messages=(*batch.messages, *made))
+        batch = replace(batch, messages=(*batch.messages, *new_digests))
         await journal.dispatch(batch, days)
         FOLDED.inc(batch.folded)
 
     async def _digests(self, now: int) -> tuple[dict[str, str], list[Message]]:
         days: dict[str, str] = {}
-        made = []
+        new_digests = []
         for plan in self._configuration.digests:
             day = digests.due_day(plan, self._journal.digest_day(plan.name), now)
             if not day:
                 continue
             days[plan.name] = day
-            some = []
+            digest_sinks = []
             for key, record, cursor in tuple(self._known()):
                 if concerns(plan.when, origin_of(record)):
-                    some.append(digests.DigestedProduct(str(key), cursor, needs_of_record(record)))
+                    digest_sinks.append(
+                        digests.DigestedProduct(str(key), cursor, needs_of_record(record))
+                    )
                     await asyncio.sleep(0)  # parsing thousands takes seconds
-            content = digests.content(day, some, total=len(some), now=now)
-            made.append(digest_message(plan.name, day, content, sinks=plan.to, now=now))
-        return days, made
+            content = digests.content(day, digest_sinks, total=len(digest_sinks), now=now)
+            new_digests.append(digest_message(plan.name, day, content, sinks=plan.to, now=now))
+        return days, new_digests
 
     def _known(self) -> Iterator[tuple[Key, ProductRecord, Cursor]]:
         """Yield the products that exist and have a cursor."""
@@ -225,9 +229,9 @@ class Messenger:
         configuration, now = self._configuration, self._wall()
         portfolio = configuration.portfolio_url or ""
         return [
-            alerts.alert_of(one, configuration.cluster, portfolio, now)
+            alerts.alert_of(state, configuration.cluster, portfolio, now)
             for _, record, cursor in self._known()
             if not cursor.is_quiet or cursor.upstream
-            for one in alerts.open_states(cursor, record.status, origin_of(record))
-            if sink in sinks_of(one, configuration)
+            for state in alerts.open_states(cursor, record.status, origin_of(record))
+            if sink in sinks_of(state, configuration)
         ]

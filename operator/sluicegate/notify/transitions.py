@@ -160,7 +160,7 @@ def transitions(
         )
     )
     needs = needs_in(status, (origin.namespace, origin.name)) if changes else ()
-    return tuple(_with_need(each, needs) for each in changes)
+    return tuple(_with_need(change, needs) for change in changes)
 
 
 def _with_need(transition: Transition, needs: Iterable[Need]) -> Transition:
@@ -183,7 +183,7 @@ def numbered(changes: Iterable[Transition], before: Cursor) -> list[Transition]:
 
 def deletion(origin: Origin, now: int) -> Transition:
     """Return the transition of a deleted product."""
-    return _made(Kind.DELETED, origin, time=now)
+    return _identified(Kind.DELETED, origin, time=now)
 
 
 def review_transition(
@@ -220,9 +220,11 @@ def review_transition(
     if kind is None:
         return None
     mark = f"{name} {after.state} {after.signatures if kind is Kind.REVIEW_SIGNED else ''}"
-    made = _made(kind, origin, time=time, reason=after.state, message=text or name, mark=mark)
+    transition = _identified(
+        kind, origin, time=time, reason=after.state, message=text or name, mark=mark
+    )
     return replace(
-        made, needs_person=REVIEWS.get(after.state) in kind.entry.needs, review=name,
+        transition, needs_person=REVIEWS.get(after.state) in kind.entry.needs, review=name,
         command=plugin_command((origin.namespace, name), "review sign"),
     )  # fmt: skip
 
@@ -238,11 +240,11 @@ class _Comparison:
 
     def measurements(self) -> Iterator[Transition]:
         """Yield failures of Prometheus or its data, and their ends."""
-        was, now = self.before.lost, self.after.lost
-        if now and not was:
+        loss_before, now = self.before.lost, self.after.lost
+        if now and not loss_before:
             yield self._condition(Kind.METRICS_LOST, ConditionType.METRICS_AVAILABLE)
-        elif was and not now:
-            yield self._over(
+        elif loss_before and not now:
+            yield self._end_of_level(
                 Kind.METRICS_RESTORED, ConditionType.METRICS_AVAILABLE, "lost",
                 f"It could not be measured ({self.before.lost}){{}}",
             )  # fmt: skip
@@ -250,21 +252,25 @@ class _Comparison:
     def secret(self) -> Iterator[Transition]:
         """Yield that the feedback Secret isn't usable, or is usable again."""
         if self.before.secret != self.after.secret:
-            of = ConditionType.METRICS_AVAILABLE
+            condition_type = ConditionType.METRICS_AVAILABLE
             if self.after.secret:
-                yield self._condition(Kind.SECRET_UNUSABLE, of)
+                yield self._condition(Kind.SECRET_UNUSABLE, condition_type)
             else:
-                yield self._over(Kind.SECRET_USABLE, of, "secret", "Labels were not counted{}")
+                yield self._end_of_level(
+                    Kind.SECRET_USABLE, condition_type, "secret", "Labels were not counted{}"
+                )
 
     def dependencies(self) -> Iterator[Transition]:
         """Yield degradations of products that this one calls, and their ends."""
         if self.before.upstream != self.after.upstream:
-            of = ConditionType.DEPENDENCIES_HEALTHY
+            condition_type = ConditionType.DEPENDENCIES_HEALTHY
             if self.after.upstream:
-                yield self._condition(Kind.DEPENDENCY_DEGRADED, of)
+                yield self._condition(Kind.DEPENDENCY_DEGRADED, condition_type)
             else:
                 text = "A dependency was degraded{}"
-                yield self._over(Kind.DEPENDENCY_RECOVERED, of, "upstream", text)
+                yield self._end_of_level(
+                    Kind.DEPENDENCY_RECOVERED, condition_type, "upstream", text
+                )
 
     def dependents(self) -> Iterator[Transition]:
         """Yield that a release of the product degrades another product, and its end."""
@@ -272,8 +278,8 @@ class _Comparison:
             yield self._condition(Kind.DEPENDENT_DEGRADED, ConditionType.DEGRADES_DEPENDENTS)
         elif self.before.dependents and not self.after.dependents:
             time = self.status.last_refresh_time or 0
-            yield self._made(
-                Kind.DEPENDENT_RECOVERED, time, message=self._lasted("dependents", time, "It lasted{}"),
+            yield self._transition(
+                Kind.DEPENDENT_RECOVERED, time, message=self._duration_text("dependents", time, "It lasted{}"),
                 mark=str(self.after.promoted),
             )  # fmt: skip
 
@@ -285,18 +291,22 @@ class _Comparison:
 
     def markets(self) -> Iterator[Transition]:
         """Yield markets that miss an SLO, and that none does any more."""
-        was, now = set(self.before.markets.split()), set(self.after.markets.split())
+        markets_before, now = set(self.before.markets.split()), set(self.after.markets.split())
         time = self.status.last_refresh_time or 0
-        if now - was:
-            yield self._made(
+        if now - markets_before:
+            yield self._transition(
                 Kind.MARKET_MISSED, time, reason=str(NeedKind.MARKET),
                 message=missed_markets(self.status), mark=self.after.markets,
             )  # fmt: skip
-        elif was and not now and (met := [place for place in sorted(was) if self._is_met(place)]):
+        elif (
+            markets_before
+            and not now
+            and (met := [place for place in sorted(markets_before) if self._is_met(place)])
+        ):
             places = ", ".join(place.replace("/", " in ") for place in met)
-            yield self._made(
+            yield self._transition(
                 Kind.MARKET_MET, time, mark=self.before.markets,
-                message=self._lasted("markets", time, f"{places} was missed{{}}"),
+                message=self._duration_text("markets", time, f"{places} was missed{{}}"),
             )  # fmt: skip
 
     def _is_met(self, place: str) -> bool:
@@ -308,12 +318,12 @@ class _Comparison:
         name, _, market = place.partition("/")
         status, record = self.status, self.status.engine.slo(name)
         promoted = status.stable.promotion_time if status.stable is not None else 0
-        begun = max(self.before.begun.get("markets", 0), promoted)
+        begin_time = max(self.before.begun.get("markets", 0), promoted)
         return (
             name in {slo.name for slo in status.slos}
             and market in {*self.origin.markets, OTHER}
             and market not in record.missed_markets
-            and record.since <= begun
+            and record.since <= begin_time
         )
 
     def results(self) -> Iterator[Transition]:
@@ -323,21 +333,21 @@ class _Comparison:
         if last is not None and last.completion_time > self.before.result:
             kind = RESULTS.get(last.outcome)
             if kind is not None:
-                yield self._made(
+                yield self._transition(
                     kind, last.completion_time, reason=last.reason, message=last.message,
                     version=last.version, now=next_training(self.status, last.completion_time),
                 )  # fmt: skip
         if self.after.suspended and not self.before.suspended:
             since, reason, message = condition_of(self.status, ConditionType.RETRAINING_ACTIVE)
             time = last.completion_time if last else since
-            yield self._made(Kind.RETRAINING_SUSPENDED, time, reason=reason, message=message)
+            yield self._transition(Kind.RETRAINING_SUSPENDED, time, reason=reason, message=message)
 
     def attempts(self) -> Iterator[Transition]:
         """Yield trainings that begin, or can't begin."""
         retraining = self.status.retraining
         if retraining and retraining.trigger and self.after.attempt > self.before.attempt:
             trigger = retraining.trigger
-            yield self._made(
+            yield self._transition(
                 Kind.RETRAINING_STARTED,
                 retraining.start_time or trigger.trigger_time,
                 reason=trigger.cause,
@@ -358,10 +368,10 @@ class _Comparison:
         for version in (status.stable, *status.history):
             if version is None or version.promotion_time is None or version.restored:
                 continue
-            starts = self.before.promoted == 0 and version.verdict is None
-            if version.promotion_time > self.before.promoted and not starts:
+            is_first_version = self.before.promoted == 0 and version.verdict is None
+            if version.promotion_time > self.before.promoted and not is_first_version:
                 newest = version is status.stable
-                yield self._decided(
+                yield self._with_decision(
                     Kind.PROMOTED, version.promotion_time, version=version.version, newest=newest,
                     verdict=version.verdict,
                 )  # fmt: skip
@@ -370,7 +380,7 @@ class _Comparison:
         for place, version in enumerate(self.status.history):
             kind = ENDINGS.get(version.outcome)
             if kind is not None and version.end_time > self.before.ended:
-                yield self._decided(
+                yield self._with_decision(
                     kind,
                     version.end_time,
                     version=version.version,
@@ -384,27 +394,27 @@ class _Comparison:
         candidate, before, after = self.status.trial, self.before, self.after
         if candidate is None:
             return
-        same = before.candidate == after.candidate
+        same_candidate = before.candidate == after.candidate
         version = candidate.version
-        if not same:
-            yield self._decided(
+        if not same_candidate:
+            yield self._with_decision(
                 Kind.ROLLOUT_STARTED, candidate.start_time, version=version, newest=True
             )
         elif after.weight > before.weight > 0 and candidate.shares:
             share = candidate.shares[-1]
-            yield self._decided(
+            yield self._with_decision(
                 Kind.ROLLOUT_ADVANCED, share.start_time, version=version, newest=True,
                 message=f"{version} receives {after.weight} % of the traffic", mark=str(after.weight),
             )  # fmt: skip
         since, reason, message = condition_of(self.status, ConditionType.ROLLOUT_PROGRESSING)
         # A rollout may be retried for days: its first, second, fourth, eighth … retry is sent.
-        if after.retries.bit_length() > (before.retries.bit_length() if same else 0):
-            yield self._made(
+        if after.retries.bit_length() > (before.retries.bit_length() if same_candidate else 0):
+            yield self._transition(
                 Kind.ROLLOUT_WAITS, since, reason=reason, message=message, version=version,
                 mark=str(after.retries),
             )  # fmt: skip
-        if after.approval and not (same and after.approval == before.approval):
-            yield self._made(
+        if after.approval and not (same_candidate and after.approval == before.approval):
+            yield self._transition(
                 Kind.APPROVAL_REQUESTED,
                 approval_since(candidate, find_condition(self.status.conditions, PROGRESSING)),
                 reason=after.approval, message=self._numbers(message), version=version,
@@ -414,19 +424,23 @@ class _Comparison:
                 ),
             )  # fmt: skip
 
-        given = set(after.answers.split()) - set(before.answers.split() if same else ())
-        if given and candidate.approvals is not None:
-            answers = [each for each in candidate.approvals.answers if answer_mark(each) in given]
-            yield self._made(
-                Kind.APPROVAL_ANSWERED, max(each.answer_time for each in answers), version=version,
+        new_marks = set(after.answers.split()) - set(
+            before.answers.split() if same_candidate else ()
+        )
+        if new_marks and candidate.approvals is not None:
+            answers = [
+                answer for answer in candidate.approvals.answers if answer_mark(answer) in new_marks
+            ]
+            yield self._transition(
+                Kind.APPROVAL_ANSWERED, max(answer.answer_time for answer in answers), version=version,
                 reason=str(answers[-1].verdict), message=answer_text(candidate.approvals, answers),
                 mark=after.answers,
                 now="" if candidate.approvals.waiting_for else "each party has answered",
             )  # fmt: skip
 
         hold = held_after_approval(candidate)
-        if hold is not None and not (same and after.held == before.held):
-            yield self._made(
+        if hold is not None and not (same_candidate and after.held == before.held):
+            yield self._transition(
                 Kind.ROLLOUT_HELD, hold.start_time, reason=hold.check,
                 message=f"{hold.message}; {hold.request} is pending until then", version=version,
             )  # fmt: skip
@@ -435,35 +449,41 @@ class _Comparison:
         """Yield the product is stalled, or isn't ready, until a person acts; or that is over."""
         before, after = self.before, self.after
         ready = is_true(self.status.conditions, ConditionType.READY)
-        for level, kinds, over in (
+        for level, kinds, end_text in (
             ("stalled", (Kind.STALLED, Kind.UNSTALLED), True),
             ("unready", (Kind.UNREADY, Kind.READY), ready),
         ):
-            was, now, of = getattr(before, level), getattr(after, level), LEVELS[level]
-            if now and now != was:
-                yield self._condition(kinds[0], of)
-            elif was and not now and over:
+            level_before, now, condition_type = (
+                getattr(before, level),
+                getattr(after, level),
+                LEVELS[level],
+            )
+            if now and now != level_before:
+                yield self._condition(kinds[0], condition_type)
+            elif level_before and not now and end_text:
                 time, _, message = condition_of(self.status, ConditionType.READY)
                 if level == "stalled":  # Ready keeps its time
                     time = max(time, self.status.last_refresh_time or 0)
                 word = "stalled" if level == "stalled" else "not ready"
-                lasted = self._lasted(level, time, f"It was {word} ({was}){{}}")
-                text = "; ".join(filter(None, [lasted, message]))
-                yield self._made(kinds[1], time, message=text, mark=was)
+                duration_text = self._duration_text(
+                    level, time, f"It was {word} ({level_before}){{}}"
+                )
+                text = "; ".join(filter(None, [duration_text, message]))
+                yield self._transition(kinds[1], time, message=text, mark=level_before)
 
     def requests(self) -> Iterator[Transition]:
         """Yield requests of people that can't be carried out before the spec is edited."""
-        earlier = self.before.requests.split()
+        requests_before = self.before.requests.split()
         for request in waiting_requests(self.status):
             name = request_name(request)
-            if name not in earlier:
-                yield self._made(
+            if name not in requests_before:
+                yield self._transition(
                     Kind.REQUEST_WAITS, request.wait_start_time, reason=request.reason,
                     message=request_text(request), mark=name,
                 )  # fmt: skip
 
-    def _condition(self, kind: Kind, of: ConditionType) -> Transition:
-        since, reason, message = condition_of(self.status, of)
+    def _condition(self, kind: Kind, condition_type: ConditionType) -> Transition:
+        since, reason, message = condition_of(self.status, condition_type)
         if kind in {Kind.DEGRADED, Kind.RETRAINING_REFUSED}:
             diagnosis = self.status.diagnosis
             message = "; ".join(filter(None, [message, diagnosis.message if diagnosis else ""]))
@@ -474,29 +494,31 @@ class _Comparison:
         elif kind is Kind.RECOVERED:
             message = self._recovery(since)
         elif kind in _BEGINS:  # the condition keeps its time if only its reason changes
-            since = begin_of(self.status, of, _BEGINS[kind])
-        return self._made(kind, since, reason=reason, message=message, mark=reason, now=now)
+            since = begin_of(self.status, condition_type, _BEGINS[kind])
+        return self._transition(kind, since, reason=reason, message=message, mark=reason, now=now)
 
-    def _over(self, kind: Kind, of: ConditionType, level: str, text: str) -> Transition:
+    def _end_of_level(
+        self, kind: Kind, condition_type: ConditionType, level: str, text: str
+    ) -> Transition:
         """Return the end of a level, with its duration in the place of `{}` of the text."""
-        time, reason, _ = condition_of(self.status, of)
+        time, reason, _ = condition_of(self.status, condition_type)
         if level in KEEPS_ITS_TIME:
-            time = begin_of(self.status, of, level)
-        message = self._lasted(level, time, text)
-        return self._made(kind, time, reason=reason, message=message, mark=reason)
+            time = begin_of(self.status, condition_type, level)
+        message = self._duration_text(level, time, text)
+        return self._transition(kind, time, reason=reason, message=message, mark=reason)
 
-    def _lasted(self, level: str, end: int, text: str) -> str:
+    def _duration_text(self, level: str, end: int, text: str) -> str:
         """Return a sentence with the duration of a level that ended; without it if that isn't known."""
         seconds = end - self.before.begun.get(level, end)
         return text.format(f" for {duration(seconds)}" if seconds > 0 else "")
 
     def _recovery(self, now: int) -> str:
         """Return how long a degradation lasted, and the service levels now."""
-        lasted = now - self.before.since if self.before.since else 0
-        parts = [f"It was degraded for {duration(lasted)}"] if lasted > 0 else []
+        lasted_seconds = now - self.before.since if self.before.since else 0
+        parts = [f"It was degraded for {duration(lasted_seconds)}"] if lasted_seconds > 0 else []
         return "; ".join([*parts, *(slo.message for slo in self.status.slos if slo.message)])
 
-    def _decided(
+    def _with_decision(
         self, kind: Kind, time: int, *, version: str, newest: bool, reason: str = "",
         message: str = "", mark: str = "", verdict: CanaryVerdict | None = None,
     ) -> Transition:  # fmt: skip
@@ -504,10 +526,10 @@ class _Comparison:
         decision = self.status.decision
         if not newest or decision is None or decision.type != DECISIONS.get(kind):
             decision = None
-        made = decision.message if decision else verdict.message if verdict else ""
+        decision_text = decision.message if decision else verdict.message if verdict else ""
         cost = cost_of(verdict) if kind is not Kind.PROMOTED and verdict is not None else ""
-        text = ". ".join(filter(None, [message, made, cost]))
-        return self._made(
+        text = ". ".join(filter(None, [message, decision_text, cost]))
+        return self._transition(
             kind, time, reason=reason or (decision.reason if decision else ""), message=text,
             version=version, mark=mark, decision=decision and decision.to_dict(),
         )  # fmt: skip
@@ -519,8 +541,8 @@ class _Comparison:
             return message
         return decision.message or message
 
-    def _made(self, kind: Kind, time: int, **more: Any) -> Transition:
-        return _made(kind, self.origin, time=time, **more)
+    def _transition(self, kind: Kind, time: int, **more: Any) -> Transition:
+        return _identified(kind, self.origin, time=time, **more)
 
 
 def remedy_of(status: DataProductStatus) -> str:
@@ -542,8 +564,8 @@ def answer_text(approvals: CandidateApprovals, answers: Iterable[ApprovalAnswer]
     for answer in answers:
         reason = f" ({answer.reason})" if answer.reason else ""
         problem = f", which doesn't count: {answer.problem}" if answer.problem else ""
-        who = f"{answer.verdict} of {answer.user} as {answer.party}"
-        parts.append(f"{who}{reason}, {answer.evidence}{problem}")
+        answer_words = f"{answer.verdict} of {answer.user} as {answer.party}"
+        parts.append(f"{answer_words}{reason}, {answer.evidence}{problem}")
     if approvals.waiting_for:
         more = f" and {approvals.more_waiting} more" if approvals.more_waiting else ""
         parts.append(f"Waits for {', '.join(approvals.waiting_for)}{more}")
@@ -560,12 +582,12 @@ def next_training(status: DataProductStatus, now: int) -> str:
     retraining = status.retraining
     if retraining is None or retraining.trigger is not None:
         return ""
-    keeps = "the stable version keeps serving"
+    keeps_serving = "the stable version keeps serving"
     if retraining.suspended:
-        return f"{keeps}, and no training starts by itself"
+        return f"{keeps_serving}, and no training starts by itself"
     for time in (retraining.retry_time, retraining.next_allowed_time):
         if time is not None and time > now:
-            return f"{keeps}, and no training starts by itself before {rfc3339(time)}"
+            return f"{keeps_serving}, and no training starts by itself before {rfc3339(time)}"
     return ""
 
 
@@ -573,12 +595,12 @@ def cost_of(verdict: CanaryVerdict) -> str:
     """Return which share of the traffic a rejected version had, and for how long; empty without any."""
     if not verdict.weight:
         return ""
-    counted = max((one.candidate.total for one in verdict.slos), default=0)
-    requests = f"; {counted:,} events of it were counted" if counted else ""
+    most_events = max((slo.candidate.total for slo in verdict.slos), default=0)
+    requests = f"; {most_events:,} events of it were counted" if most_events else ""
     return f"It had up to {verdict.weight} % of the traffic, for {duration(verdict.traffic_seconds)}{requests}"
 
 
-def _made(
+def _identified(
     kind: Kind, origin: Origin, *, time: int, reason: str = "", message: str = "",
     version: str = "", mark: str = "", decision: Mapping[str, Any] | None = None, now: str = "",
 ) -> Transition:  # fmt: skip

@@ -101,25 +101,25 @@ def review_record(body: Mapping[str, Any]) -> ReviewRecord:
     meta, spec = body["metadata"], body.get("spec") or {}
     product = spec.get("productRef") or {}
     status = _ReviewTimes.model_validate(body.get("status") or {}, strict=False, by_name=False)
-    written = _ReviewSpec.model_validate(spec, strict=False, by_name=False)
-    missing = _missing(status, written)
+    review_spec = _ReviewSpec.model_validate(spec, strict=False, by_name=False)
+    missing = _missing(status, review_spec)
     return ReviewRecord(
         key=Key(meta["namespace"], meta["name"]),
         parent=Key(meta["namespace"], str(product.get("name") or meta["name"])),
         uid=meta["uid"],
         version=int(meta["resourceVersion"]),
         product_uid=str(product.get("uid") or ""),
-        facts=ReviewCursor(str(status.state), len(written.sign_offs)),
+        facts=ReviewCursor(str(status.state), len(review_spec.sign_offs)),
         time=status.time,
-        sign_time=max((one.sign_time or 0 for one in written.sign_offs), default=0),
-        text=_review_text(meta["name"], written.period, status, missing),
+        sign_time=max((sign_off.sign_time or 0 for sign_off in review_spec.sign_offs), default=0),
+        text=_review_text(meta["name"], review_spec.period, status, missing),
         is_signed=not missing,
     )
 
 
 def _missing(status: _ReviewTimes, spec: _ReviewSpec) -> tuple[str, ...]:
     """Return the roles that haven't signed yet."""
-    signed = {one.role for one in spec.sign_offs}
+    signed = {sign_off.role for sign_off in spec.sign_offs}
     return tuple(role for role in status.signed_by or (PRODUCT_MANAGER,) if role not in signed)
 
 

@@ -56,8 +56,8 @@ def plain(text: str, *, lines: bool = False) -> str:
     lines : whether it may have several lines.
     """
     text = _ESCAPE.sub("", text).replace("\r\n", "\n").replace("\t", " ")
-    kept = (one if _is_seen(one) else ("\n" if one == "\n" else "") for one in text)
-    text = "".join(kept).translate(_TWINS)
+    visible_characters = (one if _is_seen(one) else ("\n" if one == "\n" else "") for one in text)
+    text = "".join(visible_characters).translate(_TWINS)
     text = _LINK.sub(f"]{_UNSEEN}", _MENTION.sub(f"@{_UNSEEN}", text))
     return text if lines else " ".join(text.split())
 
@@ -74,21 +74,21 @@ def wording(message: Message, *, cluster: str = "", portfolio: str = "") -> Word
             return _digest(message, portfolio)
         case (transition,):
             return _single(transition, cluster, portfolio)
-        case several:
-            return _together(several, portfolio)
+        case transitions:
+            return _together(transitions, portfolio)
 
 
 def heading(transition: Transition) -> str:
     """Return the sentence of a transition."""
     title = transition.kind.entry.title.format(
-        product=_named(transition),
+        product=_product_text(transition),
         version=plain(transition.version) or "a version",
         upstream=plain(transition.upstream),
     )
     return plain(title)
 
 
-def _named(transition: Transition) -> str:
+def _product_text(transition: Transition) -> str:
     """Return the product as people know it: by its display name, with its path."""
     title, path = plain(transition.origin.title), transition.origin.path
     return f"{title} ({path})" if title and title != transition.origin.name else path
@@ -121,7 +121,7 @@ def _lines(transition: Transition, cluster: str, portfolio: str) -> Iterator[str
         yield f"The state changed {transition.folded + 1} times in a short time; this is the last one."
     if command := command_of(transition):
         owner = plain(transition.origin.owner) or "the owner"
-        yield f"Asked of {owner}: {plain(_filled(transition.kind.entry.request, transition))}"
+        yield f"Asked of {owner}: {plain(_fill_in(transition.kind.entry.request, transition))}"
         yield f"Next: {command}"
     elif verb := transition.kind.entry.next_step:
         origin = transition.origin
@@ -142,10 +142,10 @@ def _place(transition: Transition) -> str:
 
 def now_of(transition: Transition) -> str:
     """Return what the operator does now, in plain text; empty if nothing is open."""
-    return plain(transition.now or _filled(transition.kind.entry.now, transition))
+    return plain(transition.now or _fill_in(transition.kind.entry.now, transition))
 
 
-def _filled(text: str, transition: Transition) -> str:
+def _fill_in(text: str, transition: Transition) -> str:
     return text.format(version=plain(transition.version) or "the version")
 
 
@@ -159,29 +159,29 @@ def command_of(transition: Transition) -> str:
     return safe or plugin_command((origin.namespace, origin.name), "explain")
 
 
-def _together(several: Sequence[Transition], portfolio: str) -> Wording:
-    entry, urgency = several[0].kind.entry, several[0].urgency
-    reasons = Counter(transition.reason for transition in several if transition.reason)
+def _together(transitions: Sequence[Transition], portfolio: str) -> Wording:
+    entry, urgency = transitions[0].kind.entry, transitions[0].urgency
+    reasons = Counter(transition.reason for transition in transitions if transition.reason)
     lines = []
     if len(reasons) == 1:
         lines.append(f"Common reason: {plain(next(iter(reasons)))}")
     elif reasons:
-        counted = (f"{plain(reason)} {count}" for reason, count in reasons.most_common())
-        lines.append(f"Reasons: {', '.join(counted)}")
-    for each in several[:MOST_LISTED]:
-        version = f" {plain(each.version)}" if each.version else ""
-        lines.append(f"- {each.origin.path}{version} {plain(each.message)}".rstrip())
-    if len(several) > MOST_LISTED:
-        lines.append(f"… and {len(several) - MOST_LISTED} more")
+        reason_counts = (f"{plain(reason)} {count}" for reason, count in reasons.most_common())
+        lines.append(f"Reasons: {', '.join(reason_counts)}")
+    for transition in transitions[:MOST_LISTED]:
+        version = f" {plain(transition.version)}" if transition.version else ""
+        lines.append(f"- {transition.origin.path}{version} {plain(transition.message)}".rstrip())
+    if len(transitions) > MOST_LISTED:
+        lines.append(f"… and {len(transitions) - MOST_LISTED} more")
     if urgency is Urgency.NEEDS_PERSON:
-        owners = sorted({plain(one.origin.owner) or "the owner" for one in several})
+        owners = sorted({plain(one.origin.owner) or "the owner" for one in transitions})
         request = entry.request.format(version="the version")
         lines.append(f"Asked of {', '.join(owners[:MOST_LISTED])}: {request}")
         lines.append("Next: kubectl sluicegate get -A --needs-action")
-    lines.append(f"At {rfc3339(max(one.time for one in several))}")
+    lines.append(f"At {rfc3339(max(one.time for one in transitions))}")
     if portfolio:
         lines.append(portfolio)
-    title = entry.many.format(count=len(several))
+    title = entry.many.format(count=len(transitions))
     return Wording(f"{SIGNS[urgency]} {title}", "\n".join(lines), urgency)
 
 
@@ -191,9 +191,9 @@ def _digest(message: Message, portfolio: str) -> Wording:
         return Wording("Test message of sluicegate", "The sink works.", Urgency.INFORMATION)
     lines = []
     for name, paths in content.get("products", {}).items():
-        listed = ", ".join(plain(path) for path in paths[:MOST_LISTED])
+        paths_text = ", ".join(plain(path) for path in paths[:MOST_LISTED])
         more = f" and {len(paths) - MOST_LISTED} more" if len(paths) > MOST_LISTED else ""
-        lines.append(f"{plain(name)} ({len(paths)}): {listed}{more}")
+        lines.append(f"{plain(name)} ({len(paths)}): {paths_text}{more}")
     day = plain(str(content.get("day", "")))
     lines = lines or ["No product needs a person, and none is degraded."]
     if portfolio:

@@ -12,7 +12,7 @@ from sluicegate.policy.canary.rollout_defaults import (
     LONGEST_SECONDS,
     SOON_SECONDS,
     TIMES_PLANNED,
-    derive,
+    derive_rollout,
     describe_steps,
 )
 from sluicegate.policy.model.hold_out_margin import Z_POWER, HoldOutMargin
@@ -57,32 +57,37 @@ def derived(
 
 
 def _steps(terms: Terms, observed: Observed | None) -> str:
-    listed = ", ".join(str(share) for share in terms.steps)
+    shares_text = ", ".join(str(share) for share in terms.steps)
     rule = f"{LEAST_REQUESTS} requests of the candidate come within {duration(SOON_SECONDS)}"
     if observed is None:
-        return f"those of {listed} % at which {rule}; the last one where none does"
-    chosen = describe_steps(derive(terms, observed).steps)
-    return f"{chosen}, of {listed} % those at which {rule} at the present rate"
+        return f"those of {shares_text} % at which {rule}; the last one where none does"
+    derived_text = describe_steps(derive_rollout(terms, observed).steps)
+    return f"{derived_text}, of {shares_text} % those at which {rule} at the present rate"
 
 
 def _duration(terms: Terms, observed: Observed | None) -> str:
-    least, most = duration(DEFAULT_MAX_DURATION_SECONDS), duration(LONGEST_SECONDS)
+    least, most_text = duration(DEFAULT_MAX_DURATION_SECONDS), duration(LONGEST_SECONDS)
     if observed is None:
         return (
             f"{TIMES_PLANNED} times what an equal candidate takes with the labels that come,"
-            f" {least} at least, {most} at most"
+            f" {least} at least, {most_text} at most"
         )
-    return derive(replace(terms, steps_given=True), observed).message
+    return derive_rollout(replace(terms, steps_given=True), observed).message
 
 
 def _regression(slo: SloTerms) -> str:
-    least, most = points(slo.margin), points(max(slo.margin, slo.drop))
-    return least if least == most else f"{least}; with pairs what they can show, {most} at most"
+    least, most_text = points(slo.margin), points(max(slo.margin, slo.drop))
+    return (
+        least
+        if least == most_text
+        else f"{least}; with pairs what they can show, {most_text} at most"
+    )
 
 
 def _cooldown(terms: Terms, quality: list[SloTerms], accepted: dict[str, Count]) -> str:
     needed = " or ".join(
-        f"{labels.needed(slo, accepted.get(slo.name)):,} events of {slo.name}" for slo in quality
+        f"{labels.needed_events(slo, accepted.get(slo.name)):,} events of {slo.name}"
+        for slo in quality
     )
     least = duration(BLOCKS_PER_HOUR * terms.block_seconds)
     return (

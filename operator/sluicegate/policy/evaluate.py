@@ -26,7 +26,7 @@ from sluicegate.policy.canary.holds import CanaryHold, hold_of
 from sluicegate.policy.canary.market_harm import with_harmed_markets
 from sluicegate.policy.canary.objections import can_be_judged
 from sluicegate.policy.diagnosis.checks import DiagnosisResult
-from sluicegate.policy.diagnosis.disturbances import disturbed, evidence_restarted
+from sluicegate.policy.diagnosis.disturbances import evidence_restarted, with_disturbances
 from sluicegate.policy.diagnosis.market_place import in_its_market
 from sluicegate.policy.diagnosis.market_remedy import market_triggers, remedies_in_markets
 from sluicegate.policy.diagnosis.remedy import Remedy, remedies_for, waiting
@@ -46,14 +46,14 @@ from sluicegate.policy.model.decision import (
     foremost,
 )
 from sluicegate.policy.model.observed import ManualRequest, Observed
-from sluicegate.policy.model.pending_requests import approves, handled, with_notes
+from sluicegate.policy.model.pending_requests import approves, with_notes, with_request_handled
 from sluicegate.policy.model.spec_wish import with_spec_model
 from sluicegate.policy.model.terms import SloTerms, Terms
 from sluicegate.policy.retraining import challenger as challengers
 from sluicegate.policy.retraining import pauses
 from sluicegate.policy.retraining.preconditions import WaitingRetraining, trigger_of
 from sluicegate.policy.rollout import api_gate, approvals, manual_requests, new_versions
-from sluicegate.policy.rollout.setbacks import setback
+from sluicegate.policy.rollout.setbacks import setback_rollback
 from sluicegate.policy.slo_health.confirmation import product_state
 from sluicegate.policy.slo_health.evaluate_slos import judge_stable
 from sluicegate.policy.slo_health.market_results import MarketStates, judge_by_market, trains_for
@@ -70,7 +70,7 @@ MEASUREMENTS: Final = "measurements"
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What one evaluation found and decided.
+    """The result of one evaluation: states, diagnosis, canary evidence, decision.
 
     Attributes
     ----------
@@ -111,7 +111,7 @@ def evaluate(terms: Terms, status: DataProductStatus, observed: Observed, now: i
     """
     terms = rollout_defaults.of_next(terms, observed)
     evaluation = _evaluated(terms, status, observed, now)
-    decision = rollout_defaults.recorded(terms, observed, evaluation.decision)
+    decision = rollout_defaults.with_derived_defaults(terms, observed, evaluation.decision)
     after = _without_approval(evaluation.status, observed, decision)
     # Of an abort, the note of an earlier approval is no reason.
     noted = evaluation.status if decision.reason is Reason.ABORT_REQUESTED else after
@@ -121,7 +121,7 @@ def evaluate(terms: Terms, status: DataProductStatus, observed: Observed, now: i
 def _without_approval(
     status: DataProductStatus, observed: Observed, decision: Decision
 ) -> DataProductStatus:
-    """Record that the approval of a candidate is used up by its promotion, or the end of its rollout.
+    """Remove the approval of a candidate after its promotion, or the end of its rollout.
 
     It would otherwise start the rollout again that a person aborted, or that evidence ended. A
     rollout that a fault of the cluster ended is retried with it.
@@ -131,14 +131,14 @@ def _without_approval(
         return status
     match decision:
         case Inconclusive():
-            ends = True
+            approval_ends = True
         case Promote():
-            ends = decision.candidate == trial.release
+            approval_ends = decision.candidate == trial.release
         case Rollback():
-            ends = decision.leaving == trial.release
+            approval_ends = decision.leaving == trial.release
         case _:
-            ends = False
-    return handled(status, request) if ends else status
+            approval_ends = False
+    return with_request_handled(status, request) if approval_ends else status
 
 
 def _evaluated(terms: Terms, status: DataProductStatus, observed: Observed, now: int) -> Evaluation:
@@ -147,13 +147,13 @@ def _evaluated(terms: Terms, status: DataProductStatus, observed: Observed, now:
     status = _refreshed(terms, status, observed, now)
     if status.stable is None:
         return _without_stable(terms, status)
-    judged, remedies, status = _judged(terms, status, status.stable, observed, now=now)
-    results = judged.results
+    judged_slos, remedies, status = _judged(terms, status, status.stable, observed, now=now)
+    results = judged_slos.results
     state = product_state((r, status.engine.slo(r.terms.name)) for r in results)
     if state is not ProductState.UNKNOWN and state is not status.engine.last_known_state:
         status = status.with_engine(last_known_state=state)
     status = _forget_alerts(terms, status, observed)
-    status = rollout_defaults.extended(terms, status, observed)
+    status = rollout_defaults.with_longer_duration(terms, status, observed)
     current, assessment = rollout_defaults.of_current(terms, status, observed), None
     if status.trial is not None and status.trial.weight > 0:
         assessment = assess(current, status, status.trial, observed)
@@ -163,25 +163,25 @@ def _evaluated(terms: Terms, status: DataProductStatus, observed: Observed, now:
     case = _Case(status, observed, results, assessment, state, now, current)
     case = replace(case, canary=_about_candidate(case))
     challenger = _challenger(terms, case)
-    made, diagnosis = _decide(terms, case, remedies, challenger)
-    if made.takes_up_training:  # what is due next follows from how it ended
-        status = made.status
-        remedies = _remedies(terms, status, observed, judged, now=now)
+    decision, diagnosis = _decide(terms, case, remedies, challenger)
+    if decision.takes_up_training:  # what is due next follows from how it ended
+        status = decision.status
+        remedies = _remedies(terms, status, observed, judged_slos, now=now)
         diagnosis = next((cause for _, cause in remedies), None)
-    waits = waiting(terms, status, remedies)
-    if waits is None and isinstance(challenger, WaitingRetraining):
-        waits = challenger
+    waiting_retraining = waiting(terms, status, remedies)
+    if waiting_retraining is None and isinstance(challenger, WaitingRetraining):
+        waiting_retraining = challenger
     return Evaluation(
-        made.decision,
+        decision.decision,
         state,
         results,
         diagnosis,
         assessment,
-        made.status,
-        made.takes_up_training,
-        waits,
-        hold=_held(terms, case),
-        markets=judged.markets,
+        decision.status,
+        decision.takes_up_training,
+        waiting_retraining,
+        hold=_present_hold(terms, case),
+        markets=judged_slos.markets,
     )
 
 
@@ -189,12 +189,19 @@ def _evaluated(terms: Terms, status: DataProductStatus, observed: Observed, now:
 def _refreshed(
     terms: Terms, status: DataProductStatus, observed: Observed, now: int
 ) -> DataProductStatus:
-    """Take up an outage, an edited SLO, and a spec.model that names what is stable."""
-    since, lost = status.engine.outage_start_time, observed.problem in new_versions.LOST
-    ended = () if lost or since is None or since >= now else (TimeInterval(begin=since, end=now),)
-    status = with_absences(status, (*observed.absences, *ended), now)
-    if lost != (status.engine.outage_start_time is not None):
-        status = status.with_engine(outage_start_time=now if lost else None)
+    """Update the status by an outage, an edited SLO, and a spec.model that equals stable."""
+    since, measurements_lost = (
+        status.engine.outage_start_time,
+        observed.problem in new_versions.LOST,
+    )
+    ended_outages = (
+        ()
+        if measurements_lost or since is None or since >= now
+        else (TimeInterval(begin=since, end=now),)
+    )
+    status = with_absences(status, (*observed.absences, *ended_outages), now)
+    if measurements_lost != (status.engine.outage_start_time is not None):
+        status = status.with_engine(outage_start_time=now if measurements_lost else None)
     edited = {
         slo.name: _restarted(status.engine.slos.get(slo.name), slo, now)
         for slo in terms.slos
@@ -205,12 +212,14 @@ def _refreshed(
     if edited:
         status = status.with_engine(slos={**status.engine.slos, **edited})
     degraded = any(slo.degraded for slo in status.engine.slos.values()) or trains_for(terms, status)
-    status = pauses.refreshed(terms, status, now=now, degraded=degraded, withheld=observed.withheld)
+    status = pauses.with_corrected_pauses(
+        terms, status, now=now, degraded=degraded, withheld=observed.withheld
+    )
     return with_spec_model(status, observed.desired, now)
 
 
 def _restarted(record: SloRecord | None, slo: SloTerms, now: int) -> SloRecord:
-    """Restart the evidence of another indicator; a new SLO uses all blocks.
+    """Restart the evidence of an edited indicator; a new SLO uses all blocks.
 
     Objective and margins are what the same evidence is compared with, so another one of these takes nothing away.
     """
@@ -221,7 +230,7 @@ def _restarted(record: SloRecord | None, slo: SloTerms, now: int) -> SloRecord:
 
 @dataclass(frozen=True, slots=True)
 class _Judged:
-    """What each SLO of the stable version shows, as a whole and by market; None where that isn't judged."""
+    """The results of the stable version's SLOs, as a whole and by market; None for those that aren't judged."""
 
     results: tuple[SloResult, ...]
     markets: MarketStates | None
@@ -230,18 +239,18 @@ class _Judged:
 def _judged(
     terms: Terms, status: DataProductStatus, stable: Version, observed: Observed, *, now: int
 ) -> tuple[_Judged, list[tuple[Remedy, DiagnosisResult]], DataProductStatus]:
-    """Return what each SLO of the stable version shows, what it asks for, and what is remembered.
+    """Return the results of the stable version's SLOs, their remedies, and the state to keep.
 
     Once more where a cause outside the model has ended: what was measured in it counts no longer.
     """
-    judged, status = _judge(terms, status, stable, observed)
-    remedies = _remedies(terms, status, observed, judged, now=now)
+    judged_slos, status = _judge(terms, status, stable, observed)
+    remedies = _remedies(terms, status, observed, judged_slos, now=now)
     diagnoses = (diagnosis for _, diagnosis in remedies)
-    after = disturbed(terms, status, observed, judged.results, diagnoses=diagnoses)
+    after = with_disturbances(terms, status, observed, judged_slos.results, diagnoses=diagnoses)
     if not evidence_restarted(status, after) or after.stable is None:
-        return judged, remedies, after
-    judged, after = _judge(terms, after, after.stable, observed)
-    return judged, _remedies(terms, after, observed, judged, now=now), after
+        return judged_slos, remedies, after
+    judged_slos, after = _judge(terms, after, after.stable, observed)
+    return judged_slos, _remedies(terms, after, observed, judged_slos, now=now), after
 
 
 def _judge(
@@ -253,15 +262,17 @@ def _judge(
 
 
 def _remedies(
-    terms: Terms, status: DataProductStatus, observed: Observed, judged: _Judged, *, now: int
+    terms: Terms, status: DataProductStatus, observed: Observed, judged_slos: _Judged, *, now: int
 ) -> list[tuple[Remedy, DiagnosisResult]]:
-    """Return what each degraded SLO asks for, then what markets ask for that miss an SLO alone."""
-    markets = judged.markets or {}
+    """Return the remedies of degraded SLOs, then those of markets that miss an SLO alone."""
+    markets = judged_slos.markets or {}
     assert status.stable is not None
     place = partial(in_its_market, stable=status.stable, observed=observed, markets=markets)
     return [
-        *remedies_for(terms, status, observed, judged.results, now=now, place=place),
-        *remedies_in_markets(terms, status, observed, judged.results, markets=markets, now=now),
+        *remedies_for(terms, status, observed, judged_slos.results, now=now, place=place),
+        *remedies_in_markets(
+            terms, status, observed, judged_slos.results, markets=markets, now=now
+        ),
     ]
 
 
@@ -278,24 +289,28 @@ def _forget_alerts(
     if not status.engine.emitted_alerts:
         return status
     assert status.stable is not None
-    about = {status.trial.release.version} if status.trial else set()
+    subjects = {status.trial.release.version} if status.trial else set()
     if status.engine.outage_start_time is not None:
-        about.add(MEASUREMENTS)
-        about |= {observed.desired.version} if observed.desired else set()
-    about |= set(market_triggers(terms, status))
+        subjects.add(MEASUREMENTS)
+        subjects |= {observed.desired.version} if observed.desired else set()
+    subjects |= set(market_triggers(terms, status))
     for name in (*(slo.name for slo in terms.slos), CLIENT_ERRORS):
         record = status.engine.slo(name)
         if record.degraded:
             first = record.streak.first if record.streak else status.stable.promotion_time
-            about.add(trigger_of(terms, status.stable.release.version, name, first))
-    kept = tuple(key for key in status.engine.emitted_alerts if key.partition("/")[2] in about)
+            subjects.add(trigger_of(terms, status.stable.release.version, name, first))
+    kept_keys = tuple(
+        key for key in status.engine.emitted_alerts if key.partition("/")[2] in subjects
+    )
     return (
-        status if kept == status.engine.emitted_alerts else status.with_engine(emitted_alerts=kept)
+        status
+        if kept_keys == status.engine.emitted_alerts
+        else status.with_engine(emitted_alerts=kept_keys)
     )
 
 
 def _freeze(status: DataProductStatus, assessment: Assessment) -> DataProductStatus:
-    """Keep the correlation of stable's blocks before the rollout, and how long its labels settle.
+    """Keep the correlation of stable's blocks before the rollout, and the settling time of its labels.
 
     These blocks are dropped later. A class of age is added once labels show it.
     """
@@ -309,28 +324,31 @@ def _freeze(status: DataProductStatus, assessment: Assessment) -> DataProductSta
         status = status.with_engine(label_settling=settling)
     if status.engine.correlation:
         return status
-    own = [slo for slo in assessment.slos if not slo.terms.consumer]
-    correlation = {slo.terms.name: slo.correlation for slo in own}
+    own_slos = [slo for slo in assessment.slos if not slo.terms.consumer]
+    correlation = {slo.terms.name: slo.correlation for slo in own_slos}
     return status.with_engine(correlation=correlation)
 
 
 # ---- while a decision is carried out --------------------------------------------------------
 def _under_way(terms: Terms, status: DataProductStatus, observed: Observed, now: int) -> Evaluation:
-    """Return what may still end a promotion: a person, another spec.model, its pods, the traffic."""
+    """Return the decision that ends a promotion under way: by a person, another spec.model, its pods, the traffic."""
     proposals = manual_requests.answers(terms, status, observed, now)
-    others = (setback(status, observed), new_versions.overtakes(terms, status, observed))
-    proposals += [Proposal(one, status) for one in others if one is not None]
+    decisions = (
+        setback_rollback(status, observed),
+        new_versions.overtaking_decision(terms, status, observed),
+    )
+    proposals += [Proposal(decision, status) for decision in decisions if decision is not None]
     text = "the last decision about the candidate is being carried out"
     proposals.append(Proposal(Hold(reason=Reason.CANARY_IN_PROGRESS, message=text), status))
-    made = foremost(proposals)
+    proposal = foremost(proposals)
     state = status.state or ProductState.UNKNOWN
-    return Evaluation(made.decision, state, (), None, None, made.status, judged=False)
+    return Evaluation(proposal.decision, state, (), None, None, proposal.status, judged=False)
 
 
 # ---- deciding -------------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
 class _Case:
-    """What the proposals are made from; `current` are the terms of the rollout in progress."""
+    """The input of the proposals; `current` are the terms of the present rollout."""
 
     status: DataProductStatus
     observed: Observed
@@ -346,8 +364,10 @@ def _challenger(terms: Terms, case: _Case) -> Retrain | WaitingRetraining | None
     """Return the challenger that is due; none while spec.suspend is set."""
     if terms.suspend:
         return None
-    suspected = any(is_suspected(result) for result in case.results)
-    return challengers.due(terms, case.status, case.observed, suspected=suspected, now=case.now)
+    is_suspect = any(is_suspected(result) for result in case.results)
+    return challengers.due_challenger(
+        terms, case.status, case.observed, suspected=is_suspect, now=case.now
+    )
 
 
 def _decide(
@@ -356,35 +376,35 @@ def _decide(
     remedies: list[tuple[Remedy, DiagnosisResult]],
     challenger: Retrain | WaitingRetraining | None,
 ) -> tuple[Proposal, DiagnosisResult | None]:
-    """Let everything that applies propose, and make the decision that precedes."""
+    """Collect the proposals of all rules, and return the decision that precedes."""
     status, observed, now = case.status, case.observed, case.now
     proposals = manual_requests.answers(terms, status, observed, now)
-    backs = (setback(status, observed), approvals.objection(terms, status, observed, now))
-    proposals += [Proposal(back, status) for back in backs if back is not None]
+    backs = (setback_rollback(status, observed), approvals.objection(terms, status, observed, now))
+    proposals += [Proposal(decision, status) for decision in backs if decision is not None]
     if terms.suspend:
         text = "spec.suspend is set: nothing is changed. " + _summary(terms, case)
         proposals.append(Proposal(Hold(reason=Reason.SUSPENDED, message=text), status))
         proposals += [case.canary] if case.canary and _is_asked(terms, case) else []
     else:
         proposals += _about_versions(terms, case)
-        others = [
+        other_proposals = [
             *(remedy for remedy, _ in remedies),
             *_about_measurements(case),
             _hold(terms, case),
         ]
-        proposals += [Proposal(decision, status) for decision in others]
+        proposals += [Proposal(decision, status) for decision in other_proposals]
         proposals += [Proposal(challenger, status)] if isinstance(challenger, Retrain) else []
-    made = foremost(proposals)
-    causes = [diagnosis for remedy, diagnosis in remedies if remedy is made.decision]
+    proposal = foremost(proposals)
+    causes = [diagnosis for remedy, diagnosis in remedies if remedy is proposal.decision]
     causes += [diagnosis for _, diagnosis in remedies]
-    return made, causes[0] if causes else None
+    return proposal, causes[0] if causes else None
 
 
 def _about_versions(terms: Terms, case: _Case) -> list[Proposal]:
     status, observed, now = case.status, case.observed, case.now
     if case.canary is not None and verdict.stands_in(case.canary.decision):
         return [case.canary]  # another spec.model is tried against what answers
-    changed = new_versions.of_spec(terms, status, observed)
+    changed = new_versions.decision_of_spec(terms, status, observed)
     if isinstance(changed, Rollback):
         return [Proposal(changed, status)]
     proposals: list[Proposal] = []
@@ -393,7 +413,7 @@ def _about_versions(terms: Terms, case: _Case) -> list[Proposal]:
     again = new_versions.retry_due(terms, status, observed, now)
     if again is not None and changed is None:
         proposals.append(Proposal(again, status))
-    arrival = training_results.training_ended(terms, status, observed, now)
+    arrival = training_results.process_training_result(terms, status, observed, now)
     if arrival is not None:
         proposals.append(arrival)
     canary = case.canary
@@ -406,7 +426,7 @@ def _about_versions(terms: Terms, case: _Case) -> list[Proposal]:
 
 @dataclass(frozen=True, slots=True)
 class _Consent:
-    """Whether who has to agree to the last step does.
+    """The agreement to the last step.
 
     Attributes
     ----------
@@ -424,33 +444,33 @@ class _Consent:
 
     @property
     def text(self) -> str:
-        """What waits for a check that holds the candidate nevertheless; empty where nothing does."""
+        """Return the awaited approval as a clause for another hold; empty without one."""
         if self.request is not None:
             return f"{self.request.annotation}={self.request.value}"
         return f"{REQUEST_PROMOTE} by the parties" if self.given else ""
 
 
 def _consent(terms: Terms, case: _Case) -> _Consent:
-    """Return who agrees: the parties that the spec names, or else one person."""
+    """Return the agreement: of the parties that the spec names, or else of one person."""
     state = approvals.approval_state(terms, case.status, case.observed, case.now)
     if state is not None:
         return _Consent(state.agreed, state.requested, named=True, request=None, state=state)
     request = approves(case.status, case.observed)
-    given = request is not None
-    return _Consent(given, given, bool(request and request.version), request, None)
+    is_given = request is not None
+    return _Consent(is_given, is_given, bool(request and request.version), request, None)
 
 
 def _is_asked(terms: Terms, case: _Case) -> bool:
-    """Return whether people want the candidate to go on, although the product is suspended."""
+    """Return whether a person requests the candidate's next step although the product is suspended."""
     candidate = case.status.trial
     return candidate is not None and (candidate.requested or _consent(terms, case).requested)
 
 
 def _about_candidate(case: _Case) -> Proposal | None:
     status, observed = case.status, case.observed
-    held = api_gate.objection(status, observed)
-    if held is not None:
-        return Proposal(held, status)
+    api_hold = api_gate.objection(status, observed)
+    if api_hold is not None:
+        return Proposal(api_hold, status)
     if status.trial is None or case.assessment is None:
         return None
     consent = _consent(case.current, case)
@@ -469,8 +489,8 @@ def _about_candidate(case: _Case) -> Proposal | None:
     return Proposal(verdict.decide(canary), status)
 
 
-def _held(terms: Terms, case: _Case) -> CanaryHold | None:
-    """Return the check that holds a candidate that takes traffic, and the request that waits for it."""
+def _present_hold(terms: Terms, case: _Case) -> CanaryHold | None:
+    """Return the check that holds a candidate with traffic, and the request that waits for it."""
     candidate, canary = case.status.trial, case.canary
     if candidate is None or canary is None or case.assessment is None:
         return None
@@ -481,7 +501,7 @@ def _held(terms: Terms, case: _Case) -> CanaryHold | None:
 
 
 def _is_forced(terms: Terms, consent: _Consent) -> bool:
-    """Return whether people name the version that is to be promoted, whatever is known of it.
+    """Return whether a person requests the promotion without evidence, by the version's name.
 
     If the last step needs an approval, it is that, unless no SLO can ever favour a version.
     """
@@ -490,29 +510,29 @@ def _is_forced(terms: Terms, consent: _Consent) -> bool:
 
 
 def _about_measurements(case: _Case) -> list[Alert]:
-    """Alert once when nothing could be measured for five minutes."""
+    """Alert once if nothing could be measured for five minutes."""
     since = case.status.engine.outage_start_time
     if since is None:
         return []
-    lasted = attended_seconds(case.status, since, case.now)
-    if lasted < OUTAGE_ALERT_SECONDS:
+    lasted_seconds = attended_seconds(case.status, since, case.now)
+    if lasted_seconds < OUTAGE_ALERT_SECONDS:
         return []
     reason = case.observed.problem or Reason.PROMETHEUS_UNAVAILABLE
     if alert_key(reason, MEASUREMENTS) in case.status.engine.emitted_alerts:
         return []
-    lasts = duration(lasted)
+    lasted_text = duration(lasted_seconds)
     return [
         Alert(
             reason=reason,
-            message=f"Nothing could be measured for {lasts} ({reason}); nothing is changed meanwhile",
-            numbers={"seconds": lasted},
+            message=f"Nothing could be measured for {lasted_text} ({reason}); nothing is changed meanwhile",
+            numbers={"seconds": lasted_seconds},
             about=MEASUREMENTS,
         )
     ]
 
 
 def _hold(terms: Terms, case: _Case) -> Hold:
-    """Return that there is nothing to do, and how things are."""
+    """Return a hold with the present state in its message."""
     running = case.status.training
     text = _summary(terms, case)
     if case.state is ProductState.UNKNOWN:
@@ -524,8 +544,8 @@ def _hold(terms: Terms, case: _Case) -> Hold:
         reason = unknown_ones[0].reason if unknown_ones else Reason.UNKNOWN
         return Hold(reason=reason, message=text)
     if running is not None:
-        lasts = duration(max(case.now - running.trigger_time, 0))
-        text += f"; retraining has run for {lasts}"
+        lasted_text = duration(max(case.now - running.trigger_time, 0))
+        text += f"; retraining has run for {lasted_text}"
         return Hold(reason=Reason.ALREADY_RETRAINING, message=text)
     if case.state is ProductState.DEGRADING:
         return Hold(reason=Reason.NOT_CONFIRMED, message=text)
@@ -533,10 +553,10 @@ def _hold(terms: Terms, case: _Case) -> Hold:
 
 
 def _summary(terms: Terms, case: _Case) -> str:
-    troubled = [
+    unmet = [
         r
         for r in case.results
         if r.terms.deciding and r.state in {SloState.AT_RISK, SloState.MISSED}
     ]
-    results = troubled or [result for result in case.results if result.terms.deciding]
+    results = unmet or [result for result in case.results if result.terms.deciding]
     return capitalised(joined(results, terms.block_seconds)) or "No SLO is set"

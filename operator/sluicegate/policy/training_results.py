@@ -17,14 +17,14 @@ from sluicegate.views.lift import change_text
 from sluicegate.views.numbers import duration, events, percent, points
 
 
-def training_ended(
+def process_training_result(
     terms: Terms, status: DataProductStatus, observed: Observed, now: int
 ) -> Proposal | None:
-    """Handle the result of a training; one that is superseded is discarded."""
+    """Process the result of a training; a superseded one is discarded."""
     running = status.training
-    if running is not None and (why := _no_longer_wanted(terms)):
+    if running is not None and (reason_text := _no_longer_wanted(terms)):
         after = status.with_retraining(trigger=None, last_reason=str(Reason.SUPERSEDED))
-        text = f"the training under way is superseded: {why}"
+        text = f"the training under way is superseded: {reason_text}"
         alert = Alert(reason=Reason.SUPERSEDED, message=text)
         return Proposal(alert, after, takes_up_training=True)
     match observed.training:
@@ -37,7 +37,7 @@ def training_ended(
 
 
 def _no_longer_wanted(terms: Terms) -> str:
-    """Return why the result of a training can't be wanted any more; empty while it may be."""
+    """Return why the result of a training isn't needed any more; empty if it is."""
     if terms.retraining is None:
         return "spec.retraining was removed"
     return f"the product is {terms.lifecycle}" if terms.ended else ""
@@ -48,7 +48,7 @@ def _failed(terms: Terms, status: DataProductStatus, failed: TrainingFailed, now
     if running is None or failed.trigger != running.id:
         return _discard(status, failed.trigger, "a training that is no longer wanted has failed")
     if failed.lost:
-        after = pauses.lost(status, now)
+        after = pauses.with_lost_job(status, now)
         retried = after.retraining.retry_time if after.retraining else None
         wait = duration((retried or now) - now)
         text = (
@@ -85,10 +85,10 @@ def _attempt_over(
     about: str = "",
 ) -> Proposal:
     """Return an attempt that led to no rollout; `about` names the degradation that the reason explains, too."""
-    after = pauses.ended(terms, status, now=now, reason=reason, failed=failed)
+    after = pauses.with_ended_attempt(terms, status, now=now, reason=reason, failed=failed)
     retraining = after.retraining or RetrainingStatus()
     failures = retraining.unsuccessful_attempts
-    if challenger.is_one(status):
+    if challenger.trains_challenger(status):
         failures = retraining.unsuccessful_challengers
         text += f" (challenger {failures} in a row that failed; remedies don't wait for that)"
     elif failed:
@@ -101,15 +101,15 @@ def _attempt_over(
     return Proposal(alert, after, takes_up_training=True)
 
 
-def _is_taken(status: DataProductStatus, stable: Release, made: Release) -> bool:
-    """Return whether the name of a result is that of what was stable once, or of another bento.
+def _is_taken(status: DataProductStatus, stable: Release, made_release: Release) -> bool:
+    """Return whether the version name of a result belongs to a past version or to another bento.
 
     A bento that was refused before may come again under its own name.
     """
     releases = (stable, *(one.release for one in status.accepted))
-    tried = (one.release for one in status.history)
-    others = (one for one in tried if one.identity[0] != made.identity[0])
-    return made.version in {one.version for one in (*releases, *others)}
+    past_releases = (one.release for one in status.history)
+    other_releases = (one for one in past_releases if one.identity[0] != made_release.identity[0])
+    return made_release.version in {release.version for release in (*releases, *other_releases)}
 
 
 def _succeeded(
@@ -146,22 +146,22 @@ def _judged(
     *,
     now: int,
 ) -> Proposal:
-    """Verdict of the hold-out: a remedy must not be worse, a challenger must be better."""
+    """Return the verdict of the hold-out: a remedy must not be worse, a challenger must be better."""
     name = result.release.version
     margins = (
         terms.retraining.hold_out_margins
         if terms.retraining
         else {slo.name: HoldOutMargin(DEFAULT_HOLD_OUT_REGRESSION, slo.drop) for slo in terms.slos}
     )
-    gated = terms.retraining.gated if terms.retraining else frozenset[str]()
+    gated_slos = terms.retraining.gated if terms.retraining else frozenset[str]()
     verdict = holdout_gate.judge_all(
-        result.evaluation, result.stable_evaluation, margins, gated, pairs=result.pairs
+        result.evaluation, result.stable_evaluation, margins, gated_slos, pairs=result.pairs
     )
-    if challenger.is_one(status) and not verdict.is_better:
+    if challenger.trains_challenger(status) and not verdict.is_better:
         return _not_better(status, name, verdict, now=now)
     match verdict.verdict:
         case holdout_gate.GateVerdict.WORSE:
-            text = f"{name} isn't rolled out: {_compared(verdict)}"
+            text = f"{name} isn't rolled out: {_comparison_text(verdict)}"
             return _attempt_over(terms, status, Reason.WORSE_ON_HOLD_OUT, text, now=now)
         case holdout_gate.GateVerdict.TOO_SMALL:
             text = f"{name} isn't rolled out: {_too_small(verdict)}"
@@ -173,17 +173,19 @@ def _judged(
     skew = _skew(terms, status)
     if skew is not None and not _is_better(result, verdict):
         text = f"{name} isn't rolled out, as no training remedies that: {skew.message}"
-        about = status.training.id if status.training else ""
-        return _attempt_over(terms, status, skew.cause, text, now=now, failed=False, about=about)
+        training_id = status.training.id if status.training else ""
+        return _attempt_over(
+            terms, status, skew.cause, text, now=now, failed=False, about=training_id
+        )
     degraded = [slo.name for slo in _degraded(terms, status)]
     if objection := holdout_gate.no_remedy(result.pairs, degraded):
-        text = f"{name} isn't rolled out: {objection}: {_compared(verdict)}"
+        text = f"{name} isn't rolled out: {objection}: {_comparison_text(verdict)}"
         return _attempt_over(terms, status, Reason.NOT_SHOWN_BETTER, text, now=now, failed=False)
     return _start_trained(terms, status, observed, result, verdict=verdict)
 
 
 def _degraded(terms: Terms, status: DataProductStatus) -> list[SloTerms]:
-    """Return the SLOs that a version has to remedy: that of the training, else all that are degraded."""
+    """Return the SLOs that a version must remedy: the training's, else all degraded ones."""
     running = status.training
     if running is not None and running.slo:
         return [slo for slo in terms.slos if slo.name == running.slo]
@@ -191,13 +193,16 @@ def _degraded(terms: Terms, status: DataProductStatus) -> list[SloTerms]:
 
 
 def _skew(terms: Terms, status: DataProductStatus) -> Comparison | None:
-    """Return the comparison that shows that what is served differs from what is trained on; None without one."""
+    """Return the comparison by which serving differs from training; None without one."""
     comparisons = (compare(terms, status, slo) for slo in _degraded(terms, status))
-    return next((one for one in comparisons if one is not None and one.differs), None)
+    return next(
+        (comparison for comparison in comparisons if comparison is not None and comparison.differs),
+        None,
+    )
 
 
 def _is_better(result: TrainingSucceeded, verdict: holdout_gate.HoldOut) -> bool:
-    """Return whether it is shown to be better, by rows that both were scored on or by counts alone."""
+    """Return whether the version is shown to be better, by rows of both versions or by counts alone."""
     if result.pairs:
         return any(is_shown_better(pairs) for pairs in result.pairs.values())
     return verdict.difference is not None and verdict.difference.upper < 0
@@ -206,10 +211,10 @@ def _is_better(result: TrainingSucceeded, verdict: holdout_gate.HoldOut) -> bool
 def _not_better(
     status: DataProductStatus, name: str, verdict: holdout_gate.HoldOut, *, now: int
 ) -> Proposal:
-    """Return the end of a challenger that isn't shown to be better; it is no failure."""
+    """Return the end of a challenger that isn't shown to be better; it counts as no failure."""
     running = status.training
     assert running is not None
-    text = _too_small(verdict) if verdict.difference is None else _compared(verdict)
+    text = _too_small(verdict) if verdict.difference is None else _comparison_text(verdict)
     after = status.with_retraining(
         trigger=None,
         last_duration_seconds=now - running.trigger_time,
@@ -238,7 +243,7 @@ def _start_trained(
         return Proposal(obstacle, status)
     start = StartRollout(
         reason=Reason.GATE_PASSED,
-        message=f"{result.release.version} gets {terms.steps[0]} % of the traffic: {_compared(verdict)}",
+        message=f"{result.release.version} gets {terms.steps[0]} % of the traffic: {_comparison_text(verdict)}",
         numbers=_numbers(verdict),
         candidate=result.release,
         source=VersionSource.RETRAINING,
@@ -252,7 +257,7 @@ def _start_trained(
     return Proposal(start, status, takes_up_training=True)
 
 
-def _compared(verdict: holdout_gate.HoldOut) -> str:
+def _comparison_text(verdict: holdout_gate.HoldOut) -> str:
     assert verdict.difference is not None
     difference = verdict.difference
     return (
@@ -266,10 +271,10 @@ def _compared(verdict: holdout_gate.HoldOut) -> str:
 
 def _too_small(verdict: holdout_gate.HoldOut) -> str:
     if verdict.difference is None:
-        which = verdict.slo or "any SLO"
-        return f"the hold-out holds no counts of {which} for both versions"
+        slo_name = verdict.slo or "any SLO"
+        return f"the hold-out holds no counts of {slo_name} for both versions"
     needed = f"about {verdict.needed:,} rows" if verdict.needed else "far more rows"
-    return f"{_compared(verdict)}: too few rows for a verdict, {needed} a version are needed"
+    return f"{_comparison_text(verdict)}: too few rows for a verdict, {needed} a version are needed"
 
 
 def _numbers(verdict: holdout_gate.HoldOut) -> dict[str, float]:

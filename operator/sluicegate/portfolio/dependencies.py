@@ -40,12 +40,12 @@ class Graph:
 
     def near(self, name: str) -> "Graph":
         """Return the part with all that a product depends on, and all that depends on it."""
-        called, callers = _adjacent(self.edges), _adjacent((b, a) for a, b in self.edges)
-        return self._of({name, *_walk(name, called), *_walk(name, callers)})
+        callees, callers = _adjacent(self.edges), _adjacent((b, a) for a, b in self.edges)
+        return self._part({name, *_walk(name, callees), *_walk(name, callers)})
 
     def linked(self) -> "Graph":
         """Return the part without products that neither call another nor are called."""
-        return self._of({name for edge in self.edges for name in edge})
+        return self._part({name for edge in self.edges for name in edge})
 
     def affected(self) -> dict[str, list[str]]:
         """Return each product with those that have it among their causes, by name."""
@@ -56,10 +56,10 @@ class Graph:
                     affected_by_cause[cause].append(name)
         return affected_by_cause
 
-    def _of(self, kept: set[str]) -> "Graph":
+    def _part(self, kept_names: set[str]) -> "Graph":
         return Graph(
-            {one: node for one, node in self.nodes.items() if one in kept},
-            tuple(edge for edge in self.edges if kept.issuperset(edge)),
+            {one: node for one, node in self.nodes.items() if one in kept_names},
+            tuple(edge for edge in self.edges if kept_names.issuperset(edge)),
         )
 
 
@@ -80,27 +80,29 @@ def graph_of(products: Sequence[ProductFacts]) -> "Graph":
     }
     edges: list[tuple[str, str]] = []
     for product in products:
-        own = name_of(product.key)
+        own_name = name_of(product.key)
         for place, upstream in enumerate(product.upstream):
             if upstream.key is None:
-                other = f"hidden {own} {place}"
+                other = f"hidden {own_name} {place}"
                 nodes[other] = Node(other, str(upstream.state))
             else:
                 other = name_of(upstream.key)
                 if other not in nodes:
                     nodes[other] = Node(other, str(DependencyState.NOT_FOUND))
-            edges.append((own, other))
+            edges.append((own_name, other))
     return Graph(_with_causes(nodes, edges), tuple(sorted(set(edges))))
 
 
 def dependents_of(products: Iterable[ProductFacts], key: ProductKey) -> list[ProductFacts]:
     """Return the products that call this one, by name."""
-    dependents = (one for one in products if any(up.key == key for up in one.upstream))
+    dependents = (
+        product for product in products if any(upstream.key == key for upstream in product.upstream)
+    )
     return sorted(dependents, key=lambda one: one.key)
 
 
 def _with_causes(nodes: dict[str, Node], edges: list[tuple[str, str]]) -> dict[str, Node]:
-    callers = _adjacent((called, caller) for caller, called in edges)
+    callers = _adjacent((callee, caller) for caller, callee in edges)
     causes: dict[str, list[str]] = {}
     for name, node in sorted(nodes.items()):
         if node.state == ProductState.DEGRADED:
@@ -120,10 +122,10 @@ def _spread(cause: str, callers: Mapping[str, list[str]], causes: dict[str, list
     waiting, met = [cause], {cause}
     while waiting:
         for caller in callers.get(waiting.pop(), ()):
-            theirs = causes.setdefault(caller, [])
-            if caller not in met and len(theirs) < MOST_CAUSES:
+            causes_of_caller = causes.setdefault(caller, [])
+            if caller not in met and len(causes_of_caller) < MOST_CAUSES:
                 met.add(caller)
-                theirs.append(cause)
+                causes_of_caller.append(cause)
                 waiting.append(caller)
 
 
@@ -135,10 +137,10 @@ def _adjacent(edges: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
 
 
 def _walk(start: str, adjacent: Mapping[str, list[str]]) -> set[str]:
-    reached, open_ = set[str](), [start]
+    reached_names, open_ = set[str](), [start]
     while open_:
         for name in adjacent.get(open_.pop(), ()):
-            if name not in reached:
-                reached.add(name)
+            if name not in reached_names:
+                reached_names.add(name)
                 open_.append(name)
-    return reached
+    return reached_names

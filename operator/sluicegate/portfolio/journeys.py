@@ -60,19 +60,19 @@ def journeys_of(products: Iterable[ProductFacts]) -> dict[str, Journey]:
         for name, number in product.journeys.steps.items():
             step = JourneyStep(number, product, product.journeys.answered, product.journeys.in_time)
             steps.setdefault(name, []).append(step)
-    return {name: _journey(name, found) for name, found in sorted(steps.items())}
+    return {name: _journey(name, journey_steps) for name, journey_steps in sorted(steps.items())}
 
 
 def _journey(name: str, members: list[JourneyStep]) -> Journey:
     steps = tuple(sorted(members, key=lambda one: (one.number, one.product.key)))
-    answered = [one.answered.ratio for one in steps if one.answered]
-    timed = [one.in_time for one in steps if one.in_time]
-    failing = [one for one in steps if one.answered and one.answered.ratio < 1]
+    answered_ratios = [step.answered.ratio for step in steps if step.answered]
+    timed = [step.in_time for step in steps if step.in_time]
+    failing = [step for step in steps if step.answered and step.answered.ratio < 1]
     return Journey(
         name=name,
         steps=steps,
-        answered=prod(answered) if answered else None,
-        counted=len(answered),
+        answered=prod(answered_ratios) if answered_ratios else None,
+        counted=len(answered_ratios),
         in_time=prod(one.ratio for one in timed) if timed else None,
         timed=len(timed),
         milliseconds=sum(one.milliseconds or 0 for one in timed),

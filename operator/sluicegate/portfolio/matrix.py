@@ -10,7 +10,7 @@ from sluicegate.views.product_facts import WORST, MarketLevel, ProductFacts, Pro
 
 @dataclass(frozen=True, slots=True)
 class MarketRow:
-    """One product: by column its worst state there, None where nothing is known.
+    """One product: by column its worst state in that market, None if unknown.
 
     `absent` are columns that the product does not serve.
     """
@@ -34,26 +34,28 @@ def matrix_of(products: Sequence[ProductFacts]) -> Matrix:
 
     Markets that only a status names come last.
     """
-    served = sorted({market for one in products for market in one.markets})
-    more = sorted({market for one in products for market in one.by_market} - set(served))
-    markets = (*served, *more)
-    made = tuple(
+    served_markets = sorted({market for product in products for market in product.markets})
+    more = sorted(
+        {market for product in products for market in product.by_market} - set(served_markets)
+    )
+    markets = (*served_markets, *more)
+    market_rows = tuple(
         MarketRow(
-            product=one,
-            cells=tuple(_state(one, market) for market in markets),
-            absent=frozenset(markets) - set(one.markets) - set(one.by_market),
+            product=product,
+            cells=tuple(_state(product, market) for market in markets),
+            absent=frozenset(markets) - set(product.markets) - set(product.by_market),
         )
-        for one in sorted(products, key=lambda one: _worst_first(one, *one.by_market.values()))
+        for product in sorted(products, key=lambda one: _worst_first(one, *one.by_market.values()))
     )
     totals = tuple(
-        Counter(state for row in made if (state := row.cells[place]) is not None)
+        Counter(state for row in market_rows if (state := row.cells[place]) is not None)
         for place in range(len(markets))
     )
-    return Matrix(markets, made, totals)
+    return Matrix(markets, market_rows, totals)
 
 
 def _worst_first(product: ProductFacts, *levels: MarketLevel | None) -> tuple[int, int, ProductKey]:
-    ranks = (WORST.index(one.state) for one in levels if one)
+    ranks = (WORST.index(level.state) for level in levels if level)
     return min(ranks, default=len(WORST)), product.priority.rank, product.key
 
 
@@ -78,13 +80,13 @@ class MarketProduct:
 def market_of(products: Sequence[ProductFacts], market: str) -> list[MarketProduct]:
     """Return the products that serve a market, or are measured there, the worst first."""
     levels = [
-        MarketProduct(one, one.by_market.get(market), _alone(one, market))
-        for one in products
-        if market in one.markets or market in one.by_market
+        MarketProduct(row, row.by_market.get(market), _is_unmeasured(row, market))
+        for row in products
+        if market in row.markets or market in row.by_market
     ]
     return sorted(levels, key=lambda one: _worst_first(one.product, one.level))
 
 
-def _alone(product: ProductFacts, market: str) -> bool:
+def _is_unmeasured(product: ProductFacts, market: str) -> bool:
     missed = [name for name, one in product.by_market.items() if one.state is SloState.MISSED]
     return missed == [market] and len(product.by_market) > 1

@@ -24,7 +24,7 @@ _LAST: Final = 2**62
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a reader filters by: empty fields do not filter. `text` is found in names and the purpose."""
+    """A reader's filter: empty fields match all. `text` is searched in names and the purpose."""
 
     text: str = ""
     team: str = ""
@@ -35,7 +35,7 @@ class Wanted:
     namespace: str = ""
 
     def takes(self, product: ProductFacts) -> bool:
-        """Return whether a product is asked for."""
+        """Return whether a product matches the filter."""
         return (
             self.team in {"", product.team}
             and self.domain in {"", product.domain}
@@ -47,8 +47,8 @@ class Wanted:
         )
 
     def _found_in(self, product: ProductFacts) -> bool:
-        where = f"{product.key[0]}/{product.key[1]} {product.title} {product.owner} {product.domain} {product.purpose}"
-        return all(word in where.casefold() for word in self.text.casefold().split())
+        searched_text = f"{product.key[0]}/{product.key[1]} {product.title} {product.owner} {product.domain} {product.purpose}"
+        return all(word in searched_text.casefold() for word in self.text.casefold().split())
 
 
 def _is(need: Need, word: str) -> bool:
@@ -72,9 +72,9 @@ class PortfolioOverview:
 
 def overview_of(products: Sequence[ProductFacts]) -> PortfolioOverview:
     """Return the sentence and the queue of these products, which are those that the reader may see."""
-    states = Counter(one.state for one in products)
+    states = Counter(product.state for product in products)
     queue = sorted(
-        ((one, need) for one in products for need in one.needs),
+        ((product, need) for product in products for need in product.needs),
         key=lambda pair: (
             pair[1].kind.rank,
             pair[0].priority.rank,
@@ -83,7 +83,7 @@ def overview_of(products: Sequence[ProductFacts]) -> PortfolioOverview:
         ),
     )
     kinds = Counter(need.kind for _, need in queue)
-    needy = sum(bool(one.needs) for one in products)
+    needy = sum(bool(product.needs) for product in products)
     sentence = _sentence(products, states, kinds, needy)
     return PortfolioOverview(sentence, len(products), needy, states, kinds, tuple(queue))
 
@@ -91,16 +91,16 @@ def overview_of(products: Sequence[ProductFacts]) -> PortfolioOverview:
 def of_person(
     overview: PortfolioOverview, products: Iterable[ProductFacts], user: str
 ) -> tuple[tuple[ProductFacts, Need], ...]:
-    """Return what needs this person: of the products whose team lists the user, and answers that these have to give."""
-    own = [one for one in products if user in one.people]
-    paths = {"/".join(one.key) for one in own}
-    called = {upstream.key for one in own for upstream in one.upstream}
+    """Return the needs that concern this person: of products whose team lists the user, and answers that these must give."""
+    own_products = [product for product in products if user in product.people]
+    paths = {"/".join(one.key) for one in own_products}
+    callee_keys = {upstream.key for one in own_products for upstream in one.upstream}
     return tuple(
-        (one, need)
-        for one, need in overview.queue
-        if user in one.people
+        (product, need)
+        for product, need in overview.queue
+        if user in product.people
         or need.party in paths
-        or (need.party == MORE_PARTIES and one.key in called)
+        or (need.party == MORE_PARTIES and product.key in callee_keys)
     )
 
 
@@ -113,9 +113,9 @@ def _sentence(
     if not products:
         return "You can see no product."
     number = len(products)
-    parts = [f"{states[one]:,} {one.lower()}" for one in reversed(STATES) if states[one]]
+    parts = [f"{states[state]:,} {state.lower()}" for state in reversed(STATES) if states[state]]
     bad = sorted(
-        (one for one in products if one.state is ProductState.DEGRADED),
+        (product for product in products if product.state is ProductState.DEGRADED),
         key=lambda one: (one.priority.rank, one.key),
     )
     text = f"{number:,} product{'s' if number > 1 else ''}: {', '.join(parts)}"
@@ -125,8 +125,8 @@ def _sentence(
         text += f". Degraded: {titles}{more}"
     if not kinds:
         return f"{text}. No product needs a person."
-    said = ", ".join(one.counted(kinds[one]) for one in NeedKind if kinds[one])
-    return f"{text}. {needy:,} need{'' if needy > 1 else 's'} a person: {said}."
+    needs_text = ", ".join(one.counted(kinds[one]) for one in NeedKind if kinds[one])
+    return f"{text}. {needy:,} need{'' if needy > 1 else 's'} a person: {needs_text}."
 
 
 SORTS: Final[dict[str, Callable[[ProductFacts], tuple[object, ...]]]] = {
@@ -149,8 +149,8 @@ SORTS: Final[dict[str, Callable[[ProductFacts], tuple[object, ...]]]] = {
 
 
 def _budget(product: ProductFacts) -> float:
-    left = product.level.budget_left if product.level else None
-    return float("inf") if left is None else left
+    budget_left = product.level.budget_left if product.level else None
+    return float("inf") if budget_left is None else budget_left
 
 
 def rows(
@@ -160,15 +160,15 @@ def rows(
     *,
     backwards: bool = False,
 ) -> list[ProductFacts]:
-    """Return the products that are asked for, in this order; an unknown order is that by state."""
-    selected = [one for one in products if filters.takes(one)]
-    by = SORTS.get(sort, SORTS["state"])
-    return sorted(selected, key=lambda one: (by(one), one.key), reverse=backwards)
+    """Return the products that match the filter, in this order; an unknown order is that by state."""
+    selected = [product for product in products if filters.takes(product)]
+    sort_key = SORTS.get(sort, SORTS["state"])
+    return sorted(selected, key=lambda one: (sort_key(one), one.key), reverse=backwards)
 
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """Values that a reader may filter by: those of the products that this one may see."""
+    """The values of each filter field among the products that the reader may see."""
 
     teams: tuple[str, ...]
     domains: tuple[str, ...]
@@ -177,11 +177,11 @@ class Choices:
 
 
 def choices_of(products: Iterable[ProductFacts]) -> Choices:
-    """Return what there is to choose from."""
-    every = list(products)
+    """Return the values of each filter field."""
+    all_products = list(products)
     return Choices(
-        teams=tuple(sorted({one.team for one in every if one.team})),
-        domains=tuple(sorted({one.domain for one in every if one.domain})),
-        markets=tuple(sorted({market for one in every for market in one.markets})),
-        namespaces=tuple(sorted({one.key[0] for one in every})),
+        teams=tuple(sorted({one.team for one in all_products if one.team})),
+        domains=tuple(sorted({one.domain for one in all_products if one.domain})),
+        markets=tuple(sorted({market for one in all_products for market in one.markets})),
+        namespaces=tuple(sorted({one.key[0] for one in all_products})),
     )

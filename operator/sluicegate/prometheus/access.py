@@ -22,7 +22,7 @@ _FORBIDDEN: Final = 403
 _REDIRECTS: Final = range(300, 400)
 
 
-def shown(url: str) -> str:
+def address_without_user(url: str) -> str:
     """Return an address without user and password."""
     parts = urlsplit(url)
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
@@ -61,7 +61,11 @@ def reason_of(error: Exception, endpoint: Endpoint) -> str:
     """Return why a request has no answer, with the setting that may be wrong."""
     causes = list(_causes(error))
     proxy = any(isinstance(cause, requests.exceptions.ProxyError) for cause in causes)
-    via = f"the proxy {shown(endpoint.proxy)} (SLUICEGATE_PROMETHEUS_PROXY_URL): " if proxy else ""
+    via = (
+        f"the proxy {address_without_user(endpoint.proxy)} (SLUICEGATE_PROMETHEUS_PROXY_URL): "
+        if proxy
+        else ""
+    )
     for cause in reversed(causes):
         if isinstance(cause, ssl.SSLCertVerificationError):
             return via + _of_certificate(cause, endpoint)
@@ -128,8 +132,8 @@ def _read(path: Path, setting: str) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        why = getattr(error, "strerror", None) or "it is not text"
-        raise PrometheusUnavailable(f"{setting} ({path}) can't be read: {why}") from error
+        cause_text = getattr(error, "strerror", None) or "it is not text"
+        raise PrometheusUnavailable(f"{setting} ({path}) can't be read: {cause_text}") from error
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -97,11 +97,14 @@ class Answers:
         return {version: tuple(sorted(services)) for version, services in names_of_version.items()}
 
     def of_service(
-        self, kind: QueryKind, version: Labels, service: str, *rest: str
+        self, kind: QueryKind, version: Labels, service: str, *further_labels: str
     ) -> Values | None:
         """Return a version's values; only those of its entry service, if the target names it."""
-        chosen = (service,) if service else self.services.get(version, ())
-        return sum_rows(self.table(kind).get((*version, each, *rest)) for each in chosen)
+        services = (service,) if service else self.services.get(version, ())
+        return sum_rows(
+            self.table(kind).get((*version, service_name, *further_labels))
+            for service_name in services
+        )
 
 
 def assemble_blocks(
@@ -162,10 +165,10 @@ def _by_age(answers: Answers, version: VersionKey) -> Iterator[tuple[SeriesKey, 
     """Yield the labels of each class of age that has any row."""
     rows, kinds = answers.table(QueryKind.LABELLED_BY_AGE), frozenset({QueryKind.LABELLED_BY_AGE})
     for age, name in AGED_SERIES.items() if rows else ():
-        right, wrong = (rows.get((*version, one, age)) for one in ("correct", "wrong"))
-        if right is not None or wrong is not None:
+        right, wrong_rows = (rows.get((*version, one, age)) for one in ("correct", "wrong"))
+        if right is not None or wrong_rows is not None:
             unanswered = answers.unanswered(kinds, ProductKey(*version[:2]))
-            blocks = gate_with(answers, version[:2], count_outcomes(right, wrong), unanswered)
+            blocks = gate_with(answers, version[:2], count_outcomes(right, wrong_rows), unanswered)
             yield SeriesKey(*version, name), blocks
 
 
@@ -176,12 +179,12 @@ def _paired(
     rows, kinds = answers.table(QueryKind.PAIRED), frozenset({QueryKind.PAIRED})
     unanswered = answers.unanswered(kinds, target.key)
     for outcome, name in PAIRED_SERIES.items():
-        right, wrong = (
-            rows.get((*target.key, target.versions[0], version.version, outcome, one))
-            for one in ("correct", "wrong")
+        right, wrong_rows = (
+            rows.get((*target.key, target.versions[0], version.version, outcome, correctness))
+            for correctness in ("correct", "wrong")
         )
-        if right is not None or wrong is not None:
-            counts = count_outcomes(right, wrong)
+        if right is not None or wrong_rows is not None:
+            counts = count_outcomes(right, wrong_rows)
             yield (
                 SeriesKey(*version, name),
                 gate_with(answers, version[:2], counts, unanswered),
@@ -280,12 +283,12 @@ def gate_with(
     """Return blocks with their quality, by the scrapes of `owner`."""
     scrape_at = scrapes or partial(answers.scrapes.of, owner)
     # Most of a young version's past is empty, and millions of blocks are read after a start.
-    present = counts.indexes() | answers.scrapes.indexes(owner)
+    scraped_indexes = counts.indexes() | answers.scrapes.indexes(owner)
     return tuple(
         Block(index, Quality.UNAVAILABLE)
         if index in unanswered
         else _block(index, counts, scrape_at(index))
-        if index in present
+        if index in scraped_indexes
         else answers.silent[index]
         for index in answers.indexes
     )
@@ -303,14 +306,14 @@ def _block(index: int, counts: BlockCounts, scrape: Scrape | None) -> Block:
 def _client_errors(answers: Answers, target: Target, version: VersionKey) -> BlockCounts:
     """Return 4xx of all requests; both include those to unknown paths."""
     service = target.service_of(version.version)
-    refused, unknown = (
-        answers.of_service(QueryKind.REQUESTS_BAD, version, service, each)
-        for each in (ResponseKind.REFUSED, ResponseKind.UNKNOWN)
+    refused_blocks, unknown = (
+        answers.of_service(QueryKind.REQUESTS_BAD, version, service, response_kind)
+        for response_kind in (ResponseKind.REFUSED, ResponseKind.UNKNOWN)
     )
     requests = answers.of_service(QueryKind.REQUESTS, version, service)
     return BlockCounts(
         totals=sum_rows((requests, unknown)),
-        bads=sum_rows((refused, unknown)),
+        bads=sum_rows((refused_blocks, unknown)),
     )
 
 

@@ -34,7 +34,7 @@ class BlockCache:
         self._series: dict[tuple[int, SeriesKey], Series] = {}
         self._means: dict[tuple[int, SeriesKey], Means] = {}
         self._facts: dict[tuple[int, VersionKey], TargetFacts] = {}
-        self._filled: dict[ProductKey, int] = {}
+        self._filled_until: dict[ProductKey, int] = {}
 
     # ---- writing ---------------------------------------------------------------------------
 
@@ -79,39 +79,41 @@ class BlockCache:
 
     def record_filled(self, targets: Iterable[Target]) -> None:
         """Note that the past of these targets is read: only later blocks are still to be read."""
-        self._filled |= {target.key: target.block_seconds for target in targets}
+        self._filled_until |= {target.key: target.block_seconds for target in targets}
 
     def record_unfilled(self, products: Iterable[ProductKey]) -> None:
         """Note that missing blocks of these products can be read now: their past is read again."""
         for product in products:
-            self._filled.pop(product, None)
+            self._filled_until.pop(product, None)
 
     def clear(self) -> None:
         """Drop all readings."""
-        for kept in (self._series, self._means, self._facts, self._filled):
-            kept.clear()
+        for by_key in (self._series, self._means, self._facts, self._filled_until):
+            by_key.clear()
 
     def prune(self, targets: Iterable[Target]) -> None:
         """Drop products, versions, SLOs and lengths that are no longer targets."""
         live = {(*target.key, version): target for target in targets for version in target.versions}
-        for kept in (self._series, self._means):
-            for length, key in [*kept]:
+        for by_key in (self._series, self._means):
+            for length, key in [*by_key]:
                 target = live.get(key[:3])
-                if target is None or not _wants(target, length, key.slo):
-                    del kept[length, key]
+                if target is None or not _needs_series(target, length, key.slo):
+                    del by_key[length, key]
         self._facts = {
             (length, version): facts
             for (length, version), facts in self._facts.items()
             if version in live and live[version].block_seconds == length
         }
         products = {target.key for target in live.values()}
-        self._filled = {key: length for key, length in self._filled.items() if key in products}
+        self._filled_until = {
+            key: length for key, length in self._filled_until.items() if key in products
+        }
 
     # ---- reading ---------------------------------------------------------------------------
 
     def pending(self, targets: Iterable[Target]) -> tuple[Target, ...]:
         """Return the products whose past isn't read yet: until then they are Unknown, reason Backfilling."""
-        return tuple(t for t in targets if self._filled.get(t.key) != t.block_seconds)
+        return tuple(t for t in targets if self._filled_until.get(t.key) != t.block_seconds)
 
     def series(self, key: SeriesKey, block_seconds: int) -> Series:
         """Return the blocks of one SLO; an empty series if nothing was read."""
@@ -126,14 +128,14 @@ class BlockCache:
         return self._facts.get((block_seconds, version))
 
 
-def _wants(target: Target, block_seconds: int, slo: str) -> bool:
+def _needs_series(target: Target, block_seconds: int, slo: str) -> bool:
     if target.block_seconds != block_seconds:
         return False
     name, market = split_series(slo)
     if market:
         return name in target.slos and market in target.markets
-    beside = {CLIENT_ERRORS: target.client_errors, POD_SECONDS: target.counts_pods}
-    return not slo or slo in target.slos or beside.get(slo, False)
+    extra_series = {CLIENT_ERRORS: target.client_errors, POD_SECONDS: target.counts_pods}
+    return not slo or slo in target.slos or extra_series.get(slo, False)
 
 
 async def _in_slices(

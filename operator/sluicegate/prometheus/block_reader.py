@@ -146,7 +146,11 @@ class BlockReader:
         """
         lengths = group_by_length(targets, self._settings.timing)
         before = {target.key: target.consumers for target in self._all_targets}
-        others = {one.key for one in targets if before.get(one.key, one.consumers) != one.consumers}
+        changed_consumers = {
+            target.key
+            for target in targets
+            if before.get(target.key, target.consumers) != target.consumers
+        }
         self._all_targets = tuple(targets)
         self._read = {each: last for each, last in self._read.items() if each in lengths}
         self._products = sum(len(group) for each, group in lengths.items() if not each.canary)
@@ -156,15 +160,15 @@ class BlockReader:
             if length.canary
         }
         self._begun = {
-            length: (begun & self._canaries[length]) - others
-            for length, begun in self._begun.items()
+            length: (begun_products & self._canaries[length]) - changed_consumers
+            for length, begun_products in self._begun.items()
             if length in lengths
         }
         self._quarantines = {
             length: kept for length, kept in self._quarantines.items() if length in lengths
         }
-        for length, kept in self._quarantines.items():
-            kept.prune(lengths[length], targets)
+        for length, quarantine in self._quarantines.items():
+            quarantine.prune(lengths[length], targets)
         self._failed &= {target.key for group in lengths.values() for target in group}
         return lengths
 
@@ -189,9 +193,11 @@ class BlockReader:
             # The clock was set back: the blocks that were read were in the future, and empty.
             self._read.pop(length)
             self._begun.pop(length, None)
-        begun = self._begun.get(length, set()) if length.canary else {one.key for one in group}
-        continuing = tuple(target for target in group if target.key in begun)
-        new = tuple(target for target in group if target.key not in begun)
+        begun_products = (
+            self._begun.get(length, set()) if length.canary else {one.key for one in group}
+        )
+        continuing = tuple(target for target in group if target.key in begun_products)
+        new = tuple(target for target in group if target.key not in begun_products)
         if continuing and (readings := await self._go_on(length, continuing, newest)):
             yield readings
         async for readings in self._begin(length, new, newest):
@@ -230,9 +236,9 @@ class BlockReader:
         """Split products into chunks; those with queries of their own, and those that failed, come last."""
         chunks = [
             chunk
-            for own in (False, True)
+            for with_own_queries in (False, True)
             for chunk in chunk_by_hash(
-                [one for one in targets if has_own(one) is own],
+                [target for target in targets if has_own(target) is with_own_queries],
                 self._settings.products_per_backfill,
             )
         ]
@@ -246,9 +252,11 @@ class BlockReader:
         quarantine = self._quarantine(length)
         return Past(
             group,
-            singles=await self._ask(_FetchRequest(length, group, singles, _named, quarantine)),
+            singles=await self._ask(
+                _FetchRequest(length, group, singles, _name_scopes, quarantine)
+            ),
             hours=await self._ask(
-                _FetchRequest(hour, group, hours, _named, quarantine.of_the_past())
+                _FetchRequest(hour, group, hours, _name_scopes, quarantine.of_the_past())
             ),
         )
 
@@ -262,9 +270,9 @@ class BlockReader:
         read = self._read.get(length, newest - 1)
         if newest <= read:
             return None
-        kept = LONGEST_QUERY if length.canary else SINGLE_BLOCKS
+        most_blocks = LONGEST_QUERY if length.canary else SINGLE_BLOCKS
         await asyncio.sleep(random.random() * self._settings.jitter_seconds)
-        indexes = range(max(read + 1 - REREAD, newest - kept + 1, 1), newest + 1)
+        indexes = range(max(read + 1 - REREAD, newest - most_blocks + 1, 1), newest + 1)
         request = _FetchRequest(
             length, group, indexes, self._scopes(length, group), self._quarantine(length)
         )
@@ -303,8 +311,8 @@ class BlockReader:
             (self._failed.difference_update if readings.complete else self._failed.update)(keys)
             if readings.complete:
                 # A target that was removed during the read is read again if it is added again.
-                still = self._canaries.get(length, frozenset()) & keys
-                self._begun.setdefault(length, set()).update(still)
+                keys_in_canary = self._canaries.get(length, frozenset()) & keys
+                self._begun.setdefault(length, set()).update(keys_in_canary)
                 self._read.setdefault(length, newest)
             for each in reversed(all_readings):  # the facts are those of the newest block
                 yield each
@@ -339,10 +347,10 @@ class BlockReader:
             gateway=self._settings.gateway,
             canary=request.length.canary,
         )
-        own = await own_parts(request.group, request.indexes, seconds)
+        own_queries = await own_parts(request.group, request.indexes, seconds)
         try:
             async with asyncio.timeout(self._settings.fetch_seconds):
-                await batch.ask_all([*self._parts(request), *own], tried)
+                await batch.ask_all([*self._parts(request), *own_queries], tried)
         except TimeoutError:
             batch.give_up(self._settings.fetch_seconds)
         answers = Answers(
@@ -362,25 +370,25 @@ class BlockReader:
         """Yield the queries of one fetch, without the places in quarantine."""
         length, group, scopes = request.length, request.group, request.scopes
         seconds, needs, canary = length.block_seconds, needs_of(group), length.canary
-        ordinary, limit = tuple(scopes(group)), self._settings.products_per_query
+        ordinary_scopes, limit = tuple(scopes(group)), self._settings.products_per_query
         by_scopes: dict[tuple[Scope, ...], set[QueryKind]] = defaultdict(set)
         for kind in QueryKind:
-            chosen = ordinary
+            chosen_scopes = ordinary_scopes
             if request.quarantine.concerns(kind):
                 needing = [target for target in group if needs_of([target]).asks(kind)]
-                chosen = tuple(request.quarantine.scopes(kind, needing, scopes, limit))
-            by_scopes[chosen].add(kind)
+                chosen_scopes = tuple(request.quarantine.scopes(kind, needing, scopes, limit))
+            by_scopes[chosen_scopes].add(kind)
         unasked = QueryKind.SENT if canary else QueryKind.GATEWAY
         gateway = self._settings.gateway
         render = partial(render_queries, canary=canary, gateway=gateway)
-        for chosen, kinds in by_scopes.items():
-            for scope in chosen:
+        for chosen_scopes, kinds in by_scopes.items():
+            for scope in chosen_scopes:
                 for query in render(scope, seconds, needs):
                     if query.kind in kinds and query.kind is not unasked:
                         yield Part(query, scope, group, request.indexes)
 
 
-def _named(group: Sequence[Target]) -> Sequence[Scope]:
+def _name_scopes(group: Sequence[Target]) -> Sequence[Scope]:
     return (named_scope(group),)
 
 

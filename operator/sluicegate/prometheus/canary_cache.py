@@ -56,10 +56,10 @@ class CanaryBlocks:
         if readings.gateway is not None:
             for index in range(readings.first, readings.last + 1):
                 # Added, as products that begin a canary are read separately.
-                sent = self._sent.setdefault((readings.block_seconds, index), {})
+                by_backend = self._sent.setdefault((readings.block_seconds, index), {})
                 for backend, values in readings.gateway.items():
                     if index in values:
-                        sent[backend] = values[index]
+                        by_backend[backend] = values[index]
         self._outdate(readings, changed)
 
     def _outdate(self, readings: Readings, changed: set[ProductKey]) -> None:
@@ -79,12 +79,14 @@ class CanaryBlocks:
 
     def prune(self, targets: Iterable[Target]) -> None:
         """Drop products without a candidate, and gateway counts older than an hour before the rollouts."""
-        begins = {one.key: one.canary_from for one in targets if one.canary_from is not None}
-        self._forget(self._lengths.keys() - begins.keys())
-        oldest = min(begins.values(), default=None)
+        begin_times = {
+            target.key: target.canary_from for target in targets if target.canary_from is not None
+        }
+        self._forget(self._lengths.keys() - begin_times.keys())
+        oldest = min(begin_times.values(), default=None)
         self._sent = {
-            (length, index): sent
-            for (length, index), sent in self._sent.items()
+            (length, index): by_backend
+            for (length, index), by_backend in self._sent.items()
             if oldest is not None and index * length > oldest
         }
 
@@ -132,10 +134,10 @@ class CanaryBlocks:
 
     def sent(self, backend: str, block_seconds: int, index: int) -> Block:
         """Return the requests that the gateway sent to a backend in one block; MISSING without its counts."""
-        sent = self._sent.get((block_seconds, index))
-        if sent is None:
+        by_backend = self._sent.get((block_seconds, index))
+        if by_backend is None:
             return Block(index, Quality.MISSING)
-        return read_block(index, None, sent.get(backend))
+        return read_block(index, None, by_backend.get(backend))
 
     def scraped(self, version: VersionKey) -> AbstractSet[int]:
         """Return the blocks in which pods of the version answered a scrape."""

@@ -134,7 +134,7 @@ class Prometheus:
             "sluicegate.step": step,
         }
         give_back = await self._place(urgent=urgent, own_of=own_of)
-        result, sent = ABANDONED, self._clock()
+        result, send_time = ABANDONED, self._clock()
         try:
             with self._spans("query", described):
                 answer = await self._answer(ask, seconds, give_back)
@@ -144,7 +144,7 @@ class Prometheus:
             raise
         finally:
             QUERIES.labels(result).inc()
-            QUERY_TIME.observe(self._clock() - sent)
+            QUERY_TIME.observe(self._clock() - send_time)
         return answer
 
     async def _place(self, *, urgent: bool, own_of: str) -> Callable[[], None]:
@@ -163,11 +163,11 @@ class Prometheus:
         self, ask: Callable[[], T], seconds: float, give_back: Callable[[], None]
     ) -> T:
         """Run a query in a thread, which releases the place: after a timeout of the caller it is still busy."""
-        loop, begun = asyncio.get_running_loop(), False
+        loop, has_begun = asyncio.get_running_loop(), False
 
         def ask_and_end() -> T:
-            nonlocal begun
-            begun = True
+            nonlocal has_begun
+            has_begun = True
             try:
                 return ask()
             finally:
@@ -175,7 +175,7 @@ class Prometheus:
                     loop.call_soon_threadsafe(give_back)
 
         answer = loop.run_in_executor(self._threads, ask_and_end)
-        answer.add_done_callback(lambda _: None if begun else give_back())
+        answer.add_done_callback(lambda _: None if has_begun else give_back())
         try:
             return await asyncio.wait_for(answer, seconds + _GRACE)
         except TimeoutError as error:

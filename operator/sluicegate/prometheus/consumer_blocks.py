@@ -79,18 +79,18 @@ def _by_owner(answers: Answers) -> dict[ProductKey, dict[tuple[str, str], Counte
     by_owner: dict[ProductKey, dict[tuple[str, str], Counted]] = defaultdict(dict)
     for labels, values in answers.table(QueryKind.UPSTREAMS).items():
         namespace, product, upstream, revision, indicator, outcome, age, result = labels
-        counted = by_owner[ProductKey(namespace, product)].setdefault((upstream, revision), {})
+        by_name = by_owner[ProductKey(namespace, product)].setdefault((upstream, revision), {})
         if result:
-            _add(counted, MIXED, result, values)
+            _add(by_name, MIXED, result, values)
         elif indicator:
-            _add(counted, events_of(indicator), outcome, values)
+            _add(by_name, events_of(indicator), outcome, values)
         else:
-            _add(counted, OUTCOMES, _BAD.get(outcome, outcome), values)
+            _add(by_name, OUTCOMES, _BAD.get(outcome, outcome), values)
             if age in AGED_SERIES:
-                _add(counted, AGED_SERIES[age], _BAD.get(outcome, outcome), values)
+                _add(by_name, AGED_SERIES[age], _BAD.get(outcome, outcome), values)
     return by_owner
 
 
-def _add(counted: Counted, name: str, outcome: str, values: Values) -> None:
-    kinds = counted.setdefault(name, {})
+def _add(by_name: Counted, name: str, outcome: str, values: Values) -> None:
+    kinds = by_name.setdefault(name, {})
     kinds[outcome] = sum_rows((kinds.get(outcome), values)) or values

@@ -20,7 +20,13 @@ from typing import Any, Final, Protocol, TypeVar
 import requests
 from typing_extensions import override
 
-from sluicegate.prometheus.access import headers_of, proxies_of, reason_of, refusal_of, shown
+from sluicegate.prometheus.access import (
+    address_without_user,
+    headers_of,
+    proxies_of,
+    reason_of,
+    refusal_of,
+)
 from sluicegate.prometheus.endpoint import Endpoint
 from sluicegate.prometheus.errors import (
     MalformedAnswer,
@@ -105,13 +111,16 @@ class QuerySession(requests.Session):
             ) as response:
                 body = self._read(response, deadline)
         except (requests.RequestException, OSError) as error:
-            address, reason = shown(self._endpoint.url), reason_of(error, self._endpoint)
+            address, reason = (
+                address_without_user(self._endpoint.url),
+                reason_of(error, self._endpoint),
+            )
             raise PrometheusUnavailable(
                 f"Prometheus at {address} can't be reached: {reason}"
             ) from error
         if needed := refusal_of(response.status_code, bytes(body), self._endpoint):
             raise QueryRejected(
-                f"Prometheus at {shown(self._endpoint.url)} answers HTTP {response.status_code}: {needed}"
+                f"Prometheus at {address_without_user(self._endpoint.url)} answers HTTP {response.status_code}: {needed}"
             )
         with self.turn:
             reader = self.reader()
@@ -185,8 +194,8 @@ def _about_data(warnings: object) -> list[object]:
     Warnings of the engine about series that it left out, such as native histograms, don't
     invalidate the others.
     """
-    listed = warnings if isinstance(warnings, list) else [warnings] if warnings else []
-    return [one for one in listed if not str(one).startswith(_ANNOTATIONS)]
+    warning_list = warnings if isinstance(warnings, list) else [warnings] if warnings else []
+    return [one for one in warning_list if not str(one).startswith(_ANNOTATIONS)]
 
 
 def _excerpt(body: bytearray) -> str:

@@ -112,10 +112,10 @@ def with_every_version(answers: Answers, targets: Sequence[Target]) -> list[Targ
             versions[namespace, product].add(version)
     return [
         replace(
-            one,
-            versions=tuple(dict.fromkeys((*one.versions, *sorted(versions[one.key])))),
+            target,
+            versions=tuple(dict.fromkeys((*target.versions, *sorted(versions[target.key])))),
         )
-        for one in targets
+        for target in targets
     ]
 
 
@@ -187,9 +187,11 @@ def _take(past: PastBlocks, answers: Answers, eras: list[Era]) -> None:
     """
     after = 0
     for era in eras:
-        mine = [at for at in answers.indexes if after < at * answers.block_seconds <= era.end]
+        era_indexes = [
+            at for at in answers.indexes if after < at * answers.block_seconds <= era.end
+        ]
         after = era.end
-        if not mine:
+        if not era_indexes:
             continue
         targets = with_every_version(answers, [era.target])
         read: Mapping[SeriesKey, tuple[Block, ...]] = dict(
@@ -197,5 +199,5 @@ def _take(past: PastBlocks, answers: Answers, eras: list[Era]) -> None:
         )
         offset = answers.indexes.start
         for key, blocks in read.items():
-            chosen = blocks[mine[0] - offset : mine[-1] + 1 - offset]
-            past.blocks.setdefault((key.version, key.slo), []).extend(chosen)
+            era_blocks = blocks[era_indexes[0] - offset : era_indexes[-1] + 1 - offset]
+            past.blocks.setdefault((key.version, key.slo), []).extend(era_blocks)

@@ -61,7 +61,7 @@ class Quarantine:
     def note(self, place: Place, entry: Entry) -> None:
         """Leave a place out from now on; it is logged once."""
         if place not in self._entries:
-            logger.warning(_TEXT, place.kind, _whose(place), cause_hint(place.kind), entry.why)
+            logger.warning(_TEXT, place.kind, _owner_text(place), cause_hint(place.kind), entry.why)
             self._entries[place] = entry
 
     def failed_again(self, place: Place, index: int) -> None:
@@ -73,7 +73,7 @@ class Quarantine:
     def release(self, place: Place) -> None:
         """Include a place again in the queries for all."""
         if self._entries.pop(place, None) is not None:
-            logger.info("the %s query for %s succeeds again", place.kind, _whose(place))
+            logger.info("the %s query for %s succeeds again", place.kind, _owner_text(place))
 
     def pause_search(self, kind: QueryKind, index: int) -> None:
         """Pause the search for a kind of query that failed for all: no single product is the cause."""
@@ -93,7 +93,9 @@ class Quarantine:
         """Drop products that are no longer targets, and other pods that don't exist any more."""
         if not self._entries:
             return
-        keys, all_keys = ({target.key for target in each} for each in (targets, all_targets))
+        keys, all_keys = (
+            {target.key for target in target_list} for target_list in (targets, all_targets)
+        )
         namespaces = {key.namespace for key in keys} | {ANYWHERE}
         self._entries = {
             place: entry
@@ -139,16 +141,16 @@ class Quarantine:
         In namespaces with a product in quarantine the others are named: a matcher can exclude a
         name, but no pair of a namespace and a name.
         """
-        held: AbstractSet[ProductKey] = self.held(kind).keys()
-        apart = {place.namespace for place in self._entries if place.kind is kind}
-        left = [target for target in group if target.key not in held]
-        clean = [target for target in left if target.key.namespace not in apart]
+        held_keys: AbstractSet[ProductKey] = self.held(kind).keys()
+        namespaces_apart = {place.namespace for place in self._entries if place.kind is kind}
+        remaining = [target for target in group if target.key not in held_keys]
+        clean = [target for target in remaining if target.key.namespace not in namespaces_apart]
         scopes = list(ordinary(clean)) if clean else []
         if any(not scope.products for scope in scopes):
             scopes = list(split_scopes(clean, limit))
-        for namespace in sorted(apart):
-            named = [target for target in left if target.key.namespace == namespace]
-            scopes += named_scopes(named, limit)
+        for namespace in sorted(namespaces_apart):
+            named_targets = [target for target in remaining if target.key.namespace == namespace]
+            scopes += named_scopes(named_targets, limit)
         return scopes
 
 
@@ -183,8 +185,8 @@ def halve(scope: Scope, targets: Sequence[Target]) -> list[tuple[Scope, tuple[Ta
     if len(namespaces) > 1:
         first = set(namespaces[: len(namespaces) // 2])
         halves = [
-            [target for target in covered if (target.key.namespace in first) is chosen]
-            for chosen in (True, False)
+            [target for target in covered if (target.key.namespace in first) is in_first_half]
+            for in_first_half in (True, False)
         ]
         if not scope.products:
             return [
@@ -214,7 +216,7 @@ def cause_hint(kind: QueryKind) -> str:
     return "fix what its pods expose at /metrics, or delete them"
 
 
-def _whose(place: Place) -> str:
+def _owner_text(place: Place) -> str:
     if place.namespace == ANYWHERE:
         return "pods of no DataProduct that needs it, in a namespace without one"
     if place.product == OTHERS:

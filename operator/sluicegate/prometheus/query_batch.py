@@ -136,29 +136,31 @@ class Batch:
     @property
     def problem(self) -> str:
         """The failures in words; empty if every query was answered."""
-        return "; ".join(f"{kind}: {why}" for kind, why in sorted(self.failures.items()))
+        return "; ".join(f"{kind}: {reason}" for kind, reason in sorted(self.failures.items()))
 
     async def ask_all(self, parts: Sequence[Part], tried: Sequence[Target]) -> None:
         """Query the targets first, then the rest: if the first fails, the rest isn't sent.
 
         The parts don't contain places in quarantine; those of the products `tried` are retried.
         """
-        held = {kind: self._quarantine.held(kind) for kind in OWN_QUERIES}
-        own = [part for part in parts if part.query.kind in OWN_QUERIES]
-        self._alone = [part for part in own if part.owner not in held[part.query.kind]]
+        held_by_kind = {kind: self._quarantine.held(kind) for kind in OWN_QUERIES}
+        own_queries = [part for part in parts if part.query.kind in OWN_QUERIES]
+        self._alone = [
+            part for part in own_queries if part.owner not in held_by_kind[part.query.kind]
+        ]
         parts = [part for part in parts if part.query.kind not in OWN_QUERIES]
         self._open = Counter(part.query.kind for part in parts)
         for kind in QueryKind:
-            for key, why in self._quarantine.held(kind).items():
-                self._spoil(kind, key, self._indexes, why)
+            for key, reason in self._quarantine.held(kind).items():
+                self._spoil(kind, key, self._indexes, reason)
         first = [part for part in parts if part.query.kind is QueryKind.TARGETS]
-        rest = [part for part in parts if part.query.kind is not QueryKind.TARGETS]
+        other_parts = [part for part in parts if part.query.kind is not QueryKind.TARGETS]
         due = self._quarantine.due(self._newest) if tried else []
         try:
             await asyncio.gather(*map(self._answer, first))
             if QueryKind.TARGETS not in self.failures:
                 tries = [self._try(place, tried) for place in due]
-                await asyncio.gather(*map(self._answer, rest), *tries)
+                await asyncio.gather(*map(self._answer, other_parts), *tries)
                 await self._ask_alone(tried)
         finally:
             self._remember()
@@ -184,8 +186,8 @@ class Batch:
 
     def _give_up_alone(self, seconds: float, what: str) -> None:
         for part in self._alone:
-            why = f"no answer within the {seconds:g} s of {what}"
-            self._spoil(part.query.kind, part.owner, part.indexes, why)
+            reason = f"no answer within the {seconds:g} s of {what}"
+            self._spoil(part.query.kind, part.owner, part.indexes, reason)
 
     def _remember(self) -> None:
         """Put the products that were found into quarantine, unless these are all."""
@@ -227,7 +229,7 @@ class Batch:
     async def _take(self, part: Part) -> None:
         """Send a query and read its answer."""
         kind, step = part.query.kind, self._step
-        alone = kind in OWN_QUERIES
+        is_own_query = kind in OWN_QUERIES
         skipped: dict[ProductKey, str] = {}
         table = await self._prometheus.query_range(
             part.query.text,
@@ -236,41 +238,41 @@ class Batch:
             step=step,
             reader=partial(TableReader, kind, step=step, skipped=skipped),
             urgent=self._urgent,
-            own_of=part.owner.namespace if alone else "",
+            own_of=part.owner.namespace if is_own_query else "",
         )
         self._answered.add(kind)
         merged = self.tables[kind]
         for labels, values in table.items():
             merged[labels] = {**merged[labels], **values} if labels in merged else values
-        for key, why in skipped.items():
-            self._spoil(kind, key, part.indexes, why)
+        for key, reason in skipped.items():
+            self._spoil(kind, key, part.indexes, reason)
 
-    def _spoil(self, kind: QueryKind, key: ProductKey, indexes: range, why: str) -> None:
+    def _spoil(self, kind: QueryKind, key: ProductKey, indexes: range, reason: str) -> None:
         self.spoiled[kind, key].update(indexes)
         if indexes[-1] == self._newest:
-            self.reasons[key].setdefault(kind, why)
+            self.reasons[key].setdefault(kind, reason)
 
     # ---- what a query fails for --------------------------------------------------------------
     async def _search(self, part: Part, error: QueryRejected | MalformedAnswer) -> None:
-        kind, why = part.query.kind, str(error)
+        kind, reason = part.query.kind, str(error)
         oversized = isinstance(error, MalformedAnswer) and error.oversized
         pieces = self._pieces(part)
         splits = self._quarantine.may_split(kind, part.indexes[-1])
         if not splits or not await self._answers_at_all():
-            self._fail(part, why)
+            self._fail(part, reason)
         elif not pieces:
-            self._quarantine_product(part, why)
+            self._quarantine_product(part, reason)
         elif not self._may_spend(kind, len(pieces)):
-            self._fail(part, why)
+            self._fail(part, reason)
         else:
-            answered = await asyncio.gather(*map(self._ask, pieces))
-            if all(answered) and pieces[0].indexes == part.indexes:
-                await self._search_beside(part, pieces, "" if oversized else why)
+            answered_pieces = await asyncio.gather(*map(self._ask, pieces))
+            if all(answered_pieces) and pieces[0].indexes == part.indexes:
+                await self._search_beside(part, pieces, "" if oversized else reason)
 
-    def _fail(self, part: Part, why: str) -> None:
+    def _fail(self, part: Part, reason: str) -> None:
         """Mark a kind as failed; for a query on behalf of other products their own answer remains."""
         if part.needs is None:
-            self.failures.setdefault(part.query.kind, why)
+            self.failures.setdefault(part.query.kind, reason)
 
     def _may_spend(self, kind: QueryKind, queries: int) -> bool:
         """Reserve queries for a search; return whether the limit allows it."""
@@ -326,49 +328,53 @@ class Batch:
         )
         return [query for query in queries if query.kind is kind]
 
-    def _quarantine_product(self, part: Part, why: str) -> None:
+    def _quarantine_product(self, part: Part, reason: str) -> None:
         """Put the only product of a part that can't be split into quarantine."""
         kind = part.query.kind
         guilty = covered_by(part.scope, _asking(part))
         if not guilty:
-            self._fail(part, why)
+            self._fail(part, reason)
         for key in (target.key for target in guilty):
-            self._spoil(kind, key, part.indexes, why)
-            self._note(Place(kind, *key), why, part)
+            self._spoil(kind, key, part.indexes, reason)
+            self._note(Place(kind, *key), reason, part)
 
-    async def _search_beside(self, part: Part, pieces: Sequence[Part], why: str) -> None:
+    async def _search_beside(self, part: Part, pieces: Sequence[Part], reason: str) -> None:
         """Search the other pods that cause a failure, as each product of a part succeeds alone.
 
-        Without a `why` the size of the whole answer may be the only cause.
+        Without a `reason` the size of the whole answer may be the only cause.
         """
         if part.needs is None:
             part = replace(part, needs=_needs(part.query, _asking(part)))
             read = {one.key for each in pieces for one in covered_by(each.scope, self._all_targets)}
-            beside = [one for one in self._all_targets if one.key not in read]
-            halves = halve(part.scope, beside)
+            other_targets = [target for target in self._all_targets if target.key not in read]
+            halves = halve(part.scope, other_targets)
             searched = [piece for half in halves for piece in self._render(part, *half)]
             if not self._may_spend(part.query.kind, len(searched)):
                 return
             if not all(await asyncio.gather(*map(self._ask, searched))):
                 return
-        if why:
-            await self._quarantine_others(part, pieces, why)
+        if reason:
+            await self._quarantine_others(part, pieces, reason)
 
-    async def _quarantine_others(self, part: Part, pieces: Sequence[Part], why: str) -> None:
+    async def _quarantine_others(self, part: Part, pieces: Sequence[Part], reason: str) -> None:
         """Put the pods that belong to no product into quarantine."""
         if part.scope.products:
-            await self._search_by_chance(part, why)
+            await self._search_by_chance(part, reason)
             return
         namespaces = {namespace for piece in pieces for namespace in piece.scope.namespaces}
-        alone = (
+        alone_answered = (
             next(iter(namespaces))
             if len(namespaces) == 1 and pieces[0].scope.products
             else ANYWHERE
         )
-        if alone or not part.scope.namespaces or not namespaces.issuperset(part.scope.namespaces):
-            self._note(Place(part.query.kind, alone, OTHERS), why, part)
+        if (
+            alone_answered
+            or not part.scope.namespaces
+            or not namespaces.issuperset(part.scope.namespaces)
+        ):
+            self._note(Place(part.query.kind, alone_answered, OTHERS), reason, part)
 
-    async def _search_by_chance(self, part: Part, why: str) -> None:
+    async def _search_by_chance(self, part: Part, reason: str) -> None:
         """Find the namespace whose pods have the name of another namespace's product.
 
         Two names in two namespaces match four pairs.
@@ -390,37 +396,39 @@ class Batch:
                 namespaces, failed = namespaces[len(half) :], False
                 if not namespaces:
                     return  # the cause is found
-        self._note(Place(part.query.kind, namespaces[0], OTHERS), why, part)
+        self._note(Place(part.query.kind, namespaces[0], OTHERS), reason, part)
 
-    def _note(self, place: Place, why: str, part: Part) -> None:
+    def _note(self, place: Place, reason: str, part: Part) -> None:
         if part.indexes[-1] == self._newest:
-            entry = Entry(why, self._newest + 1, beside=part.needs is not None)
+            entry = Entry(reason, self._newest + 1, beside=part.needs is not None)
             self._found.setdefault(place, entry)
 
-    async def _try(self, place: Place, tried: Sequence[Target]) -> None:
+    async def _try(self, place: Place, retried_targets: Sequence[Target]) -> None:
         """Query the newest block of a place in quarantine again."""
         scope = scope_of(place, self._namespaces)
-        covered = covered_by(scope, tried)
+        covered = covered_by(scope, retried_targets)
         newest = self._indexes[-1:]
         needs = needs_of(covered)
-        own = bool(covered) and place.product != OTHERS and needs.asks(place.kind)
-        alone = place.kind in OWN_QUERIES
-        queries = self._queries(place.kind, scope, needs if own else needs_of(tried))
+        is_own_query = bool(covered) and place.product != OTHERS and needs.asks(place.kind)
+        own_kind = place.kind in OWN_QUERIES
+        queries = self._queries(
+            place.kind, scope, needs if is_own_query else needs_of(retried_targets)
+        )
         parts = [Part(query, scope, covered, newest) for query in queries]
         try:
-            for part in _own_parts(covered, newest, self._step) if alone else parts:
+            for part in _own_parts(covered, newest, self._step) if own_kind else parts:
                 if part.query.kind is place.kind:
                     await self._take(part)
         except (QueryRejected, MalformedAnswer):
             self._quarantine.failed_again(place, self._newest)
         except PrometheusError:
-            if alone:
+            if own_kind:
                 self._quarantine.failed_again(place, self._newest)
         else:
             self._quarantine.release(place)
             key = ProductKey(place.namespace, place.product)
             self.reasons[key].pop(place.kind, None)
-            if own:
+            if is_own_query:
                 self.spoiled[place.kind, key].discard(self._newest)
                 self.released.add(key)
 
@@ -475,11 +483,11 @@ def _own_parts(targets: Iterable[Target], indexes: range, step: int) -> Iterator
 
 def needs_of(targets: Iterable[Target]) -> Needs:
     """Combine the needs of these products."""
-    every = tuple(targets)
-    indicators = (slo for target in every for slo in target.slos.values())
+    all_targets = tuple(targets)
+    indicators = (slo for target in all_targets for slo in target.slos.values())
     return Needs.of(
         indicators,
-        markets=any(target.markets for target in every),
-        paired=any(target.paired for target in every),
-        upstreams=any(target.consumers for target in every),
+        markets=any(target.markets for target in all_targets),
+        paired=any(target.paired for target in all_targets),
+        upstreams=any(target.consumers for target in all_targets),
     )

@@ -29,17 +29,17 @@ def split_scopes(targets: Iterable[Target], limit: int) -> tuple[Scope, ...]:
     for target in sorted(targets, key=lambda each: each.key):
         products[target.key.namespace].append(target.key.product)
     scopes: list[list[str]] = [[]]
-    room = limit
+    free_places = limit
     for namespace, names in products.items():
         if len(names) > limit:
             continue
-        if len(names) > room or len(scopes[-1]) == NAMES_PER_SCOPE:
+        if len(names) > free_places or len(scopes[-1]) == NAMES_PER_SCOPE:
             scopes.append([])
-            room = limit
+            free_places = limit
         scopes[-1].append(namespace)
-        room -= len(names)
-    whole = tuple(Scope(namespaces=tuple(each)) for each in scopes if each)
-    return whole + tuple(
+        free_places -= len(names)
+    namespaces = tuple(Scope(namespaces=tuple(namespaces)) for namespaces in scopes if namespaces)
+    return namespaces + tuple(
         Scope(namespaces=(namespace,), products=tuple(names[start : start + step]))
         for namespace, names in products.items()
         if len(names) > limit

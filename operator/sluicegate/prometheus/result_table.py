@@ -113,13 +113,13 @@ class TableReader:
         except (AttributeError, LookupError, TypeError, ValueError) as error:
             self._skip(row["metric"], f"an unreadable row in the answer to {self._kind}: {error}")
 
-    def _skip(self, metric: Any, why: str) -> None:
+    def _skip(self, metric: Any, reason: str) -> None:
         labels = metric if isinstance(metric, dict) else {}
         key = ProductKey(labels.get(names.NAMESPACE, ""), labels.get(names.PRODUCT, ""))
         if not all(key):
-            raise MalformedAnswer(why)
+            raise MalformedAnswer(reason)
         ROWS_SKIPPED.inc()
-        self._skipped.setdefault(key, why)
+        self._skipped.setdefault(key, reason)
 
     def result(self) -> Table:
         """Return the table."""

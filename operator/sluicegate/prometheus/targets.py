@@ -111,13 +111,15 @@ class Target:
 
     def service_of(self, version: str) -> str:
         """Return the name of a version's entry service."""
-        return next((name for known, name in self.renamed if known == version), self.service)
+        return next(
+            (name for known_version, name in self.renamed if known_version == version), self.service
+        )
 
     @property
     def requests(self) -> str:
         """SLO whose totals are all requests: traffic, and the observed share."""
-        own = (name for name, indicator in self.slos.items() if indicator.availability)
-        return next(own, REQUESTS)
+        own_names = (name for name, indicator in self.slos.items() if indicator.availability)
+        return next(own_names, REQUESTS)
 
 
 @dataclass(frozen=True, slots=True)

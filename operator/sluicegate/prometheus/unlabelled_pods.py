@@ -31,9 +31,13 @@ def _owners(targets: Iterable[Target]) -> dict[Labels, str]:
     """Return identities with a revision, by namespace, product and name; none that share a name."""
     owners: dict[Labels, str] = {}
     for target in targets:
-        named = [(one.partition("/")[0], one) for one in target.versions if "/" in one]
-        times = Counter(name for name, _ in named)
-        owners.update({(*target.key, name): one for name, one in named if times[name] == 1})
+        named_versions = [
+            (version.partition("/")[0], version) for version in target.versions if "/" in version
+        ]
+        times = Counter(name for name, _ in named_versions)
+        owners.update(
+            {(*target.key, name): one for name, one in named_versions if times[name] == 1}
+        )
     return owners
 
 
@@ -43,6 +47,6 @@ def _of_owners(table: Table, owners: Mapping[Labels, str]) -> Table:
         return table
     after = dict(table)
     for key in plain:
-        own = (*key[:2], owners[key[:3]], *key[3:])
-        after[own] = {**after.pop(key), **after.get(own, {})}
+        own_key = (*key[:2], owners[key[:3]], *key[3:])
+        after[own_key] = {**after.pop(key), **after.get(own_key, {})}
     return after

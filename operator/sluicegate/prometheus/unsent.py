@@ -34,27 +34,29 @@ class Unsent:
         if self._times[name] != 1:
             return tuple(blocks)
         facts = {fact: self._table.get((name, fact), {}) for fact in GatewayCount}
-        return tuple(_with(block, _lost(facts, block.index), facts) for block in blocks)
+        return tuple(
+            _with(block, _unaccepted_requests(facts, block.index), facts) for block in blocks
+        )
 
 
-def _lost(facts: Mapping[GatewayCount, Values], index: int) -> int:
+def _unaccepted_requests(facts: Mapping[GatewayCount, Values], index: int) -> int:
     """Return the requests that no pod accepted: 503 that no pod has answered, and failed connections."""
-    unsent, own, refused = (
+    unsent, own_unsent, refused_number = (
         facts[fact].get(index, 0.0)
         for fact in (GatewayCount.UNSENT, GatewayCount.OWN, GatewayCount.REFUSED)
     )
-    lost = max(unsent - own, 0.0) + refused
-    return round(lost) if isfinite(lost) else 0
+    unaccepted = max(unsent - own_unsent, 0.0) + refused_number
+    return round(unaccepted) if isfinite(unaccepted) else 0
 
 
-def _with(block: Block, lost: int, facts: Mapping[GatewayCount, Values]) -> Block:
-    if lost <= 0:
+def _with(block: Block, unaccepted: int, facts: Mapping[GatewayCount, Values]) -> Block:
+    if unaccepted <= 0:
         return block
     if block.quality is Quality.COUNTED:
-        count = Count(block.count.bad + lost, block.count.total + lost)
+        count = Count(block.count.bad + unaccepted, block.count.total + unaccepted)
         return Block(block.index, Quality.COUNTED, count)
     if block.quality not in _WITHOUT_PODS:
         return block
     routed = facts[GatewayCount.ROUTED].get(block.index, 0.0)
-    total = max(round(routed) if isfinite(routed) else 0, lost)
-    return Block(block.index, Quality.COUNTED, Count(lost, total))
+    total = max(round(routed) if isfinite(routed) else 0, unaccepted)
+    return Block(block.index, Quality.COUNTED, Count(unaccepted, total))

@@ -41,7 +41,7 @@ from sluicegate.settings import ServiceKind
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """An object that is to exist, with the fingerprint of what is applied."""
+    """A desired object, with the fingerprint of what is applied."""
 
     resource: Resource
     manifest: Manifest
@@ -71,14 +71,14 @@ def build_children(
     service_kind : of the Services of versions that aren't there yet.
     services : those that are, by revision: the kind of a Service can't change.
     """
-    found = services or {}
+    live_services = services or {}
     kinds = {
-        revision: ServiceKind.HEADLESS if one.headless else ServiceKind.CLUSTER_IP
-        for revision, one in found.items()
+        revision: ServiceKind.HEADLESS if service.headless else ServiceKind.CLUSTER_IP
+        for revision, service in live_services.items()
     }
     manifests = _manifests(product, allocation, live, lambda one: kinds.get(one, service_kind))
     children = tuple(Child(resource, body, fingerprint(body)) for resource, body in manifests)
-    if len({(one.resource, one.key) for one in children}) < len(children):
+    if len({(child.resource, child.key) for child in children}) < len(children):
         raise RuntimeError(
             "two children have one name: they would overwrite each other indefinitely"
         )
@@ -92,10 +92,10 @@ def _manifests(
     kind_of: Callable[[str], ServiceKind],
 ) -> Iterator[tuple[Resource, Manifest]]:
     for placement in allocation.placements:
-        version, found = placement.version, live.get(placement.version.revision)
-        replicas = _replicas(placement, found)
-        if found is not None and not _was_followed(product.status):
-            version = _as_foreseen(version, found)
+        version, service = placement.version, live.get(placement.version.revision)
+        replicas = _replicas(placement, service)
+        if service is not None and not _was_followed(product.status):
+            version = _as_foreseen(version, service)
         yield DEPLOYMENTS, build_deployment(product, version, replicas=replicas)
         if product.spec.route is not None:
             yield SERVICES, build_version_service(product, version, kind=kind_of(version.revision))
@@ -115,12 +115,12 @@ def _manifests(
 
 
 def _was_followed(status: DataProductStatus) -> bool:
-    """Return whether another version was ever accepted."""
+    """Return whether a version was accepted before this one."""
     return any(one.promotion_time is not None for one in status.history)
 
 
 def _as_foreseen(version: VersionBase, live: DeploymentRecord) -> VersionBase:
-    """Return the first version as its Deployment remembers it, since the moment when it was made.
+    """Return the first version with the baseline and promotion time that its Deployment's annotations hold.
 
     That its pods took long is no reason to write again: it is the only one that was ever accepted,
     a canary beside it too, and only its evaluation is known. Once another has taken over, it is
@@ -133,19 +133,25 @@ def _as_foreseen(version: VersionBase, live: DeploymentRecord) -> VersionBase:
         return version
     if _counts(before.baseline) != _counts(version.baseline):
         return version  # another evaluation, or another indicator
-    foreseen = {"promotion_time": before.promotion_time, "baseline": before.baseline}
-    return version.replace(**foreseen)
+    acceptance = {"promotion_time": before.promotion_time, "baseline": before.baseline}
+    return version.replace(**acceptance)
 
 
 def _counts(baseline: Mapping[str, Baseline]) -> dict[str, tuple[object, ...]]:
-    """Return what a baseline holds but its times."""
+    """Return the counts of a baseline, without its times."""
     return {
-        name: (one.source, one.bad, one.total, one.indicator_hash) for name, one in baseline.items()
+        name: (
+            baseline_counts.source,
+            baseline_counts.bad,
+            baseline_counts.total,
+            baseline_counts.indicator_hash,
+        )
+        for name, baseline_counts in baseline.items()
     }
 
 
 def _replicas(placement: Placement, live: DeploymentRecord | None) -> int | None:
-    """Return the number to apply; None once an autoscaler owns it."""
+    """Return the replicas to apply; None where an autoscaler owns the field."""
     if placement.autoscaled and live is not None:
         return None if live.scaled and live.replicas else max(live.replicas, placement.replicas)
     return placement.replicas

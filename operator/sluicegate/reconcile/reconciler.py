@@ -31,10 +31,10 @@ from sluicegate.spans import Spans, no_spans
 
 
 class Interceptor(Protocol):
-    """Runs around each pass of a product; it may answer in the place of the pass."""
+    """Runs around each pass of a product, and may return a result instead of the pass."""
 
     async def __call__(self, record: ProductRecord, proceed: Pass) -> Result:
-        """Let the pass proceed, or return without it."""
+        """Proceed with the pass, or return a result without it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +47,7 @@ class ProductReconciler:
     excluded : namespaces whose products aren't reconciled.
     interceptors : around each pass, the first one outermost.
     forgetting : forget a product that is gone; what they keep is by product.
-    lost : products that once had a stable version, of which nothing is left.
+    lost_keys : products that once had a stable version, of which nothing is left.
     """
 
     record_of: Callable[[Key], ProductRecord | None]
@@ -60,13 +60,13 @@ class ProductReconciler:
     wall: Clock
     plan: Callable[[Observation], Plan] = make_plan
     spans: Spans = no_spans
-    lost: set[Key] = field(default_factory=set)
+    lost_keys: set[Key] = field(default_factory=set)
 
     async def reconcile(self, key: Key) -> Result:
-        """Bring one product a step nearer to its spec."""
+        """Run one pass for a product; return when to requeue it."""
         record = self.record_of(key)
         if record is None or key.namespace in self.excluded:
-            for forget in (self.lost.discard, *self.forgetting):
+            for forget in (self.lost_keys.discard, *self.forgetting):
                 forget(key)
             return Done()
         proceed: Pass = self._reconcile
@@ -75,10 +75,10 @@ class ProductReconciler:
         return await proceed(record)
 
     async def _reconcile(self, record: ProductRecord) -> Result:
-        """Return one pass: observe, decide, build, record the status, apply; then when to requeue."""
-        carried = self.reader.specs.read(record)
+        """Run one pass: observe, decide, build, record the status, apply; return when to requeue."""
+        carried_spec = self.reader.specs.read(record)
         with self.spans("observe"):
-            observation = await self._observed(record, carried)
+            observation = await self._observed(record, carried_spec)
         with self.spans("decide") as span:
             plan = self.plan(observation)
             observation = await self._routed(observation, plan)
@@ -89,37 +89,44 @@ class ProductReconciler:
         deferred = can_wait(observation, plan)
         observation = await self.effects.foresee(record, observation, plan, desired)
         with self.spans("report"):
-            written = await self.reporter.record(record, observation, plan, deferred=deferred)
+            written_record = await self.reporter.record(
+                record, observation, plan, deferred=deferred
+            )
         with self.spans("apply"):
-            await self.effects.apply(written, observation, plan, desired)
+            await self.effects.apply(written_record, observation, plan, desired)
         self.reporter.measure(observation, plan)
         conflicted = self.effects.is_hindered(record.key)
         return requeue_after(observation, plan, conflicted=conflicted, deferred=deferred)
 
-    async def _observed(self, record: ProductRecord, carried: CarriedSpec) -> Observation:
-        """Read everything that the pass is made from; a status that was lost is rebuilt first."""
+    async def _observed(self, record: ProductRecord, carried_spec: CarriedSpec) -> Observation:
+        """Read the observation of a pass; a lost status is restored first."""
         now, read = int(self.wall()), self.reader.observer
         product, events = known_status(
-            carried.product,
-            carried.desired,
+            carried_spec.product,
+            carried_spec.desired,
             Children(
                 partial(read.live, record), partial(read.route, record), partial(read.kinds, record)
             ),
-            starting=record.key in self.reader.starts,
-            lost=self.lost,
+            at_start=record.key in self.reader.first_starts,
+            lost_keys=self.lost_keys,
             now=now,
         )
         self.reporter.writer.emit(record, events)
-        carried, lost = replace(carried, product=product), record.key in self.lost
-        return await self.reader.observe(record, carried, now=now, lost=lost)
+        carried_spec, status_lost = (
+            replace(carried_spec, product=product),
+            record.key in self.lost_keys,
+        )
+        return await self.reader.observe(record, carried_spec, now=now, status_lost=status_lost)
 
     async def _routed(self, observation: Observation, plan: Plan) -> Observation:
-        """Return the observation with the split of a new stable version, if it can have its route."""
-        contends = bool(plan.allocation.weights) and not observation.is_frozen(plan.status)
+        """Return the observation with the split of a new stable version, if it may have its route."""
+        contends_for_route = bool(plan.allocation.weights) and not observation.is_frozen(
+            plan.status
+        )
         observation = with_first_split(observation, plan)
-        return await self.reader.routes.admitted(observation, contends=contends)
+        return await self.reader.routes.admitted(observation, contends_for_route=contends_for_route)
 
 
 def decision_of(plan: Plan) -> str:
-    """Return the decision of a step in one word; empty when nothing was judged."""
+    """Return the decision type of a step; empty without an evaluation."""
     return "" if plan.evaluation is None else type(plan.evaluation.decision).__name__

@@ -22,7 +22,7 @@ def first_day(cycle: ReviewCycle) -> date:
 
 
 def recurrence(cycle: ReviewCycle) -> dict[str, Any]:
-    """Return the rule by which that day comes again, as RFC 5545 has it."""
+    """Return the rule by which that day recurs, in the format of RFC 5545."""
     match cycle.every:
         case Cycle.WEEK:
             return {"freq": "weekly"}
@@ -35,10 +35,10 @@ def recurrence(cycle: ReviewCycle) -> dict[str, Any]:
 
 
 def calendar(products: Iterable[DataProduct]) -> str:
-    """Return an event a reviewed product, which comes again with each period."""
-    made = Calendar()
-    made.add("prodid", "-//Sluicegate//Reviews//EN")
-    made.add("version", "2.0")
+    """Return a calendar with one recurring event for each reviewed product."""
+    reviews_calendar = Calendar()
+    reviews_calendar.add("prodid", "-//Sluicegate//Reviews//EN")
+    reviews_calendar.add("version", "2.0")
     for product in products:
         cycle = product.spec.review
         if cycle is None:
@@ -52,6 +52,6 @@ def calendar(products: Iterable[DataProduct]) -> str:
         event.add("dtstart", first_day(cycle))
         event.add("dtstamp", product.metadata.creation_timestamp or _EPOCH)
         event.add("rrule", recurrence(cycle))
-        made.add_component(event)
-    text: bytes = made.to_ical()
+        reviews_calendar.add_component(event)
+    text: bytes = reviews_calendar.to_ical()
     return text.decode()

@@ -11,7 +11,7 @@ from sluicegate.api.review import DataProductReview
 
 @dataclass(frozen=True, slots=True)
 class ApiRow:
-    """What one version changes of the API. `outcome` is that of its canary."""
+    """The API changes of one version. `outcome` is that of its canary."""
 
     version: str
     time: int
@@ -20,7 +20,7 @@ class ApiRow:
 
     @property
     def kinds(self) -> dict[str, tuple[str, ...]]:
-        """The changes by kind, of those that there are."""
+        """Return the changes by kind, without empty kinds."""
         changes = self.changes
         kinds = {
             "added": changes.added,
@@ -31,8 +31,8 @@ class ApiRow:
 
     @property
     def text(self) -> str:
-        """The changes in words."""
-        return "; ".join(f"{name}: {', '.join(listed)}" for name, listed in self.kinds.items())
+        """Return the changes in words."""
+        return "; ".join(f"{name}: {', '.join(changes)}" for name, changes in self.kinds.items())
 
     def document(self) -> dict[str, Any]:
         """Return the row for JSON."""

@@ -13,7 +13,7 @@ from sluicegate.views.lift import Lift, change_text, headline, lift_of
 
 @dataclass(frozen=True, slots=True)
 class Brought:
-    """One version whose canary ended in the period.
+    """The result of one version whose canary ended in the period.
 
     Attributes
     ----------
@@ -29,7 +29,7 @@ class Brought:
 
 @dataclass(frozen=True, slots=True)
 class TotalLift:
-    """The sum of the gains of one SLO over all versions that were kept, with its 95 % interval."""
+    """The sum of the gains of one SLO over all versions that remained stable, with its 95 % interval."""
 
     slo: str
     indicator: str
@@ -40,32 +40,32 @@ class TotalLift:
 
 
 def brought_of(review: DataProductReview) -> tuple[Brought, ...]:
-    """Return what each version of a period brought, the oldest first."""
-    left = {
-        (one.version, one.digest)
-        for one in review.status.versions
-        if one.outcome in {Outcome.ROLLED_BACK, Outcome.FAILED}
+    """Return the result of each version of a period, the oldest first."""
+    lost_versions = {
+        (version.version, version.digest)
+        for version in review.status.versions
+        if version.outcome in {Outcome.ROLLED_BACK, Outcome.FAILED}
     }
-    made = []
+    result = []
     for candidate in review.status.candidates:
         lifts = lifts_of(candidate)
         identity = (candidate.version, candidate.digest)
-        kept = candidate.outcome == Outcome.PROMOTED and identity not in left
-        made.append(Brought(candidate, kept, lifts, headline(lifts, candidate.cause_slo)))
-    return tuple(made)
+        is_kept = candidate.outcome == Outcome.PROMOTED and identity not in lost_versions
+        result.append(Brought(candidate, is_kept, lifts, headline(lifts, candidate.cause_slo)))
+    return tuple(result)
 
 
 def lifts_of(version: ReviewCandidate | CanaryVerdict) -> tuple[Lift, ...]:
-    """Return the change of each SLO of which both versions had events."""
+    """Return the change of each SLO for which both versions had events."""
     lifts = (
-        lift_of(one.name, one.candidate, one.stable, phi=float(one.phi), indicator=one.indicator)
-        for one in version.slos
+        lift_of(slo.name, slo.candidate, slo.stable, phi=float(slo.phi), indicator=slo.indicator)
+        for slo in version.slos
     )
     return tuple(lift for lift in lifts if lift is not None)
 
 
 def together(versions: Iterable[Brought]) -> tuple[TotalLift, ...]:
-    """Return the sum of the gains of all versions that were kept, by SLO.
+    """Return the sum of the gains of all versions that remained stable, by SLO.
 
     The canaries are independent of each other, so the squares of the half widths add up.
     """
@@ -73,13 +73,13 @@ def together(versions: Iterable[Brought]) -> tuple[TotalLift, ...]:
     for version in versions:
         for lift in version.lifts if version.kept else ():
             lifts[lift.slo].append(lift)
-    return tuple(_total(name, every) for name, every in lifts.items())
+    return tuple(_total(name, all_lifts) for name, all_lifts in lifts.items())
 
 
 def _total(name: str, lifts: Sequence[Lift]) -> TotalLift:
-    gain = sum(one.gain for one in lifts)
-    below = sqrt(sum((one.gain - one.lower) ** 2 for one in lifts))
-    above = sqrt(sum((one.upper - one.gain) ** 2 for one in lifts))
+    gain = sum(lift.gain for lift in lifts)
+    below = sqrt(sum((lift.gain - lift.lower) ** 2 for lift in lifts))
+    above = sqrt(sum((lift.upper - lift.gain) ** 2 for lift in lifts))
     return TotalLift(name, lifts[0].indicator, len(lifts), gain, gain - below, gain + above)
 
 

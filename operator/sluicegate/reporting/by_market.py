@@ -77,11 +77,11 @@ def markets_of(slo: ReviewSlo, review: DataProductReview) -> tuple[MarketFacts, 
     for time in review.status.missed_markets:
         if time.slo == slo.name:
             missed[time.market].append(time)
-    made = [
+    market_facts = [
         _facts(slo, market, days, required=required, missed=tuple(missed[market]))
         for market, days in market_days(slo.name, review.status.days).items()
     ]
-    return tuple(sorted(made, key=_order))
+    return tuple(sorted(market_facts, key=_order))
 
 
 def market_days(name: str, days: Sequence[ReviewDay]) -> dict[str, list[tuple[str, Count]]]:

@@ -20,7 +20,7 @@ def cyclonedx(file: Mapping[str, Any]) -> dict[str, Any]:
     """
     general, records = file["general"], file["records"]
     name = general.get("product", "product")
-    digests = ",".join(one["digest"] for one in records["sealed"])
+    digests = ",".join(record["digest"] for record in records["sealed"])
     serial = uuid5(NAMESPACE_URL, f"{name} {file['at']} {digests}")
     card = _model_card(file)
     return {
@@ -36,8 +36,8 @@ def cyclonedx(file: Mapping[str, Any]) -> dict[str, Any]:
                                   "description": general.get("purpose")}),
             },
             "properties": [
-                {"name": f"sluicegate:review:{one['review']}", "value": one["digest"]}
-                for one in records["sealed"]
+                {"name": f"sluicegate:review:{record['review']}", "value": record["digest"]}
+                for record in records["sealed"]
             ],
         },
         "components": [
@@ -63,13 +63,15 @@ def _component(product: str, version: Mapping[str, Any], card: dict[str, Any]) -
 
 
 def _model_card(file: Mapping[str, Any]) -> dict[str, Any]:
-    general, said = file["general"], file["modelCard"]
+    general, card_fields = file["general"], file["modelCard"]
     considerations = _without_empty(
         {
-            "useCases": _listed(general.get("usage")),
-            "technicalLimitations": _listed(general.get("limitations"), said.get("outOfScope")),
+            "useCases": _text_list(general.get("usage")),
+            "technicalLimitations": _text_list(
+                general.get("limitations"), card_fields.get("outOfScope")
+            ),
             "ethicalConsiderations": [
-                {"name": text} for text in _listed(said.get("ethicalConsiderations"))
+                {"name": text} for text in _text_list(card_fields.get("ethicalConsiderations"))
             ],
         }
     )
@@ -100,7 +102,7 @@ def _metrics(rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         }
 
 
-def _listed(*texts: str | None) -> list[str]:
+def _text_list(*texts: str | None) -> list[str]:
     return [text for text in texts if text]
 
 

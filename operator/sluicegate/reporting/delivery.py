@@ -46,23 +46,27 @@ def delivery_of(review: DataProductReview) -> Delivery:
     """Return the five measures; those that need a promotion are None without one."""
     period, decisions = review.spec.period, review.status.decisions
     promoted = [
-        one for one in review.status.versions if period.start <= one.promotion_time < period.end
+        version
+        for version in review.status.versions
+        if period.start <= version.promotion_time < period.end
     ]
     failed = [
-        one for one in promoted if one.outcome == Outcome.ROLLED_BACK and one.end_time is not None
+        version
+        for version in promoted
+        if version.outcome == Outcome.ROLLED_BACK and version.end_time is not None
     ]
     places = [place for place, one in enumerate(decisions) if one.type == DecisionType.PROMOTE]
-    made = [_one(place, decisions) for place in places]
-    leads = [one.lead for one in made if one.lead is not None]
+    measured_promotions = [_promotion_at(place, decisions) for place in places]
+    leads = [one.lead for one in measured_promotions if one.lead is not None]
     times = [_served(one) for one in failed]
     return Delivery(
-        promotions=len(made),
-        per_week=len(made) * WEEK_SECONDS / (period.end - period.start),
+        promotions=len(measured_promotions),
+        per_week=len(measured_promotions) * WEEK_SECONDS / (period.end - period.start),
         lead_seconds=median(leads) if leads else None,
         failed=len(failed),
         recovery_seconds=median(times) if times else None,
-        reworked=sum(one.reworked for one in made),
-        challengers=sum(one.challenger for one in made),
+        reworked=sum(one.reworked for one in measured_promotions),
+        challengers=sum(one.challenger for one in measured_promotions),
     )
 
 
@@ -75,31 +79,43 @@ class _Promotion:
     challenger: bool
 
 
-def _one(place: int, decisions: Sequence[ReviewDecision]) -> _Promotion:
+def _promotion_at(place: int, decisions: Sequence[ReviewDecision]) -> _Promotion:
     """Return the promotion at this index.
 
     A challenger that wasn't promoted ends without a decision, so earlier decisions don't belong to
     it.
     """
-    earlier = list(decisions[:place])
-    ends = [
+    earlier_decisions = list(decisions[:place])
+    end_places = [
         number
-        for number, one in enumerate(earlier)
-        if one.type in {DecisionType.PROMOTE, DecisionType.ROLLBACK, DecisionType.INCONCLUSIVE}
+        for number, decision in enumerate(earlier_decisions)
+        if decision.type in {DecisionType.PROMOTE, DecisionType.ROLLBACK, DecisionType.INCONCLUSIVE}
     ]
-    last = ends[-1] if ends else -1
-    begins = [one for one in earlier[last + 1 :] if one.type in _BEGINS]
-    trained = [place for place, one in enumerate(begins) if one.type == DecisionType.RETRAIN]
-    challenger = bool(trained) and begins[trained[-1]].reason in CHALLENGER_CAUSES
-    begins = begins[trained[-1] :] if challenger else [one for one in begins if not _is_spare(one)]
-    after_rollback = last >= 0 and earlier[last].type == DecisionType.ROLLBACK
-    decayed = any(one.reason in _UNPLANNED for one in begins)
-    lead = float(decisions[place].decision_time - begins[0].decision_time) if begins else None
+    last = end_places[-1] if end_places else -1
+    first_decisions = [one for one in earlier_decisions[last + 1 :] if one.type in _BEGINS]
+    training_places = [
+        place for place, one in enumerate(first_decisions) if one.type == DecisionType.RETRAIN
+    ]
+    challenger = (
+        bool(training_places) and first_decisions[training_places[-1]].reason in CHALLENGER_CAUSES
+    )
+    first_decisions = (
+        first_decisions[training_places[-1] :]
+        if challenger
+        else [decision for decision in first_decisions if not _is_spare(decision)]
+    )
+    after_rollback = last >= 0 and earlier_decisions[last].type == DecisionType.ROLLBACK
+    decayed = any(decision.reason in _UNPLANNED for decision in first_decisions)
+    lead = (
+        float(decisions[place].decision_time - first_decisions[0].decision_time)
+        if first_decisions
+        else None
+    )
     return _Promotion(lead, (after_rollback or decayed) and not challenger, challenger)
 
 
 def _is_spare(decision: ReviewDecision) -> bool:
-    """Return whether it trains a challenger."""
+    """Return whether the retraining is that of a challenger."""
     return decision.type == DecisionType.RETRAIN and decision.reason in CHALLENGER_CAUSES
 
 

@@ -14,7 +14,7 @@ from sluicegate.api.review import DataProductReview
 from sluicegate.reporting.text import escape_markup
 from sluicegate.reviews.journal import digest_of
 from sluicegate.views.numbers import percent
-from sluicegate.views.words import spoken
+from sluicegate.views.words import as_words
 
 SECTIONS = (
     ("general", "General description"),
@@ -44,10 +44,12 @@ def dossier_of(
     """
     ordered = sorted(reviews, key=lambda one: one.spec.period.start)
     sealed = [
-        one for one in ordered if one.status.seal_time is not None and one.status.seal_time <= at
+        review
+        for review in ordered
+        if review.status.seal_time is not None and review.status.seal_time <= at
     ]
     good = [one for one in sealed if one.status.digest == digest_of(one)]
-    broken = [one.metadata.name for one in sealed if one not in good]
+    altered_reviews = [one.metadata.name for one in sealed if one not in good]
     return {
         "at": rfc3339(at),
         "general": _general(product, ordered),
@@ -58,21 +60,21 @@ def dossier_of(
         "performance": [row for one in good for row in _performance(one)],
         "decisions": [row for one in good for row in _decisions(one)],
         "incidents": [
-            row for one in good for row in _decisions(one) if row["type"] in _INCIDENTS
+            row for review in good for row in _decisions(review) if row["type"] in _INCIDENTS
         ],
         "monitoring": _monitoring(product),
         "readiness": [
-            {"review": one.metadata.name, **check.to_dict()}
-            for one in good[-1:]
-            for check in one.status.readiness
+            {"review": review.metadata.name, **check.to_dict()}
+            for review in good[-1:]
+            for check in review.status.readiness
         ],
         "records": {
             "sealed": [
-                {"review": one.metadata.name, "digest": one.status.digest,
-                 "sealTime": rfc3339(one.status.seal_time), "days": len(one.status.days)}
-                for one in good if one.status.seal_time is not None
+                {"review": review.metadata.name, "digest": review.status.digest,
+                 "sealTime": rfc3339(review.status.seal_time), "days": len(review.status.days)}
+                for review in good if review.status.seal_time is not None
             ],
-            "digestDoesNotHold": broken,
+            "digestDoesNotHold": altered_reviews,
             "open": [one.metadata.name for one in ordered if one not in sealed],
             "retention": _retention(product),
         },
@@ -81,9 +83,9 @@ def dossier_of(
 
 def _general(product: DataProduct | None, reviews: Sequence[DataProductReview]) -> dict[str, Any]:
     if product is None:
-        gone = f"{reviews[0].metadata.namespace}/{reviews[0].spec.product_ref.name}"
+        deleted_product = f"{reviews[0].metadata.namespace}/{reviews[0].spec.product_ref.name}"
         return {
-            "product": gone,
+            "product": deleted_product,
             "note": "the product is deleted; its ledgers have the following",
         }
     spec = product.spec
@@ -96,7 +98,7 @@ def _general(product: DataProduct | None, reviews: Sequence[DataProductReview]) 
         "domain": spec.domain or "",
         "markets": list(spec.markets),
         **description,
-        "links": [f"{one.type}: {one.url}" for one in spec.links],
+        "links": [f"{link.type}: {link.url}" for link in spec.links],
     }
 
 
@@ -124,9 +126,9 @@ def _oversight(product: DataProduct | None, reviews: Sequence[DataProductReview]
         "approval": str(product.spec.rollout.approval) if product is not None else "",
         "team": [{"username": one.username, "role": one.role} for one in team],
         "signatures": [
-            {"review": review.metadata.name, **one.to_dict()}
+            {"review": review.metadata.name, **sign_off.to_dict()}
             for review in reviews
-            for one in review.spec.sign_offs
+            for sign_off in review.spec.sign_offs
         ],
     }
 
@@ -146,8 +148,8 @@ def _performance(review: DataProductReview) -> Iterator[dict[str, Any]]:
         yield {
             "review": review.metadata.name,
             "slo": slo.name,
-            "bad": sum(one.bad for one in counts),
-            "total": sum(one.total for one in counts),
+            "bad": sum(count.bad for count in counts),
+            "total": sum(count.total for count in counts),
             "objective": slo.objective or "",
             "acceptedBad": slo.accepted[0] if slo.accepted else "",
             "acceptedTotal": slo.accepted[1] if slo.accepted else "",
@@ -166,13 +168,13 @@ def _monitoring(product: DataProduct | None) -> dict[str, Any]:
     return {
         "serviceLevels": [
             {
-                "slo": one.name,
-                "indicator": str(one.indicator.kind.value),
-                "objective": one.objective or "",
-                "maxDrop": one.max_drop or "",
-                "onDegraded": str(one.on_degraded),
+                "slo": slo.name,
+                "indicator": str(slo.indicator.kind.value),
+                "objective": slo.objective or "",
+                "maxDrop": slo.max_drop or "",
+                "onDegraded": str(slo.on_degraded),
             }
-            for one in spec.slos
+            for slo in spec.slos
         ],
         "review": spec.review.to_dict() if spec.review else {},
     }
@@ -198,9 +200,9 @@ def _shown(value: Any) -> Iterator[str]:
             yield "There are no records."
         for name, item in value.items():
             if isinstance(item, list) and item and isinstance(item[0], dict):
-                yield from ("", f"{spoken(name).capitalize()}:", "", *_table(item), "")
+                yield from ("", f"{as_words(name).capitalize()}:", "", *_table(item), "")
             elif isinstance(item, dict) or item:
-                yield f"- {spoken(name).capitalize()}: {escape_markup(_joined(item))}"
+                yield f"- {as_words(name).capitalize()}: {escape_markup(_joined(item))}"
     elif value:
         yield from _table(value)
     else:
@@ -210,13 +212,13 @@ def _shown(value: Any) -> Iterator[str]:
 def _joined(value: Any) -> str:
     """Return a value in one line; empty parts are left out."""
     if isinstance(value, dict):
-        return ", ".join(f"{spoken(name)} {_joined(one)}" for name, one in value.items() if one)
+        return ", ".join(f"{as_words(name)} {_joined(one)}" for name, one in value.items() if one)
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _table(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
     columns = list(dict.fromkeys(name for row in rows for name in row))
-    yield "| " + " | ".join(map(spoken, columns)) + " |"
+    yield "| " + " | ".join(map(as_words, columns)) + " |"
     yield "|" + "---|" * len(columns)
     for row in rows:
         yield "| " + " | ".join(escape_markup(str(row.get(name, ""))) for name in columns) + " |"

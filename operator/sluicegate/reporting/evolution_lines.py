@@ -29,7 +29,7 @@ _MARKED: Final = frozenset({RETRAINING, ROLLBACK, INCIDENT, "Inconclusive"})
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """What happened on a day: the kind is Version, or the type of a decision."""
+    """An event of a day: the kind is Version, or the type of a decision."""
 
     date: str
     kind: str
@@ -58,12 +58,12 @@ class Point:
 
     @property
     def days(self) -> str:
-        """The dates in words."""
+        """Return the dates in words."""
         return self.first if self.first == self.last else f"{self.first} to {self.last}"
 
     @property
     def outside(self) -> bool:
-        """Whether the objective is missed."""
+        """Return whether the objective is missed."""
         return self.objective is not None and any(
             value is not None and value < self.objective for value in self.values
         )
@@ -116,15 +116,15 @@ def lines_of(
     ledgers : of one product, the oldest first. Of two with the same day, the later one counts.
     by_period : whether a point is a period, and not a day or some days.
     """
-    every = _every_day(ledgers)
-    if not every:
+    days_by_date = _every_day(ledgers)
+    if not days_by_date:
         return ()
-    step = 0 if by_period else _step(every)
-    parts = list(_by_period(ledgers) if by_period else _by_days(every, step))
+    step = 0 if by_period else _step(days_by_date)
+    parts = list(_by_period(ledgers) if by_period else _by_days(days_by_date, step))
     marks = _marks(ledgers)
     last = _terms(ledgers[-1])
     lines = [_level(slo, parts, marks, step) for slo in last.values() if slo.indicator != "gauge"]
-    if any(day.responses for day, _ in every.values()):
+    if any(day.responses for day, _ in days_by_date.values()):
         lines.append(_response_times(last, parts, marks, step))
     return tuple(line for line in lines if line.has_values)
 
@@ -136,12 +136,12 @@ def market_lines(
 
     The objective is that of the market: that of the SLO, otherwise the baseline less maxDrop.
     """
-    every = _every_day(ledgers)
-    terms = _terms(ledgers[-1]).get(slo) if every else None
+    days_by_date = _every_day(ledgers)
+    terms = _terms(ledgers[-1]).get(slo) if days_by_date else None
     if terms is None or not markets:
         return ()
-    step = _step(every)
-    parts = list(_by_days(every, step))
+    step = _step(days_by_date)
+    parts = list(_by_days(days_by_date, step))
     marks = _marks(ledgers)
     lines = (_market(terms, market, parts, marks, step=step) for market in markets)
     return tuple(line for line in lines if line.has_values)
@@ -173,23 +173,23 @@ def _terms(ledger: DataProductReview) -> dict[str, ReviewSlo]:
 def _step(dates: Mapping[str, object]) -> int:
     """Return the least number of days by which a line has few enough points."""
     first, last = (date.fromisoformat(bound(dates)) for bound in (min, max))
-    whole = (last - first).days + 1
-    return next((step for step in _STEPS if whole <= step * MOST_POINTS), _STEPS[-1])
+    total_days = (last - first).days + 1
+    return next((step for step in _STEPS if total_days <= step * MOST_POINTS), _STEPS[-1])
 
 
 def _by_days(
-    every: Mapping[str, tuple[ReviewDay, Mapping[str, ReviewSlo]]], step: int
+    days_by_date: Mapping[str, tuple[ReviewDay, Mapping[str, ReviewSlo]]], step: int
 ) -> Iterator[_Days]:
-    first, newest = date.fromisoformat(min(every)), max(every)
+    first, newest = date.fromisoformat(min(days_by_date)), max(days_by_date)
     parts: dict[int, list[str]] = defaultdict(list)
-    for day in every:
+    for day in days_by_date:
         parts[(date.fromisoformat(day) - first).days // step].append(day)
     for number, dates in parts.items():
         start = first + timedelta(days=number * step)
         end = start + timedelta(days=step - 1)
         last = min(end.isoformat(), newest)
-        days = tuple(every[day][0] for day in dates)
-        yield _Days(start.isoformat(), last, days, every[dates[-1]][1])
+        days = tuple(days_by_date[day][0] for day in dates)
+        yield _Days(start.isoformat(), last, days, days_by_date[dates[-1]][1])
 
 
 def _by_period(ledgers: Sequence[DataProductReview]) -> Iterator[_Days]:
@@ -269,11 +269,11 @@ def _marks(ledgers: Sequence[DataProductReview]) -> tuple[Mark, ...]:
             text = f"{version.version} is stable"
             day = local_day(version.promotion_time, zone)
             marks[day, VERSION, version.version] = Mark(day, VERSION, version.version, text)
-        for made in status.decisions:
-            if made.type in _MARKED:
-                day = local_day(made.decision_time, zone)
-                mark = Mark(day, made.type, made.reason, made.message)
-                marks[day, made.type, made.reason] = mark
+        for decision in status.decisions:
+            if decision.type in _MARKED:
+                day = local_day(decision.decision_time, zone)
+                mark = Mark(day, decision.type, decision.reason, decision.message)
+                marks[day, decision.type, decision.reason] = mark
     return tuple(sorted(marks.values(), key=lambda mark: (mark.date, mark.kind, mark.label)))
 
 

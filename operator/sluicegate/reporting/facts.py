@@ -78,7 +78,9 @@ class SloFacts(SloChange):
     @property
     def missed_markets(self) -> tuple[str, ...]:
         """The markets that missed it, in the period as a whole or at a time of it."""
-        return tuple(one.market for one in self.markets if one.missed or one.state == MISSED)
+        return tuple(
+            market.market for market in self.markets if market.missed or market.state == MISSED
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,12 +148,12 @@ class ReportFacts:
 
     @property
     def gains(self) -> tuple[str, ...]:
-        """What the versions that were kept brought, in words."""
+        """Return the gains of the versions that remained stable, in words."""
         return gains_of(self.review)
 
     @property
     def missed_markets(self) -> dict[str, tuple[str, ...]]:
-        """Markets that the operator found missed in the period, by SLO."""
+        """Return markets that the operator found missed in the period, by SLO."""
         return missed_markets_of(self.review)
 
     @property
@@ -172,7 +174,9 @@ class ReportFacts:
     @property
     def objections(self) -> tuple[SignOff, ...]:
         """Signatures of people who object."""
-        return tuple(one for one in self.signatures if one.verdict is SignVerdict.OBJECT)
+        return tuple(
+            signature for signature in self.signatures if signature.verdict is SignVerdict.OBJECT
+        )
 
     @property
     def missing(self) -> tuple[ReviewCheck, ...]:
@@ -198,7 +202,7 @@ class ReportFacts:
 def facts_of(
     review: DataProductReview,
     before: DataProductReview | None,
-    kept: Sequence[DataProductReview] = (),
+    kept_reviews: Sequence[DataProductReview] = (),
     *,
     now: int = 0,
 ) -> ReportFacts:
@@ -207,32 +211,32 @@ def facts_of(
     Parameters
     ----------
     before : the review of the period before; None for the first.
-    kept : all reviews until this one, the oldest first; without them, the two.
+    kept_reviews : all reviews until this one, the oldest first; without them, the two.
     now : an action is late if it was due before, or before the end of the period.
     """
     status = review.status
-    ledgers = kept or tuple(one for one in (before, review) if one is not None)
-    several = ledgers if sum(bool(one.status.days) for one in ledgers) > 1 else ()
-    earlier = before.status.days if before is not None else ()
-    slos = tuple(_slo(one, review, earlier) for one in status.slos if one.indicator != "gauge")
+    ledgers = kept_reviews or tuple(one for one in (before, review) if one is not None)
+    ledgers_to_compare = ledgers if sum(bool(ledger.status.days) for ledger in ledgers) > 1 else ()
+    earlier_days = before.status.days if before is not None else ()
+    slos = tuple(_slo(slo, review, earlier_days) for slo in status.slos if slo.indicator != "gauge")
     decisions, causes = decisions_of(review)
     period = review.spec.period
-    carried = () if before is None else before.spec.actions
-    ours = {one.title: one for one in review.spec.actions}
+    carried_actions = () if before is None else before.spec.actions
+    own_actions = {action.title: action for action in review.spec.actions}
     until = local_day(max(period.end, now), status.time_zone)
     # An action that is repeated in the next review has its state there.
-    last = [_action(ours.get(one.title, one), until) for one in carried]
-    fresh = [_action(one, until) for one in ours.values()]
-    every = {one.title: one for one in (*last, *fresh)}
+    last = [_action(own_actions.get(one.title, one), until) for one in carried_actions]
+    own_facts = [_action(action, until) for action in own_actions.values()]
+    all_actions = {one.title: one for one in (*last, *own_facts)}
     return ReportFacts(
         review=review,
         slos=slos,
-        quantiles=quantiles_of(status.days, earlier),
-        operations=operations_of(status.days, earlier),
-        callers=callers_of(status.days, earlier),
+        quantiles=quantiles_of(status.days, earlier_days),
+        operations=operations_of(status.days, earlier_days),
+        callers=callers_of(status.days, earlier_days),
         lines=lines_of([review]),
-        evolution=lines_of(several),
-        periods=lines_of(several, by_period=True),
+        evolution=lines_of(ledgers_to_compare),
+        periods=lines_of(ledgers_to_compare, by_period=True),
         decisions=decisions,
         causes=causes,
         missing_days=max(days_of(review) - len(status.days), 0) if status.seal_time else 0,
@@ -242,7 +246,7 @@ def facts_of(
         segments=segments_of(review),
         brought=brought_of(review),
         last_actions=tuple(last),
-        open_actions=tuple(one for one in every.values() if one.state != "done"),
+        open_actions=tuple(one for one in all_actions.values() if one.state != "done"),
         signatures=review.spec.sign_offs,
     )
 
@@ -252,16 +256,16 @@ def _action(action: ReviewAction, until: str) -> ActionFacts:
     return ActionFacts(action.title, action.owner, action.due_date, str(action.link or ""), state)
 
 
-def _slo(slo: ReviewSlo, review: DataProductReview, earlier: Sequence[ReviewDay]) -> SloFacts:
+def _slo(slo: ReviewSlo, review: DataProductReview, earlier_days: Sequence[ReviewDay]) -> SloFacts:
     days = review.status.days
     markets = markets_of(slo, review)
-    drawn = tuple(one.market for one in markets[:MOST_DRAWN])
-    now, before = counts_of(slo.name, days), counts_of(slo.name, earlier)
+    drawn_markets = tuple(market.market for market in markets[:MOST_DRAWN])
+    now, before = counts_of(slo.name, days), counts_of(slo.name, earlier_days)
     allowed, margin = allowed_of(slo.objective), margin_of(slo)
     counts, earlier_counts = [one for _, one in now], [one for _, one in before]
     count = summed(counts)
     original = Count(*slo.original) if slo.original else NOTHING
-    left = budget_of(count, slo.objective)
+    budget_left = budget_of(count, slo.objective)
     return SloFacts(
         name=slo.name,
         indicator=slo.indicator,
@@ -273,14 +277,14 @@ def _slo(slo: ReviewSlo, review: DataProductReview, earlier: Sequence[ReviewDay]
             allowed is not None and one.total > 0 and one.bad > allowed * one.total
             for one in counts
         ),
-        budget_left=left,
+        budget_left=budget_left,
         before=summed(earlier_counts),
         original=original,
         against_before=evolution(counts, earlier_counts, margin=margin),
         against_original=evolution(counts, [original], margin=margin, fixed=True),
         markets=markets,
-        market_lines=market_lines([review], slo.name, drawn),
-        health=_health(count, left) if days else "",
+        market_lines=market_lines([review], slo.name, drawn_markets),
+        health=_health(count, budget_left) if days else "",
     )
 
 
@@ -299,9 +303,13 @@ def _health(count: Count, left: float | None) -> str:
     return ""
 
 
-def quantiles_of(days: Sequence[ReviewDay], earlier: Sequence[ReviewDay]) -> tuple[Quantile, ...]:
+def quantiles_of(
+    days: Sequence[ReviewDay], earlier_days: Sequence[ReviewDay]
+) -> tuple[Quantile, ...]:
     """Return response times of some days beside those of earlier ones; empty if the days have none."""
-    now, before = histogram_of(days), histogram_of(earlier)
+    now, before = histogram_of(days), histogram_of(earlier_days)
     if not now:
         return ()
-    return tuple(Quantile(one, quantile(now, one), quantile(before, one)) for one in QUANTILES)
+    return tuple(
+        Quantile(share, quantile(now, share), quantile(before, share)) for share in QUANTILES
+    )

@@ -113,8 +113,8 @@ def description(line: EvolutionLine) -> str:
     parts = [f"{first.first} to {last.last}"]
     for number, series in enumerate(line.series):
         name = f"{series}: " if len(line.series) > 1 else ""
-        ends = (value_text(line, one.values[number]) for one in (first, last))
-        parts.append(f"{name}from {' to '.join(ends)}")
+        end_values = (value_text(line, one.values[number]) for one in (first, last))
+        parts.append(f"{name}from {' to '.join(end_values)}")
     if last.objective is not None:
         outside = sum(point.outside for point in line.points)
         parts.append(f"objective {value_text(line, last.objective)}, missed at {outside} points")
@@ -138,20 +138,20 @@ def mark_text(mark: Mark) -> str:
     return f"version {mark.label}" if mark.kind == VERSION else f"{mark.kind} ({mark.label})"
 
 
-def _scale(line: EvolutionLine, room: tuple[float, float, float, float]) -> _Scale:
-    values = [one for point in line.points for one in point.values if one is not None]
+def _scale(line: EvolutionLine, area: tuple[float, float, float, float]) -> _Scale:
+    values = [value for point in line.points for value in point.values if value is not None]
     values += [point.objective for point in line.points if point.objective is not None]
     values += [one for one in (line.initial and line.initial[0], line.limit) if one is not None]
     low, high = min(values), max(values)
     pad = (high - low) * 0.12 or max(abs(high) * 0.01, 0.01)
-    most = 100.0 if line.unit == PERCENT else high + pad
-    low, high = max(low - pad, 0.0), min(high + pad, most)
-    days = [date.fromisoformat(one).toordinal() for one in _ends(line.points)]
-    left, right, top, bottom = room
+    highest = 100.0 if line.unit == PERCENT else high + pad
+    low, high = max(low - pad, 0.0), min(high + pad, highest)
+    days = [date.fromisoformat(day_text).toordinal() for day_text in _first_and_last(line.points)]
+    left, right, top, bottom = area
     return _Scale(days[0], days[-1], low, high, left, right, top, bottom)
 
 
-def _ends(points: Sequence[Point]) -> tuple[str, str]:
+def _first_and_last(points: Sequence[Point]) -> tuple[str, str]:
     return points[0].first, points[-1].last
 
 
@@ -177,29 +177,29 @@ def _nice(least: float) -> float:
 
 
 def _date_axis(scale: _Scale) -> Iterator[str]:
-    whole = scale.last - scale.first
+    total_days = scale.last - scale.first
     y = scale.bottom
     yield f'<line class="axis" x1="{scale.left}" x2="{scale.right}" y1="{y}" y2="{y}" stroke="{_FAINT}"/>'
-    number = min(2 if whole < _MONTHS else 3, int(whole))
+    number = min(2 if total_days < _MONTHS else 3, int(total_days))
     for place in range(number + 1):
-        day = scale.first + round(whole * place / number) if number else scale.first
+        day = scale.first + round(total_days * place / number) if number else scale.first
         anchor = "middle" if 0 < place < number or not number else ("end" if place else "start")
         x = scale.x(day)
         yield f'<line class="axis" x1="{x}" x2="{x}" y1="{y}" y2="{y + 4}" stroke="{_FAINT}"/>'
         yield _text(
-            x, y + 16, _day(date.fromordinal(int(day)), whole, first=not place), anchor=anchor
+            x, y + 16, _day(date.fromordinal(int(day)), total_days, first=not place), anchor=anchor
         )
 
 
-def _day(day: date, whole: float, *, first: bool) -> str:
-    if whole >= _MONTHS:
+def _day(day: date, total_days: float, *, first: bool) -> str:
+    if total_days >= _MONTHS:
         return f"{day:%b %Y}"
     return f"{day.day} {day:%b %Y}" if first else f"{day.day} {day:%b}"
 
 
 def _marks(marks: Sequence[Mark], scale: _Scale) -> Iterator[str]:
     """Yield the marks; a label is left out where it would be drawn over the one before."""
-    free = {VERSION: 0.0, "": 0.0}
+    next_free_x = {VERSION: 0.0, "": 0.0}
     for mark in marks:
         day = date.fromisoformat(mark.date).toordinal()
         if not scale.first <= day <= scale.last:
@@ -211,11 +211,11 @@ def _marks(marks: Sequence[Mark], scale: _Scale) -> Iterator[str]:
             label = mark.label if len(mark.label) <= _LONGEST else f"{mark.label[: _LONGEST - 1]}…"
             half = len(label) * _LETTER / 2
             place = min(max(x, scale.left + half), scale.right - half)
-            if place - half >= free[VERSION]:
-                free[VERSION] = place + half + 2
+            if place - half >= next_free_x[VERSION]:
+                next_free_x[VERSION] = place + half + 2
                 yield _text(place, scale.top - 18, label, anchor="middle")
-        elif x - 5 >= free[""]:
-            free[""] = x + 5
+        elif x - 5 >= next_free_x[""]:
+            next_free_x[""] = x + 5
             bad = ' fill="#b3261e"' if mark.kind != RETRAINING else ""
             sign = _SIGNS.get(mark.kind, "●")
             yield f'<text class="mark {escape(mark.kind)}" x="{x}" y="{scale.top - 6}" text-anchor="middle" font-size="9"{bad}>{sign}{title}</text>'
@@ -229,8 +229,8 @@ def _bounds(line: EvolutionLine, scale: _Scale) -> Iterator[str]:
     ):
         if value is not None:
             y = scale.y(value)
-            ends = f'x1="{scale.left}" x2="{scale.right}" y1="{y}" y2="{y}"'
-            yield f'<line class="{kind}" {ends} {style}/>'
+            line_ends = f'x1="{scale.left}" x2="{scale.right}" y1="{y}" y2="{y}"'
+            yield f'<line class="{kind}" {line_ends} {style}/>'
 
 
 def _bound_labels(line: EvolutionLine, scale: _Scale) -> Iterator[str]:
@@ -238,15 +238,15 @@ def _bound_labels(line: EvolutionLine, scale: _Scale) -> Iterator[str]:
     last = line.points[-1].objective if line.limit is None else line.limit
     if last is not None:
         name = "objective" if line.limit is None else "threshold"
-        text, y = f"{name} {value_text(line, last)}", _clear(scale, scale.y(last))
+        text, y = f"{name} {value_text(line, last)}", _label_height(scale, scale.y(last))
         yield _text(scale.right - 2, y, text, anchor="end", kind="objective", fill=_GOOD)
     if line.initial is not None:
         text = f"initial {value_text(line, line.initial[0])}"
-        y = _clear(scale, scale.y(line.initial[0]))
+        y = _label_height(scale, scale.y(line.initial[0]))
         yield _text(scale.left + 3, y, text, anchor="start", kind="initial")
 
 
-def _clear(scale: _Scale, y: float) -> float:
+def _label_height(scale: _Scale, y: float) -> float:
     """Return the height of a label above a line, or below one at the top."""
     return y - 3 if y - 12 > scale.top else y + 11
 

@@ -44,8 +44,8 @@ def quantile(histogram: Histogram, share: float) -> float | None:
     if isinf(bound):
         return None
     low, below = histogram[place - 1] if place else (0.0, 0)
-    within = (rank - below) / (number - below) if number > below else 1.0
-    return low + (bound - low) * within
+    fraction = (rank - below) / (number - below) if number > below else 1.0
+    return low + (bound - low) * fraction
 
 
 def quantiles_of_sum(
@@ -68,8 +68,8 @@ def quantiles_of_sum(
             for total, value in zip(totals, values, strict=True)
         ]
     totals.sort()
-    ends = (totals[max(0, ceil(share * DRAWS) - 1)] for share in shares)
-    return tuple(None if isinf(one) else one for one in ends)
+    quantile_estimates = (totals[max(0, ceil(share * DRAWS) - 1)] for share in shares)
+    return tuple(None if isinf(estimate) else estimate for estimate in quantile_estimates)
 
 
 def failures_text(count: Count) -> str:
@@ -107,10 +107,10 @@ class OperationFacts:
 
 
 def operations_of(
-    days: Iterable[ReviewDay], earlier: Iterable[ReviewDay]
+    days: Iterable[ReviewDay], earlier_days: Iterable[ReviewDay]
 ) -> tuple[OperationFacts, ...]:
     """Return the operations of a period, those with the most requests first."""
-    before = _periods(earlier)
+    before = _periods(earlier_days)
     periods = _periods(days).values()
     ordered = sorted(periods, key=lambda one: (-one.requests, one.name))
     return tuple(OperationFacts(one, before.get(one.name)) for one in ordered)

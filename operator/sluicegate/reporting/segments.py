@@ -39,9 +39,12 @@ def segments_of(review: DataProductReview) -> tuple[Segment, ...]:
 
 
 def _lies_in(day: ReviewDay, zone: str, begin: int, end: int) -> bool:
-    where = ZoneInfo(zone or "UTC")
+    time_zone = ZoneInfo(zone or "UTC")
     first = datetime.fromisoformat(day.date).date()
-    return begin <= midnight(first, where) and midnight(first + timedelta(days=1), where) <= end
+    return (
+        begin <= midnight(first, time_zone)
+        and midnight(first + timedelta(days=1), time_zone) <= end
+    )
 
 
 def _sums(days: list[ReviewDay]) -> dict[str, Count]:

@@ -61,7 +61,7 @@ class Move:
 
 
 class Summarized(Protocol):
-    """What the sentence of a period is made of."""
+    """The input of a period's summary sentence."""
 
     @property
     def slos(self) -> Sequence[SloChange]:
@@ -111,7 +111,7 @@ class SloPeriod:
 
 @dataclass(frozen=True, slots=True)
 class PeriodSummary:
-    """One period of a product, as far as lists show it."""
+    """One period of a product in lists."""
 
     levels: tuple[SloPeriod, ...]
     decisions: Mapping[str, int]
@@ -125,7 +125,7 @@ class PeriodSummary:
 
 @dataclass(frozen=True, slots=True)
 class PeriodResult(PeriodSummary):
-    """A period beside the one before: what `Summarized` needs."""
+    """A period beside the one before: the input of `Summarized`."""
 
     slos: tuple[SloChange, ...]
 
@@ -153,10 +153,10 @@ def summary_of(review: DataProductReview) -> PeriodSummary:
 
 def result_of(summary: PeriodSummary, before: PeriodSummary | None) -> PeriodResult:
     """Return the changes of a period; `before` is the one before it, None for the first."""
-    earlier = {slo.name: slo for slo in before.levels} if before is not None else {}
+    levels_before = {slo.name: slo for slo in before.levels} if before is not None else {}
     return PeriodResult(
         levels=summary.levels,
-        slos=tuple(_change(slo, earlier.get(slo.name)) for slo in summary.levels),
+        slos=tuple(_change(slo, levels_before.get(slo.name)) for slo in summary.levels),
         decisions=summary.decisions,
         causes=summary.causes,
         gains=summary.gains,
@@ -192,7 +192,7 @@ def decisions_of(review: DataProductReview) -> tuple[Counter[str], Counter[str]]
     """Return the number of decisions by type, and of retrainings by cause."""
     status = review.status
     decisions = Counter(dict(status.earlier_decisions.items()))
-    decisions.update(f"{made.type}/{made.reason}" for made in status.decisions)
+    decisions.update(f"{decision.type}/{decision.reason}" for decision in status.decisions)
     kinds: Counter[str] = Counter()
     causes: Counter[str] = Counter()
     for name, number in decisions.items():
@@ -204,11 +204,11 @@ def decisions_of(review: DataProductReview) -> tuple[Counter[str], Counter[str]]
 
 
 def gains_of(review: DataProductReview) -> tuple[str, ...]:
-    """Return what the versions that were kept brought, in words."""
+    """Return the gains of the versions that remained stable, in words."""
     return tuple(
-        f"{brought.version.version}: {lift_text(brought.main)}"
-        for brought in brought_of(review)
-        if brought.kept and brought.main
+        f"{result.version.version}: {lift_text(result.main)}"
+        for result in brought_of(review)
+        if result.kept and result.main
     )
 
 
@@ -270,14 +270,14 @@ def _period(slo: ReviewSlo, days: Sequence[ReviewDay]) -> SloPeriod:
 
 @lru_cache(maxsize=_CACHED)
 def _change(slo: SloPeriod, before: SloPeriod | None) -> SloChange:
-    ours = (slo.count, slo.phi)
-    theirs = (NOTHING, 1.0) if before is None else (before.count, before.phi)
+    own_counts = (slo.count, slo.phi)
+    counts_before = (NOTHING, 1.0) if before is None else (before.count, before.phi)
     return SloChange(
         name=slo.name,
         threshold_milliseconds=slo.threshold_milliseconds,
         objective=None if slo.objective is None else float(slo.objective),
         count=slo.count,
         budget_left=budget_of(slo.count, slo.objective),
-        against_before=change_between(ours, theirs, margin=slo.margin),
-        against_original=change_between(ours, (slo.original, slo.phi), margin=slo.margin),
+        against_before=change_between(own_counts, counts_before, margin=slo.margin),
+        against_original=change_between(own_counts, (slo.original, slo.phi), margin=slo.margin),
     )

@@ -15,7 +15,7 @@ from sluicegate.reviews.periods import local_day, local_minute
 from sluicegate.views.numbers import percent
 from sluicegate.views.resource_hours import row_of
 from sluicegate.views.spreadsheet import cell, csv_text
-from sluicegate.views.words import spoken
+from sluicegate.views.words import as_words
 
 COLUMNS = (
     "product", "period", "slo", "bad", "total", "share", "objective", "budget_left",
@@ -29,7 +29,7 @@ COLUMNS = (
 def markdown(reports: Sequence[ReportFacts]) -> str:
     """Render one section for each product; for several, the largest change comes first."""
     head = _portfolio(reports) if len(reports) > 1 else iter(())
-    return "\n".join([*head, *(line for one in reports for line in (*_section(one), ""))])
+    return "\n".join([*head, *(line for report in reports for line in (*_section(report), ""))])
 
 
 def _portfolio(reports: Sequence[ReportFacts]) -> Iterator[str]:
@@ -52,7 +52,7 @@ def _section(report: ReportFacts) -> Iterator[str]:
     yield from _evolution(report)
     yield from _api(report)
     yield from _callers(report)
-    yield from _decided(report)
+    yield from _decision_lines(report)
     yield from _health_checks(report)
     yield from _people(report)
 
@@ -69,12 +69,12 @@ def _head(report: ReportFacts) -> Iterator[str]:
         if status.seal_time
         else "not sealed"
     )
-    broken = (
+    altered_text = (
         " **The digest does not match: the ledger was changed.**"
         if report.digest_holds is False
         else ""
     )
-    yield f"State: {escape_markup(words.standing(report))} ({sealed}).{broken}"
+    yield f"State: {escape_markup(words.standing(report))} ({sealed}).{altered_text}"
     for signed in report.objections:
         yield f"**{_name(signed.username)} ({escape_markup(signed.role)}) objects.**"
     if report.missing_days:
@@ -132,24 +132,24 @@ def _evolution(report: ReportFacts) -> Iterator[str]:
         )
         cells = (point.days, *values, marks or "–")
         yield "| " + " | ".join(map(escape_markup, cells)) + " |"
-    initial = [f"{one.name} {value_text(one, one.initial[0])}" for one in lines if one.initial]
+    initial = [f"{line.name} {value_text(line, line.initial[0])}" for line in lines if line.initial]
     if initial:
         yield ""
         yield f"At the first acceptance: {escape_markup(', '.join(initial))}."
 
 
-def _decided(report: ReportFacts) -> Iterator[str]:
+def _decision_lines(report: ReportFacts) -> Iterator[str]:
     status, zone = report.review.status, report.review.status.time_zone
     yield ""
     yield "## Decisions"
-    for made in status.decisions:
-        when = local_minute(made.decision_time, zone)
-        yield f"- {when} {made.type} ({spoken(made.reason)}): {escape_markup(made.message)}"
+    for decision in status.decisions:
+        decision_minute = local_minute(decision.decision_time, zone)
+        yield f"- {decision_minute} {decision.type} ({as_words(decision.reason)}): {escape_markup(decision.message)}"
     if status.earlier_decisions:
         yield f"- and {sum(status.earlier_decisions.values())} earlier ones"
     if not status.decisions:
         yield "Nothing."
-    yield from _brought(report)
+    yield from _result_lines(report)
     yield ""
     yield "## How new versions reach users"
     yield from (f"- {name}: {value}" for name, value in words.delivery(report.delivery))
@@ -161,7 +161,7 @@ def _api(report: ReportFacts) -> Iterator[str]:
     yield "## API"
     rows = words.api_rows(report)
     for row in rows:
-        text = f"{row.version} {spoken(row.outcome)}: {row.text}"
+        text = f"{row.version} {as_words(row.outcome)}: {row.text}"
         yield f"- {local_minute(row.time, zone)} {escape_markup(text)}"
     if not rows:
         yield words.API_UNCHANGED
@@ -202,15 +202,15 @@ def _callers(report: ReportFacts) -> Iterator[str]:
         yield "| " + " | ".join(map(escape_markup, cells)) + " |"
 
 
-def _brought(report: ReportFacts) -> Iterator[str]:
+def _result_lines(report: ReportFacts) -> Iterator[str]:
     zone = report.review.status.time_zone
     yield ""
     yield "## What new versions brought"
-    for brought in report.brought:
-        when = local_minute(brought.version.end_time, zone)
-        ended = f"{brought.version.version} {words.ended(brought)}: {words.brought(brought)}"
-        text = f"{ended}. Tried: {words.tried(brought)}"
-        yield f"- {when} {escape_markup(text)}"
+    for result in report.brought:
+        end_minute = local_minute(result.version.end_time, zone)
+        outcome_text = f"{result.version.version} {words.ended(result)}: {words.brought(result)}"
+        text = f"{outcome_text}. Tried: {words.tried(result)}"
+        yield f"- {end_minute} {escape_markup(text)}"
     if not report.brought:
         yield "No canary ended."
     if together := words.together_text(report):
@@ -226,7 +226,7 @@ def _health_checks(report: ReportFacts) -> Iterator[str]:
     yield "## Readiness"
     unmet = [check for check in readiness if check.state is not CheckState.MET]
     yield from (
-        f"- {spoken(check.name)} {check.state.lower()}: {escape_markup(check.message)}"
+        f"- {as_words(check.name)} {check.state.lower()}: {escape_markup(check.message)}"
         for check in unmet
     )
     if not unmet:
@@ -243,9 +243,9 @@ def _people(report: ReportFacts) -> Iterator[str]:
     yield from (f"- Decided: {escape_markup(text)}" for text in report.review.spec.decisions)
     for signed in report.signatures:
         note = f": {escape_markup(signed.note)}" if signed.note else ""
-        when = local_day(signed.sign_time, report.review.status.time_zone)
-        who = f"{_name(signed.username)} ({escape_markup(signed.role)})"
-        yield f"- {who} {words.VERDICTS[signed.verdict]}, {when}{note}"
+        sign_day = local_day(signed.sign_time, report.review.status.time_zone)
+        signer = f"{_name(signed.username)} ({escape_markup(signed.role)})"
+        yield f"- {signer} {words.VERDICTS[signed.verdict]}, {sign_day}{note}"
     if not (report.open_actions or report.signatures or report.review.spec.decisions):
         yield "None yet."
     if report.review.spec.notes:
@@ -263,7 +263,7 @@ def _segments(report: ReportFacts) -> Iterator[str]:
 
 
 def _markets(report: ReportFacts) -> Iterator[str]:
-    rows = [(slo, one) for slo in report.slos for one in slo.markets if one.count.total]
+    rows = [(slo, market) for slo in report.slos for market in slo.markets if market.count.total]
     if not rows:
         return
     yield ""
@@ -297,7 +297,7 @@ def _name(text: str) -> str:
 
 def documents(reports: Sequence[ReportFacts]) -> list[dict[str, Any]]:
     """Return the reports for JSON and YAML."""
-    return [_json(one) for one in reports]
+    return [_json(report) for report in reports]
 
 
 def _json(report: ReportFacts) -> dict[str, Any]:
@@ -315,16 +315,16 @@ def _json(report: ReportFacts) -> dict[str, Any]:
         "evolution": [line_document(line) for line in report.evolution or report.lines],
         "operations": [
             {
-                "name": one.now.name,
-                "requests": one.now.requests,
-                "failed": one.now.failed,
-                "refused": one.now.refused,
-                "p50Seconds": one.now.median,
-                "p95Seconds": one.now.p95,
-                "failedBefore": one.before and one.before.failed,
-                "requestsBefore": one.before and one.before.requests,
+                "name": operation.now.name,
+                "requests": operation.now.requests,
+                "failed": operation.now.failed,
+                "refused": operation.now.refused,
+                "p50Seconds": operation.now.median,
+                "p95Seconds": operation.now.p95,
+                "failedBefore": operation.before and operation.before.failed,
+                "requestsBefore": operation.before and operation.before.requests,
             }
-            for one in report.operations
+            for operation in report.operations
         ],
         "callers": [one.document() for one in report.callers],
         "resourceHours": report.hours and report.hours.document(),
@@ -352,12 +352,12 @@ def _json(report: ReportFacts) -> dict[str, Any]:
     }
 
 
-def _json_brought(brought: Brought) -> dict[str, Any]:
-    return brought.version.to_dict() | {
-        "kept": brought.kept,
+def _json_brought(result: Brought) -> dict[str, Any]:
+    return result.version.to_dict() | {
+        "kept": result.kept,
         "lifts": {
             lift.slo: {"gain": lift.gain, "interval": [lift.lower, lift.upper]}
-            for lift in brought.lifts
+            for lift in result.lifts
         },
     }
 
@@ -389,8 +389,8 @@ def line_document(line: EvolutionLine) -> dict[str, Any]:
 def response_times(quantiles: Sequence[Quantile]) -> list[dict[str, float | None]]:
     """Return response times for JSON."""
     return [
-        {"quantile": one.share, "secondsEstimate": one.seconds, "before": one.before}
-        for one in quantiles
+        {"quantile": quantile.share, "secondsEstimate": quantile.seconds, "before": quantile.before}
+        for quantile in quantiles
     ]
 
 
@@ -399,8 +399,8 @@ def _action(act: ActionFacts) -> dict[str, str]:
 
 
 def _camel(name: str) -> str:
-    first, *others = name.split("_")
-    return first + "".join(map(str.capitalize, others))
+    first, *other_words = name.split("_")
+    return first + "".join(map(str.capitalize, other_words))
 
 
 def _json_slo(slo: SloFacts) -> dict[str, Any]:
@@ -415,31 +415,34 @@ def _json_slo(slo: SloFacts) -> dict[str, Any]:
         "health": slo.health,
         "changes": {
             name: {
-                "change": str(one.change),
-                "estimate": one.estimate,
-                "interval": [one.lower, one.upper],
-                "dispersion": one.phi,
+                "change": str(evolution.change),
+                "estimate": evolution.estimate,
+                "interval": [evolution.lower, evolution.upper],
+                "dispersion": evolution.phi,
             }
-            for name, one in (("before", slo.against_before), ("original", slo.against_original))
+            for name, evolution in (
+                ("before", slo.against_before),
+                ("original", slo.against_original),
+            )
         },
         "markets": {
-            one.market: {
-                "bad": one.count.bad,
-                "total": one.count.total,
-                "state": one.state,
-                "interval": one.interval and list(one.interval),
-                "required": one.required,
-                "budgetLeft": one.budget_left,
+            market.market: {
+                "bad": market.count.bad,
+                "total": market.count.total,
+                "state": market.state,
+                "interval": market.interval and list(market.interval),
+                "required": market.required,
+                "budgetLeft": market.budget_left,
                 "missed": [
                     {
                         name: value
                         for name, value in times.to_dict().items()
                         if name.endswith("Time")
                     }
-                    for times in one.missed
+                    for times in market.missed
                 ],
             }
-            for one in slo.markets
+            for market in slo.markets
         },
         "marketEvolution": [line_document(line) for line in slo.market_lines],
     }
@@ -447,16 +450,16 @@ def _json_slo(slo: SloFacts) -> dict[str, Any]:
 
 def as_csv(reports: Sequence[ReportFacts]) -> str:
     """Render a row for each product and SLO."""
-    return csv_text((_row(one, slo) for one in reports for slo in one.slos), COLUMNS)
+    return csv_text((_row(report, slo) for report in reports for slo in report.slos), COLUMNS)
 
 
 def _row(report: ReportFacts, slo: SloFacts) -> tuple[object, ...]:
-    status, moved = report.review.status, slo.against_before
+    status, evolution = report.review.status, slo.against_before
     return (
         report.name, local_day(report.review.spec.period.start, status.time_zone), cell(slo.name),
         slo.count.bad, slo.count.total, _number(slo.share), _number(slo.objective),
-        _number(slo.budget_left), slo.outside, moved.change, _number(moved.estimate),
-        _number(moved.lower), _number(moved.upper), slo.against_original.change,
+        _number(slo.budget_left), slo.outside, evolution.change, _number(evolution.estimate),
+        _number(evolution.lower), _number(evolution.upper), slo.against_original.change,
         status.state, status.digest, *map(_number, row_of(report.hours)),
     )  # fmt: skip
 

@@ -24,7 +24,7 @@ from sluicegate.views.lift import arms_text, lift_text
 from sluicegate.views.numbers import NOTHING, duration, events, in_points, percent, points
 from sluicegate.views.resource_hours import CPU, MEMORY, ResourceHours
 from sluicegate.views.trials import tried_text
-from sluicegate.views.words import spoken
+from sluicegate.views.words import as_words
 
 _SAYS: Final = {
     PeriodChange.WORSE: "worse by {size} [{low}, {high}]",
@@ -72,9 +72,9 @@ def sentence(report: Summarized) -> str:
         f"{slo} was missed in {_and(markets)}" for slo, markets in report.missed_markets.items()
     ]
     parts = parts or [_nothing_found(report)]
-    why = {"Retrain": f" ({', '.join(spoken(cause) for cause in sorted(report.causes))})"}
+    cause_texts = {"Retrain": f" ({', '.join(as_words(cause) for cause in sorted(report.causes))})"}
     acts = [
-        f"{number} {word}{'s' if number > 1 else ''}{why.get(kind, '')}"
+        f"{number} {word}{'s' if number > 1 else ''}{cause_texts.get(kind, '')}"
         for kind, word in (
             ("Retrain", "retraining"),
             ("Promote", "promotion"),
@@ -82,17 +82,17 @@ def sentence(report: Summarized) -> str:
         )
         if (number := report.decisions.get(kind, 0))
     ]
-    did = "Nothing was retrained or promoted."
+    no_change_text = "Nothing was retrained or promoted."
     if acts:
-        did = f"There {'was' if acts[0].startswith('1 ') else 'were'} {_and(acts)}."
+        no_change_text = f"There {'was' if acts[0].startswith('1 ') else 'were'} {_and(acts)}."
     if report.gains:
-        did += f" {'; '.join(report.gains)}."
+        no_change_text += f" {'; '.join(report.gains)}."
     text = "; ".join(parts)
-    return f"{text[0].upper()}{text[1:]}. {did}"
+    return f"{text[0].upper()}{text[1:]}. {no_change_text}"
 
 
 def _nothing_found(report: Summarized) -> str:
-    """Return the summary of service levels of which nothing is to be said; what isn't read isn't known."""
+    """Return the summary of SLOs without a finding; days that aren't read are unknown."""
     if not report.slos:
         return "There is no SLO that counts events"
     if report.is_open and not report.read_days:
@@ -106,7 +106,7 @@ def _nothing_found(report: Summarized) -> str:
 
 
 def health(report: ReportFacts) -> list[str]:
-    """Return the objectives to reconsider, in sentences; none are known before a day is read."""
+    """Return the objectives to reconsider, in sentences; none before a day is read."""
     if report.is_open and not report.read_days:
         return ["No day of this period is read yet."]
     problems = [f"{subject(slo)} {slo.health}" for slo in report.slos if slo.health]
@@ -114,16 +114,16 @@ def health(report: ReportFacts) -> list[str]:
 
 
 def brought(version: Brought) -> str:
-    """Return what a version brought, by SLO; the one that its rollout was about comes first."""
+    """Return a version's result by SLO; the subject of its rollout comes first."""
     lifts = sorted(version.lifts, key=lambda one: one is not version.main)
     return (
-        "; ".join(f"{lift_text(one)}: {arms_text(one)}" for one in lifts)
+        "; ".join(f"{lift_text(lift)}: {arms_text(lift)}" for lift in lifts)
         or "no events beside stable"
     )
 
 
 def tried(version: Brought) -> str:
-    """Return what was tried with a version, in the words of its author; else how it came to be."""
+    """Return a version's trial in the words of its author; else its origin."""
     return tried_text(version.version.to_dict())
 
 
@@ -131,8 +131,8 @@ def ended(version: Brought) -> str:
     """Return how a canary ended; a promoted version may have been rolled back since."""
     candidate = version.version
     promoted = candidate.outcome == Outcome.PROMOTED
-    later = ", rolled back later" if promoted and not version.kept else ""
-    return f"{spoken(candidate.outcome)} ({spoken(candidate.reason)}){later}"
+    rollback_text = ", rolled back later" if promoted and not version.kept else ""
+    return f"{as_words(candidate.outcome)} ({as_words(candidate.reason)}){rollback_text}"
 
 
 def api_rows(report: ReportFacts) -> Sequence[ApiRow]:
@@ -141,21 +141,21 @@ def api_rows(report: ReportFacts) -> Sequence[ApiRow]:
 
 
 def together_text(report: ReportFacts) -> str:
-    """Return the sum of what the versions of a period brought; empty with less than two of them."""
+    """Return the sum of the gains of a period's versions; empty with less than two of them."""
     if sum(one.kept for one in report.brought) < 2:  # noqa: PLR2004 - there is nothing to add up
         return ""
     return "; ".join(total_text(one) for one in together(report.brought))
 
 
 def _said_of(slo: SloChange) -> str:
-    """Return an SLO's part of the summary; empty if there is none."""
+    """Return an SLO's part of the summary; empty without a finding."""
     missed = slo.budget_left is not None and slo.budget_left < 0
     parts = [f"missed its objective ({percent(slo.share)} of {percent(slo.objective)})"]
     parts = parts if missed else []
-    moved = slo.against_before
-    if moved.change in {PeriodChange.WORSE, PeriodChange.BETTER}:
-        which = moved.change.lower()
-        parts.append(f"got {which} by {points(abs(moved.estimate))}")
+    evolution = slo.against_before
+    if evolution.change in {PeriodChange.WORSE, PeriodChange.BETTER}:
+        direction = evolution.change.lower()
+        parts.append(f"got {direction} by {points(abs(evolution.estimate))}")
     elif slo.against_original.change is PeriodChange.WORSE:
         size = points(slo.against_original.estimate)
         parts.append(f"is worse by {size} than at its first acceptance")
@@ -172,22 +172,25 @@ def standing(report: ReportFacts) -> str:
     if status.seal_time is None:
         return "the period goes on, and labels of its days may still come"
     if not report.unsigned:
-        signers = (f"{by.username} ({VERDICTS[by.verdict]})" for by in report.signatures)
+        signers = (
+            f"{signature.username} ({VERDICTS[signature.verdict]})"
+            for signature in report.signatures
+        )
         return f"signed by {', '.join(signers)}"
     if status.due_time is None:
         return "not signed: the product was deleted"
     due = local_day(status.due_time, status.time_zone)
-    when = f"was due on {due}" if status.state is ReviewState.OVERDUE else f"due on {due}"
-    return f"waits for a signature as {' and as '.join(report.unsigned)}, {when}"
+    due_text = f"was due on {due}" if status.state is ReviewState.OVERDUE else f"due on {due}"
+    return f"waits for a signature as {' and as '.join(report.unsigned)}, {due_text}"
 
 
 def portfolio(reports: Sequence[ReportFacts]) -> str:
     """Return a summary of several reports."""
-    moves = [one.move.evolution.change for one in reports if one.move is not None]
-    missed = sum(any((slo.budget_left or 0.0) < 0 for slo in one.slos) for one in reports)
-    waiting = [one for one in reports if one.review.status.due_time and one.unsigned]
-    overdue = sum(one.review.status.state is ReviewState.OVERDUE for one in reports)
-    actions = [act for one in reports for act in one.open_actions]
+    moves = [report.move.evolution.change for report in reports if report.move is not None]
+    missed = sum(any((slo.budget_left or 0.0) < 0 for slo in report.slos) for report in reports)
+    waiting = [report for report in reports if report.review.status.due_time and report.unsigned]
+    overdue = sum(report.review.status.state is ReviewState.OVERDUE for report in reports)
+    actions = [act for report in reports for act in report.open_actions]
     late = sum(act.state == "late" for act in actions)
     return (
         f"{len(reports)} products: {moves.count(PeriodChange.WORSE)} got worse, {missed} missed an"
@@ -204,16 +207,16 @@ def move(largest: Move | None) -> str:
 
 
 def compared(evolution: Evolution, with_what: Count) -> str:
-    """Return a change in words; a dash if there is nothing to compare with."""
+    """Return a change in words; a dash without a comparison."""
     return change(evolution) if with_what.total else NOTHING
 
 
 def response_times(quantiles: Sequence[Quantile]) -> str:
     """Return estimates of response times with their shares."""
     return "; ".join(
-        f"{one.share * 100:.0f} % of the responses {_within(one.seconds)}"
-        + ("" if one.before is None else f" (before: {milliseconds(one.before)})")
-        for one in quantiles
+        f"{quantile.share * 100:.0f} % of the responses {_within(quantile.seconds)}"
+        + ("" if quantile.before is None else f" (before: {milliseconds(quantile.before)})")
+        for quantile in quantiles
     )
 
 
@@ -292,19 +295,18 @@ def reserved(resource_hours: ResourceHours) -> str:
 
 def trained(resource_hours: ResourceHours) -> str:
     """Return the resources that trainings reserved, e.g. 2.5 hours in 3 trainings: 10 core hours."""
-    some = (
+    trainings_text = (
         "1 training" if resource_hours.trainings == 1 else f"{resource_hours.trainings} trainings"
     )
     number = hours(resource_hours.training)
-    return (
-        f"{number} hour{'' if number == '1' else 's'} in {some}{_resources(resource_hours.trained)}"
-    )
+    return f"{number} hour{'' if number == '1' else 's'} in {trainings_text}{_resources(resource_hours.trained)}"
 
 
 def _resources(reserved: Mapping[str, float]) -> str:
-    named = {CPU: "core hours", MEMORY: "GiB hours of memory"}
+    resource_names = {CPU: "core hours", MEMORY: "GiB hours of memory"}
     parts = [
-        f"{hours(value)} {named.get(name, f'hours of {name}')}" for name, value in reserved.items()
+        f"{hours(value)} {resource_names.get(name, f'hours of {name}')}"
+        for name, value in reserved.items()
     ]
     return f": {', '.join(parts)}" if parts else ", without requests"
 
@@ -316,35 +318,42 @@ def hours(value: float) -> str:
 
 def delivery(measures: Delivery) -> list[tuple[str, str]]:
     """Return DORA's five measures by name, and the number of promoted challengers."""
-    some = measures.promotions
+    promotions = measures.promotions
     return [
-        ("Promotion frequency", f"{some} in the period, {measures.per_week:.2g} a week"),
+        ("Promotion frequency", f"{promotions} in the period, {measures.per_week:.2g} a week"),
         (
             "Lead time",
             _time(measures.lead_seconds, "from a retraining or a commit to its promotion"),
         ),
-        ("Change-fail rate", _of(measures.failed, some, "rolled back after the promotion")),
+        (
+            "Change-fail rate",
+            _share_text(measures.failed, promotions, "rolled back after the promotion"),
+        ),
         (
             "Recovery time",
             _time(measures.recovery_seconds, "from such a promotion to its rollback"),
         ),
         (
             "Rework rate",
-            _of(measures.reworked, some, "made necessary by a decayed model or a rollback"),
+            _share_text(
+                measures.reworked, promotions, "made necessary by a decayed model or a rollback"
+            ),
         ),
         (
             "Challengers",
-            _of(measures.challengers, some, "trained although no service level was missed"),
+            _share_text(
+                measures.challengers, promotions, "trained although no service level was missed"
+            ),
         ),
     ]
 
 
-def _time(seconds: float | None, what: str) -> str:
-    return NOTHING if seconds is None else f"median {duration(seconds)} {what}"
+def _time(seconds: float | None, subject_text: str) -> str:
+    return NOTHING if seconds is None else f"median {duration(seconds)} {subject_text}"
 
 
-def _of(some: int, every: int, what: str) -> str:
-    return f"{some} of {every} {what}" if every else NOTHING
+def _share_text(number: int, total: int, subject_text: str) -> str:
+    return f"{number} of {total} {subject_text}" if total else NOTHING
 
 
 def action(planned: ActionFacts) -> str:

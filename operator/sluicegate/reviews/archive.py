@@ -87,7 +87,7 @@ class Bucket:
 
     def read(self, name: str) -> str | None:
         """Return the object of this name; None if there is none."""
-        with self._told(name) as store:
+        with self._with_converted_errors(name) as store:
             try:
                 return bytes(store.get(name).bytes()).decode()
             except FileNotFoundError:
@@ -95,11 +95,11 @@ class Bucket:
 
     def write(self, name: str, text: str) -> None:
         """Write the object of this name."""
-        with self._told(name) as store:
+        with self._with_converted_errors(name) as store:
             store.put(name, text.encode())
 
     @contextmanager
-    def _told(self, name: str) -> Iterator[Any]:
+    def _with_converted_errors(self, name: str) -> Iterator[Any]:
         """Yield the bucket, and convert its errors to NotArchived."""
         from obstore.exceptions import BaseError  # noqa: PLC0415 - an extra
         from obstore.store import from_url  # noqa: PLC0415 - the same
@@ -107,9 +107,9 @@ class Bucket:
         try:
             yield from_url(self.url, retry_config={"max_retries": self.retries})
         except BaseError as error:
-            said = str(error).partition("\n")[0].strip()
+            error_line = str(error).partition("\n")[0].strip()
             raise NotArchived(
-                f"{name} isn't archived in {self.url}: {said}. Its provider's variables name the"
+                f"{name} isn't archived in {self.url}: {error_line}. Its provider's variables name the"
                 " endpoint, the region and the credentials"
             ) from error
 
@@ -139,21 +139,21 @@ class Archive:
         KubeError
             They can't be read.
         """
-        done = Archived()
+        archived = Archived()
         for label in (SEALED, CLOSED):
             async for review in self.store.labelled(label, namespaces):
                 if is_archived(review):
-                    done.there += 1
+                    archived.there += 1
                     continue
                 try:
                     self._copy(review)
                 except (NotArchived, OSError) as error:
                     self.say(str(error))
-                    done.refused += 1
+                    archived.refused += 1
                     continue
                 await self.store.mark_archived(review, file_digest(review))
-                done.written += 1
-        return done
+                archived.written += 1
+        return archived
 
     def _copy(self, review: DataProductReview) -> None:
         require_sealed(review)

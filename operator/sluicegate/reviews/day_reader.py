@@ -70,26 +70,26 @@ class DayReader:
         step = self.step
         indexes = range(spans[0][0] // step + 1, spans[-1][1] // step + 1)
         # The query for the targets is sent in any case, so pods need no further one.
-        targets = tuple(replace(one, counts_pods=True) for one in targets)
+        targets = tuple(replace(target, counts_pods=True) for target in targets)
         request = BlockRequest(targets, indexes, step)
         answers, problem = await ask_blocks(
             self.source, request, self.timing, namespaces=self.namespaces, gateway=self.gateway
         )
         if problem:
             raise PrometheusError(problem)
-        every = with_every_version(answers, targets)
-        read = await asyncio.to_thread(lambda: dict(assemble_blocks(answers, every)))
+        complete_targets = with_every_version(answers, targets)
+        read = await asyncio.to_thread(lambda: dict(assemble_blocks(answers, complete_targets)))
         counts = {(target.key, span): DayCounts() for target in targets for span in spans}
-        slos = {one.key: one.slos for one in targets}
+        slos = {target.key: target.slos for target in targets}
         for key, blocks in read.items():
             product = ProductKey(key.namespace, key.product)
             for begin, end in spans:
                 low, high = begin // step + 1 - indexes[0], end // step + 1 - indexes[0]
-                span, chosen = counts[product, (begin, end)], blocks[low:high]
+                span, span_blocks = counts[product, (begin, end)], blocks[low:high]
                 if key.slo == POD_SECONDS:
-                    span.pod_seconds += sum(one.count.total for one in chosen)
+                    span.pod_seconds += sum(one.count.total for one in span_blocks)
                 elif split_series(key.slo)[0] in slos[product]:
-                    _add(span, key, chosen)
+                    _add(span, key, span_blocks)
         # One step for all of a day that has just begun.
         hour = HOUR if self.step == STEP else self.step
         await HourReader(self.source, hour).add(targets, spans, counts)
@@ -110,17 +110,17 @@ def _pieces(spans: Sequence[tuple[int, int]]) -> list[list[tuple[int, int]]]:
     return pieces
 
 
-def _add(span: DayCounts, key: SeriesKey, chosen: Sequence[Block]) -> None:
+def _add(span: DayCounts, key: SeriesKey, span_blocks: Sequence[Block]) -> None:
     """Add the blocks of one SLO of one version to the counts of a span."""
-    count = summed(one.count for one in chosen)
+    count = summed(one.count for one in span_blocks)
     slo, market = split_series(key.slo)
     if market:
-        of = span.markets.setdefault(slo, {})
-        of[market] = summed((of.get(market, NOTHING), count))
+        market_counts = span.markets.setdefault(slo, {})
+        market_counts[market] = summed((market_counts.get(market, NOTHING), count))
         return
     span.slos[slo] = summed((span.slos.get(slo, NOTHING), count))
     if count.total:
         span.versions.add(key.version)
-    read = [block for block in chosen if block.quality is not Quality.NO_SERIES]
+    read = [block for block in span_blocks if block.quality is not Quality.NO_SERIES]
     span.blocks += len(read)
     span.good += sum(block.quality is Quality.COUNTED for block in read)

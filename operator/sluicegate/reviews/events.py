@@ -26,12 +26,14 @@ _SAYS: Final[Mapping[ReviewState, tuple[str, Literal["Normal", "Warning"]]]] = {
 }
 
 
-def emit_state(recorder: EventRecorder, review: DataProductReview, where: SigningState) -> None:
+def emit_state(
+    recorder: EventRecorder, review: DataProductReview, signing_state: SigningState
+) -> None:
     """Emit an event on the product whose review has changed its state."""
-    reason, severity = _SAYS[where.state]
+    reason, severity = _SAYS[signing_state.state]
     ref = review.spec.product_ref
     subject = EventSubject(DATA_PRODUCTS, Key(review.metadata.namespace, ref.name), ref.uid)
-    recorder.record(Note(subject, reason, "Review", sentence(review, where), severity))
+    recorder.record(Note(subject, reason, "Review", sentence(review, signing_state), severity))
 
 
 def misconfigured(recorder: EventRecorder, key: Key, uid: str, text: str) -> None:

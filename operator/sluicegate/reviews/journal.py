@@ -94,7 +94,7 @@ class DayCounts:
 
     @property
     def measured(self) -> float:
-        """Share of the blocks with valid counts."""
+        """Return the share of the blocks with valid counts."""
         return self.good / self.blocks if self.blocks else 0.0
 
 
@@ -108,25 +108,27 @@ def operations_of(counts: DayCounts) -> tuple[DayOperation, ...]:
 
     The counts of a single operation are those of the product. Beyond a number they are added up.
     """
-    named = [_operation(name, of) for name, of in counts.operations.items() if name]
+    named_operations = [
+        _operation(name, code_counts) for name, code_counts in counts.operations.items() if name
+    ]
     operations = sorted(
-        (one for one in named if one.requests), key=lambda one: (-one.requests, one.name)
+        (one for one in named_operations if one.requests), key=lambda one: (-one.requests, one.name)
     )
     if len(operations) <= 1:
         return ()
-    kept, others = operations[:MOST_OPERATIONS], operations[MOST_OPERATIONS:]
-    if not others:
-        return tuple(kept)
+    largest, smaller = operations[:MOST_OPERATIONS], operations[MOST_OPERATIONS:]
+    if not smaller:
+        return tuple(largest)
     buckets: Counter[str] = Counter()
-    for operation in others:
+    for operation in smaller:
         buckets.update(operation.responses)
-    rest = DayOperation(
+    other_operations = DayOperation(
         name=OTHER_OPERATIONS,
         responses=dict(buckets),
-        refused=sum(one.refused for one in others),
-        failed=sum(one.failed for one in others),
+        refused=sum(one.refused for one in smaller),
+        failed=sum(one.failed for one in smaller),
     )
-    return (*kept, rest)
+    return (*largest, other_operations)
 
 
 def _operation(name: str, counts: Mapping[str, int]) -> DayOperation:
@@ -190,7 +192,7 @@ def with_day(
         requests = before.pod_requests
     elif not counts.pod_seconds:
         requests = None
-    made = ReviewDay(
+    new_day = ReviewDay(
         date=day.date.isoformat(),
         final=now >= day.end + LATE_DAYS * DAY_SECONDS,
         coverage=f"{counts.measured:.4f}",
@@ -214,9 +216,9 @@ def with_day(
         pod_seconds=counts.pod_seconds or None,
         pod_requests=dict(requests or {}),
     )
-    if before is not None and float(before.coverage) > float(made.coverage):
-        made = before.replace(final=made.final)
-    by_date[made.date] = made
+    if before is not None and float(before.coverage) > float(new_day.coverage):
+        new_day = before.replace(final=new_day.final)
+    by_date[new_day.date] = new_day
     return status.replace(days=tuple(by_date[date] for date in sorted(by_date)))
 
 
@@ -242,8 +244,8 @@ def with_training(
 ) -> DataProductReviewStatus:
     """Return the status with an ended training, once. The newest are kept."""
     distinct = {(each.job, each.start_time): each for each in (*status.trainings, training)}
-    every = sorted(distinct.values(), key=lambda each: each.end_time)
-    return status.replace(trainings=tuple(every[-MOST_TRAININGS:]))
+    all_trainings = sorted(distinct.values(), key=lambda item: item.end_time)
+    return status.replace(trainings=tuple(all_trainings[-MOST_TRAININGS:]))
 
 
 def with_decision(
@@ -253,12 +255,14 @@ def with_decision(
     keys = {(each.decision_time, each.type, each.reason) for each in status.decisions}
     if (decision.decision_time, decision.type, decision.reason) in keys:
         return status
-    every = sorted((*status.decisions, decision), key=lambda each: each.decision_time)
-    earlier = Counter(status.earlier_decisions)
-    for dropped in every[:-MOST_DECISIONS]:
-        earlier[f"{dropped.type}/{dropped.reason}"] += 1
-    kept = tuple(every[-MOST_DECISIONS:])
-    return status.replace(decisions=kept, earlier_decisions=dict(sorted(earlier.items())))
+    all_decisions = sorted((*status.decisions, decision), key=lambda item: item.decision_time)
+    earlier_counts = Counter(status.earlier_decisions)
+    for dropped in all_decisions[:-MOST_DECISIONS]:
+        earlier_counts[f"{dropped.type}/{dropped.reason}"] += 1
+    kept_decisions = tuple(all_decisions[-MOST_DECISIONS:])
+    return status.replace(
+        decisions=kept_decisions, earlier_decisions=dict(sorted(earlier_counts.items()))
+    )
 
 
 def with_versions(
@@ -272,7 +276,7 @@ def with_versions(
     for version in versions:
         if version.promotion_time < end and (version.end_time is None or version.end_time > begin):
             by_promotion[version.version, version.digest, version.promotion_time] = version
-    ordered = sorted(by_promotion.values(), key=lambda each: each.promotion_time)
+    ordered = sorted(by_promotion.values(), key=lambda item: item.promotion_time)
     return status.replace(versions=tuple(ordered[-MOST_VERSIONS:]))
 
 
@@ -284,7 +288,7 @@ def with_candidates(
     for candidate in candidates:
         if period.begin <= candidate.end_time < period.end:
             by_end[candidate.version, candidate.digest, candidate.end_time] = candidate
-    ordered = sorted(by_end.values(), key=lambda each: each.end_time)
+    ordered = sorted(by_end.values(), key=lambda item: item.end_time)
     return status.replace(candidates=tuple(ordered[-MOST_VERSIONS:]))
 
 
@@ -292,14 +296,16 @@ def with_missed_markets(
     status: DataProductReviewStatus, missed: Iterable[MissedMarket], now: float
 ) -> DataProductReviewStatus:
     """Return the status with the markets that miss an SLO now; earlier ones that don't have ended."""
-    present = {(each.slo, each.market, each.start_time): each for each in missed}
+    missed_now = {(market.slo, market.market, market.start_time): market for market in missed}
     recorded = {
-        (each.slo, each.market, each.start_time): each.replace(end_time=int(now))
-        if each.end_time is None
-        else each
-        for each in status.missed_markets
+        (missed_market.slo, missed_market.market, missed_market.start_time): missed_market.replace(
+            end_time=int(now)
+        )
+        if missed_market.end_time is None
+        else missed_market
+        for missed_market in status.missed_markets
     }
-    ordered = sorted((recorded | present).values(), key=lambda each: each.start_time)
+    ordered = sorted((recorded | missed_now).values(), key=lambda item: item.start_time)
     return status.replace(missed_markets=tuple(ordered[-MOST_MISSED:]))
 
 

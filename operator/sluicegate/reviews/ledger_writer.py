@@ -40,7 +40,13 @@ from sluicegate.reviews.periods import (
     period_at,
     zone_of,
 )
-from sluicegate.reviews.store import SEALED, ReviewStore, UnreadableReview, opened, review_key
+from sluicegate.reviews.store import (
+    SEALED,
+    ReviewStore,
+    UnreadableReview,
+    opened_status,
+    review_key,
+)
 from sluicegate.reviews.subject import ReviewSubject
 
 logger = logging.getLogger(__name__)
@@ -126,10 +132,10 @@ class LedgerWriter:
         reviews = []
         last = before(subject.cycle, period)
         if last is not None:
-            review = await self._own(subject, last)
+            review = await self._own_review(subject, last)
             if review is not None:
                 reviews.append((last, review))
-        review = await self._opened(subject, period, now)
+        review = await self._open_review(subject, period, now)
         if review is not None:
             reviews.append((period, review))
         return [
@@ -138,7 +144,7 @@ class LedgerWriter:
             if review.status.seal_time is None
         ]
 
-    async def _own(self, subject: ReviewSubject, period: Period) -> DataProductReview | None:
+    async def _own_review(self, subject: ReviewSubject, period: Period) -> DataProductReview | None:
         """Return the product's review of a period; None if it belongs to another product of its name."""
         for uid in ("", subject.uid):
             review = await self.store.read(review_key(subject.key, period, uid))
@@ -146,7 +152,7 @@ class LedgerWriter:
                 return review
         return None
 
-    async def _opened(
+    async def _open_review(
         self, subject: ReviewSubject, period: Period, now: float
     ) -> DataProductReview | None:
         """Return the review of this period, and create it if there is none.
@@ -191,7 +197,7 @@ class LedgerWriter:
     ) -> Ledger:
         status = review.status
         if not status.time_zone:
-            status = opened(subject, period)
+            status = opened_status(subject, period)
         # A time zone applies to a whole period: another one would count an hour twice, or never.
         period = replace(period, zone=zone_of(status.time_zone))
         if period.end > now:  # afterwards the settings are those of the next period
@@ -206,8 +212,8 @@ class LedgerWriter:
         status = with_notes(status, (*notes, *subject.newest), period)
         status = with_versions(status, subject.versions, period)
         status = with_candidates(status, subject.candidates, period)
-        over = now - DELAY_SECONDS
-        days = wanted_days(status, period, over, oldest=now - OLDEST_SECONDS)
+        read_until = now - DELAY_SECONDS
+        days = wanted_days(status, period, read_until, oldest=now - OLDEST_SECONDS)
         return Ledger(subject, period, review, status, days)
 
     async def _read(
@@ -261,9 +267,9 @@ def visited_names(subject: ReviewSubject, now: float) -> set[str]:
     period = period_at(subject.cycle, now)
     last = before(subject.cycle, period) if period is not None else None
     return {
-        review_key(subject.key, one, uid).name
-        for one in (period, last)
-        if one is not None
+        review_key(subject.key, named_period, uid).name
+        for named_period in (period, last)
+        if named_period is not None
         for uid in ("", subject.uid)
     }
 

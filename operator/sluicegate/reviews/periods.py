@@ -91,17 +91,17 @@ def period_at(cycle: ReviewCycle, moment: float) -> Period | None:
 
 def period_of(cycle: ReviewCycle, day: date) -> Period | None:
     """Return the period that contains a day; None before the first one."""
-    starts = date.fromisoformat(cycle.start_date)
-    if day < starts:
+    first_start = date.fromisoformat(cycle.start_date)
+    if day < first_start:
         return None
     zone = zone_of(cycle.time_zone)
     if cycle.every in _DAYS:
         length = _DAYS[cycle.every]
-        first = starts + timedelta(days=(day - starts).days // length * length)
-        return _named(cycle, first, first + timedelta(days=length), zone)
+        first = first_start + timedelta(days=(day - first_start).days // length * length)
+        return _named_period(cycle, first, first + timedelta(days=length), zone)
     first, after = _months(day, _MONTHS[cycle.every])
     # The first period may begin within a month, but its name is that of the month.
-    return _named(cycle, max(first, starts), after, zone)
+    return _named_period(cycle, max(first, first_start), after, zone)
 
 
 def before(cycle: ReviewCycle, period: Period) -> Period | None:
@@ -120,7 +120,7 @@ def kept_until(cycle: ReviewCycle, period: Period) -> int:
     return end.end
 
 
-def _named(cycle: ReviewCycle, first: date, after: date, zone: ZoneInfo) -> Period:
+def _named_period(cycle: ReviewCycle, first: date, after: date, zone: ZoneInfo) -> Period:
     match cycle.every:
         case Cycle.MONTH:
             name = f"{first.year}-{first.month:02}"
@@ -134,7 +134,7 @@ def _named(cycle: ReviewCycle, first: date, after: date, zone: ZoneInfo) -> Peri
 
 def _months(day: date, months: int) -> tuple[date, date]:
     """Return the first day of the month or quarter of a day, and the first day after it."""
-    begin = (day.month - 1) // months * months + 1
-    following = begin + months
+    first_month = (day.month - 1) // months * months + 1
+    following = first_month + months
     after = date(day.year + following // 13, following - 12 * (following // 13), 1)
-    return date(day.year, begin, 1), after
+    return date(day.year, first_month, 1), after

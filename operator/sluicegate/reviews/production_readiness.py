@@ -36,11 +36,11 @@ def checks(spec: DataProductSpec) -> tuple[Missing, ...]:
     carded = description is not None and bool(
         description.purpose and description.limitations and description.usage
     )
-    linked = {one.type for one in spec.links}
-    judged = any(INDICATORS[one.indicator.kind].from_truths for one in spec.slos)
+    linked = {link.type for link in spec.links}
+    has_outcome_slo = any(INDICATORS[slo.indicator.kind].from_truths for slo in spec.slos)
     pinned = "@sha256:" in (spec.serving.runtime_image or "")
     cycle = spec.review
-    kept = cycle is not None and cycle.keep * _DAYS[cycle.every] >= LEAST_DAYS
+    keeps_long_enough = cycle is not None and cycle.keep * _DAYS[cycle.every] >= LEAST_DAYS
     risk = spec.compliance.risk_class if spec.compliance else RiskClass.UNASSESSED
     rows = (
         (ReadinessCheck.PRODUCT_MANAGER, managed, f"add a {PRODUCT_MANAGER} to spec.team.members"),
@@ -48,12 +48,12 @@ def checks(spec: DataProductSpec) -> tuple[Missing, ...]:
          "write purpose, limitations and usage into spec.description, or link a ModelCard"),
         (ReadinessCheck.RUNBOOK, "Runbook" in linked,
          "add a link of type Runbook to spec.links"),
-        (ReadinessCheck.OUTCOME_SLO, judged,
+        (ReadinessCheck.OUTCOME_SLO, has_outcome_slo,
          "add an SLO on outcomes: nothing else measures whether the model is right"),
         (ReadinessCheck.FEEDBACK_KEY, spec.serving.feedback is not None,
          "set spec.serving.feedback.secretRef: without it no label is accepted"),
         (ReadinessCheck.RUNTIME_BY_DIGEST, pinned, "name spec.serving.runtimeImage by its digest"),
-        (ReadinessCheck.RETENTION, kept,
+        (ReadinessCheck.RETENTION, keeps_long_enough,
          "raise spec.review.keep to six months of reviews, or archive them"),
         (ReadinessCheck.RISK_ASSESSED, risk is not RiskClass.UNASSESSED,
          "set spec.compliance.riskClass"),
@@ -75,12 +75,12 @@ def renewal_of(status: DataProductStatus) -> Renewal | None:
     stable = status.stable
     if stable is None:
         return None
-    tried = [stable.promotion_time, *(one.end_time for one in status.history)]
+    times_tried = [stable.promotion_time, *(one.end_time for one in status.history)]
     if status.candidate is not None:
-        tried.append(status.candidate.start_time)
+        times_tried.append(status.candidate.start_time)
     if status.retraining is not None and status.retraining.last_result is not None:
-        tried.append(status.retraining.last_result.completion_time)
-    return Renewal(stable.version, stable.promotion_time, max(tried))
+        times_tried.append(status.retraining.last_result.completion_time)
+    return Renewal(stable.version, stable.promotion_time, max(times_tried))
 
 
 def age_checks(renewal: Renewal | None, cycle: ReviewCycle, now: float) -> tuple[Missing, ...]:
@@ -90,18 +90,23 @@ def age_checks(renewal: Renewal | None, cycle: ReviewCycle, now: float) -> tuple
     """
     if renewal is None:
         return ()
-    tried, trained = ((now - at) / MONTH for at in (renewal.tried_time, renewal.promotion_time))
+    months_since_trial, months_since_training = (
+        (now - at) / MONTH for at in (renewal.tried_time, renewal.promotion_time)
+    )
     old_model = (
-        f"no new version or challenger was tried for {tried:.0f} months: push a version, or set"
+        f"no new version or challenger was tried for {months_since_trial:.0f} months: push a version, or set"
         " spec.retraining.schedule"
     )
     old_data = (
-        f"{renewal.version} became stable {trained:.0f} months ago, so its training data is older:"
+        f"{renewal.version} became stable {months_since_training:.0f} months ago, so its training data is older:"
         " retrain it on newer rows"
     )
     return (
-        (ReadinessCheck.RENEWED, old_model if tried >= cycle.renewal_months else ""),
-        (ReadinessCheck.RECENT_DATA, old_data if trained >= cycle.data_months else ""),
+        (ReadinessCheck.RENEWED, old_model if months_since_trial >= cycle.renewal_months else ""),
+        (
+            ReadinessCheck.RECENT_DATA,
+            old_data if months_since_training >= cycle.data_months else "",
+        ),
     )
 
 
@@ -109,7 +114,7 @@ def judged_on(
     checked: Iterable[Missing], exemptions: Iterable[Exemption], today: str
 ) -> tuple[ReviewCheck, ...]:
     """Return the results of the checks for the ledger on a day, such as 2026-12-31."""
-    allowed = {one.check: one for one in exemptions}
+    allowed = {exemption.check: exemption for exemption in exemptions}
     return tuple(_judged(name, way_out, allowed.get(name), today) for name, way_out in checked)
 
 

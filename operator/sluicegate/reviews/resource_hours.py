@@ -23,19 +23,22 @@ def hours_of(
     days: Iterable[ReviewDay], trainings: Iterable[EndedTraining] = ()
 ) -> ResourceHours | None:
     """Return the hours of these days and trainings; None if none has any."""
-    counted = [
+    day_hours = [
         (day.pod_seconds / HOUR_SECONDS, day.pod_requests) for day in days if day.pod_seconds
     ]
-    ended = [((one.end_time - one.start_time) / HOUR_SECONDS, one.requests) for one in trainings]
-    if not counted and not ended:
+    training_hours = [
+        ((training.end_time - training.start_time) / HOUR_SECONDS, training.requests)
+        for training in trainings
+    ]
+    if not day_hours and not training_hours:
         return None
     return ResourceHours(
-        days=len(counted),
-        pods=sum(hours for hours, _ in counted),
-        reserved=_reserved(counted),
-        trainings=len(ended),
-        training=sum(hours for hours, _ in ended),
-        trained=_reserved(ended),
+        days=len(day_hours),
+        pods=sum(hours for hours, _ in day_hours),
+        reserved=_reserved(day_hours),
+        trainings=len(training_hours),
+        training=sum(hours for hours, _ in training_hours),
+        trained=_reserved(training_hours),
     )
 
 
@@ -51,4 +54,6 @@ def _reserved(spans: Iterable[tuple[float, Mapping[str, str]]]) -> dict[str, flo
 def ended_on(status: DataProductReviewStatus, dates: Collection[str]) -> list[EndedTraining]:
     """Return the trainings of a ledger that ended on one of these days."""
     zone = status.time_zone or "UTC"
-    return [one for one in status.trainings if local_day(one.end_time, zone) in dates]
+    return [
+        training for training in status.trainings if local_day(training.end_time, zone) in dates
+    ]

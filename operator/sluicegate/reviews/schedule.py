@@ -85,9 +85,9 @@ class _FollowedReview:
     waiting: Waiting | None
 
     def ends(self, now: float) -> bool:
-        """Return whether it has become overdue since."""
-        waits = self.waiting is not None and self.state is ReviewState.TO_REVIEW
-        return waits and self.waiting is not None and int(now) > self.waiting.due
+        """Return whether the review has become overdue since it was read."""
+        is_waiting = self.waiting is not None and self.state is ReviewState.TO_REVIEW
+        return is_waiting and self.waiting is not None and int(now) > self.waiting.due
 
 
 @dataclass(slots=True)
@@ -98,14 +98,14 @@ class Overview:
     waiting: dict[Key, Waiting] = field(default_factory=dict)
     """The review of each product that is to be signed; of several the one that is due first."""
 
-    def add(self, followed: _FollowedReview) -> None:
+    def add(self, followed_review: _FollowedReview) -> None:
         """Add a sealed review without all signatures."""
-        self.states[followed.state] += 1
-        if followed.waiting is None:
+        self.states[followed_review.state] += 1
+        if followed_review.waiting is None:
             return
-        earlier = self.waiting.get(followed.product)
-        if earlier is None or followed.waiting.due < earlier.due:
-            self.waiting[followed.product] = followed.waiting
+        earlier_review = self.waiting.get(followed_review.product)
+        if earlier_review is None or followed_review.waiting.due < earlier_review.due:
+            self.waiting[followed_review.product] = followed_review.waiting
 
 
 class Reviews:
@@ -153,10 +153,12 @@ class Reviews:
         Until this replica has read the reviews, the earlier condition remains.
         """
         if not self._followed:
-            earlier = find_condition(product.status.conditions, ConditionType.REVIEW_DUE)
-            if earlier is None or earlier.status != "True":
+            condition_before = find_condition(product.status.conditions, ConditionType.REVIEW_DUE)
+            if condition_before is None or condition_before.status != "True":
                 return None
-            return Finding(ConditionType.REVIEW_DUE, "True", earlier.reason, earlier.message)
+            return Finding(
+                ConditionType.REVIEW_DUE, "True", condition_before.reason, condition_before.message
+            )
         waiting = self.overview.waiting.get(Key(*product.metadata.key))
         if waiting is None or waiting.uid != product.metadata.uid:
             return None
@@ -252,7 +254,7 @@ class Reviews:
         """Update the reviews that wait for signatures; return their number."""
         overview, read = Overview(), 0
         try:
-            followed: dict[Key, _FollowedReview] = {}
+            followed_reviews: dict[Key, _FollowedReview] = {}
             failures: list[str] = []
             async for document in self._store.documents(SEALED, self._namespaces):
                 read += 1
@@ -263,10 +265,10 @@ class Reviews:
                     with _noted(failures):
                         current = await self._follow(document, now)
                 if current is not None:
-                    followed[key] = current
+                    followed_reviews[key] = current
                     if self._exists(current.product, current.uid):
                         overview.add(current)  # no signature is required for a deleted product
-            self._seen = followed
+            self._seen = followed_reviews
             _warn("%d reviews that wait for signatures are written later, the first: %s", failures)
         except NotFound:
             return 0  # the definition of reviews isn't installed
@@ -284,22 +286,26 @@ class Reviews:
         review = parse_review(document)
         if review is None:
             return None
-        where = standing(review, now)
-        status = with_standing(review.status, where)
+        signing_state = standing(review, now)
+        status = with_standing(review.status, signing_state)
         if status != review.status:
             await self._store.record(review, status)
-            if where.state is not review.status.state:
-                self._emit(review, where)
-        if where.state in {ReviewState.REVIEWED, ReviewState.SKIPPED}:
+            if signing_state.state is not review.status.state:
+                self._emit(review, signing_state)
+        if signing_state.state in {ReviewState.REVIEWED, ReviewState.SKIPPED}:
             await self._store.label(review, CLOSED)
         ref, due = review.spec.product_ref, review.status.due_time
-        waits = where.state in {ReviewState.TO_REVIEW, ReviewState.OVERDUE} and due is not None
+        is_waiting = (
+            signing_state.state in {ReviewState.TO_REVIEW, ReviewState.OVERDUE} and due is not None
+        )
         return _FollowedReview(
             version=review.metadata.resource_version,
             product=Key(review.metadata.namespace, ref.name),
             uid=ref.uid,
-            state=where.state,
-            waiting=Waiting(ref.uid, due, finding_of(review, where)) if waits and due else None,
+            state=signing_state.state,
+            waiting=Waiting(ref.uid, due, finding_of(review, signing_state))
+            if is_waiting and due
+            else None,
         )
 
     async def _sweep(self, now: float) -> None:
@@ -325,9 +331,9 @@ class Reviews:
         if review.status.seal_time is not None:
             await self._store.label(review, SEALED)  # it was ended between the two writes
             return
-        because = self._left(review, now)
-        if because is not None:
-            await seal(self._store, review, now, because=because)
+        seal_reason = self._left(review, now)
+        if seal_reason is not None:
+            await seal(self._store, review, now, because=seal_reason)
 
     def _left(self, review: DataProductReview, now: float) -> str | None:
         """Return why an open review isn't visited any more; None if it is, or this isn't known yet."""

@@ -44,26 +44,28 @@ def standing(review: DataProductReview, now: float) -> SigningState:
     status = review.status
     if status.seal_time is None:
         return SigningState(ReviewState.NOT_STARTED)
-    counted = sorted(
-        (one for one in review.spec.sign_offs if one.sign_time >= status.seal_time),
+    valid_sign_offs = sorted(
+        (sign_off for sign_off in review.spec.sign_offs if sign_off.sign_time >= status.seal_time),
         key=lambda one: one.sign_time,
     )
-    by_role = {one.role for one in counted}
+    by_role = {one.role for one in valid_sign_offs}
     roles = _required_roles(status)
     missing = tuple(role for role in roles if role not in by_role)
-    filled = {one.role for one in status.team}
-    required = [each for each in counted if each.role in roles]
+    filled_roles = {one.role for one in status.team}
+    required = [sign_off for sign_off in valid_sign_offs if sign_off.role in roles]
     if missing:
         late = status.due_time is not None and int(now) > status.due_time
         state = ReviewState.OVERDUE if late else ReviewState.TO_REVIEW
     else:
-        skipped = bool(required) and all(each.verdict is SignVerdict.SKIP for each in required)
+        skipped = bool(required) and all(
+            sign_off.verdict is SignVerdict.SKIP for sign_off in required
+        )
         state = ReviewState.SKIPPED if skipped else ReviewState.REVIEWED
     return SigningState(
         state=state,
-        signed=tuple(counted),
+        signed=tuple(valid_sign_offs),
         missing=missing,
-        unfilled=tuple(role for role in missing if role not in filled),
+        unfilled=tuple(role for role in missing if role not in filled_roles),
     )
 
 
@@ -71,29 +73,35 @@ def _required_roles(status: DataProductReviewStatus) -> tuple[str, ...]:
     return status.signed_by or (PRODUCT_MANAGER,)
 
 
-def with_standing(status: DataProductReviewStatus, where: SigningState) -> DataProductReviewStatus:
+def with_standing(
+    status: DataProductReviewStatus, signing_state: SigningState
+) -> DataProductReviewStatus:
     """Return the status with the state of signatures; the sealed part is unchanged."""
-    done = where.state in {ReviewState.REVIEWED, ReviewState.SKIPPED}
+    is_complete = signing_state.state in {ReviewState.REVIEWED, ReviewState.SKIPPED}
     return status.replace(
-        state=where.state,
-        reviewed_by=tuple(dict.fromkeys(one.username for one in where.signed)),
-        review_time=max((one.sign_time for one in where.signed), default=None) if done else None,
+        state=signing_state.state,
+        reviewed_by=tuple(dict.fromkeys(one.username for one in signing_state.signed)),
+        review_time=max((one.sign_time for one in signing_state.signed), default=None)
+        if is_complete
+        else None,
     )
 
 
-def sentence(review: DataProductReview, where: SigningState) -> str:
+def sentence(review: DataProductReview, signing_state: SigningState) -> str:
     """Return the state of a review, and what to do, in a sentence."""
     name = f"{review.metadata.namespace}/{review.metadata.name}"
-    if where.state in {ReviewState.REVIEWED, ReviewState.SKIPPED}:
-        people = ", ".join(f"{one.username} ({one.role}: {one.verdict})" for one in where.signed)
+    if signing_state.state in {ReviewState.REVIEWED, ReviewState.SKIPPED}:
+        people = ", ".join(
+            f"{one.username} ({one.role}: {one.verdict})" for one in signing_state.signed
+        )
         return f"{name} was signed by {people}"
     due = review.status.due_time
-    text = f"{name} waits for a signature as {', '.join(where.missing)}"
-    if where.state is ReviewState.OVERDUE and due is not None:
+    text = f"{name} waits for a signature as {', '.join(signing_state.missing)}"
+    if signing_state.state is ReviewState.OVERDUE and due is not None:
         text += f", and was due on {local_day(due, review.status.time_zone)}"
-    if where.unfilled:
+    if signing_state.unfilled:
         text += (
-            f"; no member of the team is {', '.join(where.unfilled)}: add one to spec.team of the"
+            f"; no member of the team is {', '.join(signing_state.unfilled)}: add one to spec.team of the"
             f" {KIND}, or another role to spec.review.signedBy, for the next period, and skip this one"
             " by deleting it"
         )
@@ -101,9 +109,11 @@ def sentence(review: DataProductReview, where: SigningState) -> str:
     return f"{text}: sign by `sluicegate review sign {name}`, or in its spec.signOffs"
 
 
-def finding_of(review: DataProductReview, where: SigningState) -> Finding:
+def finding_of(review: DataProductReview, signing_state: SigningState) -> Finding:
     """Return the condition of a product whose review waits for signatures."""
-    return Finding(ConditionType.REVIEW_DUE, "True", str(where.state), sentence(review, where))
+    return Finding(
+        ConditionType.REVIEW_DUE, "True", str(signing_state.state), sentence(review, signing_state)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +131,8 @@ def roles_in(review: DataProductReview, username: str) -> tuple[str, ...]:
 
     People outside the team need the verb `review`, which admission checks.
     """
-    own = [one.role for one in review.status.team if one.username == username]
-    return tuple(own or known_roles(review))
+    own_roles = [one.role for one in review.status.team if one.username == username]
+    return tuple(own_roles or known_roles(review))
 
 
 def known_roles(review: DataProductReview) -> tuple[str, ...]:
@@ -144,9 +154,9 @@ def role_of(review: DataProductReview, username: str, requested: str | None) -> 
         end = local_day(review.spec.period.end, status.time_zone)
         raise invalid("review", f"isn't sealed yet: its period ends on {end}, sign some days later")
     if status.state in {ReviewState.REVIEWED, ReviewState.SKIPPED}:
-        by = ", ".join(status.reviewed_by)
+        signers = ", ".join(status.reviewed_by)
         raise invalid(
-            "review", f"was signed by {by}, so it is a record: add notes to the next review"
+            "review", f"was signed by {signers}, so it is a record: add notes to the next review"
         )
     roles = [one.role for one in status.team if one.username == username]
     roles_of_review = known_roles(review)
@@ -168,7 +178,11 @@ def signed(review: DataProductReview, signature: Signature, *, at: int) -> dict[
     `at` : seconds since the epoch.
     """
     author = (signature.username, signature.role)
-    kept = [one.to_dict() for one in review.spec.sign_offs if (one.username, one.role) != author]
+    kept_sign_offs = [
+        sign_off.to_dict()
+        for sign_off in review.spec.sign_offs
+        if (sign_off.username, sign_off.role) != author
+    ]
     added = {"username": signature.username, "role": signature.role,
              "verdict": signature.verdict, "note": signature.note, "signTime": rfc3339(at)}  # fmt: skip
-    return {"spec": {"signOffs": [*kept, added]}}
+    return {"spec": {"signOffs": [*kept_sign_offs, added]}}

@@ -55,16 +55,16 @@ def read_review(document: Mapping[str, Any]) -> DataProductReview:
     try:
         return DataProductReview.model_validate_json(text, by_name=False)
     except ValidationError as error:
-        wrong = error.errors()[0]
-        field = ".".join(map(str, wrong["loc"]))
+        first_error = error.errors()[0]
+        field = ".".join(map(str, first_error["loc"]))
         raise UnreadableReview(
             f"the {names.REVIEW_KIND} {meta.get('namespace')}/{meta.get('name')} can't be read: {field}:"
-            f" {wrong['msg']}. Correct it, or delete it: another is opened, with the days that Prometheus"
+            f" {first_error['msg']}. Correct it, or delete it: another is opened, with the days that Prometheus"
             " still has"
         ) from error
 
 
-def opened(subject: ReviewSubject, period: Period) -> DataProductReviewStatus:
+def opened_status(subject: ReviewSubject, period: Period) -> DataProductReviewStatus:
     """Return the status of a new review."""
     cycle = subject.cycle
     return DataProductReviewStatus(
@@ -123,10 +123,10 @@ class ReviewStore:
         """Create the review of a period, or read the existing one."""
         try:
             document = review_document(subject, key, period)
-            made = await self.api.create(DATA_PRODUCT_REVIEWS, document)
+            created = await self.api.create(DATA_PRODUCT_REVIEWS, document)
         except AlreadyExists:
             return await self.read(key)
-        return read_review(made)
+        return read_review(created)
 
     async def record(self, review: DataProductReview, status: DataProductReviewStatus) -> None:
         """Write a status, unless the review was changed since it was read."""
@@ -187,13 +187,13 @@ class ReviewStore:
         ):
             reviews += [read_review(document) for document in page.items]
         # People who sign may write labels: these find a review, but don't prove its product.
-        others = [
+        other_reviews = [
             review
             for review in reviews
             if review.metadata.name != newest.name and review.spec.product_ref.name == product.name
         ]
-        others.sort(key=lambda review: review.spec.period.start, reverse=True)
-        old = [review for review in others[keep:] if review.status.seal_time is not None]
+        other_reviews.sort(key=lambda review: review.spec.period.start, reverse=True)
+        old = [review for review in other_reviews[keep:] if review.status.seal_time is not None]
         dropped = [await self.drop(review) for review in reversed(old)]
         return dropped.count(False)
 

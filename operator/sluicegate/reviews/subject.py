@@ -134,11 +134,13 @@ def _counts(baseline: Baseline | None) -> tuple[int, ...]:
 
 def _versions(status: DataProductStatus) -> list[ReviewVersion]:
     versions = [
-        _version(one, one.promotion_time).replace(
-            end_time=one.end_time, outcome=str(one.outcome), reason=one.reason
+        _version(past_version, past_version.promotion_time).replace(
+            end_time=past_version.end_time,
+            outcome=str(past_version.outcome),
+            reason=past_version.reason,
         )
-        for one in status.history
-        if one.promotion_time is not None
+        for past_version in status.history
+        if past_version.promotion_time is not None
     ]
     stable = status.stable
     return [*versions, _version(stable, stable.promotion_time)] if stable else versions
@@ -188,13 +190,13 @@ def _candidate(
 
 
 def _decision(status: DataProductStatus) -> ReviewDecision | None:
-    made = status.decision
-    if made is None:
+    decision = status.decision
+    if decision is None:
         return None
     return ReviewDecision(
-        decision_time=made.decision_time,
-        type=made.type,
-        reason=made.reason,
-        message=made.message[:1024],
+        decision_time=decision.decision_time,
+        type=decision.type,
+        reason=decision.reason,
+        message=decision.message[:1024],
         version=status.stable.version if status.stable else "",
     )

@@ -67,7 +67,9 @@ class ClientConnections:
 
     def __init__(self, bounds: Bounds) -> None:
         self.bounds = bounds
-        self._most = min(bounds.connections, max(_LEAST, raise_descriptor_limit() // _SHARE))
+        self._most_connections = min(
+            bounds.connections, max(_LEAST, raise_descriptor_limit() // _SHARE)
+        )
         self._idle: OrderedDict[asyncio.BaseTransport, ClientConnection] = OrderedDict()
         """ClientConnections without a request in progress; the first has been idle for longest."""
         self._busy: dict[asyncio.BaseTransport, ClientConnection] = {}
@@ -78,16 +80,16 @@ class ClientConnections:
 
         A closed one has its descriptor for some turns of the loop yet.
         """
-        return max(self._most // 4, 1)
+        return max(self._most_connections // 4, 1)
 
     def __len__(self) -> int:
         """Return the number of open connections."""
         return len(self._idle) + len(self._busy)
 
     def opened(self, connection: "ClientConnection", transport: asyncio.Transport) -> None:
-        """Take in a connection, and close others until there are few enough."""
+        """Add a connection, and close others until the limit is met."""
         self._idle[transport] = connection
-        while len(self) > self._most and self._idle:
+        while len(self) > self._most_connections and self._idle:
             oldest, _ = self._idle.popitem(last=False)
             cast("asyncio.Transport", oldest).abort()
 
@@ -97,7 +99,7 @@ class ClientConnections:
             self._idle.move_to_end(transport)
 
     def closed(self, transport: asyncio.BaseTransport) -> None:
-        """Forget a connection."""
+        """Remove a connection."""
         self._idle.pop(transport, None)
         self._busy.pop(transport, None)
 
@@ -128,8 +130,8 @@ class ClientConnections:
 class ClientConnection(asyncio.Protocol):
     """One connection: it passes all on to aiohttp's protocol, and closes late ones."""
 
-    def __init__(self, inner: asyncio.Protocol, connections: ClientConnections) -> None:
-        self._inner = inner
+    def __init__(self, protocol: asyncio.Protocol, connections: ClientConnections) -> None:
+        self._protocol = protocol
         self._connections = connections
         self._transport: asyncio.Transport | None = None
         self._received = b""
@@ -141,7 +143,7 @@ class ClientConnection(asyncio.Protocol):
         """Begin to wait for a header."""
         self._transport = cast("asyncio.Transport", transport)
         self._deadline = self._abort_after(self._connections.bounds.header)
-        self._inner.connection_made(transport)
+        self._protocol.connection_made(transport)
         self._connections.opened(self, self._transport)
 
     @override
@@ -155,18 +157,18 @@ class ClientConnection(asyncio.Protocol):
                 self._deadline.cancel()
                 self._deadline = None
             self._received = received[-len(_HEADER_END) + 1 :]
-        self._inner.data_received(data)
+        self._protocol.data_received(data)
 
     @override
     def eof_received(self) -> bool | None:
         """Pass the end of the client's data on."""
-        return self._inner.eof_received()
+        return self._protocol.eof_received()
 
     @override
     def pause_writing(self) -> None:
         """Begin to wait for the client to read."""
         self._unread = self._abort_after(self._connections.bounds.unread)
-        self._inner.pause_writing()
+        self._protocol.pause_writing()
 
     @override
     def resume_writing(self) -> None:
@@ -174,7 +176,7 @@ class ClientConnection(asyncio.Protocol):
         if self._unread is not None:
             self._unread.cancel()
             self._unread = None
-        self._inner.resume_writing()
+        self._protocol.resume_writing()
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
@@ -184,7 +186,7 @@ class ClientConnection(asyncio.Protocol):
             if timer is not None:
                 timer.cancel()
         self._connections.closed(self._transport)
-        self._inner.connection_lost(exc)
+        self._protocol.connection_lost(exc)
 
     def _abort_after(self, seconds: float) -> asyncio.TimerHandle:
         assert self._transport is not None

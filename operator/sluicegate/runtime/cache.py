@@ -91,23 +91,27 @@ class Cache:
         if not self._listings:
             self._buried.clear()
 
-    def drop_missing(self, kept: Collection[Key], namespace: str, version: int) -> Iterator[Change]:
+    def drop_missing(
+        self, kept_keys: Collection[Key], namespace: str, version: int
+    ) -> Iterator[Change]:
         """Drop the objects that a list at `version` should have held and didn't."""
-        gone = [
+        missing_records = [
             record.key
             for record in self._records.values()
-            if record.key not in kept
+            if record.key not in kept_keys
             and record.version <= version
             and namespace in ("", record.key.namespace)
         ]
-        for key in gone:
+        for key in missing_records:
             GHOSTS.labels(self.watched.resource.qualified).inc()
             yield self._drop(key)
 
     def newest(self, namespace: str) -> int:
         """Return the newest version of a namespace's objects, or of all; 0 without any."""
         versions = (
-            one.version for key, one in self._records.items() if namespace in ("", key.namespace)
+            record.version
+            for key, record in self._records.items()
+            if namespace in ("", key.namespace)
         )
         return max(versions, default=0)
 

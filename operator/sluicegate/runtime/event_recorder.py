@@ -220,11 +220,11 @@ class EventRecorder:
         await self._api.create(EVENTS, event)
 
     async def _write_count(self, series: EventSeries) -> None:
-        counted = {"count": series.count, "lastObservedTime": render_time(series.last)}
-        await self._api.patch(EVENTS, series.name, {"series": counted})
+        series_count = {"count": series.count, "lastObservedTime": render_time(series.last)}
+        await self._api.patch(EVENTS, series.name, {"series": series_count})
 
-    async def _send(self, what: str, send: Callable[[], Awaitable[object]]) -> None:
-        await self._try(UnsentEvent(what, send))
+    async def _send(self, object_name: str, send: Callable[[], Awaitable[object]]) -> None:
+        await self._try(UnsentEvent(object_name, send))
 
     async def _try(self, unsent: UnsentEvent) -> None:
         """Send a write; one that may succeed later is repeated at the next check of the series."""
@@ -261,12 +261,12 @@ class EventRecorder:
 
 def shorten(text: str) -> str:
     """Return beginning and end of a text that is longer than the API server accepts."""
-    whole = text.encode()
-    if len(whole) <= LONGEST_NOTE:
+    encoded = text.encode()
+    if len(encoded) <= LONGEST_NOTE:
         return text
     gap = " … ".encode()
-    ends = whole[:HEAD_OF_NOTE], whole[HEAD_OF_NOTE + len(gap) - LONGEST_NOTE :]
-    return " … ".join(end.decode(errors="ignore") for end in ends)
+    text_ends = encoded[:HEAD_OF_NOTE], encoded[HEAD_OF_NOTE + len(gap) - LONGEST_NOTE :]
+    return " … ".join(end.decode(errors="ignore") for end in text_ends)
 
 
 def render_event(note: Note, instance: str, serial: int, *, moment: datetime) -> dict[str, Any]:

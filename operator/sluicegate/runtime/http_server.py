@@ -58,4 +58,6 @@ def answer(verdict: HealthVerdict) -> web.Response:
     """Return 200 `ok`, or 503 with one problem in each line."""
     if verdict.well:
         return web.Response(text="ok\n")
-    return web.Response(status=UNAVAILABLE, text="".join(f"{one}\n" for one in verdict.problems))
+    return web.Response(
+        status=UNAVAILABLE, text="".join(f"{problem}\n" for problem in verdict.problems)
+    )

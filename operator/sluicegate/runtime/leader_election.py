@@ -134,9 +134,9 @@ class Elector:
             logger.info("lease released")
 
     async def _acquire(self) -> None:
-        while not (taken := await self._attempt(self._try_acquire)):
+        while not (acquired := await self._attempt(self._try_acquire)):
             retry, look = self._timing.retry, self._timing.look
-            await asyncio.sleep((retry if taken is None else min(retry, look)) * self._jitter())
+            await asyncio.sleep((retry if acquired is None else min(retry, look)) * self._jitter())
         logger.info("lease acquired", extra={"transitions": self._seen.transitions})
         LEADING.labels(NAME).set(1)
 
@@ -145,17 +145,17 @@ class Elector:
         try:
             while self.leading and not work.done():
                 await asyncio.wait({work}, timeout=self._pause())
-                if self.leading and not await self._attempt(self._renew) and self._lost():
+                if self.leading and not await self._attempt(self._renew) and self._lease_lost():
                     break
         finally:
-            if self._lost() or not self.leading:
+            if self._lease_lost() or not self.leading:
                 self._renewed_at = NEVER
             await self._end(work)
 
     def _pause(self) -> float:
         return max(0.0, min(self._timing.retry, self._deadline - self._clock()))
 
-    def _lost(self) -> bool:
+    def _lease_lost(self) -> bool:
         return self._seen.holder != self._identity
 
     async def _end(self, work: asyncio.Future[None]) -> None:
@@ -195,36 +195,36 @@ class Elector:
     async def _renew(self) -> bool:
         started = self._clock()
         try:
-            written = await self._store.write(replace(self._seen, renewed=self._now()))
+            was_written = await self._store.write(replace(self._seen, renewed=self._now()))
         except (Conflict, NotFound):
             # Another replica acquired it, or a person edited or deleted the Lease: the record shows which.
             self._seen = await self._read() or LeaseRecord()
-            return not self._lost() and await self._renew()
-        self._hold(written, started)
+            return not self._lease_lost() and await self._renew()
+        self._hold(was_written, started)
         return True
 
     async def _take(self, record: LeaseRecord) -> bool:
         started = self._clock()
         moment = self._now()
-        ours = record.holder == self._identity
+        is_own = record.holder == self._identity
         wish = replace(
             record,
             holder=self._identity,
             duration_seconds=round(self._timing.duration),
-            acquired=record.acquired if ours else moment,
+            acquired=record.acquired if is_own else moment,
             renewed=moment,
-            transitions=record.transitions + (0 if ours or not record.resource_version else 1),
+            transitions=record.transitions + (0 if is_own or not record.resource_version else 1),
         )
         try:
-            written = await self._store.write(wish)
+            was_written = await self._store.write(wish)
         except Conflict:
             return False
         self._left_at = record.renewed.timestamp() if record.renewed else None
-        self._hold(written, started)
+        self._hold(was_written, started)
         return True
 
-    def _hold(self, written: LeaseRecord, started: float) -> None:
-        self._seen, self._seen_at = written, self._clock()
+    def _hold(self, written_record: LeaseRecord, started: float) -> None:
+        self._seen, self._seen_at = written_record, self._clock()
         self._renewed_at = started
 
     async def _read(self) -> LeaseRecord | None:

@@ -106,8 +106,8 @@ def configure_logging(level: str, formatter: logging.Formatter) -> None:
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
     logging.captureWarnings(capture=True)
-    for name, quiet in QUIET.items():
-        logging.getLogger(name).setLevel(quiet)
+    for name, quiet_level in QUIET.items():
+        logging.getLogger(name).setLevel(quiet_level)
     logging.getLogger(DECISIONS).setLevel(logging.INFO)
     logging.getLogger("aiohttp.server").addFilter(is_fault_of_this_side)
 

@@ -59,12 +59,12 @@ async def collect_seldom(least_seconds: float = LEAST_SECONDS) -> None:
     gc.set_threshold(*THRESHOLDS)
     gc.collect()
     gc.freeze()
-    taken = 0.0
+    last_seconds = 0.0
     while True:
-        await asyncio.sleep(max(taken / SHARE, least_seconds))
-        begun = time.monotonic()
+        await asyncio.sleep(max(last_seconds / SHARE, least_seconds))
+        start_time = time.monotonic()
         gc.collect()
-        taken = time.monotonic() - begun
+        last_seconds = time.monotonic() - start_time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

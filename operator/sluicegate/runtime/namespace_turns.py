@@ -69,8 +69,8 @@ class NamespaceTurns:
             No key is ready.
         """
         namespace, keys = self._namespaces.popitem(last=False)
-        taken = keys.popitem(last=False)
+        key_and_wait = keys.popitem(last=False)
         self._size -= 1
         if keys:
             self._namespaces[namespace] = keys
-        return taken
+        return key_and_wait

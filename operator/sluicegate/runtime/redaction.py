@@ -188,7 +188,7 @@ def _of_field(name: str, value: object) -> object:
 
 
 def _without_named(text: str) -> str:
-    """Return the text without values under a name that says that they are credentials."""
+    """Return the text without values whose names mark them as credentials."""
     parts: list[str] = []
     position = start = 0
     while match := _NAMED.search(text, start):

@@ -56,17 +56,17 @@ class Refusals:
 
         This is never so for a list of all namespaces, which no deletion of a namespace can cause.
         """
-        refused = resource, namespace
-        if not namespace or refused not in self._listed or refused not in self._since:
+        refused_list = resource, namespace
+        if not namespace or refused_list not in self._listed or refused_list not in self._since:
             return False
-        if self.clock() - self._since[refused] < FORGET_SECONDS:
+        if self.clock() - self._since[refused_list] < FORGET_SECONDS:
             return False
-        self._listed.remove(refused)
+        self._listed.remove(refused_list)
         return True
 
     def _export(self, resource: Resource) -> None:
-        refused = sum(one == resource for one, _ in self._since)
-        REFUSED_LISTS.labels(resource.qualified).set(refused)
+        refused_number = sum(one == resource for one, _ in self._since)
+        REFUSED_LISTS.labels(resource.qualified).set(refused_number)
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,7 +73,7 @@ class Resync:
         self._interval = interval
         self._jitter = jitter
         self._busy = busy
-        self._wanted: set[Resource] = set()
+        self._requested_resources: set[Resource] = set()
         self._vanished: set[tuple[Cache, str]] = set()
         self._due: dict[tuple[Cache, str], Due] = {}
         self._asked = asyncio.Event()
@@ -82,7 +82,7 @@ class Resync:
 
     def request(self, resource: Resource) -> None:
         """Request a list of one kind soon, e.g. after a gap of its watch."""
-        self._wanted.add(resource)
+        self._requested_resources.add(resource)
         self._asked.set()
 
     def after_outage(self) -> None:
@@ -97,9 +97,9 @@ class Resync:
         A refused namespace doesn't delay the others. If one list covers all namespaces, it must
         succeed.
         """
-        self._want(self._caches)
+        self._make_due(self._caches)
         await self._list_due()
-        while any(not self._is_refused(one) for one in self._due.keys() - self._vanished):
+        while any(not self._is_refused(key) for key in self._due.keys() - self._vanished):
             await self._pause(self._earliest())
             await self._list_due()
         self.primed.set()
@@ -115,13 +115,13 @@ class Resync:
             requested = await self._asked_before(min(next_full, self._earliest()))
             now = loop.time()
             if requested:
-                self._want(requested)
+                self._make_due(requested)
             elif now >= next_full and now < latest and self._busy():
                 next_full = min(latest, now + LATER * self._interval)
             elif now >= next_full:
                 next_full = now + self._interval * (0.8 + 0.4 * self._jitter())
                 latest = next_full + self._interval
-                self._want(self._caches)
+                self._make_due(self._caches)
             await self._list_due()
 
     async def _asked_before(self, deadline: float) -> Sequence[Cache]:
@@ -132,10 +132,10 @@ class Resync:
             return ()
         await asyncio.sleep(SETTLE_SECONDS)
         self._asked.clear()
-        resources, self._wanted = self._wanted, set()
+        resources, self._requested_resources = self._requested_resources, set()
         return [self._caches[resource] for resource in resources]
 
-    def _want(self, caches: Iterable[Cache]) -> None:
+    def _make_due(self, caches: Iterable[Cache]) -> None:
         """Make these lists due at once, except refused ones, which keep their own time."""
         for cache in caches:
             for namespace in self._namespaces:
@@ -161,14 +161,17 @@ class Resync:
             try:
                 await self._list(cache, namespace)
             except KubeError as error:
-                refused = isinstance(error, Forbidden)
+                is_refused = isinstance(error, Forbidden)
                 delay = due.pause * (0.5 + self._jitter() / 2)
                 due.at = loop.time() + delay
-                due.pause = min(LONGEST_REFUSAL if refused else LONGEST_WAIT, due.pause * 2)
-                if not refused or self._refusals.add(resource, namespace):
-                    kind, where = resource.qualified, f" in {namespace}" if namespace else ""
+                due.pause = min(LONGEST_REFUSAL if is_refused else LONGEST_WAIT, due.pause * 2)
+                if not is_refused or self._refusals.add(resource, namespace):
+                    kind, namespace_text = (
+                        resource.qualified,
+                        f" in {namespace}" if namespace else "",
+                    )
                     logger.warning(
-                        "list of %s%s is retried in %.1f s: %s", kind, where, delay, error
+                        "list of %s%s is retried in %.1f s: %s", kind, namespace_text, delay, error
                     )
                 if self._refusals.forget(resource, namespace):
                     self._forget(cache, namespace)
@@ -204,7 +207,7 @@ class Resync:
                     due.at = float("-inf")
 
     async def _list(self, cache: Cache, namespace: str) -> None:
-        restored = False
+        is_restored = False
         with cache.listing(namespace) as listing:
             version = None
             try:
@@ -223,12 +226,12 @@ class Resync:
                     cache.watched.resource.qualified,
                 )
                 cache.outdate(namespace)
-                restored = True
+                is_restored = True
             elif version is not None:
                 self._vanished.discard((cache, namespace))
                 for change in listing.finish(version):
                     self._on_change(change)
-        if restored:
+        if is_restored:
             await self._list(cache, namespace)
 
     def _vanish(self, cache: Cache, namespace: str, listing: Listing) -> None:

@@ -42,7 +42,7 @@ class Tracing:
         """Send the remaining spans, for `FLUSH_SECONDS` at most: an absent receiver must not delay the end."""
         if self._provider is None:
             return
-        loop, sent = asyncio.get_running_loop(), asyncio.Event()
+        loop, all_sent = asyncio.get_running_loop(), asyncio.Event()
         shutdown = self._provider.shutdown
 
         def send() -> None:
@@ -50,10 +50,10 @@ class Tracing:
             with contextlib.suppress(
                 RuntimeError
             ):  # the wait was cancelled, and the loop is closed
-                loop.call_soon_threadsafe(sent.set)
+                loop.call_soon_threadsafe(all_sent.set)
 
         threading.Thread(target=send, name="last traces", daemon=True).start()
-        await set_within(sent, FLUSH_SECONDS)
+        await set_within(all_sent, FLUSH_SECONDS)
 
 
 class SpanRecorder:
@@ -118,7 +118,7 @@ def _provider(endpoint: str, instance: str) -> TracerProvider:
     from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
     from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
 
-    ours = Resource(
+    own_resource = Resource(
         {
             "service.name": "sluicegate",
             "service.version": version("sluicegate"),
@@ -126,7 +126,7 @@ def _provider(endpoint: str, instance: str) -> TracerProvider:
         }
     )
     provider = TracerProvider(
-        resource=ours.merge(OTELResourceDetector().detect()),
+        resource=own_resource.merge(OTELResourceDetector().detect()),
         shutdown_on_exit=False,  # it would wait for an absent receiver
     )
     exporter = OTLPSpanExporter(endpoint=f"{endpoint}/v1/traces")

@@ -51,9 +51,9 @@ class Watches:
     ) -> None:
         self._clock = clock
         self._on_gap = on_gap
-        self._by_end = {f"/{one.plural}": one for one in resources}
+        self._by_end = {f"/{resource.plural}": resource for resource in resources}
         self._alive_at: dict[Resource, float] = {}
-        self._listed: set[Resource] = set()
+        self._listed_resources: set[Resource] = set()
         self._open: WeakSet[aiohttp.ClientResponse] = WeakSet()
 
     def begun(self, resources: Iterable[Resource]) -> None:
@@ -63,7 +63,7 @@ class Watches:
         become old. The age of a new one begins here.
         """
         now = self._clock()
-        self._alive_at = {one: self._alive_at.get(one, now) for one in resources}
+        self._alive_at = {resource: self._alive_at.get(resource, now) for resource in resources}
 
     def alive(self, resource: Resource) -> None:
         """Record that a watch began, or received an event or bookmark."""
@@ -96,7 +96,7 @@ class Watches:
     def refused(self, url: URL) -> None:
         """Record that a request was forbidden: a watch that was never allowed isn't dead."""
         resource = self._by_end.get(url.path[url.path.rfind("/") :])
-        if resource is not None and resource not in self._listed:
+        if resource is not None and resource not in self._listed_resources:
             self.alive(resource)
 
     def requested(self, url: URL) -> None:
@@ -109,7 +109,7 @@ class Watches:
             return
         # This is no event: each restart begins with a list, also if the watch then fails.
         self._on_gap(resource)
-        self._listed.add(resource)
+        self._listed_resources.add(resource)
 
 
 class WatchStart(aiohttp.ClientResponse):

@@ -45,18 +45,18 @@ class Supervisor:
     async def run(self) -> None:
         """Watch until cancelled."""
         while True:
-            served = await self._served(self._resources)
-            missing = [one for one in self._resources if one not in served]
+            served_resources = await self._served(self._resources)
+            missing = [one for one in self._resources if one not in served_resources]
             for resource in missing:
                 logger.warning("%s is not served; waiting for it", resource.qualified)
                 self._on_missing(resource)
-            await self._watch_until_change(served, missing)
+            await self._watch_until_change(served_resources, missing)
             await asyncio.sleep(PAUSE_SECONDS * self._jitter())
 
     async def _watch_until_change(
-        self, served: Collection[Resource], missing: Collection[Resource]
+        self, served_resources: Collection[Resource], missing: Collection[Resource]
     ) -> None:
-        watching = asyncio.ensure_future(self._watch(served))
+        watching = asyncio.ensure_future(self._watch(served_resources))
         looking = asyncio.ensure_future(self._appearance(missing))
         try:
             await asyncio.wait({watching, looking}, return_when=asyncio.FIRST_COMPLETED)
@@ -76,7 +76,7 @@ class Supervisor:
     async def _served(self, resources: Collection[Resource]) -> list[Resource]:
         while True:
             try:
-                return [one for one in resources if await self._api.served(one)]
+                return [resource for resource in resources if await self._api.served(resource)]
             except KubeError as error:
                 logger.warning("the served kinds are unknown: %s", error)
                 await asyncio.sleep(REQUEUE_SECONDS * (0.5 + self._jitter() / 2))

@@ -82,7 +82,7 @@ class Workers:
     def export(self) -> None:
         """Update the metrics."""
         now = self._clock()
-        ages = [now - begun for begun in self._begun.values()]
+        ages = [now - start_time for start_time in self._begun.values()]
         metrics.UNFINISHED_WORK.labels(metrics.NAME).set(sum(ages))
         metrics.LONGEST_WORK.labels(metrics.NAME).set(max(ages, default=0.0))
 
@@ -140,9 +140,9 @@ class Workers:
                 span.set("sluicegate.result", outcome)
         finally:
             active.dec()
-            taken = self._clock() - self._begun.pop(key)
-            metrics.WORK_TIME.labels(metrics.NAME).observe(taken)
-            metrics.RECONCILE_TIME.labels(metrics.NAME).observe(taken)
+            work_seconds = self._clock() - self._begun.pop(key)
+            metrics.WORK_TIME.labels(metrics.NAME).observe(work_seconds)
+            metrics.RECONCILE_TIME.labels(metrics.NAME).observe(work_seconds)
         metrics.RECONCILES.labels(metrics.NAME, outcome).inc()
 
     async def _attempt(self, key: Key) -> str:

@@ -35,10 +35,12 @@ class WriteFence:
     async def admit(self) -> None:
         """Wait for the budget; raise WriteFenced if the lease doesn't cover a write then."""
         await self._limiter.take()
-        left = self._lease.valid_until - self._clock()
-        if left <= MARGIN_SECONDS:
+        seconds_left = self._lease.valid_until - self._clock()
+        if seconds_left <= MARGIN_SECONDS:
             FENCED.inc()
-            raise WriteFenced(f"{left:.1f} s are left of the lease, a write needs {MARGIN_SECONDS}")
+            raise WriteFenced(
+                f"{seconds_left:.1f} s are left of the lease, a write needs {MARGIN_SECONDS}"
+            )
 
 
 class OpenGate:

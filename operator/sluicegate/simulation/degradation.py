@@ -68,7 +68,7 @@ def degradation(terms: Terms, scenario: Scenario, seed: int) -> list[Degradation
     """Run each SLO's tests over a hundred products and thirty days, first healthy and then worse."""
     by_name = {slo.name: slo for slo in terms.slos}
     return [
-        _one(by_name[stream.name], stream, _analysis(terms, scenario, stream), seed)
+        _degradation_of(by_name[stream.name], stream, _analysis(terms, scenario, stream), seed)
         for stream in scenario.streams
     ]
 
@@ -84,7 +84,7 @@ def _analysis(terms: Terms, scenario: Scenario, stream: Stream) -> Scenario:
     )
 
 
-def _one(slo: SloTerms, stream: Stream, scenario: Scenario, seed: int) -> Degradation:
+def _degradation_of(slo: SloTerms, stream: Stream, scenario: Scenario, seed: int) -> Degradation:
     traffic = SimulatedTraffic(scenario, PRODUCTS, seed)
     bad, total = (counts[:, 0] for counts in traffic.span(0, LONGEST_WINDOW + WATCHED_BLOCKS))
     degrades = stream.candidate_bad > stream.stable_bad
@@ -107,19 +107,19 @@ def _one(slo: SloTerms, stream: Stream, scenario: Scenario, seed: int) -> Degrad
 
 def _turning_bad(traffic: SimulatedTraffic, bad: Floats, total: Floats) -> tuple[Floats, Floats]:
     """Return the same products with the candidate's ratio after the longest window."""
-    later = traffic.span(LONGEST_WINDOW, len(bad), candidate=True)
+    later_counts = traffic.span(LONGEST_WINDOW, len(bad), candidate=True)
     return (
-        np.concatenate([bad[:LONGEST_WINDOW], later[0][:, 0]]),
-        np.concatenate([total[:LONGEST_WINDOW], later[1][:, 0]]),
+        np.concatenate([bad[:LONGEST_WINDOW], later_counts[0][:, 0]]),
+        np.concatenate([total[:LONGEST_WINDOW], later_counts[1][:, 0]]),
     )
 
 
 def _phi(bad: Floats, total: Floats) -> Floats:
     ratio = bad.sum(axis=0) / np.maximum(total.sum(axis=0), 1)
     variance = np.maximum(total * ratio * (1 - ratio), 1e-12)
-    filled = total > 0
-    residuals = np.where(filled, (bad - total * ratio) ** 2 / variance, 0.0).sum(axis=0)
-    pearson: Floats = np.clip(residuals / np.maximum(filled.sum(axis=0) - 1, 1), 1.0, 10.0)
+    has_events = total > 0
+    residuals = np.where(has_events, (bad - total * ratio) ** 2 / variance, 0.0).sum(axis=0)
+    pearson: Floats = np.clip(residuals / np.maximum(has_events.sum(axis=0) - 1, 1), 1.0, 10.0)
     return np.where((ratio > 0) & (ratio < 1), pearson, 1.0)
 
 
@@ -131,8 +131,8 @@ def _first_alarm(slo: SloTerms, bad: Floats, total: Floats, phi: Floats) -> Ints
         if row.row.level is Level.MISSED:
             tripped |= _burns(row, sums, phi)
     confirmed = tripped[CONFIRMING_EVALUATIONS - 1 :].copy()
-    for back in range(1, CONFIRMING_EVALUATIONS):
-        confirmed &= tripped[CONFIRMING_EVALUATIONS - 1 - back : -back]
+    for blocks_back in range(1, CONFIRMING_EVALUATIONS):
+        confirmed &= tripped[CONFIRMING_EVALUATIONS - 1 - blocks_back : -blocks_back]
     first = confirmed.argmax(axis=0) + CONFIRMING_EVALUATIONS - 1
     return np.where(confirmed.any(axis=0), first, -1)
 

@@ -12,9 +12,9 @@ from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import Release, VersionSource
 from sluicegate.policy.model.decision import Promote
 from sluicegate.policy.model.terms import Terms
-from sluicegate.policy.rollout.candidates import started
+from sluicegate.policy.rollout.candidates import started_candidate
 from sluicegate.policy.rollout.rollbacks import roll_back_stable
-from sluicegate.policy.rollout.transitions import at_once
+from sluicegate.policy.rollout.transitions import carry_out_at_once
 from sluicegate.simulation.replay_scenario import (
     Event,
     ModelChanged,
@@ -60,16 +60,16 @@ class FollowedHistory:
         if stable is None or stable.release == release:
             return status
         if any(one.release == release for one in status.accepted):
-            back = roll_back_stable(status, release, Reason.ROLLBACK_REQUESTED, _PROMOTED)
-            return at_once(self.terms, status, back, at)
-        candidate = started(
+            rollback = roll_back_stable(status, release, Reason.ROLLBACK_REQUESTED, _PROMOTED)
+            return carry_out_at_once(self.terms, status, rollback, at)
+        candidate = started_candidate(
             release,
             VersionSource.RETRAINING if version in self._retrained else VersionSource.SPEC,
             at,
             evaluation=dict(self._evaluations.get(version, {})),
         )
         promote = Promote(reason=Reason.CANARY_NOT_WORSE, message=_PROMOTED, candidate=release)
-        return at_once(self.terms, status.replace(candidate=candidate), promote, at)
+        return carry_out_at_once(self.terms, status.replace(candidate=candidate), promote, at)
 
 
 def _without_training(status: DataProductStatus) -> DataProductStatus:

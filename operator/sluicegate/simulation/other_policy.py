@@ -31,11 +31,14 @@ def with_policy(scenario: ReplayScenario, product: DataProduct) -> ReplayScenari
 
 
 def _problems(recorded: DataProduct, product: DataProduct) -> Iterator[Problem]:
-    mine, theirs = product.spec.analysis.block_seconds, recorded.spec.analysis.block_seconds
-    if mine != theirs:
+    own_seconds, recorded_seconds = (
+        product.spec.analysis.block_seconds,
+        recorded.spec.analysis.block_seconds,
+    )
+    if own_seconds != recorded_seconds:
         yield Problem(
             "spec.analysis.blockSeconds",
-            f"is {mine}, but the history has blocks of {theirs} s: set it to {theirs}, or record the"
+            f"is {own_seconds}, but the history has blocks of {recorded_seconds} s: set it to {recorded_seconds}, or record the"
             " history again with this file (sluicegate record --with)",
         )
     if not product.spec.slos:

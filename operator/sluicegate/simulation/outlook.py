@@ -37,10 +37,10 @@ class Outlook:
 
 def outlook(scenario: Scenario) -> list[Outlook]:
     """Return the expectation for each SLO."""
-    return [_one(scenario, stream) for stream in scenario.streams]
+    return [_outlook_of(scenario, stream) for stream in scenario.streams]
 
 
-def _one(scenario: Scenario, stream: Stream) -> Outlook:
+def _outlook_of(scenario: Scenario, stream: Stream) -> Outlook:
     blocks = inf
     if stream.per_block > 0:
         seconds = expected_seconds(

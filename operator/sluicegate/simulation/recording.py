@@ -40,9 +40,11 @@ class Stint:
 def stints(status: DataProductStatus) -> list[Stint]:
     """Return the stable versions with their times, as far back as status has them, oldest first."""
     result = [
-        Stint(one, one.promotion_time, one.end_time, one.baseline)
-        for one in status.accepted
-        if one.promotion_time is not None
+        Stint(
+            past_version, past_version.promotion_time, past_version.end_time, past_version.baseline
+        )
+        for past_version in status.accepted
+        if past_version.promotion_time is not None
     ]
     if status.stable is not None:
         stable = status.stable
@@ -139,9 +141,9 @@ class Recording:
     def put(self, version: str, slo: str, blocks: Sequence[Block], step: int) -> None:
         """Add the blocks of a series; they replace earlier ones."""
         for block in blocks:
-            kept = self.blocks.setdefault(block.index * step, {}).setdefault(version, {})
+            by_slo = self.blocks.setdefault(block.index * step, {}).setdefault(version, {})
             if block.quality not in _UNCHANGED:
-                kept[slo] = block
+                by_slo[slo] = block
 
     def eventful(self, version: str) -> list[int]:
         """Return the ends of the blocks with events of a version, in order."""
@@ -159,8 +161,8 @@ class Recording:
         stable_at : stable versions with their ends, in order.
         unavailable : the reason of blocks that couldn't be read.
         """
-        ends = sorted(self.blocks)
-        yield f"# Blocks from {rfc3339(ends[0])} to {rfc3339(ends[-1])}; seconds count from 1970."
+        block_ends = sorted(self.blocks)
+        yield f"# Blocks from {rfc3339(block_ends[0])} to {rfc3339(block_ends[-1])}; seconds count from 1970."
         yield from (f"# {note}" for note in self.notes)
         yield yaml.safe_dump({"product": self.product}, sort_keys=False, width=100).rstrip()
         if self.consumers:
@@ -181,7 +183,7 @@ class Recording:
             yield from (f"- {json.dumps(event)}" for event in self.events)
         yield "blocks:"
         stables = list(stable_at)
-        for at in ends:
+        for at in block_ends:
             while len(stables) > 1 and stables[0][0] < at:
                 stables.pop(0)
             yield f"- {json.dumps(self._entry(at, stables[0][1], unavailable))}"
@@ -196,9 +198,9 @@ class Recording:
         if qualities == {Quality.LOW_COVERAGE}:
             entry["coverage"] = "0"
         counts = {
-            self.names[version]: told
+            self.names[version]: slo_values
             for version, slos in read.items()
-            if (told := {_name(slo): _told(block) for slo, block in slos.items()})
+            if (slo_values := {_name(slo): _block_value(block) for slo, block in slos.items()})
         }
         if counts:
             entry["counts"] = counts
@@ -215,10 +217,14 @@ def _name(slo: str) -> str:
 
 
 def _counts_of(blocks: Mapping[str, Block]) -> dict[str, object]:
-    return {name: _told(block) for name, block in blocks.items() if block.quality not in _UNCHANGED}
+    return {
+        name: _block_value(block)
+        for name, block in blocks.items()
+        if block.quality not in _UNCHANGED
+    }
 
 
-def _told(block: Block) -> object:
+def _block_value(block: Block) -> object:
     return _WORDS.get(block.quality) or block.count._asdict()
 
 

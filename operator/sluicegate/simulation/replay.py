@@ -13,11 +13,11 @@ from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.outcome import Outcome
 from sluicegate.api.status import DataProductStatus, SpecModel
 from sluicegate.api.versions import Release, Version, VersionSource
-from sluicegate.policy.canary.analysis import began
+from sluicegate.policy.canary.analysis import first_traffic_time
 from sluicegate.policy.evaluate import Evaluation, evaluate
 from sluicegate.policy.model.container_limits import at_limit
 from sluicegate.policy.model.decision import Alert, Hold, Retrain
-from sluicegate.policy.model.inputs import Surroundings, measured, observed
+from sluicegate.policy.model.inputs import Surroundings, observed, read_measurements
 from sluicegate.policy.model.observed import (
     ALONE,
     Facts,
@@ -27,7 +27,7 @@ from sluicegate.policy.model.observed import (
     TrainingSucceeded,
 )
 from sluicegate.policy.model.terms import Terms, terms_of
-from sluicegate.policy.rollout.transitions import at_once
+from sluicegate.policy.rollout.transitions import carry_out_at_once
 from sluicegate.policy.slo_health.baseline import from_evaluation
 from sluicegate.simulation.followed_history import FollowedHistory
 from sluicegate.simulation.replay_blocks import ReplayBlocks, ReplayedProduct
@@ -140,9 +140,9 @@ class Replay:
         are no requests of people.
         """
         happened = self._happened
-        kept = ReplayedProduct(self._blocks, self.status)
+        replayed = ReplayedProduct(self._blocks, self.status)
         return observed(
-            measured(self._product.spec, self.status, kept, now),
+            read_measurements(self._product.spec, self.status, replayed, now),
             Surroundings(
                 desired=happened.spec_model,
                 withheld="",
@@ -187,9 +187,9 @@ class Replay:
         if running is None or running.cause != Reason.FOLLOW_UP or self._happened.results:
             return
         assert self.status.retraining is not None
-        usual = self.status.retraining.last_duration_seconds or 0
-        lasts = max(usual, self.terms.block_seconds)
-        if now - running.trigger_time > lasts:
+        usual_seconds = self.status.retraining.last_duration_seconds or 0
+        lasts_seconds = max(usual_seconds, self.terms.block_seconds)
+        if now - running.trigger_time > lasts_seconds:
             self.status = self.status.with_retraining(
                 trigger=None, last_reason=str(Reason.NOT_SHOWN_BETTER)
             )
@@ -254,7 +254,7 @@ class Replay:
         candidate, since = self.status.trial, self._happened.since.get("pods_unhealthy")
         if candidate is None or candidate.parked or since is None:
             return False
-        return since > began(candidate)
+        return since > first_traffic_time(candidate)
 
     def _training(self) -> TrainingResult | None:
         """Return the pending result, as that of the running training if there is one."""
@@ -279,12 +279,12 @@ class Replay:
         decision = evaluation.decision
         if self._follows and not isinstance(decision, Hold | Alert | Retrain):
             return evaluation.status
-        return at_once(self.terms, evaluation.status, decision, now)
+        return carry_out_at_once(self.terms, evaluation.status, decision, now)
 
     def _find_orphan(self, before: DataProductStatus, evaluation: Evaluation) -> None:
         """Discard the result of a training that was superseded."""
-        ended = before.training is not None and self.status.training is None
-        if ended and not evaluation.training_taken_up:
+        training_ended = before.training is not None and self.status.training is None
+        if training_ended and not evaluation.training_taken_up:
             self._orphan = before.parent
 
 

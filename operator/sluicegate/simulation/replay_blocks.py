@@ -83,7 +83,10 @@ class ReplayBlocks:
         cls, slos: tuple[str, ...], block_seconds: int, file: tuple[ReplayBlock, ...]
     ) -> "ReplayBlocks":
         """Create the blocks of a file, empty; the length of its shortest block is the unit."""
-        gaps = (later - earlier for earlier, later in pairwise([0, *(one.at for one in file)]))
+        gaps = (
+            next_time - previous_time
+            for previous_time, next_time in pairwise([0, *(one.at for one in file)])
+        )
         return cls(slos, block_seconds, min(gaps, default=block_seconds))
 
     @property
@@ -105,12 +108,12 @@ class ReplayBlocks:
             versions are compared: client errors are counted only then.
         """
         living = (one.version for one in (status.stable, status.candidate) if one is not None)
-        read, compared = self._read(block, living), is_compared(status)
+        read, versions_compared = self._read(block, living), is_compared(status)
         self._parts.setdefault(-(-block.at // self.block_seconds), []).append(read)
         self._canary += self._spread(read, self._seconds(block.at))
         complete = block.at // self.block_seconds
         for index in sorted(index for index in self._parts if index <= complete):
-            self._complete(index, self._parts.pop(index), compared=compared)
+            self._complete(index, self._parts.pop(index), compared=versions_compared)
         self.newest, self._end = complete, block.at
 
     def series(self, version: str, name: str) -> Series | None:
@@ -152,12 +155,12 @@ class ReplayBlocks:
             version: {name: _value(block, version, name) for name in self._names()}
             for version in self._series
         }
-        aged = {
+        values_by_age = {
             version: {name: _value(block, version, name) for name in AGED_SERIES.values()}
             for version, counts in block.counts.items()
             if not counts.keys().isdisjoint(AGED_SERIES.values())
         }
-        return _Read(block.at, versions, aged, _quality(block), block.unavailable)
+        return _Read(block.at, versions, values_by_age, _quality(block), block.unavailable)
 
     def _seconds(self, end: int) -> int:
         """Return the length of the block of the file that ends here: a gap before it isn't part of it."""
@@ -234,8 +237,8 @@ class ReplayedProduct:
         read = {name: self.series(stable, name) for name in self.blocks.slos}
         return {
             name: reason
-            for name, one in read.items()
-            if one is not None and one.block(self.newest).quality is Quality.UNAVAILABLE
+            for name, series in read.items()
+            if series is not None and series.block(self.newest).quality is Quality.UNAVAILABLE
         }
 
     def outage(self) -> Reason | None:
@@ -247,10 +250,10 @@ class ReplayedProduct:
         candidate, stable, seconds = self.status.candidate, self.status.stable, self.canary_seconds
         if candidate is None or stable is None or not in_canary(self.status):
             return ()
-        begun = candidate.start_time // seconds * seconds
+        begin_time = candidate.start_time // seconds * seconds
         first = begin_of_canary_blocks(candidate, seconds) // seconds * seconds
-        made = []
-        for end, unknown, versions, missing, aged in self.blocks.since(first):
+        canary_blocks = []
+        for end, unknown, versions, missing, values_by_age in self.blocks.since(first):
             values = versions.get(stable.version, missing)
             reading = CandidateReading(
                 counts=versions.get(candidate.version, missing),
@@ -260,18 +263,20 @@ class ReplayedProduct:
                 pairs=None,
             )
             requests = values.get(CLIENT_ERRORS, unknown)
-            ages = ages_of(aged, candidate.version, stable.version)
-            candidate_reading = reading if end > begun else None
-            made.append(canary_block(end, requests, values, candidate_reading, ages=ages))
-        return tuple(made)
+            ages = ages_of(values_by_age, candidate.version, stable.version)
+            candidate_reading = reading if end > begin_time else None
+            canary_blocks.append(canary_block(end, requests, values, candidate_reading, ages=ages))
+        return tuple(canary_blocks)
 
 
-def ages_of(aged: Mapping[str, Values], *versions: str) -> LabelsByAge | None:
+def ages_of(values_by_age: Mapping[str, Values], *versions: str) -> LabelsByAge | None:
     """Return the labels of (candidate, stable) by age; None if the file doesn't have them."""
-    if aged.keys().isdisjoint(versions):
+    if values_by_age.keys().isdisjoint(versions):
         return None
     candidate, stable = (
-        tuple(one.count for one in aged[version].values()) if version in aged else _NO_LABELS
+        tuple(one.count for one in values_by_age[version].values())
+        if version in values_by_age
+        else _NO_LABELS
         for version in versions
     )
     return labels_by_age(candidate, stable)
@@ -320,10 +325,10 @@ def _part(value: BlockValue, part: int, parts: int) -> BlockValue:
 
 def _joined(parts: list[BlockValue]) -> BlockValue:
     """Return the block that consists of these parts: one lost part of five isn't low coverage."""
-    usable = [one for one in parts if one.quality in _USABLE]
-    if not usable:
+    usable_parts = [part for part in parts if part.quality in _USABLE]
+    if not usable_parts:
         return parts[-1]
-    if len(usable) < LEAST_COVERAGE * len(parts):
+    if len(usable_parts) < LEAST_COVERAGE * len(parts):
         return BlockValue(Quality.LOW_COVERAGE)
-    quality = max(one.quality for one in usable)
-    return BlockValue(quality, summed(one.count for one in usable))
+    quality = max(one.quality for one in usable_parts)
+    return BlockValue(quality, summed(one.count for one in usable_parts))

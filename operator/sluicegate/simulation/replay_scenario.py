@@ -115,15 +115,15 @@ class FactsChange:
     cpu_throttled: bool | None = None
     memory_pressure: bool | None = None
 
-    def changed(self, later: "FactsChange") -> "FactsChange":
+    def changed(self, update: "FactsChange") -> "FactsChange":
         """Return these facts, updated by later ones."""
-        changes: dict[str, Any] = {name: one for name, one in later.items() if one is not None}
+        changes: dict[str, Any] = {name: one for name, one in update.items() if one is not None}
         return replace(self, **changes)
 
     def items(self) -> Iterator[tuple[str, tuple[str | UpstreamRelease, ...] | bool | None]]:
         """Yield each fact with its name."""
-        for each in fields(self):
-            yield each.name, getattr(self, each.name)
+        for fact in fields(self):
+            yield fact.name, getattr(self, fact.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,11 +205,11 @@ def _scenario(reader: FieldReader, document: object) -> ReplayScenario | None:
 
 
 def _market_names(product: DataProduct) -> set[str]:
-    """Return the names of counts by market, `accuracy@AT`; none where the product doesn't count them."""
+    """Return the names of counts by market, `accuracy@AT`; none if the product doesn't count them."""
     spec = product.spec
-    counted = [slo.name for slo in spec.slos if slo.indicator.kind in COUNTED_BY_MARKET]
+    counted_slos = [slo.name for slo in spec.slos if slo.indicator.kind in COUNTED_BY_MARKET]
     markets = (*spec.markets, OTHER) if spec.serving.market is not None else ()
-    return {market_series(slo, market) for slo in counted for market in markets}
+    return {market_series(slo, market) for slo in counted_slos for market in markets}
 
 
 def _product(reader: FieldReader, value: object, path: str) -> DataProduct | None:
@@ -244,8 +244,8 @@ def _baselines(reader: FieldReader, value: object, slos: frozenset[str]) -> dict
             baselines[name] = Baseline.model_validate_json(json.dumps(baseline, default=str))
         except ValidationError as error:
             places = ((".".join(map(str, one["loc"])), one["msg"]) for one in error.errors())
-            wrong = "; ".join(f"{place}: {said}" for place, said in places)
-            reader.wrong(path, f"{wrong}: write it as status.stable.baseline has it")
+            message = "; ".join(f"{place}: {message}" for place, message in places)
+            reader.wrong(path, f"{message}: write it as status.stable.baseline has it")
     return baselines
 
 
@@ -285,11 +285,11 @@ def _arm(
 ) -> dict[str, RawCount | Quality]:
     """Return the counts of a version by SLO, and if the file has them its client errors and labels by age."""
     counts = reader.mapping(value, path)
-    beside = {CLIENT_ERRORS_FIELD, *AGED_SERIES.values()}
-    others = {name: count for name, count in counts.items() if name not in beside}
-    result = reader.block(others, path, slos)
-    aged = {name: counts[name] for name in AGED_SERIES.values() if name in counts}
-    result.update(reader.block(aged, path, None))
+    reserved_names = {CLIENT_ERRORS_FIELD, *AGED_SERIES.values()}
+    slo_counts = {name: count for name, count in counts.items() if name not in reserved_names}
+    result = reader.block(slo_counts, path, slos)
+    age_names = {name: counts[name] for name in AGED_SERIES.values() if name in counts}
+    result.update(reader.block(age_names, path, None))
     if CLIENT_ERRORS_FIELD in counts:
         errors = {CLIENT_ERRORS_FIELD: counts[CLIENT_ERRORS_FIELD]}
         for count in reader.block(errors, path, None).values():
@@ -382,38 +382,41 @@ _TRUTHS: Final = {
 
 def _fact(reader: FieldReader, value: object, path: str) -> tuple[int, FactsChange]:
     allowed = ("at", "upstreamDegraded", "upstreamReleases", *_TRUTHS)
-    given = reader.fields(value, path, allowed, ("at",))
-    upstream, releases = given.get("upstreamDegraded"), given.get("upstreamReleases")
+    given_fields = reader.fields(value, path, allowed, ("at",))
+    upstream, releases = given_fields.get("upstreamDegraded"), given_fields.get("upstreamReleases")
     names = None
     if upstream is not None:
-        listed = reader.items(upstream, f"{path}.upstreamDegraded")
-        names = tuple(reader.text(name, where) for where, name in listed)
+        upstreams = reader.items(upstream, f"{path}.upstreamDegraded")
+        names = tuple(reader.text(name, item_path) for item_path, name in upstreams)
     upstream_releases = None
     if releases is not None:
-        listed = reader.items(releases, f"{path}.upstreamReleases")
-        read = [_release(reader, release, where) for where, release in listed]
+        upstreams = reader.items(releases, f"{path}.upstreamReleases")
+        read = [_release(reader, release, item_path) for item_path, release in upstreams]
         upstream_releases = tuple(release for release in read if release is not None)
-    stated = {own: _truth(reader, given, path, name=name) for name, own in _TRUTHS.items()}
-    return reader.second(given, path), FactsChange(names, upstream_releases, **stated)
+    stated = {
+        fact_name: _truth(reader, given_fields, path, name=name)
+        for name, fact_name in _TRUTHS.items()
+    }
+    return reader.second(given_fields, path), FactsChange(names, upstream_releases, **stated)
 
 
 def _release(reader: FieldReader, value: object, path: str) -> UpstreamRelease | None:
     names = ("product", "version", "shares")
-    given = reader.fields(value, path, names, names)
+    given_fields = reader.fields(value, path, names, names)
     shares = []
-    for where, share in reader.items(given.get("shares"), join(path, "shares")):
-        change = reader.fields(share, where, ("at", "weight"), ("at", "weight"))
-        weight = reader.number(change.get("weight", 0), join(where, "weight"))
+    for share_path, share in reader.items(given_fields.get("shares"), join(path, "shares")):
+        change = reader.fields(share, share_path, ("at", "weight"), ("at", "weight"))
+        weight = reader.number(change.get("weight", 0), join(share_path, "weight"))
         if weight > FULL:
-            reader.wrong(join(where, "weight"), f"{weight:g} is more than 100 %")
-        shares.append((reader.second(change, where), int(weight)))
-    if given and not shares:
+            reader.wrong(join(share_path, "weight"), f"{weight:g} is more than 100 %")
+        shares.append((reader.second(change, share_path), int(weight)))
+    if given_fields and not shares:
         reader.wrong(join(path, "shares"), "is empty: name a share with at and weight")
     if not shares:
         return None
     return UpstreamRelease(
-        reader.text(given.get("product"), join(path, "product")),
-        reader.text(given.get("version"), join(path, "version")),
+        reader.text(given_fields.get("product"), join(path, "product")),
+        reader.text(given_fields.get("version"), join(path, "version")),
         tuple(shares),
     )
 

@@ -74,16 +74,16 @@ class FieldReader:
 
     def second(self, fields: Mapping[str, Any], path: str, name: str = "at") -> int:
         """Read a time in whole seconds; 0 if it is missing."""
-        value, where = fields.get(name), join(path, name)
+        value, value_path = fields.get(name), join(path, name)
         if name not in fields:
             return 0
         if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
-            self.wrong(where, f"is {shown(value)}, but must be a number of seconds")
+            self.wrong(value_path, f"is {shown(value)}, but must be a number of seconds")
             return 0
         if value < 0:
-            self.wrong(where, f"{value} is negative: time begins at 0")
+            self.wrong(value_path, f"{value} is negative: time begins at 0")
         if value != int(value):
-            self.wrong(where, f"{value} is not a whole number of seconds")
+            self.wrong(value_path, f"{value} is not a whole number of seconds")
         return int(value)
 
     def number(self, value: object, path: str) -> float:
@@ -101,16 +101,16 @@ class FieldReader:
         """Read bad and total by SLO."""
         result = {}
         for name, count in self.mapping(value, path).items():
-            where = join(path, name)
+            value_path = join(path, name)
             if slos and name not in slos:
                 names = ", ".join(sorted(slos))
-                self.wrong(where, f"is no SLO of the product: it has {names}")
+                self.wrong(value_path, f"is no SLO of the product: it has {names}")
                 continue
-            fields = self.fields(count, where, ("bad", "total"), ("bad", "total"))
+            fields = self.fields(count, value_path, ("bad", "total"), ("bad", "total"))
             if {"bad", "total"} <= fields.keys():
                 result[name] = (
-                    self.number(fields["bad"], join(where, "bad")),
-                    self.number(fields["total"], join(where, "total")),
+                    self.number(fields["bad"], join(value_path, "bad")),
+                    self.number(fields["total"], join(value_path, "total")),
                 )
         return result
 
@@ -135,9 +135,10 @@ class FieldReader:
             if not (isfinite(bad) and isfinite(total)):
                 self.wrong(join(path, name), "must hold whole numbers")
             elif bad > total:
-                where = f"{join(path, name)}.bad"
+                value_path = f"{join(path, name)}.bad"
                 self.wrong(
-                    where, f"{bad} is more than total ({total}): bad events are part of all events"
+                    value_path,
+                    f"{bad} is more than total ({total}): bad events are part of all events",
                 )
             else:
                 result[name] = Count(int(bad), int(total))
@@ -147,15 +148,15 @@ class FieldReader:
         """Read the rows of a hold-out by which version was right, by SLO."""
         result = {}
         for slo, rows in self.mapping({} if value is None else value, path).items():
-            where = join(path, slo)
-            fields = self.fields(rows, where, PAIR_FIELDS, PAIR_FIELDS)
+            value_path = join(path, slo)
+            fields = self.fields(rows, value_path, PAIR_FIELDS, PAIR_FIELDS)
             if not fields.keys() >= set(PAIR_FIELDS):
                 continue
-            counts = [self.number(fields[name], join(where, name)) for name in PAIR_FIELDS]
+            counts = [self.number(fields[name], join(value_path, name)) for name in PAIR_FIELDS]
             if all(isfinite(count) for count in counts):
                 result[slo] = Pairs(*map(int, counts))
             else:
-                self.wrong(where, "must hold whole numbers")
+                self.wrong(value_path, "must hold whole numbers")
         return result
 
 

@@ -83,9 +83,9 @@ class SimulatedTraffic:
     def _bad(self, events: Ints, ratio: Floats) -> Floats:
         rho = self._scenario.burst_correlation
         if rho > 0:
-            certain = (ratio <= 0) | (ratio >= 1)
-            inner = np.where(certain, 0.5, ratio)
+            is_certain = (ratio <= 0) | (ratio >= 1)
+            bounded_ratio = np.where(is_certain, 0.5, ratio)
             scale = 1 / rho - 1
-            drawn = self._rng.beta(inner * scale, (1 - inner) * scale)
-            ratio = np.where(certain, ratio, drawn)
+            drawn_ratio = self._rng.beta(bounded_ratio * scale, (1 - bounded_ratio) * scale)
+            ratio = np.where(is_certain, ratio, drawn_ratio)
         return self._rng.binomial(events, ratio).astype(np.float64)

@@ -150,25 +150,25 @@ def _tune(
     *,
     quiet_days: float,
 ) -> Tuning:
-    whole = summed(count for _, count in counts)
+    total_count = summed(count for _, count in counts)
     seconds = counts[-1][0] - counts[0][0] + scenario.product.spec.analysis.block_seconds
-    usual, spread = _level(counts, whole)
-    looked_for = drop or slo.drop or BUDGETS_OF_A_DROP * (slo.allowed_bad or usual)
-    looked_for = min(looked_for, 1 - usual)
+    usual_ratio, spread = _level(counts, total_count)
+    looked_for = drop or slo.drop or BUDGETS_OF_A_DROP * (slo.allowed_bad or usual_ratio)
+    looked_for = min(looked_for, 1 - usual_ratio)
 
     def alternatives(values: Iterable[float], *, objective: bool) -> tuple[TunedValue, ...]:
-        made = [
+        tuned_values = [
             _alternative(scenario, _with(slo, value, objective=objective), looked_for, value)
             for value in values
         ]
-        return _proposed(made, seconds, quiet_days)
+        return _proposed(tuned_values, seconds, quiet_days)
 
-    allowed = sorted({_nice(times * usual) for times in ALLOWED})
+    allowed = sorted({_nice(times * usual_ratio) for times in ALLOWED})
     return Tuning(
         slo=slo.name,
         seconds=seconds,
         quiet_days=quiet_days,
-        count=whole,
+        count=total_count,
         per_minute=_recent_rate(counts) * 60,
         drop=looked_for,
         objective=None if slo.objective is None else float(slo.objective),
@@ -190,7 +190,7 @@ def _with(slo: Slo, value: float, *, objective: bool) -> Slo:
     return slo.replace(**change)
 
 
-def _level(counts: Sequence[tuple[int, Count]], whole: Count) -> tuple[float, float]:
+def _level(counts: Sequence[tuple[int, Count]], total_count: Count) -> tuple[float, float]:
     """Return the usual share of bad events, and the standard deviation of a day's share.
 
     The usual share is that of the median day, as a history has incidents too; at least the share
@@ -199,13 +199,13 @@ def _level(counts: Sequence[tuple[int, Count]], whole: Count) -> tuple[float, fl
     days: dict[int, Count] = {}
     for at, count in counts:
         days[(at - 1) // DAY] = summed((days.get((at - 1) // DAY, NOTHING), count))
-    full = [one for one in days.values() if one.total]
-    usual = median(one.bad / one.total for one in full)
-    usual = max(usual, wilson_upper(0, whole.total, _Z))
-    typical = median(one.total for one in full)
-    by_chance = sqrt(usual * (1 - usual) / typical)
-    scatter = pstdev([one.bad / one.total for one in full])
-    return usual, max(min(scatter, 3 * by_chance), by_chance)
+    days_with_events = [day for day in days.values() if day.total]
+    usual_ratio = median(one.bad / one.total for one in days_with_events)
+    usual_ratio = max(usual_ratio, wilson_upper(0, total_count.total, _Z))
+    typical = median(one.total for one in days_with_events)
+    by_chance = sqrt(usual_ratio * (1 - usual_ratio) / typical)
+    scatter = pstdev([one.bad / one.total for one in days_with_events])
+    return usual_ratio, max(min(scatter, 3 * by_chance), by_chance)
 
 
 def _nice(value: float) -> float:
@@ -220,29 +220,29 @@ def _nice(value: float) -> float:
 def _alternative(
     scenario: ReplayScenario, slo: Slo, drop: float, value: float | None
 ) -> TunedValue:
-    running = Replay(_alone(scenario, slo), follows=True)
-    starts = {int(len(scenario.blocks) * share) for share in DROPS_FROM}
+    running = Replay(_with_slo_alone(scenario, slo), follows=True)
+    start_places = {int(len(scenario.blocks) * share) for share in DROPS_FROM}
     alarms: list[int] = []
-    kept: list[tuple[int, Replay]] = []
+    replays: list[tuple[int, Replay]] = []
     retrainings, degraded = 0, False
     for place, block in enumerate(scenario.blocks):
-        if place in starts and place and not degraded:
-            kept.append((place, deepcopy(running)))
+        if place in start_places and place and not degraded:
+            replays.append((place, deepcopy(running)))
         step = running.advance(block)
         before, degraded = degraded, step.status.engine.slo(slo.name).degraded
         alarms += [block.at] if degraded and not before else []
         retrainings += isinstance(step.evaluation.decision, Retrain)
     delays: list[float] = []
-    for place, begun in kept:
+    for place, started_replay in replays:
         blocks = scenario.blocks[place:]
-        own = next((at for at in alarms if at >= blocks[0].at), inf)
-        delay = _delay(begun, blocks, slo.name, drop)
-        if delay is not None and blocks[0].at + min(delay, WATCHED) < own:
+        first_alarm = next((at for at in alarms if at >= blocks[0].at), inf)
+        delay = _delay(started_replay, blocks, slo.name, drop)
+        if delay is not None and blocks[0].at + min(delay, WATCHED) < first_alarm:
             delays.append(delay)  # later alarms are those of the history itself
     return TunedValue(value, tuple(alarms), retrainings, median(delays) if delays else None)
 
 
-def _alone(scenario: ReplayScenario, slo: Slo) -> ReplayScenario:
+def _with_slo_alone(scenario: ReplayScenario, slo: Slo) -> ReplayScenario:
     """Return the history with this SLO as the only one, so that it causes all decisions."""
     product = scenario.product
     retraining = product.spec.retraining
@@ -262,14 +262,14 @@ def _delay(running: Replay, blocks: Sequence[ReplayBlock], slo: str, drop: float
     Infinite if it isn't detected in the watched time, None if the history ends before that.
     """
     remainder = 0.0
-    begin = blocks[0].at
+    begin_time = blocks[0].at
     for block in blocks:
-        if block.at - begin > WATCHED:
+        if block.at - begin_time > WATCHED:
             return inf
         worse, remainder = lower_block(block, slo, drop, remainder)
         step = running.advance(worse)
         if step.status.engine.slo(slo).degraded:
-            return block.at - begin
+            return block.at - begin_time
     return None
 
 
@@ -290,19 +290,21 @@ def lower_block(
     return replace(block, counts=counts), remainder
 
 
-def _proposed(made: list[TunedValue], seconds: float, quiet_days: float) -> tuple[TunedValue, ...]:
+def _proposed(
+    tuned_values: list[TunedValue], seconds: float, quiet_days: float
+) -> tuple[TunedValue, ...]:
     """Mark the strictest value that is quiet enough; if none is, the strictest of the quietest.
 
     A history that is shorter than the time between two alarms can't show which value is quiet:
     none is marked.
     """
-    most = floor(seconds / DAY / quiet_days)
-    if not made or not most:
-        return tuple(made)
-    quiet = min(len(one.alarms) for one in made)
-    limit = max(most, quiet)
-    chosen = next(one for one in made if len(one.alarms) <= limit)
-    return tuple(replace(one, proposed=one is chosen) for one in made)
+    most_alarms = floor(seconds / DAY / quiet_days)
+    if not tuned_values or not most_alarms:
+        return tuple(tuned_values)
+    least_alarms = min(len(one.alarms) for one in tuned_values)
+    limit = max(most_alarms, least_alarms)
+    chosen_value = next(one for one in tuned_values if len(one.alarms) <= limit)
+    return tuple(replace(one, proposed=one is chosen_value) for one in tuned_values)
 
 
 # ---- canaries at today's traffic -------------------------------------------------------------
@@ -313,7 +315,7 @@ def _margins(
     *,
     proposes: bool,
 ) -> Iterator[Margin]:
-    terms = terms_of(_alone(scenario, slo).product)
+    terms = terms_of(_with_slo_alone(scenario, slo).product)
     current = terms.slos[0].margin
     newest = [count for _, count in counts if count.total][-LEAST_BLOCKS:]
     level = summed(newest)
@@ -332,10 +334,10 @@ def _margins(
 
     times = {margin: canary(margin) for margin in sorted({*MARGINS, current}) if ratio + margin < 1}
     longest = terms.max_duration_seconds
-    fits = [margin for margin, time in times.items() if time <= longest / 2]
-    proposed = fits[0] if fits else None
-    useful = [margin for margin in fits if times[margin] > min(times.values())]
-    selected = {*(useful or fits)[:MOST_MARGINS], current}
+    fitting = [margin for margin, time in times.items() if time <= longest / 2]
+    proposed = fitting[0] if fitting else None
+    useful = [margin for margin in fitting if times[margin] > min(times.values())]
+    selected = {*(useful or fitting)[:MOST_MARGINS], current}
     if proposed is None:
         selected |= {*list(times)[-2:]}
     for margin in sorted(selected & times.keys()):
@@ -345,9 +347,9 @@ def _margins(
 def _recent_rate(counts: Sequence[tuple[int, Count]]) -> float:
     """Return the events a second in the last day of the history."""
     newest = counts[-1][0]
-    recent = [(at, count) for at, count in counts if at > newest - DAY]
+    recent_counts = [(at, count) for at, count in counts if at > newest - DAY]
     seconds = min(DAY, newest - counts[0][0]) or 1
-    return sum(count.total for _, count in recent) / seconds
+    return sum(count.total for _, count in recent_counts) / seconds
 
 
 def _hours(counts: Iterable[tuple[int, Count]]) -> Iterator[tuple[int, float]]:

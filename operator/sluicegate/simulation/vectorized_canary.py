@@ -63,51 +63,51 @@ class Sequential:
         """Add the evidence of one block, then roll back, promote or advance."""
         self._time += 1
         self._age[live] += 1
-        warm = self._age[live] > WARM_UP_BLOCKS
-        counts = warm & (self._time > self._lag)
+        is_warm = self._age[live] > WARM_UP_BLOCKS
+        counts = is_warm & (self._time > self._lag)
         ratio = vectorized_test.expected_ratio(
             self._past_bad[:, live], self._past[:, live], self._margin
         )
-        promote, back, better = vectorized_test.block_factors(
+        promote, roll_back, better = vectorized_test.block_factors(
             arms, ratio, self._margin, self._correlation[:, live]
         )
         self.promote[:, live] += np.where(counts, promote, 0.0)
         self.better[:, live] += np.where(counts, better, 0.0)
-        self.roll_back[:, live] += np.where(counts, back, 0.0)
+        self.roll_back[:, live] += np.where(counts, roll_back, 0.0)
         self._remember(arms, live, counts)
-        self._requests[live] += np.where(warm, arms.canary.max(axis=0), 0.0)
+        self._requests[live] += np.where(is_warm, arms.canary.max(axis=0), 0.0)
         self._past_bad[:, live] += arms.stable_bad
         self._past[:, live] += arms.stable
         return self._decide(live, arms.canary.max(axis=0) > 0)
 
     def _remember(self, arms: SimulatedArms, live: Ints, counts: Bools) -> None:
-        both = arms.canary + arms.stable
-        fresh = {
+        both_totals = arms.canary + arms.stable
+        new_sums = {
             "bad": arms.canary_bad,
             "canary": arms.canary,
-            "both": both,
-            "blocks": np.ones_like(both),
+            "both": both_totals,
+            "blocks": np.ones_like(both_totals),
         }
         for name, sums in self._seen.items():
-            sums[:, live] += np.where(counts, fresh[name], 0.0)
+            sums[:, live] += np.where(counts, new_sums[name], 0.0)
         self._known_bad[:, live] += np.where(counts, arms.stable_bad, 0.0)
         self._known[:, live] += np.where(counts, arms.stable, 0.0)
 
-    def _decide(self, live: Ints, served: Bools) -> Ints:
-        back: Bools = np.logical_or.reduce(self.roll_back[:, live] >= self._bound, axis=0)
+    def _decide(self, live: Ints, is_served: Bools) -> Ints:
+        rolled_back: Bools = np.logical_or.reduce(self.roll_back[:, live] >= self._bound, axis=0)
         dwelt = self._age[live] - WARM_UP_BLOCKS >= LEAST_BLOCKS
-        ready = dwelt & (self._requests[live] >= LEAST_REQUESTS) & served & ~back
+        ready = dwelt & (self._requests[live] >= LEAST_REQUESTS) & is_served & ~rolled_back
         needed = (self.step[live] + 1) / len(self._steps) * vectorized_test.LOG_BOUND
         speaks = self.promote[:, live] >= needed
-        some: Bools = np.logical_or.reduce(speaks, axis=0)
-        ready = np.logical_and(ready, some)
+        any_speaks: Bools = np.logical_or.reduce(speaks, axis=0)
+        ready = np.logical_and(ready, any_speaks)
         ready[ready] = self._all_spoke(live[ready], speaks[:, ready])
         last = self.step[live] == len(self._steps) - 1
-        passed = ready & last
-        good = self._meets_objectives(live[passed], speaks[:, passed])
-        passed[passed] = good & ~self._leans_against(live[passed])
+        has_passed = ready & last
+        good = self._meets_objectives(live[has_passed], speaks[:, has_passed])
+        has_passed[has_passed] = good & ~self._leans_against(live[has_passed])
         self._advance(live[ready & ~last])
-        return verdicts(passed, back)
+        return verdicts(has_passed, rolled_back)
 
     def _all_spoke(self, runs: Ints, speaks: Bools) -> Bools:
         """Return whether all required SLOs favour the candidate, as policy.canary counts it."""
@@ -149,8 +149,8 @@ class Sequential:
 
     def _leans_against(self, runs: Ints) -> Bools:
         """Return whether an SLO that isn't required favours stable, as policy.canary decides it."""
-        free = [[s.evidence is CanaryEvidence.IF_AVAILABLE] for s in self._scenario.streams]
-        worse = np.array(free) & ~self.required(runs) & (self.roll_back[:, runs] > 0)
+        is_optional = [[s.evidence is CanaryEvidence.IF_AVAILABLE] for s in self._scenario.streams]
+        worse = np.array(is_optional) & ~self.required(runs) & (self.roll_back[:, runs] > 0)
         leans: Bools = np.logical_or.reduce(worse, axis=0)
         return leans
 
@@ -183,8 +183,8 @@ def play(judge: Judge, traffic: SimulatedTraffic, scenario: Scenario) -> Simulat
         if live.size == 0:
             break
         verdicts[live] = judge.observe(traffic.block(judge.share, live), live)
-        ended = live[verdicts[live] != SimulatedVerdict.RUNNING]
-        minutes[ended] = (time + 1) * scenario.minutes_per_block
+        ended_runs = live[verdicts[live] != SimulatedVerdict.RUNNING]
+        minutes[ended_runs] = (time + 1) * scenario.minutes_per_block
     verdicts[verdicts == SimulatedVerdict.RUNNING] = SimulatedVerdict.INCONCLUSIVE
     return summarise([SimulatedVerdict(int(v)) for v in verdicts], minutes.tolist())
 

@@ -64,8 +64,10 @@ def _distance(early: _Level, late: _Level) -> Floats:
         / np.maximum(part.total, 1)
         for part in (early, late)
     )
-    within = (early.residuals + late.residuals) / np.maximum(early.filled + late.filled - 2, 1)
-    distance = (early.ratio - late.ratio) ** 2 / variance / np.maximum(within, 1.0)
+    within_variance = (early.residuals + late.residuals) / np.maximum(
+        early.filled + late.filled - 2, 1
+    )
+    distance = (early.ratio - late.ratio) ** 2 / variance / np.maximum(within_variance, 1.0)
     return np.where(unknown, 0.0, distance)
 
 
@@ -76,31 +78,31 @@ def burst_correlation(bad: Floats, total: Floats, late: Bools) -> Floats:
     ----------
     late : blocks on the present level; the others are compared with their own.
     """
-    filled = total > 0
-    count = filled.sum(axis=0)
-    levels = (filled & late).any(axis=0).astype(int) + (filled & ~late).any(axis=0)
+    has_events = total > 0
+    count = has_events.sum(axis=0)
+    levels = (has_events & late).any(axis=0).astype(int) + (has_events & ~late).any(axis=0)
     all_events, all_bad = total.sum(axis=0), bad.sum(axis=0)
     unknown = (count < LEAST_CORRELATION_BLOCKS) | (all_bad == 0) | (all_bad == all_events)
     unknown |= all_events <= count
     ratio = np.where(late, _ratio_of(bad, total, late), _ratio_of(bad, total, ~late))
-    expected = np.where(filled, total, 1) * ratio
+    expected = np.where(has_events, total, 1) * ratio
     variance = expected * (1 - ratio)
-    has_variance = filled & (variance > 0)
+    has_variance = has_events & (variance > 0)
     residuals = np.where(
         has_variance, (bad - expected) ** 2 / np.where(has_variance, variance, 1.0), 0.0
     )
     blocks = np.maximum(count, 2)
     mean = residuals.sum(axis=0) / blocks
-    scatter = np.sqrt(np.where(filled, (residuals - mean) ** 2, 0.0).sum(axis=0) / blocks)
+    scatter = np.sqrt(np.where(has_events, (residuals - mean) ** 2, 0.0).sum(axis=0) / blocks)
     upper = mean * blocks / np.maximum(blocks - levels, 1) + UPPER * scatter / np.sqrt(blocks)
     spread = np.where(unknown, 1.0, all_events / blocks - 1)
     return np.where(unknown, 0.0, np.clip((upper - 1) / spread, 0.0, 1.0))
 
 
-def _ratio_of(bad: Floats, total: Floats, chosen: Bools) -> Floats:
+def _ratio_of(bad: Floats, total: Floats, selection: Bools) -> Floats:
     """Return bad of all events of the chosen blocks."""
-    events = np.where(chosen, total, 0.0).sum(axis=0)
-    ratio: Floats = np.where(chosen, bad, 0.0).sum(axis=0) / np.maximum(events, 1)
+    events = np.where(selection, total, 0.0).sum(axis=0)
+    ratio: Floats = np.where(selection, bad, 0.0).sum(axis=0) / np.maximum(events, 1)
     return ratio
 
 
@@ -143,12 +145,12 @@ def block_factors(
     arms: SimulatedArms, ratio: Floats, margin: Floats, correlation: Floats
 ) -> tuple[Floats, Floats, Floats]:
     """Compute the factors of one block as logarithms, as stats.sequential_test.block_factor."""
-    both = (arms.canary > 0) & (arms.stable > 0)
+    both_have_events = (arms.canary > 0) & (arms.stable > 0)
     canary_share, stable_share = (
-        independent_share(one, correlation) for one in (arms.canary, arms.stable)
+        independent_share(total, correlation) for total in (arms.canary, arms.stable)
     )
-    canary = np.where(both, arms.canary * canary_share, 1.0)
-    stable = np.where(both, arms.stable * stable_share, 1.0)
+    canary = np.where(both_have_events, arms.canary * canary_share, 1.0)
+    stable = np.where(both_have_events, arms.stable * stable_share, 1.0)
     null = nearest_null(canary, stable, ratio, margin)
     promote = canary_share * _likelihood(arms.canary_bad, arms.canary, ratio, null + margin)
     promote += stable_share * _likelihood(arms.stable_bad, arms.stable, ratio, null)
@@ -157,10 +159,10 @@ def block_factors(
         pooled = (canary * alternative + stable * ratio) / (canary + stable)
         factor = canary_share * _likelihood(arms.canary_bad, arms.canary, alternative, pooled)
         factor += stable_share * _likelihood(arms.stable_bad, arms.stable, ratio, pooled)
-        return np.where(both, factor, 0.0)
+        return np.where(both_have_events, factor, 0.0)
 
     better = against(np.maximum(ratio - margin, ratio / 2))
-    return np.where(both, promote, 0.0), against(ratio + margin), better
+    return np.where(both_have_events, promote, 0.0), against(ratio + margin), better
 
 
 def _likelihood(bad: Floats, total: Floats, ratio: Floats, null: Floats) -> Floats:

@@ -104,8 +104,8 @@ def read_block(
         return Block(index, Quality.INVALID)
     if bad > SLACK * total:
         return Block(index, Quality.INVALID)
-    whole = round(total)
-    return Block(index, Quality.COUNTED, Count(min(round(bad), whole), whole))
+    rounded_total = round(total)
+    return Block(index, Quality.COUNTED, Count(min(round(bad), rounded_total), rounded_total))
 
 
 class BlockRow:
@@ -134,8 +134,8 @@ class BlockRow:
         self._first -= before
         self._quality = bytearray(before) + self._quality + bytearray(after)
         self._quality[place : place + len(other._quality)] = other._quality
-        self._bad = _replaced(_padded(self._bad, before, after), place, other._bad)
-        self._total = _replaced(_padded(self._total, before, after), place, other._total)
+        self._bad = _with_values_from(_padded(self._bad, before, after), place, other._bad)
+        self._total = _with_values_from(_padded(self._total, before, after), place, other._total)
 
     def indexes(self) -> list[int]:
         """Return the indexes of the blocks that were read, oldest first."""
@@ -187,8 +187,8 @@ class Series:
             slot = block.index % SINGLE_BLOCKS
             before = Count(self._bad[slot], self._total[slot])
             self._quality[slot] = block.quality
-            self._bad = _put(self._bad, slot, block.count.bad)
-            self._total = _put(self._total, slot, block.count.total)
+            self._bad = _with_value(self._bad, slot, block.count.bad)
+            self._total = _with_value(self._total, slot, block.count.total)
         hour = hour_of(block.index)
         if hour_of(self._newest) - hour < HOURS:
             old = self.hour(hour)
@@ -202,11 +202,11 @@ class Series:
         doesn't fit.
         """
         index, (bad, total) = block.index, block.count
-        room = len(self._hour_bad)
-        slot, hour = index % SINGLE_BLOCKS, hour_of(index) % room
+        ring_size = len(self._hour_bad)
+        slot, hour = index % SINGLE_BLOCKS, hour_of(index) % ring_size
         hour_bad, hour_total = bad, total
         if index % BLOCKS_PER_HOUR == 1:  # the first block of an hour replaces the sum in its slot
-            if room < HOURS and hour_of(index) - self._first_hour >= room:
+            if ring_size < HOURS and hour_of(index) - self._first_hour >= ring_size:
                 return False
         else:
             hour_bad += self._hour_bad[hour]
@@ -238,8 +238,8 @@ class Series:
             newest = hour_of(self._newest)
             self._enlarge_ring(hour, newest, newest)
         slot = hour % len(self._hour_bad)
-        self._hour_bad = _put(self._hour_bad, slot, count.bad)
-        self._hour_total = _put(self._hour_total, slot, count.total)
+        self._hour_bad = _with_value(self._hour_bad, slot, count.bad)
+        self._hour_total = _with_value(self._hour_total, slot, count.total)
 
     def _move_to(self, index: int) -> None:
         before, self._newest = self._newest, index
@@ -258,11 +258,11 @@ class Series:
         The ring holds the sums from the first recorded hour to `last`.
         """
         first_recorded, self._first_hour = self._first_hour, first
-        room, needed = len(self._hour_bad), newest - first + 1
-        if needed > room and room < HOURS:
-            room = next((size for size in RING_SIZES if size >= needed), HOURS)
-            self._hour_bad = _moved(self._hour_bad, first_recorded, last, room)
-            self._hour_total = _moved(self._hour_total, first_recorded, last, room)
+        ring_size, needed = len(self._hour_bad), newest - first + 1
+        if needed > ring_size and ring_size < HOURS:
+            ring_size = next((size for size in RING_SIZES if size >= needed), HOURS)
+            self._hour_bad = _moved(self._hour_bad, first_recorded, last, ring_size)
+            self._hour_total = _moved(self._hour_total, first_recorded, last, ring_size)
 
     def without(self, spans: Sequence[tuple[int, int]]) -> "Series":
         """Return a read-only copy without the events of some blocks.
@@ -364,10 +364,12 @@ class Series:
             return self._singles(after, last)
         first_hour = ceil(after / BLOCKS_PER_HOUR)
         hours_end = max(last // BLOCKS_PER_HOUR, first_hour) * BLOCKS_PER_HOUR
-        kept = hour_of(self._newest) - len(self._hour_bad) + 1  # there are no sums of earlier hours
-        bad, total = self.hours(max(first_hour, kept), hours_end // BLOCKS_PER_HOUR - 1)
-        rest = self._singles(hours_end, last)
-        return Count(sum(bad) + rest.bad, sum(total) + rest.total)
+        first_kept_hour = (
+            hour_of(self._newest) - len(self._hour_bad) + 1
+        )  # there are no sums of earlier hours
+        bad, total = self.hours(max(first_hour, first_kept_hour), hours_end // BLOCKS_PER_HOUR - 1)
+        rest_singles = self._singles(hours_end, last)
+        return Count(sum(bad) + rest_singles.bad, sum(total) + rest_singles.total)
 
     def _singles(self, after: int, last: int) -> Count:
         first = max(after + 1, self._newest - SINGLE_BLOCKS + 1, 0)
@@ -399,7 +401,7 @@ def _padded(values: "array[int]", before: int, after: int) -> "array[int]":
     return array(code, bytes(before * size)) + values + array(code, bytes(after * size))
 
 
-def _put(values: "array[int]", slot: int, value: int) -> "array[int]":
+def _with_value(values: "array[int]", slot: int, value: int) -> "array[int]":
     """Set one value; a count that doesn't fit widens the array."""
     value = max(value, 0)
     try:
@@ -411,25 +413,25 @@ def _put(values: "array[int]", slot: int, value: int) -> "array[int]":
 
 
 def _packed(values: Sequence[int]) -> "array[int]":
-    most = max(values, default=0)
-    return array(next(code for code, limit in _WIDTHS if most < limit), values)
+    largest = max(values, default=0)
+    return array(next(code for code, limit in _WIDTHS if largest < limit), values)
 
 
-def _replaced(values: "array[int]", place: int, others: "array[int]") -> "array[int]":
+def _with_values_from(values: "array[int]", place: int, new_values: "array[int]") -> "array[int]":
     """Replace the values from `place` on; the narrower of both arrays is widened."""
-    code = max(values, others, key=lambda values: values.itemsize).typecode
-    values, others = (
-        each if each.typecode == code else array(code, each) for each in (values, others)
+    code = max(values, new_values, key=lambda values: values.itemsize).typecode
+    values, new_values = (
+        each if each.typecode == code else array(code, each) for each in (values, new_values)
     )
-    values[place : place + len(others)] = others
+    values[place : place + len(new_values)] = new_values
     return values
 
 
-def _moved(values: "array[int]", first: int, last: int, room: int) -> "array[int]":
-    """Copy entries first … last of a ring into a ring of size `room`."""
-    wider = array(values.typecode, bytes(room * values.itemsize))
+def _moved(values: "array[int]", first: int, last: int, ring_size: int) -> "array[int]":
+    """Copy entries first … last of a ring into a ring of size `ring_size`."""
+    wider = array(values.typecode, bytes(ring_size * values.itemsize))
     for entry in range(first, last + 1):
-        wider[entry % room] = values[entry % len(values)]
+        wider[entry % ring_size] = values[entry % len(values)]
     return wider
 
 

@@ -14,7 +14,7 @@ _UNKNOWN: Final = frozenset({"404", "405"})
 
 
 class ResponseKind(StrEnum):
-    """Kinds of responses to requests that didn't succeed."""
+    """Kinds of responses to unsuccessful requests."""
 
     FAILED = "failed"
     """5xx: a failure of the product, counted by availability."""

@@ -132,12 +132,12 @@ def render_sent(gateway: GatewayMetric, window: int, scope: Scope = EVERYTHING) 
     routes = f"{router.before}({product})(?:{router.draws})?{router.after}"
     by_route = _Counter(router.metric, router.label, routes, ends=router.draws)
     by_backend = _Counter(gateway.metric, gateway.label, backends)
-    unsent, refused = (f'{router.code}="{code}"' for code in (503, 502))
+    unsent, refused_matcher = (f'{router.code}="{code}"' for code in (503, 502))
     counters = {
         GatewayCount.ROUTED: by_route,
         GatewayCount.UNSENT: replace(by_route, matcher=unsent),
         GatewayCount.OWN: replace(by_backend, matcher=unsent),
-        GatewayCount.REFUSED: replace(by_backend, matcher=refused),
+        GatewayCount.REFUSED: replace(by_backend, matcher=refused_matcher),
     }
     return any_arm(
         tag(_by_backend(gateway, counter, window), names.FACT, fact)
@@ -147,7 +147,7 @@ def render_sent(gateway: GatewayMetric, window: int, scope: Scope = EVERYTHING) 
 
 @dataclass(frozen=True, slots=True)
 class _Counter:
-    """A counter of a gateway; the one group of `pattern` finds in its `label` whose a request was.
+    """A gateway's counter; the group of `pattern` in its `label` identifies a request's backend.
 
     `ends` is a pattern of what doesn't belong to it at its end.
     """
@@ -165,11 +165,11 @@ def _by_backend(gateway: GatewayMetric, counter: _Counter, window: int) -> str:
     of_gateway = [namespace, f'{names.PRODUCT}=""']
     label, pattern = counter.label, quote(counter.pattern)
     matchers = [*of_gateway, f"{label}=~{pattern}", *filter(None, [counter.matcher])]
-    counted = render_count(
+    counted_requests = render_count(
         select(counter.metric, matchers), window, up=select(names.UP, of_gateway)
     )
-    sent = sum_by((label,), counted)
-    backend = f'label_replace(\n{sent}\n, "{names.BACKEND}", "$1", "{label}", {pattern})'
+    sent_requests = sum_by((label,), counted_requests)
+    backend = f'label_replace(\n{sent_requests}\n, "{names.BACKEND}", "$1", "{label}", {pattern})'
     if counter.ends:
         end = quote(f"(.+){counter.ends}")
         backend = f'label_replace(\n{backend}\n, "{names.BACKEND}", "$1", "{names.BACKEND}", {end})'

@@ -28,7 +28,7 @@ class Rows(Protocol):
         """Return the rows of a query by their labels; none if it wasn't queried or failed."""
 
     def of_service(
-        self, kind: QueryKind, version: Labels, service: str, *rest: str
+        self, kind: QueryKind, version: Labels, service: str, *further_labels: str
     ) -> Values | None:
         """Return a version's values; only those of its entry service, if that is known."""
 
@@ -49,9 +49,9 @@ class SloRows:
     slo: str
     indicator: Indicator
 
-    def of_service(self, kind: QueryKind, *rest: str) -> Values | None:
+    def of_service(self, kind: QueryKind, *further_labels: str) -> Values | None:
         """Return the version's values of one kind of query."""
-        return self.rows.of_service(kind, self.version, self.service, *rest)
+        return self.rows.of_service(kind, self.version, self.service, *further_labels)
 
     def of(self, kind: QueryKind, *labels: str) -> Values | None:
         """Return the version's row with these further labels."""
@@ -90,11 +90,11 @@ class BlockCounts:
 
 def sum_rows(rows: Iterable[Values | None]) -> Values | None:
     """Add up values by block; None if there is no row."""
-    present = [row for row in rows if row is not None]
-    if len(present) <= 1:
-        return next(iter(present), None)
+    present_rows = [row for row in rows if row is not None]
+    if len(present_rows) <= 1:
+        return next(iter(present_rows), None)
     total: dict[int, float] = defaultdict(float)
-    for row in present:
+    for row in present_rows:
         for index, value in row.items():
             total[index] += value
     return dict(total)
@@ -107,10 +107,10 @@ def count_outcomes(good: Values | None, bad: Values | None) -> BlockCounts:
     return BlockCounts(sum_rows([good or {}, bad or {}]), bads=bad)
 
 
-def _both(totals: Values, goods: Values, *, lagging: bool = False) -> BlockCounts:
+def _total_less_good(totals: Values, goods: Values, *, lagging: bool = False) -> BlockCounts:
     """Return total less good, for blocks that have both: a missing series isn't zero."""
-    both = {index: total for index, total in totals.items() if index in goods}
-    return BlockCounts(both or None, goods=goods, lagging=lagging)
+    common_totals = {index: total for index, total in totals.items() if index in goods}
+    return BlockCounts(common_totals or None, goods=goods, lagging=lagging)
 
 
 def _availability(slo_rows: SloRows) -> BlockCounts:
@@ -141,8 +141,10 @@ def _latency_label(_slo: str, indicator: Indicator) -> str:
 
 
 def _outcomes(slo_rows: SloRows) -> BlockCounts:
-    right, wrong = (slo_rows.of(QueryKind.LABELLED, outcome) for outcome in ("correct", "wrong"))
-    return count_outcomes(right, wrong)
+    right, wrong_rows = (
+        slo_rows.of(QueryKind.LABELLED, outcome) for outcome in ("correct", "wrong")
+    )
+    return count_outcomes(right, wrong_rows)
 
 
 def _events(slo_rows: SloRows) -> BlockCounts:
@@ -161,14 +163,16 @@ def _counters(slo_rows: SloRows) -> BlockCounts:
     assert counters
     totals = slo_rows.of(QueryKind.COUNTERS, counters.total, str(counters.lag_seconds))
     goods = slo_rows.of(QueryKind.COUNTERS, counters.good, "0")
-    return _both(totals or NO_VALUES, goods or NO_VALUES, lagging=counters.lag_seconds > 0)
+    return _total_less_good(
+        totals or NO_VALUES, goods or NO_VALUES, lagging=counters.lag_seconds > 0
+    )
 
 
 def _promql(slo_rows: SloRows) -> BlockCounts:
     totals, goods = (
         slo_rows.of(QueryKind.PROMQL, slo_rows.slo, fact) for fact in (Fact.TOTAL, Fact.GOOD)
     )
-    return _both(totals or NO_VALUES, goods or NO_VALUES)
+    return _total_less_good(totals or NO_VALUES, goods or NO_VALUES)
 
 
 def _no_counts(slo_rows: SloRows) -> BlockCounts:

@@ -59,13 +59,13 @@ class Means:
             return
         if (number + 1) * BLOCKS_PER_HOUR <= self._newest:
             self.derived.clear()
-        for passed in range(max(self._newest, index - SINGLE_BLOCKS) + 1, index + 1):
-            self._singles[passed % SINGLE_BLOCKS] = nan
+        for passed_index in range(max(self._newest, index - SINGLE_BLOCKS) + 1, index + 1):
+            self._singles[passed_index % SINGLE_BLOCKS] = nan
         self._newest = max(self._newest, index)
         self._singles[index % SINGLE_BLOCKS] = nan if value is None else value
         if self._is_single(number):
             first = number * BLOCKS_PER_HOUR + 1
-            self._put(number, self._of_singles(first - 1, first + BLOCKS_PER_HOUR - 1))
+            self._put_sum(number, self._of_singles(first - 1, first + BLOCKS_PER_HOUR - 1))
 
     def record_sum(self, number: int, mean: float) -> None:
         """Record the mean of the blocks with 12 × number < index ≤ 12 × number + 12.
@@ -74,7 +74,7 @@ class Means:
         """
         if not self._is_single(number) and number > self._last_sum - HOURS:
             self.derived.clear()
-            self._put(number, Values(BLOCKS_PER_HOUR * mean, BLOCKS_PER_HOUR))
+            self._put_sum(number, Values(BLOCKS_PER_HOUR * mean, BLOCKS_PER_HOUR))
 
     @property
     def _last_sum(self) -> int:
@@ -83,7 +83,7 @@ class Means:
     def _is_single(self, number: int) -> bool:
         return number * BLOCKS_PER_HOUR + 1 > self._newest - SINGLE_BLOCKS
 
-    def _put(self, number: int, values: Values) -> None:
+    def _put_sum(self, number: int, values: Values) -> None:
         slot = number % HOURS
         self._numbers[slot] = number
         self._totals[slot], self._blocks[slot] = values
@@ -121,8 +121,8 @@ class Means:
             return self._of_singles(after, last)
         first = ceil(after / BLOCKS_PER_HOUR)
         end = max(last // BLOCKS_PER_HOUR, first)
-        rest = self._of_singles(end * BLOCKS_PER_HOUR, last)
-        return add((*(self.of_sum(number) for number in range(first, end)), rest))
+        rest_singles = self._of_singles(end * BLOCKS_PER_HOUR, last)
+        return add((*(self.of_sum(number) for number in range(first, end)), rest_singles))
 
     def _of_singles(self, after: int, last: int) -> Values:
         means = (self.of_block(index) for index in range(after + 1, last + 1))
@@ -130,7 +130,7 @@ class Means:
         return Values(fsum(values), len(values))
 
 
-def add(several: Iterable[Values]) -> Values:
+def add(values: Iterable[Values]) -> Values:
     """Add up several sums of block means."""
-    kept = tuple(several)
-    return Values(fsum(one.total for one in kept), sum(one.blocks for one in kept))
+    value_list = tuple(values)
+    return Values(fsum(one.total for one in value_list), sum(one.blocks for one in value_list))

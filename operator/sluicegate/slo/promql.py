@@ -85,7 +85,7 @@ def sum_without(label: str, expression: str) -> str:
 
 
 def tag(expression: str, label: str, value: str) -> str:
-    """Set a label of ours on `expression`, so that one query answers several questions.
+    """Set a label of the operator's own on `expression`, so that one query answers several questions.
 
     The labels of `expression` must be known: two series of a pod may differ in this label alone
     (see `sum_without`).
@@ -94,7 +94,7 @@ def tag(expression: str, label: str, value: str) -> str:
 
 
 def any_arm(arms: Iterable[str]) -> str:
-    """Render the union of expressions whose label sets differ."""
+    """Render the union of expressions with different label sets."""
     return "\nor\n".join(arms)
 
 
@@ -127,7 +127,7 @@ def render_count(selector: str, window_seconds: int, *, up: str, lag_seconds: in
     block = f"{selector}[{window_seconds}s]{offset}"
     before = f"[{window_seconds}s] offset {lag_seconds + window_seconds}s"
     scraped = f"on ({', '.join(names.TARGET)}) (max_over_time({up}{before}) == 1)"
-    peak, last, least = (f"{each}_over_time({block})" for each in ("max", "last", "min"))
+    peak, last, least = (f"{function}_over_time({block})" for function in ("max", "last", "min"))
     edge = f"last_over_time({selector}{before})"
     after_restart = f"({last} < {peak})\n    and {scraped}"
     arms = (

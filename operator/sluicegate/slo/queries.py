@@ -216,18 +216,24 @@ class Needs:
         upstreams: bool = False,
     ) -> "Needs":
         """Combine the needs of all these indicators."""
-        every = tuple(indicators)
-        counters = [each.counters for each in every if each.counters]
+        all_indicators = tuple(indicators)
+        counters = [definition.counters for definition in all_indicators if definition.counters]
         return cls(
-            thresholds=frozenset(e.latency.threshold_milliseconds for e in every if e.latency),
-            labelled=any(each.outcomes for each in every),
-            events=any(each.events for each in every),
+            thresholds=frozenset(
+                e.latency.threshold_milliseconds for e in all_indicators if e.latency
+            ),
+            labelled=any(definition.outcomes for definition in all_indicators),
+            events=any(definition.events for definition in all_indicators),
             markets=markets,
             paired=paired,
             upstreams=upstreams,
-            counters=frozenset((each.good, 0) for each in counters)
-            | frozenset((each.total, each.lag_seconds) for each in counters),
-            gauges=frozenset(each.gauge.metric for each in every if each.gauge),
+            counters=frozenset((counter_pair.good, 0) for counter_pair in counters)
+            | frozenset(
+                (counter_pair.total, counter_pair.lag_seconds) for counter_pair in counters
+            ),
+            gauges=frozenset(
+                definition.gauge.metric for definition in all_indicators if definition.gauge
+            ),
         )
 
 
@@ -243,10 +249,14 @@ def render_queries(
     queries = tuple(_queries(scope, window_seconds, needs, canary=canary))
     if gateway is None:
         return queries
-    counted = Query(QueryKind.GATEWAY, render_gateway(gateway, window_seconds, scope))
+    gateway_query = Query(QueryKind.GATEWAY, render_gateway(gateway, window_seconds, scope))
     if gateway.router is None:
-        return *queries, counted
-    return *queries, counted, Query(QueryKind.SENT, render_sent(gateway, window_seconds, scope))
+        return *queries, gateway_query
+    return (
+        *queries,
+        gateway_query,
+        Query(QueryKind.SENT, render_sent(gateway, window_seconds, scope)),
+    )
 
 
 def _queries(scope: Scope, window: int, needs: Needs, *, canary: bool) -> Iterator[Query]:
@@ -265,14 +275,14 @@ def _queries(scope: Scope, window: int, needs: Needs, *, canary: bool) -> Iterat
     gauges = _render_chunks(sorted(needs.gauges), partial(render_gauges, scope, window))
     for text, chunk_of_gauges in gauges:
         yield Query(QueryKind.GAUGES, text, frozenset(chunk_of_gauges))
-    measured = max(window, KUBELET_SECONDS)
-    yield Query(QueryKind.CPU, render_cpu(scope, measured))
+    window_used = max(window, KUBELET_SECONDS)
+    yield Query(QueryKind.CPU, render_cpu(scope, window_used))
     if needs.markets:
         yield Query(QueryKind.MARKETS, render_outcomes(scope, window, names.MARKET_EVENTS))
     if canary:
         yield from _canary_queries(scope, window, needs)
     else:  # a canary is judged by metrics of its pods
-        yield Query(QueryKind.MEMORY, render_memory(scope, measured))
+        yield Query(QueryKind.MEMORY, render_memory(scope, window_used))
 
 
 def _canary_queries(scope: Scope, window: int, needs: Needs) -> Iterator[Query]:
@@ -302,7 +312,7 @@ def render_latency(scope: Scope, window: int, thresholds: Iterable[int]) -> str:
     Only 2xx: a refusal by max_concurrency (429) or a validation error (400) is answered in a
     millisecond and would make an overloaded service look fast.
     """
-    bounds = [spelling for each in thresholds for spelling in bound_spellings(each)]
+    bounds = [spelling for threshold in thresholds for spelling in bound_spellings(threshold)]
     matchers = [f'{names.CODE}=~"2.."', any_of(names.BOUND, [*bounds, "+Inf"])]
     selector = select_requests(names.DURATION_BUCKETS, scope, matchers)
     return sum_by((*BY_VERSION, names.SERVICE, names.BOUND), _count(selector, window, scope))
@@ -310,18 +320,18 @@ def render_latency(scope: Scope, window: int, thresholds: Iterable[int]) -> str:
 
 def render_histogram(scope: Scope, window: int) -> str:
     """Render the query for requests by operation: those that succeeded by every bound, others by code."""
-    by = (names.NAMESPACE, names.PRODUCT, names.ENDPOINT)
-    answered = select_requests(names.DURATION_BUCKETS, scope, [f'{names.CODE}=~"2.."'])
+    group_labels = (names.NAMESPACE, names.PRODUCT, names.ENDPOINT)
+    succeeded = select_requests(names.DURATION_BUCKETS, scope, [f'{names.CODE}=~"2.."'])
     matchers = [
         f'{names.BOUND}="+Inf"',
         f'{names.CODE}=~"[45].."',
         f"{names.CODE}!~{quote(UNKNOWN_PATH)}",
     ]
-    others = select_requests(names.DURATION_BUCKETS, scope, matchers)
+    others_answered = select_requests(names.DURATION_BUCKETS, scope, matchers)
     return any_arm(
         [
-            sum_by((*by, names.BOUND), _count(answered, window, scope)),
-            sum_by((*by, names.CODE), _count(others, window, scope)),
+            sum_by((*group_labels, names.BOUND), _count(succeeded, window, scope)),
+            sum_by((*group_labels, names.CODE), _count(others_answered, window, scope)),
         ]
     )
 
@@ -378,8 +388,10 @@ def render_counters(scope: Scope, window: int, counters: Sequence[tuple[str, int
 
 
 def _counter(scope: Scope, window: int, name: str, lag: int) -> str:
-    up = select(names.UP, scope.matchers())
-    count = render_count(select_named(name, scope.matchers()), window, up=up, lag_seconds=lag)
+    up_selector = select(names.UP, scope.matchers())
+    count = render_count(
+        select_named(name, scope.matchers()), window, up=up_selector, lag_seconds=lag
+    )
     total = sum_by((*BY_VERSION, *BY_PREDICTION[2:]), count)
     return tag(tag(total, names.COUNTER, name), names.LAG, str(lag))
 
@@ -390,10 +402,10 @@ def render_gauges(scope: Scope, window: int, gauges: Sequence[str]) -> str:
 
 
 def _gauge(scope: Scope, window: int, name: str) -> Iterator[str]:
-    selector, by = select_named(name, scope.matchers()), ", ".join(BY_VERSION)
+    selector, group_labels = select_named(name, scope.matchers()), ", ".join(BY_VERSION)
     facts = {
-        Fact.MEAN: f"avg by ({by}) (avg_over_time({selector}[{window}s]))",
-        Fact.AGE: f"time() - max by ({by}) (timestamp({selector}))",
+        Fact.MEAN: f"avg by ({group_labels}) (avg_over_time({selector}[{window}s]))",
+        Fact.AGE: f"time() - max by ({group_labels}) (timestamp({selector}))",
     }
     for fact, expression in facts.items():
         yield tag(tag(expression, names.COUNTER, name), names.FACT, fact)
@@ -439,16 +451,18 @@ def render_input(key: tuple[str, str], name: str, expression: str, window: int) 
 
 def render_targets(scope: Scope, window: int) -> str:
     """Render the query for the scrapes of a block, pods that are scraped twice, and those without a Secret."""
-    up, by = select(names.UP, scope.matchers()), ", ".join(BY_VERSION)
-    usable = select(names.SECRET_USABLE, scope.matchers())
-    twice = f"count by ({by}, {names.POD}) (count_over_time({up}[{window}s])) > 1"
+    up_selector, group_labels = select(names.UP, scope.matchers()), ", ".join(BY_VERSION)
+    secret_selector = select(names.SECRET_USABLE, scope.matchers())
+    twice = (
+        f"count by ({group_labels}, {names.POD}) (count_over_time({up_selector}[{window}s])) > 1"
+    )
     facts = {
-        Fact.UP: f"sum by ({by}) (sum_over_time({up}[{window}s]))",
-        Fact.SCRAPES: f"sum by ({by}) (count_over_time({up}[{window}s]))",
-        Fact.LONGEST: f"max by ({by}) (count_over_time({up}[{window}s]))",
-        Fact.AGE: f"time() - max by ({by}) (timestamp({up}))",
-        Fact.DUPLICATES: f"count by ({by}) ({twice})",
-        Fact.SECRETLESS: f"count by ({by}) (last_over_time({usable}[{window}s]) == 0)",
+        Fact.UP: f"sum by ({group_labels}) (sum_over_time({up_selector}[{window}s]))",
+        Fact.SCRAPES: f"sum by ({group_labels}) (count_over_time({up_selector}[{window}s]))",
+        Fact.LONGEST: f"max by ({group_labels}) (count_over_time({up_selector}[{window}s]))",
+        Fact.AGE: f"time() - max by ({group_labels}) (timestamp({up_selector}))",
+        Fact.DUPLICATES: f"count by ({group_labels}) ({twice})",
+        Fact.SECRETLESS: f"count by ({group_labels}) (last_over_time({secret_selector}[{window}s]) == 0)",
     }
     return any_arm(tag(expression, names.FACT, fact) for fact, expression in facts.items())
 
@@ -466,19 +480,23 @@ def render_cpu(scope: Scope, window: int) -> str:
         return _by_version(of_pods, pods, scope, window)
 
     throttled, periods = (
-        used("increase", each, of_pods="sum") for each in (names.CPU_THROTTLED, names.CPU_PERIODS)
+        used("increase", metric_name, of_pods="sum")
+        for metric_name in (names.CPU_THROTTLED, names.CPU_PERIODS)
     )
     of_most = {Fact.WAITED: names.CPU_WAITED, Fact.USED: names.CPU_USED}
-    most = [tag(used("rate", of, of_pods="max"), names.FACT, fact) for fact, of in of_most.items()]
-    return any_arm([f"{throttled}\n/\n({periods} > 0)", *most])
+    most_used = [
+        tag(used("rate", metric_name, of_pods="max"), names.FACT, fact)
+        for fact, metric_name in of_most.items()
+    ]
+    return any_arm([f"{throttled}\n/\n({periods} > 0)", *most_used])
 
 
 def render_memory(scope: Scope, window: int) -> str:
     """Render the query for the highest share of its memory limit that a container of a version reached."""
     used = f"max_over_time({_container(names.MEMORY_USED, scope)}[{window}s])"
     limit = f"({_container(names.MEMORY_LIMIT, scope)} > 0)"
-    on = f"{names.NAMESPACE}, {names.POD}, container"
-    share = f"max by ({on}) ({used})\n/\nmax by ({on}) ({limit})"
+    join_labels = f"{names.NAMESPACE}, {names.POD}, container"
+    share = f"max by ({join_labels}) ({used})\n/\nmax by ({join_labels}) ({limit})"
     return _by_version("max", _by_pod("max", share), scope, window)
 
 
@@ -508,11 +526,11 @@ def _by_version(operator: str, expression: str, scope: Scope, window: int) -> st
     A pod whose labels changed has belonged to two versions in the window: it counts for the one
     as which it was scraped most often. With two owners Prometheus would refuse the whole query.
     """
-    up = select(names.UP, scope.matchers())
-    by = f"{names.POD}, {', '.join(BY_VERSION)}"
-    on = f"{names.NAMESPACE}, {names.POD}"
-    owner = f"topk by ({on}) (1, max by ({by}) (count_over_time({up}[{window}s])))"
-    joined = f"* on ({on}) group_left ({', '.join(BY_VERSION[1:])}) (\n0 * {owner} + 1\n)"
+    up_selector = select(names.UP, scope.matchers())
+    group_labels = f"{names.POD}, {', '.join(BY_VERSION)}"
+    join_labels = f"{names.NAMESPACE}, {names.POD}"
+    owner = f"topk by ({join_labels}) (1, max by ({group_labels}) (count_over_time({up_selector}[{window}s])))"
+    joined = f"* on ({join_labels}) group_left ({', '.join(BY_VERSION[1:])}) (\n0 * {owner} + 1\n)"
     return f"{operator} by ({', '.join(BY_VERSION)}) (\n{expression}\n{joined}\n)"
 
 
@@ -528,8 +546,8 @@ def _render_chunks(
         return
     first = render(values[:1])
     # A form escapes the bar between two names as three bytes, and little else.
-    room = LONGEST_QUERY // (len(first) + 2 * first.count("|"))
-    size = max(1, min(NAMES_PER_QUERY, room))
+    characters_left = LONGEST_QUERY // (len(first) + 2 * first.count("|"))
+    size = max(1, min(NAMES_PER_QUERY, characters_left))
     for start in range(0, len(values), size):
         chunk = values[start : start + size]
         yield render(chunk), chunk

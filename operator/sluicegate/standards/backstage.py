@@ -38,8 +38,8 @@ def backstage(product: DataProduct, openapi: str = "") -> Iterator[Document]:
 
 
 def _component(product: DataProduct) -> Document:
-    spec, own = product.spec, product.metadata.namespace
-    called = [f"{one.namespace or own}/{one.name}" for one in spec.depends_on]
+    spec, own_namespace = product.spec, product.metadata.namespace
+    callees = [f"{one.namespace or own_namespace}/{one.name}" for one in spec.depends_on]
     return {
         "apiVersion": API_VERSION,
         "kind": "Component",
@@ -48,9 +48,9 @@ def _component(product: DataProduct) -> Document:
             "type": "service",
             "lifecycle": LIFECYCLE[spec.lifecycle],
             "owner": spec.owner,
-            "providesApis": [f"{own}/{product.metadata.name}"],
-            **({"consumesApis": called} if called else {}),
-            **({"dependsOn": [f"component:{one}" for one in called]} if called else {}),
+            "providesApis": [f"{own_namespace}/{product.metadata.name}"],
+            **({"consumesApis": callees} if callees else {}),
+            **({"dependsOn": [f"component:{one}" for one in callees]} if callees else {}),
         },
     }
 
@@ -95,7 +95,7 @@ def _purpose(product: DataProduct) -> str:
 
 
 def _definition(product: DataProduct) -> str:
-    """Return the least document of OpenAPI; which operations there are, only the bento knows."""
+    """Return a minimal OpenAPI document; only the bento has the operations."""
     purpose = _purpose(product)
     info = {
         "title": product.spec.display_name or product.metadata.name,

@@ -39,7 +39,7 @@ def without_empty(fields: Mapping[str, Any]) -> Document:
 
 def team(spec: DataProductSpec) -> Document:
     """Return the team by the owner's name, with its members."""
-    members = [one.to_dict() for one in spec.team.members] if spec.team else []
+    members = [member.to_dict() for member in spec.team.members] if spec.team else []
     return without_empty({"name": spec.owner, "members": members})
 
 
@@ -63,5 +63,5 @@ def definitions(spec: DataProductSpec) -> list[Document]:
 
 
 def custom_properties(values: Mapping[str, Any]) -> list[Document]:
-    """Return properties that the standards have no field for."""
+    """Return the fields without a counterpart in the standard; a channel needs an address there."""
     return [{"property": key, "value": value} for key, value in without_empty(values).items()]

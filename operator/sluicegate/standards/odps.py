@@ -54,9 +54,9 @@ def odps(product: DataProduct) -> Iterator[Document]:
 
 
 def _input_ports(product: DataProduct) -> Iterator[Document]:
-    own = product.metadata.namespace
+    own_namespace = product.metadata.namespace
     for dependency in product.spec.depends_on:
-        namespace = dependency.namespace or own
+        namespace = dependency.namespace or own_namespace
         yield {
             "name": f"{namespace}/{dependency.name}",
             "contractId": contract_id(namespace, dependency.name),
@@ -86,8 +86,8 @@ def _custom(spec: DataProductSpec) -> list[Document]:
         {
             "priority": str(spec.priority) if "priority" in spec.model_fields_set else None,
             "markets": list(spec.markets),
-            "businessGoals": [one.to_dict() for one in spec.business_goals],
-            "journeys": [one.to_dict() for one in spec.journeys],
+            "businessGoals": [business_goal.to_dict() for business_goal in spec.business_goals],
+            "journeys": [journey.to_dict() for journey in spec.journeys],
             "supportChannelsWithoutUrl": [one.to_dict() for one in spec.support if not one.url],
         }
     )

@@ -94,12 +94,12 @@ def _sli(product: DataProduct, slo: Slo, queries: SloQueries) -> Document:
 
 
 def _metadata(product: DataProduct, slo: Slo, indicator: Document) -> Document:
-    given = slo.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    given_fields = slo.model_dump(mode="json", by_alias=True, exclude_unset=True)
     return {
         "name": _name(product, slo),
         "annotations": {
             PRODUCT: "/".join(product.metadata.key),
-            SLO: json.dumps(given, separators=(",", ":")),
+            SLO: json.dumps(given_fields, separators=(",", ":")),
             INDICATOR: indicator_digest(indicator),
         },
     }

@@ -114,7 +114,7 @@ Remarks = list[tuple["Located", str]]
 
 
 def _not_read(document: Located) -> Remark | None:
-    """Return why a document is not in the result whatever its service; None where it may be."""
+    """Return why a document is not in the result, whatever its service; None if it may be."""
     version, kind = document.text("apiVersion"), document.text("kind")
     name, place = document.text("metadata", "name"), document.place
     if version != openslo.API_VERSION:
@@ -142,12 +142,12 @@ def _slo(document: Located, slis: dict[str, Located]) -> tuple[dict[str, Any], R
     remarks: Remarks = []
     slo = _exported(document)
     spec = _indicator_spec(document, slis)
-    restored = openslo.INDICATOR in slo and slo.pop(openslo.INDICATOR) == openslo.indicator_digest(
-        spec.value
-    )
+    is_restored = openslo.INDICATOR in slo and slo.pop(
+        openslo.INDICATOR
+    ) == openslo.indicator_digest(spec.value)
     is_sli = document.text("kind") == "SLI"
     objective = None if is_sli else _objective(document, remarks)
-    if not restored:
+    if not is_restored:
         try:
             indicator, threshold_remarks = indicator_of(spec, objective)
         except IndicatorNotExpressed as error:
@@ -168,17 +168,17 @@ def _slo(document: Located, slis: dict[str, Located]) -> tuple[dict[str, Any], R
 
 def _of_other_products(document: Located, spec: Located) -> Remarks:
     """Return a remark if the queries select another product: counters and gauges are read of their own one."""
-    own = document.text("metadata", "annotations", openslo.PRODUCT).rpartition("/")[2]
+    own_name = document.text("metadata", "annotations", openslo.PRODUCT).rpartition("/")[2]
     matchers = sorted(set(_PRODUCT_MATCHER.findall(json.dumps(spec.value).replace('\\"', '"'))))
-    others = [
+    foreign_matchers = [
         f'product{operator}"{name}"'
         for operator, name in matchers
-        if (operator, name) != ("=", own)
+        if (operator, name) != ("=", own_name)
     ]
-    if not others:
+    if not foreign_matchers:
         return []
     text = (
-        f"{', '.join(others)}: the series of the product that has this SLO are counted, whatever the query"
+        f"{', '.join(foreign_matchers)}: the series of the product that has this SLO are counted, whatever the query"
         " selects: use indicator.promql for those of another one"
     )
     return [(spec, text)]
@@ -228,19 +228,24 @@ def _objective(document: Located, remarks: Remarks) -> Located:
         raise _NotExpressed(document.at("spec") or document, "has no objectives: add one")
     strictest = max(objectives, key=lambda one: Decimal(_target(one)))
     remarks += [
-        (one, "only the strictest of its objectives is in the result: write an SLO for each other")
-        for one in objectives
-        if one is not strictest
+        (
+            objective,
+            "only the strictest of its objectives is in the result: write an SLO for each other",
+        )
+        for objective in objectives
+        if objective is not strictest
     ]
     return strictest
 
 
 def _target(objective: Located) -> str:
     for name, scale in (("target", 0), ("targetPercent", -2)):
-        if (given := objective.at(name)) is not None:
-            target = finite(given.value)
+        if (target_value := objective.at(name)) is not None:
+            target = finite(target_value.value)
             if target is None:
-                raise _NotExpressed(given, f'{name} is "{given.value}": write a number')
+                raise _NotExpressed(
+                    target_value, f'{name} is "{target_value.value}": write a number'
+                )
             return f"{target.scaleb(scale).normalize():f}"
     raise _NotExpressed(objective, "its objective has neither target nor targetPercent: set target")
 
@@ -280,10 +285,10 @@ def _validated(document: Located, slo: dict[str, Any]) -> dict[str, Any]:
         mistakes = error.errors()
         field = str(next(iter(mistakes[0]["loc"]), ""))
         at = document.at(*_SOURCES.get(field, ())) or document
-        raise _NotExpressed(at, "; ".join(str(problem(one)) for one in mistakes)) from error
+        raise _NotExpressed(at, "; ".join(str(problem(mistake)) for mistake in mistakes)) from error
     return slo
 
 
 def missing(remarks: Sequence[Remark]) -> bool:
-    """Return whether an SLO as a whole isn't in the result."""
-    return any(one.missing for one in remarks)
+    """Return whether an SLO isn't in the result at all."""
+    return any(remark.missing for remark in remarks)

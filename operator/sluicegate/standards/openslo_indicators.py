@@ -62,8 +62,8 @@ def _ratio(ratio: Located) -> IndicatorFields:
         raise IndicatorNotExpressed(ratio, "needs total, and one of good and bad: add it")
     if good is None:
         assert bad is not None
-        every = _counts(total)
-        return {"promql": {"good": f"({every}) - (({_counts(bad)}) or 0 * ({every}))", "total": every}}  # fmt: skip
+        total_counts = _counts(total)
+        return {"promql": {"good": f"({total_counts}) - (({_counts(bad)}) or 0 * ({total_counts}))", "total": total_counts}}  # fmt: skip
     counters = [counter_of_source(one) for one in (good, total)]
     if all(counters):
         return {"counters": {"good": counters[0], "total": counters[1]}}
@@ -112,12 +112,12 @@ def _gauge(
         "direction": str(_DIRECTIONS[operator]),
         "bound": _decimal(bound),
     }
-    given = objective.at("target") or objective.at("targetPercent") or objective
+    target_field = objective.at("target") or objective.at("targetPercent") or objective
     remark = (
         "target: a gauge has no share of good values; the mean of each block must keep the bound:"
         " count events with good and total where you can"
     )
-    return {"gauge": gauge}, [(given, remark)]
+    return {"gauge": gauge}, [(target_field, remark)]
 
 
 def _decimal(number: Located) -> str:

@@ -77,13 +77,15 @@ def _plain(node: Any, through: frozenset[str]) -> str:
 
 def _metric_alone(node: ast.VectorSelector) -> str:
     matchers = node.matchers.matchers
-    own = {names.NAMESPACE, names.PRODUCT, "__name__"}
+    own_labels = {names.NAMESPACE, names.PRODUCT, "__name__"}
     if node.offset or node.at or node.matchers.or_matchers:
         return ""
-    if any(one.name not in own or one.op != ast.MatchOp.Equal for one in matchers):
+    if any(
+        matcher.name not in own_labels or matcher.op != ast.MatchOp.Equal for matcher in matchers
+    ):
         return ""
-    named = [one.value for one in matchers if one.name == "__name__"]
-    return node.name or (named[0] if named else "")
+    metric_names = [matcher.value for matcher in matchers if matcher.name == "__name__"]
+    return node.name or (metric_names[0] if metric_names else "")
 
 
 def _parse(query: str) -> Any:
@@ -129,9 +131,11 @@ def _increase(node: ast.VectorSelector) -> str:
     if node.at is not None or node.matchers.or_matchers:
         raise UnconvertedQuery(f"has the modifier @, or matchers joined by `or`: {_WAY_OUT}")
     matchers = [
-        f"{one.name}{_operator(one)}{quote(one.value)}"
-        for one in node.matchers.matchers
-        if not (one.name == names.NAMESPACE and one.op == ast.MatchOp.Equal)  # the operator sets it
+        f"{matcher.name}{_operator(matcher)}{quote(matcher.value)}"
+        for matcher in node.matchers.matchers
+        if not (
+            matcher.name == names.NAMESPACE and matcher.op == ast.MatchOp.Equal
+        )  # the operator sets it
     ]
     offset = f" offset {int(node.offset.total_seconds())}s" if node.offset else ""
     selector = f"{{{', '.join(matchers)}}}" if matchers else ""
@@ -139,4 +143,4 @@ def _increase(node: ast.VectorSelector) -> str:
 
 
 def _operator(matcher: ast.Matcher) -> str:
-    return next(text for known, text in _OPERATORS if known == matcher.op)
+    return next(text for operator, text in _OPERATORS if operator == matcher.op)

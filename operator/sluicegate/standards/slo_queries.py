@@ -92,9 +92,11 @@ class SloQueries:
         return RatioQueries(good, total)
 
     def _outcomes(self, metric: str, matchers: list[str], *, good: str) -> RatioQueries:
-        every = [*self._scope.matchers(), *matchers]
-        selected = [*every, f"{names.OUTCOME}={quote(good)}"]
-        return RatioQueries(*(self._growth(select(metric, one)) for one in (selected, every)))
+        all_matchers = [*self._scope.matchers(), *matchers]
+        selected = [*all_matchers, f"{names.OUTCOME}={quote(good)}"]
+        return RatioQueries(
+            *(self._growth(select(metric, one)) for one in (selected, all_matchers))
+        )
 
     def _counters(self, counters: Counters) -> RatioQueries:
         good, total = (

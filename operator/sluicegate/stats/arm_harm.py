@@ -48,14 +48,14 @@ def _factors(
 ) -> tuple[float, ...]:
     """Return ln of one block's factor for each alternative; cached, as each evaluation repeats the blocks."""
     odds = ratio / (1 - ratio)
-    raised = (factor * odds / (1 + factor * odds) for factor in ODDS)
+    raised_ratios = (factor * odds / (1 + factor * odds) for factor in ODDS)
     return tuple(
         against(candidate, stable, alternative, ratio, correlation=correlation)
-        for alternative in (ratio + margin, *raised)
+        for alternative in (ratio + margin, *raised_ratios)
     )
 
 
 def _log_mean(logarithms: Sequence[float]) -> float:
     """Return the logarithm of the mean of numbers with these logarithms."""
-    most = max(logarithms)
-    return most + log(sum(exp(value - most) for value in logarithms) / len(logarithms))
+    largest = max(logarithms)
+    return largest + log(sum(exp(value - largest) for value in logarithms) / len(logarithms))

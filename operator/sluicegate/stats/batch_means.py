@@ -55,8 +55,13 @@ class Scatter(NamedTuple):
         ----------
         bound : of the log-likelihood ratio, above 0. least : degrees of freedom that are assumed at least.
         """
-        free = max(self.degrees, least)
-        return self.phi * free * expm1(2 * bound / (free + 1)) / (2 * bound)
+        degrees_of_freedom = max(self.degrees, least)
+        return (
+            self.phi
+            * degrees_of_freedom
+            * expm1(2 * bound / (degrees_of_freedom + 1))
+            / (2 * bound)
+        )
 
 
 INDEPENDENT: Final = Scatter(1.0, LEAST_DEGREES)
@@ -85,7 +90,7 @@ def _level(units: Sequence[tuple[int, int]]) -> float:
 
 
 def scatter(
-    rest: Sequence[Residual],
+    later_residuals: Sequence[Residual],
     prior: Scatter = INDEPENDENT,
     *,
     strata: int = 1,
@@ -96,30 +101,32 @@ def scatter(
 
     Parameters
     ----------
-    rest : of consecutive units, oldest first. prior : what is known beforehand.
+    later_residuals : of consecutive units, oldest first. prior : what is known beforehand.
     strata : of which each had a level of its own, with one rise.
     scales : units of a batch, the finest first. least : degrees of freedom that a coarser one needs.
     """
-    filled = sum([variance > 0 for _, variance in rest])
-    free = filled - strata - 1
-    if free <= 0:
+    filled_units = sum([variance > 0 for _, variance in later_residuals])
+    degrees_of_freedom = filled_units - strata - 1
+    if degrees_of_freedom <= 0:
         return prior
     phi, weight = prior
     largest = phi
-    lost = filled / (filled - strata + 1)  # levels of strata take their part of the residuals
-    sums = [(0.0, 0.0), *accumulate(rest, _plus)]
+    degrees_factor = filled_units / (
+        filled_units - strata + 1
+    )  # levels of strata take their part of the residuals
+    sums = [(0.0, 0.0), *accumulate(later_residuals, _plus)]
     for scale in scales:
-        edges = sums[len(rest) % scale :: scale]  # the oldest units are no whole batch
+        edges = sums[len(later_residuals) % scale :: scale]  # the oldest units are no whole batch
         batches = [(r1 - r0, v1 - v0) for (r0, v0), (r1, v1) in pairwise(edges)]
         squares = _differences(batches)
-        degrees = _SHARED * len(squares) / lost
+        degrees = _SHARED * len(squares) / degrees_factor
         if not squares or (scale > 1 and degrees < least):
             break
-        estimate = sum(squares) / len(squares) * lost
+        estimate = sum(squares) / len(squares) * degrees_factor
         phi = (weight * phi + degrees * estimate) / (weight + degrees)
         weight = COARSER
         largest = max(largest, phi)
-    return Scatter(max(largest, 1.0), prior.degrees + free)
+    return Scatter(max(largest, 1.0), prior.degrees + degrees_of_freedom)
 
 
 def _plus(left: Residual, right: Residual) -> Residual:
@@ -128,16 +135,17 @@ def _plus(left: Residual, right: Residual) -> Residual:
 
 def _differences(batches: Sequence[Residual]) -> list[float]:
     """Compute the squared differences of neighbouring ratios, each in its variance."""
-    filled = [(rest, variance) for rest, variance in batches if variance > 0]
+    with_variance = [(deviation, variance) for deviation, variance in batches if variance > 0]
     return [
-        (r0 / v0 - r1 / v1) ** 2 * v0 * v1 / (v0 + v1) for (r0, v0), (r1, v1) in pairwise(filled)
+        (r0 / v0 - r1 / v1) ** 2 * v0 * v1 / (v0 + v1)
+        for (r0, v0), (r1, v1) in pairwise(with_variance)
     ]
 
 
 def from_unit_to_unit(units: Sequence[tuple[int, int]]) -> Scatter:
     """Estimate the dispersion of single units, in which a slow swing and a change cancel."""
-    rest = residuals(units, _level(units))
-    squares = _differences(rest)
+    unit_residuals = residuals(units, _level(units))
+    squares = _differences(unit_residuals)
     if not squares:
         return INDEPENDENT
     degrees = _SHARED * len(squares)
@@ -152,11 +160,11 @@ def likeliest_shift(units: Sequence[tuple[int, int]]) -> int:
     bad = total = 0
     for position, count in enumerate(units[:-1], start=1):
         bad, total = bad + count[0], total + count[1]
-        rest = all_total - total
-        if not total or not rest:
+        rest_total = all_total - total
+        if not total or not rest_total:
             continue
-        rise = (all_bad - bad) / rest - bad / total
-        between = rise * rise * total * rest / all_total
+        rise = (all_bad - bad) / rest_total - bad / total
+        between = rise * rise * total * rest_total / all_total
         if between > best:
             best, place = between, position
     return place
@@ -174,18 +182,18 @@ def about_hours(
         cell, after = cells.setdefault(stratum, [0, 0, 0, 0]), 2 * (position >= place)
         cell[after] += bad
         cell[after + 1] += total
-    both = [cell for cell in cells.values() if cell[1] and cell[3]]
-    compared = sum(cell[3] for cell in both)
-    risen = sum(cell[2] - cell[3] * cell[0] / cell[1] for cell in both)
-    rise = risen / compared if compared else 0.0
+    comparable = [cell for cell in cells.values() if cell[1] and cell[3]]
+    compared_total = sum(cell[3] for cell in comparable)
+    risen_total = sum(cell[2] - cell[3] * cell[0] / cell[1] for cell in comparable)
+    rise = risen_total / compared_total if compared_total else 0.0
     levels = {
         stratum: (bad + after_bad - rise * after) / (total + after)
         for stratum, (bad, total, after_bad, after) in cells.items()
         if total + after
     }
-    rest = []
+    hour_residuals = []
     for position, (stratum, (bad, total)) in enumerate(zip(strata, units, strict=True)):
         level = levels.get(stratum, 0.0) + rise * (position >= place)
         level = min(max(level, 0.0), 1.0)
-        rest.append((bad - total * level, total * level * (1 - level)))
-    return rest, len(levels)
+        hour_residuals.append((bad - total * level, total * level * (1 - level)))
+    return hour_residuals, len(levels)

@@ -50,14 +50,16 @@ def growth(weight: float, ratio: float, margin: float) -> float:
     return weight * divergence(p, s + margin) + (1 - weight) * divergence(p, s)
 
 
-def needed_by_step(steps: Sequence[int], earlier: float = 0.0) -> Iterator[tuple[int, float]]:
+def needed_by_step(
+    steps: Sequence[int], earlier_evidence: float = 0.0
+) -> Iterator[tuple[int, float]]:
     """Yield the share of each step, in percent, with the ln E that it still has to gather.
 
     Parameters
     ----------
-    earlier : ln E before the first step.
+    earlier_evidence : ln E before the first step.
     """
-    part, gathered = log(1 / ALPHA) / len(steps), earlier
+    part, gathered = log(1 / ALPHA) / len(steps), earlier_evidence
     for step, weight in enumerate(steps, start=1):
         needed = max(step * part - gathered, 0.0)
         gathered += needed

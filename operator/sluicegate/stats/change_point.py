@@ -46,8 +46,8 @@ class ChangePoint(NamedTuple):
 
 def alternatives(ratio: float, drop: float) -> tuple[float, ...]:
     """Return the rises above a baseline's bad ratio that the detector tests."""
-    most = 1 - (1 - ratio) / _NEAR_CERTAIN
-    return tuple(factor * drop for factor in FACTORS if ratio + factor * drop < most)
+    most_rise = 1 - (1 - ratio) / _NEAR_CERTAIN
+    return tuple(factor * drop for factor in FACTORS if ratio + factor * drop < most_rise)
 
 
 def strongest(
@@ -139,8 +139,10 @@ def strongest_within(
         cell = cells.setdefault(stratum, [[0, 0], [0, 0]])[position >= place]
         cell[0] += bad
         cell[1] += total
-    both = [(Count(*before), Count(*after)) for before, after in cells.values()]
-    statistic = sum(_ratio(before, after, drop) for before, after in both if before[1] and after[1])
+    comparable = [(Count(*before), Count(*after)) for before, after in cells.values()]
+    statistic = sum(
+        _ratio(before, after, drop) for before, after in comparable if before[1] and after[1]
+    )
     return ChangePoint(max(statistic / phi, 0.0), place, summed(units[place:]))
 
 
@@ -172,13 +174,13 @@ def _likeliest_within(
         )  # fmt: skip
         _add(sums, cell, 1)
         before_bad, before_total = before_bad - bad, before_total - total
-        up, weight, risen, compared = sums
-        if not before_total or not compared or risen <= 0:
+        rise_sum, weight, risen_events, compared_events = sums
+        if not before_total or not compared_events or risen_events <= 0:
             continue
-        if before_bad / before_total + risen / compared < level:
+        if before_bad / before_total + risen_events / compared_events < level:
             continue
         for drop in drops:
-            score = drop * up - drop * drop / 2 * weight
+            score = drop * rise_sum - drop * drop / 2 * weight
             if score > best:
                 best, likeliest = score, (place, drop)
     return likeliest
@@ -209,8 +211,8 @@ def _ratio(before: Count, after: Count, drop: float) -> float:
         slope = _slope(before, p) + _slope(after, p + drop)
         curve = before.total / (p * (1 - p)) + after.total / ((p + drop) * (1 - p - drop))
         p = min(max(p + slope / curve, _LEAST), 1 - drop - _LEAST)
-    risen = _likelihood(before, p) + _likelihood(after, p + drop)
-    return risen - _likelihood(Count(before.bad + after.bad, total), pooled)
+    risen_likelihood = _likelihood(before, p) + _likelihood(after, p + drop)
+    return risen_likelihood - _likelihood(Count(before.bad + after.bad, total), pooled)
 
 
 def _slope(count: Count, p: float) -> float:
@@ -242,9 +244,9 @@ def events_to_see(
     That is so in half of the cases; surely, in 95 of 100: S has a variance of twice its mean.
     """
     p = (baseline.bad + _HALF) / (baseline.total + 1)
-    raised = min(p + drop / 2, _HALF) if p < _HALF else p
+    raised_ratio = min(p + drop / 2, _HALF) if p < _HALF else p
     mean = (Z95 + sqrt(Z95**2 + 2 * bound)) ** 2 / 2 if surely else bound
-    needed = 2 * mean * phi * raised * (1 - raised) / drop**2
+    needed = 2 * mean * phi * raised_ratio * (1 - raised_ratio) / drop**2
     if baseline.total <= needed:
         return None
     return needed * baseline.total / (baseline.total - needed)

@@ -21,5 +21,5 @@ NOTHING: Final = Count(0, 0)
 
 def summed(counts: Iterable[tuple[int, int]]) -> Count:
     """Add up counts."""
-    every = list(counts)
-    return Count(sum(bad for bad, _ in every), sum(total for _, total in every))
+    count_list = list(counts)
+    return Count(sum(bad for bad, _ in count_list), sum(total for _, total in count_list))

@@ -54,9 +54,9 @@ def bank(ratio: float, upper: float, drop: float, mean_blocks: int) -> Bank | No
     drop : d, how far the ratio may rise.
     mean_blocks : A, mean number of blocks between false alarms.
     """
-    risen = [ratio + rise for rise in alternatives(ratio, drop)]
-    kept = [p for p in risen if p > upper]
-    return bank_against(upper, kept, mean_blocks) if kept else None
+    risen_ratios = [ratio + rise for rise in alternatives(ratio, drop)]
+    testable_ratios = [p for p in risen_ratios if p > upper]
+    return bank_against(upper, testable_ratios, mean_blocks) if testable_ratios else None
 
 
 def bank_against(null: float, ratios: Sequence[float], mean_blocks: float) -> Bank:
@@ -67,8 +67,8 @@ def bank_against(null: float, ratios: Sequence[float], mean_blocks: float) -> Ba
     null, ratios : in (0, 1); each alternative is above the null.
     mean_blocks : A, mean number of blocks between false alarms.
     """
-    kept = tuple(Alternative(p, log(p / null), log((1 - p) / (1 - null))) for p in ratios)
-    return Bank(kept, log(len(kept) * mean_blocks))
+    tested = tuple(Alternative(p, log(p / null), log((1 - p) / (1 - null))) for p in ratios)
+    return Bank(tested, log(len(tested) * mean_blocks))
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,11 +121,11 @@ def advance(
     blocks = [(bad, total - bad) for bad, total in counts]
     values, zeros = [], []
     for place, alternative in enumerate(bank.alternatives):
-        up, down = alternative.per_bad / phi, alternative.per_good / phi
+        bad_step, down = alternative.per_bad / phi, alternative.per_good / phi
         s, zero, index = progress.values[place], progress.zeros[place], progress.next
         for bad, good in blocks:
             index += 1
-            s += bad * up + good * down
+            s += bad * bad_step + good * down
             if s <= 0.0:
                 s, zero = 0.0, index
         values.append(s)

@@ -130,8 +130,8 @@ def _distance(early: Sequence[tuple[int, int]], late: Sequence[tuple[int, int]])
     variance = sum(
         max(ratio * (1 - ratio), 1 / n) / n for ratio, (_, n) in zip(ratios, sums, strict=True)
     )
-    within = sum(sum(_residuals(part)) for part in parts) / (sum(map(len, parts)) - 2)
-    return (ratios[0] - ratios[1]) ** 2 / variance / max(within, 1.0)
+    within_variance = sum(sum(_residuals(part)) for part in parts) / (sum(map(len, parts)) - 2)
+    return (ratios[0] - ratios[1]) ** 2 / variance / max(within_variance, 1.0)
 
 
 def independent_share(total: float, correlation: float) -> float:

@@ -63,9 +63,9 @@ def evolution(
     margin : the least change that matters; a wider interval can't show that there is none.
     fixed : whether `before` is one count, a baseline, whose days aren't known.
     """
-    ours, phi = summed(now), scatter(now)
+    sum_now, phi = summed(now), scatter(now)
     return change_between(
-        (ours, phi), (summed(before), phi if fixed else scatter(before)), margin=margin
+        (sum_now, phi), (summed(before), phi if fixed else scatter(before)), margin=margin
     )
 
 
@@ -79,10 +79,10 @@ def change_between(
     now, before : the count of a period, and the scatter of its days.
     margin : the least change that matters.
     """
-    (ours, phi_now), (theirs, phi_before) = now, before
-    if not ours.total or not theirs.total:
+    (sum_now, phi_now), (sum_before, phi_before) = now, before
+    if not sum_now.total or not sum_before.total:
         return Evolution(PeriodChange.TOO_FEW)
-    difference = newcombe(_spread(ours, phi_now), _spread(theirs, phi_before), Z)
+    difference = newcombe(_spread(sum_now, phi_now), _spread(sum_before, phi_before), Z)
     estimate = (difference.estimate, difference.lower, difference.upper, max(phi_now, phi_before))
     if difference.lower > 0:
         return Evolution(PeriodChange.WORSE, *estimate)

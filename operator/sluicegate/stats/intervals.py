@@ -62,8 +62,8 @@ def newcombe(first: tuple[float, float], second: tuple[float, float], z: float) 
     lower2, upper2 = wilson_lower(bad2, total2, z), wilson_upper(bad2, total2, z)
     estimate = ratio1 - ratio2
     down = sqrt((ratio1 - lower1) ** 2 + (upper2 - ratio2) ** 2)
-    up = sqrt((upper1 - ratio1) ** 2 + (ratio2 - lower2) ** 2)
-    return Difference(estimate, max(estimate - down, -1.0), min(estimate + up, 1.0))
+    distance_up = sqrt((upper1 - ratio1) ** 2 + (ratio2 - lower2) ** 2)
+    return Difference(estimate, max(estimate - down, -1.0), min(estimate + distance_up, 1.0))
 
 
 def least_total(ratio: float) -> float:

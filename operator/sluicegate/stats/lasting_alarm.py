@@ -27,8 +27,8 @@ def bank_of_odds(limit: float, odds: tuple[float, ...], mean: float) -> Bank:
     odds : factors, above 1, by which the odds of a bad event exceed those of the limit.
     mean : mean number of units between false alarms at the limit itself.
     """
-    raised = [factor * limit / (1 - limit + factor * limit) for factor in odds]
-    return bank_against(limit, raised, mean)
+    raised_ratios = [factor * limit / (1 - limit + factor * limit) for factor in odds]
+    return bank_against(limit, raised_ratios, mean)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,21 +74,23 @@ def advance(
     counts : (bad, total) of the units from `alarm.next` on.
     phi : dispersion, at least 1; the evidence is divided by it.
     """
-    values, begun, index, by = alarm.values, alarm.begun, alarm.next, alarm.by
-    steps = [(each.per_bad / phi, each.per_good / phi) for each in bank.alternatives]
+    values, begin_index, index, alarm_index = alarm.values, alarm.begun, alarm.next, alarm.by
+    steps = [
+        (alternative.per_bad / phi, alternative.per_good / phi) for alternative in bank.alternatives
+    ]
     bound = bank.bound
     for bad, total in counts:
         index += 1
         good = total - bad
         values = tuple(
-            min(max(s + bad * up + good * down, 0.0), bound)
-            for s, (up, down) in zip(values, steps, strict=True)
+            min(max(s + bad * bad_step + good * down, 0.0), bound)
+            for s, (bad_step, down) in zip(values, steps, strict=True)
         )
-        if by is not None and values[by] < bound / 2:
-            values, by = (0.0,) * len(values), None
-        most = max(values)
-        if most == 0.0:
-            begun = index
-        if by is None and most >= bound:
-            by = max(place for place, value in enumerate(values) if value == most)
-    return LastingAlarm(values, begun, index, by)
+        if alarm_index is not None and values[alarm_index] < bound / 2:
+            values, alarm_index = (0.0,) * len(values), None
+        largest = max(values)
+        if largest == 0.0:
+            begin_index = index
+        if alarm_index is None and largest >= bound:
+            alarm_index = max(place for place, value in enumerate(values) if value == largest)
+    return LastingAlarm(values, begin_index, index, alarm_index)

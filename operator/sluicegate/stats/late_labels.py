@@ -113,14 +113,14 @@ def _log_binomial(n: int, k: int) -> float:
 
 
 def table_factor(
-    candidate: Count, stable: Count, earlier: tuple[float, float], margin: float
+    candidate: Count, stable: Count, earlier_counts: tuple[float, float], margin: float
 ) -> Factor:
     """Compute the logarithms of one table's factors, for independent labels.
 
     Parameters
     ----------
     candidate, stable : the table's labels by arm.
-    earlier : labels before it, from which p is estimated. For promoting, ψ is the smallest that a p
+    earlier_counts : labels before it, from which p is estimated. For promoting, ψ is the smallest that a p
         within its interval gives, so that it never exceeds that of a candidate worse by the margin.
     margin : δ.
     """
@@ -131,23 +131,23 @@ def table_factor(
     def ln(log_ratio: float) -> float:
         return candidate.bad * log_ratio - log_mean(n, m, bad, log_ratio)
 
-    least, estimated, better = log_ratios(earlier, margin)
+    least, estimated, better = log_ratios(earlier_counts, margin)
     return Factor(-ln(least), ln(estimated), ln(better))
 
 
 @lru_cache(maxsize=2**12)
-def log_ratios(earlier: tuple[float, float], margin: float) -> tuple[float, float, float]:
+def log_ratios(earlier_counts: tuple[float, float], margin: float) -> tuple[float, float, float]:
     """Return ln ψ that promotions, rollbacks and "better" are tested with.
 
     Parameters
     ----------
-    earlier : (bad, all) labels that p is estimated from; they may be fractions. margin : δ.
+    earlier_counts : (bad, all) labels that p is estimated from; they may be fractions. margin : δ.
     """
-    bad, total = earlier
-    most = 1 - margin - LEAST_RATIO
-    ratio = min(max((bad + 0.5) / (total + 1), LEAST_RATIO), most)
-    low = min(max(wilson_lower(bad, total, Z_RATIO), LEAST_RATIO), most)
-    high = min(max(wilson_upper(bad, total, Z_RATIO), LEAST_RATIO), most)
+    bad, total = earlier_counts
+    most_margin = 1 - margin - LEAST_RATIO
+    ratio = min(max((bad + 0.5) / (total + 1), LEAST_RATIO), most_margin)
+    low = min(max(wilson_lower(bad, total, Z_RATIO), LEAST_RATIO), most_margin)
+    high = min(max(wilson_upper(bad, total, Z_RATIO), LEAST_RATIO), most_margin)
     # The odds ratio is smallest where p and p + δ lie symmetrically about a half.
     nearest = min(max((1 - margin) / 2, low), high)
     better = max(-margin, -ratio / 2)
@@ -158,7 +158,7 @@ def log_ratios(earlier: tuple[float, float], margin: float) -> tuple[float, floa
     )
 
 
-def labels_growth(weight: float, compared: float, ratio: float, margin: float) -> float:
+def labels_growth(weight: float, compared_labels: float, ratio: float, margin: float) -> float:
     """Compute the mean ln E that one label of either arm adds if the candidate equals stable.
 
     Parameters
@@ -168,7 +168,7 @@ def labels_growth(weight: float, compared: float, ratio: float, margin: float) -
     """
     p = min(max(ratio, LEAST_RATIO), 1 - margin - LEAST_RATIO)
     distance = log(odds_ratio(p, margin))
-    return weight * (1 - weight) * compared * (1 - compared) * distance * distance / 2
+    return weight * (1 - weight) * compared_labels * (1 - compared_labels) * distance * distance / 2
 
 
 class OddsRatio(NamedTuple):
@@ -225,8 +225,8 @@ def gather_labels(
     )
     if not sums.information:
         return evidence, None
-    ours, theirs = sums.crossed
-    estimate = (ours + _LEAST_CROSSED) / (theirs + _LEAST_CROSSED)
+    candidate_product, stable_product = sums.crossed
+    estimate = (candidate_product + _LEAST_CROSSED) / (stable_product + _LEAST_CROSSED)
     return evidence, OddsRatio(estimate, sums.information)
 
 
@@ -244,19 +244,19 @@ def _added(sums: _LabelSums, blocks: Sequence[LabelledBlock], rule: Rule) -> _La
 
 
 def _with_labels(sums: _LabelSums, candidate: Count, stable: Count) -> _LabelSums:
-    """Add a block's labels to the open table; `open_earlier` are those before the first."""
+    """Add a block's labels to the open table; `open_earlier` are the labels of stable before the first block of it."""
     empty = not (sums.open_candidate.total or sums.open_stable.total)
-    ours, theirs = sums.squares
+    candidate_square, stable_square = sums.squares
     return sums._replace(
         open_candidate=summed((sums.open_candidate, candidate)),
         open_stable=summed((sums.open_stable, stable)),
-        squares=(ours + candidate.total**2, theirs + stable.total**2),
+        squares=(candidate_square + candidate.total**2, stable_square + stable.total**2),
         open_earlier=sums.earlier if empty else sums.open_earlier,
     )
 
 
 def _closed(sums: _LabelSums, margin: float, correlation: float) -> _LabelSums:
-    """Add the factors of the open table; bursts reduce them to those of as many independent labels."""
+    """Add the factors of the open table; bursts reduce them to those of fewer, independent labels."""
     candidate, stable = sums.open_candidate, sums.open_stable
     if candidate.total and stable.total:
         share = 1 / _dispersion(candidate.total, stable.total, sums.squares, correlation)
@@ -279,11 +279,11 @@ def _closed(sums: _LabelSums, margin: float, correlation: float) -> _LabelSums:
 
 def _crossed(sums: tuple[float, float], candidate: Count, stable: Count) -> tuple[float, float]:
     """Add the two products of a table, over its total: wrong of one version by right of the other."""
-    ours, theirs = sums
+    candidate_product, stable_product = sums
     total = candidate.total + stable.total
-    ours += candidate.bad * (stable.total - stable.bad) / total
-    theirs += stable.bad * (candidate.total - candidate.bad) / total
-    return ours, theirs
+    candidate_product += candidate.bad * (stable.total - stable.bad) / total
+    stable_product += stable.bad * (candidate.total - candidate.bad) / total
+    return candidate_product, stable_product
 
 
 def _information(candidate: Count, stable: Count) -> float:
@@ -294,22 +294,26 @@ def _information(candidate: Count, stable: Count) -> float:
     return bad * (total - bad) * candidate.total * stable.total / (total * total * (total - 1))
 
 
-def _dispersion(ours: int, theirs: int, squares: tuple[int, int], correlation: float) -> float:
+def _dispersion(
+    candidate_total: int, stable_total: int, squares: tuple[int, int], correlation: float
+) -> float:
     """Compute the factor by which bursts increase the variance of the log odds ratio of a table.
 
     It is that of each arm's sum of blocks, 1 + (Σn²/Σn − 1)ρ, weighted by the inverse of its labels.
     """
     of_ours, of_theirs = (
         1 + max(square / total - 1, 0.0) * correlation
-        for square, total in zip(squares, (ours, theirs), strict=True)
+        for square, total in zip(squares, (candidate_total, stable_total), strict=True)
     )
-    return (of_ours * theirs + of_theirs * ours) / (ours + theirs)
+    return (of_ours * stable_total + of_theirs * candidate_total) / (candidate_total + stable_total)
 
 
 def _remembered(
-    earlier: tuple[float, float], count: Count, correlation: float
+    earlier_counts: tuple[float, float], count: Count, correlation: float
 ) -> tuple[float, float]:
-    """Add a block's labels as so many independent ones, and let the earlier ones fade by as many."""
+    """Add a block's labels, divided by their dispersion; earlier labels are discounted by the same number."""
     share = independent_share(count.total, correlation)
     weight = exp(-count.total * share / REMEMBERED_LABELS)
-    return earlier[0] * weight + count.bad * share, earlier[1] * weight + count.total * share
+    return earlier_counts[0] * weight + count.bad * share, earlier_counts[
+        1
+    ] * weight + count.total * share

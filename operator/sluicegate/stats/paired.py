@@ -101,15 +101,15 @@ def weigh(pairs: Pairs, margin: float) -> PairedEvidence:
 
 def _mixture(gains: int, losses: int, pairs: Pairs, margin: float) -> float:
     """Compute ln of the mean over bets of the product of 1 + λ(δ + 1), 1 + λ(δ − 1) and 1 + λδ."""
-    rest = pairs.both_right + pairs.both_wrong
-    most = 1 / (1 - margin)
+    concordant = pairs.both_right + pairs.both_wrong
+    most_bet = 1 / (1 - margin)
     logs = []
     for share in _BETS:
-        bet = share * most
+        bet = share * most_bet
         logs.append(
             gains * log1p(bet * (1 + margin))
             + losses * log1p(-bet * (1 - margin))
-            + rest * log1p(bet * margin)
+            + concordant * log1p(bet * margin)
         )
     peak = max(logs)
     return peak + log(sum(exp(value - peak) for value in logs) / len(logs))

@@ -73,7 +73,7 @@ class BlockEvidence:
         return min((max(residual - 1, 0.0) + error) / (mean - 1), 1.0)
 
     def _lead(self) -> float:
-        """Return the mean D so far, a standard error nearer to 0; 0 if that changes its sign.
+        """Return the mean D so far, moved by a standard error towards 0; 0 if that changes its sign.
 
         The stake with the fastest growth is near (δ − μ)/ψ: for a far better candidate it is many
         times that of an equal one, so a fraction of the labels suffices.
@@ -85,7 +85,7 @@ class BlockEvidence:
         mean = _difference(self.pairs) / self.pairs.total
         return copysign(max(abs(mean) - error, 0.0), mean)
 
-    def after(self, block: Pairs, margin: float, earlier: Pairs = NO_ROWS) -> BlockEvidence:
+    def after(self, block: Pairs, margin: float, earlier_pairs: Pairs = NO_ROWS) -> BlockEvidence:
         """Return the evidence with one more block; a block without rows changes nothing.
 
         Parameters
@@ -94,23 +94,23 @@ class BlockEvidence:
         """
         if not block.total:
             return self
-        counted = independent_share(block.total, self.correlation())
-        psi, lead = discordance(plus(self.pairs, earlier)), self._lead()
+        independent_part = independent_share(block.total, self.correlation())
+        psi, lead = discordance(plus(self.pairs, earlier_pairs)), self._lead()
         gains, losses = block.only_stable_wrong, block.only_candidate_wrong
         bet = min((margin + max(-lead, 0.0)) / psi, MOST_STAKE / (1 - margin))
-        against = min((margin + max(lead, 0.0)) / psi, MOST_STAKE)
+        stake_against = min((margin + max(lead, 0.0)) / psi, MOST_STAKE)
         promote = gains * log1p(bet * (1 + margin)) + losses * log1p(-bet * (1 - margin))
         promote += (block.both_right + block.both_wrong) * log1p(bet * margin)
-        roll_back = losses * log1p(against) + gains * log1p(-against)
+        roll_back = losses * log1p(stake_against) + gains * log1p(-stake_against)
         favour = min((margin + max(-lead, 0.0)) / psi, MOST_STAKE)
         better = gains * log1p(favour) + losses * log1p(-favour)
         return BlockEvidence(
             plus(self.pairs, block),
             self.blocks + 1,
             self.squares + _difference(block) ** 2 / block.total,
-            self.promote + counted * promote,
-            self.roll_back + counted * roll_back,
-            self.better + counted * better,
+            self.promote + independent_part * promote,
+            self.roll_back + independent_part * roll_back,
+            self.better + independent_part * better,
         )
 
 
@@ -140,12 +140,12 @@ def expected_blocks(rows: float, needed: float) -> float:
     """
     if rows <= 1:
         return needed / rows
-    counted, blocks = 0.0, 0
-    while counted < needed:
+    independent_rows, blocks = 0.0, 0
+    while independent_rows < needed:
         if blocks >= MOST_BLOCKS:
             return inf
         error = UPPER * sqrt(2 / blocks) / (rows - 1) if blocks >= FEW_BLOCKS else PRIOR_CORRELATION
-        counted += rows * independent_share(rows, min(error, 1.0))
+        independent_rows += rows * independent_share(rows, min(error, 1.0))
         blocks += 1
     return blocks
 

@@ -48,18 +48,22 @@ def hour_matters(
     if len(hours) < min(calendar.sums(HOURS_A_DAY), HOURS):
         return False
     cells = _by_hour(hours, first, calendar)
-    filled = [(bad, total) for bad, total in cells if total > 0]
-    bad_sum, total_sum = sum(bad for bad, _ in filled), sum(total for _, total in filled)
-    if len(filled) < 2 or bad_sum in (0, total_sum) or bad_sum / len(filled) < LEAST_EXPECTED:  # noqa: PLR2004 - a comparison needs two
+    with_events = [(bad, total) for bad, total in cells if total > 0]
+    bad_sum, total_sum = sum(bad for bad, _ in with_events), sum(total for _, total in with_events)
+    if (
+        len(with_events) < 2  # noqa: PLR2004 - a comparison needs two
+        or bad_sum in (0, total_sum)
+        or bad_sum / len(with_events) < LEAST_EXPECTED
+    ):
         return False
     p = bad_sum / total_sum
-    chi2 = sum((bad - n * p) ** 2 / (n * p * (1 - p)) for bad, n in filled) / phi
-    if chi_square_tail(chi2, len(filled) - 1) >= SIGNIFICANCE:
+    chi2 = sum((bad - n * p) ** 2 / (n * p * (1 - p)) for bad, n in with_events) / phi
+    if chi_square_tail(chi2, len(with_events) - 1) >= SIGNIFICANCE:
         return False
     if len(hours) >= season_sums(calendar):
         return _days_agree(hours, first, calendar)
     noise = max(from_unit_to_unit(hours).phi / phi, 1.0)
-    return chi_square_tail(chi2 / noise, len(filled) - 1) < SIGNIFICANCE
+    return chi_square_tail(chi2 / noise, len(with_events) - 1) < SIGNIFICANCE
 
 
 def _by_hour(
@@ -80,19 +84,19 @@ def _days_agree(hours: Sequence[tuple[int, int]], first: int, calendar: Calendar
     A steady slope through all days makes any two similar, so it is removed first.
     """
     halves = [_by_hour(hours, first, calendar, parity) for parity in (0, 1)]
-    both = [
+    both_days = [
         (even[0] / even[1], odd[0] / odd[1])
         for even, odd in zip(*halves, strict=True)
         if even[1] and odd[1]
     ]
-    if len(both) <= 3:  # noqa: PLR2004 - three hours correlate by chance
+    if len(both_days) <= 3:  # noqa: PLR2004 - three hours correlate by chance
         return False
-    columns = [_without_slope([pair[place] for pair in both]) for place in (0, 1)]
+    columns = [_without_slope([pair[place] for pair in both_days]) for place in (0, 1)]
     norms = [sqrt(sum(value * value for value in column)) for column in columns]
     if min(norms) == 0:
         return False
     product = sum(even * odd for even, odd in zip(*columns, strict=True))
-    alike: bool = product / (norms[0] * norms[1]) * sqrt(len(both) - 2) >= _Z_ALIKE
+    alike: bool = product / (norms[0] * norms[1]) * sqrt(len(both_days) - 2) >= _Z_ALIKE
     return alike
 
 

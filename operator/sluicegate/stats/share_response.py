@@ -77,7 +77,7 @@ class ShareResponse:
 
     @property
     def rise(self) -> float:
-        """The part of the present bad ratio that the version explains."""
+        """Return the part of the present bad ratio that the version explains."""
         return (self.at_full - self.without) * self.present_share
 
 
@@ -91,28 +91,28 @@ def response_to(
     bins : of the ratio, oldest first. changes : of the version's share, oldest first.
     lag_seconds : delay of the labels as far as it is known; 0 if it isn't.
     """
-    bins = [each for each in bins if each.events.total]
-    before = sum(each.end <= changes[0].time for each in bins)
+    bins = [interval for interval in bins if interval.events.total]
+    before = sum(interval.end <= changes[0].time for interval in bins)
     if min(before, len(bins) - before) < LEAST_BINS:
         return None
-    sample = _Sample.of([each.events for each in bins])
+    sample = _Sample.of([interval.events for interval in bins])
     shares = [
-        [delay.share(each, changes) for each in bins]
+        [delay.share(interval, changes) for interval in bins]
         for delay in _delays(block_seconds, lag_seconds)
     ]
-    single = max((_of_share(sample, each) for each in shares), key=_explained)
+    single = max((_of_share(sample, share) for share in shares), key=_explained)
     mixed = _of_share(sample, _mixed(sample, shares))
     follows = max(single, mixed, key=_explained)
-    tried = (shares[0], single.shares, mixed.shares)
-    both = max((_of_both(sample, each) for each in tried), key=_explained)
-    noise = _dispersion(sample, max(follows, both, key=_explained))
+    share_series = (shares[0], single.shares, mixed.shares)
+    best_of_both = max((_of_both(sample, each) for each in share_series), key=_explained)
+    noise = _dispersion(sample, max(follows, best_of_both, key=_explained))
     return ShareResponse(
         without=min(max(sample.mean - follows.slope * follows.mean_share, 0.0), 1.0),
         at_full=min(max(sample.mean + follows.slope * (1 - follows.mean_share), 0.0), 1.0),
         present_share=follows.shares[-1],
         follows=follows.explained / (2 * noise),
-        own=max(both.explained - follows.explained, 0.0) / (2 * noise),
-        own_rise=both.step,
+        own=max(best_of_both.explained - follows.explained, 0.0) / (2 * noise),
+        own_rise=best_of_both.step,
         moments=len(bins),
     )
 
@@ -124,16 +124,16 @@ class _Delay(NamedTuple):
     seconds: float
     exponential: bool
 
-    def share(self, each: Bin, changes: Sequence[ShareChange]) -> float:
-        """Return the mean share that the predictions had whose labels came in a bin."""
+    def share(self, interval: Bin, changes: Sequence[ShareChange]) -> float:
+        """Return the mean traffic share at the time of the predictions whose labels arrived in an interval."""
         before = covered = 0.0
         for time, share in changes:
-            covered += (share - before) * self._covered(each.start - time, each.end - time)
+            covered += (share - before) * self._covered(interval.start - time, interval.end - time)
             before = share
-        return covered / (each.end - each.start)
+        return covered / (interval.end - interval.start)
 
     def _covered(self, start: float, end: float) -> float:
-        """Integrate the part of the labels whose predictions are after a change; seconds since it."""
+        """Integrate the part of the labels whose predictions were made after a change, by the seconds since it."""
         if not self.exponential:
             return max(end - self.seconds, 0.0) - max(start - self.seconds, 0.0)
         start, end = max(start, 0.0), max(end, 0.0)
@@ -197,12 +197,12 @@ class _Model(NamedTuple):
     shares: Sequence[float] = ()
 
     def residuals(self, sample: _Sample) -> list[float]:
-        """Return the ratios without what the model explains, around their weighted mean."""
-        left = [
+        """Return the ratios minus the model's values, around their weighted mean."""
+        unexplained = [
             ratio - self.slope * share - self.step * (place >= self.begin)
             for place, (ratio, share) in enumerate(zip(sample.ratios, self.shares, strict=True))
         ]
-        return sample.centred(left)[1]
+        return sample.centred(unexplained)[1]
 
 
 def _explained(model: _Model) -> float:
@@ -220,7 +220,7 @@ def _of_both(sample: _Sample, shares: Sequence[float]) -> _Model:
     """Fit the share and one step to something worse, at the moment that explains most."""
     mean, centred = sample.centred(shares)
     spread, covariance = sample.product(centred, centred), sample.product(centred, sample.ratios)
-    every = sum(sample.weights)
+    total_weight = sum(sample.weights)
     best = _Model(0.0)
     # Sums over the bins from the step on: a step is 1 there and 0 before.
     weight = with_ratio = with_share = 0.0
@@ -229,27 +229,29 @@ def _of_both(sample: _Sample, shares: Sequence[float]) -> _Model:
         weight, with_ratio, with_share = weight + w, with_ratio + w * y, with_share + w * x
         if not LEAST_BINS <= after <= len(centred) - LEAST_BINS:
             continue
-        own = weight * (1 - weight / every)
-        model = _solved(spread, own, with_share, covariance, with_ratio)
+        own_weight = weight * (1 - weight / total_weight)
+        model = _solved(spread, own_weight, with_share, covariance, with_ratio)
         if model.explained > best.explained:
-            begin = len(centred) - after
-            best = model._replace(begin=begin, mean_share=mean, shares=shares)
+            step_begin = len(centred) - after
+            best = model._replace(begin=step_begin, mean_share=mean, shares=shares)
     return best
 
 
 def _mixed(sample: _Sample, shares: Sequence[Sequence[float]]) -> list[float]:
     """Return the share at the mixture of the delays that explains most, by coordinate descent."""
-    centred = [sample.centred(each)[1] for each in shares]
+    centred = [sample.centred(share)[1] for share in shares]
     squares = [sample.product(each, each) for each in centred]
-    slopes, left = [0.0] * len(shares), list(sample.ratios)
+    slopes, unexplained = [0.0] * len(shares), list(sample.ratios)
     for _ in range(_ROUNDS):
-        for place, (each, square) in enumerate(zip(centred, squares, strict=True)):
+        for place, (centred_share, square) in enumerate(zip(centred, squares, strict=True)):
             if square <= _SINGULAR:
                 continue
-            change = max(sample.product(each, left) / square, -slopes[place])
+            change = max(sample.product(centred_share, unexplained) / square, -slopes[place])
             if change:
                 slopes[place] += change
-                left = [y - change * x for y, x in zip(left, each, strict=True)]
+                unexplained = [
+                    y - change * x for y, x in zip(unexplained, centred_share, strict=True)
+                ]
     total = sum(slopes)
     if not total:
         return list(shares[0])
@@ -261,21 +263,21 @@ def _mixed(sample: _Sample, shares: Sequence[Sequence[float]]) -> list[float]:
 
 
 def _dispersion(sample: _Sample, model: _Model) -> float:
-    """Return the dispersion of what a model leaves, at least 1: the largest over several scales.
+    """Return the dispersion of a model's residuals, at least 1: the largest over several scales.
 
     A change lasts hours. Bins that scatter together for hours add up to more than single bins say.
     """
-    left = model.residuals(sample)
+    unexplained = model.residuals(sample)
     largest = 1.0
     for size in _SCALES:
-        groups = len(left) // size
+        groups = len(unexplained) // size
         if groups < _LEAST_GROUPS:
             break
         squares = 0.0
         for group in range(groups):
             part = slice(group * size, (group + 1) * size)
             weights = sample.weights[part]
-            total = sum(w * y for w, y in zip(weights, left[part], strict=True))
+            total = sum(w * y for w, y in zip(weights, unexplained[part], strict=True))
             squares += total * total / sum(weights)
         largest = max(largest, squares / max(groups - _PARAMETERS, 1))
     return largest

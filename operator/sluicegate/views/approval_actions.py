@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class AnswerRequest:
-    """The answer that a person may give.
+    """The answer that a person may give to a candidate.
 
     Attributes
     ----------
@@ -49,15 +49,15 @@ class AnswerRequest:
 
 
 def approvals_of(product: facts.Body) -> facts.Body:
-    """Return the approvals of the candidate; empty where none are needed."""
+    """Return the approvals of the candidate; empty if none are required."""
     return facts.part(facts.candidate(product), "approvals")
 
 
 def parties(product: facts.Body) -> list[str]:
-    """Return the parties of the candidate: those that are waited for, then those that have answered."""
+    """Return the candidate's parties: those without an answer, then those with one."""
     answers = facts.entries(approvals_of(product), "answers")
-    answered = [str(one.get("party")) for one in answers]
-    return list(dict.fromkeys([*waited_for(product), *answered]))
+    answering_parties = [str(answer.get("party")) for answer in answers]
+    return list(dict.fromkeys([*waited_for(product), *answering_parties]))
 
 
 def waited_for(product: facts.Body) -> list[str]:
@@ -69,11 +69,11 @@ def waited_for(product: facts.Body) -> list[str]:
 def roles_of(product: facts.Body, user: str) -> list[str]:
     """Return the roles of a user in the team."""
     members = facts.entries(product, "spec", "team", "members")
-    return [str(one.get("role")) for one in members if one.get("username") == user]
+    return [str(member.get("role")) for member in members if member.get("username") == user]
 
 
-def party_for(product: facts.Body, user: str, named: str) -> str:
-    """Return the party that a user answers for: the one that is named, or a role of the user.
+def party_for(product: facts.Body, user: str, named_party: str) -> str:
+    """Return the party that a user answers for: the named one, or a role of the user.
 
     Raises
     ------
@@ -90,18 +90,18 @@ def party_for(product: facts.Body, user: str, named: str) -> str:
             " approves its candidate"
         )
         raise invalid("NAME", text)
-    is_consumer = named[:1].islower() or "/" in named
-    party = f"{namespace}/{named}" if is_consumer and "/" not in named else named
+    is_consumer = named_party[:1].islower() or "/" in named_party
+    party = f"{namespace}/{named_party}" if is_consumer and "/" not in named_party else named_party
     if not party:
         party = next((role for role in roles_of(product, user) if role in names), "")
     more = approvals_of(product).get("moreWaiting")
     if party in names or (more and "/" in party):
         return party
-    listed = ", ".join(names) + (f", or NAMESPACE/NAME of one of {more} more" if more else "")
-    if named:
-        raise invalid("--for", f"{named} doesn't have to agree: name one of {listed}")
+    names_text = ", ".join(names) + (f", or NAMESPACE/NAME of one of {more} more" if more else "")
+    if named_party:
+        raise invalid("--for", f"{named_party} doesn't have to agree: name one of {names_text}")
     raise invalid(
-        "--for", f"{user} has no role in spec.team that has to agree: name one of {listed}"
+        "--for", f"{user} has no role in spec.team that has to agree: name one of {names_text}"
     )
 
 
@@ -112,7 +112,7 @@ def answer_request(
     trial, meta = facts.candidate(product), product["metadata"]
     candidate = str(trial.get("version"))
     require_candidate(product, candidate, version)
-    own, consumer = (str(meta["namespace"]), str(meta["name"])), tuple(party.split("/", 1))
+    own_key, consumer = (str(meta["namespace"]), str(meta["name"])), tuple(party.split("/", 1))
     is_role = len(consumer) == 1
     verb = "agree to" if verdict == AGREE else "refuse"
     return AnswerRequest(
@@ -120,8 +120,8 @@ def answer_request(
         party,
         candidate,
         rollout=str(approvals_of(product).get("id", "")),
-        target=own if is_role else (consumer[0], consumer[-1]),
-        annotation=answer_of_role(party) if is_role else answer_of_consumer(*own),
+        target=own_key if is_role else (consumer[0], consumer[-1]),
+        annotation=answer_of_role(party) if is_role else answer_of_consumer(*own_key),
         sentence=f"{verb} {candidate} as {party}",
         details=[*facts.approval_lines(trial), *promotion_details(product, trial)],
     )

@@ -67,11 +67,11 @@ def answer_of_consumer(namespace: str, name: str) -> str:
 
 
 def answer_annotations(annotations: object) -> tuple[tuple[str, str], ...]:
-    """Return the annotations with answers among all of an object, by name; what isn't one is left out."""
-    given = annotations if isinstance(annotations, Mapping) else {}
+    """Return an object's annotations with answers, by name; others are left out."""
+    given_annotations = annotations if isinstance(annotations, Mapping) else {}
     answers = (
         (name, value)
-        for name, value in sorted(given.items(), key=lambda one: str(one[0]))
+        for name, value in sorted(given_annotations.items(), key=lambda one: str(one[0]))
         if isinstance(name, str) and (name.startswith(_OWN) or _OTHERS in name)
         if isinstance(value, str) and len(value) <= LONGEST_NOTE
     )

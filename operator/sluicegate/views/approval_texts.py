@@ -19,7 +19,7 @@ def parties_text(parties: Sequence[str], more: int = 0) -> str:
 
 
 def silence_text(time: str, *, meaning: str, parties: str) -> str:
-    """Return from when on silence counts; with a meaning, that spec.suspend holds what follows from it.
+    """Return when silence starts to count; with a meaning, also that spec.suspend holds its effect.
 
     Parameters
     ----------
@@ -29,13 +29,13 @@ def silence_text(time: str, *, meaning: str, parties: str) -> str:
     """
     if not time or not meaning:
         return f"silence counts from {time} on" if time else ""
-    held = "promotion" if meaning == "Agreement" else "rollback"
+    held_effect = "promotion" if meaning == "Agreement" else "rollback"
     return (
         f"silence counts as {meaning.lower()} of {parties} since {time}, and spec.suspend holds the"
-        f" {held}: unset spec.suspend, or each of them answers"
+        f" {held_effect}: unset spec.suspend, or each of them answers"
     )
 
 
 def absent_text(consumer: str) -> str:
-    """Return that a consumer, `namespace/name`, doesn't exist, and what corrects it."""
+    """Return that a consumer, `namespace/name`, doesn't exist, and the correction."""
     return f"there is no DataProduct {consumer}: correct spec.rollout.approvals.consumers"

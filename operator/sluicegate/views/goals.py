@@ -20,7 +20,7 @@ _FALLING: Final = frozenset({Direction.AT_MOST, Direction.DECREASE})
 
 @dataclass(frozen=True, slots=True)
 class GoalProgress:
-    """A goal beside the SLO that measures it.
+    """A business goal, and the SLO that measures it.
 
     Attributes
     ----------
@@ -48,7 +48,7 @@ class GoalProgress:
         return f"{text} ({self._with_unit(self._rounded(self.value))}{number})"
 
     def _rounded(self, value: Decimal) -> str:
-        """Return the value with as many digits as the verdict needs to hold of what is printed."""
+        """Return the value with the digits that are needed for a correct comparison of the printed numbers."""
         if not self.is_share:
             return f"{float(value):,.{_MOST_DIGITS}g}"
         for digits in range(share_digits(float(value) / _POINTS), _MOST_DIGITS):
@@ -73,7 +73,7 @@ _BOUNDS: Final = {
 
 
 def goals_of(product: DataProduct) -> Iterator[GoalProgress]:
-    """Yield the goals that an SLO measures, with the numbers of the last decision."""
+    """Yield the goals that SLOs measure, with the numbers of the last decision."""
     levels = {slo.name: slo for slo in product.status.slos}
     gauges = {slo.name for slo in product.spec.slos if slo.indicator.gauge is not None}
     for goal in product.spec.business_goals:
@@ -122,7 +122,7 @@ def _last_place(target: Decimal) -> Decimal:
 
 
 def worth_of(product: DataProduct, lift: Lift) -> str:
-    """Return what the gain of an SLO is worth, with its interval; empty without a value per point.
+    """Return the value of an SLO's gain, with its interval; empty without a value per point.
 
     A fall is the gain of a goal to stay below a target. A goal to equal its target has none.
     """

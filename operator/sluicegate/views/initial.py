@@ -62,8 +62,8 @@ def initial_distance(
     (bad, total), (bad_now, total_now) = initial, present
     if not total or not total_now:
         return None
-    ours, theirs = ((one / phi, every / phi) for one, every in (present, initial))
-    worse = newcombe(ours, theirs, Z_INTERVAL)
+    candidate_arm, stable_arm = ((one / phi, every / phi) for one, every in (present, initial))
+    worse = newcombe(candidate_arm, stable_arm, Z_INTERVAL)
     return InitialDistance(
         slo, version, 1 - bad / total, total, 1 - bad_now / total_now, total_now,
         worse.estimate, worse.lower, worse.upper,

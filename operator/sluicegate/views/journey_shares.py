@@ -12,7 +12,7 @@ _SERVING: Final = frozenset({IndicatorKind.AVAILABILITY, IndicatorKind.LATENCY})
 
 @dataclass(frozen=True, slots=True)
 class ServedShare:
-    """What share of requests is answered, or answered within `milliseconds`; `total` is their number."""
+    """The share of requests that is answered, or answered within `milliseconds`; `total` is their number."""
 
     slo: str
     ratio: float
@@ -22,7 +22,7 @@ class ServedShare:
 
 @dataclass(frozen=True, slots=True)
 class JourneyShares:
-    """A product in journeys: its step in each, and what it adds to them; None where nothing is measured."""
+    """A product in journeys: its step in each, and its shares; None without measurements."""
 
     steps: Mapping[str, int]
     answered: ServedShare | None
@@ -30,27 +30,27 @@ class JourneyShares:
 
 
 def shares_of(product: DataProduct) -> JourneyShares | None:
-    """Return what a product adds to its journeys; None for one that is in none.
+    """Return a product's shares in its journeys; None for one without journeys.
 
     Of several SLOs of a kind, the one with the smallest share counts.
     """
     if not product.spec.journeys:
         return None
     shares: dict[IndicatorKind, ServedShare] = {}
-    status = {one.name: one for one in product.status.slos}
+    status = {slo.name: slo for slo in product.status.slos}
     for spec in product.spec.slos:
-        measured, kind = status.get(spec.name), spec.indicator.kind
-        if measured is None or measured.ratio is None or kind not in _SERVING:
+        slo_status, kind = status.get(spec.name), spec.indicator.kind
+        if slo_status is None or slo_status.ratio is None or kind not in _SERVING:
             continue
         bound = spec.indicator.latency
         share = ServedShare(
-            spec.name, float(measured.ratio), measured.total or 0,
+            spec.name, float(slo_status.ratio), slo_status.total or 0,
             bound.threshold_milliseconds if bound else None,
         )  # fmt: skip
         if kind not in shares or share.ratio < shares[kind].ratio:
             shares[kind] = share
     return JourneyShares(
-        steps={one.name: one.step for one in product.spec.journeys},
+        steps={journey_place.name: journey_place.step for journey_place in product.spec.journeys},
         answered=shares.get(IndicatorKind.AVAILABILITY),
         in_time=shares.get(IndicatorKind.LATENCY),
     )

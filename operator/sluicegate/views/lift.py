@@ -47,7 +47,7 @@ def lift_of(
     phi: float = 1.0,
     indicator: str = "",
 ) -> Lift | None:
-    """Compute what a candidate brought; None without events of both versions.
+    """Compute a candidate's change of one SLO; None without events of both versions.
 
     Parameters
     ----------
@@ -55,21 +55,21 @@ def lift_of(
     """
     if not candidate[1] or not stable[1]:
         return None
-    ours, theirs = ((bad / phi, total / phi) for bad, total in (candidate, stable))
-    worse = newcombe(ours, theirs, Z_INTERVAL)
+    candidate_arm, stable_arm = ((bad / phi, total / phi) for bad, total in (candidate, stable))
+    worse = newcombe(candidate_arm, stable_arm, Z_INTERVAL)
     return Lift(slo, candidate, stable, -worse.estimate, -worse.upper, -worse.lower, indicator)
 
 
 def headline(lifts: Iterable[Lift], cause: str = "") -> Lift | None:
-    """Return the change that a rollout is about; None for a version that shows none.
+    """Return the change that a rollout is about; None for a version without a gain.
 
     Parameters
     ----------
     cause : the SLO that its training is for; without one, it is the largest proved change.
     """
-    every = list(lifts)
-    of_cause = next((one for one in every if one.slo == cause), None)
-    proved = [one for one in every if one.is_proved]
+    lift_list = list(lifts)
+    of_cause = next((one for one in lift_list if one.slo == cause), None)
+    proved = [one for one in lift_list if one.is_proved]
     return of_cause or max(proved, key=lambda one: abs(one.gain), default=None)
 
 
@@ -87,10 +87,10 @@ def change_text(gain: float, lower: float, upper: float, *, indicator: str = "")
     ----------
     gain : positive for the better. lower, upper : its interval.
     """
-    rose, fell = ("improved", "worsened") if indicator == _IN_TIME else ("rose", "fell")
+    rose, fell_word = ("improved", "worsened") if indicator == _IN_TIME else ("rose", "fell")
     digits = _digits(lower, upper)
     if lower > 0 or upper < 0:
-        verb = rose if gain > 0 else fell
+        verb = rose if gain > 0 else fell_word
         low, high = sorted((abs(lower), abs(upper)))
         return f"{verb} by {_points(abs(gain), digits)} points [{_points(low, digits)}, {_points(high, digits)}]"
     return (
@@ -108,8 +108,8 @@ def short_lift(lift: Lift) -> str:
 
 def arms_text(lift: Lift) -> str:
     """Return the shares of good events of both versions: 92.0 % (n=699) against stable's 77.0 % (n=700)."""
-    ours, theirs = (_arm(*arm) for arm in (lift.candidate, lift.stable))
-    return f"{ours} against stable's {theirs}"
+    candidate_text, stable_text = (_arm(*arm) for arm in (lift.candidate, lift.stable))
+    return f"{candidate_text} against stable's {stable_text}"
 
 
 def _arm(bad: int, total: int) -> str:
@@ -117,7 +117,7 @@ def _arm(bad: int, total: int) -> str:
 
 
 def _digits(lower: float, upper: float) -> int:
-    """Return as many digits of points as an interval of shares can carry, and as show its bounds."""
+    """Return the digits of points that an interval's width allows and that distinguish its bounds."""
     width = upper - lower
     first = 1 if width >= 0.01 else 2 if width >= 0.001 else 3  # noqa: PLR2004 - digits by size
     return interval_digits(100 * lower, 100 * upper, first)

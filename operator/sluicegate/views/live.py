@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sluicegate.views import product as facts
 from sluicegate.views.numbers import duration
 from sluicegate.views.trials import tried_text
-from sluicegate.views.words import label, spoken
+from sluicegate.views.words import as_words, label
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -41,36 +41,36 @@ class Outage:
 
 
 def outage_line(outage: Outage, now: datetime) -> str:
-    """Return since when the API server can't be reached, or that it is reached again."""
+    """Return the begin of the API server's outage, or its end."""
     start = f"{outage.start:%H:%M:%S} UTC"
     if outage.end is not None:
-        lasted = duration(round((outage.end - outage.start).total_seconds()))
-        return f"The API server is reached again, after {lasted} from {start} on"
-    lasted = duration(round((now - outage.start).total_seconds()))
-    return f"The API server can't be reached since {start}, for {lasted}; the product is as of then: {outage.error}"
+        duration_text = duration(round((outage.end - outage.start).total_seconds()))
+        return f"The API server is reached again, after {duration_text} from {start} on"
+    duration_text = duration(round((now - outage.start).total_seconds()))
+    return f"The API server can't be reached since {start}, for {duration_text}; the product is as of then: {outage.error}"
 
 
 def bar(share: float, size: int = BAR) -> str:
     """Return a bar that is full at a share of 1; empty if it is too short to read."""
     if size < SHORTEST_BAR:
         return ""
-    filled = round(size * min(max(share, 0.0), 1.0))
-    return "█" * filled + "·" * (size - filled)
+    filled_size = round(size * min(max(share, 0.0), 1.0))
+    return "█" * filled_size + "·" * (size - filled_size)
 
 
-def bar_size(beside: int, width: int) -> int:
-    """Return the characters of a bar with `beside` columns of text in a terminal of `width`, 0 for any."""
-    return min(BAR, width - beside) if width else BAR
+def bar_size(other_columns: int, width: int) -> int:
+    """Return the characters of a bar with `other_columns` columns of text in a terminal of `width`, 0 for any."""
+    return min(BAR, width - other_columns) if width else BAR
 
 
 def needed_seconds(trial: Body, now: datetime) -> int | None:
-    """Return the seconds that a candidate still needs if it equals stable; None if that isn't known."""
+    """Return the seconds that an equal candidate still needs; None if unknown."""
     expected, start = trial.get("expectedSeconds"), trial.get("firstTrafficTime")
     if not isinstance(expected, int) or not start or trial.get("phase") != "Stepping":
         return None
-    held = int(trial.get("suspendedSeconds", 0))
-    passed = (now - facts.parse_time(str(start))).total_seconds() - held
-    return max(0, round(expected - passed))
+    held_seconds = int(trial.get("suspendedSeconds", 0))
+    passed_seconds = (now - facts.parse_time(str(start))).total_seconds() - held_seconds
+    return max(0, round(expected - passed_seconds))
 
 
 def screen(
@@ -98,15 +98,15 @@ def screen(
         lines += ["", "Service levels", *slos]
     lines += [f"  {line}" for line in _training(product, now)]
     if decision := facts.decision_line(product):
-        made = str(facts.part(product, "status", "decision").get("decisionTime", ""))
-        lines += ["", f"Last decision, {facts.age(made, now)} ago: {decision}"]
+        decision_time = str(facts.part(product, "status", "decision").get("decisionTime", ""))
+        lines += ["", f"Last decision, {facts.age(decision_time, now)} ago: {decision}"]
     if events:
         lines += ["", "Events", *(f"  {event_line(event)}" for event in events[-MOST_EVENTS:])]
     return lines
 
 
 def changes(product: Body, now: datetime) -> dict[str, str]:
-    """Return what a line is appended for when it changes, by subject."""
+    """Return the values by subject whose change appends a line."""
     trial = facts.candidate(product)
     stable = facts.part(product, "status", "stable")
     lines = {"product": f"{label(facts.state_of(product))}, stable {stable.get('version', 'none')}"}
@@ -159,15 +159,15 @@ def _versions(product: Body, now: datetime, width: int) -> Iterator[str]:
     status, trial = facts.part(product, "status"), facts.candidate(product)
     stable = facts.part(status, "stable")
     share = int(trial.get("weight", 0))
-    served = []
+    version_lines = []
     if stable:
         since = facts.age(str(stable.get("promotionTime", "")), now)
-        served.append((100 - share, f"stable {stable.get('version')}, for {since}"))
+        version_lines.append((100 - share, f"stable {stable.get('version')}, for {since}"))
     if trial:
         since = facts.age(str(trial.get("startTime", "")), now)
-        phase = spoken(str(trial.get("phase", "")))
-        served.append((share, f"candidate {trial.get('version')}, {phase}, for {since}"))
-    lines = [(percent, f"{percent:3} %  {text}") for percent, text in served]
+        phase = as_words(str(trial.get("phase", "")))
+        version_lines.append((share, f"candidate {trial.get('version')}, {phase}, for {since}"))
+    lines = [(percent, f"{percent:3} %  {text}") for percent, text in version_lines]
     size = bar_size(max((len(text) for _, text in lines), default=0) + 3, width)
     for percent, text in lines:
         yield f"  {bar(percent / 100, size)} {text}"
@@ -180,11 +180,13 @@ def _versions(product: Body, now: datetime, width: int) -> Iterator[str]:
         yield f"  {target} % are decided, and apply once the pods for them are ready"
     if hold := facts.hold_line(trial):
         yield f"  {hold}"
-    left = needed_seconds(trial, now)
-    if left is not None:
-        took = duration(int(trial["expectedSeconds"]))
-        more = f"about {duration(left)} more" if left else "longer than that already"
-        yield f"  an equal version takes about {took} of traffic: {more}"
+    seconds_left = needed_seconds(trial, now)
+    if seconds_left is not None:
+        expected_text = duration(int(trial["expectedSeconds"]))
+        more = (
+            f"about {duration(seconds_left)} more" if seconds_left else "longer than that already"
+        )
+        yield f"  an equal version takes about {expected_text} of traffic: {more}"
 
 
 def _evidence(product: Body, trial: Body, now: datetime, width: int) -> Iterator[str]:
@@ -225,10 +227,10 @@ def _training(product: Body, now: datetime) -> Iterator[str]:
     retraining = facts.part(product, "status", "retraining")
     if trigger := facts.part(retraining, "trigger"):
         since = facts.age(str(retraining.get("startTime") or trigger.get("triggerTime", "")), now)
-        yield f"training for {spoken(str(trigger.get('cause', '')))}, attempt {retraining.get('attempt', 1)}, for {since}"
+        yield f"training for {as_words(str(trigger.get('cause', '')))}, attempt {retraining.get('attempt', 1)}, for {since}"
     elif pending := facts.part(retraining, "pending"):
         since = facts.age(str(pending.get("triggerTime", "")), now)
-        yield f"training waits ({spoken(str(retraining.get('waitingFor', '')))}), for {since}"
+        yield f"training waits ({as_words(str(retraining.get('waitingFor', '')))}), for {since}"
 
 
 def _number(text: object) -> float:

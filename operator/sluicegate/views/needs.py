@@ -65,7 +65,7 @@ class NeedKind(StrEnum):
         return _RANKS[self]
 
     def counted(self, number: int) -> str:
-        """So many needs of this kind, in words."""
+        """Return a number of needs of this kind, in words."""
         return f"{number:,} {_WORDS[self][1 + (number > 1)]}"
 
 
@@ -144,7 +144,7 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """One thing that a product needs of a person.
+    """One action that a product needs of a person.
 
     Attributes
     ----------
@@ -165,23 +165,23 @@ class Need:
 
 
 def needs_of(product: DataProduct) -> tuple[Need, ...]:
-    """Return what a product needs of a person, the most pressing first; nothing of one that is being deleted."""
+    """Return a product's needs of a person, the most pressing first; none for one under deletion."""
     if product.metadata.deletion_timestamp is not None:
         return ()
     return needs_in(product.status, product.metadata.key)
 
 
 def needs_in(status: DataProductStatus, key: Key) -> tuple[Need, ...]:
-    """Return what a product with this status needs of a person, the most pressing first."""
+    """Return the needs of a product with this status, the most pressing first."""
     needs = [
-        *_blocked(status), *_rollback(status), *_requests(status), *_candidate(status, key),
+        *_blocked_needs(status), *_rollback(status), *_requests(status), *_candidate(status, key),
         *_degraded(status, key), *_dependents(status), *_secret(status), *_markets(status), *_review(status, key),
     ]  # fmt: skip
     return tuple(sorted(needs, key=lambda need: need.kind.rank))
 
 
 def unreadable_need(problem: str) -> Need:
-    """Return what a product needs whose spec can't be read; `problem` says why."""
+    """Return the need of a product with an unreadable spec; `problem` is the reason."""
     return Need(NeedKind.STALLED, ConditionReason.INVALID_SPEC, problem)
 
 
@@ -207,14 +207,14 @@ def _need(
     kind: NeedKind, condition: Condition | None, *, message: str = "", reason: str = "",
     since: int | None = None, command: str = "",
 ) -> Need:  # fmt: skip
-    """Return a need with what its condition says, where it isn't given."""
+    """Return a need with its condition's message, unless another one is given."""
     if condition is not None:
         reason, message = reason or condition.reason, message or condition.message
         since = condition.last_transition_time if since is None else since
     return Need(kind, reason or kind, message, since, command)
 
 
-def _blocked(status: DataProductStatus) -> Iterator[Need]:
+def _blocked_needs(status: DataProductStatus) -> Iterator[Need]:
     stalled = find_condition(status.conditions, ConditionType.STALLED)
     if stalled is not None and stalled.status == "True":
         yield _need(NeedKind.STALLED, stalled)
@@ -251,13 +251,17 @@ def request_name(request: PendingRequest) -> str:
 
 
 def request_text(request: PendingRequest) -> str:
-    """Return what a request waits for, in a sentence."""
+    """Return the reason of a request's wait, in a sentence."""
     return f"{request_name(request)} waits: {request.message}"
 
 
 def waiting_requests(status: DataProductStatus) -> tuple[PendingRequest, ...]:
-    """Return the requests of people that only an edit of the spec lets act."""
-    return tuple(one for one in status.pending_requests if one.reason in _BY_EDIT)
+    """Return the requests of people that wait for an edit of the spec."""
+    return tuple(
+        pending_request
+        for pending_request in status.pending_requests
+        if pending_request.reason in _BY_EDIT
+    )
 
 
 def _candidate(status: DataProductStatus, key: Key) -> Iterator[Need]:
@@ -275,11 +279,11 @@ def _candidate(status: DataProductStatus, key: Key) -> Iterator[Need]:
             command=command,
         )  # fmt: skip
     elif (hold := held_after_approval(candidate)) is not None:
-        back = plugin_command(key, "abort", candidate.version)
+        abort_command = plugin_command(key, "abort", candidate.version)
         text = (
             f"{hold.message}; {hold.request} has no effect until then: wait, or abort the rollout"
         )
-        yield Need(NeedKind.HELD, hold.check, text, hold.start_time, back)
+        yield Need(NeedKind.HELD, hold.check, text, hold.start_time, abort_command)
     elif (hold := candidate.hold) is not None and hold.check in _HELD_FOR_A_PERSON:
         yield Need(NeedKind.HELD, hold.check, hold.message, hold.start_time, command)
     elif candidate.parked and candidate.retry_time is None:
@@ -293,7 +297,7 @@ def _candidate(status: DataProductStatus, key: Key) -> Iterator[Need]:
 
 
 def _parties(candidate: Candidate) -> tuple[str, ...]:
-    """Return the parties whose answer a candidate waits for."""
+    """Return the parties whose answer to a candidate is missing."""
     return candidate.approvals.waiting_for if candidate.approvals is not None else ()
 
 
@@ -301,29 +305,31 @@ def _missing_answers(candidate: Candidate, key: Key) -> Iterator[Need]:
     """Yield a need for each party whose answer is missing, with those who have answered."""
     approvals = candidate.approvals
     assert approvals is not None
-    given = ", ".join(
-        f"{one.verdict} of {one.user} as {one.party}"
-        for one in approvals.answers
-        if not one.problem
+    given_text = ", ".join(
+        f"{answer.verdict} of {answer.user} as {answer.party}"
+        for answer in approvals.answers
+        if not answer.problem
     )
     more = approvals.more_answers
-    given = f"answered: {given}{f' and {more} more' if more else ''}" if given else ""
+    given_text = (
+        f"answered: {given_text}{f' and {more} more' if more else ''}" if given_text else ""
+    )
     silence = silence_of(approvals)
-    others = f"{approvals.more_waiting} more" if approvals.more_waiting else ""
-    for party in filter(None, (*approvals.waiting_for, others)):
+    others_text = f"{approvals.more_waiting} more" if approvals.more_waiting else ""
+    for party in filter(None, (*approvals.waiting_for, others_text)):
         text = f"{candidate.version} has passed and waits for the agreement of {party}"
-        absent = absent_text(party) if party in approvals.absent else ""
-        command = answer_command(key, candidate.version, "" if party == others else party)
+        absence = absent_text(party) if party in approvals.absent else ""
+        command = answer_command(key, candidate.version, "" if party == others_text else party)
         yield Need(
             NeedKind.APPROVAL, ConditionReason.AWAITING_APPROVAL,
-            "; ".join(filter(None, (text, absent, given, silence))),
-            approvals.wait_start_time, "" if absent else command,
-            MORE_PARTIES if party == others else party,
+            "; ".join(filter(None, (text, absence, given_text, silence))),
+            approvals.wait_start_time, "" if absence else command,
+            MORE_PARTIES if party == others_text else party,
         )  # fmt: skip
 
 
 def silence_of(approvals: CandidateApprovals) -> str:
-    """Return when silence counts, or what spec.suspend holds of it; empty where it never counts."""
+    """Return when silence counts, or that spec.suspend holds its effect; empty if it never counts."""
     if approvals.silence_time is None:
         return ""
     parties = parties_text(approvals.waiting_for, approvals.more_waiting)
@@ -332,40 +338,40 @@ def silence_of(approvals: CandidateApprovals) -> str:
 
 
 def answer_command(key: Key, version: str, party: str) -> str:
-    """Return the command of the plugin that agrees to a version for a party; empty for one to name."""
-    named = shlex.quote(party) if party else "NAMESPACE/NAME"
-    return f"{plugin_command(key, 'approve', version)} --for {named}"
+    """Return the plugin's command that agrees to a version for a party; empty without a version."""
+    party_name = shlex.quote(party) if party else "NAMESPACE/NAME"
+    return f"{plugin_command(key, 'approve', version)} --for {party_name}"
 
 
 def waits_for_approval(candidate: Candidate, rollout: Condition | None) -> str | None:
-    """Return the reason for which a candidate waits for the approval of a person; None while it doesn't.
+    """Return the reason for which a candidate waits for a person's approval; None without a wait.
 
     Parameters
     ----------
     rollout : the condition RolloutProgressing.
     """
     if candidate.phase is CandidatePhase.AWAITING_APPROVAL:
-        held = held_after_approval(candidate) is not None
-        return None if held else ConditionReason.AWAITING_APPROVAL
+        has_hold = held_after_approval(candidate) is not None
+        return None if has_hold else ConditionReason.AWAITING_APPROVAL
     if rollout is not None and rollout.reason == ConditionReason.API_CHANGED:
         return ConditionReason.API_CHANGED
     return None
 
 
 def held_after_approval(candidate: Candidate) -> CandidateHold | None:
-    """Return the check that objects to a candidate whose approval is pending; None where none does.
+    """Return the check that objects to a candidate with a pending approval; None without one.
 
     What isn't read yet holds it for a moment only, and is no objection.
     """
     hold = candidate.hold
-    waits = candidate.phase is CandidatePhase.AWAITING_APPROVAL
-    if hold is None or not waits or not hold.request.startswith(names.REQUEST_PROMOTE):
+    is_waiting = candidate.phase is CandidatePhase.AWAITING_APPROVAL
+    if hold is None or not is_waiting or not hold.request.startswith(names.REQUEST_PROMOTE):
         return None
     return hold if hold.check in _OBJECTIONS else None
 
 
 def approval_since(candidate: Candidate, rollout: Condition | None) -> int:
-    """Return since when a candidate waits for the approval of a person, in seconds.
+    """Return since when a candidate waits for a person's approval, in seconds.
 
     The condition has the time at which the rollout began, as its status doesn't change with the wait.
 
@@ -376,12 +382,12 @@ def approval_since(candidate: Candidate, rollout: Condition | None) -> int:
     hold = candidate.hold
     if hold is not None and hold.check == ConditionReason.AWAITING_APPROVAL:
         return hold.start_time
-    begun = candidate.shares[-1].start_time if candidate.shares else candidate.start_time
-    return begun if rollout is None else max(begun, rollout.last_transition_time)
+    start_time = candidate.shares[-1].start_time if candidate.shares else candidate.start_time
+    return start_time if rollout is None else max(start_time, rollout.last_transition_time)
 
 
 def _was_degraded(status: DataProductStatus) -> bool:
-    """Return whether a product that can't be measured now was degraded when it last could."""
+    """Return whether a product without measurements was degraded when last measured."""
     unknown = status.state is ProductState.UNKNOWN
     return unknown and any(slo.degraded for slo in status.slos)
 
@@ -398,9 +404,11 @@ def _degraded(status: DataProductStatus, key: Key) -> Iterator[Need]:
         reason = ConditionReason.RETRAIN_SUSPENDED
         yield Need(NeedKind.RETRAINING_SUSPENDED, reason, text, at, command)
         return
-    if (blocked := status.blocked_training) is not None:
+    if (blocked_condition := status.blocked_training) is not None:
         training = retraining is not None and retraining.trigger is not None
-        yield _need(NeedKind.TRAINING_BLOCKED, blocked, command="" if training else command)
+        yield _need(
+            NeedKind.TRAINING_BLOCKED, blocked_condition, command="" if training else command
+        )
         return
     asks = retraining is not None and retraining.waiting_for == DecisionReason.MANUAL_MODE
     if status.state is not ProductState.DEGRADED and not _was_degraded(status):
@@ -410,10 +418,10 @@ def _degraded(status: DataProductStatus, key: Key) -> Iterator[Need]:
             yield _need(NeedKind.TRAINING_BLOCKED, active, reason=mode, command=command)
         return
     diagnosis = status.diagnosis
-    ends = diagnosis is not None and diagnosis.cause in _ENDS_BY_ITSELF
-    tried = status.candidate is not None
+    ends_by_itself = diagnosis is not None and diagnosis.cause in _ENDS_BY_ITSELF
+    has_candidate = status.candidate is not None
     training = retraining is not None and (retraining.trigger or retraining.pending) is not None
-    if not (ends or tried or training) or asks:
+    if not (ends_by_itself or has_candidate or training) or asks:
         yield _need(
             NeedKind.DEGRADED,
             find_condition(status.conditions, ConditionType.DEGRADED),
@@ -430,13 +438,13 @@ def _dependents(status: DataProductStatus) -> Iterator[Need]:
 
 
 def _secret(status: DataProductStatus) -> Iterator[Need]:
-    measured = find_condition(status.conditions, ConditionType.METRICS_AVAILABLE)
-    if measured is not None and measured.reason == ConditionReason.FEEDBACK_SECRET_UNUSABLE:
-        yield _need(NeedKind.SECRET, measured)
+    condition = find_condition(status.conditions, ConditionType.METRICS_AVAILABLE)
+    if condition is not None and condition.reason == ConditionReason.FEEDBACK_SECRET_UNUSABLE:
+        yield _need(NeedKind.SECRET, condition)
 
 
 def _markets(status: DataProductStatus) -> Iterator[Need]:
-    """Yield the need of markets that miss an SLO alone; a degraded product has them in its diagnosis.
+    """Yield the need of markets that miss an SLO alone; for a degraded product its diagnosis has them.
 
     None while a market's training is under way, or its version is tried.
     """
@@ -453,18 +461,18 @@ def _markets(status: DataProductStatus) -> Iterator[Need]:
 
 
 def is_missed_in_a_market(slo: SloStatus) -> bool:
-    """Return whether a market misses the SLO, and anything follows from it."""
+    """Return whether a market misses the SLO and the spec has a consequence for it."""
     return any(market.missed_start_time is not None for market in slo.markets)
 
 
 def missed_places(status: DataProductStatus) -> dict[str, tuple[str, ...]]:
-    """Return all markets that miss an SLO, by SLO, where anything follows from them.
+    """Return all markets that miss an SLO, by SLO, if the spec has a consequence for it.
 
     `status.slos` has the numbers of the three worst; the record of the SLO has the names of all.
     """
     missed = {}
     for slo in status.slos:
-        markets = [one.market for one in slo.markets if one.missed_start_time is not None]
+        markets = [market.market for market in slo.markets if market.missed_start_time is not None]
         if markets:
             recorded = status.engine.slo(slo.name).missed_markets
             missed[slo.name] = (*markets, *sorted(set(recorded) - set(markets)))
@@ -472,15 +480,15 @@ def missed_places(status: DataProductStatus) -> dict[str, tuple[str, ...]]:
 
 
 def missed_markets(status: DataProductStatus) -> str:
-    """Return the markets that miss an SLO, since when and by what numbers; empty without one."""
+    """Return the markets that miss an SLO, with begin and numbers; empty without any."""
     places = missed_places(status)
     parts = []
     for slo in status.slos:
-        missed = [_missed(one) for one in slo.markets if one.missed_start_time is not None]
+        missed = [_missed(market) for market in slo.markets if market.missed_start_time is not None]
         if missed:
             more = len(places[slo.name]) - len(missed)
-            others = f" and {more} more" if more > 0 else ""
-            parts.append(f"{slo.name} is missed in {', '.join(missed)}{others}")
+            others_text = f" and {more} more" if more > 0 else ""
+            parts.append(f"{slo.name} is missed in {', '.join(missed)}{others_text}")
     return "; ".join(parts)
 
 

@@ -24,10 +24,10 @@ def percent(share: float | None) -> str:
 
 def share_digits(share: float) -> int:
     """Return the digits after the point that a share in percent is printed with: more near 0 and 100 %."""
-    rest = min(abs(share), abs(1 - share))
-    if rest < 1e-9:  # noqa: PLR2004 - nothing but the noise of a float
+    distance = min(abs(share), abs(1 - share))
+    if distance < 1e-9:  # noqa: PLR2004 - nothing but the noise of a float
         return 0
-    return 1 if rest >= 0.01 else 2 if rest >= 0.001 else 3  # noqa: PLR2004 - digits by size
+    return 1 if distance >= 0.01 else 2 if distance >= 0.001 else 3  # noqa: PLR2004 - digits by size
 
 
 def interval_digits(lower: float, upper: float, first: int) -> int:
@@ -65,8 +65,10 @@ def age(seconds: int) -> str:
         count = seconds // size
         if count < 2 and size > 1:  # noqa: PLR2004 - 90 minutes are printed as 90m
             continue
-        rest = (seconds - count * size) // smaller[0] if smaller and count < 10 else 0  # noqa: PLR2004
-        return f"{count}{unit}{rest}{smaller[1]}" if smaller and rest else f"{count}{unit}"
+        rest_units = (seconds - count * size) // smaller[0] if smaller and count < 10 else 0  # noqa: PLR2004
+        return (
+            f"{count}{unit}{rest_units}{smaller[1]}" if smaller and rest_units else f"{count}{unit}"
+        )
     return "0s"
 
 

@@ -28,12 +28,12 @@ GIT_OPS: Final = {
 
 
 class Stale(SluicegateError):  # noqa: N818 - says what is the case
-    """What was shown isn't there any more; nothing was written."""
+    """The object has changed since it was shown; nothing was written."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a person asks for.
+    """The request of a person: annotation, version, reason.
 
     Attributes
     ----------
@@ -78,7 +78,7 @@ def _name(product: facts.Body) -> str:
 
 
 def applied_by(product: facts.Body) -> str:
-    """Return which controller applies a product, in words after its name; empty for none."""
+    """Return the controller that applies a product, as words after its name; empty without one."""
     meta = product["metadata"]
     marks = {**facts.part(meta, "labels"), **facts.part(meta, "annotations")}
     for name, controller in GIT_OPS.items():
@@ -87,17 +87,17 @@ def applied_by(product: facts.Body) -> str:
     return ""
 
 
-def require_candidate(product: facts.Body, candidate: str, named: str) -> None:
+def require_candidate(product: facts.Body, candidate: str, named_version: str) -> None:
     """Refuse a named version that is another one than the candidate; empty for none."""
-    if named and named != candidate:
+    if named_version and named_version != candidate:
         raise Stale(
-            f"{named} is not the candidate of {_name(product)}, {candidate} is: nothing was written"
+            f"{named_version} is not the candidate of {_name(product)}, {candidate} is: nothing was written"
         )
 
 
 # ---- promote --------------------------------------------------------------------------------
 def promoted_identity(product: facts.Body) -> tuple[str, ...]:
-    """Version and revision of what would be promoted; empty for nothing."""
+    """Return version and revision of the version that would be promoted; empty without one."""
     if trial := facts.candidate(product):
         return facts.identity(trial)
     model = facts.part(product, "status", "specModel")
@@ -135,13 +135,13 @@ def _ask_promotion(product: facts.Body, version: str) -> Request:
 
 
 def promotion_details(product: facts.Body, trial: facts.Body) -> Iterator[str]:
-    """Yield what a candidate is approved by, a line each."""
+    """Yield the evidence for an approval, a line each."""
     model = facts.part(product, "status", "specModel")
     if trial:
         yield f"revision {trial.get('revision')}, from {trial.get('source')}, {trial.get('image')}"
         yield f"{trial.get('phase')} at {trial.get('weight', 0)} % of the traffic"
-        if held := facts.hold_line(trial):
-            yield held
+        if hold_text := facts.hold_line(trial):
+            yield hold_text
         if trial.get("api"):
             yield f"API compared with the stable version: {trial['api']}"
         evidence = list(facts.evidence_lines(trial))
@@ -175,7 +175,7 @@ def _pending_promotion(product: facts.Body) -> str:
 
 # ---- abort ----------------------------------------------------------------------------------
 def _candidate_identity(product: facts.Body) -> tuple[str, ...]:
-    """Version and revision of the candidate; empty without one."""
+    """Return version and revision of the candidate; empty without one."""
     return facts.identity(facts.part(product, "status", "candidate"))
 
 
@@ -197,25 +197,25 @@ def _ask_rollback(product: facts.Body, version: str) -> Request:
     """Return the rollback to a version of the history."""
     stable = facts.part(product, "status", "stable")
     accepted = [
-        one
-        for one in facts.entries(product, "status", "history")
-        if one.get("promotionTime") and one.get("revision") != stable.get("revision")
+        entry
+        for entry in facts.entries(product, "status", "history")
+        if entry.get("promotionTime") and entry.get("revision") != stable.get("revision")
     ]
     names = ", ".join(dict.fromkeys(str(one.get("version")) for one in accepted)) or "none"
-    chosen = next((one for one in accepted if version in {"", one.get("version")}), None)
-    if chosen is None:
+    chosen_version = next((one for one in accepted if version in {"", one.get("version")}), None)
+    if chosen_version is None:
         name = version or "an earlier version"
         text = f"{name} is not in the history of {_name(product)}, which keeps: {names}"
         raise invalid("VERSION", text)
-    degraded = ", ".join(map(str, chosen.get("degraded") or ())) or "none"
+    degraded = ", ".join(map(str, chosen_version.get("degraded") or ())) or "none"
     details = [
-        f"{chosen.get('version')}: revision {chosen.get('revision')}, {chosen.get('image')}",
-        f"it was stable from {chosen.get('promotionTime')} to {chosen.get('endTime')}, then"
-        f" {chosen.get('outcome')} {chosen.get('reason', '')}".rstrip(),
+        f"{chosen_version.get('version')}: revision {chosen_version.get('revision')}, {chosen_version.get('image')}",
+        f"it was stable from {chosen_version.get('promotionTime')} to {chosen_version.get('endTime')}, then"
+        f" {chosen_version.get('outcome')} {chosen_version.get('reason', '')}".rstrip(),
         f"SLOs that were degraded when it was replaced: {degraded}",
     ]
-    sentence = f"restore {chosen.get('version')} in place of {stable.get('version')}"
-    return Request(sentence, details, str(chosen.get("version")))
+    sentence = f"restore {chosen_version.get('version')} in place of {stable.get('version')}"
+    return Request(sentence, details, str(chosen_version.get("version")))
 
 
 # ---- retrain --------------------------------------------------------------------------------

@@ -28,5 +28,5 @@ def clean(value: object) -> str:
 
 
 def says_nothing(text: str) -> bool:
-    """Return whether a text shows nothing to a reader."""
+    """Return whether a text is invisible to a reader."""
     return all(char in INVISIBLE or char.isspace() for char in clean(text))

@@ -29,7 +29,7 @@ ENDED: Final = frozenset(
 
 
 def part(body: Mapping[str, Any], *path: str) -> Body:
-    """Return a mapping within an object; empty where it is left out."""
+    """Return a mapping within an object; empty if it is absent."""
     for name in path:
         value = body.get(name)
         body = value if isinstance(value, dict) else {}
@@ -37,26 +37,27 @@ def part(body: Mapping[str, Any], *path: str) -> Body:
 
 
 def entries(body: Mapping[str, Any], *path: str) -> list[Body]:
-    """Return a list of mappings within an object; empty where it is left out."""
+    """Return a list of mappings within an object; empty if it is absent."""
     items = part(body, *path[:-1]).get(path[-1])
     return [one for one in items if isinstance(one, dict)] if isinstance(items, list) else []
 
 
 def condition(product: Body, name: str) -> Body:
-    """Return a condition of the product; empty where it is left out."""
+    """Return a condition of the product; empty if it is absent."""
     return next(
-        (one for one in entries(product, "status", "conditions") if one.get("type") == name), {}
+        (entry for entry in entries(product, "status", "conditions") if entry.get("type") == name),
+        {},
     )
 
 
 def candidate(product: Body) -> Body:
-    """Return the version on trial; empty without one, and for an earlier version that is restored."""
+    """Return the version on trial; empty without one, or for a restored version."""
     trial = part(product, "status", "candidate")
     return {} if trial.get("restoring") else trial
 
 
 def identity(version: Body) -> tuple[str, ...]:
-    """Version and revision, by which a version is known again; empty for none."""
+    """Return version and revision, which identify a version; empty without one."""
     return (str(version.get("version")), str(version.get("revision"))) if version else ()
 
 
@@ -66,7 +67,7 @@ def stable_identity(product: Body) -> tuple[str, ...]:
 
 
 def step_line(trial: Body) -> str:
-    """Version, phase and share of a candidate."""
+    """Return version, phase and share of a candidate."""
     return f"{trial.get('version')}: {trial.get('phase')} at {trial.get('weight', 0)} %"
 
 
@@ -80,7 +81,7 @@ def hold_line(trial: Body) -> str:
 
 
 def approval_lines(trial: Body) -> list[str]:
-    """Return who agreed to a candidate, on what evidence, and who is waited for until when, a line each; none without parties."""
+    """Return the agreements to a candidate, their evidence, and the missing parties with their deadline, a line each."""
     approvals = part(trial, "approvals")
     lines = []
     for answer in entries(approvals, "answers"):
@@ -102,13 +103,15 @@ def approval_lines(trial: Body) -> list[str]:
         meaning = str(approvals.get("heldSilence") or "")
         silence = silence_text(str(until or ""), meaning=meaning, parties=parties)
         lines.append("; ".join(filter(None, (text, silence))))
-        absent = approvals.get("absent")
-        lines += map(absent_text, map(str, absent if isinstance(absent, list) else ()))
+        absent_parties = approvals.get("absent")
+        lines += map(
+            absent_text, map(str, absent_parties if isinstance(absent_parties, list) else ())
+        )
     return lines
 
 
 def observed(product: Body) -> bool:
-    """Return whether status is about the spec as it is."""
+    """Return whether status belongs to the present spec."""
     generation = part(product, "status").get("observedGeneration", -1)
     return bool(generation >= product["metadata"].get("generation", 0))
 
@@ -144,7 +147,7 @@ def matches(product: Body, *, team: str = "", market: str = "", state: str = "")
     spec = part(product, "spec")
     if team:
         owner = str(spec.get("owner", ""))
-        members = {str(one.get("username")) for one in entries(spec, "team", "members")}
+        members = {str(member.get("username")) for member in entries(spec, "team", "members")}
         if team not in {owner, team_of(owner), *members}:
             return False
     if market and market.upper() not in (spec.get("markets") or ()):
@@ -153,21 +156,21 @@ def matches(product: Body, *, team: str = "", market: str = "", state: str = "")
 
 
 def state_of(product: Body) -> str:
-    """Healthy, Degrading, Degraded or Unknown."""
+    """Return the state: Healthy, Degrading, Degraded or Unknown."""
     return str(part(product, "status").get("state") or "Unknown")
 
 
 def managers(product: Body) -> list[str]:
-    """User names of the people who may approve, roll back, abort and retrain."""
+    """Return the user names of the people who may approve, roll back, abort and retrain."""
     return [
-        str(one.get("username"))
-        for one in entries(product, "spec", "team", "members")
-        if one.get("role") in {"DataProductManager", "EngineeringManager"}
+        str(entry.get("username"))
+        for entry in entries(product, "spec", "team", "members")
+        if entry.get("role") in {"DataProductManager", "EngineeringManager"}
     ]
 
 
 def versions(product: Body) -> list[Body]:
-    """Return the versions that a product has and had, the newest first.
+    """Return a product's present and past versions, the newest first.
 
     Each has version, outcome, reason, source, revision, image, weight, startTime, endTime, and what
     it showed beside stable in its canary (brought, lifts); what is not known is left out.
@@ -191,31 +194,31 @@ def versions(product: Body) -> list[Body]:
         for past in entries(status, "history")
     ]
     return [
-        {name: value for name, value in one.items() if value is not None and value != ""}
-        for one in rows
+        {name: value for name, value in row.items() if value is not None and value != ""}
+        for row in rows
     ]
 
 
 def _version(version: Body, outcome: str, reason: object) -> Body:
-    kept = {name: version.get(name) for name in ("version", "source", "revision", "image")}
+    kept_fields = {name: version.get(name) for name in ("version", "source", "revision", "image")}
     lifts = [
         {"slo": lift.slo, "gain": lift.gain, "interval": [lift.lower, lift.upper]}
         for lift in lifts_of(version)
     ]
     main = headline(lifts_of(version), str(version.get("causeSlo", "")))
-    brought = "" if main is None else short_lift(main)
-    return kept | {
+    gain_text = "" if main is None else short_lift(main)
+    return kept_fields | {
         "outcome": outcome,
         "reason": reason,
         "tried": tried_text(version),
         "iteration": part(version, "iteration") or None,
-        "brought": brought,
+        "brought": gain_text,
         "lifts": lifts or None,
     }
 
 
 def lifts_of(version: Body) -> list[Lift]:
-    """Return what a version showed beside stable at the end of its canary, by SLO; nothing without one."""
+    """Return a version's changes against stable at the end of its canary, by SLO; empty without a canary."""
     lifts = []
     for slo in entries(version, "verdict", "slos"):
         candidate, stable = part(slo, "candidate"), part(slo, "stable")
@@ -230,19 +233,19 @@ def lifts_of(version: Body) -> list[Lift]:
     return lifts
 
 
-def _of(evidence: Body, name: str) -> str:
-    """Return evidence with what the decision needs, e.g. 3.4 of 3.0."""
+def _evidence_text(evidence: Body, name: str) -> str:
+    """Return evidence and the bound that the decision needs, e.g. 3.4 of 3.0."""
     value, bound = (float(evidence.get(part) or 0) for part in (name, f"{name}At"))
     return f"{value:z,.1f} of {bound:z,.1f}"
 
 
 def evidence_lines(trial: Body) -> Iterator[str]:
-    """Yield what speaks in favour of a candidate and against it, a line for each SLO."""
+    """Yield the evidence in favour of a candidate and against it, a line for each SLO."""
     for row in entries(trial, "evidence"):
         needed = "" if row.get("required", True) else " (not required)"
         yield (
-            f"{row.get('slo')}: evidence in favour {_of(row, 'promote')},"
-            f" against {_of(row, 'rollBack')};"
+            f"{row.get('slo')}: evidence in favour {_evidence_text(row, 'promote')},"
+            f" against {_evidence_text(row, 'rollBack')};"
             f" bad {arm(row, 'candidate')} of the candidate, {arm(row, 'stable')} of stable{needed}"
         )
     shadow = part(trial, "shadow")
@@ -260,16 +263,16 @@ def evidence_lines(trial: Body) -> Iterator[str]:
         yield f"{slo}: {pair.get('bad')} of {pair.get('total')} bad on the hold-out"
 
 
-def arm(row: Body, which: str) -> str:
-    """Bad events of all events of the candidate or of stable, as evidence counts them; a dash without any."""
-    bad, total = row.get(f"{which}Bad"), row.get(f"{which}Total")
+def arm(row: Body, arm_name: str) -> str:
+    """Return bad events of all events of the candidate or of stable, as evidence counts them; a dash without any."""
+    bad, total = row.get(f"{arm_name}Bad"), row.get(f"{arm_name}Total")
     if not isinstance(bad, int) or not isinstance(total, int) or not total:
         return "-"
     return f"{bad}/{total} ({100 * bad / total:.2f} %)"
 
 
 def initial_distances(product: Body) -> dict[str, InitialDistance]:
-    """Return the distance of each SLO from its first accepted baseline, by name; what isn't measured is left out."""
+    """Return the distance of each measured SLO from its first accepted baseline, by name."""
     original = part(product, "status", "engine", "originalBaseline")
     baselines = part(original, "slos")
     distances: dict[str, InitialDistance] = {}
@@ -290,7 +293,7 @@ def initial_distances(product: Body) -> dict[str, InitialDistance]:
 
 
 def distance_line(slo: Body, initial: InitialDistance | None) -> str:
-    """Return how an SLO does against both its baselines, that of the stable version and the first one; empty without any."""
+    """Return an SLO's distance from both its baselines, that of the stable version and the first one; empty without any."""
     parts = []
     if (drop := slo.get("drop")) is not None:
         interval = [float(bound) for bound in slo.get("interval") or ()]
@@ -303,15 +306,15 @@ def distance_line(slo: Body, initial: InitialDistance | None) -> str:
 
 def decision_line(product: Body) -> str:
     """Return the last decision in a sentence; empty before the first."""
-    made = part(product, "status", "decision")
-    if not made:
+    decision = part(product, "status", "decision")
+    if not decision:
         return ""
-    kind, reason = str(made.get("type")), str(made.get("reason"))
-    text = f"{kind} ({reason}): {made.get('message', '')}".rstrip(": ")
+    kind, reason = str(decision.get("type")), str(decision.get("reason"))
+    text = f"{kind} ({reason}): {decision.get('message', '')}".rstrip(": ")
     return f"{text.rstrip('.')}. {OVER}" if has_ended(kind, reason, state_of(product)) else text
 
 
-def join(values: Sequence[object], room: int = 3) -> str:
-    """Return the first few values, and how many more there are."""
-    texts = [str(one) for one in values[:room]]
-    return ",".join(texts) + (f",+{len(values) - room}" if len(values) > room else "")
+def join(values: Sequence[object], most_values: int = 3) -> str:
+    """Return the first few values, and the number of the others."""
+    texts = [str(value) for value in values[:most_values]]
+    return ",".join(texts) + (f",+{len(values) - most_values}" if len(values) > most_values else "")

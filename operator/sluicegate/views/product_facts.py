@@ -68,7 +68,7 @@ class AcceptanceChange:
 
 @dataclass(frozen=True, slots=True)
 class MarketLevel:
-    """How a product does in one market: the worst state of its SLOs there.
+    """The state of a product in one market: the worst state of its SLOs there.
 
     `slo` is the SLO that has it; `ratio` its share of good events there, of `total`. Without a name
     it is only known that none is missed.
@@ -82,7 +82,7 @@ class MarketLevel:
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """How the last training ended, or that one is under way (`Training`) or waits (`Waiting`)."""
+    """The outcome of the last training, or that one is under way (`Training`) or waits (`Waiting`)."""
 
     outcome: str
     reason: str
@@ -91,7 +91,7 @@ class Trained:
 
 @dataclass(frozen=True, slots=True)
 class ProductFacts:
-    """What there is to know of a product; times are seconds since the epoch.
+    """The facts of a product that readers see; times are seconds since the epoch.
 
     Attributes
     ----------
@@ -158,16 +158,16 @@ def _state_since(status: DataProductStatus) -> int | None:
 
 
 def facts_of(product: DataProduct) -> ProductFacts:
-    """Return what there is to know of a product that can be read."""
+    """Return the facts of a readable product."""
     spec, status = product.spec, product.status
     summary, stable = status.summary, status.stable
     dependencies = {
         (dependency.namespace, dependency.name): dependency for dependency in status.dependencies
     }
-    own = product.metadata.namespace
+    own_namespace = product.metadata.namespace
     upstream = []
     for dependency in spec.depends_on:
-        key = (dependency.namespace or own, dependency.name)
+        key = (dependency.namespace or own_namespace, dependency.name)
         reported = dependencies.get(key)
         state = reported.state if reported else DependencyState.UNKNOWN
         upstream.append(Upstream(key, state, in_cycle=bool(reported and reported.in_cycle)))
@@ -206,7 +206,7 @@ def facts_of(product: DataProduct) -> ProductFacts:
 
 
 def read_facts(document: Mapping[str, Any]) -> ProductFacts:
-    """Return the facts of an object as the API server has it; by its name, with why, if it can't be read."""
+    """Return the facts of an object of the API server; for an unreadable one its name and the reason."""
     try:
         return facts_of(DataProduct.parse(document))
     except InvalidProduct as error:
@@ -214,7 +214,7 @@ def read_facts(document: Mapping[str, Any]) -> ProductFacts:
 
 
 def unreadable(document: Mapping[str, Any], problem: str) -> ProductFacts:
-    """Return what there is to know of an object that can't be read: its name, and why."""
+    """Return the facts of an unreadable object: its name, and the reason."""
     meta = document.get("metadata") or {}
     key = (str(meta.get("namespace", "")), str(meta.get("name", "")))
     return ProductFacts(
@@ -228,59 +228,62 @@ def unreadable(document: Mapping[str, Any], problem: str) -> ProductFacts:
 
 
 def as_seen(
-    facts: ProductFacts, sees: Callable[[str], bool], products: Container[ProductKey] = ()
+    facts: ProductFacts, may_see: Callable[[str], bool], products: Container[ProductKey] = ()
 ) -> ProductFacts:
-    """Return the facts for a reader: products of namespaces that this one may not see have no name.
+    """Return the facts for a reader, without the names of products in other namespaces.
 
     The operator's sentences name a degraded upstream, so its name is replaced there too.
 
     Parameters
     ----------
-    sees : whether the reader may see the products of a namespace.
+    may_see : whether the reader may see the products of a namespace.
     known : all products there are, whose names may be in a sentence.
     """
-    named = {one.key for one in facts.upstream if one.key is not None}
-    if all(sees(key[0]) for key in named) and not facts.needs:
+    named_keys = {one.key for one in facts.upstream if one.key is not None}
+    if all(may_see(key[0]) for key in named_keys) and not facts.needs:
         return facts
-    conceal = concealing(sees, lambda key: key in named or key in products)
+    conceal = concealing(may_see, lambda key: key in named_keys or key in products)
     return replace(
         facts,
         upstream=tuple(
-            one if one.key is not None and sees(one.key[0]) else replace(one, key=None)
-            for one in facts.upstream
+            upstream
+            if upstream.key is not None and may_see(upstream.key[0])
+            else replace(upstream, key=None)
+            for upstream in facts.upstream
         ),
-        needs=tuple(replace(one, message=conceal(one.message)) for one in facts.needs),
+        needs=tuple(replace(need, message=conceal(need.message)) for need in facts.needs),
     )
 
 
 def with_states(products: Iterable[ProductFacts]) -> list[ProductFacts]:
-    """Return these products; of what one calls and is among them, the state is its own.
+    """Return these products, with the states of the called products among them.
 
     What a status says of an upstream is of the last evaluation, and other pages would say another thing.
     """
-    every = list(products)
-    states = {one.key: one.state for one in every}
+    all_products = list(products)
+    states = {one.key: one.state for one in all_products}
     return [
         replace(
-            one,
+            product,
             upstream=tuple(
-                replace(up, state=states[up.key]) if up.key in states else up for up in one.upstream
+                replace(up, state=states[up.key]) if up.key in states else up
+                for up in product.upstream
             ),
         )
-        if one.upstream
-        else one
-        for one in every
+        if product.upstream
+        else product
+        for product in all_products
     ]
 
 
 def concealing(
-    sees: Callable[[str], bool], is_product: Callable[[ProductKey], bool]
+    may_see: Callable[[str], bool], is_product: Callable[[ProductKey], bool]
 ) -> Callable[[str], str]:
-    """Return what replaces the names (`namespace/name`) of known products that a reader may not see."""
+    """Return a function that replaces the names (`namespace/name`) of products that a reader may not see."""
 
     def replaced(match: re.Match[str]) -> str:
-        hidden = not sees(match[1]) and is_product((match[1], match[2]))
-        return HIDDEN if hidden else match[0]
+        is_hidden = not may_see(match[1]) and is_product((match[1], match[2]))
+        return HIDDEN if is_hidden else match[0]
 
     return lambda text: _NAMED.sub(replaced, text)
 
@@ -292,10 +295,10 @@ def _level(slos: tuple[SloStatus, ...]) -> WorstLevel | None:
     if not slos:
         return None
     worst = min(slos, key=lambda one: (_RANKS[one.state], _budget(one)))
-    left = [
-        (float(one.budget_remaining), one.name) for one in slos if one.budget_remaining is not None
+    budgets_left = [
+        (float(slo.budget_remaining), slo.name) for slo in slos if slo.budget_remaining is not None
     ]
-    least, name = min(left, default=(None, ""))
+    least, name = min(budgets_left, default=(None, ""))
     return WorstLevel(worst.name, worst.state, least, name)
 
 
@@ -306,16 +309,16 @@ def _budget(slo: SloStatus) -> float:
 def _change(slos: tuple[SloStatus, ...]) -> AcceptanceChange | None:
     changes = [
         AcceptanceChange(
-            slo=one.name,
-            ratio=float(one.ratio),
-            accepted=float(one.baseline_ratio),
-            drop=float(one.drop),
-            lower=float(one.interval[0]) if one.interval else None,
-            upper=float(one.interval[-1]) if one.interval else None,
-            total=one.total or 0,
+            slo=slo.name,
+            ratio=float(slo.ratio),
+            accepted=float(slo.baseline_ratio),
+            drop=float(slo.drop),
+            lower=float(slo.interval[0]) if slo.interval else None,
+            upper=float(slo.interval[-1]) if slo.interval else None,
+            total=slo.total or 0,
         )
-        for one in slos
-        if one.ratio is not None and one.baseline_ratio is not None and one.drop is not None
+        for slo in slos
+        if slo.ratio is not None and slo.baseline_ratio is not None and slo.drop is not None
     ]
     return max(changes, key=lambda one: one.drop, default=None)
 
@@ -335,8 +338,8 @@ def _initial(status: DataProductStatus) -> tuple[InitialDistance, ...]:
         for slo in status.slos
         if (baseline := original.slos.get(slo.name)) is not None and slo.bad is not None
     )
-    measured = (one for one in distances if one is not None)
-    return tuple(sorted(measured, key=lambda one: (-one.drop, one.slo)))
+    measured_distances = (distance for distance in distances if distance is not None)
+    return tuple(sorted(measured_distances, key=lambda one: (-one.drop, one.slo)))
 
 
 def _trained(product: DataProduct) -> Trained | None:
@@ -377,17 +380,25 @@ def levels_by_market(
     that miss it. Another market is met if a met one is among the three, and otherwise not known.
     """
     recorded = status.engine.slo(slo.name).missed_markets
-    named = {market: MarketLevel(SloState.MISSED, slo.name) for market in recorded} | {
-        one.market: MarketLevel(
-            one.state, slo.name, None if one.ratio is None else float(one.ratio), one.total
+    by_market = {market: MarketLevel(SloState.MISSED, slo.name) for market in recorded} | {
+        market.market: MarketLevel(
+            market.state,
+            slo.name,
+            None if market.ratio is None else float(market.ratio),
+            market.total,
         )
-        for one in slo.markets
+        for market in slo.markets
     }
-    if not named:
+    if not by_market:
         return {}
-    rest = len(named) >= _SHOWN and any(one.state is SloState.MET for one in named.values())
-    others = (*markets, *(one for one in named if one not in markets))
-    return {market: named.get(market, _MET_TOO if rest else _NOT_KNOWN) for market in others}
+    rest_is_met = len(by_market) >= _SHOWN and any(
+        one.state is SloState.MET for one in by_market.values()
+    )
+    all_markets = (*markets, *(one for one in by_market if one not in markets))
+    return {
+        market: by_market.get(market, _MET_TOO if rest_is_met else _NOT_KNOWN)
+        for market in all_markets
+    }
 
 
 _MET_TOO: Final = MarketLevel(SloState.MET)

@@ -58,11 +58,11 @@ def row_of(resource_hours: ResourceHours | None) -> tuple[float | None, ...]:
         return (None,) * 8
     return tuple(
         value
-        for hours, of in (
+        for hours, amounts in (
             (resource_hours.pods, resource_hours.reserved),
             (resource_hours.training, resource_hours.trained),
         )
-        for value in (hours, of.get(CPU), of.get(MEMORY), _gpus(of))
+        for value in (hours, amounts.get(CPU), amounts.get(MEMORY), _gpus(amounts))
     )
 
 

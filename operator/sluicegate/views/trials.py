@@ -7,35 +7,35 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sluicegate.views.words import spoken
+from sluicegate.views.words import as_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
 def origin_text(version: Mapping[str, Any]) -> str:
-    """Return how a version came to be, as far as it is known: pushed, or retrained because of a decay."""
+    """Return the origin of a version: pushed, or retrained because of a decay; empty if unknown."""
     if version.get("source") != "Retraining":
         return "pushed" if version.get("source") else ""
     cause, slo = str(version.get("cause", "")), str(version.get("causeSlo", ""))
     if not cause:
         return "retrained"
-    return f"retrained: {spoken(cause)}{f' of {slo}' if slo else ''}"
+    return f"retrained: {as_words(cause)}{f' of {slo}' if slo else ''}"
 
 
 def tried_text(version: Mapping[str, Any]) -> str:
-    """Return what was tried with a version in words; its origin alone where its author states nothing."""
+    """Return a version's trial in words; its origin alone without a statement of its author."""
     return stated_text((version.get("iteration") or {}) | {"origin": origin_text(version)})
 
 
 def stated_text(stated: Mapping[str, Any]) -> str:
-    """Return what an entry of the log says was tried, in words."""
+    """Return the author's statement in an entry of the log, in words."""
     names = [
         f"by {stated['author']}" if stated.get("author") else "",
         f"ticket {stated['ticket']}" if stated.get("ticket") else "",
         f"revision {stated['gitRevision']}" if stated.get("gitRevision") else "",
         str(stated.get("origin", "")),
     ]
-    rest = ", ".join(name for name in names if name)
+    names_text = ", ".join(name for name in names if name)
     hypothesis = str(stated.get("hypothesis", ""))
-    return f"{hypothesis} ({rest})" if hypothesis and rest else hypothesis or rest
+    return f"{hypothesis} ({names_text})" if hypothesis and names_text else hypothesis or names_text

@@ -7,7 +7,7 @@ from typing import Final
 
 
 class Tone(StrEnum):
-    """How well something is; each reader has a colour and a shape of its own for it."""
+    """How good a state is; each reader has a colour and a shape for it."""
 
     GOOD = "good"
     WARN = "warn"
@@ -18,7 +18,7 @@ class Tone(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StateWord:
-    """A state as people read it."""
+    """A state in words for people."""
 
     tone: Tone
     label: str = ""
@@ -78,18 +78,18 @@ OVER: Final = "That is over: the product is healthy now."
 
 
 def tone(state: object) -> Tone:
-    """Return how well a state is; NONE for a word that is no state."""
+    """Return how good a state is; NONE for a word that is no state."""
     entry = STATES.get(str(state))
     return entry.tone if entry is not None else Tone.NONE
 
 
 def label(state: object) -> str:
-    """Return what a state is called; the word itself where it is no state."""
+    """Return the label of a state; the word itself if it is no state."""
     word = str(state)
     entry = STATES.get(word)
     return entry.label or word if entry is not None else word
 
 
-def spoken(word: str) -> str:
+def as_words(word: str) -> str:
     """Return a word of the API as separate words: `CanaryNotWorse` becomes `canary not worse`."""
     return " ".join(re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[^A-Z]+", word)).lower()

@@ -109,7 +109,7 @@ class Acting:
         except KubeError:
             return []
         intents = (*intents_of(product), *consumer_intents(product, upstreams))
-        return [one for one in intents if one.needs in verbs]
+        return [intent for intent in intents if intent.needs in verbs]
 
     async def _verbs(self, reader: PageReader, product: facts.Body) -> frozenset[str]:
         """Return the verbs of RBAC that a reader has, those of the managers in spec.team included."""
@@ -123,8 +123,8 @@ class Acting:
         if PATCH not in verbs:
             return frozenset()
         managed = ACTIONS.keys() if reader.user in facts.managers(product) else ()
-        own = answer_verbs(roles_of(product, reader.user))
-        return verbs.union(managed, own, missing if PROMOTION.verb in verbs else ())
+        own_verbs = answer_verbs(roles_of(product, reader.user))
+        return verbs.union(managed, own_verbs, missing if PROMOTION.verb in verbs else ())
 
     async def _ask(self, reader: PageReader, key: Key) -> frozenset[str]:
         verbs = (PATCH, EDIT, *ACTIONS)
@@ -141,7 +141,9 @@ class Acting:
                 for verb in verbs
             )
         )  # fmt: skip
-        return frozenset(verb for verb, may in zip(verbs, allowed, strict=True) if may)
+        return frozenset(
+            verb for verb, verb_allowed in zip(verbs, allowed, strict=True) if verb_allowed
+        )
 
     @staticmethod
     def token(reader: PageReader, product: facts.Body, intent: Intent) -> str:
@@ -246,5 +248,5 @@ def _token(seconds: float) -> str:
 def _line(reader: PageReader, verb: str, key: Key, form: ActForm) -> str:
     """Return a request for the log; texts of people are quoted, so that they can't end the line."""
     word = verb if verb in VERBS or upstream_in(verb) else json.dumps(verb)
-    about = f" {json.dumps(form.version)}" if form.version else ""
-    return f"{json.dumps(reader.user)} requests {word}{about} of {key}: {json.dumps(form.reason)}"
+    version_text = f" {json.dumps(form.version)}" if form.version else ""
+    return f"{json.dumps(reader.user)} requests {word}{version_text} of {key}: {json.dumps(form.reason)}"

@@ -107,12 +107,12 @@ class ActionPages:
         intents = await self._acting.offered(request.reader, product, upstreams)
         offered = {one.verb for one in intents}
         key = (request.match["namespace"], request.match["name"])
-        may = intent is not None and intent.verb in offered
+        may_act = intent is not None and intent.verb in offered
         return request.html(
             "act.html", 200 if refusal is None else refusal.status,
             facts=request.portfolio.by_key[key], intent=intent, given=form or ActForm(),
-            token=self._acting.token(request.reader, product, intent) if may and intent else "",
-            may=may, refusal="" if refusal is None else str(refusal), longest=LONGEST_REASON,
+            token=self._acting.token(request.reader, product, intent) if may_act and intent else "",
+            may=may_act, refusal="" if refusal is None else str(refusal), longest=LONGEST_REASON,
             conceal=request.portfolio.conceal,
         )  # fmt: skip
 

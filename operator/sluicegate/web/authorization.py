@@ -82,13 +82,15 @@ class Authorizer:
         answers = await asyncio.gather(
             *(self._allowed(reader, resource, namespace) for namespace in namespaces)
         )
-        return frozenset(one for one, may in zip(namespaces, answers, strict=True) if may)
+        return frozenset(
+            one for one, is_visible in zip(namespaces, answers, strict=True) if is_visible
+        )
 
     async def _allowed(self, reader: PageReader, resource: str, namespace: str) -> bool:
-        where = {"namespace": namespace} if namespace else {}
+        namespace_field = {"namespace": namespace} if namespace else {}
         async with self._slots:
             return await is_allowed(
-                self._transport, reader, {"resource": resource, "verb": "list", **where}
+                self._transport, reader, {"resource": resource, "verb": "list", **namespace_field}
             )
 
 

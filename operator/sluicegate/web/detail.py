@@ -66,12 +66,12 @@ def detail_of(
 ) -> Detail:
     """Return the page of one product as a reader may see it, without the names of hidden products."""
     concealed = product.replace(status=_concealed(product.status, portfolio.conceal))
-    every = tuple(ledgers)
+    all_ledgers = tuple(ledgers)
     node = portfolio.graph.nodes.get(f"{facts.key[0]}/{facts.key[1]}")
     return Detail(
         facts=facts,
         product=concealed,
-        slos=slo_rows(concealed, facts.initial, every),
+        slos=slo_rows(concealed, facts.initial, all_ledgers),
         timeline=tuple(timeline(concealed)),
         dependents=tuple(dependents_of(portfolio.products, facts.key)),
         causes=tuple(portfolio.graph.nodes[name] for name in node.causes) if node else (),
@@ -81,12 +81,12 @@ def detail_of(
             if (review.key.namespace, review.product) == facts.key and review.uid in {"", facts.uid}
         ),
         commands=dict(_commands(concealed)),
-        hours=recent_hours(every),
-        response_times=recent_response_times(every),
-        lines=product_lines(every, concealed, portfolio.conceal),
-        markets=market_tables(concealed, every, portfolio.conceal),
+        hours=recent_hours(all_ledgers),
+        response_times=recent_response_times(all_ledgers),
+        lines=product_lines(all_ledgers, concealed, portfolio.conceal),
+        markets=market_tables(concealed, all_ledgers, portfolio.conceal),
         goals=tuple(goals_of(concealed)),
-        calling=calling_of(every, portfolio.conceal),
+        calling=calling_of(all_ledgers, portfolio.conceal),
         iterations=tuple(
             iteration_log(
                 concealed,
@@ -95,7 +95,7 @@ def detail_of(
                         ledger.spec.product_ref,
                         _concealed(ledger.status.candidates, portfolio.conceal),
                     )
-                    for ledger in every
+                    for ledger in all_ledgers
                 ),
             )
         ),
@@ -114,7 +114,7 @@ def conceal_review(report: ReportFacts, conceal: Callable[[str], str]) -> Report
         for lines in (report.lines, report.evolution, report.periods)
     )
     slos = tuple(
-        replace(slo, market_lines=tuple(conceal_marks(one, conceal) for one in slo.market_lines))
+        replace(slo, market_lines=tuple(conceal_marks(line, conceal) for line in slo.market_lines))
         for slo in report.slos
     )
     return replace(

@@ -47,29 +47,31 @@ def picture_of(graph: Graph, layout: Layout) -> Picture:
     boxes = {name: Box(graph.nodes[name], *layout.corners[number[name]]) for name in names}
     arrows = tuple(
         Arrow(
-            _curve(boxes[one], layout.passed.get((number[one], number[other]), ()), boxes[other]),
-            _affected(graph, one, other),
+            _curve(
+                boxes[caller], layout.passed.get((number[caller], number[other]), ()), boxes[other]
+            ),
+            _affected(graph, caller, other),
         )
-        for one, other in graph.edges
-        if one != other
+        for caller, other in graph.edges
+        if caller != other
     )
     width = max((box.x for box in boxes.values()), default=0.0) + BOX[0] + MARGIN
     height = max((box.y for box in boxes.values()), default=0.0) + BOX[1] + MARGIN
     return Picture(width, height, tuple(boxes.values()), arrows)
 
 
-def _curve(caller: Box, gaps: Sequence[Corner], called: Box) -> str:
+def _curve(caller: Box, gaps: Sequence[Corner], callee: Box) -> str:
     """Return the curve from a caller's right side to the left side of the called product.
 
     It passes through the gaps between the boxes of the layers in between, and goes backwards in a
     circle.
     """
     width, height = BOX
-    left, right = (0.0, width) if caller.x < called.x else (width, 0.0)
+    left_edge, right = (0.0, width) if caller.x < callee.x else (width, 0.0)
     x, y = caller.x + right, caller.y + height / 2
     path = [f"M{x:.1f},{y:.1f}"]
-    for corner in (*gaps, (called.x, called.y)):
-        end, level = corner[0] + left, corner[1] + height / 2
+    for corner in (*gaps, (callee.x, callee.y)):
+        end, level = corner[0] + left_edge, corner[1] + height / 2
         middle = (x + end) / 2
         path.append(f"C{middle:.1f},{y:.1f} {middle:.1f},{level:.1f} {end:.1f},{level:.1f}")
         x, y = corner[0] + right, level
@@ -79,8 +81,8 @@ def _curve(caller: Box, gaps: Sequence[Corner], called: Box) -> str:
 
 def _affected(graph: Graph, caller: str, callee: str) -> bool:
     """Return whether a degradation of the called product, or one behind it, reaches the caller."""
-    called = graph.nodes[callee]
-    return called.state == "Degraded" or any(cause != caller for cause in called.causes)
+    callee_node = graph.nodes[callee]
+    return callee_node.state == "Degraded" or any(cause != caller for cause in callee_node.causes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,7 @@ def _table(rows: Iterable[Iterable[object]], columns: Sequence[str]) -> str:
 
 def product_json(facts: ProductFacts) -> dict[str, Any]:
     """Return one product of the portfolio."""
-    level, change, trained = facts.level, facts.change, facts.trained
+    level, change, training = facts.level, facts.change, facts.trained
     return {
         "namespace": facts.key[0],
         "name": facts.key[1],
@@ -58,18 +58,18 @@ def product_json(facts: ProductFacts) -> dict[str, Any]:
         },
         "initial": [
             {
-                "slo": one.slo, "version": one.version, "accepted": one.accepted, "ratio": one.ratio,
-                "drop": one.drop, "interval": [one.lower, one.upper], "events": one.total,
+                "slo": acceptance_change.slo, "version": acceptance_change.version, "accepted": acceptance_change.accepted, "ratio": acceptance_change.ratio,
+                "drop": acceptance_change.drop, "interval": [acceptance_change.lower, acceptance_change.upper], "events": acceptance_change.total,
             }
-            for one in facts.initial
+            for acceptance_change in facts.initial
         ],
-        "training": trained and {
-            "outcome": trained.outcome, "reason": trained.reason, "time": _time(trained.time),
+        "training": training and {
+            "outcome": training.outcome, "reason": training.reason, "time": _time(training.time),
         },
         "review": facts.review,
         "byMarket": {market: str(level.state) for market, level in facts.by_market.items()},
         "journeys": dict(facts.journeys.steps) if facts.journeys else {},
-        "dependsOn": [_upstream(up) for up in facts.upstream],
+        "dependsOn": [_upstream(upstream) for upstream in facts.upstream],
         "needs": [
             {"kind": str(need.kind), "message": need.message, "since": _time(need.since),
              "command": need.command}
@@ -114,7 +114,7 @@ def portfolio_csv(products: Iterable[ProductFacts]) -> str:
 
 
 def _row(facts: ProductFacts) -> tuple[object, ...]:
-    level, change, trained = facts.level, facts.change, facts.trained
+    level, change, training = facts.level, facts.change, facts.trained
     return (
         *facts.key, facts.title, facts.team, facts.domain, str(facts.lifecycle), str(facts.priority),
         " ".join(facts.markets), str(facts.state), _time(facts.state_since), facts.reason,
@@ -123,7 +123,7 @@ def _row(facts: ProductFacts) -> tuple[object, ...]:
         change and change.slo, change and change.ratio, change and change.accepted,
         change and change.drop, change and change.lower, change and change.upper,
         change and change.total,
-        trained and trained.outcome, trained and trained.reason, trained and _time(trained.time),
+        training and training.outcome, training and training.reason, training and _time(training.time),
         facts.review, " ".join(str(need.kind) for need in facts.needs), facts.problem,
         facts.hours and facts.hours.days, *row_of(facts.hours),
         *(_initial(facts.initial[0]) if facts.initial else (None,) * 6),
@@ -186,10 +186,10 @@ def market_json(market: str, products: Iterable[MarketProduct]) -> dict[str, Any
 def market_csv(products: Iterable[MarketProduct]) -> str:
     """Render a row for each product."""
     rows = (
-        (*one.product.key, one.product.title, one.product.team, str(one.product.state),
-         one.level and str(one.level.state), one.level and one.level.slo,
-         one.level and one.level.ratio, one.level and one.level.total, one.alone)
-        for one in products
+        (*row.product.key, row.product.title, row.product.team, str(row.product.state),
+         row.level and str(row.level.state), row.level and row.level.slo,
+         row.level and row.level.ratio, row.level and row.level.total, row.alone)
+        for row in products
     )  # fmt: skip
     columns = (
         "namespace",
@@ -210,10 +210,10 @@ def journeys_json(journeys: Iterable[Journey]) -> list[dict[str, Any]]:
     """Return journeys with their steps in order."""
     return [
         {
-            "name": one.name, "answered": one.answered, "answeredBounds": one.answered_bounds,
-            "stepsCounted": one.counted,
-            "inTime": one.in_time, "stepsTimed": one.timed, "milliseconds": one.milliseconds,
-            "weakest": one.weakest and "/".join(one.weakest.product.key),
+            "name": journey.name, "answered": journey.answered, "answeredBounds": journey.answered_bounds,
+            "stepsCounted": journey.counted,
+            "inTime": journey.in_time, "stepsTimed": journey.timed, "milliseconds": journey.milliseconds,
+            "weakest": journey.weakest and "/".join(journey.weakest.product.key),
             "steps": [
                 {
                     "step": step.number, "namespace": step.product.key[0],
@@ -221,10 +221,10 @@ def journeys_json(journeys: Iterable[Journey]) -> list[dict[str, Any]]:
                     "state": str(step.product.state), "answered": _share(step.answered),
                     "inTime": _share(step.in_time),
                 }
-                for step in one.steps
+                for step in journey.steps
             ],
         }
-        for one in journeys
+        for journey in journeys
     ]  # fmt: skip
 
 
@@ -242,11 +242,11 @@ def _share(share: ServedShare | None) -> dict[str, Any] | None:
 def journeys_csv(journeys: Iterable[Journey]) -> str:
     """Render a row for each step."""
     rows = (
-        (one.name, step.number, *step.product.key, str(step.product.state),
+        (journey.name, step.number, *step.product.key, str(step.product.state),
          step.answered and step.answered.ratio, step.answered and step.answered.total,
          step.in_time and step.in_time.ratio, step.in_time and step.in_time.total,
-         step.in_time and step.in_time.milliseconds, step == one.weakest)
-        for one in journeys for step in one.steps
+         step.in_time and step.in_time.milliseconds, step == journey.weakest)
+        for journey in journeys for step in journey.steps
     )  # fmt: skip
     columns = (
         "journey", "step", "namespace", "name", "state", "answered", "requests", "inTime", "timed",
@@ -270,16 +270,21 @@ def graph_json(graph: Graph) -> dict[str, Any]:
 def graph_csv(graph: Graph) -> str:
     """Render a row for each call."""
     rows = (
-        (_label(graph, one), graph.nodes[one].state, _label(graph, other), graph.nodes[other].state)
-        for one, other in graph.edges
+        (
+            _label(graph, caller),
+            graph.nodes[caller].state,
+            _label(graph, other),
+            graph.nodes[other].state,
+        )
+        for caller, other in graph.edges
     )
     return _table(rows, ("product", "state", "calls", "stateOfCalled"))
 
 
 def _label(graph: Graph, name: str) -> str:
     node = graph.nodes[name]
-    hidden = node.facts is None and node.state != "NotFound"
-    return HIDDEN if hidden else name
+    is_hidden = node.facts is None and node.state != "NotFound"
+    return HIDDEN if is_hidden else name
 
 
 def reviews_json(results: Iterable[ReviewResult], now: float) -> list[dict[str, Any]]:
@@ -330,8 +335,8 @@ def detail_json(detail: Detail) -> dict[str, Any]:
         "product": product_json(detail.facts),
         "status": status,
         "history": {
-            one.status.name: [{"date": d, "bad": bad, "total": total} for d, bad, total in one.days]
-            for one in detail.slos
+            slo.status.name: [{"date": d, "bad": bad, "total": total} for d, bad, total in slo.days]
+            for slo in detail.slos
         },
         "evolution": [line_document(line) for line in detail.lines],
         "byMarket": [table.document() for table in detail.markets],
@@ -339,7 +344,10 @@ def detail_json(detail: Detail) -> dict[str, Any]:
         "iterations": list(detail.iterations),
         "responseTimes": response_times(detail.response_times),
         "resourceHours": detail.hours and detail.hours.document(),
-        "dependents": [{"namespace": one.key[0], "name": one.key[1]} for one in detail.dependents],
+        "dependents": [
+            {"namespace": dependent.key[0], "name": dependent.key[1]}
+            for dependent in detail.dependents
+        ],
         "commands": dict(detail.commands),
     }
 
@@ -347,11 +355,11 @@ def detail_json(detail: Detail) -> dict[str, Any]:
 def detail_csv(detail: Detail) -> str:
     """Render a row for each SLO."""
     rows: Iterable[tuple[object, ...]] = (
-        (one.status.name, str(one.status.state), one.status.reason, _number(one.status.ratio),
-         one.status.bad, one.status.total, _number(one.status.objective),
-         _number(one.status.budget_remaining), _number(one.status.baseline_ratio),
-         _number(one.status.drop), one.outside, one.status.message)
-        for one in detail.slos
+        (slo.status.name, str(slo.status.state), slo.status.reason, _number(slo.status.ratio),
+         slo.status.bad, slo.status.total, _number(slo.status.objective),
+         _number(slo.status.budget_remaining), _number(slo.status.baseline_ratio),
+         _number(slo.status.drop), slo.outside, slo.status.message)
+        for slo in detail.slos
     )  # fmt: skip
     columns = (
         "slo", "state", "reason", "ratio", "bad", "total", "objective", "budgetLeft", "accepted",

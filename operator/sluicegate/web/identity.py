@@ -88,8 +88,8 @@ class LocalLogin:
         cookie = self.cookie(request.host)
         if hmac.compare_digest(_bytes(request.cookies.get(cookie, "")), self._session.encode()):
             return self._reader
-        given = request.query.get("token", "")
-        if self._token is not None and hmac.compare_digest(_bytes(given), self._token.encode()):
+        token = request.query.get("token", "")
+        if self._token is not None and hmac.compare_digest(_bytes(token), self._token.encode()):
             self._token = None
             answer = web.HTTPSeeOther(request.path)
             answer.set_cookie(cookie, self._session, httponly=True, samesite="Strict", path="/")
@@ -139,25 +139,27 @@ class HeaderLogin:
             raise AccessRefused(
                 UNAUTHORIZED, "this page is served through its authenticating proxy only"
             )
-        given = request.headers.getall(proxy.user, [])
-        if len(given) != 1 or not given[0].strip():
+        user_headers = request.headers.getall(proxy.user, [])
+        if len(user_headers) != 1 or not user_headers[0].strip():
             raise AccessRefused(UNAUTHORIZED, f"the proxy named no user in the header {proxy.user}")
         lines = request.headers.getall(proxy.groups, [])
-        if not all(map(_is_text, (given[0], *lines))):
+        if not all(map(_is_text, (user_headers[0], *lines))):
             raise AccessRefused(
                 UNAUTHORIZED, f"the headers {proxy.user} and {proxy.groups} must be UTF-8"
             )
-        user = f"{proxy.user_prefix}{given[0].strip()}"
+        user = f"{proxy.user_prefix}{user_headers[0].strip()}"
         if user.startswith(SYSTEM):
             raise AccessRefused(UNAUTHORIZED, "users of the system are not accepted from a header")
-        named = (
+        header_names = (
             part.strip()
             for line in lines
             for part in (line.split(proxy.separator) if proxy.separator else (line,))
         )
-        groups = {f"{proxy.group_prefix}{one}" for one in named if one}
-        own = sorted(one for one in groups if not one.startswith(SYSTEM))[:_MOST_GROUPS]
-        return PageReader(user, (*own, AUTHENTICATED), session=secret)
+        groups = {f"{proxy.group_prefix}{one}" for one in header_names if one}
+        own_groups = sorted(group for group in groups if not group.startswith(SYSTEM))[
+            :_MOST_GROUPS
+        ]
+        return PageReader(user, (*own_groups, AUTHENTICATED), session=secret)
 
     def _from_proxy(self, request: web.Request) -> bool:
         """Return whether the connection itself is from the proxy; headers about it are ignored."""
@@ -174,8 +176,8 @@ class HeaderLogin:
             expected = self._proxy.secret.read_bytes().strip()
         except OSError:
             return b""
-        given = request.headers.getall(PROXY_HEADER, [])
-        good = len(given) == 1 and hmac.compare_digest(_bytes(given[0]), expected)
+        secret_headers = request.headers.getall(PROXY_HEADER, [])
+        good = len(secret_headers) == 1 and hmac.compare_digest(_bytes(secret_headers[0]), expected)
         return expected if good else b""
 
 

@@ -59,9 +59,9 @@ def may_write(reader: PageReader) -> bool:
     return bool(reader.session) and (reader.own or not reader.user.startswith(SYSTEM))
 
 
-def form_token(reader: PageReader, *about: str) -> str:
+def form_token(reader: PageReader, *subjects: str) -> str:
     """Return the token of a form of this reader about these things, unknown to other sites."""
-    text = "\0".join(about)
+    text = "\0".join(subjects)
     return hmac.new(reader.session, text.encode(), sha256).hexdigest()
 
 
@@ -73,9 +73,9 @@ def form_texts(fields: Mapping[str, Any], form_names: Iterable[str]) -> dict[str
     }
 
 
-def matches_token(given: str, expected: str) -> bool:
+def matches_token(token: str, expected: str) -> bool:
     """Compare tokens in constant time."""
-    return hmac.compare_digest(given.encode(), expected.encode())
+    return hmac.compare_digest(token.encode(), expected.encode())
 
 
 def in_the_name_of(reader: PageReader, request: requests.ApiRequest) -> requests.ApiRequest:
@@ -109,11 +109,11 @@ def refusal_of(
     error: KubeError, reader: PageReader, words: WriteWords, namespace: str
 ) -> WriteRefused:
     """Return the API server's refusal in plain words, with the way out."""
-    said = str(error).partition(f"{error.reason}: ")[2] if error.reason else str(error)
+    message = str(error).partition(f"{error.reason}: ")[2] if error.reason else str(error)
     status = UNAVAILABLE
     match error:
         case Forbidden():
-            status, text = FORBIDDEN, _forbidden(said, reader, words, namespace)
+            status, text = FORBIDDEN, _forbidden(message, reader, words, namespace)
         case Conflict():
             status, text = (
                 CHANGED,
@@ -122,7 +122,7 @@ def refusal_of(
         case NotFound():
             status, text = GONE, f"The {words.target} was deleted meanwhile."
         case Invalid():
-            status, text = WRONG, f"The API server refuses the {words.thing}: {said}."
+            status, text = WRONG, f"The API server refuses the {words.thing}: {message}."
         case TimedOut():
             text = (
                 f"The API server did not answer in time: reload the {words.target} to see whether it has your"
@@ -131,16 +131,16 @@ def refusal_of(
         case Unauthorized() if reader.own:
             text = "The API server does not accept your kubeconfig any more: log in again."
         case _:
-            text = f"The API server does not take the {words.thing} now: try again in a minute ({said})."
+            text = f"The API server does not take the {words.thing} now: try again in a minute ({message})."
     return WriteRefused(status, text)
 
 
-def _forbidden(said: str, reader: PageReader, words: WriteWords, namespace: str) -> str:
+def _forbidden(message: str, reader: PageReader, words: WriteWords, namespace: str) -> str:
     """Return the cause of a refusal: a policy, the page's account, or the reader's own roles."""
-    _, by_policy, reason = said.partition("denied request: ")
+    _, by_policy, reason = message.partition("denied request: ")
     if by_policy:
         return f"The policy refuses the {words.thing}: {reason}."
-    if "impersonate" in said and not reader.own:
+    if "impersonate" in message and not reader.own:
         deed = words.deed[0].upper() + words.deed[1:]
         return (
             f"The page may not {words.deed} in your name: {words.setting} of the chart allows it, from Kubernetes"
@@ -148,5 +148,5 @@ def _forbidden(said: str, reader: PageReader, words: WriteWords, namespace: str)
         )
     return (
         f"{reader.user} may not change {words.target}s in {namespace}: ask for one of the chart's roles"
-        f" there, e.g. {words.role}. The API server says: {said}."
+        f" there, e.g. {words.role}. The API server says: {message}."
     )

@@ -98,8 +98,8 @@ class Intent:
         """The name of the button."""
         if self.answer is not None:
             word = "Agree to" if self.answer.verdict == AGREE else "Refuse"
-            about = f"{self.version} of {self.upstream}" if self.upstream else self.version
-            return f"{word} {about} as {self.answer.party}"
+            version_text = f"{self.version} of {self.upstream}" if self.upstream else self.version
+            return f"{word} {version_text} as {self.answer.party}"
         return f"{_TITLES[self.verb]} {self.version}".rstrip()
 
     def change(self, token: str, user: str, reason: str) -> dict[str, Any]:
@@ -202,11 +202,11 @@ def intents_of(product: facts.Body) -> list[Intent]:
 
 def asked_of(product: facts.Body) -> Iterator[Asked]:
     """Yield the requests that the operator has not handled yet, and why the product is suspended."""
-    handled = facts.part(product, "status", "lastHandled")
+    last_handled = facts.part(product, "status", "lastHandled")
     note = RequestNote.parse(facts.part(product, "metadata", "annotations").get(REQUEST_NOTE))
     for action in ACTIONS.values():
         value = _annotation(product, action)
-        if value and handled.get(action.echo) != value:
+        if value and last_handled.get(action.echo) != value:
             yield Asked(action.verb, value, note.text if note and note.value == value else "")
     if facts.part(product, "spec").get("suspend") and note and note.value.startswith(f"{SUSPEND}/"):
         yield Asked(SUSPEND, "", note.text)
@@ -216,9 +216,9 @@ def _accepted(product: facts.Body) -> tuple[str, ...]:
     stable = facts.part(product, "status", "stable").get("revision")
     return tuple(
         dict.fromkeys(
-            str(one.get("version"))
-            for one in facts.entries(product, "status", "history")
-            if one.get("promotionTime") and one.get("revision") != stable
+            str(entry.get("version"))
+            for entry in facts.entries(product, "status", "history")
+            if entry.get("promotionTime") and entry.get("revision") != stable
         )
     )
 
@@ -252,12 +252,12 @@ def awaited_of(
 ) -> list[tuple[ProductFacts, Need]]:
     """Return the products whose candidates wait for an answer of this one, each with the need."""
     path = "/".join(consumer.key)
-    called = {upstream.key for upstream in consumer.upstream}
+    callee_keys = {upstream.key for upstream in consumer.upstream}
     return [
         (product, need)
         for product in products
         for need in product.needs
-        if need.party == path or (need.party == MORE_PARTIES and product.key in called)
+        if need.party == path or (need.party == MORE_PARTIES and product.key in callee_keys)
     ]
 
 
@@ -313,5 +313,5 @@ def _consumer_answer(
 
 def _has_answered(upstream: facts.Body, party: str) -> bool:
     return any(
-        one.get("party") == party for one in facts.entries(approvals_of(upstream), "answers")
+        entry.get("party") == party for entry in facts.entries(approvals_of(upstream), "answers")
     )

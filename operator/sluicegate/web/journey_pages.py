@@ -80,10 +80,10 @@ class JourneyPages:
         """Return response times from the ledgers of the steps that the reader may see."""
         steps = journey.steps if len(journey.steps) <= MOST_STEPS else ()
         histograms: dict[ProductKey, Histogram] = {}
-        for each in steps:
-            key = each.product.key
+        for step in steps:
+            key = step.product.key
             if request.visible_namespaces.sees_reviews(key[0]):
-                ledgers = self._handling.store.reviews.of(*key, each.product.uid, newest=2)
+                ledgers = self._handling.store.reviews.of(*key, step.product.uid, newest=2)
                 days = sorted(
                     (day for ledger in ledgers for day in ledger.status.days),
                     key=lambda day: day.date,

@@ -35,16 +35,19 @@ class Layout:
 
     def to_json(self) -> str:
         """Return the layout as text."""
-        passed = [[*call, gaps] for call, gaps in self.passed.items()]
-        return json.dumps([sorted(self.corners.items()), sorted(passed)])
+        passed_gaps = [[*call, gaps] for call, gaps in self.passed.items()]
+        return json.dumps([sorted(self.corners.items()), sorted(passed_gaps)])
 
     @classmethod
     def parse(cls, text: bytes) -> "Layout":
         """Return the layout in a text of `to_json`."""
-        corners, passed = json.loads(text)
+        corners, passed_gaps = json.loads(text)
         return cls(
             {node: (x, y) for node, (x, y) in corners},
-            {(caller, called): tuple((x, y) for x, y in gaps) for caller, called, gaps in passed},
+            {
+                (caller, callee): tuple((x, y) for x, y in gaps)
+                for caller, callee, gaps in passed_gaps
+            },
         )
 
 
@@ -62,14 +65,14 @@ def layout_of(edges: Edges, products: int) -> Layout:
     # from the number of nodes on are the library's, for the gaps.
     layouts = (
         from_edges(
-            [(number[caller], number[called]) for caller, called in edges],
+            [(number[caller], number[callee]) for caller, callee in edges],
             vertex_spacing=BOX[1] + GAPS[1], dummy_vertices=True, dummy_size=GAPS[1],
         )
         if edges
         else ()
     )  # fmt: skip
-    for points, _, _, drawn in layouts:
-        calls = tuple((int(caller), int(called)) for caller, called in drawn or ())
+    for points, _, _, drawn_calls in layouts:
+        calls = tuple((int(caller), int(callee)) for caller, callee in drawn_calls or ())
         column = {y: place for place, y in enumerate(sorted({-y for _, (_, y) in points}))}
         least = min(x for _, (x, _) in points)
         corners = {
@@ -79,7 +82,7 @@ def layout_of(edges: Edges, products: int) -> Layout:
         layout.corners.update(
             {linked[node]: at for node, at in corners.items() if node < len(linked)}
         )
-        follows = {caller: called for caller, called in calls if caller >= len(linked)}
+        follows = {caller: callee for caller, callee in calls if caller >= len(linked)}
         for upper, lower in calls:
             gap, gaps = lower, []
             while gap >= len(linked):
@@ -100,7 +103,7 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_MIB << 20, MEMORY_MIB << 20))
     graph: dict[str, Any] = json.load(sys.stdin)
-    edges = tuple((caller, called) for caller, called in graph["edges"])
+    edges = tuple((caller, callee) for caller, callee in graph["edges"])
     sys.stdout.write(layout_of(edges, graph["products"]).to_json())
 
 

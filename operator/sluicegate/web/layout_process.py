@@ -32,7 +32,7 @@ class LayoutProcesses:
     """Computes layouts, at most two at a time and one for each reader."""
 
     def __init__(self) -> None:
-        self._free = asyncio.Semaphore(_PROCESSES)
+        self._free_processes = asyncio.Semaphore(_PROCESSES)
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._cache: TtlCache[tuple[Edges, int], Layout | NotDrawnError] = TtlCache(
             _CACHED, _CACHE_SECONDS, time.monotonic
@@ -75,7 +75,7 @@ class LayoutProcesses:
         return outcome
 
     async def _compute(self, edges: Edges, products: int) -> Layout | NotDrawnError:
-        async with self._free:
+        async with self._free_processes:
             answer = await _run(json.dumps({"edges": edges, "products": products}).encode())
         if answer:
             return Layout.parse(answer)

@@ -73,24 +73,24 @@ class LiveStreams:
 
     def _admit(self, user: str) -> None:
         """Refuse a stream beyond the bounds."""
-        later = {"Retry-After": "60"}
+        retry_header = {"Retry-After": "60"}
         if len(self._open) >= MOST_STREAMS:
             text = f"{MOST_STREAMS} pages are live already: this one is loaded again each minute"
-            raise AccessRefused(TOO_MANY, text, later)
+            raise AccessRefused(TOO_MANY, text, retry_header)
         if self._readers[user] >= MOST_OF_READER:
             text = f"{MOST_OF_READER} pages of {user or 'you'} are live already: close one"
-            raise AccessRefused(TOO_MANY, text, later)
+            raise AccessRefused(TOO_MANY, text, retry_header)
 
     async def _send(
         self, request: ReaderRequest, key: Key, changed: asyncio.Event, answer: web.StreamResponse
     ) -> None:
         products = self._handling.store.products
-        sent = ""
+        last_sent = ""
         while not self._closing and await self._handling.still_sees(request, key.namespace):
             version = products.version_of(key)
             changed.clear()
-            if version != sent:
-                sent = version
+            if version != last_sent:
+                last_sent = version
                 await answer.write(f"event: changed\nid: {version}\ndata: {version}\n\n".encode())
                 if not version:
                     return  # the product was deleted

@@ -103,19 +103,19 @@ def _rows(
     status = product.status
     levels = levels_by_market(slo, status, product.spec.markets)
     counts = market_days(slo.name, days)
-    named = {one.market: one for one in slo.markets}
+    by_market = {one.market: one for one in slo.markets}
     missed = status.engine.slo(slo.name).missed_markets
     required = _required(slo, terms)
     for market in dict.fromkeys((*levels, *counts)):
         state = levels[market].state if market in levels else SloState.UNKNOWN
         yield _row(
             market, state, counts.get(market, []),
-            present=named.get(market), required=required, slo=slo, missed=missed,
+            present=by_market.get(market), required=required, slo=slo, missed=missed,
         )  # fmt: skip
 
 
 def _required(slo: SloStatus, terms: ReviewSlo | None) -> float | None:
-    limits = [float(one.limit) for one in slo.markets if one.limit is not None]
+    limits = [float(market.limit) for market in slo.markets if market.limit is not None]
     if limits:
         return limits[0]
     if slo.objective is not None:
@@ -150,7 +150,7 @@ def _row(
             shares=shares,
         )
     day, newest = next((one for one in reversed(days) if one[1].total), ("", NOTHING))
-    recent = summed(one for _, one in days[-BUDGET_DAYS:])
+    recent_count = summed(one for _, one in days[-BUDGET_DAYS:])
     return SloMarketRow(
         market=market,
         state=state,
@@ -159,7 +159,7 @@ def _row(
         total=newest.total,
         day=day,
         required=required,
-        budget_left=budget_of(recent, slo.objective),
+        budget_left=budget_of(recent_count, slo.objective),
         missed_since=since,
         shares=shares,
     )

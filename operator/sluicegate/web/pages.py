@@ -84,12 +84,14 @@ class PortfolioPages:
         if request.extension == CSV:
             return request.csv(exports.portfolio_csv(products), "portfolio")
         page, pages, selected = select_page(request, products)
-        mine = of_person(portfolio.overview, portfolio.products, request.reader.user)
-        listed = {(one.key, need) for one, need in mine}
-        others = [pair for pair in portfolio.overview.queue if (pair[0].key, pair[1]) not in listed]
+        own_needs = of_person(portfolio.overview, portfolio.products, request.reader.user)
+        own_pairs = {(one.key, need) for one, need in own_needs}
+        other_pairs = [
+            pair for pair in portfolio.overview.queue if (pair[0].key, pair[1]) not in own_pairs
+        ]
         return request.html(
             "portfolio.html",
-            overview=portfolio.overview, mine=mine[:QUEUE], queue=others[:QUEUE], others=len(others), choices=portfolio.choices,
+            overview=portfolio.overview, mine=own_needs[:QUEUE], queue=other_pairs[:QUEUE], others=len(other_pairs), choices=portfolio.choices,
             filters=filters, sort=sort, backwards=backwards, found=len(products), pages=pages,
             page=page, products=selected, movers=portfolio.movers, shown=MOVERS,
             histories=portfolio.histories,
@@ -133,24 +135,24 @@ class PortfolioPages:
     async def graph(self, request: ReaderRequest) -> web.Response:
         """Answer with the graph of dependencies; with `of` the part around one product."""
         graph = request.portfolio.graph.linked()
-        of = request.query.get("of", "")[:_LONGEST]
-        if of in request.portfolio.graph.nodes:
-            graph = request.portfolio.graph.near(of)
+        centre = request.query.get("of", "")[:_LONGEST]
+        if centre in request.portfolio.graph.nodes:
+            graph = request.portfolio.graph.near(centre)
         else:
-            of = ""
+            centre = ""
         if request.extension == JSON:
             return request.json(exports.graph_json(graph))
         if request.extension == CSV:
             return request.csv(exports.graph_csv(graph), "graph")
         picture, not_drawn = await self._picture(request, graph)
         affected = {
-            name: others
-            for name, others in graph.affected().items()
+            name: causes_of
+            for name, causes_of in graph.affected().items()
             if graph.nodes[name].state == ProductState.DEGRADED
         }
         return request.html(
             "graph.html",
-            graph=graph, picture=picture, not_drawn=not_drawn, of=of, affected=affected,
+            graph=graph, picture=picture, not_drawn=not_drawn, of=centre, affected=affected,
             degraded=sorted(affected, key=lambda name: (-len(affected[name]), name)),
             most=MOST_LISTED, most_causes=MOST_CAUSES,
         )  # fmt: skip
@@ -207,22 +209,22 @@ class PortfolioPages:
 
         The filter `q` is a part of a name; `period` and `state` are exact.
         """
-        text, state, begin = (
+        text, state, first_day = (
             request.query.get(name, "")[:_LONGEST] for name in ("q", "state", "period")
         )
-        every = request.portfolio.reviews
+        all_reviews = request.portfolio.reviews
         reviews = [
-            one
-            for one in every
-            if state in {"", one.state}
-            and begin in {"", one.first_day}
-            and text.lower() in f"{one.key.namespace}/{one.product}"
+            review
+            for review in all_reviews
+            if state in {"", review.state}
+            and first_day in {"", review.first_day}
+            and text.lower() in f"{review.key.namespace}/{review.product}"
         ]
         histories, products = request.portfolio.histories, request.portfolio.by_key
         now = self._handling.store.clock()
 
-        def results(of: Iterable[ReviewFacts]) -> list[ReviewResult]:
-            keys = ((review, (review.key.namespace, review.product)) for review in of)
+        def results(reviews: Iterable[ReviewFacts]) -> list[ReviewResult]:
+            keys = ((review, (review.key.namespace, review.product)) for review in reviews)
             return [histories.result(review, products.get(key)) for review, key in keys]
 
         if request.extension == JSON:
@@ -230,11 +232,11 @@ class PortfolioPages:
         if request.extension == CSV:
             return request.csv(exports.reviews_csv(results(reviews), now), "reviews")
         page, pages, selected = select_page(request, reviews)
-        states = sorted({one.state for one in every})
-        periods = sorted({one.first_day for one in every}, reverse=True)
+        states = sorted({one.state for one in all_reviews})
+        periods = sorted({one.first_day for one in all_reviews}, reverse=True)
         return request.html(
             "reviews.html",
-            results=results(selected), text=text, state=state, states=states, begin=begin, periods=periods,
+            results=results(selected), text=text, state=state, states=states, begin=first_day, periods=periods,
             found=len(reviews), page=page, pages=pages, now=now,
         )  # fmt: skip
 
@@ -277,4 +279,4 @@ def select_page(request: ReaderRequest, items: Any) -> tuple[int, int, Any]:
 
 
 def _titles(products: tuple[ProductFacts, ...]) -> dict[tuple[str, str], str]:
-    return {one.key: one.title for one in products}
+    return {product.key: product.title for product in products}

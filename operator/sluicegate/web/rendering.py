@@ -69,11 +69,11 @@ class Pages:
         """Render the age of a time, with the time itself; a dash if it is unknown."""
         if at is None:
             return Markup("–")
-        passed = self._clock() - at
-        text = duration(_rounded(passed)) if passed >= 1 else "now"
-        when = datetime.fromtimestamp(at, UTC)
+        seconds_passed = self._clock() - at
+        text = duration(_rounded(seconds_passed)) if seconds_passed >= 1 else "now"
+        local_time = datetime.fromtimestamp(at, UTC)
         return Markup('<time datetime="{}" title="{}">{}</time>').format(
-            f"{when:%Y-%m-%dT%H:%M:%SZ}", f"{when:%Y-%m-%d %H:%M:%S} UTC", text
+            f"{local_time:%Y-%m-%dT%H:%M:%SZ}", f"{local_time:%Y-%m-%d %H:%M:%S} UTC", text
         )
 
 
@@ -115,11 +115,11 @@ def url_of(kind: str, *names: str, extension: str = "") -> str:
     return "/".join(["", kind, *(quote(name, safe="") for name in names)]) + extension
 
 
-def with_query(path: str, given: Mapping[str, str], **changed: object) -> str:
+def with_query(path: str, query_values: Mapping[str, str], **changed: object) -> str:
     """Return the address of the same page with other values; empty ones are left out."""
-    query = {**given, **{name: str(value) for name, value in changed.items()}}
-    kept = {name: value for name, value in query.items() if value}
-    return f"{path}?{urlencode(kept)}" if kept else path
+    query = {**query_values, **{name: str(value) for name, value in changed.items()}}
+    kept_values = {name: value for name, value in query.items() if value}
+    return f"{path}?{urlencode(kept_values)}" if kept_values else path
 
 
 def static_url(name: str) -> str:

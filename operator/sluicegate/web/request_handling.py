@@ -85,10 +85,10 @@ class ReaderRequest:
 
     def html(self, template: str, status: int = 200, **values: Any) -> web.Response:
         """Answer with a page."""
-        given = {name: value for name, value in self.raw.query.items() if name != "token"}
+        query_values = {name: value for name, value in self.raw.query.items() if name != "token"}
 
         def here(path: str = self.raw.path, **changed: object) -> str:
-            return with_query(path, given, **changed)
+            return with_query(path, query_values, **changed)
 
         text = self.pages.render(
             template,
@@ -153,14 +153,16 @@ class RequestHandling:
         self._login = login
         self._authorizer = authorizer
 
-    def handler(self, of: Handler) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    def handler(
+        self, page_handler: Handler
+    ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         """Return the handler that answers a request with this page."""
 
         async def answer(request: web.Request) -> web.StreamResponse:
             reader = PageReader("")
             try:
                 reader = await self._login.reader(request)
-                return await of(await self._asked(request, reader))
+                return await page_handler(await self._asked(request, reader))
             except AccessRefused as refusal:
                 status, text, headers = refusal.status, str(refusal), refusal.headers
             except web.HTTPNotFound:

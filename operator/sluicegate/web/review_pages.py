@@ -49,7 +49,7 @@ class ReviewPages:
             if name.endswith(end):
                 name, extension = name.removesuffix(end), end
         key = Key(request.match["namespace"], name)
-        reviews = self._found(request, key)
+        reviews = self._visible_reviews(request, key)
         if extension == HTML:
             return self._page(request, key, reviews)
         report = self._report(request, reviews)
@@ -63,7 +63,7 @@ class ReviewPages:
             # The form isn't shown again: another site could have filled it in for the reader.
             raise AccessRefused(FORBIDDEN, "send the form of the review's own page")
         key = Key(request.match["namespace"], request.match["name"])
-        reviews = self._found(request, key)
+        reviews = self._visible_reviews(request, key)
         form = SignForm.of(await request.raw.post())
         assert self._signing is not None
         try:
@@ -75,7 +75,7 @@ class ReviewPages:
         self._handling.store.reviews.observe(body)  # before the watch delivers it
         raise web.HTTPSeeOther(url_of("reviews", *key))
 
-    def _found(self, request: ReaderRequest, key: Key) -> list[DataProductReview]:
+    def _visible_reviews(self, request: ReaderRequest, key: Key) -> list[DataProductReview]:
         """Return the reviews until one that the reader may see, the oldest first."""
         reviews = self._handling.store.reviews.until(key)
         if not reviews or not request.visible_namespaces.sees_reviews(key.namespace):

@@ -109,7 +109,7 @@ async def serving(
     authorizer = Authorizer(source.transport, store.namespaces, time.monotonic)
     app = application(
         store, login, authorizer,
-        primed=lambda: all(one.primed.is_set() for one in followers),
+        primed=lambda: all(follower.primed.is_set() for follower in followers),
         writers=writers_of(source.transport, writes),
     )  # fmt: skip
     connections = ClientConnections(BOUNDS)
@@ -122,7 +122,7 @@ async def serving(
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         await BoundedSite(runner, host, port, connections).start()
-        tasks = [asyncio.create_task(one.run()) for one in followers]
+        tasks = [asyncio.create_task(follower.run()) for follower in followers]
         try:
             yield int(runner.addresses[0][1])
         finally:

@@ -43,8 +43,8 @@ class SignForm:
     @classmethod
     def of(cls, fields: Mapping[str, Any]) -> "SignForm":
         """Parse the form of a request; a value that is no text is empty."""
-        given = form_texts(fields, cls.__slots__)
-        return cls(**given | {"note": given["note"].replace("\r\n", "\n")})
+        texts = form_texts(fields, cls.__slots__)
+        return cls(**texts | {"note": texts["note"].replace("\r\n", "\n")})
 
 
 class Signing:

@@ -119,10 +119,10 @@ class _Objects(Generic[Facts]):
             if not self._listeners[key]:
                 del self._listeners[key]
 
-    def listed(self, kept: set[Key], namespace: str) -> None:
+    def listed(self, kept_keys: set[Key], namespace: str) -> None:
         """Drop the objects that a list doesn't hold."""
-        for key in [one for one in self._facts if namespace in {"", one.namespace}]:
-            if key not in kept:
+        for key in [fact for fact in self._facts if namespace in {"", fact.namespace}]:
+            if key not in kept_keys:
                 self.forget(key)
 
     def mark_current(self) -> None:
@@ -183,11 +183,11 @@ class ProductReviews(_Objects[ReviewFacts]):
         With `newest` only that many.
         """
         reviews = [
-            one
-            for one in self._facts.values()
-            if one.key.namespace == namespace
-            and one.product == product
-            and (not uid or not one.uid or one.uid == uid)
+            fact
+            for fact in self._facts.values()
+            if fact.key.namespace == namespace
+            and fact.product == product
+            and (not uid or not fact.uid or fact.uid == uid)
         ]
         ordered = sorted(reviews, key=lambda one: one.start)
         return [read_review(_unpack(self._bodies[one.key])) for one in ordered[-newest:]]
@@ -197,9 +197,9 @@ class ProductReviews(_Objects[ReviewFacts]):
         facts = self._facts.get(key)
         if facts is None:
             return []
-        every = self.of(key.namespace, facts.product, facts.uid)
-        place = next(n for n, one in enumerate(every) if one.metadata.name == key.name)
-        return every[: place + 1]
+        all_reviews = self.of(key.namespace, facts.product, facts.uid)
+        place = next(n for n, one in enumerate(all_reviews) if one.metadata.name == key.name)
+        return all_reviews[: place + 1]
 
 
 class Store:
@@ -236,7 +236,7 @@ class Store:
 def _facts(key: Key, review: DataProductReview) -> ReviewFacts:
     status, period = review.status, review.spec.period
     zone = status.time_zone or "UTC"
-    signed = {one.role for one in review.spec.sign_offs}
+    signed = {sign_off.role for sign_off in review.spec.sign_offs}
     days = status.days[-HOURS_DAYS:]
     return ReviewFacts(
         key=key,
@@ -248,7 +248,8 @@ def _facts(key: Key, review: DataProductReview) -> ReviewFacts:
         state=str(status.state),
         due=status.due_time,
         signed_by=tuple(
-            f"{one.username} ({one.role}: {one.verdict})" for one in review.spec.sign_offs
+            f"{sign_off.username} ({sign_off.role}: {sign_off.verdict})"
+            for sign_off in review.spec.sign_offs
         ),
         missing=tuple(role for role in status.signed_by if role not in signed),
         summary=summary_of(review),

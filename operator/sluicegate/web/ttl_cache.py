@@ -13,7 +13,7 @@ class TtlCache(Generic[K, V]):
     """Cache of at most `most` answers for `seconds` each; the least recently used one is dropped."""
 
     def __init__(self, most: int, seconds: float, clock: Callable[[], float]) -> None:
-        self._most = most
+        self._most_entries = most
         self._seconds = seconds
         self._clock = clock
         self._kept: OrderedDict[K, tuple[float, V]] = OrderedDict()
@@ -31,7 +31,7 @@ class TtlCache(Generic[K, V]):
         """Store an answer."""
         self._kept[key] = (self._clock() + self._seconds, value)
         self._kept.move_to_end(key)
-        while len(self._kept) > self._most:
+        while len(self._kept) > self._most_entries:
             self._kept.popitem(last=False)
 
     async def get(self, key: K, ask: Callable[[], Awaitable[V]]) -> V:
@@ -45,10 +45,10 @@ class TtlCache(Generic[K, V]):
             return entry[1]
         if (task := self._asked.get(key)) is None:
             task = self._asked[key] = asyncio.ensure_future(ask())
-            task.add_done_callback(lambda done: self._ended(key, done))
+            task.add_done_callback(lambda completed: self._ended(key, completed))
         return await asyncio.shield(task)
 
-    def _ended(self, key: K, done: asyncio.Future[V]) -> None:
+    def _ended(self, key: K, completed: asyncio.Future[V]) -> None:
         del self._asked[key]
-        if not done.cancelled() and done.exception() is None:
-            self.put(key, done.result())
+        if not completed.cancelled() and completed.exception() is None:
+            self.put(key, completed.result())

@@ -35,7 +35,7 @@ class TimelineEntry:
     brought: tuple[str, ...] = ()
 
 
-def _brought(product: DataProduct, verdict: CanaryVerdict | None) -> Iterator[str]:
+def _gain_texts(product: DataProduct, verdict: CanaryVerdict | None) -> Iterator[str]:
     """Yield what a version brought, by SLO, with what it is worth."""
     for lift in lifts_of(verdict) if verdict is not None else ():
         worth = worth_of(product, lift)
@@ -53,12 +53,12 @@ def timeline(product: DataProduct) -> Iterator[TimelineEntry]:
         reason = "restored" if stable.restored else ""
         yield _entry(
             stable, "Stable", reason, start=stable.promotion_time,
-            brought=tuple(_brought(product, stable.verdict)),
+            brought=tuple(_gain_texts(product, stable.verdict)),
         )  # fmt: skip
     for past in status.history:
         yield _entry(
             past, str(past.outcome), past.reason, start=past.promotion_time, end=past.end_time,
-            brought=tuple(_brought(product, past.verdict)),
+            brought=tuple(_gain_texts(product, past.verdict)),
         )  # fmt: skip
 
 
@@ -66,9 +66,9 @@ def _entry(
     version: VersionBase, outcome: str, reason: str, *, start: int | None, end: int | None = None,
     brought: tuple[str, ...] = (),
 ) -> TimelineEntry:  # fmt: skip
-    tried = tried_text(version.to_dict())
+    trial_text = tried_text(version.to_dict())
     return TimelineEntry(
-        version.version, outcome, reason, tried, version.digest, start, end, brought
+        version.version, outcome, reason, trial_text, version.digest, start, end, brought
     )
 
 
@@ -83,10 +83,10 @@ def iteration_log(
     """
     reviews = (
         {
-            "spec": {"productRef": about.to_dict()},
+            "spec": {"productRef": product_ref.to_dict()},
             "status": {"candidates": [candidate.to_dict() for candidate in candidates]},
         }
-        for about, candidates in ledgers
+        for product_ref, candidates in ledgers
     )
     body = {
         "metadata": product.metadata.to_dict(only={"uid"}),

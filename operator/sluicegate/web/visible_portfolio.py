@@ -67,7 +67,7 @@ class VisiblePortfolio:
     @cached_property
     def by_key(self) -> dict[ProductKey, ProductFacts]:
         """Products by namespace and name."""
-        return {one.key: one for one in self.products}
+        return {product.key: product for product in self.products}
 
 
 class Views:
@@ -76,7 +76,7 @@ class Views:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._version = store.version
-        self._kept = lru_cache(maxsize=_MOST)(self._made)
+        self._kept = lru_cache(maxsize=_MOST)(self._build_view)
 
     def portfolio(self, visible_namespaces: VisibleNamespaces) -> VisiblePortfolio:
         """Return the portfolio that a reader may see."""
@@ -85,21 +85,21 @@ class Views:
             self._kept.cache_clear()
         return self._kept(visible_namespaces)
 
-    def _made(self, visible_namespaces: VisibleNamespaces) -> VisiblePortfolio:
-        every = tuple(self._store.products.facts())
-        keys = frozenset(product.key for product in every)
+    def _build_view(self, visible_namespaces: VisibleNamespaces) -> VisiblePortfolio:
+        all_facts = tuple(self._store.products.facts())
+        keys = frozenset(product.key for product in all_facts)
         reviews = tuple(
-            one
-            for one in self._store.reviews.facts()
-            if visible_namespaces.sees_reviews(one.key.namespace)
+            fact
+            for fact in self._store.reviews.facts()
+            if visible_namespaces.sees_reviews(fact.key.namespace)
         )
         hours = _hours(reviews)
         return VisiblePortfolio(
             products=tuple(
                 with_states(
-                    _with_hours(as_seen(one, visible_namespaces.sees, keys), hours)
-                    for one in every
-                    if visible_namespaces.sees(one.key[0])
+                    _with_hours(as_seen(product, visible_namespaces.sees, keys), hours)
+                    for product in all_facts
+                    if visible_namespaces.sees(product.key[0])
                 )
             ),
             reviews=reviews,

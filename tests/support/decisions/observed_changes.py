@@ -60,7 +60,7 @@ def about_to_change(observation: Observation) -> Observation:
 
 
 def refused(observation: Observation) -> Observation:
-    return replace(observation, refused="the API server refuses it")
+    return replace(observation, write_refusal="the API server refuses it")
 
 
 def as_it_is(observation: Observation) -> Observation:

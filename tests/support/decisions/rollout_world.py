@@ -31,7 +31,7 @@ from sluicegate.reconcile.live.failure_attribution import is_down
 from sluicegate.reconcile.live.pods import PodState
 from sluicegate.reconcile.observe.invalid_spec import with_reused_version
 from sluicegate.reconcile.observe.observation import Observation
-from sluicegate.reconcile.report.status import due, report, verified_seconds
+from sluicegate.reconcile.report.status import report, status_due, verified_seconds
 from sluicegate.reconcile.report.traffic_status import with_first_split
 from sluicegate.reconcile.traffic.allocation import allocation_of
 from sluicegate.reconcile.traffic.split_verification import verify_acceptance, verify_share
@@ -244,7 +244,7 @@ class World:
         observation = self.observation()
         step = make_plan(observation)
         observation = with_first_split(observation, step)
-        after = due(
+        after = status_due(
             observation.product.status,
             report(observation, step),
             now=self.now,
@@ -306,7 +306,7 @@ class World:
                 portfolio=self.portfolio,
                 requests=tuple(ManualRequest(*one) for one in self.requests.items()),
             ),
-            begun=START,
+            first_start=START,
             term=self.term,
         )
 
@@ -436,9 +436,9 @@ class World:
             replicas=one.desired,
             ready=one.ready,
             total=one.there,
-            stuck=False,
+            deadline_exceeded=False,
             scaled=one.scaled,
-            moved=one.moved,
+            moved_at=one.moved,
         )
 
     def _identity(self, name: str) -> dict[str, Any]:
@@ -472,8 +472,8 @@ def broken_pod(text: str = "container main ended with 1") -> PodState:
         mismatch=False,
         misnamed=False,
         unmounted=False,
-        absent=False,
-        ended=None,
+        is_absent=False,
+        training_exit=None,
     )
 
 

@@ -13,7 +13,7 @@ from sluicegate.conditions import find_condition
 from sluicegate.kube.resources import Key
 from sluicegate.measurement.product_view import ProductBlocks as OfOneProduct
 from sluicegate.measurement.store import Measurements, target_of
-from sluicegate.measurement.unreadable_products import export_unreadable, named
+from sluicegate.measurement.unreadable_products import export_unreadable, named_products
 from sluicegate.prometheus.block_reader import Length
 from sluicegate.prometheus.targets import ProductKey, SeriesKey, VersionKey
 from sluicegate.prometheus.timing import Timing
@@ -129,8 +129,8 @@ def test_the_message_names_twenty_unreadable_products_from_each_namespace_in_tur
     try:
         export_unreadable([*loud, *quiet])
         assert REGISTRY.get_sample_value("sluicegate_unreadable_products") == 502
-        assert [key for key in named([*loud, *quiet]) if key in quiet] == quiet[::-1]
-        assert len(named([*loud, *quiet])) == 20
+        assert [key for key in named_products([*loud, *quiet]) if key in quiet] == quiet[::-1]
+        assert len(named_products([*loud, *quiet])) == 20
         export_unreadable(quiet[:1])
         shown = [
             REGISTRY.get_sample_value("sluicegate_product_unreadable", labels_of(key))

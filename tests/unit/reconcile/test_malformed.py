@@ -201,7 +201,9 @@ def test_a_request_annotation_that_is_too_long_is_reported_and_the_spec_is_kept(
     meta = stored(document(), 0)["metadata"] | {"annotations": {"sluicegate.dev/abort": "x" * 9999}}
     record = record_of(metadata=meta)
     assert record.requests == ()
-    assert "metadata.annotations[sluicegate.dev/abort]: must be a token" in str(record.unclear)
+    assert "metadata.annotations[sluicegate.dev/abort]: must be a token" in str(
+        record.request_problem
+    )
     assert record.parse().spec.model.bento.version == "v1"
 
 

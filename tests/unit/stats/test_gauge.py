@@ -13,7 +13,7 @@ from sluicegate.policy.canary.gauge_evidence import weigh
 from sluicegate.policy.evaluate import evaluate
 from sluicegate.policy.model.decision import StartRollout
 from sluicegate.policy.model.observed import ALONE, CanaryBlock, Observed
-from sluicegate.policy.rollout.transitions import at_once
+from sluicegate.policy.rollout.transitions import carry_out_at_once
 from sluicegate.policy.slo_health.gauge_slo import present_of
 from sluicegate.slo.blocks import Quality
 from sluicegate.slo.means import Means
@@ -50,7 +50,7 @@ def history(last, value, slo=BASKET):
             block=index, gauges={"v1": {"basket": readings}}, desired=V1, portfolio=ALONE
         )
         evaluation = evaluate(terms, status, observed, index * 300)
-        status = at_once(terms, evaluation.status, evaluation.decision, index * 300)
+        status = carry_out_at_once(terms, evaluation.status, evaluation.decision, index * 300)
         found.append(evaluation)
     return found
 
@@ -178,7 +178,7 @@ def canary(difference, blocks, seed=5):
     start = StartRollout(
         reason="ModelChanged", message="", candidate=V2, source=VersionSource.SPEC, weight=50
     )
-    status = at_once(terms, status, start, 30_000)
+    status = carry_out_at_once(terms, status, start, 30_000)
     source, seen, decisions = random.Random(seed), [], []
     for index in range(101, 101 + blocks):
         base = source.gauss(100, 5)

@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sluicegate.api.engine import SloRecord
-from sluicegate.policy.model.excluded_blocks import leave_out, spans_of
+from sluicegate.policy.model.excluded_blocks import exclude_blocks, spans_of
 from sluicegate.simulation.replay import replay
 from sluicegate.simulation.replay_scenario import parse_scenario
 from tests.support.decisions.histories import decisions
@@ -213,14 +213,14 @@ def test_the_number_of_excluded_spans_is_limited_and_the_oldest_drops_older_evid
     known = SloRecord(terms_hash="a")
     for hour in range(100):
         first = 100 * 12 * hour + 5
-        known = leave_out(known, first, first + 3, 300)
+        known = exclude_blocks(known, first, first + 3, 300)
     assert len(known.ignored_intervals) == 4, "fourteen days back, 100 hours apart"
     known = SloRecord(terms_hash="a")
     for hour in range(40):
-        known = leave_out(known, 48 * hour + 1, 48 * hour + 3, 300)
+        known = exclude_blocks(known, 48 * hour + 1, 48 * hour + 3, 300)
     assert len(known.ignored_intervals) == MOST
     assert known.since == (15 * 48 + 3) * 300
-    known = leave_out(known, 48 * 39 + 1, 48 * 39 + 30, 300)
+    known = exclude_blocks(known, 48 * 39 + 1, 48 * 39 + 30, 300)
     assert len(known.ignored_intervals) == MOST, "what overlaps is one"
     assert spans_of(known, 300)[-1] == (48 * 39, 48 * 39 + 30)
 

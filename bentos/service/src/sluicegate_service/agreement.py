@@ -34,8 +34,8 @@ class Agreement:
             return Score(Outcome.of(correct=prediction == truth))
         if _kind(truth) != "a number" or not math.isfinite(truth):
             raise InvalidTruthError("with tolerancePercent, predictions and truths are numbers")
-        most = self.tolerance_percent / 100 * abs(truth)
-        return Score(Outcome.of(correct=abs(prediction - truth) <= most))
+        most_difference = self.tolerance_percent / 100 * abs(truth)
+        return Score(Outcome.of(correct=abs(prediction - truth) <= most_difference))
 
 
 def _kind(value: Any) -> str:

@@ -89,15 +89,17 @@ def render(document: Mapping[str, Any], most_bytes: int = MOST_BYTES, deprecated
     """Return the summary of an OpenAPI document, as fine as the size allows."""
     operations = dict(_operations(document))
     fields = {name: _operation(document, one) for name, one in operations.items()}
-    named = {" ".join(name.split()) for name in deprecated.split(",")}
+    deprecated_names = {" ".join(name.split()) for name in deprecated.split(",")}
     obsolete = sorted(
-        name for name, one in operations.items() if one.get("deprecated") is True or name in named
+        name
+        for name, operation in operations.items()
+        if operation.get("deprecated") is True or name in deprecated_names
     )
     marked = {"deprecated": obsolete} if obsolete else {}
     digests = {name: digest(one) for name, one in fields.items()}
-    whole = {"digest": digest(fields), "count": len(fields)}
-    listed = {**whole, "operations": digests, **marked}
-    for levels in ({**listed, "fields": fields}, listed, whole):
+    all_fields = {"digest": digest(fields), "count": len(fields)}
+    with_operations = {**all_fields, "operations": digests, **marked}
+    for levels in ({**with_operations, "fields": fields}, with_operations, all_fields):
         text = json.dumps({"api": levels}, sort_keys=True, separators=(",", ":"))
         if len(text.encode()) <= most_bytes:
             break
@@ -117,8 +119,8 @@ def _operations(document: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str,
         shared = item.get("parameters") or []
         for method in METHODS & item.keys():
             operation = item[method]
-            own = [*shared, *(operation.get("parameters") or [])]
-            yield f"{method.upper()} {path}", {**operation, "parameters": own}
+            own_parameters = [*shared, *(operation.get("parameters") or [])]
+            yield f"{method.upper()} {path}", {**operation, "parameters": own_parameters}
 
 
 def _operation(document: Mapping[str, Any], operation: Mapping[str, Any]) -> list[dict[str, str]]:
@@ -189,9 +191,9 @@ class _Flattening:
             return
         _merge(fields, path, _types(schema), always=always)
         required = schema.get("required") or ()
-        for name, inner in (schema.get("properties") or {}).items():
+        for name, property_schema in (schema.get("properties") or {}).items():
             below = f"{path}.{name}" if path else str(name)
-            self.add(fields, below, inner, always=name in required, within=within)
+            self.add(fields, below, property_schema, always=name in required, within=within)
         if isinstance(schema.get("items"), dict):
             self.add(fields, f"{path}[]", schema["items"], always=False, within=within)
         if isinstance(schema.get("additionalProperties"), dict):
@@ -209,16 +211,18 @@ class _Flattening:
         within: tuple[str, ...],
     ) -> None:
         """Add a field with several possible schemas: a field below it is certain only if all have it."""
-        each: list[Fields] = []
+        variant_fields: list[Fields] = []
         for variant in variants:
-            own: Fields = {}
-            self.add(own, path, variant, always=always, within=within)
-            each.append(own)
-        objects = [candidate for candidate in each if len(candidate) > 1]
-        for candidate in each:
-            for below, (types, there) in candidate.items():
-                sure = there and (below == path or all(below in other for other in objects))
-                _merge(fields, below, types, always=sure)
+            variant_union: Fields = {}
+            self.add(variant_union, path, variant, always=always, within=within)
+            variant_fields.append(variant_union)
+        objects = [candidate for candidate in variant_fields if len(candidate) > 1]
+        for candidate in variant_fields:
+            for below, (types, is_required) in candidate.items():
+                always_present = is_required and (
+                    below == path or all(below in other for other in objects)
+                )
+                _merge(fields, below, types, always=always_present)
 
     def _target(self, reference: str) -> Any:
         target: Any = self._document
@@ -228,25 +232,25 @@ class _Flattening:
 
 
 def _merge(fields: Fields, path: str, types: set[str] | frozenset[str], *, always: bool) -> None:
-    earlier, sure = fields.get(path, (frozenset(), True))
-    fields[path] = (earlier | types, sure and always)
+    types_before, always_present = fields.get(path, (frozenset(), True))
+    fields[path] = (types_before | types, always_present and always)
 
 
 def _merged(flat: _Flattening, schema: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return a schema merged with its `allOf`."""
     if not schema.get("allOf"):
         return schema
-    whole: dict[str, Any] = {key: value for key, value in schema.items() if key != "allOf"}
+    merged: dict[str, Any] = {key: value for key, value in schema.items() if key != "allOf"}
     for part in schema["allOf"]:
-        inner = _merged(flat, flat.resolved(part))
-        for key, value in inner.items():
+        merged_part = _merged(flat, flat.resolved(part))
+        for key, value in merged_part.items():
             if key == "properties":
-                whole[key] = {**value, **whole.get(key, {})}
+                merged[key] = {**value, **merged.get(key, {})}
             elif key == "required":
-                whole[key] = [*whole.get(key, ()), *value]
+                merged[key] = [*merged.get(key, ()), *value]
             else:
-                whole.setdefault(key, value)
-    return whole
+                merged.setdefault(key, value)
+    return merged
 
 
 def _types(schema: Mapping[str, Any]) -> set[str]:

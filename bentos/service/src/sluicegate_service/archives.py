@@ -94,7 +94,7 @@ class _Unpacking:
 
     def __init__(self, tar: tarfile.TarFile, stream: _Bounded, into: Path, bounds: Bounds) -> None:
         self._tar, self._stream, self._into, self._bounds = tar, stream, into, bounds
-        self._made: set[PurePosixPath] = set()
+        self._made_paths: set[PurePosixPath] = set()
 
     def run(self) -> None:
         for member in self._tar:
@@ -113,7 +113,9 @@ class _Unpacking:
             raise ArchiveRefused(
                 f"the archive holds {member.name!r}, which no bento needs: refused"
             )
-        if member.issparse() or any(one.startswith(_FORBIDDEN) for one in member.pax_headers):
+        if member.issparse() or any(
+            pax_header.startswith(_FORBIDDEN) for pax_header in member.pax_headers
+        ):
             raise ArchiveRefused(f"the archive holds {member.name!r}, a sparse file: refused")
         if len(name.parts) > self._bounds.depth:
             raise ArchiveRefused(
@@ -123,13 +125,13 @@ class _Unpacking:
 
     def _make_folder(self, name: PurePosixPath) -> None:
         for folder in (*reversed(name.parents), name):
-            if folder.parts and folder not in self._made:
+            if folder.parts and folder not in self._made_paths:
                 self._count(folder)
                 (self._into / folder).mkdir(exist_ok=True, mode=0o755)
 
     def _count(self, name: PurePosixPath) -> None:
-        self._made.add(name)
-        if len(self._made) > self._bounds.entries:
+        self._made_paths.add(name)
+        if len(self._made_paths) > self._bounds.entries:
             raise ArchiveRefused(
                 f"the archive holds more than {self._bounds.entries:,} files and folders: refused"
             )
@@ -216,15 +218,15 @@ class _Streams:
         content = b""
         while len(content) < size:
             if self._decompressor.eof:
-                rest = self._decompressor.unused_data or self._file.read(_CHUNK)
-                if not rest.strip(b"\0"):
+                remainder = self._decompressor.unused_data or self._file.read(_CHUNK)
+                if not remainder.strip(b"\0"):
                     break
                 self._decompressor = self._make()
             elif self._decompressor.needs_input:
-                rest = self._file.read(_CHUNK)
-                if not rest:
+                remainder = self._file.read(_CHUNK)
+                if not remainder:
                     raise EOFError("the archive is cut")
             else:
-                rest = b""
-            content += self._decompressor.decompress(rest, size - len(content))
+                remainder = b""
+            content += self._decompressor.decompress(remainder, size - len(content))
         return content

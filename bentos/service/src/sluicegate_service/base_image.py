@@ -107,14 +107,14 @@ class BaseImage:
         `env` replaces variables of its configuration.
         """
         docker = self.manifest.get("mediaType") == DOCKER_MANIFEST
-        about = dict(self.config.get("config") or {})
-        variables = dict(line.partition("=")[::2] for line in about.get("Env") or ())
-        about["Env"] = [f"{name}={value}" for name, value in (variables | env).items()]
+        container_config = dict(self.config.get("config") or {})
+        variables = dict(line.partition("=")[::2] for line in container_config.get("Env") or ())
+        container_config["Env"] = [f"{name}={value}" for name, value in (variables | env).items()]
         rootfs = self.config["rootfs"]
         config = Blob.of(
             {
                 **self.config,
-                "config": about,
+                "config": container_config,
                 "rootfs": {**rootfs, "diff_ids": [*rootfs["diff_ids"], layer.diff_id]},
                 "history": [*(self.config.get("history") or ()), {"created_by": made_by}],
             }
@@ -143,7 +143,7 @@ def read_base(source: Source, architecture: str, scratch: Path) -> BaseImage:
     """Read the image for linux on an architecture (amd64, arm64). Raises PushError."""
     document: dict[str, Any] = json.loads(source.document(""))
     while "manifests" in document:
-        document = json.loads(source.document(_chosen(document, architecture)))
+        document = json.loads(source.document(_manifest_entry(document, architecture)))
     path = scratch / "config.json"
     source.blob(document["config"]["digest"], path)
     config: dict[str, Any] = json.loads(path.read_bytes())
@@ -152,7 +152,7 @@ def read_base(source: Source, architecture: str, scratch: Path) -> BaseImage:
     return BaseImage(source, document, config)
 
 
-def _chosen(index: dict[str, Any], architecture: str) -> str:
+def _manifest_entry(index: dict[str, Any], architecture: str) -> str:
     entries = index["manifests"]
     for entry in entries:
         platform = entry.get("platform") or {}

@@ -68,14 +68,16 @@ def read_bento(folder: Path) -> Bento:
         name=_text(path, document, "name"),
         version=_text(path, document, "version"),
         service=_text(path, document, "entry_service"),
-        services=tuple(sorted(_text(path, one, "name") for one in services)),
+        services=tuple(sorted(_text(path, service, "name") for service in services)),
         created=str(document.get("creation_time", "")),
         models=tuple(sorted(models)),
         python=_text(path, image, "python_version")
         if isinstance(image, dict) and image.get("python_version") is not None
         else None,
         workers=tuple(
-            (_text(path, one, "name"), str(found)) for one in services if (found := _workers(one))
+            (_text(path, service, "name"), str(workers))
+            for service in services
+            if (workers := _workers(service))
         ),
         labels=tuple(_labels(document.get("labels"))),
     )

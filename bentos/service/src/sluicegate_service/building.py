@@ -63,8 +63,10 @@ def _environment(context: Path, home: Path) -> dict[str, str]:
     # A store of its own: BentoML's is shared by default, and a name in it may be taken. The
     # environment's programs come first on PATH, so that BentoML finds uv and doesn't install it.
     programs = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    kept = {key: value for key, value in os.environ.items() if key != "PROMETHEUS_MULTIPROC_DIR"}
-    return kept | {
+    kept_variables = {
+        key: value for key, value in os.environ.items() if key != "PROMETHEUS_MULTIPROC_DIR"
+    }
+    return kept_variables | {
         "BENTOML_HOME": str(home),
         "BENTOML_DO_NOT_TRACK": "True",
         "PYTHONDONTWRITEBYTECODE": "1",

@@ -189,16 +189,16 @@ class Feedback:
         answer = current_answer.get()
         caller_id = answer.next_id() if answer else None
         is_logged = answer is not None and answer.logged
-        about = ""
+        subject = ""
         if self.markets is not None:
-            about = current_market.get() if market is None else self.markets.named(market)
+            subject = current_market.get() if market is None else self.markets.named(market)
         token = None
         if keys := self.keys.signing():
             token = self._signer(keys).issue(
                 value,
                 version=self.settings.version,
                 revision=self.settings.revision,
-                market=about,
+                market=subject,
                 now=self.clock(),
                 shadow=shadow,
                 caller_id=caller_id,
@@ -206,7 +206,7 @@ class Feedback:
                 upstreams=current_versions(),
             )
         if answer is not None and is_logged:
-            answer.predictions.append(Noted(value, token, caller_id, about))
+            answer.predictions.append(Noted(value, token, caller_id, subject))
         if answer is not None and header and token is not None:
             answer.header.append(token)
         return token
@@ -225,14 +225,14 @@ class Feedback:
             message = f"{len(labels)} labels in one request; send at most {MAX_LABELS}"
             return _refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, message)
         signer = self._signer(keys.hmac)
-        refused = [
+        refused_rows = [
             {"index": index, "reason": reason, "message": message}
             for index, label in enumerate(labels)
             for reason, message in self._accept(label, signer)
         ]
         by_id = {index for index, label in enumerate(labels) if _has_id_alone(label)}
-        accepted = set(range(len(labels))) - {objection["index"] for objection in refused}
-        body = {"counted": len(accepted - by_id), "refused": refused}
+        accepted = set(range(len(labels))) - {objection["index"] for objection in refused_rows}
+        body = {"counted": len(accepted - by_id), "refused": refused_rows}
         logged = sum(self._is_sampled(labels[index].id) for index in accepted & by_id)
         return Answer(HTTPStatus.OK, body | ({"logged": logged} if by_id else {}))
 

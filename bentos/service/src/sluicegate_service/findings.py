@@ -95,10 +95,10 @@ def _services(bento: Bento) -> Iterator[Finding]:
             f"is {workers}, and a pod runs one process for all services of the bento: remove it, and set"
             " serving.replicas, or serving.autoscaling",
         )
-    others = set(bento.services) - {bento.service}
+    other_services = set(bento.services) - {bento.service}
     for path in sorted((bento.folder / "src").rglob("*.py")):
         for name, api in _batchable(path):
-            if name in others:
+            if name in other_services:
                 yield Finding.warning(
                     f"{path.relative_to(bento.folder)}: {name}.{api}: batchable",
                     f"has no effect, as {bento.service} calls {name} in its own process, one request at a"
@@ -119,8 +119,8 @@ def _batchable(path: Path) -> Iterator[tuple[str, str]]:
 
 def _is_true(decorator: ast.expr, option: str) -> bool:
     """Return whether a decorator has this option, and it isn't False."""
-    given = [one.value for one in getattr(decorator, "keywords", ()) if one.arg == option]
-    return any(not (isinstance(one, ast.Constant) and one.value is False) for one in given)
+    option_values = [one.value for one in getattr(decorator, "keywords", ()) if one.arg == option]
+    return any(not (isinstance(one, ast.Constant) and one.value is False) for one in option_values)
 
 
 def _service_classes(path: Path) -> Iterator[tuple[ast.ClassDef, str]]:
@@ -134,9 +134,11 @@ def _service_classes(path: Path) -> Iterator[tuple[ast.ClassDef, str]]:
             continue
         for decorator in node.decorator_list:
             if "service" in ast.unparse(decorator):
-                options = {each.arg: each.value for each in getattr(decorator, "keywords", ())}
-                named = options.get("name")
-                name = named.value if isinstance(named, ast.Constant) else node.name
+                options = {
+                    keyword.arg: keyword.value for keyword in getattr(decorator, "keywords", ())
+                }
+                name_option = options.get("name")
+                name = name_option.value if isinstance(name_option, ast.Constant) else node.name
                 yield node, str(name)
                 break
 
@@ -166,7 +168,7 @@ def _python(bento: Bento) -> Iterator[Finding]:
 
 def _requirements(bento: Bento, packages: Mapping[str, str]) -> Iterator[Finding]:
     try:
-        findings = [_of(mismatch) for mismatch in lacking(bento, packages)]
+        findings = [_finding_of(mismatch) for mismatch in lacking(bento, packages)]
     except BentoInvalid as error:
         yield Finding.error("env/python", str(error))
         return
@@ -178,25 +180,25 @@ def _requirements(bento: Bento, packages: Mapping[str, str]) -> Iterator[Finding
 def lacking(bento: Bento, packages: Mapping[str, str]) -> list[Mismatch]:
     """Return the requirements of the bento beyond `packages` and its own wheels. Raises BentoInvalid."""
     wheels = wheels_of(bento.folder)
-    brought = versions(wheels, runtime_tags())
+    bundled = versions(wheels, runtime_tags())
     requirements = requirements_in(bento, MARKERS)
-    needed = [one for wheel in wheels if wheel.name in brought for one in wheel.requires]
+    needed = [one for wheel in wheels if wheel.name in bundled for one in wheel.requires]
     return compare(
         replace(requirements, locked=(*requirements.locked, *needed)),
-        lambda name: brought.get(name) or packages.get(name),
+        lambda name: bundled.get(name) or packages.get(name),
     )
 
 
-def _of(mismatch: Mismatch) -> Finding:
-    where = f"requirements: {mismatch.name}"
+def _finding_of(mismatch: Mismatch) -> Finding:
+    location = f"requirements: {mismatch.name}"
     installed = mismatch.installed or "nothing"
     if mismatch.tolerable:
         return Finding.warning(
-            where,
+            location,
             f"is {mismatch.required}, and the runtime has {installed}: another patch release, which passes",
         )
     return Finding.error(
-        where,
+        location,
         f"is {mismatch.required}, and the runtime has {installed}",
     )
 
@@ -216,9 +218,9 @@ def _commands(path: Path) -> Iterator[str]:
     for node, _ in _service_classes(path):
         assigned = {
             ast.unparse(target)
-            for one in node.body
-            if isinstance(one, ast.Assign)
-            for target in one.targets
+            for statement in node.body
+            if isinstance(statement, ast.Assign)
+            for target in statement.targets
         }
         if "__command__" in assigned:
             yield node.name

@@ -28,9 +28,9 @@ def without_path(document: Any, path: str) -> Any:
     have dots itself, so `a.b` also means the field `a.b`.
     """
     if isinstance(document, list):
-        name, _, rest = path.partition(".")
-        if name.isdecimal() and rest:
-            path = rest
+        name, _, remaining_path = path.partition(".")
+        if name.isdecimal() and remaining_path:
+            path = remaining_path
         elif name.isdecimal():
             document = [None if at == int(name) else item for at, item in enumerate(document)]
         return [without_path(item, path) for item in document]

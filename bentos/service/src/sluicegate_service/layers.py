@@ -118,7 +118,7 @@ def _mirrored(application: Application, paths: frozenset[str], keys: KeyFiles) -
     return MirroredRequests(application, mirror, paths, identity, keys, count_mirrored())
 
 
-def _by_market(application: Application, counted: frozenset[str]) -> Application:
+def _by_market(application: Application, counted_slos: frozenset[str]) -> Application:
     """Return the application with counts of its answers by market, if the product has markets."""
     # Its counters read the environment at import.
     from sluicegate_service.markets import MarketCounts, Markets  # noqa: PLC0415
@@ -130,12 +130,12 @@ def _by_market(application: Application, counted: frozenset[str]) -> Application
         "prediction_version": os.environ.get(VERSION, "local"),
         "prediction_revision": os.environ.get(REVISION, ""),
     }
-    return MarketCounts(application, markets, counted=counted, made_by=made_by)
+    return MarketCounts(application, markets, counted=counted_slos, made_by=made_by)
 
 
 def _count_refusals() -> Callable[[str], None]:
     """Return a function that counts requests refused before the service, by reason."""
     from prometheus_client import Counter  # noqa: PLC0415 - reads the environment when imported
 
-    refused = Counter(REFUSED_METRIC, "Requests refused before the service sees them.", ["reason"])
-    return lambda reason: refused.labels(reason=reason).inc()
+    refusals = Counter(REFUSED_METRIC, "Requests refused before the service sees them.", ["reason"])
+    return lambda reason: refusals.labels(reason=reason).inc()

@@ -41,17 +41,17 @@ class LogSettings:
         if not text:
             return None
         try:
-            given = json.loads(text)
-            features = given.get("features") or {}
+            settings_json = json.loads(text)
+            features = settings_json.get("features") or {}
             return cls(
                 namespace=environment.get(NAMESPACE, "local"),
                 product=environment.get(PRODUCT, "local"),
-                percent=float(given["sample"]),
-                target=dict(given["to"]),
+                percent=float(settings_json["sample"]),
+                target=dict(settings_json["to"]),
                 only=tuple(map(str, features.get("only", ()))),
                 redact=tuple(map(str, features.get("redact", ()))),
                 person=str(features.get("person") or ""),
-                retention_days=int(given.get("retentionDays", 90)),
+                retention_days=int(settings_json.get("retentionDays", 90)),
             )
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{LOG} isn't as the operator writes it: {error!r}") from error

@@ -120,15 +120,15 @@ class FolderStore:
         """Replace a file at once; lines that are appended meanwhile wait for it."""
         path = self._folder(date) / name
         with _converted(self.root), self._locked(path) as file:
-            beside = path.with_suffix(".part")
+            temporary = path.with_suffix(".part")
             try:
                 content = file.read()
                 changed = change(content)
                 if changed != content:
-                    beside.write_bytes(changed)
-                    beside.replace(path)
+                    temporary.write_bytes(changed)
+                    temporary.replace(path)
             finally:  # also that of a process that ended before
-                beside.unlink(missing_ok=True)
+                temporary.unlink(missing_ok=True)
 
     def remove(self, date: str) -> None:
         """Delete all files of a date."""
@@ -203,14 +203,14 @@ class BucketStore:
         """Return the dates with objects, in order."""
         return sorted(
             match[1]
-            for info in self._listed(self._base)
+            for info in self._object_list(self._base)
             if (match := _DATE.fullmatch(info.base_name))
         )
 
     def names(self, date: str) -> list[str]:
         """Return the names of the objects of a date."""
-        listed = self._listed(self._folder(date))
-        return sorted(info.base_name for info in listed if info.base_name.endswith(SUFFIX))
+        object_list = self._object_list(self._folder(date))
+        return sorted(info.base_name for info in object_list if info.base_name.endswith(SUFFIX))
 
     def read(self, date: str, name: str) -> bytes:
         """Return the content of an object; empty if it was deleted."""
@@ -246,7 +246,7 @@ class BucketStore:
         with _converted(self._base), self._bucket.open_output_stream(path) as stream:
             stream.write(content)
 
-    def _listed(self, folder: str) -> Sequence[Any]:
+    def _object_list(self, folder: str) -> Sequence[Any]:
         with _converted(self._base):
             infos = self._bucket.get_file_info(self._fs.FileSelector(folder, allow_not_found=True))
         return list(infos)
@@ -259,17 +259,17 @@ def store_of(settings: LogSettings, *, attempts: int = 1) -> LogStore:
     ----------
     attempts : of each request to a bucket.
     """
-    inner = f"{settings.namespace}/{settings.product}"
+    folder = f"{settings.namespace}/{settings.product}"
     match settings.target:
         case {"file": {"path": str(path)}}:
-            return FolderStore(Path(path) / inner, volume=Path(path))
+            return FolderStore(Path(path) / folder, volume=Path(path))
         case {"s3": {"bucket": str(bucket), **given}}:
             options = {
                 "endpoint_override": given.get("endpoint"),
                 "region": given.get("region"),
             }
             prefix = str(given.get("prefix") or "").strip("/")
-            base = "/".join(part for part in (bucket, prefix, inner) if part)
+            base = "/".join(part for part in (bucket, prefix, folder) if part)
             return BucketStore(
                 base, attempts=attempts, **{key: value for key, value in options.items() if value}
             )

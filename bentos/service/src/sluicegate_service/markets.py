@@ -71,13 +71,16 @@ class Markets:
         if not text:
             return None
         try:
-            given = json.loads(text)
+            settings_json = json.loads(text)
             markets = cls(
-                codes=frozenset(map(str, given["markets"])),
-                source=given["from"],
-                name=str(given.get("name", "")).lower(),
-                values={str(key).lower(): value for key, value in given.get("values", {}).items()},
-                thresholds=tuple(map(int, given.get("thresholdsMilliseconds", ()))),
+                codes=frozenset(map(str, settings_json["markets"])),
+                source=settings_json["from"],
+                name=str(settings_json.get("name", "")).lower(),
+                values={
+                    str(key).lower(): value
+                    for key, value in settings_json.get("values", {}).items()
+                },
+                thresholds=tuple(map(int, settings_json.get("thresholdsMilliseconds", ()))),
             )
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{MARKETS} isn't as the operator writes it: {error!r}") from error
@@ -102,12 +105,12 @@ class Markets:
         if self.source == "Header":
             return self.named(_header(scope, self.name))
         host = _header(scope, "host").partition(":")[0].lower()
-        whole = self.named(host)
+        whole_host = self.named(host)
         # The first label (fr.cars.example), else the last (cars.fr).
         markets = (self.named(label) for label in (host.partition(".")[0], host.rpartition(".")[2]))
         return (
-            whole
-            if whole != OTHER
+            whole_host
+            if whole_host != OTHER
             else next((market for market in markets if market != OTHER), OTHER)
         )
 
@@ -189,8 +192,8 @@ class MarketCounts:
         self._add(AVAILABILITY, market, good=is_good(status))
         if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
             for threshold in self._markets.thresholds:
-                within = seconds * 1000 <= threshold
-                self._add(latency_indicator(threshold), market, good=within)
+                is_fast = seconds * 1000 <= threshold
+                self._add(latency_indicator(threshold), market, good=is_fast)
 
     def _add(self, indicator: str, market: str, *, good: bool) -> None:
         labels: dict[str, Any] = {"indicator": indicator, "market": market, **self._made_by}

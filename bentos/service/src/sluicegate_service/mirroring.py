@@ -90,12 +90,12 @@ class Mirror:
         if not text:
             return None
         try:
-            given = json.loads(text)
+            settings_json = json.loads(text)
             return cls(
-                url=str(given["url"]).rstrip("/"),
-                share=int(given["percent"]) / 100,
-                seconds=int(given["timeoutMilliseconds"]) / 1000,
-                most=int(given["maxConcurrency"]),
+                url=str(settings_json["url"]).rstrip("/"),
+                share=int(settings_json["percent"]) / 100,
+                seconds=int(settings_json["timeoutMilliseconds"]) / 1000,
+                most=int(settings_json["maxConcurrency"]),
             )
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{MIRROR} isn't as the operator writes it: {error!r}") from error
@@ -136,8 +136,8 @@ def count_mirrored() -> Callable[[Result], None]:
     from prometheus_client import Counter  # noqa: PLC0415 - reads the environment when imported
 
     counter = Counter(MIRRORED_METRIC, "Requests chosen to be mirrored.", ["result"])
-    for each in Result:
-        counter.labels(result=each.value)
+    for result in Result:
+        counter.labels(result=result.value)
     return lambda result: counter.labels(result=result.value).inc()
 
 
@@ -172,9 +172,9 @@ class MirroredRequests:
         if scope["type"] != "http" or scope["path"] not in self.paths:
             await self.application(scope, receive, send)
             return
-        given = _header(scope)
-        if given is not None:
-            await self._answer_mirrored(scope, receive, send, given)
+        header = _header(scope)
+        if header is not None:
+            await self._answer_mirrored(scope, receive, send, header)
         elif self.draw() < self.mirror.share and self.clock() >= self._paused_until:
             await self._answer_beside_mirror(scope, receive, send)
         else:
@@ -183,15 +183,15 @@ class MirroredRequests:
     # ---- a user's request ------------------------------------------------------------------
     async def _answer_beside_mirror(self, scope: Scope, receive: Receive, send: Send) -> None:
         message = await receive()
-        whole = message["type"] == "http.request" and not message.get("more_body", False)
-        answer = self._sent(scope, message.get("body", b"")) if whole else None
-        sent = Sent(answer)
-        token = current_request.set(sent)
+        is_complete = message["type"] == "http.request" and not message.get("more_body", False)
+        answer = self._sent(scope, message.get("body", b"")) if is_complete else None
+        recorded_answer = Sent(answer)
+        token = current_request.set(recorded_answer)
         try:
             await self.application(scope, replayed(message, receive), send)
         finally:
             current_request.reset(token)
-            sent.end()
+            recorded_answer.end()
 
     def _sent(self, scope: Scope, body: bytes) -> asyncio.Task[Sequence[ShadowPrediction]] | None:
         """Return the task of the candidate's predictions; None if the request isn't mirrored."""
@@ -244,13 +244,13 @@ class MirroredRequests:
             for name, value in scope["headers"]
             if name not in _OWN_HEADERS
         ]
-        about = _about(scope, body) | {"revision": self.identity.revision}
+        subject = _subject_of(scope, body) | {"revision": self.identity.revision}
         # One connection each: a persistent one would send all requests of a pod to the same pod.
         async with aiohttp.request(
             scope["method"],
             URL(f"{self.mirror.url}{target}{'?' if query else ''}{query}", encoded=True),
             data=body,
-            headers=[*headers, (HEADER, seal.close(about))],
+            headers=[*headers, (HEADER, seal.close(subject))],
             allow_redirects=False,
         ) as response:
             if response.status == HTTPStatus.CONFLICT:
@@ -265,15 +265,17 @@ class MirroredRequests:
 
     # ---- a mirrored request ----------------------------------------------------------------
     async def _answer_mirrored(
-        self, scope: Scope, receive: Receive, send: Send, given: str
+        self, scope: Scope, receive: Receive, send: Send, header: str
     ) -> None:
         message = await receive()
         body = message.get("body", b"")
-        about = self._opened(given)
-        if about is None or {**about, "revision": ""} != _about(scope, body) | {"revision": ""}:
+        subject = self._opened_header(header)
+        if subject is None or {**subject, "revision": ""} != _subject_of(scope, body) | {
+            "revision": ""
+        }:
             await _answer(send, HTTPStatus.FORBIDDEN, {"error": f"{HEADER}: not of this product"})
             return
-        if about["revision"] == self.identity.revision:
+        if subject["revision"] == self.identity.revision:
             await _answer(send, HTTPStatus.CONFLICT, {"error": "the same version mirrors this"})
             return
         received, status = Received(), 0
@@ -285,7 +287,7 @@ class MirroredRequests:
 
         token = current_request.set(received)
         try:
-            await self.application(_apart(scope), replayed(message, receive), swallow)
+            await self.application(_mounted_apart(scope), replayed(message, receive), swallow)
         finally:
             current_request.reset(token)
         if status != HTTPStatus.OK or received.predictions is None:
@@ -295,16 +297,16 @@ class MirroredRequests:
         predicted_by = {"version": self.identity.version, "revision": self.identity.revision}
         await _answer(send, HTTPStatus.OK, predicted_by | {"predictions": received.predictions})
 
-    def _opened(self, sealed: str) -> dict[str, Any] | None:
+    def _opened_header(self, sealed: str) -> dict[str, Any] | None:
         """Return the content of the header; None unless a pod of this product made it just now."""
         keys = self.keys.signing()
         if not keys:
             return None
         try:
-            about = self._seal(keys).open(sealed, lifetime_seconds=LIFETIME_SECONDS)
+            subject = self._seal(keys).open(sealed, lifetime_seconds=LIFETIME_SECONDS)
         except UnsealableError:
             return None
-        return about if isinstance(about, dict) else None
+        return subject if isinstance(subject, dict) else None
 
     def _seal(self, keys: Sequence[bytes]) -> Seal:
         return Seal(self.identity.namespace, self.identity.product, keys, "a mirrored request")
@@ -314,7 +316,7 @@ class _AbsentError(Exception):
     """The answering pods are of the asking version."""
 
 
-def _about(scope: Scope, body: bytes) -> dict[str, Any]:
+def _subject_of(scope: Scope, body: bytes) -> dict[str, Any]:
     """Return the subject of a header, so that it is valid for this request only."""
     query = scope.get("query_string", b"").decode("latin-1")
     return {"path": scope["path"], "query": query, "body": sha256(body).hexdigest()}
@@ -328,7 +330,7 @@ def _read(text: bytes) -> Sequence[ShadowPrediction]:
             raise ValueError("not the answer to a mirrored request")
 
 
-def _apart(scope: Scope) -> Scope:
+def _mounted_apart(scope: Scope) -> Scope:
     """Return the request under a path of its own, as for an application that is mounted there."""
     raw = scope.get("raw_path", scope["path"].encode())
     return {
@@ -348,10 +350,10 @@ def _header(scope: Scope) -> str | None:
 
 def replayed(message: Message, receive: Receive) -> Receive:
     """Return `receive` for a request whose first message was consumed."""
-    taken = [message]
+    messages = [message]
 
     async def first() -> Message:
-        return taken.pop() if taken else await receive()
+        return messages.pop() if messages else await receive()
 
     return first
 

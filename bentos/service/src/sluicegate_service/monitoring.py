@@ -58,17 +58,21 @@ def redirect(monitoring: Any, home: Path, *, logged: bool = False) -> None:
     logged : whether the product has a log.
     """
     options = monitoring.options
-    chosen = dict(options.get() or {})
-    path = Path(str(chosen.get("log_path") or "monitoring"))
+    log_options = dict(options.get() or {})
+    path = Path(str(log_options.get("log_path") or "monitoring"))
     if path.is_absolute():
         return
-    if logged and monitoring.type.get() in {None, "default"} and not chosen.get("log_config_file"):
+    if (
+        logged
+        and monitoring.type.get() in {None, "default"}
+        and not log_options.get("log_config_file")
+    ):
         monitoring.type.set(LOGGED_MONITOR)
         return
     folder = home / path
     folder.mkdir(parents=True, exist_ok=True)
     options.log_path.set(str(folder))
-    if not chosen.get("log_config_file"):
+    if not log_options.get("log_config_file"):
         file = folder / "logging.yaml"
         file.write_text(configuration(), encoding="utf-8")
         options.log_config_file.set(str(file))

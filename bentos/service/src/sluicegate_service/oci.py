@@ -95,7 +95,7 @@ def compose(
 
     Parameters
     ----------
-    about : fields of the config beside platform and layers. layers : the lowest first.
+    descriptor : fields of the config beside platform and layers. layers : the lowest first.
     """
     config = Blob.of(
         {

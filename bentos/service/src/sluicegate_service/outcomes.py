@@ -112,8 +112,8 @@ class OutcomeCounters:
             for event in Event:
                 self.events.labels(indicator=indicator, outcome=event.value, **predicted)
         if self.markets is not None:
-            counted = (OUTCOMES, *self.indicators)
-            know(self.markets, self.codes, counted, predicted)
+            all_counters = (OUTCOMES, *self.indicators)
+            know(self.markets, self.codes, all_counters, predicted)
 
     def count(
         self,

@@ -59,11 +59,11 @@ class PortFilter:
         self._on_started = on_started
         self._on_unknown = on_unknown
         system = {prefix + path for path in SYSTEM}
-        hidden = {(prefix + path).rstrip("/") for path in (*SYSTEM, *PAGES)}
-        hidden -= {path.rstrip("/") for path in declared}
-        self._hidden = hidden
+        hidden_paths = {(prefix + path).rstrip("/") for path in (*SYSTEM, *PAGES)}
+        hidden_paths -= {path.rstrip("/") for path in declared}
+        self._hidden_paths = hidden_paths
         self._folders = tuple(f"{prefix}{folder}/" for folder in FOLDERS)
-        self._api = [route for route in application.routes if _raw_path(route) not in hidden]
+        self._api = [route for route in application.routes if _raw_path(route) not in hidden_paths]
         self._system = [
             route
             for route in application.routes
@@ -85,8 +85,8 @@ class PortFilter:
     def _is_unknown(self, scope: Scope) -> bool:
         """Return whether the API gets a path that neither the service nor BentoML has."""
         path = scope["path"]
-        own = path.rstrip("/") in self._hidden or path.startswith(self._folders)
-        return self._is_api(scope) and not own
+        is_own = path.rstrip("/") in self._hidden_paths or path.startswith(self._folders)
+        return self._is_api(scope) and not is_own
 
     def _answers(self, scope: Scope) -> bool:
         # A route's pattern ends with $, which also matches before a last line feed: such a path

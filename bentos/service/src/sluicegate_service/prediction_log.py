@@ -77,7 +77,7 @@ class PredictionLog:
     queue_bytes: int = QUEUE_BYTES
     retry_seconds: float = RETRY_SECONDS
     _queue: deque[Served | Labelled] = field(default_factory=deque, init=False)
-    _held: int = field(default=0, init=False)
+    _held_bytes: int = field(default=0, init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
     _wake: threading.Event = field(default_factory=threading.Event, init=False)
     _closing: bool = field(default=False, init=False)
@@ -105,13 +105,13 @@ class PredictionLog:
             self.counters.dropped("TooLarge", 1)
             return
         with self._lock:
-            fits = self._held + size <= self.queue_bytes and not self._closing
-            if fits:
+            has_room = self._held_bytes + size <= self.queue_bytes and not self._closing
+            if has_room:
                 self._queue.append(row)
-                self._held += size
-        if not fits:
+                self._held_bytes += size
+        if not has_room:
             self.counters.dropped("QueueFull", 1)
-        elif self._held > self.queue_bytes // 2:
+        elif self._held_bytes > self.queue_bytes // 2:
             self._wake.set()
 
     def label(self, identity: bytes, truth: Any) -> None:
@@ -144,19 +144,19 @@ class PredictionLog:
         self._write_queue()
 
     def _write_queue(self) -> None:
-        while rows := self._taken():
+        while rows := self._next_batch():
             lines = b"".join(self._lines(rows))
-            written = self._write(lines)
+            were_written = self._write(lines)
             self._show_held(0)
             with self._lock:
-                self._held -= sum(row.size for row in rows)
+                self._held_bytes -= sum(row.size for row in rows)
             count = lines.count(b"\n")
-            if written:
+            if were_written:
                 self.counters.written(count)
             else:
                 self.counters.dropped("Closed", count)
 
-    def _taken(self) -> list[Served | Labelled]:
+    def _next_batch(self) -> list[Served | Labelled]:
         """Return the rows of the next batch."""
         rows: list[Served | Labelled] = []
         size = 0
@@ -192,12 +192,12 @@ class PredictionLog:
             else:
                 self._warn_of_end()
                 return True
-            left = self._until - time.monotonic()
-            if left <= 0:
+            seconds_left = self._until - time.monotonic()
+            if seconds_left <= 0:
                 log.error("%d bytes of the log of predictions are lost at the end", len(lines))
                 return False
             if self._closing:
-                time.sleep(min(0.2, left))
+                time.sleep(min(0.2, seconds_left))
             else:
                 self._wake.clear()
                 self._wake.wait(self.retry_seconds)
@@ -209,11 +209,11 @@ class PredictionLog:
             log.warning("the log of predictions is written again, after %.0f s", seconds)
             self._away_since = None
 
-    def _show_held(self, taken: int) -> None:
-        """Show the rows in memory; `taken` are those that are being written."""
+    def _show_held(self, taken_bytes: int) -> None:
+        """Show the rows in memory; `taken_bytes` are those that are being written."""
         with self._lock:
             waiting = sum(row.count for row in self._queue)
-        self.counters.held(taken + waiting)
+        self.counters.held(taken_bytes + waiting)
 
     def _remove_old(self) -> None:
         today = datetime.fromtimestamp(self.clock(), UTC).date()
@@ -247,20 +247,20 @@ def close_log() -> None:
 def _counters() -> LogCounters:
     from prometheus_client import Counter, Gauge  # noqa: PLC0415 - reads the environment when imported
 
-    written = Counter(LOG_WRITTEN_METRIC, "Rows of the log of predictions that were written.")
+    written_rows = Counter(LOG_WRITTEN_METRIC, "Rows of the log of predictions that were written.")
     dropped = Counter(LOG_DROPPED_METRIC, "Rows that were dropped, by reason.", ["reason"])
     for reason in ("Closed", "Invalid", "QueueFull", "TooLarge"):
         dropped.labels(reason=reason)
-    held = Gauge(
+    held_bytes = Gauge(
         LOG_HELD_METRIC,
         "Rows of the log of predictions in memory, which wait for their write.",
         multiprocess_mode="livemostrecent",
     )
-    held.set(0)
+    held_bytes.set(0)
     failed = Counter(LOG_FAILED_METRIC, "Writes to the place of the log that failed.")
     return LogCounters(
-        written=written.inc,
+        written=written_rows.inc,
         dropped=lambda reason, count: dropped.labels(reason=reason).inc(count),
-        held=held.set,
+        held=held_bytes.set,
         failed=failed.inc,
     )

@@ -109,14 +109,14 @@ class ProductService:
         of the predictions, if a request has several. With `header`, the tokens are also put into
         the header `sluicegate-token`, separated by commas.
         """
-        about = current_request.get()
-        if isinstance(about, Received):  # the answer goes to another pod only
-            about.predictions = list(predictions)
+        request = current_request.get()
+        if isinstance(request, Received):  # the answer goes to another pod only
+            request.predictions = list(predictions)
             return [None] * len(predictions)
         if (answer := current_answer.get()) is not None:
             answer.batch = True
         count = len(predictions)
-        shadows = await about.shadows(count) if isinstance(about, Sent) else (None,) * count
+        shadows = await request.shadows(count) if isinstance(request, Sent) else (None,) * count
         return [
             self._feedback.token(prediction, market=market, shadow=shadow, header=header)
             for prediction, market, shadow in zip(
@@ -152,8 +152,8 @@ class ProductService:
 
     @cached_property
     def _feedback(self) -> Feedback:
-        return feedback_of(self._counters, self._scored)
+        return feedback_of(self._counters, self._score_of)
 
-    def _scored(self, prediction: Any, truth: Any) -> Score:
-        scored = self.score(prediction, truth)
-        return scored if isinstance(scored, Score) else Score(Outcome.of(correct=bool(scored)))
+    def _score_of(self, prediction: Any, truth: Any) -> Score:
+        score = self.score(prediction, truth)
+        return score if isinstance(score, Score) else Score(Outcome.of(correct=bool(score)))

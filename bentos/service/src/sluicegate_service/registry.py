@@ -186,28 +186,28 @@ class RegistryClient:
         return f"{self._oras.prefix}://{self._container.manifest_url(tag)}"
 
     def _ask(self, call: Callable[[], requests.Response]) -> requests.Response:
-        where = self.target.repository
+        repository = self.target.repository
         try:
             return call()
         except requests.exceptions.SSLError as error:
             raise PushError(
-                f"{where}: {self.target.host} doesn't speak TLS ({error}); if it is a plain-HTTP"
+                f"{repository}: {self.target.host} doesn't speak TLS ({error}); if it is a plain-HTTP"
                 f" registry, say so with --plain-http or {PLAIN_HTTP_ENV}={self.target.host}"
             ) from error
         except requests.exceptions.RequestException as error:
             raise PushError(
-                f"{where}: the registry {self.target.host} can't be reached: {error}"
+                f"{repository}: the registry {self.target.host} can't be reached: {error}"
             ) from error
         except ValueError as error:  # oras raises no errors of its own
             raise PushError(
-                f"{where}: the registry refused the upload: {error}; is there a login for"
+                f"{repository}: the registry refused the upload: {error}; is there a login for"
                 f" {self.target.host} in the docker config?"
             ) from error
 
-    def _check(self, answer: requests.Response, what: str) -> None:
+    def _check(self, answer: requests.Response, title: str) -> None:
         if answer.status_code not in OK:
             raise PushError(
-                f"{self.target.repository}: can't {what}: the registry answered"
+                f"{self.target.repository}: can't {title}: the registry answered"
                 f" {answer.status_code} {answer.text[:200]}"
             )
 

@@ -78,8 +78,8 @@ class FeedbackRoute:
             keys = self.keys.current()
         except KeyFileError:
             raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, "NoFeedbackKey", UNUSABLE) from None
-        given = _header(scope, b"authorization")
-        if keys is not None and not keys.admits(given):
+        header = _header(scope, b"authorization")
+        if keys is not None and not keys.admits(header):
             raise Refused(HTTPStatus.UNAUTHORIZED, "NoBearer", "send the Secret's bearer token")
 
 
@@ -107,10 +107,10 @@ class RequestLimits:
         now = asyncio.get_running_loop().time()
         with self.bodies.hold(now) as body:
             try:
-                whole = await self._take_in(scope, receive, body)
+                whole_body = await self._take_in(scope, receive, body)
                 await self._begin(body)
             except Refused as refused:
-                whole = b""
+                whole_body = b""
                 self.bodies.drop(body)  # its caller may need seconds to read the answer
                 self._on_refused(refused.reason)
                 await _answer(refused, receive, send)
@@ -118,8 +118,8 @@ class RequestLimits:
             except Gone:
                 return
             try:
-                replayed = _replayed([whole], receive)
-                del whole  # so that the service frees it after parsing
+                replayed = _replayed([whole_body], receive)
+                del whole_body  # so that the service frees it after parsing
                 await self._application(scope, replayed, send)
             finally:
                 self.bodies.end(body)
@@ -129,7 +129,7 @@ class RequestLimits:
         if self._feedback is not None and scope["path"] == self._feedback.path:
             self._feedback.admit(scope)
             limit, field = self._limits.feedback_bytes, "send the labels in several requests"
-        announced = _told(scope)
+        announced = _announced_length(scope)
         too_large = Refused(
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
             "TooLarge",
@@ -181,18 +181,18 @@ def _header(scope: Scope, name: bytes) -> str | None:
     return None if value is None else value.decode("latin-1")
 
 
-def _told(scope: Scope) -> int:
+def _announced_length(scope: Scope) -> int:
     """Return the announced length of the body; 0 without one."""
     text = _header(scope, b"content-length") or ""
     return int(text[:20]) if text.isascii() and text.isdecimal() else 0
 
 
-def _replayed(whole: list[bytes], receive: Receive) -> Receive:
+def _replayed(parts: list[bytes], receive: Receive) -> Receive:
     """Return `receive` for a request whose body has arrived."""
 
     async def replayed() -> Message:
-        if whole:
-            return {"type": "http.request", "body": whole.pop(), "more_body": False}
+        if parts:
+            return {"type": "http.request", "body": parts.pop(), "more_body": False}
         return await receive()
 
     return replayed

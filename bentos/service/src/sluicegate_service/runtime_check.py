@@ -61,18 +61,20 @@ def mismatches(bento: Bento) -> list[Mismatch]:
     """Return the requirements of the bento that this Python doesn't meet, its own wheels included."""
     wheels = wheels_of(bento.folder)
     tags = frozenset(sys_tags())
-    brought = versions(wheels, tags)
-    needed = [one for wheel in wheels if wheel.name in brought for one in wheel.requires]
+    bundled = versions(wheels, tags)
+    needed = [
+        requirement for wheel in wheels if wheel.name in bundled for requirement in wheel.requires
+    ]
     requirements = requirements_in(bento)
     more = (*requirements.locked, *needed, *extras_of(requirements.direct, requirements_of))
     foreign = [
         Mismatch(wheel.name, f"a wheel for this Python ({wheel.path.name})", None)
         for wheel in wheels
-        if wheel.name not in brought
+        if wheel.name not in bundled
     ]
     missing = compare(
         replace(requirements, locked=more),
-        lambda name: brought.get(name) or installed_version(name),
+        lambda name: bundled.get(name) or installed_version(name),
     )
     return python_mismatch(bento) + foreign + missing
 
@@ -82,19 +84,19 @@ def python_mismatch(bento: Bento) -> list[Mismatch]:
     if bento.python is None:
         return []
     running = f"{sys.version_info.major}.{sys.version_info.minor}"
-    same = bento.python.split(".")[:2] == running.split(".")
-    return [] if same else [Mismatch("python", bento.python, running)]
+    same_python = bento.python.split(".")[:2] == running.split(".")
+    return [] if same_python else [Mismatch("python", bento.python, running)]
 
 
 def misnamed_service(bento: Bento, expected: str) -> str:
     """Return a mistake of the entry service's name; empty if it is right, or none is set."""
     if expected in ("", bento.service):
         return ""
-    others = [name for name in bento.services if name != bento.service]
-    beside = f" (beside it there are {', '.join(others)})" if others else ""
+    other_services = [name for name in bento.services if name != bento.service]
+    others_text = f" (beside it there are {', '.join(other_services)})" if other_services else ""
     return (
         f"{SERVICE_NOT_FOUND}: spec.model.bento.service is {expected}, and the bento's entry service"
-        f" is {bento.service}{beside}: set spec.model.bento.service to {bento.service}"
+        f" is {bento.service}{others_text}: set spec.model.bento.service to {bento.service}"
     )
 
 
@@ -111,19 +113,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if misnamed := misnamed_service(bento, os.environ.get(ENTRY_SERVICE, "")):
         return _fail(misnamed)
     if grave := [mismatch for mismatch in findings if not mismatch.tolerable]:
-        listed = "; ".join(mismatch.describe() for mismatch in grave)
+        mismatches_text = "; ".join(mismatch.describe() for mismatch in grave)
         return _fail(
-            f"{REASON}: {listed}. Build the bento with the runtime image's versions"
+            f"{REASON}: {mismatches_text}. Build the bento with the runtime image's versions"
             " (sluicegate runtime-constraints), or set serving.runtimeImage to one that fits"
             " (sluicegate runtime-image)"
         )
     for mismatch in findings:
         print(f"another patch release: {mismatch.describe()}", file=sys.stderr)  # noqa: T201
     labels = stated_labels(bento)
-    room = MOST_BYTES - (len(json.dumps({"labels": labels})) if labels else 0)
-    summary = summarise(folder, room, dict(bento.labels).get(DEPRECATED_LABEL, ""))
-    if left := left_behind(summary, secret_lacks(), labels):
-        write_termination_message(left)
+    bytes_left = MOST_BYTES - (len(json.dumps({"labels": labels})) if labels else 0)
+    summary = summarise(folder, bytes_left, dict(bento.labels).get(DEPRECATED_LABEL, ""))
+    if message := left_behind(summary, secret_lacks(), labels):
+        write_termination_message(message)
     return 0
 
 
@@ -140,8 +142,8 @@ def stated_labels(bento: Bento) -> dict[str, str]:
     """Return the labels that say what was tried with the bento, each within its bound."""
     labels = dict(bento.labels)
     return {
-        name: labels[name].encode(errors="ignore")[:most].decode(errors="ignore")
-        for name, most in STATED_LABELS.items()
+        name: labels[name].encode(errors="ignore")[:most_bytes].decode(errors="ignore")
+        for name, most_bytes in STATED_LABELS.items()
         if labels.get(name)
     }
 
@@ -153,8 +155,8 @@ def left_behind(summary: str, lacks: str, labels: Mapping[str, str] | None = Non
         more["labels"] = labels
     if not more:
         return summary
-    whole = {**json.loads(summary or "{}"), **more}
-    return json.dumps(whole, separators=(",", ":"))
+    content = {**json.loads(summary or "{}"), **more}
+    return json.dumps(content, separators=(",", ":"))
 
 
 def _fail(message: str) -> int:

@@ -54,16 +54,20 @@ def packages_to_add(
     """
     requirements = requirements_in(bento, MARKERS)
     required = {
-        canonicalize_name(each.name): each for each in (*requirements.direct, *requirements.locked)
+        canonicalize_name(requirement.name): requirement
+        for requirement in (*requirements.direct, *requirements.locked)
     }
     if not all(map(_is_pinned, required.values())):
-        lines = [str(each) for each in required.values() if each.name not in OURS]
+        lines = [
+            str(requirement) for requirement in required.values() if requirement.name not in OURS
+        ]
         resolved = _resolve(lines, packages, architecture)
-        required = {canonicalize_name(each.name): each for each in resolved}
+        required = {canonicalize_name(requirement.name): requirement for requirement in resolved}
     return [
-        str(one)
-        for name, one in sorted(required.items())
-        if name not in OURS and not (_is_pinned(one) and _pin(one) == packages.get(name))
+        str(requirement)
+        for name, requirement in sorted(required.items())
+        if name not in OURS
+        and not (_is_pinned(requirement) and _pin(requirement) == packages.get(name))
     ]
 
 
@@ -74,22 +78,29 @@ def local_environment(folder: Path, bento: Bento, packages: Mapping[str, str]) -
     BentoInvalid if a package can't be installed, or this machine has no such Python.
     """
     architecture = platform.machine()
-    named = {machine: name for name, machine in MACHINES.items()}.get(architecture, "amd64")
-    added = packages_to_add(bento, packages, named)
-    replaced = {
-        canonicalize_name(one.name) for one in parse_requirements("\n".join(added), MARKERS)
+    architecture_name = {machine: name for name, machine in MACHINES.items()}.get(
+        architecture, "amd64"
+    )
+    added = packages_to_add(bento, packages, architecture_name)
+    replaced_packages = {
+        canonicalize_name(requirement.name)
+        for requirement in parse_requirements("\n".join(added), MARKERS)
     }
-    kept = {name: version for name, version in packages.items() if name not in OURS | replaced}
+    kept_packages = {
+        name: version for name, version in packages.items() if name not in OURS | replaced_packages
+    }
     environment, uv = folder / "environment", _Uv.found()
     uv.run(
         "venv", "--quiet", f"--python={PYTHON}", "--no-python-downloads", str(environment),
         what=f"there is no Python {PYTHON}, which the runtime image has",
     )  # fmt: skip
-    listed = folder / "requirements.txt"
-    listed.write_text("\n".join([*(f"{name}=={one}" for name, one in kept.items()), *added]) + "\n")
+    requirements_file = folder / "requirements.txt"
+    requirements_file.write_text(
+        "\n".join([*(f"{name}=={one}" for name, one in kept_packages.items()), *added]) + "\n"
+    )
     python = environment / "bin/python"
     uv.run(
-        "pip", "install", "--quiet", f"--python={python}", "--no-deps", f"--requirements={listed}",
+        "pip", "install", "--quiet", f"--python={python}", "--no-deps", f"--requirements={requirements_file}",
         what="the packages of the runtime image and the bento can't be installed",
     )  # fmt: skip
     library = environment / f"lib/python{PYTHON}/site-packages/sluicegate_service"
@@ -139,20 +150,20 @@ class _Uv:
 
     @classmethod
     def found(cls) -> _Uv:
-        beside = Path(sys.executable).with_name("uv")
-        program = str(beside) if beside.is_file() else shutil.which("uv")
+        uv_beside_python = Path(sys.executable).with_name("uv")
+        program = str(uv_beside_python) if uv_beside_python.is_file() else shutil.which("uv")
         if program is None:
             raise PushError("uv isn't installed, which fetches the packages: pip install uv")
         return cls(program)
 
     def run(self, *arguments: str, what: str) -> str:
-        done = subprocess.run(
+        completed = subprocess.run(
             [self.program, *arguments], capture_output=True, text=True, check=False
         )
-        if done.returncode:
-            said = "\n".join(done.stderr.splitlines()[-LAST_LINES:])
-            raise BentoInvalid(f"{what}:\n{said}")
-        return done.stdout
+        if completed.returncode:
+            error_lines = "\n".join(completed.stderr.splitlines()[-LAST_LINES:])
+            raise BentoInvalid(f"{what}:\n{error_lines}")
+        return completed.stdout
 
 
 def _platform(architecture: str) -> tuple[str, ...]:
@@ -180,11 +191,11 @@ def _resolve(lines: list[str], packages: Mapping[str, str], architecture: str) -
 def _install(lines: list[str], tree: Path, architecture: str) -> None:
     tree.mkdir(parents=True)
     with tempfile.TemporaryDirectory() as folder:
-        listed = Path(folder) / "requirements.txt"
-        listed.write_text("\n".join(lines) + "\n")
+        requirements_file = Path(folder) / "requirements.txt"
+        requirements_file.write_text("\n".join(lines) + "\n")
         _Uv.found().run(
             "pip", "install", "--quiet", f"--target={tree}", "--no-deps",
-            f"--requirements={listed}", *_platform(architecture),
+            f"--requirements={requirements_file}", *_platform(architecture),
             what="the bento's packages can't be installed",
         )  # fmt: skip
     # Scripts name the interpreter of this machine in their first line.
@@ -204,16 +215,16 @@ def _compile(tree: Path) -> None:
 
 
 def _path(base: BaseImage) -> str:
-    first, *others = base.variable("PYTHONPATH").split(":")
-    return ":".join(filter(None, (first, f"/{PLACE}", *others)))
+    first, *other_folders = base.variable("PYTHONPATH").split(":")
+    return ":".join(filter(None, (first, f"/{PLACE}", *other_folders)))
 
 
 def _take_over(client: RegistryClient, base: BaseImage, digest: str, path: Path) -> None:
     """Copy or mount a layer of the base into the target's repository; `path` is for a copy."""
     if client.has_blob(digest):
         return
-    same = base.source.host == client.target.host
-    if same and client.mount(digest, base.source.repository):
+    same_host = base.source.host == client.target.host
+    if same_host and client.mount(digest, base.source.repository):
         return
     base.source.blob(digest, path)
     client.upload_file(path, digest)

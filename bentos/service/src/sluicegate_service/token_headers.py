@@ -61,11 +61,11 @@ class AnswerSettings:
         if not text:
             return None
         try:
-            given = json.loads(text)
-            place = given.get("id") or {}
-            tolerance = given.get("tolerancePercent")
+            settings_json = json.loads(text)
+            place = settings_json.get("id") or {}
+            tolerance = settings_json.get("tolerancePercent")
             return cls(
-                field=str(given.get("field") or ""),
+                field=str(settings_json.get("field") or ""),
                 id_header=str(place.get("header") or "").lower(),
                 id_field=str(place.get("field") or ""),
                 tolerance_percent=None if tolerance is None else float(tolerance),
@@ -124,10 +124,14 @@ class TokensInHeaders:
             return "", receive
         message = await receive()
         try:
-            given = value_at(json.loads(message.get("body", b"")), settings.id_field)
+            caller_id = value_at(json.loads(message.get("body", b"")), settings.id_field)
         except (ValueError, RecursionError):
-            given = MISSING
-        text = str(given) if isinstance(given, str | int) and not isinstance(given, bool) else ""
+            caller_id = MISSING
+        text = (
+            str(caller_id)
+            if isinstance(caller_id, str | int) and not isinstance(caller_id, bool)
+            else ""
+        )
         return self._valid_id(text), replayed(message, receive)
 
     def _valid_id(self, text: str) -> str:
@@ -154,11 +158,11 @@ class TokensInHeaders:
                 " serving.feedback.prediction.field to the path of the prediction in the answer"
             )
             return
-        about = current_request.get()
-        if isinstance(about, Received):  # the answer goes to another pod only
-            about.predictions = [value]
+        request = current_request.get()
+        if isinstance(request, Received):  # the answer goes to another pod only
+            request.predictions = [value]
             return
-        shadow = (await about.shadows(1))[0] if isinstance(about, Sent) else None
+        shadow = (await request.shadows(1))[0] if isinstance(request, Sent) else None
         try:
             token = self._sign(value, shadow)
         except ValueError as error:
@@ -217,8 +221,8 @@ class _Sending:
         """Return whether the answer is whole JSON whose prediction the service's code hasn't signed."""
         if self._tokens.settings is None or self._answer.issued:
             return False
-        about = current_request.get()
-        if isinstance(about, Received) and about.predictions is not None:
+        request = current_request.get()
+        if isinstance(request, Received) and request.predictions is not None:
             return False
         headers = dict(start.get("headers", ()))
         length = headers.get(b"content-length", b"")

@@ -148,11 +148,13 @@ class TokenSigner:
         body |= ({"r": revision} if revision else {}) | ({"m": market} if market else {})
         body |= {"i": [caller_id.text, caller_id.position]} if caller_id else {}
         body |= {"l": 1} if logged else {}
-        counted = {"u": upstreams[:MAX_UPSTREAMS]} if upstreams else {}
+        upstream_fields = {"u": upstreams[:MAX_UPSTREAMS]} if upstreams else {}
         sealed = {}
         if shadow is not None:
             sealed = {"s": self._seal.close([shadow.value, shadow.version, shadow.revision])}
-        for more in ([counted | sealed] if sealed else []) + ([counted] if counted else []):
+        for more in ([upstream_fields | sealed] if sealed else []) + (
+            [upstream_fields] if upstream_fields else []
+        ):
             token = self._signed(body | more)
             if len(token) <= MAX_TOKEN_BYTES:
                 return token
@@ -202,12 +204,14 @@ class TokenSigner:
         if not separator:
             raise InvalidTokenError("no prediction token: the part after the dot is missing")
         try:
-            signed, given = _decode(payload), _decode(signature)
+            signed, given_signature = _decode(payload), _decode(signature)
         except (binascii.Error, ValueError) as error:
             raise InvalidTokenError(f"no prediction token: {error}") from error
-        if (_encode(signed), _encode(given)) != (payload, signature):
+        if (_encode(signed), _encode(given_signature)) != (payload, signature):
             raise InvalidTokenError("no prediction token: it isn't spelled as it was issued")
-        if not any(hmac.compare_digest(self._signature(key, signed), given) for key in self.keys):
+        if not any(
+            hmac.compare_digest(self._signature(key, signed), given_signature) for key in self.keys
+        ):
             raise InvalidTokenError("no key of this product has signed this token")
         return signed
 
@@ -239,10 +243,10 @@ class TokenSigner:
         if not isinstance(sealed, str):
             return None
         try:
-            said = self._seal.open(sealed)
+            content = self._seal.open(sealed)
         except UnsealableError:
             return None
-        match said:
+        match content:
             case [value, str(version), str(revision)]:
                 return ShadowPrediction(value, version, revision)
             case _:
@@ -266,19 +270,19 @@ def identity_of(token: str | None, caller_id: CallerId | None) -> bytes:
     return sha256(_decode(token.partition(".")[0])).digest()
 
 
-def _upstreams(given: object) -> tuple[UpstreamVersion, ...]:
+def _upstreams(value: object) -> tuple[UpstreamVersion, ...]:
     """Return versions of upstreams; those of another form, of a newer library, are left out."""
     return tuple(
         UpstreamVersion(*names)
-        for names in (given if isinstance(given, list) else ())
+        for names in (value if isinstance(value, list) else ())
         if isinstance(names, list)
         and len(names) == len(UpstreamVersion._fields)
         and all(isinstance(name, str) for name in names)
     )
 
 
-def _caller_id(given: object) -> CallerId | None:
-    match given:
+def _caller_id(value: object) -> CallerId | None:
+    match value:
         case [str(text), int(position)]:
             return CallerId(text, position)
         case _:

@@ -84,7 +84,9 @@ def main(recipe: Recipe[Model], arguments: Sequence[str] | None = None) -> int:
 
 def retrain(recipe: Recipe[Model], task: TrainingTask) -> TrainingResult:
     """Train a successor of the stable version, push it, and write the termination message."""
-    _say(f"{task.namespace}/{task.product} {task.version}: training, because: {task.trigger.why}")
+    _log_line(
+        f"{task.namespace}/{task.product} {task.version}: training, because: {task.trigger.why}"
+    )
     stable = _load_stable(recipe, task)
     lighter = task.trigger.too_slow
     candidate, evaluation = _fit(recipe, lighter=lighter)
@@ -101,7 +103,7 @@ def retrain(recipe: Recipe[Model], task: TrainingTask) -> TrainingResult:
         hold_out_start=getattr(recipe, "hold_out_start", None),
     )
     result.write(task.termination_log)
-    _say(f"{version} is {image}")
+    _log_line(f"{version} is {image}")
     return result
 
 
@@ -116,7 +118,7 @@ def _build_first(recipe: Recipe[Model], version: str, folder: Path, *, lighter: 
         shutil.copytree(bento, folder)
     counts = {slo: {"bad": one.bad, "total": one.total} for slo, one in evaluation.items()}
     # The last line is the value of the DataProduct's model.evaluation.
-    _say(json.dumps({"version": version, "evaluation": counts}))
+    _log_line(json.dumps({"version": version, "evaluation": counts}))
 
 
 def _load_stable(recipe: Recipe[Model], task: TrainingTask) -> Model:
@@ -130,17 +132,17 @@ def _load_stable(recipe: Recipe[Model], task: TrainingTask) -> Model:
 
 
 def _fit(recipe: Recipe[Model], *, lighter: bool) -> tuple[Model, Evaluation]:
-    began = time.monotonic()
+    start_time = time.monotonic()
     model = recipe.fit(lighter=lighter)
-    _say(f"trained {model} in {time.monotonic() - began:.1f} s")
+    _log_line(f"trained {model} in {time.monotonic() - start_time:.1f} s")
     return model, _evaluate(recipe, model, "candidate", lighter=lighter)
 
 
 def _evaluate(recipe: Recipe[Model], model: Model, role: str, *, lighter: bool) -> Evaluation:
-    began = time.monotonic()
+    start_time = time.monotonic()
     evaluation = recipe.evaluate(model, lighter=lighter)
     scores = ", ".join(f"{slo} {counts.summary}" for slo, counts in evaluation.items())
-    _say(f"{role} on the hold-out: {scores} in {time.monotonic() - began:.1f} s")
+    _log_line(f"{role} on the hold-out: {scores} in {time.monotonic() - start_time:.1f} s")
     return evaluation
 
 
@@ -150,12 +152,12 @@ def _publish(recipe: Recipe[Model], model: Model, task: TrainingTask) -> tuple[s
     for _ in range(MAX_NAMES):
         version = next_version(version)
         if is_taken(task.output, version):  # first, as building a bento takes seconds
-            _say(f"{version} is the name of an earlier attempt's bento; the next one is tried")
+            _log_line(f"{version} is the name of an earlier attempt's bento; the next one is tried")
             continue
         try:
             return _push(recipe, model, task, version), version
         except VersionTaken as error:
-            _say(str(error))
+            _log_line(str(error))
     raise TrainingError(f"{task.output} holds {MAX_NAMES} versions after {task.version}: clean up")
 
 
@@ -169,5 +171,5 @@ def _push(recipe: Recipe[Model], model: Model, task: TrainingTask, version: str)
         return pack_and_push(bento, task.output)
 
 
-def _say(text: str) -> None:
+def _log_line(text: str) -> None:
     print(text, flush=True)  # noqa: T201 - a Job's log

@@ -172,21 +172,26 @@ def paired(candidate: Evaluation, stable: Evaluation) -> dict[str, Pairs]:
         The two were scored on different numbers of rows.
     """
     pairs = {}
-    for slo, ours in candidate.items():
-        theirs = stable.get(slo)
-        if theirs is None or ours.wrong is None or theirs.wrong is None:
+    for slo, candidate_counts in candidate.items():
+        stable_counts = stable.get(slo)
+        if stable_counts is None or candidate_counts.wrong is None or stable_counts.wrong is None:
             continue
-        if ours.total != theirs.total:
+        if candidate_counts.total != stable_counts.total:
             raise TrainingError(
-                f"the hold-out of {slo} has {ours.total} rows for the new model and"
-                f" {theirs.total} for the stable one: score both on the same rows"
+                f"the hold-out of {slo} has {candidate_counts.total} rows for the new model and"
+                f" {stable_counts.total} for the stable one: score both on the same rows"
             )
-        both = sum(a & b for a, b in zip(ours.wrong, theirs.wrong, strict=True))
+        both_wrong = sum(
+            a & b for a, b in zip(candidate_counts.wrong, stable_counts.wrong, strict=True)
+        )
         pairs[slo] = Pairs(
-            both_right=ours.total - ours.bad - theirs.bad + both,
-            only_stable_wrong=theirs.bad - both,
-            only_candidate_wrong=ours.bad - both,
-            both_wrong=both,
+            both_right=candidate_counts.total
+            - candidate_counts.bad
+            - stable_counts.bad
+            + both_wrong,
+            only_stable_wrong=stable_counts.bad - both_wrong,
+            only_candidate_wrong=candidate_counts.bad - both_wrong,
+            both_wrong=both_wrong,
         )
     return pairs
 

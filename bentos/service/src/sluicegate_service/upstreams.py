@@ -114,9 +114,9 @@ class Upstream:
     """
 
     def __init__(self, name: str, namespace: str = "") -> None:
-        own = os.environ.get(NAMESPACE, "local")
-        self.name = f"{namespace or own}/{name}"
-        self._consumer = {CONSUMER_HEADER: f"{own}/{os.environ.get(PRODUCT, 'local')}"}
+        own_namespace = os.environ.get(NAMESPACE, "local")
+        self.name = f"{namespace or own_namespace}/{name}"
+        self._consumer = {CONSUMER_HEADER: f"{own_namespace}/{os.environ.get(PRODUCT, 'local')}"}
 
     def headers(self) -> dict[str, str]:
         """Return headers for a call: the name of this product, and the draw of the current request."""
@@ -193,11 +193,11 @@ def _watch_async_httpx(upstream: Upstream, client: Any) -> None:
 def _watch_aiohttp(upstream: Upstream, session: Any) -> None:
     import aiohttp  # noqa: PLC0415 - the session is one of it
 
-    async def asked(_session: object, _context: object, about: Any) -> None:
-        about.headers.update(upstream.headers())
+    async def asked(_session: object, _context: object, parameters: Any) -> None:
+        parameters.headers.update(upstream.headers())
 
-    async def answered(_session: object, _context: object, about: Any) -> None:
-        upstream.answered(about.response.headers)
+    async def answered(_session: object, _context: object, parameters: Any) -> None:
+        upstream.answered(parameters.response.headers)
 
     trace = aiohttp.TraceConfig()
     trace.on_request_start.append(asked)

@@ -80,11 +80,11 @@ def products_in(environment: Mapping[str, str], variable: str) -> frozenset[str]
     """Read a list of products, each NAMESPACE/NAME; ValueError names a variable of another form."""
     text = environment.get(variable) or "[]"
     try:
-        given: Any = json.loads(text)
+        names_json: Any = json.loads(text)
     except ValueError:
-        given = None
-    if isinstance(given, list) and all(
-        isinstance(product, str) and product.count("/") == 1 for product in given
+        names_json = None
+    if isinstance(names_json, list) and all(
+        isinstance(product, str) and product.count("/") == 1 for product in names_json
     ):
-        return frozenset(given)
+        return frozenset(names_json)
     raise ValueError(f"{variable} isn't as the operator writes it: {text!r}")

@@ -139,14 +139,14 @@ class Warehouse:
                 " let until be earlier, or set write_delay=WRITE_DELAY in each call",
                 WRITE_DELAY.total_seconds(),
             )
-        after, by = moment(since.timestamp()), moment(until.timestamp())
+        after, before = moment(since.timestamp()), moment(until.timestamp())
         oldest = (since - timedelta(days=days)).astimezone(UTC).date().isoformat()
         try:
             self.store.require()
             # Rows may be written a day after their time, where the place was away.
             dates = [date for date in self.store.dates() if date >= oldest]
             labels = self._first(dates, LABEL)
-            labels = {key: row for key, row in labels.items() if after < row["time"] <= by}
+            labels = {key: row for key, row in labels.items() if after < row["time"] <= before}
             predictions = self._first(dates, PREDICTION, only=labels.keys())
         except LogStoreError as error:
             raise WarehouseError(f"the log of predictions can't be read: {error}") from error
@@ -165,7 +165,7 @@ class Warehouse:
             Rows can't be read or deleted, or newer ones can't be found, as `by_person` is off.
         """
         pseudonym = person_id(self.namespace, self.product, person)
-        ids, left = frozenset[str](), set[str]()
+        ids, ids_left = frozenset[str](), set[str]()
         try:
             self.store.require()
             files = {
@@ -173,8 +173,8 @@ class Warehouse:
                 for date in self.store.dates()
                 for name in self.store.names(date)
             }
-            left = set[str]().union(*files.values())
-            ids = frozenset(left)
+            ids_left = set[str]().union(*files.values())
+            ids = frozenset(ids_left)
             if ids:
                 for date, name in files:
                     self.store.rewrite(date, name, partial(_without_labels, ids=ids))
@@ -182,10 +182,10 @@ class Warehouse:
                 change = partial(_without_person, pseudonym=pseudonym, ids=ids)
                 self.store.rewrite(date, name, change)
                 del files[date, name]
-                left = set[str]().union(*files.values())
+                ids_left = set[str]().union(*files.values())
         except LogStoreError as error:
             raise WarehouseError(
-                f"{error}; {len(ids - left)} predictions are deleted so far: repeat it"
+                f"{error}; {len(ids - ids_left)} predictions are deleted so far: repeat it"
             ) from error
         if not self.by_person:
             raise WarehouseError(
@@ -244,12 +244,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     reading.add_argument("since", type=datetime.fromisoformat, help="as 2026-11-01T00:00:00Z")
     reading.add_argument("until", type=datetime.fromisoformat)
     commands.add_parser("forget", help="delete a person's rows").add_argument("person")
-    given = parser.parse_args(arguments)
+    parsed = parser.parse_args(arguments)
     try:
-        if given.command == "forget":
-            print(f"{forget(given.person)} predictions are deleted")  # noqa: T201
+        if parsed.command == "forget":
+            print(f"{forget(parsed.person)} predictions are deleted")  # noqa: T201
             return 0
-        for row in labelled(given.since, given.until):
+        for row in labelled(parsed.since, parsed.until):
             print(json.dumps(asdict(row), default=str))  # noqa: T201
     except WarehouseError as error:
         print(error, file=sys.stderr)  # noqa: T201

@@ -50,7 +50,7 @@ class BundledWheel:
     @cached_property
     def requires(self) -> list[Requirement]:
         """Its requirements, on this platform and without extras."""
-        with self._opened() as archive:
+        with self._opened_archive() as archive:
             names = (n for n in archive.namelist() if n.endswith(".dist-info/METADATA"))
             metadata = HeaderParser().parsestr(archive.read(next(names, "")).decode())
         needed = [Requirement(line) for line in metadata.get_all("Requires-Dist") or ()]
@@ -58,14 +58,14 @@ class BundledWheel:
 
     def unpack(self, into: Path) -> None:
         """Unpack its files below `into`; names outside of it are refused."""
-        with self._opened() as archive:
+        with self._opened_archive() as archive:
             for name in archive.namelist():
                 parts = PurePosixPath(name)
                 if parts.is_absolute() or ".." in parts.parts:
                     raise BentoInvalid(f"{self.path.name} holds {name!r}: refused")
             archive.extractall(into)
 
-    def _opened(self) -> zipfile.ZipFile:
+    def _opened_archive(self) -> zipfile.ZipFile:
         try:
             return zipfile.ZipFile(self.path)
         except (OSError, zipfile.BadZipFile) as error:
@@ -107,8 +107,8 @@ def _fitting(bento: Path) -> Iterator[BundledWheel]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a module with the wheels of the mounted bento."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    if not given:
+    argument_list = list(sys.argv[1:] if arguments is None else arguments)
+    if not argument_list:
         raise SystemExit("name the module to run: python -m sluicegate_service.wheels MODULE")
     bento = Path(os.environ.get(names.BENTO) or names.DEFAULT_BENTO)
     scratch = Path(os.environ.get("TMPDIR", "/tmp")) / "sluicegate-wheels"  # noqa: S108 - a pod's own
@@ -116,9 +116,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         add_to_path(bento, scratch)
     except BentoInvalid as error:
         raise SystemExit(f"the wheels in {bento} can't be used: {error}") from error
-    sys.argv = given
+    sys.argv = argument_list
     sys.path.insert(0, str(Path.cwd()))
-    runpy.run_module(given[0], run_name="__main__", alter_sys=True)
+    runpy.run_module(argument_list[0], run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":

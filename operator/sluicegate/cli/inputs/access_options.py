@@ -15,7 +15,7 @@ _ARGUMENTS: Final[ContextVar[argparse.Namespace | None]] = ContextVar("arguments
 
 
 def add_access(parser: argparse.ArgumentParser, *, namespace: bool = True) -> None:
-    """Declare what kubectl's own commands take, too.
+    """Declare the options that kubectl's own commands have, too.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ def add_access(parser: argparse.ArgumentParser, *, namespace: bool = True) -> No
 
 
 def use(args: argparse.Namespace) -> None:
-    """Make these arguments those of the command that runs."""
+    """Set the arguments of the present command."""
     _ARGUMENTS.set(args)
 
 
@@ -56,5 +56,5 @@ def selection() -> Selection:
 
 def chosen_namespace() -> str:
     """Return the namespace that the command that runs is given by -n; empty without one."""
-    given = getattr(_ARGUMENTS.get(), "namespace", "")
-    return given if isinstance(given, str) else ""
+    namespace = getattr(_ARGUMENTS.get(), "namespace", "")
+    return namespace if isinstance(namespace, str) else ""

@@ -43,10 +43,10 @@ def _exported(tag: str, archive: Path) -> Path:
             f"there is no file {tag}, and no BentoML in this environment whose store could hold it"
         )
     command = [sys.executable, "-m", "bentoml", "export", tag, str(archive)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode or not archive.is_file():
-        said = (done.stderr or done.stdout).strip().splitlines()[-1:]
-        raise BentoInvalid(f"{tag} can't be exported from BentoML's store: {''.join(said)}")
+    completed = subprocess.run(command, capture_output=True, text=True, check=False)
+    if completed.returncode or not archive.is_file():
+        error_lines = (completed.stderr or completed.stdout).strip().splitlines()[-1:]
+        raise BentoInvalid(f"{tag} can't be exported from BentoML's store: {''.join(error_lines)}")
     return archive
 
 

@@ -16,18 +16,18 @@ from sluicegate.runtime.write_fence import OpenGate
 @asynccontextmanager
 async def transport() -> AsyncIterator[Transport]:
     """Yield a transport to the API server; its connections are closed at the end."""
-    opened = Transport(Connections(login_of(selection())))
+    opened_transport = Transport(Connections(login_of(selection())))
     try:
-        yield opened
+        yield opened_transport
     finally:
-        await opened.close()
+        await opened_transport.close()
 
 
 @asynccontextmanager
 async def kube_api(field_manager: str = "") -> AsyncIterator[KubeApi]:
     """Yield a client of the API server; `field_manager` is that of its writes."""
-    async with transport() as opened:
-        yield KubeApi(opened, OpenGate(), field_manager=field_manager)
+    async with transport() as opened_transport:
+        yield KubeApi(opened_transport, OpenGate(), field_manager=field_manager)
 
 
 async def product_of(key: Key) -> dict[str, Any]:

@@ -58,11 +58,13 @@ async def operator_settings(
         return _of_shell(environment, f"{number} the labels {OPERATOR}")
     (deployment,) = deployments
     values = dict(_variables(deployment))
-    own = {name: value for name, value in environment.items() if name.startswith(PREFIX) and value}
+    own_variables = {
+        name: value for name, value in environment.items() if name.startswith(PREFIX) and value
+    }
     place = f"{deployment['metadata']['namespace']}/{deployment['metadata']['name']}"
     text = f"settings of the operator's Deployment {place}"
-    if replaced := sorted(own.keys() & values.keys()):
-        text += f"; {', '.join(replaced)} of this shell"
+    if overridden := sorted(own_variables.keys() & values.keys()):
+        text += f"; {', '.join(overridden)} of this shell"
     return OperatorSettings(parse_settings({**values, **environment}, refuse_unknown=False), text)
 
 

@@ -25,7 +25,7 @@ from sluicegate.cli.kubectl.waiting import (
     wait,
 )
 from sluicegate.cli.printing.output import add_output
-from sluicegate.cli.printing.terminal import say
+from sluicegate.cli.printing.terminal import print_progress
 from sluicegate.errors import invalid
 from sluicegate.kube.errors import Conflict, Forbidden
 from sluicegate.kube.resources import DATA_PRODUCTS, Key
@@ -100,47 +100,47 @@ class Action:
             value = request.value(token())
             note = _note(session, value, args.reason) if args.reason else None
             _write(session, key, self.kind, self.kind.identify(product), request=(value, note))
-            say(f"► {self.kind.annotation}={value} is set")
+            print_progress(f"► {self.kind.annotation}={value} is set")
             if not args.wait:
                 outcome = WaitResult(REACHED, "requested, without waiting for the answer")
             elif why := self.kind.pending(product):
                 outcome = WaitResult(REACHED, why)
             else:
                 outcome, product = wait(
-                    session, key, lambda body: answered(body, self.kind, value), seconds,
-                    progress=lambda text: say(f"◎ {clean(text)}"),
+                    session, key, lambda body: handling_result(body, self.kind, value), seconds,
+                    progress=lambda text: print_progress(f"◎ {clean(text)}"),
                 )  # fmt: skip
         return report(product, outcome, action=self.kind.verb, request=value, output=args.output)
 
 
 class Shown(Protocol):
-    """What a person is shown before anything is written: a sentence, and what it is decided by."""
+    """The text that a person confirms before a write: a sentence, and its details."""
 
     @property
     def sentence(self) -> str:
-        """What is done."""
+        """Return the action."""
 
     @property
     def details(self) -> Sequence[str]:
-        """What it is decided by, a line each."""
+        """Return the details, a line each."""
 
 
 def stopped_before(
     args: argparse.Namespace, key: Key, request: Shown, declined: str, *, by: str = ""
 ) -> int | None:
-    """Show what is asked for, and ask; return the exit code where nothing is written, else None.
+    """Show the action and ask for confirmation; return the exit code if nothing is written, else None.
 
     Parameters
     ----------
     declined : the words after a no. by : in whose name it is, as the end of the sentence.
     """
-    say(clean(f"{key}: {request.sentence}{by}"))
+    print_progress(clean(f"{key}: {request.sentence}{by}"))
     for line in request.details:
-        say(clean(f"  {line}"))
+        print_progress(clean(f"  {line}"))
     if args.dry_run:
         return REACHED
-    if not args.yes and not agreed(f"{request.sentence} of {key}?"):
-        say(declined)
+    if not args.yes and not confirms(f"{request.sentence} of {key}?"):
+        print_progress(declined)
         return FAILED
     return None
 
@@ -168,12 +168,12 @@ def _note(session: Session, value: str, reason: str) -> RequestNote:
 
 
 def token() -> str:
-    """Return a token that is used once: the time in nanoseconds, as RFC 3339 writes it."""
+    """Return a unique token: the time in nanoseconds, as RFC 3339."""
     seconds, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{nanoseconds:09d}Z"
 
 
-def answered(product: facts.Body, action: PersonAction, value: str) -> WaitResult:
+def handling_result(product: facts.Body, action: PersonAction, value: str) -> WaitResult:
     """Return whether the operator handled a request, and how."""
     if facts.part(product, "status", "lastHandled").get(action.echo) != value:
         trial = facts.part(product, "status", "candidate")
@@ -181,11 +181,11 @@ def answered(product: facts.Body, action: PersonAction, value: str) -> WaitResul
         return WaitResult(None, f"waits for the operator ({step})")
     decision = facts.part(product, "status", "decision")
     text = facts.decision_line(product) or "handled"
-    refused = decision.get("type") == "Alert" and decision.get("reason") in REFUSALS
-    return WaitResult(FAILED if refused else REACHED, text)
+    is_refused = decision.get("type") == "Alert" and decision.get("reason") in REFUSALS
+    return WaitResult(FAILED if is_refused else REACHED, text)
 
 
-def agreed(question: str) -> bool:
+def confirms(question: str) -> bool:
     """Return whether the person says yes.
 
     Raises
@@ -195,7 +195,7 @@ def agreed(question: str) -> bool:
     """
     if not sys.stdin.isatty():
         raise invalid("--yes", "no terminal to ask on: add --yes")
-    say(clean(f"{question} [y/N]"))
+    print_progress(clean(f"{question} [y/N]"))
     return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
 
@@ -214,9 +214,9 @@ def _write(
     for _ in range(ATTEMPTS):
         product = session.product(key)
         if (now := action.identify(product)) != identity:
-            confirmed, present = " ".join(identity) or "nothing", " ".join(now) or "nothing"
+            confirmed, present_text = " ".join(identity) or "nothing", " ".join(now) or "nothing"
             raise Stale(
-                f"{key} has changed since it was shown: {clean(confirmed)} then, {clean(present)} now; nothing was"
+                f"{key} has changed since it was shown: {clean(confirmed)} then, {clean(present_text)} now; nothing was"
                 f" written: run the command again, and decide about what is there"
             )
         version = product["metadata"].get("resourceVersion")
@@ -230,8 +230,8 @@ def _write(
     raise Stale(f"{key} changes with every write: nothing was written, run the command again")
 
 
-def _refusal(said: str, action: PersonAction, key: Key, product: facts.Body) -> str:
-    text = refusal(said, "patch", DATA_PRODUCTS.qualified, key.namespace)
+def _refusal(message: str, action: PersonAction, key: Key, product: facts.Body) -> str:
+    text = refusal(message, "patch", DATA_PRODUCTS.qualified, key.namespace)
     if action.annotation in text:
         return text  # the admission policy's own words name who may
     managers = ", ".join(map(clean, facts.managers(product))) or "none is listed"

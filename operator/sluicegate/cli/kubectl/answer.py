@@ -20,7 +20,7 @@ from sluicegate.cli.kubectl.waiting import (
     wait,
 )
 from sluicegate.cli.printing.output import add_output
-from sluicegate.cli.printing.terminal import say
+from sluicegate.cli.printing.terminal import print_progress
 from sluicegate.errors import invalid
 from sluicegate.kube.errors import Forbidden, NotFound
 from sluicegate.kube.resources import DATA_PRODUCTS, Key
@@ -90,12 +90,12 @@ class AnswerCommand:
             if code is not None:
                 return code
             _write(session, key, request, request.value(user, reason))
-            say(clean(f"► {request.annotation} is set on {Key(*request.target)}"))
+            print_progress(clean(f"► {request.annotation} is set on {Key(*request.target)}"))
             outcome = WaitResult(REACHED, "answered, without waiting for the operator")
             if args.wait:
                 outcome, product = wait(
                     session, key, lambda body: received(body, request, user), seconds,
-                    progress=lambda text: say(f"◎ {clean(text)}"),
+                    progress=lambda text: print_progress(f"◎ {clean(text)}"),
                 )  # fmt: skip
         word = f"{request.verdict}/{request.version}/{party}"
         return report(
@@ -111,8 +111,8 @@ def received(product: facts.Body, request: AnswerRequest, user: str) -> WaitResu
     if facts.candidate(product).get("phase") in {"Promoting", "RollingBack"}:
         return WaitResult(REACHED, facts.decision_line(product))
     for answer in facts.entries(approvals, "answers"):
-        given = (answer.get("party"), answer.get("user"), answer.get("verdict"))
-        if given == (request.party, user, request.verdict):
+        answer_key = (answer.get("party"), answer.get("user"), answer.get("verdict"))
+        if answer_key == (request.party, user, request.verdict):
             problem = str(answer.get("problem", ""))
             lines = facts.approval_lines({"approvals": {**approvals, "answers": []}})
             text = "; ".join(["the answer is recorded", *lines])
@@ -135,8 +135,8 @@ def _write(session: Session, key: Key, request: AnswerRequest, value: str) -> No
         text = f"there is no DataProduct {target}: remove it from spec.rollout.approvals.consumers"
         raise invalid("--for", text) from error
     except Forbidden as error:
-        said = refusal(str(error), "patch", DATA_PRODUCTS.qualified, target.namespace)
-        raise Refused(said) from error
+        refusal_text = refusal(str(error), "patch", DATA_PRODUCTS.qualified, target.namespace)
+        raise Refused(refusal_text) from error
 
 
 APPROVE: Final = AnswerCommand(

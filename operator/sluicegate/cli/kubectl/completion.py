@@ -89,14 +89,16 @@ def complete(
 
 
 def _of_command(parser: argparse.ArgumentParser, before: Sequence[str], last: str) -> Iterator[str]:
-    options = {name: one for one in parser._actions for name in one.option_strings}  # noqa: SLF001
+    options = {name: action for action in parser._actions for name in action.option_strings}  # noqa: SLF001
     asking = options.get(before[-1]) if before else None
     if asking is not None and asking.nargs != 0:
-        yield from (str(one) for one in asking.choices or () if str(one).startswith(last))
+        yield from (str(choice) for choice in asking.choices or () if str(choice).startswith(last))
         return
     if last.startswith("-"):
         yield from (
-            f"{name}\t{one.help or ''}" for name, one in options.items() if name.startswith(last)
+            f"{name}\t{option.help or ''}"
+            for name, option in options.items()
+            if name.startswith(last)
         )
         return
     if "--context" in options:
@@ -105,12 +107,12 @@ def _of_command(parser: argparse.ArgumentParser, before: Sequence[str], last: st
 
 def _products(before: Sequence[str]) -> list[str]:
     """Return names of products in the namespace that the words name; none where it takes too long."""
-    given = {"namespace": "", "context": "", "kubeconfig": ""}
+    options_given = {"namespace": "", "context": "", "kubeconfig": ""}
     for name, value in pairwise(before):
         long = {"-n": "namespace"}.get(name, name.removeprefix("--"))
-        if long in given:
-            given[long] = value
-    args = argparse.Namespace(**given, as_user="", as_groups=[])
+        if long in options_given:
+            options_given[long] = value
+    args = argparse.Namespace(**options_given, as_user="", as_groups=[])
     try:
         with opened(args) as session:
             request = list_page(DATA_PRODUCTS, namespace=session.namespace, limit=500)

@@ -9,7 +9,7 @@ from typing import Final
 
 from sluicegate.cli.kubectl.session import Session, add_product, opened, refusals, username
 from sluicegate.cli.printing.output import add_output, objects, write, write_names
-from sluicegate.cli.printing.terminal import coloured, say, table, width_of
+from sluicegate.cli.printing.terminal import coloured, print_progress, table, width_of
 from sluicegate.kube.errors import Gone, Transient
 from sluicegate.kube.resources import DATA_PRODUCTS, key_of
 from sluicegate.views import product as facts
@@ -35,18 +35,24 @@ NEVER: Final = datetime.fromtimestamp(0, UTC)
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     add_product(parser, nargs="?")
-    which = parser.add_argument_group("selection")
-    which.add_argument("--all-namespaces", "-A", action="store_true", help="of all namespaces")
-    which.add_argument("--selector", "-l", default="", metavar="LABELS", help="label selector")
-    which.add_argument("--team", default="", help="owner, its last part, or a member's user name")
-    which.add_argument("--market", default="", help="products of a market, e.g. AT")
-    which.add_argument("--state", default="", choices=("", *STATES), metavar="STATE",
+    selection_group = parser.add_argument_group("selection")
+    selection_group.add_argument(
+        "--all-namespaces", "-A", action="store_true", help="of all namespaces"
+    )
+    selection_group.add_argument(
+        "--selector", "-l", default="", metavar="LABELS", help="label selector"
+    )
+    selection_group.add_argument(
+        "--team", default="", help="owner, its last part, or a member's user name"
+    )
+    selection_group.add_argument("--market", default="", help="products of a market, e.g. AT")
+    selection_group.add_argument("--state", default="", choices=("", *STATES), metavar="STATE",
                        help="one of " + ", ".join(STATES))  # fmt: skip
-    which.add_argument(
+    selection_group.add_argument(
         "--needs-action", action="store_true",
         help="products that need a person: approval, stalled, degraded without a remedy, review",
     )  # fmt: skip
-    which.add_argument(
+    selection_group.add_argument(
         "--needs-me",
         action="store_true",
         help="the same, of products whose team lists you, or that wait for the answer of one of these",
@@ -84,15 +90,15 @@ def _needs(session: Session, products: list[facts.Body], args: argparse.Namespac
     if args.output in {"json", "yaml", "name"}:
         _print(needs.needing(products), args, headers=False)
     elif rows := needs.rows(products, datetime.now(UTC), user):
-        wide = args.output == "wide"
+        is_wide = args.output == "wide"
         sys.stdout.write(
             table(
-                needs.HEADER, rows, width=0 if wide else width_of(sys.stdout),
+                needs.HEADER, rows, width=0 if is_wide else width_of(sys.stdout),
                 dispensable=needs.DISPENSABLE, headers=not args.no_headers,
             )
         )  # fmt: skip
     else:
-        say("No product needs a person.")
+        print_progress("No product needs a person.")
     return 0
 
 
@@ -122,21 +128,21 @@ def _print(products: list[facts.Body], args: argparse.Namespace, *, headers: boo
     elif products:
         _table(products, args, headers=headers)
     else:
-        where = (
+        location = (
             "" if args.all_namespaces else f" in the namespace {args.namespace or 'of the context'}"
         )
-        say(f"No products found{where}.")
+        print_progress(f"No products found{location}.")
 
 
 def _table(products: list[facts.Body], args: argparse.Namespace, *, headers: bool) -> None:
-    wide = args.output == "wide"
+    is_wide = args.output == "wide"
     first = 0 if args.all_namespaces else 1
-    header = (*HEADER[first:-1], *(WIDE if wide else ()), HEADER[-1])
+    header = (*HEADER[first:-1], *(WIDE if is_wide else ()), HEADER[-1])
     now = datetime.now(UTC)
-    rows = [row(product, now, wide=wide)[first:] for product in products]
+    rows = [row(product, now, wide=is_wide)[first:] for product in products]
     sys.stdout.write(
         table(
-            header, rows, width=0 if wide else width_of(sys.stdout), dispensable=DISPENSABLE,
+            header, rows, width=0 if is_wide else width_of(sys.stdout), dispensable=DISPENSABLE,
             colours=coloured(sys.stdout), headers=headers,
         )
     )  # fmt: skip
@@ -144,7 +150,7 @@ def _table(products: list[facts.Body], args: argparse.Namespace, *, headers: boo
 
 
 def row(product: facts.Body, now: datetime, *, wide: bool = False) -> list[str]:
-    """Cells of a product, in the order of the header."""
+    """Return the cells of a product, in the order of the header."""
     spec, summary = facts.part(product, "spec"), facts.part(product, "status", "summary")
     meta = product["metadata"]
     cells = [
@@ -186,5 +192,5 @@ def _follow(session: Session, args: argparse.Namespace, products: list[facts.Bod
                     printed[name] = cells
                     _print([product], args, headers=False)
         except (Gone, Transient) as error:
-            say(f"the watch ended and begins again: {error}")
+            print_progress(f"the watch ended and begins again: {error}")
             time.sleep(1)

@@ -7,7 +7,7 @@ from typing import Any, Final
 from sluicegate.cli.inputs.access_options import add_access
 from sluicegate.cli.kubectl.session import Session, opened, refusals
 from sluicegate.cli.printing.output import add_output, document, write, write_names
-from sluicegate.cli.printing.terminal import say
+from sluicegate.cli.printing.terminal import print_progress
 from sluicegate.errors import invalid
 from sluicegate.kube.errors import Forbidden
 from sluicegate.kube.resources import DATA_PRODUCTS, key_of
@@ -52,8 +52,8 @@ def run(args: argparse.Namespace) -> int:
     if args.output in {"json", "yaml"}:
         write(_document(graph), args.output)
         return 0
-    written = dot(graph) if args.format == "dot" else mermaid(graph)
-    print("\n".join(written))
+    graph_text = dot(graph) if args.format == "dot" else mermaid(graph)
+    print("\n".join(graph_text))
     return 0
 
 
@@ -63,7 +63,7 @@ def _items(session: Session, product: str) -> list[dict[str, Any]]:
         try:
             return list(session.client.items(DATA_PRODUCTS))
         except Forbidden:
-            say(
+            print_progress(
                 f"Only products of the namespace {session.namespace} are shown: you may list no others."
             )
     with refusals("list", DATA_PRODUCTS, session.namespace):
@@ -76,7 +76,7 @@ def _document(graph: Graph) -> dict[str, Any]:
         for label in sorted(graph.nodes)
         for namespace, _, name in [label.partition("/")]
     ]
-    edges = [{"from": caller, "to": called} for caller, called in graph.edges]
+    edges = [{"from": caller, "to": callee} for caller, callee in graph.edges]
     return document("ProductGraph", products=products, dependencies=edges)
 
 
@@ -87,8 +87,8 @@ def dot(graph: Graph) -> Iterator[str]:
     for name, node in sorted(graph.nodes.items()):
         fill = FILLS[tone(node.state)]
         yield f'  "{_escaped(name)}" [label="{_escaped(name)}\\n{_label(graph, name)}", fillcolor="{fill}"];'
-    for caller, called in graph.edges:
-        yield f'  "{_escaped(caller)}" -> "{_escaped(called)}";'
+    for caller, callee in graph.edges:
+        yield f'  "{_escaped(caller)}" -> "{_escaped(callee)}";'
     yield "}"
 
 
@@ -99,14 +99,14 @@ def mermaid(graph: Graph) -> Iterator[str]:
     for name, number in numbers.items():
         text = f"{name}<br/>{_label(graph, name)}".replace('"', "#quot;")
         yield f'  {number}["{clean(text)}"]'
-    for caller, called in graph.edges:
-        yield f"  {numbers[caller]} --> {numbers[called]}"
+    for caller, callee in graph.edges:
+        yield f"  {numbers[caller]} --> {numbers[callee]}"
     for shade, colour in FILLS.items():
-        filled = sorted(
+        style_lines = sorted(
             numbers[name] for name, node in graph.nodes.items() if tone(node.state) is shade
         )
-        if filled and shade is not Tone.NONE:
-            yield f"  style {','.join(filled)} fill:{colour}"
+        if style_lines and shade is not Tone.NONE:
+            yield f"  style {','.join(style_lines)} fill:{colour}"
 
 
 def _label(graph: Graph, name: str) -> str:

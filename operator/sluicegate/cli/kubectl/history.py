@@ -7,7 +7,7 @@ from typing import Final
 
 from sluicegate.cli.kubectl.session import Session, add_product, opened
 from sluicegate.cli.printing.output import FORMATS, add_output, document, write
-from sluicegate.cli.printing.terminal import coloured, say, table, width_of
+from sluicegate.cli.printing.terminal import coloured, print_progress, table, width_of
 from sluicegate.errors import invalid
 from sluicegate.kube.resources import Key
 from sluicegate.views import iterations
@@ -30,12 +30,12 @@ SHORTENED: Final = ("TRIED", "OUTCOME", "BROUGHT")
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     add_product(parser)
-    what = parser.add_mutually_exclusive_group()
-    what.add_argument(
+    choice_group = parser.add_mutually_exclusive_group()
+    choice_group.add_argument(
         "--decisions", action="store_true",
         help="the decisions with their numbers, from the product's reviews and its status",
     )  # fmt: skip
-    what.add_argument(
+    choice_group.add_argument(
         "--iterations", action="store_true",
         help="what was tried with each version and what it brought, from the product's reviews and its"
         " status; -o csv for a spreadsheet",
@@ -76,15 +76,15 @@ def run(args: argparse.Namespace) -> int:
         rows = [[str(decision.get(name, "")) for name in names] for decision in decisions]
         _print(DECISIONS, rows, args)
     else:
-        wide = args.output == "wide"
+        is_wide = args.output == "wide"
         now = datetime.now(UTC)
-        header = (*HEADER[:-1], *(WIDE if wide else ()), HEADER[-1])
-        _print(header, [row(version, now, wide=wide) for version in versions], args)
+        header = (*HEADER[:-1], *(WIDE if is_wide else ()), HEADER[-1])
+        _print(header, [row(version, now, wide=is_wide) for version in versions], args)
     return 0
 
 
 def row(version: facts.Body, now: datetime, *, wide: bool = False) -> list[str]:
-    """Cells of a version, in the order of the header."""
+    """Return the cells of a version, in the order of the header."""
     weight = version.get("weight")
     return [
         str(version.get("version", "")),
@@ -101,11 +101,11 @@ def row(version: facts.Body, now: datetime, *, wide: bool = False) -> list[str]:
 
 
 def _iteration(entry: facts.Body) -> list[str]:
-    tried = stated_text(entry)
+    trial_text = stated_text(entry)
     cells = (
         entry.get("endTime") or "now",
         entry.get("version", ""),
-        tried,
+        trial_text,
         _outcome(entry),
         entry.get("brought", ""),
     )
@@ -119,7 +119,7 @@ def _outcome(entry: facts.Body) -> str:
 
 def _print(header: tuple[str, ...], rows: list[list[str]], args: argparse.Namespace) -> None:
     if not rows:
-        say("There is no history yet.")
+        print_progress("There is no history yet.")
         return
     width = 0 if args.output == "wide" else width_of(sys.stdout)
     text = table(
@@ -130,7 +130,7 @@ def _print(header: tuple[str, ...], rows: list[list[str]], args: argparse.Namesp
 
 
 def _decisions(session: Session, key: Key, product: facts.Body) -> list[facts.Body]:
-    """Decisions of all reviews that are kept, and the last of status, the newest first."""
+    """Return the decisions of all kept reviews, and the last of status, the newest first."""
     decisions: dict[tuple[str, str, str], facts.Body] = {}
     for review in session.reviews(key):
         for decision in facts.entries(review, "status", "decisions"):

@@ -36,21 +36,22 @@ COMMANDS: Final = {
 def in_team(product: facts.Body, user: str) -> bool:
     """Return whether spec.team lists a user."""
     return any(
-        one.get("username") == user for one in facts.entries(product, "spec", "team", "members")
+        member.get("username") == user
+        for member in facts.entries(product, "spec", "team", "members")
     )
 
 
 def of_user(products: Sequence[facts.Body], user: str) -> list[facts.Body]:
-    """Return those of the products whose team lists a user, and those that wait for an answer of one of these."""
-    own = [one for one in products if in_team(one, user)]
-    parties = {"/".join(key_of(one)) for one in own}
-    upstreams = {upstream for one in own for upstream in _upstreams(one)}
+    """Return the products whose team lists a user, and those that wait for an answer of one of these."""
+    own_products = [product for product in products if in_team(product, user)]
+    parties = {"/".join(key_of(one)) for one in own_products}
+    upstreams = {upstream for one in own_products for upstream in _upstreams(one)}
     return [
-        one
-        for one in products
-        if in_team(one, user)
-        or not parties.isdisjoint(waited_for(one))
-        or (approvals_of(one).get("moreWaiting") and tuple(key_of(one)) in upstreams)
+        product
+        for product in products
+        if in_team(product, user)
+        or not parties.isdisjoint(waited_for(product))
+        or (approvals_of(product).get("moreWaiting") and tuple(key_of(product)) in upstreams)
     ]
 
 
@@ -64,11 +65,11 @@ def _upstreams(product: facts.Body) -> Iterator[tuple[str, str]]:
 
 
 def needing(products: Sequence[facts.Body]) -> list[facts.Body]:
-    """Return those of the products that need a person, the most pressing first."""
+    """Return the products that need a person, the most pressing first."""
     ranked = [
-        (known.needs[0].kind.rank, known.key, product)
+        (product_facts.needs[0].kind.rank, product_facts.key, product)
         for product in products
-        if (known := read_facts(product)).needs
+        if (product_facts := read_facts(product)).needs
     ]
     return [product for *_, product in sorted(ranked, key=lambda one: one[:2])]
 
@@ -78,12 +79,14 @@ def rows(products: Sequence[facts.Body], now: datetime, user: str = "") -> list[
 
     With a user, products of other teams have only what waits for an answer of this user's products.
     """
-    parties = {"/".join(key_of(one)) for one in products if in_team(one, user)} | {MORE_PARTIES}
+    parties = {"/".join(key_of(product)) for product in products if in_team(product, user)} | {
+        MORE_PARTIES
+    }
     needs = [
-        (need, one)
+        (need, product_facts)
         for product in products
-        for one in (read_facts(product),)
-        for need in one.needs
+        for product_facts in (read_facts(product),)
+        for need in product_facts.needs
         if not user or in_team(product, user) or need.party in parties
     ]
     needs.sort(key=lambda pair: (pair[0].kind.rank, pair[0].since or 0, pair[1].key))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sluicegate.api.names import GROUP, LABEL_PRODUCT, PLURAL
 from sluicegate.cli.inputs.access_options import add_access, selection_of
-from sluicegate.cli.printing.terminal import say
+from sluicegate.cli.printing.terminal import print_progress
 from sluicegate.errors import SluicegateError, invalid
 from sluicegate.kube.direct_client import DirectClient
 from sluicegate.kube.errors import Forbidden, NotFound
@@ -50,7 +50,7 @@ class Session:
         return key_of(name, self.namespace or self.access.namespace)
 
     def product(self, key: Key) -> Body:
-        """Return a product.
+        """Read a product.
 
         Raises
         ------
@@ -91,12 +91,12 @@ def opened(args: argparse.Namespace) -> Iterator[Session]:
     access = read_access(selection_of(args), os.environ)
     everywhere = getattr(args, "all_namespaces", False)
     namespace = "" if everywhere else (args.namespace or access.namespace)
-    with DirectClient(access, lambda text: say(f"Warning: {clean(text)}")) as client:
+    with DirectClient(access, lambda text: print_progress(f"Warning: {clean(text)}")) as client:
         yield Session(client, access, namespace)
 
 
 def key_of(text: str, namespace: str) -> Key:
-    """Return the product that is meant by a text; of NAME alone in `namespace`."""
+    """Return the key that a text names; a NAME alone is in `namespace`."""
     kind, slash, name = text.rpartition("/")
     if not name or "/" in kind:
         raise invalid("NAME", f'is "{text}": write NAME or NAMESPACE/NAME')
@@ -107,25 +107,25 @@ def key_of(text: str, namespace: str) -> Key:
 
 @contextmanager
 def refusals(verb: str, resource: Resource, namespace: str) -> Iterator[None]:
-    """Turn a Forbidden into words: which verb is missing where, and which roles have it."""
+    """Convert Forbidden into a message with the missing verb and the roles that have it."""
     try:
         yield
     except Forbidden as error:
         raise Refused(refusal(str(error), verb, resource.qualified, namespace)) from error
 
 
-def refusal(said: str, verb: str, resource: str, namespace: str) -> str:
-    """Return what to say of a refused request; an admission policy's own words suffice."""
-    said = clean(said.partition("Forbidden: ")[2] or said)
-    if "ValidatingAdmissionPolicy" in said:
-        return said.partition(" denied request: ")[2] or said
-    where = f"in the namespace {namespace}" if namespace else "in all namespaces"
-    way = f"the verb {verb} on {resource} {where} is needed"
+def refusal(message: str, verb: str, resource: str, namespace: str) -> str:
+    """Return the message about a refused request; an admission policy's own message suffices."""
+    message = clean(message.partition("Forbidden: ")[2] or message)
+    if "ValidatingAdmissionPolicy" in message:
+        return message.partition(" denied request: ")[2] or message
+    location = f"in the namespace {namespace}" if namespace else "in all namespaces"
+    required_verb = f"the verb {verb} on {resource} {location} is needed"
     if verb == "list" and not namespace:
-        return f"{said}; {way}: choose a namespace with -n NAMESPACE, or have a ClusterRoleBinding"
+        return f"{message}; {required_verb}: choose a namespace with -n NAMESPACE, or have a ClusterRoleBinding"
     having = "any role of the chart" if verb in {"get", "list", "watch"} else _roles(resource)
     question = f"kubectl auth can-i {verb} {resource} -n {namespace or 'NAMESPACE'}"
-    return f"{said}; {way}: {having} has it, by a RoleBinding; `{question}` checks it"
+    return f"{message}; {required_verb}: {having} has it, by a RoleBinding; `{question}` checks it"
 
 
 def _roles(resource: str) -> str:
@@ -137,6 +137,6 @@ def _roles(resource: str) -> str:
 
 
 def username(client: DirectClient) -> str:
-    """Return the name that the API server has for who asks."""
+    """Return the requester's user name at the API server."""
     answer = client.send(create(SUBJECT_REVIEWS, {"metadata": {}}, manager=""))
     return str(facts.part(answer, "status", "userInfo").get("username", ""))

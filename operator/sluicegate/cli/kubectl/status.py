@@ -14,7 +14,7 @@ from sluicegate.cli.kubectl.waiting import (
     wait,
 )
 from sluicegate.cli.printing.output import add_output, document, write, write_names
-from sluicegate.cli.printing.terminal import say
+from sluicegate.cli.printing.terminal import print_progress
 from sluicegate.errors import invalid
 from sluicegate.kube.resources import Key, key_of
 from sluicegate.views import product as facts
@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
             return REACHED
         judge = _judge(session, key, product, args)
         outcome, product = wait(
-            session, key, judge, seconds, progress=lambda text: say(clean(text))
+            session, key, judge, seconds, progress=lambda text: print_progress(clean(text))
         )
     _print(product, outcome, args.output)
     return REACHED if outcome.code is None else outcome.code
@@ -94,8 +94,8 @@ def healthy(product: facts.Body) -> WaitResult:
 def awaited_version(product: facts.Body) -> str:
     """Return the version that a promotion is waited for."""
     version = str(facts.part(product, "spec", "model", "bento").get("version", ""))
-    taken = facts.part(product, "status", "specModel")
-    if not facts.observed(product) or taken.get("version") != version:
+    spec_model = facts.part(product, "status", "specModel")
+    if not facts.observed(product) or spec_model.get("version") != version:
         return version
     return str(facts.candidate(product).get("version") or version)
 
@@ -111,12 +111,14 @@ def promoted(product: facts.Body, version: str) -> WaitResult:
     if stable.get("version") == version:
         return WaitResult(REACHED, f"{version} is stable")
     past = next(
-        (one for one in facts.entries(status, "history") if one.get("version") == version), {}
+        (entry for entry in facts.entries(status, "history") if entry.get("version") == version), {}
     )
     model = facts.part(status, "specModel")
-    ended = past.get("outcome") or (model.get("outcome") if model.get("version") == version else "")
-    if ended in facts.ENDED:
-        return WaitResult(FAILED, f"{version} is {ended}: {_last(product)}")
+    outcome_name = past.get("outcome") or (
+        model.get("outcome") if model.get("version") == version else ""
+    )
+    if outcome_name in facts.ENDED:
+        return WaitResult(FAILED, f"{version} is {outcome_name}: {_last(product)}")
     return _stalled(product) or WaitResult(None, f"{version} is no candidate yet")
 
 
@@ -169,8 +171,8 @@ def _print(product: facts.Body, outcome: WaitResult, output: str) -> None:
         approvals=facts.part(trial, "approvals"),
         decision=facts.part(product, "status", "decision"),
         sinceFirstAcceptance={
-            name: {"version": one.version, "drop": one.drop, "interval": [one.lower, one.upper]}
-            for name, one in facts.initial_distances(product).items()
+            name: {"version": distance.version, "drop": distance.drop, "interval": [distance.lower, distance.upper]}
+            for name, distance in facts.initial_distances(product).items()
         },
         conditions=facts.entries(product, "status", "conditions"),
         message=outcome.message,
@@ -179,7 +181,7 @@ def _print(product: facts.Body, outcome: WaitResult, output: str) -> None:
 
 
 def lines(product: facts.Body) -> list[str]:
-    """State, versions, service levels, and what a person must do, a line each."""
+    """Return state, versions, SLOs and needs of a person, a line each."""
     status, key, trial = facts.part(product, "status"), key_of(product), facts.candidate(product)
     stable = facts.part(status, "stable").get("version", "none")
     text = [f"{key}: {facts.state_of(product)}, stable {stable}"]
@@ -199,19 +201,19 @@ def lines(product: facts.Body) -> list[str]:
     if decision := facts.decision_line(product):
         text.append(f"last decision {decision}")
     text += [
-        f"request {one.get('annotation')}={one.get('value')} waits since"
-        f" {one.get('waitStartTime')} ({one.get('reason')}): {one.get('message', '')}"
-        for one in facts.entries(status, "pendingRequests")
+        f"request {request.get('annotation')}={request.get('value')} waits since"
+        f" {request.get('waitStartTime')} ({request.get('reason')}): {request.get('message', '')}"
+        for request in facts.entries(status, "pendingRequests")
     ]
     return text + [
-        f"{one.get('type')}={one.get('status')} {one.get('reason')}: {one.get('message', '')}"
-        for one in facts.entries(status, "conditions")
-        if _is_shown(one)
+        f"{status_condition.get('type')}={status_condition.get('status')} {status_condition.get('reason')}: {status_condition.get('message', '')}"
+        for status_condition in facts.entries(status, "conditions")
+        if _is_shown(status_condition)
     ]
 
 
 def _is_shown(condition: facts.Body) -> bool:
-    """Return whether a condition is shown: it says what is wrong, what is under way, or what waits for what."""
+    """Return whether a condition is shown: a problem, a change under way, or a wait."""
     name, truth = condition.get("type"), condition.get("status")
     if name in PROGRESS:
         return truth != "Unknown" and condition.get("reason") not in IDLE

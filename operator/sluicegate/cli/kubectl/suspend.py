@@ -9,7 +9,7 @@ from sluicegate.cli.kubectl.result import report
 from sluicegate.cli.kubectl.session import add_product, opened, refusals
 from sluicegate.cli.kubectl.waiting import CODES, REACHED, WaitResult, seconds_of, wait
 from sluicegate.cli.printing.output import add_output
-from sluicegate.cli.printing.terminal import say
+from sluicegate.cli.printing.terminal import print_progress
 from sluicegate.kube.resources import DATA_PRODUCTS
 from sluicegate.views import product as facts
 from sluicegate.views.person_actions import applied_by
@@ -50,8 +50,8 @@ def run(args: argparse.Namespace, *, suspend: bool = True) -> int:
                 DATA_PRODUCTS, key, {"spec": {"suspend": suspend}}, resource_version=None
             )
         if owner := applied_by(product):
-            say(clean(f"Warning: it{owner}, which may revert the change"))
-        outcome, product = wait(session, key, _reconciled, seconds, progress=say)
+            print_progress(clean(f"Warning: it{owner}, which may revert the change"))
+        outcome, product = wait(session, key, _reconciled, seconds, progress=print_progress)
     return _report(product, outcome, args)
 
 

@@ -43,10 +43,10 @@ class TreeNode:
     children: list["TreeNode"] = field(default_factory=list)
 
     def document(self) -> Document:
-        """Return the node as JSON has it."""
+        """Return the node for JSON."""
         return {
             "kind": self.kind, "name": self.name, "state": self.state or "none",
-            "message": self.message, "children": [one.document() for one in self.children],
+            "message": self.message, "children": [child.document() for child in self.children],
         }  # fmt: skip
 
 
@@ -62,11 +62,16 @@ def run(args: argparse.Namespace) -> int:
     with opened(args) as session:
         key = session.key(args.product)
         product = session.product(key)
-        objects, hidden = _objects(session, key)
+        objects, hidden_kinds = _objects(session, key)
     root = tree(product, objects)
     root.children += [
-        TreeNode(one.kind, f"({one.plural})", "", f"not shown: you may not list {one.qualified}")
-        for one in hidden
+        TreeNode(
+            hidden_kind.kind,
+            f"({hidden_kind.plural})",
+            "",
+            f"not shown: you may not list {hidden_kind.qualified}",
+        )
+        for hidden_kind in hidden_kinds
     ]
     if args.output == "name":
         write_names([product])
@@ -78,9 +83,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _objects(session: Session, key: Key) -> tuple[dict[str, list[facts.Body]], list[Resource]]:
-    """Objects of the product by kind, and the kinds that the person may not list."""
+    """Return the product's objects by kind, and the kinds that the person may not list."""
     objects: dict[str, list[facts.Body]] = {}
-    hidden: list[Resource] = []
+    hidden_kinds: list[Resource] = []
     labels = f"{LABEL_PRODUCT}={key.name}"
     for resource in KINDS:
         try:
@@ -88,10 +93,10 @@ def _objects(session: Session, key: Key) -> tuple[dict[str, list[facts.Body]], l
                 session.client.items(resource, namespace=key.namespace, labels=labels)
             )
         except Forbidden:
-            hidden.append(resource)
+            hidden_kinds.append(resource)
         except NotFound:
             continue  # the kind isn't installed: a cluster without Gateway API
-    return objects, hidden
+    return objects, hidden_kinds
 
 
 def tree(product: facts.Body, objects: Mapping[str, list[facts.Body]]) -> TreeNode:
@@ -113,14 +118,16 @@ def tree(product: facts.Body, objects: Mapping[str, list[facts.Body]]) -> TreeNo
     for kind in ("Deployment", "Service", "HTTPRoute", "HorizontalPodAutoscaler",
                  "PodDisruptionBudget", "Job", "DataProductReview"):  # fmt: skip
         root.children += [
-            _object(kind, one) for one in objects.get(kind, ()) if _revision(one) not in revisions
+            _object(kind, manifest)
+            for manifest in objects.get(kind, ())
+            if _revision(manifest) not in revisions
         ]
     _explain_training(product, root.children)
     root.children += [
-        TreeNode("DataProduct", f"{one.get('namespace')}/{one.get('name')}",
-             {"Healthy": "ok", "Degraded": "failed"}.get(str(one.get("state")), ""),
-             f"dependency, {one.get('state')}")
-        for one in facts.entries(status, "dependencies")
+        TreeNode("DataProduct", f"{dependency.get('namespace')}/{dependency.get('name')}",
+             {"Healthy": "ok", "Degraded": "failed"}.get(str(dependency.get("state")), ""),
+             f"dependency, {dependency.get('state')}")
+        for dependency in facts.entries(status, "dependencies")
     ]  # fmt: skip
     return root
 
@@ -134,14 +141,14 @@ def _parties(trial: facts.Body) -> Iterator[TreeNode]:
         text += f"; {answer['problem']}" if answer.get("problem") else ""
         yield TreeNode("Approval", str(answer.get("party")), "ok" if agrees else "failed", text)
     waiting = approvals.get("waitingFor")
-    answered = {answer.get("party") for answer in facts.entries(approvals, "answers")}
+    answering_parties = {answer.get("party") for answer in facts.entries(approvals, "answers")}
     for party in waiting if isinstance(waiting, list) else ():
-        if party not in answered:
+        if party not in answering_parties:
             yield TreeNode("Approval", str(party), "waiting", "no answer yet")
 
 
 def _explain_training(product: facts.Body, nodes: list[TreeNode]) -> None:
-    """Say at the Job of the training under way what it waits for."""
+    """Add the wait of the training under way to its Job's node."""
     job = facts.part(product, "status", "retraining").get("job")
     active = facts.condition(product, "RetrainingActive")
     for node in nodes:
@@ -181,17 +188,19 @@ def _deployment(body: facts.Body) -> tuple[str, str]:
 
 def _pod(body: facts.Body) -> tuple[str, str]:
     status = facts.part(body, "status")
-    waits = [
-        str(facts.part(one, "state", "waiting").get("reason"))
-        for one in facts.entries(status, "containerStatuses")
-        if facts.part(one, "state", "waiting")
+    waiting_reasons = [
+        str(facts.part(container_status, "state", "waiting").get("reason"))
+        for container_status in facts.entries(status, "containerStatuses")
+        if facts.part(container_status, "state", "waiting")
     ]
     ready = facts.condition(body, "Ready").get("status") == "True"
     phase = str(status.get("phase", "Unknown"))
     if ready:
         return "ok", phase
-    failed = phase == "Failed" or any(one.endswith(("BackOff", "Error")) for one in waits)
-    return ("failed" if failed else "waiting"), ", ".join([phase, *waits])
+    failed = phase == "Failed" or any(
+        waiting_reason.endswith(("BackOff", "Error")) for waiting_reason in waiting_reasons
+    )
+    return ("failed" if failed else "waiting"), ", ".join([phase, *waiting_reasons])
 
 
 def _job(body: facts.Body) -> tuple[str, str]:
@@ -206,14 +215,14 @@ def _job(body: facts.Body) -> tuple[str, str]:
 def _route(body: facts.Body) -> tuple[str, str]:
     rules = facts.entries(body, "spec", "rules")
     weights = ", ".join(
-        f"{one.get('name')} {one.get('weight', 1)}"
-        for one in (facts.entries(rules[0], "backendRefs") if rules else ())
+        f"{entry.get('name')} {entry.get('weight', 1)}"
+        for entry in (facts.entries(rules[0], "backendRefs") if rules else ())
     )
     accepted = [
-        one.get("status") == "True"
+        entry.get("status") == "True"
         for parent in facts.entries(body, "status", "parents")
-        for one in facts.entries(parent, "conditions")
-        if one.get("type") == "Accepted"
+        for entry in facts.entries(parent, "conditions")
+        if entry.get("type") == "Accepted"
     ]
     return ("ok" if accepted and all(accepted) else "waiting"), weights
 

@@ -30,7 +30,7 @@ PAUSE: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class WaitResult:
-    """How a wait ended, or stands.
+    """The outcome of a wait, or its present state.
 
     Attributes
     ----------
@@ -55,7 +55,7 @@ def seconds_of(text: str) -> float:
     if not text or match is None:
         problem = f'is "{text}": write seconds or a duration, e.g. 90s, 5m or 1h30m'
         raise invalid("--timeout", problem)
-    hours, minutes, seconds = (int(one or 0) for one in match.groups())
+    hours, minutes, seconds = (int(digits or 0) for digits in match.groups())
     return float(3600 * hours + 60 * minutes + seconds)
 
 
@@ -69,24 +69,24 @@ def wait(
     """
     deadline = time.monotonic() + seconds
     product = session.product(key)
-    uid, outcome, said, again = product["metadata"].get("uid"), judge(product), "", False
-    while outcome.code is None and (left := deadline - time.monotonic()) > 0:
-        began = time.monotonic()
+    uid, outcome, last_text, again = product["metadata"].get("uid"), judge(product), "", False
+    while outcome.code is None and (seconds_left := deadline - time.monotonic()) > 0:
+        start_time = time.monotonic()
         try:
             with refusals("watch", DATA_PRODUCTS, key.namespace):
-                for kind, body in _changes(session, key, left, again=again):
+                for kind, body in _changes(session, key, seconds_left, again=again):
                     if kind == "DELETED" or body["metadata"].get("uid") != uid:
                         return WaitResult(FAILED, f"{key} was deleted"), product
                     product, outcome = body, judge(body)
                     if outcome.code is not None:
                         return outcome, product
-                    if outcome.message != said:
-                        said = outcome.message
-                        progress(said)
+                    if outcome.message != last_text:
+                        last_text = outcome.message
+                        progress(last_text)
         except (Gone, Transient) as error:
             progress(f"the watch ended and begins again: {error}")
         again = True
-        if time.monotonic() - began < PAUSE:
+        if time.monotonic() - start_time < PAUSE:
             time.sleep(min(PAUSE, max(0.0, deadline - time.monotonic())))
     if outcome.code is None:
         return WaitResult(TIMED_OUT, f"timed out: {outcome.message}"), product

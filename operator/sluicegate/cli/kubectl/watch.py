@@ -25,7 +25,7 @@ from sluicegate.cli.kubectl.waiting import (
     seconds_of,
 )
 from sluicegate.cli.printing.output import add_output
-from sluicegate.cli.printing.terminal import cut, say, width_of
+from sluicegate.cli.printing.terminal import cut, print_progress, width_of
 from sluicegate.errors import SluicegateError
 from sluicegate.kube.direct_client import DirectClient
 from sluicegate.kube.errors import Forbidden, Gone, NotFound, Transient
@@ -79,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
         screen = _screen(args.output)
         outcome = _follow(session, key, product, judge=judge, screen=screen, seconds=seconds)
     if outcome.message:
-        say(clean(outcome.message))
+        print_progress(clean(outcome.message))
     return REACHED if outcome.code is None else outcome.code
 
 
@@ -138,31 +138,31 @@ def _follow(
 ) -> WaitResult:  # fmt: skip
     """Show each change until the goal, the timeout, or the end of the product."""
     deadline = None if seconds is None else time.monotonic() + seconds
-    came: queue.SimpleQueue[_Change] = queue.SimpleQueue()
+    change_queue: queue.SimpleQueue[_Change] = queue.SimpleQueue()
     watches = _Watches(session, key, threading.Event())
     for watched in (watches.products(product), watches.events(product)):
-        threading.Thread(target=_pass_on, args=(watched, came), daemon=True).start()
+        threading.Thread(target=_pass_on, args=(watched, change_queue), daemon=True).start()
     try:
-        return _shown_until(product, came, judge=judge, screen=screen, deadline=deadline)
+        return _shown_until(product, change_queue, judge=judge, screen=screen, deadline=deadline)
     finally:
         watches.ended.set()
 
 
 def _shown_until(
-    product: facts.Body, came: "queue.SimpleQueue[_Change]", *, judge: Judge, screen: "_Shown",
+    product: facts.Body, change_queue: "queue.SimpleQueue[_Change]", *, judge: Judge, screen: "_Shown",
     deadline: float | None,
 ) -> WaitResult:  # fmt: skip
-    """Show what comes until the goal, the deadline, or the end of the product."""
+    """Show changes until the goal, the deadline, or the end of the product."""
     events: dict[str, facts.Body] = {}
     outcome = judge(product)
     screen.draw(product, _in_order(events))
     while outcome.code is None:
-        left = None if deadline is None else deadline - time.monotonic()
-        if left is not None and left <= 0:
+        seconds_left = None if deadline is None else deadline - time.monotonic()
+        if seconds_left is not None and seconds_left <= 0:
             text = f"timed out: {outcome.message}" if outcome.message else ""
             return WaitResult(TIMED_OUT if outcome.message else None, text)
         try:
-            change = came.get(timeout=min(REDRAW_SECONDS, left or REDRAW_SECONDS))
+            change = change_queue.get(timeout=min(REDRAW_SECONDS, seconds_left or REDRAW_SECONDS))
         except queue.Empty:
             screen.redraw(product, _in_order(events))
             continue
@@ -189,12 +189,12 @@ def _in_order(events: dict[str, facts.Body]) -> list[facts.Body]:
     return sorted(events.values(), key=live.event_time)
 
 
-def _pass_on(watched: Iterator[_Change], came: "queue.SimpleQueue[_Change]") -> None:
+def _pass_on(watched: Iterator[_Change], change_queue: "queue.SimpleQueue[_Change]") -> None:
     try:
         for change in watched:
-            came.put(change)
+            change_queue.put(change)
     except SluicegateError as error:
-        came.put(_Change(error=error))
+        change_queue.put(_Change(error=error))
 
 
 class _Unread(SluicegateError):  # noqa: N818 - says what is the case
@@ -238,7 +238,7 @@ class _Watches:
             self.ended.wait(PAUSE_SECONDS)
 
     def _read(self) -> facts.Body:
-        """Return the product by a connection of its own: a client is of one thread."""
+        """Read the product with a client of its own: clients aren't thread-safe."""
         try:
             with (
                 refusals("get", DATA_PRODUCTS, self.key.namespace),
@@ -263,12 +263,15 @@ class _Watches:
         fields = f"regarding.kind={kind_of_product},regarding.name={self.key.name}"
         try:
             for kind, body in self._endless_events(fields):
-                about = facts.part(body, "regarding")
-                own = (about.get("kind"), about.get("name")) == (kind_of_product, self.key.name)
-                if kind != "DELETED" and own and (not uid or about.get("uid", uid) == uid):
+                regarded = facts.part(body, "regarding")
+                is_own = (regarded.get("kind"), regarded.get("name")) == (
+                    kind_of_product,
+                    self.key.name,
+                )
+                if kind != "DELETED" and is_own and (not uid or regarded.get("uid", uid) == uid):
                     yield _Change(event=body)
         except Forbidden:
-            say("events are not shown: the verb watch on events.events.k8s.io is needed")
+            print_progress("events are not shown: the verb watch on events.events.k8s.io is needed")
 
     def _endless_events(self, fields: str) -> Iterator[tuple[str, facts.Body]]:
         """Yield each change of a watch; one that ends begins again."""
@@ -295,14 +298,14 @@ class _Shown:
     def interrupted(self, outage: live.Outage) -> None:
         """Print once since when the API server can't be reached."""
         if self._outage is None:
-            say(clean(live.outage_line(outage, datetime.now(UTC))))
+            print_progress(clean(live.outage_line(outage, datetime.now(UTC))))
         self._outage = outage
 
     def resumed(self) -> None:
         """Print that the API server is reached again, after an outage."""
         if self._outage is not None:
             now = datetime.now(UTC)
-            say(live.outage_line(replace(self._outage, end=now), now))
+            print_progress(live.outage_line(replace(self._outage, end=now), now))
         self._outage = None
 
     def draw(self, product: facts.Body, events: list[facts.Body]) -> None:
@@ -318,8 +321,8 @@ class _Shown:
         self._before = lines
         for event in events:
             line = live.event_line(event)
-            recent = facts.parse_time(live.event_time(event)) >= self._start - EARLIER
-            if recent and line not in self._printed:
+            is_recent = facts.parse_time(live.event_time(event)) >= self._start - EARLIER
+            if is_recent and line not in self._printed:
                 self._printed.add(line)
                 _append(f"{now:%H:%M:%S} event {line}")
 
@@ -362,8 +365,8 @@ class _Terminal(_Shown):
             height = os.get_terminal_size(sys.stdout.fileno()).lines
         except (OSError, ValueError):
             height = len(lines) + 1
-        drawn = [cut(clean(line), width) if width else clean(line) for line in lines]
-        sys.stdout.write(CLEAR + "\n".join(drawn[: height - 1]) + "\n")
+        screen_lines = [cut(clean(line), width) if width else clean(line) for line in lines]
+        sys.stdout.write(CLEAR + "\n".join(screen_lines[: height - 1]) + "\n")
         sys.stdout.flush()
 
     @override
@@ -375,8 +378,8 @@ class _Terminal(_Shown):
 def _screen(output: str) -> _Shown:
     if output == "json":
         return _Shown(as_json=True)
-    drawn = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
-    return _Terminal() if drawn else _Shown()
+    draws_screen = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+    return _Terminal() if draws_screen else _Shown()
 
 
 def _append(line: str) -> None:

@@ -58,15 +58,15 @@ def run(args: argparse.Namespace) -> int:
         if plain:
             print(finding.line(), flush=True)
         findings.append(finding)
-    blocked = bool(blocking_findings(findings))
+    is_blocked = bool(blocking_findings(findings))
     if args.output == JUNIT:
         case = findings_case(" ".join(map(str, args.targets)), findings)
         print(as_junit("sluicegate check", [case]), end="")
     elif not plain:
         write(findings_document(findings), args.output)
-    elif not blocked:
+    elif not is_blocked:
         print("no finding prevents it from running" if findings else "it fits")
-    return 1 if blocked else 0
+    return 1 if is_blocked else 0
 
 
 def _findings(

@@ -27,7 +27,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--template",
         choices=tuple(TEMPLATES),
         default="plain",
-        help="; ".join(f"{name}: {what}" for name, what in TEMPLATES.items()) + " (default: plain)",
+        help="; ".join(f"{name}: {purpose}" for name, purpose in TEMPLATES.items())
+        + " (default: plain)",
     )
     parser.add_argument(
         "--directory", type=Path, help="target folder (default: a folder of that name)"
@@ -52,12 +53,12 @@ def run(args: argparse.Namespace) -> int:
         raise invalid("NAME", problem)
     folder: Path = args.directory or Path(args.name)
     words = _words(args)
-    written = {folder / name: _filled(text, words) for name, text in template(args.template)}
-    if taken := sorted(str(path) for path in written if path.exists()):
+    texts_by_path = {folder / name: _fill_in(text, words) for name, text in template(args.template)}
+    if existing := sorted(str(path) for path in texts_by_path if path.exists()):
         problem = "exists already: choose another --directory, or remove it"
-        raise InvalidInput(Problem(path, problem) for path in taken)
+        raise InvalidInput(Problem(path, problem) for path in existing)
     folder.mkdir(parents=True, exist_ok=True)
-    for path, text in written.items():
+    for path, text in texts_by_path.items():
         path.write_text(text, encoding="utf-8")
         print(path)
     print(f"next steps: {folder / 'README.md'}")
@@ -84,6 +85,6 @@ def _words(args: argparse.Namespace) -> dict[str, str]:
     }
 
 
-def _filled(text: str, words: dict[str, str]) -> str:
+def _fill_in(text: str, words: dict[str, str]) -> str:
     """Fill in each {{word}} of `text`; an unknown word is a mistake of the template."""
-    return re.sub(r"\{\{(\w+)\}\}", lambda found: words[found[1]], text)
+    return re.sub(r"\{\{(\w+)\}\}", lambda match: words[match[1]], text)

@@ -36,9 +36,9 @@ def product_findings(product: DataProduct) -> Iterator[Finding]:
         yield Finding.error(problem.path, problem.message)
     if spec.retraining:
         yield from _names(spec.retraining.gate, slos, "spec.retraining.gate")
-    filled = {one.role for one in spec.team.members} if spec.team else set()
+    filled_roles = {member.role for member in spec.team.members} if spec.team else set()
     roles = spec.review.signed_by if spec.review else ()
-    if unfilled := [role for role in roles if role not in filled]:
+    if unfilled := [role for role in roles if role not in filled_roles]:
         yield Finding.warning(
             "spec.review.signedBy",
             f"has {' and '.join(unfilled)}, and no member of the team has that role, so no review is"
@@ -53,16 +53,16 @@ def product_findings(product: DataProduct) -> Iterator[Finding]:
 
 def fit_findings(product: DataProduct, bento: Bento) -> Iterator[Finding]:
     """Yield the findings about a bento that doesn't match the product."""
-    named = product.spec.model.bento
-    if named.service != bento.service:
+    bento_of_spec = product.spec.model.bento
+    if bento_of_spec.service != bento.service:
         yield Finding.error(
             "spec.model.bento.service",
-            f"is {named.service}, and the bento's entry service is {bento.service}: set it to that",
+            f"is {bento_of_spec.service}, and the bento's entry service is {bento.service}: set it to that",
         )
-    if named.version != bento.version:
+    if bento_of_spec.version != bento.version:
         yield Finding.error(
             "spec.model.bento.version",
-            f"is {named.version}, and the bento's is {bento.version}: set it to that",
+            f"is {bento_of_spec.version}, and the bento's is {bento.version}: set it to that",
         )
     yield from _feedback(product, bento)
     if product.spec.retraining and product.spec.retraining.command:
@@ -73,15 +73,15 @@ def fit_findings(product: DataProduct, bento: Bento) -> Iterator[Finding]:
         and shadow.command
         and not (product.spec.retraining and product.spec.retraining.pod_template)
     ):
-        yield from _absent(shadow.command, bento, "spec.rollout.shadow.command", "the code")
+        yield from _absent_file(shadow.command, bento, "spec.rollout.shadow.command", "the code")
 
 
-def _names(named: Any, slos: Sequence[str], where: str) -> Iterator[Finding]:
-    for name in named:
+def _names(names_in_bento: Any, slos: Sequence[str], location: str) -> Iterator[Finding]:
+    for name in names_in_bento:
         if name not in slos:
             names_of_slos = ", ".join(slos) or "none"
             yield Finding.error(
-                f"{where}.{name}",
+                f"{location}.{name}",
                 f"is no SLO of this product (it has {names_of_slos}): correct the name",
             )
 
@@ -115,7 +115,7 @@ def training_without_wheels(command: Sequence[str], bento: Bento) -> Iterator[Fi
     names = sorted({wheel.name for wheel in wheels_of(bento.folder)})
     if names:
         module = words[words.index("-m") + 1 :] if "-m" in words else [
-            one.removesuffix(".py").replace("/", ".") for one in words[1:]
+            word.removesuffix(".py").replace("/", ".") for word in words[1:]
         ]  # fmt: skip
         runs = ", ".join([words[0], "-m", RUNNER, *module])
         yield Finding.error(
@@ -127,7 +127,7 @@ def training_without_wheels(command: Sequence[str], bento: Bento) -> Iterator[Fi
 
 def _training(command: Sequence[str], bento: Bento) -> Iterator[Finding]:
     yield from training_without_wheels(command, bento)
-    yield from _absent(command, bento, "spec.retraining.command", "the training code")
+    yield from _absent_file(command, bento, "spec.retraining.command", "the training code")
     for name in _started_file(command) or ():
         path = bento.folder / "src" / name
         if path.is_file() and TRAINER in path.read_text(encoding="utf-8", errors="replace"):
@@ -135,13 +135,15 @@ def _training(command: Sequence[str], bento: Bento) -> Iterator[Finding]:
             return
 
 
-def _absent(command: Sequence[str], bento: Bento, where: str, what: str) -> Iterator[Finding]:
+def _absent_file(
+    command: Sequence[str], bento: Bento, location: str, purpose: str
+) -> Iterator[Finding]:
     """Yield a finding if the bento lacks the file that a command starts."""
     files = _started_file(command)
     if files and not any((bento.folder / "src" / name).is_file() for name in files):
         yield Finding.error(
-            where,
-            f"is {' '.join(command)}, and the bento's src has no {files[0]}: include {what} in the"
+            location,
+            f"is {' '.join(command)}, and the bento's src has no {files[0]}: include {purpose} in the"
             " bento (bentofile.yaml: include)",
         )
 
@@ -154,8 +156,8 @@ def _started_file(command: Sequence[str]) -> tuple[str, ...] | None:
     while "-m" in words and words[words.index("-m") + 1 :][:1] == [RUNNER]:
         del words[: words.index("-m") + 1]
         words = ["-m", *words[1:]]
-    if "-m" in words and (named := words[words.index("-m") + 1 :]):
-        module = named[0].replace(".", "/")
+    if "-m" in words and (module_words := words[words.index("-m") + 1 :]):
+        module = module_words[0].replace(".", "/")
         return (f"{module}.py", f"{module}/__main__.py")
     files = [word for word in words[1:] if word.endswith(".py")]
     return (files[0],) if files else None

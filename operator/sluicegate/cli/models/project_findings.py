@@ -65,8 +65,8 @@ def _options(folder: Path) -> tuple[str, dict[str, Any] | None]:
             )
         document = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))
     except (OSError, ValueError, SyntaxError, yaml.YAMLError):
-        present = (name for name in BUILD_FILES if (folder / name).is_file())
-        return next(present, SERVICE_FILE), None
+        present_files = (name for name in BUILD_FILES if (folder / name).is_file())
+        return next(present_files, SERVICE_FILE), None
     return "pyproject.toml", document.get("tool", {}).get("bentoml", {}).get("build", {})
 
 
@@ -80,13 +80,13 @@ def options_in_code(source: str) -> dict[str, Any]:
     for node in ast.walk(ast.parse(source)):
         if not isinstance(node, ast.Call):
             continue
-        called = node.func.attr if isinstance(node.func, ast.Attribute) else ast.unparse(node.func)
-        words = [one.value for one in node.args if isinstance(one, ast.Constant)]
-        if called == "python_packages":
+        callee = node.func.attr if isinstance(node.func, ast.Attribute) else ast.unparse(node.func)
+        words = [arg.value for arg in node.args if isinstance(arg, ast.Constant)]
+        if callee == "python_packages":
             python.setdefault("packages", []).extend(map(str, words))
-        elif called == "requirements_file" and words:
+        elif callee == "requirements_file" and words:
             python["requirements_txt"] = str(words[0])
-        elif called.rpartition(".")[2] == "Image":
+        elif callee.rpartition(".")[2] == "Image":
             for option in node.keywords:
                 if option.arg == "lock_python_packages" and isinstance(option.value, ast.Constant):
                     python["lock_packages"] = option.value.value
@@ -105,6 +105,6 @@ def _service(folder: Path, name: str, options: Mapping[str, Any]) -> Iterator[Fi
 
 
 def _requirements(folder: Path, python: Mapping[str, Any]) -> str:
-    if listed := python.get("requirements_txt"):
-        return (folder / str(listed)).read_text(encoding="utf-8")
+    if requirements_file := python.get("requirements_txt"):
+        return (folder / str(requirements_file)).read_text(encoding="utf-8")
     return "\n".join(str(package) for package in python.get("packages") or ())

@@ -65,8 +65,8 @@ def _served(bento: Path, scratch: Path) -> Finding | None:
                 process.wait()
     if ready:
         return None
-    said = "\n".join(log.read_text(errors="replace").splitlines()[-LAST_LINES:])
-    return Finding.error("serving", f"it does not become ready; its output:\n{said}")
+    last_output = "\n".join(log.read_text(errors="replace").splitlines()[-LAST_LINES:])
+    return Finding.error("serving", f"it does not become ready; its output:\n{last_output}")
 
 
 def _becomes_ready(process: subprocess.Popen[bytes], url: str) -> bool:

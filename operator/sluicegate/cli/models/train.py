@@ -154,7 +154,7 @@ def _train(training: TrainingTrial, scratch: Path) -> int:
                 f"note: {variable.name} comes from an object of the cluster: export it to set it here"
             )
     try:
-        ended = subprocess.run(
+        completed = subprocess.run(
             command,
             cwd=training.bento.folder / "src",
             env=_environment(training, message),
@@ -167,21 +167,21 @@ def _train(training: TrainingTrial, scratch: Path) -> int:
         ) from error
     except OSError as error:
         raise SluicegateError(f"retraining.command can't be started: {error}") from error
-    if ended.returncode:
-        raise SluicegateError(f"the training exited with {ended.returncode}; see above")
+    if completed.returncode:
+        raise SluicegateError(f"the training exited with {completed.returncode}; see above")
     report = _report(message.read_text(encoding="utf-8"), training)
-    margins, gated = _gate(training, report)
+    margins, gated_slos = _gate(training, report)
     print(f"\nresult: version {report.version}, {report.image.rpartition('@')[2]}")
-    for line in lines(report, margins, gated, training.slo):
+    for line in lines(report, margins, gated_slos, training.slo):
         print(line)
-    passed = worst(report, margins, gated).verdict is GateVerdict.PASSED
-    return 0 if passed and not objection(report, training.slo) else 1
+    has_passed = worst(report, margins, gated_slos).verdict is GateVerdict.PASSED
+    return 0 if has_passed and not objection(report, training.slo) else 1
 
 
 def _command(words: Sequence[str], python: str) -> list[str]:
     """Return the command with another Python instead of the image's."""
-    first, *others = words
-    return [python if first in PYTHONS else first, *others]
+    first, *other_words = words
+    return [python if first in PYTHONS else first, *other_words]
 
 
 def _environment(training: TrainingTrial, message: Path) -> dict[str, str]:
@@ -190,18 +190,18 @@ def _environment(training: TrainingTrial, message: Path) -> dict[str, str]:
     A training that works by a variable of the shell, PYTHONPATH say, would fail in the cluster.
     """
     metadata = training.product.metadata if training.product else None
-    given = {
+    own_variables = {
         variable.name: variable.value
         for variable in _variables(training)
         if variable.value is not None
     }
     from_objects = {variable.name for variable in _variables(training) if variable.value is None}
-    kept = SHELL_VARIABLES | from_objects | training.passed
-    beside = str(Path(training.python).parent)
+    kept_names = SHELL_VARIABLES | from_objects | training.passed
+    python_folder = str(Path(training.python).parent)
     return {
-        **{key: os.environ[key] for key in kept if key in os.environ},
-        "PATH": os.pathsep.join([beside, os.environ.get("PATH", os.defpath)]),
-        **given,
+        **{key: os.environ[key] for key in kept_names if key in os.environ},
+        "PATH": os.pathsep.join([python_folder, os.environ.get("PATH", os.defpath)]),
+        **own_variables,
         "PYTHONDONTWRITEBYTECODE": "1",
         names.NAMESPACE: metadata.namespace if metadata else "local",
         names.PRODUCT: metadata.name if metadata else training.bento.name,
@@ -242,12 +242,12 @@ def _report(text: str, training: TrainingTrial) -> Report:
         digest = str(document["image"]).rpartition("@")[2]
         report = Report.model_validate({**document, "image": f"registry.example/local@{digest}"})
     except ValidationError as error:
-        said = "; ".join(str(problem(one)) for one in error.errors())
-        raise SluicegateError(f"the operator can't read the result: {said}") from error
+        error_text = "; ".join(str(problem(one)) for one in error.errors())
+        raise SluicegateError(f"the operator can't read the result: {error_text}") from error
     except (ValueError, KeyError, TypeError) as error:
-        said = "it is empty" if not text.strip() else f"it is {text[:200]!r}"
+        error_text = "it is empty" if not text.strip() else f"it is {text[:200]!r}"
         raise SluicegateError(
-            f"the training succeeded, but its termination message is not a result ({said}): write"
+            f"the training succeeded, but its termination message is not a result ({error_text}): write"
             f" one JSON object to ${names.TERMINATION_LOG}, or call sluicegate_service.trainer.main"
         ) from error
     if training.product:

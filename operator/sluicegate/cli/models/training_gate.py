@@ -25,13 +25,15 @@ WORDS: Final = {
 }
 
 
-def worst(report: Report, margins: Mapping[str, HoldOutMargin], gated: Collection[str]) -> HoldOut:
-    """Return the operator's verdict, by the worst SLO. `gated` SLOs need counts of both versions."""
+def worst(
+    report: Report, margins: Mapping[str, HoldOutMargin], gated_slos: Collection[str]
+) -> HoldOut:
+    """Return the operator's verdict, by the worst SLO. `gated_slos` SLOs need counts of both versions."""
     return judge_all(
         counts_of(report.evaluation),
         counts_of(report.stable_evaluation),
         margins,
-        gated,
+        gated_slos,
         pairs=report.pairs,
     )
 
@@ -47,11 +49,11 @@ def objection(report: Report, slo: str) -> str:
 
 
 def lines(
-    report: Report, margins: Mapping[str, HoldOutMargin], gated: Collection[str], slo: str = ""
+    report: Report, margins: Mapping[str, HoldOutMargin], gated_slos: Collection[str], slo: str = ""
 ) -> Iterator[str]:
     """Yield the table, and the verdict in a sentence; `slo` is the one that is degraded."""
     new, stable = counts_of(report.evaluation), counts_of(report.stable_evaluation)
-    judged = [
+    results = [
         judge(
             slo,
             new.get(slo, NOTHING),
@@ -60,13 +62,13 @@ def lines(
             pairs=report.pairs.get(slo),
         )
         for slo, margin in margins.items()
-        if slo in new or slo in stable or slo in gated
+        if slo in new or slo in stable or slo in gated_slos
     ]
-    rows = [HEADER, *(_row(one) for one in judged)]
+    rows = [HEADER, *(_row(one) for one in results)]
     yield from aligned(rows)
-    result = worst(report, margins, gated)
-    if result.verdict is GateVerdict.PASSED and (why := objection(report, slo)):
-        yield f"gate: rejected (NotShownBetter); {why}"
+    result = worst(report, margins, gated_slos)
+    if result.verdict is GateVerdict.PASSED and (objection_text := objection(report, slo)):
+        yield f"gate: rejected (NotShownBetter); {objection_text}"
     else:
         yield _sentence(result)
 
@@ -98,7 +100,9 @@ def _sentence(result: HoldOut) -> str:
             return f"gate: rejected (WorseOnHoldOut); {result.slo} is worse by more than the margin"
         case GateVerdict.TOO_SMALL:
             if result.difference is None:
-                which = result.slo or "any SLO"
-                return f"gate: rejected (HoldOutTooSmall); there are no counts of {which} for both"
+                slo_name = result.slo or "any SLO"
+                return (
+                    f"gate: rejected (HoldOutTooSmall); there are no counts of {slo_name} for both"
+                )
             rows = f"about {result.needed:,}" if result.needed else "far more"
             return f"gate: rejected (HoldOutTooSmall); {rows} rows a version are needed"

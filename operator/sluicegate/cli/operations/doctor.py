@@ -93,9 +93,9 @@ def _of_prometheus(url: str, settings: Settings) -> list[Finding]:
         return list(prometheus_findings(reader, settings))
 
 
-def _print(what: str, findings: Iterable[Finding]) -> None:
-    listed = list(findings)
-    for finding in listed:
+def _print(title: str, findings: Iterable[Finding]) -> None:
+    finding_list = list(findings)
+    for finding in finding_list:
         print(finding.line())
-    if not listed:
-        print(f"ok: {what}: nothing is missing")
+    if not finding_list:
+        print(f"ok: {title}: nothing is missing")

@@ -123,8 +123,8 @@ async def _findings(cluster: _Cluster, namespace: str) -> list[Finding]:
 
 async def _operators(cluster: _Cluster) -> list[Finding]:
     """Return findings about products whose operator's Lease has no current holder."""
-    written = [one.get("status", {}).get("writtenBy") for one in await cluster.all(DATA_PRODUCTS)]
-    leases = sorted({Key(one["namespace"], one["lease"]) for one in written if one})
+    writers = [one.get("status", {}).get("writtenBy") for one in await cluster.all(DATA_PRODUCTS)]
+    leases = sorted({Key(one["namespace"], one["lease"]) for one in writers if one})
     findings = []
     for key in leases:
         try:
@@ -170,7 +170,9 @@ async def _policies(cluster: _Cluster) -> list[Finding]:
         bindings = await cluster.all(POLICY_BINDINGS)
     except Forbidden:
         return []
-    specs = [one["spec"] for one in bindings if one["spec"]["policyName"].endswith("-roles")]
+    specs = [
+        binding["spec"] for binding in bindings if binding["spec"]["policyName"].endswith("-roles")
+    ]
     if not specs:
         text = (
             "no policy limits who approves: set roles.enforce of the chart to Audit, later to Deny"
@@ -178,10 +180,10 @@ async def _policies(cluster: _Cluster) -> list[Finding]:
         return [Finding.note("roles", text)]
     return [
         Finding.note(
-            "roles", f"{one['policyName']} only warns: set roles.enforce of the chart to Deny"
+            "roles", f"{spec['policyName']} only warns: set roles.enforce of the chart to Deny"
         )
-        for one in specs
-        if "Deny" not in one.get("validationActions", ())
+        for spec in specs
+        if "Deny" not in spec.get("validationActions", ())
     ]
 
 
@@ -200,7 +202,7 @@ async def _closed_namespaces(cluster: _Cluster) -> list[Finding]:
     ]
     if not rules:
         return []
-    labels = {one["metadata"]["name"]: one["metadata"].get("labels", {}) for one in spaces}
+    labels = {space["metadata"]["name"]: space["metadata"].get("labels", {}) for space in spaces}
     used = {one["metadata"]["namespace"] for one in await cluster.all(DATA_PRODUCTS)}
     return [
         Finding.error(
@@ -238,7 +240,7 @@ async def _gateways(cluster: _Cluster) -> list[Finding]:
         return [
             Finding.warning("Gateway", "there is none: make one for spec.route.parentRefs to name")
         ]
-    return [finding for one in gateways for finding in _gateway(one)]
+    return [finding for gateway in gateways for finding in _gateway(gateway)]
 
 
 def _gateway(body: Body) -> Iterator[Finding]:
@@ -247,8 +249,8 @@ def _gateway(body: Body) -> Iterator[Finding]:
     conditions = {one["type"]: one for one in body.get("status", {}).get("conditions", ())}
     programmed = conditions.get("Programmed", {})
     if programmed.get("status") != "True":
-        said = programmed.get("message") or "no controller has reported on it"
-        yield Finding.warning(name, f"isn't programmed ({said}): its routes serve no requests")
+        message = programmed.get("message") or "no controller has reported on it"
+        yield Finding.warning(name, f"isn't programmed ({message}): its routes serve no requests")
     for listener in body["spec"].get("listeners", ()):
         allowed = listener.get("allowedRoutes", {}).get("namespaces", {}).get("from", "Same")
         if allowed == "Same":
@@ -260,22 +262,22 @@ def _gateway(body: Body) -> Iterator[Finding]:
 
 
 async def _image_volumes(cluster: _Cluster, namespace: str) -> list[Finding]:
-    where = "image volumes"
+    location = "image volumes"
     try:
-        made = await cluster.tries_pod(namespace)
+        tried_pod = await cluster.tries_pod(namespace)
     except NotFound:
         return [
             Finding.error(
-                where, f"the namespace {namespace} does not exist: choose one with --namespace"
+                location, f"the namespace {namespace} does not exist: choose one with --namespace"
             )
         ]
     except KubeError as error:
         if "image" in str(error) and "volume" in str(error).lower():
             return [_no_image_volumes()]
-        return [Finding.warning(where, f"can't be tested in the namespace {namespace}: {error}")]
-    volumes = made["spec"].get("volumes", ())
-    kept = any("image" in one for one in volumes if one["name"] == "bento")
-    return [] if kept else [_no_image_volumes()]
+        return [Finding.warning(location, f"can't be tested in the namespace {namespace}: {error}")]
+    volumes = tried_pod["spec"].get("volumes", ())
+    image_kept = any("image" in volume for volume in volumes if volume["name"] == "bento")
+    return [] if image_kept else [_no_image_volumes()]
 
 
 def _no_image_volumes() -> Finding:
@@ -288,8 +290,8 @@ def _no_image_volumes() -> Finding:
 
 def _nodes(nodes: list[Body]) -> Iterator[Finding]:
     for body in nodes:
-        about = body.get("status", {}).get("nodeInfo", {})
-        name, _, version = str(about.get("containerRuntimeVersion", "")).partition("://")
+        node_info = body.get("status", {}).get("nodeInfo", {})
+        name, _, version = str(node_info.get("containerRuntimeVersion", "")).partition("://")
         least = RUNTIMES.get(name)
         numbers = tuple(map(int, re.findall(r"\d+", version)[:2]))
         if least and numbers and numbers < least:

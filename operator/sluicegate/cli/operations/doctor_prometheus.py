@@ -6,7 +6,13 @@ from typing import Any, Final, Self
 
 import requests
 
-from sluicegate.prometheus.access import headers_of, proxies_of, reason_of, refusal_of, shown
+from sluicegate.prometheus.access import (
+    address_without_user,
+    headers_of,
+    proxies_of,
+    reason_of,
+    refusal_of,
+)
 from sluicegate.prometheus.endpoint import Endpoint
 from sluicegate.prometheus.errors import PrometheusError
 from sluicegate.prometheus.retention import DAY, RETENTION_METRIC, needed_retention
@@ -29,7 +35,7 @@ class PrometheusReader:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
-        self.url = shown(endpoint.url)
+        self.url = address_without_user(endpoint.url)
         self._session = requests.Session()
         self._session.trust_env = False
         self._session.proxies.update(proxies_of(endpoint))
@@ -117,23 +123,23 @@ def prometheus_findings(reader: PrometheusReader, settings: Settings) -> Iterato
 
 
 def _products(reader: PrometheusReader, settings: Settings) -> Iterator[Finding]:
-    where = "products' pods"
+    location = "products' pods"
     if not reader.rows(f"count({REQUESTS})"):
         yield Finding.note(
-            where,
+            location,
             "no target with a request is scraped: run this again once a product serves",
         )
         return
     for label in LABELS:
         if lacking := reader.rows(f'count({REQUESTS}{{{label}=""}})'):
             yield Finding.error(
-                where,
+                location,
                 f"{lacking[0][1]:g} series have no label {label}: the scrape job must add it"
                 f" (relabelling: docs/install.md, podMonitor.enabled in the chart)",
             )
     if reader.rows(f'count({REQUESTS}{{exported_endpoint!=""}})'):
         yield Finding.error(
-            where,
+            location,
             "the target has a label endpoint, so BentoML's own became exported_endpoint: drop it"
             " (relabelling: {action: labeldrop, regex: endpoint})",
         )
@@ -172,17 +178,17 @@ def _seconds(text: str) -> float:
 
 
 def _containers(reader: PrometheusReader) -> Iterator[Finding]:
-    where = "cAdvisor"
+    location = "cAdvisor"
     if not reader.rows('count(container_memory_working_set_bytes{container!=""})'):
         yield Finding.warning(
-            where,
+            location,
             "is not scraped: memory and CPU throttling are unknown, so the cause of slow pods is not"
             " found, and their model is not rolled back; scrape the kubelets' /metrics/cadvisor",
         )
         return
     lacking = 'count(container_memory_working_set_bytes{container!="",pod=""})'
     if reader.rows(lacking):
-        yield Finding.error(where, "its series have no label pod: keep the kubelet's labels")
+        yield Finding.error(location, "its series have no label pod: keep the kubelet's labels")
 
 
 def _traefik(reader: PrometheusReader) -> Iterator[Finding]:

@@ -38,8 +38,8 @@ def find_product(files: Iterable[Path], key: Key) -> Edit:
     """Return the position of a product's model. InvalidInput unless exactly one file has it."""
     edits = [edit for path in files for edit in _in(path, key)]
     if len(edits) != 1:
-        what = "none of the files has" if not edits else "more than one document has"
-        raise invalid(str(key), f"{what} this {KIND}: name the one file that does")
+        failure_text = "none of the files has" if not edits else "more than one document has"
+        raise invalid(str(key), f"{failure_text} this {KIND}: name the one file that does")
     return edits[0]
 
 
@@ -48,11 +48,11 @@ def with_model(edit: Edit, image: str, version: str) -> bytes:
     text = edit.text
     new = {edit.image: image, edit.version: version}
     for place in sorted(new, key=lambda one: one.start, reverse=True):
-        text = text[: place.start] + _written(new[place], place.written) + text[place.end :]
+        text = text[: place.start] + _quoted_value(new[place], place.written) + text[place.end :]
     return text.encode()
 
 
-def _written(value: str, before: str) -> str:
+def _quoted_value(value: str, before: str) -> str:
     """Return `value` in the quotes of the old one; quote it if YAML would not read it as a string."""
     quote = before[0] if before[:1] in ("'", '"') else ""
     if not quote and yaml.safe_load(value) != value:
@@ -94,25 +94,25 @@ def _is(document: yaml.Node | None, key: Key) -> bool:
 
 
 def _scalar(path: Path, text: str, document: yaml.Node, name: str) -> Scalar:
-    where, node = ".".join((*PLACE, name)), document
+    path_text, node = ".".join((*PLACE, name)), document
     for step in (*PLACE, name):
         entry = _entry(node, step)
         if entry is None:
             message = "isn't written out in the file (a merge key, or another layer, holds it)"
-            raise invalid(f"{path}: {where}", f"{message}: write it there")
+            raise invalid(f"{path}: {path_text}", f"{message}: write it there")
         key, node = entry
         if node.start_mark.index < key.end_mark.index:
             message = "is an alias of another place: write it out to have it written back"
-            raise invalid(f"{path}: {where}", message)
+            raise invalid(f"{path}: {path_text}", message)
     start, end = node.start_mark.index, node.end_mark.index
-    written = text[start:end]
-    if not isinstance(node, yaml.ScalarNode) or written[:1] in "&!|>" or "\n" in written:
+    source_text = text[start:end]
+    if not isinstance(node, yaml.ScalarNode) or source_text[:1] in "&!|>" or "\n" in source_text:
         message = "isn't a text of one line (an anchor, a tag or a block): write it plainly"
-        raise invalid(f"{path}: {where}", message)
-    if "{{" in written:
+        raise invalid(f"{path}: {path_text}", message)
+    if "{{" in source_text:
         message = "is a template: write back to the file that it takes its values from"
-        raise invalid(f"{path}: {where}", message)
-    return Scalar(str(node.value), written, start, end)
+        raise invalid(f"{path}: {path_text}", message)
+    return Scalar(str(node.value), source_text, start, end)
 
 
 def _entry(node: yaml.Node | None, name: str) -> tuple[yaml.Node, yaml.Node] | None:

@@ -140,7 +140,9 @@ def _dry_run(
 
 
 def _transitions(before: dict[str, Any], after: dict[str, Any]) -> Sequence[Transition]:
-    earlier, status = (read_status_json(status_text(one.get("status"))) for one in (before, after))
-    was = cursor_of(earlier, {}, Cursor(), "")
-    now = cursor_of(status, {}, was, "")
-    return transitions(was, now, status, origin_of(product_record(after)))
+    status_before, status = (
+        read_status_json(status_text(one.get("status"))) for one in (before, after)
+    )
+    cursor_before = cursor_of(status_before, {}, Cursor(), "")
+    now = cursor_of(status, {}, cursor_before, "")
+    return transitions(cursor_before, now, status, origin_of(product_record(after)))

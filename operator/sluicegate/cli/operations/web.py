@@ -84,10 +84,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     headers.add_argument(
         "--group-prefix", default="", help="as the API server's --oidc-groups-prefix"
     )
-    others = parser.add_argument_group("Token and Anonymous")
-    others.add_argument("--audience", default=AUDIENCE, help="audience that tokens must have")
-    others.add_argument("--user", default="", help="user that everybody is with Anonymous")
-    others.add_argument("--group", action="append", default=[], help="group of that user")
+    options_group = parser.add_argument_group("Token and Anonymous")
+    options_group.add_argument(
+        "--audience", default=AUDIENCE, help="audience that tokens must have"
+    )
+    options_group.add_argument("--user", default="", help="user that everybody is with Anonymous")
+    options_group.add_argument("--group", action="append", default=[], help="group of that user")
     parser.add_argument("--log-format", choices=("Text", "JSON"), default="Text")
     add_access(parser, namespace=False)
     parser.epilog = (
@@ -180,8 +182,8 @@ async def _serve(args: argparse.Namespace) -> None:
                 host=host,
                 port=port,
                 writes=Writes(signing=local or args.signing, acting=local or args.acting),
-            ) as chosen:
-                _say(reader_login, host, chosen)
+            ) as host_and_port:
+                _announce(reader_login, host, host_and_port)
                 await _until_stopped()
         except OSError as error:
             raise SluicegateError(
@@ -191,7 +193,7 @@ async def _serve(args: argparse.Namespace) -> None:
         await transport.close()
 
 
-async def readable(transport: Transport, named: tuple[str, ...]) -> tuple[str, ...]:
+async def readable(transport: Transport, namespaces: tuple[str, ...]) -> tuple[str, ...]:
     """Return the namespaces that the user of the kubeconfig may list, of the named ones; empty for all.
 
     Without a name: all of them, or else the namespace of the kubeconfig, with a note.
@@ -201,27 +203,27 @@ async def readable(transport: Transport, named: tuple[str, ...]) -> tuple[str, .
     SluicegateError
         The user may not list a named one, or neither all nor the kubeconfig's.
     """
-    refused = [one for one in named or ("",) if not await _may_list(transport, one)]
-    if not refused:
-        return named
-    if named:
-        where = ", ".join(refused)
+    unreadable = [one for one in namespaces or ("",) if not await _may_list(transport, one)]
+    if not unreadable:
+        return namespaces
+    if namespaces:
+        unreadable_text = ", ".join(unreadable)
         raise SluicegateError(
-            f"--namespace: you may not list DataProducts in {where}: leave it out, or ask for the role"
+            f"--namespace: you may not list DataProducts in {unreadable_text}: leave it out, or ask for the role"
             " view there"
         )
-    own = read_access(Selection(), os.environ).namespace
-    if not await _may_list(transport, own):
+    own_namespace = read_access(Selection(), os.environ).namespace
+    if not await _may_list(transport, own_namespace):
         raise SluicegateError(
-            f"you may list DataProducts neither in all namespaces nor in {own}, the namespace of your"
+            f"you may list DataProducts neither in all namespaces nor in {own_namespace}, the namespace of your"
             " kubeconfig: name those that you may list by --namespace"
         )
     print(
-        f"You may not list DataProducts in all namespaces: the page shows {own}, the namespace of your"
+        f"You may not list DataProducts in all namespaces: the page shows {own_namespace}, the namespace of your"
         " kubeconfig. Name others by --namespace, which can be repeated.",
         file=sys.stderr,
     )
-    return (own,)
+    return (own_namespace,)
 
 
 async def _may_list(transport: Transport, namespace: str) -> bool:
@@ -277,16 +279,16 @@ async def _own_name(transport: Transport) -> str:
     return str(answer.get("status", {}).get("userInfo", {}).get("username", ""))
 
 
-def _say(login: ReaderLogin, host: str, port: int) -> None:
+def _announce(login: ReaderLogin, host: str, port: int) -> None:
     from sluicegate.web.identity import LocalLogin  # noqa: PLC0415 - an extra
 
-    where = f"[{host}]" if ":" in host else host
+    host_text = f"[{host}]" if ":" in host else host
     if isinstance(login, LocalLogin):
-        login.hosts = frozenset({f"{where}:{port}", f"localhost:{port}"})
-        print(f"http://{where}:{port}/?token={login.token}")
+        login.hosts = frozenset({f"{host_text}:{port}", f"localhost:{port}"})
+        print(f"http://{host_text}:{port}/?token={login.token}")
         print("The address is good for one browser. Ctrl-C ends the page.", file=sys.stderr)
     else:
-        print(f"http://{where}:{port}/")
+        print(f"http://{host_text}:{port}/")
     sys.stdout.flush()
 
 

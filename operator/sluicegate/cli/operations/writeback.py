@@ -50,8 +50,8 @@ def run(args: argparse.Namespace) -> int:
     edit = find_product(args.files, key)
     stable = (live.get("status") or {}).get("stable") or {}
     image, version = str(stable.get("image", "")), str(stable.get("version", ""))
-    if why := _why_not(edit, live, image):
-        print(why)
+    if obstacle := _why_not(edit, live, image):
+        print(obstacle)
         return 0
     edit.path.write_bytes(with_model(edit, image, version))
     print(f"{edit.path}: {key} {edit.version.value} → {version}")
@@ -73,10 +73,10 @@ def _why_not(edit: Edit, live: Mapping[str, Any], image: str) -> str:
         raise invalid("status.stable.image", f"is {image}: only images by digest are written back")
     if edit.image.value == image:
         return f"{edit.path} names the stable version: nothing to write"
-    judged = {str(one.get("image")) for one in status.get("history") or ()}
-    judged.add(str((status.get("specModel") or {}).get("image")))
+    judged_images = {str(one.get("image")) for one in status.get("history") or ()}
+    judged_images.add(str((status.get("specModel") or {}).get("image")))
     candidate = str((status.get("candidate") or {}).get("image"))
-    if edit.image.value == candidate or edit.image.value not in judged:
+    if edit.image.value == candidate or edit.image.value not in judged_images:
         return f"{edit.path} names {edit.version.value}, which has no verdict yet: it stays"
     return ""
 
@@ -93,10 +93,14 @@ def _given(file: str) -> dict[str, Any]:
 
 
 def _commit(edit: Edit, key: Key, live: Mapping[str, Any], branch: str) -> None:
-    version, made = live["status"]["stable"]["version"], _promotion(live["status"])
-    said = " ".join(str(made.get("message", "")).split())
-    named = f"{made['type']} ({made.get('reason', '')})" if made else "not recorded in status"
-    message = f"{key}: {version} serves\n\nSluicegate-Decision: {named}\n"
+    version, decision = live["status"]["stable"]["version"], _promotion(live["status"])
+    said = " ".join(str(decision.get("message", "")).split())
+    decision_text = (
+        f"{decision['type']} ({decision.get('reason', '')})"
+        if decision
+        else "not recorded in status"
+    )
+    message = f"{key}: {version} serves\n\nSluicegate-Decision: {decision_text}\n"
     if said:
         message += f"Sluicegate-Evidence: {said}\n"
     folder = edit.path.parent
@@ -117,9 +121,9 @@ def _promotion(status: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _git(folder: Path, *arguments: str) -> None:
-    done = subprocess.run(
+    completed = subprocess.run(
         ["git", *arguments], cwd=folder, capture_output=True, text=True, check=False
     )
-    if done.returncode:
-        said = (done.stderr or done.stdout).strip()
-        raise SluicegateError(f"git {arguments[0]}: {said}")
+    if completed.returncode:
+        error_text = (completed.stderr or completed.stdout).strip()
+        raise SluicegateError(f"git {arguments[0]}: {error_text}")

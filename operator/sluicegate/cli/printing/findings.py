@@ -17,18 +17,18 @@ def findings_document(findings: Iterable[Finding]) -> Document:
     return document(
         "Findings",
         findings=[
-            {"severity": str(one.severity), "where": one.where, "message": one.message}
-            for one in findings
+            {"severity": str(finding.severity), "where": finding.where, "message": finding.message}
+            for finding in findings
         ],
     )
 
 
 def findings_case(name: str, findings: Iterable[Finding]) -> JunitCase:
     """Return findings about one subject as a case; those that prevent it from running fail it."""
-    listed = list(findings)
-    blocking = blocking_findings(listed)
+    finding_list = list(findings)
+    blocking = blocking_findings(finding_list)
     return JunitCase(
         name,
         failures=tuple(finding.line() for finding in blocking),
-        notes=tuple(finding.line() for finding in listed if finding not in blocking),
+        notes=tuple(finding.line() for finding in finding_list if finding not in blocking),
     )

@@ -32,13 +32,13 @@ class JunitCase:
 
 def as_junit(suite: str, cases: Iterable[JunitCase]) -> str:
     """Format cases as one testsuite; characters that XML doesn't allow are removed."""
-    listed = list(cases)
-    failed = sum(bool(case.failures) for case in listed)
+    case_list = list(cases)
+    failed = sum(bool(case.failures) for case in case_list)
     lines = [
         '<?xml version="1.0" encoding="UTF-8"?>',
-        f'<testsuite name={_quoted(suite)} tests="{len(listed)}" failures="{failed}" errors="0">',
+        f'<testsuite name={_quoted(suite)} tests="{len(case_list)}" failures="{failed}" errors="0">',
     ]
-    for case in listed:
+    for case in case_list:
         lines.append(f"  <testcase classname={_quoted(suite)} name={_quoted(case.name)}>")
         if case.failures:
             text = escape("\n".join(map(clean, case.failures)))

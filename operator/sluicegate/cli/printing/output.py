@@ -55,7 +55,7 @@ def as_json(answer: Document) -> str:
     """Format JSON; characters that control a terminal are escaped, which is the same text to a parser."""
     text = json.dumps(answer, indent=2, ensure_ascii=False)
     escaped = UNSAFE.sub(
-        lambda found: found[0] if found[0] == "\n" else f"\\u{ord(found[0]):04x}", text
+        lambda match: match[0] if match[0] == "\n" else f"\\u{ord(match[0]):04x}", text
     )
     return f"{escaped}\n"
 

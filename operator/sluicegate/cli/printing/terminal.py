@@ -60,29 +60,36 @@ def table(
         then the columns of `shortened` and the last are cut; names are never cut.
     headers : whether the first line has the names of the columns.
     """
-    kept = list(range(len(header)))
+    kept_columns = list(range(len(header)))
     cells = [[clean(cell) or NONE for cell in row] for row in rows]
     lines = [list(header), *cells] if headers else cells
     if not lines:
         return ""
 
     if width:
-        long = [column for column in kept if header[column] in shortened]
-        _cut_columns(lines, kept, {each: max(READABLE, len(header[each])) for each in long}, width)
+        long = [column for column in kept_columns if header[column] in shortened]
+        _cut_columns(
+            lines,
+            kept_columns,
+            {column: max(READABLE, len(header[column])) for column in long},
+            width,
+        )
         for name in dispensable:
-            if name in header and _total(_widths(lines, kept)) > width:
-                kept.remove(header.index(name))
-        long = [column for column in kept if column in long or column == kept[-1]]
-        _cut_columns(lines, kept, {each: len(header[each]) for each in long}, width)
-    sizes = _widths(lines, kept)
+            if name in header and _total(_widths(lines, kept_columns)) > width:
+                kept_columns.remove(header.index(name))
+        long = [column for column in kept_columns if column in long or column == kept_columns[-1]]
+        _cut_columns(lines, kept_columns, {column: len(header[column]) for column in long}, width)
+    sizes = _widths(lines, kept_columns)
     return "".join(
-        _line([line[column] for column in kept], sizes, colours=colours and number >= headers)
+        _line(
+            [line[column] for column in kept_columns], sizes, colours=colours and number >= headers
+        )
         for number, line in enumerate(lines)
     )
 
 
-def _widths(lines: Sequence[Sequence[str]], kept: Sequence[int]) -> list[int]:
-    return [max(columns(line[column]) for line in lines) for column in kept]
+def _widths(lines: Sequence[Sequence[str]], kept_columns: Sequence[int]) -> list[int]:
+    return [max(columns(line[column]) for line in lines) for column in kept_columns]
 
 
 def _total(widths: Sequence[int]) -> int:
@@ -90,10 +97,10 @@ def _total(widths: Sequence[int]) -> int:
 
 
 def _cut_columns(
-    lines: Sequence[list[str]], kept: Sequence[int], least: Mapping[int, int], width: int
+    lines: Sequence[list[str]], kept_columns: Sequence[int], least: Mapping[int, int], width: int
 ) -> None:
     """Cut the widest of the columns of `least` until the table fits, none below its number there."""
-    sizes = dict(zip(kept, _widths(lines, kept), strict=True))
+    sizes = dict(zip(kept_columns, _widths(lines, kept_columns), strict=True))
     rooms = {column: sizes[column] for column in least}
     for _ in range(_total(list(sizes.values())) - width):
         wider = [column for column in least if rooms[column] > least[column]]
@@ -101,8 +108,8 @@ def _cut_columns(
             break
         rooms[max(wider, key=rooms.__getitem__)] -= 1
     for line in lines:
-        for column, room in rooms.items():
-            line[column] = cut(line[column], room)
+        for column, column_width in rooms.items():
+            line[column] = cut(line[column], column_width)
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
@@ -140,15 +147,15 @@ def columns(text: str) -> int:
     )
 
 
-def cut(text: str, room: int) -> str:
+def cut(text: str, columns_left: int) -> str:
     """Cut a text to so many columns; `…` replaces the rest."""
-    if columns(text) <= room:
+    if columns(text) <= columns_left:
         return text
-    while text and columns(text) > room - 1:
+    while text and columns(text) > columns_left - 1:
         text = text[:-1]
     return f"{text.rstrip()}…"
 
 
-def say(text: str) -> None:
+def print_progress(text: str) -> None:
     """Print progress and warnings on standard error, so that the output can be piped."""
     print(text, file=sys.stderr, flush=True)

@@ -36,11 +36,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Copy new sealed reviews; return 1 if one can't be copied."""
     place = place_of(args.to)
-    done = asyncio.run(_copy(place, tuple(args.namespaces)))
+    copied = asyncio.run(_copy(place, tuple(args.namespaces)))
     print(
-        f"{done.written} reviews written to {args.to}, {done.there} were there, {done.refused} refused"
+        f"{copied.written} reviews written to {args.to}, {copied.there} were there, {copied.refused} refused"
     )
-    return 1 if done.refused else 0
+    return 1 if copied.refused else 0
 
 
 def place_of(text: str) -> ArchivePlace:

@@ -77,8 +77,10 @@ def run(args: argparse.Namespace) -> int:
         ]
     else:
         reviews = asyncio.run(_read_cluster(product, args.namespaces, live=args.live))
-    chosen = choose(reviews, product, args.period or "", open_too=args.live, now=int(time.time()))
-    reports = sorted(chosen, key=lambda one: (-one.worst, one.name))
+    chosen_reviews = choose(
+        reviews, product, args.period or "", open_too=args.live, now=int(time.time())
+    )
+    reports = sorted(chosen_reviews, key=lambda one: (-one.worst, one.name))
     if args.wheel:
         reports = [draw_report(reports, f"{datetime.now(UTC):%Y-%m-%d}")]
     write_text(_render(reports, args.output, args.period or "newest period"), args.file)
@@ -122,10 +124,10 @@ def choose(
         by_product.setdefault((review.metadata.namespace, ref.name, ref.uid), []).append(review)
     facts: list[ReportFacts] = []
     periods: list[str] = []
-    for (namespace, name, _), each in sorted(by_product.items()):
+    for (namespace, name, _), product_reviews in sorted(by_product.items()):
         if product is not None and product != (namespace, name):
             continue
-        ordered = sorted(each, key=lambda review: review.spec.period.start)
+        ordered = sorted(product_reviews, key=lambda review: review.spec.period.start)
         periods += [period_name(review) for review in ordered]
         place = len(ordered) - 1 if open_too and not period else _place(ordered, period)
         if place is not None:
@@ -133,16 +135,18 @@ def choose(
             facts.append(facts_of(ordered[place], before, ordered[: place + 1], now=now))
     if facts:
         return facts
-    whose = "/".join(product) if product else "any product"
+    owner_text = "/".join(product) if product else "any product"
     if not periods:
         text = (
-            f"there is no review of {whose}: is the name right? A DataProduct with spec.review has one"
+            f"there is no review of {owner_text}: is the name right? A DataProduct with spec.review has one"
             " after a day; those of a deleted product are kept for some time, then in the archive (--from)"
         )
     elif period:
-        text = f'there is no period "{period}" of {whose}: name one of {", ".join(sorted(set(periods))[-6:])}'
+        text = f'there is no period "{period}" of {owner_text}: name one of {", ".join(sorted(set(periods))[-6:])}'
     else:
-        text = f"no review of {whose} is sealed yet: name an open one by --period {periods[-1]}"
+        text = (
+            f"no review of {owner_text} is sealed yet: name an open one by --period {periods[-1]}"
+        )
     raise invalid("period", text)
 
 
@@ -160,8 +164,8 @@ def _place(ordered: Sequence[DataProductReview], period: str) -> int | None:
     """Return the index of the period's review; without a period, that of the newest sealed one."""
     places = [
         place
-        for place, one in enumerate(ordered)
-        if (period_name(one) == period if period else one.status.seal_time is not None)
+        for place, review in enumerate(ordered)
+        if (period_name(review) == period if period else review.status.seal_time is not None)
     ]
     return places[-1] if places else None
 
@@ -173,7 +177,7 @@ def _render(reports: Sequence[ReportFacts], form: str, period: str) -> str:
             return output.as_json(answer) if form == "json" else output.as_yaml(answer)
         case "name":
             kind = f"{names.REVIEW_SINGULAR}.{names.GROUP}"
-            return "".join(f"{kind}/{one.review.metadata.name}\n" for one in reports)
+            return "".join(f"{kind}/{report.review.metadata.name}\n" for report in reports)
         case "csv":
             return as_csv(reports)
         case "html":
@@ -183,8 +187,8 @@ def _render(reports: Sequence[ReportFacts], form: str, period: str) -> str:
                 raise MissingExtra(
                     f"HTML needs {error.name}: install sluicegate[report], or take -o markdown"
                 ) from error
-            whose = reports[0].name if len(reports) == 1 else f"{len(reports)} products"
-            return page(reports, f"Review of {whose}, {period}")
+            title = reports[0].name if len(reports) == 1 else f"{len(reports)} products"
+            return page(reports, f"Review of {title}, {period}")
         case _:
             return markdown(reports)
 
@@ -207,8 +211,8 @@ def objects_in(files: Iterable[Path]) -> Iterator[tuple[Path, dict[str, Any]]]:
         try:
             documents = list(yaml.load_all(path.read_text(encoding="utf-8"), loader))
         except (OSError, yaml.YAMLError) as error:
-            why = error.strerror if isinstance(error, OSError) else error
-            raise invalid(str(path), f"can't be read: {why}") from error
+            cause = error.strerror if isinstance(error, OSError) else error
+            raise invalid(str(path), f"can't be read: {cause}") from error
         for body in documents:
             for item in body.get("items", [body]) if isinstance(body, dict) else []:
                 yield path, item

@@ -37,8 +37,8 @@ async def with_what_is_new(
         The days can't be read.
     """
     timing = timing_of(settings)
-    subjects = {Key(*one.metadata.key): subject_of(one, timing) for one in products}
-    made = list(reviews)
+    subjects = {Key(*product.metadata.key): subject_of(product, timing) for product in products}
+    completed_reviews = list(reviews)
     async with Prometheus(endpoint_of(settings)) as source:
         reader = DayReader(source, timing, settings.watch_namespaces, step=step_of(timing))
         for place, review in enumerate(reviews):
@@ -55,8 +55,8 @@ async def with_what_is_new(
                 counts = read.get((ProductKey(*subject.key), (day.begin, day.end)))
                 if counts is not None:
                     status = with_day(status, day, counts, now, requests=subject.requests)
-            made[place] = review.replace(status=status)
-    return made
+            completed_reviews[place] = review.replace(status=status)
+    return completed_reviews
 
 
 def missing_days(review: DataProductReview, timing: Timing, now: float) -> list[Day]:

@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _no_slo(documents: list[Located], service: str) -> str:
-    services = sorted({one.text("spec", "service") for one in documents} - {""})
+    services = sorted({document.text("spec", "service") for document in documents} - {""})
     if service and services:
         return f"has no SLO of the service {service}: it has those of {', '.join(services)}"
     return "has no document with apiVersion openslo/v1 and kind SLO: give a file with at least one"

@@ -21,7 +21,7 @@ from sluicegate.cli.inputs.consumer_access import consumers_of
 from sluicegate.cli.inputs.object_name import parse_name
 from sluicegate.cli.inputs.operator_settings import namespace_of_operator, operator_settings
 from sluicegate.cli.printing.output import add_output, document, write, write_lines, write_names
-from sluicegate.cli.trials.explain_live import Live, look
+from sluicegate.cli.trials.explain_live import Live, read_live
 from sluicegate.kube.resources import Key
 from sluicegate.settings import parse_settings
 from sluicegate.views.words import OVER, has_ended
@@ -58,7 +58,7 @@ async def _explain(key: Key, output: str) -> None:
     if parse_settings(os.environ, refuse_unknown=False).prometheus_url:
         operator = await operator_settings(os.environ, namespace_of_operator(product))
         print(f"note: {operator.source}", file=sys.stderr)
-        live = await look(product, operator.settings, await _consumers(product))
+        live = await read_live(product, operator.settings, await _consumers(product))
     if output == "name":
         write_names([body])
         return

@@ -9,7 +9,7 @@ from sluicegate.api.product import DataProduct
 from sluicegate.cli.trials.explain_consumers import consumer_lines, consumers_as_object
 from sluicegate.cli.trials.explain_markets import (
     MarketHarm,
-    compared,
+    compare_markets_live,
     harms_as_object,
     in_words,
     of_candidate,
@@ -53,11 +53,11 @@ class Live:
         states = self.evaluation.markets or {}
         slos = [
             {
-                "state": str(one.state),
-                "message": describe(one, seconds),
-                **states_as_object(states.get(one.terms.name, ())),
+                "state": str(slo.state),
+                "message": describe(slo, seconds),
+                **states_as_object(states.get(slo.terms.name, ())),
             }
-            for one in self.evaluation.slos
+            for slo in self.evaluation.slos
         ]
         return {
             "state": str(self.evaluation.state),
@@ -70,10 +70,10 @@ class Live:
     def compared(self) -> tuple[MarketHarm, ...]:
         """The evidence that the candidate is worse in each market, the strongest first."""
         status = self.product.status
-        return compared(self.terms, status, self.observed, self.evaluation.assessment)
+        return compare_markets_live(self.terms, status, self.observed, self.evaluation.assessment)
 
 
-async def look(
+async def read_live(
     product: DataProduct, settings: Settings, consumers: Sequence[DataProduct] = ()
 ) -> Live:
     """Read and evaluate the newest blocks; inputs of the cluster are left out.

@@ -15,7 +15,7 @@ from sluicegate.views.numbers import events, percent
 
 __all__ = [
     "MarketHarm",
-    "compared",
+    "compare_markets_live",
     "harms_as_object",
     "in_words",
     "of_candidate",
@@ -23,7 +23,7 @@ __all__ = [
 ]
 
 
-def compared(
+def compare_markets_live(
     terms: Terms, status: DataProductStatus, observed: Observed, assessment: Assessment | None
 ) -> tuple[MarketHarm, ...]:
     """Return the evidence that the candidate is worse in each market, the strongest first."""
@@ -46,12 +46,12 @@ def in_words(state: MarketState) -> str:
 
 def of_candidate(harm: MarketHarm) -> str:
     """Return the comparison of a candidate with stable in one market, as a line."""
-    ours, theirs = (
+    candidate_arm, stable_arm = (
         f"{_share(count)} ({events(count.total)})" for count in (harm.candidate, harm.stable)
     )
     worse = "is worse" if harm.evidence >= harm.bound else "isn't shown to be worse"
     return (
-        f"candidate in {harm.market} in {harm.slo.subject}: {worse}: {ours} against stable's {theirs},"
+        f"candidate in {harm.market} in {harm.slo.subject}: {worse}: {candidate_arm} against stable's {stable_arm},"
         f" evidence {harm.evidence:.1f} of {harm.bound:.1f}"
     )
 
@@ -62,12 +62,12 @@ def _share(count: Count) -> str:
 
 def states_as_object(states: Iterable[MarketState]) -> dict[str, Any]:
     """Return the field with the states of an SLO by market; no field without any."""
-    return _listed("markets", map(_market, states))
+    return _rows_field("markets", map(_market, states))
 
 
 def harms_as_object(harms: Iterable[MarketHarm]) -> dict[str, Any]:
     """Return the field with the comparisons of a candidate by market; no field without any."""
-    return _listed("candidateMarkets", map(_harm, harms))
+    return _rows_field("candidateMarkets", map(_harm, harms))
 
 
 def _market(state: MarketState) -> dict[str, Any]:
@@ -88,7 +88,7 @@ def _harm(harm: MarketHarm) -> dict[str, Any]:
     }
 
 
-def _listed(name: str, rows: Iterable[dict[str, Any]]) -> dict[str, Any]:
+def _rows_field(name: str, rows: Iterable[dict[str, Any]]) -> dict[str, Any]:
     """Return a field with these rows; no field without any."""
-    listed = list(rows)
-    return {name: listed} if listed else {}
+    row_list = list(rows)
+    return {name: row_list} if row_list else {}

@@ -80,8 +80,10 @@ async def record(
     problems += await making.put_canaries(newest)
     making.put_arrivals()
     making.name_what_is_missing(problems)
-    why = "PrometheusUnavailable" if problems else "PrometheusStale"
-    return recording, recording.text([(one.end, series_of(one.version)) for one in past], why)
+    reason_name = "PrometheusUnavailable" if problems else "PrometheusStale"
+    return recording, recording.text(
+        [(one.end, series_of(one.version)) for one in past], reason_name
+    )
 
 
 def _begin(body: Mapping[str, Any], first: Stint, begin: int) -> Recording:
@@ -107,11 +109,11 @@ def _without_status(body: Mapping[str, Any]) -> dict[str, Any]:
 
 def _versions_since(status: DataProductStatus, begin: int) -> dict[str, VersionBase]:
     """Return all versions that ended after a time, or exist, by their name in series."""
-    kept: Iterable[VersionBase] = (
+    known_versions: Iterable[VersionBase] = (
         *(one for one in (status.stable, status.candidate) if one is not None),
         *(one for one in status.history if one.end_time > begin),
     )
-    return {series_of(one): one for one in kept}
+    return {series_of(one): one for one in known_versions}
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,12 +195,14 @@ class RecordBuilder:
         recording = self.recording
         earliest, covered = min(recording.blocks) - self.seconds, 0
         names = {name for read in recording.blocks.values() for name in read}
-        eventful = {name: ends for name in names if (ends := recording.eventful(name))}
-        firsts = [ends[0] for name, ends in eventful.items() if name != recording.version]
-        lasts = [ends[-1] for ends in eventful.values()]
-        for at in sorted(firsts):
-            over = min((end for end in lasts if at <= end), default=at)
-            end = min(over + LOOK_BACK_SECONDS, at + LONGEST_CANARY, newest)
+        eventful = {name: event_ends for name in names if (event_ends := recording.eventful(name))}
+        first_ends = [
+            event_times[0] for name, event_times in eventful.items() if name != recording.version
+        ]
+        last_ends = [event_times[-1] for event_times in eventful.values()]
+        for at in sorted(first_ends):
+            rollout_end = min((end for end in last_ends if at <= end), default=at)
+            end = min(rollout_end + LOOK_BACK_SECONDS, at + LONGEST_CANARY, newest)
             if end > covered:
                 yield max(at - self.seconds - LOOK_BACK_SECONDS, earliest, covered), end
                 covered = end
@@ -212,16 +216,19 @@ class RecordBuilder:
         with_traffic = {name for read in recording.blocks.values() for name in read}
         names = names_of({*with_traffic, first})
         for name in sorted(with_traffic - {first}):
-            if ends := recording.eventful(name):
-                before = max((one for one in recording.blocks if one < ends[0]), default=ends[0])
+            if event_ends := recording.eventful(name):
+                before = max(
+                    (block_end for block_end in recording.blocks if block_end < event_ends[0]),
+                    default=event_ends[0],
+                )
                 version = self.versions.get(name)
                 event, missing = arrival(names[name], version, before, self.product.status)
                 recording.events.append(event)
                 self.recording.notes += [missing] if missing else []
         recording.events += [
-            promotion(names[series_of(one.version)], one.begin)
-            for one in self.past[1:]
-            if series_of(one.version) in names
+            promotion(names[series_of(past_version.version)], past_version.begin)
+            for past_version in self.past[1:]
+            if series_of(past_version.version) in names
         ]
         recording.events.sort(key=lambda event: event["at"])
         recording.names = names

@@ -127,7 +127,7 @@ def _as_json(children: list[Manifest]) -> str:
 def _as_table(children: list[Manifest], *, wide: bool = False) -> str:
     rows = [("NAMESPACE", "KIND", "NAME", "WHAT", "IMAGES")]
     rows += [
-        (child["metadata"]["namespace"], child["kind"], child["metadata"]["name"], _what(child),
+        (child["metadata"]["namespace"], child["kind"], child["metadata"]["name"], _purpose(child),
          ", ".join(sorted(set(_images(child)))))
         for child in children
     ]  # fmt: skip
@@ -156,7 +156,7 @@ def _kind(child: Manifest) -> str:
     return f"{child['kind'].lower()}.{group}" if version and group else child["kind"].lower()
 
 
-def _what(child: Manifest) -> str:
+def _purpose(child: Manifest) -> str:
     """Return the purpose of a child in a few words."""
     describe = _WORDS.get(child["kind"])
     return describe(child) if describe else ""

@@ -18,7 +18,7 @@ from sluicegate.cli.printing.terminal import aligned
 from sluicegate.cli.trials.planned_change import (
     PlannedChange,
     planned_change,
-    refused,
+    refused_change,
 )
 from sluicegate.cli.trials.planned_objects import COMPARED, PlannedOutcome, Running
 from sluicegate.errors import Problem
@@ -34,8 +34,8 @@ def print_changes(args: argparse.Namespace, settings: Settings) -> int:
     changes = list(_changes(args, settings))
     match args.output:
         case "json" | "yaml":
-            listed = [_as_document(change) for change in changes]
-            write(document("PlannedChanges", changes=listed), args.output)
+            documents = [_as_document(change) for change in changes]
+            write(document("PlannedChanges", changes=documents), args.output)
         case format_name if format_name == JUNIT:
             sys.stdout.write(as_junit("sluicegate plan", map(_as_case, changes)))
         case "name":
@@ -55,20 +55,20 @@ def _changes(args: argparse.Namespace, settings: Settings) -> Iterator[PlannedCh
             namespace = str(meta.get("namespace") or args.namespace or access.namespace)
             key = Key(namespace, str(meta.get("name") or ""))
             if problems := tuple(_misplaced(key, args.namespace, twice=key in keys)):
-                yield refused(key, problems)
+                yield refused_change(key, problems)
                 continue
             keys.add(key)
             placed: Mapping[str, Any] = {**body, "metadata": {**meta, "namespace": namespace}}
             try:
                 edited = DataProduct.parse(placed)
             except InvalidProduct as error:
-                yield refused(key, error.problems)
+                yield refused_change(key, error.problems)
                 continue
             yield _change(client, edited, settings)
 
 
 def _misplaced(key: Key, namespace: str, *, twice: bool) -> Iterator[Problem]:
-    """Yield why a document stands for no object of its own; `namespace` is that of -n."""
+    """Yield why a document is no object of its own; `namespace` is that of -n."""
     if not key.name:
         yield Problem("metadata.name", "is required: set it")
     elif namespace and key.namespace != namespace:
@@ -83,7 +83,7 @@ def _misplaced(key: Key, namespace: str, *, twice: bool) -> Iterator[Problem]:
 
 
 def _change(client: DirectClient, edited: DataProduct, settings: Settings) -> PlannedChange:
-    """Return what a manifest leads to by the object that is live, be that invalid."""
+    """Return the effects of a manifest on the live object, which may be invalid."""
     key, notes = Key(*edited.metadata.key), list[str]()
     try:
         body = client.get(DATA_PRODUCTS, key)
@@ -96,8 +96,8 @@ def _change(client: DirectClient, edited: DataProduct, settings: Settings) -> Pl
         live = _with_spec(edited, body)
         follows = False
         notes += [
-            f"the live object isn't valid, and the manifest corrects it: {one}"
-            for one in error.problems
+            f"the live object isn't valid, and the manifest corrects it: {problem}"
+            for problem in error.problems
         ]
         notes.append(
             "the live spec can't be read: its other fields aren't compared with the manifest"
@@ -105,22 +105,22 @@ def _change(client: DirectClient, edited: DataProduct, settings: Settings) -> Pl
     if follows or live.status.stable is None:
         change = planned_change(live, edited, settings)
     else:
-        running, hidden = _running(client, key)
+        running, hidden_kinds = _running(client, key)
         change = planned_change(live, edited, settings, running)
-        notes += [f"{one.qualified} aren't compared: you may not list them" for one in hidden]
+        notes += [f"{one.qualified} aren't compared: you may not list them" for one in hidden_kinds]
     return replace(change, effects=(*notes, *change.effects))
 
 
 def _with_spec(edited: DataProduct, body: Mapping[str, Any]) -> DataProduct:
-    """Return the live object with the spec of the manifest, as its own isn't valid."""
+    """Return the live object with the manifest's spec, as its own is invalid."""
     meta = edited.metadata.replace(uid=str(body["metadata"].get("uid", "")))
     return edited.replace(metadata=meta, status=read_status(body.get("status")))
 
 
 def _running(client: DirectClient, key: Key) -> tuple[Running, list[Resource]]:
-    """Return the objects of a product that run, and the kinds that may not be listed."""
+    """Return the running objects of a product, and the kinds that may not be listed."""
     objects: dict[Resource, tuple[dict[str, Any], ...]] = {}
-    hidden: list[Resource] = []
+    hidden_kinds: list[Resource] = []
     labels = f"{LABEL_PRODUCT}={key.name}"
     for resource in COMPARED:
         try:
@@ -129,8 +129,8 @@ def _running(client: DirectClient, key: Key) -> tuple[Running, list[Resource]]:
         except NotFound:  # the kind isn't installed
             objects[resource] = ()
         except Forbidden:
-            hidden.append(resource)
-    return Running(objects), hidden
+            hidden_kinds.append(resource)
+    return Running(objects), hidden_kinds
 
 
 def _as_document(change: PlannedChange) -> dict[str, Any]:
@@ -139,7 +139,9 @@ def _as_document(change: PlannedChange) -> dict[str, Any]:
         "name": change.key.name,
         "change": str(change.change),
         "effects": list(change.effects),
-        "problems": [{"path": one.path, "message": one.message} for one in change.problems],
+        "problems": [
+            {"path": problem.path, "message": problem.message} for problem in change.problems
+        ],
     }
 
 

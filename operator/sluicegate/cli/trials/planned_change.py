@@ -32,7 +32,7 @@ _STRENGTH: Final = tuple(PlannedOutcome)
 
 @dataclass(frozen=True, slots=True)
 class PlannedChange:
-    """What an edit of one product leads to.
+    """The effects of an edit of one product.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ def planned_change(
     settings: Settings,
     running: Running | None = None,
 ) -> PlannedChange:
-    """Return what a product's manifest leads to.
+    """Return the effects of a product's manifest.
 
     Parameters
     ----------
@@ -72,9 +72,9 @@ def planned_change(
         effects = (*_rollout(live, edited, settings, running), *objects)
         fields = tuple(_fields(live, edited))
     if is_frozen(status, suspend=edited.spec.suspend):
-        effects = tuple(map(_held, effects))
-    change = min((one.change for one in effects), key=_STRENGTH.index, default=_STRENGTH[-1])
-    return PlannedChange(key, change, (*(one.text for one in effects), *fields))
+        effects = tuple(map(_held_effect, effects))
+    change = min((effect.change for effect in effects), key=_STRENGTH.index, default=_STRENGTH[-1])
+    return PlannedChange(key, change, (*(effect.text for effect in effects), *fields))
 
 
 def _first(edited: DataProduct) -> Effect:
@@ -83,20 +83,20 @@ def _first(edited: DataProduct) -> Effect:
     return Effect(PlannedOutcome.FIRST_VERSION, text)
 
 
-def _held(effect: Effect) -> Effect:
-    """Return what waits until spec.suspend is unset."""
+def _held_effect(effect: Effect) -> Effect:
+    """Return the effects that wait until spec.suspend is unset."""
     if effect.change is PlannedOutcome.NOTHING:
         return effect
     return Effect(PlannedOutcome.SUSPENDED, f"once spec.suspend is unset: {effect.text}")
 
 
-def refused(key: Key, problems: Iterable[Problem]) -> PlannedChange:
+def refused_change(key: Key, problems: Iterable[Problem]) -> PlannedChange:
     """Return the change of a manifest that isn't a valid DataProduct."""
     return PlannedChange(key, PlannedOutcome.REFUSED, problems=tuple(problems))
 
 
 def _reused(live: DataProduct | None, edited: DataProduct) -> Iterator[Problem]:
-    """Yield that the bento has the version name of another one, which begins no rollout."""
+    """Yield that the bento has another one's version name, so that no rollout starts."""
     if live is None or live.status.stable is None:
         return
     bento = edited.spec.model.bento
@@ -130,26 +130,28 @@ def _rollout(
     version = after.target.version
     terms = terms_of(edited, settings.hour_seconds)
     if after.standing is Standing.DUE:
-        if (over := lifecycle_obstacle(terms, after.desired)) is not None:
-            yield Effect(PlannedOutcome.NOTHING, f"{over.reason}: {over.message}")
+        if (lifecycle_reason := lifecycle_obstacle(terms, after.desired)) is not None:
+            yield Effect(
+                PlannedOutcome.NOTHING, f"{lifecycle_reason.reason}: {lifecycle_reason.message}"
+            )
         else:
             text = f"{version} starts with {terms.steps[0]} % of the traffic"
             yield Effect(PlannedOutcome.CANARY, text)
     elif after.standing is Standing.HANDLED and (before is None or before.desired != after.desired):
         text = f"{version} was tried already, and isn't tried again by itself"
         yield Effect(PlannedOutcome.NOTHING, text)
-    ended = after.superseded
-    if ended is not None and (before is None or before.superseded != ended):
-        text = f"the rollout of {ended.version} ends: its traffic returns to stable"
+    ended_candidate = after.superseded
+    if ended_candidate is not None and (before is None or before.superseded != ended_candidate):
+        text = f"the rollout of {ended_candidate.version} ends: its traffic returns to stable"
         yield Effect(PlannedOutcome.UPDATE, text)
 
 
-def _of_name(status: DataProductStatus, named: Release) -> Iterator[Effect]:
-    """Yield that a new name of a bento that has one isn't used."""
+def _of_name(status: DataProductStatus, named_release: Release) -> Iterator[Effect]:
+    """Yield that a new version name of a known bento isn't used."""
     for version in filter(None, (status.stable, status.trial)):
-        if version.release == named and version.version != named.version:
+        if version.release == named_release and version.version != named_release.version:
             text = (
-                f"the name {named.version} isn't used: the same bento is there as"
+                f"the name {named_release.version} isn't used: the same bento is there as"
                 f" {version.version}, and keeps that name"
             )
             yield Effect(PlannedOutcome.NOTHING, text)
@@ -157,7 +159,7 @@ def _of_name(status: DataProductStatus, named: Release) -> Iterator[Effect]:
 
 
 def _fields(live: DataProduct, edited: DataProduct) -> Iterator[str]:
-    """Yield the fields of the spec that the operator reads in its next pass."""
+    """Yield the fields of the spec that take effect in the next pass."""
     before, after = live.spec.to_dict(), edited.spec.to_dict()
     names = sorted(
         name
@@ -165,5 +167,5 @@ def _fields(live: DataProduct, edited: DataProduct) -> Iterator[str]:
         if name not in {"model", "serving", "route"} and before.get(name) != after.get(name)
     )
     if names:
-        listed = ", ".join(f"spec.{name}" for name in names)
-        yield f"{listed}: used from the next pass of the operator on"
+        names_text = ", ".join(f"spec.{name}" for name in names)
+        yield f"{names_text}: used from the next pass of the operator on"

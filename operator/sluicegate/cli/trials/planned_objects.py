@@ -32,7 +32,7 @@ COMPARED: Final = (
 )  # fmt: skip
 """The kinds of objects that a version has."""
 _OF_PRODUCT: Final = frozenset(
-    one.kind for one in (HTTP_ROUTES, HORIZONTAL_POD_AUTOSCALERS, POD_DISRUPTION_BUDGETS)
+    resource.kind for resource in (HTTP_ROUTES, HORIZONTAL_POD_AUTOSCALERS, POD_DISRUPTION_BUDGETS)
 )
 """Kinds of which a product has no object of an earlier version."""
 
@@ -41,7 +41,7 @@ Named = dict[tuple[str, str], Manifest]
 
 
 class PlannedOutcome(StrEnum):
-    """What an edit leads to, the strongest first."""
+    """The kind of an edit's effect, the strongest first."""
 
     REFUSED = "Refused"
     """The API server or the operator refuses it."""
@@ -69,7 +69,7 @@ class Effect:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """The objects of a product that run.
+    """The running objects of a product.
 
     Attributes
     ----------
@@ -117,7 +117,7 @@ def planned_objects(
 
 
 def _rendered(live: DataProduct, product: DataProduct, settings: Settings) -> Named:
-    """Return the objects that a spec renders for the stable version, as that spec refers to it."""
+    """Return the stable version's objects rendered from a spec."""
     version = spec_version(product, runtime_image(product.spec, settings))
     stable = referred_to(live.status, version).stable
     assert stable is not None
@@ -126,12 +126,12 @@ def _rendered(live: DataProduct, product: DataProduct, settings: Settings) -> Na
 
 
 def _by_running(running: Running, after: Named, live: DataProduct) -> Iterator[Effect]:
-    """Yield what differs from the objects that run; with a candidate that is stable's pods alone."""
-    alone = live.status.candidate is None
-    kinds = running.kinds if alone else running.kinds & {DEPLOYMENTS.kind}
+    """Yield the differences from the running objects; with a candidate only those of stable's pods."""
+    without_candidate = live.status.candidate is None
+    kinds = running.kinds if without_candidate else running.kinds & {DEPLOYMENTS.kind}
     before = running.named()
-    gone = {(kind, name) for kind, name in before if kind in _OF_PRODUCT}
-    for kind, name in sorted(after.keys() | gone):
+    removed = {(kind, name) for kind, name in before if kind in _OF_PRODUCT}
+    for kind, name in sorted(after.keys() | removed):
         old, new = before.get((kind, name)), after.get((kind, name))
         if kind not in kinds:
             continue
@@ -140,14 +140,14 @@ def _by_running(running: Running, after: Named, live: DataProduct) -> Iterator[E
         elif kind == DEPLOYMENTS.kind:
             if _inputs(old) != _inputs(new):
                 yield _restart(live)
-            if alone and "replicas" in new["spec"]:
+            if without_candidate and "replicas" in new["spec"]:
                 yield from _replicas(name, old, new)
         elif owned_part(old, names.FIELD_MANAGER).get("spec") != new["spec"]:
             yield Effect(PlannedOutcome.UPDATE, f"{kind} {name} is updated")
 
 
 def _inputs(deployment: Manifest) -> object:
-    """Return the hash of what the pods are rendered from: an upgrade of the operator keeps it."""
+    """Return the hash of the pods' inputs, which an upgrade of the operator doesn't change."""
     return (deployment["metadata"].get("annotations") or {}).get(names.ANNOTATION_INPUTS_HASH)
 
 
@@ -175,8 +175,8 @@ def _deployment(name: str, old: Manifest, new: Manifest, live: DataProduct) -> I
         yield _restart(live)
     yield from _replicas(name, old, new)
     first, second = (
-        {key: part for key, part in one["spec"].items() if key not in {"template", "replicas"}}
-        for one in (old, new)
+        {key: part for key, part in manifest["spec"].items() if key not in {"template", "replicas"}}
+        for manifest in (old, new)
     )
     if first != second:
         yield Effect(PlannedOutcome.UPDATE, f"Deployment {name} is updated")

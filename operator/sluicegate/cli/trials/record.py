@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"note: {operator.source}", file=sys.stderr)
         settings = operator.settings
     if args.policy:
-        body = {**body, "spec": _one(args.policy)["spec"]}
+        body = {**body, "spec": _read_single(args.policy)["spec"]}
     bodies = (body, *consumers)
     recording, lines = asyncio.run(_record(bodies, settings, args.days, time.time()))
     text = "".join(f"{line}\n" for line in lines)
@@ -107,7 +107,7 @@ async def _with_consumers(key: Key) -> tuple[dict[str, Any], list[dict[str, Any]
     return body, await consumers_of(DataProduct.parse(body))
 
 
-def _one(file: str) -> dict[str, Any]:
+def _read_single(file: str) -> dict[str, Any]:
     documents = read_documents(file)
     if len(documents) != 1:
         raise invalid(file, f"holds {len(documents)} DataProducts: give a file with one")

@@ -99,16 +99,16 @@ def _object(tuning: Tuning) -> dict[str, Any]:
         "eventsPerMinute": round(tuning.per_minute, 3),
         "drop": tuning.drop,
         "current": _alternative(tuning.now, "objective") | {"objective": tuning.objective},
-        "objectives": [_alternative(each, "objective") for each in tuning.objectives],
-        "maxDrops": [_alternative(each, "maxDrop") for each in tuning.drops],
+        "objectives": [_alternative(tuned_value, "objective") for tuned_value in tuning.objectives],
+        "maxDrops": [_alternative(tuned_value, "maxDrop") for tuned_value in tuning.drops],
         "maxRegressions": [
             {
-                "maxRegression": each.value,
-                "canarySeconds": as_seconds(each.canary),
-                "current": each.current,
-                "proposed": each.proposed,
+                "maxRegression": margin.value,
+                "canarySeconds": as_seconds(margin.canary),
+                "current": margin.current,
+                "proposed": margin.proposed,
             }
-            for each in tuning.margins
+            for margin in tuning.margins
         ],
     }
 
@@ -136,18 +136,19 @@ def _table(tuning: Tuning) -> Iterator[str]:
     rows = [heads, ("as it is", *_effect(tuning.now), "")]
     for field, values in (("objective", tuning.objectives), ("maxDrop", tuning.drops)):
         rows += [
-            (f'{field}: "{_text(each.value)}"', *_effect(each), _mark(each)) for each in values
+            (f'{field}: "{_text(tuned_value.value)}"', *_effect(tuned_value), _mark(tuned_value))
+            for tuned_value in values
         ]
     yield from (f"  {line}" for line in aligned(rows))
     canaries = [("", "CANARY OF AN EQUAL VERSION", "")]
     canaries += [
-        (f'maxRegression: "{_text(each.value)}"', _time(each.canary), _mark(each))
-        for each in tuning.margins
+        (f'maxRegression: "{_text(margin.value)}"', _time(margin.canary), _mark(margin))
+        for margin in tuning.margins
     ]
     yield from (f"  {line}" for line in aligned(canaries))
-    when = [at for at in tuning.now.alarms if at > EPOCH_LIKE]
-    if when:
-        yield f"alarms as it is: {', '.join(map(rfc3339, when[:10]))}"
+    alarm_times = [at for at in tuning.now.alarms if at > EPOCH_LIKE]
+    if alarm_times:
+        yield f"alarms as it is: {', '.join(map(rfc3339, alarm_times[:10]))}"
 
 
 def _notes(tuning: Tuning) -> Iterator[str]:
@@ -171,7 +172,7 @@ def _effect(value: TunedValue) -> tuple[str, str, str]:
 
 def _mark(value: TunedValue | Margin) -> str:
     marks = (("proposed", value.proposed), ("as it is", value.current))
-    return ", ".join(word for word, holds in marks if holds)
+    return ", ".join(word for word, applies in marks if applies)
 
 
 def _time(seconds: float | None) -> str:

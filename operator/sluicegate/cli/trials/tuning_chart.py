@@ -31,8 +31,8 @@ def tuning_chart(tunings: list[Tuning]) -> str:
     with mpl.rc_context(RC):
         figure = Figure(figsize=(9.6, ROW_INCHES * len(tunings)), layout="constrained")
         rows = figure.subplots(len(tunings), 2, squeeze=False, width_ratios=(3, 1))
-        for (left, right), tuning in zip(rows, tunings, strict=True):
-            _draw_history(left, tuning)
+        for (left_edge, right), tuning in zip(rows, tunings, strict=True):
+            _draw_history(left_edge, tuning)
             _draw_canaries(right, tuning)
         return _as_svg(figure)
 
@@ -40,7 +40,9 @@ def tuning_chart(tunings: list[Tuning]) -> str:
 def _draw_history(axes: Axes, tuning: Tuning) -> None:
     times = [at for at, _ in tuning.hours]
     shares = [100 * share for _, share in tuning.hours]
-    proposed = next((each.value for each in tuning.objectives if each.proposed), None)
+    proposed = next(
+        (tuned_value.value for tuned_value in tuning.objectives if tuned_value.proposed), None
+    )
     axes.plot(times, shares, color=INK, linewidth=0.9, label="good, by hour")
     for value, style, word in (
         (tuning.objective, "-", "objective"),

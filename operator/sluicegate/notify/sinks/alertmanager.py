@@ -7,7 +7,14 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from sluicegate.notify import metrics
-from sluicegate.notify.alerts import HOLD_SECONDS, POST_SECONDS, Alert, Labels, ended, identity
+from sluicegate.notify.alerts import (
+    HOLD_SECONDS,
+    POST_SECONDS,
+    Alert,
+    Labels,
+    ended_alert,
+    identity,
+)
 from sluicegate.notify.configuration import AlertmanagerSink
 from sluicegate.notify.delivery import Undelivered
 from sluicegate.notify.sinks.http import Http, deliver
@@ -59,7 +66,7 @@ class AlertmanagerLoop:
         open_alerts = {identity(alert): alert for alert in self._states()}
         for labels, alert in self._open.items():
             if labels not in open_alerts:
-                self._ended[labels] = now, ended(alert, now)
+                self._ended[labels] = now, ended_alert(alert, now)
         self._open = open_alerts
         self._ended = {
             labels: (at, alert)

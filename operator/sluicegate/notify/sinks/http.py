@@ -81,21 +81,23 @@ async def deliver(
     """
     try:
         url = sink.address().rstrip("/") + path if path else sink.address()
-        sent = {**headers, "User-Agent": "sluicegate-notify"}
+        all_headers = {**headers, "User-Agent": "sluicegate-notify"}
         if sink.token_file is not None:
             token = sink.token_file.read_text(encoding="utf-8").strip()
-            sent["Authorization"] = f"Bearer {token}"
+            all_headers["Authorization"] = f"Bearer {token}"
     except (OSError, ValueError) as error:
         text = f"a file of the sink can't be used: {type(error).__name__}"
         raise Undelivered(text, cause="configuration") from error
     try:
-        status, answered = await http.post(url, sent, body, sink.ca_file)
+        status, answer_headers = await http.post(url, all_headers, body, sink.ca_file)
     except (aiohttp.ClientError, OSError, ValueError) as error:
         # Without the error's own text, which may contain the address.
         raise Undelivered(f"no answer: {type(error).__name__}", cause="connection") from None
     if status // 100 == OK:
         return
-    seconds = _seconds(answered.get("Retry-After", ""), wall) if status in ASKS_TO_WAIT else 0.0
+    seconds = (
+        _seconds(answer_headers.get("Retry-After", ""), wall) if status in ASKS_TO_WAIT else 0.0
+    )
     raise Undelivered(
         f"HTTP {status}", cause=f"http_{status // 100}xx", retry_after=seconds,
         final=status in REFUSALS,

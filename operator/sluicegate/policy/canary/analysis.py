@@ -13,7 +13,7 @@ from sluicegate.api.versions import Candidate
 from sluicegate.policy.canary.assessment import Assessment, SloEvidence, must_speak, without_slow
 from sluicegate.policy.canary.gauge_evidence import weigh
 from sluicegate.policy.canary.guards import (
-    counted,
+    count_of,
     invalid_blocks,
     requests_of,
     silent_blocks,
@@ -30,7 +30,7 @@ from sluicegate.policy.canary.shadow_evidence import (
 )
 from sluicegate.policy.model.observed import LOOK_BACK_SECONDS, CanaryBlock, Observed
 from sluicegate.policy.model.terms import SloTerms, Terms
-from sluicegate.policy.slo_health.client_errors import watched
+from sluicegate.policy.slo_health.client_errors import judged_slos
 from sluicegate.slo.blocks import Quality
 from sluicegate.stats.canary_duration import WARM_UP_BLOCKS, expected_seconds
 from sluicegate.stats.counts import Count, summed
@@ -53,18 +53,18 @@ from sluicegate.stats.sequential_test import (
 def assess(
     terms: Terms, status: DataProductStatus, candidate: Candidate, observed: Observed
 ) -> Assessment:
-    """Gather what the blocks say of a candidate that takes traffic."""
-    seconds, start = observed.canary_block_seconds, began(candidate)
+    """Assess a candidate that takes traffic by its blocks: the evidence of each SLO, gauge and consumer."""
+    seconds, start = observed.canary_block_seconds, first_traffic_time(candidate)
     before = look_back(observed.canary_blocks, start, seconds)
     blocks = [block for block in observed.canary_blocks if block.end > start]
     since = counted_blocks(blocks, candidate, seconds)
     evident = [block for block, counts in since if counts]
-    usable = [block for block in evident if _is_in_sync(block, candidate)]
+    usable_blocks = [block for block in evident if _is_in_sync(block, candidate)]
     newest = blocks[-1] if blocks else None
-    judged = watched(terms, observed.canary_blocks, candidate.pairs)
-    shadowed = frozenset(slo.name for slo in judged if is_shadowed(terms, candidate, slo))
-    consumers = sum(len(one.cases) for one in observed.consumer_readings)
-    cases = len(judged) + len(shadowed) + consumers
+    slos_to_judge = judged_slos(terms, observed.canary_blocks, candidate.pairs)
+    shadowed = frozenset(slo.name for slo in slos_to_judge if is_shadowed(terms, candidate, slo))
+    consumers = sum(len(consumer_reading.cases) for consumer_reading in observed.consumer_readings)
+    cases = len(slos_to_judge) + len(shadowed) + consumers
     arms = CountedArms(before, since, newest.end if newest else 0, seconds, cases, shadowed)
     slos = tuple(
         slo_evidence(
@@ -75,18 +75,18 @@ def assess(
             arms=arms,
             pace=weekly_pace(terms, observed, slo.name) if slo.measures_quality else None,
         )
-        for slo in judged
+        for slo in slos_to_judge
         if slo.gauge is None
     )
     return Assessment(
         slos=slos if candidate.next_share(terms.steps) is None else without_slow(slos),
-        dwell=len(usable),
-        requests=sum(requests_of(block) for block in usable),
+        dwell=len(usable_blocks),
+        requests=sum(requests_of(block) for block in usable_blocks),
         newest=newest.quality if newest else Quality.MISSING,
         newest_requests=requests_of(newest) if newest else 0,
-        invalid=invalid_blocks(judged, blocks),
-        silent=silent_blocks(judged, blocks),
-        mismatch=wrong_share(terms, usable, candidate.weight / 100),
+        invalid=invalid_blocks(slos_to_judge, blocks),
+        silent=silent_blocks(slos_to_judge, blocks),
+        mismatch=wrong_share(terms, usable_blocks, candidate.weight / 100),
         cases=cases,
         gauges=tuple(
             weigh(
@@ -103,8 +103,8 @@ def assess(
 
 
 # ---- which blocks count ---------------------------------------------------------------------
-def began(candidate: Candidate) -> int:
-    """Return when it first took traffic."""
+def first_traffic_time(candidate: Candidate) -> int:
+    """Return when the candidate first took traffic, in seconds."""
     return candidate.shares[0].start_time if candidate.shares else candidate.start_time
 
 
@@ -115,18 +115,18 @@ def _is_in_sync(block: CanaryBlock, candidate: Candidate) -> bool:
 def counted_blocks(
     blocks: Sequence[CanaryBlock], candidate: Candidate, seconds: int
 ) -> list[tuple[CanaryBlock, bool]]:
-    """Return the blocks that were counted, and whether each is evidence.
+    """Return the blocks that were counted, each with whether it counts as evidence.
 
     Two blocks after each change of weight are none.
     """
     changes = [change.start_time for change in reversed(candidate.shares)]
-    counted = []
+    counted_list = []
     for block in blocks:
         if block.quality is Quality.COUNTED:
             changed = next((since for since in changes if since < block.end), None)
-            warm = changed is not None and block.end > changed + WARM_UP_BLOCKS * seconds
-            counted.append((block, warm))
-    return counted
+            is_warm = changed is not None and block.end > changed + WARM_UP_BLOCKS * seconds
+            counted_list.append((block, is_warm))
+    return counted_list
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,23 +154,23 @@ def _pairs(
     *,
     lag_seconds: int,
 ) -> Iterator[tuple[Count | None, Count]]:
-    """Yield events of (candidate, stable) since it takes traffic, oldest first.
+    """Yield (candidate, stable) counts of each block since the candidate takes traffic, oldest first.
 
     None for the candidate in blocks that are no evidence: warm-up, and good events still to come.
     """
-    first = max(began(candidate) + lag_seconds, status.engine.slo(slo.name).since)
-    for block, warm in arms.since:
-        theirs = block.stable.get(slo.name)
-        if theirs is None or theirs.quality is not Quality.COUNTED:
+    first = max(first_traffic_time(candidate) + lag_seconds, status.engine.slo(slo.name).since)
+    for block, is_warm in arms.since:
+        stable_count = block.stable.get(slo.name)
+        if stable_count is None or stable_count.quality is not Quality.COUNTED:
             continue
-        if not (warm and block.end > first):
-            yield None, theirs.count
-        elif (ours := counted(block.candidate.get(slo.name))) is not None:
-            yield ours, theirs.count
+        if not (is_warm and block.end > first):
+            yield None, stable_count.count
+        elif (candidate_count := count_of(block.candidate.get(slo.name))) is not None:
+            yield candidate_count, stable_count.count
 
 
 def look_back(blocks: Sequence[CanaryBlock], since: int, seconds: int) -> list[CanaryBlock]:
-    """Return what was counted before the rollout: in the last hour, at least in thirty blocks."""
+    """Return stable's counts before the rollout: of the last hour, and of thirty blocks at least."""
     first = since - max(LOOK_BACK_SECONDS, LEAST_BLOCKS * seconds)
     return [b for b in blocks if first < b.end <= since and b.quality is Quality.COUNTED]
 
@@ -185,18 +185,18 @@ def slo_evidence(
     arms: CountedArms,
     pace: LabelPace | None,
 ) -> SloEvidence:
-    """Return what one SLO says of the candidate.
+    """Return the canary evidence of one SLO.
 
     Parameters
     ----------
     pace : of its events in the last week; None where that isn't known.
     """
-    counts = (counted(block.stable.get(slo.name)) for block in arms.before)
+    counts = (count_of(block.stable.get(slo.name)) for block in arms.before)
     before = [count for count in counts if count is not None]
     shift = level_shift(tuple(before))
-    recent = before[shift:]
-    past = summed(recent)
-    earlier = with_weekly(past, pace)
+    recent_counts = before[shift:]
+    past = summed(recent_counts)
+    earlier_counts = with_weekly(past, pace)
     frozen = status.engine.correlation.get(slo.name)
     correlation = burst_correlation(before, shift=shift) if frozen is None else frozen
     lag = max(slo.lag_blocks * terms.block_seconds, slo.label_lag_seconds)
@@ -212,15 +212,17 @@ def slo_evidence(
         since=status.engine.slo(slo.name).since,
     )
     if labels is None:
-        blocks = sum(ours is not None for ours, _ in pairs)
-        evidence, aged = gather(pairs, past, margin=margin, correlation=correlation), None
+        blocks = sum(candidate_count is not None for candidate_count, _ in pairs)
+        evidence, aged_labels = gather(pairs, past, margin=margin, correlation=correlation), None
     else:
         blocks = labels.compared_blocks
-        evidence, aged = labels.evidence(earlier, margin=margin, correlation=correlation)
+        evidence, aged_labels = labels.evidence(
+            earlier_counts, margin=margin, correlation=correlation
+        )
     paired = hold_out_of(slo, candidate)
     known_evidence = 0.0 if paired is None else paired.promote
-    usual = 0.0 if pace is None else pace.per_second
-    rate = max(_rate(before, evidence, blocks) / arms.seconds, usual)
+    usual_rate = 0.0 if pace is None else pace.per_second
+    rate = max(_rate(before, evidence, blocks) / arms.seconds, usual_rate)
     shadow = evidence_of(slo, candidate) if slo.name in arms.shadowed else None
     if labels is not None and shadow is None:
         expected = expected_label_seconds(
@@ -252,32 +254,32 @@ def slo_evidence(
             evidence=known_evidence,
             rows=rows,
         )
-    comes = pace is not None or evidence.candidate.total > 0 or shadow is not None
+    has_events = pace is not None or evidence.candidate.total > 0 or shadow is not None
     unheard = shadow is not None and not shadow.blocks
     return SloEvidence(
         slo,
         evidence if paired is None else evidence.after(paired),
-        must_speak(slo, terms, expected, comes=comes, unheard=unheard),
+        must_speak(slo, terms, expected, comes=has_events, unheard=unheard),
         promotion_bound(candidate.step_of(terms.steps), len(terms.steps)),
         rollback_bound(arms.slos),
         correlation,
         blocks,
         expected,
-        dispersion([*before, *(theirs for _, theirs in pairs)]),
+        dispersion([*before, *(stable_count for _, stable_count in pairs)]),
         better_bound(candidate.step_of(terms.steps), len(terms.steps), len(terms.deciding)),
         is_late(terms, status, candidate, arms.newest, block_seconds=arms.seconds),
         paired,
         margin,
         shadow,
-        aged,
+        aged_labels,
     )
 
 
 def _rate(before: Sequence[Count], evidence: SequentialEvidence, blocks: int) -> float:
-    """Return events of both arms a block: as before the rollout, or as during it, whichever is more.
+    """Return the events a block of both arms: before the rollout or during it, whichever is more.
 
     An SLO that must speak isn't let off because its events dry up.
     """
-    then = sum(count.total for count in before) / len(before) if before else 0.0
-    both = evidence.candidate.total + evidence.stable.total
-    return max(then, both / blocks if blocks else 0.0)
+    events_before = sum(count.total for count in before) / len(before) if before else 0.0
+    both_totals = evidence.candidate.total + evidence.stable.total
+    return max(events_before, both_totals / blocks if blocks else 0.0)

@@ -47,11 +47,11 @@ class AgedLabels:
 
     @property
     def seconds(self) -> int | None:
-        """Greatest age of the labels that compare now; None where it has no limit."""
+        """Return the greatest age of the labels that are compared now, in seconds; None without a limit."""
         return AGE_BOUNDS[self.classes - 1] if self.classes <= len(AGE_BOUNDS) else None
 
     def with_all_labels(self, candidate: Count, stable: Count) -> tuple[Count, Count]:
-        """Estimate the counts of (candidate, stable) as they will be once all labels are there.
+        """Estimate the final counts of (candidate, stable), when all labels have arrived.
 
         Stable's share is that before the rollout, and the candidate's follows by the odds ratio: sums
         over tables of different ages would compare different ages. The totals are those that give the
@@ -59,30 +59,32 @@ class AgedLabels:
         """
         if not self.another_kind or self.ratio is None or not self.before.total:
             return candidate, stable
-        theirs = _odds(self.before)
-        ours = theirs * self.ratio.estimate
-        variances = [odds / (1 + odds) ** 2 for odds in (ours, theirs)]
+        stable_odds = _odds(self.before)
+        candidate_odds = stable_odds * self.ratio.estimate
+        variances = [odds / (1 + odds) ** 2 for odds in (candidate_odds, stable_odds)]
         weight = self.ratio.information * sum(
             1 / (count.total * variance)
             for count, variance in zip((candidate, stable), variances, strict=True)
         )
-        return _count_of(ours, weight * candidate.total), _count_of(theirs, weight * stable.total)
+        return _count_of(candidate_odds, weight * candidate.total), _count_of(
+            stable_odds, weight * stable.total
+        )
 
 
 def _odds(count: Count) -> float:
-    """Return the odds of "bad", half an event added to each."""
+    """Return the odds of bad events, with half an event added to each count."""
     return (count.bad + 0.5) / (count.total - count.bad + 0.5)
 
 
 def _count_of(odds: float, total: float) -> Count:
-    """Return the count with these odds of "bad"."""
-    whole = max(round(total), 1)
-    return Count(round(whole * odds / (1 + odds)), whole)
+    """Return the (bad, total) whose odds of bad events are these."""
+    rounded_total = max(round(total), 1)
+    return Count(round(rounded_total * odds / (1 + odds)), rounded_total)
 
 
 @dataclass(frozen=True, slots=True)
 class SloEvidence:
-    """What one SLO says of the candidate.
+    """The canary evidence of one SLO.
 
     Attributes
     ----------
@@ -117,17 +119,17 @@ class SloEvidence:
     labels: AgedLabels | None = None
 
     def settle_seconds(self, before: int) -> int:
-        """Return how long stable's labels settle, at least as long as they did `before`."""
+        """Return within how many seconds stable's labels settle; at least `before`."""
         return max(before, 0 if self.labels is None else self.labels.settle_seconds)
 
     @property
     def is_slow(self) -> bool:
-        """Whether it is about the answers, and an equal candidate takes long in it."""
+        """Return whether the SLO measures answers, and an equal candidate needs long for its evidence."""
         return self.terms.measures_quality and self.expected > SLOW_SECONDS
 
     @property
     def must_speak(self) -> bool:
-        """Whether it is still waited for: an implicit one only until its time is over.
+        """Return whether the promotion waits for the SLO; an implicit one is waited for only until its planned time.
 
         Then a veto takes a difference that is sure at 95 %. By then it would hold one in five equal
         versions, as half of them take longer than the mean, which planning goes by.
@@ -140,19 +142,19 @@ class SloEvidence:
 
     @property
     def _is_surely_worse(self) -> bool:
-        theirs = self._as_independent(self.arms[1])
-        if not theirs[1] or not self.independent[1]:
+        stable_arm = self._as_independent(self.arms[1])
+        if not stable_arm[1] or not self.independent[1]:
             return True
-        return newcombe(self.independent, theirs, Z_SURELY).lower > 0
+        return newcombe(self.independent, stable_arm, Z_SURELY).lower > 0
 
     @property
     def independent(self) -> tuple[float, float]:
-        """The candidate's (bad, total) as so many independent events would weigh."""
+        """Return the candidate's (bad, total) in independent events, that is, divided by their dispersion."""
         return self._as_independent(self.arms[0])
 
     @property
     def arms(self) -> tuple[Count, Count]:
-        """Events of (candidate, stable) in the same blocks; of labels, as they will be with all of them."""
+        """Return the (bad, total) of (candidate, stable) in the same blocks; of labels, estimated with those that are still to arrive."""
         candidate, stable = self.evidence.candidate, self.evidence.stable
         if self.labels is None:
             return candidate, stable
@@ -160,7 +162,7 @@ class SloEvidence:
 
     @property
     def is_estimated(self) -> bool:
-        """Whether these are estimated, from young labels of another kind."""
+        """Return whether the arms are estimated, as young labels have another share of bad ones."""
         labels = self.labels
         return labels is not None and labels.another_kind and labels.ratio is not None
 
@@ -171,45 +173,47 @@ class SloEvidence:
 
     @property
     def favours(self) -> bool:
-        """Whether it is sure enough that the candidate isn't worse by the margin."""
+        """Return whether the evidence suffices that the candidate isn't worse by the margin."""
         return self.evidence.promote >= self.promote_at
 
     @property
     def shows_better(self) -> bool:
-        """Whether it is sure enough that the candidate is better than stable."""
+        """Return whether the evidence suffices that the candidate is better than stable."""
         return self.favours and self.evidence.better >= self.better_at
 
     @property
     def leans_against(self) -> bool:
-        """Whether it needn't speak, and what little it has seen looks worse more than as good."""
-        free = self.terms.canary_evidence is CanaryEvidence.IF_AVAILABLE and not self.required
-        return free and self.looks_worse and not self._yields
+        """Return whether the promotion needn't wait for the SLO, and its few events look worse rather than equal."""
+        is_optional = (
+            self.terms.canary_evidence is CanaryEvidence.IF_AVAILABLE and not self.required
+        )
+        return is_optional and self.looks_worse and not self._yields
 
     @property
     def looks_worse(self) -> bool:
-        """Whether what it has seen looks worse more than as good, in the canary or beside it."""
+        """Return whether the events look worse rather than equal, in the canary or in the shadow phase."""
         return self.evidence.roll_back > 0 or (
             self.shadow is not None and self.shadow.roll_back > 0
         )
 
     @property
     def is_against(self) -> bool:
-        """Whether it is sure enough that the candidate is worse."""
+        """Return whether the evidence suffices that the candidate is worse."""
         return self.evidence.roll_back >= self.roll_back_at
 
     @property
     def is_worse_in_shadow(self) -> bool:
-        """Whether rows that were labelled after the training are sure enough that it is worse."""
+        """Return whether the rows of the shadow phase suffice as evidence that the candidate is worse."""
         return self.shadow is not None and self.shadow.roll_back >= self.roll_back_at
 
 
 def is_own(slo: SloTerms) -> bool:
-    """Return whether it is an SLO of the product's spec: no consumer's, and not the share of client errors."""
+    """Return whether the SLO is in the product's spec: neither a consumer's nor the share of client errors."""
     return not (is_implicit(slo) or slo.consumer)
 
 
 def must_speak(slo: SloTerms, terms: Terms, expected: float, *, comes: bool, unheard: bool) -> bool:
-    """Return whether a promotion needs it.
+    """Return whether a promotion needs evidence of this SLO.
 
     Where a person chose the rollout's duration, it is what an equal candidate can pass in; else
     the duration follows the labels, and an SLO that has any is waited for. `unheard`: a shadow
@@ -226,7 +230,7 @@ def must_speak(slo: SloTerms, terms: Terms, expected: float, *, comes: bool, unh
 
 
 def without_slow(slos: tuple[SloEvidence, ...]) -> tuple[SloEvidence, ...]:
-    """Return the evidence for a step before the last: what is slow isn't waited for if another SLO favours the candidate.
+    """Return the evidence that a step before the last needs: without slow SLOs if another one favours the candidate.
 
     A small share protects from what requests show at once; labels are most at the last share.
     """
@@ -241,7 +245,7 @@ MOST_NAMED_HARMS: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class MarketHarm:
-    """One SLO in one market in which the candidate is surely worse.
+    """One SLO in one market in which the candidate is worse beyond chance.
 
     Attributes
     ----------
@@ -257,18 +261,18 @@ class MarketHarm:
 
     @property
     def holds(self) -> bool:
-        """Whether the spec holds a candidate for it."""
+        """Return whether the spec holds a candidate that is worse in this market."""
         return self.slo.on_market_worse is OnMarketWorse.HOLD
 
     @property
     def text(self) -> str:
-        """What both versions do in the market, in words."""
-        ours, theirs = (
+        """Return the shares of both versions in the market, in words."""
+        candidate_text, stable_text = (
             f"{percent(1 - count.bad / count.total)} ({events(count.total)})"
             for count in (self.candidate, self.stable)
         )
         return (
-            f"worse in {self.market} in {self.slo.subject}: {ours} against stable's {theirs} in the same"
+            f"worse in {self.market} in {self.slo.subject}: {candidate_text} against stable's {stable_text} in the same"
             f" blocks, evidence {self.evidence:.1f} of {self.bound:.1f}"
         )
 
@@ -297,7 +301,7 @@ class ConsumerGap:
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """All that is known of a candidate.
+    """The evidence on a candidate at the end of a block.
 
     Attributes
     ----------
@@ -330,12 +334,12 @@ class Assessment:
 
     @property
     def required(self) -> tuple[SloEvidence, ...]:
-        """The SLOs that must favour the candidate."""
+        """Return the SLOs that must favour the candidate."""
         return tuple(slo for slo in self.slos if slo.must_speak)
 
     @property
     def counted(self) -> tuple[SloEvidence, ...]:
-        """What a promotion rests on: SLOs that must speak; without any of the spec, what was seen.
+        """Return the evidence that a promotion is based on: SLOs that must favour it; else all that were measured.
 
         Planning lets an SLO off in which an equal candidate would take too long. A better one
         takes less. So where no SLO must speak, one that shows the candidate to be better carries
@@ -344,16 +348,16 @@ class Assessment:
         others may have seen too little to object. Client errors only ever veto, and so do SLOs of
         consumers.
         """
-        named = tuple(slo for slo in self.slos if is_own(slo.terms))
-        if any(slo.required for slo in named) or any(gauge.required for gauge in self.gauges):
+        spec_slos = tuple(slo for slo in self.slos if is_own(slo.terms))
+        if any(slo.required for slo in spec_slos) or any(gauge.required for gauge in self.gauges):
             return self.required
-        spoken = named and all(slo.favours for slo in named)
-        slos = named if spoken else tuple(slo for slo in named if slo.shows_better)
+        all_favour = spec_slos and all(slo.favours for slo in spec_slos)
+        slos = spec_slos if all_favour else tuple(slo for slo in spec_slos if slo.shows_better)
         return (*slos, *self.required)
 
     @property
     def counted_gauges(self) -> tuple[GaugeEvidence, ...]:
-        """The same of the SLOs that are gauges."""
+        """Return the same for gauges."""
         required = tuple(gauge for gauge in self.gauges if gauge.required)
         if required or any(slo.required and is_own(slo.terms) for slo in self.slos):
             return required
@@ -361,5 +365,5 @@ class Assessment:
 
     @property
     def vouching(self) -> tuple[SloEvidence, ...]:
-        """Those that the spec names: without one, or a gauge, nothing favours the candidate."""
+        """Return the SLOs of the spec that favour the candidate; without one, or a gauge, nothing does."""
         return tuple(slo for slo in self.counted if is_own(slo.terms))

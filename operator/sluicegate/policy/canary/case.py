@@ -14,7 +14,7 @@ from sluicegate.policy.rollout.approvals import ApprovalState
 
 @dataclass(frozen=True, slots=True)
 class CanaryCase:
-    """One candidate, with the input of the checks.
+    """One candidate, with the input of the canary checks.
 
     Attributes
     ----------
@@ -46,7 +46,7 @@ class CanaryCase:
 
     @property
     def stays(self) -> str:
-        """The words with which the message of each hold begins."""
+        """Return the first words of the message of a hold."""
         return f"{self.name} stays at {self.candidate.weight} %"
 
     @property
@@ -61,5 +61,5 @@ class CanaryCase:
 
     @property
     def has_passed(self) -> bool:
-        """Whether it passed at the last step in an earlier evaluation, and has waited since."""
+        """Return whether the candidate passed at the last step in an earlier evaluation and has waited since."""
         return self.is_last and self.candidate.phase is CandidatePhase.AWAITING_APPROVAL

@@ -16,8 +16,8 @@ from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import Candidate
 from sluicegate.policy.canary.analysis import (
     CountedArms,
-    began,
     counted_blocks,
+    first_traffic_time,
     look_back,
     slo_evidence,
 )
@@ -45,18 +45,20 @@ def with_consumers(
     *,
     assessment: Assessment,
 ) -> Assessment:
-    """Return the assessment with the SLOs of consumers, and with those whose outcomes are no evidence."""
+    """Return the assessment with the SLOs of consumers, and the consumers whose outcomes are no evidence."""
     if not observed.consumer_readings:
         return assessment
-    start = began(candidate)
-    lost = lost_share(terms, [block for block in observed.canary_blocks if block.end > start])
+    start = first_traffic_time(candidate)
+    lost_requests = lost_share(
+        terms, [block for block in observed.canary_blocks if block.end > start]
+    )
     cases: list[SloEvidence] = []
     gaps: list[ConsumerGap] = []
     for reading in observed.consumer_readings:
         if reading.terms is None:
             gaps.append(ConsumerGap(reading.name, reading.problem, unread=True))
             continue
-        met = tuple(_met(reading.blocks, candidate, observed.canary_block_seconds, lost))
+        met = tuple(_met(reading.blocks, candidate, observed.canary_block_seconds, lost_requests))
         arms = _arms(reading, candidate, observed, met, cases=assessment.cases)
         cases += _evidence(terms, status, candidate, reading, arms=arms)
         if text := _gap(f"{terms.namespace}/{terms.name}", reading.name, met):
@@ -72,31 +74,31 @@ def _evidence(
     *,
     arms: CountedArms,
 ) -> Iterator[SloEvidence]:
-    """Yield the evidence of each SLO of a consumer; none is waited for before the last step."""
+    """Yield the evidence of each SLO of a consumer; a step before the last waits for none of them."""
     consumer = reading.terms
     assert consumer is not None
     is_last = candidate.next_share(terms.steps) is None
-    own = terms_for(terms, consumer)
+    consumer_slos = terms_for(terms, consumer)
     for case in consumer.cases:
-        pace = pace_of(own, reading, case)
-        evidence = slo_evidence(case.terms, own, status, candidate, arms=arms, pace=pace)
+        pace = pace_of(consumer_slos, reading, case)
+        evidence = slo_evidence(case.terms, consumer_slos, status, candidate, arms=arms, pace=pace)
         yield replace(evidence, required=evidence.required and is_last)
 
 
 # ---- which blocks are evidence ----------------------------------------------------------------
 class _Requests(NamedTuple):
-    """Requests of a consumer that called the upstream."""
+    """Requests of a consumer to the upstream, by the version that answered."""
 
     all: int = 0
     mixed: int = 0
     unmarked: int = 0
 
-    def problem(self, lost: float) -> str:
-        """Return why requests like these are no evidence; empty where they are some.
+    def problem(self, lost_share: float) -> str:
+        """Return why such requests are no evidence; empty if they are.
 
         Parameters
         ----------
-        lost : share of its requests that the upstream loses.
+        lost_share : share of its requests that the upstream loses.
         """
         if self.mixed > MOST_MIXED * self.all:
             return (
@@ -104,7 +106,7 @@ class _Requests(NamedTuple):
                 f" ends once at most {percent(MOST_MIXED)} do: its calls need a draw, and have to reach a"
                 " listener of spec.rollout.consumers.parentRefs"
             )
-        if self.unmarked > (MOST_MIXED + lost) * self.all:
+        if self.unmarked > (MOST_MIXED + lost_share) * self.all:
             return (
                 f"{percent(self.unmarked / self.all)} got no answer that names its version, so none of"
                 f" its outcomes count; that ends once at most {percent(MOST_MIXED)} do: pods of both"
@@ -115,7 +117,7 @@ class _Requests(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Met:
-    """One counted block, with what the requests up to it met since the share was given.
+    """One counted block, with the consumer's requests up to it since the present share began.
 
     Attributes
     ----------
@@ -130,24 +132,30 @@ class _Met:
 
 
 def _met(
-    blocks: Sequence[ConsumerBlock], candidate: Candidate, seconds: int, lost: float
+    blocks: Sequence[ConsumerBlock], candidate: Candidate, seconds: int, lost_share: float
 ) -> Iterator[_Met]:
-    """Yield the counted blocks since the candidate takes traffic, oldest first."""
-    start = began(candidate)
-    of = {reading.counts.end: reading for reading in blocks if reading.counts.end > start}
+    """Yield the counted blocks since the candidate takes traffic, oldest first, with their sums."""
+    start = first_traffic_time(candidate)
+    readings_by_end = {
+        reading.counts.end: reading for reading in blocks if reading.counts.end > start
+    }
     sums = [_Requests()]
-    for block, warm in counted_blocks(
-        [reading.counts for reading in of.values()], candidate, seconds
+    for block, is_warm in counted_blocks(
+        [reading.counts for reading in readings_by_end.values()], candidate, seconds
     ):
-        if not warm:
+        if not is_warm:
             sums = [_Requests()]
             yield _Met(block, 0, "", warm=False)
             continue
-        reading = of[block.end]
-        every = _Requests(*map(add, sums[-1], (reading.requests, reading.mixed, reading.unmarked)))
-        newest = _Requests(*map(sub, every, sums[-RECENT_BLOCKS:][0]))
-        sums.append(every)
-        yield _Met(block, every.all, newest.problem(lost) or every.problem(lost))
+        reading = readings_by_end[block.end]
+        all_requests = _Requests(
+            *map(add, sums[-1], (reading.requests, reading.mixed, reading.unmarked))
+        )
+        newest = _Requests(*map(sub, all_requests, sums[-RECENT_BLOCKS:][0]))
+        sums.append(all_requests)
+        yield _Met(
+            block, all_requests.all, newest.problem(lost_share) or all_requests.problem(lost_share)
+        )
 
 
 def _arms(
@@ -159,14 +167,16 @@ def _arms(
     cases: int,
 ) -> CountedArms:
     seconds = observed.canary_block_seconds
-    before = look_back([one.counts for one in reading.blocks], began(candidate), seconds)
+    before = look_back(
+        [block.counts for block in reading.blocks], first_traffic_time(candidate), seconds
+    )
     since = [(one.block, one.warm and one.requests > 0 and not one.problem) for one in met]
     newest = observed.canary_blocks[-1].end if observed.canary_blocks else 0
     return CountedArms(before, since, newest, seconds, cases)
 
 
 def _gap(upstream: str, consumer: str, met: Sequence[_Met]) -> str:
-    """Return why the newest outcomes of a consumer are no evidence, and what ends it; empty where they are."""
+    """Return why the newest outcomes of a consumer are no evidence, and what ends that; empty if they are."""
     newest = met[-1] if met else None
     if newest is not None and not newest.warm:
         return ""

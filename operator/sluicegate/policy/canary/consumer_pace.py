@@ -21,7 +21,7 @@ from sluicegate.slo.blocks import Quality
 
 
 def pace_of(terms: Terms, reading: ConsumerReading, case: ConsumerCase) -> LabelPace | None:
-    """Return the pace of a consumer's events in the last week; None where none came.
+    """Return the rate of a consumer's events in the last week; None without events.
 
     Parameters
     ----------
@@ -33,21 +33,23 @@ def pace_of(terms: Terms, reading: ConsumerReading, case: ConsumerCase) -> Label
 def consumers_planned(
     terms: Terms, observed: Observed
 ) -> Iterator[tuple[float, SloTerms, LabelPace]]:
-    """Yield how long an equal candidate takes by each SLO of a consumer, at the pace of the last week."""
+    """Yield the seconds that an equal candidate needs by each SLO of a consumer, at the rate of the last week."""
     for reading in observed.consumer_readings:
-        own = terms if reading.terms is None else terms_for(terms, reading.terms)
+        consumer_slos = terms if reading.terms is None else terms_for(terms, reading.terms)
         for case in reading.cases:
-            pace = pace_of(own, reading, case)
+            pace = pace_of(consumer_slos, reading, case)
             if pace is not None:
                 margin = case.terms.margin
-                seconds = planned_seconds(own, case.terms, pace, margin=margin, evidence=0.0)
+                seconds = planned_seconds(
+                    consumer_slos, case.terms, pace, margin=margin, evidence=0.0
+                )
                 yield seconds, case.terms, pace
 
 
 def consumers_aged(
     terms: Terms, steps: tuple[int, ...], observed: Observed, least_labels: int
 ) -> Iterator[tuple[float, SloTerms]]:
-    """Yield how long an equal candidate takes by each SLO of a consumer whose labels compare by age.
+    """Yield the seconds that an equal candidate needs by each SLO of a consumer whose labels compare by age.
 
     Parameters
     ----------
@@ -55,17 +57,20 @@ def consumers_aged(
     """
     seconds = observed.canary_block_seconds
     for reading in observed.consumer_readings:
-        own = terms if reading.terms is None else terms_for(terms, reading.terms)
-        counts = (one.counts for one in reading.blocks)
-        blocks = [one for one in counts if one.quality is Quality.COUNTED]
+        consumer_slos = terms if reading.terms is None else terms_for(terms, reading.terms)
+        counts = (block.counts for block in reading.blocks)
+        blocks = [count for count in counts if count.quality is Quality.COUNTED]
         for case in reading.cases:
             slo = case.terms
             if not compares_ages(slo, blocks):
                 continue
-            rates = label_rates(own, slo, blocks, seconds)
+            rates = label_rates(consumer_slos, slo, blocks, seconds)
             if rates[-1].labels < least_labels or not 0 < rates[-1].ratio < 1:
                 continue
             with_steps = partial(
                 expected_label_seconds, rates=rates, margin=slo.margin, block_seconds=seconds
             )
-            yield seconds_of_all_steps(own, slo, steps, with_steps, block_seconds=seconds), slo
+            yield (
+                seconds_of_all_steps(consumer_slos, slo, steps, with_steps, block_seconds=seconds),
+                slo,
+            )

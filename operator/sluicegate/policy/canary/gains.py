@@ -11,7 +11,7 @@ from sluicegate.views.numbers import points
 
 
 def gains(candidate: Candidate, assessment: Assessment) -> tuple[str, dict[str, float]]:
-    """Return what a candidate that has passed brings, with the numbers of the least evidence.
+    """Return the gain of a candidate that has passed, with the numbers of the weakest evidence.
 
     First comes the SLO that its training is for; without one, the SLO with the largest proved gain.
     Then comes the SLO with the least evidence that the candidate isn't worse.
@@ -30,10 +30,10 @@ def gains(candidate: Candidate, assessment: Assessment) -> tuple[str, dict[str, 
         numbers |= {"gain": lift.gain, "gainLower": lift.lower, "gainUpper": lift.upper}
     if weakest is subject and lift is not None and lift.lower > 0:
         return f"{head}: {basis(weakest)}, {evidence}", numbers
-    rest = f"not worse by {points(weakest.margin)} in {weakest.terms.title}: {basis(weakest)}, {evidence}"
+    weakest_text = f"not worse by {points(weakest.margin)} in {weakest.terms.title}: {basis(weakest)}, {evidence}"
     if lift is None or subject is None or weakest is subject:
-        return "; ".join(filter(None, (head, rest))), numbers
-    return f"{head}: {both_arms(subject)}; {rest}", numbers
+        return "; ".join(filter(None, (head, weakest_text))), numbers
+    return f"{head}: {both_arms(subject)}; {weakest_text}", numbers
 
 
 def _subject(candidate: Candidate, assessment: Assessment) -> SloEvidence | None:
@@ -41,8 +41,8 @@ def _subject(candidate: Candidate, assessment: Assessment) -> SloEvidence | None
     if candidate.cause_slo:
         of_cause = (slo for slo in assessment.slos if slo.terms.name == candidate.cause_slo)
         return next(of_cause, None)
-    named = [slo for slo in assessment.slos if is_own(slo.terms)]
-    gained = [(lift.gain, slo) for slo in named if (lift := _lift(slo)) and lift.lower > 0]
+    spec_slos = [slo for slo in assessment.slos if is_own(slo.terms)]
+    gained = [(lift.gain, slo) for slo in spec_slos if (lift := _lift(slo)) and lift.lower > 0]
     return max(gained, key=lambda pair: pair[0])[1] if gained else None
 
 
@@ -57,10 +57,17 @@ def _lift(slo: SloEvidence) -> Lift | None:
 
 
 def _on_hold_out(candidate: Candidate) -> str:
-    """Return the change of the SLO that the training is for on its hold-out; empty without counts."""
+    """Return the change of the training's SLO on the hold-out; empty without counts."""
     name = candidate.cause_slo
-    ours, theirs = candidate.evaluation.get(name), candidate.stable_evaluation.get(name)
-    lift = lift_of(name, ours, theirs) if ours and theirs else None
+    candidate_counts, stable_counts = (
+        candidate.evaluation.get(name),
+        candidate.stable_evaluation.get(name),
+    )
+    lift = (
+        lift_of(name, candidate_counts, stable_counts)
+        if candidate_counts and stable_counts
+        else None
+    )
     if lift is None:
         return ""
     if (rows := candidate.pairs.get(name)) is not None:

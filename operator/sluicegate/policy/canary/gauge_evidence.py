@@ -16,7 +16,7 @@ from sluicegate.stats.sequential_test import ALPHA
 # ---- canary ---------------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
 class GaugeEvidence:
-    """What a gauge says of a candidate.
+    """The canary evidence of a gauge.
 
     Attributes
     ----------
@@ -32,17 +32,17 @@ class GaugeEvidence:
 
     @property
     def favours(self) -> bool:
-        """Whether the candidate is surely not worse by the margin."""
+        """Return whether the candidate isn't worse by the margin, beyond chance."""
         return self.interval is not None and self.interval.lower > -self.terms.margin
 
     @property
     def shows_better(self) -> bool:
-        """Whether the candidate is surely better."""
+        """Return whether the candidate is better, beyond chance."""
         return self.interval is not None and self.interval.lower > 0
 
     @property
     def is_against(self) -> bool:
-        """Whether the candidate is surely worse. When both are true, nothing is said."""
+        """Return whether the candidate is worse, beyond chance. If this and `favours` hold, there is no verdict."""
         worse = self.interval is not None and self.interval.upper < 0
         return worse and not self.favours
 
@@ -66,8 +66,8 @@ def weigh(
         case CanaryEvidence.REQUIRED:
             required = True
         case CanaryEvidence.IF_AVAILABLE:
-            possible = blocks * block_seconds <= terms.max_duration_seconds
-            required = slo.margin > 0 and bool(differences) and possible
+            possible_looks = blocks * block_seconds <= terms.max_duration_seconds
+            required = slo.margin > 0 and bool(differences) and possible_looks
         case CanaryEvidence.POST_PROMOTION:
             required = False
     return GaugeEvidence(slo, len(differences), interval, required)

@@ -18,20 +18,20 @@ EXPECTED_REQUESTS: Final = 20
 _REQUEST_KINDS: Final = (IndicatorKind.AVAILABILITY, IndicatorKind.LATENCY)
 
 
-def counted(value: BlockValue | None) -> Count | None:
-    """Return the count of a value; None if it isn't one."""
+def count_of(value: BlockValue | None) -> Count | None:
+    """Return the count of a block value; None if the block wasn't counted."""
     return value.count if value is not None and value.quality is Quality.COUNTED else None
 
 
 def requests_of(block: CanaryBlock) -> int:
     """Return the candidate's requests in a block."""
-    counts = (counted(reading) for reading in block.candidate.values())
+    counts = (count_of(reading) for reading in block.candidate.values())
     return max((count.total for count in counts if count is not None), default=0)
 
 
-def invalid_blocks(judged: Sequence[SloTerms], blocks: Sequence[CanaryBlock]) -> int:
-    """Latest blocks in a row with numbers that aren't counts, in either arm of what is judged."""
-    names = [slo.name for slo in judged]
+def invalid_blocks(judged_slos: Sequence[SloTerms], blocks: Sequence[CanaryBlock]) -> int:
+    """Return the number of newest blocks in a row with invalid counts, in either arm of a judged SLO."""
+    names = [slo.name for slo in judged_slos]
 
     def broken(block: CanaryBlock) -> bool:
         arms = (block.candidate, block.stable)
@@ -46,16 +46,16 @@ def invalid_blocks(judged: Sequence[SloTerms], blocks: Sequence[CanaryBlock]) ->
     return rows
 
 
-def silent_blocks(judged: Sequence[SloTerms], blocks: Sequence[CanaryBlock]) -> int:
-    """Latest blocks in a row in which a live stable stood beside a candidate without any series.
+def silent_blocks(judged_slos: Sequence[SloTerms], blocks: Sequence[CanaryBlock]) -> int:
+    """Return the number of newest blocks in a row in which stable has series and the candidate has none.
 
     A block without counts of stable, or in which the candidate's pods weren't scraped, neither
     counts nor ends the row.
     """
-    names = [slo.name for slo in judged if slo.gauge is None]
+    names = [slo.name for slo in judged_slos if slo.gauge is None]
     rows = 0
     for block in reversed(blocks):
-        stable = [counted(block.stable.get(name)) for name in names]
+        stable = [count_of(block.stable.get(name)) for name in names]
         alive = any(count is not None and count.total > 0 for count in stable)
         if block.quality is not Quality.COUNTED or not block.canary_up or not alive:
             continue
@@ -66,31 +66,34 @@ def silent_blocks(judged: Sequence[SloTerms], blocks: Sequence[CanaryBlock]) -> 
     return rows
 
 
-def wrong_share(terms: Terms, usable: Sequence[CanaryBlock], weight: float) -> float | None:
-    """Return the candidate's share of the requests in the last five blocks, when it was wrong in each.
+def wrong_share(terms: Terms, usable_blocks: Sequence[CanaryBlock], weight: float) -> float | None:
+    """Return the candidate's share of the requests in the last five blocks if each contradicts its weight; else None.
 
     Counts of the gateway must lie within [w/2, 2w]; counts of the pods only within (0, 2w], as
     callers inside the cluster reach stable without the gateway. A share too small is seen only
     where requests enough were expected. Without a route the share follows the number of pods, so
     only a candidate that gets nothing is wrong.
     """
-    last = usable[-SHARE_BLOCKS:]
-    sent = [block.sent for block in last if block.sent is not None]
-    gateway = len(sent) == len(last)
-    shares = [(c, c + s) for c, s in sent] if gateway else _shares(terms, last)
+    last = usable_blocks[-SHARE_BLOCKS:]
+    sent_requests = [block.sent for block in last if block.sent is not None]
+    gateway = len(sent_requests) == len(last)
+    shares = [(c, c + s) for c, s in sent_requests] if gateway else _shares(terms, last)
     if len(shares) < SHARE_BLOCKS:
         return None
-    ours, all_ = sum(share[0] for share in shares), sum(share[1] for share in shares)
+    candidate_requests, all_ = sum(share[0] for share in shares), sum(share[1] for share in shares)
     if all_ == 0:
         return None
     expected = weight * all_ >= EXPECTED_REQUESTS
-    most, least = SHARE_FACTOR * weight, weight / SHARE_FACTOR if gateway and expected else 0.0
-    outside = terms.routed and all(n > 0 and not least <= c / n <= most for c, n in shares)
-    return ours / all_ if (ours == 0 and expected) or outside else None
+    most_share, least = (
+        SHARE_FACTOR * weight,
+        weight / SHARE_FACTOR if gateway and expected else 0.0,
+    )
+    outside = terms.routed and all(n > 0 and not least <= c / n <= most_share for c, n in shares)
+    return candidate_requests / all_ if (candidate_requests == 0 and expected) or outside else None
 
 
 def lost_share(terms: Terms, blocks: Sequence[CanaryBlock]) -> float:
-    """Return the share of its requests that a product fails, both arms together; 0 where none are counted."""
+    """Return the failed share of a product's requests, of both arms together; 0 without a count."""
     names = [slo.name for slo in terms.slos if slo.kind is IndicatorKind.AVAILABILITY]
     values = (
         arm.get(name)
@@ -98,11 +101,11 @@ def lost_share(terms: Terms, blocks: Sequence[CanaryBlock]) -> float:
         for arm in (block.candidate, block.stable)
         for name in names
     )
-    return summed(count for value in values if (count := counted(value)) is not None).ratio or 0.0
+    return summed(count for value in values if (count := count_of(value)) is not None).ratio or 0.0
 
 
 def _shares(terms: Terms, blocks: Sequence[CanaryBlock]) -> list[tuple[int, int]]:
-    """Requests of the candidate and of both, as pods counted them; none where nothing counts them."""
+    """Return the requests of (candidate, both) as pods counted them; none without a count."""
     kinds = {slo.kind: slo.name for slo in terms.slos}
     name = next((kinds[kind] for kind in _REQUEST_KINDS if kind in kinds), None)
     if any(CLIENT_ERRORS in block.stable for block in blocks):  # whatever the answer was
@@ -111,6 +114,6 @@ def _shares(terms: Terms, blocks: Sequence[CanaryBlock]) -> list[tuple[int, int]
 
 
 def _share(block: CanaryBlock, slo: str) -> tuple[int, int]:
-    ours = counted(block.candidate.get(slo)) or NOTHING
-    theirs = counted(block.stable.get(slo)) or NOTHING
-    return ours.total, ours.total + theirs.total
+    candidate_count = count_of(block.candidate.get(slo)) or NOTHING
+    stable_count = count_of(block.stable.get(slo)) or NOTHING
+    return candidate_count.total, candidate_count.total + stable_count.total

@@ -29,7 +29,7 @@ _ALTERNATING: Final = frozenset({Reason.COLLECTING_EVIDENCE, Reason.LOOKS_WORSE}
 
 @dataclass(frozen=True, slots=True)
 class CanaryHold:
-    """What holds a candidate.
+    """The check that holds a candidate, and its message.
 
     Attributes
     ----------
@@ -45,7 +45,7 @@ class CanaryHold:
 def hold_of(
     candidate: Candidate, decision: Decision, observed: Observed, *, now: int, request: str = ""
 ) -> CanaryHold | None:
-    """Return what holds a candidate that takes traffic; None if the decision moves it.
+    """Return the hold of a candidate that takes traffic; None if the decision moves it.
 
     Parameters
     ----------
@@ -60,16 +60,16 @@ def hold_of(
     if not isinstance(decision, Hold | Alert):
         return None
     check = decision.reason
-    young = now - _share_since(candidate) < NAMED_SECONDS
-    passing = (check in _OF_A_STEP and young) or (
+    is_young = now - _share_since(candidate) < NAMED_SECONDS
+    passing = (check in _OF_A_STEP and is_young) or (
         check in _OF_BLOCKS and _quiet_seconds(candidate, observed) < NAMED_SECONDS
     )
     if check in _GROWS or passing:
         check = Reason.COLLECTING_EVIDENCE
-    named = candidate.hold
-    if named is not None and {check, named.check} == _ALTERNATING:
-        lasts = now - named.start_time >= NAMED_SECONDS
-        check = check if lasts else Reason.read(named.check)
+    named_hold = candidate.hold
+    if named_hold is not None and {check, named_hold.check} == _ALTERNATING:
+        has_lasted = now - named_hold.start_time >= NAMED_SECONDS
+        check = check if has_lasted else Reason.read(named_hold.check)
     return CanaryHold(check, decision.message, request)
 
 
@@ -78,13 +78,13 @@ def _share_since(candidate: Candidate) -> int:
 
 
 def _quiet_seconds(candidate: Candidate, observed: Observed) -> int:
-    """Return seconds of the newest blocks in a row that weren't counted, or had no request of the candidate."""
-    quiet = 0
+    """Return the seconds of the newest blocks in a row without counts, or without a request of the candidate."""
+    quiet_blocks = 0
     for block in reversed(observed.canary_blocks):
         if block.end <= _share_since(candidate):
             break
-        counted = block.quality is Quality.COUNTED
-        if counted and any(value.count.total for value in block.candidate.values()):
+        is_counted = block.quality is Quality.COUNTED
+        if is_counted and any(value.count.total for value in block.candidate.values()):
             break
-        quiet += observed.canary_block_seconds
-    return quiet
+        quiet_blocks += observed.canary_block_seconds
+    return quiet_blocks

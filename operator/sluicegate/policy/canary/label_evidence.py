@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from sluicegate.api.versions import Share
 from sluicegate.policy.canary.assessment import AgedLabels
-from sluicegate.policy.canary.guards import counted
+from sluicegate.policy.canary.guards import count_of
 from sluicegate.policy.canary.pace import dwell_seconds
 from sluicegate.policy.model.observed import CanaryBlock
 from sluicegate.policy.model.terms import SloTerms, Terms
@@ -36,17 +36,17 @@ RECENT_BLOCKS: Final = 240
 
 
 def compares_ages(slo: SloTerms, blocks: Sequence[CanaryBlock]) -> bool:
-    """Return whether an SLO is about labels, and the ages of those of each arm are counted."""
+    """Return whether an SLO counts labels whose ages are counted for each arm."""
     if not slo.definition.from_truths:
         return False
-    recent = blocks[-RECENT_BLOCKS:]
-    aged = _recent_ages(recent)
-    candidate = sum(ages.candidate_total[-1] for ages in aged)
-    stable = sum(ages.stable_total[-1] for ages in aged)
+    recent_blocks = blocks[-RECENT_BLOCKS:]
+    recent_ages = _recent_ages(recent_blocks)
+    candidate = sum(ages.candidate_total[-1] for ages in recent_ages)
+    stable = sum(ages.stable_total[-1] for ages in recent_ages)
     return (
         candidate + stable > 0
-        and candidate >= COUNTED_SHARE * _total(slo, (block.candidate for block in recent))
-        and stable >= COUNTED_SHARE * _total(slo, (block.stable for block in recent))
+        and candidate >= COUNTED_SHARE * _total(slo, (block.candidate for block in recent_blocks))
+        and stable >= COUNTED_SHARE * _total(slo, (block.stable for block in recent_blocks))
     )
 
 
@@ -74,15 +74,15 @@ def labelled_blocks(
     blocks : each with whether it is evidence. shares : of the candidate, oldest first.
     seconds : length of a block. since : time before which nothing is evidence, in seconds.
     """
-    starts, changed = deque(share.start_time for share in shares), 0
-    for block, warm in blocks:
-        while starts and starts[0] < block.end:
-            changed = starts.popleft()
+    start_times, changed = deque(share.start_time for share in shares), 0
+    for block, is_warm in blocks:
+        while start_times and start_times[0] < block.end:
+            changed = start_times.popleft()
         if block.ages is None:
             yield LabelledBlock(0, NOTHING, NOTHING, _labels(block, slo))
             continue
         classes = 0
-        if warm and block.end > since:
+        if is_warm and block.end > since:
             age = block.end - seconds - changed - WARM_UP_BLOCKS * seconds
             classes = _covered(terms, slo, age)
         candidate, stable = block.ages.within(classes) if classes else (NOTHING, NOTHING)
@@ -90,7 +90,7 @@ def labelled_blocks(
 
 
 def _covered(terms: Terms, slo: SloTerms, age: float) -> int:
-    """Return how many classes predictions of this age, in seconds, cover."""
+    """Return how many classes of age predictions of this age, in seconds, have completed."""
     if slo.label_lag_seconds:
         return len(AGES) if age >= slo.label_lag_seconds else 0
     return len(AGES) if age >= terms.label_lifetime_seconds else covered_classes(age)
@@ -98,7 +98,7 @@ def _covered(terms: Terms, slo: SloTerms, age: float) -> int:
 
 def _labels(block: CanaryBlock, slo: SloTerms) -> Count:
     arms = (block.candidate.get(slo.name), block.stable.get(slo.name))
-    return summed(count for arm in arms if (count := counted(arm)) is not None)
+    return summed(count for arm in arms if (count := count_of(arm)) is not None)
 
 
 class LabelRate(NamedTuple):
@@ -118,7 +118,7 @@ class LabelRate(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class LabelComparison:
-    """Labels of both arms at the same ages, by block, and how they come by age.
+    """Labels of both arms at the same ages, by block, with their arrival by age.
 
     `settle_seconds` is the age up to which nearly all labels of each outcome come.
     """
@@ -129,25 +129,25 @@ class LabelComparison:
 
     @property
     def compared_blocks(self) -> int:
-        """Number of blocks with labels that compare."""
+        """Return the number of blocks with comparable labels."""
         return sum(block.within > 0 for block in self.blocks)
 
     def evidence(
         self, before: Count, *, margin: float, correlation: float
     ) -> tuple[SequentialEvidence, AgedLabels]:
-        """Return the evidence of all blocks, and what an assessment keeps of the labels.
+        """Return the evidence of all blocks, and the label counts for the assessment.
 
         `before` are stable's labels before the rollout.
         """
         evidence, ratio = gather_labels(self.blocks, before, margin=margin, correlation=correlation)
         classes = next((block.within for block in reversed(self.blocks) if block.within), 0)
-        another = self._are_of_another_kind
-        settling = self.settle_seconds if another else 0
-        return evidence, AgedLabels(classes, before, another, ratio, settling)
+        has_another_kind = self._are_of_another_kind
+        settling = self.settle_seconds if has_another_kind else 0
+        return evidence, AgedLabels(classes, before, has_another_kind, ratio, settling)
 
     @property
     def _are_of_another_kind(self) -> bool:
-        """Whether the labels of a class surely have another share of wrong answers than all."""
+        """Return whether the labels of a class have another share of wrong answers than all, beyond chance."""
         if not self.rates:
             return False
         ratio = self.rates[-1].ratio
@@ -174,29 +174,33 @@ def compare_labels(
     shares : of the candidate, oldest first. seconds : length of a block.
     since : time before which nothing is evidence, in seconds.
     """
-    every = [block for block, _ in blocks]
-    if not compares_ages(slo, every):
+    all_blocks = [block for block, _ in blocks]
+    if not compares_ages(slo, all_blocks):
         return None
-    compared = labelled_blocks(terms, slo, blocks, shares, seconds=seconds, since=since)
-    rates = label_rates(terms, slo, every, seconds)
-    return LabelComparison(tuple(compared), rates, _settle_seconds(terms, every))
+    labelled = labelled_blocks(terms, slo, blocks, shares, seconds=seconds, since=since)
+    rates = label_rates(terms, slo, all_blocks, seconds)
+    return LabelComparison(tuple(labelled), rates, _settle_seconds(terms, all_blocks))
 
 
 def _settle_seconds(terms: Terms, blocks: Sequence[CanaryBlock]) -> int:
-    """Return the age within which nearly all of stable's labels of each outcome come; 0 with too few."""
-    aged = _recent_ages(blocks)
-    wrong = [sum(column) for column in zip(*(ages.stable_bad for ages in aged), strict=True)]
-    every = [sum(column) for column in zip(*(ages.stable_total for ages in aged), strict=True)]
-    right = [labels - bad for labels, bad in zip(every, wrong, strict=True)]
-    if not aged or min(wrong[-1], right[-1]) < LEAST_COMPLETE:
+    """Return the age within which nearly all of stable's labels of each outcome arrive; 0 with too few labels."""
+    recent_ages = _recent_ages(blocks)
+    wrong_labels = [
+        sum(column) for column in zip(*(ages.stable_bad for ages in recent_ages), strict=True)
+    ]
+    all_labels = [
+        sum(column) for column in zip(*(ages.stable_total for ages in recent_ages), strict=True)
+    ]
+    right = [labels - bad for labels, bad in zip(all_labels, wrong_labels, strict=True)]
+    if not recent_ages or min(wrong_labels[-1], right[-1]) < LEAST_COMPLETE:
         return 0
     bounds = (*AGE_BOUNDS, terms.label_lifetime_seconds)
     return next(
         bound
-        for bound, *labels in zip(bounds, wrong, right, strict=True)
+        for bound, *labels in zip(bounds, wrong_labels, right, strict=True)
         if all(
-            part >= COUNTED_SHARE * whole
-            for part, whole in zip(labels, (wrong[-1], right[-1]), strict=True)
+            part >= COUNTED_SHARE * total
+            for part, total in zip(labels, (wrong_labels[-1], right[-1]), strict=True)
         )
     )
 
@@ -204,26 +208,26 @@ def _settle_seconds(terms: Terms, blocks: Sequence[CanaryBlock]) -> int:
 def label_rates(
     terms: Terms, slo: SloTerms, blocks: Sequence[CanaryBlock], seconds: int
 ) -> list[LabelRate]:
-    """Return how the labels of the newest blocks come by age, youngest class first; none without any."""
-    aged = _recent_ages(blocks)
-    if not aged:
+    """Return the arrival of the newest blocks' labels by age, youngest class first; none without labels."""
+    recent_ages = _recent_ages(blocks)
+    if not recent_ages:
         return []
     bad, total = (
         [sum(column) for column in zip(*rows, strict=True)]
         for rows in (
-            [row for ages in aged for row in (ages.candidate_bad, ages.stable_bad)],
-            [row for ages in aged for row in (ages.candidate_total, ages.stable_total)],
+            [row for ages in recent_ages for row in (ages.candidate_bad, ages.stable_bad)],
+            [row for ages in recent_ages for row in (ages.candidate_total, ages.stable_total)],
         )
     )
     if slo.label_lag_seconds:
-        ends = {len(AGES): float(slo.label_lag_seconds)}
+        age_bounds = {len(AGES): float(slo.label_lag_seconds)}
     else:
-        ends = {place: float(bound) for place, bound in enumerate(AGE_BOUNDS, start=1)}
-        ends[len(AGES)] = float(terms.label_lifetime_seconds)
-    seconds_read = len(aged) * seconds
+        age_bounds = {place: float(bound) for place, bound in enumerate(AGE_BOUNDS, start=1)}
+        age_bounds[len(AGES)] = float(terms.label_lifetime_seconds)
+    seconds_read = len(recent_ages) * seconds
     rates = [
         LabelRate(end, labels / seconds_read, bad[classes - 1] / labels, labels)
-        for classes, end in ends.items()
+        for classes, end in age_bounds.items()
         if (labels := total[classes - 1])
     ]
     return sorted(rates)
@@ -264,7 +268,7 @@ def expected_label_seconds(
 
 
 def _time_until(needed: float, speeds: Sequence[tuple[float, float]]) -> float:
-    """Return when evidence that grows at these speeds, each from its time on, reaches `needed`."""
+    """Return when evidence that grows at these rates, each from its own time on, reaches `needed`."""
     if needed <= 0:
         return 0.0
     gathered = 0.0

@@ -16,9 +16,9 @@ from typing import Final
 
 from sluicegate.api.slos import OnMarketMissed, OnMarketWorse
 from sluicegate.api.versions import Candidate, Share
-from sluicegate.policy.canary.analysis import began, counted_blocks, look_back
+from sluicegate.policy.canary.analysis import counted_blocks, first_traffic_time, look_back
 from sluicegate.policy.canary.assessment import Assessment, MarketHarm, SloEvidence
-from sluicegate.policy.canary.guards import counted
+from sluicegate.policy.canary.guards import count_of
 from sluicegate.policy.model.observed import CanaryBlock, Observed
 from sluicegate.policy.model.terms import SloTerms, Terms
 from sluicegate.slo.by_market import market_series, split_series
@@ -34,9 +34,9 @@ SUM_SECONDS: Final = 300
 def with_harmed_markets(
     terms: Terms, candidate: Candidate, observed: Observed, assessment: Assessment
 ) -> Assessment:
-    """Return the assessment with the markets in which a candidate is surely worse."""
-    compared = compare_markets(terms, candidate, observed, assessment)
-    harmed = tuple(one for one in compared if one.evidence >= one.bound)
+    """Return the assessment with the markets in which a candidate is worse beyond chance."""
+    market_harms = compare_markets(terms, candidate, observed, assessment)
+    harmed = tuple(one for one in market_harms if one.evidence >= one.bound)
     return replace(assessment, harmed=harmed) if harmed else assessment
 
 
@@ -44,20 +44,20 @@ def compare_markets(
     terms: Terms, candidate: Candidate, observed: Observed, assessment: Assessment
 ) -> tuple[MarketHarm, ...]:
     """Return the evidence that a candidate is worse in each market, the strongest first."""
-    compared = {one.terms.name: one for one in assessment.slos if _is_compared(one.terms)}
-    if not terms.market_cells or not compared:
+    evidence_by_slo = {slo.terms.name: slo for slo in assessment.slos if _is_compared(slo.terms)}
+    if not terms.market_cells or not evidence_by_slo:
         return ()
-    seconds, start = observed.canary_block_seconds, began(candidate)
+    seconds, start = observed.canary_block_seconds, first_traffic_time(candidate)
     before = look_back(observed.canary_blocks, start, seconds)
     blocks = [block for block in observed.canary_blocks if block.end > start]
     since = counted_blocks(blocks, candidate, seconds)
     bound = log(terms.market_cells / ALPHA)
-    harms = _compared(compared, before, since, shares=candidate.shares, bound=bound)
+    harms = _compared_market(evidence_by_slo, before, since, shares=candidate.shares, bound=bound)
     return tuple(sorted(harms, key=lambda one: -one.evidence))
 
 
-def _compared(
-    compared: Mapping[str, SloEvidence],
+def _compared_market(
+    evidence_by_slo: Mapping[str, SloEvidence],
     before: Sequence[CanaryBlock],
     since: Sequence[tuple[CanaryBlock, bool]],
     *,
@@ -67,14 +67,16 @@ def _compared(
     names = {name for block, _ in since[-1:] for name in block.candidate}
     cells = [(slo, market) for slo, market in map(split_series, sorted(names)) if market]
     for name, market in cells:
-        if name not in compared:
+        if name not in evidence_by_slo:
             continue
-        slo, key = compared[name], market_series(name, market)
+        slo, key = evidence_by_slo[name], market_series(name, market)
         settles = slo.settle_seconds(slo.terms.label_lag_seconds)
-        past = summed(c for block in before if (c := counted(block.stable.get(key))) is not None)
+        past = summed(c for block in before if (c := count_of(block.stable.get(key))) is not None)
         pairs = _sums(since, key, [share.start_time + settles for share in shares], settles)
-        evidence, ours, theirs = harm(pairs, past, margin=slo.margin, correlation=slo.correlation)
-        yield MarketHarm(slo.terms, market, ours, theirs, evidence, bound)
+        evidence, candidate_count, stable_count = harm(
+            pairs, past, margin=slo.margin, correlation=slo.correlation
+        )
+        yield MarketHarm(slo.terms, market, candidate_count, stable_count, evidence, bound)
 
 
 def _is_compared(slo: SloTerms) -> bool:
@@ -97,11 +99,11 @@ def _sums(
             return
         arms = [
             (
-                counted(block.candidate.get(key)) or NOTHING,
-                counted(block.stable.get(key)) or NOTHING,
+                count_of(block.candidate.get(key)) or NOTHING,
+                count_of(block.stable.get(key)) or NOTHING,
             )
-            for block, warm in group
-            if warm and not any(time - settles < block.end <= time for time in ready)
+            for block, is_warm in group
+            if is_warm and not any(time - settles < block.end <= time for time in ready)
         ]
         if arms:
             yield summed(one for one, _ in arms), summed(one for _, one in arms)

@@ -17,7 +17,7 @@ from sluicegate.policy.canary.case import CanaryCase
 from sluicegate.policy.model.attended_time import rollout_seconds
 from sluicegate.policy.model.decision import Hold
 from sluicegate.policy.model.terms import Terms
-from sluicegate.policy.slo_health.client_errors import shown
+from sluicegate.policy.slo_health.client_errors import share_for_people
 from sluicegate.slo.blocks import Quality
 from sluicegate.slo.label_ages import AGE_BOUNDS
 from sluicegate.stats.canary_duration import LEAST_BLOCKS
@@ -51,12 +51,12 @@ Objection = Callable[[CanaryCase], Hold | None]
 
 
 def can_be_judged(terms: Terms) -> bool:
-    """Return whether any SLO can ever favour a candidate."""
+    """Return whether any SLO or gauge can ever favour a candidate."""
     return any(slo.canary_evidence is not CanaryEvidence.POST_PROMOTION for slo in terms.deciding)
 
 
 def needs_of_a_step() -> str:
-    """Return until when a candidate keeps its share, in words that stay true while status keeps them."""
+    """Return the rule that ends a candidate's present step, in words that remain true while status has them."""
     return (
         f"until it has {LEAST_BLOCKS} blocks and {LEAST_REQUESTS} requests there, and the evidence"
         " of each required SLO"
@@ -76,7 +76,7 @@ def newest_block_is_unmeasured(case: CanaryCase) -> Hold | None:
 
 
 def blocks_hold_no_counts(case: CanaryCase) -> Hold | None:
-    """Hold while a counter is no counter, as it shows nothing."""
+    """Hold while counts are invalid, as they are no evidence."""
     invalid = case.assessment.invalid
     if invalid < INVALID_BLOCKS:
         return None
@@ -93,7 +93,7 @@ def newest_block_has_no_requests(case: CanaryCase) -> Hold | None:
 
 
 def share_is_unverified(case: CanaryCase) -> Hold | None:
-    """Hold until the gateways have taken the share."""
+    """Hold until the gateways have applied the share."""
     if case.facts.split_verified:
         return None
     text = f"{case.stays}: that share isn't verified yet"
@@ -101,7 +101,7 @@ def share_is_unverified(case: CanaryCase) -> Hold | None:
 
 
 def share_is_wrong(case: CanaryCase) -> Hold | None:
-    """Hold while the requests don't follow the share."""
+    """Hold while the share of requests contradicts the weight."""
     share = case.assessment.mismatch
     if share is None:
         return None
@@ -113,7 +113,7 @@ def share_is_wrong(case: CanaryCase) -> Hold | None:
 
 
 def a_market_is_worse(case: CanaryCase) -> Hold | None:
-    """Hold while the candidate is surely worse in a market, where the spec says so."""
+    """Hold while the candidate is worse in a market beyond chance, if the spec says so."""
     harms = [harm for harm in case.assessment.harmed if harm.holds]
     if not harms:
         return None
@@ -132,12 +132,14 @@ def a_market_is_worse(case: CanaryCase) -> Hold | None:
 
 
 def _until(case: CanaryCase) -> str:
-    """Return when the rollout of a candidate that a person may promote ends by itself, as a clause."""
+    """Return the end of the rollout of a candidate that a person may promote, as a clause."""
     if case.has_passed:
         return ""
-    left = case.terms.max_duration_seconds - rollout_seconds(case.status, case.candidate, case.now)
+    seconds_left = case.terms.max_duration_seconds - rollout_seconds(
+        case.status, case.candidate, case.now
+    )
     return (
-        f"; otherwise all traffic returns to stable at {rfc3339(case.now + max(left, 0))}"
+        f"; otherwise all traffic returns to stable at {rfc3339(case.now + max(seconds_left, 0))}"
         " (rollout.maxDurationSeconds)"
     )
 
@@ -157,7 +159,7 @@ def step_is_short(case: CanaryCase) -> Hold | None:
 
 
 def no_slo_has_traffic(case: CanaryCase) -> Hold | None:
-    """Missing evidence must not promote."""
+    """Hold without traffic in any SLO: missing evidence must not promote."""
     if case.assessment.vouching or case.assessment.counted_gauges:
         return None
     text = f"{case.stays}: no SLO has enough traffic to favour it"
@@ -166,10 +168,10 @@ def no_slo_has_traffic(case: CanaryCase) -> Hold | None:
 
 def evidence_is_missing(case: CanaryCase) -> Hold | None:
     """Hold until each SLO that must favour the candidate does."""
-    silent = [slo for slo in case.assessment.counted if not slo.favours]
-    if not silent:
+    not_favouring = [slo for slo in case.assessment.counted if not slo.favours]
+    if not not_favouring:
         return None
-    slo = min(silent, key=lambda slo: slo.evidence.promote)
+    slo = min(not_favouring, key=lambda slo: slo.evidence.promote)
     text = (
         f"{case.stays}: {slo.terms.title} has {basis(slo)}, evidence"
         f" {slo.evidence.promote:.1f} of {slo.promote_at:.1f}"
@@ -178,7 +180,7 @@ def evidence_is_missing(case: CanaryCase) -> Hold | None:
 
 
 def a_consumer_is_unmeasured(case: CanaryCase) -> Hold | None:
-    """At the last step, outcomes of a consumer that has to favour the candidate are no evidence."""
+    """Hold at the last step while outcomes of a consumer that must favour the candidate are no evidence."""
     gap = unmeasured_consumer(case) if case.is_last else None
     if gap is None:
         return None
@@ -187,13 +189,16 @@ def a_consumer_is_unmeasured(case: CanaryCase) -> Hold | None:
 
 
 def unmeasured_consumer(case: CanaryCase) -> ConsumerGap | None:
-    """Return the first consumer that is waited for and whose outcomes are no evidence; None without one."""
-    silent = {slo.terms.consumer for slo in case.assessment.required if not slo.favours}
-    return next((gap for gap in case.assessment.gaps if gap.unread or gap.consumer in silent), None)
+    """Return the first awaited consumer whose outcomes are no evidence; None without one."""
+    silent_consumers = {slo.terms.consumer for slo in case.assessment.required if not slo.favours}
+    return next(
+        (gap for gap in case.assessment.gaps if gap.unread or gap.consumer in silent_consumers),
+        None,
+    )
 
 
 def gauge_is_missing(case: CanaryCase) -> Hold | None:
-    """At the last step, a gauge that must favour the candidate doesn't yet."""
+    """Hold at the last step until each gauge that must favour the candidate does."""
     for gauge in case.assessment.gauges if case.is_last else ():
         if gauge.required and not gauge.favours:
             text = (
@@ -207,19 +212,19 @@ def gauge_is_missing(case: CanaryCase) -> Hold | None:
 
 # ---- evidence against it ----------------------------------------------------------------------
 def few_events_look_worse(case: CanaryCase) -> Hold | None:
-    """At the last step: too few events for a verdict are no approval while they look worse."""
+    """Hold at the last step while too few events for a verdict look worse."""
     leaning = next((slo for slo in case.assessment.slos if slo.leans_against), None)
     return _leaning(case, leaning) if leaning is not None and case.is_last else None
 
 
 def events_look_worse(case: CanaryCase) -> Hold | None:
-    """In an SLO the candidate looks worse more than as good."""
+    """Hold while an SLO's events look worse rather than equal."""
     worse = next((slo for slo in case.assessment.slos if slo.looks_worse), None)
     return None if worse is None else _leaning(case, worse)
 
 
 def _leaning(case: CanaryCase, slo: SloEvidence) -> Hold:
-    """Too few events for an answer aren't an approval while they look worse (docs/adr/0004)."""
+    """Hold for an SLO with few events that look worse: too few events are no approval (docs/adr/0004)."""
     text = (
         f"{case.stays}: {slo.terms.title} has too few"
         f" events for a verdict, and they point to a regression: {basis(slo)}"
@@ -228,20 +233,20 @@ def _leaning(case: CanaryCase, slo: SloEvidence) -> Hold:
 
 
 def below_standard(case: CanaryCase) -> Hold | None:
-    """At the last step: no candidate below the objective or the first acceptance is promoted."""
+    """Hold at the last step a candidate below the objective or the first acceptance."""
     if not case.is_last:
         return None
-    held = (_misses_objective(case, slo) or _walks_away(case, slo) for slo in case.assessment.slos)
-    return next(filter(None, held), None)
+    holds = (_misses_objective(case, slo) or _walks_away(case, slo) for slo in case.assessment.slos)
+    return next(filter(None, holds), None)
 
 
 def below_stables_standard(case: CanaryCase) -> Hold | None:
-    """Hold a candidate that misses an objective which stable meets, or that leaves the first acceptance."""
-    held = (
+    """Hold a candidate that misses an objective which stable meets, or falls below the first acceptance."""
+    holds = (
         (None if _is_as_good(slo) else _misses_objective(case, slo)) or _walks_away(case, slo)
         for slo in case.assessment.slos
     )
-    return next(filter(None, held), None)
+    return next(filter(None, holds), None)
 
 
 OBJECTIONS: Final[tuple[Objection, ...]] = (
@@ -265,18 +270,18 @@ AGAINST: Final[tuple[Objection, ...]] = (share_is_wrong, events_look_worse, belo
 
 
 def obstacle(case: CanaryCase) -> Hold | None:
-    """Return why a candidate stays at its share; None when it may go on."""
+    """Return the first objection to the next step; None without one."""
     return next(filter(None, (check(case) for check in OBJECTIONS)), None)
 
 
-def against(case: CanaryCase) -> Hold | None:
-    """Evidence against a candidate, even too little for a rollback: a person can't overrule it."""
+def evidence_against(case: CanaryCase) -> Hold | None:
+    """Return the evidence against a candidate, even too little for a rollback: a person can't overrule it."""
     return next(filter(None, (check(case) for check in AGAINST)), None)
 
 
 # ---- standards --------------------------------------------------------------------------------
 def missed_bound(slo: SloEvidence) -> float | None:
-    """Return the share of bad events that the candidate exceeds for sure where that misses the objective."""
+    """Return the lower bound of the candidate's bad share if it misses the objective beyond chance; else None."""
     allowed = slo.terms.allowed_bad
     if allowed is None:
         return None
@@ -285,19 +290,17 @@ def missed_bound(slo: SloEvidence) -> float | None:
 
 
 def _misses_objective(case: CanaryCase, slo: SloEvidence) -> Hold | None:
-    """Hold a candidate that misses an objective, unless it is surely better than stable."""
+    """Hold a candidate that misses an objective, unless it is better than stable beyond chance."""
     lower = missed_bound(slo)
     if lower is None or slo.terms.allowed_bad is None or slo.shows_better:
         return None
-    text = (
-        f"{case.stays}: {missed(slo, lower)}; it isn't shown to be better than stable: {basis(slo)}"
-    )
+    text = f"{case.stays}: {missed_by(slo, lower)}; it isn't shown to be better than stable: {basis(slo)}"
     numbers = {"lowerBound": lower, "limit": slo.terms.allowed_bad}
     return Hold(reason=Reason.OBJECTIVE_NOT_MET, message=text, numbers=numbers)
 
 
-def missed(slo: SloEvidence, lower: float) -> str:
-    """By how much the candidate misses an objective, in words."""
+def missed_by(slo: SloEvidence, lower: float) -> str:
+    """Return by how much the candidate misses an objective, in words."""
     return (
         f"in {slo.terms.name} at least {percent(lower)} are bad"
         f" ({events(slo.arms[0].total)}), {percent(slo.terms.allowed_bad or 0.0)} are allowed"
@@ -306,8 +309,11 @@ def missed(slo: SloEvidence, lower: float) -> str:
 
 def _is_as_good(slo: SloEvidence) -> bool:
     """Return whether the candidate has no larger share of bad events than stable in the same blocks."""
-    ours, theirs = slo.arms
-    return theirs.total > 0 and ours.bad * theirs.total <= theirs.bad * ours.total
+    candidate_arm, stable_arm = slo.arms
+    return (
+        stable_arm.total > 0
+        and candidate_arm.bad * stable_arm.total <= stable_arm.bad * candidate_arm.total
+    )
 
 
 def first_accepted(status: DataProductStatus, slo: str) -> Baseline | None:
@@ -319,15 +325,20 @@ def first_accepted(status: DataProductStatus, slo: str) -> Baseline | None:
 
 
 def _walks_away(case: CanaryCase, slo: SloEvidence) -> Hold | None:
-    """Hold a candidate that is worse than the first version: a chain of small losses ends here.
+    """Hold a candidate that is worse than the first version, so that small losses can't accumulate.
 
     A candidate that beats stable may pass although it doesn't reach the first: the world moved.
     """
     original = first_accepted(case.status, slo.terms.name)
-    ours, theirs = slo.arms
-    if original is None or original.count.total == 0 or not ours.total or not theirs.total:
+    candidate_arm, stable_arm = slo.arms
+    if (
+        original is None
+        or original.count.total == 0
+        or not candidate_arm.total
+        or not stable_arm.total
+    ):
         return None
-    if ours.bad * theirs.total < theirs.bad * ours.total:
+    if candidate_arm.bad * stable_arm.total < stable_arm.bad * candidate_arm.total:
         return None
     difference = newcombe(slo.independent, original.count, Z95)
     if difference.lower <= slo.terms.margin:
@@ -335,7 +346,7 @@ def _walks_away(case: CanaryCase, slo: SloEvidence) -> Hold | None:
     text = (
         f"{case.stays}: in {slo.terms.name} it is at"
         f" least {points(difference.lower)} worse than the first version that was accepted"
-        f" ({percent(1 - (ours.ratio or 0.0))} against {percent(1 - (original.count.ratio or 0.0))});"
+        f" ({percent(1 - (candidate_arm.ratio or 0.0))} against {percent(1 - (original.count.ratio or 0.0))});"
         f" up to {points(slo.terms.margin)} is allowed"
     )
     numbers = {"lowerBound": difference.lower, "limit": slo.terms.margin}
@@ -344,16 +355,18 @@ def _walks_away(case: CanaryCase, slo: SloEvidence) -> Hold | None:
 
 # ---- words ------------------------------------------------------------------------------------
 def both_arms(slo: SloEvidence) -> str:
-    """Return how both versions did in the same blocks, in words."""
-    ours, theirs = (_share(slo, count) for count in slo.arms)
-    return f"{ours} against stable's {theirs} in the same blocks{_ages(slo)}"
+    """Return the shares of both versions in the same blocks, in words."""
+    candidate_text, stable_text = (_share(slo, count) for count in slo.arms)
+    return f"{candidate_text} against stable's {stable_text} in the same blocks{_ages(slo)}"
 
 
 def _share(slo: SloEvidence, count: Count) -> str:
     """Return the share of good events of one version, in words."""
     if not count.total:
         return "no events"
-    return f"{percent(shown(slo.terms, count.bad / count.total))} ({events(count.total)})"
+    return (
+        f"{percent(share_for_people(slo.terms, count.bad / count.total))} ({events(count.total)})"
+    )
 
 
 def _ages(slo: SloEvidence) -> str:
@@ -370,7 +383,7 @@ def _ages(slo: SloEvidence) -> str:
 
 
 def basis(slo: SloEvidence) -> str:
-    """Return what its evidence rests on, in words: the rows of a shadow phase, else both arms."""
+    """Return the source of an SLO's evidence, in words: the shadow phase's rows, else both arms."""
     return both_arms(slo) if slo.shadow is None else shadow_rows(slo.shadow)
 
 
@@ -387,14 +400,14 @@ def shadow_rows(shadow: BlockEvidence) -> str:
 
 def numbers_of(slo: SloEvidence) -> dict[str, float]:
     """Return the evidence of one SLO by name."""
-    ours, theirs = slo.arms
+    candidate_arm, stable_arm = slo.arms
     return {
         "promote": slo.evidence.promote,
         "promoteAt": slo.promote_at,
         "rollBack": slo.evidence.roll_back,
         "rollBackAt": slo.roll_back_at,
-        "candidateBad": ours.bad,
-        "candidateTotal": ours.total,
-        "stableBad": theirs.bad,
-        "stableTotal": theirs.total,
+        "candidateBad": candidate_arm.bad,
+        "candidateTotal": candidate_arm.total,
+        "stableBad": stable_arm.bad,
+        "stableTotal": stable_arm.total,
     }

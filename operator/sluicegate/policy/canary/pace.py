@@ -29,7 +29,7 @@ CANARY_BLOCK_SECONDS: Final = 60
 
 @dataclass(frozen=True, slots=True)
 class LabelPace:
-    """How the events of one SLO come.
+    """The arrival of one SLO's events: rate, labels by age, dispersion.
 
     Attributes
     ----------
@@ -43,19 +43,19 @@ class LabelPace:
 
 
 class KeptBlocks(Protocol):
-    """Blocks of a product."""
+    """The stored blocks of a product."""
 
     @property
     def block(self) -> int:
-        """Index of the newest block."""
+        """Return the index of the newest block."""
 
     @property
     def series(self) -> Mapping[str, Mapping[str, Series]]:
-        """Blocks by version and SLO."""
+        """Return the blocks by version and SLO."""
 
 
 def weekly_pace(terms: Terms, observed: KeptBlocks, slo: str) -> LabelPace | None:
-    """Return the pace of an SLO's events in the last week; None where none came."""
+    """Return the rate of an SLO's events in the last week; None without events."""
     rows = [series[slo] for series in observed.series.values() if slo in series]
     unit = BLOCKS_PER_HOUR * terms.block_seconds
     last = hour_of(observed.block)
@@ -63,19 +63,25 @@ def weekly_pace(terms: Terms, observed: KeptBlocks, slo: str) -> LabelPace | Non
     first = max(first, min((counts.first_hour for counts in rows), default=first))
     bad, total = 0, [0] * max(last - first + 1, 0)
     for counts in rows:
-        wrong, all_ = counts.hours(first, last)
-        bad += sum(wrong)
+        wrong_labels, all_ = counts.hours(first, last)
+        bad += sum(wrong_labels)
         total = [a + b for a, b in zip(total, all_, strict=True)]
     events = sum(total)
     if not events:
         return None
-    held = [place for place, count in enumerate(total) if count]
-    gap = max(later - earlier for earlier, later in pairwise([-1, *held, len(total)])) - 1
+    hours_with_events = [place for place, count in enumerate(total) if count]
+    gap = (
+        max(
+            next_place - previous_place
+            for previous_place, next_place in pairwise([-1, *hours_with_events, len(total)])
+        )
+        - 1
+    )
     return LabelPace(events / (len(total) * unit), bad / events, gap * unit)
 
 
 def with_weekly(past: Count, pace: LabelPace | None) -> Count:
-    """Return past events, with those of the last week as far as an estimate of their share needs more."""
+    """Return the past counts, extended by the last week's if their dispersion can't be estimated otherwise."""
     if pace is None or past.total >= REMEMBERED_LABELS:
         return past
     more = min(REMEMBERED_LABELS - past.total, round(pace.per_second * WEEK_SECONDS))
@@ -85,7 +91,7 @@ def with_weekly(past: Count, pace: LabelPace | None) -> Count:
 def planned_seconds(
     terms: Terms, slo: SloTerms, pace: LabelPace, *, margin: float, evidence: float
 ) -> float:
-    """Mean time until an equal candidate has passed, infinite where no label comes.
+    """Return the mean seconds until an equal candidate has passed; infinite without labels.
 
     Parameters
     ----------
@@ -117,7 +123,7 @@ def seconds_of_all_steps(
     *,
     block_seconds: float,
 ) -> float:
-    """Return how long all steps take: a slow SLO is waited for at the last one alone, if another speaks.
+    """Return the seconds of all steps: only the last one waits for a slow SLO if another SLO can favour the candidate.
 
     Parameters
     ----------
@@ -132,20 +138,20 @@ def seconds_of_all_steps(
 def is_late(
     terms: Terms, status: DataProductStatus, candidate: Candidate, now: int, *, block_seconds: int
 ) -> bool:
-    """Return whether the steps so far have taken their part of the duration, but for a step's least blocks.
+    """Return whether the steps so far have used their part of the duration, apart from a step's least blocks.
 
     Of a duration that waits for labels, requests need no more than what applies without them.
     """
     longest = terms.max_duration_seconds
     if not terms.duration_given:
         longest = min(longest, DEFAULT_MAX_DURATION_SECONDS)
-    most = longest - LEAST_BLOCKS * block_seconds
-    took = rollout_seconds(status, candidate, now)
-    return took >= candidate.step_of(terms.steps) / len(terms.steps) * most
+    most_seconds = longest - LEAST_BLOCKS * block_seconds
+    seconds_taken = rollout_seconds(status, candidate, now)
+    return seconds_taken >= candidate.step_of(terms.steps) / len(terms.steps) * most_seconds
 
 
 def dwell_seconds(block_seconds: float) -> float:
-    """Return the least that a step takes."""
+    """Return the least seconds of a step."""
     return (WARM_UP_BLOCKS + LEAST_BLOCKS) * block_seconds
 
 

@@ -61,7 +61,7 @@ def of_next(terms: Terms, observed: Observed) -> Terms:
 
 
 def of_current(terms: Terms, status: DataProductStatus, observed: Observed) -> Terms:
-    """Return the terms with what the spec leaves out as the rollout in progress began with it.
+    """Return the terms with the values that the present rollout derived where the spec has none.
 
     A field that was removed from the spec since then has the value that it would start with now.
     """
@@ -73,12 +73,16 @@ def of_current(terms: Terms, status: DataProductStatus, observed: Observed) -> T
     if not terms.steps_given:
         steps = before.steps or _steps(terms, observed)
     if not terms.duration_given:
-        derived = before if before.max_duration_seconds else derive(terms, observed, trial.pairs)
+        derived = (
+            before if before.max_duration_seconds else derive_rollout(terms, observed, trial.pairs)
+        )
         longest = derived.max_duration_seconds or longest
     return replace(terms, steps=steps, max_duration_seconds=longest)
 
 
-def extended(terms: Terms, status: DataProductStatus, observed: Observed) -> DataProductStatus:
+def with_longer_duration(
+    terms: Terms, status: DataProductStatus, observed: Observed
+) -> DataProductStatus:
     """Return the status with a longer duration, if labels of the same ages take longer than was derived.
 
     How late right and wrong answers become known is measured only once a candidate takes traffic.
@@ -113,12 +117,12 @@ def extended(terms: Terms, status: DataProductStatus, observed: Observed) -> Dat
     longest = round(min(TIMES_PLANNED * seconds, LONGEST_SECONDS))
     if longest < LEAST_EXTENSION * before.max_duration_seconds:
         return status
-    chosen = before.message.partition("; ")[0] if before.steps else ""
+    message_before = before.message.partition("; ")[0] if before.steps else ""
     text = (
         f"{duration(longest)} at most as {name} compares labels of the same ages, with which an"
         f" equal candidate takes {duration(seconds)}"
     )
-    message = "; ".join(filter(None, (chosen, text)))
+    message = "; ".join(filter(None, (message_before, text)))
     derived = before.replace(max_duration_seconds=longest, message=message)
     return status.with_candidate(derived=derived)
 
@@ -126,8 +130,12 @@ def extended(terms: Terms, status: DataProductStatus, observed: Observed) -> Dat
 def _aged_seconds(
     terms: Terms, slo: SloTerms, trial: Candidate, observed: Observed, *, correlation: float
 ) -> float | None:
-    """Mean time of an equal candidate whose labels compare at the same ages; None if they don't."""
-    blocks = [one for one in observed.canary_blocks if one.quality is Quality.COUNTED]
+    """Return the mean seconds of an equal candidate whose labels compare at the same ages; None for others."""
+    blocks = [
+        canary_block
+        for canary_block in observed.canary_blocks
+        if canary_block.quality is Quality.COUNTED
+    ]
     if not compares_ages(slo, blocks):
         return None
     rates = label_rates(terms, slo, blocks, observed.canary_block_seconds)
@@ -153,17 +161,17 @@ def _aged_seconds(
     )
 
 
-def recorded(terms: Terms, observed: Observed, decision: Decision) -> Decision:
-    """Return the decision; one that starts a rollout with what the spec leaves out."""
+def with_derived_defaults(terms: Terms, observed: Observed, decision: Decision) -> Decision:
+    """Return the decision; the start of a rollout has the values that are derived where the spec has none."""
     if not isinstance(decision, StartRollout) or (terms.steps_given and terms.duration_given):
         return decision
-    return replace(decision, derived=derive(terms, observed, decision.pairs))
+    return replace(decision, derived=derive_rollout(terms, observed, decision.pairs))
 
 
-def derive(
+def derive_rollout(
     terms: Terms, observed: Observed, pairs: Mapping[str, Pairs] | None = None
 ) -> DerivedRollout:
-    """Return what a rollout that started now would take where the spec leaves it out.
+    """Return the derived values of a rollout that starts now.
 
     Parameters
     ----------
@@ -177,10 +185,10 @@ def derive(
     }
     planned = replace(terms, steps=steps)
     consumers = tuple(consumers_planned(planned, observed))
-    longest, why = longest_seconds(planned, paces, pairs or {}, consumers)
+    longest, reason_text = longest_seconds(planned, paces, pairs or {}, consumers)
     rate = _requests_per_second(terms, observed)
     texts = [] if terms.steps_given else [f"{describe_steps(steps)} at {_per_minute(rate)}"]
-    texts += [] if terms.duration_given else [f"{duration(longest)} at most {why}"]
+    texts += [] if terms.duration_given else [f"{duration(longest)} at most {reason_text}"]
     return DerivedRollout(
         steps=() if terms.steps_given else steps,
         max_duration_seconds=None if terms.duration_given else longest,
@@ -194,7 +202,7 @@ def longest_seconds(
     pairs: Mapping[str, Pairs],
     consumers: Sequence[tuple[float, SloTerms, LabelPace]] = (),
 ) -> tuple[int, str]:
-    """Return how long a rollout may last for the labels that come, and what it follows from.
+    """Return the longest duration that the rates of labels need, and the reason.
 
     Parameters
     ----------
@@ -207,8 +215,10 @@ def longest_seconds(
             one for one in terms.deciding if is_scored(terms, one) and one.name not in paces
         ]
         if uncounted:
-            why = f"as a shadow phase waits for labels of {uncounted[0].name}, which aren't counted"
-            return LONGEST_SECONDS, why
+            reason_text = (
+                f"as a shadow phase waits for labels of {uncounted[0].name}, which aren't counted"
+            )
+            return LONGEST_SECONDS, reason_text
     planned = [(seconds, slo, paces[slo.name]) for seconds, slo in _planned(terms, paces, pairs)]
     planned += consumers
     if not planned:
@@ -255,7 +265,7 @@ def _steps(terms: Terms, observed: Observed) -> tuple[int, ...]:
 
 
 def describe_steps(steps: tuple[int, ...]) -> str:
-    """Shares in words."""
+    """Return shares in words."""
     return f"{', '.join(str(share) for share in steps)} %"
 
 
@@ -264,20 +274,24 @@ def _per_minute(rate: float) -> str:
 
 
 def _requests_per_second(terms: Terms, observed: Observed) -> float:
-    """Return the requests a second of all versions together, by the SLO that counts most, over the blocks that were measured."""
+    """Return the requests a second of all versions, by the SLO with the most events, in the measured blocks."""
     now = observed.block
     sums: dict[str, int] = {}
     for series in observed.series.values():
         for name, counts in series.items():
             sums[name] = sums.get(name, 0) + counts.window(now, RATE_BLOCKS).total
-    measured = _measured_blocks(observed)
-    return max(sums.values(), default=0) / (measured * terms.block_seconds) if measured else 0.0
+    measured_blocks = _measured_blocks(observed)
+    return (
+        max(sums.values(), default=0) / (measured_blocks * terms.block_seconds)
+        if measured_blocks
+        else 0.0
+    )
 
 
 def _measured_blocks(observed: Observed) -> int:
-    """Return blocks of the window that were measured, since the first in which anything was counted."""
-    every = [one for series in observed.series.values() for one in series.values()]
+    """Return the measured blocks of the window, from the first with any count on."""
+    all_series = [one for series in observed.series.values() for one in series.values()]
     window = range(observed.block - RATE_BLOCKS + 1, observed.block + 1)
-    qualities = [{one.block(index).quality for one in every} for index in window]
+    qualities = [{one.block(index).quality for one in all_series} for index in window]
     first = next((place for place, kinds in enumerate(qualities) if Quality.COUNTED in kinds), None)
     return 0 if first is None else sum(bool(kinds & _MEASURED) for kinds in qualities[first:])

@@ -29,16 +29,16 @@ USUAL_DISCORDANCE: Final = 0.1
 
 
 def is_scored(terms: Terms, slo: SloTerms) -> bool:
-    """Return whether a shadow phase may score it: an SLO of the spec about the answers.
+    """Return whether a shadow phase may score the SLO: one of the spec that measures answers.
 
     Of mirrored requests outcomes are: an event, as a click, may be what the answer brought about.
     """
-    scored = terms.mirrored is None or slo.definition.from_truths
-    return scored and slo.measures_quality and slo.deciding and not is_implicit(slo)
+    can_be_scored = terms.mirrored is None or slo.definition.from_truths
+    return can_be_scored and slo.measures_quality and slo.deciding and not is_implicit(slo)
 
 
 def rows_per_second(terms: Terms, labels_per_second: float) -> float:
-    """Rows that labels of both versions make: all of them, or those of requests that are mirrored.
+    """Return the rows a second that labels of both versions make: of all requests, or of the mirrored ones.
 
     Of these, requests that the candidate answers at the last share aren't.
     """
@@ -48,24 +48,26 @@ def rows_per_second(terms: Terms, labels_per_second: float) -> float:
 
 
 def is_shadowed(terms: Terms, candidate: Candidate, slo: SloTerms) -> bool:
-    """Return whether the shadow phase decides about it in the stead of the canary's counts.
+    """Return whether the shadow phase, rather than the canary's counts, decides about the SLO.
 
     Each one that it may score does until a result names any; from then on, those that are named.
     """
     if terms.shadow_seconds is None or not is_scored(terms, slo):
         return False
-    named = {one.slo for one in candidate.shadow.evidence} if candidate.shadow else set[str]()
-    return not named or slo.name in named
+    scored_names = (
+        {one.slo for one in candidate.shadow.evidence} if candidate.shadow else set[str]()
+    )
+    return not scored_names or slo.name in scored_names
 
 
 def hold_out_of(slo: SloTerms, candidate: Candidate) -> PairedEvidence | None:
-    """Return the evidence of the rows from before the end of its training; None without any."""
+    """Return the evidence of the hold-out's rows, from before the training's end; None without any."""
     rows = candidate.pairs.get(slo.name)
     return None if rows is None else weigh(rows, slo.margin_by(rows))
 
 
 def evidence_of(slo: SloTerms, candidate: Candidate) -> BlockEvidence:
-    """Return the evidence of the rows so far; none of an SLO that was changed since."""
+    """Return the evidence of the rows so far; none for an SLO that has changed since."""
     rows = candidate.shadow.evidence if candidate.shadow else ()
     evidence = next(
         (
@@ -129,7 +131,7 @@ def planned_shadow_seconds(
     evidence: float = 0.0,
     rows: Pairs | None = None,
 ) -> float:
-    """Mean time until an equal candidate has passed by the shadow phase alone; infinite without labels.
+    """Return the mean seconds until an equal candidate passes by the shadow phase alone; infinite without labels.
 
     Parameters
     ----------
@@ -153,15 +155,15 @@ def expected_shadow_seconds(
     evidence: float,
     rows: Pairs | None,
 ) -> float:
-    """Return the same for a candidate that is tried, of which rows may be known.
+    """Return the same for the present candidate, with the rows that were counted.
 
     Parameters
     ----------
     labels_per_second : those that make a row, as Prometheus counts them; 0 where it counts none.
     shadow : the evidence so far.
     """
-    lasted = candidate.shadow.since_time - candidate.start_time if candidate.shadow else 0
-    rate = shadow.pairs.total / lasted if lasted > 0 else 0.0
+    seconds_taken = candidate.shadow.since_time - candidate.start_time if candidate.shadow else 0
+    rate = shadow.pairs.total / seconds_taken if seconds_taken > 0 else 0.0
     return planned_shadow_seconds(
         interval,
         max(labels_per_second, rate),

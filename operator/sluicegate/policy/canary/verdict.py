@@ -20,12 +20,12 @@ from sluicegate.policy.canary.case import CanaryCase
 from sluicegate.policy.canary.gains import gains
 from sluicegate.policy.canary.objections import (
     LACKING,
-    against,
     basis,
     both_arms,
     can_be_judged,
-    missed,
+    evidence_against,
     missed_bound,
+    missed_by,
     numbers_of,
     obstacle,
     shadow_rows,
@@ -66,9 +66,9 @@ Check = Callable[[CanaryCase], Decision | None]
 
 
 def decide(case: CanaryCase) -> Decision:
-    """Decide about a candidate that takes traffic: the first check that answers decides."""
+    """Decide about a candidate that takes traffic, by the first check that answers."""
     case = replace(case, held=obstacle(case))
-    return next(made for check in CHECKS if (made := check(case)) is not None)
+    return next(decision for check in CHECKS if (decision := check(case)) is not None)
 
 
 # ---- back -----------------------------------------------------------------------------------
@@ -76,23 +76,23 @@ def pods_are_unhealthy(case: CanaryCase) -> Rollback | None:
     """Roll back if the candidate's own pods fail."""
     if not case.facts.canary_unhealthy:
         return None
-    return _back(case, Reason.CANARY_NOT_READY, f"{case.name}'s pods aren't healthy")
+    return _roll_back(case, Reason.CANARY_NOT_READY, f"{case.name}'s pods aren't healthy")
 
 
 def an_slo_is_worse(case: CanaryCase) -> Rollback | None:
-    """Roll back if an SLO is surely worse with the candidate; a busy node excuses latency alone."""
+    """Roll back if an SLO is worse with the candidate beyond chance; a busy node excuses latency alone."""
     busy = case.facts.canary_node_busy
     slos = case.assessment.slos
-    own = [slo for slo in slos if not (busy and slo.terms.definition.explained_by_cpu)]
-    worst = max(own, key=lambda s: s.evidence.roll_back - s.roll_back_at, default=None)
+    own_slos = [slo for slo in slos if not (busy and slo.terms.definition.explained_by_cpu)]
+    worst = max(own_slos, key=lambda s: s.evidence.roll_back - s.roll_back_at, default=None)
     if worst is None or not worst.is_against:
         return None
     text = _worse(case.name, worst)
-    return _back(case, Reason.CANARY_WORSE, text, numbers=numbers_of(worst))
+    return _roll_back(case, Reason.CANARY_WORSE, text, numbers=numbers_of(worst))
 
 
 def the_shadow_phase_is_worse(case: CanaryCase) -> Rollback | None:
-    """Rows that were labelled after the training are sure that it is worse."""
+    """Roll back if rows that were labelled after the training show that the candidate is worse."""
     slo = next((slo for slo in case.assessment.slos if slo.is_worse_in_shadow), None)
     if slo is None or slo.shadow is None:
         return None
@@ -101,11 +101,11 @@ def the_shadow_phase_is_worse(case: CanaryCase) -> Rollback | None:
         f" at {slo.shadow.roll_back:.1f} of {slo.roll_back_at:.1f}"
     )
     numbers = numbers_of(slo) | {"rollBack": slo.shadow.roll_back}
-    return _back(case, Reason.SHADOW_WORSE, text, numbers=numbers)
+    return _roll_back(case, Reason.SHADOW_WORSE, text, numbers=numbers)
 
 
 def a_gauge_is_worse(case: CanaryCase) -> Rollback | None:
-    """Roll back if a gauge is surely worse with the candidate."""
+    """Roll back if a gauge is worse with the candidate beyond chance."""
     gauge = next((gauge for gauge in case.assessment.gauges if gauge.is_against), None)
     if gauge is None or gauge.interval is None:
         return None
@@ -114,23 +114,23 @@ def a_gauge_is_worse(case: CanaryCase) -> Rollback | None:
         f" {gauge.pairs} blocks beside stable"
     )
     numbers = {"lower": gauge.interval.lower, "upper": gauge.interval.upper}
-    return _back(case, Reason.CANARY_WORSE, text, numbers=numbers)
+    return _roll_back(case, Reason.CANARY_WORSE, text, numbers=numbers)
 
 
 def it_has_no_series(case: CanaryCase) -> Rollback | None:
-    """Stable is measured, and the candidate beside it isn't."""
-    silent = case.assessment.silent
-    if silent < SILENT_BLOCKS:
+    """Roll back a candidate without series while stable is measured."""
+    silent_number = case.assessment.silent
+    if silent_number < SILENT_BLOCKS:
         return None
     text = (
-        f"{case.name} has no series in {silent} blocks in which stable had requests, at"
+        f"{case.name} has no series in {silent_number} blocks in which stable had requests, at"
         f" {case.candidate.weight} % of the traffic"
     )
-    return _back(case, Reason.CANARY_NO_DATA, text, numbers={"blocks": silent})
+    return _roll_back(case, Reason.CANARY_NO_DATA, text, numbers={"blocks": silent_number})
 
 
 def no_pod_is_ready(case: CanaryCase) -> Inconclusive | None:
-    """No pod answers its share of the requests, so that returns at once; the cause shows later."""
+    """Roll back at once a candidate without a ready pod; the cause is attributed later."""
     if not case.facts.canary_lost:
         return None
     return Inconclusive(
@@ -141,7 +141,7 @@ def no_pod_is_ready(case: CanaryCase) -> Inconclusive | None:
 
 
 def its_node_is_busy(case: CanaryCase) -> Inconclusive | None:
-    """End the rollout without a verdict if the node is overloaded by others, which makes any version slow."""
+    """End the rollout without a verdict while other pods overload the node, as any version is slow on it."""
     slow = next((slo for slo in case.assessment.slos if slo.is_against), None)
     if slow is None:
         return None
@@ -156,7 +156,7 @@ def its_node_is_busy(case: CanaryCase) -> Inconclusive | None:
     )
 
 
-def _back(
+def _roll_back(
     case: CanaryCase, reason: Reason, text: str, *, numbers: Mapping[str, float] | None = None
 ) -> Rollback:
     assert case.status.stable is not None
@@ -173,14 +173,14 @@ def _worse(name: str, slo: SloEvidence) -> str:
 
 # ---- on -------------------------------------------------------------------------------------
 def stable_is_down(case: CanaryCase) -> Promote | None:
-    """Stable's requests fail, so the candidate is accepted as a first version is."""
+    """Promote the candidate as a first version while stable's requests fail."""
     if not case.facts.stable_down:
         return None
     return _promote(case, Reason.STABLE_NOT_READY, ", of which no pod is ready")
 
 
 def stands_in(decision: object) -> bool:
-    """Return whether a candidate is promoted because no pod of stable answers.
+    """Return whether a candidate is promoted because no pod of stable is ready.
 
     Such a promotion precedes another spec.model: that one is compared with the version that answers,
     and the requests keep its pods until then.
@@ -190,45 +190,47 @@ def stands_in(decision: object) -> bool:
 
 def a_person_overrules(case: CanaryCase) -> Promote | None:
     """Promote at the request of a person, if evidence is missing and none is against the candidate."""
-    held = case.held
-    if held is None or against(case) is not None:
+    present_hold = case.held
+    if present_hold is None or evidence_against(case) is not None:
         return None
-    reason = _KNOWN.get(held.reason)
+    reason = _KNOWN.get(present_hold.reason)
     agrees = case.approved and case.is_last and reason is not None
-    if not (agrees or (case.forced and held.reason in OVERRULABLE)):
+    if not (agrees or (case.forced and present_hold.reason in OVERRULABLE)):
         return None
     lacks = reason or "without evidence"
-    by = REQUEST_PROMOTE if case.approvals is None else "its parties"
-    because = f" as requested by {by}, {lacks}: {held.message}{_agreement(case)}"
-    return _promote(case, Reason.PROMOTE_REQUESTED, because, numbers=held.numbers)
+    requesters = REQUEST_PROMOTE if case.approvals is None else "its parties"
+    reason_text = (
+        f" as requested by {requesters}, {lacks}: {present_hold.message}{_agreement(case)}"
+    )
+    return _promote(case, Reason.PROMOTE_REQUESTED, reason_text, numbers=present_hold.numbers)
 
 
 def it_has_passed(case: CanaryCase) -> Promote | None:
-    """Promote if all evidence that is needed favours the candidate, and each party agrees that has to."""
+    """Promote if all required evidence favours the candidate, and each required party agrees."""
     if not case.is_last or case.needs_approval:
         return None
     if case.held is not None and not _still_passes(case):
         return None
     text, numbers = gains(case.candidate, case.assessment)
     clauses = (_unheard(case.assessment), _missed_still(case.assessment), _harmed(case.assessment))
-    because = f": {text}{''.join(clauses)}{_agreement(case)}"
-    return _promote(case, Reason.CANARY_NOT_WORSE, because, numbers=numbers)
+    reason_text = f": {text}{''.join(clauses)}{_agreement(case)}"
+    return _promote(case, Reason.CANARY_NOT_WORSE, reason_text, numbers=numbers)
 
 
 def _still_passes(case: CanaryCase) -> bool:
-    """Return whether a pass holds though the newest block gives none: quiet traffic takes nothing back.
+    """Return whether an earlier pass remains valid without new evidence in the newest block.
 
     What isn't read yet may hold evidence against the candidate, so that is waited for.
     """
     lacks = case.held is None or case.held.reason in LACKING
     read = case.assessment.newest not in _BLIND
-    return case.has_passed and lacks and read and against(case) is None
+    return case.has_passed and lacks and read and evidence_against(case) is None
 
 
 def _missed_still(assessment: Assessment) -> str:
-    """Return a clause about objectives that a candidate misses though it is better than stable."""
+    """Return a clause about objectives that a candidate misses although it is better than stable."""
     clauses = [
-        f"; {missed(slo, lower)}: the objective is still missed, and stable is surely worse"
+        f"; {missed_by(slo, lower)}: the objective is still missed, and stable is surely worse"
         for slo in assessment.slos
         if slo.shows_better and (lower := missed_bound(slo)) is not None
     ]
@@ -236,31 +238,31 @@ def _missed_still(assessment: Assessment) -> str:
 
 
 def _harmed(assessment: Assessment) -> str:
-    """Return a clause about markets in which a candidate is surely worse."""
+    """Return a clause about markets in which a candidate is worse beyond chance."""
     return f"; but {harms_in_words(assessment.harmed)}" if assessment.harmed else ""
 
 
 def _also(assessment: Assessment) -> str:
-    """Return the same about a candidate that is rolled back for another reason."""
+    """Return a clause about harmed markets of a candidate that is rolled back for another reason."""
     return f"; it is {harms_in_words(assessment.harmed)}" if assessment.harmed else ""
 
 
 def _promote(
     case: CanaryCase,
     reason: Reason,
-    because: str,
+    reason_text: str,
     *,
     numbers: Mapping[str, float] | None = None,
 ) -> Promote:
-    """Return the promotion; `because` follows the names of both versions."""
+    """Return the promotion; `reason_text` follows the names of both versions."""
     assert case.status.stable is not None
-    replaced = case.status.stable.release
+    replaced_release = case.status.stable.release
     baselines = _candidate_baselines(
         case.status.stable.baseline, case.assessment.slos, case.terms, case.now
     )
     return Promote(
         reason=reason,
-        message=f"{case.name} replaces {replaced.version}{because}",
+        message=f"{case.name} replaces {replaced_release.version}{reason_text}",
         numbers=numbers or {},
         candidate=case.candidate.release,
         candidate_baselines=baselines,
@@ -268,17 +270,19 @@ def _promote(
 
 
 def _unheard(assessment: Assessment) -> str:
-    """Return a clause about the SLOs without whose evidence a candidate is promoted, by what lets it."""
+    """Return a clause about the SLOs without evidence at a promotion, and the reason why it needs none."""
     clauses = []
-    for lets in (CanaryEvidence.IF_AVAILABLE, CanaryEvidence.POST_PROMOTION):
-        silent = [
+    for exemption in (CanaryEvidence.IF_AVAILABLE, CanaryEvidence.POST_PROMOTION):
+        exempt_slos = [
             f"{slo.terms.title} ({events(slo.arms[0].total)})"
             for slo in assessment.slos
-            if slo.terms.canary_evidence is lets
+            if slo.terms.canary_evidence is exemption
             and not (slo.required or slo.favours or is_implicit(slo.terms))
         ]
         clauses += (
-            [f"; without enough evidence in {' and '.join(silent)}, {lets}"] if silent else []
+            [f"; without enough evidence in {' and '.join(exempt_slos)}, {exemption}"]
+            if exempt_slos
+            else []
         )
     return "".join(clauses)
 
@@ -292,14 +296,14 @@ def _candidate_baselines(
     rollback would be no remedy. The dispersion comes from the same blocks; if they counted as
     independent, bursts of ρ = .01 would fail the probation of every eighth equal version.
     """
-    held = dict(accepted)
+    probation_baselines = dict(accepted)
     for slo in evidence:
         count = slo.arms[1]
         baseline = accepted.get(slo.terms.name)
         if count.total < slo.terms.least_events(ratio_of(count)):
             continue
         if baseline is None or ratio_of(count) > ratio_of(baseline.count):
-            held[slo.terms.name] = Baseline.of(
+            probation_baselines[slo.terms.name] = Baseline.of(
                 count,
                 now,
                 now,
@@ -308,12 +312,12 @@ def _candidate_baselines(
                 indicator_hash=slo.terms.indicator_hash,
             )
     names = (*(slo.name for slo in terms.slos), CLIENT_ERRORS)
-    return {name: held[name] for name in names if name in held}
+    return {name: probation_baselines[name] for name in names if name in probation_baselines}
 
 
 # ---- waits and ends -------------------------------------------------------------------------
 def it_waits_for_approval(case: CanaryCase) -> Alert | Hold | None:
-    """It has passed, now or in an earlier evaluation, and a person has to agree.
+    """Hold a candidate that has passed, now or in an earlier evaluation, for a person's approval.
 
     A weekend isn't a verdict: neither time nor a quiet or an unmeasured block ends this wait.
     """
@@ -329,13 +333,13 @@ def it_waits_for_approval(case: CanaryCase) -> Alert | Hold | None:
     return Alert(reason=Reason.AWAITING_APPROVAL, message=message, numbers=numbers)
 
 
-def _held_after_its_pass(case: CanaryCase, held: Hold) -> Hold:
-    """Return what holds a candidate that has passed: evidence against it, a person, or what isn't read yet."""
-    objection = against(case)
+def _held_after_its_pass(case: CanaryCase, present_hold: Hold) -> Hold:
+    """Return the hold of a candidate that has passed: evidence against it, a person, or missing measurements."""
+    objection = evidence_against(case)
     if objection is not None:
         return objection
-    if held.reason not in LACKING or not case.needs_approval:
-        return held
+    if present_hold.reason not in LACKING or not case.needs_approval:
+        return present_hold
     return Hold(reason=Reason.AWAITING_APPROVAL, message=_needs_approval(case))
 
 
@@ -346,7 +350,7 @@ def _needs_approval(case: CanaryCase) -> str:
 
 
 def _agreement(case: CanaryCase) -> str:
-    """Return a clause about the parties that agreed; empty where none had to."""
+    """Return a clause about the parties that agreed; empty if none had to."""
     agreement = case.approvals.agreement if case.approvals is not None else ""
     return f"; {agreement}" if agreement else ""
 
@@ -369,13 +373,13 @@ def measurements_are_lost(case: CanaryCase) -> Inconclusive | None:
 
 
 def its_time_is_over(case: CanaryCase) -> Inconclusive | None:
-    """It has no verdict within the longest duration, of which only time counts that was observed."""
-    took = rollout_seconds(case.status, case.candidate, case.now)
-    if took < case.terms.max_duration_seconds:
+    """End the rollout without a verdict after the longest duration, in observed time."""
+    seconds_taken = rollout_seconds(case.status, case.candidate, case.now)
+    if seconds_taken < case.terms.max_duration_seconds:
         return None
     if case.unread and case.assessment.newest is Quality.MISSING:
         return None
-    text = f"{case.name} has no verdict after {duration(took)}"
+    text = f"{case.name} has no verdict after {duration(seconds_taken)}"
     if case.held is not None and case.held.reason is Reason.MARKET_WORSE:
         text += f": it is {harms_in_words(case.assessment.harmed)}"
         return Inconclusive(reason=Reason.MAX_DURATION, message=text, numbers=case.held.numbers)
@@ -395,18 +399,18 @@ def its_time_is_over(case: CanaryCase) -> Inconclusive | None:
 
 
 def it_can_never_be_judged(case: CanaryCase) -> Alert | None:
-    """No evidence can ever come: an alert, emitted once."""
+    """Alert once about a candidate for which no evidence can ever arrive."""
     name, terms = case.name, case.terms
-    emitted = alert_key(Reason.INSUFFICIENT_DATA, name) in case.status.engine.emitted_alerts
-    if emitted or can_be_judged(terms) or case.held is None:
+    was_emitted = alert_key(Reason.INSUFFICIENT_DATA, name) in case.status.engine.emitted_alerts
+    if was_emitted or can_be_judged(terms) or case.held is None:
         return None
-    why = (
+    reason_text = (
         "each of spec.slos has canaryEvidence PostPromotion or onDegraded Ignore"
         if terms.slos
         else "spec.slos is empty"
     )
     text = (
-        f"{case.stays}: no SLO can favour it: {why}. Set"
+        f"{case.stays}: no SLO can favour it: {reason_text}. Set"
         f" {REQUEST_PROMOTE}={name}/<token> to promote it without evidence; otherwise it is rolled"
         f" back after {duration(terms.max_duration_seconds)}"
     )
@@ -414,11 +418,11 @@ def it_can_never_be_judged(case: CanaryCase) -> Alert | None:
 
 
 def it_is_held(case: CanaryCase) -> Hold | None:
-    """Hold by the first check that objects; a request of a person is held by the evidence against the candidate."""
-    held = case.held
-    if held is not None and case.forced and held.reason in OVERRULABLE:
-        return against(case) or held
-    return held
+    """Hold by the first objection; a person's request is held by evidence against the candidate only."""
+    present_hold = case.held
+    if present_hold is not None and case.forced and present_hold.reason in OVERRULABLE:
+        return evidence_against(case) or present_hold
+    return present_hold
 
 
 def it_advances(case: CanaryCase) -> Advance | None:

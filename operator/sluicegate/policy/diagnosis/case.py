@@ -16,7 +16,7 @@ from sluicegate.policy.slo_health.ratio_slo import SloResult
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One degraded SLO, with what is needed to treat it.
+    """One degraded SLO, with the input of its remedy.
 
     Attributes
     ----------
@@ -42,20 +42,20 @@ class Case:
 
     @property
     def may_return(self) -> bool:
-        """Whether a version is kept that would be a remedy."""
+        """Return whether status has an earlier version that would be a remedy."""
         return self.before is not None and not self.objection and self.suspected
 
     def has_told(self, moment: int) -> float:
-        """Share of the events needed to detect a drop that arrived since `moment`, in seconds."""
+        """Return the share of the events needed to detect a drop that arrived after `moment`, in seconds."""
         slo = self.result.terms
         baseline = None if self.result.baseline is None else self.result.baseline.count
-        return labels.since(self.terms, self.observed, slo.name, moment) / labels.needed(
-            slo, baseline
-        )
+        return labels.events_since(
+            self.terms, self.observed, slo.name, moment
+        ) / labels.needed_events(slo, baseline)
 
     @property
     def degraded_since(self) -> int | None:
-        """End of the first bad block, in seconds."""
+        """Return the end of the first bad block, in seconds."""
         if self.market is not None:
             return self.market.since
         streak = self.status.engine.slo(self.result.terms.name).streak
@@ -63,14 +63,14 @@ class Case:
 
     @property
     def text(self) -> str:
-        """What the SLO shows, as the begin of a message."""
+        """Return the SLO's numbers as the first words of a message."""
         if self.market is not None:
             return capitalised(describe_market(self.result.terms, self.market))
         return capitalised(describe(self.result, self.terms.block_seconds))
 
     @property
     def numbers(self) -> Mapping[str, float]:
-        """The numbers of the text."""
+        """Return the numbers of the text, by name."""
         if self.market is not None:
             count = self.market.count
             return {"bad": count.bad, "total": count.total, "allowed": self.market.allowed}
@@ -78,7 +78,7 @@ class Case:
 
     @property
     def changed(self) -> int | None:
-        """Estimated begin of the change, in seconds: older data are from before it."""
+        """Return the estimated time of the change, in seconds; older data are from before it."""
         if self.market is not None:
             return self.market.since
         drift = self.result.drift

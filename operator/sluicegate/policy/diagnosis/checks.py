@@ -30,7 +30,7 @@ swing of ±80 % stays below."""
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """What one check said.
+    """The result of one diagnosis check.
 
     Attributes
     ----------
@@ -48,7 +48,7 @@ class CheckResult:
 
 @dataclass(frozen=True, slots=True)
 class DiagnosisResult:
-    """Why an SLO is degraded.
+    """The cause of an SLO's degradation, with the results of all checks.
 
     Attributes
     ----------
@@ -88,7 +88,7 @@ def _finding(check: Reason, objects: bool | None, message: str) -> CheckResult: 
 
 
 def measurement_is_missing(symptoms: Symptoms) -> CheckResult:
-    """Return what can't be measured can't be cured."""
+    """Object while measurements are missing: without them there is no remedy."""
     missing = symptoms.problem or (
         symptoms.worst.reason if symptoms.worst.state is SloState.UNKNOWN else None
     )
@@ -97,16 +97,16 @@ def measurement_is_missing(symptoms: Symptoms) -> CheckResult:
 
 
 def present_is_as_accepted(symptoms: Symptoms) -> CheckResult:
-    """Evidence of hours ago is still there, but the present is fine: an incident, not a decay.
+    """Object if the present is as accepted although the evidence of earlier hours isn't: an incident, not a decay.
 
     Windows and the CUSUM forget slowly; nothing is cured for what has passed.
     """
-    present = symptoms.present
-    return _finding(Reason.RECOVERED, present.bad is False, present.message)
+    present_level = symptoms.present
+    return _finding(Reason.RECOVERED, present_level.bad is False, present_level.message)
 
 
 def upstream_is_degraded(symptoms: Symptoms) -> CheckResult:
-    """Object if a product that this one calls is degraded, or was a moment ago."""
+    """Object if a product that this one calls is degraded, or was in the blocks judged as present."""
     names = symptoms.facts.upstream_degraded
     text = f"degraded upstream: {', '.join(names)}" if names else "no product it calls is degraded"
     return _finding(Reason.UPSTREAM_DEGRADED, bool(names), text)
@@ -118,49 +118,65 @@ def upstream_was_released(symptoms: Symptoms) -> CheckResult:
     if not releases:
         text = "no product that it calls has a version that is young enough to compare"
         return _finding(Reason.UPSTREAM_RELEASED, objects=False, message=text)
-    follows = [each for each in releases if each.follows]
+    follows = [release for release in releases if release.follows]
     slo, now = symptoms.worst.terms, symptoms.now
-    text = "; ".join(each.message(slo, now) for each in follows or releases)
+    text = "; ".join(release.message(slo, now) for release in follows or releases)
     finding = _finding(Reason.UPSTREAM_RELEASED, bool(follows), text)
     return replace(finding, release=follows[0].release if follows else None)
 
 
 def inputs_are_late(symptoms: Symptoms) -> CheckResult:
-    """Object if a feed has no new data: any model is wrong with it, and it is no data to train on."""
-    timed = [one for one in symptoms.facts.inputs if one.freshness_seconds is not None]
+    """Object if an input has no new data: any model is wrong with it, and a training would learn from old data."""
+    timed = [
+        data_input
+        for data_input in symptoms.facts.inputs
+        if data_input.freshness_seconds is not None
+    ]
     return _of_inputs(Reason.INPUT_STALE, symptoms, timed)
 
 
 def inputs_have_changed(symptoms: Symptoms) -> CheckResult:
-    """Data that break their contract are no data to train on."""
-    ruled = [one for one in symptoms.facts.inputs if one.freshness_seconds is None]
+    """Object if data break their contract: a training would learn from them."""
+    ruled = [
+        data_input for data_input in symptoms.facts.inputs if data_input.freshness_seconds is None
+    ]
     return _of_inputs(Reason.INPUT_CHANGED, symptoms, ruled)
 
 
 def _of_inputs(check: Reason, symptoms: Symptoms, readings: Sequence[InputReading]) -> CheckResult:
-    """Return the finding about inputs of one kind; the owners of all that are bad learn it at once.
+    """Return the finding about inputs of one kind; it lists all bad ones, so that all owners are reported.
 
     An input that was the cause and has no value any more remains the cause: it isn't shown to be good.
     """
     if not symptoms.worst.terms.measures_quality:
         return _finding(check, objects=False, message="is for other indicators")
-    earlier = symptoms.earlier
-    before = f" {earlier.message}" if earlier is not None and earlier.cause == check else ""
-    lost = [one for one in readings if one.is_bad is None and _mention(one) in before]
-    bad = [one for one in readings if one.is_bad]
-    if bad or lost:
-        others = [one for one in symptoms.facts.inputs if one.is_bad and one not in bad]
+    diagnosis_before = symptoms.earlier
+    before = (
+        f" {diagnosis_before.message}"
+        if diagnosis_before is not None and diagnosis_before.cause == check
+        else ""
+    )
+    lost_inputs = [
+        reading for reading in readings if reading.is_bad is None and _mention(reading) in before
+    ]
+    bad = [reading for reading in readings if reading.is_bad]
+    if bad or lost_inputs:
+        other_inputs = [
+            data_input
+            for data_input in symptoms.facts.inputs
+            if data_input.is_bad and data_input not in bad
+        ]
         parts = [_state(one) for one in bad]
-        parts += [f"{_state(one)}, and it was bad before" for one in lost]
-        parts += [_state(one) for one in others]
+        parts += [f"{_state(one)}, and it was bad before" for one in lost_inputs]
+        parts += [_state(other) for other in other_inputs]
         return _finding(check, objects=True, message="; ".join(parts))
-    unknown = None if any(one.is_bad is None for one in readings) else False
-    clear = "; ".join(_state(one) for one in readings)
-    return _finding(check, unknown, clear or "no input of this kind was read")
+    unknown = None if any(reading.is_bad is None for reading in readings) else False
+    clear_text = "; ".join(_state(reading) for reading in readings)
+    return _finding(check, unknown, clear_text or "no input of this kind was read")
 
 
 def _state(reading: InputReading) -> str:
-    """Return how old the newest data of an input are, or how many rules it breaks."""
+    """Return the age of an input's newest data, or the number of broken rules."""
     if reading.freshness_seconds is None:
         if reading.is_bad is None:
             return f"whether {reading.name} breaks {reading.contract} is unknown: its promql {_unusable(reading)}"
@@ -178,53 +194,53 @@ def _unusable(reading: InputReading) -> str:
 
 
 def _mention(reading: InputReading) -> str:
-    """Return the words by which a message names an input."""
+    """Return the name of an input for a message."""
     return (
         f" {reading.name} breaks " if reading.freshness_seconds is None else f" of {reading.name} "
     )
 
 
 def many_turned_bad_together(symptoms: Symptoms) -> CheckResult:
-    """Shared gateway, label pipeline or Prometheus: not forty models on one afternoon."""
+    """Object if many products became bad in the same blocks: their gateway, label pipeline or Prometheus is shared."""
     portfolio = symptoms.portfolio
     kind = symptoms.worst.terms.kind.value
-    silent = portfolio.silent.get(kind, 0.0)
+    silent_share = portfolio.silent.get(kind, 0.0)
     text = (
         f"{portfolio.turned_bad} of {portfolio.products} products of this namespace and products of"
         f" {portfolio.namespaces_bad} of {portfolio.namespaces} other namespaces turned bad within"
-        f" three blocks, {silent:.0%} no longer have {kind}"
+        f" three blocks, {silent_share:.0%} no longer have {kind}"
     )
     return _finding(Reason.COMMON_CAUSE, common_cause(portfolio, kind), text)
 
 
 def common_cause(portfolio: Portfolio, kind: str) -> bool:
-    """Return whether so many products turned bad, or fell silent, that a shared cause is likely."""
+    """Return whether so many products became bad, or lost their data, that a shared cause is likely."""
     parties = portfolio.turned_bad + portfolio.namespaces_bad
     together = portfolio.turned_bad + portfolio.namespaces_share
     share = together / (portfolio.products + portfolio.namespaces)
-    many = parties >= COMMON_PRODUCTS and share >= COMMON_SHARE - _ROUNDING
-    return many or portfolio.silent.get(kind, 0.0) > COMMON_SHARE
+    is_common = parties >= COMMON_PRODUCTS and share >= COMMON_SHARE - _ROUNDING
+    return is_common or portfolio.silent.get(kind, 0.0) > COMMON_SHARE
 
 
 def pods_are_unhealthy(symptoms: Symptoms) -> CheckResult:
-    """Pods that aren't ready, restart or run out of memory explain failures and slowness."""
+    """Object if pods aren't ready, restart or run out of memory: that explains failures and latency."""
     unhealthy = symptoms.facts.pods_unhealthy
     text = "pods aren't ready, or restart" if unhealthy else "all pods are ready"
     return _finding(Reason.PODS_UNHEALTHY, unhealthy, text)
 
 
 def node_is_busy(symptoms: Symptoms) -> CheckResult:
-    """Object if the node is overloaded by others: any version is slow on it, the one before it too."""
+    """Object if other pods overload the node: any version is slow on it, also the previous one."""
     if not symptoms.worst.terms.definition.explained_by_cpu:
         return _finding(Reason.NODE_BUSY, objects=False, message="is for other indicators")
     busy = symptoms.facts.node_busy
     text = "a pod waits for CPU on its node, though it uses no more than it requests"
-    clear = "no node is known to keep a pod from the CPU that it requests"
-    return _finding(Reason.NODE_BUSY, busy, text if busy else clear)
+    clear_text = "no node is known to keep a pod from the CPU that it requests"
+    return _finding(Reason.NODE_BUSY, busy, text if busy else clear_text)
 
 
 def containers_are_at_their_limits(symptoms: Symptoms) -> CheckResult:
-    """Throttled or short of status: resources, not the model. Only latency depends on knowing."""
+    """Object if containers are throttled or out of memory: the cause is their limits. Only latency depends on it."""
     if not symptoms.worst.terms.definition.explained_by_cpu:
         return _finding(Reason.CPU_THROTTLED, objects=False, message="is for other indicators")
     facts = symptoms.facts
@@ -239,48 +255,48 @@ def containers_are_at_their_limits(symptoms: Symptoms) -> CheckResult:
 
 
 def traffic_is_far_above_normal(symptoms: Symptoms) -> CheckResult:
-    """Object if each pod serves a multiple of what it is known to serve well."""
+    """Object if each pod serves a multiple of the load that it has served well."""
     if not symptoms.worst.terms.definition.about_requests:
         return _finding(Reason.TRAFFIC_ANOMALY, objects=False, message="is for other indicators")
     load = symptoms.load
     if load is None:
         text = "too few blocks with good service to know the normal load"
         return _finding(Reason.TRAFFIC_ANOMALY, objects=None, message=text)
-    when = "when it was accepted" if load.accepted else "that were served well before"
+    accepted_text = "when it was accepted" if load.accepted else "that were served well before"
     text = (
         f"{load.ratio:.1f} times the requests a pod: {load.present:,.0f} a block, against"
-        f" {load.normal:,.0f} {when}; up to {TRAFFIC_FACTOR:g} times counts as normal"
+        f" {load.normal:,.0f} {accepted_text}; up to {TRAFFIC_FACTOR:g} times counts as normal"
     )
     return _finding(Reason.TRAFFIC_ANOMALY, load.ratio > TRAFFIC_FACTOR, text)
 
 
 def is_recent(stable: Version, age_seconds: int, day_seconds: int) -> bool:
-    """Return whether the release is recent enough to be suspected; a restored version isn't one."""
+    """Return whether the release is recent enough to be suspected; a restored version isn't."""
     return not stable.restored and age_seconds < day_seconds
 
 
 def release_is_recent(symptoms: Symptoms) -> CheckResult:
-    """Object if the release is recent, and there is a version that would be a remedy."""
-    young = is_recent(symptoms.stable, symptoms.age_seconds, symptoms.day_seconds)
-    recent = symptoms.can_return and young
+    """Object if the release is recent and an earlier version would be a remedy."""
+    is_young = is_recent(symptoms.stable, symptoms.age_seconds, symptoms.day_seconds)
+    is_recent_release = symptoms.can_return and is_young
     text = (
         f"{symptoms.stable.release.version} has been stable for {duration(symptoms.age_seconds)},"
         f" a release counts as recent for {duration(symptoms.day_seconds)}"
     )
-    return _finding(Reason.RECENT_RELEASE, recent, text)
+    return _finding(Reason.RECENT_RELEASE, is_recent_release, text)
 
 
 def present_is_silent(symptoms: Symptoms) -> CheckResult:
-    """Too few events have come of late to bear out what is known of the past.
+    """Object if too few recent events confirm the past ones.
 
     Asked for last, as a cause that is known says more.
     """
-    present = symptoms.present
-    return _finding(Reason.INSUFFICIENT_DATA, present.bad is None, present.message)
+    present_level = symptoms.present
+    return _finding(Reason.INSUFFICIENT_DATA, present_level.bad is None, present_level.message)
 
 
 def training_contradicts(symptoms: Symptoms) -> CheckResult:
-    """Object if a training scores the stable version as accepted, on rows of the time in which it is bad live.
+    """Object if a training scores stable as accepted on rows of the time in which its live SLO is bad.
 
     A fall that began with a release is due to its code, any other to the data that are served.
     """
@@ -333,7 +349,7 @@ _REMAINING: Final = frozenset({Reason.AVAILABILITY_ONLY, Reason.MODEL_TOO_SLOW, 
 
 
 def diagnose(symptoms: Symptoms, checks: tuple[Check, ...]) -> DiagnosisResult:
-    """Return the cause of a degraded SLO: the first objection, else what its indicator stands for."""
+    """Return the cause of a degraded SLO: the first objection, else the cause that its indicator implies."""
     findings: list[CheckResult] = []
     for check in checks:
         finding = check(symptoms)

@@ -15,7 +15,7 @@ from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.slo_status import SloState
 from sluicegate.api.status import DataProductStatus
 from sluicegate.policy.diagnosis.checks import DiagnosisResult
-from sluicegate.policy.model.excluded_blocks import leave_out
+from sluicegate.policy.model.excluded_blocks import exclude_blocks
 from sluicegate.policy.model.observed import Observed
 from sluicegate.policy.model.terms import Terms
 from sluicegate.policy.slo_health.current_level import accepted_limit
@@ -41,7 +41,7 @@ BEFORE_BLOCKS: Final = 24
 """Blocks before a cause was found that may be of it: others are confirmed as late as we are."""
 
 
-def disturbed(
+def with_disturbances(
     terms: Terms,
     status: DataProductStatus,
     observed: Observed,
@@ -61,18 +61,23 @@ def disturbed(
     end = terms.block_end(observed.block)
     for result in results:
         name, record = result.terms.name, status.engine.slo(result.terms.name)
-        late = result.terms.measures_quality and any(one.is_bad for one in observed.facts.inputs)
+        late = result.terms.measures_quality and any(
+            data_input.is_bad for data_input in observed.facts.inputs
+        )
         is_disturbed = causes.get(name) in CAUSES or bool(observed.facts.upstream_degraded) or late
-        over = _corrected_since(terms, status, result, causes.get(name))
-        if over is not None:
-            since = record.replace(disturbance_start_time=over)
+        correction_begin = _corrected_since(terms, status, result, causes.get(name))
+        if correction_begin is not None:
+            since = record.replace(disturbance_start_time=correction_begin)
             changed[name] = _without(terms, since, result, observed.block)
         elif is_disturbed and record.disturbance_start_time is None:
-            begun = end - terms.block_seconds
+            begin_time = end - terms.block_seconds
             release = diagnosed[name].release if name in diagnosed else None
-            begins = (observed.facts.upstream_since, release.begin if release else None)
-            first = min((each for each in begins if each is not None), default=begun)
-            changed[name] = record.replace(disturbance_start_time=min(begun, first))
+            begin_times = (observed.facts.upstream_since, release.begin if release else None)
+            first = min(
+                (begin_time for begin_time in begin_times if begin_time is not None),
+                default=begin_time,
+            )
+            changed[name] = record.replace(disturbance_start_time=min(begin_time, first))
         elif (
             not is_disturbed
             and record.disturbance_start_time is not None
@@ -90,7 +95,7 @@ def disturbed(
 def _corrected_since(
     terms: Terms, status: DataProductStatus, result: SloResult, cause: Reason | None
 ) -> int | None:
-    """Begin of the bad blocks that a training has contradicted, once the present is as accepted again; else None.
+    """Return the begin of the bad blocks that a training has contradicted, once the present is as accepted; else None.
 
     Served features that were wrong, and no longer are, say nothing about the model.
     """
@@ -104,16 +109,16 @@ def _corrected_since(
 
 
 def evidence_restarted(before: DataProductStatus, after: DataProductStatus) -> bool:
-    """Return whether anything less is evidence of any SLO than before."""
+    """Return whether the evidence of any SLO was restarted."""
     return any(
-        (slo.since, slo.ignored_intervals) != (then.since, then.ignored_intervals)
+        (slo.since, slo.ignored_intervals) != (record_before.since, record_before.ignored_intervals)
         for name, slo in after.engine.slos.items()
-        for then in (before.engine.slo(name),)
+        for record_before in (before.engine.slo(name),)
     )
 
 
 def _without(terms: Terms, record: SloRecord, result: SloResult, block: int) -> SloRecord:
-    """Return the status of an SLO without what was measured since it was disturbed, up to this block."""
+    """Return the status of an SLO without its evidence since the disturbance, up to this block."""
     assert record.disturbance_start_time is not None
     end = terms.block_end(block)
     if result.terms.gauge is not None:
@@ -125,19 +130,19 @@ def _without(terms: Terms, record: SloRecord, result: SloResult, block: int) -> 
         ignored_intervals=record.ignored_intervals,
         missed_markets=record.missed_markets,
     )
-    begun = record.disturbance_start_time // terms.block_seconds - BEFORE_BLOCKS
-    return leave_out(restarted, begun + 1, block, terms.block_seconds)
+    begin_block = record.disturbance_start_time // terms.block_seconds - BEFORE_BLOCKS
+    return exclude_blocks(restarted, begin_block + 1, block, terms.block_seconds)
 
 
 def _is_hidden(result: SloResult, causes: dict[str, Reason]) -> bool:
-    """Return whether a cause may still be there, unseen: an SLO that can't be judged has no diagnosis."""
+    """Return whether a cause may still exist unseen: an SLO that can't be judged has no diagnosis."""
     return result.terms.name in causes and result.state is SloState.UNKNOWN
 
 
 def _was_worse(
     terms: Terms, status: DataProductStatus, observed: Observed, result: SloResult
 ) -> bool:
-    """Return whether anything measured meanwhile was worse than what is accepted; a gauge may have been."""
+    """Return whether a measurement during the disturbance was worse than accepted; true for gauges."""
     record = status.engine.slo(result.terms.name)
     assert status.stable is not None
     assert record.disturbance_start_time is not None
@@ -147,6 +152,6 @@ def _was_worse(
         return True
     if series is None:
         return result.terms.gauge is not None
-    begun = record.disturbance_start_time // terms.block_seconds - BEFORE_BLOCKS
-    count = series.between(max(begun, 0), observed.block)
+    begin_block = record.disturbance_start_time // terms.block_seconds - BEFORE_BLOCKS
+    count = series.between(max(begin_block, 0), observed.block)
     return count.bad > limit * count.total

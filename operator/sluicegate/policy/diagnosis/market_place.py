@@ -41,20 +41,25 @@ def in_its_market(
 
 
 def _others_are_good(slo: str, stable: Version, observed: Observed, market: MarketState) -> bool:
-    """Return whether the events of all other markets together are within the limit since the market is bad."""
-    whole = observed.counts(stable.version, slo)
+    """Return whether the other markets together are within the limit since the market became bad."""
+    all_markets = observed.counts(stable.version, slo)
     part = observed.markets.get(slo, {}).get(market.market)
-    if whole is None or part is None:
+    if all_markets is None or part is None:
         return False
     length = min(observed.block + 1 - market.begun, WINDOWS[-1])
-    every, own = whole.window(observed.block, length), part.window(observed.block, length)
-    total = every.total - own.total
-    return total > 0 and every.bad - own.bad <= market.allowed * total
+    all_events, own_events = (
+        all_markets.window(observed.block, length),
+        part.window(observed.block, length),
+    )
+    total = all_events.total - own_events.total
+    return total > 0 and all_events.bad - own_events.bad <= market.allowed * total
 
 
 def _message(slo: str, market: MarketState, states: tuple[MarketState, ...]) -> str:
     good, unknown = (
-        ", ".join(sorted(each.market for each in states if each.state is state))
+        ", ".join(
+            sorted(market_state.market for market_state in states if market_state.state is state)
+        )
         for state in (SloState.MET, SloState.UNKNOWN)
     )
     share = percent(1 - market.count.bad / market.count.total)

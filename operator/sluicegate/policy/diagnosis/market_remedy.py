@@ -22,7 +22,7 @@ from sluicegate.policy.diagnosis.checks import MARKET_CHECKS, DiagnosisResult, d
 from sluicegate.policy.diagnosis.remedy import (
     Remedy,
     alert_once,
-    outside,
+    alert_outside,
     retrain_or_alert,
 )
 from sluicegate.policy.diagnosis.symptoms import Symptoms, load_now
@@ -59,7 +59,7 @@ def remedies_in_markets(
     markets: MarketStates,
     now: int,
 ) -> list[tuple[Remedy, DiagnosisResult]]:
-    """Return what markets ask for that miss an SLO alone, one for each SLO, in the order of the spec.
+    """Return the remedies of markets that miss an SLO alone, one for each SLO, in the order of the spec.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def remedies_in_markets(
 
 
 class _Proposed(NamedTuple):
-    """What one market asks for. `ends`: nothing else follows by itself until its cause ends."""
+    """The remedy of one market. `ends`: no other remedy follows before its cause ends."""
 
     remedy: Remedy
     diagnosis: DiagnosisResult
@@ -89,12 +89,12 @@ class _Proposed(NamedTuple):
 
     @property
     def as_pair(self) -> tuple[Remedy, DiagnosisResult]:
-        """The remedy, and the diagnosis that it follows from."""
+        """Return the remedy, and its diagnosis."""
         return self.remedy, self.diagnosis
 
 
 def _precedence(proposal: _Proposed) -> tuple[int, bool, int, str]:
-    """Order markets by their decisions, then by whether they may be remedied, then by their times.
+    """Return the sort key of markets: by decision, then by whether a remedy is possible, then by time.
 
     Their shares aren't in it: the diagnosis would change with each block.
     """
@@ -119,11 +119,11 @@ def _remedy_for(
     assert stable is not None
     series = observed.markets[name][state.market]
     view = replace(observed, series={stable.version: {name: series}})
-    fresh = series.block(observed.block).count.total > 0
-    there = replace(result, state=SloState.MISSED, recent=state.count, fresh=fresh)
+    has_new_events = series.block(observed.block).count.total > 0
+    market_result = replace(result, state=SloState.MISSED, recent=state.count, fresh=has_new_events)
     symptoms = Symptoms(
-        worst=there,
-        degraded=(there,),
+        worst=market_result,
+        degraded=(market_result,),
         facts=observed.facts,
         portfolio=observed.portfolio,
         problem=observed.problem,
@@ -133,17 +133,17 @@ def _remedy_for(
         day_seconds=terms.day_seconds,
         load=load_now(terms, stable, observed, result),
         present=present_in_market(series, observed.block, state),
-        releases=partial(responses, terms, status, view, there),
+        releases=partial(responses, terms, status, view, market_result),
         now=now,
         earlier=status.diagnosis,
     )
     diagnosis = replace(diagnose(symptoms, MARKET_CHECKS), market=state.market, alone=True)
     trigger = trigger_for(terms, status, name, market=state.market)
-    case = Case(terms, status, view, there, trigger, diagnosis, now, market=state)
-    tried = is_tried(terms, status, state.market, state.since or 0)
-    remedy = _choose(case, stable, state, tried=tried)
-    ends = tried or diagnosis.outside or diagnosis.cause in _PASSING
-    return _Proposed(remedy, diagnosis, ends, state.since or 0)
+    case = Case(terms, status, view, market_result, trigger, diagnosis, now, market=state)
+    was_tried = is_tried(terms, status, state.market, state.since or 0)
+    remedy = _choose(case, stable, state, tried=was_tried)
+    ends_here = was_tried or diagnosis.outside or diagnosis.cause in _PASSING
+    return _Proposed(remedy, diagnosis, ends_here, state.since or 0)
 
 
 def _choose(case: Case, stable: Version, state: MarketState, *, tried: bool) -> Remedy:
@@ -151,13 +151,13 @@ def _choose(case: Case, stable: Version, state: MarketState, *, tried: bool) -> 
         text = f"{case.text}; {case.diagnosis.message}, so there is no action"
         return Hold(reason=case.diagnosis.cause, message=text, numbers=case.numbers)
     if case.diagnosis.outside:
-        return _bounded(case, outside(case))
+        return _bounded(case, alert_outside(case))
     if tried:
         before = "" if stable.cause_market == state.market else "a version before "
-        trained = f"{before}{stable.version} was trained for {state.market}"
+        trained_text = f"{before}{stable.version} was trained for {state.market}"
         missing = "and misses" if not before else f"and {stable.version} misses"
         text = (
-            f"{trained} {missing} {case.result.terms.name} there"
+            f"{trained_text} {missing} {case.result.terms.name} there"
             " from its beginning, so no other training follows by itself: find the cause in the data,"
             f" the features or the labels of that market, or request a training by"
             f" {names.REQUEST_RETRAIN}"
@@ -167,7 +167,7 @@ def _choose(case: Case, stable: Version, state: MarketState, *, tried: bool) -> 
 
 
 def _bounded(case: Case, remedy: Remedy) -> Remedy:
-    """Return a hold in the place of an alert, where status has as many as markets may take."""
+    """Return a hold instead of an alert, where status has the most alerts of markets."""
     if isinstance(remedy, Alert) and len(case.status.engine.emitted_alerts) >= MOST_ALERTS:
         return Hold(reason=remedy.reason, message=remedy.message, numbers=remedy.numbers)
     return remedy

@@ -12,7 +12,7 @@ from typing import Final
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import PastVersion
 from sluicegate.policy.model.terms import SloTerms
-from sluicegate.policy.slo_health.baseline import ratio_of, usable
+from sluicegate.policy.slo_health.baseline import ratio_of, usable_baseline
 from sluicegate.policy.slo_health.confirmation import CONFIRMING_EVALUATIONS
 from sluicegate.policy.slo_health.current_level import accepted_limit
 from sluicegate.policy.slo_health.ratio_slo import SPOKEN_HOURS, SloResult
@@ -28,7 +28,7 @@ of which most events are bad is the greater harm."""
 
 @dataclass(frozen=True, slots=True)
 class Harm:
-    """What is bad now, in the service level at hand.
+    """The present bad share of a degraded SLO, and its limit.
 
     Attributes
     ----------
@@ -42,32 +42,32 @@ class Harm:
 
     @property
     def ratio(self) -> float | None:
-        """The bad share of the shortest window with events enough; None when none has them."""
+        """Return the bad share of the shortest window with enough events; None without one."""
         least = self.result.terms.least_events()
         return next((count.ratio for count in self.counts if count.total >= least), None)
 
     @property
     def limit(self) -> float:
-        """What it may be."""
+        """Return the limit of the bad share."""
         limit = accepted_limit(self.result.terms, self.result.baseline)
         return 0.0 if limit is None else limit
 
 
 def harm_of(result: SloResult, series: Series | None, *, now: int) -> Harm:
-    """Return what is bad at block `now`, from the blocks of the version that serves."""
+    """Return the harm at block `now`, from the stable version's blocks."""
     day = result.terms.calendar.blocks(SPOKEN_HOURS)
     lengths = (CONFIRMING_EVALUATIONS, result.terms.recent, day)
     windows = [] if series is None else [series.window(now, length) for length in lengths]
-    decided = [one for one in (result.drift and result.drift.after,) if one]
+    decided_counts = [one for one in (result.drift and result.drift.after,) if one]
     if result.reading is not None:
-        decided.append(result.reading.long)
-    return Harm(result, tuple(count for count in (*windows, *decided) if count.total))
+        decided_counts.append(result.reading.long)
+    return Harm(result, tuple(count for count in (*windows, *decided_counts) if count.total))
 
 
 def objection(
     status: DataProductStatus, before: PastVersion, harm: Harm, results: Iterable[SloResult]
 ) -> str:
-    """Return why the version before is no remedy: a clause; empty when it is one.
+    """Return why the previous version is no remedy, as a clause; empty if it is.
 
     Parameters
     ----------
@@ -91,66 +91,70 @@ def objection(
 
 
 def record(status: DataProductStatus, version: PastVersion, slo: SloTerms) -> Count | None:
-    """Return how a version before did last in a service level; None when it wasn't counted."""
+    """Return the last results of a previous version in an SLO; None without a count."""
     if slo.name in version.record:
         return version.record[slo.name]
     probation = status.probation
     if probation is not None and probation.against == version.version:
-        held = usable(status.engine.probation_baselines.get(slo.name), slo)
+        probation_baseline = usable_baseline(status.engine.probation_baselines.get(slo.name), slo)
     else:
-        held = usable(version.baseline.get(slo.name), slo)
-    return held.count if held is not None and held.count.total else None
-
-
-def _gain(status: DataProductStatus, before: PastVersion, harm: Harm) -> float | str:
-    """Points of bad events that a return takes away here, or why it takes away none."""
-    slo, name = harm.result.terms, before.release.version
-    if harm.ratio is None:
-        return f"whether {name} does better in {slo.name} is unknown: there are too few events now"
-    then = record(status, before, slo)
-    if then is None:
-        gain = harm.ratio - harm.limit
-        is_known = slo.name not in before.degraded or gain >= UNCOUNTED_HARM
-        return gain if is_known else f"{name} is no remedy: {slo.name} was degraded with it, too"
-    gain = harm.ratio - ratio_of(then)
-    if gain > 0 and (harm.result.probation or _surely_worse(harm, then)):
-        return gain
+        probation_baseline = usable_baseline(version.baseline.get(slo.name), slo)
     return (
-        f"{name} isn't known to do better in {slo.name}: {percent(1 - ratio_of(then))}"
-        f" ({then.total:,} events) before it was replaced, {percent(1 - harm.ratio)} now"
+        probation_baseline.count
+        if probation_baseline is not None and probation_baseline.count.total
+        else None
     )
 
 
-def _surely_worse(harm: Harm, then: Count) -> bool:
-    """Return whether a window is worse than the version before was, by more than chance."""
+def _gain(status: DataProductStatus, before: PastVersion, harm: Harm) -> float | str:
+    """Return the points of bad events that a rollback removes in this SLO, or why it removes none."""
+    slo, name = harm.result.terms, before.release.version
+    if harm.ratio is None:
+        return f"whether {name} does better in {slo.name} is unknown: there are too few events now"
+    count_then = record(status, before, slo)
+    if count_then is None:
+        gain = harm.ratio - harm.limit
+        is_known = slo.name not in before.degraded or gain >= UNCOUNTED_HARM
+        return gain if is_known else f"{name} is no remedy: {slo.name} was degraded with it, too"
+    gain = harm.ratio - ratio_of(count_then)
+    if gain > 0 and (harm.result.probation or _surely_worse(harm, count_then)):
+        return gain
+    return (
+        f"{name} isn't known to do better in {slo.name}: {percent(1 - ratio_of(count_then))}"
+        f" ({count_then.total:,} events) before it was replaced, {percent(1 - harm.ratio)} now"
+    )
+
+
+def _surely_worse(harm: Harm, count_then: Count) -> bool:
+    """Return whether a window is worse than the previous version, beyond chance."""
     phi = 1.0 if harm.result.baseline is None else harm.result.baseline.phi
     return any(
-        newcombe((count.bad / phi, count.total / phi), then, Z95).lower > 0
+        newcombe((count.bad / phi, count.total / phi), count_then, Z95).lower > 0
         for count in harm.counts
         if count.total
     )
 
 
 def _gauge_gain(before: PastVersion, harm: Harm) -> float | str:
-    """Return 0 if the version before does better in a gauge, else why that isn't known; a gauge's harm compares with no other."""
+    """Return 0 if the previous version is better in a gauge, else why that isn't known; a gauge's harm isn't comparable with a share's."""
     result, name = harm.result, before.release.version
     gauge, slo = result.terms.gauge, result.terms
     assert gauge is not None
-    then = usable(before.baseline.get(slo.name), slo)
+    baseline_then = usable_baseline(before.baseline.get(slo.name), slo)
     fallen = slo.name in before.degraded
-    if then is not None and result.gauge is not None:
-        fallen |= gauge.sign * then.mean <= gauge.sign * result.gauge
+    if baseline_then is not None and result.gauge is not None:
+        fallen |= gauge.sign * baseline_then.mean <= gauge.sign * result.gauge
     return f"{name} isn't known to do better in {slo.name}" if fallen else 0.0
 
 
 def _loss(status: DataProductStatus, before: PastVersion, result: SloResult) -> tuple[float, str]:
-    """Points by which the version before was worse in another service level, and how to say it.
+    """Return the points by which the previous version was worse in another SLO, and the text.
 
     Differences within the margin of a canary count for nothing.
     """
     slo, name = result.terms, before.release.version
-    then = None if slo.gauge else record(status, before, slo)
-    if then is None:
+    count_then = None if slo.gauge else record(status, before, slo)
+    if count_then is None:
         text = f"{slo.name} was degraded when {name} was replaced"
         return (UNCOUNTED_HARM, text) if slo.name in before.degraded else (0.0, "")
     now = _level(status, result)
@@ -158,19 +162,23 @@ def _loss(status: DataProductStatus, before: PastVersion, result: SloResult) -> 
         now = 0.0 if slo.allowed_bad is None else slo.allowed_bad
         if slo.allowed_bad is None and slo.name not in before.degraded:
             return 0.0, ""
-    loss = ratio_of(then) - now
+    loss = ratio_of(count_then) - now
     text = (
-        f"its {slo.name} was at {percent(1 - ratio_of(then))} ({then.total:,} events) when it was"
+        f"its {slo.name} was at {percent(1 - ratio_of(count_then))} ({count_then.total:,} events) when it was"
         f" replaced, against {percent(1 - now)}"
     )
     return (loss, text) if loss > slo.margin else (0.0, "")
 
 
 def _level(status: DataProductStatus, result: SloResult) -> float | None:
-    """Return the bad share of the version that serves: at present, or as it was accepted."""
+    """Return the bad share of the stable version: present, or as accepted."""
     assert status.stable is not None
-    own = usable(status.stable.baseline.get(result.terms.name), result.terms)
-    accepted = None if own is None or own.count.total == 0 else ratio_of(own.count)
+    own_baseline = usable_baseline(status.stable.baseline.get(result.terms.name), result.terms)
+    accepted = (
+        None
+        if own_baseline is None or own_baseline.count.total == 0
+        else ratio_of(own_baseline.count)
+    )
     if result.recent.total >= result.terms.least_events(accepted):
         return result.recent.ratio
     return accepted

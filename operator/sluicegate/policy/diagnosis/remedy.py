@@ -72,7 +72,7 @@ def remedies_for(
     now: int,
     place: Place | None = None,
 ) -> list[tuple[Remedy, DiagnosisResult]]:
-    """Return what each degraded SLO asks for, in the order of the spec.
+    """Return the remedy of each degraded SLO, in the order of the spec.
 
     Parameters
     ----------
@@ -84,14 +84,14 @@ def remedies_for(
         for result in results
         if result.terms.deciding and status.engine.slo(result.terms.name).degraded
     )
-    others = _Others(results, degraded, place)
+    context = _Others(results, degraded, place)
     return [
-        _remedy_for(terms, status, observed, result, others=others, now=now) for result in degraded
+        _remedy_for(terms, status, observed, result, others=context, now=now) for result in degraded
     ]
 
 
 class _Others(NamedTuple):
-    """All SLOs, those that are degraded, and what adds the market of the evidence."""
+    """All SLOs, the degraded ones, and the function that adds the market of the evidence."""
 
     results: tuple[SloResult, ...]
     degraded: tuple[SloResult, ...]
@@ -110,7 +110,7 @@ def _remedy_for(
     assert status.stable is not None
     before = _before(status)
     objection = _objection(status, observed, result, before, results=others.results)
-    suspected = _is_suspected(status, result)
+    release_suspected = _is_suspected(status, result)
     symptoms = Symptoms(
         worst=result,
         degraded=others.degraded,
@@ -118,7 +118,7 @@ def _remedy_for(
         portfolio=observed.portfolio,
         problem=observed.problem,
         stable=status.stable,
-        can_return=before is not None and not objection and suspected,
+        can_return=before is not None and not objection and release_suspected,
         age_seconds=now - status.stable.promotion_time,
         day_seconds=terms.day_seconds,
         load=load_now(terms, status.stable, observed, result),
@@ -132,13 +132,22 @@ def _remedy_for(
     diagnosis = diagnosis if others.place is None else others.place(diagnosis)
     trigger = preconditions.trigger_for(terms, status, result.terms.name)
     case = Case(
-        terms, status, observed, result, trigger, diagnosis, now, before, objection, suspected
+        terms,
+        status,
+        observed,
+        result,
+        trigger,
+        diagnosis,
+        now,
+        before,
+        objection,
+        release_suspected,
     )
     return _decide(case), diagnosis
 
 
 def _is_suspected(status: DataProductStatus, result: SloResult) -> bool:
-    """Return whether the release is suspected of what is bad: its pods always are, its answers by comparison.
+    """Return whether the release may be the cause: always of failing pods, of bad answers by comparison.
 
     A model that falls below its own acceptance while it does no worse than the one before has met
     another world, in which that one does worse, too. Once its probation is over, it has shown so.
@@ -156,21 +165,21 @@ def _is_suspected(status: DataProductStatus, result: SloResult) -> bool:
 def waiting(
     terms: Terms, status: DataProductStatus, remedies: list[tuple[Remedy, DiagnosisResult]]
 ) -> WaitingRetraining | None:
-    """Return the retraining that is due and may not start yet; None when none is."""
+    """Return the retraining that is due and its obstacle; None without one."""
     retrained = {slo.name for slo in terms.slos if slo.on_degraded in _RETRAINED}
     for remedy, diagnosis in remedies:
         slo, market, cause = diagnosis.slo, diagnosis.market, diagnosis.cause
         if cause in CONTRADICTED and slo not in retrained:
             continue
         if isinstance(remedy, Hold | Alert) and remedy.reason in WAITING:
-            alone = market if diagnosis.alone else ""
-            trigger = preconditions.trigger_for(terms, status, slo, market=alone)
+            market_alone = market if diagnosis.alone else ""
+            trigger = preconditions.trigger_for(terms, status, slo, market=market_alone)
             return WaitingRetraining(trigger, slo, cause, remedy.reason, market)
     return None
 
 
 def _checks(status: DataProductStatus, result: SloResult, *, may_return: bool) -> tuple[Check, ...]:
-    """Return the checks to make. Without a version that would be a remedy, probation changes nothing."""
+    """Return the diagnosis checks; those of a probation only if an earlier version would be a remedy."""
     if status.probation is not None and may_return:
         return PROBATION_CHECKS
     match result.terms.on_degraded:
@@ -201,35 +210,39 @@ def _objection(
 # ---- what follows ---------------------------------------------------------------------------
 def _decide(case: Case) -> Remedy:
     """Return the action; an alert if a rollback was due and the previous version is no remedy."""
-    chosen = _choose(case)
-    if not _refuses(case) or chosen.reason in _PASSING or case.result.state is SloState.UNKNOWN:
-        return chosen
+    version_before = _choose(case)
+    if (
+        not _refuses(case)
+        or version_before.reason in _PASSING
+        or case.result.state is SloState.UNKNOWN
+    ):
+        return version_before
     assert case.before is not None
     version = case.before.release.version
     message = (
-        f"{chosen.message}; not rolled back: {case.objection}; fix the cause, ask for a training by"
+        f"{version_before.message}; not rolled back: {case.objection}; fix the cause, ask for a training by"
         f" {names.REQUEST_RETRAIN}, or choose {version} by {names.REQUEST_ROLLBACK}"
     )
-    emitted = any(
+    was_emitted = any(
         key.partition("/")[2] == case.trigger for key in case.status.engine.emitted_alerts
     )
-    if isinstance(chosen, Hold) and not emitted:
+    if isinstance(version_before, Hold) and not was_emitted:
         return Alert(
             reason=Reason.RETURN_REFUSED, message=message, numbers=case.numbers, about=case.trigger
         )
-    return replace(chosen, message=message)
+    return replace(version_before, message=message)
 
 
 def _refuses(case: Case) -> bool:
-    """Return whether it would be rolled back if the previous version were a remedy."""
+    """Return whether a rollback is due for which no previous version is a remedy."""
     if case.before is None or not case.objection:
         return False
     stable = case.status.stable
     assert stable is not None
     if not case.suspected and case.result.terms.on_degraded is not OnDegraded.ROLLBACK:
         return False
-    young = is_recent(stable, case.now - stable.promotion_time, case.terms.day_seconds)
-    auto = case.result.terms.on_degraded is OnDegraded.AUTO and young
+    is_young = is_recent(stable, case.now - stable.promotion_time, case.terms.day_seconds)
+    auto = case.result.terms.on_degraded is OnDegraded.AUTO and is_young
     wish = case.result.terms.on_degraded is OnDegraded.ROLLBACK
     return case.status.probation is not None or auto or wish
 
@@ -241,7 +254,7 @@ def _choose(case: Case) -> Remedy:  # noqa: PLR0911 - one an outcome
         text = f"{case.text}; {case.diagnosis.message}, so there is no action"
         return Hold(reason=case.diagnosis.cause, message=text, numbers=case.numbers)
     if case.diagnosis.outside:
-        return outside(case)
+        return alert_outside(case)
     if case.status.probation is not None and case.may_return:
         return _return(case, Reason.PROBATION_FAILED, "it is still on probation")
     match case.result.terms.on_degraded:
@@ -257,8 +270,8 @@ def _choose(case: Case) -> Remedy:  # noqa: PLR0911 - one an outcome
             return retrain_or_alert(case)
 
 
-def outside(case: Case) -> Remedy:
-    """Return an alert about a cause outside the model; nothing else is done until it ends."""
+def alert_outside(case: Case) -> Remedy:
+    """Return an alert about a cause outside the model; no other remedy follows before it ends."""
     cause, text = case.diagnosis.cause, case.diagnosis.message
     if cause in CONTRADICTED:
         return _contradicted(case)
@@ -269,22 +282,22 @@ def outside(case: Case) -> Remedy:
 
 
 def _contradicted(case: Case) -> Remedy:
-    """Return an alert about what a training has contradicted, or a rollback of other code."""
+    """Return an alert about a degradation that a training contradicts, or a rollback of changed code."""
     cause, text = case.diagnosis.cause, case.diagnosis.message
     code, wish = cause is Reason.CODE_NOT_DATA, case.result.terms.on_degraded
     if code and wish is OnDegraded.AUTO and case.may_return:
         return _return(case, cause, text)
-    way = (
+    way_out = (
         f"choose {case.before.release.version} by {names.REQUEST_ROLLBACK}, or "
         if code and case.before
         else ""
     )
-    ends = "correct the features that are served, or the code that reads them"
-    return alert_once(case, cause, f"{text}; it isn't retrained for that: {way}{ends}")
+    end_text = "correct the features that are served, or the code that reads them"
+    return alert_once(case, cause, f"{text}; it isn't retrained for that: {way_out}{end_text}")
 
 
 def retrain_or_alert(case: Case) -> Remedy:  # noqa: PLR0911 - one an outcome
-    """Return a training, or what stands in its way."""
+    """Return a training, or the alert about its obstacle."""
     if case.diagnosis.cause is Reason.RECENT_RELEASE:
         return _return(case, Reason.RECENT_RELEASE, case.diagnosis.message)
     if case.result.probation:
@@ -336,32 +349,38 @@ def _retrain(case: Case) -> Retrain:
 
 
 def _under_way(case: Case) -> preconditions.Obstacle | None:
-    """Return the training that was decided for this very degradation, or its version; None if neither goes on.
+    """Return the training for this degradation that is under way, or its candidate; None without one.
 
     A detector that is slower than the one that found the degradation doesn't end its remedy.
     """
-    request, trained, trial = _request(case), case.status.retraining, case.status.trial
-    if trained is not None and trained.trigger is not None and trained.trigger.id == case.trigger:
+    request, retraining, trial = _request(case), case.status.retraining, case.status.trial
+    if (
+        retraining is not None
+        and retraining.trigger is not None
+        and retraining.trigger.id == case.trigger
+    ):
         return preconditions.one_is_under_way(request)
     if trial is not None and trial.trigger == case.trigger:
         return preconditions.a_candidate_is_tried(request)
     return None
 
 
-def _return(case: Case, reason: Reason, why: str) -> Rollback | Alert | Hold:
+def _return(case: Case, reason: Reason, reason_text: str) -> Rollback | Alert | Hold:
     assert case.status.stable is not None
     if case.before is None:
-        return alert_once(case, Reason.NOT_FOUND, f"{why}, but no earlier version is kept")
-    to = case.before.release
+        return alert_once(case, Reason.NOT_FOUND, f"{reason_text}, but no earlier version is kept")
+    target = case.before.release
     if (going := _under_way(case)) is not None:
-        text = f"{case.text}; {why}, but {to.version} replaces it only if its remedy fails"
+        text = (
+            f"{case.text}; {reason_text}, but {target.version} replaces it only if its remedy fails"
+        )
         return Hold(reason=going.reason, message=f"{text}: {going.message}", numbers=case.numbers)
-    text = f"{case.text}; {why}, so {to.version} replaces {case.status.stable.release.version}"
-    return roll_back_stable(case.status, to, reason, text, numbers=case.numbers)
+    text = f"{case.text}; {reason_text}, so {target.version} replaces {case.status.stable.release.version}"
+    return roll_back_stable(case.status, target, reason, text, numbers=case.numbers)
 
 
 def _before(status: DataProductStatus) -> PastVersion | None:
-    """Return the version to restore; None if all kept versions were rolled back themselves."""
+    """Return the version to restore; None if all kept versions were rolled back."""
     if status.probation is not None:
         for entry in status.accepted:
             if entry.version == status.probation.against and not entry.rolled_back:
@@ -369,9 +388,9 @@ def _before(status: DataProductStatus) -> PastVersion | None:
     return previous(status.accepted)
 
 
-def alert_once(case: Case, reason: Reason, why: str) -> Alert | Hold:
+def alert_once(case: Case, reason: Reason, reason_text: str) -> Alert | Hold:
     """Return an alert, or a Hold if it was emitted before."""
-    message = f"{case.text}; {why}"
+    message = f"{case.text}; {reason_text}"
     if alert_key(reason, case.trigger) in case.status.engine.emitted_alerts:
         return Hold(reason=reason, message=message, numbers=case.numbers)
     return Alert(reason=reason, message=message, numbers=case.numbers, about=case.trigger)

@@ -72,7 +72,7 @@ class Symptoms:
 
 
 def load_now(terms: Terms, stable: Version, observed: Observed, result: SloResult) -> Load | None:
-    """Return what a pod serves, as far as this SLO counts it, and what it is known to serve."""
+    """Return the load of a pod by this SLO's counts, and the load that it has served well."""
     series = observed.counts(stable.version, result.terms.name)
     if series is None:
         return None
@@ -96,7 +96,7 @@ def present_now(
     *,
     stable: Version,
 ) -> Present:
-    """Return what the SLO does at present, by its events or by the values of its gauge."""
+    """Return the SLO's present level, by its events or its gauge's values."""
     name = result.terms.name
     record = status.engine.slo(name)
     since = evidence_since(terms, status, stable, result.terms)
@@ -107,8 +107,8 @@ def present_now(
         )
     series = observed.counts(stable.version, name) or Series()
     spans = spans_of(record, terms.block_seconds)
-    earlier = _verdict_before(status)
-    if earlier is False and status.diagnosis is not None:
+    was_bad = _verdict_before(status)
+    if was_bad is False and status.diagnosis is not None:
         # What was bad before it was as accepted again is no evidence that it is bad again.
         good = status.diagnosis.diagnosis_time // terms.block_seconds - LEAST_BLOCKS
         since = max(since, min(good, observed.block - LEAST_BLOCKS))
@@ -119,13 +119,13 @@ def present_now(
         now=observed.block,
         since=since,
         spans=spans,
-        earlier=earlier,
+        earlier=was_bad,
         dispersion=result.drift.phi if result.drift is not None else 1.0,
     )
 
 
 def _verdict_before(status: DataProductStatus) -> bool | None:
-    """Return whether the newest events were bad on an earlier block of this degradation; None if that isn't known.
+    """Return whether the newest events were bad at an earlier block of this degradation; None if unknown.
 
     The diagnosis in status is of one SLO, so it says nothing where several are degraded.
     """

@@ -32,7 +32,7 @@ LEAST_BLOCKS: Final = 6
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What a pod serves, and what it is known to serve.
+    """The load of a pod, and the load that it has served well.
 
     Attributes
     ----------
@@ -47,7 +47,7 @@ class Load:
 
     @property
     def ratio(self) -> float:
-        """How many times the normal load it is."""
+        """Return the load as a multiple of the normal load."""
         return self.present / self.normal
 
 
@@ -62,7 +62,7 @@ def load_of(
     pods: float,
     pod_seconds: Series | None = None,
 ) -> Load | None:
-    """Return the load at block `now`; None while the normal load is unknown, or no pod is ready.
+    """Return the load at block `now`; None if the normal load is unknown or no pod is ready.
 
     Parameters
     ----------
@@ -80,24 +80,26 @@ def load_of(
         total = series.window(now, length, since).total
         if shared is None:
             return total / length / pods
-        there = shared.window(now, length, since).total / block_seconds
-        return total / there if there else 0.0
+        events = shared.window(now, length, since).total / block_seconds
+        return total / events if events else 0.0
 
-    present = max(map(served, WINDOWS))
+    load = max(map(served, WINDOWS))
     if baseline is not None and accepted:
         normal = baseline.count.total * block_seconds / (baseline.end - baseline.start)
         if shared is not None and baseline.pods:
             normal /= baseline.pods
-        return Load(present, normal, accepted=True) if normal > 0 else None
+        return Load(load, normal, accepted=True) if normal > 0 else None
     limit, last = _bad_from(terms, baseline), now - max(WINDOWS)
     past = _Past(series, shared, since, last, block_seconds)
     normal = past.served_well(limit)
-    return Load(present, normal, accepted=False) if normal > 0 else None
+    return Load(load, normal, accepted=False) if normal > 0 else None
 
 
 def _bad_from(terms: SloTerms, baseline: Baseline | None) -> float:
-    """Return the bad ratio from which on a stretch wasn't served well: where a test may call it Missed."""
-    limits = [one.ratio for one in terms.thresholds if one.row.level is Level.MISSED]
+    """Return the bad ratio above which a stretch wasn't served well: the least that a test calls Missed."""
+    limits = [
+        threshold.ratio for threshold in terms.thresholds if threshold.row.level is Level.MISSED
+    ]
     if baseline is not None:
         limits.append(ratio_of(baseline.count) + terms.drop)
     return min(limits, default=1.0)
@@ -105,7 +107,7 @@ def _bad_from(terms: SloTerms, baseline: Baseline | None) -> float:
 
 @dataclass(frozen=True, slots=True)
 class _Past:
-    """What was served from block `after` + 1 to block `last`, and by how many pods."""
+    """The events from block `after` + 1 to block `last`, and the pods that served them."""
 
     series: Series
     pod_seconds: Series | None
@@ -114,13 +116,13 @@ class _Past:
     block_seconds: int
 
     def served_well(self, limit: float) -> float:
-        """Return events a block and pod in the stretches not clearly worse than `limit`; 0 for unknown."""
+        """Return the events a block and pod in the stretches not clearly worse than `limit`; 0 if unknown."""
         total, blocks, pods = 0, 0, 0.0
-        for count, length, there in self._stretches():
-            if there > 0 and wilson_lower(count.bad, count.total, Z95) <= limit:
+        for count, length, pod_blocks in self._stretches():
+            if pod_blocks > 0 and wilson_lower(count.bad, count.total, Z95) <= limit:
                 total += count.total
                 blocks += length
-                pods += there
+                pods += pod_blocks
         return total / pods if blocks >= LEAST_BLOCKS else 0.0
 
     def _stretches(self) -> Iterator[tuple[Count, int, float]]:

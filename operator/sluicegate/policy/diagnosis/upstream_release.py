@@ -22,7 +22,7 @@ from sluicegate.api.versions import Version
 from sluicegate.policy.model.observed import Observed, UpstreamRelease
 from sluicegate.policy.model.terms import SloTerms, Terms
 from sluicegate.policy.slo_health.baseline import ratio_of
-from sluicegate.policy.slo_health.client_errors import shown
+from sluicegate.policy.slo_health.client_errors import share_for_people
 from sluicegate.policy.slo_health.ratio_slo import SloResult
 from sluicegate.slo.blocks import SINGLE_BLOCKS, Series
 from sluicegate.stats.calendar import BLOCKS_PER_HOUR
@@ -67,26 +67,26 @@ class ReleaseResponse:
         return 0.0 if self.response is None else rise_of(self.release, self.response)
 
     def message(self, slo: SloTerms, now: int) -> str:
-        """Return what was found, in a clause; `now` is in seconds."""
+        """Return the finding as a clause; `now` is in seconds."""
         release, response = self.release, self.response
         if response is None:
             return self.earlier
-        what = f"the release of {release.product} {release.version}"
+        release_text = f"the release of {release.product} {release.version}"
         since = f"with its first traffic {duration(now - release.begin)} ago"
         if not self.follows:
             extra = "not only " if self.own and response.rise > 0 else "not "
-            return f"{slo.subject} does {extra}follow {what} ({since})"
+            return f"{slo.subject} does {extra}follow {release_text} ({since})"
         if release.ended is not None:
             worst = response.without + self._rise
             return (
-                f"{slo.subject} follows {what} ({since}, {NO_TRAFFIC} since {duration(now - release.ended)},"
-                f" before that up to {release.largest} %): {percent(shown(slo, response.without))} without it,"
-                f" {percent(shown(slo, worst))} with it"
+                f"{slo.subject} follows {release_text} ({since}, {NO_TRAFFIC} since {duration(now - release.ended)},"
+                f" before that up to {release.largest} %): {percent(share_for_people(slo, response.without))} without it,"
+                f" {percent(share_for_people(slo, worst))} with it"
             )
         return (
-            f"{slo.subject} follows {what} ({since}, {release.share} % of its traffic now):"
-            f" {percent(shown(slo, response.without))} without it,"
-            f" {percent(shown(slo, response.without + response.rise))} now"
+            f"{slo.subject} follows {release_text} ({since}, {release.share} % of its traffic now):"
+            f" {percent(share_for_people(slo, response.without))} without it,"
+            f" {percent(share_for_people(slo, response.without + response.rise))} now"
         )
 
 
@@ -112,7 +112,7 @@ WAY_OUT: Final = (
 def responses(
     terms: Terms, status: DataProductStatus, observed: Observed, result: SloResult
 ) -> tuple[ReleaseResponse, ...]:
-    """Return how an SLO responds to each release of an upstream, those that it follows first.
+    """Return an SLO's response to each release of an upstream, the strongest first.
 
     A release that was the cause remains so once the blocks before it aren't kept any more.
     """
@@ -121,19 +121,21 @@ def responses(
     series = observed.counts(stable.version, result.terms.name)
     if series is None or result.terms.gauge is not None:
         return ()
-    earlier = ""
+    was_explained = ""
     if diagnosis is not None and diagnosis.cause == DecisionReason.UPSTREAM_RELEASED:
-        earlier = diagnosis.message
-    judged = []
+        was_explained = diagnosis.message
+    judged_responses = []
     for release in observed.facts.upstream_releases:
         if _is_over(terms, result.terms, release, observed.block):
             continue
         response = _response(terms, stable, observed, result.terms, series, release)
         if response is not None:
-            judged.append(_judged(result, release, response))
-        elif f"{release.product} {release.version} " in earlier:
-            judged.append(ReleaseResponse(release, None, follows=True, own=False, earlier=earlier))
-    return tuple(sorted(judged, key=_strongest_first))
+            judged_responses.append(_judged(result, release, response))
+        elif f"{release.product} {release.version} " in was_explained:
+            judged_responses.append(
+                ReleaseResponse(release, None, follows=True, own=False, earlier=was_explained)
+            )
+    return tuple(sorted(judged_responses, key=_strongest_first))
 
 
 def _is_over(terms: Terms, slo: SloTerms, release: UpstreamRelease, block: int) -> bool:
@@ -168,9 +170,9 @@ def _response(  # noqa: PLR0917 - the whole input
     release: UpstreamRelease,
 ) -> ShareResponse | None:
     seconds = terms.block_seconds
-    begin, now = release.begin // seconds, observed.block
+    begin_block, now = release.begin // seconds, observed.block
     first = max(
-        begin - BLOCKS_BEFORE,
+        begin_block - BLOCKS_BEFORE,
         warmed_up(stable.promotion_time, seconds),
     )
     lag = max(slo.lag_blocks * seconds, slo.label_lag_seconds)
@@ -187,10 +189,10 @@ def _bins(series: Series, first: int, last: int, seconds: int) -> Iterator[Bin]:
     single = last - SINGLE_BLOCKS
     after = first
     if after < single:
-        begin, end = -(-after // BLOCKS_PER_HOUR), -(-single // BLOCKS_PER_HOUR)
-        later = min(begin + SINGLE_HOURS, end)
-        length = max(-(-(end - later) // LATER_SUMS), 1)
-        edges = [*range(begin, later), *range(later, end, length), end]
+        begin_hour, end = -(-after // BLOCKS_PER_HOUR), -(-single // BLOCKS_PER_HOUR)
+        later_hour = min(begin_hour + SINGLE_HOURS, end)
+        length = max(-(-(end - later_hour) // LATER_SUMS), 1)
+        edges = [*range(begin_hour, later_hour), *range(later_hour, end, length), end]
         for hour, until in pairwise(edges):
             bad, total = series.hours(hour, until - 1)
             after = until * BLOCKS_PER_HOUR

@@ -41,7 +41,7 @@ class ApiSummary:
 
 
 def parse_summary(text: str) -> ApiSummary | None:
-    """Return the summary that a container left behind; None for anything else that it may have said."""
+    """Parse the API summary in a container's message; None for any other message."""
     try:
         api = json.loads(text)["api"]
         json.dumps(api, ensure_ascii=False).encode()  # half a character can be in no message
@@ -64,7 +64,7 @@ def _fields(value: Mapping[object, object]) -> dict[str, str]:
 
 
 def changes(stable: ApiSummary | None, candidate: ApiSummary | None) -> tuple[str, ...] | None:
-    """Return what of stable's API the candidate breaks, each as a clause; None if one of them is unknown."""
+    """Return the changes of stable's API that break its clients, each as a clause; None if any is unknown."""
     if stable is None or candidate is None:
         return None
     if stable.digest == candidate.digest:
@@ -76,14 +76,14 @@ def changes(stable: ApiSummary | None, candidate: ApiSummary | None) -> tuple[st
 
 
 def added(stable: ApiSummary | None, candidate: ApiSummary | None) -> tuple[str, ...]:
-    """Return the operations that only the candidate has, as far as both summaries list theirs."""
+    """Return the operations of the candidate only, as far as both summaries list theirs."""
     if stable is None or candidate is None or not (stable.operations and candidate.operations):
         return ()
     return tuple(map(_short, sorted(candidate.operations.keys() - stable.operations.keys())))
 
 
 def deprecated(stable: ApiSummary | None, candidate: ApiSummary | None) -> tuple[str, ...]:
-    """Return the operations that the candidate deprecates, and the stable version does not."""
+    """Return the operations that the candidate deprecates and the stable version does not."""
     if stable is None or candidate is None:
         return ()
     return tuple(map(_short, sorted(candidate.deprecated - stable.deprecated)))
@@ -94,52 +94,55 @@ def _by_operation(stable: ApiSummary, candidate: ApiSummary) -> Iterator[str]:
         if name not in candidate.operations:
             yield f"{_short(name)} is removed"
         elif candidate.operations[name] != digest:
-            ours, theirs = candidate.fields.get(name), stable.fields.get(name)
-            if ours is None or theirs is None:
+            candidate_fields, stable_fields = candidate.fields.get(name), stable.fields.get(name)
+            if candidate_fields is None or stable_fields is None:
                 yield f"{_short(name)} is changed"
             else:
-                changes = [*_accepts(theirs[0], ours[0]), *_returns(theirs[1], ours[1])]
+                changes = [
+                    *_accepts(stable_fields[0], candidate_fields[0]),
+                    *_returns(stable_fields[1], candidate_fields[1]),
+                ]
                 if changes:
-                    yield f"{_short(name)}: {_listed(changes)}"
+                    yield f"{_short(name)}: {_clauses_text(changes)}"
 
 
 def _accepts(before: Fields, now: Fields) -> Iterator[str]:
-    """Requests that were accepted and may not be any more."""
+    """Yield changes by which requests that stable accepts may be refused."""
     for path, types in sorted(before.items()):
-        name = _named(path, "the request")
+        name = _name_in(path, "the request")
         if path not in now:
             if not _goes_with_its_parent(path, before, now):
                 yield f"{name} is no longer accepted"
-        elif gone := _types(types) - _types(now[path]):
-            values = sorted(one[1:] for one in gone if one.startswith("="))
-            if len(values) == len(gone):
+        elif removed_types := _types(types) - _types(now[path]):
+            values = sorted(one[1:] for one in removed_types if one.startswith("="))
+            if len(values) == len(removed_types):
                 yield f"{name} no longer accepts {_short(', '.join(values))}"
             else:
-                yield f"{name} {_differs(types, now[path])}"
+                yield f"{name} {_difference_text(types, now[path])}"
         elif _is_required(now[path]) and not _is_required(types):
             yield f"{name} is required now"
     for path, types in sorted(now.items()):
         # Below a field that is new itself nothing was sent before.
         new = path not in before and not _goes_with_its_parent(path, now, before)
         if new and _is_required(types):
-            yield f"{_named(path, 'the request')} is new and required"
+            yield f"{_name_in(path, 'the request')} is new and required"
 
 
 def _returns(before: Fields, now: Fields) -> Iterator[str]:
-    """Answers that clients may rely on and may not get any more."""
+    """Yield changes by which parts of stable's answers may be missing."""
     for path, types in sorted(before.items()):
-        name = _named(path, "the answer")
+        name = _name_in(path, "the answer")
         if path not in now:
             if not _goes_with_its_parent(path, before, now):
                 yield f"{name} is no longer returned"
         elif _types(types) != _types(now[path]):
-            yield f"returned {name} {_differs(types, now[path])}"
+            yield f"returned {name} {_difference_text(types, now[path])}"
         elif now[path].endswith("?") and not types.endswith("?"):
             yield f"{name} may be missing from the answer now"
 
 
 def _goes_with_its_parent(path: str, there: Fields, elsewhere: Fields) -> bool:
-    """Return whether what a field lies in is only `there` as well; then that is what is said."""
+    """Return whether the parent of a field is `there` only too, so that its own change is reported instead."""
     parent = path.rpartition(".")[0]
     for suffix in ("[]", "{}"):
         if path.endswith(suffix):
@@ -147,9 +150,9 @@ def _goes_with_its_parent(path: str, there: Fields, elsewhere: Fields) -> bool:
     return parent != path and parent in there and parent not in elsewhere
 
 
-def _differs(before: str, now: str) -> str:
-    was, is_ = _plain(before), _plain(now)
-    return "has other limits now" if was == is_ else f"was {was} and is {is_}"
+def _difference_text(before: str, now: str) -> str:
+    type_before, is_ = _plain(before), _plain(now)
+    return "has other limits now" if type_before == is_ else f"was {type_before} and is {is_}"
 
 
 def _types(types: str) -> frozenset[str]:
@@ -161,26 +164,26 @@ def _is_required(types: str) -> bool:
 
 
 def _plain(types: str) -> str:
-    """Types for people; a digest stands for a type's limits, such as a pattern or a maximum."""
+    """Return types for people; a digest replaces a type's limits, such as a pattern or a maximum."""
     return _short(_LIMITS.sub(" with limits", types.rstrip("!?")).replace("|", " or "))
 
 
-def _named(path: str, whole: str) -> str:
-    return _short(path) if path else whole
+def _name_in(path: str, parent_path: str) -> str:
+    return _short(path) if path else parent_path
 
 
 def _short(text: str) -> str:
     return text if len(text) <= LONGEST_NAME else f"{text[: LONGEST_NAME - 1]}…"
 
 
-def _listed(clauses: list[str]) -> str:
-    named = ", ".join(clauses[:MOST_NAMED])
+def _clauses_text(clauses: list[str]) -> str:
+    named_clauses = ", ".join(clauses[:MOST_NAMED])
     more = len(clauses) - MOST_NAMED
-    return f"{named} and {more} more" if more > 0 else named
+    return f"{named_clauses} and {more} more" if more > 0 else named_clauses
 
 
-def sentence(broken: tuple[str, ...]) -> str:
+def sentence(changes_found: tuple[str, ...]) -> str:
     """Return the changes in one sentence."""
-    named = "; ".join(broken[:MOST_NAMED])
-    more = len(broken) - MOST_NAMED
-    return f"{named}; and {more} more" if more > 0 else named
+    named_changes = "; ".join(changes_found[:MOST_NAMED])
+    more = len(changes_found) - MOST_NAMED
+    return f"{named_changes}; and {more} more" if more > 0 else named_changes

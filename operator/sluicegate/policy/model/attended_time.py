@@ -25,20 +25,20 @@ def attended_seconds(status: DataProductStatus, since: int, until: int) -> int:
 
 
 def rollout_seconds(status: DataProductStatus, candidate: Candidate, until: int) -> int:
-    """Return how long a rollout has lasted since its first share, as far as that counts.
+    """Return the seconds of a rollout since its first share, without absences.
 
     What spec.suspend has held it for counts neither, nor does an outage that isn't over.
     """
-    began = candidate.shares[0].start_time if candidate.shares else candidate.start_time
+    begin_time = candidate.shares[0].start_time if candidate.shares else candidate.start_time
     outage = status.engine.outage_start_time
-    end = until if outage is None else min(until, max(outage, began))
-    return attended_seconds(status, began, end) - candidate.suspended_seconds
+    end = until if outage is None else min(until, max(outage, begin_time))
+    return attended_seconds(status, begin_time, end) - candidate.suspended_seconds
 
 
 def with_absences(
     status: DataProductStatus, absences: Iterable[TimeInterval], now: int
 ) -> DataProductStatus:
-    """Return the status with the absences that its candidate, or its probation, has lived through.
+    """Return the status with the absences during its candidate or its probation.
 
     Parameters
     ----------
@@ -46,39 +46,45 @@ def with_absences(
         clock that has been set back since.
     """
     since = _observed_since(status)
-    kept: tuple[TimeInterval, ...] = ()
+    kept_absences: tuple[TimeInterval, ...] = ()
     if since is not None:
         intervals = (*status.engine.absences, *absences)
-        kept = _merged(
-            one
-            for one in intervals
-            if since < one.end <= now and one.end - one.begin >= LEAST_SECONDS
+        kept_absences = _merged(
+            interval
+            for interval in intervals
+            if since < interval.end <= now and interval.end - interval.begin >= LEAST_SECONDS
         )
-    return status if kept == status.engine.absences else status.with_engine(absences=kept)
+    return (
+        status
+        if kept_absences == status.engine.absences
+        else status.with_engine(absences=kept_absences)
+    )
 
 
 def without_probation(status: DataProductStatus) -> DataProductStatus:
-    """Return the status after its probation, without what is kept for it alone."""
+    """Return the status without a probation and the data that only it needs."""
     after = status.replace(probation=None).with_engine(probation_baselines={})
     return after if _observed_since(after) is not None else after.with_engine(absences=())
 
 
 def _observed_since(status: DataProductStatus) -> int | None:
-    """Return the begin of what takes observed time, in seconds; None while nothing does."""
+    """Return the begin of the interval whose observed time counts, in seconds; None without one."""
     candidate, probation = status.candidate, status.probation
-    begins = [] if candidate is None or candidate.parked else [candidate.start_time]
-    begins += [] if probation is None else [probation.start_time]
-    return min(begins, default=None)
+    begin_times = [] if candidate is None or candidate.parked else [candidate.start_time]
+    begin_times += [] if probation is None else [probation.start_time]
+    return min(begin_times, default=None)
 
 
 def seconds_without(absences: Iterable[TimeInterval], since: int, until: int) -> int:
-    """Return the seconds of (since, until] without these absences, none of which overlap."""
-    lost = sum(max(min(one.end, until) - max(one.begin, since), 0) for one in absences)
-    return until - since - lost
+    """Return the seconds of (since, until] without these absences, which don't overlap."""
+    lost_seconds = sum(
+        max(min(absence.end, until) - max(absence.begin, since), 0) for absence in absences
+    )
+    return until - since - lost_seconds
 
 
 def _merged(absences: Iterable[TimeInterval]) -> tuple[TimeInterval, ...]:
-    """Absences in their order without an overlap, the longest of them."""
+    """Return the absences in order, without overlaps; the longest ones of them."""
     merged: list[TimeInterval] = []
     for interval in sorted(absences, key=lambda interval: (interval.begin, interval.end)):
         if merged and interval.begin <= merged[-1].end:

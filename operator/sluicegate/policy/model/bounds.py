@@ -22,7 +22,7 @@ MOST_MARKETS: Final = 65
 
 
 def bounded(terms: Terms, status: DataProductStatus) -> DataProductStatus:
-    """Return the status without what is kept of SLOs that the spec doesn't have any more."""
+    """Return the status without data of SLOs that the spec doesn't have any more."""
     names = {*(slo.name for slo in terms.slos), CLIENT_ERRORS}
     engine, stable = status.engine, status.stable
     if stable is not None and (baseline := _only(stable.baseline, names)) is not stable.baseline:

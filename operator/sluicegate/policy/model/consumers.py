@@ -40,7 +40,7 @@ class ConsumerCase:
 
 @dataclass(frozen=True, slots=True)
 class ConsumerTerms:
-    """What a consumer asks of the canary of its upstream.
+    """The terms of a consumer for the canary of its upstream.
 
     Attributes
     ----------
@@ -56,7 +56,7 @@ class ConsumerTerms:
 
 @dataclass(frozen=True, slots=True)
 class ConsumerReading:
-    """What is known of one consumer that the upstream names.
+    """The data of one consumer that the upstream names.
 
     Attributes
     ----------
@@ -75,18 +75,18 @@ class ConsumerReading:
 
     @property
     def cases(self) -> tuple[ConsumerCase, ...]:
-        """Its SLOs; none while they can't be read."""
+        """Return its SLOs; none while they can't be read."""
         return () if self.terms is None else self.terms.cases
 
 
 def consumers_named(product: DataProduct) -> tuple[str, ...]:
-    """Return `namespace/name` of the products that may hold a candidate of this one up."""
+    """Return `namespace/name` of the consumers that may hold a candidate of this product."""
     consumers = product.spec.rollout.consumers
     return () if consumers is None else consumers.keys(product.metadata.namespace)
 
 
 def consumer_terms(consumer: DataProduct, upstream: tuple[str, str]) -> ConsumerTerms | None:
-    """Return what a consumer asks of the canary of an upstream; None where it ignores it, or calls it no more.
+    """Return the consumer's terms for the canary of an upstream; None if it ignores canaries, or doesn't call the upstream.
 
     Parameters
     ----------
@@ -115,7 +115,7 @@ def consumer_terms(consumer: DataProduct, upstream: tuple[str, str]) -> Consumer
 
 
 def _series(consumer: DataProduct, slo: SloTerms) -> str | None:
-    """Return the series of an SLO that the library counts by version of the upstream; None if it doesn't."""
+    """Return the series of an SLO by version of the upstream; None if the library doesn't count it so."""
     if slo.definition.from_truths:
         return None if slo.without_feedback else OUTCOMES
     events = consumer.spec.slo(slo.name).indicator.events
@@ -123,7 +123,7 @@ def _series(consumer: DataProduct, slo: SloTerms) -> str | None:
 
 
 def _case(slo: SloTerms, consumer: str, evidence: CanaryEvidence) -> SloTerms:
-    """Return the terms of an SLO as they hold for a candidate of the upstream.
+    """Return the terms of an SLO for a candidate of the upstream.
 
     The consumer's objective is no objective of the upstream: stable may miss it, too.
     """
@@ -142,7 +142,7 @@ def _case(slo: SloTerms, consumer: str, evidence: CanaryEvidence) -> SloTerms:
 
 
 def planned_evidence(product: DataProduct) -> Iterator[str]:
-    """Yield which SLOs count in which canaries by a spec alone, in sentences."""
+    """Yield, in sentences, which SLOs count in which canaries by the spec alone."""
     namespace = product.metadata.namespace
     for name in consumers_named(product):
         yield f"SLOs of {name} count in canaries of this product, if its dependsOn asks for it"

@@ -13,34 +13,34 @@ MEMORY_FULL: Final = 0.95
 
 
 class ContainerUse(Protocol):
-    """What is measured of the containers of a version; None where it isn't known."""
+    """The measured use of a version's containers; None where unknown."""
 
     @property
     def cpu_throttled(self) -> float | None:
-        """Largest share of CPU periods in which one was throttled."""
+        """Return the largest share of throttled CPU periods of a container."""
 
     @property
     def cpu_waited(self) -> float | None:
-        """Largest share of time in which one waited for a CPU."""
+        """Return the largest share of time in which a container waited for a CPU."""
 
     @property
     def cpus_used(self) -> float | None:
-        """CPUs that it used."""
+        """Return the used CPUs."""
 
     @property
     def memory_used(self) -> float | None:
-        """Largest share of its memory limit that one used."""
+        """Return the largest used share of a container's memory limit."""
 
 
 class AtLimit(NamedTuple):
-    """What a version's containers lack; None where it isn't known."""
+    """The limits that a version's containers have reached; None where unknown."""
 
     cpu: bool | None
     memory: bool | None
 
 
 def at_limit(facts: ContainerUse | None, resources: Resources) -> AtLimit:
-    """Return what the containers of these resources lack, by what was measured of them.
+    """Return the limits of these resources that the measured use has reached.
 
     The kubelet exports no share of what has no limit: where the spec sets none, and where CPU
     alone is missing (no quota is in force), nothing is at it. A limit that a namespace sets for
@@ -55,14 +55,14 @@ def at_limit(facts: ContainerUse | None, resources: Resources) -> AtLimit:
     )
 
 
-def _beyond(share: float | None, most: float, *, limited: bool) -> bool | None:
+def _beyond(share: float | None, most_share: float, *, limited: bool) -> bool | None:
     if share is None:
         return None if limited else False
-    return share > most
+    return share > most_share
 
 
 def is_node_busy(facts: ContainerUse | None, resources: Resources) -> bool:
-    """Return whether a node doesn't give a pod the CPU that it requests: others on it take too much.
+    """Return whether a pod doesn't get the CPU that it requests, as other pods use it.
 
     A pod that uses more than it requests waits by its own doing, and so does one that is throttled
     at its limit, whose kernel counts that as waiting. Without a request nothing is promised.

@@ -18,9 +18,9 @@ from sluicegate.stats.counts import Count
 from sluicegate.stats.paired import Pairs
 
 
-def alert_key(reason: DecisionReason, about: str) -> str:
+def alert_key(reason: DecisionReason, subject: str) -> str:
     """Key of an alert, so that it is emitted once."""
-    return f"{reason}/{about}"
+    return f"{reason}/{subject}"
 
 
 ENDED_BY_FAULTS: Final = frozenset(
@@ -31,7 +31,7 @@ ENDED_BY_FAULTS: Final = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Explained:
-    """Every decision says why, in words for people and in numbers for machines.
+    """A decision with its reason: a message for people and numbers for machines.
 
     Attributes
     ----------
@@ -47,14 +47,14 @@ class _Explained:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hold(_Explained):
-    """Change nothing: all is well, or something stands in the way (the reason says which)."""
+    """Change nothing; the reason says whether all is well or what the product waits for."""
 
     type: ClassVar = DecisionType.HOLD
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alert(_Explained):
-    """An alert that is emitted once; it changes nothing.
+    """An alert that is emitted once, without other effects.
 
     Attributes
     ----------
@@ -93,7 +93,7 @@ class Retrain(_Explained):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartRollout(_Explained):
-    """Bring a candidate up and give it the first step's share of the traffic.
+    """Start a candidate and give it the first step's share of the traffic.
 
     Attributes
     ----------
@@ -158,7 +158,7 @@ class Promote(_Explained):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rollback(_Explained):
-    """Take all traffic away from a version.
+    """Remove all traffic from a version.
 
     Attributes
     ----------
@@ -175,7 +175,7 @@ class Rollback(_Explained):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inconclusive(_Explained):
-    """Take the candidate's traffic away without a verdict on it; keep it for another try."""
+    """Remove the candidate's traffic without a verdict on it; keep it for another rollout."""
 
     type: ClassVar = DecisionType.INCONCLUSIVE
 
@@ -190,7 +190,7 @@ PRECEDENCE: Final = tuple(DecisionType)
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """A decision that applies.
+    """A decision that a rule proposes.
 
     Attributes
     ----------

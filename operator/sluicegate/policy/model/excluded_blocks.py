@@ -21,27 +21,30 @@ class BlockSpan(NamedTuple):
 
 
 def spans_of(record: SloRecord, block_seconds: int) -> tuple[BlockSpan, ...]:
-    """Return what is left out, in blocks of this length, oldest first."""
+    """Return the excluded spans, in blocks of this length, oldest first."""
     seconds = block_seconds * BLOCKS_PER_HOUR
     return tuple(
-        BlockSpan(one.begin // seconds * BLOCKS_PER_HOUR, -(-one.end // block_seconds))
-        for one in record.ignored_intervals
+        BlockSpan(
+            ignored_interval.begin // seconds * BLOCKS_PER_HOUR,
+            -(-ignored_interval.end // block_seconds),
+        )
+        for ignored_interval in record.ignored_intervals
     )
 
 
-def leave_out(record: SloRecord, first: int, last: int, block_seconds: int) -> SloRecord:
-    """Return the status that leaves out the blocks first … last, from the first whole sum in them on.
+def exclude_blocks(record: SloRecord, first: int, last: int, block_seconds: int) -> SloRecord:
+    """Return the status that excludes the blocks first … last, from the first whole sum in them on.
 
     Parameters
     ----------
     first, last : indexes. The first may lie before what is to be left out by a sum of blocks.
     """
-    begin = -(-max(first - 1, 0) // BLOCKS_PER_HOUR) * BLOCKS_PER_HOUR * block_seconds
+    begin_time = -(-max(first - 1, 0) // BLOCKS_PER_HOUR) * BLOCKS_PER_HOUR * block_seconds
     end = last * block_seconds
     oldest = end - HOURS * BLOCKS_PER_HOUR * block_seconds
     merged: list[TimeInterval] = []
     for interval in sorted(
-        (*record.ignored_intervals, TimeInterval(begin=begin, end=end)),
+        (*record.ignored_intervals, TimeInterval(begin=begin_time, end=end)),
         key=lambda interval: (interval.begin, interval.end),
     ):
         if interval.end <= max(oldest, record.since):
@@ -50,13 +53,13 @@ def leave_out(record: SloRecord, first: int, last: int, block_seconds: int) -> S
             merged[-1] = merged[-1].replace(end=max(merged[-1].end, interval.end))
         else:
             merged.append(interval)
-    dropped, kept = merged[:-MOST], merged[-MOST:]
+    dropped, kept_intervals = merged[:-MOST], merged[-MOST:]
     since = max(record.since, dropped[-1].end if dropped else 0)
-    return record.replace(ignored_intervals=tuple(kept), since=since)
+    return record.replace(ignored_intervals=tuple(kept_intervals), since=since)
 
 
-def back(now: int, length: int, spans: tuple[BlockSpan, ...]) -> int:
-    """Return the block after which `length` blocks that count lie, up to and including `now`."""
+def block_before(now: int, length: int, spans: tuple[BlockSpan, ...]) -> int:
+    """Return the block after which `length` counting blocks lie, up to and including `now`."""
     for after, last in reversed(spans):
         if now - last >= length:
             break

@@ -11,12 +11,12 @@ MOST_VERSIONS: Final = 20
 
 
 def previous(history: Iterable[PastVersion]) -> PastVersion | None:
-    """Return the newest version that was stable and wasn't rolled back itself; None when there is none."""
+    """Return the newest version that was stable and wasn't rolled back; None without one."""
     return next((version for version in history if not version.rolled_back), None)
 
 
-def named(history: Iterable[PastVersion], version: str) -> PastVersion | None:
-    """Return the version of this name that a person asks for, be it one that was rolled back."""
+def version_named(history: Iterable[PastVersion], version: str) -> PastVersion | None:
+    """Return the version of this name that a person requests, also one that was rolled back."""
     return next((entry for entry in history if entry.version == version), None)
 
 
@@ -31,12 +31,12 @@ def with_accepted(
     versions: dict[Release, PastVersion] = {}
     for entry in accepted:
         versions.setdefault(entry.release, entry)
-    kept = tuple(versions.values())[:limit]
-    refused = [one for one in status.history if one.promotion_time is None]
-    room = max(MOST_VERSIONS - len(kept), 0)
-    return newest_first((*kept, *refused[:room]))
+    kept_versions = tuple(versions.values())[:limit]
+    refused_versions = [one for one in status.history if one.promotion_time is None]
+    places_left = max(MOST_VERSIONS - len(kept_versions), 0)
+    return newest_first((*kept_versions, *refused_versions[:places_left]))
 
 
 def newest_first(history: Iterable[PastVersion]) -> tuple[PastVersion, ...]:
-    """Versions before in their order; of one second, those that were stable come first."""
+    """Return past versions in order; of the same second, those that were stable come first."""
     return tuple(sorted(history, key=lambda one: (-one.end_time, one.promotion_time is None)))

@@ -13,7 +13,7 @@ Z_POWER: Final = Z95 + quantile(0.8)
 
 @dataclass(frozen=True, slots=True)
 class HoldOutMargin:
-    """The margin of one SLO: a number, or what the hold-out's size and discordance allow.
+    """The margin of one SLO: a number, or derived from the hold-out's size and discordance.
 
     Attributes
     ----------

@@ -49,22 +49,22 @@ _BLIND: Final = frozenset({Quality.UNAVAILABLE, Quality.LOW_COVERAGE, Quality.MI
 
 # ---- which versions and series ----------------------------------------------------------------
 def is_compared(status: DataProductStatus) -> bool:
-    """Return whether versions are compared: beside a candidate that is tried, and on probation."""
+    """Return whether two versions are compared: stable with a candidate, or on probation."""
     return in_canary(status) or status.probation is not None
 
 
 def in_canary(status: DataProductStatus) -> bool:
-    """Return whether a candidate is there that isn't parked: then canary blocks are read."""
+    """Return whether a candidate exists that isn't parked, so that canary blocks are read."""
     return status.candidate is not None and not status.candidate.parked
 
 
 def begin_of_canary_blocks(candidate: Candidate, canary_seconds: int) -> int:
-    """From when on canary blocks count, in seconds: an hour before the rollout, thirty blocks at least."""
+    """Return the begin of canary blocks, in seconds: an hour before the rollout, at least thirty blocks."""
     return candidate.start_time - max(LOOK_BACK_SECONDS, LEAST_BLOCKS * canary_seconds)
 
 
 def other_versions(status: DataProductStatus, now: float) -> Iterator[VersionBase]:
-    """Yield the candidate, and the versions that ended in the last week: rates are those of all versions.
+    """Yield the candidate, and the versions that ended in the last week: rates include all versions.
 
     Parameters
     ----------
@@ -73,17 +73,17 @@ def other_versions(status: DataProductStatus, now: float) -> Iterator[VersionBas
     live = [one for one in (status.stable, status.candidate) if one is not None]
     yield from live[1:] if status.stable is not None else live
     names = {one.version for one in live}
-    ended = [
-        one
-        for one in status.history
-        if one.version not in names and now - one.end_time < EARLIER_SECONDS
+    ended_versions = [
+        past_version
+        for past_version in status.history
+        if past_version.version not in names and now - past_version.end_time < EARLIER_SECONDS
     ]
-    yield from ended[:MOST_EARLIER]
+    yield from ended_versions[:MOST_EARLIER]
 
 
 # ---- what was measured ------------------------------------------------------------------------
 class BlockStore(Protocol):
-    """Where the blocks of one product are kept."""
+    """The stored blocks of one product."""
 
     @property
     def newest(self) -> int:
@@ -94,27 +94,27 @@ class BlockStore(Protocol):
         """Length of a canary block."""
 
     def name(self, version: VersionBase) -> str:
-        """Return what a version is called here, which distinguishes revisions."""
+        """Return the name of a version in this store, which distinguishes revisions."""
 
     def series(self, version: VersionBase, name: str) -> Series | None:
-        """Return the blocks of one series of a version; None where none is kept under this name."""
+        """Return the blocks of one series of a version; None if the store doesn't have it."""
 
     def means(self, version: VersionBase, slo: str) -> Means | None:
-        """Return the block means of a gauge; None where none are kept."""
+        """Return the block means of a gauge; None if the store doesn't have them."""
 
     def canary_blocks(self) -> tuple[CanaryBlock, ...]:
-        """Return blocks of both arms, made by `canary_block`; none without a candidate that is tried."""
+        """Return the blocks of both arms, built by `canary_block`; none without a candidate."""
 
     def lost(self) -> Mapping[str, DecisionReason]:
         """Return why the newest block of single SLOs couldn't be read."""
 
     def outage(self) -> DecisionReason | None:
-        """Return why the newest block of the whole product says nothing; None where it says something."""
+        """Return why the newest block of the whole product couldn't be read; None if it could."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """What was measured of one product; the fields are those of `Observed`."""
+    """The measurements of one product; the fields are those of `Observed`."""
 
     block: int
     problem: DecisionReason | None
@@ -127,16 +127,16 @@ class Measured:
     canary_block_seconds: int
 
 
-def measured(
+def read_measurements(
     spec: DataProductSpec, status: DataProductStatus, store: BlockStore, now: float
 ) -> Measured:
-    """Return what is kept of a product, as a decision at `now`, in seconds, takes it."""
+    """Return a product's stored measurements in the form that a decision at `now`, in seconds, reads."""
     stable = status.stable
-    lost = store.lost()
+    lost_slos = store.lost()
     return Measured(
         block=store.newest,
-        problem=_problem(spec, lost, store),
-        problems=lost,
+        problem=_problem(spec, lost_slos, store),
+        problems=lost_slos,
         series={} if stable is None else _series(spec, status, stable, store, now=now),
         gauges={} if stable is None else _gauges(spec, stable, store),
         markets={} if stable is None else _markets(spec, stable, store),
@@ -149,14 +149,14 @@ def measured(
 
 
 def _problem(
-    spec: DataProductSpec, lost: Mapping[str, DecisionReason], store: BlockStore
+    spec: DataProductSpec, lost_slos: Mapping[str, DecisionReason], store: BlockStore
 ) -> DecisionReason | None:
-    """Return why nothing can be said of the newest block; None when something can."""
+    """Return why the newest block can't be judged; None if it can."""
     if not spec.slos:
         return None
-    if all(slo.name in lost for slo in spec.slos):
+    if all(slo.name in lost_slos for slo in spec.slos):
         unavailable = DecisionReason.PROMETHEUS_UNAVAILABLE
-        return unavailable if unavailable in lost.values() else next(iter(lost.values()))
+        return unavailable if unavailable in lost_slos.values() else next(iter(lost_slos.values()))
     return store.outage()
 
 
@@ -168,19 +168,19 @@ def _series(
     *,
     now: float,
 ) -> dict[str, dict[str, Series]]:
-    """Return blocks by version and SLO: of the stable version by its name, of others by what they are called.
+    """Return the blocks by version and SLO: the stable version has its own name, others those of the store.
 
     Client errors of the stable version are among them while versions are compared; other versions
     are left out until they have had a request.
     """
-    counted = [slo.name for slo in spec.slos if slo.indicator.gauge is None]
+    counted_slos = [slo.name for slo in spec.slos if slo.indicator.gauge is None]
     series = {}
     for version in other_versions(status, now):
-        kept = _kept(store, version, counted)
-        if any(one.had_events for one in kept.values()):
-            series[store.name(version)] = kept
-    compared = [CLIENT_ERRORS] if is_compared(status) else []
-    series[stable.version] = _kept(store, stable, [*counted, *compared])
+        kept_series = _kept(store, version, counted_slos)
+        if any(one.had_events for one in kept_series.values()):
+            series[store.name(version)] = kept_series
+    compared_series = [CLIENT_ERRORS] if is_compared(status) else []
+    series[stable.version] = _kept(store, stable, [*counted_slos, *compared_series])
     return series
 
 
@@ -192,7 +192,7 @@ def _kept(store: BlockStore, version: VersionBase, names: Iterable[str]) -> dict
 def _gauges(
     spec: DataProductSpec, stable: Version, store: BlockStore
 ) -> dict[str, dict[str, Means]]:
-    """Block means of the stable version's gauges, by version and SLO."""
+    """Return the block means of the stable version's gauges, by version and SLO."""
     names = [slo.name for slo in spec.slos if slo.indicator.gauge is not None]
     read = ((name, store.means(stable, name)) for name in names)
     return {stable.version: {name: means for name, means in read if means is not None}}
@@ -201,7 +201,7 @@ def _gauges(
 def _markets(
     spec: DataProductSpec, stable: Version, store: BlockStore
 ) -> dict[str, dict[str, Series]]:
-    """Return blocks of the stable version, by SLO and market; of those with any event."""
+    """Return the blocks of the stable version, by SLO and market, for markets with events."""
     blocks: dict[str, dict[str, Series]] = {}
     for slo in spec.slos if spec.serving.market else ():
         if INDICATORS[slo.indicator.kind].market_label(slo.name, slo.indicator):
@@ -215,7 +215,7 @@ def _markets(
 # ---- canary blocks ----------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CandidateReading:
-    """What one block says of a candidate; the fields are those of `CanaryBlock`."""
+    """The counts of a candidate in one block; the fields are those of `CanaryBlock`."""
 
     counts: Mapping[str, BlockValue]
     up: bool
@@ -260,7 +260,7 @@ def canary_block(
 # ---- all of it --------------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """What is known beside the measurements; the fields are those of `Observed`."""
+    """The observation beside the measurements; the fields are those of `Observed`."""
 
     desired: Release | None
     withheld: str
@@ -279,8 +279,8 @@ class Surroundings:
     absent_consumers: tuple[str, ...] = ()
 
 
-def observed(blocks: Measured, beside: Surroundings) -> Observed:
-    """Return what a decision is made from."""
+def observed(blocks: Measured, surroundings: Surroundings) -> Observed:
+    """Return the input of a decision."""
     return Observed(
         block=blocks.block,
         problem=blocks.problem,
@@ -291,19 +291,19 @@ def observed(blocks: Measured, beside: Surroundings) -> Observed:
         pod_seconds=blocks.pod_seconds,
         canary_blocks=blocks.canary_blocks,
         canary_block_seconds=blocks.canary_block_seconds,
-        desired=beside.desired,
-        withheld=beside.withheld,
-        wanted_evaluation=beside.wanted_evaluation,
-        training=beside.training,
-        shadow=beside.shadow,
-        facts=beside.facts,
-        rollout=beside.rollout,
-        portfolio=beside.portfolio,
-        requests=beside.requests,
-        answers=beside.answers,
-        consumers=beside.consumers,
-        absent_consumers=beside.absent_consumers,
-        consumer_readings=beside.consumer_readings,
-        absences=beside.absences,
-        term=beside.term,
+        desired=surroundings.desired,
+        withheld=surroundings.withheld,
+        wanted_evaluation=surroundings.wanted_evaluation,
+        training=surroundings.training,
+        shadow=surroundings.shadow,
+        facts=surroundings.facts,
+        rollout=surroundings.rollout,
+        portfolio=surroundings.portfolio,
+        requests=surroundings.requests,
+        answers=surroundings.answers,
+        consumers=surroundings.consumers,
+        absent_consumers=surroundings.absent_consumers,
+        consumer_readings=surroundings.consumer_readings,
+        absences=surroundings.absences,
+        term=surroundings.term,
     )

@@ -38,12 +38,12 @@ class UpstreamRelease:
 
     @property
     def begin(self) -> int:
-        """Time of its first traffic, in seconds."""
+        """Return the time of its first traffic, in seconds."""
         return self.shares[0][0]
 
     @property
     def share(self) -> int:
-        """Share of the traffic that it has now, in percent."""
+        """Return its present share of the traffic, in percent."""
         return self.shares[-1][1]
 
     @property
@@ -64,7 +64,7 @@ CLOCK_SECONDS: Final = 60
 
 @dataclass(frozen=True, slots=True)
 class InputReading:
-    """What was read of one input of the product; the fields are those of the spec.
+    """The measured value of one input of the product; the fields are those of the spec.
 
     `value`: age of its newest data in seconds where `freshness_seconds` is set, else the number of
     broken rules of its contract; None where nothing was read.
@@ -77,7 +77,7 @@ class InputReading:
 
     @property
     def is_bad(self) -> bool | None:
-        """Whether its data are late or break the contract; None where that isn't known."""
+        """Return whether its data are late or break the contract; None if unknown."""
         if self.value is None or self.value < -CLOCK_SECONDS:
             return None
         return self.value > (self.freshness_seconds or 0)
@@ -85,7 +85,7 @@ class InputReading:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the cluster and the neighbours say. None is "unknown", which is never "fine".
+    """Facts about the cluster and other products. None means unknown, never good.
 
     Attributes
     ----------
@@ -138,7 +138,7 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why pods of a version don't serve, or why a Job counts for nothing.
+    """Why pods of a version aren't ready, or why a Job has no result.
 
     Attributes
     ----------
@@ -157,7 +157,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class RolloutProgress:
-    """How far pods and traffic have followed what was decided about a candidate.
+    """How far pods and traffic have followed the decision about a candidate.
 
     Attributes
     ----------
@@ -194,13 +194,13 @@ class RolloutProgress:
 
     @property
     def moves(self) -> bool:
-        """Whether it goes on by itself."""
+        """Return whether the rollout continues without a decision."""
         return self.completed or self.share is not None
 
 
 @dataclass(frozen=True, slots=True)
 class Portfolio:
-    """The other products of this operator, as far as they matter here.
+    """The facts about other products of this operator that decisions need.
 
     Each product of the same namespace counts as one, and so does each other namespace, however
     many products it declares.
@@ -263,7 +263,7 @@ class TrainingSucceeded:
 
 @dataclass(frozen=True, slots=True)
 class TrainingFailed:
-    """A training that made nothing.
+    """A training without a result.
 
     `lost`: its Job didn't run for a cause outside the training, such as a quota or a node.
     """
@@ -312,12 +312,12 @@ class ManualRequest:
 
     @property
     def note(self) -> str:
-        """Who asks, and why, in words; empty without a note."""
+        """Return the requester and the reason, in words; empty without a note."""
         return f"{self.user}: {self.reason}" if self.user or self.reason else ""
 
     @property
     def version(self) -> str:
-        """The version that is named; empty when none is."""
+        """Return the version in the request; empty without one."""
         return self.value.rpartition("/")[0]
 
 
@@ -331,7 +331,7 @@ class PartyAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """What was read for one product.
+    """The input of one product's decision.
 
     Attributes
     ----------
@@ -389,15 +389,15 @@ class Observed:
     term: int = 0
 
     def counts(self, version: str, slo: str) -> Series | None:
-        """Return blocks of an SLO of a version; None where nothing was ever counted."""
+        """Return the blocks of an SLO of a version; None if it was never counted."""
         return self.series.get(version, {}).get(slo)
 
     def means(self, version: str, slo: str) -> Means:
-        """Block means of a gauge of a version; empty where nothing was ever read."""
+        """Return the block means of a gauge of a version; empty if it was never read."""
         return self.gauges.get(version, {}).get(slo, Means())
 
     def had_data(self, version: str, slo: str) -> bool:
-        """Return whether anything was counted, or read, of an SLO of a version in what is kept of it."""
+        """Return whether any stored block of a version has data of an SLO."""
         series = self.counts(version, slo)
         means = self.gauges.get(version, {}).get(slo)
         return (series is not None and series.had_events) or (means is not None and means.known)

@@ -23,7 +23,7 @@ _ALLOWED: Final = "next_allowed_time"
 
 
 def without_future(status: DataProductStatus, now: int, *, block_seconds: int) -> DataProductStatus:
-    """Return the status in which no time of the past lies in the future; itself where none does.
+    """Return the status without times in the future, after the clock was set back; the same object if none is.
 
     Parameters
     ----------
@@ -44,12 +44,16 @@ def _corrected(part: Part, now: int, block_seconds: int) -> Part:
 
 @cache
 def _fields(kind: type[StatusModel]) -> tuple[tuple[str, bool], ...]:
-    """Return the fields that are a time, or hold one, and whether they are one: in the API their names end so."""
+    """Return the fields of a type that are a time or contain one, by the API's rule for their names."""
     fields = (
         (name, (field.alias or name).endswith("Time"), field.annotation)
         for name, field in kind.model_fields.items()
     )
-    return tuple((name, is_time) for name, is_time, held in fields if is_time or _holds_time(held))
+    return tuple(
+        (name, is_time)
+        for name, is_time, field_type in fields
+        if is_time or _holds_time(field_type)
+    )
 
 
 def _holds_time(annotation: object) -> bool:
@@ -69,7 +73,7 @@ def _time(name: str, value: int | None, now: int) -> int | None:
 
 
 def _value(value: Any, now: int, block_seconds: int) -> Any:
-    """Return a field's value; a streak of blocks that are to come yet is none."""
+    """Return a field's value; a streak of future blocks becomes None."""
     if isinstance(value, Streak):
         return value if value.last * block_seconds <= now + AHEAD_SECONDS else None
     if isinstance(value, StatusModel):

@@ -21,7 +21,7 @@ _ACCEPTED: Final = frozenset({Outcome.PROMOTED, Outcome.SUPERSEDED})
 
 
 class Standing(StrEnum):
-    """How far spec.model is carried out."""
+    """How far the rollout of spec.model is."""
 
     SERVES = "Serves"
     """Stable is it, or was retrained from it."""
@@ -37,7 +37,7 @@ class Standing(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SpecWish:
-    """What spec.model asks for.
+    """The version that spec.model requests, and how far its rollout is.
 
     Attributes
     ----------
@@ -57,7 +57,7 @@ class SpecWish:
 def spec_wish(
     status: DataProductStatus, release: Release | None, *, withheld: bool
 ) -> SpecWish | None:
-    """Return what the spec wants of the versions; None before a version is stable, or without a spec.
+    """Return the versions that the spec requests; None before a version is stable, or without a spec.
 
     Parameters
     ----------
@@ -66,19 +66,19 @@ def spec_wish(
     stable, model, trial = status.stable, status.spec_model, _of_spec(status)
     if release is None or stable is None:
         return None
-    handled = model is not None and model.release == release
-    lasts = handled and model is not None and model.outcome in LASTING
-    stands = _adopted(status, release) or (
-        trial is not None and (trial.release == release or lasts)
+    is_handled = model is not None and model.release == release
+    is_lasting = is_handled and model is not None and model.outcome in LASTING
+    is_in_force = _adopted(status, release) or (
+        trial is not None and (trial.release == release or is_lasting)
     )
     target = _target(status, stable.release, release)
     if release == stable.release or (target == stable.release and _is_parent(status, release)):
         superseded = None if trial is None else trial.release
         return SpecWish(release, stable.release, Standing.SERVES, superseded)
-    superseded = trial.release if trial is not None and not stands else None
-    if stands:
+    superseded = trial.release if trial is not None and not is_in_force else None
+    if is_in_force:
         standing = Standing.TRIED
-    elif target == stable.release or (handled and not _is_interrupted(status, model)):
+    elif target == stable.release or (is_handled and not _is_interrupted(status, model)):
         standing = Standing.HANDLED
     else:
         standing = Standing.WITHHELD if withheld else Standing.DUE
@@ -105,19 +105,20 @@ def with_spec_model(
 
 
 def referred_to(status: DataProductStatus, release: VersionBase) -> DataProductStatus:
-    """Return the status with what the spec calls the bento that it names, wherever that is known already.
+    """Return the status with the spec's name for a bento, in all versions that have this bento.
 
     Where it is pulled from and what its entry service is called are no part of a version's identity,
     so they are taken in place. It keeps the name that it was accepted with, which its measurements
     bear.
     """
-    named = {"image": release.image, "service": release.service}
+    named_fields = {"image": release.image, "service": release.service}
 
     def corrected(version: Known) -> Known:
-        same = version.digest != release.digest or (version.image, version.service) == tuple(
-            named.values()
-        )
-        return version if same else version.replace(**named)
+        is_same_place = version.digest != release.digest or (
+            version.image,
+            version.service,
+        ) == tuple(named_fields.values())
+        return version if is_same_place else version.replace(**named_fields)
 
     update = {
         "stable": status.stable and corrected(status.stable),
@@ -130,32 +131,32 @@ def referred_to(status: DataProductStatus, release: VersionBase) -> DataProductS
 
 
 def parent_of_next(status: DataProductStatus) -> str:
-    """Return the bento of spec.model from which a version descends that is trained from stable now.
+    """Return the bento of spec.model from which a version trained from stable now descends.
 
     That is stable's own where the spec names stable, or where stable came of no training.
     """
     stable, model = status.stable, status.spec_model
     if stable is None:
         return ""
-    own = stable.image or stable.version
-    named = model is not None and model.release == stable.release
-    return own if named else status.descends_from or own
+    own_name = stable.image or stable.version
+    is_named = model is not None and model.release == stable.release
+    return own_name if is_named else status.descends_from or own_name
 
 
 def _of_spec(status: DataProductStatus) -> Candidate | None:
-    """Return the candidate that an earlier or the present spec.model led to."""
+    """Return the candidate of an earlier or the present spec.model."""
     trial = status.trial
     return trial if trial is not None and trial.source is VersionSource.SPEC else None
 
 
 def _adopted(status: DataProductStatus, release: Release) -> bool:
-    """Return whether the spec names a retrained candidate whose rollout goes on."""
+    """Return whether the spec names a retrained candidate whose rollout continues."""
     trial = status.trial
     return trial is not None and not trial.parked and trial.release == release
 
 
 def _is_interrupted(status: DataProductStatus, model: SpecModel | None) -> bool:
-    """Return whether a rollback took the candidate of a spec.model before it had a verdict."""
+    """Return whether the candidate of a spec.model was rolled back before its verdict."""
     return model is not None and model.outcome is Outcome.IN_PROGRESS and status.trial is None
 
 
@@ -166,13 +167,13 @@ def _is_parent(status: DataProductStatus, release: Release) -> bool:
 
 
 def _target(status: DataProductStatus, stable: Release, release: Release) -> Release:
-    """Return what is to serve for a spec.model: another runtime image restores no model that was replaced."""
+    """Return the version to serve for a spec.model: another runtime image restores no replaced model."""
     model = status.spec_model
     if release.is_renewal_of(stable):
         return release
-    replaced = model is not None and model.outcome in _ACCEPTED
+    was_accepted = model is not None and model.outcome in _ACCEPTED
     if _is_parent(status, release) or (
-        replaced and model is not None and release.is_renewal_of(model.release)
+        was_accepted and model is not None and release.is_renewal_of(model.release)
     ):
         return replace(stable, runtime_image=release.runtime_image)
     return release

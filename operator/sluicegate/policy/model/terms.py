@@ -59,7 +59,7 @@ MOST_MARGIN: Final = 0.9999
 
 @dataclass(frozen=True, slots=True)
 class GaugeTerms:
-    """What a gauge is judged by.
+    """The criteria of a gauge.
 
     Attributes
     ----------
@@ -73,7 +73,7 @@ class GaugeTerms:
 
 @dataclass(frozen=True, slots=True)
 class SloTerms:
-    """What one SLO is judged by.
+    """The criteria of one SLO.
 
     Attributes
     ----------
@@ -128,7 +128,7 @@ class SloTerms:
 
     @property
     def title(self) -> str:
-        """Its name in a sentence about a candidate: with that of the consumer whose SLO it is."""
+        """Return its name in a sentence about a candidate, with that of its consumer."""
         if not self.consumer:
             return self.name
         product = self.consumer.partition("/")[2]
@@ -136,44 +136,44 @@ class SloTerms:
 
     @property
     def subject(self) -> str:
-        """Its name in a sentence about the share of good events: a latency that falls is no good news."""
+        """Return its name in a sentence about the share of good events: a latency that falls would read as good."""
         return self.name if self.threshold is None else f"{self.name} within {self.threshold} ms"
 
     @property
     def definition(self) -> IndicatorDefinition:
-        """How indicators of its kind are evaluated."""
+        """Return the definition of its kind of indicator."""
         return INDICATORS[self.kind]
 
     @property
     def deciding(self) -> bool:
-        """Whether it counts for the product's state, and for a candidate."""
+        """Return whether it counts for the product's state and for a candidate."""
         return self.on_degraded is not OnDegraded.IGNORE
 
     @property
     def is_retrained(self) -> bool:
-        """Whether a training follows where it is degraded and no cause outside the model is shown."""
-        trains = self.definition.remaining_cause is not DecisionReason.AVAILABILITY_ONLY
-        return trains and self.on_degraded in {OnDegraded.AUTO, OnDegraded.RETRAIN}
+        """Return whether its degradation leads to a training if no cause outside the model is found."""
+        can_be_retrained = self.definition.remaining_cause is not DecisionReason.AVAILABILITY_ONLY
+        return can_be_retrained and self.on_degraded in {OnDegraded.AUTO, OnDegraded.RETRAIN}
 
     @property
     def follows_markets(self) -> bool:
-        """Whether anything follows from a market that misses it; it has to be counted by market."""
-        counted = self.kind in COUNTED_BY_MARKET
-        return counted and self.on_market_missed is not OnMarketMissed.IGNORE
+        """Return whether a market that misses it has an effect; only for SLOs counted by market."""
+        is_counted = self.kind in COUNTED_BY_MARKET
+        return is_counted and self.on_market_missed is not OnMarketMissed.IGNORE
 
     @property
     def measures_quality(self) -> bool:
-        """Whether it says how good the answers are, not only how they are served."""
+        """Return whether it measures the answers' quality, rather than how they are served."""
         return self.kind in QUALITY_KINDS
 
     def margin_by(self, rows: Pairs | None) -> float:
-        """δ: as given, else what rows that both versions were scored on can distinguish, up to maxDrop."""
+        """Return δ: as given, else the least that the rows of both versions distinguish, up to maxDrop."""
         if rows is None or self.margin_given:
             return self.margin
         return min(HoldOutMargin(self.margin, self.drop).of(rows), MOST_MARGIN)
 
     def least_events(self, baseline_ratio: float | None = None) -> float:
-        """Return events at which none bad would show the ratio to be within what is allowed."""
+        """Return the least number of events at which zero bad ones show the ratio to be allowed."""
         q = (
             self.allowed_bad
             if self.allowed_bad is not None
@@ -184,7 +184,7 @@ class SloTerms:
 
 @dataclass(frozen=True, slots=True)
 class RetrainingTerms:
-    """How the product may be retrained.
+    """The terms of a product's retrainings.
 
     Attributes
     ----------
@@ -207,7 +207,7 @@ class RetrainingTerms:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What one product is judged by; see the fields of the same names in the spec.
+    """The terms of one product's decisions; see the fields of the same names in the spec.
 
     `label_lifetime_seconds`: age of a prediction from which on no label of it counts.
     `shadow_seconds`: interval of the shadow phase; None without one. `mirrored`: share of the requests
@@ -243,17 +243,17 @@ class Terms:
 
     @property
     def day_seconds(self) -> int:
-        """Length of a day; see `Calendar`."""
+        """Return the length of a day in seconds; see `Calendar`."""
         return self.calendar.day_seconds
 
     @property
     def ended(self) -> bool:
-        """Whether its life is over as far as new versions are concerned."""
+        """Return whether its lifecycle allows no new versions."""
         return self.lifecycle.ended
 
     @property
     def deciding(self) -> tuple[SloTerms, ...]:
-        """The SLOs that count."""
+        """Return the SLOs that count for state and candidates."""
         return tuple(slo for slo in self.slos if slo.deciding)
 
     def indicator(self, slo: str) -> str:
@@ -261,12 +261,12 @@ class Terms:
         return next((str(one.kind) for one in self.slos if one.name == slo), "")
 
     def block_end(self, index: int) -> int:
-        """Return when a block ends, in seconds."""
+        """Return the end of a block, in seconds."""
         return index * self.block_seconds
 
 
 def terms_of(product: DataProduct, hour_seconds: int = HOUR_SECONDS) -> Terms:
-    """Return the terms of a product as it is in the API.
+    """Return the terms of a product from its spec.
 
     Parameters
     ----------
@@ -320,30 +320,32 @@ def terms_of(product: DataProduct, hour_seconds: int = HOUR_SECONDS) -> Terms:
 def _market_cells(spec: DataProductSpec) -> int:
     if spec.serving.market is None:
         return 0
-    counted = sum(slo.indicator.kind in COUNTED_BY_MARKET for slo in spec.slos)
-    return counted * (len(spec.markets) + 1)
+    counted_slos = sum(slo.indicator.kind in COUNTED_BY_MARKET for slo in spec.slos)
+    return counted_slos * (len(spec.markets) + 1)
 
 
 def _label_lifetime(serving: Serving) -> int:
-    """Return the age from which on the library refuses a label; the default if it isn't a number."""
+    """Return the age at which the library refuses a label; the default if it isn't a number."""
     values = (one.value for one in serving.env if one.name == LABEL_LIFETIME_VARIABLE)
     text = next(values, None) or ""
     return int(text) if text.isdecimal() else DEFAULT_LABEL_LIFETIME_SECONDS
 
 
 def _inputs(product: DataProduct, retraining: Retraining) -> str:
-    """Hashes of what the Job reads, and of what else a person may correct; defaults don't count.
+    """Return hashes of the Job's inputs, and of other fields whose correction ends a pause; defaults don't count.
 
     The Job runs in stable's runtime image, which is frozen, so that of the spec is none of its inputs.
     """
     serving, slos = product.spec.serving, product.spec.slos
-    judged = {"cooldown_seconds", "gate"}
+    not_inputs = {"cooldown_seconds", "gate"}
     of_job = (
-        retraining.model_dump_json(exclude_defaults=True, exclude={"mode", "schedule", *judged}),
+        retraining.model_dump_json(
+            exclude_defaults=True, exclude={"mode", "schedule", *not_inputs}
+        ),
         *(ref.name for ref in serving.image_pull_secrets),
     )
     of_verdict = (
-        retraining.model_dump_json(exclude_defaults=True, include=judged),
+        retraining.model_dump_json(exclude_defaults=True, include=not_inputs),
         serving.runtime_image or "",
         *(slo.model_dump_json(exclude_defaults=True, exclude=_UNREAD) for slo in slos),
     )
@@ -351,20 +353,20 @@ def _inputs(product: DataProduct, retraining: Retraining) -> str:
 
 
 def job_inputs(inputs: str) -> str:
-    """Return the part of the hashes of an attempt's inputs that its Job reads."""
+    """Return the part of an attempt's input hashes that its Job reads."""
     return inputs.partition("-")[0]
 
 
 def hold_out_margin(retraining: Retraining | None, slo: Slo) -> HoldOutMargin:
-    """Return the margin of an SLO on the hold-out: as in the gate, else up to what the SLO may lose."""
-    given = retraining.hold_out_regression(slo.name) if retraining else None
-    if given is not None:
-        return HoldOutMargin(given, given)
+    """Return the margin of an SLO on the hold-out: the gate's, else up to the SLO's allowed drop."""
+    given_margin = retraining.hold_out_regression(slo.name) if retraining else None
+    if given_margin is not None:
+        return HoldOutMargin(given_margin, given_margin)
     return HoldOutMargin(DEFAULT_HOLD_OUT_REGRESSION, _drop(slo))
 
 
 def _drop(slo: Slo) -> float:
-    """d: as given, else the half of what the objective allows."""
+    """Return d: as given, else half of the objective's allowed share."""
     return slo.drop if slo.drop is not None else (slo.allowed_bad or 0.0) / DROPS_IN_BUDGET
 
 
@@ -417,7 +419,7 @@ def _slo_terms(slo: Slo, calendar: Calendar, *, takes_truths: bool) -> SloTerms:
 def _thresholds(
     profile: tuple[Row, ...], allowed: float | None, lag_blocks: int
 ) -> tuple[Threshold, ...]:
-    """Return the rows of an objective; where good events lag, no window is shorter than twice the lag."""
+    """Return the rows of an objective's window table; with late labels, no window is shorter than twice their lag."""
     if allowed is None:
         return ()
     least = 2 * lag_blocks
@@ -426,7 +428,7 @@ def _thresholds(
 
 
 def _margin(slo: Slo, definition: IndicatorDefinition, drop: float) -> float:
-    """δ: as given, else half of maxDrop as given, else the objective's share; a gauge's in its unit."""
+    """Return δ: as given, else half of the given maxDrop, else the objective's allowed share; a gauge's in its unit."""
     if slo.regression is not None:
         margin = slo.regression
     elif slo.drop is not None:

@@ -35,10 +35,10 @@ SUSPECTED_SHARE: Final = 0.5
 """Of its period, after which a challenger is trained where something looks worse."""
 
 
-def due(
+def due_challenger(
     terms: Terms, status: DataProductStatus, observed: Observed, *, suspected: bool, now: int
 ) -> Retrain | WaitingRetraining | None:
-    """Return the training of a challenger, once its turn has come, or what it waits for.
+    """Return the training of a due challenger, or its obstacle.
 
     None before its turn, and while something else is done about the product.
 
@@ -62,21 +62,21 @@ def due(
     kind = "schedule" if turn.cause is Reason.SCHEDULED else "follow-up"
     trigger = preconditions.trigger_of(terms, name, kind, turn.since)
     if obstacle is not None:
-        waits = obstacle.reason in _WAITING
-        return WaitingRetraining(trigger, "", turn.cause, obstacle.reason) if waits else None
-    trained = status.retraining or RetrainingStatus()
+        is_waiting = obstacle.reason in _WAITING
+        return WaitingRetraining(trigger, "", turn.cause, obstacle.reason) if is_waiting else None
+    retraining_status = status.retraining or RetrainingStatus()
     return Retrain(
         reason=turn.cause,
         message=turn.message,
         trigger=trigger,
         slo="",
         parent=stable.release,
-        attempt=trained.unsuccessful_challengers + 1,
+        attempt=retraining_status.unsuccessful_challengers + 1,
     )
 
 
 class _Turn(NamedTuple):
-    """A challenger is due: its cause, the time from which its pause counts (seconds), and a sentence."""
+    """A challenger is due: its cause, the begin of its pause (seconds), and a sentence."""
 
     cause: Reason
     since: int
@@ -86,54 +86,54 @@ class _Turn(NamedTuple):
 def _of_schedule(
     terms: Terms, status: DataProductStatus, observed: Observed, *, share: float, now: int
 ) -> _Turn | None:
-    """Return the turn by spec.retraining.schedule; None before `share` of the period is over."""
+    """Return the turn by spec.retraining.schedule; None before `share` of the period has passed."""
     assert terms.retraining is not None
     assert status.stable is not None
     schedule = terms.retraining.schedule
     if schedule is None:
         return None
-    begun = status.retraining.last_training_time if status.retraining else None
-    since = status.stable.promotion_time if begun is None else begun
-    passed = ""
+    last_training_time = status.retraining.last_training_time if status.retraining else None
+    since = status.stable.promotion_time if last_training_time is None else last_training_time
+    passed_text = ""
     if schedule.every_seconds is not None and now - since >= share * schedule.every_seconds:
-        passed = f"{duration(now - since)} have passed"
+        passed_text = f"{duration(now - since)} have passed"
     elif schedule.every_labels is not None:
         arrived = max((count for _, count in _labels(terms, observed, since)), default=0)
         if arrived >= share * schedule.every_labels:
-            passed = f"{arrived:,} labels have come"
-    if not passed:
+            passed_text = f"{arrived:,} labels have come"
+    if not passed_text:
         return None
     name = status.stable.release.version
-    text = f"{passed} since the last training began, so a challenger of {name} is trained"
+    text = f"{passed_text} since the last training began, so a challenger of {name} is trained"
     return _Turn(Reason.SCHEDULED, since, text)
 
 
 def _follow_up(
     terms: Terms, status: DataProductStatus, observed: Observed, now: int
 ) -> _Turn | None:
-    """Return the turn after a remedy, or after a follow-up that was promoted; None if there is none.
+    """Return the turn after a remedy, or after a promoted follow-up; None without one.
 
     It comes once the version is old enough to be judged, and as many labels have arrived since its
     training began as distinguish a drop by maxDrop. A version that a rollback restored has none:
     the newest training isn't its own.
     """
-    stable, trained, retraining = status.stable, status.retraining, terms.retraining
+    stable, retraining_status, retraining = status.stable, status.retraining, terms.retraining
     assert stable is not None
     assert retraining is not None
-    since = trained.last_training_time if trained else None
-    if trained is None or since is None or since > stable.promotion_time:
+    since = retraining_status.last_training_time if retraining_status else None
+    if retraining_status is None or since is None or since > stable.promotion_time:
         return None
     if stable.cause not in _FOLLOWED or stable.restored:
         return None
     if retraining.mode is RetrainingMode.MANUAL:
         return None
-    cools = retraining.cooldown_given and now < (trained.next_allowed_time or 0)
-    rested = now - since >= 2 * (trained.last_duration_seconds or 0)
-    if cools or not rested or now < preconditions.old_enough_at(terms, stable):
+    is_cooling_down = retraining.cooldown_given and now < (retraining_status.next_allowed_time or 0)
+    rested = now - since >= 2 * (retraining_status.last_duration_seconds or 0)
+    if is_cooling_down or not rested or now < preconditions.old_enough_at(terms, stable):
         return None
     for slo, arrived in _labels(terms, observed, since):
         baseline = stable.baseline.get(slo.name)
-        if arrived >= labels.needed(slo, None if baseline is None else baseline.count):
+        if arrived >= labels.needed_events(slo, None if baseline is None else baseline.count):
             text = (
                 f"{stable.release.version} was trained soon after a change; {arrived:,} labels have"
                 " come since that training began, so a challenger is trained on them"
@@ -143,15 +143,15 @@ def _follow_up(
 
 
 def _labels(terms: Terms, observed: Observed, since: int) -> list[tuple[SloTerms, int]]:
-    """Return each deciding SLO about quality with its labels that have arrived since then."""
+    """Return each deciding quality SLO with the number of its labels since then."""
     return [
-        (slo, labels.since(terms, observed, slo.name, since))
+        (slo, labels.events_since(terms, observed, slo.name, since))
         for slo in terms.deciding
         if slo.measures_quality
     ]
 
 
-def is_one(status: DataProductStatus) -> bool:
+def trains_challenger(status: DataProductStatus) -> bool:
     """Return whether the training under way is that of a challenger."""
     running = status.training
     return running is not None and running.trains_challenger

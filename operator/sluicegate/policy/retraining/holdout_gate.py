@@ -23,7 +23,7 @@ _MOST_TIMES: Final = 30
 
 
 class GateVerdict(Enum):
-    """What the hold-out says of a candidate, the worst last."""
+    """The verdict of the hold-out gate, the worst last."""
 
     PASSED = 0
     TOO_SMALL = 1
@@ -32,7 +32,7 @@ class GateVerdict(Enum):
 
 @dataclass(frozen=True, slots=True)
 class HoldOut:
-    """What one SLO's hold-out says.
+    """The hold-out result of one SLO.
 
     Attributes
     ----------
@@ -54,9 +54,9 @@ class HoldOut:
 
     @property
     def is_better(self) -> bool:
-        """Whether the candidate is shown to be better, not only no worse; it takes pairs."""
-        passed = self.verdict is GateVerdict.PASSED
-        return passed and self.pairs is not None and is_shown_better(self.pairs)
+        """Return whether the candidate is shown to be better, not only no worse; this needs pairs."""
+        has_passed = self.verdict is GateVerdict.PASSED
+        return has_passed and self.pairs is not None and is_shown_better(self.pairs)
 
 
 def judge(
@@ -84,7 +84,7 @@ def judge(
 
 
 def _needed(difference: Difference, margin: float, rows: int) -> int | None:
-    """Rows at which this difference would be decided, as a bound's distance falls with their root."""
+    """Return the rows at which this difference is decided, as the bounds' distance falls with their root."""
     gap = margin - difference.estimate
     distance = (
         difference.upper - difference.estimate
@@ -100,18 +100,18 @@ def judge_all(
     candidate: Mapping[str, Count],
     stable: Mapping[str, Count],
     margins: Mapping[str, HoldOutMargin],
-    gated: Collection[str] = (),
+    gated_slos: Collection[str] = (),
     *,
     pairs: Mapping[str, Pairs] | None = None,
 ) -> HoldOut:
-    """Return the worst of all SLOs; the first of equals.
+    """Return the worst verdict of all SLOs; the first of equals.
 
     Parameters
     ----------
     candidate, stable : counts by SLO on the same rows.
     margins : allowed regression by SLO.
     pairs : the same rows by which of both was right, by SLO, where that is known.
-    gated : SLOs that need counts of both; another one without them says nothing. One must speak.
+    gated_slos : SLOs that need counts of both; another one without them says nothing. One must speak.
     """
     verdicts = [
         judge(
@@ -122,18 +122,18 @@ def judge_all(
             pairs=(pairs or {}).get(slo),
         )
         for slo, margin in margins.items()
-        if slo in gated or (slo in candidate and slo in stable)
+        if slo in gated_slos or (slo in candidate and slo in stable)
     ]
     if not verdicts:
         return HoldOut("", GateVerdict.TOO_SMALL, NOTHING, NOTHING, None, 0.0)
     worst = max(verdicts, key=lambda verdict: verdict.verdict.value)
     if worst.verdict is GateVerdict.PASSED:  # then the one that says most for it speaks
-        return next((one for one in verdicts if one.is_better), worst)
+        return next((verdict for verdict in verdicts if verdict.is_better), worst)
     return worst
 
 
 def no_remedy(pairs: Mapping[str, Pairs], degraded: Collection[str]) -> str:
-    """Return why a version that isn't worse can't help, in a clause; empty where it may.
+    """Return why a version that isn't worse is no remedy, as a clause; empty if it may be.
 
     A version that is only as good as a degraded one is no remedy, and its promotion would accept
     the degraded level. A version that is wrong in the same rows as stable changes nothing, also

@@ -18,15 +18,15 @@ Z_TOLD: Final = Z95 + quantile(0.8)
 """A drop of so many standard errors is found at 95 % confidence in four of five cases."""
 
 
-def needed(slo: SloTerms, baseline: Count | None) -> int:
-    """Return events that distinguish a drop by `maxDrop` from none."""
+def needed_events(slo: SloTerms, baseline: Count | None) -> int:
+    """Return the events that distinguish a drop by `maxDrop` from none."""
     p = 0.5 if baseline is None or baseline.ratio is None else baseline.ratio
     p = min(p + slo.drop / 2, 0.5)
     return ceil(Z_TOLD**2 * p * (1 - p) / slo.drop**2)
 
 
-def since(terms: Terms, observed: Observed, slo: str, moment: int) -> int:
-    """Return events of an SLO, of whatever version, in the blocks that ended after `moment` (seconds).
+def events_since(terms: Terms, observed: Observed, slo: str, moment: int) -> int:
+    """Return the events of an SLO, of any version, in the blocks that ended after `moment` (seconds).
 
     A block is decided about seconds after its end, so nearly all of the next one is after that.
     Sums are kept for fourteen days at blocks of 300 s, and for three at 60 s. For the time before
@@ -38,10 +38,10 @@ def since(terms: Terms, observed: Observed, slo: str, moment: int) -> int:
 
 
 def _between(series: Series, after: int, last: int) -> int:
-    """Return events of the blocks with after < index ≤ last, with an estimate for those that aren't kept."""
-    counted = series.between(after, last).total
+    """Return the events of the blocks with after < index ≤ last, estimated for blocks that aren't stored."""
+    counted_events = series.between(after, last).total
     oldest = hour_of(series.newest) - HOURS + 1
     edge = oldest * BLOCKS_PER_HOUR
     if after >= edge or last <= edge or series.first_hour > oldest:
-        return counted
-    return counted + counted * (edge - after) // (last - edge)
+        return counted_events
+    return counted_events + counted_events * (edge - after) // (last - edge)

@@ -44,25 +44,25 @@ class EndedAttempt:
     now: int
 
 
-def cooldown(terms: Terms, trained: RetrainingStatus | None) -> int:
-    """Return seconds to wait after an attempt, given the failures in a row that it may have added to.
+def cooldown(terms: Terms, retraining_status: RetrainingStatus | None) -> int:
+    """Return the seconds of the pause after an attempt, by the failures in a row including it.
 
     A pause that a person chose also doubles for attempts that were no remedy: without one the
     number of labels has the same effect.
     """
-    trained = trained or RetrainingStatus()
+    retraining_status = retraining_status or RetrainingStatus()
     least = terms.retraining.cooldown_seconds if terms.retraining else 0
-    base = max(least, 2 * (trained.last_duration_seconds or 0))
-    doubled = trained.unsuccessful_attempts
+    base = max(least, 2 * (retraining_status.last_duration_seconds or 0))
+    doubled = retraining_status.unsuccessful_attempts
     if terms.retraining is not None and terms.retraining.cooldown_given:
-        doubled += trained.attempts_without_remedy
+        doubled += retraining_status.attempts_without_remedy
     return min(base << min(doubled, 32), max(LONGEST_COOLDOWN, base))
 
 
-def ended(
+def with_ended_attempt(
     terms: Terms, status: DataProductStatus, *, now: int, reason: Reason, failed: bool
 ) -> DataProductStatus:
-    """Status after the training under way led to no rollout.
+    """Return the status after the training under way led to no rollout.
 
     Parameters
     ----------
@@ -80,11 +80,13 @@ def ended(
         retry_time=None,
     )
     challenger = running is not None and running.trains_challenger
-    return counted(terms, after, EndedAttempt(reason, failed, challenger, now))
+    return with_counted_attempt(terms, after, EndedAttempt(reason, failed, challenger, now))
 
 
-def counted(terms: Terms, status: DataProductStatus, attempt: EndedAttempt) -> DataProductStatus:
-    """Status with an attempt in its counts, and the pause that follows from them.
+def with_counted_attempt(
+    terms: Terms, status: DataProductStatus, attempt: EndedAttempt
+) -> DataProductStatus:
+    """Return the status with an attempt in its counts, and the pause that follows.
 
     The pause of challengers is their schedule, so one neither counts for remedies nor pauses them.
     """
@@ -101,8 +103,8 @@ def counted(terms: Terms, status: DataProductStatus, attempt: EndedAttempt) -> D
     return after.with_retraining(next_allowed_time=attempt.now + pause)
 
 
-def lost(status: DataProductStatus, now: int) -> DataProductStatus:
-    """Status after the Job of a training was lost to the cluster: it is due again after a while.
+def with_lost_job(status: DataProductStatus, now: int) -> DataProductStatus:
+    """Return the status after the cluster lost a training's Job: a new Job is due after a pause.
 
     A person's request counts as not handled, and a challenger's turn as not taken.
     """
@@ -123,7 +125,7 @@ def lost(status: DataProductStatus, now: int) -> DataProductStatus:
 
 
 def without_pause(status: DataProductStatus) -> DataProductStatus:
-    """Status without counts of attempts, and without a pause."""
+    """Return the status without counts of attempts and without a pause."""
     return status.with_retraining(
         unsuccessful_attempts=0,
         unsuccessful_challengers=0,
@@ -135,7 +137,7 @@ def without_pause(status: DataProductStatus) -> DataProductStatus:
 
 
 def _within_bounds(terms: Terms, retraining: RetrainingStatus, now: int) -> RetrainingStatus:
-    """Return the pauses, none longer than it may be: such a one began on a clock that was set back.
+    """Return the pauses, none longer than allowed: a longer one began on a clock that was set back.
 
     `policy/model/past_times.py` bounds retry_time, whose limit needs no terms.
     """
@@ -148,10 +150,10 @@ def _within_bounds(terms: Terms, retraining: RetrainingStatus, now: int) -> Retr
     return retraining.replace(next_allowed_time=latest)
 
 
-def refreshed(
+def with_corrected_pauses(
     terms: Terms, status: DataProductStatus, *, now: int, degraded: bool, withheld: str = ""
 ) -> DataProductStatus:
-    """Status without counts and pauses of what is corrected or over.
+    """Return the status without counts and pauses whose cause is corrected or over.
 
     A pause ends with a change of what the newest attempt was made from: the training of the spec,
     its runtime image, or what the SLOs ask for. Attempts that were no remedy count for one

@@ -27,7 +27,7 @@ LEAST_AGE_BLOCKS: Final = WARM_UP_BLOCKS + 12
 
 @dataclass(frozen=True, slots=True)
 class RetrainingRequest:
-    """A product for which a retraining is due, with the input of the checks.
+    """A product whose retraining is due, with the input of the preconditions.
 
     `has_told`: share of the events needed to detect a drop that arrived since a time in seconds.
     `degraded_since`: end of the first bad block, in seconds.
@@ -42,13 +42,13 @@ class RetrainingRequest:
 
     @property
     def trained(self) -> RetrainingStatus:
-        """Its trainings so far."""
+        """Return the status of its trainings."""
         return self.status.retraining or RetrainingStatus()
 
 
 @dataclass(frozen=True, slots=True)
 class Obstacle:
-    """Why a retraining doesn't start, and whether a person has to do something about it."""
+    """The reason why a retraining can't start, and whether a person must act."""
 
     reason: Reason
     message: str
@@ -57,7 +57,7 @@ class Obstacle:
 
 @dataclass(frozen=True, slots=True)
 class WaitingRetraining:
-    """A retraining that is due, and what it waits for.
+    """A retraining that is due, and its obstacle.
 
     Attributes
     ----------
@@ -76,12 +76,12 @@ Check = Callable[[RetrainingRequest], Obstacle | None]
 
 
 def attempts_without(number: int) -> str:
-    """Return so many attempts without a promotion, in words."""
+    """Return a number of attempts without a promotion, in words."""
     return f"{number} attempt{'' if number == 1 else 's'} without a promotion"
 
 
 def life_has_ended(request: RetrainingRequest) -> Obstacle | None:
-    """Deprecated and retired products only keep serving."""
+    """Object for deprecated and retired products, which only keep serving."""
     if not request.terms.ended:
         return None
     text = f"the product is {request.terms.lifecycle}, so it isn't retrained"
@@ -89,7 +89,7 @@ def life_has_ended(request: RetrainingRequest) -> Obstacle | None:
 
 
 def retraining_is_off(request: RetrainingRequest) -> Obstacle | None:
-    """There is no training, or it is switched off."""
+    """Object without spec.retraining, or in mode Disabled."""
     retraining = request.terms.retraining
     if retraining is not None and retraining.mode is not RetrainingMode.DISABLED:
         return None
@@ -100,7 +100,7 @@ def retraining_is_off(request: RetrainingRequest) -> Obstacle | None:
 
 
 def a_person_decides(request: RetrainingRequest) -> Obstacle | None:
-    """Mode Manual says what it would do, and waits."""
+    """Object in mode Manual, with what a person may request."""
     retraining = request.terms.retraining
     if retraining is None or retraining.mode is not RetrainingMode.MANUAL:
         return None
@@ -118,7 +118,7 @@ def one_is_under_way(request: RetrainingRequest) -> Obstacle | None:
 
 
 def a_candidate_is_tried(request: RetrainingRequest) -> Obstacle | None:
-    """Object while a candidate is tried, which may be the remedy."""
+    """Object while a candidate is under trial, which may be the remedy."""
     candidate = request.status.trial
     if candidate is None or not candidate.tried:
         return None
@@ -127,7 +127,7 @@ def a_candidate_is_tried(request: RetrainingRequest) -> Obstacle | None:
 
 
 def failed_too_often(request: RetrainingRequest) -> Obstacle | None:
-    """Three in a row without a promotion: the training itself needs a look."""
+    """Object after three attempts in a row without a promotion: a person must check the training."""
     failures = request.trained.unsuccessful_attempts
     if failures < MOST_FAILURES:
         return None
@@ -139,7 +139,7 @@ def failed_too_often(request: RetrainingRequest) -> Obstacle | None:
 
 
 def version_is_too_young(request: RetrainingRequest) -> Obstacle | None:
-    """It hasn't been measured long enough to be judged."""
+    """Object until the version has been measured long enough to be judged."""
     stable = request.status.stable
     if stable is None:
         return Obstacle(Reason.NO_STABLE, "no version has been accepted yet")
@@ -157,19 +157,19 @@ def old_enough_at(terms: Terms, stable: Version) -> int:
 
 def cooldown_lasts(request: RetrainingRequest) -> Obstacle | None:
     """Object while the pause after the last attempt lasts."""
-    ends = request.trained.next_allowed_time or 0
-    left = ends - request.now
+    pause_end = request.trained.next_allowed_time or 0
+    seconds_left = pause_end - request.now
     failures = request.trained.unsuccessful_attempts
-    if left <= 0 or _labels_suffice(request, ends):
+    if seconds_left <= 0 or _labels_suffice(request, pause_end):
         return None
     return Obstacle(
         Reason.COOLING_DOWN,
-        f"the cooldown lasts for another {duration(left)} ({attempts_without(failures)})",
+        f"the cooldown lasts for another {duration(seconds_left)} ({attempts_without(failures)})",
     )
 
 
-def _labels_suffice(request: RetrainingRequest, ends: int) -> bool:
-    """Without a given cooldown: whether enough events to detect a drop arrived since it began.
+def _labels_suffice(request: RetrainingRequest, pause_end: int) -> bool:
+    """Return whether enough events to detect a drop arrived since the pause began; only without a given cooldown.
 
     After a failure the cooldown is a day, and longer after the next: labels don't show the reason.
     If the last attempt ended with its hold-out, its version had no users, and newer rows may make
@@ -182,47 +182,51 @@ def _labels_suffice(request: RetrainingRequest, ends: int) -> bool:
     failures = request.trained.unsuccessful_attempts
     if failures and request.trained.last_reason not in BY_HOLD_OUT:
         return False
-    begun = ends - cooldown(request.terms, request.trained)
+    pause_begin = pause_end - cooldown(request.terms, request.trained)
     hour = BLOCKS_PER_HOUR * request.terms.block_seconds
     least = max(hour, 2 * (request.trained.last_duration_seconds or 0))
-    if request.now - begun < least:
+    if request.now - pause_begin < least:
         return False
-    share = request.has_told(begun)
-    first = begun if request.degraded_since is None else min(request.degraded_since, begun)
+    share = request.has_told(pause_begin)
+    first = (
+        pause_begin if request.degraded_since is None else min(request.degraded_since, pause_begin)
+    )
     before = request.has_told(first) - share
     return share >= max(1 << failures, before)
 
 
 def the_cluster_lost_a_job(request: RetrainingRequest) -> Obstacle | None:
-    """Object after a Job that was lost to the cluster, until the next one is due."""
-    left = (request.trained.retry_time or 0) - request.now
-    if left <= 0:
+    """Object after the cluster lost a Job, until the next one is due."""
+    seconds_left = (request.trained.retry_time or 0) - request.now
+    if seconds_left <= 0:
         return None
-    text = f"its last Job was lost to the cluster; the next one is created in {duration(left)}"
+    text = (
+        f"its last Job was lost to the cluster; the next one is created in {duration(seconds_left)}"
+    )
     return Obstacle(Reason.INFRASTRUCTURE, text)
 
 
 def no_slot_is_free(request: RetrainingRequest) -> Obstacle | None:
-    """Others train, and go first."""
+    """Object while other products have all training slots."""
     if request.portfolio.slot:
         return None
     return Obstacle(Reason.NO_SLOT, f"it waits for a slot: {who_trains(request.portfolio)}")
 
 
 def who_trains(portfolio: Portfolio) -> str:
-    """Return who has the slots that a product waits for, in words.
+    """Return the products that have the training slots, in words.
 
     Products of other namespaces are counted, as their names are not for everyone to read.
     """
-    here, taken = portfolio.trains_here, portfolio.slots_taken
-    if not taken:
+    trains_here, slots_taken = portfolio.trains_here, portfolio.slots_taken
+    if not slots_taken:
         return "other products are before it in the line"
-    named = f"{', '.join(here)} of this namespace" if here else ""
-    others = taken - len(here)
-    if not others:
-        return f"{named} trains" if taken == 1 else f"{named} train"
-    counted = f"{others} of other namespaces"
-    return f"{' and '.join(filter(None, (named, counted)))} {'trains' if taken == 1 else 'train'}"
+    here_text = f"{', '.join(trains_here)} of this namespace" if trains_here else ""
+    in_other_namespaces = slots_taken - len(trains_here)
+    if not in_other_namespaces:
+        return f"{here_text} trains" if slots_taken == 1 else f"{here_text} train"
+    others_text = f"{in_other_namespaces} of other namespaces"
+    return f"{' and '.join(filter(None, (here_text, others_text)))} {'trains' if slots_taken == 1 else 'train'}"
 
 
 PRECONDITIONS: Final[tuple[Check, ...]] = (
@@ -251,23 +255,23 @@ REQUESTED: Final[tuple[Check, ...]] = (
 def obstacle(
     request: RetrainingRequest, checks: tuple[Check, ...] = PRECONDITIONS
 ) -> Obstacle | None:
-    """Return the first precondition that isn't met; None when the training may start."""
+    """Return the first precondition that isn't met; None if the training may start."""
     return next(filter(None, (check(request) for check in checks)), None)
 
 
 def obstacle_to_request(request: RetrainingRequest) -> Obstacle | None:
-    """Return the first precondition of a training that a person requests; None when it may start."""
+    """Return the first unmet precondition of a person's training request; None if it may start."""
     return obstacle(request, REQUESTED)
 
 
 def trigger_of(terms: Terms, version: str, slo: str, first_bad: int | str) -> str:
-    """Eight hex digits that name one need for a training, the same after any restart."""
+    """Return eight hex digits that identify one need for a training, the same after any restart."""
     text = "/".join((terms.namespace, terms.name, version, slo, str(first_bad)))
     return sha256(text.encode()).hexdigest()[:8]
 
 
 def trigger_for(terms: Terms, status: DataProductStatus, slo: str, *, market: str = "") -> str:
-    """Return name of the need for a training that a degraded SLO stands for, or a market that misses it alone."""
+    """Return the name of the need for a training: of a degraded SLO, or of a market that misses it alone."""
     assert status.stable is not None
     record, version = status.engine.slo(slo), status.stable.release.version
     if market:

@@ -16,7 +16,7 @@ priority, and Critical products would otherwise always go first."""
 # ---- the portfolio --------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
 class Applicant:
-    """A product that may train as far as it is concerned, or that does.
+    """A product that applies for a training slot, or has one.
 
     Attributes
     ----------
@@ -41,7 +41,7 @@ class Applicant:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """How many may train at once."""
+    """The most trainings at once, in total and by namespace."""
 
     total: int = 2
     per_namespace: int = 1
@@ -50,31 +50,31 @@ class Budget:
 def admit(
     waiting: Iterable[Applicant], running: Iterable[Applicant], budget: Budget, now: int
 ) -> tuple[Applicant, ...]:
-    """Return which of the waiting trainings may start now.
+    """Return the waiting trainings that may start now.
 
     Challengers go last. By priority, which rises with the wait; then those go first whose namespace
     has the fewest slots, then those whose namespace had one longest ago, then those that have
     waited longest.
     """
-    taken = Counter(applicant.namespace for applicant in running)
+    taken_slots = Counter(applicant.namespace for applicant in running)
 
     def order(applicant: Applicant) -> tuple[bool, int, int, int, int, str, str]:
-        has, place = (
-            taken[applicant.namespace],
+        has_training, place = (
+            taken_slots[applicant.namespace],
             (applicant.since, applicant.namespace, applicant.name),
         )
-        return applicant.challenger, applicant.rank(now), has, applicant.served, *place
+        return applicant.challenger, applicant.rank(now), has_training, applicant.served, *place
 
     admitted: list[Applicant] = []
     line = [(order(queued), queued) for queued in waiting]
     heapify(line)
-    while line and taken.total() < budget.total:
+    while line and taken_slots.total() < budget.total:
         place, queued = heappop(line)
-        if taken[queued.namespace] >= budget.per_namespace:
+        if taken_slots[queued.namespace] >= budget.per_namespace:
             continue
         if place != order(queued):  # its namespace has got a slot meanwhile
             heappush(line, (order(queued), queued))
             continue
-        taken[queued.namespace] += 1
+        taken_slots[queued.namespace] += 1
         admitted.append(queued)
     return tuple(admitted)

@@ -26,10 +26,10 @@ def is_tried(terms: Terms, status: DataProductStatus, market: str, since: int) -
     return market in {stable.cause_market, *status.engine.tried_markets}
 
 
-def at_promotion(
+def tried_after_promotion(
     terms: Terms, status: DataProductStatus, candidate: Candidate, now: int
 ) -> tuple[str, ...]:
-    """Return what is kept when a candidate becomes stable: nothing of another model by spec.model."""
+    """Return the tried markets after a promotion; none for another model by spec.model."""
     stable = status.stable
     assert stable is not None
     descends = candidate.source is VersionSource.RETRAINING
@@ -40,8 +40,8 @@ def at_promotion(
     )
 
 
-def at_return(terms: Terms, status: DataProductStatus, now: int) -> tuple[str, ...]:
-    """Return what is kept when an earlier version is restored.
+def tried_after_rollback(terms: Terms, status: DataProductStatus, now: int) -> tuple[str, ...]:
+    """Return the tried markets after an earlier version is restored.
 
     That which leaves was no try for its market: the failed attempt counts on its own.
     """
@@ -51,10 +51,12 @@ def at_return(terms: Terms, status: DataProductStatus, now: int) -> tuple[str, .
 
 
 def _not_remedied(
-    terms: Terms, status: DataProductStatus, stable: Version, tried: set[str], *, now: int
+    terms: Terms, status: DataProductStatus, stable: Version, tried_markets: set[str], *, now: int
 ) -> tuple[str, ...]:
-    """Return the markets without those that met their SLOs for a day of the version that leaves."""
-    tried.discard("")
+    """Return the markets without those that met their SLOs for a day under the replaced version."""
+    tried_markets.discard("")
     if now - stable.promotion_time >= terms.day_seconds:
-        tried &= {market for slo in status.engine.slos.values() for market in slo.missed_markets}
-    return tuple(sorted(tried))
+        tried_markets &= {
+            market for slo in status.engine.slos.values() for market in slo.missed_markets
+        }
+    return tuple(sorted(tried_markets))

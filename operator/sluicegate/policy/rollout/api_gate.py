@@ -16,21 +16,21 @@ from sluicegate.api.versions import ApiComparison, CandidatePhase, VersionBase, 
 from sluicegate.policy.model.api_changes import sentence
 from sluicegate.policy.model.decision import Alert, Hold, alert_key
 from sluicegate.policy.model.observed import Observed
-from sluicegate.policy.model.pending_requests import approves, handled
+from sluicegate.policy.model.pending_requests import approves, with_request_handled
 from sluicegate.policy.rollout.candidates import with_share
 
 
 def is_held(status: DataProductStatus, observed: Observed) -> bool:
-    """Return whether the candidate may not take its first share as it would break its clients."""
+    """Return whether a candidate waits for a person before its first share, as it would break its clients."""
     candidate = status.trial
     if candidate is None or candidate.shares or candidate.parked or candidate.changes_api:
         return False
-    broken = bool(observed.facts.api_changes)
-    return broken and approves(status, observed) is None
+    breaks_api = bool(observed.facts.api_changes)
+    return breaks_api and approves(status, observed) is None
 
 
 def objection(status: DataProductStatus, observed: Observed) -> Alert | Hold | None:
-    """Return the alert about a candidate that is held, emitted once; None if none is."""
+    """Return the alert about a held candidate, emitted once; None without one."""
     candidate, stable = status.trial, status.stable
     if candidate is None or stable is None or not is_held(status, observed):
         return None
@@ -41,10 +41,10 @@ def objection(status: DataProductStatus, observed: Observed) -> Alert | Hold | N
     return Alert(reason=Reason.API_CHANGED, message=text, about=name)
 
 
-def explain(name: str, stable: str, broken: tuple[str, ...]) -> str:
-    """Return what changes, and the ways out."""
+def explain(name: str, stable: str, broken_clauses: tuple[str, ...]) -> str:
+    """Return the API changes, and the ways out."""
     return (
-        f"{name} changes the API of {stable}, so it gets no traffic: {sentence(broken)}. Set"
+        f"{name} changes the API of {stable}, so it gets no traffic: {sentence(broken_clauses)}. Set"
         f" {REQUEST_PROMOTE}={name}/<token> to let it take its canary, or push a version that keeps"
         f" the API, or set {REQUEST_ABORT}={name}/<token>"
     )
@@ -64,20 +64,20 @@ def take_share(
     after = with_statements(status.replace(candidate=with_share(candidate, share, now)), observed)
     if status.stable is None or candidate.phase is not CandidatePhase.STARTING:
         return after
-    broken = observed.facts.api_changes
-    said = ApiComparison.CHANGED if broken else ApiComparison.KEPT
+    broken_clauses = observed.facts.api_changes
+    comparison = ApiComparison.CHANGED if broken_clauses else ApiComparison.KEPT
     facts = observed.facts
     after = after.with_candidate(
-        api=ApiComparison.UNKNOWN if broken is None else said,
-        api_changes=ApiChanges.of(facts.api_added, broken or (), facts.api_deprecated),
+        api=ApiComparison.UNKNOWN if broken_clauses is None else comparison,
+        api_changes=ApiChanges.of(facts.api_added, broken_clauses or (), facts.api_deprecated),
     )
-    request = approves(status, observed) if broken and not candidate.changes_api else None
+    request = approves(status, observed) if broken_clauses and not candidate.changes_api else None
     # This approval is used up: one for the last step is another decision.
-    return after if request is None else handled(after, request)
+    return after if request is None else with_request_handled(after, request)
 
 
 def with_statements(status: DataProductStatus, observed: Observed) -> DataProductStatus:
-    """Return the status with what the labels of the bentos say was tried, as far as pods report it.
+    """Return the status with the iterations in the bentos' labels, as far as pods report them.
 
     A training repeats the labels of its parent's bento: they say nothing of the version that it makes.
     """
@@ -90,8 +90,8 @@ def with_statements(status: DataProductStatus, observed: Observed) -> DataProduc
 
 
 def _lacks(version: VersionBase, stated: Iteration | None) -> bool:
-    own = version.source is VersionSource.SPEC
-    return own and stated is not None and version.iteration is None
+    is_of_spec = version.source is VersionSource.SPEC
+    return is_of_spec and stated is not None and version.iteration is None
 
 
 def comparison_of(status: DataProductStatus) -> str:

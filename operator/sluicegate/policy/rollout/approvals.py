@@ -36,7 +36,7 @@ from sluicegate.views.numbers import duration, events
 
 @dataclass(frozen=True, slots=True)
 class ApprovalState:
-    """The approvals of a candidate at one moment.
+    """The approvals of a candidate at one time.
 
     Attributes
     ----------
@@ -63,17 +63,17 @@ class ApprovalState:
 
     @property
     def agreed(self) -> bool:
-        """Whether each party has agreed, or its silence counts so."""
+        """Return whether each party has agreed, or its silence counts as agreement."""
         return not (self.waiting or self.refusals)
 
     @property
     def requested(self) -> bool:
-        """Whether people alone have agreed, so that spec.suspend doesn't hold what they ask for."""
+        """Return whether persons, not silence, have agreed, so that spec.suspend doesn't hold their request."""
         return self.agreed and not self.silent
 
     @property
     def agreement(self) -> str:
-        """Who agreed, and whose silence counts, as a clause; empty without both."""
+        """Return the parties that agreed, or whose silence counts, as a clause; empty without any."""
         parts = [f"agreed: {', '.join(self._agreeing)}"] if self._agreeing else []
         if self.silent:
             parts.append(f"silence counts as agreement of {parties_text(self.silent)}")
@@ -81,14 +81,14 @@ class ApprovalState:
 
     @property
     def wait(self) -> str:
-        """Who is waited for, who has agreed, whose answer doesn't count, and what silence means."""
+        """Return the awaited parties, those that agreed, invalid answers, and the meaning of silence."""
         parts = [f"waits for the agreement of {self._missing}"]
         parts += [absent_text(one) for one in self.absent[:MOST_NAMED]]
         if self.held and self.until is not None and self.meaning is not None:
             time, parties = rfc3339(self.until), parties_text(self.waiting)
             parts.append(silence_text(time, meaning=self.meaning, parties=parties))
         parts += [f"agreed: {parties_text(self._agreeing)}"] if self._agreeing else []
-        parts += [one.problem for one in self.answers if one.problem]
+        parts += [answer.problem for answer in self.answers if answer.problem]
         if not self.held and self.until is not None and self.meaning is not None:
             meaning = self.meaning.lower()
             parts.append(f"from {rfc3339(self.until)} on silence counts as {meaning}")
@@ -96,27 +96,29 @@ class ApprovalState:
 
     @property
     def _missing(self) -> str:
-        own = self.waiting[: len(self.waiting) - self.choice]
-        consumers = self.waiting[len(own) :]
+        own_parties = self.waiting[: len(self.waiting) - self.choice]
+        consumers = self.waiting[len(own_parties) :]
         any_of = f"one of {parties_text(consumers)}" if len(consumers) > 1 else ", ".join(consumers)
-        return " and ".join(filter(None, [parties_text(own), any_of]))
+        return " and ".join(filter(None, [parties_text(own_parties), any_of]))
 
     @property
     def _agreeing(self) -> tuple[str, ...]:
         return tuple(
-            f"{one.user} ({one.party})" for one in self.answers if _counts(one, AnswerVerdict.AGREE)
+            f"{answer.user} ({answer.party})"
+            for answer in self.answers
+            if _counts(answer, AnswerVerdict.AGREE)
         )
 
 
 def rollout_id(candidate: Candidate) -> str:
-    """Return the id of this rollout of a candidate: another runtime, or another try, has another one."""
+    """Return the id of this rollout of a candidate; another runtime image or another rollout changes it."""
     return f"{candidate.revision}-{candidate.start_time}"
 
 
 def approval_state(
     terms: Terms, status: DataProductStatus, observed: Observed, now: int
 ) -> ApprovalState | None:
-    """Return the approvals of the candidate that is tried; None where none are needed, or none is tried.
+    """Return the approvals of the candidate under trial; None without a candidate or required approvals.
 
     `now` is in seconds.
     """
@@ -126,9 +128,9 @@ def approval_state(
     parties = _Parties.of(terms, approvals, observed)
     recorded = _recorded(candidate, observed.answers, parties.all, now)
     answers = tuple(_judged(recorded, _represented(candidate, recorded)))
-    agreed = {one.party for one in answers if _counts(one, AnswerVerdict.AGREE)}
-    refused = tuple(one for one in answers if _counts(one, AnswerVerdict.REFUSE))
-    missing, refusals = parties.missing(agreed, refused)
+    agreed_parties = {answer.party for answer in answers if _counts(answer, AnswerVerdict.AGREE)}
+    refused = tuple(answer for answer in answers if _counts(answer, AnswerVerdict.REFUSE))
+    missing, refusals = parties.missing(agreed_parties, refused)
     since, silence = _since(candidate), approvals.silence
     until = None if since is None or silence is None else since + silence.after_seconds
     state = ApprovalState(
@@ -172,28 +174,28 @@ def with_approvals(
 def objection(
     terms: Terms, status: DataProductStatus, observed: Observed, now: int
 ) -> Rollback | None:
-    """Return the rollback of a candidate that a party refuses, or on which one is silent for too long.
+    """Return the rollback of a candidate that a party refuses, or that a party's silence ends.
 
     `now` is in seconds. While spec.suspend is set, the answer of a person acts, and silence doesn't.
     """
     state = approval_state(terms, status, observed, now)
     if state is None or status.stable is None or status.trial is None:
         return None
-    name, back = status.trial.version, f"all traffic returns to {status.stable.version}"
+    name, return_text = status.trial.version, f"all traffic returns to {status.stable.version}"
     if state.refusals:
-        words = "; ".join(_refusal(one) for one in state.refusals)
-        text = f"{name} is refused by {words}; {back}"
+        words = "; ".join(_refusal(refusal) for refusal in state.refusals)
+        text = f"{name} is refused by {words}; {return_text}"
         return roll_back_candidate(status, Reason.APPROVAL_REFUSED, text)
     if not state.overdue or state.since is None:
         return None
-    text = f"{name} {state.wait}; nothing was answered for {duration(now - state.since)}; {back}"
+    text = f"{name} {state.wait}; nothing was answered for {duration(now - state.since)}; {return_text}"
     return roll_back_candidate(status, Reason.APPROVAL_MISSING, text)
 
 
 # ---- parties ----------------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
 class _Parties:
-    """Who must agree: each of `required`, and one of `choice` where there is any."""
+    """The required parties: each of `required`, and one of `choice` if there are any."""
 
     required: tuple[str, ...]
     choice: tuple[str, ...]
@@ -211,48 +213,51 @@ class _Parties:
 
     @property
     def all(self) -> tuple[str, ...]:
-        """All of them."""
+        """Return all parties."""
         return (*self.required, *self.choice)
 
     def missing(
-        self, agreed: set[str], refused: tuple[ApprovalAnswer, ...]
+        self, agreed_parties: set[str], refused: tuple[ApprovalAnswer, ...]
     ) -> tuple[tuple[str, ...], tuple[ApprovalAnswer, ...]]:
-        """Return the parties whose answer is missing, and the refusals that end the rollout."""
-        against = {one.party for one in refused}
-        answered = agreed | against
-        required = tuple(one for one in self.required if one not in answered)
+        """Return the parties without an answer, and the refusals that end the rollout."""
+        refusing_parties = {one.party for one in refused}
+        answering_parties = agreed_parties | refusing_parties
+        required = tuple(one for one in self.required if one not in answering_parties)
         refusals = tuple(one for one in refused if one.party in self.required)
-        if not self.choice or agreed & set(self.choice):
+        if not self.choice or agreed_parties & set(self.choice):
             return required, refusals
-        left = tuple(one for one in self.choice if one not in against)
-        return (*required, *left), refusals if left else refused
+        open_choice = tuple(one for one in self.choice if one not in refusing_parties)
+        return (*required, *open_choice), refusals if open_choice else refused
 
 
 def consumers_named(namespace: str, names: Iterable[str]) -> tuple[str, ...]:
     """Return `namespace/name` of the products that approvals.consumers names; none of Any and All."""
     return tuple(
-        one if "/" in one else f"{namespace}/{one}"
-        for one in names
-        if one not in {ANY_CONSUMER, ALL_CONSUMERS}
+        name if "/" in name else f"{namespace}/{name}"
+        for name in names
+        if name not in {ANY_CONSUMER, ALL_CONSUMERS}
     )
 
 
 # ---- answers ----------------------------------------------------------------------------------
 def _recorded(
-    candidate: Candidate, given: Iterable[PartyAnswer], parties: tuple[str, ...], now: int
+    candidate: Candidate, party_answers: Iterable[PartyAnswer], parties: tuple[str, ...], now: int
 ) -> list[ApprovalAnswer]:
-    """Return the answers of parties to this rollout: those of status as they were, then new ones."""
+    """Return the parties' answers to this rollout: the recorded ones of status, then new ones."""
     before = candidate.approvals.answers if candidate.approvals is not None else ()
     before_by_content = {_content(answer): answer for answer in before}
     order = (*(answer.party for answer in before), *parties)
     place = {party: -number for number, party in enumerate(reversed(order))}
     answers = []
-    for answer in given:
+    for answer in party_answers:
         note = answer.note
-        tried = (note.version, note.rollout) == (candidate.version, rollout_id(candidate))
-        if answer.party not in place or not tried:
+        names_this_rollout = (note.version, note.rollout) == (
+            candidate.version,
+            rollout_id(candidate),
+        )
+        if answer.party not in place or not names_this_rollout:
             continue
-        fresh = ApprovalAnswer(
+        new_answer = ApprovalAnswer(
             party=answer.party,
             verdict=AnswerVerdict(note.verdict),
             user=note.user[:LONGEST_ANSWER_USER],
@@ -260,7 +265,7 @@ def _recorded(
             answer_time=now,
             evidence=evidence_of(candidate),
         )
-        answers.append(before_by_content.get(_content(fresh), fresh))
+        answers.append(before_by_content.get(_content(new_answer), new_answer))
     return sorted(answers, key=lambda answer: (answer.answer_time, place[answer.party]))
 
 
@@ -269,18 +274,20 @@ def _content(answer: ApprovalAnswer) -> tuple[str, str, str, str]:
 
 
 def _represented(candidate: Candidate, answers: Iterable[ApprovalAnswer]) -> dict[str, str]:
-    """Return the party that each person counts for, by user name: the earlier one, else the first.
+    """Return the party of each person, by user name: the recorded one, else the first.
 
     An edit of an answer, e.g. of its reason, doesn't move its person to another party.
     """
     before = candidate.approvals.answers if candidate.approvals is not None else ()
-    given = {(answer.user, answer.party) for answer in answers}
-    kept = [
-        answer for answer in before if not answer.problem and (answer.user, answer.party) in given
+    known_pairs = {(answer.user, answer.party) for answer in answers}
+    kept_answers = [
+        answer
+        for answer in before
+        if not answer.problem and (answer.user, answer.party) in known_pairs
     ]
-    kept.sort(key=lambda answer: answer.verdict is not AnswerVerdict.AGREE)
+    kept_answers.sort(key=lambda answer: answer.verdict is not AnswerVerdict.AGREE)
     parties: dict[str, str] = {}
-    for answer in (*kept, *answers):
+    for answer in (*kept_answers, *answers):
         parties.setdefault(answer.user, answer.party)
     return parties
 
@@ -288,7 +295,7 @@ def _represented(candidate: Candidate, answers: Iterable[ApprovalAnswer]) -> dic
 def _judged(
     answers: Iterable[ApprovalAnswer], parties: Mapping[str, str]
 ) -> Iterator[ApprovalAnswer]:
-    """Yield the answers; the agreement of a person counts for one party, those by user name."""
+    """Yield the answers; the agreement of a person counts for one party, by user name."""
     for answer in answers:
         other = parties[answer.user]
         second = other != answer.party and answer.verdict is AnswerVerdict.AGREE
@@ -305,13 +312,13 @@ def _counts(answer: ApprovalAnswer, verdict: AnswerVerdict) -> bool:
 
 
 def evidence_of(candidate: Candidate) -> str:
-    """Return what was shown of a candidate at this moment, in a sentence."""
+    """Return the present evidence on a candidate, in a sentence."""
     if not candidate.weight:
         return "it has had no traffic"
     parts = [
-        f"{one.slo}: evidence {float(one.promote):,.1f} of the {float(one.promote_at):,.1f} that a"
-        f" promotion needs, {events(one.candidate_total)}"
-        for one in candidate.evidence
+        f"{evidence.slo}: evidence {float(evidence.promote):,.1f} of the {float(evidence.promote_at):,.1f} that a"
+        f" promotion needs, {events(evidence.candidate_total)}"
+        for evidence in candidate.evidence
     ]
     text = f"at {candidate.weight} % of the traffic: {'; '.join(parts) or 'no evidence yet'}"
     return text[:LONGEST_ANSWER_EVIDENCE]
@@ -323,9 +330,9 @@ def _refusal(answer: ApprovalAnswer) -> str:
 
 # ---- status -----------------------------------------------------------------------------------
 def _since(candidate: Candidate) -> int | None:
-    """Return since when a candidate has waited for its approvals; None while it doesn't."""
-    waits = candidate.phase is CandidatePhase.AWAITING_APPROVAL
-    return candidate.approvals.wait_start_time if waits and candidate.approvals else None
+    """Return since when a candidate waits for its approvals, in seconds; None if it doesn't."""
+    is_waiting = candidate.phase is CandidatePhase.AWAITING_APPROVAL
+    return candidate.approvals.wait_start_time if is_waiting and candidate.approvals else None
 
 
 def _shown(candidate: Candidate, state: ApprovalState) -> CandidateApprovals:

@@ -52,14 +52,14 @@ def first_candidate(
     *,
     claims: bool = True,
 ) -> Candidate:
-    """Return the version that is to serve first: it takes everything once it is ready.
+    """Return the candidate that serves first: it gets all traffic once it is ready.
 
     A new spec.model replaces one that isn't ready yet at once, without a verdict. Without a route,
     ready pods of that one stay until the new one's are there (`allocation.with_predecessors`).
 
     Parameters
     ----------
-    begun : when this operator first saw it, in seconds: a product may be older than its operator.
+    start_time : when this operator first saw it, in seconds: a product may be older than its operator.
     claims : its evaluation says how it did; not after a loss, when something else may have served.
     """
     before = status.candidate
@@ -73,7 +73,7 @@ def first_candidate(
     )
 
 
-def started(
+def started_candidate(
     release: Release,
     source: VersionSource,
     now: int,
@@ -81,13 +81,15 @@ def started(
     before: Candidate | None = None,
     **more: Any,
 ) -> Candidate:
-    """Return a candidate whose rollout starts; `before` is the same one, parked, if it was tried."""
+    """Return a candidate whose rollout starts; `before` is its earlier, parked rollout."""
     phase = next_phase(None if before is None else before.phase, PhaseCause.START)
     return Candidate.of(release, source, phase=phase, start_time=now, **more)
 
 
-def restored(status: DataProductStatus, decision: Rollback, now: int) -> Candidate | None:
-    """Return the candidate that restores an earlier version; None if status no longer has it."""
+def restoring_candidate(
+    status: DataProductStatus, decision: Rollback, now: int
+) -> Candidate | None:
+    """Return the candidate that restores an earlier version; None if status doesn't have it any more."""
     entry = next((one for one in status.history if one.release == decision.to), None)
     if entry is None:
         return None
@@ -101,8 +103,10 @@ def restored(status: DataProductStatus, decision: Rollback, now: int) -> Candida
     )
 
 
-def recovered(version: VersionBase, weight: int, now: int, *, restoring: bool) -> Candidate:
-    """Return the candidate of a status that was lost: its evidence is lost too, so it is rolled back.
+def recovered_candidate(
+    version: VersionBase, weight: int, now: int, *, restoring: bool
+) -> Candidate:
+    """Return the candidate of a lost status: its evidence is lost too, so it is rolled back.
 
     Parameters
     ----------
@@ -123,20 +127,20 @@ def recovered(version: VersionBase, weight: int, now: int, *, restoring: bool) -
 # ---- what takes it on -----------------------------------------------------------------------
 def with_share(candidate: Candidate, weight: int, now: int) -> Candidate:
     """Return the candidate with another share of the traffic, in percent, since `now`."""
-    moved: dict[str, object] = {}
+    changes: dict[str, object] = {}
     if candidate.phase is CandidatePhase.STARTING:
-        moved["step"] = 1
+        changes["step"] = 1
     if candidate.phase is not CandidatePhase.PROMOTING:
-        moved["phase"] = next_phase(candidate.phase, PhaseCause.SHARE)
+        changes["phase"] = next_phase(candidate.phase, PhaseCause.SHARE)
     elif weight < FULL:  # a part, as its pods come up in parts: it waits for the next ones
-        moved["wait_start_time"] = now
+        changes["wait_start_time"] = now
     shares = (*candidate.shares, Share(weight=weight, start_time=now))
     return candidate.replace(
         weight=weight,
         target=weight,
         shares=bounded_shares(shares),
         first_traffic_time=candidate.first_traffic_time or now,
-        **moved,
+        **changes,
     )
 
 
@@ -148,19 +152,19 @@ def ended_shares(shares: tuple[Share, ...], now: int) -> tuple[Share, ...]:
 
 
 def bounded_shares(shares: tuple[Share, ...]) -> tuple[Share, ...]:
-    """Return as many as status holds: the first, from which evidence is counted, and the newest."""
+    """Return the shares that status has room for: the first, where evidence begins, and the newest."""
     return shares if len(shares) <= MOST_SHARES else (shares[0], *shares[1 - MOST_SHARES :])
 
 
 def awaiting_approval(candidate: Candidate) -> Candidate:
-    """Return a candidate that has passed: its phase says that its wait is announced."""
+    """Return a candidate that has passed, in the phase that announces its wait."""
     return candidate.replace(phase=next_phase(candidate.phase, PhaseCause.HAS_PASSED))
 
 
-def promoting(
+def with_promotion(
     status: DataProductStatus, decision: Promote, now: int, *, suspended: bool
 ) -> DataProductStatus:
-    """Return the status of a candidate that is to take all traffic; the baselines of its probation are fixed now.
+    """Return the status of a candidate that gets all traffic, with the baselines of its probation.
 
     `suspended`: spec.suspend is set, so a person asked for it.
     """
@@ -177,10 +181,10 @@ def promoting(
     )
 
 
-def rolling_back(
+def with_rollback(
     status: DataProductStatus, reason: DecisionReason, message: str, now: int
 ) -> DataProductStatus:
-    """Return the status of a candidate that gives its traffic back: first its weight goes, then its pods."""
+    """Return the status of a candidate that is rolled back: first its weight is zero, then its pods go."""
     assert status.candidate is not None
     return status.with_candidate(
         phase=next_phase(status.candidate.phase, PhaseCause.ROLL_BACK),
@@ -191,7 +195,7 @@ def rolling_back(
     )
 
 
-def parked(candidate: Candidate, **retry: object) -> Candidate:
-    """Return a candidate without traffic or verdict; `retry` are the fields of its next try."""
+def parked_candidate(candidate: Candidate, **retry: object) -> Candidate:
+    """Return a candidate without traffic or verdict; `retry` has the fields of its next rollout."""
     phase = next_phase(candidate.phase, PhaseCause.PARK)
     return candidate.replace(phase=phase, weight=0, **retry)

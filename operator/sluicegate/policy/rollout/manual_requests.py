@@ -10,26 +10,26 @@ from sluicegate.api.outcome import Outcome
 from sluicegate.api.status import DataProductStatus, SpecModel
 from sluicegate.api.versions import Candidate, CandidatePhase, Release
 from sluicegate.policy.model.decision import Alert, Hold, Proposal, Retrain, Rollback
-from sluicegate.policy.model.history import named
+from sluicegate.policy.model.history import version_named
 from sluicegate.policy.model.observed import ManualRequest, Observed
-from sluicegate.policy.model.pending_requests import handled, pending
+from sluicegate.policy.model.pending_requests import unhandled_requests, with_request_handled
 from sluicegate.policy.model.spec_wish import Standing, spec_wish
 from sluicegate.policy.model.terms import Terms
 from sluicegate.policy.retraining import pauses, preconditions
-from sluicegate.policy.rollout.new_versions import again, of_wanted
+from sluicegate.policy.rollout.new_versions import restart_rollout, start_of_requested
 from sluicegate.policy.rollout.rollbacks import roll_back_candidate, roll_back_stable
 
 
 def answers(
     terms: Terms, status: DataProductStatus, observed: Observed, now: int
 ) -> list[Proposal]:
-    """Return what the pending requests lead to. An approval isn't among them: it opens the last step.
+    """Yield the decisions for pending requests; an approval isn't among them, as it opens the last step.
 
     While a decision about the candidate is carried out, all wait but those that would end it.
     """
     proposals = []
-    for request in pending(status, observed):
-        if status.carried_out and not _ends(status, request):
+    for request in unhandled_requests(status, observed):
+        if status.carried_out and not _ends_candidate(status, request):
             continue
         answer = _answer(terms, status, observed, request, now=now)
         if answer is not None:
@@ -37,8 +37,8 @@ def answers(
     return proposals
 
 
-def _ends(status: DataProductStatus, request: ManualRequest) -> bool:
-    """Return whether a request is to take the candidate back: by its name, or for stable's."""
+def _ends_candidate(status: DataProductStatus, request: ManualRequest) -> bool:
+    """Return whether a request rolls the candidate back: by its name, or for stable."""
     candidate = status.candidate
     named_version = candidate is not None and request.version in {"", candidate.version}
     aborts = request.annotation == REQUEST_ABORT and named_version
@@ -46,7 +46,7 @@ def _ends(status: DataProductStatus, request: ManualRequest) -> bool:
 
 
 def _keeps_stable(status: DataProductStatus, request: ManualRequest) -> bool:
-    """Return whether a request is to return to the version that is stable: so to roll back the candidate."""
+    """Return whether a request restores the version that is stable, so that it rolls the candidate back."""
     stable = status.stable
     named_version = stable is not None and request.version == stable.version
     return request.annotation == REQUEST_ROLLBACK and named_version
@@ -68,20 +68,26 @@ def _answer(
 
 def _refuse(status: DataProductStatus, request: ManualRequest, text: str) -> Proposal:
     message = f"{request.annotation}={request.value}: {text}"
-    return Proposal(Alert(reason=Reason.NOT_FOUND, message=message), handled(status, request))
+    return Proposal(
+        Alert(reason=Reason.NOT_FOUND, message=message), with_request_handled(status, request)
+    )
 
 
 def _abort(status: DataProductStatus, observed: Observed, request: ManualRequest) -> Proposal:
-    """Return the answer to `abort`: a candidate may be rolled back until the product's own Service follows it."""
+    """Return the decision for `abort`; possible until the product's Service selects the candidate."""
     candidate, stable = status.candidate, status.stable
     if candidate is None or stable is None or request.version not in {"", candidate.version}:
         return _refuse(status, request, "there is no such candidate")
     name = candidate.version
     if candidate.phase is CandidatePhase.PROMOTING:
-        chosen = candidate.restoring and candidate.decision_reason != Reason.ROLLBACK_REQUESTED
-        if chosen or _is_committed(observed):
-            why = "is being restored" if chosen else "serves all traffic already"
-            text = f"{name} {why}; choose a version by {REQUEST_ROLLBACK}"
+        restores_by_itself = (
+            candidate.restoring and candidate.decision_reason != Reason.ROLLBACK_REQUESTED
+        )
+        if restores_by_itself or _is_committed(observed):
+            obstacle_text = (
+                "is being restored" if restores_by_itself else "serves all traffic already"
+            )
+            text = f"{name} {obstacle_text}; choose a version by {REQUEST_ROLLBACK}"
             return _refuse(status, request, text)
     text = f"{name} is rolled back as requested by {request.annotation}"
     return _roll_candidate_back(
@@ -100,7 +106,7 @@ def _roll_candidate_back(
     if candidate.phase is CandidatePhase.ROLLING_BACK:
         text = f"{candidate.version} is being rolled back already: {candidate.decision_message}"
         return _refuse(status, request, text)
-    return Proposal(decision, handled(status, request))
+    return Proposal(decision, with_request_handled(status, request))
 
 
 def _roll_back(
@@ -109,14 +115,15 @@ def _roll_back(
     stable = status.stable
     if stable is not None and _keeps_stable(status, request):
         return _keep(status, observed, request, stable.release, now=now)
-    entry = named(status.accepted, request.version)
+    entry = version_named(status.accepted, request.version)
     if stable is None or entry is None or entry.release == stable.release:
         names = ", ".join(entry.release.version for entry in status.accepted) or "none"
         return _refuse(status, request, f"write <version>/<token>; versions kept: {names}")
     message = f"{entry.release.version} replaces {stable.release.version} as requested by {request.annotation}"
     decision = roll_back_stable(status, entry.release, Reason.ROLLBACK_REQUESTED, message)
     return Proposal(
-        decision, handled(_without_model(status, observed, stable.release, now), request)
+        decision,
+        with_request_handled(_without_model(status, observed, stable.release, now), request),
     )
 
 
@@ -128,7 +135,7 @@ def _keep(
     *,
     now: int,
 ) -> Proposal:
-    """Keep the stable version: the candidate is rolled back, and a spec.model that waits isn't begun."""
+    """Keep the stable version: roll the candidate back, and don't start a waiting spec.model."""
     trial, wish = status.trial, spec_wish(status, observed.desired, withheld=False)
     if trial is not None:
         return _abort_trial(status, observed, request, trial, stable=stable)
@@ -140,7 +147,8 @@ def _keep(
     )
     after = _without_model(status, observed, stable, now)
     return Proposal(
-        Alert(reason=Reason.ROLLBACK_REQUESTED, message=message), handled(after, request)
+        Alert(reason=Reason.ROLLBACK_REQUESTED, message=message),
+        with_request_handled(after, request),
     )
 
 
@@ -167,8 +175,12 @@ def _without_model(
 ) -> DataProductStatus:
     """Mark a spec.model that isn't stable yet as handled, after a person has chosen another version."""
     release, model = observed.desired, status.spec_model
-    done = model is not None and model.outcome is not Outcome.IN_PROGRESS
-    if release is None or release == stable or (done and model and model.release == release):
+    is_completed = model is not None and model.outcome is not Outcome.IN_PROGRESS
+    if (
+        release is None
+        or release == stable
+        or (is_completed and model and model.release == release)
+    ):
         return status
     return status.replace(spec_model=SpecModel.of(release, Outcome.SUPERSEDED, now))
 
@@ -186,10 +198,10 @@ def _retrain(
     if obstacle is not None:
         message = f"the requested retraining waits: {obstacle.message}"
         return Proposal(Hold(reason=obstacle.reason, message=message), status)
-    lost = status.retraining.lost_jobs if status.retraining else 0
+    lost_jobs = status.retraining.lost_jobs if status.retraining else 0
     status = pauses.without_pause(status)
-    if lost:  # a request whose Job was lost is the same one, and its next wait is longer
-        status = status.with_retraining(lost_jobs=lost)
+    if lost_jobs:  # a request whose Job was lost is the same one, and its next wait is longer
+        status = status.with_retraining(lost_jobs=lost_jobs)
     version = stable.release.version
     decision = Retrain(
         reason=Reason.REQUESTED,
@@ -200,46 +212,47 @@ def _retrain(
         attempt=1,
         iteration=Iteration.of_request(request.user, request.reason),
     )
-    return Proposal(decision, handled(status, request))
+    return Proposal(decision, with_request_handled(status, request))
 
 
 def _try_again(
     terms: Terms, status: DataProductStatus, observed: Observed, request: ManualRequest
 ) -> Proposal | None:
-    """Return the decision by which a rejected or inconclusive version starts its rollout again."""
+    """Return the decision that starts the rollout of a rejected or inconclusive version again."""
     candidate, stable = status.trial, status.stable
     if terms.ended and (candidate is None or candidate.parked):
         return _refuse(status, request, f"the product is {terms.lifecycle}, so no version is tried")
     if (
-        _waits(status, observed)
+        _spec_model_waits(status, observed)
         and observed.desired
         and request.version == observed.desired.version
     ):
         return _start_unmeasured(terms, status, observed, request)
     if candidate is not None and not candidate.parked:
-        why = _not_approved(terms, candidate, request)
-        return _refuse(status, request, why) if why else None
-    parked = candidate.release if candidate else None
+        obstacle_text = _not_approved(terms, candidate, request)
+        return _refuse(status, request, obstacle_text) if obstacle_text else None
+    parked_release = candidate.release if candidate else None
     spec = (
         observed.desired
         if status.spec_model and status.spec_model.release == observed.desired
         else None
     )
     release = next(
-        (r for r in (parked, spec) if r is not None and request.version in {"", r.version}), None
+        (r for r in (parked_release, spec) if r is not None and request.version in {"", r.version}),
+        None,
     )
     if stable is None or release is None or release == stable.release:
         return _refuse(status, request, "there is no version to try")
     text = f"{release.version} is tried again at {terms.steps[0]} % as requested by {request.annotation}"
-    if candidate is not None and release == parked:
-        decision = again(terms, candidate, Reason.PROMOTE_REQUESTED, text)
+    if candidate is not None and release == parked_release:
+        decision = restart_rollout(terms, candidate, Reason.PROMOTE_REQUESTED, text)
     else:
-        decision = of_wanted(terms, observed, release, text)
-    return Proposal(decision, handled(status, request))
+        decision = start_of_requested(terms, observed, release, text)
+    return Proposal(decision, with_request_handled(status, request))
 
 
 def _not_approved(terms: Terms, candidate: Candidate, request: ManualRequest) -> str:
-    """Return why a request approves nothing of a candidate; empty where it may, at the latest at the last step."""
+    """Return why a request approves nothing; empty if it approves the candidate's last step."""
     if request.version not in {"", candidate.release.version}:
         return "there is no such candidate"
     if terms.approvals is None or not candidate.shares:
@@ -250,8 +263,8 @@ def _not_approved(terms: Terms, candidate: Candidate, request: ManualRequest) ->
     )
 
 
-def _waits(status: DataProductStatus, observed: Observed) -> bool:
-    """Return whether spec.model names a version that is still to be tried."""
+def _spec_model_waits(status: DataProductStatus, observed: Observed) -> bool:
+    """Return whether spec.model names a version whose rollout is still to start."""
     wish = spec_wish(status, observed.desired, withheld=False)
     return wish is not None and wish.standing is Standing.DUE
 
@@ -259,7 +272,7 @@ def _waits(status: DataProductStatus, observed: Observed) -> bool:
 def _start_unmeasured(
     terms: Terms, status: DataProductStatus, observed: Observed, request: ManualRequest
 ) -> Proposal | None:
-    """Return the begin of a version that waits for measurements; the same request then promotes it.
+    """Return the start of a version that waits for measurements; the same request promotes it afterwards.
 
     Where all is measured it begins anyway, so nothing is answered yet.
     """
@@ -270,4 +283,4 @@ def _start_unmeasured(
         f"{release.version} is tried at {terms.steps[0]} % as requested by {request.annotation}, though"
         f" nothing can be measured ({observed.problem})"
     )
-    return Proposal(of_wanted(terms, observed, release, text), status)
+    return Proposal(start_of_requested(terms, observed, release, text), status)

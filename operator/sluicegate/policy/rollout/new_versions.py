@@ -28,8 +28,10 @@ MOST_RENEWALS: Final = 5
 """Products that may try another default runtime image at a time."""
 
 
-def of_spec(terms: Terms, status: DataProductStatus, observed: Observed) -> Decision | None:
-    """Return what the spec asks of the versions now; None where all is as it names it.
+def decision_of_spec(
+    terms: Terms, status: DataProductStatus, observed: Observed
+) -> Decision | None:
+    """Return the decision for the versions in the spec; None if it equals the present ones.
 
     A candidate that the spec doesn't name any more is superseded, however the spec came to that;
     another bento begins its rollout, or says why it can't yet.
@@ -37,48 +39,48 @@ def of_spec(terms: Terms, status: DataProductStatus, observed: Observed) -> Deci
     wish = spec_wish(status, observed.desired, withheld=bool(observed.withheld))
     if wish is None:
         return None
-    begins = _begin(terms, status, observed, wish) if wish.standing is Standing.DUE else None
-    if isinstance(begins, StartRollout) or wish.superseded is None or status.stable is None:
-        return begins
-    text = f"{_why(wish, status.stable.release)}: {wish.superseded.version} is superseded"
+    start = _begin(terms, status, observed, wish) if wish.standing is Standing.DUE else None
+    if isinstance(start, StartRollout) or wish.superseded is None or status.stable is None:
+        return start
+    text = f"{_reason_text(wish, status.stable.release)}: {wish.superseded.version} is superseded"
     return roll_back_candidate(status, Reason.SUPERSEDED, text)
 
 
-def _why(wish: SpecWish, stable: Release) -> str:
-    """Return why the candidate isn't what the spec asks for."""
-    named = f"spec.model names {wish.desired.version}"
+def _reason_text(wish: SpecWish, stable: Release) -> str:
+    """Return why the spec doesn't request the candidate."""
+    name_text = f"spec.model names {wish.desired.version}"
     match wish.standing:
         case Standing.SERVES if wish.desired == stable:
-            return f"{named}, which is stable"
+            return f"{name_text}, which is stable"
         case Standing.SERVES:
-            return f"{named}, and {stable.version}, which is stable, was retrained from it"
+            return f"{name_text}, and {stable.version}, which is stable, was retrained from it"
         case Standing.WITHHELD:
-            return f"{named}, which can't begin before the spec is corrected"
+            return f"{name_text}, which can't begin before the spec is corrected"
         case Standing.HANDLED:
-            return f"{named}, which isn't tried again by itself"
+            return f"{name_text}, which isn't tried again by itself"
         case _:
-            return named
+            return name_text
 
 
 def _begin(
     terms: Terms, status: DataProductStatus, observed: Observed, wish: SpecWish
 ) -> StartRollout | Hold | Alert | None:
-    """Start the rollout of what the spec asks for, or say what it waits for."""
-    release, tried, stable = wish.desired, wish.target, status.stable
+    """Start the rollout of the requested version, or return its obstacle."""
+    release, tried_release, stable = wish.desired, wish.target, status.stable
     assert stable is not None
     obstacle = cannot_start(terms, observed, release)
     if obstacle is not None:
         return _alert_once(status, obstacle, release)
-    evaluation = observed.wanted_evaluation if tried == release else {}
-    if (full := _renewals_full(terms, tried, stable.release, observed)) is not None:
-        return full
+    evaluation = observed.wanted_evaluation if tried_release == release else {}
+    if (full_hold := _renewals_full(terms, tried_release, stable.release, observed)) is not None:
+        return full_hold
     candidate = status.trial
-    superseded = candidate.release if candidate and candidate.release != tried else None
+    superseded = candidate.release if candidate and candidate.release != tried_release else None
     running = status.training
     share = f"it gets {terms.steps[0]} % of the traffic"
-    message = f"spec.model names {tried.version}: {share}"
-    if tried.is_renewal_of(stable.release):
-        message = f"{tried.version} is tried in another runtime image: {share}"
+    message = f"spec.model names {tried_release.version}: {share}"
+    if tried_release.is_renewal_of(stable.release):
+        message = f"{tried_release.version} is tried in another runtime image: {share}"
     if superseded is not None:
         message += f", and {superseded.version} is superseded"
     if running is not None:
@@ -86,7 +88,7 @@ def _begin(
     return StartRollout(
         reason=Reason.MODEL_CHANGED,
         message=message,
-        candidate=tried,
+        candidate=tried_release,
         source=VersionSource.SPEC,
         weight=terms.steps[0],
         evaluation=evaluation,
@@ -94,10 +96,10 @@ def _begin(
     )
 
 
-def overtakes(
+def overtaking_decision(
     terms: Terms, status: DataProductStatus, observed: Observed
 ) -> Rollback | StartRollout | None:
-    """Return what ends a promotion that hasn't all of the traffic yet, or doesn't serve it: another spec.model.
+    """Return the end of a promotion under way, by another spec.model.
 
     One that serves all of it, or alone, is over in minutes; what comes then begins from there.
     """
@@ -107,22 +109,24 @@ def overtakes(
     serves = progress.serves and (progress.committed or observed.facts.stable_down)
     if serves or progress.frozen or (candidate.restoring and not progress.committed):
         return None
-    changed = of_spec(terms, status, observed)
+    changed = decision_of_spec(terms, status, observed)
     return changed if isinstance(changed, Rollback | StartRollout) else None
 
 
 def retry_due(
     terms: Terms, status: DataProductStatus, observed: Observed, now: int
 ) -> Decision | None:
-    """Return the new start of a candidate whose rollout a fault of the cluster ended.
+    """Return the new start of a candidate whose rollout ended by a fault of the cluster.
 
     It doesn't end a training that began while it found no room.
     """
     candidate = status.trial
     if candidate is None or candidate.retry_time is None:
         return None
-    waits = candidate.retry_time - now  # more than it may: by a clock that has been set back since
-    if 0 < waits <= LONGEST_RETRY_SECONDS:
+    seconds_left = (
+        candidate.retry_time - now
+    )  # more than it may: by a clock that has been set back since
+    if 0 < seconds_left <= LONGEST_RETRY_SECONDS:
         return None
     if status.training is not None:
         return None
@@ -135,11 +139,13 @@ def retry_due(
         f"{name} gets {weight} % of the traffic again, after a fault of the cluster ended its rollout"
         f" {times}"
     )
-    return again(terms, candidate, Reason.INFRASTRUCTURE, text)
+    return restart_rollout(terms, candidate, Reason.INFRASTRUCTURE, text)
 
 
-def again(terms: Terms, candidate: Candidate, reason: Reason, message: str) -> StartRollout:
-    """Return the start of the rollout of a candidate that is parked, with what is known of it."""
+def restart_rollout(
+    terms: Terms, candidate: Candidate, reason: Reason, message: str
+) -> StartRollout:
+    """Return the new start of a parked candidate's rollout, with its recorded evidence."""
     return StartRollout(
         reason=reason,
         message=message,
@@ -153,8 +159,10 @@ def again(terms: Terms, candidate: Candidate, reason: Reason, message: str) -> S
     )
 
 
-def of_wanted(terms: Terms, observed: Observed, release: Release, message: str) -> StartRollout:
-    """Return the start that a person requests of a version that the spec names."""
+def start_of_requested(
+    terms: Terms, observed: Observed, release: Release, message: str
+) -> StartRollout:
+    """Return the start of a version in the spec that a person requests."""
     return StartRollout(
         reason=Reason.PROMOTE_REQUESTED,
         message=message,
@@ -168,7 +176,7 @@ def of_wanted(terms: Terms, observed: Observed, release: Release, message: str) 
 def _renewals_full(
     terms: Terms, release: Release, stable: Release, observed: Observed
 ) -> Hold | None:
-    """Return a hold while enough other products try the operator's new default runtime."""
+    """Return a hold while enough other products try the operator's new default runtime image."""
     renewing = observed.portfolio.renewing
     if terms.names_runtime or not release.is_renewal_of(stable):
         return None
@@ -184,8 +192,8 @@ def _renewals_full(
 def _alert_once(status: DataProductStatus, obstacle: Hold, release: Release) -> Hold | Alert:
     """Return why a pushed model isn't rolled out; one alert if the measurements are lost."""
     name = release.version
-    emitted = alert_key(obstacle.reason, name) in status.engine.emitted_alerts
-    if status.engine.outage_start_time is None or obstacle.reason not in LOST or emitted:
+    was_emitted = alert_key(obstacle.reason, name) in status.engine.emitted_alerts
+    if status.engine.outage_start_time is None or obstacle.reason not in LOST or was_emitted:
         return obstacle
     text = (
         f"{obstacle.message}. Set {REQUEST_PROMOTE}={name}/<token> to roll it out without evidence"
@@ -194,7 +202,7 @@ def _alert_once(status: DataProductStatus, obstacle: Hold, release: Release) -> 
 
 
 def waits_for(terms: Terms, status: DataProductStatus, observed: Observed) -> Hold | None:
-    """Return what the rollout waits for that the spec asks for; None where none is due, or it begins."""
+    """Return the obstacle of the rollout that the spec requests; None without one."""
     wish, stable = (
         spec_wish(status, observed.desired, withheld=bool(observed.withheld)),
         status.stable,
@@ -206,7 +214,7 @@ def waits_for(terms: Terms, status: DataProductStatus, observed: Observed) -> Ho
 
 
 def lifecycle_obstacle(terms: Terms, release: Release) -> Hold | None:
-    """Return why spec.lifecycle keeps a version from its rollout; None where it doesn't."""
+    """Return why spec.lifecycle prevents a version's rollout; None if it doesn't."""
     if not terms.ended:
         return None
     text = f"the product is {terms.lifecycle}, so {release.version} isn't rolled out"
@@ -215,8 +223,8 @@ def lifecycle_obstacle(terms: Terms, release: Release) -> Hold | None:
 
 def cannot_start(terms: Terms, observed: Observed, release: Release) -> Hold | None:
     """Return why a rollout can't begin now; None when it can."""
-    if (over := lifecycle_obstacle(terms, release)) is not None:
-        return over
+    if (lifecycle_reason := lifecycle_obstacle(terms, release)) is not None:
+        return lifecycle_reason
     if observed.problem is not None and not observed.facts.stable_down:
         text = f"{release.version} waits: nothing can be measured ({observed.problem})"
         return Hold(reason=observed.problem, message=text)

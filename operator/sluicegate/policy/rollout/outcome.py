@@ -16,7 +16,7 @@ from sluicegate.policy.model.observed import Failure
 from sluicegate.policy.model.terms import Terms
 from sluicegate.policy.rollout.candidates import ended_shares
 from sluicegate.policy.rollout.rollbacks import roll_back_candidate, roll_back_stable
-from sluicegate.policy.rollout.transitions import accept_first, ended
+from sluicegate.policy.rollout.transitions import accept_first, end_rollout
 from sluicegate.policy.rollout.verdicts import verdict_of
 
 AT_FAULT: Final = frozenset(
@@ -30,10 +30,10 @@ AT_FAULT: Final = frozenset(
 """Reasons after which an earlier version isn't restored again: its own pods failed."""
 
 
-def completed(
+def complete_decision(
     terms: Terms, status: DataProductStatus, attribution: Failure | None, now: int
 ) -> tuple[DataProductStatus, Promote | Rollback | Inconclusive | None]:
-    """Compute the status once the traffic has followed what was decided, and by what it ended.
+    """Compute the status after the traffic has followed the decision, and the decision that it completes.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def completed(
         history = without_return(status, candidate, now)
         return status.replace(candidate=None, history=history), None
     decision = conclude(status, candidate, attribution)
-    after = ended(terms, status, decision, now)
+    after = end_rollout(terms, status, decision, now)
     if promoting or isinstance(decision, Promote):
         return with_outcome(after, candidate, Outcome.PROMOTED, decision.reason), decision
     if decision.reason in ENDED_BY_FAULTS:
@@ -75,7 +75,7 @@ def with_ended_shares(
 def conclude(
     status: DataProductStatus, candidate: Candidate, attribution: Failure | None
 ) -> Promote | Rollback | Inconclusive:
-    """Return what is recorded of a candidate that has, or has given back, all of the traffic.
+    """Return the record of a candidate that has received, or lost, all of the traffic.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ def conclude(
 
 
 def outcome_of(decision: Rollback | Inconclusive) -> Outcome:
-    """Return what the history says of a candidate that isn't tried again by itself."""
+    """Return the history's outcome of a candidate that isn't retried automatically."""
     if isinstance(decision, Inconclusive):
         return Outcome.INCONCLUSIVE
     return Outcome.SUPERSEDED if decision.reason is Reason.SUPERSEDED else Outcome.ROLLED_BACK
@@ -101,7 +101,7 @@ def outcome_of(decision: Rollback | Inconclusive) -> Outcome:
 def without_return(
     status: DataProductStatus, candidate: Candidate, now: int
 ) -> tuple[PastVersion, ...]:
-    """Return the history after a failed rollback; its own pods' failure excludes another try.
+    """Return the history after a failed rollback; a version whose own pods fail isn't restored again.
 
     A person may still ask for it.
     """
@@ -109,8 +109,10 @@ def without_return(
         return status.history
     failed = {"outcome": Outcome.FAILED, "reason": candidate.decision_reason, "end_time": now}
     marked = (
-        one.model_copy(update=failed) if one.revision == candidate.revision else one
-        for one in status.history
+        past_version.model_copy(update=failed)
+        if past_version.revision == candidate.revision
+        else past_version
+        for past_version in status.history
     )
     return newest_first(marked)
 
@@ -136,32 +138,32 @@ def _refused(
     *,
     now: int,
 ) -> DataProductStatus:
-    """Return the status with what became of a candidate that isn't tried again by itself."""
+    """Return the status with the outcome of a candidate that isn't retried automatically."""
     outcome, reason = outcome_of(decision), decision.reason
     candidate = candidate.replace(decision_reason=str(reason), decision_message=decision.message)
     after = with_outcome(after, candidate, outcome, reason)
-    refused = PastVersion(
+    refused_version = PastVersion(
         **candidate.identity_fields,
         outcome=outcome,
         reason=str(reason),
         end_time=now,
         verdict=verdict_of(terms, candidate, decision, now),
     )
-    return after.replace(history=newest_first((refused, *after.history))[:MOST_VERSIONS])
+    return after.replace(history=newest_first((refused_version, *after.history))[:MOST_VERSIONS])
 
 
 def with_outcome(
     status: DataProductStatus, candidate: Candidate, outcome: Outcome, reason: Reason
 ) -> DataProductStatus:
-    """Return what became of a candidate, where it came from: the attempt that made it, or spec.model."""
+    """Return the status with the outcome at the candidate's origin: its training attempt, or spec.model."""
     model, retraining = status.spec_model, status.retraining
     returned = int(candidate.restoring)  # then the newest of the history is what was left
     if model is not None and model.rejected:
-        tried = {
+        tried_markets = {
             candidate.release,
             *(retraining.release for retraining in status.history[:returned]),
         }
-        if model.release in tried or reason is Reason.ROLLBACK_REQUESTED:
+        if model.release in tried_markets or reason is Reason.ROLLBACK_REQUESTED:
             model = model.replace(reason=str(reason))
     elif model is not None:
         model = model.replace(reason="")

@@ -12,7 +12,7 @@ from sluicegate.api.versions import CandidatePhase as Phase
 
 
 class PhaseCause(StrEnum):
-    """What writes the phase of a candidate, or ends its rollout."""
+    """The event that writes the phase of a candidate, or ends its rollout."""
 
     FIRST = "spec.model is the first version"
     START = "StartRollout"
@@ -30,7 +30,7 @@ class PhaseCause(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PhaseChange:
-    """The phases from which a cause leads to the next one; None before and after a rollout."""
+    """The phases before a cause, and the phase after it; None before and after a rollout."""
 
     before: tuple[Phase | None, ...]
     after: Phase | None
@@ -55,7 +55,7 @@ CHANGES: Final[Mapping[PhaseCause, PhaseChange]] = {
 
 
 def next_phase(before: Phase | None, cause: PhaseCause) -> Phase:
-    """Return the phase to which a cause leads. ValueError if it leads to none from `before`."""
+    """Return the phase after a cause. ValueError if the cause isn't possible in `before`."""
     change = CHANGES[cause]
     if change.after is None or before not in change.before:
         raise ValueError(f"status.candidate.phase {before or 'None'}: no phase follows by: {cause}")

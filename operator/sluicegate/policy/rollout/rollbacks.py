@@ -20,7 +20,7 @@ def roll_back_candidate(
     cause: str = "",
     numbers: Mapping[str, float] = _NO_NUMBERS,
 ) -> Rollback:
-    """Return the rollback of the candidate: all traffic returns to stable; there are both."""
+    """Return the rollback of the candidate: all traffic returns to stable; requires both."""
     assert status.candidate is not None
     assert status.stable is not None
     return Rollback(
@@ -35,13 +35,13 @@ def roll_back_candidate(
 
 def roll_back_stable(
     status: DataProductStatus,
-    to: Release,
+    target: Release,
     reason: DecisionReason,
     message: str,
     *,
     numbers: Mapping[str, float] = _NO_NUMBERS,
 ) -> Rollback:
-    """Return the rollback of the stable version: `to` takes all traffic; there is a stable one."""
+    """Return the rollback of the stable version: `target` gets all traffic; requires a stable version."""
     assert status.stable is not None
     leaving = status.stable.release
-    return Rollback(reason=reason, message=message, numbers=numbers, leaving=leaving, to=to)
+    return Rollback(reason=reason, message=message, numbers=numbers, leaving=leaving, to=target)

@@ -18,8 +18,8 @@ PROMOTION_SECONDS: Final = 600
 _ENDING: Final = frozenset({CandidatePhase.ROLLING_BACK, CandidatePhase.PARKED})
 
 
-def setback(status: DataProductStatus, observed: Observed) -> Rollback | None:
-    """Return the rollback of a candidate that can't go on; None while it can, or may yet."""
+def setback_rollback(status: DataProductStatus, observed: Observed) -> Rollback | None:
+    """Return the rollback of a candidate whose rollout can't continue; None if it can, or still may."""
     candidate, stable, progress = status.candidate, status.stable, observed.rollout
     if candidate is None or stable is None or progress is None or candidate.phase in _ENDING:
         return None
@@ -42,42 +42,44 @@ def setback(status: DataProductStatus, observed: Observed) -> Rollback | None:
 
 
 def _not_up(candidate: Candidate, progress: RolloutProgress) -> Failure | None:
-    """Unrecoverable pods, or pods past their deadline."""
-    own = (
+    """Return the failure of unrecoverable pods, or of pods past their deadline."""
+    own_failure = (
         candidate.restoring
         or progress.attribution is None
         or progress.attribution.reason is not Reason.INFRASTRUCTURE
     )
-    if progress.problem is not None and progress.unrecoverable and own:
+    if progress.problem is not None and progress.unrecoverable and own_failure:
         return progress.problem
     if progress.waited <= progress.deadline:
         return None
-    text = f"its pods weren't ready after {progress.waited:.0f} s: {_why(progress)}"
+    text = f"its pods weren't ready after {progress.waited:.0f} s: {_failure_text(progress)}"
     return _attributed(candidate, progress, text)
 
 
 def _not_taken(candidate: Candidate, progress: RolloutProgress) -> Failure | None:
-    """It has all of the traffic without a ready pod, or the traffic was seen not to follow.
+    """Return the failure of a candidate with all traffic and no ready pod, or whose share wasn't applied.
 
     Where the traffic merely can't be counted, the pods of stable wait.
     """
     neither = not progress.stable_serves
     if not progress.serves and (not neither or progress.given_since > progress.deadline):
-        return _attributed(candidate, progress, _why(progress))
+        return _attributed(candidate, progress, _failure_text(progress))
     if progress.not_followed and progress.given_since > PROMOTION_SECONDS:
         return Failure(Reason.TRAFFIC_NOT_VERIFIED, progress.not_followed)
     return None
 
 
 def _attributed(candidate: Candidate, progress: RolloutProgress, text: str) -> Failure:
-    """Return the failure of a candidate; an earlier version that doesn't start isn't tried again, whatever the cause."""
-    own = progress.attribution is None or candidate.restoring
+    """Return the failure of a candidate; a restored version that doesn't start isn't retried, whatever the cause."""
+    is_own_fault = progress.attribution is None or candidate.restoring
     return Failure(
-        Reason.CANARY_NOT_READY if own or not progress.attribution else progress.attribution.reason,
+        Reason.CANARY_NOT_READY
+        if is_own_fault or not progress.attribution
+        else progress.attribution.reason,
         text,
     )
 
 
-def _why(progress: RolloutProgress) -> str:
+def _failure_text(progress: RolloutProgress) -> str:
     cause = progress.problem or progress.attribution
     return "the pods report no reason" if cause is None else cause.message

@@ -43,11 +43,11 @@ from sluicegate.policy.retraining import pauses, tried_markets
 from sluicegate.policy.rollout.candidates import (
     awaiting_approval,
     ended_shares,
-    parked,
-    promoting,
-    restored,
-    rolling_back,
-    started,
+    parked_candidate,
+    restoring_candidate,
+    started_candidate,
+    with_promotion,
+    with_rollback,
     with_share,
 )
 from sluicegate.policy.rollout.verdicts import verdict_of, verdict_of_return
@@ -59,7 +59,7 @@ FIRST_SECONDS: Final = 30
 """What comes up within this counts as stable from its beginning."""
 
 
-def begun(  # noqa: PLR0911 - one an outcome
+def begin_decision(  # noqa: PLR0911 - one an outcome
     terms: Terms,
     status: DataProductStatus,
     decision: Decision,
@@ -67,7 +67,7 @@ def begun(  # noqa: PLR0911 - one an outcome
     *,
     handled: LastHandled | None = None,
 ) -> DataProductStatus:
-    """Compute the status when a decision begins to be carried out at `now`, in seconds.
+    """Compute the status when a decision starts at `now`, in seconds.
 
     What takes time is remembered as done only once the traffic has followed (`ended`). A candidate
     that has traffic gives it back before another version starts; the decision is made again after
@@ -93,16 +93,16 @@ def begun(  # noqa: PLR0911 - one an outcome
                 step=decision.step, target=decision.weight, wait_start_time=now
             )
         case Promote():
-            return promoting(status, decision, now, suspended=terms.suspend)
+            return with_promotion(status, decision, now, suspended=terms.suspend)
         case Rollback():
             return _rolling_back(status, decision, now, handled)
         case Inconclusive():
-            return rolling_back(status, decision.reason, decision.message, now)
+            return with_rollback(status, decision.reason, decision.message, now)
         case _:
             assert_never(decision)
 
 
-def ended(
+def end_rollout(
     terms: Terms,
     status: DataProductStatus,
     decision: Promote | Rollback | Inconclusive,
@@ -121,21 +121,21 @@ def ended(
     return _return(terms, status, decision, now)
 
 
-def at_once(
+def carry_out_at_once(
     terms: Terms, status: DataProductStatus, decision: Decision, now: int
 ) -> DataProductStatus:
-    """Compute the status in a replay: neither pods nor traffic are waited for."""
+    """Compute the status in a replay, where pods and traffic follow at once."""
     match decision:
         case StartRollout():
             status = _start(terms, status, decision, now)
         case Advance():
             pass
         case Inconclusive():
-            return ended(terms, begun(terms, status, decision, now), decision, now)
+            return end_rollout(terms, begin_decision(terms, status, decision, now), decision, now)
         case Promote() | Rollback():
-            return ended(terms, status, decision, now)
+            return end_rollout(terms, status, decision, now)
         case _:
-            return begun(terms, status, decision, now)
+            return begin_decision(terms, status, decision, now)
     assert status.candidate is not None
     return status.replace(candidate=with_share(status.candidate, decision.weight, now))
 
@@ -143,7 +143,7 @@ def at_once(
 def accept_first(
     terms: Terms, status: DataProductStatus, candidate: Candidate, now: int
 ) -> DataProductStatus:
-    """Compute the status when the first version begins to serve; `now` in seconds.
+    """Compute the status when the first version starts to serve; `now` in seconds.
 
     One that comes up quickly is stable from its beginning: so its Deployment can say so when it is
     created, which saves a write for every product.
@@ -161,7 +161,7 @@ def accept_first(
 
 
 def accepted_version(terms: Terms, candidate: Candidate, now: int) -> Version:
-    """Return a candidate as stable since `now`, with what its evaluation says as its baseline."""
+    """Return a candidate as the stable version from `now` on; its baselines are the evaluation's hold-out counts."""
     return Version(
         **candidate.identity_fields,
         promotion_time=now,
@@ -170,7 +170,7 @@ def accepted_version(terms: Terms, candidate: Candidate, now: int) -> Version:
 
 
 def _alert(status: DataProductStatus, decision: Alert) -> DataProductStatus:
-    """Return the status after an alert; one about a candidate that has passed begins its wait for an approval."""
+    """Return the status after an alert; one about a candidate that has passed starts its wait for an approval."""
     if decision.reason is Reason.AWAITING_APPROVAL and status.candidate is not None:
         status = status.replace(candidate=awaiting_approval(status.candidate))
     if not decision.about:
@@ -182,7 +182,7 @@ def _alert(status: DataProductStatus, decision: Alert) -> DataProductStatus:
 def _retrain(
     terms: Terms, status: DataProductStatus, decision: Retrain, now: int
 ) -> DataProductStatus:
-    """Begin a training; its trigger has what it has to know: the cause, the indicator, the numbers."""
+    """Start a training; its trigger has the cause, the indicator and the numbers."""
     record = status.engine.slo(decision.slo)
     trigger = Trigger(
         id=decision.trigger,
@@ -219,7 +219,7 @@ def _start(
     before = status.trial
     if before is not None and not (before.parked and before.release == decision.candidate):
         before = None
-    candidate = started(
+    candidate = started_candidate(
         decision.candidate,
         decision.source,
         now,
@@ -247,8 +247,8 @@ def _start(
         )
     model = status.spec_model
     if decision.source is VersionSource.SPEC:
-        handled = decision.handles or decision.candidate
-        model = SpecModel.of(handled, Outcome.IN_PROGRESS, now)
+        handled_model = decision.handles or decision.candidate
+        model = SpecModel.of(handled_model, Outcome.IN_PROGRESS, now)
     status = status.replace(candidate=candidate, spec_model=model)
     return _training_over(status.with_engine(correlation={}, candidate_baselines={}), now)
 
@@ -263,7 +263,7 @@ def _descent(status: DataProductStatus, decision: StartRollout) -> str:
 
 
 def _training_over(status: DataProductStatus, now: int) -> DataProductStatus:
-    """No training is under way any more, and none has failed."""
+    """Return the status without a training under way or a failed one."""
     retraining = status.retraining
     if retraining is None or retraining.trigger is None:
         return status
@@ -273,7 +273,7 @@ def _training_over(status: DataProductStatus, now: int) -> DataProductStatus:
 
 
 def fresh_slos(terms: Terms, now: int) -> dict[str, SloRecord]:
-    """Return what is kept of each SLO when another version begins to serve: nothing yet."""
+    """Return the initial state of each SLO of another serving version."""
     return {
         slo.name: SloRecord(steady_start_time=now, since=now, terms_hash=slo.indicator_hash)
         for slo in terms.slos
@@ -281,7 +281,7 @@ def fresh_slos(terms: Terms, now: int) -> dict[str, SloRecord]:
 
 
 def _has_traffic(candidate: Candidate | None) -> bool:
-    """Return whether a candidate has to give traffic back before another version takes its place."""
+    """Return whether a candidate must lose its traffic before another version replaces it."""
     return candidate is not None and not candidate.parked and bool(candidate.shares)
 
 
@@ -289,22 +289,22 @@ def _superseded(
     status: DataProductStatus,
     decision: StartRollout | Rollback,
     now: int,
-    handled: LastHandled | None,
+    last_handled: LastHandled | None,
 ) -> DataProductStatus:
-    """Take the candidate's traffic away; a request that led to the decision isn't handled yet."""
-    waiting = status.replace(last_handled=handled)
-    return rolling_back(waiting, Reason.SUPERSEDED, decision.message, now)
+    """Remove the candidate's traffic; the request that led to the decision remains unhandled."""
+    waiting = status.replace(last_handled=last_handled)
+    return with_rollback(waiting, Reason.SUPERSEDED, decision.message, now)
 
 
 def _rolling_back(
-    status: DataProductStatus, decision: Rollback, now: int, handled: LastHandled | None
+    status: DataProductStatus, decision: Rollback, now: int, last_handled: LastHandled | None
 ) -> DataProductStatus:
     if _leaves_candidate(status, decision):
-        return rolling_back(status, decision.reason, decision.cause or decision.message, now)
+        return with_rollback(status, decision.reason, decision.cause or decision.message, now)
     if _has_traffic(status.candidate):
-        return _superseded(status, decision, now, handled)
-    back = restored(status, decision, now)
-    return status if back is None else status.replace(candidate=back)
+        return _superseded(status, decision, now, last_handled)
+    restored_candidate = restoring_candidate(status, decision, now)
+    return status if restored_candidate is None else status.replace(candidate=restored_candidate)
 
 
 def _leaves_candidate(status: DataProductStatus, decision: Rollback) -> bool:
@@ -319,8 +319,8 @@ def _promote(
     assert candidate is not None
     baselines = dict(decision.candidate_baselines) or before.baseline
     better = tuple(name for name, rows in candidate.pairs.items() if is_shown_better(rows))
-    held = {name: one for name, one in baselines.items() if name not in better}
-    others = (one for one in status.accepted if one.release != candidate.release)
+    probation_baselines = {name: one for name, one in baselines.items() if name not in better}
+    other_versions = (one for one in status.accepted if one.release != candidate.release)
     after = pauses.without_pause(status.with_retraining(trigger=None))
     if candidate.source is VersionSource.RETRAINING:
         pause = pauses.cooldown(terms, after.retraining)
@@ -335,7 +335,9 @@ def _promote(
         ),
         candidate=None,
         history=with_accepted(
-            status, (_replaced(status, before, baselines, now), *others), terms.history_limit
+            status,
+            (_replaced_version(status, before, baselines, now), *other_versions),
+            terms.history_limit,
         ),
         probation=Probation(
             version=candidate.version,
@@ -346,9 +348,9 @@ def _promote(
         spec_model=_model(status, candidate, Outcome.PROMOTED, now),
         engine=engine.replace(
             slos=fresh_slos(terms, now),
-            tried_markets=tried_markets.at_promotion(terms, status, candidate, now),
+            tried_markets=tried_markets.tried_after_promotion(terms, status, candidate, now),
             original_baseline=original if original.slos else None,
-            probation_baselines=held,
+            probation_baselines=probation_baselines,
             candidate_baselines={},
             correlation={},
             emitted_alerts=(),
@@ -356,12 +358,14 @@ def _promote(
     )
 
 
-def _replaced(status: DataProductStatus, before: Version, held: Baselines, now: int) -> PastVersion:
-    """Return the replaced version with its last results, which a later rollback to it considers."""
+def _replaced_version(
+    status: DataProductStatus, before: Version, probation_baselines: Baselines, now: int
+) -> PastVersion:
+    """Return the replaced version with its last results, for a later rollback to it."""
     worse = {
-        name: one.count
-        for name, one in held.items()
-        if one != before.baseline.get(name) and one.count.total
+        name: baseline.count
+        for name, baseline in probation_baselines.items()
+        if baseline != before.baseline.get(name) and baseline.count.total
     }
     degraded = tuple(sorted(name for name, slo in status.engine.slos.items() if slo.degraded))
     return _past(before, Outcome.REPLACED, now).replace(record=worse, degraded=degraded)
@@ -373,7 +377,7 @@ def _past(version: Version, outcome: Outcome, now: int, reason: str = "") -> Pas
         outcome=outcome,
         reason=reason,
         promotion_time=version.promotion_time,
-        restored=version.restored,
+        restoring_candidate=version.restored,
         end_time=now,
         baseline=version.baseline,
         verdict=version.verdict,
@@ -392,7 +396,7 @@ def _whole(version: Version) -> tuple[Share, ...]:
 def _model(
     status: DataProductStatus, candidate: Candidate, outcome: Outcome, now: int
 ) -> SpecModel | None:
-    """Return what became of spec.model, if it is this candidate."""
+    """Return the outcome of spec.model, if this candidate is its version."""
     model = status.spec_model
     if model is None or model.outcome not in LASTING or candidate.source is not VersionSource.SPEC:
         return model
@@ -416,10 +420,10 @@ def _drop_candidate(
 
 
 def _untried(status: DataProductStatus, candidate: Candidate) -> SpecModel | None:
-    """Return spec.model after its candidate was superseded: not handled, so that it is tried again if it is still named."""
+    """Return spec.model as unhandled after its candidate was superseded, so that it starts again if the spec still names it."""
     model = status.spec_model
-    own = model is not None and model.release == candidate.release
-    return None if own and candidate.source is VersionSource.SPEC else model
+    is_of_candidate = model is not None and model.release == candidate.release
+    return None if is_of_candidate and candidate.source is VersionSource.SPEC else model
 
 
 def _after_candidate(
@@ -436,42 +440,46 @@ def _after_candidate(
     if reason is Reason.SUPERSEDED:
         return after
     challenger = version.cause in CHALLENGER_CAUSES
-    return pauses.counted(terms, after, pauses.EndedAttempt(reason, failed, challenger, now))
+    return pauses.with_counted_attempt(
+        terms, after, pauses.EndedAttempt(reason, failed, challenger, now)
+    )
 
 
 def _return(
     terms: Terms, status: DataProductStatus, decision: Rollback, now: int
 ) -> DataProductStatus:
-    """Replace the stable version by an earlier one; a running candidate is dropped."""
-    leaving = status.stable
-    assert leaving is not None
+    """Replace the stable version by an earlier one; discard a candidate."""
+    leaving_version = status.stable
+    assert leaving_version is not None
     entry = next(entry for entry in status.accepted if entry.release == decision.to)
-    others = tuple(other for other in status.accepted if other.release != decision.to)
-    back = Version(
+    other_versions = tuple(other for other in status.accepted if other.release != decision.to)
+    restored_version = Version(
         **entry.identity_fields,
         promotion_time=now,
-        restored=True,
+        restoring_candidate=True,
         baseline=entry.baseline,
         verdict=verdict_of_return(entry, decision),
     )
     after = _training_over(status, now)
-    if leaving.source is VersionSource.RETRAINING:
-        after = _after_candidate(terms, after, leaving, decision.reason, now=now, failed=True)
+    if leaving_version.source is VersionSource.RETRAINING:
+        after = _after_candidate(
+            terms, after, leaving_version, decision.reason, now=now, failed=True
+        )
     model = status.spec_model
     if status.trial is not None and decision.reason is not Reason.ROLLBACK_REQUESTED:
         model = _untried(status, status.trial)  # what it was tried against is gone
-    if model is not None and _leaves(model, leaving, back):
+    if model is not None and _leaves(model, leaving_version, restored_version):
         model = model.replace(outcome=Outcome.ROLLED_BACK, outcome_time=now)
-    left = _past(leaving, Outcome.ROLLED_BACK, now, str(decision.reason))
+    past_version = _past(leaving_version, Outcome.ROLLED_BACK, now, str(decision.reason))
     return after.replace(
-        stable=back,
+        stable=restored_version,
         candidate=None,
-        history=with_accepted(status, (left, *others), terms.history_limit),
+        history=with_accepted(status, (past_version, *other_versions), terms.history_limit),
         probation=None,
         spec_model=model,
         engine=status.engine.replace(
             slos=fresh_slos(terms, now),
-            tried_markets=tried_markets.at_return(terms, status, now),
+            tried_markets=tried_markets.tried_after_rollback(terms, status, now),
             probation_baselines={},
             candidate_baselines={},
             correlation={},
@@ -480,11 +488,15 @@ def _return(
     )
 
 
-def _leaves(model: SpecModel, leaving: Version, back: Version) -> bool:
-    """Return whether spec.model, or what was retrained from it, no longer serves."""
-    served = leaving.release == model.release or leaving.descends_from == model.image
-    serves = back.release == model.release or back.descends_from == model.image
-    return served and not serves
+def _leaves(model: SpecModel, leaving_version: Version, restored_version: Version) -> bool:
+    """Return whether the version of spec.model, or its retrained descendant, stops serving."""
+    was_served = (
+        leaving_version.release == model.release or leaving_version.descends_from == model.image
+    )
+    serves = (
+        restored_version.release == model.release or restored_version.descends_from == model.image
+    )
+    return was_served and not serves
 
 
 def _park(terms: Terms, status: DataProductStatus, reason: Reason, now: int) -> DataProductStatus:
@@ -492,9 +504,11 @@ def _park(terms: Terms, status: DataProductStatus, reason: Reason, now: int) -> 
     assert candidate is not None
     if reason in ENDED_BY_FAULTS:
         retry_time = now + retry_seconds(candidate.retries)
-        waits = parked(candidate, retry_time=retry_time, retries=candidate.retries + 1)
-        return status.replace(candidate=waits)
+        waiting_candidate = parked_candidate(
+            candidate, retry_time=retry_time, retries=candidate.retries + 1
+        )
+        return status.replace(candidate=waiting_candidate)
     if candidate.source is VersionSource.RETRAINING:
         status = _after_candidate(terms, status, candidate, reason, now=now, failed=False)
     model = _model(status, candidate, Outcome.INCONCLUSIVE, now)
-    return status.replace(candidate=parked(candidate), spec_model=model)
+    return status.replace(candidate=parked_candidate(candidate), spec_model=model)

@@ -10,7 +10,7 @@ from sluicegate.stats.counts import Count
 def verdict_of(
     terms: Terms, candidate: Candidate, decision: Promote | Rollback | Inconclusive, now: int
 ) -> CanaryVerdict:
-    """Return what a version keeps of its canary; client errors, which only ever veto, aren't in it.
+    """Return the canary verdict that a version keeps; without client errors, which are never evidence in favour.
 
     Parameters
     ----------
@@ -27,22 +27,24 @@ def verdict_of(
         traffic_seconds=0 if first is None else max(now - first, 0),
         slos=tuple(
             ArmCounts(
-                name=one.slo,
-                indicator=indicators[one.slo],
-                candidate=Count(one.candidate_bad, one.candidate_total),
-                stable=Count(one.stable_bad, one.stable_total),
-                phi=one.phi,
+                name=evidence.slo,
+                indicator=indicators[evidence.slo],
+                candidate=Count(evidence.candidate_bad, evidence.candidate_total),
+                stable=Count(evidence.stable_bad, evidence.stable_total),
+                phi=evidence.phi,
             )
-            for one in candidate.evidence
-            if one.slo in indicators and (one.candidate_total or one.stable_total)
+            for evidence in candidate.evidence
+            if evidence.slo in indicators and (evidence.candidate_total or evidence.stable_total)
         ),
     )
 
 
 def verdict_of_return(entry: PastVersion, decision: Rollback) -> CanaryVerdict:
-    """Return the verdict of a version that replaces a later one: the rollback, with its own canary."""
-    own = entry.verdict or CanaryVerdict(type=str(decision.type), reason=str(decision.reason))
-    return own.replace(
+    """Return the verdict of a version that is restored: the rollback, with its own canary."""
+    own_verdict = entry.verdict or CanaryVerdict(
+        type=str(decision.type), reason=str(decision.reason)
+    )
+    return own_verdict.replace(
         type=str(decision.type),
         reason=str(decision.reason),
         message=decision.message[:LONGEST_VERDICT],

@@ -36,12 +36,12 @@ PRECISION: Final = 35
 
 
 def ratio_of(count: Count) -> float:
-    """p0 = (x0 + ½)/(n0 + 1): never 0, which no likelihood could bear."""
+    """Return p0 = (x0 + ½)/(n0 + 1): never 0, which no likelihood allows."""
     return (count.bad + 0.5) / (count.total + 1)
 
 
 def upper_bound(count: Count, phi: float) -> float:
-    """U0: the worst ratio that the baseline is compatible with, at 97.5 %."""
+    """Return U0, the worst bad ratio that the baseline is compatible with, at 97.5 %."""
     return wilson_upper(count.bad / phi, count.total / phi, Z_BASELINE)
 
 
@@ -54,7 +54,7 @@ def detectable_drop(count: Count, phi: float) -> float:
 def from_evaluation(
     evaluation: Mapping[str, Count], slos: tuple[SloTerms, ...], at: int
 ) -> dict[str, Baseline]:
-    """Provisional baselines of a version that was accepted at `at`, from its hold-out counts."""
+    """Return provisional baselines of a version that was accepted at `at`, from its hold-out counts."""
     return {
         slo.name: Baseline.of(
             evaluation[slo.name],
@@ -68,15 +68,15 @@ def from_evaluation(
     }
 
 
-def usable(baseline: Baseline | None, terms: SloTerms) -> Baseline | None:
-    """Return the baseline, unless it counted something else than the SLO counts now."""
+def usable_baseline(baseline: Baseline | None, terms: SloTerms) -> Baseline | None:
+    """Return the baseline, unless its indicator differs from the SLO's present one."""
     if baseline is None or baseline.indicator_hash not in {"", terms.indicator_hash}:
         return None
     return baseline
 
 
 def decides(baseline: Baseline, terms: SloTerms) -> bool:
-    """Return whether it may call an SLO Missed, and not only AtRisk: production, or a hold-out large enough."""
+    """Return whether the baseline may call an SLO Missed, not only AtRisk: of production, or of a large hold-out."""
     if baseline.source is BaselineSource.PRODUCTION:
         return True
     return baseline.count.total >= terms.least_events(ratio_of(baseline.count))
@@ -92,7 +92,7 @@ def from_production(
     block_seconds: int,
     pod_seconds: Series | None = None,
 ) -> Baseline | None:
-    """Return the baseline that production has shown by block `now`; None while it is incomplete.
+    """Return the production baseline by block `now`; None while it is incomplete.
 
     Parameters
     ----------
@@ -137,14 +137,14 @@ def from_production(
 
 
 def scatter_of(baseline: Baseline) -> Scatter:
-    """Return what is known of the dispersion of its hours before any later hour is counted."""
+    """Return the prior dispersion of its hours, before any later hour is counted."""
     if not baseline.hour_phi:
         return Scatter(baseline.phi, INDEPENDENT.degrees)
     return Scatter(max(baseline.hour_phi, baseline.phi), float(LEAST_HOURS))
 
 
 def season_is_known(baseline: Baseline, calendar: Calendar) -> bool:
-    """Return whether it shows no difference between the hours of the day, or one of two days and more."""
+    """Return whether it has no difference between the hours of the day, or one measured over two days and more."""
     sums = (baseline.end - baseline.start) // calendar.sum_seconds
     return not baseline.daily or sums >= season_sums(calendar)
 
@@ -152,7 +152,7 @@ def season_is_known(baseline: Baseline, calendar: Calendar) -> bool:
 def _mean_pods(
     hours: list[tuple[int, int]], pod_seconds: Series | None, first: int, block_seconds: int
 ) -> float:
-    """Return how many pods served these hours; 0 where it isn't known of each hour with events."""
+    """Return the mean number of pods in these hours; 0 if any hour with events lacks it."""
     if pod_seconds is None:
         return 0.0
     _, pods = pod_seconds.hours(first, first + len(hours) - 1)

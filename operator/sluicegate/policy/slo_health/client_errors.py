@@ -31,21 +31,21 @@ MOST_MARGIN: Final = 0.05
 _RECENT: Final = 12
 
 
-def watched(
+def judged_slos(
     terms: Terms, blocks: Sequence[CanaryBlock], pairs: Mapping[str, Pairs]
 ) -> tuple[SloTerms, ...]:
-    """Return what a candidate is judged by: the deciding SLOs, and client errors where they are counted.
+    """Return the SLOs that judge a candidate: the deciding ones, and client errors where they are counted.
 
     Parameters
     ----------
     pairs : of the candidate's hold-out, by SLO.
     """
-    counted = any(
+    is_counted = any(
         block.stable[CLIENT_ERRORS].quality is Quality.COUNTED
         for block in reversed(blocks)
         if CLIENT_ERRORS in block.stable
     )
-    return (*terms.deciding, client_errors(terms, pairs)) if counted else terms.deciding
+    return (*terms.deciding, client_errors(terms, pairs)) if is_counted else terms.deciding
 
 
 def client_errors(terms: Terms, pairs: Mapping[str, Pairs] | None = None) -> SloTerms:
@@ -71,12 +71,12 @@ def client_errors(terms: Terms, pairs: Mapping[str, Pairs] | None = None) -> Slo
 
 
 def is_implicit(slo: SloTerms) -> bool:
-    """Return whether no SLO of the spec is meant."""
+    """Return whether the SLO isn't in the spec."""
     return slo.name == CLIENT_ERRORS
 
 
-def shown(slo: SloTerms, bad_ratio: float) -> float:
-    """Return the share that people read: of client errors how many there are, else how much is good."""
+def share_for_people(slo: SloTerms, bad_ratio: float) -> float:
+    """Return the share for people: of client errors the bad share, of other SLOs the good one."""
     return bad_ratio if is_implicit(slo) else 1 - bad_ratio
 
 
@@ -88,13 +88,13 @@ def judge_client_errors(
     *,
     observed: Observed,
 ) -> SloResult | None:
-    """On probation, the share of client errors once it is worse than the version before's.
+    """Judge client errors on probation: Missed once their share is worse than the previous version's.
 
     None while it isn't: no SLO of the spec is meant, so as long as all is well nothing is shown.
     """
-    held = status.probation and status.engine.probation_baselines.get(CLIENT_ERRORS)
+    probation_baseline = status.probation and status.engine.probation_baselines.get(CLIENT_ERRORS)
     blocks, record = series.get(CLIENT_ERRORS), status.engine.slo(CLIENT_ERRORS)
-    if not held or blocks is None or observed.problem is not None:
+    if not probation_baseline or blocks is None or observed.problem is not None:
         return None
     if spans := spans_of(record, terms.block_seconds):
         blocks = blocks.without(spans)
@@ -107,13 +107,13 @@ def judge_client_errors(
         SloState.MET,
         Reason.WITHIN_OBJECTIVE,
         blocks.window(now, slo.recent, shown_since),
-        held,
+        probation_baseline,
         fresh=blocks.block(now).count.total > 0,
         calm=True,
         shown_blocks=blocks_shown(slo, now, shown_since),
     )
     since = evidence_since(terms, status, stable, slo)
-    result = probation.judge(fine, blocks, held, now=now, since=since)
+    result = probation.judge(fine, blocks, probation_baseline, now=now, since=since)
     return result if result.state is SloState.MISSED or record.streak or record.degraded else None
 
 

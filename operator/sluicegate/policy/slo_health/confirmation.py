@@ -25,14 +25,14 @@ UNRELATED_BLOCKS: Final = 50_000
 
 
 def confirm(record: SloRecord, result: SloResult, *, block: int, block_end: int) -> SloRecord:
-    """Return what is kept of an SLO after this evaluation.
+    """Return the kept state of an SLO after this evaluation.
 
     Unknown neither counts towards confirmation or recovery nor resets it. An evaluation of a
     block that was counted already changes nothing, however often a reconcile comes by.
     """
     if result.state is SloState.UNKNOWN:
         return record
-    return _steady(_confirmed(record, result, block), result, block_end)
+    return _with_steady_start(_confirmed(record, result, block), result, block_end)
 
 
 def _confirmed(record: SloRecord, result: SloResult, block: int) -> SloRecord:
@@ -64,18 +64,18 @@ def _longer(streak: Streak | None, block: int, *, fresh: bool) -> Streak:
     )
 
 
-def _steady(record: SloRecord, result: SloResult, block_end: int) -> SloRecord:
-    """Keep since when it has been neither AtRisk nor Missed: a baseline isn't learnt across a decay."""
-    troubled = result.state is not SloState.MET or record.degraded
-    if troubled and record.steady_start_time is not None:
+def _with_steady_start(record: SloRecord, result: SloResult, block_end: int) -> SloRecord:
+    """Keep the begin of the time in which it was Met: a baseline isn't learnt across a decay."""
+    not_met = result.state is not SloState.MET or record.degraded
+    if not_met and record.steady_start_time is not None:
         return record.replace(steady_start_time=None)
-    if not troubled and record.steady_start_time is None:
+    if not not_met and record.steady_start_time is None:
         return record.replace(steady_start_time=block_end)
     return record
 
 
 def product_state(results: Iterable[tuple[SloResult, SloRecord]]) -> ProductState:
-    """Return the state of a product from its deciding SLOs and what is kept of them.
+    """Return the state of a product from its deciding SLOs and their kept states.
 
     A confirmed SLO stays Degraded until it has recovered, even if it is temporarily Unknown. A
     product with an SLO without measurements isn't Healthy.

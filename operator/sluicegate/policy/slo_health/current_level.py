@@ -17,7 +17,7 @@ from math import ceil
 from typing import Final
 
 from sluicegate.api.baseline import Baseline
-from sluicegate.policy.model.excluded_blocks import BlockSpan, back
+from sluicegate.policy.model.excluded_blocks import BlockSpan, block_before
 from sluicegate.policy.model.terms import SloTerms
 from sluicegate.policy.slo_health.baseline import ratio_of, upper_bound
 from sluicegate.slo.blocks import Series
@@ -47,7 +47,7 @@ Z_STILL_BAD: Final = quantile(0.99)
 
 @dataclass(frozen=True, slots=True)
 class Present:
-    """What the newest events say.
+    """The level of the newest events.
 
     Attributes
     ----------
@@ -70,7 +70,7 @@ def present_of(
     earlier: bool | None = None,
     dispersion: float,
 ) -> Present:
-    """Return what the newest events up to block `now` say.
+    """Return the level of the newest events up to block `now`.
 
     It reaches beyond what is left out only if what came after it is bad by itself, too.
 
@@ -90,19 +90,19 @@ def present_of(
     needed = phi * _needed(terms, baseline, limit)
     newest, count = NOTHING, NOTHING
     after = max(since, spans[-1].last if spans else 0)
-    alone = series.between(min(after, now), now)
-    if _bears_out(alone, limit):
+    since_disturbance = series.between(min(after, now), now)
+    if _bears_out(since_disturbance, limit):
         after = since
     for length in _lengths(terms, now - since):
-        count = series.between(max(back(now, length, spans), after), now)
-        newer = series.between(max(back(now, (length + 1) // 2, spans), after), now)
+        count = series.between(max(block_before(now, length, spans), after), now)
+        newer = series.between(max(block_before(now, (length + 1) // 2, spans), after), now)
         if newer.total < LEAST_SHARE * count.total:
             break
-        if _compared(newer, limit, phi) is not True and _has_ended(count, newer, phi):
+        if _compared_with_limit(newer, limit, phi) is not True and _has_ended(count, newer, phi):
             newest = newer
             break
         newest = count
-        bad = None if count.total < needed else _compared(count, limit, phi)
+        bad = None if count.total < needed else _compared_with_limit(count, limit, phi)
         if (
             earlier is not None
             and bad is not earlier
@@ -120,41 +120,41 @@ def present_of(
 
 
 def _needed(terms: SloTerms, baseline: Baseline | None, limit: float) -> float:
-    """Return how many events a verdict needs; if most are bad by nature, of the good ones."""
+    """Return the events that a verdict needs; if bad ones are the majority, counted by good ones."""
     ratio = None if baseline is None else ratio_of(baseline.count)
     return max(terms.least_events(ratio), least_total(max(1 - limit, LEAST_GOOD)), 1)
 
 
 def accepted_limit(terms: SloTerms, baseline: Baseline | None) -> float | None:
-    """Return the bad ratio that is accepted at most; None where nothing says it."""
+    """Return the largest accepted bad ratio; None without a baseline or an objective."""
     limits = [] if terms.allowed_bad is None else [terms.allowed_bad]
     if baseline is not None:
         limits.append(upper_bound(baseline.count, baseline.phi))
     return min(limits, default=None)
 
 
-def _lengths(terms: SloTerms, most: int) -> list[int]:
-    """Windows in blocks, each twice the one before, up to what is kept or counts."""
+def _lengths(terms: SloTerms, most_blocks: int) -> list[int]:
+    """Yield window lengths in blocks, each twice the one before, within the blocks that are stored and count."""
     lengths = [max(LEAST_BLOCKS, 2 * terms.lag_blocks)]
-    while lengths[-1] < min(most, HOURS * BLOCKS_PER_HOUR):
+    while lengths[-1] < min(most_blocks, HOURS * BLOCKS_PER_HOUR):
         lengths.append(2 * lengths[-1])
     return lengths
 
 
 def _bears_out(count: Count, limit: float) -> bool:
-    """Return whether the events since a disturbance are such as those before it may explain."""
+    """Return whether the events after a disturbance are compatible with those before it."""
     return count.bad >= LEAST_BAD and count.bad > limit * count.total
 
 
-def _compared(count: Count, limit: float, phi: float) -> bool | None:
+def _compared_with_limit(count: Count, limit: float, phi: float) -> bool | None:
     if count.bad <= limit * count.total:
         return False
-    surely = wilson_lower(count.bad / phi, count.total / phi, Z_STILL_BAD) > limit
-    return True if surely and count.bad >= LEAST_BAD else None
+    surely_worse = wilson_lower(count.bad / phi, count.total / phi, Z_STILL_BAD) > limit
+    return True if surely_worse and count.bad >= LEAST_BAD else None
 
 
 def _contradicts(count: Count, middle: float, phi: float, *, earlier: bool) -> bool:
-    """Return whether events contradict the earlier verdict: they are surely on the other side of half of `maxDrop`."""
+    """Return whether events contradict the earlier verdict: they are on the other side of half of `maxDrop`, beyond chance."""
     bad, total = count.bad / phi, count.total / phi
     if earlier:
         return wilson_upper(bad, total, Z95) < middle
@@ -162,12 +162,12 @@ def _contradicts(count: Count, middle: float, phi: float, *, earlier: bool) -> b
 
 
 def _has_ended(count: Count, newer: Count, phi: float) -> bool:
-    """Return whether what a window holds beyond its newer half was surely worse: it is of another time."""
+    """Return whether a window's older half was worse than its newer half, beyond chance: it is of another time."""
     older = Count(count.bad - newer.bad, count.total - newer.total)
     if not older.total or not newer.total:
         return False
-    then, now = ((one.bad / phi, one.total / phi) for one in (older, newer))
-    return newcombe(then, now, Z95).lower > 0
+    older_count, now = ((one.bad / phi, one.total / phi) for one in (older, newer))
+    return newcombe(older_count, now, Z95).lower > 0
 
 
 def _compares(count: Count, limit: float) -> str:

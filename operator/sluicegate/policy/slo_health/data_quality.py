@@ -25,7 +25,7 @@ labels of a day's predictions may come a day later, and until then their SLO is 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """Input of the gates.
+    """Input of the data checks.
 
     Attributes
     ----------
@@ -59,19 +59,19 @@ _BY_QUALITY: Final = {
 
 
 def measurement_failed(view: View) -> Reason | None:
-    """Object if the newest block couldn't be read: Prometheus away, stale, or not back-filled yet."""
+    """Object if the newest block couldn't be read: Prometheus unavailable, stale, or not back-filled yet."""
     return view.problem
 
 
 def newest_block_is_unusable(view: View) -> Reason | None:
-    """Object if the newest block has too few scrapes, or numbers that aren't counts."""
+    """Object if the newest block has too few scrapes, or invalid counts."""
     if view.series is None:
         return None
     return _BY_QUALITY.get(view.series.block(view.now).quality)
 
 
 def nothing_is_counted(view: View) -> Reason | None:
-    """Object if the version has no series, or this SLO has none, or no events, for as long as it matters."""
+    """Object if the version has no series, or this SLO has no series or events, for longer than tolerated."""
     counts = view.series if view.version_has_series else None
     if counts is not None and counts.window(view.now, view.terms.recent).total > 0:
         return None
@@ -83,24 +83,24 @@ def nothing_is_counted(view: View) -> Reason | None:
     if counts is None:
         return Reason.NO_DATA
     first = view.now - view.terms.recent
-    counted = any(block.quality is Quality.COUNTED for block in counts.blocks(first, view.now))
-    return Reason.NO_TRAFFIC if counted else Reason.NO_DATA
+    was_counted = any(block.quality is Quality.COUNTED for block in counts.blocks(first, view.now))
+    return Reason.NO_TRAFFIC if was_counted else Reason.NO_DATA
 
 
 def _are_overdue(view: View) -> bool:
-    """Return whether the version has served for so long that labels should have come."""
+    """Return whether the version has served long enough for its labels to arrive."""
     terms = view.terms
     late = view.now - view.since > terms.calendar.blocks(LABEL_HOURS)
     return terms.definition.from_truths and late
 
 
 def still_warming_up(view: View) -> Reason | None:
-    """Object until anything is counted after the version took over and its caches filled."""
+    """Object until events are counted after the version took over and its caches are warm."""
     return Reason.WARMING_UP if view.now <= view.since else None
 
 
 def labels_settle(view: View) -> Reason | None:
-    """Object while the labels are those of a traffic that has changed since."""
+    """Object while labels belong to an earlier share of the traffic."""
     return Reason.LABELS_SETTLING if view.now <= view.settles else None
 
 
@@ -120,14 +120,16 @@ def objection(view: View) -> Reason | None:
 
 
 def evidence_since(terms: Terms, status: DataProductStatus, stable: Version, slo: SloTerms) -> int:
-    """Return the last block that doesn't count: of the warm-up, of settling labels, of another SLO."""
-    warm = warmed_up(stable.promotion_time, terms.block_seconds)
+    """Return the last block that doesn't count: of the warm-up, of settling labels, of another indicator."""
+    warm_up_end = warmed_up(stable.promotion_time, terms.block_seconds)
     restarted = status.engine.slo(slo.name).since
     return max(
-        warm, ceil(restarted / terms.block_seconds), settling_block(terms, status, stable, slo)
+        warm_up_end,
+        ceil(restarted / terms.block_seconds),
+        settling_block(terms, status, stable, slo),
     )
 
 
 def settling_block(terms: Terms, status: DataProductStatus, stable: Version, slo: SloTerms) -> int:
-    """Return the last block in which the labels of an SLO settle; 0 for none."""
+    """Return the last block in which the labels of an SLO settle; 0 without one."""
     return ceil(settle_time(status, stable, slo) / terms.block_seconds)

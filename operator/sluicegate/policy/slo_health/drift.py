@@ -39,7 +39,7 @@ MOST_RECOVERY: Final = 1.5
 
 
 class Stretch(NamedTuple):
-    """What is tested: whole units, numbered first … last, and A, in units."""
+    """The tested range: whole units, numbered first … last, and A, in units."""
 
     units: Units
     first: int
@@ -48,7 +48,7 @@ class Stretch(NamedTuple):
 
 
 class Drift(NamedTuple):
-    """What the CUSUM bank says: its largest S, where it is Missed, and whether it may say so.
+    """The result of the CUSUM bank: its largest S, the bound for Missed, and whether it may call Missed.
 
     `after` and `blocks` are the events and the length of the stretch in which that S grew: from
     its last 0 on. They are what decides; the newest window may look better or worse. `changed` is
@@ -71,7 +71,7 @@ class Drift(NamedTuple):
 
     @property
     def level(self) -> Level:
-        """Missed at the bound, AtRisk at half of it; a provisional baseline only warns.
+        """Return Missed at the bound, AtRisk at half of it; a provisional baseline only warns.
 
         Met once the fall has ended, though the evidence of it is still there.
         """
@@ -92,7 +92,7 @@ def drift_of(
     known_since: int | None = None,
     mean: int | None = None,
 ) -> Drift | None:
-    """Return what the last fourteen days say; None when the baseline allows no alternative.
+    """Return the drift in the last fourteen days; None if the baseline allows no alternative.
 
     Of these tests the one that is nearest to its bound speaks. The CUSUM bank holds each hour
     against the worst ratio that the baseline is compatible with, so it needs a large one; the
@@ -114,7 +114,7 @@ def drift_of(
         before says nothing about the other.
     """
     calendar, lag = terms.calendar, 2 * terms.lag_blocks
-    own = mean is None
+    without_mean = mean is None
     complete = now // BLOCKS_PER_HOUR
     hours_known = range(
         first_hour(since if known_since is None else known_since, complete), complete
@@ -123,10 +123,10 @@ def drift_of(
     hours, days = (mean, mean) if mean is not None else (cusum.HOURLY_BLOCKS, cusum.DAILY_BLOCKS)
     by_hour, start = calendar.hours_as_sums(hours), first_hour(since, complete)
     shows = hours_known
-    if own and not baseline.weekdays and not late:
-        each = Stretch(calendar.each_sum, start, complete - 1, by_hour)
-        shows = _before_change(terms, series, baseline, each, hours_known=hours_known)
-    swings = _swings(terms, series, baseline, shows) if own else baseline.daily
+    if without_mean and not baseline.weekdays and not late:
+        each_sum = Stretch(calendar.each_sum, start, complete - 1, by_hour)
+        shows = _before_change(terms, series, baseline, each_sum, hours_known=hours_known)
+    swings = _swings(terms, series, baseline, shows) if without_mean else baseline.daily
     daily = swings or late
     units = calendar.days if daily else calendar.each_sum
     if daily and lag * calendar.block_seconds > calendar.day_seconds:
@@ -135,13 +135,13 @@ def drift_of(
     first = units.first_from(start)
     stretch = Stretch(units, first, last, days if daily else by_hour)
     drifts = [_cusum(terms, series, baseline, stretch)]
-    if own and not baseline.weekdays:
+    if without_mean and not baseline.weekdays:
         drifts.append(_two_sample(terms, series, baseline, stretch))
         if swings and not late:
-            each = Stretch(calendar.each_sum, hours_known.start, complete - 1, by_hour)
-            drifts.append(_two_sample(terms, series, baseline, each, same_hours=True))
+            each_sum = Stretch(calendar.each_sum, hours_known.start, complete - 1, by_hour)
+            drifts.append(_two_sample(terms, series, baseline, each_sum, same_hours=True))
     drift = max(filter(None, drifts), key=lambda drift: drift.statistic / drift.bound, default=None)
-    if drift is None or not own or daily or baseline.weekdays:
+    if drift is None or not without_mean or daily or baseline.weekdays:
         return drift
     # A fall and its end scatter more than either, so the statistic falls before the fall is forgotten.
     if drift.statistic * drift.phi < scatter_of(baseline).phi * drift.bound * WORTH_A_CHECK:
@@ -152,7 +152,7 @@ def drift_of(
 def _recovered(
     terms: SloTerms, series: Series, baseline: Baseline, drift: Drift, *, stretch: Stretch
 ) -> int | None:
-    """Return the last block of a fall that has ended; None while it lasts, or while that is open.
+    """Return the last block of a fall that has ended; None while it lasts, or is undecided.
 
     The same CUSUM the other way round: it adds the evidence for the accepted ratio against one that is
     worse by the drop. The CUSUM of the fall forgets too slowly: the deeper a fall was, the longer.
@@ -162,36 +162,44 @@ def _recovered(
     limit = upper_bound(baseline.count, prior.phi)
     if drift.changed is None or not 0 < limit < limit + terms.drop < 1:
         return None
-    begin = max(units.of(drift.changed // BLOCKS_PER_HOUR), first)
-    events = list(_counts(series, begin, last, units))
-    _, ended = _recovery(events, limit, terms.drop, inf)
-    scatter = _scatter(events[ended:], 0, prior, strata=None)  # that of the fall is another one
+    first_unit = max(units.of(drift.changed // BLOCKS_PER_HOUR), first)
+    events = list(_counts(series, first_unit, last, units))
+    _, recovery_end = _recovery(events, limit, terms.drop, inf)
+    scatter = _scatter(
+        events[recovery_end:], 0, prior, strata=None
+    )  # that of the fall is another one
     divisor = scatter.divisor(drift.bound, LEAST_DEGREES)
-    value, ended = _recovery(events, limit, terms.drop, MOST_RECOVERY * drift.bound * divisor)
-    return units.start(begin + ended) * BLOCKS_PER_HOUR if value >= drift.bound * divisor else None
+    value, recovery_end = _recovery(
+        events, limit, terms.drop, MOST_RECOVERY * drift.bound * divisor
+    )
+    return (
+        units.start(first_unit + recovery_end) * BLOCKS_PER_HOUR
+        if value >= drift.bound * divisor
+        else None
+    )
 
 
 def _recovery(
-    events: Sequence[tuple[int, int]], limit: float, drop: float, most: float
+    events: Sequence[tuple[int, int]], limit: float, drop: float, most_value: float
 ) -> tuple[float, int]:
-    """Return the evidence that units are at the limit again and not worse by the drop, and where it begins."""
+    """Return the evidence that units are within the limit again, not worse by the drop, and its begin."""
     fallen = limit + drop
     per_bad, per_good = log(limit / fallen), log((1 - limit) / (1 - fallen))
-    value, ended = 0.0, 0
+    value, recovery_end = 0.0, 0
     for place, (bad, total) in enumerate(events, 1):
-        value = min(value + bad * per_bad + (total - bad) * per_good, most)
+        value = min(value + bad * per_bad + (total - bad) * per_good, most_value)
         if value <= 0.0:
-            value, ended = 0.0, place
-    return value, ended
+            value, recovery_end = 0.0, place
+    return value, recovery_end
 
 
 def first_hour(since: int, complete: int) -> int:
-    """Return the first whole hour after block `since`, of those that are kept before hour `complete`."""
+    """Return the first whole hour after block `since` that is stored, before hour `complete`."""
     return max(ceil(since / BLOCKS_PER_HOUR), complete - HOURS + 1, 0)
 
 
 def _swings(terms: SloTerms, series: Series, baseline: Baseline, hours_known: range) -> bool:
-    """Return whether the hours of the day differ, as far as the known hours show.
+    """Return whether the hours of the day differ in the baseline's hours.
 
     Two days show it. Before, what the baseline's hours showed holds, too.
     """
@@ -203,21 +211,21 @@ def _swings(terms: SloTerms, series: Series, baseline: Baseline, hours_known: ra
     ):
         return True
     place = ("swings", baseline.phi)
-    said = series.derived.get(place)
-    if not isinstance(said, tuple) or said[0] != hours_known:
+    swings_before = series.derived.get(place)
+    if not isinstance(swings_before, tuple) or swings_before[0] != hours_known:
         hours = list(zip(*series.hours(hours_known.start, hours_known.stop - 1), strict=True))
-        said = (
+        swings_before = (
             hours_known,
             seasonality.hour_matters(hours, hours_known.start, baseline.phi, calendar),
         )
-        series.derived[place] = said
-    return bool(said[1])
+        series.derived[place] = swings_before
+    return bool(swings_before[1])
 
 
 def _before_change(
     terms: SloTerms, series: Series, baseline: Baseline, stretch: Stretch, *, hours_known: range
 ) -> range:
-    """Return which of less than two days of known hours show a season: those before a suspected change.
+    """Return the hours that show a season with less than two days of them: those before a suspected change.
 
     The change itself makes hours differ. If it came on the first day, the hours before it show no
     season, and all count: the next day shows which of the two it was.
@@ -234,7 +242,7 @@ def _before_change(
 
 
 def _cusum(terms: SloTerms, series: Series, baseline: Baseline, stretch: Stretch) -> Drift | None:
-    """Return the CUSUM bank; None when no alternative lies beyond what the baseline leaves open."""
+    """Return the CUSUM bank; None if the baseline's uncertainty covers all alternatives."""
     units, first, last, mean = stretch
     counts, prior = baseline.weekdays or (baseline.count,), scatter_of(baseline)
     key = (counts, prior.phi, terms.drop, terms.drop_given, mean, units)
@@ -245,14 +253,14 @@ def _cusum(terms: SloTerms, series: Series, baseline: Baseline, stretch: Stretch
     if not isinstance(progress, cusum.Progress) or not progress.can_continue_to(first, last):
         progress = cusum.begin(banks[0], first)
     if progress.next <= last:
-        fresh = _counts(series, progress.next, last, units)
-        progress = cusum.advance_strata(progress, banks, fresh)
+        new_counts = _counts(series, progress.next, last, units)
+        progress = cusum.advance_strata(progress, banks, new_counts)
         series.derived[key] = progress
     place = max(range(len(progress.values)), key=progress.values.__getitem__)
     zero = progress.zeros[place]
-    begun, end = units.start(zero), units.start(progress.next)
-    bad, total = series.hours(begun, end - 1)
-    before = series.hours(units.start(first), begun - 1)
+    begin_sum, end = units.start(zero), units.start(progress.next)
+    bad, total = series.hours(begin_sum, end - 1)
+    before = series.hours(units.start(first), begin_sum - 1)
     scatter = prior
     if progress.statistic >= prior.phi * banks[0].bound * WORTH_A_CHECK:
         weekdays = [unit % len(banks) for unit in range(first, last + 1)]
@@ -265,8 +273,8 @@ def _cusum(terms: SloTerms, series: Series, baseline: Baseline, stretch: Stretch
         banks[0].bound,
         decides(baseline, terms),
         Count(sum(bad), sum(total)),
-        (end - begun) * BLOCKS_PER_HOUR,
-        begun * BLOCKS_PER_HOUR if progress.statistic else None,
+        (end - begin_sum) * BLOCKS_PER_HOUR,
+        begin_sum * BLOCKS_PER_HOUR if progress.statistic else None,
         summed((baseline.count, (sum(before[0]), sum(before[1])))),
         divisor,
         units.seconds * BLOCKS_PER_HOUR // units.sum_seconds,
@@ -308,15 +316,15 @@ def _two_sample(
         entry = (key, change, scatter, summed((count, *events[: change.start])))
         series.derived[place] = entry
     _, change, scatter, before = entry
-    begun = units.start(first + change.start)
+    begin_sum = units.start(first + change.start)
     divisor = scatter.divisor(bound, LEAST_DEGREES)
     return Drift(
         change.statistic / divisor,
         bound,
         decides(baseline, terms),
         change.after,
-        max(units.start(last + 1) - begun, 0) * BLOCKS_PER_HOUR,
-        begun * BLOCKS_PER_HOUR if change.statistic else None,
+        max(units.start(last + 1) - begin_sum, 0) * BLOCKS_PER_HOUR,
+        begin_sum * BLOCKS_PER_HOUR if change.statistic else None,
         before,
         divisor,
         units.seconds * BLOCKS_PER_HOUR // units.sum_seconds,
@@ -334,28 +342,28 @@ def _scatter(
     place = min(max(place, 0), len(events))
     if strata is None:
         return batch_means.scatter(batch_means.about_levels(events, place), prior)
-    rest, count = batch_means.about_hours(strata, events, place)
-    return batch_means.scatter(rest, prior, strata=count)
+    hour_residuals, count = batch_means.about_hours(strata, events, place)
+    return batch_means.scatter(hour_residuals, prior, strata=count)
 
 
 @lru_cache(maxsize=2**16)
 def _banks(
     counts: tuple[Count, ...], phi: float, drop: float, *, drop_given: bool, mean: int
 ) -> tuple[cusum.Bank, ...] | None:
-    """Return one bank, or one a weekday; None when an alternative is missing in any."""
+    """Return one bank, or one a weekday; None if any lacks an alternative."""
     banks = []
     for count in counts:
         least = drop if drop_given else max(drop, detectable_drop(count, phi))
         banks.append(cusum.bank(ratio_of(count), upper_bound(count, phi), least, mean))
-    kept = tuple(bank for bank in banks if bank is not None)
-    same = len({len(bank.alternatives) for bank in kept}) == 1
-    return kept if len(kept) == len(counts) and same else None
+    kept_banks = tuple(bank for bank in banks if bank is not None)
+    same_length = len({len(bank.alternatives) for bank in kept_banks}) == 1
+    return kept_banks if len(kept_banks) == len(counts) and same_length else None
 
 
 def _counts(series: Series, first: int, last: int, units: Units) -> Iterable[tuple[int, int]]:
-    begun = units.start(first)
-    bad, total = series.hours(begun, units.start(last + 1) - 1)
+    begin_sum = units.start(first)
+    bad, total = series.hours(begin_sum, units.start(last + 1) - 1)
     if units.are_sums:
         return zip(bad, total, strict=True)
-    edges = pairwise(units.start(unit) - begun for unit in range(first, last + 2))
+    edges = pairwise(units.start(unit) - begin_sum for unit in range(first, last + 2))
     return ((sum(bad[at:end]), sum(total[at:end])) for at, end in edges)

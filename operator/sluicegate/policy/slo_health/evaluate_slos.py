@@ -14,11 +14,11 @@ from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.slo_status import SloState
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import Version
-from sluicegate.policy.model.excluded_blocks import BlockSpan, leave_out, spans_of
+from sluicegate.policy.model.excluded_blocks import BlockSpan, exclude_blocks, spans_of
 from sluicegate.policy.model.observed import Observed
 from sluicegate.policy.model.terms import Terms
 from sluicegate.policy.slo_health import gauge_slo, probation
-from sluicegate.policy.slo_health.baseline import from_production, season_is_known, usable
+from sluicegate.policy.slo_health.baseline import from_production, season_is_known, usable_baseline
 from sluicegate.policy.slo_health.client_errors import client_errors, judge_client_errors
 from sluicegate.policy.slo_health.confirmation import confirm
 from sluicegate.policy.slo_health.data_quality import (
@@ -37,7 +37,7 @@ from sluicegate.stats.counts import NOTHING, Count
 def judge_stable(
     terms: Terms, status: DataProductStatus, stable: Version, observed: Observed
 ) -> tuple[tuple[SloResult, ...], DataProductStatus]:
-    """Return what each SLO of the stable version shows, and what is remembered of it from now on."""
+    """Return the results of the stable version's SLOs, and the states to keep."""
     series = observed.series.get(stable.release.version, {})
     now = observed.block
     alive = any(
@@ -65,12 +65,12 @@ def judge_stable(
         learnt = _learn(terms, result, after, view, observed=observed)
         if learnt is not None:
             baselines[slo.name] = learnt
-    compared = judge_client_errors(terms, status, stable, series, observed=observed)
-    if compared is not None:
-        results.append(compared)
-        name = compared.terms.name
+    client_error_result = judge_client_errors(terms, status, stable, series, observed=observed)
+    if client_error_result is not None:
+        results.append(client_error_result)
+        name = client_error_result.terms.name
         record, end = status.engine.slo(name), terms.block_end(now)
-        slos[name] = confirm(record, compared, block=now, block_end=end)
+        slos[name] = confirm(record, client_error_result, block=now, block_end=end)
     if slos:
         status = status.with_engine(slos={**status.engine.slos, **slos})
     if baselines:
@@ -82,7 +82,7 @@ def judge_stable(
 def _without_fall(
     terms: Terms, before: SloRecord, after: SloRecord, result: SloResult
 ) -> SloRecord:
-    """Return what is kept of an SLO, without the blocks of a fall that has just ended.
+    """Return the kept state of an SLO, without the blocks of a fall that has just ended.
 
     They would be evidence of a fall for as long again, and the next one would be found no sooner by them.
     """
@@ -91,12 +91,12 @@ def _without_fall(
         return after
     if drift.recovered is None or drift.changed is None:
         return after
-    return leave_out(after, drift.changed + 1, drift.recovered, terms.block_seconds)
+    return exclude_blocks(after, drift.changed + 1, drift.recovered, terms.block_seconds)
 
 
 def _judge_gauge(terms: Terms, view: View, stable: Version, observed: Observed) -> SloResult:
     slo = view.terms
-    baseline = usable(stable.baseline.get(slo.name), slo)
+    baseline = usable_baseline(stable.baseline.get(slo.name), slo)
     if view.problem is not None:
         return unknown(slo, view.problem, NOTHING, baseline)
     return gauge_slo.judge(
@@ -121,15 +121,17 @@ def _judge(
     slo, series, now = view.terms, view.series, view.now
     if slo.gauge is not None:
         return _judge_gauge(terms, view, stable, observed)
-    baseline = usable(stable.baseline.get(slo.name), slo)
-    begun = max(stable.promotion_time, status.engine.slo(slo.name).since)
-    shown_since = begun // terms.block_seconds
+    baseline = usable_baseline(stable.baseline.get(slo.name), slo)
+    begin_time = max(stable.promotion_time, status.engine.slo(slo.name).since)
+    shown_since = begin_time // terms.block_seconds
     reason = objection(view)
     if reason is Reason.WARMING_UP and now > warmed_up(stable.promotion_time, terms.block_seconds):
         reason = Reason.INSUFFICIENT_DATA  # not the version, only its evidence has just begun
     if reason is not None or series is None:
-        recent = Count(0, 0) if series is None else series.window(now, slo.recent, shown_since)
-        result = unknown(slo, reason or Reason.NO_DATA, recent, baseline)
+        recent_count = (
+            Count(0, 0) if series is None else series.window(now, slo.recent, shown_since)
+        )
+        result = unknown(slo, reason or Reason.NO_DATA, recent_count, baseline)
         blocks = blocks_shown(slo, now, shown_since)
         until = terms.block_end(view.settles) if reason is Reason.LABELS_SETTLING else None
         budget = _budget(terms, stable, series, now=now)
@@ -138,9 +140,11 @@ def _judge(
         terms, replace(view, series=series), baseline, spans=spans, shown_since=shown_since
     )
     if status.probation is not None and slo.name in status.engine.probation_baselines:
-        held = status.engine.probation_baselines[slo.name]
-        counted = series.without(spans) if spans else series
-        result = probation.judge(result, counted, held, now=now, since=view.since)
+        probation_baseline = status.engine.probation_baselines[slo.name]
+        counted_series = series.without(spans) if spans else series
+        result = probation.judge(
+            result, counted_series, probation_baseline, now=now, since=view.since
+        )
     return replace(result, budget=_budget(terms, stable, series, now=now))
 
 
@@ -152,16 +156,16 @@ def _judge_counts(
     spans: tuple[BlockSpan, ...],
     shown_since: int,
 ) -> SloResult:
-    """Return the verdict on counts: by what came after the last disturbance, or by all but disturbances.
+    """Return the verdict on counts: on blocks after the last disturbance, or on all but disturbances.
 
     The worse holds: what came after it finds a large decay at once, all of it finds one in the few
     events between disturbances that come often.
     """
     assert view.series is not None
     drift_since = _drift_since(terms, view, baseline)
-    judged = partial(judge, view.terms, baseline=baseline, now=view.now)
+    judge_counts = partial(judge, view.terms, baseline=baseline, now=view.now)
     after = spans[-1].last if spans else 0
-    newest = judged(
+    newest = judge_counts(
         view.series,
         since=max(view.since, after),
         drift_since=max(drift_since, after),
@@ -169,7 +173,7 @@ def _judge_counts(
     )
     if not spans or newest.state is SloState.MISSED:
         return newest
-    result = judged(
+    result = judge_counts(
         view.series.without(spans),
         since=view.since,
         drift_since=drift_since,
@@ -178,13 +182,13 @@ def _judge_counts(
     if newest.state is SloState.AT_RISK and result.state is SloState.MET:
         return newest
     if not result.recent.total:
-        silent = unknown(view.terms, Reason.INSUFFICIENT_DATA, NOTHING, baseline)
-        return replace(silent, shown_blocks=result.shown_blocks)
+        without_evidence = unknown(view.terms, Reason.INSUFFICIENT_DATA, NOTHING, baseline)
+        return replace(without_evidence, shown_blocks=result.shown_blocks)
     return result
 
 
 def _budget(terms: Terms, stable: Version, series: Series | None, *, now: int) -> Count:
-    """Return all events that count towards the error budget, what had a cause outside the model included."""
+    """Return all events that count for the error budget, also those with a cause outside the model."""
     since = stable.promotion_time // terms.block_seconds
     length = terms.calendar.blocks(WINDOW_HOURS)
     return NOTHING if series is None else series.window(now, length, since)
@@ -201,7 +205,7 @@ def _drift_since(terms: Terms, view: View, baseline: Baseline | None) -> int:
 def _learn(
     terms: Terms, result: SloResult, record: SloRecord, view: View, *, observed: Observed
 ) -> Baseline | None:
-    """Return the production baseline, once it is complete."""
+    """Return the production baseline once it is complete; else None."""
     current = result.baseline
     if record.disturbance_start_time is not None:
         return None
@@ -230,24 +234,24 @@ _TOO_LITTLE = frozenset({Reason.INSUFFICIENT_DATA, Reason.BASELINE_TOO_SMALL})
 
 
 def _may_be_learnt_from(result: SloResult, record: SloRecord) -> bool:
-    """Return whether the SLO is known to be met, so that the baseline may be learnt.
+    """Return whether the SLO is known to be met, so that a baseline may be learnt.
 
     Without an objective this is unknown before there is a baseline, so it is learnt then, too.
     """
     untroubled = not record.degraded and record.steady_start_time is not None
-    silent = result.state is SloState.UNKNOWN and result.reason in _TOO_LITTLE
-    return untroubled and (silent or result.state is SloState.MET)
+    lacks_evidence = result.state is SloState.UNKNOWN and result.reason in _TOO_LITTLE
+    return untroubled and (lacks_evidence or result.state is SloState.MET)
 
 
 def _learn_gauge(
     terms: Terms, result: SloResult, record: SloRecord, view: View, *, observed: Observed
 ) -> Baseline | None:
-    """As above; a gauge without a bound is Unknown until it has a baseline, and learns then too."""
+    """Return the baseline of a gauge; one without a bound is Unknown until it has a baseline."""
     if result.state in {SloState.AT_RISK, SloState.MISSED} or record.degraded:
         return None
     values = observed.means(view.version, view.terms.name)
-    steady = ceil((record.steady_start_time or 0) / terms.block_seconds)
-    return gauge_slo.learn(view.terms, values, now=view.now, since=max(view.since, steady))
+    steady_block = ceil((record.steady_start_time or 0) / terms.block_seconds)
+    return gauge_slo.learn(view.terms, values, now=view.now, since=max(view.since, steady_block))
 
 
 def _probation_over(
@@ -260,10 +264,10 @@ def _probation_over(
 ) -> DataProductStatus:
     if status.probation is None:
         return status
-    judged = (*terms.deciding, client_errors(terms))
-    if any(status.engine.slo(slo.name).streak is not None for slo in judged):
+    judged_slos = (*terms.deciding, client_errors(terms))
+    if any(status.engine.slo(slo.name).streak is not None for slo in judged_slos):
         return status
-    warm = warmed_up(stable.promotion_time, terms.block_seconds)
+    warm_up_end = warmed_up(stable.promotion_time, terms.block_seconds)
     settling = (settling_block(terms, status, stable, slo) for slo in terms.deciding)
-    since = max(warm, *settling, 0)
-    return probation.ended(terms, status, series, now=now, since=since)
+    since = max(warm_up_end, *settling, 0)
+    return probation.without_ended_probation(terms, status, series, now=now, since=since)

@@ -94,7 +94,7 @@ def _misses(gauge: GaugeTerms, readings: Means, now: int, since: int) -> bool:
 def present_of(
     slo: SloTerms, readings: Means, baseline: Baseline | None, *, now: int, since: int
 ) -> Present:
-    """Return what the newest values say: by the bound, and by their mean against the baseline's.
+    """Return the level of the newest values: by the bound, and by their mean against the baseline's.
 
     Parameters
     ----------
@@ -123,7 +123,7 @@ def present_of(
 
 
 def _is_below(slo: SloTerms, gauge: GaugeTerms, values: Values, baseline: Baseline) -> bool | None:
-    """Return whether these blocks are surely worse than the baseline's; None while that is open.
+    """Return whether these blocks are worse than the baseline, beyond chance; None if undecided.
 
     The baseline's deviation is that of hours; a mean of fewer blocks scatters the more.
     """
@@ -135,7 +135,7 @@ def _is_below(slo: SloTerms, gauge: GaugeTerms, values: Values, baseline: Baseli
 
 
 def _stretch(units: Units, now: int, since: int) -> range:
-    """Sums of twelve from the first whole unit after `since` to the last that is over by `now`."""
+    """Return the sums of twelve from the first whole unit after `since` to the last complete one at `now`."""
     complete = now // BLOCKS_PER_HOUR
     first = units.first_from(max(ceil(since / BLOCKS_PER_HOUR), complete - HOURS + 1, 0))
     return range(units.start(first), max(units.start(units.of(complete)), units.start(first)))
@@ -144,7 +144,7 @@ def _stretch(units: Units, now: int, since: int) -> range:
 def _followed(
     readings: Means, sums: range, calendar: Calendar, *, daily: bool = False
 ) -> list[float]:
-    """Means of the hours, or days, that these sums make up; computed once as long as they hold."""
+    """Return the means of hours, or days, of these sums; cached for the same sums."""
     entry = readings.derived.get(daily)
     if isinstance(entry, tuple) and entry[0] == (sums, calendar):
         values: list[float] = entry[1]
@@ -159,7 +159,7 @@ def _followed(
 
 
 def _hourly(readings: Means, sums: range, hours: Units) -> list[float | None]:
-    """Means of the hours that these sums make up; None for one without any value."""
+    """Return the means of the hours of these sums; None for an hour without values."""
     if not sums:
         return []
     units = range(hours.first_from(sums.start), hours.of(sums.stop))
@@ -171,12 +171,14 @@ def _hourly(readings: Means, sums: range, hours: Units) -> list[float | None]:
 
 
 def _daily(readings: Means, sums: range, calendar: Calendar) -> list[float]:
-    """Means of the days that these sums make up, of those that have a value in each hour."""
+    """Return the means of the days of these sums, for days with values in each hour."""
     days = range(calendar.days.of(sums.start), calendar.days.of(sums.stop))
     edges = ((calendar.days.start(day), calendar.days.start(day + 1)) for day in days)
     by_day = (_hourly(readings, range(*edge), calendar.hours) for edge in edges)
-    whole = ([value for value in day if value is not None] for day in by_day if None not in day)
-    return [fmean(values) for values in whole if values]
+    whole_days = (
+        [value for value in day if value is not None] for day in by_day if None not in day
+    )
+    return [fmean(values) for values in whole_days if values]
 
 
 def _drift(
@@ -199,7 +201,7 @@ def _drift(
 
 
 def learn(slo: SloTerms, readings: Means, *, now: int, since: int) -> Baseline | None:
-    """Return the baseline after 28 hours with values; None before, and while it never varies."""
+    """Return the baseline after 28 hours with values; None before, and for a constant gauge."""
     calendar, seconds = slo.calendar, slo.calendar.sum_seconds
     sums = _stretch(calendar.hours, now, since)
     normal = gauge_baseline(_followed(readings, sums, calendar))

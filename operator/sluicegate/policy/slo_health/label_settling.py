@@ -19,7 +19,7 @@ CHANGED_SHARE: Final = 1.2
 
 
 def settle_time(status: DataProductStatus, stable: Version, slo: SloTerms) -> int:
-    """Return the time until which the labels of the stable version settle, in seconds; 0 for never.
+    """Return the time until which stable's labels settle, in seconds; 0 without settling labels.
 
     An SLO that is degraded stays so by all labels: its evidence is older than the change.
     """
@@ -35,19 +35,19 @@ def settle_time(status: DataProductStatus, stable: Version, slo: SloTerms) -> in
 
 def returns_traffic(shares: Sequence[Share]) -> bool:
     """Return whether the end of a rollout with these shares changes stable's share much."""
-    return bool(shares) and _differs(FULL, FULL - max(share.weight for share in shares))
+    return bool(shares) and _differs_much(FULL, FULL - max(share.weight for share in shares))
 
 
 def _changed(shares: Sequence[Share]) -> int:
-    """Return when a rollout changed stable's share much for the last time; 0 if it did not."""
+    """Return when a rollout last changed stable's share much, in seconds; 0 if none did."""
     share_before, changed = FULL, 0
     for share in shares:
-        left = FULL - share.weight
-        if _differs(share_before, left):
-            share_before, changed = left, share.start_time
+        stable_share = FULL - share.weight
+        if _differs_much(share_before, stable_share):
+            share_before, changed = stable_share, share.start_time
     return changed
 
 
-def _differs(value: int, other: int) -> bool:
+def _differs_much(value: int, other: int) -> bool:
     low, high = sorted((value, other))
     return high > CHANGED_SHARE * low

@@ -44,7 +44,7 @@ def judge_by_market(
     observed: Observed,
     results: tuple[SloResult, ...],
 ) -> tuple[MarketStates | None, DataProductStatus]:
-    """Return what each SLO shows by market, and the status that keeps which markets miss it.
+    """Return the results of each SLO by market, and the status with the markets that miss it.
 
     None while the newest block can't be read: nothing new is known then.
     """
@@ -72,7 +72,7 @@ def judge_by_market(
 
 
 def _allowed(result: SloResult) -> float | None:
-    """Return the largest share of bad events: by the objective, else by the baseline and maxDrop."""
+    """Return the largest allowed bad share: by the objective, else by the baseline and maxDrop."""
     if result.terms.allowed_bad is not None:
         return result.terms.allowed_bad
     if result.baseline is None or not result.baseline.count.total:
@@ -91,12 +91,12 @@ def _judged(
 ) -> tuple[MarketState, ...]:
     record = status.engine.slo(slo.name)
     spans = spans_of(record, terms.block_seconds)
-    counted = {
+    counted_markets = {
         market: series.without(spans) if spans else series
         for market, series in observed.markets[slo.name].items()
     }
     states = judge_markets(
-        counted,
+        counted_markets,
         observed.block,
         MarketLimit(allowed, terms.market_cells, terms.calendar),
         since=max(evidence_since(terms, status, stable, slo), 0),
@@ -117,15 +117,15 @@ def _budget(terms: Terms, stable: Version, series: Series, now: int) -> Count:
 def _dated(
     terms: Terms, stable: Version, state: MarketState, missed_since: Mapping[str, int]
 ) -> MarketState:
-    """Return the state of a market with the time since when it is Missed, as it was found first."""
+    """Return the state of a market with the time since which it is Missed."""
     if state.state is not SloState.MISSED:
         return state
-    begun = max(terms.block_end(state.begun - 1), stable.promotion_time)
-    return replace(state, since=missed_since.get(state.market, begun))
+    begin_time = max(terms.block_end(state.begun - 1), stable.promotion_time)
+    return replace(state, since=missed_since.get(state.market, begin_time))
 
 
 def present_in_market(series: Series, newest: int, state: MarketState) -> Present:
-    """Return what the newest events of a market say, by the shortest window that says anything."""
+    """Return the level of a market's newest events, by the shortest window with enough of them."""
     for window in WINDOWS:
         count = series.window(newest, min(window, newest + 1 - state.begun))
         bad, good = is_bad(count, state.allowed), is_met(count, state.allowed)
@@ -139,6 +139,6 @@ def present_in_market(series: Series, newest: int, state: MarketState) -> Presen
 
 
 def trains_for(terms: Terms, status: DataProductStatus) -> bool:
-    """Return whether a market misses an SLO for which a market alone is retrained."""
+    """Return whether a market misses an SLO for which a single market is retrained."""
     retrained = (slo.name for slo in terms.slos if slo.on_market_missed is OnMarketMissed.RETRAIN)
     return any(status.engine.slo(name).missed_markets for name in retrained)

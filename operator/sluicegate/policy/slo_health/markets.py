@@ -40,7 +40,7 @@ _ORDER: Final = (SloState.MISSED, SloState.UNKNOWN, SloState.MET)
 
 @dataclass(frozen=True, slots=True)
 class MarketState:
-    """How one SLO does in one market: what is known, from which events.
+    """The state of one SLO in one market, with its events.
 
     Attributes
     ----------
@@ -61,7 +61,7 @@ class MarketState:
 
 @dataclass(frozen=True, slots=True)
 class MarketLimit:
-    """What an SLO allows in each of its markets.
+    """The limit of an SLO in each of its markets.
 
     Attributes
     ----------
@@ -75,12 +75,12 @@ class MarketLimit:
 
     @property
     def ratio(self) -> float:
-        """The same within (0, 1): each bad event of a cell that allows none is surprising, and finite."""
+        """Return the limit within (0, 1), so that each bad event of a cell without allowed ones has finite evidence."""
         return min(max(self.allowed, LEAST_RATIO), 1 - LEAST_RATIO)
 
     @property
     def bank(self) -> Bank:
-        """The test of one cell; a change may begin with each block."""
+        """Return the test of one cell; a change may begin with each block."""
         blocks = YEARS_BETWEEN_FALSE_ALARMS * YEAR_SECONDS / self.calendar.block_seconds
         return lasting_alarm.bank_of_odds(self.ratio, ODDS, blocks * max(self.cells, 1))
 
@@ -117,7 +117,7 @@ def judge_markets(
 
 
 class _Span(NamedTuple):
-    """The blocks that count: those after `since`, up to `newest`."""
+    """The counting blocks: after `since`, up to `newest`."""
 
     since: int
     newest: int
@@ -131,8 +131,8 @@ def _judged(
     state_of = partial(MarketState, market, allowed=allowed, begun=alarm.begun)
     if alarm.lasts or (was_bad and alarm.statistic >= bank.bound / 2):
         age = newest + 1 - alarm.begun
-        recent = (blocks.window(newest, min(age, window), since) for window in WINDOWS[1:])
-        count = next((count for count in recent if count.total), NOTHING)
+        recent_counts = (blocks.window(newest, min(age, window), since) for window in WINDOWS[1:])
+        count = next((count for count in recent_counts if count.total), NOTHING)
         return state_of(SloState.MISSED if count.total else SloState.UNKNOWN, count)
     count = blocks.window(newest, WINDOWS[0], since)
     for window in WINDOWS if alarm.statistic < bank.bound / 2 else ():
@@ -153,10 +153,13 @@ def is_bad(count: Count, allowed: float) -> bool:
 
 
 def _alarm(blocks: Series, newest: int, bank: Bank, since: int) -> LastingAlarm:
-    """Return the evidence up to block `newest`: of blocks where they are kept singly, else of sums."""
-    kept = blocks.derived.get((bank, since))
-    if isinstance(kept, _Kept) and newest - SINGLE_BLOCKS < kept.alarm.next <= newest + 1:
-        alarm, phi = kept.alarm, kept.phi
+    """Return the evidence up to block `newest`: of single blocks where they are stored, else of sums."""
+    alarm_before = blocks.derived.get((bank, since))
+    if (
+        isinstance(alarm_before, _Kept)
+        and newest - SINGLE_BLOCKS < alarm_before.alarm.next <= newest + 1
+    ):
+        alarm, phi = alarm_before.alarm, alarm_before.phi
     else:
         phi = _phi(blocks, newest)
         end = hour_of(blocks.newest - SINGLE_BLOCKS) + 1
@@ -174,26 +177,26 @@ def _alarm(blocks: Series, newest: int, bank: Bank, since: int) -> LastingAlarm:
 
 
 class _Kept(NamedTuple):
-    """The evidence of a cell after its newest block, and the dispersion that it is divided by."""
+    """The evidence of a cell after its newest block, and the dispersion by which it is divided."""
 
     alarm: LastingAlarm
     phi: float
 
 
 def _of_sums(blocks: Series, end: int, bank: Bank, phi: float, *, since: int) -> LastingAlarm:
-    """Return the evidence of the sums before `end`, the first of which all blocks are kept singly.
+    """Return the evidence of the sums before `end`, where single blocks begin.
 
     Of an hour in which block `since` lies, only the blocks that are kept singly can count.
     """
     first = min(max(blocks.first_hour, end - HOURS + 1, hour_of(since) + 1), end)
     alarm = lasting_alarm.begin(bank, first)
     alarm = lasting_alarm.advance(alarm, bank, zip(*blocks.hours(first, end - 1), strict=True), phi)
-    begun, after = (BLOCKS_PER_HOUR * sums + 1 for sums in (alarm.begun, alarm.next))
-    return replace(alarm, begun=begun, next=after)
+    begin_block, after = (BLOCKS_PER_HOUR * sums + 1 for sums in (alarm.begun, alarm.next))
+    return replace(alarm, begun=begin_block, next=after)
 
 
 def _phi(blocks: Series, newest: int) -> float:
-    """Return how much more the sums scatter than independent events would."""
+    """Return the dispersion of the sums, as a multiple of that of independent events."""
     last = hour_of(newest)
     first = min(max(blocks.first_hour, last - HOURS + 1), last)
     return successive_dispersion(zip(*blocks.hours(first, last - 1), strict=True))
@@ -210,7 +213,7 @@ def interval_of(count: Count) -> tuple[float, float]:
 
 
 def describe_market(slo: SloTerms, state: MarketState) -> str:
-    """Return what a market that misses an SLO shows, as a clause without a full stop."""
+    """Return the numbers of a market that misses an SLO, as a clause without a full stop."""
     bad, total = state.count
     low, high = interval_of(state.count)
     since = "" if state.since is None else f" since {rfc3339(state.since)}"
@@ -222,8 +225,8 @@ def describe_market(slo: SloTerms, state: MarketState) -> str:
 
 
 def lone_bad_market(states: Iterable[MarketState]) -> MarketState | None:
-    """Return the one market that is bad where at least one other is shown to be good, and none to be bad."""
-    every = tuple(states)
-    bad = [each for each in every if each.state is SloState.MISSED]
-    good = any(each.state is SloState.MET for each in every)
+    """Return the only bad market, if at least one other is shown to be good and none to be bad; else None."""
+    all_states = tuple(states)
+    bad = [market_state for market_state in all_states if market_state.state is SloState.MISSED]
+    good = any(market_state.state is SloState.MET for market_state in all_states)
     return bad[0] if len(bad) == 1 and good else None

@@ -8,7 +8,7 @@ from sluicegate.api.baseline import BaselineSource
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.slo_status import SloState
 from sluicegate.policy.slo_health.baseline import ratio_of
-from sluicegate.policy.slo_health.client_errors import is_implicit, shown
+from sluicegate.policy.slo_health.client_errors import is_implicit, share_for_people
 from sluicegate.policy.slo_health.drift import Drift
 from sluicegate.policy.slo_health.ratio_slo import SloResult
 from sluicegate.views.numbers import duration, events, percent, points
@@ -41,12 +41,12 @@ _UNKNOWN: Final[Mapping[Reason, str]] = {
 
 
 def window_of(blocks: int, block_seconds: int) -> str:
-    """`last 2 h`: as many blocks, as people say it."""
+    """Return a number of blocks as a window for people: `last 2 h`."""
     return f"last {duration(blocks * block_seconds)}"
 
 
 def describe(result: SloResult, block_seconds: int, *, degraded: bool = False) -> str:
-    """Return what one SLO says, as a clause without a full stop; `degraded` if it was missed and hasn't recovered."""
+    """Return an SLO's result as a clause without a full stop; `degraded` if it was missed and hasn't recovered."""
     if result.state is SloState.UNKNOWN:
         return _describe_unknown(result, block_seconds)
     if result.gauge is not None:
@@ -73,41 +73,43 @@ def _now(result: SloResult, block_seconds: int) -> str:
     bad = result.recent.ratio
     if bad is None:
         return f"no events in the {window}"
-    return f"{percent(shown(result.terms, bad))} ({events(result.recent.total)}, {window})"
+    return (
+        f"{percent(share_for_people(result.terms, bad))} ({events(result.recent.total)}, {window})"
+    )
 
 
 def _describe_drop(result: SloResult, block_seconds: int, *, degraded: bool) -> str:
     baseline, drift = result.baseline, result.drift
     assert baseline is not None
     assert drift is not None
-    where = (
+    stretch_text = (
         "at acceptance" if baseline.source is BaselineSource.EVALUATION else "when it was accepted"
     )
-    share = percent(shown(result.terms, ratio_of(baseline.count)))
-    before = f"{share} ({events(baseline.count.total)}, {where})"
-    whose = " against the version before" if result.probation else ""
-    fell = "rose" if is_implicit(result.terms) else "fell"
-    text = f"{result.terms.subject} {fell} from {before} to {_fallen(result, drift, block_seconds)}"
+    share = percent(share_for_people(result.terms, ratio_of(baseline.count)))
+    before = f"{share} ({events(baseline.count.total)}, {stretch_text})"
+    reference_text = " against the version before" if result.probation else ""
+    direction = "rose" if is_implicit(result.terms) else "fell"
+    text = f"{result.terms.subject} {direction} from {before} to {_fallen(result, drift, block_seconds)}"
     if result.state is SloState.AT_RISK and drift.statistic < drift.bound / 2:
         return f"{text}; it is judged once there are events of a whole hour"
-    evidence = f"the evidence of a drop (maxDrop {points(result.terms.drop)}){whose} is {drift.statistic:.1f}"
+    evidence = f"the evidence of a drop (maxDrop {points(result.terms.drop)}){reference_text} is {drift.statistic:.1f}"
     if degraded and drift.statistic < drift.bound:
         return f"{text}; {evidence} now, below the {drift.bound:.1f} at which it was missed"
     return f"{text}; {evidence}, of the {drift.bound:.1f} that are needed"
 
 
 def _fallen(result: SloResult, drift: Drift, block_seconds: int) -> str:
-    """Return what decided: the stretch in which the evidence grew, and the present where it is another."""
+    """Return the events of the verdict: of the stretch with the evidence, and of the present if it differs."""
     bad = drift.after.ratio
     if bad is None:
         return _now(result, block_seconds)
     lasts = duration(drift.blocks * block_seconds)
-    text = f"{percent(shown(result.terms, bad))} ({events(drift.after.total)}, {lasts} of evidence)"
+    text = f"{percent(share_for_people(result.terms, bad))} ({events(drift.after.total)}, {lasts} of evidence)"
     window = window_of(result.shown_blocks or result.terms.recent, block_seconds)
     recent = result.recent
     if recent.ratio is None:
         return f"{text}, no events in the {window}"
-    share = percent(shown(result.terms, recent.ratio))
+    share = percent(share_for_people(result.terms, recent.ratio))
     return f"{text}, {share} ({events(recent.total)}) in the {window}"
 
 
@@ -172,7 +174,7 @@ def numbers_of(result: SloResult) -> dict[str, float]:
 
 
 def joined(results: list[SloResult], block_seconds: int) -> str:
-    """Several SLOs in one sentence."""
+    """Return the results of several SLOs in one sentence."""
     return "; ".join(describe(result, block_seconds) for result in results)
 
 

@@ -37,7 +37,7 @@ MOST_HOURS: Final = 7 * HOURS_A_DAY
 def judge(
     result: SloResult, series: Series, baseline: Baseline, *, now: int, since: int
 ) -> SloResult:
-    """Return the verdict on an SLO of a version on probation: the worse of its own and of this test."""
+    """Return the verdict on an SLO on probation: the worse of its own result and of this test."""
     if result.terms.gauge is not None:
         return result
     drift = drift_of(result.terms, series, baseline, now=now, since=since, mean=PROBATION_BLOCKS)
@@ -63,25 +63,25 @@ def judge(
     )
 
 
-def ended(
+def without_ended_probation(
     terms: Terms, status: DataProductStatus, series: Mapping[str, Series], *, now: int, since: int
 ) -> DataProductStatus:
     """Return the status without a probation that is over at block `now`; see `is_over`."""
-    begin, end = terms.block_end(since), terms.block_end(now)
-    absent = end - begin - attended_seconds(status, begin, end)
-    over = is_over(
+    begin_time, end = terms.block_end(since), terms.block_end(now)
+    absent_seconds = end - begin_time - attended_seconds(status, begin_time, end)
+    is_completed = is_over(
         status.engine.probation_baselines,
         terms,
         series,
         now=now,
         since=since,
-        unattended=ceil(absent / terms.block_seconds),
+        unattended=ceil(absent_seconds / terms.block_seconds),
     )
-    return without_probation(status) if over else status
+    return without_probation(status) if is_completed else status
 
 
 def is_over(
-    held: Baselines,
+    probation_baselines: Baselines,
     terms: Terms,
     series: Mapping[str, Series],
     *,
@@ -89,7 +89,7 @@ def is_over(
     since: int,
     unattended: int,
 ) -> bool:
-    """Return whether the version has shown enough by block `now`.
+    """Return whether the probation has enough evidence at block `now`.
 
     Parameters
     ----------
@@ -97,20 +97,20 @@ def is_over(
     unattended : blocks after it in which no operator observed the version.
     """
     age = now - since - unattended
-    least, most = probation_limits(terms.calendar)
-    if age >= most:
+    least, most_blocks = probation_limits(terms.calendar)
+    if age >= most_blocks:
         return True
     if age < least:
         return False
     return all(
-        _has_shown(slo, held[slo.name], series.get(slo.name), now=now, since=since)
+        _has_shown(slo, probation_baselines[slo.name], series.get(slo.name), now=now, since=since)
         for slo in terms.deciding
-        if slo.name in held and slo.gauge is None
+        if slo.name in probation_baselines and slo.gauge is None
     )
 
 
 def probation_limits(calendar: Calendar) -> tuple[int, int]:
-    """Return blocks that a probation lasts at least and at most: three hours, and a week."""
+    """Return the least and most blocks of a probation: three hours, and a week."""
     least = max(calendar.blocks(LEAST_HOURS), LEAST_BLOCKS)
     return least, max(calendar.blocks(MOST_HOURS), least)
 

@@ -31,7 +31,7 @@ SPOKEN_HOURS: Final = HOURS_A_DAY
 
 @dataclass(frozen=True, slots=True)
 class SloResult:
-    """What one evaluation found about one SLO, with the numbers behind it.
+    """The result of one SLO's evaluation, with its numbers.
 
     Attributes
     ----------
@@ -76,24 +76,26 @@ STATES: Final = {
 
 
 def is_suspected(result: SloResult) -> bool:
-    """Return whether the answers look worse than accepted, though not surely: by half of `maxDrop`.
+    """Return whether the answers look worse than accepted, though within chance: by half of `maxDrop`.
 
     By the point estimate of the window that is shown: it starts nothing that could do harm.
     """
-    baseline, recent = result.baseline, result.recent.ratio
-    if not result.terms.measures_quality or baseline is None or recent is None:
+    baseline, recent_ratio = result.baseline, result.recent.ratio
+    if not result.terms.measures_quality or baseline is None or recent_ratio is None:
         return False
-    return recent - ratio_of(baseline.count) > result.terms.drop / 2
+    return recent_ratio - ratio_of(baseline.count) > result.terms.drop / 2
 
 
 def blocks_shown(terms: SloTerms, now: int, since: int) -> int:
-    """Of how many blocks up to `now` events are shown, where those up to `since` aren't."""
+    """Return how many blocks up to `now` the reported events span; those up to `since` don't count."""
     return max(min(terms.recent, now - since), 1)
 
 
-def unknown(terms: SloTerms, reason: Reason, recent: Count, baseline: Baseline | None) -> SloResult:
-    """Return an SLO that can't be judged."""
-    return SloResult(terms, SloState.UNKNOWN, reason, recent, baseline)
+def unknown(
+    terms: SloTerms, reason: Reason, recent_count: Count, baseline: Baseline | None
+) -> SloResult:
+    """Return the result of an SLO that can't be judged."""
+    return SloResult(terms, SloState.UNKNOWN, reason, recent_count, baseline)
 
 
 def judge(
@@ -106,7 +108,7 @@ def judge(
     drift_since: int,
     shown_since: int,
 ) -> SloResult:
-    """Judge an SLO that has passed the gates.
+    """Judge an SLO that has passed the data checks.
 
     Parameters
     ----------
@@ -130,14 +132,14 @@ def judge(
     relative = drift.level if drift else Level.MET
     level = max(absolute, relative)
     state, reason = STATES[level], _reason(level, relative, drift)
-    begun = max(since, drift_since)
+    begin_block = max(since, drift_since)
     complete = now // BLOCKS_PER_HOUR
-    untested = level is Level.MET and drift and first_hour(begun, complete) >= complete
-    if untested and baseline and _surely_fell(terms, baseline, series.between(begun, now)):
+    untested = level is Level.MET and drift and first_hour(begin_block, complete) >= complete
+    if untested and baseline and _surely_fell(terms, baseline, series.between(begin_block, now)):
         state, reason = SloState.AT_RISK, Reason.BASELINE_DROPPED
     if state is SloState.MET and not any(readings):
-        silent = _silence(terms, series, baseline, drift, now=now, since=since)
-        state, reason = (SloState.UNKNOWN, silent) if silent else (state, reason)
+        silence_reason = _silence(terms, series, baseline, drift, now=now, since=since)
+        state, reason = (SloState.UNKNOWN, silence_reason) if silence_reason else (state, reason)
     return SloResult(
         terms,
         state,
@@ -183,7 +185,7 @@ def _silence(
     now: int,
     since: int,
 ) -> Reason | None:
-    """Return why nothing can be said although no test alarms; None when enough was seen to say "fine"."""
+    """Return why an SLO without alarm can't be called met; None if it has enough events."""
     if terms.allowed_bad is None and baseline is not None and drift is None:
         return Reason.BASELINE_TOO_SMALL
     if terms.allowed_bad is not None or baseline is None:

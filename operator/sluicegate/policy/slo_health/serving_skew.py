@@ -21,7 +21,7 @@ from sluicegate.api.versions import VersionSource
 from sluicegate.policy.model.history import previous
 from sluicegate.policy.model.observed import Observed, TrainingSucceeded
 from sluicegate.policy.model.terms import SloTerms, Terms
-from sluicegate.policy.slo_health.baseline import ratio_of, usable
+from sluicegate.policy.slo_health.baseline import ratio_of, usable_baseline
 from sluicegate.stats.calendar import BLOCKS_PER_HOUR
 from sluicegate.stats.canary_duration import warmed_up
 from sluicegate.stats.counts import NOTHING, Count
@@ -52,7 +52,7 @@ class Comparison:
 
     @property
     def cause(self) -> Reason:
-        """The cause, where it differs."""
+        """Return the cause, if both differ."""
         return Reason.CODE_NOT_DATA if self.since_release else Reason.SERVING_SKEW
 
 
@@ -64,7 +64,7 @@ def score_of(
     *,
     now: int,
 ) -> StableScore | None:
-    """Return what a training reports of the stable version, beside its live counts of that time; None without a report.
+    """Return a training's score of the stable version, beside its live counts of that time; None without a score.
 
     The blocks of that time are kept singly for hours only, so they are counted once, at `now`.
     """
@@ -72,13 +72,13 @@ def score_of(
     if stable is None or not result.stable_evaluation:
         return None
     end = now if result.data_end is None else min(result.data_end, now)
-    begin = result.hold_out_start
-    if begin is None:
+    begin_time = result.hold_out_start
+    if begin_time is None:
         bad = [_first_bad(terms, status, slo) for slo in terms.slos if _is_degraded(status, slo)]
-        begin = min(bad, default=end) - terms.block_seconds
-    served = min(max(begin, stable.promotion_time), end)
+        begin_time = min(bad, default=end) - terms.block_seconds
+    served_from = min(max(begin_time, stable.promotion_time), end)
     live = {
-        slo: series.between(served // terms.block_seconds, end // terms.block_seconds)
+        slo: series.between(served_from // terms.block_seconds, end // terms.block_seconds)
         for slo in result.stable_evaluation
         for series in [observed.counts(stable.version, slo)]
         if series is not None
@@ -87,7 +87,7 @@ def score_of(
         version=stable.version,
         evaluation=dict(result.stable_evaluation),
         live=live,
-        live_share=(end - served) / max(end - begin, 1),
+        live_share=(end - served_from) / max(end - begin_time, 1),
         start_time=result.hold_out_start,
         end_time=end,
         inputs=status.retraining.inputs if status.retraining else "",
@@ -95,7 +95,7 @@ def score_of(
 
 
 def compare(terms: Terms, status: DataProductStatus, slo: SloTerms) -> Comparison | None:
-    """Compare the newest score of the stable version with what it did live; None without a score.
+    """Compare the newest score of the stable version with its live counts; None without a score.
 
     A score counts for the degradation in which it was made, and until the training is corrected.
     """
@@ -103,26 +103,26 @@ def compare(terms: Terms, status: DataProductStatus, slo: SloTerms) -> Compariso
     if stable is None or score is None:
         return None
     first = _first_bad(terms, status, slo)
-    scored, live = score.evaluation[slo.name], score.live.get(slo.name, NOTHING)
-    if score.end_time <= first or live.total == 0 or scored.total == 0:
+    scored_count, live = score.evaluation[slo.name], score.live.get(slo.name, NOTHING)
+    if score.end_time <= first or live.total == 0 or scored_count.total == 0:
         return None
-    baseline = usable(stable.baseline.get(slo.name), slo)
-    differs = _differs(slo, score, baseline)
+    baseline = usable_baseline(stable.baseline.get(slo.name), slo)
+    has_difference = _live_differs(slo, score, baseline)
     rows = "" if score.start_time is None else f" on rows since {rfc3339(score.start_time)}"
     text = (
-        f"the training scores {stable.version} at {percent(1 - (scored.ratio or 0.0))}"
-        f" ({events(scored.total)}){rows}, live it is {percent(1 - (live.ratio or 0.0))}"
+        f"the training scores {stable.version} at {percent(1 - (scored_count.ratio or 0.0))}"
+        f" ({events(scored_count.total)}){rows}, live it is {percent(1 - (live.ratio or 0.0))}"
         f" ({events(live.total)}) in the same time"
     )
-    if differs and score.start_time is None:
-        differs = None
+    if has_difference and score.start_time is None:
+        has_difference = None
         text += (
             "; whether its rows are of that time is unknown: let the training report"
             " holdOutStartTime, the begin of its hold-out"
         )
-    elif differs:
+    elif has_difference:
         text += ": what is served differs from what is trained on"
-    return Comparison(differs, text, _since_release(terms, status, slo, first))
+    return Comparison(has_difference, text, _since_release(terms, status, slo, first))
 
 
 def _is_degraded(status: DataProductStatus, slo: SloTerms) -> bool:
@@ -130,63 +130,66 @@ def _is_degraded(status: DataProductStatus, slo: SloTerms) -> bool:
 
 
 def _score(terms: Terms, status: DataProductStatus, slo: SloTerms) -> StableScore | None:
-    """Return the score of the version that is stable now, by a training as the spec has it; None without one."""
+    """Return the score of the present stable version by the present training; None without one."""
     score = status.retraining.stable_score if status.retraining else None
     if score is None or status.stable is None or score.version != status.stable.version:
         return None
     if terms.retraining is not None and score.inputs not in {"", terms.retraining.inputs}:
         return None
-    counted = slo.measures_quality and slo.gauge is None
-    return score if counted and slo.name in score.evaluation else None
+    is_scored_live = slo.measures_quality and slo.gauge is None
+    return score if is_scored_live and slo.name in score.evaluation else None
 
 
 def _first_bad(terms: Terms, status: DataProductStatus, slo: SloTerms) -> int:
-    """End of the first bad block, in seconds."""
+    """Return the end of the first bad block, in seconds."""
     assert status.stable is not None
     streak = status.engine.slo(slo.name).streak
     return terms.block_end(streak.first) if streak else status.stable.promotion_time
 
 
-def _differs(slo: SloTerms, score: StableScore, baseline: Baseline | None) -> bool | None:
-    """Return whether the rows are as accepted and the live answers surely worse; None without a verdict.
+def _live_differs(slo: SloTerms, score: StableScore, baseline: Baseline | None) -> bool | None:
+    """Return whether the rows are as accepted and the live answers worse, beyond chance; None if undecided.
 
     If the model had decayed, the rows were as bad as the live answers: those of the time in which
     the version didn't serve yet count as accepted.
     """
-    scored, live = score.evaluation[slo.name], score.live[slo.name]
+    scored_count, live = score.evaluation[slo.name], score.live[slo.name]
     accepted = slo.allowed_bad if baseline is None else ratio_of(baseline.count)
     phi = 1.0 if baseline is None else baseline.phi
     if accepted is None:
         return None
-    rows = wilson_upper(scored.bad, scored.total, Z_APART)
+    rows = wilson_upper(scored_count.bad, scored_count.total, Z_APART)
     low = wilson_lower(live.bad / phi, live.total / phi, Z_APART)
     expected = score.live_share * low + (1 - score.live_share) * accepted
-    if _are_bad(slo, scored, accepted):
+    if _are_bad(slo, scored_count, accepted):
         return False
-    apart = low - rows > slo.drop and expected > rows
-    return True if apart and _are_as_accepted(slo, scored, baseline) else None
+    is_apart = low - rows > slo.drop and expected > rows
+    return True if is_apart and _are_as_accepted(slo, scored_count, baseline) else None
 
 
-def _are_as_accepted(slo: SloTerms, scored: Count, baseline: Baseline | None) -> bool:
-    """Return whether the rows are shown to be no worse than accepted by what the SLO may lose."""
+def _are_as_accepted(slo: SloTerms, scored_count: Count, baseline: Baseline | None) -> bool:
+    """Return whether the rows are shown to be as accepted, within the SLO's allowed drop."""
     if baseline is None or baseline.count.total == 0:
         allowed = slo.allowed_bad
-        return allowed is not None and wilson_upper(scored.bad, scored.total, Z95) <= allowed
+        return (
+            allowed is not None
+            and wilson_upper(scored_count.bad, scored_count.total, Z95) <= allowed
+        )
     accepted = (baseline.count.bad / baseline.phi, baseline.count.total / baseline.phi)
-    return newcombe(scored, accepted, Z95).upper <= slo.drop
+    return newcombe(scored_count, accepted, Z95).upper <= slo.drop
 
 
-def _are_bad(slo: SloTerms, scored: Count, accepted: float) -> bool:
-    """Return whether the rows themselves are shown to be worse than accepted."""
-    return wilson_lower(scored.bad, scored.total, Z95) > accepted + slo.drop / 2
+def _are_bad(slo: SloTerms, scored_count: Count, accepted: float) -> bool:
+    """Return whether the rows are shown to be worse than accepted."""
+    return wilson_lower(scored_count.bad, scored_count.total, Z95) > accepted + slo.drop / 2
 
 
 def _since_release(terms: Terms, status: DataProductStatus, slo: SloTerms, first: int) -> bool:
-    """Return whether a version that a person pushed is bad since its release, and replaced a good one."""
+    """Return whether a version that a person pushed is bad since its release and replaced a good one."""
     stable, before = status.stable, previous(status.accepted)
     if stable is None or before is None or stable.source is not VersionSource.SPEC:
         return False
     if stable.restored or slo.name in before.degraded:
         return False
-    warm = warmed_up(stable.promotion_time, terms.block_seconds)
-    return first <= terms.block_end(warm + RELEASE_BLOCKS)
+    warm_up_end = warmed_up(stable.promotion_time, terms.block_seconds)
+    return first <= terms.block_end(warm_up_end + RELEASE_BLOCKS)

@@ -13,7 +13,7 @@ DAY_SECONDS: Final = 86_400
 
 @dataclass(frozen=True, slots=True)
 class Visibility:
-    """What the relative test of one SLO can see at the present rate of events.
+    """The drop that the relative test of one SLO can detect at the present rate of events.
 
     Attributes
     ----------
@@ -27,7 +27,7 @@ class Visibility:
 
 
 def visibility(result: SloResult, block_seconds: int) -> Visibility | None:
-    """Return what can be seen of an SLO; None without a relative test or without recent events.
+    """Return the detectable drop of an SLO; None without a relative test or without recent events.
 
     By the dispersion and the events that the test itself uses at present. A rise is found when the
     hours or days that the test adds have ended, and three evaluations show it.
@@ -37,10 +37,10 @@ def visibility(result: SloResult, block_seconds: int) -> Visibility | None:
         return None
     per_second = result.recent.total / ((result.shown_blocks or terms.recent) * block_seconds)
     needed = events_to_see(drift.before, terms.drop, drift.bound, drift.phi, surely=True)
-    waits = (drift.unit + CONFIRMING_EVALUATIONS) * block_seconds
+    waiting_seconds = (drift.unit + CONFIRMING_EVALUATIONS) * block_seconds
     return Visibility(
         least_drop(drift.before, per_second * DAY_SECONDS, drift.bound, drift.phi),
-        None if needed is None else round(needed / per_second) + waits,
+        None if needed is None else round(needed / per_second) + waiting_seconds,
     )
 
 
@@ -54,5 +54,5 @@ def describe_visibility(visibility: Visibility, drop: float) -> str:
             f"{least}; one of {points(drop)} (maxDrop) would surely be seen only with more events before"
             " it, or a steadier ratio"
         )
-    within = duration(visibility.seconds)
-    return f"{least}, one of {points(drop)} (maxDrop) within {within} in 95 of 100 cases"
+    window_text = duration(visibility.seconds)
+    return f"{least}, one of {points(drop)} (maxDrop) within {window_text} in 95 of 100 cases"

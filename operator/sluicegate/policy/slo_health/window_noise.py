@@ -31,7 +31,7 @@ def read_surely(
     now: int,
     since: int,
 ) -> Reading | None:
-    """Read a row at block `now`; None while its long window holds too few events.
+    """Read a row of the window table at block `now`; None while its long window has too few events.
 
     Parameters
     ----------
@@ -42,9 +42,9 @@ def read_surely(
     if reading is None or not reading.tripped or threshold.row.long <= SINGLE_BLOCKS:
         return reading
     scatter = _scatter(series, baseline, now=now, since=since)
-    surely = max(scatter.divisor(threshold.z**2 / 2), phi)
-    certain = read(threshold, series, now=now, since=since, phi=surely)
-    return replace(reading, tripped=False) if certain is None else certain
+    phi_surely = max(scatter.divisor(threshold.z**2 / 2), phi)
+    surely_read = read(threshold, series, now=now, since=since, phi=phi_surely)
+    return replace(reading, tripped=False) if surely_read is None else surely_read
 
 
 def _scatter(series: Series, baseline: Baseline | None, *, now: int, since: int) -> Scatter:
@@ -54,17 +54,17 @@ def _scatter(series: Series, baseline: Baseline | None, *, now: int, since: int)
     place = ("windows", None if baseline is None else baseline.hour_phi)
     cached = series.derived.get(place)
     if isinstance(cached, tuple) and cached[0] == (first, complete):
-        kept: Scatter = cached[1]
-        return kept
+        kept_scatter: Scatter = cached[1]
+        return kept_scatter
     units = list(zip(*series.hours(first, complete - 1), strict=True))
-    rest = batch_means.about_levels(units, batch_means.likeliest_shift(units))
+    level_residuals = batch_means.about_levels(units, batch_means.likeliest_shift(units))
     if len(units) < KNOWN_HOURS:
         prior = INDEPENDENT if baseline is None else scatter_of(baseline)
-        scatter = batch_means.scatter(rest, prior)
+        scatter = batch_means.scatter(level_residuals, prior)
     else:
         hourly = batch_means.from_unit_to_unit(units)
         prior = Scatter(hourly.phi, COARSER)
-        days = batch_means.scatter(rest, prior, scales=(DAY,), least=LEAST_DAYS)
+        days = batch_means.scatter(level_residuals, prior, scales=(DAY,), least=LEAST_DAYS)
         scatter = Scatter(days.phi, hourly.degrees)
     series.derived[place] = ((first, complete), scatter)
     return scatter

@@ -47,7 +47,7 @@ logger = logging.getLogger(__name__)
 
 
 class NameConflict(SluicegateError):  # noqa: N818 - the name of the condition's reason
-    """An object has one of our names and isn't ours: it is never applied over."""
+    """An object has a name of the product's children and isn't owned by the product; it is never overwritten."""
 
     def __init__(self, resource: Resource, key: Key) -> None:
         super().__init__(
@@ -69,7 +69,7 @@ def _urgency(error: KubeError | NameConflict) -> tuple[bool, bool]:
 
 @dataclass(frozen=True, slots=True)
 class _Write:
-    """A change of one object; left out once one of a kind that it waits for was refused."""
+    """A change of one object; skipped after a refused write of a kind that it depends on."""
 
     resource: Resource
     key: Key
@@ -97,16 +97,16 @@ class Applier:
         raised in the end: NameConflict for an object not owned by us.
         """
         refusals: list[KubeError | NameConflict] = []
-        refused: set[Resource] = set()
+        refused_kinds: set[Resource] = set()
         for write in self._writes(product, children, leftovers):
-            if not refused.isdisjoint(write.waits_for):
+            if not refused_kinds.isdisjoint(write.waits_for):
                 continue
             try:
                 await write.send()
             except _REFUSALS as error:
                 logger.info("%s %s isn't written: %s", write.resource.kind, write.key, error)
                 refusals.append(error)
-                refused.add(write.resource)
+                refused_kinds.add(write.resource)
         if refusals:
             raise min(refusals, key=_urgency)
 
@@ -116,7 +116,7 @@ class Applier:
         children: Collection[Child],
         leftovers: Collection[tuple[Resource, ChildRecord]],
     ) -> Iterator[_Write]:
-        """Yield the writes in their order, in which each request finds a pod.
+        """Yield the writes in an order in which each request always finds a pod.
 
         Traffic leaves a version first. A Deployment gives up pods when all that directs requests
         is as it should be, routes that are to go included; other leftovers go when all else is.
@@ -137,15 +137,15 @@ class Applier:
                 yield _Write(resource, record.key, partial(self.delete, resource, record))
         for child in filter(self._gives_up_pods, children):
             yield _Write(child.resource, child.key, partial(apply, child), _DIRECTING)
-        everything = frozenset(cache.watched.resource for cache in self.caches)
+        all_kinds = frozenset(cache.watched.resource for cache in self.caches)
         for resource, record in leftovers:
             if resource != HTTP_ROUTES:
                 yield _Write(
-                    resource, record.key, partial(self.delete, resource, record), everything
+                    resource, record.key, partial(self.delete, resource, record), all_kinds
                 )
 
     async def rehearse(self, product: ProductRecord, children: Iterable[Child]) -> None:
-        """Let the API server check each change of a child, and store nothing; raise its refusal.
+        """Send each change of a child as a dry run; raise the API server's refusal. Nothing is stored.
 
         What isn't there yet serves nobody, and the write itself tells: to try a candidate's
         objects first would be two requests more for each promotion.
@@ -176,7 +176,7 @@ class Applier:
         )
 
     def _takes_no_traffic(self, child: Child) -> bool:
-        """False for the route, if a version's weight goes down and each backend is there.
+        """Return False for a route that reduces a version's weight while each of its backends exists.
 
         And for that of draws if each backend is: after the weights, calls of one request would be
         split each by itself until it follows.
@@ -184,20 +184,22 @@ class Applier:
         if child.resource != HTTP_ROUTES:
             return True
         weights: dict[str, int] = {
-            one["name"]: one["weight"]
+            backend["name"]: backend["weight"]
             for rule in child.manifest["spec"]["rules"]
-            for one in rule["backendRefs"]
+            for backend in rule["backendRefs"]
         }
         services = (Key(child.key.namespace, name) for name in weights)
-        there = all(self._live(SERVICES, key) is not None for key in services)
+        services_exist = all(self._live(SERVICES, key) is not None for key in services)
         if child.key.name.endswith(DRAW_ROUTE_SUFFIX):
-            return not there
+            return not services_exist
         live = self._live(child.resource, child.key)
         before = live.weights if isinstance(live, RouteRecord) else ()
-        return not (there and any(weights.get(name, 0) < weight for name, weight in before))
+        return not (
+            services_exist and any(weights.get(name, 0) < weight for name, weight in before)
+        )
 
     def _check_is_going(self, product: ProductRecord, child: Child, live: ChildRecord) -> None:
-        """Wait for a deleted product's object of this name; NameConflict if another owns it."""
+        """Wait until a deleted product's object of this name is removed; NameConflict if it has another owner."""
         if live.owner and live.parent == product.key:
             raise Conflict(
                 f"{child.resource.kind} {child.key} of the deleted DataProduct is still"
@@ -228,7 +230,7 @@ class Applier:
         self.caches.written(JOBS, body)
 
     async def delete(self, resource: Resource, record: ChildRecord) -> None:
-        """Delete the very object that was observed; one that is gone already is fine."""
+        """Delete the object with the observed uid; one that doesn't exist any more is no error."""
         async with reread_after_conflict(self.api, self.caches, resource, record.key):
             with contextlib.suppress(NotFound):
                 await self.api.delete(
@@ -255,7 +257,7 @@ class Applier:
         return record
 
     async def _create(self, child: Child) -> None:
-        """Create an object that the cache lacks; one of that name not owned by us isn't changed."""
+        """Create an object that the cache lacks; an object of that name that isn't owned by us is not changed."""
         try:
             body = await self.api.apply(child.resource, child.manifest, resource_version=ABSENT)
         except Conflict:
@@ -289,10 +291,12 @@ class Applier:
         template = owned_part(body, names.FIELD_MANAGER).get("spec", {}).get("template")
         if template is None:
             return manifest
-        kept = {names.ANNOTATION_TEMPLATE_HASH: live.annotation(names.ANNOTATION_TEMPLATE_HASH)}
+        annotations = {
+            names.ANNOTATION_TEMPLATE_HASH: live.annotation(names.ANNOTATION_TEMPLATE_HASH)
+        }
         meta = manifest["metadata"]
         return manifest | {
-            "metadata": meta | {"annotations": meta["annotations"] | kept},
+            "metadata": meta | {"annotations": meta["annotations"] | annotations},
             "spec": manifest["spec"] | {"template": template},
         }
 
@@ -301,7 +305,7 @@ def _belongs_to(body: Manifest, manifest: Manifest) -> bool:
     """Return whether an object has the owner that is meant to own it."""
     references: list[dict[str, Any]] = body["metadata"].get("ownerReferences") or []
     owner = manifest["metadata"]["ownerReferences"][0]["uid"]
-    return owner in (one.get("uid") for one in references)
+    return owner in (reference.get("uid") for reference in references)
 
 
 def _is_upgrade(manifest: Manifest, live: DeploymentRecord) -> bool:

@@ -28,8 +28,10 @@ TERMINATING: Final = "because it is being terminated"
 """How the API server says that the namespace goes; nothing is to be corrected then."""
 
 
-def hindered(observation: Observation, error: KubeError | NameConflict) -> Observation | None:
-    """Return the observation with a failed write; None if a person needn't know of it.
+def with_failed_write(
+    observation: Observation, error: KubeError | NameConflict
+) -> Observation | None:
+    """Return the observation with a failed write as its obstacle; None for an error that retries solve.
 
     Status has one reason at a time, or the two would be written in turns: beside a refused route a
     name conflict isn't named.
@@ -41,7 +43,7 @@ def hindered(observation: Observation, error: KubeError | NameConflict) -> Obser
 
 
 def obstacle_of(error: KubeError | NameConflict) -> WriteObstacle | None:
-    """Return what a person has to know of a failed write; None for what goes away by itself."""
+    """Return the obstacle that a failed write is for a person; None for an error that retries solve."""
     match error:
         case NameConflict():
             return WriteObstacle(ConditionReason.NAME_CONFLICT, str(error))
@@ -64,7 +66,7 @@ def obstacle_of(error: KubeError | NameConflict) -> WriteObstacle | None:
 
 @dataclass(frozen=True, slots=True)
 class ChildKeeper:
-    """Writes the children of products. Used from the event loop only."""
+    """Writes the children of products. Not thread-safe: for the event loop only."""
 
     applier: Applier
     claims: Claims
@@ -72,13 +74,13 @@ class ChildKeeper:
     """Products of which a child isn't as it should be. Lost with the process: it is tried again."""
 
     def forget(self, key: Key) -> None:
-        """Forget a product that is gone."""
+        """Forget a deleted product."""
         self.obstacles.pop(key, None)
 
-    async def foreseen(
+    async def with_foreseen_pods(
         self, record: ProductRecord, observation: Observation, children: tuple[Child, ...]
     ) -> Observation:
-        """Return the observation with what becomes of a serving product's pods, and a new generation of it.
+        """Return the observation of a serving product with the rollout of its pods that this pass starts, and a new generation.
 
         The API server is asked by dry runs, so that status never says of a refused spec that it is
         in force.
@@ -100,15 +102,15 @@ class ChildKeeper:
     async def keep(
         self, record: ProductRecord, observation: Observation, children: tuple[Child, ...]
     ) -> None:
-        """Apply the children and delete the others; raise what keeps one from being written.
+        """Apply the children and delete the others; raise the first refusal.
 
         A route that is refused isn't written. The one that lives is then written on where the
         spec can express it, and left alone where it can't; it goes if no Gateway takes it.
         """
-        refused = observation.shadowed and not observation.route_kept
-        if refused:
-            children = tuple(one for one in children if one.resource != HTTP_ROUTES)
-        left_alone = refused and self.claims.serves(record.key, observation.now)
+        route_refused = observation.shadowed and not observation.route_kept
+        if route_refused:
+            children = tuple(child for child in children if child.resource != HTTP_ROUTES)
+        left_alone = route_refused and self.claims.serves(record.key, observation.now)
         leftovers = [
             (resource, leftover)
             for resource, leftover in self.applier.leftovers(record, children)
@@ -123,7 +125,7 @@ class ChildKeeper:
 
 
 def _changes_stable(observation: Observation, children: tuple[Child, ...], *, new: bool) -> bool:
-    """Return whether stable's pods are about to be replaced, or by a new spec to become more or fewer."""
+    """Return whether this pass replaces stable's pods, or whether a new spec changes their number."""
     status = observation.product.status
     live = observation.live.get(status.stable.revision) if status.stable else None
     if live is None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sluicegate.kube.errors import KubeError
 from sluicegate.kube.resources import Key
 from sluicegate.reconcile.apply.applier import NameConflict
-from sluicegate.reconcile.apply.child_keeper import ChildKeeper, hindered
+from sluicegate.reconcile.apply.child_keeper import ChildKeeper, with_failed_write
 from sluicegate.reconcile.apply.in_sync import InSyncCache
 from sluicegate.reconcile.apply.training_jobs import Trainer
 from sluicegate.reconcile.build import Child, build_children
@@ -21,7 +21,7 @@ from sluicegate.settings import ServiceKind
 
 @dataclass(frozen=True, slots=True)
 class Desired:
-    """The children of a product as they should be.
+    """The desired children of a product.
 
     Attributes
     ----------
@@ -52,9 +52,9 @@ class Effects:
     queue: WorkQueue
 
     def build(self, record: ProductRecord, observation: Observation, plan: Plan) -> Desired:
-        """Build the children as manifests, unless all of them are known to be in sync."""
+        """Build the children as manifests, unless the digest shows that all of them are in sync."""
         basis = self.in_sync.basis(record, observation, plan)
-        if not self.is_hindered(record.key) and self.in_sync.holds(record.key, basis):
+        if not self.is_hindered(record.key) and self.in_sync.is_in_sync(record.key, basis):
             return Desired(None, basis)
         children = build_children(
             observation.product,
@@ -68,10 +68,10 @@ class Effects:
     async def foresee(
         self, record: ProductRecord, observation: Observation, plan: Plan, desired: Desired
     ) -> Observation:
-        """Return the observation with what becomes of the pods, before status says it."""
+        """Return the observation with the pods' rollout that this pass starts, before status is written."""
         if desired.children is None or observation.is_frozen(plan.status):
             return observation
-        return await self.keeper.foreseen(record, observation, desired.children)
+        return await self.keeper.with_foreseen_pods(record, observation, desired.children)
 
     async def apply(
         self, record: ProductRecord, observation: Observation, plan: Plan, desired: Desired
@@ -82,7 +82,7 @@ class Effects:
             try:
                 await self.keeper.keep(record, observation, desired.children)
             except (KubeError, NameConflict) as error:
-                if (after := hindered(observation, error)) is not None:
+                if (after := with_failed_write(observation, error)) is not None:
                     await self.report(record, after, plan)
                 if isinstance(error, NameConflict):
                     return
@@ -92,10 +92,10 @@ class Effects:
         if observation.may_train(plan.status) or (plan.status.shadow is not None and not frozen):
             await self.trainer.keep(record, observation, plan.status)
         # Only a pass that changed nothing has seen all children in sync.
-        same = self.in_sync.basis(record, observation, plan) == desired.basis
-        if same and not self.is_hindered(record.key):
+        equal_basis = self.in_sync.basis(record, observation, plan) == desired.basis
+        if equal_basis and not self.is_hindered(record.key):
             self.in_sync.record(record.key, desired.basis)
 
     def is_hindered(self, key: Key) -> bool:
-        """Return whether something keeps a child of the product from being written."""
+        """Return whether an error prevents the write of a child of the product."""
         return key in self.keeper.obstacles

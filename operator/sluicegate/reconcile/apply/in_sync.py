@@ -17,11 +17,11 @@ from sluicegate.runtime.cache import Caches
 
 
 class InSyncCache:
-    """Remembers a digest a product. Nothing in it is state: without it more is computed."""
+    """The digest of each product's inputs that were in sync. A cache: without an entry the children are built and compared."""
 
     def __init__(self, caches: Caches) -> None:
         self._caches = caches
-        self._seen: dict[Key, bytes] = {}
+        self._digests: dict[Key, bytes] = {}
 
     def basis(
         self,
@@ -29,7 +29,7 @@ class InSyncCache:
         observation: Observation,
         plan: Plan,
     ) -> bytes:
-        """Return a digest of all inputs of the children; empty where it would cost too much.
+        """Return a digest of all inputs of the children; empty where its computation would cost too much.
 
         Parameters
         ----------
@@ -38,11 +38,16 @@ class InSyncCache:
         if observation.shadowed or observation.is_frozen(plan.status):
             return b""  # then only a part of it is applied, or nothing
         allocation, recorded = plan.allocation, record.status
-        known = [recorded.stable, recorded.candidate, *recorded.history]
-        built = [_built_of(one) for one in known]
+        versions = [recorded.stable, recorded.candidate, *recorded.history]
+        built = [_built_of(placement) for placement in versions]
         placed = [
-            (_place(one.version, built), one.replicas, one.autoscaled, one.floor)
-            for one in allocation.placements
+            (
+                _place(placement.version, built),
+                placement.replicas,
+                placement.autoscaled,
+                placement.floor,
+            )
+            for placement in allocation.placements
         ]
         if any(place is None for place, *_ in placed):
             return b""  # it isn't what the record's version stands for
@@ -61,27 +66,27 @@ class InSyncCache:
         )
         return blake2b(repr(read).encode(), digest_size=16).digest()
 
-    def holds(self, key: Key, basis: bytes) -> bool:
-        """Return whether all was in sync, seen with the same."""
-        return bool(basis) and self._seen.get(key) == basis
+    def is_in_sync(self, key: Key, basis: bytes) -> bool:
+        """Return whether all children were in sync with the same inputs."""
+        return bool(basis) and self._digests.get(key) == basis
 
     def record(self, key: Key, basis: bytes) -> None:
-        """Take in that all was in sync."""
-        self._seen[key] = basis
+        """Record that all children are in sync with these inputs."""
+        self._digests[key] = basis
 
     def forget(self, key: Key) -> None:
-        """Forget a product that is gone."""
-        self._seen.pop(key, None)
+        """Forget a deleted product."""
+        self._digests.pop(key, None)
 
 
 def _place(version: VersionBase, built: Sequence[list[object]]) -> int | None:
-    """Return where a version stands among those of status; None where it isn't one of them."""
+    """Return the index of a version among those of status; None for any other version."""
     desired = _built_of(version)
     return built.index(desired) if desired in built else None
 
 
 def _built_of(version: VersionBase | None) -> list[object]:
-    """Return what the children of a version are built of.
+    """Return the inputs of a version's manifests: the version, its promotion time and its baseline.
 
     That is nothing of a candidate's phase or its evidence, which moves each block.
     """

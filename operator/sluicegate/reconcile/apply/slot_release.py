@@ -18,7 +18,7 @@ from sluicegate.runtime.workqueue import WorkQueue
 
 @dataclass(frozen=True, slots=True)
 class SlotKeeper:
-    """Lets no product keep a slot, or its place in the line, that it can't use.
+    """Releases training slots, and places in the queue for one, that a product can't use.
 
     Attributes
     ----------
@@ -33,7 +33,7 @@ class SlotKeeper:
     wall: Clock
 
     async def watch(self, record: ProductRecord, proceed: Pass) -> Result:
-        """Settle after a pass, however it ends (an interceptor)."""
+        """Settle the product's slot after a pass, also after a failed one (an interceptor)."""
         failure: Exception | None = None
         try:
             return await proceed(record)
@@ -48,34 +48,40 @@ class SlotKeeper:
                 self._settle(record, reserved, failure, why)
 
     def forget(self, key: Key) -> None:
-        """Forget a product that is gone: others have its slot."""
+        """Forget a deleted product; its slot is free."""
         self.fleet.leave(key, int(self.wall()))
         self.trainer.refusals.pop(key, None)
 
     def _settle(
-        self, record: ProductRecord, reserved: Reserved | None, failure: Exception | None, why: str
+        self,
+        record: ProductRecord,
+        reserved: Reserved | None,
+        failure: Exception | None,
+        reason_text: str,
     ) -> None:
-        """Keep a slot for a Job that is there, or may be; else let those have it who wait for it.
+        """Keep a slot for a Job that exists, or may exist; otherwise release it and wake the products that wait for one.
 
         Parameters
         ----------
         reserved : the slot that it had for a Job. failure : what ended the reconcile.
-        why : the same, or what else kept the Job from being created.
+        reason_text : the same, or what else kept the Job from being created.
         """
         now, jobs = int(self.wall()), self.observer.jobs(record)
-        there = {one.key.name for one in jobs}
-        absent = reserved if reserved and reserved.job not in there else None
-        if failure is None and absent is None:
+        job_names = {job.key.name for job in jobs}
+        absent_slot = reserved if reserved and reserved.job not in job_names else None
+        if failure is None and absent_slot is None:
             return
-        keeps = absent is not None and absent.is_kept(failure, now)
+        keeps_slot = absent_slot is not None and absent_slot.is_kept(failure, now)
         known = self.trainer.refusals.get(record.key)
-        refusal = known if known and absent and known.job == absent.job else None
-        if absent is not None and not keeps and (failure is not None or refusal is None):
-            self.trainer.refuse(record.key, absent.job, why)
-        trains = any(runs(one, now, self.observer.most_training_seconds) for one in jobs)
+        refusal = known if known and absent_slot and known.job == absent_slot.job else None
+        if absent_slot is not None and not keeps_slot and (failure is not None or refusal is None):
+            self.trainer.refuse(record.key, absent_slot.job, reason_text)
+        job_runs = any(runs(job, now, self.observer.most_training_seconds) for job in jobs)
         # A conflict comes after the product was judged, and is tried again within seconds.
         failed = failure is not None and not isinstance(failure, Conflict)
-        if self.fleet.step_aside(record.key, trains=trains, keeps=keeps, failed=failed):
+        if self.fleet.step_aside(
+            record.key, job_runs=job_runs, keeps_slot=keeps_slot, failed=failed
+        ):
             self.fleet.wake_next(now)
         if refusal is not None and refusal.final:
             self.queue.add(record.key, QueuePriority.NORMAL)  # the attempt ends with that

@@ -38,7 +38,7 @@ class Trainer:
     async def keep(
         self, record: ProductRecord, observation: Observation, status: DataProductStatus
     ) -> None:
-        """Start the Jobs that status asks for; delete those whose result isn't needed."""
+        """Start the Jobs that status names; delete those whose result isn't needed."""
         training = wanted_job(record.key, status)
         shadow = wanted_shadow_job(record.key, status)
         for job in self.applier.caches[JOBS].children(record.key):
@@ -48,13 +48,13 @@ class Trainer:
         if training is None and shadow is None:
             self.refusals.pop(record.key, None)
         if training is not None and observation.may_train(status):
-            starts = observation.starts_training(status)
+            starts_job = observation.starts_training(status)
             build = partial(self._training, observation, status)
-            await self._keep_one(record, training, build if starts else None, observation)
+            await self._keep_one(record, training, build if starts_job else None, observation)
         if shadow is not None:
-            starts = observation.starts_shadow(status)
+            starts_job = observation.starts_shadow(status)
             build = partial(self._shadow, observation, status, shadow.name)
-            await self._keep_one(record, shadow, build if starts else None, observation)
+            await self._keep_one(record, shadow, build if starts_job else None, observation)
 
     async def _keep_one(
         self,
@@ -63,7 +63,7 @@ class Trainer:
         build: Callable[[], Manifest] | None,
         observation: Observation,
     ) -> None:
-        """Create a Job if it is to start now; `build` makes it."""
+        """Create a Job if it is due now; `build` returns its manifest."""
         live = self.applier.caches[JOBS].get(desired)
         if isinstance(live, JobRecord) and live.owner != record.uid:
             self.refuse(record.key, desired.name, str(NameConflict(JOBS, desired)))
@@ -71,13 +71,13 @@ class Trainer:
             await self._start(record.key, desired, build, observation)
 
     def refuse(self, product: Key, job: str, message: str, *, final: bool = False) -> None:
-        """Remember why a Job isn't there, for the product's status and the attempt's end."""
+        """Record why a Job wasn't created, for the product's status and the attempt's outcome."""
         self.refusals[product] = JobRefusal(job, message, final)
 
     async def _start(
         self, product: Key, job: Key, build: Callable[[], Manifest], observation: Observation
     ) -> None:
-        """Create the Job. What would be refused again ends the attempt, by the next reconcile."""
+        """Create the Job. An error that a retry repeats ends the attempt in the next reconcile."""
         finding = await forbidden(self.applier.api, observation.product)
         if finding is not None:
             self.refuse(product, job.name, finding.message)
@@ -99,14 +99,14 @@ class Trainer:
             self.refusals.pop(product, None)
 
     def _training(self, observation: Observation, status: DataProductStatus) -> Manifest:
-        one, retraining = status.retraining, observation.product.spec.retraining
-        assert one is not None
-        assert one.trigger is not None
+        status_part, retraining = status.retraining, observation.product.spec.retraining
+        assert status_part is not None
+        assert status_part.trigger is not None
         assert status.stable is not None
         assert retraining is not None
         attempt = Attempt(
-            trigger=one.trigger,
-            number=one.number,
+            trigger=status_part.trigger,
+            number=status_part.number,
             stable=status.stable,
             plain_http_registries=self.settings.plain_http_registries,
             most_seconds=self.settings.max_retraining_seconds,

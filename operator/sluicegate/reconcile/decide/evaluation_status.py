@@ -35,17 +35,17 @@ from sluicegate.stats.intervals import Z_INTERVAL, newcombe
 def with_figures(
     status: DataProductStatus, evaluation: Evaluation, *, block_seconds: int, now: int = 0
 ) -> DataProductStatus:
-    """Return the status with what an evaluation found.
+    """Return the status with the figures of an evaluation: SLOs, diagnosis, canary evidence.
 
     Parameters
     ----------
     block_seconds : length of a block, to say how long windows are.
     now : in seconds, when a diagnosis is new.
     """
-    known = {slo.name: slo for slo in status.slos}
+    slos_before = {slo.name: slo for slo in status.slos}
     slos = tuple(
         _slo(
-            known.get(result.terms.name),
+            slos_before.get(result.terms.name),
             result,
             block_seconds,
             degraded=status.engine.slo(result.terms.name).degraded,
@@ -70,15 +70,15 @@ def with_figures(
 
 
 def with_new_share(status: DataProductStatus, now: int) -> DataProductStatus:
-    """Return the status; a candidate that has the share that it waited for collects evidence; `now` in seconds."""
+    """Return the status; a candidate that has received its share collects evidence; `now` in seconds."""
     candidate = status.candidate
     if candidate is None or candidate.hold is None or candidate.weight != candidate.target:
         return status
     if candidate.hold.check != DecisionReason.WAITING_FOR_PODS:
         return status
     text = f"{candidate.version} stays at {candidate.weight} % {needs_of_a_step()}"
-    found = CanaryHold(DecisionReason.COLLECTING_EVIDENCE, text, candidate.hold.request)
-    return status.replace(candidate=candidate.replace(hold=_hold(candidate, found, now)))
+    collecting = CanaryHold(DecisionReason.COLLECTING_EVIDENCE, text, candidate.hold.request)
+    return status.replace(candidate=candidate.replace(hold=_hold(candidate, collecting, now)))
 
 
 def with_answers(observation: Observation, status: DataProductStatus) -> DataProductStatus:
@@ -87,9 +87,9 @@ def with_answers(observation: Observation, status: DataProductStatus) -> DataPro
 
 
 def _slo(
-    known: SloStatus | None, result: SloResult, block_seconds: int, *, degraded: bool
+    slo_before: SloStatus | None, result: SloResult, block_seconds: int, *, degraded: bool
 ) -> SloStatus:
-    before = known or SloStatus(name=result.terms.name, state=SloState.UNKNOWN)
+    before = slo_before or SloStatus(name=result.terms.name, state=SloState.UNKNOWN)
     recent, baseline = result.recent, result.baseline
     ratio = result.gauge if result.gauge is not None else _good(recent.ratio)
     update: dict[str, object] = {
@@ -100,14 +100,14 @@ def _slo(
         "ratio": None if ratio is None else number(ratio),
         "bad": recent.bad,
         "total": recent.total,
-        "objective": _shown(result.terms.objective),
+        "objective": _decimal_text(result.terms.objective),
         "budget_remaining": None,
         "baseline_ratio": None,
         "drop": None,
         "interval": (),
     }
     if result.terms.allowed_bad is not None:
-        update["budget_remaining"] = _shown(
+        update["budget_remaining"] = _decimal_text(
             budget_remaining(result.budget, result.terms.allowed_bad)
         )
     if baseline is not None and baseline.count.total:
@@ -123,12 +123,12 @@ def _good(bad: float | None) -> float | None:
     return None if bad is None else 1 - bad
 
 
-def _shown(value: float | None) -> str | None:
+def _decimal_text(value: float | None) -> str | None:
     return None if value is None or not isfinite(value) else number(value)
 
 
 def _evidence(slo: SloEvidence) -> Evidence:
-    ours, theirs = slo.arms
+    stable_arm, candidate_arm = slo.arms
     return Evidence(
         slo=slo.terms.name,
         required=slo.required,
@@ -136,30 +136,30 @@ def _evidence(slo: SloEvidence) -> Evidence:
         promote_at=number(slo.promote_at),
         roll_back=number(slo.evidence.roll_back),
         roll_back_at=number(slo.roll_back_at),
-        candidate_bad=ours.bad,
-        candidate_total=ours.total,
-        stable_bad=theirs.bad,
-        stable_total=theirs.total,
+        candidate_bad=stable_arm.bad,
+        candidate_total=stable_arm.total,
+        stable_bad=candidate_arm.bad,
+        stable_total=candidate_arm.total,
         phi=number(slo.dispersion),
     )
 
 
 def _expected(assessment: Assessment) -> int | None:
-    """Return how long an equal candidate takes: until the slowest SLO that must speak has spoken."""
-    waits = [slo.expected for slo in assessment.required]
-    longest = max(waits, default=0.0)
-    return round(longest) if waits and isfinite(longest) else None
+    """Return the expected seconds to the verdict on an equal candidate: those of its slowest required SLO."""
+    expected_seconds = [slo.expected for slo in assessment.required]
+    longest = max(expected_seconds, default=0.0)
+    return round(longest) if expected_seconds and isfinite(longest) else None
 
 
 def _hold(candidate: Candidate, hold: CanaryHold | None, now: int) -> CandidateHold | None:
-    """Return the check that holds the candidate, since the evaluation that found it first."""
+    """Return the check that holds the candidate, with the time of the first evaluation in which it did."""
     if hold is None:
         return None
     before = candidate.hold
-    same = before is not None and before.check == hold.check
+    same_check = before is not None and before.check == hold.check
     return CandidateHold(
         check=str(hold.check),
-        start_time=before.start_time if same and before is not None else now,
+        start_time=before.start_time if same_check and before is not None else now,
         message=hold.message[:LONGEST_HOLD],
         request=hold.request[:LONGEST_REQUEST],
     )
@@ -171,15 +171,17 @@ def _diagnosis(
     if cause is None:
         return None
     before = status.diagnosis
-    named = (str(cause.cause), cause.market)
-    same = before is not None and (before.cause, before.market) == named
+    cause_and_market = (str(cause.cause), cause.market)
+    same_cause = before is not None and (before.cause, before.market) == cause_and_market
     return Diagnosis(
         cause=str(cause.cause),
         market=cause.market,
         message=cause.message,
-        diagnosis_time=before.diagnosis_time if same and before is not None else now,
+        diagnosis_time=before.diagnosis_time if same_cause and before is not None else now,
         evidence=tuple(
-            DiagnosisEvidence(check=str(one.check), verdict=one.verdict, message=one.message)
-            for one in cause.findings
+            DiagnosisEvidence(
+                check=str(finding.check), verdict=finding.verdict, message=finding.message
+            )
+            for finding in cause.findings
         ),
     )

@@ -28,70 +28,75 @@ REMOVAL_SECONDS: Final = 60
 
 
 def allocation(observation: Observation, status: DataProductStatus) -> Allocation:
-    """Return which versions are to live, by this status."""
+    """Return the allocation for this status: pods and weight of each version."""
     candidate = status.candidate
-    known = candidate.capacity if candidate is not None and observation.scales else 0
+    capacity = candidate.capacity if candidate is not None and observation.scales else 0
     base = observation.product.spec.serving.base_replicas
     pods = {revision: one.replicas for revision, one in observation.live.items()}
     allocation = allocation_of(
         observation.product,
         status,
-        stable_pods=max(known, base) if known else observation.stable_pods,
-        followed=observation.followed,
+        stable_pods=max(capacity, base) if capacity else observation.stable_pods,
+        route_followed=observation.followed,
         serving=_serving(observation, status),
-        kept=None if is_route_gone(observation) else pods,
+        kept_pods=None if is_route_gone(observation) else pods,
     )
     if status.stable is not None or candidate is None:
         return allocation
     if observation.product.spec.route is not None:
-        return _foreseen(observation, candidate, allocation)
+        return _foreseen_first_version(observation, candidate, allocation)
     return _beside_predecessors(observation, candidate, allocation)
 
 
 def _beside_predecessors(
     observation: Observation, candidate: Candidate, allocation: Allocation
 ) -> Allocation:
-    """Return the layout of a first version beside those that it replaces and that have requests."""
+    """Return the allocation of a first version beside the versions that it replaces and that still receive requests."""
     live = dict(observation.live)
-    ours = live.pop(candidate.revision, None)
+    live_candidate = live.pop(candidate.revision, None)
     ready: list[tuple[VersionBase, int]] = []
-    for one in sorted(live.values(), key=lambda one: one.moved, reverse=True):
-        version = read_identity(dict(one.labels), dict(one.annotations))
-        if version is not None and one.ready:
-            ready.append((version, one.ready))
+    for deployment in sorted(live.values(), key=lambda one: one.moved_at, reverse=True):
+        version = read_identity(dict(deployment.labels), dict(deployment.annotations))
+        if version is not None and deployment.ready:
+            ready.append((version, deployment.ready))
     return with_predecessors(
-        allocation, ready, candidate=ours.ready if ours else 0, selected=observation.selected
+        allocation,
+        ready,
+        candidate=live_candidate.ready if live_candidate else 0,
+        selected=observation.selected,
     )
 
 
 def _serving(observation: Observation, status: DataProductStatus) -> ServingPods | None:
-    """Return what serves at the moment; None without a candidate beside a version that serves."""
+    """Return the ready pods and weights beside a candidate; None without a candidate or a serving stable version."""
     stable, candidate = status.stable, status.candidate
     if stable is None or candidate is None:
         return None
-    ours, theirs = (observation.live.get(one.revision) for one in (stable, candidate))
+    live_stable, live_candidate = (
+        observation.live.get(one.revision) for one in (stable, candidate)
+    )
     since = candidate.wait_start_time or candidate.start_time
     return ServingPods(
-        stable=ours.ready if ours else 0,
-        candidate=theirs.ready if theirs else 0,
-        stable_replicas=ours.replicas if ours else 0,
-        candidate_replicas=theirs.replicas if theirs else 0,
+        stable=live_stable.ready if live_stable else 0,
+        candidate=live_candidate.ready if live_candidate else 0,
+        stable_replicas=live_stable.replicas if live_stable else 0,
+        candidate_replicas=live_candidate.replicas if live_candidate else 0,
         selected=observation.selected,
-        reached=_is_reached(observation, candidate),
-        waits=observation.now - max(since, observation.term)
+        is_reached=_is_reached(observation, candidate),
+        waits_for_pods=observation.now - max(since, observation.term)
         < return_seconds(observation.product, candidate),
     )
 
 
 def _is_reached(observation: Observation, candidate: Candidate) -> bool:
-    """Return whether the selector that follows from its newest share is in force in the whole cluster."""
+    """Return whether all nodes apply the Service selector that the candidate's newest share needs."""
     if not candidate.shares:
         return False
     return observation.now - candidate.shares[-1].start_time >= FOLLOW_SECONDS
 
 
 def route_removal_time(observation: Observation) -> int | None:
-    """Return when the route was last there that the spec has no more; None if none was in this rollout."""
+    """Return when a route that the spec has no more was last live, in seconds; None without one in this rollout."""
     traffic = observation.product.status.traffic
     if observation.product.spec.route is not None or traffic is None:
         return None
@@ -101,24 +106,26 @@ def route_removal_time(observation: Observation) -> int | None:
 
 
 def is_route_gone(observation: Observation) -> bool:
-    """Return whether no request comes any more through a route that was removed.
+    """Return whether a removed route can't carry requests any more.
 
     Until then its weights hold, by which one version may have 99 % of the requests, and a gateway
     that refused the newest ones has those before.
     """
-    removed = route_removal_time(observation)
-    return removed is None or observation.now - removed >= REMOVAL_SECONDS
+    removal_time = route_removal_time(observation)
+    return removal_time is None or observation.now - removal_time >= REMOVAL_SECONDS
 
 
-def _foreseen(observation: Observation, candidate: Candidate, allocation: Allocation) -> Allocation:
-    """Return the first version's Deployment as it will be when it serves: then it needs no other write."""
+def _foreseen_first_version(
+    observation: Observation, candidate: Candidate, allocation: Allocation
+) -> Allocation:
+    """Return the allocation of the first version as stable, so that its promotion needs no second write of its Deployment."""
     stable = accepted_version(observation.terms, candidate, candidate.start_time)
-    placements = tuple(replace(one, version=stable) for one in allocation.placements)
+    placements = tuple(replace(placement, version=stable) for placement in allocation.placements)
     return replace(allocation, placements=placements)
 
 
 def return_seconds(product: DataProduct, candidate: Candidate) -> int:
-    """Return how long a version that is rolled back may keep serving, until stable has all of its pods.
+    """Return for how many seconds a rolled-back version may keep serving while stable's pods start.
 
     Where replicas split the traffic, stable may have given up pods for the candidate's, and needs
     two starts to have all of them again within the surge. A route returns the traffic at once.
@@ -127,5 +134,5 @@ def return_seconds(product: DataProduct, candidate: Candidate) -> int:
     if product.spec.route is not None or serving.autoscaling is not None:
         return 0
     pods = serving.base_replicas
-    kept, _ = split_by_replicas(min(candidate.weight, FULL - 1), pods)
-    return 2 * serving.progress_deadline_seconds if kept < pods else 0
+    stable_pods, _ = split_by_replicas(min(candidate.weight, FULL - 1), pods)
+    return 2 * serving.progress_deadline_seconds if stable_pods < pods else 0

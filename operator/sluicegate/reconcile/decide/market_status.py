@@ -15,26 +15,26 @@ _NONE: Final[tuple[MarketState, ...]] = ()
 
 
 def with_markets(slos: tuple[SloStatus, ...], evaluation: Evaluation) -> tuple[SloStatus, ...]:
-    """Return the SLOs with the state of their worst markets, as an evaluation found it."""
-    found = evaluation.markets or {}
+    """Return the SLOs with the states of their worst markets from an evaluation."""
+    market_states = evaluation.markets or {}
     terms = {result.terms.name: result.terms for result in evaluation.slos}
     return tuple(
         slo.replace(
             markets=tuple(
-                _shown(
+                _market_status(
                     state,
                     objective=terms[slo.name].allowed_bad is not None,
                     counts=terms[slo.name].on_market_missed is not OnMarketMissed.IGNORE,
                 )
-                for state in found.get(slo.name, _NONE)[:MOST_SHOWN_MARKETS]
+                for state in market_states.get(slo.name, _NONE)[:MOST_SHOWN_MARKETS]
             )
         )
         for slo in slos
     )
 
 
-def _shown(state: MarketState, *, objective: bool, counts: bool) -> MarketStatus:
-    """Return one market as status has it.
+def _market_status(state: MarketState, *, objective: bool, counts: bool) -> MarketStatus:
+    """Return a market's state in the form of status.
 
     Parameters
     ----------
@@ -63,5 +63,5 @@ def _interval(count: Count) -> tuple[Number, ...]:
 
 
 def _budget(state: MarketState) -> Number | None:
-    left = budget_remaining(state.budget, state.allowed) if state.allowed else None
-    return None if left is None or not isfinite(left) else number(left)
+    budget_left = budget_remaining(state.budget, state.allowed) if state.allowed else None
+    return None if budget_left is None or not isfinite(budget_left) else number(budget_left)

@@ -23,7 +23,7 @@ from sluicegate.policy.model.decision import (
     StartRollout,
 )
 from sluicegate.policy.model.observed import RolloutProgress
-from sluicegate.policy.rollout.transitions import begun
+from sluicegate.policy.rollout.transitions import begin_decision
 from sluicegate.reconcile.decide.evaluation_status import (
     with_answers,
     with_figures,
@@ -55,7 +55,7 @@ from sluicegate.reconcile.traffic.allocation import Allocation, with_capacity
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What one step leads to.
+    """The outcome of one decision step: next status, allocation, events.
 
     Attributes
     ----------
@@ -107,7 +107,7 @@ def make_plan(observation: Observation) -> Plan:
 def _carry_out(
     observation: Observation, status: DataProductStatus, progress: RolloutProgress | None
 ) -> tuple[DataProductStatus, tuple[EventNote, ...]]:
-    """Go on with what was decided, unless something ends it."""
+    """Continue the rollout that was decided, or end it."""
     evaluation = _evaluated(observation, status, progress)
     if not isinstance(evaluation.decision, Hold):
         return _apply_decision(observation, status, evaluation)
@@ -125,15 +125,19 @@ def _evaluated(
 def _apply_decision(
     observation: Observation, status: DataProductStatus, evaluation: Evaluation
 ) -> tuple[DataProductStatus, tuple[EventNote, ...]]:
-    """Write a decision down: what it asks for begins, what takes time is remembered later."""
+    """Write a decision into status: start what it requests, and record what takes time."""
     decision = evaluation.decision
     status = _record_evaluation(observation, status, evaluation)
     candidate = status.candidate
-    decided = isinstance(decision, Advance) and candidate and candidate.target == decision.weight
-    if isinstance(decision, Hold) or decided:  # the pods for its share are on their way
+    weight_decided = (
+        isinstance(decision, Advance) and candidate and candidate.target == decision.weight
+    )
+    if isinstance(decision, Hold) or weight_decided:  # the pods for its share are on their way
         return status, ()
-    handled = observation.product.status.last_handled
-    status = begun(observation.terms, status, decision, observation.now, handled=handled)
+    handled_requests = observation.product.status.last_handled
+    status = begin_decision(
+        observation.terms, status, decision, observation.now, handled=handled_requests
+    )
     if isinstance(decision, Retrain):
         status = with_job(observation, status)
     return _with_decision(observation, status, decision)
@@ -142,7 +146,7 @@ def _apply_decision(
 def _record_evaluation(
     observation: Observation, status: DataProductStatus, evaluation: Evaluation
 ) -> DataProductStatus:
-    """Return what an evaluation found, whatever it decided."""
+    """Return the status with the figures of an evaluation, whatever it decided."""
     if not evaluation.judged:
         return evaluation.status
     status = with_figures(
@@ -158,7 +162,7 @@ def _record_evaluation(
 
 
 def _has_its_event_with_the_traffic(decision: Decision) -> bool:
-    """Return whether the event is emitted only once the traffic has shifted."""
+    """Return whether the event of a decision waits until the traffic has shifted."""
     pushed = isinstance(decision, StartRollout) and decision.source is VersionSource.SPEC
     return pushed or isinstance(decision, Advance | Promote)
 
@@ -166,8 +170,10 @@ def _has_its_event_with_the_traffic(decision: Decision) -> bool:
 def _with_decision(
     observation: Observation, status: DataProductStatus, decision: Decision
 ) -> tuple[DataProductStatus, tuple[EventNote, ...]]:
-    """Return the status with the decision that it shows, and the event of the decision."""
-    shown = decision_status(decision.type, decision.reason, decision.message, now=observation.now)
+    """Return the status with the decision, and the event of the decision."""
+    decision_shown = decision_status(
+        decision.type, decision.reason, decision.message, now=observation.now
+    )
     unproved = isinstance(decision, Promote) and not decision.on_evidence
     remedy = isinstance(decision, Retrain) and decision.reason not in CHALLENGER_CAUSES
     warning = unproved or remedy or isinstance(decision, Alert | Rollback | Inconclusive)
@@ -178,4 +184,4 @@ def _with_decision(
         warning=warning,
         quiet=not unproved and _has_its_event_with_the_traffic(decision),
     )
-    return status.replace(decision=shown), (event,)
+    return status.replace(decision=decision_shown), (event,)

@@ -20,7 +20,7 @@ REQUEUE_SECONDS: Final = 5
 def requeue_after(
     observation: Observation, plan: Plan, *, conflicted: bool, deferred: bool
 ) -> Result:
-    """Return when to requeue; Done for not before an event.
+    """Return when to requeue; Done to wait for an event.
 
     Parameters
     ----------
@@ -50,12 +50,12 @@ def _by_progress(  # noqa: PLR0911 - one a reason to look
             return RequeueAfter(max(REQUEUE_SECONDS, observation.observed.canary_block_seconds))
         # Only the pods of a canary that starts can change something.
         first = plan.status.stable is None
-        starts = phase is CandidatePhase.STARTING and not deferred and not first
-        return RequeueAfter(UNREADY_SECONDS if starts else REQUEUE_SECONDS)
+        starts_pods = phase is CandidatePhase.STARTING and not deferred and not first
+        return RequeueAfter(UNREADY_SECONDS if starts_pods else REQUEUE_SECONDS)
     if candidate is not None and candidate.retry_time is not None:
-        left = candidate.retry_time - observation.now
-        if left > 0:  # what holds it beyond that is reconciled with each block
-            return RequeueAfter(left)
+        seconds_left = candidate.retry_time - observation.now
+        if seconds_left > 0:  # what holds it beyond that is reconciled with each block
+            return RequeueAfter(seconds_left)
     before = observation.product.status.stable
     if before is not None and plan.status.stable != before:
         return RequeueAfter(0)  # what becomes of the version before is seen from the new status
@@ -70,14 +70,16 @@ def _by_progress(  # noqa: PLR0911 - one a reason to look
     if is_starting(observation.live.values(), observation.now):
         return RequeueAfter(REQUEUE_SECONDS)  # neither are pods
     now = observation.now
-    restarts = [one for pod in observation.pods if (one := pod.restarts) and one.goes_on(now)]
-    return RequeueAfter(max(one.calm_at for one in restarts) - now) if restarts else Done()
+    restarts = [
+        restart for pod in observation.pods if (restart := pod.restarts) and restart.goes_on(now)
+    ]
+    return RequeueAfter(max(restart.calm_at for restart in restarts) - now) if restarts else Done()
 
 
 def _has_its_share(observation: Observation, plan: Plan) -> bool:
-    """Return whether a candidate's share is verified as far as it can be before the next one."""
+    """Return whether a candidate's share is verified as far as its route allows."""
     before, after = observation.product.status.candidate, plan.status.candidate
-    settled = observation.split is None or observation.split.level >= VerificationLevel.ACCEPTED
+    is_accepted = observation.split is None or observation.split.level >= VerificationLevel.ACCEPTED
     if before is None or after is None:
         return False
-    return settled and (before.weight, before.phase) == (after.weight, after.phase)
+    return is_accepted and (before.weight, before.phase) == (after.weight, after.phase)

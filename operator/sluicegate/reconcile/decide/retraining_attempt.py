@@ -25,56 +25,56 @@ _REFUSALS: Final = frozenset(
 
 
 def with_job(observation: Observation, status: DataProductStatus) -> DataProductStatus:
-    """Return the status with the name of the Job of the training that begins."""
-    one = status.retraining
-    assert one is not None
-    assert one.trigger is not None
-    name = job_name(observation.product.metadata.name, one.trigger.id, one.number)
+    """Return the status with the Job name of the training that starts."""
+    retraining = status.retraining
+    assert retraining is not None
+    assert retraining.trigger is not None
+    name = job_name(observation.product.metadata.name, retraining.trigger.id, retraining.number)
     return status.with_retraining(job=name)
 
 
 def with_corrected_job(observation: Observation, status: DataProductStatus) -> DataProductStatus:
-    """Return the status; a Job that waits is replaced by one of what the spec asks for now."""
-    one, terms = status.retraining, observation.terms.retraining
-    if one is None or one.trigger is None or terms is None or not one.inputs:
+    """Return the status; a Job that hasn't started is replaced when the spec has changed."""
+    retraining, terms = status.retraining, observation.terms.retraining
+    if retraining is None or retraining.trigger is None or terms is None or not retraining.inputs:
         return status
-    if job_inputs(one.inputs) == job_inputs(terms.inputs):
+    if job_inputs(retraining.inputs) == job_inputs(terms.inputs):
         return status
     if observation.job_wait is None or not observation.may_train(status):
         return status
     after = status.with_retraining(
-        trigger=one.trigger.replace(trigger_time=observation.now),
+        trigger=retraining.trigger.replace(trigger_time=observation.now),
         start_time=observation.now,
-        started_attempts=one.number + 1,
+        started_attempts=retraining.number + 1,
         inputs=terms.inputs,
     )
     return with_job(observation, after)
 
 
 def with_ended_training(observation: Observation, status: DataProductStatus) -> DataProductStatus:
-    """Return the status; a training that is no longer under way leaves what it reserved, however it ended."""
+    """Return the status; a training that has ended releases what it reserved, whatever its result."""
     before, after = observation.product.status.retraining, status.retraining
     if before is None or not before.job or before.start_time is None:
         return status
     if after is not None and after.job == before.job:
         return status
     retraining = observation.product.spec.retraining
-    ended = EndedTraining(
+    ended_training = EndedTraining(
         job=before.job,
         start_time=before.start_time,
         end_time=observation.now,
         requests=retraining.reserved() if retraining else {},
     )
-    return status.with_retraining(last_job=ended)
+    return status.with_retraining(last_job=ended_training)
 
 
 def with_pending(
     observation: Observation, status: DataProductStatus, waiting: WaitingRetraining | None
 ) -> DataProductStatus:
-    """Return the retraining that is due and what it waits for, said once as long as that is so."""
-    one = status.retraining
+    """Return the retraining that is due with the reason of its wait; its start time stays while the reason does."""
+    retraining = status.retraining
     if waiting is None:
-        idle = one is None or one.pending is None
+        idle = retraining is None or retraining.pending is None
         return status if idle else status.with_retraining(pending=None, waiting_for="")
     before = observation.product.status.retraining
     pending = before.pending if before is not None else None
@@ -95,13 +95,13 @@ def with_pending(
 def with_result(
     observation: Observation, status: DataProductStatus, decision: Decision
 ) -> DataProductStatus:
-    """Return how a training ended, as it was just taken up."""
+    """Return the attempt's status with the result of a training that has just been processed."""
     if status.retraining is None:
         return status
     result = observation.observed.training
-    made: dict[str, Any] = {}
+    changes: dict[str, Any] = {}
     if isinstance(result, TrainingSucceeded):
-        made = {
+        changes = {
             "version": result.release.version,
             "image": result.release.image,
             "evaluation": dict(result.evaluation),
@@ -113,7 +113,7 @@ def with_result(
         reason=str(decision.reason),
         message=decision.message[:4096],
         completion_time=observation.now,
-        **made,
+        **changes,
     )
     return status.with_retraining(last_result=last)
 

@@ -19,7 +19,7 @@ from sluicegate.policy.model.attended_time import attended_seconds, seconds_with
 from sluicegate.policy.model.decision import ENDED_BY_FAULTS, Inconclusive, Promote, Rollback
 from sluicegate.policy.model.observed import Failure, RolloutProgress
 from sluicegate.policy.rollout.api_gate import comparison_of, take_share, with_statements
-from sluicegate.policy.rollout.outcome import completed, with_ended_shares
+from sluicegate.policy.rollout.outcome import complete_decision, with_ended_shares
 from sluicegate.reconcile.decide.events import EventNote, decision_status
 from sluicegate.reconcile.decide.layout import (
     FOLLOW_SECONDS,
@@ -40,7 +40,7 @@ DRAIN_SECONDS: Final = 600
 
 # ---- how far the cluster has followed -------------------------------------------------------
 def progress_of(observation: Observation, status: DataProductStatus) -> RolloutProgress | None:
-    """Compute how far the cluster has followed what was decided; None without a candidate."""
+    """Compute how far the cluster has followed the decision; None without a candidate."""
     candidate, stable, now = status.candidate, status.stable, observation.now
     if candidate is None:
         return None
@@ -49,7 +49,7 @@ def progress_of(observation: Observation, status: DataProductStatus) -> RolloutP
     promoting = candidate.phase is CandidatePhase.PROMOTING
     pod = problem_of(of_revision(observation.pods, candidate.revision))
     split = observation.split
-    followed = split is None or (_is_accepted(observation) and not split.mismatched)
+    weights_in_force = split is None or (_is_accepted(observation) and not split.mismatched)
     waits_since = max(candidate.wait_start_time or candidate.start_time, observation.term)
     return replace(
         _WAITS if frozen else _move(observation, status, candidate),
@@ -63,7 +63,7 @@ def progress_of(observation: Observation, status: DataProductStatus) -> RolloutP
         serves=_ready(observation, candidate.revision) > 0,
         stable_serves=stable is not None and _ready(observation, stable.revision) > 0,
         given_since=attended_seconds(status, _changed_at(candidate), now),
-        not_followed="" if followed or split is None else split.message,
+        not_followed="" if weights_in_force or split is None else split.message,
         committed=observation.committed,
     )
 
@@ -75,7 +75,7 @@ _COMPLETED: Final = RolloutProgress(completed=True)
 def _move(
     observation: Observation, status: DataProductStatus, candidate: Candidate
 ) -> RolloutProgress:
-    """Return how far the rollout may go now: the share that its pods are ready for, or its end."""
+    """Return the next possible step of the rollout: the share for which pods are ready, or its end."""
     layout, share = allocation(observation, status), None
     ready = _is_ready(observation, candidate, layout.needed)
     if status.stable is None:  # it takes everything once it is ready, whatever its phase is called
@@ -89,7 +89,7 @@ def _move(
         case CandidatePhase.PROMOTING:
             share = layout.part or FULL
         case CandidatePhase.ROLLING_BACK:
-            return _back(observation, status, candidate)
+            return _returned_to_stable(observation, status, candidate)
         case CandidatePhase.PARKED:
             pass
     return RolloutProgress(share=share if ready else None)
@@ -98,23 +98,23 @@ def _move(
 def _all_given(
     observation: Observation, status: DataProductStatus, candidate: Candidate, *, stable: str
 ) -> RolloutProgress:
-    """It has all of the traffic: the pods of `stable` go once no request can reach them any more."""
+    """Return the progress of a candidate with all of the traffic: its promotion ends once stable's pods are unreachable."""
     serves = _ready(observation, candidate.revision) > 0
-    left = _reachable(observation, status, candidate, stable) == 0 and serves
+    all_unreachable = _reachable(observation, status, candidate, stable) == 0 and serves
     if not _is_accepted(observation):
         return _WAITS
-    if is_drained(observation.requests, stable=True, pods=0 if left else 1):
+    if is_drained(observation.requests, stable=True, pods=0 if all_unreachable else 1):
         return _COMPLETED
     return _uncounted(observation, status, candidate) if serves else _WAITS
 
 
-def _back(
+def _returned_to_stable(
     observation: Observation, status: DataProductStatus, candidate: Candidate
 ) -> RolloutProgress:
-    """Its pods go once no request can reach them any more."""
+    """Return the progress of a rollback: it ends once no request can reach the candidate's pods."""
     if not candidate.shares:
         return _COMPLETED
-    if not (_is_accepted(observation) and _judged(observation, candidate)):
+    if not (_is_accepted(observation) and _attribution_is_complete(observation, candidate)):
         return _WAITS
     pods = _reachable(observation, status, candidate, candidate.revision)
     if is_drained(observation.requests, stable=False, pods=pods):
@@ -125,13 +125,13 @@ def _back(
 def _uncounted(
     observation: Observation, status: DataProductStatus, candidate: Candidate
 ) -> RolloutProgress:
-    """No request is sent to the version that goes, and the longest that it had has ended by now.
+    """Return whether no request is sent to the drained version and its longest request has ended.
 
     What can't be counted (no measurements, a crash loop, pods scraped twice) ends no phase
     otherwise. An absence gives the Gateways and the counts no time in which they could be observed.
     """
-    moved = round(_moved_at(observation, status, candidate))
-    waited = seconds_without(observation.observed.absences, moved, observation.now)
+    moved_at = round(_moved_at(observation, status, candidate))
+    waited = seconds_without(observation.observed.absences, moved_at, observation.now)
     longest = max(DRAIN_SECONDS, 2 * grace_seconds(observation.product))
     if candidate.phase is CandidatePhase.ROLLING_BACK:
         longest += return_seconds(observation.product, candidate)
@@ -140,7 +140,7 @@ def _uncounted(
 
 
 def _ready(observation: Observation, revision: str) -> int:
-    """Ready pods of a version."""
+    """Return the number of ready pods of a version."""
     live = observation.live.get(revision)
     return 0 if live is None else live.ready
 
@@ -151,14 +151,14 @@ def _is_ready(observation: Observation, candidate: Candidate, needed: int) -> bo
 
 
 def _is_accepted(observation: Observation) -> bool:
-    """Return whether the weights in force are those of the route, and each Gateway took them."""
+    """Return whether the live route has the weights in force and each Gateway has accepted it."""
     if observation.split is None:
         return is_route_gone(observation)
     return observation.split.level >= VerificationLevel.ACCEPTED
 
 
-def _judged(observation: Observation, candidate: Candidate) -> bool:
-    """Return whether it shows by now whose doing it was that no pod was ready."""
+def _attribution_is_complete(observation: Observation, candidate: Candidate) -> bool:
+    """Return whether the pods' reports suffice to attribute that no pod was ready."""
     since = candidate.wait_start_time
     if candidate.decision_reason != DecisionReason.INFRASTRUCTURE or since is None:
         return True
@@ -168,16 +168,16 @@ def _judged(observation: Observation, candidate: Candidate) -> bool:
 def _reachable(
     observation: Observation, status: DataProductStatus, candidate: Candidate, revision: str
 ) -> int:
-    """Pods of a version that loses its share, as far as a request may still reach one."""
+    """Return the pods of a version without share that a request may still reach."""
     live = observation.live.get(revision)
     if live is None:
         return 0
-    moved = observation.now - _moved_at(observation, status, candidate) >= FOLLOW_SECONDS
-    return live.ready if moved else max(live.ready, live.replicas)
+    moved_long_ago = observation.now - _moved_at(observation, status, candidate) >= FOLLOW_SECONDS
+    return live.ready if moved_long_ago else max(live.ready, live.replicas)
 
 
 def _moved_at(observation: Observation, status: DataProductStatus, candidate: Candidate) -> float:
-    """Return when the weights in force were decided or written, whichever came last, in seconds.
+    """Return when the weights in force were decided or written, whichever is later, in seconds.
 
     The API server may refuse the route for long after they were decided, so its own record of the
     last change counts too.
@@ -185,12 +185,12 @@ def _moved_at(observation: Observation, status: DataProductStatus, candidate: Ca
     changed, traffic, route = _changed_at(candidate), status.traffic, observation.route
     if traffic is None or traffic.weight != share_in_force(candidate):
         return changed
-    written = 0 if route is None else route.changed_by(observation.now)
-    return max(changed, traffic.write_time, written)
+    route_changed_at = 0 if route is None else route.changed_by(observation.now)
+    return max(changed, traffic.write_time, route_changed_at)
 
 
 def _changed_at(candidate: Candidate) -> int:
-    """Return when its share was last changed, in seconds."""
+    """Return when the candidate's share was last changed, in seconds."""
     moments = [share.start_time for share in candidate.shares[-1:]]
     moments += [candidate.wait_start_time] if candidate.wait_start_time is not None else []
     return max(moments, default=0)
@@ -203,13 +203,13 @@ def _attribution(
     if status.stable is None:
         return None
     live = observation.live.get(candidate.revision)
-    begun = max(candidate.wait_start_time or candidate.start_time, observation.term)
+    attempt_start = max(candidate.wait_start_time or candidate.start_time, observation.term)
     return attribution_of(
         live,
         of_revision(observation.pods, candidate.revision),
         observation.live.get(status.stable.revision),
-        settled=live is not None and observation.now - live.moved >= GRACE_SECONDS,
-        overdue=attended_seconds(status, begun, observation.now)
+        grace_over=live is not None and observation.now - live.moved_at >= GRACE_SECONDS,
+        overdue=attended_seconds(status, attempt_start, observation.now)
         > observation.product.spec.serving.progress_deadline_seconds,
     )
 
@@ -232,24 +232,24 @@ def advance(
     if candidate.weight < FULL and status.decision is not None:
         text = f"{text}. {status.decision.message}"
     text += comparison_of(after)
-    quiet = candidate.weight == FULL
+    event_is_quiet = candidate.weight == FULL
     return after, (
-        EventNote(EventReason.CANARY_WEIGHT_INCREASED, "ShiftTraffic", text, quiet=quiet),
+        EventNote(EventReason.CANARY_WEIGHT_INCREASED, "ShiftTraffic", text, quiet=event_is_quiet),
     )
 
 
 def _uncounted_drain(
     observation: Observation, status: DataProductStatus, progress: RolloutProgress
 ) -> tuple[EventNote, ...]:
-    """Return the event for pods that are removed although their requests couldn't be counted."""
+    """Return the event for the removal of pods whose requests couldn't be counted."""
     candidate, stable, seconds = status.candidate, status.stable, progress.uncounted_seconds
     if not seconds or candidate is None or stable is None:
         return ()
-    goes = stable if candidate.phase is CandidatePhase.PROMOTING else candidate
-    why = f" ({observation.observed.problem})" if observation.observed.problem else ""
+    drained_version = stable if candidate.phase is CandidatePhase.PROMOTING else candidate
+    clause = f" ({observation.observed.problem})" if observation.observed.problem else ""
     text = (
-        f"{goes.version} has had no share of the traffic for {duration(seconds)}, so its pods"
-        f" are removed although its requests can't be counted{why}"
+        f"{drained_version.version} has had no share of the traffic for {duration(seconds)}, so its pods"
+        f" are removed although its requests can't be counted{clause}"
     )
     return (EventNote(EventReason.DRAIN_NOT_COUNTED, "ScaleDown", text, warning=True),)
 
@@ -257,11 +257,13 @@ def _uncounted_drain(
 def _complete(
     observation: Observation, status: DataProductStatus, progress: RolloutProgress
 ) -> tuple[DataProductStatus, tuple[EventNote, ...]]:
-    """Return what was decided has come true: remember it."""
+    """Return the status after a completed promotion or rollback, with its entry in the history."""
     candidate = status.candidate
     assert candidate is not None
     status = with_statements(status, observation.observed)
-    after, decision = completed(observation.terms, status, progress.attribution, observation.now)
+    after, decision = complete_decision(
+        observation.terms, status, progress.attribution, observation.now
+    )
     if observation.dependents and isinstance(decision, Promote) and after.stable is not None:
         # A dependent that became worse shows by these whether it follows the release.
         after = after.replace(stable=after.stable.replace(shares=candidate.shares))
@@ -282,15 +284,19 @@ def _complete(
 def _corrected(
     observation: Observation, after: DataProductStatus, decision: Rollback | Inconclusive
 ) -> tuple[DataProductStatus, tuple[EventNote, ...]]:
-    """Return the status and its event, where the cause was found after the traffic had begun to return."""
-    known = after.decision
-    if known is None or known.reason == decision.reason or known.reason not in ENDED_BY_FAULTS:
+    """Return the status and the event of a rollback whose cause was attributed after the traffic began to return."""
+    decision_before = after.decision
+    if (
+        decision_before is None
+        or decision_before.reason == decision.reason
+        or decision_before.reason not in ENDED_BY_FAULTS
+    ):
         return after, ()
     name = after.history[0].version
     text = f"{name} is rejected: {decision.message}; its traffic has returned to stable"
-    shown = decision_status(decision.type, decision.reason, text, now=observation.now)
+    corrected_decision = decision_status(decision.type, decision.reason, text, now=observation.now)
     event = EventNote(str(decision.reason), str(decision.type), text, warning=True)
-    return after.replace(decision=shown), (event,)
+    return after.replace(decision=corrected_decision), (event,)
 
 
 def _serves_all(candidate: Candidate) -> EventNote:
@@ -307,7 +313,7 @@ def _serves_all(candidate: Candidate) -> EventNote:
 def _waiting(
     observation: Observation, after: DataProductStatus, decision: Rollback | Inconclusive
 ) -> tuple[DataProductStatus, tuple[EventNote, ...]]:
-    """Let a rollout wait that a fault of the cluster or of Prometheus ended: no verdict, no history, another try."""
+    """Return a rollout that a fault ended as waiting: without verdict and history entry, until its retry."""
     waiting = after.candidate
     assert waiting is not None
     assert waiting.retry_time is not None
@@ -316,36 +322,38 @@ def _waiting(
         f" at {rfc3339(waiting.retry_time)[11:19]} UTC"
     )
     event = EventNote(EventReason.ROLLOUT_WAITS, "Retry", text, warning=True)
-    shown = decision_status(DecisionType.INCONCLUSIVE, decision.reason, text, now=observation.now)
-    return after.replace(decision=shown), (event,)
+    waiting_decision = decision_status(
+        DecisionType.INCONCLUSIVE, decision.reason, text, now=observation.now
+    )
+    return after.replace(decision=waiting_decision), (event,)
 
 
 # ---- time that counts against no deadline -----------------------------------------------------
 def with_time_held(observation: Observation) -> DataProductStatus:
-    """Return the status with the time for which its candidate was held or not observed."""
-    known, now = observation.observed.absences, observation.now
-    status = with_absences(observation.product.status, known, now)
+    """Return the status with the seconds for which its candidate was suspended or not observed."""
+    absences, now = observation.observed.absences, observation.now
+    status = with_absences(observation.product.status, absences, now)
     candidate = status.candidate
     if candidate is None or candidate.phase is CandidatePhase.PARKED:
         return status
     if observation.is_frozen(status):
-        return _held(status, candidate.suspend_time or now)
+        return _with_suspension(status, candidate.suspend_time or now)
     return status if candidate.suspend_time is None else _resumed(status, now)
 
 
-def _held(status: DataProductStatus, since: int) -> DataProductStatus:
-    """Return the status of a candidate that spec.suspend holds since a time in seconds."""
+def _with_suspension(status: DataProductStatus, since: int) -> DataProductStatus:
+    """Return the status of a candidate that spec.suspend holds; `since` in seconds."""
     return status.with_candidate(suspend_time=since)
 
 
 def _resumed(status: DataProductStatus, now: int) -> DataProductStatus:
-    """Return the status of a candidate that goes on at `now`, in seconds; its pods get their time again."""
+    """Return the status of a resumed candidate; `now` in seconds. Its pods' deadline starts again."""
     candidate = status.candidate
     assert candidate is not None
     assert candidate.suspend_time is not None
-    lasted = attended_seconds(status, candidate.suspend_time, now)
+    suspended_seconds = attended_seconds(status, candidate.suspend_time, now)
     return status.with_candidate(
         suspend_time=None,
-        suspended_seconds=candidate.suspended_seconds + max(lasted, 0),
+        suspended_seconds=candidate.suspended_seconds + max(suspended_seconds, 0),
         wait_start_time=now,
     )

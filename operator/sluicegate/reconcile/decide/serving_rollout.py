@@ -14,34 +14,34 @@ from sluicegate.reconcile.observe.observation import Observation
 
 
 def words_of(observation: Observation, revision: str) -> str:
-    """Return why pods of a version aren't ready: in their words, or why there are none; empty if unknown."""
+    """Return why pods of a version aren't ready, from their reports or their Deployment; empty if unknown."""
     pod = problem_of(of_revision(observation.pods, revision))
     if pod is not None:
         return pod.problem
     live = observation.live.get(revision)
-    return live.refused if live is not None else ""
+    return live.refusal if live is not None else ""
 
 
 def is_rolling(observation: Observation, status: DataProductStatus) -> bool:
-    """Return whether pods that the spec asks of stable aren't up yet."""
+    """Return whether stable's pods of the current spec aren't ready yet."""
     if status.stable is None or observation.product.status.stable is None:
         return False
     live = observation.live.get(status.stable.revision)
     if live is None or observation.changing:
         return observation.changing
-    was = _was_rolling(observation)
+    was_rolling = _was_rolling(observation)
     # Before the Deployment's controller has seen a change, it says what held before.
-    rolls = live.rolling if live.current else was
-    return rolls or (was and live.ready < live.replicas)
+    rolls = live.rolling if live.current else was_rolling
+    return rolls or (was_rolling and live.ready < live.replicas)
 
 
 def is_stuck(observation: Observation, status: DataProductStatus) -> bool:
-    """Return whether they have had the time that they may take; given that it is rolling."""
+    """Return whether a rolling update exceeds its progress deadline; requires `is_rolling`."""
     if observation.changing or status.stable is None:
         return False
     live = observation.live.get(status.stable.revision)
     if live is not None and live.rolling and live.current:
-        return live.stuck
+        return live.deadline_exceeded
     conditions = observation.product.status.conditions
     stalled = find_condition(conditions, Type.STALLED)
     if stalled is not None and stalled.reason == Reason.PROGRESS_DEADLINE_EXCEEDED:
@@ -51,8 +51,8 @@ def is_stuck(observation: Observation, status: DataProductStatus) -> bool:
     return since is not None and observation.now - since.last_transition_time > deadline
 
 
-def rolling(observation: Observation, status: DataProductStatus, kind: Type) -> Finding:
-    """Return what to say of pods on their way, under a condition; given that it is rolling."""
+def rolling_text(observation: Observation, status: DataProductStatus, kind: Type) -> Finding:
+    """Return the text of a condition on a rolling update; requires `is_rolling`."""
     assert status.stable is not None
     text = f"{status.stable.version} serves, but not yet with the pods that spec.serving asks for."
     reason = Reason.PROGRESSING
@@ -70,5 +70,5 @@ def rolling(observation: Observation, status: DataProductStatus, kind: Type) -> 
 def _was_rolling(observation: Observation) -> bool:
     conditions = observation.product.status.conditions
     stalled = find_condition(conditions, Type.STALLED)
-    stuck = stalled is not None and stalled.reason == Reason.PROGRESS_DEADLINE_EXCEEDED
-    return stuck or find_condition(conditions, Type.RECONCILING) is not None
+    deadline_exceeded = stalled is not None and stalled.reason == Reason.PROGRESS_DEADLINE_EXCEEDED
+    return deadline_exceeded or find_condition(conditions, Type.RECONCILING) is not None

@@ -22,19 +22,19 @@ _SILENT = {"reason": "", "message": ""}
 def with_shadow(
     observation: Observation, status: DataProductStatus
 ) -> tuple[DataProductStatus, tuple[EventNote, ...]]:
-    """Return the status with the rows of an interval that is over, and the name of the next Job if it is due."""
+    """Return the status with the rows of an ended interval, and the name of the next Job if it is due."""
     candidate, spec = status.trial, observation.product.spec.rollout.shadow
     if candidate is None or observation.is_frozen(status):
         return status, ()
     shadow = candidate.shadow
     if spec is None or not is_tried(status):
-        kept = None if spec is None or shadow is None else shadow.replace(**_IDLE, **_SILENT)
-        return (status if kept == shadow else status.with_candidate(shadow=kept)), ()
+        idle_shadow = None if spec is None or shadow is None else shadow.replace(**_IDLE, **_SILENT)
+        return (status if idle_shadow == shadow else status.with_candidate(shadow=idle_shadow)), ()
     if shadow is None:
-        begun = candidate.start_time
+        rollout_start = candidate.start_time
         if spec.mirror is None:  # a Job also reads what was labelled while it was trained
-            begun = candidate.data_end_time or begun
-        shadow = ShadowStatus(since_time=min(begun, observation.now))
+            rollout_start = candidate.data_end_time or rollout_start
+        shadow = ShadowStatus(since_time=min(rollout_start, observation.now))
     if spec.mirror is not None and shadow.job:  # of the command that the spec had before
         shadow = shadow.replace(**_IDLE, **_SILENT)
     shadow, events = _with_result(observation, status, shadow)
@@ -46,16 +46,18 @@ def with_shadow(
 def _with_result(
     observation: Observation, status: DataProductStatus, shadow: ShadowStatus
 ) -> tuple[ShadowStatus, tuple[EventNote, ...]]:
-    """Count the rows of an interval that is over; a Job without a result moves nothing."""
+    """Add the rows of an ended interval; a Job without a result leaves the rows as they are."""
     assert status.trial is not None
     spec = observation.product.spec.rollout
     match observation.observed.shadow if shadow.job or spec.mirror else None:
         case None:
-            return _refused(observation, shadow), ()
+            return _with_refusal(observation, shadow), ()
         case ShadowCounted(pairs, until):
-            ended = shadow if until is None else shadow.replace(until_time=until)
-            counted = with_rows(observation.terms, status.trial, ended, pairs)
-            return counted.replace(**_IDLE, **_lacking(counted, spec.mirror, observation.terms)), ()
+            ended_shadow = shadow if until is None else shadow.replace(until_time=until)
+            counted_shadow = with_rows(observation.terms, status.trial, ended_shadow, pairs)
+            return counted_shadow.replace(
+                **_IDLE, **_lacking(counted_shadow, spec.mirror, observation.terms)
+            ), ()
         case Failure(reason, message):
             text = f"{message}; its interval is scored again"[:4096]
             event = EventNote(EventReason.SHADOW_NOT_COUNTED, "Score", text, warning=True)
@@ -63,7 +65,7 @@ def _with_result(
 
 
 def _lacking(shadow: ShadowStatus, mirror: Mirror | None, terms: Terms) -> dict[str, str]:
-    """Return why mirrored requests show nothing yet; nothing while they do, or where no SLO asks for it."""
+    """Return why mirrored requests have no result yet; empty while they have, or where no SLO needs them."""
     if mirror is None or shadow.evidence or not any(is_scored(terms, slo) for slo in terms.slos):
         return _SILENT
     text = (
@@ -75,8 +77,8 @@ def _lacking(shadow: ShadowStatus, mirror: Mirror | None, terms: Terms) -> dict[
     return {"reason": str(DecisionReason.NO_PAIRS), "message": text}
 
 
-def _refused(observation: Observation, shadow: ShadowStatus) -> ShadowStatus:
-    """Return the same, with why its Job isn't there yet."""
+def _with_refusal(observation: Observation, shadow: ShadowStatus) -> ShadowStatus:
+    """Return the shadow status with the reason for which its Job doesn't exist yet."""
     if not shadow.job or observation.shadow_job is not None or not observation.shadow_refusal:
         return shadow
     text = f"The shadow Job isn't created: {observation.shadow_refusal}"[:4096]
@@ -86,10 +88,10 @@ def _refused(observation: Observation, shadow: ShadowStatus) -> ShadowStatus:
 def _with_next(
     observation: Observation, status: DataProductStatus, shadow: ShadowStatus
 ) -> ShadowStatus:
-    """Return name the next Job if it has a training slot; else say that it waits for one."""
+    """Return the shadow status with the next Job's name if it has a training slot; else with the wait for one."""
     candidate = status.trial
     assert candidate is not None
-    if observation.trains or not observation.observed.portfolio.slot:
+    if observation.job_runs or not observation.observed.portfolio.slot:
         text = "The next shadow Job waits for a training slot"
         return shadow.replace(reason=str(DecisionReason.NO_SLOT), message=text)
     number = shadow.started_jobs + 1

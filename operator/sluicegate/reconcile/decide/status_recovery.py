@@ -18,7 +18,7 @@ from sluicegate.kube.resources import Key
 from sluicegate.manifests.names import version_name
 from sluicegate.manifests.version_annotations import read_identity, read_version
 from sluicegate.policy.model.past_times import without_future
-from sluicegate.policy.rollout.candidates import recovered
+from sluicegate.policy.rollout.candidates import recovered_candidate
 from sluicegate.reconcile.decide.events import EventNote
 from sluicegate.reconcile.live.children import DeploymentRecord, RouteRecord
 
@@ -30,7 +30,7 @@ _KEPT: Final = ("history", "retraining", "last_handled", "decision")
 
 @dataclass(frozen=True, slots=True)
 class Children:
-    """Reads a product's children, if they have to be known.
+    """Reads a product's children where a lost status needs them.
 
     Attributes
     ----------
@@ -47,45 +47,45 @@ def known_status(
     desired: VersionBase,
     children: Children,
     *,
-    starting: bool,
-    lost: set[Key],
+    at_start: bool,
+    lost_keys: set[Key],
     now: int,
 ) -> tuple[DataProduct, tuple[EventNote, ...]]:
-    """Return the product with its status, rebuilt from its Deployments if it was lost, and the events.
+    """Return the product with its status, restored from its Deployments if it was lost, and the events.
 
     No time in it lies in the future by a clock that was set back.
 
     Parameters
     ----------
     desired : what spec.model stands for. children : reads what lives, if that has to be known.
-    starting : its first version is known to be on its way.
-    lost : products of which nothing is left; kept up to date. now : in seconds.
+    at_start : its first version is known to be on its way.
+    lost_keys : products of which nothing is left; kept up to date. now : in seconds.
     """
     key, block_seconds = Key(*product.metadata.key), product.spec.analysis.block_seconds
     status = without_future(product.status, now, block_seconds=block_seconds)
     if status is not product.status:
         product = product.replace(status=status)
     if status.stable is not None:
-        lost.discard(key)
+        lost_keys.discard(key)
         return product, ()
-    if key in lost:
+    if key in lost_keys:
         return with_requests_handled(product), ()
     new = product.status.observed_generation < 0
-    if starting:
+    if at_start:
         return (with_requests_handled(product) if new else product), ()
     restored = restored_status(product, desired, children.live(), children.route(), now=now)
     if restored is not None:
         text = "status did not name the live versions; it was rebuilt from the Deployments"
         event = EventNote(EventReason.STATE_RESTORED, "Restore", text)
-        kept = {name: part for name in _KEPT if (part := getattr(product.status, name))}
+        kept_parts = {name: part for name in _KEPT if (part := getattr(product.status, name))}
         engine = product.status.engine
-        restored = restored.replace(**kept).with_engine(
+        restored = restored.replace(**kept_parts).with_engine(
             original_baseline=engine.original_baseline, emitted_alerts=engine.emitted_alerts
         )
         return product.replace(status=restored), (event,)
     if not was_there_before(product.status, children.kinds()):
         return _first_seen(product) if new else (product, ())
-    lost.add(key)
+    lost_keys.add(key)
     text = (
         "neither status nor a Deployment has the accepted version: spec.model becomes"
         " stable, without a baseline"
@@ -103,7 +103,7 @@ def restored_status(
     *,
     now: int,
 ) -> DataProductStatus | None:
-    """Return a status that was lost, from what the Deployments remember and the route's weights.
+    """Return a lost status, restored from the Deployments' annotations and the route's weights.
 
     None when no Deployment was ever promoted.
 
@@ -126,12 +126,12 @@ def restored_status(
         moment = version.promotion_time
         return weights[version.revision], deployment.replicas, moment
 
-    stable, *others = sorted(versions, key=rank, reverse=True)
-    leaving = _leaving(stable, live, weights, now)
+    stable, *other_versions = sorted(versions, key=rank, reverse=True)
+    leaving = _leaving_version(stable, live, weights, now)
     return DataProductStatus(
         stable=stable,
         candidate=leaving,
-        history=tuple(_past(one, stable) for one in others),
+        history=tuple(_past(past_version, stable) for past_version in other_versions),
         spec_model=_handled_model(desired, stable, live),
         last_handled=handled_requests(product),
     )
@@ -140,13 +140,13 @@ def restored_status(
 def _weights(
     product: DataProduct, live: Mapping[str, DeploymentRecord], route: RouteRecord | None
 ) -> dict[str, int]:
-    """Shares in percent by revision: the route's, or what the pods behind one Service give."""
+    """Return the shares by revision in percent: those of the route, or of the ready pods behind one Service."""
     if product.spec.route is None:
         pods = sum(one.total for one in live.values()) or 1
         return {revision: round(100 * one.total / pods) for revision, one in live.items()}
-    written = dict(route.weights) if route else {}
+    route_weights = dict(route.weights) if route else {}
     name = product.metadata.name
-    return {revision: written.get(version_name(name, revision), 0) for revision in live}
+    return {revision: route_weights.get(version_name(name, revision), 0) for revision in live}
 
 
 def _past(version: Version, stable: Version) -> PastVersion:
@@ -157,31 +157,32 @@ def _past(version: Version, stable: Version) -> PastVersion:
     )
 
 
-def _leaving(
+def _leaving_version(
     stable: Version, live: Mapping[str, DeploymentRecord], weights: Mapping[str, int], now: int
 ) -> Candidate | None:
-    """Return the other version that has pods; its evidence is lost, so its share is removed before its pods."""
-    others = [
-        (weights[revision], one.replicas, identity)
-        for revision, one in live.items()
+    """Return the second version with pods; without evidence it loses its share first, then its pods."""
+    candidates_for_removal = [
+        (weights[revision], deployment.replicas, identity)
+        for revision, deployment in live.items()
         if revision != stable.revision
-        and (one.replicas or one.total)
-        and (identity := read_identity(dict(one.labels), dict(one.annotations))) is not None
+        and (deployment.replicas or deployment.total)
+        and (identity := read_identity(dict(deployment.labels), dict(deployment.annotations)))
+        is not None
     ]
-    if not others:
+    if not candidates_for_removal:
         return None
-    weight, _, version = max(others, key=lambda one: one[:2])
+    weight, _, version = max(candidates_for_removal, key=lambda one: one[:2])
     weight = max(weight, 1)  # it may still be answering: its pods stay until it is drained
     promoted = read_version(
         dict(live[version.revision].labels), dict(live[version.revision].annotations)
     )
-    return recovered(version, weight, now, restoring=promoted is not None)
+    return recovered_candidate(version, weight, now, restoring=promoted is not None)
 
 
 def _handled_model(
     desired: VersionBase, stable: Version, live: Mapping[str, DeploymentRecord]
 ) -> SpecModel | None:
-    """Return what became of spec.model; None lets it begin (again).
+    """Return the outcome of spec.model; None to start its rollout again.
 
     One that isn't stable counts as handled: with a retrained stable version, an old spec.model
     can't be distinguished from a new one. But where its Deployment is there and was never
@@ -190,25 +191,25 @@ def _handled_model(
     its = live.get(desired.revision)
     if its is not None and read_version(dict(its.labels), dict(its.annotations)) is None:
         return None
-    handled = desired.revision == stable.revision
+    outcome_known = desired.revision == stable.revision
     return SpecModel(
         image=desired.image,
         version=desired.version,
         runtime_image=desired.runtime_image,
-        outcome=Outcome.PROMOTED if handled else Outcome.SUPERSEDED,
+        outcome=Outcome.PROMOTED if outcome_known else Outcome.SUPERSEDED,
         outcome_time=stable.promotion_time,
     )
 
 
 def handled_requests(product: DataProduct) -> LastHandled | None:
-    """Return every one-shot request that is there, as handled: none may be carried out a second time."""
+    """Return all present one-shot requests as handled, so that none is carried out twice."""
     annotations = product.metadata.annotations
     handled = LastHandled.of(annotations)
     return None if handled == LastHandled() else handled
 
 
 def was_there_before(status: DataProductStatus, kinds: Iterable[str]) -> bool:
-    """Return whether a product without a stable version once had one, as far as objects show it.
+    """Return whether a product without a stable version had one before, as its objects show.
 
     Remaining parts of a status show it, and so does a child without a Deployment. An empty status
     without any child can't be distinguished from a new product.
@@ -224,7 +225,7 @@ def was_there_before(status: DataProductStatus, kinds: Iterable[str]) -> bool:
 
 
 def _first_seen(product: DataProduct) -> tuple[DataProduct, tuple[EventNote, ...]]:
-    """Return a new product: its manifest may have the requests of one that was there before it."""
+    """Return a new product with the requests in its manifest as handled; they were a deleted product's."""
     if (handled := handled_requests(product)) is None:
         return product, ()
     values = handled.model_dump(by_alias=True, exclude_defaults=True)
@@ -238,7 +239,7 @@ def _first_seen(product: DataProduct) -> tuple[DataProduct, tuple[EventNote, ...
 
 
 def with_requests_handled(product: DataProduct) -> DataProduct:
-    """Return the product with every request that it has now as handled."""
+    """Return the product with all its present requests as handled."""
     handled = product.status.last_handled or handled_requests(product)
     status = product.status.replace(last_handled=handled)
     return product.replace(status=status)

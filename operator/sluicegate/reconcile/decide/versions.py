@@ -9,12 +9,12 @@ from sluicegate.reconcile.observe.observation import Observation
 
 
 def with_first_candidate(observation: Observation, status: DataProductStatus) -> DataProductStatus:
-    """Return the status with the version that is to serve first; none is started while suspended."""
+    """Return the status with the first version as candidate; while suspended none starts."""
     if observation.is_frozen(status):
         return status.replace(candidate=None)
-    begun = observation.now if observation.begun is None else observation.begun
+    first_start = observation.now if observation.first_start is None else observation.first_start
     first = first_candidate(
-        observation.product, status, observation.desired, begun, claims=not observation.lost
+        observation.product, status, observation.desired, first_start, claims=not observation.lost
     )
     return status.replace(candidate=first)
 
@@ -22,18 +22,18 @@ def with_first_candidate(observation: Observation, status: DataProductStatus) ->
 def with_corrected_service(
     observation: Observation, status: DataProductStatus
 ) -> DataProductStatus:
-    """Return the status; what was refused for its entry service's name alone is new under another name."""
-    model, named = status.spec_model, observation.desired
+    """Return the status; a version that was refused for its entry service alone is new under another one."""
+    model, spec_bento = status.spec_model, observation.desired
     if model is None or model.reason != DecisionReason.SERVICE_NOT_FOUND:
         return status
-    failed = next((one for one in status.history if one.revision == named.revision), None)
-    if failed is None or failed.service == named.service:
+    failed = next((one for one in status.history if one.revision == spec_bento.revision), None)
+    if failed is None or failed.service == spec_bento.service:
         return status
     return status.replace(spec_model=None)
 
 
 def as_the_spec_names(status: DataProductStatus, desired: VersionBase) -> DataProductStatus:
-    """Return the status with what the spec calls its bento, and each version once.
+    """Return the status with the spec's name for its bento, and each version once.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def as_the_spec_names(status: DataProductStatus, desired: VersionBase) -> DataPr
 
 
 def _without_twin(status: DataProductStatus) -> DataProductStatus:
-    """Return the status without a candidate that is stable under another name: there is nothing to try."""
+    """Return the status without a candidate that equals the stable version under another name."""
     stable, candidate = status.stable, status.candidate
     if stable is None or candidate is None or candidate.revision != stable.revision:
         return status

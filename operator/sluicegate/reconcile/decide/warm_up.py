@@ -26,7 +26,7 @@ _UNREAD: Final = frozenset(
 
 
 def is_unread(status: DataProductStatus) -> bool:
-    """Return whether nothing is said of any SLO, for a reason of a version's first blocks."""
+    """Return whether no SLO has a state, for a reason that holds in a version's first blocks only."""
     return all(slo.reason in _UNREAD for slo in status.slos)
 
 
@@ -37,7 +37,7 @@ def just_took_over(stable: Version, block_seconds: int, *, now: int) -> bool:
 
 
 def only_warms_up(observation: Observation, plan: Plan) -> bool:
-    """Return whether a product's first version serves as it should, and nothing else is under way.
+    """Return whether a product's first version serves without objection and no other change is under way.
 
     The last report counts too: the end of a problem must be reported.
     """
@@ -49,7 +49,7 @@ def only_warms_up(observation: Observation, plan: Plan) -> bool:
         after.stable.digest == observation.desired.digest
         and after.retraining is None
         and not observation.observed.requests
-        and not (observation.conflict or observation.stalled or observation.refused)
+        and not (observation.conflict or observation.stalled or observation.write_refusal)
         and live is not None
         and live.ready >= live.replicas
         and is_unread(before)

@@ -21,7 +21,7 @@ _Age = tuple[str, str]
 
 @dataclass(slots=True)
 class BlockLengths:
-    """The lengths in use by namespace. Used from the event loop only.
+    """The block lengths in use by namespace. Not thread-safe: for the event loop only.
 
     `wake` is called with each product that was refused a length that it can have now.
     """
@@ -29,57 +29,63 @@ class BlockLengths:
     wake: Callable[[Key], None] = lambda _: None
     _products: dict[str, dict[int, dict[str, _Age]]] = field(default_factory=dict)
     """Ages by namespace, length and name."""
-    _wanted: dict[Key, int] = field(default_factory=dict)
+    _requested: dict[Key, int] = field(default_factory=dict)
     """Length by product."""
-    _refused: set[Key] = field(default_factory=set)
+    _refused_keys: set[Key] = field(default_factory=set)
 
     def record(self, key: Key, seconds: int, created: str) -> None:
         """Record that a product wants blocks of this length; `created` as RFC 3339."""
         self._drop(key)
-        self._wanted[key] = seconds
+        self._requested[key] = seconds
         lengths = self._products.setdefault(key.namespace, {})
         lengths.setdefault(seconds, {})[key.name] = created, key.name
 
     def forget(self, key: Key) -> None:
-        """Forget a product that is gone, and wake those that can have their length by that."""
-        self._refused.discard(key)
+        """Forget a deleted product, and wake the products that can use their length now."""
+        self._refused_keys.discard(key)
         self._drop(key)
         self.wake_relieved(key.namespace)
 
     def problems(self, key: Key) -> Iterator[Problem]:
-        """Yield why a product that was recorded can't have its length; nothing when it can."""
-        seconds = self._wanted[key]
-        held = self._held(key.namespace)
-        if seconds in held:
-            self._refused.discard(key)
+        """Yield why a recorded product can't use its length; nothing when it can."""
+        seconds = self._requested[key]
+        used_lengths = self._used_lengths(key.namespace)
+        if seconds in used_lengths:
+            self._refused_keys.discard(key)
             return
-        self._refused.add(key)
-        listed = ", ".join(map(str, sorted(held)))
+        self._refused_keys.add(key)
+        lengths_text = ", ".join(map(str, sorted(used_lengths)))
         yield Problem(
             "spec.analysis.blockSeconds",
             f"is {seconds}, but older products of the namespace use {MOST_LENGTHS} lengths already,"
-            f" each of which costs Prometheus a set of queries: set it to one of {listed}",
+            f" each of which costs Prometheus a set of queries: set it to one of {lengths_text}",
         )
 
     def nearest(self, key: Key) -> int:
-        """Return the length that a product can have: its own, or the next longer one that is held."""
-        seconds = self._wanted[key]
-        held = self._held(key.namespace)
-        longer = [one for one in held if one >= seconds]
-        return seconds if seconds in held else min(longer, default=max(held, default=seconds))
+        """Return the length that a product can use: its own, or the next longer one in use."""
+        seconds = self._requested[key]
+        used_lengths = self._used_lengths(key.namespace)
+        longer = [one for one in used_lengths if one >= seconds]
+        return (
+            seconds
+            if seconds in used_lengths
+            else min(longer, default=max(used_lengths, default=seconds))
+        )
 
     def relieved(self, namespace: str) -> tuple[Key, ...]:
-        """Products that were refused, and can have their length now."""
-        waiting = [key for key in self._refused if key.namespace == namespace]
-        return tuple(key for key in waiting if self._wanted[key] in self._held(namespace))
+        """Return refused products that can use their length now."""
+        waiting = [key for key in self._refused_keys if key.namespace == namespace]
+        return tuple(
+            key for key in waiting if self._requested[key] in self._used_lengths(namespace)
+        )
 
     def wake_relieved(self, namespace: str) -> None:
-        """Wake the products of a namespace that were refused, and can have their length now."""
+        """Wake the refused products of a namespace that can use their length now."""
         for key in self.relieved(namespace):
             self.wake(key)
 
     def _drop(self, key: Key) -> None:
-        if (seconds := self._wanted.pop(key, None)) is None:
+        if (seconds := self._requested.pop(key, None)) is None:
             return
         lengths = self._products[key.namespace]
         del lengths[seconds][key.name]
@@ -88,7 +94,7 @@ class BlockLengths:
         if not lengths:
             del self._products[key.namespace]
 
-    def _held(self, namespace: str) -> Collection[int]:
+    def _used_lengths(self, namespace: str) -> Collection[int]:
         """Return the lengths that products of the namespace may use: those of the oldest."""
         lengths = self._products.get(namespace, {})
         if len(lengths) <= MOST_LENGTHS:

@@ -27,33 +27,33 @@ Span = tuple[int, int]
 
 
 class Together(NamedTuple):
-    """What is so at the same time, as one namespace sees it.
+    """The number of products in the same state at a time, in one namespace and in the others.
 
     Attributes
     ----------
-    own : products of the namespace itself.
-    others : other namespaces with such a product.
+    in_own_namespace : products of the namespace itself.
+    in_other_namespaces : other namespaces with such a product.
     share : the shares of their products, summed.
     """
 
-    own: int
-    others: int
+    in_own_namespace: int
+    in_other_namespaces: int
     share: float
 
     @property
     def parties(self) -> int:
-        """How many there are that can't be one tenant's invention."""
-        return self.own + self.others
+        """Return the number of parties that one tenant alone can't produce."""
+        return self.in_own_namespace + self.in_other_namespaces
 
 
 class Overlaps:
-    """Spans of products, to be asked for the moment that lies in the most of them.
+    """Time spans of products; `largest` returns the moment that the most of them include.
 
     Sorted once, as all that turned bad together ask for it; an answer takes one pass.
     """
 
     def __init__(self, spans: Iterable[tuple[str, Span]], sizes: Mapping[str, int]) -> None:
-        """`spans` come with the namespace of their product; `sizes` are products by namespace."""
+        """Index `spans` by the namespace of their product; `sizes` are products by namespace."""
         edges = Counter(
             (moment, edge, namespace)
             for namespace, (first, last) in spans
@@ -63,7 +63,7 @@ class Overlaps:
         self._sizes: dict[str, int] = {}
         self._moments: list[tuple[int, float]] = []
         """Namespaces that have such a product, and the sum of their shares, from edge to edge."""
-        self._own: dict[str, dict[int, int]] = {}
+        self._own_moments: dict[str, dict[int, int]] = {}
         """By namespace: from which of these on it has how many."""
         share = 0.0
         for (_, edge), group in groupby(sorted(edges), key=lambda one: one[:2]):
@@ -72,28 +72,28 @@ class Overlaps:
                 self._sizes[namespace] = sizes[namespace]
                 counts[namespace] += change
                 share += change / sizes[namespace]
-                changes = self._own.setdefault(namespace, {})
+                changes = self._own_moments.setdefault(namespace, {})
                 changes[len(self._moments)] = counts[namespace]
                 if not counts[namespace]:
                     del counts[namespace]
             self._moments.append((len(counts), share))
 
-    def most(self, namespace: str) -> Together:
-        """Return the moment that explains the most, as this namespace sees it."""
+    def largest(self, namespace: str) -> Together:
+        """Return the moment that explains the most for this namespace."""
         return max(self._seen_by(namespace), key=_explained, default=Together(0, 0, 0.0))
 
     def _seen_by(self, namespace: str) -> Iterator[Together]:
-        """Yield what is so at each moment."""
-        changes, own = self._own.get(namespace, {}), 0
-        for number, (present, share) in enumerate(self._moments):
-            own = changes.get(number, own)
-            rest = share - own / self._sizes[namespace] if own else share
-            yield Together(own, present - (own > 0), rest)
+        """Yield the products at each moment, in this namespace and in the others."""
+        changes, own_number = self._own_moments.get(namespace, {}), 0
+        for number, (present_products, share) in enumerate(self._moments):
+            own_number = changes.get(number, own_number)
+            other_share = share - own_number / self._sizes[namespace] if own_number else share
+            yield Together(own_number, present_products - (own_number > 0), other_share)
 
 
-def _explained(one: Together) -> tuple[int, float]:
-    """Return how much a moment explains."""
-    return min(one.parties, COMMON_PRODUCTS), one.own + one.share
+def _explained(together: Together) -> tuple[int, float]:
+    """Return the sort key of a moment: how much of a common cause it shows."""
+    return min(together.parties, COMMON_PRODUCTS), together.in_own_namespace + together.share
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,33 +105,33 @@ class _Flags:
     shares: float
 
     def share(self, namespace: str) -> float:
-        """Return the share that is silent, as a namespace sees it; 0 where that shares no cause."""
-        own, having = self.silent[namespace], self.having[namespace]
-        others = len(self.silent) - (own > 0)
-        if own < LEAST_OWN_SILENT and own + others < COMMON_PRODUCTS:
+        """Return the silent share for a namespace; 0 where its products share no cause with the others."""
+        own_silent, having = self.silent[namespace], self.having[namespace]
+        other_namespaces = len(self.silent) - (own_silent > 0)
+        if own_silent < LEAST_OWN_SILENT and own_silent + other_namespaces < COMMON_PRODUCTS:
             return 0.0
-        rest = self.shares - (own / having if own else 0.0)
-        return (own + rest) / (having + len(self.having) - (having > 0))
+        other_shares = self.shares - (own_silent / having if own_silent else 0.0)
+        return (own_silent + other_shares) / (having + len(self.having) - (having > 0))
 
 
 class Silence:
-    """Who has no data any more, by kind of indicator."""
+    """Products without data, by kind of indicator."""
 
     def __init__(self, flags: Iterable[tuple[str, Mapping[str, bool]]]) -> None:
-        """`flags` say of each product, with its namespace, which kinds it has and whether silent."""
+        """Count `flags`: for each product with its namespace, whether it is silent, by kind."""
         having = defaultdict[str, Counter[str]](Counter)
-        silent = defaultdict[str, Counter[str]](Counter)
+        silent_by_kind = defaultdict[str, Counter[str]](Counter)
         for namespace, kinds in flags:
             for kind, mute in kinds.items():
                 having[kind][namespace] += 1
                 if mute:
-                    silent[kind][namespace] += 1
+                    silent_by_kind[kind][namespace] += 1
         self._kinds = {
             kind: _Flags(having[kind], mute, sum(n / having[kind][one] for one, n in mute.items()))
-            for kind, mute in silent.items()
+            for kind, mute in silent_by_kind.items()
         }
 
     def shares(self, namespace: str) -> dict[str, float]:
-        """Return the share that is silent, by kind of indicator, as a namespace sees it."""
-        found = {kind: flags.share(namespace) for kind, flags in self._kinds.items()}
-        return {kind: share for kind, share in found.items() if share}
+        """Return the silent share by kind of indicator, for a namespace."""
+        silent_shares = {kind: flags.share(namespace) for kind, flags in self._kinds.items()}
+        return {kind: share for kind, share in silent_shares.items() if share}

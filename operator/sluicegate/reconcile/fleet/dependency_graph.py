@@ -14,7 +14,7 @@ from sluicegate.kube.resources import Key
 
 
 class DependencyGraph:
-    """The dependencies of all products. Used from the event loop only.
+    """The dependencies of all products. Not thread-safe: for the event loop only.
 
     A component is identified by one of its products. While the component of a product is known, so
     are those of all products that it depends on.
@@ -35,7 +35,7 @@ class DependencyGraph:
         return self._dependencies.get(key, ())
 
     def replace(self, key: Key, dependencies: tuple[Key, ...]) -> None:
-        """Record the dependencies of a product; none for one that is gone."""
+        """Record the dependencies of a product; empty for a deleted one."""
         before, after = set(self._dependencies.get(key, ())), set(dependencies)
         if before == after:
             return
@@ -54,19 +54,19 @@ class DependencyGraph:
             self._discard(key)
 
     def in_cycle(self, key: Key, dependency: Key) -> bool:
-        """Return whether a dependency of a product depends, over any others, on the product."""
+        """Return whether a dependency of a product depends, also indirectly, on the product."""
         return self._component(key) == self._component(dependency)
 
-    def _keeps_components(self, key: Key, removed: set[Key], added: set[Key]) -> bool:
-        """Return whether components stay as they are when a product's dependencies change so."""
-        own = self._components.get(key)
-        return own is not None and (
-            all(self._components.get(one) != own for one in removed)
-            and all(self._components.get(one) == own for one in added)
+    def _keeps_components(self, key: Key, removed_edges: set[Key], added: set[Key]) -> bool:
+        """Return whether a change of a product's dependencies leaves the components unchanged."""
+        own_component = self._components.get(key)
+        return own_component is not None and (
+            all(self._components.get(one) != own_component for one in removed_edges)
+            and all(self._components.get(one) == own_component for one in added)
         )
 
     def _discard(self, key: Key) -> None:
-        """Discard the components of a product and of all that depend on it, over any others."""
+        """Discard the components of a product and of all its direct and indirect dependents."""
         waiting = [key]
         while waiting:
             product = waiting.pop()
@@ -79,7 +79,7 @@ class DependencyGraph:
         return self._components[key]
 
     def _find_components(self, first: Key) -> None:
-        """Find the components of a product and of all that it depends on and that have none.
+        """Compute the components of a product and of all its dependencies that have none.
 
         A product is on the stack until its component is complete; `lowest` is the earliest visited
         product on the stack that it reaches.
@@ -106,7 +106,7 @@ class DependencyGraph:
                     self._complete(product, stack)
 
     def _missing(self, key: Key) -> Iterator[Key]:
-        """Yield the dependencies of a product that have no component at that moment."""
+        """Yield the dependencies of a product that have no component at present."""
         for dependency in self._dependencies.get(key, ()):
             if dependency not in self._components:
                 yield dependency

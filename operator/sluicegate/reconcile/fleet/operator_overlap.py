@@ -35,7 +35,7 @@ OVERLAPS: Final = Gauge(
 
 
 def written_by(settings: Settings) -> WrittenBy:
-    """Return how this operator names itself in the status of its products: by its Lease."""
+    """Return this operator's identity in the status of its products: its Lease and version."""
     scope = OperatorScope.NAMESPACES if settings.watch_namespaces else OperatorScope.CLUSTER
     return WrittenBy(
         namespace=settings.namespace,
@@ -47,7 +47,7 @@ def written_by(settings: Settings) -> WrittenBy:
 
 @dataclass(frozen=True, slots=True)
 class Overlap:
-    """What follows from another operator's name in a product's status.
+    """What to do about another operator's identity in a product's status.
 
     Attributes
     ----------
@@ -63,7 +63,7 @@ class Overlap:
 
 @dataclass(slots=True)
 class OperatorOverlaps:
-    """Which products another operator serves too. Used from the event loop only.
+    """Products that another operator reconciles too. Not thread-safe: for the event loop only.
 
     Attributes
     ----------
@@ -71,29 +71,29 @@ class OperatorOverlaps:
     """
 
     me: WrittenBy
-    _written: set[Key] = field(default_factory=set)
+    _written_keys: set[Key] = field(default_factory=set)
     """Products whose status this operator has written since it leads."""
     _skipped: dict[Key, float] = field(default_factory=dict)
     """Until when a product is skipped, in seconds."""
-    _others: dict[Key, tuple[WrittenBy, float]] = field(default_factory=dict)
+    _other_operators: dict[Key, tuple[WrittenBy, float]] = field(default_factory=dict)
     """The other operator of a product, and when its name was read last, in seconds."""
     _newer: dict[Key, float] = field(default_factory=dict)
     """When the event of a status of a newer version was emitted last, in seconds."""
 
-    def begin(self) -> None:
-        """Forget what was written before, as this replica begins to lead: it was long ago."""
-        self._written.clear()
+    def begin_term(self) -> None:
+        """Forget earlier writes at the start of a term: they are outdated."""
+        self._written_keys.clear()
         self._skipped.clear()
 
     def wrote(self, key: Key) -> None:
-        """Status was written, with the name of this operator."""
-        self._written.add(key)
+        """Record that this operator has written the product's status."""
+        self._written_keys.add(key)
 
     def forget(self, key: Key) -> None:
-        """Forget a product that is gone."""
-        self._written.discard(key)
+        """Forget a deleted product."""
+        self._written_keys.discard(key)
         self._skipped.pop(key, None)
-        self._others.pop(key, None)
+        self._other_operators.pop(key, None)
         self._newer.pop(key, None)
 
     def check(
@@ -104,7 +104,7 @@ class OperatorOverlaps:
         *,
         now: float,
     ) -> Overlap:
-        """Return what follows from the name in a product's status.
+        """Return what to do about the identity in a product's status.
 
         Parameters
         ----------
@@ -123,11 +123,11 @@ class OperatorOverlaps:
             if now < until:
                 return Overlap(until - now)
             del self._skipped[key]
-            self._written.discard(key)
-        if other is None or _rank(other) == _rank(self.me) or key not in self._written:
+            self._written_keys.discard(key)
+        if other is None or _rank(other) == _rank(self.me) or key not in self._written_keys:
             return Overlap()
-        known = self._others.get(key)
-        self._others[key] = other, now
+        known = self._other_operators.get(key)
+        self._other_operators[key] = other, now
         wait = AWAY_SECONDS if _rank(other) < _rank(self.me) else 0.0
         if wait:
             self._skipped[key] = now + wait
@@ -136,9 +136,9 @@ class OperatorOverlaps:
         return Overlap(wait, self.message(key, now=now))
 
     def message(self, key: Key, *, now: float) -> str:
-        """Return which two operators write a product's status, and the way out; empty when one does."""
-        other, seen = self._others.get(key, (self.me, now))
-        if other is self.me or now - seen > REMEMBER_SECONDS:
+        """Return a message with both operators that write a product's status and the way out; empty for one."""
+        other, seen_at = self._other_operators.get(key, (self.me, now))
+        if other is self.me or now - seen_at > REMEMBER_SECONDS:
             return ""
         first, second = sorted((self.me, other), key=_rank)
         return (
@@ -148,8 +148,8 @@ class OperatorOverlaps:
         )
 
     def _skip_newer(self, key: Key, other: WrittenBy, now: float) -> Overlap:
-        emitted = self._newer.get(key)
-        if emitted is not None and now - emitted < AWAY_SECONDS:
+        emitted_release = self._newer.get(key)
+        if emitted_release is not None and now - emitted_release < AWAY_SECONDS:
             return Overlap(AWAY_SECONDS)
         self._newer[key] = now
         text = (
@@ -160,22 +160,22 @@ class OperatorOverlaps:
         return Overlap(AWAY_SECONDS, text, reason=EventReason.NEWER_STATUS)
 
     def export(self, now: float) -> None:
-        """Bring the metric up to date."""
-        for key, (_, seen) in tuple(self._others.items()):
-            if now - seen > REMEMBER_SECONDS:
-                del self._others[key]
-        OVERLAPS.set(len(self._others))
+        """Update the metric."""
+        for key, (_, seen_at) in tuple(self._other_operators.items()):
+            if now - seen_at > REMEMBER_SECONDS:
+                del self._other_operators[key]
+        OVERLAPS.set(len(self._other_operators))
 
 
-def _rank(one: WrittenBy) -> tuple[bool, str]:
-    return one.scope is OperatorScope.CLUSTER, _name(one)
+def _rank(writer: WrittenBy) -> tuple[bool, str]:
+    return writer.scope is OperatorScope.CLUSTER, _name(writer)
 
 
 def _release(text: str) -> tuple[int, ...]:
-    """Return the numbers that a version begins with; none where it isn't known."""
-    found = re.match(r"\d+(\.\d+)*", text)
-    return tuple(int(part) for part in found[0].split(".")) if found else ()
+    """Return the leading numbers of a version text; empty for an unknown version."""
+    number = re.match(r"\d+(\.\d+)*", text)
+    return tuple(int(part) for part in number[0].split(".")) if number else ()
 
 
-def _name(one: WrittenBy) -> str:
-    return f"{one.namespace}/{one.lease}"
+def _name(writer: WrittenBy) -> str:
+    return f"{writer.namespace}/{writer.lease}"

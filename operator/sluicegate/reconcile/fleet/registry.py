@@ -21,7 +21,7 @@ from sluicegate.reconcile.fleet.training_slots import Reserved
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Who asks for a slot at a moment, and who of them has one, those that train included."""
+    """The products that apply for a slot at a time, and those that have one, running Jobs included."""
 
     asking: frozenset[Key]
     admitted: frozenset[Key]
@@ -29,7 +29,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class _Counts:
-    """What was counted at a moment, as thousands ask within the same second."""
+    """Counts over all products at one second, as thousands of products use them in the same second."""
 
     now: int
     silence: Silence
@@ -39,7 +39,7 @@ class _Counts:
 
 
 class FleetRegistry:
-    """The snapshots of all products of this operator. Used from the event loop only.
+    """The snapshots of all products of this operator. Not thread-safe: for the event loop only.
 
     `wake` is called with each product that a change of another one concerns.
     """
@@ -57,13 +57,13 @@ class FleetRegistry:
         self._renewing: set[Key] = set()
         self._sizes: Counter[str] = Counter()
         """Products by namespace."""
-        self._counted: _Counts | None = None
-        self._served: Counter[str] = Counter()
+        self._cached_counts: _Counts | None = None
+        self._last_slot_times: Counter[str] = Counter()
         """When a namespace had a slot last, in seconds."""
         self._lines: dict[tuple[int, int], Line] = {}
 
     def update(self, key: Key, snapshot: ProductSnapshot, now: int) -> None:
-        """Record a snapshot; wake who has a slot by it, and the callers of a product that changed.
+        """Record a snapshot; wake the products that get a slot by it, and the callers of a changed product.
 
         Their next block may be long off. `now` is in seconds.
         """
@@ -74,14 +74,14 @@ class FleetRegistry:
             for upstream in self.graph.dependencies(key):
                 if str(upstream) in {suspect, self._suspect(key)}:
                     self._wake(upstream)
-        for answered, _ in self._answers(key) ^ answers:
-            self._wake(answered)
+        for affected, _ in self._answers(key) ^ answers:
+            self._wake(affected)
         if self.dependency(key) is not before:
             for dependent in self.graph.dependents(key):
                 self._wake(dependent)
 
     def leave(self, key: Key, now: int) -> None:
-        """Forget a product that is gone, and wake who has its slot; `now` is in seconds."""
+        """Forget a deleted product, and wake the product that gets its slot; `now` is in seconds."""
         if self.forget(key):
             self.wake_next(now)
 
@@ -91,7 +91,7 @@ class FleetRegistry:
             self._wake(key)
 
     def record(self, key: Key, snapshot: ProductSnapshot) -> bool:
-        """Take in what an evaluation found; what only the one before knew stays known.
+        """Record the snapshot of an evaluation; fields that only the one before has are kept.
 
         Returns
         -------
@@ -104,29 +104,29 @@ class FleetRegistry:
         self._snapshots[key] = snapshot
         self._sizes[key.namespace] += before is None
         if snapshot.trained_at is not None:
-            served = max(self._served[key.namespace], snapshot.trained_at)
-            self._served[key.namespace] = served
+            last_slot_time = max(self._last_slot_times[key.namespace], snapshot.trained_at)
+            self._last_slot_times[key.namespace] = last_slot_time
         applies = snapshot.training or snapshot.waiting_since is not None
-        trained = before is not None and before.training
+        was_training = before is not None and before.training
         kept_for_it = self._has_kept(key)
-        if kept_for_it or trained != snapshot.training or applies != (key in self._applying):
+        if kept_for_it or was_training != snapshot.training or applies != (key in self._applying):
             self._lines.clear()
-        for kept, belongs in (
+        for index_set, belongs in (
             (self._applying, applies),
             (self._training, snapshot.training),
             (self._turning, snapshot.turns_bad),
             (self._bad, snapshot.bad_since is not None),
             (self._renewing, snapshot.renews),
         ):
-            (kept.add if belongs else kept.discard)(key)
-        return (trained or kept_for_it) and not snapshot.training
+            (index_set.add if belongs else index_set.discard)(key)
+        return (was_training or kept_for_it) and not snapshot.training
 
     def reserved(self, key: Key) -> Reserved | None:
-        """Return the slot that a product has for a Job that isn't there yet."""
+        """Return the slot that is reserved for a product's Job that doesn't exist yet."""
         return self._snapshots.get(key, ProductSnapshot()).reserved
 
-    def step_aside(self, key: Key, *, trains: bool, keeps: bool, failed: bool) -> bool:
-        """Return a product's reconcile failed, or its Job didn't come about: keep no slot for it.
+    def step_aside(self, key: Key, *, job_runs: bool, keeps_slot: bool, failed: bool) -> bool:
+        """Release a product's slot after a failed reconcile, or a Job that wasn't created; return whether one is free.
 
         Returns
         -------
@@ -134,34 +134,36 @@ class FleetRegistry:
 
         Parameters
         ----------
-        trains : a Job of it runs. keeps : the slot for a Job that isn't there yet.
+        job_runs : a Job of it runs. keeps_slot : the slot for a Job that isn't there yet.
         failed : it couldn't be reconciled.
         """
         if (snapshot := self._snapshots.get(key)) is None:
             return False
-        aside = snapshot.stepped_aside(trains=trains, keeps=keeps, failed=failed)
-        return self.record(key, aside)
+        stepped_aside = snapshot.stepped_aside(
+            job_runs=job_runs, keeps_slot=keeps_slot, failed=failed
+        )
+        return self.record(key, stepped_aside)
 
-    def renew(self, known: Mapping[Key, ProductSnapshot]) -> None:
-        """Know these products; of what was known before, only when they were found degraded."""
+    def renew(self, snapshots: Mapping[Key, ProductSnapshot]) -> None:
+        """Replace all snapshots; of the previous ones keep only when the products were degraded."""
         degraded_at = {key: one.degraded_at for key, one in self._snapshots.items()}
         for key in degraded_at:
             self.forget(key)
-        self._served.clear()
-        for key, snapshot in known.items():
+        self._last_slot_times.clear()
+        for key, snapshot in snapshots.items():
             self.record(key, replace(snapshot, degraded_at=degraded_at.get(key)))
-        self._counted = None
+        self._cached_counts = None
 
     def forget(self, key: Key) -> bool:
-        """Forget a product that is gone; those that call it go on calling it. Return whether a slot is free."""
+        """Forget a deleted product, but not its callers. Return whether a slot is free."""
         had = self._snapshots.get(key, ProductSnapshot()).training or self._has_kept(key)
         self.graph.replace(key, ())
         if self._snapshots.pop(key, None) is not None:
             self._sizes[key.namespace] -= 1
             if not self._sizes[key.namespace]:
                 del self._sizes[key.namespace]
-        for kept in (self._applying, self._training, self._turning, self._bad, self._renewing):
-            kept.discard(key)
+        for index_set in (self._applying, self._training, self._turning, self._bad, self._renewing):
+            index_set.discard(key)
         self._lines.clear()
         return had
 
@@ -178,16 +180,18 @@ class FleetRegistry:
                 return DependencyState.UNKNOWN
 
     def was_degraded(self, key: Key, since: int) -> bool:
-        """Return whether a product is degraded, or was found so at `since`, in seconds, or later.
+        """Return whether a product is degraded, or has been at any time since `since`, in seconds.
 
         One whose blocks are long is evaluated seldom: until then it stays what it was found to be.
         """
         snapshot = self._snapshots.get(key, ProductSnapshot())
-        found = snapshot.degraded_at
-        return snapshot.state is ProductState.DEGRADED or (found is not None and found >= since)
+        degraded_at = snapshot.degraded_at
+        return snapshot.state is ProductState.DEGRADED or (
+            degraded_at is not None and degraded_at >= since
+        )
 
     def releases(self, key: Key) -> tuple[UpstreamRelease, ...]:
-        """Return the versions of a product that another one may have become worse by."""
+        """Return the releases of a product that may have degraded its callers."""
         return self._snapshots.get(key, ProductSnapshot()).releases
 
     def degraded_by(self, key: Key) -> Iterator[Key]:
@@ -203,13 +207,15 @@ class FleetRegistry:
         return frozenset(self._snapshots.get(key, ProductSnapshot()).answers)
 
     def bad_since(self, keys: Iterable[Key]) -> int | None:
-        """Return when the first of these may have turned bad, in seconds; None while none is."""
-        found = (self._snapshots.get(key, ProductSnapshot()) for key in keys)
-        firsts = [one.turned(one.bad_since)[0] for one in found if one.bad_since is not None]
-        return min(firsts, default=None)
+        """Return when the first of these products may have become bad, in seconds; None if none is."""
+        snapshots = (self._snapshots.get(key, ProductSnapshot()) for key in keys)
+        first_bad_times = [
+            one.turning_span(one.bad_since)[0] for one in snapshots if one.bad_since is not None
+        ]
+        return min(first_bad_times, default=None)
 
     def next_in_line(self, now: int) -> tuple[Key, ...]:
-        """Products that wait for a slot and have one now.
+        """Return the waiting products that have a slot now.
 
         Those that were reconciled before it was free would else leave it empty until their next
         block.
@@ -218,9 +224,9 @@ class FleetRegistry:
         return tuple(one for one in admitted if not self._snapshots[one].training)
 
     def portfolio(
-        self, key: Key, now: int, *, block_end: int = 0, asked: bool = False
+        self, key: Key, now: int, *, block_end: int = 0, needs_slot: bool = False
     ) -> Portfolio:
-        """Return what a product's decision may know of the others.
+        """Return the facts about other products that a product's decision may use at `now`, in seconds.
 
         Parameters
         ----------
@@ -230,58 +236,68 @@ class FleetRegistry:
         asked : a person asked something of it, or it has a training that is no challenger.
             Where nothing is wrong with a product either, it can want a slot for a challenger only.
         """
-        own = self._snapshots.get(key, ProductSnapshot())
-        together, silent = self._counts(key.namespace, own, now)
-        known = key.namespace in self._sizes
-        trains = self._training - {key}
+        own_snapshot = self._snapshots.get(key, ProductSnapshot())
+        together, silent_shares = self._counts(key.namespace, own_snapshot, now)
+        namespace_known = key.namespace in self._sizes
+        training_keys = self._training - {key}
         return Portfolio(
             products=max(self._sizes[key.namespace], 1),
-            turned_bad=together.own,
-            namespaces=len(self._sizes) - known,
-            namespaces_bad=together.others,
+            turned_bad=together.in_own_namespace,
+            namespaces=len(self._sizes) - namespace_known,
+            namespaces_bad=together.in_other_namespaces,
             namespaces_share=together.share,
-            silent=silent,
-            slot=self._has_slot(key, now, block_end, asked=asked),
-            trains_here=tuple(sorted(one.name for one in trains if one.namespace == key.namespace)),
-            slots_taken=len(trains),
+            silent=silent_shares,
+            slot=self._has_slot(key, now, block_end, needs_slot=needs_slot),
+            trains_here=tuple(
+                sorted(
+                    product.name for product in training_keys if product.namespace == key.namespace
+                )
+            ),
+            slots_taken=len(training_keys),
             renewing=len(self._renewing) - (key in self._renewing),
         )
 
     def _has_kept(self, key: Key) -> bool:
-        """Return whether a slot is kept for the product, in a line that still stands."""
+        """Return whether a slot is kept for the product in the current queue."""
         return any(key in line.admitted for line in self._lines.values())
 
     def _counts(
-        self, namespace: str, own: ProductSnapshot, now: int
+        self, namespace: str, own_snapshot: ProductSnapshot, now: int
     ) -> tuple[Together, Mapping[str, float]]:
-        """Return how many turned bad together with this one, and who is silent; counted once a second.
+        """Return how many products became bad together with this one, and the silent shares; cached for a second.
 
         Those count that are bad still: as long as they are, what they share isn't over either.
         """
-        if self._counted is None or self._counted.now != now:
+        if self._cached_counts is None or self._cached_counts.now != now:
             silence = Silence((key.namespace, one.silent) for key, one in self._snapshots.items())
-            self._counted = _Counts(now, silence)
-        counted, turned = self._counted, own.turned(now)
-        if turned not in counted.overlaps:
-            near = ((one.namespace, self._snapshots[one].near(turned)) for one in self._bad)
+            self._cached_counts = _Counts(now, silence)
+        counts, turning_span = self._cached_counts, own_snapshot.turning_span(now)
+        if turning_span not in counts.overlaps:
+            near = (
+                (one.namespace, self._snapshots[one].near_span(turning_span)) for one in self._bad
+            )
             spans = ((where, span) for where, span in near if span is not None)
-            counted.overlaps[turned] = Overlaps(spans, self._sizes)
-        if (turned, namespace) not in counted.together:
-            counted.together[turned, namespace] = counted.overlaps[turned].most(namespace)
-        if namespace not in counted.silent:
-            counted.silent[namespace] = counted.silence.shares(namespace)
-        return counted.together[turned, namespace], counted.silent[namespace]
+            counts.overlaps[turning_span] = Overlaps(spans, self._sizes)
+        if (turning_span, namespace) not in counts.together:
+            counts.together[turning_span, namespace] = counts.overlaps[turning_span].largest(
+                namespace
+            )
+        if namespace not in counts.silent:
+            counts.silent[namespace] = counts.silence.shares(namespace)
+        return counts.together[turning_span, namespace], counts.silent[namespace]
 
-    def _has_slot(self, key: Key, now: int, block_end: int, *, asked: bool) -> bool:
-        """Return whether a product has a slot if it wants one: the rule is the same for all of them."""
+    def _has_slot(self, key: Key, now: int, block_end: int, *, needs_slot: bool) -> bool:
+        """Return whether a product that applies for a slot has one, by the same rule for all products."""
         line = self._line(now, block_end)
-        if key in line.asking and not (asked and self._snapshots[key].challenger):
+        if key in line.asking and not (needs_slot and self._snapshots[key].challenger):
             return key in line.admitted
         # It doesn't ask yet, and may never: it is kept out of the line that the others stand in.
-        return key in self._admit({*line.admitted, key}, now, asked=key if asked else None)
+        return key in self._admit(
+            {*line.admitted, key}, now, needing_key=key if needs_slot else None
+        )
 
     def _line(self, now: int, block_end: int) -> Line:
-        """Put together once for each moment and block, as thousands may ask."""
+        """Return the queue; computed once for each time and block, as thousands of products may need it."""
         if (now, block_end) not in self._lines:
             # Products that turn bad together are judged one after the other: those that may want
             # to train a moment later count already, or the first to be judged would go before the
@@ -294,16 +310,16 @@ class FleetRegistry:
         return self._lines[now, block_end]
 
     def _admit(
-        self, asking: Iterable[Key], now: int, *, asked: Key | None = None
+        self, asking: Iterable[Key], now: int, *, needing_key: Key | None = None
     ) -> frozenset[Key]:
-        """Return which of these have a slot; `asked` is a product of which a person asks something."""
+        """Return the applicants that have a slot; `needing_key` is a product whose training a person requests."""
         applicants = {one: self._applicant(one, now) for one in asking}
-        if asked is not None:
-            applicants[asked] = replace(applicants[asked], challenger=False)
+        if needing_key is not None:
+            applicants[needing_key] = replace(applicants[needing_key], challenger=False)
         training = {
-            one for one in applicants if self._snapshots.get(one, ProductSnapshot()).training
+            key for key in applicants if self._snapshots.get(key, ProductSnapshot()).training
         }
-        waiting = [each for one, each in applicants.items() if one not in training]
+        waiting = [applicant for one, applicant in applicants.items() if one not in training]
         running = [applicants[one] for one in training]
         admitted = admit(waiting, running, self._budget, now)
         # A product keeps its slot if the write of it has to be repeated.
@@ -312,9 +328,9 @@ class FleetRegistry:
     def _applicant(self, key: Key, now: int) -> Applicant:
         snapshot = self._snapshots.get(key, ProductSnapshot())
         since = now if snapshot.waiting_since is None else snapshot.waiting_since
-        served = self._served[key.namespace]
-        wants = snapshot.waiting_since is not None or snapshot.training
-        challenger = snapshot.challenger if wants else snapshot.bad_since is None
+        last_slot_time = self._last_slot_times[key.namespace]
+        needs_slot = snapshot.waiting_since is not None or snapshot.training
+        challenger = snapshot.challenger if needs_slot else snapshot.bad_since is None
         return Applicant(
-            key.namespace, key.name, snapshot.priority, since, served, challenger=challenger
+            key.namespace, key.name, snapshot.priority, since, last_slot_time, challenger=challenger
         )

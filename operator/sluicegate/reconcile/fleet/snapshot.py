@@ -23,7 +23,7 @@ COMMON_BLOCKS = 3
 
 @dataclass(frozen=True, slots=True)
 class ProductSnapshot:
-    """What the others may know of a product.
+    """The state of a product that the passes of other products may read.
 
     Attributes
     ----------
@@ -40,8 +40,8 @@ class ProductSnapshot:
     trained_at : when it had a slot last; None when that isn't known.
     waiting_since : it wants a slot since then; None when it doesn't.
     challenger : it wants the slot for a challenger.
-    aside : it couldn't be reconciled, so no slot is kept for it until it can.
-    judged : end of the newest block that it was judged by, in seconds.
+    is_aside : it couldn't be reconciled, so no slot is kept for it until it can.
+    judged_until : end of the newest block that it was judged by, in seconds.
     renews : the stable bento is tried in another runtime image.
     releases : its versions that have replaced another one, or are in their canary.
     suspect : `namespace/name` of the product whose release its degraded SLO follows; empty for none,
@@ -62,8 +62,8 @@ class ProductSnapshot:
     trained_at: int | None = None
     waiting_since: int | None = None
     challenger: bool = False
-    aside: bool = False
-    judged: int = 0
+    is_aside: bool = False
+    judged_until: int = 0
     renews: bool = False
     releases: tuple[UpstreamRelease, ...] = ()
     suspect: str | None = None
@@ -71,16 +71,16 @@ class ProductSnapshot:
 
     @property
     def turns_bad(self) -> bool:
-        """Whether it is bad and that isn't confirmed yet."""
+        """Return whether the product is bad without confirmation yet."""
         bad = self.state is ProductState.DEGRADING and self.bad_since is not None
-        return bad and not self.aside
+        return bad and not self.is_aside
 
     def is_due(self, block_end: int) -> bool:
-        """Return whether it is still to be judged by a block that ended by then."""
-        return self.judged + self.block_seconds <= block_end
+        """Return whether a block that ended by then is still to be evaluated."""
+        return self.judged_until + self.block_seconds <= block_end
 
-    def turned(self, now: int) -> tuple[int, int]:
-        """Ends of the first and the last block in which it may have turned bad.
+    def turning_span(self, now: int) -> tuple[int, int]:
+        """Return the ends of the first and the last block in which the product may have become bad.
 
         They are the same block as long as each is judged in time. Where judging is late, some
         blocks are never judged by, and it turned bad in any of them.
@@ -93,52 +93,56 @@ class ProductSnapshot:
         first = last if self.fine_at is None else self.fine_at + self.block_seconds
         return min(first, last), last
 
-    def near(self, turned: tuple[int, int]) -> tuple[int, int] | None:
-        """Return the part of these moments within three blocks of which it may have turned bad, too.
+    def near_span(self, turning_span: tuple[int, int]) -> tuple[int, int] | None:
+        """Return the part of a span within three blocks of this product's own span; None without overlap.
 
         None when there is none, or when it isn't bad.
         """
         if self.bad_since is None:
             return None
-        first, last = self.turned(self.bad_since)
+        first, last = self.turning_span(self.bad_since)
         reach = COMMON_BLOCKS * self.block_seconds
-        begin, end = max(first - reach, turned[0]), min(last + reach, turned[1])
+        begin, end = max(first - reach, turning_span[0]), min(last + reach, turning_span[1])
         return (begin, end) if begin <= end else None
 
     def following(self, before: "ProductSnapshot") -> "ProductSnapshot":
-        """Return the same, with what only the previous snapshot has."""
-        waits = [since for since in (self.waiting_since, before.waiting_since) if since is not None]
-        same = before.reserved and self.reserved and before.reserved.job == self.reserved.job
+        """Return the snapshot, with the fields that only the previous one has."""
+        due_times = [
+            since for since in (self.waiting_since, before.waiting_since) if since is not None
+        ]
+        same_reservation = (
+            before.reserved and self.reserved and before.reserved.job == self.reserved.job
+        )
         return replace(
             self,
             degraded_at=before.degraded_at if self.degraded_at is None else self.degraded_at,
             fine_at=before.fine_at if self.fine_at is None else self.fine_at,
             trained_at=before.trained_at if self.trained_at is None else self.trained_at,
             suspect=before.suspect if self.suspect is None else self.suspect,
-            reserved=before.reserved if same else self.reserved,
-            waiting_since=None if self.waiting_since is None else min(waits),
+            reserved=before.reserved if same_reservation else self.reserved,
+            waiting_since=None if self.waiting_since is None else min(due_times),
         )
 
-    def stepped_aside(self, *, trains: bool, keeps: bool, failed: bool) -> "ProductSnapshot":
-        """Return the same after a reconcile that failed, or whose Job didn't come about.
+    def stepped_aside(self, *, job_runs: bool, keeps_slot: bool, failed: bool) -> "ProductSnapshot":
+        """Return the snapshot after a failed reconcile, or a Job that wasn't created.
 
         It doesn't stand in line for a slot before it is reconciled again.
 
         Parameters
         ----------
-        trains : a Job of it runs. keeps : a slot for a Job that isn't there yet.
+        job_runs : a Job of it runs. keeps_slot : a slot for a Job that isn't there yet.
         """
         return replace(
             self,
-            training=trains or keeps,
-            reserved=self.reserved if keeps and not trains else None,
+            training=job_runs or keeps_slot,
+            reserved=self.reserved if keeps_slot and not job_runs else None,
             waiting_since=None,
-            aside=failed,
+            is_aside=failed,
         )
 
 
 def renews_runtime(status: DataProductStatus) -> bool:
-    """Return whether the candidate is stable's own bento, in another runtime."""
+    """Return whether the candidate is stable's own bento in another runtime."""
     stable, candidate = status.stable, status.candidate
     if stable is None or candidate is None or candidate.phase is CandidatePhase.PARKED:
         return False
@@ -181,7 +185,7 @@ def snapshot_before(
     now: int = 0,
     most_training_seconds: int = 604_800,
 ) -> ProductSnapshot:
-    """Return what a product's status says of it before anybody has reconciled it since the start.
+    """Return the snapshot from a product's status, before its first pass in this term.
 
     A status that can't be read says nothing. A spec is read only of products that are bad.
 
@@ -189,10 +193,10 @@ def snapshot_before(
     ----------
     jobs : its training Jobs. now : in seconds. most_training_seconds : that one may take.
     """
-    status, found = record.status, tuple(jobs)
+    status, job_records = record.status, tuple(jobs)
     retraining = status.retraining
-    trains = any(runs(job, now, most_training_seconds) for job in found)
-    reserved = None if found else _reserved(retraining, now)
+    job_runs = any(runs(job, now, most_training_seconds) for job in job_records)
+    reserved = None if job_records else _reserved(retraining, now)
     last = retraining.last_result if retraining else None
     recovered = find_condition(status.conditions, ConditionType.DEGRADED)
     if recovered is not None and recovered.status != "False":
@@ -201,15 +205,17 @@ def snapshot_before(
         # Nothing else outlives a restart. One whose first version was just found fine counts as
         # recovered, too: who depends on it waits for an hour of blocks at most.
         degraded_at=recovered.last_transition_time if recovered else None,
-        training=trains or reserved is not None,
+        training=job_runs or reserved is not None,
         reserved=reserved,
         trained_at=last.completion_time if last else None,
         depends_on=record.depends_on,
         renews=renews_runtime(status),
         releases=releases_of(record.key, status, now),
     )
-    firsts = [slo.streak.first for slo in status.engine.slos.values() if slo.streak is not None]
-    if not firsts:
+    first_bad_times = [
+        slo.streak.first for slo in status.engine.slos.values() if slo.streak is not None
+    ]
+    if not first_bad_times:
         return snapshot
     seconds = record.block_seconds
     degraded = status.state is ProductState.DEGRADED
@@ -217,13 +223,13 @@ def snapshot_before(
         snapshot,
         state=ProductState.DEGRADED if degraded else ProductState.UNKNOWN,
         block_seconds=seconds,
-        bad_since=min(firsts) * seconds,
+        bad_since=min(first_bad_times) * seconds,
     )
 
 
 def _reserved(retraining: RetrainingStatus | None, now: int) -> Reserved | None:
-    """Return the slot for a Job that another replica was about to create a moment ago."""
+    """Return the slot of a Job that another replica was about to create."""
     if retraining is None or retraining.trigger is None or retraining.start_time is None:
         return None
-    begun = retraining.start_time
-    return Reserved(retraining.job, begun) if now < begun + GRACE_SECONDS else None
+    attempt_start = retraining.start_time
+    return Reserved(retraining.job, attempt_start) if now < attempt_start + GRACE_SECONDS else None

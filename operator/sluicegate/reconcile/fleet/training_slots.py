@@ -22,7 +22,7 @@ OVERDUE_SECONDS: Final = 600
 
 @dataclass(frozen=True, slots=True)
 class JobRefusal:
-    """Why the Job of an attempt isn't there.
+    """Why the Job of an attempt doesn't exist.
 
     Attributes
     ----------
@@ -37,34 +37,34 @@ class JobRefusal:
 
 @dataclass(frozen=True, slots=True)
 class Reserved:
-    """A slot that a product has for a Job that isn't there yet; `since` is in seconds."""
+    """A slot that a product has for a Job that doesn't exist yet; `since` is in seconds."""
 
     job: str
     since: int
 
     def is_kept(self, error: Exception | None, now: int) -> bool:
-        """Return whether it is kept after this: the Job may be there all the same, or is within seconds."""
+        """Return whether the slot is kept after a failure: the Job may exist, or will within seconds."""
         lost_race = isinstance(error, Conflict)
         unanswered = isinstance(error, Transient) and not isinstance(error, TooManyRequests)
         return (lost_race or unanswered) and now < self.since + GRACE_SECONDS
 
 
 def wanted_job(product: Key, status: DataProductStatus) -> Key | None:
-    """Return the Job that status asks for; None when no training is under way."""
-    one = status.retraining
-    if one is None or one.trigger is None:
+    """Return the name of the training Job in status; None without a training under way."""
+    retraining = status.retraining
+    if retraining is None or retraining.trigger is None:
         return None
-    return Key(product.namespace, job_name(product.name, one.trigger.id, one.number))
+    return Key(product.namespace, job_name(product.name, retraining.trigger.id, retraining.number))
 
 
 def wanted_shadow_job(product: Key, status: DataProductStatus) -> Key | None:
-    """Return the Job of the shadow phase that status names; None while none is to run."""
+    """Return the name of the shadow phase's Job in status; None without one."""
     shadow = status.shadow
     return Key(product.namespace, shadow.job) if shadow is not None and shadow.job else None
 
 
 def runs(job: JobRecord, now: int, most_seconds: int) -> bool:
-    """Return whether a Job takes a slot. One that is being deleted starts no pods any more.
+    """Return whether a Job takes a slot. A Job under deletion starts no pods.
 
     Parameters
     ----------
@@ -76,10 +76,10 @@ def runs(job: JobRecord, now: int, most_seconds: int) -> bool:
 
 
 def is_overdue(job: JobRecord, now: int, most_seconds: int) -> bool:
-    """Return whether a Job should have ended long ago: its deadline was edited, say.
+    """Return whether a Job exceeds the operator's limit, for example by an edited deadline.
 
     Its time begins with status.startTime, so one that is suspended is never late.
     """
     deadline = min(job.deadline or most_seconds, most_seconds)
-    late = job.begun > 0 and now >= job.begun + deadline + OVERDUE_SECONDS
+    late = job.start_time > 0 and now >= job.start_time + deadline + OVERDUE_SECONDS
     return late and not job.finished and not job.suspended

@@ -44,7 +44,7 @@ OURS: Final = f"{names.LABEL_MANAGED_BY}={names.MANAGED_BY}"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChildRecord(Record):
-    """An object that has one of our names or labels.
+    """An object with a name or label of the product's children.
 
     Attributes
     ----------
@@ -59,31 +59,31 @@ class ChildRecord(Record):
     annotations: tuple[tuple[str, str], ...] = ()
 
     def label(self, name: str) -> str:
-        """Value of one of our labels; empty when it isn't there."""
+        """Return the value of a label; empty without it."""
         return dict(self.labels).get(name, "")
 
     def annotation(self, name: str) -> str:
-        """Value of one of our annotations; empty when it isn't there."""
+        """Return the value of an annotation; empty without it."""
         return dict(self.annotations).get(name, "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeploymentRecord(ChildRecord):
-    """A version's pods.
+    """The Deployment of a version.
 
     Attributes
     ----------
     current : the Deployment controller has seen the newest generation.
     replicas : how many are asked for.
     ready, total : pods that are ready, exist at all.
-    serving, gone : some are ready of what is `current`; none is left of a version that is to have
+    serving, has_no_pods : some are ready of what is `current`; none is left of a version that is to have
         none. Of `current` and `total` only this is compared: that a pod was made is no reason to
         look.
-    stuck : the progress deadline is exceeded.
+    deadline_exceeded : the progress deadline is exceeded.
     rolling : the pods of the newest template aren't all up yet; as far as `current` shows.
     scaled : an autoscaler, or another client, sets the number of replicas.
-    moved : when it was made, or a condition of it last changed or made progress, in seconds.
-    refused : why the API server takes no pod of it, a quota say; empty while it does.
+    moved_at : when it was made, or a condition of it last changed or made progress, in seconds.
+    refusal : why the API server takes no pod of it, a quota say; empty while it does.
     """
 
     current: bool = field(compare=False)
@@ -91,22 +91,22 @@ class DeploymentRecord(ChildRecord):
     ready: int
     total: int = field(compare=False)
     serving: bool = field(init=False)
-    gone: bool = field(init=False)
-    stuck: bool
+    has_no_pods: bool = field(init=False)
+    deadline_exceeded: bool
     scaled: bool
     rolling: bool = False
-    moved: int = field(default=0, compare=False)
-    refused: str = field(default="", compare=False)
+    moved_at: int = field(default=0, compare=False)
+    refusal: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
-        """Derive what is compared in the stead of `current` and `total`."""
+        """Compute the fields that are compared instead of `current` and `total`."""
         object.__setattr__(self, "serving", self.current and self.ready > 0)
-        object.__setattr__(self, "gone", self.total == 0 and self.replicas == 0)
+        object.__setattr__(self, "has_no_pods", self.total == 0 and self.replicas == 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceRecord(ChildRecord):
-    """A Service; `revision` is what its selector picks, `headless` its kind, which can't change."""
+    """A Service; `revision` is that of its selector, `headless` is immutable."""
 
     revision: str
     headless: bool = False
@@ -114,7 +114,7 @@ class ServiceRecord(ChildRecord):
 
 @dataclass(frozen=True, slots=True)
 class ParentStatus:
-    """What one Gateway says of a route.
+    """The conditions of a route at one of its parents.
 
     Attributes
     ----------
@@ -123,8 +123,8 @@ class ParentStatus:
     observed : the older of both conditions' generations.
     message : of the first that isn't True.
     port : of the parent reference; 0 when it names none.
-    denied : Accepted is False: the Gateway has rejected the route.
-    decided : when Accepted became what it is, as the Gateway reports it; "" if it doesn't.
+    is_denied : Accepted is False: the Gateway has rejected the route.
+    decided_at : when Accepted became what it is, as the Gateway reports it; "" if it doesn't.
     """
 
     namespace: str
@@ -135,8 +135,8 @@ class ParentStatus:
     observed: int
     message: str
     port: int = 0
-    denied: bool = False
-    decided: str = ""
+    is_denied: bool = False
+    decided_at: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,18 +160,18 @@ class RouteRecord(ChildRecord):
     packed_spec: bytes = field(default=packed({}), repr=False)
 
     def changed_by(self, now: int) -> int:
-        """Return when it was last changed; 0 where the API server's clock is ahead of ours, or says nothing."""
+        """Return when it was last changed, in seconds; 0 if unknown or later than the operator's clock."""
         return self.written_at if self.written_at <= now else 0
 
     @property
     def spec(self) -> dict[str, Any]:
-        """The spec without the backends as parsed JSON, parsed at each call."""
+        """Return the spec without backends as parsed JSON, parsed at each call."""
         return unpacked(self.packed_spec)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobRecord(ChildRecord):
-    """A training.
+    """A training Job.
 
     Attributes
     ----------
@@ -197,12 +197,12 @@ class JobRecord(ChildRecord):
     deadline: int = 0
     deleting: bool = False
     suspended: bool = False
-    begun: int = 0
+    start_time: int = 0
     ready: int = 0
 
 
 def _child(body: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Arguments of ChildRecord; None for an object that belongs to no product.
+    """Return arguments of ChildRecord; None for an object without a product.
 
     The owner tells which product, and only where there is none the label, which anybody may edit:
     a Deployment of a former version that has lost it is still to be scaled down and deleted.
@@ -224,12 +224,12 @@ def _child(body: Mapping[str, Any]) -> dict[str, Any] | None:
         "version": int(meta["resourceVersion"]),
         "owner": owner.get("uid", ""),
         "fingerprint": owned_fingerprint(body, names.FIELD_MANAGER),
-        "labels": _own(labels),
-        "annotations": _own(annotations),
+        "labels": _own_pairs(labels),
+        "annotations": _own_pairs(annotations),
     }
 
 
-def _own(pairs: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+def _own_pairs(pairs: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     # The same names, and many of the same values, in every object: each is kept once.
     return tuple(
         sorted(
@@ -241,7 +241,7 @@ def _own(pairs: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
 
 
 def deployment_record(body: Mapping[str, Any]) -> DeploymentRecord | None:
-    """Slim a Deployment."""
+    """Convert a Deployment into its record."""
     if (child := _child(body)) is None:
         return None
     status = body.get("status") or {}
@@ -253,24 +253,29 @@ def deployment_record(body: Mapping[str, Any]) -> DeploymentRecord | None:
         replicas=body["spec"].get("replicas", 1),
         ready=status.get("readyReplicas", 0),
         total=status.get("replicas", 0),
-        stuck=progressing.get("reason") == STUCK,
+        deadline_exceeded=progressing.get("reason") == STUCK,
         rolling=progressing.get("reason") in ROLLING,
         scaled=_scaled(body),
-        moved=_moved(body["metadata"], conditions.values()),
-        refused=_refused(conditions.get("ReplicaFailure", {})),
+        moved_at=_moved_at(body["metadata"], conditions.values()),
+        refusal=_refusal_text(conditions.get("ReplicaFailure", {})),
     )
 
 
-def _refused(failure: Mapping[str, Any]) -> str:
+def _refusal_text(failure: Mapping[str, Any]) -> str:
     return failure.get("message", "") if failure.get("status") == "True" else ""
 
 
-def _moved(meta: Mapping[str, Any], conditions: Iterable[Mapping[str, Any]]) -> int:
+def _moved_at(meta: Mapping[str, Any], conditions: Iterable[Mapping[str, Any]]) -> int:
     times = [meta.get("creationTimestamp")]
     times += (
-        one.get(name) for one in conditions for name in ("lastTransitionTime", "lastUpdateTime")
+        condition.get(name)
+        for condition in conditions
+        for name in ("lastTransitionTime", "lastUpdateTime")
     )
-    return max((int(datetime.fromisoformat(one).timestamp()) for one in times if one), default=0)
+    return max(
+        (int(datetime.fromisoformat(time_text).timestamp()) for time_text in times if time_text),
+        default=0,
+    )
 
 
 def _scaled(body: Mapping[str, Any]) -> bool:
@@ -283,7 +288,7 @@ def _scaled(body: Mapping[str, Any]) -> bool:
 
 
 def service_record(body: Mapping[str, Any]) -> ServiceRecord | None:
-    """Slim a Service."""
+    """Convert a Service into its record."""
     if (child := _child(body)) is None:
         return None
     selector = body["spec"].get("selector") or {}
@@ -295,7 +300,7 @@ def service_record(body: Mapping[str, Any]) -> ServiceRecord | None:
 
 
 def route_record(body: Mapping[str, Any]) -> RouteRecord | None:
-    """Slim an HTTPRoute."""
+    """Convert an HTTPRoute into its record."""
     if (child := _child(body)) is None:
         return None
     rules = body["spec"].get("rules") or [{}]
@@ -306,7 +311,7 @@ def route_record(body: Mapping[str, Any]) -> RouteRecord | None:
         **child,
         generation=body["metadata"].get("generation", 0),
         weights=tuple((ref["name"], ref.get("weight", 1)) for ref in backends),
-        parents=tuple(_parent(one, namespace) for one in parents),
+        parents=tuple(_parent(parent, namespace) for parent in parents),
         created=body["metadata"].get("creationTimestamp", ""),
         written_at=written_at(body, names.FIELD_MANAGER),
         packed_spec=packed(_without_backends(body["spec"])),
@@ -324,53 +329,53 @@ def _without_backends(spec: Mapping[str, Any]) -> dict[str, Any]:
 def _parent(entry: Mapping[str, Any], namespace: str) -> ParentStatus:
     ref = entry["parentRef"]
     conditions = {one["type"]: one for one in entry.get("conditions") or ()}
-    both = [conditions.get(kind, {}) for kind in ("Accepted", "ResolvedRefs")]
-    bad: dict[str, Any] = next((one for one in both if one.get("status") != "True"), {})
+    verdicts = [conditions.get(kind, {}) for kind in ("Accepted", "ResolvedRefs")]
+    bad: dict[str, Any] = next((one for one in verdicts if one.get("status") != "True"), {})
     return ParentStatus(
         namespace=ref.get("namespace", namespace),
         name=ref["name"],
         section=ref.get("sectionName", ""),
-        accepted=both[0].get("status") == "True",
-        resolved=both[1].get("status") == "True",
-        observed=min(one.get("observedGeneration", 0) for one in both),
+        accepted=verdicts[0].get("status") == "True",
+        resolved=verdicts[1].get("status") == "True",
+        observed=min(one.get("observedGeneration", 0) for one in verdicts),
         message=f"{bad.get('reason', '')}: {bad.get('message', '')}" if bad else "",
         port=ref.get("port", 0),
-        denied=both[0].get("status") == "False",
-        decided=both[0].get("lastTransitionTime", ""),
+        is_denied=verdicts[0].get("status") == "False",
+        decided_at=verdicts[0].get("lastTransitionTime", ""),
     )
 
 
 def job_record(body: Mapping[str, Any]) -> JobRecord | None:
-    """Slim a Job."""
+    """Convert a Job into its record."""
     if (child := _child(body)) is None:
         return None
     status = body.get("status") or {}
-    ended = {
+    end_condition = {
         one["type"]: one
         for one in status.get("conditions") or ()
         if one["type"] in ("Complete", "Failed") and one["status"] == "True"
     }
-    failed = ended.get("Failed", {})
+    failed = end_condition.get("Failed", {})
     return JobRecord(
         **child,
-        finished=bool(ended),
-        succeeded="Complete" in ended,
+        finished=bool(end_condition),
+        succeeded="Complete" in end_condition,
         reason=failed.get("reason", ""),
         message=failed.get("message", ""),
         started=status.get("startTime", ""),
-        ended=next((one.get("lastTransitionTime", "") for one in ended.values()), ""),
+        ended=next((one.get("lastTransitionTime", "") for one in end_condition.values()), ""),
         expires=body["spec"].get("ttlSecondsAfterFinished") is not None,
-        created=_moved(body["metadata"], ()),
+        created=_moved_at(body["metadata"], ()),
         deadline=body["spec"].get("activeDeadlineSeconds") or 0,
         deleting="deletionTimestamp" in body["metadata"],
         suspended=bool(body["spec"].get("suspend")),
-        begun=_moved({"creationTimestamp": status.get("startTime")}, ()),
+        start_time=_moved_at({"creationTimestamp": status.get("startTime")}, ()),
         ready=status.get("ready") or 0,
     )
 
 
 def child_record(body: Mapping[str, Any]) -> ChildRecord | None:
-    """Slim an object of which only our part matters."""
+    """Convert an object into a record of the fields that the operator owns."""
     child = _child(body)
     return None if child is None else ChildRecord(**child)
 
@@ -398,7 +403,7 @@ STARTING_SECONDS: Final = 10
 
 
 def is_starting(live: Iterable[DeploymentRecord], now: int) -> bool:
-    """Return whether pods aren't ready that may be within a moment; they are read after it.
+    """Return whether unready pods may become ready within seconds; they are read again after that.
 
     With a clock that differs from the API server's it returns False: then they are read at once.
     """
@@ -406,5 +411,5 @@ def is_starting(live: Iterable[DeploymentRecord], now: int) -> bool:
 
 
 def has_just_changed(live: Iterable[DeploymentRecord], now: int) -> bool:
-    """Return whether one of them became better or worse a moment ago."""
-    return any(0 <= now - one.moved < STARTING_SECONDS for one in live)
+    """Return whether a Deployment became available or unavailable within the last seconds."""
+    return any(0 <= now - one.moved_at < STARTING_SECONDS for one in live)

@@ -13,28 +13,30 @@ from sluicegate.runtime.redaction import redact
 _STATUSES: Final = ("initContainerStatuses", "containerStatuses")
 
 
-def readable(body: Mapping[str, Any], *, tails: bool, own: str) -> Mapping[str, Any]:
-    """Return a Pod whose containers' messages people may read.
+def readable(body: Mapping[str, Any], *, tails: bool, own_container: str) -> Mapping[str, Any]:
+    """Return a Pod with its containers' messages redacted.
 
     The message of a container that succeeded stays: it is a result for the operator.
 
     Parameters
     ----------
     tails : show the last lines of logs, without credentials.
-    own : name of a container of the operator's own, whose message is never a log.
+    own_container : name of a container of the operator's own, whose message is never a log.
     """
     status = dict(body.get("status") or {})
     for field in _STATUSES:
         if containers := status.get(field):
             status[field] = [
-                _container(one, body["metadata"], tails=tails or one["name"] == own)
-                for one in containers
+                _container(
+                    container, body["metadata"], tails=tails or container["name"] == own_container
+                )
+                for container in containers
             ]
     return {**body, "status": status}
 
 
 def reference(metadata: Mapping[str, Any], container: str, *, previous: bool = False) -> str:
-    """Return where the log of a container is, in place of its last lines."""
+    """Return the command that shows a container's log, instead of its last lines."""
     before = " --previous" if previous else ""
     return (
         "the operator withholds log lines (SLUICEGATE_SHOW_LOG_TAILS is false): see kubectl logs"

@@ -20,7 +20,7 @@ def attribution_of(
     pods: tuple[PodState, ...],
     stable: DeploymentRecord | None,
     *,
-    settled: bool,
+    grace_over: bool,
     overdue: bool = False,
 ) -> Failure:
     """Return the first cause that applies.
@@ -28,7 +28,7 @@ def attribution_of(
     Parameters
     ----------
     pods : the candidate's. stable : its Deployment; one that isn't ready either shares the cause.
-    settled : pods that were ready, and can be, would be by now.
+    grace_over : pods that were ready, and can be, would be by now.
     overdue : pods have had the time that they may take to start.
     """
     return (
@@ -37,17 +37,17 @@ def attribution_of(
         or _looping(pods)
         or _outside(candidate, pods)
         or _crashed(pods)
-        or _silent(candidate, pods, settled=settled, overdue=overdue)
+        or _never_ready(candidate, pods, grace_over=grace_over, overdue=overdue)
     )
 
 
 def _lacking(pods: tuple[PodState, ...]) -> Failure | None:
-    """Something is missing that no other node would have, or it needs more than its limit."""
+    """Return the cause if the pod lacks what no other node has, or exceeds its own limit."""
     for pod in pods:
-        if pod.unrecoverable and (pod.mismatch or pod.absent or not pod.crashed):
+        if pod.unrecoverable and (pod.mismatch or pod.is_absent or not pod.crashed):
             return Failure(pod.reason, pod.problem)
-    killed = any(pod.out_of_memory and not pod.outside for pod in pods)
-    return _own("it was killed at its memory limit") if killed else None
+    out_of_memory = any(pod.out_of_memory and not pod.outside for pod in pods)
+    return _own_failure("it was killed at its memory limit") if out_of_memory else None
 
 
 def _shared(stable: DeploymentRecord | None) -> Failure | None:
@@ -57,45 +57,49 @@ def _shared(stable: DeploymentRecord | None) -> Failure | None:
 
 def _looping(pods: tuple[PodState, ...]) -> Failure | None:
     pod = problem_of(pod for pod in pods if pod.unrecoverable)
-    return None if pod is None else _own(pod.problem)
+    return None if pod is None else _own_failure(pod.problem)
 
 
 def _outside(candidate: DeploymentRecord | None, pods: tuple[PodState, ...]) -> Failure | None:
     texts = [pod.problem for pod in pods if pod.outside]
-    if candidate is not None and candidate.refused:
-        texts.append(candidate.refused)
+    if candidate is not None and candidate.refusal:
+        texts.append(candidate.refusal)
     return _around(texts[0]) if texts else None
 
 
 def _crashed(pods: tuple[PodState, ...]) -> Failure | None:
     pod = problem_of(pods)
     if pod is not None:
-        return _own(pod.problem)
+        return _own_failure(pod.problem)
     again = any(pod.crashed for pod in pods)
-    return _own("a container of it ended with an error and was restarted") if again else None
+    return (
+        _own_failure("a container of it ended with an error and was restarted") if again else None
+    )
 
 
-def _silent(
+def _never_ready(
     candidate: DeploymentRecord | None,
     pods: tuple[PodState, ...],
     *,
-    settled: bool,
+    grace_over: bool,
     overdue: bool,
 ) -> Failure:
-    """No pod reports a reason: a pod that runs long enough without becoming ready is the cause.
+    """Return the cause for pods without a reason: a pod that runs long enough without becoming ready.
 
     The replacement of an evicted pod starts again, which takes minutes for a large model.
     """
     if candidate is not None and candidate.ready > 0:
         return _around("no pod was ready")
-    waits = [pod for pod in pods if not pod.ready]
-    if pods and not waits:  # as they were read before the Deployment changed
+    unready_pods = [pod for pod in pods if not pod.ready]
+    if pods and not unready_pods:  # as they were read before the Deployment changed
         return _around("its pods were ready until a moment ago; what ended that isn't known yet")
-    if not waits or all(pod.waiting for pod in waits):
-        return _around("its containers don't start" if waits else "its pods no longer exist")
-    if not overdue and all(pod.starting for pod in waits):
+    if not unready_pods or all(pod.waiting for pod in unready_pods):
+        return _around("its containers don't start" if unready_pods else "its pods no longer exist")
+    if not overdue and all(pod.is_starting for pod in unready_pods):
         return _around("its pods are starting")
-    return _own("its pods run, and aren't ready") if settled else _around("no pod is ready")
+    return (
+        _own_failure("its pods run, and aren't ready") if grace_over else _around("no pod is ready")
+    )
 
 
 def failing(
@@ -103,20 +107,20 @@ def failing(
     pods: tuple[PodState, ...],
     stable: DeploymentRecord | None,
 ) -> Failure | None:
-    """Return why a candidate that takes traffic has to give it back; None while it serves.
+    """Return why a candidate with traffic must return it; None while it serves.
 
     None of its pods is ready, or one is being killed for what it does itself.
     """
-    attribution = attribution_of(candidate, pods, stable, settled=False)
+    attribution = attribution_of(candidate, pods, stable, grace_over=False)
     dying = any(pod.out_of_memory or (pod.unrecoverable and not pod.ready) for pod in pods)
-    gone = candidate is None or candidate.ready == 0
-    return attribution if gone or (dying and attribution.own) else None
+    serves_nothing = candidate is None or candidate.ready == 0
+    return attribution if serves_nothing or (dying and attribution.own) else None
 
 
 def is_down(
     stable: DeploymentRecord | None, pods: tuple[PodState, ...], *, now: int, patience: int
 ) -> bool:
-    """Return whether no pod of the stable version is ready, and none will be soon.
+    """Return whether no pod of the stable version is ready or will be soon.
 
     Parameters
     ----------
@@ -124,10 +128,10 @@ def is_down(
     """
     if stable is None or stable.ready or not stable.replicas:
         return False
-    return any(pod.unrecoverable for pod in pods) or now - stable.moved >= patience
+    return any(pod.unrecoverable for pod in pods) or now - stable.moved_at >= patience
 
 
-def _own(text: str) -> Failure:
+def _own_failure(text: str) -> Failure:
     return Failure(DecisionReason.CANARY_NOT_READY, text)
 
 

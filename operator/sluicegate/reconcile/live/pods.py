@@ -22,12 +22,12 @@ from sluicegate.runtime.redaction import redact
 
 @dataclass(frozen=True, slots=True)
 class TrainingExit:
-    """What the training container left behind.
+    """The exit of a training container: code, message, time.
 
     Attributes
     ----------
     message : its termination message, or the tail of its log; of one that succeeded as it is.
-    withheld : where its log is, if people may not read the message.
+    withheld_text : where its log is, if people may not read the message.
     exit_code : of the container; None when it never ran.
     reason : the kubelet's word for its end, OOMKilled say; empty when there is none.
     ended_at : when, in seconds; 0 when it isn't known.
@@ -37,12 +37,12 @@ class TrainingExit:
     exit_code: int | None = None
     reason: str = ""
     ended_at: int = 0
-    withheld: str = ""
+    withheld_text: str = ""
 
     @property
     def readable(self) -> str:
-        """The message as people may read it."""
-        return self.withheld or redact(self.message)
+        """Return the redacted message."""
+        return self.withheld_text or redact(self.message)
 
 
 RESTARTS_OF_A_LOOP: Final = 3
@@ -69,7 +69,7 @@ SERVICE_NOT_FOUND: Final = "ServiceNotFound:"
 
 @dataclass(frozen=True, slots=True)
 class PodState:
-    """One pod, as far as it matters.
+    """The fields of a pod that decisions need.
 
     Attributes
     ----------
@@ -82,8 +82,8 @@ class PodState:
     mismatch : the runtime lacks what the bento's lock file asks for.
     misnamed : the bento's entry service has another name than in the spec.
     unmounted : it waits for what it mounts.
-    absent : the registry doesn't have an image of it.
-    ended : what the container of a training left behind, once it has ended.
+    is_absent : the registry doesn't have an image of it.
+    training_exit : what the container of a training left behind, once it has ended.
     killed_at : when a container was last killed for its memory, in seconds; None when it lies
         ended, or the kubelet gives no time.
     api : the API of the version that it serves, once the runtime check has passed; None if unknown.
@@ -92,7 +92,7 @@ class PodState:
     outside : the cause is outside the pod: its node, the scheduler, the registry, or an eviction.
     crashed : a container ended with an error, now or the last time.
     waiting : no container of it has started.
-    starting : a container of it hasn't passed its startup probe.
+    is_starting : a container of it hasn't passed its startup probe.
     iteration : what the labels of its bento say was tried; None where they say nothing of it.
     restarts : those of the container that was restarted most; None without any.
     """
@@ -106,12 +106,12 @@ class PodState:
     mismatch: bool
     misnamed: bool
     unmounted: bool
-    absent: bool
-    ended: TrainingExit | None
+    is_absent: bool
+    training_exit: TrainingExit | None
     outside: bool = False
     crashed: bool = False
     waiting: bool = False
-    starting: bool = False
+    is_starting: bool = False
     killed_at: int | None = None
     api: ApiSummary | None = None
     feedback: str = ""
@@ -120,12 +120,12 @@ class PodState:
 
     @property
     def reason(self) -> DecisionReason:
-        """What its problem is."""
+        """Return the reason of its problem."""
         if self.misnamed:
             return DecisionReason.SERVICE_NOT_FOUND
         if self.mismatch:
             return DecisionReason.RUNTIME_MISMATCH
-        return DecisionReason.IMAGE_NOT_FOUND if self.absent else DecisionReason.CANARY_NOT_READY
+        return DecisionReason.IMAGE_NOT_FOUND if self.is_absent else DecisionReason.CANARY_NOT_READY
 
     def was_killed_since(self, since: int) -> bool:
         """Return whether a container ran out of memory at `since`, in seconds, or later."""
@@ -133,63 +133,72 @@ class PodState:
 
 
 def pod_state(body: Mapping[str, Any], *, log_tails: bool = True) -> PodState:
-    """Slim a Pod; without `log_tails`, commands stand in place of the last lines of logs."""
-    body = readable(body, tails=log_tails, own=RUNTIME_CHECK)
+    """Convert a Pod into its state; without `log_tails`, commands replace the last lines of logs."""
+    body = readable(body, tails=log_tails, own_container=RUNTIME_CHECK)
     labels = body["metadata"].get("labels") or {}
     status = body.get("status") or {}
     containers = [
         *_statuses(status, "initContainerStatuses"),
         *_statuses(status, "containerStatuses"),
     ]
-    problems = [problem for one in containers if (problem := _problem(one)) is not None]
+    problems = [problem for container in containers if (problem := _problem(container)) is not None]
     unmounted = ""
-    taken = _taken_away(body)
-    passed = _left_by_check(status)
-    if taken:  # how its containers ended then says nothing
-        problems = [_Problem(taken, outside=True)]
+    disruption = _taken_away(body)
+    check_message = _left_by_check(status)
+    if disruption:  # how its containers ended then says nothing
+        problems = [_Problem(disruption, outside=True)]
     elif not problems and (around := _unscheduled(status) or _unreachable(status)):
         problems = [_Problem(around, outside=True)]
     elif not problems:
         unmounted = _unmounted(body.get("spec") or {}, status)
-    beside = list(_statuses(status, "containerStatuses"))
-    trainer = next((one for one in beside if one["name"] == TRAINER), beside[0] if beside else {})
+    app_statuses = list(_statuses(status, "containerStatuses"))
+    trainer = next(
+        (container for container in app_statuses if container["name"] == TRAINER),
+        app_statuses[0] if app_statuses else {},
+    )
     return PodState(
         revision=labels.get(names.LABEL_REVISION, ""),
         job=labels.get("batch.kubernetes.io/job-name", ""),
         ready=any(
-            one["type"] == "Ready" and one["status"] == "True"
-            for one in status.get("conditions") or ()
+            condition["type"] == "Ready" and condition["status"] == "True"
+            for condition in status.get("conditions") or ()
         ),
-        out_of_memory=any(_is_kill(_terminated(one)) for one in containers),
+        out_of_memory=any(_is_kill(_terminated(container)) for container in containers),
         problem=problems[0].text if problems else unmounted,
         unrecoverable=any(problem.unrecoverable for problem in problems),
         mismatch=any(problem.mismatch for problem in problems),
         misnamed=any(problem.misnamed for problem in problems),
         unmounted=bool(unmounted),
-        absent=any(problem.absent for problem in problems),
-        ended=_ended(trainer, "" if log_tails else reference(body["metadata"], TRAINER)),
+        is_absent=any(problem.is_absent for problem in problems),
+        training_exit=_training_exit(
+            trainer, "" if log_tails else reference(body["metadata"], TRAINER)
+        ),
         killed_at=_killed_at(containers),
-        api=parse_summary(passed),
-        feedback=_feedback(passed),
-        iteration=_iteration(passed),
+        api=parse_summary(check_message),
+        feedback=_feedback(check_message),
+        iteration=_iteration(check_message),
         outside=bool(problems) and all(problem.outside for problem in problems),
-        crashed=any(_terminated(one).get("exitCode") for one in containers),
-        waiting=not any("running" in (one.get("state") or {}) for one in containers),
-        starting=any(one.get("started") is False for one in beside),
-        restarts=restarts_of(beside),
+        crashed=any(_terminated(container).get("exitCode") for container in containers),
+        waiting=not any("running" in (container.get("state") or {}) for container in containers),
+        is_starting=any(container.get("started") is False for container in app_statuses),
+        restarts=restarts_of(app_statuses),
     )
 
 
-def _is_kill(ended: Mapping[str, Any]) -> bool:
-    return ended.get("reason") == "OOMKilled"
+def _is_kill(terminated: Mapping[str, Any]) -> bool:
+    return terminated.get("reason") == "OOMKilled"
 
 
 def _killed_at(containers: list[Mapping[str, Any]]) -> int | None:
     """Return when a container was last killed for its memory; a kubelet keeps it until the next restart."""
-    if any(_is_kill((one.get("state") or {}).get("terminated") or {}) for one in containers):
+    if any(
+        _is_kill((container.get("state") or {}).get("terminated") or {}) for container in containers
+    ):
         return None
-    kills = [ended for one in containers if _is_kill(ended := _terminated(one))]
-    times = [datetime.fromisoformat(one["finishedAt"]) for one in kills if one.get("finishedAt")]
+    kills = [
+        terminated for container in containers if _is_kill(terminated := _terminated(container))
+    ]
+    times = [datetime.fromisoformat(kill["finishedAt"]) for kill in kills if kill.get("finishedAt")]
     return int(max(times).timestamp()) if times and len(times) == len(kills) else None
 
 
@@ -199,7 +208,7 @@ class _Problem:
     unrecoverable: bool = False
     mismatch: bool = False
     misnamed: bool = False
-    absent: bool = False
+    is_absent: bool = False
     outside: bool = False
 
 
@@ -208,11 +217,11 @@ def _statuses(status: Mapping[str, Any], field: str) -> Iterator[Mapping[str, An
 
 
 def _terminated(container: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return how the container ended, now or the last time."""
+    """Return the container's termination: the present one, or the last."""
     for state in ("state", "lastState"):
-        ended: Mapping[str, Any] | None = (container.get(state) or {}).get("terminated")
-        if ended:
-            return ended
+        terminated: Mapping[str, Any] | None = (container.get(state) or {}).get("terminated")
+        if terminated:
+            return terminated
     return {}
 
 
@@ -222,66 +231,73 @@ def _problem(container: Mapping[str, Any]) -> _Problem | None:
     name = container["name"]
     waiting = (container.get("state") or {}).get("waiting") or {}
     reason, message = waiting.get("reason", ""), waiting.get("message", "")
-    ended = _terminated(container)
-    if ended.get("exitCode") and name == RUNTIME_CHECK:
-        said = ended.get("message", "").strip()
-        misnamed = said.startswith(SERVICE_NOT_FOUND)
-        return _Problem(said, unrecoverable=True, mismatch=not misnamed, misnamed=misnamed)
-    if ended.get("exitCode"):
-        said = ended.get("message", "").strip() or "it left no message"
-        text = f"container {name} ended with {ended['exitCode']} ({ended.get('reason')}): {said}"
+    terminated = _terminated(container)
+    if terminated.get("exitCode") and name == RUNTIME_CHECK:
+        message_left = terminated.get("message", "").strip()
+        misnamed = message_left.startswith(SERVICE_NOT_FOUND)
+        return _Problem(message_left, unrecoverable=True, mismatch=not misnamed, misnamed=misnamed)
+    if terminated.get("exitCode"):
+        message_left = terminated.get("message", "").strip() or "it left no message"
+        text = f"container {name} ended with {terminated['exitCode']} ({terminated.get('reason')}): {message_left}"
         return _Problem(text, unrecoverable=container.get("restartCount", 0) >= RESTARTS_OF_A_LOOP)
     if reason in PULL_FAILED:
         # The kubelet says this of an image volume too, so the message names the image, not we.
         text = f"container {name} waits for an image that can't be pulled: {message}"
-        absent = any(words in message.lower() for words in ABSENT)
-        return _Problem(text, unrecoverable=absent, absent=absent, outside=not absent)
+        image_absent = any(words in message.lower() for words in ABSENT)
+        return _Problem(
+            text, unrecoverable=image_absent, is_absent=image_absent, outside=not image_absent
+        )
     if reason in UNRECOVERABLE:
         return _Problem(f"container {name}: {reason}: {message}", unrecoverable=True)
     return None
 
 
 def _taken_away(body: Mapping[str, Any]) -> str:
-    """Return who ended the pod, or is about to: its node, the scheduler, a drain, a person; else empty."""
+    """Return what ended the pod or is about to: its node, the scheduler, a drain, a person; else empty."""
     status = body.get("status") or {}
     if status.get("reason", "") not in {"", "DeadlineExceeded"}:  # the kubelet's own, Evicted say
         return f"its node ended it ({status['reason']}): {status.get('message', '')}".rstrip(": ")
-    for one in status.get("conditions") or ():
-        if one["type"] == "DisruptionTarget" and one["status"] == "True":
-            return f"it is being evicted from its node ({one.get('reason', '')}): {one.get('message', '')}"
+    for condition in status.get("conditions") or ():
+        if condition["type"] == "DisruptionTarget" and condition["status"] == "True":
+            return f"it is being evicted from its node ({condition.get('reason', '')}): {condition.get('message', '')}"
     return "it is being deleted" if body["metadata"].get("deletionTimestamp") else ""
 
 
 def _unreachable(status: Mapping[str, Any]) -> str:
-    """Return a pod whose containers are ready and that isn't: its node's kubelet was given up; else empty."""
+    """Return the problem of an unready pod with ready containers: its node is unreachable; else empty."""
     conditions = {one["type"]: one["status"] for one in status.get("conditions") or ()}
     containers = list(_statuses(status, "containerStatuses"))
-    up = bool(containers) and all(one.get("ready") for one in containers)
-    return "its node doesn't answer" if up and conditions.get("Ready") == "False" else ""
+    containers_ready = bool(containers) and all(container.get("ready") for container in containers)
+    return (
+        "its node doesn't answer" if containers_ready and conditions.get("Ready") == "False" else ""
+    )
 
 
 def _unscheduled(status: Mapping[str, Any]) -> str:
-    """Return why no node takes the pod; empty when one did."""
-    for one in status.get("conditions") or ():
-        if one["type"] == "PodScheduled" and one["status"] == "False":
-            return f"the pod can't be scheduled: {one.get('message', '')}"
+    """Return why the pod isn't scheduled; empty when it is."""
+    for condition in status.get("conditions") or ():
+        if condition["type"] == "PodScheduled" and condition["status"] == "False":
+            return f"the pod can't be scheduled: {condition.get('message', '')}"
     return ""
 
 
 def _unmounted(spec: Mapping[str, Any], status: Mapping[str, Any]) -> str:
-    """Return what a pod that has a node waits for before its first container; empty when it doesn't.
+    """Return the volumes that a scheduled pod waits for; empty without a wait.
 
     Only events say which volume it is that can't be mounted, so the message names those that a
     person makes.
     """
-    known = {one["type"]: one["status"] for one in status.get("conditions") or ()}
-    if known.get("PodScheduled") != "True" or known.get("PodReadyToStartContainers") != "False":
+    conditions = {one["type"]: one["status"] for one in status.get("conditions") or ()}
+    if (
+        conditions.get("PodScheduled") != "True"
+        or conditions.get("PodReadyToStartContainers") != "False"
+    ):
         return ""
     desired = list(_made_by_hand(spec))
     if not desired:
         return ""
-    listed = " and ".join(desired)
-    return f"the pod waits for its volumes: make sure that there is the {listed}"
+    volumes_text = " and ".join(desired)
+    return f"the pod waits for its volumes: make sure that there is the {volumes_text}"
 
 
 def _made_by_hand(spec: Mapping[str, Any]) -> Iterator[str]:
@@ -295,42 +311,42 @@ def _made_by_hand(spec: Mapping[str, Any]) -> Iterator[str]:
             yield f"PersistentVolumeClaim {name}"
 
 
-def _ended(container: Mapping[str, Any], withheld: str) -> TrainingExit | None:
-    ended = (container.get("state") or {}).get("terminated")
-    if not ended:
+def _training_exit(container: Mapping[str, Any], withheld_text: str) -> TrainingExit | None:
+    terminated = (container.get("state") or {}).get("terminated")
+    if not terminated:
         return None
-    at = ended.get("finishedAt")
+    at = terminated.get("finishedAt")
     return TrainingExit(
-        message=ended.get("message", ""),
-        exit_code=ended.get("exitCode"),
-        reason=ended.get("reason", ""),
+        message=terminated.get("message", ""),
+        exit_code=terminated.get("exitCode"),
+        reason=terminated.get("reason", ""),
         ended_at=int(datetime.fromisoformat(at).timestamp()) if at else 0,
-        withheld=withheld if ended.get("message") else "",
+        withheld_text=withheld_text if terminated.get("message") else "",
     )
 
 
 def _left_by_check(status: Mapping[str, Any]) -> str:
-    """Return what the runtime check left behind as it passed; empty before that."""
-    for one in _statuses(status, "initContainerStatuses"):
-        ended = (one.get("state") or {}).get("terminated") or {}
-        if one["name"] == RUNTIME_CHECK and ended.get("exitCode") == 0:
-            return str(ended.get("message", ""))
+    """Return the message of the passed runtime check; empty before that."""
+    for container in _statuses(status, "initContainerStatuses"):
+        terminated = (container.get("state") or {}).get("terminated") or {}
+        if container["name"] == RUNTIME_CHECK and terminated.get("exitCode") == 0:
+            return str(terminated.get("message", ""))
     return ""
 
 
-def _feedback(left: str) -> str:
-    """Return what the check says that the feedback Secret lacks; empty for nothing, or for other words."""
+def _feedback(check_message: str) -> str:
+    """Return what the feedback Secret lacks by the check's message; empty for nothing, or an unknown message."""
     try:
-        said = json.loads(left)["feedback"]
+        lacks = json.loads(check_message)["feedback"]
     except (LookupError, RecursionError, TypeError, ValueError):
         return ""
-    return said if isinstance(said, str) and SECRET_LACKS.fullmatch(said) else ""
+    return lacks if isinstance(lacks, str) and SECRET_LACKS.fullmatch(lacks) else ""
 
 
-def _iteration(left: str) -> Iteration | None:
-    """Return what the check says that the labels of the bento state; None for nothing, or for other words."""
+def _iteration(check_message: str) -> Iteration | None:
+    """Return the iteration in the bento's labels by the check's message; None for none, or an unknown message."""
     try:
-        labels = json.loads(left)["labels"]
+        labels = json.loads(check_message)["labels"]
         json.dumps(labels, ensure_ascii=False).encode()  # half a character can be in no status
     except (LookupError, RecursionError, TypeError, ValueError):
         return None
@@ -348,7 +364,7 @@ def api_of(pods: Iterable[PodState], revision: str) -> ApiSummary | None:
 
 
 def iteration_of(pods: Iterable[PodState], revision: str) -> Iteration | None:
-    """Return what the labels of a version's bento say was tried, as one of its pods reports them."""
+    """Return the iteration of a version by its bento's labels, as one of its pods reports them."""
     return next((pod.iteration for pod in of_revision(pods, revision) if pod.iteration), None)
 
 
@@ -358,19 +374,21 @@ def of_revision(pods: Iterable[PodState], revision: str) -> tuple[PodState, ...]
 
 
 def of_job(pods: Iterable[PodState], job: str) -> TrainingExit:
-    """Return what a training's container left behind; nothing when it never ran.
+    """Return the exit of a Job's container; None if it never ran.
 
     A Job may have had several pods, as one that is evicted is replaced: the one that succeeded
     counts, else the one that ended last.
     """
-    ends = [pod.ended for pod in pods if pod.job == job and pod.ended is not None]
-    return max(ends, key=lambda one: (one.exit_code == 0, one.ended_at), default=TrainingExit())
+    exits = [pod.training_exit for pod in pods if pod.job == job and pod.training_exit is not None]
+    return max(exits, key=lambda one: (one.exit_code == 0, one.ended_at), default=TrainingExit())
 
 
 def problem_of(pods: Iterable[PodState]) -> PodState | None:
-    """Return the pod that best explains why a version isn't ready; unrecoverable problems first."""
-    troubled = sorted((pod for pod in pods if pod.problem), key=lambda pod: not pod.unrecoverable)
-    return troubled[0] if troubled else None
+    """Return the pod whose problem explains best why a version isn't ready; unrecoverable ones first."""
+    problem_pods = sorted(
+        (pod for pod in pods if pod.problem), key=lambda pod: not pod.unrecoverable
+    )
+    return problem_pods[0] if problem_pods else None
 
 
 UNREADY_SECONDS: Final = 10

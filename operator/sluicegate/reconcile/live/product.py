@@ -47,7 +47,7 @@ RECENT: Final = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProductRecord(Record):
-    """A DataProduct, its parts as packed JSON: parsed when it is its turn, small until then.
+    """A DataProduct whose parts are compressed JSON; a pass parses them.
 
     Attributes
     ----------
@@ -59,8 +59,8 @@ class ProductRecord(Record):
     depends_on : products that the spec depends on; what can't be read of it is left out.
     packed_spec, packed_status : as compressed JSON, which takes a third of the text; the spec
         without nulls.
-    refused : why the spec isn't kept; None when it is.
-    unclear : what is wrong with a one-shot annotation; None when nothing is.
+    spec_problem : why the spec isn't kept; None when it is.
+    request_problem : what is wrong with a one-shot annotation; None when nothing is.
     """
 
     generation: int
@@ -69,20 +69,20 @@ class ProductRecord(Record):
     requests: tuple[tuple[str, str], ...]
     packed_spec: bytes
     packed_status: bytes
-    refused: Problem | None = None
-    unclear: Problem | None = None
+    spec_problem: Problem | None = None
+    request_problem: Problem | None = None
     note: str = ""
     answers: tuple[tuple[str, str], ...] = ()
     depends_on: tuple[Key, ...] = ()
 
     @property
     def status(self) -> DataProductStatus:
-        """The status; an empty one when it can't be read."""
+        """Return the status; an empty one if it is unreadable."""
         return _status(self.packed_status)
 
     @property
     def written_by(self) -> WrittenBy | None:
-        """The operator that wrote the status; None when it isn't known."""
+        """Return the operator that wrote the status; None if unknown."""
         return _written_by(self.packed_status)
 
     def has_readable_status(self) -> bool:
@@ -113,13 +113,13 @@ class ProductRecord(Record):
 
     @property
     def suspended(self) -> bool:
-        """Whether the spec is suspended, parsed each time; so is one that is malformed."""
+        """Return whether the spec is suspended, also if it is malformed; parsed at each call."""
         view = self._part(_SuspendView)
         return view is None or view.suspend
 
     @property
     def block_seconds(self) -> int:
-        """Length of the spec's blocks, parsed each time; the default if it is malformed."""
+        """Return the length of the spec's blocks, or the default if it is malformed; parsed at each call."""
         view = self._part(_AnalysisView) or _AnalysisView()
         return view.analysis.block_seconds
 
@@ -132,9 +132,9 @@ class ProductRecord(Record):
 
     def parse(self) -> DataProduct:
         """Return the product; InvalidProduct as `DataProduct.parse` raises it."""
-        if self.refused is not None:
-            raise InvalidProduct([self.refused])
-        rest = {
+        if self.spec_problem is not None:
+            raise InvalidProduct([self.spec_problem])
+        unparsed = {
             "apiVersion": names.API_VERSION,
             "kind": names.KIND,
             "metadata": {
@@ -147,7 +147,7 @@ class ProductRecord(Record):
                 "annotations": dict((*self.requests, *self.answers)),
             },
         }
-        return _parsed(json.dumps(rest)[:-1], self.packed_spec, self.packed_status)
+        return _parsed(json.dumps(unparsed)[:-1], self.packed_spec, self.packed_status)
 
 
 Pass: TypeAlias = Callable[[ProductRecord], Awaitable[Result]]
@@ -155,9 +155,9 @@ Pass: TypeAlias = Callable[[ProductRecord], Awaitable[Result]]
 
 
 @lru_cache(maxsize=RECENT)
-def _parsed(rest: str, spec: bytes, status: bytes) -> DataProduct:
+def _parsed(unparsed: str, spec: bytes, status: bytes) -> DataProduct:
     # The spec's text goes in as it is: to read and write it first would be most of the work.
-    return DataProduct.parse_json(f'{rest}, "spec": {_text(spec)}}}', _status(status))
+    return DataProduct.parse_json(f'{unparsed}, "spec": {_text(spec)}}}', _status(status))
 
 
 @lru_cache(maxsize=RECENT)
@@ -166,7 +166,7 @@ def _status(status: bytes) -> DataProductStatus:
 
 
 class _WrittenView(BaseModel):
-    """Of a status who wrote it."""
+    """The part of a status that names its writer."""
 
     model_config = ConfigDict(extra="ignore", alias_generator=to_camel)
     written_by: WrittenBy | None = None
@@ -181,32 +181,32 @@ def _written_by(status: bytes) -> WrittenBy | None:
 
 
 class _RouteView(BaseModel):
-    """Of a spec its route."""
+    """The part of a spec that has its route."""
 
     model_config = ConfigDict(extra="ignore")
     route: Route | None = None
 
 
 class _SuspendView(BaseModel):
-    """Of a spec whether it is suspended."""
+    """The part of a spec that suspends it."""
 
     model_config = ConfigDict(extra="ignore", strict=True)
     suspend: bool = False
 
 
 class _AnalysisView(BaseModel):
-    """Of a spec how measurements are cut."""
+    """The part of a spec that has the block length."""
 
     model_config = ConfigDict(extra="ignore")
     analysis: Analysis = Field(default_factory=Analysis)
 
 
 def product_record(body: Mapping[str, Any]) -> ProductRecord:
-    """Slim a DataProduct, whatever its spec, status and annotations hold."""
+    """Convert a DataProduct into its record, whatever its spec, status and annotations hold."""
     meta = body["metadata"]
-    requests, unclear = _requests(meta.get("annotations"))
+    requests, request_problem = _requests(meta.get("annotations"))
     key = Key(meta["namespace"], meta["name"])
-    spec, refused = readable(body.get("spec") or {})
+    spec, spec_problem = readable(body.get("spec") or {})
     answers = answer_annotations(meta.get("annotations"))
     return ProductRecord(
         key=key,
@@ -220,8 +220,8 @@ def product_record(body: Mapping[str, Any]) -> ProductRecord:
         requests=requests,
         packed_spec=_packed(spec),
         packed_status=_packed(status_text(body.get("status"))),
-        refused=refused,
-        unclear=unclear,
+        spec_problem=spec_problem,
+        request_problem=request_problem,
         note=_note(meta.get("annotations")),
         answers=answers,
         depends_on=tuple(_dependencies(body.get("spec"), key.namespace)),
@@ -229,40 +229,46 @@ def product_record(body: Mapping[str, Any]) -> ProductRecord:
 
 
 def _dependencies(spec: Any, namespace: str) -> Iterator[Key]:
-    listed = spec.get("dependsOn") if isinstance(spec, Mapping) else None
-    for one in listed[:MOST_DEPENDENCIES] if isinstance(listed, list) else ():
-        if isinstance(one, Mapping) and isinstance(one.get("name"), str):
-            own = one.get("namespace")
-            yield Key(own if isinstance(own, str) and own else namespace, one["name"])
+    entries = spec.get("dependsOn") if isinstance(spec, Mapping) else None
+    for entry in entries[:MOST_DEPENDENCIES] if isinstance(entries, list) else ():
+        if isinstance(entry, Mapping) and isinstance(entry.get("name"), str):
+            own = entry.get("namespace")
+            yield Key(own if isinstance(own, str) and own else namespace, entry["name"])
 
 
 def _note(annotations: Any) -> str:
-    given = annotations.get(names.REQUEST_NOTE) if isinstance(annotations, Mapping) else None
-    return given if isinstance(given, str) and RequestNote.parse(given) is not None else ""
+    note_text = annotations.get(names.REQUEST_NOTE) if isinstance(annotations, Mapping) else None
+    return (
+        note_text if isinstance(note_text, str) and RequestNote.parse(note_text) is not None else ""
+    )
 
 
 def _requests(annotations: Any) -> tuple[tuple[tuple[str, str], ...], Problem | None]:
-    """Return the one-shot annotations, and what is wrong with one that is no short text."""
-    given = annotations if isinstance(annotations, Mapping) else {}
-    asked = {name: given[name] for name in REQUESTS if given.get(name) is not None}
-    clear = {
+    """Return the one-shot annotations, and the problem of the first that is no short text."""
+    present_annotations = annotations if isinstance(annotations, Mapping) else {}
+    requests = {
+        name: present_annotations[name]
+        for name in REQUESTS
+        if present_annotations.get(name) is not None
+    }
+    readable_requests = {
         name: value
-        for name, value in asked.items()
+        for name, value in requests.items()
         if isinstance(value, str) and len(value) <= LONGEST_REQUEST
     }
-    unclear = next((name for name in asked if name not in clear), None)
+    unreadable_name = next((name for name in requests if name not in readable_requests), None)
     text = f"must be a token of at most {LONGEST_REQUEST} characters: shorten or remove it"
-    problem = Problem(f"metadata.annotations[{unclear}]", text) if unclear else None
-    return tuple(clear.items()), problem
+    problem = Problem(f"metadata.annotations[{unreadable_name}]", text) if unreadable_name else None
+    return tuple(readable_requests.items()), problem
 
 
 def packed(value: Mapping[str, Any]) -> bytes:
-    """JSON as compressed text, a third of it."""
+    """Return JSON as compressed text, a third of its size."""
     return _packed(json.dumps(value, separators=(",", ":"), sort_keys=True, ensure_ascii=False))
 
 
 def unpacked(text: bytes) -> dict[str, Any]:
-    """Return what `packed` packed."""
+    """Return the text that `packed` has compressed."""
     value: dict[str, Any] = json.loads(_text(text))
     return value
 

@@ -25,56 +25,56 @@ class Restarts:
     Attributes
     ----------
     container : its name. count : how often it was restarted.
-    killed : it was killed at its memory limit.
+    out_of_memory : it was killed at its memory limit.
     words : how its last run ended, in a sentence without a subject.
     ended_at : when that was, in seconds. ran : how long that run took, in seconds.
     """
 
     container: str
     count: int
-    killed: bool
+    out_of_memory: bool
     words: str
     ended_at: int
-    ran: int
+    ran_seconds: int
 
     @property
     def calm_at(self) -> int:
-        """When the container counts as well again, if it isn't restarted meanwhile, in seconds."""
-        return self.ended_at + max(QUIET_SECONDS, 2 * self.ran)
+        """Return when the container counts as stable if it isn't restarted again, in seconds."""
+        return self.ended_at + max(QUIET_SECONDS, 2 * self.ran_seconds)
 
     def goes_on(self, now: int) -> bool:
-        """Return whether the container ends again and again."""
-        return self.count >= MANY and self.ran < SHORT_RUN_SECONDS and now < self.calm_at
+        """Return whether the container keeps restarting."""
+        return self.count >= MANY and self.ran_seconds < SHORT_RUN_SECONDS and now < self.calm_at
 
 
 def restarts_of(containers: Iterable[Mapping[str, Any]]) -> Restarts | None:
-    """Return the restarts of the container that was restarted most; None without a restart.
+    """Return the restarts of the most restarted container; None without a restart.
 
     Parameters
     ----------
     containers : `containerStatuses` of a pod, without those of init containers.
     """
-    found = [one for one in map(_restarts, containers) if one is not None]
-    return max(found, key=lambda one: one.count, default=None)
+    all_restarts = [one for one in map(_restarts, containers) if one is not None]
+    return max(all_restarts, key=lambda one: one.count, default=None)
 
 
 def _restarts(container: Mapping[str, Any]) -> Restarts | None:
     last = (container.get("lastState") or {}).get("terminated") or {}
-    ended = _seconds(last.get("finishedAt"))
-    if not container.get("restartCount") or ended is None:
+    end_time = _seconds(last.get("finishedAt"))
+    if not container.get("restartCount") or end_time is None:
         return None
-    killed = last.get("reason") == "OOMKilled"
+    out_of_memory = last.get("reason") == "OOMKilled"
     words = f"ended with {last.get('exitCode')} ({last.get('reason')})"
-    if said := (last.get("message") or "").strip():
-        words = f"{words}: {said}"
-    began = _seconds(last.get("startedAt"))
+    if last_message := (last.get("message") or "").strip():
+        words = f"{words}: {last_message}"
+    start_time = _seconds(last.get("startedAt"))
     return Restarts(
         container=container["name"],
         count=container["restartCount"],
-        killed=killed,
+        out_of_memory=out_of_memory,
         words=words,
-        ended_at=ended,
-        ran=0 if began is None else ended - began,
+        ended_at=end_time,
+        ran_seconds=0 if start_time is None else end_time - start_time,
     )
 
 

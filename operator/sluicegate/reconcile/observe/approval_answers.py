@@ -14,7 +14,7 @@ from sluicegate.views.approval_notes import ApprovalNote, answer_of_consumer, ro
 def answers_of(
     record: ProductRecord, product: DataProduct, dependents: Iterable[Key], caches: Caches
 ) -> Iterator[PartyAnswer]:
-    """Yield the answers to candidates of a product, whichever rollout they name.
+    """Yield the parties' answers to candidates of a product, of any rollout.
 
     A consumer that the spec names is read wherever it is, as its answer is meant for this product.
 
@@ -28,19 +28,21 @@ def answers_of(
     for role, note in role_answers(dict(record.answers)):
         yield PartyAnswer(role, note)
     annotation = answer_of_consumer(*record.key)
-    for consumer in dict.fromkeys((*_named(product), *(dependents if approvals.consumers else ()))):
+    for consumer in dict.fromkeys(
+        (*_named_consumers(product), *(dependents if approvals.consumers else ()))
+    ):
         other = caches.products.get(consumer)
         if isinstance(other, ProductRecord) and not other.deleting:
             yield from _answer(consumer, dict(other.answers), annotation)
 
 
 def absent_consumers(product: DataProduct, caches: Caches) -> Iterator[str]:
-    """Yield `namespace/name` of the consumers that the spec names and that don't exist."""
-    return (str(one) for one in _named(product) if caches.products.get(one) is None)
+    """Yield `namespace/name` of the consumers in the spec that don't exist."""
+    return (str(one) for one in _named_consumers(product) if caches.products.get(one) is None)
 
 
-def _named(product: DataProduct) -> Iterator[Key]:
-    """Yield the consumers that the spec names; none of Any and All."""
+def _named_consumers(product: DataProduct) -> Iterator[Key]:
+    """Yield the consumers that the spec names; none for Any and All."""
     approvals = product.spec.rollout.approvals
     names = () if approvals is None else approvals.consumers
     namespace, _ = product.metadata.key

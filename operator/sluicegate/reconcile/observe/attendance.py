@@ -14,7 +14,7 @@ from sluicegate.runtime.clock import Clocks
 
 @dataclass(slots=True)
 class Attendance:
-    """The absences that this process knows of.
+    """The absences that this process has observed.
 
     Attributes
     ----------
@@ -26,12 +26,12 @@ class Attendance:
     clocks: Clocks = field(default_factory=Clocks)
     renewed: Callable[[], float | None] = lambda: None
     term: int = 0
-    _found: tuple[TimeInterval, ...] = ()
+    _noted_absences: tuple[TimeInterval, ...] = ()
     _at: tuple[float, float] | None = None
     """Both clocks, when they were last read: the wall clock, and the steady one."""
 
-    def begin(self) -> None:
-        """Begin a term, and note the absence before this replica began to lead."""
+    def begin_term(self) -> None:
+        """Begin a term, and record the absence before this replica became the leader."""
         wall, last = self.clocks.wall(), self.renewed()
         self.term = int(wall)
         self._at = wall, self.clocks.steady()
@@ -39,16 +39,16 @@ class Attendance:
             self._note(last, wall)
 
     def absences(self) -> tuple[TimeInterval, ...]:
-        """Return the absences up to now; those of a clock that was set back since are dropped."""
-        wall, steady = self.clocks.wall(), self.clocks.steady()
+        """Return the absences until now, without those of a clock that was set back since."""
+        wall, steady_seconds = self.clocks.wall(), self.clocks.steady()
         if self._at is not None:
-            jumped = (wall - self._at[0]) - (steady - self._at[1])
+            jumped = (wall - self._at[0]) - (steady_seconds - self._at[1])
             self._note(wall - jumped, wall)
-        self._at = wall, steady
-        self._found = tuple(one for one in self._found if one.end <= wall)
-        return self._found
+        self._at = wall, steady_seconds
+        self._noted_absences = tuple(one for one in self._noted_absences if one.end <= wall)
+        return self._noted_absences
 
-    def _note(self, begin: float, end: float) -> None:
-        if end - begin >= LEAST_SECONDS:
-            one = TimeInterval(begin=int(begin), end=int(end))
-            self._found = (*self._found, one)[-MOST_ABSENCES:]
+    def _note(self, begin_time: float, end: float) -> None:
+        if end - begin_time >= LEAST_SECONDS:
+            absence = TimeInterval(begin=int(begin_time), end=int(end))
+            self._noted_absences = (*self._noted_absences, absence)[-MOST_ABSENCES:]

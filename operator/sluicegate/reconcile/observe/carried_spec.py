@@ -28,7 +28,7 @@ _RUNTIME = "spec.serving.runtimeImage"
 
 @dataclass(frozen=True, slots=True)
 class CarriedSpec:
-    """A product as a pass carries it out.
+    """A product with the spec that a pass carries out.
 
     Attributes
     ----------
@@ -57,16 +57,16 @@ class SpecReader:
         InvalidProduct
             It can't be read, or it has a mistake and no version is stable yet.
         """
-        carried = self._read(record)
+        carried_spec = self._read(record)
         self.lengths.wake_relieved(record.key.namespace)
-        return carried
+        return carried_spec
 
     def _read(self, record: ProductRecord) -> CarriedSpec:
         product = record.parse()
         seconds = self._block_seconds(product.spec)
         self.lengths.record(record.key, seconds, record.created)
         problems = (
-            *filter(None, [record.unclear]),
+            *filter(None, [record.request_problem]),
             *check_context(product.spec, self.settings),
             *self.lengths.problems(record.key),
         )
@@ -81,8 +81,8 @@ class SpecReader:
     def _block_seconds(self, spec: DataProductSpec) -> int:
         """Return the length of its blocks, or the least that the scrapes allow."""
         least = math.ceil(SCRAPES_PER_BLOCK * self.settings.scrape_interval_seconds)
-        asked = spec.analysis.block_seconds
-        return max(asked, min(least, LONGEST_BLOCK)) if spec.slos else asked
+        block_seconds = spec.analysis.block_seconds
+        return max(block_seconds, min(least, LONGEST_BLOCK)) if spec.slos else block_seconds
 
     def _nearest(
         self,
@@ -91,7 +91,7 @@ class SpecReader:
         status: DataProductStatus,
         problems: tuple[Problem, ...],
     ) -> DataProductSpec:
-        """Return the spec with the nearest valid value in each field that has a mistake.
+        """Return the spec with the nearest valid value in each invalid field.
 
         A version keeps the runtime image that it has. An expression that can't be bound is not
         queried, so its service level is without data and promotes nothing.
@@ -99,14 +99,14 @@ class SpecReader:
         seconds = self.lengths.nearest(key)
         analysis = spec.analysis.replace(block_seconds=seconds)
         spec = spec.replace(analysis=analysis)
-        if any(one.path == _RUNTIME for one in problems):
+        if any(problem.path == _RUNTIME for problem in problems):
             serving = spec.serving.replace(runtime_image=next(_runtimes(status), ""))
             spec = spec.replace(serving=serving)
         return spec
 
 
 def _runtimes(status: DataProductStatus) -> Iterator[str]:
-    """Yield the runtime images of the versions that live, that of the candidate first."""
+    """Yield the runtime images of the live versions, that of the candidate first."""
     for version in (status.trial, status.stable):
         if version is not None:
             yield version.runtime_image

@@ -14,22 +14,22 @@ from sluicegate.runtime.cache import Caches
 
 
 def consumer_readings(
-    measured: ProductBlocks, caches: Caches, may_know: Callable[[Key], bool], now: int
+    upstream_blocks: ProductBlocks, caches: Caches, may_know: Callable[[Key], bool], now: int
 ) -> Iterator[ConsumerReading]:
-    """Yield what is known of each consumer that the spec names; nothing of one that asks for nothing.
+    """Yield the reading of each consumer that the spec names; none for one without evidence.
 
     Parameters
     ----------
-    measured : of the upstream. may_know : whether the upstream may read another product. now : in seconds.
+    upstream_blocks : of the upstream. may_know : whether the upstream may read another product. now : in seconds.
     """
-    product = measured.product
+    product = upstream_blocks.product
     for name in consumers_named(product):
         consumer = read_consumer(name, caches, may_know)
         if isinstance(consumer, str):
             yield ConsumerReading(name, problem=consumer)
             continue
-        own = ProductBlocks(measured.measurements, consumer)
-        store = ConsumerMeasurements(measured, own, now)
+        own = ProductBlocks(upstream_blocks.measurements, consumer)
+        store = ConsumerMeasurements(upstream_blocks, own, now)
         if (one := consumer_reading(consumer, product.metadata.key, store)) is not None:
             yield one
 

@@ -16,30 +16,30 @@ fourteen a second."""
 
 @dataclass(frozen=True, slots=True)
 class FirstStarts:
-    """Products without a version that serves, and since when each has been reconciled, in seconds.
+    """Start times, in seconds, of products without a serving version.
 
     Only in memory: after a restart all of them are reconciled again.
     """
 
-    begun: dict[Key, int] = field(default_factory=dict)
+    start_times: dict[Key, int] = field(default_factory=dict)
 
     def __contains__(self, key: Key) -> bool:
-        """Return whether a product was reconciled, and had no version that serves."""
-        return key in self.begun
+        """Return whether a product was reconciled without a serving version."""
+        return key in self.start_times
 
-    def begin(self, product: DataProduct, now: int) -> int:
-        """Return since when the first version is waited for, in seconds; `now` if none is."""
+    def start_of(self, product: DataProduct, now: int) -> int:
+        """Return when the first version's start began, in seconds; `now` if there is none."""
         key = Key(*product.metadata.key)
         if product.status.stable is not None or product.spec.suspend:
             self.forget(key)
             return now
-        return self.begun.setdefault(key, now)
+        return self.start_times.setdefault(key, now)
 
     def forget(self, key: Key) -> None:
-        """Forget a product that is gone, or whose status has a version that serves."""
-        self.begun.pop(key, None)
+        """Forget a deleted product, or one whose status has a serving version."""
+        self.start_times.pop(key, None)
 
     def quiet_seconds(self, product: DataProduct) -> float:
-        """Return for how long a start needn't be reported; never longer than its pods may take."""
+        """Return for how many seconds a start needs no report; at most the pods' deadline."""
         longest = product.spec.serving.progress_deadline_seconds
-        return min(max(QUIET_SECONDS, QUIET_SECONDS_EACH * len(self.begun)), longest)
+        return min(max(QUIET_SECONDS, QUIET_SECONDS_EACH * len(self.start_times)), longest)

@@ -33,7 +33,7 @@ TAKEN_SECONDS: Final = 30
 
 
 def needs_gateway_check(product: DataProduct, route: RouteRecord | None, *, now: int) -> bool:
-    """Return whether it matters now: the route is taken, and it isn't known yet that it is in service.
+    """Return whether the Gateways must be read: the route is accepted, but not verified as in service.
 
     Or no version is stable yet: a missing Gateway is reported before a model is loaded. Or a rollout
     waits for a Gateway that doesn't take the route: one that was deleted is waited for no longer.
@@ -45,22 +45,24 @@ def needs_gateway_check(product: DataProduct, route: RouteRecord | None, *, now:
     if spec is None or route is None:
         return False
     if not is_taken(route, spec.parent_refs):
-        return status.candidate is not None and _waits(status.candidate, now)
-    known = status.traffic is not None and status.traffic.verification is not SplitLevel.WRITTEN
-    return not (known and is_true(status.conditions, ConditionType.READY))
+        return status.candidate is not None and _awaits_gateway(status.candidate, now)
+    is_verified = (
+        status.traffic is not None and status.traffic.verification is not SplitLevel.WRITTEN
+    )
+    return not (is_verified and is_true(status.conditions, ConditionType.READY))
 
 
-def _waits(candidate: Candidate, now: int) -> bool:
-    """Return whether a share was decided long enough ago for a Gateway to have taken it."""
+def _awaits_gateway(candidate: Candidate, now: int) -> bool:
+    """Return whether a share was decided long enough ago for a Gateway to have applied it."""
     if not candidate.shares:
         return False
-    decided = max(candidate.shares[-1].start_time, candidate.wait_start_time or 0)
-    return now - decided >= TAKEN_SECONDS
+    decided_at = max(candidate.shares[-1].start_time, candidate.wait_start_time or 0)
+    return now - decided_at >= TAKEN_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
 class Gateways:
-    """Reads Gateways, and remembers for a moment what they said."""
+    """Reads Gateways, with a cache of seconds."""
 
     api: KubeApi
     clock: Callable[[], float] = time.monotonic
@@ -70,7 +72,7 @@ class Gateways:
     async def of(
         self, product: DataProduct, route: RouteRecord | None, *, now: int
     ) -> Mapping[Key, GatewayState]:
-        """Return what the Gateways of a route say; nothing of those that needn't or can't be asked.
+        """Return the states of a route's Gateways; none of those that needn't or can't be read.
 
         `now` in seconds.
         """
@@ -78,13 +80,14 @@ class Gateways:
         if spec is None or not needs_gateway_check(product, route, now=now):
             return {}
         keys = {
-            Key(one.namespace or product.metadata.namespace, one.name) for one in spec.parent_refs
+            Key(parent_ref.namespace or product.metadata.namespace, parent_ref.name)
+            for parent_ref in spec.parent_refs
         }
         states = {key: await self._state(key) for key in sorted(keys)}
         return {key: state for key, state in states.items() if state is not None}
 
     async def listeners(self, key: Key) -> tuple[Listener, ...]:
-        """Return the listeners of a Gateway; none of one that isn't there or can't be asked."""
+        """Return the listeners of a Gateway; empty for one that doesn't exist or can't be read."""
         state = await self._state(key)
         return () if state is None else state.listeners
 
@@ -98,7 +101,7 @@ class Gateways:
             return state
 
     async def _read(self, key: Key) -> GatewayState | None:
-        """Return what it says; None where we may not look, so that its word on the route has to do."""
+        """Return a Gateway's state; None without permission, so that the route's own status must suffice."""
         try:
             return gateway_state(await self.api.get(GATEWAYS, key))
         except NotFound:

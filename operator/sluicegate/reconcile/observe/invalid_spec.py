@@ -14,29 +14,33 @@ MOST_PROBLEMS: Final = 64
 
 
 def listed_problems(problems: Iterable[Problem | str]) -> tuple[str, ...]:
-    """Return the mistakes as status has them."""
+    """Return the problems in the form of status."""
     return tuple(str(problem)[:1024] for problem in problems)[:MOST_PROBLEMS]
 
 
 def with_problems(observation: Observation, problems: Iterable[Problem]) -> Observation:
-    """Return the observation with the mistakes in the spec: no new spec.model begins while there are any."""
-    listed = listed_problems(problems)
-    if not listed:
+    """Return the observation with the spec's problems: no new spec.model starts before they are fixed."""
+    problems_text = listed_problems(problems)
+    if not problems_text:
         return observation
-    observed = replace(observation.observed, withheld="; ".join(listed))
-    return replace(observation, invalid=listed, observed=observed)
+    observed = replace(observation.observed, withheld="; ".join(problems_text))
+    return replace(observation, invalid=problems_text, observed=observed)
 
 
 def with_reused_version(observation: Observation) -> Observation:
-    """Return the observation; a new spec.model under the name of another version doesn't begin.
+    """Return the observation; a new spec.model with the name of another version doesn't start.
 
     Measurements couldn't distinguish two digests of one name.
     """
     status, desired = observation.product.status, observation.desired
-    for one in status.versions:
-        if one.version == desired.version and one.digest != desired.digest and status.stable:
+    for version in status.versions:
+        if (
+            version.version == desired.version
+            and version.digest != desired.digest
+            and status.stable
+        ):
             text = (
-                f"spec.model.bento.version: {desired.version} is already the name of {one.image}:"
+                f"spec.model.bento.version: {desired.version} is already the name of {version.image}:"
                 " give the new bento a new version"
             )
             reused = Finding(ConditionType.STALLED, "True", ConditionReason.VERSION_REUSED, text)

@@ -21,37 +21,41 @@ MOST_BYTES: Final = 4096
 
 @dataclass(frozen=True, slots=True)
 class JobWords:
-    """A kind of Job in sentences: its name, and the part of the spec that has its limits."""
+    """The texts for a kind of Job: its name, and the part of the spec with its limits."""
 
     name: str
     field: str
 
 
-def job_failure(job: JobRecord, ended: TrainingExit, words: JobWords) -> tuple[DecisionReason, str]:
+def job_failure(
+    job: JobRecord, training_exit: TrainingExit, words: JobWords
+) -> tuple[DecisionReason, str]:
     """Return why a Job failed: a reason and a sentence."""
     if job.reason == "DeadlineExceeded":
         # At its deadline a Job deletes the pods that run, and their status says no more.
         deleted = "its pod is deleted, so its last message is not known"
-        said = deleted if ended.exit_code is None else _said(ended)
+        exit_text = deleted if training_exit.exit_code is None else _exit_text(training_exit)
         limit = f" ({duration(job.deadline)})" if job.deadline else ""
-        text = f"{words.name} took longer than {words.field}.timeoutSeconds{limit}; {said}"
+        text = f"{words.name} took longer than {words.field}.timeoutSeconds{limit}; {exit_text}"
         return DecisionReason.TIMED_OUT, text
-    code = "never ran" if ended.exit_code is None else f"exited with {ended.exit_code}"
-    if ended.reason == "OOMKilled":
+    code = (
+        "never ran" if training_exit.exit_code is None else f"exited with {training_exit.exit_code}"
+    )
+    if training_exit.reason == "OOMKilled":
         code += f" (OOMKilled): raise the memory limit in {words.field}.resources"
-    elif ended.exit_code is None and job.message:
+    elif training_exit.exit_code is None and job.message:
         code += f" ({job.message})"
-    return DecisionReason.JOB_FAILED, f"{words.name} {code}; {_said(ended)}"
+    return DecisionReason.JOB_FAILED, f"{words.name} {code}; {_exit_text(training_exit)}"
 
 
-def tail(ended: TrainingExit) -> str:
-    """Return the end of what a container left behind, as much as status keeps and people may read."""
-    text = ended.readable.strip()
+def exit_tail(training_exit: TrainingExit) -> str:
+    """Return the end of a container's message: redacted, and as long as status allows."""
+    text = training_exit.readable.strip()
     return text if len(text) <= MESSAGE_LIMIT else f"…{text[-MESSAGE_LIMIT:]}"
 
 
 def json_object(message: str) -> str:
-    """Return the message, if it is one JSON object; ValueError says what it is instead."""
+    """Return the message as one JSON object; ValueError with its actual type otherwise."""
     if not message.strip():
         raise ValueError("it is empty")
     try:
@@ -67,13 +71,17 @@ def json_object(message: str) -> str:
     return message
 
 
-def why(error: ValueError) -> str:
-    """Return why a message is no result."""
+def invalid_message_text(error: ValueError) -> str:
+    """Return why a message is no valid result."""
     if isinstance(error, ValidationError):
         problems = (str(problem(one)).removeprefix("Value error, ") for one in error.errors())
         return redact("; ".join(problems))
     return "it is no JSON" if isinstance(error, json.JSONDecodeError) else str(error)
 
 
-def _said(ended: TrainingExit) -> str:
-    return f"message: {tail(ended)}" if ended.message.strip() else "it left no message"
+def _exit_text(training_exit: TrainingExit) -> str:
+    return (
+        f"message: {exit_tail(training_exit)}"
+        if training_exit.message.strip()
+        else "it left no message"
+    )

@@ -21,7 +21,7 @@ class JobWait:
 
 
 def wait_of(job: JobRecord | None, pods: Iterable[PodState], now: int) -> JobWait | None:
-    """Return what a Job waits for; None for one that runs, that has ended, or that only starts.
+    """Return what a Job waits for; None for one that runs, has ended, or is starting.
 
     Parameters
     ----------
@@ -35,12 +35,12 @@ def wait_of(job: JobRecord | None, pods: Iterable[PodState], now: int) -> JobWai
             f"{name} is suspended (spec.suspend of the Job), by a queue such as Kueue or a person"
         )
         return JobWait(ConditionReason.JOB_SUSPENDED, f"{text}; its time begins when it is resumed")
-    own = [pod for pod in pods if pod.job == job.key.name]
-    if any(not pod.waiting for pod in own):
+    own_pods = [pod for pod in pods if pod.job == job.key.name]
+    if any(not pod.waiting for pod in own_pods):
         return None
-    if (pod := problem_of(own)) is not None:
+    if (pod := problem_of(own_pods)) is not None:
         return JobWait(ConditionReason.JOB_PENDING, f"{name} waits: {pod.problem}")
-    if own or now < job.created + POD_SECONDS:
+    if own_pods or now < job.created + POD_SECONDS:
         return None
     text = f"{name} has no pod yet, as a quota may refuse it: kubectl describe job {job.key.name}"
     return JobWait(ConditionReason.JOB_PENDING, text)

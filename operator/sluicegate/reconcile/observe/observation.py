@@ -35,17 +35,17 @@ _UNLABELLED: Final = frozenset(
 
 
 def lacks_labels(spec: DataProductSpec, status: DataProductStatus) -> bool:
-    """Return whether feedback is set and no label is counted, of one of its service levels at least."""
+    """Return whether feedback is configured and an SLO of labels has none."""
     names = {slo.name for slo in spec.slos if INDICATORS[slo.indicator.kind].from_truths}
     if spec.serving.feedback is None or not names:
         return False
-    judged = [slo for slo in status.slos if slo.name in names]
-    return not judged or any(slo.reason in _UNLABELLED for slo in judged)
+    judged_slos = [slo for slo in status.slos if slo.name in names]
+    return not judged_slos or any(slo.reason in _UNLABELLED for slo in judged_slos)
 
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """One product at one moment.
+    """The input of one pass: a product, its children and measurements at one time.
 
     Attributes
     ----------
@@ -76,12 +76,12 @@ class Observation:
     invalid : the mistakes in the spec, each with its way out; empty in a valid one.
     gateways : what its Gateways say of themselves, as far as that had to be asked.
     lost : it once had a stable version, of which nothing is left.
-    begun : since when this operator has reconciled it, in seconds; None for now.
+    first_start : since when this operator has reconciled it, in seconds; None for now.
     quiet_seconds : for how long the start of a first version needn't be reported.
     term : since when this replica leads, in seconds; time without a leader counts against no
         candidate.
     job : of the training under way; None while it isn't there.
-    trains : a Job of the product runs, be it one that is no longer wanted.
+    job_runs : a Job of the product runs, be it one that is no longer wanted.
     refusal : why the Job of the training under way isn't there; empty when nothing is known.
     shadow_job : of the shadow phase; None while it isn't there.
     shadow_refusal : why it isn't there; empty when nothing is known.
@@ -106,7 +106,7 @@ class Observation:
     one_sided: tuple[str, ...] = ()
     conflict: str = ""
     shadowed: bool = False
-    refused: str = ""
+    write_refusal: str = ""
     changing: bool = False
     overlap: str = ""
     route_refusal: RouteRefusal | None = None
@@ -115,11 +115,11 @@ class Observation:
     invalid: tuple[str, ...] = ()
     gateways: Mapping[Key, GatewayState] = field(default_factory=dict)
     lost: bool = False
-    begun: int | None = None
+    first_start: int | None = None
     quiet_seconds: float = 0.0
     term: int = 0
     job: JobRecord | None = None
-    trains: bool = False
+    job_runs: bool = False
     refusal: str = ""
     shadow_job: JobRecord | None = None
     shadow_refusal: str = ""
@@ -128,14 +128,14 @@ class Observation:
 
     @property
     def followed(self) -> bool:
-        """Whether the Gateways have taken a candidate's 100 %."""
+        """Return whether the Gateways have accepted a candidate's 100 %."""
         candidate = self.product.status.candidate
-        taken = self.split is not None and self.split.level >= VerificationLevel.ACCEPTED
-        return taken and candidate is not None and candidate.weight == FULL
+        is_taken = self.split is not None and self.split.level >= VerificationLevel.ACCEPTED
+        return is_taken and candidate is not None and candidate.weight == FULL
 
     @property
     def committed(self) -> bool:
-        """Whether a candidate is past the point from which it could still be aborted.
+        """Return whether a candidate's promotion can't be aborted any more.
 
         The product's own Service picks it by now, or is about to.
         """
@@ -153,25 +153,25 @@ class Observation:
 
     @property
     def job_wait(self) -> JobWait | None:
-        """What the Job of the training under way waits for; None while it runs or isn't there."""
+        """Return what the training Job waits for; None while it runs or doesn't exist."""
         return wait_of(self.job, self.pods, self.now)
 
     def may_train(self, status: DataProductStatus) -> bool:
-        """Return whether Jobs may be started and ended; while suspended only what a person asked for."""
+        """Return whether Jobs may be started and ended; while suspended only for a person's request."""
         training = status.retraining
         trigger = training.trigger if training else None
-        asked = trigger is not None and trigger.cause == DecisionReason.REQUESTED
-        return asked or not self.product.spec.suspend
+        is_requested = trigger is not None and trigger.cause == DecisionReason.REQUESTED
+        return is_requested or not self.product.spec.suspend
 
     def is_new(self, status: DataProductStatus) -> bool:
-        """Return whether the training that this status asks for was decided in this step."""
+        """Return whether this pass decided the training in this status."""
         before, after = self.product.status.retraining, status.retraining
-        known = before.trigger if before else None
+        trigger_before = before.trigger if before else None
         trigger = after.trigger if after else None
-        return trigger is not None and (known is None or known.id != trigger.id)
+        return trigger is not None and (trigger_before is None or trigger_before.id != trigger.id)
 
     def starts_training(self, status: DataProductStatus) -> bool:
-        """Return whether the Job that this status asks for is to be created in this step.
+        """Return whether this pass is to create the training Job of this status.
 
         A training that was just decided has its slot. One whose Job isn't there yet, as it was
         refused or another replica was to create it, asks again; a product has one Job at a time.
@@ -179,46 +179,46 @@ class Observation:
         training = status.retraining
         if training is None or training.trigger is None or status.stable is None:
             return False
-        if self.product.spec.retraining is None or self.trains or self.is_forbidden:
+        if self.product.spec.retraining is None or self.job_runs or self.is_forbidden:
             return False
         if not self.may_train(status):
             return False
         return self.is_new(status) or (self.job is None and self.observed.portfolio.slot)
 
     def starts_shadow(self, status: DataProductStatus) -> bool:
-        """Return whether the Job of the shadow phase that this status names is to be created in this step.
+        """Return whether this pass is to create the shadow phase's Job of this status.
 
         One that was just decided has its slot; one that isn't there yet asks again.
         """
         before, after = self.product.status.shadow, status.shadow
         if after is None or not after.job or self.product.spec.rollout.shadow is None:
             return False
-        if self.trains or self.is_frozen(status) or not is_tried(status):
+        if self.job_runs or self.is_frozen(status) or not is_tried(status):
             return False
         is_new = before is None or before.job != after.job
         return is_new or (self.shadow_job is None and self.observed.portfolio.slot)
 
     @property
     def is_forbidden(self) -> bool:
-        """Whether a training may not run as its service account."""
+        """Return whether a training may not use its service account."""
         reason = ConditionReason.FORBIDDEN_SERVICE_ACCOUNT
         return self.stalled is not None and self.stalled.reason == reason
 
     @property
     def training_seconds(self) -> int:
-        """How long a training may take."""
+        """Return the most seconds that a training may take."""
         retraining = self.product.spec.retraining
-        most = self.most_training_seconds
-        return most if retraining is None else min(retraining.timeout_seconds, most)
+        most_seconds = self.most_training_seconds
+        return most_seconds if retraining is None else min(retraining.timeout_seconds, most_seconds)
 
     @property
     def scales(self) -> bool:
-        """Whether an autoscaler sets the number of stable's pods."""
+        """Return whether an autoscaler sets the number of stable's pods."""
         return self.product.spec.serving.autoscaling is not None
 
     @property
     def stable_pods(self) -> int:
-        """Pods that stable has to have: those of the spec, or what an autoscaler made of them.
+        """Return the desired number of stable's pods: the spec's, or the autoscaler's.
 
         An autoscaler that finds the number right writes nothing, so it is never below what there is.
         """

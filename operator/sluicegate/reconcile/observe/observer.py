@@ -60,7 +60,7 @@ from sluicegate.reconcile.observe.gateway_reader import Gateways
 from sluicegate.reconcile.observe.observation import Observation, lacks_labels
 from sluicegate.reconcile.observe.one_sided_evidence import one_sided_evidence
 from sluicegate.reconcile.observe.pod_reader import PodReads
-from sluicegate.reconcile.observe.shadow_result import scores, shadow_of
+from sluicegate.reconcile.observe.shadow_result import needs_scoring_slot, shadow_of
 from sluicegate.reconcile.observe.traffic_split import LiveRoutes, split_of
 from sluicegate.reconcile.observe.training_result import training_result
 from sluicegate.runtime.cache import Caches
@@ -104,20 +104,22 @@ class Observer:
         """
         live, route = self.live(record), self.route(record)
         changed = 0 if route is None else route.changed_by(now)
-        measured = ProductBlocks(self.measurements, product, changed)
+        blocks = ProductBlocks(self.measurements, product, changed)
         jobs = self.jobs(record)
         job = next((one for one in jobs if one.key == wanted_job(record.key, product.status)), None)
         scoring = wanted_shadow_job(record.key, product.status)
         shadow = next((one for one in jobs if one.key == scoring), None)
         refusal = self._refusal(record.key, job=wanted_job(record.key, product.status))
-        refused = self._refusal(record.key, job=scoring)
-        silent = lacks_labels(product.spec, product.status)
+        shadow_refusal = self._refusal(record.key, job=scoring)
+        without_labels = lacks_labels(product.spec, product.status)
         awaited = [one for one in (job, shadow) if one is not None]
-        pods = await self.pods.of(record, product.status, live, awaited, now=now, unlabelled=silent)
-        requests = measured.requests()
+        pods = await self.pods.pods_of(
+            record, product.status, live, awaited, now=now, unlabelled=without_labels
+        )
+        requests = blocks.requests()
         gateways = await self.gateways.of(product, route, now=now)
         routes = LiveRoutes(route, self.draw_route(record), gateways)
-        split = split_of(measured, routes, requests, now=now)
+        split = split_of(blocks, routes, requests, now=now)
         since = now - AFTERMATH_BLOCKS * product.spec.analysis.block_seconds
         dependencies = tuple(self._dependencies(record.key, product))
         upstream = tuple(self._upstream(product, dependencies, since))
@@ -134,7 +136,7 @@ class Observer:
             split=split,
             requests=requests,
             observed=observed(
-                measured.measured(now),
+                blocks.measured(now),
                 Surroundings(
                     desired=desired.release,
                     withheld="",
@@ -142,7 +144,7 @@ class Observer:
                     training=None,
                     shadow=None,
                     facts=_facts(
-                        measured,
+                        blocks,
                         live,
                         pods,
                         upstream_degraded=tuple(one.name for one in upstream),
@@ -152,14 +154,14 @@ class Observer:
                         since=since,
                         now=now,
                     ),
-                    portfolio=self.portfolio(record, product, measured.newest, now),
+                    portfolio=self.portfolio(record, product, blocks.newest, now),
                     requests=record.manual_requests,
                     answers=tuple(answers_of(record, product, consumers, self.caches)),
                     consumers=tuple(map(str, consumers)),
                     absent_consumers=tuple(absent_consumers(product, self.caches)),
                     consumer_readings=tuple(
                         consumer_readings(
-                            measured, self.caches, partial(self._may_know, record.key), now
+                            blocks, self.caches, partial(self._may_know, record.key), now
                         )
                     ),
                     rollout=None,
@@ -179,67 +181,69 @@ class Observer:
             ),
             gateways=gateways,
             job=job,
-            trains=any(runs(one, now, self.most_training_seconds) for one in jobs),
+            job_runs=any(runs(one, now, self.most_training_seconds) for one in jobs),
             refusal=refusal.message if refusal else "",
             most_training_seconds=self.most_training_seconds,
             review=self.review(product),
             shadow_job=shadow,
-            shadow_refusal=refused.message if refused else "",
+            shadow_refusal=shadow_refusal.message if shadow_refusal else "",
             term=self.attendance.term,
         )
         results = replace(
             observation.observed,
             training=_training(observation, refusal),
-            shadow=shadow_of(observation, refused),
+            shadow=shadow_of(observation, shadow_refusal),
         )
         return replace(observation, observed=results)
 
     def portfolio(
         self, record: ProductRecord, product: DataProduct, block: int, now: int
     ) -> Portfolio:
-        """Return what a decision may know of the others at this moment."""
+        """Return the facts about other products that this product's decision may use at `now`, in seconds."""
         training = product.status.training
-        waits = training is not None and not training.trains_challenger
-        asked = any(is_pending(product.status, one) for one in record.manual_requests)
+        waits_for_training = training is not None and not training.trains_challenger
+        is_requested = any(
+            is_pending(product.status, request) for request in record.manual_requests
+        )
         return self.fleet.portfolio(
             record.key,
             now,
             block_end=block * product.spec.analysis.block_seconds,
-            asked=waits or asked or scores(product, now),
+            needs_slot=waits_for_training or is_requested or needs_scoring_slot(product, now),
         )
 
     # ---- the cluster ------------------------------------------------------------------------
     def live(self, record: ProductRecord) -> dict[str, DeploymentRecord]:
         """Return the product's Deployments by revision."""
         return {
-            one.label(names.LABEL_REVISION): one
-            for one in self.caches[DEPLOYMENTS].children(record.key)
-            if isinstance(one, DeploymentRecord) and one.owner == record.uid
+            child.label(names.LABEL_REVISION): child
+            for child in self.caches[DEPLOYMENTS].children(record.key)
+            if isinstance(child, DeploymentRecord) and child.owner == record.uid
         }
 
     def services(self, record: ProductRecord) -> dict[str, ServiceRecord]:
         """Return the Services of the product's versions by revision."""
         return {
-            one.label(names.LABEL_REVISION): one
-            for one in self.caches[SERVICES].children(record.key)
-            if isinstance(one, ServiceRecord) and one.owner == record.uid
+            child.label(names.LABEL_REVISION): child
+            for child in self.caches[SERVICES].children(record.key)
+            if isinstance(child, ServiceRecord) and child.owner == record.uid
         }
 
     def selected(self, record: ProductRecord) -> str | None:
-        """Revision that the product's own Service selects, empty for all; None while it isn't there."""
-        found = self.caches[SERVICES].get(record.key)
-        if not isinstance(found, ServiceRecord) or found.owner != record.uid:
+        """Return the revision in the selector of the product's own Service: empty for all, None without the Service."""
+        service = self.caches[SERVICES].get(record.key)
+        if not isinstance(service, ServiceRecord) or service.owner != record.uid:
             return None
-        return found.revision
+        return service.revision
 
     def kinds(self, record: ProductRecord) -> set[str]:
-        """Kinds of which the product has a child."""
+        """Return the kinds of the product's children."""
         return {
             cache.watched.resource.kind
             for cache in self.caches
             if cache is not self.caches.products
-            for one in cache.children(record.key)
-            if isinstance(one, ChildRecord) and one.owner == record.uid
+            for child in cache.children(record.key)
+            if isinstance(child, ChildRecord) and child.owner == record.uid
         }
 
     def route(self, record: ProductRecord) -> RouteRecord | None:
@@ -256,20 +260,23 @@ class Observer:
 
     def jobs(self, record: ProductRecord) -> tuple[JobRecord, ...]:
         """Return the product's training Jobs, including those whose result isn't needed any more."""
-        found = self.caches[JOBS].children(record.key)
-        return tuple(one for one in found if isinstance(one, JobRecord) and one.owner == record.uid)
+        job_records = self.caches[JOBS].children(record.key)
+        return tuple(
+            one for one in job_records if isinstance(one, JobRecord) and one.owner == record.uid
+        )
 
     def _refusal(self, key: Key, *, job: Key | None) -> JobRefusal | None:
-        """Return why a Job that is wanted isn't there, as far as it was tried."""
+        """Return why a desired Job doesn't exist, if its creation was tried."""
         refusal = self.refusals.get(key)
         return refusal if refusal and job and refusal.job == job.name else None
 
     def _dependencies(self, key: Key, product: DataProduct) -> Iterator[DependencyStatus]:
-        others = tuple(
-            Key(one.namespace or key.namespace, one.name) for one in product.spec.depends_on
+        dependencies = tuple(
+            Key(dependency.namespace or key.namespace, dependency.name)
+            for dependency in product.spec.depends_on
         )
-        self.fleet.graph.replace(key, others)
-        for other in others:
+        self.fleet.graph.replace(key, dependencies)
+        for other in dependencies:
             visible = self._may_know(key, other)
             state = self.fleet.dependency(other) if visible else DependencyState.UNKNOWN
             yield DependencyStatus(
@@ -282,40 +289,40 @@ class Observer:
     def _upstream(
         self, product: DataProduct, dependencies: tuple[DependencyStatus, ...], since: int
     ) -> Iterator[Key]:
-        """Yield the products that are degraded, or that were in the blocks judged as present.
+        """Yield the dependencies that are degraded, or were in the blocks that are evaluated as present.
 
         What a product did on a broken upstream's answers says nothing of its model, and it is
         in those blocks for a while after the upstream has recovered.
         """
-        for one in dependencies:
-            other = Key(one.namespace, one.name)
-            visible = self._may_know(Key(*product.metadata.key), other) and not one.in_cycle
+        for dependency in dependencies:
+            other = Key(dependency.namespace, dependency.name)
+            visible = self._may_know(Key(*product.metadata.key), other) and not dependency.in_cycle
             if visible and self.fleet.was_degraded(other, since):
                 yield other
 
     def _releases(
         self, key: Key, dependencies: tuple[DependencyStatus, ...]
     ) -> Iterator[UpstreamRelease]:
-        """Yield the versions of dependencies that the product may have become worse by."""
-        for one in dependencies:
-            other = Key(one.namespace, one.name)
+        """Yield the releases of dependencies that may have degraded the product."""
+        for dependency in dependencies:
+            other = Key(dependency.namespace, dependency.name)
             if self._may_know(key, other):
                 yield from self.fleet.releases(other)
 
     def _consumers(self, key: Key, product: DataProduct) -> tuple[Key, ...]:
-        """Return the products that depend on this one and may have to agree to its candidate."""
+        """Return the dependents that may have to agree to the product's candidate."""
         if product.spec.rollout.approvals is None:
             return ()
         dependents = sorted(self.fleet.graph.dependents(key))
         return tuple(other for other in dependents if self._may_know(key, other))
 
     def _may_know(self, key: Key, other: Key) -> bool:
-        """Return whether a product may see the state of another one."""
+        """Return whether a product may read the state of another one."""
         return self.share_states or other.namespace == key.namespace
 
 
 def _facts(
-    measured: ProductBlocks,
+    blocks: ProductBlocks,
     live: Mapping[str, DeploymentRecord],
     pods: tuple[PodState, ...],
     *,
@@ -326,7 +333,7 @@ def _facts(
     since: int,
     now: int,
 ) -> Facts:
-    """Return what the cluster says of the pods; nothing before a version serves.
+    """Return the pods' facts; empty before a version serves.
 
     Parameters
     ----------
@@ -336,14 +343,14 @@ def _facts(
     split_verified : whether the gateway's counts confirm the shares. since : when the blocks begin that are judged as the present.
     now : in seconds.
     """
-    product = measured.product
+    product = blocks.product
     stable, candidate = product.status.stable, product.status.candidate
     stated = iteration_of(pods, candidate.revision) if candidate is not None else None
     if stable is None:
         return replace(Facts(), iteration=stated)
     serving = live.get(stable.revision)
-    resources, found = product.spec.serving.resources, measured.facts(stable)
-    lacking = at_limit(found, resources)
+    resources, resource_facts = product.spec.serving.resources, blocks.facts(stable)
+    lacking = at_limit(resource_facts, resources)
     attribution = None
     if candidate is not None and candidate.weight > 0:
         attribution = failing(
@@ -372,14 +379,16 @@ def _facts(
         ),
         canary_unhealthy=attribution is not None and attribution.own,
         canary_lost=attribution.message if attribution is not None and not attribution.own else "",
-        node_busy=is_node_busy(found, resources),
+        node_busy=is_node_busy(resource_facts, resources),
         canary_node_busy=candidate is not None
-        and is_node_busy(measured.canary_facts(candidate), resources),
+        and is_node_busy(blocks.canary_facts(candidate), resources),
         cpu_throttled=lacking.cpu,
         memory_pressure=lacking.memory,
-        outage=measured.outage_words(),
-        secretless=found is not None and found.secretless > 0,
-        inputs=() if found is None else tuple(_inputs(product, dict(found.inputs))),
+        outage=blocks.outage_words(),
+        secretless=resource_facts is not None and resource_facts.secretless > 0,
+        inputs=()
+        if resource_facts is None
+        else tuple(_inputs(product, dict(resource_facts.inputs))),
         pods=(serving.ready if serving else 0) / product.spec.serving.base_replicas,
         api_changes=changes(stable_api, candidate_api),
         api_added=added(stable_api, candidate_api),
@@ -390,14 +399,16 @@ def _facts(
 
 
 def _inputs(product: DataProduct, values: Mapping[str, float]) -> Iterator[InputReading]:
-    """Yield what was read of each input of the product, by its name."""
-    for one in product.spec.inputs:
-        value = values.get(one.name)
-        yield InputReading(one.name, one.contract or "", one.freshness_seconds, value)
+    """Yield the reading of each input of the product, by name."""
+    for data_input in product.spec.inputs:
+        value = values.get(data_input.name)
+        yield InputReading(
+            data_input.name, data_input.contract or "", data_input.freshness_seconds, value
+        )
 
 
 def _training(observation: Observation, refusal: JobRefusal | None) -> TrainingResult | None:
-    """Return the result of the training under way, once its Job has ended, or won't be there."""
+    """Return the training's result, once its Job has ended or can't be created."""
     status = observation.product.status
     running = status.training
     job, retraining = observation.job, observation.product.spec.retraining
@@ -405,17 +416,17 @@ def _training(observation: Observation, refusal: JobRefusal | None) -> TrainingR
         return None
     allowed = duration(observation.training_seconds)
     if job is not None and job.finished:
-        ended = of_job(observation.pods, job.key.name)
+        training_exit = of_job(observation.pods, job.key.name)
         slos = tuple(slo.name for slo in observation.product.spec.slos)
         result = training_result(
-            job, ended, running.id, status.parent, output=retraining.output, slos=slos
+            job, training_exit, running.id, status.parent, output=retraining.output, slos=slos
         )
-        return _unless_lost(observation, result, ran=ended.exit_code is not None)
+        return _unless_lost(observation, result, has_run=training_exit.exit_code is not None)
     if job is not None:
         text = f"its Job {job.key.name} hasn't ended, though it may take {allowed}"
         failed = TrainingFailed(running.id, DecisionReason.TIMED_OUT, text)
-        most = observation.most_training_seconds
-        return failed if is_overdue(job, observation.now, most) else None
+        most_seconds = observation.most_training_seconds
+        return failed if is_overdue(job, observation.now, most_seconds) else None
     if refusal is None:
         return None
     if refusal.final:
@@ -426,19 +437,28 @@ def _training(observation: Observation, refusal: JobRefusal | None) -> TrainingR
     return failed if late else None
 
 
-def _unless_lost(observation: Observation, result: TrainingResult, *, ran: bool) -> TrainingResult:
-    """Return the result; the failure of a Job whose container never ran is that of the cluster.
+def _unless_lost(
+    observation: Observation, result: TrainingResult, *, has_run: bool
+) -> TrainingResult:
+    """Return the result; that of a Job whose container never ran is a fault of the cluster.
 
     At its deadline a Job deletes its pods, so what it waited for is known from status alone.
     """
-    if ran or not isinstance(result, TrainingFailed) or observation.job is None:
+    if has_run or not isinstance(result, TrainingFailed) or observation.job is None:
         return result
-    own = [pod for pod in observation.pods if pod.job == observation.job.key.name]
+    own_pods = [pod for pod in observation.pods if pod.job == observation.job.key.name]
     active = find_condition(observation.product.status.conditions, ConditionType.RETRAINING_ACTIVE)
     waited = active is not None and active.reason == ConditionReason.JOB_PENDING
-    if not (waited and not own) and not any(pod.outside for pod in own):
+    if not (waited and not own_pods) and not any(pod.outside for pod in own_pods):
         return result
-    why = active.message if waited and active else next(pod.problem for pod in own if pod.outside)
+    pod_problem = (
+        active.message
+        if waited and active
+        else next(pod.problem for pod in own_pods if pod.outside)
+    )
     return TrainingFailed(
-        result.trigger, DecisionReason.INFRASTRUCTURE, f"{result.message} ({why})", lost=True
+        result.trigger,
+        DecisionReason.INFRASTRUCTURE,
+        f"{result.message} ({pod_problem})",
+        lost=True,
     )

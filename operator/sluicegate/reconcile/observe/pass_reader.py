@@ -14,14 +14,14 @@ from sluicegate.reconcile.observe.first_starts import FirstStarts
 from sluicegate.reconcile.observe.invalid_spec import with_problems, with_reused_version
 from sluicegate.reconcile.observe.observation import Observation
 from sluicegate.reconcile.observe.observer import Observer
-from sluicegate.reconcile.observe.refused_route import RouteArbiter, shadowed
+from sluicegate.reconcile.observe.refused_route import RouteArbiter, with_shadowed_route
 from sluicegate.reconcile.observe.training_permission import forbidden
 from sluicegate.reconcile.observe.write_obstacle import WriteObstacle, with_obstacle
 
 
 @dataclass(frozen=True, slots=True)
 class PassReader:
-    """Reads the observation that a pass is made from.
+    """Reads the observation of a pass.
 
     Attributes
     ----------
@@ -32,52 +32,52 @@ class PassReader:
     specs: SpecReader
     observer: Observer
     routes: RouteArbiter
-    starts: FirstStarts
+    first_starts: FirstStarts
     overlaps: OperatorOverlaps
     obstacles: Mapping[Key, WriteObstacle]
 
     async def observe(
-        self, record: ProductRecord, carried: CarriedSpec, *, now: int, lost: bool
+        self, record: ProductRecord, carried_spec: CarriedSpec, *, now: int, status_lost: bool
     ) -> Observation:
         """Observe a product.
 
         Parameters
         ----------
-        carried : as the pass carries it out, with its status, or one that was rebuilt.
+        carried_spec : as the pass carries it out, with its status, or one that was rebuilt.
         now : in seconds. lost : it once had a stable version, of which nothing is left.
         """
-        key, product = record.key, carried.product
+        key, product = record.key, carried_spec.product
         # Before anything is read: a new product's past may be there by the end of the pass.
         self.observer.measurements.follow(product, now)
-        contends = product.status.stable is not None and not product.spec.suspend
-        refusal = await self.routes.refusal(key, contends=contends, now=now)
-        kept = None if refusal is None else self.routes.kept(record, product, now)
+        contends_for_route = product.status.stable is not None and not product.spec.suspend
+        refusal = await self.routes.refusal(key, contends_for_route=contends_for_route, now=now)
+        kept_route = None if refusal is None else self.routes.with_live_route(record, product, now)
         observation = await self.observer.observe(
             record,
-            kept or product,
+            kept_route or product,
             terms=terms_of(product, self.specs.settings.hour_seconds),
-            desired=carried.desired,
+            desired=carried_spec.desired,
             now=now,
         )
         observation = with_reused_version(with_obstacle(observation, self.obstacles.get(key)))
         observation = await self._with_permission(record, observation)
         observation = replace(
             observation,
-            route_kept=kept is not None,
-            begun=self.starts.begin(product, now),
-            quiet_seconds=self.starts.quiet_seconds(product),
-            lost=lost,
+            route_kept=kept_route is not None,
+            first_start=self.first_starts.start_of(product, now),
+            quiet_seconds=self.first_starts.quiet_seconds(product),
+            lost=status_lost,
             overlap=self.overlaps.message(key, now=now),
         )
         if refusal is not None and observation.route is None:
             # Without a route there is no split to wait for: a rollback is complete.
             observation = replace(observation, split=None)
-        return with_problems(shadowed(observation, refusal), carried.problems)
+        return with_problems(with_shadowed_route(observation, refusal), carried_spec.problems)
 
     async def _with_permission(
         self, record: ProductRecord, observation: Observation
     ) -> Observation:
-        """Return the observation with why a training that has no Job may not run as its account."""
+        """Return the observation with the reason for which a training that has no Job may not use its account."""
         product = observation.product
         desired = wanted_job(record.key, product.status)
         if desired is None or observation.job is not None:

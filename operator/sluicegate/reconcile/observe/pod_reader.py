@@ -42,17 +42,17 @@ Sight = tuple[object, ...]
 
 @dataclass(slots=True)
 class PodReads:
-    """The pods of products, as they were read last; `log_tails` is the setting `show_log_tails`."""
+    """The last read pods of products; `log_tails` is the setting `show_log_tails`."""
 
     api: KubeApi
     log_tails: bool = True
-    _known: dict[Key, tuple[Sight, tuple[PodState, ...]]] = field(default_factory=dict)
+    _last_reads: dict[Key, tuple[Sight, tuple[PodState, ...]]] = field(default_factory=dict)
     _rested_at: int = -1
     """When pods that serve well were read last, in seconds."""
     _dipped: set[Key] = field(default_factory=set)
     """Products some of whose pods weren't ready, without a rollout."""
 
-    async def of(
+    async def pods_of(
         self,
         record: ProductRecord,
         status: DataProductStatus,
@@ -62,7 +62,7 @@ class PodReads:
         now: int,
         unlabelled: bool = False,
     ) -> tuple[PodState, ...]:
-        """Return the product's pods, if the state of any may matter.
+        """Return the product's pods, if a decision may need the state of one.
 
         Parameters
         ----------
@@ -70,12 +70,14 @@ class PodReads:
         unlabelled : no label of the product is counted, though its spec says how they come.
         """
         unready = any(one.ready < one.replicas or one.rolling for one in live.values())
-        troubled = any(slo.streak is not None for slo in status.engine.slos.values())
-        ended = any(job.finished for job in jobs)
-        troubled = troubled or any(not (job.finished or job.ready or job.suspended) for job in jobs)
-        said = _says_restarting(status)
-        if not (unready or troubled or ended or status.candidate is not None):
-            if said or record.key in self._dipped:
+        is_degrading = any(slo.streak is not None for slo in status.engine.slos.values())
+        says_restarting = any(job.finished for job in jobs)
+        is_degrading = is_degrading or any(
+            not (job.finished or job.ready or job.suspended) for job in jobs
+        )
+        pods_start = _says_restarting(status)
+        if not (unready or is_degrading or says_restarting or status.candidate is not None):
+            if pods_start or record.key in self._dipped:
                 return await self._after_a_dip(record.key, live)
             return (
                 await self._at_rest(record.key, live, now) if unlabelled else self._drop(record.key)
@@ -84,51 +86,57 @@ class PodReads:
             self._dipped.add(record.key)
         period = UNREADY_SECONDS if unready else BELIEVED_SECONDS
         sight = _sight(live, jobs, (now + ahead(record.key)) // period)
-        at, pods = self._known.get(record.key, ((), ()))
+        at, pods = self._last_reads.get(record.key, ((), ()))
         first = unlabelled and status.stable is None and not unready and not pods
-        ended = ended or _is_at_the_gate(status, live, pods) or (first and self._may_rest(now))
-        given = is_starting(live.values(), now)
-        if status.candidate is not None and not troubled:
-            given = has_just_changed(live.values(), now)  # ready or not: it is reconciled again
-        if at != sight and (ended or not given or (said and not pods)):
+        says_restarting = (
+            says_restarting
+            or _is_at_the_gate(status, live, pods)
+            or (first and self._may_rest(now))
+        )
+        deployment = is_starting(live.values(), now)
+        if status.candidate is not None and not is_degrading:
+            deployment = has_just_changed(
+                live.values(), now
+            )  # ready or not: it is reconciled again
+        if at != sight and (says_restarting or not deployment or (pods_start and not pods)):
             pods = await self._read(record.key)
-            self._known[record.key] = (sight, pods)
+            self._last_reads[record.key] = (sight, pods)
         return pods
 
     def forget(self, key: Key) -> None:
-        """Forget a product that is gone."""
+        """Forget a deleted product."""
         self._dipped.discard(key)
         self._drop(key)
 
     def _drop(self, key: Key) -> tuple[PodState, ...]:
-        self._known.pop(key, None)
+        self._last_reads.pop(key, None)
         return ()
 
     async def _after_a_dip(
         self, key: Key, live: Mapping[str, DeploymentRecord]
     ) -> tuple[PodState, ...]:
-        """Return the pods of a product that serves well again, as they were at this Deployment."""
-        at, pods = self._known.get(key, ((), ()))
+        """Return the cached pods of a product that has recovered, for the same Deployment."""
+        at, pods = self._last_reads.get(key, ((), ()))
         sight = _sight(live, (), 0)
         if at[:1] != sight[:1] or key in self._dipped:
             pods = await self._read(key)
-            self._known[key] = (sight, pods)
+            self._last_reads[key] = (sight, pods)
             self._dipped.discard(key)
         return pods
 
     async def _at_rest(
         self, key: Key, live: Mapping[str, DeploymentRecord], now: int
     ) -> tuple[PodState, ...]:
-        """Return the pods of a product of which no label is counted, as they were at this Deployment."""
-        at, pods = self._known.get(key, ((), ()))
+        """Return the cached pods of a product without labels, for the same Deployment."""
+        at, pods = self._last_reads.get(key, ((), ()))
         sight = _sight(live, (), 0)
         if live and at[:1] != sight[:1] and self._may_rest(now):
             pods = await self._read(key)
-            self._known[key] = (sight, pods)
+            self._last_reads[key] = (sight, pods)
         return pods
 
     def _may_rest(self, now: int) -> bool:
-        """Return whether pods that serve well may be read: thousands may start at once."""
+        """Return whether the pods of an idle product may be read: thousands may become idle at once."""
         if now == self._rested_at:
             return False
         self._rested_at = now
@@ -147,7 +155,7 @@ class PodReads:
 
 
 def _says_restarting(status: DataProductStatus) -> bool:
-    """Return whether status says that the containers of stable end again and again."""
+    """Return whether status reports that stable's containers keep restarting."""
     ready = find_condition(status.conditions, ConditionType.READY)
     return ready is not None and ready.reason == ConditionReason.PODS_RESTARTING
 
@@ -155,17 +163,17 @@ def _says_restarting(status: DataProductStatus) -> bool:
 def _is_at_the_gate(
     status: DataProductStatus, live: Mapping[str, DeploymentRecord], pods: tuple[PodState, ...]
 ) -> bool:
-    """Return whether a candidate is about to take its first share, and what its API is wasn't read yet."""
+    """Return whether a candidate is about to take its first share and its API wasn't read yet."""
     candidate = status.candidate
     if candidate is None or status.stable is None or candidate.phase is not CandidatePhase.STARTING:
         return False
-    one = live.get(candidate.revision)
-    known = any(pod.ready for pod in of_revision(pods, candidate.revision))
-    return one is not None and one.ready > 0 and not known
+    deployment = live.get(candidate.revision)
+    has_ready_pod = any(pod.ready for pod in of_revision(pods, candidate.revision))
+    return deployment is not None and deployment.ready > 0 and not has_ready_pod
 
 
 def ahead(key: Key) -> int:
-    """By how many seconds a product's minutes are ahead of the clock's.
+    """Return the seconds by which a product's minutes are ahead of the clock's, to spread the load.
 
     Else all that have a canary would read their pods in the same second, minute after minute.
     """

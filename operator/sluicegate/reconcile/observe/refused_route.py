@@ -23,7 +23,7 @@ from sluicegate.runtime.interfaces import Result
 
 @dataclass(frozen=True, slots=True)
 class RouteArbiter:
-    """Decides in each pass of a product which route it may have.
+    """Decides in each pass which route a product may have.
 
     Attributes
     ----------
@@ -37,7 +37,7 @@ class RouteArbiter:
     route: Callable[[ProductRecord], RouteRecord | None]
 
     async def claim(self, record: ProductRecord, proceed: Pass) -> Result:
-        """Hold the claims of a product while a pass runs (an interceptor).
+        """Hold the claims of a product during a pass (an interceptor).
 
         In the end its reservation is live, or released.
         """
@@ -58,48 +58,56 @@ class RouteArbiter:
         return result
 
     def forget(self, key: Key) -> None:
-        """Forget a product that is gone; its HTTPRoute may still be there."""
+        """Forget a deleted product; its HTTPRoute may still exist."""
         if self.routes.get(key) is not None:
             self.claims.outlive(key)
         else:
             self.claims.forget(key)
 
-    def kept(self, record: ProductRecord, product: DataProduct, now: int) -> DataProduct | None:
-        """Return a refused product with the route that it has; None if that doesn't serve."""
+    def with_live_route(
+        self, record: ProductRecord, product: DataProduct, now: int
+    ) -> DataProduct | None:
+        """Return a refused product with its live route; None if that carries no requests."""
         route = self.route(record)
         parents = self.claims.serves(record.key, now) if route is not None else ()
         return with_kept_route(product, route, parents) if route is not None and parents else None
 
-    async def admitted(self, observation: Observation, *, contends: bool) -> Observation:
-        """Return the observation with the refusal that follows from a plan, if there is one.
+    async def admitted(self, observation: Observation, *, contends_for_route: bool) -> Observation:
+        """Return the observation with the refusal that follows from a plan.
 
         Parameters
         ----------
-        contends : the plan has the operator write the route of the spec now.
+        contends_for_route : the plan has the operator write the route of the spec now.
         """
-        if observation.route_refusal is not None or not contends:
+        if observation.route_refusal is not None or not contends_for_route:
             return observation
         key = Key(*observation.product.metadata.key)
-        return shadowed(observation, await self.refusal(key, contends=True, now=observation.now))
+        return with_shadowed_route(
+            observation, await self.refusal(key, contends_for_route=True, now=observation.now)
+        )
 
-    async def refusal(self, key: Key, *, contends: bool, now: int) -> RouteRefusal | None:
+    async def refusal(self, key: Key, *, contends_for_route: bool, now: int) -> RouteRefusal | None:
         """Return why a product can't have the route of its spec; None if it can.
 
         A Gateway is read, for what its listeners admit, only where two claims seem to meet at it.
         """
-        asked = set[Gateway]()
-        while (refusal := self.claims.settle(key, contends=contends, now=now)) is not None:
-            unknown = {one.gateway for one in refusal.claim.parents if one.is_gateway} - asked
+        read_gateways = set[Gateway]()
+        while (
+            refusal := self.claims.settle(key, contends=contends_for_route, now=now)
+        ) is not None:
+            unknown = {
+                parent.gateway for parent in refusal.claim.parents if parent.is_gateway
+            } - read_gateways
             if not unknown:
                 return refusal
-            asked |= unknown
-            for one in sorted(unknown):
-                self.claims.learn(one, await self.gateways.listeners(one[2]))
+            read_gateways |= unknown
+            for gateway in sorted(unknown):
+                self.claims.learn(gateway, await self.gateways.listeners(gateway[2]))
         return None
 
 
-def shadowed(observation: Observation, refusal: RouteRefusal | None) -> Observation:
-    """Return the observation with why the route of the spec isn't written."""
+def with_shadowed_route(observation: Observation, refusal: RouteRefusal | None) -> Observation:
+    """Return the observation with the reason for which the spec's route isn't written."""
     if refusal is None:
         return observation
     return replace(observation, conflict=refusal.message, shadowed=True, route_refusal=refusal)

@@ -13,7 +13,7 @@ from sluicegate.runtime.cache import Caches
 async def reread_after_conflict(
     api: KubeApi, caches: Caches, resource: Resource, key: Key
 ) -> AsyncIterator[None]:
-    """Let a Conflict pass on, having read the object into its cache."""
+    """Read an object into its cache after a Conflict, and raise the Conflict."""
     try:
         yield
     except Conflict:

@@ -18,7 +18,13 @@ from sluicegate.policy.rollout.shadow_phase import is_due, is_tried
 from sluicegate.reconcile.fleet.training_slots import JobRefusal, is_overdue
 from sluicegate.reconcile.live.children import JobRecord
 from sluicegate.reconcile.live.pods import TrainingExit, of_job
-from sluicegate.reconcile.observe.job_message import JobWords, job_failure, json_object, tail, why
+from sluicegate.reconcile.observe.job_message import (
+    JobWords,
+    exit_tail,
+    invalid_message_text,
+    job_failure,
+    json_object,
+)
 from sluicegate.reconcile.observe.observation import Observation
 from sluicegate.runtime.redaction import redact
 from sluicegate.slo.blocks import Quality
@@ -31,7 +37,7 @@ SHADOW: Final = JobWords("The shadow Job", "rollout.shadow")
 
 
 class ShadowReport(StatusModel):
-    """The one JSON object that a Job of the shadow phase writes."""
+    """The JSON object that a Job of the shadow phase writes."""
 
     pairs: dict[str, Paired]
     """Rows by which of both versions was right, by SLO; empty when there were none."""
@@ -44,17 +50,21 @@ class ShadowReport(StatusModel):
         return self
 
 
-def scores(product: DataProduct, now: int) -> bool:
-    """Return whether the shadow phase wants a training slot now, or soon."""
+def needs_scoring_slot(product: DataProduct, now: int) -> bool:
+    """Return whether the shadow phase needs a training slot now or soon."""
     shadow, status = product.spec.rollout.shadow, product.status
     if shadow is None or shadow.command is None or not is_tried(status):
         return False
-    known = status.shadow
-    return known is None or bool(known.job) or is_due(known, shadow.interval_seconds, now)
+    shadow_before = status.shadow
+    return (
+        shadow_before is None
+        or bool(shadow_before.job)
+        or is_due(shadow_before, shadow.interval_seconds, now)
+    )
 
 
 def shadow_of(observation: Observation, refusal: JobRefusal | None) -> ShadowResult | None:
-    """Return the result of the Job that status names, once it has ended, or won't be there.
+    """Return the result of the Job in status, once it has ended or can't be created.
 
     Where requests are mirrored, the rows of an interval that is over.
     """
@@ -62,7 +72,7 @@ def shadow_of(observation: Observation, refusal: JobRefusal | None) -> ShadowRes
     if spec is None or status is None:
         return None
     if spec.mirror is not None:
-        return _counted(observation, status.since_time, spec.interval_seconds)
+        return _counted_pairs(observation, status.since_time, spec.interval_seconds)
     if not status.job:
         return None
     job = observation.shadow_job
@@ -72,18 +82,18 @@ def shadow_of(observation: Observation, refusal: JobRefusal | None) -> ShadowRes
     if refusal is not None and refusal.final:
         text = f"{SHADOW.name} is refused: {refusal.message}"
         return Failure(DecisionReason.JOB_REFUSED, text)
-    most = observation.most_training_seconds
-    allowed = min(spec.timeout_seconds, most)
+    most_seconds = observation.most_training_seconds
+    allowed = min(spec.timeout_seconds, most_seconds)
     text = ""
-    if job is not None and is_overdue(job, observation.now, most):
+    if job is not None and is_overdue(job, observation.now, most_seconds):
         text = f"{SHADOW.name} {job.key.name} hasn't ended, though it may take {duration(allowed)}"
     elif job is None and refusal and observation.now >= (status.start_time or 0) + allowed:
         text = f"{SHADOW.name} couldn't be created within {duration(allowed)}: {refusal.message}"
     return Failure(DecisionReason.TIMED_OUT, text) if text else None
 
 
-def _counted(observation: Observation, since: int, interval: int) -> ShadowCounted | None:
-    """Return the pairs that were counted since then; None before the interval is over."""
+def _counted_pairs(observation: Observation, since: int, interval: int) -> ShadowCounted | None:
+    """Return the pairs that were counted since `since`; None before the interval has ended."""
     newest_first = reversed(observation.observed.canary_blocks)
     blocks = list(takewhile(lambda block: block.end > since, newest_first))
     until = next((one.end for one in blocks if one.quality is Quality.COUNTED), since)
@@ -94,11 +104,13 @@ def _counted(observation: Observation, since: int, interval: int) -> ShadowCount
         if block.pairs is not None and block.end <= until:
             rows = plus(rows, block.pairs)
     terms = observation.terms
-    scored = [slo.name for slo in terms.slos if is_scored(terms, slo)] if rows.total else []
-    return ShadowCounted(dict.fromkeys(scored, rows), until)
+    scored_slos = [slo.name for slo in terms.slos if is_scored(terms, slo)] if rows.total else []
+    return ShadowCounted(dict.fromkeys(scored_slos, rows), until)
 
 
-def shadow_result(job: JobRecord, ended: TrainingExit, slos: Collection[str]) -> ShadowResult:
+def shadow_result(
+    job: JobRecord, training_exit: TrainingExit, slos: Collection[str]
+) -> ShadowResult:
     """Return the result of a Job that has ended.
 
     Parameters
@@ -107,14 +119,14 @@ def shadow_result(job: JobRecord, ended: TrainingExit, slos: Collection[str]) ->
     slos : names that its rows may have.
     """
     if not job.succeeded:
-        return Failure(*job_failure(job, ended, SHADOW))
+        return Failure(*job_failure(job, training_exit, SHADOW))
     try:
-        report = ShadowReport.model_validate_json(json_object(ended.message))
+        report = ShadowReport.model_validate_json(json_object(training_exit.message))
     except (ValidationError, ValueError) as error:
-        text = (
-            f"{SHADOW.name} succeeded, but its termination message is not a result ({why(error)})"
+        text = f"{SHADOW.name} succeeded, but its termination message is not a result ({invalid_message_text(error)})"
+        return Failure(
+            DecisionReason.INVALID_RESULT, f"{text}; message: {exit_tail(training_exit)}"
         )
-        return Failure(DecisionReason.INVALID_RESULT, f"{text}; message: {tail(ended)}")
     if strange := sorted(set(report.pairs) - set(slos)):
         text = (
             f"{SHADOW.name}'s result names {redact(', '.join(strange))}, and the SLOs about the answers are"

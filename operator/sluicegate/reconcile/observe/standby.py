@@ -22,7 +22,7 @@ PRODUCTS_PER_TURN: Final = 10
 
 
 class Standby:
-    """Updates the measurements' targets from the cache while another replica leads."""
+    """Keeps the targets of measurements current on a replica that isn't the leader."""
 
     def __init__(
         self,
@@ -35,21 +35,21 @@ class Standby:
         self._measurements = measurements
         self._leads = leads
         self._wall = wall
-        self._seen: dict[Key, int] = {}
+        self._seen_versions: dict[Key, int] = {}
         """The version of each record that was parsed."""
 
     async def run(self) -> None:
-        """Read indefinitely."""
+        """Update the targets in a loop."""
         while True:
             await self.look()
             await asyncio.sleep(REQUEUE_SECONDS)
 
     async def look(self) -> None:
-        """Take in which products have changed; on a leader nothing: its reconciler knows more."""
+        """Update the targets of changed products; do nothing on a leader, whose reconciler does so."""
         parsed = 0
-        for key in {*self._measurements.targets, *self._seen, *self._products}:
+        for key in {*self._measurements.targets, *self._seen_versions, *self._products}:
             if self._leads():
-                self._seen.clear()
+                self._seen_versions.clear()
                 return
             if self._take_in(key):
                 parsed += 1
@@ -57,15 +57,15 @@ class Standby:
                     await asyncio.sleep(0)
 
     def _take_in(self, key: Key) -> bool:
-        """Want what a product wants by now; say whether its record had to be parsed for that."""
+        """Set the needs of a product; return whether its record had to be parsed for that."""
         record = self._products.get(key)
         if not isinstance(record, ProductRecord) or record.deleting:
-            self._seen.pop(key, None)
+            self._seen_versions.pop(key, None)
             self._measurements.want(key, None)
             return False
-        if self._seen.get(key) == record.version:
+        if self._seen_versions.get(key) == record.version:
             return False
-        self._seen[key] = record.version
+        self._seen_versions[key] = record.version
         try:
             product = record.parse()
         except InvalidProduct:

@@ -19,16 +19,16 @@ READ_AT_ONCE: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class TermStart:
-    """Reads the state of all products at the beginning of a term, for the passes that follow."""
+    """Reads the state of all products at the start of a term."""
 
     reader: PassReader
 
-    async def begin(self) -> None:
+    async def begin_term(self) -> None:
         """Read the state of all products."""
         observer, claims = self.reader.observer, self.reader.routes.claims
-        self.reader.overlaps.begin()
-        observer.attendance.begin()
-        products, known = observer.caches.products, dict[Key, ProductSnapshot]()
+        self.reader.overlaps.begin_term()
+        observer.attendance.begin_term()
+        products, snapshots = observer.caches.products, dict[Key, ProductSnapshot]()
         for key in claims:
             if products.get(key) is None:
                 claims.forget(key)
@@ -39,10 +39,10 @@ class TermStart:
             if isinstance(record, ProductRecord):
                 claims.record(record, observer.route(record))
                 self.reader.specs.lengths.record(key, record.block_seconds, record.created)
-                known[key] = snapshot_before(
+                snapshots[key] = snapshot_before(
                     record,
                     observer.jobs(record),
                     now=int(observer.attendance.clocks.wall()),
                     most_training_seconds=observer.most_training_seconds,
                 )
-        observer.fleet.renew(known)
+        observer.fleet.renew(snapshots)

@@ -27,7 +27,7 @@ from sluicegate.reconcile.traffic.split_verification import (
 
 @dataclass(frozen=True, slots=True)
 class LiveRoutes:
-    """The HTTPRoutes of a product as they live, and what their Gateways report.
+    """The live HTTPRoutes of a product, and their Gateways' states.
 
     Attributes
     ----------
@@ -40,53 +40,55 @@ class LiveRoutes:
 
 
 def split_of(
-    measured: ProductBlocks, live: LiveRoutes, requests: Requests, *, now: int
+    blocks: ProductBlocks, live: LiveRoutes, requests: Requests, *, now: int
 ) -> Split | None:
-    """Return how far the split in force is verified; None without a route or a stable version."""
+    """Return how far the present split is verified; None without a route or a stable version."""
     gateways = live.gateways
-    spec, status = measured.product.spec, measured.product.status
+    spec, status = blocks.product.spec, blocks.product.status
     if spec.route is None or status.stable is None:
         return None
-    allocation = allocation_of(measured.product, status, stable_pods=spec.serving.base_replicas)
-    name = measured.product.metadata.name
+    allocation = allocation_of(blocks.product, status, stable_pods=spec.serving.base_replicas)
+    name = blocks.product.metadata.name
     weights = {version_name(name, revision): weight for revision, weight in allocation.weights}
     candidate, parents = status.candidate, spec.route.parent_refs
     if candidate is not None and candidate.shares:
-        parents = tuple(_present(parents, measured.product.metadata.namespace, gateways))
+        parents = tuple(_present_parents(parents, blocks.product.metadata.namespace, gateways))
     accepted = verify_acceptance(live.route, weights, parents, gateways)
     if accepted[0] is VerificationLevel.ACCEPTED:
-        accepted = _verified_draws(measured.product, live, weights) or accepted
+        accepted = _verified_draws(blocks.product, live, weights) or accepted
     if candidate is None or not candidate.shares:
         return Split(accepted[0], accepted[1], enough=True)
-    back = candidate.phase in (CandidatePhase.ROLLING_BACK, CandidatePhase.PARKED)
+    is_returning = candidate.phase in (CandidatePhase.ROLLING_BACK, CandidatePhase.PARKED)
     seconds = now - candidate.shares[-1].start_time
-    sent = measured.sent()
+    sent_requests = blocks.sent()
     return verify_share(
         accepted,
-        0 if back else candidate.weight,
-        requests if sent is None else sent,
+        0 if is_returning else candidate.weight,
+        requests if sent_requests is None else sent_requests,
         seconds=seconds,
-        gateway=sent is not None,
+        gateway=sent_requests is not None,
     )
 
 
 def _verified_draws(
     product: DataProduct, live: LiveRoutes, weights: Mapping[str, int]
 ) -> tuple[VerificationLevel, str] | None:
-    """Return why the route of draws isn't as it should be; None if it is, or there is to be none."""
+    """Return why the route of draws isn't in sync; None if it is, or if none is desired."""
     route, consumers = product.spec.route, product.spec.rollout.consumers
     assert route is not None
-    desired = build_draw_route(product, route, [Backend(*one) for one in weights.items()])
+    desired = build_draw_route(product, route, [Backend(*entry) for entry in weights.items()])
     if desired is None or consumers is None:
         return verify_draws(live.draws, None, ())
-    parents = _present(draw_parents(consumers, route), product.metadata.namespace, live.gateways)
+    parents = _present_parents(
+        draw_parents(consumers, route), product.metadata.namespace, live.gateways
+    )
     return verify_draws(live.draws, fingerprint(desired), parents, live.gateways)
 
 
-def _present(
+def _present_parents(
     parents: Iterable[ParentRef], namespace: str, gateways: Mapping[Key, GatewayState]
 ) -> Iterator[ParentRef]:
-    """Yield the parents that can send a request: a rollout doesn't wait for a Gateway that was deleted."""
+    """Yield the parents that exist; a rollout doesn't wait for a deleted Gateway."""
     for parent in parents:
         if gateways.get(Key(parent.namespace or namespace, parent.name)) != ABSENT:
             yield parent

@@ -10,7 +10,7 @@ from sluicegate.kube.resources import SERVICE_ACCOUNTS, Key
 
 
 async def forbidden(api: KubeApi, product: DataProduct) -> Finding | None:
-    """Read why the Job may not run as its ServiceAccount; None when it may, or when none is named."""
+    """Return why the Job may not use its ServiceAccount; None if it may, or names none."""
     retraining = product.spec.retraining
     account = retraining.service_account_name if retraining else None
     if account is None:

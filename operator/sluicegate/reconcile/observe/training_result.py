@@ -16,14 +16,20 @@ from sluicegate.api.versions import Release
 from sluicegate.policy.model.observed import TrainingFailed, TrainingResult, TrainingSucceeded
 from sluicegate.reconcile.live.children import JobRecord
 from sluicegate.reconcile.live.pods import TrainingExit
-from sluicegate.reconcile.observe.job_message import JobWords, job_failure, json_object, tail, why
+from sluicegate.reconcile.observe.job_message import (
+    JobWords,
+    exit_tail,
+    invalid_message_text,
+    job_failure,
+    json_object,
+)
 from sluicegate.runtime.redaction import redact
 
 TRAINING: Final = JobWords("the training", "retraining")
 
 
 class Report(StatusModel):
-    """The one JSON object that a training writes."""
+    """The JSON object that a training writes."""
 
     image: PinnedImage
     """The new bento."""
@@ -42,25 +48,25 @@ class Report(StatusModel):
 
     @model_validator(mode="after")
     def _one_hold_out(self) -> Self:
-        """Pairs and counts speak of the same rows; counts that are left out follow from the pairs."""
+        """Check that pairs and counts have the same rows; add counts that follow from pairs."""
         for slo, pairs in self.pairs.items():
-            for name, counts, wrong in (
+            for name, counts, invalid_reason in (
                 ("evaluation", self.evaluation, pairs.only_candidate_wrong),
                 ("stableEvaluation", self.stable_evaluation, pairs.only_stable_wrong),
             ):
-                bad, total = wrong + pairs.both_wrong, pairs.total
-                given = counts.setdefault(slo, Counts(bad=bad, total=total))
-                if (given.bad, given.total) != (bad, total):
+                bad, total = invalid_reason + pairs.both_wrong, pairs.total
+                slo_counts = counts.setdefault(slo, Counts(bad=bad, total=total))
+                if (slo_counts.bad, slo_counts.total) != (bad, total):
                     raise ValueError(
                         f"pairs.{slo} makes {bad} wrong of {total}, and {name}.{slo} says"
-                        f" {given.bad} of {given.total}: score both versions on the same rows"
+                        f" {slo_counts.bad} of {slo_counts.total}: score both versions on the same rows"
                     )
         return self
 
 
 def training_result(
     job: JobRecord,
-    ended: TrainingExit,
+    training_exit: TrainingExit,
     trigger: str,
     parent: Release,
     *,
@@ -72,24 +78,24 @@ def training_result(
     Parameters
     ----------
     job : the Job; `finished` holds.
-    ended : what its container left behind.
+    training_exit : what its container left behind.
     trigger : name of the training. parent : the version that it started from.
     output : repository that the new bento must lie in.
     slos : names that its evaluations may have; None for any.
     """
     if not job.succeeded:
-        return TrainingFailed(trigger, *job_failure(job, ended, TRAINING))
+        return TrainingFailed(trigger, *job_failure(job, training_exit, TRAINING))
     try:
-        report = Report.model_validate_json(json_object(ended.message))
+        report = Report.model_validate_json(json_object(training_exit.message))
     except (ValidationError, ValueError) as error:
         return TrainingFailed(
             trigger,
             DecisionReason.INVALID_RESULT,
-            f"the training succeeded, but its termination message is not a result ({why(error)});"
-            f" message: {tail(ended)}",
+            f"the training succeeded, but its termination message is not a result ({invalid_message_text(error)});"
+            f" message: {exit_tail(training_exit)}",
         )
-    named = {*report.evaluation, *report.stable_evaluation}  # of pairs, too
-    if slos is not None and (strange := sorted(named - set(slos))):
+    slo_names = {*report.evaluation, *report.stable_evaluation}  # of pairs, too
+    if slos is not None and (strange := sorted(slo_names - set(slos))):
         return TrainingFailed(
             trigger,
             DecisionReason.INVALID_RESULT,
@@ -102,8 +108,8 @@ def training_result(
             DecisionReason.IMAGE_OUTSIDE_OUTPUT,
             f"the training pushed {report.image}, which isn't in retraining.output ({output})",
         )
-    made = Release(report.version, report.image, parent.runtime_image, parent.service)
-    if made == parent or report.version == parent.version:
+    release = Release(report.version, report.image, parent.runtime_image, parent.service)
+    if release == parent or report.version == parent.version:
         return TrainingFailed(
             trigger,
             DecisionReason.VERSION_REUSED,
@@ -113,16 +119,16 @@ def training_result(
     return TrainingSucceeded(
         trigger=trigger,
         parent=parent,
-        release=made,
+        release=release,
         evaluation=counts_of(report.evaluation),
         stable_evaluation=counts_of(report.stable_evaluation),
         pairs=report.pairs,
-        data_end=_data_end(report, ended),
+        data_end=_data_end(report, training_exit),
         hold_out_start=report.hold_out_start_time,
     )
 
 
-def _data_end(report: Report, ended: TrainingExit) -> int | None:
-    """Return when its data ended, in seconds: as reported, at its own end at the latest; None if unknown."""
-    known = [moment for moment in (report.data_end_time, ended.ended_at) if moment]
-    return min(known, default=None)
+def _data_end(report: Report, training_exit: TrainingExit) -> int | None:
+    """Return when the training's data ended, in seconds: as reported, at most the training's end; None if unknown."""
+    end_times = [moment for moment in (report.data_end_time, training_exit.ended_at) if moment]
+    return min(end_times, default=None)

@@ -8,7 +8,7 @@ from sluicegate.reconcile.observe.observation import Observation
 
 @dataclass(frozen=True, slots=True)
 class WriteObstacle:
-    """Why a child isn't as it should be.
+    """Why a child isn't in sync.
 
     Attributes
     ----------
@@ -21,9 +21,9 @@ class WriteObstacle:
 
 
 def with_obstacle(observation: Observation, obstacle: WriteObstacle | None) -> Observation:
-    """Return the observation with what keeps a child from being written; None for nothing."""
+    """Return the observation with the obstacle of a child's write; None for none."""
     if obstacle is None:
-        return replace(observation, refused="")
+        return replace(observation, write_refusal="")
     if obstacle.reason is ConditionReason.NAME_CONFLICT:
         return replace(observation, conflict=obstacle.text, shadowed=False)
-    return replace(observation, refused=obstacle.text)
+    return replace(observation, write_refusal=obstacle.text)

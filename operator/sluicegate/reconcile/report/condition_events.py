@@ -22,31 +22,49 @@ _NAMES_ITS_CAUSE: Final = frozenset({Reason.APPLY_REFUSED, Reason.NAME_CONFLICT}
 _EMITTED_AT_ONCE: Final = frozenset({Reason.PODS_NOT_READY, Reason.NAME_CONFLICT})
 
 
-def news(before: DataProductStatus, after: DataProductStatus) -> Iterator[EventNote]:
-    """Yield events of conditions that are new in the written status, and aren't those of a decision."""
-    was, now = (find_condition(one.conditions, Type.STALLED) for one in (before, after))
-    if now is not None and now.reason not in _HAS_EVENT_OF_DECISION and _differs(was, now):
+def new_condition_events(
+    before: DataProductStatus, after: DataProductStatus
+) -> Iterator[EventNote]:
+    """Yield the events of conditions that are new in the written status and have no event of a decision."""
+    stalled_before, now = (find_condition(one.conditions, Type.STALLED) for one in (before, after))
+    if (
+        now is not None
+        and now.reason not in _HAS_EVENT_OF_DECISION
+        and _differs_in_meaning(stalled_before, now)
+    ):
         yield EventNote(now.reason, "Stall", now.message, warning=True)
-    was, now = (find_condition(one.conditions, Type.METRICS_AVAILABLE) for one in (before, after))
-    if now is not None and now.reason == Reason.FEEDBACK_SECRET_UNUSABLE and _differs(was, now):
+    stalled_before, now = (
+        find_condition(one.conditions, Type.METRICS_AVAILABLE) for one in (before, after)
+    )
+    if (
+        now is not None
+        and now.reason == Reason.FEEDBACK_SECRET_UNUSABLE
+        and _differs_in_meaning(stalled_before, now)
+    ):
         yield EventNote(now.reason, "Measure", now.message, warning=True)
-    was, now = (find_condition(one.conditions, Type.MARKETS_MET) for one in (before, after))
-    if now is not None and now.reason == Reason.MARKET_MISSED and _differs(was, now):
+    stalled_before, now = (
+        find_condition(one.conditions, Type.MARKETS_MET) for one in (before, after)
+    )
+    if (
+        now is not None
+        and now.reason == Reason.MARKET_MISSED
+        and _differs_in_meaning(stalled_before, now)
+    ):
         yield EventNote(now.reason, "Measure", now.message, warning=True)
-    was, now = (find_condition(one.conditions, Type.READY) for one in (before, after))
+    stalled_before, now = (find_condition(one.conditions, Type.READY) for one in (before, after))
     if now is None or after.stable is None:
         return
     if now.status == "True" and before.stable is not None:
-        if was is not None and was.status != "True":
+        if stalled_before is not None and stalled_before.status != "True":
             yield EventNote(Reason.SERVING, "Serve", now.message)
         return
     first = before.stable is None and now.reason == Reason.ROUTE_NOT_ACCEPTED
-    if (first or now.reason in _EMITTED_AT_ONCE) and _differs(was, now):
+    if (first or now.reason in _EMITTED_AT_ONCE) and _differs_in_meaning(stalled_before, now):
         yield EventNote(now.reason, "Serve", now.message, warning=True)
 
 
 def reverted_scale(observation: Observation, plan: Plan) -> Iterator[EventNote]:
-    """Yield the event of a stable version that another client has scaled, as this pass undoes it.
+    """Yield the event of a stable version that another client has scaled, as this pass reverts it.
 
     The scale subresource owns the number of pods until the operator writes it again, so the event is
     emitted once; without autoscaling in the spec it is a person, or an autoscaler that isn't ours.
@@ -65,14 +83,17 @@ def reverted_scale(observation: Observation, plan: Plan) -> Iterator[EventNote]:
     yield EventNote(EventReason.SCALE_REVERTED, "Scale", text, warning=True)
 
 
-def _differs(was: Condition | None, now: Condition) -> bool:
-    if was is None or (was.status, was.reason) != (now.status, now.reason):
+def _differs_in_meaning(condition_before: Condition | None, now: Condition) -> bool:
+    if condition_before is None or (condition_before.status, condition_before.reason) != (
+        now.status,
+        now.reason,
+    ):
         return True
-    return now.reason in _NAMES_ITS_CAUSE and was.message != now.message
+    return now.reason in _NAMES_ITS_CAUSE and condition_before.message != now.message
 
 
 def true_of(events: tuple[EventNote, ...], status: DataProductStatus) -> Iterator[EventNote]:
-    """Yield the events of a plan; a first version to which no request comes doesn't serve."""
+    """Yield the events of a plan, without Serving for a first version that receives no requests."""
     ready = find_condition(status.conditions, Type.READY)
     serves = ready is not None and ready.status == "True"
-    return (one for one in events if serves or one.reason != Reason.SERVING)
+    return (event for event in events if serves or event.reason != Reason.SERVING)

@@ -20,7 +20,7 @@ decisions = logging.getLogger(DECISIONS)
 
 
 def emit(recorder: EventRecorder, record: ProductRecord, events: Iterable[EventNote]) -> None:
-    """Emit the events of a product, and log them; those that are quiet are only logged."""
+    """Emit the events of a product and log them; quiet ones are only logged."""
     subject = EventSubject(DATA_PRODUCTS, record.key, record.uid)
     for event in events:
         severity: Any = "Warning" if event.warning else "Normal"
@@ -32,15 +32,15 @@ def emit(recorder: EventRecorder, record: ProductRecord, events: Iterable[EventN
 def emit_refusal(
     recorder: EventRecorder, record: ProductRecord, other: object, refusal: RouteRefusal
 ) -> None:
-    """Emit a refused route on both products; `other` is the record of who keeps the requests."""
+    """Emit a refused route on both products; `other` is the record of the product that keeps the requests."""
     reason = ConditionReason.ROUTE_SHADOWED
     emit(recorder, record, (EventNote(reason, "Route", refusal.message, warning=True),))
     if isinstance(other, ProductRecord):
         emit(recorder, other, (EventNote(reason, "Route", refusal.notice),))
 
 
-def log_decision(record: ProductRecord, written: DataProductStatus) -> None:
-    """Log a decision that a status has for the first time, with the requests that it handled.
+def log_decision(record: ProductRecord, status_written: DataProductStatus) -> None:
+    """Log a decision when status has it for the first time, with the requests that it handled.
 
     The value of a request finds its author in the audit log of the API server.
 
@@ -48,17 +48,17 @@ def log_decision(record: ProductRecord, written: DataProductStatus) -> None:
     ----------
     record : the product before the write. written : its status now.
     """
-    before, decision = record.status, written.decision
+    before, decision = record.status, status_written.decision
     if decision is None or decision == before.decision:
         return
-    handled, former = (one.last_handled or LastHandled() for one in (written, before))
+    handled, former = (one.last_handled or LastHandled() for one in (status_written, before))
     requests = {
         annotation: value
         for annotation in FIELDS
         if (value := handled.token(annotation)) != former.token(annotation)
     }
-    stable = written.stable.version if written.stable else ""
-    candidate = written.candidate.version if written.candidate else ""
+    stable = status_written.stable.version if status_written.stable else ""
+    candidate = status_written.candidate.version if status_written.candidate else ""
     details = {
         "uid": record.uid,
         "generation": record.generation,
@@ -70,14 +70,14 @@ def log_decision(record: ProductRecord, written: DataProductStatus) -> None:
     decisions.info("%s: %s", decision.type, decision.reason, extra=details)
 
 
-def is_news(recorded: DataProductStatus) -> bool:
-    """Return whether a refusal is new: its event is emitted once, as status has it afterwards."""
+def is_new_refusal(recorded: DataProductStatus) -> bool:
+    """Return whether a refusal is new: its event is emitted once, before status has it."""
     ready = find_condition(recorded.conditions, ConditionType.READY)
     return ready is None or ready.reason != ConditionReason.ROUTE_SHADOWED
 
 
 def unreadable(text: str) -> EventNote:
-    """Return the event of a product that Prometheus can't answer about."""
+    """Return the event of a product whose Prometheus queries fail."""
     message = (
         "Prometheus can't answer queries about this product: the operator leaves it out of them, and"
         " SLOs that need them are Unknown; fix what its pods expose at /metrics (for gateway, the"

@@ -20,11 +20,11 @@ from sluicegate.conditions import Finding
 from sluicegate.policy import probation_limits
 from sluicegate.policy.rollout.api_gate import explain, is_held
 from sluicegate.policy.rollout.new_versions import waits_for
-from sluicegate.reconcile.decide.serving_rollout import is_rolling, is_stuck, rolling, words_of
+from sluicegate.reconcile.decide.serving_rollout import is_rolling, is_stuck, rolling_text, words_of
 from sluicegate.reconcile.live.pods import of_revision, problem_of
 from sluicegate.reconcile.observe.observation import Observation
 from sluicegate.reconcile.report.hints import first_reason, way_out
-from sluicegate.reconcile.report.restarting_pods import restarting
+from sluicegate.reconcile.report.restarting_pods import restarting_text
 from sluicegate.reconcile.report.retraining_finding import retraining
 from sluicegate.reconcile.routes.gateway_state import ABSENT
 from sluicegate.reconcile.traffic.allocation import Allocation
@@ -56,14 +56,14 @@ _NOT_MISSED_NOW: Final = frozenset({SloState.MET, SloState.UNKNOWN})
 def findings(
     observation: Observation, status: DataProductStatus, allocation: Allocation
 ) -> Iterator[Finding]:
-    """Yield all conditions of a product whose spec can be carried out."""
+    """Yield all conditions of a product with a valid spec."""
     yield _ready(observation, status, allocation)
     yield _stalled(observation, status)
     yield from _reconciling(observation, status)
     yield _degraded(status)
     yield _slo_met(observation, status)
     yield _markets_met(observation, status)
-    yield _measured(observation, status)
+    yield _metrics_available(observation, status)
     yield retraining(observation, status)
     yield _rollout(observation, status)
     yield _split(observation, status)
@@ -80,13 +80,13 @@ def findings(
 
 
 def _reconciling(observation: Observation, status: DataProductStatus) -> Iterator[Finding]:
-    """Yield what is on its way; nothing of it is said beside Stalled."""
-    if observation.refused:
+    """Yield Reconciling for a change under way; nothing beside Stalled."""
+    if observation.write_refusal:
         return
     if status.stable is None and status.candidate and not _first_has_failed(observation, status):
         yield Finding(Type.RECONCILING, "True", Reason.PROGRESSING, "the first version is starting")
     if is_rolling(observation, status) and _stalled(observation, status).status == "False":
-        yield rolling(observation, status, Type.RECONCILING)
+        yield rolling_text(observation, status, Type.RECONCILING)
 
 
 def _ready(  # noqa: PLR0911 - one a reason
@@ -95,12 +95,12 @@ def _ready(  # noqa: PLR0911 - one a reason
     if observation.conflict:
         reason = Reason.ROUTE_SHADOWED if observation.shadowed else Reason.NAME_CONFLICT
         return Finding(Type.READY, "False", reason, observation.conflict)
-    if observation.refused:
-        return Finding(Type.READY, "False", Reason.APPLY_REFUSED, observation.refused)
+    if observation.write_refusal:
+        return Finding(Type.READY, "False", Reason.APPLY_REFUSED, observation.write_refusal)
     stable = status.stable
     if stable is None:
         return _first_ready(observation, status)
-    if (loop := restarting(observation, status, Type.READY)) is not None:
+    if (loop := restarting_text(observation, status, Type.READY)) is not None:
         return loop
     live = observation.live.get(stable.revision)
     ready, desired = (live.ready if live else 0), allocation.replicas(stable.revision)
@@ -108,9 +108,9 @@ def _ready(  # noqa: PLR0911 - one a reason
         text = f"{stable.version}: none of {desired} pods is ready. {words_of(observation, stable.revision)}"
         return Finding(Type.READY, "False", Reason.PODS_NOT_READY, text.strip())
     if is_rolling(observation, status):
-        return rolling(observation, status, Type.READY)
-    if absent := ". ".join(_absent(observation)):
-        return Finding(Type.READY, "False", Reason.ROUTE_NOT_ACCEPTED, absent)
+        return rolling_text(observation, status, Type.READY)
+    if absent_gateways := ". ".join(_absent_gateways(observation)):
+        return Finding(Type.READY, "False", Reason.ROUTE_NOT_ACCEPTED, absent_gateways)
     if observation.product.spec.route is not None and status.candidate is None:
         split = observation.split
         if split is not None and split.level < VerificationLevel.ACCEPTED:
@@ -127,12 +127,14 @@ def _first_ready(observation: Observation, status: DataProductStatus) -> Finding
     text = words_of(observation, candidate.revision)
     if _first_has_failed(observation, status):
         return Finding(Type.READY, "False", Reason.INITIAL_VERSION_FAILED, text)
-    text = ". ".join(["no version is stable yet", *_absent(observation), *filter(None, [text])])
+    text = ". ".join(
+        ["no version is stable yet", *_absent_gateways(observation), *filter(None, [text])]
+    )
     return Finding(Type.READY, "False", Reason.PROGRESSING, text)
 
 
-def _absent(observation: Observation) -> Iterator[str]:
-    """Yield the Gateways of spec.route that don't exist, as far as they had to be read."""
+def _absent_gateways(observation: Observation) -> Iterator[str]:
+    """Yield the Gateways of spec.route that don't exist, if they were read."""
     for key, state in observation.gateways.items():
         if state == ABSENT:
             yield f"Gateway {key} {ABSENT.objection(None)}"
@@ -153,19 +155,19 @@ def _stalled(  # noqa: PLR0911 - one a reason
 ) -> Finding:
     if observation.invalid:
         return Finding(Type.STALLED, "True", Reason.INVALID_SPEC, "; ".join(observation.invalid))
-    if observation.refused:
-        return Finding(Type.STALLED, "True", Reason.APPLY_REFUSED, observation.refused)
+    if observation.write_refusal:
+        return Finding(Type.STALLED, "True", Reason.APPLY_REFUSED, observation.write_refusal)
     if _first_has_failed(observation, status):
         assert status.candidate is not None
         pod = problem_of(of_revision(observation.pods, status.candidate.revision))
         text = words_of(observation, status.candidate.revision) or "its pods don't become ready"
         live = observation.live.get(status.candidate.revision)
-        way = way_out(pod, refused=live is not None and bool(live.refused))
-        text = f"{status.candidate.version}: {text}{way}"
+        correction = way_out(pod, pods_refused=live is not None and bool(live.refusal))
+        text = f"{status.candidate.version}: {text}{correction}"
         return Finding(Type.STALLED, "True", first_reason(pod), text)
     if is_rolling(observation, status) and is_stuck(observation, status):
-        return rolling(observation, status, Type.STALLED)
-    loop = restarting(observation, status, Type.STALLED)
+        return rolling_text(observation, status, Type.STALLED)
+    loop = restarting_text(observation, status, Type.STALLED)
     if loop is not None and status.candidate is None:  # a candidate may be the correction
         return loop
     if observation.stalled is not None:
@@ -173,8 +175,8 @@ def _stalled(  # noqa: PLR0911 - one a reason
     if changed := _api_changed(observation, status):
         return Finding(Type.STALLED, "True", Reason.API_CHANGED, changed)
     model = status.spec_model
-    chosen = DecisionReason.ROLLBACK_REQUESTED  # a person took the version that serves
-    if model and model.rejected and model.reason != chosen:
+    is_rollback_request = DecisionReason.ROLLBACK_REQUESTED  # a person took the version that serves
+    if model and model.rejected and model.reason != is_rollback_request:
         text = (
             f"{model.version} was not promoted ({model.reason or 'see status.history'}); stable keeps"
             " serving. Change spec.model, or ask for another try with sluicegate.dev/promote"
@@ -200,12 +202,14 @@ def _why_unknown(status: DataProductStatus) -> str:
 
 
 def _sentences(status: DataProductStatus, *, degraded: bool = False) -> str:
-    shown = [slo.message for slo in status.slos if slo.message and (slo.degraded or not degraded)]
-    return "; ".join(shown)
+    messages = [
+        slo.message for slo in status.slos if slo.message and (slo.degraded or not degraded)
+    ]
+    return "; ".join(messages)
 
 
 def _unjudged(observation: Observation, kind: Type) -> Finding:
-    """Return what to say of service levels while none was judged: there are none, or nothing serves yet."""
+    """Return the text for SLOs without evaluation: there are none, or no version serves yet."""
     if observation.product.spec.slos:
         return Finding(kind, "Unknown", Reason.NOT_YET_OBSERVED, "no version was judged yet")
     return Finding(kind, "Unknown", Reason.NO_SLOS, "spec.slos is empty")
@@ -225,7 +229,7 @@ def _slo_met(observation: Observation, status: DataProductStatus) -> Finding:
 
 
 def _why_missed(status: DataProductStatus, bad: Sequence[SloStatus]) -> tuple[str, str]:
-    """Return why SLOs count as missed: they are, they were when they were last measured, or recover."""
+    """Return why SLOs count as missed: at present, when last measured, or during a recovery."""
     text = "; ".join(_missed(slo) for slo in bad)
     diagnosis = status.diagnosis
     if diagnosis is not None and diagnosis.cause == DecisionReason.RECOVERED:
@@ -239,37 +243,37 @@ def _why_missed(status: DataProductStatus, bad: Sequence[SloStatus]) -> tuple[st
 
 
 def _missed(slo: SloStatus) -> str:
-    """Return what an SLO says that is missed, or was when it was last measured."""
+    """Return the message of an SLO that is missed, or was when last measured."""
     if slo.state is SloState.UNKNOWN:
         return f"{slo.name} was missed when it was last measured; {slo.message}"
     return slo.message
 
 
 def _markets_met(observation: Observation, status: DataProductStatus) -> Finding:
-    """Return whether a market misses an SLO; Unknown, which removes it, where none is counted or measured."""
+    """Return whether a market misses an SLO; Unknown, which removes the condition, without markets or measurements."""
     spec, kind = observation.product.spec, Type.MARKETS_MET
-    followed = {one.name for one in observation.terms.slos if one.follows_markets}
-    if spec.serving.market is None or not followed or not status.slos:
+    slo_names = {slo.name for slo in observation.terms.slos if slo.follows_markets}
+    if spec.serving.market is None or not slo_names or not status.slos:
         return Finding(kind, "Unknown", Reason.NOT_YET_OBSERVED)
     text = missed_markets(status)
-    judged = (slo for slo in status.slos if slo.name in followed)
-    if not text and all(slo.state is SloState.UNKNOWN for slo in judged):
+    market_slos = (slo for slo in status.slos if slo.name in slo_names)
+    if not text and all(slo.state is SloState.UNKNOWN for slo in market_slos):
         return Finding(kind, "Unknown", _why_unknown(status))
     if not text:
         text = "no market is shown to miss an SLO"
         return Finding(kind, "True", Reason.ALL_MET, text)
-    alone = [slo for slo in status.slos if not slo.degraded and is_missed_in_a_market(slo)]
+    missed_slos = [slo for slo in status.slos if not slo.degraded and is_missed_in_a_market(slo)]
     ways = {
-        str(one.on_market_missed)
-        for one in observation.terms.slos
-        if one.name in {s.name for s in alone}
+        str(slo.on_market_missed)
+        for slo in observation.terms.slos
+        if slo.name in {s.name for s in missed_slos}
     }
-    if alone:
+    if missed_slos:
         text = f"{text}; the product as a whole isn't degraded, and markets.onMissed is {' and '.join(sorted(ways))}"
     return Finding(kind, "False", Reason.MARKET_MISSED, text)
 
 
-def _measured(observation: Observation, status: DataProductStatus) -> Finding:
+def _metrics_available(observation: Observation, status: DataProductStatus) -> Finding:
     if not status.slos:
         return _unjudged(observation, Type.METRICS_AVAILABLE)
     unknown = [slo for slo in status.slos if slo.state is SloState.UNKNOWN]
@@ -302,7 +306,7 @@ def _rollout(observation: Observation, status: DataProductStatus) -> Finding:
 
 
 def _suspended(candidate: Candidate) -> str:
-    """Return what spec.suspend holds of a candidate; silence that counts already is part of it."""
+    """Return what spec.suspend holds of a candidate, with answers that count by silence already."""
     approvals, text = candidate.approvals, "spec.suspend is set"
     if approvals is None or approvals.held_silence is None:
         return text
@@ -310,7 +314,7 @@ def _suspended(candidate: Candidate) -> str:
 
 
 def _in_progress(observation: Observation, candidate: Candidate) -> Finding:
-    """Phase and share of a candidate, or the check that holds it, and what its pods report."""
+    """Return phase and share of a candidate, or the check that holds it, and its pods' reports."""
     problem = words_of(observation, candidate.revision)
     if not problem and candidate.shadow is not None:
         problem = candidate.shadow.message
@@ -326,26 +330,26 @@ def _in_progress(observation: Observation, candidate: Candidate) -> Finding:
 
 
 def _not_taken(observation: Observation, candidate: Candidate) -> str:
-    """Return which Gateway a decision that is carried out waits for; empty while it waits for none."""
+    """Return the Gateway that a decision waits for; empty without a wait."""
     split = observation.split
     carried_out = candidate.phase in {CandidatePhase.PROMOTING, CandidatePhase.ROLLING_BACK}
     if not carried_out or split is None or split.level >= VerificationLevel.ACCEPTED:
         return ""
-    begun = candidate.wait_start_time or candidate.start_time
-    if observation.now - begun < NAMED_AFTER_SECONDS:
+    rollout_start = candidate.wait_start_time or candidate.start_time
+    if observation.now - rollout_start < NAMED_AFTER_SECONDS:
         return ""
     return f"Its pods stay until the traffic has moved: {split.message}"
 
 
 def _api_changed(observation: Observation, status: DataProductStatus) -> str:
-    """Return why the candidate waits for a person before its first share; empty while it doesn't."""
+    """Return why the candidate waits for a person before its first share; empty without a wait."""
     candidate, stable = status.candidate, status.stable
     if candidate is None or stable is None or candidate.phase is not CandidatePhase.STARTING:
         return ""
     if not is_held(status, observation.observed):
         return ""
-    broken = observation.observed.facts.api_changes or ()
-    return explain(candidate.version, stable.version, broken)
+    api_changes = observation.observed.facts.api_changes or ()
+    return explain(candidate.version, stable.version, api_changes)
 
 
 def _no_rollout(observation: Observation, status: DataProductStatus) -> Finding:
@@ -359,11 +363,11 @@ def _no_rollout(observation: Observation, status: DataProductStatus) -> Finding:
             f" {status.stable.version} remains stable"
         )
         return Finding(kind, "False", Reason.RETURN_FAILED, text)
-    waits = waits_for(observation.terms, status, observation.observed)
-    if waits is not None:
-        return Finding(kind, "False", waits.reason, waits.message)
-    if (left := _left_behind(status)) is not None:
-        return left
+    awaited_dependency = waits_for(observation.terms, status, observation.observed)
+    if awaited_dependency is not None:
+        return Finding(kind, "False", awaited_dependency.reason, awaited_dependency.message)
+    if (reason_and_text := _left_behind(status)) is not None:
+        return reason_and_text
     if status.probation is not None:
         return Finding(
             kind, "False", Reason.ON_PROBATION, _on_probation(observation, status.probation)
@@ -372,31 +376,35 @@ def _no_rollout(observation: Observation, status: DataProductStatus) -> Finding:
 
 
 def _on_probation(observation: Observation, probation: Probation) -> str:
-    """Return until when the promoted version is compared with the one before it, and what ends that."""
-    least, most = probation_limits(observation.terms.calendar)
-    begun, block = probation.start_time, observation.terms.block_seconds
+    """Return until when the promoted version is compared with the one before it, and what ends the probation."""
+    least, most_hours = probation_limits(observation.terms.calendar)
+    probation_start, block = probation.start_time, observation.terms.block_seconds
     before = probation.against
     if before == probation.version:
         before = "its earlier revision"  # of another runtime image
     return (
         f"{probation.version} is on probation until its events suffice for a verdict, between"
-        f" {rfc3339(begun + least * block)} and {rfc3339(begun + most * block)}: at the first"
+        f" {rfc3339(probation_start + least * block)} and {rfc3339(probation_start + most_hours * block)}: at the first"
         f" evidence that it is worse, {before} returns"
     )
 
 
 def _left_behind(status: DataProductStatus) -> Finding | None:
-    """Return why spec.model isn't served though nothing is wrong with it; None if it is, or was rejected."""
+    """Return why spec.model isn't served although it wasn't rejected; None if it is served or was rejected."""
     model, stable = status.spec_model, status.stable
     if model is None or stable is None or model.image == stable.image:
         return None
-    chosen = model.reason == DecisionReason.ROLLBACK_REQUESTED
-    if not chosen and model.outcome is not Outcome.SUPERSEDED:
+    is_rollback_request = model.reason == DecisionReason.ROLLBACK_REQUESTED
+    if not is_rollback_request and model.outcome is not Outcome.SUPERSEDED:
         return None
-    reason = DecisionReason.ROLLBACK_REQUESTED if chosen else DecisionReason.SUPERSEDED
-    why = "a person rolled back to" if chosen else "before a verdict it was superseded by"
+    reason = DecisionReason.ROLLBACK_REQUESTED if is_rollback_request else DecisionReason.SUPERSEDED
+    clause = (
+        "a person rolled back to"
+        if is_rollback_request
+        else "before a verdict it was superseded by"
+    )
     text = (
-        f"spec.model names {model.version}, but {why} {stable.version}: change"
+        f"spec.model names {model.version}, but {clause} {stable.version}: change"
         " spec.model, or ask for another try with sluicegate.dev/promote"
     )
     return Finding(Type.ROLLOUT_PROGRESSING, "False", reason, text)
@@ -421,26 +429,26 @@ def _split(observation: Observation, status: DataProductStatus) -> Finding:
 
 
 def _dependencies(observation: Observation) -> Finding:
-    kind, found = Type.DEPENDENCIES_HEALTHY, observation.dependencies
-    if not found:
+    kind, dependencies = Type.DEPENDENCIES_HEALTHY, observation.dependencies
+    if not dependencies:
         return Finding(kind, "Unknown", Reason.NO_DEPENDENCIES)
-    degraded = [one for one in found if one.state is DependencyState.DEGRADED]
+    degraded = [one for one in dependencies if one.state is DependencyState.DEGRADED]
     if degraded:
         text = ", ".join(f"{one.namespace}/{one.name} is degraded" for one in degraded)
         return Finding(kind, "False", Reason.DEPENDENCY_DEGRADED, text)
-    unclear = [one for one in found if one.state is not DependencyState.HEALTHY]
-    if unclear:
-        text = ", ".join(f"{one.namespace}/{one.name}: {one.state}" for one in unclear)
+    unhealthy = [one for one in dependencies if one.state is not DependencyState.HEALTHY]
+    if unhealthy:
+        text = ", ".join(f"{one.namespace}/{one.name}: {one.state}" for one in unhealthy)
         return Finding(kind, "Unknown", Reason.DEPENDENCY_UNKNOWN, text)
     return Finding(kind, "True", Reason.ALL_HEALTHY)
 
 
 def _dependents(observation: Observation) -> Iterator[Finding]:
-    """Yield a product that calls this one is degraded by a release of this one; nothing otherwise."""
+    """Yield DegradesDependents for a caller that is degraded by a release of this product."""
     if observation.degrades:
-        own = observation.product.metadata
+        metadata = observation.product.metadata
         text = "; ".join(
-            f"{other} is degraded, and its SLO follows the release of {own.namespace}/{own.name}"
+            f"{other} is degraded, and its SLO follows the release of {metadata.namespace}/{metadata.name}"
             for other in observation.degrades
         )
         text = f"{text}. Agree with its owner: roll the release back here, or retrain there"

@@ -15,42 +15,42 @@ from sluicegate.views.approval_notes import answered_products
 
 
 def snapshot_of(observation: Observation, plan: Plan) -> ProductSnapshot:
-    """Return what the others may know of a product after a step."""
+    """Return the snapshot of a product after a step, for the passes of other products."""
     status, spec = plan.status, observation.product.spec
     block, now = observation.observed.block, observation.now
     seconds = spec.analysis.block_seconds
-    firsts = [
+    first_bad_times = [
         slo.streak.first * seconds for slo in status.engine.slos.values() if slo.streak is not None
     ]
     # In blocks that were shorter until a moment ago, what happened lies far ahead.
-    streaks = [first for first in firsts if first <= now]
-    starts = ""
+    streaks = [first for first in first_bad_times if first <= now]
+    job_name = ""
     if observation.starts_training(status) and status.retraining:
-        starts = status.retraining.job
+        job_name = status.retraining.job
     elif observation.starts_shadow(status) and status.shadow:
-        starts = status.shadow.job
+        job_name = status.shadow.job
     evaluated = plan.evaluation is not None and status.state is not ProductState.UNKNOWN
-    waits = min(streaks, default=now) if _waits(observation, plan) else None
-    challenged = None if waits is None else _challenged_since(plan)
-    waits = waits if challenged is None else challenged
+    waiting_since = min(streaks, default=now) if _waits_for_slot(observation, plan) else None
+    challenged = None if waiting_since is None else _challenged_since(plan)
+    waiting_since = waiting_since if challenged is None else challenged
     return ProductSnapshot(
         state=status.state or ProductState.UNKNOWN,
         block_seconds=seconds,
         bad_since=min(streaks, default=None),
-        fine_at=block * seconds if evaluated and not firsts else None,
+        fine_at=block * seconds if evaluated and not first_bad_times else None,
         degraded_at=now if status.state is ProductState.DEGRADED else None,
-        silent=_silent(observation, status),
+        silent=_silent_by_kind(observation, status),
         depends_on=tuple(
-            Key(one.namespace or observation.product.metadata.namespace, one.name)
-            for one in spec.depends_on
+            Key(dependency.namespace or observation.product.metadata.namespace, dependency.name)
+            for dependency in spec.depends_on
         ),
         priority=spec.priority,
-        training=observation.trains or bool(starts),
-        reserved=Reserved(starts, now) if starts else None,
-        trained_at=now if observation.trains or starts else None,
-        waiting_since=waits,
+        training=observation.job_runs or bool(job_name),
+        reserved=Reserved(job_name, now) if job_name else None,
+        trained_at=now if observation.job_runs or job_name else None,
+        waiting_since=waiting_since,
         challenger=challenged is not None,
-        judged=block * seconds,
+        judged_until=block * seconds,
         renews=renews_runtime(status),
         releases=releases_of(Key(*observation.product.metadata.key), status, observation.now),
         suspect=_suspect(plan),
@@ -64,7 +64,7 @@ def snapshot_of(observation: Observation, plan: Plan) -> ProductSnapshot:
 
 
 def _suspect(plan: Plan) -> str | None:
-    """Return the product whose release a degraded SLO follows; None if the plan judged nothing."""
+    """Return the product whose release precedes a degraded SLO; None without an evaluation."""
     evaluation = plan.evaluation
     if evaluation is None or not evaluation.judged:
         return None
@@ -72,8 +72,8 @@ def _suspect(plan: Plan) -> str | None:
     return release.product if release is not None and release.ended is None else ""
 
 
-def _waits(observation: Observation, plan: Plan) -> bool:
-    """Return whether it would train at once if it had a slot.
+def _waits_for_slot(observation: Observation, plan: Plan) -> bool:
+    """Return whether a training would start at once with a slot.
 
     One whose Job was refused isn't among those: it asks when it is tried again, so that no slot
     is kept for it meanwhile.
@@ -82,19 +82,19 @@ def _waits(observation: Observation, plan: Plan) -> bool:
     if _shadow_waits(observation, status):
         return True
     if status.retraining is None or status.retraining.trigger is None:
-        found = plan.evaluation
-        if found is None:
+        evaluation = plan.evaluation
+        if evaluation is None:
             return False
-        waits = found.waiting
-        challenges = waits is not None and waits.cause in CHALLENGER_CAUSES
-        reasons = {found.decision.reason, waits.reason if waits and challenges else None}
+        waiting = evaluation.waiting
+        challenges = waiting is not None and waiting.cause in CHALLENGER_CAUSES
+        reasons = {evaluation.decision.reason, waiting.reason if waiting and challenges else None}
         return DecisionReason.NO_SLOT in reasons
-    without = observation.job is None and not observation.trains and not observation.refusal
+    without = observation.job is None and not observation.job_runs and not observation.refusal
     return without and observation.may_train(status) and not observation.starts_training(status)
 
 
 def _challenged_since(plan: Plan) -> int | None:
-    """Return when the challenger that waits became due, in seconds; None where another training waits."""
+    """Return when the waiting challenger became due, in seconds; None where another training waits."""
     retraining = plan.status.retraining
     if retraining is None or is_tried(plan.status):
         return None
@@ -107,34 +107,34 @@ def _challenged_since(plan: Plan) -> int | None:
 
 
 def _shadow_waits(observation: Observation, status: DataProductStatus) -> bool:
-    """Return whether a Job of the shadow phase would start at once if it had a slot."""
+    """Return whether a Job of the shadow phase would start at once with a slot."""
     shadow = status.shadow
     if shadow is None or not is_tried(status):
         return False
-    if observation.trains or observation.is_frozen(status):
+    if observation.job_runs or observation.is_frozen(status):
         return False
     if not shadow.job:
         return shadow.reason == DecisionReason.NO_SLOT
-    waits = observation.shadow_job is None and not observation.shadow_refusal
-    return waits and not observation.starts_shadow(status)
+    waits_for_slot = observation.shadow_job is None and not observation.shadow_refusal
+    return waits_for_slot and not observation.starts_shadow(status)
 
 
-def _silent(observation: Observation, status: DataProductStatus) -> dict[str, bool]:
-    """Return whether an SLO has no data any more, by kind of indicator of which there was data.
+def _silent_by_kind(observation: Observation, status: DataProductStatus) -> dict[str, bool]:
+    """Return whether an SLO that had data has none now, by kind of indicator.
 
     One that never had any doesn't count: its labels aren't connected yet.
     """
     stable, spec = status.stable, observation.product.spec
     kinds = {slo.name: slo.indicator.kind.value for slo in spec.slos}
-    silent: dict[str, bool] = {}
+    silent_by_kind: dict[str, bool] = {}
     # Series of a version that only just took over are about to appear: that is no silence.
     if stable is None or just_took_over(stable, spec.analysis.block_seconds, now=observation.now):
-        return silent
+        return silent_by_kind
     for slo in status.slos:
         if slo.name not in kinds:
             continue
         unknown = slo.state is SloState.UNKNOWN
         if not unknown or observation.observed.had_data(stable.version, slo.name):
             mute = unknown and slo.reason == DecisionReason.NO_DATA
-            silent[kinds[slo.name]] = silent.get(kinds[slo.name], False) or mute
-    return silent
+            silent_by_kind[kinds[slo.name]] = silent_by_kind.get(kinds[slo.name], False) or mute
+    return silent_by_kind

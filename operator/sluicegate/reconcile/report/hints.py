@@ -19,15 +19,15 @@ _AT_START: Final = "saw at its start"
 
 
 def first_reason(pod: PodState | None) -> Reason:
-    """Return why the first version has failed; `pod` is the one that explains it best."""
+    """Return why the first version has failed; `pod` has the problem that explains it best."""
     if pod is not None and pod.misnamed:
         return Reason.SERVICE_NOT_FOUND
     return Reason.RUNTIME_MISMATCH if pod and pod.mismatch else Reason.INITIAL_VERSION_FAILED
 
 
-def way_out(pod: PodState | None, *, refused: bool = False) -> str:
-    """Return what to correct, where the pod doesn't say it itself; `refused` pods aren't there at all."""
-    if pod is None and refused:
+def way_out(pod: PodState | None, *, pods_refused: bool = False) -> str:
+    """Return the correction that the pod's problem needs; with `pods_refused` no pod exists."""
+    if pod is None and pods_refused:
         return "; free capacity for its pods, or request less in spec.serving"
     if pod is not None and (pod.misnamed or pod.unmounted or pod.outside):
         return ""
@@ -39,17 +39,17 @@ def way_out(pod: PodState | None, *, refused: bool = False) -> str:
 def with_hints(
     observation: Observation, status: DataProductStatus, findings: Iterator[Finding]
 ) -> Iterator[Finding]:
-    """Yield the findings; MetricsAvailable with inputs without a value, the Secret of feedback, and an outage."""
+    """Yield the findings, with the outage, the inputs without value and the feedback Secret in MetricsAvailable."""
     for finding in findings:
         if finding.type == Type.METRICS_AVAILABLE:
-            about = _about_secret(observation, status, _about_inputs(observation, finding))
-            yield _about_outage(observation, about)
+            with_inputs = _about_secret(observation, status, _about_inputs(observation, finding))
+            yield _about_outage(observation, with_inputs)
         else:
             yield finding
 
 
 def _about_outage(observation: Observation, finding: Finding) -> Finding:
-    """Return the finding; with the address and the error, where Prometheus does not answer."""
+    """Return the finding, with address and error if Prometheus does not answer."""
     words = observation.observed.facts.outage
     if not words or finding.reason != DecisionReason.PROMETHEUS_UNAVAILABLE:
         return finding
@@ -57,12 +57,12 @@ def _about_outage(observation: Observation, finding: Finding) -> Finding:
 
 
 def _about_inputs(observation: Observation, finding: Finding) -> Finding:
-    """Return the finding; with the inputs of spec.inputs that have no value, where blocks are measured.
+    """Return the finding, with the inputs of spec.inputs that have no value while blocks are measured.
 
     Nothing is concluded from such an input, so a wrong expression would never be noticed.
     """
     observed = observation.observed
-    missing = [one.name for one in observed.facts.inputs if one.is_bad is None]
+    missing = [data_input.name for data_input in observed.facts.inputs if data_input.is_bad is None]
     if not missing or finding.reason != Reason.MEASURED or observed.problem is not None:
         return finding
     text = (
@@ -75,7 +75,7 @@ def _about_inputs(observation: Observation, finding: Finding) -> Finding:
 
 
 def _about_secret(observation: Observation, status: DataProductStatus, finding: Finding) -> Finding:
-    """Return the finding; with the Secret of feedback, where pods report that it isn't usable.
+    """Return the finding, with the feedback Secret if pods report it as unusable.
 
     The operator reads no Secrets. Pods report at their start whether theirs is usable, and by a gauge
     while they run; without such a report nothing is said of it.
@@ -88,18 +88,20 @@ def _about_secret(observation: Observation, status: DataProductStatus, finding: 
     unlabelled = lacks_labels(product.spec, status)
     lacks = secret_lacks(observation.pods, version.revision) if unlabelled else ""
     if lacks:
-        what = f"{lacks}, as a pod of {version.version} saw at its start"
+        what_is_lacking = f"{lacks}, as a pod of {version.version} saw at its start"
     elif observation.observed.facts.secretless:
-        what = "isn't usable, as running pods report (sluicegate_feedback_secret_usable is 0)"
+        what_is_lacking = (
+            "isn't usable, as running pods report (sluicegate_feedback_secret_usable is 0)"
+        )
     else:
         before = find_condition(product.status.conditions, Type.METRICS_AVAILABLE)
         unread = not of_revision(observation.pods, version.revision)
-        kept = before is not None and before.reason == Reason.FEEDBACK_SECRET_UNUSABLE
-        if kept and before is not None and unread and unlabelled and _AT_START in before.message:
+        is_kept = before is not None and before.reason == Reason.FEEDBACK_SECRET_UNUSABLE
+        if is_kept and before is not None and unread and unlabelled and _AT_START in before.message:
             return replace(finding, reason=before.reason, message=before.message)
         return finding
     text = (
-        f"{name} {what}: give it the keys hmac and bearer, each of at least 16 bytes; predictions are"
+        f"{name} {what_is_lacking}: give it the keys hmac and bearer, each of at least 16 bytes; predictions are"
         " served, and no label is counted"
     )
     return replace(finding, reason=Reason.FEEDBACK_SECRET_UNUSABLE, message=text)

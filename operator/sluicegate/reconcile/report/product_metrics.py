@@ -105,7 +105,7 @@ _OWN: Final = (
 
 
 class ProductMetrics:
-    """The figures of all products of this operator. Used from the event loop only."""
+    """The figures of all products of this operator. Not thread-safe: for the event loop only."""
 
     def __init__(self, limit: int = 0) -> None:
         self._limit = limit
@@ -113,15 +113,15 @@ class ProductMetrics:
         self._leading = False
 
     def record(self, key: Key, figures: ProductFigures) -> None:
-        """Take in how a product does."""
+        """Record the figures of a product."""
         self._figures[key] = figures
 
     def forget(self, key: Key) -> None:
-        """Forget a product that is gone, and its series."""
+        """Remove a deleted product and its series."""
         self._figures.pop(key, None)
 
     async def publish(self) -> None:
-        """Export the metrics of products as long as this runs: while this replica leads."""
+        """Export the metrics of products in a loop, while this replica is the leader."""
         self._leading = True
         try:
             await asyncio.Event().wait()
@@ -134,61 +134,61 @@ class ProductMetrics:
         for gauge in (*_TOTALS, *_OWN):
             gauge.clear()
         figures = self._figures if self._leading else {}
-        shown = by_turns(figures, self._limit)
-        LEFT_OUT.set(len(figures) - len(shown))
-        READY.set(sum(one.ready for one in figures.values()))
-        OVERDUE.set(max((one.overdue(now) for one in figures.values()), default=0.0))
+        exported = first_of_namespaces(figures, self._limit)
+        LEFT_OUT.set(len(figures) - len(exported))
+        READY.set(sum(figure.ready for figure in figures.values()))
+        OVERDUE.set(max((figure.overdue(now) for figure in figures.values()), default=0.0))
         if self._leading:
             _export_totals(figures.values(), now)
-        _export_products({key: figures[key] for key in shown})
+        _export_products({key: figures[key] for key in exported})
 
 
-def by_turns(figures: Mapping[Key, ProductFigures], limit: int) -> list[Key]:
-    """At most so many products: the most pressing one of each namespace, then the second ones."""
+def first_of_namespaces(figures: Mapping[Key, ProductFigures], limit: int) -> list[Key]:
+    """Return at most `limit` products: the highest-ranked one of each namespace first, then the second ones."""
     namespaces: dict[str, list[tuple[int, Key]]] = {}
-    for key, one in figures.items():
-        namespaces.setdefault(key.namespace, []).append((one.rank, key))
+    for key, figure in figures.items():
+        namespaces.setdefault(key.namespace, []).append((figure.rank, key))
     ranked = (
         (turn, rank, key)
-        for own in namespaces.values()
-        for turn, (rank, key) in enumerate(heapq.nsmallest(limit, own))
+        for entries in namespaces.values()
+        for turn, (rank, key) in enumerate(heapq.nsmallest(limit, entries))
     )
     return [key for _, _, key in heapq.nsmallest(limit, ranked)]
 
 
 def _export_totals(figures: Iterable[ProductFigures], now: float) -> None:
-    """Zeros too: an absent series would be ambiguous."""
+    """Set the totals, zeros included: an absent series would be ambiguous."""
     figures = tuple(figures)
-    states = Counter((one.state, one.priority) for one in figures)
+    states = Counter((figure.state, figure.priority) for figure in figures)
     for state in STATES:
         for priority in Priority:
             PRODUCTS.labels(state, priority).set(states[state, priority])
-    phases = Counter(one.phase for one in figures)
+    phases = Counter(figure.phase for figure in figures)
     for phase in CandidatePhase:
         CANDIDATES.labels(phase).set(phases[phase])
-    trainings = Counter(one.retraining for one in figures)
+    trainings = Counter(figure.retraining for figure in figures)
     for training in RetrainingState:
         RETRAININGS.labels(training).set(trainings[training])
-    for reason, count in Counter(one.stalled for one in figures if one.stalled).items():
+    for reason, count in Counter(figure.stalled for figure in figures if figure.stalled).items():
         STALLED.labels(reason).set(count)
     for remedy in RemedyState:
-        since = (one.degraded_since for one in figures if one.remedy is remedy)
+        since = (figure.degraded_since for figure in figures if figure.remedy is remedy)
         longest = max((now - one for one in since if one is not None), default=0.0)
         DEGRADED.labels(remedy).set(max(longest, 0.0))
 
 
 def _export_products(figures: Mapping[Key, ProductFigures]) -> None:
-    for key, one in figures.items():
+    for key, figure in figures.items():
         labels = (key.namespace, key.name)
-        STATE.labels(*labels).set(STATES.index(one.state))
-        VERSIONS.labels(*labels).set(one.versions)
-        WEIGHT.labels(*labels).set(one.weight)
-        if one.promotion_time is not None:
-            PROMOTED.labels(*labels).set(one.promotion_time)
-        INFO.labels(*labels, one.owner, one.priority, one.stable_version).set(1)
-        if one.stalled:
-            NEEDS_ACTION.labels(*labels, one.stalled).set(1)
-        for slo in one.slos:
+        STATE.labels(*labels).set(STATES.index(figure.state))
+        VERSIONS.labels(*labels).set(figure.versions)
+        WEIGHT.labels(*labels).set(figure.weight)
+        if figure.promotion_time is not None:
+            PROMOTED.labels(*labels).set(figure.promotion_time)
+        INFO.labels(*labels, figure.owner, figure.priority, figure.stable_version).set(1)
+        if figure.stalled:
+            NEEDS_ACTION.labels(*labels, figure.stalled).set(1)
+        for slo in figure.slos:
             for gauge, number in (
                 (BUDGET, slo.budget),
                 (RATIO, slo.ratio),

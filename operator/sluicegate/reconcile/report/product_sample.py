@@ -17,7 +17,7 @@ from sluicegate.views.needs import missed_places
 
 
 class RemedyState(StrEnum):
-    """What is done about a product that is degraded."""
+    """The remedy for a degraded product."""
 
     RETRAINING = "Retraining"
     CANARY = "Canary"
@@ -29,7 +29,7 @@ class RemedyState(StrEnum):
 
 
 class RetrainingState(StrEnum):
-    """What becomes of a product's retraining."""
+    """The state of a product's retraining."""
 
     RUNNING = "Running"
     WAITING = "Waiting"
@@ -54,7 +54,7 @@ WAITS: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class SloFigures:
-    """One SLO: what is left of its error budget, its share of good events, its objective.
+    """One SLO: remaining error budget, share of good events, objective.
 
     `missed`: markets that miss it.
     """
@@ -68,7 +68,7 @@ class SloFigures:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProductFigures:
-    """One product.
+    """The figures of one product.
 
     Attributes
     ----------
@@ -97,11 +97,11 @@ class ProductFigures:
 
     @property
     def rank(self) -> int:
-        """Rank for metrics by name; lower values are exported first."""
+        """Return the rank for metrics by name; lower values are exported first."""
         return self.priority.rank
 
     def overdue(self, now: float) -> float:
-        """Seconds since the candidate should have done what it is doing."""
+        """Return the seconds by which the candidate's present step is overdue."""
         return 0.0 if self.due is None else max(now - self.due, 0.0)
 
 
@@ -112,7 +112,7 @@ REFUSED: Final = ProductFigures(stalled=ConditionReason.INVALID_SPEC)
 def figures_of(
     product: DataProduct, status: DataProductStatus, reason: DecisionReason | None
 ) -> ProductFigures:
-    """Return the metrics of a product.
+    """Return the figures of a product.
 
     Parameters
     ----------
@@ -160,22 +160,22 @@ def _number(value: Number | None) -> float | None:
 
 
 def _degraded_since(status: DataProductStatus) -> float | None:
-    found = find_condition(status.conditions, ConditionType.DEGRADED)
-    if found is None or found.status != "True":
+    condition = find_condition(status.conditions, ConditionType.DEGRADED)
+    if condition is None or condition.status != "True":
         return None
-    return found.last_transition_time
+    return condition.last_transition_time
 
 
 def _retraining(status: DataProductStatus, reason: DecisionReason | None) -> RetrainingState | None:
-    one = status.retraining
-    if one is not None and one.trigger is not None:
+    retraining = status.retraining
+    if retraining is not None and retraining.trigger is not None:
         active = find_condition(status.conditions, ConditionType.RETRAINING_ACTIVE)
-        waits = active is not None and active.status == "False"
-        return RetrainingState.WAITING if waits else RetrainingState.RUNNING
-    if one is not None and one.suspended:
+        is_suspended = active is not None and active.status == "False"
+        return RetrainingState.WAITING if is_suspended else RetrainingState.RUNNING
+    if retraining is not None and retraining.suspended:
         return RetrainingState.SUSPENDED
-    waits = one is not None and one.waiting_for == DecisionReason.NO_SLOT
-    return RetrainingState.WAITING if waits or reason is DecisionReason.NO_SLOT else None
+    is_suspended = retraining is not None and retraining.waiting_for == DecisionReason.NO_SLOT
+    return RetrainingState.WAITING if is_suspended or reason is DecisionReason.NO_SLOT else None
 
 
 def _remedy(status: DataProductStatus, reason: DecisionReason | None) -> RemedyState:
@@ -189,13 +189,13 @@ def _remedy(status: DataProductStatus, reason: DecisionReason | None) -> RemedyS
 
 
 def _waits_for_a_person(status: DataProductStatus) -> bool:
-    """Return whether the candidate's API has to be reconciled first."""
+    """Return whether the candidate's API change waits for a person."""
     rollout = find_condition(status.conditions, ConditionType.ROLLOUT_PROGRESSING)
     return rollout is not None and rollout.reason == ConditionReason.API_CHANGED
 
 
 def _due(product: DataProduct, status: DataProductStatus) -> float | None:
-    """Return when the candidate should have done what it is doing; the operator itself acts then.
+    """Return when the candidate's present step is due, in seconds; the operator acts then.
 
     A first version that doesn't become ready is stalled, which has its own metric.
     """
@@ -210,8 +210,8 @@ def _due(product: DataProduct, status: DataProductStatus) -> float | None:
         case CandidatePhase.STARTING | CandidatePhase.PROMOTING | CandidatePhase.ROLLING_BACK:
             return changed + product.spec.serving.progress_deadline_seconds
         case CandidatePhase.STEPPING:
-            begun = candidate.first_traffic_time or candidate.start_time
-            absent = sum(one.end - one.begin for one in status.engine.absences)
-            return begun + candidate.most_seconds(product.spec.rollout) + absent
+            rollout_start = candidate.first_traffic_time or candidate.start_time
+            absent_seconds = sum(absence.end - absence.begin for absence in status.engine.absences)
+            return rollout_start + candidate.most_seconds(product.spec.rollout) + absent_seconds
         case CandidatePhase.AWAITING_APPROVAL | CandidatePhase.PARKED:
             return None

@@ -16,7 +16,7 @@ from sluicegate.reconcile.live.product import Pass, ProductRecord
 from sluicegate.reconcile.observe.first_starts import FirstStarts
 from sluicegate.reconcile.observe.observation import Observation
 from sluicegate.reconcile.report.condition_events import reverted_scale
-from sluicegate.reconcile.report.events import emit_refusal, is_news, unreadable
+from sluicegate.reconcile.report.events import emit_refusal, is_new_refusal, unreadable
 from sluicegate.reconcile.report.fleet_update import snapshot_of
 from sluicegate.reconcile.report.status_writer import StatusWriter
 from sluicegate.runtime.clock import Clock
@@ -30,17 +30,17 @@ class Reporter:
     writer: StatusWriter
     fleet: FleetRegistry
     measurements: Measurements
-    starts: FirstStarts
+    first_starts: FirstStarts
     wall: Clock
 
     def publish(self, record: ProductRecord, observation: Observation, plan: Plan) -> None:
-        """Publish what other products may know of this one by its plan."""
+        """Publish the snapshot of a product by its plan, for the passes of other products."""
         self.fleet.update(record.key, snapshot_of(observation, plan), observation.now)
 
     async def record(
         self, record: ProductRecord, observation: Observation, plan: Plan, *, deferred: bool
     ) -> ProductRecord:
-        """Write the status and emit events; return the product as it then is.
+        """Write the status and emit events; return the record as written.
 
         Parameters
         ----------
@@ -52,17 +52,17 @@ class Reporter:
             self.writer.show(record, observation.product, plan, plan.status)
             return record
         self.writer.emit(record, reverted_scale(observation, plan))
-        written = await self.writer.write(record, observation, plan, events=plan.events)
+        written_record = await self.writer.write(record, observation, plan, events=plan.events)
         if plan.status.stable is not None:
-            self.starts.forget(record.key)
+            self.first_starts.forget(record.key)
         refusal = observation.route_refusal
-        if refusal is not None and is_news(record.status):
+        if refusal is not None and is_new_refusal(record.status):
             other = self.writer.store.caches.products.get(refusal.other)
             emit_refusal(self.writer.recorder, record, other, refusal)
-        return written
+        return written_record
 
     def measure(self, observation: Observation, plan: Plan) -> None:
-        """Have measured from now on what follows from a plan that is carried out."""
+        """Update the product's needs of measurements after a plan is carried out."""
         after = observation.product.replace(status=plan.status)
         warms_up = only_warms_up(observation, plan)
         self.measurements.follow(after, observation.now, warms_up=warms_up)
@@ -81,7 +81,7 @@ class Reporter:
         return await proceed(record)
 
     async def refuse_invalid(self, record: ProductRecord, proceed: Pass) -> Result:
-        """Report a spec that can't be carried out (an interceptor)."""
+        """Report an invalid spec (an interceptor)."""
         try:
             return await proceed(record)
         except InvalidProduct as error:

@@ -13,8 +13,10 @@ from sluicegate.reconcile.live.restarts import Restarts
 from sluicegate.reconcile.observe.observation import Observation
 
 
-def restarting(observation: Observation, status: DataProductStatus, kind: Type) -> Finding | None:
-    """Return what a condition says of pods that restart again and again; None while none does.
+def restarting_text(
+    observation: Observation, status: DataProductStatus, kind: Type
+) -> Finding | None:
+    """Return the text of a condition on restarting pods; None without any.
 
     It ends with a change of spec.serving once the pods of the new template have replaced the others.
     """
@@ -22,12 +24,14 @@ def restarting(observation: Observation, status: DataProductStatus, kind: Type) 
     if stable is None:
         return None
     pods = of_revision(observation.pods, stable.revision)
-    found = [one for pod in pods if (one := pod.restarts) and one.goes_on(observation.now)]
-    if not found:
+    all_restarts = [
+        restart for pod in pods if (restart := pod.restarts) and restart.goes_on(observation.now)
+    ]
+    if not all_restarts:
         return None
-    worst = max(found, key=lambda one: one.count)
+    worst = max(all_restarts, key=lambda one: one.count)
     text = (
-        f"{stable.version}: the containers of {len(found)} of its {len(pods)} pods end again and"
+        f"{stable.version}: the containers of {len(all_restarts)} of its {len(pods)} pods end again and"
         f" again. Container {worst.container} was restarted {worst.count} times, most recently at"
         f" {rfc3339(worst.ended_at)}: it {_end(observation, worst)}"
     )
@@ -36,8 +40,8 @@ def restarting(observation: Observation, status: DataProductStatus, kind: Type) 
 
 
 def _end(observation: Observation, worst: Restarts) -> str:
-    """Return how the last run ended, and the way out."""
-    if not worst.killed:
+    """Return the end of the last run, and the way out."""
+    if not worst.out_of_memory:
         log = "its log before the restart (kubectl logs --previous) has the cause"
         return f"{worst.words}; {log}: correct spec.model or spec.serving, or roll back"
     limit = observation.product.spec.serving.resources.limits.get("memory")

@@ -51,49 +51,62 @@ _UNTIL_CORRECTED: Final = (
 
 
 def retraining(observation: Observation, status: DataProductStatus) -> Finding:
-    """Return what trains now, what is due and waits, or how the last attempt ended."""
-    one = status.retraining
-    if one is not None and one.trigger is not None:
-        return _under_way(observation, status, one, one.trigger)
-    text = _last_attempt(one)
-    if one is not None and (found := _held_back(observation, status, one)) is not None:
-        reason, why = found
+    """Return the training under way, the one that is due and waits, or the last attempt's outcome."""
+    status_part = status.retraining
+    if status_part is not None and status_part.trigger is not None:
+        return _under_way(observation, status, status_part, status_part.trigger)
+    text = _last_attempt(status_part)
+    if (
+        status_part is not None
+        and (reason_and_text := _held_back(observation, status, status_part)) is not None
+    ):
+        reason, why = reason_and_text
         return Finding(_KIND, "False", reason, f"{text}; {why}".removeprefix("; "))
-    if (held := _by_cause(observation, status)) is not None:
-        reason, why = held
+    if (cause_finding := _by_cause(observation, status)) is not None:
+        reason, why = cause_finding
         return Finding(_KIND, "False", reason, f"{text}; {why}".removeprefix("; "))
     return Finding(_KIND, "False", Reason.IDLE, (text + _limit(observation)).removeprefix("; "))
 
 
 def _held_back(
-    observation: Observation, status: DataProductStatus, one: RetrainingStatus
+    observation: Observation, status: DataProductStatus, status_part: RetrainingStatus
 ) -> tuple[Reason, str] | None:
-    """Return what is in the way of the next attempt, and what ends it; None where nothing is."""
-    pending, waits = one.pending, one.waiting_for
-    if one.suspended:
+    """Return the obstacle to the next attempt and what ends it; None without one."""
+    pending, reason = status_part.pending, status_part.waiting_for
+    if status_part.suspended:
         return Reason.RETRAIN_SUSPENDED, f"attempts are suspended {_UNTIL_CORRECTED}"
-    if pending is not None and (found := _due(observation, status, pending)) is not None:
-        return found
-    ends = one.next_allowed_time or 0
-    cools = pending is not None and waits == DecisionReason.COOLING_DOWN and ends
+    if pending is not None and (reason_and_text := _due(observation, status, pending)) is not None:
+        return reason_and_text
+    pause_end = status_part.next_allowed_time or 0
+    cooling_down = pending is not None and reason == DecisionReason.COOLING_DOWN and pause_end
     # A failed training pauses the next remedy also while the product needs none.
     terms = observation.terms.retraining
     automatic = terms is not None and terms.mode is RetrainingMode.AUTOMATIC
-    failed = automatic and one.unsuccessful_attempts and one.last_reason not in BY_HOLD_OUT
-    cools = cools or (failed and ends > observation.now)
-    if one.attempts_without_remedy >= MOST_FAILURES or cools:
-        return _no_remedy(observation, one) or (Reason.COOLING_DOWN, _pause(observation, one))
-    if one.retry_time is not None and one.retry_time > observation.now:
-        text = f"the next Job is created at {rfc3339(one.retry_time)}"
-        return Reason.WAITING_TO_RETRY, f"{text}; {_lost(one.lost_jobs)} lost to the cluster"
-    if one.unsuccessful_challengers >= MOST_FAILURES:
-        text = f"{one.unsuccessful_challengers} challengers in a row failed"
+    failed = (
+        automatic
+        and status_part.unsuccessful_attempts
+        and status_part.last_reason not in BY_HOLD_OUT
+    )
+    cooling_down = cooling_down or (failed and pause_end > observation.now)
+    if status_part.attempts_without_remedy >= MOST_FAILURES or cooling_down:
+        return _no_remedy(observation, status_part) or (
+            Reason.COOLING_DOWN,
+            _pause(observation, status_part),
+        )
+    if status_part.retry_time is not None and status_part.retry_time > observation.now:
+        text = f"the next Job is created at {rfc3339(status_part.retry_time)}"
+        return (
+            Reason.WAITING_TO_RETRY,
+            f"{text}; {_lost_jobs_text(status_part.lost_jobs)} lost to the cluster",
+        )
+    if status_part.unsuccessful_challengers >= MOST_FAILURES:
+        text = f"{status_part.unsuccessful_challengers} challengers in a row failed"
         return Reason.CHALLENGERS_FAIL, f"{text}: check status.retraining.lastResult"
     return None
 
 
 def _by_cause(observation: Observation, status: DataProductStatus) -> tuple[Reason, str] | None:
-    """Return which cause outside the model no training follows on, and what ends that; None without one."""
+    """Return the cause outside the model that prevents a training, and what ends it; None without one."""
     diagnosis, terms = status.diagnosis, observation.terms
     if diagnosis is None or terms.retraining is None or diagnosis.cause not in _ENDS:
         return None
@@ -109,7 +122,7 @@ def _by_cause(observation: Observation, status: DataProductStatus) -> tuple[Reas
 def _due(
     observation: Observation, status: DataProductStatus, pending: Trigger
 ) -> tuple[Reason, str] | None:
-    """Return what a training waits for that no pause of an earlier attempt caused; None where one did."""
+    """Return what a due training waits for, other than an earlier attempt's pause; None for such a pause."""
     match status.retraining.waiting_for if status.retraining else "":
         case DecisionReason.SERVING_SKEW | DecisionReason.CODE_NOT_DATA as cause:
             return Reason(cause), _contradicted(status, pending)
@@ -123,49 +136,58 @@ def _due(
             return None
 
 
-def _lost(number: int) -> str:
+def _lost_jobs_text(number: int) -> str:
     return "1 Job was" if number == 1 else f"{number} Jobs in a row were"
 
 
-def _no_remedy(observation: Observation, one: RetrainingStatus) -> tuple[Reason, str] | None:
-    """Return the reason and text for trainings that work and are no remedy; None for few of them."""
-    number, ends = one.attempts_without_remedy, one.next_allowed_time
+def _no_remedy(
+    observation: Observation, status_part: RetrainingStatus
+) -> tuple[Reason, str] | None:
+    """Return the reason and text for successful trainings that are no remedy; None for few of them."""
+    number, pause_end = status_part.attempts_without_remedy, status_part.next_allowed_time
     if number < MOST_FAILURES:
         return None
     text = (
         f"{number} attempts made a version that isn't shown to be a remedy, so a person has to find the"
         " cause: the data, the features or the labels"
     )
-    if ends is not None and ends > observation.now:
-        given = observation.terms.retraining is None or observation.terms.retraining.cooldown_given
-        sooner = "" if given else "once there are as many labels again, at the latest "
-        text = f"{text}. The next attempt follows {sooner}at {rfc3339(ends)}"
+    if pause_end is not None and pause_end > observation.now:
+        cooldown_given = (
+            observation.terms.retraining is None or observation.terms.retraining.cooldown_given
+        )
+        sooner = "" if cooldown_given else "once there are as many labels again, at the latest "
+        text = f"{text}. The next attempt follows {sooner}at {rfc3339(pause_end)}"
     return Reason.NO_REMEDY_FOUND, text
 
 
-def _pause(observation: Observation, one: RetrainingStatus) -> str:
-    """Return until when the pause after the last attempt lasts, and what ends it sooner."""
-    assert one.next_allowed_time is not None
-    what = (
-        f"the training for {one.pending.slo} waits" if one.pending else "the next one has to wait"
+def _pause(observation: Observation, status_part: RetrainingStatus) -> str:
+    """Return the end of the pause after the last attempt, and what ends it sooner."""
+    assert status_part.next_allowed_time is not None
+    subject_text = (
+        f"the training for {status_part.pending.slo} waits"
+        if status_part.pending
+        else "the next one has to wait"
     )
     text = (
-        f"{what} until {rfc3339(one.next_allowed_time)}"
-        f" ({attempts_without(one.unsuccessful_attempts)})"
+        f"{subject_text} until {rfc3339(status_part.next_allowed_time)}"
+        f" ({attempts_without(status_part.unsuccessful_attempts)})"
     )
     terms = observation.terms.retraining
-    labels = one.last_reason in BY_HOLD_OUT or not one.unsuccessful_attempts
+    labels = status_part.last_reason in BY_HOLD_OUT or not status_part.unsuccessful_attempts
     if labels and terms is not None and not terms.cooldown_given:
         return f"{text}, or until there are enough labels for another result"
     return f"{text}, or {_UNTIL_CORRECTED}"
 
 
 def _under_way(
-    observation: Observation, status: DataProductStatus, one: RetrainingStatus, trigger: Trigger
+    observation: Observation,
+    status: DataProductStatus,
+    status_part: RetrainingStatus,
+    trigger: Trigger,
 ) -> Finding:
-    """Return how the attempt does that was decided."""
-    by = _WITHOUT_SLO.get(trigger.cause, "a person")
-    text = f"attempt {one.attempt} for {trigger.slo or by}, from {trigger.version}"
+    """Return the progress of the attempt under way."""
+    cause_text = _WITHOUT_SLO.get(trigger.cause, "a person")
+    text = f"attempt {status_part.attempt} for {trigger.slo or cause_text}, from {trigger.version}"
     if observation.refusal and observation.job is None and not observation.is_new(status):
         return Finding(_KIND, "False", Reason.JOB_REFUSED, f"{text}: {observation.refusal}")
     if not (observation.job or observation.starts_training(status)):
@@ -181,60 +203,62 @@ def _under_way(
 
 
 def _contradicted(status: DataProductStatus, pending: Trigger) -> str:
-    """Return the text for trainings that one of them contradicts: since when, and what ends that."""
+    """Return the text for trainings after a training that contradicts them: since when, and what ends the wait."""
     diagnosis = status.diagnosis
     since = pending.trigger_time if diagnosis is None else diagnosis.diagnosis_time
-    why = f": {diagnosis.message}" if diagnosis is not None else ""
+    clause = f": {diagnosis.message}" if diagnosis is not None else ""
     return (
-        f"no training for {pending.slo} follows since {rfc3339(since)}{why}. That ends with live answers"
+        f"no training for {pending.slo} follows since {rfc3339(since)}{clause}. That ends with live answers"
         " as good as accepted, with another spec.model, spec.retraining, runtime image or SLO, or with"
         f" {REQUEST_RETRAIN}"
     )
 
 
 def _by_a_person(pending: Trigger) -> str:
-    """Return the text for a training that waits for a person, as the mode is Manual."""
+    """Return the text for a training that waits for a person in mode Manual."""
     return (
-        f"{_what(pending)} of {pending.version} waits for a person, as spec.retraining.mode is Manual:"
+        f"{_subject_text(pending)} of {pending.version} waits for a person, as spec.retraining.mode is Manual:"
         f" ask for it with {REQUEST_RETRAIN}"
     )
 
 
 def _too_young(observation: Observation, pending: Trigger) -> str:
-    """Return until when a version is too young to be retrained."""
-    text = f"{_what(pending)} waits until {pending.version} has been measured for"
+    """Return until when a version is too young for a retraining."""
+    text = f"{_subject_text(pending)} waits until {pending.version} has been measured for"
     text = f"{text} {LEAST_AGE_BLOCKS} blocks"
     stable = observation.product.status.stable
     if stable is None:
         return text
-    ends = rfc3339(old_enough_at(observation.terms, stable))
-    return f"{text}, at {ends}, or until a person asks for it with {REQUEST_RETRAIN}"
+    old_enough_time = rfc3339(old_enough_at(observation.terms, stable))
+    return f"{text}, at {old_enough_time}, or until a person asks for it with {REQUEST_RETRAIN}"
 
 
-def _what(pending: Trigger) -> str:
+def _subject_text(pending: Trigger) -> str:
     return "a challenger" if pending.trains_challenger else f"a training for {pending.slo}"
 
 
 def _in_line(observation: Observation, pending: Trigger) -> str:
-    """Return what waits for a slot, since when, and who has it."""
+    """Return what waits for a slot, since when, and which products have one."""
     behind = "; products that are degraded go first" if pending.trains_challenger else ""
-    who = who_trains(observation.observed.portfolio)
+    trainers_text = who_trains(observation.observed.portfolio)
     since = rfc3339(pending.trigger_time)
-    return f"{_what(pending)} of {pending.version} waits for a slot since {since}: {who}{behind}"
+    return f"{_subject_text(pending)} of {pending.version} waits for a slot since {since}: {trainers_text}{behind}"
 
 
-def _last_attempt(one: RetrainingStatus | None) -> str:
-    """Return how the last attempt ended; empty before the first."""
-    if one is None:
+def _last_attempt(status_part: RetrainingStatus | None) -> str:
+    """Return the last attempt's outcome; empty before the first."""
+    if status_part is None:
         return ""
-    last = one.last_result
+    last = status_part.last_result
     if last is not None and last.outcome is Outcome.IN_PROGRESS:
         return f"the last attempt made {last.version}, which is in its rollout"
-    return f"the last attempt ended with {one.last_reason}" if one.last_reason else ""
+    return (
+        f"the last attempt ended with {status_part.last_reason}" if status_part.last_reason else ""
+    )
 
 
 def _limit(observation: Observation) -> str:
-    """Return a clause where the operator allows a training less time than the product asks for."""
+    """Return a clause where the operator's limit is below the training time in the spec."""
     retraining = observation.product.spec.retraining
     if retraining is None or retraining.timeout_seconds <= observation.training_seconds:
         return ""

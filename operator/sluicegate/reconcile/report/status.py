@@ -64,20 +64,20 @@ _WORSE: Final = {SloState.MET: 0, SloState.UNKNOWN: 1, SloState.AT_RISK: 2, SloS
 
 
 def report(observation: Observation, plan: Plan) -> DataProductStatus:
-    """Return the status to write: that of the step, with conditions, traffic and summary."""
+    """Return the status to write: the step's status with conditions, traffic and summary."""
     product = observation.product
-    known = _with_what_was_known(observation, plan.status)
-    status = known.replace(
+    known_status = _with_what_was_known(observation, plan.status)
+    status = known_status.replace(
         observed_generation=product.metadata.generation,
         dependencies=observation.dependencies,
         problems=observation.invalid,
         pending_requests=waiting_requests(observation, plan),
         traffic=traffic_of(observation, plan.status),
     )
-    found = findings(observation, status, plan.allocation)
+    condition_findings = findings(observation, status, plan.allocation)
     conditions = report_conditions(
         product.status.conditions,
-        with_hints(observation, status, found),
+        with_hints(observation, status, condition_findings),
         generation=product.metadata.generation,
         now=observation.now,
     )
@@ -93,28 +93,30 @@ def report_invalid(
     generation: int,
     now: int,
 ) -> DataProductStatus:
-    """Return the status of a product whose spec can't be carried out: as before, and what is wrong.
+    """Return the status of a product with an invalid spec: the previous one, with the problems.
 
     A version that is stable keeps serving; without one nothing is served until the spec is corrected.
     """
     problems = listed_problems(problems)
     text = "; ".join(problems)
-    found = [Finding(Type.STALLED, "True", Reason.INVALID_SPEC, text)]
+    stalled_finding = [Finding(Type.STALLED, "True", Reason.INVALID_SPEC, text)]
     if before.stable is None:
         text = f"no version is stable yet, and none can be started: {text}"
-        found.append(Finding(Type.READY, "False", Reason.INVALID_SPEC, text))
+        stalled_finding.append(Finding(Type.READY, "False", Reason.INVALID_SPEC, text))
     words = (before.summary or Summary()).replace(reason=str(Reason.INVALID_SPEC))
     return before.replace(
         observed_generation=generation,
         problems=problems,
         pending_requests=refused_requests(before, requests, now),
         summary=words,
-        conditions=report_conditions(before.conditions, found, generation=generation, now=now),
+        conditions=report_conditions(
+            before.conditions, stalled_finding, generation=generation, now=now
+        ),
     )
 
 
 def _with_what_was_known(observation: Observation, status: DataProductStatus) -> DataProductStatus:
-    """Return the status; what was judged before stays while all that is new is that nothing is read yet.
+    """Return the status; the last judgement stays while the new version has no measurements yet.
 
     That blocks are read back after a restart is the operator's affair, not the product's: saying
     so would cost two writes for each product. Nor is it news why a version that only just took
@@ -131,32 +133,32 @@ def _with_what_was_known(observation: Observation, status: DataProductStatus) ->
         return status
     reread = all(slo.reason == DecisionReason.BACKFILLING for slo in status.slos)
     seconds = observation.terms.block_seconds
-    young = just_took_over(status.stable, seconds, now=observation.now)
-    if not (reread or (young and is_unread(before) and is_unread(status))):
+    is_young = just_took_over(status.stable, seconds, now=observation.now)
+    if not (reread or (is_young and is_unread(before) and is_unread(status))):
         return status
-    known = {"slos": before.slos, "state": before.state, "diagnosis": before.diagnosis}
-    return status.replace(**known)
+    judgement_before = {"slos": before.slos, "state": before.state, "diagnosis": before.diagnosis}
+    return status.replace(**judgement_before)
 
 
 def can_wait(observation: Observation, plan: Plan) -> bool:
-    """Return whether the write of status can wait until the gateway takes a first version.
+    """Return whether the status write can wait until the Gateway accepts a first version.
 
     Nothing is lost with a first version, and a write for each of thousands would delay all of them.
     """
-    hindered = observation.conflict or observation.stalled or observation.refused
-    if observation.product.status.stable is not None or hindered:
+    has_obstacle = observation.conflict or observation.stalled or observation.write_refusal
+    if observation.product.status.stable is not None or has_obstacle:
         return False
-    begun = observation.begun
-    if begun is None or observation.now - begun >= observation.quiet_seconds:
+    first_start = observation.first_start
+    if first_start is None or observation.now - first_start >= observation.quiet_seconds:
         return False
     if plan.status.stable is None:
         conditions = report(observation, plan).conditions
-        stalled = any(one.type == Type.STALLED for one in conditions)
+        stalled = any(condition.type == Type.STALLED for condition in conditions)
         return plan.status.candidate is not None and not stalled
     return observation.split is not None and observation.split.level < VerificationLevel.ACCEPTED
 
 
-def due(
+def status_due(
     before: DataProductStatus,
     after: DataProductStatus,
     *,
@@ -164,7 +166,7 @@ def due(
     refresh_seconds: float,
     verified_seconds: float = VERIFIED_SECONDS,
 ) -> DataProductStatus:
-    """Return the status to write: `after`, or `before` when what is new can wait.
+    """Return the status to write: `after`, or `before` if the changes can wait.
 
     Numbers wait for `refresh_seconds`. That a share is verified waits a moment for the next act,
     which is written anyway: so each step of a rollout costs one write.
@@ -174,16 +176,18 @@ def due(
     refresh_seconds : how old numbers may get; 0 for until the next decision.
     verified_seconds : for how long a verified share may wait.
     """
-    same = same_meaning(before, after)
-    if not same and after.candidate is not None and after.traffic is not None:
-        young = now - after.traffic.write_time < verified_seconds
-        if young and _only_verified(before, after):
+    means_the_same = same_meaning(before, after)
+    if not means_the_same and after.candidate is not None and after.traffic is not None:
+        is_young = now - after.traffic.write_time < verified_seconds
+        if is_young and _only_verified(before, after):
             return before
-    return with_fresh_numbers(before, after, now=now, refresh_seconds=refresh_seconds, same=same)
+    return with_fresh_numbers(
+        before, after, now=now, refresh_seconds=refresh_seconds, same=means_the_same
+    )
 
 
 def verified_seconds(observation: Observation) -> float:
-    """For how long the news that a share is verified may wait."""
+    """Return for how many seconds a verified share may stay unwritten."""
     return max(VERIFIED_SECONDS, VERIFIED_BLOCKS * observation.observed.canary_block_seconds)
 
 
@@ -191,20 +195,27 @@ def _only_verified(before: DataProductStatus, after: DataProductStatus) -> bool:
     if before.traffic is None or after.traffic is None:
         return False
     kind = Type.TRAFFIC_SPLIT_VERIFIED
-    others = [one for one in after.conditions if one.type != kind]
-    known = find_condition(before.conditions, kind)
-    kept = {one.type: one for one in (*others, *([known] if known else []))}
+    other_conditions = [condition for condition in after.conditions if condition.type != kind]
+    condition_before = find_condition(before.conditions, kind)
+    conditions = {
+        condition.type: condition
+        for condition in (*other_conditions, *([condition_before] if condition_before else []))
+    }
     unverified = after.replace(
         traffic=after.traffic.replace(
             verification=before.traffic.verification, acceptance_time=before.traffic.acceptance_time
         ),
-        conditions=tuple(kept[one.type] for one in after.conditions if one.type in kept),
+        conditions=tuple(
+            conditions[condition.type]
+            for condition in after.conditions
+            if condition.type in conditions
+        ),
     )
     return same_meaning(before, unverified)
 
 
 def summary(observation: Observation, status: DataProductStatus) -> Summary:
-    """Return the words of `kubectl get`."""
+    """Return the columns of `kubectl get`."""
     candidate = status.candidate
     canary = ""
     if candidate is not None and status.stable is not None:
@@ -219,7 +230,7 @@ def summary(observation: Observation, status: DataProductStatus) -> Summary:
 
 
 def reason_of(status: DataProductStatus, key: tuple[str, str]) -> str:
-    """Return why a person must act or look, in one word; otherwise empty."""
+    """Return the reason for which a person must act, in one word; otherwise empty."""
     by_kind = {condition.type: condition for condition in status.conditions}
     if (stalled := by_kind.get(Type.STALLED)) is not None:
         return stalled.reason
@@ -230,9 +241,9 @@ def reason_of(status: DataProductStatus, key: tuple[str, str]) -> str:
         return overlap.reason
     needs = needs_in(status, key)
     pressing = (need.reason for need in needs if need.kind not in REVIEWS.values())
-    shown = (by_kind[kind].reason for kind in _TELLING if kind in by_kind)
+    reasons = (by_kind[kind].reason for kind in _TELLING if kind in by_kind)
     signatures = (need.reason for need in needs)
-    return next(chain(pressing, (one for one in shown if one in _SHOWN), signatures), "")
+    return next(chain(pressing, (one for one in reasons if one in _SHOWN), signatures), "")
 
 
 def _worst(status: DataProductStatus) -> str:

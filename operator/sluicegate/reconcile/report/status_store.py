@@ -20,7 +20,7 @@ class StatusStore:
     overlaps: OperatorOverlaps
 
     async def write(self, record: ProductRecord, status: DataProductStatus) -> ProductRecord:
-        """Write a status over that of the record; the product as it then is."""
+        """Write a status on top of the record's; return the record as written."""
         body = {
             "metadata": {"name": record.key.name, "namespace": record.key.namespace},
             "status": status.replace(written_by=self.overlaps.me).to_dict(),
@@ -32,5 +32,5 @@ class StatusStore:
             )
         caches.written(DATA_PRODUCTS, answer)
         self.overlaps.wrote(record.key)
-        written = caches.products.get(record.key)
-        return written if isinstance(written, ProductRecord) else record
+        written_record = caches.products.get(record.key)
+        return written_record if isinstance(written_record, ProductRecord) else record

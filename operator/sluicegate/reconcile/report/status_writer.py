@@ -12,11 +12,11 @@ from sluicegate.reconcile.decide.events import EventNote
 from sluicegate.reconcile.decide.planner import Plan
 from sluicegate.reconcile.live.product import ProductRecord
 from sluicegate.reconcile.observe.observation import Observation
-from sluicegate.reconcile.report.condition_events import news, true_of
+from sluicegate.reconcile.report.condition_events import new_condition_events, true_of
 from sluicegate.reconcile.report.events import emit, log_decision
 from sluicegate.reconcile.report.product_metrics import ProductMetrics
 from sluicegate.reconcile.report.product_sample import REFUSED, figures_of
-from sluicegate.reconcile.report.status import due, report, report_invalid, verified_seconds
+from sluicegate.reconcile.report.status import report, report_invalid, status_due, verified_seconds
 from sluicegate.reconcile.report.status_store import StatusStore
 from sluicegate.runtime.event_recorder import EventRecorder
 from sluicegate.runtime.interfaces import InvalidSpec, Result
@@ -42,11 +42,11 @@ class StatusWriter:
         *,
         events: tuple[EventNote, ...] = (),
     ) -> ProductRecord:
-        """Write status and emit events, if there is news; return the product afterwards."""
+        """Write status and emit events if there are changes; return the record afterwards."""
         before = observation.product.status
         after = report(observation, plan)
         self.show(record, observation.product, plan, after)
-        fresh = due(
+        status_to_write = status_due(
             before,
             after,
             now=observation.now,
@@ -54,18 +54,28 @@ class StatusWriter:
             verified_seconds=verified_seconds(observation),
         )
         # What the pass began with may have been restored.
-        written = record if fresh == record.status else await self.store.write(record, fresh)
-        log_decision(record, fresh)
-        self.emit(record, (*true_of(events, fresh), *news(record.status, fresh)))
-        return written
+        written_record = (
+            record
+            if status_to_write == record.status
+            else await self.store.write(record, status_to_write)
+        )
+        log_decision(record, status_to_write)
+        self.emit(
+            record,
+            (
+                *true_of(events, status_to_write),
+                *new_condition_events(record.status, status_to_write),
+            ),
+        )
+        return written_record
 
     async def refuse(
         self, record: ProductRecord, problems: Iterable[Problem], *, now: int
     ) -> Result:
-        """Say what is wrong with the spec, and touch nothing."""
-        before, listed = record.status, tuple(map(str, problems))
+        """Write the problems of the spec into status, and change nothing else."""
+        before, problem_texts = record.status, tuple(map(str, problems))
         after = report_invalid(
-            before, listed, requests=record.requests, generation=record.generation, now=now
+            before, problem_texts, requests=record.requests, generation=record.generation, now=now
         )
         self.metrics.record(record.key, REFUSED)
         if after != before:
@@ -80,10 +90,10 @@ class StatusWriter:
     def show(
         self, record: ProductRecord, product: DataProduct, plan: Plan, status: DataProductStatus
     ) -> None:
-        """Let the metrics know how the product does."""
+        """Pass the product's figures to the metrics."""
         reason = plan.evaluation.decision.reason if plan.evaluation else None
         self.metrics.record(record.key, figures_of(product, status, reason))
 
     def emit(self, record: ProductRecord, events: Iterable[EventNote]) -> None:
-        """Emit events, or log what is quiet."""
+        """Emit events; quiet ones are only logged."""
         emit(self.recorder, record, events)

@@ -25,16 +25,16 @@ _LEVELS = {
 
 
 def traffic_of(observation: Observation, status: DataProductStatus) -> Traffic | None:
-    """Return the split in force; None before the first version serves."""
+    """Return the present split; None before the first version serves."""
     if status.stable is None:
         return None
     before = observation.product.status.traffic
     candidate = status.candidate
     weight = share_in_force(candidate) if candidate else 0
     stable = observation.product.status.stable
-    moved = stable is not None and stable.revision != status.stable.revision
-    same = before.weight == weight if before is not None else candidate is None
-    since = before.write_time if same and before is not None else observation.now
+    stable_changed = stable is not None and stable.revision != status.stable.revision
+    same_split = before.weight == weight if before is not None else candidate is None
+    since = before.write_time if same_split and before is not None else observation.now
     if observation.product.spec.route is None:
         return Traffic(
             mode=SplitMode.REPLICAS,
@@ -45,9 +45,9 @@ def traffic_of(observation: Observation, status: DataProductStatus) -> Traffic |
         )
     split = observation.split
     level = SplitLevel.WRITTEN
-    if split is not None and (same or moved):
+    if split is not None and (same_split or stable_changed):
         level = _LEVELS[split.level]
-    acceptance_time = before.acceptance_time if same and before is not None else None
+    acceptance_time = before.acceptance_time if same_split and before is not None else None
     if level is not SplitLevel.WRITTEN and acceptance_time is None:
         acceptance_time = observation.now
     return Traffic(
@@ -64,14 +64,14 @@ def traffic_of(observation: Observation, status: DataProductStatus) -> Traffic |
 
 
 def with_first_split(observation: Observation, plan: Plan) -> Observation:
-    """Return the observation with how far the route is taken, where a version has just become stable.
+    """Return the observation with the route's verification, for a version that has just become stable.
 
     What was known is about the split before, or nothing.
     """
     route, before = observation.product.spec.route, observation.product.status.stable
     after = plan.status.stable
-    fresh = after is not None and (before is None or before.revision != after.revision)
-    if route is None or not fresh:
+    is_new = after is not None and (before is None or before.revision != after.revision)
+    if route is None or not is_new:
         return observation
     name = observation.product.metadata.name
     weights = {version_name(name, revision): weight for revision, weight in plan.allocation.weights}

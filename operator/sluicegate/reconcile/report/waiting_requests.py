@@ -22,28 +22,33 @@ _TRAINING_WAITS: Final = {
 
 
 def waiting_requests(observation: Observation, plan: Plan) -> tuple[PendingRequest, ...]:
-    """Return the requests that aren't handled after a pass, each with the first thing that it waits for."""
+    """Return the unhandled requests after a pass, each with the first reason for its wait."""
     before, status = observation.product.status, plan.status
-    open_requests = (one for one in observation.observed.requests if is_pending(status, one))
-    found = ((one, *_reason(observation, plan, one)) for one in open_requests)
-    return tuple(_entries(before, found, observation.now))
+    open_requests = (
+        request for request in observation.observed.requests if is_pending(status, request)
+    )
+    reasons = ((request, *_reason(observation, plan, request)) for request in open_requests)
+    return tuple(_entries(before, reasons, observation.now))
 
 
 def refused_requests(
     before: DataProductStatus, requests: Iterable[tuple[str, str]], now: int
 ) -> tuple[PendingRequest, ...]:
-    """Return the requests of a product whose spec can't be carried out; `now` in seconds."""
-    given = (ManualRequest(name, value) for name, value in requests)
+    """Return the requests of a product with an invalid spec; `now` in seconds."""
+    requests_given = (ManualRequest(name, value) for name, value in requests)
     text = "the spec has a mistake: correct it"
-    found = ((one, str(ConditionReason.INVALID_SPEC), text) for one in given)
-    return tuple(_entries(before, (one for one in found if is_pending(before, one[0])), now))
+    reasons = ((one, str(ConditionReason.INVALID_SPEC), text) for one in requests_given)
+    return tuple(_entries(before, (one for one in reasons if is_pending(before, one[0])), now))
 
 
 def _entries(
-    before: DataProductStatus, found: Iterable[tuple[ManualRequest, str, str]], now: int
+    before: DataProductStatus, reasons: Iterable[tuple[ManualRequest, str, str]], now: int
 ) -> Iterator[PendingRequest]:
-    since = {(one.annotation, one.value): one.wait_start_time for one in before.pending_requests}
-    for request, reason, message in found:
+    since = {
+        (pending.annotation, pending.value): pending.wait_start_time
+        for pending in before.pending_requests
+    }
+    for request, reason, message in reasons:
         yield PendingRequest(
             annotation=request.annotation,
             value=request.value,
@@ -56,7 +61,7 @@ def _entries(
 def _reason(  # noqa: PLR0911 - one a reason
     observation: Observation, plan: Plan, request: ManualRequest
 ) -> tuple[str, str]:
-    """Return what a request waits for, in one word and in a sentence without numbers that move."""
+    """Return what a request waits for: a reason, and a sentence without changing numbers."""
     status, candidate = plan.status, plan.status.candidate
     if status.stable is None:
         return str(ConditionReason.PROGRESSING), "no version is stable yet"
@@ -80,7 +85,7 @@ def _reason(  # noqa: PLR0911 - one a reason
 
 
 def _training_waits(observation: Observation, status: DataProductStatus) -> tuple[str, str]:
-    """Return what the training that a person requests waits for, whatever else was decided in the pass."""
+    """Return what a person's training request waits for, independently of other decisions of the pass."""
     portfolio, now = observation.observed.portfolio, observation.now
     obstacle = obstacle_to_request(RetrainingRequest(observation.terms, status, portfolio, now))
     if obstacle is None:

@@ -22,25 +22,25 @@ from sluicegate.reconcile.routes.live_claims import RouteEntry, Standing, Streng
 
 @dataclass(frozen=True, slots=True)
 class RouteRefusal:
-    """A route that its product can't have.
+    """A route that its product can't have, as another product has it.
 
     Attributes
     ----------
     key, other : whose route it is, and who keeps the requests.
     claim : the part of the route that the other product claims, too.
-    kept : the same, as the other product claims it.
+    kept_claim : the same, as the other product claims it.
     strength : how well the other one's claim stands.
     """
 
     key: Key
     other: Key
     claim: Claim
-    kept: Claim
+    kept_claim: Claim
     strength: Strength
 
     @property
     def passes(self) -> bool:
-        """Whether it may end without any object of the other product changing."""
+        """Return whether the refusal may end without a change of the other product's objects."""
         return self.strength is not Strength.HELD
 
     @property
@@ -48,7 +48,7 @@ class RouteRefusal:
         """Message for the refused product; without names of other namespaces."""
         verb = "is served by" if self.strength is Strength.HELD else "was claimed first by"
         return (
-            f"spec.route: {self.claim} {verb} {self._named(self.other)}, which keeps it: change"
+            f"spec.route: {self.claim} {verb} {self._name_for(self.other)}, which keeps it: change"
             " hostnames, path or parentRefs of this product, or ask the owner of the Gateway for"
             " a host or a listener of its own"
         )
@@ -57,18 +57,18 @@ class RouteRefusal:
     def notice(self) -> str:
         """Message for the product that keeps the requests; without names of other namespaces."""
         return (
-            f"spec.route: {self._named(self.key)} claims requests of {self.kept}; this product"
+            f"spec.route: {self._name_for(self.key)} claims requests of {self.kept_claim}; this product"
             " keeps them, and the other route isn't written. No action is needed, unless the"
             " requests should go there: then change hostnames, path or parentRefs of this product"
         )
 
-    def _named(self, key: Key) -> str:
-        same = self.key.namespace == self.other.namespace
-        return f"DataProduct {key}" if same else "a DataProduct of another namespace"
+    def _name_for(self, key: Key) -> str:
+        same_namespace = self.key.namespace == self.other.namespace
+        return f"DataProduct {key}" if same_namespace else "a DataProduct of another namespace"
 
 
 class Claims:
-    """Who claims what, of all products. Used from the event loop only.
+    """The route claims of all products. Not thread-safe: for the event loop only.
 
     `wake` is called with each refused product when the cause of its refusal has changed.
     """
@@ -83,7 +83,7 @@ class Claims:
         self._waiting: dict[Key, dict[Key, None]] = {}
         """Those that are refused, by who keeps their requests."""
         self._listeners: dict[Gateway, tuple[Listener, ...]] = {}
-        self._refused: dict[Key, bool] = {}
+        self._refused_keys: dict[Key, bool] = {}
         """Whether what is written refuses a route, as it was found since `_refused_at`.
 
         Each of a thousand products that wait for the same requests asks this of all before it.
@@ -91,42 +91,42 @@ class Claims:
         self._refused_at = 0.0
 
     def learn(self, gateway: Gateway, listeners: tuple[Listener, ...]) -> None:
-        """Take in which hosts the listeners of a Gateway admit; without any it isn't known."""
+        """Record the hosts that the listeners of a Gateway admit; unknown without any."""
         before = self._listeners.pop(gateway, ())
         if before != listeners:
-            self._refused.clear()
+            self._refused_keys.clear()
         if listeners:
             self._listeners[gateway] = listeners
 
     def record(self, record: ProductRecord, route: RouteRecord | None) -> None:
-        """Update the claims of a product; read again only if its spec or its route has changed.
+        """Update the claims of a product; they are parsed only if its spec or its route has changed.
 
         Parameters
         ----------
         route : its own HTTPRoute as it lives.
         """
-        key, known = record.key, self._entries.get(record.key)
+        key, entry_before = record.key, self._entries.get(record.key)
         uid, generation, read = self._read.get(key, (None, None, None))
         if (uid, generation) == (record.uid, record.generation) and read is route:
             return
-        before = known if uid == record.uid else None
+        before = entry_before if uid == record.uid else None
         entry = read_entry(record, route, before)
         self._index.replace(key, (entry.desired, entry.live))
         self._entries[key] = entry
         self._read[key] = record.uid, record.generation, route
-        self._refused.clear()
-        if known != entry:
+        self._refused_keys.clear()
+        if entry_before != entry:
             self._wake_waiting(key)
 
     def settle(self, key: Key, *, contends: bool, now: float) -> RouteRefusal | None:
-        """Return whether a product can have the route of its spec; if so it is reserved until `release`.
+        """Return the refusal of a product's route; without one the route is reserved until `release`.
 
         Parameters
         ----------
-        contends : the operator would write that route now. now : in seconds.
+        contends_for_route : the operator would write that route now. now : in seconds.
         """
         entry = self._entries[key]
-        entry.contends = contends
+        entry.contends_for_route = contends
         refusal = self._refusal(entry, now)
         self._reserve(entry, reserved=contends and refusal is None)
         if (refusal is None) != (self.refusal(key) is None):
@@ -137,87 +137,92 @@ class Claims:
         return refusal
 
     def serves(self, key: Key, now: float) -> tuple[Parent, ...]:
-        """Return the parents of a product's HTTPRoute that take it, or may be about to."""
+        """Return the parents of a product's HTTPRoute that have accepted it, or may accept it soon."""
         entry = self._entries.get(key)
         if entry is None or entry.live is None:
             return ()
-        kept = entry.held | entry.open(now)
-        return tuple(one for one in entry.live.parents if one in kept)
+        serving_parents = entry.held_parents | entry.open(now)
+        return tuple(parent for parent in entry.live.parents if parent in serving_parents)
 
     def release(self, key: Key) -> None:
-        """End the reconcile of a product: from now on live objects count."""
+        """End the reservation of a product: from now on its live objects count."""
         if (entry := self._entries.get(key)) is not None:
             self._reserve(entry, reserved=False)
 
     def withdraw(self, key: Key) -> None:
-        """Withdraw the claim of a route that isn't going to be written, as far as it isn't live."""
+        """Withdraw the claim of a route that won't be written and isn't live."""
         if (entry := self._entries.get(key)) is not None:
-            entry.contends = False
+            entry.contends_for_route = False
             self._reserve(entry, reserved=False)
             self._wake_waiting(key)
 
     def outlive(self, key: Key) -> None:
-        """Keep the claim of an HTTPRoute that lives without a known product: no other product gets its requests.
+        """Keep the claim of a live HTTPRoute without a product, so that no other product gets its requests.
 
         The product is deleted and its route follows; or a failed list has hidden it, and another
         product would take over its requests.
         """
         if (entry := self._entries.get(key)) is None:
             return
-        entry.desired, entry.contends, entry.reserved, entry.is_written = None, False, False, True
+        entry.desired, entry.contends_for_route, entry.reserved, entry.is_written = (
+            None,
+            False,
+            False,
+            True,
+        )
         self._read.pop(key, None)
-        self._refused.clear()
+        self._refused_keys.clear()
         self._index.replace(key, (entry.live,))
         self._remember(key, None)
         self._wake_waiting(key)
 
     def forget(self, key: Key) -> None:
-        """Forget a product that is gone, with its HTTPRoute."""
+        """Forget a deleted product whose HTTPRoute is deleted, too."""
         self._index.replace(key, ())
         self._entries.pop(key, None)
-        self._refused.clear()
+        self._refused_keys.clear()
         self._read.pop(key, None)
         self._remember(key, None)
         self._wake_waiting(key)
 
     def __iter__(self) -> Iterator[Key]:
-        """Iterate over the products that are known."""
+        """Iterate over the recorded products."""
         return iter(tuple(self._entries))
 
     def refusal(self, key: Key) -> RouteRefusal | None:
-        """Return what `settle` answered last."""
+        """Return the last result of `settle`."""
         return self._refusals.get(key)
 
     def _reserve(self, entry: RouteEntry, *, reserved: bool) -> None:
         if entry.reserved != reserved and not entry.is_written:
-            self._refused.clear()
+            self._refused_keys.clear()
         entry.reserved = reserved
 
     def _wake_denied(self, entry: RouteEntry) -> None:
-        """Let products look whose routes no Gateway takes, as what they claim is being written.
+        """Wake products whose routes no Gateway accepts, as a route that they claim is being written.
 
         Or they would take it when they are admitted, or when their looks come round.
         """
         if entry.is_written:
             return
-        for other in self._near(entry):
-            if other.denied:
+        for other in self._near_entries(entry):
+            if other.denied_parents:
                 self._wake(other.key)
 
     def _wake_waiting(self, key: Key) -> None:
-        for one in tuple(self._waiting.get(key, ())):
-            self._wake(one)
+        for waiting_key in tuple(self._waiting.get(key, ())):
+            self._wake(waiting_key)
 
     # ---- who goes first ---------------------------------------------------------------------
     def _refusal(self, entry: RouteEntry, now: float) -> RouteRefusal | None:
         if entry.desired is None:
             return None
         weakest = entry.standing(entry.desired, now)
-        for other in self._near(entry):
+        for other in self._near_entries(entry):
             for standing, claim in other.parts(now):
                 if standing >= weakest:
                     break
-                refusal = self._against(entry, other.key, (standing, claim), now)
+                refusal = self._refusal_against(entry, other.key, (standing, claim), now)
                 if refusal is None:
                     continue
                 if standing[0] is Strength.WANTED and self._is_refused(other, now):
@@ -226,39 +231,39 @@ class Claims:
         return None
 
     def _is_refused(self, entry: RouteEntry, now: float) -> bool:
-        """Return whether what is written already refuses a product's route."""
+        """Return whether a written claim already refuses a product's route."""
         if now != self._refused_at:
             self._refused_at = now
-            self._refused.clear()
-        if entry.key not in self._refused:
-            self._refused[entry.key] = self._is_refused_now(entry, now)
-        return self._refused[entry.key]
+            self._refused_keys.clear()
+        if entry.key not in self._refused_keys:
+            self._refused_keys[entry.key] = self._is_refused_now(entry, now)
+        return self._refused_keys[entry.key]
 
     def _is_refused_now(self, entry: RouteEntry, now: float) -> bool:
         return any(
-            self._against(entry, other.key, (standing, claim), now)
-            for other in self._near(entry)
+            self._refusal_against(entry, other.key, (standing, claim), now)
+            for other in self._near_entries(entry)
             for standing, claim in other.parts(now)
             if standing[0] is not Strength.WANTED
         )
 
-    def _against(
+    def _refusal_against(
         self, entry: RouteEntry, other: Key, part: tuple[Standing, Claim], now: float
     ) -> RouteRefusal | None:
-        """Return the refusal, where another product's claim goes before what this one wants."""
+        """Return the refusal if another product's claim precedes the one that this product wants."""
         standing, claim = part
         assert entry.desired is not None
         as_equals = entry.key.namespace == other.namespace
-        known = self._listeners
-        meeting = entry.desired.meeting(claim, as_equals=as_equals, listeners=known)
-        if meeting is None or standing >= entry.standing(meeting, now):
+        listeners = self._listeners
+        shared_claim = entry.desired.shared_with(claim, as_equals=as_equals, listeners=listeners)
+        if shared_claim is None or standing >= entry.standing(shared_claim, now):
             return None
-        kept = claim.meeting(meeting, as_equals=as_equals, listeners=known)
-        assert kept is not None  # what meets one meets the other
-        return RouteRefusal(entry.key, other, meeting, kept, standing[0])
+        kept_claim = claim.shared_with(shared_claim, as_equals=as_equals, listeners=listeners)
+        assert kept_claim is not None  # what meets one meets the other
+        return RouteRefusal(entry.key, other, shared_claim, kept_claim, standing[0])
 
-    def _near(self, entry: RouteEntry) -> Iterator[RouteEntry]:
-        for key in self._index.near(entry.desired, entry.key.namespace):
+    def _near_entries(self, entry: RouteEntry) -> Iterator[RouteEntry]:
+        for key in self._index.near_keys(entry.desired, entry.key.namespace):
             if key != entry.key:
                 yield self._entries[key]
 

@@ -35,19 +35,21 @@ class RouteIndex:
         self._equal_entries: dict[Key, tuple[tuple[Match, str | None], ...]] = {}
 
     def replace(self, key: Key, claims: Iterable[Claim | None]) -> None:
-        """Let a product be found by these claims, and no others."""
+        """Index a product by these claims only."""
         for entry in self._entries.pop(key, ()):
             self._remove(key, entry)
         for match, host in self._equal_entries.pop(key, ()):
             self._remove_equal(key, match, host)
-        kept = tuple(one for one in claims if one)
-        entries = dict.fromkeys(entry for one in kept for entry in one.entries())
+        readable_claims = tuple(claim for claim in claims if claim)
+        entries = dict.fromkeys(entry for claim in readable_claims for entry in claim.entries())
         if entries:
             self._entries[key] = tuple(entries)
         for gateway, host, first in entries:
             paths = self._hosts.setdefault(gateway, {}).setdefault(host, {})
             paths.setdefault(first, {}).setdefault(key.namespace, {})[key] = None
-        equal_entries = dict.fromkeys(entry for one in kept for entry in one.equal_entries())
+        equal_entries = dict.fromkeys(
+            entry for claim in readable_claims for entry in claim.equal_entries()
+        )
         if equal_entries:
             self._equal_entries[key] = tuple(equal_entries)
         for match, at in equal_entries:
@@ -80,8 +82,8 @@ class RouteIndex:
         if not matches:
             del self._equals[key.namespace]
 
-    def near(self, claim: Claim | None, namespace: str) -> Iterator[Key]:
-        """Products whose claims may collide with this one, each once; more than do, never fewer.
+    def near_keys(self, claim: Claim | None, namespace: str) -> Iterator[Key]:
+        """Return products whose claims may collide with this one, each once; a superset of those that do.
 
         Parameters
         ----------
@@ -89,23 +91,23 @@ class RouteIndex:
         """
         if claim is None:
             return
-        seen: set[Key] = set()
+        seen_keys: set[Key] = set()
         for keys in (*self._equal(claim, namespace), *self._overlapping(claim, namespace)):
             for key in keys:
-                if key not in seen:
-                    seen.add(key)
+                if key not in seen_keys:
+                    seen_keys.add(key)
                     yield key
 
     def _equal(self, claim: Claim, namespace: str) -> Iterator[Iterable[Key]]:
-        """Yield those of the namespace that have a match and a host of the claim."""
+        """Yield products of the namespace with an equal match and host."""
         matches = self._equals.get(namespace, {})
         for match in claim.matches.distinct:
             hosts = matches.get(match)
             if hosts:
-                yield from (hosts[one] for one in (*claim.hosts, None) if one in hosts)
+                yield from (hosts[host] for host in (*claim.hosts, None) if host in hosts)
 
     def _overlapping(self, claim: Claim, namespace: str) -> Iterator[Iterable[Key]]:
-        """Yield those of other namespaces that have a host and the beginning of a path of the claim."""
+        """Yield products of other namespaces with an overlapping host and path prefix."""
         for gateway, host, first in claim.entries():
             for paths in self._paths(self._hosts.get(gateway, {}), host):
                 for products in _at(paths, first):
@@ -115,12 +117,14 @@ class RouteIndex:
         yield from (hosts[one] for one in hosts_above(host) if one in hosts)
         if host == ALL_HOSTS or host.startswith("*."):
             yield from (
-                paths for one, paths in hosts.items() if one != host and is_under(one, host)
+                paths
+                for other_host, paths in hosts.items()
+                if other_host != host and is_under(other_host, host)
             )
 
 
 def _at(paths: Paths, first: str) -> Iterator[Products]:
-    """Yield those of the same first segment, and those of any path."""
+    """Yield products of the same first segment, and those of any path."""
     if not first:
         yield from paths.values()
         return

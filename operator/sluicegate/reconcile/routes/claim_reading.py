@@ -20,7 +20,7 @@ from sluicegate.reconcile.routes.claims import (
 
 
 def claim_of(route: object, namespace: str) -> Claim | None:
-    """Return what a spec.route, or the spec of an HTTPRoute, claims; None for what can't be read as one.
+    """Return the claim of a spec.route or of an HTTPRoute's spec; None for an unreadable one.
 
     Parameters
     ----------
@@ -28,8 +28,8 @@ def claim_of(route: object, namespace: str) -> Claim | None:
     """
     try:
         parts = _mapping(route)
-        parents = tuple(parent_of(one, namespace) for one in _listed(parts, "parentRefs"))
-        hosts = tuple(_host(one) for one in _listed(parts, "hostnames")) or (ALL_HOSTS,)
+        parents = tuple(parent_of(one, namespace) for one in _items(parts, "parentRefs"))
+        hosts = tuple(_host(one) for one in _items(parts, "hostnames")) or (ALL_HOSTS,)
         matches = MatchTable(_matches(parts))
     except TypeError:
         return None
@@ -37,18 +37,22 @@ def claim_of(route: object, namespace: str) -> Claim | None:
 
 
 def listeners_of(gateway: Mapping[str, Any]) -> tuple[Listener, ...]:
-    """Return the listeners of a Gateway; none for a spec that can't be read."""
+    """Return the listeners of a Gateway; empty for an unreadable spec."""
     try:
         return tuple(
-            Listener(_text(one, "name"), _port(one), _host(one.get("hostname") or ALL_HOSTS))
-            for one in map(_mapping, _listed(_mapping(gateway.get("spec")), "listeners"))
+            Listener(
+                _text(listener, "name"),
+                _port(listener),
+                _host(listener.get("hostname") or ALL_HOSTS),
+            )
+            for listener in map(_mapping, _items(_mapping(gateway.get("spec")), "listeners"))
         )
     except TypeError:
         return ()
 
 
 def parent_of(reference: object, namespace: str) -> Parent:
-    """Return the parent that a reference names; TypeError for one that can't be read."""
+    """Return the parent of a reference; TypeError for an unreadable one."""
     parts = _mapping(reference)
     group = _text(parts, "group", GATEWAYS.group)
     kind = _text(parts, "kind", GATEWAYS.kind)
@@ -64,11 +68,11 @@ def _port(parts: Mapping[str, Any]) -> int:
 
 
 def _matches(route: Mapping[str, Any]) -> Iterator[Match]:
-    rules = _listed(route, "rules")
+    rules = _items(route, "rules")
     if not rules:
         yield _match({"path": {"value": route.get("path")}})
     for rule in rules:
-        for match in _listed(_mapping(rule), "matches") or [{}]:
+        for match in _items(_mapping(rule), "matches") or [{}]:
             yield _match(_mapping(match))
 
 
@@ -95,7 +99,7 @@ def _match(parts: Mapping[str, Any]) -> Match:
 
 
 def _segments(path: str) -> tuple[str, ...]:
-    """Return the parts of a path, as gateways that normalise it see them."""
+    """Return the segments of a path, normalised as gateways do."""
     parts: list[str] = []
     for part in unquote(path).split("/"):
         if part == "..":
@@ -106,9 +110,13 @@ def _segments(path: str) -> tuple[str, ...]:
 
 
 def _conditions(parts: Mapping[str, Any], name: str) -> Iterator[Condition]:
-    for each in _listed(parts, name):
-        one = _mapping(each)
-        yield _text(one, "name"), _text(one, "type", "Exact"), _text(one, "value", "")
+    for item in _items(parts, name):
+        condition = _mapping(item)
+        yield (
+            _text(condition, "name"),
+            _text(condition, "type", "Exact"),
+            _text(condition, "value", ""),
+        )
 
 
 def _host(value: object) -> str:
@@ -124,7 +132,7 @@ def _mapping(value: object) -> Mapping[str, Any]:
     return value
 
 
-def _listed(parts: Mapping[str, Any], name: str) -> list[Any]:
+def _items(parts: Mapping[str, Any], name: str) -> list[Any]:
     value = parts.get(name)
     if value is not None and not isinstance(value, list):
         raise TypeError(f"{name} is {value!r}, not a list")

@@ -46,11 +46,11 @@ class Parent:
 
     @property
     def is_gateway(self) -> bool:
-        """Whether it is a Gateway, and nothing else that takes routes."""
+        """Return whether the parent is a Gateway, and no other kind."""
         return self.gateway[:2] == (GATEWAYS.group, GATEWAYS.kind)
 
-    def meets(self, other: "Parent") -> bool:
-        """Return whether one listener may belong to both."""
+    def may_share_listener(self, other: "Parent") -> bool:
+        """Return whether both include a common listener."""
         return (
             self.gateway == other.gateway
             and _may_be_one(self.section, other.section)
@@ -59,7 +59,7 @@ class Parent:
 
     @override
     def __str__(self) -> str:
-        """Return name it as messages do."""
+        """Return the parent's name for messages."""
         text = f"{self.gateway[1]} {self.gateway[2]}"
         text += f", listener {self.section}" if self.section else ""
         return text + (f", port {self.port}" if self.port else "")
@@ -74,17 +74,17 @@ class Listener:
     host: str
 
     def is_of(self, parent: Parent) -> bool:
-        """Return whether a route with this parent comes in here."""
+        """Return whether the listener belongs to this parent."""
         return _may_be_one(self.section, parent.section) and _may_be_one(self.port, parent.port)
 
-    def admits(self, ours: Iterable[str], theirs: Iterable[str]) -> bool:
-        """Return whether a host that both mean comes in here."""
-        others = [one for one in theirs if hosts_may_meet(one, self.host)]
+    def admits(self, hosts: Iterable[str], other_hosts: Iterable[str]) -> bool:
+        """Return whether the listener admits a host of both claims."""
+        others_here = [host for host in other_hosts if hosts_may_meet(host, self.host)]
         return any(
-            hosts_may_meet(one, other)
-            for one in ours
-            if hosts_may_meet(one, self.host)
-            for other in others
+            hosts_may_meet(host, other)
+            for host in hosts
+            if hosts_may_meet(host, self.host)
+            for other in others_here
         )
 
 
@@ -94,7 +94,7 @@ Listeners = Mapping[Gateway, tuple[Listener, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """One match of a rule; a rule without matches has one that takes everything.
+    """A match of a rule; a rule without matches has one for all requests.
 
     Attributes
     ----------
@@ -112,7 +112,7 @@ class Match:
     params: frozenset[Condition] = frozenset()
     text: str = field(default="PathPrefix /", compare=False)
 
-    def meets(self, other: "Match") -> bool:
+    def may_match_together(self, other: "Match") -> bool:
         """Return whether one request may match both."""
         return (
             self._paths_meet(other)
@@ -131,7 +131,7 @@ class Match:
 
 
 class MatchTable(tuple[Match, ...]):  # noqa: SLOT001  # cached properties need a __dict__
-    """The matches of a claim, and those among them that are equal to others or on their paths.
+    """The matches of a claim, with indexes by equality and by path.
 
     A tenant chooses 64 matches for each of its products, so a search of all of them for each match
     of each other product takes seconds.
@@ -139,12 +139,12 @@ class MatchTable(tuple[Match, ...]):  # noqa: SLOT001  # cached properties need 
 
     @cached_property
     def distinct(self) -> frozenset[Match]:
-        """The matches, found by their hash."""
+        """Return the matches by their hash."""
         return frozenset(self)
 
     @cached_property
     def _under(self) -> dict[tuple[str, ...], list[Match]]:
-        """Matches by each path that theirs begins with."""
+        """Return matches by each prefix of their path."""
         under: dict[tuple[str, ...], list[Match]] = {}
         for match in self:
             path = match.path[:_INDEXED_SEGMENTS]
@@ -154,14 +154,14 @@ class MatchTable(tuple[Match, ...]):  # noqa: SLOT001  # cached properties need 
 
     @cached_property
     def _at(self) -> dict[tuple[str, ...], list[Match]]:
-        """Matches by the beginning of their path."""
+        """Return matches by their path prefix."""
         at: dict[tuple[str, ...], list[Match]] = {}
         for match in self:
             at.setdefault(match.path[:_INDEXED_SEGMENTS], []).append(match)
         return at
 
     def on_path(self, path: tuple[str, ...]) -> Iterator[Match]:
-        """Yield the matches whose path may begin with this one, or the other way round."""
+        """Yield the matches whose path is a prefix of this one, or vice versa."""
         path = path[:_INDEXED_SEGMENTS]
         for length in range(len(path)):
             yield from self._at.get(path[:length], ())
@@ -170,16 +170,16 @@ class MatchTable(tuple[Match, ...]):  # noqa: SLOT001  # cached properties need 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """All that a route claims: each of its matches, for each of its hosts, at each of its parents."""
+    """All that a route claims: each match, for each host, at each parent."""
 
     parents: tuple[Parent, ...]
     hosts: tuple[str, ...]
     matches: MatchTable
 
-    def meeting(
+    def shared_with(
         self, other: "Claim", *, as_equals: bool = False, listeners: Listeners | None = None
     ) -> "Claim | None":
-        """Return the part of this claim that the other one claims too; None when they are disjoint.
+        """Return the part of this claim that the other one claims too; None if they are disjoint.
 
         Parameters
         ----------
@@ -195,39 +195,43 @@ class Claim:
             if any(one.gateway == gateway for one in self.parents)
         }
 
-        def parents_meet(ours: Parent, theirs: Parent) -> bool:
-            known = doors.get(ours.gateway)
-            return ours.meets(theirs) and (
-                known is None or any(one.is_of(ours) and one.is_of(theirs) for one in known)
+        def parents_meet(parent: Parent, other_parent: Parent) -> bool:
+            admitting = doors.get(parent.gateway)
+            return parent.may_share_listener(other_parent) and (
+                admitting is None
+                or any(one.is_of(parent) and one.is_of(other_parent) for one in admitting)
             )
 
         parents = _those_that_meet(self.parents, other.parents, parents_meet)
         return Claim(parents, hosts, matches) if parents else None
 
     def _common(self, other: "Claim") -> tuple[tuple[str, ...], MatchTable]:
-        """Return the hosts and matches that are equal."""
+        """Return the equal hosts and matches."""
         hosts = frozenset(other.hosts)
         if hosts.isdisjoint(self.hosts):
             return (), MatchTable()
         distinct = other.matches.distinct
         return (
-            tuple(one for one in self.hosts if one in hosts),
-            MatchTable(one for one in self.matches if one in distinct),
+            tuple(host for host in self.hosts if host in hosts),
+            MatchTable(match for match in self.matches if match in distinct),
         )
 
     def _overlap(self, other: "Claim") -> tuple[tuple[str, ...], MatchTable]:
-        """Return the hosts and matches that one request may match, too."""
+        """Return the hosts and matches that overlap."""
         hosts = _those_that_meet(self.hosts, other.hosts, hosts_may_meet)
         if not hosts:
             return (), MatchTable()
         return hosts, MatchTable(
-            one
-            for one in self.matches
-            if any(one.meets(theirs) for theirs in other.matches.on_path(one.path))
+            match
+            for match in self.matches
+            if any(
+                match.may_match_together(other_match)
+                for other_match in other.matches.on_path(match.path)
+            )
         )
 
     def is_within(self, other: "Claim") -> bool:
-        """Return whether each part of it is, to the letter, a part of the other one."""
+        """Return whether each part of the claim equals a part of the other one."""
         return (
             set(self.parents) <= set(other.parents)
             and set(self.hosts) <= set(other.hosts)
@@ -235,32 +239,34 @@ class Claim:
         )
 
     def at(self, parents: Iterable[Parent]) -> "Claim | None":
-        """Return the same at these parents alone; None for none of them."""
-        kept = tuple(one for one in self.parents if one in parents)
-        return Claim(kept, self.hosts, self.matches) if kept else None
+        """Return the claim at these parents only; None without any."""
+        shared_parents = tuple(parent for parent in self.parents if parent in parents)
+        return Claim(shared_parents, self.hosts, self.matches) if shared_parents else None
 
     def entries(self) -> Iterator[Entry]:
-        """Return where an index holds it."""
-        gateways = dict.fromkeys(one.gateway for one in self.parents)
-        firsts = dict.fromkeys(one.path[0] if one.path else "" for one in self.matches)
-        if len(gateways) * len(self.hosts) * len(firsts) > MOST_ENTRIES:
-            firsts = {"": None}
+        """Return the index keys of the claim."""
+        gateways = dict.fromkeys(parent.gateway for parent in self.parents)
+        first_segments = dict.fromkeys(
+            match.path[0] if match.path else "" for match in self.matches
+        )
+        if len(gateways) * len(self.hosts) * len(first_segments) > MOST_ENTRIES:
+            first_segments = {"": None}
         for gateway in gateways:
             for host in self.hosts:
-                for first in firsts:
+                for first in first_segments:
                     yield gateway, host, first
 
     def equal_entries(self) -> Iterator[tuple[Match, str | None]]:
-        """Return where an index of equal claims holds it: a match, and a host or None for any."""
-        many = len(self.hosts) * len(self.matches.distinct) > MOST_ENTRIES
-        hosts: tuple[str | None, ...] = (None,) if many else self.hosts
+        """Return the keys in an index of equal claims: a match, and a host or None for any."""
+        is_large = len(self.hosts) * len(self.matches.distinct) > MOST_ENTRIES
+        hosts: tuple[str | None, ...] = (None,) if is_large else self.hosts
         for match in self.matches.distinct:
             for host in hosts:
                 yield match, host
 
     @override
     def __str__(self) -> str:
-        """Return name a part of it as messages do."""
+        """Return a part of the claim for messages."""
         host = self.hosts[0]
         return (
             f"{self.matches[0].text} of {f'host {host}' if host else 'all hosts'}"
@@ -268,37 +274,39 @@ class Claim:
         )
 
 
-def hosts_may_meet(one: str, other: str) -> bool:
-    """Return whether a host may be meant by both; a wildcard stands for one label or more."""
-    return is_under(one, other) or is_under(other, one)
+def hosts_may_meet(host: str, other: str) -> bool:
+    """Return whether both include a common host; a wildcard matches one label or more."""
+    return is_under(host, other) or is_under(other, host)
 
 
-def is_under(one: str, other: str) -> bool:
-    """Return whether all hosts that `one` means are meant by `other`, too."""
-    if other in (one, ALL_HOSTS):
+def is_under(host: str, other: str) -> bool:
+    """Return whether `other` includes all hosts of `host`."""
+    if other in (host, ALL_HOSTS):
         return True
-    return other.startswith("*.") and one.endswith(other[1:])
+    return other.startswith("*.") and host.endswith(other[1:])
 
 
 def hosts_above(host: str) -> Iterator[str]:
-    """Yield the host, and each wildcard that means it, too."""
+    """Yield the host, and each wildcard that includes it."""
     yield host
-    _, _, rest = host.removeprefix("*.").partition(".")
-    while rest:
-        yield f"*.{rest}"
-        _, _, rest = rest.partition(".")
+    _, _, domain = host.removeprefix("*.").partition(".")
+    while domain:
+        yield f"*.{domain}"
+        _, _, domain = domain.partition(".")
     if host != ALL_HOSTS:
         yield ALL_HOSTS
 
 
-def _conditions_meet(ones: frozenset[Condition], others: frozenset[Condition]) -> bool:
-    """Return whether a request may meet both; only two exact values of one name never do."""
-    exact, theirs = _exact(ones), _exact(others)
-    return all(value == theirs[name] for name, value in exact.items() if name in theirs)
+def _conditions_meet(
+    conditions: frozenset[Condition], other_conditions: frozenset[Condition]
+) -> bool:
+    """Return whether one request may meet both; only two different exact values of one name exclude it."""
+    exact, other_exact = _exact(conditions), _exact(other_conditions)
+    return all(value == other_exact[name] for name, value in exact.items() if name in other_exact)
 
 
 def _exact(conditions: frozenset[Condition]) -> dict[str, str]:
-    """Values by name. Of a name that is given twice a gateway reads one, and which isn't known."""
+    """Return exact values by name. Of a name with two values a gateway reads one, and which one is undefined."""
     names = [name for name, _, _ in conditions]
     return {
         name: value
@@ -308,11 +316,11 @@ def _exact(conditions: frozenset[Condition]) -> dict[str, str]:
 
 
 def _those_that_meet(
-    ours: tuple[A, ...], theirs: tuple[A, ...], meet: Callable[[A, A], bool]
+    items: tuple[A, ...], other_items: tuple[A, ...], meet: Callable[[A, A], bool]
 ) -> tuple[A, ...]:
-    return tuple(one for one in ours if any(meet(one, other) for other in theirs))
+    return tuple(item for item in items if any(meet(item, other) for other in other_items))
 
 
-def _may_be_one(one: str | int, other: str | int) -> bool:
-    """Return whether two choices may be the same; an empty one is none."""
-    return not one or not other or one == other
+def _may_be_one(choice: str | int, other: str | int) -> bool:
+    """Return whether two choices may be equal; an empty one means any."""
+    return not choice or not other or choice == other

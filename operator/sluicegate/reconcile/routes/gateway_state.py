@@ -13,7 +13,7 @@ WHOLE: Final = ""
 
 @dataclass(frozen=True, slots=True)
 class GatewayState:
-    """What a Gateway says of itself.
+    """The conditions of a Gateway and of its listeners.
 
     Attributes
     ----------
@@ -26,7 +26,7 @@ class GatewayState:
     listeners: tuple[Listener, ...] = ()
 
     def objection(self, section: str | None) -> str:
-        """Return why this listener, or all of it, isn't in service; empty when it is."""
+        """Return why this listener, or the Gateway, isn't in service; empty when it is."""
         return self.objections.get(WHOLE, "") or self.objections.get(section or WHOLE, "")
 
 
@@ -34,7 +34,7 @@ ABSENT: Final = GatewayState({WHOLE: "doesn't exist"})
 
 
 def gateway_state(body: Mapping[str, Any]) -> GatewayState:
-    """Slim a Gateway."""
+    """Convert a Gateway into its state."""
     generation, status = body["metadata"].get("generation", 0), body.get("status") or {}
     parts = {WHOLE: status.get("conditions") or ()}
     parts |= {one["name"]: one.get("conditions") or () for one in status.get("listeners") or ()}
@@ -44,11 +44,13 @@ def gateway_state(body: Mapping[str, Any]) -> GatewayState:
 
 
 def _objection(conditions: Iterable[Mapping[str, Any]], generation: int) -> str:
-    one = next((one for one in conditions if one["type"] == "Programmed"), None)
-    if one is None:
+    programmed = next(
+        (condition for condition in conditions if condition["type"] == "Programmed"), None
+    )
+    if programmed is None:
         return "has not reported yet whether it is programmed"
-    if one.get("observedGeneration", generation) < generation:
+    if programmed.get("observedGeneration", generation) < generation:
         return "hasn't programmed its newest generation yet"
-    if one["status"] != "True":
-        return f"isn't programmed: {one.get('reason', '')}: {one.get('message', '')}"
+    if programmed["status"] != "True":
+        return f"isn't programmed: {programmed.get('reason', '')}: {programmed.get('message', '')}"
     return ""

@@ -24,7 +24,7 @@ _OF_THE_API: frozenset[str] = frozenset({"namespace", "name", "sectionName", "po
 def with_kept_route(
     product: DataProduct, route: RouteRecord, parents: Collection[Parent]
 ) -> DataProduct | None:
-    """Return the product with the route that lives; None for one that the spec can't express.
+    """Return the product with its live route; None for a route that the spec can't express.
 
     Parameters
     ----------
@@ -32,9 +32,9 @@ def with_kept_route(
     """
     spec, namespace = route.spec, route.key.namespace
     references = [
-        {name: value for name, value in one.items() if name in _OF_THE_API}
-        for one in spec["parentRefs"]
-        if parent_of(one, namespace) in parents
+        {name: value for name, value in reference.items() if name in _OF_THE_API}
+        for reference in spec["parentRefs"]
+        if parent_of(reference, namespace) in parents
     ]
     try:
         kept = Route.model_validate_json(json.dumps({**spec, "parentRefs": references}))

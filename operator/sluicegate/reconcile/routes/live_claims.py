@@ -20,7 +20,7 @@ _NOT_WRITTEN: Final = "~"
 
 
 class Strength(IntEnum):
-    """How well a claim stands: the smaller, the better."""
+    """The rank of a claim: a smaller one precedes."""
 
     HELD = 0  # the live HTTPRoute has it, and the Gateway takes that route
     WRITTEN = 1  # the HTTPRoute has it, or is just being written, and the Gateway says nothing yet
@@ -33,16 +33,16 @@ Standing = tuple[Strength, str, tuple[str, str, str]]
 
 @dataclass(slots=True)
 class RouteEntry:
-    """What is known of one product's route.
+    """The claims of one product's route: desired, live, held, denied.
 
     Attributes
     ----------
     rank : creation, namespace and name of the product.
     desired, live : what the spec claims, and what the HTTPRoute does; None for nothing.
-    written : when the HTTPRoute was created.
-    held : parents that take the HTTPRoute. denied : parents that don't.
+    creation_time : when the HTTPRoute was created.
+    held_parents : parents that take the HTTPRoute. denied_parents : parents that don't.
     lapsed : of those that don't, the ones that took it before, and since when they don't.
-    contends : the operator would write the route of the spec now.
+    contends_for_route : the operator would write the route of the spec now.
     reserved : it is about to.
     is_written : the HTTPRoute has all that the spec claims.
     """
@@ -51,43 +51,49 @@ class RouteEntry:
     rank: tuple[str, str, str]
     desired: Claim | None = None
     live: Claim | None = None
-    written: str = _NOT_WRITTEN
-    held: frozenset[Parent] = frozenset()
-    denied: frozenset[Parent] = frozenset()
+    creation_time: str = _NOT_WRITTEN
+    held_parents: frozenset[Parent] = frozenset()
+    denied_parents: frozenset[Parent] = frozenset()
     lapsed: Mapping[Parent, float] = field(default_factory=dict)
-    contends: bool = False
+    contends_for_route: bool = False
     reserved: bool = False
     is_written: bool = False
 
     def open(self, now: float) -> frozenset[Parent]:
-        """Parents of the HTTPRoute that may be about to take it, or to take it again."""
+        """Return the parents of the HTTPRoute that may accept it soon, or again."""
         again = frozenset(one for one, at in self.lapsed.items() if now - at <= SILENT_SECONDS)
-        if self.live is None or now - _seconds(self.written) > SILENT_SECONDS:
+        if self.live is None or now - _seconds(self.creation_time) > SILENT_SECONDS:
             return again
-        return again | (frozenset(self.live.parents) - self.held - self.denied)
+        return again | (frozenset(self.live.parents) - self.held_parents - self.denied_parents)
 
     def parts(self, now: float) -> Iterator[tuple[Standing, Claim]]:
-        """Yield what it claims, and how well, best first."""
-        for strength, parents in ((Strength.HELD, self.held), (Strength.WRITTEN, self.open(now))):
+        """Yield the claims with their ranks, best first."""
+        for strength, parents in (
+            (Strength.HELD, self.held_parents),
+            (Strength.WRITTEN, self.open(now)),
+        ):
             claim = self.live.at(parents) if self.live else None
             if claim is not None:
-                yield (strength, self.written, self.rank), claim
+                yield (strength, self.creation_time, self.rank), claim
         if self.desired is None or self.is_written:
             return
         if self.reserved:
             yield (Strength.WRITTEN, _NOT_WRITTEN, self.rank), self.desired
-        elif self.contends:
+        elif self.contends_for_route:
             yield (Strength.WANTED, "", self.rank), self.desired
 
     def standing(self, claim: Claim, now: float) -> Standing:
-        """Return how well the weakest part of a claim stands that is one of what is wanted."""
+        """Return the rank of the weakest part of a claim that is also desired."""
         if self.live is not None:
             parents: frozenset[Parent] = frozenset()
-            for strength, more in ((Strength.HELD, self.held), (Strength.WRITTEN, self.open(now))):
+            for strength, more in (
+                (Strength.HELD, self.held_parents),
+                (Strength.WRITTEN, self.open(now)),
+            ):
                 parents |= more
                 part = self.live.at(parents)
                 if part is not None and claim.is_within(part):
-                    return strength, self.written, self.rank
+                    return strength, self.creation_time, self.rank
         if self.reserved:
             return Strength.WRITTEN, _NOT_WRITTEN, self.rank
         return Strength.WANTED, "", self.rank
@@ -96,7 +102,7 @@ class RouteEntry:
 def read_entry(
     record: ProductRecord, route: RouteRecord | None, before: RouteEntry | None
 ) -> RouteEntry:
-    """Return what is known of a product's route by now.
+    """Return the entry of a product's route by its record and its HTTPRoute.
 
     Parameters
     ----------
@@ -106,9 +112,11 @@ def read_entry(
     key = record.key
     entry = RouteEntry(key, (record.created, key.namespace, key.name))
     entry.desired = claim_of(record.route, key.namespace)
-    entry.contends = _is_about_to_serve(record) if before is None else before.contends
+    entry.contends_for_route = (
+        _is_about_to_serve(record) if before is None else before.contends_for_route
+    )
     # A route that was deleted by hand is created again before another product takes its requests.
-    vanished = before is not None and route is None and bool(before.held)
+    vanished = before is not None and route is None and bool(before.held_parents)
     entry.reserved = before is not None and (before.reserved or vanished)
     if route is not None:
         _take_in(entry, route, before, record)
@@ -120,56 +128,59 @@ def read_entry(
 def _take_in(
     entry: RouteEntry, route: RouteRecord, before: RouteEntry | None, record: ProductRecord
 ) -> None:
-    """Read what an HTTPRoute claims, and which of its parents take it.
+    """Read the claim of an HTTPRoute, and which of its parents accept it.
 
     A parent that accepted the route and no longer reports it still counts: a Gateway that is
     replaced, or whose controller restarts, doesn't report for a while. After a restart of the
     operator, status has it.
     """
     entry.live = claim_of(route.spec, route.key.namespace)
-    entry.written = route.created
+    entry.creation_time = route.created
     if entry.live is None:
         return
     words = {parent: _words(route, parent) for parent in entry.live.parents}
-    held = {parent for parent, said in words.items() if any(one.accepted for one in said)}
-    denied = {
-        parent
-        for parent, said in words.items()
-        if parent not in held and any(one.denied for one in said)
+    held_parents = {
+        parent for parent, statuses in words.items() if any(one.accepted for one in statuses)
     }
-    silent = set(entry.live.parents) - held - denied
+    denied_parents = {
+        parent
+        for parent, statuses in words.items()
+        if parent not in held_parents and any(one.is_denied for one in statuses)
+    }
+    silent_parents = set(entry.live.parents) - held_parents - denied_parents
     since: Mapping[Parent, float] = {}
-    taken = frozenset(denied) if _was_accepted(record) else frozenset[Parent]()
+    lapsing = frozenset(denied_parents) if _was_accepted(record) else frozenset[Parent]()
     if before is not None:
-        held |= silent & before.held
+        held_parents |= silent_parents & before.held_parents
         since = before.lapsed  # some Gateways give each answer a time of its own: the first counts
-        taken = before.held | since.keys()
+        lapsing = before.held_parents | since.keys()
     elif not route.parents and _was_accepted(record):
-        held |= silent
-    entry.held, entry.denied = frozenset(held), frozenset(denied)
+        held_parents |= silent_parents
+    entry.held_parents, entry.denied_parents = frozenset(held_parents), frozenset(denied_parents)
     entry.lapsed = {
-        one: since.get(one, max(_seconds(said.decided) for said in words[one]))
-        for one in denied & taken
+        parent: since.get(parent, max(_seconds(status.decided_at) for status in words[parent]))
+        for parent in denied_parents & lapsing
     }
 
 
 def _words(route: RouteRecord, parent: Parent) -> list[ParentStatus]:
-    """Return what the controllers say of a route at a parent."""
+    """Return the controllers' statuses of a route at a parent."""
     key, section, port = parent.gateway[2], parent.section, parent.port
     return [
-        one
-        for one in route.parents
-        if (one.namespace, one.name, one.section) == (*key, section) and one.port in (0, port)
+        status
+        for status in route.parents
+        if (status.namespace, status.name, status.section) == (*key, section)
+        and status.port in (0, port)
     ]
 
 
 def _is_about_to_serve(record: ProductRecord) -> bool:
-    """Return whether a product that wasn't reconciled yet is to have a route, as far as its status says."""
+    """Return whether a product that wasn't reconciled yet is about to have a route, by its status."""
     return record.status.stable is not None and not record.suspended
 
 
 def _was_accepted(record: ProductRecord) -> bool:
-    """Return whether status says that the Gateways took the route."""
+    """Return whether status reports that the Gateways accepted the route."""
     traffic = record.status.traffic
     return traffic is not None and traffic.acceptance_time is not None
 

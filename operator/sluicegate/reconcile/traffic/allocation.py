@@ -21,7 +21,7 @@ SURGE: Final = 1.5
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """One live version.
+    """The pods of one live version.
 
     Attributes
     ----------
@@ -39,7 +39,7 @@ class Placement:
 
 @dataclass(frozen=True, slots=True)
 class ServingPods:
-    """What serves at the moment beside a candidate.
+    """The ready pods beside a candidate.
 
     Attributes
     ----------
@@ -47,8 +47,8 @@ class ServingPods:
     stable_replicas, candidate_replicas : pods that each of them is to have by its Deployment.
     selected : revision that the product's own Service selects, empty for both; None while it isn't
         there.
-    reached : a selector that followed from the newest share is in force in the whole cluster.
-    waits : a version that is rolled back may still serve until stable has all of its pods.
+    is_reached : a selector that followed from the newest share is in force in the whole cluster.
+    waits_for_pods : a version that is rolled back may still serve until stable has all of its pods.
     """
 
     stable: int
@@ -56,13 +56,13 @@ class ServingPods:
     stable_replicas: int
     candidate_replicas: int
     selected: str | None
-    reached: bool
-    waits: bool
+    is_reached: bool
+    waits_for_pods: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Allocation:
-    """What is to exist.
+    """The desired pods and weights of a product's versions.
 
     Attributes
     ----------
@@ -83,8 +83,12 @@ class Allocation:
     part: int = 0
 
     def replicas(self, revision: str) -> int:
-        """Pods that a version is to have; 0 for one that doesn't live."""
-        return sum(one.replicas for one in self.placements if one.version.revision == revision)
+        """Return the desired pods of a version; 0 for one that isn't live."""
+        return sum(
+            placement.replicas
+            for placement in self.placements
+            if placement.version.revision == revision
+        )
 
 
 def previous_version(status: DataProductStatus) -> PastVersion | None:
@@ -111,7 +115,7 @@ def target_weight(spec: DataProductSpec, candidate: Candidate) -> int:
 
 
 def pods_for(spec: DataProductSpec, weight: int, stable: int) -> int:
-    """Ready pods that a candidate needs before it takes this share.
+    """Return the ready pods that a candidate needs before it takes this share.
 
     Parameters
     ----------
@@ -126,12 +130,12 @@ def pods_for(spec: DataProductSpec, weight: int, stable: int) -> int:
 
 
 def most_pods(stable: int) -> int:
-    """Pods of both versions together where replicas split the traffic."""
+    """Return the most pods of both versions together where replicas split the traffic."""
     return max(stable + 1, ceil(SURGE * stable))
 
 
 def split_by_replicas(weight: int, stable: int) -> tuple[int, int]:
-    """Pods of stable and candidate that come nearest to the share, from above.
+    """Return the pods of stable and candidate whose share is nearest, from above.
 
     Parameters
     ----------
@@ -152,23 +156,23 @@ def allocation_of(
     status: DataProductStatus,
     *,
     stable_pods: int,
-    followed: bool = False,
+    route_followed: bool = False,
     serving: ServingPods | None = None,
-    kept: Mapping[str, int] | None = None,
+    kept_pods: Mapping[str, int] | None = None,
 ) -> Allocation:
-    """Return the layout that status asks for.
+    """Return the allocation for this status.
 
     Parameters
     ----------
     product : the spec in force.
     status : what was decided.
     stable_pods : pods that stable has (an autoscaler may have raised them), at least the spec's.
-    followed : the Gateways have taken a candidate's 100 %, so the product's own Service may follow.
+    route_followed : the Gateways have taken a candidate's 100 %, so the product's own Service may follow.
     serving : what serves at the moment; None for all that is asked for.
-    kept : pods that the versions don't give up for the moment, by revision; None for none.
+    kept_pods : pods that the versions don't give up for the moment, by revision; None for none.
     """
-    allocation = _asked(product, status, stable_pods, followed=followed, serving=serving)
-    return _once_each(_with_kept(allocation, stable_pods, kept) if kept else allocation)
+    allocation = _asked(product, status, stable_pods, followed=route_followed, serving=serving)
+    return _once_each(_with_kept(allocation, stable_pods, kept_pods) if kept_pods else allocation)
 
 
 def with_predecessors(
@@ -178,7 +182,7 @@ def with_predecessors(
     candidate: int,
     selected: str | None,
 ) -> Allocation:
-    """Return the layout of a first version that replaces others before any was accepted, without a route.
+    """Return the allocation of a first version that replaces unaccepted ones, without a route.
 
     The product's own Service selects pods of theirs that are ready, so these have requests. They
     stay until as many of the new version are ready.
@@ -191,40 +195,49 @@ def with_predecessors(
     """
     (first,) = allocation.placements
     missing = first.replicas - (candidate if selected == "" else 0)
-    kept: list[Placement] = []
+    kept_placements: list[Placement] = []
     for version, pods in ready:
         if (stays := min(pods, missing)) > 0:
-            kept.append(Placement(version, stays))
+            kept_placements.append(Placement(version, stays))
             missing -= stays
-    if not kept:
+    if not kept_placements:
         return allocation
-    room = most_pods(first.replicas) - sum(one.replicas for one in kept)
-    placements = (replace(first, replicas=min(first.replicas, room)), *kept)
+    spare_pods = most_pods(first.replicas) - sum(one.replicas for one in kept_placements)
+    placements = (replace(first, replicas=min(first.replicas, spare_pods)), *kept_placements)
     return replace(allocation, placements=placements, selected=None)
 
 
-def _with_kept(allocation: Allocation, stable_pods: int, kept: Mapping[str, int]) -> Allocation:
-    """No version gives up pods; one is added only where all of them stay within the surge."""
+def _with_kept(
+    allocation: Allocation, stable_pods: int, kept_pods: Mapping[str, int]
+) -> Allocation:
+    """Return the allocation in which no version loses pods, and one gains pods only within the surge."""
     most = most_pods(stable_pods)
     placements: list[Placement] = []
-    for one in allocation.placements:
-        has, others = kept.get(one.version.revision, 0), sum(each.replicas for each in placements)
-        desired = one.replicas if not placements else min(one.replicas, most - others)
-        placements.append(replace(one, replicas=max(desired, has)))
+    for placement in allocation.placements:
+        kept_number, other_pods = (
+            kept_pods.get(placement.version.revision, 0),
+            sum(placement.replicas for placement in placements),
+        )
+        desired = (
+            placement.replicas if not placements else min(placement.replicas, most - other_pods)
+        )
+        placements.append(replace(placement, replicas=max(desired, kept_number)))
     return replace(allocation, placements=tuple(placements))
 
 
 def _once_each(allocation: Allocation) -> Allocation:
-    """Keep one placement of each revision: of two with one Deployment, each would undo the other."""
-    seen: dict[str, Placement] = {}
+    """Keep one placement of each revision: two with one Deployment would overwrite each other."""
+    by_revision: dict[str, Placement] = {}
     for placement in allocation.placements:
-        seen.setdefault(placement.version.revision, placement)
-    if len(seen) == len(allocation.placements):
+        by_revision.setdefault(placement.version.revision, placement)
+    if len(by_revision) == len(allocation.placements):
         return allocation
     weights: dict[str, int] = {}
     for revision, weight in allocation.weights:
         weights[revision] = weights.get(revision, 0) + weight
-    return replace(allocation, placements=tuple(seen.values()), weights=tuple(weights.items()))
+    return replace(
+        allocation, placements=tuple(by_revision.values()), weights=tuple(weights.items())
+    )
 
 
 def _asked(
@@ -238,7 +251,7 @@ def _asked(
     if status.stable is None:
         return _initial(product, status)
     if product.spec.route is None and product.spec.serving.autoscaling is not None:
-        return _beside(product, status, stable_pods)
+        return _beside_autoscaled(product, status, stable_pods)
     if product.spec.route is None:
         return _by_replicas(product, status, stable_pods, serving)
     return _routed(product, status, stable_pods, followed=followed, serving=serving)
@@ -252,7 +265,7 @@ def _routed(
     followed: bool,
     serving: ServingPods | None,
 ) -> Allocation:
-    """With a route, whose weights split the traffic; the product's own Service has one version."""
+    """Return the allocation with a route, whose weights split the traffic; the Service selects one version."""
     allocation = _by_weight(product, status, stable_pods)
     candidate = status.candidate
     if candidate is None:
@@ -267,7 +280,7 @@ def _routed(
 
 
 def _initial(product: DataProduct, status: DataProductStatus) -> Allocation:
-    """Before the first version serves: it gets all its pods, and no traffic until it is ready."""
+    """Return the allocation before the first version serves: all its pods, no traffic until they are ready."""
     if status.candidate is None:
         return Allocation((), (), None)
     placement = Placement(status.candidate, product.spec.serving.base_replicas)
@@ -293,46 +306,50 @@ def _by_weight(product: DataProduct, status: DataProductStatus, stable_pods: int
 
 
 def _stable(product: DataProduct, status: DataProductStatus, stable_pods: int) -> Placement:
-    """Stable with what it needs to take all of the traffic back at once."""
+    """Return stable's allocation with the pods for all of the traffic."""
     stable, candidate = status.stable, status.candidate
     assert stable is not None
     if product.spec.serving.autoscaling is None:
         return Placement(stable, stable_pods)
-    tried = candidate is not None and candidate.phase is not CandidatePhase.PARKED
-    return Placement(stable, stable_pods, autoscaled=True, floor=stable_pods if tried else 0)
+    is_tried = candidate is not None and candidate.phase is not CandidatePhase.PARKED
+    return Placement(stable, stable_pods, autoscaled=True, floor=stable_pods if is_tried else 0)
 
 
-def _beside(product: DataProduct, status: DataProductStatus, stable_pods: int) -> Allocation:
-    """Without a route, where an autoscaler owns stable's pods: the candidate's come in addition.
+def _beside_autoscaled(
+    product: DataProduct, status: DataProductStatus, stable_pods: int
+) -> Allocation:
+    """Return the allocation without a route beside an autoscaled stable: the candidate's pods are added.
 
     Taking pods from stable would conflict with the autoscaler.
     """
     stable, candidate = status.stable, status.candidate
     assert stable is not None
-    ours = _stable(product, status, stable_pods)
+    stable_allocation = _stable(product, status, stable_pods)
     if candidate is None or candidate.phase is CandidatePhase.PARKED:
-        parked = (Placement(candidate, 0),) if candidate else ()
-        return Allocation((ours, *parked, *_previous(status)), (), stable.revision)
+        parked_placements = (Placement(candidate, 0),) if candidate else ()
+        return Allocation(
+            (stable_allocation, *parked_placements, *_previous(status)), (), stable.revision
+        )
     weight = target_weight(product.spec, candidate)
     needed = _added(weight, stable_pods)
     pods = max(needed, _added(candidate.weight, stable_pods))
-    placements = (ours, Placement(candidate, pods), *_previous(status))
+    placements = (stable_allocation, Placement(candidate, pods), *_previous(status))
     selected = {FULL: candidate.revision, 0: stable.revision}.get(share_in_force(candidate))
     return Allocation(placements, (), selected, needed, _mirrored_to(product, status))
 
 
 def _added(weight: int, stable_pods: int) -> int:
-    """Pods beside all of stable's that give the share, within the surge; as many for everything."""
+    """Return the candidate's pods beside all of stable's, within the surge; as many as stable's for 100 %."""
     if weight in (0, FULL):
         return stable_pods * weight // FULL
-    room = most_pods(stable_pods) - stable_pods
-    return min(max(1, ceil(weight * stable_pods / (FULL - weight))), room)
+    spare_pods = most_pods(stable_pods) - stable_pods
+    return min(max(1, ceil(weight * stable_pods / (FULL - weight))), spare_pods)
 
 
 def with_capacity(
     product: DataProduct, status: DataProductStatus, stable_pods: int
 ) -> DataProductStatus:
-    """Return the status with how many pods all of the traffic needs, as an autoscaler has shown by now.
+    """Return the status with the pods that all of the traffic needs, by the autoscaler's present number.
 
     Beside a candidate stable has a part of the traffic, and an autoscaler that sees no other would
     shrink it to that. So it is known from before, and grows with what stable's part needs.
@@ -352,8 +369,8 @@ def with_capacity(
     needed = min(ceil(stable_pods * FULL / (FULL - weight)), scaling.max_replicas)
     if product.spec.route is None:
         needed = stable_pods  # each of its pods is there for all of the traffic
-    known = candidate.replace(capacity=max(needed, stable_pods))
-    return status.replace(candidate=known)
+    with_pods = candidate.replace(capacity=max(needed, stable_pods))
+    return status.replace(candidate=with_pods)
 
 
 def _by_replicas(
@@ -362,7 +379,7 @@ def _by_replicas(
     stable_pods: int,
     serving: ServingPods | None,
 ) -> Allocation:
-    """Without a route the pods that the product's Service selects split the traffic.
+    """Return the allocation without a route: the pods that the Service selects split the traffic.
 
     They are as many as all of the traffic needs: stable gives up a pod only for a ready one of the
     candidate that requests reach, and gets all of them before the Service selects it alone.
@@ -370,21 +387,27 @@ def _by_replicas(
     stable, candidate = status.stable, status.candidate
     assert stable is not None
     if candidate is None or candidate.phase is CandidatePhase.PARKED:
-        parked = (Placement(candidate, 0),) if candidate else ()
-        placements = (Placement(stable, stable_pods), *parked, *_previous(status))
+        parked_placements = (Placement(candidate, 0),) if candidate else ()
+        placements = (Placement(stable, stable_pods), *parked_placements, *_previous(status))
         return Allocation(placements, (), stable.revision)
     selected = {FULL: candidate.revision, 0: stable.revision}.get(share_in_force(candidate))
     needed = part = 0
     if candidate.phase is not CandidatePhase.ROLLING_BACK:
-        ours, theirs, needed = _forward(product.spec, candidate, stable_pods, serving)
+        stable_number, candidate_number, needed = _forward(
+            product.spec, candidate, stable_pods, serving
+        )
         if candidate.phase is CandidatePhase.PROMOTING and needed < stable_pods:
             part = FULL * needed // (stable_pods + needed)
     elif serving is None or not _is_awaited(candidate, stable_pods, serving):
-        ours, theirs = stable_pods, _draining(candidate, stable_pods, serving)
+        stable_number, candidate_number = stable_pods, _draining(candidate, stable_pods, serving)
     else:
-        theirs = min(stable_pods - serving.stable, serving.candidate_replicas)
-        ours, selected = min(stable_pods, most_pods(stable_pods) - theirs), None
-    placements = (Placement(stable, ours), Placement(candidate, theirs), *_previous(status))
+        candidate_number = min(stable_pods - serving.stable, serving.candidate_replicas)
+        stable_number, selected = min(stable_pods, most_pods(stable_pods) - candidate_number), None
+    placements = (
+        Placement(stable, stable_number),
+        Placement(candidate, candidate_number),
+        *_previous(status),
+    )
     mirrored_to = _mirrored_to(product, status)
     return Allocation(placements, (), selected, needed, mirrored_to, part)
 
@@ -392,40 +415,44 @@ def _by_replicas(
 def _forward(
     spec: DataProductSpec, candidate: Candidate, stable_pods: int, serving: ServingPods | None
 ) -> tuple[int, int, int]:
-    """Pods of stable and candidate by now, and ready ones that the candidate's next share needs."""
-    ours, theirs = _wanted(spec, candidate, stable_pods)
+    """Return the pods of stable and candidate now, and the ready ones that the next share needs."""
+    stable_number, candidate_number = _desired_pods(spec, candidate, stable_pods)
     if serving is None:
-        return ours, theirs, theirs
-    room = most_pods(stable_pods) - stable_pods
+        return stable_number, candidate_number, candidate_number
+    spare_pods = most_pods(stable_pods) - stable_pods
     if candidate.weight == 0:  # the Service selects stable alone
-        return stable_pods, min(theirs, room), min(theirs, room)
+        return stable_pods, min(candidate_number, spare_pods), min(candidate_number, spare_pods)
     if candidate.weight == FULL:  # the Service selects the candidate alone
-        return room, stable_pods, stable_pods
-    kept = max(
+        return spare_pods, stable_pods, stable_pods
+    kept_number = max(
         0, min(serving.candidate, stable_pods - serving.stable)
     )  # stable isn't ready for these
-    ours = min(max(ours, stable_pods - serving.candidate), stable_pods)
-    if not (serving.selected == "" and serving.reached):
-        ours = max(ours, min(serving.stable_replicas, stable_pods))
-    ours = min(ours, most_pods(stable_pods) - kept)
-    return ours, min(max(theirs, kept), most_pods(stable_pods) - ours), theirs
+    stable_number = min(max(stable_number, stable_pods - serving.candidate), stable_pods)
+    if not (serving.selected == "" and serving.is_reached):
+        stable_number = max(stable_number, min(serving.stable_replicas, stable_pods))
+    stable_number = min(stable_number, most_pods(stable_pods) - kept_number)
+    return (
+        stable_number,
+        min(max(candidate_number, kept_number), most_pods(stable_pods) - stable_number),
+        candidate_number,
+    )
 
 
 def _is_awaited(candidate: Candidate, stable_pods: int, serving: ServingPods) -> bool:
-    """Return whether a version that is rolled back serves until stable has all of its pods."""
+    """Return whether a rolled-back version serves until stable has all of its pods."""
     had_requests = candidate.weight > 0 and serving.candidate > 0
-    return serving.waits and had_requests and serving.stable < stable_pods
+    return serving.waits_for_pods and had_requests and serving.stable < stable_pods
 
 
-def _wanted(spec: DataProductSpec, candidate: Candidate, stable_pods: int) -> tuple[int, int]:
-    """Pods of stable and candidate that the next share asks for; all of them before it takes all."""
+def _desired_pods(spec: DataProductSpec, candidate: Candidate, stable_pods: int) -> tuple[int, int]:
+    """Return the pods of stable and candidate for the next share; all of both before 100 %."""
     if candidate.phase is CandidatePhase.PROMOTING:
         return most_pods(stable_pods) - stable_pods, stable_pods
     return split_by_replicas(min(target_weight(spec, candidate), FULL - 1), stable_pods)
 
 
 def _draining(candidate: Candidate, stable_pods: int, serving: ServingPods | None) -> int:
-    """Return how many pods of a version stay until they are drained: within the surge, and none is added."""
+    """Return the pods of a version that remain until they are drained: within the surge, and none added."""
     before = stable_pods
     if candidate.weight < FULL:
         before = split_by_replicas(candidate.weight, stable_pods)[1]
@@ -435,19 +462,19 @@ def _draining(candidate: Candidate, stable_pods: int, serving: ServingPods | Non
 
 
 def _mirrored_to(product: DataProduct, status: DataProductStatus) -> str:
-    """Return the revision that mirrored requests go to; empty without a mirror, or a candidate that is tried."""
+    """Return the revision that receives mirrored requests; empty without a mirror or a candidate under trial."""
     mirrored = product.spec.rollout.mirror is not None and is_tried(status)
     return status.trial.revision if mirrored and status.trial is not None else ""
 
 
 def share_in_force(candidate: Candidate) -> int:
     """Return the present share of the candidate, in percent; 0 once it is rolled back."""
-    back = candidate.phase in (CandidatePhase.ROLLING_BACK, CandidatePhase.PARKED)
-    return 0 if back else candidate.weight
+    is_returning = candidate.phase in (CandidatePhase.ROLLING_BACK, CandidatePhase.PARKED)
+    return 0 if is_returning else candidate.weight
 
 
 def _kept_pods(spec: DataProductSpec, candidate: Candidate, stable_pods: int) -> int:
-    """Pods that stay while the last share drains: weight to zero first, pods after."""
+    """Return the pods that remain while the last share drains: first the weight is zero, then the pods go."""
     if candidate.phase is CandidatePhase.PARKED:
         return 0
     return pods_for(spec, candidate.weight, stable_pods)

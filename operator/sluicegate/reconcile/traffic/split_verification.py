@@ -40,7 +40,7 @@ class VerificationLevel(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """What is known of the split in force.
+    """The verification of the present split.
 
     Attributes
     ----------
@@ -61,10 +61,10 @@ class Split:
 
 
 class InService(Protocol):
-    """What a Gateway says of itself."""
+    """The conditions of a Gateway that decide whether it is in service."""
 
     def objection(self, section: str | None) -> str:
-        """Return why a listener, or all of it, isn't in service; empty when it is."""
+        """Return why a listener, or the Gateway, isn't in service; empty when it is."""
 
 
 def verify_acceptance(
@@ -73,7 +73,7 @@ def verify_acceptance(
     parents: Iterable[ParentRef],
     gateways: Mapping[Key, InService] | None = None,
 ) -> tuple[VerificationLevel, str]:
-    """Return whether the route has these weights, and whether each of its Gateways took it and serves.
+    """Return whether the route has these weights, and each of its Gateways accepted it and is in service.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ def verify_acceptance(
     if live != {name: weight for name, weight in weights.items() if weight}:
         return (
             VerificationLevel.NONE,
-            f"the route has {_listed(live)} instead of {_listed(weights)}",
+            f"the route has {_weights_text(live)} instead of {_weights_text(weights)}",
         )
     if (objection := _any_objection(route, parents, gateways)) is not None:
         return VerificationLevel.WRITTEN, objection
@@ -101,7 +101,7 @@ def verify_draws(
     parents: Iterable[ParentRef],
     gateways: Mapping[Key, InService] | None = None,
 ) -> tuple[VerificationLevel, str] | None:
-    """Return why the route of consumers' draws isn't verified; None if it is, or there is to be none.
+    """Return why the route of draws isn't verified; None if it is, or if none is desired.
 
     Parameters
     ----------
@@ -110,8 +110,10 @@ def verify_draws(
     parents : its references, and gateways what those Gateways report.
     """
     if desired is None:
-        gone = live is None
-        return None if gone else (VerificationLevel.NONE, "the route of draws isn't deleted yet")
+        is_absent = live is None
+        return (
+            None if is_absent else (VerificationLevel.NONE, "the route of draws isn't deleted yet")
+        )
     if live is None or live.fingerprint != desired:
         return VerificationLevel.NONE, "the route of draws isn't written yet"
     objection = _any_objection(live, parents, gateways)
@@ -119,14 +121,14 @@ def verify_draws(
 
 
 def is_taken(route: RouteRecord, parents: Iterable[ParentRef]) -> bool:
-    """Return whether each Gateway has accepted the route as it is now."""
+    """Return whether each Gateway has accepted the present generation of the route."""
     return all(_objection(route, parent) is None for parent in parents)
 
 
 def _any_objection(
     route: RouteRecord, parents: Iterable[ParentRef], gateways: Mapping[Key, InService] | None
 ) -> str | None:
-    """Return why one of the parents doesn't take the route, or isn't in service; None if all are."""
+    """Return why a parent hasn't accepted the route or isn't in service; None if all have."""
     for parent in parents:
         if (objection := _objection(route, parent)) is not None:
             return objection
@@ -137,22 +139,24 @@ def _any_objection(
 
 
 def _objection(route: RouteRecord, parent: ParentRef) -> str | None:
-    """Return why a parent doesn't take the route; None if it does.
+    """Return why a parent hasn't accepted the route; None if it has.
 
     Each controller has an entry of its own, and one that is gone leaves its last one behind: any
     that takes the newest generation will do.
     """
     namespace = parent.namespace or route.key.namespace
-    where = f"Gateway {namespace}/{parent.name}"
-    told = [one for one in route.parents if _speaks_of(one, parent, namespace)]
-    newest = [one for one in told if one.observed >= route.generation]
+    gateway_text = f"Gateway {namespace}/{parent.name}"
+    parent_statuses = [status for status in route.parents if _speaks_of(status, parent, namespace)]
+    newest = [status for status in parent_statuses if status.observed >= route.generation]
     if any(one.accepted and one.resolved for one in newest):
         return None
     if newest:
-        return f"{where} does not accept the route: {newest[0].message}"
-    if told:
-        return f"{where} has not observed the newest generation of the route yet"
-    return f"{where} has no status for the route: check that the Gateway exists and admits it"
+        return f"{gateway_text} does not accept the route: {newest[0].message}"
+    if parent_statuses:
+        return f"{gateway_text} has not observed the newest generation of the route yet"
+    return (
+        f"{gateway_text} has no status for the route: check that the Gateway exists and admits it"
+    )
 
 
 def _speaks_of(status: ParentStatus, parent: ParentRef, namespace: str) -> bool:
@@ -171,7 +175,7 @@ def verify_share(
     seconds: float,
     gateway: bool = False,
 ) -> Split:
-    """Return whether the requests follow the weight.
+    """Return whether the requests' share matches the weight.
 
     Parameters
     ----------
@@ -188,15 +192,15 @@ def verify_share(
         return Split(level, message, share, total)
     if total < FEW_REQUESTS:
         patient = requests.blocks >= PATIENCE_BLOCKS and seconds >= PATIENCE_SECONDS
-        whose = "requests through the gateway" if gateway else "requests"
-        text = f"{message}; {total} {whose} since then are too few to see the share"
+        requests_text = "requests through the gateway" if gateway else "requests"
+        text = f"{message}; {total} {requests_text} since then are too few to see the share"
         return Split(level, text, share, total, enough=patient)
     least = weight / TOO_LARGE / 100 if gateway else 0.0
-    taken = requests.candidate / total
-    if (fault := _fault(weight, taken, total, least=least)) is not None:
+    observed_share = requests.candidate / total
+    if (fault := _fault(weight, observed_share, total, least=least)) is not None:
         return Split(level, fault, share, total, mismatched=True)
-    seen = f"{percent(taken)} of {total:,} requests went to the canary at a weight of {weight} %"
-    return Split(VerificationLevel.OBSERVED, seen, share, total, enough=True)
+    observed_text = f"{percent(observed_share)} of {total:,} requests went to the canary at a weight of {weight} %"
+    return Split(VerificationLevel.OBSERVED, observed_text, share, total, enough=True)
 
 
 def _fault(weight: int, share: float, total: int, *, least: float) -> str | None:
@@ -212,15 +216,15 @@ def _fault(weight: int, share: float, total: int, *, least: float) -> str | None
 
 
 def is_drained(requests: Requests, *, stable: bool, pods: int) -> bool:
-    """Return whether a version's pods may go: two blocks without a request, or none to send one to.
+    """Return whether a version's pods may be removed: two blocks without a request, or no sender.
 
     Parameters
     ----------
     pods : of the version, that may get requests.
     """
-    quiet = requests.quiet_stable if stable else requests.quiet_candidate
-    return quiet >= QUIET_BLOCKS or pods == 0
+    is_quiet = requests.quiet_stable if stable else requests.quiet_candidate
+    return is_quiet >= QUIET_BLOCKS or pods == 0
 
 
-def _listed(weights: Mapping[str, int]) -> str:
+def _weights_text(weights: Mapping[str, int]) -> str:
     return ", ".join(f"{name} {weight}" for name, weight in sorted(weights.items())) or "nothing"

@@ -28,7 +28,7 @@ from sluicegate.policy.model.decision import (
     StartRollout,
 )
 from sluicegate.policy.model.observed import CanaryBlock, Facts, ManualRequest
-from sluicegate.policy.rollout.transitions import at_once
+from sluicegate.policy.rollout.transitions import carry_out_at_once
 from sluicegate.policy.slo_health.client_errors import client_errors
 from sluicegate.slo.blocks import Quality
 from sluicegate.stats.counts import Count
@@ -455,7 +455,7 @@ def test_a_promotion_keeps_the_history_and_clears_the_candidate():
     )
     status = serving(candidate=candidate(5), history=history)
     promoted = Promote(reason=Reason.CANARY_NOT_WORSE, message="", numbers={}, candidate=V2)
-    after = at_once(TERMS, status, promoted, START + 7200)
+    after = carry_out_at_once(TERMS, status, promoted, START + 7200)
     assert after.stable is not None
     assert (after.stable.release, after.stable.promotion_time) == (V2, START + 7200)
     assert [one.release for one in after.history] == [V1, V3]

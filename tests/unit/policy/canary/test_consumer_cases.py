@@ -16,7 +16,7 @@ from sluicegate.policy.canary.analysis import assess
 from sluicegate.policy.canary.case import CanaryCase
 from sluicegate.policy.canary.consumer_cases import with_consumers
 from sluicegate.policy.canary.objections import unmeasured_consumer
-from sluicegate.policy.canary.rollout_defaults import derive
+from sluicegate.policy.canary.rollout_defaults import derive_rollout
 from sluicegate.policy.canary.verdict import decide
 from sluicegate.policy.model.canary_block import CanaryBlock, ConsumerBlock
 from sluicegate.policy.model.consumers import ConsumerReading, consumer_terms, planned_evidence
@@ -177,7 +177,8 @@ def test_the_derived_duration_follows_the_labels_of_a_consumer():
         "catalog/search", heard(), block=24, series={"v7": {"accuracy": hours}}
     )
     alone, with_it = (
-        derive(terms, Observed(24, consumer_readings=readings)) for readings in ((), (reading,))
+        derive_rollout(terms, Observed(24, consumer_readings=readings))
+        for readings in ((), (reading,))
     )
     assert "labels of search / accuracy a day come" in with_it.message
     assert with_it.max_duration_seconds > alone.max_duration_seconds

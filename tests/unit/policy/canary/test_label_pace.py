@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sluicegate.policy.canary.pace import planned_seconds, weekly_pace
-from sluicegate.policy.canary.rollout_defaults import derive
+from sluicegate.policy.canary.rollout_defaults import derive_rollout
 from sluicegate.stats.paired import Pairs
 from tests.support.decisions.judged import BLOCK, judged_by, observed, series
 from tests.support.decisions.scenarios import ACCURACY, AVAILABILITY
@@ -45,19 +45,22 @@ def test_the_label_rate_of_a_young_product_is_computed_from_its_existing_blocks(
 
 
 def test_a_rollout_lasts_until_slow_labels_arrived():
-    few, many = derive(LEFT_OUT, batches(20_000)), derive(LEFT_OUT, batches(2_000_000))
+    few, many = (
+        derive_rollout(LEFT_OUT, batches(20_000)),
+        derive_rollout(LEFT_OUT, batches(2_000_000)),
+    )
     assert few.max_duration_seconds > 24 * HOUR, "a batch a day, and more than one is needed"
     assert "labels of accuracy a day" in few.message
     assert few.max_duration_seconds > many.max_duration_seconds >= 4 * HOUR
-    assert derive(LEFT_OUT, batches(48)).max_duration_seconds == 14 * 86_400
-    assert derive(LEFT_OUT, batches(0)).max_duration_seconds == 4 * HOUR
+    assert derive_rollout(LEFT_OUT, batches(48)).max_duration_seconds == 14 * 86_400
+    assert derive_rollout(LEFT_OUT, batches(0)).max_duration_seconds == 4 * HOUR
 
 
 def test_rows_scored_by_both_versions_shorten_the_default_rollout_duration():
     observed = batches(20_000)
     rows = {"accuracy": Pairs(1700, 60, 60, 180)}
-    with_rows = derive(LEFT_OUT, observed, rows).max_duration_seconds
-    assert with_rows < derive(LEFT_OUT, observed).max_duration_seconds
+    with_rows = derive_rollout(LEFT_OUT, observed, rows).max_duration_seconds
+    assert with_rows < derive_rollout(LEFT_OUT, observed).max_duration_seconds
 
 
 def test_slow_labels_are_collected_at_the_largest_share_if_requests_give_evidence_earlier():

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from sluicegate.api.crd import build_crd
-from sluicegate.policy.canary.rollout_defaults import derive, of_current, of_next
+from sluicegate.policy.canary.rollout_defaults import derive_rollout, of_current, of_next
 from sluicegate.policy.evaluate import evaluate
-from sluicegate.policy.rollout.transitions import at_once
+from sluicegate.policy.rollout.transitions import carry_out_at_once
 from sluicegate.slo.blocks import Block, Quality, Series
 from sluicegate.stats.counts import Count
 from tests.support.decisions.judged import (
@@ -38,7 +38,7 @@ def seen(requests: int, *, desired=V1):
 def started(terms=LEFT_OUT):
     """Status once v2 has begun, while 100 requests a block came."""
     decision = evaluate(terms, serving(), seen(100, desired=V2), NOW).decision
-    return at_once(terms, serving(), decision, NOW)
+    return carry_out_at_once(terms, serving(), decision, NOW)
 
 
 def test_the_crd_sets_no_default_for_derived_rollout_fields():
@@ -109,7 +109,7 @@ def test_a_rollout_field_removed_during_a_rollout_is_derived_from_the_current_tr
     chosen = judged_by(ACCURACY, rollout={"maxDurationSeconds": 86_400})
     status = started(chosen)
     assert status.candidate.derived.max_duration_seconds is None
-    longest = derive(LEFT_OUT, seen(5)).max_duration_seconds
+    longest = derive_rollout(LEFT_OUT, seen(5)).max_duration_seconds
     assert longest > 4 * 3600
     assert of_current(LEFT_OUT, status, seen(5)).max_duration_seconds == longest
 
@@ -127,8 +127,8 @@ def test_a_shadow_phase_extends_the_default_duration_if_no_label_rate_is_known()
     unlabelled = replace(observed(block=24), desired=V1)
     shadowed = replace(LEFT_OUT, shadow_seconds=86_400)
 
-    alone = derive(LEFT_OUT, unlabelled)
-    beside = derive(shadowed, unlabelled)
+    alone = derive_rollout(LEFT_OUT, unlabelled)
+    beside = derive_rollout(shadowed, unlabelled)
 
     assert alone.max_duration_seconds == 4 * 3600
     assert beside.max_duration_seconds == 14 * 86_400

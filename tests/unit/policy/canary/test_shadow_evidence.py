@@ -22,7 +22,7 @@ from sluicegate.policy.canary.verdict import decide
 from sluicegate.policy.model.decision import Hold, Promote, Rollback, StartRollout
 from sluicegate.policy.model.observed import Facts
 from sluicegate.policy.rollout.shadow_phase import is_due
-from sluicegate.policy.rollout.transitions import at_once
+from sluicegate.policy.rollout.transitions import carry_out_at_once
 from sluicegate.stats.paired import Pairs
 from sluicegate.stats.sequential_test import rollback_bound
 from tests.support.decisions.judged import (
@@ -246,7 +246,9 @@ def test_a_retried_rollout_keeps_its_shadow_rows():
         source=VersionSource.SPEC,
         weight=50,
     )
-    after = at_once(judged, serving(candidate=before), again, START + 60).candidate
+    after = carry_out_at_once(judged, serving(candidate=before), again, START + 60).candidate
     assert after.shadow == before.shadow
-    other = at_once(judged, serving(candidate=before), replace(again, candidate=V3), START + 60)
+    other = carry_out_at_once(
+        judged, serving(candidate=before), replace(again, candidate=V3), START + 60
+    )
     assert other.candidate.shadow is None

@@ -17,7 +17,7 @@ from sluicegate.policy.canary.verdict import decide
 from sluicegate.policy.model.decision import Decision, Hold, Inconclusive, Promote, Rollback
 from sluicegate.policy.model.observed import CanaryBlock, Facts
 from sluicegate.policy.rollout.candidates import with_share
-from sluicegate.policy.rollout.transitions import at_once
+from sluicegate.policy.rollout.transitions import carry_out_at_once
 from sluicegate.slo.blocks import Quality
 from sluicegate.stats.counts import Count
 from tests.support.decisions.judged import (
@@ -157,7 +157,7 @@ def test_the_phase_of_a_candidate_is_awaiting_approval_once_its_event_was_emitte
     first = decide(
         CanaryCase(MANUAL, status, one, found, facts=Facts(), now=START + 3600, approved=False)
     )
-    after = at_once(MANUAL, status, first, START + 3600)
+    after = carry_out_at_once(MANUAL, status, first, START + 3600)
     assert after.candidate.phase is CandidatePhase.AWAITING_APPROVAL
     again = decide(
         CanaryCase(

@@ -7,7 +7,7 @@ import pytest
 from sluicegate.api.engine import SloRecord
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.slo_status import SloState
-from sluicegate.policy.diagnosis.disturbances import disturbed, evidence_restarted
+from sluicegate.policy.diagnosis.disturbances import evidence_restarted, with_disturbances
 from sluicegate.policy.slo_health.ratio_slo import SloResult
 from sluicegate.stats.counts import NOTHING
 from tests.support.decisions.judged import BLOCK, baseline, judged_by, observed, series, serving
@@ -38,6 +38,6 @@ def test_possibly_worse_counts_of_a_disturbance_are_excluded_even_if_the_slo_is_
     status = serving(slos={slo.name: record})
     measured = {"v1": {slo.name: series(*counts)}} if counts else {}
     read = observed(block=NOW, series=measured)
-    after = disturbed(TERMS, status, read, (result,), diagnoses=())
+    after = with_disturbances(TERMS, status, read, (result,), diagnoses=())
     assert after.engine.slo(slo.name).disturbance_start_time is None
     assert evidence_restarted(status, after) is ignored

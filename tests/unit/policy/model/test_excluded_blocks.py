@@ -7,7 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sluicegate.api.engine import SloRecord, TimeInterval
-from sluicegate.policy.model.excluded_blocks import MOST, BlockSpan, back, leave_out, spans_of
+from sluicegate.policy.model.excluded_blocks import (
+    MOST,
+    BlockSpan,
+    block_before,
+    exclude_blocks,
+    spans_of,
+)
 from sluicegate.stats.calendar import HOURS
 
 NOW = 60
@@ -28,7 +34,7 @@ def test_a_window_extends_past_excluded_blocks_until_it_has_its_number_of_blocks
     def counts(index: int) -> bool:
         return not any(one.after < index <= one.last for one in spans)
 
-    after = back(NOW, length, spans)
+    after = block_before(NOW, length, spans)
     assert sum(map(counts, range(after + 1, NOW + 1))) == length
     assert not length or counts(after + 1)
 
@@ -57,20 +63,20 @@ def record(spans, **fields) -> SloRecord:
 def test_excluded_spans_start_at_an_hourly_sum_and_adjacent_spans_are_merged(
     known, first, last, left_out
 ):
-    assert leave_out(record(known), first, last, SECONDS) == record(left_out)
+    assert exclude_blocks(record(known), first, last, SECONDS) == record(left_out)
 
 
 @pytest.mark.parametrize(("since", "spans"), [(30 * SECONDS, []), (30 * SECONDS - 1, [(12, 30)])])
 def test_an_excluded_span_before_all_evidence_is_dropped(since, spans):
     known = record([], since=since)
-    assert leave_out(known, 13, 30, SECONDS) == record(spans, since=since)
+    assert exclude_blocks(known, 13, 30, SECONDS) == record(spans, since=since)
 
 
 def test_beyond_the_limit_of_excluded_spans_the_evidence_begins_after_the_oldest_span():
-    found = leave_out(record(MANY), 24 * MOST + 1, 24 * MOST + 6, SECONDS)
+    found = exclude_blocks(record(MANY), 24 * MOST + 1, 24 * MOST + 6, SECONDS)
     newest = (24 * MOST, 24 * MOST + 6)
     assert found == record([*MANY[1:], newest], since=MANY[0][1] * SECONDS)
-    assert leave_out(record(MANY[1:]), 24 * MOST + 1, 24 * MOST + 6, SECONDS).since == 0
+    assert exclude_blocks(record(MANY[1:]), 24 * MOST + 1, 24 * MOST + 6, SECONDS).since == 0
 
 
 def test_excluded_spans_of_another_block_length_are_rounded_to_whole_sums_and_blocks():

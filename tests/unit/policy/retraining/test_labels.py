@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from scipy.stats import norm
 
-from sluicegate.policy.retraining.labels import needed, since
+from sluicegate.policy.retraining.labels import events_since, needed_events
 from sluicegate.slo.blocks import Block, Quality, Series
 from sluicegate.stats.counts import Count
 from tests.support.decisions.judged import BLOCK, judged_by, observed, series
@@ -21,7 +21,7 @@ TERMS = judged_by({"name": "clicks", "indicator": {"events": {}}, "maxDrop": "0.
 def test_the_needed_events_detect_a_drop_of_max_drop_with_a_power_of_80_percent(baseline, middle):
     errors = norm.ppf(0.95) + norm.ppf(0.8)
     exact = errors**2 * middle * (1 - middle) / 0.1**2
-    assert exact <= needed(SLO, baseline) < exact + 1
+    assert exact <= needed_events(SLO, baseline) < exact + 1
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_label_events_of_each_version_are_summed_over_blocks_ending_after_a_give
         "v2": {"clicks": series((0, 40), first=3), "other": series((0, 99))},
         "v3": {},
     }
-    assert since(TERMS, observed(block=3, series=blocks), "clicks", moment) == come
+    assert events_since(TERMS, observed(block=3, series=blocks), "clicks", moment) == come
 
 
 DAY = 86_400
@@ -55,7 +55,7 @@ def test_a_retraining_period_in_labels_may_exceed_the_retention_of_sums(seconds,
         analysis={"blockSeconds": seconds},
     )
     seen = observed(block=30 * a_day, series={"v1": {"clicks": blocks}})
-    come = since(terms, seen, "clicks", (30 - days) * DAY)
+    come = events_since(terms, seen, "clicks", (30 - days) * DAY)
     assert come == pytest.approx(2_880 * days, rel=0.02)
 
 
@@ -64,4 +64,4 @@ def test_the_label_rate_of_a_version_starts_at_its_first_event():
     for index in range(9_000, 9_013):
         blocks.record(Block(index, Quality.COUNTED, Count(0, 5)))
     seen = observed(block=9_012, series={"v1": {"clicks": blocks}})
-    assert since(TERMS, seen, "clicks", 0) == 65
+    assert events_since(TERMS, seen, "clicks", 0) == 65

@@ -25,7 +25,9 @@ def trained(cause: str = "ModelDecay", **fields):
 
 
 def after(status, reason, *, failed=True, terms=TERMS) -> RetrainingStatus:
-    found = pauses.ended(terms, status, now=NOW, reason=reason, failed=failed).retraining
+    found = pauses.with_ended_attempt(
+        terms, status, now=NOW, reason=reason, failed=failed
+    ).retraining
     assert found is not None
     assert found.trigger is None
     return found
@@ -59,7 +61,7 @@ def test_a_cooldown_of_the_spec_doubles_after_each_training_without_a_remedy(giv
 
 @pytest.mark.parametrize(("before", "minutes"), [(0, 1), (1, 2), (4, 16), (9, 30)])
 def test_a_lost_training_job_is_retried_soon_and_is_no_failure(before, minutes):
-    left = pauses.lost(trained(lost_jobs=before), NOW).retraining
+    left = pauses.with_lost_job(trained(lost_jobs=before), NOW).retraining
     assert (left.unsuccessful_attempts, left.next_allowed_time) == (0, None)
     assert (left.lost_jobs, left.retry_time) == (before + 1, NOW + 60 * minutes)
 
@@ -67,14 +69,14 @@ def test_a_lost_training_job_is_retried_soon_and_is_no_failure(before, minutes):
 def test_a_training_request_is_pending_again_after_its_job_was_lost():
     handled = LastHandled().with_token(REQUEST_RETRAIN, "now")
     status = trained("Requested").replace(last_handled=handled)
-    assert pauses.lost(status, NOW).last_handled.token(REQUEST_RETRAIN) == ""
+    assert pauses.with_lost_job(status, NOW).last_handled.token(REQUEST_RETRAIN) == ""
 
 
 def test_a_challenger_is_trained_again_after_its_job_was_lost():
     status = trained(
         "Scheduled", last_training_time=NOW - 600, previous_training_time=NOW - 3 * DAY
     )
-    left = pauses.lost(status, NOW).retraining
+    left = pauses.with_lost_job(status, NOW).retraining
     assert left.last_training_time == NOW - 3 * DAY, "its schedule counts from the one before"
 
 
@@ -96,7 +98,7 @@ SPECS = {
 def test_a_changed_input_of_the_training_ends_the_pause(spec, ends):
     status = serving().with_retraining(inputs=TERMS.retraining.inputs, **PAUSED)
     terms = judged_by(ACCURACY, **{"retraining": TRAINING, **spec})
-    found = pauses.refreshed(terms, status, now=NOW, degraded=True).retraining
+    found = pauses.with_corrected_pauses(terms, status, now=NOW, degraded=True).retraining
     assert (found.next_allowed_time is None) is ends
     assert (found.unsuccessful_attempts == 0) is ends
     assert found.suspended is not ends
@@ -106,7 +108,10 @@ def test_a_changed_objective_ends_the_pause_of_trainings():
     status = serving().with_retraining(inputs=TERMS.retraining.inputs, **PAUSED)
     terms = judged_by(ACCURACY | {"objective": "0.70"}, retraining=TRAINING)
     assert (
-        pauses.refreshed(terms, status, now=NOW, degraded=True).retraining.next_allowed_time is None
+        pauses.with_corrected_pauses(
+            terms, status, now=NOW, degraded=True
+        ).retraining.next_allowed_time
+        is None
     )
 
 
@@ -114,7 +119,9 @@ def test_an_invalid_spec_does_not_end_the_pause_of_trainings():
     """The nearest valid value of the runtime image is one that no person chose."""
     status = serving().with_retraining(inputs=TERMS.retraining.inputs, **PAUSED)
     terms = judged_by(ACCURACY, retraining=TRAINING, serving={"runtimeImage": "r.example/r:1"})
-    found = pauses.refreshed(terms, status, now=NOW, degraded=True, withheld="spec.serving: …")
+    found = pauses.with_corrected_pauses(
+        terms, status, now=NOW, degraded=True, withheld="spec.serving: …"
+    )
     assert found == status
 
 
@@ -146,31 +153,37 @@ def test_a_field_that_neither_training_nor_verdict_reads_does_not_end_a_pause():
 
 def test_a_pause_recorded_by_a_clock_one_day_ahead_is_cut_to_the_longest_pause():
     ahead = serving().with_retraining(next_allowed_time=NOW + 2 * DAY)
-    left = pauses.refreshed(TERMS, ahead, now=NOW, degraded=True).retraining
+    left = pauses.with_corrected_pauses(TERMS, ahead, now=NOW, degraded=True).retraining
     assert left.next_allowed_time == NOW + DAY
-    assert pauses.refreshed(TERMS, ahead.replace(retraining=left), now=NOW, degraded=True) == (
-        ahead.replace(retraining=left)
-    )
+    assert pauses.with_corrected_pauses(
+        TERMS, ahead.replace(retraining=left), now=NOW, degraded=True
+    ) == (ahead.replace(retraining=left))
 
 
 def test_a_spec_correction_during_a_training_cancels_the_pause_after_it():
     running = trained(inputs="what it began with", unsuccessful_attempts=1)
-    assert pauses.refreshed(TERMS, running, now=NOW, degraded=True) == running
-    failed = pauses.ended(TERMS, running, now=NOW, reason=Reason.JOB_FAILED, failed=True)
+    assert pauses.with_corrected_pauses(TERMS, running, now=NOW, degraded=True) == running
+    failed = pauses.with_ended_attempt(
+        TERMS, running, now=NOW, reason=Reason.JOB_FAILED, failed=True
+    )
     assert (
-        pauses.refreshed(TERMS, failed, now=NOW, degraded=True).retraining.next_allowed_time is None
+        pauses.with_corrected_pauses(
+            TERMS, failed, now=NOW, degraded=True
+        ).retraining.next_allowed_time
+        is None
     )
 
 
 def test_a_status_of_an_older_operator_keeps_its_pause():
     status = serving(retraining=RetrainingStatus(**PAUSED))
-    assert pauses.refreshed(TERMS, status, now=NOW, degraded=True) == status
+    assert pauses.with_corrected_pauses(TERMS, status, now=NOW, degraded=True) == status
 
 
 @pytest.mark.parametrize(("degraded", "left"), [(True, 3), (False, 0)])
 def test_trainings_without_a_remedy_are_counted_per_degradation(degraded, left):
     status = serving(retraining=RetrainingStatus(attempts_without_remedy=3))
     found = (
-        pauses.refreshed(TERMS, status, now=NOW, degraded=degraded).retraining or RetrainingStatus()
+        pauses.with_corrected_pauses(TERMS, status, now=NOW, degraded=degraded).retraining
+        or RetrainingStatus()
     )
     assert found.attempts_without_remedy == left

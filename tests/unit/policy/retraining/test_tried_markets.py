@@ -62,8 +62,8 @@ def test_a_market_missed_since_the_promotion_was_not_remedied_by_its_training(ma
     ],
 )
 def test_a_promotion_keeps_the_list_of_markets_without_a_remedy(made, age, missed, kept):
-    assert tried_markets.at_promotion(TERMS, status(missed=missed), made, age) == kept
+    assert tried_markets.tried_after_promotion(TERMS, status(missed=missed), made, age) == kept
 
 
 def test_a_rolled_back_version_does_not_mark_its_market_as_tried():
-    assert tried_markets.at_return(TERMS, status(missed=("AT", "BE")), DAY) == ("BE",)
+    assert tried_markets.tried_after_rollback(TERMS, status(missed=("AT", "BE")), DAY) == ("BE",)

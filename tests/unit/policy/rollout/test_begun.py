@@ -15,7 +15,7 @@ from sluicegate.policy.model.observed import Facts, ManualRequest
 from sluicegate.policy.rollout.api_gate import take_share
 from sluicegate.policy.rollout.candidates import with_share
 from sluicegate.policy.rollout.rollbacks import roll_back_candidate, roll_back_stable
-from sluicegate.policy.rollout.transitions import at_once, begun
+from sluicegate.policy.rollout.transitions import begin_decision, carry_out_at_once
 from tests.support.decisions.judged import (
     START,
     V2,
@@ -45,7 +45,7 @@ def test_a_rollback_request_stays_pending_until_the_candidate_lost_its_traffic(k
     status = serving(candidate=candidate(5), history=(EARLIER,), last_handled=HANDLED)
     back = roll_back_stable(status, V3, Reason.ROLLBACK_REQUESTED, "v3")
     decision = OTHER if kind == "another version starts" else back
-    after = begun(TERMS, status, decision, NOW, handled=BEFORE)
+    after = begin_decision(TERMS, status, decision, NOW, handled=BEFORE)
     assert after.candidate.release == V2
     assert after.candidate.phase is CandidatePhase.ROLLING_BACK
     assert after.candidate.decision_reason == Reason.SUPERSEDED
@@ -55,12 +55,12 @@ def test_a_rollback_request_stays_pending_until_the_candidate_lost_its_traffic(k
 @pytest.mark.parametrize("before", [candidate(), parked(candidate(5))], ids=["starting", "parked"])
 def test_a_candidate_without_traffic_is_replaced_at_once(before):
     status = serving(candidate=before, history=(EARLIER,), last_handled=HANDLED)
-    started = begun(TERMS, status, OTHER, NOW, handled=BEFORE)
+    started = begin_decision(TERMS, status, OTHER, NOW, handled=BEFORE)
     assert started.candidate.release == V3
     assert started.candidate.phase is CandidatePhase.STARTING
     assert started.last_handled == HANDLED
     back = roll_back_stable(status, V3, Reason.ROLLBACK_REQUESTED, "v3")
-    restored = begun(TERMS, status, back, NOW, handled=BEFORE).candidate
+    restored = begin_decision(TERMS, status, back, NOW, handled=BEFORE).candidate
     assert (restored.release, restored.phase) == (V3, CandidatePhase.PROMOTING)
     assert restored.restoring
 
@@ -68,7 +68,7 @@ def test_a_candidate_without_traffic_is_replaced_at_once(before):
 def test_a_rollback_to_a_version_that_status_no_longer_has_changes_nothing():
     status = serving()
     back = roll_back_stable(status, V3, Reason.ROLLBACK_REQUESTED, "v3")
-    assert begun(TERMS, status, back, NOW) == status
+    assert begin_decision(TERMS, status, back, NOW) == status
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_a_rollback_to_a_version_that_status_no_longer_has_changes_nothing():
 )
 def test_a_promotion_records_its_reason_where_that_is_not_the_evidence(reason, recorded):
     status = serving(candidate=candidate(50))
-    after = begun(TERMS, status, Promote(reason=reason, message="why", candidate=V2), NOW)
+    after = begin_decision(TERMS, status, Promote(reason=reason, message="why", candidate=V2), NOW)
     assert after.candidate.phase is CandidatePhase.PROMOTING
     assert (after.candidate.decision_reason, after.candidate.decision_message) == (recorded, "why")
 
@@ -85,10 +85,10 @@ def test_a_promotion_records_its_reason_where_that_is_not_the_evidence(reason, r
 def test_a_replay_parks_an_inconclusive_candidate_and_drops_a_rolled_back_candidate():
     status = serving(candidate=candidate(50))
     fault = Inconclusive(reason=Reason.NODE_BUSY, message="")
-    waits = at_once(TERMS, status, fault, NOW).candidate
+    waits = carry_out_at_once(TERMS, status, fault, NOW).candidate
     assert (waits.phase, waits.weight, waits.retries) == (CandidatePhase.PARKED, 0, 1)
     worse = roll_back_candidate(status, Reason.CANARY_WORSE, "")
-    assert at_once(TERMS, status, worse, NOW).candidate is None
+    assert carry_out_at_once(TERMS, status, worse, NOW).candidate is None
 
 
 def test_a_promotion_in_parts_waits_for_ready_pods_after_each_part():

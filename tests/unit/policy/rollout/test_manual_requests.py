@@ -22,12 +22,12 @@ from sluicegate.policy.model.observed import (
     TrainingFailed,
     TrainingSucceeded,
 )
-from sluicegate.policy.model.pending_requests import approves, handled
+from sluicegate.policy.model.pending_requests import approves, with_request_handled
 from sluicegate.policy.retraining.holdout_gate import GateVerdict, judge, judge_all
 from sluicegate.policy.retraining.preconditions import RetrainingRequest as Asked
 from sluicegate.policy.retraining.preconditions import obstacle
 from sluicegate.policy.rollout.manual_requests import answers
-from sluicegate.policy.training_results import training_ended
+from sluicegate.policy.training_results import process_training_result
 from sluicegate.stats.counts import Count
 from sluicegate.stats.paired import Pairs
 from tests.support.decisions.judged import V1, V2, candidate, judged_by, parked, serving
@@ -177,7 +177,7 @@ def result(trigger: str, parent: Release = V1) -> TrainingSucceeded:
 
 def arrived(trained: RetrainingStatus, outcome):
     observed = Observed(block=NOW // 300, desired=V1, training=outcome)
-    found = training_ended(TERMS, serving(retraining=trained), observed, NOW)
+    found = process_training_result(TERMS, serving(retraining=trained), observed, NOW)
     assert found is not None
     return found
 
@@ -222,7 +222,7 @@ def test_a_result_of_another_training_does_not_end_the_running_training():
 def test_a_manual_result_without_spec_retraining_may_be_one_percent_worse(bad, reason):
     made = replace(result(""), evaluation={"accuracy": Count(bad, 10_000)})
     observed = Observed(block=NOW // 300, desired=V1, training=made)
-    found = training_ended(judged_by(ACCURACY, retraining=None), serving(), observed, NOW)
+    found = process_training_result(judged_by(ACCURACY, retraining=None), serving(), observed, NOW)
     assert found.decision.reason is reason
 
 
@@ -236,7 +236,7 @@ def test_a_result_under_the_name_of_an_older_version_is_refused():
     )
     status = serving(retraining=training("b"), history=(older,))
     observed = Observed(block=NOW // 300, desired=V1, training=result("b"))
-    found = training_ended(TERMS, status, observed, NOW)
+    found = process_training_result(TERMS, status, observed, NOW)
     assert found.decision.reason is Reason.VERSION_REUSED
     assert found.status.retraining.unsuccessful_attempts == 1
 
@@ -260,7 +260,7 @@ def test_a_result_under_the_name_of_a_refused_candidate_is_refused_unless_it_is_
     )
     status = serving(retraining=training("b"), history=(refused,))
     observed = Observed(block=NOW // 300, desired=V1, training=result("b"))
-    found = training_ended(TERMS, status, observed, NOW)
+    found = process_training_result(TERMS, status, observed, NOW)
     assert found.decision.reason is reason
 
 
@@ -322,15 +322,15 @@ def test_a_training_result_without_hold_out_counts_gets_no_traffic():
     made = replace(result("b"), evaluation=FINE, stable_evaluation=FINE)
     observed = Observed(block=NOW // 300, desired=V1, training=made)
     status = serving(retraining=training("b"))
-    found = training_ended(GATED, status, observed, NOW)
+    found = process_training_result(GATED, status, observed, NOW)
     assert found.decision.reason is Reason.HOLD_OUT_TOO_SMALL
     assert "accuracy" in found.decision.message
 
 
 def test_handling_a_request_token_keeps_the_tokens_of_other_requests():
     status = serving(last_handled=LastHandled(abort="a", promote="old"))
-    after = handled(status, ManualRequest(REQUEST_PROMOTE, "new"))
+    after = with_request_handled(status, ManualRequest(REQUEST_PROMOTE, "new"))
     assert after.last_handled == LastHandled(abort="a", promote="new")
-    assert handled(serving(), ManualRequest(REQUEST_PROMOTE, "x")).last_handled == LastHandled(
-        promote="x"
-    )
+    assert with_request_handled(
+        serving(), ManualRequest(REQUEST_PROMOTE, "x")
+    ).last_handled == LastHandled(promote="x")

@@ -14,7 +14,7 @@ from sluicegate.api.versions import CandidatePhase
 from sluicegate.policy.evaluate import evaluate
 from sluicegate.policy.model.decision import StartRollout
 from sluicegate.policy.model.observed import RolloutProgress
-from sluicegate.policy.rollout.new_versions import overtakes
+from sluicegate.policy.rollout.new_versions import overtaking_decision
 from tests.support.decisions.judged import START, V2, V3, candidate, judged_by, observed, serving
 from tests.support.decisions.scenarios import ACCURACY
 
@@ -55,7 +55,7 @@ def test_a_new_model_ends_a_promotion_that_does_not_serve_all_requests_yet(seen,
     promoted = candidate(5).replace(phase=CandidatePhase.PROMOTING, weight=100)
     status = serving(candidate=promoted, spec_model=SpecModel.of(V2, Outcome.IN_PROGRESS, START))
     read = replace(observed(rollout=seen), desired=V3)
-    found = overtakes(judged_by(ACCURACY), status, read)
+    found = overtaking_decision(judged_by(ACCURACY), status, read)
     assert (found is not None) is ends
     if found is not None:
         assert found.reason is Reason.MODEL_CHANGED

@@ -14,7 +14,7 @@ from sluicegate.api.versions import CandidatePhase
 from sluicegate.policy.evaluate import evaluate
 from sluicegate.policy.model.decision import Alert, Hold, Rollback, StartRollout
 from sluicegate.policy.model.observed import Failure, ManualRequest, Observed, RolloutProgress
-from sluicegate.policy.rollout.setbacks import setback
+from sluicegate.policy.rollout.setbacks import setback_rollback
 from tests.support.decisions.judged import (
     START,
     V1,
@@ -43,7 +43,7 @@ def observed(seen: RolloutProgress, *requests: str, desired=V2) -> Observed:
 
 
 def found(one, seen: RolloutProgress) -> Rollback | None:
-    return setback(serving(candidate=one), observed(seen))
+    return setback_rollback(serving(candidate=one), observed(seen))
 
 
 @pytest.mark.parametrize(

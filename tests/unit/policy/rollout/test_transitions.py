@@ -10,7 +10,7 @@ from sluicegate.api.status import SpecModel
 from sluicegate.api.versions import MOST_SHARES, CandidatePhase, Share, VersionSource
 from sluicegate.policy.model.decision import Rollback
 from sluicegate.policy.rollout.candidates import bounded_shares, with_share
-from sluicegate.policy.rollout.transitions import at_once
+from sluicegate.policy.rollout.transitions import carry_out_at_once
 from tests.support.decisions.judged import START, V1, V2, V3, candidate, judged_by, serving
 from tests.support.decisions.scenarios import ACCURACY
 
@@ -30,7 +30,7 @@ def test_a_spec_model_with_a_superseded_rollout_may_be_rolled_out_again(source, 
     model = SpecModel.of(named, Outcome.IN_PROGRESS, START)
     status = serving(candidate=candidate(5, source=source), spec_model=model)
     superseded = Rollback(reason=Reason.SUPERSEDED, message="", numbers={}, leaving=V2, to=V1)
-    after = at_once(TERMS, status, superseded, START + 3600)
+    after = carry_out_at_once(TERMS, status, superseded, START + 3600)
     assert after.candidate is None
     assert after.spec_model == (None if forgotten else model)
 

@@ -10,7 +10,7 @@ from sluicegate.policy.slo_health.baseline import (
     decides,
     from_evaluation,
     from_production,
-    usable,
+    usable_baseline,
 )
 from sluicegate.policy.slo_health.evaluate_slos import judge_stable
 from sluicegate.policy.slo_health.ratio_slo import blocks_shown, judge
@@ -36,8 +36,8 @@ from tests.support.decisions.scenarios import ACCURACY
 def test_a_baseline_is_used_only_if_it_was_counted_by_the_same_indicator(counted, counts):
     """Before indicators were hashed, none was noted."""
     known = baseline(SLO, 10, 100, indicator_hash=counted)
-    assert usable(known, SLO) == (known if counts else None)
-    assert usable(None, SLO) is None
+    assert usable_baseline(known, SLO) == (known if counts else None)
+    assert usable_baseline(None, SLO) is None
 
 
 def test_a_hold_out_without_rows_gives_no_baseline():

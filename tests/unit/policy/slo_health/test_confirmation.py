@@ -14,7 +14,7 @@ from sluicegate.api.slo_status import SloState
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import PastVersion, Release, VersionSource
 from sluicegate.policy.diagnosis.checks import common_cause
-from sluicegate.policy.model.history import named, newest_first, previous, with_accepted
+from sluicegate.policy.model.history import newest_first, previous, version_named, with_accepted
 from sluicegate.policy.model.hold_out_margin import HoldOutMargin
 from sluicegate.policy.model.observed import Portfolio
 from sluicegate.policy.retraining.holdout_gate import GateVerdict
@@ -299,8 +299,8 @@ def test_a_rollback_restores_the_newest_version_that_was_not_rolled_back():
 
 
 def test_a_rollback_request_may_name_any_kept_version():
-    assert named(HISTORY, "v3").release.version == "v3"
-    assert named(HISTORY, "v9") is None
+    assert version_named(HISTORY, "v3").release.version == "v3"
+    assert version_named(HISTORY, "v9") is None
 
 
 def test_the_history_keeps_each_version_once_within_its_limit():

@@ -244,9 +244,9 @@ def test_a_modified_child_changes_the_in_sync_basis(kind):
 def test_the_in_sync_cache_keeps_a_basis_until_it_is_dropped():
     in_sync, key = InSyncCache(Caches(watched())), Key("catalog", "search")
     in_sync.record(key, b"")
-    assert not in_sync.holds(key, b"")
+    assert not in_sync.is_in_sync(key, b"")
     in_sync.record(key, b"basis")
-    assert in_sync.holds(key, b"basis")
-    assert not in_sync.holds(key, b"other")
+    assert in_sync.is_in_sync(key, b"basis")
+    assert not in_sync.is_in_sync(key, b"other")
     in_sync.forget(key)
-    assert not in_sync.holds(key, b"basis")
+    assert not in_sync.is_in_sync(key, b"basis")

@@ -73,7 +73,7 @@ def test_a_quota_that_keeps_a_candidate_from_starting_is_the_last_decision(monke
     def full() -> Observation:
         observation = as_it_is()
         live = {
-            key: one if one.ready else replace(one, refused="exceeded quota: pods=4")
+            key: one if one.ready else replace(one, refusal="exceeded quota: pods=4")
             for key, one in observation.live.items()
         }
         return replace(observation, live=live)

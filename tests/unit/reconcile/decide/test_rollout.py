@@ -10,7 +10,7 @@ import pytest
 from sluicegate.api.versions import CandidatePhase
 from sluicegate.measurement.canary_blocks import Requests
 from sluicegate.policy.model.observed import Observed
-from sluicegate.policy.rollout.setbacks import setback
+from sluicegate.policy.rollout.setbacks import setback_rollback
 from sluicegate.reconcile.decide.rollout import progress_of
 from sluicegate.reconcile.traffic.split_verification import Split, VerificationLevel
 from tests.support.decisions.rollout_world import World, serving_world
@@ -127,5 +127,5 @@ def test_a_promotion_that_the_gateway_has_not_applied_after_ten_minutes_is_rolle
     rolling = replace(seen(world, split=WRITTEN, requests=BUSY), now=since + seconds)
     assert outcome(world, rolling) == "waits"
     progress = progress_of(rolling, world.current)
-    decided = setback(world.current, Observed(block=0, rollout=progress))
+    decided = setback_rollback(world.current, Observed(block=0, rollout=progress))
     assert (decided is not None) is back

@@ -56,8 +56,8 @@ def test_a_status_without_versions_keeps_its_other_fields_and_restores_the_versi
         product.model_copy(update={"status": before.replace(stable=None)}),
         spec_version(product, RUNTIME),
         children,
-        starting=False,
-        lost=set(),
+        at_start=False,
+        lost_keys=set(),
         now=world.now,
     )
     assert found.status.stable.release == before.stable.release

@@ -8,21 +8,21 @@ from sluicegate.reconcile.fleet.common_cause import Overlaps, Silence, Together
 
 
 def test_without_degradations_no_products_overlap():
-    assert Overlaps([], {}).most("catalog") == Together(0, 0, 0.0)
+    assert Overlaps([], {}).largest("catalog") == Together(0, 0, 0.0)
 
 
 def test_degradation_spans_that_share_one_moment_overlap():
     spans = [("catalog", (0, 10)), ("catalog", (10, 20)), ("catalog", (21, 30))]
-    assert Overlaps(spans, {"catalog": 4}).most("catalog").own == 2
+    assert Overlaps(spans, {"catalog": 4}).largest("catalog").in_own_namespace == 2
 
 
 def test_another_namespace_counts_as_at_most_one_product_by_its_degraded_share():
     spans = [("catalog", (0, 10)), *[("pricing", (5, 9))] * 3]
     overlaps = Overlaps(spans, {"catalog": 2, "pricing": 4})
-    assert overlaps.most("catalog") == Together(1, 1, 0.75)
-    assert overlaps.most("pricing") == Together(3, 1, 0.5)
-    assert overlaps.most("of-nobody") == Together(0, 2, 1.25)
-    assert overlaps.most("catalog").parties == 2
+    assert overlaps.largest("catalog") == Together(1, 1, 0.75)
+    assert overlaps.largest("pricing") == Together(3, 1, 0.5)
+    assert overlaps.largest("of-nobody") == Together(0, 2, 1.25)
+    assert overlaps.largest("catalog").parties == 2
 
 
 SILENT = {"catalog": [True, True, False], "pricing": [True, False], "search": [True]}

@@ -68,7 +68,7 @@ def test_a_training_slot_is_freed_only_by_the_product_that_held_it():
 
 def turning(priority: Priority, *, judged: int) -> ProductSnapshot:
     return ProductSnapshot(
-        state=ProductState.DEGRADING, priority=priority, bad_since=NOW - 600, judged=judged
+        state=ProductState.DEGRADING, priority=priority, bad_since=NOW - 600, judged_until=judged
     )
 
 
@@ -79,7 +79,7 @@ BEFORE = turning(Priority.CRITICAL, judged=NOW - 300)
     ("other", "goes_first"),
     [
         (BEFORE, True),
-        (replace(BEFORE, judged=NOW), False),
+        (replace(BEFORE, judged_until=NOW), False),
         (replace(BEFORE, block_seconds=600), False),
         (replace(BEFORE, priority=Priority.LOW), False),
         (replace(BEFORE, state=ProductState.DEGRADED), False),
@@ -138,7 +138,7 @@ def test_the_training_slot_of_a_deleted_product_is_free():
 
 
 COOLING_DOWN = ProductSnapshot(
-    state=ProductState.DEGRADED, priority=Priority.CRITICAL, bad_since=NOW - 900, judged=NOW
+    state=ProductState.DEGRADED, priority=Priority.CRITICAL, bad_since=NOW - 900, judged_until=NOW
 )
 
 
@@ -172,7 +172,7 @@ def test_a_manual_training_request_precedes_the_challenger_of_the_same_product()
     fleet.record(key("challenged"), replace(waiting(), challenger=True))
     fleet.record(key("other", "elsewhere"), replace(waiting(since=NOW - 60), challenger=True))
     assert not fleet.portfolio(key("challenged"), NOW).slot
-    assert fleet.portfolio(key("challenged"), NOW, asked=True).slot
+    assert fleet.portfolio(key("challenged"), NOW, needs_slot=True).slot
 
 
 def test_a_waiting_product_names_slot_holders_of_its_namespace_and_counts_the_others():
@@ -215,7 +215,7 @@ def judge(fleet: FleetRegistry, name: str, blocks: list[int], *, broke: int) -> 
         end = NOW + block * BLOCK
         found = end if found is None and block >= broke else found
         fine = end if found is None else None
-        fleet.record(key(name), ProductSnapshot(bad_since=found, fine_at=fine, judged=end))
+        fleet.record(key(name), ProductSnapshot(bad_since=found, fine_at=fine, judged_until=end))
 
 
 @given(st.lists(LOOKS, min_size=1, max_size=8), st.integers(2, 60))
@@ -306,9 +306,11 @@ def test_a_degradation_may_date_from_any_time_in_an_unknown_state():
     judge(fleet, "a", [9, 10], broke=10)
     judge(fleet, "b", [9], broke=99)
     for block in (10, 15, 20):
-        unknown = ProductSnapshot(ProductState.UNKNOWN, judged=NOW + block * BLOCK)
+        unknown = ProductSnapshot(ProductState.UNKNOWN, judged_until=NOW + block * BLOCK)
         fleet.record(key("b"), unknown)
-    fleet.record(key("b"), ProductSnapshot(bad_since=NOW + 20 * BLOCK, judged=NOW + 20 * BLOCK))
+    fleet.record(
+        key("b"), ProductSnapshot(bad_since=NOW + 20 * BLOCK, judged_until=NOW + 20 * BLOCK)
+    )
     assert fleet.portfolio(key("a"), NOW).turned_bad == 2
 
 

@@ -101,7 +101,7 @@ def test_after_a_restart_a_just_recovered_upstream_still_explains_a_degradation(
     assert fleet.bad_since([key, Key("catalog", "other")]) == FIRST * BLOCK
 
 
-begun = partial(job, "search-train-12345678-1", created=NOW - 900, begun=NOW, deadline=3600)
+begun = partial(job, "search-train-12345678-1", created=NOW - 900, start_time=NOW, deadline=3600)
 
 
 @pytest.mark.parametrize(
@@ -112,8 +112,8 @@ begun = partial(job, "search-train-12345678-1", created=NOW - 900, begun=NOW, de
         (begun(deleting=True), NOW + 60, False),
         (begun(), NOW + 3600 + 599, True),
         (begun(), NOW + 3600 + 600, False),
-        (begun(suspended=True, begun=0), NOW + 60, False),
-        (begun(begun=0), NOW + 86_400, True),
+        (begun(suspended=True, start_time=0), NOW + 60, False),
+        (begun(start_time=0), NOW + 86_400, True),
         (begun(deadline=0), NOW + 86_400 + 599, True),
         (begun(deadline=10**8), NOW + 86_400 + 600, False),
     ],
@@ -160,12 +160,12 @@ def standing_after(world: World) -> ProductSnapshot:
 def test_a_snapshot_has_the_newest_good_block_until_the_product_turns_bad():
     world = World(spec=document()).until(lambda world: world.current.state == ProductState.HEALTHY)
     fine = standing_after(world)
-    assert (fine.bad_since, fine.fine_at) == (None, fine.judged)
+    assert (fine.bad_since, fine.fine_at) == (None, fine.judged_until)
     world.bad["v1"] = 0.9
     world.until(lambda world: any(slo.streak for slo in world.current.engine.slos.values()))
     bad = standing_after(world)
     assert bad.fine_at is None, "what the others know of it is from before"
-    assert fine.judged < bad.bad_since <= bad.judged
+    assert fine.judged_until < bad.bad_since <= bad.judged_until
 
 
 def test_longer_blocks_do_not_move_a_degradation_time_into_the_future():

@@ -48,7 +48,7 @@ def refused(why: str) -> DeploymentRecord:
     body = deployment()
     body["status"]["conditions"] = [{"type": "ReplicaFailure", "status": "True", "message": why}]
     found = deployment_record(body)
-    assert found.refused == why
+    assert found.refusal == why
     return found
 
 

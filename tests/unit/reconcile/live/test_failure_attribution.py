@@ -95,13 +95,13 @@ PULLING = 'failed to resolve reference "r/a": failed to do request: dial tcp: i/
     ],
 )
 def test_faults_of_node_scheduler_and_registry_are_attributed_to_the_infrastructure(body, says):
-    attribution = attribution_of(deployment(), (pod_state(body),), deployment(1), settled=True)
+    attribution = attribution_of(deployment(), (pod_state(body),), deployment(1), grace_over=True)
     assert attribution.reason is INFRASTRUCTURE
     assert says in attribution.message
 
 
 def test_an_exceeded_quota_is_reported_with_the_message_of_the_api_server():
-    attribution = attribution_of(deployment(0, QUOTA), (), deployment(1), settled=True)
+    attribution = attribution_of(deployment(0, QUOTA), (), deployment(1), grace_over=True)
     assert attribution.reason is INFRASTRUCTURE
     assert "exceeded quota" in attribution.message
 
@@ -109,7 +109,7 @@ def test_an_exceeded_quota_is_reported_with_the_message_of_the_api_server():
 @pytest.mark.parametrize("body", [pod(), pod(ended(1, 1)), pod(ended(137, 5))])
 def test_a_failure_shared_with_stable_is_not_attributed_to_the_candidate(body):
     stable = deployment(1, replicas=2)
-    assert not attribution_of(deployment(), (pod_state(body),), stable, settled=True).own
+    assert not attribution_of(deployment(), (pod_state(body),), stable, grace_over=True).own
 
 
 @pytest.mark.parametrize(
@@ -137,36 +137,38 @@ def test_a_failure_shared_with_stable_is_not_attributed_to_the_candidate(body):
 def test_a_failure_of_the_candidates_own_container_is_attributed_to_the_candidate(
     body, reason, says
 ):
-    attribution = attribution_of(deployment(), (pod_state(body),), deployment(1), settled=True)
+    attribution = attribution_of(deployment(), (pod_state(body),), deployment(1), grace_over=True)
     assert attribution.reason is reason
     assert says in attribution.message
 
 
 def test_a_missing_image_is_attributed_to_the_candidate_whatever_the_state_of_stable():
     state = pod_state(pod(waiting("ErrImagePull", "a: not found")))
-    assert attribution_of(deployment(), (state,), deployment(0), settled=True).own
+    assert attribution_of(deployment(), (state,), deployment(0), grace_over=True).own
 
 
 def test_a_crash_loop_is_attributed_to_the_candidate_despite_an_earlier_eviction():
     gone = pod_state(pod(status={"reason": "Evicted"}))
     loop = pod_state(pod(ended(1, 5)))
-    assert attribution_of(deployment(), (gone, loop), deployment(1), settled=True).own
+    assert attribution_of(deployment(), (gone, loop), deployment(1), grace_over=True).own
 
 
 def test_a_crash_stays_attributed_to_the_candidate_after_its_container_restarts():
     last = {"terminated": {"exitCode": 1, "reason": "Error"}}
     again = pod({**RUNNING, "ready": True, "lastState": last, "restartCount": 1})
     state = pod_state(again | {"status": again["status"] | condition("Ready", "True")})
-    assert attribution_of(deployment(1), (state,), deployment(1), settled=True).own
+    assert attribution_of(deployment(1), (state,), deployment(1), grace_over=True).own
 
 
 def test_a_candidate_with_a_recovered_pod_has_no_attributed_failure():
     state = pod_state(pod({**RUNNING, "ready": True}, status=condition("Ready", "True")))
-    assert not attribution_of(deployment(1), (state,), deployment(1), settled=True).own
+    assert not attribution_of(deployment(1), (state,), deployment(1), grace_over=True).own
 
 
 def test_running_pods_have_a_grace_period_to_become_ready():
-    assert not attribution_of(deployment(), (pod_state(pod()),), deployment(1), settled=False).own
+    assert not attribution_of(
+        deployment(), (pod_state(pod()),), deployment(1), grace_over=False
+    ).own
 
 
 @pytest.mark.parametrize("overdue", [False, True])
@@ -181,7 +183,7 @@ def test_the_replacement_of_an_evicted_pod_has_the_full_start_deadline(
     ):
         state = pod_state(body)
         attribution = attribution_of(
-            deployment(), (state,), deployment(1), settled=True, overdue=overdue
+            deployment(), (state,), deployment(1), grace_over=True, overdue=overdue
         )
         assert attribution.own is overdue
 

@@ -54,7 +54,7 @@ STREAK = Streak(first=1, last=3, evaluations=3, fresh=2)
 @pytest.fixture
 def reads():
     api = Api()
-    return SimpleNamespace(api=api, of=PodReads(api).of)
+    return SimpleNamespace(api=api, of=PodReads(api).pods_of)
 
 
 async def asks(reads, world, live, status=None, now=MINUTE):

@@ -25,31 +25,31 @@ def starting(count: int) -> FirstStarts:
     starts, product = FirstStarts(), named(0)
     for number in range(count):
         meta = product.metadata.model_copy(update={"name": f"search-{number}"})
-        starts.begin(product.model_copy(update={"metadata": meta}), 1000)
+        starts.start_of(product.model_copy(update={"metadata": meta}), 1000)
     return starts
 
 
 def is_deferred(starts: FirstStarts, world: World, *, after: float) -> bool:
     observation = world.observation()
     quiet = starts.quiet_seconds(observation.product)
-    now = int((observation.begun or 0) + after)
+    now = int((observation.first_start or 0) + after)
     observation = replace(observation, now=now, quiet_seconds=quiet)
     return can_wait(observation, make_plan(observation))
 
 
 def test_the_start_of_a_first_version_is_counted_once_however_often_it_is_reconciled():
     starts = starting(1)
-    assert starts.begin(named(0), 1025) == 1000
-    assert len(starts.begun) == 1
+    assert starts.start_of(named(0), 1025) == 1000
+    assert len(starts.start_times) == 1
 
 
 def test_a_serving_suspended_or_deleted_product_is_not_counted_as_starting():
     serving = serving_world(0).product
     starts = starting(2)
-    assert starts.begin(serving, 1025) == 1025
-    assert starts.begin(named(0, suspend=True), 1025) == 1025
-    starts.forget(next(iter(starts.begun)))
-    assert not starts.begun
+    assert starts.start_of(serving, 1025) == 1025
+    assert starts.start_of(named(0, suspend=True), 1025) == 1025
+    starts.forget(next(iter(starts.start_times)))
+    assert not starts.start_times
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.slo_status import SloState
 from sluicegate.reconcile.decide.planner import make_plan
-from sluicegate.reconcile.report.status import due, report
+from sluicegate.reconcile.report.status import report, status_due
 from tests.support.decisions.rollout_world import World, document, serving_world
 
 
@@ -20,7 +20,7 @@ def written(world: World, problem: DecisionReason | None):
     observation = replace(observation, observed=observed)
     before = observation.product.status
     after = report(observation, make_plan(observation))
-    return before, due(before, after, now=world.now, refresh_seconds=0)
+    return before, status_due(before, after, now=world.now, refresh_seconds=0)
 
 
 def served(blocks: int, *, wrong: float = 0.1) -> World:

@@ -12,7 +12,7 @@ from sluicegate.api.names import ConditionType
 from sluicegate.conditions import find_condition
 from sluicegate.reconcile.decide.planner import make_plan
 from sluicegate.reconcile.live.pods import pod_state
-from sluicegate.reconcile.report.condition_events import news
+from sluicegate.reconcile.report.condition_events import new_condition_events
 from sluicegate.reconcile.report.status import report
 from sluicegate.slo.blocks import Series
 from sluicegate.views.needs import NeedKind, needs_in
@@ -82,9 +82,9 @@ def test_an_unusable_feedback_secret_is_reported_as_the_first_pods_start():
     assert "give it the keys hmac and bearer, each of at least 16 bytes" in found.message
     assert find_condition(status.conditions, ConditionType.READY).status == "True"
     assert status.summary.reason == "FeedbackSecretUnusable"
-    (event,) = [one for one in news(world.current, status) if one.warning]
+    (event,) = [one for one in new_condition_events(world.current, status) if one.warning]
     assert (event.reason, event.message) == ("FeedbackSecretUnusable", found.message)
-    assert not list(news(status, status))
+    assert not list(new_condition_events(status, status))
 
 
 def test_an_unusable_feedback_secret_is_reported_until_the_first_label_is_counted():

@@ -114,8 +114,8 @@ def meets(one: Any, other: Any) -> bool:
     assert second is not None
     index = RouteIndex()
     index.replace(Key("other", "other"), [second])
-    found = first.meeting(second) is not None
-    assert not found or list(index.near(first, "catalog")) == [Key("other", "other")]
+    found = first.shared_with(second) is not None
+    assert not found or list(index.near_keys(first, "catalog")) == [Key("other", "other")]
     return found
 
 
@@ -152,9 +152,9 @@ BY_HOST = {"spec": {"listeners": [
 def test_a_listener_admits_only_its_own_hosts(one, other, meet):
     first, second = claim_of(one, "catalog"), claim_of(other, "other")
     known = {first.parents[0].gateway: listeners_of(BY_HOST)}
-    assert (first.meeting(second, listeners=known) is not None) == meet
-    assert (second.meeting(first, listeners=known) is not None) == meet
-    assert first.meeting(second) is not None, "as long as nothing is known of the Gateway"
+    assert (first.shared_with(second, listeners=known) is not None) == meet
+    assert (second.shared_with(first, listeners=known) is not None) == meet
+    assert first.shared_with(second) is not None, "as long as nothing is known of the Gateway"
 
 
 @pytest.mark.parametrize("spec", [None, {}, {"listeners": "all"}, {"listeners": [{"port": "80"}]}])
@@ -182,10 +182,10 @@ def test_the_route_index_drops_replaced_routes():
     search, rank = claim_of(routed("/search"), "catalog"), claim_of(routed("/rank"), "catalog")
     index.replace(key, [search, None])
     index.replace(key, [rank])
-    assert not list(index.near(search, "other"))
-    assert list(index.near(rank, "other")) == [key]
+    assert not list(index.near_keys(search, "other"))
+    assert list(index.near_keys(rank, "other")) == [key]
     index.replace(key, [])
-    assert not list(index.near(rank, "other"))
+    assert not list(index.near_keys(rank, "other"))
 
 
 def test_a_large_route_is_found_in_the_index_with_little_memory():
@@ -195,7 +195,7 @@ def test_a_large_route_is_found_in_the_index_with_little_memory():
     index = RouteIndex()
     index.replace(Key("catalog", "large"), [large])
     other = claim_of(routed("/63/deep", hostnames=["h15.example"]), "other")
-    assert list(index.near(other, "other")) == [Key("catalog", "large")]
+    assert list(index.near_keys(other, "other")) == [Key("catalog", "large")]
 
 
 def test_the_route_index_finds_rivals_without_a_search_of_all_routes_of_the_host():
@@ -203,5 +203,5 @@ def test_the_route_index_finds_rivals_without_a_search_of_all_routes_of_the_host
     for number in range(1000):
         index.replace(Key("catalog", str(number)), [claim_of(routed(f"/p{number}/a"), "catalog")])
     index.replace(Key("catalog", "host"), [claim_of(routed("/", hostnames=["*.example"]), "c")])
-    near = list(index.near(claim_of(routed("/p7"), "other"), "other"))
+    near = list(index.near_keys(claim_of(routed("/p7"), "other"), "other"))
     assert set(near) == {Key("catalog", "7"), Key("catalog", "host")}

@@ -98,7 +98,9 @@ def test_the_product_service_selects_one_version_with_a_gateway_and_both_without
     beside = {"route": None, "serving": {"autoscaling": SCALED, "resources": RESOURCES}}
     product = DataProduct.parse(document(**({} if route else beside)))
     status = candidate_status("Promoting", weight)
-    assert allocation_of(product, status, stable_pods=4, followed=followed).selected == selected
+    assert (
+        allocation_of(product, status, stable_pods=4, route_followed=followed).selected == selected
+    )
 
 
 @pytest.mark.parametrize("phase", ["Stepping", "Promoting", "RollingBack", "Parked"])
@@ -111,7 +113,7 @@ def test_kept_pods_stay_and_no_pod_is_started_beyond_the_surge(phase, scaled, we
     status = candidate_status(phase, weight)
     product = DataProduct.parse(document(route=None, serving=serving))
     kept = dict(zip("ab", has, strict=True))
-    allocation = allocation_of(product, status, stable_pods=desired, kept=kept)
+    allocation = allocation_of(product, status, stable_pods=desired, kept_pods=kept)
     pods = {name: allocation.replicas(name) for name in "ab"}
     assert all(pods[name] >= kept[name] for name in "ab")
     added = pods["b"] > kept["b"]
@@ -147,8 +149,8 @@ def test_without_a_route_each_change_leaves_ready_pods_for_all_requests(
         stable_replicas=stable,
         candidate_replicas=candidate,
         selected=before or "",
-        reached=before is None,
-        waits=True,
+        is_reached=before is None,
+        waits_for_pods=True,
     )
     status = candidate_status(phase, weight, max(target, weight))
     product = DataProduct.parse(document(route=None, serving={"replicas": desired}))
