@@ -35,7 +35,7 @@ def pods_on_their_way(observation: Observation, **change: bool) -> Observation:
 
 
 def pods_that_dont_come(observation: Observation) -> Observation:
-    return pods_on_their_way(observation, stuck=True)
+    return pods_on_their_way(observation, deadline_exceeded=True)
 
 
 def a_pod_is_evicted(observation: Observation) -> Observation:

@@ -58,9 +58,9 @@ async def test_a_leader_term_begins_with_snapshots_from_status_and_jobs_of_all_p
     begun = int(reconciler.wall())
     await controller.begin()
     assert begun <= reconciler.reader.observer.attendance.term <= int(reconciler.wall())
-    before = reconciler.reporter.fleet.portfolio(last, NOW, asked=True)
+    before = reconciler.reporter.fleet.portfolio(last, NOW, needs_slot=True)
     assert (before.products, before.slot) == (count + 1, False)
     training(server, reconciler, "trains", **ENDED)  # the other replica saw it
     await controller.begin()
-    after = reconciler.reporter.fleet.portfolio(last, NOW, asked=True)
+    after = reconciler.reporter.fleet.portfolio(last, NOW, needs_slot=True)
     assert (after.products, after.slot) == (count + 1, True)

@@ -148,12 +148,12 @@ async def test_a_status_write_with_a_conflict_is_repeated_in_the_next_reconcile(
 
 
 def test_a_name_conflict_is_reported_before_a_refused_route(serving):
-    before = replace(serving.observation(), conflict="the route", shadowed=True, refused="no")
+    before = replace(serving.observation(), conflict="the route", shadowed=True, write_refusal="no")
     conflict = WriteObstacle(ConditionReason.NAME_CONFLICT, "the name")
     refusal = WriteObstacle(ConditionReason.APPLY_REFUSED, "invalid")
     assert with_obstacle(before, conflict) == replace(before, conflict="the name", shadowed=False)
-    assert with_obstacle(before, refusal) == replace(before, refused="invalid")
-    assert with_obstacle(before, None) == replace(before, refused="")
+    assert with_obstacle(before, refusal) == replace(before, write_refusal="invalid")
+    assert with_obstacle(before, None) == replace(before, write_refusal="")
 
 
 @pytest.mark.parametrize(

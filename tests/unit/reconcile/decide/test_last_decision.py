@@ -40,7 +40,7 @@ STARTS = {
         ("Rollback", "CanaryNotReady"),
     ),
     "its image is gone": (
-        {"problem": "its image isn't there: not found", "absent": True},
+        {"problem": "its image isn't there: not found", "is_absent": True},
         ("Rollback", "ImageNotFound"),
     ),
     "its entry service has another name": (

@@ -80,7 +80,7 @@ def test_a_version_does_not_only_warm_up_while_any_other_work_or_alert_exists(wo
     "obstacle",
     [
         {"conflict": "route / is another's"},
-        {"refused": "exceeded quota"},
+        {"write_refusal": "exceeded quota"},
         {"stalled": Finding(names.ConditionType.STALLED, "True", "VersionReused")},
     ],
     ids=lambda one: next(iter(one)),

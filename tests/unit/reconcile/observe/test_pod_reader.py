@@ -103,7 +103,7 @@ async def test_the_first_pods_of_a_product_without_labels_are_read_as_they_becom
     world.settle()
     status = world.current.model_copy(update={"candidate": world.current.candidate})
     assert status.stable is None
-    live = {name: replace(one, moved=MINUTE) for name, one in seen(world).items()}
+    live = {name: replace(one, moved_at=MINUTE) for name, one in seen(world).items()}
     ready = {name: replace(one, ready=one.replicas, version=2) for name, one in live.items()}
     found = []
     for one in (live, ready, ready):
@@ -153,7 +153,7 @@ async def test_pods_of_a_canary_are_read_a_few_seconds_after_they_become_ready(
     reads, world, troubled
 ):
     name, one = next(iter(seen(world).items()))
-    ready = seen(world) | {name: replace(one, moved=MINUTE - 1)}
+    ready = seen(world) | {name: replace(one, moved_at=MINUTE - 1)}
     status = world.current
     if troubled:
         status = status.with_engine(slos={"accuracy": SloRecord(streak=STREAK)})
@@ -168,8 +168,12 @@ async def test_the_api_of_a_candidate_is_read_before_its_first_share(reads, worl
     waiting = candidate.model_copy(update={"phase": CandidatePhase.STARTING, "shares": ()})
     status = world.current.model_copy(update={"candidate": waiting})
     live = seen(world)
-    starting = live | {candidate.revision: replace(live[candidate.revision], ready=0, moved=MINUTE)}
-    ready = live | {candidate.revision: replace(live[candidate.revision], version=3, moved=MINUTE)}
+    starting = live | {
+        candidate.revision: replace(live[candidate.revision], ready=0, moved_at=MINUTE)
+    }
+    ready = live | {
+        candidate.revision: replace(live[candidate.revision], version=3, moved_at=MINUTE)
+    }
     assert [await asks(reads, world, one, status) for one in (starting, ready, ready)] == [0, 1, 0]
 
 
@@ -186,13 +190,13 @@ async def test_the_api_of_a_candidate_is_read_before_its_first_share(reads, worl
 )
 async def test_just_started_pods_are_read_after_a_few_seconds(reads, world, moved, expected):
     name, one = next(iter(seen(world).items()))
-    starting = replace(one, ready=0, replicas=2, moved=MINUTE - moved)
+    starting = replace(one, ready=0, replicas=2, moved_at=MINUTE - moved)
     assert await asks(reads, world, seen(world) | {name: starting}) == expected
 
 
 async def test_an_ended_training_pod_is_read_even_if_other_pods_start(reads, world):
     name, one = next(iter(seen(world).items()))
-    starting = seen(world) | {name: replace(one, ready=0, replicas=2, moved=MINUTE)}
+    starting = seen(world) | {name: replace(one, ready=0, replicas=2, moved_at=MINUTE)}
     job = SimpleNamespace(uid="job", version=1, finished=True)
     await reads.of(RECORD, world.current, starting, [job], now=MINUTE)
     assert reads.api.asked == {SEARCH: 1}

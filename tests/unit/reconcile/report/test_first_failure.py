@@ -36,7 +36,7 @@ def test_the_quota_that_refuses_pods_of_the_first_version_is_named():
     """The pods said nothing, as there were none, and spec.model was named as the cause."""
     world = waiting()
     world.broken["v1"] = replace(world.broken["v1"], problem="")
-    said = stalled(world, refused=QUOTA)
+    said = stalled(world, refusal=QUOTA)
     assert QUOTA in said
     assert "spec.model" not in said
 

@@ -189,7 +189,7 @@ async def test_a_first_version_whose_route_no_gateway_accepts_emits_no_serving_e
     await cluster.look(SEARCH)
     refused = [{**one, "status": "False", "reason": "NotAllowedByListeners"} for one in ACCEPTED]
     accept(cluster, SEARCH, refused)
-    cluster.reconciler.reader.starts.begun[SEARCH] = 0  # long enough ago to be reported
+    cluster.reconciler.reader.first_starts.start_times[SEARCH] = 0  # long enough ago to be reported
     await cluster.look(SEARCH)
     assert cluster.ready(SEARCH)[:2] == ("False", "RouteNotAccepted")
     assert "Serving" not in {reason for _, _, reason in told}
@@ -202,7 +202,7 @@ async def test_a_first_start_ends_with_the_status_that_names_a_stable_version(cl
     starting = World(spec=document())
     starting.step()
     cluster.add(starting, SEARCH, created=OLDER)
-    starts = cluster.reconciler.reader.starts
+    starts = cluster.reconciler.reader.first_starts
     await cluster.look(SEARCH)
     assert "stable" not in cluster.live(DATA_PRODUCTS, SEARCH)["status"]
     assert SEARCH in starts
