@@ -74,6 +74,7 @@ PLAIN = (
     "operator/sluicegate/notify",
     "operator/sluicegate/prometheus",
     "operator/sluicegate/reporting",
+    "operator/sluicegate/reconcile",
     "operator/sluicegate/reviews",
     "operator/sluicegate/runtime",
     "operator/sluicegate/settings.py",

@@ -8,7 +8,7 @@ one that arrives late can't undo what a successor has written meanwhile. Others 
 (pods that become ready, an autoscaler that reports). A write that loses to them is a Conflict; the
 object is then read, and the next attempt starts from there. A deletion needs no exception: status
 moves with pods or every fifteen seconds, the attempts come seconds apart, and what is stale in one
-of them is a few milliseconds old, so none loses for ever.
+of them is a few milliseconds old, so none loses indefinitely.
 """
 
 import contextlib
@@ -147,7 +147,7 @@ class Applier:
     async def rehearse(self, product: ProductRecord, children: Iterable[Child]) -> None:
         """Send each change of a child as a dry run; raise the API server's refusal. Nothing is stored.
 
-        What isn't there yet serves nobody, and the write itself tells: to try a candidate's
+        What isn't there yet serves no user, and the write itself shows an error: to try a candidate's
         objects first would be two requests more for each promotion.
         """
         for child in children:

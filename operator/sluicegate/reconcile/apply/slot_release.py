@@ -72,8 +72,12 @@ class SlotKeeper:
         if failure is None and absent_slot is None:
             return
         keeps_slot = absent_slot is not None and absent_slot.is_kept(failure, now)
-        known = self.trainer.refusals.get(record.key)
-        refusal = known if known and absent_slot and known.job == absent_slot.job else None
+        job_refusal = self.trainer.refusals.get(record.key)
+        refusal = (
+            job_refusal
+            if job_refusal and absent_slot and job_refusal.job == absent_slot.job
+            else None
+        )
         if absent_slot is not None and not keeps_slot and (failure is not None or refusal is None):
             self.trainer.refuse(record.key, absent_slot.job, reason_text)
         job_runs = any(runs(job, now, self.observer.most_training_seconds) for job in jobs)

@@ -95,7 +95,7 @@ def _with_next(
         text = "The next shadow Job waits for a training slot"
         return shadow.replace(reason=str(DecisionReason.NO_SLOT), message=text)
     number = shadow.started_jobs + 1
-    # Not the rollout's start: a phase that is removed and set again counts its Jobs anew.
+    # Not the rollout's start: a phase that is removed and set again counts its Jobs from 0 again.
     name = shadow_job_name(
         observation.product.metadata.name, candidate.revision, observation.now, number
     )

@@ -126,12 +126,12 @@ class OperatorOverlaps:
             self._written_keys.discard(key)
         if other is None or _rank(other) == _rank(self.me) or key not in self._written_keys:
             return Overlap()
-        known = self._other_operators.get(key)
+        other_before = self._other_operators.get(key)
         self._other_operators[key] = other, now
         wait = AWAY_SECONDS if _rank(other) < _rank(self.me) else 0.0
         if wait:
             self._skipped[key] = now + wait
-        if known is not None and _rank(known[0]) == _rank(other):
+        if other_before is not None and _rank(other_before[0]) == _rank(other):
             return Overlap(wait)
         return Overlap(wait, self.message(key, now=now))
 

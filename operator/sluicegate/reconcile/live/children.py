@@ -204,7 +204,7 @@ class JobRecord(ChildRecord):
 def _child(body: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return arguments of ChildRecord; None for an object without a product.
 
-    The owner tells which product, and only where there is none the label, which anybody may edit:
+    The product is that of the owner, or without an owner that of the label, which any person may edit:
     a Deployment of a former version that has lost it is still to be scaled down and deleted.
     """
     meta = body["metadata"]

@@ -30,8 +30,8 @@ def consumer_readings(
             continue
         own = ProductBlocks(upstream_blocks.measurements, consumer)
         store = ConsumerMeasurements(upstream_blocks, own, now)
-        if (one := consumer_reading(consumer, product.metadata.key, store)) is not None:
-            yield one
+        if (reading := consumer_reading(consumer, product.metadata.key, store)) is not None:
+            yield reading
 
 
 def read_consumer(name: str, caches: Caches, may_know: Callable[[Key], bool]) -> DataProduct | str:

@@ -80,7 +80,9 @@ class PodReads:
             if pods_start or record.key in self._dipped:
                 return await self._after_a_dip(record.key, live)
             return (
-                await self._at_rest(record.key, live, now) if unlabelled else self._drop(record.key)
+                await self._without_labels(record.key, live, now)
+                if unlabelled
+                else self._drop(record.key)
             )
         if unready and status.stable is not None and status.candidate is None:
             self._dipped.add(record.key)
@@ -124,7 +126,7 @@ class PodReads:
             self._dipped.discard(key)
         return pods
 
-    async def _at_rest(
+    async def _without_labels(
         self, key: Key, live: Mapping[str, DeploymentRecord], now: int
     ) -> tuple[PodState, ...]:
         """Return the cached pods of a product without labels, for the same Deployment."""

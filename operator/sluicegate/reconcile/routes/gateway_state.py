@@ -38,8 +38,10 @@ def gateway_state(body: Mapping[str, Any]) -> GatewayState:
     generation, status = body["metadata"].get("generation", 0), body.get("status") or {}
     parts = {WHOLE: status.get("conditions") or ()}
     parts |= {one["name"]: one.get("conditions") or () for one in status.get("listeners") or ()}
-    found = {name: _objection(conditions, generation) for name, conditions in parts.items()}
-    objections = {name: text for name, text in found.items() if text}
+    all_objections = {
+        name: _objection(conditions, generation) for name, conditions in parts.items()
+    }
+    objections = {name: text for name, text in all_objections.items() if text}
     return GatewayState(objections, listeners_of(body))
 
 

@@ -14,7 +14,7 @@ from sluicegate.reconcile.routes.claims import Claim, Parent
 
 SILENT_SECONDS: Final = 30
 """For so long a route counts as about to serve that its Gateway says nothing of, or denies after
-it took it: a Gateway that starts anew may deny for a moment what it goes on to serve."""
+it took it: a Gateway that restarts may deny for a moment what it goes on to serve."""
 _NOT_WRITTEN: Final = "~"
 """In place of a creationTimestamp: later than each of them."""
 

@@ -168,7 +168,7 @@ def allocation_of(
     status : what was decided.
     stable_pods : pods that stable has (an autoscaler may have raised them), at least the spec's.
     route_followed : the Gateways have taken a candidate's 100 %, so the product's own Service may follow.
-    serving : what serves at the moment; None for all that is asked for.
+    serving : the pods that serve now; None for all desired ones.
     kept_pods : pods that the versions don't give up for the moment, by revision; None for none.
     """
     allocation = _asked(product, status, stable_pods, followed=route_followed, serving=serving)
