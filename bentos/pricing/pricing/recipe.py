@@ -1,7 +1,7 @@
 """Training of the pricing model on the sales of the last four weeks.
 
-The market's equations replace the data warehouse of a marketplace; `USED_CAR_MARKET` has the market
-and its day.
+Sales are the labels of the log of predictions (`serving.log`). Without a log the market's equations
+replace them; `USED_CAR_MARKET` has the market and its day.
 """
 
 from __future__ import annotations
@@ -11,19 +11,22 @@ import os
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Final, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
+import numpy as np
 import sklearn
 from typing_extensions import override
 
-from pricing.model import FULL, LIGHT, PricingModel, within_tolerance
-from sluicegate_service.environment import TRIGGER
-from sluicegate_service.recipes import JoblibRecipe
+from pricing.model import CATEGORIES, FULL, LIGHT, NUMBERS, PricingModel, within_tolerance
+from sluicegate_service.environment import LOG, TRIGGER
+from sluicegate_service.logged_recipes import LoggedRecipe, Rows
 from sluicegate_service.training import Counts, Evaluation, TrainingError, Trigger
 from used_car_market import Market, MarketError, draw_sales
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from numpy.typing import NDArray
 
 DAYS: Final = 28
 LEAST_DAYS: Final = 7
@@ -39,7 +42,7 @@ HOLD_OUT_SALES_A_DAY: Final = 1500
 
 
 @dataclass(frozen=True)  # no slots: a dataclass with them has no super()
-class PricingRecipe(JoblibRecipe):
+class PricingRecipe(LoggedRecipe):
     """Training on one market, as of its day."""
 
     market: Market
@@ -66,29 +69,45 @@ class PricingRecipe(JoblibRecipe):
     @override
     def fit(self, *, lighter: bool) -> PricingModel:
         """Fit to the sales of the last four weeks, or since the change if they suffice."""
+        if self.logged_split is not None:
+            return self.fit_rows(self.logged_split.training, lighter=lighter)
         sales = draw_sales(self.market, days=self.days, per_day=self.sales_a_day)
-        effort = LIGHT if lighter else FULL
-        model = PricingModel.fit(sales.cars.columns(), sales.price, effort)
-        return replace(model, rounding=self.rounding)
+        return self._fitted(sales.cars.columns(), sales.price, lighter=lighter)
 
     @override
     def evaluate(self, model: PricingModel, *, lighter: bool) -> Evaluation:
         """Score sales of the last week that were set aside; wrong is outside the tolerance."""
+        if self.logged_split is not None:
+            return self.evaluate_rows(model, self.logged_split.held_out)
         sales = draw_sales(
             self.market, days=HOLD_OUT_DAYS, per_day=HOLD_OUT_SALES_A_DAY, stream="hold-out"
         )
         right = within_tolerance(model.predict(sales.cars.columns()), sales.price)
         return {"accuracy": Counts.of(~right)}
 
+    @override
     def evaluate_labelled(
         self, model: PricingModel, since: datetime, until: datetime
     ) -> Evaluation:
         """Score the sales that became known in an interval, a proportional part of a day's."""
+        if os.environ.get(LOG):
+            return super().evaluate_labelled(model, since, until)
         count = round(HOLD_OUT_SALES_A_DAY * ((until - since) / timedelta(days=1)))
         if count <= 0:
             return {"accuracy": Counts.of([])}
         sales = draw_sales(self.market, days=1, per_day=count, stream=f"sold by {until}")
         right = within_tolerance(model.predict(sales.cars.columns()), sales.price)
+        return {"accuracy": Counts.of(~right)}
+
+    @override
+    def fit_rows(self, rows: Rows, *, lighter: bool) -> PricingModel:
+        """Fit to logged requests and the prices that their cars sold for."""
+        return self._fitted(_columns(rows), _prices(rows), lighter=lighter)
+
+    @override
+    def evaluate_rows(self, model: PricingModel, rows: Rows) -> Evaluation:
+        """Score logged requests."""
+        right = within_tolerance(model.predict(_columns(rows)), _prices(rows))
         return {"accuracy": Counts.of(~right)}
 
     @override
@@ -98,11 +117,26 @@ class PricingRecipe(JoblibRecipe):
         card = {
             "effort": model.effort,
             "roundTo": model.rounding,
-            "trainedOn": f"{self.days * self.sales_a_day} sales of the {self.days} days up to"
-            f" {self.market.today}",
+            "trainedOn": self._learned,
             "scikit-learn": sklearn.__version__,
         }
         (folder / "model.json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+
+    def _fitted(
+        self, cars: dict[str, NDArray[Any]], prices: NDArray[np.float64], *, lighter: bool
+    ) -> PricingModel:
+        model = PricingModel.fit(cars, prices, LIGHT if lighter else FULL)
+        return replace(model, rounding=self.rounding)
+
+    @property
+    def _learned(self) -> str:
+        split = self.logged_split
+        if split is None or split.start is None:
+            return (
+                f"{self.days * self.sales_a_day} sales of the {self.days} days up to"
+                f" {self.market.today}"
+            )
+        return f"{len(split.training)} sales since {split.start:%Y-%m-%d}"
 
 
 def _number(environment: Mapping[str, str], name: str, default: int) -> int:
@@ -110,3 +144,13 @@ def _number(environment: Mapping[str, str], name: str, default: int) -> int:
     if not text.isdecimal():
         raise TrainingError(f"{name} is {text!r}: it must be an integer of at least 0")
     return int(text)
+
+
+def _columns(rows: Rows) -> dict[str, NDArray[Any]]:
+    """Return the cars of rows, which have one each, as a column for each property."""
+    cars = [features["cars"] for features in rows.features]
+    return {name: np.asarray([car[name] for car in cars]) for name in (*CATEGORIES, *NUMBERS)}
+
+
+def _prices(rows: Rows) -> NDArray[np.float64]:
+    return np.asarray([truth["price"] for truth in rows.truth], dtype=np.float64)

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 TIMEOUT_SECONDS: Final = 1.0
 PRICING: Final = Upstream("pricing", namespace="pricing")
 """The product of `dependsOn`, by whose versions the outcomes are counted while its canary runs."""
+MONITOR: Final = "estimates"
+"""Monitor whose column `price` has the estimates: a training needs those of the time of the request."""
 _SENT: Final = ("brand", "model", "body", "fuel", "country", "age", "mileage", "power")
 
 log = logging.getLogger("search_ranking.estimates")

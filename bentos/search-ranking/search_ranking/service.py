@@ -13,8 +13,9 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 from typing_extensions import override
 
-from search_ranking.estimates import PriceEstimates
+from search_ranking.estimates import MONITOR, PriceEstimates
 from search_ranking.model import FIRST_PAGE, RankingModel
+from sluicegate_service.environment import LOG
 from sluicegate_service.feedback import InvalidTruthError, Score
 from sluicegate_service.outcomes import Event, Outcome
 from sluicegate_service.product import ProductService
@@ -92,6 +93,11 @@ class SearchRanking(ProductService):
         records = [car.model_dump() for car in cars]
         estimates = await self._estimates.of(records)
         self.count(ESTIMATES, good=estimates is not None)
+        if estimates is not None and os.environ.get(LOG):
+            with bentoml.monitor(MONITOR) as monitor:
+                monitor.log(
+                    estimates.tolist(), name="price", role="feature", data_type="numerical_sequence"
+                )
         # In a thread, so that the probes are answered during the comparisons.
         order = await asyncio.to_thread(self._order, search, records, estimates)
         ranking = [cars[place].id for place in order]

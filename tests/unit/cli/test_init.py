@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from sluicegate.__main__ import main
 from sluicegate.cli.models.init import TEMPLATES
@@ -60,3 +62,31 @@ def test_the_outcomes_template_adds_few_lines_to_a_service(tmp_path: Path):
     assert outcomes["service.py"] - plain["service.py"] <= 7
     assert outcomes["train.py"] - plain["train.py"] <= 18
     assert outcomes["bentofile.yaml"] - plain["bentofile.yaml"] <= 1
+
+
+def product_of(folder: Path, *options: str) -> dict[str, Any]:
+    """The product that a template writes."""
+    assert main(["init", "iris", "--directory", str(folder), *options]) == 0
+    return yaml.safe_load((folder / "product.yaml").read_text())["spec"]
+
+
+def test_trainings_push_to_the_registry_as_pods_reach_it(tmp_path: Path):
+    registries = ["--registry", "localhost:5000/b", "--training-registry", "registry.in.pods/b/"]
+    spec = product_of(tmp_path / "two", "--template", "outcomes", *registries)
+    assert spec["model"]["bento"]["image"].startswith("localhost:5000/b/iris@")
+    assert spec["retraining"]["output"] == "registry.in.pods/b/iris"
+    spec = product_of(tmp_path / "one", "--template", "outcomes", *registries[:2])
+    assert spec["retraining"]["output"] == "localhost:5000/b/iris"
+
+
+def test_pods_log_predictions_where_a_volume_for_them_is_named(tmp_path: Path):
+    log = product_of(tmp_path / "log", "--template", "outcomes", "--log-claim", "rows")["serving"][
+        "log"
+    ]
+    assert log["to"] == {"file": {"claimName": "rows"}}
+    assert "log" not in product_of(tmp_path / "none", "--template", "outcomes")["serving"]
+
+
+def test_a_log_needs_a_template_that_accepts_labels(tmp_path: Path, capsys):
+    assert main(["init", "iris", "--directory", str(tmp_path), "--log-claim", "rows"]) == 2
+    assert "add --template outcomes" in capsys.readouterr().err

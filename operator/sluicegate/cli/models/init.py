@@ -41,6 +41,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default="registry.example/bentos",
         help="repository of bentos: HOST/PATH",
     )
+    parser.add_argument(
+        "--training-registry",
+        metavar="HOST/PATH",
+        help="the same repository as pods reach it, to which trainings push (default: --registry)",
+    )
+    parser.add_argument(
+        "--log-claim",
+        metavar="NAME",
+        help="with the template outcomes: ReadWriteMany PersistentVolumeClaim to which the pods log"
+        " predictions with their labels, the rows of later trainings (default: none)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -51,6 +62,11 @@ def run(args: argparse.Namespace) -> int:
             " 0-9 and '-', and begins with a letter, e.g. search-ranking"
         )
         raise invalid("NAME", problem)
+    if args.log_claim and args.template != "outcomes":
+        raise invalid(
+            "--log-claim", f"needs labels, and the template {args.template} accepts none: add"
+            " --template outcomes"
+        )  # fmt: skip
     folder: Path = args.directory or Path(args.name)
     words = _words(args)
     texts_by_path = {folder / name: _fill_in(text, words) for name, text in template(args.template)}
@@ -80,9 +96,19 @@ def _words(args: argparse.Namespace) -> dict[str, str]:
         "class": "".join(part.capitalize() for part in re.split(r"-+", args.name)),
         "namespace": args.namespace,
         "registry": args.registry.rstrip("/"),
+        "trainings": (args.training_registry or args.registry).rstrip("/"),
+        "log": _log(args.log_claim, args.name),
         "bentoml": packages["bentoml"],
         "sklearn": packages["scikit-learn"],
     }
+
+
+def _log(claim: str | None, name: str) -> str:
+    """Return `serving.log` as a line of YAML, which is a comment without a claim."""
+    line = f"log: {{sample: 100, to: {{file: {{claimName: {claim or f'{name}-log'}}}}}}}"
+    if claim:
+        return f"{line}   # rows of later trainings"
+    return f"# {line}   # rows of later trainings: a ReadWriteMany volume, or a bucket (s3)"
 
 
 def _fill_in(text: str, words: dict[str, str]) -> str:
