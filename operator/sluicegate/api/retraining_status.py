@@ -110,6 +110,8 @@ class StableScore(StatusModel):
     """Begin of the hold-out's rows; left out where the training doesn't report it."""
     end_time: Time
     """End of the data that the training read."""
+    change_time: Time | None = None
+    """Estimated time of the change that the training was for; left out where none was found."""
     inputs: str = ""
     """Hashes of what the training was made from, as in `inputs`; with others the score counts no longer."""
 

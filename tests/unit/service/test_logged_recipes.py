@@ -115,6 +115,20 @@ def test_a_recipe_without_first_rows_says_so(monkeypatch):
         Bare().fit(lighter=False)
 
 
+def test_a_recipe_with_rows_of_its_own_needs_no_first_rows_without_a_log(monkeypatch):
+    class Own(LoggedRecipe):
+        name = "own"
+
+        @override
+        def fit(self, *, lighter: bool) -> bool:
+            return self.logged_split is None
+
+    monkeypatch.delenv("SLUICEGATE_LOG", raising=False)
+    recipe = Own()
+    assert recipe.fit(lighter=False)
+    assert (recipe.data_end, recipe.hold_out_start) == (None, None)
+
+
 def test_a_log_that_cannot_be_read_fails_the_training(tmp_path, monkeypatch):
     gone = log_variable(tmp_path / "log")["SLUICEGATE_LOG"].replace("log", "gone")
     monkeypatch.setenv("SLUICEGATE_LOG", gone)

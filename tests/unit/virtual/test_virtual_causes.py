@@ -22,6 +22,7 @@ from tests.support.virtual.stories import (
     RARELY,
     for_days,
     product,
+    pushed,
     served,
     serving,
     slo,
@@ -116,6 +117,43 @@ async def test_a_serving_skew_is_diagnosed_after_one_training(
     assert trainer.causes == ["ModelDecay"]
     assert needs(world, key) == []
     assert active(world, key)[0] == "Idle"
+
+
+@pytest.mark.slow
+@for_days
+async def test_an_equal_version_that_is_worse_since_its_release_is_code_and_is_not_trained_for(
+    world,
+):
+    """The version before failed most requests, so it is no remedy; v2 reads the same rows otherwise."""
+    body = product()
+    body["spec"]["slos"].append(
+        {"name": "availability", "indicator": {"availability": {}}, "objective": "0.99", "onDegraded": "Alert"}
+    )  # fmt: skip
+    key = await served(world, body, **RARELY)
+    trainer = Trainer(world, key, lambda _: 0.1, hours=0.5)
+    await world.run(26 * HOUR)
+    world.cluster.set_quality(image("a"), Quality(failed=0.7))
+    await world.until(lambda: world.status(key)["state"] == "Degraded", seconds=6 * HOUR)
+    world.edit(key, model=pushed("b", "v2"))
+    await world.until(lambda: serving(world, key) == "v2", seconds=48 * HOUR)
+    world.cluster.set_quality(image("b"), Quality(wrong=0.5))
+    await world.until(lambda: active(world, key)[0] == "CodeNotData", seconds=6 * HOUR)
+    assert trainer.causes == ["ModelDecay"]
+    diagnosis = world.status(key)["diagnosis"]
+    assert diagnosis["cause"] == "CodeNotData"
+    assert "the training scores v2 at 90.0 % (n=4,000) on rows since 20" in diagnosis["message"]
+    assert diagnosis["message"].endswith("since the release of v2: its code, not the data")
+    assert world.condition(key, "Degraded")["reason"] == "CodeNotData"
+    assert "its code, not the data" in active(world, key)[1]
+    assert needs(world, key) == ["TrainingBlocked"]
+    await world.run(2 * 24 * HOUR)
+    assert trainer.causes == ["ModelDecay"]
+    assert not world.status(key).get("candidate")
+    world.cluster.set_quality(image("a"), Quality())
+    world.annotate(key, **{names.REQUEST_ROLLBACK: "v1/now"})
+    await world.until(lambda: serving(world, key) == "v1", seconds=2 * HOUR)
+    await world.until(lambda: world.status(key)["state"] == "Healthy", seconds=24 * HOUR)
+    assert trainer.causes == ["ModelDecay"]
 
 
 @pytest.mark.slow

@@ -126,12 +126,12 @@ class LoggedRecipe(JoblibRecipe):
     @property
     def data_end(self) -> datetime | None:
         """End of the labels, after which a shadow phase begins."""
-        return self.split.end
+        return None if self.logged_split is None else self.logged_split.end
 
     @property
     def hold_out_start(self) -> datetime | None:
         """Begin of the held-out labels, which are a share of all by chance."""
-        return self.split.start
+        return None if self.logged_split is None else self.logged_split.start
 
     @cached_property
     def split(self) -> Split:

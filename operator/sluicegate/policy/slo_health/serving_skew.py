@@ -90,6 +90,7 @@ def score_of(
         live_share=(end - served_from) / max(end - begin_time, 1),
         start_time=result.hold_out_start,
         end_time=end,
+        change_time=None if status.training is None else status.training.change_time,
         inputs=status.retraining.inputs if status.retraining else "",
     )
 
@@ -122,7 +123,9 @@ def compare(terms: Terms, status: DataProductStatus, slo: SloTerms) -> Compariso
         )
     elif has_difference:
         text += ": what is served differs from what is trained on"
-    return Comparison(has_difference, text, _since_release(terms, status, slo, first))
+    # Hours are judged as a whole, so the first bad block is hours after the change.
+    begin = first if score.change_time is None else min(score.change_time, first)
+    return Comparison(has_difference, text, _since_release(terms, status, slo, begin))
 
 
 def _is_degraded(status: DataProductStatus, slo: SloTerms) -> bool:
@@ -184,12 +187,17 @@ def _are_bad(slo: SloTerms, scored_count: Count, accepted: float) -> bool:
     return wilson_lower(scored_count.bad, scored_count.total, Z95) > accepted + slo.drop / 2
 
 
-def _since_release(terms: Terms, status: DataProductStatus, slo: SloTerms, first: int) -> bool:
-    """Return whether a version that a person pushed is bad since its release and replaced a good one."""
+def _since_release(terms: Terms, status: DataProductStatus, slo: SloTerms, begin: int) -> bool:
+    """Return whether a version that a person pushed is bad since its release, and replaced a good one.
+
+    Parameters
+    ----------
+    begin : of the fall, in seconds.
+    """
     stable, before = status.stable, previous(status.accepted)
     if stable is None or before is None or stable.source is not VersionSource.SPEC:
         return False
     if stable.restored or slo.name in before.degraded:
         return False
-    warm_up_end = warmed_up(stable.promotion_time, terms.block_seconds)
-    return first <= terms.block_end(warm_up_end + RELEASE_BLOCKS)
+    warm = warmed_up(stable.promotion_time, terms.block_seconds)
+    return begin <= terms.block_end(warm + RELEASE_BLOCKS)
