@@ -2,7 +2,8 @@
 
 `KIND=histories COUNT=500 make fuzz` lives histories that end in the same spec, and compares their
 ends; `KIND=upstreams COUNT=200 make fuzz` releases of an upstream, and decays beside them;
-`KIND=consumers COUNT=200 make fuzz` canaries of an upstream whose effect on a consumer is known. Each life's line goes to RESULTS as it ends (`.lives/canaries.jsonl` when left out), and a run
+`KIND=consumers COUNT=200 make fuzz` canaries of an upstream whose effect on a consumer is known;
+`KIND=faults COUNT=200 make fuzz` products whose served data go wrong, whose world drifts, or both. Each life's line goes to RESULTS as it ends (`.lives/canaries.jsonl` when left out), and a run
 continues after the seeds that are there: those of another state of the code are lived again. At the
 end the rates stand beside what is promised, with their exact bounds; what must never be is printed
 reduced. SEED is the first seed, WORKERS the number of processes.
@@ -24,6 +25,7 @@ from typing import Any, Final
 
 from tests.support.lives.canary_lives import draw_canary
 from tests.support.lives.consumer_lives import draw_consumer
+from tests.support.lives.data_faults import draw_data_fault
 from tests.support.lives.histories import draw_history
 from tests.support.lives.known import known_of
 from tests.support.lives.product_years import draw_year
@@ -38,6 +40,7 @@ DRAWN: Final = {
     "histories": draw_history,
     "upstreams": draw_upstream,
     "consumers": draw_consumer,
+    "faults": draw_data_fault,
 }
 COUNTS: Final = {
     "canaries": 2000,
@@ -45,6 +48,7 @@ COUNTS: Final = {
     "histories": 500,
     "upstreams": 200,
     "consumers": 200,
+    "faults": 200,
 }
 SOURCES: Final = ("operator/sluicegate", "benchmarks/virtual", "tests/support/lives")
 """What a life follows from, beside its seed."""

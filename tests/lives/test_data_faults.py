@@ -4,26 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.lives.data_faults import Fault, draw_data_fault
-
-NAMED = {
-    Fault.UNIT: "ServingSkew",
-    Fault.FEATURE: "ServingSkew",
-    Fault.BOTH: "ServingSkew",
-    Fault.FEED: "InputStale",
-    Fault.DRIFT: "ModelDecay",
-}
+from tests.support.lives.data_faults import draw_data_fault
 
 
 @pytest.mark.heavy
-@pytest.mark.parametrize("seed", [2, 3, 5, 6, 8, 11])
+@pytest.mark.parametrize("seed", [2, 6, 9, 10, 13, 15, 22])
 def test_the_cause_of_wrong_answers_is_diagnosed_and_only_a_drift_starts_a_training(seed):
+    """A training may show that the data are wrong, where no input does: none follows it."""
     life = draw_data_fault(seed)
-    outcome = life.live()
-    assert NAMED[life.fault] in outcome.causes
-    if life.is_of_data:
-        assert outcome.after_report == 0
-        assert outcome.trainings == (0 if life.fault is Fault.FEED else 1)
-    else:
-        assert outcome.trainings >= 1
-        assert outcome.healed
+    lived = life.live()
+    allowed = set() if life.is_known else {"trained though the data are wrong"}
+    assert {name for name, happened in lived.judged.items() if happened} <= allowed, lived.story

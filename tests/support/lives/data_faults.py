@@ -2,7 +2,8 @@
 
 A fault of the data that are served makes the live answers wrong, and no row of a training: these are
 scored as they are in the warehouse. A drift makes both wrong. A training holds out the rows of its
-newest hours, so of a change within them it sees as large a part as there was of it.
+newest hours, so of a change within them it sees as large a part as there was of it. Where the contract of
+an input is broken with them, the operator needs no training to know it.
 """
 
 from __future__ import annotations
@@ -19,12 +20,15 @@ from benchmarks.virtual.operator import World
 from benchmarks.virtual.trainings import Training
 from benchmarks.virtual.variation import DAY, HOUR
 from benchmarks.virtual.workloads import Quality, stamp
-from tests.support.decisions.rollout_world import image
+from tests.support.decisions.rollout_world import RUNTIME, image
 from tests.support.lives.product_years import scores
-from tests.support.lives.truth import KEY, OUTPUT, SETTLED
+from tests.support.lives.truth import KEY, OUTPUT, SETTLED, TrueLived
+from tests.support.virtual.markets import MARKETS, SHARES
 from tests.support.virtual.stories import RARELY, product
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from sluicegate.kube.resources import Key
 
 Body = dict[str, Any]
@@ -32,11 +36,20 @@ Body = dict[str, Any]
 BEGIN: Final = 26 * HOUR
 """When the data go wrong: the baseline is that of a day of production."""
 OBSERVED_DAYS: Final = 4
-INPUT: Final = {
+CHECKED: Final = 0.5
+"""Share of the changed units and features that break a contract of an input."""
+LATE: Final = {
     "name": "feed",
     "freshnessSeconds": 3600,
     "promql": "time() - max(newest_row_seconds)",
 }
+CHANGED: Final = {
+    "name": "requests",
+    "contract": "contracts/requests.yaml",
+    "promql": "max(rules_broken)",
+}
+MARKET: Final = "AT"
+"""The market whose feed is late."""
 
 
 class Fault(StrEnum):
@@ -48,6 +61,8 @@ class Fault(StrEnum):
     """A feature is renamed, and so missing: some answers are wrong."""
     FEED = "feed"
     """A feed is late, and its input says so."""
+    MARKET = "market"
+    """The feed of one market is late, whose answers alone are wrong."""
     DRIFT = "drift"
     """The world changes, and the model no longer fits."""
     BOTH = "both"
@@ -62,6 +77,7 @@ class DataFault:
     ----------
     wrong : share of wrong answers while all is well. worse : by how much a fault adds to it, by how
         much a drift. held_out : hours of rows that a training holds out. rows : how many these are.
+    checked : whether the contract of an input is broken by the fault.
     """
 
     seed: int
@@ -74,15 +90,49 @@ class DataFault:
     held_out: float
     rows: int
     training: float
+    checked: bool
 
     @property
     def is_of_data(self) -> bool:
         """Whether no training can help."""
-        return self.fault in {Fault.UNIT, Fault.FEATURE, Fault.FEED}
+        return self.fault in {Fault.UNIT, Fault.FEATURE, Fault.FEED, Fault.MARKET}
 
-    def live(self) -> Outcome:
-        """Live it to its end."""
-        return run_virtually(_live(self))
+    @property
+    def is_known(self) -> bool:
+        """Whether an input says so before any training."""
+        return self.checked or self.fault in {Fault.FEED, Fault.MARKET}
+
+    @property
+    def cause(self) -> str:
+        """The cause that must be named."""
+        if self.checked:
+            return "InputChanged"
+        return CAUSES[self.fault]
+
+    @property
+    def inputs(self) -> list[Body]:
+        """`spec.inputs` of the product."""
+        late = self.fault in {Fault.FEED, Fault.MARKET}
+        return [LATE] * late + [CHANGED] * self.checked
+
+    def simpler(self) -> Iterator[DataFault]:
+        """Yield nothing: a life has no part that may be left out."""
+        return iter(())
+
+    def live(self) -> TrueLived:
+        """Live it, and judge what was named and trained."""
+        outcome, seconds, steps = run_virtually(_live(self))
+        judged = {"another cause than the true one named": self.cause not in outcome.causes}
+        if self.is_of_data:
+            judged["trained though the data are wrong"] = outcome.trainings > 0
+            known = "an input" if self.is_known else "a training"
+            more = outcome.trainings if self.is_known else outcome.after_report
+            judged[f"trained though {known} shows that the data are wrong"] = more > 0
+        else:
+            judged["drift not trained for"] = not outcome.trainings
+            judged["drift not healed"] = not outcome.healed
+        story = (f"causes: {', '.join(outcome.causes)}", f"trainings: {outcome.trainings}")
+        return TrueLived((), judged, str(self.fault), seconds, steps, {}, story)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +152,26 @@ class Outcome:
     healed: bool
 
 
+CAUSES: Final = {
+    Fault.UNIT: "ServingSkew",
+    Fault.FEATURE: "ServingSkew",
+    Fault.BOTH: "ServingSkew",
+    Fault.FEED: "InputStale",
+    Fault.MARKET: "InputStale",
+    Fault.DRIFT: "ModelDecay",
+}
+
+
 def draw_data_fault(seed: int) -> DataFault:
     """The life of a seed."""
     dice = random.Random(f"data fault {seed}")
     wrong, drop = dice.choice(((0.05, 0.02), (0.1, 0.03), (0.2, 0.05)))
     fault = dice.choice(tuple(Fault))
-    worse = {Fault.UNIT: dice.uniform(0.5, 0.75), Fault.FEED: dice.uniform(3, 8) * drop}
+    worse = {
+        Fault.UNIT: dice.uniform(0.5, 0.75),
+        Fault.FEED: dice.uniform(3, 8) * drop,
+        Fault.MARKET: dice.uniform(0.2, 0.4),
+    }
     return DataFault(
         seed,
         fault,
@@ -119,6 +183,7 @@ def draw_data_fault(seed: int) -> DataFault:
         dice.choice((0.5, 2.0, 12.0)),
         dice.choice((1000, 4000)),
         dice.choice((300.0, 1800.0)),
+        fault in {Fault.UNIT, Fault.FEATURE} and dice.random() < CHECKED,
     )
 
 
@@ -142,12 +207,19 @@ class _Life:
         more = (0.0 if knows else life.drift) + (life.worse if live else 0.0)
         return min(life.wrong + changed * more, 0.95)
 
+    def quality(self, wrong: float) -> Quality:
+        """A version that is wrong so often now; in one market where the feed of that one is late."""
+        if self.life.fault is not Fault.MARKET:
+            return Quality(wrong=wrong)
+        good = dict.fromkeys(MARKETS, self.life.wrong)
+        return Quality.of_markets(SHARES, **{**good, MARKET: wrong})
+
     def update_cluster(self) -> None:
         """Let each version be as wrong as it is now."""
         now = self.world.loop.time() + 1e-3
         for digest in self.learnt:
             wrong = self.share(digest, now - 1e-3, now, live=True)
-            self.world.cluster.set_quality(f"x@sha256:{digest}", Quality(wrong=wrong))
+            self.world.cluster.set_quality(f"x@sha256:{digest}", self.quality(wrong))
 
     def train(self, job: Body) -> Training:
         """Train on what the warehouse has, and score both versions on its newest hours."""
@@ -177,12 +249,27 @@ class _Life:
             self.causes.append(cause)
 
 
-async def _live(life: DataFault) -> Outcome:
+def _document(life: DataFault) -> Body:
+    """The product of a life."""
+    body = product(analysis={"blockSeconds": life.block})
+    if life.inputs:
+        body["spec"]["inputs"] = life.inputs
+    if life.fault is Fault.MARKET:
+        body["spec"] |= {
+            "markets": list(MARKETS),
+            "serving": {
+                "runtimeImage": RUNTIME,
+                "feedback": {"secretRef": {"name": "feedback"}},
+                "market": {"from": "Header", "name": "x-market"},
+            },
+        }
+        body["spec"]["slos"][0]["markets"] = {"onMissed": "Retrain"}
+    return body
+
+
+async def _live(life: DataFault) -> tuple[Outcome, float, int]:
     async with World(life.seed, SETTLED, for_days=True) as world:
-        body = product(
-            analysis={"blockSeconds": life.block},
-            **({"inputs": [INPUT]} if life.fault is Fault.FEED else {}),
-        )
+        body = _document(life)
         (slo,) = body["spec"]["slos"]
         slo["maxDrop"] = slo["maxRegression"] = str(life.max_drop)
         bad = {"bad": round(10_000 * life.wrong), "total": 10_000}
@@ -190,17 +277,22 @@ async def _live(life: DataFault) -> Outcome:
         key = world.apply(body)
         lived = _Life(life, world, key)
         world.cluster.trainers[key] = lived.train
-        world.prometheus.inputs["feed"] = 60.0
+        world.prometheus.inputs |= {"feed": 60.0, "requests": 0.0}
         lived.learnt[digest_of(image("a"))] = 0.0
         lived.update_cluster()
         world.start(**RARELY)
         await world.run(BEGIN)
-        if life.fault is Fault.FEED:
+        if life.fault in {Fault.FEED, Fault.MARKET}:
             world.prometheus.inputs["feed"] = 6 * HOUR
+        if life.checked:
+            world.prometheus.inputs["requests"] = 2.0
         lived.update_cluster()
         while world.loop.time() < BEGIN + OBSERVED_DAYS * DAY:
             await world.run(life.block)
             lived.look()
         serving = digest_of(str(world.status(key)["stable"]["image"]))
         after = sum(begun > lived.reported + 2 * life.block for begun in lived.began)
-        return Outcome(tuple(lived.causes), len(lived.began), after, lived.learnt[serving] > BEGIN)
+        outcome = Outcome(
+            tuple(lived.causes), len(lived.began), after, lived.learnt[serving] > BEGIN
+        )
+        return outcome, world.loop.time(), world.steps

@@ -26,11 +26,16 @@ PROMISES: Final[dict[str, float]] = {
     "rolled back though equal for a consumer": 0.05,
     "not promoted though equal for a consumer": 0.10,
     "verdict from requests without draws": 0.0,
+    "another cause than the true one named": 0.10,
+    "trained though an input shows that the data are wrong": 0.05,
+    "trained though a training shows that the data are wrong": 0.05,
+    "drift not trained for": 0.05,
 }
 """The most that each may happen, of the lives in which it could.
 
 The first two are the promise of the sequential test (ADR 4). An equal or better candidate has three
-times the duration that it needs (ADR 13). A healthy SLO is retrained in one of twenty years.
+times the duration that it needs (ADR 13). A healthy SLO is retrained in one of twenty years. Where no
+input shows that the data are wrong, one training does.
 """
 
 
