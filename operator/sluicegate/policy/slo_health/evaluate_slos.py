@@ -98,15 +98,17 @@ def _judge_gauge(terms: Terms, view: View, stable: Version, observed: Observed) 
     slo = view.terms
     baseline = usable_baseline(stable.baseline.get(slo.name), slo)
     if view.problem is not None:
-        return unknown(slo, view.problem, NOTHING, baseline)
-    return gauge_slo.judge(
-        slo,
-        observed.means(stable.version, slo.name),
-        baseline,
-        now=view.now,
-        since=view.since,
-        drift_since=_drift_since(terms, view, baseline),
-    )
+        result = unknown(slo, view.problem, NOTHING, baseline)
+    else:
+        result = gauge_slo.judge(
+            slo,
+            observed.means(stable.version, slo.name),
+            baseline,
+            now=view.now,
+            since=view.since,
+            drift_since=_drift_since(terms, view, baseline),
+        )
+    return replace(result, until=_until(terms, view, stable, result.reason))
 
 
 def _judge(
@@ -133,7 +135,7 @@ def _judge(
         )
         result = unknown(slo, reason or Reason.NO_DATA, recent_count, baseline)
         blocks = blocks_shown(slo, now, shown_since)
-        until = terms.block_end(view.settles) if reason is Reason.LABELS_SETTLING else None
+        until = _until(terms, view, stable, result.reason)
         budget = _budget(terms, stable, series, now=now)
         return replace(result, budget=budget, shown_blocks=blocks, until=until)
     result = _judge_counts(
@@ -146,6 +148,19 @@ def _judge(
             result, counted_series, probation_baseline, now=now, since=view.since
         )
     return replace(result, budget=_budget(terms, stable, series, now=now))
+
+
+def _until(terms: Terms, view: View, stable: Version, reason: Reason) -> int | None:
+    """Return the end of the last block that doesn't count, in seconds; None for reasons that no time ends."""
+    match reason:
+        case Reason.LABELS_SETTLING:
+            return terms.block_end(view.settles)
+        case Reason.WARMING_UP:
+            return terms.block_end(view.since)
+        case Reason.BACKFILLING:
+            return terms.block_end(warmed_up(stable.promotion_time, terms.block_seconds))
+        case _:
+            return None
 
 
 def _judge_counts(

@@ -20,12 +20,12 @@ _UNKNOWN: Final[Mapping[Reason, str]] = {
         "Prometheus can't evaluate what this product's pods expose at /metrics, or its answer is too"
         " large; fix it, or delete the pods (the Warning event UnreadableSeries has the query)"
     ),
-    Reason.BACKFILLING: "its blocks are still being read back",
+    Reason.BACKFILLING: "its blocks are still being read, and it is judged by those after {until}",
     Reason.LOW_COVERAGE: "fewer than 80 % of the expected scrapes of the newest block exist",
     Reason.INVALID_DATA: "the newest block holds numbers that can't be counts",
     Reason.NO_DATA: "there is no such series of this version",
     Reason.NO_TRAFFIC: "no events were counted in the {window}",
-    Reason.WARMING_UP: "the version was promoted a moment ago",
+    Reason.WARMING_UP: "the version was promoted a moment ago, and it is judged by its blocks after {until}",
     Reason.NO_FEEDBACK_KEY: "it can't be measured, as serving.feedback is missing:"
     " set serving.feedback.secretRef",
     Reason.NO_LABELS: "no label of this version has been counted for a day: send the outcomes of"
