@@ -63,7 +63,7 @@ def settle(variables: dict[str, str]) -> None:
             store.add(date, name, "".join(lines).encode())
 
 
-def test_the_template_s_next_version_learns_from_the_labels_of_its_pods(
+def test_the_next_version_of_the_template_is_trained_on_the_labels_of_its_pods(
     registry: str, secret: Path, tmp_path: Path
 ):
     source, given = tmp_path / "digits", log_variable(tmp_path / "log")
@@ -113,7 +113,7 @@ def test_the_template_s_next_version_learns_from_the_labels_of_its_pods(
     assert pairs["onlyStableWrong"] > 10 * pairs["onlyCandidateWrong"]
 
 
-def test_the_pricing_sample_learns_from_the_sales_of_its_log(
+def test_the_pricing_sample_is_trained_on_the_sales_of_its_log(
     pricing_bento: Path, registry: str, market: Market, tmp_path: Path
 ):
     moved = market.with_shock("DieselPricesFall").later(35)

@@ -55,7 +55,7 @@ def held_out(recipe: Known) -> set[str]:
     return set(recipe.split.held_out.features)
 
 
-def test_a_training_takes_the_labelled_rows_of_the_log_and_learns_from_none_that_is_held_out(
+def test_a_training_takes_labelled_rows_of_the_log_and_uses_no_held_out_row(
     variables,
 ):
     write_log(variables, logged(40, 10, "old") + logged(3, 200, "new"))
@@ -91,7 +91,7 @@ def test_rows_since_the_change_are_taken_where_they_suffice(variables, monkeypat
     assert (split.start == changed) is (taken == since)
 
 
-def test_a_log_with_few_labels_is_said_and_first_rows_are_taken(variables, capsys):
+def test_a_training_takes_first_rows_and_reports_it_while_the_log_has_few_labels(variables, capsys):
     write_log(variables, logged(1, 99, "new"))
     recipe = Known()
     assert len(recipe.fit(lighter=False)) == FIRST - len(held_out(recipe)) == 35
@@ -104,7 +104,7 @@ def test_first_rows_are_taken_without_a_log_and_the_same_are_held_out(monkeypatc
     assert held_out(Known()) == held_out(Known())
 
 
-def test_a_recipe_without_first_rows_says_so(monkeypatch):
+def test_a_recipe_without_first_rows_is_refused(monkeypatch):
     class Bare(Known):
         @override
         def first_rows(self) -> Rows:
