@@ -1,23 +1,26 @@
 """Bentos as BentoML's own examples, without a line for Sluicegate, served as in a pod.
 
-They are small equivalents of `inference-graph`, `io-descriptors` and `task_classification`; the
+Those in `styles` are in BentoML's documentation. The others are small equivalents of `inference-graph`, `io-descriptors` and `task_classification`; the
 originals are in test_bentoml_originals.py.
 """
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import aiohttp
 import pytest
 import requests
 
 from sluicegate.__main__ import main
 from tests.support.samples.bentos import bento_environment
 from tests.support.samples.products import ONE_THREAD, launched, pull
+from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
     from tests.support.samples.products import ServedProduct
@@ -44,12 +47,31 @@ def of_flowers(product: ServedProduct) -> None:
     assert product.post("/classify", {"rows": [[1.0]]}).status_code == 400
 
 
+def of_styles(product: ServedProduct) -> None:
+    words = requests.post(f"{product.url}/words", json={"count": 2}, timeout=30)
+    assert words.text == "servus 0\nservus 1\n"
+    task = product.post("/doubled/submit", {"count": 3}).json()["task_id"]
+    task_url = f"{product.url}/doubled/get?task_id={task}"
+    eventually(
+        lambda: requests.get(task_url, timeout=30).text == "6", seconds=30, what="the task's result"
+    )
+    assert asyncio.run(talked(f"{product.url}/chat/talk")) == "servus you"
+
+
+async def talked(url: str) -> str:
+    """Send a text by a WebSocket; the answer."""
+    async with aiohttp.ClientSession() as session, session.ws_connect(url) as socket:
+        await socket.send_str("you")
+        return await socket.receive_str()
+
+
 @pytest.mark.parametrize(
     ("name", "asked"),
     [
         pytest.param("graph", of_graph, marks=pytest.mark.nightly),
         pytest.param("tables", of_tables, marks=pytest.mark.nightly),
         ("flowers", of_flowers),
+        ("styles", of_styles),
     ],
 )
 def test_a_bento_of_bentomls_examples_is_packed_and_served(
@@ -75,3 +97,25 @@ def test_a_bento_of_bentomls_examples_is_packed_and_served(
     ) as product:  # fmt: skip
         asked(product)
         assert any(product.counters("bentoml_service_request_total").values())
+
+
+def test_a_service_that_depends_on_another_product_is_ready_by_itself_and_calls_it(
+    tmp_path: Path,
+):
+    """BentoML's readiness requests the /readyz of the other server, which no route of a product has."""
+    home = tmp_path / "home"
+    subprocess.run(
+        [sys.executable, "-m", "bentoml", "build", "--version", "v1"], cwd=EXAMPLES / "styles",
+        check=True, capture_output=True, env=bento_environment(home, **ONE_THREAD),
+    )  # fmt: skip
+    bento = next(home.rglob("styles/v1"))
+    pod = {
+        "SLUICEGATE_NAMESPACE": "shop",
+        "SLUICEGATE_PRODUCT": "styles",
+        "SLUICEGATE_VERSION": "v1",
+    }
+    with (
+        launched(bento, tmp_path / "upstream", **pod) as upstream,
+        launched(bento, tmp_path / "consumer", UPSTREAM=upstream.url, **pod) as consumer,
+    ):
+        assert consumer.post("/relayed", {"count": 3}).json() == 9

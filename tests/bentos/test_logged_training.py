@@ -131,7 +131,8 @@ def test_the_pricing_sample_is_trained_on_the_sales_of_its_log(
     )
     message = tmp_path / "message"
     # The market of the environment has not moved: rows of the log alone know it.
-    finished = retrain(pricing_bento, registry, message, USED_CAR_MARKET=market.dump(), **given)
+    given |= {"SLUICEGATE_OUTPUT": f"{registry}/logged/pricing", "USED_CAR_MARKET": market.dump()}
+    finished = retrain(pricing_bento, registry, message, **given)
     assert finished.returncode == 0, finished.stderr
     result = json.loads(message.read_text())
     total = result["evaluation"]["accuracy"]["total"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -330,3 +331,19 @@ async def test_a_state_missing_in_status_and_deployments_emits_a_state_lost_even
     (lost,) = (one for one in world.server.all(EVENTS) if one["reason"] == "StateLost")
     assert "without a baseline" in lost["note"]
     assert not world.status(key)["stable"].get("baseline")
+
+
+@on_virtual_time
+async def test_a_first_version_has_the_time_from_which_it_is_judged_and_is_healthy_a_block_later(
+    world,
+):
+    key = await served(world, product(), **RARELY)
+    await world.until(lambda: world.condition(key, "SLOMet"), seconds=BLOCK)
+    met = world.condition(key, "SLOMet")
+    assert met["status"] == "Unknown"
+    before, _, time = met["message"].rpartition(" ")
+    assert before.endswith("its blocks are still being read, and it is judged by those after")
+    counted = datetime.fromisoformat(time).timestamp()
+    assert counted - world.loop.wall() < 3 * BLOCK
+    await world.until(lambda: world.status(key)["state"] == "Healthy", seconds=HOUR)
+    assert BLOCK < world.loop.wall() - counted < BLOCK + 60

@@ -115,6 +115,7 @@ def load_application(options: Options) -> Application:
     bound_validation(service)
     application = service.to_asgi(is_main=True)
     _redirect_monitors()  # after to_asgi, which configures BentoML as the service says
+    _probe_no_other_server()
     declared = frozenset(_path(service, api.route) for api in service.apis.values())
     keys = KeyFiles.from_environment(os.environ)
     with _wrong_variables():
@@ -171,6 +172,16 @@ def _load_service(folder: Path) -> Any:
     if not hasattr(service, "to_asgi"):
         raise LaunchError("it defines no service with @bentoml.service: use BentoML 1.2 or later")
     return service
+
+
+def _probe_no_other_server() -> None:
+    """Let a pod be ready by itself: services of `bentoml.depends(url=…)` have probes of their own.
+
+    BentoML requests their /readyz, which no route of a product has.
+    """
+    from bentoml._internal.configuration.containers import BentoMLContainer  # noqa: PLC0415
+
+    BentoMLContainer.api_server_config.runner_probe.enabled.set(False)
 
 
 def _redirect_monitors() -> None:
