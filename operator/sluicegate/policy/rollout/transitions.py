@@ -377,7 +377,7 @@ def _past(version: Version, outcome: Outcome, now: int, reason: str = "") -> Pas
         outcome=outcome,
         reason=reason,
         promotion_time=version.promotion_time,
-        restoring_candidate=version.restored,
+        restored=version.restored,
         end_time=now,
         baseline=version.baseline,
         verdict=version.verdict,
@@ -456,7 +456,7 @@ def _return(
     restored_version = Version(
         **entry.identity_fields,
         promotion_time=now,
-        restoring_candidate=True,
+        restored=True,
         baseline=entry.baseline,
         verdict=verdict_of_return(entry, decision),
     )
