@@ -38,10 +38,11 @@ from sluicegate.cli.inputs.cluster_access import transport
 from sluicegate.kube.client import KubeApi
 from sluicegate.kube.errors import Conflict, Transient
 from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS, Key
-from sluicegate.reviews.journal import DAY_SECONDS, LATE_DAYS, PERIOD_OVER
+from sluicegate.reviews.journal import DAY_SECONDS, LATE_DAYS
 from sluicegate.reviews.ledger_writer import seal
 from sluicegate.reviews.periods import period_at
 from sluicegate.reviews.schedule import READS_PER_SECOND, ROUND_SECONDS, SIGNED_SECONDS, Reviews
+from sluicegate.reviews.seal import PERIOD_OVER
 from sluicegate.reviews.store import ReviewStore, review_key
 
 if TYPE_CHECKING:

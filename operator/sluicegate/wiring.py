@@ -10,7 +10,7 @@ from sluicegate.kube.resources import HTTP_ROUTES, Key
 from sluicegate.manager import Controller, Program, Tools
 from sluicegate.measurement.scheduler import BlockScheduler
 from sluicegate.measurement.store import Measurements
-from sluicegate.policy.retraining.training_budget import Budget
+from sluicegate.policy.retraining.training_slots import Budget
 from sluicegate.prometheus.block_reader import BlockReader, EvaluationSettings
 from sluicegate.prometheus.client import Prometheus
 from sluicegate.prometheus.endpoint import Endpoint

@@ -12,8 +12,8 @@ from sluicegate.api.engine import OriginalBaseline
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.shadow import ShadowStatus
 from sluicegate.api.versions import VersionSource
-from sluicegate.policy.canary.analysis import assess
 from sluicegate.policy.canary.case import CanaryCase
+from sluicegate.policy.canary.evidence_gathering import assess
 from sluicegate.policy.canary.shadow_evidence import with_rows
 from sluicegate.policy.canary.verdict import decide
 from sluicegate.policy.model.decision import alert_key

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from sluicegate.__main__ import main
-from sluicegate.reviews.journal import sealed
+from sluicegate.reviews.seal import sealed
 from sluicegate.reviews.store import parse_review
 from tests.support.decisions.reviewed import document_of, month
 from tests.support.samples.product_examples import changed

@@ -24,7 +24,7 @@ class Mutant:
 
     Attributes
     ----------
-    name : unique. file : within `operator/sluicegate`, e.g. "policy/canary/analysis.py".
+    name : unique. file : within `operator/sluicegate`, e.g. "policy/canary/evidence_gathering.py".
     before : text of that file that is there exactly once. after : what replaces it.
     at : offset of `before` in characters; None has it looked for.
     rule : what is wrong with the operator then, as a sentence.

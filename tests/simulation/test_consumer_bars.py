@@ -24,9 +24,9 @@ from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import Candidate, CandidatePhase, Release, VersionSource
 from sluicegate.api.versions import Version as StableVersion
 from sluicegate.kube.resources import Key
-from sluicegate.policy.canary.analysis import assess
 from sluicegate.policy.canary.case import CanaryCase
 from sluicegate.policy.canary.consumer_cases import with_consumers
+from sluicegate.policy.canary.evidence_gathering import assess
 from sluicegate.policy.canary.verdict import decide
 from sluicegate.policy.model.canary_block import CanaryBlock, ConsumerBlock
 from sluicegate.policy.model.consumers import ConsumerReading, consumer_terms

@@ -1,6 +1,5 @@
 """Versions: the stable one, the candidate on its way, the ones before, and their traffic."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import sha256
@@ -364,20 +363,6 @@ class Candidate(VersionBase):
         derived = self.derived.max_duration_seconds if self.derived else None
         most = rollout.max_duration_seconds or derived or DEFAULT_MAX_DURATION_SECONDS
         return most + self.suspended_seconds
-
-    def next_share(self, steps: Sequence[int]) -> int | None:
-        """Return the share of the step after its present one, in percent; None at the last or beyond it.
-
-        Steps may have been edited since it took its share, which never leads to one that is smaller.
-        """
-        return next((share for share in steps if share > self.weight), None)
-
-    def step_of(self, steps: Sequence[int]) -> int:
-        """Return the number of the spec's step, from 1, whose share it has or exceeds.
-
-        The spec may have been edited since: what it has is its share, not a number of steps.
-        """
-        return max(sum(share <= self.weight for share in steps), 1)
 
 
 class PastVersion(VersionBase):

@@ -3,10 +3,10 @@
 So reconcile knows what is decided, and not by which modules.
 """
 
-from sluicegate.policy.canary.assessment import Assessment, SloEvidence
 from sluicegate.policy.canary.holds import CanaryHold
 from sluicegate.policy.canary.objections import needs_of_a_step
 from sluicegate.policy.canary.shadow_evidence import is_scored, with_rows
+from sluicegate.policy.canary.slo_evidence import Assessment, SloEvidence
 from sluicegate.policy.diagnosis.checks import COMMON_PRODUCTS, DiagnosisResult
 from sluicegate.policy.retraining.preconditions import (
     LEAST_AGE_BLOCKS,
@@ -17,7 +17,7 @@ from sluicegate.policy.retraining.preconditions import (
     old_enough_at,
     who_trains,
 )
-from sluicegate.policy.retraining.training_budget import Applicant, Budget, admit
+from sluicegate.policy.retraining.training_slots import Applicant, Budget, admit
 from sluicegate.policy.slo_health.baseline import ratio_of
 from sluicegate.policy.slo_health.confirmation import UNMEASURABLE
 from sluicegate.policy.slo_health.markets import MOST_SHOWN_MARKETS, MarketState, interval_of

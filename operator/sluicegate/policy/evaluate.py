@@ -18,13 +18,13 @@ from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import Version
 from sluicegate.policy import training_results
 from sluicegate.policy.canary import rollout_defaults, verdict
-from sluicegate.policy.canary.analysis import assess
-from sluicegate.policy.canary.assessment import Assessment
 from sluicegate.policy.canary.case import CanaryCase
 from sluicegate.policy.canary.consumer_cases import with_consumers
+from sluicegate.policy.canary.evidence_gathering import assess
 from sluicegate.policy.canary.holds import CanaryHold, hold_of
 from sluicegate.policy.canary.market_harm import with_harmed_markets
 from sluicegate.policy.canary.objections import can_be_judged
+from sluicegate.policy.canary.slo_evidence import Assessment
 from sluicegate.policy.diagnosis.checks import DiagnosisResult
 from sluicegate.policy.diagnosis.disturbances import evidence_restarted, with_disturbances
 from sluicegate.policy.diagnosis.market_place import in_its_market

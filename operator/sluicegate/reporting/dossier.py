@@ -12,7 +12,7 @@ from sluicegate.api.base import rfc3339
 from sluicegate.api.product import DataProduct
 from sluicegate.api.review import DataProductReview
 from sluicegate.reporting.text import escape_markup
-from sluicegate.reviews.journal import digest_of
+from sluicegate.reviews.seal import digest_of
 from sluicegate.views.numbers import percent
 from sluicegate.views.words import as_words
 

@@ -41,9 +41,9 @@ from sluicegate.reporting.summary import (
     margin_of,
     missed_markets_of,
 )
-from sluicegate.reviews.journal import disagrees_with_seal
 from sluicegate.reviews.periods import local_day
 from sluicegate.reviews.resource_hours import hours_of
+from sluicegate.reviews.seal import disagrees_with_seal
 from sluicegate.reviews.signing import standing
 from sluicegate.stats.counts import NOTHING, Count, summed
 from sluicegate.stats.evolution import evolution

@@ -11,7 +11,7 @@ from typing import Final
 from sluicegate.api import names
 from sluicegate.api.review import DataProductReview
 from sluicegate.errors import SluicegateError
-from sluicegate.reviews.journal import digest_of
+from sluicegate.reviews.seal import digest_of
 
 _FILE_NAME: Final = re.compile(r"[A-Za-z0-9]([-.A-Za-z0-9]*[A-Za-z0-9])?")
 """Names of Kubernetes objects, and uids: one folder or file, never above its parent."""

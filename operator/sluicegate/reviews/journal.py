@@ -1,7 +1,5 @@
-"""Records of an open review, and its seal. Pure: functions from status to status."""
+"""Records of an open review. Pure: functions from status to status."""
 
-import hashlib
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -16,7 +14,6 @@ from sluicegate.api.review import (
     MOST_TRAININGS,
     MOST_VERSIONS,
     OTHER_OPERATIONS,
-    DataProductReview,
     DataProductReviewStatus,
     DayOperation,
     DaySlo,
@@ -24,7 +21,6 @@ from sluicegate.api.review import (
     ReviewCandidate,
     ReviewDay,
     ReviewDecision,
-    ReviewState,
     ReviewVersion,
 )
 from sluicegate.reviews.periods import Day, Period
@@ -34,25 +30,6 @@ MOST_VERSIONS_OF_A_DAY: Final = 16
 LATE_DAYS: Final = 3
 """Days after its end at which a day is read for the last time: samples may arrive late."""
 DAY_SECONDS: Final = 86_400
-PERIOD_OVER: Final = "PeriodOver"
-PRODUCT_GONE: Final = "ProductGone"
-CYCLE_CHANGED: Final = "CycleChanged"
-"""Reason of a seal: spec.review was changed or removed, so this review is not visited any more."""
-_SEALED: Final = (
-    "timeZone",
-    "signedBy",
-    "team",
-    "slos",
-    "days",
-    "decisions",
-    "earlierDecisions",
-    "versions",
-    "candidates",
-    "trainings",
-    "missedMarkets",
-    "readiness",
-)
-"""Parts of a status that the digest covers."""
 
 
 @dataclass(slots=True)
@@ -307,47 +284,3 @@ def with_missed_markets(
     }
     ordered = sorted((recorded | missed_now).values(), key=lambda item: item.start_time)
     return status.replace(missed_markets=tuple(ordered[-MOST_MISSED:]))
-
-
-def may_be_sealed(period: Period, now: float) -> bool:
-    """Return whether no samples of the period can arrive any more."""
-    return now >= period.end + LATE_DAYS * DAY_SECONDS
-
-
-def sealed(review: DataProductReview, now: float, *, because: str) -> DataProductReviewStatus:
-    """Return the status of a review that is sealed now: each day final, with digest and due date.
-
-    The review of a deleted product can be signed, but no signature is required.
-    """
-    status = review.status
-    days = tuple(day.replace(final=True) for day in status.days)
-    status = status.replace(
-        days=days,
-        state=ReviewState.TO_REVIEW,
-        seal_time=int(now),
-        seal_reason=because,
-        due_time=None if because == PRODUCT_GONE else int(now) + status.grace_days * DAY_SECONDS,
-    )
-    closed = review.replace(status=status)
-    # The digest covers only the sealed part, so the rest of the status may change.
-    return status.replace(digest=digest_of(closed))
-
-
-def disagrees_with_seal(review: DataProductReview) -> bool:
-    """Return whether the ledger was changed after it was sealed: its digest doesn't match."""
-    return bool(review.status.digest) and review.status.digest != digest_of(review)
-
-
-def digest_of(review: DataProductReview) -> str:
-    """Return `sha256:<hex>` of the sealed content: product, period, and records.
-
-    It depends only on the content: keys are sorted, empty fields are left out.
-    """
-    status = review.status.to_dict()
-    content = {
-        "product": [review.metadata.namespace, *review.spec.product_ref.to_dict().values()],
-        "period": review.spec.period.to_dict(),
-        "ledger": {name: status[name] for name in _SEALED if status.get(name)},
-    }
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"

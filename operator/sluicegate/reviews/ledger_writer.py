@@ -18,12 +18,8 @@ from sluicegate.prometheus.targets import ProductKey
 from sluicegate.reviews.day_reader import DayReader
 from sluicegate.reviews.journal import (
     DAY_SECONDS,
-    PERIOD_OVER,
-    PRODUCT_GONE,
     DayCounts,
     Note,
-    may_be_sealed,
-    sealed,
     wanted_days,
     with_candidates,
     with_day,
@@ -40,6 +36,7 @@ from sluicegate.reviews.periods import (
     period_at,
     zone_of,
 )
+from sluicegate.reviews.seal import PERIOD_OVER, PRODUCT_GONE, may_be_sealed, sealed
 from sluicegate.reviews.store import (
     SEALED,
     ReviewStore,

@@ -22,15 +22,10 @@ from sluicegate.kube.errors import Conflict, Forbidden, Invalid, KubeError, NotF
 from sluicegate.kube.resources import Key
 from sluicegate.prometheus.timing import Timing
 from sluicegate.reviews.day_reader import DayReader
-from sluicegate.reviews.journal import (
-    CYCLE_CHANGED,
-    DAY_SECONDS,
-    PERIOD_OVER,
-    PRODUCT_GONE,
-    Note,
-)
+from sluicegate.reviews.journal import DAY_SECONDS, Note
 from sluicegate.reviews.ledger_writer import DELAY_SECONDS, LedgerWriter, seal, visited_names
 from sluicegate.reviews.periods import Period, UnknownZone, period_at
+from sluicegate.reviews.seal import CYCLE_CHANGED, PERIOD_OVER, PRODUCT_GONE
 from sluicegate.reviews.signing import SigningState, finding_of, standing, with_standing
 from sluicegate.reviews.store import CLOSED, OPEN, SEALED, ReviewStore, parse_review
 from sluicegate.reviews.subject import ReviewSubject, subject_of

@@ -13,7 +13,7 @@ from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.outcome import Outcome
 from sluicegate.api.status import DataProductStatus, SpecModel
 from sluicegate.api.versions import Release, Version, VersionSource
-from sluicegate.policy.canary.analysis import first_traffic_time
+from sluicegate.policy.canary.evidence_gathering import first_traffic_time
 from sluicegate.policy.evaluate import Evaluation, evaluate
 from sluicegate.policy.model.container_limits import at_limit
 from sluicegate.policy.model.decision import Alert, Hold, Retrain

@@ -15,7 +15,7 @@ from sluicegate.views.journey_shares import ServedShare
 from sluicegate.views.product_facts import HIDDEN, ProductFacts
 from sluicegate.views.resource_hours import row_of
 from sluicegate.views.spreadsheet import cell, csv_text
-from sluicegate.web.detail import Detail
+from sluicegate.web.product_content import Detail
 from sluicegate.web.results import Mover, ReviewResult
 
 COLUMNS = (

@@ -11,7 +11,7 @@ from sluicegate.portfolio.journeys import Journey
 from sluicegate.reporting.response_times import Histogram, histogram_of, quantile, quantiles_of_sum
 from sluicegate.views.product_facts import ProductKey
 from sluicegate.web import exports
-from sluicegate.web.pages import select_page
+from sluicegate.web.product_pages import select_page
 from sluicegate.web.request_handling import CSV, JSON, ReaderRequest, RequestHandling
 
 MOST_STEPS: Final = 16

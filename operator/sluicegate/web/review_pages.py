@@ -8,9 +8,8 @@ from sluicegate.api.review import DataProductReview, ReviewState, SignVerdict
 from sluicegate.kube.resources import Key
 from sluicegate.reporting.facts import ReportFacts, facts_of
 from sluicegate.reporting.text import as_csv, documents
-from sluicegate.reviews.journal import disagrees_with_seal
+from sluicegate.reviews.seal import disagrees_with_seal
 from sluicegate.reviews.signing import roles_in
-from sluicegate.web.detail import conceal_review
 from sluicegate.web.identity import AccessRefused
 from sluicegate.web.impersonation import (
     FORBIDDEN,
@@ -20,6 +19,7 @@ from sluicegate.web.impersonation import (
     is_from_the_page,
     may_write,
 )
+from sluicegate.web.product_content import conceal_review
 from sluicegate.web.rendering import url_of
 from sluicegate.web.request_handling import CSV, HTML, JSON, ReaderRequest, RequestHandling
 from sluicegate.web.signing import LONGEST_NOTE, SignForm, Signing

@@ -22,7 +22,7 @@ from sluicegate.web.installation import (
 )
 from sluicegate.web.journey_pages import JourneyPages
 from sluicegate.web.live_streams import LiveStreams
-from sluicegate.web.pages import PortfolioPages
+from sluicegate.web.product_pages import PortfolioPages
 from sluicegate.web.rendering import STATIC, Pages
 from sluicegate.web.request_handling import RequestHandling, secure
 from sluicegate.web.review_pages import ReviewPages

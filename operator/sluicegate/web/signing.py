@@ -10,7 +10,7 @@ from sluicegate.kube import requests
 from sluicegate.kube.errors import KubeError
 from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS, Key
 from sluicegate.kube.transport import Transport
-from sluicegate.reviews.journal import disagrees_with_seal
+from sluicegate.reviews.seal import disagrees_with_seal
 from sluicegate.reviews.signing import Signature, role_of, signed
 from sluicegate.web.identity import PageReader
 from sluicegate.web.impersonation import (

@@ -12,8 +12,8 @@ from sluicegate.api.versions import (
     Version,
     VersionSource,
 )
-from sluicegate.policy.canary.analysis import assess
 from sluicegate.policy.canary.case import CanaryCase
+from sluicegate.policy.canary.evidence_gathering import assess
 from sluicegate.policy.canary.verdict import decide
 from sluicegate.policy.model.decision import Advance, Inconclusive, Promote, Rollback
 from sluicegate.policy.model.observed import CanaryBlock, Facts, Observed

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sluicegate.api import names
 from sluicegate.api.base import rfc3339
-from sluicegate.reviews.journal import sealed
+from sluicegate.reviews.seal import sealed
 from sluicegate.reviews.store import parse_review
 
 if TYPE_CHECKING:

@@ -17,7 +17,6 @@ from sluicegate.api.review import (
 from sluicegate.reviews.journal import (
     DAY_SECONDS,
     DayCounts,
-    sealed,
     wanted_days,
     with_day,
     with_decision,
@@ -26,6 +25,7 @@ from sluicegate.reviews.journal import (
     with_versions,
 )
 from sluicegate.reviews.periods import Period, zone_of
+from sluicegate.reviews.seal import sealed
 from sluicegate.reviews.signing import standing, with_standing
 from sluicegate.stats.counts import Count
 

@@ -7,7 +7,8 @@ import pytest
 from benchmarks.prometheus_stand_in import Lie
 from sluicegate.api.names import LABEL_PRODUCT
 from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS, Key
-from sluicegate.reviews.journal import LATE_DAYS, digest_of
+from sluicegate.reviews.journal import LATE_DAYS
+from sluicegate.reviews.seal import digest_of
 from sluicegate.reviews.store import ReviewStore
 from tests.support.decisions.ledger_world import KEY, ZONE, counted, world
 from tests.support.decisions.recorded_days import DAY, NAMESPACE

@@ -9,8 +9,9 @@ import pytest
 from benchmarks.prometheus_stand_in import Lie
 from sluicegate.api.base import rfc3339
 from sluicegate.api.review import ReadinessCheck
-from sluicegate.reviews.journal import LATE_DAYS, digest_of
+from sluicegate.reviews.journal import LATE_DAYS
 from sluicegate.reviews.resource_hours import hours_of
+from sluicegate.reviews.seal import digest_of
 from tests.support.decisions.ledger_world import BEGIN, DAYS, KEY, ZONE, counted, world
 from tests.support.decisions.recorded_days import DAY
 

@@ -14,7 +14,8 @@ from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS
 from sluicegate.reconcile.decide.planner import make_plan
 from sluicegate.reconcile.report.status import report
 from sluicegate.reviews.events import export
-from sluicegate.reviews.journal import LATE_DAYS, digest_of
+from sluicegate.reviews.journal import LATE_DAYS
+from sluicegate.reviews.seal import digest_of
 from sluicegate.reviews.signing import sentence, standing
 from tests.support.decisions.ledger_world import KEY, counted, world
 from tests.support.decisions.recorded_days import DAY, NAMESPACE

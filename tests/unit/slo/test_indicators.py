@@ -17,7 +17,7 @@ BRANCHES = {
         "api/slos.py": "declares the kinds, and the rules of their fields",
         "slo/indicators.py": "the table",
         "policy/slo_health/client_errors.py": "client errors have the margin of the availability",
-        "policy/canary/guards.py": "requests are counted by an SLO of the availability first",
+        "policy/canary/block_checks.py": "requests are counted by an SLO of the availability first",
         "views/journey_shares.py": "a journey shows the shares of these two kinds",
     },
     "QueryKind": {

@@ -141,7 +141,7 @@ def plain(source: str) -> str:
 
 def test_mutants_are_drawn_from_the_subpackages_of_a_package():
     files = {path.relative_to(ROOT / CODE).as_posix() for path in sources(where=["policy"])}
-    assert {"policy/evaluate.py", "policy/canary/analysis.py"} <= files
+    assert {"policy/evaluate.py", "policy/canary/evidence_gathering.py"} <= files
 
 
 @pytest.mark.slow
@@ -170,13 +170,13 @@ def test_the_nearest_tests_of_a_mutant_run_first_and_long_stories_last():
     files = {
         "tests/golden/test_stories.py",
         "tests/unit/kube/test_apply.py",
-        "tests/unit/policy/canary/test_analysis.py",
+        "tests/unit/policy/canary/test_evidence_gathering.py",
         "tests/unit/policy/canary/test_verdict.py",
         "tests/unit/policy/test_evaluate.py",
         "tests/unit/virtual/test_faults.py",
     }
-    assert nearest_first(files, "policy/canary/analysis.py") == [
-        ["tests/unit/policy/canary/test_analysis.py"],
+    assert nearest_first(files, "policy/canary/evidence_gathering.py") == [
+        ["tests/unit/policy/canary/test_evidence_gathering.py"],
         ["tests/unit/policy/canary/test_verdict.py", "tests/unit/policy/test_evaluate.py"],
         ["tests/unit/kube/test_apply.py"],
         ["tests/golden/test_stories.py", "tests/unit/virtual/test_faults.py"],

@@ -18,7 +18,7 @@ from sluicegate.cli.reviews.reviewed_products import products_in
 from sluicegate.errors import MissingExtra, invalid
 from sluicegate.kube.errors import NotFound
 from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS, SUBJECT_REVIEWS, Key
-from sluicegate.reviews.journal import disagrees_with_seal
+from sluicegate.reviews.seal import disagrees_with_seal
 from sluicegate.reviews.signing import Signature, role_of, signed
 from sluicegate.reviews.store import read_review
 

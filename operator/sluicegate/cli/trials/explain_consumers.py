@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from sluicegate.policy.canary.assessment import Assessment, SloEvidence
+from sluicegate.policy.canary.slo_evidence import Assessment, SloEvidence
 from sluicegate.stats.counts import Count
 from sluicegate.views.numbers import events, percent
 

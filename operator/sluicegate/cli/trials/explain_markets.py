@@ -5,8 +5,8 @@ from typing import Any
 
 from sluicegate.api.base import rfc3339
 from sluicegate.api.status import DataProductStatus
-from sluicegate.policy.canary.assessment import Assessment, MarketHarm
 from sluicegate.policy.canary.market_harm import compare_markets
+from sluicegate.policy.canary.slo_evidence import Assessment, MarketHarm
 from sluicegate.policy.model.observed import Observed
 from sluicegate.policy.model.terms import Terms
 from sluicegate.policy.slo_health.markets import MarketState, interval_of

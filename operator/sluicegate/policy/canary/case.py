@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from sluicegate.api.rollout import Approval
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import Candidate, CandidatePhase
-from sluicegate.policy.canary.assessment import Assessment
+from sluicegate.policy.canary.slo_evidence import Assessment
+from sluicegate.policy.canary.steps import next_share
 from sluicegate.policy.model.decision import Hold
 from sluicegate.policy.model.observed import Facts
 from sluicegate.policy.model.terms import Terms
@@ -52,7 +53,7 @@ class CanaryCase:
     @property
     def is_last(self) -> bool:
         """Whether the candidate has the share of the last step."""
-        return self.candidate.next_share(self.terms.steps) is None
+        return next_share(self.candidate, self.terms.steps) is None
 
     @property
     def needs_approval(self) -> bool:

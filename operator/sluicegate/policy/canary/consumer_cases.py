@@ -14,16 +14,17 @@ from typing import Final, NamedTuple
 
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import Candidate
-from sluicegate.policy.canary.analysis import (
+from sluicegate.policy.canary.block_checks import lost_share
+from sluicegate.policy.canary.consumer_pace import pace_of
+from sluicegate.policy.canary.evidence_gathering import (
     CountedArms,
     counted_blocks,
     first_traffic_time,
     look_back,
     slo_evidence,
 )
-from sluicegate.policy.canary.assessment import Assessment, ConsumerGap, SloEvidence
-from sluicegate.policy.canary.consumer_pace import pace_of
-from sluicegate.policy.canary.guards import lost_share
+from sluicegate.policy.canary.slo_evidence import Assessment, ConsumerGap, SloEvidence
+from sluicegate.policy.canary.steps import next_share
 from sluicegate.policy.model.canary_block import CanaryBlock, ConsumerBlock
 from sluicegate.policy.model.consumers import ConsumerReading, terms_for
 from sluicegate.policy.model.observed import Observed
@@ -77,7 +78,7 @@ def _evidence(
     """Yield the evidence of each SLO of a consumer; a step before the last waits for none of them."""
     consumer = reading.terms
     assert consumer is not None
-    is_last = candidate.next_share(terms.steps) is None
+    is_last = next_share(candidate, terms.steps) is None
     consumer_slos = terms_for(terms, consumer)
     for case in consumer.cases:
         pace = pace_of(consumer_slos, reading, case)

@@ -1,8 +1,8 @@
 """What a candidate brings, in words: the SLO that its rollout is about, and the SLO with the least evidence."""
 
 from sluicegate.api.versions import Candidate
-from sluicegate.policy.canary.assessment import Assessment, SloEvidence, is_own
 from sluicegate.policy.canary.objections import basis, both_arms, numbers_of
+from sluicegate.policy.canary.slo_evidence import Assessment, SloEvidence, is_own
 from sluicegate.policy.slo_health.client_errors import is_implicit
 from sluicegate.stats.intervals import Z_INTERVAL
 from sluicegate.stats.paired import difference

@@ -12,9 +12,9 @@ from math import inf, sqrt
 from typing import Final, NamedTuple
 
 from sluicegate.api.versions import Share
-from sluicegate.policy.canary.assessment import AgedLabels
-from sluicegate.policy.canary.guards import count_of
-from sluicegate.policy.canary.pace import dwell_seconds
+from sluicegate.policy.canary.block_checks import count_of
+from sluicegate.policy.canary.planned_duration import dwell_seconds
+from sluicegate.policy.canary.slo_evidence import AgedLabels
 from sluicegate.policy.model.observed import CanaryBlock
 from sluicegate.policy.model.terms import SloTerms, Terms
 from sluicegate.slo.blocks import BlockValue

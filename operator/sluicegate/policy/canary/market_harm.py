@@ -16,9 +16,13 @@ from typing import Final
 
 from sluicegate.api.slos import OnMarketMissed, OnMarketWorse
 from sluicegate.api.versions import Candidate, Share
-from sluicegate.policy.canary.analysis import counted_blocks, first_traffic_time, look_back
-from sluicegate.policy.canary.assessment import Assessment, MarketHarm, SloEvidence
-from sluicegate.policy.canary.guards import count_of
+from sluicegate.policy.canary.block_checks import count_of
+from sluicegate.policy.canary.evidence_gathering import (
+    counted_blocks,
+    first_traffic_time,
+    look_back,
+)
+from sluicegate.policy.canary.slo_evidence import Assessment, MarketHarm, SloEvidence
 from sluicegate.policy.model.observed import CanaryBlock, Observed
 from sluicegate.policy.model.terms import SloTerms, Terms
 from sluicegate.slo.by_market import market_series, split_series

@@ -12,8 +12,8 @@ from sluicegate.api.names import REQUEST_ABORT, REQUEST_PROMOTE
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.slos import CanaryEvidence
 from sluicegate.api.status import DataProductStatus
-from sluicegate.policy.canary.assessment import ConsumerGap, SloEvidence, harms_in_words
 from sluicegate.policy.canary.case import CanaryCase
+from sluicegate.policy.canary.slo_evidence import ConsumerGap, SloEvidence, harms_in_words
 from sluicegate.policy.model.attended_time import rollout_seconds
 from sluicegate.policy.model.decision import Hold
 from sluicegate.policy.model.terms import Terms

@@ -20,7 +20,7 @@ from sluicegate.policy.canary.label_evidence import (
     label_rates,
 )
 from sluicegate.policy.canary.objections import LEAST_REQUESTS
-from sluicegate.policy.canary.pace import (
+from sluicegate.policy.canary.planned_duration import (
     LabelPace,
     planned_seconds,
     seconds_of_all_steps,

@@ -15,7 +15,6 @@ from sluicegate.api.baseline import Baseline, Baselines, BaselineSource
 from sluicegate.api.names import REQUEST_PROMOTE
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.slos import CanaryEvidence
-from sluicegate.policy.canary.assessment import Assessment, SloEvidence, harms_in_words
 from sluicegate.policy.canary.case import CanaryCase
 from sluicegate.policy.canary.gains import gains
 from sluicegate.policy.canary.objections import (
@@ -31,6 +30,8 @@ from sluicegate.policy.canary.objections import (
     shadow_rows,
     unmeasured_consumer,
 )
+from sluicegate.policy.canary.slo_evidence import Assessment, SloEvidence, harms_in_words
+from sluicegate.policy.canary.steps import next_share
 from sluicegate.policy.model.attended_time import attended_seconds, rollout_seconds
 from sluicegate.policy.model.decision import (
     Advance,
@@ -427,7 +428,7 @@ def it_is_held(case: CanaryCase) -> Hold | None:
 
 def it_advances(case: CanaryCase) -> Advance | None:
     """Advance if all evidence that this step needs favours the candidate."""
-    weight = case.candidate.next_share(case.terms.steps)
+    weight = next_share(case.candidate, case.terms.steps)
     if weight is None:
         return None
     text, numbers = gains(case.candidate, case.assessment)

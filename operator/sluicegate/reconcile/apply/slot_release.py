@@ -7,7 +7,7 @@ from sluicegate.kube.errors import Conflict
 from sluicegate.kube.resources import Key
 from sluicegate.reconcile.apply.training_jobs import Trainer
 from sluicegate.reconcile.fleet.registry import FleetRegistry
-from sluicegate.reconcile.fleet.training_slots import Reserved, runs
+from sluicegate.reconcile.fleet.slot_reservation import Reserved, runs
 from sluicegate.reconcile.live.product import Pass, ProductRecord
 from sluicegate.reconcile.observe.observer import Observer
 from sluicegate.reconcile.observe.write_obstacle import WriteObstacle

@@ -13,11 +13,11 @@ from sluicegate.manifests.common import Manifest
 from sluicegate.manifests.shadow import ShadowInterval, build_shadow_job
 from sluicegate.manifests.training import Attempt, build_training_job
 from sluicegate.reconcile.apply.applier import Applier, NameConflict
-from sluicegate.reconcile.fleet.training_slots import JobRefusal, wanted_job, wanted_shadow_job
+from sluicegate.reconcile.fleet.slot_reservation import JobRefusal, wanted_job, wanted_shadow_job
 from sluicegate.reconcile.live.children import JobRecord
 from sluicegate.reconcile.live.product import ProductRecord
 from sluicegate.reconcile.observe.observation import Observation
-from sluicegate.reconcile.observe.training_permission import forbidden
+from sluicegate.reconcile.observe.training_account import forbidden
 from sluicegate.settings import Settings
 
 logger = logging.getLogger(__name__)

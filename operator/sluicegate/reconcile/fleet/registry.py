@@ -15,8 +15,8 @@ from sluicegate.policy import Applicant, Budget, admit
 from sluicegate.policy.model.observed import Portfolio, UpstreamRelease
 from sluicegate.reconcile.fleet.common_cause import Overlaps, Silence, Span, Together
 from sluicegate.reconcile.fleet.dependency_graph import DependencyGraph
+from sluicegate.reconcile.fleet.slot_reservation import Reserved
 from sluicegate.reconcile.fleet.snapshot import ProductSnapshot
-from sluicegate.reconcile.fleet.training_slots import Reserved
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from sluicegate.conditions import find_condition
 from sluicegate.kube.resources import Key
 from sluicegate.policy.model.inputs import EARLIER_SECONDS
 from sluicegate.policy.model.observed import UpstreamRelease
-from sluicegate.reconcile.fleet.training_slots import GRACE_SECONDS, Reserved, runs
+from sluicegate.reconcile.fleet.slot_reservation import GRACE_SECONDS, Reserved, runs
 from sluicegate.reconcile.live.children import JobRecord
 from sluicegate.reconcile.live.product import ProductRecord
 

@@ -30,7 +30,7 @@ from sluicegate.policy.model.observed import (
 from sluicegate.policy.model.pending_requests import is_pending
 from sluicegate.policy.model.terms import Terms
 from sluicegate.reconcile.fleet.registry import FleetRegistry
-from sluicegate.reconcile.fleet.training_slots import (
+from sluicegate.reconcile.fleet.slot_reservation import (
     JobRefusal,
     is_overdue,
     runs,

@@ -7,7 +7,7 @@ from sluicegate.kube.client import KubeApi
 from sluicegate.kube.resources import Key
 from sluicegate.policy.model.terms import terms_of
 from sluicegate.reconcile.fleet.operator_overlap import OperatorOverlaps
-from sluicegate.reconcile.fleet.training_slots import JobRefusal, wanted_job
+from sluicegate.reconcile.fleet.slot_reservation import JobRefusal, wanted_job
 from sluicegate.reconcile.live.product import ProductRecord
 from sluicegate.reconcile.observe.carried_spec import CarriedSpec, SpecReader
 from sluicegate.reconcile.observe.first_starts import FirstStarts
@@ -15,7 +15,7 @@ from sluicegate.reconcile.observe.invalid_spec import with_problems, with_reused
 from sluicegate.reconcile.observe.observation import Observation
 from sluicegate.reconcile.observe.observer import Observer
 from sluicegate.reconcile.observe.refused_route import RouteArbiter, with_shadowed_route
-from sluicegate.reconcile.observe.training_permission import forbidden
+from sluicegate.reconcile.observe.training_account import forbidden
 from sluicegate.reconcile.observe.write_obstacle import WriteObstacle, with_obstacle
 
 

@@ -15,7 +15,7 @@ from sluicegate.api.product import DataProduct
 from sluicegate.policy import is_scored
 from sluicegate.policy.model.observed import Failure, ShadowCounted, ShadowResult
 from sluicegate.policy.rollout.shadow_phase import is_due, is_tried
-from sluicegate.reconcile.fleet.training_slots import JobRefusal, is_overdue
+from sluicegate.reconcile.fleet.slot_reservation import JobRefusal, is_overdue
 from sluicegate.reconcile.live.children import JobRecord
 from sluicegate.reconcile.live.pods import TrainingExit, of_job
 from sluicegate.reconcile.observe.job_message import (

@@ -8,8 +8,8 @@ from sluicegate.kube.resources import Key
 from sluicegate.policy.rollout.shadow_phase import is_tried
 from sluicegate.reconcile.decide.planner import Plan
 from sluicegate.reconcile.decide.warm_up import just_took_over
+from sluicegate.reconcile.fleet.slot_reservation import Reserved
 from sluicegate.reconcile.fleet.snapshot import ProductSnapshot, releases_of, renews_runtime
-from sluicegate.reconcile.fleet.training_slots import Reserved
 from sluicegate.reconcile.observe.observation import Observation
 from sluicegate.views.approval_notes import answered_products
 

@@ -12,9 +12,9 @@ from sluicegate.api.slos import CanaryEvidence
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import Candidate, CandidatePhase, Release, Version, VersionSource
 from sluicegate.cli.trials.explain_consumers import consumer_lines, consumers_as_object
-from sluicegate.policy.canary.analysis import assess
 from sluicegate.policy.canary.case import CanaryCase
 from sluicegate.policy.canary.consumer_cases import with_consumers
+from sluicegate.policy.canary.evidence_gathering import assess
 from sluicegate.policy.canary.objections import unmeasured_consumer
 from sluicegate.policy.canary.rollout_defaults import derive_rollout
 from sluicegate.policy.canary.verdict import decide

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sluicegate.policy.canary.assessment import AgedLabels
+from sluicegate.policy.canary.slo_evidence import AgedLabels
 from sluicegate.stats.counts import Count
 from sluicegate.stats.late_labels import OddsRatio, odds_ratio
 

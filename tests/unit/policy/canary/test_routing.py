@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sluicegate.policy.canary.analysis import assess
+from sluicegate.policy.canary.evidence_gathering import assess
 from sluicegate.policy.model.observed import CanaryBlock
 from sluicegate.slo.blocks import Quality
 from tests.support.decisions.judged import (

@@ -11,8 +11,8 @@ import pytest
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.shadow import ShadowStatus
 from sluicegate.api.versions import VersionSource
-from sluicegate.policy.canary.analysis import assess
 from sluicegate.policy.canary.case import CanaryCase
+from sluicegate.policy.canary.evidence_gathering import assess
 from sluicegate.policy.canary.shadow_evidence import (
     planned_shadow_seconds,
     rows_per_second,
@@ -39,7 +39,7 @@ from tests.support.decisions.judged import (
 from tests.support.decisions.scenarios import ACCURACY, AVAILABILITY
 
 if TYPE_CHECKING:
-    from sluicegate.policy.canary.assessment import Assessment
+    from sluicegate.policy.canary.slo_evidence import Assessment
     from sluicegate.policy.model.terms import Terms
 
 SHADOW = {"command": ["score"], "intervalSeconds": 86_400}

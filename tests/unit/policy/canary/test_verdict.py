@@ -10,9 +10,9 @@ import pytest
 from sluicegate.api.base import rfc3339
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.versions import CandidatePhase
-from sluicegate.policy.canary.analysis import assess
-from sluicegate.policy.canary.assessment import MarketHarm
 from sluicegate.policy.canary.case import CanaryCase
+from sluicegate.policy.canary.evidence_gathering import assess
+from sluicegate.policy.canary.slo_evidence import MarketHarm
 from sluicegate.policy.canary.verdict import decide
 from sluicegate.policy.model.decision import Decision, Hold, Inconclusive, Promote, Rollback
 from sluicegate.policy.model.observed import CanaryBlock, Facts

@@ -19,7 +19,7 @@ from sluicegate.policy.model.hold_out_margin import HoldOutMargin
 from sluicegate.policy.model.observed import Portfolio
 from sluicegate.policy.retraining.holdout_gate import GateVerdict
 from sluicegate.policy.retraining.holdout_gate import judge as judge_hold_out
-from sluicegate.policy.retraining.training_budget import Applicant, Budget, admit
+from sluicegate.policy.retraining.training_slots import Applicant, Budget, admit
 from sluicegate.policy.slo_health.confirmation import confirm, product_state
 from sluicegate.policy.slo_health.drift import Drift
 from sluicegate.policy.slo_health.messages import describe

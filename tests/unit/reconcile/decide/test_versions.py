@@ -12,7 +12,7 @@ from sluicegate.kube.resources import Key
 from sluicegate.measurement.canary_blocks import arm_of
 from sluicegate.measurement.store import target_of
 from sluicegate.policy.model.observed import Portfolio
-from sluicegate.policy.retraining.training_budget import Budget
+from sluicegate.policy.retraining.training_slots import Budget
 from sluicegate.prometheus.timing import Timing
 from sluicegate.reconcile.build import build_children
 from sluicegate.reconcile.fleet.registry import FleetRegistry

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sluicegate.kube.resources import Key
-from sluicegate.policy.retraining.training_budget import Budget
+from sluicegate.policy.retraining.training_slots import Budget
 from sluicegate.reconcile.fleet.registry import FleetRegistry
 from sluicegate.reconcile.fleet.snapshot import ProductSnapshot
 from tests.support.executed_lines import growth, lines_of

@@ -17,7 +17,7 @@ from sluicegate.kube.resources import Key
 from sluicegate.policy.diagnosis.checks import common_cause
 from sluicegate.policy.model.observed import ALONE
 from sluicegate.policy.retraining.preconditions import who_trains
-from sluicegate.policy.retraining.training_budget import Budget
+from sluicegate.policy.retraining.training_slots import Budget
 from sluicegate.reconcile.fleet.registry import FleetRegistry
 from sluicegate.reconcile.fleet.snapshot import ProductSnapshot
 

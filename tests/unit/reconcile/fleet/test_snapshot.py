@@ -14,7 +14,7 @@ from sluicegate.api.names import DecisionReason
 from sluicegate.api.versions import CandidatePhase
 from sluicegate.kube.resources import Key
 from sluicegate.policy.model.observed import Portfolio
-from sluicegate.policy.retraining.training_budget import Budget
+from sluicegate.policy.retraining.training_slots import Budget
 from sluicegate.reconcile.decide.planner import make_plan
 from sluicegate.reconcile.fleet.registry import FleetRegistry
 from sluicegate.reconcile.fleet.snapshot import ProductSnapshot, snapshot_before

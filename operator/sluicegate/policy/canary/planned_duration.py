@@ -12,6 +12,7 @@ from typing import Final, Protocol
 from sluicegate.api.rollout import DEFAULT_MAX_DURATION_SECONDS
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import Candidate
+from sluicegate.policy.canary.steps import step_of
 from sluicegate.policy.model.attended_time import rollout_seconds
 from sluicegate.policy.model.terms import SloTerms, Terms
 from sluicegate.slo.blocks import Series, hour_of
@@ -147,7 +148,7 @@ def is_late(
         longest = min(longest, DEFAULT_MAX_DURATION_SECONDS)
     most_seconds = longest - LEAST_BLOCKS * block_seconds
     seconds_taken = rollout_seconds(status, candidate, now)
-    return seconds_taken >= candidate.step_of(terms.steps) / len(terms.steps) * most_seconds
+    return seconds_taken >= step_of(candidate, terms.steps) / len(terms.steps) * most_seconds
 
 
 def dwell_seconds(block_seconds: float) -> float:

@@ -6,7 +6,7 @@ import pytest
 
 from sluicegate.kube.errors import NotFound
 from sluicegate.kube.resources import SERVICE_ACCOUNTS, Key
-from sluicegate.reconcile.observe.training_permission import forbidden
+from sluicegate.reconcile.observe.training_account import forbidden
 from tests.support.decisions.rollout_world import World, document
 
 ALLOWED = {"sluicegate.dev/allow-training": "true"}

@@ -14,10 +14,10 @@ from sluicegate.portfolio.overview import SORTS, Wanted, of_person, rows
 from sluicegate.views.product_facts import ProductFacts
 from sluicegate.web import exports
 from sluicegate.web.acting import Acting
-from sluicegate.web.detail import detail_of
 from sluicegate.web.drawing import Picture, edges_of, picture_of
 from sluicegate.web.intents import asked_of, awaited_of
 from sluicegate.web.layout_process import LayoutProcesses, NotDrawnError
+from sluicegate.web.product_content import detail_of
 from sluicegate.web.request_handling import CSV, JSON, ReaderRequest, RequestHandling
 from sluicegate.web.results import ReviewResult
 from sluicegate.web.store import ReviewFacts

@@ -13,10 +13,10 @@ from sluicegate.api.outcome import Outcome
 from sluicegate.api.slos import CanaryEvidence
 from sluicegate.api.status import SpecModel
 from sluicegate.api.versions import PastVersion, VersionSource
-from sluicegate.policy.canary.analysis import assess, look_back
-from sluicegate.policy.canary.assessment import Assessment, SloEvidence, without_slow
 from sluicegate.policy.canary.case import CanaryCase
+from sluicegate.policy.canary.evidence_gathering import assess, look_back
 from sluicegate.policy.canary.gauge_evidence import GaugeEvidence
+from sluicegate.policy.canary.slo_evidence import Assessment, SloEvidence, without_slow
 from sluicegate.policy.canary.verdict import decide
 from sluicegate.policy.evaluate import evaluate
 from sluicegate.policy.model.decision import (

@@ -10,17 +10,16 @@ from dataclasses import dataclass, replace
 
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import Candidate
-from sluicegate.policy.canary.assessment import Assessment, SloEvidence, must_speak, without_slow
-from sluicegate.policy.canary.gauge_evidence import weigh
-from sluicegate.policy.canary.guards import (
+from sluicegate.policy.canary.block_checks import (
     count_of,
     invalid_blocks,
     requests_of,
     silent_blocks,
     wrong_share,
 )
+from sluicegate.policy.canary.gauge_evidence import weigh
 from sluicegate.policy.canary.label_evidence import compare_labels, expected_label_seconds
-from sluicegate.policy.canary.pace import LabelPace, is_late, weekly_pace, with_weekly
+from sluicegate.policy.canary.planned_duration import LabelPace, is_late, weekly_pace, with_weekly
 from sluicegate.policy.canary.shadow_evidence import (
     evidence_of,
     expected_shadow_seconds,
@@ -28,6 +27,8 @@ from sluicegate.policy.canary.shadow_evidence import (
     is_shadowed,
     rows_per_second,
 )
+from sluicegate.policy.canary.slo_evidence import Assessment, SloEvidence, must_speak, without_slow
+from sluicegate.policy.canary.steps import next_share, step_of
 from sluicegate.policy.model.observed import LOOK_BACK_SECONDS, CanaryBlock, Observed
 from sluicegate.policy.model.terms import SloTerms, Terms
 from sluicegate.policy.slo_health.client_errors import judged_slos
@@ -79,7 +80,7 @@ def assess(
         if slo.gauge is None
     )
     return Assessment(
-        slos=slos if candidate.next_share(terms.steps) is None else without_slow(slos),
+        slos=slos if next_share(candidate, terms.steps) is None else without_slow(slos),
         dwell=len(usable_blocks),
         requests=sum(requests_of(block) for block in usable_blocks),
         newest=newest.quality if newest else Quality.MISSING,
@@ -260,13 +261,13 @@ def slo_evidence(
         slo,
         evidence if paired is None else evidence.after(paired),
         must_speak(slo, terms, expected, comes=has_events, unheard=unheard),
-        promotion_bound(candidate.step_of(terms.steps), len(terms.steps)),
+        promotion_bound(step_of(candidate, terms.steps), len(terms.steps)),
         rollback_bound(arms.slos),
         correlation,
         blocks,
         expected,
         dispersion([*before, *(stable_count for _, stable_count in pairs)]),
-        better_bound(candidate.step_of(terms.steps), len(terms.steps), len(terms.deciding)),
+        better_bound(step_of(candidate, terms.steps), len(terms.steps), len(terms.deciding)),
         is_late(terms, status, candidate, arms.newest, block_seconds=arms.seconds),
         paired,
         margin,
