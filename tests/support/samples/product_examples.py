@@ -146,7 +146,7 @@ def full_status() -> dict[str, Any]:
         "history": [version | {
             "version": "v0", "outcome": "Replaced", "reason": "Promoted", "promotionTime": when,
             "restored": False, "endTime": when, "baseline": baseline, "record": counts,
-            "verdict": verdict, "degraded": ["accuracy"],
+            "verdict": verdict, "degraded": ["accuracy"], "shares": [{"weight": 5, "startTime": when}],
         }],
         "probation": {
             "version": "v1", "against": "v0", "startTime": when, "shownBetter": ["accuracy"],
@@ -164,7 +164,7 @@ def full_status() -> dict[str, Any]:
             },
             "stableScore": {
                 "version": version["version"], "evaluation": counts, "live": counts, "liveShare": "1",
-                "startTime": when, "endTime": when, "inputs": "0a1b2c3d4e-0a1b2c3d4e",
+                "startTime": when, "endTime": when, "changeTime": when, "inputs": "0a1b2c3d4e-0a1b2c3d4e",
             },
             "lastJob": {"job": "a-train-0a1b2c3d-1", "startTime": when, "endTime": when, "requests": {"cpu": "2"}},
         },
