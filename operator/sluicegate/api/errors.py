@@ -43,7 +43,7 @@ def problem(error: ErrorDetails) -> Problem:
     if error["type"] in {"rule", "duplicate"} or isinstance(value, dict | list | tuple):
         return Problem(path, error["msg"])
     if _ENDS_WITH_DIGEST in str((error.get("ctx") or {}).get("pattern", "")) and value:
-        message = "it must name the image by digest, not by a tag: write …@sha256:…, as pack and the push print it"
+        message = "it must name the image by digest, not by a tag: write …@sha256:…, as `sluicegate pack` prints it"
     return Problem(path, f"is {_shown(value)}, but {message}")
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import re
+from typing import TYPE_CHECKING
 
 import pytest
 import yaml
@@ -11,6 +13,9 @@ import yaml
 from sluicegate.__main__ import main
 from tests.support.decisions.scenarios import product
 from tests.support.samples.product_examples import EXAMPLE, changed, example
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def write(path, *documents: dict) -> str:
@@ -141,3 +146,15 @@ def test_plan_derives_no_value_if_all_are_given(tmp_path, monkeypatch, capsys):
     )
     assert main(["plan", write(tmp_path / "product.yaml", given)]) == 0
     assert "derived" not in capsys.readouterr().out
+
+
+def test_plan_refuses_an_image_by_tag_and_names_the_command_that_prints_its_digest(
+    tmp_path: Path, capsys
+):
+    assert main(["init", "iris", "--directory", str(tmp_path)]) == 0
+    path = tmp_path / "product.yaml"
+    path.write_text(re.sub(r"@sha256:0+", ":v1", path.read_text()))
+    assert main(["plan", str(path)]) == 2
+    message = capsys.readouterr().err
+    assert 'spec.model.bento.image: is "registry.example/bentos/iris:v1"' in message
+    assert "by digest, not by a tag: write …@sha256:…, as `sluicegate pack` prints it" in message
