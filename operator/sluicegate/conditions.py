@@ -122,7 +122,13 @@ def _values(kind: type[StatusModel], *, but: Collection[str]) -> Callable[[Statu
 
 
 _WORDING: Final = {"message": ""}
-_NAMED: Final = frozenset({ConditionReason.APPLY_REFUSED, ConditionReason.NAME_CONFLICT})
+_NAMED: Final = frozenset(
+    {
+        ConditionReason.APPLY_REFUSED,
+        ConditionReason.NAME_CONFLICT,
+        ConditionReason.EVIDENCE_NOT_COUNTED,
+    }
+)
 """Reasons whose message contains no numbers: another message is another cause."""
 _SPOKEN_OF: Final = frozenset(
     {

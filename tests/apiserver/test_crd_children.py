@@ -31,6 +31,7 @@ PASSED_ON = {
     "spec.serving.volumes": [
         {"name": "weights", "emptyDir": {"sizeLimit": "1024Mi"}},
         {"name": "settings", "configMap": {"name": "settings"}},
+        {"name": "shared", "persistentVolumeClaim": {"claimName": "shared", "readOnly": False}},
         {"name": "pod", "downwardAPI": {"items": [
             {"path": "labels", "fieldRef": {"fieldPath": "metadata.labels"}},
             {"path": "cpus", "resourceFieldRef": {"containerName": "server", "resource": "limits.cpu"}},
@@ -39,7 +40,10 @@ PASSED_ON = {
             "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "0.5Gi"}},
         }}}},
     ],
-    "spec.serving.volumeMounts": [{"name": "weights", "mountPath": "/weights", "readOnly": True}],
+    "spec.serving.volumeMounts": [
+        {"name": "weights", "mountPath": "/weights", "readOnly": True},
+        {"name": "shared", "mountPath": "/shared", "readOnly": False},
+    ],
     "spec.serving.initContainers": [{
         "name": "fetch-weights", "image": "registry.example/fetch:1", "command": ["fetch"],
         "env": [{"name": "NODE", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}],

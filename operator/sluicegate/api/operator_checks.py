@@ -24,11 +24,18 @@ def is_pinned(image: str) -> bool:
 
 def check_context(spec: DataProductSpec, settings: Settings) -> tuple[Problem, ...]:
     """Return all problems by which this operator can't serve the spec; empty without any."""
-    template = spec.retraining.pod_template if spec.retraining else None
     return (
         *_check_runtime(spec, settings),
         *_check_blocks(spec, settings),
         *check_promql(spec),
+        *check_parts(spec),
+    )
+
+
+def check_parts(spec: DataProductSpec) -> tuple[Problem, ...]:
+    """Return the problems of parts of pod specs that are too large."""
+    template = spec.retraining.pod_template if spec.retraining else None
+    return (
         *check_pod_parts(spec.serving.pod_parts(), "spec.serving"),
         *(check_pod_parts(template.to_dict()) if template is not None else ()),
     )

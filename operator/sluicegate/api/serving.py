@@ -1,5 +1,6 @@
 """How a version of the model runs: image, size, scheduling, timeouts."""
 
+import re
 from collections.abc import Iterable
 from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Final
@@ -41,6 +42,14 @@ SERVER_PATHS: Final = (
     "/bento", "/tmp", "/var/lib/bentoml", "/var/run/sluicegate", "/var/log/sluicegate",  # noqa: S108 - in pods
 )  # fmt: skip
 """Paths of the operator's mounts: nothing is mounted at or below them."""
+
+
+_PLAIN_PATH: Final = r"^(/[^/:]+)+$"
+_DOTS: Final = r"/[.]{1,2}(/|$)"
+
+
+def _are_plain(paths: Iterable[str]) -> bool:
+    return all(re.search(_PLAIN_PATH, path) and not re.search(_DOTS, path) for path in paths)
 
 
 def _is_clear_of_own_paths(paths: Iterable[str]) -> bool:
@@ -113,6 +122,36 @@ class Serving(ApiModel):
             ),
             message=f"each of initContainers needs a name other than {', '.join(SERVER_CONTAINERS)}",
             field="initContainers",
+        ),
+        Rule(
+            cel="!has(self.initContainers) || self.initContainers.all(one, has(one.image)"
+            " && size(one.image) > 0 && self.initContainers.exists_one(other,"
+            " has(one.name) && has(other.name) && other.name == one.name))",
+            holds=lambda self: (
+                all(one.image for one in self.init_containers)
+                and len({one.name for one in self.init_containers}) == len(self.init_containers)
+            ),
+            message="each of initContainers needs an image and a name of its own",
+            field="initContainers",
+        ),
+        Rule(
+            cel="!has(self.initContainers) || self.initContainers.all(one, !has(one.volumeMounts)"
+            " || one.volumeMounts.all(mount, has(self.volumes)"
+            " && self.volumes.exists(volume, volume.name == mount.name)))",
+            holds=lambda self: (
+                {mount.name for one in self.init_containers for mount in one.volume_mounts}
+                <= {volume.name for volume in self.volumes}
+            ),
+            message="initContainers mount volumes of serving.volumes only: the operator's, such as the"
+            " checked bento, are not theirs to change",
+            field="initContainers",
+        ),
+        Rule(
+            cel="!has(self.volumeMounts) || self.volumeMounts.all(mount,"
+            f" mount.mountPath.matches('{_PLAIN_PATH}') && !mount.mountPath.matches('{_DOTS}'))",
+            holds=lambda self: _are_plain(one.mount_path for one in self.volume_mounts),
+            message="a mountPath is absolute and has no empty part, no . or .., and no colon",
+            field="volumeMounts",
         ),
         Rule(
             cel="!has(self.volumeMounts) || self.volumeMounts.all(mount, has(self.volumes)"

@@ -17,7 +17,7 @@ from sluicegate.api.containers import amount
 Fields = "Mapping[str, Any]"
 
 IDENTITY = ("apiVersion", "kind")  # sent with every apply, but never among the owned fields
-QUANTITIES = frozenset({"requests", "limits", "sizeLimit", "storage"})
+QUANTITIES = frozenset({"requests", "limits", "sizeLimit", "storage", "divisor"})
 """Fields whose values the server normalises: 0.5 becomes 500m."""
 
 

@@ -100,8 +100,8 @@ def init_containers(given: Sequence[Passed]) -> list[Manifest]:
 def as_stored(part: Any) -> Any:
     """Return a part of a manifest as the API server stores it.
 
-    The server adds a version to a fieldRef and a divisor to a resourceFieldRef, so that the field
-    would otherwise count as changed in every pass.
+    The server adds a version to a fieldRef and a divisor to a resourceFieldRef, and drops readOnly
+    where it is false, so that the field would otherwise count as changed in every pass.
     """
     if isinstance(part, list):
         return [as_stored(item) for item in part]
@@ -112,6 +112,7 @@ def as_stored(part: Any) -> Any:
         if isinstance(value := as_stored(below), dict)
         else value
         for name, below in part.items()
+        if (name, below) != ("readOnly", False)
     }
 
 

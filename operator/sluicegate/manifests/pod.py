@@ -151,7 +151,7 @@ def _server(product: DataProduct, version: VersionBase) -> Manifest:
         mounts=[
             *_mounts(product),
             *log_mounts(product, read_only=False),
-            *(mount.to_dict() for mount in serving.volume_mounts),
+            *(as_stored(mount.to_dict()) for mount in serving.volume_mounts),
         ],
         env=environment(_server_environment(product, version), serving.env),
         envFrom=log_credentials(product),

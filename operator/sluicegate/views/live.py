@@ -191,7 +191,7 @@ def _versions(product: Body, now: datetime, width: int) -> Iterator[str]:
 
 def _evidence(product: Body, trial: Body, now: datetime, width: int) -> Iterator[str]:
     refreshed = str(facts.part(product, "status").get("lastRefreshTime", ""))
-    as_of = f", measured {facts.age(refreshed, now)} ago" if refreshed else ""
+    as_of = f", refreshed {facts.age(refreshed, now)} ago" if refreshed else ""
     weighed = facts.entries(trial, "evidence")
     if not weighed:
         yield "No evidence yet"

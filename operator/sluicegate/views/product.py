@@ -311,7 +311,12 @@ def decision_line(product: Body) -> str:
         return ""
     kind, reason = str(decision.get("type")), str(decision.get("reason"))
     text = f"{kind} ({reason}): {decision.get('message', '')}".rstrip(": ")
-    return f"{text.rstrip('.')}. {OVER}" if has_ended(kind, reason, state_of(product)) else text
+    missed = any(
+        condition.get("type") == "MarketsMet" and condition.get("status") == "False"
+        for condition in entries(product, "status", "conditions")
+    )
+    is_over = has_ended(kind, reason, state_of(product), has_missed_market=missed)
+    return f"{text.rstrip('.')}. {OVER}" if is_over else text
 
 
 def join(values: Sequence[object], most_values: int = 3) -> str:

@@ -18,6 +18,7 @@ from sluicegate.views.journey_shares import JourneyShares, shares_of
 from sluicegate.views.needs import Need, needs_of, unreadable_need
 from sluicegate.views.product import team_of
 from sluicegate.views.resource_hours import ResourceHours
+from sluicegate.views.words import has_ended
 
 ProductKey = tuple[str, str]
 """Namespace and name."""
@@ -155,6 +156,16 @@ def _state_since(status: DataProductStatus) -> int | None:
     if degraded is None or status.state is ProductState.DEGRADING:
         return None
     return degraded.last_transition_time
+
+
+def decision_has_ended(status: DataProductStatus) -> bool:
+    """Return whether the degradation that the last decision is about has ended."""
+    decision = status.decision
+    markets_met = find_condition(status.conditions, ConditionType.MARKETS_MET)
+    return decision is not None and has_ended(
+        decision.type, decision.reason, str(status.state),
+        has_missed_market=markets_met is not None and markets_met.status == "False",
+    )  # fmt: skip
 
 
 def facts_of(product: DataProduct) -> ProductFacts:

@@ -56,24 +56,30 @@ STATES: Final = {
 """States of products, SLOs, versions, reviews and conditions, by the name that status has for them."""
 
 
-_ENDS_WITH_HEALTH: Final = frozenset(
-    {("Retrain", "ModelDecay"), ("Retrain", "ModelTooSlow"), ("Retrain", "MarketAlone")}
-)
-"""Decisions about a degradation, beside all alerts, by type and reason."""
+CAUSES: Final = frozenset(
+    {
+        "AvailabilityOnly", "CodeNotData", "CommonCause", "CPUThrottled", "InfrastructureUnknown",
+        "InputChanged", "InputStale", "MarketAlone", "MemoryPressure", "ModelDecay", "ModelTooSlow",
+        "NodeBusy", "PodsUnhealthy", "RecentRelease", "ServingSkew", "TrafficAnomaly",
+        "UpstreamDegraded", "UpstreamReleased",
+    }
+)  # fmt: skip
+"""Causes of a degradation; a decision with another reason is about something else."""
 
 
-def has_ended(decision: str, reason: str, state: str) -> bool:
-    """Return whether the cause of a last decision has ended: a degradation of a product that is healthy now.
+def has_ended(decision: str, reason: str, state: str, *, has_missed_market: bool) -> bool:
+    """Return whether the degradation that a last decision is about has ended.
 
     Parameters
     ----------
-    decision : its type. reason : in one word. state : of the product now.
+    decision : its type. reason : in one word. state : of the product at the last refresh.
+    has_missed_market : whether a market was missed then, which leaves the product Healthy.
     """
-    about = decision == "Alert" or (decision, reason) in _ENDS_WITH_HEALTH
-    return about and state == "Healthy"
+    is_about_degradation = decision in {"Alert", "Retrain"} and reason in CAUSES
+    return is_about_degradation and state == "Healthy" and not has_missed_market
 
 
-OVER: Final = "That is over: the product is healthy now."
+OVER: Final = "That is over: the product was healthy at the last refresh of its status."
 """What is said beside a last decision whose cause has ended."""
 
 

@@ -26,7 +26,8 @@ from sluicegate.stats.counts import Count
 from sluicegate.views.approval_texts import absent_text
 from sluicegate.views.needs import LABELS
 from sluicegate.views.numbers import duration, in_points, percent, points
-from sluicegate.views.words import OVER, Tone, has_ended, label, tone
+from sluicegate.views.product_facts import decision_has_ended
+from sluicegate.views.words import OVER, Tone, label, tone
 from sluicegate.web.drawing import bullet_of
 
 HERE: Final = Path(__file__).parent
@@ -58,7 +59,7 @@ class Pages:
             words=words, absent_text=absent_text, duration=duration, percent=percent, share_of=share_of, labels=LABELS, bullet=bullet_of, static=static_url,
             url_of=url_of, with_query=with_query, chart=chart, small_chart=small_chart,
             value_text=value_text, mark_text=mark_text, signs=SIGNS,
-            day=local_day, minute=local_minute, has_ended=has_ended, over=OVER,
+            day=local_day, minute=local_minute, decision_has_ended=decision_has_ended, over=OVER,
         )  # fmt: skip
 
     def render(self, name: str, values: Mapping[str, Any]) -> str:

@@ -401,6 +401,39 @@ RULES = (
         ({"spec.serving.initContainers": [{"name": "server", "image": "registry.example/a:1"}]},),
     ),
     Case(
+        "init containers of a server have images and names of their own",
+        {"spec.serving.initContainers": [
+            {"name": "a", "image": "registry.example/a:1"}, {"name": "b", "image": "registry.example/a:1"},
+        ]},
+        {"spec.serving.initContainers": [{"name": "a"}]},
+        "spec.serving.initContainers",
+        "an image and a name of its own",
+        (
+            {"spec.serving.initContainers": [{"name": "a", "image": "registry.example/a:1"}] * 2},
+        ),
+    ),
+    Case(
+        "an init container of a server does not mount the operator's volumes",
+        mounted("/weights") | {"spec.serving.initContainers": [
+            {"name": "fill", "image": "registry.example/a:1",
+             "volumeMounts": [{"name": "weights", "mountPath": "/weights"}]},
+        ]},
+        {"spec.serving.initContainers": [
+            {"name": "fill", "image": "registry.example/a:1",
+             "volumeMounts": [{"name": "bento", "mountPath": "/b"}]},
+        ]},
+        "spec.serving.initContainers",
+        "not theirs to change",
+    ),
+    Case(
+        "a server's mounts have plain absolute paths",
+        mounted("/models/..weights"),
+        mounted("/models/../bento"),
+        "spec.serving.volumeMounts",
+        "absolute and has no empty part",
+        tuple(mounted(path) for path in ("tmp", "/", "//tmp", "/./bento", "/a/", "/a:b")),
+    ),
+    Case(
         "a mount names a volume of the product",
         mounted("/weights"),
         mounted("/weights") | {"spec.serving.volumes": [{"name": "other", "emptyDir": {}}]},

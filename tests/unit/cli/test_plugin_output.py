@@ -204,14 +204,19 @@ def test_explain_shows_scored_shadow_rows_and_what_the_phase_waits_for():
     assert "    NoSlot: …" in told
 
 
-def test_status_and_explain_print_the_measurement_time_and_the_end_of_a_degradation():
+def test_status_and_explain_print_the_refresh_time_and_the_end_of_a_degradation():
     status = full_status() | {"lastRefreshTime": "2026-03-01T09:00:00Z"}
     status["decision"] |= {"type": "Alert", "reason": "CommonCause", "message": "3 of 4 turned bad"}
     for state, over in (("Healthy", 2), ("Degraded", 0)):
         body = example() | {"status": status | {"state": state}}
         shown = "\n".join([*lines(body), *status_lines(DataProduct.parse(body))])
-        assert shown.count("measured at 2026-03-01T09:00:00Z") == 2
-        assert shown.count("3 of 4 turned bad. That is over: the product is healthy now.") == over
+        assert shown.count("status refreshed at 2026-03-01T09:00:00Z") == 2
+        assert (
+            shown.count(
+                "3 of 4 turned bad. That is over: the product was healthy at the last refresh of its status."
+            )
+            == over
+        )
 
 
 def test_status_and_explain_name_the_check_that_holds_a_candidate_and_what_waits_for_it():

@@ -63,7 +63,7 @@ def test_the_live_screen_has_weights_evidence_phase_and_the_remaining_time():
     assert f"against {bar(0)} -0.4 of 4.0" in shown
     assert "accuracy: bad 3/40 (7.50 %) of the candidate, 90/900 (10.00 %) of stable" in shown
     assert "09:12:13 CanaryWeightIncreased: v2 takes 25 %" in shown
-    assert "Evidence, measured " in shown
+    assert "Evidence, refreshed " in shown
 
 
 def test_the_live_screen_works_before_the_first_version():

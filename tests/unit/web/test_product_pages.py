@@ -151,6 +151,7 @@ async def test_a_journey_whose_steps_have_ledgers_has_its_response_times():
         ("Alert", "CommonCause", "Degraded", False),
         ("Retrain", "ModelDecay", "Healthy", True),
         ("Retrain", "Requested", "Healthy", False),
+        ("Alert", "AwaitingApproval", "Healthy", False),
     ],
 )
 async def test_a_decision_about_a_degradation_is_over_on_the_page_once_the_product_is_healthy(
@@ -164,7 +165,7 @@ async def test_a_decision_about_a_degradation_is_over_on_the_page_once_the_produ
     async with served(store_of([shown], [])) as page:
         text = await text_of(page, "/products/logistics/eta")
     assert "3 of 4 products turned bad" in text
-    assert ("That is over: the product is healthy now." in text) == over
+    assert ("That is over: the product was healthy at the last refresh" in text) == over
 
 
 async def test_the_page_of_a_product_draws_each_slo_over_all_kept_ledgers_with_its_table(page):
@@ -209,7 +210,7 @@ async def test_the_product_page_shows_each_market_with_interval_budget_and_chart
         table = (await (await page.get("/products/pricing/pricing.json")).json())["byMarket"][0]
     row = re.search(r">AT</a></th>.*?</tr>", text, re.DOTALL)[0]
     assert "71.0 % [65.7 % to 75.8 %]<small>n=310</small>" in row
-    assert text.count("easured at 2026-11-28 09:00 UTC") == 2, "the numbers of both tables"
+    assert text.count("s refreshed at 2026-11-28 09:00 UTC") == 2, "the numbers of both tables"
     assert "overspent by 142 %" in row
     assert "2026-11-27 08:00 UTC" in row
     assert "<details open><summary>accuracy over time</summary>" in text

@@ -21,8 +21,11 @@ from sluicegate.views import product as facts
 from sluicegate.views.plain_text import clean
 
 SHOWN: Final = frozenset(
-    {("Stalled", "True"), ("Ready", "False"), ("OperatorOverlap", "True"), ("ReviewDue", "True")}
-)
+    {
+        ("Stalled", "True"), ("Ready", "False"), ("OperatorOverlap", "True"), ("ReviewDue", "True"),
+        ("EvidenceOneSided", "True"), ("DegradesDependents", "True"),
+    }
+)  # fmt: skip
 """Conditions that are shown, each with its status."""
 PROGRESS: Final = frozenset({"RetrainingActive", "RolloutProgressing"})
 """Conditions that are shown unless their reason is one of IDLE."""
@@ -190,7 +193,7 @@ def lines(product: facts.Body) -> list[str]:
         text += [f"  {line}" for line in (facts.hold_line(trial),) if line]
         text += [f"  {line}" for line in facts.approval_lines(trial)]
     if refreshed := status.get("lastRefreshTime"):
-        text.append(f"numbers measured at {refreshed}")
+        text.append(f"status refreshed at {refreshed}")
     initial = facts.initial_distances(product)
     for slo in facts.entries(status, "slos"):
         text.append(f"SLO {slo.get('name')}: {slo.get('state')} {slo.get('message', '')}".rstrip())

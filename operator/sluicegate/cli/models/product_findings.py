@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import yaml
 
-from sluicegate.api.operator_checks import check_promql
+from sluicegate.api.operator_checks import check_parts, check_promql
 from sluicegate.api.product import DataProduct
 from sluicegate.slo.indicators import INDICATORS
 from sluicegate_service.bentos import Bento
@@ -32,7 +32,7 @@ def product_findings(product: DataProduct) -> Iterator[Finding]:
             f"is missing, and {', '.join(truth)} is counted from feedback at /feedback:"
             " add feedback: {secretRef: {name: …}}",
         )
-    for problem in check_promql(spec):
+    for problem in (*check_promql(spec), *check_parts(spec)):
         yield Finding.error(problem.path, problem.message)
     if spec.retraining:
         yield from _names(spec.retraining.gate, slos, "spec.retraining.gate")

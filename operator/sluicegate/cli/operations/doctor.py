@@ -54,7 +54,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the findings; return 1 if one of them prevents the operator from working."""
     if args.reach:
-        return asyncio.run(_reach(args.output))
+        return asyncio.run(_reach(args.prometheus or "", args.output))
     operator = asyncio.run(operator_settings(os.environ))
     settings, plain = operator.settings, args.output == "table"
     cluster = asyncio.run(cluster_findings(args.namespace))
@@ -69,10 +69,11 @@ def run(args: argparse.Namespace) -> int:
     return 1 if blocking_findings((*cluster, *prometheus)) else 0
 
 
-async def _reach(output: str) -> int:
+async def _reach(prometheus_url: str, output: str) -> int:
     """Print each finding as it is known; return 1 if a needed server does not answer."""
     findings = []
-    async for finding in reach_findings(parse_settings(os.environ, refuse_unknown=False)):
+    settings = parse_settings(os.environ, refuse_unknown=False)
+    async for finding in reach_findings(settings, prometheus_url):
         findings.append(finding)
         if output == "table":
             print(finding.line(), flush=True)

@@ -1,14 +1,14 @@
 """Connections of the operator's network: what `helm test` checks in a pod with the operator's settings."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator
 from typing import Any, Final
 
 from sluicegate.cli.inputs.cluster_access import kube_api
 from sluicegate.cli.operations.doctor_prometheus import NoAnswer, PrometheusReader
 from sluicegate.kube.client import KubeApi
 from sluicegate.kube.errors import KubeError
-from sluicegate.kube.resources import DATA_PRODUCTS, GATEWAYS, Key, Resource
+from sluicegate.kube.resources import DATA_PRODUCTS, GATEWAYS, Key, Resource, key_of
 from sluicegate.settings import Settings
 from sluicegate.wiring import endpoint_of
 from sluicegate_service.findings import Finding
@@ -19,25 +19,44 @@ CONNECT_SECONDS: Final = 5.0
 Body = dict[str, Any]
 
 
-async def reach_findings(settings: Settings) -> AsyncIterator[Finding]:
-    """Yield a finding for each of API server, Prometheus and Gateways; a note where it answers."""
+async def reach_findings(settings: Settings, prometheus_url: str = "") -> AsyncIterator[Finding]:
+    """Yield a finding for each of API server, Prometheus and Gateways; a note where it answers.
+
+    Parameters
+    ----------
+    prometheus_url : its address as seen from here; empty for that of the settings.
+    """
     try:
         async with kube_api() as api:
-            products = await _all(api, DATA_PRODUCTS, settings.watch_namespaces)
+            if not await api.served(DATA_PRODUCTS):
+                yield Finding.error(
+                    "CRD dataproducts.sluicegate.dev", "does not exist: install the chart"
+                )
+                return
+            watched = settings.watch_namespaces
+            products = [
+                product
+                for product in await _all(api, DATA_PRODUCTS, watched)
+                if product["metadata"]["namespace"] not in settings.excluded_namespaces
+            ]
             yield Finding.note("API server", f"answers: {len(products)} products can be listed")
-            gateways = await _all(api, GATEWAYS, settings.watch_namespaces)
+            has_gateways = await api.served(GATEWAYS)
+            gateways = await _all(api, GATEWAYS, watched) if has_gateways else []
     except KubeError as error:
         yield Finding.error("API server", f"does not answer this account as needed: {error}")
     else:
-        async for finding in _gateways(gateways, _routed(products)):
-            yield finding
-    yield await asyncio.to_thread(_prometheus, settings)
+        if has_gateways:
+            async for finding in _gateways(gateways, _routed(products), watched):
+                yield finding
+        else:
+            yield Finding.warning(
+                "Gateway API", "is not installed: products serve inside the cluster only"
+            )
+    yield await asyncio.to_thread(_prometheus, settings, prometheus_url)
 
 
 async def _all(api: KubeApi, resource: Resource, namespaces: Iterable[str]) -> list[Body]:
-    """Return the objects of the namespaces, or of all where none is given; none if it isn't served."""
-    if not await api.served(resource):
-        return []
+    """Return the objects of the namespaces, or of all where none is given."""
     return [
         item
         for namespace in tuple(namespaces) or ("",)
@@ -55,12 +74,12 @@ def _routed(products: Iterable[Body]) -> set[Key]:
     }
 
 
-def _prometheus(settings: Settings) -> Finding:
-    if not settings.prometheus_url:
+def _prometheus(settings: Settings, url: str) -> Finding:
+    if not (url or settings.prometheus_url):
         return Finding.warning(
-            "Prometheus", "has no address: set settings.prometheusUrl of the chart"
+            "Prometheus", "has no address: set settings.prometheusUrl of the chart, or --prometheus"
         )
-    with PrometheusReader(endpoint_of(settings)) as reader:
+    with PrometheusReader(endpoint_of(settings, url)) as reader:
         try:
             reader.rows("vector(1)")
         except NoAnswer as error:
@@ -68,56 +87,72 @@ def _prometheus(settings: Settings) -> Finding:
         return Finding.note(f"Prometheus {reader.url}", "answers")
 
 
-async def _gateways(gateways: list[Body], routed: set[Key]) -> AsyncIterator[Finding]:
-    existing = {Key(body["metadata"]["namespace"], body["metadata"]["name"]) for body in gateways}
+async def _gateways(
+    gateways: list[Body], routed: set[Key], watched: Collection[str]
+) -> AsyncIterator[Finding]:
+    """Yield a finding for each Gateway, and for those of routes that this account can't read."""
+    existing = {key_of(body) for body in gateways}
     for key in sorted(routed - existing):
-        yield Finding.warning(
-            f"Gateway {key}", "is named by a product's route, and this account can't find it"
+        why = (
+            "does not exist, and a product's route names it"
+            if not watched or key.namespace in watched
+            else "is named by a product's route and was not checked: the account reads only Gateways of"
+            " watchNamespaces"
         )
+        yield Finding.warning(f"Gateway {key}", why)
     if not gateways and not routed:
         yield Finding.warning(
             "Gateway", "there is none: make one for spec.route.parentRefs to name"
         )
     for body in gateways:
-        key = Key(body["metadata"]["namespace"], body["metadata"]["name"])
-        yield await _gateway(key, body, is_routed=key in routed)
+        yield await _gateway(body, is_routed=key_of(body) in routed)
 
 
-async def _gateway(key: Key, body: Body, *, is_routed: bool) -> Finding:
+async def _gateway(body: Body, *, is_routed: bool) -> Finding:
     """Return whether a Gateway is programmed and accepts connections; an error where products need it."""
-    where = f"Gateway {key}"
-    conditions = {one["type"]: one for one in body.get("status", {}).get("conditions", ())}
+    where = f"Gateway {key_of(body)}"
+    status = body.get("status") or {}
+    conditions = {one["type"]: one for one in status.get("conditions") or ()}
     programmed = conditions.get("Programmed", {})
     if programmed.get("status") != "True":
         reason = programmed.get("message") or "no controller has reported on it"
         report = Finding.error if is_routed else Finding.warning
         return report(where, f"isn't programmed ({reason}): its routes serve no requests")
-    failures = []
-    for host, port in _sockets(body):
-        try:
-            await asyncio.wait_for(_connect(host, port), CONNECT_SECONDS)
-        except TimeoutError:
-            failures.append(f"{host}:{port} (no answer in {CONNECT_SECONDS:g} s)")
-        except OSError as error:
-            failures.append(f"{host}:{port} ({error})")
-        else:
-            return Finding.note(where, f"is programmed, and accepts connections at {host}:{port}")
-    if failures:
+    sockets = list(_sockets(body))
+    results = await asyncio.gather(*(_failure(*socket) for socket in sockets))
+    if failures := [failure for failure in results if failure]:
         return Finding.warning(
             where,
-            f"is programmed, and does not accept connections from here: {', '.join(failures)};"
-            " clients outside the cluster may still reach it",
+            f"is programmed, and does not accept connections from here: {', '.join(failures)}; clients"
+            " outside may still reach it, and a NetworkPolicy may keep this pod from it",
         )
-    return Finding.note(where, "is programmed; its status has no address to connect to")
+    if not sockets:
+        return Finding.note(where, "is programmed; its status has no address to connect to")
+    places = ", ".join(_written(*socket) for socket in sockets)
+    return Finding.note(where, f"is programmed, and accepts connections at {places}")
 
 
 def _sockets(body: Body) -> Iterator[tuple[str, int]]:
-    """Yield host and port of each address and listener."""
-    for address in body.get("status", {}).get("addresses", ()):
-        for port in sorted({listener["port"] for listener in body["spec"].get("listeners", ())}):
+    """Yield host and port of each address and each listener that takes TCP connections."""
+    listeners = body["spec"].get("listeners") or ()
+    ports = {one["port"] for one in listeners if one.get("protocol") != "UDP"}
+    for address in (body.get("status") or {}).get("addresses") or ():
+        for port in sorted(ports):
             yield address["value"], port
 
 
-async def _connect(host: str, port: int) -> None:
-    _, writer = await asyncio.open_connection(host, port)
+async def _failure(host: str, port: int) -> str:
+    """Connect, and return the place with the error; empty where the connection was accepted."""
+    try:
+        async with asyncio.timeout(CONNECT_SECONDS):
+            _, writer = await asyncio.open_connection(host, port)
+    except TimeoutError:
+        return f"{_written(host, port)} (no answer in {CONNECT_SECONDS:g} s)"
+    except (OSError, ValueError) as error:  # a hostname may be none
+        return f"{_written(host, port)} ({error})"
     writer.close()
+    return ""
+
+
+def _written(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -24,7 +24,8 @@ from sluicegate.cli.printing.output import add_output, document, write, write_li
 from sluicegate.cli.trials.explain_live import Live, read_live
 from sluicegate.kube.resources import Key
 from sluicegate.settings import parse_settings
-from sluicegate.views.words import OVER, has_ended
+from sluicegate.views.product_facts import decision_has_ended
+from sluicegate.views.words import OVER
 
 UNREAD: Final = (
     "now: the newest blocks aren't read: set SLUICEGATE_PROMETHEUS_URL to a Prometheus that this"
@@ -91,7 +92,7 @@ def status_lines(product: DataProduct) -> Iterator[str]:
     stable = f"stable {status.stable.version}" if status.stable else "no version is stable yet"
     yield f"{product.metadata.namespace}/{product.metadata.name}: {status.state or 'Unknown'}, {stable}"
     if status.last_refresh_time is not None:
-        yield f"  numbers of the status were measured at {rfc3339(status.last_refresh_time)}"
+        yield f"  status refreshed at {rfc3339(status.last_refresh_time)}"
     if status.candidate is not None:
         candidate = status.candidate
         yield f"  candidate {candidate.version}: {candidate.phase} at {candidate.weight} %"
@@ -104,7 +105,7 @@ def status_lines(product: DataProduct) -> Iterator[str]:
         yield from _shadow_lines(candidate.shadow)
     if status.decision is not None:
         made = status.decision
-        over = f". {OVER}" if has_ended(made.type, made.reason, str(status.state)) else ""
+        over = f". {OVER}" if decision_has_ended(status) else ""
         yield (
             f"  last decision {made.type} ({made.reason}) at {rfc3339(made.decision_time)}:"
             f" {made.message.rstrip('.') + over if over else made.message}"

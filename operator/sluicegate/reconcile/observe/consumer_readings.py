@@ -46,7 +46,11 @@ def read_consumer(name: str, caches: Caches, may_know: Callable[[Key], bool]) ->
         )
     record = caches.products.get(key)
     if not isinstance(record, ProductRecord) or record.deleting:
-        return _unread(name, "there is no such DataProduct", "once it is created")
+        return _unread(
+            name,
+            "there is no such DataProduct in the namespaces that this operator reconciles",
+            "once there is one",
+        )
     consumer = read_product(key, caches)
     return consumer or _unread(name, "its spec is invalid", "once that is corrected")
 

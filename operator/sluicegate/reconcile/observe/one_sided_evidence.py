@@ -55,7 +55,18 @@ def _of_upstreams(
             continue
         key = Key(dependency.namespace or namespace, dependency.name)
         upstream = read_product(key, caches) if may_know(key) else None
-        if upstream is not None and f"{namespace}/{name}" not in consumers_named(upstream):
+        if upstream is None:
+            why = (
+                "there is no such DataProduct with a valid spec in the namespaces that this operator"
+                " reconciles"
+                if may_know(key)
+                else "products of other namespaces may not be read (SLUICEGATE_SHARE_DEPENDENCY_STATES=false)"
+            )
+            yield (
+                f"SLOs of this product don't count in canaries of {key.namespace}/{key.name}: {why};"
+                " correct spec.dependsOn, or set evidence: Ignore there"
+            )
+        elif f"{namespace}/{name}" not in consumers_named(upstream):
             yield (
                 f"SLOs of this product don't count in canaries of {key.namespace}/{key.name}, whose"
                 f" spec.rollout.consumers.names doesn't have {namespace}/{name}: its owner adds it, or set"
