@@ -107,12 +107,17 @@ def as_stored(part: Any) -> Any:
         return [as_stored(item) for item in part]
     if not isinstance(part, dict):
         return part
-    return {
-        name: _STORED_DEFAULTS.get(name, {}) | value
-        if isinstance(value := as_stored(below), dict)
-        else value
+    stored = {
+        name: as_stored(below)
         for name, below in part.items()
         if (name, below) != ("readOnly", False)
+    }
+    return {
+        name: value
+        | {key: default for key, default in _STORED_DEFAULTS[name].items() if key not in value}
+        if name in _STORED_DEFAULTS
+        else value
+        for name, value in stored.items()
     }
 
 
