@@ -42,7 +42,6 @@ from sluicegate.reviews.journal import DAY_SECONDS, LATE_DAYS
 from sluicegate.reviews.ledger_writer import seal
 from sluicegate.reviews.periods import period_at
 from sluicegate.reviews.schedule import READS_PER_SECOND, ROUND_SECONDS, SIGNED_SECONDS, Reviews
-from sluicegate.reviews.seal import PERIOD_OVER
 from sluicegate.reviews.store import ReviewStore, review_key
 
 if TYPE_CHECKING:
@@ -210,7 +209,7 @@ async def wait_for_signatures(
     async def one(it: ReviewSubject) -> None:
         review = await store.read(review_key(it.key, period))
         assert review is not None
-        await seal(store, review, gate.now, because=PERIOD_OVER)
+        await seal(store, review, gate.now, because="PeriodOver")
 
     await some_at_once(one, subjects)
     reviews, every = watching(store, gate), max(SIGNED_SECONDS, len(subjects) / READS_PER_SECOND)

@@ -46,6 +46,16 @@ def invalid_blocks(judged_slos: Sequence[SloTerms], blocks: Sequence[CanaryBlock
     return rows
 
 
+def is_counted(measured: CanaryBlock | BlockValue) -> bool:
+    """Return whether a block, or an SLO's counts of it, were measured whole."""
+    return measured.quality is Quality.COUNTED
+
+
+def quality_of(block: CanaryBlock | None) -> Quality:
+    """Return the quality of a block; MISSING where there is none."""
+    return Quality.MISSING if block is None else block.quality
+
+
 def silent_blocks(judged_slos: Sequence[SloTerms], blocks: Sequence[CanaryBlock]) -> int:
     """Return the number of newest blocks in a row in which stable has series and the candidate has none.
 

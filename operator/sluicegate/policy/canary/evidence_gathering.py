@@ -13,6 +13,8 @@ from sluicegate.api.versions import Candidate
 from sluicegate.policy.canary.block_checks import (
     count_of,
     invalid_blocks,
+    is_counted,
+    quality_of,
     requests_of,
     silent_blocks,
     wrong_share,
@@ -32,7 +34,6 @@ from sluicegate.policy.canary.steps import next_share, step_of
 from sluicegate.policy.model.observed import LOOK_BACK_SECONDS, CanaryBlock, Observed
 from sluicegate.policy.model.terms import SloTerms, Terms
 from sluicegate.policy.slo_health.client_errors import judged_slos
-from sluicegate.slo.blocks import Quality
 from sluicegate.stats.canary_duration import WARM_UP_BLOCKS, expected_seconds
 from sluicegate.stats.counts import Count, summed
 from sluicegate.stats.dispersion import (
@@ -83,7 +84,7 @@ def assess(
         slos=slos if next_share(candidate, terms.steps) is None else without_slow(slos),
         dwell=len(usable_blocks),
         requests=sum(requests_of(block) for block in usable_blocks),
-        newest=newest.quality if newest else Quality.MISSING,
+        newest=quality_of(newest),
         newest_requests=requests_of(newest) if newest else 0,
         invalid=invalid_blocks(slos_to_judge, blocks),
         silent=silent_blocks(slos_to_judge, blocks),
@@ -123,7 +124,7 @@ def counted_blocks(
     changes = [change.start_time for change in reversed(candidate.shares)]
     counted_list = []
     for block in blocks:
-        if block.quality is Quality.COUNTED:
+        if is_counted(block):
             changed = next((since for since in changes if since < block.end), None)
             is_warm = changed is not None and block.end > changed + WARM_UP_BLOCKS * seconds
             counted_list.append((block, is_warm))
@@ -162,7 +163,7 @@ def _pairs(
     first = max(first_traffic_time(candidate) + lag_seconds, status.engine.slo(slo.name).since)
     for block, is_warm in arms.since:
         stable_count = block.stable.get(slo.name)
-        if stable_count is None or stable_count.quality is not Quality.COUNTED:
+        if stable_count is None or not is_counted(stable_count):
             continue
         if not (is_warm and block.end > first):
             yield None, stable_count.count
@@ -173,7 +174,7 @@ def _pairs(
 def look_back(blocks: Sequence[CanaryBlock], since: int, seconds: int) -> list[CanaryBlock]:
     """Return stable's counts before the rollout: of the last hour, and of thirty blocks at least."""
     first = since - max(LOOK_BACK_SECONDS, LEAST_BLOCKS * seconds)
-    return [b for b in blocks if first < b.end <= since and b.quality is Quality.COUNTED]
+    return [b for b in blocks if first < b.end <= since and is_counted(b)]
 
 
 # ---- evidence -------------------------------------------------------------------------------
