@@ -184,7 +184,7 @@ def test_the_nearest_tests_of_a_mutant_run_first_and_long_stories_last():
 
 
 @pytest.mark.parametrize(
-    ("code", "told", "fate", "by"),
+    ("code", "output", "outcome", "by"),
     [
         (0, "2 passed", Fate.SURVIVED, ""),
         (5, "no tests ran", Fate.SURVIVED, ""),
@@ -196,9 +196,9 @@ def test_the_nearest_tests_of_a_mutant_run_first_and_long_stories_last():
         (None, "..", Fate.UNFINISHED, "longer than 900 s"),
     ],
 )
-def test_the_exit_code_of_a_test_run_decides_on_its_mutant(code, told, fate, by):
-    verdict = judged(NAMED["P05"], Ended(code, told), 7)
-    assert (verdict.fate, verdict.by, verdict.tests) == (fate, by, 7)
+def test_the_exit_code_of_a_test_run_decides_on_its_mutant(code, output, outcome, by):
+    verdict = judged(NAMED["P05"], Ended(code, output), 7)
+    assert (verdict.fate, verdict.by, verdict.tests) == (outcome, by, 7)
 
 
 @pytest.mark.parametrize(("load", "seconds"), [(0.5, 60), (2, 60), (8, 240)])

@@ -67,26 +67,26 @@ def test_a_rollback_is_a_remedy_only_if_the_previous_version_had_fewer_bad_event
     assert bool(found) == bool(why)
 
 
-@pytest.mark.parametrize(("bad", "cures"), [(750, True), (749, False)])
+@pytest.mark.parametrize(("bad", "is_remedied"), [(750, True), (749, False)])
 def test_a_degraded_previous_version_is_a_remedy_if_half_of_the_excess_answers_are_bad_now(
-    bad, cures
+    bad, is_remedied
 ):
     (slo,) = judged_by({**ACCURACY, "objective": "0.75"}).slos
     found = said(before(degraded=("accuracy",)), Harm(missed(slo), (Count(bad, 1000),)))
-    assert (found == "") is cures
+    assert (found == "") is is_remedied
 
 
 @pytest.mark.parametrize(
-    ("mean", "degraded", "cures"),
+    ("mean", "degraded", "is_remedied"),
     [(50.0, (), True), (40.0, (), False), (39.0, (), False), (50.0, ("basket",), False)],
 )
 def test_a_previous_version_is_a_remedy_for_a_gauge_only_if_it_was_better_and_not_degraded(
-    mean, degraded, cures
+    mean, degraded, is_remedied
 ):
     accepted = baseline(VALUE, 0, 0, mean=mean)
     version = before(baseline={"basket": accepted}, degraded=degraded)
     found = said(version, Harm(missed(VALUE, gauge=40.0), ()))
-    assert (found == "") is cures
+    assert (found == "") is is_remedied
 
 
 def test_a_previous_version_degraded_without_counts_is_a_remedy_only_for_mostly_bad_answers():
