@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
+import yaml
 
 from benchmarks.virtual import structural
 from sluicegate.api.operator_checks import check_context
@@ -15,6 +16,7 @@ from tests.support.lives.edits import DETAILS, SETTINGS, draw_edit, invalid_edit
 from tests.support.lives.products import draw_product
 from tests.support.lives.reach import (
     FEWEST_LIVES,
+    UNREACHED,
     Listed,
     Table,
     all_rows,
@@ -43,6 +45,15 @@ def test_each_listed_row_exists_and_has_a_reason():
     assert {*listed.never, *listed.rare} <= set(all_rows())
     assert all({**listed.never, **listed.rare}.values())
     assert not listed.never.keys() & listed.rare.keys()
+
+
+def test_no_entry_lists_a_row_twice_as_the_last_one_would_hide_the_others():
+    document = yaml.compose(UNREACHED.read_text(encoding="utf-8"))
+    entries = [entry for _, section in document.value for entry in section.value]
+    for entry in entries:
+        (rows,) = (value for key, value in entry.value if key.value == "rows")
+        names = [key.value for key, _ in rows.value]
+        assert len(names) == len(set(names))
 
 
 def test_a_row_that_no_life_reaches_has_to_be_listed():
