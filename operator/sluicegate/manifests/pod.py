@@ -161,11 +161,9 @@ def _server(product: DataProduct, version: VersionBase) -> Manifest:
         ],
     )
     server |= {"lifecycle": pre_stop} if serving.pre_stop_seconds else {}
-    if claims := serving.pod_parts().get("resourceClaims"):
-        server["resources"] = {
-            **server.get("resources", {}),
-            "claims": [{"name": one["name"]} for one in claims],
-        }
+    if serving.resource_claims:
+        claims = [{"name": claim.to_dict()["name"]} for claim in serving.resource_claims]
+        server["resources"] = {**server.get("resources", {}), "claims": claims}
     return server | {
         "startupProbe": _probe("/readyz", period=1, failures=serving.progress_deadline_seconds),
         # A pod that is short of CPU for some seconds answers late; removed from the Service it

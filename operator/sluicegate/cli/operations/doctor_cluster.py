@@ -21,6 +21,7 @@ from sluicegate.kube.resources import (
     PODS,
     Key,
     Resource,
+    key_of,
 )
 from sluicegate.kube.transport import Transport
 from sluicegate.runtime.write_fence import OpenGate
@@ -41,6 +42,9 @@ POLICIES: Final = Resource(
 NEVER: Final = "1970-01-01T00:00:00Z"
 LATE: Final = 3
 """Durations of a Lease after which it counts as abandoned."""
+NO_GATEWAY: Final = Finding.warning(
+    "Gateway", "there is none: make one for spec.route.parentRefs to name"
+)
 POD_METRICS: Final = Resource("metrics.k8s.io", "v1beta1", "pods", "PodMetrics")
 IMAGE_VOLUME: Final = {
     "metadata": {"name": "sluicegate-doctor"},
@@ -237,20 +241,26 @@ async def _gateways(cluster: _Cluster) -> list[Finding]:
         ]
     gateways = await cluster.all(GATEWAYS)
     if not gateways:
-        return [
-            Finding.warning("Gateway", "there is none: make one for spec.route.parentRefs to name")
-        ]
+        return [NO_GATEWAY]
     return [finding for gateway in gateways for finding in _gateway(gateway)]
+
+
+def programming_problem(gateway: Body) -> str:
+    """Return why a Gateway isn't programmed, and what that means; empty if it is."""
+    status = gateway.get("status") or {}
+    conditions = {one["type"]: one for one in status.get("conditions") or ()}
+    programmed = conditions.get("Programmed", {})
+    if programmed.get("status") == "True":
+        return ""
+    reason = programmed.get("message") or "no controller has reported on it"
+    return f"isn't programmed ({reason}): its routes serve no requests"
 
 
 def _gateway(body: Body) -> Iterator[Finding]:
     meta = body["metadata"]
-    name = f"Gateway {meta['namespace']}/{meta['name']}"
-    conditions = {one["type"]: one for one in body.get("status", {}).get("conditions", ())}
-    programmed = conditions.get("Programmed", {})
-    if programmed.get("status") != "True":
-        message = programmed.get("message") or "no controller has reported on it"
-        yield Finding.warning(name, f"isn't programmed ({message}): its routes serve no requests")
+    name = f"Gateway {key_of(body)}"
+    if problem := programming_problem(body):
+        yield Finding.warning(name, problem)
     for listener in body["spec"].get("listeners", ()):
         allowed = listener.get("allowedRoutes", {}).get("namespaces", {}).get("from", "Same")
         if allowed == "Same":

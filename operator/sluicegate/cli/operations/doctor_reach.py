@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Collection, Iterable, Iterator
 from typing import Any, Final
 
 from sluicegate.cli.inputs.cluster_access import kube_api
+from sluicegate.cli.operations.doctor_cluster import NO_GATEWAY, programming_problem
 from sluicegate.cli.operations.doctor_prometheus import NoAnswer, PrometheusReader
 from sluicegate.kube.client import KubeApi
 from sluicegate.kube.errors import KubeError
@@ -101,9 +102,7 @@ async def _gateways(
         )
         yield Finding.warning(f"Gateway {key}", why)
     if not gateways and not routed:
-        yield Finding.warning(
-            "Gateway", "there is none: make one for spec.route.parentRefs to name"
-        )
+        yield NO_GATEWAY
     for body in gateways:
         yield await _gateway(body, is_routed=key_of(body) in routed)
 
@@ -111,13 +110,8 @@ async def _gateways(
 async def _gateway(body: Body, *, is_routed: bool) -> Finding:
     """Return whether a Gateway is programmed and accepts connections; an error where products need it."""
     where = f"Gateway {key_of(body)}"
-    status = body.get("status") or {}
-    conditions = {one["type"]: one for one in status.get("conditions") or ()}
-    programmed = conditions.get("Programmed", {})
-    if programmed.get("status") != "True":
-        reason = programmed.get("message") or "no controller has reported on it"
-        report = Finding.error if is_routed else Finding.warning
-        return report(where, f"isn't programmed ({reason}): its routes serve no requests")
+    if problem := programming_problem(body):
+        return (Finding.error if is_routed else Finding.warning)(where, problem)
     sockets = list(_sockets(body))
     results = await asyncio.gather(*(_failure(*socket) for socket in sockets))
     if failures := [failure for failure in results if failure]:
