@@ -46,11 +46,16 @@ def ask_and_label(product: ServedProduct) -> None:
 
 
 def settle(variables: dict[str, str]) -> None:
-    """Make the rows of a log an hour old: trainings leave out labels of the last minute."""
+    """Make the rows of a log an hour old, and number their ids.
+
+    Trainings leave out labels of the last minute, and hold out by id: numbers hold out the same rows
+    in each run, where tokens differ.
+    """
     settings = LogSettings.from_environment(variables)
     assert settings is not None
     store = store_of(settings)
     earlier = timedelta(hours=1)
+    numbers: dict[str, str] = {}
     for date in store.dates():
         for name in store.names(date):
             rows = [json.loads(line) for line in store.read(date, name).splitlines()]
@@ -58,6 +63,7 @@ def settle(variables: dict[str, str]) -> None:
                 row["time"] = (datetime.fromisoformat(row["time"]) - earlier).isoformat(
                     timespec="milliseconds"
                 )
+                row["id"] = numbers.setdefault(row["id"], str(len(numbers)))
             lines = [json.dumps(row, separators=(",", ":")) + "\n" for row in rows]
             store.remove(date)  # with its one file, as there is one process
             store.add(date, name, "".join(lines).encode())
@@ -110,7 +116,8 @@ def test_the_next_version_of_the_template_is_trained_on_the_labels_of_its_pods(
     assert scored.returncode == 0, scored.stderr
     pairs = json.loads(message.read_text())["pairs"]["accuracy"]
     assert sum(pairs.values()) == COUNT
-    assert pairs["onlyStableWrong"] > 10 * pairs["onlyCandidateWrong"]
+    assert pairs["onlyStableWrong"] > 0.07 * COUNT
+    assert pairs["onlyCandidateWrong"] < 0.05 * COUNT
 
 
 def test_the_pricing_sample_is_trained_on_the_sales_of_its_log(
