@@ -6,6 +6,9 @@ page and pages of products, one request after another each. Reported are the tim
 the compressed size of the page, the page's resident memory, and the requests to the API server
 during the views. Each product of fifty has three months of ledgers.
 
+Before these views one reader opens the pages of up to fifty products twice, and the first page as often: reported is
+the processor time of the page's process for each view, which depends less on what else the machine does.
+
 With Chromium on PATH it then opens both pages and the list of reviews in windows of 1440 and 390 pixels, without a cache, and reports the
 time until they are interactive: parsed, with their script run.
 """
@@ -85,9 +88,8 @@ def review(number: int, month: int) -> dict[str, Any]:
     days = [
         {
             "date": f"2026-{month:02}-{day:02}", "final": True, "coverage": "1",
-            "slos": [{"name": one["name"], "bad": 30 + day % 7, "total": 1000,
-                      "markets": {market: [5, 160] for market in MARKETS}} for one in slos],
-            "responses": {"0.05": 400, "0.25": 900, "+Inf": 1000},
+            "slos": [_day_of_slo(slo["name"], number, 31 * month + day) for slo in slos],
+            "responses": {"0.05": 400 + (number * 7 + day) % 90, "0.25": 900, "+Inf": 1000},
         }
         for day in range(1, 29)
     ]  # fmt: skip
@@ -105,6 +107,17 @@ def review(number: int, month: int) -> dict[str, Any]:
                    "state": "ToReview", "sealTime": f"2026-{month + 1:02}-02T00:00:00Z",
                    "dueTime": f"2026-{month + 1:02}-09T00:00:00Z"},
     }  # fmt: skip
+
+
+def _day_of_slo(name: str, number: int, day: int) -> dict[str, Any]:
+    """Return the counts of an SLO on a day, which differ by product, SLO, market and day."""
+    markets = {
+        market: [(number * 11 + day * place + len(name)) % 19, 160]
+        for place, market in enumerate(MARKETS, 1)
+    }
+    counts = list(markets.values())
+    return {"name": name, "bad": sum(bad for bad, _ in counts), "total": sum(total for _, total in counts),
+            "markets": markets}  # fmt: skip
 
 
 def namespace_of(number: int) -> str:
@@ -172,6 +185,7 @@ async def measure(count: int) -> dict[str, Any]:
             while (await client.get("/readyz")).status != 200:  # noqa: ASYNC110, PLR2004 - it has no event for us
                 await asyncio.sleep(0.1)
             ready = time.monotonic() - started
+            costs = await _costs(client, count, process.pid)
             await asyncio.gather(*(_views(client, count) for _ in range(READERS)))
             before = server.asked.total()
             times = await asyncio.gather(*(_views(client, count) for _ in range(READERS)))
@@ -181,6 +195,7 @@ async def measure(count: int) -> dict[str, Any]:
                 "ready, s": round(ready, 1),
                 "requests to the API server": server.asked.total() - before,
                 "resident memory, MiB": _resident(process.pid),
+                **costs,
                 "first page, kB compressed": round(await _size(client) / 1000, 1),
                 **{
                     f"{kind}, ms": {
@@ -195,6 +210,24 @@ async def measure(count: int) -> dict[str, Any]:
         process.terminate()
         await process.wait()
         await server.stop()
+
+
+async def _costs(client: aiohttp.ClientSession, count: int, pid: int) -> dict[str, float]:
+    """Return the processor time of a view: of the pages of products for the first time and again, and of the first page."""
+    numbers = range(min(count, NAMESPACES))
+    products = [f"/products/{namespace_of(number)}/product-{number}" for number in numbers]
+    views = {"product, first view": products, "product, again": products, "portfolio": ["/"] * len(products)}  # fmt: skip
+    costs = {}
+    for kind, paths in views.items():
+        before = _processor_seconds(pid)
+        for path in paths:
+            async with client.get(path) as answer:
+                assert answer.status == 200, answer.status  # noqa: PLR2004 - an HTTP status
+                await answer.read()
+        costs[f"{kind}, ms of processor time"] = _ms(
+            (_processor_seconds(pid) - before) / len(paths)
+        )
+    return costs
 
 
 async def _views(client: aiohttp.ClientSession, count: int) -> dict[str, list[float]]:
@@ -240,6 +273,12 @@ async def _interactive(url: str) -> dict[str, Any]:
         f"{name} interactive, ms": {"median": _ms(statistics.median(found)), "max": _ms(max(found))}
         for name, found in times.items()
     }
+
+
+def _processor_seconds(pid: int) -> float:
+    """Return the processor time of a process, by Linux."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _resident(pid: int) -> int:

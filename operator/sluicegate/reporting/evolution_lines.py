@@ -10,7 +10,7 @@ from sluicegate.api.review import DataProductReview, ReviewDay, ReviewSlo
 from sluicegate.reporting.by_market import required_of
 from sluicegate.reporting.response_times import histogram_of, quantile
 from sluicegate.reviews.periods import local_day
-from sluicegate.stats.counts import Count, summed
+from sluicegate.stats.counts import NOTHING, Count, summed
 
 PERCENT: Final = "%"
 MILLISECONDS: Final = "ms"
@@ -143,7 +143,8 @@ def market_lines(
     step = _step(days_by_date)
     parts = list(_by_days(days_by_date, step))
     marks = _marks(ledgers)
-    lines = (_market(terms, market, parts, marks, step=step) for market in markets)
+    counts = [_market_counts(slo, part.days) for part in parts]
+    lines = (_market(terms, market, parts, marks, step=step, counts=counts) for market in markets)
     return tuple(line for line in lines if line.has_values)
 
 
@@ -219,17 +220,30 @@ def _level(
     return EvolutionLine(slo.name, PERCENT, (slo.name,), tuple(points), marks, step, initial)
 
 
+def _market_counts(slo: str, days: Sequence[ReviewDay]) -> dict[str, Count]:
+    """Return bad events and all of one SLO over some days, by market."""
+    counts: dict[str, list[Count]] = defaultdict(list)
+    for day in days:
+        for level in day.slos:
+            if level.name == slo:
+                for market, count in level.markets.items():
+                    counts[market].append(Count(*count))
+    return {market: summed(by_day) for market, by_day in counts.items()}
+
+
 def _market(
-    slo: ReviewSlo, market: str, parts: Sequence[_Days], marks: tuple[Mark, ...], *, step: int
+    slo: ReviewSlo,
+    market: str,
+    parts: Sequence[_Days],
+    marks: tuple[Mark, ...],
+    *,
+    step: int,
+    counts: Sequence[Mapping[str, Count]],
 ) -> EvolutionLine:
+    """Return the line of one market; `counts` has those of each part by market."""
     points = []
-    for part in parts:
-        count = summed(
-            Count(*one.markets[market])
-            for day in part.days
-            for one in day.slos
-            if one.name == slo.name and market in one.markets
-        )
+    for part, by_market in zip(parts, counts, strict=True):
+        count = by_market.get(market, NOTHING)
         share = 100 * (1 - count.bad / count.total) if count.total else None
         required = required_of(part.terms.get(slo.name, slo))
         objective = None if required is None else 100 * required

@@ -133,6 +133,20 @@ def value_text(line: EvolutionLine, value: float | None) -> str:
     return percent(None) if value is None else f"{value:,.0f} {line.unit}"
 
 
+def point_texts(line: EvolutionLine) -> Iterator[tuple[str, list[str], str, str]]:
+    """Yield each point with events in words: its days, values, number of events, and objective."""
+    for point in line.points:
+        if not point.total:
+            continue
+        days = f"{point.days} (last decision)" if point.present else point.days
+        values = [value_text(line, value) for value in point.values]
+        objective = value_text(line, None)
+        if point.objective is not None:
+            verdict = "missed" if point.outside else "met"
+            objective = f"{verdict} ({value_text(line, point.objective)})"
+        yield days, values, f"{point.total:,}", objective
+
+
 def mark_text(mark: Mark) -> str:
     """Return a mark in one or some words."""
     return f"version {mark.label}" if mark.kind == VERSION else f"{mark.kind} ({mark.label})"

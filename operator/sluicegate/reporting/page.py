@@ -10,7 +10,14 @@ from markupsafe import Markup
 from sluicegate.reporting import words
 from sluicegate.reporting.evolution_lines import EvolutionLine
 from sluicegate.reporting.facts import ReportFacts
-from sluicegate.reporting.line_chart import SIGNS, line_chart, mark_text, small_line, value_text
+from sluicegate.reporting.line_chart import (
+    SIGNS,
+    line_chart,
+    mark_text,
+    point_texts,
+    small_line,
+    value_text,
+)
 from sluicegate.reviews.periods import local_day, local_minute
 from sluicegate.views.numbers import percent
 
@@ -30,6 +37,10 @@ def page(reports: Sequence[ReportFacts], title: str) -> str:
         words=words,
         percent=percent,
         chart=chart,
+        figure=lambda line, identity: Markup(  # noqa: S704 - the template escapes
+            environment.get_template("figure.html").render(line=line, identity=identity)
+        ),
+        point_texts=point_texts,
         value_text=value_text,
         mark_text=mark_text,
         signs=SIGNS,

@@ -1,5 +1,6 @@
 """The reviews of a product at the API server: created, read, updated, sealed, and dropped."""
 
+import json
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -47,18 +48,34 @@ def read_review(document: Mapping[str, Any]) -> DataProductReview:
     UnreadableReview
         It can't be read.
     """
+    return read_review_text(review_text(document))
+
+
+def review_text(document: Mapping[str, Any]) -> str:
+    """Return the parts of a review that are read, as JSON."""
     meta = document.get("metadata") or {}
     slim = {"name": meta.get("name"), "namespace": meta.get("namespace"),
             "resourceVersion": meta.get("resourceVersion", ""),
             "annotations": meta.get("annotations") or {}}  # fmt: skip
-    text = compact({**document, "metadata": slim})
+    return compact({**document, "metadata": slim})
+
+
+def read_review_text(text: str) -> DataProductReview:
+    """Parse the review of a text of `review_text`.
+
+    Raises
+    ------
+    UnreadableReview
+        It can't be read.
+    """
     try:
         return DataProductReview.model_validate_json(text, by_name=False)
     except ValidationError as error:
+        meta = json.loads(text)["metadata"]
         first_error = error.errors()[0]
         field = ".".join(map(str, first_error["loc"]))
         raise UnreadableReview(
-            f"the {names.REVIEW_KIND} {meta.get('namespace')}/{meta.get('name')} can't be read: {field}:"
+            f"the {names.REVIEW_KIND} {meta['namespace']}/{meta['name']} can't be read: {field}:"
             f" {first_error['msg']}. Correct it, or delete it: another is opened, with the days that Prometheus"
             " still has"
         ) from error

@@ -21,5 +21,8 @@ NOTHING: Final = Count(0, 0)
 
 def summed(counts: Iterable[tuple[int, int]]) -> Count:
     """Add up counts."""
-    count_list = list(counts)
-    return Count(sum(bad for bad, _ in count_list), sum(total for _, total in count_list))
+    bad = total = 0
+    for one_bad, one_total in counts:
+        bad += one_bad
+        total += one_total
+    return Count(bad, total)

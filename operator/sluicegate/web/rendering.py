@@ -2,8 +2,9 @@
 
 import hashlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote, urlencode
@@ -18,6 +19,7 @@ from sluicegate.reporting.line_chart import (
     SIGNS,
     line_chart,
     mark_text,
+    point_texts,
     small_line,
     value_text,
 )
@@ -29,6 +31,7 @@ from sluicegate.views.numbers import duration, in_points, percent, points
 from sluicegate.views.product_facts import decision_has_ended
 from sluicegate.views.words import OVER, Tone, label, tone
 from sluicegate.web.drawing import bullet_of
+from sluicegate.web.figure_cache import FigureCache
 
 HERE: Final = Path(__file__).parent
 STATIC: Final = HERE / "static"
@@ -57,14 +60,17 @@ class Pages:
         self._environment.tests["https"] = lambda url: bool(safe_url(str(url)))
         self._environment.globals.update(
             words=words, absent_text=absent_text, duration=duration, percent=percent, share_of=share_of, labels=LABELS, bullet=bullet_of, static=static_url,
-            url_of=url_of, with_query=with_query, chart=chart, small_chart=small_chart,
-            value_text=value_text, mark_text=mark_text, signs=SIGNS,
+            url_of=url_of, with_query=with_query, figure=FigureCache(self._figure).figure, small_chart=small_chart,
+            chart=chart, point_texts=point_texts, value_text=value_text, mark_text=mark_text, signs=SIGNS,
             day=local_day, minute=local_minute, decision_has_ended=decision_has_ended, over=OVER,
         )  # fmt: skip
 
     def render(self, name: str, values: Mapping[str, Any]) -> str:
         """Render a page."""
         return self._environment.get_template(name).render(values)
+
+    def _figure(self, line: EvolutionLine, identity: str) -> str:
+        return self.render("figure.html", {"line": line, "identity": identity})
 
     def age(self, at: int | None) -> Markup:
         """Render the age of a time, with the time itself; a dash if it is unknown."""
@@ -138,6 +144,7 @@ def chart(line: EvolutionLine, identity: str) -> Markup:
     return Markup(line_chart(line, identity))  # noqa: S704
 
 
-def small_chart(values: Sequence[float | None], bound: float | None, label: str) -> Markup:
+@lru_cache(maxsize=2048)
+def small_chart(values: tuple[float | None, ...], bound: float | None, label: str) -> Markup:
     """Render a line without axes; empty without a value."""
     return Markup(small_line(values, bound, label))  # noqa: S704 - it escapes its label

@@ -11,13 +11,19 @@ from typing import Any, Final, Generic, TypeVar
 from typing_extensions import override
 
 from sluicegate.api.errors import InvalidProduct
+from sluicegate.api.extent import compact
 from sluicegate.api.product import DataProduct
 from sluicegate.api.review import DataProductReview
 from sluicegate.kube.resources import Key, key_of
 from sluicegate.reporting.summary import PeriodSummary, summary_of
 from sluicegate.reviews.periods import local_day
 from sluicegate.reviews.resource_hours import ended_on, hours_of
-from sluicegate.reviews.store import UnreadableReview, read_review
+from sluicegate.reviews.store import (
+    UnreadableReview,
+    read_review,
+    read_review_text,
+    review_text,
+)
 from sluicegate.views.product_facts import ProductFacts, read_facts
 from sluicegate.views.resource_hours import ResourceHours
 from sluicegate.web.agreed_actions import AgreedAction, actions_of
@@ -52,12 +58,12 @@ class ReviewFacts:
     actions: tuple[AgreedAction, ...] = ()
 
 
-def _pack(body: Mapping[str, Any]) -> bytes:
-    return zlib.compress(json.dumps(body, separators=(",", ":")).encode(), 1)
+def _pack(text: str) -> bytes:
+    return zlib.compress(text.encode(), 1)
 
 
-def _unpack(packed: bytes) -> Any:
-    return json.loads(zlib.decompress(packed))
+def _unpack(packed: bytes) -> str:
+    return zlib.decompress(packed).decode()
 
 
 def _without_managers(body: Mapping[str, Any]) -> dict[str, Any]:
@@ -85,12 +91,16 @@ class _Objects(Generic[Facts]):
             self.forget(key)
             return
         self._facts[key] = facts
-        self._bodies[key] = _pack(_without_managers(body))
+        self._bodies[key] = _pack(self._text(body))
         self._versions[key] = str(body["metadata"].get("resourceVersion", ""))
         self._announce(key)
 
     def _read(self, key: Key, body: Mapping[str, Any]) -> Facts | None:
         raise NotImplementedError
+
+    def _text(self, body: Mapping[str, Any]) -> str:
+        """Return the parts of an object that are kept, as JSON."""
+        return compact(_without_managers(body))
 
     def forget(self, key: Key) -> None:
         """Drop an object."""
@@ -148,7 +158,7 @@ class Products(_Objects["ProductFacts"]):
     def body(self, key: Key) -> dict[str, Any] | None:
         """Return a product as the API server sent it; None if there is none."""
         packed = self._bodies.get(key)
-        return None if packed is None else dict(_unpack(packed))
+        return None if packed is None else dict(json.loads(_unpack(packed)))
 
     def product(self, key: Key) -> DataProduct | None:
         """Return a whole product; None if there is none, or it can't be read."""
@@ -171,6 +181,10 @@ class ProductReviews(_Objects[ReviewFacts]):
         except UnreadableReview:
             return None
 
+    @override
+    def _text(self, body: Mapping[str, Any]) -> str:
+        return review_text(body)
+
     def facts(self) -> list[ReviewFacts]:
         """Return the facts of all reviews: the newest period first, then by name."""
         return sorted(self._facts.values(), key=lambda one: (-one.start, one.key))
@@ -190,7 +204,7 @@ class ProductReviews(_Objects[ReviewFacts]):
             and (not uid or not fact.uid or fact.uid == uid)
         ]
         ordered = sorted(reviews, key=lambda one: one.start)
-        return [read_review(_unpack(self._bodies[one.key])) for one in ordered[-newest:]]
+        return [read_review_text(_unpack(self._bodies[one.key])) for one in ordered[-newest:]]
 
     def until(self, key: Key) -> list[DataProductReview]:
         """Return the reviews of a product until this one, the oldest first; empty if it doesn't exist."""
