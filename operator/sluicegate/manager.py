@@ -32,10 +32,10 @@ from sluicegate.runtime.leader_election import Elector, LeaseTiming
 from sluicegate.runtime.machine import Ports
 from sluicegate.runtime.metrics import QueueMetrics
 from sluicegate.runtime.rate_limiter import TokenBucket
-from sluicegate.runtime.refused_lists import ListedOnly, Refusals
 from sluicegate.runtime.resync import Resync
 from sluicegate.runtime.tasks import end, restart_on_failure
 from sluicegate.runtime.tracing import open_tracing
+from sluicegate.runtime.unreadable_namespaces import ListedOnly, Refusals
 from sluicegate.runtime.watch_liveness import Watches
 from sluicegate.runtime.watch_supervisor import Supervisor
 from sluicegate.runtime.workers import Workers

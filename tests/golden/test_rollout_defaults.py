@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sluicegate.api.versions import CandidatePhase, DerivedRollout
-from sluicegate.policy.canary.planned_duration import weekly_pace
+from sluicegate.policy.canary.label_pace import weekly_pace
 from sluicegate.policy.canary.rollout_defaults import derive_rollout, of_current, of_next
 from sluicegate.stats.paired import Pairs
 from tests.support.decisions.changes import plain

@@ -26,7 +26,7 @@ from sluicegate.policy.evaluate import evaluate
 from sluicegate.policy.model.inputs import Surroundings, observed
 from sluicegate.policy.model.observed import ALONE, Facts
 from sluicegate.policy.model.terms import terms_of
-from sluicegate.policy.rollout.transitions import carry_out_at_once
+from sluicegate.policy.rollout.decision_status import carry_out_at_once
 from sluicegate.prometheus.block_reader import BlockReader, EvaluationSettings
 from sluicegate.prometheus.client import Prometheus
 from sluicegate.prometheus.endpoint import Endpoint

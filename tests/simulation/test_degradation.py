@@ -19,7 +19,7 @@ from sluicegate.api.versions import Release, Version, VersionSource
 from sluicegate.policy.evaluate import evaluate
 from sluicegate.policy.model.observed import ALONE, Observed
 from sluicegate.policy.model.terms import terms_of
-from sluicegate.policy.rollout.transitions import carry_out_at_once
+from sluicegate.policy.rollout.decision_status import carry_out_at_once
 from sluicegate.policy.slo_health.baseline import ratio_of, upper_bound
 from sluicegate.slo.blocks import Block, Quality, Series
 from sluicegate.slo.burn_rate import FAST, LEAST_BAD, SLOW, Level, read, thresholds

@@ -14,7 +14,7 @@ import pytest
 from scipy.stats import binom
 
 from sluicegate.api.slo_status import SloState
-from sluicegate.policy.slo_health.markets import MarketLimit, judge_markets
+from sluicegate.policy.slo_health.market_verdicts import MarketLimit, judge_markets
 from sluicegate.slo.blocks import Block, Quality, Series
 from sluicegate.stats import lasting_alarm
 from sluicegate.stats.calendar import Calendar

@@ -12,7 +12,7 @@ from urllib.parse import quote
 from sluicegate.api.base import rfc3339
 from sluicegate.api.names import API_VERSION, PLURAL
 from sluicegate.notify.catalogue import DIGEST_TYPE, TEST_TYPE, Urgency
-from sluicegate.notify.messages import Message
+from sluicegate.notify.message_batches import Message
 from sluicegate.notify.transitions import Transition
 from sluicegate.notify.wording import command_of, now_of, wording
 

@@ -16,7 +16,7 @@ from sluicegate.errors import SluicegateError
 from sluicegate.kube.errors import KubeError
 from sluicegate.notify import metrics
 from sluicegate.notify.journal import Journal
-from sluicegate.notify.messages import Message
+from sluicegate.notify.message_batches import Message
 from sluicegate.notify.wording import wording
 from sluicegate.runtime.clock import Clock
 from sluicegate.runtime.tasks import set_within

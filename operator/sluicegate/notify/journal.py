@@ -22,7 +22,7 @@ from sluicegate.kube.errors import KubeError, NotFound, Transient
 from sluicegate.kube.resources import CONFIG_MAPS, Key
 from sluicegate.notify.catalogue import Topic
 from sluicegate.notify.cursor import Cursor, decode, encode
-from sluicegate.notify.messages import Collected, LastSent, Message, MessageBatch, Recent
+from sluicegate.notify.message_batches import Collected, LastSent, Message, MessageBatch, Recent
 from sluicegate.notify.metrics import DROPPED, PENDING
 from sluicegate.notify.transitions import Transition
 from sluicegate.runtime.clock import Clock

@@ -13,7 +13,7 @@ from sluicegate.notify import alerts, digests
 from sluicegate.notify.configuration import Configuration
 from sluicegate.notify.cursor import Cursor, cursor_of
 from sluicegate.notify.journal import Journal
-from sluicegate.notify.messages import (
+from sluicegate.notify.message_batches import (
     Message,
     MessageBatch,
     batch_of,

@@ -15,7 +15,7 @@ from typing import Final
 
 from sluicegate.api.base import rfc3339
 from sluicegate.notify.catalogue import Kind, Urgency
-from sluicegate.notify.messages import Message
+from sluicegate.notify.message_batches import Message
 from sluicegate.notify.transitions import Transition
 from sluicegate.views.needs import plugin_command
 

@@ -20,7 +20,11 @@ from sluicegate.policy.retraining.preconditions import (
 from sluicegate.policy.retraining.training_slots import Applicant, Budget, admit
 from sluicegate.policy.slo_health.baseline import ratio_of
 from sluicegate.policy.slo_health.confirmation import UNMEASURABLE
-from sluicegate.policy.slo_health.markets import MOST_SHOWN_MARKETS, MarketState, interval_of
+from sluicegate.policy.slo_health.market_verdicts import (
+    MOST_SHOWN_MARKETS,
+    MarketState,
+    interval_of,
+)
 from sluicegate.policy.slo_health.messages import describe
 from sluicegate.policy.slo_health.probation import probation_limits
 from sluicegate.policy.slo_health.ratio_slo import SloResult

@@ -21,7 +21,7 @@ from sluicegate.policy.model.terms import SloTerms, Terms
 from sluicegate.policy.retraining import labels
 from sluicegate.stats.calendar import BLOCKS_PER_HOUR
 from sluicegate.stats.counts import Count
-from sluicegate.views.numbers import duration, points
+from sluicegate.views.numbers import duration, percent, points
 
 DISCORDANT: Final = 0.1
 """Assumed share of rows on which one version alone is right, until a result reports it."""
@@ -100,6 +100,6 @@ def _gate(margin: HoldOutMargin) -> str:
     rows = ceil(Z_POWER**2 * DISCORDANT / margin.most**2)
     return (
         f"{points(margin.least)} to {points(margin.most)}, the least at which 80 % of the equal"
-        f" versions pass with the pairs that a training reports; with {DISCORDANT:.0%} discordant"
+        f" versions pass with the pairs that a training reports; with {percent(DISCORDANT)} discordant"
         f" ones {points(margin.most)} need about {rows:,} rows"
     )

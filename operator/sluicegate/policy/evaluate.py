@@ -52,7 +52,7 @@ from sluicegate.policy.model.terms import SloTerms, Terms
 from sluicegate.policy.retraining import challenger as challengers
 from sluicegate.policy.retraining import pauses
 from sluicegate.policy.retraining.preconditions import WaitingRetraining, trigger_of
-from sluicegate.policy.rollout import api_gate, approvals, manual_requests, new_versions
+from sluicegate.policy.rollout import api_gate, approvals, new_versions, request_decisions
 from sluicegate.policy.rollout.setbacks import setback_rollback
 from sluicegate.policy.slo_health.confirmation import product_state
 from sluicegate.policy.slo_health.evaluate_slos import judge_stable
@@ -79,7 +79,7 @@ class Evaluation:
     slos : what each SLO shows, in the order of the spec.
     diagnosis : why the product is degraded; None while it isn't.
     assessment : what the candidate shows; None while none takes traffic.
-    status : to be kept, whether or not the decision is carried out; `rollout.transitions` adds what follows
+    status : to be kept, whether or not the decision is carried out; `rollout.decision_status` adds what follows
         from carrying it out.
     training_taken_up : the result of a training that was observed is done with.
     waiting : a retraining that is due and may not start yet.
@@ -332,7 +332,7 @@ def _freeze(status: DataProductStatus, assessment: Assessment) -> DataProductSta
 # ---- while a decision is carried out --------------------------------------------------------
 def _under_way(terms: Terms, status: DataProductStatus, observed: Observed, now: int) -> Evaluation:
     """Return the decision that ends a promotion under way: by a person, another spec.model, its pods, the traffic."""
-    proposals = manual_requests.answers(terms, status, observed, now)
+    proposals = request_decisions.answers(terms, status, observed, now)
     decisions = (
         setback_rollback(status, observed),
         new_versions.overtaking_decision(terms, status, observed),
@@ -378,7 +378,7 @@ def _decide(
 ) -> tuple[Proposal, DiagnosisResult | None]:
     """Collect the proposals of all rules, and return the decision that precedes."""
     status, observed, now = case.status, case.observed, case.now
-    proposals = manual_requests.answers(terms, status, observed, now)
+    proposals = request_decisions.answers(terms, status, observed, now)
     backs = (setback_rollback(status, observed), approvals.objection(terms, status, observed, now))
     proposals += [Proposal(decision, status) for decision in backs if decision is not None]
     if terms.suspend:

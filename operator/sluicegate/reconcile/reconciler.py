@@ -23,7 +23,7 @@ from sluicegate.reconcile.observe.carried_spec import CarriedSpec
 from sluicegate.reconcile.observe.observation import Observation
 from sluicegate.reconcile.observe.pass_reader import PassReader
 from sluicegate.reconcile.report.reporter import Reporter
-from sluicegate.reconcile.report.status import can_wait
+from sluicegate.reconcile.report.status_due import can_wait
 from sluicegate.reconcile.report.traffic_status import with_first_split
 from sluicegate.runtime.clock import Clock
 from sluicegate.runtime.interfaces import Done, Result

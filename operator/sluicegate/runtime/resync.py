@@ -19,7 +19,7 @@ from sluicegate.kube.errors import Forbidden, KubeError, NotFound
 from sluicegate.kube.resources import Resource
 from sluicegate.runtime.cache import Cache, Caches, Change, Listing
 from sluicegate.runtime.interfaces import QueuePriority
-from sluicegate.runtime.refused_lists import Refusals
+from sluicegate.runtime.unreadable_namespaces import Refusals
 
 logger = logging.getLogger(__name__)
 

@@ -13,8 +13,8 @@ from sluicegate.api.versions import Release, VersionSource
 from sluicegate.policy.model.decision import Promote
 from sluicegate.policy.model.terms import Terms
 from sluicegate.policy.rollout.candidates import started_candidate
+from sluicegate.policy.rollout.decision_status import carry_out_at_once
 from sluicegate.policy.rollout.rollbacks import roll_back_stable
-from sluicegate.policy.rollout.transitions import carry_out_at_once
 from sluicegate.simulation.replay_scenario import (
     Event,
     ModelChanged,

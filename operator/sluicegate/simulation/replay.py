@@ -27,7 +27,7 @@ from sluicegate.policy.model.observed import (
     TrainingSucceeded,
 )
 from sluicegate.policy.model.terms import Terms, terms_of
-from sluicegate.policy.rollout.transitions import carry_out_at_once
+from sluicegate.policy.rollout.decision_status import carry_out_at_once
 from sluicegate.policy.slo_health.baseline import from_evaluation
 from sluicegate.simulation.followed_history import FollowedHistory
 from sluicegate.simulation.replay_blocks import ReplayBlocks, ReplayedProduct

@@ -8,7 +8,7 @@ from statistics import quantiles
 from typing import Final
 
 from sluicegate.api.slos import CanaryEvidence
-from sluicegate.policy.canary.planned_duration import LabelPace
+from sluicegate.policy.canary.label_pace import LabelPace
 from sluicegate.policy.canary.rollout_defaults import longest_seconds
 from sluicegate.policy.model.consumers import ConsumerTerms
 from sluicegate.policy.model.terms import SloTerms, Terms

@@ -5,7 +5,7 @@ from typing import Final, Protocol
 import numpy as np
 
 from sluicegate.api.slos import CanaryEvidence
-from sluicegate.policy.canary.planned_duration import SLOW_SECONDS
+from sluicegate.policy.canary.label_pace import SLOW_SECONDS
 from sluicegate.simulation import vectorized_test
 from sluicegate.simulation.scenario import Scenario, SimulatedVerdict, SimulationSummary, summarise
 from sluicegate.simulation.traffic import Bools, Floats, Ints, SimulatedArms, SimulatedTraffic

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sluicegate.portfolio.dependencies import Graph, Node
+from sluicegate.portfolio.affected import Graph, Node
 from sluicegate.web.layered_layout import BOX, MARGIN, Corner, Edges, Layout
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sluicegate.api.base import rfc3339
-from sluicegate.portfolio.dependencies import Graph
+from sluicegate.portfolio.affected import Graph
 from sluicegate.portfolio.journeys import Journey
 from sluicegate.portfolio.matrix import MarketProduct, Matrix
 from sluicegate.portfolio.overview import PortfolioOverview

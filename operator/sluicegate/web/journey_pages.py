@@ -6,7 +6,7 @@ from typing import Final
 
 from aiohttp import web
 
-from sluicegate.portfolio.dependencies import name_of
+from sluicegate.portfolio.affected import name_of
 from sluicegate.portfolio.journeys import Journey
 from sluicegate.reporting.response_times import Histogram, histogram_of, quantile, quantiles_of_sum
 from sluicegate.views.product_facts import ProductKey

@@ -8,7 +8,7 @@ from sluicegate.api.names import ConditionType
 from sluicegate.api.product import DataProduct
 from sluicegate.api.review import DataProductReview
 from sluicegate.conditions import find_condition
-from sluicegate.portfolio.dependencies import Node, dependents_of
+from sluicegate.portfolio.affected import Node, dependents_of
 from sluicegate.reporting.evolution_lines import (
     EvolutionLine,
     conceal_marks,

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from sluicegate.api.engine import ProductState
 from sluicegate.kube.resources import Key
-from sluicegate.portfolio.dependencies import MOST_CAUSES, Graph
+from sluicegate.portfolio.affected import MOST_CAUSES, Graph
 from sluicegate.portfolio.matrix import market_of, matrix_of
 from sluicegate.portfolio.overview import SORTS, Wanted, of_person, rows
 from sluicegate.views.product_facts import ProductFacts

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Final
 
-from sluicegate.portfolio.dependencies import Graph, graph_of
+from sluicegate.portfolio.affected import Graph, graph_of
 from sluicegate.portfolio.journeys import Journey, journeys_of
 from sluicegate.portfolio.overview import Choices, PortfolioOverview, choices_of, overview_of
 from sluicegate.views.product_facts import (

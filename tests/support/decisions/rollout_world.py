@@ -31,7 +31,8 @@ from sluicegate.reconcile.live.failure_attribution import is_down
 from sluicegate.reconcile.live.pods import PodState
 from sluicegate.reconcile.observe.invalid_spec import with_reused_version
 from sluicegate.reconcile.observe.observation import Observation
-from sluicegate.reconcile.report.status import report, status_due, verified_seconds
+from sluicegate.reconcile.report.status import report
+from sluicegate.reconcile.report.status_due import status_due, verified_seconds
 from sluicegate.reconcile.report.traffic_status import with_first_split
 from sluicegate.reconcile.traffic.allocation import allocation_of
 from sluicegate.reconcile.traffic.split_verification import verify_acceptance, verify_share

@@ -20,8 +20,8 @@ from sluicegate.kube.client import KubeApi
 from sluicegate.kube.connections import Connections
 from sluicegate.kube.resources import DATA_PRODUCTS
 from sluicegate.kube.transport import Transport
-from sluicegate.runtime.refused_lists import Refusals
 from sluicegate.runtime.resync import Resync
+from sluicegate.runtime.unreadable_namespaces import Refusals
 from sluicegate.runtime.write_fence import OpenGate
 from tests.support.apiserver.api_stand_in import AUTHORITY
 from tests.support.apiserver.built_controller import build_controller, reconciler_of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from demo.portfolio import JOURNEYS, MARKETS, affected_by, documents, members
 from sluicegate.api.product import DataProduct
-from sluicegate.portfolio.dependencies import graph_of
+from sluicegate.portfolio.affected import graph_of
 from sluicegate.portfolio.journeys import journeys_of
 from sluicegate.views.product_facts import read_facts
 

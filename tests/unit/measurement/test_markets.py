@@ -11,7 +11,7 @@ from sluicegate.api.names import ConditionType
 from sluicegate.api.product import DataProduct
 from sluicegate.api.slo_status import MarketStatus, SloState
 from sluicegate.api.slos import Indicator
-from sluicegate.conditions import find_condition, same_meaning
+from sluicegate.conditions import find_condition
 from sluicegate.measurement.store import target_of
 from sluicegate.prometheus.block_assembly import Answers, assemble_blocks
 from sluicegate.prometheus.query_batch import needs_of
@@ -19,6 +19,7 @@ from sluicegate.prometheus.targets import ProductKey, SeriesKey, Target
 from sluicegate.prometheus.timing import Timing
 from sluicegate.reconcile.decide.planner import make_plan
 from sluicegate.reconcile.report.status import report
+from sluicegate.reconcile.report.status_due import same_meaning
 from sluicegate.slo.blocks import Block, Quality, Series
 from sluicegate.slo.promql import Scope
 from sluicegate.slo.queries import QueryKind, render_queries

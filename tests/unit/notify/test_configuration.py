@@ -12,7 +12,7 @@ import yaml
 from sluicegate.__main__ import main
 from sluicegate.notify.catalogue import Kind, render_page
 from sluicegate.notify.configuration import InvalidConfiguration, load, parse
-from sluicegate.notify.messages import Collected, batch_of, sinks_of
+from sluicegate.notify.message_batches import Collected, batch_of, sinks_of
 from sluicegate.notify.transitions import Origin, Transition
 from tests.support.receivers.told_product import ToldProduct
 from tests.support.virtual.stories import product

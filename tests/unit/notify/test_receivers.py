@@ -21,7 +21,7 @@ from sluicegate.notify.catalogue import TEST_TYPE, Kind
 from sluicegate.notify.cloud_events import schema_of
 from sluicegate.notify.configuration import AppriseSink, CloudEventsSink
 from sluicegate.notify.delivery import Undelivered
-from sluicegate.notify.messages import Message, digest_message, group_message, single_message
+from sluicegate.notify.message_batches import Message, digest_message, group_message, single_message
 from sluicegate.notify.sinks.apprise import AppriseReceiver, load
 from sluicegate.notify.sinks.http import AiohttpClient, CloudEventsReceiver
 from sluicegate.notify.transitions import Origin, Transition

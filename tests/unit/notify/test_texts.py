@@ -9,7 +9,7 @@ import pytest
 
 from sluicegate.api.base import rfc3339
 from sluicegate.notify.catalogue import CATALOGUE, Kind, Urgency
-from sluicegate.notify.messages import group_message, single_message
+from sluicegate.notify.message_batches import group_message, single_message
 from sluicegate.notify.transitions import Origin, Transition
 from sluicegate.notify.wording import wording
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from sluicegate.notify.catalogue import Kind
 from sluicegate.notify.cloud_events import binary, event_of
-from sluicegate.notify.messages import group_message, single_message
+from sluicegate.notify.message_batches import group_message, single_message
 from sluicegate.notify.transitions import Origin, Transition
 from sluicegate.notify.wording import plain, wording
 from sluicegate.views.needs import plugin_command

@@ -11,9 +11,9 @@ import pytest
 from sluicegate.kube.resources import CONFIG_MAPS, SERVICES, Key
 from sluicegate.runtime.cache import Caches, Change
 from sluicegate.runtime.interfaces import Done, QueuePriority, Record, RequeueAfter, Watched
-from sluicegate.runtime.refused_lists import ListedOnly, Refusals
 from sluicegate.runtime.resync import Resync
 from sluicegate.runtime.tasks import end
+from sluicegate.runtime.unreadable_namespaces import ListedOnly, Refusals
 from tests.support.apiserver.api_stand_in import ApiStandIn
 
 OBJECTS_AT_ONCE = 20

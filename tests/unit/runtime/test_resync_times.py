@@ -15,9 +15,9 @@ from sluicegate.kube.resources import CONFIG_MAPS, SERVICES, Key
 from sluicegate.kube.transport import Transport
 from sluicegate.runtime.cache import Caches
 from sluicegate.runtime.interfaces import Record, Watched
-from sluicegate.runtime.refused_lists import Refusals
 from sluicegate.runtime.resync import Resync
 from sluicegate.runtime.tasks import end
+from sluicegate.runtime.unreadable_namespaces import Refusals
 from sluicegate.runtime.write_fence import OpenGate
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from sluicegate.policy.canary.gauge_evidence import weigh
 from sluicegate.policy.evaluate import evaluate
 from sluicegate.policy.model.decision import StartRollout
 from sluicegate.policy.model.observed import ALONE, CanaryBlock, Observed
-from sluicegate.policy.rollout.transitions import carry_out_at_once
+from sluicegate.policy.rollout.decision_status import carry_out_at_once
 from sluicegate.policy.slo_health.gauge_slo import present_of
 from sluicegate.slo.blocks import Quality
 from sluicegate.slo.means import Means

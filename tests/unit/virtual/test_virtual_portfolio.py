@@ -12,7 +12,7 @@ from benchmarks.virtual.workloads import Quality
 from demo.portfolio import affected_by, documents, members
 from sluicegate.api.slo_status import SloState
 from sluicegate.kube.resources import Key
-from sluicegate.portfolio.dependencies import graph_of
+from sluicegate.portfolio.affected import graph_of
 from sluicegate.portfolio.matrix import matrix_of
 from sluicegate.views.product_facts import read_facts
 from tests.support.virtual.stories import HOUR, RARELY, on_virtual_time

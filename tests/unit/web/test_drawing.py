@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from sluicegate.portfolio.dependencies import graph_of
+from sluicegate.portfolio.affected import graph_of
 from sluicegate.views.product_facts import facts_of
 from sluicegate.web.drawing import Picture, bullet_of, edges_of, picture_of
 from sluicegate.web.layered_layout import BOX, Layout, layout_of

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from sluicegate.portfolio.dependencies import MOST_CAUSES, graph_of
+from sluicegate.portfolio.affected import MOST_CAUSES, graph_of
 from sluicegate.views.product_facts import facts_of
 from sluicegate.web.layered_layout import CPU_SECONDS
 from tests.support.executed_lines import growth, lines_of

@@ -40,7 +40,7 @@ DROP = "Accuracy is at 84.2 % (n=1,200) against an objective of 88.0 %"
 DECAY = "no cause outside the model was found: it no longer fits its data"
 CLEAR = (
     ("UpstreamDegraded", "no product it calls is degraded"),
-    ("CommonCause", "1 of 8 products of this namespace and products of 1 of 6 other namespaces turned bad within three blocks, 0% no longer have outcomes"),
+    ("CommonCause", "1 of 8 products of this namespace and products of 1 of 6 other namespaces turned bad within three blocks, 0 % no longer have outcomes"),
     ("PodsUnhealthy", "all pods are ready"),
     ("RecentRelease", "v14 has been stable for 12 d, a release counts as recent for 24 h"),
 )  # fmt: skip

@@ -11,7 +11,7 @@ from sluicegate.cli.printing.terminal import print_progress
 from sluicegate.errors import invalid
 from sluicegate.kube.errors import Forbidden
 from sluicegate.kube.resources import DATA_PRODUCTS, key_of
-from sluicegate.portfolio.dependencies import Graph, graph_of
+from sluicegate.portfolio.affected import Graph, graph_of
 from sluicegate.views.plain_text import clean
 from sluicegate.views.words import Tone, tone
 

@@ -17,7 +17,7 @@ from sluicegate.notify.catalogue import TEST_TYPE
 from sluicegate.notify.cloud_events import event_of
 from sluicegate.notify.configuration import AlertmanagerSink, Configuration, load
 from sluicegate.notify.cursor import Cursor, cursor_of
-from sluicegate.notify.messages import Collected, Message, batch_of
+from sluicegate.notify.message_batches import Collected, Message, batch_of
 from sluicegate.notify.transitions import Transition, transitions
 from sluicegate.notify.watched import origin_of
 from sluicegate.notify.wording import wording

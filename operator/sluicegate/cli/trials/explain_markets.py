@@ -9,7 +9,7 @@ from sluicegate.policy.canary.market_harm import compare_markets
 from sluicegate.policy.canary.slo_evidence import Assessment, MarketHarm
 from sluicegate.policy.model.observed import Observed
 from sluicegate.policy.model.terms import Terms
-from sluicegate.policy.slo_health.markets import MarketState, interval_of
+from sluicegate.policy.slo_health.market_verdicts import MarketState, interval_of
 from sluicegate.stats.counts import Count
 from sluicegate.views.numbers import events, percent
 

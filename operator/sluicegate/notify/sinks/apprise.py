@@ -10,7 +10,7 @@ from sluicegate.errors import MissingExtra
 from sluicegate.notify.catalogue import Urgency
 from sluicegate.notify.configuration import AppriseSink
 from sluicegate.notify.delivery import Undelivered
-from sluicegate.notify.messages import Message
+from sluicegate.notify.message_batches import Message
 from sluicegate.notify.wording import wording
 
 TYPES: Final = {

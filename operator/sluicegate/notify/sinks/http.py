@@ -14,7 +14,7 @@ import aiohttp
 from sluicegate.notify.cloud_events import binary, event_of, structured
 from sluicegate.notify.configuration import CloudEventsSink, HttpSink, Mode
 from sluicegate.notify.delivery import Undelivered
-from sluicegate.notify.messages import Message
+from sluicegate.notify.message_batches import Message
 from sluicegate.runtime.clock import Clock
 
 ANSWER_SECONDS: Final = 10.0

@@ -8,7 +8,7 @@ from sluicegate.policy.canary.label_evidence import (
     expected_label_seconds,
     label_rates,
 )
-from sluicegate.policy.canary.planned_duration import (
+from sluicegate.policy.canary.label_pace import (
     LabelPace,
     planned_seconds,
     seconds_of_all_steps,

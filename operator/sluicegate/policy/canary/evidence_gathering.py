@@ -21,7 +21,7 @@ from sluicegate.policy.canary.block_checks import (
 )
 from sluicegate.policy.canary.gauge_evidence import weigh
 from sluicegate.policy.canary.label_evidence import compare_labels, expected_label_seconds
-from sluicegate.policy.canary.planned_duration import LabelPace, is_late, weekly_pace, with_weekly
+from sluicegate.policy.canary.label_pace import LabelPace, is_late, weekly_pace, with_weekly
 from sluicegate.policy.canary.shadow_evidence import (
     evidence_of,
     expected_shadow_seconds,

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from sluicegate.api.versions import Share
 from sluicegate.policy.canary.block_checks import count_of
-from sluicegate.policy.canary.planned_duration import dwell_seconds
+from sluicegate.policy.canary.label_pace import dwell_seconds
 from sluicegate.policy.canary.slo_evidence import AgedLabels
 from sluicegate.policy.model.observed import CanaryBlock
 from sluicegate.policy.model.terms import SloTerms, Terms

@@ -19,13 +19,13 @@ from sluicegate.policy.canary.label_evidence import (
     expected_label_seconds,
     label_rates,
 )
-from sluicegate.policy.canary.objections import LEAST_REQUESTS
-from sluicegate.policy.canary.planned_duration import (
+from sluicegate.policy.canary.label_pace import (
     LabelPace,
     planned_seconds,
     seconds_of_all_steps,
     weekly_pace,
 )
+from sluicegate.policy.canary.objections import LEAST_REQUESTS
 from sluicegate.policy.canary.shadow_evidence import (
     is_scored,
     planned_shadow_seconds,

@@ -6,7 +6,7 @@ from typing import Final
 
 from sluicegate.api.slos import CanaryEvidence, OnMarketWorse
 from sluicegate.policy.canary.gauge_evidence import GaugeEvidence
-from sluicegate.policy.canary.planned_duration import SLOW_SECONDS
+from sluicegate.policy.canary.label_pace import SLOW_SECONDS
 from sluicegate.policy.model.terms import SloTerms, Terms
 from sluicegate.policy.slo_health.client_errors import is_implicit
 from sluicegate.slo.blocks import Quality

@@ -9,7 +9,7 @@ from sluicegate.policy.diagnosis.checks import DiagnosisResult
 from sluicegate.policy.model.observed import Observed
 from sluicegate.policy.model.terms import Terms
 from sluicegate.policy.retraining import labels
-from sluicegate.policy.slo_health.markets import MarketState, describe_market
+from sluicegate.policy.slo_health.market_verdicts import MarketState, describe_market
 from sluicegate.policy.slo_health.messages import capitalised, describe, numbers_of
 from sluicegate.policy.slo_health.ratio_slo import SloResult
 

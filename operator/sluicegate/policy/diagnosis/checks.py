@@ -15,7 +15,7 @@ from sluicegate.api.status import CheckVerdict
 from sluicegate.api.versions import Version
 from sluicegate.policy.diagnosis.symptoms import Symptoms
 from sluicegate.policy.model.observed import InputReading, Portfolio, UpstreamRelease
-from sluicegate.views.numbers import duration
+from sluicegate.views.numbers import duration, percent
 
 COMMON_PRODUCTS: Final = 3
 COMMON_SHARE: Final = 0.3
@@ -208,7 +208,7 @@ def many_turned_bad_together(symptoms: Symptoms) -> CheckResult:
     text = (
         f"{portfolio.turned_bad} of {portfolio.products} products of this namespace and products of"
         f" {portfolio.namespaces_bad} of {portfolio.namespaces} other namespaces turned bad within"
-        f" three blocks, {silent_share:.0%} no longer have {kind}"
+        f" three blocks, {percent(silent_share)} no longer have {kind}"
     )
     return _finding(Reason.COMMON_CAUSE, common_cause(portfolio, kind), text)
 

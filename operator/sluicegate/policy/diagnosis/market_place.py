@@ -13,7 +13,7 @@ from sluicegate.api.versions import Version
 from sluicegate.policy.diagnosis.checks import CheckResult, DiagnosisResult
 from sluicegate.policy.model.observed import Observed
 from sluicegate.policy.slo_health.market_results import MarketStates
-from sluicegate.policy.slo_health.markets import WINDOWS, MarketState, lone_bad_market
+from sluicegate.policy.slo_health.market_verdicts import WINDOWS, MarketState, lone_bad_market
 from sluicegate.views.numbers import events, percent
 
 

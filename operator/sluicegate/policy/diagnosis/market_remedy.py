@@ -33,7 +33,7 @@ from sluicegate.policy.model.terms import Terms
 from sluicegate.policy.retraining.preconditions import trigger_for
 from sluicegate.policy.retraining.tried_markets import is_tried
 from sluicegate.policy.slo_health.market_results import MarketStates, present_in_market
-from sluicegate.policy.slo_health.markets import MarketState
+from sluicegate.policy.slo_health.market_verdicts import MarketState
 from sluicegate.policy.slo_health.ratio_slo import SloResult
 
 _PASSING: Final = frozenset({Reason.RECOVERED, Reason.INSUFFICIENT_DATA})

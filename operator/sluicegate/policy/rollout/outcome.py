@@ -15,9 +15,9 @@ from sluicegate.policy.model.history import MOST_VERSIONS, newest_first
 from sluicegate.policy.model.observed import Failure
 from sluicegate.policy.model.terms import Terms
 from sluicegate.policy.rollout.candidates import ended_shares
+from sluicegate.policy.rollout.decision_status import accept_first, end_rollout
+from sluicegate.policy.rollout.kept_verdict import verdict_of
 from sluicegate.policy.rollout.rollbacks import roll_back_candidate, roll_back_stable
-from sluicegate.policy.rollout.transitions import accept_first, end_rollout
-from sluicegate.policy.rollout.verdicts import verdict_of
 
 AT_FAULT: Final = frozenset(
     {

@@ -18,7 +18,7 @@ from sluicegate.policy.model.terms import SloTerms, Terms
 from sluicegate.policy.slo_health.baseline import ratio_of
 from sluicegate.policy.slo_health.current_level import Present
 from sluicegate.policy.slo_health.data_quality import evidence_since
-from sluicegate.policy.slo_health.markets import (
+from sluicegate.policy.slo_health.market_verdicts import (
     WINDOWS,
     MarketLimit,
     MarketState,

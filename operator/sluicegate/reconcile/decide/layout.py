@@ -7,7 +7,7 @@ from sluicegate.api.product import DataProduct
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import FULL, Candidate, SplitMode, VersionBase
 from sluicegate.manifests.version_annotations import read_identity
-from sluicegate.policy.rollout.transitions import accepted_version
+from sluicegate.policy.rollout.decision_status import accepted_version
 from sluicegate.reconcile.observe.observation import Observation
 from sluicegate.reconcile.traffic.allocation import (
     Allocation,

@@ -23,7 +23,7 @@ from sluicegate.policy.model.decision import (
     StartRollout,
 )
 from sluicegate.policy.model.observed import RolloutProgress
-from sluicegate.policy.rollout.transitions import begin_decision
+from sluicegate.policy.rollout.decision_status import begin_decision
 from sluicegate.reconcile.decide.evaluation_status import (
     with_answers,
     with_figures,

@@ -15,7 +15,7 @@ from sluicegate.api import names
 from sluicegate.api.iteration import Iteration
 from sluicegate.api.names import DecisionReason
 from sluicegate.policy.model.api_changes import ApiSummary, parse_summary
-from sluicegate.reconcile.live.container_messages import readable, reference
+from sluicegate.reconcile.live.log_tails import readable, reference
 from sluicegate.reconcile.live.restarts import Restarts, restarts_of
 from sluicegate.runtime.redaction import redact
 

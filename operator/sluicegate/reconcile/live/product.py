@@ -25,20 +25,12 @@ from sluicegate.api.status import DataProductStatus, WrittenBy
 from sluicegate.errors import Problem
 from sluicegate.kube.resources import Key
 from sluicegate.policy.model.observed import ManualRequest
+from sluicegate.reconcile.live.request_annotations import manual_requests, note_text, read_requests
 from sluicegate.runtime.interfaces import Record, Result
 from sluicegate.views.approval_notes import answer_annotations
-from sluicegate.views.request_notes import RequestNote
 
 SpecView = TypeVar("SpecView", bound=BaseModel)
 
-REQUESTS: Final = (
-    names.REQUEST_RETRAIN,
-    names.REQUEST_ROLLBACK,
-    names.REQUEST_PROMOTE,
-    names.REQUEST_ABORT,
-)
-LONGEST_REQUEST: Final = 253
-"""Characters of a one-shot annotation: a token, or a version and a token. Status echoes it."""
 MOST_DEPENDENCIES: Final = 32
 """Products that a spec may depend on."""
 RECENT: Final = 16
@@ -92,13 +84,7 @@ class ProductRecord(Record):
     @property
     def manual_requests(self) -> tuple[ManualRequest, ...]:
         """The one-shot requests, each with its note."""
-        note = RequestNote.parse(self.note)
-        return tuple(
-            ManualRequest(name, value, note.user, note.reason)
-            if note and note.value == value
-            else ManualRequest(name, value)
-            for name, value in self.requests
-        )
+        return manual_requests(self.requests, self.note)
 
     @property
     def route(self) -> dict[str, Any]:
@@ -204,7 +190,7 @@ class _AnalysisView(BaseModel):
 def product_record(body: Mapping[str, Any]) -> ProductRecord:
     """Convert a DataProduct into its record, whatever its spec, status and annotations hold."""
     meta = body["metadata"]
-    requests, request_problem = _requests(meta.get("annotations"))
+    requests, request_problem = read_requests(meta.get("annotations"))
     key = Key(meta["namespace"], meta["name"])
     spec, spec_problem = readable(body.get("spec") or {})
     answers = answer_annotations(meta.get("annotations"))
@@ -222,7 +208,7 @@ def product_record(body: Mapping[str, Any]) -> ProductRecord:
         packed_status=_packed(status_text(body.get("status"))),
         spec_problem=spec_problem,
         request_problem=request_problem,
-        note=_note(meta.get("annotations")),
+        note=note_text(meta.get("annotations")),
         answers=answers,
         depends_on=tuple(_dependencies(body.get("spec"), key.namespace)),
     )
@@ -234,32 +220,6 @@ def _dependencies(spec: Any, namespace: str) -> Iterator[Key]:
         if isinstance(entry, Mapping) and isinstance(entry.get("name"), str):
             own = entry.get("namespace")
             yield Key(own if isinstance(own, str) and own else namespace, entry["name"])
-
-
-def _note(annotations: Any) -> str:
-    note_text = annotations.get(names.REQUEST_NOTE) if isinstance(annotations, Mapping) else None
-    return (
-        note_text if isinstance(note_text, str) and RequestNote.parse(note_text) is not None else ""
-    )
-
-
-def _requests(annotations: Any) -> tuple[tuple[tuple[str, str], ...], Problem | None]:
-    """Return the one-shot annotations, and the problem of the first that is no short text."""
-    present_annotations = annotations if isinstance(annotations, Mapping) else {}
-    requests = {
-        name: present_annotations[name]
-        for name in REQUESTS
-        if present_annotations.get(name) is not None
-    }
-    readable_requests = {
-        name: value
-        for name, value in requests.items()
-        if isinstance(value, str) and len(value) <= LONGEST_REQUEST
-    }
-    unreadable_name = next((name for name in requests if name not in readable_requests), None)
-    text = f"must be a token of at most {LONGEST_REQUEST} characters: shorten or remove it"
-    problem = Problem(f"metadata.annotations[{unreadable_name}]", text) if unreadable_name else None
-    return tuple(readable_requests.items()), problem
 
 
 def packed(value: Mapping[str, Any]) -> bytes:

@@ -11,6 +11,7 @@ from sluicegate.conditions import find_condition
 from sluicegate.kube.resources import DATA_PRODUCTS
 from sluicegate.reconcile.decide.events import EventNote
 from sluicegate.reconcile.live.product import ProductRecord
+from sluicegate.reconcile.report.condition_events import new_condition_events, true_of
 from sluicegate.reconcile.routes.arbitration import RouteRefusal
 from sluicegate.runtime.event_recorder import EventRecorder, EventSubject, Note
 from sluicegate.runtime.logs import DECISIONS
@@ -27,6 +28,23 @@ def emit(recorder: EventRecorder, record: ProductRecord, events: Iterable[EventN
         if not event.quiet:
             recorder.record(Note(subject, event.reason, event.action, event.message, severity))
         logger.info("%s: %s", event.reason, event.message)
+
+
+def emit_written(
+    recorder: EventRecorder,
+    record: ProductRecord,
+    status_written: DataProductStatus,
+    events: tuple[EventNote, ...],
+) -> None:
+    """Log the decision of a written status; emit its events and those of changed conditions.
+
+    Parameters
+    ----------
+    record : the product before the write.
+    """
+    log_decision(record, status_written)
+    condition_events = new_condition_events(record.status, status_written)
+    emit(recorder, record, (*true_of(events, status_written), *condition_events))
 
 
 def emit_refusal(

@@ -49,7 +49,7 @@ class Reporter:
         if text := self.measurements.unreported(record.key):
             self.writer.emit(record, (unreadable(text),))
         if deferred:
-            self.writer.show(record, observation.product, plan, plan.status)
+            self.writer.show(record, observation, plan, plan.status)
             return record
         self.writer.emit(record, reverted_scale(observation, plan))
         written_record = await self.writer.write(record, observation, plan, events=plan.events)

@@ -11,10 +11,7 @@ from sluicegate.api.slo_status import SloState
 from sluicegate.api.status import DataProductStatus, Summary
 from sluicegate.conditions import (
     Finding,
-    find_condition,
     report_conditions,
-    same_meaning,
-    with_fresh_numbers,
 )
 from sluicegate.policy import UNMEASURABLE
 from sluicegate.reconcile.decide.planner import Plan
@@ -25,14 +22,8 @@ from sluicegate.reconcile.report.findings import findings
 from sluicegate.reconcile.report.hints import with_hints
 from sluicegate.reconcile.report.traffic_status import traffic_of
 from sluicegate.reconcile.report.waiting_requests import refused_requests, waiting_requests
-from sluicegate.reconcile.traffic.split_verification import VerificationLevel
 from sluicegate.views.needs import REVIEWS, needs_in
 
-VERIFIED_BLOCKS: Final = 10
-"""Canary blocks for which the news that a share is verified may wait for the next write: a step
-that goes as fast as it can takes less, so each costs one write."""
-VERIFIED_SECONDS: Final = 30
-"""It may wait for so long at least."""
 _SHOWN: Final = frozenset(
     {
         Reason.SUSPENDED,
@@ -138,80 +129,6 @@ def _with_what_was_known(observation: Observation, status: DataProductStatus) ->
         return status
     judgement_before = {"slos": before.slos, "state": before.state, "diagnosis": before.diagnosis}
     return status.replace(**judgement_before)
-
-
-def can_wait(observation: Observation, plan: Plan) -> bool:
-    """Return whether the status write can wait until the Gateway accepts a first version.
-
-    Nothing is lost with a first version, and a write for each of thousands would delay all of them.
-    """
-    has_obstacle = observation.conflict or observation.stalled or observation.write_refusal
-    if observation.product.status.stable is not None or has_obstacle:
-        return False
-    first_start = observation.first_start
-    if first_start is None or observation.now - first_start >= observation.quiet_seconds:
-        return False
-    if plan.status.stable is None:
-        conditions = report(observation, plan).conditions
-        stalled = any(condition.type == Type.STALLED for condition in conditions)
-        return plan.status.candidate is not None and not stalled
-    return observation.split is not None and observation.split.level < VerificationLevel.ACCEPTED
-
-
-def status_due(
-    before: DataProductStatus,
-    after: DataProductStatus,
-    *,
-    now: int,
-    refresh_seconds: float,
-    verified_seconds: float = VERIFIED_SECONDS,
-) -> DataProductStatus:
-    """Return the status to write: `after`, or `before` if the changes can wait.
-
-    Numbers wait for `refresh_seconds`. That a share is verified waits a moment for the next act,
-    which is written anyway: so each step of a rollout costs one write.
-
-    Parameters
-    ----------
-    refresh_seconds : how old numbers may get; 0 for until the next decision.
-    verified_seconds : for how long a verified share may wait.
-    """
-    means_the_same = same_meaning(before, after)
-    if not means_the_same and after.candidate is not None and after.traffic is not None:
-        is_young = now - after.traffic.write_time < verified_seconds
-        if is_young and _only_verified(before, after):
-            return before
-    return with_fresh_numbers(
-        before, after, now=now, refresh_seconds=refresh_seconds, same=means_the_same
-    )
-
-
-def verified_seconds(observation: Observation) -> float:
-    """Return for how many seconds a verified share may stay unwritten."""
-    return max(VERIFIED_SECONDS, VERIFIED_BLOCKS * observation.observed.canary_block_seconds)
-
-
-def _only_verified(before: DataProductStatus, after: DataProductStatus) -> bool:
-    if before.traffic is None or after.traffic is None:
-        return False
-    kind = Type.TRAFFIC_SPLIT_VERIFIED
-    other_conditions = [condition for condition in after.conditions if condition.type != kind]
-    condition_before = find_condition(before.conditions, kind)
-    conditions = {
-        condition.type: condition
-        for condition in (*other_conditions, *([condition_before] if condition_before else []))
-    }
-    unverified = after.replace(
-        traffic=after.traffic.replace(
-            verification=before.traffic.verification, acceptance_time=before.traffic.acceptance_time
-        ),
-        conditions=tuple(
-            conditions[condition.type]
-            for condition in after.conditions
-            if condition.type in conditions
-        ),
-    )
-    return same_meaning(before, unverified)
 
 
 def summary(observation: Observation, status: DataProductStatus) -> Summary:

@@ -4,7 +4,6 @@ import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sluicegate.api.product import DataProduct
 from sluicegate.api.status import DataProductStatus
 from sluicegate.errors import Problem
 from sluicegate.kube.errors import Invalid
@@ -12,11 +11,11 @@ from sluicegate.reconcile.decide.events import EventNote
 from sluicegate.reconcile.decide.planner import Plan
 from sluicegate.reconcile.live.product import ProductRecord
 from sluicegate.reconcile.observe.observation import Observation
-from sluicegate.reconcile.report.condition_events import new_condition_events, true_of
-from sluicegate.reconcile.report.events import emit, log_decision
+from sluicegate.reconcile.report.events import emit, emit_written
 from sluicegate.reconcile.report.product_metrics import ProductMetrics
 from sluicegate.reconcile.report.product_sample import REFUSED, figures_of
-from sluicegate.reconcile.report.status import report, report_invalid, status_due, verified_seconds
+from sluicegate.reconcile.report.status import report, report_invalid
+from sluicegate.reconcile.report.status_due import status_due, verified_seconds
 from sluicegate.reconcile.report.status_store import StatusStore
 from sluicegate.runtime.event_recorder import EventRecorder
 from sluicegate.runtime.interfaces import InvalidSpec, Result
@@ -45,7 +44,7 @@ class StatusWriter:
         """Write status and emit events if there are changes; return the record afterwards."""
         before = observation.product.status
         after = report(observation, plan)
-        self.show(record, observation.product, plan, after)
+        self.show(record, observation, plan, after)
         status_to_write = status_due(
             before,
             after,
@@ -59,14 +58,7 @@ class StatusWriter:
             if status_to_write == record.status
             else await self.store.write(record, status_to_write)
         )
-        log_decision(record, status_to_write)
-        self.emit(
-            record,
-            (
-                *true_of(events, status_to_write),
-                *new_condition_events(record.status, status_to_write),
-            ),
-        )
+        emit_written(self.recorder, record, status_to_write, events)
         return written_record
 
     async def refuse(
@@ -88,11 +80,11 @@ class StatusWriter:
         raise InvalidSpec("; ".join(after.problems))
 
     def show(
-        self, record: ProductRecord, product: DataProduct, plan: Plan, status: DataProductStatus
+        self, record: ProductRecord, observation: Observation, plan: Plan, status: DataProductStatus
     ) -> None:
         """Pass the product's figures to the metrics."""
         reason = plan.evaluation.decision.reason if plan.evaluation else None
-        self.metrics.record(record.key, figures_of(product, status, reason))
+        self.metrics.record(record.key, figures_of(observation.product, status, reason))
 
     def emit(self, record: ProductRecord, events: Iterable[EventNote]) -> None:
         """Emit events; quiet ones are only logged."""

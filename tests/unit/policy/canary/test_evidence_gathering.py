@@ -28,7 +28,7 @@ from sluicegate.policy.model.decision import (
     StartRollout,
 )
 from sluicegate.policy.model.observed import CanaryBlock, Facts, ManualRequest
-from sluicegate.policy.rollout.transitions import carry_out_at_once
+from sluicegate.policy.rollout.decision_status import carry_out_at_once
 from sluicegate.policy.slo_health.client_errors import client_errors
 from sluicegate.slo.blocks import Quality
 from sluicegate.stats.counts import Count

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sluicegate.policy.canary.planned_duration import planned_seconds, weekly_pace
+from sluicegate.policy.canary.label_pace import planned_seconds, weekly_pace
 from sluicegate.policy.canary.rollout_defaults import derive_rollout
 from sluicegate.stats.paired import Pairs
 from tests.support.decisions.judged import BLOCK, judged_by, observed, series

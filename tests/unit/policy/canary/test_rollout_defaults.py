@@ -9,7 +9,7 @@ import pytest
 from sluicegate.api.crd import build_crd
 from sluicegate.policy.canary.rollout_defaults import derive_rollout, of_current, of_next
 from sluicegate.policy.evaluate import evaluate
-from sluicegate.policy.rollout.transitions import carry_out_at_once
+from sluicegate.policy.rollout.decision_status import carry_out_at_once
 from sluicegate.slo.blocks import Block, Quality, Series
 from sluicegate.stats.counts import Count
 from tests.support.decisions.judged import (

@@ -21,8 +21,8 @@ from sluicegate.policy.canary.shadow_evidence import (
 from sluicegate.policy.canary.verdict import decide
 from sluicegate.policy.model.decision import Hold, Promote, Rollback, StartRollout
 from sluicegate.policy.model.observed import Facts
+from sluicegate.policy.rollout.decision_status import carry_out_at_once
 from sluicegate.policy.rollout.shadow_phase import is_due
-from sluicegate.policy.rollout.transitions import carry_out_at_once
 from sluicegate.stats.paired import Pairs
 from sluicegate.stats.sequential_test import rollback_bound
 from tests.support.decisions.judged import (

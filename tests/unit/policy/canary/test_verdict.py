@@ -17,7 +17,7 @@ from sluicegate.policy.canary.verdict import decide
 from sluicegate.policy.model.decision import Decision, Hold, Inconclusive, Promote, Rollback
 from sluicegate.policy.model.observed import CanaryBlock, Facts
 from sluicegate.policy.rollout.candidates import with_share
-from sluicegate.policy.rollout.transitions import carry_out_at_once
+from sluicegate.policy.rollout.decision_status import carry_out_at_once
 from sluicegate.slo.blocks import Quality
 from sluicegate.stats.counts import Count
 from tests.support.decisions.judged import (

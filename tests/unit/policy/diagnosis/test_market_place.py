@@ -9,7 +9,7 @@ from sluicegate.api.versions import Version, VersionSource
 from sluicegate.policy.diagnosis.checks import DiagnosisResult
 from sluicegate.policy.diagnosis.market_place import in_its_market
 from sluicegate.policy.model.observed import Observed
-from sluicegate.policy.slo_health.markets import MarketLimit, judge_markets
+from sluicegate.policy.slo_health.market_verdicts import MarketLimit, judge_markets
 from sluicegate.slo.blocks import Block, Quality, Series
 from sluicegate.stats.calendar import CLOCK
 from sluicegate.stats.counts import Count

@@ -11,7 +11,7 @@ from sluicegate.api.names import REQUEST_PROMOTE
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.versions import CandidatePhase
 from sluicegate.policy.model.observed import ManualRequest, PartyAnswer
-from sluicegate.policy.rollout import manual_requests
+from sluicegate.policy.rollout import request_decisions
 from sluicegate.policy.rollout.approvals import (
     approval_state,
     objection,
@@ -303,7 +303,7 @@ def test_status_has_no_approvals_field_if_the_spec_requires_none():
 def test_a_promote_request_replaces_no_approval_party_but_accepts_a_changed_api(tried, refused):
     request = ManualRequest(REQUEST_PROMOTE, "v2/token")
     seen = observed(requests=(request,))
-    found = manual_requests.answers(terms(**BOTH), serving(candidate=tried), seen, NOW)
+    found = request_decisions.answers(terms(**BOTH), serving(candidate=tried), seen, NOW)
     assert bool(found) is refused
     if refused:
         assert "spec.rollout.approvals has the parties" in found[0].decision.message

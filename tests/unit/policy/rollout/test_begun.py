@@ -14,8 +14,8 @@ from sluicegate.policy.model.decision import Inconclusive, Promote, StartRollout
 from sluicegate.policy.model.observed import Facts, ManualRequest
 from sluicegate.policy.rollout.api_gate import take_share
 from sluicegate.policy.rollout.candidates import with_share
+from sluicegate.policy.rollout.decision_status import begin_decision, carry_out_at_once
 from sluicegate.policy.rollout.rollbacks import roll_back_candidate, roll_back_stable
-from sluicegate.policy.rollout.transitions import begin_decision, carry_out_at_once
 from tests.support.decisions.judged import (
     START,
     V2,

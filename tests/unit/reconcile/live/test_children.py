@@ -16,7 +16,8 @@ from sluicegate.reconcile.live.children import (
     route_record,
     watched,
 )
-from sluicegate.reconcile.live.product import REQUESTS, product_record
+from sluicegate.reconcile.live.product import product_record
+from sluicegate.reconcile.live.request_annotations import REQUESTS
 from sluicegate.runtime.cache import Cache, Caches
 from sluicegate.runtime.interfaces import QueuePriority, Watched
 from tests.support.decisions.rollout_world import serving_world

@@ -10,7 +10,7 @@ from sluicegate.api.product import DataProduct
 from sluicegate.conditions import Finding
 from sluicegate.reconcile.decide.planner import make_plan
 from sluicegate.reconcile.observe.first_starts import FirstStarts
-from sluicegate.reconcile.report.status import can_wait
+from sluicegate.reconcile.report.status_due import can_wait
 from tests.support.decisions.rollout_world import World, broken_pod, document, serving_world
 
 

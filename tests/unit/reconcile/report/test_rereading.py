@@ -9,7 +9,8 @@ import pytest
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.slo_status import SloState
 from sluicegate.reconcile.decide.planner import make_plan
-from sluicegate.reconcile.report.status import report, status_due
+from sluicegate.reconcile.report.status import report
+from sluicegate.reconcile.report.status_due import status_due
 from tests.support.decisions.rollout_world import World, document, serving_world
 
 

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from sluicegate.api.slo_status import SloState
-from sluicegate.policy.slo_health.markets import (
+from sluicegate.policy.slo_health.market_verdicts import (
     MarketLimit,
     MarketState,
     is_met,

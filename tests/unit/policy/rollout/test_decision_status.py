@@ -10,7 +10,7 @@ from sluicegate.api.status import SpecModel
 from sluicegate.api.versions import MOST_SHARES, CandidatePhase, Share, VersionSource
 from sluicegate.policy.model.decision import Rollback
 from sluicegate.policy.rollout.candidates import bounded_shares, with_share
-from sluicegate.policy.rollout.transitions import carry_out_at_once
+from sluicegate.policy.rollout.decision_status import carry_out_at_once
 from tests.support.decisions.judged import START, V1, V2, V3, candidate, judged_by, serving
 from tests.support.decisions.scenarios import ACCURACY
 

@@ -26,7 +26,7 @@ from sluicegate.policy.model.pending_requests import approves, with_request_hand
 from sluicegate.policy.retraining.holdout_gate import GateVerdict, judge, judge_all
 from sluicegate.policy.retraining.preconditions import RetrainingRequest as Asked
 from sluicegate.policy.retraining.preconditions import obstacle
-from sluicegate.policy.rollout.manual_requests import answers
+from sluicegate.policy.rollout.request_decisions import answers
 from sluicegate.policy.training_results import process_training_result
 from sluicegate.stats.counts import Count
 from sluicegate.stats.paired import Pairs

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sluicegate.portfolio.dependencies import dependents_of, graph_of
+from sluicegate.portfolio.affected import dependents_of, graph_of
 from sluicegate.views.product_facts import as_seen, facts_of
 from tests.support.portfolio.products import degraded, product
 

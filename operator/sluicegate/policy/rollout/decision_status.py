@@ -50,7 +50,7 @@ from sluicegate.policy.rollout.candidates import (
     with_rollback,
     with_share,
 )
-from sluicegate.policy.rollout.verdicts import verdict_of, verdict_of_return
+from sluicegate.policy.rollout.kept_verdict import verdict_of, verdict_of_return
 from sluicegate.policy.slo_health.baseline import from_evaluation
 from sluicegate.policy.slo_health.label_settling import returns_traffic
 from sluicegate.stats.paired import is_shown_better
