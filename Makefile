@@ -78,13 +78,13 @@ bars: programs ## Durations of takeover, recovery and stop, alone on the machine
 verify: verify-canaries verify-degradation verify-consumers verify-bentos verify-cluster ## Run whole suites, and record the content with which they passed
 
 verify-canaries: setup
-	$(PYTEST) --record-verified --numprocesses=2 tests/simulation/test_canary_bars.py tests/simulation/test_compare_table.py tests/simulation/test_label_bars.py tests/simulation/test_shadow_bars.py
+	$(PYTEST) --record-verified --numprocesses=2 tests/simulation/test_canary_bars.py tests/simulation/test_compare_table.py tests/simulation/test_label_bars.py tests/simulation/test_label_delay_bars.py tests/simulation/test_shadow_bars.py
 
 verify-degradation: setup
-	$(PYTEST) --record-verified --numprocesses=2 tests/simulation/test_degradation.py tests/simulation/test_noise_bars.py
+	$(PYTEST) --record-verified --numprocesses=2 tests/simulation/test_degradation.py tests/simulation/test_market_bars.py tests/simulation/test_noise_bars.py
 
 verify-consumers: setup
-	$(PYTEST) --record-verified --numprocesses=2 tests/simulation/test_consumer_bars.py
+	$(PYTEST) --record-verified --numprocesses=2 tests/simulation/test_consumer_bars.py tests/simulation/test_upstream_evidence_bars.py
 
 verify-bentos: setup
 	$(PYTEST) --record-verified tests/bentos

@@ -60,6 +60,7 @@ def dispersions(rates, ratio, sigma):
     return np.minimum(1 + 12 * rates * sigma**2 / (ratio * (1 - ratio)), MOST)
 
 
+@pytest.mark.anchor
 def test_the_vectorised_market_recursion_equals_that_of_one_cell():
     source, bank = random.Random(3), MarketLimit(0.12, 7, Calendar(300)).bank
     blocks = [(source.randint(0, 9), 30) for _ in range(200)]
@@ -71,6 +72,7 @@ def test_the_vectorised_market_recursion_equals_that_of_one_cell():
     assert alarm.values == pytest.approx(values)
 
 
+@pytest.mark.anchor
 def test_the_dispersion_of_hourly_noise_is_estimated():
     source = np.random.default_rng(5)
     totals = source.poisson(200, 2000)
@@ -81,8 +83,12 @@ def test_the_dispersion_of_hourly_noise_is_estimated():
 
 @pytest.mark.parametrize(
     ("ratio", "sigma", "allowed"),
-    [(0.08, 0.0, 0.12), (0.12, 0.0, 0.12), (0.12, 0.02, 0.12), (0.02, 0.0, 0.02)],
-    ids=["healthy", "at the limit", "at the limit, with 2 points from hour to hour", "at 98 %"],
+    [
+        pytest.param(0.08, 0.0, 0.12, id="healthy", marks=pytest.mark.grid),
+        pytest.param(0.12, 0.0, 0.12, id="at the limit", marks=pytest.mark.grid),
+        pytest.param(0.12, 0.02, 0.12, id="at the limit, with 2 points from hour to hour"),
+        pytest.param(0.02, 0.0, 0.02, id="at 98 %", marks=pytest.mark.grid),
+    ],
 )
 def test_a_market_is_called_bad_wrongly_in_at_most_one_of_twenty_product_years(
     ratio, sigma, allowed
@@ -109,7 +115,13 @@ def blocks_until_bad(labels_an_hour, wrong_after, seed):
 
 @pytest.mark.parametrize(
     ("labels_an_hour", "wrong_after", "hours"),
-    [(25, 0.39, 3.5), (100, 0.39, 1.0), (500, 0.39, 0.4), (100, 0.29, 2.5), (500, 0.29, 0.6)],
+    [
+        pytest.param(25, 0.39, 3.5, marks=pytest.mark.grid),
+        pytest.param(100, 0.39, 1.0, marks=pytest.mark.grid),
+        (500, 0.39, 0.4),
+        pytest.param(100, 0.29, 2.5, marks=pytest.mark.grid),
+        (500, 0.29, 0.6),
+    ],
 )
 def test_a_market_that_fell_by_twenty_or_thirty_points_is_called_bad_within_hours(
     labels_an_hour, wrong_after, hours

@@ -178,6 +178,7 @@ def canaries(way: str, world: World, seed: int) -> tuple[float, float]:
 WAYS = (DRAWN, PINNED, FIRST, UNMIXED, STRATA)
 
 
+@pytest.mark.grid
 def test_only_a_draw_before_the_first_call_keeps_both_error_rates_in_every_world():
     rows = []
     print()
@@ -196,16 +197,19 @@ def test_only_a_draw_before_the_first_call_keeps_both_error_rates_in_every_world
     assert {way for way, _, *rates in rows if max(rates) > BAR} == {PINNED, FIRST, UNMIXED}
 
 
+@pytest.mark.anchor
 def test_excluding_mixed_requests_biases_an_equal_candidate_by_two_points():
     assert bias(UNMIXED, World(calls=2.0)) == pytest.approx(2.0, abs=0.01)
 
 
+@pytest.mark.anchor
 @pytest.mark.parametrize(("way", "points"), [(DRAWN, 2.0), (PINNED, 0.11)], ids=["drawn", "pinned"])
 def test_lost_answers_count_for_the_candidate_only_if_the_retry_has_the_same_draw(way, points):
     """A fifth of the first answers are lost, and each costs ten points: two points on the whole."""
     assert bias(way, World(candidate_fails=0.2)) == pytest.approx(points, abs=0.01)
 
 
+@pytest.mark.anchor
 def test_a_candidate_that_causes_more_calls_is_biased_by_the_number_of_calls():
     """The calls have no effect: requests of less keen users are compared with those of keen ones."""
     world = World(more_calls=0.5)
@@ -258,6 +262,7 @@ def canaries_of_users(*, worse, by_user, seed):
     return float((verdict == 1).mean()), float((verdict == -1).mean())
 
 
+@pytest.mark.grid
 def test_both_error_rates_hold_for_users_with_several_independently_drawn_requests():
     bar = ALPHA + 3 * sqrt(ALPHA * (1 - ALPHA) / USER_RUNS)
     rates = {}

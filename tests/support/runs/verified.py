@@ -62,6 +62,7 @@ SUITES = (
             "tests/simulation/test_canary_bars.py",
             "tests/simulation/test_compare_table.py",
             "tests/simulation/test_label_bars.py",
+            "tests/simulation/test_label_delay_bars.py",
             "tests/simulation/test_shadow_bars.py",
         ),
         ("tests/simulation/anchors/canaries.json", "tests/simulation/anchors/comparison.txt"),
@@ -69,11 +70,22 @@ SUITES = (
     ),
     Suite(
         "degradation",
-        ("tests/simulation/test_degradation.py", "tests/simulation/test_noise_bars.py"),
+        (
+            "tests/simulation/test_degradation.py",
+            "tests/simulation/test_market_bars.py",
+            "tests/simulation/test_noise_bars.py",
+        ),
         ("tests/simulation/anchors/degradation.json",),
         packages=("numpy",),
     ),
-    Suite("consumers", ("tests/simulation/test_consumer_bars.py",), packages=("numpy",)),
+    Suite(
+        "consumers",
+        (
+            "tests/simulation/test_consumer_bars.py",
+            "tests/simulation/test_upstream_evidence_bars.py",
+        ),
+        packages=("numpy",),
+    ),
     Suite(
         "bentos",
         ("tests/bentos",),
