@@ -11,11 +11,11 @@ import os
 import re
 import sys
 from collections.abc import Sequence
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 from typing_extensions import override
 
-from sluicegate.errors import InvalidInput, SluicegateError
+from sluicegate.errors import InvalidInput, SluicegateError, invalid
 
 ROOMS: Final = {
     "kubectl": {
@@ -85,7 +85,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     program = program_name(sys.argv[0])
     command = next((word for word in arguments if word in COMMANDS), None)
     parser = _parser(command, program)
-    args = parser.parse_args(arguments)
+    args, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        args.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     if hasattr(args, "context"):
         importlib.import_module("sluicegate.cli.inputs.access_options").use(args)
     try:
@@ -96,12 +98,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_FAILED
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
-    except InvalidInput as error:
-        print(f"{program} {command}: {error}", file=sys.stderr)
-        return EXIT_WRONG_INPUT
     except SluicegateError as error:
         print(f"{program} {command}: {error}", file=sys.stderr)
-        return EXIT_FAILED
+        is_input = isinstance(error, InvalidInput)
+        exit_code = EXIT_WRONG_INPUT if is_input else EXIT_FAILED
+        args.parser.write_error(arguments, exit_code, error)
     return exit_code
 
 
@@ -127,19 +128,57 @@ _UNKNOWN: Final = re.compile(r"argument COMMAND: invalid choice: '(.*)' \(choose
 
 
 class _Parser(argparse.ArgumentParser):
-    """The parser of the command's name, which proposes commands of a similar name."""
+    """A parser that proposes commands of a similar name, and has its errors in the format of `-o`, too."""
+
+    _given: Sequence[str] = ()
+
+    @override
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse arguments; `parser` of the result is that of the command."""
+        self._given = args or ()
+        parsed, unknown = super().parse_known_args(args, namespace)
+        if not hasattr(parsed, "parser"):
+            parsed.parser = self
+        return parsed, unknown
 
     @override
     def error(self, message: str) -> NoReturn:
         """Exit with the code of wrong input."""
-        given = _UNKNOWN.match(message)
-        if given is not None:
+        unknown = _UNKNOWN.match(message)
+        if unknown is not None:
             from difflib import get_close_matches
 
-            close = get_close_matches(given[1], COMMANDS, n=3)
+            close = get_close_matches(unknown[1], COMMANDS, n=3)
             proposal = f"; similar: {', '.join(close)}" if close else ""
-            message = f"there is no command {given[1]!r}{proposal}: `{self.prog} --help` lists all"
+            message = (
+                f"there is no command {unknown[1]!r}{proposal}: `{self.prog} --help` lists all"
+            )
+        self.write_error(self._given, EXIT_WRONG_INPUT, invalid("", message))
         super().error(message)
+
+    def write_error(self, arguments: Sequence[str], exit_code: int, error: SluicegateError) -> None:
+        """Print an error as a document if the arguments select a format that programs read."""
+        action = next((one for one in self._actions if one.dest == "output" and one.choices), None)
+        if action is None:
+            return
+        from sluicegate.cli.printing.errors import MACHINE_FORMATS, write_error
+
+        output = _option(arguments, action.option_strings) or action.default
+        if output in MACHINE_FORMATS.intersection(action.choices or ()):
+            problems = error.problems if isinstance(error, InvalidInput) else ()
+            command = self.prog.partition("sluicegate ")[2]
+            write_error(output, command, str(error), exit_code=exit_code, problems=problems)
+
+
+def _option(arguments: Sequence[str], names: Sequence[str]) -> str:
+    """Return the value of an option, in each form that argparse accepts; empty if it isn't given."""
+    for place, word in enumerate(arguments):
+        if word in names:
+            return "".join(arguments[place + 1 : place + 2])
+        for name in names:
+            if word.startswith(f"{name}=") or (not name.startswith("--") and word.startswith(name)):
+                return word.removeprefix(name).removeprefix("=")
+    return ""
 
 
 def _parser(selected: str | None, program: str = "sluicegate") -> argparse.ArgumentParser:
@@ -149,9 +188,7 @@ def _parser(selected: str | None, program: str = "sluicegate") -> argparse.Argum
         epilog=f"`{program} COMMAND --help` has the details. Exit codes: 0 done, 1 failed, 2 wrong"
         " input; 3 timed out, of commands that wait.",
     )
-    commands = parser.add_subparsers(
-        metavar="COMMAND", required=True, parser_class=argparse.ArgumentParser
-    )
+    commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
     for name, summary in COMMANDS.items():
         command = commands.add_parser(name, help=summary, description=f"{summary}.".capitalize())
         if name == selected:

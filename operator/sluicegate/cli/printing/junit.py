@@ -22,27 +22,33 @@ class JunitCase:
     Attributes
     ----------
     name : of the subject. failures : why it is refused; empty where nothing is wrong.
-    notes : lines that people read beside it.
+    notes : lines that people read beside it. error : why it could not be checked; empty if it was.
     """
 
     name: str
     failures: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    error: str = ""
 
 
 def as_junit(suite: str, cases: Iterable[JunitCase]) -> str:
     """Format cases as one testsuite; characters that XML doesn't allow are removed."""
     case_list = list(cases)
     failed = sum(bool(case.failures) for case in case_list)
+    errors = sum(bool(case.error) for case in case_list)
     lines = [
         '<?xml version="1.0" encoding="UTF-8"?>',
-        f'<testsuite name={_quoted(suite)} tests="{len(case_list)}" failures="{failed}" errors="0">',
+        f'<testsuite name={_quoted(suite)} tests="{len(case_list)}" failures="{failed}" errors="{errors}">',
     ]
     for case in case_list:
         lines.append(f"  <testcase classname={_quoted(suite)} name={_quoted(case.name)}>")
         if case.failures:
             text = escape("\n".join(map(clean, case.failures)))
             lines.append(f"    <failure message={_quoted(case.failures[0])}>{text}</failure>")
+        if case.error:
+            lines.append(
+                f"    <error message={_quoted(case.error)}>{escape(clean(case.error))}</error>"
+            )
         if case.notes:
             text = escape("\n".join(map(clean, case.notes)))
             lines.append(f"    <system-out>{text}</system-out>")
