@@ -2,9 +2,8 @@
 
 Of the drawn mutants that no test notices, mypy may refuse some: they are killed, too.
 
-Ends with 1 if a named mutant survives that `survivors.yaml` doesn't list, if a listed one is
-killed (then it is to be taken out of the list: it may only get shorter), if a named mutant doesn't
-fit the code any more, or if more of the drawn ones survive than the list allows.
+Ends with 1 if a named mutant survives, or no longer fits the code. Drawn mutants are only printed:
+one that survives is an idea for a test.
 """
 
 from __future__ import annotations
@@ -13,10 +12,7 @@ import argparse
 import os
 import sys
 from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING
-
-import yaml
 
 from tests.mutants.covering import Given, measured
 from tests.mutants.mutant import named_mutants
@@ -28,8 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tests.mutants.mutant import Mutant
-
-SURVIVORS = Path(__file__).with_name("survivors.yaml")
 
 
 def main() -> int:
@@ -47,11 +41,10 @@ def main() -> int:
         _tell(verdict)
         verdicts.append(verdict)
     verdicts = _by_types(verdicts, drawn)
-    allowed = yaml.safe_load(SURVIVORS.read_text(encoding="utf-8"))
-    problems = [
-        *_of_named([one for one in verdicts if one.mutant in named], allowed["named"] or {}),
-        *_of_drawn([one for one in verdicts if one.mutant in drawn], allowed["drawn_percent"]),
-    ]
+    drawn_verdicts = [one for one in verdicts if one.mutant in drawn]
+    if drawn_verdicts:
+        print(f"drawn: {_summary(drawn_verdicts)}")
+    problems = _of_named([one for one in verdicts if one.mutant in named])
     for problem in problems:
         print(problem)
     return 1 if problems else 0
@@ -89,35 +82,21 @@ def _by_types(verdicts: list[Verdict], drawn: Sequence[Mutant]) -> list[Verdict]
     return [killed.get(one.mutant, one) for one in verdicts]
 
 
-def _of_named(verdicts: Sequence[Verdict], allowed: dict[str, str]) -> list[str]:
+def _of_named(verdicts: Sequence[Verdict]) -> list[str]:
     if not verdicts:
         return []
     print(f"named: {_summary(verdicts)}")
-    problems = []
-    for verdict in verdicts:
-        name, killed = verdict.mutant.name, verdict.fate is Fate.KILLED
-        if killed and name in allowed:
-            problems.append(f"{name} is killed: take it out of {SURVIVORS.name}")
-        if not killed and (name not in allowed or verdict.fate is Fate.NOT_APPLICABLE):
-            problems.append(f"{name}: {verdict.fate}; {_way_out(verdict.mutant, verdict.fate)}")
-    return problems
+    return [
+        f"{verdict.mutant.name}: {verdict.fate}; {_way_out(verdict.mutant, verdict.fate)}"
+        for verdict in verdicts
+        if verdict.fate is not Fate.KILLED
+    ]
 
 
 def _way_out(mutant: Mutant, fate: Fate) -> str:
     if fate is Fate.NOT_APPLICABLE:
         return f"give it its place in today's {mutant.file}, or take it out of named.yaml"
     return f"a test has to tell: {mutant.rule}"
-
-
-def _of_drawn(verdicts: Sequence[Verdict], percent: float) -> list[str]:
-    if not verdicts:
-        return []
-    print(f"drawn: {_summary(verdicts)}")
-    alive = sum(verdict.fate is not Fate.KILLED for verdict in verdicts)
-    share = 100 * alive / len(verdicts)
-    if share <= percent:
-        return []
-    return [f"{share:.0f} % of the drawn mutants survived; {percent} % are allowed"]
 
 
 def _summary(verdicts: Sequence[Verdict]) -> str:
