@@ -12,11 +12,14 @@ the largest model give the dispersion, so bursts and trends from hour to hour co
 
 Labels come later than predictions: the share is convolved with fixed and exponential delays of
 several lengths, and the delay or the mixture of delays that fits best is used.
+
+A ratio that has improved before the version came was bad by an incident. The bins of that incident are
+no level without the version, so they are left out.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from math import exp
+from dataclasses import dataclass, replace
+from math import exp, log
 from typing import Final, NamedTuple
 
 from sluicegate.stats.counts import Count, summed
@@ -27,6 +30,9 @@ MEAN_DELAYS: Final = (1, 2, 4, 8, 16, 24)
 """Means of the exponential distributions that are tried, in blocks."""
 LEAST_BINS: Final = 3
 """Bins before and after the version's first traffic without which nothing is said."""
+IMPROVED: Final = log(100)
+"""Natural logarithm of the likelihood ratio from which on an improvement is shown, beside the logarithm
+of the moments that are tried for it."""
 _PARAMETERS: Final = 4
 """Of the largest model: constant, two slopes and the moment of the step."""
 _SINGULAR: Final = 1e-9
@@ -95,6 +101,7 @@ def response_to(
     before = sum(interval.end <= changes[0].time for interval in bins)
     if min(before, len(bins) - before) < LEAST_BINS:
         return None
+    bins = [*_since_improvement(bins[:before]), *bins[before:]]
     sample = _Sample.of([interval.events for interval in bins])
     shares = [
         [delay.share(interval, changes) for interval in bins]
@@ -115,6 +122,16 @@ def response_to(
         own_rise=best_of_both.step,
         moments=len(bins),
     )
+
+
+def _since_improvement(bins: list[Bin]) -> list[Bin]:
+    """Return the bins after the improvement that explains most; all of them if none is shown."""
+    sample = _Sample.of([interval.events for interval in bins])
+    reversed_sample = replace(sample, ratios=[-ratio for ratio in sample.ratios])
+    improved = _of_both(reversed_sample, [0.0] * len(bins))
+    noise = _dispersion(reversed_sample, improved) if improved.explained else 1.0
+    shown = improved.explained / (2 * noise) >= log(len(bins)) + IMPROVED
+    return bins[improved.begin :] if shown else bins
 
 
 # ---- delays ---------------------------------------------------------------------------------

@@ -25,6 +25,7 @@ def response(
     own_from: float | None = None,
     delay: int = 0,
     events: int = 600,
+    bad_until: int = -24,
 ) -> ShareResponse:
     """A rollout in four steps of half an hour, with two hours before it and four after it.
 
@@ -32,7 +33,7 @@ def response(
     ----------
     lost : bad ratio that the version adds at all of the traffic.
     own_from : block from which the ratio is worse by OWN, whatever the version has.
-    delay : of the labels, in blocks.
+    delay : of the labels, in blocks. bad_until : block before which the ratio is worse by LOST.
     """
     draw = random.Random(seed)
     changes = [ShareChange(step * STEP_BLOCKS * BLOCK, share) for step, share in enumerate(STEPS)]
@@ -41,6 +42,7 @@ def response(
         reached = min(max((block - delay) // STEP_BLOCKS, -1), len(STEPS) - 1)
         ratio = USUAL + (lost * STEPS[reached] if reached >= 0 else 0.0)
         ratio += OWN if own_from is not None and block >= own_from else 0.0
+        ratio += LOST if block < bad_until else 0.0
         bad = sum(draw.random() < ratio for _ in range(events))
         bins.append(Bin(block * BLOCK, (block + 1) * BLOCK, Count(bad, events)))
     found = response_to(bins, changes, block_seconds=BLOCK, lag_seconds=0)
@@ -71,6 +73,14 @@ def test_a_change_beside_a_bad_version_is_detected_with_its_size():
     found = [response(seed, lost=LOST, own_from=9) for seed in range(RUNS)]
     assert sum(map(shows_own, found)) >= RUNS * 0.9
     assert all(each.own_rise == pytest.approx(OWN, abs=0.06) for each in found)
+
+
+@pytest.mark.parametrize("bad_until", [-20, -6])
+def test_an_incident_that_ended_before_the_release_is_no_level_without_it(bad_until):
+    found = [response(seed, lost=LOST, bad_until=bad_until) for seed in range(RUNS)]
+    assert all(each.follows > 50 for each in found)
+    assert sum(map(shows_own, found)) <= RUNS // 20
+    assert all(each.without == pytest.approx(USUAL, abs=0.03) for each in found)
 
 
 def test_a_steady_ratio_has_no_response_to_the_traffic_share():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
@@ -35,21 +35,33 @@ AVAILABLE: Final = {
     "maxRegression": "0.03",
     "indicator": {"availability": {}},
 }
+ACCURATE: Final = {
+    "name": "accuracy",
+    "objective": "0.85",
+    "maxDrop": "0.05",
+    "indicator": {"outcomes": {}},
+    "onDegraded": "Alert",
+}
 STEPS: Final = {"steps": [5, 25, 50], "maxDurationSeconds": 86_400}
 
 
-async def consumed(
-    world: World, *, delays: Delays = ((1.0, 0.0),), approval: str = "Automatic"
+async def served_for(
+    world: World,
+    hours: int,
+    *,
+    delays: Delays = ((1.0, 0.0),),
+    approval: str = "Automatic",
+    slos: tuple[dict[str, Any], ...] = (AVAILABLE,),
 ) -> tuple[Key, Key]:
-    """Pricing and search, which depends on it, in service for a day; v2 of pricing is in its canary.
+    """Pricing and search, which depends on it, in service for some hours.
 
-    `delays` are those of labels.
+    `delays` are those of labels, `slos` those of pricing.
     """
     pricing = world.apply(
         product(
             "pricing",
             model=pushed("c", "v1"),
-            slos=[AVAILABLE],
+            slos=list(slos),
             retraining=None,
             rollout=STEPS | {"approval": approval},
         )
@@ -62,7 +74,15 @@ async def consumed(
         world.cluster.set_rate(key, 4.0)
     world.start(**RARELY)
     await world.until(lambda: serving(world, search) == "v1", seconds=60)
-    await world.run(24 * HOUR)
+    await world.run(hours * HOUR)
+    return pricing, search
+
+
+async def consumed(
+    world: World, *, delays: Delays = ((1.0, 0.0),), approval: str = "Automatic"
+) -> tuple[Key, Key]:
+    """The same after a day; v2 of pricing is in its canary."""
+    pricing, search = await served_for(world, 24, delays=delays, approval=approval)
     world.edit(pricing, model=pushed("d", "v2"))
     return pricing, search
 
@@ -145,6 +165,30 @@ async def test_a_consumer_is_not_retrained_on_labels_that_come_after_the_release
     assert not trained(world, search)
     world.cluster.set_quality(image("a"), Quality(wrong=0.3))
     await world.until(lambda: trained(world, search), seconds=6 * HOUR)
+
+
+@pytest.mark.slow
+@for_days
+async def test_a_consumer_is_not_retrained_on_a_bad_release_that_follows_an_incident_of_the_upstream(
+    world,
+):
+    pricing, search = await served_for(world, 3, slos=(AVAILABLE, ACCURATE))
+    effects = (Effect(pricing, image("c"), LOST / 2), Effect(pricing, image("e"), LOST))
+    world.cluster.effects[search] = effects
+    world.cluster.set_quality(image("c"), Quality(wrong=0.6))
+    await world.until(lambda: causes(world, search) == "UpstreamDegraded", seconds=6 * HOUR)
+    await world.run(2 * HOUR)
+    world.edit(pricing, model=pushed("d", "v2"))
+    await world.until(lambda: serving(world, pricing) == "v2", seconds=12 * HOUR)
+    await world.run(2 * HOUR)
+    world.edit(pricing, model=pushed("e", "v3"), rollout={"approval": "Manual"})
+    await world.until(lambda: causes(world, search) == "UpstreamReleased", seconds=6 * HOUR)
+    world.annotate(pricing, **{"sluicegate.dev/abort": "v3/now"})
+    await world.until(
+        lambda: world.condition(search, "Degraded").get("status") == "False", seconds=6 * HOUR
+    )
+    await world.run(4 * HOUR)
+    assert not trained(world, search)
 
 
 async def seconds_until_trained(world: World, *, lost: float) -> float:

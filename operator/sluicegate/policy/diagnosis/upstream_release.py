@@ -19,6 +19,7 @@ from sluicegate.api import names
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import Version
+from sluicegate.policy.model.excluded_blocks import BlockSpan, spans_of
 from sluicegate.policy.model.observed import Observed, UpstreamRelease
 from sluicegate.policy.model.terms import SloTerms, Terms
 from sluicegate.policy.slo_health.baseline import ratio_of
@@ -128,7 +129,8 @@ def responses(
     for release in observed.facts.upstream_releases:
         if _is_over(terms, result.terms, release, observed.block):
             continue
-        response = _response(terms, stable, observed, result.terms, series, release)
+        spans = _spans_before(terms, status, result.terms, release)
+        response = _response(terms, stable, observed, result.terms, series, release, spans=spans)
         if response is not None:
             judged_responses.append(_judged(result, release, response))
         elif f"{release.product} {release.version} " in was_explained:
@@ -168,6 +170,8 @@ def _response(  # noqa: PLR0917 - the whole input
     slo: SloTerms,
     series: Series,
     release: UpstreamRelease,
+    *,
+    spans: tuple[BlockSpan, ...],
 ) -> ShareResponse | None:
     seconds = terms.block_seconds
     begin_block, now = release.begin // seconds, observed.block
@@ -176,11 +180,28 @@ def _response(  # noqa: PLR0917 - the whole input
         warmed_up(stable.promotion_time, seconds),
     )
     lag = max(slo.lag_blocks * seconds, slo.label_lag_seconds)
+    bins = _bins(series, first, now, seconds) if first < now else ()
     return response_to(
-        tuple(_bins(series, first, now, seconds)) if first < now else (),
+        [one for one in bins if not _touches(one, spans, seconds)],
         [ShareChange(time, weight / 100) for time, weight in release.shares],
         block_seconds=seconds,
         lag_seconds=lag,
+    )
+
+
+def _spans_before(
+    terms: Terms, status: DataProductStatus, slo: SloTerms, release: UpstreamRelease
+) -> tuple[BlockSpan, ...]:
+    """Return the blocks that another cause disturbed before a release: no level without the release."""
+    begin_block = release.begin // terms.block_seconds
+    spans = spans_of(status.engine.slo(slo.name), terms.block_seconds)
+    return tuple(span for span in spans if span.last <= begin_block)
+
+
+def _touches(interval: Bin, spans: tuple[BlockSpan, ...], seconds: int) -> bool:
+    return any(
+        span.after * seconds < interval.end and interval.start < span.last * seconds
+        for span in spans
     )
 
 

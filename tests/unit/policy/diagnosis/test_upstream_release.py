@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from sluicegate.api.engine import SloRecord, TimeInterval
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.slo_status import SloState
 from sluicegate.api.status import Diagnosis
@@ -19,18 +20,28 @@ TERMS = judged_by(ACCURACY)
 (ACCURATE,) = TERMS.slos
 BEGIN, RELEASED = 10_000, 10_400
 """Blocks."""
+QUIET = 4
+"""Blocks between a disturbance and the release."""
 FOLLOWS = "accuracy follows the release of catalog/pricing v5 (with its first traffic 2 h ago)"
 
 
-def found(hours: int, earlier: str = ""):
-    """What is found so many hours after a bad release."""
+def found(hours: int, earlier: str = "", *, bad_before: int = 0):
+    """What is found so many hours after a bad release.
+
+    `bad_before` are blocks before it that another cause disturbed, up to three blocks before it.
+    """
     series = Series()
     now = RELEASED + 12 * hours
     for index in range(BEGIN, now + 1):
-        bad = 60 if index > RELEASED else 20
+        disturbed = RELEASED - bad_before < index <= RELEASED - QUIET
+        bad = 60 if index > RELEASED or disturbed else 20
         series.record(Block(index, Quality.COUNTED, Count(bad, 200)))
     release = UpstreamRelease("catalog/pricing", "v5", ((RELEASED * BLOCK, 100),))
     status = serving()
+    if bad_before:
+        begin, end = (RELEASED - bad_before) * BLOCK, (RELEASED - QUIET) * BLOCK
+        record = SloRecord(ignored_intervals=(TimeInterval(begin=begin, end=end),))
+        status = status.with_engine(slos={"accuracy": record})
     if earlier:
         diagnosis = Diagnosis(cause="UpstreamReleased", message=earlier, diagnosis_time=0)
         status = status.replace(diagnosis=diagnosis)
@@ -51,6 +62,13 @@ def test_an_upstream_release_is_the_cause_while_blocks_from_before_it_are_kept(h
     assert response.follows
     message = response.message(ACCURATE, (RELEASED + 12 * hours) * BLOCK)
     assert "90.0 % without it, 70.0 % now" in message
+
+
+@pytest.mark.parametrize("bad_before", [20, 200])
+def test_blocks_that_another_cause_disturbed_before_a_release_are_no_level_without_it(bad_before):
+    (response,) = found(2, bad_before=bad_before)
+    assert response.follows
+    assert "90.0 % without it, 70.0 % now" in response.message(ACCURATE, (RELEASED + 24) * BLOCK)
 
 
 @pytest.mark.parametrize(
