@@ -44,6 +44,10 @@ class Forbidden(KubeError):
     """RBAC or an admission policy refuses the request; an early retry doesn't help."""
 
 
+class NamespaceTerminating(Forbidden):
+    """The namespace is being deleted, so nothing is created in it; nothing is to be corrected."""
+
+
 class NotFound(KubeError):
     """The object, or its kind, does not exist."""
 
@@ -115,6 +119,9 @@ BY_STATUS: Mapping[int, type[KubeError]] = {
     422: Invalid,
 }
 
+TERMINATING = "because it is being terminated"
+"""Message of the server, as a 403, for an object in a namespace that is being deleted."""
+
 UNTYPED = "failed to create typed live object"
 """Message of the server, as a 500, if types are wrong that were stored before a schema forbade them."""
 
@@ -136,6 +143,8 @@ def from_response(title: str, status: int, body: bytes, headers: Mapping[str, st
         return TooManyRequests(text, retry_after=retry_after(answer, headers), reason=reason)
     if reason == "AlreadyExists":
         return AlreadyExists(text, status=status, reason=reason)
+    if TERMINATING in message:
+        return NamespaceTerminating(text, status=status, reason=reason)
     if UNCALLED in message:
         return WebhookFailed(text, status=status, reason=reason)
     if UNTYPED in message:

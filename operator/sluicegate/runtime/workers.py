@@ -11,6 +11,7 @@ from sluicegate.kube.errors import (
     Forbidden,
     Invalid,
     KubeError,
+    NamespaceTerminating,
     TooManyRequests,
     WriteFenced,
 )
@@ -173,7 +174,7 @@ class Workers:
     def _after_refusal(self, key: Key, error: KubeError) -> str:
         at_least = error.retry_after if isinstance(error, TooManyRequests) else 0.0
         delay = self._queue.retry(key, at_least=at_least, at_most=longest_wait(error))
-        expected = isinstance(error, WriteFenced | Conflict)
+        expected = isinstance(error, WriteFenced | Conflict | NamespaceTerminating)
         level = logging.INFO if expected else logging.WARNING
         logger.log(level, "retried in %.1f s: %s", delay, error)
         metrics.RECONCILE_ERRORS.labels(metrics.NAME).inc()

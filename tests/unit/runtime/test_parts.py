@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -288,6 +289,21 @@ async def test_only_an_invalid_spec_counts_as_a_terminal_error(clock):
 )
 async def test_the_outcome_of_a_reconcile_decides_when_the_key_is_requeued(clock, outcome, seconds):
     assert await reconciled(clock, outcome) == seconds
+
+
+TERMINATING = "unable to create new content in namespace shop because it is being terminated"
+
+
+@pytest.mark.parametrize(
+    ("message", "level"), [(TERMINATING, "INFO"), ("exceeded quota: few", "WARNING")]
+)
+async def test_a_write_into_a_namespace_that_is_being_deleted_is_no_warning(
+    clock, caplog, message, level
+):
+    caplog.set_level("INFO")
+    body = json.dumps({"kind": "Status", "reason": "Forbidden", "message": message}).encode()
+    await reconciled(clock, errors.from_response("create a", 403, body, {}))
+    assert [record.levelname for record in caplog.records if message in record.message] == [level]
 
 
 async def test_thousands_of_idle_keys_do_not_delay_other_keys(clock):

@@ -182,3 +182,14 @@ async def test_a_serving_first_version_keeps_its_pods_until_pods_of_the_next_ver
     assert not safety.found
     (left,) = world.server.all(DEPLOYMENTS, "catalog")
     assert left["metadata"]["annotations"]["sluicegate.dev/version"] == "v2"
+
+
+@on_virtual_time
+async def test_a_quota_that_refuses_the_pods_of_a_first_version_is_in_status_within_five_seconds(
+    world,
+):
+    world.cluster.workloads.quota["catalog"] = 0
+    key = world.apply(pods_split())
+    world.start(**RARELY)
+    await world.run(5)
+    assert "pods is forbidden: exceeded quota" in world.condition(key, "Ready")["message"]

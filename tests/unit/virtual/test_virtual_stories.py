@@ -269,7 +269,8 @@ async def test_a_namespace_deleted_during_a_canary_affects_no_other_and_can_be_r
         made = request.method != "GET" and "/dataproducts/" not in request.path
         if made and "/namespaces/gone/" in request.path:
             tried.append(request.path)
-            return Refused(403, "Forbidden", "namespace gone is being terminated")
+            text = "unable to create new content in namespace gone because it is being terminated"
+            return Refused(403, "Forbidden", text)
         return None
 
     tried: list[str] = []

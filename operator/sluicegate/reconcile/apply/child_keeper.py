@@ -2,7 +2,6 @@
 
 import logging
 from dataclasses import dataclass, field, replace
-from typing import Final
 
 from sluicegate.api import names
 from sluicegate.api.names import ConditionReason
@@ -11,6 +10,7 @@ from sluicegate.kube.errors import (
     Forbidden,
     Invalid,
     KubeError,
+    NamespaceTerminating,
     NotFound,
     WebhookFailed,
 )
@@ -23,9 +23,6 @@ from sluicegate.reconcile.observe.write_obstacle import WriteObstacle, with_obst
 from sluicegate.reconcile.routes.arbitration import Claims
 
 logger = logging.getLogger(__name__)
-
-TERMINATING: Final = "because it is being terminated"
-"""How the API server says that the namespace goes; nothing is to be corrected then."""
 
 
 def with_failed_write(
@@ -47,7 +44,7 @@ def obstacle_of(error: KubeError | NameConflict) -> WriteObstacle | None:
     match error:
         case NameConflict():
             return WriteObstacle(ConditionReason.NAME_CONFLICT, str(error))
-        case _ if TERMINATING in str(error):
+        case NamespaceTerminating():
             return None
         case Invalid() | BadRequest():
             way_out = "correct what the message names in spec"

@@ -22,6 +22,7 @@ from sluicegate.api.event_reasons import EventReason
 from sluicegate.api.status import OperatorScope, WrittenBy
 from sluicegate.kube.resources import Key
 from sluicegate.settings import Settings
+from sluicegate.views.numbers import duration
 
 AWAY_SECONDS: Final = 600
 """How long a product is left to another operator before this one tries again."""
@@ -144,7 +145,8 @@ class OperatorOverlaps:
         return (
             f"the operators {_name(first)} and {_name(second)} both watch this namespace:"
             f" {_name(first)} reconciles the product, {_name(second)} skips it; set"
-            f" SLUICEGATE_EXCLUDED_NAMESPACES={key.namespace} for the one that must skip it"
+            f" SLUICEGATE_EXCLUDED_NAMESPACES={key.namespace} for the one that must skip it. This ends"
+            f" {duration(REMEMBER_SECONDS)} after {_name(other)} has written the status for the last time, as after its removal"
         )
 
     def _skip_newer(self, key: Key, other: WrittenBy, now: float) -> Overlap:

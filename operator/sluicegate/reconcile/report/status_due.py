@@ -32,8 +32,14 @@ def can_wait(observation: Observation, plan: Plan) -> bool:
     """Return whether the status write can wait until the Gateway accepts a first version.
 
     Nothing is lost with a first version, and a write for each of thousands would delay all of them.
+    A first version whose pods are refused, can't be scheduled or fail is reported at once.
     """
-    has_obstacle = observation.conflict or observation.stalled or observation.write_refusal
+    has_obstacle = (
+        observation.conflict
+        or observation.stalled
+        or observation.write_refusal
+        or _pods_fail(observation)
+    )
     if observation.product.status.stable is not None or has_obstacle:
         return False
     first_start = observation.first_start
@@ -44,6 +50,12 @@ def can_wait(observation: Observation, plan: Plan) -> bool:
         stalled = any(condition.type == ConditionType.STALLED for condition in conditions)
         return plan.status.candidate is not None and not stalled
     return observation.split is not None and observation.split.level < VerificationLevel.ACCEPTED
+
+
+def _pods_fail(observation: Observation) -> bool:
+    """Return whether the API server refuses pods, or one has a problem; not yet mounted is none."""
+    refused = any(deployment.refusal for deployment in observation.live.values())
+    return refused or any(pod.problem and not pod.unmounted for pod in observation.pods)
 
 
 def status_due(

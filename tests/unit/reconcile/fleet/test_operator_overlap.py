@@ -120,6 +120,7 @@ def test_the_overlap_condition_ends_half_an_hour_after_the_last_write_of_the_oth
     overlaps.wrote(SEARCH)
     assert overlaps.message(SEARCH, now=0.0) == ""
     message = overlaps.check(SEARCH, PLATFORM, now=0.0).message
+    assert "ends 30 min after platform/a has written" in message
     assert overlaps.message(SEARCH, now=1800.0) == message
     assert overlaps.message(SEARCH, now=1801.0) == ""
 

@@ -100,6 +100,34 @@ def test_an_obstacle_to_the_first_version_defers_no_status_write(wrong):
     assert not can_wait(observation, make_plan(observation))
 
 
+REFUSED = 'pods "search-1" is forbidden: exceeded quota: compute'
+UNSCHEDULED = "the pod can't be scheduled: 0/3 nodes are available: insufficient cpu"
+
+
+@pytest.mark.parametrize(
+    ("refusal", "pod", "deferred"),
+    [
+        (REFUSED, {}, False),
+        ("", {"problem": UNSCHEDULED, "outside": True}, False),
+        ("", {"problem": "it waits for the volume bento", "unmounted": True}, True),
+        ("", {}, True),
+    ],
+    ids=["a quota", "full nodes", "a mount", "nothing"],
+)
+def test_refused_and_unscheduled_pods_of_a_first_version_are_reported_at_once(
+    refusal, pod, deferred
+):
+    world, starts = World(spec=document()), starting(1000)
+    world.broken["v1"] = replace(broken_pod(""), unrecoverable=False)
+    world.settle()
+    observation = world.observation()
+    live = {key: replace(one, refusal=refusal) for key, one in observation.live.items()}
+    pods = (replace(broken_pod(""), unrecoverable=False, **pod),)
+    quiet = starts.quiet_seconds(world.product)
+    observation = replace(observation, live=live, pods=pods, quiet_seconds=quiet)
+    assert can_wait(observation, make_plan(observation)) is deferred
+
+
 def test_a_serving_first_version_is_reported_at_once_however_many_start():
     world = serving_world(0)
     assert not is_deferred(starting(1000), world, after=1)
