@@ -160,11 +160,12 @@ drift: setup ## Measure the whole operator on streams that drift, beside river's
 	$(RUN) --group benchmarks python -m benchmarks.drift --generated $(if $(FOLDER),--folder $(FOLDER) --volumes) --output docs/drift.json
 	$(RUN) --group benchmarks python -m benchmarks.drift.report
 
-bench: setup ## Measure the operator, its peers and a bare client (hours), and write docs/benchmarks.md; then page and messenger (SIZES="50 500")
+bench: setup ## Measure the operator, its peers and a bare client (hours), and write docs/benchmarks.md; then page, messenger and a served bento (SIZES="50 500")
 	$(RUN) python -m benchmarks --sizes $(SIZES) $(if $(CONTENDERS),--contenders $(CONTENDERS))
 	$(RUN) python -m benchmarks.report
 	$(RUN) python -m benchmarks.web --products 500 5000
 	$(RUN) python -m benchmarks.notify --products 500 5000
+	$(RUN) python -m benchmarks.serving
 
 cluster: setup ## Start a Kubernetes with registry, gateway and Prometheus
 	@$(RUN) python -m cluster up
