@@ -1,12 +1,18 @@
 # The images `runtime` and `operator` for people with a container engine:
 #   docker build --target runtime  --tag sluicegate-runtime  .
 #   docker build --target operator --tag sluicegate-operator .
+# Debian's packages as of a time, for a build that gives the same later:
+#   --build-arg SNAPSHOT=20261201T000000Z
 # Behind a proxy that signs TLS anew: --build-arg CERTIFICATES="$(cat its-authority.pem)"
 # (Some packages ship files for other Pythons, which don't compile and are never imported.)
 # They hold what cluster/images/{runtime,operator}.toml describe; a test compares the two.
 
 FROM debian:bookworm-slim AS base
-RUN apt-get update \
+ARG SNAPSHOT=
+RUN { [ -z "$SNAPSHOT" ] || { sed -i "/^URIs:/s|http://[^/]*/\(debian[a-z-]*\)|http://snapshot.debian.org/archive/\1/$SNAPSHOT|" \
+            /etc/apt/sources.list.d/debian.sources \
+        && echo 'Acquire::Check-Valid-Until "false";' > /etc/apt/apt.conf.d/10-snapshot; }; } \
+    && apt-get update \
     && apt-get install --yes --no-install-recommends \
         ca-certificates libgomp1 libstdc++6 python-is-python3 python3 usr-is-merged \
     && rm -rf /var/lib/apt/lists/*

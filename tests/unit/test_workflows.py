@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 import yaml
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
 
 ROOT = Path(__file__).resolve().parents[2]
 WORKFLOWS = {path.stem: path for path in (ROOT / ".github" / "workflows").glob("*.yml")}
@@ -241,3 +243,58 @@ def test_each_changelog_fragment_has_a_type_and_is_no_list():
     }:
         assert re.fullmatch(rf"[a-z0-9-]+\.({'|'.join(types)})\.md", path.name), path.name
         assert re.fullmatch(r"[^-\s#].+\n", path.read_text(), re.DOTALL), path.name
+
+
+def test_a_release_job_with_an_identity_waits_for_the_protected_environment():
+    signing = {
+        name for name, job in jobs("release").items() if "id-token" in job.get("permissions", {})
+    }
+    assert signing == {"images", "chart", "packages", "publish"}
+    assert {name: jobs("release")[name].get("environment") for name in signing} == dict.fromkeys(
+        signing, "release"
+    )
+
+
+DIGESTS = {"operator": f"sha256:{'a' * 64}", "runtime": f"sha256:{'b' * 64}"}
+
+
+def chart_release(folder: Path, *digests: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, ROOT / ".ci/chart_release.py", "1.2.3", "registry.test/x", *digests, folder],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def test_the_chart_of_a_release_names_its_images_by_digest(tmp_path: Path):
+    done = chart_release(tmp_path, *DIGESTS.values())
+    assert done.returncode == 0, done.stderr
+    values = yaml.safe_load((tmp_path / "sluicegate/values.yaml").read_text())
+    assert values["image"]["repository"] == "registry.test/x/operator"
+    assert values["image"]["digest"] == DIGESTS["operator"]
+    assert values["settings"]["defaultRuntimeImage"] == (
+        f"registry.test/x/runtime@{DIGESTS['runtime']}"
+    )
+    unchanged = yaml.safe_load((ROOT / "charts/sluicegate/values.yaml").read_text())
+    for part in ("image", "settings"):
+        values.pop(part)
+        unchanged.pop(part)
+    assert values == unchanged
+
+
+def test_the_sbom_of_a_chart_lists_its_images_and_crds(tmp_path: Path):
+    assert chart_release(tmp_path, *DIGESTS.values()).returncode == 0
+    text = (tmp_path / "sbom.cdx.json").read_text()
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
+    components = json.loads(text)["components"]
+    assert {one["name"]: one["version"] for one in components} == {
+        **{f"registry.test/x/{image}": digest for image, digest in DIGESTS.items()},
+        "dataproducts.sluicegate.dev": "1.2.3",
+        "dataproductreviews.sluicegate.dev": "1.2.3",
+    }
+
+
+def test_a_chart_is_not_released_without_the_digests_of_its_images(tmp_path: Path):
+    done = chart_release(tmp_path, "", DIGESTS["runtime"])
+    assert done.returncode == 1
+    assert "operator: is '': give the digest of the pushed image" in done.stderr
+    assert list(tmp_path.iterdir()) == []
