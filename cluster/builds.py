@@ -104,6 +104,7 @@ _METRICS_SERVER = "sigs.k8s.io/metrics-server"
 _FLAGGER = "github.com/fluxcd/flagger"
 _OAUTH2_PROXY = "github.com/oauth2-proxy/oauth2-proxy/v7"
 _ARGO_ROLLOUTS = "github.com/argoproj/argo-rollouts"
+_COSIGN = "github.com/sigstore/cosign/v3"
 _ARGO_CD = "github.com/argoproj/argo-cd/v3"
 
 
@@ -192,6 +193,8 @@ def recipes() -> dict[str, Recipe]:
                 f"{_METRICS_SERVER}/pkg/version.gitVersion": versions().modules[_METRICS_SERVER]
             },
         ),
+        # Only `make signatures` asks for it.
+        "cosign": Recipe("cosign", _COSIGN, package=f"{_COSIGN}/cmd/cosign"),
         # Only the test of the portfolio page behind a proxy asks for the next two.
         "oauth2-proxy": Recipe(
             "oauth2-proxy",

@@ -17,9 +17,12 @@ from sluicegate_service.registry import (
     Target,
     VersionTaken,
 )
+from sluicegate_service.signatures import sign, signing_key
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
 __all__ = [
     "PLAIN_HTTP_ENV",
@@ -33,20 +36,27 @@ __all__ = [
 
 
 def pack_and_push(
-    source: Path, reference: str, *, plain_http: bool | None = None, auth: Path | None = None
+    source: Path,
+    reference: str,
+    *,
+    plain_http: bool | None = None,
+    auth: Path | None = None,
+    sign_key: str | None = None,
 ) -> str:
-    """Pack the bento at `source`, push it to `reference`, return HOST/PATH@sha256:….
+    """Pack the bento at `source`, push and sign it, return HOST/PATH@sha256:….
 
     Credentials come from `auth`, a docker config file, else from $DOCKER_CONFIG or the home folder,
-    as for other clients. With a reference file:///FOLDER, the image is written there instead.
-    Raises BentoInvalid, PushError or VersionTaken.
+    as for other clients. The key is that of the file `sign_key`, else of $SLUICEGATE_SIGNING_KEY;
+    without either the image has no signature. With a reference file:///FOLDER, the image is written
+    there instead, without a signature. Raises BentoInvalid, PushError, SigningError or VersionTaken.
     """
     if reference.startswith(layout.SCHEME):
         with packed(source) as bento:
             return _write_layout(bento, reference)
     target = Target.parse(reference, plain_http=plain_http)
+    key = signing_key(sign_key)
     with packed(source) as bento:
-        return push(bento, target, auth=auth)
+        return push(bento, target, auth=auth, key=key)
 
 
 def is_taken(reference: str, version: str, *, auth: Path | None = None) -> bool:
@@ -68,12 +78,24 @@ def _write_layout(bento: PackedBento, reference: str) -> str:
     return f"{reference}@{bento.digest}"
 
 
-def push(bento: PackedBento, target: Target, *, auth: Path | None = None) -> str:
-    """Push `bento` and return its reference by digest; a second push changes nothing."""
+def push(
+    bento: PackedBento,
+    target: Target,
+    *,
+    auth: Path | None = None,
+    key: EllipticCurvePrivateKey | None = None,
+) -> str:
+    """Push `bento`, signed with `key`, and return its reference by digest.
+
+    A second push changes nothing but the signature. The signature comes before the tags, so what is
+    found under a version is signed.
+    """
     registry = RegistryClient(target, auth)
     registry.refuse_other(bento.version, bento.digest)
     registry.upload_file(bento.layer, bento.layer_digest)
     registry.upload_bytes(bento.config)
+    if key is not None:
+        sign(registry, bento.digest, key)
     for tag in dict.fromkeys(filter(None, (bento.version, target.tag))):
         registry.put_manifest(tag, bento.manifest)
     return f"{target.repository}@{bento.digest}"

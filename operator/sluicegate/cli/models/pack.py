@@ -26,6 +26,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         " SLUICEGATE_PLAIN_HTTP_REGISTRIES)",
     )
     parser.add_argument(
+        "--sign-key",
+        metavar="FILE",
+        help="private key (P-256, PKCS #8 in PEM) by which the image is signed for `cosign verify"
+        " --key` (default: that of SLUICEGATE_SIGNING_KEY); COSIGN_PASSWORD has its password",
+    )
+    parser.add_argument(
         "--constraints",
         type=Path,
         help="packages of the runtime image that will serve it, as `pip freeze` writes them"
@@ -45,7 +51,9 @@ def run(args: argparse.Namespace) -> int:
         with opened(args.bento) as bento:
             if not args.unchecked:
                 _check(bento, args.constraints)
-            image = pack_and_push(bento.folder, args.reference, plain_http=args.plain_http)
+            image = pack_and_push(
+                bento.folder, args.reference, plain_http=args.plain_http, sign_key=args.sign_key
+            )
             print(image if args.quiet else bento_block(bento, image))
     except (BentoInvalid, PushError) as error:
         raise SluicegateError(str(error)) from error
