@@ -14,7 +14,7 @@ JOBS := --jobs=2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 # A tier of `make test`: what it reports is told once more when all of them have ended.
 TIER = $(PYTEST) $(WHOLE) --report-to .tiers/$@.jsonl
 
-.PHONY: help setup quick check lint workflows types layers unit test test-all bars verify verify-canaries verify-degradation verify-consumers verify-bentos verify-cluster programs counts pure lives fuzz bentos prometheus apiserver benchmarks chaos node stories kind gitops mutants coverage bench drift cluster cluster-down kubeconfig kubectl images changelog release-notes docs demo demo-down demo-web portfolio crds constraints format
+.PHONY: help setup quick check lint workflows types layers unit test test-all bars verify verify-canaries verify-degradation verify-consumers verify-bentos verify-cluster programs counts pure lives fuzz bentos prometheus apiserver benchmarks chaos node stories kind gitops skew signatures mutants coverage bench drift cluster cluster-down kubeconfig kubectl images changelog release-notes docs demo demo-down demo-web portfolio crds constraints format
 
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -140,6 +140,15 @@ kind: setup ## Tests on kind with its own engine and node image, without a regis
 gitops: programs ## Flux and Argo CD, built from their modules, reconcile products on an API server and on a node (needs redis-server; builds for minutes, once)
 	@$(RUN) python -m cluster build source-controller kustomize-controller argo-cd >/dev/null
 	$(TIER) --numprocesses=2 tests/gitops tests/node/operator/test_gitops.py
+
+# Out of `make test` as it needs the history of the repository, and minutes.
+skew: programs ## The last release and this one in turns on an API server, each with its CRDs; a restored etcd (SKEW_FROM=v1.2.3 for another release)
+	$(TIER) tests/skew
+
+# Out of `make test` for its build: a program of 1,500 packages, which nothing else needs.
+signatures: setup ## cosign, built from its module, verifies what `pack` signs; so does the image verifier of docs/own-model.md
+	@$(RUN) python -m cluster build cosign >/dev/null
+	$(TIER) tests/signatures
 
 # All named mutants, or MUTANTS="R17 P28"; COUNT=40 SEED=1 draws others in addition, of all
 # packages or of those in WHERE="policy kube".

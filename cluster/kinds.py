@@ -18,11 +18,12 @@ CRDS: Final = Path(__file__).resolve().parents[1] / "crds"
 SERVED_SECONDS: Final = 60.0
 
 
-def install_crds(plane: ControlPlane) -> None:
+def install_crds(plane: ControlPlane, folder: Path = CRDS) -> None:
     """Our own; StartError when they aren't served within a minute."""
     # Whoever shares the control plane applies them under a name of their own.
-    plane.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(CRDS))
-    _wait_until_served(plane, "dataproducts")
+    plane.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(folder))
+    for plural in ("dataproducts", "dataproductreviews"):
+        _wait_until_served(plane, plural)
 
 
 def install_gateway_api(plane: ControlPlane) -> None:

@@ -58,8 +58,8 @@ ROOMS: Final = {
         "dossier": "write the technical file of a product, from its spec and sealed ledgers",
     },
     "standards": {
-        "export": "write products in the format of a standard: OpenSLO, ODPS, ODCS or Backstage",
-        "import": "write spec.slos from SLOs in the format of OpenSLO",
+        "export": "write products in the format of OpenSLO, ODPS, ODCS or Backstage, or with their status as a backup",
+        "import": "write spec.slos from SLOs in the format of OpenSLO, or the status of a backup into a cluster",
     },
     "operations": {
         "doctor": "check that a cluster has what the operator needs",

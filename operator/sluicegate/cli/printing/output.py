@@ -73,6 +73,13 @@ def as_yaml(answer: Document) -> str:
     )
 
 
+def file_text(file: str) -> str:
+    """Return the text of a file, or of standard input for `-`. Raises OSError or UnicodeDecodeError."""
+    from pathlib import Path  # noqa: PLC0415 - only commands that read files wait for it
+
+    return sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
+
+
 def write_text(text: str, file: Path | None) -> None:
     """Write a text into a file, and print its name; without a file, write to standard output."""
     if file:

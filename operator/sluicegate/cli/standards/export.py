@@ -1,4 +1,4 @@
-"""`sluicegate export`: products in the formats of published standards."""
+"""`sluicegate export`: products in the formats of published standards, or with their status for a backup."""
 
 import argparse
 import asyncio
@@ -16,6 +16,7 @@ from sluicegate.cli.inputs.cluster_access import product_of
 from sluicegate.cli.inputs.object_name import parse_key, parse_name
 from sluicegate.cli.inputs.product_files import read_products
 from sluicegate.cli.printing.output import add_output, as_json, as_yaml, write_text
+from sluicegate.cli.standards.status_export import exported_objects
 from sluicegate.errors import invalid
 from sluicegate.kube.resources import Key
 from sluicegate.standards.backstage import backstage
@@ -25,6 +26,7 @@ from sluicegate.standards.openslo import openslo
 
 Document = dict[str, Any]
 BACKSTAGE: Final = "backstage"
+STATUS: Final = "status"
 FORMATS: Final[Mapping[str, Callable[[DataProduct], Iterator[Document]]]] = {
     "openslo": openslo, "odps": odps, "odcs": odcs, BACKSTAGE: backstage,
 }  # fmt: skip
@@ -33,9 +35,19 @@ FORMATS: Final[Mapping[str, Callable[[DataProduct], Iterator[Document]]]] = {
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument(
-        "product", nargs="?", help="NAMESPACE/NAME of a DataProduct, or NAME; may be left out with --from"
+        "product", nargs="?",
+        help="NAMESPACE/NAME of a DataProduct, or NAME; may be left out with --from and with --format status",
     )  # fmt: skip
-    parser.add_argument("--format", required=True, choices=tuple(FORMATS), help="the standard")
+    parser.add_argument(
+        "--format", required=True, choices=(*FORMATS, STATUS),
+        help="the standard; or status: products and reviews as a backup, for `sluicegate import`",
+    )  # fmt: skip
+    parser.add_argument(
+        "--all-namespaces",
+        "-A",
+        action="store_true",
+        help="of all namespaces, with --format status",
+    )
     add_output(parser, formats=("yaml", "json"))
     parser.add_argument("--file", type=Path, help="file to write; standard output when left out")
     parser.add_argument(
@@ -52,6 +64,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the documents."""
+    if args.format == STATUS:
+        return _export_status(args)
+    if args.all_namespaces:
+        raise invalid("--all-namespaces", "is for --format status: name a product")
     products = _products(args)
     write = FORMATS[args.format]
     if args.openapi:
@@ -59,6 +75,18 @@ def run(args: argparse.Namespace) -> int:
             raise invalid("--openapi", "is for one product and the format backstage: leave it out")
         write = partial(backstage, openapi=_openapi(args.openapi))
     documents = [document for product in products for document in write(product)]
+    write_text(_as_json(documents) if args.output == "json" else _as_yaml(documents), args.file)
+    return 0
+
+
+def _export_status(args: argparse.Namespace) -> int:
+    if args.files or args.openapi:
+        raise invalid("--from", "has no status: leave it out, and --openapi, with --format status")
+    if args.product and args.all_namespaces:
+        raise invalid("--all-namespaces", "excludes a product: leave one of them out")
+    key = parse_name(args.product, argument="product") if args.product else None
+    namespace = "" if args.all_namespaces else parse_name("-", argument="product").namespace
+    documents = asyncio.run(exported_objects(namespace, key))
     write_text(_as_json(documents) if args.output == "json" else _as_yaml(documents), args.file)
     return 0
 
