@@ -39,7 +39,7 @@ from sluicegate.kube.client import KubeApi
 from sluicegate.kube.errors import Conflict, Transient
 from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS, Key
 from sluicegate.reviews.journal import DAY_SECONDS, LATE_DAYS
-from sluicegate.reviews.ledger_writer import seal
+from sluicegate.reviews.ledger_writer import seal_review
 from sluicegate.reviews.periods import period_at
 from sluicegate.reviews.schedule import READS_PER_SECOND, ROUND_SECONDS, SIGNED_SECONDS, Reviews
 from sluicegate.reviews.store import ReviewStore, review_key
@@ -138,10 +138,10 @@ def watching(store: ReviewStore, gate: Counting) -> Reviews:
     """Return the operator's review loop, as after a start."""
     return Reviews(
         store,
-        wall=lambda: gate.now,
-        exists=lambda *_: True,
-        emit=lambda *_: None,
-        misconfigured=lambda _, text: sys.exit(text),
+        wall_clock=lambda: gate.now,
+        product_exists=lambda *_: True,
+        emit_state=lambda *_: None,
+        emit_misconfigured=lambda _, text: sys.exit(text),
         requeue=lambda _: None,
     )
 
@@ -209,7 +209,7 @@ async def wait_for_signatures(
     async def one(it: ReviewSubject) -> None:
         review = await store.read(review_key(it.key, period))
         assert review is not None
-        await seal(store, review, gate.now, because="PeriodOver")
+        await seal_review(store, review, gate.now, seal_reason="PeriodOver")
 
     await some_at_once(one, subjects)
     reviews, every = watching(store, gate), max(SIGNED_SECONDS, len(subjects) / READS_PER_SECOND)

@@ -22,7 +22,7 @@ import numpy as np
 from benchmarks.canary_rules.mann_whitney import is_high
 from sluicegate.simulation.scenario import Scenario, SimulatedVerdict
 from sluicegate.simulation.traffic import Bools, Floats, Ints, SimulatedArms
-from sluicegate.simulation.vectorized_canary import verdicts
+from sluicegate.simulation.vectorized_canary import verdicts_of
 
 FLAGGER_THRESHOLD, FLAGGER_STEP, FLAGGER_MOST = 10, 5, 50
 ARGO_SHARES: Final = (0.2, 0.4, 0.6, 0.8)
@@ -53,7 +53,7 @@ class FlaggerLike:
         self._failed[live] += fails
         self._weight[live] += np.where(fails | back | promoted, 0, FLAGGER_STEP)
         self.share[live] = self._weight[live] / 100
-        return verdicts(promoted, back)
+        return verdicts_of(promoted, back)
 
 
 class ArgoRolloutsLike:
@@ -79,7 +79,7 @@ class ArgoRolloutsLike:
         back: Bools = np.any(over, axis=0, keepdims=True)[0]
         step = self._minute // ARGO_STEP_MINUTES
         self.share[:] = ARGO_SHARES[min(step, len(ARGO_SHARES) - 1)]
-        return verdicts(np.full(len(live), step >= len(ARGO_SHARES)) & ~back, back)
+        return verdicts_of(np.full(len(live), step >= len(ARGO_SHARES)) & ~back, back)
 
     def _measure(self) -> None:
         bad, events = (

@@ -20,7 +20,7 @@ from sluicegate.policy.rollout.shadow_phase import is_tried
 from sluicegate.simulation.replay import Replay
 from sluicegate.simulation.replay_scenario import ReplayBlock, ReplayScenario, Retrained
 from sluicegate.slo.client_errors import CLIENT_ERRORS
-from sluicegate.stats.paired_blocks import NO_ROWS, plus
+from sluicegate.stats.paired_blocks import NO_ROWS, add_pairs
 
 if TYPE_CHECKING:
     from benchmarks.drift.models import Trainer
@@ -89,7 +89,7 @@ class Engine:
         if candidate is None or candidate.release.version != tried or not is_tried(status):
             self._mirrored = NO_ROWS
             return
-        self._mirrored = plus(self._mirrored, rows)
+        self._mirrored = add_pairs(self._mirrored, rows)
         shadow = candidate.shadow or ShadowStatus(since_time=candidate.start_time)
         if now + READ_SECONDS >= shadow.since_time + BLOCK_SECONDS:
             ended, pairs = shadow.replace(until_time=now + READ_SECONDS), {SLO: self._mirrored}

@@ -18,7 +18,7 @@ from benchmarks.virtual import fields
 from benchmarks.virtual.admission import Refused, admitted, conflict, merge_patch, merges_of
 from benchmarks.virtual.store import NO_STATUS, SERVERS, Store, Stored, plain
 from sluicegate.kube import resources
-from sluicegate.kube.requests import APPLY
+from sluicegate.kube.requests import APPLY_CONTENT_TYPE
 from sluicegate.kube.resources import Key, Resource
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class ApiServer(Store):
             return self._read(target, query)
         if request.method == "DELETE":
             return self._delete(target, body)
-        if request.method == "PATCH" and request.content_type == APPLY:
+        if request.method == "PATCH" and request.content_type == APPLY_CONTENT_TYPE:
             return self._apply(target, body, manager, dry="dryRun" in query)
         writes = {"POST": self._post, "PUT": self._replace, "PATCH": self._patch}
         return writes[request.method](target, body, manager)

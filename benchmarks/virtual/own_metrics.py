@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 _COUNTER: Final = re.compile(
     rf'"{names.COUNTER}", "([^"]*)", "", ""\)\n, "{names.LAG}", "([0-9]+)"'
 )
-_GAUGE: Final = re.compile(rf'"{names.COUNTER}", "([^"]*)", "", ""\)\n, "{names.FACT}", "mean"')
+_GAUGE: Final = re.compile(
+    rf'"{names.COUNTER}", "([^"]*)", "", ""\)\n, "{names.FACT_LABEL}", "mean"'
+)
 _OWNER: Final = re.compile(
     rf'"{names.PRODUCT}", "([^"]*)", "", ""\)\n, "{names.COUNTER}", "([^"]*)"'
 )
@@ -49,7 +51,7 @@ def gauges(query: str, version: Version, counted: Counted, blocks: list[Block]) 
     age = {one.index: one.age for one in blocks if one.age is not None and one.index in share}
     for name in sorted(set(_GAUGE.findall(query))):
         for fact, values in ((Fact.MEAN, share), (Fact.AGE, age)):
-            yield version._asdict() | {names.COUNTER: name, names.FACT: str(fact)}, values
+            yield version._asdict() | {names.COUNTER: name, names.FACT_LABEL: str(fact)}, values
 
 
 def expressions(query: str, version: Version, counted: Counted, blocks: list[Block]) -> Any:
@@ -58,7 +60,7 @@ def expressions(query: str, version: Version, counted: Counted, blocks: list[Blo
     if version.product != product:
         return
     for fact, name in ((Fact.GOOD, "good"), (Fact.TOTAL, "all")):
-        labels = version._asdict() | {names.COUNTER: slo, names.FACT: str(fact)}
+        labels = version._asdict() | {names.COUNTER: slo, names.FACT_LABEL: str(fact)}
         yield labels, _grown(counted, _curves(name), blocks, 0)
 
 

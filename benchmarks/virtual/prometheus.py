@@ -88,7 +88,7 @@ class PrometheusServer:
             spans,
             open_session=self._open_session,
             clock=loop.thread_time,
-            sleep=loop.spend,
+            sleep_seconds=loop.spend,
         )
 
     def _open_session(self, endpoint: Endpoint) -> QuerySession:

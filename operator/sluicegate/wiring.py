@@ -47,17 +47,17 @@ from sluicegate.reconcile.report.status_store import StatusStore
 from sluicegate.reconcile.report.status_writer import StatusWriter
 from sluicegate.reconcile.routes.arbitration import Claims
 from sluicegate.reviews.day_reader import DayReader
-from sluicegate.reviews.events import emit_state, misconfigured
-from sluicegate.reviews.events import export as export_reviews
+from sluicegate.reviews.events import emit_misconfigured, emit_state
+from sluicegate.reviews.events import export_overview as export_reviews
 from sluicegate.reviews.schedule import ReviewedReconciler, Reviews
 from sluicegate.reviews.store import ReviewStore
 from sluicegate.runtime.interfaces import QueuePriority, Work
 from sluicegate.runtime.metrics import EVALUATION_LATENESS
 from sluicegate.settings import GatewayMetrics, Settings
-from sluicegate.slo.gateway import TRAEFIK
+from sluicegate.slo.gateway import TRAEFIK_METRIC
 from sluicegate.spans import Spans
 
-GATEWAYS: Final = {GatewayMetrics.NONE: None, GatewayMetrics.TRAEFIK: TRAEFIK}
+GATEWAYS: Final = {GatewayMetrics.NONE: None, GatewayMetrics.TRAEFIK: TRAEFIK_METRIC}
 """Counters for each setting."""
 
 Planner = Callable[[Observation], Plan]
@@ -214,7 +214,7 @@ async def _measure(tools: Tools, measurements: Measurements, connect: Connect) -
             answering, evaluation_settings(tools.settings, measurements.timing)
         )
         requeue, wall = tools.queue.add_after, tools.clocks.wall
-        await BlockScheduler(measurements, evaluation, requeue, tools.spans, wall=wall).run()
+        await BlockScheduler(measurements, evaluation, requeue, tools.spans, wall_clock=wall).run()
 
 
 def _reviews(tools: Tools) -> Reviews:
@@ -226,7 +226,7 @@ def _reviews(tools: Tools) -> Reviews:
 
     def report_misconfigured(key: Key, text: str) -> None:
         record = products.get(key)
-        misconfigured(tools.recorder, key, record.uid if record else "", text)
+        emit_misconfigured(tools.recorder, key, record.uid if record else "", text)
 
     def wall() -> float:
         # A node's clock may be wrong, and a review that is sealed too early remains sealed.
@@ -234,10 +234,10 @@ def _reviews(tools: Tools) -> Reviews:
 
     return Reviews(
         ReviewStore(tools.api, archived=tools.settings.reviews_archived),
-        wall=wall,
-        exists=exists,
-        emit=partial(emit_state, tools.recorder),
-        misconfigured=report_misconfigured,
+        wall_clock=wall,
+        product_exists=exists,
+        emit_state=partial(emit_state, tools.recorder),
+        emit_misconfigured=report_misconfigured,
         requeue=lambda key: tools.queue.add(key, QueuePriority.NORMAL),
         namespaces=tools.settings.watch_namespaces,
     )

@@ -26,7 +26,7 @@ from sluicegate.kube.connections import Connections
 from sluicegate.kube.credentials import login, tls_of
 from sluicegate.kube.leases import LeaseRecord, LeaseStore
 from sluicegate.kube.managed_fields import fingerprint, owned_fingerprint, owned_part, written_at
-from sluicegate.kube.requests import ABSENT, JSON
+from sluicegate.kube.requests import ABSENT_VERSION, JSON
 from sluicegate.kube.resources import (
     CONFIG_MAPS,
     DATA_PRODUCTS,
@@ -183,9 +183,9 @@ KINDS: dict[str, tuple[Resource, Callable[[str], Body]]] = {
 @pytest.mark.parametrize("kind", KINDS)
 async def test_an_apply_that_requires_absence_creates_an_object_once(api, namespace, kind):
     resource, build = KINDS[kind]
-    await api.apply(resource, build(namespace), resource_version=ABSENT)
+    await api.apply(resource, build(namespace), resource_version=ABSENT_VERSION)
     with pytest.raises(errors.Conflict):
-        await api.apply(resource, build(namespace), resource_version=ABSENT)
+        await api.apply(resource, build(namespace), resource_version=ABSENT_VERSION)
 
 
 @pytest.mark.parametrize("kind", ["ConfigMap", "DataProduct"])  # a Deployment's controller writes
@@ -672,7 +672,9 @@ async def seat(wire, control_plane, monkeypatch, namespace) -> AsyncIterator[asy
     level = control_plane.kubectl("create", "-f", "-", *uids, stdin=listed).split()[0]
 
     async def in_force() -> bool:
-        status, _, headers = await wire.exchange(requests.get(CONFIG_MAPS, Key(namespace, "a")))
+        status, _, headers = await wire.exchange(
+            requests.get_request(CONFIG_MAPS, Key(namespace, "a"))
+        )
         return (status, headers["X-Kubernetes-PF-PriorityLevel-UID"]) == (404, level)
 
     while not await in_force():  # noqa: ASYNC110  # the server notifies no client
@@ -689,7 +691,9 @@ async def seat(wire, control_plane, monkeypatch, namespace) -> AsyncIterator[asy
 
 
 async def test_a_client_waits_for_the_retry_after_of_a_429_before_it_writes(seat, wire, namespace):
-    status, body, headers = await wire.exchange(requests.get(CONFIG_MAPS, Key(namespace, "a")))
+    status, body, headers = await wire.exchange(
+        requests.get_request(CONFIG_MAPS, Key(namespace, "a"))
+    )
     assert (status, headers["Retry-After"]) == (429, "1")
     assert (headers["Content-Type"], body) == (
         "text/plain; charset=utf-8",
@@ -700,12 +704,12 @@ async def test_a_client_waits_for_the_retry_after_of_a_429_before_it_writes(seat
     api = KubeApi(transport, OpenGate(), field_manager=MANAGER)
     wish = config_map(namespace, b="1")
     with pytest.raises(errors.TooManyRequests, match=r": 429: .* try again later\.\Z") as refused:
-        await api.apply(CONFIG_MAPS, wish, resource_version=ABSENT)
+        await api.apply(CONFIG_MAPS, wish, resource_version=ABSENT_VERSION)
     assert transport.backpressure.left == refused.value.retry_after == 1
     seat.set()
     written = None
     while written is None:  # the server releases the seat in its time
         clock.now += transport.backpressure.left
         with suppress(errors.TooManyRequests):
-            written = await api.apply(CONFIG_MAPS, wish, resource_version=ABSENT)
+            written = await api.apply(CONFIG_MAPS, wish, resource_version=ABSENT_VERSION)
     assert written["data"] == {"b": "1"}

@@ -16,7 +16,7 @@ from cluster.kinds import install_crds, install_gateway_api
 from sluicegate.__main__ import main
 from sluicegate.api import names
 from sluicegate.api.versions import Release, Version, VersionSource
-from sluicegate.reviews.seal import digest_of, disagrees_with_seal
+from sluicegate.reviews.seal import differs_from_seal, digest_of
 from sluicegate.reviews.store import read_review
 from tests.support.apiserver.people import bind, install_policies
 from tests.support.decisions.reviewed import document_of, sealed_month
@@ -122,7 +122,7 @@ def test_an_import_restores_products_and_reviews_of_an_export(control_plane, nam
     ]}  # fmt: skip
     assert stored["spec"] == before[names.KIND, "pricing"]["spec"]
     sealed, opened = (after[names.REVIEW_KIND, name] for name in ("sealed", "open"))
-    assert not disagrees_with_seal(read_review(sealed))
+    assert not differs_from_seal(read_review(sealed))
     assert sealed["spec"]["productRef"]["uid"] == former
     assert opened["spec"]["productRef"]["uid"] == stored["metadata"]["uid"]
     assert opened["status"] == before[names.REVIEW_KIND, "open"]["status"]

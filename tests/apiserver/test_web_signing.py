@@ -180,7 +180,7 @@ async def test_the_account_of_the_page_may_impersonate_users_only_to_patch_revie
     plane, monkeypatch
 ):
     def patch(resource, key, change):
-        return requests.patch(resource, key, change, manager="test")
+        return requests.patch_request(resource, key, change, field_manager="test")
 
     sign_offs = {"spec": {"signOffs": [signature(MANAGER)]}}
     notes = {"spec": {"notes": "a dip on the 3rd"}}
@@ -188,11 +188,11 @@ async def test_the_account_of_the_page_may_impersonate_users_only_to_patch_revie
     root = {"user": "web-root", "groups": ["system:masters"]}
     refused = [
         (patch(DATA_PRODUCT_REVIEWS, KEY, sign_offs), {"user": ENGINEER}, "must be your own"),
-        (requests.get(DATA_PRODUCT_REVIEWS, KEY), root, "impersonate"),
-        (requests.delete(DATA_PRODUCT_REVIEWS, KEY), root, "impersonate"),
-        (requests.apply(DATA_PRODUCT_REVIEWS, status, manager="test", subresource="status"), root,
+        (requests.get_request(DATA_PRODUCT_REVIEWS, KEY), root, "impersonate"),
+        (requests.delete_request(DATA_PRODUCT_REVIEWS, KEY), root, "impersonate"),
+        (requests.apply_request(DATA_PRODUCT_REVIEWS, status, field_manager="test", subresource="status"), root,
          "impersonate"),
-        (requests.get(SECRETS, Key(NAMESPACE, "any")), root, "impersonate"),
+        (requests.get_request(SECRETS, Key(NAMESPACE, "any")), root, "impersonate"),
         (patch(DATA_PRODUCTS, Key(NAMESPACE, "pricing"), {}), root, "impersonate"),
         (patch(DATA_PRODUCT_REVIEWS, Key(OTHER, REVIEW), notes), root, "impersonate"),
         (
@@ -213,9 +213,11 @@ async def test_the_account_of_the_page_may_impersonate_users_only_to_patch_revie
 
 
 async def test_only_the_account_for_token_logins_may_impersonate_uid_and_extra(plane, monkeypatch):
-    notes = requests.patch(DATA_PRODUCT_REVIEWS, KEY, {"spec": {"notes": "x"}}, manager="test")
+    notes = requests.patch_request(
+        DATA_PRODUCT_REVIEWS, KEY, {"spec": {"notes": "x"}}, field_manager="test"
+    )
     request = requests.as_user(
-        notes, MANAGER, groups=("a",), uid="u-1", extra={"example.com/scope": ("b", "c")}
+        notes, MANAGER, groups=("a",), uid="u-1", extra_attributes={"example.com/scope": ("b", "c")}
     )
     async with cluster_as(plane, monkeypatch, account_of(TOKENS)) as (_, transport):
         await transport.send(request)
@@ -284,7 +286,7 @@ async def test_the_page_offers_each_user_only_the_permitted_actions(plane, page,
                 if annotations is None
                 else {"metadata": {"annotations": annotations}}
             )
-            request = requests.patch(DATA_PRODUCTS, PRODUCT, change, manager="test")
+            request = requests.patch_request(DATA_PRODUCTS, PRODUCT, change, field_manager="test")
             with pytest.raises(Forbidden):
                 await transport.send(requests.as_user(request, user=user))
 
@@ -351,17 +353,19 @@ async def test_the_acting_account_of_the_page_may_impersonate_users_only_to_patc
     plane, monkeypatch
 ):
     root = {"user": "web-root", "groups": ["system:masters"]}
-    labels = requests.patch(
-        DATA_PRODUCTS, PRODUCT, {"metadata": {"labels": {"a": "b"}}}, manager="test"
+    labels = requests.patch_request(
+        DATA_PRODUCTS, PRODUCT, {"metadata": {"labels": {"a": "b"}}}, field_manager="test"
     )
     status = {"metadata": {"name": PRODUCT.name, "namespace": NAMESPACE}, "status": {}}
     refused = [
-        requests.get(DATA_PRODUCTS, PRODUCT),
-        requests.delete(DATA_PRODUCTS, PRODUCT),
-        requests.apply(DATA_PRODUCTS, status, manager="test", subresource="status"),
-        requests.patch(DATA_PRODUCT_REVIEWS, KEY, {"spec": {"notes": "x"}}, manager="test"),
-        requests.patch(DATA_PRODUCTS, Key(OTHER, PRODUCT.name), {}, manager="test"),
-        requests.get(SECRETS, Key(NAMESPACE, "any")),
+        requests.get_request(DATA_PRODUCTS, PRODUCT),
+        requests.delete_request(DATA_PRODUCTS, PRODUCT),
+        requests.apply_request(DATA_PRODUCTS, status, field_manager="test", subresource="status"),
+        requests.patch_request(
+            DATA_PRODUCT_REVIEWS, KEY, {"spec": {"notes": "x"}}, field_manager="test"
+        ),
+        requests.patch_request(DATA_PRODUCTS, Key(OTHER, PRODUCT.name), {}, field_manager="test"),
+        requests.get_request(SECRETS, Key(NAMESPACE, "any")),
     ]
     async with cluster_as(plane, monkeypatch, account_of(ACTS)) as (_, transport):
         await transport.send(requests.as_user(labels, user=MANAGER))

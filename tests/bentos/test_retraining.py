@@ -13,7 +13,7 @@ from search_ranking.features import FEATURES
 from search_ranking.recipe import RankingRecipe, columns
 
 from demo.consumers import ROUND_TO, SALES_A_DAY, SETTINGS
-from sluicegate.stats.intervals import newcombe
+from sluicegate.stats.intervals import newcombe_difference
 from tests.bentos.sending import send
 from tests.support.samples.products import identity, pull, retrain, run_training, served
 from used_car_market import SHOCKS, draw_searches
@@ -33,7 +33,7 @@ def passes_the_gate(result):
         (part["accuracy"]["bad"], part["accuracy"]["total"])
         for part in (result["evaluation"], result["stableEvaluation"])
     )
-    return newcombe(candidate, stable, Z95).upper <= MAX_REGRESSION
+    return newcombe_difference(candidate, stable, Z95).upper <= MAX_REGRESSION
 
 
 @pytest.fixture(scope="module")

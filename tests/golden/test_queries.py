@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from sluicegate.api.slos import PromqlRatio
-from sluicegate.slo.gateway import TRAEFIK, render_gateway, render_sent
+from sluicegate.slo.gateway import TRAEFIK_METRIC, render_gateway, render_sent
 from sluicegate.slo.promql import Scope
 from sluicegate.slo.queries import (
     Needs,
@@ -50,10 +50,10 @@ def texts() -> dict[str, str]:
             300,
         ),
         "gateway.promql": render_gateway(
-            TRAEFIK, 60, Scope(("catalog",), ("search-ranking", "pricing"))
+            TRAEFIK_METRIC, 60, Scope(("catalog",), ("search-ranking", "pricing"))
         ),
-        "gateway_everywhere.promql": render_gateway(TRAEFIK, 60),
-        "sent.promql": render_sent(TRAEFIK, 60, Scope((), ("pricing",))),
+        "gateway_everywhere.promql": render_gateway(TRAEFIK_METRIC, 60),
+        "sent.promql": render_sent(TRAEFIK_METRIC, 60, Scope((), ("pricing",))),
         "histogram.promql": render_histogram(Scope(("catalog",)), 3600),
         "callers.promql": render_callers(Scope(("catalog",), ("pricing",)), 3600),
         "memory_of_a_short_block.promql": render_queries(Scope(("catalog",), ("a",)), 5, Needs())[

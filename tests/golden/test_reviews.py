@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from sluicegate.__main__ import main
-from sluicegate.reviews.seal import sealed
+from sluicegate.reviews.seal import sealed_review
 from sluicegate.reviews.store import parse_review
 from tests.support.decisions.reviewed import document_of, month
 from tests.support.samples.product_examples import changed
@@ -53,7 +53,7 @@ def files(tmp_path_factory):
     for document, more in zip((october, november), said, strict=True):
         review = parse_review(document)
         at = review.spec.period.end + 3 * 86_400
-        status = sealed(review, at, because="PeriodOver")
+        status = sealed_review(review, at, seal_reason="PeriodOver")
         items.append(document_of(review.model_copy(update={"status": status}), **more))
     path = tmp_path_factory.mktemp("reviews") / "all.yaml"
     path.write_text(yaml.safe_dump({"kind": "List", "items": items}))

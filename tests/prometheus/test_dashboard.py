@@ -74,8 +74,8 @@ def services() -> dict[str, frozenset[str]]:
         environment.LOG_HELD_METRIC: frozenset(),
         environment.LOG_FAILED_METRIC: frozenset(),
         metric_names.REQUESTS: requests,
-        metric_names.DURATION_BUCKETS: requests | {metric_names.BOUND},
-        metric_names.UP: frozenset(),
+        metric_names.DURATION_BUCKETS: requests | {metric_names.BOUND_LABEL},
+        metric_names.UP_METRIC: frozenset(),
         environment.REFUSED_METRIC: frozenset({"reason"}),
         environment.MIRRORED_METRIC: frozenset({"result"}),
     }
@@ -91,7 +91,7 @@ def metrics_of(expression: str) -> set[str]:
     without_labels = re.sub(r"\b(by|on|without) \([^)]*\)", "", expression)
     bare = re.sub(r"\{[^}]*\}", "{", without_labels)
     found = {one or two for one, two in SELECTOR.findall(bare)}
-    return {name for name in found if "_" in name or name == metric_names.UP} - WORDS
+    return {name for name in found if "_" in name or name == metric_names.UP_METRIC} - WORDS
 
 
 def labels_of(expression: str) -> set[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sluicegate.api.product import DataProduct
-from sluicegate.standards.openslo import openslo
+from sluicegate.standards.openslo import openslo_documents
 from tests.support.prometheus.promtool import check_values
 from tests.support.samples.product_examples import changed
 
@@ -79,7 +79,7 @@ EXPECTED = {
 
 def test_an_exported_slo_counts_good_and_all_events_of_a_block(promtool, tmp_path):
     change = {"spec.slos": SLOS, "spec.businessGoals": [], "spec.model.evaluation": {}}
-    documents = list(openslo(DataProduct.parse(changed(change))))
+    documents = list(openslo_documents(DataProduct.parse(changed(change))))
 
     expected = {}
     for document in documents[1:7]:

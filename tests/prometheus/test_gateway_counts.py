@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sluicegate.api.names import DRAW_ROUTE_SUFFIX
 from sluicegate.slo.gateway import (
-    TRAEFIK,
+    TRAEFIK_METRIC,
     backend_of,
     render_gateway,
     render_sent,
@@ -53,7 +53,7 @@ def test_gateway_metrics_count_requests_by_backend_for_any_rule(promtool, tmp_pa
             ("search-00000000aa", 20),
         )
     ]
-    text = render_gateway(TRAEFIK, 300, Scope(("catalog", "x"), ("search", "cars")))
+    text = render_gateway(TRAEFIK_METRIC, 300, Scope(("catalog", "x"), ("search", "cars")))
     check_values(promtool, tmp_path, series, {text: samples})
 
 
@@ -89,5 +89,5 @@ def test_gateway_counts_include_requests_without_a_pod_by_product(promtool, tmp_
         }
         for fact, value in (("routed", 130), ("unsent", 50), ("own", 20), ("refused", 30))
     ]
-    text = render_sent(TRAEFIK, 300, Scope(("catalog", "x"), ("search", "cars")))
+    text = render_sent(TRAEFIK_METRIC, 300, Scope(("catalog", "x"), ("search", "cars")))
     check_values(promtool, tmp_path, series, {text: samples})

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from hypothesis import Phase, given, settings
 
-from sluicegate.slo.gateway import TRAEFIK, backend_of, render_gateway
+from sluicegate.slo.gateway import TRAEFIK_METRIC, backend_of, render_gateway
 from sluicegate.slo.promql import Scope, quote
 from sluicegate.slo.queries import Needs, QueryKind, render_queries
 from tests.support.prometheus.hostile_pages import (
@@ -145,7 +145,7 @@ def check(hostile: tuple[Pod, ...], promtool: Path) -> None:
     samples = [one for pod in (VICTIM, *hostile) for one in series_of(pod)]
     backend = "sluicegate_backend"
     ours = quote(backend_of("catalog", "victim-0123456789"))
-    sent = render_gateway(TRAEFIK, 60, Scope(products=("victim",)))
+    sent = render_gateway(TRAEFIK_METRIC, 60, Scope(products=("victim",)))
     # Many names are asked for by several queries of a kind; each row is an answer to one of them.
     texts: dict[QueryKind, list[str]] = {}
     for query in render_queries(Scope(), 300, needs(hostile)):

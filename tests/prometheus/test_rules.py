@@ -12,10 +12,10 @@ import pytest
 
 from sluicegate.api.slos import Indicator
 from sluicegate.prometheus.query_scopes import split_scopes
-from sluicegate.prometheus.result_table import WITHOUT_VERSION
+from sluicegate.prometheus.result_table import KINDS_WITHOUT_VERSION
 from sluicegate.prometheus.targets import ProductKey, Target
 from sluicegate.slo.gateway import (
-    TRAEFIK,
+    TRAEFIK_METRIC,
     GatewayMetric,
     render_gateway,
     render_sent,
@@ -252,7 +252,7 @@ def test_native_histograms_of_another_product_do_not_affect_counts(
         page("container_memory_working_set_bytes", ', container="x"'),
     ]
     # A product's own PromQL reads what its author names, and no page of pods.
-    kinds = [one for one in QueryKind if one not in WITHOUT_VERSION | {QueryKind.PROMQL}]
+    kinds = [one for one in QueryKind if one not in KINDS_WITHOUT_VERSION | {QueryKind.PROMQL}]
     # What is said of anybody else is dropped, and what is said of ours is no histogram.
     ours = {kind: f'label_replace({query(kind)}, "n", "$1", "product", "(.*)")' for kind in kinds}
     of_search = 'label_replace(vector(0), "n", "search", "", "")'
@@ -342,9 +342,9 @@ def test_every_query_parses(promtool: Path, tmp_path: Path):
     queries = [
         *render_queries(scope, 5, NEEDS),
         Query(QueryKind.GATEWAY, render_gateway(gateway, 5)),
-        Query(QueryKind.GATEWAY, render_gateway(TRAEFIK, 5, scope)),
-        Query(QueryKind.SENT, render_sent(TRAEFIK, 5)),
-        Query(QueryKind.SENT, render_sent(TRAEFIK, 5, scope)),
+        Query(QueryKind.GATEWAY, render_gateway(TRAEFIK_METRIC, 5, scope)),
+        Query(QueryKind.SENT, render_sent(TRAEFIK_METRIC, 5)),
+        Query(QueryKind.SENT, render_sent(TRAEFIK_METRIC, 5, scope)),
     ]
     check_parses(promtool, tmp_path, queries)
 

@@ -22,7 +22,14 @@ from sluicegate.policy.model.terms import terms_of
 from sluicegate.policy.rollout.decision_status import carry_out_at_once
 from sluicegate.policy.slo_health.baseline import ratio_of, upper_bound
 from sluicegate.slo.blocks import Block, Quality, Series
-from sluicegate.slo.burn_rate import FAST, LEAST_BAD, SLOW, Level, read, thresholds
+from sluicegate.slo.burn_rate import (
+    FAST_BURN_WINDOWS,
+    LEAST_BAD_EVENTS,
+    SLOW_BURN_WINDOWS,
+    Level,
+    read_burn_rate,
+    thresholds,
+)
 from sluicegate.stats import change_point, cusum
 from sluicegate.stats.calendar import HOURS
 from sluicegate.stats.counts import Count
@@ -38,7 +45,7 @@ TWO_YEARS = 17_520
 def alarms_by_row(requests_an_hour, months, seed, ratio=0.0005):
     """How often each row begins to trip in 30 days of a service that is healthy."""
     source = np.random.default_rng(seed)
-    rows = thresholds(FAST, 0.001)
+    rows = thresholds(FAST_BURN_WINDOWS, 0.001)
     begun = np.zeros(len(rows))
     for _ in range(months):
         totals = source.poisson(requests_an_hour / 12, MONTH)
@@ -47,7 +54,7 @@ def alarms_by_row(requests_an_hour, months, seed, ratio=0.0005):
         for index, (bad, total) in enumerate(zip(bads.tolist(), totals.tolist(), strict=True), 1):
             series.record(Block(index, Quality.COUNTED, Count(bad, total)))
             for place, row in enumerate(rows):
-                reading = read(row, series, now=index, since=0, phi=1.0)
+                reading = read_burn_rate(row, series, now=index, since_block=0, phi=1.0)
                 now = reading is not None and reading.tripped
                 begun[place] += now and not tripping[place]
                 tripping[place] = now
@@ -69,7 +76,7 @@ def test_a_healthy_service_raises_alarms_within_the_documented_rate(requests, pr
 @pytest.mark.parametrize(("requests", "promised"), [(600, 20), (6000, 15)])
 def test_an_outage_is_detected_within_the_documented_time(requests, promised):
     source = np.random.default_rng(requests)
-    threshold = thresholds(FAST, 0.001)[:2]
+    threshold = thresholds(FAST_BURN_WINDOWS, 0.001)[:2]
     minutes = []
     for _ in range(200):
         series = Series()
@@ -79,7 +86,9 @@ def test_an_outage_is_detected_within_the_documented_time(requests, promised):
             series.record(
                 Block(index, Quality.COUNTED, Count(int(source.binomial(total, rate)), total))
             )
-            readings = [read(t, series, now=index, since=0, phi=1.0) for t in threshold]
+            readings = [
+                read_burn_rate(t, series, now=index, since_block=0, phi=1.0) for t in threshold
+            ]
             if index > 72 and any(reading and reading.tripped for reading in readings):
                 minutes.append(5 * (index - 72))
                 break
@@ -94,7 +103,7 @@ YEAR = 365 * DAY
 def test_a_product_exactly_at_its_objective_is_rarely_missed_within_a_year(labels):
     """Three blocks in a row make it degraded, as `confirm` has it. Windows are sums of blocks."""
     source, years, promised = np.random.default_rng(7), 100, 0.05
-    rows = [row for row in thresholds(SLOW, 0.1) if row.row.level is Level.MISSED]
+    rows = [row for row in thresholds(SLOW_BURN_WINDOWS, 0.1) if row.row.level is Level.MISSED]
     missed = 0
     for _ in range(years):
         totals = source.poisson(labels, YEAR)
@@ -117,7 +126,9 @@ def _trips(threshold, bads, totals):
     p = bad / n
     root = z * np.sqrt(p * (1 - p) / n + (z / n) ** 2 / 4)
     lower = (p + z**2 / n / 2 - root) / (1 + z**2 / n)
-    tripped = (total >= threshold.least_events) & (bad >= LEAST_BAD) & (lower > threshold.ratio)
+    tripped = (
+        (total >= threshold.least_events) & (bad >= LEAST_BAD_EVENTS) & (lower > threshold.ratio)
+    )
     tripped &= short_bad > threshold.ratio * short_total
     return (tripped[2:] & tripped[1:-1] & tripped[:-2]).any()
 
@@ -127,16 +138,16 @@ def hours_to_alarm(p0, n0, drop, *, events, rate, runs, seed, horizon=TWO_YEARS)
     """Hours until the bank says Missed, by run; infinite when it never is."""
     source = np.random.default_rng(seed)
     count = Count(round(p0 * n0), n0)
-    bank = cusum.bank(ratio_of(count), upper_bound(count, 1.0), drop, cusum.HOURLY_BLOCKS)
+    bank = cusum.cusum_bank(ratio_of(count), upper_bound(count, 1.0), drop, cusum.HOURLY_BLOCKS)
     hours = []
     for _ in range(runs):
         totals = source.poisson(events, horizon)
         bads = source.binomial(totals, rate)
         pairs = np.stack([bads, totals], axis=1).tolist()
-        progress, alarm = cusum.begin(bank, 0), math.inf
+        progress, alarm = cusum.begin_cusum(bank, 0), math.inf
         for hour, pair in enumerate(pairs, start=1):
-            progress = cusum.advance(progress, bank, (pair,))
-            if progress.statistic >= bank.bound:
+            progress = cusum.advance_cusum(progress, bank, (pair,))
+            if progress.statistic >= bank.alarm_bound:
                 alarm = hour
                 break
         hours.append(alarm)
@@ -208,7 +219,7 @@ def changes(p0, n0, drop, *, events, days, seed, swing=None):
     """
     source = np.random.default_rng(seed)
     accepted = Count(int(source.binomial(n0, p0)), n0)
-    drops = change_point.alternatives(ratio_of(accepted), drop)
+    drops = change_point.alternative_drops(ratio_of(accepted), drop)
     angles = 2 * math.pi * (np.arange(24 * days) / 24 + source.random())
     totals = source.poisson(events * (1 + np.sin(angles[::-1]) / 2))
     bads = source.binomial(totals, p0 * (1 + (swing or 0.0) * np.sin(angles)))
@@ -217,10 +228,12 @@ def changes(p0, n0, drop, *, events, days, seed, swing=None):
     for end in range(1 if swing is None else 24, len(units) + 1):
         kept = range(max(end - HOURS, 0), end)
         if swing is None:
-            found = change_point.strongest(accepted, units[kept.start : end], drops)
+            found = change_point.strongest_change(accepted, units[kept.start : end], drops)
         else:
             hours = [hour % 24 for hour in kept]
-            found = change_point.strongest_within(hours, accepted, units[kept.start : end], drops)
+            found = change_point.strongest_change_within_strata(
+                hours, accepted, units[kept.start : end], drops
+            )
         most = max(most, found.statistic)
     return most, math.log(len(drops) * cusum.HOURLY_BLOCKS)
 

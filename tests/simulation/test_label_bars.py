@@ -17,7 +17,7 @@ import pytest
 from sluicegate.simulation.scenario import Imagined, scenario_of
 from sluicegate.simulation.traffic import SimulatedTraffic
 from sluicegate.simulation.vectorized_canary import Sequential, play, simulate
-from sluicegate.stats.paired import Pairs, weigh
+from sluicegate.stats.paired import Pairs, paired_evidence
 from sluicegate.stats.sequential_test import ALPHA
 from tests.support.decisions.canary_products import canary_terms
 
@@ -122,7 +122,9 @@ def paired(scenario, margin: float, rows: int, *, worse: float):
     better, only_ours = (DISCORDANT - worse) / 2, (DISCORDANT + worse) / 2
     chances = [1 - BAD - only_ours, better, only_ours, BAD - better]
     drawn = np.random.default_rng(3).multinomial(rows, chances, size=RUNS)
-    known = np.array([weigh(Pairs(*map(int, one)), margin).promote for one in drawn])
+    known = np.array(
+        [paired_evidence(Pairs(*map(int, one)), margin).promote_evidence for one in drawn]
+    )
     traffic = SimulatedTraffic(scenario, RUNS, 4)
     judge = Sequential(scenario, *traffic.past())
     row = next(place for place, one in enumerate(scenario.streams) if one.labels)

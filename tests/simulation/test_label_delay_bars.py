@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from sluicegate.slo.label_ages import AGE_BOUNDS, covered_classes
+from sluicegate.slo.label_ages import AGE_BOUNDS_SECONDS, covered_classes
 from sluicegate.stats.canary_duration import WARM_UP_BLOCKS
 from sluicegate.stats.counts import NOTHING, Count
-from sluicegate.stats.late_labels import LabelledBlock, gather_labels
+from sluicegate.stats.late_labels import LabelledBlock, label_evidence
 from sluicegate.stats.sequential_test import ALPHA
 
 pytestmark = [pytest.mark.heavy, pytest.mark.timeout(600)]
@@ -46,12 +46,16 @@ def labels(source, begin, end, per_second, wrong, delays):
     delay = np.where(
         bad, source.exponential(delays[1], number), source.exponential(delays[0], number)
     )
-    return bad, np.floor((made + delay) / BLOCK).astype(int), np.searchsorted(AGE_BOUNDS, delay)
+    return (
+        bad,
+        np.floor((made + delay) / BLOCK).astype(int),
+        np.searchsorted(AGE_BOUNDS_SECONDS, delay),
+    )
 
 
 def counts(source, candidate_wrong, delays):
     """Labels by (candidate, bad, class, block), from an hour before a canary of four days at 50 %."""
-    found = np.zeros((2, 2, len(AGE_BOUNDS) + 1, LOOK_BACK + BLOCKS), int)
+    found = np.zeros((2, 2, len(AGE_BOUNDS_SECONDS) + 1, LOOK_BACK + BLOCKS), int)
     half, end = PER_SECOND / 2, BLOCKS * BLOCK
     made = (
         (0, labels(source, -6 * max(delays), 0, PER_SECOND, WRONG, delays)),
@@ -84,8 +88,8 @@ def labelled_blocks(found):
 def verdict(blocks):
     """The first verdict of a look after each hour, and the seconds until then."""
     for hour in range(1, BLOCKS // 12 + 1):
-        evidence, _ = gather_labels(blocks[: LOOK_BACK + 12 * hour], NOTHING, margin=MARGIN)
-        if evidence.promote >= BOUND:
+        evidence, _ = label_evidence(blocks[: LOOK_BACK + 12 * hour], NOTHING, margin=MARGIN)
+        if evidence.promote_evidence >= BOUND:
             return "promoted", hour * HOUR
         if evidence.roll_back >= BOUND:
             return "rolled back", hour * HOUR

@@ -19,7 +19,7 @@ from sluicegate.slo.blocks import Block, Quality, Series
 from sluicegate.stats import lasting_alarm
 from sluicegate.stats.calendar import Calendar
 from sluicegate.stats.counts import Count
-from sluicegate.stats.dispersion import MOST, successive_dispersion
+from sluicegate.stats.dispersion import MAX_DISPERSION, successive_dispersion
 
 pytestmark = [pytest.mark.heavy, pytest.mark.timeout(600)]
 SHARES = (0.4, 0.25, 0.15, 0.1, 0.05, 0.01)
@@ -50,25 +50,25 @@ def years_called_bad(source, ratio, sigma, allowed):
         bad = source.binomial(totals, ratios)
         for place, each in enumerate(bank.alternatives):
             step = (bad * each.per_bad + (totals - bad) * each.per_good) / phi
-            np.clip(statistics[place] + step, 0.0, bank.bound, out=statistics[place])
-        called |= statistics.max(axis=0) >= bank.bound
+            np.clip(statistics[place] + step, 0.0, bank.alarm_bound, out=statistics[place])
+        called |= statistics.max(axis=0) >= bank.alarm_bound
     return int(called.reshape(YEARS, len(SHARES)).any(axis=1).sum())
 
 
 def dispersions(rates, ratio, sigma):
     """What `successive_dispersion` estimates of hours whose ratios scatter by sigma."""
-    return np.minimum(1 + 12 * rates * sigma**2 / (ratio * (1 - ratio)), MOST)
+    return np.minimum(1 + 12 * rates * sigma**2 / (ratio * (1 - ratio)), MAX_DISPERSION)
 
 
 @pytest.mark.anchor
 def test_the_vectorised_market_recursion_equals_that_of_one_cell():
     source, bank = random.Random(3), MarketLimit(0.12, 7, Calendar(300)).bank
     blocks = [(source.randint(0, 9), 30) for _ in range(200)]
-    alarm, values = lasting_alarm.begin(bank, 0), np.zeros(len(bank.alternatives))
+    alarm, values = lasting_alarm.begin_alarm(bank, 0), np.zeros(len(bank.alternatives))
     for bad, total in blocks:
-        alarm = lasting_alarm.advance(alarm, bank, [(bad, total)], 1.5)
+        alarm = lasting_alarm.advance_alarm(alarm, bank, [(bad, total)], 1.5)
         steps = [bad * one.per_bad + (total - bad) * one.per_good for one in bank.alternatives]
-        values = np.clip(values + np.array(steps) / 1.5, 0.0, bank.bound)
+        values = np.clip(values + np.array(steps) / 1.5, 0.0, bank.alarm_bound)
     assert alarm.values == pytest.approx(values)
 
 

@@ -58,8 +58,8 @@ def ends(
 def _end(blocks: list[list[int]], margin: float) -> str:
     evidence = BlockEvidence()
     for better, only_ours, rest in blocks:
-        evidence = evidence.after(Pairs(rest, better, only_ours, 0), margin)
-        if evidence.promote >= promotion_bound(1, 1):
+        evidence = evidence.with_block(Pairs(rest, better, only_ours, 0), margin)
+        if evidence.promote_evidence >= promotion_bound(1, 1):
             return "promoted"
         if evidence.roll_back >= rollback_bound(1):
             return "rolled back"

@@ -13,7 +13,7 @@ import pytest
 from cluster.kinds import install_crds
 from sluicegate.api.names import REQUEST_ABORT
 from sluicegate.api.product import is_readable
-from sluicegate.reviews.seal import disagrees_with_seal
+from sluicegate.reviews.seal import differs_from_seal
 from sluicegate.reviews.store import read_review
 from tests.support.failures.product_phases import (
     NAMESPACE,
@@ -117,7 +117,7 @@ def test_a_review_that_the_last_release_sealed_keeps_its_seal(plane, last_releas
         assert stored["metadata"]["name"] == name
         parsed = read_review(stored)
         assert parsed.status.digest == status["digest"]
-        assert not disagrees_with_seal(parsed)
+        assert not differs_from_seal(parsed)
 
 
 def dumped(source: str) -> str:

@@ -21,7 +21,7 @@ from sluicegate.settings import (
     render_settings_page,
     variable,
 )
-from sluicegate.slo.gateway import TRAEFIK
+from sluicegate.slo.gateway import TRAEFIK_METRIC
 from sluicegate.wiring import GATEWAYS, evaluation_settings, timing_of
 from tests.support.apiserver.api_stand_in import ApiStandIn
 from tests.support.apiserver.kubeconfigs import kubeconfig_of
@@ -194,5 +194,5 @@ def test_each_setting_is_read_by_the_operator():
 def test_each_kind_of_gateway_metrics_has_its_counter():
     assert GATEWAYS.keys() == set(GatewayMetrics)
     settings = parse_settings({"SLUICEGATE_GATEWAY_METRICS": "traefik"})
-    assert evaluation_settings(settings, timing_of(settings)).gateway is TRAEFIK
+    assert evaluation_settings(settings, timing_of(settings)).gateway is TRAEFIK_METRIC
     assert evaluation_settings(Settings(), Timing()).gateway is None

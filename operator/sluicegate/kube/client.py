@@ -11,7 +11,7 @@ from prometheus_client import Counter
 
 from sluicegate.kube import requests
 from sluicegate.kube.errors import AnswerTooLarge, NotFound, TimedOut
-from sluicegate.kube.pages import MOST_BYTES, Page
+from sluicegate.kube.pages import MAX_BYTES, Page
 from sluicegate.kube.resources import Key, Resource
 from sluicegate.kube.transport import Body, Transport
 
@@ -21,7 +21,7 @@ more reads than its budget allows."""
 SMALL_PAGE_DIVISOR = 4
 """A page with less than the limit divided by this number is followed by a larger one."""
 
-WRITES = Counter(
+WRITE_COUNTER = Counter(
     "sluicegate_writes_total",
     "Writes by verb and resource, without the lease; status is a resource of its own.",
     ["verb", "resource"],
@@ -38,9 +38,9 @@ class WriteGate(Protocol):
 class KubeApi:
     """Reads and gated writes; every failure is a KubeError, every call has a timeout."""
 
-    def __init__(self, transport: Transport, gate: WriteGate, *, field_manager: str) -> None:
+    def __init__(self, transport: Transport, write_gate: WriteGate, *, field_manager: str) -> None:
         self._transport = transport
-        self._gate = gate
+        self._gate = write_gate
         self._manager = field_manager
         self._limits: dict[Resource, int] = {}
         """Objects a page, of kinds whose objects are large."""
@@ -51,7 +51,7 @@ class KubeApi:
 
     async def get(self, resource: Resource, key: Key) -> Body:
         """Return an object; NotFound when there is none."""
-        return await self._read(requests.get(resource, key))
+        return await self._read(requests.get_request(resource, key))
 
     async def pages(
         self, resource: Resource, *, namespace: str = "", labels: str = "", chunk: int = PAGE
@@ -67,7 +67,7 @@ class KubeApi:
                 resource, namespace=namespace, labels=labels, limit=limit, token=token
             )
             try:
-                size, page = await self._page(request, most=MOST_BYTES if limit > 1 else None)
+                size, page = await self._page(request, max_bytes=MAX_BYTES if limit > 1 else None)
             except AnswerTooLarge:
                 limit = self._limits[resource] = limit // 2
                 continue
@@ -77,7 +77,7 @@ class KubeApi:
             yield page
             token = page.token
             del page  # so that it isn't kept in memory while the next one is read
-            if size < MOST_BYTES // SMALL_PAGE_DIVISOR:
+            if size < MAX_BYTES // SMALL_PAGE_DIVISOR:
                 limit = min(chunk, 2 * limit)
             self._limits[resource] = limit
             if not token:
@@ -86,10 +86,12 @@ class KubeApi:
     async def served(self, resource: Resource) -> bool:
         """Return whether the API server serves this kind: its definition may be installed and removed."""
         try:
-            answer = await self._read(requests.discovery(resource))
+            api_answer = await self._read(requests.discovery_request(resource))
         except NotFound:
             return False
-        return any(kind.get("name") == resource.plural for kind in answer.get("resources") or ())
+        return any(
+            kind.get("name") == resource.plural for kind in api_answer.get("resources") or ()
+        )
 
     async def apply(
         self, resource: Resource, body: Mapping[str, Any], *, resource_version: str | None = None
@@ -101,8 +103,8 @@ class KubeApi:
         """
         return await self._write(
             resource.qualified,
-            requests.apply(
-                resource, body, manager=self._manager, resource_version=resource_version
+            requests.apply_request(
+                resource, body, field_manager=self._manager, resource_version=resource_version
             ),
         )
 
@@ -112,10 +114,10 @@ class KubeApi:
         """Apply the status of an object, whose metadata and status `body` holds."""
         return await self._write(
             f"{resource.qualified}/status",
-            requests.apply(
+            requests.apply_request(
                 resource,
                 body,
-                manager=self._manager,
+                field_manager=self._manager,
                 resource_version=resource_version,
                 subresource="status",
             ),
@@ -123,18 +125,20 @@ class KubeApi:
 
     async def try_apply(self, resource: Resource, body: Mapping[str, Any]) -> Body:
         """Apply an object as a dry run and return the result; nothing is stored, so no gate is passed."""
-        return await self._read(requests.apply(resource, body, manager=self._manager, dry_run=True))
+        return await self._read(
+            requests.apply_request(resource, body, field_manager=self._manager, dry_run=True)
+        )
 
     async def create(self, resource: Resource, body: Mapping[str, Any]) -> Body:
         """Create an object; AlreadyExists if there is one of that name."""
         return await self._write(
-            resource.qualified, requests.create(resource, body, manager=self._manager)
+            resource.qualified, requests.create_request(resource, body, manager=self._manager)
         )
 
     async def replace(self, resource: Resource, body: Mapping[str, Any]) -> Body:
         """Replace an object at the resourceVersion in its metadata."""
         return await self._write(
-            resource.qualified, requests.replace(resource, body, manager=self._manager)
+            resource.qualified, requests.replace_request(resource, body, manager=self._manager)
         )
 
     async def patch(
@@ -148,8 +152,8 @@ class KubeApi:
         """Merge `body` into a child owned by the product; None removes a field."""
         return await self._write(
             resource.qualified,
-            requests.patch(
-                resource, key, body, manager=self._manager, resource_version=resource_version
+            requests.patch_request(
+                resource, key, body, field_manager=self._manager, resource_version=resource_version
             ),
         )
 
@@ -165,7 +169,7 @@ class KubeApi:
         """Delete the object that was observed; Conflict if another one has its name now."""
         await self._write(
             resource.qualified,
-            requests.delete(
+            requests.delete_request(
                 resource,
                 key,
                 uid=uid,
@@ -174,10 +178,12 @@ class KubeApi:
             ),
         )
 
-    async def _page(self, request: requests.ApiRequest, *, most: int | None) -> tuple[int, Page]:
+    async def _page(
+        self, request: requests.ApiRequest, *, max_bytes: int | None
+    ) -> tuple[int, Page]:
         """Return the size of an answer in bytes, and its page."""
         await self._transport.backpressure.wait()
-        text = await self._transport.fetch(request, most=most)
+        text = await self._transport.fetch(request, max_bytes=max_bytes)
         return len(text), Page(text.decode(errors="replace"))
 
     async def _read(self, request: requests.ApiRequest) -> Body:
@@ -187,6 +193,6 @@ class KubeApi:
     async def _write(self, title: str, request: requests.ApiRequest) -> Body:
         await self._transport.backpressure.wait()  # before the gate, which a write passes last
         await self._gate.admit()
-        answer = await self._transport.send(request)
-        WRITES.labels(verb=request.verb, resource=title).inc()
-        return answer
+        api_answer = await self._transport.send(request)
+        WRITE_COUNTER.labels(verb=request.verb, resource=title).inc()
+        return api_answer

@@ -17,8 +17,8 @@ from sluicegate.kube.errors import AnswerTooLarge, Transient, from_response
 from sluicegate.kube.requests import ApiRequest
 
 USER_AGENT = "sluicegate"
-OK = 200
-UNAUTHORIZED = 401
+HTTP_OK = 200
+HTTP_UNAUTHORIZED = 401
 
 
 class Login(Protocol):
@@ -67,10 +67,10 @@ class Connections:
         pool = await self._open()
         pool.users += 1
         try:
-            answer = await exchange(pool.client, request, most_bytes)
-            if answer[0] == UNAUTHORIZED:
+            api_answer = await exchange_once(pool.client, request, most_bytes)
+            if api_answer[0] == HTTP_UNAUTHORIZED:
                 self._retire(pool)
-            return answer
+            return api_answer
         finally:
             pool.users -= 1
             await pool.close_if_done()
@@ -80,17 +80,17 @@ class Connections:
         pool = await self._open()
         pool.users += 1
         try:
-            response = await send(pool.client, request)
+            response = await send_request(pool.client, request)
             try:
-                if response.status != OK:
-                    if response.status == UNAUTHORIZED:
+                if response.status != HTTP_OK:
+                    if response.status == HTTP_UNAUTHORIZED:
                         self._retire(pool)
                     body = await response.read()
                     raise from_response(request.title, response.status, body, response.headers)
-                async for line in split(response.response.content.iter_any()):
+                async for line in split_lines(response.response.content.iter_any()):
                     yield line
             finally:
-                abandon(response.response)
+                abandon_response(response.response)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise Transient(f"{request.title}: {type(error).__name__}: {error}") from error
         finally:
@@ -110,23 +110,25 @@ class Connections:
             return self._pool
 
 
-async def exchange(
+async def exchange_once(
     client: ApiClient, request: ApiRequest, most_bytes: int | None = None
 ) -> tuple[int, bytes, Mapping[str, str]]:
     """Send a request; return status, body and headers.
 
     AnswerTooLarge if the body has more than `most_bytes` bytes.
     """
-    response = await send(client, request)
+    response = await send_request(client, request)
     body = (
-        await response.read() if most_bytes is None else await read(response.response, most_bytes)
+        await response.read()
+        if most_bytes is None
+        else await read_body(response.response, most_bytes)
     )
     if body is None:
         raise AnswerTooLarge(f"{request.title}: the answer has more than {most_bytes} bytes")
     return response.status, body, response.headers
 
 
-async def send(client: ApiClient, request: ApiRequest) -> Any:
+async def send_request(client: ApiClient, request: ApiRequest) -> Any:
     """Send a request; return the client's response, whose body isn't read yet."""
     headers = CIMultiDict({"Content-Type": request.content_type, "User-Agent": USER_AGENT})
     headers.extend(request.headers)
@@ -143,7 +145,7 @@ async def send(client: ApiClient, request: ApiRequest) -> Any:
     )
 
 
-def abandon(response: aiohttp.ClientResponse) -> None:
+def abandon_response(response: aiohttp.ClientResponse) -> None:
     """Close the connection of a response that may not have ended.
 
     A TLS connection is otherwise closed with a handshake, which could outlast the event loop.
@@ -154,20 +156,20 @@ def abandon(response: aiohttp.ClientResponse) -> None:
     response.close()
 
 
-async def split(chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+async def split_lines(chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
     """Yield whole lines of any length; an incomplete last line is dropped."""
-    remainder = bytearray()
+    line_remainder = bytearray()
     async for chunk in chunks:
-        remainder += chunk
+        line_remainder += chunk
         if b"\n" in chunk:
-            *lines, tail = bytes(remainder).split(b"\n")
-            remainder = bytearray(tail)
+            *lines, tail = bytes(line_remainder).split(b"\n")
+            line_remainder = bytearray(tail)
             for line in lines:
                 if line:
                     yield line
 
 
-async def read(response: aiohttp.ClientResponse, most_bytes: int) -> bytes | None:
+async def read_body(response: aiohttp.ClientResponse, most_bytes: int) -> bytes | None:
     """Return the body of a response; None, with the connection closed, if it has more than `most_bytes` bytes."""
     body = bytearray()
     async for chunk in response.content.iter_any():

@@ -17,7 +17,7 @@ from kubernetes.aio.client.rest import RESTClientObject
 from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
 
 from sluicegate.kube.errors import Unauthorized
-from sluicegate.kube.kubeconfig import Selection, impersonation, in_cluster
+from sluicegate.kube.kubeconfig import Selection, access_of_pod, impersonation_headers
 
 # More than the concurrent requests of workers, events, lease and resync.
 CONNECTIONS = 64
@@ -38,7 +38,7 @@ async def login(selection: Selection | None = None) -> Configuration:
     configuration.connection_pool_maxsize = CONNECTIONS
     try:
         selection_used = selection or Selection()
-        if in_cluster(os.environ) and not (selection_used.kubeconfig or selection_used.context):
+        if access_of_pod(os.environ) and not (selection_used.kubeconfig or selection_used.context):
             load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
         else:
             await load_kube_config(  # type: ignore[no-untyped-call]
@@ -52,7 +52,7 @@ async def login(selection: Selection | None = None) -> Configuration:
         raise Unauthorized(
             f"no credentials: {error}; run in a pod with a service account, or set KUBECONFIG"
         ) from error
-    configuration.impersonation = impersonation(selection_used)
+    configuration.impersonation = impersonation_headers(selection_used)
     # By default, aiohttp reads the environment for each request: two jobs for its
     # threads, for the proxy and for a netrc file, which cost more than the request itself.
     configuration.client_session_kwargs = {"trust_env": False}
@@ -62,10 +62,10 @@ async def login(selection: Selection | None = None) -> Configuration:
 
 def proxy_for(url: str) -> str | None:
     """Return the proxy that the environment (`HTTPS_PROXY`, `NO_PROXY`) sets for this URL."""
-    parts = urlsplit(url)
-    if not parts.hostname or proxy_bypass(parts.hostname):
+    url_parts = urlsplit(url)
+    if not url_parts.hostname or proxy_bypass(url_parts.hostname):
         return None
-    return getproxies().get(parts.scheme)
+    return getproxies().get(url_parts.scheme)
 
 
 async def bearer_of(configuration: Configuration) -> str | None:

@@ -31,7 +31,7 @@ FIELD_MANAGER: Final = "sluicegate-plugin"
 """Field manager of commands. A name with the prefix kubectl would make Flux remove the fields from
 an object that it applies."""
 USER_AGENT: Final = "kubectl-sluicegate"
-GZIP: Final = 31
+GZIP_WINDOW_BITS: Final = 31
 """Window bits with which zlib reads gzip."""
 
 
@@ -43,9 +43,9 @@ class DirectClient:
     warn : called with each warning that the API server sends with an answer.
     """
 
-    def __init__(self, access: Access, warn: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(self, access: Access, warn_user: Callable[[str], None] = lambda _: None) -> None:
         self._access = access
-        self._warn = warn
+        self._warn = warn_user
         self._connection: http.client.HTTPConnection | None = None
         self._watching: set[socket.socket] = set()
 
@@ -57,16 +57,16 @@ class DirectClient:
 
     def close(self) -> None:
         """Close the connection, and end watches of other threads; the next request opens another."""
-        for reading in tuple(self._watching):
+        for watch_socket in tuple(self._watching):
             with contextlib.suppress(OSError):
-                reading.shutdown(socket.SHUT_RDWR)
+                watch_socket.shutdown(socket.SHUT_RDWR)
         if self._connection is not None:
             self._connection.close()
             self._connection = None
 
     def get(self, resource: Resource, key: Key) -> Body:
         """Return an object; NotFound when there is none."""
-        return self.send(requests.get(resource, key))
+        return self.send(requests.get_request(resource, key))
 
     def items(self, resource: Resource, *, namespace: str = "", labels: str = "") -> Iterator[Body]:
         """Yield the objects of a list, page by page; an empty namespace means all of them."""
@@ -87,18 +87,18 @@ class DirectClient:
     ) -> Body:
         """Merge `body` into an object at `resource_version`; Conflict if it has another version."""
         return self.send(
-            requests.patch(
-                resource, key, body, manager=FIELD_MANAGER, resource_version=resource_version
+            requests.patch_request(
+                resource, key, body, field_manager=FIELD_MANAGER, resource_version=resource_version
             )
         )
 
     def send(self, request: ApiRequest) -> Body:
         """Send a request and return the object of its answer."""
-        answer = self._exchange(request)
-        body = answer.read()
-        if answer.getheader("Content-Encoding") == "gzip":
-            body = zlib.decompress(body, GZIP)
-        self._check(request, answer, body)
+        api_answer = self._exchange(request)
+        body = api_answer.read()
+        if api_answer.getheader("Content-Encoding") == "gzip":
+            body = zlib.decompress(body, GZIP_WINDOW_BITS)
+        self._check(request, api_answer, body)
         return parse_object(request.title, body)
 
     def watch(
@@ -118,18 +118,20 @@ class DirectClient:
         query += [("labelSelector", labels)] if labels else []
         path = resource.path(namespace)
         request = requests.ApiRequest("watch", "GET", path, query=tuple(query))
-        reading: socket.socket | None = None
-        connection = connect(
+        watch_socket: socket.socket | None = None
+        connection = open_connection(
             self._access
         )  # a connection of its own, as requests are sent during the watch
         try:
-            answer = self._exchange_once(connection, request, None, limit + requests.READ_SECONDS)
-            reading = connection.sock
-            if reading is not None:
-                self._watching.add(reading)
-            if answer.status // 100 != 2:  # noqa: PLR2004 - an HTTP status is its own name
-                self._check(request, answer, answer.read())
-            for line in answer:
+            api_answer = self._exchange_once(
+                connection, request, None, limit + requests.READ_SECONDS
+            )
+            watch_socket = connection.sock
+            if watch_socket is not None:
+                self._watching.add(watch_socket)
+            if api_answer.status // 100 != 2:  # noqa: PLR2004 - an HTTP status is its own name
+                self._check(request, api_answer, api_answer.read())
+            for line in api_answer:
                 event = json.loads(line)
                 if event.get("type") == "ERROR":
                     raise Gone(f"{request.title}: {event['object'].get('message', '')}")
@@ -139,13 +141,13 @@ class DirectClient:
         except (OSError, ValueError, http.client.HTTPException) as error:
             raise Transient(f"{request.title}: {type(error).__name__}: {error}") from error
         finally:
-            self._watching.discard(reading)
+            self._watching.discard(watch_socket)
             connection.close()
 
     def _exchange(self, request: ApiRequest) -> http.client.HTTPResponse:
         body = None if request.body is None else json.dumps(request.body).encode()
         is_new_connection = self._connection is None
-        connection = self._connection = self._connection or connect(self._access)
+        connection = self._connection = self._connection or open_connection(self._access)
         try:
             return self._exchange_once(connection, request, body, request.seconds)
         except TimeoutError as error:
@@ -181,30 +183,34 @@ class DirectClient:
         connection.endheaders(body)
         return connection.getresponse()
 
-    def _check(self, request: ApiRequest, answer: http.client.HTTPResponse, body: bytes) -> None:
-        for warning in answer.headers.get_all("Warning") or ():
+    def _check(
+        self, request: ApiRequest, api_answer: http.client.HTTPResponse, body: bytes
+    ) -> None:
+        for warning in api_answer.headers.get_all("Warning") or ():
             self._warn(warning.partition('"')[2].rpartition('"')[0].replace('\\"', '"'))
-        if answer.status // 100 != 2:  # noqa: PLR2004 - an HTTP status is its own name
-            raise from_response(request.title, answer.status, body, dict(answer.headers))
+        if api_answer.status // 100 != 2:  # noqa: PLR2004 - an HTTP status is its own name
+            raise from_response(request.title, api_answer.status, body, dict(api_answer.headers))
 
 
-def connect(access: Access) -> http.client.HTTPConnection:
+def open_connection(access: Access) -> http.client.HTTPConnection:
     """Return a connection to the API server; its first request opens it."""
-    parts = urlsplit(access.server)
-    host = parts.hostname or ""
-    proxy = access.proxy or _proxy_of(parts.scheme, host)
-    if parts.scheme == "http":
-        return http.client.HTTPConnection(host, parts.port)
+    url_parts = urlsplit(access.server)
+    host = url_parts.hostname or ""
+    proxy = access.proxy or _proxy_of(url_parts.scheme, host)
+    if url_parts.scheme == "http":
+        return http.client.HTTPConnection(host, url_parts.port)
     if proxy and urlsplit(proxy).scheme != "http":
         raise KubeError(f"the proxy {proxy} can't be used: only http:// proxies can")
-    context = _tls(access)
-    port = parts.port or 443  # without one, the client takes the end of an IPv6 address for it
+    context = _tls_context(access)
+    port = url_parts.port or 443  # without one, the client takes the end of an IPv6 address for it
     if access.server_name:
         return _NamedServerConnection(host, port, context, access.server_name)
     if not proxy:
         return http.client.HTTPSConnection(host, port, context=context)
-    through = urlsplit(proxy)
-    connection = http.client.HTTPSConnection(through.hostname or "", through.port, context=context)
+    proxy_parts = urlsplit(proxy)
+    connection = http.client.HTTPSConnection(
+        proxy_parts.hostname or "", proxy_parts.port, context=context
+    )
     connection.set_tunnel(host, port)
     return connection
 
@@ -222,7 +228,7 @@ class _NamedServerConnection(http.client.HTTPSConnection):
         self.sock = self._tls.wrap_socket(self.sock, server_hostname=self._name)
 
 
-def _tls(access: Access) -> ssl.SSLContext:
+def _tls_context(access: Access) -> ssl.SSLContext:
     context = ssl.create_default_context(cadata=access.authority or None)
     # Python 3.13 refuses certificate authorities that all other clients of Kubernetes accept.
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
@@ -232,10 +238,12 @@ def _tls(access: Access) -> ssl.SSLContext:
     if access.certificate:
         import tempfile  # noqa: PLC0415 - is slow to import, and few have certificates
 
-        with tempfile.TemporaryDirectory(prefix="sluicegate-") as folder:  # ssl reads files only
-            path = os.path.join(folder, "client.pem")  # noqa: PTH118 - Path isn't imported here
-            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(handle, "w") as file:
+        with tempfile.TemporaryDirectory(
+            prefix="sluicegate-"
+        ) as temporary_folder:  # ssl reads files only
+            path = os.path.join(temporary_folder, "client.pem")  # noqa: PTH118 - Path isn't imported here
+            file_handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(file_handle, "w") as file:
                 file.write(f"{access.certificate}\n{access.key}")
             context.load_cert_chain(path)
     return context

@@ -106,7 +106,7 @@ class WriteFenced(KubeError):
     """The write was not sent, because the lease doesn't cover it any more."""
 
 
-BY_STATUS: Mapping[int, type[KubeError]] = {
+ERROR_BY_STATUS: Mapping[int, type[KubeError]] = {
     400: BadRequest,
     401: Unauthorized,
     403: Forbidden,
@@ -119,55 +119,59 @@ BY_STATUS: Mapping[int, type[KubeError]] = {
     422: Invalid,
 }
 
-TERMINATING = "because it is being terminated"
+TERMINATING_MESSAGE = "because it is being terminated"
 """Message of the server, as a 403, for an object in a namespace that is being deleted."""
 
-UNTYPED = "failed to create typed live object"
+UNTYPED_MESSAGE = "failed to create typed live object"
 """Message of the server, as a 500, if types are wrong that were stored before a schema forbade them."""
 
-UNCALLED = "failed calling webhook"
+WEBHOOK_MESSAGE = "failed calling webhook"
 """Message of the server, as a 500, if it can't reach a required webhook."""
 
 FALLBACK_RETRY_AFTER = 1.0
-LONGEST_RETRY_AFTER = 300.0
+MAX_RETRY_AFTER = 300.0
 """Longest pause for one answer, which may come from a broken proxy."""
 
 
 def from_response(title: str, status: int, body: bytes, headers: Mapping[str, str]) -> KubeError:
     """Return the error for an answer that isn't 2xx; `title` is the call's name in its message."""
-    answer = parse_status(body)
-    reason = str(answer.get("reason") or "")
-    message = str(answer.get("message") or body[:LONGEST_DETAIL].decode(errors="replace").strip())
+    status_document = parse_status(body)
+    reason = str(status_document.get("reason") or "")
+    message = str(
+        status_document.get("message") or body[:LONGEST_DETAIL].decode(errors="replace").strip()
+    )
     text = f"{title}: {status} {reason}: {message}".replace(" : ", ": ")
     if status == 429:  # noqa: PLR2004  # an HTTP status is its own name
-        return TooManyRequests(text, retry_after=retry_after(answer, headers), reason=reason)
+        return TooManyRequests(
+            text, retry_after=retry_after(status_document, headers), reason=reason
+        )
     if reason == "AlreadyExists":
         return AlreadyExists(text, status=status, reason=reason)
-    if TERMINATING in message:
+    if TERMINATING_MESSAGE in message:
         return NamespaceTerminating(text, status=status, reason=reason)
-    if UNCALLED in message:
+    if WEBHOOK_MESSAGE in message:
         return WebhookFailed(text, status=status, reason=reason)
-    if UNTYPED in message:
+    if UNTYPED_MESSAGE in message:
         return Unapplicable(text, status=status, reason=reason)
-    return BY_STATUS.get(status, Transient)(text, status=status, reason=reason)
+    return ERROR_BY_STATUS.get(status, Transient)(text, status=status, reason=reason)
 
 
 def parse_status(body: bytes) -> dict[str, Any]:
     """Return the Status object of an error, or an empty one: proxies may answer with any text."""
     try:
-        answer = json.loads(body)
+        status_document = json.loads(body)
     except (ValueError, RecursionError):
         return {}
-    return answer if isinstance(answer, dict) else {}
+    return status_document if isinstance(status_document, dict) else {}
 
 
-def retry_after(answer: Mapping[str, Any], headers: Mapping[str, str]) -> float:
+def retry_after(status_document: Mapping[str, Any], headers: Mapping[str, str]) -> float:
     """Return the seconds of a 429: from its header, else from Status details, else one; 300 at most."""
-    details = answer.get("details")
-    hinted = details.get("retryAfterSeconds") if isinstance(details, dict) else None
-    for value in (headers.get("Retry-After"), hinted):
+    details = status_document.get("details")
+    hinted_seconds = details.get("retryAfterSeconds") if isinstance(details, dict) else None
+    for value in (headers.get("Retry-After"), hinted_seconds):
         try:
-            return min(max(0.0, float(value)), LONGEST_RETRY_AFTER)  # type: ignore[arg-type]  # None and dates raise too
+            return min(max(0.0, float(value)), MAX_RETRY_AFTER)  # type: ignore[arg-type]  # None and dates raise too
         except (TypeError, ValueError):
             continue
     return FALLBACK_RETRY_AFTER

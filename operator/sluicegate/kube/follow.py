@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 WATCH_SECONDS: Final = 240
 """Seconds after which a watch is renewed, so that a dead connection is noticed."""
-FIRST_PAUSE: Final = 1.0
+FIRST_PAUSE_SECONDS: Final = 1.0
 LONGEST_PAUSE: Final = 30.0
 
 
@@ -55,10 +55,16 @@ class Follower:
     """Loop that keeps a sink equal to one kind in one namespace, or in all if that is empty."""
 
     def __init__(
-        self, api: KubeApi, wire: Lines, resource: Resource, sink: Sink, *, namespace: str = ""
+        self,
+        api: KubeApi,
+        wire_client: Lines,
+        resource: Resource,
+        sink: Sink,
+        *,
+        namespace: str = "",
     ) -> None:
         self._api = api
-        self._wire = wire
+        self._wire = wire_client
         self._resource = resource
         self._sink = sink
         self._namespace = namespace
@@ -67,21 +73,23 @@ class Follower:
 
     async def run(self) -> None:
         """Follow until cancelled; a failure is logged, and retried after a pause."""
-        pause = FIRST_PAUSE
+        pause_seconds = FIRST_PAUSE_SECONDS
         while True:
             try:
                 version = await self._list()
-                pause = FIRST_PAUSE
+                pause_seconds = FIRST_PAUSE_SECONDS
                 while True:
                     version = await self._watch(version)
             except _Outdated:
-                await asyncio.sleep(FIRST_PAUSE)
+                await asyncio.sleep(FIRST_PAUSE_SECONDS)
             except (KubeError, ValueError, KeyError) as error:
-                requested = error.retry_after if isinstance(error, TooManyRequests) else 0.0
-                wait = max(requested, pause * random.uniform(0.5, 1))
-                logger.warning("%s: retried in %.0f s: %s", self._resource.qualified, wait, error)
-                await asyncio.sleep(wait)
-                pause = min(2 * pause, LONGEST_PAUSE)
+                requested_seconds = error.retry_after if isinstance(error, TooManyRequests) else 0.0
+                wait_seconds = max(requested_seconds, pause_seconds * random.uniform(0.5, 1))
+                logger.warning(
+                    "%s: retried in %.0f s: %s", self._resource.qualified, wait_seconds, error
+                )
+                await asyncio.sleep(wait_seconds)
+                pause_seconds = min(2 * pause_seconds, LONGEST_PAUSE)
 
     async def _list(self) -> str:
         kept_keys: set[Key] = set()

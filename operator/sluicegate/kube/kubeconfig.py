@@ -70,38 +70,38 @@ def read_access(selection: Selection, environment: Mapping[str, str]) -> Access:
     InvalidInput
         A file, a context or an entry is missing or wrong; the message names it and the way out.
     """
-    if in_cluster(environment) and not (selection.kubeconfig or selection.context):
-        return _impersonating(_of_pod(environment), selection, {})
-    paths = _paths(selection, environment)
-    config = _merged(paths)
-    name = selection.context or _word(config, "current-context")
+    if access_of_pod(environment) and not (selection.kubeconfig or selection.context):
+        return _with_impersonation(_pod_access(environment), selection, {})
+    paths = _config_paths(selection, environment)
+    config = _merged_config(paths)
+    name = selection.context or _word_of(config, "current-context")
     if not name:
         files = os.pathsep.join(map(str, paths))
         raise invalid("current-context", f"no context is set in {files}: choose one by --context")
-    context = _entry(config, "contexts", name)
-    cluster = _entry(config, "clusters", _word(context, "cluster"))
-    account = _word(context, "user")
-    user = _entry(config, "users", account) if account else {}
-    server = _word(cluster, "server")
+    context = _named_entry(config, "contexts", name)
+    cluster = _named_entry(config, "clusters", _word_of(context, "cluster"))
+    account = _word_of(context, "user")
+    user = _named_entry(config, "users", account) if account else {}
+    server = _word_of(cluster, "server")
     if not server:
         raise invalid(f"clusters[{context.get('cluster')}].server", "is missing: write its URL")
     access = Access(
         server=server.rstrip("/"),
-        namespace=_word(context, "namespace") or "default",
-        authority=_pem(cluster, "certificate-authority"),
+        namespace=_word_of(context, "namespace") or "default",
+        authority=_pem_file(cluster, "certificate-authority"),
         verify=not cluster.get("insecure-skip-tls-verify", False),
-        server_name=_word(cluster, "tls-server-name"),
-        proxy=_word(cluster, "proxy-url"),
+        server_name=_word_of(cluster, "tls-server-name"),
+        proxy=_word_of(cluster, "proxy-url"),
     )
-    return _impersonating(_with_user(access, user, environment), selection, user)
+    return _with_impersonation(_with_user(access, user, environment), selection, user)
 
 
-def in_cluster(environment: Mapping[str, str]) -> bool:
+def access_of_pod(environment: Mapping[str, str]) -> bool:
     """Return whether this process runs in a pod; an explicit KUBECONFIG has precedence."""
     return "KUBERNETES_SERVICE_HOST" in environment and "KUBECONFIG" not in environment
 
 
-def _of_pod(environment: Mapping[str, str]) -> Access:
+def _pod_access(environment: Mapping[str, str]) -> Access:
     host, port = environment["KUBERNETES_SERVICE_HOST"], environment["KUBERNETES_SERVICE_PORT"]
     host = f"[{host}]" if ":" in host else host
     return Access(
@@ -112,33 +112,35 @@ def _of_pod(environment: Mapping[str, str]) -> Access:
     )
 
 
-def _paths(selection: Selection, environment: Mapping[str, str]) -> list[Path]:
+def _config_paths(selection: Selection, environment: Mapping[str, str]) -> list[Path]:
     if selection.kubeconfig:
         return [Path(selection.kubeconfig)]
-    named_paths = [part for part in environment.get("KUBECONFIG", "").split(os.pathsep) if part]
-    return [Path(part) for part in named_paths] or [Path.home() / ".kube" / "config"]
+    listed_paths = [
+        path_text for path_text in environment.get("KUBECONFIG", "").split(os.pathsep) if path_text
+    ]
+    return [Path(path_text) for path_text in listed_paths] or [Path.home() / ".kube" / "config"]
 
 
-def _merged(paths: Sequence[Path]) -> Entry:
+def _merged_config(paths: Sequence[Path]) -> Entry:
     """Merge several files into one configuration: the first file that sets a name or a value has precedence."""
-    merged: Entry = {"contexts": {}, "clusters": {}, "users": {}}
-    present_paths = [path for path in paths if path.is_file()]
-    if not present_paths:
+    merged_config: Entry = {"contexts": {}, "clusters": {}, "users": {}}
+    existing_paths = [path for path in paths if path.is_file()]
+    if not existing_paths:
         files = os.pathsep.join(map(str, paths))
         raise invalid(
             "kubeconfig", f"there is no {files}: set KUBECONFIG, or give --kubeconfig FILE"
         )
-    for path in present_paths:
+    for path in existing_paths:
         document = _document(path)
         if document.get("current-context"):
-            merged.setdefault("current-context", document["current-context"])
+            merged_config.setdefault("current-context", document["current-context"])
         for kind in ("contexts", "clusters", "users"):
             for item in document.get(kind) or ():
                 if isinstance(item, dict) and isinstance(item.get(kind[:-1]), dict):
-                    merged[kind].setdefault(
+                    merged_config[kind].setdefault(
                         str(item.get("name")), item[kind[:-1]] | {"": str(path.parent)}
                     )
-    return merged
+    return merged_config
 
 
 def _document(path: Path) -> Entry:
@@ -159,12 +161,12 @@ def _document(path: Path) -> Entry:
     return document
 
 
-def _entry(config: Entry, kind: str, name: str) -> Entry:
-    match = config[kind].get(name)
-    if match is None:
+def _named_entry(config: Entry, kind: str, name: str) -> Entry:
+    named_entry = config[kind].get(name)
+    if named_entry is None:
         names = ", ".join(sorted(config[kind])) or "none"
         raise invalid(f"{kind}[{name}]", f"is missing in the kubeconfig, which has: {names}")
-    entry: Entry = match
+    entry: Entry = named_entry
     return entry
 
 
@@ -173,32 +175,34 @@ def _with_user(access: Access, user: Entry, environment: Mapping[str, str]) -> A
         name = user["auth-provider"].get("name", "")
         raise invalid("user.auth-provider", f"{name} is no longer part of Kubernetes: use exec")
     access = replace(
-        access, certificate=_pem(user, "client-certificate"), key=_pem(user, "client-key")
+        access, certificate=_pem_file(user, "client-certificate"), key=_pem_file(user, "client-key")
     )
-    token = _word(user, "token")
+    token = _word_of(user, "token")
     if user.get("tokenFile"):
         token = _text(_path(user, "tokenFile"))
     if "exec" in user:
-        status = _executed(user["exec"], user[""], access, environment)
-        token = _word(status, "token")
+        status = _access_of_plugin(user["exec"], user[""], access, environment)
+        token = _word_of(status, "token")
         if status.get("clientCertificateData"):
             access = replace(
                 access,
                 certificate=str(status["clientCertificateData"]),
-                key=_word(status, "clientKeyData"),
+                key=_word_of(status, "clientKeyData"),
             )
     if token:
         return replace(access, headers=(_bearer(token),))
     if user.get("username"):
-        pair = f"{user['username']}:{_word(user, 'password')}".encode()
-        basic = f"Basic {base64.b64encode(pair).decode()}"
-        return replace(access, headers=(("Authorization", basic),))
+        user_and_password = f"{user['username']}:{_word_of(user, 'password')}".encode()
+        basic_header = f"Basic {base64.b64encode(user_and_password).decode()}"
+        return replace(access, headers=(("Authorization", basic_header),))
     return access
 
 
-def _executed(plugin: Entry, folder: str, access: Access, environment: Mapping[str, str]) -> Entry:
+def _access_of_plugin(
+    plugin: Entry, config_folder: str, access: Access, environment: Mapping[str, str]
+) -> Entry:
     """Run an exec plugin and return its status: a token, or a certificate with its key."""
-    version = _word(plugin, "apiVersion")
+    version = _word_of(plugin, "apiVersion")
     if version not in EXEC_VERSIONS:
         raise invalid("user.exec.apiVersion", f"is {version}: use {EXEC_VERSIONS[0]}")
     spec: Entry = {"interactive": sys.stdin.isatty()}
@@ -206,48 +210,50 @@ def _executed(plugin: Entry, folder: str, access: Access, environment: Mapping[s
         authority = base64.b64encode(access.authority.encode()).decode()
         spec["cluster"] = {"server": access.server, "certificate-authority-data": authority}
     info = {"apiVersion": version, "kind": "ExecCredential", "spec": spec}
-    own_environment = {one["name"]: one["value"] for one in plugin.get("env") or ()}
-    program = _word(plugin, "command")
+    plugin_environment = {
+        variable["name"]: variable["value"] for variable in plugin.get("env") or ()
+    }
+    program = _word_of(plugin, "command")
     if os.sep in program:  # otherwise it is searched in PATH
-        program = str(Path(folder) / program)
+        program = str(Path(config_folder) / program)
     command = [program, *map(str, plugin.get("args") or ())]
     try:
-        completed = subprocess.run(
+        completed_process = subprocess.run(
             command,
-            env={**environment, **own_environment, "KUBERNETES_EXEC_INFO": json.dumps(info)},
+            env={**environment, **plugin_environment, "KUBERNETES_EXEC_INFO": json.dumps(info)},
             stdout=subprocess.PIPE,  # the plugin may ask the person on standard input and error
             check=False,
         )
     except OSError as error:
-        hint = _word(plugin, "installHint").strip() or "install it"
+        install_hint = _word_of(plugin, "installHint").strip() or "install it"
         raise invalid(
-            "user.exec.command", f"{command[0]} can't be run ({error}): {hint}"
+            "user.exec.command", f"{command[0]} can't be run ({error}): {install_hint}"
         ) from error
-    if completed.returncode:
+    if completed_process.returncode:
         raise invalid(
-            "user.exec", f"{command[0]} ended with exit code {completed.returncode}: log in"
+            "user.exec", f"{command[0]} ended with exit code {completed_process.returncode}: log in"
         )
     try:
-        status = json.loads(completed.stdout)["status"]
+        status = json.loads(completed_process.stdout)["status"]
     except (ValueError, LookupError, TypeError) as error:
         raise invalid("user.exec", f"{command[0]} printed no ExecCredential: {error}") from error
     return status if isinstance(status, dict) else {}
 
 
-def _impersonating(access: Access, selection: Selection, user: Entry) -> Access:
-    name = selection.user or _word(user, "as")
+def _with_impersonation(access: Access, selection: Selection, user: Entry) -> Access:
+    name = selection.user or _word_of(user, "as")
     groups = selection.groups or tuple(map(str, user.get("as-groups") or ()))
-    headers = impersonation(replace(selection, user=name, groups=groups))
+    headers = impersonation_headers(replace(selection, user=name, groups=groups))
     return replace(access, headers=(*access.headers, *headers))
 
 
-def impersonation(selection: Selection) -> tuple[tuple[str, str], ...]:
+def impersonation_headers(selection: Selection) -> tuple[tuple[str, str], ...]:
     """Return the headers by which the selected user and groups are impersonated."""
-    users = (("Impersonate-User", selection.user),) if selection.user else ()
-    return (*users, *(("Impersonate-Group", group) for group in selection.groups))
+    user_headers = (("Impersonate-User", selection.user),) if selection.user else ()
+    return (*user_headers, *(("Impersonate-Group", group) for group in selection.groups))
 
 
-def _word(entry: Entry, name: str) -> str:
+def _word_of(entry: Entry, name: str) -> str:
     """Return a field's text; empty if it is absent or null."""
     return str(entry.get(name) or "")
 
@@ -256,7 +262,7 @@ def _bearer(token: str) -> tuple[str, str]:
     return "Authorization", f"Bearer {token.strip()}"
 
 
-def _pem(entry: Entry, name: str) -> str:
+def _pem_file(entry: Entry, name: str) -> str:
     """Return the PEM text of a field: inline as base64 (…-data), or in a file."""
     if data := entry.get(f"{name}-data"):
         try:

@@ -14,7 +14,7 @@ from sluicegate.kube.errors import NotFound
 from sluicegate.kube.resources import LEASES, Key
 from sluicegate.kube.transport import Transport
 
-MANAGER = "sluicegate-lease"
+LEASE_MANAGER = "sluicegate-lease"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +43,17 @@ class LeaseStore:
     async def read(self) -> LeaseRecord | None:
         """Return the record, or None if there is no such Lease."""
         try:
-            return parse_lease(await self._transport.send(requests.get(LEASES, self._key)))
+            return parse_lease(await self._transport.send(requests.get_request(LEASES, self._key)))
         except NotFound:
             return None
 
-    async def write(self, record: LeaseRecord) -> LeaseRecord:
+    async def write(self, lease_record: LeaseRecord) -> LeaseRecord:
         """Create or replace the Lease; Conflict if another client was faster."""
-        body = render_lease(self._key, record)
-        build = requests.replace if record.resource_version else requests.create
-        return parse_lease(await self._transport.send(build(LEASES, body, manager=MANAGER)))
+        body = render_lease(self._key, lease_record)
+        build = (
+            requests.replace_request if lease_record.resource_version else requests.create_request
+        )
+        return parse_lease(await self._transport.send(build(LEASES, body, manager=LEASE_MANAGER)))
 
 
 def parse_lease(body: Mapping[str, Any]) -> LeaseRecord:
@@ -67,26 +69,26 @@ def parse_lease(body: Mapping[str, Any]) -> LeaseRecord:
     )
 
 
-def render_lease(key: Key, record: LeaseRecord) -> dict[str, Any]:
+def render_lease(key: Key, lease_record: LeaseRecord) -> dict[str, Any]:
     """Convert a record to a Lease object."""
     meta = {"namespace": key.namespace, "name": key.name}
-    if record.resource_version:
-        meta["resourceVersion"] = record.resource_version
+    if lease_record.resource_version:
+        meta["resourceVersion"] = lease_record.resource_version
     spec: dict[str, Any] = {
-        "holderIdentity": record.holder,
-        "leaseDurationSeconds": record.duration_seconds,
-        "leaseTransitions": record.transitions,
+        "holderIdentity": lease_record.holder,
+        "leaseDurationSeconds": lease_record.duration_seconds,
+        "leaseTransitions": lease_record.transitions,
     }
-    if record.acquired:
-        spec["acquireTime"] = render_time(record.acquired)
-    if record.renewed:
-        spec["renewTime"] = render_time(record.renewed)
+    if lease_record.acquired:
+        spec["acquireTime"] = render_time(lease_record.acquired)
+    if lease_record.renewed:
+        spec["renewTime"] = render_time(lease_record.renewed)
     return {"metadata": meta, "spec": spec}
 
 
-def render_time(moment: datetime) -> str:
+def render_time(time_value: datetime) -> str:
     """Format a MicroTime: RFC 3339 in UTC, with six digits, as the API server requires."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return time_value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def parse_time(text: str | None) -> datetime | None:

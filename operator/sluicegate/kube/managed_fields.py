@@ -17,47 +17,51 @@ from sluicegate.api.containers import amount
 Fields = "Mapping[str, Any]"
 
 IDENTITY = ("apiVersion", "kind")  # sent with every apply, but never among the owned fields
-QUANTITIES = frozenset({"requests", "limits", "sizeLimit", "storage", "divisor"})
+QUANTITY_FIELDS = frozenset({"requests", "limits", "sizeLimit", "storage", "divisor"})
 """Fields whose values the server normalises: 0.5 becomes 500m."""
 
 
-def owned_fields(body: Mapping[str, Any], manager: str) -> dict[str, Any]:
+def owned_fields(body: Mapping[str, Any], field_manager: str) -> dict[str, Any]:
     """Return the field set that `manager` owns by server-side apply, empty if there is none."""
-    return dict(_entry(body, manager).get("fieldsV1") or {})
+    return dict(_managed_entry(body, field_manager).get("fieldsV1") or {})
 
 
-def written_at(body: Mapping[str, Any], manager: str) -> int:
+def written_at(body: Mapping[str, Any], field_manager: str) -> int:
     """Return the time of the last change by `manager`, in seconds of the server's clock; 0 if never."""
-    moment = _entry(body, manager).get("time")
-    return int(datetime.fromisoformat(moment).timestamp()) if moment else 0
+    write_time = _managed_entry(body, field_manager).get("time")
+    return int(datetime.fromisoformat(write_time).timestamp()) if write_time else 0
 
 
-def _entry(body: Mapping[str, Any], manager: str) -> Mapping[str, Any]:
+def _managed_entry(body: Mapping[str, Any], field_manager: str) -> Mapping[str, Any]:
     """Return the server's record of a manager's server-side apply; empty if there is none."""
     for entry in body.get("metadata", {}).get("managedFields") or ():
         if (
-            entry.get("manager") == manager
+            entry.get("manager") == field_manager
             and entry.get("operation") == "Apply"
             and not entry.get("subresource")
         ):
-            record: Mapping[str, Any] = entry
-            return record
+            managed_entry: Mapping[str, Any] = entry
+            return managed_entry
     return {}
 
 
-def owned_part(body: Mapping[str, Any], manager: str) -> dict[str, Any]:
+def owned_part(body: Mapping[str, Any], field_manager: str) -> dict[str, Any]:
     """Return the fields of a live object that `manager` applied, with their live values."""
-    fields = owned_fields(body, manager)
-    return dict(pick(body, fields)) if fields else {}
+    fields = owned_fields(body, field_manager)
+    return dict(pick_fields(body, fields)) if fields else {}
 
 
-def pick(value: Any, fields: Mapping[str, Any]) -> Any:
+def pick_fields(value: Any, fields: Mapping[str, Any]) -> Any:
     """Return the part of `value` that a FieldsV1 set selects; an empty set selects all of it."""
     if not fields.keys() - {"."}:
         return value
     if isinstance(value, dict):
-        names = {name[2:]: below for name, below in fields.items() if name.startswith("f:")}
-        return {key: pick(value[key], names[key]) for key in names if key in value}
+        names = {
+            name[2:]: nested_fields
+            for name, nested_fields in fields.items()
+            if name.startswith("f:")
+        }
+        return {key: pick_fields(value[key], names[key]) for key in names if key in value}
     if isinstance(value, list):
         return list(pick_items(value, fields))
     return value
@@ -66,9 +70,9 @@ def pick(value: Any, fields: Mapping[str, Any]) -> Any:
 def pick_items(items: list[Any], fields: Mapping[str, Any]) -> Iterator[Any]:
     """Yield the owned parts of the items of a list-map (by key) or of a list-set (by value)."""
     for item in items:
-        for name, below in fields.items():
+        for name, nested_fields in fields.items():
             if name.startswith("k:") and has_key(item, json.loads(name[2:])):
-                yield pick(item, below)
+                yield pick_fields(item, nested_fields)
             elif name.startswith("v:") and item == json.loads(name[2:]):
                 yield item
 
@@ -78,30 +82,34 @@ def has_key(item: Any, key: Mapping[str, Any]) -> bool:
     return isinstance(item, dict) and all(item.get(name) == value for name, value in key.items())
 
 
-def fingerprint(applied: Mapping[str, Any]) -> str:
+def fingerprint(manifest: Mapping[str, Any]) -> str:
     """Return a short digest of a manifest or of an owned part; equal digests mean in sync.
 
     Both sides are normalised: fields that the server drops (empty or null) and the object's
     identity are ignored, numbers and quantities are compared by their amount, and the order of
     list-map items is ignored where items have names.
     """
-    return _DIGESTS.of(applied, lambda: _fingerprint(applied))
+    return _DIGESTS.of(manifest, lambda: _fingerprint_of(manifest))
 
 
-def owned_fingerprint(body: Mapping[str, Any], manager: str) -> str:
+def owned_fingerprint(body: Mapping[str, Any], field_manager: str) -> str:
     """Return the fingerprint of the part of a live object that `manager` applied."""
-    fields = owned_fields(body, manager)
-    read = {name: body.get(name.removeprefix("f:")) for name in fields}
+    fields = owned_fields(body, field_manager)
+    owned_values = {name: body.get(name.removeprefix("f:")) for name in fields}
     if "f:metadata" in fields:  # the rest of the metadata changes with each write
-        read["f:metadata"] = pick(body["metadata"], fields["f:metadata"])
-    return _DIGESTS.of([fields, read], lambda: _fingerprint(owned_part(body, manager)))
+        owned_values["f:metadata"] = pick_fields(body["metadata"], fields["f:metadata"])
+    return _DIGESTS.of(
+        [fields, owned_values], lambda: _fingerprint_of(owned_part(body, field_manager))
+    )
 
 
-def _fingerprint(applied: Mapping[str, Any]) -> str:
-    bare = {key: value for key, value in applied.items() if key not in IDENTITY}
-    meta = bare.get("metadata") or {}
-    bare["metadata"] = {key: meta[key] for key in meta if key not in ("name", "namespace")}
-    text = json.dumps(canonical(bare), sort_keys=True, separators=(",", ":"))
+def _fingerprint_of(manifest: Mapping[str, Any]) -> str:
+    unidentified_manifest = {key: value for key, value in manifest.items() if key not in IDENTITY}
+    meta = unidentified_manifest.get("metadata") or {}
+    unidentified_manifest["metadata"] = {
+        key: meta[key] for key in meta if key not in ("name", "namespace")
+    }
+    text = json.dumps(canonical_value(unidentified_manifest), sort_keys=True, separators=(",", ":"))
     return blake2b(text.encode(), digest_size=12).hexdigest()
 
 
@@ -112,19 +120,19 @@ class Digests:
     step of its pods, and each reconcile builds the manifests again.
     """
 
-    def __init__(self, most: int) -> None:
-        self._most_entries = most
+    def __init__(self, max_digests: int) -> None:
+        self._most_entries = max_digests
         self._known: OrderedDict[bytes, str] = OrderedDict()
 
-    def of(self, read: Any, compute: Callable[[], str]) -> str:
+    def of(self, cache_key: Any, compute_digest: Callable[[], str]) -> str:
         """Return the fingerprint of an input, from the cache if possible.
 
         Parameters
         ----------
         read : all inputs of the fingerprint, as JSON.
         """
-        key = blake2b(json.dumps(read).encode(), digest_size=16).digest()
-        fingerprint_text = self._known.pop(key, None) or compute()
+        key = blake2b(json.dumps(cache_key).encode(), digest_size=16).digest()
+        fingerprint_text = self._known.pop(key, None) or compute_digest()
         self._known[key] = fingerprint_text
         if len(self._known) > self._most_entries:
             self._known.popitem(last=False)
@@ -135,7 +143,7 @@ _DIGESTS: Final = Digests(4096)
 """A cache large enough for a thousand products while they start: a MiB."""
 
 
-def canonical(value: Any, *, quantity: bool = False) -> Any:
+def canonical_value(value: Any, *, quantity: bool = False) -> Any:
     """Normalise a value for the comparison.
 
     Parameters
@@ -145,14 +153,14 @@ def canonical(value: Any, *, quantity: bool = False) -> Any:
     """
     if isinstance(value, dict):
         pairs = {
-            key: canonical(item, quantity=quantity or key in QUANTITIES)
+            key: canonical_value(item, quantity=quantity or key in QUANTITY_FIELDS)
             for key, item in value.items()
         }
         return {key: item for key, item in pairs.items() if item not in (None, {}, [], "")}
     if isinstance(value, list | tuple):
-        items = [canonical(item) for item in value]
-        all_named = all(isinstance(item, dict) and "name" in item for item in items)
-        return sorted(items, key=lambda item: str(item["name"])) if all_named else items
+        items = [canonical_value(item) for item in value]
+        are_all_named = all(isinstance(item, dict) and "name" in item for item in items)
+        return sorted(items, key=lambda item: str(item["name"])) if are_all_named else items
     if isinstance(value, bool) or value is None:
         return value
     return plain_amount(value) if quantity or not isinstance(value, str) else value

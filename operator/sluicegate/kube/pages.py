@@ -11,14 +11,14 @@ from typing import Any
 
 from sluicegate.kube.errors import KubeError, Transient
 
-MOST_BYTES = 16 * 1024 * 1024
+MAX_BYTES = 16 * 1024 * 1024
 """Largest answer that is accepted; a page of ordinary objects has a third of it."""
-DEEPEST = 200
+MAX_DEPTH = 200
 """Levels that are kept of an object with more levels than can be parsed."""
 
-_SPACE = re.compile(r"[ \t\n\r]*")
+_SPACE_PATTERN = re.compile(r"[ \t\n\r]*")
 _TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}]')
-_decode = json.JSONDecoder().raw_decode
+_decode_json = json.JSONDecoder().raw_decode
 
 
 class Page:
@@ -52,47 +52,47 @@ class Page:
             raise Transient(f"the answer is no JSON list: {error}") from error
 
     def _members(self, text: str) -> Iterator[dict[str, Any]]:
-        at = _expect(text, 0, "{")
-        while text[at] != "}":
-            name, at = _decode(text, at)
-            at = _expect(text, at, ":")
-            if name == "items" and text[at] == "[":
-                at = yield from _objects(text, at)
+        start_index = _expect_mark(text, 0, "{")
+        while text[start_index] != "}":
+            name, start_index = _decode_json(text, start_index)
+            start_index = _expect_mark(text, start_index, ":")
+            if name == "items" and text[start_index] == "[":
+                start_index = yield from _list_objects(text, start_index)
             else:
-                value, at = _value(text, at)
+                value, start_index = _json_value(text, start_index)
                 self._meta = value if name == "metadata" else self._meta
-            at = _next(text, at, "}")
+            start_index = _next_index(text, start_index, "}")
 
 
-def _objects(text: str, at: int) -> Generator[dict[str, Any], None, int]:
+def _list_objects(text: str, start_index: int) -> Generator[dict[str, Any], None, int]:
     """Yield the objects of the list that begins at `at`; return the position of its end."""
-    at = _expect(text, at, "[")
-    while text[at] != "]":
-        value, at = _value(text, at)
+    start_index = _expect_mark(text, start_index, "[")
+    while text[start_index] != "]":
+        value, start_index = _json_value(text, start_index)
         if isinstance(value, dict):
             yield value
         del value  # so that it isn't kept in memory while the next one is parsed
-        at = _next(text, at, "]")
-    return at + 1
+        start_index = _next_index(text, start_index, "]")
+    return start_index + 1
 
 
-def _value(text: str, at: int) -> tuple[Any, int]:
+def _json_value(text: str, start_index: int) -> tuple[Any, int]:
     try:
-        return _decode(text, at)
+        return _decode_json(text, start_index)
     except RecursionError:
-        shallow, end = cut(text, at)
-        return json.loads(shallow), end
+        shallow_text, end_index = cut_deep_values(text, start_index)
+        return json.loads(shallow_text), end_index
 
 
 def parse_object(title: str, body: bytes) -> dict[str, Any]:
     """Parse the JSON object of a successful answer to the request of this title."""
     try:
-        answer = parse(body.decode())
+        json_document = parse(body.decode())
     except ValueError as error:
         raise Transient(f"{title}: the answer is not JSON: {error}") from error
-    if not isinstance(answer, dict):
+    if not isinstance(json_document, dict):
         raise KubeError(f"{title}: the answer is not an object")
-    return answer
+    return json_document
 
 
 def parse(text: str) -> Any:
@@ -100,40 +100,44 @@ def parse(text: str) -> Any:
     try:
         return json.loads(text)
     except RecursionError:
-        return json.loads(cut(text)[0])
+        return json.loads(cut_deep_values(text)[0])
 
 
-def cut(text: str, at: int = 0) -> tuple[str, int]:
+def cut_deep_values(text: str, start_index: int = 0) -> tuple[str, int]:
     """Return the JSON value that begins at `at` without levels that are too deep, and where it ends."""
-    kept_parts, begin, depth = [], at, 0
-    for token in _TOKEN.finditer(text, at):
-        if (mark := token[0]) in "[{":
+    text_parts, part_begin, depth = [], start_index, 0
+    for token in _TOKEN.finditer(text, start_index):
+        if (json_mark := token[0]) in "[{":
             depth += 1
-            if depth == DEEPEST:
-                kept_parts.append(text[begin : token.end()])
-        elif mark in "]}":
-            if depth == DEEPEST:
-                begin = token.start()
+            if depth == MAX_DEPTH:
+                text_parts.append(text[part_begin : token.end()])
+        elif json_mark in "]}":
+            if depth == MAX_DEPTH:
+                part_begin = token.start()
             depth -= 1
         if not depth:
-            return "".join([*kept_parts, text[begin : token.end()]]), token.end()
+            return "".join([*text_parts, text[part_begin : token.end()]]), token.end()
     raise ValueError("the JSON ends too soon")
 
 
-def _expect(text: str, at: int, mark: str) -> int:
+def _expect_mark(text: str, start_index: int, json_mark: str) -> int:
     """Return the position after a mark; ValueError if it isn't there."""
-    at = _skip(text, at)
-    if text[at : at + 1] != mark:
-        raise ValueError(f"no {mark} at character {at}")
-    return _skip(text, at + 1)
+    start_index = _skip_space(text, start_index)
+    if text[start_index : start_index + 1] != json_mark:
+        raise ValueError(f"no {json_mark} at character {start_index}")
+    return _skip_space(text, start_index + 1)
 
 
-def _next(text: str, at: int, end: str) -> int:
+def _next_index(text: str, start_index: int, end_mark: str) -> int:
     """Return the position of the next member, or of the end."""
-    at = _skip(text, at)
-    return at if text[at : at + 1] == end else _expect(text, at, ",")
+    start_index = _skip_space(text, start_index)
+    return (
+        start_index
+        if text[start_index : start_index + 1] == end_mark
+        else _expect_mark(text, start_index, ",")
+    )
 
 
-def _skip(text: str, at: int) -> int:
-    space = _SPACE.match(text, at)
-    return space.end() if space else at
+def _skip_space(text: str, start_index: int) -> int:
+    space_match = _SPACE_PATTERN.match(text, start_index)
+    return space_match.end() if space_match else start_index

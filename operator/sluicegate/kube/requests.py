@@ -18,7 +18,7 @@ WRITE_SECONDS = (
     3.0  # shorter than the fence's margin, so that no write is sent after the lease has expired
 )
 
-ABSENT = "1"
+ABSENT_VERSION = "1"
 """As a resourceVersion: the object must not exist yet.
 
 No object is ever at version 1, so the server answers 409 for an existing object, and creates a
@@ -27,8 +27,8 @@ can't overwrite an object that its successor has created.
 """
 
 JSON = "application/json"
-APPLY = "application/apply-patch+yaml"  # JSON is YAML
-MERGE = "application/merge-patch+json"
+APPLY_CONTENT_TYPE = "application/apply-patch+yaml"  # JSON is YAML
+MERGE_CONTENT_TYPE = "application/merge-patch+json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class ApiRequest:
         return f"{self.verb} {self.path}"
 
 
-def get(resource: Resource, key: Key) -> ApiRequest:
+def get_request(resource: Resource, key: Key) -> ApiRequest:
     """Read one object."""
     return ApiRequest("get", "GET", resource.path(key.namespace, key.name))
 
@@ -93,20 +93,20 @@ def watch(resource: Resource, *, namespace: str = "", version: str, seconds: int
 
 def review(resource: Resource, spec: Mapping[str, Any]) -> ApiRequest:
     """Create a review of a token or of an access: the server answers it and stores nothing."""
-    return ApiRequest("review", "POST", resource.path(), body=_typed(resource, {"spec": spec}))
+    return ApiRequest("review", "POST", resource.path(), body=_typed_body(resource, {"spec": spec}))
 
 
-def discovery(resource: Resource) -> ApiRequest:
+def discovery_request(resource: Resource) -> ApiRequest:
     """Read the kinds that a group and version serves."""
     prefix = "apis" if resource.group else "api"
     return ApiRequest("discover", "GET", f"/{prefix}/{resource.api_version}")
 
 
-def apply(
+def apply_request(
     resource: Resource,
     body: Mapping[str, Any],
     *,
-    manager: str,
+    field_manager: str,
     resource_version: str | None = None,
     subresource: str = "",
     dry_run: bool = False,
@@ -120,31 +120,39 @@ def apply(
     path = resource.path(meta.get("namespace", ""), meta["name"], subresource=subresource)
     options = [("force", "true")]
     options += [("dryRun", "All")] if dry_run else []
-    versioned_body = at_version(_typed(resource, body), resource_version)
-    return _write(
-        "apply", "PATCH", path, versioned_body, manager=manager, options=options, kind=APPLY
+    versioned_body = at_version(_typed_body(resource, body), resource_version)
+    return _write_request(
+        "apply",
+        "PATCH",
+        path,
+        versioned_body,
+        field_manager=field_manager,
+        options=options,
+        kind=APPLY_CONTENT_TYPE,
     )
 
 
-def create(resource: Resource, body: Mapping[str, Any], *, manager: str) -> ApiRequest:
+def create_request(resource: Resource, body: Mapping[str, Any], *, manager: str) -> ApiRequest:
     """Create an object; the server answers 409 AlreadyExists if there is one of that name."""
     path = resource.path(body["metadata"].get("namespace", ""))
-    return _write("create", "POST", path, _typed(resource, body), manager=manager)
+    return _write_request(
+        "create", "POST", path, _typed_body(resource, body), field_manager=manager
+    )
 
 
-def replace(resource: Resource, body: Mapping[str, Any], *, manager: str) -> ApiRequest:
+def replace_request(resource: Resource, body: Mapping[str, Any], *, manager: str) -> ApiRequest:
     """Replace a whole object; its metadata.resourceVersion is the precondition."""
     meta = body["metadata"]
     path = resource.path(meta.get("namespace", ""), meta["name"])
-    return _write("update", "PUT", path, _typed(resource, body), manager=manager)
+    return _write_request("update", "PUT", path, _typed_body(resource, body), field_manager=manager)
 
 
-def patch(
+def patch_request(
     resource: Resource,
     key: Key,
     body: Mapping[str, Any],
     *,
-    manager: str,
+    field_manager: str,
     resource_version: str | None = None,
 ) -> ApiRequest:
     """Merge `body` into an object; None deletes a field."""
@@ -152,10 +160,12 @@ def patch(
         resource.path(key.namespace, key.name),
         at_version(body, resource_version),
     )
-    return _write("patch", "PATCH", path, versioned_body, manager=manager, kind=MERGE)
+    return _write_request(
+        "patch", "PATCH", path, versioned_body, field_manager=field_manager, kind=MERGE_CONTENT_TYPE
+    )
 
 
-def delete(
+def delete_request(
     resource: Resource,
     key: Key,
     *,
@@ -164,8 +174,8 @@ def delete(
     propagation: str = "Background",
 ) -> ApiRequest:
     """Delete an object, if it is still the one that was observed."""
-    observed = {"uid": uid, "resourceVersion": resource_version}
-    preconditions = {name: value for name, value in observed.items() if value}
+    observed_version = {"uid": uid, "resourceVersion": resource_version}
+    preconditions = {name: value for name, value in observed_version.items() if value}
     options: dict[str, Any] = {
         "apiVersion": "v1",
         "kind": "DeleteOptions",
@@ -183,7 +193,7 @@ def as_user(
     *,
     groups: Iterable[str] = (),
     uid: str = "",
-    extra: Mapping[str, Iterable[str]] | None = None,
+    extra_attributes: Mapping[str, Iterable[str]] | None = None,
 ) -> ApiRequest:
     """Add the headers by which a request is sent on behalf of a user.
 
@@ -199,7 +209,7 @@ def as_user(
     headers += [("Impersonate-Uid", uid)] if uid else []
     headers += [
         (f"Impersonate-Extra-{quote(name, safe='')}", value)
-        for name, values in (extra or {}).items()
+        for name, values in (extra_attributes or {}).items()
         for value in values
     ]
     for name, value in headers:
@@ -208,21 +218,21 @@ def as_user(
     return dataclasses.replace(request, headers=(*request.headers, *headers))
 
 
-def _typed(resource: Resource, body: Mapping[str, Any]) -> Mapping[str, Any]:
+def _typed_body(resource: Resource, body: Mapping[str, Any]) -> Mapping[str, Any]:
     return {"apiVersion": resource.api_version, "kind": resource.kind, **body}
 
 
-def _write(
+def _write_request(
     verb: str,
     method: str,
     path: str,
     body: Mapping[str, Any],
     *,
-    manager: str,
+    field_manager: str,
     options: Iterable[tuple[str, str]] = (),
     kind: str = JSON,
 ) -> ApiRequest:
-    query = (("fieldManager", manager), *options)
+    query = (("fieldManager", field_manager), *options)
     return ApiRequest(verb, method, path, query, body, content_type=kind, seconds=WRITE_SECONDS)
 
 

@@ -53,12 +53,12 @@ class Resource:
 
     def path(self, namespace: str = "", name: str = "", *, subresource: str = "") -> str:
         """Return the path of a collection (no name), an object, or one of its subresources."""
-        parts = ["apis", self.group, self.version] if self.group else ["api", self.version]
+        path_parts = ["apis", self.group, self.version] if self.group else ["api", self.version]
         if namespace:
-            parts += ["namespaces", namespace]
-        parts.append(self.plural)
-        parts += [part for part in (name, subresource) if part]
-        return "/" + "/".join(quote(part, safe="") for part in parts)
+            path_parts += ["namespaces", namespace]
+        path_parts.append(self.plural)
+        path_parts += [path_part for path_part in (name, subresource) if path_part]
+        return "/" + "/".join(quote(path_part, safe="") for path_part in path_parts)
 
 
 DEPLOYMENTS = Resource("apps", "v1", "deployments", "Deployment")

@@ -63,8 +63,8 @@ class Transport:
 
     def __init__(
         self,
-        wire: Wire,
-        spans: Spans = no_spans,
+        wire_client: Wire,
+        trace_spans: Spans = no_spans,
         *,
         on_return: Callable[[float], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
@@ -73,8 +73,8 @@ class Transport:
 
         `on_return` is called with the seconds without an answer when the API server answers again.
         """
-        self._wire = wire
-        self._spans = spans
+        self._wire = wire_client
+        self._spans = trace_spans
         self._on_return = on_return
         self._answered_at = float("-inf")
         self._dated = ("", 0.0)
@@ -89,14 +89,14 @@ class Transport:
         """
         return parse_object(request.title, await self.fetch(request))
 
-    async def fetch(self, request: ApiRequest, *, most: int | None = None) -> bytes:
+    async def fetch(self, request: ApiRequest, *, max_bytes: int | None = None) -> bytes:
         """Send a request and return the text of its answer; AnswerTooLarge if it has more than `most` bytes."""
         try:
-            return await self._attempt(request, most)
+            return await self._attempt(request, max_bytes)
         except Unauthorized:
             if request.method != "GET":
                 raise
-            return await self._attempt(request, most)
+            return await self._attempt(request, max_bytes)
 
     def silence(self) -> float:
         """Return the seconds since the last answer that shows a working API server."""
@@ -104,9 +104,9 @@ class Transport:
 
     def server_time(self) -> float | None:
         """Return the API server's time in seconds since 1970; None before an answer with a Date."""
-        date, at = self._dated
+        date, received_at = self._dated
         try:
-            return parsedate_to_datetime(date).timestamp() + self._clock() - at
+            return parsedate_to_datetime(date).timestamp() + self._clock() - received_at
         except ValueError:
             return None
 
@@ -118,10 +118,10 @@ class Transport:
         if pause_seconds := self.backpressure.left:
             message = f"{request.title}: not sent, as the API server asked its clients to back off"
             raise TooManyRequests(message, retry_after=pause_seconds)
-        described = {"http.request.method": request.method, "url.path": request.path}
-        with self._spans(request.verb, described) as span:
+        span_attributes = {"http.request.method": request.method, "url.path": request.path}
+        with self._spans(request.verb, span_attributes) as trace_span:
             status, body, headers = await self._counted(request, most_bytes)
-            span.set("http.response.status_code", status)
+            trace_span.set("http.response.status_code", status)
             if date := headers.get("Date"):
                 self._dated = (date, self._clock())
             if status // 100 != 2:  # noqa: PLR2004  # an HTTP status is its own name
@@ -147,8 +147,8 @@ class Transport:
         code, send_time = "<error>", self._clock()
         try:
             async with asyncio.timeout(request.seconds):
-                answer = await self._wire.exchange(request, most_bytes)
-            code = str(answer[0])
+                api_answer = await self._wire.exchange(request, most_bytes)
+            code = str(api_answer[0])
         except TimeoutError as error:
             raise TimedOut(f"{request.title}: no answer in {request.seconds} s") from error
         except (aiohttp.ClientError, OSError) as error:
@@ -156,4 +156,4 @@ class Transport:
         finally:
             REQUESTS.labels(code=code, method=request.method, verb=request.verb).inc()
             REQUEST_TIME.labels(verb=request.verb).observe(self._clock() - send_time)
-        return answer
+        return api_answer

@@ -59,44 +59,46 @@ class Arms:
 
         A day of them is evaluated each minute, so blocks are built only once.
         """
-        read = self.canaries.blocks(self.series(self.stable, self.requests))
+        request_blocks = self.canaries.blocks(self.series(self.stable, self.requests))
         blocks_by_index: dict[int, CanaryBlock] = self.canaries.derived(self.product, self)
-        indexes = read.indexes()
-        unmade = [index for index in indexes if index not in blocks_by_index]
-        if unmade:
+        block_indexes = request_blocks.indexes()
+        missing_indexes = [index for index in block_indexes if index not in blocks_by_index]
+        if missing_indexes:
             # Values that are common to all blocks are computed once.
-            blocks_by_index.update(zip(unmade, self._make(unmade, read), strict=True))
-        return tuple(blocks_by_index[index] for index in indexes)
+            blocks_by_index.update(
+                zip(missing_indexes, self._make(missing_indexes, request_blocks), strict=True)
+            )
+        return tuple(blocks_by_index[index] for index in block_indexes)
 
-    def series(self, arm: Arm, name: str) -> SeriesKey:
+    def series(self, version_arm: Arm, name: str) -> SeriesKey:
         """Return the key of one SLO's series of an arm."""
-        return SeriesKey(*self.product, arm.version, name)
+        return SeriesKey(*self.product, version_arm.version, name)
 
-    def since(self, moment: float, arm: Arm) -> Iterator[Block]:
+    def since(self, since_time: float, version_arm: Arm) -> Iterator[Block]:
         """Yield all requests of an arm, in the blocks that began at this time, in seconds, or later."""
-        blocks = self.canaries.blocks(self.series(arm, self.requests))
-        first = ceil(moment / self.seconds) + 1
+        blocks = self.canaries.blocks(self.series(version_arm, self.requests))
+        first_block = ceil(since_time / self.seconds) + 1
         for index in blocks.indexes():
-            if index >= first:
+            if index >= first_block:
                 value = blocks.value(index)
                 yield Block(index, value.quality, value.count)
 
-    def sent(self, arm: Arm, index: int) -> Block:
+    def sent(self, version_arm: Arm, index: int) -> Block:
         """Return the requests that the gateway sent to an arm in one block; MISSING without its counts."""
-        return self.canaries.sent(arm.backend, self.seconds, index)
+        return self.canaries.sent(version_arm.backend, self.seconds, index)
 
-    def _make(self, indexes: list[int], read: BlockRow) -> list[CanaryBlock]:
-        stables, candidates = self._counts(self.stable), self._counts(self.candidate)
+    def _make(self, block_indexes: list[int], request_blocks: BlockRow) -> list[CanaryBlock]:
+        stable_rows, candidate_rows = self._counts(self.stable), self._counts(self.candidate)
         ages = self._ages()
-        scraped = self.canaries.scraped(VersionKey(*self.product, self.candidate.version))
+        scraped_blocks = self.canaries.scraped(VersionKey(*self.product, self.candidate.version))
         return [
             canary_block(
                 index * self.seconds,
-                read.value(index),
-                values_at(stables, index),
+                request_blocks.value(index),
+                values_at(stable_rows, index),
                 CandidateReading(
-                    counts=values_at(candidates, index),
-                    up=index in scraped,
+                    counts=values_at(candidate_rows, index),
+                    up=index in scraped_blocks,
                     gauges=self._means(index),
                     sent=self._pair(index),
                     pairs=self._outcomes(index),
@@ -105,7 +107,7 @@ class Arms:
                 else None,
                 ages=ages_at(ages, index),
             )
-            for index in indexes
+            for index in block_indexes
         ]
 
     def _pair(self, index: int) -> tuple[int, int] | None:
@@ -121,39 +123,42 @@ class Arms:
 
     def _outcomes(self, index: int) -> Pairs | None:
         """Return the labelled requests of one block that both versions predicted for; None if not counted."""
-        right, wrong_rows = (
+        right_rows, wrong_rows = (
             self.canaries.blocks(self.series(self.candidate, name)).value(index)
             for name in PAIRED_SERIES.values()
         )
-        if right.quality is wrong_rows.quality is Quality.MISSING:
+        if right_rows.quality is wrong_rows.quality is Quality.MISSING:
             return None
-        one_wrong, both_wrong = right.count, wrong_rows.count
+        one_wrong_count, both_wrong_count = right_rows.count, wrong_rows.count
         return Pairs(
-            one_wrong.total - one_wrong.bad,
-            both_wrong.total - both_wrong.bad,
-            one_wrong.bad,
-            both_wrong.bad,
+            one_wrong_count.total - one_wrong_count.bad,
+            both_wrong_count.total - both_wrong_count.bad,
+            one_wrong_count.bad,
+            both_wrong_count.bad,
         )
 
     def _ages(self) -> tuple[tuple[BlockRow, ...], ...]:
         """Return the labels of candidate and stable, by class of age."""
         return tuple(
-            tuple(self.canaries.blocks(self.series(arm, name)) for name in AGED_SERIES.values())
-            for arm in (self.candidate, self.stable)
+            tuple(
+                self.canaries.blocks(self.series(version_arm, name))
+                for name in AGED_SERIES.values()
+            )
+            for version_arm in (self.candidate, self.stable)
         )
 
-    def _counts(self, arm: Arm) -> dict[str, BlockRow]:
-        return {name: self.canaries.blocks(self.series(arm, name)) for name in self.counted}
+    def _counts(self, version_arm: Arm) -> dict[str, BlockRow]:
+        return {name: self.canaries.blocks(self.series(version_arm, name)) for name in self.counted}
 
     def _means(self, index: int) -> Mapping[str, tuple[float, float]]:
         """Return the means of candidate and stable in one block, by SLO, if both have one."""
-        means = {}
+        gauge_means = {}
         for name in self.gauges:
             candidate_mean = self.canaries.mean(self.series(self.candidate, name), index)
             stable_mean = self.canaries.mean(self.series(self.stable, name), index)
             if candidate_mean is not None and stable_mean is not None:
-                means[name] = (candidate_mean, stable_mean)
-        return means or NO_VALUES
+                gauge_means[name] = (candidate_mean, stable_mean)
+        return gauge_means or NO_VALUES
 
 
 def arm_of(product: DataProduct, version: VersionBase) -> Arm:
@@ -165,22 +170,26 @@ def arm_of(product: DataProduct, version: VersionBase) -> Arm:
     )
 
 
-def values_at(arm: Mapping[str, BlockRow], index: int) -> Mapping[str, BlockValue]:
+def values_at(rows_by_slo: Mapping[str, BlockRow], index: int) -> Mapping[str, BlockValue]:
     """Return the value of one block for each SLO; MISSING if it was never read."""
-    return _by_slo(tuple(arm), tuple(blocks.value(index) for blocks in arm.values()))
+    return _values_by_slo(
+        tuple(rows_by_slo), tuple(blocks.value(index) for blocks in rows_by_slo.values())
+    )
 
 
-def ages_at(arms: tuple[tuple[BlockRow, ...], ...], index: int) -> LabelsByAge | None:
+def ages_at(rows_by_arm: tuple[tuple[BlockRow, ...], ...], index: int) -> LabelsByAge | None:
     """Return the labels of candidate and stable in one block; None if no pod counts them by age."""
-    values = [[row.value(index) for row in arm] for arm in arms]
-    if not any(value.quality is Quality.COUNTED for arm in values for value in arm):
+    values = [[row.value(index) for row in age_rows] for age_rows in rows_by_arm]
+    if not any(value.quality is Quality.COUNTED for age_rows in values for value in age_rows):
         return None
-    candidate, stable = (tuple(value.count for value in arm) for arm in values)
+    candidate, stable = (tuple(value.count for value in age_rows) for age_rows in values)
     return labels_by_age(candidate, stable)
 
 
 @lru_cache(maxsize=1024)
-def _by_slo(slos: tuple[str, ...], values: tuple[BlockValue, ...]) -> Mapping[str, BlockValue]:
+def _values_by_slo(
+    slos: tuple[str, ...], values: tuple[BlockValue, ...]
+) -> Mapping[str, BlockValue]:
     """Return the values by SLO; blocks without traffic, or without a series, share one object."""
     return dict(zip(slos, values, strict=True))
 

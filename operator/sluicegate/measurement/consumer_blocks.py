@@ -13,7 +13,12 @@ from sluicegate.policy.model.inputs import other_versions
 from sluicegate.prometheus.canary_cache import CanaryBlocks
 from sluicegate.prometheus.targets import ProductKey, SeriesKey
 from sluicegate.slo.blocks import BlockRow, Series
-from sluicegate.slo.consumer_series import MIXED, UNMARKED, USUAL, consumer_series
+from sluicegate.slo.consumer_series import (
+    MIXED_SERIES,
+    UNMARKED_SERIES,
+    USUAL_SERIES,
+    consumer_series,
+)
 from sluicegate.slo.label_ages import AGED_SERIES
 
 _NO_VERSION: Final = "-"
@@ -41,50 +46,53 @@ class ConsumerArms:
     begins: int
 
     @classmethod
-    def of(cls, arms: Arms, consumer: ConsumerTerms) -> Self:
+    def of(cls, version_arms: Arms, consumer: ConsumerTerms) -> Self:
         """Return those of a consumer in the canary of its upstream."""
         return cls(
-            arms.canaries,
-            arms.product,
-            arms.stable.version,
-            arms.candidate.version,
+            version_arms.canaries,
+            version_arms.product,
+            version_arms.stable.version,
+            version_arms.candidate.version,
             consumer=consumer.name,
             cases=tuple((case.terms.name, case.series) for case in consumer.cases),
-            seconds=arms.seconds,
-            begins=arms.begins,
+            seconds=version_arms.seconds,
+            begins=version_arms.begins,
         )
 
     def blocks(self) -> tuple[ConsumerBlock, ...]:
         """Return all blocks that were read, from an hour before the rollout, oldest first."""
-        read = self._row(self.stable, MIXED)
+        mixed_blocks = self._row(self.stable, MIXED_SERIES)
         blocks_by_index: dict[int, ConsumerBlock] = self.canaries.derived(
             self.product, self, self.consumer
         )
-        indexes = read.indexes()
-        unmade = [index for index in indexes if index not in blocks_by_index]
-        if unmade:
-            blocks_by_index.update(self._read_blocks(unmade, read))
-        return tuple(blocks_by_index[index] for index in indexes)
+        block_indexes = mixed_blocks.indexes()
+        missing_indexes = [index for index in block_indexes if index not in blocks_by_index]
+        if missing_indexes:
+            blocks_by_index.update(self._read_blocks(missing_indexes, mixed_blocks))
+        return tuple(blocks_by_index[index] for index in block_indexes)
 
     def _read_blocks(
-        self, indexes: list[int], read: BlockRow
+        self, block_indexes: list[int], mixed_blocks: BlockRow
     ) -> Iterable[tuple[int, ConsumerBlock]]:
-        unmarked = self._row(self.stable, UNMARKED)
-        versions = (USUAL, self.stable, self.candidate)
+        unmarked_blocks = self._row(self.stable, UNMARKED_SERIES)
+        versions = (USUAL_SERIES, self.stable, self.candidate)
         usual_counts, stable, candidate = (self._counts(version) for version in versions)
         usual_ages, stable_ages, candidate_ages = (self._ages(version) for version in versions)
-        none = self._ages(_NO_VERSION)
-        for index in indexes:
-            begun = index > self.begins
+        ages_of_no_version = self._ages(_NO_VERSION)
+        for index in block_indexes:
+            has_begun = index > self.begins
             yield (
                 index,
                 consumer_block(
                     index * self.seconds,
-                    MetRequests(read.value(index), unmarked.value(index).count.bad),
-                    values_at(stable if begun else usual_counts, index),
-                    values_at(candidate, index) if begun else None,
+                    MetRequests(mixed_blocks.value(index), unmarked_blocks.value(index).count.bad),
+                    values_at(stable if has_begun else usual_counts, index),
+                    values_at(candidate, index) if has_begun else None,
                     ages=ages_at(
-                        (candidate_ages, stable_ages) if begun else (none, usual_ages), index
+                        (candidate_ages, stable_ages)
+                        if has_begun
+                        else (ages_of_no_version, usual_ages),
+                        index,
                     ),
                 ),
             )
@@ -120,14 +128,16 @@ class ConsumerMeasurements:
 
     def consumer_blocks(self, terms: ConsumerTerms) -> tuple[ConsumerBlock, ...]:
         """Return blocks by version of the upstream; none without a candidate."""
-        arms = self.upstream.arms()
-        return () if arms is None else ConsumerArms.of(arms, terms).blocks()
+        version_arms = self.upstream.arms()
+        return () if version_arms is None else ConsumerArms.of(version_arms, terms).blocks()
 
     def own_series(self, terms: ConsumerTerms) -> dict[str, dict[str, Series]]:
         """Return the consumer's own blocks of the last week, by version and SLO."""
-        own, status = self.consumer, self.consumer.product.status
+        consumer_view, status = self.consumer, self.consumer.product.status
         stable = [] if status.stable is None else [status.stable]
         return {
-            own.name(version): {case.slo: own.series(version, case.slo) for case in terms.cases}
+            consumer_view.name(version): {
+                case.slo: consumer_view.series(version, case.slo) for case in terms.cases
+            }
             for version in (*other_versions(status, self.now), *stable)
         }

@@ -82,17 +82,17 @@ class ProductBlocks:
 
     def lost(self) -> dict[str, DecisionReason]:
         """Return why single SLOs have no newest block: queries that they need have no answer."""
-        failed = self.measurements.failed(self.block_seconds)
+        failed_kinds = self.measurements.failed(self.block_seconds)
         key = Key(*self.product.metadata.key)
-        unreadable = self.measurements.unreadable(key, self.block_seconds).keys()
-        if not failed and not unreadable:
+        unreadable_kinds = self.measurements.unreadable(key, self.block_seconds).keys()
+        if not failed_kinds and not unreadable_kinds:
             return {}
         reasons = {}
         for slo in self.product.spec.slos:
-            required = INDICATORS[slo.indicator.kind].queries | {QueryKind.TARGETS}
-            if required & failed:
+            required_kinds = INDICATORS[slo.indicator.kind].queries | {QueryKind.TARGETS}
+            if required_kinds & failed_kinds:
                 reasons[slo.name] = DecisionReason.PROMETHEUS_UNAVAILABLE
-            elif required & unreadable:
+            elif required_kinds & unreadable_kinds:
                 reasons[slo.name] = DecisionReason.UNREADABLE_SERIES
         return reasons
 
@@ -125,23 +125,25 @@ class ProductBlocks:
 
     def requests(self) -> Requests:
         """Return the requests of both versions in the canary blocks that began after the last change."""
-        arms, since = self.arms(), self._changed()
-        if arms is None or since is None:
+        arms, changed_at = self.arms(), self._changed()
+        if arms is None or changed_at is None:
             return Requests()
-        return count_requests(arms.since(since, arms.stable), arms.since(since, arms.candidate))
+        return count_requests(
+            arms.since(changed_at, arms.stable), arms.since(changed_at, arms.candidate)
+        )
 
     def sent(self) -> Requests | None:
         """Return the requests that the gateway sent to both versions in these blocks.
 
         None without its counts.
         """
-        arms, since = self.arms(), self._changed()
-        if arms is None or since is None or not self.measurements.canaries.has_gateway_counts:
+        arms, changed_at = self.arms(), self._changed()
+        if arms is None or changed_at is None or not self.measurements.canaries.has_gateway_counts:
             return None
-        indexes = [block.index for block in arms.since(since, arms.stable)]
+        block_indexes = [block.index for block in arms.since(changed_at, arms.stable)]
         requests = count_requests(
-            (arms.sent(arms.stable, index) for index in indexes),
-            (arms.sent(arms.candidate, index) for index in indexes),
+            (arms.sent(arms.stable, index) for index in block_indexes),
+            (arms.sent(arms.candidate, index) for index in block_indexes),
         )
         return requests if requests.stable or requests.candidate else None
 
@@ -191,10 +193,10 @@ class ProductBlocks:
         candidate, traffic = self.product.status.candidate, self.product.status.traffic
         if candidate is None or not candidate.shares:
             return None
-        changed = candidate.shares[-1].start_time
+        change_time = candidate.shares[-1].start_time
         if traffic is not None:
-            changed = max(changed, traffic.write_time)
-        return max(changed, self.route_changed) + GATEWAY_LAG
+            change_time = max(change_time, traffic.write_time)
+        return max(change_time, self.route_changed) + GATEWAY_LAG
 
 
 def _requests(target: Target | None) -> str:

@@ -26,7 +26,7 @@ GATHER_SECONDS: Final = 1.0
 RETRY_SECONDS: Final = 10.0
 """Seconds until a retry without an answer: a block may last minutes, but an outage may be shorter."""
 
-AT_ONCE: Final = 200
+KEYS_AT_ONCE: Final = 200
 """Idle products that are requeued without a delay when their block completes."""
 PACE_SECONDS: Final = 0.006
 """Seconds between two of the other products: longer than a reconcile of one, so that urgent keys
@@ -49,16 +49,16 @@ class BlockScheduler:
         measurements: Measurements,
         evaluation: BlockReader,
         requeue: Requeue,
-        spans: Spans = no_spans,
+        trace_spans: Spans = no_spans,
         *,
-        wall: Clock = time.time,
+        wall_clock: Clock = time.time,
     ) -> None:
         """Store the settings; `requeue` is called with a product, the delay and the priority."""
         self._measurements = measurements
         self._evaluation = evaluation
         self._requeue = requeue
-        self._spans = spans
-        self._wall = wall
+        self._spans = trace_spans
+        self._wall = wall_clock
         self._under_way: dict[Length, asyncio.Task[None]] = {}
         self._due: dict[Length, float] = {}
         """When the next round begins, by the event loop's clock, which is monotonic."""
@@ -87,11 +87,11 @@ class BlockScheduler:
                 self._under_way[length] = asyncio.create_task(self._round(length, now), name=name)
 
     async def _round(self, length: Length, now: float) -> None:
-        described = {
+        span_attributes = {
             "sluicegate.products": len(self._measurements.groups[length]),
             "sluicegate.block_seconds": length.block_seconds,
         }
-        with self._spans("measure", described):
+        with self._spans("measure", span_attributes):
             moved_keys = await self._measurements.read_length(self._evaluation, length, now)
         self._call(moved_keys, length)
         # A target that was added meanwhile may have made it due already.
@@ -99,23 +99,27 @@ class BlockScheduler:
 
     def _call(self, moved_keys: Sequence[Key], length: Length) -> None:
         """Requeue these products: canaries at once, idle ones within half a block at most."""
-        pace = min(PACE_SECONDS, length.block_seconds / 2 / max(len(moved_keys), 1))
+        pace_seconds = min(PACE_SECONDS, length.block_seconds / 2 / max(len(moved_keys), 1))
         for number, key in enumerate(moved_keys):
             urgency = self._measurements.urgency(key)
-            late = max(number - AT_ONCE, 0) * pace if urgency is QueuePriority.BACKGROUND else 0.0
-            self._requeue(key, late, urgency)
+            lateness_seconds = (
+                max(number - KEYS_AT_ONCE, 0) * pace_seconds
+                if urgency is QueuePriority.BACKGROUND
+                else 0.0
+            )
+            self._requeue(key, lateness_seconds, urgency)
 
     async def _wait(self) -> None:
         """Wait until a round has ended or is due, or a product is new."""
-        news = asyncio.create_task(self._news())
+        news_task = asyncio.create_task(self._news())
         try:
             await asyncio.wait(
-                {news, *self._under_way.values()},
+                {news_task, *self._under_way.values()},
                 timeout=self._next(),
                 return_when=asyncio.FIRST_COMPLETED,
             )
         finally:
-            await end([news])
+            await end([news_task])
         if self._measurements.news.is_set():
             await asyncio.sleep(GATHER_SECONDS)
             self._measurements.news.clear()
@@ -133,8 +137,8 @@ class BlockScheduler:
 
     def _next(self) -> float | None:
         """Return the seconds until a round is due; None if none is due before another one ends."""
-        due = min((self._due.get(length, 0.0) for length in self._idle()), default=None)
-        return None if due is None else max(due - asyncio.get_running_loop().time(), 0.0)
+        due_time = min((self._due.get(length, 0.0) for length in self._idle()), default=None)
+        return None if due_time is None else max(due_time - asyncio.get_running_loop().time(), 0.0)
 
     def pause(self, length: Length, asked_at: float) -> float:
         """Return the seconds until the next block of this length completes.
@@ -142,8 +146,8 @@ class BlockScheduler:
         At most one block length: a clock that was set back would make it longer.
         """
         timing, seconds = self._measurements.timing, length.block_seconds
-        complete = timing.complete_at(timing.newest_complete(asked_at, seconds) + 1, seconds)
-        longest = (
+        complete_time = timing.complete_at(timing.newest_complete(asked_at, seconds) + 1, seconds)
+        longest_pause = (
             min(RETRY_SECONDS, seconds) if self._measurements.awaits_answer(length) else seconds
         )
-        return min(max(complete - self._wall(), SHORTEST_PAUSE), longest)
+        return min(max(complete_time - self._wall(), SHORTEST_PAUSE), longest_pause)

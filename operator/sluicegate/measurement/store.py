@@ -48,12 +48,14 @@ class BlockLateness:
         self._timing = timing
         self._complete: dict[int, int] = {}
 
-    def expect(self, lengths: Iterable[int], now: float) -> None:
+    def expect(self, block_lengths: Iterable[int], now: float) -> None:
         """Expect blocks of these lengths: of a new length from its newest block, never future ones."""
-        newest = {length: self._timing.newest_complete(now, length) for length in lengths}
+        newest_by_length = {
+            length: self._timing.newest_complete(now, length) for length in block_lengths
+        }
         self._complete = {
-            length: min(self._complete.get(length, last - 1), last)
-            for length, last in newest.items()
+            length: min(self._complete.get(length, last_block - 1), last_block)
+            for length, last_block in newest_by_length.items()
         }
 
     def record(self, readings: Readings) -> None:
@@ -63,10 +65,11 @@ class BlockLateness:
 
     def lateness(self, now: float) -> float:
         """Return the seconds by which the next complete block of a length is overdue; 0 if none is."""
-        due = [
-            self._timing.complete_at(last + 1, length) for length, last in self._complete.items()
+        due_times = [
+            self._timing.complete_at(last_block + 1, length)
+            for length, last_block in self._complete.items()
         ]
-        return max(now - min(due, default=now), 0.0)
+        return max(now - min(due_times, default=now), 0.0)
 
 
 class Measurements:
@@ -112,14 +115,14 @@ class Measurements:
         """Return the unreadable series of a product, in words; empty if none, or if reported before."""
         reasons = {
             kind: reason
-            for kept in self._unreadable.values()
-            for kind, reason in kept.get(key, {}).items()
+            for unreadable_by_key in self._unreadable.values()
+            for kind, reason in unreadable_by_key.get(key, {}).items()
         }
-        before = self._reported.pop(key, frozenset())
+        previous_kinds = self._reported.pop(key, frozenset())
         if not reasons:
             return ""
         self._reported[key] = frozenset(reasons)
-        if before >= reasons.keys():
+        if previous_kinds >= reasons.keys():
             return ""
         return "; ".join(f"{kind}: {reason}" for kind, reason in sorted(reasons.items()))
 
@@ -141,8 +144,8 @@ class Measurements:
         them.
         """
         target = self.targets.get(key)
-        in_canary = target is not None and target.canary_from is not None
-        return QueuePriority.NORMAL if in_canary else QueuePriority.BACKGROUND
+        is_in_canary = target is not None and target.canary_from is not None
+        return QueuePriority.NORMAL if is_in_canary else QueuePriority.BACKGROUND
 
     def follow(self, product: DataProduct, now: float, *, warms_up: bool = False) -> None:
         """Measure from now on what a product needs by its spec and status; `now` is in seconds.
@@ -160,12 +163,14 @@ class Measurements:
         (self._warming_up.add if warms_up else self._warming_up.discard)(key)
         if target is None:
             self._reported.pop(key, None)
-        before = self.targets.pop(key, None) if target is None else self.targets.get(key)
-        if target != before:
+        previous_target = self.targets.pop(key, None) if target is None else self.targets.get(key)
+        if target != previous_target:
             self._regroups = True
         if target is not None:
             self.targets[key] = target
-            if before is None or _lengths(target) != _lengths(before):
+            if previous_target is None or _lengths_of_target(target) != _lengths_of_target(
+                previous_target
+            ):
                 self.news.set()
 
     def is_set_back(self, now: float) -> bool:
@@ -193,8 +198,8 @@ class Measurements:
     async def read(self, evaluation: BlockReader, now: float) -> list[Key]:
         """Read the complete blocks of all lengths once; return the products to be reconciled."""
         self.prepare(evaluation, now)
-        reads = [self.read_length(evaluation, length, now) for length in self.groups]
-        moved_keys = await asyncio.gather(*reads)
+        read_tasks = [self.read_length(evaluation, length, now) for length in self.groups]
+        moved_keys = await asyncio.gather(*read_tasks)
         return list(dict.fromkeys(key for keys in moved_keys for key in keys))
 
     async def read_length(self, evaluation: BlockReader, length: Length, now: float) -> list[Key]:
@@ -205,23 +210,23 @@ class Measurements:
         """
         group = self.groups[length]
         filled_keys = await self._fill(evaluation, () if length.canary else group, now)
-        start_time, fetched, complete = time.monotonic(), False, True
+        start_time, is_fetched, is_complete = time.monotonic(), False, True
         async for readings in evaluation.fetch_blocks(length, group, now):
-            fetched, complete = True, complete and readings.complete
+            is_fetched, is_complete = True, is_complete and readings.complete
             await self._record(readings)
-        if fetched:
+        if is_fetched:
             EVALUATION_TIME.observe(time.monotonic() - start_time)
-        (self._incomplete.discard if complete else self._incomplete.add)(length)
+        (self._incomplete.discard if is_complete else self._incomplete.add)(length)
         # Drop readings of targets that were removed meanwhile.
         self._regroups |= self.groups.get(length) is not group
-        if not filled_keys and not fetched:
+        if not filled_keys and not is_fetched:
             return []
-        keys = [Key(*asked.key) for asked in group]
+        keys = [Key(*asked_target.key) for asked_target in group]
         return [
             key
             for key in keys
             if (target := self.targets.get(key))
-            and (target.key in filled_keys or (fetched and self._concerns(length, target)))
+            and (target.key in filled_keys or (is_fetched and self._concerns(length, target)))
             and not self._only_warms_up(key, target, now)
         ]
 
@@ -240,16 +245,19 @@ class Measurements:
 
     def _note_problem(self, readings: Readings) -> None:
         """Keep why counts couldn't be read, and log it when it is new or has ended."""
-        length, before = readings.block_seconds, self._problems.get(readings.block_seconds, "")
-        after = "" if readings.complete else readings.problem
-        self._problems[length] = after
-        if after and after != before:
+        length, previous_problem = (
+            readings.block_seconds,
+            self._problems.get(readings.block_seconds, ""),
+        )
+        new_problem = "" if readings.complete else readings.problem
+        self._problems[length] = new_problem
+        if new_problem and new_problem != previous_problem:
             logger.warning(
                 "blocks of %d s can't be read, and products that need them are not judged: %s",
                 length,
-                after,
+                new_problem,
             )
-        elif before and not after:
+        elif previous_problem and not new_problem:
             logger.warning("blocks of %d s are read again", length)
 
     def _record_unreadable(self, readings: Readings) -> None:
@@ -278,9 +286,9 @@ class Measurements:
         self.blocks.prune(targets)
         self.canaries.prune(targets)
         self._incomplete &= self.groups.keys()
-        lengths = self._block_lengths()
+        block_lengths = self._block_lengths()
         for by_length in (self._newest, self._problems, self._failed):
-            for length in by_length.keys() - lengths:
+            for length in by_length.keys() - block_lengths:
                 del by_length[length]
         self._unreadable = {
             length: {key: reason for key, reason in reasons.items() if key in self.targets}
@@ -300,24 +308,26 @@ class Measurements:
         A version that was just accepted has no past, so it isn't queried: thousands may be created
         at once.
         """
-        waiting = self.blocks.pending(targets)
-        young_targets = [target for target in waiting if self._is_young(target, now)]
+        waiting_targets = self.blocks.pending(targets)
+        young_targets = [target for target in waiting_targets if self._is_young(target, now)]
         self.blocks.record_filled(young_targets)
         filled_keys = {target.key for target in young_targets}
-        pending = [target for target in waiting if target.key not in filled_keys]
-        if pending:
-            async for past in evaluation.backfill(pending, now):
-                await self.blocks.record_past(past)
-                current = [target for target in past.targets if self._still_wants(target)]
-                self.blocks.record_filled(current)
-                filled_keys |= {target.key for target in current}
+        pending_targets = [target for target in waiting_targets if target.key not in filled_keys]
+        if pending_targets:
+            async for past_readings in evaluation.backfill(pending_targets, now):
+                await self.blocks.record_past(past_readings)
+                current_targets = [
+                    target for target in past_readings.targets if self._still_wants(target)
+                ]
+                self.blocks.record_filled(current_targets)
+                filled_keys |= {target.key for target in current_targets}
         BACKFILLING.set(len(self.blocks.pending(self.targets.values())))
         return filled_keys
 
-    def _still_wants(self, requested: Target) -> bool:
+    def _still_wants(self, requested_target: Target) -> bool:
         """Return whether a product's past is still needed: it may be deleted, or need another block length."""
-        target = self.targets.get(Key(*requested.key))
-        return target is not None and target.block_seconds == requested.block_seconds
+        target = self.targets.get(Key(*requested_target.key))
+        return target is not None and target.block_seconds == requested_target.block_seconds
 
     def _in_canary(self, block_seconds: int) -> frozenset[ProductKey]:
         """Return the products that need canary blocks of this length now."""
@@ -326,8 +336,8 @@ class Measurements:
 
     def _is_young(self, target: Target, now: float) -> bool:
         """Return whether the stable version has no block of evidence yet."""
-        newest = self.timing.newest_complete(now, target.block_seconds)
-        return newest * target.block_seconds <= target.evidence_from
+        newest_block = self.timing.newest_complete(now, target.block_seconds)
+        return newest_block * target.block_seconds <= target.evidence_from
 
     def _only_warms_up(self, key: Key, target: Target, now: float) -> bool:
         """Return whether a product needs no reconcile: it waits for its first block, without a failure."""
@@ -342,20 +352,20 @@ class Measurements:
             self.blocks.facts(VersionKey(*target.key, version), target.block_seconds)
             for version in target.versions
         ]
-        return not any(fact is not None and fact.stale for fact in facts)
+        return not any(target_fact is not None and target_fact.stale for target_fact in facts)
 
     def _concerns(self, length: Length, target: Target) -> bool:
         """Return whether a complete block of a length requeues a product."""
         canary = self.timing.canary_block(target.block_seconds)
-        in_canary = target.canary_from is not None
+        is_in_canary = target.canary_from is not None
         if length.canary:
-            return in_canary and length.block_seconds == canary
+            return is_in_canary and length.block_seconds == canary
         # If a canary's blocks complete at the same time, one reconcile reads both.
-        same_length = in_canary and canary == target.block_seconds
-        return length.block_seconds == target.block_seconds and not same_length
+        has_same_length = is_in_canary and canary == target.block_seconds
+        return length.block_seconds == target.block_seconds and not has_same_length
 
 
-def _lengths(target: Target) -> tuple[int, bool]:
+def _lengths_of_target(target: Target) -> tuple[int, bool]:
     """Return the values that decide which sets of queries a product needs."""
     return target.block_seconds, target.canary_from is not None
 
@@ -365,14 +375,16 @@ def series_of(version: VersionBase) -> str:
     return identity(version.version, version.revision)
 
 
-def _renamed(stable: VersionBase, candidate: VersionBase | None) -> tuple[tuple[str, str], ...]:
+def _renamed_series(
+    stable: VersionBase, candidate: VersionBase | None
+) -> tuple[tuple[str, str], ...]:
     if candidate is None or candidate.service == stable.service:
         return ()
     return ((series_of(candidate), candidate.service),)
 
 
 @lru_cache(maxsize=4096)
-def _shared(slos: tuple[tuple[str, Indicator], ...]) -> Mapping[str, Indicator]:
+def _shared_indicators(slos: tuple[tuple[str, Indicator], ...]) -> Mapping[str, Indicator]:
     """Return indicators by SLO; equal ones of thousands of products share one object."""
     return dict(slos)
 
@@ -386,7 +398,7 @@ def with_earlier(target: Target | None, product: DataProduct, now: float) -> Tar
     """
     if target is None:
         return None
-    names = (series_of(other_version) for other_version in other_versions(product.status, now))
+    names = (series_of(earlier_version) for earlier_version in other_versions(product.status, now))
     return replace(target, versions=tuple(dict.fromkeys((*target.versions, *names))))
 
 
@@ -402,14 +414,14 @@ def target_of(product: DataProduct, timing: Timing) -> Target | None:
         canary_block = timing.canary_block(product.spec.analysis.block_seconds)
         canary_from = begin_of_canary_blocks(candidate, canary_block)
     meta, seconds = product.metadata, product.spec.analysis.block_seconds
-    named = consumers_named(product)
+    named_consumers = consumers_named(product)
     return Target(
         key=ProductKey(meta.namespace, meta.name),
         versions=tuple(dict.fromkeys(versions)),
-        slos=_shared(tuple((slo.name, slo.indicator) for slo in product.spec.slos)),
+        slos=_shared_indicators(tuple((slo.name, slo.indicator) for slo in product.spec.slos)),
         block_seconds=seconds,
         service=status.stable.service,
-        renamed=_renamed(status.stable, candidate),
+        renamed=_renamed_series(status.stable, candidate),
         canary_from=canary_from,
         evidence_from=warmed_up(status.stable.promotion_time, seconds) * seconds,
         client_errors=is_compared(status),
@@ -418,7 +430,9 @@ def target_of(product: DataProduct, timing: Timing) -> Target | None:
         paired=canary_from is not None and product.spec.rollout.mirror is not None,
         consumers=()
         if canary_from is None
-        else tuple(ProductKey(*one.split("/", 1)) for one in named),
-        inputs=tuple((one.name, one.promql) for one in product.spec.inputs),
-        callers=(*named, OTHER_CALLERS) if named else (),
+        else tuple(ProductKey(*consumer_name.split("/", 1)) for consumer_name in named_consumers),
+        inputs=tuple(
+            (consumer_name.name, consumer_name.promql) for consumer_name in product.spec.inputs
+        ),
+        callers=(*named_consumers, OTHER_CALLERS) if named_consumers else (),
     )

@@ -8,10 +8,10 @@ from prometheus_client import Gauge
 
 from sluicegate.kube.resources import Key
 
-MOST_NAMED: Final = 20
+MAX_NAMED: Final = 20
 """Most series by product, as any number of products can be unreadable. Events report all of them."""
 
-UNREADABLE = Gauge(
+UNREADABLE_PRODUCTS = Gauge(
     "sluicegate_unreadable_products",
     "Products with an SLO that can't be read from Prometheus; the log names them.",
 )
@@ -29,7 +29,7 @@ def export_unreadable(products: Collection[Key]) -> None:
     ----------
     products : all that can't be read now; they replace those of the previous call.
     """
-    UNREADABLE.set(len(products))
+    UNREADABLE_PRODUCTS.set(len(products))
     UNREADABLE_PRODUCT.clear()
     for key in named_products(products):
         UNREADABLE_PRODUCT.labels(*key).set(1)
@@ -40,5 +40,7 @@ def named_products(products: Collection[Key]) -> list[Key]:
     namespaces: dict[str, list[Key]] = {}
     for key in sorted(products):
         namespaces.setdefault(key.namespace, []).append(key)
-    turns = ((turn, key) for keys in namespaces.values() for turn, key in enumerate(keys))
-    return [key for _, key in heapq.nsmallest(MOST_NAMED, turns)]
+    numbered_keys = (
+        (key_number, key) for keys in namespaces.values() for key_number, key in enumerate(keys)
+    )
+    return [key for _, key in heapq.nsmallest(MAX_NAMED, numbered_keys)]

@@ -17,15 +17,15 @@ from sluicegate.prometheus.endpoint import Endpoint
 from sluicegate.prometheus.errors import PrometheusUnavailable
 
 TENANT_HEADER: Final = "X-Scope-OrgID"
-_UNAUTHORIZED: Final = 401
-_FORBIDDEN: Final = 403
-_REDIRECTS: Final = range(300, 400)
+_HTTP_UNAUTHORIZED: Final = 401
+_HTTP_FORBIDDEN: Final = 403
+_HTTP_REDIRECTS: Final = range(300, 400)
 
 
 def address_without_user(url: str) -> str:
     """Return an address without user and password."""
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    url_parts = urlsplit(url)
+    return urlunsplit(url_parts._replace(netloc=url_parts.netloc.rpartition("@")[2]))
 
 
 def headers_of(endpoint: Endpoint) -> dict[str, str]:
@@ -38,11 +38,11 @@ def headers_of(endpoint: Endpoint) -> dict[str, str]:
     """
     headers: dict[str, str] = {}
     if endpoint.headers_file is not None:
-        headers.update(_further(endpoint.headers_file))
+        headers.update(_name_value_lines(endpoint.headers_file))
     if endpoint.tenant:
         headers[TENANT_HEADER] = endpoint.tenant
     if endpoint.token_file is not None:
-        token = _read(endpoint.token_file, "SLUICEGATE_PROMETHEUS_TOKEN_FILE").strip()
+        token = _read_secret(endpoint.token_file, "SLUICEGATE_PROMETHEUS_TOKEN_FILE").strip()
         if not token or not token.isascii() or not token.isprintable():
             raise PrometheusUnavailable(
                 f"SLUICEGATE_PROMETHEUS_TOKEN_FILE ({endpoint.token_file}) holds no token:"
@@ -59,41 +59,41 @@ def proxies_of(endpoint: Endpoint) -> dict[str, str]:
 
 def reason_of(error: Exception, endpoint: Endpoint) -> str:
     """Return why a request has no answer, with the setting that may be wrong."""
-    causes = list(_causes(error))
+    causes = list(_causes_of(error))
     proxy = any(isinstance(cause, requests.exceptions.ProxyError) for cause in causes)
-    via = (
+    proxy_text = (
         f"the proxy {address_without_user(endpoint.proxy)} (SLUICEGATE_PROMETHEUS_PROXY_URL): "
         if proxy
         else ""
     )
     for cause in reversed(causes):
         if isinstance(cause, ssl.SSLCertVerificationError):
-            return via + _of_certificate(cause, endpoint)
+            return proxy_text + _certificate_problem(cause, endpoint)
         if isinstance(cause, NameResolutionError):
-            return f"{via}its name can't be resolved"
+            return f"{proxy_text}its name can't be resolved"
         if isinstance(cause, requests.exceptions.ConnectTimeout):
-            return f"{via}no connection within {endpoint.connect_seconds:g} s"
+            return f"{proxy_text}no connection within {endpoint.connect_seconds:g} s"
         if isinstance(cause, requests.exceptions.Timeout):
-            return f"{via}no answer in time"
+            return f"{proxy_text}no answer in time"
     words = next((cause.strerror for cause in reversed(causes) if isinstance(cause, OSError)
                   and cause.strerror), "")  # fmt: skip
-    return via + (words or _without_object(str(causes[-1] if proxy else error)))
+    return proxy_text + (words or _without_object(str(causes[-1] if proxy else error)))
 
 
 def refusal_of(status: int, body: bytes, endpoint: Endpoint) -> str:
     """Return what an answer with this status asks for; empty if it is about the query."""
-    if status == _UNAUTHORIZED:
-        return _of_credentials(body, endpoint)
-    if status == _FORBIDDEN:
+    if status == _HTTP_UNAUTHORIZED:
+        return _credentials_problem(body, endpoint)
+    if status == _HTTP_FORBIDDEN:
         return "the credentials do not allow queries: allow them at the server"
-    if status in _REDIRECTS:
+    if status in _HTTP_REDIRECTS:
         return (
             "it redirects to another address, e.g. that of a login: set SLUICEGATE_PROMETHEUS_URL"
         )
     return ""
 
 
-def _of_credentials(body: bytes, endpoint: Endpoint) -> str:
+def _credentials_problem(body: bytes, endpoint: Endpoint) -> str:
     if b"org id" in body.lower():
         if endpoint.tenant:
             return f"it does not accept the tenant {endpoint.tenant} (SLUICEGATE_PROMETHEUS_TENANT)"
@@ -108,19 +108,19 @@ def _of_credentials(body: bytes, endpoint: Endpoint) -> str:
     )
 
 
-def _of_certificate(error: ssl.SSLCertVerificationError, endpoint: Endpoint) -> str:
+def _certificate_problem(error: ssl.SSLCertVerificationError, endpoint: Endpoint) -> str:
     text = f"its certificate is not trusted ({error.verify_message})"
     if endpoint.ca_file is None:
         return f"{text}: set SLUICEGATE_PROMETHEUS_CA_FILE (chart: prometheus.ca) to the CA that signed it"
     return f"{text}: SLUICEGATE_PROMETHEUS_CA_FILE ({endpoint.ca_file}) has another CA"
 
 
-def _further(path: Path) -> Iterator[tuple[str, str]]:
-    for line in _read(path, "SLUICEGATE_PROMETHEUS_HEADERS_FILE").splitlines():
-        name, colon, value = line.partition(":")
+def _name_value_lines(path: Path) -> Iterator[tuple[str, str]]:
+    for line in _read_secret(path, "SLUICEGATE_PROMETHEUS_HEADERS_FILE").splitlines():
+        name, separator, value = line.partition(":")
         if not line.strip():
             continue
-        if not colon or not name.strip().replace("-", "").isalnum() or not value.isprintable():
+        if not separator or not name.strip().replace("-", "").isalnum() or not value.isprintable():
             raise PrometheusUnavailable(
                 f"SLUICEGATE_PROMETHEUS_HEADERS_FILE ({path}) has a line that is no header:"
                 " write Name: value"
@@ -128,7 +128,7 @@ def _further(path: Path) -> Iterator[tuple[str, str]]:
         yield name.strip(), value.strip()
 
 
-def _read(path: Path, setting: str) -> str:
+def _read_secret(path: Path, setting: str) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -136,16 +136,18 @@ def _read(path: Path, setting: str) -> str:
         raise PrometheusUnavailable(f"{setting} ({path}) can't be read: {cause_text}") from error
 
 
-def _causes(error: BaseException) -> Iterator[BaseException]:
+def _causes_of(error: BaseException) -> Iterator[BaseException]:
     """Yield an error and the errors that it wraps, the outermost first."""
     causes: list[BaseException] = []
-    following: BaseException | None = error
-    while following is not None and following not in causes:
-        causes.append(following)
-        yield following
-        inner = [getattr(following, "reason", None), *following.args]
-        wrapped = (one for one in inner if isinstance(one, BaseException))
-        following = next(wrapped, following.__cause__ or following.__context__)
+    next_error: BaseException | None = error
+    while next_error is not None and next_error not in causes:
+        causes.append(next_error)
+        yield next_error
+        inner_errors = [getattr(next_error, "reason", None), *next_error.args]
+        wrapped_errors = (
+            inner_error for inner_error in inner_errors if isinstance(inner_error, BaseException)
+        )
+        next_error = next(wrapped_errors, next_error.__cause__ or next_error.__context__)
 
 
 def _without_object(text: str) -> str:

@@ -62,12 +62,12 @@ class Answers:
 
     def unanswered(self, kinds: frozenset[QueryKind], product: ProductKey) -> AbstractSet[int]:
         """Return the blocks of a product without the answers of these kinds, or of its targets."""
-        required = kinds | {QueryKind.TARGETS}
-        if self.failed & required:
+        required_kinds = kinds | {QueryKind.TARGETS}
+        if self.failed & required_kinds:
             return frozenset(self.indexes)
         if not self.spoiled:
             return frozenset()
-        return {index for kind in required for index in self.spoiled.get((kind, product), ())}
+        return {index for kind in required_kinds for index in self.spoiled.get((kind, product), ())}
 
     def table(self, kind: QueryKind) -> Table:
         """Return the rows of this kind; none if it wasn't queried or failed."""
@@ -108,7 +108,7 @@ class Answers:
 
 
 def assemble_blocks(
-    answers: Answers, targets: Iterable[Target]
+    query_answers: Answers, targets: Iterable[Target]
 ) -> Iterator[tuple[SeriesKey, tuple[Block, ...]]]:
     """Yield the blocks of every counted SLO of every live version, and its requests.
 
@@ -116,26 +116,30 @@ def assemble_blocks(
     versions.
     """
     all_targets = tuple(targets)
-    unsent = Unsent(answers.table(QueryKind.SENT), all_targets)
+    unsent_requests = Unsent(query_answers.table(QueryKind.SENT), all_targets)
     for target, version in _versions(all_targets):
         if target.requests is REQUESTS:
-            blocks = _counted(answers, target, version, slo=REQUESTS, indicator=_REQUESTS)
+            blocks = _counted_blocks(
+                query_answers, target, version, slo=REQUESTS, indicator=_REQUESTS
+            )
             yield SeriesKey(*version, REQUESTS), blocks
         if target.client_errors:
-            errors = _client_errors(answers, target, version)
-            blocks = _gate(answers, INDICATORS[_REQUESTS.kind], version, errors)
+            errors = _client_errors(query_answers, target, version)
+            blocks = _gated_blocks(query_answers, INDICATORS[_REQUESTS.kind], version, errors)
             yield SeriesKey(*version, CLIENT_ERRORS), blocks
         if target.counts_pods:
-            yield SeriesKey(*version, POD_SECONDS), _pod_seconds(answers, version)
-        yield from _by_market(answers, target, version)
+            yield SeriesKey(*version, POD_SECONDS), _pod_seconds(query_answers, version)
+        yield from _blocks_by_market(query_answers, target, version)
         if target.paired and version.version != target.versions[0]:
-            yield from _paired(answers, target, version)
-        yield from _by_age(answers, version)
+            yield from _paired_rows(query_answers, target, version)
+        yield from _blocks_by_age(query_answers, version)
         for slo, indicator in target.slos.items():
             if not indicator.gauge:
-                blocks = _counted(answers, target, version, slo=slo, indicator=indicator)
+                blocks = _counted_blocks(
+                    query_answers, target, version, slo=slo, indicator=indicator
+                )
                 if version.version == target.versions[0] and indicator.availability:
-                    blocks = unsent.added(target.key, blocks)
+                    blocks = unsent_requests.added(target.key, blocks)
                 yield SeriesKey(*version, slo), blocks
 
 
@@ -145,193 +149,225 @@ def _versions(targets: Iterable[Target]) -> Iterator[tuple[Target, VersionKey]]:
             yield target, VersionKey(*target.key, name)
 
 
-def _by_market(
-    answers: Answers, target: Target, version: VersionKey
+def _blocks_by_market(
+    query_answers: Answers, target: Target, version: VersionKey
 ) -> Iterator[tuple[SeriesKey, tuple[Block, ...]]]:
     """Yield the blocks of each counted SLO in each market."""
-    table = answers.table(QueryKind.MARKETS)
-    unanswered = answers.unanswered(frozenset({QueryKind.MARKETS}), target.key)
-    scrapes = cache(partial(answers.scrapes.of, version[:2]))  # the same for each market
+    table = query_answers.table(QueryKind.MARKETS)
+    unanswered_blocks = query_answers.unanswered(frozenset({QueryKind.MARKETS}), target.key)
+    scrapes = cache(partial(query_answers.scrapes.of, version[:2]))  # the same for each market
     for slo, indicator in target.slos.items():
         label = INDICATORS[indicator.kind].market_label(slo, indicator)
         for market in target.markets if label else ():
-            good, bad = (table.get((*version, label, one, market)) for one in ("good", "bad"))
-            counts = count_outcomes(good, bad)
-            blocks = gate_with(answers, version[:2], counts, unanswered, scrapes=scrapes)
+            good_rows, bad_rows = (
+                table.get((*version, label, outcome, market)) for outcome in ("good", "bad")
+            )
+            counts = count_outcomes(good_rows, bad_rows)
+            blocks = gate_with_scrapes(
+                query_answers, version[:2], counts, unanswered_blocks, scrapes=scrapes
+            )
             yield SeriesKey(*version, market_series(slo, market)), blocks
 
 
-def _by_age(answers: Answers, version: VersionKey) -> Iterator[tuple[SeriesKey, tuple[Block, ...]]]:
+def _blocks_by_age(
+    query_answers: Answers, version: VersionKey
+) -> Iterator[tuple[SeriesKey, tuple[Block, ...]]]:
     """Yield the labels of each class of age that has any row."""
-    rows, kinds = answers.table(QueryKind.LABELLED_BY_AGE), frozenset({QueryKind.LABELLED_BY_AGE})
+    rows, kinds = (
+        query_answers.table(QueryKind.LABELLED_BY_AGE),
+        frozenset({QueryKind.LABELLED_BY_AGE}),
+    )
     for age, name in AGED_SERIES.items() if rows else ():
-        right, wrong_rows = (rows.get((*version, one, age)) for one in ("correct", "wrong"))
-        if right is not None or wrong_rows is not None:
-            unanswered = answers.unanswered(kinds, ProductKey(*version[:2]))
-            blocks = gate_with(answers, version[:2], count_outcomes(right, wrong_rows), unanswered)
+        right_rows, wrong_rows = (
+            rows.get((*version, correctness, age)) for correctness in ("correct", "wrong")
+        )
+        if right_rows is not None or wrong_rows is not None:
+            unanswered_blocks = query_answers.unanswered(kinds, ProductKey(*version[:2]))
+            blocks = gate_with_scrapes(
+                query_answers,
+                version[:2],
+                count_outcomes(right_rows, wrong_rows),
+                unanswered_blocks,
+            )
             yield SeriesKey(*version, name), blocks
 
 
-def _paired(
-    answers: Answers, target: Target, version: VersionKey
+def _paired_rows(
+    query_answers: Answers, target: Target, version: VersionKey
 ) -> Iterator[tuple[SeriesKey, tuple[Block, ...]]]:
     """Yield a candidate's outcomes for requests that stable answered, by stable's outcome."""
-    rows, kinds = answers.table(QueryKind.PAIRED), frozenset({QueryKind.PAIRED})
-    unanswered = answers.unanswered(kinds, target.key)
+    rows, kinds = query_answers.table(QueryKind.PAIRED), frozenset({QueryKind.PAIRED})
+    unanswered_blocks = query_answers.unanswered(kinds, target.key)
     for outcome, name in PAIRED_SERIES.items():
-        right, wrong_rows = (
+        right_rows, wrong_rows = (
             rows.get((*target.key, target.versions[0], version.version, outcome, correctness))
             for correctness in ("correct", "wrong")
         )
-        if right is not None or wrong_rows is not None:
-            counts = count_outcomes(right, wrong_rows)
+        if right_rows is not None or wrong_rows is not None:
+            counts = count_outcomes(right_rows, wrong_rows)
             yield (
                 SeriesKey(*version, name),
-                gate_with(answers, version[:2], counts, unanswered),
+                gate_with_scrapes(query_answers, version[:2], counts, unanswered_blocks),
             )
 
 
 def assemble_means(
-    answers: Answers, targets: Iterable[Target]
+    query_answers: Answers, targets: Iterable[Target]
 ) -> Iterator[tuple[SeriesKey, tuple[Mean, ...]]]:
     """Yield the block means of every gauge of every live version."""
     for target, version in _versions(targets):
         for slo, indicator in target.slos.items():
             if indicator.gauge:
-                yield SeriesKey(*version, slo), _means(answers, version, indicator.gauge)
+                yield (
+                    SeriesKey(*version, slo),
+                    _gauge_means(query_answers, version, indicator.gauge),
+                )
 
 
 def assemble_facts(
-    answers: Answers, targets: Iterable[Target]
+    query_answers: Answers, targets: Iterable[Target]
 ) -> Iterator[tuple[VersionKey, TargetFacts]]:
     """Yield the other facts of every live version at the newest block."""
-    newest = answers.indexes[-1]
+    newest_block = query_answers.indexes[-1]
     for target, version in _versions(targets):
-        scrape = answers.scrapes.of(version, newest)
+        scrape_of_block = query_answers.scrapes.of(version, newest_block)
         facts = TargetFacts(
-            coverage=scrape.coverage if scrape else None,
-            scraped=bool(scrape and scrape.scraped),
-            stale=bool(scrape and scrape.stale),
-            duplicated=scrape.duplicated if scrape else 0,
-            secretless=scrape.secretless if scrape else 0,
-            cpu_throttled=_value(answers, QueryKind.CPU, (*version, "")),
-            cpu_waited=_value(answers, QueryKind.CPU, (*version, Fact.WAITED)),
-            cpus_used=_value(answers, QueryKind.CPU, (*version, Fact.USED)),
-            memory_used=_value(answers, QueryKind.MEMORY, version),
-            inputs=tuple(_inputs(answers, target)),
+            coverage=scrape_of_block.coverage if scrape_of_block else None,
+            scraped=bool(scrape_of_block and scrape_of_block.scraped),
+            stale=bool(scrape_of_block and scrape_of_block.stale),
+            duplicated=scrape_of_block.duplicated if scrape_of_block else 0,
+            secretless=scrape_of_block.secretless if scrape_of_block else 0,
+            cpu_throttled=_value_of(query_answers, QueryKind.CPU, (*version, "")),
+            cpu_waited=_value_of(query_answers, QueryKind.CPU, (*version, Fact.WAITED)),
+            cpus_used=_value_of(query_answers, QueryKind.CPU, (*version, Fact.USED)),
+            memory_used=_value_of(query_answers, QueryKind.MEMORY, version),
+            inputs=tuple(_input_values(query_answers, target)),
         )
         yield version, facts
 
 
-def _inputs(answers: Answers, target: Target) -> Iterator[tuple[str, float]]:
+def _input_values(query_answers: Answers, target: Target) -> Iterator[tuple[str, float]]:
     """Yield the value of each input of a product that has one at the newest block."""
     for name, _ in target.inputs:
-        value = _value(answers, QueryKind.INPUTS, (*target.key, name))
+        value = _value_of(query_answers, QueryKind.INPUTS, (*target.key, name))
         if value is not None:
             yield name, value
 
 
 def assemble_scraped(
-    answers: Answers, targets: Iterable[Target]
+    query_answers: Answers, targets: Iterable[Target]
 ) -> Iterator[tuple[VersionKey, frozenset[int]]]:
     """Yield the blocks in which pods of each live version answered a scrape."""
     for _, version in _versions(targets):
-        scrapes = ((index, answers.scrapes.of(version, index)) for index in answers.indexes)
-        yield version, frozenset(index for index, scrape in scrapes if scrape and scrape.scraped)
+        scrapes = (
+            (index, query_answers.scrapes.of(version, index)) for index in query_answers.indexes
+        )
+        yield (
+            version,
+            frozenset(
+                index
+                for index, scrape_of_block in scrapes
+                if scrape_of_block and scrape_of_block.scraped
+            ),
+        )
 
 
-def assemble_gateway(answers: Answers) -> dict[str, Values] | None:
+def assemble_gateway(query_answers: Answers) -> dict[str, Values] | None:
     """Return requests by backend and block; None if no gateway was queried, or it didn't answer."""
-    table = answers.tables.get(QueryKind.GATEWAY)
+    table = query_answers.tables.get(QueryKind.GATEWAY)
     return None if table is None else {backend: values for (backend,), values in table.items()}
 
 
-def _pod_seconds(answers: Answers, version: VersionKey) -> tuple[Block, ...]:
+def _pod_seconds(query_answers: Answers, version: VersionKey) -> tuple[Block, ...]:
     """Return the seconds for which a version's pods answered, as the events of a block."""
-    scrapes = ((index, answers.scrapes.of(version, index)) for index in answers.indexes)
+    scrapes = ((index, query_answers.scrapes.of(version, index)) for index in query_answers.indexes)
     return tuple(
-        read_block(index, 0, scrape.pod_seconds if scrape else None) for index, scrape in scrapes
+        read_block(index, 0, scrape_of_block.pod_seconds if scrape_of_block else None)
+        for index, scrape_of_block in scrapes
     )
 
 
-def _counted(
-    answers: Answers, target: Target, version: VersionKey, *, slo: str, indicator: Indicator
+def _counted_blocks(
+    query_answers: Answers, target: Target, version: VersionKey, *, slo: str, indicator: Indicator
 ) -> tuple[Block, ...]:
     """Return the blocks of a counted indicator."""
     definition = INDICATORS[indicator.kind]
-    rows = SloRows(answers, version, target.service_of(version.version), slo, indicator)
-    return _gate(answers, definition, version, definition.counts(rows))
+    rows = SloRows(query_answers, version, target.service_of(version.version), slo, indicator)
+    return _gated_blocks(query_answers, definition, version, definition.counts(rows))
 
 
-def _gate(
-    answers: Answers, definition: IndicatorDefinition, version: VersionKey, counts: BlockCounts
+def _gated_blocks(
+    query_answers: Answers,
+    definition: IndicatorDefinition,
+    version: VersionKey,
+    counts: BlockCounts,
 ) -> tuple[Block, ...]:
     """Return blocks with their quality."""
-    unanswered = answers.unanswered(definition.queries, ProductKey(*version[:2]))
+    unanswered_blocks = query_answers.unanswered(definition.queries, ProductKey(*version[:2]))
     owner = version[:2] if definition.counted_by_any_pod else version
-    return gate_with(answers, owner, counts, unanswered)
+    return gate_with_scrapes(query_answers, owner, counts, unanswered_blocks)
 
 
-def gate_with(
-    answers: Answers,
+def gate_with_scrapes(
+    query_answers: Answers,
     owner: Labels,
     counts: BlockCounts,
-    unanswered: AbstractSet[int],
+    unanswered_blocks: AbstractSet[int],
     *,
     scrapes: Callable[[int], Scrape | None] | None = None,
 ) -> tuple[Block, ...]:
     """Return blocks with their quality, by the scrapes of `owner`."""
-    scrape_at = scrapes or partial(answers.scrapes.of, owner)
+    scrape_at = scrapes or partial(query_answers.scrapes.of, owner)
     # Most of a young version's past is empty, and millions of blocks are read after a start.
-    scraped_indexes = counts.indexes() | answers.scrapes.indexes(owner)
+    scraped_indexes = counts.indexes() | query_answers.scrapes.indexes(owner)
     return tuple(
         Block(index, Quality.UNAVAILABLE)
-        if index in unanswered
-        else _block(index, counts, scrape_at(index))
+        if index in unanswered_blocks
+        else _block_of(index, counts, scrape_at(index))
         if index in scraped_indexes
-        else answers.silent[index]
-        for index in answers.indexes
+        else query_answers.silent[index]
+        for index in query_answers.indexes
     )
 
 
-def _block(index: int, counts: BlockCounts, scrape: Scrape | None) -> Block:
-    if scrape and scrape.duplicated:
+def _block_of(index: int, counts: BlockCounts, scrape_of_block: Scrape | None) -> Block:
+    if scrape_of_block and scrape_of_block.duplicated:
         return Block(index, Quality.INVALID)
-    if scrape and scrape.stale:
+    if scrape_of_block and scrape_of_block.stale:
         return Block(index, Quality.UNAVAILABLE)
-    coverage = scrape.coverage if scrape else None
+    coverage = scrape_of_block.coverage if scrape_of_block else None
     return read_block(index, counts.bad(index), counts.total(index), coverage=coverage)
 
 
-def _client_errors(answers: Answers, target: Target, version: VersionKey) -> BlockCounts:
+def _client_errors(query_answers: Answers, target: Target, version: VersionKey) -> BlockCounts:
     """Return 4xx of all requests; both include those to unknown paths."""
     service = target.service_of(version.version)
-    refused_blocks, unknown = (
-        answers.of_service(QueryKind.REQUESTS_BAD, version, service, response_kind)
+    refused_blocks, unknown_path_blocks = (
+        query_answers.of_service(QueryKind.REQUESTS_BAD, version, service, response_kind)
         for response_kind in (ResponseKind.REFUSED, ResponseKind.UNKNOWN)
     )
-    requests = answers.of_service(QueryKind.REQUESTS, version, service)
+    requests = query_answers.of_service(QueryKind.REQUESTS, version, service)
     return BlockCounts(
-        totals=sum_rows((requests, unknown)),
-        bads=sum_rows((refused_blocks, unknown)),
+        totals=sum_rows((requests, unknown_path_blocks)),
+        bads=sum_rows((refused_blocks, unknown_path_blocks)),
     )
 
 
-def _means(answers: Answers, version: VersionKey, gauge: Gauge) -> tuple[Mean, ...]:
+def _gauge_means(query_answers: Answers, version: VersionKey, gauge: Gauge) -> tuple[Mean, ...]:
     kinds = frozenset({QueryKind.GAUGES})
-    unanswered = answers.unanswered(kinds, ProductKey(*version[:2]))
-    rows = answers.table(QueryKind.GAUGES)
+    unanswered_blocks = query_answers.unanswered(kinds, ProductKey(*version[:2]))
+    rows = query_answers.table(QueryKind.GAUGES)
     values = rows.get((*version, gauge.metric, Fact.MEAN), NO_VALUES)
     ages = rows.get((*version, gauge.metric, Fact.AGE), NO_VALUES)
     return tuple(
         Mean(index, Quality.UNAVAILABLE, nan)
-        if index in unanswered
-        else _mean(index, values.get(index), ages.get(index), gauge)
-        for index in answers.indexes
+        if index in unanswered_blocks
+        else _mean_of_block(index, values.get(index), ages.get(index), gauge)
+        for index in query_answers.indexes
     )
 
 
-def _mean(index: int, value: float | None, age: float | None, gauge: Gauge) -> Mean:
+def _mean_of_block(index: int, value: float | None, age: float | None, gauge: Gauge) -> Mean:
     if value is None or age is None or age > gauge.stale_after_seconds:
         return Mean(index, Quality.NO_SERIES, nan)
     if not isfinite(value):
@@ -339,6 +375,6 @@ def _mean(index: int, value: float | None, age: float | None, gauge: Gauge) -> M
     return Mean(index, Quality.COUNTED, value)
 
 
-def _value(answers: Answers, kind: QueryKind, labels: Labels) -> float | None:
-    value = answers.table(kind).get(labels, NO_VALUES).get(answers.indexes[-1])
+def _value_of(query_answers: Answers, kind: QueryKind, labels: Labels) -> float | None:
+    value = query_answers.table(kind).get(labels, NO_VALUES).get(query_answers.indexes[-1])
     return value if value is not None and isfinite(value) else None

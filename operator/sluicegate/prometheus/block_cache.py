@@ -44,38 +44,41 @@ class BlockCache:
         Thousands of products are recorded in slices, so that the event loop stays responsive.
         """
         length = readings.block_seconds
-        async for key, blocks in _in_slices(readings.blocks):
+        async for key, blocks in _yielding_in_slices(readings.blocks):
             series = self._series.setdefault((length, key), Series())
             for block in blocks:
                 series.record(block)
         for key, means in readings.means.items():
-            kept = self._means.setdefault((length, key), Means())
-            for mean in means:
-                kept.record(mean.index, mean.value if mean.quality is Quality.COUNTED else None)
+            cached_means = self._means.setdefault((length, key), Means())
+            for block_mean in means:
+                cached_means.record(
+                    block_mean.index,
+                    block_mean.value if block_mean.quality is Quality.COUNTED else None,
+                )
         for version, facts in readings.facts.items():
             self._facts[length, version] = facts
 
-    async def record_past(self, past: Past) -> None:
+    async def record_past(self, past_readings: Past) -> None:
         """Record the result of a backfill: single blocks, then sums of twelve, which replace them.
 
         The current hour keeps the sum of its single blocks, and so does an hour whose coverage as a
         whole is too low.
         """
-        await self.record(past.singles)
-        async for key, blocks in _in_slices(past.hours.blocks):
-            series = self._series.get((past.singles.block_seconds, key))
+        await self.record(past_readings.singles)
+        async for key, blocks in _yielding_in_slices(past_readings.hours.blocks):
+            series = self._series.get((past_readings.singles.block_seconds, key))
             if series is None:
                 continue  # it was removed from the targets meanwhile
             for block in blocks:
                 if block.quality is Quality.COUNTED:
                     series.record_hour(block.index - 1, block.count)
-        for key, means in past.hours.means.items():
-            kept = self._means.get((past.singles.block_seconds, key))
-            if kept is None:
+        for key, means in past_readings.hours.means.items():
+            cached_means = self._means.get((past_readings.singles.block_seconds, key))
+            if cached_means is None:
                 continue
-            for mean in means:
-                if mean.quality is Quality.COUNTED:
-                    kept.record_sum(mean.index - 1, mean.value)
+            for block_mean in means:
+                if block_mean.quality is Quality.COUNTED:
+                    cached_means.record_sum(block_mean.index - 1, block_mean.value)
 
     def record_filled(self, targets: Iterable[Target]) -> None:
         """Note that the past of these targets is read: only later blocks are still to be read."""
@@ -93,18 +96,20 @@ class BlockCache:
 
     def prune(self, targets: Iterable[Target]) -> None:
         """Drop products, versions, SLOs and lengths that are no longer targets."""
-        live = {(*target.key, version): target for target in targets for version in target.versions}
+        live_versions = {
+            (*target.key, version): target for target in targets for version in target.versions
+        }
         for by_key in (self._series, self._means):
             for length, key in [*by_key]:
-                target = live.get(key[:3])
+                target = live_versions.get(key[:3])
                 if target is None or not _needs_series(target, length, key.slo):
                     del by_key[length, key]
         self._facts = {
             (length, version): facts
             for (length, version), facts in self._facts.items()
-            if version in live and live[version].block_seconds == length
+            if version in live_versions and live_versions[version].block_seconds == length
         }
-        products = {target.key for target in live.values()}
+        products = {target.key for target in live_versions.values()}
         self._filled_until = {
             key: length for key, length in self._filled_until.items() if key in products
         }
@@ -113,7 +118,11 @@ class BlockCache:
 
     def pending(self, targets: Iterable[Target]) -> tuple[Target, ...]:
         """Return the products whose past isn't read yet: until then they are Unknown, reason Backfilling."""
-        return tuple(t for t in targets if self._filled_until.get(t.key) != t.block_seconds)
+        return tuple(
+            target
+            for target in targets
+            if self._filled_until.get(target.key) != target.block_seconds
+        )
 
     def series(self, key: SeriesKey, block_seconds: int) -> Series:
         """Return the blocks of one SLO; an empty series if nothing was read."""
@@ -138,7 +147,7 @@ def _needs_series(target: Target, block_seconds: int, slo: str) -> bool:
     return not slo or slo in target.slos or extra_series.get(slo, False)
 
 
-async def _in_slices(
+async def _yielding_in_slices(
     rows: Mapping[SeriesKey, Sequence[Block]],
 ) -> AsyncIterator[tuple[SeriesKey, Sequence[Block]]]:
     """Yield the rows, with a pause for other tasks after every few milliseconds."""

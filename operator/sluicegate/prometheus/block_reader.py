@@ -27,7 +27,7 @@ from sluicegate.prometheus.block_assembly import (
 )
 from sluicegate.prometheus.consumer_blocks import assemble_consumers
 from sluicegate.prometheus.quarantine import Quarantine
-from sluicegate.prometheus.query_batch import Batch, Part, has_own, needs_of, own_parts
+from sluicegate.prometheus.query_batch import Batch, Part, ask_own_parts, has_own, needs_of
 from sluicegate.prometheus.query_scopes import (
     chunk_by_hash,
     named_scope,
@@ -41,14 +41,14 @@ from sluicegate.prometheus.unlabelled_pods import assign_unlabelled
 from sluicegate.slo.blocks import SINGLE_BLOCKS
 from sluicegate.slo.gateway import GatewayMetric
 from sluicegate.slo.promql import Scope
-from sluicegate.slo.queries import SUPPLEMENTARY, QueryKind, render_queries
+from sluicegate.slo.queries import SUPPLEMENTARY_QUERIES, QueryKind, render_queries
 from sluicegate.stats.calendar import BLOCKS_PER_HOUR, HOURS
 
 LONGEST_QUERY: Final = 10_000
 """Most blocks of one query; Prometheus refuses more than 11,000 points."""
 LONGEST_CANARY: Final = 5 * LONGEST_QUERY
 """Most blocks of a canary that are read again after a start: the longest rollout at blocks of a minute."""
-NAMED_SHARE: Final = 0.5
+NAMED_PRODUCTS_SHARE: Final = 0.5
 """Share of all products below which the queries of a block length name them.
 
 Otherwise a few products with short blocks would have the rows of thousands with long ones read as
@@ -56,9 +56,9 @@ often.
 
 Otherwise a few products with short blocks would have the rows of thousands with long ones read as
 often."""
-MOST_FAILURES: Final = 3
+MAX_FAILURES: Final = 3
 """Chunks of products that may fail before a backfill is interrupted until the next fetch."""
-REREAD: Final = 1
+REREAD_BLOCKS: Final = 1
 """Number of blocks before the newest that are read again: samples may arrive late."""
 
 Scopes: TypeAlias = "Callable[[Sequence[Target]], Sequence[Scope]]"
@@ -144,33 +144,41 @@ class BlockReader:
 
         Readings of other sets are dropped; a set that is needed again is read from its start.
         """
-        lengths = group_by_length(targets, self._settings.timing)
-        before = {target.key: target.consumers for target in self._all_targets}
+        targets_by_length = group_by_length(targets, self._settings.timing)
+        consumers_before = {target.key: target.consumers for target in self._all_targets}
         changed_consumers = {
             target.key
             for target in targets
-            if before.get(target.key, target.consumers) != target.consumers
+            if consumers_before.get(target.key, target.consumers) != target.consumers
         }
         self._all_targets = tuple(targets)
-        self._read = {each: last for each, last in self._read.items() if each in lengths}
-        self._products = sum(len(group) for each, group in lengths.items() if not each.canary)
+        self._read = {
+            length_key: last_read
+            for length_key, last_read in self._read.items()
+            if length_key in targets_by_length
+        }
+        self._products = sum(
+            len(group) for length_key, group in targets_by_length.items() if not length_key.canary
+        )
         self._canaries = {
             length: frozenset(target.key for target in group)
-            for length, group in lengths.items()
+            for length, group in targets_by_length.items()
             if length.canary
         }
         self._begun = {
             length: (begun_products & self._canaries[length]) - changed_consumers
             for length, begun_products in self._begun.items()
-            if length in lengths
+            if length in targets_by_length
         }
         self._quarantines = {
-            length: kept for length, kept in self._quarantines.items() if length in lengths
+            length: quarantine
+            for length, quarantine in self._quarantines.items()
+            if length in targets_by_length
         }
         for length, quarantine in self._quarantines.items():
-            quarantine.prune(lengths[length], targets)
-        self._failed &= {target.key for group in lengths.values() for target in group}
-        return lengths
+            quarantine.prune(targets_by_length[length], targets)
+        self._failed &= {target.key for group in targets_by_length.values() for target in group}
+        return targets_by_length
 
     async def fetch_blocks(
         self, length: Length, group: Sequence[Target], now: float
@@ -188,19 +196,21 @@ class BlockReader:
         now
             Seconds since 1970.
         """
-        newest = self._settings.timing.newest_complete(now, length.block_seconds)
-        if self._read.get(length, newest) > newest:
+        newest_block = self._settings.timing.newest_complete(now, length.block_seconds)
+        if self._read.get(length, newest_block) > newest_block:
             # The clock was set back: the blocks that were read were in the future, and empty.
             self._read.pop(length)
             self._begun.pop(length, None)
         begun_products = (
-            self._begun.get(length, set()) if length.canary else {one.key for one in group}
+            self._begun.get(length, set()) if length.canary else {target.key for target in group}
         )
-        continuing = tuple(target for target in group if target.key in begun_products)
-        new = tuple(target for target in group if target.key not in begun_products)
-        if continuing and (readings := await self._go_on(length, continuing, newest)):
+        continuing_targets = tuple(target for target in group if target.key in begun_products)
+        new_targets = tuple(target for target in group if target.key not in begun_products)
+        if continuing_targets and (
+            readings := await self._go_on(length, continuing_targets, newest_block)
+        ):
             yield readings
-        async for readings in self._begin(length, new, newest):
+        async for readings in self._begin(length, new_targets, newest_block):
             yield readings
 
     async def backfill(self, targets: Sequence[Target], now: float) -> AsyncIterator[Past]:
@@ -211,25 +221,27 @@ class BlockReader:
         Single blocks come first in each answer: sums of twelve replace them.
         """
         timing, failures = self._settings.timing, 0
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._settings.fetch_seconds
+        event_loop = asyncio.get_running_loop()
+        deadline = event_loop.time() + self._settings.fetch_seconds
         for chunk in self._chunks(targets):
             for length, group in group_by_length(chunk, timing).items():
                 if length.canary:
                     continue
-                newest = timing.newest_complete(now, length.block_seconds)
-                past = await self._past(length, tuple(group), newest)
+                newest_block = timing.newest_complete(now, length.block_seconds)
+                past_readings = await self._past(length, tuple(group), newest_block)
                 keys = {target.key for target in group}
-                if past.singles.complete and past.hours.complete:
+                if past_readings.singles.complete and past_readings.hours.complete:
                     self._failed -= keys
-                    yield past
-                    if loop.time() > deadline and any(map(has_own, group)):
+                    yield past_readings
+                    if event_loop.time() > deadline and any(map(has_own, group)):
                         return
                     continue
                 self._failed |= keys
                 failures += 1
-                blind = QueryKind.TARGETS in past.singles.failed | past.hours.failed
-                if blind or failures == MOST_FAILURES:
+                has_no_targets = (
+                    QueryKind.TARGETS in past_readings.singles.failed | past_readings.hours.failed
+                )
+                if has_no_targets or failures == MAX_FAILURES:
                     return
 
     def _chunks(self, targets: Sequence[Target]) -> list[tuple[Target, ...]]:
@@ -242,18 +254,21 @@ class BlockReader:
                 self._settings.products_per_backfill,
             )
         ]
-        return sorted(chunks, key=lambda chunk: any(one.key in self._failed for one in chunk))
+        return sorted(
+            chunks,
+            key=lambda chunk: any(chunk_target.key in self._failed for chunk_target in chunk),
+        )
 
-    async def _past(self, length: Length, group: tuple[Target, ...], newest: int) -> Past:
-        singles = range(max(newest - SINGLE_BLOCKS + 1, 1), newest + 1)
-        last_hour = newest // BLOCKS_PER_HOUR
+    async def _past(self, length: Length, group: tuple[Target, ...], newest_block: int) -> Past:
+        single_blocks = range(max(newest_block - SINGLE_BLOCKS + 1, 1), newest_block + 1)
+        last_hour = newest_block // BLOCKS_PER_HOUR
         hours = range(max(last_hour - HOURS + 1, 1), last_hour + 1)
         hour = Length(length.block_seconds * BLOCKS_PER_HOUR, canary=False)
         quarantine = self._quarantine(length)
         return Past(
             group,
             singles=await self._ask(
-                _FetchRequest(length, group, singles, _name_scopes, quarantine)
+                _FetchRequest(length, group, single_blocks, _name_scopes, quarantine)
             ),
             hours=await self._ask(
                 _FetchRequest(hour, group, hours, _name_scopes, quarantine.of_the_past())
@@ -264,19 +279,23 @@ class BlockReader:
         return self._quarantines.setdefault(length, Quarantine(length.block_seconds))
 
     async def _go_on(
-        self, length: Length, group: tuple[Target, ...], newest: int
+        self, length: Length, group: tuple[Target, ...], newest_block: int
     ) -> Readings | None:
         """Return the blocks that completed since the last time; None if the newest one was read already."""
-        read = self._read.get(length, newest - 1)
-        if newest <= read:
+        last_read = self._read.get(length, newest_block - 1)
+        if newest_block <= last_read:
             return None
-        most_blocks = LONGEST_QUERY if length.canary else SINGLE_BLOCKS
+        max_blocks = LONGEST_QUERY if length.canary else SINGLE_BLOCKS
         await asyncio.sleep(random.random() * self._settings.jitter_seconds)
-        indexes = range(max(read + 1 - REREAD, newest - most_blocks + 1, 1), newest + 1)
-        request = _FetchRequest(
-            length, group, indexes, self._scopes(length, group), self._quarantine(length)
+        block_indexes = range(
+            max(last_read + 1 - REREAD_BLOCKS, newest_block - max_blocks + 1, 1), newest_block + 1
         )
-        readings = await self._ask(request, tried=group, urgent=self._is_apart(length, group))
+        request = _FetchRequest(
+            length, group, block_indexes, self._scopes(length, group), self._quarantine(length)
+        )
+        readings = await self._ask(
+            request, retried_targets=group, is_urgent=self._is_apart(length, group)
+        )
         # Missed blocks are read together with products that begin a canary now.
         self._begun.get(length, set()).difference_update(readings.released)
         if readings.complete:
@@ -287,24 +306,28 @@ class BlockReader:
         return readings
 
     async def _begin(
-        self, length: Length, group: tuple[Target, ...], newest: int
+        self, length: Length, group: tuple[Target, ...], newest_block: int
     ) -> AsyncIterator[Readings]:
         """Yield all canary blocks of products that have a candidate now, for some products at a time.
 
         It ends early if the query for the targets fails, or Prometheus is too slow; the other
         products begin next time.
         """
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._settings.fetch_seconds
+        event_loop = asyncio.get_running_loop()
+        deadline = event_loop.time() + self._settings.fetch_seconds
         for chunk in self._chunks(group):
-            begin = min(target.canary_from or 0 for target in chunk) // length.block_seconds
-            first = min(max(begin, newest - LONGEST_CANARY + 1, 1), newest)
+            begin_block = min(target.canary_from or 0 for target in chunk) // length.block_seconds
+            first_block = min(max(begin_block, newest_block - LONGEST_CANARY + 1, 1), newest_block)
             scopes, keys = self._scopes(length, chunk), {target.key for target in chunk}
             all_readings: list[Readings] = []
-            for last in range(newest, first - 1, -LONGEST_QUERY):
-                indexes = range(max(last - LONGEST_QUERY + 1, first), last + 1)
-                request = _FetchRequest(length, chunk, indexes, scopes, self._quarantine(length))
-                readings = await self._ask(request, urgent=True)
+            for last_block in range(newest_block, first_block - 1, -LONGEST_QUERY):
+                block_indexes = range(
+                    max(last_block - LONGEST_QUERY + 1, first_block), last_block + 1
+                )
+                request = _FetchRequest(
+                    length, chunk, block_indexes, scopes, self._quarantine(length)
+                )
+                readings = await self._ask(request, is_urgent=True)
                 all_readings.append(readings)
                 if not readings.complete:
                     break
@@ -313,10 +336,12 @@ class BlockReader:
                 # A target that was removed during the read is read again if it is added again.
                 keys_in_canary = self._canaries.get(length, frozenset()) & keys
                 self._begun.setdefault(length, set()).update(keys_in_canary)
-                self._read.setdefault(length, newest)
-            for each in reversed(all_readings):  # the facts are those of the newest block
-                yield each
-            if QueryKind.TARGETS in readings.failed or loop.time() > deadline:
+                self._read.setdefault(length, newest_block)
+            for canary_readings in reversed(
+                all_readings
+            ):  # the facts are those of the newest block
+                yield canary_readings
+            if QueryKind.TARGETS in readings.failed or event_loop.time() > deadline:
                 return
 
     def _scopes(self, length: Length, group: tuple[Target, ...]) -> Scopes:
@@ -330,30 +355,34 @@ class BlockReader:
 
     def _is_apart(self, length: Length, group: tuple[Target, ...]) -> bool:
         """Return whether queries name these products, and don't wait for those of all the others."""
-        return length.canary or len(group) < self._products * NAMED_SHARE
+        return length.canary or len(group) < self._products * NAMED_PRODUCTS_SHARE
 
     async def _ask(
-        self, request: _FetchRequest, *, tried: tuple[Target, ...] = (), urgent: bool = False
+        self,
+        request: _FetchRequest,
+        *,
+        retried_targets: tuple[Target, ...] = (),
+        is_urgent: bool = False,
     ) -> Readings:
         seconds = request.length.block_seconds
         batch = Batch(
             self._prometheus,
             request.indexes,
             seconds,
-            urgent=urgent,
+            urgent=is_urgent,
             quarantine=request.quarantine,
             namespaces=self._settings.namespaces,
             all_targets=self._all_targets,
             gateway=self._settings.gateway,
             canary=request.length.canary,
         )
-        own_queries = await own_parts(request.group, request.indexes, seconds)
+        own_queries = await ask_own_parts(request.group, request.indexes, seconds)
         try:
             async with asyncio.timeout(self._settings.fetch_seconds):
-                await batch.ask_all([*self._parts(request), *own_queries], tried)
+                await batch.ask_all([*self._parts(request), *own_queries], retried_targets)
         except TimeoutError:
             batch.give_up(self._settings.fetch_seconds)
-        answers = Answers(
+        query_answers = Answers(
             request.indexes,
             seconds,
             self._settings.timing.scrape_seconds,
@@ -363,28 +392,30 @@ class BlockReader:
         )
         canary = request.length.canary
         return await asyncio.to_thread(
-            _assemble, answers, request.group, canary=canary, batch=batch
+            _assemble_readings, query_answers, request.group, canary=canary, batch=batch
         )
 
     def _parts(self, request: _FetchRequest) -> Iterator[Part]:
         """Yield the queries of one fetch, without the places in quarantine."""
         length, group, scopes = request.length, request.group, request.scopes
-        seconds, needs, canary = length.block_seconds, needs_of(group), length.canary
+        seconds, query_needs, canary = length.block_seconds, needs_of(group), length.canary
         ordinary_scopes, limit = tuple(scopes(group)), self._settings.products_per_query
         by_scopes: dict[tuple[Scope, ...], set[QueryKind]] = defaultdict(set)
         for kind in QueryKind:
             chosen_scopes = ordinary_scopes
             if request.quarantine.concerns(kind):
-                needing = [target for target in group if needs_of([target]).asks(kind)]
-                chosen_scopes = tuple(request.quarantine.scopes(kind, needing, scopes, limit))
+                needing_targets = [target for target in group if needs_of([target]).asks(kind)]
+                chosen_scopes = tuple(
+                    request.quarantine.scopes(kind, needing_targets, scopes, limit)
+                )
             by_scopes[chosen_scopes].add(kind)
-        unasked = QueryKind.SENT if canary else QueryKind.GATEWAY
+        skipped_kind = QueryKind.SENT if canary else QueryKind.GATEWAY
         gateway = self._settings.gateway
         render = partial(render_queries, canary=canary, gateway=gateway)
         for chosen_scopes, kinds in by_scopes.items():
             for scope in chosen_scopes:
-                for query in render(scope, seconds, needs):
-                    if query.kind in kinds and query.kind is not unasked:
+                for query in render(scope, seconds, query_needs):
+                    if query.kind in kinds and query.kind is not skipped_kind:
                         yield Part(query, scope, group, request.indexes)
 
 
@@ -403,20 +434,24 @@ def group_by_length(targets: Iterable[Target], timing: Timing) -> dict[Length, l
     return dict(groups)
 
 
-def _assemble(answers: Answers, group: Sequence[Target], *, canary: bool, batch: Batch) -> Readings:
-    answers = replace(answers, tables=assign_unlabelled(answers.tables, group))
+def _assemble_readings(
+    query_answers: Answers, group: Sequence[Target], *, canary: bool, batch: Batch
+) -> Readings:
+    query_answers = replace(query_answers, tables=assign_unlabelled(query_answers.tables, group))
     return Readings(
-        block_seconds=answers.block_seconds,
+        block_seconds=query_answers.block_seconds,
         canary=canary,
-        first=answers.indexes[0],
-        last=answers.indexes[-1],
-        blocks=dict(chain(assemble_blocks(answers, group), assemble_consumers(answers, group))),
-        means=dict(assemble_means(answers, group)),
-        facts=dict(assemble_facts(answers, group)),
-        scraped=dict(assemble_scraped(answers, group)) if canary else {},
-        gateway=assemble_gateway(answers),
-        failed=answers.failed,
-        complete=answers.failed <= SUPPLEMENTARY,
+        first=query_answers.indexes[0],
+        last=query_answers.indexes[-1],
+        blocks=dict(
+            chain(assemble_blocks(query_answers, group), assemble_consumers(query_answers, group))
+        ),
+        means=dict(assemble_means(query_answers, group)),
+        facts=dict(assemble_facts(query_answers, group)),
+        scraped=dict(assemble_scraped(query_answers, group)) if canary else {},
+        gateway=assemble_gateway(query_answers),
+        failed=query_answers.failed,
+        complete=query_answers.failed <= SUPPLEMENTARY_QUERIES,
         problem=batch.problem,
         unreadable={key: reasons for key, reasons in batch.reasons.items() if reasons},
         released=frozenset(batch.released),

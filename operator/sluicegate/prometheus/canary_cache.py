@@ -39,15 +39,15 @@ class CanaryBlocks:
 
         Blocks of another length are dropped: their indexes are other times.
         """
-        changed = _products(readings)
-        for product in changed:
+        changed_products = _products_of(readings)
+        for product in changed_products:
             if self._lengths.setdefault(product, readings.block_seconds) != readings.block_seconds:
                 self._forget({product})
                 self._lengths[product] = readings.block_seconds
         for key, blocks in readings.blocks.items():
             self._blocks.setdefault(key, BlockRow()).update(blocks)
-        for key, means in readings.means.items():
-            self._means.setdefault(key, {}).update((mean.index, mean) for mean in means)
+        for key, means_of_series in readings.means.items():
+            self._means.setdefault(key, {}).update((mean.index, mean) for mean in means_of_series)
         for version, scraped in readings.scraped.items():
             scraped_blocks = self._scraped.setdefault(version, set())
             scraped_blocks.difference_update(range(readings.first, readings.last + 1))
@@ -60,14 +60,14 @@ class CanaryBlocks:
                 for backend, values in readings.gateway.items():
                     if index in values:
                         by_backend[backend] = values[index]
-        self._outdate(readings, changed)
+        self._outdate(readings, changed_products)
 
-    def _outdate(self, readings: Readings, changed: set[ProductKey]) -> None:
+    def _outdate(self, readings: Readings, changed_products: set[ProductKey]) -> None:
         """Drop values that were derived from blocks whose value has changed."""
         if readings.gateway is not None:  # it concerns all products
-            changed |= {product for product, _ in self._derived}
+            changed_products |= {product for product, _ in self._derived}
         for (product, _), (_, derived) in self._derived.items():
-            if product not in changed:
+            if product not in changed_products:
                 continue
             for index in range(readings.first, readings.last + 1):
                 derived.pop(index, None)
@@ -83,26 +83,26 @@ class CanaryBlocks:
             target.key: target.canary_from for target in targets if target.canary_from is not None
         }
         self._forget(self._lengths.keys() - begin_times.keys())
-        oldest = min(begin_times.values(), default=None)
+        oldest_begin = min(begin_times.values(), default=None)
         self._sent = {
             (length, index): by_backend
             for (length, index), by_backend in self._sent.items()
-            if oldest is not None and index * length > oldest
+            if oldest_begin is not None and index * length > oldest_begin
         }
 
     def _forget(self, products: AbstractSet[ProductKey]) -> None:
         if not products:
             return
 
-        def stays(product: ProductKey) -> bool:
+        def is_kept(product: ProductKey) -> bool:
             return product not in products
 
-        self._blocks = select_products(self._blocks, stays)
-        self._means = select_products(self._means, stays)
-        self._scraped = select_products(self._scraped, stays)
-        self._facts = select_products(self._facts, stays)
-        for place in [one for one in self._derived if one[0] in products]:
-            del self._derived[place]
+        self._blocks = select_products(self._blocks, is_kept)
+        self._means = select_products(self._means, is_kept)
+        self._scraped = select_products(self._scraped, is_kept)
+        self._facts = select_products(self._facts, is_kept)
+        for derived_key in [cache_key for cache_key in self._derived if cache_key[0] in products]:
+            del self._derived[derived_key]
         for product in products:
             self._lengths.pop(product, None)
 
@@ -112,11 +112,11 @@ class CanaryBlocks:
         An entry is dropped when its block changes, and all when `made_with`, their other input,
         changes. Those about a consumer of the product have a cache of their own.
         """
-        place = product, consumer
-        cached = self._derived.get(place)
-        if cached is None or cached[0] != made_with:
-            cached = self._derived[place] = (made_with, {})
-        return cached[1]
+        derived_key = product, consumer
+        cached_values = self._derived.get(derived_key)
+        if cached_values is None or cached_values[0] != made_with:
+            cached_values = self._derived[derived_key] = (made_with, {})
+        return cached_values[1]
 
     @property
     def has_gateway_counts(self) -> bool:
@@ -129,8 +129,12 @@ class CanaryBlocks:
 
     def mean(self, key: SeriesKey, index: int) -> float | None:
         """Return a gauge's mean in one block; None without a fresh value."""
-        mean = self._means.get(key, {}).get(index)
-        return mean.value if mean is not None and mean.quality is Quality.COUNTED else None
+        mean_value = self._means.get(key, {}).get(index)
+        return (
+            mean_value.value
+            if mean_value is not None and mean_value.quality is Quality.COUNTED
+            else None
+        )
 
     def sent(self, backend: str, block_seconds: int, index: int) -> Block:
         """Return the requests that the gateway sent to a backend in one block; MISSING without its counts."""
@@ -148,7 +152,7 @@ class CanaryBlocks:
         return self._facts.get(version)
 
 
-def _products(readings: Readings) -> set[ProductKey]:
+def _products_of(readings: Readings) -> set[ProductKey]:
     """Return the products of these canary blocks."""
     products = {ProductKey(key.namespace, key.product) for key in readings.scraped}
     products |= {ProductKey(key.namespace, key.product) for key in readings.blocks}

@@ -32,9 +32,9 @@ from sluicegate.spans import Spans, Value, no_spans
 
 T = TypeVar("T")
 
-_PAUSE: Final = 0.1
+_RETRY_PAUSE_SECONDS: Final = 0.1
 """Least seconds before the one retry; twice that at most."""
-_GRACE: Final = 0.5
+_GRACE_SECONDS: Final = 0.5
 """Seconds beyond the timeout for an answer that is already being parsed."""
 OWN_SECONDS: Final = 10.0
 """Timeout of a query that only one product needs."""
@@ -59,17 +59,17 @@ class Prometheus:
     def __init__(
         self,
         endpoint: Endpoint,
-        spans: Spans = no_spans,
+        trace_spans: Spans = no_spans,
         *,
         open_session: Callable[[Endpoint], QuerySession] = QuerySession,
         clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep_seconds: Callable[[float], None] = time.sleep,
     ) -> None:
         """Store the settings; `open_session` is called once in each worker thread, `sleep` blocks it."""
         self.endpoint = endpoint
         self._open_session = open_session
-        self._clock, self._sleep = clock, sleep
-        self._spans = spans
+        self._clock, self._sleep = clock, sleep_seconds
+        self._spans = trace_spans
         self.asked = 0
         self._local = threading.local()
         self._turn, self._urgent_turn = threading.Lock(), threading.Lock()
@@ -122,22 +122,22 @@ class Prometheus:
         if own_of:
             urgent, seconds = False, min(seconds, OWN_SECONDS)
 
-        def ask() -> T:
+        def ask_prometheus() -> T:
             client, session = self._of_this_thread()
             session.reader, session.turn = reader, self._urgent_turn if urgent else self._turn
             # The session has replaced the rows by the reader's result.
             return cast("T", self._ask(client, _Question(text, start, end, step), seconds))
 
-        described: dict[str, Value] = {
+        span_attributes: dict[str, Value] = {
             "db.system": "prometheus",
             "db.query.text": text,
             "sluicegate.step": step,
         }
-        give_back = await self._place(urgent=urgent, own_of=own_of)
+        give_back = await self._place(is_urgent=urgent, own_of=own_of)
         result, send_time = ABANDONED, self._clock()
         try:
-            with self._spans("query", described):
-                answer = await self._answer(ask, seconds, give_back)
+            with self._spans("query", span_attributes):
+                awaited_answer = await self._answer(ask_prometheus, seconds, give_back)
             result = ANSWERED
         except PrometheusError as error:
             result = result_of(error)
@@ -145,56 +145,56 @@ class Prometheus:
         finally:
             QUERIES.labels(result).inc()
             QUERY_TIME.observe(self._clock() - send_time)
-        return answer
+        return awaited_answer
 
-    async def _place(self, *, urgent: bool, own_of: str) -> Callable[[], None]:
+    async def _place(self, *, is_urgent: bool, own_of: str) -> Callable[[], None]:
         """Wait for a free place for a query; return the function that releases it."""
-        queues: list[asyncio.Lock | asyncio.Semaphore] = [] if urgent else [self._others]
+        query_queues: list[asyncio.Lock | asyncio.Semaphore] = [] if is_urgent else [self._others]
         if own_of:
-            of_namespace = self._namespaces.setdefault(own_of, asyncio.Lock())
-            queues = [of_namespace, self._own, self._others]
-        with ExitStack() as places:
-            for queue in queues:
+            namespace_queue = self._namespaces.setdefault(own_of, asyncio.Lock())
+            query_queues = [namespace_queue, self._own, self._others]
+        with ExitStack() as acquired_queues:
+            for queue in query_queues:
                 await queue.acquire()
-                places.callback(queue.release)
-            return places.pop_all().close
+                acquired_queues.callback(queue.release)
+            return acquired_queues.pop_all().close
 
     async def _answer(
-        self, ask: Callable[[], T], seconds: float, give_back: Callable[[], None]
+        self, ask_prometheus: Callable[[], T], seconds: float, give_back: Callable[[], None]
     ) -> T:
         """Run a query in a thread, which releases the place: after a timeout of the caller it is still busy."""
-        loop, has_begun = asyncio.get_running_loop(), False
+        event_loop, has_begun = asyncio.get_running_loop(), False
 
         def ask_and_end() -> T:
             nonlocal has_begun
             has_begun = True
             try:
-                return ask()
+                return ask_prometheus()
             finally:
                 with suppress(RuntimeError):  # the event loop is closed, and no query waits
-                    loop.call_soon_threadsafe(give_back)
+                    event_loop.call_soon_threadsafe(give_back)
 
-        answer = loop.run_in_executor(self._threads, ask_and_end)
-        answer.add_done_callback(lambda _: None if has_begun else give_back())
+        awaited_answer = event_loop.run_in_executor(self._threads, ask_and_end)
+        awaited_answer.add_done_callback(lambda _: None if has_begun else give_back())
         try:
-            return await asyncio.wait_for(answer, seconds + _GRACE)
+            return await asyncio.wait_for(awaited_answer, seconds + _GRACE_SECONDS)
         except TimeoutError as error:
             raise PrometheusUnavailable(f"Prometheus didn't answer within {seconds:g} s") from error
 
     def _ask(self, client: PrometheusConnect, question: _Question, seconds: float) -> object:
         deadline = self._clock() + seconds
         try:
-            return _send(client, question, seconds)
+            return _send_query(client, question, seconds)
         except (PartialAnswer, MalformedAnswer):
             raise
         except PrometheusUnavailable:
-            pause = _PAUSE * (1 + random.random())
+            pause_seconds = _RETRY_PAUSE_SECONDS * (1 + random.random())
             # A connection that the server had closed in the meantime fails at once, and an
             # overloaded server fails late: only the first is retried.
-            if deadline - self._clock() < seconds / 2 + pause:
+            if deadline - self._clock() < seconds / 2 + pause_seconds:
                 raise
-            self._sleep(pause)
-            return _send(client, question, deadline - self._clock())
+            self._sleep(pause_seconds)
+            return _send_query(client, question, deadline - self._clock())
 
     def _of_this_thread(self) -> tuple[PrometheusConnect, QuerySession]:
         """Return the client of the calling thread, and its session."""
@@ -210,7 +210,7 @@ class Prometheus:
         return self._local.client, self._local.session
 
 
-def _send(client: PrometheusConnect, question: _Question, seconds: float) -> object:
+def _send_query(client: PrometheusConnect, question: _Question, seconds: float) -> object:
     return client.custom_query_range(
         query=question.text,
         start_time=datetime.fromtimestamp(question.start, UTC),

@@ -29,9 +29,9 @@ class MalformedAnswer(PrometheusUnavailable):
         Whether the answer is too large: that of a smaller query may fit.
     """
 
-    def __init__(self, text: str, *, oversized: bool = False) -> None:
+    def __init__(self, text: str, *, is_oversized: bool = False) -> None:
         super().__init__(text)
-        self.oversized = oversized
+        self.oversized = is_oversized
 
 
 class QueryRejected(PrometheusError):  # noqa: N818  # says what happened, as the others do

@@ -43,9 +43,9 @@ _ROW: Final = frozenset({"metric", "values"})
 _ANNOTATIONS: Final = ("PromQL warning", "PromQL info")
 _CHUNK: Final = 2**16
 _SERVER_ERROR: Final = 500
-_BUSY: Final = 429
-_OK: Final = 200
-_QUOTED: Final = 300
+_HTTP_TOO_MANY_REQUESTS: Final = 429
+_HTTP_OK: Final = 200
+_QUOTED_CHARACTERS: Final = 300
 """Characters of an answer that are quoted in a message."""
 
 
@@ -64,7 +64,7 @@ class CheckedAnswer(requests.Response):
 
     def __init__(self, result: object) -> None:
         super().__init__()
-        self.status_code = _OK
+        self.status_code = _HTTP_OK
         self._result = result
 
     @override
@@ -118,14 +118,14 @@ class QuerySession(requests.Session):
             raise PrometheusUnavailable(
                 f"Prometheus at {address} can't be reached: {reason}"
             ) from error
-        if needed := refusal_of(response.status_code, bytes(body), self._endpoint):
+        if session_error := refusal_of(response.status_code, bytes(body), self._endpoint):
             raise QueryRejected(
-                f"Prometheus at {address_without_user(self._endpoint.url)} answers HTTP {response.status_code}: {needed}"
+                f"Prometheus at {address_without_user(self._endpoint.url)} answers HTTP {response.status_code}: {session_error}"
             )
         with self.turn:
-            reader = self.reader()
-            read_rows(response.status_code, body, reader.take)
-            return CheckedAnswer(reader.result())
+            row_reader = self.reader()
+            read_rows(response.status_code, body, row_reader.take)
+            return CheckedAnswer(row_reader.result())
 
     def _read(self, response: requests.Response, deadline: float) -> bytearray:
         """Return the body, if it ends before the deadline and within the limit."""
@@ -139,64 +139,70 @@ class QuerySession(requests.Session):
             if len(body) > self._endpoint.max_answer_bytes:
                 raise MalformedAnswer(
                     f"Prometheus' answer exceeds {self._endpoint.max_answer_bytes:,} bytes",
-                    oversized=True,
+                    is_oversized=True,
                 )
         return body
 
 
-def read_rows(status: int, body: bytearray, take: Callable[[Row], None]) -> None:
+def read_rows(status: int, body: bytearray, take_row: Callable[[Row], None]) -> None:
     """Pass on the rows of a successful and complete answer; raise a PrometheusError otherwise."""
 
-    def taken(value: Row) -> Row | None:
+    def take_object(value: Row) -> Row | None:
         if value.keys() >= _ROW:
-            take(value)
+            take_row(value)
             return None
         return value
 
     _check_status(status, body)
     try:
-        envelope = json.loads(body, object_hook=taken)
+        answer_document = json.loads(body, object_hook=take_object)
     except ValueError as error:
-        raise MalformedAnswer(f"not JSON but {_excerpt(body)}") from error
-    for row in _result(envelope, body):
+        raise MalformedAnswer(f"not JSON but {_excerpt_of(body)}") from error
+    for row in _result_rows(answer_document, body):
         if row is None:
             continue
         if not isinstance(row, dict) or not row.get("metric"):
             raise MalformedAnswer(f"a row without metric and values: {row!r:.200}")
-        take(row)
+        take_row(row)
 
 
 def _check_status(status: int, body: bytearray) -> None:
-    if status >= _SERVER_ERROR or status == _BUSY:
-        raise PrometheusUnavailable(f"Prometheus answers HTTP {status}: {_excerpt(body)}")
-    if status != _OK:
-        raise QueryRejected(f"Prometheus refuses the query with HTTP {status}: {_excerpt(body)}")
+    if status >= _SERVER_ERROR or status == _HTTP_TOO_MANY_REQUESTS:
+        raise PrometheusUnavailable(f"Prometheus answers HTTP {status}: {_excerpt_of(body)}")
+    if status != _HTTP_OK:
+        raise QueryRejected(f"Prometheus refuses the query with HTTP {status}: {_excerpt_of(body)}")
 
 
-def _result(envelope: object, body: bytearray) -> list[object]:
+def _result_rows(answer_document: object, body: bytearray) -> list[object]:
     """Return the remains of the rows in a complete matrix: None for each that was taken."""
-    if not isinstance(envelope, dict) or envelope.get("status") != "success":
-        raise PrometheusUnavailable(f"Prometheus reports no success: {_excerpt(body)}")
-    if warnings := _about_data(envelope.get("warnings")):
-        raise PartialAnswer(f"Prometheus warns that its answer is incomplete: {warnings}")
-    data = envelope.get("data")
+    if not isinstance(answer_document, dict) or answer_document.get("status") != "success":
+        raise PrometheusUnavailable(f"Prometheus reports no success: {_excerpt_of(body)}")
+    if data_warnings := _data_warnings(answer_document.get("warnings")):
+        raise PartialAnswer(f"Prometheus warns that its answer is incomplete: {data_warnings}")
+    data = answer_document.get("data")
     if not isinstance(data, dict) or not isinstance(data.get("result"), list):
-        raise MalformedAnswer(f"no data.result in {_excerpt(body)}")
+        raise MalformedAnswer(f"no data.result in {_excerpt_of(body)}")
     if (kind := data.get("resultType")) != "matrix":
         raise MalformedAnswer(f"a range query answers with a matrix, this one with {kind!r}")
     rows: list[object] = data["result"]
     return rows
 
 
-def _about_data(warnings: object) -> list[object]:
+def _data_warnings(raw_warnings: object) -> list[object]:
     """Return the warnings about missing data.
 
     Warnings of the engine about series that it left out, such as native histograms, don't
     invalidate the others.
     """
-    warning_list = warnings if isinstance(warnings, list) else [warnings] if warnings else []
-    return [one for one in warning_list if not str(one).startswith(_ANNOTATIONS)]
+    warning_list = (
+        raw_warnings if isinstance(raw_warnings, list) else [raw_warnings] if raw_warnings else []
+    )
+    return [
+        query_warning
+        for query_warning in warning_list
+        if not str(query_warning).startswith(_ANNOTATIONS)
+    ]
 
 
-def _excerpt(body: bytearray) -> str:
-    return repr(body[:_QUOTED].decode("utf-8", "replace"))
+def _excerpt_of(body: bytearray) -> str:
+    return repr(body[:_QUOTED_CHARACTERS].decode("utf-8", "replace"))

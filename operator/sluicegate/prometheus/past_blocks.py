@@ -11,7 +11,7 @@ from sluicegate.prometheus.block_assembly import Answers, assemble_blocks
 from sluicegate.prometheus.consumer_blocks import assemble_consumers
 from sluicegate.prometheus.errors import PrometheusError
 from sluicegate.prometheus.quarantine import Quarantine
-from sluicegate.prometheus.query_batch import Batch, Part, needs_of, own_parts
+from sluicegate.prometheus.query_batch import Batch, Part, ask_own_parts, needs_of
 from sluicegate.prometheus.query_scopes import named_scope
 from sluicegate.prometheus.source import Source
 from sluicegate.prometheus.targets import SeriesKey, Target
@@ -21,14 +21,14 @@ from sluicegate.slo.gateway import GatewayMetric
 from sluicegate.slo.queries import QueryKind, render_queries
 
 FETCH_SECONDS: Final = 120.0
-_BY_VERSION: Final = frozenset(
+_KINDS_BY_VERSION: Final = frozenset(
     {
         QueryKind.REQUESTS, QueryKind.REQUESTS_BAD, QueryKind.LATENCY, QueryKind.LABELLED,
         QueryKind.EVENTS, QueryKind.MARKETS, QueryKind.COUNTERS, QueryKind.PROMQL,
         QueryKind.TARGETS,
     }
 )  # fmt: skip
-NOT_FOR_THE_PAST: Final = frozenset(
+KINDS_NOT_FOR_PAST: Final = frozenset(
     {
         QueryKind.CPU,
         QueryKind.MEMORY,
@@ -38,7 +38,7 @@ NOT_FOR_THE_PAST: Final = frozenset(
     }
 )
 """Queries that aren't sent for the past: for facts at one time, and without counts."""
-MOST_POINTS: Final = 1_200
+MAX_POINTS: Final = 1_200
 """Most blocks of one query: some four days of five minutes."""
 
 
@@ -78,22 +78,22 @@ async def ask_blocks(
         gateway=gateway,
         canary=request.canary,
     )
-    scope, needs = named_scope(request.targets), needs_of(request.targets)
-    parts = [
+    scope, query_needs = named_scope(request.targets), needs_of(request.targets)
+    query_parts = [
         Part(query, scope, request.targets, request.indexes)
         for query in render_queries(
-            scope, request.step, needs, canary=request.canary, gateway=gateway
+            scope, request.step, query_needs, canary=request.canary, gateway=gateway
         )
-        if query.kind not in NOT_FOR_THE_PAST
+        if query.kind not in KINDS_NOT_FOR_PAST
     ]
-    parts += await own_parts(request.targets, request.indexes, request.step)
+    query_parts += await ask_own_parts(request.targets, request.indexes, request.step)
     try:
         async with asyncio.timeout(FETCH_SECONDS):
-            await batch.ask_all(parts, ())
+            await batch.ask_all(query_parts, ())
     except TimeoutError as error:
         message = f"no answer about {len(request.targets)} products in {FETCH_SECONDS:g} s"
         raise PrometheusError(message) from error
-    answers = Answers(
+    query_answers = Answers(
         request.indexes,
         request.step,
         timing.scrape_seconds,
@@ -101,14 +101,14 @@ async def ask_blocks(
         failed=frozenset(batch.failures),
         spoiled=batch.spoiled,
     )
-    return answers, batch.problem
+    return query_answers, batch.problem
 
 
-def with_every_version(answers: Answers, targets: Sequence[Target]) -> list[Target]:
+def with_every_version(query_answers: Answers, targets: Sequence[Target]) -> list[Target]:
     """Return the targets with all versions that have any series, also deleted ones."""
     versions: dict[tuple[str, str], set[str]] = defaultdict(set)
-    for kind in _BY_VERSION:
-        for namespace, product, version, *_ in answers.table(kind):
+    for kind in _KINDS_BY_VERSION:
+        for namespace, product, version, *_ in query_answers.table(kind):
             versions[namespace, product].add(version)
     return [
         replace(
@@ -161,43 +161,51 @@ class PastReader:
         PrometheusError
             The query for the targets fails.
         """
-        past = PastBlocks(step, {}, [])
-        for first in range(indexes.start, indexes.stop, MOST_POINTS):
-            piece = range(first, min(first + MOST_POINTS, indexes.stop))
-            request = BlockRequest((eras[0].target,), piece, step, canary)
-            answers, problem = await ask_blocks(
+        past_blocks = PastBlocks(step, {}, [])
+        for first_block in range(indexes.start, indexes.stop, MAX_POINTS):
+            block_range = range(first_block, min(first_block + MAX_POINTS, indexes.stop))
+            request = BlockRequest((eras[0].target,), block_range, step, canary)
+            query_answers, problem = await ask_blocks(
                 self.source, request, self.timing, gateway=self.gateway
             )
-            if QueryKind.TARGETS in answers.failed:
+            if QueryKind.TARGETS in query_answers.failed:
                 raise PrometheusError(problem)
             problems = [problem] if problem else []
             problems += [
                 f"{kind}: Prometheus refused {len(indexes)} blocks, or its answer is unusable"
-                for (kind, _), indexes in sorted(answers.spoiled.items())
+                for (kind, _), indexes in sorted(query_answers.spoiled.items())
             ]
-            past.problems += [each for each in problems if each not in past.problems]
-            _take(past, answers, eras)
-        return past
+            past_blocks.problems += [
+                problem_text
+                for problem_text in problems
+                if problem_text not in past_blocks.problems
+            ]
+            _take_answers(past_blocks, query_answers, eras)
+        return past_blocks
 
 
-def _take(past: PastBlocks, answers: Answers, eras: list[Era]) -> None:
+def _take_answers(past_blocks: PastBlocks, query_answers: Answers, serving_eras: list[Era]) -> None:
     """Add the answers to the past, in each era.
 
     Requests for which there was no pod are failures of the version that was stable at that time.
     """
-    after = 0
-    for era in eras:
+    after_time = 0
+    for serving_era in serving_eras:
         era_indexes = [
-            at for at in answers.indexes if after < at * answers.block_seconds <= era.end
+            block_index
+            for block_index in query_answers.indexes
+            if after_time < block_index * query_answers.block_seconds <= serving_era.end
         ]
-        after = era.end
+        after_time = serving_era.end
         if not era_indexes:
             continue
-        targets = with_every_version(answers, [era.target])
-        read: Mapping[SeriesKey, tuple[Block, ...]] = dict(
-            chain(assemble_blocks(answers, targets), assemble_consumers(answers, targets))
+        targets = with_every_version(query_answers, [serving_era.target])
+        blocks_by_series: Mapping[SeriesKey, tuple[Block, ...]] = dict(
+            chain(
+                assemble_blocks(query_answers, targets), assemble_consumers(query_answers, targets)
+            )
         )
-        offset = answers.indexes.start
-        for key, blocks in read.items():
+        offset = query_answers.indexes.start
+        for key, blocks in blocks_by_series.items():
             era_blocks = blocks[era_indexes[0] - offset : era_indexes[-1] + 1 - offset]
-            past.blocks.setdefault((key.version, key.slo), []).extend(era_blocks)
+            past_blocks.blocks.setdefault((key.version, key.slo), []).extend(era_blocks)

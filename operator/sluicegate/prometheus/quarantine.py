@@ -21,10 +21,10 @@ logger = logging.getLogger(__name__)
 LONGEST_PAUSE_SECONDS: Final = 600
 """Longest pause between two tries: less than the alert's window."""
 TRIES_PER_FETCH: Final = 16
-_NEVER: Final = 2**62
-ANYWHERE: Final = ""
+_NEVER_DUE: Final = 2**62
+ANY_NAMESPACE: Final = ""
 """Instead of a namespace: pods of no product that needs a query, in any namespace."""
-OTHERS: Final = ""
+UNOWNED_PLACES: Final = ""
 """Instead of a product: pods of the namespace that belong to no product that needs the query."""
 
 
@@ -58,22 +58,34 @@ class Quarantine:
         self._unsplit: dict[QueryKind, int] = {}
         """Kinds that were refused for all targets, with the block until which the search is paused."""
 
-    def note(self, place: Place, entry: Entry) -> None:
+    def note(self, quarantine_place: Place, entry: Entry) -> None:
         """Leave a place out from now on; it is logged once."""
-        if place not in self._entries:
-            logger.warning(_TEXT, place.kind, _owner_text(place), cause_hint(place.kind), entry.why)
-            self._entries[place] = entry
+        if quarantine_place not in self._entries:
+            logger.warning(
+                _TEXT,
+                quarantine_place.kind,
+                _owner_text(quarantine_place),
+                cause_hint(quarantine_place.kind),
+                entry.why,
+            )
+            self._entries[quarantine_place] = entry
 
-    def failed_again(self, place: Place, index: int) -> None:
+    def failed_again(self, quarantine_place: Place, index: int) -> None:
         """Double the pause before the next try."""
-        if (entry := self._entries.get(place)) is not None:
-            pause = min(2 * entry.pause, self._longest)
-            self._entries[place] = replace(entry, due=index + pause, pause=pause)
+        if (entry := self._entries.get(quarantine_place)) is not None:
+            retry_pause = min(2 * entry.pause, self._longest)
+            self._entries[quarantine_place] = replace(
+                entry, due=index + retry_pause, pause=retry_pause
+            )
 
-    def release(self, place: Place) -> None:
+    def release(self, quarantine_place: Place) -> None:
         """Include a place again in the queries for all."""
-        if self._entries.pop(place, None) is not None:
-            logger.info("the %s query for %s succeeds again", place.kind, _owner_text(place))
+        if self._entries.pop(quarantine_place, None) is not None:
+            logger.info(
+                "the %s query for %s succeeds again",
+                quarantine_place.kind,
+                _owner_text(quarantine_place),
+            )
 
     def pause_search(self, kind: QueryKind, index: int) -> None:
         """Pause the search for a kind of query that failed for all: no single product is the cause."""
@@ -85,9 +97,11 @@ class Quarantine:
 
     def of_the_past(self) -> "Quarantine":
         """Copy the places for a query about longer blocks; the copy is independent."""
-        other = Quarantine(1)
-        other._entries = {place: replace(one, due=_NEVER) for place, one in self._entries.items()}
-        return other
+        past_quarantine = Quarantine(1)
+        past_quarantine._entries = {
+            place: replace(entry, due=_NEVER_DUE) for place, entry in self._entries.items()
+        }
+        return past_quarantine
 
     def prune(self, targets: Iterable[Target], all_targets: Iterable[Target]) -> None:
         """Drop products that are no longer targets, and other pods that don't exist any more."""
@@ -96,44 +110,53 @@ class Quarantine:
         keys, all_keys = (
             {target.key for target in target_list} for target_list in (targets, all_targets)
         )
-        namespaces = {key.namespace for key in keys} | {ANYWHERE}
+        namespaces = {key.namespace for key in keys} | {ANY_NAMESPACE}
         self._entries = {
-            place: entry
-            for place, entry in self._entries.items()
-            if (place.product == OTHERS and place.namespace in namespaces)
-            or ProductKey(place.namespace, place.product) in (all_keys if entry.beside else keys)
+            quarantine_place: entry
+            for quarantine_place, entry in self._entries.items()
+            if (
+                quarantine_place.product == UNOWNED_PLACES
+                and quarantine_place.namespace in namespaces
+            )
+            or ProductKey(quarantine_place.namespace, quarantine_place.product)
+            in (all_keys if entry.beside else keys)
         }
 
     # ---- reading ---------------------------------------------------------------------------
     def concerns(self, kind: QueryKind) -> bool:
         """Return whether any place is left out of this kind."""
-        return any(place.kind is kind for place in self._entries)
+        return any(quarantine_place.kind is kind for quarantine_place in self._entries)
 
     def held(self, kind: QueryKind) -> dict[ProductKey, str]:
         """Return the products that are left out of this kind, with the reason."""
         return {
-            ProductKey(place.namespace, place.product): entry.why
-            for place, entry in self._entries.items()
-            if place.kind is kind and place.product != OTHERS
+            ProductKey(quarantine_place.namespace, quarantine_place.product): entry.why
+            for quarantine_place, entry in self._entries.items()
+            if quarantine_place.kind is kind and quarantine_place.product != UNOWNED_PLACES
         }
 
-    def due(self, index: int, *, own: bool = False) -> list[Place]:
+    def due(self, index: int, *, only_own_queries: bool = False) -> list[Place]:
         """Return the places that are retried at this block; those that have waited longest come first.
 
         Products' own queries are retried separately, so that they don't delay the retry of others.
         """
-        ripe = [
-            (entry.due, place)
-            for place, entry in self._entries.items()
-            if entry.due <= index and (place.kind in OWN_QUERIES) is own
+        due_entries = [
+            (entry.due, quarantine_place)
+            for quarantine_place, entry in self._entries.items()
+            if entry.due <= index and (quarantine_place.kind in OWN_QUERIES) is only_own_queries
         ]
-        return [place for _, place in sorted(ripe)[: None if own else TRIES_PER_FETCH]]
+        return [
+            quarantine_place
+            for _, quarantine_place in sorted(due_entries)[
+                : None if only_own_queries else TRIES_PER_FETCH
+            ]
+        ]
 
     def scopes(
         self,
         kind: QueryKind,
         group: Sequence[Target],
-        ordinary: Callable[[Sequence[Target]], Sequence[Scope]],
+        ordinary_scopes: Callable[[Sequence[Target]], Sequence[Scope]],
         limit: int,
     ) -> Sequence[Scope]:
         """Return the scopes to query instead of `ordinary`, so that no place in quarantine is matched.
@@ -142,25 +165,33 @@ class Quarantine:
         name, but no pair of a namespace and a name.
         """
         held_keys: AbstractSet[ProductKey] = self.held(kind).keys()
-        namespaces_apart = {place.namespace for place in self._entries if place.kind is kind}
-        remaining = [target for target in group if target.key not in held_keys]
-        clean = [target for target in remaining if target.key.namespace not in namespaces_apart]
-        scopes = list(ordinary(clean)) if clean else []
+        namespaces_apart = {
+            quarantine_place.namespace
+            for quarantine_place in self._entries
+            if quarantine_place.kind is kind
+        }
+        remaining_targets = [target for target in group if target.key not in held_keys]
+        clean_targets = [
+            target for target in remaining_targets if target.key.namespace not in namespaces_apart
+        ]
+        scopes = list(ordinary_scopes(clean_targets)) if clean_targets else []
         if any(not scope.products for scope in scopes):
-            scopes = list(split_scopes(clean, limit))
+            scopes = list(split_scopes(clean_targets, limit))
         for namespace in sorted(namespaces_apart):
-            named_targets = [target for target in remaining if target.key.namespace == namespace]
+            named_targets = [
+                target for target in remaining_targets if target.key.namespace == namespace
+            ]
             scopes += named_scopes(named_targets, limit)
         return scopes
 
 
-def scope_of(place: Place, namespaces: tuple[str, ...]) -> Scope:
+def scope_of(quarantine_place: Place, namespaces: tuple[str, ...]) -> Scope:
     """Return the scope by which a place is retried; `namespaces` are those that the operator watches."""
-    if place.namespace == ANYWHERE:
+    if quarantine_place.namespace == ANY_NAMESPACE:
         return Scope(namespaces=namespaces)
-    if place.product == OTHERS:
-        return Scope(namespaces=(place.namespace,))
-    return Scope(namespaces=(place.namespace,), products=(place.product,))
+    if quarantine_place.product == UNOWNED_PLACES:
+        return Scope(namespaces=(quarantine_place.namespace,))
+    return Scope(namespaces=(quarantine_place.namespace,), products=(quarantine_place.product,))
 
 
 def covered_by(scope: Scope, targets: Iterable[Target]) -> tuple[Target, ...]:
@@ -174,33 +205,45 @@ def covered_by(scope: Scope, targets: Iterable[Target]) -> tuple[Target, ...]:
     )
 
 
-def halve(scope: Scope, targets: Sequence[Target]) -> list[tuple[Scope, tuple[Target, ...]]]:
+def halve_scope(scope: Scope, targets: Sequence[Target]) -> list[tuple[Scope, tuple[Target, ...]]]:
     """Return narrower scopes that read the same products; none for one product alone.
 
     Namespaces are halved until one is left; then only its products are named, which excludes pods
     that belong to none of them; then the names are halved.
     """
-    covered = list(covered_by(scope, targets))
-    namespaces = sorted({target.key.namespace for target in covered})
+    covered_targets = list(covered_by(scope, targets))
+    namespaces = sorted({target.key.namespace for target in covered_targets})
     if len(namespaces) > 1:
-        first = set(namespaces[: len(namespaces) // 2])
-        halves = [
-            [target for target in covered if (target.key.namespace in first) is in_first_half]
-            for in_first_half in (True, False)
+        first_half = set(namespaces[: len(namespaces) // 2])
+        target_halves = [
+            [
+                target
+                for target in covered_targets
+                if (target.key.namespace in first_half) is is_first_half
+            ]
+            for is_first_half in (True, False)
         ]
         if not scope.products:
             return [
-                (Scope(namespaces=tuple(sorted({t.key.namespace for t in half}))), tuple(half))
-                for half in halves
+                (
+                    Scope(
+                        namespaces=tuple(sorted({target.key.namespace for target in target_half}))
+                    ),
+                    tuple(target_half),
+                )
+                for target_half in target_halves
             ]
-    elif covered and scope != named_scope(covered):
-        halves = [covered]
-    elif len(covered) > 1:
-        covered.sort(key=lambda target: target.key)
-        halves = [covered[: len(covered) // 2], covered[len(covered) // 2 :]]
+    elif covered_targets and scope != named_scope(covered_targets):
+        target_halves = [covered_targets]
+    elif len(covered_targets) > 1:
+        covered_targets.sort(key=lambda target: target.key)
+        target_halves = [
+            covered_targets[: len(covered_targets) // 2],
+            covered_targets[len(covered_targets) // 2 :],
+        ]
     else:
         return []
-    return [(named_scope(half), tuple(half)) for half in halves]
+    return [(named_scope(target_half), tuple(target_half)) for target_half in target_halves]
 
 
 _TEXT: Final = (
@@ -216,9 +259,9 @@ def cause_hint(kind: QueryKind) -> str:
     return "fix what its pods expose at /metrics, or delete them"
 
 
-def _owner_text(place: Place) -> str:
-    if place.namespace == ANYWHERE:
+def _owner_text(quarantine_place: Place) -> str:
+    if quarantine_place.namespace == ANY_NAMESPACE:
         return "pods of no DataProduct that needs it, in a namespace without one"
-    if place.product == OTHERS:
-        return f"pods of no DataProduct that needs it, in namespace {place.namespace}"
-    return f"DataProduct {place.namespace}/{place.product}"
+    if quarantine_place.product == UNOWNED_PLACES:
+        return f"pods of no DataProduct that needs it, in namespace {quarantine_place.namespace}"
+    return f"DataProduct {quarantine_place.namespace}/{quarantine_place.product}"

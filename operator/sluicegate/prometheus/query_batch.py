@@ -20,13 +20,13 @@ from typing import Final
 from sluicegate.api.promql_text import UnboundPromql
 from sluicegate.prometheus.errors import MalformedAnswer, PrometheusError, QueryRejected
 from sluicegate.prometheus.quarantine import (
-    ANYWHERE,
-    OTHERS,
+    ANY_NAMESPACE,
+    UNOWNED_PLACES,
     Entry,
     Place,
     Quarantine,
     covered_by,
-    halve,
+    halve_scope,
     scope_of,
 )
 from sluicegate.prometheus.query_scopes import named_scope
@@ -46,13 +46,13 @@ from sluicegate.slo.queries import (
     render_targets,
 )
 
-MOST_SPLITS: Final = 128
+MAX_SPLITS: Final = 128
 """Most queries of one kind that a fetch may spend on a search; the next fetch continues it."""
 TIMES_HALVED: Final = 3
 """Number of times that the blocks of one product are halved: few of them may cause the failure."""
 ALONE_SECONDS: Final = 15.0
 """Timeout of all products' own queries of a fetch, so that they don't delay the queries for all."""
-NO_PRODUCT: Final = "-"
+NO_PRODUCT_NAME: Final = "-"
 """Value that no label of a pod can have."""
 
 
@@ -138,41 +138,62 @@ class Batch:
         """The failures in words; empty if every query was answered."""
         return "; ".join(f"{kind}: {reason}" for kind, reason in sorted(self.failures.items()))
 
-    async def ask_all(self, parts: Sequence[Part], tried: Sequence[Target]) -> None:
+    async def ask_all(self, query_parts: Sequence[Part], retried_targets: Sequence[Target]) -> None:
         """Query the targets first, then the rest: if the first fails, the rest isn't sent.
 
         The parts don't contain places in quarantine; those of the products `tried` are retried.
         """
-        held_by_kind = {kind: self._quarantine.held(kind) for kind in OWN_QUERIES}
-        own_queries = [part for part in parts if part.query.kind in OWN_QUERIES]
-        self._alone = [
-            part for part in own_queries if part.owner not in held_by_kind[part.query.kind]
+        quarantined_by_kind = {kind: self._quarantine.held(kind) for kind in OWN_QUERIES}
+        own_queries = [
+            query_part for query_part in query_parts if query_part.query.kind in OWN_QUERIES
         ]
-        parts = [part for part in parts if part.query.kind not in OWN_QUERIES]
-        self._open = Counter(part.query.kind for part in parts)
+        self._alone = [
+            query_part
+            for query_part in own_queries
+            if query_part.owner not in quarantined_by_kind[query_part.query.kind]
+        ]
+        query_parts = [
+            query_part for query_part in query_parts if query_part.query.kind not in OWN_QUERIES
+        ]
+        self._open = Counter(query_part.query.kind for query_part in query_parts)
         for kind in QueryKind:
             for key, reason in self._quarantine.held(kind).items():
                 self._spoil(kind, key, self._indexes, reason)
-        first = [part for part in parts if part.query.kind is QueryKind.TARGETS]
-        other_parts = [part for part in parts if part.query.kind is not QueryKind.TARGETS]
-        due = self._quarantine.due(self._newest) if tried else []
+        target_parts = [
+            query_part for query_part in query_parts if query_part.query.kind is QueryKind.TARGETS
+        ]
+        other_parts = [
+            query_part
+            for query_part in query_parts
+            if query_part.query.kind is not QueryKind.TARGETS
+        ]
+        due_places = self._quarantine.due(self._newest) if retried_targets else []
         try:
-            await asyncio.gather(*map(self._answer, first))
+            await asyncio.gather(*map(self._answer, target_parts))
             if QueryKind.TARGETS not in self.failures:
-                tries = [self._try(place, tried) for place in due]
-                await asyncio.gather(*map(self._answer, other_parts), *tries)
-                await self._ask_alone(tried)
+                retry_tasks = [
+                    self._try(quarantine_place, retried_targets) for quarantine_place in due_places
+                ]
+                await asyncio.gather(*map(self._answer, other_parts), *retry_tasks)
+                await self._ask_alone(retried_targets)
         finally:
             self._remember()
 
-    async def _ask_alone(self, tried: Sequence[Target]) -> None:
+    async def _ask_alone(self, retried_targets: Sequence[Target]) -> None:
         """Send products' own queries: after all others, and those in quarantine last."""
         random.shuffle(self._alone)  # so that a timeout doesn't always affect the same products
-        tries = self._quarantine.due(self._newest, own=True) if tried else []
+        retry_tasks = (
+            self._quarantine.due(self._newest, only_own_queries=True) if retried_targets else []
+        )
         try:
             async with asyncio.timeout(ALONE_SECONDS):
                 await asyncio.gather(*map(self._answer_alone, tuple(self._alone)))
-                await asyncio.gather(*(self._try(place, tried) for place in tries))
+                await asyncio.gather(
+                    *(
+                        self._try(quarantine_place, retried_targets)
+                        for quarantine_place in retry_tasks
+                    )
+                )
         except TimeoutError:
             self._give_up_alone(ALONE_SECONDS, "the products' own queries")
 
@@ -184,101 +205,103 @@ class Batch:
         if self._answers is not None:
             self._answers.cancel()
 
-    def _give_up_alone(self, seconds: float, what: str) -> None:
-        for part in self._alone:
-            reason = f"no answer within the {seconds:g} s of {what}"
-            self._spoil(part.query.kind, part.owner, part.indexes, reason)
+    def _give_up_alone(self, seconds: float, subject: str) -> None:
+        for query_part in self._alone:
+            reason = f"no answer within the {seconds:g} s of {subject}"
+            self._spoil(query_part.query.kind, query_part.owner, query_part.indexes, reason)
 
     def _remember(self) -> None:
         """Put the products that were found into quarantine, unless these are all."""
-        for kind, spent in self._splits.items():
-            if spent >= MOST_SPLITS and kind not in self._answered:
+        for kind, split_queries in self._splits.items():
+            if split_queries >= MAX_SPLITS and kind not in self._answered:
                 self._quarantine.pause_search(kind, self._newest)
                 for reasons in self.reasons.values():
                     reasons.pop(kind, None)
-        for place, entry in self._found.items():
-            if self._quarantine.may_split(place.kind, self._newest):
-                self._quarantine.note(place, entry)
+        for quarantine_place, entry in self._found.items():
+            if self._quarantine.may_split(quarantine_place.kind, self._newest):
+                self._quarantine.note(quarantine_place, entry)
 
-    async def _answer(self, part: Part) -> None:
-        await self._ask(part)
-        self._open[part.query.kind] -= 1
+    async def _answer(self, query_part: Part) -> None:
+        await self._ask(query_part)
+        self._open[query_part.query.kind] -= 1
 
-    async def _answer_alone(self, part: Part) -> None:
+    async def _answer_alone(self, query_part: Part) -> None:
         """Send a product's own query; a failure concerns that product alone."""
         try:
-            await self._take(part)
+            await self._take(query_part)
         except PrometheusError as error:
-            kind, key = part.query.kind, part.owner
-            self._spoil(kind, key, part.indexes, str(error))
-            self._note(Place(kind, *key), str(error), part)
-        self._alone.remove(part)
+            kind, key = query_part.query.kind, query_part.owner
+            self._spoil(kind, key, query_part.indexes, str(error))
+            self._note(Place(kind, *key), str(error), query_part)
+        self._alone.remove(query_part)
 
-    async def _ask(self, part: Part) -> bool:
+    async def _ask(self, query_part: Part) -> bool:
         """Send a query, and smaller ones if it fails; return whether the part as a whole was answered."""
         try:
-            await self._take(part)
+            await self._take(query_part)
         except (QueryRejected, MalformedAnswer) as error:
-            await self._search(part, error)
+            await self._search(query_part, error)
             return False
         except PrometheusError as error:
-            self._fail(part, str(error))
+            self._fail(query_part, str(error))
             return False
         return True
 
-    async def _take(self, part: Part) -> None:
+    async def _take(self, query_part: Part) -> None:
         """Send a query and read its answer."""
-        kind, step = part.query.kind, self._step
+        kind, step = query_part.query.kind, self._step
         is_own_query = kind in OWN_QUERIES
-        skipped: dict[ProductKey, str] = {}
+        skipped_rows: dict[ProductKey, str] = {}
         table = await self._prometheus.query_range(
-            part.query.text,
-            start=part.indexes[0] * step,
-            end=part.indexes[-1] * step,
+            query_part.query.text,
+            start=query_part.indexes[0] * step,
+            end=query_part.indexes[-1] * step,
             step=step,
-            reader=partial(TableReader, kind, step=step, skipped=skipped),
+            reader=partial(TableReader, kind, step=step, skipped_products=skipped_rows),
             urgent=self._urgent,
-            own_of=part.owner.namespace if is_own_query else "",
+            own_of=query_part.owner.namespace if is_own_query else "",
         )
         self._answered.add(kind)
-        merged = self.tables[kind]
+        merged_table = self.tables[kind]
         for labels, values in table.items():
-            merged[labels] = {**merged[labels], **values} if labels in merged else values
-        for key, reason in skipped.items():
-            self._spoil(kind, key, part.indexes, reason)
+            merged_table[labels] = (
+                {**merged_table[labels], **values} if labels in merged_table else values
+            )
+        for key, reason in skipped_rows.items():
+            self._spoil(kind, key, query_part.indexes, reason)
 
-    def _spoil(self, kind: QueryKind, key: ProductKey, indexes: range, reason: str) -> None:
-        self.spoiled[kind, key].update(indexes)
-        if indexes[-1] == self._newest:
+    def _spoil(self, kind: QueryKind, key: ProductKey, block_indexes: range, reason: str) -> None:
+        self.spoiled[kind, key].update(block_indexes)
+        if block_indexes[-1] == self._newest:
             self.reasons[key].setdefault(kind, reason)
 
     # ---- what a query fails for --------------------------------------------------------------
-    async def _search(self, part: Part, error: QueryRejected | MalformedAnswer) -> None:
-        kind, reason = part.query.kind, str(error)
-        oversized = isinstance(error, MalformedAnswer) and error.oversized
-        pieces = self._pieces(part)
-        splits = self._quarantine.may_split(kind, part.indexes[-1])
-        if not splits or not await self._answers_at_all():
-            self._fail(part, reason)
-        elif not pieces:
-            self._quarantine_product(part, reason)
-        elif not self._may_spend(kind, len(pieces)):
-            self._fail(part, reason)
+    async def _search(self, query_part: Part, error: QueryRejected | MalformedAnswer) -> None:
+        kind, reason = query_part.query.kind, str(error)
+        is_oversized = isinstance(error, MalformedAnswer) and error.oversized
+        query_pieces = self._pieces(query_part)
+        may_split = self._quarantine.may_split(kind, query_part.indexes[-1])
+        if not may_split or not await self._answers_at_all():
+            self._fail(query_part, reason)
+        elif not query_pieces:
+            self._quarantine_product(query_part, reason)
+        elif not self._may_spend(kind, len(query_pieces)):
+            self._fail(query_part, reason)
         else:
-            answered_pieces = await asyncio.gather(*map(self._ask, pieces))
-            if all(answered_pieces) and pieces[0].indexes == part.indexes:
-                await self._search_beside(part, pieces, "" if oversized else reason)
+            answered_pieces = await asyncio.gather(*map(self._ask, query_pieces))
+            if all(answered_pieces) and query_pieces[0].indexes == query_part.indexes:
+                await self._search_beside(query_part, query_pieces, "" if is_oversized else reason)
 
-    def _fail(self, part: Part, reason: str) -> None:
+    def _fail(self, query_part: Part, reason: str) -> None:
         """Mark a kind as failed; for a query on behalf of other products their own answer remains."""
-        if part.needs is None:
-            self.failures.setdefault(part.query.kind, reason)
+        if query_part.needs is None:
+            self.failures.setdefault(query_part.query.kind, reason)
 
     def _may_spend(self, kind: QueryKind, queries: int) -> bool:
         """Reserve queries for a search; return whether the limit allows it."""
-        spent = self._splits[kind] + queries
-        self._splits[kind] = min(spent, MOST_SPLITS)
-        return spent <= MOST_SPLITS
+        split_queries = self._splits[kind] + queries
+        self._splits[kind] = min(split_queries, MAX_SPLITS)
+        return split_queries <= MAX_SPLITS
 
     async def _answers_at_all(self) -> bool:
         """Return whether Prometheus answers a query about no product; sent once for each fetch."""
@@ -287,14 +310,14 @@ class Batch:
         return await self._answers
 
     async def _ask_about_no_product(self) -> bool:
-        kind, end = QueryKind.TARGETS, self._newest * self._step
-        no_product = Scope(namespaces=self._namespaces, products=(NO_PRODUCT,))
-        query = Query(kind, render_targets(no_product, self._step))
+        kind, end_time = QueryKind.TARGETS, self._newest * self._step
+        empty_scope = Scope(namespaces=self._namespaces, products=(NO_PRODUCT_NAME,))
+        query = Query(kind, render_targets(empty_scope, self._step))
         try:
             await self._prometheus.query_range(
                 query.text,
-                start=end,
-                end=end,
+                start=end_time,
+                end=end_time,
                 step=self._step,
                 reader=partial(TableReader, kind, step=self._step),
                 urgent=self._urgent,
@@ -303,148 +326,193 @@ class Batch:
             return False
         return True
 
-    def _pieces(self, part: Part) -> list[Part]:
+    def _pieces(self, query_part: Part) -> list[Part]:
         """Return the parts to query instead; none if it is one product in few blocks."""
-        narrower = halve(part.scope, _asking(part))
-        if narrower:
-            return [piece for half in narrower for piece in self._render(part, *half)]
-        first, last = part.indexes[0], part.indexes[-1]
-        if first == last or part.halved >= TIMES_HALVED:
+        scope_halves = halve_scope(query_part.scope, _asking_targets(query_part))
+        if scope_halves:
+            return [
+                query_piece
+                for scope_half in scope_halves
+                for query_piece in self._render(query_part, *scope_half)
+            ]
+        first_index, last_index = query_part.indexes[0], query_part.indexes[-1]
+        if first_index == last_index or query_part.halved >= TIMES_HALVED:
             return []
-        middle = first + len(part.indexes) // 2
+        middle_block = first_index + len(query_part.indexes) // 2
         return [
-            replace(part, indexes=indexes, halved=part.halved + 1)
-            for indexes in (range(first, middle), range(middle, last + 1))
+            replace(query_part, indexes=part_indexes, halved=query_part.halved + 1)
+            for part_indexes in (
+                range(first_index, middle_block),
+                range(middle_block, last_index + 1),
+            )
         ]
 
-    def _render(self, part: Part, scope: Scope, targets: tuple[Target, ...]) -> Iterator[Part]:
-        needs = _needs(part.query, targets) if part.needs is None else part.needs
-        for query in self._queries(part.query.kind, scope, needs):
-            yield replace(part, query=query, scope=scope, targets=targets)
+    def _render(
+        self, query_part: Part, scope: Scope, targets: tuple[Target, ...]
+    ) -> Iterator[Part]:
+        query_needs = (
+            _needs_of_query(query_part.query, targets)
+            if query_part.needs is None
+            else query_part.needs
+        )
+        for query in self._queries(query_part.query.kind, scope, query_needs):
+            yield replace(query_part, query=query, scope=scope, targets=targets)
 
-    def _queries(self, kind: QueryKind, scope: Scope, needs: Needs) -> list[Query]:
+    def _queries(self, kind: QueryKind, scope: Scope, query_needs: Needs) -> list[Query]:
         queries = render_queries(
-            scope, self._step, needs, canary=self._canary, gateway=self._gateway
+            scope, self._step, query_needs, canary=self._canary, gateway=self._gateway
         )
         return [query for query in queries if query.kind is kind]
 
-    def _quarantine_product(self, part: Part, reason: str) -> None:
+    def _quarantine_product(self, query_part: Part, reason: str) -> None:
         """Put the only product of a part that can't be split into quarantine."""
-        kind = part.query.kind
-        guilty = covered_by(part.scope, _asking(part))
-        if not guilty:
-            self._fail(part, reason)
-        for key in (target.key for target in guilty):
-            self._spoil(kind, key, part.indexes, reason)
-            self._note(Place(kind, *key), reason, part)
+        kind = query_part.query.kind
+        suspected_products = covered_by(query_part.scope, _asking_targets(query_part))
+        if not suspected_products:
+            self._fail(query_part, reason)
+        for key in (target.key for target in suspected_products):
+            self._spoil(kind, key, query_part.indexes, reason)
+            self._note(Place(kind, *key), reason, query_part)
 
-    async def _search_beside(self, part: Part, pieces: Sequence[Part], reason: str) -> None:
+    async def _search_beside(
+        self, query_part: Part, query_pieces: Sequence[Part], reason: str
+    ) -> None:
         """Search the other pods that cause a failure, as each product of a part succeeds alone.
 
         Without a `reason` the size of the whole answer may be the only cause.
         """
-        if part.needs is None:
-            part = replace(part, needs=_needs(part.query, _asking(part)))
-            read = {one.key for each in pieces for one in covered_by(each.scope, self._all_targets)}
-            other_targets = [target for target in self._all_targets if target.key not in read]
-            halves = halve(part.scope, other_targets)
-            searched = [piece for half in halves for piece in self._render(part, *half)]
-            if not self._may_spend(part.query.kind, len(searched)):
+        if query_part.needs is None:
+            query_part = replace(
+                query_part, needs=_needs_of_query(query_part.query, _asking_targets(query_part))
+            )
+            read_keys = {
+                covered_target.key
+                for query_piece in query_pieces
+                for covered_target in covered_by(query_piece.scope, self._all_targets)
+            }
+            other_targets = [target for target in self._all_targets if target.key not in read_keys]
+            other_halves = halve_scope(query_part.scope, other_targets)
+            searched_pieces = [
+                query_piece
+                for scope_half in other_halves
+                for query_piece in self._render(query_part, *scope_half)
+            ]
+            if not self._may_spend(query_part.query.kind, len(searched_pieces)):
                 return
-            if not all(await asyncio.gather(*map(self._ask, searched))):
+            if not all(await asyncio.gather(*map(self._ask, searched_pieces))):
                 return
         if reason:
-            await self._quarantine_others(part, pieces, reason)
+            await self._quarantine_others(query_part, query_pieces, reason)
 
-    async def _quarantine_others(self, part: Part, pieces: Sequence[Part], reason: str) -> None:
+    async def _quarantine_others(
+        self, query_part: Part, query_pieces: Sequence[Part], reason: str
+    ) -> None:
         """Put the pods that belong to no product into quarantine."""
-        if part.scope.products:
-            await self._search_by_chance(part, reason)
+        if query_part.scope.products:
+            await self._search_by_chance(query_part, reason)
             return
-        namespaces = {namespace for piece in pieces for namespace in piece.scope.namespaces}
+        namespaces = {
+            namespace for query_piece in query_pieces for namespace in query_piece.scope.namespaces
+        }
         alone_answered = (
             next(iter(namespaces))
-            if len(namespaces) == 1 and pieces[0].scope.products
-            else ANYWHERE
+            if len(namespaces) == 1 and query_pieces[0].scope.products
+            else ANY_NAMESPACE
         )
         if (
             alone_answered
-            or not part.scope.namespaces
-            or not namespaces.issuperset(part.scope.namespaces)
+            or not query_part.scope.namespaces
+            or not namespaces.issuperset(query_part.scope.namespaces)
         ):
-            self._note(Place(part.query.kind, alone_answered, OTHERS), reason, part)
+            self._note(
+                Place(query_part.query.kind, alone_answered, UNOWNED_PLACES), reason, query_part
+            )
 
-    async def _search_by_chance(self, part: Part, reason: str) -> None:
+    async def _search_by_chance(self, query_part: Part, reason: str) -> None:
         """Find the namespace whose pods have the name of another namespace's product.
 
         Two names in two namespaces match four pairs.
         """
-        namespaces, failed = part.scope.namespaces, False
-        while len(namespaces) > 1 or not failed:
-            half = namespaces[: (len(namespaces) + 1) // 2]
-            pieces = list(self._render(part, replace(part.scope, namespaces=half), ()))
-            if not self._may_spend(part.query.kind, len(pieces)):
+        namespaces, has_failed = query_part.scope.namespaces, False
+        while len(namespaces) > 1 or not has_failed:
+            scope_half = namespaces[: (len(namespaces) + 1) // 2]
+            query_pieces = list(
+                self._render(query_part, replace(query_part.scope, namespaces=scope_half), ())
+            )
+            if not self._may_spend(query_part.query.kind, len(query_pieces)):
                 return
             try:
-                for piece in pieces:
-                    await self._take(piece)
+                for query_piece in query_pieces:
+                    await self._take(query_piece)
             except (QueryRejected, MalformedAnswer):
-                namespaces, failed = half, True
+                namespaces, has_failed = scope_half, True
             except PrometheusError:
                 return
             else:
-                namespaces, failed = namespaces[len(half) :], False
+                namespaces, has_failed = namespaces[len(scope_half) :], False
                 if not namespaces:
                     return  # the cause is found
-        self._note(Place(part.query.kind, namespaces[0], OTHERS), reason, part)
+        self._note(Place(query_part.query.kind, namespaces[0], UNOWNED_PLACES), reason, query_part)
 
-    def _note(self, place: Place, reason: str, part: Part) -> None:
-        if part.indexes[-1] == self._newest:
-            entry = Entry(reason, self._newest + 1, beside=part.needs is not None)
-            self._found.setdefault(place, entry)
+    def _note(self, quarantine_place: Place, reason: str, query_part: Part) -> None:
+        if query_part.indexes[-1] == self._newest:
+            entry = Entry(reason, self._newest + 1, beside=query_part.needs is not None)
+            self._found.setdefault(quarantine_place, entry)
 
-    async def _try(self, place: Place, retried_targets: Sequence[Target]) -> None:
+    async def _try(self, quarantine_place: Place, retried_targets: Sequence[Target]) -> None:
         """Query the newest block of a place in quarantine again."""
-        scope = scope_of(place, self._namespaces)
-        covered = covered_by(scope, retried_targets)
-        newest = self._indexes[-1:]
-        needs = needs_of(covered)
-        is_own_query = bool(covered) and place.product != OTHERS and needs.asks(place.kind)
-        own_kind = place.kind in OWN_QUERIES
-        queries = self._queries(
-            place.kind, scope, needs if is_own_query else needs_of(retried_targets)
+        scope = scope_of(quarantine_place, self._namespaces)
+        covered_targets = covered_by(scope, retried_targets)
+        newest_index = self._indexes[-1:]
+        query_needs = needs_of(covered_targets)
+        is_own_query = (
+            bool(covered_targets)
+            and quarantine_place.product != UNOWNED_PLACES
+            and query_needs.asks(quarantine_place.kind)
         )
-        parts = [Part(query, scope, covered, newest) for query in queries]
+        own_kind = quarantine_place.kind in OWN_QUERIES
+        queries = self._queries(
+            quarantine_place.kind, scope, query_needs if is_own_query else needs_of(retried_targets)
+        )
+        query_parts = [Part(query, scope, covered_targets, newest_index) for query in queries]
         try:
-            for part in _own_parts(covered, newest, self._step) if own_kind else parts:
-                if part.query.kind is place.kind:
-                    await self._take(part)
+            for query_part in (
+                _own_query_parts(covered_targets, newest_index, self._step)
+                if own_kind
+                else query_parts
+            ):
+                if query_part.query.kind is quarantine_place.kind:
+                    await self._take(query_part)
         except (QueryRejected, MalformedAnswer):
-            self._quarantine.failed_again(place, self._newest)
+            self._quarantine.failed_again(quarantine_place, self._newest)
         except PrometheusError:
             if own_kind:
-                self._quarantine.failed_again(place, self._newest)
+                self._quarantine.failed_again(quarantine_place, self._newest)
         else:
-            self._quarantine.release(place)
-            key = ProductKey(place.namespace, place.product)
-            self.reasons[key].pop(place.kind, None)
+            self._quarantine.release(quarantine_place)
+            key = ProductKey(quarantine_place.namespace, quarantine_place.product)
+            self.reasons[key].pop(quarantine_place.kind, None)
             if is_own_query:
-                self.spoiled[place.kind, key].discard(self._newest)
+                self.spoiled[quarantine_place.kind, key].discard(self._newest)
                 self.released.add(key)
 
 
-def _needs(query: Query, targets: Iterable[Target]) -> Needs:
+def _needs_of_query(query: Query, targets: Iterable[Target]) -> Needs:
     """Return the needs of these products, as far as a query reads them."""
-    needs = needs_of(targets)
-    return needs.only(query.names) if query.names else needs
+    query_needs = needs_of(targets)
+    return query_needs.only(query.names) if query.names else query_needs
 
 
-def _asking(part: Part) -> list[Target]:
+def _asking_targets(query_part: Part) -> list[Target]:
     """Return the products that a part is about; other products may have such series, too."""
-    kind = part.query.kind
-    if part.needs is not None:
-        return list(part.targets)
-    return [target for target in part.targets if _needs(part.query, [target]).asks(kind)]
+    kind = query_part.query.kind
+    if query_part.needs is not None:
+        return list(query_part.targets)
+    return [
+        target
+        for target in query_part.targets
+        if _needs_of_query(query_part.query, [target]).asks(kind)
+    ]
 
 
 def has_own(target: Target) -> bool:
@@ -452,7 +520,7 @@ def has_own(target: Target) -> bool:
     return bool(target.inputs) or any(slo.promql for slo in target.slos.values())
 
 
-async def own_parts(targets: Iterable[Target], indexes: range, step: int) -> list[Part]:
+async def ask_own_parts(targets: Iterable[Target], block_indexes: range, step: int) -> list[Part]:
     """Return the queries that single products need: one for each indicator of PromQL, and each input.
 
     An expression that can't be bound isn't sent; the product is InvalidSpec. Expressions are parsed
@@ -461,10 +529,10 @@ async def own_parts(targets: Iterable[Target], indexes: range, step: int) -> lis
     owners = list(filter(has_own, targets))
     if not owners:
         return []
-    return await asyncio.to_thread(lambda: list(_own_parts(owners, indexes, step)))
+    return await asyncio.to_thread(lambda: list(_own_query_parts(owners, block_indexes, step)))
 
 
-def _own_parts(targets: Iterable[Target], indexes: range, step: int) -> Iterator[Part]:
+def _own_query_parts(targets: Iterable[Target], block_indexes: range, step: int) -> Iterator[Part]:
     for target in targets:
         for slo, indicator in target.slos.items():
             if indicator.promql:
@@ -473,12 +541,12 @@ def _own_parts(targets: Iterable[Target], indexes: range, step: int) -> Iterator
                 except UnboundPromql:
                     continue
                 query = Query(QueryKind.PROMQL, text)
-                yield Part(query, named_scope([target]), (target,), indexes)
+                yield Part(query, named_scope([target]), (target,), block_indexes)
         for name, expression in target.inputs:
             with suppress(UnboundPromql):
                 text = render_input(target.key, name, expression, step)
                 query = Query(QueryKind.INPUTS, text)
-                yield Part(query, named_scope([target]), (target,), indexes[-1:])
+                yield Part(query, named_scope([target]), (target,), block_indexes[-1:])
 
 
 def needs_of(targets: Iterable[Target]) -> Needs:

@@ -26,7 +26,7 @@ def split_scopes(targets: Iterable[Target], limit: int) -> tuple[Scope, ...]:
     """
     step = min(limit, NAMES_PER_SCOPE)
     products: dict[str, list[str]] = defaultdict(list)
-    for target in sorted(targets, key=lambda each: each.key):
+    for target in sorted(targets, key=lambda scope_target: scope_target.key):
         products[target.key.namespace].append(target.key.product)
     scopes: list[list[str]] = [[]]
     free_places = limit
@@ -52,10 +52,11 @@ def named_scopes(targets: Iterable[Target], limit: int) -> tuple[Scope, ...]:
 
     Together they name all targets.
     """
-    ordered = sorted(targets, key=lambda each: each.key)
+    ordered_targets = sorted(targets, key=lambda scope_target: scope_target.key)
     step = min(limit, NAMES_PER_SCOPE)
     return tuple(
-        named_scope(ordered[start : start + step]) for start in range(0, len(ordered), step)
+        named_scope(ordered_targets[start : start + step])
+        for start in range(0, len(ordered_targets), step)
     )
 
 

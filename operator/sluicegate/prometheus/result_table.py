@@ -11,19 +11,19 @@ from sluicegate.prometheus.targets import ProductKey, identity
 from sluicegate.slo import metric_names as names
 from sluicegate.slo.client_errors import classify_response
 from sluicegate.slo.indicators import Labels, Values
-from sluicegate.slo.queries import BY_PREDICTION, BY_VERSION, OUTCOMES, QueryKind
+from sluicegate.slo.queries import OUTCOMES, PREDICTION_LABELS, VERSION_LABELS, QueryKind
 
 Table = dict[Labels, Values]
 """Values by the labels that `LABELS` lists for the query."""
 
 LABELS: Final[dict[QueryKind, Labels]] = {
-    QueryKind.REQUESTS: (*BY_VERSION, names.SERVICE),
-    QueryKind.REQUESTS_BAD: (*BY_VERSION, names.SERVICE, names.CODE),
-    QueryKind.LATENCY: (*BY_VERSION, names.SERVICE, names.BOUND),
-    QueryKind.LABELLED: (*BY_PREDICTION, names.OUTCOME),
-    QueryKind.LABELLED_BY_AGE: (*BY_PREDICTION, names.OUTCOME, names.AGE),
-    QueryKind.PAIRED: (*BY_PREDICTION, *OUTCOMES[names.PAIRED]),
-    QueryKind.EVENTS: (*BY_PREDICTION, names.INDICATOR, names.OUTCOME),
+    QueryKind.REQUESTS: (*VERSION_LABELS, names.SERVICE),
+    QueryKind.REQUESTS_BAD: (*VERSION_LABELS, names.SERVICE, names.CODE),
+    QueryKind.LATENCY: (*VERSION_LABELS, names.SERVICE, names.BOUND_LABEL),
+    QueryKind.LABELLED: (*PREDICTION_LABELS, names.OUTCOME),
+    QueryKind.LABELLED_BY_AGE: (*PREDICTION_LABELS, names.OUTCOME, names.AGE),
+    QueryKind.PAIRED: (*PREDICTION_LABELS, *OUTCOMES[names.PAIRED_PREDICTIONS]),
+    QueryKind.EVENTS: (*PREDICTION_LABELS, names.INDICATOR, names.OUTCOME),
     QueryKind.UPSTREAMS: (
         names.NAMESPACE,
         names.PRODUCT,
@@ -34,27 +34,27 @@ LABELS: Final[dict[QueryKind, Labels]] = {
         names.AGE,
         names.RESULT,
     ),
-    QueryKind.MARKETS: (*BY_PREDICTION, names.INDICATOR, names.OUTCOME, names.MARKET),
-    QueryKind.COUNTERS: (*BY_VERSION, *BY_PREDICTION[2:], names.COUNTER, names.LAG),
-    QueryKind.GAUGES: (*BY_VERSION, names.COUNTER, names.FACT),
-    QueryKind.PROMQL: (*BY_VERSION, names.COUNTER, names.FACT),
+    QueryKind.MARKETS: (*PREDICTION_LABELS, names.INDICATOR, names.OUTCOME, names.MARKET),
+    QueryKind.COUNTERS: (*VERSION_LABELS, *PREDICTION_LABELS[2:], names.COUNTER, names.LAG),
+    QueryKind.GAUGES: (*VERSION_LABELS, names.COUNTER, names.FACT_LABEL),
+    QueryKind.PROMQL: (*VERSION_LABELS, names.COUNTER, names.FACT_LABEL),
     QueryKind.INPUTS: (names.NAMESPACE, names.PRODUCT, names.COUNTER),
-    QueryKind.TARGETS: (*BY_VERSION, names.FACT),
-    QueryKind.CPU: (*BY_VERSION, names.FACT),
-    QueryKind.MEMORY: BY_VERSION,
+    QueryKind.TARGETS: (*VERSION_LABELS, names.FACT_LABEL),
+    QueryKind.CPU: (*VERSION_LABELS, names.FACT_LABEL),
+    QueryKind.MEMORY: VERSION_LABELS,
     QueryKind.GATEWAY: (names.BACKEND,),
-    QueryKind.SENT: (names.BACKEND, names.FACT),
+    QueryKind.SENT: (names.BACKEND, names.FACT_LABEL),
     QueryKind.HISTOGRAM: (
         names.NAMESPACE,
         names.PRODUCT,
         names.ENDPOINT,
         names.CODE,
-        names.BOUND,
+        names.BOUND_LABEL,
     ),
     QueryKind.CALLERS: (names.NAMESPACE, names.PRODUCT, names.CONSUMER, names.OUTCOME),
 }
 """Labels that distinguish the rows of each query, in this order."""
-WITHOUT_VERSION: Final = frozenset(
+KINDS_WITHOUT_VERSION: Final = frozenset(
     {
         QueryKind.GATEWAY,
         QueryKind.SENT,
@@ -66,7 +66,7 @@ WITHOUT_VERSION: Final = frozenset(
 )
 """Queries whose rows have no label of a version."""
 
-MOST_OWN_ROWS: Final = 200
+MAX_OWN_ROWS: Final = 200
 """Most rows of a product's own query: good and all events of its versions, of which twenty are kept."""
 
 
@@ -77,14 +77,14 @@ class TableReader:
     """
 
     def __init__(
-        self, kind: QueryKind, *, step: int, skipped: dict[ProductKey, str] | None = None
+        self, kind: QueryKind, *, step: int, skipped_products: dict[ProductKey, str] | None = None
     ) -> None:
         """Store the settings.
 
         `skipped` is called with the products whose rows can't be read, and the reason.
         """
         self._kind = kind
-        self._skipped = {} if skipped is None else skipped
+        self._skipped = {} if skipped_products is None else skipped_products
         self._step = step
         self._table: Table = defaultdict(dict)
         self._indexes: dict[int, int] = {}
@@ -99,15 +99,15 @@ class TableReader:
         if "histograms" in row:
             self._skip(row["metric"], f"native histograms in the answer to {self._kind}")
             return
-        if self._kind is QueryKind.PROMQL and len(self._table) >= MOST_OWN_ROWS:
+        if self._kind is QueryKind.PROMQL and len(self._table) >= MAX_OWN_ROWS:
             raise MalformedAnswer(
-                f"more than {MOST_OWN_ROWS} series in the answer to {self._kind}: its labels version and"
+                f"more than {MAX_OWN_ROWS} series in the answer to {self._kind}: its labels version and"
                 " revision have too many values"
             )
         try:
             values = self._table[_row_key(self._kind, row["metric"])]
-            for at, value in row["values"]:
-                index = round(at / self._step)
+            for sample_time, value in row["values"]:
+                index = round(sample_time / self._step)
                 index = self._indexes.setdefault(index, index)
                 values[index] = values.get(index, 0.0) + float(value)
         except (AttributeError, LookupError, TypeError, ValueError) as error:
@@ -140,11 +140,11 @@ def _row_key(kind: QueryKind, metric: dict[str, Any]) -> Labels:
     if kind is QueryKind.REQUESTS_BAD:
         key[-1] = classify_response(key[-1])
     if kind is QueryKind.COUNTERS:
-        predicted = key[4:6]
+        prediction_labels = key[4:6]
         del key[4:6]
-        key[2:4] = predicted if predicted[0] else key[2:4]
+        key[2:4] = prediction_labels if prediction_labels[0] else key[2:4]
     if kind is QueryKind.PAIRED:
         key[4:6] = [identity(*key[4:6])]
-    if kind not in WITHOUT_VERSION:
+    if kind not in KINDS_WITHOUT_VERSION:
         key[2:4] = [identity(*key[2:4])]
     return tuple(key)

@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 RETENTION_METRIC: Final = "prometheus_tsdb_retention_limit_seconds"
 DAY: Final = 86_400
-LEAST_RETENTION: Final = 15 * DAY
+LEAST_RETENTION_SECONDS: Final = 15 * DAY
 """Least retention: fourteen days of evidence, at blocks of 300 s, and a day for the current block."""
 RETRY_SECONDS: Final = 600.0
 """Seconds until the next try after no answer."""
@@ -26,13 +26,13 @@ _STEP: Final = 60
 
 def needed_retention(block_seconds: int = 0) -> int:
     """Return the seconds that samples must be kept for, with blocks of this length; a day is for the newest."""
-    return max(LEAST_RETENTION, HOURS * BLOCKS_PER_HOUR * block_seconds + DAY)
+    return max(LEAST_RETENTION_SECONDS, HOURS * BLOCKS_PER_HOUR * block_seconds + DAY)
 
 
 async def keep_checking_retention(
     prometheus: Prometheus,
     longest_block: Callable[[], int] = int,
-    wall: Callable[[], float] = time.time,
+    wall_clock: Callable[[], float] = time.time,
 ) -> None:
     """Report at once and then daily, in the log and as a metric, if the retention is too short.
 
@@ -44,22 +44,22 @@ async def keep_checking_retention(
     wall : now, in seconds since 1970.
     """
     while True:
-        pause: float = DAY
+        pause_seconds: float = DAY
         try:
-            needed = needed_retention(longest_block())
-            warning = await observe_short_retention(prometheus, wall(), needed)
+            needed_seconds = needed_retention(longest_block())
+            warning = await observe_short_retention(prometheus, wall_clock(), needed_seconds)
         except PrometheusError as error:
             logger.info("the retention of Prometheus isn't known: %s", error)
-            pause = RETRY_SECONDS
+            pause_seconds = RETRY_SECONDS
         else:
             RETENTION_SHORT.set(bool(warning))
             if warning:
                 logger.warning(warning)
-        await asyncio.sleep(pause)
+        await asyncio.sleep(pause_seconds)
 
 
 async def observe_short_retention(
-    prometheus: Prometheus, now: float, needed: int = LEAST_RETENTION
+    prometheus: Prometheus, now: float, needed_seconds: int = LEAST_RETENTION_SECONDS
 ) -> str:
     """Return a message about a retention that is too short; empty if it suffices or is unknown.
 
@@ -71,14 +71,16 @@ async def observe_short_retention(
     PrometheusError
         No complete answer.
     """
-    at = int(now)
+    query_time = int(now)
     text = f"min({RETENTION_METRIC} > 0)"
-    seconds = await prometheus.query_range(text, start=at, end=at, step=_STEP, reader=_NewestValue)
-    if seconds is None or seconds >= needed:
+    seconds = await prometheus.query_range(
+        text, start=query_time, end=query_time, step=_STEP, reader=_NewestValue
+    )
+    if seconds is None or seconds >= needed_seconds:
         return ""
     return (
         f"Prometheus keeps samples for {seconds / DAY:.1f} days: after a restart, evidence older "
-        f"than that is lost. Set --storage.tsdb.retention.time to {ceil(needed / DAY)}d or more."
+        f"than that is lost. Set --storage.tsdb.retention.time to {ceil(needed_seconds / DAY)}d or more."
     )
 
 

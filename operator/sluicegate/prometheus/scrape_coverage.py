@@ -53,23 +53,26 @@ class Scrapes:
     def __init__(self, targets: Table, *, block_seconds: int, interval_seconds: float) -> None:
         self._interval = interval_seconds
         self._stale_after = STALE_INTERVALS * interval_seconds
-        fullest: dict[int, float] = defaultdict(float)
+        fullest_series: dict[int, float] = defaultdict(float)
         self._facts: dict[Labels, dict[int, dict[str, float]]] = {}
-        for (namespace, product, version, fact), values in targets.items():
+        for (namespace, product, version, fact_label), values in targets.items():
             for index, value in values.items():
-                if fact == Fact.LONGEST:
-                    fullest[index] = max(fullest[index], value)
+                if fact_label == Fact.LONGEST:
+                    fullest_series[index] = max(fullest_series[index], value)
                 for owner in ((namespace, product), (namespace, product, version)):
-                    self._add(owner, index, fact, value)
-        expected = block_seconds / interval_seconds
-        self._attempted = {index: min(1.0, most / expected) for index, most in fullest.items()}
+                    self._add(owner, index, fact_label, value)
+        expected_scrapes = block_seconds / interval_seconds
+        self._attempted = {
+            index: min(1.0, most_scrapes / expected_scrapes)
+            for index, most_scrapes in fullest_series.items()
+        }
 
-    def _add(self, owner: Labels, index: int, fact: str, value: float) -> None:
+    def _add(self, owner: Labels, index: int, fact_label: str, value: float) -> None:
         facts = self._facts.setdefault(owner, {}).setdefault(index, {})
-        if fact == Fact.AGE:
-            facts[fact] = min(value, facts.get(fact, value))
+        if fact_label == Fact.AGE:
+            facts[fact_label] = min(value, facts.get(fact_label, value))
         else:
-            facts[fact] = value + facts.get(fact, 0.0)
+            facts[fact_label] = value + facts.get(fact_label, 0.0)
 
     def indexes(self, owner: Labels) -> AbstractSet[int]:
         """Return the blocks with any scrape of the owner."""
@@ -83,13 +86,15 @@ class Scrapes:
         facts = self._facts.get(owner, {}).get(index)
         if not facts or not facts.get(Fact.SCRAPES):
             return None
-        succeeded, attempted = facts.get(Fact.UP, 0.0), self._attempted.get(index, 0.0)
+        succeeded_share, attempted_share = facts.get(Fact.UP, 0.0), self._attempted.get(index, 0.0)
         return Scrape(
-            coverage=succeeded / facts[Fact.SCRAPES] * attempted,
-            scraped=succeeded > 0,
+            coverage=succeeded_share / facts[Fact.SCRAPES] * attempted_share,
+            scraped=succeeded_share > 0,
             # A deleted target has no newest sample: it isn't stale, it ended.
             stale=facts.get(Fact.AGE, 0.0) > self._stale_after,
             duplicated=int(facts.get(Fact.DUPLICATES, 0.0)),
-            pod_seconds=succeeded * self._interval / attempted if attempted else 0.0,
+            pod_seconds=succeeded_share * self._interval / attempted_share
+            if attempted_share
+            else 0.0,
             secretless=int(facts.get(Fact.SECRETLESS, 0.0)),
         )

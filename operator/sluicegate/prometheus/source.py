@@ -8,7 +8,7 @@ from sluicegate.prometheus.http_session import Reader
 
 T = TypeVar("T")
 
-UNCONFIGURED: Final = "no Prometheus is configured: set SLUICEGATE_PROMETHEUS_URL"
+UNCONFIGURED_TEXT: Final = "no Prometheus is configured: set SLUICEGATE_PROMETHEUS_URL"
 
 
 class Source(Protocol):
@@ -38,4 +38,4 @@ class NoSource:
 
     async def query_range(self, *_: object, **__: object) -> NoReturn:
         """Raise PrometheusUnavailable with the setting that is missing."""
-        raise PrometheusUnavailable(UNCONFIGURED)
+        raise PrometheusUnavailable(UNCONFIGURED_TEXT)

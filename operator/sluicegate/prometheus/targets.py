@@ -237,9 +237,11 @@ class Past:
 
 
 def select_products(
-    read: Mapping[AKey, AValue], chosen: Callable[[ProductKey], bool]
+    values_by_key: Mapping[AKey, AValue], is_chosen: Callable[[ProductKey], bool]
 ) -> dict[AKey, AValue]:
     """Select the readings of the chosen products."""
     return {
-        key: value for key, value in read.items() if chosen(ProductKey(key.namespace, key.product))
+        key: value
+        for key, value in values_by_key.items()
+        if is_chosen(ProductKey(key.namespace, key.product))
     }

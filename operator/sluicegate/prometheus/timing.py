@@ -34,8 +34,8 @@ class Timing:
 
     def canary_block(self, block_seconds: int) -> int:
         """Return the length of a canary block: a minute or a block, but at least four scrapes."""
-        shortest = round(SCRAPES_PER_BLOCK * self.scrape_seconds)
-        return max(min(block_seconds, LONGEST_CANARY_BLOCK), shortest)
+        shortest_seconds = round(SCRAPES_PER_BLOCK * self.scrape_seconds)
+        return max(min(block_seconds, LONGEST_CANARY_BLOCK), shortest_seconds)
 
     def _delay(self, block_seconds: int) -> float:
         return self.scrape_seconds + min(self.settle_seconds, block_seconds)

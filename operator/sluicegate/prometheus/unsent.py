@@ -33,30 +33,35 @@ class Unsent:
         name = route_of(*product)
         if self._times[name] != 1:
             return tuple(blocks)
-        facts = {fact: self._table.get((name, fact), {}) for fact in GatewayCount}
+        facts = {fact_label: self._table.get((name, fact_label), {}) for fact_label in GatewayCount}
         return tuple(
-            _with(block, _unaccepted_requests(facts, block.index), facts) for block in blocks
+            _with_unaccepted(block, _unaccepted_requests(facts, block.index), facts)
+            for block in blocks
         )
 
 
 def _unaccepted_requests(facts: Mapping[GatewayCount, Values], index: int) -> int:
     """Return the requests that no pod accepted: 503 that no pod has answered, and failed connections."""
-    unsent, own_unsent, refused_number = (
-        facts[fact].get(index, 0.0)
-        for fact in (GatewayCount.UNSENT, GatewayCount.OWN, GatewayCount.REFUSED)
+    unsent_requests, own_unsent, refused_number = (
+        facts[fact_label].get(index, 0.0)
+        for fact_label in (GatewayCount.UNSENT, GatewayCount.OWN, GatewayCount.REFUSED)
     )
-    unaccepted = max(unsent - own_unsent, 0.0) + refused_number
-    return round(unaccepted) if isfinite(unaccepted) else 0
+    unaccepted_requests = max(unsent_requests - own_unsent, 0.0) + refused_number
+    return round(unaccepted_requests) if isfinite(unaccepted_requests) else 0
 
 
-def _with(block: Block, unaccepted: int, facts: Mapping[GatewayCount, Values]) -> Block:
-    if unaccepted <= 0:
+def _with_unaccepted(
+    block: Block, unaccepted_requests: int, facts: Mapping[GatewayCount, Values]
+) -> Block:
+    if unaccepted_requests <= 0:
         return block
     if block.quality is Quality.COUNTED:
-        count = Count(block.count.bad + unaccepted, block.count.total + unaccepted)
+        count = Count(
+            block.count.bad + unaccepted_requests, block.count.total + unaccepted_requests
+        )
         return Block(block.index, Quality.COUNTED, count)
     if block.quality not in _WITHOUT_PODS:
         return block
-    routed = facts[GatewayCount.ROUTED].get(block.index, 0.0)
-    total = max(round(routed) if isfinite(routed) else 0, unaccepted)
-    return Block(block.index, Quality.COUNTED, Count(unaccepted, total))
+    routed_requests = facts[GatewayCount.ROUTED].get(block.index, 0.0)
+    total = max(round(routed_requests) if isfinite(routed_requests) else 0, unaccepted_requests)
+    return Block(block.index, Quality.COUNTED, Count(unaccepted_requests, total))

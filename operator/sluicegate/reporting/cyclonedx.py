@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 from uuid import NAMESPACE_URL, uuid5
 
-from sluicegate.stats.evolution import Z
+from sluicegate.stats.evolution import Z_CONFIDENCE
 from sluicegate.stats.intervals import wilson_lower, wilson_upper
 
 SPECIFICATION: Final = "1.6"
@@ -96,8 +96,8 @@ def _metrics(rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
             "value": f"{good / row['total']:.6f}",
             "slice": row["review"],
             "confidenceInterval": {
-                "lowerBound": f"{wilson_lower(good, row['total'], Z):.6f}",
-                "upperBound": f"{wilson_upper(good, row['total'], Z):.6f}",
+                "lowerBound": f"{wilson_lower(good, row['total'], Z_CONFIDENCE):.6f}",
+                "upperBound": f"{wilson_upper(good, row['total'], Z_CONFIDENCE):.6f}",
             },
         }
 

@@ -43,8 +43,8 @@ from sluicegate.reporting.summary import (
 )
 from sluicegate.reviews.periods import local_day
 from sluicegate.reviews.resource_hours import hours_of
-from sluicegate.reviews.seal import disagrees_with_seal
-from sluicegate.reviews.signing import standing
+from sluicegate.reviews.seal import differs_from_seal
+from sluicegate.reviews.signing import signing_state_of
 from sluicegate.stats.counts import NOTHING, Count, summed
 from sluicegate.stats.evolution import evolution
 from sluicegate.views.resource_hours import ResourceHours
@@ -186,7 +186,7 @@ class ReportFacts:
     @property
     def unsigned(self) -> tuple[str, ...]:
         """Roles that must sign a sealed review, and haven't."""
-        return standing(self.review, 0.0).missing
+        return signing_state_of(self.review, 0.0).missing
 
     @property
     def move(self) -> Move | None:
@@ -240,7 +240,7 @@ def facts_of(
         decisions=decisions,
         causes=causes,
         missing_days=max(days_of(review) - len(status.days), 0) if status.seal_time else 0,
-        digest_holds=not disagrees_with_seal(review) if status.digest else None,
+        digest_holds=not differs_from_seal(review) if status.digest else None,
         hours=hours_of(status.days, status.trainings),
         delivery=delivery_of(review),
         segments=segments_of(review),
@@ -281,7 +281,7 @@ def _slo(slo: ReviewSlo, review: DataProductReview, earlier_days: Sequence[Revie
         before=summed(earlier_counts),
         original=original,
         against_before=evolution(counts, earlier_counts, margin=margin),
-        against_original=evolution(counts, [original], margin=margin, fixed=True),
+        against_original=evolution(counts, [original], margin=margin, is_fixed_objective=True),
         markets=markets,
         market_lines=market_lines([review], slo.name, drawn_markets),
         health=_health(count, budget_left) if days else "",

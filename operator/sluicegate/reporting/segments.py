@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from sluicegate.api.review import DataProductReview, ReviewDay
-from sluicegate.reviews.periods import midnight
+from sluicegate.reviews.periods import midnight_seconds
 from sluicegate.stats.counts import NOTHING, Count, summed
 
 
@@ -42,8 +42,8 @@ def _lies_in(day: ReviewDay, zone: str, begin: int, end: int) -> bool:
     time_zone = ZoneInfo(zone or "UTC")
     first = datetime.fromisoformat(day.date).date()
     return (
-        begin <= midnight(first, time_zone)
-        and midnight(first + timedelta(days=1), time_zone) <= end
+        begin <= midnight_seconds(first, time_zone)
+        and midnight_seconds(first + timedelta(days=1), time_zone) <= end
     )
 
 

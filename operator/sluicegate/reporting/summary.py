@@ -11,7 +11,7 @@ from sluicegate.api.review import DataProductReview, ReviewDay, ReviewSlo
 from sluicegate.reporting.brought import brought_of
 from sluicegate.slo.budget import budget_remaining
 from sluicegate.stats.counts import NOTHING, Count, summed
-from sluicegate.stats.evolution import Evolution, PeriodChange, change_between, scatter
+from sluicegate.stats.evolution import Evolution, PeriodChange, day_scatter, period_change_between
 from sluicegate.views.lift import lift_text
 
 _DEFAULT_MARGIN: Final = 0.01
@@ -263,7 +263,7 @@ def _period(slo: ReviewSlo, days: Sequence[ReviewDay]) -> SloPeriod:
         objective=slo.objective,
         margin=margin_of(slo),
         count=summed(counts),
-        phi=scatter(counts),
+        phi=day_scatter(counts),
         original=Count(*slo.original) if slo.original else NOTHING,
     )
 
@@ -278,6 +278,8 @@ def _change(slo: SloPeriod, before: SloPeriod | None) -> SloChange:
         objective=None if slo.objective is None else float(slo.objective),
         count=slo.count,
         budget_left=budget_of(slo.count, slo.objective),
-        against_before=change_between(own_counts, counts_before, margin=slo.margin),
-        against_original=change_between(own_counts, (slo.original, slo.phi), margin=slo.margin),
+        against_before=period_change_between(own_counts, counts_before, margin=slo.margin),
+        against_original=period_change_between(
+            own_counts, (slo.original, slo.phi), margin=slo.margin
+        ),
     )

@@ -22,7 +22,7 @@ from sluicegate.reviews.archive_file import (
     require_same_seal,
     require_sealed,
 )
-from sluicegate.reviews.store import CLOSED, SEALED, ReviewStore
+from sluicegate.reviews.store import CLOSED_STATE, SEALED_STATE, ReviewStore
 
 BUCKETS = ("s3", "gs", "az")
 """Supported schemes of buckets."""
@@ -55,15 +55,15 @@ class Folder:
         """Write a temporary file, and rename it once it is on the disk."""
         path = self._path(name)
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, unfinished = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
+        file_handle, unfinished_path = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
         try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
+            with os.fdopen(file_handle, "w", encoding="utf-8") as file:
                 file.write(text)
                 file.flush()
                 os.fsync(file.fileno())
-            Path(unfinished).replace(path)
+            Path(unfinished_path).replace(path)
         except BaseException:
-            Path(unfinished).unlink(missing_ok=True)
+            Path(unfinished_path).unlink(missing_ok=True)
             raise
 
     def _path(self, name: str) -> Path:
@@ -139,26 +139,26 @@ class Archive:
         KubeError
             They can't be read.
         """
-        archived = Archived()
-        for label in (SEALED, CLOSED):
+        archive_result = Archived()
+        for label in (SEALED_STATE, CLOSED_STATE):
             async for review in self.store.labelled(label, namespaces):
                 if is_archived(review):
-                    archived.there += 1
+                    archive_result.there += 1
                     continue
                 try:
                     self._copy(review)
                 except (NotArchived, OSError) as error:
                     self.say(str(error))
-                    archived.refused += 1
+                    archive_result.refused += 1
                     continue
                 await self.store.mark_archived(review, file_digest(review))
-                archived.written += 1
-        return archived
+                archive_result.written += 1
+        return archive_result
 
     def _copy(self, review: DataProductReview) -> None:
         require_sealed(review)
         name = file_name(review)
-        stored = self.place.read(name)
-        if stored is not None:
-            require_same_seal(review, stored)
+        stored_text = self.place.read(name)
+        if stored_text is not None:
+            require_same_seal(review, stored_text)
         self.place.write(name, file_text(review))

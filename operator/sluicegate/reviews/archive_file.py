@@ -29,16 +29,16 @@ def file_name(review: DataProductReview) -> str:
     NotArchived
         A name isn't that of a Kubernetes object, so the file could be in another folder.
     """
-    ref = review.spec.product_ref
-    uid = f".{ref.uid}" if ref.uid else ""
-    folders = (review.metadata.namespace, ref.name, f"{review.metadata.name}{uid}")
-    for folder in folders:
-        if not _FILE_NAME.fullmatch(folder):
+    product_ref = review.spec.product_ref
+    uid = f".{product_ref.uid}" if product_ref.uid else ""
+    folder_names = (review.metadata.namespace, product_ref.name, f"{review.metadata.name}{uid}")
+    for folder_name in folder_names:
+        if not _FILE_NAME.fullmatch(folder_name):
             raise NotArchived(
-                f"{review.metadata.namespace}/{review.metadata.name} isn't archived, because {folder!r} is no"
+                f"{review.metadata.namespace}/{review.metadata.name} isn't archived, because {folder_name!r} is no"
                 " name of an object: delete the review, or correct its spec.productRef"
             )
-    return f"{'/'.join(folders)}.json"
+    return f"{'/'.join(folder_names)}.json"
 
 
 def file_text(review: DataProductReview) -> str:
@@ -79,7 +79,7 @@ def require_sealed(review: DataProductReview) -> None:
         )
 
 
-def require_same_seal(review: DataProductReview, stored: str) -> None:
+def require_same_seal(review: DataProductReview, stored_text: str) -> None:
     """Refuse to replace the file of another ledger.
 
     Parameters
@@ -92,7 +92,7 @@ def require_same_seal(review: DataProductReview, stored: str) -> None:
         The file holds another ledger.
     """
     try:
-        digest = json.loads(stored)["status"]["digest"]
+        digest = json.loads(stored_text)["status"]["digest"]
     except (ValueError, KeyError, TypeError):
         digest = ""
     if digest != review.status.digest:

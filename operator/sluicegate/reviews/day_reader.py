@@ -26,7 +26,7 @@ from sluicegate.stats.counts import NOTHING, summed
 
 STEP: Final = 300
 """Seconds of a block: midnight of every time zone is a multiple of it."""
-MOST_BLOCKS: Final = 1_200
+MAX_BLOCKS: Final = 1_200
 """Most blocks of one query: some four days."""
 
 
@@ -46,7 +46,7 @@ class DayReader:
     step: int = STEP
 
     async def read(
-        self, targets: Sequence[Target], spans: Sequence[tuple[int, int]]
+        self, targets: Sequence[Target], day_spans: Sequence[tuple[int, int]]
     ) -> dict[tuple[ProductKey, tuple[int, int]], DayCounts]:
         """Return the counts of these products in each of these spans, which don't overlap.
 
@@ -60,67 +60,77 @@ class DayReader:
             A part couldn't be read; the caller reads all of it again next time.
         """
         counts: dict[tuple[ProductKey, tuple[int, int]], DayCounts] = {}
-        for piece in _pieces(spans):
-            counts |= await self._piece(tuple(targets), piece)
+        for span_group in _span_groups(day_spans):
+            counts |= await self._piece(tuple(targets), span_group)
         return counts
 
     async def _piece(
-        self, targets: tuple[Target, ...], spans: Sequence[tuple[int, int]]
+        self, targets: tuple[Target, ...], day_spans: Sequence[tuple[int, int]]
     ) -> dict[tuple[ProductKey, tuple[int, int]], DayCounts]:
         step = self.step
-        indexes = range(spans[0][0] // step + 1, spans[-1][1] // step + 1)
+        block_indexes = range(day_spans[0][0] // step + 1, day_spans[-1][1] // step + 1)
         # The query for the targets is sent in any case, so pods need no further one.
         targets = tuple(replace(target, counts_pods=True) for target in targets)
-        request = BlockRequest(targets, indexes, step)
-        answers, problem = await ask_blocks(
+        request = BlockRequest(targets, block_indexes, step)
+        query_answers, problem = await ask_blocks(
             self.source, request, self.timing, namespaces=self.namespaces, gateway=self.gateway
         )
         if problem:
             raise PrometheusError(problem)
-        complete_targets = with_every_version(answers, targets)
-        read = await asyncio.to_thread(lambda: dict(assemble_blocks(answers, complete_targets)))
-        counts = {(target.key, span): DayCounts() for target in targets for span in spans}
+        complete_targets = with_every_version(query_answers, targets)
+        blocks_by_series = await asyncio.to_thread(
+            lambda: dict(assemble_blocks(query_answers, complete_targets))
+        )
+        counts = {
+            (target.key, day_counts): DayCounts() for target in targets for day_counts in day_spans
+        }
         slos = {target.key: target.slos for target in targets}
-        for key, blocks in read.items():
+        for key, blocks in blocks_by_series.items():
             product = ProductKey(key.namespace, key.product)
-            for begin, end in spans:
-                low, high = begin // step + 1 - indexes[0], end // step + 1 - indexes[0]
-                span, span_blocks = counts[product, (begin, end)], blocks[low:high]
+            for begin_time, end_time in day_spans:
+                low_index, high_index = (
+                    begin_time // step + 1 - block_indexes[0],
+                    end_time // step + 1 - block_indexes[0],
+                )
+                day_counts, span_blocks = (
+                    counts[product, (begin_time, end_time)],
+                    blocks[low_index:high_index],
+                )
                 if key.slo == POD_SECONDS:
-                    span.pod_seconds += sum(one.count.total for one in span_blocks)
+                    day_counts.pod_seconds += sum(block.count.total for block in span_blocks)
                 elif split_series(key.slo)[0] in slos[product]:
-                    _add(span, key, span_blocks)
+                    _add_blocks(day_counts, key, span_blocks)
         # One step for all of a day that has just begun.
         hour = HOUR if self.step == STEP else self.step
-        await HourReader(self.source, hour).add(targets, spans, counts)
+        await HourReader(self.source, hour).add(targets, day_spans, counts)
         return counts
 
 
-def _pieces(spans: Sequence[tuple[int, int]]) -> list[list[tuple[int, int]]]:
+def _span_groups(day_spans: Sequence[tuple[int, int]]) -> list[list[tuple[int, int]]]:
     """Group spans that one query may read together: neighbours of a few days."""
-    pieces: list[list[tuple[int, int]]] = []
-    for span in sorted(spans):
-        short = pieces and span[1] - pieces[-1][0][0] <= MOST_BLOCKS * STEP
+    span_groups: list[list[tuple[int, int]]] = []
+    for day_span in sorted(day_spans):
+        fits_in_group = span_groups and day_span[1] - span_groups[-1][0][0] <= MAX_BLOCKS * STEP
         if (
-            short and span[0] == pieces[-1][-1][1]
+            fits_in_group and day_span[0] == span_groups[-1][-1][1]
         ):  # else the time between them would be read in vain
-            pieces[-1].append(span)
+            span_groups[-1].append(day_span)
         else:
-            pieces.append([span])
-    return pieces
+            span_groups.append([day_span])
+    return span_groups
 
 
-def _add(span: DayCounts, key: SeriesKey, span_blocks: Sequence[Block]) -> None:
+def _add_blocks(day_counts: DayCounts, key: SeriesKey, span_blocks: Sequence[Block]) -> None:
     """Add the blocks of one SLO of one version to the counts of a span."""
-    count = summed(one.count for one in span_blocks)
+    count = summed(block.count for block in span_blocks)
     slo, market = split_series(key.slo)
     if market:
-        market_counts = span.markets.setdefault(slo, {})
+        market_counts = day_counts.markets.setdefault(slo, {})
         market_counts[market] = summed((market_counts.get(market, NOTHING), count))
         return
-    span.slos[slo] = summed((span.slos.get(slo, NOTHING), count))
+    day_counts.slos[slo] = summed((day_counts.slos.get(slo, NOTHING), count))
     if count.total:
-        span.versions.add(key.version)
-    read = [block for block in span_blocks if block.quality is not Quality.NO_SERIES]
-    span.blocks += len(read)
-    span.good += sum(block.quality is Quality.COUNTED for block in read)
+        day_counts.versions.add(key.version)
+    blocks_with_series = [block for block in span_blocks if block.quality is not Quality.NO_SERIES]
+    day_counts.blocks += len(blocks_with_series)
+    day_counts.good += sum(block.quality is Quality.COUNTED for block in blocks_with_series)

@@ -9,16 +9,16 @@ from sluicegate.api.event_reasons import EventReason
 from sluicegate.api.review import DataProductReview, ReviewState
 from sluicegate.kube.resources import DATA_PRODUCTS, Key
 from sluicegate.reviews.schedule import Overview
-from sluicegate.reviews.signing import SigningState, sentence
+from sluicegate.reviews.signing import SigningState, signing_sentence
 from sluicegate.runtime.event_recorder import EventRecorder, EventSubject, Note
 
 REVIEWS = Gauge("sluicegate_reviews", "Reviews by state; open ones are NotStarted.", ["state"])
-DUE = Gauge(
+DUE_REVIEWS = Gauge(
     "sluicegate_product_review_due_timestamp_seconds",
     "Unix time by which a sealed review must be signed.",
     ["namespace", "product"],
 )
-_SAYS: Final[Mapping[ReviewState, tuple[str, Literal["Normal", "Warning"]]]] = {
+_EVENT_BY_STATE: Final[Mapping[ReviewState, tuple[str, Literal["Normal", "Warning"]]]] = {
     ReviewState.TO_REVIEW: (EventReason.REVIEW_DUE, "Normal"),
     ReviewState.OVERDUE: (EventReason.REVIEW_OVERDUE, "Warning"),
     ReviewState.REVIEWED: (EventReason.REVIEWED, "Normal"),
@@ -30,13 +30,17 @@ def emit_state(
     recorder: EventRecorder, review: DataProductReview, signing_state: SigningState
 ) -> None:
     """Emit an event on the product whose review has changed its state."""
-    reason, severity = _SAYS[signing_state.state]
-    ref = review.spec.product_ref
-    subject = EventSubject(DATA_PRODUCTS, Key(review.metadata.namespace, ref.name), ref.uid)
-    recorder.record(Note(subject, reason, "Review", sentence(review, signing_state), severity))
+    reason, severity = _EVENT_BY_STATE[signing_state.state]
+    product_ref = review.spec.product_ref
+    event_subject = EventSubject(
+        DATA_PRODUCTS, Key(review.metadata.namespace, product_ref.name), product_ref.uid
+    )
+    recorder.record(
+        Note(event_subject, reason, "Review", signing_sentence(review, signing_state), severity)
+    )
 
 
-def misconfigured(recorder: EventRecorder, key: Key, uid: str, text: str) -> None:
+def emit_misconfigured(recorder: EventRecorder, key: Key, uid: str, text: str) -> None:
     """Emit an event on a product whose review can't be held."""
     recorder.record(
         Note(
@@ -49,10 +53,12 @@ def misconfigured(recorder: EventRecorder, key: Key, uid: str, text: str) -> Non
     )
 
 
-def export(overview: Overview, most: int) -> None:
+def export_overview(overview: Overview, max_exported: int) -> None:
     """Update the metrics; for single products as many as allowed, the earliest due first."""
     for state in ReviewState:
         REVIEWS.labels(str(state)).set(overview.states.get(state, 0))
-    DUE.clear()
-    for key, waiting in sorted(overview.waiting.items(), key=lambda item: item[1].due)[:most]:
-        DUE.labels(key.namespace, key.name).set(waiting.due)
+    DUE_REVIEWS.clear()
+    for key, waiting_review in sorted(overview.waiting.items(), key=lambda item: item[1].due)[
+        :max_exported
+    ]:
+        DUE_REVIEWS.labels(key.namespace, key.name).set(waiting_review.due)

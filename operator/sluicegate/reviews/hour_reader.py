@@ -20,7 +20,7 @@ from sluicegate.slo.indicators import Values
 from sluicegate.slo.queries import QueryKind, render_callers, render_histogram
 
 HOUR: Final = 3_600
-Spans = Sequence[tuple[int, int]]
+TimeSpans = Sequence[tuple[int, int]]
 """Pairs (begin, end) in seconds since 1970."""
 Counts = Mapping[tuple[ProductKey, tuple[int, int]], DayCounts]
 
@@ -37,49 +37,58 @@ class HourReader:
     source: Source
     step: int = HOUR
 
-    async def add(self, targets: Sequence[Target], spans: Spans, counts: Counts) -> None:
+    async def add(self, targets: Sequence[Target], time_spans: TimeSpans, counts: Counts) -> None:
         """Add answers and callers of these products to the counts of spans that follow each other."""
-        await self._add_answers(targets, spans, counts)
-        calling = [target for target in targets if target.callers]
-        if calling:
-            await self._add_callers(calling, spans, counts)
+        await self._add_answers(targets, time_spans, counts)
+        targets_with_callers = [target for target in targets if target.callers]
+        if targets_with_callers:
+            await self._add_callers(targets_with_callers, time_spans, counts)
 
-    async def _add_answers(self, targets: Sequence[Target], spans: Spans, counts: Counts) -> None:
+    async def _add_answers(
+        self, targets: Sequence[Target], time_spans: TimeSpans, counts: Counts
+    ) -> None:
         text = render_histogram(named_scope(targets), self.step)
         keys = {target.key for target in targets}
-        table = await self._table(QueryKind.HISTOGRAM, text, spans)
-        for (namespace, product, endpoint, code, bound), values in table.items():
+        table = await self._table(QueryKind.HISTOGRAM, text, time_spans)
+        for (namespace, product, endpoint, code, bucket_bound), values in table.items():
             key = ProductKey(namespace, product)
-            for span in spans if key in keys else ():
-                name = "+Inf" if bound == "inf" else bound
-                counts[key, span].add_answers(endpoint, code or name, self._total(values, span))
+            for time_span in time_spans if key in keys else ():
+                name = "+Inf" if bucket_bound == "inf" else bucket_bound
+                counts[key, time_span].add_answers(
+                    endpoint, code or name, self._total(values, time_span)
+                )
 
-    async def _add_callers(self, targets: Sequence[Target], spans: Spans, counts: Counts) -> None:
+    async def _add_callers(
+        self, targets: Sequence[Target], time_spans: TimeSpans, counts: Counts
+    ) -> None:
         """Add requests by caller; those of names that the spec doesn't have count as `other`."""
         callers = {target.key: target.callers for target in targets}
         text = render_callers(named_scope(targets), self.step)
-        table = await self._table(QueryKind.CALLERS, text, spans)
+        table = await self._table(QueryKind.CALLERS, text, time_spans)
         for (namespace, product, caller, outcome), values in table.items():
             key = ProductKey(namespace, product)
-            for span in spans if key in callers else ():
+            for time_span in time_spans if key in callers else ():
                 name = caller if caller in callers[key] else OTHER_CALLERS
-                number = round(self._total(values, span))
-                counts[key, span].add_requests(name, number, failed=outcome == "bad")
+                number = round(self._total(values, time_span))
+                counts[key, time_span].add_requests(name, number, has_failed=outcome == "bad")
 
-    async def _table(self, kind: QueryKind, text: str, spans: Spans) -> Table:
-        first, last = spans[0][0] // self.step + 1, -(-spans[-1][1] // self.step)
+    async def _table(self, kind: QueryKind, text: str, time_spans: TimeSpans) -> Table:
+        first_hour, last_hour = (
+            time_spans[0][0] // self.step + 1,
+            -(-time_spans[-1][1] // self.step),
+        )
         return await self.source.query_range(
             text,
-            start=first * self.step,
-            end=last * self.step,
+            start=first_hour * self.step,
+            end=last_hour * self.step,
             step=self.step,
             reader=partial(TableReader, kind, step=self.step),
         )
 
-    def _total(self, values: Values, span: tuple[int, int]) -> float:
-        begin, end = span
+    def _total(self, values: Values, time_span: tuple[int, int]) -> float:
+        begin_time, end_time = time_span
         return sum(
             value
             for index, value in values.items()
-            if begin < index * self.step <= end and isfinite(value)
+            if begin_time < index * self.step <= end_time and isfinite(value)
         )

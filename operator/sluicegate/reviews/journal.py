@@ -26,7 +26,7 @@ from sluicegate.api.review import (
 from sluicegate.reviews.periods import Day, Period
 from sluicegate.stats.counts import NOTHING, Count, summed
 
-MOST_VERSIONS_OF_A_DAY: Final = 16
+MAX_VERSIONS_PER_DAY: Final = 16
 LATE_DAYS: Final = 3
 """Days after its end at which a day is read for the last time: samples may arrive late."""
 DAY_SECONDS: Final = 86_400
@@ -57,16 +57,16 @@ class DayCounts:
     good: int = 0
     pod_seconds: int = 0
 
-    def add_answers(self, operation: str, bound: str, number: float) -> None:
+    def add_answers(self, operation: str, bucket_bound: str, number: float) -> None:
         """Add answers of an operation: successful ones within a bound, or others by their code."""
         counts = self.operations.setdefault(operation, Counter())
-        counts[bound] += round(number)
-        if not _is_code(bound):
-            self.answers[bound] = self.answers.get(bound, 0) + round(number)
+        counts[bucket_bound] += round(number)
+        if not _is_code(bucket_bound):
+            self.answers[bucket_bound] = self.answers.get(bucket_bound, 0) + round(number)
 
-    def add_requests(self, caller: str, number: int, *, failed: bool) -> None:
+    def add_requests(self, caller: str, number: int, *, has_failed: bool) -> None:
         """Add requests of a caller."""
-        count = Count(number if failed else 0, number)
+        count = Count(number if has_failed else 0, number)
         self.callers[caller] = summed((self.callers.get(caller, NOTHING), count))
 
     @property
@@ -75,9 +75,9 @@ class DayCounts:
         return self.good / self.blocks if self.blocks else 0.0
 
 
-def _is_code(bound: str) -> bool:
+def _is_code(bucket_bound: str) -> bool:
     """Return whether it is a code of an answer, e.g. 503, and no bound, e.g. 0.25 or +Inf."""
-    return len(bound) == 3 and bound.isdigit()  # noqa: PLR2004 - the digits of a code
+    return len(bucket_bound) == 3 and bucket_bound.isdigit()  # noqa: PLR2004 - the digits of a code
 
 
 def operations_of(counts: DayCounts) -> tuple[DayOperation, ...]:
@@ -86,37 +86,45 @@ def operations_of(counts: DayCounts) -> tuple[DayOperation, ...]:
     The counts of a single operation are those of the product. Beyond a number they are added up.
     """
     named_operations = [
-        _operation(name, code_counts) for name, code_counts in counts.operations.items() if name
+        _day_operation(name, code_counts) for name, code_counts in counts.operations.items() if name
     ]
     operations = sorted(
-        (one for one in named_operations if one.requests), key=lambda one: (-one.requests, one.name)
+        (operation for operation in named_operations if operation.requests),
+        key=lambda operation: (-operation.requests, operation.name),
     )
     if len(operations) <= 1:
         return ()
-    largest, smaller = operations[:MOST_OPERATIONS], operations[MOST_OPERATIONS:]
-    if not smaller:
-        return tuple(largest)
+    largest_operations, smaller_operations = (
+        operations[:MOST_OPERATIONS],
+        operations[MOST_OPERATIONS:],
+    )
+    if not smaller_operations:
+        return tuple(largest_operations)
     buckets: Counter[str] = Counter()
-    for operation in smaller:
+    for operation in smaller_operations:
         buckets.update(operation.responses)
     other_operations = DayOperation(
         name=OTHER_OPERATIONS,
         responses=dict(buckets),
-        refused=sum(one.refused for one in smaller),
-        failed=sum(one.failed for one in smaller),
+        refused=sum(operation.refused for operation in smaller_operations),
+        failed=sum(operation.failed for operation in smaller_operations),
     )
-    return (*largest, other_operations)
+    return (*largest_operations, other_operations)
 
 
-def _operation(name: str, counts: Mapping[str, int]) -> DayOperation:
-    bounds = sorted((bound for bound in counts if not _is_code(bound)), key=float)
-    below = 0
+def _day_operation(name: str, counts: Mapping[str, int]) -> DayOperation:
+    bucket_bounds = sorted(
+        (bucket_bound for bucket_bound in counts if not _is_code(bucket_bound)), key=float
+    )
+    requests_below = 0
     buckets: dict[str, int] = {}
-    for bound in bounds:
-        if counts[bound] > below:
-            buckets[bound] = counts[bound] - below
-            below = counts[bound]
-    codes = {bound: number for bound, number in counts.items() if _is_code(bound)}
+    for bucket_bound in bucket_bounds:
+        if counts[bucket_bound] > requests_below:
+            buckets[bucket_bound] = counts[bucket_bound] - requests_below
+            requests_below = counts[bucket_bound]
+    codes = {
+        bucket_bound: number for bucket_bound, number in counts.items() if _is_code(bucket_bound)
+    }
     return DayOperation(
         name=name[:LONGEST_OPERATION],
         responses=buckets,
@@ -125,8 +133,8 @@ def _operation(name: str, counts: Mapping[str, int]) -> DayOperation:
     )
 
 
-def wanted_days(
-    status: DataProductReviewStatus, period: Period, now: float, *, oldest: float
+def days_to_read(
+    status: DataProductReviewStatus, period: Period, now: float, *, oldest_day: float
 ) -> tuple[Day, ...]:
     """Return the ended days of a period that are to be read, oldest first.
 
@@ -137,16 +145,16 @@ def wanted_days(
     now : time up to which all samples have arrived, in seconds.
     oldest : limit of Prometheus' retention, in seconds.
     """
-    final = {day.date: day.final for day in status.days}
+    final_by_date = {day.date: day.final for day in status.days}
     return tuple(
         day
         for day in period.days()
-        if day.end <= now and day.begin >= oldest and _is_to_be_read(day, final, now)
+        if day.end <= now and day.begin >= oldest_day and _must_be_read(day, final_by_date, now)
     )
 
 
-def _is_to_be_read(day: Day, final: Mapping[str, bool], now: float) -> bool:
-    is_final = final.get(day.date.isoformat())
+def _must_be_read(day: Day, final_by_date: Mapping[str, bool], now: float) -> bool:
+    is_final = final_by_date.get(day.date.isoformat())
     return is_final is None or (not is_final and now >= day.end + LATE_DAYS * DAY_SECONDS)
 
 
@@ -163,10 +171,10 @@ def with_day(
     A day keeps earlier counts that are more complete, as Prometheus may have lost samples since.
     `requests` are the current resource requests of one pod: a day keeps those of its first read.
     """
-    by_date = {each.date: each for each in status.days}
-    before = by_date.get(day.date.isoformat())
-    if before is not None and before.pod_seconds:
-        requests = before.pod_requests
+    by_date = {recorded_day.date: recorded_day for recorded_day in status.days}
+    previous_day = by_date.get(day.date.isoformat())
+    if previous_day is not None and previous_day.pod_seconds:
+        requests = previous_day.pod_requests
     elif not counts.pod_seconds:
         requests = None
     new_day = ReviewDay(
@@ -179,22 +187,25 @@ def with_day(
                 bad=count.bad,
                 total=count.total,
                 markets={
-                    market: (of.bad, of.total)
-                    for market, of in sorted(counts.markets.get(name, {}).items())
-                    if of.total
+                    market: (market_counts.bad, market_counts.total)
+                    for market, market_counts in sorted(counts.markets.get(name, {}).items())
+                    if market_counts.total
                 },
             )
             for name, count in sorted(counts.slos.items())
         ),
         responses=dict(counts.answers),
         operations=operations_of(counts),
-        callers={name: (of.bad, of.total) for name, of in sorted(counts.callers.items())},
-        versions=tuple(sorted(counts.versions))[:MOST_VERSIONS_OF_A_DAY],
+        callers={
+            name: (market_counts.bad, market_counts.total)
+            for name, market_counts in sorted(counts.callers.items())
+        },
+        versions=tuple(sorted(counts.versions))[:MAX_VERSIONS_PER_DAY],
         pod_seconds=counts.pod_seconds or None,
         pod_requests=dict(requests or {}),
     )
-    if before is not None and float(before.coverage) > float(new_day.coverage):
-        new_day = before.replace(final=new_day.final)
+    if previous_day is not None and float(previous_day.coverage) > float(new_day.coverage):
+        new_day = previous_day.replace(final=new_day.final)
     by_date[new_day.date] = new_day
     return status.replace(days=tuple(by_date[date] for date in sorted(by_date)))
 
@@ -220,8 +231,10 @@ def with_training(
     status: DataProductReviewStatus, training: EndedTraining
 ) -> DataProductReviewStatus:
     """Return the status with an ended training, once. The newest are kept."""
-    distinct = {(each.job, each.start_time): each for each in (*status.trainings, training)}
-    all_trainings = sorted(distinct.values(), key=lambda item: item.end_time)
+    trainings_by_key = {
+        (entry.job, entry.start_time): entry for entry in (*status.trainings, training)
+    }
+    all_trainings = sorted(trainings_by_key.values(), key=lambda item: item.end_time)
     return status.replace(trainings=tuple(all_trainings[-MOST_TRAININGS:]))
 
 
@@ -229,16 +242,16 @@ def with_decision(
     status: DataProductReviewStatus, decision: ReviewDecision
 ) -> DataProductReviewStatus:
     """Return the status with a decision, once. The oldest are only counted."""
-    keys = {(each.decision_time, each.type, each.reason) for each in status.decisions}
+    keys = {(entry.decision_time, entry.type, entry.reason) for entry in status.decisions}
     if (decision.decision_time, decision.type, decision.reason) in keys:
         return status
     all_decisions = sorted((*status.decisions, decision), key=lambda item: item.decision_time)
     earlier_counts = Counter(status.earlier_decisions)
-    for dropped in all_decisions[:-MOST_DECISIONS]:
-        earlier_counts[f"{dropped.type}/{dropped.reason}"] += 1
-    kept_decisions = tuple(all_decisions[-MOST_DECISIONS:])
+    for dropped_decision in all_decisions[:-MOST_DECISIONS]:
+        earlier_counts[f"{dropped_decision.type}/{dropped_decision.reason}"] += 1
+    newest_decisions = tuple(all_decisions[-MOST_DECISIONS:])
     return status.replace(
-        decisions=kept_decisions, earlier_decisions=dict(sorted(earlier_counts.items()))
+        decisions=newest_decisions, earlier_decisions=dict(sorted(earlier_counts.items()))
     )
 
 
@@ -247,40 +260,48 @@ def with_versions(
 ) -> DataProductReviewStatus:
     """Return the status with the versions that were stable in the period; others in it remain."""
     by_promotion = {
-        (each.version, each.digest, each.promotion_time): each for each in status.versions
+        (entry.version, entry.digest, entry.promotion_time): entry for entry in status.versions
     }
-    begin, end = period.begin, period.end
+    begin_time, end_time = period.begin, period.end
     for version in versions:
-        if version.promotion_time < end and (version.end_time is None or version.end_time > begin):
+        if version.promotion_time < end_time and (
+            version.end_time is None or version.end_time > begin_time
+        ):
             by_promotion[version.version, version.digest, version.promotion_time] = version
-    ordered = sorted(by_promotion.values(), key=lambda item: item.promotion_time)
-    return status.replace(versions=tuple(ordered[-MOST_VERSIONS:]))
+    sorted_entries = sorted(by_promotion.values(), key=lambda item: item.promotion_time)
+    return status.replace(versions=tuple(sorted_entries[-MOST_VERSIONS:]))
 
 
 def with_candidates(
     status: DataProductReviewStatus, candidates: Iterable[ReviewCandidate], period: Period
 ) -> DataProductReviewStatus:
     """Return the status with the versions whose canary ended in the period; others in it remain."""
-    by_end = {(each.version, each.digest, each.end_time): each for each in status.candidates}
+    by_end = {(entry.version, entry.digest, entry.end_time): entry for entry in status.candidates}
     for candidate in candidates:
         if period.begin <= candidate.end_time < period.end:
             by_end[candidate.version, candidate.digest, candidate.end_time] = candidate
-    ordered = sorted(by_end.values(), key=lambda item: item.end_time)
-    return status.replace(candidates=tuple(ordered[-MOST_VERSIONS:]))
+    sorted_entries = sorted(by_end.values(), key=lambda item: item.end_time)
+    return status.replace(candidates=tuple(sorted_entries[-MOST_VERSIONS:]))
 
 
 def with_missed_markets(
-    status: DataProductReviewStatus, missed: Iterable[MissedMarket], now: float
+    status: DataProductReviewStatus, missed_markets: Iterable[MissedMarket], now: float
 ) -> DataProductReviewStatus:
     """Return the status with the markets that miss an SLO now; earlier ones that don't have ended."""
-    missed_now = {(market.slo, market.market, market.start_time): market for market in missed}
-    recorded = {
-        (missed_market.slo, missed_market.market, missed_market.start_time): missed_market.replace(
-            end_time=int(now)
-        )
-        if missed_market.end_time is None
-        else missed_market
-        for missed_market in status.missed_markets
+    currently_missed = {
+        (market.slo, market.market, market.start_time): market for market in missed_markets
     }
-    ordered = sorted((recorded | missed_now).values(), key=lambda item: item.start_time)
-    return status.replace(missed_markets=tuple(ordered[-MOST_MISSED:]))
+    recorded_markets = {
+        (
+            recorded_market.slo,
+            recorded_market.market,
+            recorded_market.start_time,
+        ): recorded_market.replace(end_time=int(now))
+        if recorded_market.end_time is None
+        else recorded_market
+        for recorded_market in status.missed_markets
+    }
+    sorted_entries = sorted(
+        (recorded_markets | currently_missed).values(), key=lambda item: item.start_time
+    )
+    return status.replace(missed_markets=tuple(sorted_entries[-MOST_MISSED:]))

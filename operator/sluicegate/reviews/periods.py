@@ -41,20 +41,20 @@ class Period:
     @property
     def begin(self) -> int:
         """Its first second since 1970."""
-        return midnight(self.first, self.zone)
+        return midnight_seconds(self.first, self.zone)
 
     @property
     def end(self) -> int:
         """The first second after it."""
-        return midnight(self.after, self.zone)
+        return midnight_seconds(self.after, self.zone)
 
     def days(self) -> Iterator[Day]:
         """Yield its days in order."""
         day = self.first
         while day < self.after:
-            following = day + timedelta(days=1)
-            yield Day(day, midnight(day, self.zone), midnight(following, self.zone))
-            day = following
+            next_day = day + timedelta(days=1)
+            yield Day(day, midnight_seconds(day, self.zone), midnight_seconds(next_day, self.zone))
+            day = next_day
 
 
 def zone_of(name: str) -> ZoneInfo:
@@ -67,74 +67,76 @@ def zone_of(name: str) -> ZoneInfo:
         ) from error
 
 
-def local_day(moment: int, zone: str) -> str:
+def local_day(time_seconds: int, zone: str) -> str:
     """Return the date of a time, in seconds since 1970, in the review's time zone; UTC without a zone."""
-    return f"{datetime.fromtimestamp(moment, ZoneInfo(zone or 'UTC')):%Y-%m-%d}"
+    return f"{datetime.fromtimestamp(time_seconds, ZoneInfo(zone or 'UTC')):%Y-%m-%d}"
 
 
-def local_minute(moment: int, zone: str) -> str:
+def local_minute(time_seconds: int, zone: str) -> str:
     """Return date and minute of a time, in the review's time zone."""
-    return f"{datetime.fromtimestamp(moment, ZoneInfo(zone or 'UTC')):%Y-%m-%d %H:%M}"
+    return f"{datetime.fromtimestamp(time_seconds, ZoneInfo(zone or 'UTC')):%Y-%m-%d %H:%M}"
 
 
-def midnight(day: date, zone: ZoneInfo) -> int:
+def midnight_seconds(day: date, zone: ZoneInfo) -> int:
     """Return the begin of a day in a zone, in seconds since 1970; of its first hour if midnight is skipped."""
     return int(datetime(day.year, day.month, day.day, tzinfo=zone).timestamp())
 
 
-def period_at(cycle: ReviewCycle, moment: float) -> Period | None:
+def period_at(review_cycle: ReviewCycle, time_seconds: float) -> Period | None:
     """Return the period that contains a time; None before the first one."""
-    zone = zone_of(cycle.time_zone)
-    day = datetime.fromtimestamp(moment, tz=zone).date()
-    return period_of(cycle, day)
+    zone = zone_of(review_cycle.time_zone)
+    day = datetime.fromtimestamp(time_seconds, tz=zone).date()
+    return period_of(review_cycle, day)
 
 
-def period_of(cycle: ReviewCycle, day: date) -> Period | None:
+def period_of(review_cycle: ReviewCycle, day: date) -> Period | None:
     """Return the period that contains a day; None before the first one."""
-    first_start = date.fromisoformat(cycle.start_date)
+    first_start = date.fromisoformat(review_cycle.start_date)
     if day < first_start:
         return None
-    zone = zone_of(cycle.time_zone)
-    if cycle.every in _DAYS:
-        length = _DAYS[cycle.every]
-        first = first_start + timedelta(days=(day - first_start).days // length * length)
-        return _named_period(cycle, first, first + timedelta(days=length), zone)
-    first, after = _months(day, _MONTHS[cycle.every])
+    zone = zone_of(review_cycle.time_zone)
+    if review_cycle.every in _DAYS:
+        length = _DAYS[review_cycle.every]
+        first_day = first_start + timedelta(days=(day - first_start).days // length * length)
+        return _period_with_name(review_cycle, first_day, first_day + timedelta(days=length), zone)
+    first_day, next_start = _month_period(day, _MONTHS[review_cycle.every])
     # The first period may begin within a month, but its name is that of the month.
-    return _named_period(cycle, max(first, first_start), after, zone)
+    return _period_with_name(review_cycle, max(first_day, first_start), next_start, zone)
 
 
-def before(cycle: ReviewCycle, period: Period) -> Period | None:
+def period_before(review_cycle: ReviewCycle, period: Period) -> Period | None:
     """Return the period before this one; None for the first."""
-    return period_of(cycle, period.first - timedelta(days=1))
+    return period_of(review_cycle, period.first - timedelta(days=1))
 
 
-def kept_until(cycle: ReviewCycle, period: Period) -> int:
+def retention_end(review_cycle: ReviewCycle, period: Period) -> int:
     """Return when `keep` periods have passed since the end of this one, in seconds since 1970."""
-    end = period
-    for _ in range(cycle.keep):
-        following = period_of(cycle, end.after)
-        if following is None:
+    later_period = period
+    for _ in range(review_cycle.keep):
+        next_period = period_of(review_cycle, later_period.after)
+        if next_period is None:
             break
-        end = following
-    return end.end
+        later_period = next_period
+    return later_period.end
 
 
-def _named_period(cycle: ReviewCycle, first: date, after: date, zone: ZoneInfo) -> Period:
-    match cycle.every:
+def _period_with_name(
+    review_cycle: ReviewCycle, first_day: date, next_start: date, zone: ZoneInfo
+) -> Period:
+    match review_cycle.every:
         case Cycle.MONTH:
-            name = f"{first.year}-{first.month:02}"
+            name = f"{first_day.year}-{first_day.month:02}"
         case Cycle.QUARTER:
-            name = f"{first.year}-q{(first.month + 2) // 3}"
+            name = f"{first_day.year}-q{(first_day.month + 2) // 3}"
         case Cycle.WEEK | Cycle.FOUR_WEEKS:
-            year, week, _ = first.isocalendar()
+            year, week, _ = first_day.isocalendar()
             name = f"{year}-w{week:02}"
-    return Period(name, first, after, zone)
+    return Period(name, first_day, next_start, zone)
 
 
-def _months(day: date, months: int) -> tuple[date, date]:
+def _month_period(day: date, months: int) -> tuple[date, date]:
     """Return the first day of the month or quarter of a day, and the first day after it."""
     first_month = (day.month - 1) // months * months + 1
-    following = first_month + months
-    after = date(day.year + following // 13, following - 12 * (following // 13), 1)
-    return date(day.year, first_month, 1), after
+    next_month = first_month + months
+    next_start = date(day.year + next_month // 13, next_month - 12 * (next_month // 13), 1)
+    return date(day.year, first_month, 1), next_start

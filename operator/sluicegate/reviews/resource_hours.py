@@ -35,23 +35,25 @@ def hours_of(
     return ResourceHours(
         days=len(day_hours),
         pods=sum(hours for hours, _ in day_hours),
-        reserved=_reserved(day_hours),
+        reserved=_reserved_hours(day_hours),
         trainings=len(training_hours),
         training=sum(hours for hours, _ in training_hours),
-        trained=_reserved(training_hours),
+        trained=_reserved_hours(training_hours),
     )
 
 
-def _reserved(spans: Iterable[tuple[float, Mapping[str, str]]]) -> dict[str, float]:
+def _reserved_hours(reserved_spans: Iterable[tuple[float, Mapping[str, str]]]) -> dict[str, float]:
     """Return hours by resource, for times in hours with the requests of one container."""
     totals: defaultdict[str, float] = defaultdict(float)
-    for hours, requests in spans:
-        for name, requested in requests.items():
-            totals[name] += hours * float(amount(requested)) / _UNITS.get(name, 1.0)
+    for hours, requests in reserved_spans:
+        for name, resource_requests in requests.items():
+            totals[name] += hours * float(amount(resource_requests)) / _UNITS.get(name, 1.0)
     return dict(sorted(totals.items()))
 
 
-def ended_on(status: DataProductReviewStatus, dates: Collection[str]) -> list[EndedTraining]:
+def trainings_ended_on(
+    status: DataProductReviewStatus, dates: Collection[str]
+) -> list[EndedTraining]:
     """Return the trainings of a ledger that ended on one of these days."""
     zone = status.time_zone or "UTC"
     return [

@@ -23,18 +23,29 @@ from sluicegate.kube.resources import Key
 from sluicegate.prometheus.timing import Timing
 from sluicegate.reviews.day_reader import DayReader
 from sluicegate.reviews.journal import DAY_SECONDS, Note
-from sluicegate.reviews.ledger_writer import DELAY_SECONDS, LedgerWriter, seal, visited_names
+from sluicegate.reviews.ledger_writer import DELAY_SECONDS, LedgerWriter, seal_review, visited_names
 from sluicegate.reviews.periods import Period, UnknownZone, period_at
 from sluicegate.reviews.seal import CYCLE_CHANGED, PERIOD_OVER, PRODUCT_GONE
-from sluicegate.reviews.signing import SigningState, finding_of, standing, with_standing
-from sluicegate.reviews.store import CLOSED, OPEN, SEALED, ReviewStore, parse_review
+from sluicegate.reviews.signing import (
+    SigningState,
+    finding_of,
+    signing_state_of,
+    with_signing_state,
+)
+from sluicegate.reviews.store import (
+    CLOSED_STATE,
+    OPEN_STATE,
+    SEALED_STATE,
+    ReviewStore,
+    parse_review,
+)
 from sluicegate.reviews.subject import ReviewSubject, subject_of
 from sluicegate.runtime.interfaces import Reconciler, Result
 
 logger = logging.getLogger(__name__)
 
 ROUND_SECONDS: Final = 10.0
-AT_ONCE: Final = 50
+MAX_VISITS_AT_ONCE: Final = 50
 """Products of one visit, which share their queries."""
 SPREAD_SECONDS: Final = 20 * 3600
 SLOT_SECONDS: Final = 300
@@ -48,7 +59,7 @@ SIGNED_SECONDS: Final = 60.0
 READS_PER_SECOND: Final = 10
 """Highest rate of reads of reviews that wait for signatures."""
 SWEEP_SECONDS: Final = DAY_SECONDS
-_OF_ONE: Final = (Conflict, Forbidden, Invalid, NotFound)
+_ERRORS_OF_ONE_PRODUCT: Final = (Conflict, Forbidden, Invalid, NotFound)
 """Errors that concern a single review, and not the others."""
 
 
@@ -110,10 +121,10 @@ class Reviews:
         self,
         store: ReviewStore,
         *,
-        wall: Callable[[], float],
-        exists: Callable[[Key, str], bool],
-        emit: Callable[[DataProductReview, SigningState], None],
-        misconfigured: Callable[[Key, str], None],
+        wall_clock: Callable[[], float],
+        product_exists: Callable[[Key, str], bool],
+        emit_state: Callable[[DataProductReview, SigningState], None],
+        emit_misconfigured: Callable[[Key, str], None],
         requeue: Callable[[Key], None],
         namespaces: tuple[str, ...] = (),
     ) -> None:
@@ -124,17 +135,17 @@ class Reviews:
         and the reason, `requeue` with a product whose condition has changed.
         """
         self._store = store
-        self._wall = wall
-        self._exists = exists
-        self._emit = emit
-        self._misconfigured = misconfigured
+        self._wall = wall_clock
+        self._exists = product_exists
+        self._emit = emit_state
+        self._misconfigured = emit_misconfigured
         self._requeue = requeue
         self._namespaces = namespaces
         self._known: dict[Key, _Known] = {}
         self._unreviewed: set[Key] = set()
         """Products that were seen without a review since the last sweep."""
         self._notes: dict[Key, list[Note]] = defaultdict(list)
-        self._began = wall()
+        self._began = wall_clock()
         self._next_signed = 0.0
         self._next_sweep = 0.0
         self._latest = 0.0
@@ -154,14 +165,14 @@ class Reviews:
             return Finding(
                 ConditionType.REVIEW_DUE, "True", condition_before.reason, condition_before.message
             )
-        waiting = self.overview.waiting.get(Key(*product.metadata.key))
-        if waiting is None or waiting.uid != product.metadata.uid:
+        waiting_review = self.overview.waiting.get(Key(*product.metadata.key))
+        if waiting_review is None or waiting_review.uid != product.metadata.uid:
             return None
-        return waiting.finding
+        return waiting_review.finding
 
-    def update_subject(self, key: Key, subject: ReviewSubject | None) -> None:
+    def update_subject(self, key: Key, review_subject: ReviewSubject | None) -> None:
         """Update a product; None if it isn't reviewed, or is deleted."""
-        if subject is None:
+        if review_subject is None:
             self._known.pop(key, None)
             self._notes.pop(key, None)
             self._unreviewed.add(key)
@@ -170,23 +181,25 @@ class Reviews:
         entry = self._known.get(key)
         now = self._wall()
         if entry is None:
-            late = _hash(key) % START_SECONDS if now < self._began + START_SECONDS else 0.0
-            self._known[key] = _Known(subject, now + late)
+            delay_seconds = (
+                _key_hash(key) % START_SECONDS if now < self._began + START_SECONDS else 0.0
+            )
+            self._known[key] = _Known(review_subject, now + delay_seconds)
             return
-        news = [note for note in subject.newest if note not in entry.subject.newest]
-        if news:
-            self._notes[key] += news
-        if news or subject.missed_markets != entry.subject.missed_markets:
+        new_notes = [note for note in review_subject.newest if note not in entry.subject.newest]
+        if new_notes:
+            self._notes[key] += new_notes
+        if new_notes or review_subject.missed_markets != entry.subject.missed_markets:
             entry.due = min(entry.due, now + DECISION_SECONDS)
-        if subject.cycle != entry.subject.cycle:
+        if review_subject.cycle != entry.subject.cycle:
             entry.due, entry.wrong = now, ""
-        entry.subject = subject
+        entry.subject = review_subject
 
-    async def run(self, reader: DayReader) -> None:
+    async def run(self, day_reader: DayReader) -> None:
         """Visit until cancelled; `reader` reads days."""
         self.begin()
         while True:
-            await self.run_once(reader)
+            await self.run_once(day_reader)
             await asyncio.sleep(ROUND_SECONDS)
 
     def begin(self) -> None:
@@ -194,38 +207,44 @@ class Reviews:
         now = self._began = self._next_signed = self._next_sweep = self._wall()
         self._followed = False
         for key, entry in self._known.items():
-            entry.due = now + _hash(key) % START_SECONDS
+            entry.due = now + _key_hash(key) % START_SECONDS
 
-    async def run_once(self, reader: DayReader) -> None:
+    async def run_once(self, day_reader: DayReader) -> None:
         """Visit all products that are due, and follow the reviews that wait for signatures."""
         now = self._wall()
         if now < self._latest - ROUND_SECONDS:
             self.begin()  # the clock was set back: planned visits may be years ahead
         self._latest = now
-        due = [one for one in self._known.values() if one.due <= now and self._can_be_held(one)]
-        due.sort(key=lambda one: one.due)
-        for start in range(0, len(due), AT_ONCE):
-            await self._visit(reader, due[start : start + AT_ONCE], now)
+        due_products = [
+            known_product
+            for known_product in self._known.values()
+            if known_product.due <= now and self._can_be_held(known_product)
+        ]
+        due_products.sort(key=lambda known_product: known_product.due)
+        for start in range(0, len(due_products), MAX_VISITS_AT_ONCE):
+            await self._visit(day_reader, due_products[start : start + MAX_VISITS_AT_ONCE], now)
         if now >= self._next_signed:
-            read = await self._follow_signatures(now)
-            self._next_signed = now + max(SIGNED_SECONDS, read / READS_PER_SECOND)
+            read_documents = await self._follow_signatures(now)
+            self._next_signed = now + max(SIGNED_SECONDS, read_documents / READS_PER_SECOND)
         if now >= self._next_sweep:
             await self._sweep(now)
             self._next_sweep = now + SWEEP_SECONDS
 
-    async def _visit(self, reader: DayReader, due: list[_Known], now: float) -> None:
-        notes = {entry.subject.key: self._notes.pop(entry.subject.key, []) for entry in due}
+    async def _visit(self, day_reader: DayReader, due_products: list[_Known], now: float) -> None:
+        notes = {
+            entry.subject.key: self._notes.pop(entry.subject.key, []) for entry in due_products
+        }
         writer = LedgerWriter(
             self._store,
-            reader,
-            on_sealed=lambda review: self._emit(review, standing(review, now)),
+            day_reader,
+            on_sealed=lambda review: self._emit(review, signing_state_of(review, now)),
             on_problem=self._report_misconfiguration,
         )
-        visited = await writer.visit([entry.subject for entry in due], notes, now)
-        for visited_entry in due:
+        visited_products = await writer.visit([entry.subject for entry in due_products], notes, now)
+        for visited_entry in due_products:
             key = visited_entry.subject.key
-            if key in visited:
-                visited_entry.due = next_visit(visited_entry.subject, now)
+            if key in visited_products:
+                visited_entry.due = next_visit_time(visited_entry.subject, now)
             else:
                 visited_entry.due = now + RETRY_SECONDS
                 self._notes[key] = [*notes[key], *self._notes.pop(key, [])]
@@ -247,59 +266,62 @@ class Reviews:
 
     async def _follow_signatures(self, now: float) -> int:
         """Update the reviews that wait for signatures; return their number."""
-        overview, read = Overview(), 0
+        overview, read_documents = Overview(), 0
         try:
             followed_reviews: dict[Key, _FollowedReview] = {}
             failures: list[str] = []
-            async for document in self._store.documents(SEALED, self._namespaces):
-                read += 1
+            async for document in self._store.documents(SEALED_STATE, self._namespaces):
+                read_documents += 1
                 meta = document["metadata"]
                 key, version = Key(meta["namespace"], meta["name"]), meta["resourceVersion"]
-                current = self._seen.get(key)
-                if current is None or current.version != version or current.ends(now):
-                    with _noted(failures):
-                        current = await self._follow(document, now)
-                if current is not None:
-                    followed_reviews[key] = current
-                    if self._exists(current.product, current.uid):
-                        overview.add(current)  # no signature is required for a deleted product
+                seen_review = self._seen.get(key)
+                if seen_review is None or seen_review.version != version or seen_review.ends(now):
+                    with _noted_failures(failures):
+                        seen_review = await self._follow(document, now)
+                if seen_review is not None:
+                    followed_reviews[key] = seen_review
+                    if self._exists(seen_review.product, seen_review.uid):
+                        overview.add(seen_review)  # no signature is required for a deleted product
             self._seen = followed_reviews
-            _warn("%d reviews that wait for signatures are written later, the first: %s", failures)
+            _warn_failure(
+                "%d reviews that wait for signatures are written later, the first: %s", failures
+            )
         except NotFound:
             return 0  # the definition of reviews isn't installed
         except KubeError as error:
             logger.warning("signatures are read later: %s", error)
-            return read
+            return read_documents
         overview.states[ReviewState.NOT_STARTED] = len(self._known)
-        before, self.overview, self._followed = self.overview.waiting, overview, True
-        for key in {key for key, _ in before.items() ^ overview.waiting.items()}:
+        waiting_before, self.overview, self._followed = self.overview.waiting, overview, True
+        for key in {key for key, _ in waiting_before.items() ^ overview.waiting.items()}:
             self._requeue(key)
-        return read
+        return read_documents
 
     async def _follow(self, document: Mapping[str, Any], now: float) -> _FollowedReview | None:
         """Record the state of a review; None if it can't be read."""
         review = parse_review(document)
         if review is None:
             return None
-        signing_state = standing(review, now)
-        status = with_standing(review.status, signing_state)
+        signing_state = signing_state_of(review, now)
+        status = with_signing_state(review.status, signing_state)
         if status != review.status:
             await self._store.record(review, status)
             if signing_state.state is not review.status.state:
                 self._emit(review, signing_state)
         if signing_state.state in {ReviewState.REVIEWED, ReviewState.SKIPPED}:
-            await self._store.label(review, CLOSED)
-        ref, due = review.spec.product_ref, review.status.due_time
+            await self._store.label(review, CLOSED_STATE)
+        product_ref, due_time = review.spec.product_ref, review.status.due_time
         is_waiting = (
-            signing_state.state in {ReviewState.TO_REVIEW, ReviewState.OVERDUE} and due is not None
+            signing_state.state in {ReviewState.TO_REVIEW, ReviewState.OVERDUE}
+            and due_time is not None
         )
         return _FollowedReview(
             version=review.metadata.resource_version,
-            product=Key(review.metadata.namespace, ref.name),
-            uid=ref.uid,
+            product=Key(review.metadata.namespace, product_ref.name),
+            uid=product_ref.uid,
             state=signing_state.state,
-            waiting=Waiting(ref.uid, due, finding_of(review, signing_state))
-            if is_waiting and due
+            waiting=Waiting(product_ref.uid, due_time, finding_of(review, signing_state))
+            if is_waiting and due_time
             else None,
         )
 
@@ -307,12 +329,12 @@ class Reviews:
         """Seal open reviews that aren't visited any more, and drop old ones without a product."""
         failures: list[str] = []
         try:
-            async for review in self._store.labelled(OPEN, self._namespaces):
-                with _noted(failures):
+            async for review in self._store.labelled(OPEN_STATE, self._namespaces):
+                with _noted_failures(failures):
                     await self._seal_left(review, now)
-            for label in (SEALED, CLOSED):
+            for label in (SEALED_STATE, CLOSED_STATE):
                 async for document in self._store.documents(label, self._namespaces):
-                    with _noted(failures):
+                    with _noted_failures(failures):
                         await self._drop_expired(document, now)
         except NotFound:
             return
@@ -320,15 +342,15 @@ class Reviews:
             logger.warning("reviews of deleted products are sealed and dropped later: %s", error)
         else:
             self._unreviewed.clear()
-        _warn("%d reviews are sealed or dropped a day later, the first: %s", failures)
+        _warn_failure("%d reviews are sealed or dropped a day later, the first: %s", failures)
 
     async def _seal_left(self, review: DataProductReview, now: float) -> None:
         if review.status.seal_time is not None:
-            await self._store.label(review, SEALED)  # it was ended between the two writes
+            await self._store.label(review, SEALED_STATE)  # it was ended between the two writes
             return
         seal_reason = self._left(review, now)
         if seal_reason is not None:
-            await seal(self._store, review, now, because=seal_reason)
+            await seal_review(self._store, review, now, seal_reason=seal_reason)
 
     def _left(self, review: DataProductReview, now: float) -> str | None:
         """Return why an open review isn't visited any more; None if it is, or this isn't known yet."""
@@ -349,8 +371,8 @@ class Reviews:
 
     async def _drop_expired(self, document: Mapping[str, Any], now: float) -> None:
         """Drop an expired review whose product is deleted, or isn't reviewed any more."""
-        ref = (document.get("spec") or {}).get("productRef") or {}
-        key = Key(document["metadata"]["namespace"], ref.get("name", ""))
+        product_ref = (document.get("spec") or {}).get("productRef") or {}
+        key = Key(document["metadata"]["namespace"], product_ref.get("name", ""))
         review = None if key in self._known else parse_review(document)
         if review is None or review.status.seal_time is None:
             return
@@ -361,36 +383,39 @@ class Reviews:
 
 
 @contextmanager
-def _noted(failures: list[str]) -> Iterator[None]:
+def _noted_failures(failures: list[str]) -> Iterator[None]:
     """Record the failure of one review, so that the others are written."""
     try:
         yield
-    except _OF_ONE as error:
+    except _ERRORS_OF_ONE_PRODUCT as error:
         failures.append(str(error))
 
 
-def _warn(text: str, failures: list[str]) -> None:
+def _warn_failure(text: str, failures: list[str]) -> None:
     if failures:
         logger.warning(text, len(failures), failures[0])
 
 
-def next_visit(subject: ReviewSubject, now: float) -> float:
+def next_visit_time(review_subject: ReviewSubject, now: float) -> float:
     """Return the time of the next visit to a product's ledger.
 
     After its next midnight, at a time of its own.
     """
-    period: Period | None = period_at(subject.cycle, now)
+    period: Period | None = period_at(review_subject.cycle, now)
     if period is None:
-        period = period_at(subject.cycle, now + 366 * DAY_SECONDS)
+        period = period_at(review_subject.cycle, now + 366 * DAY_SECONDS)
         return period.begin if period is not None else now + DAY_SECONDS
-    late = DELAY_SECONDS + _hash(subject.key) % SPREAD_SECONDS // SLOT_SECONDS * SLOT_SECONDS
+    delay_seconds = (
+        DELAY_SECONDS
+        + _key_hash(review_subject.key) % SPREAD_SECONDS // SLOT_SECONDS * SLOT_SECONDS
+    )
     for day in period.days():
-        if day.end + late > now and day.end > now - SPREAD_SECONDS - DELAY_SECONDS:
-            return float(day.end + late)
-    return float(period.end + late)
+        if day.end + delay_seconds > now and day.end > now - SPREAD_SECONDS - DELAY_SECONDS:
+            return float(day.end + delay_seconds)
+    return float(period.end + delay_seconds)
 
 
-def _hash(key: Key) -> int:
+def _key_hash(key: Key) -> int:
     return crc32(f"{key.namespace}/{key.name}".encode())
 
 

@@ -12,7 +12,7 @@ PERIOD_OVER: Final = "PeriodOver"
 PRODUCT_GONE: Final = "ProductGone"
 CYCLE_CHANGED: Final = "CycleChanged"
 """Reason of a seal: spec.review was changed or removed, so this review is not visited any more."""
-_SEALED: Final = (
+_SEALED_FIELDS: Final = (
     "timeZone",
     "signedBy",
     "team",
@@ -34,7 +34,9 @@ def may_be_sealed(period: Period, now: float) -> bool:
     return now >= period.end + LATE_DAYS * DAY_SECONDS
 
 
-def sealed(review: DataProductReview, now: float, *, because: str) -> DataProductReviewStatus:
+def sealed_review(
+    review: DataProductReview, now: float, *, seal_reason: str
+) -> DataProductReviewStatus:
     """Return the status of a review that is sealed now: each day final, with digest and due date.
 
     The review of a deleted product can be signed, but no signature is required.
@@ -45,15 +47,17 @@ def sealed(review: DataProductReview, now: float, *, because: str) -> DataProduc
         days=days,
         state=ReviewState.TO_REVIEW,
         seal_time=int(now),
-        seal_reason=because,
-        due_time=None if because == PRODUCT_GONE else int(now) + status.grace_days * DAY_SECONDS,
+        seal_reason=seal_reason,
+        due_time=None
+        if seal_reason == PRODUCT_GONE
+        else int(now) + status.grace_days * DAY_SECONDS,
     )
-    closed = review.replace(status=status)
+    closed_review = review.replace(status=status)
     # The digest covers only the sealed part, so the rest of the status may change.
-    return status.replace(digest=digest_of(closed))
+    return status.replace(digest=digest_of(closed_review))
 
 
-def disagrees_with_seal(review: DataProductReview) -> bool:
+def differs_from_seal(review: DataProductReview) -> bool:
     """Return whether the ledger was changed after it was sealed: its digest doesn't match."""
     return bool(review.status.digest) and review.status.digest != digest_of(review)
 
@@ -67,7 +71,7 @@ def digest_of(review: DataProductReview) -> str:
     content = {
         "product": [review.metadata.namespace, *review.spec.product_ref.to_dict().values()],
         "period": review.spec.period.to_dict(),
-        "ledger": {name: status[name] for name in _SEALED if status.get(name)},
+        "ledger": {name: status[name] for name in _SEALED_FIELDS if status.get(name)},
     }
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"

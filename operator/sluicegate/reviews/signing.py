@@ -34,7 +34,7 @@ class SigningState:
     unfilled: tuple[str, ...] = ()
 
 
-def standing(review: DataProductReview, now: float) -> SigningState:
+def signing_state_of(review: DataProductReview, now: float) -> SigningState:
     """Return the state of a review at a time.
 
     A signature is valid if it is later than the seal. No review is closed without a signature: one that
@@ -46,26 +46,26 @@ def standing(review: DataProductReview, now: float) -> SigningState:
         return SigningState(ReviewState.NOT_STARTED)
     valid_sign_offs = sorted(
         (sign_off for sign_off in review.spec.sign_offs if sign_off.sign_time >= status.seal_time),
-        key=lambda one: one.sign_time,
+        key=lambda sign_off: sign_off.sign_time,
     )
-    by_role = {one.role for one in valid_sign_offs}
+    by_role = {sign_off.role for sign_off in valid_sign_offs}
     roles = _required_roles(status)
-    missing = tuple(role for role in roles if role not in by_role)
-    filled_roles = {one.role for one in status.team}
-    required = [sign_off for sign_off in valid_sign_offs if sign_off.role in roles]
-    if missing:
-        late = status.due_time is not None and int(now) > status.due_time
-        state = ReviewState.OVERDUE if late else ReviewState.TO_REVIEW
+    missing_roles = tuple(role for role in roles if role not in by_role)
+    filled_roles = {sign_off.role for sign_off in status.team}
+    required_sign_offs = [sign_off for sign_off in valid_sign_offs if sign_off.role in roles]
+    if missing_roles:
+        is_late = status.due_time is not None and int(now) > status.due_time
+        state = ReviewState.OVERDUE if is_late else ReviewState.TO_REVIEW
     else:
-        skipped = bool(required) and all(
-            sign_off.verdict is SignVerdict.SKIP for sign_off in required
+        is_skipped = bool(required_sign_offs) and all(
+            sign_off.verdict is SignVerdict.SKIP for sign_off in required_sign_offs
         )
-        state = ReviewState.SKIPPED if skipped else ReviewState.REVIEWED
+        state = ReviewState.SKIPPED if is_skipped else ReviewState.REVIEWED
     return SigningState(
         state=state,
         signed=tuple(valid_sign_offs),
-        missing=missing,
-        unfilled=tuple(role for role in missing if role not in filled_roles),
+        missing=missing_roles,
+        unfilled=tuple(role for role in missing_roles if role not in filled_roles),
     )
 
 
@@ -73,32 +73,33 @@ def _required_roles(status: DataProductReviewStatus) -> tuple[str, ...]:
     return status.signed_by or (PRODUCT_MANAGER,)
 
 
-def with_standing(
+def with_signing_state(
     status: DataProductReviewStatus, signing_state: SigningState
 ) -> DataProductReviewStatus:
     """Return the status with the state of signatures; the sealed part is unchanged."""
     is_complete = signing_state.state in {ReviewState.REVIEWED, ReviewState.SKIPPED}
     return status.replace(
         state=signing_state.state,
-        reviewed_by=tuple(dict.fromkeys(one.username for one in signing_state.signed)),
-        review_time=max((one.sign_time for one in signing_state.signed), default=None)
+        reviewed_by=tuple(dict.fromkeys(sign_off.username for sign_off in signing_state.signed)),
+        review_time=max((sign_off.sign_time for sign_off in signing_state.signed), default=None)
         if is_complete
         else None,
     )
 
 
-def sentence(review: DataProductReview, signing_state: SigningState) -> str:
+def signing_sentence(review: DataProductReview, signing_state: SigningState) -> str:
     """Return the state of a review, and what to do, in a sentence."""
     name = f"{review.metadata.namespace}/{review.metadata.name}"
     if signing_state.state in {ReviewState.REVIEWED, ReviewState.SKIPPED}:
-        people = ", ".join(
-            f"{one.username} ({one.role}: {one.verdict})" for one in signing_state.signed
+        signer_texts = ", ".join(
+            f"{sign_off.username} ({sign_off.role}: {sign_off.verdict})"
+            for sign_off in signing_state.signed
         )
-        return f"{name} was signed by {people}"
-    due = review.status.due_time
+        return f"{name} was signed by {signer_texts}"
+    due_time = review.status.due_time
     text = f"{name} waits for a signature as {', '.join(signing_state.missing)}"
-    if signing_state.state is ReviewState.OVERDUE and due is not None:
-        text += f", and was due on {local_day(due, review.status.time_zone)}"
+    if signing_state.state is ReviewState.OVERDUE and due_time is not None:
+        text += f", and was due on {local_day(due_time, review.status.time_zone)}"
     if signing_state.unfilled:
         text += (
             f"; no member of the team is {', '.join(signing_state.unfilled)}: add one to spec.team of the"
@@ -112,7 +113,10 @@ def sentence(review: DataProductReview, signing_state: SigningState) -> str:
 def finding_of(review: DataProductReview, signing_state: SigningState) -> Finding:
     """Return the condition of a product whose review waits for signatures."""
     return Finding(
-        ConditionType.REVIEW_DUE, "True", str(signing_state.state), sentence(review, signing_state)
+        ConditionType.REVIEW_DUE,
+        "True",
+        str(signing_state.state),
+        signing_sentence(review, signing_state),
     )
 
 
@@ -131,17 +135,17 @@ def roles_in(review: DataProductReview, username: str) -> tuple[str, ...]:
 
     People outside the team need the verb `review`, which admission checks.
     """
-    own_roles = [one.role for one in review.status.team if one.username == username]
-    return tuple(own_roles or known_roles(review))
+    roles_of_user = [member.role for member in review.status.team if member.username == username]
+    return tuple(roles_of_user or roles_of(review))
 
 
-def known_roles(review: DataProductReview) -> tuple[str, ...]:
+def roles_of(review: DataProductReview) -> tuple[str, ...]:
     """Return all roles that a signature may have, by name."""
     status = review.status
-    return tuple(sorted({one.role for one in status.team} | set(_required_roles(status))))
+    return tuple(sorted({member.role for member in status.team} | set(_required_roles(status))))
 
 
-def role_of(review: DataProductReview, username: str, requested: str | None) -> str:
+def role_of(review: DataProductReview, username: str, requested_role: str | None) -> str:
     """Return the role in which a person signs.
 
     Raises
@@ -151,38 +155,40 @@ def role_of(review: DataProductReview, username: str, requested: str | None) -> 
     """
     status = review.status
     if status.seal_time is None:
-        end = local_day(review.spec.period.end, status.time_zone)
-        raise invalid("review", f"isn't sealed yet: its period ends on {end}, sign some days later")
+        end_date = local_day(review.spec.period.end, status.time_zone)
+        raise invalid(
+            "review", f"isn't sealed yet: its period ends on {end_date}, sign some days later"
+        )
     if status.state in {ReviewState.REVIEWED, ReviewState.SKIPPED}:
         signers = ", ".join(status.reviewed_by)
         raise invalid(
             "review", f"was signed by {signers}, so it is a record: add notes to the next review"
         )
-    roles = [one.role for one in status.team if one.username == username]
-    roles_of_review = known_roles(review)
-    if requested is not None and requested not in roles_of_review:
-        text = f"neither spec.team nor signedBy has the role {requested}: name {' or '.join(roles_of_review)}"
+    roles = [member.role for member in status.team if member.username == username]
+    roles_of_review = roles_of(review)
+    if requested_role is not None and requested_role not in roles_of_review:
+        text = f"neither spec.team nor signedBy has the role {requested_role}: name {' or '.join(roles_of_review)}"
         raise invalid("role", text)
-    if requested is not None:
-        return requested  # admission checks the verb `review`
+    if requested_role is not None:
+        return requested_role  # admission checks the verb `review`
     if len(roles) == 1:
         return roles[0]
-    team = ", ".join(f"{one.username} as {one.role}" for one in status.team) or "nobody"
+    team = ", ".join(f"{member.username} as {member.role}" for member in status.team) or "nobody"
     text = f"{username} isn't in the team ({team}): with the verb review, name a role with --role"
     raise invalid("role", text)
 
 
-def signed(review: DataProductReview, signature: Signature, *, at: int) -> dict[str, Any]:
+def signed(review: DataProductReview, signature: Signature, *, sign_time: int) -> dict[str, Any]:
     """Return the merge patch that adds a signature, and replaces an earlier one of this person in that role.
 
     `at` : seconds since the epoch.
     """
     author = (signature.username, signature.role)
-    kept_sign_offs = [
+    other_sign_offs = [
         sign_off.to_dict()
         for sign_off in review.spec.sign_offs
         if (sign_off.username, sign_off.role) != author
     ]
-    added = {"username": signature.username, "role": signature.role,
-             "verdict": signature.verdict, "note": signature.note, "signTime": rfc3339(at)}  # fmt: skip
-    return {"spec": {"signOffs": [*kept_sign_offs, added]}}
+    added_sign_off = {"username": signature.username, "role": signature.role,
+             "verdict": signature.verdict, "note": signature.note, "signTime": rfc3339(sign_time)}  # fmt: skip
+    return {"spec": {"signOffs": [*other_sign_offs, added_sign_off]}}

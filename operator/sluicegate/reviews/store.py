@@ -16,16 +16,16 @@ from sluicegate.kube.client import KubeApi
 from sluicegate.kube.errors import AlreadyExists, Conflict, NotFound
 from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS, Key
 from sluicegate.reviews.archive_file import is_archived
-from sluicegate.reviews.periods import Period, kept_until
+from sluicegate.reviews.periods import Period, retention_end
 from sluicegate.reviews.subject import ReviewSubject
 
-OPEN, SEALED, CLOSED = "open", "sealed", "closed"
+OPEN_STATE, SEALED_STATE, CLOSED_STATE = "open", "sealed", "closed"
 
 
 def review_key(product: Key, period: Period, uid: str = "") -> Key:
     """Return the name of a product's review of a period; with a uid if another product has that name."""
-    more = f"-{uid[:8]}" if uid else ""
-    return Key(product.namespace, f"{product.name}-{period.name}{more}")
+    uid_suffix = f"-{uid[:8]}" if uid else ""
+    return Key(product.namespace, f"{product.name}-{period.name}{uid_suffix}")
 
 
 class UnreadableReview(SluicegateError):  # noqa: N818 - says what is the case
@@ -54,10 +54,10 @@ def read_review(document: Mapping[str, Any]) -> DataProductReview:
 def review_text(document: Mapping[str, Any]) -> str:
     """Return the parts of a review that are read, as JSON."""
     meta = document.get("metadata") or {}
-    slim = {"name": meta.get("name"), "namespace": meta.get("namespace"),
+    slim_metadata = {"name": meta.get("name"), "namespace": meta.get("namespace"),
             "resourceVersion": meta.get("resourceVersion", ""),
             "annotations": meta.get("annotations") or {}}  # fmt: skip
-    return compact({**document, "metadata": slim})
+    return compact({**document, "metadata": slim_metadata})
 
 
 def read_review_text(text: str) -> DataProductReview:
@@ -81,20 +81,20 @@ def read_review_text(text: str) -> DataProductReview:
         ) from error
 
 
-def opened_status(subject: ReviewSubject, period: Period) -> DataProductReviewStatus:
+def opened_status(review_subject: ReviewSubject, period: Period) -> DataProductReviewStatus:
     """Return the status of a new review."""
-    cycle = subject.cycle
+    review_cycle = review_subject.cycle
     return DataProductReviewStatus(
-        time_zone=cycle.time_zone,
-        signed_by=cycle.signed_by,
-        grace_days=cycle.grace_days,
-        expiry_time=kept_until(cycle, period),
-        team=subject.team,
-        slos=subject.slos,
+        time_zone=review_cycle.time_zone,
+        signed_by=review_cycle.signed_by,
+        grace_days=review_cycle.grace_days,
+        expiry_time=retention_end(review_cycle, period),
+        team=review_subject.team,
+        slos=review_subject.slos,
     )
 
 
-def review_document(subject: ReviewSubject, key: Key, period: Period) -> dict[str, Any]:
+def review_document(review_subject: ReviewSubject, key: Key, period: Period) -> dict[str, Any]:
     """Return a review to create. It has no owner, as it must exist longer than its product."""
     return {
         "apiVersion": names.API_VERSION,
@@ -103,13 +103,13 @@ def review_document(subject: ReviewSubject, key: Key, period: Period) -> dict[st
             "name": key.name,
             "namespace": key.namespace,
             "labels": {
-                names.LABEL_PRODUCT: subject.key.name,
-                names.LABEL_REVIEW: OPEN,
+                names.LABEL_PRODUCT: review_subject.key.name,
+                names.LABEL_REVIEW: OPEN_STATE,
                 names.LABEL_MANAGED_BY: names.MANAGED_BY,
             },
         },
         "spec": {
-            "productRef": {"name": subject.key.name, "uid": subject.uid},
+            "productRef": {"name": review_subject.key.name, "uid": review_subject.uid},
             "period": {"startTime": rfc3339(period.begin), "endTime": rfc3339(period.end)},
         },
     }
@@ -135,15 +135,15 @@ class ReviewStore:
             return None
 
     async def open(
-        self, subject: ReviewSubject, key: Key, period: Period
+        self, review_subject: ReviewSubject, key: Key, period: Period
     ) -> DataProductReview | None:
         """Create the review of a period, or read the existing one."""
         try:
-            document = review_document(subject, key, period)
-            created = await self.api.create(DATA_PRODUCT_REVIEWS, document)
+            document = review_document(review_subject, key, period)
+            created_document = await self.api.create(DATA_PRODUCT_REVIEWS, document)
         except AlreadyExists:
             return await self.read(key)
-        return read_review(created)
+        return read_review(created_document)
 
     async def record(self, review: DataProductReview, status: DataProductReviewStatus) -> None:
         """Write a status, unless the review was changed since it was read."""
@@ -188,7 +188,7 @@ class ReviewStore:
         key = Key(review.metadata.namespace, review.metadata.name)
         await self.api.patch(DATA_PRODUCT_REVIEWS, key, {"metadata": metadata})
 
-    async def drop_beyond(self, product: Key, keep: int, newest: Key) -> int:
+    async def drop_beyond(self, product: Key, kept_reviews: int, newest_key: Key) -> int:
         """Delete old sealed reviews of a product's name beyond `keep`; return the number of kept ones.
 
         This includes reviews of a former cycle, and of a former product of that name.
@@ -207,12 +207,15 @@ class ReviewStore:
         other_reviews = [
             review
             for review in reviews
-            if review.metadata.name != newest.name and review.spec.product_ref.name == product.name
+            if review.metadata.name != newest_key.name
+            and review.spec.product_ref.name == product.name
         ]
         other_reviews.sort(key=lambda review: review.spec.period.start, reverse=True)
-        old = [review for review in other_reviews[keep:] if review.status.seal_time is not None]
-        dropped = [await self.drop(review) for review in reversed(old)]
-        return dropped.count(False)
+        old_reviews = [
+            review for review in other_reviews[kept_reviews:] if review.status.seal_time is not None
+        ]
+        dropped_reviews = [await self.drop(review) for review in reversed(old_reviews)]
+        return dropped_reviews.count(False)
 
     async def drop(self, review: DataProductReview) -> bool:
         """Delete a review, unless its current state isn't archived; return whether it is deleted.

@@ -26,11 +26,11 @@ from sluicegate.prometheus.targets import Target
 from sluicegate.prometheus.timing import Timing
 from sluicegate.reviews.journal import Note
 from sluicegate.reviews.production_readiness import (
-    Missing,
+    ReadinessResult,
     Renewal,
     age_checks,
-    checks,
-    judged_on,
+    checks_judged_on,
+    readiness_checks,
     renewal_of,
 )
 from sluicegate.views.needs import missed_places
@@ -58,7 +58,7 @@ class ReviewSubject:
     versions: tuple[ReviewVersion, ...]
     decision: ReviewDecision | None
     target: Target | None
-    checks: tuple[Missing, ...] = ()
+    checks: tuple[ReadinessResult, ...] = ()
     requests: Mapping[str, str] = field(default_factory=dict)
     training: EndedTraining | None = None
     candidates: tuple[ReviewCandidate, ...] = ()
@@ -68,33 +68,33 @@ class ReviewSubject:
     @property
     def newest(self) -> tuple[Note, ...]:
         """The newest decision and training of its status."""
-        return tuple(one for one in (self.decision, self.training) if one is not None)
+        return tuple(note for note in (self.decision, self.training) if note is not None)
 
-    def readiness(self, today: str, now: float) -> tuple[ReviewCheck, ...]:
+    def readiness(self, today_date: str, now: float) -> tuple[ReviewCheck, ...]:
         """Return the results of all checks for the ledger, those of the model's age at `now` included."""
         ages = age_checks(self.renewal, self.cycle, now)
-        return judged_on((*self.checks, *ages), self.cycle.exemptions, today)
+        return checks_judged_on((*self.checks, *ages), self.cycle.exemptions, today_date)
 
 
 def subject_of(product: DataProduct, timing: Timing) -> ReviewSubject | None:
     """Return the product as a subject of reviews; None if it has no reviews."""
-    cycle = product.spec.review
-    if cycle is None:
+    review_cycle = product.spec.review
+    if review_cycle is None:
         return None
     meta, status = product.metadata, product.status
     return ReviewSubject(
         key=Key(meta.namespace, meta.name),
         uid=meta.uid,
-        cycle=cycle,
+        cycle=review_cycle,
         team=product.spec.team.members if product.spec.team else (),
-        slos=tuple(_slos(product)),
-        versions=tuple(_versions(status)),
+        slos=tuple(_review_slos(product)),
+        versions=tuple(_review_versions(status)),
         decision=_decision(status),
         target=target_of(product, timing),
-        checks=checks(product.spec),
+        checks=readiness_checks(product.spec),
         requests=product.spec.serving.resources.reserved(),
         training=status.retraining.last_job if status.retraining else None,
-        candidates=tuple(_candidates(status)),
+        candidates=tuple(_review_candidates(status)),
         missed_markets=tuple(_missed_markets(status)),
         renewal=renewal_of(status),
     )
@@ -102,16 +102,16 @@ def subject_of(product: DataProduct, timing: Timing) -> ReviewSubject | None:
 
 def _missed_markets(status: DataProductStatus) -> Iterator[MissedMarket]:
     for slo, markets in missed_places(status).items():
-        recorded = status.engine.slo(slo).missed_markets
+        recorded_markets = status.engine.slo(slo).missed_markets
         for market in markets:
-            if market in recorded:
-                yield MissedMarket(slo=slo, market=market, start_time=recorded[market])
+            if market in recorded_markets:
+                yield MissedMarket(slo=slo, market=market, start_time=recorded_markets[market])
 
 
-def _slos(product: DataProduct) -> list[ReviewSlo]:
-    stable, first = product.status.stable, product.status.engine.original_baseline
-    accepted = stable.baseline if stable else {}
-    original = first.slos if first else {}
+def _review_slos(product: DataProduct) -> list[ReviewSlo]:
+    stable, first_baseline = product.status.stable, product.status.engine.original_baseline
+    accepted_counts = stable.baseline if stable else {}
+    original_counts = first_baseline.slos if first_baseline else {}
     return [
         ReviewSlo(
             name=slo.name,
@@ -121,8 +121,8 @@ def _slos(product: DataProduct) -> list[ReviewSlo]:
             threshold_milliseconds=(
                 slo.indicator.latency.threshold_milliseconds if slo.indicator.latency else None
             ),
-            accepted=_counts(accepted.get(slo.name)),
-            original=_counts(original.get(slo.name)),
+            accepted=_counts(accepted_counts.get(slo.name)),
+            original=_counts(original_counts.get(slo.name)),
         )
         for slo in product.spec.slos
     ]
@@ -132,7 +132,7 @@ def _counts(baseline: Baseline | None) -> tuple[int, ...]:
     return (baseline.bad, baseline.total) if baseline is not None and baseline.total else ()
 
 
-def _versions(status: DataProductStatus) -> list[ReviewVersion]:
+def _review_versions(status: DataProductStatus) -> list[ReviewVersion]:
     versions = [
         _version(past_version, past_version.promotion_time).replace(
             end_time=past_version.end_time,
@@ -158,20 +158,26 @@ def _version(version: VersionBase, promotion_time: int) -> ReviewVersion:
     )
 
 
-def _candidates(status: DataProductStatus) -> Iterator[ReviewCandidate]:
+def _review_candidates(status: DataProductStatus) -> Iterator[ReviewCandidate]:
     """Yield the versions of status whose canary has ended; the promotion of a restored one is older."""
     stable = status.stable
     if stable is not None and not stable.restored:
-        yield from _candidate(stable, stable.verdict, Outcome.PROMOTED, stable.promotion_time)
-    for past in status.history:
-        if past.promotion_time is None:
-            yield from _candidate(past, past.verdict, past.outcome, past.end_time)
-        elif not past.restored:
-            yield from _candidate(past, past.verdict, Outcome.PROMOTED, past.promotion_time)
+        yield from _review_candidate(
+            stable, stable.verdict, Outcome.PROMOTED, stable.promotion_time
+        )
+    for past_version in status.history:
+        if past_version.promotion_time is None:
+            yield from _review_candidate(
+                past_version, past_version.verdict, past_version.outcome, past_version.end_time
+            )
+        elif not past_version.restored:
+            yield from _review_candidate(
+                past_version, past_version.verdict, Outcome.PROMOTED, past_version.promotion_time
+            )
 
 
-def _candidate(
-    version: VersionBase, verdict: CanaryVerdict | None, outcome: Outcome, end: int
+def _review_candidate(
+    version: VersionBase, verdict: CanaryVerdict | None, outcome: Outcome, end_time: int
 ) -> Iterator[ReviewCandidate]:
     if verdict is not None:
         yield ReviewCandidate(
@@ -184,7 +190,7 @@ def _candidate(
             api_changes=version.api_changes,
             outcome=str(outcome),
             reason=verdict.reason,
-            end_time=end,
+            end_time=end_time,
             slos=verdict.slos,
         )
 

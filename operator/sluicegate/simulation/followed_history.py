@@ -24,7 +24,7 @@ from sluicegate.simulation.replay_scenario import (
 )
 from sluicegate.stats.counts import Count
 
-_PROMOTED = "it was promoted in the history"
+_PROMOTED_IN_HISTORY = "it was promoted in the history"
 
 
 @dataclass(slots=True)
@@ -35,7 +35,7 @@ class FollowedHistory:
     _evaluations: dict[str, Mapping[str, Count]] = field(default_factory=dict)
     _retrained: set[str] = field(default_factory=set)
 
-    def after(self, status: DataProductStatus, event: Event, at: int) -> DataProductStatus:
+    def after(self, status: DataProductStatus, event: Event, event_time: int) -> DataProductStatus:
         """Return the status after an event of the history; a training ends with its result.
 
         Parameters
@@ -53,23 +53,31 @@ class FollowedHistory:
             case RetrainingFailed():
                 return _without_training(status)
             case Promoted(version):
-                return self._promoted(_without_training(status), version, at)
+                return self._promoted(_without_training(status), version, event_time)
 
-    def _promoted(self, status: DataProductStatus, version: str, at: int) -> DataProductStatus:
+    def _promoted(
+        self, status: DataProductStatus, version: str, promotion_time: int
+    ) -> DataProductStatus:
         stable, release = status.stable, Release(version)
         if stable is None or stable.release == release:
             return status
-        if any(one.release == release for one in status.accepted):
-            rollback = roll_back_stable(status, release, Reason.ROLLBACK_REQUESTED, _PROMOTED)
-            return carry_out_at_once(self.terms, status, rollback, at)
+        if any(past_version.release == release for past_version in status.accepted):
+            rollback_decision = roll_back_stable(
+                status, release, Reason.ROLLBACK_REQUESTED, _PROMOTED_IN_HISTORY
+            )
+            return carry_out_at_once(self.terms, status, rollback_decision, promotion_time)
         candidate = started_candidate(
             release,
             VersionSource.RETRAINING if version in self._retrained else VersionSource.SPEC,
-            at,
+            promotion_time,
             evaluation=dict(self._evaluations.get(version, {})),
         )
-        promote = Promote(reason=Reason.CANARY_NOT_WORSE, message=_PROMOTED, candidate=release)
-        return carry_out_at_once(self.terms, status.replace(candidate=candidate), promote, at)
+        promote_decision = Promote(
+            reason=Reason.CANARY_NOT_WORSE, message=_PROMOTED_IN_HISTORY, candidate=release
+        )
+        return carry_out_at_once(
+            self.terms, status.replace(candidate=candidate), promote_decision, promotion_time
+        )
 
 
 def _without_training(status: DataProductStatus) -> DataProductStatus:

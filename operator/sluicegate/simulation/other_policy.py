@@ -30,10 +30,10 @@ def with_policy(scenario: ReplayScenario, product: DataProduct) -> ReplayScenari
     )
 
 
-def _problems(recorded: DataProduct, product: DataProduct) -> Iterator[Problem]:
+def _problems(recorded_product: DataProduct, product: DataProduct) -> Iterator[Problem]:
     own_seconds, recorded_seconds = (
         product.spec.analysis.block_seconds,
-        recorded.spec.analysis.block_seconds,
+        recorded_product.spec.analysis.block_seconds,
     )
     if own_seconds != recorded_seconds:
         yield Problem(
@@ -43,9 +43,9 @@ def _problems(recorded: DataProduct, product: DataProduct) -> Iterator[Problem]:
         )
     if not product.spec.slos:
         yield Problem("spec.slos", "is empty: set an SLO, or there is nothing to evaluate")
-    indicators = {slo.name: slo.indicator for slo in recorded.spec.slos}
-    for place, slo in enumerate(product.spec.slos):
-        path = f"spec.slos[{place}]"
+    indicators = {slo.name: slo.indicator for slo in recorded_product.spec.slos}
+    for slo_index, slo in enumerate(product.spec.slos):
+        path = f"spec.slos[{slo_index}]"
         if slo.name not in indicators:
             yield Problem(
                 f"{path}.name",

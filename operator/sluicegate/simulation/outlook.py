@@ -35,7 +35,7 @@ class Outlook:
         return {"margin": self.margin, "mustSpeak": self.must_speak, "expectedMinutes": minutes}
 
 
-def outlook(scenario: Scenario) -> list[Outlook]:
+def outlook_of(scenario: Scenario) -> list[Outlook]:
     """Return the expectation for each SLO."""
     return [_outlook_of(scenario, stream) for stream in scenario.streams]
 

@@ -16,15 +16,15 @@ from sluicegate.api.baseline import Baseline, BaselineSource
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import PastVersion, Version, VersionBase, VersionSource
 from sluicegate.simulation.replay_scenario import CLIENT_ERRORS_FIELD
-from sluicegate.simulation.scenario_fields import PAIR_FIELDS, QUALITIES
+from sluicegate.simulation.scenario_fields import PAIR_FIELDS, QUALITY_BY_NAME
 from sluicegate.slo.blocks import Block, Quality
 from sluicegate.slo.client_errors import CLIENT_ERRORS
 from sluicegate.stats.counts import Count
 
-OPEN: Final = 2**40
+OPEN_END: Final = 2**40
 """End of a stint that has not ended."""
-_WORDS: Final = {quality: word for word, quality in QUALITIES.items()}
-_UNCHANGED: Final = frozenset({Quality.NO_SERIES, Quality.MISSING})
+_WORDS: Final = {quality: word for word, quality in QUALITY_BY_NAME.items()}
+_UNCHANGED_QUALITIES: Final = frozenset({Quality.NO_SERIES, Quality.MISSING})
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Stint:
     baselines: Mapping[str, Baseline] = field(default_factory=dict)
 
 
-def stints(status: DataProductStatus) -> list[Stint]:
+def version_stints(status: DataProductStatus) -> list[Stint]:
     """Return the stable versions with their times, as far back as status has them, oldest first."""
     result = [
         Stint(
@@ -48,7 +48,7 @@ def stints(status: DataProductStatus) -> list[Stint]:
     ]
     if status.stable is not None:
         stable = status.stable
-        result.append(Stint(stable, stable.promotion_time, OPEN, stable.baseline))
+        result.append(Stint(stable, stable.promotion_time, OPEN_END, stable.baseline))
     return sorted(result, key=lambda stint: stint.begin)
 
 
@@ -57,9 +57,12 @@ def names_of(series: Iterable[str]) -> dict[str, str]:
 
     It is the version alone, unless two revisions have the same.
     """
-    distinct = set(series)
-    shared = Counter(key.partition("/")[0] for key in distinct)
-    return {key: name if shared[name := key.partition("/")[0]] == 1 else key for key in distinct}
+    distinct_names = set(series)
+    name_counts = Counter(key.partition("/")[0] for key in distinct_names)
+    return {
+        key: name if name_counts[name := key.partition("/")[0]] == 1 else key
+        for key in distinct_names
+    }
 
 
 @dataclass(slots=True)
@@ -85,18 +88,18 @@ class ConsumerOutcomes:
             for version, blocks in self.versions.items()
             if (counts := _counts_of(blocks))
         }
-        usual, requests = _counts_of(self.usual), self._requests()
-        parts = {"usual": usual, "versions": versions, "requests": requests}
-        return {name: part for name, part in parts.items() if part}
+        usual_counts, requests = _counts_of(self.usual), self._requests()
+        document_fields = {"usual": usual_counts, "versions": versions, "requests": requests}
+        return {name: field_value for name, field_value in document_fields.items() if field_value}
 
     def _requests(self) -> object:
-        if self.mixed is None or self.mixed.quality in _UNCHANGED:
+        if self.mixed is None or self.mixed.quality in _UNCHANGED_QUALITIES:
             return None
         if word := _WORDS.get(self.mixed.quality):
             return word
-        mixed, total = self.mixed.count
-        unmarked = 0 if self.unmarked is None else self.unmarked.count.bad
-        return {"total": total, "mixed": mixed, "unmarked": unmarked}
+        mixed_requests, total = self.mixed.count
+        unmarked_requests = 0 if self.unmarked is None else self.unmarked.count.bad
+        return {"total": total, "mixed": mixed_requests, "unmarked": unmarked_requests}
 
 
 @dataclass(slots=True)
@@ -129,31 +132,33 @@ class Recording:
     outcomes: dict[int, dict[str, ConsumerOutcomes]] = field(default_factory=dict)
     """Those of consumers, by the second of their end, then by consumer."""
 
-    def drop(self, at: int) -> None:
+    def drop(self, block_end: int) -> None:
         """Remove the block that ends at a second: shorter ones follow."""
-        self.blocks.pop(at, None)
-        self.outcomes.pop(at, None)
+        self.blocks.pop(block_end, None)
+        self.outcomes.pop(block_end, None)
 
-    def outcomes_of(self, consumer: str, at: int) -> ConsumerOutcomes:
+    def outcomes_of(self, consumer: str, block_end: int) -> ConsumerOutcomes:
         """Return those of a consumer in one block, to add to."""
-        return self.outcomes.setdefault(at, {}).setdefault(consumer, ConsumerOutcomes())
+        return self.outcomes.setdefault(block_end, {}).setdefault(consumer, ConsumerOutcomes())
 
     def put(self, version: str, slo: str, blocks: Sequence[Block], step: int) -> None:
         """Add the blocks of a series; they replace earlier ones."""
         for block in blocks:
             by_slo = self.blocks.setdefault(block.index * step, {}).setdefault(version, {})
-            if block.quality not in _UNCHANGED:
+            if block.quality not in _UNCHANGED_QUALITIES:
                 by_slo[slo] = block
 
     def eventful(self, version: str) -> list[int]:
         """Return the ends of the blocks with events of a version, in order."""
         return [
-            at
-            for at, read in sorted(self.blocks.items())
-            if any(one.count.total for one in read.get(version, {}).values())
+            block_end
+            for block_end, block_values in sorted(self.blocks.items())
+            if any(
+                block_value.count.total for block_value in block_values.get(version, {}).values()
+            )
         ]
 
-    def text(self, stable_at: Sequence[tuple[int, str]], unavailable: str) -> Iterator[str]:
+    def text(self, stable_at: Sequence[tuple[int, str]], unavailable_reason: str) -> Iterator[str]:
         """Yield the lines of the file.
 
         Parameters
@@ -176,38 +181,40 @@ class Recording:
         if self.baselines:
             yield "baselines:"
             for name, baseline in self.baselines.items():
-                dumped = baseline.model_dump(mode="json", by_alias=True, exclude_defaults=True)
-                yield f"  {json.dumps(name)}: {json.dumps(dumped)}"
+                baseline_document = baseline.model_dump(
+                    mode="json", by_alias=True, exclude_defaults=True
+                )
+                yield f"  {json.dumps(name)}: {json.dumps(baseline_document)}"
         if self.events:
             yield "events:"
             yield from (f"- {json.dumps(event)}" for event in self.events)
         yield "blocks:"
-        stables = list(stable_at)
-        for at in block_ends:
-            while len(stables) > 1 and stables[0][0] < at:
-                stables.pop(0)
-            yield f"- {json.dumps(self._entry(at, stables[0][1], unavailable))}"
+        stable_changes = list(stable_at)
+        for block_end in block_ends:
+            while len(stable_changes) > 1 and stable_changes[0][0] < block_end:
+                stable_changes.pop(0)
+            yield f"- {json.dumps(self._entry(block_end, stable_changes[0][1], unavailable_reason))}"
 
-    def _entry(self, at: int, stable: str, unavailable: str) -> dict[str, Any]:
+    def _entry(self, block_end: int, stable: str, unavailable_reason: str) -> dict[str, Any]:
         """Return one block of the file; a value that applies to all of the stable version is written once."""
-        read = self.blocks[at]
-        qualities = {one.quality for one in read.get(stable, {}).values()}
-        if qualities == {Quality.UNAVAILABLE}:
-            return {"at": at, "unavailable": unavailable}
-        entry: dict[str, Any] = {"at": at}
-        if qualities == {Quality.LOW_COVERAGE}:
+        block_values = self.blocks[block_end]
+        quality_set = {block_value.quality for block_value in block_values.get(stable, {}).values()}
+        if quality_set == {Quality.UNAVAILABLE}:
+            return {"at": block_end, "unavailable": unavailable_reason}
+        entry: dict[str, Any] = {"at": block_end}
+        if quality_set == {Quality.LOW_COVERAGE}:
             entry["coverage"] = "0"
         counts = {
             self.names[version]: slo_values
-            for version, slos in read.items()
+            for version, slos in block_values.items()
             if (slo_values := {_name(slo): _block_value(block) for slo, block in slos.items()})
         }
         if counts:
             entry["counts"] = counts
         outcomes = {
             consumer: document
-            for consumer, one in self.outcomes.get(at, {}).items()
-            if (document := one.document(self.names))
+            for consumer, block_value in self.outcomes.get(block_end, {}).items()
+            if (document := block_value.document(self.names))
         }
         return {**entry, "consumers": outcomes} if outcomes else entry
 
@@ -220,7 +227,7 @@ def _counts_of(blocks: Mapping[str, Block]) -> dict[str, object]:
     return {
         name: _block_value(block)
         for name, block in blocks.items()
-        if block.quality not in _UNCHANGED
+        if block.quality not in _UNCHANGED_QUALITIES
     }
 
 
@@ -228,8 +235,8 @@ def _block_value(block: Block) -> object:
     return _WORDS.get(block.quality) or block.count._asdict()
 
 
-def arrival(
-    name: str, version: VersionBase | None, at: int, status: DataProductStatus
+def arrival_event(
+    name: str, version: VersionBase | None, arrival_time: int, status: DataProductStatus
 ) -> tuple[dict[str, Any], str]:
     """Return the event by which a version became known, and what is unknown about it; empty if nothing is.
 
@@ -237,28 +244,28 @@ def arrival(
     ----------
     version : that of status; None if it isn't in status any more.
     """
-    pushed: dict[str, Any] = {"version": name}
+    version_document: dict[str, Any] = {"version": name}
     if version is None:
         return {
-            "at": at,
-            "modelChanged": pushed,
+            "at": arrival_time,
+            "modelChanged": version_document,
         }, f"{name} is no longer in status: it comes as a change of spec.model."
     if evaluation := _evaluation(version):
-        pushed["evaluation"] = _counts(evaluation)
+        version_document["evaluation"] = _counts(evaluation)
     if version.source is VersionSource.SPEC:
-        return {"at": at, "modelChanged": pushed}, ""
-    hold_out = _hold_out(version, status)
+        return {"at": arrival_time, "modelChanged": version_document}, ""
+    hold_out = _hold_out_document(version, status)
     if hold_out is None:
-        return {"at": at, "modelChanged": pushed}, (
+        return {"at": arrival_time, "modelChanged": version_document}, (
             f"{name} came from a training whose hold-out counts are no longer in status: it comes"
             " as a change of spec.model."
         )
-    return {"at": at, "retrained": {"version": name, **hold_out}}, ""
+    return {"at": arrival_time, "retrained": {"version": name, **hold_out}}, ""
 
 
-def promotion(name: str, at: int) -> dict[str, Any]:
+def promotion_event(name: str, promotion_time: int) -> dict[str, Any]:
     """Return the event of a version that became stable at `at`, in seconds."""
-    return {"at": at, "promoted": {"version": name}}
+    return {"at": promotion_time, "promoted": {"version": name}}
 
 
 def _evaluation(version: VersionBase) -> Mapping[str, Count]:
@@ -275,15 +282,19 @@ def _evaluation(version: VersionBase) -> Mapping[str, Count]:
     }
 
 
-def _hold_out(version: VersionBase, status: DataProductStatus) -> dict[str, Any] | None:
+def _hold_out_document(version: VersionBase, status: DataProductStatus) -> dict[str, Any] | None:
     """Return the result of the training of a version; None if it isn't in status any more.
 
     A status of an earlier release has the counts of both versions for the last training alone.
     """
     counts = (version.evaluation, version.stable_evaluation, version.pairs)
-    last = status.retraining.last_result if status.retraining else None
-    if not version.stable_evaluation and last is not None and last.version == version.version:
-        counts = (last.evaluation, last.stable_evaluation, last.pairs)
+    last_result = status.retraining.last_result if status.retraining else None
+    if (
+        not version.stable_evaluation
+        and last_result is not None
+        and last_result.version == version.version
+    ):
+        counts = (last_result.evaluation, last_result.stable_evaluation, last_result.pairs)
     evaluation, stable, pairs = counts
 
     if not stable:

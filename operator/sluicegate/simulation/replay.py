@@ -66,10 +66,10 @@ def replay(
     ----------
     restart : function applied to status between two evaluations; tests serialise and parse it.
     """
-    running = Replay(scenario)
+    running_replay = Replay(scenario)
     for block in scenario.blocks:
-        running.status = restart(running.status)
-        yield running.advance(block)
+        running_replay.status = restart(running_replay.status)
+        yield running_replay.advance(block)
 
 
 @dataclass(slots=True)
@@ -96,32 +96,32 @@ class Replay:
         and nothing is detected in the rest of the history.
     """
 
-    def __init__(self, scenario: ReplayScenario, *, follows: bool = False) -> None:
-        promotes = any(isinstance(event, Promoted) for _, event in scenario.events)
-        self._follows = follows and promotes
+    def __init__(self, scenario: ReplayScenario, *, follows_history: bool = False) -> None:
+        has_promotions = any(isinstance(event, Promoted) for _, event in scenario.events)
+        self._follows = follows_history and has_promotions
         self._read_seconds = scenario.read_seconds
         self._product = scenario.product
         self.terms = terms_of(scenario.product)
         stable = Release(scenario.version)
-        self.status = _initial(self.terms, stable, scenario)
+        self.status = _initial_status(self.terms, stable, scenario)
         self._facts, self._events = deque(scenario.facts), deque(scenario.events)
         self._happened = _Happened(None if self._follows else stable, scenario.accepted)
         self._history = FollowedHistory(self.terms)
-        counted = tuple(slo.name for slo in self.terms.slos if slo.gauge is None)
-        self._blocks = ReplayBlocks.of(counted, self.terms.block_seconds, scenario.blocks)
+        counted_slos = tuple(slo.name for slo in self.terms.slos if slo.gauge is None)
+        self._blocks = ReplayBlocks.of(counted_slos, self.terms.block_seconds, scenario.blocks)
         self._consumers = ReplayConsumers.of(scenario)
         self._orphan: Release | None = None
 
     def advance(self, block: ReplayBlock) -> ReplayStep:
         """Process one block: apply due events, read, evaluate, act."""
         now = self.take_in(block)
-        before = self.status
-        evaluation = evaluate(self.terms, before, self.observed(now), now)
+        previous_status = self.status
+        evaluation = evaluate(self.terms, previous_status, self.observed(now), now)
         if evaluation.training_taken_up:
             self._happened.results.popleft()
             self._orphan = None
         self.status = self._carry_out(evaluation, now)
-        self._find_orphan(before, evaluation)
+        self._find_orphan(previous_status, evaluation)
         return ReplayStep(block.at, evaluation, self.status)
 
     def take_in(self, block: ReplayBlock) -> int:
@@ -139,14 +139,14 @@ class Replay:
         product, decisions take effect at once, so no rollout waits for pods or traffic, and there
         are no requests of people.
         """
-        happened = self._happened
-        replayed = ReplayedProduct(self._blocks, self.status)
+        past_events = self._happened
+        replayed_product = ReplayedProduct(self._blocks, self.status)
         return observed(
-            read_measurements(self._product.spec, self.status, replayed, now),
+            read_measurements(self._product.spec, self.status, replayed_product, now),
             Surroundings(
-                desired=happened.spec_model,
+                desired=past_events.spec_model,
                 withheld="",
-                wanted_evaluation=happened.wanted_evaluation,
+                wanted_evaluation=past_events.wanted_evaluation,
                 training=self._training(),
                 shadow=None,
                 facts=self._stated(),
@@ -168,12 +168,12 @@ class Replay:
     # ---- what happens -------------------------------------------------------------------
     def _let_happen(self, now: int) -> None:
         while self._facts and self._facts[0][0] <= now:
-            at, change = self._facts.popleft()
-            self._change_facts(at, change)
+            change_time, change = self._facts.popleft()
+            self._change_facts(change_time, change)
         while self._events and self._events[0][0] <= now:
-            at, event = self._events.popleft()
+            change_time, event = self._events.popleft()
             if self._follows:
-                self.status = self._history.after(self.status, event, at)
+                self.status = self._history.after(self.status, event, change_time)
             else:
                 self._apply_event(event)
 
@@ -183,25 +183,29 @@ class Replay:
         A file has the versions that were served, and few follow-ups lead to one. Its time is that of
         the training before it.
         """
-        running = self.status.training
-        if running is None or running.cause != Reason.FOLLOW_UP or self._happened.results:
+        running_training = self.status.training
+        if (
+            running_training is None
+            or running_training.cause != Reason.FOLLOW_UP
+            or self._happened.results
+        ):
             return
         assert self.status.retraining is not None
         usual_seconds = self.status.retraining.last_duration_seconds or 0
         lasts_seconds = max(usual_seconds, self.terms.block_seconds)
-        if now - running.trigger_time > lasts_seconds:
+        if now - running_training.trigger_time > lasts_seconds:
             self.status = self.status.with_retraining(
                 trigger=None, last_reason=str(Reason.NOT_SHOWN_BETTER)
             )
 
-    def _change_facts(self, at: int, change: FactsChange) -> None:
-        since, before = self._happened.since, self._happened.facts
-        self._happened.facts = before.changed(change)
-        for name, fact in self._happened.facts.items():
-            if not fact:
-                since.pop(name, None)
+    def _change_facts(self, change_time: int, change: FactsChange) -> None:
+        since_times, previous_facts = self._happened.since, self._happened.facts
+        self._happened.facts = previous_facts.changed(change)
+        for name, fact_value in self._happened.facts.items():
+            if not fact_value:
+                since_times.pop(name, None)
             else:
-                since.setdefault(name, at)
+                since_times.setdefault(name, change_time)
 
     def _apply_event(self, event: Event) -> None:
         """Apply an event; that of a version that was promoted is ignored unless the history is followed."""
@@ -219,21 +223,21 @@ class Replay:
 
         Without a limit in the spec, containers aren't at their limit; with one, this is unknown.
         """
-        stated, since = self._happened.facts, self._happened.since
-        unmeasured = at_limit(None, self._product.spec.serving.resources)
-        cpu, memory = stated.cpu_throttled, stated.memory_pressure
+        stated_facts, since_times = self._happened.facts, self._happened.since
+        unmeasured_usage = at_limit(None, self._product.spec.serving.resources)
+        cpu, memory = stated_facts.cpu_throttled, stated_facts.memory_pressure
         return Facts(
-            upstream_degraded=stated.upstream_degraded or (),
-            upstream_since=since.get("upstream_degraded"),
-            upstream_releases=stated.upstream_releases or (),
-            pods_unhealthy=bool(stated.pods_unhealthy),
+            upstream_degraded=stated_facts.upstream_degraded or (),
+            upstream_since=since_times.get("upstream_degraded"),
+            upstream_releases=stated_facts.upstream_releases or (),
+            pods_unhealthy=bool(stated_facts.pods_unhealthy),
             stable_down=False,
-            canary_unhealthy=bool(stated.canary_unhealthy) or self._fails_in_canary(),
+            canary_unhealthy=bool(stated_facts.canary_unhealthy) or self._fails_in_canary(),
             canary_lost="",
-            node_busy=bool(stated.node_busy),
-            canary_node_busy=bool(stated.canary_node_busy),
-            cpu_throttled=unmeasured.cpu if cpu is None else cpu,
-            memory_pressure=unmeasured.memory if memory is None else memory,
+            node_busy=bool(stated_facts.node_busy),
+            canary_node_busy=bool(stated_facts.canary_node_busy),
+            cpu_throttled=unmeasured_usage.cpu if cpu is None else cpu,
+            memory_pressure=unmeasured_usage.memory if memory is None else memory,
             outage="",
             secretless=False,
             pods=1.0,
@@ -251,27 +255,38 @@ class Replay:
 
         It receives traffic, and the file doesn't attribute them.
         """
-        candidate, since = self.status.trial, self._happened.since.get("pods_unhealthy")
-        if candidate is None or candidate.parked or since is None:
+        candidate, unhealthy_since = self.status.trial, self._happened.since.get("pods_unhealthy")
+        if candidate is None or candidate.parked or unhealthy_since is None:
             return False
-        return since > first_traffic_time(candidate)
+        return unhealthy_since > first_traffic_time(candidate)
 
     def _training(self) -> TrainingResult | None:
         """Return the pending result, as that of the running training if there is one."""
         if not self._happened.results:
             return None
-        running = self.status.training
-        orphan = self._orphan if running is None else None
-        trigger = running.id if running else SUPERSEDED_TRAINING if orphan else ""
-        parent = self.status.parent if running else orphan
+        running_training = self.status.training
+        orphan_training = self._orphan if running_training is None else None
+        training_trigger = (
+            running_training.id
+            if running_training
+            else SUPERSEDED_TRAINING
+            if orphan_training
+            else ""
+        )
+        parent = self.status.parent if running_training else orphan_training
         stable = self.status.stable
         match self._happened.results[0]:
             case RetrainingFailed(message):
-                return TrainingFailed(trigger, Reason.JOB_FAILED, message or "no message")
+                return TrainingFailed(training_trigger, Reason.JOB_FAILED, message or "no message")
             case Retrained(version, evaluation, stable_evaluation, pairs):
                 started_from = parent or (stable.release if stable else Release(""))
                 return TrainingSucceeded(
-                    trigger, started_from, Release(version), evaluation, stable_evaluation, pairs
+                    training_trigger,
+                    started_from,
+                    Release(version),
+                    evaluation,
+                    stable_evaluation,
+                    pairs,
                 )
 
     # ---- what follows -------------------------------------------------------------------
@@ -281,17 +296,23 @@ class Replay:
             return evaluation.status
         return carry_out_at_once(self.terms, evaluation.status, decision, now)
 
-    def _find_orphan(self, before: DataProductStatus, evaluation: Evaluation) -> None:
+    def _find_orphan(self, previous_status: DataProductStatus, evaluation: Evaluation) -> None:
         """Discard the result of a training that was superseded."""
-        training_ended = before.training is not None and self.status.training is None
+        training_ended = previous_status.training is not None and self.status.training is None
         if training_ended and not evaluation.training_taken_up:
-            self._orphan = before.parent
+            self._orphan = previous_status.parent
 
 
-def _initial(terms: Terms, stable: Release, scenario: ReplayScenario) -> DataProductStatus:
-    since = scenario.promotion_time
-    baseline = from_evaluation(scenario.accepted, terms.slos, since) | dict(scenario.baselines)
+def _initial_status(
+    product_terms: Terms, stable: Release, scenario: ReplayScenario
+) -> DataProductStatus:
+    stable_since = scenario.promotion_time
+    baseline = from_evaluation(scenario.accepted, product_terms.slos, stable_since) | dict(
+        scenario.baselines
+    )
     return DataProductStatus(
-        stable=Version.of(stable, VersionSource.SPEC, promotion_time=since, baseline=baseline),
-        spec_model=SpecModel.of(stable, Outcome.PROMOTED, since),
+        stable=Version.of(
+            stable, VersionSource.SPEC, promotion_time=stable_since, baseline=baseline
+        ),
+        spec_model=SpecModel.of(stable, Outcome.PROMOTED, stable_since),
     )

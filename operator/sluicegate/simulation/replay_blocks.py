@@ -31,9 +31,9 @@ from sluicegate.stats.counts import NOTHING, Count, summed
 
 LONGEST_CANARY_BLOCK_SECONDS: Final = 300
 """Longest canary block: a step lasts seven blocks at least, so they must not be hours."""
-_USABLE: Final = frozenset({Quality.COUNTED, Quality.NO_SERIES})
+_USABLE_QUALITIES: Final = frozenset({Quality.COUNTED, Quality.NO_SERIES})
 
-_NO_LABELS: Final = (NOTHING,) * len(AGED_SERIES)
+_NO_LABEL_COUNTS: Final = (NOTHING,) * len(AGED_SERIES)
 
 Values = Mapping[str, BlockValue]
 """Values of a block, by SLO."""
@@ -85,7 +85,9 @@ class ReplayBlocks:
         """Create the blocks of a file, empty; the length of its shortest block is the unit."""
         gaps = (
             next_time - previous_time
-            for previous_time, next_time in pairwise([0, *(one.at for one in file)])
+            for previous_time, next_time in pairwise(
+                [0, *(recorded_block.at for recorded_block in file)]
+            )
         )
         return cls(slos, block_seconds, min(gaps, default=block_seconds))
 
@@ -107,14 +109,18 @@ class ReplayBlocks:
         status : has the versions that are read from now on, also without requests, and whether
             versions are compared: client errors are counted only then.
         """
-        living = (one.version for one in (status.stable, status.candidate) if one is not None)
-        read, versions_compared = self._read(block, living), is_compared(status)
-        self._parts.setdefault(-(-block.at // self.block_seconds), []).append(read)
-        self._canary += self._spread(read, self._seconds(block.at))
-        complete = block.at // self.block_seconds
-        for index in sorted(index for index in self._parts if index <= complete):
-            self._complete(index, self._parts.pop(index), compared=versions_compared)
-        self.newest, self._end = complete, block.at
+        live_versions = (
+            version_base.version
+            for version_base in (status.stable, status.candidate)
+            if version_base is not None
+        )
+        block_reading, versions_compared = self._read(block, live_versions), is_compared(status)
+        self._parts.setdefault(-(-block.at // self.block_seconds), []).append(block_reading)
+        self._canary += self._spread(block_reading, self._seconds(block.at))
+        complete_blocks = block.at // self.block_seconds
+        for index in sorted(index for index in self._parts if index <= complete_blocks):
+            self._complete(index, self._parts.pop(index), is_compared=versions_compared)
+        self.newest, self._end = complete_blocks, block.at
 
     def series(self, version: str, name: str) -> Series | None:
         """Return the blocks of one series, empty for an unknown version; None if it isn't counted."""
@@ -122,21 +128,27 @@ class ReplayBlocks:
         return Series() if series is None and name in self._names() else series
 
     def since(
-        self, begin: int
+        self, begin_time: int
     ) -> Iterator[tuple[int, BlockValue, Mapping[str, Values], Values, Mapping[str, Values]]]:
         """Yield the canary blocks that end at `begin`, in seconds, or later.
 
         Each has its end, the value for all requests if the file doesn't count them, the values by
         version, those of an unknown version, and labels by age by version.
         """
-        for read in self._canary[bisect_left(self._canary, begin, key=lambda one: one.end) :]:
-            missing = BlockValue(Quality.NO_SERIES if read.quality in _USABLE else read.quality)
+        for block_reading in self._canary[
+            bisect_left(self._canary, begin_time, key=lambda block_reading2: block_reading2.end) :
+        ]:
+            missing_value = BlockValue(
+                Quality.NO_SERIES
+                if block_reading.quality in _USABLE_QUALITIES
+                else block_reading.quality
+            )
             yield (
-                read.end,
-                BlockValue(read.quality),
-                read.versions,
-                dict.fromkeys(self._names(), missing),
-                read.aged,
+                block_reading.end,
+                BlockValue(block_reading.quality),
+                block_reading.versions,
+                dict.fromkeys(self._names(), missing_value),
+                block_reading.aged,
             )
 
     # ---- reading --------------------------------------------------------------------------------
@@ -144,58 +156,62 @@ class ReplayBlocks:
         errors = (CLIENT_ERRORS,) if self._counts_client_errors else ()
         return (*self.slos, *self._by_market, *errors)
 
-    def _read(self, block: ReplayBlock, living: Iterable[str]) -> _Read:
+    def _read(self, block: ReplayBlock, live_versions: Iterable[str]) -> _Read:
         for counts in block.counts.values():
             self._counts_client_errors |= CLIENT_ERRORS in counts
-            new = (n for n in counts if split_series(n)[1] and n not in self._by_market)
-            self._by_market += tuple(new)
-        for version in (*living, *block.counts):
+            new_names = (
+                series_name
+                for series_name in counts
+                if split_series(series_name)[1] and series_name not in self._by_market
+            )
+            self._by_market += tuple(new_names)
+        for version in (*live_versions, *block.counts):
             self._series.setdefault(version, {name: Series() for name in self.slos})
         versions = {
-            version: {name: _value(block, version, name) for name in self._names()}
+            version: {name: _block_value(block, version, name) for name in self._names()}
             for version in self._series
         }
         values_by_age = {
-            version: {name: _value(block, version, name) for name in AGED_SERIES.values()}
+            version: {name: _block_value(block, version, name) for name in AGED_SERIES.values()}
             for version, counts in block.counts.items()
             if not counts.keys().isdisjoint(AGED_SERIES.values())
         }
         return _Read(block.at, versions, values_by_age, _quality(block), block.unavailable)
 
-    def _seconds(self, end: int) -> int:
+    def _seconds(self, block_end: int) -> int:
         """Return the length of the block of the file that ends here: a gap before it isn't part of it."""
-        longest = max(self.block_seconds, self.file_seconds)
-        return min(end - self._end, longest) if self._end else self.file_seconds
+        longest_seconds = max(self.block_seconds, self.file_seconds)
+        return min(block_end - self._end, longest_seconds) if self._end else self.file_seconds
 
-    def _spread(self, read: _Read, seconds: int) -> Iterator[_Read]:
-        parts = max(seconds // self.canary_seconds, 1)
-        if parts == 1:
-            yield read
+    def _spread(self, block_reading: _Read, seconds: int) -> Iterator[_Read]:
+        part_count = max(seconds // self.canary_seconds, 1)
+        if part_count == 1:
+            yield block_reading
             return
-        for part in range(1, parts + 1):
+        for part_number in range(1, part_count + 1):
             yield replace(
-                read,
-                end=read.end - (parts - part) * self.canary_seconds,
-                versions=_parts(read.versions, part, parts),
-                aged=_parts(read.aged, part, parts),
+                block_reading,
+                end=block_reading.end - (part_count - part_number) * self.canary_seconds,
+                versions=_parts_of_values(block_reading.versions, part_number, part_count),
+                aged=_parts_of_values(block_reading.aged, part_number, part_count),
             )
 
-    def _complete(self, index: int, parts: list[_Read], *, compared: bool) -> None:
-        reasons = {part.unavailable for part in parts}
-        self.unavailable = parts[-1].unavailable if None not in reasons else None
-        for version, kept in self._series.items():
-            if not compared:
-                kept.pop(CLIENT_ERRORS, None)
+    def _complete(self, index: int, block_parts: list[_Read], *, is_compared: bool) -> None:
+        reasons = {block_part.unavailable for block_part in block_parts}
+        self.unavailable = block_parts[-1].unavailable if None not in reasons else None
+        for version, version_series in self._series.items():
+            if not is_compared:
+                version_series.pop(CLIENT_ERRORS, None)
             elif self._counts_client_errors:
-                kept.setdefault(CLIENT_ERRORS, Series())
+                version_series.setdefault(CLIENT_ERRORS, Series())
             for name in self._by_market:
-                kept.setdefault(name, Series())
-            for name, series in kept.items():
+                version_series.setdefault(name, Series())
+            for name, series in version_series.items():
                 if series.newest < 0 and self._before is not None:
                     # The operator reads each block again, with the next one.
-                    series.record(_block(version, name, *self._before))
-                series.record(_block(version, name, index, parts))
-        self._before = index, parts
+                    series.record(_joined_block(version, name, *self._before))
+                series.record(_joined_block(version, name, index, block_parts))
+        self._before = index, block_parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,10 +250,10 @@ class ReplayedProduct:
             return dict.fromkeys(self.blocks.slos, reason)
         if stable is None or self.blocks.unavailable is not None:
             return {}
-        read = {name: self.series(stable, name) for name in self.blocks.slos}
+        series_by_slo = {name: self.series(stable, name) for name in self.blocks.slos}
         return {
             name: reason
-            for name, series in read.items()
+            for name, series in series_by_slo.items()
             if series is not None and series.block(self.newest).quality is Quality.UNAVAILABLE
         }
 
@@ -253,19 +269,23 @@ class ReplayedProduct:
         begin_time = candidate.start_time // seconds * seconds
         first = begin_of_canary_blocks(candidate, seconds) // seconds * seconds
         canary_blocks = []
-        for end, unknown, versions, missing, values_by_age in self.blocks.since(first):
-            values = versions.get(stable.version, missing)
+        for block_end, is_unknown, versions, missing_value, values_by_age in self.blocks.since(
+            first
+        ):
+            values = versions.get(stable.version, missing_value)
             reading = CandidateReading(
-                counts=versions.get(candidate.version, missing),
+                counts=versions.get(candidate.version, missing_value),
                 up=True,
                 gauges=NO_VALUES,
                 sent=None,
                 pairs=None,
             )
-            requests = values.get(CLIENT_ERRORS, unknown)
+            requests = values.get(CLIENT_ERRORS, is_unknown)
             ages = ages_of(values_by_age, candidate.version, stable.version)
-            candidate_reading = reading if end > begin_time else None
-            canary_blocks.append(canary_block(end, requests, values, candidate_reading, ages=ages))
+            candidate_reading = reading if block_end > begin_time else None
+            canary_blocks.append(
+                canary_block(block_end, requests, values, candidate_reading, ages=ages)
+            )
         return tuple(canary_blocks)
 
 
@@ -274,23 +294,23 @@ def ages_of(values_by_age: Mapping[str, Values], *versions: str) -> LabelsByAge 
     if values_by_age.keys().isdisjoint(versions):
         return None
     candidate, stable = (
-        tuple(one.count for one in values_by_age[version].values())
+        tuple(block_value.count for block_value in values_by_age[version].values())
         if version in values_by_age
-        else _NO_LABELS
+        else _NO_LABEL_COUNTS
         for version in versions
     )
     return labels_by_age(candidate, stable)
 
 
-def _value(block: ReplayBlock, version: str, slo: str) -> BlockValue:
+def _block_value(block: ReplayBlock, version: str, slo: str) -> BlockValue:
     if block.unavailable is not None:
         return BlockValue(Quality.UNAVAILABLE)
     count = block.counts.get(version, {}).get(slo, (None, None))
     if isinstance(count, Quality):
         return BlockValue(count)
-    bad, total = count
-    read = read_block(0, bad, total, coverage=block.coverage)
-    return BlockValue(read.quality, read.count)
+    bad_events, total = count
+    block_reading = read_block(0, bad_events, total, coverage=block.coverage)
+    return BlockValue(block_reading.quality, block_reading.count)
 
 
 def _quality(block: ReplayBlock) -> Quality:
@@ -299,36 +319,51 @@ def _quality(block: ReplayBlock) -> Quality:
     return read_block(0, 0, 0, coverage=block.coverage).quality
 
 
-def _block(version: str, slo: str, index: int, parts: list[_Read]) -> Block:
+def _joined_block(version: str, slo: str, index: int, block_parts: list[_Read]) -> Block:
     """Return the block of one series that consists of these parts."""
-    values = [part.versions.get(version, {}).get(slo) for part in parts]
-    value = _joined([one or BlockValue(Quality.NO_SERIES) for one in values])
+    values = [block_part.versions.get(version, {}).get(slo) for block_part in block_parts]
+    value = _joined_value([block_value or BlockValue(Quality.NO_SERIES) for block_value in values])
     return Block(index, value.quality, value.count)
 
 
-def _parts(versions: Mapping[str, Values], part: int, parts: int) -> dict[str, Values]:
+def _parts_of_values(
+    versions: Mapping[str, Values], part_number: int, part_count: int
+) -> dict[str, Values]:
     return {
-        version: {name: _part(one, part, parts) for name, one in values.items()}
+        version: {
+            name: _part_of_value(slo_values, part_number, part_count)
+            for name, slo_values in values.items()
+        }
         for version, values in versions.items()
     }
 
 
-def _part(value: BlockValue, part: int, parts: int) -> BlockValue:
+def _part_of_value(value: BlockValue, part_number: int, part_count: int) -> BlockValue:
     """Return one of equal parts of a block: its events are spread evenly, and the bad ones over them."""
-    bad, total = value.count
-    before, after = total * (part - 1) // parts, total * part // parts
-    share = (
-        Count(bad * after // total - bad * before // total, after - before) if total else NOTHING
+    bad_events, total = value.count
+    total_before, total_after = (
+        total * (part_number - 1) // part_count,
+        total * part_number // part_count,
     )
-    return BlockValue(value.quality, share)
+    part_share = (
+        Count(
+            bad_events * total_after // total - bad_events * total_before // total,
+            total_after - total_before,
+        )
+        if total
+        else NOTHING
+    )
+    return BlockValue(value.quality, part_share)
 
 
-def _joined(parts: list[BlockValue]) -> BlockValue:
+def _joined_value(value_parts: list[BlockValue]) -> BlockValue:
     """Return the block that consists of these parts: one lost part of five isn't low coverage."""
-    usable_parts = [part for part in parts if part.quality in _USABLE]
-    if not usable_parts:
-        return parts[-1]
-    if len(usable_parts) < LEAST_COVERAGE * len(parts):
+    usable_values = [
+        value_part for value_part in value_parts if value_part.quality in _USABLE_QUALITIES
+    ]
+    if not usable_values:
+        return value_parts[-1]
+    if len(usable_values) < LEAST_COVERAGE * len(value_parts):
         return BlockValue(Quality.LOW_COVERAGE)
-    quality = max(one.quality for one in usable_parts)
-    return BlockValue(quality, summed(one.count for one in usable_parts))
+    quality = max(usable_value.quality for usable_value in usable_values)
+    return BlockValue(quality, summed(usable_value.count for usable_value in usable_values))

@@ -28,7 +28,7 @@ from sluicegate.slo.blocks import BlockValue, Quality, Series
 
 _NO_VERSION: Final = "-"
 """Name that no version has: before a rollout, no label is the candidate's."""
-_MISSING: Final = BlockValue(Quality.NO_SERIES)
+_MISSING_VALUE: Final = BlockValue(Quality.NO_SERIES)
 
 
 @dataclass(slots=True)
@@ -42,12 +42,20 @@ class ReplayConsumers:
     @classmethod
     def of(cls, scenario: ReplayScenario) -> Self:
         """Create those of a scenario, without any block."""
-        left_out = consumers_left_out(scenario)
-        consumers = {name: one for name, one in scenario.consumers.items() if name not in left_out}
+        omitted_consumers = omitted_consumers_of(scenario)
+        consumers = {
+            name: consumer_product
+            for name, consumer_product in scenario.consumers.items()
+            if name not in omitted_consumers
+        }
         result = cls(scenario.product, consumers)
         for name, consumer in consumers.items():
-            terms = consumer_terms(consumer, scenario.product.metadata.key)
-            slos = () if terms is None else tuple(case.slo for case in terms.cases)
+            terms_of_consumer = consumer_terms(consumer, scenario.product.metadata.key)
+            slos = (
+                ()
+                if terms_of_consumer is None
+                else tuple(case.slo for case in terms_of_consumer.cases)
+            )
             result._blocks[name] = ReplayBlocks.of(
                 (*slos, MIXED_FIELD, UNMARKED_FIELD),
                 consumer.spec.analysis.block_seconds,
@@ -67,9 +75,9 @@ class ReplayConsumers:
             if name in self._consumers:
                 store = _Store(self._blocks[name], status)
                 upstream = self.product.metadata.key
-                reading = consumer_reading(self._consumers[name], upstream, store)
-                if reading is not None:
-                    yield reading
+                reading_of_consumer = consumer_reading(self._consumers[name], upstream, store)
+                if reading_of_consumer is not None:
+                    yield reading_of_consumer
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +91,15 @@ class _Store:
     def newest(self) -> int:
         return self.blocks.newest
 
-    def own_series(self, terms: ConsumerTerms) -> dict[str, dict[str, Series]]:
-        read = {case.slo: self.blocks.series(USUAL_ARM, case.slo) for case in terms.cases}
-        return {USUAL_ARM: {slo: series for slo, series in read.items() if series is not None}}
+    def own_series(self, terms_of_consumer: ConsumerTerms) -> dict[str, dict[str, Series]]:
+        series_by_slo = {
+            case.slo: self.blocks.series(USUAL_ARM, case.slo) for case in terms_of_consumer.cases
+        }
+        return {
+            USUAL_ARM: {slo: series for slo, series in series_by_slo.items() if series is not None}
+        }
 
-    def consumer_blocks(self, terms: ConsumerTerms) -> tuple[ConsumerBlock, ...]:
+    def consumer_blocks(self, terms_of_consumer: ConsumerTerms) -> tuple[ConsumerBlock, ...]:
         candidate, stable, seconds = (
             self.status.candidate,
             self.status.stable,
@@ -95,23 +107,28 @@ class _Store:
         )
         if candidate is None or stable is None or not in_canary(self.status):
             return ()
-        begun = candidate.start_time // seconds * seconds
-        first = begin_of_canary_blocks(candidate, seconds) // seconds * seconds
-        made = []
-        for end, _, arms, missing, aged in self.blocks.since(first):
-            counts, requests = _Arms(terms, arms, missing), arms.get(REQUESTS_ARM, missing)
-            met = MetRequests(requests[MIXED_FIELD], requests[UNMARKED_FIELD].count.bad)
-            is_begun = end > begun
-            of = (candidate.version, stable.version) if is_begun else (_NO_VERSION, USUAL_ARM)
-            block = consumer_block(
-                end,
-                met,
-                counts.of(of[1]),
-                counts.of(of[0]) if is_begun else None,
-                ages=ages_of(aged, *of),
+        traffic_begin = candidate.start_time // seconds * seconds
+        begin_time = begin_of_canary_blocks(candidate, seconds) // seconds * seconds
+        consumer_blocks_list = []
+        for block_end, _, arm_values, missing_values, aged_values in self.blocks.since(begin_time):
+            counts, requests = (
+                _Arms(terms_of_consumer, arm_values, missing_values),
+                arm_values.get(REQUESTS_ARM, missing_values),
             )
-            made.append(block)
-        return tuple(made)
+            met_requests = MetRequests(requests[MIXED_FIELD], requests[UNMARKED_FIELD].count.bad)
+            is_begun = block_end > traffic_begin
+            version_arms = (
+                (candidate.version, stable.version) if is_begun else (_NO_VERSION, USUAL_ARM)
+            )
+            block = consumer_block(
+                block_end,
+                met_requests,
+                counts.of(version_arms[1]),
+                counts.of(version_arms[0]) if is_begun else None,
+                ages=ages_of(aged_values, *version_arms),
+            )
+            consumer_blocks_list.append(block)
+        return tuple(consumer_blocks_list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,26 +139,28 @@ class _Arms:
     arms: Mapping[str, Values]
     missing: Values
 
-    def of(self, arm: str) -> Values:
+    def of(self, arm_name: str) -> Values:
         """Return the values of an arm by name of the case."""
-        values = self.arms.get(arm, self.missing)
-        return {case.terms.name: values.get(case.slo, _MISSING) for case in self.terms.cases}
+        values = self.arms.get(arm_name, self.missing)
+        return {case.terms.name: values.get(case.slo, _MISSING_VALUE) for case in self.terms.cases}
 
 
 def note_on_consumers(scenario: ReplayScenario) -> str:
     """Return that outcomes of consumers aren't in the file, and the way out; empty where they are."""
-    left_out = consumers_left_out(scenario)
-    if not left_out:
+    omitted_consumers = omitted_consumers_of(scenario)
+    if not omitted_consumers:
         return ""
     return (
-        f"outcomes of {', '.join(left_out)} aren't in the file, so candidates are judged without them:"
+        f"outcomes of {', '.join(omitted_consumers)} aren't in the file, so candidates are judged without them:"
         " record it again while these products have dependsOn[].evidence, or add consumers and"
         " blocks[].consumers"
     )
 
 
-def consumers_left_out(scenario: ReplayScenario) -> tuple[str, ...]:
+def omitted_consumers_of(scenario: ReplayScenario) -> tuple[str, ...]:
     """Return the consumers that the product names and the file has no outcomes of."""
     with_outcomes = {name for block in scenario.blocks for name in block.consumers}
-    named = consumers_named(scenario.product)
-    return tuple(name for name in named if name not in with_outcomes & scenario.consumers.keys())
+    named_consumers = consumers_named(scenario.product)
+    return tuple(
+        name for name in named_consumers if name not in with_outcomes & scenario.consumers.keys()
+    )

@@ -59,8 +59,8 @@ def json_lines(steps: Iterable[ReplayStep]) -> Iterator[str]:
 
 def table(steps: Iterable[ReplayStep]) -> Iterator[str]:
     """Yield aligned columns; repeated evaluations are counted instead of shown."""
-    yield _row(_HEADER)
-    last, repeated = None, 0
+    yield _table_row(_HEADER)
+    last_row, repeat_count = None, 0
     for step in steps:
         document = as_object(step)
         decision = document["decision"]
@@ -72,17 +72,17 @@ def table(steps: Iterable[ReplayStep]) -> Iterator[str]:
             document["stable"] or "-",
             canary,
         )
-        if cells == last:
-            repeated += 1
+        if cells == last_row:
+            repeat_count += 1
             continue
-        if repeated:
-            yield f"{'':8}  … {repeated} more evaluations like this"
-        last, repeated = cells, 0
-        yield _row((str(document["at"]), *cells, decision["message"]))
-    if repeated:
-        yield f"{'':8}  … {repeated} more evaluations like this"
+        if repeat_count:
+            yield f"{'':8}  … {repeat_count} more evaluations like this"
+        last_row, repeat_count = cells, 0
+        yield _table_row((str(document["at"]), *cells, decision["message"]))
+    if repeat_count:
+        yield f"{'':8}  … {repeat_count} more evaluations like this"
 
 
-def _row(cells: tuple[str, ...]) -> str:
-    at, state, decision, reason, stable, canary, message = cells
-    return f"{at:>8}  {state:<9}  {decision:<12}  {reason:<20}  {stable:<8}  {canary:<8}  {message}"
+def _table_row(cells: tuple[str, ...]) -> str:
+    time_cell, state, decision, reason, stable, canary, message = cells
+    return f"{time_cell:>8}  {state:<9}  {decision:<12}  {reason:<20}  {stable:<8}  {canary:<8}  {message}"

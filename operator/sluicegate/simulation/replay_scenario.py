@@ -21,7 +21,13 @@ from sluicegate.api.slos import COUNTED_BY_MARKET
 from sluicegate.api.versions import FULL
 from sluicegate.errors import InvalidInput, Problem
 from sluicegate.policy.model.observed import UpstreamRelease
-from sluicegate.simulation.scenario_fields import QUALITIES, FieldReader, RawCount, join, shown
+from sluicegate.simulation.scenario_fields import (
+    QUALITY_BY_NAME,
+    FieldReader,
+    RawCount,
+    join_path,
+    quoted_value,
+)
 from sluicegate.slo.blocks import Quality
 from sluicegate.slo.by_market import market_series
 from sluicegate.slo.client_errors import CLIENT_ERRORS
@@ -29,7 +35,11 @@ from sluicegate.slo.label_ages import AGED_SERIES
 from sluicegate.stats.counts import Count
 from sluicegate.stats.paired import Pairs
 
-UNAVAILABLE: Final = (Reason.PROMETHEUS_UNAVAILABLE, Reason.PROMETHEUS_STALE, Reason.BACKFILLING)
+UNAVAILABLE_REASONS: Final = (
+    Reason.PROMETHEUS_UNAVAILABLE,
+    Reason.PROMETHEUS_STALE,
+    Reason.BACKFILLING,
+)
 """Reasons of an unavailable block."""
 
 CLIENT_ERRORS_FIELD: Final = "clientErrors"
@@ -117,13 +127,15 @@ class FactsChange:
 
     def changed(self, update: "FactsChange") -> "FactsChange":
         """Return these facts, updated by later ones."""
-        changes: dict[str, Any] = {name: one for name, one in update.items() if one is not None}
+        changes: dict[str, Any] = {
+            name: fact_value for name, fact_value in update.items() if fact_value is not None
+        }
         return replace(self, **changes)
 
     def items(self) -> Iterator[tuple[str, tuple[str | UpstreamRelease, ...] | bool | None]]:
         """Yield each fact with its name."""
-        for fact in fields(self):
-            yield fact.name, getattr(self, fact.name)
+        for fact_field in fields(self):
+            yield fact_field.name, getattr(self, fact_field.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,52 +166,59 @@ class ReplayScenario:
 
 def parse_scenario(document: object) -> ReplayScenario:
     """Parse the scenario of a YAML or JSON document. Raises InvalidInput with all mistakes."""
-    reader = FieldReader()
-    scenario = _scenario(reader, document)
-    if reader.problems or scenario is None:
-        raise InvalidInput(reader.problems)
+    field_reader = FieldReader()
+    scenario = _scenario(field_reader, document)
+    if field_reader.problems or scenario is None:
+        raise InvalidInput(field_reader.problems)
     return scenario
 
 
-def _scenario(reader: FieldReader, document: object) -> ReplayScenario | None:
+def _scenario(field_reader: FieldReader, document: object) -> ReplayScenario | None:
     names = (
         "product", "version", "promotionTime", "readSeconds", "accepted", "baselines", "blocks",
         "facts", "events", "consumers",
     )  # fmt: skip
     if not isinstance(document, Mapping):
-        reader.wrong(
-            "", f"a scenario is a mapping with {', '.join(names)}; this is {shown(document)}"
+        field_reader.wrong(
+            "", f"a scenario is a mapping with {', '.join(names)}; this is {quoted_value(document)}"
         )
         return None
-    top = reader.fields(document, "", names, ("product", "version", "blocks"))
-    product = _product(reader, top.get("product"), "product")
-    consumers = _consumers(reader, top.get("consumers"))
+    top_fields = field_reader.fields(document, "", names, ("product", "version", "blocks"))
+    product = _parsed_product(field_reader, top_fields.get("product"), "product")
+    consumers = _consumers(field_reader, top_fields.get("consumers"))
     slos = frozenset(slo.name for slo in product.spec.slos) if product else frozenset[str]()
     if product is not None and not slos:
-        reader.wrong("product.spec.slos", "is empty: set an SLO, or there is nothing to judge")
-    version = reader.text(top["version"], "version") if "version" in top else ""
-    accepted = reader.evaluation(top.get("accepted"), "accepted", slos)
-    baselines = _baselines(reader, top.get("baselines"), slos)
+        field_reader.wrong(
+            "product.spec.slos", "is empty: set an SLO, or there is nothing to judge"
+        )
+    version = field_reader.text(top_fields["version"], "version") if "version" in top_fields else ""
+    accepted_counts = field_reader.evaluation(top_fields.get("accepted"), "accepted", slos)
+    baselines = _baselines(field_reader, top_fields.get("baselines"), slos)
     by_market = set() if product is None else _market_names(product)
-    blocks = _blocks(reader, top.get("blocks"), slos and slos | by_market, consumers)
-    facts = [_fact(reader, fact, path) for path, fact in reader.items(top.get("facts"), "facts")]
+    blocks = _replay_blocks(
+        field_reader, top_fields.get("blocks"), slos and slos | by_market, consumers
+    )
+    facts = [
+        _facts_change(field_reader, fact_item, path)
+        for path, fact_item in field_reader.items(top_fields.get("facts"), "facts")
+    ]
     events = [
         entry
-        for path, event in reader.items(top.get("events"), "events")
-        for entry in _events(reader, event, path)
+        for path, event in field_reader.items(top_fields.get("events"), "events")
+        for entry in _events(field_reader, event, path)
     ]
     if product is None:
         return None
     return ReplayScenario(
         product,
         version,
-        accepted,
+        accepted_counts,
         tuple(blocks),
         tuple(sorted(facts, key=itemgetter(0))),
         tuple(sorted(events, key=itemgetter(0))),
         baselines,
-        reader.second(top, "", "promotionTime"),
-        reader.second(top, "", "readSeconds"),
+        field_reader.second(top_fields, "", "promotionTime"),
+        field_reader.second(top_fields, "", "readSeconds"),
         consumers,
     )
 
@@ -212,165 +231,196 @@ def _market_names(product: DataProduct) -> set[str]:
     return {market_series(slo, market) for slo in counted_slos for market in markets}
 
 
-def _product(reader: FieldReader, value: object, path: str) -> DataProduct | None:
+def _parsed_product(field_reader: FieldReader, value: object, path: str) -> DataProduct | None:
     if value is None:
         return None
     if not isinstance(value, Mapping):
-        reader.wrong(path, f"is {shown(value)}, but must be a whole DataProduct")
+        field_reader.wrong(path, f"is {quoted_value(value)}, but must be a whole DataProduct")
         return None
     try:
         return DataProduct.parse(value)
     except InvalidProduct as error:
-        reader.problems += [
-            Problem(join(path, problem.path) if problem.path else path, problem.message)
+        field_reader.problems += [
+            Problem(join_path(path, problem.path) if problem.path else path, problem.message)
             for problem in error.problems
         ]
         return None
 
 
-def _consumers(reader: FieldReader, value: object) -> dict[str, DataProduct]:
-    read = [_product(reader, one, path) for path, one in reader.items(value, "consumers")]
-    return {"/".join(one.metadata.key): one for one in read if one is not None}
+def _consumers(field_reader: FieldReader, value: object) -> dict[str, DataProduct]:
+    parsed_products = [
+        _parsed_product(field_reader, consumer_document, path)
+        for path, consumer_document in field_reader.items(value, "consumers")
+    ]
+    return {
+        "/".join(consumer_document.metadata.key): consumer_document
+        for consumer_document in parsed_products
+        if consumer_document is not None
+    }
 
 
-def _baselines(reader: FieldReader, value: object, slos: frozenset[str]) -> dict[str, Baseline]:
+def _baselines(
+    field_reader: FieldReader, value: object, slos: frozenset[str]
+) -> dict[str, Baseline]:
     baselines = {}
-    for name, baseline in reader.mapping({} if value is None else value, "baselines").items():
+    for name, baseline in field_reader.mapping({} if value is None else value, "baselines").items():
         path = f"baselines.{name}"
         if slos and name not in {*slos, CLIENT_ERRORS}:
-            reader.wrong(path, f"is no SLO of the product: it has {', '.join(sorted(slos))}")
+            field_reader.wrong(path, f"is no SLO of the product: it has {', '.join(sorted(slos))}")
             continue
         try:
             baselines[name] = Baseline.model_validate_json(json.dumps(baseline, default=str))
         except ValidationError as error:
-            places = ((".".join(map(str, one["loc"])), one["msg"]) for one in error.errors())
-            message = "; ".join(f"{place}: {message}" for place, message in places)
-            reader.wrong(path, f"{message}: write it as status.stable.baseline has it")
+            error_places = (
+                (".".join(map(str, validation_error["loc"])), validation_error["msg"])
+                for validation_error in error.errors()
+            )
+            message = "; ".join(f"{error_path}: {message}" for error_path, message in error_places)
+            field_reader.wrong(path, f"{message}: write it as status.stable.baseline has it")
     return baselines
 
 
-def _blocks(
-    reader: FieldReader,
+def _replay_blocks(
+    field_reader: FieldReader,
     value: object,
     slos: frozenset[str] | None,
     consumers: Mapping[str, DataProduct],
 ) -> list[ReplayBlock]:
     blocks: list[ReplayBlock] = []
     names = ("at", "counts", "coverage", "unavailable", "consumers")
-    for path, item in reader.items(value, "blocks"):
-        fields = reader.fields(item, path, names, ("at",))
+    for path, item in field_reader.items(value, "blocks"):
+        fields = field_reader.fields(item, path, names, ("at",))
         block = ReplayBlock(
-            reader.second(fields, path),
+            field_reader.second(fields, path),
             {
-                version: _arm(reader, counts, join(f"{path}.counts", version), slos)
-                for version, counts in _versions(reader, fields, path)
+                version: _arm_counts(
+                    field_reader, counts, join_path(f"{path}.counts", version), slos
+                )
+                for version, counts in _versions(field_reader, fields, path)
             },
-            _coverage(reader, fields, path),
-            _unavailable(reader, fields, path),
-            _outcomes(reader, fields.get("consumers"), f"{path}.consumers", consumers),
+            _coverage(field_reader, fields, path),
+            _unavailable_reason(field_reader, fields, path),
+            _outcomes(field_reader, fields.get("consumers"), f"{path}.consumers", consumers),
         )
         if "at" in fields and block.at == 0:
-            reader.wrong(f"{path}.at", "0 is the start: a block's at is its end, so it is above 0")
+            field_reader.wrong(
+                f"{path}.at", "0 is the start: a block's at is its end, so it is above 0"
+            )
         if blocks and block.at <= blocks[-1].at:
             message = (
                 f"{block.at} is not after the block before it ({blocks[-1].at}): sort blocks by at"
             )
-            reader.wrong(f"{path}.at", message)
+            field_reader.wrong(f"{path}.at", message)
         blocks.append(block)
     return blocks
 
 
-def _arm(
-    reader: FieldReader, value: object, path: str, slos: frozenset[str] | None
+def _arm_counts(
+    field_reader: FieldReader, value: object, path: str, slos: frozenset[str] | None
 ) -> dict[str, RawCount | Quality]:
     """Return the counts of a version by SLO, and if the file has them its client errors and labels by age."""
-    counts = reader.mapping(value, path)
+    counts = field_reader.mapping(value, path)
     reserved_names = {CLIENT_ERRORS_FIELD, *AGED_SERIES.values()}
     slo_counts = {name: count for name, count in counts.items() if name not in reserved_names}
-    result = reader.block(slo_counts, path, slos)
+    result = field_reader.block(slo_counts, path, slos)
     age_names = {name: counts[name] for name in AGED_SERIES.values() if name in counts}
-    result.update(reader.block(age_names, path, None))
+    result.update(field_reader.block(age_names, path, None))
     if CLIENT_ERRORS_FIELD in counts:
         errors = {CLIENT_ERRORS_FIELD: counts[CLIENT_ERRORS_FIELD]}
-        for count in reader.block(errors, path, None).values():
+        for count in field_reader.block(errors, path, None).values():
             result[CLIENT_ERRORS] = count
     return result
 
 
 def _outcomes(
-    reader: FieldReader, value: object, path: str, consumers: Mapping[str, DataProduct]
+    field_reader: FieldReader, value: object, path: str, consumers: Mapping[str, DataProduct]
 ) -> dict[str, dict[str, dict[str, RawCount | Quality]]]:
     """Return the outcomes of consumers in a block, those by version beside the usual ones and the requests."""
     if value is None:
         return {}
     outcomes = {}
-    for name, item in reader.mapping(value, path).items():
-        where = join(path, name)
+    for name, item in field_reader.mapping(value, path).items():
+        consumer_path = join_path(path, name)
         if name not in consumers:
             names = ", ".join(sorted(consumers)) or "none"
-            reader.wrong(where, f"is no product of consumers, which has {names}: add it there")
+            field_reader.wrong(
+                consumer_path, f"is no product of consumers, which has {names}: add it there"
+            )
             continue
         slos = frozenset(slo.name for slo in consumers[name].spec.slos)
-        fields = reader.fields(item, where, ("usual", "versions", "requests"))
-        versions = reader.mapping(fields.get("versions", {}), f"{where}.versions")
-        arms = {
-            version: _arm(reader, counts, join(f"{where}.versions", version), slos)
+        fields = field_reader.fields(item, consumer_path, ("usual", "versions", "requests"))
+        versions = field_reader.mapping(fields.get("versions", {}), f"{consumer_path}.versions")
+        counts_by_arm = {
+            version: _arm_counts(
+                field_reader, counts, join_path(f"{consumer_path}.versions", version), slos
+            )
             for version, counts in versions.items()
         }
         if "usual" in fields:
-            arms[USUAL_ARM] = _arm(reader, fields["usual"], f"{where}.usual", slos)
+            counts_by_arm[USUAL_ARM] = _arm_counts(
+                field_reader, fields["usual"], f"{consumer_path}.usual", slos
+            )
         if "requests" in fields:
-            arms[REQUESTS_ARM] = _met(reader, fields["requests"], f"{where}.requests")
-        outcomes[name] = arms
+            counts_by_arm[REQUESTS_ARM] = _met_requests(
+                field_reader, fields["requests"], f"{consumer_path}.requests"
+            )
+        outcomes[name] = counts_by_arm
     return outcomes
 
 
-def _met(reader: FieldReader, value: object, path: str) -> dict[str, RawCount | Quality]:
+def _met_requests(
+    field_reader: FieldReader, value: object, path: str
+) -> dict[str, RawCount | Quality]:
     """Return the requests of a consumer that called the product; a word is their quality."""
-    if isinstance(value, str) and value in QUALITIES:
-        return {MIXED_FIELD: QUALITIES[value]}
+    if isinstance(value, str) and value in QUALITY_BY_NAME:
+        return {MIXED_FIELD: QUALITY_BY_NAME[value]}
     names = ("total", "mixed", "unmarked")
-    fields = reader.fields(value, path, names, names)
-    total, mixed, unmarked = (
-        reader.number(fields.get(name, 0), join(path, name)) for name in names
+    fields = field_reader.fields(value, path, names, names)
+    total, mixed_requests, unmarked_requests = (
+        field_reader.number(fields.get(name, 0), join_path(path, name)) for name in names
     )
-    return {MIXED_FIELD: (mixed, total), UNMARKED_FIELD: (unmarked, total)}
+    return {MIXED_FIELD: (mixed_requests, total), UNMARKED_FIELD: (unmarked_requests, total)}
 
 
 def _versions(
-    reader: FieldReader, fields: Mapping[str, Any], path: str
+    field_reader: FieldReader, fields: Mapping[str, Any], path: str
 ) -> Iterator[tuple[str, object]]:
     if fields.get("counts") is not None:
-        yield from reader.mapping(fields["counts"], f"{path}.counts").items()
+        yield from field_reader.mapping(fields["counts"], f"{path}.counts").items()
 
 
-def _coverage(reader: FieldReader, fields: Mapping[str, Any], path: str) -> float | None:
+def _coverage(field_reader: FieldReader, fields: Mapping[str, Any], path: str) -> float | None:
     value = fields.get("coverage")
     if value is None:
         return None
     try:
-        share = float("nan") if isinstance(value, bool) else float(value)
+        coverage_ratio = float("nan") if isinstance(value, bool) else float(value)
     except (TypeError, ValueError):
-        share = float("nan")
-    if not 0 <= share <= 1:
-        reader.wrong(f"{path}.coverage", f'is {shown(value)}, but must be a share from "0" to "1"')
+        coverage_ratio = float("nan")
+    if not 0 <= coverage_ratio <= 1:
+        field_reader.wrong(
+            f"{path}.coverage", f'is {quoted_value(value)}, but must be a share from "0" to "1"'
+        )
         return None
-    return share
+    return coverage_ratio
 
 
-def _unavailable(reader: FieldReader, fields: Mapping[str, Any], path: str) -> Reason | None:
+def _unavailable_reason(
+    field_reader: FieldReader, fields: Mapping[str, Any], path: str
+) -> Reason | None:
     value = fields.get("unavailable")
     if value is None:
         return None
-    if value not in UNAVAILABLE:
-        reader.wrong(
-            f"{path}.unavailable", f"is {shown(value)}: use one of {', '.join(UNAVAILABLE)}"
+    if value not in UNAVAILABLE_REASONS:
+        field_reader.wrong(
+            f"{path}.unavailable",
+            f"is {quoted_value(value)}: use one of {', '.join(UNAVAILABLE_REASONS)}",
         )
         return None
     return Reason(value)
 
 
-_TRUTHS: Final = {
+_FACT_NAMES: Final = {
     "podsUnhealthy": "pods_unhealthy",
     "canaryUnhealthy": "canary_unhealthy",
     "nodeBusy": "node_busy",
@@ -380,102 +430,113 @@ _TRUTHS: Final = {
 }
 
 
-def _fact(reader: FieldReader, value: object, path: str) -> tuple[int, FactsChange]:
-    allowed = ("at", "upstreamDegraded", "upstreamReleases", *_TRUTHS)
-    given_fields = reader.fields(value, path, allowed, ("at",))
+def _facts_change(field_reader: FieldReader, value: object, path: str) -> tuple[int, FactsChange]:
+    allowed_fields = ("at", "upstreamDegraded", "upstreamReleases", *_FACT_NAMES)
+    given_fields = field_reader.fields(value, path, allowed_fields, ("at",))
     upstream, releases = given_fields.get("upstreamDegraded"), given_fields.get("upstreamReleases")
     names = None
     if upstream is not None:
-        upstreams = reader.items(upstream, f"{path}.upstreamDegraded")
-        names = tuple(reader.text(name, item_path) for item_path, name in upstreams)
+        upstreams = field_reader.items(upstream, f"{path}.upstreamDegraded")
+        names = tuple(field_reader.text(name, item_path) for item_path, name in upstreams)
     upstream_releases = None
     if releases is not None:
-        upstreams = reader.items(releases, f"{path}.upstreamReleases")
-        read = [_release(reader, release, item_path) for item_path, release in upstreams]
+        upstreams = field_reader.items(releases, f"{path}.upstreamReleases")
+        read = [
+            _upstream_release(field_reader, release, item_path) for item_path, release in upstreams
+        ]
         upstream_releases = tuple(release for release in read if release is not None)
-    stated = {
-        fact_name: _truth(reader, given_fields, path, name=name)
-        for name, fact_name in _TRUTHS.items()
+    stated_facts = {
+        fact_name: _boolean_fact(field_reader, given_fields, path, name=name)
+        for name, fact_name in _FACT_NAMES.items()
     }
-    return reader.second(given_fields, path), FactsChange(names, upstream_releases, **stated)
+    return field_reader.second(given_fields, path), FactsChange(
+        names, upstream_releases, **stated_facts
+    )
 
 
-def _release(reader: FieldReader, value: object, path: str) -> UpstreamRelease | None:
+def _upstream_release(
+    field_reader: FieldReader, value: object, path: str
+) -> UpstreamRelease | None:
     names = ("product", "version", "shares")
-    given_fields = reader.fields(value, path, names, names)
+    given_fields = field_reader.fields(value, path, names, names)
     shares = []
-    for share_path, share in reader.items(given_fields.get("shares"), join(path, "shares")):
-        change = reader.fields(share, share_path, ("at", "weight"), ("at", "weight"))
-        weight = reader.number(change.get("weight", 0), join(share_path, "weight"))
+    for share_path, share_value in field_reader.items(
+        given_fields.get("shares"), join_path(path, "shares")
+    ):
+        change = field_reader.fields(share_value, share_path, ("at", "weight"), ("at", "weight"))
+        weight = field_reader.number(change.get("weight", 0), join_path(share_path, "weight"))
         if weight > FULL:
-            reader.wrong(join(share_path, "weight"), f"{weight:g} is more than 100 %")
-        shares.append((reader.second(change, share_path), int(weight)))
+            field_reader.wrong(join_path(share_path, "weight"), f"{weight:g} is more than 100 %")
+        shares.append((field_reader.second(change, share_path), int(weight)))
     if given_fields and not shares:
-        reader.wrong(join(path, "shares"), "is empty: name a share with at and weight")
+        field_reader.wrong(join_path(path, "shares"), "is empty: name a share with at and weight")
     if not shares:
         return None
     return UpstreamRelease(
-        reader.text(given_fields.get("product"), join(path, "product")),
-        reader.text(given_fields.get("version"), join(path, "version")),
+        field_reader.text(given_fields.get("product"), join_path(path, "product")),
+        field_reader.text(given_fields.get("version"), join_path(path, "version")),
         tuple(shares),
     )
 
 
-def _truth(
-    reader: FieldReader, fields: Mapping[str, object], path: str, *, name: str
+def _boolean_fact(
+    field_reader: FieldReader, fields: Mapping[str, object], path: str, *, name: str
 ) -> bool | None:
     value = fields.get(name)
     if value is None or isinstance(value, bool):
         return value
-    reader.wrong(f"{path}.{name}", f"is {shown(value)}, but must be true or false")
+    field_reader.wrong(f"{path}.{name}", f"is {quoted_value(value)}, but must be true or false")
     return None
 
 
-def _events(reader: FieldReader, value: object, path: str) -> list[tuple[int, Event]]:
+def _events(field_reader: FieldReader, value: object, path: str) -> list[tuple[int, Event]]:
     names = ("at", *_EVENTS)
-    fields = reader.fields(value, path, names, ("at",))
+    fields = field_reader.fields(value, path, names, ("at",))
     kinds = [kind for kind in _EVENTS if kind in fields]
     if fields and len(kinds) != 1:
-        reader.wrong(path, f"must hold exactly one of {', '.join(_EVENTS)}")
-    at = reader.second(fields, path)
-    return [(at, _EVENTS[kind](reader, fields[kind], join(path, kind))) for kind in kinds]
+        field_reader.wrong(path, f"must hold exactly one of {', '.join(_EVENTS)}")
+    event_time = field_reader.second(fields, path)
+    return [
+        (event_time, _EVENTS[kind](field_reader, fields[kind], join_path(path, kind)))
+        for kind in kinds
+    ]
 
 
-def _retrained(reader: FieldReader, value: object, path: str) -> Event:
+def _retrained_event(field_reader: FieldReader, value: object, path: str) -> Event:
     names = ("version", "evaluation", "stableEvaluation", "pairs")
-    fields = reader.fields(value, path, names, ("version",))
+    fields = field_reader.fields(value, path, names, ("version",))
     return Retrained(
-        reader.text(fields["version"], f"{path}.version") if "version" in fields else "",
-        reader.evaluation(fields.get("evaluation"), f"{path}.evaluation"),
-        reader.evaluation(fields.get("stableEvaluation"), f"{path}.stableEvaluation"),
-        reader.pairs(fields.get("pairs"), f"{path}.pairs"),
+        field_reader.text(fields["version"], f"{path}.version") if "version" in fields else "",
+        field_reader.evaluation(fields.get("evaluation"), f"{path}.evaluation"),
+        field_reader.evaluation(fields.get("stableEvaluation"), f"{path}.stableEvaluation"),
+        field_reader.pairs(fields.get("pairs"), f"{path}.pairs"),
     )
 
 
-def _retraining_failed(reader: FieldReader, value: object, path: str) -> Event:
-    fields = reader.fields(value or {}, path, ("message",))
+def _retraining_failed_event(field_reader: FieldReader, value: object, path: str) -> Event:
+    fields = field_reader.fields(value or {}, path, ("message",))
     message = fields.get("message")
     return RetrainingFailed("" if message is None else str(message))
 
 
-def _model_changed(reader: FieldReader, value: object, path: str) -> Event:
-    fields = reader.fields(value, path, ("version", "evaluation"), ("version",))
+def _model_changed_event(field_reader: FieldReader, value: object, path: str) -> Event:
+    fields = field_reader.fields(value, path, ("version", "evaluation"), ("version",))
     return ModelChanged(
-        reader.text(fields["version"], f"{path}.version") if "version" in fields else "",
-        reader.evaluation(fields.get("evaluation"), f"{path}.evaluation"),
+        field_reader.text(fields["version"], f"{path}.version") if "version" in fields else "",
+        field_reader.evaluation(fields.get("evaluation"), f"{path}.evaluation"),
     )
 
 
-def _promoted(reader: FieldReader, value: object, path: str) -> Event:
-    fields = reader.fields(value, path, ("version",), ("version",))
+def _promoted_event(field_reader: FieldReader, value: object, path: str) -> Event:
+    fields = field_reader.fields(value, path, ("version",), ("version",))
     return Promoted(
-        reader.text(fields["version"], f"{path}.version") if "version" in fields else ""
+        field_reader.text(fields["version"], f"{path}.version") if "version" in fields else ""
     )
 
 
 _EVENTS: Final[Mapping[str, Callable[[FieldReader, object, str], Event]]] = {
-    "retrained": _retrained,
-    "retrainingFailed": _retraining_failed,
-    "modelChanged": _model_changed,
-    "promoted": _promoted,
+    "retrained": _retrained_event,
+    "retrainingFailed": _retraining_failed_event,
+    "modelChanged": _model_changed_event,
+    "promoted": _promoted_event,
 }

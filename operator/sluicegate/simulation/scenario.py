@@ -17,7 +17,7 @@ LONGEST_CANARY_BLOCK_SECONDS: Final = 60
 LEAST_PAST_BLOCKS: Final = 30
 SECONDS_PER_HOUR: Final = 3_600
 BLOCKS_PER_DECILE: Final = 10
-MOST_BLOCKS: Final = 1_000
+MAX_BLOCKS: Final = 1_000
 
 
 class SimulatedVerdict(IntEnum):
@@ -129,9 +129,9 @@ class SimulationSummary:
     p90_minutes: float
     runs: int
 
-    def standard_error(self, share: float) -> float:
+    def standard_error(self, verdict_share: float) -> float:
         """Return the standard error of a share of the runs."""
-        return sqrt(share * (1 - share) / self.runs)
+        return sqrt(verdict_share * (1 - verdict_share) / self.runs)
 
     def to_json(self) -> dict[str, object]:
         """Return the JSON document of the command."""
@@ -141,93 +141,104 @@ class SimulationSummary:
             "inconclusive": self.inconclusive,
         }
         return {
-            **{name: round(share, 6) for name, share in shares.items()},
+            **{name: round(verdict_share, 6) for name, verdict_share in shares.items()},
             "medianMinutes": round(self.median_minutes, 3),
             "p90Minutes": round(self.p90_minutes, 3),
             "runs": self.runs,
             "standardErrors": {
-                name: round(self.standard_error(share), 6) for name, share in shares.items()
+                name: round(self.standard_error(verdict_share), 6)
+                for name, verdict_share in shares.items()
             },
         }
 
 
-def without_gauges(terms: Terms) -> Terms:
+def without_gauges(product_terms: Terms) -> Terms:
     """Remove gauges from the terms, as their values aren't rates."""
-    return replace(terms, slos=tuple(slo for slo in terms.slos if slo.gauge is None))
+    return replace(
+        product_terms, slos=tuple(slo for slo in product_terms.slos if slo.gauge is None)
+    )
 
 
 def scenario_of(
-    terms: Terms, imagined: Imagined, consumers: Iterable[ConsumerTerms] = ()
+    product_terms: Terms, imagined_ratios: Imagined, consumers: Iterable[ConsumerTerms] = ()
 ) -> Scenario:
     """Return the canary of a product with this traffic.
 
     Requests are events of availability and latency, labels of all other SLOs. A rollout of days has
     longer blocks, so that there are no more than `MOST_BLOCKS`. SLOs of consumers have streams of their own.
     """
-    longest = terms.max_duration_seconds
-    if not terms.duration_given:
-        longest, _ = longest_seconds(terms, _paces(terms, imagined), {})
-    seconds = min(terms.block_seconds, LONGEST_CANARY_BLOCK_SECONDS)
-    seconds *= ceil(longest / seconds / MOST_BLOCKS)
+    max_seconds = product_terms.max_duration_seconds
+    if not product_terms.duration_given:
+        max_seconds, _ = longest_seconds(
+            product_terms, _label_paces(product_terms, imagined_ratios), {}
+        )
+    seconds = min(product_terms.block_seconds, LONGEST_CANARY_BLOCK_SECONDS)
+    seconds *= ceil(max_seconds / seconds / MAX_BLOCKS)
     minutes = seconds / 60
-    streams = []
-    for slo in terms.deciding:
+    stream_list = []
+    for slo in product_terms.deciding:
         if slo.gauge is not None:
             continue
         by_requests = slo.definition.about_requests
-        rate = imagined.requests_per_minute if by_requests else imagined.labels_per_minute
-        delay = 0 if by_requests else ceil(imagined.label_delay_minutes / minutes)
-        streams.append(
+        rate = (
+            imagined_ratios.requests_per_minute
+            if by_requests
+            else imagined_ratios.labels_per_minute
+        )
+        delay = 0 if by_requests else ceil(imagined_ratios.label_delay_minutes / minutes)
+        stream_list.append(
             Stream(
                 slo.name,
                 slo.margin,
                 slo.canary_evidence,
-                imagined.stable_bad.get(slo.name, 0.0),
-                imagined.candidate_bad.get(slo.name, 0.0),
+                imagined_ratios.stable_bad.get(slo.name, 0.0),
+                imagined_ratios.candidate_bad.get(slo.name, 0.0),
                 rate * minutes,
                 delay,
-                ceil(slo.lag_blocks * terms.block_seconds / seconds),
+                ceil(slo.lag_blocks * product_terms.block_seconds / seconds),
                 1.0 if slo.allowed_bad is None else slo.allowed_bad,
                 answers=slo.measures_quality,
             )
         )
-    streams += [
-        _of_consumer(case.terms, imagined, minutes) for one in consumers for case in one.cases
+    stream_list += [
+        _stream_of_consumer(case.terms, imagined_ratios, minutes)
+        for consumer in consumers
+        for case in consumer.cases
     ]
     return Scenario(
-        tuple(streams),
-        terms.steps,
+        tuple(stream_list),
+        product_terms.steps,
         seconds,
-        longest // seconds,
-        imagined.burst_correlation,
-        imagined.daily_swing,
-        waits=not terms.duration_given,
+        max_seconds // seconds,
+        imagined_ratios.burst_correlation,
+        imagined_ratios.daily_swing,
+        waits=not product_terms.duration_given,
     )
 
 
-def _of_consumer(slo: SloTerms, imagined: Imagined, minutes: float) -> Stream:
+def _stream_of_consumer(slo: SloTerms, imagined_ratios: Imagined, minutes: float) -> Stream:
     return Stream(
         slo.name,
         slo.margin,
         slo.canary_evidence,
-        imagined.stable_bad.get(slo.name, 0.0),
-        imagined.candidate_bad.get(slo.name, 0.0),
-        imagined.consumer_outcomes_per_minute * minutes,
-        ceil(imagined.label_delay_minutes / minutes),
+        imagined_ratios.stable_bad.get(slo.name, 0.0),
+        imagined_ratios.candidate_bad.get(slo.name, 0.0),
+        imagined_ratios.consumer_outcomes_per_minute * minutes,
+        ceil(imagined_ratios.label_delay_minutes / minutes),
         answers=True,
     )
 
 
-def _paces(terms: Terms, imagined: Imagined) -> dict[str, LabelPace]:
-    rate, delay = imagined.labels_per_minute / 60, imagined.label_delay_minutes * 60
+def _label_paces(product_terms: Terms, imagined_ratios: Imagined) -> dict[str, LabelPace]:
+    rate, delay = imagined_ratios.labels_per_minute / 60, imagined_ratios.label_delay_minutes * 60
     return {
-        slo.name: LabelPace(rate, imagined.stable_bad.get(slo.name, 0.0), delay)
-        for slo in terms.deciding
+        slo.name: LabelPace(rate, imagined_ratios.stable_bad.get(slo.name, 0.0), delay)
+        for slo in product_terms.deciding
         if slo.measures_quality and rate > 0
     }
 
 
-def summarise(verdicts: list[SimulatedVerdict], minutes: list[float]) -> SimulationSummary:
+def summarise_verdicts(verdicts: list[SimulatedVerdict], minutes: list[float]) -> SimulationSummary:
     """Compute shares of the verdicts, and median and 90th percentile of the minutes of all runs."""
     runs = len(verdicts)
     deciles = (

@@ -12,7 +12,7 @@ from sluicegate.stats.paired import Pairs
 RawCount = tuple[float, float]
 """Bad and total events of the file, not yet checked."""
 PAIR_FIELDS: Final = ("bothRight", "onlyStableWrong", "onlyCandidateWrong", "bothWrong")
-QUALITIES: Final[Mapping[str, Quality]] = {
+QUALITY_BY_NAME: Final[Mapping[str, Quality]] = {
     "LowCoverage": Quality.LOW_COVERAGE,
     "Unavailable": Quality.UNAVAILABLE,
     "Invalid": Quality.INVALID,
@@ -34,23 +34,23 @@ class FieldReader:
         """Read a mapping whose keys are names."""
         if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
             return value
-        self.wrong(path, f"is {shown(value)}, but must be a mapping of names")
+        self.wrong(path, f"is {quoted_value(value)}, but must be a mapping of names")
         return {}
 
     def fields(
-        self, value: object, path: str, names: tuple[str, ...], required: tuple[str, ...] = ()
+        self, value: object, path: str, names: tuple[str, ...], required_names: tuple[str, ...] = ()
     ) -> Mapping[str, Any]:
         """Read a mapping with these fields and no others."""
-        before = len(self.problems)
+        problems_before = len(self.problems)
         fields = self.mapping(value, path)
-        if len(self.problems) > before:
+        if len(self.problems) > problems_before:
             return {}
         for name in fields:
             if name not in names:
-                self.wrong(join(path, name), f"is not a field: use one of {', '.join(names)}")
-        for name in required:
+                self.wrong(join_path(path, name), f"is not a field: use one of {', '.join(names)}")
+        for name in required_names:
             if name not in fields:
-                self.wrong(join(path, name), "is required: set it")
+                self.wrong(join_path(path, name), "is required: set it")
         return fields
 
     def items(self, value: object, path: str) -> Iterator[tuple[str, object]]:
@@ -58,27 +58,28 @@ class FieldReader:
         if value is None:
             return
         if not isinstance(value, list):
-            self.wrong(path, f"is {shown(value)}, but must be a list")
+            self.wrong(path, f"is {quoted_value(value)}, but must be a list")
             return
-        for place, item in enumerate(value):
-            yield f"{path}[{place}]", item
+        for item_index, item in enumerate(value):
+            yield f"{path}[{item_index}]", item
 
     def text(self, value: object, path: str) -> str:
         """Read a name."""
         if isinstance(value, str) and value:
             return value
         self.wrong(
-            path, f"is {shown(value)}, but must be a name in quotes where it looks like a number"
+            path,
+            f"is {quoted_value(value)}, but must be a name in quotes where it looks like a number",
         )
         return ""
 
     def second(self, fields: Mapping[str, Any], path: str, name: str = "at") -> int:
         """Read a time in whole seconds; 0 if it is missing."""
-        value, value_path = fields.get(name), join(path, name)
+        value, value_path = fields.get(name), join_path(path, name)
         if name not in fields:
             return 0
         if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
-            self.wrong(value_path, f"is {shown(value)}, but must be a number of seconds")
+            self.wrong(value_path, f"is {quoted_value(value)}, but must be a number of seconds")
             return 0
         if value < 0:
             self.wrong(value_path, f"{value} is negative: time begins at 0")
@@ -89,7 +90,7 @@ class FieldReader:
     def number(self, value: object, path: str) -> float:
         """Read a number of events."""
         if isinstance(value, bool) or not isinstance(value, int | float):
-            self.wrong(path, f"is {shown(value)}, but must be a number of events")
+            self.wrong(path, f"is {quoted_value(value)}, but must be a number of events")
             return 0
         if value < 0:
             self.wrong(path, f"{value} is negative: count events from 0 on")
@@ -101,7 +102,7 @@ class FieldReader:
         """Read bad and total by SLO."""
         result = {}
         for name, count in self.mapping(value, path).items():
-            value_path = join(path, name)
+            value_path = join_path(path, name)
             if slos and name not in slos:
                 names = ", ".join(sorted(slos))
                 self.wrong(value_path, f"is no SLO of the product: it has {names}")
@@ -109,8 +110,8 @@ class FieldReader:
             fields = self.fields(count, value_path, ("bad", "total"), ("bad", "total"))
             if {"bad", "total"} <= fields.keys():
                 result[name] = (
-                    self.number(fields["bad"], join(value_path, "bad")),
-                    self.number(fields["total"], join(value_path, "total")),
+                    self.number(fields["bad"], join_path(value_path, "bad")),
+                    self.number(fields["total"], join_path(value_path, "total")),
                 )
         return result
 
@@ -121,8 +122,8 @@ class FieldReader:
         counts = self.mapping(value, path)
         result: dict[str, RawCount | Quality] = {}
         for name, count in counts.items():
-            if isinstance(count, str) and count in QUALITIES and (not slos or name in slos):
-                result[name] = QUALITIES[count]
+            if isinstance(count, str) and count in QUALITY_BY_NAME and (not slos or name in slos):
+                result[name] = QUALITY_BY_NAME[count]
         numbers = {name: count for name, count in counts.items() if name not in result}
         return result | self.counts(numbers, path, slos)
 
@@ -131,28 +132,32 @@ class FieldReader:
     ) -> dict[str, Count]:
         """Read hold-out counts: no more bad than all. A training may score more than the SLOs."""
         result = {}
-        for name, (bad, total) in self.counts({} if value is None else value, path, slos).items():
-            if not (isfinite(bad) and isfinite(total)):
-                self.wrong(join(path, name), "must hold whole numbers")
-            elif bad > total:
-                value_path = f"{join(path, name)}.bad"
+        for name, (bad_events, total) in self.counts(
+            {} if value is None else value, path, slos
+        ).items():
+            if not (isfinite(bad_events) and isfinite(total)):
+                self.wrong(join_path(path, name), "must hold whole numbers")
+            elif bad_events > total:
+                value_path = f"{join_path(path, name)}.bad"
                 self.wrong(
                     value_path,
-                    f"{bad} is more than total ({total}): bad events are part of all events",
+                    f"{bad_events} is more than total ({total}): bad events are part of all events",
                 )
             else:
-                result[name] = Count(int(bad), int(total))
+                result[name] = Count(int(bad_events), int(total))
         return result
 
     def pairs(self, value: object, path: str) -> dict[str, Pairs]:
         """Read the rows of a hold-out by which version was right, by SLO."""
         result = {}
         for slo, rows in self.mapping({} if value is None else value, path).items():
-            value_path = join(path, slo)
+            value_path = join_path(path, slo)
             fields = self.fields(rows, value_path, PAIR_FIELDS, PAIR_FIELDS)
             if not fields.keys() >= set(PAIR_FIELDS):
                 continue
-            counts = [self.number(fields[name], join(value_path, name)) for name in PAIR_FIELDS]
+            counts = [
+                self.number(fields[name], join_path(value_path, name)) for name in PAIR_FIELDS
+            ]
             if all(isfinite(count) for count in counts):
                 result[slo] = Pairs(*map(int, counts))
             else:
@@ -160,12 +165,12 @@ class FieldReader:
         return result
 
 
-def join(path: str, name: str) -> str:
+def join_path(path: str, name: str) -> str:
     """Return the path of a field."""
     return f"{path}.{name}" if path else name
 
 
-def shown(value: object) -> str:
+def quoted_value(value: object) -> str:
     """Return a value on one line, for a message."""
     text = "missing" if value is None else repr(value)
     return text if len(text) <= 60 else f"{text[:57]}…"  # noqa: PLR2004 - one line of a terminal

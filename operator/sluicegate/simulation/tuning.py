@@ -27,24 +27,24 @@ from sluicegate.stats.sequential_test import LEAST_RATIO
 
 DAY: Final = 86_400
 HOUR: Final = 3_600
-DROPS_FROM: Final = (0.5, 0.65, 0.8)
+DROP_START_SHARES: Final = (0.5, 0.65, 0.8)
 """Shares of the history from which it is lowered, once each."""
-WATCHED: Final = 2 * DAY
+WATCHED_SECONDS: Final = 2 * DAY
 """Seconds in which a drop must be detected."""
-BUDGETS_OF_A_DROP: Final = 5
+BUDGETS_PER_DROP: Final = 5
 """Without `maxDrop`, the drop to detect is this multiple of the share that the objective allows."""
-ALLOWED: Final = (1.25, 1.5, 2.0, 4.0)
+ALLOWED_FACTORS: Final = (1.25, 1.5, 2.0, 4.0)
 """Objectives, as multiples of the usual share of bad events that they allow."""
-SPREADS: Final = (2.0, 4.0, 8.0, 16.0)
+SPREAD_FACTORS: Final = (2.0, 4.0, 8.0, 16.0)
 """Drops, as multiples of the standard deviation of the daily share."""
 MARGINS: Final = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1)
-MOST_MARGINS: Final = 4
+MAX_MARGINS: Final = 4
 QUIET_DAYS: Final = 14.0
 """Least average days between alarms of an alternative that is proposed, and least days of its history."""
 TRAFFIC_SECONDS: Final = DAY
 """Least length of a history from which the duration of a canary is proposed: traffic differs by hour."""
 _STEPS: Final = (1.0, 1.5, 2.0, 3.0, 5.0, 7.0, 10.0)
-_Z: Final = 1.96
+_Z_SCORE: Final = 1.96
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +112,8 @@ class Tuning:
         return self.seconds < TRAFFIC_SECONDS
 
 
-def tune(
-    scenario: ReplayScenario, drop: float | None = None, quiet_days: float = QUIET_DAYS
+def tune_slos(
+    scenario: ReplayScenario, ratio_drop: float | None = None, quiet_days: float = QUIET_DAYS
 ) -> Iterator[Tuning]:
     """Yield the alternatives of each SLO that counts events and has any, in the product's order.
 
@@ -125,90 +125,101 @@ def tune(
     """
     for slo in scenario.product.spec.slos:
         if slo.indicator.gauge is None:
-            counts = list(_counts(scenario, slo.name))
+            counts = list(_slo_counts(scenario, slo.name))
             if sum(count.total for _, count in counts):
-                yield _tune(scenario, slo, counts, drop, quiet_days=quiet_days)
+                yield _tune_slo(scenario, slo, counts, ratio_drop, quiet_days=quiet_days)
 
 
-def _counts(scenario: ReplayScenario, slo: str) -> Iterator[tuple[int, Count]]:
+def _slo_counts(scenario: ReplayScenario, slo: str) -> Iterator[tuple[int, Count]]:
     """Yield end and events, of all versions, of each block that was read."""
     for block in scenario.blocks:
-        bad = total = 0
+        bad_events = total = 0
         for counts in block.counts.values():
             count = counts.get(slo)
             if count is not None and not isinstance(count, Quality):
-                bad, total = bad + int(min(count)), total + int(count[1])
+                bad_events, total = bad_events + int(min(count)), total + int(count[1])
         if block.unavailable is None:
-            yield block.at, Count(bad, total)
+            yield block.at, Count(bad_events, total)
 
 
-def _tune(
+def _tune_slo(
     scenario: ReplayScenario,
     slo: Slo,
     counts: list[tuple[int, Count]],
-    drop: float | None,
+    ratio_drop: float | None,
     *,
     quiet_days: float,
 ) -> Tuning:
     total_count = summed(count for _, count in counts)
     seconds = counts[-1][0] - counts[0][0] + scenario.product.spec.analysis.block_seconds
-    usual_ratio, spread = _level(counts, total_count)
-    looked_for = drop or slo.drop or BUDGETS_OF_A_DROP * (slo.allowed_bad or usual_ratio)
+    usual_ratio, day_spread = _usual_level(counts, total_count)
+    looked_for = ratio_drop or slo.drop or BUDGETS_PER_DROP * (slo.allowed_bad or usual_ratio)
     looked_for = min(looked_for, 1 - usual_ratio)
 
-    def alternatives(values: Iterable[float], *, objective: bool) -> tuple[TunedValue, ...]:
+    def alternative_values(values: Iterable[float], *, objective: bool) -> tuple[TunedValue, ...]:
         tuned_values = [
-            _alternative(scenario, _with(slo, value, objective=objective), looked_for, value)
+            _tuned_value(scenario, _with_value(slo, value, objective=objective), looked_for, value)
             for value in values
         ]
-        return _proposed(tuned_values, seconds, quiet_days)
+        return _proposed_value(tuned_values, seconds, quiet_days)
 
-    allowed = sorted({_nice(times * usual_ratio) for times in ALLOWED})
+    allowed_ratios = sorted({_rounded_nicely(times * usual_ratio) for times in ALLOWED_FACTORS})
     return Tuning(
         slo=slo.name,
         seconds=seconds,
         quiet_days=quiet_days,
         count=total_count,
-        per_minute=_recent_rate(counts) * 60,
+        per_minute=_recent_event_rate(counts) * 60,
         drop=looked_for,
         objective=None if slo.objective is None else float(slo.objective),
-        now=replace(_alternative(scenario, slo, looked_for, None), current=True),
-        objectives=alternatives((round(1 - q, 9) for q in allowed if q < 1), objective=True),
-        drops=alternatives(
-            (d for d in sorted({_nice(times * spread) for times in SPREADS}) if d < 1),
+        now=replace(_tuned_value(scenario, slo, looked_for, None), current=True),
+        objectives=alternative_values(
+            (round(1 - bad_ratio, 9) for bad_ratio in allowed_ratios if bad_ratio < 1),
+            objective=True,
+        ),
+        drops=alternative_values(
+            (
+                drop_value
+                for drop_value in sorted(
+                    {_rounded_nicely(times * day_spread) for times in SPREAD_FACTORS}
+                )
+                if drop_value < 1
+            ),
             objective=False,
         ),
-        margins=tuple(_margins(scenario, slo, counts, proposes=seconds >= TRAFFIC_SECONDS)),
-        hours=tuple(_hours(counts)),
+        margins=tuple(
+            _tuned_margins(scenario, slo, counts, proposes_margin=seconds >= TRAFFIC_SECONDS)
+        ),
+        hours=tuple(_hourly_counts(counts)),
     )
 
 
-def _with(slo: Slo, value: float, *, objective: bool) -> Slo:
+def _with_value(slo: Slo, value: float, *, objective: bool) -> Slo:
     """Return the SLO with only this objective or this drop."""
     text = f"{value:.9f}".rstrip("0")
     change = {"objective": text, "max_drop": None} if objective else {"objective": None, "max_drop": text}  # fmt: skip
     return slo.replace(**change)
 
 
-def _level(counts: Sequence[tuple[int, Count]], total_count: Count) -> tuple[float, float]:
+def _usual_level(counts: Sequence[tuple[int, Count]], total_count: Count) -> tuple[float, float]:
     """Return the usual share of bad events, and the standard deviation of a day's share.
 
     The usual share is that of the median day, as a history has incidents too; at least the share
     that its events distinguish from none.
     """
     days: dict[int, Count] = {}
-    for at, count in counts:
-        days[(at - 1) // DAY] = summed((days.get((at - 1) // DAY, NOTHING), count))
+    for block_time, count in counts:
+        days[(block_time - 1) // DAY] = summed((days.get((block_time - 1) // DAY, NOTHING), count))
     days_with_events = [day for day in days.values() if day.total]
-    usual_ratio = median(one.bad / one.total for one in days_with_events)
-    usual_ratio = max(usual_ratio, wilson_upper(0, total_count.total, _Z))
-    typical = median(one.total for one in days_with_events)
-    by_chance = sqrt(usual_ratio * (1 - usual_ratio) / typical)
-    scatter = pstdev([one.bad / one.total for one in days_with_events])
-    return usual_ratio, max(min(scatter, 3 * by_chance), by_chance)
+    usual_ratio = median(day_count.bad / day_count.total for day_count in days_with_events)
+    usual_ratio = max(usual_ratio, wilson_upper(0, total_count.total, _Z_SCORE))
+    typical_events = median(day_count.total for day_count in days_with_events)
+    by_chance = sqrt(usual_ratio * (1 - usual_ratio) / typical_events)
+    ratio_scatter = pstdev([day_count.bad / day_count.total for day_count in days_with_events])
+    return usual_ratio, max(min(ratio_scatter, 3 * by_chance), by_chance)
 
 
-def _nice(value: float) -> float:
+def _rounded_nicely(value: float) -> float:
     """Round up to a round number, e.g. 0.0015."""
     power = 10.0 ** floor(log10(value))
     return float(
@@ -217,80 +228,88 @@ def _nice(value: float) -> float:
 
 
 # ---- what an alternative does ----------------------------------------------------------------
-def _alternative(
-    scenario: ReplayScenario, slo: Slo, drop: float, value: float | None
+def _tuned_value(
+    scenario: ReplayScenario, slo: Slo, ratio_drop: float, value: float | None
 ) -> TunedValue:
-    running = Replay(_with_slo_alone(scenario, slo), follows=True)
-    start_places = {int(len(scenario.blocks) * share) for share in DROPS_FROM}
+    slo_replay = Replay(_with_slo_alone(scenario, slo), follows_history=True)
+    start_indexes = {int(len(scenario.blocks) * start_share) for start_share in DROP_START_SHARES}
     alarms: list[int] = []
-    replays: list[tuple[int, Replay]] = []
-    retrainings, degraded = 0, False
-    for place, block in enumerate(scenario.blocks):
-        if place in start_places and place and not degraded:
-            replays.append((place, deepcopy(running)))
-        step = running.advance(block)
-        before, degraded = degraded, step.status.engine.slo(slo.name).degraded
-        alarms += [block.at] if degraded and not before else []
+    drop_replays: list[tuple[int, Replay]] = []
+    retrainings, is_degraded = 0, False
+    for block_index, block in enumerate(scenario.blocks):
+        if block_index in start_indexes and block_index and not is_degraded:
+            drop_replays.append((block_index, deepcopy(slo_replay)))
+        step = slo_replay.advance(block)
+        was_degraded, is_degraded = is_degraded, step.status.engine.slo(slo.name).degraded
+        alarms += [block.at] if is_degraded and not was_degraded else []
         retrainings += isinstance(step.evaluation.decision, Retrain)
-    delays: list[float] = []
-    for place, started_replay in replays:
-        blocks = scenario.blocks[place:]
-        first_alarm = next((at for at in alarms if at >= blocks[0].at), inf)
-        delay = _delay(started_replay, blocks, slo.name, drop)
-        if delay is not None and blocks[0].at + min(delay, WATCHED) < first_alarm:
-            delays.append(delay)  # later alarms are those of the history itself
-    return TunedValue(value, tuple(alarms), retrainings, median(delays) if delays else None)
+    alarm_delays: list[float] = []
+    for block_index, started_replay in drop_replays:
+        blocks = scenario.blocks[block_index:]
+        first_alarm = next((alarm_time for alarm_time in alarms if alarm_time >= blocks[0].at), inf)
+        delay = _detection_delay(started_replay, blocks, slo.name, ratio_drop)
+        if delay is not None and blocks[0].at + min(delay, WATCHED_SECONDS) < first_alarm:
+            alarm_delays.append(delay)  # later alarms are those of the history itself
+    return TunedValue(
+        value, tuple(alarms), retrainings, median(alarm_delays) if alarm_delays else None
+    )
 
 
 def _with_slo_alone(scenario: ReplayScenario, slo: Slo) -> ReplayScenario:
     """Return the history with this SLO as the only one, so that it causes all decisions."""
     product = scenario.product
     retraining = product.spec.retraining
-    gate = retraining and retraining.replace(gate={})
-    spec = product.spec.replace(slos=(slo,), retraining=gate)
+    gateless_retraining = retraining and retraining.replace(gate={})
+    spec = product.spec.replace(slos=(slo,), retraining=gateless_retraining)
     return replace(
         scenario,
         product=product.replace(spec=spec),
         accepted={name: count for name, count in scenario.accepted.items() if name == slo.name},
-        baselines={name: one for name, one in scenario.baselines.items() if name == slo.name},
+        baselines={
+            name: baseline_document
+            for name, baseline_document in scenario.baselines.items()
+            if name == slo.name
+        },
     )
 
 
-def _delay(running: Replay, blocks: Sequence[ReplayBlock], slo: str, drop: float) -> float | None:
+def _detection_delay(
+    slo_replay: Replay, blocks: Sequence[ReplayBlock], slo: str, ratio_drop: float
+) -> float | None:
     """Return the seconds until a drop is detected.
 
     Infinite if it isn't detected in the watched time, None if the history ends before that.
     """
-    remainder = 0.0
+    carried_events = 0.0
     begin_time = blocks[0].at
     for block in blocks:
-        if block.at - begin_time > WATCHED:
+        if block.at - begin_time > WATCHED_SECONDS:
             return inf
-        worse, remainder = lower_block(block, slo, drop, remainder)
-        step = running.advance(worse)
+        worse_block, carried_events = block_with_lower_ratio(block, slo, ratio_drop, carried_events)
+        step = slo_replay.advance(worse_block)
         if step.status.engine.slo(slo).degraded:
             return block.at - begin_time
     return None
 
 
-def lower_block(
-    block: ReplayBlock, slo: str, drop: float, remainder: float
+def block_with_lower_ratio(
+    block: ReplayBlock, slo: str, ratio_drop: float, carried_events: float
 ) -> tuple[ReplayBlock, float]:
     """Return the block with the additional bad events of a drop, and the remaining fraction of an event."""
     counts = {}
-    for version, read in block.counts.items():
-        count = read.get(slo)
-        counts[version] = read
+    for version, slo_counts in block.counts.items():
+        count = slo_counts.get(slo)
+        counts[version] = slo_counts
         if count is not None and not isinstance(count, Quality):
-            bad, total = count
-            remainder += drop * total
-            more = min(floor(remainder), max(int(total - bad), 0))
-            remainder -= more
-            counts[version] = {**read, slo: (bad + more, total)}
-    return replace(block, counts=counts), remainder
+            bad_events, total = count
+            carried_events += ratio_drop * total
+            added_bad_events = min(floor(carried_events), max(int(total - bad_events), 0))
+            carried_events -= added_bad_events
+            counts[version] = {**slo_counts, slo: (bad_events + added_bad_events, total)}
+    return replace(block, counts=counts), carried_events
 
 
-def _proposed(
+def _proposed_value(
     tuned_values: list[TunedValue], seconds: float, quiet_days: float
 ) -> tuple[TunedValue, ...]:
     """Mark the strictest value that is quiet enough; if none is, the strictest of the quietest.
@@ -298,33 +317,43 @@ def _proposed(
     A history that is shorter than the time between two alarms can't show which value is quiet:
     none is marked.
     """
-    most_alarms = floor(seconds / DAY / quiet_days)
-    if not tuned_values or not most_alarms:
+    max_alarms = floor(seconds / DAY / quiet_days)
+    if not tuned_values or not max_alarms:
         return tuple(tuned_values)
-    least_alarms = min(len(one.alarms) for one in tuned_values)
-    limit = max(most_alarms, least_alarms)
-    chosen_value = next(one for one in tuned_values if len(one.alarms) <= limit)
-    return tuple(replace(one, proposed=one is chosen_value) for one in tuned_values)
+    fewest_alarms = min(len(tuned_value.alarms) for tuned_value in tuned_values)
+    limit = max(max_alarms, fewest_alarms)
+    chosen_value = next(
+        tuned_value for tuned_value in tuned_values if len(tuned_value.alarms) <= limit
+    )
+    return tuple(
+        replace(tuned_value, proposed=tuned_value is chosen_value) for tuned_value in tuned_values
+    )
 
 
 # ---- canaries at today's traffic -------------------------------------------------------------
-def _margins(
+def _tuned_margins(
     scenario: ReplayScenario,
     slo: Slo,
     counts: Sequence[tuple[int, Count]],
     *,
-    proposes: bool,
+    proposes_margin: bool,
 ) -> Iterator[Margin]:
-    terms = terms_of(_with_slo_alone(scenario, slo).product)
-    current = terms.slos[0].margin
-    newest = [count for _, count in counts if count.total][-LEAST_BLOCKS:]
-    level = summed(newest)
-    ratio, correlation = level.bad / max(level.total, 1), burst_correlation(newest)
-    rate, seconds = _recent_rate(counts), min(terms.block_seconds, LONGEST_CANARY_BLOCK_SECONDS)
+    slo_terms = terms_of(_with_slo_alone(scenario, slo).product)
+    current_margin = slo_terms.slos[0].margin
+    newest_counts = [count for _, count in counts if count.total][-LEAST_BLOCKS:]
+    total_newest = summed(newest_counts)
+    ratio, correlation = (
+        total_newest.bad / max(total_newest.total, 1),
+        burst_correlation(newest_counts),
+    )
+    rate, seconds = (
+        _recent_event_rate(counts),
+        min(slo_terms.block_seconds, LONGEST_CANARY_BLOCK_SECONDS),
+    )
 
     def canary(margin: float) -> float:
         return expected_seconds(
-            terms.steps,
+            slo_terms.steps,
             events_per_second=rate,
             ratio=min(max(ratio, LEAST_RATIO), 1 - margin - LEAST_RATIO),
             margin=margin,
@@ -332,30 +361,43 @@ def _margins(
             correlation=correlation,
         )
 
-    times = {margin: canary(margin) for margin in sorted({*MARGINS, current}) if ratio + margin < 1}
-    longest = terms.max_duration_seconds
-    fitting = [margin for margin, time in times.items() if time <= longest / 2]
-    proposed = fitting[0] if fitting else None
-    useful = [margin for margin in fitting if times[margin] > min(times.values())]
-    selected = {*(useful or fitting)[:MOST_MARGINS], current}
-    if proposed is None:
-        selected |= {*list(times)[-2:]}
-    for margin in sorted(selected & times.keys()):
-        yield Margin(margin, times[margin], proposes and margin == proposed, margin == current)
+    times = {
+        margin: canary(margin)
+        for margin in sorted({*MARGINS, current_margin})
+        if ratio + margin < 1
+    }
+    max_duration_seconds = slo_terms.max_duration_seconds
+    fitting_margins = [margin for margin, time in times.items() if time <= max_duration_seconds / 2]
+    proposed_margin = fitting_margins[0] if fitting_margins else None
+    useful_margins = [margin for margin in fitting_margins if times[margin] > min(times.values())]
+    selected_margins = {*(useful_margins or fitting_margins)[:MAX_MARGINS], current_margin}
+    if proposed_margin is None:
+        selected_margins |= {*list(times)[-2:]}
+    for margin in sorted(selected_margins & times.keys()):
+        yield Margin(
+            margin,
+            times[margin],
+            proposes_margin and margin == proposed_margin,
+            margin == current_margin,
+        )
 
 
-def _recent_rate(counts: Sequence[tuple[int, Count]]) -> float:
+def _recent_event_rate(counts: Sequence[tuple[int, Count]]) -> float:
     """Return the events a second in the last day of the history."""
-    newest = counts[-1][0]
-    recent_counts = [(at, count) for at, count in counts if at > newest - DAY]
-    seconds = min(DAY, newest - counts[0][0]) or 1
+    newest_time = counts[-1][0]
+    recent_counts = [
+        (block_time, count) for block_time, count in counts if block_time > newest_time - DAY
+    ]
+    seconds = min(DAY, newest_time - counts[0][0]) or 1
     return sum(count.total for _, count in recent_counts) / seconds
 
 
-def _hours(counts: Iterable[tuple[int, Count]]) -> Iterator[tuple[int, float]]:
+def _hourly_counts(counts: Iterable[tuple[int, Count]]) -> Iterator[tuple[int, float]]:
     hours: dict[int, Count] = {}
-    for at, count in counts:
-        hours[(at - 1) // HOUR] = summed((hours.get((at - 1) // HOUR, NOTHING), count))
+    for block_time, count in counts:
+        hours[(block_time - 1) // HOUR] = summed(
+            (hours.get((block_time - 1) // HOUR, NOTHING), count)
+        )
     for hour, count in hours.items():
         if count.total:
             yield (hour + 1) * HOUR, 1 - count.bad / count.total

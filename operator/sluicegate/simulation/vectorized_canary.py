@@ -7,7 +7,12 @@ import numpy as np
 from sluicegate.api.slos import CanaryEvidence
 from sluicegate.policy.canary.label_pace import SLOW_SECONDS
 from sluicegate.simulation import vectorized_test
-from sluicegate.simulation.scenario import Scenario, SimulatedVerdict, SimulationSummary, summarise
+from sluicegate.simulation.scenario import (
+    Scenario,
+    SimulatedVerdict,
+    SimulationSummary,
+    summarise_verdicts,
+)
 from sluicegate.simulation.traffic import Bools, Floats, Ints, SimulatedArms, SimulatedTraffic
 from sluicegate.stats.canary_duration import LEAST_BLOCKS, WARM_UP_BLOCKS
 from sluicegate.stats.sequential_test import rollback_bound
@@ -22,34 +27,38 @@ class Judge(Protocol):
     share: Floats
     """The candidate's share of the traffic, by run."""
 
-    def observe(self, arms: SimulatedArms, live: Ints) -> Ints:
+    def observe(self, arm_counts: SimulatedArms, running_runs: Ints) -> Ints:
         """Return the verdicts of the remaining runs, after one more block of theirs."""
 
 
-def verdicts(promoted: Bools, rolled_back: Bools) -> Ints:
+def verdicts_of(promoted_runs: Bools, rolled_back: Bools) -> Ints:
     """Return verdicts of runs; a run with both is rolled back, one with neither continues."""
-    verdict = np.where(promoted, SimulatedVerdict.PROMOTED, SimulatedVerdict.RUNNING)
+    verdict = np.where(promoted_runs, SimulatedVerdict.PROMOTED, SimulatedVerdict.RUNNING)
     return np.where(rolled_back, SimulatedVerdict.ROLLED_BACK, verdict).astype(np.int64)
 
 
 class Sequential:
     """Block-wise e-processes with steps, dwell and warm-up."""
 
-    def __init__(self, scenario: Scenario, past_bad: Floats, past: Floats) -> None:
-        shape = past.shape[1:]
+    def __init__(self, scenario: Scenario, past_bad: Floats, past_events: Floats) -> None:
+        shape = past_events.shape[1:]
         self._scenario = scenario
         self._steps = np.array(scenario.steps) / 100
-        self._margin = np.array([s.margin for s in scenario.streams])[:, None]
-        self._allowed = np.array([s.allowed_bad for s in scenario.streams])[:, None]
-        self._lag = np.array([s.lag for s in scenario.streams])[:, None]
-        self._answers = np.array([s.answers for s in scenario.streams])[:, None]
+        self._margin = np.array([stream.margin for stream in scenario.streams])[:, None]
+        self._allowed = np.array([stream.allowed_bad for stream in scenario.streams])[:, None]
+        self._lag = np.array([stream.lag for stream in scenario.streams])[:, None]
+        self._answers = np.array([stream.answers for stream in scenario.streams])[:, None]
         self._bound = rollback_bound(len(scenario.streams))
-        blocks = np.arange(len(past))[:, None, None]
-        late = blocks >= vectorized_test.level_shift(past_bad, past)
-        self._past_bad = np.where(late, past_bad, 0.0).sum(axis=0)
-        self._past = np.where(late, past, 0.0).sum(axis=0)
-        self._before = past.sum(axis=0) / np.maximum((past > 0).any(axis=1).sum(axis=0), 1)
-        self._correlation = vectorized_test.burst_correlation(past_bad, past, late)
+        blocks = np.arange(len(past_events))[:, None, None]
+        blocks_after_shift = blocks >= vectorized_test.level_shift(past_bad, past_events)
+        self._past_bad = np.where(blocks_after_shift, past_bad, 0.0).sum(axis=0)
+        self._past = np.where(blocks_after_shift, past_events, 0.0).sum(axis=0)
+        self._before = past_events.sum(axis=0) / np.maximum(
+            (past_events > 0).any(axis=1).sum(axis=0), 1
+        )
+        self._correlation = vectorized_test.burst_correlation(
+            past_bad, past_events, blocks_after_shift
+        )
         self._seen = {name: np.zeros(shape) for name in ("bad", "canary", "both", "blocks")}
         self._known_bad, self._known = self._past_bad.copy(), self._past.copy()
         self.promote, self.roll_back = np.zeros(shape), np.zeros(shape)
@@ -59,66 +68,68 @@ class Sequential:
         self._time = 0
         self.share = self._steps[self.step]
 
-    def observe(self, arms: SimulatedArms, live: Ints) -> Ints:
+    def observe(self, arm_counts: SimulatedArms, running_runs: Ints) -> Ints:
         """Add the evidence of one block, then roll back, promote or advance."""
         self._time += 1
-        self._age[live] += 1
-        is_warm = self._age[live] > WARM_UP_BLOCKS
+        self._age[running_runs] += 1
+        is_warm = self._age[running_runs] > WARM_UP_BLOCKS
         counts = is_warm & (self._time > self._lag)
         ratio = vectorized_test.expected_ratio(
-            self._past_bad[:, live], self._past[:, live], self._margin
+            self._past_bad[:, running_runs], self._past[:, running_runs], self._margin
         )
-        promote, roll_back, better = vectorized_test.block_factors(
-            arms, ratio, self._margin, self._correlation[:, live]
+        promote_factors, roll_back_factors, better_factors = vectorized_test.block_factors(
+            arm_counts, ratio, self._margin, self._correlation[:, running_runs]
         )
-        self.promote[:, live] += np.where(counts, promote, 0.0)
-        self.better[:, live] += np.where(counts, better, 0.0)
-        self.roll_back[:, live] += np.where(counts, roll_back, 0.0)
-        self._remember(arms, live, counts)
-        self._requests[live] += np.where(is_warm, arms.canary.max(axis=0), 0.0)
-        self._past_bad[:, live] += arms.stable_bad
-        self._past[:, live] += arms.stable
-        return self._decide(live, arms.canary.max(axis=0) > 0)
+        self.promote[:, running_runs] += np.where(counts, promote_factors, 0.0)
+        self.better[:, running_runs] += np.where(counts, better_factors, 0.0)
+        self.roll_back[:, running_runs] += np.where(counts, roll_back_factors, 0.0)
+        self._remember(arm_counts, running_runs, counts)
+        self._requests[running_runs] += np.where(is_warm, arm_counts.canary.max(axis=0), 0.0)
+        self._past_bad[:, running_runs] += arm_counts.stable_bad
+        self._past[:, running_runs] += arm_counts.stable
+        return self._decide(running_runs, arm_counts.canary.max(axis=0) > 0)
 
-    def _remember(self, arms: SimulatedArms, live: Ints, counts: Bools) -> None:
-        both_totals = arms.canary + arms.stable
-        new_sums = {
-            "bad": arms.canary_bad,
-            "canary": arms.canary,
+    def _remember(self, arm_counts: SimulatedArms, running_runs: Ints, counts: Bools) -> None:
+        both_totals = arm_counts.canary + arm_counts.stable
+        updated_sums = {
+            "bad": arm_counts.canary_bad,
+            "canary": arm_counts.canary,
             "both": both_totals,
             "blocks": np.ones_like(both_totals),
         }
-        for name, sums in self._seen.items():
-            sums[:, live] += np.where(counts, new_sums[name], 0.0)
-        self._known_bad[:, live] += np.where(counts, arms.stable_bad, 0.0)
-        self._known[:, live] += np.where(counts, arms.stable, 0.0)
+        for name, seen_sums in self._seen.items():
+            seen_sums[:, running_runs] += np.where(counts, updated_sums[name], 0.0)
+        self._known_bad[:, running_runs] += np.where(counts, arm_counts.stable_bad, 0.0)
+        self._known[:, running_runs] += np.where(counts, arm_counts.stable, 0.0)
 
-    def _decide(self, live: Ints, is_served: Bools) -> Ints:
-        rolled_back: Bools = np.logical_or.reduce(self.roll_back[:, live] >= self._bound, axis=0)
-        dwelt = self._age[live] - WARM_UP_BLOCKS >= LEAST_BLOCKS
-        ready = dwelt & (self._requests[live] >= LEAST_REQUESTS) & is_served & ~rolled_back
-        needed = (self.step[live] + 1) / len(self._steps) * vectorized_test.LOG_BOUND
-        speaks = self.promote[:, live] >= needed
+    def _decide(self, running_runs: Ints, is_served: Bools) -> Ints:
+        rolled_back: Bools = np.logical_or.reduce(
+            self.roll_back[:, running_runs] >= self._bound, axis=0
+        )
+        dwelt = self._age[running_runs] - WARM_UP_BLOCKS >= LEAST_BLOCKS
+        ready = dwelt & (self._requests[running_runs] >= LEAST_REQUESTS) & is_served & ~rolled_back
+        needed = (self.step[running_runs] + 1) / len(self._steps) * vectorized_test.LOG_BOUND
+        speaks = self.promote[:, running_runs] >= needed
         any_speaks: Bools = np.logical_or.reduce(speaks, axis=0)
         ready = np.logical_and(ready, any_speaks)
-        ready[ready] = self._all_spoke(live[ready], speaks[:, ready])
-        last = self.step[live] == len(self._steps) - 1
-        has_passed = ready & last
-        good = self._meets_objectives(live[has_passed], speaks[:, has_passed])
-        has_passed[has_passed] = good & ~self._leans_against(live[has_passed])
-        self._advance(live[ready & ~last])
-        return verdicts(has_passed, rolled_back)
+        ready[ready] = self._all_spoke(running_runs[ready], speaks[:, ready])
+        last_index = self.step[running_runs] == len(self._steps) - 1
+        has_passed = ready & last_index
+        good_events = self._meets_objectives(running_runs[has_passed], speaks[:, has_passed])
+        has_passed[has_passed] = good_events & ~self._leans_against(running_runs[has_passed])
+        self._advance(running_runs[ready & ~last_index])
+        return verdicts_of(has_passed, rolled_back)
 
     def _all_spoke(self, runs: Ints, speaks: Bools) -> Bools:
         """Return whether all required SLOs favour the candidate, as policy.canary counts it."""
         required = self.required(runs)
         spoke: Bools = np.logical_and.reduce(speaks | ~required, axis=0)
         needed = (self.step[runs] + 1) / len(self._steps) * self._bound
-        better = speaks & (self.better[:, runs] >= needed)
+        better_factors = speaks & (self.better[:, runs] >= needed)
         spoke &= (
             np.logical_or.reduce(required, axis=0)
             | np.logical_and.reduce(speaks, axis=0)
-            | np.logical_or.reduce(better, axis=0)
+            | np.logical_or.reduce(better_factors, axis=0)
         )
         return spoke
 
@@ -149,7 +160,9 @@ class Sequential:
 
     def _leans_against(self, runs: Ints) -> Bools:
         """Return whether an SLO that isn't required favours stable, as policy.canary decides it."""
-        is_optional = [[s.evidence is CanaryEvidence.IF_AVAILABLE] for s in self._scenario.streams]
+        is_optional = [
+            [stream.evidence is CanaryEvidence.IF_AVAILABLE] for stream in self._scenario.streams
+        ]
         worse = np.array(is_optional) & ~self.required(runs) & (self.roll_back[:, runs] > 0)
         leans: Bools = np.logical_or.reduce(worse, axis=0)
         return leans
@@ -159,12 +172,14 @@ class Sequential:
 
         An SLO in which the candidate is shown to be better than stable may miss it.
         """
-        sums = {name: values[:, runs] for name, values in self._seen.items()}
-        mean = sums["canary"] / np.maximum(sums["blocks"], 1)
-        share = vectorized_test.independent_share(mean, self._correlation[:, runs])
-        lower = vectorized_test.wilson_lower(sums["bad"] * share, sums["canary"] * share)
-        better = speaks & (self.better[:, runs] >= self._bound)
-        met: Bools = np.logical_and.reduce((lower <= self._allowed) | better, axis=0)
+        seen_sums = {name: values[:, runs] for name, values in self._seen.items()}
+        mean = seen_sums["canary"] / np.maximum(seen_sums["blocks"], 1)
+        traffic_share = vectorized_test.independent_share(mean, self._correlation[:, runs])
+        lower = vectorized_test.wilson_lower(
+            seen_sums["bad"] * traffic_share, seen_sums["canary"] * traffic_share
+        )
+        better_factors = speaks & (self.better[:, runs] >= self._bound)
+        met: Bools = np.logical_and.reduce((lower <= self._allowed) | better_factors, axis=0)
         return met
 
     def _advance(self, runs: Ints) -> None:
@@ -176,17 +191,19 @@ class Sequential:
 
 def play(judge: Judge, traffic: SimulatedTraffic, scenario: Scenario) -> SimulationSummary:
     """Give the judge block after block of all runs, until each has a verdict or its time has ended."""
-    verdicts = np.zeros(traffic.runs, np.int64)
+    verdicts_of = np.zeros(traffic.runs, np.int64)
     minutes = np.full(traffic.runs, scenario.blocks * scenario.minutes_per_block)
     for time in range(scenario.blocks):
-        live = np.flatnonzero(verdicts == SimulatedVerdict.RUNNING)
-        if live.size == 0:
+        running_runs = np.flatnonzero(verdicts_of == SimulatedVerdict.RUNNING)
+        if running_runs.size == 0:
             break
-        verdicts[live] = judge.observe(traffic.block(judge.share, live), live)
-        ended_runs = live[verdicts[live] != SimulatedVerdict.RUNNING]
+        verdicts_of[running_runs] = judge.observe(
+            traffic.block(judge.share, running_runs), running_runs
+        )
+        ended_runs = running_runs[verdicts_of[running_runs] != SimulatedVerdict.RUNNING]
         minutes[ended_runs] = (time + 1) * scenario.minutes_per_block
-    verdicts[verdicts == SimulatedVerdict.RUNNING] = SimulatedVerdict.INCONCLUSIVE
-    return summarise([SimulatedVerdict(int(v)) for v in verdicts], minutes.tolist())
+    verdicts_of[verdicts_of == SimulatedVerdict.RUNNING] = SimulatedVerdict.INCONCLUSIVE
+    return summarise_verdicts([SimulatedVerdict(int(v)) for v in verdicts_of], minutes.tolist())
 
 
 def simulate(scenario: Scenario, runs: int, seed: int) -> SimulationSummary:

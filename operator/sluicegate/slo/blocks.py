@@ -26,13 +26,13 @@ LEAST_COVERAGE: Final = 0.8
 """Share of the expected scrapes below which a block is dropped."""
 RING_SIZES: Final = (21, 84, HOURS)
 """Sizes of the ring of sums: the first that suffices is used, so that a new version needs little memory."""
-SLACK: Final = 1.02
+RING_SLACK: Final = 1.02
 """Factor by which bad events may exceed all events: the two are scraped at slightly different times."""
 
 _WIDTHS: Final = (("B", 2**8), ("H", 2**16), ("I", 2**32), ("Q", 2**64))
 """Type codes of arrays, narrowest first, each with the first number that doesn't fit."""
-_MOST_EVENTS: Final = 2**53
-_NEVER: Final = 2**62
+_MAX_EVENTS: Final = 2**53
+_NEVER_RECORDED: Final = 2**62
 """Number of an hour later than any that occurs: no hour was recorded."""
 
 
@@ -88,7 +88,7 @@ class Block:
 
 
 def read_block(
-    index: int, bad: float | None, total: float | None, *, coverage: float | None = None
+    index: int, bad_events: float | None, total: float | None, *, coverage: float | None = None
 ) -> Block:
     """Build a block from the numbers of Prometheus, after the checks of coverage and plausibility.
 
@@ -98,14 +98,21 @@ def read_block(
     if coverage is not None and not coverage >= LEAST_COVERAGE:
         return Block(index, Quality.LOW_COVERAGE)
     if total is None:
-        return Block(index, Quality.NO_SERIES if bad is None else Quality.INVALID)
-    bad = 0 if bad is None else bad
-    if not (isfinite(bad) and isfinite(total)) or bad < 0 or total < 0 or total > _MOST_EVENTS:
+        return Block(index, Quality.NO_SERIES if bad_events is None else Quality.INVALID)
+    bad_events = 0 if bad_events is None else bad_events
+    if (
+        not (isfinite(bad_events) and isfinite(total))
+        or bad_events < 0
+        or total < 0
+        or total > _MAX_EVENTS
+    ):
         return Block(index, Quality.INVALID)
-    if bad > SLACK * total:
+    if bad_events > RING_SLACK * total:
         return Block(index, Quality.INVALID)
     rounded_total = round(total)
-    return Block(index, Quality.COUNTED, Count(min(round(bad), rounded_total), rounded_total))
+    return Block(
+        index, Quality.COUNTED, Count(min(round(bad_events), rounded_total), rounded_total)
+    )
 
 
 class BlockRow:
@@ -120,22 +127,28 @@ class BlockRow:
         """Begin with these blocks, whose indexes are consecutive."""
         self._first = blocks[0].index if blocks else 0
         self._quality = bytearray(block.quality for block in blocks)
-        self._bad = _packed([block.count.bad for block in blocks])
-        self._total = _packed([block.count.total for block in blocks])
+        self._bad = _packed_array([block.count.bad for block in blocks])
+        self._total = _packed_array([block.count.total for block in blocks])
 
     def update(self, blocks: Sequence[Block]) -> None:
         """Insert consecutive blocks; a block that is read again replaces its earlier value."""
-        other = BlockRow(blocks)
+        merged_row = BlockRow(blocks)
         if not self._quality:
-            self._first = other._first
-        before = max(self._first - other._first, 0)
-        place = other._first - self._first + before
-        after = max(place + len(other._quality) - before - len(self._quality), 0)
-        self._first -= before
-        self._quality = bytearray(before) + self._quality + bytearray(after)
-        self._quality[place : place + len(other._quality)] = other._quality
-        self._bad = _with_values_from(_padded(self._bad, before, after), place, other._bad)
-        self._total = _with_values_from(_padded(self._total, before, after), place, other._total)
+            self._first = merged_row._first
+        blocks_before = max(self._first - merged_row._first, 0)
+        offset = merged_row._first - self._first + blocks_before
+        blocks_after = max(
+            offset + len(merged_row._quality) - blocks_before - len(self._quality), 0
+        )
+        self._first -= blocks_before
+        self._quality = bytearray(blocks_before) + self._quality + bytearray(blocks_after)
+        self._quality[offset : offset + len(merged_row._quality)] = merged_row._quality
+        self._bad = _with_values_from(
+            _with_padding(self._bad, blocks_before, blocks_after), offset, merged_row._bad
+        )
+        self._total = _with_values_from(
+            _with_padding(self._total, blocks_before, blocks_after), offset, merged_row._total
+        )
 
     def indexes(self) -> list[int]:
         """Return the indexes of the blocks that were read, oldest first."""
@@ -143,10 +156,10 @@ class BlockRow:
 
     def value(self, index: int) -> BlockValue:
         """Return quality and count of the block with this index; MISSING if it was never read."""
-        place = index - self._first
-        if not 0 <= place < len(self._quality):
-            return _value(Quality.MISSING, 0, 0)
-        return _value(self._quality[place], self._bad[place], self._total[place])
+        offset = index - self._first
+        if not 0 <= offset < len(self._quality):
+            return _block_value(Quality.MISSING, 0, 0)
+        return _block_value(self._quality[offset], self._bad[offset], self._total[offset])
 
 
 class Series:
@@ -165,10 +178,10 @@ class Series:
 
     def __init__(self) -> None:
         self._newest = -1
-        self._first_hour = _NEVER
+        self._first_hour = _NEVER_RECORDED
         self._quality = bytearray(SINGLE_BLOCKS)
-        self._bad, self._total = _zeros(SINGLE_BLOCKS), _zeros(SINGLE_BLOCKS)
-        self._hour_bad, self._hour_total = _zeros(RING_SIZES[0]), _zeros(RING_SIZES[0])
+        self._bad, self._total = _zero_array(SINGLE_BLOCKS), _zero_array(SINGLE_BLOCKS)
+        self._hour_bad, self._hour_total = _zero_array(RING_SIZES[0]), _zero_array(RING_SIZES[0])
         self.derived = {}
 
     # ---- writing ---------------------------------------------------------------------------
@@ -182,18 +195,27 @@ class Series:
         else:
             self.derived.clear()
         age = self._newest - block.index
-        before = Count(0, 0)
+        previous_count = Count(0, 0)
         if age < SINGLE_BLOCKS:
             slot = block.index % SINGLE_BLOCKS
-            before = Count(self._bad[slot], self._total[slot])
+            previous_count = Count(self._bad[slot], self._total[slot])
             self._quality[slot] = block.quality
             self._bad = _with_value(self._bad, slot, block.count.bad)
             self._total = _with_value(self._total, slot, block.count.total)
         hour = hour_of(block.index)
         if hour_of(self._newest) - hour < HOURS:
-            old = self.hour(hour)
-            change = (block.count.bad - before.bad, block.count.total - before.total)
-            self._set_hour(hour, Count(old.bad + change[0], old.total + change[1]))
+            previous_hour_count = self.hour(hour)
+            change = (
+                block.count.bad - previous_count.bad,
+                block.count.total - previous_count.total,
+            )
+            self._set_hour(
+                hour,
+                Count(
+                    previous_hour_count.bad + change[0],
+                    previous_hour_count.total + change[1],
+                ),
+            )
 
     def _append(self, block: Block) -> bool:
         """Record the block after the newest one, if its sums fit into the arrays.
@@ -201,22 +223,22 @@ class Series:
         This is the fast path of nearly all blocks. Return False, and change nothing, if a sum
         doesn't fit.
         """
-        index, (bad, total) = block.index, block.count
+        index, (bad_events, total) = block.index, block.count
         ring_size = len(self._hour_bad)
         slot, hour = index % SINGLE_BLOCKS, hour_of(index) % ring_size
-        hour_bad, hour_total = bad, total
+        hour_bad, hour_total = bad_events, total
         if index % BLOCKS_PER_HOUR == 1:  # the first block of an hour replaces the sum in its slot
             if ring_size < HOURS and hour_of(index) - self._first_hour >= ring_size:
                 return False
         else:
             hour_bad += self._hour_bad[hour]
             hour_total += self._hour_total[hour]
-        before = self._hour_bad[hour], self._hour_total[hour]
+        previous_hour_counts = self._hour_bad[hour], self._hour_total[hour]
         try:
             self._hour_bad[hour], self._hour_total[hour] = hour_bad, hour_total
-            self._bad[slot], self._total[slot] = bad, total
+            self._bad[slot], self._total[slot] = bad_events, total
         except OverflowError:
-            self._hour_bad[hour], self._hour_total[hour] = before
+            self._hour_bad[hour], self._hour_total[hour] = previous_hour_counts
             return False
         self._newest = index
         self._quality[slot] = block.quality
@@ -235,36 +257,36 @@ class Series:
 
     def _set_hour(self, hour: int, count: Count) -> None:
         if hour < self._first_hour:
-            newest = hour_of(self._newest)
-            self._enlarge_ring(hour, newest, newest)
+            newest_hour = hour_of(self._newest)
+            self._enlarge_ring(hour, newest_hour, newest_hour)
         slot = hour % len(self._hour_bad)
         self._hour_bad = _with_value(self._hour_bad, slot, count.bad)
         self._hour_total = _with_value(self._hour_total, slot, count.total)
 
     def _move_to(self, index: int) -> None:
-        before, self._newest = self._newest, index
-        if before < 0:  # nothing was recorded yet, so there is nothing to clear
+        previous_newest, self._newest = self._newest, index
+        if previous_newest < 0:  # nothing was recorded yet, so there is nothing to clear
             return
-        for slot in _slots(before, index, SINGLE_BLOCKS):
+        for slot in _slots(previous_newest, index, SINGLE_BLOCKS):
             self._quality[slot] = Quality.MISSING
             self._bad[slot] = self._total[slot] = 0
-        self._enlarge_ring(self._first_hour, hour_of(before), hour_of(index))
-        for slot in _slots(hour_of(before), hour_of(index), len(self._hour_bad)):
+        self._enlarge_ring(self._first_hour, hour_of(previous_newest), hour_of(index))
+        for slot in _slots(hour_of(previous_newest), hour_of(index), len(self._hour_bad)):
             self._hour_bad[slot] = self._hour_total[slot] = 0
 
-    def _enlarge_ring(self, first: int, last: int, newest: int) -> None:
+    def _enlarge_ring(self, first_hour: int, last_hour: int, newest_hour: int) -> None:
         """Enlarge the ring for the sums of the hours first … newest, up to its greatest size.
 
         The ring holds the sums from the first recorded hour to `last`.
         """
-        first_recorded, self._first_hour = self._first_hour, first
-        ring_size, needed = len(self._hour_bad), newest - first + 1
-        if needed > ring_size and ring_size < HOURS:
-            ring_size = next((size for size in RING_SIZES if size >= needed), HOURS)
-            self._hour_bad = _moved(self._hour_bad, first_recorded, last, ring_size)
-            self._hour_total = _moved(self._hour_total, first_recorded, last, ring_size)
+        first_recorded, self._first_hour = self._first_hour, first_hour
+        ring_size, needed_hours = len(self._hour_bad), newest_hour - first_hour + 1
+        if needed_hours > ring_size and ring_size < HOURS:
+            ring_size = next((size for size in RING_SIZES if size >= needed_hours), HOURS)
+            self._hour_bad = _moved_ring(self._hour_bad, first_recorded, last_hour, ring_size)
+            self._hour_total = _moved_ring(self._hour_total, first_recorded, last_hour, ring_size)
 
-    def without(self, spans: Sequence[tuple[int, int]]) -> "Series":
+    def without(self, excluded_spans: Sequence[tuple[int, int]]) -> "Series":
         """Return a read-only copy without the events of some blocks.
 
         Parameters
@@ -272,25 +294,40 @@ class Series:
         spans : pairs (after, last) of blocks with after < index ≤ last. Hours that they touch are
             left out completely, so that the way in which the blocks were read doesn't matter.
         """
-        other = Series()
-        other._newest, other._first_hour = self._newest, self._first_hour
-        other._quality, other._bad, other._total = self._quality, self._bad[:], self._total[:]
-        other._hour_bad, other._hour_total = self._hour_bad[:], self._hour_total[:]
-        newest = hour_of(self._newest)
-        oldest, single = newest - len(self._hour_bad) + 1, self._newest - SINGLE_BLOCKS + 1
-        for after, last in spans:
-            for hour in range(max(hour_of(after + 1), oldest, 0), min(hour_of(last), newest) + 1):
+        remaining_series = Series()
+        remaining_series._newest, remaining_series._first_hour = self._newest, self._first_hour
+        remaining_series._quality, remaining_series._bad, remaining_series._total = (
+            self._quality,
+            self._bad[:],
+            self._total[:],
+        )
+        remaining_series._hour_bad, remaining_series._hour_total = (
+            self._hour_bad[:],
+            self._hour_total[:],
+        )
+        newest_hour = hour_of(self._newest)
+        oldest_hour, oldest_single_block = (
+            newest_hour - len(self._hour_bad) + 1,
+            self._newest - SINGLE_BLOCKS + 1,
+        )
+        for after_block, last_block in excluded_spans:
+            for hour in range(
+                max(hour_of(after_block + 1), oldest_hour, 0),
+                min(hour_of(last_block), newest_hour) + 1,
+            ):
                 slot = hour % len(self._hour_bad)
-                other._hour_bad[slot] = other._hour_total[slot] = 0
-            for index in range(max(after + 1, single, 0), min(last, self._newest) + 1):
+                remaining_series._hour_bad[slot] = remaining_series._hour_total[slot] = 0
+            for index in range(
+                max(after_block + 1, oldest_single_block, 0), min(last_block, self._newest) + 1
+            ):
                 slot = index % SINGLE_BLOCKS
-                other._bad[slot] = other._total[slot] = 0
-        key = tuple(spans)
-        cached = self.derived.get("without")
-        if not isinstance(cached, tuple) or cached[0] != key:
-            cached = self.derived["without"] = (key, {})
-        other.derived = cached[1]
-        return other
+                remaining_series._bad[slot] = remaining_series._total[slot] = 0
+        key = tuple(excluded_spans)
+        cached_series = self.derived.get("without")
+        if not isinstance(cached_series, tuple) or cached_series[0] != key:
+            cached_series = self.derived["without"] = (key, {})
+        remaining_series.derived = cached_series[1]
+        return remaining_series
 
     # ---- reading ---------------------------------------------------------------------------
 
@@ -324,28 +361,40 @@ class Series:
         slot = hour % len(self._hour_bad)
         return Count(self._hour_bad[slot], self._hour_total[slot])
 
-    def hours(self, first: int, last: int) -> tuple["array[int]", "array[int]"]:
+    def hours(self, first_hour: int, last_hour: int) -> tuple["array[int]", "array[int]"]:
         """Return bad and total events of the hours from `first` to `last`, both included.
 
         Zero where not kept.
         """
-        newest = hour_of(self._newest)
-        low, high = max(first, newest - len(self._hour_bad) + 1, 0), min(last, newest)
-        if high < low:
-            return _zeros(max(last - first + 1, 0)), _zeros(max(last - first + 1, 0))
-        bad, total = _ring(self._hour_bad, low, high), _ring(self._hour_total, low, high)
-        if low == first and high == last:
-            return bad, total
-        return _padded(bad, low - first, last - high), _padded(total, low - first, last - high)
+        newest_hour = hour_of(self._newest)
+        lowest_hour, highest_hour = (
+            max(first_hour, newest_hour - len(self._hour_bad) + 1, 0),
+            min(last_hour, newest_hour),
+        )
+        if highest_hour < lowest_hour:
+            return _zero_array(max(last_hour - first_hour + 1, 0)), _zero_array(
+                max(last_hour - first_hour + 1, 0)
+            )
+        bad_events, total = (
+            _ring_slice(self._hour_bad, lowest_hour, highest_hour),
+            _ring_slice(self._hour_total, lowest_hour, highest_hour),
+        )
+        if lowest_hour == first_hour and highest_hour == last_hour:
+            return bad_events, total
+        return _with_padding(
+            bad_events, lowest_hour - first_hour, last_hour - highest_hour
+        ), _with_padding(total, lowest_hour - first_hour, last_hour - highest_hour)
 
-    def blocks(self, after: int, last: int) -> Iterator[Block]:
+    def blocks(self, after_block: int, last_block: int) -> Iterator[Block]:
         """Yield the blocks with after < index ≤ last that are kept singly and were read, oldest first."""
-        for index in range(max(after + 1, self._newest - SINGLE_BLOCKS + 1, 0), last + 1):
+        for index in range(
+            max(after_block + 1, self._newest - SINGLE_BLOCKS + 1, 0), last_block + 1
+        ):
             block = self.block(index)
             if block.quality is not Quality.MISSING:
                 yield block
 
-    def window(self, now: int, length: int, since: int = 0) -> Count:
+    def window(self, now: int, length: int, since_block: int = 0) -> Count:
         """Return the events of the `length` blocks up to and including `now`, without those before `since`.
 
         Parameters
@@ -354,31 +403,36 @@ class Series:
         length : the window in blocks.
         since : blocks up to and including this one are left out.
         """
-        return self.between(max(now - length, since), now)
+        return self.between(max(now - length, since_block), now)
 
-    def between(self, after: int, last: int) -> Count:
+    def between(self, after_block: int, last_block: int) -> Count:
         """Return the events of the blocks with after < index ≤ last (of whole hours, if it begins earlier)."""
-        last = min(last, self._newest)
+        last_block = min(last_block, self._newest)
         oldest_single = self._newest - SINGLE_BLOCKS
-        if after >= oldest_single:
-            return self._singles(after, last)
-        first_hour = ceil(after / BLOCKS_PER_HOUR)
-        hours_end = max(last // BLOCKS_PER_HOUR, first_hour) * BLOCKS_PER_HOUR
+        if after_block >= oldest_single:
+            return self._singles(after_block, last_block)
+        first_hour = ceil(after_block / BLOCKS_PER_HOUR)
+        hours_end = max(last_block // BLOCKS_PER_HOUR, first_hour) * BLOCKS_PER_HOUR
         first_kept_hour = (
             hour_of(self._newest) - len(self._hour_bad) + 1
         )  # there are no sums of earlier hours
-        bad, total = self.hours(max(first_hour, first_kept_hour), hours_end // BLOCKS_PER_HOUR - 1)
-        rest_singles = self._singles(hours_end, last)
-        return Count(sum(bad) + rest_singles.bad, sum(total) + rest_singles.total)
+        bad_events, total = self.hours(
+            max(first_hour, first_kept_hour), hours_end // BLOCKS_PER_HOUR - 1
+        )
+        rest_singles = self._singles(hours_end, last_block)
+        return Count(sum(bad_events) + rest_singles.bad, sum(total) + rest_singles.total)
 
-    def _singles(self, after: int, last: int) -> Count:
-        first = max(after + 1, self._newest - SINGLE_BLOCKS + 1, 0)
-        if last < first:
+    def _singles(self, after_block: int, last_block: int) -> Count:
+        first_block = max(after_block + 1, self._newest - SINGLE_BLOCKS + 1, 0)
+        if last_block < first_block:
             return Count(0, 0)
-        if last == first:
-            slot = first % SINGLE_BLOCKS
+        if last_block == first_block:
+            slot = first_block % SINGLE_BLOCKS
             return Count(self._bad[slot], self._total[slot])
-        return Count(sum(_ring(self._bad, first, last)), sum(_ring(self._total, first, last)))
+        return Count(
+            sum(_ring_slice(self._bad, first_block, last_block)),
+            sum(_ring_slice(self._total, first_block, last_block)),
+        )
 
 
 def hour_of(index: int) -> int:
@@ -387,18 +441,18 @@ def hour_of(index: int) -> int:
 
 
 @lru_cache(maxsize=1024)
-def _value(quality: int, bad: int, total: int) -> BlockValue:
+def _block_value(quality: int, bad_events: int, total: int) -> BlockValue:
     """Return one shared object for equal values, as most blocks have the values of many others."""
-    return BlockValue(_QUALITIES[quality], Count(bad, total))
+    return BlockValue(_QUALITIES[quality], Count(bad_events, total))
 
 
-def _zeros(length: int) -> "array[int]":
+def _zero_array(length: int) -> "array[int]":
     return array(_WIDTHS[0][0], bytes(length))
 
 
-def _padded(values: "array[int]", before: int, after: int) -> "array[int]":
+def _with_padding(values: "array[int]", zeros_before: int, zeros_after: int) -> "array[int]":
     code, size = values.typecode, values.itemsize
-    return array(code, bytes(before * size)) + values + array(code, bytes(after * size))
+    return array(code, bytes(zeros_before * size)) + values + array(code, bytes(zeros_after * size))
 
 
 def _with_value(values: "array[int]", slot: int, value: int) -> "array[int]":
@@ -412,36 +466,43 @@ def _with_value(values: "array[int]", slot: int, value: int) -> "array[int]":
     return values
 
 
-def _packed(values: Sequence[int]) -> "array[int]":
-    largest = max(values, default=0)
-    return array(next(code for code, limit in _WIDTHS if largest < limit), values)
+def _packed_array(values: Sequence[int]) -> "array[int]":
+    largest_value = max(values, default=0)
+    return array(next(code for code, limit in _WIDTHS if largest_value < limit), values)
 
 
-def _with_values_from(values: "array[int]", place: int, new_values: "array[int]") -> "array[int]":
+def _with_values_from(values: "array[int]", offset: int, new_values: "array[int]") -> "array[int]":
     """Replace the values from `place` on; the narrower of both arrays is widened."""
     code = max(values, new_values, key=lambda values: values.itemsize).typecode
     values, new_values = (
-        each if each.typecode == code else array(code, each) for each in (values, new_values)
+        array_part if array_part.typecode == code else array(code, array_part)
+        for array_part in (values, new_values)
     )
-    values[place : place + len(new_values)] = new_values
+    values[offset : offset + len(new_values)] = new_values
     return values
 
 
-def _moved(values: "array[int]", first: int, last: int, ring_size: int) -> "array[int]":
+def _moved_ring(
+    values: "array[int]", first_hour: int, last_hour: int, ring_size: int
+) -> "array[int]":
     """Copy entries first … last of a ring into a ring of size `ring_size`."""
-    wider = array(values.typecode, bytes(ring_size * values.itemsize))
-    for entry in range(first, last + 1):
-        wider[entry % ring_size] = values[entry % len(values)]
-    return wider
+    wider_array = array(values.typecode, bytes(ring_size * values.itemsize))
+    for entry in range(first_hour, last_hour + 1):
+        wider_array[entry % ring_size] = values[entry % len(values)]
+    return wider_array
 
 
-def _slots(before: int, index: int, size: int) -> Iterator[int]:
+def _slots(previous_index: int, index: int, size: int) -> Iterator[int]:
     """Yield the ring slots that become free when the newest entry moves from `before` to `index`."""
-    return (entry % size for entry in range(max(before, index - size) + 1, index + 1))
+    return (entry % size for entry in range(max(previous_index, index - size) + 1, index + 1))
 
 
-def _ring(values: "array[int]", first: int, last: int) -> "array[int]":
+def _ring_slice(values: "array[int]", first_hour: int, last_hour: int) -> "array[int]":
     """Return entries first … last of a ring, in order; at most its size."""
     size = len(values)
-    low, high = first % size, last % size + 1
-    return values[low:high] if low < high else values[low:] + values[:high]
+    low_slot, high_slot = first_hour % size, last_hour % size + 1
+    return (
+        values[low_slot:high_slot]
+        if low_slot < high_slot
+        else values[low_slot:] + values[:high_slot]
+    )

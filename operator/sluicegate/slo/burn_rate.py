@@ -17,7 +17,7 @@ from sluicegate.slo.blocks import Series
 from sluicegate.stats.counts import NOTHING, Count
 from sluicegate.stats.intervals import least_total, quantile, wilson_lower
 
-LEAST_BAD: Final = 3
+LEAST_BAD_EVENTS: Final = 3
 """Bad events in the long window below which no row trips, whatever the ratio."""
 
 
@@ -48,14 +48,14 @@ class Row:
     level: Level
 
 
-FAST: Final = (
+FAST_BURN_WINDOWS: Final = (
     Row(12, 1, 14.4, 0.99, Level.MISSED),
     Row(72, 6, 6.0, 0.99, Level.MISSED),
     Row(288, 24, 3.0, 0.95, Level.AT_RISK),
     Row(864, 72, 1.0, 0.95, Level.AT_RISK),
 )
 """Profile for availability and latency, which every request measures."""
-SLOW: Final = (
+SLOW_BURN_WINDOWS: Final = (
     Row(288, 24, 1.0, 0.999998, Level.MISSED),
     Row(288, 24, 1.0, 0.95, Level.AT_RISK),
     Row(2016, 288, 1.0, 0.99999, Level.MISSED),
@@ -90,7 +90,7 @@ class Reading:
     blocks: int
 
 
-def thresholds(profile: tuple[Row, ...], allowed_bad: float) -> tuple[Threshold, ...]:
+def thresholds(profile: tuple[Row, ...], allowed_bad_ratio: float) -> tuple[Threshold, ...]:
     """Return the rows that can trip for an objective that allows this bad ratio.
 
     A row whose threshold is 1 or more is dropped; the row with a burn rate of 1 always stays.
@@ -98,27 +98,29 @@ def thresholds(profile: tuple[Row, ...], allowed_bad: float) -> tuple[Threshold,
     return tuple(
         Threshold(
             row,
-            row.burn_rate * allowed_bad,
+            row.burn_rate * allowed_bad_ratio,
             quantile(row.confidence),
-            least_total(row.burn_rate * allowed_bad),
+            least_total(row.burn_rate * allowed_bad_ratio),
         )
         for row in profile
-        if row.burn_rate * allowed_bad < 1
+        if row.burn_rate * allowed_bad_ratio < 1
     )
 
 
-def read(
-    threshold: Threshold, series: Series, *, now: int, since: int, phi: float
+def read_burn_rate(
+    threshold: Threshold, series: Series, *, now: int, since_block: int, phi: float
 ) -> Reading | None:
     """Evaluate a row at block `now`; None while its long window holds too few events."""
     row = threshold.row
-    long, blocks = series.window(now, row.long, since), min(row.long, now - since)
-    if long.total / phi < threshold.least_events:
+    long_count, blocks = series.window(now, row.long, since_block), min(row.long, now - since_block)
+    if long_count.total / phi < threshold.least_events:
         return None
-    if long.bad < LEAST_BAD or long.bad <= threshold.ratio * long.total:
-        return Reading(threshold, long, 0.0, tripped=False, blocks=blocks)
-    lower = wilson_lower(long.bad / phi, long.total / phi, threshold.z)
+    if long_count.bad < LEAST_BAD_EVENTS or long_count.bad <= threshold.ratio * long_count.total:
+        return Reading(threshold, long_count, 0.0, tripped=False, blocks=blocks)
+    lower_bound = wilson_lower(long_count.bad / phi, long_count.total / phi, threshold.z)
     # The short window shows whether the errors continue.
-    short = series.window(now, row.short, since) if lower > threshold.ratio else NOTHING
-    tripped = short.bad > threshold.ratio * short.total
-    return Reading(threshold, long, lower, tripped, blocks)
+    short_count = (
+        series.window(now, row.short, since_block) if lower_bound > threshold.ratio else NOTHING
+    )
+    is_tripped = short_count.bad > threshold.ratio * short_count.total
+    return Reading(threshold, long_count, lower_bound, is_tripped, blocks)

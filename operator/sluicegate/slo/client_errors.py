@@ -10,7 +10,7 @@ from typing import Final
 
 CLIENT_ERRORS: Final = "client errors (4xx)"
 """Name under which they are kept and reported; no SLO can have it."""
-_UNKNOWN: Final = frozenset({"404", "405"})
+_CODES_OF_UNKNOWN_PATHS: Final = frozenset({"404", "405"})
 
 
 class ResponseKind(StrEnum):
@@ -26,6 +26,6 @@ class ResponseKind(StrEnum):
 
 def classify_response(code: str) -> ResponseKind:
     """Classify a response by its status code of 400 or more."""
-    if code in _UNKNOWN:
+    if code in _CODES_OF_UNKNOWN_PATHS:
         return ResponseKind.UNKNOWN
     return ResponseKind.REFUSED if code.startswith("4") else ResponseKind.FAILED

@@ -7,11 +7,11 @@ from typing import Final
 
 OUTCOMES: Final = "@outcomes"
 """Predictions whose truth is known."""
-MIXED: Final = "@mixed"
+MIXED_SERIES: Final = "@mixed"
 """Requests that called the upstream; bad are those that met both versions."""
-UNMARKED: Final = "@unmarked"
+UNMARKED_SERIES: Final = "@unmarked"
 """The same; bad are those without an answer that names its version."""
-USUAL: Final = ""
+USUAL_SERIES: Final = ""
 """Version of the series of all outcomes of a consumer, whichever version answered."""
 
 

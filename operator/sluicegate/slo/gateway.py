@@ -9,16 +9,16 @@ from sluicegate.api.names import DRAW_ROUTE_SUFFIX
 from sluicegate.slo import metric_names as names
 from sluicegate.slo.promql import (
     Scope,
-    any_arm,
+    any_expression,
     escape_regex,
     quote,
     render_count,
-    select,
+    select_series,
     sum_by,
     tag,
 )
 
-EVERYTHING: Final = Scope()
+WHOLE_SCOPE: Final = Scope()
 
 
 class GatewayCount(StrEnum):
@@ -69,18 +69,18 @@ class GatewayMetric:
     after: str = ""
     router: RouterMetric | None = None
 
-    def pattern(self, scope: Scope = EVERYTHING) -> str:
+    def pattern(self, scope: Scope = WHOLE_SCOPE) -> str:
         """Return the pattern that the label must match.
 
         Its one group is the backend's name (see `backend_of`).
         """
         backend = ".*"
         if scope.namespaces or scope.products:
-            backend = f"{_any(scope.namespaces)}-{_any(scope.products)}-[0-9a-f]+"
+            backend = f"{_any_value_pattern(scope.namespaces)}-{_any_value_pattern(scope.products)}-[0-9a-f]+"
         return f"{self.before}({backend}){self.after}"
 
 
-TRAEFIK: Final = GatewayMetric(
+TRAEFIK_METRIC: Final = GatewayMetric(
     "traefik_service_requests_total",
     "service",
     before="(?:httproute-.+-[0-9]+-[0-9a-f]+-svc-)?",
@@ -110,38 +110,38 @@ def route_of(namespace: str, product: str) -> str:
     return f"{namespace}-{product}"
 
 
-def _any(values: Iterable[str]) -> str:
-    among = "|".join(sorted(map(escape_regex, values)))
-    return f"(?:{among})" if among else ".+"
+def _any_value_pattern(values: Iterable[str]) -> str:
+    alternatives_pattern = "|".join(sorted(map(escape_regex, values)))
+    return f"(?:{alternatives_pattern})" if alternatives_pattern else ".+"
 
 
-def render_gateway(gateway: GatewayMetric, window: int, scope: Scope = EVERYTHING) -> str:
+def render_gateway(gateway: GatewayMetric, window: int, scope: Scope = WHOLE_SCOPE) -> str:
     """Render the query for requests by backend, as the gateway counted them, of the products in a scope."""
     counter = _Counter(gateway.metric, gateway.label, gateway.pattern(scope))
-    return _by_backend(gateway, counter, window)
+    return _sum_by_backend(gateway, counter, window)
 
 
-def render_sent(gateway: GatewayMetric, window: int, scope: Scope = EVERYTHING) -> str:
+def render_sent(gateway: GatewayMetric, window: int, scope: Scope = WHOLE_SCOPE) -> str:
     """Render the query for each product's requests by kind, as the gateway counted them (see `GatewayCount`)."""
     product = ".+"
     if scope.namespaces or scope.products:
-        product = f"{_any(scope.namespaces)}-{_any(scope.products)}"
+        product = f"{_any_value_pattern(scope.namespaces)}-{_any_value_pattern(scope.products)}"
     backends = f"{gateway.before}({product})-[0-9a-f]+{gateway.after}"
     if (router := gateway.router) is None:
         raise ValueError(f"{gateway.metric}: its gateway doesn't count by route")
     routes = f"{router.before}({product})(?:{router.draws})?{router.after}"
     by_route = _Counter(router.metric, router.label, routes, ends=router.draws)
     by_backend = _Counter(gateway.metric, gateway.label, backends)
-    unsent, refused_matcher = (f'{router.code}="{code}"' for code in (503, 502))
+    unsent_matcher, refused_matcher = (f'{router.code}="{code}"' for code in (503, 502))
     counters = {
         GatewayCount.ROUTED: by_route,
-        GatewayCount.UNSENT: replace(by_route, matcher=unsent),
-        GatewayCount.OWN: replace(by_backend, matcher=unsent),
+        GatewayCount.UNSENT: replace(by_route, matcher=unsent_matcher),
+        GatewayCount.OWN: replace(by_backend, matcher=unsent_matcher),
         GatewayCount.REFUSED: replace(by_backend, matcher=refused_matcher),
     }
-    return any_arm(
-        tag(_by_backend(gateway, counter, window), names.FACT, fact)
-        for fact, counter in counters.items()
+    return any_expression(
+        tag(_sum_by_backend(gateway, counter, window), names.FACT_LABEL, fact_name)
+        for fact_name, counter in counters.items()
     )
 
 
@@ -159,18 +159,20 @@ class _Counter:
     ends: str = ""
 
 
-def _by_backend(gateway: GatewayMetric, counter: _Counter, window: int) -> str:
+def _sum_by_backend(gateway: GatewayMetric, counter: _Counter, window: int) -> str:
     namespace = Scope(gateway.namespaces).namespace_matcher()
     # A product's pod may expose whatever it likes, also under the name of the gateway's counter.
-    of_gateway = [namespace, f'{names.PRODUCT}=""']
+    gateway_labels = [namespace, f'{names.PRODUCT}=""']
     label, pattern = counter.label, quote(counter.pattern)
-    matchers = [*of_gateway, f"{label}=~{pattern}", *filter(None, [counter.matcher])]
+    matchers = [*gateway_labels, f"{label}=~{pattern}", *filter(None, [counter.matcher])]
     counted_requests = render_count(
-        select(counter.metric, matchers), window, up=select(names.UP, of_gateway)
+        select_series(counter.metric, matchers),
+        window,
+        up_selector=select_series(names.UP_METRIC, gateway_labels),
     )
     sent_requests = sum_by((label,), counted_requests)
     backend = f'label_replace(\n{sent_requests}\n, "{names.BACKEND}", "$1", "{label}", {pattern})'
     if counter.ends:
-        end = quote(f"(.+){counter.ends}")
-        backend = f'label_replace(\n{backend}\n, "{names.BACKEND}", "$1", "{names.BACKEND}", {end})'
+        backend_pattern = quote(f"(.+){counter.ends}")
+        backend = f'label_replace(\n{backend}\n, "{names.BACKEND}", "$1", "{names.BACKEND}", {backend_pattern})'
     return sum_by((names.BACKEND,), backend)

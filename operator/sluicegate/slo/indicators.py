@@ -11,7 +11,7 @@ from typing import Final, Protocol
 
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.slos import Indicator, IndicatorKind
-from sluicegate.slo.blocks import SLACK
+from sluicegate.slo.blocks import RING_SLACK
 from sluicegate.slo.client_errors import ResponseKind
 from sluicegate.slo.queries import Fact, QueryKind
 
@@ -79,60 +79,62 @@ class BlockCounts:
         """Return the bad events of a block; NaN where good and all events contradict each other."""
         if self.goods is None:
             return (self.bads or NO_VALUES).get(index)
-        total, good = self.total(index), self.goods.get(index, 0.0)
+        total, good_count = self.total(index), self.goods.get(index, 0.0)
         if total is None:
             return None
-        if good > SLACK * total and not self.lagging:
+        if good_count > RING_SLACK * total and not self.lagging:
             return nan
         # A good event and its request may be counted in different blocks.
-        return max(total - good, 0.0) if isfinite(total - good) else nan
+        return max(total - good_count, 0.0) if isfinite(total - good_count) else nan
 
 
 def sum_rows(rows: Iterable[Values | None]) -> Values | None:
     """Add up values by block; None if there is no row."""
-    present_rows = [row for row in rows if row is not None]
-    if len(present_rows) <= 1:
-        return next(iter(present_rows), None)
+    rows_with_data = [row for row in rows if row is not None]
+    if len(rows_with_data) <= 1:
+        return next(iter(rows_with_data), None)
     total: dict[int, float] = defaultdict(float)
-    for row in present_rows:
+    for row in rows_with_data:
         for index, value in row.items():
             total[index] += value
     return dict(total)
 
 
-def count_outcomes(good: Values | None, bad: Values | None) -> BlockCounts:
+def count_outcomes(good_values: Values | None, bad_values: Values | None) -> BlockCounts:
     """Return the counts of good and bad events, each of which has a row of its own."""
-    if good is None and bad is None:
+    if good_values is None and bad_values is None:
         return BlockCounts(None)
-    return BlockCounts(sum_rows([good or {}, bad or {}]), bads=bad)
+    return BlockCounts(sum_rows([good_values or {}, bad_values or {}]), bads=bad_values)
 
 
-def _total_less_good(totals: Values, goods: Values, *, lagging: bool = False) -> BlockCounts:
+def _total_minus_good(
+    totals: Values, good_values: Values, *, is_lagging: bool = False
+) -> BlockCounts:
     """Return total less good, for blocks that have both: a missing series isn't zero."""
-    common_totals = {index: total for index, total in totals.items() if index in goods}
-    return BlockCounts(common_totals or None, goods=goods, lagging=lagging)
+    common_totals = {index: total for index, total in totals.items() if index in good_values}
+    return BlockCounts(common_totals or None, goods=good_values, lagging=is_lagging)
 
 
-def _availability(slo_rows: SloRows) -> BlockCounts:
+def _availability_counts(slo_rows: SloRows) -> BlockCounts:
     return BlockCounts(
         totals=slo_rows.of_service(QueryKind.REQUESTS),
         bads=slo_rows.of_service(QueryKind.REQUESTS_BAD, ResponseKind.FAILED),
     )
 
 
-def _latency(slo_rows: SloRows) -> BlockCounts:
+def _latency_counts(slo_rows: SloRows) -> BlockCounts:
     assert slo_rows.indicator.latency
     totals = slo_rows.of_service(QueryKind.LATENCY, "inf")
     # There is no histogram before the first success: if requests are counted, none succeeded.
-    none = dict.fromkeys(slo_rows.of_service(QueryKind.REQUESTS) or NO_VALUES, 0.0)
+    zero_requests = dict.fromkeys(slo_rows.of_service(QueryKind.REQUESTS) or NO_VALUES, 0.0)
     if totals is None:
-        return BlockCounts(none or None)
-    bound = str(slo_rows.indicator.latency.threshold_milliseconds / 1000)
-    goods = slo_rows.of_service(QueryKind.LATENCY, bound)
-    if goods is None:
+        return BlockCounts(zero_requests or None)
+    bound_label = str(slo_rows.indicator.latency.threshold_milliseconds / 1000)
+    good_values = slo_rows.of_service(QueryKind.LATENCY, bound_label)
+    if good_values is None:
         # A histogram without the threshold's bound has no answer.
-        goods = dict.fromkeys(totals, nan)
-    return BlockCounts({**none, **totals}, goods={**none, **goods})
+        good_values = dict.fromkeys(totals, nan)
+    return BlockCounts({**zero_requests, **totals}, goods={**zero_requests, **good_values})
 
 
 def _latency_label(_slo: str, indicator: Indicator) -> str:
@@ -140,17 +142,19 @@ def _latency_label(_slo: str, indicator: Indicator) -> str:
     return f"latency:{indicator.latency.threshold_milliseconds}"
 
 
-def _outcomes(slo_rows: SloRows) -> BlockCounts:
-    right, wrong_rows = (
+def _outcome_counts(slo_rows: SloRows) -> BlockCounts:
+    right_rows, wrong_rows = (
         slo_rows.of(QueryKind.LABELLED, outcome) for outcome in ("correct", "wrong")
     )
-    return count_outcomes(right, wrong_rows)
+    return count_outcomes(right_rows, wrong_rows)
 
 
-def _events(slo_rows: SloRows) -> BlockCounts:
+def _events_counts(slo_rows: SloRows) -> BlockCounts:
     label = _events_label(slo_rows.slo, slo_rows.indicator)
-    good, bad = (slo_rows.of(QueryKind.EVENTS, label, outcome) for outcome in ("good", "bad"))
-    return count_outcomes(good, bad)
+    good_values, bad_values = (
+        slo_rows.of(QueryKind.EVENTS, label, outcome) for outcome in ("good", "bad")
+    )
+    return count_outcomes(good_values, bad_values)
 
 
 def _events_label(slo: str, indicator: Indicator) -> str:
@@ -158,28 +162,29 @@ def _events_label(slo: str, indicator: Indicator) -> str:
     return indicator.events.indicator or slo
 
 
-def _counters(slo_rows: SloRows) -> BlockCounts:
+def _counter_counts(slo_rows: SloRows) -> BlockCounts:
     counters = slo_rows.indicator.counters
     assert counters
     totals = slo_rows.of(QueryKind.COUNTERS, counters.total, str(counters.lag_seconds))
-    goods = slo_rows.of(QueryKind.COUNTERS, counters.good, "0")
-    return _total_less_good(
-        totals or NO_VALUES, goods or NO_VALUES, lagging=counters.lag_seconds > 0
+    good_values = slo_rows.of(QueryKind.COUNTERS, counters.good, "0")
+    return _total_minus_good(
+        totals or NO_VALUES, good_values or NO_VALUES, is_lagging=counters.lag_seconds > 0
     )
 
 
-def _promql(slo_rows: SloRows) -> BlockCounts:
-    totals, goods = (
-        slo_rows.of(QueryKind.PROMQL, slo_rows.slo, fact) for fact in (Fact.TOTAL, Fact.GOOD)
+def _promql_counts(slo_rows: SloRows) -> BlockCounts:
+    totals, good_values = (
+        slo_rows.of(QueryKind.PROMQL, slo_rows.slo, fact_label)
+        for fact_label in (Fact.TOTAL, Fact.GOOD)
     )
-    return _total_less_good(totals or NO_VALUES, goods or NO_VALUES)
+    return _total_minus_good(totals or NO_VALUES, good_values or NO_VALUES)
 
 
-def _no_counts(slo_rows: SloRows) -> BlockCounts:
+def _no_event_counts(slo_rows: SloRows) -> BlockCounts:
     raise ValueError(f"SLO {slo_rows.slo!r} is a gauge: it has means, no counts")
 
 
-def _no_label(_slo: str, _indicator: Indicator) -> str:
+def _without_label(_slo: str, _indicator: Indicator) -> str:
     return ""
 
 
@@ -216,7 +221,7 @@ class IndicatorDefinition:
 
     queries: frozenset[QueryKind]
     counts: Callable[[SloRows], BlockCounts]
-    market_label: Callable[[str, Indicator], str] = _no_label
+    market_label: Callable[[str, Indicator], str] = _without_label
     about_requests: bool = False
     from_truths: bool = False
     explained_by_cpu: bool = False
@@ -230,7 +235,7 @@ class IndicatorDefinition:
 INDICATORS: Final[dict[IndicatorKind, IndicatorDefinition]] = {
     IndicatorKind.AVAILABILITY: IndicatorDefinition(
         frozenset({QueryKind.REQUESTS, QueryKind.REQUESTS_BAD}),
-        _availability,
+        _availability_counts,
         lambda _slo, _indicator: "availability",
         about_requests=True,
         counted_by_any_pod=False,
@@ -240,7 +245,7 @@ INDICATORS: Final[dict[IndicatorKind, IndicatorDefinition]] = {
     ),
     IndicatorKind.LATENCY: IndicatorDefinition(
         frozenset({QueryKind.REQUESTS, QueryKind.LATENCY}),
-        _latency,
+        _latency_counts,
         _latency_label,
         about_requests=True,
         explained_by_cpu=True,
@@ -250,16 +255,16 @@ INDICATORS: Final[dict[IndicatorKind, IndicatorDefinition]] = {
     ),
     IndicatorKind.OUTCOMES: IndicatorDefinition(
         frozenset({QueryKind.LABELLED}),
-        _outcomes,
+        _outcome_counts,
         lambda _slo, _indicator: "outcomes",
         from_truths=True,
     ),
     IndicatorKind.EVENTS: IndicatorDefinition(
-        frozenset({QueryKind.EVENTS}), _events, _events_label
+        frozenset({QueryKind.EVENTS}), _events_counts, _events_label
     ),
-    IndicatorKind.COUNTERS: IndicatorDefinition(frozenset({QueryKind.COUNTERS}), _counters),
+    IndicatorKind.COUNTERS: IndicatorDefinition(frozenset({QueryKind.COUNTERS}), _counter_counts),
     IndicatorKind.GAUGE: IndicatorDefinition(
-        frozenset({QueryKind.GAUGES}), _no_counts, counted_by_any_pod=False, is_share=False
+        frozenset({QueryKind.GAUGES}), _no_event_counts, counted_by_any_pod=False, is_share=False
     ),
-    IndicatorKind.PROMQL: IndicatorDefinition(frozenset({QueryKind.PROMQL}), _promql),
+    IndicatorKind.PROMQL: IndicatorDefinition(frozenset({QueryKind.PROMQL}), _promql_counts),
 }

@@ -8,9 +8,9 @@ from typing import Final
 
 from sluicegate.stats.counts import Count
 
-AGE_BOUNDS: Final = (30, 300, 3_600, 21_600, 86_400, 259_200)
+AGE_BOUNDS_SECONDS: Final = (30, 300, 3_600, 21_600, 86_400, 259_200)
 """Upper bounds of the classes, in seconds; the last class has none."""
-AGES: Final = (*map(str, AGE_BOUNDS), "+Inf")
+AGES: Final = (*map(str, AGE_BOUNDS_SECONDS), "+Inf")
 """Values of the label `age` of sluicegate_predictions_labelled_total."""
 AGED_SERIES: Final = {age: f"labelsAged{age.removeprefix('+')}" for age in AGES}
 """Names under which the labels of a class are kept, and written into records; no SLO has such a name."""
@@ -32,20 +32,20 @@ class LabelsByAge:
 
     def within(self, classes: int) -> tuple[Count, Count]:
         """Return the labels of (candidate, stable) in so many of the youngest classes."""
-        last = classes - 1
+        last_class = classes - 1
         return (
-            Count(self.candidate_bad[last], self.candidate_total[last]),
-            Count(self.stable_bad[last], self.stable_total[last]),
+            Count(self.candidate_bad[last_class], self.candidate_total[last_class]),
+            Count(self.stable_bad[last_class], self.stable_total[last_class]),
         )
 
 
 @lru_cache(maxsize=2**12)
 def labels_by_age(candidate: tuple[Count, ...], stable: tuple[Count, ...]) -> LabelsByAge:
     """Return the labels of both arms from those of each class, youngest first; equal ones are shared."""
-    return LabelsByAge(*_cumulative(candidate), *_cumulative(stable))
+    return LabelsByAge(*_cumulative_counts(candidate), *_cumulative_counts(stable))
 
 
-def _cumulative(counts: Sequence[Count]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def _cumulative_counts(counts: Sequence[Count]) -> tuple[tuple[int, ...], tuple[int, ...]]:
     return (
         tuple(accumulate(count.bad for count in counts)),
         tuple(accumulate(count.total for count in counts)),
@@ -54,4 +54,4 @@ def _cumulative(counts: Sequence[Count]) -> tuple[tuple[int, ...], tuple[int, ..
 
 def covered_classes(seconds: float) -> int:
     """Return how many of the youngest classes lie within so many seconds."""
-    return sum(bound <= seconds for bound in AGE_BOUNDS)
+    return sum(age_bound <= seconds for age_bound in AGE_BOUNDS_SECONDS)

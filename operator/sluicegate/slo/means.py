@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from sluicegate.slo.blocks import SINGLE_BLOCKS
 from sluicegate.stats.calendar import BLOCKS_PER_HOUR, HOURS
 
-_NONE: Final = -1
+_NO_BLOCK: Final = -1
 """Number of a sum earlier than any that occurs: the slot is empty."""
 
 
@@ -45,7 +45,7 @@ class Means:
         self._newest = -1
         self.derived = {}
         self._singles = array("d", [nan] * SINGLE_BLOCKS)
-        self._numbers = array("q", [_NONE] * HOURS)
+        self._numbers = array("q", [_NO_BLOCK] * HOURS)
         self._totals, self._blocks = array("d", [0.0] * HOURS), bytearray(HOURS)
         for index, value in values:
             self.record(index, value)
@@ -64,17 +64,19 @@ class Means:
         self._newest = max(self._newest, index)
         self._singles[index % SINGLE_BLOCKS] = nan if value is None else value
         if self._is_single(number):
-            first = number * BLOCKS_PER_HOUR + 1
-            self._put_sum(number, self._of_singles(first - 1, first + BLOCKS_PER_HOUR - 1))
+            first_block = number * BLOCKS_PER_HOUR + 1
+            self._put_sum(
+                number, self._of_singles(first_block - 1, first_block + BLOCKS_PER_HOUR - 1)
+            )
 
-    def record_sum(self, number: int, mean: float) -> None:
+    def record_sum(self, number: int, mean_value: float) -> None:
         """Record the mean of the blocks with 12 × number < index ≤ 12 × number + 12.
 
         For blocks that are kept singly, their own means are used.
         """
         if not self._is_single(number) and number > self._last_sum - HOURS:
             self.derived.clear()
-            self._put_sum(number, Values(BLOCKS_PER_HOUR * mean, BLOCKS_PER_HOUR))
+            self._put_sum(number, Values(BLOCKS_PER_HOUR * mean_value, BLOCKS_PER_HOUR))
 
     @property
     def _last_sum(self) -> int:
@@ -114,23 +116,28 @@ class Means:
             return Values(0.0, 0)
         return Values(self._totals[slot], self._blocks[slot])
 
-    def between(self, after: int, last: int) -> Values:
+    def between(self, after_block: int, last_block: int) -> Values:
         """Add up the means of the blocks with after < index ≤ last (of whole sums, if it begins earlier)."""
-        last = min(last, self._newest)
-        if after >= self._newest - SINGLE_BLOCKS:
-            return self._of_singles(after, last)
-        first = ceil(after / BLOCKS_PER_HOUR)
-        end = max(last // BLOCKS_PER_HOUR, first)
-        rest_singles = self._of_singles(end * BLOCKS_PER_HOUR, last)
-        return add((*(self.of_sum(number) for number in range(first, end)), rest_singles))
+        last_block = min(last_block, self._newest)
+        if after_block >= self._newest - SINGLE_BLOCKS:
+            return self._of_singles(after_block, last_block)
+        first_sum = ceil(after_block / BLOCKS_PER_HOUR)
+        sums_end = max(last_block // BLOCKS_PER_HOUR, first_sum)
+        rest_singles = self._of_singles(sums_end * BLOCKS_PER_HOUR, last_block)
+        return add_values(
+            (*(self.of_sum(number) for number in range(first_sum, sums_end)), rest_singles)
+        )
 
-    def _of_singles(self, after: int, last: int) -> Values:
-        means = (self.of_block(index) for index in range(after + 1, last + 1))
-        values = [value for value in means if value is not None]
+    def _of_singles(self, after_block: int, last_block: int) -> Values:
+        block_means = (self.of_block(index) for index in range(after_block + 1, last_block + 1))
+        values = [value for value in block_means if value is not None]
         return Values(fsum(values), len(values))
 
 
-def add(values: Iterable[Values]) -> Values:
+def add_values(values: Iterable[Values]) -> Values:
     """Add up several sums of block means."""
     value_list = tuple(values)
-    return Values(fsum(one.total for one in value_list), sum(one.blocks for one in value_list))
+    return Values(
+        fsum(block_values.total for block_values in value_list),
+        sum(block_values.blocks for block_values in value_list),
+    )

@@ -20,11 +20,11 @@ DURATION_BUCKETS: Final = "bentoml_service_request_duration_seconds_bucket"
 ENDPOINT: Final = "endpoint"
 CODE: Final = "http_response_code"
 SERVICE: Final = "runner_name"
-BOUND: Final = "le"
+BOUND_LABEL: Final = "le"
 
 # Metrics of the library that services import.
-LABELLED: Final = "sluicegate_predictions_labelled_total"
-PAIRED: Final = "sluicegate_predictions_paired_total"
+LABELLED_PREDICTIONS: Final = "sluicegate_predictions_labelled_total"
+PAIRED_PREDICTIONS: Final = "sluicegate_predictions_paired_total"
 INDICATOR_EVENTS: Final = "sluicegate_indicator_events_total"
 MARKET_EVENTS: Final = "sluicegate_market_events_total"
 UPSTREAM_OUTCOMES: Final = "sluicegate_upstream_outcomes_total"
@@ -43,7 +43,7 @@ INDICATOR: Final = "indicator"
 
 # Prometheus' own and the kubelet's.
 SECRET_USABLE: Final = "sluicegate_feedback_secret_usable"  # noqa: S105 - a name
-UP: Final = "up"
+UP_METRIC: Final = "up"
 POD: Final = "pod"
 CPU_PERIODS: Final = "container_cpu_cfs_periods_total"
 CPU_THROTTLED: Final = "container_cpu_cfs_throttled_periods_total"
@@ -53,8 +53,8 @@ MEMORY_USED: Final = "container_memory_working_set_bytes"
 MEMORY_LIMIT: Final = "container_spec_memory_limit_bytes"
 
 # Labels that our queries add, so that one query can answer several questions.
-PART: Final = "sluicegate_part"
+PART_LABEL: Final = "sluicegate_part"
 COUNTER: Final = "sluicegate_counter"
 LAG: Final = "sluicegate_lag"
-FACT: Final = "sluicegate_fact"
+FACT_LABEL: Final = "sluicegate_fact"
 BACKEND: Final = "sluicegate_backend"

@@ -25,12 +25,12 @@ def escape_regex(value: str) -> str:
 
 def any_of(label: str, values: Iterable[str]) -> str:
     """Render the matcher for a label that holds one of `values`; an equality if there is only one."""
-    ordered = sorted(set(values))
-    if not ordered:
+    ordered_values = sorted(set(values))
+    if not ordered_values:
         raise ValueError(f"matcher for label {label!r} needs at least one value")
-    if len(ordered) == 1:
-        return f"{label}={quote(ordered[0])}"
-    return f"{label}=~{quote('|'.join(escape_regex(value) for value in ordered))}"
+    if len(ordered_values) == 1:
+        return f"{label}={quote(ordered_values[0])}"
+    return f"{label}=~{quote('|'.join(escape_regex(value) for value in ordered_values))}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class Scope:
         return f'{names.NAMESPACE}!=""'
 
 
-def select(metric: str, matchers: Sequence[str]) -> str:
+def select_series(metric: str, matchers: Sequence[str]) -> str:
     """Render an instant vector selector."""
     return f"{metric}{{{', '.join(matchers)}}}"
 
@@ -71,7 +71,7 @@ def select_named(metric: str, matchers: Sequence[str]) -> str:
     The name is given as a label's value: before the braces `nan`, `on` or `bool` are keywords of
     PromQL.
     """
-    return select("", [*matchers, f"__name__={quote(metric)}"])
+    return select_series("", [*matchers, f"__name__={quote(metric)}"])
 
 
 def sum_by(labels: Sequence[str], expression: str) -> str:
@@ -93,12 +93,14 @@ def tag(expression: str, label: str, value: str) -> str:
     return f'label_replace(\n{expression}\n, "{label}", {quote(value)}, "", "")'
 
 
-def any_arm(arms: Iterable[str]) -> str:
+def any_expression(expressions: Iterable[str]) -> str:
     """Render the union of expressions with different label sets."""
-    return "\nor\n".join(arms)
+    return "\nor\n".join(expressions)
 
 
-def render_count(selector: str, window_seconds: int, *, up: str, lag_seconds: int = 0) -> str:
+def render_count(
+    selector: str, window_seconds: int, *, up_selector: str, lag_seconds: int = 0
+) -> str:
     """Render the exact growth of each counter of `selector` in a block.
 
     The difference between the block's edges instead of `increase()`, which extrapolates: two
@@ -125,16 +127,20 @@ def render_count(selector: str, window_seconds: int, *, up: str, lag_seconds: in
     """
     offset = f" offset {lag_seconds}s" if lag_seconds else ""
     block = f"{selector}[{window_seconds}s]{offset}"
-    before = f"[{window_seconds}s] offset {lag_seconds + window_seconds}s"
-    scraped = f"on ({', '.join(names.TARGET)}) (max_over_time({up}{before}) == 1)"
-    peak, last, least = (f"{function}_over_time({block})" for function in ("max", "last", "min"))
-    edge = f"last_over_time({selector}{before})"
-    after_restart = f"({last} < {peak})\n    and {scraped}"
-    arms = (
-        f"  {peak} - ({edge} <= {least})",
-        f"  ({peak} > {last}) - {edge} >= 0",
-        f"  {peak}\n    and {scraped}",
-        f"  {last} - {least}",
-        f"  {tag(sum_without(names.PART, after_restart), names.PART, 'after_restart')}",
+    previous_window = f"[{window_seconds}s] offset {lag_seconds + window_seconds}s"
+    was_scraped = (
+        f"on ({', '.join(names.TARGET)}) (max_over_time({up_selector}{previous_window}) == 1)"
     )
-    return "\n  or\n".join(arms)
+    peak, last_value, lowest_value = (
+        f"{function}_over_time({block})" for function in ("max", "last", "min")
+    )
+    edge = f"last_over_time({selector}{previous_window})"
+    after_restart = f"({last_value} < {peak})\n    and {was_scraped}"
+    expressions = (
+        f"  {peak} - ({edge} <= {lowest_value})",
+        f"  ({peak} > {last_value}) - {edge} >= 0",
+        f"  {peak}\n    and {was_scraped}",
+        f"  {last_value} - {lowest_value}",
+        f"  {tag(sum_without(names.PART_LABEL, after_restart), names.PART_LABEL, 'after_restart')}",
+    )
+    return "\n  or\n".join(expressions)

@@ -21,12 +21,12 @@ from sluicegate.slo import metric_names as names
 from sluicegate.slo.gateway import GatewayMetric, render_gateway, render_sent
 from sluicegate.slo.promql import (
     Scope,
-    any_arm,
+    any_expression,
     any_of,
     quote,
     render_count,
-    select,
     select_named,
+    select_series,
     sum_by,
     tag,
 )
@@ -47,18 +47,18 @@ UNKNOWN_PATH: Final = "404|405"
 """Status codes of unknown paths: BentoML counts any path under its raw name; only unknown ones have
 no other codes."""
 
-BY_VERSION: Final = (names.NAMESPACE, names.PRODUCT, names.VERSION, names.REVISION)
-BY_PREDICTION: Final = (
+VERSION_LABELS: Final = (names.NAMESPACE, names.PRODUCT, names.VERSION, names.REVISION)
+PREDICTION_LABELS: Final = (
     names.NAMESPACE,
     names.PRODUCT,
     names.PREDICTION_VERSION,
     names.PREDICTION_REVISION,
 )
 OUTCOMES: Final = {
-    names.LABELLED: (names.OUTCOME,),
+    names.LABELLED_PREDICTIONS: (names.OUTCOME,),
     names.INDICATOR_EVENTS: (names.INDICATOR, names.OUTCOME),
     names.MARKET_EVENTS: (names.INDICATOR, names.OUTCOME, names.MARKET),
-    names.PAIRED: (
+    names.PAIRED_PREDICTIONS: (
         names.SHADOW_VERSION,
         names.SHADOW_REVISION,
         names.OUTCOME,
@@ -94,7 +94,7 @@ class QueryKind(StrEnum):
     CALLERS = "callers"
 
 
-SUPPLEMENTARY: Final = frozenset(
+SUPPLEMENTARY_QUERIES: Final = frozenset(
     {
         QueryKind.CPU,
         QueryKind.MEMORY,
@@ -220,7 +220,9 @@ class Needs:
         counters = [definition.counters for definition in all_indicators if definition.counters]
         return cls(
             thresholds=frozenset(
-                e.latency.threshold_milliseconds for e in all_indicators if e.latency
+                indicator_spec.latency.threshold_milliseconds
+                for indicator_spec in all_indicators
+                if indicator_spec.latency
             ),
             labelled=any(definition.outcomes for definition in all_indicators),
             events=any(definition.events for definition in all_indicators),
@@ -240,13 +242,13 @@ class Needs:
 def render_queries(
     scope: Scope,
     window_seconds: int,
-    needs: Needs,
+    query_needs: Needs,
     *,
     canary: bool = False,
     gateway: GatewayMetric | None = None,
 ) -> tuple[Query, ...]:
     """Render all queries for blocks of `window_seconds`, to be evaluated at a block's end."""
-    queries = tuple(_queries(scope, window_seconds, needs, canary=canary))
+    queries = tuple(_product_queries(scope, window_seconds, query_needs, canary=canary))
     if gateway is None:
         return queries
     gateway_query = Query(QueryKind.GATEWAY, render_gateway(gateway, window_seconds, scope))
@@ -259,51 +261,53 @@ def render_queries(
     )
 
 
-def _queries(scope: Scope, window: int, needs: Needs, *, canary: bool) -> Iterator[Query]:
+def _product_queries(
+    scope: Scope, window: int, query_needs: Needs, *, canary: bool
+) -> Iterator[Query]:
     yield Query(QueryKind.TARGETS, render_targets(scope, window))
     yield Query(QueryKind.REQUESTS, render_requests(scope, window))
     yield Query(QueryKind.REQUESTS_BAD, render_unsuccessful(scope, window))
-    if needs.thresholds:
-        yield Query(QueryKind.LATENCY, render_latency(scope, window, needs.thresholds))
-    if needs.labelled:
-        yield Query(QueryKind.LABELLED, render_outcomes(scope, window, names.LABELLED))
-    if needs.events:
+    if query_needs.thresholds:
+        yield Query(QueryKind.LATENCY, render_latency(scope, window, query_needs.thresholds))
+    if query_needs.labelled:
+        yield Query(QueryKind.LABELLED, render_outcomes(scope, window, names.LABELLED_PREDICTIONS))
+    if query_needs.events:
         yield Query(QueryKind.EVENTS, render_outcomes(scope, window, names.INDICATOR_EVENTS))
-    counters = _render_chunks(sorted(needs.counters), partial(render_counters, scope, window))
+    counters = _render_chunks(sorted(query_needs.counters), partial(render_counters, scope, window))
     for text, chunk in counters:
         yield Query(QueryKind.COUNTERS, text, frozenset(name for name, _ in chunk))
-    gauges = _render_chunks(sorted(needs.gauges), partial(render_gauges, scope, window))
-    for text, chunk_of_gauges in gauges:
-        yield Query(QueryKind.GAUGES, text, frozenset(chunk_of_gauges))
+    gauges = _render_chunks(sorted(query_needs.gauges), partial(render_gauges, scope, window))
+    for text, gauge_chunk in gauges:
+        yield Query(QueryKind.GAUGES, text, frozenset(gauge_chunk))
     window_used = max(window, KUBELET_SECONDS)
     yield Query(QueryKind.CPU, render_cpu(scope, window_used))
-    if needs.markets:
+    if query_needs.markets:
         yield Query(QueryKind.MARKETS, render_outcomes(scope, window, names.MARKET_EVENTS))
     if canary:
-        yield from _canary_queries(scope, window, needs)
+        yield from _canary_queries(scope, window, query_needs)
     else:  # a canary is judged by metrics of its pods
         yield Query(QueryKind.MEMORY, render_memory(scope, window_used))
 
 
-def _canary_queries(scope: Scope, window: int, needs: Needs) -> Iterator[Query]:
-    if needs.labelled:
+def _canary_queries(scope: Scope, window: int, query_needs: Needs) -> Iterator[Query]:
+    if query_needs.labelled:
         yield Query(QueryKind.LABELLED_BY_AGE, render_outcomes_by_age(scope, window))
-    if needs.paired:
-        yield Query(QueryKind.PAIRED, render_outcomes(scope, window, names.PAIRED))
-    if needs.upstreams:
+    if query_needs.paired:
+        yield Query(QueryKind.PAIRED, render_outcomes(scope, window, names.PAIRED_PREDICTIONS))
+    if query_needs.upstreams:
         yield Query(QueryKind.UPSTREAMS, render_upstreams(scope, window))
 
 
 def render_requests(scope: Scope, window: int) -> str:
     """Render the query for requests to the products' own routes."""
     selector = select_requests(names.REQUESTS, scope, [f"{names.CODE}!~{quote(UNKNOWN_PATH)}"])
-    return sum_by((*BY_VERSION, names.SERVICE), _count(selector, window, scope))
+    return sum_by((*VERSION_LABELS, names.SERVICE), _count(selector, window, scope))
 
 
 def render_unsuccessful(scope: Scope, window: int) -> str:
     """Render the query for requests answered 4xx or 5xx, by code, those to unknown paths included."""
     selector = select_requests(names.REQUESTS, scope, [f'{names.CODE}=~"[45].."'])
-    return sum_by((*BY_VERSION, names.SERVICE, names.CODE), _count(selector, window, scope))
+    return sum_by((*VERSION_LABELS, names.SERVICE, names.CODE), _count(selector, window, scope))
 
 
 def render_latency(scope: Scope, window: int, thresholds: Iterable[int]) -> str:
@@ -312,53 +316,63 @@ def render_latency(scope: Scope, window: int, thresholds: Iterable[int]) -> str:
     Only 2xx: a refusal by max_concurrency (429) or a validation error (400) is answered in a
     millisecond and would make an overloaded service look fast.
     """
-    bounds = [spelling for threshold in thresholds for spelling in bound_spellings(threshold)]
-    matchers = [f'{names.CODE}=~"2.."', any_of(names.BOUND, [*bounds, "+Inf"])]
+    bucket_bounds = [
+        bound_spelling
+        for threshold in thresholds
+        for bound_spelling in bucket_bound_spellings(threshold)
+    ]
+    matchers = [f'{names.CODE}=~"2.."', any_of(names.BOUND_LABEL, [*bucket_bounds, "+Inf"])]
     selector = select_requests(names.DURATION_BUCKETS, scope, matchers)
-    return sum_by((*BY_VERSION, names.SERVICE, names.BOUND), _count(selector, window, scope))
+    return sum_by(
+        (*VERSION_LABELS, names.SERVICE, names.BOUND_LABEL), _count(selector, window, scope)
+    )
 
 
 def render_histogram(scope: Scope, window: int) -> str:
     """Render the query for requests by operation: those that succeeded by every bound, others by code."""
     group_labels = (names.NAMESPACE, names.PRODUCT, names.ENDPOINT)
-    succeeded = select_requests(names.DURATION_BUCKETS, scope, [f'{names.CODE}=~"2.."'])
+    succeeded_requests = select_requests(names.DURATION_BUCKETS, scope, [f'{names.CODE}=~"2.."'])
     matchers = [
-        f'{names.BOUND}="+Inf"',
+        f'{names.BOUND_LABEL}="+Inf"',
         f'{names.CODE}=~"[45].."',
         f"{names.CODE}!~{quote(UNKNOWN_PATH)}",
     ]
-    others_answered = select_requests(names.DURATION_BUCKETS, scope, matchers)
-    return any_arm(
+    other_answers = select_requests(names.DURATION_BUCKETS, scope, matchers)
+    return any_expression(
         [
-            sum_by((*group_labels, names.BOUND), _count(succeeded, window, scope)),
-            sum_by((*group_labels, names.CODE), _count(others_answered, window, scope)),
+            sum_by((*group_labels, names.BOUND_LABEL), _count(succeeded_requests, window, scope)),
+            sum_by((*group_labels, names.CODE), _count(other_answers, window, scope)),
         ]
     )
 
 
 def render_callers(scope: Scope, window: int) -> str:
     """Render the query for requests by the name that callers send, and by outcome."""
-    selector = select(names.CONSUMER_REQUESTS, scope.matchers())
-    by = (names.NAMESPACE, names.PRODUCT, names.CONSUMER, names.OUTCOME)
-    return sum_by(by, _count(selector, window, scope))
+    selector = select_series(names.CONSUMER_REQUESTS, scope.matchers())
+    grouping_labels = (names.NAMESPACE, names.PRODUCT, names.CONSUMER, names.OUTCOME)
+    return sum_by(grouping_labels, _count(selector, window, scope))
 
 
-def bound_spellings(threshold_milliseconds: int) -> tuple[str, ...]:
+def bucket_bound_spellings(threshold_milliseconds: int) -> tuple[str, ...]:
     """Return the spellings of a threshold as a bucket's bound, in seconds: "1.0", and "1"."""
-    exact = repr(threshold_milliseconds / 1000)
-    return (exact, exact.removesuffix(".0")) if exact.endswith(".0") else (exact,)
+    exact_spelling = repr(threshold_milliseconds / 1000)
+    return (
+        (exact_spelling, exact_spelling.removesuffix(".0"))
+        if exact_spelling.endswith(".0")
+        else (exact_spelling,)
+    )
 
 
 def render_outcomes(scope: Scope, window: int, metric: str) -> str:
     """Render the query for predictions and events whose outcome became known, by the version that made them."""
-    selector = select(metric, scope.matchers())
-    return sum_by((*BY_PREDICTION, *OUTCOMES[metric]), _count(selector, window, scope))
+    selector = select_series(metric, scope.matchers())
+    return sum_by((*PREDICTION_LABELS, *OUTCOMES[metric]), _count(selector, window, scope))
 
 
 def render_outcomes_by_age(scope: Scope, window: int) -> str:
     """Render the query for labelled predictions by the class of their age when the label came."""
-    selector = select(names.LABELLED, [*scope.matchers(), f'{names.AGE}!=""'])
-    return sum_by((*BY_PREDICTION, names.OUTCOME, names.AGE), _count(selector, window, scope))
+    selector = select_series(names.LABELLED_PREDICTIONS, [*scope.matchers(), f'{names.AGE}!=""'])
+    return sum_by((*PREDICTION_LABELS, names.OUTCOME, names.AGE), _count(selector, window, scope))
 
 
 def render_upstreams(scope: Scope, window: int) -> str:
@@ -369,46 +383,48 @@ def render_upstreams(scope: Scope, window: int) -> str:
     """
     owner = (names.NAMESPACE, names.PRODUCT)
     upstream = (*owner, names.UPSTREAM, names.UPSTREAM_REVISION)
-    arms = {
+    expressions = {
         names.UPSTREAM_OUTCOMES: (*upstream, names.OUTCOME, names.AGE),
         names.UPSTREAM_EVENTS: (*upstream, names.INDICATOR, names.OUTCOME),
         names.UPSTREAM_REQUESTS: (*owner, names.UPSTREAM, names.RESULT),
-        names.LABELLED: (*owner, names.OUTCOME, names.AGE),
+        names.LABELLED_PREDICTIONS: (*owner, names.OUTCOME, names.AGE),
         names.INDICATOR_EVENTS: (*owner, names.INDICATOR, names.OUTCOME),
     }
-    return any_arm(
-        sum_by(labels, _count(select(metric, scope.matchers()), window, scope))
-        for metric, labels in arms.items()
+    return any_expression(
+        sum_by(labels, _count(select_series(metric, scope.matchers()), window, scope))
+        for metric, labels in expressions.items()
     )
 
 
 def render_counters(scope: Scope, window: int, counters: Sequence[tuple[str, int]]) -> str:
     """Render the query for raw counters, each tagged with its name and the lag it is read with."""
-    return any_arm(_counter(scope, window, name, lag) for name, lag in counters)
+    return any_expression(_counter(scope, window, name, lag) for name, lag in counters)
 
 
 def _counter(scope: Scope, window: int, name: str, lag: int) -> str:
-    up_selector = select(names.UP, scope.matchers())
+    up_selector = select_series(names.UP_METRIC, scope.matchers())
     count = render_count(
-        select_named(name, scope.matchers()), window, up=up_selector, lag_seconds=lag
+        select_named(name, scope.matchers()), window, up_selector=up_selector, lag_seconds=lag
     )
-    total = sum_by((*BY_VERSION, *BY_PREDICTION[2:]), count)
+    total = sum_by((*VERSION_LABELS, *PREDICTION_LABELS[2:]), count)
     return tag(tag(total, names.COUNTER, name), names.LAG, str(lag))
 
 
 def render_gauges(scope: Scope, window: int, gauges: Sequence[str]) -> str:
     """Render the query for means of gauges in the block, and the age of their newest sample."""
-    return any_arm(arm for name in gauges for arm in _gauge(scope, window, name))
+    return any_expression(
+        expression for name in gauges for expression in _gauge_expressions(scope, window, name)
+    )
 
 
-def _gauge(scope: Scope, window: int, name: str) -> Iterator[str]:
-    selector, group_labels = select_named(name, scope.matchers()), ", ".join(BY_VERSION)
+def _gauge_expressions(scope: Scope, window: int, name: str) -> Iterator[str]:
+    selector, group_labels = select_named(name, scope.matchers()), ", ".join(VERSION_LABELS)
     facts = {
         Fact.MEAN: f"avg by ({group_labels}) (avg_over_time({selector}[{window}s]))",
         Fact.AGE: f"time() - max by ({group_labels}) (timestamp({selector}))",
     }
-    for fact, expression in facts.items():
-        yield tag(tag(expression, names.COUNTER, name), names.FACT, fact)
+    for fact_label, expression in facts.items():
+        yield tag(tag(expression, names.COUNTER, name), names.FACT_LABEL, fact_label)
 
 
 def render_ratio(key: tuple[str, str], slo: str, ratio: PromqlRatio, window: int) -> str:
@@ -423,13 +439,13 @@ def render_ratio(key: tuple[str, str], slo: str, ratio: PromqlRatio, window: int
 
     namespace, product = key
     owner = {names.NAMESPACE: namespace, names.PRODUCT: product, names.COUNTER: slo}
-    arms = []
-    for fact, expression in ((Fact.GOOD, ratio.good), (Fact.TOTAL, ratio.total)):
-        arm = sum_by(BY_VERSION[2:], bind(expression, namespace, window))
-        for label, value in {**owner, names.FACT: fact}.items():
+    expressions = []
+    for fact_label, expression in ((Fact.GOOD, ratio.good), (Fact.TOTAL, ratio.total)):
+        arm = sum_by(VERSION_LABELS[2:], bind(expression, namespace, window))
+        for label, value in {**owner, names.FACT_LABEL: fact_label}.items():
             arm = tag(arm, label, value)
-        arms.append(arm)
-    return any_arm(arms)
+        expressions.append(arm)
+    return any_expression(expressions)
 
 
 def render_input(key: tuple[str, str], name: str, expression: str, window: int) -> str:
@@ -444,16 +460,19 @@ def render_input(key: tuple[str, str], name: str, expression: str, window: int) 
 
     arm = f"max({bind(expression, key[0], window)})"
     owner = {names.NAMESPACE: key[0], names.PRODUCT: key[1], names.COUNTER: name}
-    for label, value in {**owner, names.FACT: Fact.INPUT}.items():
+    for label, value in {**owner, names.FACT_LABEL: Fact.INPUT}.items():
         arm = tag(arm, label, value)
     return arm
 
 
 def render_targets(scope: Scope, window: int) -> str:
     """Render the query for the scrapes of a block, pods that are scraped twice, and those without a Secret."""
-    up_selector, group_labels = select(names.UP, scope.matchers()), ", ".join(BY_VERSION)
-    secret_selector = select(names.SECRET_USABLE, scope.matchers())
-    twice = (
+    up_selector, group_labels = (
+        select_series(names.UP_METRIC, scope.matchers()),
+        ", ".join(VERSION_LABELS),
+    )
+    secret_selector = select_series(names.SECRET_USABLE, scope.matchers())
+    duplicated_targets = (
         f"count by ({group_labels}, {names.POD}) (count_over_time({up_selector}[{window}s])) > 1"
     )
     facts = {
@@ -461,10 +480,12 @@ def render_targets(scope: Scope, window: int) -> str:
         Fact.SCRAPES: f"sum by ({group_labels}) (count_over_time({up_selector}[{window}s]))",
         Fact.LONGEST: f"max by ({group_labels}) (count_over_time({up_selector}[{window}s]))",
         Fact.AGE: f"time() - max by ({group_labels}) (timestamp({up_selector}))",
-        Fact.DUPLICATES: f"count by ({group_labels}) ({twice})",
+        Fact.DUPLICATES: f"count by ({group_labels}) ({duplicated_targets})",
         Fact.SECRETLESS: f"count by ({group_labels}) (last_over_time({secret_selector}[{window}s]) == 0)",
     }
-    return any_arm(tag(expression, names.FACT, fact) for fact, expression in facts.items())
+    return any_expression(
+        tag(expression, names.FACT_LABEL, fact_label) for fact_label, expression in facts.items()
+    )
 
 
 def render_cpu(scope: Scope, window: int) -> str:
@@ -475,63 +496,67 @@ def render_cpu(scope: Scope, window: int) -> str:
     the CPUs that the pod used.
     """
 
-    def used(function: str, metric: str, *, of_pods: str) -> str:
-        pods = _by_pod("sum", f"{function}({_container(metric, scope)}[{window}s])")
-        return _by_version(of_pods, pods, scope, window)
+    def usage_ratio(function: str, metric: str, *, pod_selector: str) -> str:
+        pods = _aggregate_by_pod("sum", f"{function}({_container(metric, scope)}[{window}s])")
+        return _aggregate_by_version(pod_selector, pods, scope, window)
 
-    throttled, periods = (
-        used("increase", metric_name, of_pods="sum")
+    throttled_periods, periods = (
+        usage_ratio("increase", metric_name, pod_selector="sum")
         for metric_name in (names.CPU_THROTTLED, names.CPU_PERIODS)
     )
-    of_most = {Fact.WAITED: names.CPU_WAITED, Fact.USED: names.CPU_USED}
-    most_used = [
-        tag(used("rate", metric_name, of_pods="max"), names.FACT, fact)
-        for fact, metric_name in of_most.items()
+    metric_by_fact = {Fact.WAITED: names.CPU_WAITED, Fact.USED: names.CPU_USED}
+    highest_usage = [
+        tag(usage_ratio("rate", metric_name, pod_selector="max"), names.FACT_LABEL, fact_label)
+        for fact_label, metric_name in metric_by_fact.items()
     ]
-    return any_arm([f"{throttled}\n/\n({periods} > 0)", *most_used])
+    return any_expression([f"{throttled_periods}\n/\n({periods} > 0)", *highest_usage])
 
 
 def render_memory(scope: Scope, window: int) -> str:
     """Render the query for the highest share of its memory limit that a container of a version reached."""
-    used = f"max_over_time({_container(names.MEMORY_USED, scope)}[{window}s])"
+    memory_used = f"max_over_time({_container(names.MEMORY_USED, scope)}[{window}s])"
     limit = f"({_container(names.MEMORY_LIMIT, scope)} > 0)"
     join_labels = f"{names.NAMESPACE}, {names.POD}, container"
-    share = f"max by ({join_labels}) ({used})\n/\nmax by ({join_labels}) ({limit})"
-    return _by_version("max", _by_pod("max", share), scope, window)
+    memory_share = f"max by ({join_labels}) ({memory_used})\n/\nmax by ({join_labels}) ({limit})"
+    return _aggregate_by_version("max", _aggregate_by_pod("max", memory_share), scope, window)
 
 
 def select_requests(metric: str, scope: Scope, matchers: Sequence[str]) -> str:
     """Render the selector of BentoML's series about requests of the product's users."""
     endpoint = f"{names.ENDPOINT}!~{quote(NO_PRODUCT_ENDPOINT)}"
-    return select(metric, [*scope.matchers(), endpoint, *matchers])
+    return select_series(metric, [*scope.matchers(), endpoint, *matchers])
 
 
 def _count(selector: str, window: int, scope: Scope) -> str:
-    return render_count(selector, window, up=select(names.UP, scope.matchers()))
+    return render_count(
+        selector, window, up_selector=select_series(names.UP_METRIC, scope.matchers())
+    )
 
 
 def _container(metric: str, scope: Scope) -> str:
     """Select a series of the kubelet, which has pods, not products; the pause container has no name."""
-    return select(metric, [scope.namespace_matcher(), 'container!=""'])
+    return select_series(metric, [scope.namespace_matcher(), 'container!=""'])
 
 
-def _by_pod(operator: str, expression: str) -> str:
+def _aggregate_by_pod(operator: str, expression: str) -> str:
     """Aggregate series of containers to one series for each pod."""
     return f"{operator} by ({names.NAMESPACE}, {names.POD}) ({expression})"
 
 
-def _by_version(operator: str, expression: str, scope: Scope, window: int) -> str:
+def _aggregate_by_version(operator: str, expression: str, scope: Scope, window: int) -> str:
     """Aggregate `expression`, one series for each pod, over the pods of a version.
 
     A pod whose labels changed has belonged to two versions in the window: it counts for the one
     as which it was scraped most often. With two owners Prometheus would refuse the whole query.
     """
-    up_selector = select(names.UP, scope.matchers())
-    group_labels = f"{names.POD}, {', '.join(BY_VERSION)}"
+    up_selector = select_series(names.UP_METRIC, scope.matchers())
+    group_labels = f"{names.POD}, {', '.join(VERSION_LABELS)}"
     join_labels = f"{names.NAMESPACE}, {names.POD}"
     owner = f"topk by ({join_labels}) (1, max by ({group_labels}) (count_over_time({up_selector}[{window}s])))"
-    joined = f"* on ({join_labels}) group_left ({', '.join(BY_VERSION[1:])}) (\n0 * {owner} + 1\n)"
-    return f"{operator} by ({', '.join(BY_VERSION)}) (\n{expression}\n{joined}\n)"
+    version_join = (
+        f"* on ({join_labels}) group_left ({', '.join(VERSION_LABELS[1:])}) (\n0 * {owner} + 1\n)"
+    )
+    return f"{operator} by ({', '.join(VERSION_LABELS)}) (\n{expression}\n{version_join}\n)"
 
 
 def _render_chunks(
@@ -544,9 +569,9 @@ def _render_chunks(
     """
     if not values:
         return
-    first = render(values[:1])
+    first_chunk = render(values[:1])
     # A form escapes the bar between two names as three bytes, and little else.
-    characters_left = LONGEST_QUERY // (len(first) + 2 * first.count("|"))
+    characters_left = LONGEST_QUERY // (len(first_chunk) + 2 * first_chunk.count("|"))
     size = max(1, min(NAMES_PER_QUERY, characters_left))
     for start in range(0, len(values), size):
         chunk = values[start : start + size]

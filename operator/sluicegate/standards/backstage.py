@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from sluicegate.api.product import DataProduct
 
 API_VERSION: Final = "backstage.io/v1alpha1"
-LIFECYCLE: Final[Mapping[Lifecycle, str]] = {
+LIFECYCLE_BY_PHASE: Final[Mapping[Lifecycle, str]] = {
     Lifecycle.DRAFT: "experimental",
     Lifecycle.DEVELOPMENT: "experimental",
     Lifecycle.PRODUCTION: "production",
@@ -26,31 +26,38 @@ _OPENAPI: Final = "3.1.0"
 Document = dict[str, Any]
 
 
-def backstage(product: DataProduct, openapi: str = "") -> Iterator[Document]:
+def backstage_documents(product: DataProduct, openapi_text: str = "") -> Iterator[Document]:
     """Yield the Component and the API.
 
     Parameters
     ----------
     openapi : the document of the API; without one, the definition has its title and version alone.
     """
-    yield _component(product)
-    yield _api(product, openapi or _definition(product))
+    yield _component_document(product)
+    yield _api(product, openapi_text or _api_document(product))
 
 
-def _component(product: DataProduct) -> Document:
-    spec, own_namespace = product.spec, product.metadata.namespace
-    callees = [f"{one.namespace or own_namespace}/{one.name}" for one in spec.depends_on]
+def _component_document(product: DataProduct) -> Document:
+    spec, product_namespace = product.spec, product.metadata.namespace
+    callees = [
+        f"{dependency.namespace or product_namespace}/{dependency.name}"
+        for dependency in spec.depends_on
+    ]
     return {
         "apiVersion": API_VERSION,
         "kind": "Component",
-        "metadata": _metadata(product),
+        "metadata": _metadata_document(product),
         "spec": {
             "type": "service",
-            "lifecycle": LIFECYCLE[spec.lifecycle],
+            "lifecycle": LIFECYCLE_BY_PHASE[spec.lifecycle],
             "owner": spec.owner,
-            "providesApis": [f"{own_namespace}/{product.metadata.name}"],
+            "providesApis": [f"{product_namespace}/{product.metadata.name}"],
             **({"consumesApis": callees} if callees else {}),
-            **({"dependsOn": [f"component:{one}" for one in callees]} if callees else {}),
+            **(
+                {"dependsOn": [f"component:{dependency}" for dependency in callees]}
+                if callees
+                else {}
+            ),
         },
     }
 
@@ -59,28 +66,28 @@ def _api(product: DataProduct, definition: str) -> Document:
     return {
         "apiVersion": API_VERSION,
         "kind": "API",
-        "metadata": _metadata(product),
+        "metadata": _metadata_document(product),
         "spec": {
             "type": "openapi",
-            "lifecycle": LIFECYCLE[product.spec.lifecycle],
+            "lifecycle": LIFECYCLE_BY_PHASE[product.spec.lifecycle],
             "owner": product.spec.owner,
             "definition": definition,
         },
     }
 
 
-def _metadata(product: DataProduct) -> Document:
+def _metadata_document(product: DataProduct) -> Document:
     spec, metadata = product.spec, product.metadata
     links = [
         {"url": link.url, "type": link.type, **({"title": link.title} if link.title else {})}
         for link in spec.links
     ]
-    purpose = _purpose(product)
+    purpose_text = _purpose_text(product)
     return {
         "name": metadata.name,
         "namespace": metadata.namespace,
         **({"title": spec.display_name} if spec.display_name else {}),
-        **({"description": purpose} if purpose else {}),
+        **({"description": purpose_text} if purpose_text else {}),
         "annotations": {
             "backstage.io/kubernetes-namespace": metadata.namespace,
             "backstage.io/kubernetes-label-selector": f"{LABEL_PRODUCT}={metadata.name}",
@@ -89,17 +96,17 @@ def _metadata(product: DataProduct) -> Document:
     }
 
 
-def _purpose(product: DataProduct) -> str:
+def _purpose_text(product: DataProduct) -> str:
     description = product.spec.description
     return " ".join((description.purpose or "").split()) if description else ""
 
 
-def _definition(product: DataProduct) -> str:
+def _api_document(product: DataProduct) -> str:
     """Return a minimal OpenAPI document; only the bento has the operations."""
-    purpose = _purpose(product)
+    purpose_text = _purpose_text(product)
     info = {
         "title": product.spec.display_name or product.metadata.name,
         "version": product.spec.version or product.spec.model.bento.version,
-        **({"description": purpose} if purpose else {}),
+        **({"description": purpose_text} if purpose_text else {}),
     }
     return json.dumps({"openapi": _OPENAPI, "info": info, "paths": {}}, indent=2) + "\n"

@@ -48,7 +48,7 @@ def description(spec: DataProductSpec) -> Document:
     return spec.description.to_dict() if spec.description else {}
 
 
-def definitions(spec: DataProductSpec) -> list[Document]:
+def definition_links(spec: DataProductSpec) -> list[Document]:
     """Return the links as authoritative definitions; the type is in camel case, as the standards have it."""
     return [
         without_empty(

@@ -42,24 +42,26 @@ class Located:
                 value = value[key]
             else:
                 return None
-        below = (*self.path, *path)
-        return None if value is None else Located(value, self.file, self.lines, below)
+        path_below = (*self.path, *path)
+        return None if value is None else Located(value, self.file, self.lines, path_below)
 
     def text(self, *path: str | int) -> str:
         """Return the text at a path below; empty if there is none."""
-        below = self.at(*path)
-        return below.value if below is not None and isinstance(below.value, str) else ""
+        path_below = self.at(*path)
+        return (
+            path_below.value if path_below is not None and isinstance(path_below.value, str) else ""
+        )
 
     def items(self, *path: str | int) -> Iterator[Located]:
         """Yield the items of the list at a path below."""
-        below = self.at(*path)
-        if below is not None and isinstance(below.value, list):
-            for index in range(len(below.value)):
-                if (item := below.at(index)) is not None:
+        path_below = self.at(*path)
+        if path_below is not None and isinstance(path_below.value, list):
+            for index in range(len(path_below.value)):
+                if (item := path_below.at(index)) is not None:
                     yield item
 
 
-def located(text: str, file: str) -> list[Located]:
+def located_documents(text: str, file: str) -> list[Located]:
     """Return the documents of a text; the items of a List, or of a list, in its place. Raises InvalidInput."""
     loader = yaml.SafeLoader(text)
     documents: list[Located] = []
@@ -67,7 +69,7 @@ def located(text: str, file: str) -> list[Located]:
         while loader.check_node() and (node := loader.get_node()):
             lines = dict(_lines(node, ()))
             value = loader.construct_document(node)
-            documents += _flat(Located(value, file, lines))
+            documents += _flat_documents(Located(value, file, lines))
     except yaml.YAMLError as error:
         raise invalid(file, f"is no YAML: {error}") from error
     except (ValueError, RecursionError) as error:
@@ -77,7 +79,7 @@ def located(text: str, file: str) -> list[Located]:
     return documents
 
 
-def _flat(document: Located) -> Iterator[Located]:
+def _flat_documents(document: Located) -> Iterator[Located]:
     if isinstance(document.value, list):
         yield from document.items()
     elif document.text("kind") == "List":

@@ -15,7 +15,7 @@ from sluicegate.standards.bitol import (
     Document,
     contract_id,
     custom_properties,
-    definitions,
+    definition_links,
     description,
     product_id,
     team,
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 API_VERSION: Final = "v3.2.0"
 _PERCENT: Final = "%"
-_DRIVER: Final = "operational"
+_SLA_DRIVER: Final = "operational"
 _SHARES: Final = {
     "availability": "requests that are answered, and not with 5xx",
     "outcomes": "predictions with a known outcome that are correct",
@@ -41,7 +41,7 @@ _SHARES: Final = {
 """What the objective of an indicator is a share of, in words."""
 
 
-def odcs(product: DataProduct) -> Iterator[Document]:
+def odcs_documents(product: DataProduct) -> Iterator[Document]:
     """Yield the contract of the product's API. Raises InvalidInput without spec.version."""
     spec = product.spec
     if spec.version is None:
@@ -62,9 +62,11 @@ def odcs(product: DataProduct) -> Iterator[Document]:
                 "domain": spec.domain,
                 "description": description(spec),
                 "team": team(spec),
-                "support": [one.to_dict() for one in spec.support],
-                "slaProperties": [level for slo in spec.slos for level in _levels(slo)],
-                "authoritativeDefinitions": definitions(spec),
+                "support": [support_channel.to_dict() for support_channel in spec.support],
+                "slaProperties": [
+                    level_property for slo in spec.slos for level_property in _level_properties(slo)
+                ],
+                "authoritativeDefinitions": definition_links(spec),
                 "customProperties": custom_properties(
                     {
                         "dataProductId": product_id(product),
@@ -77,10 +79,10 @@ def odcs(product: DataProduct) -> Iterator[Document]:
     }
 
 
-def _levels(slo: Slo) -> Iterator[Document]:
+def _level_properties(slo: Slo) -> Iterator[Document]:
     """Yield the level that always holds, and the drop below what was accepted."""
     if slo.indicator.gauge:
-        yield from _gauge(slo, slo.indicator.gauge)
+        yield from _gauge_property(slo, slo.indicator.gauge)
         return
     if slo.objective:
         yield _objective(slo, slo.objective)
@@ -88,9 +90,9 @@ def _levels(slo: Slo) -> Iterator[Document]:
         yield {
             "id": f"{slo.name}-max-drop",
             "property": f"{slo.name}MaxDrop",
-            "value": _percent(slo.max_drop),
+            "value": _percent_of(slo.max_drop),
             "unit": _PERCENT,
-            "driver": _DRIVER,
+            "driver": _SLA_DRIVER,
             "description": "largest drop of the share of good events below that with which the version"
             " was accepted",
         }
@@ -104,33 +106,33 @@ def _objective(slo: Slo, objective: str) -> Document:
             "property": "latency",
             "value": milliseconds,
             "unit": "ms",
-            "driver": _DRIVER,
-            "description": f"{_percent(objective)} % of requests that succeed take at most {milliseconds} ms",
+            "driver": _SLA_DRIVER,
+            "description": f"{_percent_of(objective)} % of requests that succeed take at most {milliseconds} ms",
             "customProperties": custom_properties({"objective": objective}),
         }
     kind = str(slo.indicator.kind)
     return {
         "id": slo.name,
         "property": kind if kind == "availability" else slo.name,
-        "value": _percent(objective),
+        "value": _percent_of(objective),
         "unit": _PERCENT,
-        "driver": _DRIVER,
+        "driver": _SLA_DRIVER,
         "description": f"least share of {_SHARES[kind]}",
     }
 
 
-def _gauge(slo: Slo, gauge: Gauge) -> Iterator[Document]:
+def _gauge_property(slo: Slo, gauge: Gauge) -> Iterator[Document]:
     if gauge.bound is not None:
-        best = gauge.direction is GaugeDirection.HIGHER_IS_BETTER
+        is_higher_better = gauge.direction is GaugeDirection.HIGHER_IS_BETTER
         yield {
             "id": slo.name,
             "property": slo.name,
             "value": float(gauge.bound),
-            "driver": _DRIVER,
-            "description": f"{'least' if best else 'largest'} mean of {gauge.metric} in a block",
+            "driver": _SLA_DRIVER,
+            "description": f"{'least' if is_higher_better else 'largest'} mean of {gauge.metric} in a block",
         }
 
 
-def _percent(share: str) -> float:
-    percent = Decimal(share) * 100
+def _percent_of(share_text: str) -> float:
+    percent = Decimal(share_text) * 100
     return int(percent) if percent == int(percent) else float(percent)

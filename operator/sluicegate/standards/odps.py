@@ -12,7 +12,7 @@ from sluicegate.standards.bitol import (
     Document,
     contract_id,
     custom_properties,
-    definitions,
+    definition_links,
     description,
     product_id,
     team,
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 API_VERSION: Final = "v1.1.0"
 
 
-def odps(product: DataProduct) -> Iterator[Document]:
+def odps_documents(product: DataProduct) -> Iterator[Document]:
     """Yield the product as one document."""
     spec = product.spec
     yield {
@@ -44,27 +44,31 @@ def odps(product: DataProduct) -> Iterator[Document]:
                 "description": description(spec),
                 "inputPorts": list(_input_ports(product)),
                 "outputPorts": [_output_port(product)],
-                "support": [one.to_dict() for one in spec.support if one.url],
+                "support": [
+                    support_channel.to_dict()
+                    for support_channel in spec.support
+                    if support_channel.url
+                ],
                 "team": team(spec),
-                "authoritativeDefinitions": definitions(spec),
-                "customProperties": _custom(spec),
+                "authoritativeDefinitions": definition_links(spec),
+                "customProperties": _custom_properties(spec),
             }
         ),
     }
 
 
 def _input_ports(product: DataProduct) -> Iterator[Document]:
-    own_namespace = product.metadata.namespace
+    product_namespace = product.metadata.namespace
     for dependency in product.spec.depends_on:
-        namespace = dependency.namespace or own_namespace
+        namespace = dependency.namespace or product_namespace
         yield {
             "name": f"{namespace}/{dependency.name}",
             "contractId": contract_id(namespace, dependency.name),
         }
     for data in product.spec.inputs:
-        freshness = custom_properties({"freshnessSeconds": data.freshness_seconds})
+        freshness_property = custom_properties({"freshnessSeconds": data.freshness_seconds})
         yield without_empty(
-            {"name": data.name, "contractId": data.contract, "customProperties": freshness}
+            {"name": data.name, "contractId": data.contract, "customProperties": freshness_property}
         )
 
 
@@ -80,7 +84,7 @@ def _output_port(product: DataProduct) -> Document:
     )
 
 
-def _custom(spec: DataProductSpec) -> list[Document]:
+def _custom_properties(spec: DataProductSpec) -> list[Document]:
     """Return what the standard has no field for; a channel needs an address there."""
     return custom_properties(
         {
@@ -88,6 +92,10 @@ def _custom(spec: DataProductSpec) -> list[Document]:
             "markets": list(spec.markets),
             "businessGoals": [business_goal.to_dict() for business_goal in spec.business_goals],
             "journeys": [journey.to_dict() for journey in spec.journeys],
-            "supportChannelsWithoutUrl": [one.to_dict() for one in spec.support if not one.url],
+            "supportChannelsWithoutUrl": [
+                support_channel.to_dict()
+                for support_channel in spec.support
+                if not support_channel.url
+            ],
         }
     )

@@ -36,12 +36,12 @@ BUDGET_WINDOW: Final = f"{WINDOW_HOURS // HOURS_A_DAY}d"
 Document = dict[str, Any]
 
 
-def openslo(product: DataProduct) -> Iterator[Document]:
+def openslo_documents(product: DataProduct) -> Iterator[Document]:
     """Yield the product as a Service, and each of its SLOs as an SLO or an SLI."""
-    yield _service(product)
+    yield _service_document(product)
     queries = SloQueries(product)
     for slo in product.spec.slos:
-        yield _slo(product, slo, queries) if slo.objective else _sli(product, slo, queries)
+        yield _slo(product, slo, queries) if slo.objective else _sli_document(product, slo, queries)
 
 
 def indicator_digest(spec: object) -> str:
@@ -50,9 +50,9 @@ def indicator_digest(spec: object) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _service(product: DataProduct) -> Document:
+def _service_document(product: DataProduct) -> Document:
     spec = product.spec
-    purpose = spec.description.purpose if spec.description else None
+    purpose_text = spec.description.purpose if spec.description else None
     return {
         "apiVersion": API_VERSION,
         "kind": "Service",
@@ -61,7 +61,7 @@ def _service(product: DataProduct) -> Document:
             **({"displayName": spec.display_name} if spec.display_name else {}),
             "annotations": {PRODUCT: "/".join(product.metadata.key)},
         },
-        "spec": {"description": purpose[:_LONGEST_DESCRIPTION]} if purpose else {},
+        "spec": {"description": purpose_text[:_LONGEST_DESCRIPTION]} if purpose_text else {},
     }
 
 
@@ -72,7 +72,7 @@ def _slo(product: DataProduct, slo: Slo, queries: SloQueries) -> Document:
     return {
         "apiVersion": API_VERSION,
         "kind": "SLO",
-        "metadata": _metadata(product, slo, indicator),
+        "metadata": _metadata_document(product, slo, indicator),
         "spec": {
             "service": product.metadata.name,
             "indicator": {"metadata": {"name": name}, "spec": indicator},
@@ -83,23 +83,23 @@ def _slo(product: DataProduct, slo: Slo, queries: SloQueries) -> Document:
     }
 
 
-def _sli(product: DataProduct, slo: Slo, queries: SloQueries) -> Document:
+def _sli_document(product: DataProduct, slo: Slo, queries: SloQueries) -> Document:
     indicator = _indicator(slo, queries)
     return {
         "apiVersion": API_VERSION,
         "kind": "SLI",
-        "metadata": _metadata(product, slo, indicator),
+        "metadata": _metadata_document(product, slo, indicator),
         "spec": indicator,
     }
 
 
-def _metadata(product: DataProduct, slo: Slo, indicator: Document) -> Document:
-    given_fields = slo.model_dump(mode="json", by_alias=True, exclude_unset=True)
+def _metadata_document(product: DataProduct, slo: Slo, indicator: Document) -> Document:
+    set_fields = slo.model_dump(mode="json", by_alias=True, exclude_unset=True)
     return {
         "name": _name(product, slo),
         "annotations": {
             PRODUCT: "/".join(product.metadata.key),
-            SLO: json.dumps(given_fields, separators=(",", ":")),
+            SLO: json.dumps(set_fields, separators=(",", ":")),
             INDICATOR: indicator_digest(indicator),
         },
     }
@@ -108,15 +108,15 @@ def _metadata(product: DataProduct, slo: Slo, indicator: Document) -> Document:
 def _name(product: DataProduct, slo: Slo) -> str:
     """Return a name that no SLO of another product of the namespace has, where 63 characters permit."""
     name = f"{product.metadata.name}-{slo.name}"
-    return name if len(name) <= _LONGEST_NAME else f"{name[:_CUT]}-{_short(name)}"
+    return name if len(name) <= _LONGEST_NAME else f"{name[:_MAX_NAME_PREFIX]}-{_short_name(name)}"
 
 
 _LONGEST_NAME: Final = 63
 _LONGEST_DESCRIPTION: Final = 1050
-_CUT: Final = 54
+_MAX_NAME_PREFIX: Final = 54
 
 
-def _short(name: str) -> str:
+def _short_name(name: str) -> str:
     return hashlib.sha256(name.encode()).hexdigest()[:8]
 
 

@@ -18,7 +18,11 @@ from sluicegate.api.errors import problem
 from sluicegate.api.slos import MOST_PROMQL, Slo
 from sluicegate.slo.budget import WINDOW_HOURS
 from sluicegate.standards import openslo
-from sluicegate.standards.openslo_indicators import IndicatorNotExpressed, finite, indicator_of
+from sluicegate.standards.openslo_indicators import (
+    IndicatorNotExpressed,
+    finite_decimal,
+    indicator_of,
+)
 from sluicegate.stats.calendar import HOURS_A_DAY
 
 if TYPE_CHECKING:
@@ -27,7 +31,7 @@ if TYPE_CHECKING:
     from sluicegate.standards.located_yaml import Located
 
 _DAYS: Final = WINDOW_HOURS // HOURS_A_DAY
-_SAME_WINDOWS: Final = frozenset({f"{_DAYS}d", f"{_DAYS // 7}w"})
+_EQUAL_WINDOWS: Final = frozenset({f"{_DAYS}d", f"{_DAYS // 7}w"})
 _WITHOUT_COUNTERPART: Final = {
     "alertPolicies": "alerts follow from the error budget: set onDegraded, and route messages with notify",
     "description": "has no field in spec.slos: keep it as a comment",
@@ -36,7 +40,7 @@ _READ_LATER: Final = frozenset({"SLO", "SLI", "Service", "DataSource"})
 """Kinds of documents that are SLOs, or that SLOs refer to."""
 _ALERTS: Final = frozenset({"AlertPolicy", "AlertCondition", "AlertNotificationTarget"})
 _PRODUCT_MATCHER: Final = re.compile(r'\bproduct\s*(=~|!=|!~|=)\s*"([^"]*)"')
-_SOURCES: Final = {"name": ("metadata", "name"), "objective": ("spec", "objectives")}
+_SOURCE_PATHS: Final = {"name": ("metadata", "name"), "objective": ("spec", "objectives")}
 """Where a document has what is a field of an SLO."""
 
 
@@ -68,9 +72,9 @@ class ImportedSlos:
 
 
 class _NotExpressed(ValueError):  # noqa: N818 - says what is the case
-    def __init__(self, at: Located, text: str) -> None:
+    def __init__(self, document_place: Located, text: str) -> None:
         super().__init__(text)
-        self.at = at
+        self.at = document_place
 
 
 def import_openslo(documents: Iterable[Located], service: str = "") -> ImportedSlos:
@@ -80,28 +84,44 @@ def import_openslo(documents: Iterable[Located], service: str = "") -> ImportedS
     ----------
     service : only SLOs of this service, and SLIs that were exported of the product of this name.
     """
-    read = list(documents)
-    of_openslo = [one for one in read if one.text("apiVersion") == openslo.API_VERSION]
-    slis = {one.text("metadata", "name"): one for one in of_openslo if one.text("kind") == "SLI"}
-    result = ImportedSlos(remarks=[remark for one in read if (remark := _not_read(one))])
-    for document in of_openslo:
+    all_documents = list(documents)
+    openslo_documents = [
+        located_document
+        for located_document in all_documents
+        if located_document.text("apiVersion") == openslo.API_VERSION
+    ]
+    sli_by_name = {
+        located_document.text("metadata", "name"): located_document
+        for located_document in openslo_documents
+        if located_document.text("kind") == "SLI"
+    }
+    result = ImportedSlos(
+        remarks=[
+            import_remark
+            for located_document in all_documents
+            if (import_remark := _remark_on_unread(located_document))
+        ]
+    )
+    for document in openslo_documents:
         if not _is_read(document, service):
             continue
         name = document.text("metadata", "name")
         try:
-            slo, remarks = _slo(document, slis)
+            slo, import_remarks = _slo_of(document, sli_by_name)
         except _NotExpressed as error:
             result.remarks.append(Remark(error.at.place, name, str(error), missing=True))
             continue
-        result.remarks += (Remark(at.place, name, text) for at, text in remarks)
-        if any(other["name"] == slo["name"] for other in result.slos):
+        result.remarks += (
+            Remark(document_place.place, name, text) for document_place, text in import_remarks
+        )
+        if any(imported_slo["name"] == slo["name"] for imported_slo in result.slos):
             text = f'has the name "{slo["name"]}" of another SLO: rename it, or give --service'
             result.remarks.append(Remark(document.place, name, text, missing=True))
             continue
         result.slos.append(slo)
-        if sum("promql" in other["indicator"] for other in result.slos) > MOST_PROMQL and (
-            "promql" in slo["indicator"]
-        ):
+        if sum(
+            "promql" in imported_slo["indicator"] for imported_slo in result.slos
+        ) > MOST_PROMQL and ("promql" in slo["indicator"]):
             text = (
                 f"is SLO number {MOST_PROMQL + 1} or more by promql, of which a product may have"
                 f" {MOST_PROMQL}: export counters, and use counters or events"
@@ -110,70 +130,74 @@ def import_openslo(documents: Iterable[Located], service: str = "") -> ImportedS
     return result
 
 
-Remarks = list[tuple["Located", str]]
+RemarkList = list[tuple["Located", str]]
 
 
-def _not_read(document: Located) -> Remark | None:
+def _remark_on_unread(document: Located) -> Remark | None:
     """Return why a document is not in the result, whatever its service; None if it may be."""
     version, kind = document.text("apiVersion"), document.text("kind")
-    name, place = document.text("metadata", "name"), document.place
+    name, document_place = document.text("metadata", "name"), document.place
     if version != openslo.API_VERSION:
         text = f"apiVersion {version or 'is missing'}: only {openslo.API_VERSION} is read: convert the document"
-        return Remark(place, name, text, missing=version.startswith("openslo/"))
+        return Remark(document_place, name, text, missing=version.startswith("openslo/"))
     if kind in _ALERTS:
-        return Remark(place, name, f"{kind}: {_WITHOUT_COUNTERPART['alertPolicies']}")
+        return Remark(document_place, name, f"{kind}: {_WITHOUT_COUNTERPART['alertPolicies']}")
     if kind not in _READ_LATER:
         text = f"kind {kind or 'is missing'}: OpenSLO has no such kind: write SLO, or remove it"
-        return Remark(place, name, text, missing=True)
+        return Remark(document_place, name, text, missing=True)
     return None
 
 
 def _is_read(document: Located, service: str) -> bool:
     if document.text("kind") == "SLO":
         return service in {"", document.text("spec", "service")}
-    exported = document.text("metadata", "annotations", openslo.PRODUCT)
+    exported_product = document.text("metadata", "annotations", openslo.PRODUCT)
     is_slo = bool(document.text("metadata", "annotations", openslo.SLO))
     return (
-        document.text("kind") == "SLI" and is_slo and service in {"", exported.rpartition("/")[2]}
+        document.text("kind") == "SLI"
+        and is_slo
+        and service in {"", exported_product.rpartition("/")[2]}
     )
 
 
-def _slo(document: Located, slis: dict[str, Located]) -> tuple[dict[str, Any], Remarks]:
-    remarks: Remarks = []
-    slo = _exported(document)
-    spec = _indicator_spec(document, slis)
+def _slo_of(
+    document: Located, sli_by_name: dict[str, Located]
+) -> tuple[dict[str, Any], RemarkList]:
+    import_remarks: RemarkList = []
+    slo = _exported_slo(document)
+    spec = _indicator_spec(document, sli_by_name)
     is_restored = openslo.INDICATOR in slo and slo.pop(
         openslo.INDICATOR
     ) == openslo.indicator_digest(spec.value)
     is_sli = document.text("kind") == "SLI"
-    objective = None if is_sli else _objective(document, remarks)
+    objective = None if is_sli else _strictest_objective(document, import_remarks)
     if not is_restored:
         try:
             indicator, threshold_remarks = indicator_of(spec, objective)
         except IndicatorNotExpressed as error:
             raise _NotExpressed(error.at, str(error)) from error
         slo["indicator"] = indicator
-        remarks += threshold_remarks
+        import_remarks += threshold_remarks
         if "counters" in indicator or "gauge" in indicator:
-            remarks += _of_other_products(document, spec)
+            import_remarks += _of_other_products(document, spec)
     slo.setdefault("name", document.text("metadata", "name"))
     if objective is not None and "gauge" not in slo["indicator"]:
         target = _target(objective)
         if "objective" not in slo or float(slo["objective"]) != float(target):
             slo["objective"] = target
     if not is_sli:
-        remarks += _without_counterpart(document)
-    return _validated(document, slo), remarks
+        import_remarks += _without_counterpart(document)
+    return _validated_slo(document, slo), import_remarks
 
 
-def _of_other_products(document: Located, spec: Located) -> Remarks:
+def _of_other_products(document: Located, spec: Located) -> RemarkList:
     """Return a remark if the queries select another product: counters and gauges are read of their own one."""
-    own_name = document.text("metadata", "annotations", openslo.PRODUCT).rpartition("/")[2]
+    product_name = document.text("metadata", "annotations", openslo.PRODUCT).rpartition("/")[2]
     matchers = sorted(set(_PRODUCT_MATCHER.findall(json.dumps(spec.value).replace('\\"', '"'))))
     foreign_matchers = [
         f'product{operator}"{name}"'
         for operator, name in matchers
-        if (operator, name) != ("=", own_name)
+        if (operator, name) != ("=", product_name)
     ]
     if not foreign_matchers:
         return []
@@ -184,7 +208,7 @@ def _of_other_products(document: Located, spec: Located) -> Remarks:
     return [(spec, text)]
 
 
-def _exported(document: Located) -> dict[str, Any]:
+def _exported_slo(document: Located) -> dict[str, Any]:
     """Return the SLO as it was exported, with the digest of its indicator; empty for another one."""
     annotations = document.at("metadata", "annotations")
     if annotations is None or not annotations.text(openslo.SLO):
@@ -193,55 +217,59 @@ def _exported(document: Located) -> dict[str, Any]:
     try:
         Slo.model_validate_json(text)
     except ValidationError as error:
-        mistakes = "; ".join(str(problem(one)) for one in error.errors())
-        at = annotations.at(openslo.SLO) or annotations
-        way_out = f"its annotation {openslo.SLO} is no SLO ({mistakes}): remove it"
-        raise _NotExpressed(at, way_out) from error
+        validation_problems = "; ".join(
+            str(problem(validation_error)) for validation_error in error.errors()
+        )
+        document_place = annotations.at(openslo.SLO) or annotations
+        way_out = f"its annotation {openslo.SLO} is no SLO ({validation_problems}): remove it"
+        raise _NotExpressed(document_place, way_out) from error
     return {**json.loads(text), openslo.INDICATOR: annotations.text(openslo.INDICATOR)}
 
 
-def _indicator_spec(document: Located, slis: dict[str, Located]) -> Located:
+def _indicator_spec(document: Located, sli_by_name: dict[str, Located]) -> Located:
     if document.text("kind") == "SLI":
         spec = document.at("spec")
     elif (reference := document.at("spec", "indicatorRef")) is not None:
-        sli = slis.get(str(reference.value))
-        if sli is None:
+        sli_document = sli_by_name.get(str(reference.value))
+        if sli_document is None:
             text = f'no file has the SLI "{reference.value}": give its file, too'
             raise _NotExpressed(reference, text)
-        spec = sli.at("spec")
+        spec = sli_document.at("spec")
     else:
         spec = document.at("spec", "indicator", "spec")
     if spec is None:
-        at = document.at("spec") or document
+        document_place = document.at("spec") or document
         raise _NotExpressed(
-            at,
+            document_place,
             "has no indicator of its own: write an SLO for each objective of a composite, with"
             " indicator or indicatorRef",
         )
     return spec
 
 
-def _objective(document: Located, remarks: Remarks) -> Located:
+def _strictest_objective(document: Located, import_remarks: RemarkList) -> Located:
     """Return the strictest objective, and remark the others."""
     objectives = list(document.items("spec", "objectives"))
     if not objectives:
         raise _NotExpressed(document.at("spec") or document, "has no objectives: add one")
-    strictest = max(objectives, key=lambda one: Decimal(_target(one)))
-    remarks += [
+    strictest_objective = max(
+        objectives, key=lambda objective_document: Decimal(_target(objective_document))
+    )
+    import_remarks += [
         (
             objective,
             "only the strictest of its objectives is in the result: write an SLO for each other",
         )
         for objective in objectives
-        if objective is not strictest
+        if objective is not strictest_objective
     ]
-    return strictest
+    return strictest_objective
 
 
 def _target(objective: Located) -> str:
     for name, scale in (("target", 0), ("targetPercent", -2)):
         if (target_value := objective.at(name)) is not None:
-            target = finite(target_value.value)
+            target = finite_decimal(target_value.value)
             if target is None:
                 raise _NotExpressed(
                     target_value, f'{name} is "{target_value.value}": write a number'
@@ -252,12 +280,12 @@ def _target(objective: Located) -> str:
 
 def _without_counterpart(document: Located) -> Iterator[tuple[Located, str]]:
     for name, way_out in _WITHOUT_COUNTERPART.items():
-        if at := document.at("spec", name):
-            yield at, f"{name}: {way_out}"
-    if at := document.at("metadata", "displayName"):
-        yield at, "displayName: has no field in spec.slos: keep it as a comment"
+        if document_place := document.at("spec", name):
+            yield document_place, f"{name}: {way_out}"
+    if document_place := document.at("metadata", "displayName"):
+        yield document_place, "displayName: has no field in spec.slos: keep it as a comment"
     window = document.at("spec", "timeWindow", 0)
-    if window is not None and window.text("duration") not in _SAME_WINDOWS:
+    if window is not None and window.text("duration") not in _EQUAL_WINDOWS:
         yield (
             window.at("duration") or window,
             (
@@ -278,17 +306,20 @@ def _without_counterpart(document: Located) -> Iterator[tuple[Located, str]]:
         )
 
 
-def _validated(document: Located, slo: dict[str, Any]) -> dict[str, Any]:
+def _validated_slo(document: Located, slo: dict[str, Any]) -> dict[str, Any]:
     try:
         Slo.model_validate_json(json.dumps(slo))
     except ValidationError as error:
-        mistakes = error.errors()
-        field = str(next(iter(mistakes[0]["loc"]), ""))
-        at = document.at(*_SOURCES.get(field, ())) or document
-        raise _NotExpressed(at, "; ".join(str(problem(mistake)) for mistake in mistakes)) from error
+        validation_problems = error.errors()
+        field = str(next(iter(validation_problems[0]["loc"]), ""))
+        document_place = document.at(*_SOURCE_PATHS.get(field, ())) or document
+        raise _NotExpressed(
+            document_place,
+            "; ".join(str(problem(validation_error)) for validation_error in validation_problems),
+        ) from error
     return slo
 
 
-def missing(remarks: Sequence[Remark]) -> bool:
+def has_missing(import_remarks: Sequence[Remark]) -> bool:
     """Return whether an SLO isn't in the result at all."""
-    return any(remark.missing for remark in remarks)
+    return any(import_remark.missing for import_remark in import_remarks)

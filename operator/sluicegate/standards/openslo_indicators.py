@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sluicegate.standards.located_yaml import Located
 
 _QUERY_FIELDS: Final = ("query", "promql")
-_DIRECTIONS: Final = {
+_DIRECTION_BY_OPERATOR: Final = {
     "gt": GaugeDirection.HIGHER_IS_BETTER,
     "gte": GaugeDirection.HIGHER_IS_BETTER,
     "lt": GaugeDirection.LOWER_IS_BETTER,
@@ -30,9 +30,9 @@ IndicatorFields = dict[str, Any]
 class IndicatorNotExpressed(ValueError):  # noqa: N818 - says what is the case
     """An indicator that spec.slos can't hold; the text has the reason and the way out."""
 
-    def __init__(self, at: Located, text: str) -> None:
+    def __init__(self, document_place: Located, text: str) -> None:
         super().__init__(text)
-        self.at = at
+        self.at = document_place
 
 
 def indicator_of(
@@ -45,29 +45,29 @@ def indicator_of(
     objective : that of the SLO, which has the bound of a threshold; None without an SLO.
     """
     if (ratio := spec.at("ratioMetric")) is not None:
-        return _ratio(ratio), []
+        return _ratio_indicator(ratio), []
     if (threshold := spec.at("thresholdMetric")) is not None:
-        return _gauge(threshold, objective)
+        return _gauge_indicator(threshold, objective)
     raise IndicatorNotExpressed(spec, "has neither ratioMetric nor thresholdMetric: add one")
 
 
-def _ratio(ratio: Located) -> IndicatorFields:
-    if raw := ratio.at("raw"):
+def _ratio_indicator(ratio: Located) -> IndicatorFields:
+    if raw_metric := ratio.at("raw"):
         raise IndicatorNotExpressed(
-            raw,
+            raw_metric,
             "raw is a ratio without its events, by which nothing can be tested: write good and total",
         )
-    total, good, bad = (ratio.at(name) for name in ("total", "good", "bad"))
-    if total is None or (good is None) == (bad is None):
+    total, good_query, bad_query = (ratio.at(name) for name in ("total", "good", "bad"))
+    if total is None or (good_query is None) == (bad_query is None):
         raise IndicatorNotExpressed(ratio, "needs total, and one of good and bad: add it")
-    if good is None:
-        assert bad is not None
+    if good_query is None:
+        assert bad_query is not None
         total_counts = _counts(total)
-        return {"promql": {"good": f"({total_counts}) - (({_counts(bad)}) or 0 * ({total_counts}))", "total": total_counts}}  # fmt: skip
-    counters = [counter_of_source(one) for one in (good, total)]
+        return {"promql": {"good": f"({total_counts}) - (({_counts(bad_query)}) or 0 * ({total_counts}))", "total": total_counts}}  # fmt: skip
+    counters = [counter_of_source(counter_source) for counter_source in (good_query, total)]
     if all(counters):
         return {"counters": {"good": counters[0], "total": counters[1]}}
-    return {"promql": {"good": _counts(good), "total": _counts(total)}}
+    return {"promql": {"good": _counts(good_query), "total": _counts(total)}}
 
 
 def counter_of_source(metric: Located) -> str:
@@ -87,7 +87,7 @@ def _counts(metric: Located) -> str:
         raise IndicatorNotExpressed(query, f"its query {error}") from error
 
 
-def _gauge(
+def _gauge_indicator(
     threshold: Located, objective: Located | None
 ) -> tuple[IndicatorFields, list[tuple[Located, str]]]:
     query = _query(threshold)
@@ -104,36 +104,36 @@ def _gauge(
         )
     if objective is None:
         raise IndicatorNotExpressed(threshold, "has no SLO that names its bound: add one")
-    operator, bound = objective.text("op"), objective.at("value")
-    if operator not in _DIRECTIONS or bound is None:
+    operator, bound_value = objective.text("op"), objective.at("value")
+    if operator not in _DIRECTION_BY_OPERATOR or bound_value is None:
         raise IndicatorNotExpressed(objective, "a threshold needs op and value: set both")
     gauge = {
         "metric": metric,
-        "direction": str(_DIRECTIONS[operator]),
-        "bound": _decimal(bound),
+        "direction": str(_DIRECTION_BY_OPERATOR[operator]),
+        "bound": _decimal_text(bound_value),
     }
     target_field = objective.at("target") or objective.at("targetPercent") or objective
-    remark = (
+    import_remark = (
         "target: a gauge has no share of good values; the mean of each block must keep the bound:"
         " count events with good and total where you can"
     )
-    return {"gauge": gauge}, [(target_field, remark)]
+    return {"gauge": gauge}, [(target_field, import_remark)]
 
 
-def _decimal(number: Located) -> str:
-    bound = finite(number.value)
-    if bound is None:
+def _decimal_text(number: Located) -> str:
+    bound_value = finite_decimal(number.value)
+    if bound_value is None:
         raise IndicatorNotExpressed(number, f'value is "{number.value}": write a number')
-    return f"{bound.normalize():f}"
+    return f"{bound_value.normalize():f}"
 
 
-def finite(number: object) -> Decimal | None:
+def finite_decimal(number: object) -> Decimal | None:
     """Return a number of a file as a decimal; None if it is none."""
     try:
-        decimal = Decimal(str(number))
+        decimal_number = Decimal(str(number))
     except InvalidOperation:
         return None
-    return decimal if decimal.is_finite() else None
+    return decimal_number if decimal_number.is_finite() else None
 
 
 def _query(metric: Located) -> Located:

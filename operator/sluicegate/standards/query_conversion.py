@@ -15,14 +15,14 @@ _BLOCK: Final = "$block"
 _TEMPLATE: Final = re.compile(r"\[\s*(?:\{\{[^}]*\}\}|\$\{?\w+\}?)\s*(?=[\]:])")
 """Ranges that a tool fills in: `[{{.window}}]`, `[$__rate_interval]`."""
 _ANY_RANGE: Final = "[5m"
-_GROWTH: Final = frozenset({"increase", "rate"})
-_OPERATORS: Final = (
+_GROWTH_FUNCTIONS: Final = frozenset({"increase", "rate"})
+_OPERATOR_TEXTS: Final = (
     (ast.MatchOp.Equal, "="),
     (ast.MatchOp.NotEqual, "!="),
     (ast.MatchOp.Re, "=~"),
     (ast.MatchOp.NotRe, "!~"),
 )
-_SUMS: Final = frozenset({"+", "-"})
+_SUM_OPERATORS: Final = frozenset({"+", "-"})
 _WAY_OUT: Final = (
     "write it in indicator.promql as counts of a block, e.g. sum by (version) (increase(…[$block]))"
 )
@@ -50,23 +50,23 @@ def counts_of_block(query: str) -> str:
 
 def counter_of(query: str) -> str:
     """Return the counter whose growth a query sums, if it selects by no other label; otherwise nothing."""
-    return _plain(_parse(query), frozenset({"sum", *_GROWTH}))
+    return _plain_metric(_parse(query), frozenset({"sum", *_GROWTH_FUNCTIONS}))
 
 
 def gauge_of(query: str) -> str:
     """Return the gauge that a query reads, if it selects by no other label; otherwise nothing."""
-    return _plain(_parse(query), frozenset({"avg", "avg_over_time"}))
+    return _plain_metric(_parse(query), frozenset({"avg", "avg_over_time"}))
 
 
-def _plain(node: Any, through: frozenset[str]) -> str:
+def _plain_metric(node: Any, allowed_functions: frozenset[str]) -> str:
     """Return the metric within these functions; namespace and product are the operator's own matchers."""
     match node:
         case ast.ParenExpr():
-            return _plain(node.expr, through)
-        case ast.AggregateExpr() if str(node.op) in through:
-            return _plain(node.expr, through)
-        case ast.Call() if node.func.name in through:
-            return _plain(node.args[0], through)
+            return _plain_metric(node.expr, allowed_functions)
+        case ast.AggregateExpr() if str(node.op) in allowed_functions:
+            return _plain_metric(node.expr, allowed_functions)
+        case ast.Call() if node.func.name in allowed_functions:
+            return _plain_metric(node.args[0], allowed_functions)
         case ast.MatrixSelector():
             return _metric_alone(node.vector_selector)
         case ast.VectorSelector():
@@ -77,11 +77,12 @@ def _plain(node: Any, through: frozenset[str]) -> str:
 
 def _metric_alone(node: ast.VectorSelector) -> str:
     matchers = node.matchers.matchers
-    own_labels = {names.NAMESPACE, names.PRODUCT, "__name__"}
+    operator_labels = {names.NAMESPACE, names.PRODUCT, "__name__"}
     if node.offset or node.at or node.matchers.or_matchers:
         return ""
     if any(
-        matcher.name not in own_labels or matcher.op != ast.MatchOp.Equal for matcher in matchers
+        matcher.name not in operator_labels or matcher.op != ast.MatchOp.Equal
+        for matcher in matchers
     ):
         return ""
     metric_names = [matcher.value for matcher in matchers if matcher.name == "__name__"]
@@ -101,33 +102,33 @@ def _counts(node: Any) -> str:
     match node:
         case ast.ParenExpr():
             return _counts(node.expr)
-        case ast.BinaryExpr() if str(node.op) in _SUMS and node.modifier is None:
+        case ast.BinaryExpr() if str(node.op) in _SUM_OPERATORS and node.modifier is None:
             return f"({_counts(node.lhs)}) {node.op} ({_counts(node.rhs)})"
         case ast.AggregateExpr() if str(node.op) == "sum":
-            return f"sum by ({names.VERSION}) ({_growth(node.expr)})"
+            return f"sum by ({names.VERSION}) ({_growth_text(node.expr)})"
         case ast.Call() | ast.VectorSelector():
-            return f"sum by ({names.VERSION}) ({_growth(node)})"
+            return f"sum by ({names.VERSION}) ({_growth_text(node)})"
         case _:
             raise UnconvertedQuery(f"isn't a sum of the growth of counters: {_WAY_OUT}")
 
 
-def _growth(node: Any) -> str:
+def _growth_text(node: Any) -> str:
     match node:
         case ast.ParenExpr():
-            return _growth(node.expr)
+            return _growth_text(node.expr)
         case ast.AggregateExpr() if str(node.op) == "sum":
-            return _growth(node.expr)
-        case ast.Call() if node.func.name in _GROWTH:
-            return _growth(node.args[0])
+            return _growth_text(node.expr)
+        case ast.Call() if node.func.name in _GROWTH_FUNCTIONS:
+            return _growth_text(node.args[0])
         case ast.MatrixSelector():
-            return _increase(node.vector_selector)
+            return _increase_text(node.vector_selector)
         case ast.VectorSelector():
-            return _increase(node)
+            return _increase_text(node)
         case _:
             raise UnconvertedQuery(f"isn't a sum of the growth of counters: {_WAY_OUT}")
 
 
-def _increase(node: ast.VectorSelector) -> str:
+def _increase_text(node: ast.VectorSelector) -> str:
     if node.at is not None or node.matchers.or_matchers:
         raise UnconvertedQuery(f"has the modifier @, or matchers joined by `or`: {_WAY_OUT}")
     matchers = [
@@ -143,4 +144,4 @@ def _increase(node: ast.VectorSelector) -> str:
 
 
 def _operator(matcher: ast.Matcher) -> str:
-    return next(text for operator, text in _OPERATORS if operator == matcher.op)
+    return next(text for operator, text in _OPERATOR_TEXTS if operator == matcher.op)

@@ -13,8 +13,8 @@ from sluicegate.api.bound_promql import bind
 from sluicegate.api.promql_text import UnboundPromql, quote
 from sluicegate.errors import invalid
 from sluicegate.slo import metric_names as names
-from sluicegate.slo.promql import Scope, any_of, select, select_named
-from sluicegate.slo.queries import UNKNOWN_PATH, bound_spellings, select_requests
+from sluicegate.slo.promql import Scope, any_of, select_named, select_series
+from sluicegate.slo.queries import UNKNOWN_PATH, bucket_bound_spellings, select_requests
 
 if TYPE_CHECKING:
     from sluicegate.api.product import DataProduct
@@ -54,10 +54,10 @@ class SloQueries:
         if indicator.promql:
             return self._promql(slo.name, indicator.promql)
         if indicator.outcomes:
-            return self._outcomes(names.LABELLED, [], good="correct")
+            return self._outcomes(names.LABELLED_PREDICTIONS, [], good_outcome="correct")
         if indicator.events:
             label = f"{names.INDICATOR}={quote(indicator.events.indicator or slo.name)}"
-            return self._outcomes(names.INDICATOR_EVENTS, [label], good="good")
+            return self._outcomes(names.INDICATOR_EVENTS, [label], good_outcome="good")
         if indicator.availability:
             return self._availability()
         raise ValueError(f"SLO {slo.name!r} is a gauge: it counts no events")
@@ -76,41 +76,46 @@ class SloQueries:
         return self._growth(select_requests(metric, self._scope, [entry, *matchers]))
 
     def _availability(self) -> RatioQueries:
-        good, total = (
+        good_query, total = (
             self._requests(names.REQUESTS, [f"{names.CODE}!~{quote(codes)}"])
             for codes in (f"{UNKNOWN_PATH}|5..", UNKNOWN_PATH)
         )
-        return RatioQueries(good, total)
+        return RatioQueries(good_query, total)
 
     def _latency(self, latency: Latency) -> RatioQueries:
-        succeeded = f'{names.CODE}=~"2.."'
-        bound = any_of(names.BOUND, bound_spellings(latency.threshold_milliseconds))
-        good, total = (
-            self._requests(names.DURATION_BUCKETS, [succeeded, bounds])
-            for bounds in (bound, f'{names.BOUND}="+Inf"')
+        succeeded_matcher = f'{names.CODE}=~"2.."'
+        bound_value = any_of(
+            names.BOUND_LABEL, bucket_bound_spellings(latency.threshold_milliseconds)
         )
-        return RatioQueries(good, total)
+        good_query, total = (
+            self._requests(names.DURATION_BUCKETS, [succeeded_matcher, bound_matcher])
+            for bound_matcher in (bound_value, f'{names.BOUND_LABEL}="+Inf"')
+        )
+        return RatioQueries(good_query, total)
 
-    def _outcomes(self, metric: str, matchers: list[str], *, good: str) -> RatioQueries:
+    def _outcomes(self, metric: str, matchers: list[str], *, good_outcome: str) -> RatioQueries:
         all_matchers = [*self._scope.matchers(), *matchers]
-        selected = [*all_matchers, f"{names.OUTCOME}={quote(good)}"]
+        selected_matchers = [*all_matchers, f"{names.OUTCOME}={quote(good_outcome)}"]
         return RatioQueries(
-            *(self._growth(select(metric, one)) for one in (selected, all_matchers))
+            *(
+                self._growth(select_series(metric, matchers))
+                for matchers in (selected_matchers, all_matchers)
+            )
         )
 
     def _counters(self, counters: Counters) -> RatioQueries:
-        good, total = (
+        good_query, total = (
             select_named(name, self._scope.matchers()) for name in (counters.good, counters.total)
         )
-        return RatioQueries(self._growth(good), self._growth(total, counters.lag_seconds))
+        return RatioQueries(self._growth(good_query), self._growth(total, counters.lag_seconds))
 
     def _promql(self, slo: str, ratio: PromqlRatio) -> RatioQueries:
         namespace = self.product.metadata.namespace
         try:
-            good, total = (
+            good_query, total = (
                 f"sum({bind(expression, namespace, self._block)})"
                 for expression in (ratio.good, ratio.total)
             )
         except UnboundPromql as error:
             raise invalid(f"spec.slos[{slo}].indicator.promql", str(error)) from error
-        return RatioQueries(good, total)
+        return RatioQueries(good_query, total)

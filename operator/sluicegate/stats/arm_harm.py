@@ -14,14 +14,18 @@ from math import exp, log
 from typing import Final
 
 from sluicegate.stats.counts import NOTHING, Count, summed
-from sluicegate.stats.sequential_test import against, expected_ratio
+from sluicegate.stats.sequential_test import expected_ratio, log_factor_against
 
 ODDS: Final = (1.5, 2.0, 4.0)
 """Factors of the odds of a bad event that are looked for beside the margin."""
 
 
-def harm(
-    blocks: Iterable[tuple[Count, Count]], past: Count, *, margin: float, correlation: float = 0.0
+def arm_harm_evidence(
+    blocks: Iterable[tuple[Count, Count]],
+    earlier_counts: Count,
+    *,
+    margin: float,
+    correlation: float = 0.0,
 ) -> tuple[float, Count, Count]:
     """Return ln E of "the candidate is worse", and the events of (candidate, stable) that it rests on.
 
@@ -30,32 +34,36 @@ def harm(
     blocks : (candidate, stable), oldest first. past : stable's events before them.
     margin : δ, the least difference that counts. correlation : ρ of two events of one block.
     """
-    reference, arms = past, (NOTHING, NOTHING)
-    sums = [0.0] * (1 + len(ODDS))
+    reference, arm_counts = earlier_counts, (NOTHING, NOTHING)
+    log_factor_sums = [0.0] * (1 + len(ODDS))
     for candidate, stable in blocks:
         ratio = expected_ratio(reference, margin)
         reference = summed((reference, stable))
-        arms = summed((arms[0], candidate)), summed((arms[1], stable))
+        arm_counts = summed((arm_counts[0], candidate)), summed((arm_counts[1], stable))
         if candidate.total and stable.total:
-            factors = _factors(candidate, stable, ratio, margin, correlation=correlation)
-            sums = [total + factor for total, factor in zip(sums, factors, strict=True)]
-    return _log_mean(sums), *arms
+            odds_factors = _odds_factors(candidate, stable, ratio, margin, correlation=correlation)
+            log_factor_sums = [
+                total + factor for total, factor in zip(log_factor_sums, odds_factors, strict=True)
+            ]
+    return _log_mean(log_factor_sums), *arm_counts
 
 
 @lru_cache(maxsize=2**14)
-def _factors(
+def _odds_factors(
     candidate: Count, stable: Count, ratio: float, margin: float, *, correlation: float
 ) -> tuple[float, ...]:
     """Return ln of one block's factor for each alternative; cached, as each evaluation repeats the blocks."""
     odds = ratio / (1 - ratio)
     raised_ratios = (factor * odds / (1 + factor * odds) for factor in ODDS)
     return tuple(
-        against(candidate, stable, alternative, ratio, correlation=correlation)
+        log_factor_against(candidate, stable, alternative, ratio, correlation=correlation)
         for alternative in (ratio + margin, *raised_ratios)
     )
 
 
-def _log_mean(logarithms: Sequence[float]) -> float:
+def _log_mean(log_values: Sequence[float]) -> float:
     """Return the logarithm of the mean of numbers with these logarithms."""
-    largest = max(logarithms)
-    return largest + log(sum(exp(value - largest) for value in logarithms) / len(logarithms))
+    largest_log = max(log_values)
+    return largest_log + log(
+        sum(exp(value - largest_log) for value in log_values) / len(log_values)
+    )

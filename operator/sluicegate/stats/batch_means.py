@@ -22,15 +22,15 @@ from itertools import accumulate, pairwise
 from math import expm1
 from typing import Final, NamedTuple
 
-SCALES: Final = (1, 2, 4, 8, 24)
+BATCH_SIZES: Final = (1, 2, 4, 8, 24)
 """Units of a batch."""
-COARSER: Final = 8.0
+MAX_PHI_GROWTH: Final = 8.0
 """Degrees of freedom that the next finer scale is worth."""
 LEAST_BATCHES: Final = 12
 """Degrees of freedom that a coarser scale needs: with fewer, each young version would seem to scatter."""
 LEAST_DEGREES: Final = 8.0
 """Degrees of freedom that "events are independent" is worth while nothing else is known."""
-_SHARED: Final = 2 / 3
+_DEGREES_PER_DIFFERENCE: Final = 2 / 3
 """Degrees of freedom of a difference of neighbours, of which two share a unit."""
 
 
@@ -43,9 +43,9 @@ class Scatter(NamedTuple):
     """
 
     phi: float
-    degrees: float
+    degrees_of_freedom: float
 
-    def divisor(self, bound: float, least: float = 0.0) -> float:
+    def divisor(self, evidence_bound: float, least_degrees: float = 0.0) -> float:
         """Return what evidence is divided by before it is compared with a bound.
 
         Evidence z²/2 with a variance that is estimated has the distribution of t²: it shows as much as
@@ -55,47 +55,49 @@ class Scatter(NamedTuple):
         ----------
         bound : of the log-likelihood ratio, above 0. least : degrees of freedom that are assumed at least.
         """
-        degrees_of_freedom = max(self.degrees, least)
+        degrees_of_freedom = max(self.degrees_of_freedom, least_degrees)
         return (
             self.phi
             * degrees_of_freedom
-            * expm1(2 * bound / (degrees_of_freedom + 1))
-            / (2 * bound)
+            * expm1(2 * evidence_bound / (degrees_of_freedom + 1))
+            / (2 * evidence_bound)
         )
 
 
-INDEPENDENT: Final = Scatter(1.0, LEAST_DEGREES)
+NO_SCATTER: Final = Scatter(1.0, LEAST_DEGREES)
 Residual = tuple[float, float]
 """Bad events of a unit beyond its level, and their variance if independent; 0 for an empty unit."""
 
 
-def residuals(units: Iterable[tuple[int, int]], level: float) -> list[Residual]:
+def residuals(units: Iterable[tuple[int, int]], expected_ratio: float) -> list[Residual]:
     """Compute the residuals of units (bad, total) about one level."""
-    variance = level * (1 - level)
-    return [(bad - total * level, total * variance) for bad, total in units]
+    variance = expected_ratio * (1 - expected_ratio)
+    return [(bad_events - total * expected_ratio, total * variance) for bad_events, total in units]
 
 
-def about_levels(units: Sequence[tuple[int, int]], place: int) -> list[Residual]:
+def residuals_around_levels(
+    units: Sequence[tuple[int, int]], shift_position: int
+) -> list[Residual]:
     """Compute the residuals about the level before a place, and about that from there on."""
     return [
         residual
-        for part in (units[:place], units[place:])
-        for residual in residuals(part, _level(part))
+        for segment in (units[:shift_position], units[shift_position:])
+        for residual in residuals(segment, _bad_ratio(segment))
     ]
 
 
-def _level(units: Sequence[tuple[int, int]]) -> float:
+def _bad_ratio(units: Sequence[tuple[int, int]]) -> float:
     total = sum(total for _, total in units)
-    return sum(bad for bad, _ in units) / total if total else 0.0
+    return sum(bad_events for bad_events, _ in units) / total if total else 0.0
 
 
 def scatter(
     later_residuals: Sequence[Residual],
-    prior: Scatter = INDEPENDENT,
+    prior: Scatter = NO_SCATTER,
     *,
-    strata: int = 1,
-    scales: Sequence[int] = SCALES,
-    least: int = LEAST_BATCHES,
+    strata_count: int = 1,
+    batch_sizes: Sequence[int] = BATCH_SIZES,
+    least_batches: int = LEAST_BATCHES,
 ) -> Scatter:
     """Return the largest dispersion over the scales, and all degrees of freedom.
 
@@ -106,94 +108,128 @@ def scatter(
     scales : units of a batch, the finest first. least : degrees of freedom that a coarser one needs.
     """
     filled_units = sum([variance > 0 for _, variance in later_residuals])
-    degrees_of_freedom = filled_units - strata - 1
+    degrees_of_freedom = filled_units - strata_count - 1
     if degrees_of_freedom <= 0:
         return prior
     phi, weight = prior
-    largest = phi
+    largest_phi = phi
     degrees_factor = filled_units / (
-        filled_units - strata + 1
+        filled_units - strata_count + 1
     )  # levels of strata take their part of the residuals
-    sums = [(0.0, 0.0), *accumulate(later_residuals, _plus)]
-    for scale in scales:
-        edges = sums[len(later_residuals) % scale :: scale]  # the oldest units are no whole batch
-        batches = [(r1 - r0, v1 - v0) for (r0, v0), (r1, v1) in pairwise(edges)]
-        squares = _differences(batches)
-        degrees = _SHARED * len(squares) / degrees_factor
-        if not squares or (scale > 1 and degrees < least):
+    cumulative_residuals = [(0.0, 0.0), *accumulate(later_residuals, _add_residuals)]
+    for scale in batch_sizes:
+        edges = cumulative_residuals[
+            len(later_residuals) % scale :: scale
+        ]  # the oldest units are no whole batch
+        batches = [
+            (later_deviation - earlier_deviation, later_variance - earlier_variance)
+            for (earlier_deviation, earlier_variance), (
+                later_deviation,
+                later_variance,
+            ) in pairwise(edges)
+        ]
+        squared_differences = _squared_differences(batches)
+        degrees_of_freedom_found = (
+            _DEGREES_PER_DIFFERENCE * len(squared_differences) / degrees_factor
+        )
+        if not squared_differences or (scale > 1 and degrees_of_freedom_found < least_batches):
             break
-        estimate = sum(squares) / len(squares) * degrees_factor
-        phi = (weight * phi + degrees * estimate) / (weight + degrees)
-        weight = COARSER
-        largest = max(largest, phi)
-    return Scatter(max(largest, 1.0), prior.degrees + degrees_of_freedom)
+        estimate = sum(squared_differences) / len(squared_differences) * degrees_factor
+        phi = (weight * phi + degrees_of_freedom_found * estimate) / (
+            weight + degrees_of_freedom_found
+        )
+        weight = MAX_PHI_GROWTH
+        largest_phi = max(largest_phi, phi)
+    return Scatter(max(largest_phi, 1.0), prior.degrees_of_freedom + degrees_of_freedom)
 
 
-def _plus(left: Residual, right: Residual) -> Residual:
-    return left[0] + right[0], left[1] + right[1]
+def _add_residuals(first_residual: Residual, second_residual: Residual) -> Residual:
+    return first_residual[0] + second_residual[0], first_residual[1] + second_residual[1]
 
 
-def _differences(batches: Sequence[Residual]) -> list[float]:
+def _squared_differences(batches: Sequence[Residual]) -> list[float]:
     """Compute the squared differences of neighbouring ratios, each in its variance."""
     with_variance = [(deviation, variance) for deviation, variance in batches if variance > 0]
     return [
-        (r0 / v0 - r1 / v1) ** 2 * v0 * v1 / (v0 + v1)
-        for (r0, v0), (r1, v1) in pairwise(with_variance)
+        (earlier_deviation / earlier_variance - later_deviation / later_variance) ** 2
+        * earlier_variance
+        * later_variance
+        / (earlier_variance + later_variance)
+        for (earlier_deviation, earlier_variance), (later_deviation, later_variance) in pairwise(
+            with_variance
+        )
     ]
 
 
-def from_unit_to_unit(units: Sequence[tuple[int, int]]) -> Scatter:
+def successive_scatter(units: Sequence[tuple[int, int]]) -> Scatter:
     """Estimate the dispersion of single units, in which a slow swing and a change cancel."""
-    unit_residuals = residuals(units, _level(units))
-    squares = _differences(unit_residuals)
-    if not squares:
-        return INDEPENDENT
-    degrees = _SHARED * len(squares)
-    phi = (LEAST_DEGREES + degrees * sum(squares) / len(squares)) / (LEAST_DEGREES + degrees)
-    return Scatter(max(phi, 1.0), LEAST_DEGREES + degrees)
+    unit_residuals = residuals(units, _bad_ratio(units))
+    squared_differences = _squared_differences(unit_residuals)
+    if not squared_differences:
+        return NO_SCATTER
+    degrees_of_freedom = _DEGREES_PER_DIFFERENCE * len(squared_differences)
+    phi = (
+        LEAST_DEGREES + degrees_of_freedom * sum(squared_differences) / len(squared_differences)
+    ) / (LEAST_DEGREES + degrees_of_freedom)
+    return Scatter(max(phi, 1.0), LEAST_DEGREES + degrees_of_freedom)
 
 
 def likeliest_shift(units: Sequence[tuple[int, int]]) -> int:
     """Return the place at which two levels explain the units best; their number if one level does."""
-    all_bad, all_total = sum(bad for bad, _ in units), sum(total for _, total in units)
-    best, place = 0.0, len(units)
-    bad = total = 0
+    all_bad, all_total = (
+        sum(bad_events for bad_events, _ in units),
+        sum(total for _, total in units),
+    )
+    largest_explained, shift_position = 0.0, len(units)
+    bad_events = total = 0
     for position, count in enumerate(units[:-1], start=1):
-        bad, total = bad + count[0], total + count[1]
+        bad_events, total = bad_events + count[0], total + count[1]
         rest_total = all_total - total
         if not total or not rest_total:
             continue
-        rise = (all_bad - bad) / rest_total - bad / total
-        between = rise * rise * total * rest_total / all_total
-        if between > best:
-            best, place = between, position
-    return place
+        ratio_rise = (all_bad - bad_events) / rest_total - bad_events / total
+        between_variance = ratio_rise * ratio_rise * total * rest_total / all_total
+        if between_variance > largest_explained:
+            largest_explained, shift_position = between_variance, position
+    return shift_position
 
 
-def about_hours(
-    strata: Sequence[int], units: Sequence[tuple[int, int]], place: int
+def residuals_around_hours(
+    strata: Sequence[int], units: Sequence[tuple[int, int]], shift_position: int
 ) -> tuple[list[Residual], int]:
     """Compute the residuals about a level of each stratum and one rise from a place on; count the strata.
 
     The rise is that of the strata that have events on both sides, weighted by the events after it.
     """
     cells: dict[int, list[int]] = {}
-    for position, (stratum, (bad, total)) in enumerate(zip(strata, units, strict=True)):
-        cell, after = cells.setdefault(stratum, [0, 0, 0, 0]), 2 * (position >= place)
-        cell[after] += bad
-        cell[after + 1] += total
-    comparable = [cell for cell in cells.values() if cell[1] and cell[3]]
-    compared_total = sum(cell[3] for cell in comparable)
-    risen_total = sum(cell[2] - cell[3] * cell[0] / cell[1] for cell in comparable)
-    rise = risen_total / compared_total if compared_total else 0.0
-    levels = {
-        stratum: (bad + after_bad - rise * after) / (total + after)
-        for stratum, (bad, total, after_bad, after) in cells.items()
-        if total + after
+    for position, (stratum, (bad_events, total)) in enumerate(zip(strata, units, strict=True)):
+        hour_counts, after_offset = (
+            cells.setdefault(stratum, [0, 0, 0, 0]),
+            2 * (position >= shift_position),
+        )
+        hour_counts[after_offset] += bad_events
+        hour_counts[after_offset + 1] += total
+    comparable_hours = [
+        hour_counts for hour_counts in cells.values() if hour_counts[1] and hour_counts[3]
+    ]
+    compared_total = sum(hour_counts[3] for hour_counts in comparable_hours)
+    risen_total = sum(
+        hour_counts[2] - hour_counts[3] * hour_counts[0] / hour_counts[1]
+        for hour_counts in comparable_hours
+    )
+    ratio_rise = risen_total / compared_total if compared_total else 0.0
+    ratio_by_stratum = {
+        stratum: (bad_events + bad_after_shift - ratio_rise * after_offset) / (total + after_offset)
+        for stratum, (bad_events, total, bad_after_shift, after_offset) in cells.items()
+        if total + after_offset
     }
     hour_residuals = []
-    for position, (stratum, (bad, total)) in enumerate(zip(strata, units, strict=True)):
-        level = levels.get(stratum, 0.0) + rise * (position >= place)
-        level = min(max(level, 0.0), 1.0)
-        hour_residuals.append((bad - total * level, total * level * (1 - level)))
-    return hour_residuals, len(levels)
+    for position, (stratum, (bad_events, total)) in enumerate(zip(strata, units, strict=True)):
+        expected_ratio = ratio_by_stratum.get(stratum, 0.0) + ratio_rise * (
+            position >= shift_position
+        )
+        expected_ratio = min(max(expected_ratio, 0.0), 1.0)
+        hour_residuals.append(
+            (bad_events - total * expected_ratio, total * expected_ratio * (1 - expected_ratio))
+        )
+    return hour_residuals, len(ratio_by_stratum)

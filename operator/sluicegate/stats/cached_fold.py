@@ -8,47 +8,47 @@ Hashes of tuples of counts have 64 bits, and the sums before a stretch have to b
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
-STRETCH: Final = 64
+CHUNK_BLOCKS: Final = 64
 """Blocks whose sums are cached as one."""
-MOST_STRETCHES: Final = 2**15
+MAX_CACHED_CHUNKS: Final = 2**15
 """Sums in the cache, of all canaries: two million blocks in about twenty megabytes."""
-ASum = TypeVar("ASum")
+Accumulator = TypeVar("Accumulator")
 Rule = tuple[float, float]
 """Margin and correlation: what else the sums depend on."""
-_KNOWN: Final[dict[tuple[object, ...], Any]] = {}
+_CACHED_SUMS: Final[dict[tuple[object, ...], Any]] = {}
 
 
 def fold_cached(
-    add: Callable[[ASum, Sequence[Any], Rule], ASum],
-    sums: ASum,
+    add_blocks: Callable[[Accumulator, Sequence[Any], Rule], Accumulator],
+    initial_sums: Accumulator,
     blocks: tuple[Any, ...],
     rule: Rule,
-) -> ASum:
+) -> Accumulator:
     """Return the sums after all blocks, oldest first; `add` returns those after some more of them.
 
     Parameters
     ----------
     sums : what is there before the first block; hashable, as the blocks are.
     """
-    for start in range(0, len(blocks), STRETCH):
-        stretch = blocks[start : start + STRETCH]
-        if len(stretch) < STRETCH:
-            return add(sums, stretch, rule)
-        sums = _after(add, sums, stretch, rule)
-    return sums
+    for start in range(0, len(blocks), CHUNK_BLOCKS):
+        block_chunk = blocks[start : start + CHUNK_BLOCKS]
+        if len(block_chunk) < CHUNK_BLOCKS:
+            return add_blocks(initial_sums, block_chunk, rule)
+        initial_sums = _cached_sums_after(add_blocks, initial_sums, block_chunk, rule)
+    return initial_sums
 
 
-def _after(
-    add: Callable[[ASum, Sequence[Any], Rule], ASum],
-    sums: ASum,
+def _cached_sums_after(
+    add_blocks: Callable[[Accumulator, Sequence[Any], Rule], Accumulator],
+    previous_sums: Accumulator,
     blocks: tuple[Any, ...],
     rule: Rule,
-) -> ASum:
-    key = (add, sums, rule, hash(blocks))
-    after: ASum | None = _KNOWN.pop(key, None)
-    if after is None:
-        after = add(sums, blocks, rule)
-        if len(_KNOWN) >= MOST_STRETCHES:
-            del _KNOWN[next(iter(_KNOWN))]
-    _KNOWN[key] = after  # as the newest
-    return after
+) -> Accumulator:
+    key = (add_blocks, previous_sums, rule, hash(blocks))
+    cached_sums: Accumulator | None = _CACHED_SUMS.pop(key, None)
+    if cached_sums is None:
+        cached_sums = add_blocks(previous_sums, blocks, rule)
+        if len(_CACHED_SUMS) >= MAX_CACHED_CHUNKS:
+            del _CACHED_SUMS[next(iter(_CACHED_SUMS))]
+    _CACHED_SUMS[key] = cached_sums  # as the newest
+    return cached_sums

@@ -21,7 +21,7 @@ HOURS: Final = 336
 
 HOUR_SECONDS: Final = 3_600
 HOURS_A_DAY: Final = 24
-MOST_SUMS: Final = HOURS // 30
+MAX_SUMS: Final = HOURS // 30
 """Most sums of one hour: if blocks are too short for thirty hours to be kept, an "hour" is shorter."""
 
 
@@ -38,7 +38,7 @@ class Units:
     seconds: int
     sum_seconds: int
 
-    def of(self, number: int) -> int:
+    def number_of_hour(self, number: int) -> int:
         """Return the unit that a sum belongs to."""
         return number * self.sum_seconds // self.seconds
 
@@ -48,7 +48,7 @@ class Units:
 
     def first_from(self, number: int) -> int:
         """Return the first unit that begins with this sum or after it."""
-        unit = self.of(number)
+        unit = self.number_of_hour(number)
         return unit if self.start(unit) == number else unit + 1
 
     @property
@@ -82,22 +82,22 @@ class Calendar:
         return max(HOURS_A_DAY * self.hour_seconds, self.sum_seconds)
 
     @property
-    def each_sum(self) -> Units:
+    def sum_units(self) -> Units:
         """Units of one sum each."""
         return Units(self.sum_seconds, self.sum_seconds)
 
     @property
     def hours(self) -> Units:
         """Units of an hour; of a sum, if that is longer; shorter, if thirty hours aren't kept."""
-        longest = min(self.hour_seconds, MOST_SUMS * self.sum_seconds)
-        return Units(max(longest, self.sum_seconds), self.sum_seconds)
+        longest_block_seconds = min(self.hour_seconds, MAX_SUMS * self.sum_seconds)
+        return Units(max(longest_block_seconds, self.sum_seconds), self.sum_seconds)
 
     @property
     def days(self) -> Units:
         """Units of a day."""
         return Units(self.day_seconds, self.sum_seconds)
 
-    def sums(self, hours: int) -> int:
+    def sum_count(self, hours: int) -> int:
         """Return the number of sums that cover these hours."""
         return ceil(hours * self.hour_seconds / self.sum_seconds)
 
@@ -105,9 +105,9 @@ class Calendar:
         """Return the number of blocks that cover these hours."""
         return ceil(hours * self.hour_seconds / self.block_seconds)
 
-    def keeps(self, hours: int) -> bool:
+    def is_kept(self, hours: int) -> bool:
         """Return whether sums are kept for that many hours."""
-        return self.sums(hours) <= HOURS
+        return self.sum_count(hours) <= HOURS
 
     def hour_of_day(self, number: int) -> int:
         """Return the hour of the day, from 0, in which a sum begins."""

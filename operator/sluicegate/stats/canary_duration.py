@@ -29,14 +29,22 @@ def warmed_up(accepted_at: float, block_seconds: int) -> int:
     return ceil(accepted_at / block_seconds) + WARM_UP_BLOCKS
 
 
-def divergence(p: float, q: float) -> float:
+def kl_divergence(first_probability: float, second_probability: float) -> float:
     """Compute KL(p‖q) of two Bernoulli variables, in nats; p within [0, 1], q within (0, 1)."""
-    first = p * log(p / q) if p > 0 else 0.0
-    return first + ((1 - p) * log((1 - p) / (1 - q)) if p < 1 else 0.0)
+    bad_term = (
+        first_probability * log(first_probability / second_probability)
+        if first_probability > 0
+        else 0.0
+    )
+    return bad_term + (
+        (1 - first_probability) * log((1 - first_probability) / (1 - second_probability))
+        if first_probability < 1
+        else 0.0
+    )
 
 
 @lru_cache(maxsize=2**12)
-def growth(weight: float, ratio: float, margin: float) -> float:
+def evidence_growth(weight: float, ratio: float, margin: float) -> float:
     """Compute the mean ln E_P that one event of either arm adds if the candidate equals stable.
 
     Parameters
@@ -45,12 +53,14 @@ def growth(weight: float, ratio: float, margin: float) -> float:
     ratio : both arms' bad ratio.
     margin : δ.
     """
-    p = min(max(ratio, LEAST_RATIO), 1 - margin - LEAST_RATIO)
-    s = nearest_null(weight, 1 - weight, p, margin)
-    return weight * divergence(p, s + margin) + (1 - weight) * divergence(p, s)
+    clipped_ratio = min(max(ratio, LEAST_RATIO), 1 - margin - LEAST_RATIO)
+    null_ratio = nearest_null(weight, 1 - weight, clipped_ratio, margin)
+    return weight * kl_divergence(clipped_ratio, null_ratio + margin) + (
+        1 - weight
+    ) * kl_divergence(clipped_ratio, null_ratio)
 
 
-def needed_by_step(
+def needed_evidence_by_step(
     steps: Sequence[int], earlier_evidence: float = 0.0
 ) -> Iterator[tuple[int, float]]:
     """Yield the share of each step, in percent, with the ln E that it still has to gather.
@@ -59,11 +69,11 @@ def needed_by_step(
     ----------
     earlier_evidence : ln E before the first step.
     """
-    part, gathered = log(1 / ALPHA) / len(steps), earlier_evidence
+    evidence_per_step, gathered_evidence = log(1 / ALPHA) / len(steps), earlier_evidence
     for step, weight in enumerate(steps, start=1):
-        needed = max(step * part - gathered, 0.0)
-        gathered += needed
-        yield weight, needed
+        needed_evidence = max(step * evidence_per_step - gathered_evidence, 0.0)
+        gathered_evidence += needed_evidence
+        yield weight, needed_evidence
 
 
 def expected_seconds(
@@ -86,18 +96,24 @@ def expected_seconds(
     correlation : ρ; a block's events count as n/(1 + (n − 1)ρ) independent ones in each arm.
     """
     seconds = 0.0
-    for weight, needed in needed_by_step(steps, earlier_evidence):
+    for weight, needed_evidence in needed_evidence_by_step(steps, earlier_evidence):
         canary, stable = (
             events * independent_share(events, correlation)
-            for part in (weight / 100, 1 - weight / 100)
-            for events in (part * events_per_second * block_seconds,)
+            for traffic_share in (weight / 100, 1 - weight / 100)
+            for events in (traffic_share * events_per_second * block_seconds,)
         )
-        speed = 0.0
+        evidence_per_second = 0.0
         if canary + stable > 0:
-            mean = growth(canary / (canary + stable), ratio, margin)
-            speed = mean * (canary + stable) / block_seconds
-        gathering = (needed / speed if speed > 0 else inf) if needed else 0.0
-        seconds += max(gathering, LEAST_BLOCKS * block_seconds) + WARM_UP_BLOCKS * block_seconds
+            evidence_per_event = evidence_growth(canary / (canary + stable), ratio, margin)
+            evidence_per_second = evidence_per_event * (canary + stable) / block_seconds
+        gathering_seconds = (
+            (needed_evidence / evidence_per_second if evidence_per_second > 0 else inf)
+            if needed_evidence
+            else 0.0
+        )
+        seconds += (
+            max(gathering_seconds, LEAST_BLOCKS * block_seconds) + WARM_UP_BLOCKS * block_seconds
+        )
     return seconds
 
 
@@ -106,4 +122,4 @@ def events_to_roll_back(ratio: float, margin: float) -> float:
 
     The candidate is worse by the margin.
     """
-    return log(1 / ALPHA) / divergence(ratio + margin, ratio)
+    return log(1 / ALPHA) / kl_divergence(ratio + margin, ratio)

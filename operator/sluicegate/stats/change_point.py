@@ -21,12 +21,12 @@ from typing import Final, NamedTuple
 from sluicegate.stats.counts import NOTHING, Count, summed
 from sluicegate.stats.intervals import Z95
 
-FACTORS: Final = (1, 2, 4)
+DROP_FACTORS: Final = (1, 2, 4)
 """Alternatives are these multiples of `maxDrop` above the level before."""
 _NEAR_CERTAIN: Final = 20
 """An alternative must leave a twentieth of the good events."""
-_LEAST: Final = 1e-9
-_HALF: Final = 0.5
+_LEAST_DROP: Final = 1e-9
+_CONTINUITY: Final = 0.5
 
 
 class ChangePoint(NamedTuple):
@@ -44,16 +44,18 @@ class ChangePoint(NamedTuple):
     after: Count
 
 
-def alternatives(ratio: float, drop: float) -> tuple[float, ...]:
+def alternative_drops(ratio: float, ratio_drop: float) -> tuple[float, ...]:
     """Return the rises above a baseline's bad ratio that the detector tests."""
     most_rise = 1 - (1 - ratio) / _NEAR_CERTAIN
-    return tuple(factor * drop for factor in FACTORS if ratio + factor * drop < most_rise)
+    return tuple(
+        factor * ratio_drop for factor in DROP_FACTORS if ratio + factor * ratio_drop < most_rise
+    )
 
 
-def strongest(
+def strongest_change(
     baseline: Count,
     units: Sequence[tuple[int, int]],
-    drops: Sequence[float],
+    ratio_drops: Sequence[float],
     *,
     phi: float = 1.0,
 ) -> ChangePoint:
@@ -67,15 +69,19 @@ def strongest(
     baseline : events that came before all units. units : (bad, total), oldest first.
     drops : the alternatives. phi : dispersion, by which all counts are divided.
     """
-    place, drop = _likeliest(baseline, units, drops)
-    if place < 0:
+    position, ratio_drop = _likeliest_change(baseline, units, ratio_drops)
+    if position < 0:
         return ChangePoint(0.0, len(units), NOTHING)
-    before, after = summed((baseline, *units[:place])), summed(units[place:])
-    return ChangePoint(max(_ratio(before, after, drop) / phi, 0.0), place, after)
+    counts_before, counts_after = summed((baseline, *units[:position])), summed(units[position:])
+    return ChangePoint(
+        max(_log_likelihood_ratio(counts_before, counts_after, ratio_drop) / phi, 0.0),
+        position,
+        counts_after,
+    )
 
 
-def _likeliest(
-    baseline: Count, units: Sequence[tuple[int, int]], drops: Sequence[float]
+def _likeliest_change(
+    baseline: Count, units: Sequence[tuple[int, int]], ratio_drops: Sequence[float]
 ) -> tuple[int, float]:
     """Return moment and size of the likeliest rise, by the normal approximation; moment −1 without one.
 
@@ -83,40 +89,40 @@ def _likeliest(
     (D d − d²/2)/v is the evidence for a rise by d.
     """
     after_bad = after_total = 0
-    all_bad = sum(bad for bad, _ in units)
+    all_bad = sum(bad_events for bad_events, _ in units)
     all_total = sum(total for _, total in units)
-    best, likeliest = 0.0, (-1, 0.0)
-    base_bad, base_total = baseline
-    least = base_bad / max(base_total, 1) + min(drops) / 2
-    for place in range(len(units) - 1, -1, -1):
-        bad, total = units[place]
-        after_bad += bad
+    best_statistic, likeliest_change = 0.0, (-1, 0.0)
+    baseline_bad, base_total = baseline
+    least_ratio_after = baseline_bad / max(base_total, 1) + min(ratio_drops) / 2
+    for position in range(len(units) - 1, -1, -1):
+        bad_events, total = units[position]
+        after_bad += bad_events
         after_total += total
         if not after_total:
             continue
-        before_bad = base_bad + all_bad - after_bad
+        before_bad = baseline_bad + all_bad - after_bad
         before_total = base_total + all_total - after_total
         if not before_total:
             continue
         ratio = after_bad / after_total
-        rise = ratio - before_bad / before_total
-        if rise <= 0 or ratio < least:
+        ratio_rise = ratio - before_bad / before_total
+        if ratio_rise <= 0 or ratio < least_ratio_after:
             continue
-        pooled = (before_bad + after_bad) / (before_total + after_total)
+        pooled_ratio = (before_bad + after_bad) / (before_total + after_total)
         weight = before_total * after_total / (before_total + after_total)
-        weight /= pooled * (1 - pooled) + _LEAST
-        for drop in drops:
-            score = (rise - drop / 2) * drop * weight
-            if score > best:
-                best, likeliest = score, (place, drop)
-    return likeliest
+        weight /= pooled_ratio * (1 - pooled_ratio) + _LEAST_DROP
+        for ratio_drop in ratio_drops:
+            score = (ratio_rise - ratio_drop / 2) * ratio_drop * weight
+            if score > best_statistic:
+                best_statistic, likeliest_change = score, (position, ratio_drop)
+    return likeliest_change
 
 
-def strongest_within(
+def strongest_change_within_strata(
     strata: Sequence[int],
-    accepted: Count,
+    baseline_count: Count,
     units: Sequence[tuple[int, int]],
-    drops: Sequence[float],
+    ratio_drops: Sequence[float],
     *,
     phi: float = 1.0,
 ) -> ChangePoint:
@@ -131,23 +137,31 @@ def strongest_within(
     strata : of each unit. accepted : events of no known stratum, which only define "worse": the
         level after the change must exceed their ratio by half of the least alternative.
     """
-    place, drop = _likeliest_within(strata, accepted, units, drops)
+    place, ratio_drop = _likeliest_change_within_strata(strata, baseline_count, units, ratio_drops)
     if place < 0:
         return ChangePoint(0.0, len(units), NOTHING)
     cells: dict[int, list[list[int]]] = {}
-    for position, (stratum, (bad, total)) in enumerate(zip(strata, units, strict=True)):
-        cell = cells.setdefault(stratum, [[0, 0], [0, 0]])[position >= place]
-        cell[0] += bad
-        cell[1] += total
-    comparable = [(Count(*before), Count(*after)) for before, after in cells.values()]
+    for position, (stratum, (bad_events, total)) in enumerate(zip(strata, units, strict=True)):
+        stratum_counts = cells.setdefault(stratum, [[0, 0], [0, 0]])[position >= place]
+        stratum_counts[0] += bad_events
+        stratum_counts[1] += total
+    comparable_counts = [
+        (Count(*counts_before), Count(*counts_after))
+        for counts_before, counts_after in cells.values()
+    ]
     statistic = sum(
-        _ratio(before, after, drop) for before, after in comparable if before[1] and after[1]
+        _log_likelihood_ratio(counts_before, counts_after, ratio_drop)
+        for counts_before, counts_after in comparable_counts
+        if counts_before[1] and counts_after[1]
     )
     return ChangePoint(max(statistic / phi, 0.0), place, summed(units[place:]))
 
 
-def _likeliest_within(
-    strata: Sequence[int], accepted: Count, units: Sequence[tuple[int, int]], drops: Sequence[float]
+def _likeliest_change_within_strata(
+    strata: Sequence[int],
+    baseline_count: Count,
+    units: Sequence[tuple[int, int]],
+    ratio_drops: Sequence[float],
 ) -> tuple[int, float]:
     """Return moment and size of the likeliest rise within strata; moment −1 without one.
 
@@ -155,98 +169,131 @@ def _likeliest_within(
     moment is that before it, over all strata, plus the mean rise within them.
     """
     cells = {stratum: [0, 0, 0, 0] for stratum in strata}
-    for stratum, (bad, total) in zip(strata, units, strict=True):
-        cells[stratum][0] += bad
+    for stratum, (bad_events, total) in zip(strata, units, strict=True):
+        cells[stratum][0] += bad_events
         cells[stratum][1] += total
-    before_bad = sum(cell[0] for cell in cells.values())
-    before_total = sum(cell[1] for cell in cells.values())
-    sums = [0.0, 0.0, 0.0, 0.0]
-    level = accepted.bad / max(accepted.total, 1) + min(drops) / 2
-    best, likeliest = 0.0, (-1, 0.0)
-    for place in range(len(units) - 1, -1, -1):
-        bad, total = units[place]
+    before_bad = sum(stratum_counts[0] for stratum_counts in cells.values())
+    before_total = sum(stratum_counts[1] for stratum_counts in cells.values())
+    test_sums = [0.0, 0.0, 0.0, 0.0]
+    least_ratio_after = baseline_count.bad / max(baseline_count.total, 1) + min(ratio_drops) / 2
+    best_statistic, likeliest_change = 0.0, (-1, 0.0)
+    for position in range(len(units) - 1, -1, -1):
+        bad_events, total = units[position]
         if not total:
             continue
-        cell = cells[strata[place]]
-        _add(sums, cell, -1)
-        cell[0], cell[1], cell[2], cell[3] = (
-            cell[0] - bad, cell[1] - total, cell[2] + bad, cell[3] + total,
+        stratum_counts = cells[strata[position]]
+        _add_stratum(test_sums, stratum_counts, -1)
+        stratum_counts[0], stratum_counts[1], stratum_counts[2], stratum_counts[3] = (
+            stratum_counts[0] - bad_events, stratum_counts[1] - total, stratum_counts[2] + bad_events, stratum_counts[3] + total,
         )  # fmt: skip
-        _add(sums, cell, 1)
-        before_bad, before_total = before_bad - bad, before_total - total
-        rise_sum, weight, risen_events, compared_events = sums
+        _add_stratum(test_sums, stratum_counts, 1)
+        before_bad, before_total = before_bad - bad_events, before_total - total
+        rise_sum, weight, risen_events, compared_events = test_sums
         if not before_total or not compared_events or risen_events <= 0:
             continue
-        if before_bad / before_total + risen_events / compared_events < level:
+        if before_bad / before_total + risen_events / compared_events < least_ratio_after:
             continue
-        for drop in drops:
-            score = drop * rise_sum - drop * drop / 2 * weight
-            if score > best:
-                best, likeliest = score, (place, drop)
-    return likeliest
+        for ratio_drop in ratio_drops:
+            score = ratio_drop * rise_sum - ratio_drop * ratio_drop / 2 * weight
+            if score > best_statistic:
+                best_statistic, likeliest_change = score, (position, ratio_drop)
+    return likeliest_change
 
 
-def _add(sums: list[float], cell: Sequence[int], sign: int) -> None:
+def _add_stratum(test_sums: list[float], stratum_counts: Sequence[int], weight_sign: int) -> None:
     """Add a stratum's ΣD/v, Σ1/v, its rise in events and its events to the sums, or subtract them (sign −1)."""
-    before_bad, before_total, after_bad, after_total = cell
+    before_bad, before_total, after_bad, after_total = stratum_counts
     if not before_total or not after_total:
         return
     total = before_total + after_total
-    pooled = (before_bad + after_bad + _HALF) / (total + 1)
-    weight = before_total * after_total / total / (pooled * (1 - pooled))
-    rise = after_bad / after_total - before_bad / before_total
-    sums[0] += sign * rise * weight
-    sums[1] += sign * weight
-    sums[2] += sign * rise * after_total
-    sums[3] += sign * after_total
+    pooled_ratio = (before_bad + after_bad + _CONTINUITY) / (total + 1)
+    weight = before_total * after_total / total / (pooled_ratio * (1 - pooled_ratio))
+    ratio_rise = after_bad / after_total - before_bad / before_total
+    test_sums[0] += weight_sign * ratio_rise * weight
+    test_sums[1] += weight_sign * weight
+    test_sums[2] += weight_sign * ratio_rise * after_total
+    test_sums[3] += weight_sign * after_total
 
 
-def _ratio(before: Count, after: Count, drop: float) -> float:
+def _log_likelihood_ratio(counts_before: Count, counts_after: Count, ratio_drop: float) -> float:
     """Compute the log-likelihood ratio of "risen by the drop" to "the same", each at its best p."""
-    total = before.total + after.total
-    pooled = (before.bad + after.bad) / total
-    p = (before.bad + after.bad - drop * after.total) / total
-    p = min(max(p, _LEAST), 1 - drop - _LEAST)
+    total = counts_before.total + counts_after.total
+    pooled_ratio = (counts_before.bad + counts_after.bad) / total
+    estimated_ratio = (
+        counts_before.bad + counts_after.bad - ratio_drop * counts_after.total
+    ) / total
+    estimated_ratio = min(max(estimated_ratio, _LEAST_DROP), 1 - ratio_drop - _LEAST_DROP)
     for _ in range(2):  # Newton's method; an early end can only make the ratio too small
-        slope = _slope(before, p) + _slope(after, p + drop)
-        curve = before.total / (p * (1 - p)) + after.total / ((p + drop) * (1 - p - drop))
-        p = min(max(p + slope / curve, _LEAST), 1 - drop - _LEAST)
-    risen_likelihood = _likelihood(before, p) + _likelihood(after, p + drop)
-    return risen_likelihood - _likelihood(Count(before.bad + after.bad, total), pooled)
+        slope = _log_likelihood_slope(counts_before, estimated_ratio) + _log_likelihood_slope(
+            counts_after, estimated_ratio + ratio_drop
+        )
+        curvature = counts_before.total / (
+            estimated_ratio * (1 - estimated_ratio)
+        ) + counts_after.total / (
+            (estimated_ratio + ratio_drop) * (1 - estimated_ratio - ratio_drop)
+        )
+        estimated_ratio = min(
+            max(estimated_ratio + slope / curvature, _LEAST_DROP), 1 - ratio_drop - _LEAST_DROP
+        )
+    risen_likelihood = _log_likelihood(counts_before, estimated_ratio) + _log_likelihood(
+        counts_after, estimated_ratio + ratio_drop
+    )
+    return risen_likelihood - _log_likelihood(
+        Count(counts_before.bad + counts_after.bad, total), pooled_ratio
+    )
 
 
-def _slope(count: Count, p: float) -> float:
-    return (count.bad - count.total * p) / (p * (1 - p))
+def _log_likelihood_slope(count: Count, estimated_ratio: float) -> float:
+    return (count.bad - count.total * estimated_ratio) / (estimated_ratio * (1 - estimated_ratio))
 
 
-def _likelihood(count: Count, p: float) -> float:
-    bad, good = count.bad, count.total - count.bad
-    return (bad * log(p) if bad else 0.0) + (good * log(1 - p) if good else 0.0)
+def _log_likelihood(count: Count, estimated_ratio: float) -> float:
+    bad_events, good_events = count.bad, count.total - count.bad
+    return (bad_events * log(estimated_ratio) if bad_events else 0.0) + (
+        good_events * log(1 - estimated_ratio) if good_events else 0.0
+    )
 
 
-def least_drop(baseline: Count, after: float, bound: float, phi: float = 1.0) -> float:
+def least_drop(
+    baseline: Count, observed_events: float, evidence_bound: float, phi: float = 1.0
+) -> float:
     """Return the least rise that reaches the bound in about half of the cases.
 
     S of a rise by d is about d² n/(2 p (1 − p) φ), n = n₀ n₁/(n₀ + n₁).
     """
-    p = (baseline.bad + _HALF) / (baseline.total + 1)
-    if baseline.total <= 0 or after <= 0:
+    estimated_ratio = (baseline.bad + _CONTINUITY) / (baseline.total + 1)
+    if baseline.total <= 0 or observed_events <= 0:
         return 1.0
-    events = baseline.total * after / (baseline.total + after)
-    return min(sqrt(2 * bound * phi * p * (1 - p) / events), 1.0)
+    events = baseline.total * observed_events / (baseline.total + observed_events)
+    return min(
+        sqrt(2 * evidence_bound * phi * estimated_ratio * (1 - estimated_ratio) / events), 1.0
+    )
 
 
-def events_to_see(
-    baseline: Count, drop: float, bound: float, phi: float = 1.0, *, surely: bool = False
+def events_to_detect(
+    baseline: Count,
+    ratio_drop: float,
+    evidence_bound: float,
+    phi: float = 1.0,
+    *,
+    with_high_probability: bool = False,
 ) -> float | None:
     """Return the events after a rise by `drop` at which S reaches the bound; None if no number suffices.
 
     That is so in half of the cases; surely, in 95 of 100: S has a variance of twice its mean.
     """
-    p = (baseline.bad + _HALF) / (baseline.total + 1)
-    raised_ratio = min(p + drop / 2, _HALF) if p < _HALF else p
-    mean = (Z95 + sqrt(Z95**2 + 2 * bound)) ** 2 / 2 if surely else bound
-    needed = 2 * mean * phi * raised_ratio * (1 - raised_ratio) / drop**2
-    if baseline.total <= needed:
+    estimated_ratio = (baseline.bad + _CONTINUITY) / (baseline.total + 1)
+    raised_ratio = (
+        min(estimated_ratio + ratio_drop / 2, _CONTINUITY)
+        if estimated_ratio < _CONTINUITY
+        else estimated_ratio
+    )
+    mean_evidence = (
+        (Z95 + sqrt(Z95**2 + 2 * evidence_bound)) ** 2 / 2
+        if with_high_probability
+        else evidence_bound
+    )
+    needed_events = 2 * mean_evidence * phi * raised_ratio * (1 - raised_ratio) / ratio_drop**2
+    if baseline.total <= needed_events:
         return None
-    return needed * baseline.total / (baseline.total - needed)
+    return needed_events * baseline.total / (baseline.total - needed_events)

@@ -21,8 +21,8 @@ NOTHING: Final = Count(0, 0)
 
 def summed(counts: Iterable[tuple[int, int]]) -> Count:
     """Add up counts."""
-    bad = total = 0
-    for one_bad, one_total in counts:
-        bad += one_bad
-        total += one_total
-    return Count(bad, total)
+    bad_events = total = 0
+    for block_bad, block_total in counts:
+        bad_events += block_bad
+        total += block_total
+    return Count(bad_events, total)

@@ -15,7 +15,7 @@ from functools import lru_cache
 from math import log
 from typing import Final
 
-from sluicegate.stats.change_point import alternatives
+from sluicegate.stats.change_point import alternative_drops
 
 HOURLY_BLOCKS: Final = 87_600
 """A for hours: ten years between false alarms."""
@@ -39,12 +39,14 @@ class Bank:
     """Alternatives that one baseline allows, and the bound of their statistics."""
 
     alternatives: tuple[Alternative, ...]
-    bound: float
+    alarm_bound: float
     """ln(K·A): Missed at or above it, AtRisk at half."""
 
 
 @lru_cache(maxsize=2**16)
-def bank(ratio: float, upper: float, drop: float, mean_blocks: int) -> Bank | None:
+def cusum_bank(
+    ratio: float, upper_ratio: float, ratio_drop: float, mean_blocks: int
+) -> Bank | None:
     """Return the bank of a baseline; None if the baseline's own uncertainty covers all alternatives.
 
     Parameters
@@ -54,12 +56,18 @@ def bank(ratio: float, upper: float, drop: float, mean_blocks: int) -> Bank | No
     drop : d, how far the ratio may rise.
     mean_blocks : A, mean number of blocks between false alarms.
     """
-    risen_ratios = [ratio + rise for rise in alternatives(ratio, drop)]
-    testable_ratios = [p for p in risen_ratios if p > upper]
-    return bank_against(upper, testable_ratios, mean_blocks) if testable_ratios else None
+    risen_ratios = [ratio + ratio_rise for ratio_rise in alternative_drops(ratio, ratio_drop)]
+    testable_ratios = [
+        alternative_ratio for alternative_ratio in risen_ratios if alternative_ratio > upper_ratio
+    ]
+    return (
+        cusum_bank_against(upper_ratio, testable_ratios, mean_blocks) if testable_ratios else None
+    )
 
 
-def bank_against(null: float, ratios: Sequence[float], mean_blocks: float) -> Bank:
+def cusum_bank_against(
+    null_ratio: float, alternative_ratios: Sequence[float], mean_blocks: float
+) -> Bank:
     """Return the bank of these alternatives to a null, of which there is at least one.
 
     Parameters
@@ -67,7 +75,14 @@ def bank_against(null: float, ratios: Sequence[float], mean_blocks: float) -> Ba
     null, ratios : in (0, 1); each alternative is above the null.
     mean_blocks : A, mean number of blocks between false alarms.
     """
-    tested = tuple(Alternative(p, log(p / null), log((1 - p) / (1 - null))) for p in ratios)
+    tested = tuple(
+        Alternative(
+            alternative_ratio,
+            log(alternative_ratio / null_ratio),
+            log((1 - alternative_ratio) / (1 - null_ratio)),
+        )
+        for alternative_ratio in alternative_ratios
+    )
     return Bank(tested, log(len(tested) * mean_blocks))
 
 
@@ -84,32 +99,36 @@ class Progress:
     """
 
     values: tuple[float, ...]
-    zeros: tuple[int, ...]
+    zero_positions: tuple[int, ...]
     start: int
-    next: int
+    next_block: int
 
     @property
     def statistic(self) -> float:
         """Largest S of the bank."""
         return max(self.values)
 
-    def can_continue_to(self, first: int, last: int) -> bool:
+    def can_continue_to(self, first_block: int, last_block: int) -> bool:
         """Return whether continuing from here to `last` gives the same result as a start at `first`.
 
         Two recursions agree once the one that began earlier has reached 0: so a sliding window
         needs no new computation, unless S has been above 0 since its start.
         """
-        return self.start <= first and self.next <= last + 1 and min(self.zeros) >= first
+        return (
+            self.start <= first_block
+            and self.next_block <= last_block + 1
+            and min(self.zero_positions) >= first_block
+        )
 
 
-def begin(bank: Bank, first: int) -> Progress:
+def begin_cusum(cusum_bank: Bank, first_block: int) -> Progress:
     """Return the state before the first block."""
-    count = len(bank.alternatives)
-    return Progress((0.0,) * count, (first,) * count, first, first)
+    count = len(cusum_bank.alternatives)
+    return Progress((0.0,) * count, (first_block,) * count, first_block, first_block)
 
 
-def advance(
-    progress: Progress, bank: Bank, counts: Iterable[tuple[int, int]], phi: float = 1.0
+def advance_cusum(
+    progress: Progress, cusum_bank: Bank, counts: Iterable[tuple[int, int]], phi: float = 1.0
 ) -> Progress:
     """Update S ← max(0, S + [x ln(p/U0) + (n − x) ln((1 − p)/(1 − U0))]/φ), block by block.
 
@@ -118,19 +137,25 @@ def advance(
     counts : (bad, total) of the blocks from `progress.next` on.
     phi : dispersion; the evidence is divided by it.
     """
-    blocks = [(bad, total - bad) for bad, total in counts]
-    values, zeros = [], []
-    for place, alternative in enumerate(bank.alternatives):
-        bad_step, down = alternative.per_bad / phi, alternative.per_good / phi
-        s, zero, index = progress.values[place], progress.zeros[place], progress.next
-        for bad, good in blocks:
+    blocks = [(bad_events, total - bad_events) for bad_events, total in counts]
+    values, zero_positions = [], []
+    for alternative_index, alternative in enumerate(cusum_bank.alternatives):
+        bad_step, good_step = alternative.per_bad / phi, alternative.per_good / phi
+        statistic, zero_position, index = (
+            progress.values[alternative_index],
+            progress.zero_positions[alternative_index],
+            progress.next_block,
+        )
+        for bad_events, good_events in blocks:
             index += 1
-            s += bad * bad_step + good * down
-            if s <= 0.0:
-                s, zero = 0.0, index
-        values.append(s)
-        zeros.append(zero)
-    return Progress(tuple(values), tuple(zeros), progress.start, progress.next + len(blocks))
+            statistic += bad_events * bad_step + good_events * good_step
+            if statistic <= 0.0:
+                statistic, zero_position = 0.0, index
+        values.append(statistic)
+        zero_positions.append(zero_position)
+    return Progress(
+        tuple(values), tuple(zero_positions), progress.start, progress.next_block + len(blocks)
+    )
 
 
 def advance_strata(
@@ -144,7 +169,7 @@ def advance_strata(
     All banks must hold the same number of alternatives.
     """
     if len(banks) == 1:
-        return advance(progress, banks[0], counts, phi)
+        return advance_cusum(progress, banks[0], counts, phi)
     for count in counts:
-        progress = advance(progress, banks[progress.next % len(banks)], (count,), phi)
+        progress = advance_cusum(progress, banks[progress.next_block % len(banks)], (count,), phi)
     return progress

@@ -16,24 +16,27 @@ from typing import Final
 
 LEAST_BLOCKS: Final = 30
 """Non-empty blocks below which the estimate's own error exceeds its correction."""
-LEAST_LEVEL: Final = 5
+LEAST_BLOCKS_PER_LEVEL: Final = 5
 """Least number of blocks of a level: a single burst is no level."""
 CLEAR_SHIFT: Final = 49.0
 """Square of seven standard deviations: the least distance of two levels."""
-CLEARER: Final = 1 + 1e-9
+CLEARER_FACTOR: Final = 1 + 1e-9
 """Factor by which a split must be better than an earlier one, so that rounding errors don't decide."""
-MOST: Final = 10.0
+MAX_DISPERSION: Final = 10.0
 """Largest φ: a higher estimate has another cause, and must not suppress every alarm."""
 
 
 def dispersion(
-    counts: Iterable[tuple[int, int]], *, least: int = LEAST_BLOCKS, most: float = MOST
+    counts: Iterable[tuple[int, int]],
+    *,
+    least_blocks: int = LEAST_BLOCKS,
+    max_dispersion: float = MAX_DISPERSION,
 ) -> float:
     """Estimate φ of (bad, total) by block, within [1, most]; 1 if fewer than `least` blocks hold events."""
-    blocks = [(bad, total) for bad, total in counts if total > 0]
-    if len(blocks) < least:
+    blocks = [(bad_events, total) for bad_events, total in counts if total > 0]
+    if len(blocks) < least_blocks:
         return 1.0
-    return min(max(sum(_residuals(blocks)) / (len(blocks) - 1), 1.0), most)
+    return min(max(sum(_residuals(blocks)) / (len(blocks) - 1), 1.0), max_dispersion)
 
 
 def successive_dispersion(counts: Iterable[tuple[int, int]]) -> float:
@@ -45,19 +48,20 @@ def successive_dispersion(counts: Iterable[tuple[int, int]]) -> float:
     Source: J. von Neumann, "Distribution of the ratio of the mean square successive difference to
     the variance", Ann. Math. Statist. 12 (1941) 367–395.
     """
-    units = [(bad, total) for bad, total in counts if total > 0]
+    units = [(bad_events, total) for bad_events, total in counts if total > 0]
     total = sum(n for _, n in units)
-    ratio = sum(bad for bad, _ in units) / total if total else 0.0
+    ratio = sum(bad_events for bad_events, _ in units) / total if total else 0.0
     variance = ratio * (1 - ratio)
     if len(units) <= LEAST_BLOCKS or variance == 0:
         return 1.0
-    squares = [
-        (x / n - y / m) ** 2 / (variance * (1 / n + 1 / m)) for (x, n), (y, m) in pairwise(units)
+    squared_differences = [
+        (x / n - y / next_total) ** 2 / (variance * (1 / n + 1 / next_total))
+        for (x, n), (y, next_total) in pairwise(units)
     ]
-    return min(max(sum(squares) / len(squares), 1.0), MOST)
+    return min(max(sum(squared_differences) / len(squared_differences), 1.0), MAX_DISPERSION)
 
 
-UPPER: Final = 4.0
+UPPER_SIGMAS: Final = 4.0
 """Standard errors that are added to the mean residual. Rare bursts make the residuals so skew that
 2.3 (a normal 99 %) promotes 8.5 % of the candidates worse by δ where .1 % are bad and ρ is .05;
 with 4 it is 5.4 %, and a canary with bursts of ρ = .01 takes 47 minutes instead of 40
@@ -76,27 +80,40 @@ def burst_correlation(counts: Iterable[tuple[int, int]], *, shift: int = 0) -> f
     shift : blocks before this one are on another level (`level_shift`), and compared with that.
     """
     counts = list(counts)
-    parts = [[one for one in part if one[1] > 0] for part in (counts[:shift], counts[shift:])]
-    levels = [part for part in parts if part]
-    total = sum(n for part in levels for _, n in part)
-    total_bad = sum(bad for part in levels for bad, _ in part)
-    count = sum(map(len, levels))
+    level_blocks = [
+        [block_count for block_count in blocks_of_level if block_count[1] > 0]
+        for blocks_of_level in (counts[:shift], counts[shift:])
+    ]
+    filled_levels = [blocks_of_level for blocks_of_level in level_blocks if blocks_of_level]
+    total = sum(n for blocks_of_level in filled_levels for _, n in blocks_of_level)
+    total_bad = sum(
+        bad_events for blocks_of_level in filled_levels for bad_events, _ in blocks_of_level
+    )
+    count = sum(map(len, filled_levels))
     if count < LEAST_BLOCKS or total_bad in (0, total) or total <= count:
         return 0.0
-    residuals = [residual for part in levels for residual in _residuals(part)]
-    mean = sum(residuals) / count
-    scatter = sqrt(sum((residual - mean) ** 2 for residual in residuals) / count)
-    upper = mean * count / (count - len(levels)) + UPPER * scatter / sqrt(count)
-    return min(max((upper - 1) / (total / count - 1), 0.0), 1.0)
+    residuals = [
+        block_residual
+        for blocks_of_level in filled_levels
+        for block_residual in _residuals(blocks_of_level)
+    ]
+    mean_residual = sum(residuals) / count
+    residual_deviation = sqrt(
+        sum((block_residual - mean_residual) ** 2 for block_residual in residuals) / count
+    )
+    upper_bound = mean_residual * count / (
+        count - len(filled_levels)
+    ) + UPPER_SIGMAS * residual_deviation / sqrt(count)
+    return min(max((upper_bound - 1) / (total / count - 1), 0.0), 1.0)
 
 
 def _residuals(blocks: Sequence[tuple[int, int]]) -> list[float]:
     """Compute Pearson's squared residuals about the blocks' own ratio; zeros if that is 0 or 1."""
-    ratio = sum(bad for bad, _ in blocks) / sum(total for _, total in blocks)
+    ratio = sum(bad_events for bad_events, _ in blocks) / sum(total for _, total in blocks)
     variance = ratio * (1 - ratio)
     if variance == 0:
         return [0.0] * len(blocks)
-    return [(bad - n * ratio) ** 2 / (n * variance) for bad, n in blocks]
+    return [(bad_events - n * ratio) ** 2 / (n * variance) for bad_events, n in blocks]
 
 
 @lru_cache(maxsize=2**10)
@@ -109,29 +126,40 @@ def level_shift(blocks: tuple[tuple[int, int], ...]) -> int:
     shift: the difference has to be seven of its own standard deviations, scatter within both
     included.
     """
-    best, place = CLEAR_SHIFT, 0
-    for split in range(LEAST_LEVEL, len(blocks) - LEAST_LEVEL + 1):
-        distance = _distance(blocks[:split], blocks[split:])
-        if distance > best * CLEARER:
-            best, place = distance, split
-    return place
+    best_distance, best_split = CLEAR_SHIFT, 0
+    for split_position in range(LEAST_BLOCKS_PER_LEVEL, len(blocks) - LEAST_BLOCKS_PER_LEVEL + 1):
+        split_distance = _level_distance(blocks[:split_position], blocks[split_position:])
+        if split_distance > best_distance * CLEARER_FACTOR:
+            best_distance, best_split = split_distance, split_position
+    return best_split
 
 
-def _distance(early: Sequence[tuple[int, int]], late: Sequence[tuple[int, int]]) -> float:
+def _level_distance(
+    early_blocks: Sequence[tuple[int, int]], late_blocks: Sequence[tuple[int, int]]
+) -> float:
     """Compute the squared difference of two levels, in units of its variance."""
-    parts = [[one for one in part if one[1] > 0] for part in (early, late)]
-    if min(map(len, parts)) < LEAST_LEVEL:
+    level_blocks = [
+        [block_count for block_count in blocks_of_level if block_count[1] > 0]
+        for blocks_of_level in (early_blocks, late_blocks)
+    ]
+    if min(map(len, level_blocks)) < LEAST_BLOCKS_PER_LEVEL:
         return 0.0
-    sums = [(sum(bad for bad, _ in part), sum(n for _, n in part)) for part in parts]
-    bad, total = sums[0][0] + sums[1][0], sums[0][1] + sums[1][1]
-    if bad in (0, total):
+    level_sums = [
+        (sum(bad_events for bad_events, _ in blocks_of_level), sum(n for _, n in blocks_of_level))
+        for blocks_of_level in level_blocks
+    ]
+    bad_events, total = level_sums[0][0] + level_sums[1][0], level_sums[0][1] + level_sums[1][1]
+    if bad_events in (0, total):
         return 0.0
-    ratios = [one / all_ for one, all_ in sums]
+    level_ratios = [block_count / level_total for block_count, level_total in level_sums]
     variance = sum(
-        max(ratio * (1 - ratio), 1 / n) / n for ratio, (_, n) in zip(ratios, sums, strict=True)
+        max(ratio * (1 - ratio), 1 / n) / n
+        for ratio, (_, n) in zip(level_ratios, level_sums, strict=True)
     )
-    within_variance = sum(sum(_residuals(part)) for part in parts) / (sum(map(len, parts)) - 2)
-    return (ratios[0] - ratios[1]) ** 2 / variance / max(within_variance, 1.0)
+    within_variance = sum(sum(_residuals(blocks_of_level)) for blocks_of_level in level_blocks) / (
+        sum(map(len, level_blocks)) - 2
+    )
+    return (level_ratios[0] - level_ratios[1]) ** 2 / variance / max(within_variance, 1.0)
 
 
 def independent_share(total: float, correlation: float) -> float:

@@ -17,11 +17,11 @@ from typing import Final
 
 from sluicegate.stats.counts import Count, summed
 from sluicegate.stats.dispersion import dispersion
-from sluicegate.stats.intervals import newcombe
+from sluicegate.stats.intervals import newcombe_difference
 
 CONFIDENCE: Final = 0.975
 """Of each bound: an interval of 95 %."""
-Z: Final = NormalDist().inv_cdf(CONFIDENCE)
+Z_CONFIDENCE: Final = NormalDist().inv_cdf(CONFIDENCE)
 LEAST_DAYS: Final = 7
 """Days with events below which their scatter isn't estimated, and φ is 1."""
 LARGEST_PHI: Final = 50.0
@@ -54,7 +54,11 @@ class Evolution:
 
 
 def evolution(
-    now: Sequence[Count], before: Sequence[Count], *, margin: float, fixed: bool = False
+    now: Sequence[Count],
+    earlier_days: Sequence[Count],
+    *,
+    margin: float,
+    is_fixed_objective: bool = False,
 ) -> Evolution:
     """Estimate the change of the share of bad events from the days before to the days now.
 
@@ -63,14 +67,16 @@ def evolution(
     margin : the least change that matters; a wider interval can't show that there is none.
     fixed : whether `before` is one count, a baseline, whose days aren't known.
     """
-    sum_now, phi = summed(now), scatter(now)
-    return change_between(
-        (sum_now, phi), (summed(before), phi if fixed else scatter(before)), margin=margin
+    sum_now, phi = summed(now), day_scatter(now)
+    return period_change_between(
+        (sum_now, phi),
+        (summed(earlier_days), phi if is_fixed_objective else day_scatter(earlier_days)),
+        margin=margin,
     )
 
 
-def change_between(
-    now: tuple[Count, float], before: tuple[Count, float], *, margin: float
+def period_change_between(
+    now: tuple[Count, float], earlier_value: tuple[Count, float], *, margin: float
 ) -> Evolution:
     """Estimate the change of the share of bad events from one period to another.
 
@@ -79,24 +85,28 @@ def change_between(
     now, before : the count of a period, and the scatter of its days.
     margin : the least change that matters.
     """
-    (sum_now, phi_now), (sum_before, phi_before) = now, before
+    (sum_now, phi_now), (sum_before, phi_before) = now, earlier_value
     if not sum_now.total or not sum_before.total:
         return Evolution(PeriodChange.TOO_FEW)
-    difference = newcombe(_spread(sum_now, phi_now), _spread(sum_before, phi_before), Z)
+    difference = newcombe_difference(
+        _ratio_spread(sum_now, phi_now), _ratio_spread(sum_before, phi_before), Z_CONFIDENCE
+    )
     estimate = (difference.estimate, difference.lower, difference.upper, max(phi_now, phi_before))
     if difference.lower > 0:
         return Evolution(PeriodChange.WORSE, *estimate)
     if difference.upper < 0:
         return Evolution(PeriodChange.BETTER, *estimate)
-    narrow = difference.upper < margin and difference.lower > -margin
-    return Evolution(PeriodChange.NO_EVIDENCE if narrow else PeriodChange.TOO_FEW, *estimate)
+    is_within_margin = difference.upper < margin and difference.lower > -margin
+    return Evolution(
+        PeriodChange.NO_EVIDENCE if is_within_margin else PeriodChange.TOO_FEW, *estimate
+    )
 
 
-def scatter(days: Sequence[Count]) -> float:
+def day_scatter(days: Sequence[Count]) -> float:
     """Return φ of some days, the scatter of their shares relative to chance."""
-    return dispersion(days, least=LEAST_DAYS, most=LARGEST_PHI)
+    return dispersion(days, least_blocks=LEAST_DAYS, max_dispersion=LARGEST_PHI)
 
 
-def _spread(count: Count, phi: float) -> tuple[float, float]:
+def _ratio_spread(count: Count, phi: float) -> tuple[float, float]:
     """Divide a count by φ: return bad and total of as many independent events."""
     return count.bad / phi, count.total / phi

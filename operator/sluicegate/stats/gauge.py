@@ -12,10 +12,10 @@ from math import log, sqrt
 from statistics import fmean, stdev
 from typing import Final, NamedTuple
 
-LEAST_BASELINE: Final = 28
+LEAST_BASELINE_VALUES: Final = 28
 """Blocks that a baseline needs: estimating mean and deviation from so many already halves the time
 between false alarms."""
-ALLOWANCE: Final = 0.5
+CUSUM_ALLOWANCE: Final = 0.5
 """Drift that isn't detected, in standard deviations."""
 HOURLY_BOUND: Final = 9.5
 """Bound of S for hours: about 90,000 hours between false alarms, for independent normal blocks."""
@@ -23,7 +23,7 @@ DAILY_BOUND: Final = 5.0
 """Bound of S for days: about 900 days between false alarms."""
 LEAST_PAIRS: Final = 20
 """Paired canary blocks below which the normal approximation isn't used."""
-_RECENT, _BEYOND = 4, 3
+_RECENT_VALUES, _VALUES_BEYOND = 4, 3
 
 
 class GaugeBaseline(NamedTuple):
@@ -42,7 +42,7 @@ class Interval(NamedTuple):
 
 def gauge_baseline(values: Sequence[float]) -> GaugeBaseline | None:
     """Compute the baseline of these block means; None if there are too few, or they never vary."""
-    if len(values) < LEAST_BASELINE:
+    if len(values) < LEAST_BASELINE_VALUES:
         return None
     deviation = stdev(values)
     return GaugeBaseline(fmean(values), deviation) if deviation > 0 else None
@@ -50,15 +50,17 @@ def gauge_baseline(values: Sequence[float]) -> GaugeBaseline | None:
 
 def gauge_cusum(values: Sequence[float], baseline: GaugeBaseline) -> float:
     """Compute S after the last block: S ← max(0, S − z − 0.5), z the block's distance in deviations."""
-    s = 0.0
+    cusum_value = 0.0
     for value in values:
-        s = max(0.0, s - (value - baseline.mean) / baseline.deviation - ALLOWANCE)
-    return s
+        cusum_value = max(
+            0.0, cusum_value - (value - baseline.mean) / baseline.deviation - CUSUM_ALLOWANCE
+        )
+    return cusum_value
 
 
-def beyond_bound(values: Sequence[float], bound: float) -> bool:
+def is_beyond_bound(values: Sequence[float], value_bound: float) -> bool:
     """Return whether at least three of the last four block means are worse than the bound."""
-    return sum(value < bound for value in values[-_RECENT:]) >= _BEYOND
+    return sum(value < value_bound for value in values[-_RECENT_VALUES:]) >= _VALUES_BEYOND
 
 
 def difference_interval(differences: Sequence[float], alpha: float) -> Interval | None:
@@ -73,8 +75,10 @@ def difference_interval(differences: Sequence[float], alpha: float) -> Interval 
     if deviation == 0:
         return None
     # the ρ² with the narrowest interval at 60 pairs
-    rho2 = (-2 * log(2 * alpha) + log(1 - 2 * log(2 * alpha))) / 60
-    spread = pairs * rho2 + 1
-    width = deviation * sqrt(2 * spread / (pairs**2 * rho2) * log(sqrt(spread) / (2 * alpha)))
-    mean = fmean(differences)
-    return Interval(mean - width, mean + width)
+    rho_squared = (-2 * log(2 * alpha) + log(1 - 2 * log(2 * alpha))) / 60
+    scaled_pairs = pairs * rho_squared + 1
+    width = deviation * sqrt(
+        2 * scaled_pairs / (pairs**2 * rho_squared) * log(sqrt(scaled_pairs) / (2 * alpha))
+    )
+    mean_difference = fmean(differences)
+    return Interval(mean_difference - width, mean_difference + width)

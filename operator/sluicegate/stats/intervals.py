@@ -25,24 +25,24 @@ def quantile(confidence: float) -> float:
     return NormalDist().inv_cdf(confidence)
 
 
-def wilson_lower(bad: float, total: float, z: float) -> float:
+def wilson_lower(bad_events: float, total: float, z_score: float) -> float:
     """Return the least ratio that `bad` of `total` is compatible with, one-sided; 0 without events.
 
     Counts may be fractions, such as counts divided by the dispersion.
     """
-    if total <= 0 or bad <= 0:
+    if total <= 0 or bad_events <= 0:
         return 0.0
-    ratio = min(bad / total, 1.0)
-    shift = z * z / total
-    spread = z * sqrt(ratio * (1 - ratio) / total + shift / (4 * total))
-    return max((ratio + shift / 2 - spread) / (1 + shift), 0.0)
+    ratio = min(bad_events / total, 1.0)
+    shift = z_score * z_score / total
+    half_width = z_score * sqrt(ratio * (1 - ratio) / total + shift / (4 * total))
+    return max((ratio + shift / 2 - half_width) / (1 + shift), 0.0)
 
 
-def wilson_upper(bad: float, total: float, z: float) -> float:
+def wilson_upper(bad_events: float, total: float, z_score: float) -> float:
     """Return the largest ratio that `bad` of `total` is compatible with, one-sided; 1 without events."""
     if total <= 0:
         return 1.0
-    return 1.0 - wilson_lower(total - bad, total, z)
+    return 1.0 - wilson_lower(total - bad_events, total, z_score)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +54,26 @@ class Difference:
     upper: float
 
 
-def newcombe(first: tuple[float, float], second: tuple[float, float], z: float) -> Difference:
+def newcombe_difference(
+    first_sample: tuple[float, float], second_sample: tuple[float, float], z_score: float
+) -> Difference:
     """Return the ratio of `first` minus that of `second`; both are (bad, total) with total > 0."""
-    (bad1, total1), (bad2, total2) = first, second
-    ratio1, ratio2 = bad1 / total1, bad2 / total2
-    lower1, upper1 = wilson_lower(bad1, total1, z), wilson_upper(bad1, total1, z)
-    lower2, upper2 = wilson_lower(bad2, total2, z), wilson_upper(bad2, total2, z)
-    estimate = ratio1 - ratio2
-    down = sqrt((ratio1 - lower1) ** 2 + (upper2 - ratio2) ** 2)
-    distance_up = sqrt((upper1 - ratio1) ** 2 + (ratio2 - lower2) ** 2)
-    return Difference(estimate, max(estimate - down, -1.0), min(estimate + distance_up, 1.0))
+    (first_bad, first_total), (second_bad, second_total) = first_sample, second_sample
+    first_ratio, second_ratio = first_bad / first_total, second_bad / second_total
+    first_lower, first_upper = (
+        wilson_lower(first_bad, first_total, z_score),
+        wilson_upper(first_bad, first_total, z_score),
+    )
+    second_lower, second_upper = (
+        wilson_lower(second_bad, second_total, z_score),
+        wilson_upper(second_bad, second_total, z_score),
+    )
+    estimate = first_ratio - second_ratio
+    lower_distance = sqrt((first_ratio - first_lower) ** 2 + (second_upper - second_ratio) ** 2)
+    distance_up = sqrt((first_upper - first_ratio) ** 2 + (second_ratio - second_lower) ** 2)
+    return Difference(
+        estimate, max(estimate - lower_distance, -1.0), min(estimate + distance_up, 1.0)
+    )
 
 
 def least_total(ratio: float) -> float:

@@ -14,11 +14,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
-from sluicegate.stats.cusum import Bank, bank_against
+from sluicegate.stats.cusum import Bank, cusum_bank_against
 
 
 @lru_cache(maxsize=2**14)
-def bank_of_odds(limit: float, odds: tuple[float, ...], mean: float) -> Bank:
+def cusum_bank_of_odds(limit: float, odds: tuple[float, ...], mean_blocks: float) -> Bank:
     """Return a bank whose null is the limit itself, and whose alternatives have higher odds.
 
     Parameters
@@ -28,7 +28,7 @@ def bank_of_odds(limit: float, odds: tuple[float, ...], mean: float) -> Bank:
     mean : mean number of units between false alarms at the limit itself.
     """
     raised_ratios = [factor * limit / (1 - limit + factor * limit) for factor in odds]
-    return bank_against(limit, raised_ratios, mean)
+    return cusum_bank_against(limit, raised_ratios, mean_blocks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +44,14 @@ class LastingAlarm:
     """
 
     values: tuple[float, ...]
-    begun: int
-    next: int
-    by: int | None = None
+    begin_block: int
+    next_block: int
+    alternative_index: int | None = None
 
     @property
-    def lasts(self) -> bool:
+    def is_lasting(self) -> bool:
         """Whether there is an alarm."""
-        return self.by is not None
+        return self.alternative_index is not None
 
     @property
     def statistic(self) -> float:
@@ -59,12 +59,12 @@ class LastingAlarm:
         return max(self.values)
 
 
-def begin(bank: Bank, first: int) -> LastingAlarm:
+def begin_alarm(bank: Bank, first_block: int) -> LastingAlarm:
     """Return the state before the first unit: no evidence and no alarm."""
-    return LastingAlarm((0.0,) * len(bank.alternatives), first, first)
+    return LastingAlarm((0.0,) * len(bank.alternatives), first_block, first_block)
 
 
-def advance(
+def advance_alarm(
     alarm: LastingAlarm, bank: Bank, counts: Iterable[tuple[int, int]], phi: float = 1.0
 ) -> LastingAlarm:
     """Update the evidence and the alarm, unit by unit.
@@ -74,23 +74,32 @@ def advance(
     counts : (bad, total) of the units from `alarm.next` on.
     phi : dispersion, at least 1; the evidence is divided by it.
     """
-    values, begin_index, index, alarm_index = alarm.values, alarm.begun, alarm.next, alarm.by
+    values, begin_index, index, alarm_index = (
+        alarm.values,
+        alarm.begin_block,
+        alarm.next_block,
+        alarm.alternative_index,
+    )
     steps = [
         (alternative.per_bad / phi, alternative.per_good / phi) for alternative in bank.alternatives
     ]
-    bound = bank.bound
-    for bad, total in counts:
+    alarm_bound = bank.alarm_bound
+    for bad_events, total in counts:
         index += 1
-        good = total - bad
+        good_events = total - bad_events
         values = tuple(
-            min(max(s + bad * bad_step + good * down, 0.0), bound)
-            for s, (bad_step, down) in zip(values, steps, strict=True)
+            min(max(statistic + bad_events * bad_step + good_events * good_step, 0.0), alarm_bound)
+            for statistic, (bad_step, good_step) in zip(values, steps, strict=True)
         )
-        if alarm_index is not None and values[alarm_index] < bound / 2:
+        if alarm_index is not None and values[alarm_index] < alarm_bound / 2:
             values, alarm_index = (0.0,) * len(values), None
-        largest = max(values)
-        if largest == 0.0:
+        largest_statistic = max(values)
+        if largest_statistic == 0.0:
             begin_index = index
-        if alarm_index is None and largest >= bound:
-            alarm_index = max(place for place, value in enumerate(values) if value == largest)
+        if alarm_index is None and largest_statistic >= alarm_bound:
+            alarm_index = max(
+                alternative_index
+                for alternative_index, value in enumerate(values)
+                if value == largest_statistic
+            )
     return LastingAlarm(values, begin_index, index, alarm_index)

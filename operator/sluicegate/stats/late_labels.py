@@ -38,9 +38,9 @@ REMEMBERED_LABELS: Final = 3_000
 changes, at any rate of labels."""
 Z_RATIO: Final = quantile(0.95)
 """Of the interval of p in which the smallest odds ratio is that which promotions are tested against."""
-_LEAST_CROSSED: Final = 0.25
+_LEAST_CROSSED_PAIRS: Final = 0.25
 """Added to both products of the odds ratio, so that it is finite."""
-_NEGLIGIBLE: Final = 1e-17
+_NEGLIGIBLE_TERM: Final = 1e-17
 """Share of the largest term of a sum below which its neighbours aren't added."""
 
 
@@ -54,62 +54,89 @@ class LabelledBlock(NamedTuple):
     every : labels of both arms, of any age.
     """
 
-    within: int
+    joint_labels: int
     candidate: Count
     stable: Count
-    every: Count
+    all_labels: Count
 
 
 def odds_ratio(ratio: float, shift: float) -> float:
     """Return the ratio of the odds of `ratio + shift` and of `ratio`; both within (0, 1)."""
-    shifted = ratio + shift
-    return shifted / (1 - shifted) / (ratio / (1 - ratio))
+    shifted_ratio = ratio + shift
+    return shifted_ratio / (1 - shifted_ratio) / (ratio / (1 - ratio))
 
 
 @lru_cache(maxsize=2**16)
-def log_mean(candidate_total: int, stable_total: int, bad: int, log_ratio: float) -> float:
+def log_mean(candidate_total: int, stable_total: int, bad_events: int, log_ratio: float) -> float:
     """Compute ln E ψ^x, x being the candidate's share of `bad` labels that are spread by chance.
 
     It is the normaliser of the noncentral distribution with ψ = exp(`log_ratio`), relative to that
     of the central one.
     """
-    low, high = max(0, bad - stable_total), min(candidate_total, bad)
-    if low == high:
-        return low * log_ratio
-    mode = _mode(candidate_total, stable_total, bad, exp(log_ratio))
-    term = _log_binomial(candidate_total, mode) + _log_binomial(stable_total, bad - mode)
-    term += mode * log_ratio - _log_binomial(candidate_total + stable_total, bad)
+    lowest_count, highest_count = (
+        max(0, bad_events - stable_total),
+        min(candidate_total, bad_events),
+    )
+    if lowest_count == highest_count:
+        return lowest_count * log_ratio
+    mode = _most_likely_count(candidate_total, stable_total, bad_events, exp(log_ratio))
+    log_term = _log_binomial(candidate_total, mode) + _log_binomial(stable_total, bad_events - mode)
+    log_term += mode * log_ratio - _log_binomial(candidate_total + stable_total, bad_events)
     total = size = 1.0
     ratio = exp(log_ratio)
-    for x in range(mode, high):
-        size *= (candidate_total - x) * (bad - x) * ratio / ((x + 1) * (stable_total - bad + x + 1))
+    for x in range(mode, highest_count):
+        size *= (
+            (candidate_total - x)
+            * (bad_events - x)
+            * ratio
+            / ((x + 1) * (stable_total - bad_events + x + 1))
+        )
         total += size
-        if size < _NEGLIGIBLE:
+        if size < _NEGLIGIBLE_TERM:
             break
     size = 1.0
-    for x in range(mode, low, -1):
-        size *= x * (stable_total - bad + x) / ((candidate_total - x + 1) * (bad - x + 1) * ratio)
+    for x in range(mode, lowest_count, -1):
+        size *= (
+            x
+            * (stable_total - bad_events + x)
+            / ((candidate_total - x + 1) * (bad_events - x + 1) * ratio)
+        )
         total += size
-        if size < _NEGLIGIBLE:
+        if size < _NEGLIGIBLE_TERM:
             break
-    return term + log(total)
+    return log_term + log(total)
 
 
-def _mode(candidate_total: int, stable_total: int, bad: int, ratio: float) -> int:
+def _most_likely_count(
+    candidate_total: int, stable_total: int, bad_events: int, ratio: float
+) -> int:
     """Return the x with the largest probability: the last whose ratio to its neighbour below is ≥ 1.
 
     It solves x (n₂ − m + x) = (n₁ − x + 1)(m − x + 1) ψ.
     """
-    square = 1 - ratio
-    linear = stable_total - bad + ratio * (candidate_total + bad + 2)
-    constant = -ratio * (candidate_total + 1) * (bad + 1)
+    square_coefficient = 1 - ratio
+    linear_coefficient = stable_total - bad_events + ratio * (candidate_total + bad_events + 2)
+    constant_coefficient = -ratio * (candidate_total + 1) * (bad_events + 1)
     # The stable form of the root, as `square` is near zero where the odds are.
-    root = -2 * constant / (linear + sqrt(max(linear * linear - 4 * square * constant, 0.0)))
-    return min(max(int(root), 0, bad - stable_total), candidate_total, bad)
+    mode_root = (
+        -2
+        * constant_coefficient
+        / (
+            linear_coefficient
+            + sqrt(
+                max(
+                    linear_coefficient * linear_coefficient
+                    - 4 * square_coefficient * constant_coefficient,
+                    0.0,
+                )
+            )
+        )
+    )
+    return min(max(int(mode_root), 0, bad_events - stable_total), candidate_total, bad_events)
 
 
-def _log_binomial(n: int, k: int) -> float:
-    return lgamma(n + 1) - lgamma(k + 1) - lgamma(n - k + 1)
+def _log_binomial(n: int, successes: int) -> float:
+    return lgamma(n + 1) - lgamma(successes + 1) - lgamma(n - successes + 1)
 
 
 def table_factor(
@@ -124,15 +151,23 @@ def table_factor(
         within its interval gives, so that it never exceeds that of a candidate worse by the margin.
     margin : δ.
     """
-    n, m, bad = candidate.total, stable.total, candidate.bad + stable.bad
-    if n == 0 or m == 0 or bad in (0, n + m):
+    n, stable_total, bad_events = (
+        candidate.total,
+        stable.total,
+        candidate.bad + stable.bad,
+    )
+    if n == 0 or stable_total == 0 or bad_events in (0, n + stable_total):
         return Factor(0.0, 0.0, 0.0)
 
-    def ln(log_ratio: float) -> float:
-        return candidate.bad * log_ratio - log_mean(n, m, bad, log_ratio)
+    def log_mean_at(log_ratio: float) -> float:
+        return candidate.bad * log_ratio - log_mean(n, stable_total, bad_events, log_ratio)
 
-    least, estimated, better = log_ratios(earlier_counts, margin)
-    return Factor(-ln(least), ln(estimated), ln(better))
+    least_log_ratio, estimated_log_ratio, better_log_ratio = log_ratios(earlier_counts, margin)
+    return Factor(
+        -log_mean_at(least_log_ratio),
+        log_mean_at(estimated_log_ratio),
+        log_mean_at(better_log_ratio),
+    )
 
 
 @lru_cache(maxsize=2**12)
@@ -143,18 +178,18 @@ def log_ratios(earlier_counts: tuple[float, float], margin: float) -> tuple[floa
     ----------
     earlier_counts : (bad, all) labels that p is estimated from; they may be fractions. margin : δ.
     """
-    bad, total = earlier_counts
+    bad_events, total = earlier_counts
     most_margin = 1 - margin - LEAST_RATIO
-    ratio = min(max((bad + 0.5) / (total + 1), LEAST_RATIO), most_margin)
-    low = min(max(wilson_lower(bad, total, Z_RATIO), LEAST_RATIO), most_margin)
-    high = min(max(wilson_upper(bad, total, Z_RATIO), LEAST_RATIO), most_margin)
+    ratio = min(max((bad_events + 0.5) / (total + 1), LEAST_RATIO), most_margin)
+    lowest_ratio = min(max(wilson_lower(bad_events, total, Z_RATIO), LEAST_RATIO), most_margin)
+    highest_ratio = min(max(wilson_upper(bad_events, total, Z_RATIO), LEAST_RATIO), most_margin)
     # The odds ratio is smallest where p and p + δ lie symmetrically about a half.
-    nearest = min(max((1 - margin) / 2, low), high)
-    better = max(-margin, -ratio / 2)
+    nearest_ratio = min(max((1 - margin) / 2, lowest_ratio), highest_ratio)
+    better_shift = max(-margin, -ratio / 2)
     return (
-        log(odds_ratio(nearest, margin)),
+        log(odds_ratio(nearest_ratio, margin)),
         log(odds_ratio(ratio, margin)),
-        log(odds_ratio(ratio, better)),
+        log(odds_ratio(ratio, better_shift)),
     )
 
 
@@ -166,9 +201,17 @@ def labels_growth(weight: float, compared_labels: float, ratio: float, margin: f
     weight : the candidate's share, within (0, 1). compared : share of wrong ones among the compared
         labels. ratio : p, of all labels. margin : δ.
     """
-    p = min(max(ratio, LEAST_RATIO), 1 - margin - LEAST_RATIO)
-    distance = log(odds_ratio(p, margin))
-    return weight * (1 - weight) * compared_labels * (1 - compared_labels) * distance * distance / 2
+    clipped_ratio = min(max(ratio, LEAST_RATIO), 1 - margin - LEAST_RATIO)
+    log_odds_distance = log(odds_ratio(clipped_ratio, margin))
+    return (
+        weight
+        * (1 - weight)
+        * compared_labels
+        * (1 - compared_labels)
+        * log_odds_distance
+        * log_odds_distance
+        / 2
+    )
 
 
 class OddsRatio(NamedTuple):
@@ -179,34 +222,38 @@ class OddsRatio(NamedTuple):
     """
 
     estimate: float
-    information: float
+    fisher_information: float
 
 
 class _LabelSums(NamedTuple):
     """Sums of the blocks so far: ln E, compared labels, earlier labels, and the open table.
 
-    `earlier` labels are weighted by their age. `open_earlier` are those before the open table, of which
-    `squares` are the sums of its blocks' squared totals. `crossed` are the sums of the two products
+    `earlier_labels` are weighted by their age. `open_earlier` are those before the open table, of which
+    `squared_totals` are the sums of its blocks' squared totals. `crossed_pairs` are the sums of the two products
     whose ratio is the estimated odds ratio.
     """
 
-    promote: float = 0.0
+    promote_evidence: float = 0.0
     roll_back: float = 0.0
-    better: float = 0.0
+    better_evidence: float = 0.0
     candidate: Count = NOTHING
     stable: Count = NOTHING
-    earlier: tuple[float, float] = (0.0, 0.0)
-    within: int = 0
+    earlier_labels: tuple[float, float] = (0.0, 0.0)
+    compared_labels: int = 0
     open_candidate: Count = NOTHING
     open_stable: Count = NOTHING
-    squares: tuple[int, int] = (0, 0)
+    squared_totals: tuple[int, int] = (0, 0)
     open_earlier: tuple[float, float] = (0.0, 0.0)
-    crossed: tuple[float, float] = (0.0, 0.0)
-    information: float = 0.0
+    crossed_pairs: tuple[float, float] = (0.0, 0.0)
+    fisher_information: float = 0.0
 
 
-def gather_labels(
-    blocks: Iterable[LabelledBlock], past: Count, *, margin: float, correlation: float = 0.0
+def label_evidence(
+    blocks: Iterable[LabelledBlock],
+    earlier_counts: Count,
+    *,
+    margin: float,
+    correlation: float = 0.0,
 ) -> tuple[SequentialEvidence, OddsRatio | None]:
     """Combine the evidence of blocks, oldest first; labels of the open table don't count yet.
 
@@ -217,103 +264,132 @@ def gather_labels(
     past : labels before them. margin : δ.
     correlation : ρ, the correlation of two labels of one block and arm (`dispersion`).
     """
-    weight = min(1.0, REMEMBERED_LABELS / past.total) if past.total else 0.0
-    sums = _LabelSums(earlier=(past.bad * weight, past.total * weight))
-    sums = fold_cached(_added, sums, tuple(blocks), (margin, correlation))
-    evidence = SequentialEvidence(
-        sums.promote, sums.roll_back, sums.candidate, sums.stable, sums.better
+    weight = min(1.0, REMEMBERED_LABELS / earlier_counts.total) if earlier_counts.total else 0.0
+    label_sums = _LabelSums(
+        earlier_labels=(earlier_counts.bad * weight, earlier_counts.total * weight)
     )
-    if not sums.information:
+    label_sums = fold_cached(_add_blocks, label_sums, tuple(blocks), (margin, correlation))
+    evidence = SequentialEvidence(
+        label_sums.promote_evidence,
+        label_sums.roll_back,
+        label_sums.candidate,
+        label_sums.stable,
+        label_sums.better_evidence,
+    )
+    if not label_sums.fisher_information:
         return evidence, None
-    candidate_product, stable_product = sums.crossed
-    estimate = (candidate_product + _LEAST_CROSSED) / (stable_product + _LEAST_CROSSED)
-    return evidence, OddsRatio(estimate, sums.information)
+    candidate_product, stable_product = label_sums.crossed_pairs
+    estimate = (candidate_product + _LEAST_CROSSED_PAIRS) / (stable_product + _LEAST_CROSSED_PAIRS)
+    return evidence, OddsRatio(estimate, label_sums.fisher_information)
 
 
-def _added(sums: _LabelSums, blocks: Sequence[LabelledBlock], rule: Rule) -> _LabelSums:
+def _add_blocks(label_sums: _LabelSums, blocks: Sequence[LabelledBlock], rule: Rule) -> _LabelSums:
     margin, correlation = rule
     for block in blocks:
-        if block.within != sums.within:
-            sums = _closed(sums, margin, correlation)._replace(within=block.within)
-        if block.within:
-            sums = _with_labels(sums, block.candidate, block.stable)
-        sums = sums._replace(earlier=_remembered(sums.earlier, block.every, correlation))
-        if sums.open_candidate.total + sums.open_stable.total >= LEAST_LABELS:
-            sums = _closed(sums, margin, correlation)
-    return sums
+        if block.joint_labels != label_sums.compared_labels:
+            label_sums = _close_table(label_sums, margin, correlation)._replace(
+                compared_labels=block.joint_labels
+            )
+        if block.joint_labels:
+            label_sums = _with_labels(label_sums, block.candidate, block.stable)
+        label_sums = label_sums._replace(
+            earlier_labels=_discount_earlier(
+                label_sums.earlier_labels, block.all_labels, correlation
+            )
+        )
+        if label_sums.open_candidate.total + label_sums.open_stable.total >= LEAST_LABELS:
+            label_sums = _close_table(label_sums, margin, correlation)
+    return label_sums
 
 
-def _with_labels(sums: _LabelSums, candidate: Count, stable: Count) -> _LabelSums:
+def _with_labels(label_sums: _LabelSums, candidate: Count, stable: Count) -> _LabelSums:
     """Add a block's labels to the open table; `open_earlier` are the labels of stable before the first block of it."""
-    empty = not (sums.open_candidate.total or sums.open_stable.total)
-    candidate_square, stable_square = sums.squares
-    return sums._replace(
-        open_candidate=summed((sums.open_candidate, candidate)),
-        open_stable=summed((sums.open_stable, stable)),
-        squares=(candidate_square + candidate.total**2, stable_square + stable.total**2),
-        open_earlier=sums.earlier if empty else sums.open_earlier,
+    is_open_table_empty = not (label_sums.open_candidate.total or label_sums.open_stable.total)
+    candidate_square, stable_square = label_sums.squared_totals
+    return label_sums._replace(
+        open_candidate=summed((label_sums.open_candidate, candidate)),
+        open_stable=summed((label_sums.open_stable, stable)),
+        squared_totals=(candidate_square + candidate.total**2, stable_square + stable.total**2),
+        open_earlier=label_sums.earlier_labels if is_open_table_empty else label_sums.open_earlier,
     )
 
 
-def _closed(sums: _LabelSums, margin: float, correlation: float) -> _LabelSums:
+def _close_table(label_sums: _LabelSums, margin: float, correlation: float) -> _LabelSums:
     """Add the factors of the open table; bursts reduce them to those of fewer, independent labels."""
-    candidate, stable = sums.open_candidate, sums.open_stable
+    candidate, stable = label_sums.open_candidate, label_sums.open_stable
     if candidate.total and stable.total:
-        share = 1 / _dispersion(candidate.total, stable.total, sums.squares, correlation)
-        factor = table_factor(candidate, stable, sums.open_earlier, margin)
-        sums = sums._replace(
-            promote=sums.promote + share * factor.promote,
-            roll_back=sums.roll_back + share * factor.roll_back,
-            better=sums.better + share * factor.better,
-            crossed=_crossed(sums.crossed, candidate, stable),
-            information=sums.information + share * _information(candidate, stable),
+        independent_fraction = 1 / _dispersion(
+            candidate.total, stable.total, label_sums.squared_totals, correlation
         )
-    return sums._replace(
-        candidate=summed((sums.candidate, candidate)),
-        stable=summed((sums.stable, stable)),
+        factor = table_factor(candidate, stable, label_sums.open_earlier, margin)
+        label_sums = label_sums._replace(
+            promote_evidence=label_sums.promote_evidence
+            + independent_fraction * factor.promote_factor,
+            roll_back=label_sums.roll_back + independent_fraction * factor.roll_back,
+            better_evidence=label_sums.better_evidence
+            + independent_fraction * factor.better_factor,
+            crossed_pairs=_crossed_pairs(label_sums.crossed_pairs, candidate, stable),
+            fisher_information=label_sums.fisher_information
+            + independent_fraction * _fisher_information(candidate, stable),
+        )
+    return label_sums._replace(
+        candidate=summed((label_sums.candidate, candidate)),
+        stable=summed((label_sums.stable, stable)),
         open_candidate=NOTHING,
         open_stable=NOTHING,
-        squares=(0, 0),
+        squared_totals=(0, 0),
     )
 
 
-def _crossed(sums: tuple[float, float], candidate: Count, stable: Count) -> tuple[float, float]:
+def _crossed_pairs(
+    earlier_pairs: tuple[float, float], candidate: Count, stable: Count
+) -> tuple[float, float]:
     """Add the two products of a table, over its total: wrong of one version by right of the other."""
-    candidate_product, stable_product = sums
+    candidate_product, stable_product = earlier_pairs
     total = candidate.total + stable.total
     candidate_product += candidate.bad * (stable.total - stable.bad) / total
     stable_product += stable.bad * (candidate.total - candidate.bad) / total
     return candidate_product, stable_product
 
 
-def _information(candidate: Count, stable: Count) -> float:
+def _fisher_information(candidate: Count, stable: Count) -> float:
     """Compute the variance of the candidate's wrong labels in a table of equal versions."""
-    total, bad = candidate.total + stable.total, candidate.bad + stable.bad
+    total, bad_events = candidate.total + stable.total, candidate.bad + stable.bad
     if total <= 1:
         return 0.0
-    return bad * (total - bad) * candidate.total * stable.total / (total * total * (total - 1))
+    return (
+        bad_events
+        * (total - bad_events)
+        * candidate.total
+        * stable.total
+        / (total * total * (total - 1))
+    )
 
 
 def _dispersion(
-    candidate_total: int, stable_total: int, squares: tuple[int, int], correlation: float
+    candidate_total: int, stable_total: int, squared_totals: tuple[int, int], correlation: float
 ) -> float:
     """Compute the factor by which bursts increase the variance of the log odds ratio of a table.
 
     It is that of each arm's sum of blocks, 1 + (Σn²/Σn − 1)ρ, weighted by the inverse of its labels.
     """
-    of_ours, of_theirs = (
-        1 + max(square / total - 1, 0.0) * correlation
-        for square, total in zip(squares, (candidate_total, stable_total), strict=True)
+    candidate_term, stable_term = (
+        1 + max(square_coefficient / total - 1, 0.0) * correlation
+        for square_coefficient, total in zip(
+            squared_totals, (candidate_total, stable_total), strict=True
+        )
     )
-    return (of_ours * stable_total + of_theirs * candidate_total) / (candidate_total + stable_total)
+    return (candidate_term * stable_total + stable_term * candidate_total) / (
+        candidate_total + stable_total
+    )
 
 
-def _remembered(
+def _discount_earlier(
     earlier_counts: tuple[float, float], count: Count, correlation: float
 ) -> tuple[float, float]:
     """Add a block's labels, divided by their dispersion; earlier labels are discounted by the same number."""
-    share = independent_share(count.total, correlation)
-    weight = exp(-count.total * share / REMEMBERED_LABELS)
-    return earlier_counts[0] * weight + count.bad * share, earlier_counts[
+    independent_fraction = independent_share(count.total, correlation)
+    weight = exp(-count.total * independent_fraction / REMEMBERED_LABELS)
+    return earlier_counts[0] * weight + count.bad * independent_fraction, earlier_counts[
         1
-    ] * weight + count.total * share
+    ] * weight + count.total * independent_fraction

@@ -17,10 +17,10 @@ from typing import Final, NamedTuple
 
 from sluicegate.stats.intervals import Z95, Difference
 
-SHOWN_BETTER: Final = 0.01
+BETTER_ALPHA: Final = 0.01
 """Significance level: share of the candidates that are no better and are accepted as better."""
-_HALF: Final = 0.5
-_BETS: Final = (0.05, 0.1, 0.2, 0.4)
+_CONTINUITY: Final = 0.5
+_BET_FRACTIONS: Final = (0.05, 0.1, 0.2, 0.4)
 """Stakes on one row, as shares of the largest possible stake; mixed evenly."""
 
 
@@ -43,47 +43,60 @@ class Pairs(NamedTuple):
         return self.only_stable_wrong + self.only_candidate_wrong
 
 
-def difference(pairs: Pairs, z: float = Z95) -> Difference:
+def paired_difference(pairs: Pairs, z_score: float = Z95) -> Difference:
     """Compute the candidate's bad ratio minus stable's, with one-sided bounds at z (Agresti and Min)."""
     total = pairs.total + 2
-    worse, better = pairs.only_candidate_wrong + _HALF, pairs.only_stable_wrong + _HALF
-    mean = (worse - better) / total
-    error = sqrt(max((worse + better) / total - mean * mean, 0.0) / total)
-    estimate = (worse - better) / max(pairs.total, 1)
-    return Difference(estimate, max(mean - z * error, -1.0), min(mean + z * error, 1.0))
+    candidate_losses, candidate_gains = (
+        pairs.only_candidate_wrong + _CONTINUITY,
+        pairs.only_stable_wrong + _CONTINUITY,
+    )
+    mean_difference = (candidate_losses - candidate_gains) / total
+    error = sqrt(
+        max((candidate_losses + candidate_gains) / total - mean_difference * mean_difference, 0.0)
+        / total
+    )
+    estimate = (candidate_losses - candidate_gains) / max(pairs.total, 1)
+    return Difference(
+        estimate,
+        max(mean_difference - z_score * error, -1.0),
+        min(mean_difference + z_score * error, 1.0),
+    )
 
 
-def better_by_chance(pairs: Pairs) -> float:
+def probability_of_better_by_chance(pairs: Pairs) -> float:
     """Compute the probability that a candidate no better has so few discordant rows wrong.
 
     Exact McNemar, one-sided.
     """
-    worse, all_ = pairs.only_candidate_wrong, pairs.discordant
-    if all_ == 0:
+    candidate_losses, discordant_rows = pairs.only_candidate_wrong, pairs.discordant
+    if discordant_rows == 0:
         return 1.0
-    logs = (
-        lgamma(all_ + 1) - lgamma(k + 1) - lgamma(all_ - k + 1) - all_ * log(2)
-        for k in range(worse + 1)
+    log_terms = (
+        lgamma(discordant_rows + 1)
+        - lgamma(losses_count + 1)
+        - lgamma(discordant_rows - losses_count + 1)
+        - discordant_rows * log(2)
+        for losses_count in range(candidate_losses + 1)
     )
-    return min(sum(exp(value) for value in logs), 1.0)
+    return min(sum(exp(value) for value in log_terms), 1.0)
 
 
 def is_shown_better(pairs: Pairs) -> bool:
     """Return whether the candidate is better on these rows, at the level `SHOWN_BETTER`."""
-    return better_by_chance(pairs) <= SHOWN_BETTER
+    return probability_of_better_by_chance(pairs) <= BETTER_ALPHA
 
 
 @dataclass(frozen=True, slots=True)
 class PairedEvidence:
     """ln E of "not worse by δ", of "worse" and of "better", with the rows they are computed from."""
 
-    promote: float
+    promote_evidence: float
     roll_back: float
-    better: float
+    better_evidence: float
     pairs: Pairs
 
 
-def weigh(pairs: Pairs, margin: float) -> PairedEvidence:
+def paired_evidence(pairs: Pairs, margin: float) -> PairedEvidence:
     """Compute the evidence of independent rows.
 
     A row has D = 1 (the candidate alone is wrong), −1 (stable alone) or 0. While E[D] ≥ δ the
@@ -92,24 +105,28 @@ def weigh(pairs: Pairs, margin: float) -> PairedEvidence:
     D against "not worse" (E[D] ≤ 0), and with −D against "not better".
     """
     return PairedEvidence(
-        promote=_mixture(pairs.only_stable_wrong, pairs.only_candidate_wrong, pairs, margin),
-        roll_back=_mixture(pairs.only_candidate_wrong, pairs.only_stable_wrong, pairs, 0.0),
-        better=_mixture(pairs.only_stable_wrong, pairs.only_candidate_wrong, pairs, 0.0),
+        promote_evidence=_bet_mixture(
+            pairs.only_stable_wrong, pairs.only_candidate_wrong, pairs, margin
+        ),
+        roll_back=_bet_mixture(pairs.only_candidate_wrong, pairs.only_stable_wrong, pairs, 0.0),
+        better_evidence=_bet_mixture(
+            pairs.only_stable_wrong, pairs.only_candidate_wrong, pairs, 0.0
+        ),
         pairs=pairs,
     )
 
 
-def _mixture(gains: int, losses: int, pairs: Pairs, margin: float) -> float:
+def _bet_mixture(gains: int, losses: int, pairs: Pairs, margin: float) -> float:
     """Compute ln of the mean over bets of the product of 1 + λ(δ + 1), 1 + λ(δ − 1) and 1 + λδ."""
-    concordant = pairs.both_right + pairs.both_wrong
+    concordant_rows = pairs.both_right + pairs.both_wrong
     most_bet = 1 / (1 - margin)
-    logs = []
-    for share in _BETS:
-        bet = share * most_bet
-        logs.append(
-            gains * log1p(bet * (1 + margin))
-            + losses * log1p(-bet * (1 - margin))
-            + concordant * log1p(bet * margin)
+    log_terms = []
+    for bet_fraction in _BET_FRACTIONS:
+        bet_size = bet_fraction * most_bet
+        log_terms.append(
+            gains * log1p(bet_size * (1 + margin))
+            + losses * log1p(-bet_size * (1 - margin))
+            + concordant_rows * log1p(bet_size * margin)
         )
-    peak = max(logs)
-    return peak + log(sum(exp(value - peak) for value in logs) / len(logs))
+    peak = max(log_terms)
+    return peak + log(sum(exp(value - peak) for value in log_terms) / len(log_terms))

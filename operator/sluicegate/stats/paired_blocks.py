@@ -22,16 +22,16 @@ from functools import lru_cache
 from math import copysign, inf, log1p, sqrt
 from typing import Final
 
-from sluicegate.stats.dispersion import UPPER, independent_share
+from sluicegate.stats.dispersion import UPPER_SIGMAS, independent_share
 from sluicegate.stats.paired import Pairs
 
 FEW_BLOCKS: Final = 5
 """Number of blocks from which on their scatter and their mean are estimated."""
 PRIOR_CORRELATION: Final = 0.07
 """ρ before that: the largest on whole days of published streams (docs/adr/0018)."""
-MOST_STAKE: Final = 0.5
+MAX_STAKE: Final = 0.5
 """Largest stake, as a share of the stake of which a single row could lose all."""
-MOST_BLOCKS: Final = 10_000
+MAX_BLOCKS: Final = 10_000
 """Most blocks that `expected_blocks` plans ahead."""
 NO_ROWS: Final = Pairs(0, 0, 0, 0)
 
@@ -51,10 +51,10 @@ class BlockEvidence:
 
     pairs: Pairs = NO_ROWS
     blocks: int = 0
-    squares: float = 0.0
-    promote: float = 0.0
+    squared_shifts: float = 0.0
+    promote_evidence: float = 0.0
     roll_back: float = 0.0
-    better: float = 0.0
+    better_evidence: float = 0.0
 
     def correlation(self) -> float:
         """Estimate ρ of two differences of one block, an upper bound from the blocks so far; within [0, 1].
@@ -63,16 +63,16 @@ class BlockEvidence:
         errors as of independent rows let 11 % of the candidates worse by δ pass with blocks of
         5,000 rows and ρ = .1, these 2 % (docs/adr/0018).
         """
-        mean = self.pairs.total / self.blocks if self.blocks else 0.0
-        if self.blocks < FEW_BLOCKS or mean <= 1:
+        rows_per_block = self.pairs.total / self.blocks if self.blocks else 0.0
+        if self.blocks < FEW_BLOCKS or rows_per_block <= 1:
             return PRIOR_CORRELATION
         shift = _difference(self.pairs)
-        scatter = max(self.squares - shift * shift / self.pairs.total, 0.0)
-        residual = scatter / discordance(self.pairs) / (self.blocks - 1)
-        error = UPPER * sqrt(2 / self.blocks) * max(residual, 1.0)
-        return min((max(residual - 1, 0.0) + error) / (mean - 1), 1.0)
+        excess_squares = max(self.squared_shifts - shift * shift / self.pairs.total, 0.0)
+        block_dispersion = excess_squares / discordance(self.pairs) / (self.blocks - 1)
+        error = UPPER_SIGMAS * sqrt(2 / self.blocks) * max(block_dispersion, 1.0)
+        return min((max(block_dispersion - 1, 0.0) + error) / (rows_per_block - 1), 1.0)
 
-    def _lead(self) -> float:
+    def _mean_difference(self) -> float:
         """Return the mean D so far, moved by a standard error towards 0; 0 if that changes its sign.
 
         The stake with the fastest growth is near (δ − μ)/ψ: for a far better candidate it is many
@@ -80,12 +80,14 @@ class BlockEvidence:
         """
         if self.blocks < FEW_BLOCKS:
             return 0.0
-        share = independent_share(self.pairs.total / self.blocks, self.correlation())
-        error = sqrt(discordance(self.pairs) / (share * self.pairs.total))
-        mean = _difference(self.pairs) / self.pairs.total
-        return copysign(max(abs(mean) - error, 0.0), mean)
+        independent_fraction = independent_share(self.pairs.total / self.blocks, self.correlation())
+        error = sqrt(discordance(self.pairs) / (independent_fraction * self.pairs.total))
+        raw_difference = _difference(self.pairs) / self.pairs.total
+        return copysign(max(abs(raw_difference) - error, 0.0), raw_difference)
 
-    def after(self, block: Pairs, margin: float, earlier_pairs: Pairs = NO_ROWS) -> BlockEvidence:
+    def with_block(
+        self, block: Pairs, margin: float, earlier_pairs: Pairs = NO_ROWS
+    ) -> BlockEvidence:
         """Return the evidence with one more block; a block without rows changes nothing.
 
         Parameters
@@ -95,26 +97,33 @@ class BlockEvidence:
         if not block.total:
             return self
         independent_part = independent_share(block.total, self.correlation())
-        psi, lead = discordance(plus(self.pairs, earlier_pairs)), self._lead()
+        discordant_ratio, earlier_difference = (
+            discordance(add_pairs(self.pairs, earlier_pairs)),
+            self._mean_difference(),
+        )
         gains, losses = block.only_stable_wrong, block.only_candidate_wrong
-        bet = min((margin + max(-lead, 0.0)) / psi, MOST_STAKE / (1 - margin))
-        stake_against = min((margin + max(lead, 0.0)) / psi, MOST_STAKE)
-        promote = gains * log1p(bet * (1 + margin)) + losses * log1p(-bet * (1 - margin))
-        promote += (block.both_right + block.both_wrong) * log1p(bet * margin)
+        promote_stake = min(
+            (margin + max(-earlier_difference, 0.0)) / discordant_ratio, MAX_STAKE / (1 - margin)
+        )
+        stake_against = min((margin + max(earlier_difference, 0.0)) / discordant_ratio, MAX_STAKE)
+        promote_evidence = gains * log1p(promote_stake * (1 + margin)) + losses * log1p(
+            -promote_stake * (1 - margin)
+        )
+        promote_evidence += (block.both_right + block.both_wrong) * log1p(promote_stake * margin)
         roll_back = losses * log1p(stake_against) + gains * log1p(-stake_against)
-        favour = min((margin + max(-lead, 0.0)) / psi, MOST_STAKE)
-        better = gains * log1p(favour) + losses * log1p(-favour)
+        better_stake = min((margin + max(-earlier_difference, 0.0)) / discordant_ratio, MAX_STAKE)
+        better_evidence = gains * log1p(better_stake) + losses * log1p(-better_stake)
         return BlockEvidence(
-            plus(self.pairs, block),
+            add_pairs(self.pairs, block),
             self.blocks + 1,
-            self.squares + _difference(block) ** 2 / block.total,
-            self.promote + independent_part * promote,
+            self.squared_shifts + _difference(block) ** 2 / block.total,
+            self.promote_evidence + independent_part * promote_evidence,
             self.roll_back + independent_part * roll_back,
-            self.better + independent_part * better,
+            self.better_evidence + independent_part * better_evidence,
         )
 
 
-def expected_rows(psi: float, margin: float, ln_evidence: float) -> float:
+def expected_rows(discordant_ratio: float, margin: float, ln_evidence: float) -> float:
     """Compute the mean number of rows until an equal candidate has this much evidence, by single rows.
 
     0 if it has the evidence already; infinite without a margin.
@@ -124,14 +133,16 @@ def expected_rows(psi: float, margin: float, ln_evidence: float) -> float:
     psi : ψ, share of discordant rows, within (0, 1).
     margin : δ. ln_evidence : the missing part of ln E.
     """
-    bet = min(margin / psi, MOST_STAKE / (1 - margin))
-    growth = psi / 2 * (log1p(bet * (1 + margin)) + log1p(-bet * (1 - margin)))
-    growth += (1 - psi) * log1p(bet * margin)
-    return max(ln_evidence, 0.0) / growth if growth > 0 else inf
+    stake = min(margin / discordant_ratio, MAX_STAKE / (1 - margin))
+    growth_per_row = (
+        discordant_ratio / 2 * (log1p(stake * (1 + margin)) + log1p(-stake * (1 - margin)))
+    )
+    growth_per_row += (1 - discordant_ratio) * log1p(stake * margin)
+    return max(ln_evidence, 0.0) / growth_per_row if growth_per_row > 0 else inf
 
 
 @lru_cache(maxsize=2**10)
-def expected_blocks(rows: float, needed: float) -> float:
+def expected_blocks(rows: float, needed_evidence: float) -> float:
     """Return the blocks until their rows count as `needed` independent ones; infinite beyond `MOST_BLOCKS`.
 
     Parameters
@@ -139,12 +150,16 @@ def expected_blocks(rows: float, needed: float) -> float:
     rows : of a block, above 0. needed : independent rows.
     """
     if rows <= 1:
-        return needed / rows
+        return needed_evidence / rows
     independent_rows, blocks = 0.0, 0
-    while independent_rows < needed:
-        if blocks >= MOST_BLOCKS:
+    while independent_rows < needed_evidence:
+        if blocks >= MAX_BLOCKS:
             return inf
-        error = UPPER * sqrt(2 / blocks) / (rows - 1) if blocks >= FEW_BLOCKS else PRIOR_CORRELATION
+        error = (
+            UPPER_SIGMAS * sqrt(2 / blocks) / (rows - 1)
+            if blocks >= FEW_BLOCKS
+            else PRIOR_CORRELATION
+        )
         independent_rows += rows * independent_share(rows, min(error, 1.0))
         blocks += 1
     return blocks
@@ -155,9 +170,14 @@ def discordance(pairs: Pairs) -> float:
     return (0.5 + pairs.discordant) / (1 + pairs.total)
 
 
-def plus(first: Pairs, second: Pairs) -> Pairs:
+def add_pairs(first_pairs: Pairs, second_pairs: Pairs) -> Pairs:
     """Add up the rows of two sets of pairs."""
-    return Pairs(*(a + b for a, b in zip(first, second, strict=True)))
+    return Pairs(
+        *(
+            first_rows + second_rows
+            for first_rows, second_rows in zip(first_pairs, second_pairs, strict=True)
+        )
+    )
 
 
 def _difference(pairs: Pairs) -> int:

@@ -29,7 +29,7 @@ ALPHA: Final = 0.05
 """Allowed share of wrong promotions, and of wrong rollbacks."""
 LEAST_RATIO: Final = 1e-6
 """Least distance of a bad ratio from 0 and from 1 − δ."""
-Arms = tuple[Count | None, Count]
+ArmCounts = tuple[Count | None, Count]
 """Events of one block: the candidate's, and stable's."""
 _BISECTIONS: Final = 60
 """Number of halvings of [p − δ, p] after which less than the precision of a double is left."""
@@ -38,9 +38,9 @@ _BISECTIONS: Final = 60
 class Factor(NamedTuple):
     """Increments of ln E by one block, for promoting, for rolling back, and for "better"."""
 
-    promote: float
+    promote_factor: float
     roll_back: float
-    better: float
+    better_factor: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,24 +50,27 @@ class SequentialEvidence:
     Ln E of "not worse by δ", of "worse" and of "better", with their events.
     """
 
-    promote: float = 0.0
+    promote_evidence: float = 0.0
     roll_back: float = 0.0
     candidate: Count = NOTHING
     stable: Count = NOTHING
-    better: float = 0.0
+    better_evidence: float = 0.0
 
-    def after(self, paired: PairedEvidence) -> SequentialEvidence:
+    def with_paired(self, paired_evidence: PairedEvidence) -> SequentialEvidence:
         """Add the evidence of rows that both versions were scored on: the factors multiply.
 
         Only traffic can be evidence against a candidate, so `roll_back` stays.
         """
-        promote, better = self.promote + paired.promote, self.better + paired.better
-        return replace(self, promote=promote, better=better)
+        return replace(
+            self,
+            promote_evidence=self.promote_evidence + paired_evidence.promote_evidence,
+            better_evidence=self.better_evidence + paired_evidence.better_evidence,
+        )
 
 
-def expected_ratio(past: Count, margin: float) -> float:
+def expected_ratio(earlier_counts: Count, margin: float) -> float:
     """Estimate the bad ratio of the next block from stable's earlier blocks, within the bounds of a ratio."""
-    ratio = (past.bad + 0.5) / (past.total + 1)
+    ratio = (earlier_counts.bad + 0.5) / (earlier_counts.total + 1)
     return min(max(ratio, LEAST_RATIO), 1 - margin - LEAST_RATIO)
 
 
@@ -77,26 +80,28 @@ def nearest_null(candidate_total: float, stable_total: float, ratio: float, marg
     It is the root of n_c (p − s − δ)/((s + δ)(1 − s − δ)) + n_s (p − s)/(s (1 − s)) in [max(0, p −
     δ), p].
     """
-    low, high = max(0.0, ratio - margin), ratio
+    lowest_null, highest_null = max(0.0, ratio - margin), ratio
     for _ in range(_BISECTIONS):
-        s = (low + high) / 2
-        shifted = s + margin
-        slope = candidate_total * (ratio - shifted) / (shifted * (1 - shifted))
-        slope += stable_total * (ratio - s) / (s * (1 - s))
+        null_ratio = (lowest_null + highest_null) / 2
+        shifted_ratio = null_ratio + margin
+        slope = candidate_total * (ratio - shifted_ratio) / (shifted_ratio * (1 - shifted_ratio))
+        slope += stable_total * (ratio - null_ratio) / (null_ratio * (1 - null_ratio))
         if slope > 0:
-            low = s
+            lowest_null = null_ratio
         else:
-            high = s
-    return (low + high) / 2
+            highest_null = null_ratio
+    return (lowest_null + highest_null) / 2
 
 
-def _likelihood(count: Count, ratio: float, null: float) -> float:
-    return count.bad * log(ratio / null) + (count.total - count.bad) * log((1 - ratio) / (1 - null))
+def _likelihood_ratio(count: Count, ratio: float, null_ratio: float) -> float:
+    return count.bad * log(ratio / null_ratio) + (count.total - count.bad) * log(
+        (1 - ratio) / (1 - null_ratio)
+    )
 
 
-def _independent(count: Count, correlation: float) -> tuple[float, float]:
-    share = independent_share(count.total, correlation)
-    return count.total * share, share
+def _independent_count(count: Count, correlation: float) -> tuple[float, float]:
+    independent_fraction = independent_share(count.total, correlation)
+    return count.total * independent_fraction, independent_fraction
 
 
 @lru_cache(maxsize=2**16)
@@ -120,20 +125,20 @@ def block_factor(
     """
     if candidate.total == 0 or stable.total == 0:
         return Factor(0.0, 0.0, 0.0)
-    canary_events, canary_share = _independent(candidate, correlation)
-    stable_events, stable_share = _independent(stable, correlation)
-    null = nearest_null(canary_events, stable_events, ratio, margin)
-    promote = canary_share * _likelihood(candidate, ratio, null + margin)
-    promote += stable_share * _likelihood(stable, ratio, null)
+    canary_events, canary_share = _independent_count(candidate, correlation)
+    stable_events, stable_share = _independent_count(stable, correlation)
+    null_ratio = nearest_null(canary_events, stable_events, ratio, margin)
+    promote_factor = canary_share * _likelihood_ratio(candidate, ratio, null_ratio + margin)
+    promote_factor += stable_share * _likelihood_ratio(stable, ratio, null_ratio)
 
-    worse, better = (
-        against(candidate, stable, alternative, ratio, correlation=correlation)
+    worse_factor, better_factor = (
+        log_factor_against(candidate, stable, alternative, ratio, correlation=correlation)
         for alternative in (ratio + margin, max(ratio - margin, ratio / 2))
     )
-    return Factor(promote, worse, better)
+    return Factor(promote_factor, worse_factor, better_factor)
 
 
-def against(
+def log_factor_against(
     candidate: Count, stable: Count, alternative: float, ratio: float, *, correlation: float = 0.0
 ) -> float:
     """Compute ln of one block's factor for the candidate at a ratio and stable at p, against one common ratio.
@@ -143,30 +148,30 @@ def against(
     candidate, stable : the block's events, some of each. alternative : the candidate's ratio.
     ratio : p, from stable's earlier blocks only. correlation : ρ, as in `block_factor`.
     """
-    canary_events, canary_share = _independent(candidate, correlation)
-    stable_events, stable_share = _independent(stable, correlation)
-    weighted = canary_events * alternative + stable_events * ratio
-    pooled = weighted / (canary_events + stable_events)
-    factor = canary_share * _likelihood(candidate, alternative, pooled)
-    return factor + stable_share * _likelihood(stable, ratio, pooled)
+    canary_events, canary_share = _independent_count(candidate, correlation)
+    stable_events, stable_share = _independent_count(stable, correlation)
+    weighted_sum = canary_events * alternative + stable_events * ratio
+    pooled_ratio = weighted_sum / (canary_events + stable_events)
+    factor = canary_share * _likelihood_ratio(candidate, alternative, pooled_ratio)
+    return factor + stable_share * _likelihood_ratio(stable, ratio, pooled_ratio)
 
 
 class _Sums(NamedTuple):
     """Sums over a stretch of blocks: ln E, events by arm, and stable's events for the expected ratio."""
 
-    promote: float = 0.0
+    promote_evidence: float = 0.0
     roll_back: float = 0.0
-    better: float = 0.0
+    better_evidence: float = 0.0
     candidate_bad: int = 0
     candidate_total: int = 0
     stable_bad: int = 0
     stable_total: int = 0
-    past_bad: int = 0
-    past_total: int = 0
+    earlier_bad: int = 0
+    earlier_total: int = 0
 
 
-def gather(
-    blocks: Iterable[Arms], past: Count, *, margin: float, correlation: float = 0.0
+def sequential_evidence(
+    blocks: Iterable[ArmCounts], earlier_counts: Count, *, margin: float, correlation: float = 0.0
 ) -> SequentialEvidence:
     """Combine the evidence of blocks of (candidate, stable), oldest first.
 
@@ -177,40 +182,44 @@ def gather(
     past : stable's events before them.
     margin : δ. correlation : ρ of the blocks before the rollout, frozen with its first step.
     """
-    sums = _Sums(past_bad=past.bad, past_total=past.total)
-    sums = fold_cached(_added, sums, tuple(blocks), (margin, correlation))
+    initial_sums = _Sums(earlier_bad=earlier_counts.bad, earlier_total=earlier_counts.total)
+    initial_sums = fold_cached(_add_blocks, initial_sums, tuple(blocks), (margin, correlation))
     return SequentialEvidence(
-        sums.promote,
-        sums.roll_back,
-        Count(sums.candidate_bad, sums.candidate_total),
-        Count(sums.stable_bad, sums.stable_total),
-        sums.better,
+        initial_sums.promote_evidence,
+        initial_sums.roll_back,
+        Count(initial_sums.candidate_bad, initial_sums.candidate_total),
+        Count(initial_sums.stable_bad, initial_sums.stable_total),
+        initial_sums.better_evidence,
     )
 
 
-def _added(sums: _Sums, blocks: Sequence[Arms], rule: Rule) -> _Sums:
+def _add_blocks(evidence_sums: _Sums, blocks: Sequence[ArmCounts], rule: Rule) -> _Sums:
     margin, correlation = rule
-    promote, roll_back, better = sums.promote, sums.roll_back, sums.better
-    candidate_bad, candidate_total = sums.candidate_bad, sums.candidate_total
-    stable_bad, stable_total = sums.stable_bad, sums.stable_total
-    past_bad, past_total = sums.past_bad, sums.past_total
+    promote_evidence, roll_back, better_evidence = (
+        evidence_sums.promote_evidence,
+        evidence_sums.roll_back,
+        evidence_sums.better_evidence,
+    )
+    candidate_bad, candidate_total = evidence_sums.candidate_bad, evidence_sums.candidate_total
+    stable_bad, stable_total = evidence_sums.stable_bad, evidence_sums.stable_total
+    earlier_bad, earlier_total = evidence_sums.earlier_bad, evidence_sums.earlier_total
     for candidate, stable in blocks:
-        ratio = expected_ratio(Count(past_bad, past_total), margin)
-        past_bad += stable.bad
-        past_total += stable.total
+        ratio = expected_ratio(Count(earlier_bad, earlier_total), margin)
+        earlier_bad += stable.bad
+        earlier_total += stable.total
         if candidate is None:
             continue
         factor = block_factor(candidate, stable, ratio, margin, correlation=correlation)
-        promote += factor.promote
+        promote_evidence += factor.promote_factor
         roll_back += factor.roll_back
-        better += factor.better
+        better_evidence += factor.better_factor
         candidate_bad += candidate.bad
         candidate_total += candidate.total
         stable_bad += stable.bad
         stable_total += stable.total
     return _Sums(
-        promote, roll_back, better,
-        candidate_bad, candidate_total, stable_bad, stable_total, past_bad, past_total,
+        promote_evidence, roll_back, better_evidence,
+        candidate_bad, candidate_total, stable_bad, stable_total, earlier_bad, earlier_total,
     )  # fmt: skip
 
 

@@ -35,11 +35,11 @@ IMPROVED: Final = log(100)
 of the moments that are tried for it."""
 _PARAMETERS: Final = 4
 """Of the largest model: constant, two slopes and the moment of the step."""
-_SINGULAR: Final = 1e-9
-_SCALES: Final = (1, 4, 12)
+_SINGULAR_DETERMINANT: Final = 1e-9
+_GROUP_SIZES: Final = (1, 4, 12)
 """Bins that are added up for a dispersion."""
 _LEAST_GROUPS: Final = 6
-_ROUNDS: Final = 12
+_DESCENT_ROUNDS: Final = 12
 """Of the coordinate descent."""
 
 
@@ -87,7 +87,7 @@ class ShareResponse:
         return (self.at_full - self.without) * self.present_share
 
 
-def response_to(
+def share_response(
     bins: Sequence[Bin], changes: Sequence[ShareChange], *, block_seconds: float, lag_seconds: float
 ) -> ShareResponse | None:
     """Fit the models; None if too few bins with events are before or after the first share.
@@ -98,28 +98,33 @@ def response_to(
     lag_seconds : delay of the labels as far as it is known; 0 if it isn't.
     """
     bins = [interval for interval in bins if interval.events.total]
-    before = sum(interval.end <= changes[0].time for interval in bins)
-    if min(before, len(bins) - before) < LEAST_BINS:
+    bins_before = sum(interval.end <= changes[0].time for interval in bins)
+    if min(bins_before, len(bins) - bins_before) < LEAST_BINS:
         return None
-    bins = [*_since_improvement(bins[:before]), *bins[before:]]
+    bins = [*_since_improvement(bins[:bins_before]), *bins[bins_before:]]
     sample = _Sample.of([interval.events for interval in bins])
     shares = [
         [delay.share(interval, changes) for interval in bins]
-        for delay in _delays(block_seconds, lag_seconds)
+        for delay in _candidate_delays(block_seconds, lag_seconds)
     ]
-    single = max((_of_share(sample, share) for share in shares), key=_explained)
-    mixed = _of_share(sample, _mixed(sample, shares))
-    follows = max(single, mixed, key=_explained)
-    share_series = (shares[0], single.shares, mixed.shares)
-    best_of_both = max((_of_both(sample, each) for each in share_series), key=_explained)
-    noise = _dispersion(sample, max(follows, best_of_both, key=_explained))
+    best_single_version = max(
+        (_model_of_share(sample, share_values) for share_values in shares), key=_explained_variance
+    )
+    mixed_versions = _model_of_share(sample, _mixed_shares(sample, shares))
+    share_model = max(best_single_version, mixed_versions, key=_explained_variance)
+    share_series = (shares[0], best_single_version.shares, mixed_versions.shares)
+    best_step_model = max(
+        (_model_of_share_and_step(sample, share_values) for share_values in share_series),
+        key=_explained_variance,
+    )
+    noise = _dispersion(sample, max(share_model, best_step_model, key=_explained_variance))
     return ShareResponse(
-        without=min(max(sample.mean - follows.slope * follows.mean_share, 0.0), 1.0),
-        at_full=min(max(sample.mean + follows.slope * (1 - follows.mean_share), 0.0), 1.0),
-        present_share=follows.shares[-1],
-        follows=follows.explained / (2 * noise),
-        own=max(best_of_both.explained - follows.explained, 0.0) / (2 * noise),
-        own_rise=best_of_both.step,
+        without=min(max(sample.mean - share_model.slope * share_model.mean_share, 0.0), 1.0),
+        at_full=min(max(sample.mean + share_model.slope * (1 - share_model.mean_share), 0.0), 1.0),
+        present_share=share_model.shares[-1],
+        follows=share_model.explained / (2 * noise),
+        own=max(best_step_model.explained - share_model.explained, 0.0) / (2 * noise),
+        own_rise=best_step_model.step,
         moments=len(bins),
     )
 
@@ -128,7 +133,7 @@ def _since_improvement(bins: list[Bin]) -> list[Bin]:
     """Return the bins after the improvement that explains most; all of them if none is shown."""
     sample = _Sample.of([interval.events for interval in bins])
     reversed_sample = replace(sample, ratios=[-ratio for ratio in sample.ratios])
-    improved = _of_both(reversed_sample, [0.0] * len(bins))
+    improved = _model_of_share_and_step(reversed_sample, [0.0] * len(bins))
     noise = _dispersion(reversed_sample, improved) if improved.explained else 1.0
     shown = improved.explained / (2 * noise) >= log(len(bins)) + IMPROVED
     return bins[improved.begin :] if shown else bins
@@ -143,22 +148,24 @@ class _Delay(NamedTuple):
 
     def share(self, interval: Bin, changes: Sequence[ShareChange]) -> float:
         """Return the mean traffic share at the time of the predictions whose labels arrived in an interval."""
-        before = covered = 0.0
+        share_before = covered_share = 0.0
         for time, share in changes:
-            covered += (share - before) * self._covered(interval.start - time, interval.end - time)
-            before = share
-        return covered / (interval.end - interval.start)
+            covered_share += (share - share_before) * self._covered(
+                interval.start - time, interval.end - time
+            )
+            share_before = share
+        return covered_share / (interval.end - interval.start)
 
-    def _covered(self, start: float, end: float) -> float:
+    def _covered(self, start: float, bin_end: float) -> float:
         """Integrate the part of the labels whose predictions were made after a change, by the seconds since it."""
         if not self.exponential:
-            return max(end - self.seconds, 0.0) - max(start - self.seconds, 0.0)
-        start, end = max(start, 0.0), max(end, 0.0)
-        late = exp(-end / self.seconds) - exp(-start / self.seconds)
-        return end - start + self.seconds * late
+            return max(bin_end - self.seconds, 0.0) - max(start - self.seconds, 0.0)
+        start, bin_end = max(start, 0.0), max(bin_end, 0.0)
+        tail_mass = exp(-bin_end / self.seconds) - exp(-start / self.seconds)
+        return bin_end - start + self.seconds * tail_mass
 
 
-def _delays(block_seconds: float, lag_seconds: float) -> Iterator[_Delay]:
+def _candidate_delays(block_seconds: float, lag_seconds: float) -> Iterator[_Delay]:
     yield _Delay(0.0, exponential=False)
     yield _Delay(-block_seconds, exponential=False)  # blocks end where a sample is, clocks differ
     if lag_seconds:
@@ -185,22 +192,27 @@ class _Sample:
 
     @classmethod
     def of(cls, counts: Sequence[Count]) -> "_Sample":
-        bad, events = summed(counts)
-        ratio = (bad + 0.5) / (events + 1)
+        bad_events, events = summed(counts)
+        ratio = (bad_events + 0.5) / (events + 1)
         weights = [count.total / (ratio * (1 - ratio)) for count in counts]
-        mean = bad / events
-        ratios = [count.bad / count.total - mean for count in counts]
-        total = sum(w * y * y for w, y in zip(weights, ratios, strict=True))
-        return cls(weights, ratios, mean, total)
+        mean_ratio = bad_events / events
+        bad_ratios = [count.bad / count.total - mean_ratio for count in counts]
+        total = sum(bin_weight * y * y for bin_weight, y in zip(weights, bad_ratios, strict=True))
+        return cls(weights, bad_ratios, mean_ratio, total)
 
     def centred(self, values: Sequence[float]) -> tuple[float, list[float]]:
         """Return the weighted mean of values, and the values around it."""
-        mean = sum(w * x for w, x in zip(self.weights, values, strict=True)) / sum(self.weights)
-        return mean, [x - mean for x in values]
+        mean_value = sum(
+            bin_weight * x for bin_weight, x in zip(self.weights, values, strict=True)
+        ) / sum(self.weights)
+        return mean_value, [x - mean_value for x in values]
 
-    def product(self, left: Sequence[float], right: Sequence[float]) -> float:
+    def product(self, left_values: Sequence[float], right_values: Sequence[float]) -> float:
         """Return the weighted sum of products."""
-        return sum(w * x * y for w, x, y in zip(self.weights, left, right, strict=True))
+        return sum(
+            bin_weight * x * y
+            for bin_weight, x, y in zip(self.weights, left_values, right_values, strict=True)
+        )
 
 
 class _Model(NamedTuple):
@@ -215,66 +227,84 @@ class _Model(NamedTuple):
 
     def residuals(self, sample: _Sample) -> list[float]:
         """Return the ratios minus the model's values, around their weighted mean."""
-        unexplained = [
-            ratio - self.slope * share - self.step * (place >= self.begin)
-            for place, (ratio, share) in enumerate(zip(sample.ratios, self.shares, strict=True))
+        unexplained_ratios = [
+            ratio - self.slope * effective_share - self.step * (bin_index >= self.begin)
+            for bin_index, (ratio, effective_share) in enumerate(
+                zip(sample.ratios, self.shares, strict=True)
+            )
         ]
-        return sample.centred(unexplained)[1]
+        return sample.centred(unexplained_ratios)[1]
 
 
-def _explained(model: _Model) -> float:
+def _explained_variance(model: _Model) -> float:
     return model.explained
 
 
-def _of_share(sample: _Sample, shares: Sequence[float]) -> _Model:
-    mean, centred = sample.centred(shares)
-    spread, covariance = sample.product(centred, centred), sample.product(centred, sample.ratios)
-    slope = max(covariance / spread, 0.0) if spread > _SINGULAR else 0.0
-    return _Model(slope * covariance, slope, mean_share=mean, shares=shares)
+def _model_of_share(sample: _Sample, shares: Sequence[float]) -> _Model:
+    mean_share, centred_values = sample.centred(shares)
+    share_variance, covariance = (
+        sample.product(centred_values, centred_values),
+        sample.product(centred_values, sample.ratios),
+    )
+    slope = max(covariance / share_variance, 0.0) if share_variance > _SINGULAR_DETERMINANT else 0.0
+    return _Model(slope * covariance, slope, mean_share=mean_share, shares=shares)
 
 
-def _of_both(sample: _Sample, shares: Sequence[float]) -> _Model:
+def _model_of_share_and_step(sample: _Sample, shares: Sequence[float]) -> _Model:
     """Fit the share and one step to something worse, at the moment that explains most."""
-    mean, centred = sample.centred(shares)
-    spread, covariance = sample.product(centred, centred), sample.product(centred, sample.ratios)
+    mean_share, centred_values = sample.centred(shares)
+    share_variance, covariance = (
+        sample.product(centred_values, centred_values),
+        sample.product(centred_values, sample.ratios),
+    )
     total_weight = sum(sample.weights)
-    best = _Model(0.0)
+    best_model = _Model(0.0)
     # Sums over the bins from the step on: a step is 1 there and 0 before.
     weight = with_ratio = with_share = 0.0
-    bins = zip(sample.weights, sample.ratios, centred, strict=True)
-    for after, (w, y, x) in enumerate(reversed(list(bins)), start=1):
-        weight, with_ratio, with_share = weight + w, with_ratio + w * y, with_share + w * x
-        if not LEAST_BINS <= after <= len(centred) - LEAST_BINS:
+    reversed_bins = zip(sample.weights, sample.ratios, centred_values, strict=True)
+    for bins_after, (bin_weight, y, x) in enumerate(reversed(list(reversed_bins)), start=1):
+        weight, with_ratio, with_share = (
+            weight + bin_weight,
+            with_ratio + bin_weight * y,
+            with_share + bin_weight * x,
+        )
+        if not LEAST_BINS <= bins_after <= len(centred_values) - LEAST_BINS:
             continue
-        own_weight = weight * (1 - weight / total_weight)
-        model = _solved(spread, own_weight, with_share, covariance, with_ratio)
-        if model.explained > best.explained:
-            step_begin = len(centred) - after
-            best = model._replace(begin=step_begin, mean_share=mean, shares=shares)
-    return best
+        step_variance = weight * (1 - weight / total_weight)
+        model = _solve_normal_equations(
+            share_variance, step_variance, with_share, covariance, with_ratio
+        )
+        if model.explained > best_model.explained:
+            step_begin = len(centred_values) - bins_after
+            best_model = model._replace(begin=step_begin, mean_share=mean_share, shares=shares)
+    return best_model
 
 
-def _mixed(sample: _Sample, shares: Sequence[Sequence[float]]) -> list[float]:
+def _mixed_shares(sample: _Sample, shares: Sequence[Sequence[float]]) -> list[float]:
     """Return the share at the mixture of the delays that explains most, by coordinate descent."""
-    centred = [sample.centred(share)[1] for share in shares]
-    squares = [sample.product(each, each) for each in centred]
-    slopes, unexplained = [0.0] * len(shares), list(sample.ratios)
-    for _ in range(_ROUNDS):
-        for place, (centred_share, square) in enumerate(zip(centred, squares, strict=True)):
-            if square <= _SINGULAR:
+    centred_shares = [sample.centred(effective_share)[1] for effective_share in shares]
+    squared_norms = [sample.product(share_values, share_values) for share_values in centred_shares]
+    slopes, unexplained_ratios = [0.0] * len(shares), list(sample.ratios)
+    for _ in range(_DESCENT_ROUNDS):
+        for version_index, (centred_share, square) in enumerate(
+            zip(centred_shares, squared_norms, strict=True)
+        ):
+            if square <= _SINGULAR_DETERMINANT:
                 continue
-            change = max(sample.product(centred_share, unexplained) / square, -slopes[place])
+            change = max(
+                sample.product(centred_share, unexplained_ratios) / square, -slopes[version_index]
+            )
             if change:
-                slopes[place] += change
-                unexplained = [
-                    y - change * x for y, x in zip(unexplained, centred_share, strict=True)
+                slopes[version_index] += change
+                unexplained_ratios = [
+                    y - change * x for y, x in zip(unexplained_ratios, centred_share, strict=True)
                 ]
     total = sum(slopes)
     if not total:
         return list(shares[0])
-    parts = [slope / total for slope in slopes]
+    share_parts = [slope / total for slope in slopes]
     return [
-        sum(part * x for part, x in zip(parts, row, strict=True))
+        sum(share_part * x for share_part, x in zip(share_parts, row, strict=True))
         for row in zip(*shares, strict=True)
     ]
 
@@ -284,24 +314,31 @@ def _dispersion(sample: _Sample, model: _Model) -> float:
 
     A change lasts hours. Bins that scatter together for hours add up to more than single bins say.
     """
-    unexplained = model.residuals(sample)
-    largest = 1.0
-    for size in _SCALES:
-        groups = len(unexplained) // size
+    unexplained_ratios = model.residuals(sample)
+    largest_dispersion = 1.0
+    for size in _GROUP_SIZES:
+        groups = len(unexplained_ratios) // size
         if groups < _LEAST_GROUPS:
             break
-        squares = 0.0
+        squared_sums = 0.0
         for group in range(groups):
-            part = slice(group * size, (group + 1) * size)
-            weights = sample.weights[part]
-            total = sum(w * y for w, y in zip(weights, unexplained[part], strict=True))
-            squares += total * total / sum(weights)
-        largest = max(largest, squares / max(groups - _PARAMETERS, 1))
-    return largest
+            group_slice = slice(group * size, (group + 1) * size)
+            weights = sample.weights[group_slice]
+            total = sum(
+                bin_weight * y
+                for bin_weight, y in zip(weights, unexplained_ratios[group_slice], strict=True)
+            )
+            squared_sums += total * total / sum(weights)
+        largest_dispersion = max(largest_dispersion, squared_sums / max(groups - _PARAMETERS, 1))
+    return largest_dispersion
 
 
-def _solved(  # noqa: PLR0917 - the two normal equations
-    share: float, step: float, cross: float, of_share: float, of_step: float
+def _solve_normal_equations(  # noqa: PLR0917 - the two normal equations
+    share_variance: float,
+    step_variance: float,
+    covariance: float,
+    share_covariance: float,
+    step_covariance: float,
 ) -> _Model:
     """Solve the normal equations of both slopes, neither of which may be an improvement.
 
@@ -310,13 +347,17 @@ def _solved(  # noqa: PLR0917 - the two normal equations
     share, step, cross : weighted squares and products of both regressors.
     of_share, of_step : their products with the ratios.
     """
-    determinant = share * step - cross * cross
-    if determinant > _SINGULAR * share * step:
-        slope = (of_share * step - of_step * cross) / determinant
-        rise = (of_step * share - of_share * cross) / determinant
-        if rise <= 0:
+    determinant = share_variance * step_variance - covariance * covariance
+    if determinant > _SINGULAR_DETERMINANT * share_variance * step_variance:
+        slope = (share_covariance * step_variance - step_covariance * covariance) / determinant
+        step_slope = (
+            step_covariance * share_variance - share_covariance * covariance
+        ) / determinant
+        if step_slope <= 0:
             return _Model(0.0)
         if slope >= 0:
-            return _Model(slope * of_share + rise * of_step, slope, rise)
-    rise = max(of_step / step, 0.0)
-    return _Model(rise * of_step, 0.0, rise)
+            return _Model(
+                slope * share_covariance + step_slope * step_covariance, slope, step_slope
+            )
+    step_slope = max(step_covariance / step_variance, 0.0)
+    return _Model(step_slope * step_covariance, 0.0, step_slope)

@@ -6,7 +6,7 @@ Each promotion accepts a new baseline, so a chain of slightly worse versions is 
 from dataclasses import dataclass
 from typing import Final
 
-from sluicegate.stats.intervals import Z_INTERVAL, newcombe
+from sluicegate.stats.intervals import Z_INTERVAL, newcombe_difference
 from sluicegate.views.numbers import events, in_points, percent, points
 
 FIRST: Final = "since the first acceptance"
@@ -63,7 +63,7 @@ def initial_distance(
     if not total or not total_now:
         return None
     candidate_arm, stable_arm = ((one / phi, every / phi) for one, every in (present, initial))
-    worse = newcombe(candidate_arm, stable_arm, Z_INTERVAL)
+    worse = newcombe_difference(candidate_arm, stable_arm, Z_INTERVAL)
     return InitialDistance(
         slo, version, 1 - bad / total, total, 1 - bad_now / total_now, total_now,
         worse.estimate, worse.lower, worse.upper,

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from sluicegate.stats.intervals import Z_INTERVAL, newcombe
+from sluicegate.stats.intervals import Z_INTERVAL, newcombe_difference
 from sluicegate.views.numbers import events, interval_digits, percent
 
 _IN_TIME: Final = "latency"
@@ -56,7 +56,7 @@ def lift_of(
     if not candidate[1] or not stable[1]:
         return None
     candidate_arm, stable_arm = ((bad / phi, total / phi) for bad, total in (candidate, stable))
-    worse = newcombe(candidate_arm, stable_arm, Z_INTERVAL)
+    worse = newcombe_difference(candidate_arm, stable_arm, Z_INTERVAL)
     return Lift(slo, candidate, stable, -worse.estimate, -worse.upper, -worse.lower, indicator)
 
 

@@ -219,8 +219,8 @@ class Acting:
         )
         live = product
         for attempt in range(ATTEMPTS):
-            request = requests.patch(
-                DATA_PRODUCTS, key, change, manager=FIELD_MANAGER,
+            request = requests.patch_request(
+                DATA_PRODUCTS, key, change, field_manager=FIELD_MANAGER,
                 resource_version=str(live["metadata"].get("resourceVersion", "")),
             )  # fmt: skip
             try:
@@ -231,7 +231,7 @@ class Acting:
             except KubeError as error:
                 raise refusal_of(error, reader, words, key.namespace) from error
             try:
-                live = await self._transport.send(requests.get(DATA_PRODUCTS, key))
+                live = await self._transport.send(requests.get_request(DATA_PRODUCTS, key))
             except KubeError as error:
                 raise refusal_of(error, reader, words, key.namespace) from error
             again = resolved_intent(live, intent.verb, intent.version, upstream=upstream)

@@ -91,7 +91,7 @@ def in_the_name_of(reader: PageReader, request: requests.ApiRequest) -> requests
     groups = [group for group in reader.groups if group != AUTHENTICATED]  # the API server adds it
     try:
         return requests.as_user(
-            request, reader.user, groups=groups, uid=reader.uid, extra=dict(reader.extra)
+            request, reader.user, groups=groups, uid=reader.uid, extra_attributes=dict(reader.extra)
         )
     except ValueError as error:
         raise WriteRefused(FORBIDDEN, f"Your login can't be passed on: {error}.") from error

@@ -7,7 +7,7 @@ from typing import Any, Final
 from sluicegate.api.review import DataProductReview, ReviewDay
 from sluicegate.reporting.facts import Quantile, quantiles_of
 from sluicegate.reporting.response_times import CallerFacts, callers_of
-from sluicegate.reviews.resource_hours import ended_on, hours_of
+from sluicegate.reviews.resource_hours import hours_of, trainings_ended_on
 from sluicegate.views.resource_hours import ResourceHours
 from sluicegate.web.slo_rows import HISTORY_DAYS
 
@@ -50,7 +50,9 @@ def recent_hours(ledgers: Iterable[DataProductReview]) -> ResourceHours | None:
     every = tuple(ledgers)
     days = _days(every)[-HISTORY_DAYS:]
     dates = {day.date for day in days}
-    trainings = {one.job: one for ledger in every for one in ended_on(ledger.status, dates)}
+    trainings = {
+        one.job: one for ledger in every for one in trainings_ended_on(ledger.status, dates)
+    }
     return hours_of(days, trainings.values())
 
 

@@ -8,7 +8,7 @@ from sluicegate.api.review import DataProductReview, ReviewState, SignVerdict
 from sluicegate.kube.resources import Key
 from sluicegate.reporting.facts import ReportFacts, facts_of
 from sluicegate.reporting.text import as_csv, documents
-from sluicegate.reviews.seal import disagrees_with_seal
+from sluicegate.reviews.seal import differs_from_seal
 from sluicegate.reviews.signing import roles_in
 from sluicegate.web.identity import AccessRefused
 from sluicegate.web.impersonation import (
@@ -128,4 +128,4 @@ class ReviewPages:
 
 def _first_form(review: DataProductReview) -> SignForm:
     """Return the form before it is filled in; a ledger that was changed since its seal is objected to."""
-    return SignForm(verdict=str(SignVerdict.OBJECT)) if disagrees_with_seal(review) else SignForm()
+    return SignForm(verdict=str(SignVerdict.OBJECT)) if differs_from_seal(review) else SignForm()

@@ -10,7 +10,7 @@ from sluicegate.kube import requests
 from sluicegate.kube.errors import KubeError
 from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS, Key
 from sluicegate.kube.transport import Transport
-from sluicegate.reviews.seal import disagrees_with_seal
+from sluicegate.reviews.seal import differs_from_seal
 from sluicegate.reviews.signing import Signature, role_of, signed
 from sluicegate.web.identity import PageReader
 from sluicegate.web.impersonation import (
@@ -83,17 +83,17 @@ class Signing:
             role = role_of(review, reader.user, form.role or None)
         except InvalidInput as error:
             raise WriteRefused(WRONG, f"{error}.") from error
-        if disagrees_with_seal(review) and form.verdict != SignVerdict.OBJECT:
+        if differs_from_seal(review) and form.verdict != SignVerdict.OBJECT:
             text = "The digest does not match, so the ledger was changed after it was sealed: choose Object."
             raise WriteRefused(WRONG, text)
         change = signed(
             review,
             Signature(reader.user, role, form.verdict, form.note),
-            at=int(self._clock()),
+            sign_time=int(self._clock()),
         )
-        request = requests.patch(
+        request = requests.patch_request(
             DATA_PRODUCT_REVIEWS, key, change,
-            manager=FIELD_MANAGER, resource_version=review.metadata.resource_version,
+            field_manager=FIELD_MANAGER, resource_version=review.metadata.resource_version,
         )  # fmt: skip
         try:
             return await self._transport.send(in_the_name_of(reader, request))

@@ -17,7 +17,7 @@ from sluicegate.api.review import DataProductReview
 from sluicegate.kube.resources import Key, key_of
 from sluicegate.reporting.summary import PeriodSummary, summary_of
 from sluicegate.reviews.periods import local_day
-from sluicegate.reviews.resource_hours import ended_on, hours_of
+from sluicegate.reviews.resource_hours import hours_of, trainings_ended_on
 from sluicegate.reviews.store import (
     UnreadableReview,
     read_review,
@@ -267,6 +267,6 @@ def _facts(key: Key, review: DataProductReview) -> ReviewFacts:
         ),
         missing=tuple(role for role in status.signed_by if role not in signed),
         summary=summary_of(review),
-        hours=hours_of(days, ended_on(status, {day.date for day in days})),
+        hours=hours_of(days, trainings_ended_on(status, {day.date for day in days})),
         actions=actions_of(key, review),
     )

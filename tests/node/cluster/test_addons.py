@@ -17,7 +17,7 @@ from sluicegate.api.versions import Release
 from sluicegate.manifests.draw_route import build_draw_route
 from sluicegate.manifests.route import Backend as VersionShare
 from sluicegate.manifests.route import build_route
-from sluicegate.slo.gateway import TRAEFIK, backend_of
+from sluicegate.slo.gateway import TRAEFIK_METRIC, backend_of
 from sluicegate_service.push import VersionTaken, pack_and_push
 from sluicegate_service.upstreams import DRAW_HEADER, draw_headers
 from sluicegate_service.version_marks import CONSUMER_HEADER, MARK_HEADER
@@ -272,7 +272,7 @@ def test_gateway_metrics_count_requests_by_service(split: World):
 
     def services() -> set[str]:
         rows = split.query("traefik_service_requests_total")
-        found = (re.fullmatch(TRAEFIK.pattern(), row["metric"]["service"]) for row in rows)
+        found = (re.fullmatch(TRAEFIK_METRIC.pattern(), row["metric"]["service"]) for row in rows)
         return {match[1] for match in found if match}
 
     desired = {

@@ -79,10 +79,12 @@ class World:
         store = ReviewStore(self.server.behind(self.gate), archived=self.archived)
         self.reviews = Reviews(
             store,
-            wall=lambda: self.now,
-            exists=lambda _, uid: self.there and uid == self.uid,
-            emit=lambda review, where: self.told.append((review.metadata.name, str(where.state))),
-            misconfigured=lambda _, text: self.wrong.append(text),
+            wall_clock=lambda: self.now,
+            product_exists=lambda _, uid: self.there and uid == self.uid,
+            emit_state=lambda review, where: self.told.append(
+                (review.metadata.name, str(where.state))
+            ),
+            emit_misconfigured=lambda _, text: self.wrong.append(text),
             requeue=self.woken.append,
         )
         self.reviews.begin()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sluicegate.api import names
 from sluicegate.api.base import rfc3339
-from sluicegate.reviews.seal import sealed
+from sluicegate.reviews.seal import sealed_review
 from sluicegate.reviews.store import parse_review
 
 if TYPE_CHECKING:
@@ -109,7 +109,9 @@ def sealed_month(number: int, **given: Any) -> DataProductReview:
     review = parse_review(month(number, **given))
     assert review is not None
     now = review.spec.period.end + 3 * 86_400
-    return review.model_copy(update={"status": sealed(review, now, because="PeriodOver")})
+    return review.model_copy(
+        update={"status": sealed_review(review, now, seal_reason="PeriodOver")}
+    )
 
 
 def document_of(review: DataProductReview, **spec: Any) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from sluicegate.prometheus.client import Prometheus
 from sluicegate.prometheus.endpoint import Endpoint
 from sluicegate.prometheus.targets import ProductKey, SeriesKey, Target, VersionKey
 from sluicegate.slo.blocks import Block
-from sluicegate.slo.gateway import TRAEFIK, backend_of
+from sluicegate.slo.gateway import TRAEFIK_METRIC, backend_of
 from tests.support.prometheus.fetching import fetch_all
 from tests.support.prometheus.measured_world import ProductBlocks, World
 
@@ -22,7 +22,7 @@ SLOS = {
 NOW = 300 * 1_000 + 60.0
 """Block 1000 ended a scrape interval and a delay ago."""
 VERSION = VersionKey("catalog", "search-ranking", "v1")
-WITH_GATEWAY = EvaluationSettings(gateway=TRAEFIK, jitter_seconds=0)
+WITH_GATEWAY = EvaluationSettings(gateway=TRAEFIK_METRIC, jitter_seconds=0)
 BACKEND = backend_of("catalog", "search-ranking-0123456789")
 FULL = ProductBlocks(
     good_events=3,

@@ -23,15 +23,15 @@ WORDS = (
     "inf", "nan", "bool", "on", "ignoring", "group_left", "group_right", "atan2",
     "by", "without", "offset", "sum", "start", "end", "and", "or", "unless", "topk", "time", "e",
 )  # fmt: skip
-OURS = (names.PART, names.COUNTER, names.LAG, names.FACT, names.BACKEND)
+OURS = (names.PART_LABEL, names.COUNTER, names.LAG, names.FACT_LABEL, names.BACKEND)
 SHARED = (
-    names.REQUESTS, names.DURATION_BUCKETS, names.LABELLED, names.INDICATOR_EVENTS, names.UP,
+    names.REQUESTS, names.DURATION_BUCKETS, names.LABELLED_PREDICTIONS, names.INDICATOR_EVENTS, names.UP_METRIC,
     names.CPU_PERIODS, names.CPU_THROTTLED, names.CPU_WAITED, names.CPU_USED, names.MEMORY_USED, names.MEMORY_LIMIT,
     "traefik_service_requests_total", "dataproduct:requests:increase5m",
 )  # fmt: skip
 """Names that the queries of all products ask for."""
 LABELS = (
-    *OURS, *names.TARGET, names.ENDPOINT, names.CODE, names.SERVICE, names.BOUND, names.OUTCOME,
+    *OURS, *names.TARGET, names.ENDPOINT, names.CODE, names.SERVICE, names.BOUND_LABEL, names.OUTCOME,
     names.INDICATOR, names.PREDICTION_VERSION, "container", "service", "metric", "values", "quantile",
 )  # fmt: skip
 VALUES = (
@@ -127,7 +127,12 @@ def always() -> tuple[Pod, ...]:
     worded = tuple(Line(word) for word in dict.fromkeys(spelled))
     twins = tuple(
         Line(metric, {**other, label: value}, "restarts")
-        for metric in (names.REQUESTS, names.LABELLED, "nan", "traefik_service_requests_total")
+        for metric in (
+            names.REQUESTS,
+            names.LABELLED_PREDICTIONS,
+            "nan",
+            "traefik_service_requests_total",
+        )
         for label in OURS
         for value in ("a", "b", "after_restart")
         for other in ({names.ENDPOINT: "/predict", names.CODE: "200", "service": SENT},)
@@ -137,7 +142,7 @@ def always() -> tuple[Pod, ...]:
         Line(names.CPU_THROTTLED, {"container": "x"}),
         Line(names.MEMORY_USED, {"container": "x"}, "stays"),
         Line(names.MEMORY_LIMIT, {"container": "x"}, "stays"),
-        Line(names.UP, {"other": "1"}, "stays"),
+        Line(names.UP_METRIC, {"other": "1"}, "stays"),
     )
     return (
         Pod("worded", worded),
@@ -158,7 +163,7 @@ def series_of(pod: Pod) -> Iterator[tuple[dict[str, str], int, float]]:
         for number in range(SAMPLES):
             product, version = pod.owners[number * len(pod.owners) // SAMPLES]
             whose = {**target, "container": "server", "product": product, "version": version}
-            yield {"__name__": names.UP, **whose}, number, 1.0
+            yield {"__name__": names.UP_METRIC, **whose}, number, 1.0
             for line in pod.lines:
                 value = SHAPES[line.shape][number]
                 renamed = {

@@ -98,9 +98,9 @@ def test_a_simulated_shift_worsens_one_market_and_the_totals(pods, clock):
 
     assert wrong("AT") == pytest.approx(SHIFTED, abs=0.01)
     assert wrong("FR") == pytest.approx(GOOD, abs=0.01)
-    labelled = total(found, metric_names.LABELLED)
+    labelled = total(found, metric_names.LABELLED_PREDICTIONS)
     assert labelled == pytest.approx(PRICE.rate * 1000 * KNOWN, rel=0.01)
-    share = total(found, metric_names.LABELLED, outcome="wrong") / labelled
+    share = total(found, metric_names.LABELLED_PREDICTIONS, outcome="wrong") / labelled
     assert share == pytest.approx((SHIFTED + 5 * GOOD) / 6, abs=0.01)
 
 

@@ -14,7 +14,7 @@ from sluicegate.kube import errors, requests
 from sluicegate.kube.leases import LeaseRecord, parse_lease, render_lease, render_time
 from sluicegate.kube.managed_fields import (
     Digests,
-    canonical,
+    canonical_value,
     fingerprint,
     owned_fingerprint,
     owned_part,
@@ -52,18 +52,18 @@ def test_request_paths_are_those_of_the_kubernetes_api(path, expected):
 
 def test_building_a_request_does_not_modify_the_body():
     before = json.dumps(BODY)
-    requests.apply(DEPLOYMENTS, BODY, manager="me", resource_version="7")
+    requests.apply_request(DEPLOYMENTS, BODY, field_manager="me", resource_version="7")
     assert json.dumps(BODY) == before
 
 
 @pytest.mark.parametrize(
     "request_",
     [
-        requests.apply(DEPLOYMENTS, BODY, manager="me"),
-        requests.create(DEPLOYMENTS, BODY, manager="me"),
-        requests.replace(DEPLOYMENTS, BODY, manager="me"),
-        requests.patch(DEPLOYMENTS, KEY, {}, manager="me"),
-        requests.delete(DEPLOYMENTS, KEY),
+        requests.apply_request(DEPLOYMENTS, BODY, field_manager="me"),
+        requests.create_request(DEPLOYMENTS, BODY, manager="me"),
+        requests.replace_request(DEPLOYMENTS, BODY, manager="me"),
+        requests.patch_request(DEPLOYMENTS, KEY, {}, field_manager="me"),
+        requests.delete_request(DEPLOYMENTS, KEY),
     ],
     ids=lambda request: request.verb,
 )
@@ -78,7 +78,11 @@ def test_a_write_times_out_two_seconds_before_the_lease_may_expire():
 
 def test_an_impersonated_request_is_sent_with_all_groups_or_not_at_all():
     sent = requests.as_user(
-        requests.get(CONFIG_MAPS, KEY), "ann", groups=("a", "b"), uid="u", extra={"X/y z": ["1"]}
+        requests.get_request(CONFIG_MAPS, KEY),
+        "ann",
+        groups=("a", "b"),
+        uid="u",
+        extra_attributes={"X/y z": ["1"]},
     )
     assert sent.headers == (
         ("Impersonate-User", "ann"), ("Impersonate-Group", "a"), ("Impersonate-Group", "b"),
@@ -88,7 +92,7 @@ def test_an_impersonated_request_is_sent_with_all_groups_or_not_at_all():
     for name in ("", " ann", "ann\t", "ann\r\nImpersonate-Group: admins", "a\0"):
         for wrong in ({"user": name}, {"user": "ann", "groups": (name,)}):
             with pytest.raises(ValueError, match="can't be sent as a header"):
-                requests.as_user(requests.get(CONFIG_MAPS, KEY), **wrong)
+                requests.as_user(requests.get_request(CONFIG_MAPS, KEY), **wrong)
 
 
 @pytest.mark.parametrize(
@@ -214,7 +218,7 @@ def test_items_of_a_list_set_are_owned_by_their_value():
     ],
 )
 def test_two_spellings_of_one_value_compare_equal(one, other):
-    assert canonical(one) == canonical(other)
+    assert canonical_value(one) == canonical_value(other)
 
 
 @pytest.mark.parametrize(
@@ -234,7 +238,7 @@ def test_two_spellings_of_one_value_compare_equal(one, other):
     ],
 )
 def test_two_values_compare_unequal(one, other):
-    assert canonical(one) != canonical(other)
+    assert canonical_value(one) != canonical_value(other)
 
 
 OWNED = {"f:metadata": {"f:labels": {"f:a": {}}}, "f:spec": {"f:replicas": {}}}

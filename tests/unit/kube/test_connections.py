@@ -13,7 +13,7 @@ from aiohttp.test_utils import TestServer
 from kubernetes.aio.client import ApiClient, Configuration
 
 from sluicegate.kube import connections
-from sluicegate.kube.connections import Connections, split
+from sluicegate.kube.connections import Connections, split_lines
 from sluicegate.kube.errors import AnswerTooLarge, Forbidden, KubeError, Transient, Unauthorized
 from sluicegate.kube.requests import ApiRequest
 from tests.support.apiserver.api_stand_in import AUTHORITY
@@ -195,4 +195,4 @@ async def test_a_stream_yields_complete_lines_and_drops_an_incomplete_last_line(
         for chunk in chunks:
             yield chunk
 
-    assert [line async for line in split(arriving())] == found
+    assert [line async for line in split_lines(arriving())] == found

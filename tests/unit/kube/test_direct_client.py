@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from sluicegate.kube.direct_client import DirectClient, connect
+from sluicegate.kube.direct_client import DirectClient, open_connection
 from sluicegate.kube.errors import (
     Conflict,
     Forbidden,
@@ -246,7 +246,7 @@ def test_the_server_certificate_must_match_the_host_or_the_tls_server_name_of_th
 )  # fmt: skip
 def test_the_default_port_follows_from_the_url_scheme(server, place):
     for name in ("", "inner"):
-        connection = connect(Access(server, server_name=name))
+        connection = open_connection(Access(server, server_name=name))
         assert (connection.host, connection.port) == place
 
 

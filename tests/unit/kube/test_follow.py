@@ -71,7 +71,7 @@ class Kept:
 
 
 async def followed(monkeypatch, lists, watches):
-    monkeypatch.setattr(follow, "FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(follow, "FIRST_PAUSE_SECONDS", 0.001)
     server, kept = Server(lists, watches), Kept()
     api = KubeApi(Transport(server), OpenGate(), field_manager="test")
     follower = follow.Follower(api, server, DATA_PRODUCTS, kept)

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from sluicegate.errors import InvalidInput
-from sluicegate.kube.kubeconfig import Access, Selection, in_cluster, read_access
+from sluicegate.kube.kubeconfig import Access, Selection, access_of_pod, read_access
 
 ME = Selection()
 
@@ -241,6 +241,6 @@ def test_a_pod_uses_its_service_account_unless_a_kubeconfig_or_context_is_given(
         Selection(context="test"),
     ):
         assert read_access(told, pod).headers == (("Authorization", "Bearer file"),)
-    assert in_cluster(pod)
-    assert not in_cluster(pod | {"KUBECONFIG": "x"})
-    assert not in_cluster({})
+    assert access_of_pod(pod)
+    assert not access_of_pod(pod | {"KUBECONFIG": "x"})
+    assert not access_of_pod({})

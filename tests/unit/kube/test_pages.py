@@ -7,7 +7,7 @@ import json
 import pytest
 
 from sluicegate.kube.errors import Transient
-from sluicegate.kube.pages import DEEPEST, Page, cut
+from sluicegate.kube.pages import MAX_DEPTH, Page, cut_deep_values
 
 
 @pytest.mark.parametrize("indent", [None, 2])
@@ -41,9 +41,9 @@ def test_a_too_deeply_nested_object_is_cut_without_affecting_others():
     levels, value = 0, cut_off["deep"]
     while isinstance(value, list) and value:
         levels, value = levels + 1, value[0]
-    assert (levels, DEEPEST) == (198, 200)
+    assert (levels, MAX_DEPTH) == (198, 200)
 
 
 def test_cutting_nested_objects_keeps_shallow_values():
     text = '{"a": ["\\"[", {"b": "]"}]} '
-    assert cut(text) == (text.strip(), len(text) - 1)
+    assert cut_deep_values(text) == (text.strip(), len(text) - 1)

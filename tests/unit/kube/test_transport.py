@@ -30,8 +30,8 @@ from sluicegate.prometheus.metrics import QUERY_TIME
 from sluicegate.runtime.write_fence import OpenGate
 from tests.support.manual_clock import ManualClock
 
-READ = requests.get(CONFIG_MAPS, Key("shop", "a"))
-WRITE = requests.patch(CONFIG_MAPS, Key("shop", "a"), {}, manager="test")
+READ = requests.get_request(CONFIG_MAPS, Key("shop", "a"))
+WRITE = requests.patch_request(CONFIG_MAPS, Key("shop", "a"), {}, field_manager="test")
 DATE = "Sun, 29 Nov 2026 08:00:00 GMT"
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from sluicegate.kube.client import KubeApi
 from sluicegate.kube.errors import KubeError, WriteFenced
-from sluicegate.kube.requests import ABSENT
+from sluicegate.kube.requests import ABSENT_VERSION
 from sluicegate.kube.resources import CONFIG_MAPS, DATA_PRODUCTS, Key
 from sluicegate.runtime.clock import boottime
 from sluicegate.runtime.rate_limiter import TokenBucket
@@ -28,7 +28,7 @@ BODY = {
     "metadata": {"namespace": KEY.namespace, "name": KEY.name, "resourceVersion": "1"},
 }
 WRITES = {
-    "apply": lambda api: api.apply(CONFIG_MAPS, BODY, resource_version=ABSENT),
+    "apply": lambda api: api.apply(CONFIG_MAPS, BODY, resource_version=ABSENT_VERSION),
     "apply_status": lambda api: api.apply_status(DATA_PRODUCTS, BODY, resource_version="1"),
     "create": lambda api: api.create(CONFIG_MAPS, BODY),
     "replace": lambda api: api.replace(CONFIG_MAPS, BODY),

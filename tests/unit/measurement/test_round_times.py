@@ -64,7 +64,7 @@ class Rounds:
     def __post_init__(self) -> None:
         reader = BlockReader(self.prometheus, EvaluationSettings(jitter_seconds=0))
         wall = virtual_loop().wall
-        self.scheduler = BlockScheduler(self.measurements, reader, self._look_at, wall=wall)
+        self.scheduler = BlockScheduler(self.measurements, reader, self._look_at, wall_clock=wall)
         self.running = asyncio.create_task(self.scheduler.run())
 
     def _look_at(self, key: Key, late: float, _: object) -> None:
@@ -87,7 +87,7 @@ in_rounds = told_in(opened)
 
 def test_a_measurement_round_has_its_documented_pauses():
     assert (scheduler.SHORTEST_PAUSE, scheduler.GATHER_SECONDS) == (0.25, 1.0)
-    assert (scheduler.AT_ONCE, scheduler.PACE_SECONDS) == (200, 0.006)
+    assert (scheduler.KEYS_AT_ONCE, scheduler.PACE_SECONDS) == (200, 0.006)
     assert store.CLOCK_TOLERANCE == 1.0
 
 

@@ -76,7 +76,9 @@ async def measuring(
     def requeue(key: Key, _: float, priority: QueuePriority) -> None:
         looked_at.put_nowait((key, priority))
 
-    loop = asyncio.create_task(BlockScheduler(measurements, evaluation, requeue, wall=wall).run())
+    loop = asyncio.create_task(
+        BlockScheduler(measurements, evaluation, requeue, wall_clock=wall).run()
+    )
     try:
         yield looked_at
     finally:
@@ -199,7 +201,7 @@ async def test_a_backward_clock_step_delays_the_next_round_by_at_most_one_block(
 def test_thousands_of_idle_products_are_requeued_spread_over_time_and_a_canary_at_once(
     measurements, seconds, last
 ):
-    many = [Key("catalog", f"cars-{number}") for number in range(scheduler.AT_ONCE + 800)]
+    many = [Key("catalog", f"cars-{number}") for number in range(scheduler.KEYS_AT_ONCE + 800)]
     for key in many:
         measurements.want(key, replace(target(key), block_seconds=seconds))
     measurements.want(VANS, replace(target(VANS, canary=True), block_seconds=seconds))
@@ -207,6 +209,6 @@ def test_thousands_of_idle_products_are_requeued_spread_over_time_and_a_canary_a
     look = BlockScheduler(measurements, None, lambda key, late, _: told.update({key: late}))
     look._call([*many, VANS], Length(seconds, canary=False))
     assert told.pop(VANS) == 0
-    assert [told[key] for key in many[: scheduler.AT_ONCE]] == [0] * scheduler.AT_ONCE
+    assert [told[key] for key in many[: scheduler.KEYS_AT_ONCE]] == [0] * scheduler.KEYS_AT_ONCE
     assert list(told.values()) == sorted(told.values())
     assert told[many[-1]] == pytest.approx(last, rel=0.01)

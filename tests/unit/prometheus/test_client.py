@@ -93,7 +93,7 @@ async def test_a_connection_that_fails_at_once_is_retried_once(takes, times):
     async with (
         PrometheusStandIn(two_blocks, {"": Lie.REFUSED}) as server,
         Prometheus(
-            Endpoint(url=server.url, timeout_seconds=10), clock=clock, sleep=pauses.append
+            Endpoint(url=server.url, timeout_seconds=10), clock=clock, sleep_seconds=pauses.append
         ) as prometheus,
     ):
         with pytest.raises(PrometheusUnavailable):

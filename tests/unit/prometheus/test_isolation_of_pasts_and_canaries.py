@@ -7,7 +7,7 @@ import pytest
 from benchmarks.prometheus_stand_in import Lie
 from sluicegate.prometheus.targets import ProductKey, SeriesKey
 from sluicegate.slo.blocks import Quality
-from sluicegate.slo.gateway import TRAEFIK, backend_of
+from sluicegate.slo.gateway import TRAEFIK_METRIC, backend_of
 from sluicegate.stats.counts import Count
 from tests.support.prometheus.fetching import fetch_all
 from tests.support.prometheus.isolation import (
@@ -145,7 +145,7 @@ async def test_unreadable_gateway_counts_are_missing_only_for_the_affected_produ
     began = int(NOW) - 3600
     targets = [target(key, slos=AVAILABILITY, canary_from=began) for key in keys]
     poison = Poison({poisoned: {"gateway"}}, lie)
-    async with prometheus_of(keys, poison, gateway=TRAEFIK) as (server, evaluation):
+    async with prometheus_of(keys, poison, gateway=TRAEFIK_METRIC) as (server, evaluation):
         backends = {key: backend_of(key[0], f"{key[1]}-0123456789") for key in keys}
         server.rows.world.gateway = dict.fromkeys(backends.values(), 7.0)
         for block in range(3):

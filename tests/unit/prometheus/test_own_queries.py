@@ -202,4 +202,4 @@ def test_due_retries_of_custom_queries_do_not_displace_other_retries():
     quarantine.note(late, Entry("refused", due=2))
 
     assert quarantine.due(2) == [late]
-    assert len(quarantine.due(2, own=True)) == 100
+    assert len(quarantine.due(2, only_own_queries=True)) == 100

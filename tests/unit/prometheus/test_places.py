@@ -10,7 +10,7 @@ from sluicegate.prometheus.quarantine import (
     Quarantine,
     cause_hint,
     covered_by,
-    halve,
+    halve_scope,
     scope_of,
 )
 from sluicegate.prometheus.query_scopes import chunk_by_hash, named_scope, split_scopes
@@ -81,7 +81,7 @@ def test_at_most_sixteen_quarantine_retries_run_at_once_oldest_first_and_custom_
         kept.note(Place(OWN, "a", f"{number:02}"), Entry("", 100 - number))
     assert [place.product for place in kept.due(100)] == [f"{n:02}" for n in range(19, 3, -1)]
     assert {place.kind for place in kept.due(100)} == {REQUESTS}
-    assert [place.kind for place in kept.due(100, own=True)] == [OWN] * 20
+    assert [place.kind for place in kept.due(100, only_own_queries=True)] == [OWN] * 20
 
 
 def test_a_query_kind_refused_for_all_products_is_not_searched_again_for_ten_minutes():
@@ -172,7 +172,7 @@ def test_a_query_scope_matches_the_products_that_it_names(scope, covered):
     ],
 )
 def test_a_search_halves_namespaces_then_names_products_then_halves_the_names(scope, halves):
-    found = halve(scope, list(T.values()))
+    found = halve_scope(scope, list(T.values()))
     assert [half for half, _ in found] == halves
     read = [one.key for _, targets in found for one in targets]
     assert sorted(read) == ([one.key for one in covered_by(scope, T.values())] if halves else [])
@@ -180,9 +180,9 @@ def test_a_search_halves_namespaces_then_names_products_then_halves_the_names(sc
 
 def test_three_namespaces_are_halved_into_one_and_two():
     three = [target(ProductKey(name, "1")) for name in "cab"]
-    assert [half for half, _ in halve(Scope(), three)] == [Scope(("a",)), Scope(("b", "c"))]
+    assert [half for half, _ in halve_scope(Scope(), three)] == [Scope(("a",)), Scope(("b", "c"))]
     of_one = [target(ProductKey("a", name)) for name in "312"]
-    halves = halve(named_scope(of_one), of_one)
+    halves = halve_scope(named_scope(of_one), of_one)
     assert [half.products for half, _ in halves] == [("1",), ("2", "3")]
 
 

@@ -13,7 +13,7 @@ from sluicegate.api.slos import Indicator
 from sluicegate.prometheus.block_reader import BlockReader, EvaluationSettings, Length
 from sluicegate.prometheus.errors import MalformedAnswer, PrometheusUnavailable, QueryRejected
 from sluicegate.prometheus.quarantine import Quarantine
-from sluicegate.prometheus.query_batch import Batch, Part, own_parts
+from sluicegate.prometheus.query_batch import Batch, Part, ask_own_parts
 from sluicegate.prometheus.targets import ProductKey, Target
 from sluicegate.slo.promql import Scope
 from sluicegate.slo.queries import Query, QueryKind, render_requests, render_targets
@@ -177,7 +177,7 @@ def test_a_query_without_an_answer_in_time_is_unavailable_and_names_the_time():
         indexes = range(NEWEST, NEWEST + 1)
         batch = Batch(Silent(), indexes, STEP, urgent=False, quarantine=Quarantine(STEP))
         parts = [Part(Query(KIND, "x"), Scope(), targets[:1], indexes)] * (len(targets) > 1)
-        parts += await own_parts(targets, indexes, STEP)
+        parts += await ask_own_parts(targets, indexes, STEP)
         begun = virtual_loop().time()
         try:
             async with asyncio.timeout(seconds):

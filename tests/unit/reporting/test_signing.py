@@ -14,7 +14,7 @@ from sluicegate.errors import InvalidInput
 from sluicegate.reporting.agenda import calendar
 from sluicegate.reviews.journal import LATE_DAYS
 from sluicegate.reviews.periods import period_of
-from sluicegate.reviews.signing import Signature, role_of, roles_in, signed, standing
+from sluicegate.reviews.signing import Signature, role_of, roles_in, signed, signing_state_of
 from sluicegate.reviews.store import parse_review
 from tests.support.decisions.reviewed import document_of, month, sealed_month
 from tests.support.samples.product_examples import changed
@@ -42,7 +42,7 @@ def test_a_member_signs_in_the_only_role_and_others_get_an_error_with_the_team()
 
 def test_a_review_without_required_roles_is_not_closed_unsigned():
     review = SEALED.model_copy(update={"status": SEALED.status.replace(signed_by=())})
-    where = standing(review, 0)
+    where = signing_state_of(review, 0)
     assert (where.state, where.missing) == (ReviewState.TO_REVIEW, ("DataProductManager",))
     assert role_of(review, "acb", "DataProductManager") == "DataProductManager"
 
@@ -72,7 +72,9 @@ def test_an_unsealed_or_already_signed_review_cannot_be_signed():
 def test_a_new_signature_replaces_only_the_own_one():
     ours = THEIRS | {"username": "acb", "role": "DataProductManager"}
     before = parse_review(document_of(SEALED, signOffs=[THEIRS, ours]))
-    change = signed(before, Signature("acb", "DataProductManager", "Object"), at=1_796_461_200)
+    change = signed(
+        before, Signature("acb", "DataProductManager", "Object"), sign_time=1_796_461_200
+    )
     again = change["spec"]["signOffs"]
     assert again[-1]["signTime"] == "2026-12-05T09:00:00Z"
     assert [(one["username"], one["verdict"]) for one in again] == [

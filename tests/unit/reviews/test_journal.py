@@ -17,7 +17,7 @@ from sluicegate.api.review import (
 from sluicegate.reviews.journal import (
     DAY_SECONDS,
     DayCounts,
-    wanted_days,
+    days_to_read,
     with_day,
     with_decision,
     with_missed_markets,
@@ -25,8 +25,8 @@ from sluicegate.reviews.journal import (
     with_versions,
 )
 from sluicegate.reviews.periods import Period, zone_of
-from sluicegate.reviews.seal import sealed
-from sluicegate.reviews.signing import standing, with_standing
+from sluicegate.reviews.seal import sealed_review
+from sluicegate.reviews.signing import signing_state_of, with_signing_state
 from sluicegate.stats.counts import Count
 
 SEPTEMBER = Period("2026-09", date(2026, 9, 1), date(2026, 10, 1), zone_of("UTC"))
@@ -59,7 +59,7 @@ def test_a_day_keeps_an_earlier_read_with_better_coverage():
 def test_days_to_read_are_past_not_final_and_within_the_retention():
     now = DAYS[5].end + 10
     status = with_day(EMPTY, DAYS[2], counts(1), DAYS[2].end + LATE_DAYS * DAY_SECONDS)
-    desired = wanted_days(status, SEPTEMBER, now, oldest=DAYS[1].begin)
+    desired = days_to_read(status, SEPTEMBER, now, oldest_day=DAYS[1].begin)
     assert [day.date.day for day in desired] == [2, 4, 5, 6]
 
 
@@ -68,7 +68,7 @@ def test_a_day_is_read_after_its_end_and_again_after_late_labels():
     begun = Period("2026-09", day.date, DAYS[1].date, zone_of("UTC"))
 
     def desired(status, after):
-        return bool(wanted_days(status, begun, day.end + after, oldest=0))
+        return bool(days_to_read(status, begun, day.end + after, oldest_day=0))
 
     assert (desired(EMPTY, -1), desired(EMPTY, 0)) == (False, True)
     read = with_day(EMPTY, day, counts(10), day.end)
@@ -143,7 +143,9 @@ def review(*signatures, team=(("acb", "DataProductManager"),), signed_by=("DataP
     made = DataProductReview.model_validate_json(
         json_of(signatures, team, signed_by), by_name=False
     )
-    return made.model_copy(update={"status": sealed(made, SEPTEMBER.end, because="PeriodOver")})
+    return made.model_copy(
+        update={"status": sealed_review(made, SEPTEMBER.end, seal_reason="PeriodOver")}
+    )
 
 
 def json_of(signatures, team, signed_by):
@@ -191,12 +193,12 @@ def test_a_review_is_signed_once_each_role_has_signed_after_the_seal(
     signatures, signed_by, now, state
 ):
     made = review(*signatures, signed_by=signed_by)
-    assert str(standing(made, now).state) == state
+    assert str(signing_state_of(made, now).state) == state
 
 
 def test_an_objection_is_kept_and_a_role_without_members_is_named():
     made = review(("acb", "DataProductManager", "Object", AFTER), signed_by=BOTH)
-    where = standing(made, SOON)
+    where = signing_state_of(made, SOON)
     assert [(one.username, one.verdict) for one in where.signed] == [("acb", "Object")]
     assert (where.missing, where.unfilled) == (("EngineeringManager",), ("EngineeringManager",))
-    assert with_standing(made.status, where).reviewed_by == ("acb",)
+    assert with_signing_state(made.status, where).reviewed_by == ("acb",)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from sluicegate.api.review import Cycle, ReviewCycle
-from sluicegate.reviews.periods import UnknownZone, before, period_at, period_of
+from sluicegate.reviews.periods import UnknownZone, period_at, period_before, period_of
 
 
 def cycle(every="Month", starts="2026-01-15", zone="Europe/Paris"):
@@ -37,7 +37,7 @@ def test_a_day_belongs_to_the_review_period_of_its_name(every, day, name, first,
 
 def test_before_its_first_day_a_review_has_no_period():
     assert period_of(cycle(), date(2026, 1, 14)) is None
-    assert before(cycle(), period_of(cycle(), date(2026, 1, 20))) is None
+    assert period_before(cycle(), period_of(cycle(), date(2026, 1, 20))) is None
 
 
 def test_a_day_has_23_or_25_hours_where_clocks_change():
@@ -61,7 +61,7 @@ def test_review_periods_and_days_have_no_gap_and_begin_on_whole_blocks(every, zo
     assert all(one.end == two.begin for one, two in itertools.pairwise(days))
     assert all(one.begin % 300 == 0 for one in days)
     after = period_of(it, period.after)
-    assert (after.first, before(it, after)) == (period.after, period)
+    assert (after.first, period_before(it, after)) == (period.after, period)
     noon = datetime(day.year, day.month, day.day, 12, tzinfo=ZoneInfo(zone)).timestamp()
     assert period_at(it, noon) == period
 

@@ -12,8 +12,8 @@ from sluicegate.reviews.production_readiness import (
     MONTH,
     Renewal,
     age_checks,
-    checks,
-    judged_on,
+    checks_judged_on,
+    readiness_checks,
     renewal_of,
 )
 from tests.support.portfolio.products import WHEN, product, version
@@ -52,7 +52,10 @@ def found(changes, today="2026-06-01"):
         name: one for name, one in document["spec"]["serving"].items() if one is not None
     }
     spec = DataProduct.parse(document).spec
-    return {one.name: one for one in judged_on(checks(spec), spec.review.exemptions, today)}
+    return {
+        one.name: one
+        for one in checks_judged_on(readiness_checks(spec), spec.review.exemptions, today)
+    }
 
 
 def test_a_complete_product_passes_each_readiness_check():

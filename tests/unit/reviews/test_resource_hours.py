@@ -11,7 +11,7 @@ from sluicegate.api.retraining import Retraining
 from sluicegate.api.retraining_status import EndedTraining
 from sluicegate.api.review import DataProductReviewStatus, ReviewDay
 from sluicegate.reporting.words import reserved, trained
-from sluicegate.reviews.resource_hours import ended_on, hours_of
+from sluicegate.reviews.resource_hours import hours_of, trainings_ended_on
 from sluicegate.views.resource_hours import row_of
 
 
@@ -64,8 +64,8 @@ def test_resource_hours_of_trainings_are_counted_separately():
 def test_a_training_counts_for_the_day_of_its_end_in_the_review_time_zone():
     late = ended("a", 1_793_574_000, 1)  # 2026-11-01T23:00:00Z
     status = DataProductReviewStatus(time_zone="Europe/Paris", trainings=(late,))
-    assert ended_on(status, {"2026-11-02"}) == [late]
-    assert ended_on(status, {"2026-11-01"}) == []
+    assert trainings_ended_on(status, {"2026-11-02"}) == [late]
+    assert trainings_ended_on(status, {"2026-11-01"}) == []
 
 
 @pytest.mark.parametrize(

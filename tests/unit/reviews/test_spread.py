@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from benchmarks.ledger_products import subject
-from sluicegate.reviews.schedule import next_visit
+from sluicegate.reviews.schedule import next_visit_time
 
 NOON = datetime(2026, 11, 10, 12, tzinfo=UTC).timestamp()
 MIDNIGHT = datetime(2026, 11, 11, tzinfo=UTC).timestamp()
@@ -24,7 +24,7 @@ def visits():
     for number in range(5000):
         key = one.key._replace(namespace=f"team-{number % 50}", name=f"product-{number}")
         it = type(one)(**{name: getattr(one, name) for name in one.__slots__} | {"key": key})
-        found.append(next_visit(it, later))
+        found.append(next_visit_time(it, later))
     return found
 
 

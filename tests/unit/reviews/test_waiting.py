@@ -13,10 +13,10 @@ from sluicegate.conditions import Finding, find_condition, is_true
 from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS
 from sluicegate.reconcile.decide.planner import make_plan
 from sluicegate.reconcile.report.status import report
-from sluicegate.reviews.events import export
+from sluicegate.reviews.events import export_overview
 from sluicegate.reviews.journal import LATE_DAYS
 from sluicegate.reviews.seal import digest_of
-from sluicegate.reviews.signing import sentence, standing
+from sluicegate.reviews.signing import signing_sentence, signing_state_of
 from tests.support.decisions.ledger_world import KEY, counted, world
 from tests.support.decisions.recorded_days import DAY, NAMESPACE
 from tests.support.decisions.reviewed import sealed_month
@@ -42,7 +42,7 @@ async def test_a_seal_emits_one_event_and_the_product_has_a_condition_until_the_
         assert it.told == [(SEPTEMBER, "ToReview")]
         assert said(it) == "ToReview"
         assert it.woken == [KEY]
-        export(it.reviews.overview, most=1)
+        export_overview(it.reviews.overview, max_exported=1)
         labels = {"namespace": NAMESPACE, "product": KEY.name}
         due = REGISTRY.get_sample_value("sluicegate_product_review_due_timestamp_seconds", labels)
         assert due == it.all()[SEPTEMBER].status.due_time
@@ -118,14 +118,14 @@ async def test_a_broken_review_of_one_product_delays_no_other_product():
 
 def test_a_waiting_review_names_missing_signatures_and_roles_without_a_member_with_the_way_out():
     review = sealed_month(11, wrong=0.1)
-    told = sentence(review, standing(review, review.status.seal_time))
+    told = signing_sentence(review, signing_state_of(review, review.status.seal_time))
     assert told.endswith(
         "waits for a signature as DataProductManager: sign by `sluicegate review sign"
         " pricing/pricing-2026-11`, or in its spec.signOffs"
     )
     desired = review.status.model_copy(update={"signed_by": ("Auditor",)})
     review = review.model_copy(update={"status": desired})
-    told = sentence(review, standing(review, review.status.seal_time))
+    told = signing_sentence(review, signing_state_of(review, review.status.seal_time))
     assert "no member of the team is Auditor: add one to spec.team" in told
 
 

@@ -137,7 +137,7 @@ async def test_each_request_to_the_api_server_is_a_span_even_without_an_answer(r
     transport = Transport(Connections(login), tracing.spans)
     try:
         with pytest.raises(errors.Transient):
-            await transport.send(requests.get(CONFIG_MAPS, PRODUCT))
+            await transport.send(requests.get_request(CONFIG_MAPS, PRODUCT))
     finally:
         await transport.close()
     await tracing.close()

@@ -11,7 +11,7 @@ from sluicegate.api.outcome import Outcome
 from sluicegate.api.retraining_status import AttemptResult, RetrainingStatus
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import PastVersion, Release, VersionBase, VersionSource
-from sluicegate.simulation.recording import arrival
+from sluicegate.simulation.recording import arrival_event
 from sluicegate.stats.counts import Count
 from sluicegate.stats.paired import Pairs
 
@@ -36,7 +36,7 @@ def past(source: VersionSource, **fields: Any) -> PastVersion:
 
 def came(version: VersionBase | None, status: DataProductStatus = EMPTY) -> tuple[Any, str]:
     """How v2 came, and what is said to be missing."""
-    event, missing = arrival("v2", version, AT, status)
+    event, missing = arrival_event("v2", version, AT, status)
     assert event.pop("at") == AT
     return event, missing
 

@@ -9,7 +9,7 @@ import pytest
 
 from sluicegate.__main__ import main
 from sluicegate.errors import InvalidInput
-from sluicegate.simulation.replay_consumers import consumers_left_out
+from sluicegate.simulation.replay_consumers import omitted_consumers_of
 from sluicegate.simulation.replay_scenario import parse_scenario
 from tests.support.decisions.scenarios import acts, count, product, run
 
@@ -92,7 +92,7 @@ def test_a_replay_of_a_file_without_outcomes_of_consumers_prints_a_note(tmp_path
     document = history(200)
     for block in document["blocks"]:
         del block["consumers"]
-    assert consumers_left_out(parse_scenario(document)) == (CONSUMER,)
+    assert omitted_consumers_of(parse_scenario(document)) == (CONSUMER,)
     path = tmp_path / "history.yaml"
     path.write_text(json.dumps(document))
     assert main(["replay", str(path)]) == 0

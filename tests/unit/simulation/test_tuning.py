@@ -15,7 +15,7 @@ from sluicegate.policy.model.terms import terms_of
 from sluicegate.simulation import tuning
 from sluicegate.simulation.replay import replay
 from sluicegate.simulation.replay_scenario import ReplayBlock, parse_scenario
-from sluicegate.simulation.tuning import Tuning, lower_block, tune
+from sluicegate.simulation.tuning import Tuning, block_with_lower_ratio, tune_slos
 from sluicegate.slo.blocks import Quality
 from tests.support.decisions.scenarios import ACCURACY, AVAILABILITY, count, product, scenario
 
@@ -44,7 +44,7 @@ def history(
 
 @pytest.fixture(scope="module")
 def tuned() -> Tuning:
-    (one,) = tune(parse_scenario(history()), quiet_days=2)
+    (one,) = tune_slos(parse_scenario(history()), quiet_days=2)
     return one
 
 
@@ -109,15 +109,15 @@ def test_a_wider_margin_shortens_the_canary(tuned: Tuning):
 
 
 def test_a_drop_within_the_objective_is_never_detected(monkeypatch):
-    monkeypatch.setattr(tuning, "WATCHED", 4 * 3600)
+    monkeypatch.setattr(tuning, "WATCHED_SECONDS", 4 * 3600)
     lax = {**EASY, "objective": "0.5"}
-    (one,) = tune(parse_scenario(history(1, slo=lax, hours_broken=0)), drop=0.01)
+    (one,) = tune_slos(parse_scenario(history(1, slo=lax, hours_broken=0)), ratio_drop=0.01)
     assert one.now.detection == inf
 
 
 def test_an_alarm_on_the_unchanged_history_is_no_detection():
     lax = {**EASY, "objective": "0.5"}
-    (one,) = tune(parse_scenario(history(slo=lax)), drop=0.01)
+    (one,) = tune_slos(parse_scenario(history(slo=lax)), ratio_drop=0.01)
     assert one.now.alarms
     assert one.now.detection is None
 
@@ -126,7 +126,7 @@ def test_a_lowered_history_has_exactly_so_many_more_bad_events():
     rest, more = 0.0, 0.0
     for _ in range(100):
         block = ReplayBlock(300, {"v1": {"availability": (1, 33)}})
-        block, rest = lower_block(block, "availability", 0.05, rest)
+        block, rest = block_with_lower_ratio(block, "availability", 0.05, rest)
         count = block.counts["v1"]["availability"]
         assert not isinstance(count, Quality)
         more += count[0] - 1

@@ -8,7 +8,14 @@ import pytest
 
 from sluicegate.slo.blocks import Block, Quality, Series
 from sluicegate.slo.budget import WINDOW_HOURS, budget_remaining
-from sluicegate.slo.burn_rate import FAST, SLOW, Level, Row, read, thresholds
+from sluicegate.slo.burn_rate import (
+    FAST_BURN_WINDOWS,
+    SLOW_BURN_WINDOWS,
+    Level,
+    Row,
+    read_burn_rate,
+    thresholds,
+)
 from sluicegate.stats.counts import Count
 from sluicegate.stats.intervals import wilson_lower
 
@@ -18,13 +25,13 @@ def of(row: Row) -> tuple[object, ...]:
 
 
 def test_the_burn_rate_rows_are_the_documented_ones():
-    assert [of(row) for row in FAST] == [
+    assert [of(row) for row in FAST_BURN_WINDOWS] == [
         (12, 1, 14.4, 0.99, "MISSED"),
         (72, 6, 6.0, 0.99, "MISSED"),
         (288, 24, 3.0, 0.95, "AT_RISK"),
         (864, 72, 1.0, 0.95, "AT_RISK"),
     ]
-    assert [of(row) for row in SLOW] == [
+    assert [of(row) for row in SLOW_BURN_WINDOWS] == [
         (288, 24, 1.0, 0.999998, "MISSED"),
         (288, 24, 1.0, 0.95, "AT_RISK"),
         (2016, 288, 1.0, 0.99999, "MISSED"),
@@ -33,9 +40,11 @@ def test_the_burn_rate_rows_are_the_documented_ones():
 
 
 def test_a_burn_rate_row_that_cannot_trip_is_dropped():
-    assert [one.ratio for one in thresholds(FAST, 0.05)] == pytest.approx([0.72, 0.3, 0.15, 0.05])
-    assert [one.row.long for one in thresholds(FAST, 1 / 3)] == [864]
-    (first, *_) = thresholds(FAST, 0.01)
+    assert [one.ratio for one in thresholds(FAST_BURN_WINDOWS, 0.05)] == pytest.approx(
+        [0.72, 0.3, 0.15, 0.05]
+    )
+    assert [one.row.long for one in thresholds(FAST_BURN_WINDOWS, 1 / 3)] == [864]
+    (first, *_) = thresholds(FAST_BURN_WINDOWS, 0.01)
     z, ratio = NormalDist().inv_cdf(0.99), 0.144
     assert first.z == pytest.approx(z)
     assert first.least_events == pytest.approx(1.6448536**2 * (1 - ratio) / ratio)
@@ -54,7 +63,7 @@ def series(*counts):
 
 
 def reading(*counts, since=0, phi=1.0):
-    return read(THRESHOLD, series(*counts), now=len(counts), since=since, phi=phi)
+    return read_burn_rate(THRESHOLD, series(*counts), now=len(counts), since_block=since, phi=phi)
 
 
 def test_a_burn_rate_row_does_not_trip_below_its_least_events():
@@ -90,7 +99,7 @@ def test_two_bad_events_never_trip_a_burn_rate():
     few = Row(12, 3, 1.0, 0.5, Level.MISSED)
     (low,) = thresholds((few,), 0.5)
     for bad, tripped in ((2, False), (3, True)):
-        found = read(low, series((bad, 3)), now=1, since=0, phi=1.0)
+        found = read_burn_rate(low, series((bad, 3)), now=1, since_block=0, phi=1.0)
         assert found.tripped is tripped
 
 

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from sluicegate.api.slos import Indicator
 from sluicegate.slo import queries
-from sluicegate.slo.gateway import TRAEFIK, GatewayMetric, render_gateway, render_sent
+from sluicegate.slo.gateway import TRAEFIK_METRIC, GatewayMetric, render_gateway, render_sent
 from sluicegate.slo.promql import Scope, any_of, escape_regex, quote, render_count
-from sluicegate.slo.queries import Needs, QueryKind, bound_spellings, render_queries
+from sluicegate.slo.queries import Needs, QueryKind, bucket_bound_spellings, render_queries
 
 NAMES_PER_QUERY = 50
 
@@ -149,7 +149,7 @@ def test_a_gateway_without_route_metrics_has_no_route_query():
         render_sent(gateway, 60)
     kinds = [one.kind for one in render_queries(Scope(), 60, Needs(), gateway=gateway)]
     assert (kinds.count(QueryKind.GATEWAY), kinds.count(QueryKind.SENT)) == (1, 0)
-    kinds = [one.kind for one in render_queries(Scope(), 60, Needs(), gateway=TRAEFIK)]
+    kinds = [one.kind for one in render_queries(Scope(), 60, Needs(), gateway=TRAEFIK_METRIC)]
     assert (kinds.count(QueryKind.GATEWAY), kinds.count(QueryKind.SENT)) == (1, 1)
 
 
@@ -170,7 +170,7 @@ def test_thousands_of_products_share_the_queries_of_their_indicators():
     [(5, ("0.005",)), (250, ("0.25",)), (1_000, ("1.0", "1")), (180_000, ("180.0", "180"))],
 )
 def test_a_latency_query_matches_each_notation_of_the_threshold(milliseconds, spellings):
-    assert bound_spellings(milliseconds) == spellings
+    assert bucket_bound_spellings(milliseconds) == spellings
 
 
 def test_lagging_good_events_are_compared_with_totals_of_their_own_time():
@@ -178,7 +178,7 @@ def test_lagging_good_events_are_compared_with_totals_of_their_own_time():
         [Indicator(counters={"good": "g_total", "total": "t_total", "lagSeconds": 60})]
     )
     assert needs.counters == {("g_total", 0), ("t_total", 60)}
-    count = render_count("t_total{}", 300, up="up{}", lag_seconds=60)
+    count = render_count("t_total{}", 300, up_selector="up{}", lag_seconds=60)
     assert "t_total{}[300s] offset 60s" in count
     assert "t_total{}[300s] offset 360s" in count
     assert "up{}[300s] offset 360s" in count

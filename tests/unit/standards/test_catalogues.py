@@ -15,9 +15,9 @@ from referencing import Registry, Resource
 from sluicegate.__main__ import main
 from sluicegate.api.product import DataProduct
 from sluicegate.api.product_info import Lifecycle
-from sluicegate.standards.backstage import backstage
-from sluicegate.standards.odcs import odcs
-from sluicegate.standards.odps import odps
+from sluicegate.standards.backstage import backstage_documents
+from sluicegate.standards.odcs import odcs_documents
+from sluicegate.standards.odps import odps_documents
 from tests.support.samples.product_examples import EXAMPLE, REMOVED, changed
 
 SCHEMAS = Path(__file__).parents[2] / "data" / "standards"
@@ -65,7 +65,7 @@ def product(change: dict) -> DataProduct:
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_an_exported_data_product_conforms_to_odps_1_1_0(change):
-    (document,) = odps(product(change))
+    (document,) = odps_documents(product(change))
 
     assert document["apiVersion"] == "v1.1.0"
     schema_of("odps").validate(document)
@@ -73,7 +73,7 @@ def test_an_exported_data_product_conforms_to_odps_1_1_0(change):
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_an_exported_data_contract_conforms_to_odcs_3_2_0(change):
-    (document,) = odcs(product(change))
+    (document,) = odcs_documents(product(change))
 
     assert document["apiVersion"] == "v3.2.0"
     schema_of("odcs").validate(document)
@@ -81,7 +81,7 @@ def test_an_exported_data_contract_conforms_to_odcs_3_2_0(change):
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_exported_entities_conform_to_the_schemas_of_backstage(change):
-    component, api = backstage(product(change))
+    component, api = backstage_documents(product(change))
 
     assert (component["kind"], api["kind"]) == ("Component", "API")
     for entity in (component, api):
@@ -90,20 +90,20 @@ def test_exported_entities_conform_to_the_schemas_of_backstage(change):
 
 @pytest.mark.parametrize("name", ["odps", "odcs"])
 def test_a_standard_schema_refuses_an_unknown_field(name):
-    (document,) = {"odps": odps, "odcs": odcs}[name](product({}))
+    (document,) = {"odps": odps_documents, "odcs": odcs_documents}[name](product({}))
 
     assert not schema_of(name).is_valid({**document, "owner": "catalog"})
 
 
 def test_the_schema_of_backstage_refuses_a_component_without_owner():
-    component, _ = backstage(product({}))
+    component, _ = backstage_documents(product({}))
     del component["spec"]["owner"]
 
     assert not schema_of_backstage("Component").is_valid(component)
 
 
 def test_the_output_port_names_the_contract_of_the_api():
-    (described,), (contract,) = odps(product({})), odcs(product({}))
+    (described,), (contract,) = odps_documents(product({})), odcs_documents(product({}))
 
     (port,) = described["outputPorts"]
     assert port["contractId"] == contract["id"]
@@ -113,7 +113,7 @@ def test_the_output_port_names_the_contract_of_the_api():
 
 
 def test_the_service_levels_of_a_data_contract_are_the_slos():
-    (contract,) = odcs(product({}))
+    (contract,) = odcs_documents(product({}))
 
     levels = {one["id"]: (one["property"], one["value"], one.get("unit")) for one in contract["slaProperties"]}  # fmt: skip
     assert levels == {

@@ -16,8 +16,8 @@ from referencing import Registry, Resource
 
 from sluicegate.__main__ import main
 from sluicegate.api.product import DataProduct
-from sluicegate.standards.located_yaml import located
-from sluicegate.standards.openslo import openslo
+from sluicegate.standards.located_yaml import located_documents
+from sluicegate.standards.openslo import openslo_documents
 from sluicegate.standards.openslo_import import import_openslo
 from tests.support.samples.product_examples import EXAMPLE, changed, example
 
@@ -33,11 +33,11 @@ def validator() -> Draft7Validator:
 
 
 def documents_of(document: dict) -> list[dict]:
-    return list(openslo(DataProduct.parse(document)))
+    return list(openslo_documents(DataProduct.parse(document)))
 
 
 def restored(documents: list[dict]):
-    return import_openslo(located(yaml.safe_dump_all(documents), "slos.yaml"))
+    return import_openslo(located_documents(yaml.safe_dump_all(documents), "slos.yaml"))
 
 
 METRICS = st.sampled_from(["served_total", "answered_total", "on", "a:b"])
@@ -206,7 +206,9 @@ def ratio(**queries: str) -> str:
     ],
 )
 def test_counters_and_queries_of_other_tools_become_indicators(good, total, indicator):
-    result = import_openslo(located(FOREIGN % ("answers", ratio(good=good, total=total)), "a.yaml"))
+    result = import_openslo(
+        located_documents(FOREIGN % ("answers", ratio(good=good, total=total)), "a.yaml")
+    )
 
     assert result.slos == [{"indicator": indicator, "name": "answers", "objective": "0.99"}]
     assert not result.remarks
@@ -214,7 +216,7 @@ def test_counters_and_queries_of_other_tools_become_indicators(good, total, indi
 
 def test_an_exported_ratio_subtracts_bad_events_even_without_a_series_of_them():
     (slo,) = import_openslo(
-        located(FOREIGN % ("answers", ratio(bad="bad_total", total="a_total")), "a.yaml")
+        located_documents(FOREIGN % ("answers", ratio(bad="bad_total", total="a_total")), "a.yaml")
     ).slos
 
     every = "sum by (version) (increase(a_total[$block]))"
@@ -305,7 +307,7 @@ spec:
 def test_an_imported_value_that_admission_refuses_is_reported_with_its_line(old, new, line, text):
     document = (FOREIGN % ("answers", ratio(good="a", total="b"))).replace(old, new)
 
-    (remark,) = import_openslo(located(document, "a.yaml")).remarks
+    (remark,) = import_openslo(located_documents(document, "a.yaml")).remarks
 
     assert remark.line().startswith(f"a.yaml:{line}: ")
     assert text in remark.line()
@@ -315,7 +317,7 @@ def test_an_imported_value_that_admission_refuses_is_reported_with_its_line(old,
 def test_a_reference_without_its_indicator_names_the_missing_sli():
     text = (FOREIGN % ("answers", "      {}")).replace("  indicator:\n    metadata: {name: i}\n    spec:\n      {}", "  indicatorRef: other")  # fmt: skip
 
-    (remark,) = import_openslo(located(text, "a.yaml")).remarks
+    (remark,) = import_openslo(located_documents(text, "a.yaml")).remarks
 
     assert remark.line() == 'a.yaml:6: answers: no file has the SLI "other": give its file, too'
 
@@ -396,7 +398,7 @@ def test_an_unexpected_openslo_value_is_reported_without_a_crash(place, odd):
 def test_a_document_that_is_no_openslo_v1_slo_is_reported(old, new, says, missing):
     document = (FOREIGN % ("answers", ratio(good="a", total="b"))).replace(old, new, 1)
 
-    result = import_openslo(located(document, "a.yaml"))
+    result = import_openslo(located_documents(document, "a.yaml"))
 
     (remark,) = result.remarks
     assert (result.slos, remark.missing) == ([], missing)
@@ -406,7 +408,9 @@ def test_a_document_that_is_no_openslo_v1_slo_is_reported(old, new, says, missin
 def test_imported_counters_of_another_product_are_converted_to_the_own_product():
     good, total = 'sum(increase(a_total{product="other"}[5m]))', "sum(increase(b_total[5m]))"
 
-    result = import_openslo(located(FOREIGN % ("answers", ratio(good=good, total=total)), "a.yaml"))
+    result = import_openslo(
+        located_documents(FOREIGN % ("answers", ratio(good=good, total=total)), "a.yaml")
+    )
 
     (remark,) = result.remarks
     assert result.slos[0]["indicator"] == {"counters": {"good": "a_total", "total": "b_total"}}

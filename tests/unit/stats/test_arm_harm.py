@@ -8,7 +8,7 @@ from math import exp, log
 import pytest
 from scipy.stats import binom
 
-from sluicegate.stats.arm_harm import harm
+from sluicegate.stats.arm_harm import arm_harm_evidence
 from sluicegate.stats.counts import Count
 from sluicegate.stats.sequential_test import expected_ratio
 
@@ -30,7 +30,11 @@ def drawn(seed, ours, theirs, *, events=4, blocks=120):
 def first_called(blocks):
     """Number of blocks after which the candidate is called worse; None if it never is."""
     return next(
-        (n for n in range(1, len(blocks) + 1) if harm(blocks[:n], PAST, margin=0.015)[0] >= BOUND),
+        (
+            n
+            for n in range(1, len(blocks) + 1)
+            if arm_harm_evidence(blocks[:n], PAST, margin=0.015)[0] >= BOUND
+        ),
         None,
     )
 
@@ -41,7 +45,7 @@ def test_the_mean_evidence_factor_of_a_market_is_at_most_one_for_equal_versions(
         mean = sum(
             binom.pmf(ours, 3, ratio)
             * binom.pmf(theirs, 5, ratio)
-            * exp(harm([(Count(ours, 3), Count(theirs, 5))], PAST, margin=0.015)[0])
+            * exp(arm_harm_evidence([(Count(ours, 3), Count(theirs, 5))], PAST, margin=0.015)[0])
             for ours in range(4)
             for theirs in range(6)
         )
@@ -64,12 +68,12 @@ def test_equal_versions_are_called_worse_in_a_market_in_at_most_one_of_twenty_ro
 
 @pytest.mark.parametrize("blocks", [[], [(Count(0, 0), Count(1, 9))], [(Count(1, 2), Count(0, 0))]])
 def test_a_version_without_events_is_no_evidence_of_harm(blocks):
-    assert harm(blocks, PAST, margin=0.015)[0] == 0
+    assert arm_harm_evidence(blocks, PAST, margin=0.015)[0] == 0
 
 
 def test_the_expected_ratio_of_a_market_comes_from_earlier_blocks_only():
     (ours, theirs) = drawn(1, 0.2, 0.2, blocks=1)[0]
-    evidence, candidate, stable = harm([(ours, theirs)], PAST, margin=0.015)
+    evidence, candidate, stable = arm_harm_evidence([(ours, theirs)], PAST, margin=0.015)
     assert (candidate, stable) == (ours, theirs)
-    assert evidence == harm([(ours, theirs)], PAST, margin=0.015)[0]
+    assert evidence == arm_harm_evidence([(ours, theirs)], PAST, margin=0.015)[0]
     assert 0 < expected_ratio(PAST, 0.015) < 1

@@ -6,14 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sluicegate.stats import cached_fold
-from sluicegate.stats.cached_fold import MOST_STRETCHES, STRETCH, fold_cached
+from sluicegate.stats.cached_fold import CHUNK_BLOCKS, MAX_CACHED_CHUNKS, fold_cached
 
 
 def added(sums, blocks, rule):
     return sums + rule[0] * sum(blocks)
 
 
-@given(st.lists(st.integers(0, 9), max_size=3 * STRETCH), st.integers(1, 3))
+@given(st.lists(st.integers(0, 9), max_size=3 * CHUNK_BLOCKS), st.integers(1, 3))
 def test_cached_sums_equal_the_sums_of_all_blocks(numbers, factor):
     for _ in range(2):
         found = fold_cached(added, 7, tuple(numbers), (factor, 0.0))
@@ -21,8 +21,8 @@ def test_cached_sums_equal_the_sums_of_all_blocks(numbers, factor):
 
 
 def test_the_cache_of_evidence_sums_is_bounded(monkeypatch):
-    assert STRETCH * MOST_STRETCHES == 2_097_152, "blocks"
-    monkeypatch.setattr(cached_fold, "MOST_STRETCHES", 3)
-    monkeypatch.setattr(cached_fold, "_KNOWN", known := {})
-    fold_cached(added, 0, tuple(range(9 * STRETCH)), (1.0, 0.0))
+    assert CHUNK_BLOCKS * MAX_CACHED_CHUNKS == 2_097_152, "blocks"
+    monkeypatch.setattr(cached_fold, "MAX_CACHED_CHUNKS", 3)
+    monkeypatch.setattr(cached_fold, "_CACHED_SUMS", known := {})
+    fold_cached(added, 0, tuple(range(9 * CHUNK_BLOCKS)), (1.0, 0.0))
     assert len(known) == 3

@@ -38,10 +38,10 @@ ACCEPTED = baseline(slo_of(300), 100, 1000)
 @given(st.integers(5, 86_400), st.sampled_from([60, 3600]), st.integers(0, 10**6))
 def test_a_sum_lies_in_the_hour_and_the_day_in_which_it_begins(seconds, hour, number):
     calendar = Calendar(seconds, hour)
-    for units in (calendar.each_sum, calendar.hours, calendar.days):
-        unit = units.of(number)
+    for units in (calendar.sum_units, calendar.hours, calendar.days):
+        unit = units.number_of_hour(number)
         assert units.start(unit) <= number < units.start(unit + 1)
-        assert units.of(units.start(unit)) == unit
+        assert units.number_of_hour(units.start(unit)) == unit
         first = units.first_from(number)
         assert units.start(first) >= number
         assert first == 0 or units.start(first - 1) < number
@@ -65,20 +65,20 @@ def test_drift_units_are_clock_hours_and_days_unless_sums_are_longer_or_expired(
     seconds, hour, a_day, blocks, hours, days
 ):
     calendar = Calendar(seconds, hour)
-    assert (calendar.sums(24), calendar.blocks(24)) == (a_day, blocks)
+    assert (calendar.sum_count(24), calendar.blocks(24)) == (a_day, blocks)
     assert (calendar.hours.seconds, calendar.days.seconds) == (hours, days)
     assert 336 * calendar.hours.sum_seconds >= 30 * hours, "thirty of them are kept"
-    assert calendar.each_sum.are_sums
+    assert calendar.sum_units.are_sums
     assert calendar.hours.are_sums is (hours == 12 * seconds)
     assert calendar.hours_as_sums(24) == max(round(24 * hour / (12 * seconds)), 1)
     assert calendar.hours_as_sums(1) == max(round(hour / (12 * seconds)), 1)
     assert calendar.hour_of_day(1000) == 1000 * 12 * seconds // hour % 24
-    assert calendar.keeps(24) is (a_day <= 336)
+    assert calendar.is_kept(24) is (a_day <= 336)
 
 
 def test_five_minute_blocks_are_kept_for_fourteen_days():
-    assert Calendar().keeps(336)
-    assert not Calendar().keeps(337)
+    assert Calendar().is_kept(336)
+    assert not Calendar().is_kept(337)
     assert Calendar() == Calendar(300, 3600) == CLOCK
 
 

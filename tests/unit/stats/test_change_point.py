@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from sluicegate.stats.change_point import (
-    alternatives,
-    events_to_see,
+    alternative_drops,
+    events_to_detect,
     least_drop,
-    strongest,
-    strongest_within,
+    strongest_change,
+    strongest_change_within_strata,
 )
 from sluicegate.stats.counts import Count
 
@@ -34,7 +34,7 @@ def test_the_statistic_is_the_maximum_likelihood_ratio_over_change_points(seed):
     random = np.random.default_rng(seed)
     rates = [0.11] * 10 + [0.11 + 0.02 * seed] * 8
     units = [(int(random.binomial(300, rate)), 300) for rate in rates]
-    found = strongest(Count(60, 500), units, DROPS)
+    found = strongest_change(Count(60, 500), units, DROPS)
     assert found.statistic == pytest.approx(exact((60, 500), units, DROPS), abs=0.35)
     assert found.statistic <= exact((60, 500), units, DROPS) + 1e-3
 
@@ -120,7 +120,7 @@ def drawn(seed):
 def test_the_change_point_maximises_the_likelihood_ratio(seed):
     units, known = drawn(seed), Count(*((11, 100), (90, 1000), (3, 60))[seed % 3])
     _, place, drop = likeliest(known, units, DROPS)
-    found = strongest(known, units, DROPS)
+    found = strongest_change(known, units, DROPS)
     assert found.start == place
     assert found.after == (tuple(np.sum(units[place:], axis=0)) if units[place:] else (0, 0))
     if drop:
@@ -144,7 +144,7 @@ def test_the_change_point_maximises_the_likelihood_ratio(seed):
 )
 def test_the_likelihood_is_finite_without_bad_or_without_good_events(known, units):
     _, place, drop = likeliest(known, units, (0.06,))
-    found = strongest(known, units, (0.06,))
+    found = strongest_change(known, units, (0.06,))
     assert found.start == place
     if drop:
         before = np.sum([known, *units[:place]], axis=0)
@@ -156,7 +156,7 @@ def test_the_change_point_within_strata_maximises_the_joint_likelihood(seed):
     units, known = drawn(seed), Count(*((11, 100), (90, 1000), (3, 60))[seed % 3])
     strata = [place % (2 + seed % 3) for place in range(len(units))]
     _, place, drop = likeliest(known, units, DROPS, strata)
-    found = strongest_within(strata, known, units, DROPS, phi=2.0)
+    found = strongest_change_within_strata(strata, known, units, DROPS, phi=2.0)
     assert found.start == place
     assert found.after == (tuple(np.sum(units[place:], axis=0)) if units[place:] else (0, 0))
     exact_ratio = 0.0
@@ -184,12 +184,12 @@ def test_the_change_point_within_strata_maximises_the_joint_likelihood(seed):
 )
 def test_the_change_point_of_few_events_maximises_the_likelihood(strata, known, units):
     _, place, _ = likeliest(known, units, (0.03, 0.06), strata)
-    assert strongest_within(strata, Count(*known), units, (0.03, 0.06)).start == place
+    assert strongest_change_within_strata(strata, Count(*known), units, (0.03, 0.06)).start == place
 
 
 def test_a_stratum_without_earlier_bad_events_contributes_evidence():
     units = [(0, 100), (2, 100), (9, 100), (12, 100)]
-    found = strongest_within([0, 1, 0, 1], Count(0, 100), units, (0.06,))
+    found = strongest_change_within_strata([0, 1, 0, 1], Count(0, 100), units, (0.06,))
     expected = at_its_best((0, 100), (9, 100), 0.06) + at_its_best((2, 100), (12, 100), 0.06)
     assert found.start == 2
     assert found.statistic == pytest.approx(expected, rel=0.02)
@@ -197,7 +197,7 @@ def test_a_stratum_without_earlier_bad_events_contributes_evidence():
 
 def test_the_change_point_of_a_clear_change_is_detected():
     units = [(30, 300)] * 20 + [(60, 300)] * 4
-    found = strongest(Count(100, 1000), units, DROPS)
+    found = strongest_change(Count(100, 1000), units, DROPS)
     assert found.start == 20
     assert found.after == Count(240, 1200)
     assert found.statistic > log(3 * 87_600)
@@ -206,36 +206,41 @@ def test_the_change_point_of_a_clear_change_is_detected():
 def test_a_small_baseline_does_not_hide_a_drop_from_production_counts():
     """Four points more, baseline of 500 rows: an upper bound of it would never be exceeded."""
     steady, drop = [(66, 600)] * 16, [(90, 600)] * 6
-    assert strongest(Count(55, 500), steady + drop, DROPS).statistic > log(3 * 87_600)
+    assert strongest_change(Count(55, 500), steady + drop, DROPS).statistic > log(3 * 87_600)
 
 
 def test_a_small_baseline_gives_little_evidence():
-    assert strongest(Count(2, 20), [(200, 1000)] * 5, DROPS).statistic < 3
-    assert strongest(Count(1000, 10_000), [(200, 1000)] * 5, DROPS).statistic > 100
+    assert strongest_change(Count(2, 20), [(200, 1000)] * 5, DROPS).statistic < 3
+    assert strongest_change(Count(1000, 10_000), [(200, 1000)] * 5, DROPS).statistic > 100
 
 
 def test_a_return_to_the_accepted_level_is_no_change_point():
     units = [(60, 1000)] * 20 + [(100, 1000)] * 10
-    assert strongest(Count(100, 1000), units, DROPS).statistic == 0
+    assert strongest_change(Count(100, 1000), units, DROPS).statistic == 0
 
 
 def test_the_dispersion_divides_the_change_point_evidence():
     units = [(30, 300)] * 20 + [(60, 300)] * 4
-    once = strongest(Count(100, 1000), units, DROPS).statistic
-    assert strongest(Count(100, 1000), units, DROPS, phi=4.0).statistic == pytest.approx(once / 4)
+    once = strongest_change(Count(100, 1000), units, DROPS).statistic
+    assert strongest_change(Count(100, 1000), units, DROPS, phi=4.0).statistic == pytest.approx(
+        once / 4
+    )
 
 
 @pytest.mark.parametrize("units", [[], [(0, 0)] * 5, [(0, 10)] * 5])
 def test_units_without_events_have_no_change_point(units):
-    assert strongest(Count(10, 100), units, DROPS) == (0, len(units), (0, 0))
-    assert strongest_within([0] * len(units), Count(10, 100), units, DROPS).statistic == 0
+    assert strongest_change(Count(10, 100), units, DROPS) == (0, len(units), (0, 0))
+    assert (
+        strongest_change_within_strata([0] * len(units), Count(10, 100), units, DROPS).statistic
+        == 0
+    )
 
 
 def test_a_change_of_less_than_half_an_alternative_is_no_evidence():
     units = [(105, 1000), (116, 1000)]
-    assert strongest(Count(100, 1000), units, (0.03,)).start == 2
-    assert strongest_within([0, 0], Count(100, 1000), units, (0.03,)).start == 2
-    assert strongest(Count(100, 1000), [(105, 1000), (120, 1000)], (0.03,)).start == 1
+    assert strongest_change(Count(100, 1000), units, (0.03,)).start == 2
+    assert strongest_change_within_strata([0, 0], Count(100, 1000), units, (0.03,)).start == 2
+    assert strongest_change(Count(100, 1000), [(105, 1000), (120, 1000)], (0.03,)).start == 1
 
 
 @pytest.mark.parametrize(
@@ -243,8 +248,8 @@ def test_a_change_of_less_than_half_an_alternative_is_no_evidence():
 )
 def test_a_change_point_is_found_for_a_baseline_of_almost_no_events(accepted, start):
     units = [(30, 300)] * 20 + [(240, 300)] * 4
-    assert strongest(accepted, units, DROPS).start == start
-    assert strongest_within([0] * 24, accepted, units, DROPS).start == start
+    assert strongest_change(accepted, units, DROPS).start == start
+    assert strongest_change_within_strata([0] * 24, accepted, units, DROPS).start == start
 
 
 # ---- within strata --------------------------------------------------------------------------
@@ -261,17 +266,20 @@ def swinging(days, rise=0.0, since=0, seed=0):
 def test_a_single_stratum_gives_the_change_point_of_no_strata():
     units = [(30, 300)] * 20 + [(60, 300)] * 4
     known = Count(100, 1000)
-    plain, within = strongest(known, units, DROPS), strongest_within([0] * 24, known, units, DROPS)
+    plain, within = (
+        strongest_change(known, units, DROPS),
+        strongest_change_within_strata([0] * 24, known, units, DROPS),
+    )
     assert within.start == plain.start
     assert within.statistic < plain.statistic, "the baseline is of no stratum"
-    first = strongest_within([0] * 25, known, [known, *units], DROPS)
+    first = strongest_change_within_strata([0] * 25, known, [known, *units], DROPS)
     assert first.statistic == pytest.approx(plain.statistic)
 
 
 def test_a_change_point_requires_a_stratum_on_both_sides():
     """Strata 1 and 2 end before it, and the rises that were taken away leave a float's noise."""
     units = [(1, 10), (5, 10), (3, 10), (4, 10), (1, 10), (5, 10), (5, 10)]
-    found = strongest_within([0, 1, 2, 1, 2, 1, 2], Count(1, 10), units, (0.03,))
+    found = strongest_change_within_strata([0, 1, 2, 1, 2, 1, 2], Count(1, 10), units, (0.03,))
     assert found.start == 5
 
 
@@ -280,11 +288,13 @@ def test_a_daily_pattern_is_no_change_within_hourly_strata(seed):
     units, accepted = swinging(6, seed=seed), Count(50, 500)
     hours = [hour % 24 for hour in range(24 * 6)]
     within = max(
-        strongest_within(hours[:end], accepted, units[:end], DROPS).statistic
+        strongest_change_within_strata(hours[:end], accepted, units[:end], DROPS).statistic
         for end in range(24, 24 * 6)
     )
     assert within < log(3 * 87_600) / 2 + 2
-    plain = max(strongest(accepted, units[:end], DROPS).statistic for end in range(24, 24 * 6))
+    plain = max(
+        strongest_change(accepted, units[:end], DROPS).statistic for end in range(24, 24 * 6)
+    )
     assert plain > log(3 * 87_600), "which it is for all hours alike"
 
 
@@ -293,7 +303,7 @@ def test_a_change_is_detected_once_its_hours_occurred_before(since):
     units = swinging(4, rise=0.06, since=since)
     soon = max(since, 24) + 12
     hours = [hour % 24 for hour in range(soon)]
-    found = strongest_within(hours, Count(50, 500), units[:soon], DROPS)
+    found = strongest_change_within_strata(hours, Count(50, 500), units[:soon], DROPS)
     assert found.statistic > log(3 * 87_600)
     assert found.start == pytest.approx(since, abs=3)
 
@@ -301,15 +311,15 @@ def test_a_change_is_detected_once_its_hours_occurred_before(since):
 def test_a_return_to_the_accepted_level_is_no_change_within_strata():
     units = [(60, 1000)] * 48 + [(100, 1000)] * 24
     hours = [hour % 24 for hour in range(72)]
-    assert strongest_within(hours, Count(100, 1000), units, DROPS).statistic == 0
-    assert strongest_within(hours, Count(60, 1000), units, DROPS).statistic > 100
+    assert strongest_change_within_strata(hours, Count(100, 1000), units, DROPS).statistic == 0
+    assert strongest_change_within_strata(hours, Count(60, 1000), units, DROPS).statistic > 100
 
 
 def test_drop_alternatives_leave_some_good_events():
-    assert alternatives(0.1, 0.03) == pytest.approx((0.03, 0.06, 0.12))
-    assert alternatives(0.9, 0.03) == pytest.approx((0.03, 0.06))
-    assert alternatives(0.8, 0.1898) == pytest.approx((0.1898,))
-    assert alternatives(0.8, 0.1902) == (), "a twentieth of them"
+    assert alternative_drops(0.1, 0.03) == pytest.approx((0.03, 0.06, 0.12))
+    assert alternative_drops(0.9, 0.03) == pytest.approx((0.03, 0.06))
+    assert alternative_drops(0.8, 0.1898) == pytest.approx((0.1898,))
+    assert alternative_drops(0.8, 0.1902) == (), "a twentieth of them"
 
 
 def test_the_least_detectable_drop_is_detected_and_half_of_it_is_not():
@@ -317,7 +327,7 @@ def test_the_least_detectable_drop_is_detected_and_half_of_it_is_not():
     least = least_drop(before, 3_000, bound)
     for share, seen in ((1.15, True), (0.5, False)):
         bad = round((0.11 + share * least) * 3_000)
-        found = strongest(before, [(bad, 3_000)], (share * least,))
+        found = strongest_change(before, [(bad, 3_000)], (share * least,))
         assert (found.statistic >= bound) is seen
 
 
@@ -342,23 +352,23 @@ def test_without_enough_events_the_least_detectable_drop_is_one():
 )
 def test_events_after_a_drop_reach_the_bound(bad, raised):
     """The ratio is that between before and after, but nearer to ½ where that is between them."""
-    needed = events_to_see(Count(bad, 1000), 0.04, 0.5, 2.0)
+    needed = events_to_detect(Count(bad, 1000), 0.04, 0.5, 2.0)
     events = 1000 * needed / (1000 + needed)
     assert events == pytest.approx(2 * 0.5 * 2.0 * raised * (1 - raised) / 0.04**2, rel=1e-6)
-    assert events_to_see(Count(bad // 10, 100), 0.04, 0.5, 2.0) is None
+    assert events_to_detect(Count(bad // 10, 100), 0.04, 0.5, 2.0) is None
 
 
 def test_with_too_few_earlier_events_no_number_of_later_events_suffices():
-    assert events_to_see(Count(50, 100), 0.5, 50.0) is None
-    assert events_to_see(Count(50, 101), 0.5, 50.0) is not None
+    assert events_to_detect(Count(50, 100), 0.5, 50.0) is None
+    assert events_to_detect(Count(50, 101), 0.5, 50.0) is not None
 
 
 def test_the_number_of_events_needed_to_detect_a_drop_is_computed():
     bound, before = log(3 * 87_600), Count(1100, 10_000)
-    needed = events_to_see(before, 0.04, bound)
+    needed = events_to_detect(before, 0.04, bound)
     assert needed is not None
     bad = round(0.15 * needed)
-    assert strongest(before, [(bad, round(needed))], (0.04,)).statistic == pytest.approx(
+    assert strongest_change(before, [(bad, round(needed))], (0.04,)).statistic == pytest.approx(
         bound, rel=0.15
     )
-    assert events_to_see(Count(55, 500), 0.03, bound) is None, "no number of events suffices"
+    assert events_to_detect(Count(55, 500), 0.03, bound) is None, "no number of events suffices"

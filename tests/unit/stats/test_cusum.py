@@ -14,7 +14,7 @@ from sluicegate.policy.slo_health.drift import Drift, drift_of
 from sluicegate.slo.blocks import Block, Quality, Series
 from sluicegate.stats import cusum
 from sluicegate.stats.counts import Count
-from sluicegate.stats.seasonality import chi_square_tail, hour_matters
+from sluicegate.stats.seasonality import chi_square_tail, is_hour_significant
 from tests.support.decisions.judged import judged_by, series
 from tests.support.decisions.scenarios import ACCURACY
 
@@ -46,8 +46,8 @@ blocks = st.lists(st.tuples(st.integers(0, 60), st.integers(60, 200)), max_size=
 
 @given(blocks, st.sampled_from([1.0, 2.5]))
 def test_the_cusum_statistic_follows_the_documented_recursion(counts, phi):
-    bank = cusum.bank(0.1, 0.12, 0.03, A)
-    progress = cusum.advance(cusum.begin(bank, 0), bank, counts, phi)
+    bank = cusum.cusum_bank(0.1, 0.12, 0.03, A)
+    progress = cusum.advance_cusum(cusum.begin_cusum(bank, 0), bank, counts, phi)
     assert progress.statistic == pytest.approx(
         naive(counts, 0.1, 0.12, 0.03, phi), rel=1e-9, abs=1e-9
     )
@@ -55,15 +55,15 @@ def test_the_cusum_statistic_follows_the_documented_recursion(counts, phi):
 
 @given(blocks, st.integers(0, 60), st.integers(0, 60))
 def test_continuing_a_cusum_equals_recomputing_it(counts, cut, first):
-    bank = cusum.bank(0.1, 0.12, 0.03, A)
-    begun = cusum.advance(cusum.begin(bank, 0), bank, counts[:cut])
-    assert cusum.advance(begun, bank, counts[cut:]) == cusum.advance(
-        cusum.begin(bank, 0), bank, counts
+    bank = cusum.cusum_bank(0.1, 0.12, 0.03, A)
+    begun = cusum.advance_cusum(cusum.begin_cusum(bank, 0), bank, counts[:cut])
+    assert cusum.advance_cusum(begun, bank, counts[cut:]) == cusum.advance_cusum(
+        cusum.begin_cusum(bank, 0), bank, counts
     )
     first = min(first, len(counts))
-    whole = cusum.advance(cusum.begin(bank, 0), bank, counts)
+    whole = cusum.advance_cusum(cusum.begin_cusum(bank, 0), bank, counts)
     if whole.can_continue_to(first, len(counts) - 1):
-        anew = cusum.advance(cusum.begin(bank, first), bank, counts[first:])
+        anew = cusum.advance_cusum(cusum.begin_cusum(bank, first), bank, counts[first:])
         assert whole.values == anew.values
 
 
@@ -73,22 +73,22 @@ def test_continuing_a_cusum_equals_recomputing_it(counts, cut, first):
 )
 def test_a_cusum_may_continue_from_an_earlier_start_if_it_was_zero_since(first, last, leads):
     """Begun with block 2, of which 10 comes next; one sum was last 0 before block 5."""
-    at = cusum.Progress((1.0, 2.0), (5, 7), start=2, next=10)
+    at = cusum.Progress((1.0, 2.0), (5, 7), start=2, next_block=10)
     assert at.can_continue_to(first, last) is leads
 
 
 @given(blocks, st.integers(1, 3), st.integers(0, 5))
 def test_workdays_and_weekends_have_their_own_cusum_banks(counts, kinds, first):
-    banks = [cusum.bank(0.1, 0.12 - 0.001 * kind, 0.03, A) for kind in range(kinds)]
+    banks = [cusum.cusum_bank(0.1, 0.12 - 0.001 * kind, 0.03, A) for kind in range(kinds)]
     sums = [0.0] * 3
     for index, (bad, total) in enumerate(counts, start=first):
         for place, one in enumerate(banks[index % kinds].alternatives):
             step = bad * one.per_bad + (total - bad) * one.per_good
             sums[place] = max(0.0, sums[place] + step / 2.0)
-    found = cusum.advance_strata(cusum.begin(banks[0], first), banks, counts, 2.0)
+    found = cusum.advance_strata(cusum.begin_cusum(banks[0], first), banks, counts, 2.0)
     assert found.values == pytest.approx(sums, rel=1e-9, abs=1e-9)
-    assert (found.start, found.next) == (first, first + len(counts))
-    start = cusum.begin(banks[0], first)
+    assert (found.start, found.next_block) == (first, first + len(counts))
+    start = cusum.begin_cusum(banks[0], first)
     plain = cusum.advance_strata(start, banks, counts)
     assert plain == cusum.advance_strata(start, banks, counts, 1.0)
 
@@ -123,15 +123,17 @@ def test_cusum_hours_begin_with_the_first_complete_hour():
 
 @pytest.mark.parametrize(("kept", "drop"), [(3, 0.03), (2, 0.25), (1, 0.45)])
 def test_the_cusum_bound_depends_on_the_number_of_alternatives(kept, drop):
-    bank = cusum.bank(0.1, 0.12, drop, A)
+    bank = cusum.cusum_bank(0.1, 0.12, drop, A)
     assert len(bank.alternatives) == kept
-    assert bank.bound == pytest.approx(math.log(kept * A))
+    assert bank.alarm_bound == pytest.approx(math.log(kept * A))
 
 
 def test_the_default_dispersion_of_a_cusum_is_one():
-    bank = cusum.bank(0.1, 0.12, 0.03, A)
-    begun = cusum.begin(bank, 0)
-    assert cusum.advance(begun, bank, [(30, 100)]) == cusum.advance(begun, bank, [(30, 100)], 1.0)
+    bank = cusum.cusum_bank(0.1, 0.12, 0.03, A)
+    begun = cusum.begin_cusum(bank, 0)
+    assert cusum.advance_cusum(begun, bank, [(30, 100)]) == cusum.advance_cusum(
+        begun, bank, [(30, 100)], 1.0
+    )
 
 
 def test_false_alarms_are_ten_years_apart_and_a_thousand_blocks_on_probation():
@@ -140,17 +142,17 @@ def test_false_alarms_are_ten_years_apart_and_a_thousand_blocks_on_probation():
 
 
 def test_the_cusum_bound_of_three_alternatives_is_twelve_and_a_half():
-    assert cusum.bank(0.1, 0.12, 0.03, A).bound == pytest.approx(12.48, abs=0.005)
+    assert cusum.cusum_bank(0.1, 0.12, 0.03, A).alarm_bound == pytest.approx(12.48, abs=0.005)
 
 
 def test_a_ratio_of_three_percent_keeps_all_drop_alternatives():
     p0 = 0.969
-    bank = cusum.bank(p0, 0.9695, 0.004, A)
+    bank = cusum.cusum_bank(p0, 0.9695, 0.004, A)
     assert [round(one.ratio, 4) for one in bank.alternatives] == [0.973, 0.977, 0.985]
 
 
 def test_a_baseline_too_small_for_its_drop_allows_no_test():
-    assert cusum.bank(0.1, 0.6, 0.03, A) is None
+    assert cusum.cusum_bank(0.1, 0.6, 0.03, A) is None
     tiny = Baseline.of(Count(1, 10), 0, 0, BaselineSource.EVALUATION)
     assert drift_of(terms(), Series(), tiny, now=100, since=0) is None
 
@@ -219,4 +221,4 @@ def test_a_decay_is_not_taken_for_a_daily_pattern_after_two_days(start):
         (sum(source.random() < (0.1 if hour < start else 0.16) for _ in range(600)), 600)
         for hour in range(48)
     ]
-    assert not hour_matters(hours, 0, 1.0)
+    assert not is_hour_significant(hours, 0, 1.0)

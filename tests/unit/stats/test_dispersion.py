@@ -43,7 +43,7 @@ def test_the_dispersion_is_chi_square_per_degree_of_freedom(counts):
 def test_the_dispersion_lies_between_one_and_ten():
     assert dispersion([(10, 100)] * 40) == 1.0
     assert dispersion([(0, 1000), (1000, 1000)] * 20) == 10.0
-    assert dispersion([(0, 1000), (1000, 1000)] * 20, most=50.0) == 50.0
+    assert dispersion([(0, 1000), (1000, 1000)] * 20, max_dispersion=50.0) == 50.0
     assert dispersion([(5, 5)] * 40) == 1.0
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from sluicegate.stats.counts import Count
 from sluicegate.stats.evolution import Evolution, PeriodChange, evolution
-from sluicegate.stats.intervals import newcombe
+from sluicegate.stats.intervals import newcombe_difference
 
 MONTHS = 2000
 DAYS = 30
@@ -76,7 +76,7 @@ def test_a_change_between_periods_has_its_size_and_confidence_interval():
     found = evolution(now, before, margin=0.03)
     assert found.change is PeriodChange.WORSE
     assert found.estimate == pytest.approx(0.02)
-    expected = newcombe((3600, 30_000), (3000, 30_000), NormalDist().inv_cdf(0.975))
+    expected = newcombe_difference((3600, 30_000), (3000, 30_000), NormalDist().inv_cdf(0.975))
     assert (found.lower, found.upper) == pytest.approx((expected.lower, expected.upper))
     back = evolution(before, now, margin=0.03)
     assert (back.change, back.estimate) == (PeriodChange.BETTER, pytest.approx(-0.02))
@@ -106,9 +106,11 @@ def test_the_dispersion_of_days_reduces_the_effective_events_of_each_period(fixe
         return [Count(bad - distance, 1000), Count(bad + distance, 1000)] * 15
 
     now, before = scattered(8.0, 100), scattered(2.0, 100)
-    found = evolution(now, before, margin=0.03, fixed=fixed)
+    found = evolution(now, before, margin=0.03, is_fixed_objective=fixed)
     z = NormalDist().inv_cdf(0.975)
-    expected = newcombe((3000 / 8, 30_000 / 8), (3000 / phi_before, 30_000 / phi_before), z)
+    expected = newcombe_difference(
+        (3000 / 8, 30_000 / 8), (3000 / phi_before, 30_000 / phi_before), z
+    )
     assert (found.lower, found.upper) == pytest.approx((expected.lower, expected.upper))
     assert found.phi == pytest.approx(8.0)
     assert evolution(before, now, margin=0.03).phi == pytest.approx(8.0)

@@ -21,10 +21,10 @@ from sluicegate.stats.counts import NOTHING
 from sluicegate.stats.gauge import (
     DAILY_BOUND,
     HOURLY_BOUND,
-    beyond_bound,
     difference_interval,
     gauge_baseline,
     gauge_cusum,
+    is_beyond_bound,
 )
 from tests.support.decisions.judged import judged_by
 
@@ -93,7 +93,7 @@ def test_the_gauge_bounds_give_one_false_alarm_in_ten_years():
     ],
 )
 def test_a_gauge_bound_is_missed_if_three_of_four_blocks_exceed_it(values, beyond):
-    assert beyond_bound(values, 80) is beyond
+    assert is_beyond_bound(values, 80) is beyond
 
 
 def test_a_gauge_difference_between_versions_requires_twenty_pairs():

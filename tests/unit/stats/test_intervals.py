@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sluicegate.stats.intervals import (
     Z95,
     least_total,
-    newcombe,
+    newcombe_difference,
     quantile,
     wilson_lower,
     wilson_upper,
@@ -36,13 +36,13 @@ def test_the_newcombe_interval_equals_statsmodels(one, other):
     from statsmodels.stats.proportion import confint_proportions_2indep
 
     low, high = confint_proportions_2indep(*one, *other, method="newcomb", alpha=0.1)
-    difference = newcombe(one, other, Z95)
+    difference = newcombe_difference(one, other, Z95)
     assert (difference.lower, difference.upper) == pytest.approx((low, high), abs=1e-12)
 
 
 def test_the_newcombe_interval_reproduces_the_example_of_its_paper():
     # Newcombe 1998, table II, method 10, contrast (a): 56/70 − 48/80
-    difference = newcombe((56, 70), (48, 80), quantile(0.975))
+    difference = newcombe_difference((56, 70), (48, 80), quantile(0.975))
     assert (difference.lower, difference.upper) == pytest.approx((0.0524, 0.3339), abs=5e-5)
 
 

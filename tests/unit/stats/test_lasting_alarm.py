@@ -6,18 +6,18 @@ from math import log
 
 import pytest
 
-from sluicegate.stats.lasting_alarm import advance, bank_of_odds, begin
+from sluicegate.stats.lasting_alarm import advance_alarm, begin_alarm, cusum_bank_of_odds
 
-BANK = bank_of_odds(0.12, (2.0, 4.0), 1000.0)
+BANK = cusum_bank_of_odds(0.12, (2.0, 4.0), 1000.0)
 BAD, GOOD, FEW = (9, 20), (1, 20), (1, 10)
 
 
 def after(*blocks, phi=1.0):
-    return advance(begin(BANK, 100), BANK, blocks, phi)
+    return advance_alarm(begin_alarm(BANK, 100), BANK, blocks, phi)
 
 
 def test_the_alarm_bound_depends_on_the_numbers_of_alternatives_and_units():
-    assert BANK.bound == pytest.approx(log(2 * 1000))
+    assert BANK.alarm_bound == pytest.approx(log(2 * 1000))
     assert [each.ratio for each in BANK.alternatives] == pytest.approx([0.24 / 1.12, 0.48 / 1.36])
 
 
@@ -49,7 +49,7 @@ def test_the_mean_likelihood_ratio_at_the_limit_is_one():
     ],
 )
 def test_a_lasting_alarm_begins_at_the_bound_and_ends_below_half_of_it(blocks, lasts):
-    assert after(*blocks).lasts is lasts
+    assert after(*blocks).is_lasting is lasts
 
 
 def test_the_dispersion_divides_the_alarm_evidence():
@@ -58,20 +58,20 @@ def test_the_dispersion_divides_the_alarm_evidence():
 
 def test_the_alarm_span_begins_after_the_last_block_without_evidence():
     found = after(GOOD, GOOD, BAD)
-    assert (found.begun, found.next) == (102, 103)
-    assert begin(BANK, 100).begun == 100
+    assert (found.begin_block, found.next_block) == (102, 103)
+    assert begin_alarm(BANK, 100).begin_block == 100
 
 
 def test_advancing_an_alarm_by_many_blocks_equals_advancing_block_by_block():
     blocks = [BAD, GOOD, BAD, BAD, GOOD]
-    step = begin(BANK, 100)
+    step = begin_alarm(BANK, 100)
     for block in blocks:
-        step = advance(step, BANK, [block])
+        step = advance_alarm(step, BANK, [block])
     assert step == after(*blocks)
 
 
 def test_an_alarm_ends_and_resets_all_alternatives_together():
     """All begin from 0 then."""
     ended = after(BAD, BAD, GOOD, GOOD)
-    assert not ended.lasts
-    assert (ended.statistic, ended.begun) == (0.0, 104)
+    assert not ended.is_lasting
+    assert (ended.statistic, ended.begin_block) == (0.0, 104)

@@ -14,7 +14,7 @@ from sluicegate.stats.late_labels import (
     LEAST_LABELS,
     REMEMBERED_LABELS,
     LabelledBlock,
-    gather_labels,
+    label_evidence,
     log_mean,
     log_ratios,
     odds_ratio,
@@ -23,7 +23,7 @@ from sluicegate.stats.late_labels import (
 
 
 def evidence_of(*blocks_and_past, **rule):
-    return gather_labels(*blocks_and_past, **rule)[0]
+    return label_evidence(*blocks_and_past, **rule)[0]
 
 
 KNOWN = (300.0, 3000.0)
@@ -65,7 +65,7 @@ def test_a_candidate_worse_by_the_margin_gains_no_evidence_on_average(n, m, bad)
     tested = exp(log_ratios(KNOWN, MARGIN)[0])
     for ratio in (tested, 1.1 * tested, 3 * tested):
         factors = (
-            share * exp(table_factor(Count(x, n), Count(bad - x, m), KNOWN, MARGIN).promote)
+            share * exp(table_factor(Count(x, n), Count(bad - x, m), KNOWN, MARGIN).promote_factor)
             for x, share in distribution(n, m, bad, ratio).items()
         )
         assert sum(factors) <= 1 + 1e-9
@@ -81,7 +81,7 @@ def test_an_equal_or_better_candidate_gains_no_evidence_against_it_on_average(n,
         ]
         assert sum(share * exp(one.roll_back) for share, one in factors) <= 1 + 1e-9
     better = sum(
-        share * exp(table_factor(Count(x, n), Count(bad - x, m), KNOWN, MARGIN).better)
+        share * exp(table_factor(Count(x, n), Count(bad - x, m), KNOWN, MARGIN).better_factor)
         for x, share in distribution(n, m, bad, 1.0).items()
     )
     assert better <= 1 + 1e-9
@@ -128,9 +128,9 @@ def test_blocks_with_few_labels_are_combined_into_one_table():
     few = block(Count(1, 4), Count(0, 4))
     assert 2 * 8 < LEAST_LABELS <= 3 * 8
     two, three = (evidence_of([few] * number, Count(300, 3000), margin=MARGIN) for number in (2, 3))
-    assert (two.promote, two.candidate) == (0.0, NOTHING)
+    assert (two.promote_evidence, two.candidate) == (0.0, NOTHING)
     one = table_factor(Count(3, 12), Count(0, 12), KNOWN, MARGIN)
-    assert three.promote == pytest.approx(one.promote)
+    assert three.promote_evidence == pytest.approx(one.promote_factor)
     assert three.candidate == Count(3, 12)
 
 
@@ -147,7 +147,7 @@ def test_a_block_without_evidence_changes_only_the_expected_share():
         evidence_of(blocks, Count(300, 3000), margin=MARGIN) for blocks in ([idle, then], [then])
     )
     assert with_it.candidate == without.candidate
-    assert with_it.promote != without.promote
+    assert with_it.promote_evidence != without.promote_evidence
 
 
 def test_bursts_reduce_the_evidence_of_a_label_table():
@@ -155,7 +155,7 @@ def test_bursts_reduce_the_evidence_of_a_label_table():
     alone, in_bursts = (
         evidence_of(blocks, Count(300, 3000), margin=MARGIN, correlation=rho) for rho in (0.0, 0.05)
     )
-    assert 0 < in_bursts.promote < alone.promote / 2
+    assert 0 < in_bursts.promote_evidence < alone.promote_evidence / 2
 
 
 def test_the_expected_share_follows_a_changing_stable_version():
@@ -164,25 +164,25 @@ def test_the_expected_share_follows_a_changing_stable_version():
     then = block(Count(50, 100), Count(50, 100))
     after_change = evidence_of([*[changed] * 100, then], before, margin=MARGIN)
     settled = table_factor(Count(50, 100), Count(50, 100), (1500.0, 3000.0), MARGIN)
-    assert after_change.promote == pytest.approx(settled.promote, rel=0.1)
+    assert after_change.promote_evidence == pytest.approx(settled.promote_factor, rel=0.1)
 
 
 def test_the_odds_ratio_combines_tables_of_equal_label_ages_and_not_their_sums():
     """After a change of the share the candidate has mostly young labels, which are of one kind."""
     young = block(Count(90, 100), Count(90, 100), within=1)
     older = block(Count(20, 100), Count(400, 2000), within=4)
-    evidence, ratio = gather_labels([young] * 30 + [older] * 10, Count(600, 3000), margin=MARGIN)
+    evidence, ratio = label_evidence([young] * 30 + [older] * 10, Count(600, 3000), margin=MARGIN)
     ours, theirs = (
         count.bad / (count.total - count.bad) for count in (evidence.candidate, evidence.stable)
     )
     assert ours / theirs > 3
     assert ratio.estimate == pytest.approx(1.0)
-    assert ratio.information > 0
+    assert ratio.fisher_information > 0
 
 
 def test_the_odds_ratio_requires_a_table_with_both_outcomes():
     right_alone = [block(Count(0, 50), Count(0, 50))] * 5
-    assert gather_labels(right_alone, Count(300, 3000), margin=MARGIN)[1] is None
+    assert label_evidence(right_alone, Count(300, 3000), margin=MARGIN)[1] is None
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=100, max_size=200))
@@ -192,4 +192,4 @@ def test_evidence_does_not_depend_on_how_often_it_was_computed(bads):
     for end in (64, 99):
         evidence_of(blocks[:end], Count(300, 3000), margin=MARGIN)
     assert evidence_of(blocks, Count(300, 3000), margin=MARGIN) == whole
-    assert whole.promote < inf
+    assert whole.promote_evidence < inf

@@ -31,7 +31,7 @@ BLOCKS = [
 def gathered(blocks: list[Pairs], known: Pairs = HOLD_OUT) -> BlockEvidence:
     evidence = BlockEvidence()
     for block in blocks:
-        evidence = evidence.after(block, MARGIN, known)
+        evidence = evidence.with_block(block, MARGIN, known)
     return evidence
 
 
@@ -72,7 +72,7 @@ def capital_of(blocks: list[Pairs], direction: str) -> float:
         same = block.both_right + block.both_wrong
         differences = [-1] * block.only_stable_wrong + [1] * block.only_candidate_wrong + [0] * same
         for difference in differences:
-            if direction == "promote":
+            if direction == "promote_evidence":
                 stake = min((MARGIN + max(-lead, 0)) / psi, 0.5 / (1 - MARGIN))
                 factor = 1 + stake * (MARGIN - difference)
             else:
@@ -86,18 +86,20 @@ WORSE = [Pairs(rest, worse, better, both) for rest, better, worse, both in BETTE
 
 
 @pytest.mark.parametrize("blocks", [BLOCKS, BETTER, WORSE], ids=["alike", "better", "worse"])
-@pytest.mark.parametrize("direction", ["promote", "roll_back"])
+@pytest.mark.parametrize("direction", ["promote_evidence", "roll_back"])
 def test_evidence_from_sums_of_pairs_equals_evidence_row_by_row(direction, blocks):
     found = getattr(gathered(blocks), direction)
     assert found == pytest.approx(log(capital_of(blocks, direction)), rel=1e-9)
 
 
-@pytest.mark.parametrize(("blocks", "direction"), [(BETTER, "promote"), (WORSE, "roll_back")])
+@pytest.mark.parametrize(
+    ("blocks", "direction"), [(BETTER, "promote_evidence"), (WORSE, "roll_back")]
+)
 def test_a_block_has_more_evidence_if_earlier_blocks_show_the_same_difference(blocks, direction):
     """The same block after blocks that show nothing, and after those that show its like."""
     alike = gathered([Pairs(60, 18, 18, 4)] * len(blocks))
     added = [
-        getattr(one.after(blocks[0], MARGIN), direction) - getattr(one, direction)
+        getattr(one.with_block(blocks[0], MARGIN), direction) - getattr(one, direction)
         for one in (alike, gathered(blocks))
     ]
     assert added[1] > 2 * added[0] > 0
@@ -112,12 +114,12 @@ def test_the_correlation_from_sums_equals_that_from_blocks(count):
 @pytest.mark.parametrize(
     ("chances", "margin", "direction"),
     [
-        ((0.85, 0.05, 0.08, 0.02), 0.03, "promote"),
-        ((0.55, 0.10, 0.25, 0.10), 0.15, "promote"),
+        ((0.85, 0.05, 0.08, 0.02), 0.03, "promote_evidence"),
+        ((0.55, 0.10, 0.25, 0.10), 0.15, "promote_evidence"),
         ((0.80, 0.10, 0.10, 0.00), 0.02, "roll_back"),
         ((0.20, 0.40, 0.40, 0.00), 0.30, "roll_back"),
-        ((0.80, 0.10, 0.10, 0.00), 0.02, "better"),
-        ((0.20, 0.40, 0.40, 0.00), 0.30, "better"),
+        ((0.80, 0.10, 0.10, 0.00), 0.02, "better_evidence"),
+        ((0.20, 0.40, 0.40, 0.00), 0.30, "better_evidence"),
     ],
 )
 def test_the_mean_evidence_of_paired_blocks_is_at_most_one_under_the_null_hypothesis(
@@ -132,7 +134,9 @@ def test_the_mean_evidence_of_paired_blocks_is_at_most_one_under_the_null_hypoth
     mean = sum(
         first_chance
         * second_chance
-        * exp(getattr(BlockEvidence().after(first, margin).after(second, margin), direction))
+        * exp(
+            getattr(BlockEvidence().with_block(first, margin).with_block(second, margin), direction)
+        )
         for first, first_chance in outcomes
         for second, second_chance in outcomes
     )
@@ -149,7 +153,7 @@ def _chance(pairs: Pairs, chances: tuple[float, ...]) -> float:
 
 def test_a_block_without_pairs_does_not_change_the_evidence():
     evidence = gathered(BLOCKS)
-    assert evidence.after(Pairs(0, 0, 0, 0), MARGIN, HOLD_OUT) == evidence
+    assert evidence.with_block(Pairs(0, 0, 0, 0), MARGIN, HOLD_OUT) == evidence
 
 
 def test_pairs_that_always_differ_together_have_a_correlation_of_one():
@@ -161,7 +165,10 @@ def test_a_difference_that_varies_by_day_gives_less_evidence():
     bursts = gathered([Pairs(80, 20, 0, 0), Pairs(80, 0, 20, 0)] * 4)
     assert bursts.correlation() > 5 * even.correlation()
     block = Pairs(90, 6, 4, 0)
-    added = [one.after(block, MARGIN).promote - one.promote for one in (even, bursts)]
+    added = [
+        one.with_block(block, MARGIN).promote_evidence - one.promote_evidence
+        for one in (even, bursts)
+    ]
     assert 0 < added[1] < added[0] / 2
 
 
@@ -172,8 +179,10 @@ def test_the_number_of_single_row_blocks_needed_is_as_expected():
     rows = [Pairs(0, 1, 0, 0), Pairs(0, 0, 1, 0), *[Pairs(1, 0, 0, 0)] * 18]
     known = Pairs(899_999, 50_000, 50_000, 0)
     for row in rows:
-        evidence = evidence.after(row, MARGIN, known)
-    assert expected_rows(psi, MARGIN, evidence.promote) == pytest.approx(len(rows), rel=1e-3)
+        evidence = evidence.with_block(row, MARGIN, known)
+    assert expected_rows(psi, MARGIN, evidence.promote_evidence) == pytest.approx(
+        len(rows), rel=1e-3
+    )
     assert expected_rows(psi, MARGIN, -1.0) == 0
 
 

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from sluicegate.stats import sequential_test
 from sluicegate.stats.canary_duration import (
-    divergence,
     events_to_roll_back,
+    evidence_growth,
     expected_seconds,
-    growth,
+    kl_divergence,
     warmed_up,
 )
 from sluicegate.stats.counts import Count
@@ -23,10 +23,10 @@ from sluicegate.stats.sequential_test import (
     better_bound,
     block_factor,
     expected_ratio,
-    gather,
     nearest_null,
     promotion_bound,
     rollback_bound,
+    sequential_evidence,
 )
 
 STRETCH = 64
@@ -67,7 +67,7 @@ def test_the_nearest_null_hypothesis_minimises_relative_entropy(weights, ratio, 
 
 
 def promote(*block):
-    return block_factor(*block).promote
+    return block_factor(*block).promote_factor
 
 
 def roll_back(*block):
@@ -75,7 +75,7 @@ def roll_back(*block):
 
 
 def better(*block):
-    return block_factor(*block).better
+    return block_factor(*block).better_factor
 
 
 def _chances(size, rate):
@@ -151,21 +151,23 @@ def test_evidence_is_finite_for_counts_of_any_size(ours, theirs, ratio, margin, 
 def test_more_bad_events_of_the_candidate_never_raise_the_evidence_in_its_favour(bad, theirs):
     less = block_factor(Count(bad, 50), Count(theirs, 300), 0.1, 0.03)
     more = block_factor(Count(bad + 1, 50), Count(theirs, 300), 0.1, 0.03)
-    assert more.promote <= less.promote
+    assert more.promote_factor <= less.promote_factor
     assert more.roll_back >= less.roll_back
 
 
 def test_the_expected_ratio_of_a_block_is_computed_from_earlier_blocks_only():
     past = Count(10, 1000)
-    one = gather([(Count(0, 50), Count(500, 500))], past, margin=0.01)
+    one = sequential_evidence([(Count(0, 50), Count(500, 500))], past, margin=0.01)
     expected = block_factor(Count(0, 50), Count(500, 500), expected_ratio(past, 0.01), 0.01)
-    assert (one.promote, one.roll_back, one.better) == expected
+    assert (one.promote_evidence, one.roll_back, one.better_evidence) == expected
 
 
 def test_a_block_without_evidence_changes_only_the_expected_ratio():
     past = Count(10, 1000)
-    seen = gather([(None, Count(50, 500)), (Count(3, 50), Count(5, 500))], past, margin=0.01)
-    direct = gather([(Count(3, 50), Count(5, 500))], Count(60, 1500), margin=0.01)
+    seen = sequential_evidence(
+        [(None, Count(50, 500)), (Count(3, 50), Count(5, 500))], past, margin=0.01
+    )
+    direct = sequential_evidence([(Count(3, 50), Count(5, 500))], Count(60, 1500), margin=0.01)
     assert seen == direct
 
 
@@ -191,18 +193,20 @@ def test_the_decision_bounds_follow_from_the_error_rates():
     ],
 )
 def test_the_planned_number_of_events_equals_the_documented_one(ratio, margin, promote, roll_back):
-    assert round(math.log(20) / divergence(ratio, ratio + margin)) == promote
+    assert round(math.log(20) / kl_divergence(ratio, ratio + margin)) == promote
     assert round(events_to_roll_back(ratio, margin)) == roll_back
 
 
 def test_the_evidence_of_a_small_canary_grows_by_the_planning_formula():
     small = 1e-4
-    assert growth(small, 0.1, 0.03) / small == pytest.approx(divergence(0.1, 0.13), rel=0.01)
+    assert evidence_growth(small, 0.1, 0.03) / small == pytest.approx(
+        kl_divergence(0.1, 0.13), rel=0.01
+    )
 
 
 def test_nearly_equal_traffic_shares_take_about_twice_as_many_canary_events():
-    half = growth(0.5, 0.1, 0.03) / 0.5
-    assert 1.7 < divergence(0.1, 0.13) / half < 2.4
+    half = evidence_growth(0.5, 0.1, 0.03) / 0.5
+    assert 1.7 < kl_divergence(0.1, 0.13) / half < 2.4
 
 
 def test_the_planned_duration_of_a_canary_without_events_is_infinite():
@@ -221,7 +225,7 @@ def test_the_planned_duration_follows_from_the_evidence_at_each_share(known, cor
         gathered += lacking
         arms = [240 * part for part in (weight, 1 - weight)]
         ours, theirs = (n / (1 + (n - 1) * correlation) for n in arms)
-        a_block = growth(ours / (ours + theirs), 0.1, 0.03) * (ours + theirs)
+        a_block = evidence_growth(ours / (ours + theirs), 0.1, 0.03) * (ours + theirs)
         expected += 60 * max(lacking / a_block, 5) + 60 * 2
     found = expected_seconds(
         (5, 50), events_per_second=4, ratio=0.1, margin=0.03, block_seconds=60,
@@ -238,17 +242,18 @@ def test_the_growth_of_the_evidence_is_the_relative_entropy_of_the_nearest_null(
     nulls = [0.07 + step * 1e-6 for step in range(1, 30_000)]
     for weight in (0.05, 0.5):
         nearest = min(
-            weight * divergence(0.1, s + 0.03) + (1 - weight) * divergence(0.1, s) for s in nulls
+            weight * kl_divergence(0.1, s + 0.03) + (1 - weight) * kl_divergence(0.1, s)
+            for s in nulls
         )
-        assert growth(weight, 0.1, 0.03) == pytest.approx(nearest, rel=1e-8)
-    assert growth(0.5, 0.0, 0.03) == growth(0.5, 1e-6, 0.03)
-    assert growth(0.5, 1.0, 0.03) == growth(0.5, 0.97 - 1e-6, 0.03)
+        assert evidence_growth(weight, 0.1, 0.03) == pytest.approx(nearest, rel=1e-8)
+    assert evidence_growth(0.5, 0.0, 0.03) == evidence_growth(0.5, 1e-6, 0.03)
+    assert evidence_growth(0.5, 1.0, 0.03) == evidence_growth(0.5, 0.97 - 1e-6, 0.03)
 
 
 def test_relative_entropy_is_defined_at_zero_and_one():
-    assert divergence(0.0, 0.25) == pytest.approx(math.log(4 / 3))
-    assert divergence(1.0, 0.25) == pytest.approx(math.log(4))
-    assert divergence(0.5, 0.25) == pytest.approx(math.log(2 / math.sqrt(3)))
+    assert kl_divergence(0.0, 0.25) == pytest.approx(math.log(4 / 3))
+    assert kl_divergence(1.0, 0.25) == pytest.approx(math.log(4))
+    assert kl_divergence(0.5, 0.25) == pytest.approx(math.log(2 / math.sqrt(3)))
 
 
 def test_the_first_two_blocks_after_the_route_is_accepted_are_no_evidence():
@@ -281,12 +286,12 @@ def test_the_evidence_of_a_block_uses_its_independent_events(ratio, margin, corr
     sizes = [one.total / (1 + (one.total - 1) * correlation) for one in (ours, theirs)]
     null = nearest_null(sizes[0], sizes[1], ratio, margin)
     found = block_factor(ours, theirs, ratio, margin, correlation=correlation)
-    assert found.promote == pytest.approx(
+    assert found.promote_factor == pytest.approx(
         log_likelihood(ours, ratio) + log_likelihood(theirs, ratio)
         - log_likelihood(ours, null + margin) - log_likelihood(theirs, null)
     )  # fmt: skip
     for evidence, bet in (
-        (found.roll_back, ratio + margin), (found.better, max(ratio - margin, ratio / 2)),
+        (found.roll_back, ratio + margin), (found.better_factor, max(ratio - margin, ratio / 2)),
     ):  # fmt: skip
         pooled = (sizes[0] * bet + sizes[1] * ratio) / sum(sizes)
         assert evidence == pytest.approx(
@@ -323,8 +328,8 @@ def test_evidence_is_the_sum_of_block_factors_with_and_without_the_cache(drawn):
             for place, one in enumerate(factor):
                 expected[place] += one
     for _ in range(2):
-        found = gather(blocks, Count(3, 100), margin=0.02, correlation=0.001)
-        assert [found.promote, found.roll_back, found.better] == expected
+        found = sequential_evidence(blocks, Count(3, 100), margin=0.02, correlation=0.001)
+        assert [found.promote_evidence, found.roll_back, found.better_evidence] == expected
         assert (found.candidate, found.stable) == tuple(
             Count(sum(one[arm].bad for one in both), sum(one[arm].total for one in both))
             for arm in (0, 1)
@@ -340,16 +345,16 @@ def test_evidence_from_more_blocks_than_the_cache_holds_computes_only_the_new_bl
         for one in range(3)
     ]
     for blocks in canaries:
-        gather(blocks, Count(1, 100), margin=0.02)
+        sequential_evidence(blocks, Count(1, 100), margin=0.02)
     before = few.cache_info().misses
     for blocks in canaries:
-        gather([*blocks, (Count(1, 10), Count(1, 10))], Count(1, 100), margin=0.02)
+        sequential_evidence([*blocks, (Count(1, 10), Count(1, 10))], Count(1, 100), margin=0.02)
     assert 0 < few.cache_info().misses - before <= len(canaries)
 
 
 def test_without_blocks_there_is_no_evidence():
     nothing = SequentialEvidence(0.0, 0.0, Count(0, 0), Count(0, 0), 0.0)
-    assert gather([], Count(3, 100), margin=0.02) == SequentialEvidence() == nothing
+    assert sequential_evidence([], Count(3, 100), margin=0.02) == SequentialEvidence() == nothing
     known = PairedEvidence(1.0, -2.0, 0.5, Pairs(9, 3, 1, 0))
-    after = nothing.after(known)
-    assert (after.promote, after.roll_back, after.better) == (1.0, 0.0, 0.5)
+    after = nothing.with_paired(known)
+    assert (after.promote_evidence, after.roll_back, after.better_evidence) == (1.0, 0.0, 0.5)

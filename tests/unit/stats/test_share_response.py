@@ -9,7 +9,7 @@ from typing import Final
 import pytest
 
 from sluicegate.stats.counts import Count
-from sluicegate.stats.share_response import Bin, ShareChange, ShareResponse, response_to
+from sluicegate.stats.share_response import Bin, ShareChange, ShareResponse, share_response
 
 BLOCK: Final = 300
 USUAL, LOST, OWN = 0.1, 0.2, 0.1
@@ -45,7 +45,7 @@ def response(
         ratio += LOST if block < bad_until else 0.0
         bad = sum(draw.random() < ratio for _ in range(events))
         bins.append(Bin(block * BLOCK, (block + 1) * BLOCK, Count(bad, events)))
-    found = response_to(bins, changes, block_seconds=BLOCK, lag_seconds=0)
+    found = share_response(bins, changes, block_seconds=BLOCK, lag_seconds=0)
     assert found is not None
     return found
 
@@ -94,4 +94,4 @@ def test_an_improvement_with_the_traffic_share_is_no_response():
 def test_a_version_as_old_as_the_data_has_no_share_response():
     bins = [Bin(i * BLOCK, (i + 1) * BLOCK, Count(30, 300)) for i in range(20)]
     first = [ShareChange(2 * BLOCK, 1.0)]
-    assert response_to(bins, first, block_seconds=BLOCK, lag_seconds=0) is None
+    assert share_response(bins, first, block_seconds=BLOCK, lag_seconds=0) is None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sluicegate.stats.intervals import Z_INTERVAL, newcombe
+from sluicegate.stats.intervals import Z_INTERVAL, newcombe_difference
 from sluicegate.views.lift import (
     arms_text,
     change_text,
@@ -78,7 +78,7 @@ def test_a_nonzero_bound_is_not_printed_as_0(gain, lower, upper, words):
 def test_the_interval_of_a_gain_uses_independent_events():
     lift = lift_of("accuracy", (400, 4000), (800, 4000), phi=4.0)
     assert lift is not None
-    expected = newcombe((100, 1000), (200, 1000), Z_INTERVAL)
+    expected = newcombe_difference((100, 1000), (200, 1000), Z_INTERVAL)
     assert (lift.gain, lift.lower, lift.upper) == (
         pytest.approx(0.1), -expected.upper, -expected.lower
     )  # fmt: skip

@@ -15,7 +15,7 @@ from benchmarks.virtual.workloads import Quality
 from sluicegate.api.product import DataProduct
 from sluicegate.kube.resources import DATA_PRODUCTS, Key
 from sluicegate.simulation.replay import replay
-from sluicegate.simulation.replay_consumers import consumers_left_out
+from sluicegate.simulation.replay_consumers import omitted_consumers_of
 from sluicegate.views.needs import needs_of
 from tests.support.decisions.rollout_world import image
 from tests.support.virtual.replays import Watch, differences, recorded, replayed
@@ -266,10 +266,10 @@ async def test_a_replay_of_a_record_judges_consumers_as_the_operator_did(world):
     assert rollback.evaluation.decision.message == world.status(PRICING)["decision"]["message"]
     found = differences(scenario, watch.judged)
     assert {name: found[name][:2] for name in found if name.startswith("consumers")} == {}
-    assert consumers_left_out(scenario) == ()
+    assert omitted_consumers_of(scenario) == ()
 
     alone = await recorded(world, PRICING)
-    assert consumers_left_out(alone) == (f"{RANKING.namespace}/{RANKING.name}",)
+    assert omitted_consumers_of(alone) == (f"{RANKING.namespace}/{RANKING.name}",)
     assert "Rollback" not in [kind for _, kind, *_ in replayed(alone)]
 
 

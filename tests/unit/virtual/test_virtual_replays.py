@@ -11,7 +11,7 @@ import pytest
 from benchmarks.virtual.event_loop import run_virtually
 from benchmarks.virtual.trainings import Training
 from benchmarks.virtual.workloads import Quality
-from sluicegate.simulation.tuning import tune
+from sluicegate.simulation.tuning import tune_slos
 from tests.support.decisions.rollout_world import image
 from tests.support.lives.truth import KEY as MARKETS_KEY
 from tests.support.virtual.markets import EVEN, counted_by_market, fallen
@@ -162,7 +162,7 @@ def test_a_replay_has_the_same_decision_inputs_as_the_operator(retrained: Life, 
 
 
 def test_tune_detects_the_decay_of_a_retrained_version(retrained: Life):
-    (accuracy,) = tune(retrained.scenario)
+    (accuracy,) = tune_slos(retrained.scenario)
     found = [next(at for at in accuracy.now.alarms if at > begun) for begun in retrained.decayed]
     assert len(accuracy.now.alarms) == len(found)
     assert all(

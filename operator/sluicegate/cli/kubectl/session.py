@@ -14,7 +14,7 @@ from sluicegate.errors import SluicegateError, invalid
 from sluicegate.kube.direct_client import DirectClient
 from sluicegate.kube.errors import Forbidden, NotFound
 from sluicegate.kube.kubeconfig import Access, read_access
-from sluicegate.kube.requests import create
+from sluicegate.kube.requests import create_request
 from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS, DATA_PRODUCTS, SUBJECT_REVIEWS, Key
 from sluicegate.views import product as facts
 from sluicegate.views.plain_text import clean
@@ -138,5 +138,5 @@ def _roles(resource: str) -> str:
 
 def username(client: DirectClient) -> str:
     """Return the requester's user name at the API server."""
-    answer = client.send(create(SUBJECT_REVIEWS, {"metadata": {}}, manager=""))
+    answer = client.send(create_request(SUBJECT_REVIEWS, {"metadata": {}}, manager=""))
     return str(facts.part(answer, "status", "userInfo").get("username", ""))

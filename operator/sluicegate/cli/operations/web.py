@@ -19,7 +19,7 @@ from sluicegate.kube.connections import Connections
 from sluicegate.kube.credentials import login_of
 from sluicegate.kube.errors import Forbidden, KubeError, NotFound
 from sluicegate.kube.kubeconfig import Selection, read_access
-from sluicegate.kube.requests import create, list_page
+from sluicegate.kube.requests import create_request, list_page
 from sluicegate.kube.resources import DATA_PRODUCTS, SUBJECT_REVIEWS
 from sluicegate.kube.transport import Transport
 from sluicegate.runtime.logs import JsonFormatter, TextFormatter, configure_logging
@@ -273,7 +273,7 @@ async def _login(args: argparse.Namespace, transport: Transport) -> ReaderLogin:
 async def _own_name(transport: Transport) -> str:
     """Return the user of the kubeconfig; any KubeError means that no cluster can be read."""
     try:
-        answer = await transport.send(create(SUBJECT_REVIEWS, {"metadata": {}}, manager=""))
+        answer = await transport.send(create_request(SUBJECT_REVIEWS, {"metadata": {}}, manager=""))
     except KubeError as error:
         raise SluicegateError(f"the cluster of the kubeconfig can't be read: {error}") from error
     return str(answer.get("status", {}).get("userInfo", {}).get("username", ""))

@@ -12,7 +12,7 @@ from sluicegate.prometheus.targets import ProductKey
 from sluicegate.prometheus.timing import SCRAPES_PER_BLOCK, Timing
 from sluicegate.reviews.day_reader import STEP, DayReader
 from sluicegate.reviews.journal import with_day
-from sluicegate.reviews.ledger_writer import OLDEST_SECONDS
+from sluicegate.reviews.ledger_writer import MAX_AGE_SECONDS
 from sluicegate.reviews.periods import Day, Period, local_day, zone_of
 from sluicegate.reviews.subject import subject_of
 from sluicegate.settings import Settings
@@ -68,7 +68,7 @@ def missing_days(review: DataProductReview, timing: Timing, now: float) -> list[
     return [
         Day(day.date, day.begin, min(day.end, until))
         for day in Period("", first, after, zone_of(zone)).days()
-        if now - OLDEST_SECONDS <= day.begin < until and day.date.isoformat() not in dates
+        if now - MAX_AGE_SECONDS <= day.begin < until and day.date.isoformat() not in dates
     ]
 
 

@@ -18,7 +18,7 @@ from sluicegate.cli.reviews.reviewed_products import products_in
 from sluicegate.errors import MissingExtra, invalid
 from sluicegate.kube.errors import NotFound
 from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS, SUBJECT_REVIEWS, Key
-from sluicegate.reviews.seal import disagrees_with_seal
+from sluicegate.reviews.seal import differs_from_seal
 from sluicegate.reviews.signing import Signature, role_of, signed
 from sluicegate.reviews.store import read_review
 
@@ -79,12 +79,12 @@ async def _sign(key: Key, args: argparse.Namespace) -> tuple[str, dict[str, Any]
                 f"there is no {key}: `kubectl get dprev -n {key.namespace}` lists those there are"
             )
             raise invalid("review", text) from error
-        if disagrees_with_seal(review) and args.verdict != SignVerdict.OBJECT:
+        if differs_from_seal(review) and args.verdict != SignVerdict.OBJECT:
             text = "the digest does not match, so the ledger was changed after it was sealed: use --verdict Object"
             raise invalid("review", text)
         role = role_of(review, username, args.role)
         signature = Signature(username, role, args.verdict, args.note)
-        change = signed(review, signature, at=int(datetime.now(UTC).timestamp()))
+        change = signed(review, signature, sign_time=int(datetime.now(UTC).timestamp()))
         body = await api.patch(
             DATA_PRODUCT_REVIEWS, key, change, resource_version=review.metadata.resource_version
         )

@@ -19,16 +19,16 @@ from sluicegate.cli.printing.output import add_output, as_json, as_yaml, write_t
 from sluicegate.cli.standards.status_export import exported_objects
 from sluicegate.errors import invalid
 from sluicegate.kube.resources import Key
-from sluicegate.standards.backstage import backstage
-from sluicegate.standards.odcs import odcs
-from sluicegate.standards.odps import odps
-from sluicegate.standards.openslo import openslo
+from sluicegate.standards.backstage import backstage_documents
+from sluicegate.standards.odcs import odcs_documents
+from sluicegate.standards.odps import odps_documents
+from sluicegate.standards.openslo import openslo_documents
 
 Document = dict[str, Any]
 BACKSTAGE: Final = "backstage"
 STATUS: Final = "status"
 FORMATS: Final[Mapping[str, Callable[[DataProduct], Iterator[Document]]]] = {
-    "openslo": openslo, "odps": odps, "odcs": odcs, BACKSTAGE: backstage,
+    "openslo": openslo_documents, "odps": odps_documents, "odcs": odcs_documents, BACKSTAGE: backstage_documents,
 }  # fmt: skip
 
 
@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
     if args.openapi:
         if args.format != BACKSTAGE or len(products) != 1:
             raise invalid("--openapi", "is for one product and the format backstage: leave it out")
-        write = partial(backstage, openapi=_openapi(args.openapi))
+        write = partial(backstage_documents, openapi_text=_openapi(args.openapi))
     documents = [document for product in products for document in write(product)]
     write_text(_as_json(documents) if args.output == "json" else _as_yaml(documents), args.file)
     return 0

@@ -9,8 +9,8 @@ from sluicegate.cli.inputs.access_options import add_access
 from sluicegate.cli.printing.output import add_output, as_json, as_yaml, file_text, write_text
 from sluicegate.cli.standards.status_import import exported_documents, import_status
 from sluicegate.errors import invalid
-from sluicegate.standards.located_yaml import Located, located
-from sluicegate.standards.openslo_import import import_openslo, missing
+from sluicegate.standards.located_yaml import Located, located_documents
+from sluicegate.standards.openslo_import import has_missing, import_openslo
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -53,7 +53,9 @@ def run(args: argparse.Namespace) -> int:
         return 1 if failed else 0
     if args.overwrite or args.dry_run:
         raise invalid("--overwrite", "and --dry-run are for --format status: leave them out")
-    documents = [document for file in args.sources for document in located(_read(file), file)]
+    documents = [
+        document for file in args.sources for document in located_documents(_read(file), file)
+    ]
     result = import_openslo(documents, args.service)
     for remark in result.remarks:
         print(remark.line(), file=sys.stderr)
@@ -61,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
         raise invalid(" ".join(args.sources), _no_slo(documents, args.service))
     answer = {"spec": {"slos": result.slos}}
     write_text(as_json(answer) if args.output == "json" else as_yaml(answer), args.file)
-    return 1 if missing(result.remarks) else 0
+    return 1 if has_missing(result.remarks) else 0
 
 
 def _no_slo(documents: list[Located], service: str) -> str:

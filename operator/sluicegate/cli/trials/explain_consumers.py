@@ -14,7 +14,7 @@ def consumer_lines(assessment: Assessment | None) -> Iterator[str]:
         evidence = case.evidence
         yield (
             f"  candidate in {case.terms.name}: {_share(evidence.candidate)} against stable's"
-            f" {_share(evidence.stable)}; for it {evidence.promote:.1f} of {case.promote_at:.1f}, against it"
+            f" {_share(evidence.stable)}; for it {evidence.promote_evidence:.1f} of {case.promote_at:.1f}, against it"
             f" {evidence.roll_back:.1f} of {case.roll_back_at:.1f}"
         )
     for gap in () if assessment is None else assessment.gaps:
@@ -28,7 +28,7 @@ def consumers_as_object(assessment: Assessment | None) -> dict[str, Any]:
             "slo": one.terms.name,
             "candidate": one.evidence.candidate._asdict(),
             "stable": one.evidence.stable._asdict(),
-            "promote": one.evidence.promote,
+            "promote": one.evidence.promote_evidence,
             "promoteAt": one.promote_at,
             "rollBack": one.evidence.roll_back,
             "rollBackAt": one.roll_back_at,

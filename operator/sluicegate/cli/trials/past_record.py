@@ -17,10 +17,10 @@ from sluicegate.prometheus.targets import REQUESTS
 from sluicegate.simulation.recording import (
     Recording,
     Stint,
-    arrival,
+    arrival_event,
     names_of,
-    promotion,
-    stints,
+    promotion_event,
+    version_stints,
 )
 from sluicegate.slo.blocks import Block, Quality
 from sluicegate.slo.by_market import split_series
@@ -57,7 +57,7 @@ async def record(
     """
     seconds = product.spec.analysis.block_seconds
     newest = reader.timing.newest_complete(now, seconds)
-    past = stints(product.status)
+    past = version_stints(product.status)
     if not past:
         raise invalid("product", "no version of it is stable yet: record it once it serves")
     blocks = min(int(days * DAY / seconds), MOST_BLOCKS)
@@ -222,11 +222,11 @@ class RecordBuilder:
                     default=event_ends[0],
                 )
                 version = self.versions.get(name)
-                event, missing = arrival(names[name], version, before, self.product.status)
+                event, missing = arrival_event(names[name], version, before, self.product.status)
                 recording.events.append(event)
                 self.recording.notes += [missing] if missing else []
         recording.events += [
-            promotion(names[series_of(past_version.version)], past_version.begin)
+            promotion_event(names[series_of(past_version.version)], past_version.begin)
             for past_version in self.past[1:]
             if series_of(past_version.version) in names
         ]

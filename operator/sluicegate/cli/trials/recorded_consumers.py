@@ -9,9 +9,9 @@ from sluicegate.measurement.store import target_of
 from sluicegate.policy.model.consumers import ConsumerTerms, consumer_terms, consumers_named
 from sluicegate.prometheus.past_blocks import Era, PastReader
 from sluicegate.prometheus.targets import ProductKey
-from sluicegate.simulation.recording import OPEN, ConsumerOutcomes, Recording
+from sluicegate.simulation.recording import OPEN_END, ConsumerOutcomes, Recording
 from sluicegate.slo.blocks import Block
-from sluicegate.slo.consumer_series import MIXED, UNMARKED, USUAL
+from sluicegate.slo.consumer_series import MIXED_SERIES, UNMARKED_SERIES, USUAL_SERIES
 from sluicegate.slo.label_ages import AGED_SERIES
 from sluicegate.stats.counts import summed
 
@@ -43,9 +43,9 @@ class RecordedConsumer:
         labels = [name] if name in AGED_SERIES.values() else []
         for block in blocks:
             outcomes = recording.outcomes_of(self.terms.name, block.index * step)
-            if name == MIXED:
+            if name == MIXED_SERIES:
                 outcomes.mixed = block
-            elif name == UNMARKED:
+            elif name == UNMARKED_SERIES:
                 outcomes.unmarked = block
             else:
                 _arm(outcomes, version).update(dict.fromkeys((*slos, *labels), block))
@@ -57,7 +57,7 @@ class RecordedConsumer:
         target = target_of(self.product, reader.timing)
         if target is None:
             return []
-        past = await reader.read([Era(target, OPEN)], indexes, step)
+        past = await reader.read([Era(target, OPEN_END)], indexes, step)
         for case in self.terms.cases:
             series = [blocks for (_, slo), blocks in past.blocks.items() if slo == case.slo]
             for parts in zip(*series, strict=True):
@@ -79,7 +79,7 @@ def recorded_consumers(
 
 
 def _arm(outcomes: ConsumerOutcomes, version: str) -> dict[str, Block]:
-    return outcomes.usual if version == USUAL else outcomes.versions.setdefault(version, {})
+    return outcomes.usual if version == USUAL_SERIES else outcomes.versions.setdefault(version, {})
 
 
 def _together(parts: Sequence[Block]) -> Block:

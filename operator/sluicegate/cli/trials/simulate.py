@@ -14,7 +14,7 @@ from sluicegate.cli.printing.terminal import aligned
 from sluicegate.errors import InvalidInput, Problem, invalid
 from sluicegate.policy.model.consumers import ConsumerTerms, consumer_terms, consumers_named
 from sluicegate.policy.model.terms import Terms, terms_of
-from sluicegate.simulation.outlook import outlook
+from sluicegate.simulation.outlook import outlook_of
 from sluicegate.simulation.scenario import (
     Imagined,
     Scenario,
@@ -180,7 +180,7 @@ def _answer(terms: Terms, scenario: Scenario, args: argparse.Namespace) -> dict[
 
     summary = simulate(scenario, args.runs, args.seed)
     answer: dict[str, Any] = summary.to_json()
-    answer["slos"] = {one.slo: one.to_json() for one in outlook(scenario)}
+    answer["slos"] = {one.slo: one.to_json() for one in outlook_of(scenario)}
     answer["maxDurationSeconds"] = scenario.blocks * scenario.block_seconds
     if not args.no_degradation:
         results = degradation(terms, scenario, args.seed)

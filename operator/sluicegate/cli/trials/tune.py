@@ -21,7 +21,7 @@ from sluicegate.simulation.tuning import (
     TunedValue,
     Tuning,
     as_seconds,
-    tune,
+    tune_slos,
 )
 from sluicegate.views.numbers import duration
 
@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
     scenario = read_scenario(args.scenario)
     if args.policy:
         scenario = with_policy(scenario, next(iter(read_products(args.policy))))
-    tunings = list(tune(scenario, args.drop, args.alarm_days))
+    tunings = list(tune_slos(scenario, args.drop, args.alarm_days))
     if not tunings:
         problem = "holds no events of an SLO that counts them: record a longer history"
         raise invalid(args.scenario, problem)

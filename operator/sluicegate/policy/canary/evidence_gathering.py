@@ -46,9 +46,9 @@ from sluicegate.stats.sequential_test import (
     SequentialEvidence,
     better_bound,
     expected_ratio,
-    gather,
     promotion_bound,
     rollback_bound,
+    sequential_evidence,
 )
 
 
@@ -215,14 +215,17 @@ def slo_evidence(
     )
     if labels is None:
         blocks = sum(candidate_count is not None for candidate_count, _ in pairs)
-        evidence, aged_labels = gather(pairs, past, margin=margin, correlation=correlation), None
+        evidence, aged_labels = (
+            sequential_evidence(pairs, past, margin=margin, correlation=correlation),
+            None,
+        )
     else:
         blocks = labels.compared_blocks
         evidence, aged_labels = labels.evidence(
             earlier_counts, margin=margin, correlation=correlation
         )
     paired = hold_out_of(slo, candidate)
-    known_evidence = 0.0 if paired is None else paired.promote
+    known_evidence = 0.0 if paired is None else paired.promote_evidence
     usual_rate = 0.0 if pace is None else pace.per_second
     rate = max(_rate(before, evidence, blocks) / arms.seconds, usual_rate)
     shadow = evidence_of(slo, candidate) if slo.name in arms.shadowed else None
@@ -246,7 +249,11 @@ def slo_evidence(
             earlier_evidence=known_evidence,
         )
     else:
-        evidence = replace(evidence, promote=shadow.promote, better=shadow.better)
+        evidence = replace(
+            evidence,
+            promote_evidence=shadow.promote_evidence,
+            better_evidence=shadow.better_evidence,
+        )
         expected = expected_shadow_seconds(
             terms.shadow_seconds,
             candidate,
@@ -260,7 +267,7 @@ def slo_evidence(
     unheard = shadow is not None and not shadow.blocks
     return SloEvidence(
         slo,
-        evidence if paired is None else evidence.after(paired),
+        evidence if paired is None else evidence.with_paired(paired),
         must_speak(slo, terms, expected, comes=has_events, unheard=unheard),
         promotion_bound(step_of(candidate, terms.steps), len(terms.steps)),
         rollback_bound(arms.slos),

@@ -5,7 +5,7 @@ from sluicegate.policy.canary.objections import basis, both_arms, numbers_of
 from sluicegate.policy.canary.slo_evidence import Assessment, SloEvidence, is_own
 from sluicegate.policy.slo_health.client_errors import is_implicit
 from sluicegate.stats.intervals import Z_INTERVAL
-from sluicegate.stats.paired import difference
+from sluicegate.stats.paired import paired_difference
 from sluicegate.views.lift import Lift, arms_text, lift_of, lift_text
 from sluicegate.views.numbers import points
 
@@ -17,14 +17,14 @@ def gains(candidate: Candidate, assessment: Assessment) -> tuple[str, dict[str, 
     Then comes the SLO with the least evidence that the candidate isn't worse.
     """
     slos = [slo for slo in assessment.counted if not is_implicit(slo.terms)]
-    weakest = min(slos, key=lambda slo: slo.evidence.promote, default=None)
+    weakest = min(slos, key=lambda slo: slo.evidence.promote_evidence, default=None)
     subject = _subject(candidate, assessment)
     lift = None if subject is None else _lift(subject)
     head = _on_hold_out(candidate) if lift is None else lift_text(lift)
     if weakest is None:
         names = ", ".join(gauge.terms.name for gauge in assessment.counted_gauges)
         return "; ".join(filter(None, (head, f"not worse in {names}"))), {}
-    evidence = f"evidence {weakest.evidence.promote:.1f} of {weakest.promote_at:.1f}"
+    evidence = f"evidence {weakest.evidence.promote_evidence:.1f} of {weakest.promote_at:.1f}"
     numbers = numbers_of(weakest)
     if lift is not None:
         numbers |= {"gain": lift.gain, "gainLower": lift.lower, "gainUpper": lift.upper}
@@ -71,6 +71,6 @@ def _on_hold_out(candidate: Candidate) -> str:
     if lift is None:
         return ""
     if (rows := candidate.pairs.get(name)) is not None:
-        worse = difference(rows, Z_INTERVAL)
+        worse = paired_difference(rows, Z_INTERVAL)
         lift = Lift(name, lift.candidate, lift.stable, -worse.estimate, -worse.upper, -worse.lower)
     return f"on the hold-out {lift_text(lift)}: {arms_text(lift)}"

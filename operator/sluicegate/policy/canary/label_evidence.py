@@ -18,11 +18,11 @@ from sluicegate.policy.canary.slo_evidence import AgedLabels
 from sluicegate.policy.model.observed import CanaryBlock
 from sluicegate.policy.model.terms import SloTerms, Terms
 from sluicegate.slo.blocks import BlockValue
-from sluicegate.slo.label_ages import AGE_BOUNDS, AGES, LabelsByAge, covered_classes
-from sluicegate.stats.canary_duration import WARM_UP_BLOCKS, needed_by_step
+from sluicegate.slo.label_ages import AGE_BOUNDS_SECONDS, AGES, LabelsByAge, covered_classes
+from sluicegate.stats.canary_duration import WARM_UP_BLOCKS, needed_evidence_by_step
 from sluicegate.stats.counts import NOTHING, Count, summed
 from sluicegate.stats.dispersion import independent_share
-from sluicegate.stats.late_labels import LabelledBlock, gather_labels, labels_growth
+from sluicegate.stats.late_labels import LabelledBlock, label_evidence, labels_growth
 from sluicegate.stats.sequential_test import SequentialEvidence
 
 COUNTED_SHARE: Final = 0.95
@@ -130,7 +130,7 @@ class LabelComparison:
     @property
     def compared_blocks(self) -> int:
         """Return the number of blocks with comparable labels."""
-        return sum(block.within > 0 for block in self.blocks)
+        return sum(block.joint_labels > 0 for block in self.blocks)
 
     def evidence(
         self, before: Count, *, margin: float, correlation: float
@@ -139,8 +139,12 @@ class LabelComparison:
 
         `before` are stable's labels before the rollout.
         """
-        evidence, ratio = gather_labels(self.blocks, before, margin=margin, correlation=correlation)
-        classes = next((block.within for block in reversed(self.blocks) if block.within), 0)
+        evidence, ratio = label_evidence(
+            self.blocks, before, margin=margin, correlation=correlation
+        )
+        classes = next(
+            (block.joint_labels for block in reversed(self.blocks) if block.joint_labels), 0
+        )
         has_another_kind = self._are_of_another_kind
         settling = self.settle_seconds if has_another_kind else 0
         return evidence, AgedLabels(classes, before, has_another_kind, ratio, settling)
@@ -194,7 +198,7 @@ def _settle_seconds(terms: Terms, blocks: Sequence[CanaryBlock]) -> int:
     right = [labels - bad for labels, bad in zip(all_labels, wrong_labels, strict=True)]
     if not recent_ages or min(wrong_labels[-1], right[-1]) < LEAST_COMPLETE:
         return 0
-    bounds = (*AGE_BOUNDS, terms.label_lifetime_seconds)
+    bounds = (*AGE_BOUNDS_SECONDS, terms.label_lifetime_seconds)
     return next(
         bound
         for bound, *labels in zip(bounds, wrong_labels, right, strict=True)
@@ -222,7 +226,9 @@ def label_rates(
     if slo.label_lag_seconds:
         age_bounds = {len(AGES): float(slo.label_lag_seconds)}
     else:
-        age_bounds = {place: float(bound) for place, bound in enumerate(AGE_BOUNDS, start=1)}
+        age_bounds = {
+            place: float(bound) for place, bound in enumerate(AGE_BOUNDS_SECONDS, start=1)
+        }
         age_bounds[len(AGES)] = float(terms.label_lifetime_seconds)
     seconds_read = len(recent_ages) * seconds
     rates = [
@@ -253,7 +259,7 @@ def expected_label_seconds(
     if not rates:
         return inf
     ratio, total = rates[-1].ratio, 0.0
-    for weight, needed in needed_by_step(steps, earlier_evidence):
+    for weight, needed in needed_evidence_by_step(steps, earlier_evidence):
         speeds = [
             (
                 rate.seconds + (WARM_UP_BLOCKS + 1) * block_seconds,

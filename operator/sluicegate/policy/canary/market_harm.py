@@ -26,7 +26,7 @@ from sluicegate.policy.canary.slo_evidence import Assessment, MarketHarm, SloEvi
 from sluicegate.policy.model.observed import CanaryBlock, Observed
 from sluicegate.policy.model.terms import SloTerms, Terms
 from sluicegate.slo.by_market import market_series, split_series
-from sluicegate.stats.arm_harm import harm
+from sluicegate.stats.arm_harm import arm_harm_evidence
 from sluicegate.stats.counts import NOTHING, Count, summed
 
 ALPHA: Final = 0.05
@@ -77,7 +77,7 @@ def _compared_market(
         settles = slo.settle_seconds(slo.terms.label_lag_seconds)
         past = summed(c for block in before if (c := count_of(block.stable.get(key))) is not None)
         pairs = _sums(since, key, [share.start_time + settles for share in shares], settles)
-        evidence, candidate_count, stable_count = harm(
+        evidence, candidate_count, stable_count = arm_harm_evidence(
             pairs, past, margin=slo.margin, correlation=slo.correlation
         )
         yield MarketHarm(slo.terms, market, candidate_count, stable_count, evidence, bound)

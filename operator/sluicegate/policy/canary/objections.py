@@ -19,10 +19,10 @@ from sluicegate.policy.model.decision import Hold
 from sluicegate.policy.model.terms import Terms
 from sluicegate.policy.slo_health.client_errors import share_for_people
 from sluicegate.slo.blocks import Quality
-from sluicegate.slo.label_ages import AGE_BOUNDS
+from sluicegate.slo.label_ages import AGE_BOUNDS_SECONDS
 from sluicegate.stats.canary_duration import LEAST_BLOCKS
 from sluicegate.stats.counts import Count
-from sluicegate.stats.intervals import Z95, newcombe, wilson_lower
+from sluicegate.stats.intervals import Z95, newcombe_difference, wilson_lower
 from sluicegate.stats.paired_blocks import BlockEvidence
 from sluicegate.views.numbers import duration, events, percent, points
 
@@ -171,10 +171,10 @@ def evidence_is_missing(case: CanaryCase) -> Hold | None:
     not_favouring = [slo for slo in case.assessment.counted if not slo.favours]
     if not not_favouring:
         return None
-    slo = min(not_favouring, key=lambda slo: slo.evidence.promote)
+    slo = min(not_favouring, key=lambda slo: slo.evidence.promote_evidence)
     text = (
         f"{case.stays}: {slo.terms.title} has {basis(slo)}, evidence"
-        f" {slo.evidence.promote:.1f} of {slo.promote_at:.1f}"
+        f" {slo.evidence.promote_evidence:.1f} of {slo.promote_at:.1f}"
     )
     return Hold(reason=Reason.COLLECTING_EVIDENCE, message=text, numbers=numbers_of(slo))
 
@@ -340,7 +340,7 @@ def _walks_away(case: CanaryCase, slo: SloEvidence) -> Hold | None:
         return None
     if candidate_arm.bad * stable_arm.total < stable_arm.bad * candidate_arm.total:
         return None
-    difference = newcombe(slo.independent, original.count, Z95)
+    difference = newcombe_difference(slo.independent, original.count, Z95)
     if difference.lower <= slo.terms.margin:
         return None
     text = (
@@ -374,7 +374,9 @@ def _ages(slo: SloEvidence) -> str:
     if slo.labels is None:
         return ""
     if not slo.labels.classes:
-        return f", as labels compare from {duration(AGE_BOUNDS[0])} after the share was given"
+        return (
+            f", as labels compare from {duration(AGE_BOUNDS_SECONDS[0])} after the share was given"
+        )
     seconds = slo.labels.seconds
     if seconds is None:
         return ""
@@ -402,7 +404,7 @@ def numbers_of(slo: SloEvidence) -> dict[str, float]:
     """Return the evidence of one SLO by name."""
     candidate_arm, stable_arm = slo.arms
     return {
-        "promote": slo.evidence.promote,
+        "promote": slo.evidence.promote_evidence,
         "promoteAt": slo.promote_at,
         "rollBack": slo.evidence.roll_back,
         "rollBackAt": slo.roll_back_at,

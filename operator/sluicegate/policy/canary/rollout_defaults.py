@@ -36,7 +36,7 @@ from sluicegate.policy.model.observed import Observed
 from sluicegate.policy.model.terms import SloTerms, Terms
 from sluicegate.slo.blocks import Quality
 from sluicegate.stats.paired import Pairs
-from sluicegate.stats.paired import weigh as weigh_pairs
+from sluicegate.stats.paired import paired_evidence as weigh_pairs
 from sluicegate.views.numbers import duration
 
 SOON_SECONDS: Final = 900
@@ -143,7 +143,7 @@ def _aged_seconds(
         return None
     rows = trial.pairs.get(slo.name)
     margin = slo.margin_by(rows)
-    evidence = 0.0 if rows is None else weigh_pairs(rows, margin).promote
+    evidence = 0.0 if rows is None else weigh_pairs(rows, margin).promote_evidence
 
     def with_steps(steps: tuple[int, ...]) -> float:
         return expected_label_seconds(
@@ -243,7 +243,7 @@ def _planned(
             continue
         rows = pairs.get(slo.name)
         margin = slo.margin_by(rows)
-        evidence = 0.0 if rows is None else weigh_pairs(rows, margin).promote
+        evidence = 0.0 if rows is None else weigh_pairs(rows, margin).promote_evidence
         if terms.shadow_seconds is not None and is_scored(terms, slo):
             per_second = rows_per_second(terms, pace.per_second)
             seconds = planned_shadow_seconds(

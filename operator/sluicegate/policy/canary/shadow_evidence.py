@@ -13,14 +13,14 @@ from sluicegate.api.shadow import ShadowEvidence, ShadowStatus
 from sluicegate.api.versions import Candidate
 from sluicegate.policy.model.terms import SloTerms, Terms
 from sluicegate.policy.slo_health.client_errors import is_implicit
-from sluicegate.stats.paired import PairedEvidence, Pairs, weigh
+from sluicegate.stats.paired import PairedEvidence, Pairs, paired_evidence
 from sluicegate.stats.paired_blocks import (
     NO_ROWS,
     BlockEvidence,
+    add_pairs,
     discordance,
     expected_blocks,
     expected_rows,
-    plus,
 )
 from sluicegate.stats.sequential_test import promotion_bound
 
@@ -63,7 +63,7 @@ def is_shadowed(terms: Terms, candidate: Candidate, slo: SloTerms) -> bool:
 def hold_out_of(slo: SloTerms, candidate: Candidate) -> PairedEvidence | None:
     """Return the evidence of the hold-out's rows, from before the training's end; None without any."""
     rows = candidate.pairs.get(slo.name)
-    return None if rows is None else weigh(rows, slo.margin_by(rows))
+    return None if rows is None else paired_evidence(rows, slo.margin_by(rows))
 
 
 def evidence_of(slo: SloTerms, candidate: Candidate) -> BlockEvidence:
@@ -102,7 +102,7 @@ def with_rows(
     for slo in terms.slos:
         if slo.name in pairs and is_scored(terms, slo):
             rows = candidate.pairs.get(slo.name)
-            after = evidence_of(slo, candidate.replace(shadow=shadow)).after(
+            after = evidence_of(slo, candidate.replace(shadow=shadow)).with_block(
                 pairs[slo.name], slo.margin_by(rows), rows or NO_ROWS
             )
             before[slo.name] = ShadowEvidence(
@@ -110,11 +110,11 @@ def with_rows(
                 terms_hash=slo.hash,
                 blocks=after.blocks,
                 pairs=after.pairs,
-                squares=after.squares,
+                squares=after.squared_shifts,
                 correlation=number(after.correlation()),
-                promote=after.promote,
+                promote=after.promote_evidence,
                 roll_back=after.roll_back,
-                better=after.better,
+                better=after.better_evidence,
             )
     return shadow.replace(
         since_time=shadow.since_time if shadow.until_time is None else shadow.until_time,
@@ -169,5 +169,5 @@ def expected_shadow_seconds(
         max(labels_per_second, rate),
         margin=margin,
         evidence=evidence,
-        rows=plus(shadow.pairs, rows or NO_ROWS),
+        rows=add_pairs(shadow.pairs, rows or NO_ROWS),
     )

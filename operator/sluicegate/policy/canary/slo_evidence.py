@@ -10,10 +10,10 @@ from sluicegate.policy.canary.label_pace import SLOW_SECONDS
 from sluicegate.policy.model.terms import SloTerms, Terms
 from sluicegate.policy.slo_health.client_errors import is_implicit
 from sluicegate.slo.blocks import Quality
-from sluicegate.slo.label_ages import AGE_BOUNDS
+from sluicegate.slo.label_ages import AGE_BOUNDS_SECONDS
 from sluicegate.stats.counts import Count
 from sluicegate.stats.dispersion import independent_share
-from sluicegate.stats.intervals import newcombe, quantile
+from sluicegate.stats.intervals import newcombe_difference, quantile
 from sluicegate.stats.late_labels import OddsRatio
 from sluicegate.stats.paired import PairedEvidence
 from sluicegate.stats.paired_blocks import BlockEvidence
@@ -48,7 +48,11 @@ class AgedLabels:
     @property
     def seconds(self) -> int | None:
         """Return the greatest age of the labels that are compared now, in seconds; None without a limit."""
-        return AGE_BOUNDS[self.classes - 1] if self.classes <= len(AGE_BOUNDS) else None
+        return (
+            AGE_BOUNDS_SECONDS[self.classes - 1]
+            if self.classes <= len(AGE_BOUNDS_SECONDS)
+            else None
+        )
 
     def with_all_labels(self, candidate: Count, stable: Count) -> tuple[Count, Count]:
         """Estimate the final counts of (candidate, stable), when all labels have arrived.
@@ -62,7 +66,7 @@ class AgedLabels:
         stable_odds = _odds(self.before)
         candidate_odds = stable_odds * self.ratio.estimate
         variances = [odds / (1 + odds) ** 2 for odds in (candidate_odds, stable_odds)]
-        weight = self.ratio.information * sum(
+        weight = self.ratio.fisher_information * sum(
             1 / (count.total * variance)
             for count, variance in zip((candidate, stable), variances, strict=True)
         )
@@ -145,7 +149,7 @@ class SloEvidence:
         stable_arm = self._as_independent(self.arms[1])
         if not stable_arm[1] or not self.independent[1]:
             return True
-        return newcombe(self.independent, stable_arm, Z_SURELY).lower > 0
+        return newcombe_difference(self.independent, stable_arm, Z_SURELY).lower > 0
 
     @property
     def independent(self) -> tuple[float, float]:
@@ -174,12 +178,12 @@ class SloEvidence:
     @property
     def favours(self) -> bool:
         """Return whether the evidence suffices that the candidate isn't worse by the margin."""
-        return self.evidence.promote >= self.promote_at
+        return self.evidence.promote_evidence >= self.promote_at
 
     @property
     def shows_better(self) -> bool:
         """Return whether the evidence suffices that the candidate is better than stable."""
-        return self.favours and self.evidence.better >= self.better_at
+        return self.favours and self.evidence.better_evidence >= self.better_at
 
     @property
     def leans_against(self) -> bool:

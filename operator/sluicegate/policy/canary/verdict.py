@@ -387,9 +387,11 @@ def its_time_is_over(case: CanaryCase) -> Inconclusive | None:
     gap = unmeasured_consumer(case) if case.is_last else None
     if gap is not None:
         return Inconclusive(reason=Reason.MAX_DURATION, message=f"{text}: {gap.text}")
-    slo = min(case.assessment.slos, key=lambda slo: slo.evidence.promote, default=None)
+    slo = min(case.assessment.slos, key=lambda slo: slo.evidence.promote_evidence, default=None)
     if slo is not None:
-        text += f": {slo.terms.title} has {basis(slo)}, evidence {slo.evidence.promote:.1f} of"
+        text += (
+            f": {slo.terms.title} has {basis(slo)}, evidence {slo.evidence.promote_evidence:.1f} of"
+        )
         text += f" {slo.promote_at:.1f}"
     text += _also(case.assessment)
     return Inconclusive(

@@ -18,7 +18,7 @@ from sluicegate.policy.slo_health.current_level import accepted_limit
 from sluicegate.policy.slo_health.ratio_slo import SPOKEN_HOURS, SloResult
 from sluicegate.slo.blocks import Series
 from sluicegate.stats.counts import Count
-from sluicegate.stats.intervals import Z95, newcombe
+from sluicegate.stats.intervals import Z95, newcombe_difference
 from sluicegate.views.numbers import percent
 
 UNCOUNTED_HARM: Final = 0.5
@@ -129,7 +129,7 @@ def _surely_worse(harm: Harm, count_then: Count) -> bool:
     """Return whether a window is worse than the previous version, beyond chance."""
     phi = 1.0 if harm.result.baseline is None else harm.result.baseline.phi
     return any(
-        newcombe((count.bad / phi, count.total / phi), count_then, Z95).lower > 0
+        newcombe_difference((count.bad / phi, count.total / phi), count_then, Z95).lower > 0
         for count in harm.counts
         if count.total
     )

@@ -29,7 +29,7 @@ from sluicegate.slo.blocks import SINGLE_BLOCKS, Series
 from sluicegate.stats.calendar import BLOCKS_PER_HOUR
 from sluicegate.stats.canary_duration import warmed_up
 from sluicegate.stats.counts import Count
-from sluicegate.stats.share_response import Bin, ShareChange, ShareResponse, response_to
+from sluicegate.stats.share_response import Bin, ShareChange, ShareResponse, share_response
 from sluicegate.views.numbers import duration, percent
 
 FOLLOWS: Final = 5.0
@@ -181,7 +181,7 @@ def _response(  # noqa: PLR0917 - the whole input
     )
     lag = max(slo.lag_blocks * seconds, slo.label_lag_seconds)
     bins = _bins(series, first, now, seconds) if first < now else ()
-    return response_to(
+    return share_response(
         [one for one in bins if not _touches(one, spans, seconds)],
         [ShareChange(time, weight / 100) for time, weight in release.shares],
         block_seconds=seconds,

@@ -37,7 +37,13 @@ from sluicegate.api.slos import (
     SloMarkets,
 )
 from sluicegate.policy.model.hold_out_margin import HoldOutMargin
-from sluicegate.slo.burn_rate import FAST, SLOW, Row, Threshold, thresholds
+from sluicegate.slo.burn_rate import (
+    FAST_BURN_WINDOWS,
+    SLOW_BURN_WINDOWS,
+    Row,
+    Threshold,
+    thresholds,
+)
 from sluicegate.slo.indicators import INDICATORS, IndicatorDefinition
 from sluicegate.stats.calendar import CLOCK, HOUR_SECONDS, Calendar
 from sluicegate.stats.intervals import least_total
@@ -393,7 +399,9 @@ def _slo_terms(slo: Slo, calendar: Calendar, *, takes_truths: bool) -> SloTerms:
         margin=_margin(slo, definition, drop),
         margin_given=slo.regression is not None,
         lag_blocks=lag_blocks,
-        thresholds=_thresholds(FAST if fast else SLOW, allowed, lag_blocks),
+        thresholds=_thresholds(
+            FAST_BURN_WINDOWS if fast else SLOW_BURN_WINDOWS, allowed, lag_blocks
+        ),
         recent=RECENT_FAST if fast else RECENT_SLOW,
         gauge=None
         if gauge is None

@@ -15,8 +15,8 @@ from typing import Final
 
 from sluicegate.policy.model.hold_out_margin import HoldOutMargin
 from sluicegate.stats.counts import NOTHING, Count
-from sluicegate.stats.intervals import Z95, Difference, newcombe
-from sluicegate.stats.paired import Pairs, difference, is_shown_better
+from sluicegate.stats.intervals import Z95, Difference, newcombe_difference
+from sluicegate.stats.paired import Pairs, is_shown_better, paired_difference
 
 _MOST_TIMES: Final = 30
 """A hold-out that is a thousand times as large is out of reach."""
@@ -71,7 +71,9 @@ def judge(
     allowed = margin.of(pairs)
     if candidate.total == 0 or stable.total == 0:
         return HoldOut(slo, GateVerdict.TOO_SMALL, candidate, stable, None, allowed)
-    interval = newcombe(candidate, stable, Z95) if pairs is None else difference(pairs)
+    interval = (
+        newcombe_difference(candidate, stable, Z95) if pairs is None else paired_difference(pairs)
+    )
     verdict = GateVerdict.TOO_SMALL
     needed = None
     if interval.upper <= allowed:

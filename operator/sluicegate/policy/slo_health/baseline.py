@@ -15,17 +15,17 @@ from sluicegate.api.slos import Seasonality
 from sluicegate.policy.model.terms import SloTerms
 from sluicegate.slo.blocks import Series
 from sluicegate.stats.batch_means import (
-    INDEPENDENT,
+    NO_SCATTER,
     Scatter,
-    about_levels,
-    from_unit_to_unit,
+    residuals_around_levels,
     scatter,
+    successive_scatter,
 )
 from sluicegate.stats.calendar import BLOCKS_PER_HOUR, HOURS, Calendar
 from sluicegate.stats.counts import Count
 from sluicegate.stats.dispersion import dispersion
 from sluicegate.stats.intervals import quantile, wilson_upper
-from sluicegate.stats.seasonality import hour_matters, season_sums
+from sluicegate.stats.seasonality import is_hour_significant, season_sums
 
 Z_BASELINE: Final = quantile(0.975)
 """Confidence of the baseline's upper bound."""
@@ -104,8 +104,8 @@ def from_production(
     """
     calendar = terms.calendar
     by_weekday = terms.seasonality is Seasonality.WEEKLY
-    weekly = by_weekday and calendar.keeps(LEAST_HOURS_WEEKLY)
-    least = calendar.sums(LEAST_HOURS_WEEKLY if weekly else LEAST_HOURS)
+    weekly = by_weekday and calendar.is_kept(LEAST_HOURS_WEEKLY)
+    least = calendar.sum_count(LEAST_HOURS_WEEKLY if weekly else LEAST_HOURS)
     start_block = max(since, ceil((record.steady_start_time or 0) / block_seconds))
     last = now // BLOCKS_PER_HOUR - 1
     first = max(ceil(start_block / BLOCKS_PER_HOUR), last - HOURS + 1)
@@ -116,8 +116,8 @@ def from_production(
     start, end = first * BLOCKS_PER_HOUR, (last + 1) * BLOCKS_PER_HOUR
     phi = dispersion(block.count for block in series.blocks(start, end))
     hours = list(zip(bad, total, strict=True))
-    daily = by_weekday or hour_matters(hours, first, phi, calendar)
-    of_hours = from_unit_to_unit(hours) if daily else scatter(about_levels(hours, 0))
+    daily = by_weekday or is_hour_significant(hours, first, phi, calendar)
+    of_hours = successive_scatter(hours) if daily else scatter(residuals_around_levels(hours, 0))
     hour_phi = max(of_hours.phi, phi)
     p = ratio_of(count)
     if count.total / hour_phi < PRECISION * p * (1 - p) / terms.drop**2 or count.total == 0:
@@ -139,7 +139,7 @@ def from_production(
 def scatter_of(baseline: Baseline) -> Scatter:
     """Return the prior dispersion of its hours, before any later hour is counted."""
     if not baseline.hour_phi:
-        return Scatter(baseline.phi, INDEPENDENT.degrees)
+        return Scatter(baseline.phi, NO_SCATTER.degrees_of_freedom)
     return Scatter(max(baseline.hour_phi, baseline.phi), float(LEAST_HOURS))
 
 
@@ -164,6 +164,6 @@ def _mean_pods(
 def _by_weekday(hours: list[tuple[int, int]], first: int, calendar: Calendar) -> tuple[Count, ...]:
     days = [[0, 0] for _ in range(7)]
     for hour, (bad, total) in enumerate(hours, start=first):
-        day = days[calendar.days.of(hour) % 7]
+        day = days[calendar.days.number_of_hour(hour) % 7]
         day[0], day[1] = day[0] + bad, day[1] + total
     return tuple(Count(bad, total) for bad, total in days)

@@ -21,13 +21,13 @@ from sluicegate.policy.model.excluded_blocks import BlockSpan, block_before
 from sluicegate.policy.model.terms import SloTerms
 from sluicegate.policy.slo_health.baseline import ratio_of, upper_bound
 from sluicegate.slo.blocks import Series
-from sluicegate.slo.burn_rate import LEAST_BAD
+from sluicegate.slo.burn_rate import LEAST_BAD_EVENTS
 from sluicegate.stats.calendar import BLOCKS_PER_HOUR, HOURS
 from sluicegate.stats.counts import NOTHING, Count
 from sluicegate.stats.intervals import (
     Z95,
     least_total,
-    newcombe,
+    newcombe_difference,
     quantile,
     wilson_lower,
     wilson_upper,
@@ -143,14 +143,14 @@ def _lengths(terms: SloTerms, most_blocks: int) -> list[int]:
 
 def _bears_out(count: Count, limit: float) -> bool:
     """Return whether the events after a disturbance are compatible with those before it."""
-    return count.bad >= LEAST_BAD and count.bad > limit * count.total
+    return count.bad >= LEAST_BAD_EVENTS and count.bad > limit * count.total
 
 
 def _compared_with_limit(count: Count, limit: float, phi: float) -> bool | None:
     if count.bad <= limit * count.total:
         return False
     surely_worse = wilson_lower(count.bad / phi, count.total / phi, Z_STILL_BAD) > limit
-    return True if surely_worse and count.bad >= LEAST_BAD else None
+    return True if surely_worse and count.bad >= LEAST_BAD_EVENTS else None
 
 
 def _contradicts(count: Count, middle: float, phi: float, *, earlier: bool) -> bool:
@@ -167,7 +167,7 @@ def _has_ended(count: Count, newer: Count, phi: float) -> bool:
     if not older.total or not newer.total:
         return False
     older_count, now = ((one.bad / phi, one.total / phi) for one in (older, newer))
-    return newcombe(older_count, now, Z95).lower > 0
+    return newcombe_difference(older_count, now, Z95).lower > 0
 
 
 def _compares(count: Count, limit: float) -> str:

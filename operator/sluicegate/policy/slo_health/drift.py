@@ -124,21 +124,21 @@ def drift_of(
     by_hour, start = calendar.hours_as_sums(hours), first_hour(since, complete)
     shows = hours_known
     if without_mean and not baseline.weekdays and not late:
-        each_sum = Stretch(calendar.each_sum, start, complete - 1, by_hour)
+        each_sum = Stretch(calendar.sum_units, start, complete - 1, by_hour)
         shows = _before_change(terms, series, baseline, each_sum, hours_known=hours_known)
     swings = _swings(terms, series, baseline, shows) if without_mean else baseline.daily
     daily = swings or late
-    units = calendar.days if daily else calendar.each_sum
+    units = calendar.days if daily else calendar.sum_units
     if daily and lag * calendar.block_seconds > calendar.day_seconds:
         return None
-    last = units.of(complete) - 1
+    last = units.number_of_hour(complete) - 1
     first = units.first_from(start)
     stretch = Stretch(units, first, last, days if daily else by_hour)
     drifts = [_cusum(terms, series, baseline, stretch)]
     if without_mean and not baseline.weekdays:
         drifts.append(_two_sample(terms, series, baseline, stretch))
         if swings and not late:
-            each_sum = Stretch(calendar.each_sum, hours_known.start, complete - 1, by_hour)
+            each_sum = Stretch(calendar.sum_units, hours_known.start, complete - 1, by_hour)
             drifts.append(_two_sample(terms, series, baseline, each_sum, same_hours=True))
     drift = max(filter(None, drifts), key=lambda drift: drift.statistic / drift.bound, default=None)
     if drift is None or not without_mean or daily or baseline.weekdays:
@@ -162,7 +162,7 @@ def _recovered(
     limit = upper_bound(baseline.count, prior.phi)
     if drift.changed is None or not 0 < limit < limit + terms.drop < 1:
         return None
-    first_unit = max(units.of(drift.changed // BLOCKS_PER_HOUR), first)
+    first_unit = max(units.number_of_hour(drift.changed // BLOCKS_PER_HOUR), first)
     events = list(_counts(series, first_unit, last, units))
     _, recovery_end = _recovery(events, limit, terms.drop, inf)
     scatter = _scatter(
@@ -216,7 +216,7 @@ def _swings(terms: SloTerms, series: Series, baseline: Baseline, hours_known: ra
         hours = list(zip(*series.hours(hours_known.start, hours_known.stop - 1), strict=True))
         swings_before = (
             hours_known,
-            seasonality.hour_matters(hours, hours_known.start, baseline.phi, calendar),
+            seasonality.is_hour_significant(hours, hours_known.start, baseline.phi, calendar),
         )
         series.derived[place] = swings_before
     return bool(swings_before[1])
@@ -231,7 +231,7 @@ def _before_change(
     season, and all count: the next day shows which of the two it was.
     """
     calendar = terms.calendar
-    day = calendar.sums(HOURS_A_DAY)
+    day = calendar.sum_count(HOURS_A_DAY)
     if not day < len(hours_known) < seasonality.season_sums(calendar):
         return hours_known
     drift = _two_sample(terms, series, baseline, stretch)
@@ -251,26 +251,26 @@ def _cusum(terms: SloTerms, series: Series, baseline: Baseline, stretch: Stretch
         return None
     progress = series.derived.get(key)
     if not isinstance(progress, cusum.Progress) or not progress.can_continue_to(first, last):
-        progress = cusum.begin(banks[0], first)
-    if progress.next <= last:
-        new_counts = _counts(series, progress.next, last, units)
+        progress = cusum.begin_cusum(banks[0], first)
+    if progress.next_block <= last:
+        new_counts = _counts(series, progress.next_block, last, units)
         progress = cusum.advance_strata(progress, banks, new_counts)
         series.derived[key] = progress
     place = max(range(len(progress.values)), key=progress.values.__getitem__)
-    zero = progress.zeros[place]
-    begin_sum, end = units.start(zero), units.start(progress.next)
+    zero = progress.zero_positions[place]
+    begin_sum, end = units.start(zero), units.start(progress.next_block)
     bad, total = series.hours(begin_sum, end - 1)
     before = series.hours(units.start(first), begin_sum - 1)
     scatter = prior
-    if progress.statistic >= prior.phi * banks[0].bound * WORTH_A_CHECK:
+    if progress.statistic >= prior.phi * banks[0].alarm_bound * WORTH_A_CHECK:
         weekdays = [unit % len(banks) for unit in range(first, last + 1)]
         strata = weekdays if len(banks) > 1 else None
         events = list(_counts(series, first, last, units))
         scatter = _scatter(events, zero - first, prior, strata=strata)
-    divisor = scatter.divisor(banks[0].bound, LEAST_DEGREES)
+    divisor = scatter.divisor(banks[0].alarm_bound, LEAST_DEGREES)
     return Drift(
         progress.statistic / divisor,
-        banks[0].bound,
+        banks[0].alarm_bound,
         decides(baseline, terms),
         Count(sum(bad), sum(total)),
         (end - begin_sum) * BLOCKS_PER_HOUR,
@@ -293,11 +293,11 @@ def _two_sample(
     units, first, last, mean = stretch
     count, prior = baseline.count, scatter_of(baseline)
     least = terms.drop if terms.drop_given else max(terms.drop, detectable_drop(count, prior.phi))
-    drops = change_point.alternatives(ratio_of(count), least)
+    drops = change_point.alternative_drops(ratio_of(count), least)
     if not drops or not count.total:
         return None
     bound = log(len(drops) * mean)
-    if not same_hours and change_point.events_to_see(count, drops[-1], bound, prior.phi) is None:
+    if not same_hours and change_point.events_to_detect(count, drops[-1], bound, prior.phi) is None:
         return None
     place = ("change", drops, prior, units, same_hours)
     key = (count, units, first, last)
@@ -307,9 +307,9 @@ def _two_sample(
         strata = None
         if same_hours:
             strata = [terms.calendar.hour_of_day(hour) for hour in range(first, last + 1)]
-            change = change_point.strongest_within(strata, count, events, drops)
+            change = change_point.strongest_change_within_strata(strata, count, events, drops)
         else:
-            change = change_point.strongest(count, events, drops)
+            change = change_point.strongest_change(count, events, drops)
         scatter = prior
         if not baseline.hour_phi or change.statistic >= prior.phi * bound * WORTH_A_CHECK:
             scatter = _scatter(events, change.start, prior, strata=strata)
@@ -341,9 +341,9 @@ def _scatter(
     """Return the dispersion of units about their levels before and after a suspected change."""
     place = min(max(place, 0), len(events))
     if strata is None:
-        return batch_means.scatter(batch_means.about_levels(events, place), prior)
-    hour_residuals, count = batch_means.about_hours(strata, events, place)
-    return batch_means.scatter(hour_residuals, prior, strata=count)
+        return batch_means.scatter(batch_means.residuals_around_levels(events, place), prior)
+    hour_residuals, count = batch_means.residuals_around_hours(strata, events, place)
+    return batch_means.scatter(hour_residuals, prior, strata_count=count)
 
 
 @lru_cache(maxsize=2**16)
@@ -354,7 +354,7 @@ def _banks(
     banks = []
     for count in counts:
         least = drop if drop_given else max(drop, detectable_drop(count, phi))
-        banks.append(cusum.bank(ratio_of(count), upper_bound(count, phi), least, mean))
+        banks.append(cusum.cusum_bank(ratio_of(count), upper_bound(count, phi), least, mean))
     kept_banks = tuple(bank for bank in banks if bank is not None)
     same_length = len({len(bank.alternatives) for bank in kept_banks}) == 1
     return kept_banks if len(kept_banks) == len(counts) and same_length else None

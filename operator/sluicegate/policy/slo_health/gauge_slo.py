@@ -16,17 +16,17 @@ from sluicegate.policy.slo_health.current_level import LEAST_SHARE, Z_STILL_BAD,
 from sluicegate.policy.slo_health.drift import Drift
 from sluicegate.policy.slo_health.ratio_slo import STATES, SloResult
 from sluicegate.slo.burn_rate import Level
-from sluicegate.slo.means import Means, Values, add
+from sluicegate.slo.means import Means, Values, add_values
 from sluicegate.stats.calendar import BLOCKS_PER_HOUR, HOURS, Calendar, Units
 from sluicegate.stats.counts import NOTHING
 from sluicegate.stats.gauge import (
-    ALLOWANCE,
+    CUSUM_ALLOWANCE,
     DAILY_BOUND,
     HOURLY_BOUND,
     GaugeBaseline,
-    beyond_bound,
     gauge_baseline,
     gauge_cusum,
+    is_beyond_bound,
 )
 
 RECENT: Final = 4
@@ -88,7 +88,7 @@ def _misses(gauge: GaugeTerms, readings: Means, now: int, since: int) -> bool:
     assert gauge.bound is not None
     read = (readings.of_block(index) for index in range(max(now - RECENT, since) + 1, now + 1))
     values = [gauge.sign * value for value in read if value is not None]
-    return beyond_bound(values, gauge.sign * gauge.bound)
+    return is_beyond_bound(values, gauge.sign * gauge.bound)
 
 
 def present_of(
@@ -128,7 +128,7 @@ def _is_below(slo: SloTerms, gauge: GaugeTerms, values: Values, baseline: Baseli
     The baseline's deviation is that of hours; a mean of fewer blocks scatters the more.
     """
     fallen = gauge.sign * (baseline.mean - values.mean) / baseline.deviation
-    if fallen <= ALLOWANCE:
+    if fallen <= CUSUM_ALLOWANCE:
         return False
     hours = values.blocks * slo.calendar.block_seconds / slo.calendar.hours.seconds
     return True if fallen > Z_STILL_BAD * sqrt(1 / hours) else None
@@ -138,7 +138,9 @@ def _stretch(units: Units, now: int, since: int) -> range:
     """Return the sums of twelve from the first whole unit after `since` to the last complete one at `now`."""
     complete = now // BLOCKS_PER_HOUR
     first = units.first_from(max(ceil(since / BLOCKS_PER_HOUR), complete - HOURS + 1, 0))
-    return range(units.start(first), max(units.start(units.of(complete)), units.start(first)))
+    return range(
+        units.start(first), max(units.start(units.number_of_hour(complete)), units.start(first))
+    )
 
 
 def _followed(
@@ -162,9 +164,11 @@ def _hourly(readings: Means, sums: range, hours: Units) -> list[float | None]:
     """Return the means of the hours of these sums; None for an hour without values."""
     if not sums:
         return []
-    units = range(hours.first_from(sums.start), hours.of(sums.stop))
+    units = range(hours.first_from(sums.start), hours.number_of_hour(sums.stop))
     hour_values = (
-        add(readings.of_sum(number) for number in range(hours.start(unit), hours.start(unit + 1)))
+        add_values(
+            readings.of_sum(number) for number in range(hours.start(unit), hours.start(unit + 1))
+        )
         for unit in units
     )
     return [values.mean if values.blocks else None for values in hour_values]
@@ -172,7 +176,7 @@ def _hourly(readings: Means, sums: range, hours: Units) -> list[float | None]:
 
 def _daily(readings: Means, sums: range, calendar: Calendar) -> list[float]:
     """Return the means of the days of these sums, for days with values in each hour."""
-    days = range(calendar.days.of(sums.start), calendar.days.of(sums.stop))
+    days = range(calendar.days.number_of_hour(sums.start), calendar.days.number_of_hour(sums.stop))
     edges = ((calendar.days.start(day), calendar.days.start(day + 1)) for day in days)
     by_day = (_hourly(readings, range(*edge), calendar.hours) for edge in edges)
     whole_days = (

@@ -82,7 +82,7 @@ class MarketLimit:
     def bank(self) -> Bank:
         """Return the test of one cell; a change may begin with each block."""
         blocks = YEARS_BETWEEN_FALSE_ALARMS * YEAR_SECONDS / self.calendar.block_seconds
-        return lasting_alarm.bank_of_odds(self.ratio, ODDS, blocks * max(self.cells, 1))
+        return lasting_alarm.cusum_bank_of_odds(self.ratio, ODDS, blocks * max(self.cells, 1))
 
 
 def judge_markets(
@@ -128,14 +128,14 @@ def _judged(
 ) -> MarketState:
     since, newest = span
     alarm = _alarm(blocks, min(newest, blocks.newest), bank, since)
-    state_of = partial(MarketState, market, allowed=allowed, begun=alarm.begun)
-    if alarm.lasts or (was_bad and alarm.statistic >= bank.bound / 2):
-        age = newest + 1 - alarm.begun
+    state_of = partial(MarketState, market, allowed=allowed, begun=alarm.begin_block)
+    if alarm.is_lasting or (was_bad and alarm.statistic >= bank.alarm_bound / 2):
+        age = newest + 1 - alarm.begin_block
         recent_counts = (blocks.window(newest, min(age, window), since) for window in WINDOWS[1:])
         count = next((count for count in recent_counts if count.total), NOTHING)
         return state_of(SloState.MISSED if count.total else SloState.UNKNOWN, count)
     count = blocks.window(newest, WINDOWS[0], since)
-    for window in WINDOWS if alarm.statistic < bank.bound / 2 else ():
+    for window in WINDOWS if alarm.statistic < bank.alarm_bound / 2 else ():
         count = blocks.window(newest, window, since)
         if is_met(count, allowed):
             return state_of(SloState.MET, count)
@@ -157,21 +157,21 @@ def _alarm(blocks: Series, newest: int, bank: Bank, since: int) -> LastingAlarm:
     alarm_before = blocks.derived.get((bank, since))
     if (
         isinstance(alarm_before, _Kept)
-        and newest - SINGLE_BLOCKS < alarm_before.alarm.next <= newest + 1
+        and newest - SINGLE_BLOCKS < alarm_before.alarm.next_block <= newest + 1
     ):
         alarm, phi = alarm_before.alarm, alarm_before.phi
     else:
         phi = _phi(blocks, newest)
         end = hour_of(blocks.newest - SINGLE_BLOCKS) + 1
         alarm = _of_sums(blocks, end, bank, phi, since=since)
-    if alarm.next <= newest:
-        if hour_of(newest) != hour_of(alarm.next - 1):
+    if alarm.next_block <= newest:
+        if hour_of(newest) != hour_of(alarm.next_block - 1):
             phi = _phi(blocks, newest)
         counts = [
             blocks.block(index).count if index > since else NOTHING
-            for index in range(alarm.next, newest + 1)
+            for index in range(alarm.next_block, newest + 1)
         ]
-        alarm = lasting_alarm.advance(alarm, bank, counts, phi)
+        alarm = lasting_alarm.advance_alarm(alarm, bank, counts, phi)
     blocks.derived[bank, since] = _Kept(alarm, phi)
     return alarm
 
@@ -189,10 +189,14 @@ def _of_sums(blocks: Series, end: int, bank: Bank, phi: float, *, since: int) ->
     Of an hour in which block `since` lies, only the blocks that are kept singly can count.
     """
     first = min(max(blocks.first_hour, end - HOURS + 1, hour_of(since) + 1), end)
-    alarm = lasting_alarm.begin(bank, first)
-    alarm = lasting_alarm.advance(alarm, bank, zip(*blocks.hours(first, end - 1), strict=True), phi)
-    begin_block, after = (BLOCKS_PER_HOUR * sums + 1 for sums in (alarm.begun, alarm.next))
-    return replace(alarm, begun=begin_block, next=after)
+    alarm = lasting_alarm.begin_alarm(bank, first)
+    alarm = lasting_alarm.advance_alarm(
+        alarm, bank, zip(*blocks.hours(first, end - 1), strict=True), phi
+    )
+    begin_block, after = (
+        BLOCKS_PER_HOUR * sums + 1 for sums in (alarm.begin_block, alarm.next_block)
+    )
+    return replace(alarm, begin_block=begin_block, next_block=after)
 
 
 def _phi(blocks: Series, newest: int) -> float:

@@ -25,7 +25,13 @@ from sluicegate.policy.slo_health.baseline import ratio_of, usable_baseline
 from sluicegate.stats.calendar import BLOCKS_PER_HOUR
 from sluicegate.stats.canary_duration import warmed_up
 from sluicegate.stats.counts import NOTHING, Count
-from sluicegate.stats.intervals import Z95, newcombe, quantile, wilson_lower, wilson_upper
+from sluicegate.stats.intervals import (
+    Z95,
+    newcombe_difference,
+    quantile,
+    wilson_lower,
+    wilson_upper,
+)
 from sluicegate.views.numbers import events, percent
 
 Z_APART: Final = quantile(0.999)
@@ -179,7 +185,7 @@ def _are_as_accepted(slo: SloTerms, scored_count: Count, baseline: Baseline | No
             and wilson_upper(scored_count.bad, scored_count.total, Z95) <= allowed
         )
     accepted = (baseline.count.bad / baseline.phi, baseline.count.total / baseline.phi)
-    return newcombe(scored_count, accepted, Z95).upper <= slo.drop
+    return newcombe_difference(scored_count, accepted, Z95).upper <= slo.drop
 
 
 def _are_bad(slo: SloTerms, scored_count: Count, accepted: float) -> bool:

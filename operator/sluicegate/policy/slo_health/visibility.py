@@ -5,7 +5,7 @@ from typing import Final
 
 from sluicegate.policy.slo_health.confirmation import CONFIRMING_EVALUATIONS
 from sluicegate.policy.slo_health.ratio_slo import SloResult
-from sluicegate.stats.change_point import events_to_see, least_drop
+from sluicegate.stats.change_point import events_to_detect, least_drop
 from sluicegate.views.numbers import duration, points
 
 DAY_SECONDS: Final = 86_400
@@ -36,7 +36,9 @@ def visibility(result: SloResult, block_seconds: int) -> Visibility | None:
     if result.gauge is not None or drift is None or not result.recent.total:
         return None
     per_second = result.recent.total / ((result.shown_blocks or terms.recent) * block_seconds)
-    needed = events_to_see(drift.before, terms.drop, drift.bound, drift.phi, surely=True)
+    needed = events_to_detect(
+        drift.before, terms.drop, drift.bound, drift.phi, with_high_probability=True
+    )
     waiting_seconds = (drift.unit + CONFIRMING_EVALUATIONS) * block_seconds
     return Visibility(
         least_drop(drift.before, per_second * DAY_SECONDS, drift.bound, drift.phi),

@@ -10,9 +10,9 @@ from typing import Final
 from sluicegate.api.baseline import Baseline
 from sluicegate.policy.slo_health.baseline import scatter_of
 from sluicegate.slo.blocks import SINGLE_BLOCKS, Series
-from sluicegate.slo.burn_rate import Reading, Threshold, read
+from sluicegate.slo.burn_rate import Reading, Threshold, read_burn_rate
 from sluicegate.stats import batch_means
-from sluicegate.stats.batch_means import COARSER, INDEPENDENT, Scatter
+from sluicegate.stats.batch_means import MAX_PHI_GROWTH, NO_SCATTER, Scatter
 from sluicegate.stats.calendar import BLOCKS_PER_HOUR, HOURS
 
 DAY: Final = 24
@@ -38,12 +38,12 @@ def read_surely(
     since : blocks up to this one don't count.
     """
     phi = 1.0 if baseline is None else baseline.phi
-    reading = read(threshold, series, now=now, since=since, phi=phi)
+    reading = read_burn_rate(threshold, series, now=now, since_block=since, phi=phi)
     if reading is None or not reading.tripped or threshold.row.long <= SINGLE_BLOCKS:
         return reading
     scatter = _scatter(series, baseline, now=now, since=since)
     phi_surely = max(scatter.divisor(threshold.z**2 / 2), phi)
-    surely_read = read(threshold, series, now=now, since=since, phi=phi_surely)
+    surely_read = read_burn_rate(threshold, series, now=now, since_block=since, phi=phi_surely)
     return replace(reading, tripped=False) if surely_read is None else surely_read
 
 
@@ -57,14 +57,16 @@ def _scatter(series: Series, baseline: Baseline | None, *, now: int, since: int)
         kept_scatter: Scatter = cached[1]
         return kept_scatter
     units = list(zip(*series.hours(first, complete - 1), strict=True))
-    level_residuals = batch_means.about_levels(units, batch_means.likeliest_shift(units))
+    level_residuals = batch_means.residuals_around_levels(units, batch_means.likeliest_shift(units))
     if len(units) < KNOWN_HOURS:
-        prior = INDEPENDENT if baseline is None else scatter_of(baseline)
+        prior = NO_SCATTER if baseline is None else scatter_of(baseline)
         scatter = batch_means.scatter(level_residuals, prior)
     else:
-        hourly = batch_means.from_unit_to_unit(units)
-        prior = Scatter(hourly.phi, COARSER)
-        days = batch_means.scatter(level_residuals, prior, scales=(DAY,), least=LEAST_DAYS)
-        scatter = Scatter(days.phi, hourly.degrees)
+        hourly = batch_means.successive_scatter(units)
+        prior = Scatter(hourly.phi, MAX_PHI_GROWTH)
+        days = batch_means.scatter(
+            level_residuals, prior, batch_sizes=(DAY,), least_batches=LEAST_DAYS
+        )
+        scatter = Scatter(days.phi, hourly.degrees_of_freedom)
     series.derived[place] = ((first, complete), scatter)
     return scatter

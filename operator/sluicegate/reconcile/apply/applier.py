@@ -33,7 +33,7 @@ from sluicegate.kube.errors import (
     WebhookFailed,
 )
 from sluicegate.kube.managed_fields import fingerprint, owned_part
-from sluicegate.kube.requests import ABSENT
+from sluicegate.kube.requests import ABSENT_VERSION
 from sluicegate.kube.resources import DEPLOYMENTS, HTTP_ROUTES, JOBS, SERVICES, Key, Resource
 from sluicegate.manifests.common import Manifest
 from sluicegate.manifests.names import draw_route_name
@@ -259,7 +259,9 @@ class Applier:
     async def _create(self, child: Child) -> None:
         """Create an object that the cache lacks; an object of that name that isn't owned by us is not changed."""
         try:
-            body = await self.api.apply(child.resource, child.manifest, resource_version=ABSENT)
+            body = await self.api.apply(
+                child.resource, child.manifest, resource_version=ABSENT_VERSION
+            )
         except Conflict:
             body = await self.api.get(child.resource, child.key)
             if not _belongs_to(body, child.manifest):

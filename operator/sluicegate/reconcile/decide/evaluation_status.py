@@ -29,7 +29,7 @@ from sluicegate.policy.rollout.approvals import with_approvals
 from sluicegate.reconcile.decide.market_status import with_markets
 from sluicegate.reconcile.observe.observation import Observation
 from sluicegate.slo.budget import budget_remaining
-from sluicegate.stats.intervals import Z_INTERVAL, newcombe
+from sluicegate.stats.intervals import Z_INTERVAL, newcombe_difference
 
 
 def with_figures(
@@ -113,7 +113,7 @@ def _slo(
     if baseline is not None and baseline.count.total:
         update["baseline_ratio"] = number(1 - ratio_of(baseline.count))
         if recent.ratio is not None and recent.total:
-            difference = newcombe(recent, baseline.count, Z_INTERVAL)
+            difference = newcombe_difference(recent, baseline.count, Z_INTERVAL)
             update["drop"] = number(recent.ratio - ratio_of(baseline.count))
             update["interval"] = (number(difference.lower), number(difference.upper))
     return before.replace(**update)
@@ -132,7 +132,7 @@ def _evidence(slo: SloEvidence) -> Evidence:
     return Evidence(
         slo=slo.terms.name,
         required=slo.required,
-        promote=number(slo.evidence.promote),
+        promote=number(slo.evidence.promote_evidence),
         promote_at=number(slo.promote_at),
         roll_back=number(slo.evidence.roll_back),
         roll_back_at=number(slo.roll_back_at),

@@ -28,7 +28,7 @@ from sluicegate.reconcile.observe.job_message import (
 from sluicegate.reconcile.observe.observation import Observation
 from sluicegate.runtime.redaction import redact
 from sluicegate.slo.blocks import Quality
-from sluicegate.stats.paired_blocks import NO_ROWS, plus
+from sluicegate.stats.paired_blocks import NO_ROWS, add_pairs
 from sluicegate.views.numbers import duration
 
 MOST_ROWS: Final = 10**9
@@ -102,7 +102,7 @@ def _counted_pairs(observation: Observation, since: int, interval: int) -> Shado
     rows = NO_ROWS
     for block in blocks:
         if block.pairs is not None and block.end <= until:
-            rows = plus(rows, block.pairs)
+            rows = add_pairs(rows, block.pairs)
     terms = observation.terms
     scored_slos = [slo.name for slo in terms.slos if is_scored(terms, slo)] if rows.total else []
     return ShadowCounted(dict.fromkeys(scored_slos, rows), until)

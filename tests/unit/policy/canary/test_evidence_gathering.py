@@ -33,7 +33,7 @@ from sluicegate.policy.slo_health.client_errors import client_errors
 from sluicegate.slo.blocks import Quality
 from sluicegate.stats.counts import Count
 from sluicegate.stats.gauge import Interval
-from sluicegate.stats.intervals import Z95, newcombe
+from sluicegate.stats.intervals import Z95, newcombe_difference
 from sluicegate.stats.sequential_test import SequentialEvidence
 from tests.support.decisions.judged import (
     CANARY,
@@ -309,7 +309,7 @@ def test_a_busy_node_explains_a_slow_candidate_but_not_a_failing_one(worse, kind
 
 
 def test_a_candidate_without_any_possible_evidence_is_held():
-    free = replace(EQUAL, required=False, evidence=replace(EQUAL.evidence, promote=0.0))
+    free = replace(EQUAL, required=False, evidence=replace(EQUAL.evidence, promote_evidence=0.0))
     assert last_step(passed(free)).reason is Reason.INSUFFICIENT_DATA
 
 
@@ -363,7 +363,7 @@ def test_a_forced_promotion_is_held_while_the_observed_share_is_wrong():
 def test_evidence_that_a_candidate_is_better_is_evidence_that_it_is_not_worse(
     promote, better, shown
 ):
-    evidence = replace(EQUAL.evidence, promote=promote, better=better)
+    evidence = replace(EQUAL.evidence, promote_evidence=promote, better_evidence=better)
     assert replace(EQUAL, evidence=evidence).shows_better is shown
 
 
@@ -392,7 +392,7 @@ def test_a_candidate_worse_than_the_first_acceptance_by_exactly_the_margin_is_pr
     less, reason
 ):
     ours = Count(1500, 10_000)
-    lower = newcombe((1500.0, 10_000.0), Count(1000, 10_000), Z95).lower
+    lower = newcombe_difference((1500.0, 10_000.0), Count(1000, 10_000), Z95).lower
     slo = speaking(ours, ours, slo=replace(SLO, margin=lower - less))
     assert last_step(passed(slo), status=accepted_first(0.1)).reason is reason
 

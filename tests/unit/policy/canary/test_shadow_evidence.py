@@ -89,8 +89,8 @@ def test_mirrored_requests_are_evidence_for_outcomes_and_the_canary_for_other_sl
     mirrored = terms(ACCURACY, CLICKS, shadow=MIRROR)
     unheard = shadowed(mirrored)
     accuracy, clicks = judge(mirrored, unheard).slos
-    assert accuracy.evidence.promote == 0
-    assert clicks.evidence.promote > log(20)
+    assert accuracy.evidence.promote_evidence == 0
+    assert clicks.evidence.promote_evidence > log(20)
     assert clicks.shadow is None
     heard = shadowed(mirrored, *[EQUAL] * 20)
     accuracy, clicks = judge(mirrored, heard).slos
@@ -119,8 +119,8 @@ def test_canary_traffic_favours_no_candidate_in_an_slo_with_a_shadow_phase():
     alone = judged_by(ACCURACY, rollout=ONE_STEP)
     (canary,) = judge(alone, candidate(50)).slos
     (beside,) = judge(terms(), shadowed(terms())).slos
-    assert canary.evidence.promote > log(20), "else it shows nothing"
-    assert beside.evidence.promote == 0
+    assert canary.evidence.promote_evidence > log(20), "else it shows nothing"
+    assert beside.evidence.promote_evidence == 0
     assert beside.evidence.roll_back == canary.evidence.roll_back
     held = decided(terms(), shadowed(terms()), judge(terms(), shadowed(terms())))
     assert isinstance(held, Hold)
@@ -219,8 +219,10 @@ def test_rows_of_the_hold_out_and_of_the_shadow_phase_are_one_sum_of_evidence():
     (alone,) = judge(judged, one).slos
     (both,) = judge(judged, one.replace(pairs={"accuracy": hold_out})).slos
     assert both.paired is not None
-    assert both.paired.promote > 1
-    assert both.evidence.promote == pytest.approx(alone.evidence.promote + both.paired.promote)
+    assert both.paired.promote_evidence > 1
+    assert both.evidence.promote_evidence == pytest.approx(
+        alone.evidence.promote_evidence + both.paired.promote_evidence
+    )
 
 
 def test_the_first_shadow_interval_has_more_evidence_if_the_hold_out_has_pairs():

@@ -23,7 +23,7 @@ from sluicegate.policy.model.terms import terms_of
 from sluicegate.policy.rollout.candidates import with_share
 from sluicegate.stats.canary_duration import expected_seconds
 from sluicegate.stats.counts import Count
-from sluicegate.stats.sequential_test import gather
+from sluicegate.stats.sequential_test import sequential_evidence
 from tests.support.decisions.rollout_world import ACCURACY, RUNTIME, document, image
 
 NAMES = [f"slo-{number}" for number in range(24)]
@@ -91,7 +91,7 @@ def test_every_valid_margin_gives_finite_evidence(margin: str):
     (terms,) = terms_of(product([slo])).slos
     blocks = [(Count(bad, 100), Count(5, 100)) for bad in (0, 50, 100)]
     for past in (Count(0, 1000), Count(1000, 1000)):
-        assert gather(blocks, past, margin=terms.margin).candidate.total == 300
+        assert sequential_evidence(blocks, past, margin=terms.margin).candidate.total == 300
     assert expected_seconds(
         (5, 50), events_per_second=1, ratio=1.0, margin=terms.margin, block_seconds=60
     )

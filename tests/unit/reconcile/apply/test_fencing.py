@@ -8,7 +8,7 @@ import pytest
 
 from sluicegate.api import names
 from sluicegate.kube.errors import Conflict, Invalid
-from sluicegate.kube.requests import ABSENT
+from sluicegate.kube.requests import ABSENT_VERSION
 from sluicegate.kube.resources import (
     DEPLOYMENTS,
     HORIZONTAL_POD_AUTOSCALERS,
@@ -88,7 +88,7 @@ def observed(reconciler, resource, key) -> tuple[str, str]:
 # ---- children -------------------------------------------------------------------------------
 async def test_a_create_requires_that_the_object_is_absent(server, reconciler, record, children):
     await reconciler.effects.keeper.applier.apply(record, children)
-    assert [one.observed for one in server.writes] == [(None, ABSENT)] * len(children)
+    assert [one.observed for one in server.writes] == [(None, ABSENT_VERSION)] * len(children)
 
 
 async def test_each_update_has_the_observed_uid_and_resource_version_for_any_kind(

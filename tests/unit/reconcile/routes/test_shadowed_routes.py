@@ -9,7 +9,7 @@ import pytest
 
 from sluicegate.api.names import REQUEST_ABORT
 from sluicegate.kube.errors import Invalid
-from sluicegate.kube.managed_fields import canonical
+from sluicegate.kube.managed_fields import canonical_value
 from sluicegate.kube.resources import (
     DATA_PRODUCTS,
     DEPLOYMENTS,
@@ -293,7 +293,7 @@ def without_backends(route: Any) -> Any:
     spec = deepcopy(route["spec"])
     for rule in spec["rules"]:
         del rule["backendRefs"]
-    return canonical(spec)
+    return canonical_value(spec)
 
 
 async def test_a_product_missing_from_the_cache_for_a_moment_keeps_its_route_claim(
