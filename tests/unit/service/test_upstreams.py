@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 from concurrent.futures import ThreadPoolExecutor
+from itertools import product
 from typing import Any
 
 import pytest
@@ -229,7 +230,27 @@ def test_outcomes_and_events_are_counted_by_upstream_version(outcomes, clock):
     assert found[f'sluicegate_upstream_outcomes_total{{age="30",outcome="wrong",{labels}}}'] == 1
     assert nonzero(outcomes) == [1, 1]
     assert sum("events" in name for name in found) == 4
-    assert sum("outcomes" in name for name in found) == 4 * 7
+    assert sum("outcomes" in name for name in found) == 4
+
+
+def test_a_canary_has_four_series_for_each_slo_and_four_for_each_later_class_of_age_with_labels(
+    outcomes, clock
+):
+    for version, outcome in product((V1, V2), Outcome):
+        outcomes.count_outcome(version, outcome, age=10, issued_at=clock.now)
+        outcomes.count_request(PRICING, Met.ONE)
+    slos = ["accuracy", "sold"]
+    found = series(outcomes)
+    assert len([name for name in found if "requests" not in name]) == 4 * len(slos)
+    assert sum("requests" in name for name in found) == len(Met)
+    outcomes.count_outcome(V2, Outcome.WRONG, age=7000, issued_at=clock.now)
+    first, second = series(outcomes), series(outcomes)
+    aged = [name for name in first if name not in found]
+    assert len(aged) == 4
+    assert [first[name] for name in aged] == [0, 0, 0, 0], (
+        "the first scrape has all labels of later ones"
+    )
+    assert sorted(second[name] for name in aged) == [0, 0, 0, 1]
 
 
 def test_upstream_series_exist_only_during_a_canary(outcomes, clock):
@@ -245,6 +266,7 @@ def test_upstream_series_exist_only_during_a_canary(outcomes, clock):
 
 def test_a_late_label_counts_while_the_canary_still_runs(outcomes, clock):
     outcomes.count_outcome(V2, Outcome.WRONG, age=90_000, issued_at=clock.now - 90_000)
+    assert nonzero(outcomes) == [], "the series begin at 0"
     assert nonzero(outcomes) == [1]
 
 

@@ -5,6 +5,9 @@ within an hour. Then all series of the upstream are removed, so they are no coun
 prometheus_client, which keeps each series of a process that writes its counters to files. The
 metrics' port appends them to its page.
 
+Outcomes have series of the youngest class of age, and of those in which a label has come. These begin
+with a page that has them at 0, as a rate over the first block would lack the first labels otherwise.
+
 Each upstream has two versions at most. A third replaces the one that was met longest ago, if that
 isn't met any more: a candidate that follows another one.
 """
@@ -17,6 +20,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache
+from itertools import product
 from threading import Lock
 from typing import TYPE_CHECKING, Final
 
@@ -62,7 +66,7 @@ class _Counts:
     """What is counted of one version, by the values of the other labels."""
 
     last_met: float
-    outcomes: dict[tuple[str, str], int]
+    outcomes: dict[tuple[Outcome, str], int]
     events: dict[tuple[str, str], int]
 
 
@@ -80,6 +84,7 @@ class UpstreamOutcomes:
     clock: Callable[[], float] = time.time
     _versions: dict[str, dict[UpstreamVersion, _Counts]] = field(default_factory=dict, init=False)
     _requests: dict[str, dict[Met, int]] = field(default_factory=dict, init=False)
+    _shown_ages: dict[str, set[str]] = field(default_factory=dict, init=False)
     _indicators: set[str] = field(default_factory=set, init=False)
     _lock: Lock = field(default_factory=Lock, init=False)
 
@@ -104,7 +109,7 @@ class UpstreamOutcomes:
         """Count a labelled prediction. `age`: seconds until its label; `issued_at`: Unix seconds."""
         with self._lock:
             if (counts := self._counted(version, issued_at)) is not None:
-                counts.outcomes[outcome.value, age_class(age)] += 1
+                counts.outcomes[outcome, age_class(age)] += 1
 
     def count_event(
         self,
@@ -133,15 +138,30 @@ class UpstreamOutcomes:
             self._remove_ended()
             outcomes, events, requests = _families()
             for upstream, versions in self._versions.items():
-                for version, counts in versions.items() if self.is_running(upstream) else ():
-                    for (outcome, age), number in counts.outcomes.items():
-                        outcomes.add_metric([*version, outcome, age], number)
+                if not self.is_running(upstream):
+                    continue
+                shown, counted = self._ages(upstream)
+                for version, counts in versions.items():
+                    for outcome, age in product(Outcome, sorted(shown | counted)):
+                        number = counts.outcomes[outcome, age] if age in shown else 0
+                        outcomes.add_metric([*version, outcome.value, age], number)
                     for (indicator, event), number in counts.events.items():
                         events.add_metric([*version, indicator, event], number)
+                self._shown_ages[upstream] = shown | counted
             for upstream, by_result in self._requests.items():
                 for met, number in by_result.items():
                     requests.add_metric([upstream, met.value], number)
         return iter([family for family in (outcomes, events, requests) if family.samples])
+
+    def _ages(self, upstream: str) -> tuple[set[str], set[str]]:
+        """Return the classes of age that the last page had, and those in which labels have come."""
+        counted = {
+            age
+            for counts in self._versions[upstream].values()
+            for (_, age), number in counts.outcomes.items()
+            if number
+        }
+        return self._shown_ages.get(upstream, {AGES[0]}), counted
 
     def _counted(self, version: UpstreamVersion, at: float) -> _Counts | None:
         """Return the counts of a version that was met at a time; None without a canary."""
@@ -166,10 +186,9 @@ class UpstreamOutcomes:
             del versions[oldest]
         versions[version] = _Counts(at, *self._zeros())
 
-    def _zeros(self) -> tuple[dict[tuple[str, str], int], dict[tuple[str, str], int]]:
-        outcomes = {(outcome.value, age): 0 for outcome in Outcome for age in AGES}
+    def _zeros(self) -> tuple[dict[tuple[Outcome, str], int], dict[tuple[str, str], int]]:
         events = {(name, event.value): 0 for name in self._indicators for event in Event}
-        return outcomes, defaultdict(int, events)
+        return defaultdict(int), defaultdict(int, events)
 
     def _remove_ended(self) -> None:
         """Remove versions that aren't met any more, and the counts of an upstream without a canary."""
@@ -179,6 +198,7 @@ class UpstreamOutcomes:
                 del versions[version]
             if not self.is_running(upstream):
                 self._requests.pop(upstream, None)
+                self._shown_ages.pop(upstream, None)
                 for counts in versions.values():
                     counts.outcomes, counts.events = self._zeros()
 
