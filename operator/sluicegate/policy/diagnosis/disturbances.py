@@ -15,7 +15,7 @@ from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.slo_status import SloState
 from sluicegate.api.status import DataProductStatus
 from sluicegate.policy.diagnosis.checks import DiagnosisResult
-from sluicegate.policy.model.excluded_blocks import exclude_blocks
+from sluicegate.policy.model.excluded_blocks import BEFORE_BLOCKS, exclude_blocks
 from sluicegate.policy.model.observed import Observed
 from sluicegate.policy.model.terms import Terms
 from sluicegate.policy.slo_health.current_level import accepted_limit
@@ -37,8 +37,6 @@ CAUSES: Final = frozenset(
     }
 )
 """Causes outside the model that come and go."""
-BEFORE_BLOCKS: Final = 24
-"""Blocks before a cause was found that may be of it: others are confirmed as late as we are."""
 
 
 def with_disturbances(

@@ -19,7 +19,12 @@ from sluicegate.api import names
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import Version
-from sluicegate.policy.model.excluded_blocks import BlockSpan, spans_of
+from sluicegate.policy.model.excluded_blocks import (
+    BEFORE_BLOCKS,
+    BlockSpan,
+    block_before,
+    spans_of,
+)
 from sluicegate.policy.model.observed import Observed, UpstreamRelease
 from sluicegate.policy.model.terms import SloTerms, Terms
 from sluicegate.policy.slo_health.baseline import ratio_of
@@ -176,7 +181,7 @@ def _response(  # noqa: PLR0917 - the whole input
     seconds = terms.block_seconds
     begin_block, now = release.begin // seconds, observed.block
     first = max(
-        begin_block - BLOCKS_BEFORE,
+        block_before(begin_block, BLOCKS_BEFORE, spans),
         warmed_up(stable.promotion_time, seconds),
     )
     lag = max(slo.lag_blocks * seconds, slo.label_lag_seconds)
@@ -192,10 +197,17 @@ def _response(  # noqa: PLR0917 - the whole input
 def _spans_before(
     terms: Terms, status: DataProductStatus, slo: SloTerms, release: UpstreamRelease
 ) -> tuple[BlockSpan, ...]:
-    """Return the blocks that another cause disturbed before a release: no level without the release."""
+    """Return the blocks before a release that another cause disturbed: no level without the release.
+
+    What came after them is evidence: of the release, or of a change by itself.
+    """
     begin_block = release.begin // terms.block_seconds
     spans = spans_of(status.engine.slo(slo.name), terms.block_seconds)
-    return tuple(span for span in spans if span.last <= begin_block)
+    return tuple(
+        BlockSpan(span.after, min(span.last, begin_block))
+        for span in spans
+        if span.after < begin_block - BEFORE_BLOCKS
+    )
 
 
 def _touches(interval: Bin, spans: tuple[BlockSpan, ...], seconds: int) -> bool:

@@ -9,6 +9,8 @@ from typing import Final, NamedTuple
 from sluicegate.api.engine import SloRecord, TimeInterval
 from sluicegate.stats.calendar import BLOCKS_PER_HOUR, HOURS
 
+BEFORE_BLOCKS: Final = 24
+"""Blocks before a cause was found that may be of it: others are confirmed as late as we are."""
 MOST: Final = 24
 """Stretches that are remembered of an SLO. Evidence before the oldest of more counts no longer."""
 

@@ -9,6 +9,7 @@ from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.slo_status import SloState
 from sluicegate.api.status import Diagnosis
 from sluicegate.policy.diagnosis.upstream_release import responses
+from sluicegate.policy.model.excluded_blocks import BEFORE_BLOCKS
 from sluicegate.policy.model.observed import Facts, UpstreamRelease
 from sluicegate.policy.slo_health.ratio_slo import SloResult
 from sluicegate.slo.blocks import Block, Quality, Series
@@ -39,7 +40,8 @@ def found(hours: int, earlier: str = "", *, bad_before: int = 0):
     release = UpstreamRelease("catalog/pricing", "v5", ((RELEASED * BLOCK, 100),))
     status = serving()
     if bad_before:
-        begin, end = (RELEASED - bad_before) * BLOCK, (RELEASED - QUIET) * BLOCK
+        begin = (RELEASED - bad_before - BEFORE_BLOCKS) * BLOCK
+        end = (RELEASED - QUIET) * BLOCK
         record = SloRecord(ignored_intervals=(TimeInterval(begin=begin, end=end),))
         status = status.with_engine(slos={"accuracy": record})
     if earlier:
