@@ -1,9 +1,10 @@
-"""Training Jobs of the virtual cluster: a pod that runs, and its report."""
+"""Training Jobs of the virtual cluster: a queue that admits some, a pod that runs, and its report."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -25,22 +26,32 @@ class Training:
     """Course of a training: after so many seconds it fails, or reports a new bento.
 
     `report` is its termination message; None for one that fails. `unscheduled` is the reason why
-    its pod isn't scheduled; empty for one that runs.
+    its pod isn't scheduled; empty for one that runs. `queued` are the seconds until its queue
+    admits it, if its Job names one.
     """
 
     seconds: float = 120.0
     report: Body | None = None
     unscheduled: str = ""
+    queued: float = 60.0
 
 
 @dataclass(eq=False)
 class Trainings:
-    """The Job controller; `plan` returns the course of a Job."""
+    """The Job controller, and the queue of Jobs; `plan` returns the course of a Job.
+
+    Attributes
+    ----------
+    begun : Jobs that run, or are about to. queued : Jobs that the queue has. runs : how often a Job was
+        suspended, by its uid: what a former run has planned ends with it.
+    """
 
     server: ApiServer
     wall: Callable[[], float]
     plan: Callable[[Body], Training]
     begun: set[str] = field(default_factory=set)
+    queued: set[str] = field(default_factory=set)
+    runs: Counter[str] = field(default_factory=Counter)
 
     def changed(self, before: Body | None, after: Body | None) -> None:
         """Handle a Job that was written."""
@@ -48,7 +59,10 @@ class Trainings:
             return
         meta, loop = after["metadata"], asyncio.get_running_loop()
         key = Key(meta["namespace"], meta["name"])
-        if meta["uid"] not in self.begun:
+        preempted = before is not None and not before["spec"].get("suspend")
+        if preempted and after["spec"].get("suspend"):
+            loop.call_soon(self._suspend, key, meta["uid"])
+        elif meta["uid"] not in self.begun:
             self.begun.add(meta["uid"])
             loop.call_later(1.0, self._begin, key, meta["uid"])
         ttl = after["spec"].get("ttlSecondsAfterFinished")
@@ -65,7 +79,7 @@ class Trainings:
         if body is None:
             return
         if body["spec"].get("suspend"):
-            self.begun.discard(uid)  # until it is resumed
+            self._wait(key, body)
             return
         labels = body["spec"]["template"]["metadata"]["labels"] | {
             "batch.kubernetes.io/job-name": key.name
@@ -91,12 +105,39 @@ class Trainings:
             status["ready"], seconds = 1, plan.seconds
         self.server.set_status(JOBS, key, status)
         asyncio.get_running_loop().call_later(
-            min(seconds, limit), self._end, key, uid, plan, seconds > limit
+            min(seconds, limit), self._end, key, uid, plan, seconds > limit, self.runs[uid]
         )
 
-    def _end(self, key: Key, uid: str, plan: Training, late: bool) -> None:
+    def _wait(self, key: Key, body: Body) -> None:
+        """Let a suspended Job wait until it is resumed, by its queue if it has one."""
+        uid: str = body["metadata"]["uid"]
+        self.begun.discard(uid)
+        conditions = (body.get("status") or {}).get("conditions") or ()
+        if not any(one["type"] == "Suspended" for one in conditions):
+            paused = {"type": "Suspended", "status": "True"}
+            paused["lastTransitionTime"] = stamp(self.wall())
+            self.server.set_status(JOBS, key, {"conditions": [paused]})
+        if uid not in self.queued and names.LABEL_QUEUE in body["metadata"]["labels"]:
+            self.queued.add(uid)
+            seconds = self.plan(body).queued
+            asyncio.get_running_loop().call_later(seconds, self._admit, key, uid)
+
+    def _admit(self, key: Key, uid: str) -> None:
+        self.queued.discard(uid)
+        if self._live(key, uid) is not None:
+            self.server.write(JOBS, key, {"spec": {"suspend": False}}, manager="kueue")
+
+    def _suspend(self, key: Key, uid: str) -> None:
+        """End the pod of a Job that was suspended, as its queue does for one of a higher priority."""
         body = self._live(key, uid)
-        if body is None:
+        if body is not None:
+            self.runs[uid] += 1
+            self.server.delete(PODS, Key(key.namespace, f"{key.name}-pod"))
+            self._wait(key, body)
+
+    def _end(self, key: Key, uid: str, plan: Training, late: bool, run: int) -> None:
+        body = self._live(key, uid)
+        if body is None or run != self.runs[uid]:
             return
         well = plan.report is not None and not late
         if plan.unscheduled:  # at its deadline a Job deletes its pods

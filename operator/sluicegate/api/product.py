@@ -15,6 +15,7 @@ from sluicegate.api.extent import compact, readable, without_nulls
 from sluicegate.api.inputs import MOST_INPUTS, DataInput
 from sluicegate.api.list_types import Keyed, Unique
 from sluicegate.api.model import Model
+from sluicegate.api.names import LABEL_QUEUE
 from sluicegate.api.product_info import (
     PRODUCT_MANAGER,
     BusinessGoal,
@@ -393,6 +394,13 @@ class DataProduct(ApiModel):
         default_factory=DataProductStatus, json_schema_extra={"default": {"observedGeneration": -1}}
     )
     """Most recently observed state of the product."""
+
+    @property
+    def queue(self) -> str:
+        """Return the LocalQueue that admits its Jobs: the spec's, or else the label's; empty without one."""
+        retraining = self.spec.retraining
+        given_queue = None if retraining is None else retraining.queue
+        return given_queue or self.metadata.labels.get(LABEL_QUEUE, "")
 
     @property
     def _depends_on_itself(self) -> bool:

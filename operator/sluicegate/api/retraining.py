@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Final
 
 from pydantic import Field, StringConstraints
 
-from sluicegate.api.base import ApiModel, ObjectName, RatioString, Rule
+from sluicegate.api.base import ApiModel, ObjectName, RatioString, Rule, ShortName
 from sluicegate.api.containers import EnvVars, Resources
 from sluicegate.api.model import LocalRef, SloName
 from sluicegate.api.pod_types import TrainingTemplate, reserved_resources
@@ -98,9 +98,13 @@ class Retraining(ApiModel):
     """Variables of the training container."""
     service_account_name: ObjectName | None = None
     """Runs as it; it must carry the label sluicegate.dev/allow-training: "true"."""
+    queue: ShortName | None = None
+    """LocalQueue of Kueue that admits the Jobs; they take no training slot of the operator. Without
+    it the product's label kueue.x-k8s.io/queue-name names the queue."""
     timeout_seconds: Annotated[int, Field(ge=10, le=604_800)] = 7200
-    """Deadline of a training Job, from the time at which it should be created. The operator may
-    have a lower limit: SLUICEGATE_MAX_RETRAINING_SECONDS, one day by default."""
+    """Deadline of a training Job, from the time at which it should be created; with a queue, from
+    the time at which the queue admits it. The operator may have a lower limit:
+    SLUICEGATE_MAX_RETRAINING_SECONDS, one day by default."""
     cooldown_seconds: Annotated[int, Field(ge=0, le=2_678_400)] | None = None
     """Pause after an attempt; it doubles, up to a week, after each that failed, was worse or was no
     remedy. A change of spec.retraining, the runtime image or an SLO ends it. Without it

@@ -133,6 +133,9 @@ class RetrainingStatus(StatusModel):
     """Name of the Job of the running training."""
     start_time: Time | None = None
     """Time at which the attempt began."""
+    admission_time: Time | None = None
+    """Time at which the queue admitted the Job of the running training; left out without a queue, and
+    while the Job waits in it."""
     unsuccessful_attempts: Annotated[int, Field(ge=0)] = 0
     """Number of attempts in a row that ended without a promotion; three suspend retraining."""
     attempts_without_remedy: Annotated[int, Field(ge=0)] = 0
@@ -168,6 +171,12 @@ class RetrainingStatus(StatusModel):
     """Newest score of the stable version on the hold-out of a training."""
     last_job: EndedTraining | None = None
     """Newest Job that has ended, or that was given up; the ledger records what it reserved."""
+
+    def seconds_run(self, now: int) -> int | None:
+        """Return for how long the running training has run, in seconds, without its wait in a queue; None without one."""
+        if self.trigger is None:
+            return None
+        return now - (self.admission_time or self.trigger.trigger_time)
 
     @property
     def is_held_back(self) -> bool:

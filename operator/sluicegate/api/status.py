@@ -399,6 +399,7 @@ class DataProductStatus(StatusModel):
     def with_retraining(self, **update: object) -> Self:
         """Return a copy with other fields of status.retraining; absent if all are empty."""
         after = (self.retraining or RetrainingStatus()).replace(**update)
-        ended: dict[str, object] = {} if after.trigger else {"job": "", "start_time": None}
+        nothing: dict[str, object] = {"job": "", "start_time": None, "admission_time": None}
+        ended = {} if after.trigger else nothing
         after = after.replace(**ended, suspended=after.unsuccessful_attempts >= MOST_FAILURES)
         return self.replace(retraining=None if after == RetrainingStatus() else after)

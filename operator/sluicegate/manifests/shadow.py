@@ -16,7 +16,7 @@ from sluicegate.api.versions import VersionBase
 from sluicegate.manifests.bento import BentoPlace, bento_volume, fetch_containers, fetch_volumes
 from sluicegate.manifests.common import Manifest, labels, metadata
 from sluicegate.manifests.container import bento_environment, scratch_mounts, scratch_volumes
-from sluicegate.manifests.training import one_pod_job, trainer_container, trainer_pod
+from sluicegate.manifests.training import in_queue, one_pod_job, trainer_container, trainer_pod
 from sluicegate.manifests.training_template import merge_template
 
 STABLE: Final = BentoPlace("/stable")
@@ -58,7 +58,8 @@ def build_shadow_job(product: DataProduct, shadow: Shadow, interval: ShadowInter
             merge_template(retraining.pod_template.to_dict(), template), shadow, template
         )
     seconds = min(shadow.timeout_seconds, interval.most_seconds)
-    return one_pod_job(metadata(product, interval.name, own_labels), template, seconds=seconds)
+    job = one_pod_job(metadata(product, interval.name, own_labels), template, seconds=seconds)
+    return in_queue(job, product.queue)
 
 
 def _as_ours(merged: Manifest, shadow: Shadow, own_pod: Manifest) -> Manifest:

@@ -92,7 +92,19 @@ def build_training_job(product: DataProduct, retraining: Retraining, attempt: At
     if retraining.pod_template is not None:
         template = merge_template(retraining.pod_template.to_dict(), template)
     seconds = min(retraining.timeout_seconds, attempt.most_seconds)
-    return one_pod_job(metadata(product, name, own_labels, annotations), template, seconds=seconds)
+    job = one_pod_job(metadata(product, name, own_labels, annotations), template, seconds=seconds)
+    return in_queue(job, product.queue)
+
+
+def in_queue(job: Manifest, queue: str) -> Manifest:
+    """Return a Job that is suspended until its queue admits it; as it is without a queue."""
+    if not queue:
+        return job
+    meta = job["metadata"]
+    return job | {
+        "metadata": meta | {"labels": meta["labels"] | {names.LABEL_QUEUE: queue}},
+        "spec": job["spec"] | {"suspend": True},
+    }
 
 
 def one_pod_job(meta: Manifest, template: Manifest, *, seconds: int) -> Manifest:

@@ -544,7 +544,10 @@ def _hold(terms: Terms, case: _Case) -> Hold:
         reason = unknown_ones[0].reason if unknown_ones else Reason.UNKNOWN
         return Hold(reason=reason, message=text)
     if running is not None:
-        lasted_text = duration(max(case.now - running.trigger_time, 0))
+        lasted_seconds = (
+            case.status.retraining.seconds_run(case.now) if case.status.retraining else 0
+        )
+        lasted_text = duration(max(lasted_seconds or 0, 0))
         text += f"; retraining has run for {lasted_text}"
         return Hold(reason=Reason.ALREADY_RETRAINING, message=text)
     if case.state is ProductState.DEGRADING:

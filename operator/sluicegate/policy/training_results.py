@@ -212,12 +212,11 @@ def _not_better(
     status: DataProductStatus, name: str, verdict: holdout_gate.HoldOut, *, now: int
 ) -> Proposal:
     """Return the end of a challenger that isn't shown to be better; it counts as no failure."""
-    running = status.training
-    assert running is not None
+    assert status.retraining is not None
     text = _too_small(verdict) if verdict.difference is None else _comparison_text(verdict)
     after = status.with_retraining(
         trigger=None,
-        last_duration_seconds=now - running.trigger_time,
+        last_duration_seconds=status.retraining.seconds_run(now),
         last_reason=str(Reason.NOT_SHOWN_BETTER),
         unsuccessful_challengers=0,
         lost_jobs=0,

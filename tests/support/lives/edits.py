@@ -384,6 +384,7 @@ DETAILS: Final = (
 OF_RETRAINING: Final = (
     "retraining.pushSecretRef", "retraining.resources", "retraining.env", "retraining.gate",
     "retraining.timeoutSeconds", "retraining.serviceAccountName", "retraining.podTemplate",
+    "retraining.queue",
 )  # fmt: skip
 
 

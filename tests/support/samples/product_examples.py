@@ -153,7 +153,7 @@ def full_status() -> dict[str, Any]:
         },
         "retraining": {
             "trigger": trigger, "pending": trigger, "waitingFor": "NoSlot", "attempt": 2, "startedAttempts": 2,
-            "job": "a-train-0a1b2c3d-2", "startTime": when, "unsuccessfulAttempts": 1, "nextAllowedTime": when,
+            "job": "a-train-0a1b2c3d-2", "startTime": when, "admissionTime": when, "unsuccessfulAttempts": 1, "nextAllowedTime": when,
             "attemptsWithoutRemedy": 1, "unsuccessfulChallengers": 2, "lostJobs": 1, "retryTime": when,
             "inputs": "0a1b2c3d4e5f",
             "suspended": False, "lastTrainingTime": when, "previousTrainingTime": when, "lastDurationSeconds": 300, "lastReason": "WorseOnHoldOut",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -66,6 +67,11 @@ async def test_a_healthy_product_with_a_schedule_gets_a_challenger_in_each_perio
     await world.until(lambda: serving(world, key) == "v1", seconds=60)
     assert await trained_in(world, 19) == [("search", "Scheduled")] * 3
     assert retraining(world, key)["lastReason"] == "NotShownBetter"
+
+
+def seconds_between(first: str, second: str) -> float:
+    """Seconds from one RFC 3339 time to another."""
+    return (datetime.fromisoformat(second) - datetime.fromisoformat(first)).total_seconds()
 
 
 def active(world: World, key: Key) -> tuple[str, str]:
@@ -210,3 +216,97 @@ async def test_the_deadline_of_a_job_suspended_by_a_queue_starts_when_it_is_resu
         lambda: retraining(world, key).get("lastResult", {}).get("version") == "v2-trained",
         seconds=HOUR / 4,
     )
+
+
+QUEUED = RETRAINING | {"queue": "gpus", "timeoutSeconds": 600}
+
+
+def only_job(world: World) -> dict[str, Any]:
+    """The one Job that isn't deleted."""
+    (job,) = (one for one in world.server.all(JOBS) if not one["metadata"].get("deletionTimestamp"))
+    return job
+
+
+@pytest.mark.slow
+@on_virtual_time
+async def test_a_retraining_waits_two_hours_in_a_queue_and_then_heals(world):
+    key = world.apply(product(retraining=QUEUED))
+    world.cluster.trainings[key] = Training(seconds=300, report=TRAINED, queued=2 * HOUR)
+    world.start(**RARELY)
+    await world.run(HOUR)
+    world.cluster.set_quality(image("a"), BAD)
+    await world.until(lambda: active(world, key) == ("False", "WaitingForQueue"), seconds=6 * HOUR)
+    await world.run(60)
+    job = only_job(world)
+    assert job["spec"]["suspend"] is True
+    assert job["metadata"]["labels"][names.LABEL_QUEUE] == "gpus"
+    says = world.condition(key, "RetrainingActive")["message"]
+    assert f"its Job {job['metadata']['name']} waits in the queue gpus since 20" in says
+    assert "kubectl describe workloads -n" in says
+    assert needs(world, key) == []
+    assert world.status(key)["summary"]["reason"] == "WaitingForQueue"
+    await world.run(1.9 * HOUR)
+    assert active(world, key) == ("False", "WaitingForQueue")
+    await world.until(lambda: active(world, key) == ("True", "Training"), seconds=HOUR / 4)
+    await world.until(lambda: "lastJob" in retraining(world, key), seconds=HOUR / 4)
+    assert retraining(world, key)["lastDurationSeconds"] < 600
+    ended = retraining(world, key)["lastJob"]
+    assert seconds_between(ended["startTime"], ended["endTime"]) < 600
+    await world.until(lambda: serving(world, key) == "v2-trained", seconds=12 * HOUR)
+
+
+@pytest.mark.slow
+@on_virtual_time
+async def test_a_preempted_training_waits_in_its_queue_again_and_counts_as_no_failure(world):
+    body = product(retraining=RETRAINING)
+    body["metadata"]["labels"] = {names.LABEL_QUEUE: "gpus"}
+    key = world.apply(body)
+    world.cluster.trainings[key] = Training(seconds=300, report=TRAINED, queued=120)
+    world.start(**RARELY)
+    await world.run(HOUR / 4)
+    world.annotate(key, **{names.REQUEST_RETRAIN: "now"})
+    await world.until(lambda: active(world, key) == ("True", "Training"), seconds=2 * BLOCK)
+    where = Key(key.namespace, only_job(world)["metadata"]["name"])
+    first_admission = retraining(world, key)["admissionTime"]
+    world.server.write(JOBS, where, {"spec": {"suspend": True}}, manager="kueue")
+    await world.until(lambda: active(world, key) == ("False", "WaitingForQueue"), seconds=BLOCK)
+    assert "admissionTime" not in retraining(world, key)
+    await world.until(lambda: active(world, key) == ("True", "Training"), seconds=BLOCK)
+    assert retraining(world, key)["admissionTime"] > first_admission
+    assert only_job(world)["metadata"]["name"] == where.name
+    await world.until(
+        lambda: retraining(world, key).get("lastResult", {}).get("version") == "v2-trained",
+        seconds=HOUR / 4,
+    )
+    assert not retraining(world, key).get("unsuccessfulAttempts")
+    assert "nextAllowedTime" not in retraining(world, key)
+
+
+@pytest.mark.slow
+@on_virtual_time
+async def test_trainings_of_a_queue_take_no_slot_and_wait_for_none(world):
+    keys = [world.apply(product(name, retraining=QUEUED)) for name in ("search", "cars", "vans")]
+    for key in keys:
+        world.cluster.trainings[key] = Training(seconds=HOUR / 4, report=TRAINED)
+    world.start(**RARELY)
+    await world.run(HOUR / 4)
+    for key in keys:
+        world.annotate(key, **{names.REQUEST_RETRAIN: "now"})
+    await world.until(
+        lambda: all(active(world, key) == ("True", "Training") for key in keys), seconds=2 * BLOCK
+    )
+
+
+@pytest.mark.slow
+@on_virtual_time
+async def test_a_job_in_a_queue_is_replaced_after_its_queue_is_corrected(world):
+    key = world.apply(product(retraining=QUEUED | {"queue": "absent"}))
+    world.cluster.trainings[key] = Training(seconds=300, report=TRAINED, queued=9 * HOUR)
+    world.start(**RARELY)
+    await world.run(HOUR / 4)
+    world.annotate(key, **{names.REQUEST_RETRAIN: "now"})
+    await world.until(lambda: active(world, key) == ("False", "WaitingForQueue"), seconds=2 * BLOCK)
+    world.cluster.trainings[key] = Training(seconds=300, report=TRAINED)
+    world.edit(key, retraining={"queue": "gpus"})
+    await world.until(lambda: active(world, key) == ("True", "Training"), seconds=BLOCK)
+    assert only_job(world)["metadata"]["labels"][names.LABEL_QUEUE] == "gpus"

@@ -343,6 +343,7 @@ def _inputs(product: DataProduct, retraining: Retraining) -> str:
     The Job runs in stable's runtime image, which is frozen, so that of the spec is none of its inputs.
     """
     serving, slos = product.spec.serving, product.spec.slos
+    retraining = retraining.replace(queue=product.queue or None)
     not_inputs = {"cooldown_seconds", "gate"}
     of_job = (
         retraining.model_dump_json(

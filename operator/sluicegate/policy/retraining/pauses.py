@@ -70,11 +70,10 @@ def with_ended_attempt(
     """
     before = status.retraining or RetrainingStatus()
     running = before.trigger
+    seconds_run = before.seconds_run(now)
     after = status.with_retraining(
         trigger=None,
-        last_duration_seconds=now - running.trigger_time
-        if running
-        else before.last_duration_seconds,
+        last_duration_seconds=before.last_duration_seconds if seconds_run is None else seconds_run,
         last_reason=str(reason),
         lost_jobs=0,
         retry_time=None,

@@ -113,7 +113,7 @@ def one_is_under_way(request: RetrainingRequest) -> Obstacle | None:
     training = request.trained
     if training.trigger is None:
         return None
-    since = duration(max(request.now - training.trigger.trigger_time, 0))
+    since = duration(max(training.seconds_run(request.now) or 0, 0))
     return Obstacle(Reason.ALREADY_RETRAINING, f"attempt {training.attempt} has run for {since}")
 
 

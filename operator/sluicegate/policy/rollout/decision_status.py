@@ -267,9 +267,8 @@ def _training_over(status: DataProductStatus, now: int) -> DataProductStatus:
     retraining = status.retraining
     if retraining is None or retraining.trigger is None:
         return status
-    return status.with_retraining(
-        trigger=None, last_duration_seconds=now - retraining.trigger.trigger_time, lost_jobs=0
-    )
+    seconds_run = retraining.seconds_run(now)
+    return status.with_retraining(trigger=None, last_duration_seconds=seconds_run, lost_jobs=0)
 
 
 def fresh_slos(terms: Terms, now: int) -> dict[str, SloRecord]:

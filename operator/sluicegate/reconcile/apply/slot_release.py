@@ -7,7 +7,7 @@ from sluicegate.kube.errors import Conflict
 from sluicegate.kube.resources import Key
 from sluicegate.reconcile.apply.training_jobs import Trainer
 from sluicegate.reconcile.fleet.registry import FleetRegistry
-from sluicegate.reconcile.fleet.slot_reservation import Reserved, runs
+from sluicegate.reconcile.fleet.slot_reservation import Reserved, takes_slot
 from sluicegate.reconcile.live.product import Pass, ProductRecord
 from sluicegate.reconcile.observe.observer import Observer
 from sluicegate.reconcile.observe.write_obstacle import WriteObstacle
@@ -80,7 +80,8 @@ class SlotKeeper:
         )
         if absent_slot is not None and not keeps_slot and (failure is not None or refusal is None):
             self.trainer.refuse(record.key, absent_slot.job, reason_text)
-        job_runs = any(runs(job, now, self.observer.most_training_seconds) for job in jobs)
+        most_seconds = self.observer.most_training_seconds
+        job_runs = any(takes_slot(job, now, most_seconds) for job in jobs)
         # A conflict comes after the product was judged, and is tried again within seconds.
         failed = failure is not None and not isinstance(failure, Conflict)
         if self.fleet.step_aside(

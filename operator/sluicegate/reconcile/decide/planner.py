@@ -32,6 +32,7 @@ from sluicegate.reconcile.decide.evaluation_status import (
 from sluicegate.reconcile.decide.events import EventNote, decision_status
 from sluicegate.reconcile.decide.layout import allocation
 from sluicegate.reconcile.decide.retraining_attempt import (
+    with_admission,
     with_corrected_job,
     with_ended_training,
     with_job,
@@ -76,7 +77,7 @@ def make_plan(observation: Observation) -> Plan:
     status = with_time_held(observation)
     status = with_corrected_service(observation, status)
     status = as_the_spec_names(status, observation.desired)
-    status = with_corrected_job(observation, status)
+    status = with_corrected_job(observation, with_admission(observation, status))
     if status.stable is None:
         status = with_first_candidate(observation, status)
     events: tuple[EventNote, ...] = ()

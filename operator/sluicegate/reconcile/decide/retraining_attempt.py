@@ -45,10 +45,20 @@ def with_corrected_job(observation: Observation, status: DataProductStatus) -> D
     after = status.with_retraining(
         trigger=retraining.trigger.replace(trigger_time=observation.now),
         start_time=observation.now,
+        admission_time=None,
         started_attempts=retraining.number + 1,
         inputs=terms.inputs,
     )
     return with_job(observation, after)
+
+
+def with_admission(observation: Observation, status: DataProductStatus) -> DataProductStatus:
+    """Return the status with the time at which a queue admitted the Job; without it while the Job waits in the queue."""
+    retraining, job = status.retraining, observation.job
+    if retraining is None or retraining.trigger is None or job is None or not job.queue:
+        return status
+    admitted = None if job.suspended or not job.start_time else min(job.start_time, observation.now)
+    return status.with_retraining(admission_time=admitted)
 
 
 def with_ended_training(observation: Observation, status: DataProductStatus) -> DataProductStatus:
@@ -58,10 +68,15 @@ def with_ended_training(observation: Observation, status: DataProductStatus) -> 
         return status
     if after is not None and after.job == before.job:
         return status
+    job = observation.job
+    queued = job is not None and bool(job.queue)
+    admitted = min(job.start_time, observation.now) if job is not None and queued else 0
+    if queued and not admitted:
+        return status  # it has run in no pod
     retraining = observation.product.spec.retraining
     ended_training = EndedTraining(
         job=before.job,
-        start_time=before.start_time,
+        start_time=admitted or before.start_time,
         end_time=observation.now,
         requests=retraining.reserved() if retraining else {},
     )

@@ -13,6 +13,7 @@ from sluicegate.policy.model.observed import Failure, ShadowCounted
 from sluicegate.policy.model.terms import Terms
 from sluicegate.policy.rollout.shadow_phase import is_due, is_tried
 from sluicegate.reconcile.decide.events import EventNote
+from sluicegate.reconcile.observe.job_wait import queue_text
 from sluicegate.reconcile.observe.observation import Observation
 
 _IDLE = {"job": "", "until_time": None}
@@ -51,7 +52,7 @@ def _with_result(
     spec = observation.product.spec.rollout
     match observation.observed.shadow if shadow.job or spec.mirror else None:
         case None:
-            return _with_refusal(observation, shadow), ()
+            return _with_wait(observation, _with_refusal(observation, shadow)), ()
         case ShadowCounted(pairs, until):
             ended_shadow = shadow if until is None else shadow.replace(until_time=until)
             counted_shadow = with_rows(observation.terms, status.trial, ended_shadow, pairs)
@@ -83,6 +84,17 @@ def _with_refusal(observation: Observation, shadow: ShadowStatus) -> ShadowStatu
         return shadow
     text = f"The shadow Job isn't created: {observation.shadow_refusal}"[:4096]
     return shadow.replace(reason=str(DecisionReason.JOB_REFUSED), message=text)
+
+
+def _with_wait(observation: Observation, shadow: ShadowStatus) -> ShadowStatus:
+    """Return the shadow status with the queue in which its Job waits; without it once the queue admitted the Job."""
+    job = observation.shadow_job
+    if job is not None and job.suspended and job.queue:
+        text = f"The shadow {queue_text(job.key, job.queue, job.suspended_since)}"
+        return shadow.replace(reason=str(DecisionReason.WAITING_FOR_QUEUE), message=text)
+    return (
+        shadow.replace(**_SILENT) if shadow.reason == DecisionReason.WAITING_FOR_QUEUE else shadow
+    )
 
 
 def _with_next(

@@ -63,14 +63,19 @@ def wanted_shadow_job(product: Key, status: DataProductStatus) -> Key | None:
     return Key(product.namespace, shadow.job) if shadow is not None and shadow.job else None
 
 
+def takes_slot(job: JobRecord, now: int, most_seconds: int) -> bool:
+    """Return whether a Job takes a slot of the fleet: a queue that admits it has a budget of its own."""
+    return not job.queue and runs(job, now, most_seconds)
+
+
 def runs(job: JobRecord, now: int, most_seconds: int) -> bool:
-    """Return whether a Job takes a slot. A Job under deletion starts no pods.
+    """Return whether a Job runs. A Job under deletion starts no pods.
 
     Parameters
     ----------
     now : in seconds. most_seconds : that a training may take.
     """
-    if job.suspended:  # it has no pod, and the queue that suspends it has a budget of its own
+    if job.suspended:  # it has no pod
         return False
     return not (job.finished or job.deleting or is_overdue(job, now, most_seconds))
 

@@ -13,7 +13,7 @@ from sluicegate.conditions import find_condition
 from sluicegate.kube.resources import Key
 from sluicegate.policy.model.inputs import EARLIER_SECONDS
 from sluicegate.policy.model.observed import UpstreamRelease
-from sluicegate.reconcile.fleet.slot_reservation import GRACE_SECONDS, Reserved, runs
+from sluicegate.reconcile.fleet.slot_reservation import GRACE_SECONDS, Reserved, takes_slot
 from sluicegate.reconcile.live.children import JobRecord
 from sluicegate.reconcile.live.product import ProductRecord
 
@@ -42,6 +42,7 @@ class ProductSnapshot:
     challenger : it wants the slot for a challenger.
     is_aside : it couldn't be reconciled, so no slot is kept for it until it can.
     judged_until : end of the newest block that it was judged by, in seconds.
+    has_queue : a queue of the cluster admits its Jobs, so it takes no slot.
     renews : the stable bento is tried in another runtime image.
     releases : its versions that have replaced another one, or are in their canary.
     suspect : `namespace/name` of the product whose release its degraded SLO follows; empty for none,
@@ -64,6 +65,7 @@ class ProductSnapshot:
     challenger: bool = False
     is_aside: bool = False
     judged_until: int = 0
+    has_queue: bool = False
     renews: bool = False
     releases: tuple[UpstreamRelease, ...] = ()
     suspect: str | None = None
@@ -73,7 +75,7 @@ class ProductSnapshot:
     def turns_bad(self) -> bool:
         """Return whether the product is bad without confirmation yet."""
         bad = self.state is ProductState.DEGRADING and self.bad_since is not None
-        return bad and not self.is_aside
+        return bad and not self.is_aside and not self.has_queue
 
     def is_due(self, block_end: int) -> bool:
         """Return whether a block that ended by then is still to be evaluated."""
@@ -195,8 +197,10 @@ def snapshot_before(
     """
     status, job_records = record.status, tuple(jobs)
     retraining = status.retraining
-    job_runs = any(runs(job, now, most_training_seconds) for job in job_records)
+    job_runs = any(takes_slot(job, now, most_training_seconds) for job in job_records)
     reserved = None if job_records else _reserved(retraining, now)
+    if reserved is not None and record.has_queue:
+        reserved = None
     last = retraining.last_result if retraining else None
     recovered = find_condition(status.conditions, ConditionType.DEGRADED)
     if recovered is not None and recovered.status != "False":

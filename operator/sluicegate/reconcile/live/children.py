@@ -182,8 +182,10 @@ class JobRecord(ChildRecord):
     expires : its time to live is set.
     created : when, in seconds. deadline : seconds that it may run; 0 without one.
     deleting : it has a deletionTimestamp.
-    suspended : spec.suspend is set, so it has no pod. begun : when it began, in seconds; 0 before.
-    ready : pods of it that run.
+    suspended : spec.suspend is set, so it has no pod.
+    suspended_since : when it was suspended, in seconds; 0 while it isn't.
+    queue : the LocalQueue that admits it; empty without one.
+    start_time : when it began, in seconds; 0 before. ready : pods of it that run.
     """
 
     finished: bool
@@ -197,6 +199,8 @@ class JobRecord(ChildRecord):
     deadline: int = 0
     deleting: bool = False
     suspended: bool = False
+    suspended_since: int = 0
+    queue: str = ""
     start_time: int = 0
     ready: int = 0
 
@@ -350,12 +354,16 @@ def job_record(body: Mapping[str, Any]) -> JobRecord | None:
     if (child := _child(body)) is None:
         return None
     status = body.get("status") or {}
+    true_conditions = {
+        one["type"]: one for one in status.get("conditions") or () if one["status"] == "True"
+    }
     end_condition = {
-        one["type"]: one
-        for one in status.get("conditions") or ()
-        if one["type"] in ("Complete", "Failed") and one["status"] == "True"
+        kind: one for kind, one in true_conditions.items() if kind in ("Complete", "Failed")
     }
     failed = end_condition.get("Failed", {})
+    suspended = bool(body["spec"].get("suspend"))
+    pause = true_conditions.get("Suspended", {})
+    created = _moved_at(body["metadata"], ())
     return JobRecord(
         **child,
         finished=bool(end_condition),
@@ -365,10 +373,12 @@ def job_record(body: Mapping[str, Any]) -> JobRecord | None:
         started=status.get("startTime", ""),
         ended=next((one.get("lastTransitionTime", "") for one in end_condition.values()), ""),
         expires=body["spec"].get("ttlSecondsAfterFinished") is not None,
-        created=_moved_at(body["metadata"], ()),
+        created=created,
         deadline=body["spec"].get("activeDeadlineSeconds") or 0,
         deleting="deletionTimestamp" in body["metadata"],
-        suspended=bool(body["spec"].get("suspend")),
+        suspended=suspended,
+        suspended_since=max(created, _moved_at({}, (pause,))) if suspended else 0,
+        queue=(body["metadata"].get("labels") or {}).get(names.LABEL_QUEUE, ""),
         start_time=_moved_at({"creationTimestamp": status.get("startTime")}, ()),
         ready=status.get("ready") or 0,
     )

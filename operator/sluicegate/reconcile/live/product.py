@@ -49,6 +49,7 @@ class ProductRecord(Record):
     requests : one-shot annotations, by name. note : the annotation with the reason of one of them.
     answers : annotations with answers to candidates, by name.
     depends_on : products that the spec depends on; what can't be read of it is left out.
+    queue : value of the label that names the queue of its Jobs; empty without one.
     packed_spec, packed_status : as compressed JSON, which takes a third of the text; the spec
         without nulls.
     spec_problem : why the spec isn't kept; None when it is.
@@ -66,6 +67,7 @@ class ProductRecord(Record):
     note: str = ""
     answers: tuple[tuple[str, str], ...] = ()
     depends_on: tuple[Key, ...] = ()
+    queue: str = ""
 
     @property
     def status(self) -> DataProductStatus:
@@ -104,6 +106,12 @@ class ProductRecord(Record):
         return view is None or view.suspend
 
     @property
+    def has_queue(self) -> bool:
+        """Return whether a queue of the cluster admits its Jobs; parsed at each call."""
+        view = self._part(_QueueView)
+        return bool(self.queue or (view and view.retraining and view.retraining.queue))
+
+    @property
     def block_seconds(self) -> int:
         """Return the length of the spec's blocks, or the default if it is malformed; parsed at each call."""
         view = self._part(_AnalysisView) or _AnalysisView()
@@ -131,6 +139,7 @@ class ProductRecord(Record):
                 "creationTimestamp": self.created,
                 "resourceVersion": str(self.version),
                 "annotations": dict((*self.requests, *self.answers)),
+                "labels": {names.LABEL_QUEUE: self.queue} if self.queue else {},
             },
         }
         return _parsed(json.dumps(unparsed)[:-1], self.packed_spec, self.packed_status)
@@ -180,6 +189,20 @@ class _SuspendView(BaseModel):
     suspend: bool = False
 
 
+class _RetrainingView(BaseModel):
+    """The part of spec.retraining that names a queue."""
+
+    model_config = ConfigDict(extra="ignore")
+    queue: str | None = None
+
+
+class _QueueView(BaseModel):
+    """The part of a spec that has its retraining."""
+
+    model_config = ConfigDict(extra="ignore")
+    retraining: _RetrainingView | None = None
+
+
 class _AnalysisView(BaseModel):
     """The part of a spec that has the block length."""
 
@@ -211,6 +234,7 @@ def product_record(body: Mapping[str, Any]) -> ProductRecord:
         note=note_text(meta.get("annotations")),
         answers=answers,
         depends_on=tuple(_dependencies(body.get("spec"), key.namespace)),
+        queue=_queue(meta.get("labels")),
     )
 
 
@@ -220,6 +244,11 @@ def _dependencies(spec: Any, namespace: str) -> Iterator[Key]:
         if isinstance(entry, Mapping) and isinstance(entry.get("name"), str):
             own = entry.get("namespace")
             yield Key(own if isinstance(own, str) and own else namespace, entry["name"])
+
+
+def _queue(labels: Any) -> str:
+    value = labels.get(names.LABEL_QUEUE) if isinstance(labels, Mapping) else None
+    return value if isinstance(value, str) else ""
 
 
 def packed(value: Mapping[str, Any]) -> bytes:

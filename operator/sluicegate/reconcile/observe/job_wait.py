@@ -4,7 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from sluicegate.api.base import rfc3339
 from sluicegate.api.names import ConditionReason
+from sluicegate.kube.resources import Key
 from sluicegate.reconcile.live.children import JobRecord
 from sluicegate.reconcile.live.pods import PodState, problem_of
 
@@ -20,6 +22,22 @@ class JobWait:
     message: str
 
 
+def queue_text(job: Key, queue: str, since: int) -> str:
+    """Return in which queue a Job waits, since when, what ends that, and where the reason of its queue is."""
+    return (
+        f"Job {job.name} waits in the queue {queue} since {rfc3339(since)} until Kueue admits it, and its"
+        f" time begins then (kubectl describe workloads -n {job.namespace})"
+    )
+
+
+def _suspension(job: JobRecord, name: str) -> JobWait:
+    if job.queue:
+        text = f"its {queue_text(job.key, job.queue, job.suspended_since)}"
+        return JobWait(ConditionReason.WAITING_FOR_QUEUE, text)
+    text = f"{name} is suspended (spec.suspend of the Job), by a person say"
+    return JobWait(ConditionReason.JOB_SUSPENDED, f"{text}; its time begins when it is resumed")
+
+
 def wait_of(job: JobRecord | None, pods: Iterable[PodState], now: int) -> JobWait | None:
     """Return what a Job waits for; None for one that runs, has ended, or is starting.
 
@@ -31,10 +49,7 @@ def wait_of(job: JobRecord | None, pods: Iterable[PodState], now: int) -> JobWai
         return None
     name = f"its Job {job.key.name}"
     if job.suspended:
-        text = (
-            f"{name} is suspended (spec.suspend of the Job), by a queue such as Kueue or a person"
-        )
-        return JobWait(ConditionReason.JOB_SUSPENDED, f"{text}; its time begins when it is resumed")
+        return _suspension(job, name)
     own_pods = [pod for pod in pods if pod.job == job.key.name]
     if any(not pod.waiting for pod in own_pods):
         return None

@@ -82,6 +82,7 @@ class Observation:
         candidate.
     job : of the training under way; None while it isn't there.
     job_runs : a Job of the product runs, be it one that is no longer wanted.
+    has_slot : a Job of the product takes a slot of the fleet.
     refusal : why the Job of the training under way isn't there; empty when nothing is known.
     shadow_job : of the shadow phase; None while it isn't there.
     shadow_refusal : why it isn't there; empty when nothing is known.
@@ -120,6 +121,7 @@ class Observation:
     term: int = 0
     job: JobRecord | None = None
     job_runs: bool = False
+    has_slot: bool = False
     refusal: str = ""
     shadow_job: JobRecord | None = None
     shadow_refusal: str = ""

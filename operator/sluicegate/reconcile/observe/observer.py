@@ -34,6 +34,7 @@ from sluicegate.reconcile.fleet.slot_reservation import (
     JobRefusal,
     is_overdue,
     runs,
+    takes_slot,
     wanted_job,
     wanted_shadow_job,
 )
@@ -182,6 +183,7 @@ class Observer:
             gateways=gateways,
             job=job,
             job_runs=any(runs(one, now, self.most_training_seconds) for one in jobs),
+            has_slot=any(takes_slot(one, now, self.most_training_seconds) for one in jobs),
             refusal=refusal.message if refusal else "",
             most_training_seconds=self.most_training_seconds,
             review=self.review(product),
@@ -205,12 +207,13 @@ class Observer:
         is_requested = any(
             is_pending(product.status, request) for request in record.manual_requests
         )
-        return self.fleet.portfolio(
+        portfolio = self.fleet.portfolio(
             record.key,
             now,
             block_end=block * product.spec.analysis.block_seconds,
             needs_slot=waits_for_training or is_requested or needs_scoring_slot(product, now),
         )
+        return replace(portfolio, slot=True) if product.queue else portfolio
 
     # ---- the cluster ------------------------------------------------------------------------
     def live(self, record: ProductRecord) -> dict[str, DeploymentRecord]:

@@ -24,11 +24,7 @@ def snapshot_of(observation: Observation, plan: Plan) -> ProductSnapshot:
     ]
     # In blocks that were shorter until a moment ago, what happened lies far ahead.
     streaks = [first for first in first_bad_times if first <= now]
-    job_name = ""
-    if observation.starts_training(status) and status.retraining:
-        job_name = status.retraining.job
-    elif observation.starts_shadow(status) and status.shadow:
-        job_name = status.shadow.job
+    job_name = _reserving_job(observation, status)
     evaluated = plan.evaluation is not None and status.state is not ProductState.UNKNOWN
     waiting_since = min(streaks, default=now) if _waits_for_slot(observation, plan) else None
     challenged = None if waiting_since is None else _challenged_since(plan)
@@ -45,12 +41,13 @@ def snapshot_of(observation: Observation, plan: Plan) -> ProductSnapshot:
             for dependency in spec.depends_on
         ),
         priority=spec.priority,
-        training=observation.job_runs or bool(job_name),
+        training=observation.has_slot or bool(job_name),
         reserved=Reserved(job_name, now) if job_name else None,
-        trained_at=now if observation.job_runs or job_name else None,
+        trained_at=now if observation.has_slot or job_name else None,
         waiting_since=waiting_since,
         challenger=challenged is not None,
         judged_until=block * seconds,
+        has_queue=bool(observation.product.queue),
         renews=renews_runtime(status),
         releases=releases_of(Key(*observation.product.metadata.key), status, observation.now),
         suspect=_suspect(plan),
@@ -61,6 +58,17 @@ def snapshot_of(observation: Observation, plan: Plan) -> ProductSnapshot:
             )
         ),
     )
+
+
+def _reserving_job(observation: Observation, status: DataProductStatus) -> str:
+    """Return the Job that is created in this step and takes a slot; empty without one."""
+    if observation.product.queue:
+        return ""
+    if observation.starts_training(status) and status.retraining:
+        return status.retraining.job
+    if observation.starts_shadow(status) and status.shadow:
+        return status.shadow.job
+    return ""
 
 
 def _suspect(plan: Plan) -> str | None:
@@ -79,6 +87,8 @@ def _waits_for_slot(observation: Observation, plan: Plan) -> bool:
     is kept for it meanwhile.
     """
     status = plan.status
+    if observation.product.queue:
+        return False
     if _shadow_waits(observation, status):
         return True
     if status.retraining is None or status.retraining.trigger is None:

@@ -16,12 +16,14 @@ from sluicegate.api.retraining_status import (
 )
 from sluicegate.api.status import DataProductStatus
 from sluicegate.conditions import Finding
+from sluicegate.kube.resources import Key
 from sluicegate.policy import (
     LEAST_AGE_BLOCKS,
     attempts_without,
     old_enough_at,
     who_trains,
 )
+from sluicegate.reconcile.observe.job_wait import queue_text
 from sluicegate.reconcile.observe.observation import Observation
 
 _KIND: Final = Type.RETRAINING_ACTIVE
@@ -188,18 +190,37 @@ def _under_way(
     """Return the progress of the attempt under way."""
     cause_text = _WITHOUT_SLO.get(trigger.cause, "a person")
     text = f"attempt {status_part.attempt} for {trigger.slo or cause_text}, from {trigger.version}"
-    if observation.refusal and observation.job is None and not observation.is_new(status):
-        return Finding(_KIND, "False", Reason.JOB_REFUSED, f"{text}: {observation.refusal}")
-    if not (observation.job or observation.starts_training(status)):
-        text += "; its Job isn't created yet"
+    wait = (
+        _absent_job(observation, status) if observation.job is None else _waiting_job(observation)
+    )
+    if wait is None:
+        return Finding(_KIND, "True", Reason.TRAINING, text + _limit(observation))
+    reason, clause = wait
+    return Finding(_KIND, "False", reason, text + clause)
+
+
+def _absent_job(observation: Observation, status: DataProductStatus) -> tuple[Reason, str] | None:
+    """Return why the Job doesn't exist, and a clause about it; None if this pass creates it and no queue admits it."""
+    if observation.refusal and not observation.is_new(status):
+        return Reason.JOB_REFUSED, f": {observation.refusal}"
+    if not observation.starts_training(status):
         reason = Reason.SUSPENDED if observation.product.spec.suspend else Reason.WAITING_FOR_SLOT
-        return Finding(_KIND, "False", reason, text)
+        return reason, "; its Job isn't created yet"
+    retraining, queue = status.retraining, observation.product.queue
+    if not queue or retraining is None:
+        return None
+    # The text of the Job once it exists: status is written for another reason, not for another text.
+    job = Key(observation.product.metadata.namespace, retraining.job)
+    return Reason.WAITING_FOR_QUEUE, f"; its {queue_text(job, queue, observation.now)}"
+
+
+def _waiting_job(observation: Observation) -> tuple[Reason, str] | None:
+    """Return what the Job that exists, or its result, waits for, and a clause about it; None while it runs."""
     if observation.job and observation.job.finished and observation.product.spec.suspend:
-        text += "; its Job has ended, and its result is used once spec.suspend is false"
-        return Finding(_KIND, "False", Reason.SUSPENDED, text)
-    if (wait := observation.job_wait) is not None:
-        return Finding(_KIND, "False", wait.reason, f"{text}; {wait.message}")
-    return Finding(_KIND, "True", Reason.TRAINING, text + _limit(observation))
+        text = "; its Job has ended, and its result is used once spec.suspend is false"
+        return Reason.SUSPENDED, text
+    wait = observation.job_wait
+    return None if wait is None else (wait.reason, f"; {wait.message}")
 
 
 def _contradicted(status: DataProductStatus, pending: Trigger) -> str:

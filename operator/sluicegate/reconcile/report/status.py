@@ -38,6 +38,7 @@ _SHOWN: Final = frozenset(
         Reason.MANUAL_MODE,
         Reason.VERSION_TOO_YOUNG,
         Reason.JOB_SUSPENDED,
+        Reason.WAITING_FOR_QUEUE,
         Reason.FEEDBACK_SECRET_UNUSABLE,
         Reason.INPUT_UNKNOWN,
         *UNMEASURABLE,
