@@ -34,7 +34,11 @@ WAYS = {
     "all but one": ["--set", "excludedNamespaces={finance}"],
     "one replica": ["--set", "replicas=1"],
     "by digest": ["--set", f"image.digest=sha256:{'a' * 64}"],
-    "with a network policy": ["--set", "networkPolicy.enabled=true"],
+    "without network policies": ["--set", "networkPolicy.enabled=false"],
+    "with peers, and policies of products": [
+        "--set-json", 'networkPolicy.metricsFrom=[{"ipBlock": {"cidr": "10.0.0.0/8"}}]',
+        "--set", "networkPolicy.productNamespaces={default}",
+    ],
     "with the Prometheus Operator": [
         "--set", "serviceMonitor.enabled=true,podMonitor.enabled=true,prometheusRule.enabled=true",
     ],
@@ -137,7 +141,7 @@ PROXY = ("--set", "web.enabled=true,web.proxy.cidrs={10.0.0.0/24},web.proxy.secr
     [PROXY, ("--set", "web.enabled=true,web.auth=Token,web.signing=true"),
      (*PROXY, "--set", "web.acting=true"),
      ("--set", "web.enabled=true,web.auth=Anonymous,web.anonymous.user=wall"),
-     (*PROXY, "--set", "watchNamespaces={catalog,pricing},networkPolicy.enabled=true")],
+     (*PROXY, "--set", "watchNamespaces={catalog,pricing}")],
 )  # fmt: skip
 def test_the_chart_starts_the_page_with_valid_arguments(arguments, tmp_path):
     objects = {
@@ -153,14 +157,10 @@ def test_the_chart_starts_the_page_with_valid_arguments(arguments, tmp_path):
     parsed = _parser("web").parse_args(given)
     check(parsed)
     assert "env" not in container
-    narrow = "watchNamespaces={catalog,pricing},networkPolicy.enabled=true" in arguments
+    narrow = "watchNamespaces={catalog,pricing}" in arguments
     kinds = {kind for kind, name, _ in objects if name == "sluicegate-web"}
-    roles = (
-        {"Role", "RoleBinding", "NetworkPolicy"}
-        if narrow
-        else {"ClusterRole", "ClusterRoleBinding"}
-    )
-    assert kinds == {"Deployment", "Service", "ServiceAccount"} | roles
+    roles = {"Role", "RoleBinding"} if narrow else {"ClusterRole", "ClusterRoleBinding"}
+    assert kinds == {"Deployment", "Service", "ServiceAccount", "NetworkPolicy"} | roles
     assert parsed.namespace == (["catalog", "pricing"] if narrow else [])
     verbs = {
         verb

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 import pytest
 
+from sluicegate.api.names import Component
 from sluicegate.settings import parse_settings
 from tests.support.apiserver.chart import (
     container_of,
@@ -194,3 +196,62 @@ def test_the_network_policies_allow_the_port_of_a_proxy():
         if one["kind"] == "NetworkPolicy" and not one["metadata"]["name"].endswith("-web"):
             ports = {port["port"] for rule in one["spec"]["egress"] for port in rule["ports"]}
             assert 3128 in ports, one["metadata"]["name"]
+
+
+def network_policies(*values: str) -> dict[str, dict[str, Any]]:
+    """The specs of the NetworkPolicies of all programs, by the part of the name after the release's."""
+    return {
+        one["metadata"]["name"].removeprefix("sluicegate").removeprefix("-"): one["spec"]
+        for one in everywhere(*values)
+        if one["kind"] == "NetworkPolicy"
+    }
+
+
+def test_each_program_has_a_network_policy_by_default():
+    assert set(network_policies()) == {"", "web", "notify", "archive"}
+    assert network_policies("--set", "networkPolicy.enabled=false") == {}
+
+
+def test_only_the_given_peers_and_the_release_reach_metrics_and_page():
+    monitoring = {
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}
+    }
+    gateway = {"podSelector": {"matchLabels": {"app": "oauth2-proxy"}}}
+    policies = network_policies(
+        "--set-json", f"networkPolicy.metricsFrom={json.dumps([monitoring])}",
+        "--set-json", f"networkPolicy.webFrom={json.dumps([gateway])}",
+    )  # fmt: skip
+    for name, peer in (("", monitoring), ("notify", monitoring), ("web", gateway)):
+        (rule,) = policies[name]["ingress"]
+        first, release = rule["from"]
+        assert first == peer
+        assert set(release["podSelector"]["matchLabels"]) == {
+            "app.kubernetes.io/name", "app.kubernetes.io/instance",
+        }  # fmt: skip
+    (rule,) = network_policies()["web"]["ingress"]
+    assert set(rule) == {"ports"}
+
+
+def test_servers_and_trainings_of_a_product_reach_no_metadata_service_of_a_cloud():
+    policies = network_policies("--set", "networkPolicy.productNamespaces={shop}")
+    for name in ("servers", "trainings"):
+        rules = [rule for rule in policies[name]["egress"] if "to" in rule]
+        blocks = [peer["ipBlock"] for rule in rules for peer in rule["to"]]
+        for address in ("169.254.169.254", "fd00:ec2::254", "100.100.100.200"):
+            reached = ip_address(address)
+            assert not any(
+                reached in ip_network(block["cidr"])
+                and not any(reached in ip_network(less) for less in block["except"])
+                for block in blocks
+            ), (name, address)
+        others = [rule["ports"] for rule in policies[name]["egress"] if "to" not in rule]
+        assert {port["port"] for ports in others for port in ports} == {53}
+    trainings = policies["trainings"]
+    assert trainings["policyTypes"] == ["Ingress", "Egress"]
+    assert "ingress" not in trainings
+    assert [rule["ports"] for rule in trainings["egress"] if "to" in rule] == [[{"port": 443}]]
+    labels = {
+        name: policies[name]["podSelector"]["matchLabels"]["app.kubernetes.io/component"]
+        for name in ("servers", "trainings")
+    }
+    assert labels == {"servers": Component.SERVER, "trainings": Component.TRAINER}

@@ -78,7 +78,7 @@ def guard(server: str, tmp_path: Path) -> Iterator[Guard]:
 def chart_endpoint(guard: Guard, folder: Path) -> Endpoint:
     """The endpoint by the settings that the chart renders, with its mounts as folders on this disk."""
     objects = rendered(
-        "--set", f"settings.prometheusUrl={guard.url}",
+        "--set", f"settings.prometheusUrl={guard.url},networkPolicy.enabled=false",
         "--set", "prometheus.token.secretName=token,prometheus.ca.configMapName=ca",
         "--set", f"prometheus.tenant={TENANT},prometheus.headers.secretName=headers",
     )  # fmt: skip
