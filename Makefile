@@ -14,7 +14,7 @@ JOBS := --jobs=2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 # A tier of `make test`: what it reports is told once more when all of them have ended.
 TIER = $(PYTEST) $(WHOLE) --report-to .tiers/$@.jsonl
 
-.PHONY: help setup quick check lint workflows types layers unit test test-all bars verify verify-canaries verify-degradation verify-consumers verify-bentos verify-cluster programs counts pure lives fuzz bentos prometheus apiserver benchmarks chaos node stories kind gitops skew signatures mutants coverage bench drift cluster cluster-down kubeconfig kubectl images changelog release-notes docs demo demo-down demo-web portfolio crds constraints format
+.PHONY: help setup quick check lint workflows types layers unit test test-all bars verify verify-canaries verify-degradation verify-consumers verify-bentos verify-cluster programs counts pure lives fuzz fuzz-inputs latency bentos prometheus apiserver benchmarks chaos node stories kind gitops skew signatures mutants coverage bench drift cluster cluster-down kubeconfig kubectl images changelog release-notes docs demo demo-down demo-web portfolio crds constraints format
 
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -108,6 +108,12 @@ lives: setup ## Random histories of products on virtual time (SEED=7 for one, LI
 
 fuzz: setup ## The same with the whole spec, until you stop it or after STEPS=1000000 (WORKERS=2, WIDE=0); KIND=canaries, years, histories, upstreams, consumers or faults: COUNT lives with truth
 	PYTHONHASHSEED=0 $(RUN) python -m tests.lives.fuzz
+
+fuzz-inputs: setup ## Random objects and archives, and malformed requests to each server: COUNT=100000 of the first two, a tenth of the last
+	$(RUN) python -m tests.support.fuzz
+
+latency: programs ## What all admission policies take of an update: pairs of updates, alternating; fails above 2 ms at p50
+	$(RUN) python -m benchmarks.policies
 
 bentos: setup ## Train and serve the sample products with BentoML
 	$(TIER) tests/bentos
