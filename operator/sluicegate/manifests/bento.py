@@ -36,10 +36,14 @@ SERVED: Final = BentoPlace()
 """Place of the only bento of a server, or of a training."""
 
 
+ARCHIVE_SIZE: Final = "17Gi"
+"""Size of the volume of an unpacked archive, whose files have at most 16 GiB."""
+
+
 def bento_volume(version: VersionBase, place: BentoPlace = SERVED) -> Manifest:
     """Return the volume that holds the bento."""
     if is_fetched(version.image):
-        return {"name": place.volume, "emptyDir": {}}
+        return {"name": place.volume, "emptyDir": {"sizeLimit": ARCHIVE_SIZE}}
     reference = {"reference": version.image, "pullPolicy": "IfNotPresent"}
     return {"name": place.volume, "image": reference}
 

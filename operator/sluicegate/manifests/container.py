@@ -17,6 +17,9 @@ _STORED_DEFAULTS: Final[dict[str, Manifest]] = {
 }
 USER_ID: Final = 1034
 """User of BentoML's own images; any number but 0 would do."""
+EPHEMERAL_STORAGE: Final = "ephemeral-storage"
+SCRATCH_SIZE: Final = "16Gi"
+"""Size of a writable volume without a limit of ephemeral storage."""
 
 
 def pod_security() -> Manifest:
@@ -121,9 +124,13 @@ def as_stored(part: Any) -> Any:
     }
 
 
-def scratch_volumes() -> list[Manifest]:
-    """Return the writable volumes of a pod."""
-    return [{"name": "home", "emptyDir": {}}, {"name": "tmp", "emptyDir": {}}]
+def scratch_volumes(resources: Resources) -> list[Manifest]:
+    """Return the writable volumes of a pod: as large as the limit of ephemeral storage, or 16 GiB.
+
+    Beyond its size the kubelet evicts the pod, before the disk of the node is full for others.
+    """
+    size = resources.limits.get(EPHEMERAL_STORAGE, SCRATCH_SIZE)
+    return [{"name": name, "emptyDir": {"sizeLimit": size}} for name in ("home", "tmp")]
 
 
 def scratch_mounts() -> list[Manifest]:

@@ -263,7 +263,8 @@ def _mounts(product: DataProduct) -> list[Manifest]:
 
 
 def _volumes(product: DataProduct, version: VersionBase) -> list[Manifest]:
-    volumes = [bento_volume(version), *fetch_volumes(version), *scratch_volumes()]
+    volumes = [bento_volume(version), *fetch_volumes(version)]
+    volumes += scratch_volumes(product.spec.serving.resources)
     volumes += log_volumes(product)
     if feedback := product.spec.serving.feedback:
         volumes.append(

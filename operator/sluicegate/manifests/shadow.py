@@ -86,7 +86,7 @@ def _pod_spec(product: DataProduct, shadow: Shadow, interval: ShadowInterval) ->
         volumes=[
             *(bento_volume(version, place) for version, place in versions),
             *(volume for version, place in versions for volume in fetch_volumes(version, place)),
-            *scratch_volumes(),
+            *scratch_volumes(shadow.resources),
         ],
     )
 

@@ -198,7 +198,8 @@ def _mounts(retraining: Retraining) -> list[Manifest]:
 
 
 def _volumes(retraining: Retraining, attempt: Attempt) -> list[Manifest]:
-    volumes = [bento_volume(attempt.stable), *fetch_volumes(attempt.stable), *scratch_volumes()]
+    volumes = [bento_volume(attempt.stable), *fetch_volumes(attempt.stable)]
+    volumes += scratch_volumes(retraining.resources)
     if reference := retraining.push_secret_ref:
         items = [{"key": ".dockerconfigjson", "path": "config.json"}]
         volumes.append({"name": "push", "secret": {"secretName": reference.name, "items": items}})

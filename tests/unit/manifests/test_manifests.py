@@ -124,7 +124,28 @@ def test_an_archive_is_fetched_and_verified_by_the_first_init_container():
     assert fetch["command"][-3:] == ["https://files.example/search.tar", HEX, "/bento"]
     assert fetch["envFrom"] == [{"secretRef": {"name": "s3"}}]
     assert check["name"] == "runtime-check"
-    assert {"name": "bento", "emptyDir": {}} in pod["volumes"]
+    assert {"name": "bento", "emptyDir": {"sizeLimit": "17Gi"}} in pod["volumes"]
+
+
+@pytest.mark.parametrize(
+    ("limits", "size"), [({}, "16Gi"), ({"ephemeral-storage": "40Gi"}, "40Gi")], ids=["none", "given"]
+)  # fmt: skip
+def test_each_empty_dir_of_a_pod_has_a_size_limit(limits, size):
+    resources = {"limits": limits}
+    owner = product(**{"spec.serving.resources": resources, "spec.retraining.resources": resources})
+    version = version_of(owner)
+    pods = [
+        build_pod_template(owner, version)["spec"],
+        *(job["spec"]["template"]["spec"] for job in example_training(owner, version)),
+    ]
+    assert len(pods) == 2
+    for pod in pods:
+        sizes = {
+            volume["name"]: volume["emptyDir"]["sizeLimit"]
+            for volume in pod["volumes"]
+            if "emptyDir" in volume
+        }
+        assert sizes == {"home": size, "tmp": size}
 
 
 def test_an_archive_on_a_claim_mounts_the_claim():
