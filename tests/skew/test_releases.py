@@ -23,6 +23,7 @@ from tests.support.failures.product_phases import (
     has_reconciled_all,
     operator,
     statuses,
+    wait_until_idle,
     writes,
 )
 from tests.support.failures.replicas import apply, product, read
@@ -50,9 +51,9 @@ def test_an_upgrade_and_a_rollback_of_the_operator_cause_no_write(
     plane, last_release, this_release, tmp_path
 ):
     install(plane, last_release)
-    with operator(plane, last_release, "last", tmp_path) as replica:
+    with operator(plane, last_release, "last", tmp_path):
         begin(plane)
-        eventually(lambda: has_reconciled_all(replica), seconds=60, what="all was reconciled")
+        wait_until_idle(plane, "last")
     before, owned = statuses(plane), children(plane)
     turns = ((this_release, "upgraded"), (last_release, "rolled-back"), (this_release, "again"))
     for release, user in turns:

@@ -15,6 +15,7 @@ from tests.support.failures.product_phases import (
     has_reconciled_all,
     operator,
     statuses,
+    wait_until_idle,
     writes,
 )
 from tests.support.failures.replicas import apply, product
@@ -25,9 +26,9 @@ pytestmark = pytest.mark.timeout(600)
 
 def test_an_operator_continues_from_a_snapshot_of_etcd(plane, this_release, tmp_path):
     install_crds(plane)
-    with operator(plane, this_release, "before", tmp_path) as replica:
+    with operator(plane, this_release, "before", tmp_path):
         begin(plane)
-        eventually(lambda: has_reconciled_all(replica), seconds=60, what="all was reconciled")
+        wait_until_idle(plane, "before")
     before, owned = statuses(plane), children(plane)
     data, snapshot = plane.folder / "etcd", tmp_path / "snapshot"
     plane.stop(ETCD, grace=10)

@@ -101,6 +101,17 @@ def annotate(plane: ControlPlane, name: str, annotation: str) -> None:
     plane.kubectl("annotate", "dataproduct", name, "-n", NAMESPACE, f"{annotation}=1")
 
 
+def wait_until_idle(plane: ControlPlane, user: str) -> None:
+    """Wait until an operator has written nothing between two looks, five seconds apart."""
+    seen: list[int] = []
+
+    def is_idle() -> bool:
+        seen.append(len(writes(plane, user)))
+        return seen[-2:-1] == seen[-1:]
+
+    eventually(is_idle, seconds=60, what=f"{user} writes nothing", every=5)
+
+
 def begin(plane: ControlPlane) -> None:
     """Bring the products into their phases; an operator runs."""
     apply(plane, *products())

@@ -1,4 +1,4 @@
-"""Documents with places changed at random, to what nobody writes on purpose."""
+"""Documents with places changed at random, to values that no client sends."""
 
 from __future__ import annotations
 
