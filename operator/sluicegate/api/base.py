@@ -225,7 +225,10 @@ def _exact(value: float) -> str:
 
 
 def _float(value: object) -> object:
-    return float(value) if isinstance(value, int | str) else value
+    try:
+        return float(value) if isinstance(value, int | str) else value
+    except OverflowError as error:
+        raise ValueError("is larger than any number of a status") from error
 
 
 Exact = Annotated[

@@ -37,6 +37,7 @@ from sluicegate.api.route import Route
 from sluicegate.api.serving import DEFAULT_BUCKETS_MILLISECONDS, Serving
 from sluicegate.api.slos import MOST_PROMQL, Analysis, Slo
 from sluicegate.api.status import DataProductStatus
+from sluicegate.errors import Problem
 
 _BOUNDS = ", ".join(map(str, DEFAULT_BUCKETS_MILLISECONDS))
 MOST_STATUS: Final = 256 * 1024
@@ -428,10 +429,12 @@ class DataProduct(ApiModel):
         _, unreadable = readable(document.get("spec") or {})
         if unreadable is not None:
             raise InvalidProduct([unreadable])
-        return cls.parse_json(
-            compact(without_nulls({**document, "status": None})),
-            read_status(document.get("status")),
-        )
+        try:
+            text = compact(without_nulls({**document, "status": None}))
+        except RecursionError as error:
+            rest = "beside spec has a field of more than 64 levels: remove what the schema lacks"
+            raise InvalidProduct([Problem("document", rest)]) from error
+        return cls.parse_json(text, read_status(document.get("status")))
 
     @classmethod
     def parse_json(cls, document: str, status: DataProductStatus) -> Self:

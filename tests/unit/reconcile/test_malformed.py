@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sluicegate.api.errors import InvalidProduct
-from sluicegate.api.product import read_status
+from sluicegate.api.product import DataProduct, read_status
 from sluicegate.kube.resources import DATA_PRODUCTS, Key
 from sluicegate.reconcile.live.product import ProductRecord, product_record
 from sluicegate.runtime.interfaces import InvalidSpec
@@ -183,6 +183,21 @@ def test_a_spec_beyond_64_kib_is_refused_by_its_largest_field_and_isnt_kept():
     assert problems_of(record).startswith("spec.serving.affinity.junk: spec has 130")
     assert "keep all to 65536" in problems_of(record)
     assert len(record.packed_spec) < 100
+
+
+def test_a_document_with_too_many_levels_beside_its_spec_is_refused():
+    deep: list[object] = []
+    for _ in range(100):
+        deep = [deep]
+    with pytest.raises(InvalidProduct, match="more than 64 levels"):
+        DataProduct.parse(document() | {"extra": deep})
+
+
+def test_a_number_beyond_any_float_counts_as_absent_from_a_status():
+    baseline = {"bad": 1, "total": 2, "startTime": "2026-01-01T00:00:00Z", "endTime": "2026-01-01T01:00:00Z",
+                "source": "Production", "dispersion": 10**400}  # fmt: skip
+    status = {"observedGeneration": 3, "engine": {"originalBaseline": {"slos": {"a": baseline}}}}
+    assert read_status(status).observed_generation == 3
 
 
 def test_a_spec_of_64_kib_is_kept():
