@@ -30,7 +30,7 @@ def keys(tmp_path: Path) -> tuple[Path, Path]:
 
 def pushed(registry: str, name: str, folder: Path, key: Path | None = None) -> str:
     """A new bento in the registry, by digest; signed by a key."""
-    bento = write_bento(folder / name)
+    bento = write_bento(folder / name, version=name)
     sign_key = None if key is None else str(key)
     return pack_and_push(bento, f"{registry}/bentos/{name}", plain_http=True, sign_key=sign_key)
 
@@ -75,6 +75,7 @@ def test_a_signature_of_one_bento_is_none_of_another(cosign, registry, keys, tmp
     other = pushed(registry, "two", tmp_path)
     tag = f"{other.partition('@')[2].replace(':', '-')}.sig"
     copy_manifest(registry, ("bentos/one", f"{signed.replace(':', '-')}.sig"), ("bentos/two", tag))
+    assert signed != other.partition("@")[2]
     assert verified(cosign, other, public).returncode != 0
 
 
