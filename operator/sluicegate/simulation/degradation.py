@@ -2,7 +2,8 @@
 
 It runs the engine's two tests over many simulated products at once: burn rates of the objective,
 and the CUSUM bank over hours against a baseline of their own; a product is degraded after three bad
-evaluations. Daily blocks, weekdays and probation are left out: they are for daily patterns and for
+evaluations. Labels with a constant delay are the same counts so much later, so each detection is, too.
+Daily blocks, weekdays and probation are left out: they are for daily patterns and for
 new versions.
 """
 
@@ -69,7 +70,11 @@ def degradation(product_terms: Terms, scenario: Scenario, seed: int) -> list[Deg
     by_name = {slo.name: slo for slo in product_terms.slos}
     return [
         _degradation_of(
-            by_name[stream.name], stream, _analysis(product_terms, scenario, stream), seed
+            by_name[stream.name],
+            stream,
+            _analysis(product_terms, scenario, stream),
+            seed,
+            delay_minutes=stream.delay * scenario.block_seconds / 60,
         )
         for stream in scenario.streams
     ]
@@ -86,7 +91,9 @@ def _analysis(product_terms: Terms, scenario: Scenario, stream: Stream) -> Scena
     )
 
 
-def _degradation_of(slo: SloTerms, stream: Stream, scenario: Scenario, seed: int) -> Degradation:
+def _degradation_of(
+    slo: SloTerms, stream: Stream, scenario: Scenario, seed: int, *, delay_minutes: float
+) -> Degradation:
     traffic = SimulatedTraffic(scenario, PRODUCTS, seed)
     bad_events, total = (
         counts[:, 0] for counts in traffic.span(0, LONGEST_WINDOW + WATCHED_BLOCKS)
@@ -105,7 +112,9 @@ def _degradation_of(slo: SloTerms, stream: Stream, scenario: Scenario, seed: int
         if is_degraded_candidate
         else None
     )
-    alarm_delays = None if first_alarms is None else (first_alarms[first_alarms >= 0] + 1) * minutes
+    alarm_delays = None
+    if first_alarms is not None:
+        alarm_delays = (first_alarms[first_alarms >= 0] + 1) * minutes + delay_minutes
     return Degradation(
         stream.name,
         alarms / (exposure_seconds / SECONDS_PER_YEAR),

@@ -36,3 +36,19 @@ def test_an_slo_without_events_raises_no_alarm_and_detects_no_drop():
     imagined = Imagined(600.0, 0.0, {"accuracy": 0.0}, {"accuracy": 0.5})
     found = degradation(terms, scenario_of(terms, imagined), seed=1)[0]
     assert (found.alarms, found.detected, found.median_minutes) == (0, 0.0, None)
+
+
+def test_a_drop_is_detected_so_much_later_as_its_labels_are():
+    terms = canary_terms(("accuracy", "0.9", "0.01"))
+
+    def median(label_delay_minutes):
+        imagined = Imagined(
+            600.0,
+            20.0,
+            {"accuracy": 0.05},
+            {"accuracy": 0.3},
+            label_delay_minutes=label_delay_minutes,
+        )
+        return degradation(terms, scenario_of(terms, imagined), seed=1)[0].median_minutes
+
+    assert median(1440) == pytest.approx(median(0) + 1440, abs=30)
