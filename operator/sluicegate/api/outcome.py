@@ -23,6 +23,8 @@ class Outcome(StrEnum):
     """Its rollout ended without a verdict."""
     SUPERSEDED = "Superseded"
     """Another version took its place before a verdict."""
+    NOT_TRAINED = "NotTrained"
+    """Of a training: its Job ended before the fit, as the stable version scores as accepted on fresh rows."""
     FAILED = "Failed"
     """It gave no version that serves: a training failed, or pods did not start again."""
 
@@ -54,6 +56,7 @@ OF_TRAINING: Final = _only(
     Outcome.REJECTED,
     Outcome.INCONCLUSIVE,
     Outcome.SUPERSEDED,
+    Outcome.NOT_TRAINED,
     Outcome.FAILED,
 )
 """Outcomes of a training that has ended; in progress is the rollout of what it made."""

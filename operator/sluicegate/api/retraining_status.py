@@ -4,7 +4,7 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
-from sluicegate.api.base import Counted, ExactOrZero, Paired, StatusModel, Time
+from sluicegate.api.base import Counted, Exact, ExactOrZero, Paired, StatusModel, Time
 from sluicegate.api.containers import Quantity
 from sluicegate.api.iteration import Iteration
 from sluicegate.api.names import CHALLENGER_CAUSES, DecisionReason
@@ -44,6 +44,9 @@ class Trigger(StatusModel):
     """End of the first bad block; for a market alone, the estimated time of `changeTime`."""
     change_time: Time | None = None
     """Estimated time of the change that caused the degradation; later data reflect the change."""
+    accepted_share: Exact | None = None
+    """Share of wrong rows up to which the stable version scores as accepted: at or below it a training
+    that scores that version first ends before its fit. Left out where the training has to fit."""
     iteration: Iteration | None = None
     """Statement of the person who requested it."""
     message: str = ""
@@ -110,6 +113,8 @@ class StableScore(StatusModel):
     """Begin of the hold-out's rows; left out where the training doesn't report it."""
     end_time: Time
     """End of the data that the training read."""
+    alone: bool | None = None
+    """Whether the Job ended before its fit, with this score alone; left out where it trained."""
     change_time: Time | None = None
     """Estimated time of the change that the training was for; left out where none was found."""
     inputs: str = ""

@@ -235,8 +235,9 @@ CATALOGUE: Final[dict[Kind, CatalogueEntry]] = {
         "Releases of {count} products degrade no other product any more",
         "The condition DegradesDependents is removed."),
     Kind.RETRAINING_STARTED: CatalogueEntry(
-        _INFO, Topic.RETRAINING, "{product} is retrained", "{count} products are retrained",
-        "status.retraining has a trigger with a new attempt."),
+        _INFO, Topic.RETRAINING, "A training Job of {product} starts",
+        "Training Jobs of {count} products start",
+        "status.retraining has a trigger with a new attempt. A training may end before its fit."),
     Kind.RETRAINING_FINISHED: CatalogueEntry(
         _INFO, Topic.RETRAINING, "The retraining of {product} made {version}",
         "The retrainings of {count} products made a version",

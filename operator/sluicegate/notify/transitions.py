@@ -551,7 +551,10 @@ def remedy_of(status: DataProductStatus) -> str:
     if trial is not None and not trial.parked:
         return f"{trial.version} is in a rollout at {trial.weight} % of the traffic"
     if retraining is not None and retraining.trigger is not None:
-        return f"{retraining.trigger.version} is retrained (attempt {retraining.attempt})"
+        trigger = retraining.trigger
+        unless = ", unless its training first scores it as accepted"
+        condition_text = "" if trigger.accepted_share is None else unless
+        return f"{trigger.version} is retrained{condition_text} (attempt {retraining.attempt})"
     if retraining is not None and retraining.pending is not None:
         return f"a training waits ({retraining.waiting_for})"
     cause = status.diagnosis.cause if status.diagnosis is not None else ""

@@ -28,11 +28,12 @@ from sluicegate.policy.slo_health.market_verdicts import (
 from sluicegate.policy.slo_health.messages import describe
 from sluicegate.policy.slo_health.probation import probation_limits
 from sluicegate.policy.slo_health.ratio_slo import SloResult
+from sluicegate.policy.slo_health.serving_skew import next_score_time
 
 __all__ = [
     "COMMON_PRODUCTS", "LEAST_AGE_BLOCKS", "MOST_SHOWN_MARKETS", "UNMEASURABLE", "Applicant",
     "Assessment", "Budget", "CanaryHold", "DiagnosisResult", "MarketState", "RetrainingRequest",
     "SloEvidence", "SloResult", "WaitingRetraining", "admit", "attempts_without", "describe",
-    "interval_of", "is_scored", "needs_of_a_step", "obstacle_to_request",
+    "interval_of", "is_scored", "needs_of_a_step", "next_score_time", "obstacle_to_request",
     "old_enough_at", "probation_limits", "ratio_of", "who_trains", "with_rows",
 ]  # fmt: skip

@@ -7,7 +7,12 @@ from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import Release, VersionSource
 from sluicegate.policy.model.decision import Alert, Hold, Proposal, StartRollout
 from sluicegate.policy.model.hold_out_margin import HoldOutMargin
-from sluicegate.policy.model.observed import Observed, TrainingFailed, TrainingSucceeded
+from sluicegate.policy.model.observed import (
+    Observed,
+    TrainingFailed,
+    TrainingScored,
+    TrainingSucceeded,
+)
 from sluicegate.policy.model.terms import SloTerms, Terms
 from sluicegate.policy.retraining import challenger, holdout_gate, pauses
 from sluicegate.policy.rollout.new_versions import cannot_start
@@ -32,6 +37,8 @@ def process_training_result(
             return None
         case TrainingFailed() as failed:
             return _failed(terms, status, failed, now)
+        case TrainingScored() as scored:
+            return _scored(terms, status, observed, scored, now=now)
         case TrainingSucceeded() as result:
             return _succeeded(terms, status, observed, result, now=now)
 
@@ -136,6 +143,39 @@ def _succeeded(
     if score is not None:
         status = status.with_retraining(stable_score=score)
     return _judged(terms, status, observed, result, now=now)
+
+
+def _scored(
+    terms: Terms,
+    status: DataProductStatus,
+    observed: Observed,
+    scored: TrainingScored,
+    *,
+    now: int,
+) -> Proposal:
+    """Return the end of a Job that scored the stable version alone: it counts as no training and as no attempt."""
+    stable, running = status.stable, status.training
+    if stable is None or running is None or scored.parent != stable.release:
+        return _discard(
+            status, scored.trigger, "a score is discarded: its version isn't stable any more"
+        )
+    before = status.retraining or RetrainingStatus()
+    after = status.with_retraining(
+        trigger=None,
+        stable_score=score_of(terms, status, observed, scored, now=now),
+        last_reason=str(Reason.SCORED_AS_ACCEPTED),
+        last_training_time=before.previous_training_time,
+        lost_jobs=0,
+    )
+    compared = next(
+        (each for slo in _degraded(terms, status) if (each := compare(terms, after, slo))), None
+    )
+    clause = "" if compared is None else f": {compared.message}"
+    if compared is None or compared.differs is None:
+        clause = f"{clause}; that is too little for a conclusion, so it is scored again"
+    text = f"{stable.version} isn't retrained: its training ended before the fit{clause}"
+    alert = Alert(reason=Reason.SCORED_AS_ACCEPTED, message=text)
+    return Proposal(alert, after, takes_up_training=True)
 
 
 def _judged(

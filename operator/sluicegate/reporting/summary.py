@@ -188,11 +188,20 @@ def largest_move(
     return min(moves, key=lambda move: move.evolution.estimate)
 
 
+_DECAYED: Final = "Retrain/ModelDecay"
+_SCORED: Final = "Alert/ScoredAsAccepted"
+
+
 def decisions_of(review: DataProductReview) -> tuple[Counter[str], Counter[str]]:
-    """Return the number of decisions by type, and of retrainings by cause."""
+    """Return the number of decisions by type, and of retrainings by cause.
+
+    A Job that ended before its fit, as the stable version scored as accepted, is no retraining.
+    """
     status = review.status
     decisions = Counter(dict(status.earlier_decisions.items()))
     decisions.update(f"{decision.type}/{decision.reason}" for decision in status.decisions)
+    scored = min(decisions[_SCORED], decisions[_DECAYED])
+    decisions -= Counter({_DECAYED: scored})
     kinds: Counter[str] = Counter()
     causes: Counter[str] = Counter()
     for name, number in decisions.items():

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from benchmarks.virtual.cluster import digest_of
 from benchmarks.virtual.event_loop import run_virtually
 from benchmarks.virtual.operator import World
-from benchmarks.virtual.trainings import Training
+from benchmarks.virtual.trainings import Training, trigger_of
 from benchmarks.virtual.variation import DAY, HOUR
 from benchmarks.virtual.workloads import Quality, stamp
 from tests.support.decisions.rollout_world import RUNTIME, image
@@ -38,6 +39,8 @@ BEGIN: Final = 26 * HOUR
 OBSERVED_DAYS: Final = 4
 CHECKED: Final = 0.5
 """Share of the changed units and features that break a contract of an input."""
+SCORING: Final = 0.8
+"""Share of the trainings that score the stable version before they fit another one."""
 LATE: Final = {
     "name": "feed",
     "freshnessSeconds": 3600,
@@ -78,6 +81,8 @@ class DataFault:
     wrong : share of wrong answers while all is well. worse : by how much a fault adds to it, by how
         much a drift. held_out : hours of rows that a training holds out. rows : how many these are.
     checked : whether the contract of an input is broken by the fault.
+    scores_first : whether the training scores the stable version on the rows since the change before it
+        fits another one; one with a command of its own may not.
     """
 
     seed: int
@@ -91,6 +96,7 @@ class DataFault:
     rows: int
     training: float
     checked: bool
+    scores_first: bool
 
     @property
     def is_of_data(self) -> bool:
@@ -101,6 +107,13 @@ class DataFault:
     def is_known(self) -> bool:
         """Whether an input says so before any training."""
         return self.checked or self.fault in {Fault.FEED, Fault.MARKET}
+
+    @property
+    def witness(self) -> str:
+        """What shows that the data are wrong."""
+        if self.is_known:
+            return "an input"
+        return "a score" if self.scores_first else "a training"
 
     @property
     def cause(self) -> str:
@@ -125,9 +138,9 @@ class DataFault:
         judged = {"another cause than the true one named": self.cause not in outcome.causes}
         if self.is_of_data:
             judged["trained though the data are wrong"] = outcome.trainings > 0
-            known = "an input" if self.is_known else "a training"
-            more = outcome.trainings if self.is_known else outcome.after_report
-            judged[f"trained though {known} shows that the data are wrong"] = more > 0
+            judged[f"trained though {self.witness} shows that the data are wrong"] = (
+                outcome.after_report if self.witness == "a training" else outcome.trainings
+            ) > 0
         else:
             judged["drift not trained for"] = not outcome.trainings
             judged["drift not healed"] = not outcome.healed
@@ -184,6 +197,7 @@ def draw_data_fault(seed: int) -> DataFault:
         dice.choice((1000, 4000)),
         dice.choice((300.0, 1800.0)),
         fault in {Fault.UNIT, Fault.FEATURE} and dice.random() < CHECKED,
+        dice.random() < SCORING,
     )
 
 
@@ -222,8 +236,12 @@ class _Life:
             self.world.cluster.set_quality(f"x@sha256:{digest}", self.quality(wrong))
 
     def train(self, job: Body) -> Training:
-        """Train on what the warehouse has, and score both versions on its newest hours."""
-        del job
+        """Train on what the warehouse has, and score both versions on its newest hours.
+
+        One that scores the stable version first ends there if that is as accepted.
+        """
+        if self.life.scores_first and (score := self.score(trigger_of(job))):
+            return Training(seconds=self.life.training / 5, report=score)
         now, number = self.world.loop.time(), len(self.began) + 1
         self.began.append(now)
         self.reported = min(self.reported, now + self.life.training)
@@ -241,6 +259,25 @@ class _Life:
             **scores(dice, ours, theirs, self.life.rows),
         }
         return Training(seconds=self.life.training, report=report)
+
+    def score(self, trigger: Body) -> Body | None:
+        """Return the score of the stable version on the rows since the change; None if it isn't as accepted."""
+        share, since = trigger.get("acceptedShare"), trigger.get("changeTime")
+        since = since or trigger.get("firstBadBlockTime")
+        if share is None or since is None:
+            return None
+        wall, now = self.world.loop.wall(), self.world.loop.time()
+        seconds = wall - datetime.fromisoformat(since).timestamp()
+        rows = int(self.life.rows * seconds / (self.life.held_out * HOUR))
+        serving = digest_of(str((self.world.status(self.key).get("stable") or {}).get("image", "")))
+        wrong = self.share(serving, now - seconds, now, live=False)
+        dice = random.Random(f"{self.life.seed}/score/{round(now)}")
+        bad = sum(dice.random() < wrong for _ in range(rows))
+        if not rows or bad > float(share) * rows:
+            return None
+        counts = {"accuracy": {"bad": bad, "total": rows}}
+        times = {"holdOutStartTime": since, "dataEndTime": stamp(wall)}
+        return {"stableEvaluation": counts, **times}
 
     def look(self) -> None:
         """Note the cause that status names."""

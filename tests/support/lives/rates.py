@@ -28,6 +28,7 @@ PROMISES: Final[dict[str, float]] = {
     "verdict from requests without draws": 0.0,
     "another cause than the true one named": 0.10,
     "trained though an input shows that the data are wrong": 0.05,
+    "trained though a score shows that the data are wrong": 0.05,
     "trained though a training shows that the data are wrong": 0.05,
     "drift not trained for": 0.05,
 }
@@ -35,7 +36,7 @@ PROMISES: Final[dict[str, float]] = {
 
 The first two are the promise of the sequential test (ADR 4). An equal or better candidate has three
 times the duration that it needs (ADR 13). A healthy SLO is retrained in one of twenty years. Where no
-input shows that the data are wrong, one training does.
+input shows that the data are wrong, a score before the fit does, or one training.
 """
 
 

@@ -84,7 +84,7 @@ def full_status() -> dict[str, Any]:
     streak = {"first": 1, "last": 3, "evaluations": 3, "fresh": 2}
     trigger = {
         "id": "0a1b2c3d", "cause": "ModelDecay", "slo": "accuracy", "indicator": "outcomes",
-        "market": "AT", "version": "v1", "firstBadBlockTime": when, "changeTime": when, "message": "0.86 of 900", "triggerTime": when,
+        "market": "AT", "version": "v1", "firstBadBlockTime": when, "changeTime": when, "acceptedShare": "0.115", "message": "0.86 of 900", "triggerTime": when,
         "iteration": {"hypothesis": "…", "author": "ana", "ticket": "ML-7", "gitRevision": "0a1b2c3"},
     }  # fmt: skip
     return {
@@ -164,7 +164,7 @@ def full_status() -> dict[str, Any]:
             },
             "stableScore": {
                 "version": version["version"], "evaluation": counts, "live": counts, "liveShare": "1",
-                "startTime": when, "endTime": when, "changeTime": when, "inputs": "0a1b2c3d4e-0a1b2c3d4e",
+                "startTime": when, "endTime": when, "changeTime": when, "inputs": "0a1b2c3d4e-0a1b2c3d4e", "alone": True,
             },
             "lastJob": {"job": "a-train-0a1b2c3d-1", "startTime": when, "endTime": when, "requests": {"cpu": "2"}},
         },

@@ -102,7 +102,7 @@ RECORDS = {
     "DiagnosisResult": {"alone": False},
     "Terms": {"market_cells": 0, "names_runtime": True, "routed": True, "steps_given": True, "duration_given": True,
               "label_lifetime_seconds": 7 * DAY},
-    "SloResult": {"fresh": False, "calm": False, "probation": False, "shown_blocks": 0},
+    "SloResult": {"fresh": False, "calm": False, "probation": False, "shown_blocks": 0, "needed": 0, "needed_blocks": 0},
     "SloEvidence": {"late": False, "margin": 0.0},
     "LabelPace": {"gap_seconds": 0.0},
     "AgedLabels": {"settle_seconds": 0},

@@ -8,6 +8,7 @@ from sluicegate.api.review import ReviewDecision, ReviewVersion
 from sluicegate.reporting.delivery import Delivery, delivery_of
 from sluicegate.reporting.facts import facts_of
 from sluicegate.reporting.segments import segments_of
+from sluicegate.reporting.summary import decisions_of
 from sluicegate.reporting.words import delivery
 from tests.support.decisions.reviewed import sealed_month
 
@@ -124,3 +125,18 @@ def test_a_month_with_two_versions_is_split_by_the_whole_days_that_each_served_a
     assert first.slos["accuracy"].total + second.slos["accuracy"].total == accuracy
     assert facts_of(made, None).segments == (first, second)
     assert segments_of(review([], [("v1", -100, None, "")])) == ()
+
+
+def test_a_job_that_ended_before_its_fit_counts_as_no_retraining_of_the_period():
+    decisions, causes = decisions_of(
+        review(
+            [
+                (1, "Retrain", "ModelDecay"),
+                (2, "Alert", "ScoredAsAccepted"),
+                (3, "Retrain", "ModelDecay"),
+                (4, "Retrain", "Requested"),
+            ]
+        )
+    )
+    assert decisions["Retrain"] == 2
+    assert causes == {"ModelDecay": 1, "Requested": 1}

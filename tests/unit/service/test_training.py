@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -229,3 +229,101 @@ def test_a_training_result_has_the_end_time_of_its_data():
     result = TrainingResult("image", "v2", {}, {}, data_end=ended)
     assert json.loads(result.dump())["dataEndTime"] == "2026-09-01T09:00:00+00:00"
     assert "dataEndTime" not in json.loads(TrainingResult("image", "v2", {}, {}).dump())
+
+
+SINCE = datetime.now(UTC) - timedelta(hours=6)
+"""Begin of the degradation that a training is for."""
+
+
+@dataclass
+class ScoringRecipe:
+    """A recipe that scores models on labelled rows of an interval: `wrong` of 100."""
+
+    wrong: int = 10
+    name: str = "search-ranking"
+    fitted: int = 0
+    scored: tuple[datetime, datetime] | None = None
+
+    def load(self, folder):
+        return "stable"
+
+    def fit(self, *, lighter):
+        self.fitted += 1
+        return "candidate"
+
+    def evaluate(self, model, *, lighter):
+        return {"accuracy": Counts.of([model == "stable"] * 10)}
+
+    def evaluate_labelled(self, model, since, until):
+        self.scored = (since, until)
+        return {"accuracy": Counts(self.wrong, 100)}
+
+
+class BrokenRecipe(ScoringRecipe):
+    """A recipe whose scoring fails."""
+
+    def evaluate_labelled(self, model, since, until):
+        raise KeyError("km")
+
+
+@dataclass
+class HoldOutRecipe:
+    """A recipe that scores its hold-out alone, of the rows since `hold_out_start`."""
+
+    hold_out_start: datetime
+    name: str = "search-ranking"
+    fitted: int = 0
+    load, fit = ScoringRecipe.load, ScoringRecipe.fit
+
+    def evaluate(self, model, *, lighter):
+        return {"accuracy": Counts.of([False] * 10)}
+
+
+def retrained(recipe, environment, monkeypatch, **trigger):
+    """Return the report of a training for a degraded SLO."""
+    published = (f"r@sha256:{'b' * 64}", "v2")
+    monkeypatch.setattr(trainer, "_publish", lambda *_: published)
+    details = {"slo": "accuracy", "indicator": "outcomes", "changeTime": SINCE.isoformat()}
+    environment |= {"SLUICEGATE_TRIGGER": json.dumps(details | trigger)}
+    task = TrainingTask.from_environment(environment)
+    trainer.retrain(recipe, task)
+    return json.loads(task.termination_log.read_text())
+
+
+def test_a_training_ends_before_its_fit_where_stable_scores_as_accepted_on_fresh_rows(
+    environment, monkeypatch, capsys
+):
+    recipe = ScoringRecipe(wrong=10)
+    report = retrained(recipe, environment, monkeypatch, acceptedShare="0.12")
+    assert report["stableEvaluation"] == {"accuracy": {"bad": 10, "total": 100}}
+    assert {"image", "version", "evaluation"}.isdisjoint(report)
+    assert datetime.fromisoformat(report["holdOutStartTime"]) == SINCE.replace(microsecond=0)
+    assert recipe.fitted == 0
+    assert recipe.scored is not None
+    assert recipe.scored[0] == SINCE
+    assert "so nothing is trained" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("recipe", "trigger"),
+    [
+        (ScoringRecipe(wrong=13), {"acceptedShare": "0.12"}),
+        (ScoringRecipe(wrong=0), {}),
+        (BrokenRecipe(), {"acceptedShare": "0.12"}),
+        (HoldOutRecipe(SINCE - timedelta(hours=7)), {"acceptedShare": "0.12"}),
+    ],
+    ids=["worse than accepted", "a training that has to fit", "an error of the score", "a hold-out of older rows"],
+)  # fmt: skip
+def test_a_training_fits_a_version_where_no_score_on_fresh_rows_is_as_accepted(
+    recipe, trigger, environment, monkeypatch
+):
+    report = retrained(recipe, environment, monkeypatch, **trigger)
+    assert (report["version"], recipe.fitted) == ("v2", 1)
+
+
+def test_a_hold_out_of_mostly_fresh_rows_is_scored_before_the_fit(environment, monkeypatch):
+    recipe = HoldOutRecipe(SINCE - timedelta(hours=5))
+    report = retrained(recipe, environment, monkeypatch, acceptedShare="0.12")
+    assert (set(report), recipe.fitted) == (
+        {"stableEvaluation", "holdOutStartTime", "dataEndTime"}, 0,
+    )  # fmt: skip

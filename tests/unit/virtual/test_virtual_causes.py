@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -117,6 +118,87 @@ async def test_a_serving_skew_is_diagnosed_after_one_training(
     assert trainer.causes == ["ModelDecay"]
     assert needs(world, key) == []
     assert active(world, key)[0] == "Idle"
+
+
+class ScoringTrainer(Trainer):
+    """A training that scores stable on `rows` rows an hour since the change, and ends there if that is as accepted."""
+
+    def __init__(
+        self, world: World, key: Key, wrong: Callable[[float], float], rows_an_hour: float
+    ) -> None:
+        super().__init__(world, key, wrong)
+        self.rows_an_hour = rows_an_hour
+        self.scored: list[float] = []
+
+    def train(self, job: dict[str, Any]) -> Training:
+        """Report a score, or train."""
+        trigger, now = trigger_of(job), self.world.loop.time()
+        if (share := trigger.get("acceptedShare")) is None:
+            return super().train(job)
+        since = trigger.get("changeTime") or trigger["firstBadBlockTime"]
+        seconds = self.world.loop.wall() - datetime.fromisoformat(since).timestamp()
+        total = max(round(self.rows_an_hour * seconds / HOUR), 1)
+        if self.wrong(now) > float(share):
+            return super().train(job)
+        self.scored.append(now)
+        report = {
+            "stableEvaluation": {
+                "accuracy": {"bad": round(self.wrong(now) * total), "total": total}
+            },
+            "holdOutStartTime": since,
+            "dataEndTime": stamp(self.world.loop.wall()),
+        }
+        return Training(seconds=60, report=report)
+
+
+@pytest.mark.slow
+@for_days
+async def test_a_serving_skew_is_found_by_a_score_before_anything_is_trained(world):
+    key = await served(world, product(), **RARELY)
+    trainer = ScoringTrainer(world, key, lambda _: 0.1, 4000)
+    await world.run(26 * HOUR)
+    world.cluster.set_quality(image("a"), BROKEN)
+    await world.until(lambda: active(world, key)[0] == "ServingSkew", seconds=6 * HOUR)
+    status = world.status(key)
+    assert (trainer.causes, len(trainer.scored)) == ([], 1)
+    assert status["diagnosis"]["cause"] == "ServingSkew"
+    last = status["retraining"]["lastResult"]
+    assert (last["outcome"], last["reason"]) == ("NotTrained", "ScoredAsAccepted")
+    assert last["message"].startswith("v1 isn't retrained: its training ended before the fit: ")
+    assert "what is served differs from what is trained on" in last["message"]
+    counted = (
+        "unsuccessfulAttempts",
+        "attemptsWithoutRemedy",
+        "nextAllowedTime",
+        "lastTrainingTime",
+    )
+    assert not any(status["retraining"].get(name) for name in counted)
+    assert needs(world, key) == ["TrainingBlocked"]
+    await world.run(4 * HOUR)
+    assert (trainer.causes, len(trainer.scored)) == ([], 1)
+    reasons = [one["reason"] for one in world.server.all(EVENTS)]
+    assert (reasons.count("ScoredAsAccepted"), reasons.count("ServingSkew")) == (1, 1)
+    world.annotate(key, **{names.REQUEST_RETRAIN: "now"})  # a person's training fits
+    await world.until(lambda: trainer.causes == ["Requested"], seconds=HOUR)
+
+
+@pytest.mark.slow
+@for_days
+async def test_an_undecided_score_is_repeated_with_twice_the_rows_and_the_wait_has_its_time(world):
+    key = await served(world, product(), **RARELY)
+    trainer = ScoringTrainer(world, key, lambda _: 0.1, 5)
+    await world.run(26 * HOUR)
+    world.cluster.set_quality(image("a"), Quality(wrong=0.3))
+    await world.until(lambda: active(world, key)[0] == "ScoreUndecided", seconds=6 * HOUR)
+    assert (
+        "which are too few for a conclusion. The next Job scores it again at 20"
+        in active(world, key)[1]
+    )
+    assert needs(world, key) == []
+    await world.until(lambda: len(trainer.scored) == 3, seconds=12 * HOUR)
+    first, second, third = trainer.scored
+    assert third - second > 1.5 * (second - first)
+    assert trainer.causes == []
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ import os
 import shutil
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
@@ -21,11 +22,14 @@ from sluicegate_service.building import built_bento
 from sluicegate_service.push import PushError, VersionTaken, is_taken, pack_and_push
 from sluicegate_service.training import (
     Evaluation,
+    StableScore,
     TrainingError,
     TrainingResult,
     TrainingTask,
+    Trigger,
     next_version,
     paired,
+    write_result,
 )
 
 if TYPE_CHECKING:
@@ -44,6 +48,10 @@ class Recipe(Protocol[Model]):
     of the end of its data: a shadow phase scores rows that were labelled after it. One whose hold-out
     has the rows of a period may have `hold_out_start`, the time (with its zone) of its begin: the
     operator then compares the score of the stable version with what it did live in that period.
+
+    One with `evaluate_labelled(model, since, until)`, as a shadow phase has it, or whose hold-out is
+    mostly of the time since the degradation, is asked for a score of the stable version first. If
+    that is as accepted, the training ends there: what is served is wrong, and not the model.
     """
 
     name: str
@@ -82,12 +90,23 @@ def main(recipe: Recipe[Model], arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def retrain(recipe: Recipe[Model], task: TrainingTask) -> TrainingResult:
-    """Train a successor of the stable version, push it, and write the termination message."""
+def retrain(recipe: Recipe[Model], task: TrainingTask) -> TrainingResult | StableScore:
+    """Train a successor of the stable version, push it, and write the termination message.
+
+    Where the stable version scores as accepted on fresh rows, nothing is trained, and the message is
+    that score.
+    """
     _log_line(
         f"{task.namespace}/{task.product} {task.version}: training, because: {task.trigger.why}"
     )
     stable = _load_stable(recipe, task)
+    if (score := _score_first(recipe, stable, task.trigger)) is not None:
+        write_result(task.termination_log, score.dump())
+        _log_line(
+            f"{task.version} scores as accepted on rows since {score.start:%Y-%m-%d %H:%M}, so nothing"
+            " is trained: what is served differs from what is trained on, or these rows are too few"
+        )
+        return score
     lighter = task.trigger.too_slow
     candidate, evaluation = _fit(recipe, lighter=lighter)
     stable_evaluation = _evaluate(recipe, stable, "stable", lighter=lighter)
@@ -105,6 +124,40 @@ def retrain(recipe: Recipe[Model], task: TrainingTask) -> TrainingResult:
     result.write(task.termination_log)
     _log_line(f"{version} is {image}")
     return result
+
+
+def _score_first(recipe: Recipe[Model], stable: Model, trigger: Trigger) -> StableScore | None:
+    """Return the score of the stable version on fresh rows if it is as accepted; None to train.
+
+    An error of this step is logged, and the training goes on: it reads the same data.
+    """
+    slo, accepted_share, since = trigger.slo, trigger.accepted_share, trigger.fresh_since
+    if not slo or accepted_share is None or since is None:
+        return None
+    try:
+        score = _score(recipe, stable, since, datetime.now(UTC))
+    except Exception as error:  # noqa: BLE001 - any error of the product's code
+        _log_line(f"the stable version isn't scored before the fit: {error}")
+        return None
+    counts = None if score is None else score.evaluation.get(slo)
+    if score is None or counts is None or not counts.total:
+        return None
+    text = f"stable on rows since {score.start:%Y-%m-%d %H:%M}: {slo} {counts.summary}"
+    _log_line(f"{text}; up to {accepted_share:.4f} wrong is as accepted")
+    return score if counts.bad <= accepted_share * counts.total else None
+
+
+def _score(
+    recipe: Recipe[Model], stable: Model, since: datetime, now: datetime
+) -> StableScore | None:
+    """Return the score of the stable version on rows since the degradation; None without such rows."""
+    evaluate_labelled = getattr(recipe, "evaluate_labelled", None)
+    if evaluate_labelled is not None:
+        return StableScore(evaluate_labelled(stable, since, now), since, now)
+    start = getattr(recipe, "hold_out_start", None)
+    if start is None or 2 * (now - since) < now - start:
+        return None
+    return StableScore(recipe.evaluate(stable, lighter=False), start, now)
 
 
 def _build_first(recipe: Recipe[Model], version: str, folder: Path, *, lighter: bool) -> None:

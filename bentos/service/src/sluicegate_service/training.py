@@ -56,11 +56,20 @@ class Trigger:
     @property
     def changed(self) -> datetime | None:
         """Estimated begin of the decay: older data may not be representative. None if unknown."""
-        text = self.details.get("changeTime")
+        return self._time("changeTime")
+
+    @property
+    def accepted_share(self) -> float | None:
+        """Share of wrong rows up to which the stable version scores as accepted; None: train in any case."""
         try:
-            return datetime.fromisoformat(text) if isinstance(text, str) else None
-        except ValueError:
+            return float(self.details["acceptedShare"])
+        except (KeyError, TypeError, ValueError):
             return None
+
+    @property
+    def fresh_since(self) -> datetime | None:
+        """Time from which rows reflect the degradation: its change, else its first bad block. None if unknown."""
+        return self.changed or self._time("firstBadBlockTime")
 
     def days_of_data(self, now: datetime, *, least: int, most: int) -> int:
         """Return the days up to `now` to train on: those since the change if they suffice, else `most`.
@@ -74,6 +83,13 @@ class Trigger:
             return most
         since = (now - self.changed) // timedelta(days=1)
         return since if least <= since < most else most
+
+    def _time(self, name: str) -> datetime | None:
+        text = self.details.get(name)
+        try:
+            return datetime.fromisoformat(text) if isinstance(text, str) else None
+        except ValueError:
+            return None
 
     @property
     def too_slow(self) -> bool:
@@ -235,6 +251,24 @@ class TrainingResult:
     def write(self, path: Path) -> None:
         """Write it as the termination message."""
         write_result(path, self.dump())
+
+
+@dataclass(frozen=True, slots=True)
+class StableScore:
+    """Score of the stable version on rows of an interval (times with their zone), before anything is trained."""
+
+    evaluation: Evaluation
+    start: datetime
+    end: datetime
+
+    def dump(self) -> str:
+        """Return the JSON object for the operator."""
+        document = {
+            "stableEvaluation": _counts(self.evaluation),
+            "holdOutStartTime": self.start.isoformat(timespec="seconds"),
+            "dataEndTime": self.end.isoformat(timespec="seconds"),
+        }
+        return json.dumps(document, separators=(",", ":"))
 
 
 def write_result(path: Path, text: str) -> None:

@@ -52,6 +52,7 @@ WAITING: Final = frozenset(
         Reason.VERSION_TOO_YOUNG,
         Reason.RETRAIN_SUSPENDED,
         Reason.MANUAL_MODE,
+        Reason.SCORE_UNDECIDED,
         *CONTRADICTED,
     }
 )
@@ -327,6 +328,9 @@ def _request(case: Case) -> preconditions.RetrainingRequest:
         case.now,
         case.has_told,
         case.degraded_since,
+        None
+        if case.market is not None
+        else serving_skew.next_score_time(case.terms, case.status, case.result.terms),
     )
 
 
@@ -334,10 +338,12 @@ def _retrain(case: Case) -> Retrain:
     assert case.status.stable is not None
     attempt = (case.status.retraining.unsuccessful_attempts if case.status.retraining else 0) + 1
     parent = case.status.stable.release
+    share = _accepted_share(case)
+    condition_text = "" if share is None else ", unless its training first scores it as accepted"
     return Retrain(
         reason=case.diagnosis.cause,
         message=f"{case.text}; {case.diagnosis.message}, so {parent.version} is retrained"
-        f" (attempt {attempt})",
+        f"{condition_text} (attempt {attempt})",
         numbers=case.numbers,
         trigger=case.trigger,
         slo=case.result.terms.name,
@@ -345,7 +351,18 @@ def _retrain(case: Case) -> Retrain:
         attempt=attempt,
         changed=case.changed,
         market=case.diagnosis.market,
+        accepted_share=share,
     )
+
+
+def _accepted_share(case: Case) -> float | None:
+    """Return the share of wrong rows up to which a training needs no fit; None where it has to fit.
+
+    What is scored isn't known by market.
+    """
+    if case.market is not None or case.diagnosis.cause is not Reason.MODEL_DECAY:
+        return None
+    return serving_skew.accepted_share(case.terms, case.status, case.result.terms)
 
 
 def _under_way(case: Case) -> preconditions.Obstacle | None:

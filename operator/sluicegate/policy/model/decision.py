@@ -79,6 +79,8 @@ class Retrain(_Explained):
     attempt : 1 for the first; counts what came after the last promotion.
     iteration : what the request of a person says of it.
     market : the market in which the evidence is; empty where it isn't in one alone.
+    accepted_share : share of wrong rows at or below which the training ends before its fit; None
+        where it has to fit.
     """
 
     type: ClassVar = DecisionType.RETRAIN
@@ -89,6 +91,7 @@ class Retrain(_Explained):
     changed: int | None = None
     iteration: Iteration | None = None
     market: str = ""
+    accepted_share: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -262,6 +262,20 @@ class TrainingSucceeded:
 
 
 @dataclass(frozen=True, slots=True)
+class TrainingScored:
+    """The result of a training's Job that ended before the fit: the score of the stable version alone.
+
+    `parent` is the version that was scored; the other attributes are those of `TrainingSucceeded`.
+    """
+
+    trigger: str
+    parent: Release
+    stable_evaluation: Mapping[str, Count]
+    data_end: int | None = None
+    hold_out_start: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class TrainingFailed:
     """A training without a result.
 
@@ -274,7 +288,7 @@ class TrainingFailed:
     lost: bool = False
 
 
-TrainingResult = TrainingSucceeded | TrainingFailed
+TrainingResult = TrainingSucceeded | TrainingScored | TrainingFailed
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ class RetrainingRequest:
 
     `has_told`: share of the events needed to detect a drop that arrived since a time in seconds.
     `degraded_since`: end of the first bad block, in seconds.
+    `next_score_time`: when the next Job may score the stable version after one without a conclusion.
     """
 
     terms: Terms
@@ -39,6 +40,7 @@ class RetrainingRequest:
     now: int
     has_told: Callable[[int], float] | None = None
     degraded_since: int | None = None
+    next_score_time: int | None = None
 
     @property
     def trained(self) -> RetrainingStatus:
@@ -206,6 +208,18 @@ def the_cluster_lost_a_job(request: RetrainingRequest) -> Obstacle | None:
     return Obstacle(Reason.INFRASTRUCTURE, text)
 
 
+def a_score_is_undecided(request: RetrainingRequest) -> Obstacle | None:
+    """Object after a score on too few rows, until there are twice as many."""
+    seconds_left = (request.next_score_time or 0) - request.now
+    if seconds_left <= 0:
+        return None
+    text = (
+        "the stable version scores as accepted on fresh rows, which are too few for a conclusion; it is"
+        f" scored again in {duration(seconds_left)}"
+    )
+    return Obstacle(Reason.SCORE_UNDECIDED, text)
+
+
 def no_slot_is_free(request: RetrainingRequest) -> Obstacle | None:
     """Object while other products have all training slots."""
     if request.portfolio.slot:
@@ -239,6 +253,7 @@ PRECONDITIONS: Final[tuple[Check, ...]] = (
     version_is_too_young,
     cooldown_lasts,
     the_cluster_lost_a_job,
+    a_score_is_undecided,
     no_slot_is_free,
 )
 REQUESTED: Final[tuple[Check, ...]] = (

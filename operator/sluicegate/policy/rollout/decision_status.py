@@ -197,6 +197,7 @@ def _retrain(
         message=decision.message,
         market=decision.market,
         change_time=decision.changed,
+        accepted_share=decision.accepted_share,
         trigger_time=now,
     )
     before = status.retraining or RetrainingStatus()

@@ -136,6 +136,24 @@ def from_production(
     )
 
 
+def production_needs(
+    terms: SloTerms, record: SloRecord, count: Count, *, since: int, block_seconds: int
+) -> tuple[int, int]:
+    """Return when a production baseline may be complete, in seconds, and about how many events it needs.
+
+    Parameters
+    ----------
+    count : events so far, by whose ratio the number is estimated; 0 without any.
+    since : blocks up to this one are warm-up, or too old.
+    """
+    weekly = terms.seasonality is Seasonality.WEEKLY and terms.calendar.is_kept(LEAST_HOURS_WEEKLY)
+    least = min(terms.calendar.sum_count(LEAST_HOURS_WEEKLY if weekly else LEAST_HOURS), HOURS)
+    start_block = max(since, ceil((record.steady_start_time or 0) / block_seconds))
+    end_block = (ceil(start_block / BLOCKS_PER_HOUR) + least) * BLOCKS_PER_HOUR
+    ratio = count.ratio or 0.0
+    return end_block * block_seconds, ceil(PRECISION * ratio * (1 - ratio) / terms.drop**2)
+
+
 def scatter_of(baseline: Baseline) -> Scatter:
     """Return the prior dispersion of its hours, before any later hour is counted."""
     if not baseline.hour_phi:

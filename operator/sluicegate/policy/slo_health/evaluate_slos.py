@@ -18,7 +18,12 @@ from sluicegate.policy.model.excluded_blocks import BlockSpan, exclude_blocks, s
 from sluicegate.policy.model.observed import Observed
 from sluicegate.policy.model.terms import Terms
 from sluicegate.policy.slo_health import gauge_slo, probation
-from sluicegate.policy.slo_health.baseline import from_production, season_is_known, usable_baseline
+from sluicegate.policy.slo_health.baseline import (
+    from_production,
+    production_needs,
+    season_is_known,
+    usable_baseline,
+)
 from sluicegate.policy.slo_health.client_errors import client_errors, judge_client_errors
 from sluicegate.policy.slo_health.confirmation import confirm
 from sluicegate.policy.slo_health.data_quality import (
@@ -147,7 +152,26 @@ def _judge(
         result = probation.judge(
             result, counted_series, probation_baseline, now=now, since=view.since
         )
+    result = _with_needs(terms, view, status, result)
     return replace(result, budget=_budget(terms, stable, series, now=now))
+
+
+def _with_needs(
+    terms: Terms, view: View, status: DataProductStatus, result: SloResult
+) -> SloResult:
+    """Return the result with what its baseline of production needs, where only that one can end the wait."""
+    slo = view.terms
+    waits = result.reason is Reason.INSUFFICIENT_DATA and result.state is SloState.UNKNOWN
+    if not waits or result.baseline is not None or slo.allowed_bad is not None:
+        return result
+    until, needed = production_needs(
+        slo,
+        status.engine.slo(slo.name),
+        result.recent,
+        since=view.since,
+        block_seconds=terms.block_seconds,
+    )
+    return replace(result, until=until, needed=needed)
 
 
 def _until(terms: Terms, view: View, stable: Version, reason: Reason) -> int | None:

@@ -1,6 +1,7 @@
 """Verdicts in sentences for a data product manager, with indicator, value, bound and sample size."""
 
 from collections.abc import Mapping
+from math import ceil
 from typing import Final
 
 from sluicegate.api.base import rfc3339
@@ -36,7 +37,7 @@ _UNKNOWN: Final[Mapping[Reason, str]] = {
     ),
     Reason.STALE: "the newest value is older than staleAfterSeconds",
     Reason.BASELINE_TOO_SMALL: "its baseline is too small to distinguish a drop of {drop} from chance",
-    Reason.INSUFFICIENT_DATA: "too few events yet to judge ({count} in the {window})",
+    Reason.INSUFFICIENT_DATA: "too few events yet to judge ({count} in the {window}){more}",
 }
 
 
@@ -65,7 +66,28 @@ def _describe_unknown(result: SloResult, block_seconds: int) -> str:
         drop=points(result.terms.drop),
         count=events(result.recent.total),
         until=rfc3339(result.until or 0),
+        more=_until_judged(result, block_seconds),
     )
+
+
+def _until_judged(result: SloResult, block_seconds: int) -> str:
+    """Return what a verdict needs and how long that takes, as a clause; empty where it isn't known."""
+    if result.until is not None:
+        events_text = f" and about {result.needed:,} events" if result.needed else ""
+        return (
+            "; it has no objective and no model.evaluation, so it is judged by its own time in"
+            f" production, which needs the time until {rfc3339(result.until)}{events_text}"
+        )
+    if not result.needed:
+        return ""
+    text = f"; {result.needed:,} within {duration(result.needed_blocks * block_seconds)} are needed"
+    blocks, total = result.shown_blocks or result.terms.recent, result.recent.total
+    if not total:
+        return text
+    expected = total * result.needed_blocks / blocks
+    if expected < result.needed:
+        return f"{text}, and the present pace gives {expected:,.0f}"
+    return f"{text}, which takes {duration(ceil(result.needed * blocks / total) * block_seconds)} at the present pace"
 
 
 def _now(result: SloResult, block_seconds: int) -> str:

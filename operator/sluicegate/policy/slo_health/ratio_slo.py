@@ -6,6 +6,7 @@ baseline by the tests of drift.py. The worse of the two holds.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import ceil
 from typing import Final
 
 from sluicegate.api.baseline import Baseline
@@ -49,6 +50,8 @@ class SloResult:
     budget : events of the error budget's window since the version took over.
     until : when it is judged again, in seconds, where that is known; else None.
     shown_blocks : blocks of `recent`: fewer than the window's of a young version; 0 where all count.
+    needed, needed_blocks : events that a verdict needs, and the blocks within which they have to
+        come; 0 where that isn't known.
     """
 
     terms: SloTerms
@@ -66,6 +69,8 @@ class SloResult:
     budget: Count = NOTHING
     shown_blocks: int = 0
     until: int | None = None
+    needed: int = 0
+    needed_blocks: int = 0
 
 
 STATES: Final = {
@@ -137,9 +142,11 @@ def judge(
     untested = level is Level.MET and drift and first_hour(begin_block, complete) >= complete
     if untested and baseline and _surely_fell(terms, baseline, series.between(begin_block, now)):
         state, reason = SloState.AT_RISK, Reason.BASELINE_DROPPED
+    needed = needed_blocks = 0
     if state is SloState.MET and not any(readings):
         silence_reason = _silence(terms, series, baseline, drift, now=now, since=since)
         state, reason = (SloState.UNKNOWN, silence_reason) if silence_reason else (state, reason)
+        needed, needed_blocks = _needed_for_verdict(terms, series, baseline, now=now, since=since)
     return SloResult(
         terms,
         state,
@@ -151,6 +158,30 @@ def judge(
         fresh=series.block(now).count.total > 0,
         calm=level is not Level.MISSED and _is_calm(terms, series, drift, now=now, since=since),
         shown_blocks=blocks_shown(terms, now, shown_since),
+        needed=needed,
+        needed_blocks=needed_blocks,
+    )
+
+
+def _needed_for_verdict(
+    terms: SloTerms, series: Series, baseline: Baseline | None, *, now: int, since: int
+) -> tuple[int, int]:
+    """Return the events that a verdict needs, and the blocks within which they have to come; zeros if unknown.
+
+    Of the rows of an objective, the first that has them at the present pace.
+    """
+    phi = 1.0 if baseline is None else baseline.phi
+    if terms.thresholds:
+        total, blocks = (
+            series.window(now, terms.recent, since).total,
+            blocks_shown(terms, now, since),
+        )
+        rows = [(ceil(phi * each.least_events), each.row.long) for each in terms.thresholds]
+        return min(rows, key=lambda row: (total * row[1] < row[0] * blocks, row[0]))
+    if baseline is None:
+        return 0, 0
+    return ceil(phi * terms.least_events(ratio_of(baseline.count))), terms.calendar.blocks(
+        SPOKEN_HOURS
     )
 
 

@@ -5,6 +5,10 @@ and the same version is badly worse live, what is served differs from what is tr
 renamed or missing feature, another code. The rows of a training don't show that, so no training
 remedies it. Rows that are as bad as the live answers show a model that no longer fits its data.
 
+A training that scores the stable version before it fits another one ends there if the score is as
+accepted: then nothing was trained. Its rows are those since the change, so they are few at first: the
+score is repeated as its time doubles, and after a day the training fits whatever the score is.
+
 Both are compared over the time of the rows, so rows of weeks don't hide a change of an hour ago: as
 long as most of them are older than the change, nothing is concluded.
 """
@@ -19,7 +23,7 @@ from sluicegate.api.retraining_status import StableScore
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import VersionSource
 from sluicegate.policy.model.history import previous
-from sluicegate.policy.model.observed import Observed, TrainingSucceeded
+from sluicegate.policy.model.observed import Observed, TrainingScored, TrainingSucceeded
 from sluicegate.policy.model.terms import SloTerms, Terms
 from sluicegate.policy.slo_health.baseline import ratio_of, usable_baseline
 from sluicegate.stats.calendar import BLOCKS_PER_HOUR
@@ -66,7 +70,7 @@ def score_of(
     terms: Terms,
     status: DataProductStatus,
     observed: Observed,
-    result: TrainingSucceeded,
+    result: TrainingSucceeded | TrainingScored,
     *,
     now: int,
 ) -> StableScore | None:
@@ -98,7 +102,48 @@ def score_of(
         end_time=end,
         change_time=None if status.training is None else status.training.change_time,
         inputs=status.retraining.inputs if status.retraining else "",
+        alone=True if isinstance(result, TrainingScored) else None,
     )
+
+
+def accepted_share(terms: Terms, status: DataProductStatus, slo: SloTerms) -> float | None:
+    """Return the share of wrong rows up to which the stable version scores as accepted.
+
+    None where a training has to fit: the SLO counts no right and wrong answers, nothing is known to
+    be accepted, or scores of a day of rows were undecided.
+    """
+    if status.stable is None or not slo.measures_quality or slo.gauge is not None:
+        return None
+    baseline = usable_baseline(status.stable.baseline.get(slo.name), slo)
+    accepted = slo.allowed_bad if baseline is None else ratio_of(baseline.count)
+    score = _score_alone(terms, status, slo)
+    if accepted is None or (score is not None and _duration(score) >= terms.day_seconds):
+        return None
+    return accepted + slo.drop / 2
+
+
+def next_score_time(terms: Terms, status: DataProductStatus, slo: SloTerms) -> int | None:
+    """Return when the stable version is scored again after an undecided score, in seconds.
+
+    None without such a score, and where the next training has to fit.
+    """
+    score = _score_alone(terms, status, slo)
+    if score is None or _duration(score) >= terms.day_seconds:
+        return None
+    return score.end_time + _duration(score)
+
+
+def _score_alone(terms: Terms, status: DataProductStatus, slo: SloTerms) -> StableScore | None:
+    """Return the score of this degradation by a Job that ended before its fit; None without one."""
+    score = _score(terms, status, slo)
+    if score is None or not score.alone or score.end_time <= _first_bad(terms, status, slo):
+        return None
+    return score
+
+
+def _duration(score: StableScore) -> int:
+    """Return the length of the time of the rows, in seconds."""
+    return score.end_time - (score.end_time if score.start_time is None else score.start_time)
 
 
 def compare(terms: Terms, status: DataProductStatus, slo: SloTerms) -> Comparison | None:

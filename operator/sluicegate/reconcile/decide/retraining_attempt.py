@@ -9,7 +9,7 @@ from sluicegate.api.status import DataProductStatus
 from sluicegate.manifests.names import job_name
 from sluicegate.policy import WaitingRetraining
 from sluicegate.policy.model.decision import Alert, Decision, StartRollout
-from sluicegate.policy.model.observed import TrainingSucceeded
+from sluicegate.policy.model.observed import TrainingScored, TrainingSucceeded
 from sluicegate.policy.model.terms import job_inputs
 from sluicegate.reconcile.observe.observation import Observation
 
@@ -123,6 +123,8 @@ def with_result(
             "stable_evaluation": dict(result.stable_evaluation),
             "pairs": dict(result.pairs),
         }
+    if isinstance(result, TrainingScored):
+        changes = {"stable_evaluation": dict(result.stable_evaluation)}
     last = AttemptResult(
         outcome=_outcome(decision),
         reason=str(decision.reason),
@@ -138,4 +140,6 @@ def _outcome(decision: Decision) -> Outcome:
         return Outcome.IN_PROGRESS
     if not isinstance(decision, Alert) or decision.reason is DecisionReason.SUPERSEDED:
         return Outcome.SUPERSEDED
+    if decision.reason is DecisionReason.SCORED_AS_ACCEPTED:
+        return Outcome.NOT_TRAINED
     return Outcome.REJECTED if decision.reason in _REFUSALS else Outcome.FAILED

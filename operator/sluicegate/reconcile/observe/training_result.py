@@ -1,9 +1,12 @@
 """What a training Job says when it has ended: a result, or one clear reason why there is none.
 
+A training that ended before its fit reports the score of the stable version alone.
+
 The Job writes one JSON object to its termination message (see `sluicegate_service.training`).
 Anything else is a failed attempt; its message is kept for the person who reads the status.
 """
 
+import json
 from collections.abc import Collection
 from typing import Final, Self
 
@@ -13,7 +16,12 @@ from sluicegate.api.base import BentoVersion, Paired, PinnedImage, StatusModel, 
 from sluicegate.api.model import Counts, counts_of
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.versions import Release
-from sluicegate.policy.model.observed import TrainingFailed, TrainingResult, TrainingSucceeded
+from sluicegate.policy.model.observed import (
+    TrainingFailed,
+    TrainingResult,
+    TrainingScored,
+    TrainingSucceeded,
+)
 from sluicegate.reconcile.live.children import JobRecord
 from sluicegate.reconcile.live.pods import TrainingExit
 from sluicegate.reconcile.observe.job_message import (
@@ -26,6 +34,17 @@ from sluicegate.reconcile.observe.job_message import (
 from sluicegate.runtime.redaction import redact
 
 TRAINING: Final = JobWords("the training", "retraining")
+
+
+class ScoreReport(StatusModel):
+    """The JSON object of a training that ended before its fit."""
+
+    stable_evaluation: dict[str, Counts] = Field(min_length=1, max_length=16)
+    """Counts of the stable version by SLO."""
+    hold_out_start_time: Time
+    """Begin of the rows that it was scored on."""
+    data_end_time: Time
+    """Their end."""
 
 
 class Report(StatusModel):
@@ -86,7 +105,10 @@ def training_result(
     if not job.succeeded:
         return TrainingFailed(trigger, *job_failure(job, training_exit, TRAINING))
     try:
-        report = Report.model_validate_json(json_object(training_exit.message))
+        message = json_object(training_exit.message)
+        if _is_score(json.loads(message)):
+            return _scored(ScoreReport.model_validate_json(message), trigger, parent, slos=slos)
+        report = Report.model_validate_json(message)
     except (ValidationError, ValueError) as error:
         return TrainingFailed(
             trigger,
@@ -94,14 +116,22 @@ def training_result(
             f"the training succeeded, but its termination message is not a result ({invalid_message_text(error)});"
             f" message: {exit_tail(training_exit)}",
         )
+    return _trained(report, training_exit, trigger, parent, output=output, slos=slos)
+
+
+def _trained(
+    report: Report,
+    training_exit: TrainingExit,
+    trigger: str,
+    parent: Release,
+    *,
+    output: str,
+    slos: Collection[str] | None,
+) -> TrainingResult:
+    """Return the version that a training reports, or the reason why it is no result."""
     slo_names = {*report.evaluation, *report.stable_evaluation}  # of pairs, too
-    if slos is not None and (strange := sorted(slo_names - set(slos))):
-        return TrainingFailed(
-            trigger,
-            DecisionReason.INVALID_RESULT,
-            f"the training's evaluation names {redact(', '.join(strange))}, and spec.slos has"
-            f" {', '.join(slos) or 'none'}: correct the name in the training's code",
-        )
+    if text := _unknown_slos_text(slo_names, slos):
+        return TrainingFailed(trigger, DecisionReason.INVALID_RESULT, text)
     if report.image.partition("@")[0] != output:
         return TrainingFailed(
             trigger,
@@ -125,6 +155,37 @@ def training_result(
         pairs=report.pairs,
         data_end=_data_end(report, training_exit),
         hold_out_start=report.hold_out_start_time,
+    )
+
+
+def _is_score(document: Collection[str]) -> bool:
+    """Return whether a report has the score of the stable version alone."""
+    return "stableEvaluation" in document and not {"image", "version", "evaluation"} & set(document)
+
+
+def _scored(
+    report: ScoreReport, trigger: str, parent: Release, *, slos: Collection[str] | None
+) -> TrainingResult:
+    """Return the score of the parent alone, or the reason why it is no result."""
+    if text := _unknown_slos_text(set(report.stable_evaluation), slos):
+        return TrainingFailed(trigger, DecisionReason.INVALID_RESULT, text)
+    return TrainingScored(
+        trigger,
+        parent,
+        counts_of(report.stable_evaluation),
+        report.data_end_time,
+        report.hold_out_start_time,
+    )
+
+
+def _unknown_slos_text(names: Collection[str], slos: Collection[str] | None) -> str:
+    """Return the sentence about names that are no SLO; empty without one."""
+    unknown = sorted(set(names) - set(slos)) if slos is not None else []
+    if not unknown:
+        return ""
+    return (
+        f"the training's evaluation names {redact(', '.join(unknown))}, and spec.slos has"
+        f" {', '.join(slos or ()) or 'none'}: correct the name in the training's code"
     )
 
 

@@ -46,6 +46,7 @@ WAITS: Final = frozenset(
         DecisionReason.VERSION_TOO_YOUNG,
         DecisionReason.COOLING_DOWN,
         DecisionReason.NO_SLOT,
+        DecisionReason.SCORE_UNDECIDED,
         DecisionReason.INFRASTRUCTURE,
     }
 )

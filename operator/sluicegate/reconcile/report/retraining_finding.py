@@ -20,6 +20,7 @@ from sluicegate.kube.resources import Key
 from sluicegate.policy import (
     LEAST_AGE_BLOCKS,
     attempts_without,
+    next_score_time,
     old_enough_at,
     who_trains,
 )
@@ -132,6 +133,8 @@ def _due(
             return Reason.WAITING_FOR_SLOT, _in_line(observation, pending)
         case DecisionReason.MANUAL_MODE:
             return Reason.MANUAL_MODE, _by_a_person(pending)
+        case DecisionReason.SCORE_UNDECIDED:
+            return Reason.SCORE_UNDECIDED, _scored_again(observation, status, pending)
         case DecisionReason.VERSION_TOO_YOUNG:
             return Reason.VERSION_TOO_YOUNG, _too_young(observation, pending)
         case _:
@@ -232,6 +235,19 @@ def _contradicted(status: DataProductStatus, pending: Trigger) -> str:
         f"no training for {pending.slo} follows since {rfc3339(since)}{clause}. That ends with live answers"
         " as good as accepted, with another spec.model, spec.retraining, runtime image or SLO, or with"
         f" {REQUEST_RETRAIN}"
+    )
+
+
+def _scored_again(observation: Observation, status: DataProductStatus, pending: Trigger) -> str:
+    """Return when the stable version is scored again after a score on too few rows, and what sooner ends the wait."""
+    slos = (slo for slo in observation.terms.slos if slo.name == pending.slo)
+    times = (next_score_time(observation.terms, status, slo) for slo in slos)
+    score_time = next(times, None)
+    at_text = "" if score_time is None else f" at {rfc3339(score_time)}"
+    return (
+        f"the last Job ended before its fit, as {pending.version} scores as accepted on the rows since the"
+        f" change, which are too few for a conclusion. The next Job scores it again{at_text}, or a training"
+        f" is asked for with {REQUEST_RETRAIN}"
     )
 
 

@@ -10,7 +10,12 @@ from sluicegate.api.outcome import Outcome
 from sluicegate.api.retraining_status import RetrainingStatus, StableScore
 from sluicegate.api.versions import PastVersion, VersionSource
 from sluicegate.policy.model.observed import TrainingSucceeded
-from sluicegate.policy.slo_health.serving_skew import compare, score_of
+from sluicegate.policy.slo_health.serving_skew import (
+    accepted_share,
+    compare,
+    next_score_time,
+    score_of,
+)
 from sluicegate.stats.counts import Count
 from tests.support.decisions.judged import (
     BLOCK,
@@ -164,3 +169,53 @@ def test_the_training_report_includes_live_counts_of_the_time_of_its_rows():
         TERMS, serving(stable=stable(since=START)), seen, result, now=START + 6 * BLOCK
     )
     assert later.live_share == 0.5
+
+
+def scored_alone(seconds, **score):
+    """Status of v1, degraded since FIRST, with a score on the rows of the last `seconds` before `end_time`."""
+    values = {
+        "version": "v1", "evaluation": {"accuracy": rows(40, 400)}, "live": {"accuracy": rows(3, 10)},
+        "live_share": "1", "start_time": START, "end_time": START + seconds, "alone": True,
+    }  # fmt: skip
+    streak = Streak(first=FIRST, last=FIRST + 3, evaluations=3, fresh=3)
+    return serving(
+        stable=stable(since=PROMOTED, accuracy=baseline(SLO, 1000, 10_000)),
+        retraining=RetrainingStatus(stable_score=StableScore(**(values | score))),
+        slos={"accuracy": SloRecord(degraded=True, streak=streak)},
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "share"),
+    [
+        (serving(stable=stable(since=PROMOTED, accuracy=baseline(SLO, 1000, 10_000))), 0.1 + SLO.drop / 2),
+        (scored_alone(3600), 0.1 + SLO.drop / 2),
+        (scored_alone(86_400), None),
+        (scored_alone(86_400, alone=False), 0.1 + SLO.drop / 2),
+    ],
+    ids=["no score", "an hour of rows", "a day of rows", "the score of a training"],
+)  # fmt: skip
+def test_a_training_has_to_fit_after_a_day_of_undecided_scores(status, share):
+    expected = None if share is None else pytest.approx(share, rel=1e-3)
+    assert accepted_share(TERMS, status, SLO) == expected
+
+
+@pytest.mark.parametrize(
+    ("status", "time"),
+    [
+        (scored_alone(3600), START + 7200),
+        (scored_alone(86_400), None),
+        (scored_alone(3600, alone=False), None),
+        (scored_alone(3600, version="v9"), None),
+        (scored_alone(-10 * BLOCK), None),
+    ],
+    ids=[
+        "once the rows have doubled",
+        "a day of rows",
+        "of a training",
+        "of another version",
+        "of an earlier degradation",
+    ],
+)
+def test_an_undecided_score_is_repeated_once_its_time_has_doubled(status, time):
+    assert next_score_time(TERMS, status, SLO) == time

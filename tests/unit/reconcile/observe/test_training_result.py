@@ -9,7 +9,7 @@ import pytest
 
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.versions import Release
-from sluicegate.policy.model.observed import TrainingFailed, TrainingSucceeded
+from sluicegate.policy.model.observed import TrainingFailed, TrainingScored, TrainingSucceeded
 from sluicegate.reconcile.live.pods import TrainingExit, of_job, pod_state
 from sluicegate.reconcile.observe.training_result import training_result
 from sluicegate.stats.counts import Count
@@ -113,6 +113,29 @@ def test_a_training_result_has_the_version_and_both_evaluations():
     assert made.release == Release("v2", image("b"), PARENT.runtime_image)
     assert made.evaluation["accuracy"].bad == 80
     assert made.stable_evaluation["accuracy"].bad == 90
+
+
+SCORE = {
+    "stableEvaluation": {"accuracy": {"bad": 90, "total": 1000}},
+    "holdOutStartTime": "2026-09-01T08:00:00Z",
+    "dataEndTime": "2026-09-01T09:00:00Z",
+}
+
+
+def test_a_score_of_the_stable_version_alone_is_the_result_of_a_training_that_ended_before_its_fit():
+    scored = result(TrainingExit(json.dumps(SCORE), 0))
+    assert isinstance(scored, TrainingScored)
+    assert (scored.parent, scored.stable_evaluation) == (PARENT, {"accuracy": Count(90, 1000)})
+    assert scored.data_end is not None
+    assert scored.hold_out_start is not None
+    assert scored.data_end - scored.hold_out_start == 3600
+
+
+def test_a_score_without_the_time_of_its_rows_is_no_training_result():
+    made = result(TrainingExit(json.dumps({"stableEvaluation": SCORE["stableEvaluation"]}), 0))
+    assert isinstance(made, TrainingFailed)
+    assert made.reason is Reason.INVALID_RESULT
+    assert "holdOutStartTime" in made.message
 
 
 ROWS = {"bothRight": 880, "onlyStableWrong": 40, "onlyCandidateWrong": 30, "bothWrong": 50}
