@@ -4,11 +4,19 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
-from sluicegate.api.base import Counted, Number, StatusModel
+from sluicegate.api.base import Counted, Events, Number, StatusModel
 from sluicegate.api.list_types import Keyed
 
 LONGEST_VERDICT: Final = 1024
 """Characters of the message of a verdict."""
+
+
+MOST_ARM_MARKETS: Final = 16
+"""Markets of an SLO whose events of both versions are kept: those with the most of the candidate."""
+ArmPairs = Annotated[tuple[Events, ...], Field(min_length=4, max_length=4)]
+"""Bad events and all of the candidate, then those of stable."""
+ArmMarkets = Annotated[dict[str, ArmPairs], Field(max_length=MOST_ARM_MARKETS)]
+"""Events of both versions by market."""
 
 
 class ArmCounts(StatusModel):
@@ -22,6 +30,9 @@ class ArmCounts(StatusModel):
     """Events of the candidate."""
     stable: Counted
     """Events of stable in the same blocks."""
+    markets: ArmMarkets = Field(default_factory=dict)
+    """Bad events and all of the candidate, then those of stable, by market, of the blocks whose labels
+    have come; left out for an SLO that isn't counted by market."""
     phi: Annotated[Number, Field(alias="dispersion")] = "1"
     """Dispersion of the blocks; an interval is as wide as that of so many times fewer events."""
 

@@ -17,7 +17,7 @@ from sluicegate.api.list_types import Keyed
 from sluicegate.api.outcome import OF_PAST_VERSION, Outcome
 from sluicegate.api.rollout import DEFAULT_MAX_DURATION_SECONDS, Rollout
 from sluicegate.api.shadow import ShadowStatus
-from sluicegate.api.verdict import CanaryVerdict
+from sluicegate.api.verdict import ArmMarkets, CanaryVerdict
 
 REVISION_LENGTH: Final = 10
 
@@ -227,6 +227,9 @@ class Evidence(StatusModel):
     """Bad events of stable in the same blocks."""
     stable_total: Events
     """All events of stable in the same blocks."""
+    markets: ArmMarkets = Field(default_factory=dict)
+    """Bad events and all of the candidate, then those of stable, by market, of the blocks whose labels
+    have come; left out for an SLO that isn't counted by market."""
     phi: Annotated[Number, Field(alias="dispersion")] = "1"
     """Dispersion, frozen before the first step."""
 

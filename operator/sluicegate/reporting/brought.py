@@ -58,7 +58,14 @@ def brought_of(review: DataProductReview) -> tuple[Brought, ...]:
 def lifts_of(version: ReviewCandidate | CanaryVerdict) -> tuple[Lift, ...]:
     """Return the change of each SLO for which both versions had events."""
     lifts = (
-        lift_of(slo.name, slo.candidate, slo.stable, phi=float(slo.phi), indicator=slo.indicator)
+        lift_of(
+            slo.name,
+            slo.candidate,
+            slo.stable,
+            phi=float(slo.phi),
+            indicator=slo.indicator,
+            markets=slo.markets,
+        )
         for slo in version.slos
     )
     return tuple(lift for lift in lifts if lift is not None)

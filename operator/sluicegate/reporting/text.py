@@ -12,6 +12,7 @@ from sluicegate.reporting.evolution_lines import EvolutionLine
 from sluicegate.reporting.facts import ActionFacts, Quantile, ReportFacts, SloFacts
 from sluicegate.reporting.line_chart import mark_text, value_text
 from sluicegate.reviews.periods import local_day, local_minute
+from sluicegate.views.lift import lift_document
 from sluicegate.views.numbers import percent
 from sluicegate.views.resource_hours import row_of
 from sluicegate.views.spreadsheet import cell, csv_text
@@ -211,6 +212,7 @@ def _result_lines(report: ReportFacts) -> Iterator[str]:
         outcome_text = f"{result.version.version} {words.ended(result)}: {words.brought(result)}"
         text = f"{outcome_text}. Tried: {words.tried(result)}"
         yield f"- {end_minute} {escape_markup(text)}"
+        yield from (f"  - {escape_markup(line)}" for line in words.brought_by_market(result))
     if not report.brought:
         yield "No canary ended."
     if together := words.together_text(report):
@@ -355,10 +357,7 @@ def _json(report: ReportFacts) -> dict[str, Any]:
 def _json_brought(result: Brought) -> dict[str, Any]:
     return result.version.to_dict() | {
         "kept": result.kept,
-        "lifts": {
-            lift.slo: {"gain": lift.gain, "interval": [lift.lower, lift.upper]}
-            for lift in result.lifts
-        },
+        "lifts": {lift.slo: lift_document(lift) for lift in result.lifts},
     }
 
 

@@ -20,7 +20,7 @@ from sluicegate.reporting.summary import Move, SloChange, Summarized
 from sluicegate.reviews.periods import local_day, local_minute
 from sluicegate.stats.counts import Count
 from sluicegate.stats.evolution import Evolution, PeriodChange
-from sluicegate.views.lift import arms_text, lift_text
+from sluicegate.views.lift import arms_text, lift_text, market_texts
 from sluicegate.views.numbers import NOTHING, duration, events, in_points, percent, points
 from sluicegate.views.resource_hours import CPU, MEMORY, ResourceHours
 from sluicegate.views.trials import tried_text
@@ -120,6 +120,11 @@ def brought(version: Brought) -> str:
         "; ".join(f"{lift_text(lift)}: {arms_text(lift)}" for lift in lifts)
         or "no events beside stable"
     )
+
+
+def brought_by_market(version: Brought) -> tuple[str, ...]:
+    """Return a version's result in each market, of the SLO that its rollout was about."""
+    return market_texts(version.lifts, version.main)
 
 
 def tried(version: Brought) -> str:

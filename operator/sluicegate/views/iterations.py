@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from sluicegate.views.lift import headline, short_lift
+from sluicegate.views.lift import headline, lift_document, short_lift
 from sluicegate.views.product import entries, lifts_of, part
 from sluicegate.views.trials import origin_text
 
@@ -85,9 +85,6 @@ def _entry(version: Body) -> Body:
         "slo": None if main is None else main.slo,
         "gain": None if main is None else main.gain,
         "interval": None if main is None else [main.lower, main.upper],
-        "lifts": [
-            {"slo": lift.slo, "gain": lift.gain, "interval": [lift.lower, lift.upper]}
-            for lift in lifts
-        ],
+        "lifts": [{"slo": lift.slo, **lift_document(lift)} for lift in lifts],
     }
     return {name: value for name, value in entry.items() if value not in (None, "", [])}

@@ -3,8 +3,8 @@
 A gain is positive: the candidate's share of good events minus stable's in the same blocks.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from sluicegate.stats.intervals import Z_INTERVAL, newcombe_difference
@@ -23,6 +23,7 @@ class Lift:
     candidate, stable : (bad, total) of both versions.
     gain : share of the candidate minus share of stable. lower, upper : its 95 % interval.
     indicator : kind of the SLO's indicator.
+    markets : the same change in each market, by name.
     """
 
     slo: str
@@ -32,6 +33,7 @@ class Lift:
     lower: float
     upper: float
     indicator: str = ""
+    markets: Mapping[str, "Lift"] = field(default_factory=dict, hash=False)
 
     @property
     def is_proved(self) -> bool:
@@ -46,18 +48,35 @@ def lift_of(
     *,
     phi: float = 1.0,
     indicator: str = "",
+    markets: Mapping[str, Sequence[int]] | None = None,
 ) -> Lift | None:
     """Compute a candidate's change of one SLO; None without events of both versions.
 
     Parameters
     ----------
     phi : dispersion, by which both counts are divided for the interval.
+    markets : bad events and all of the candidate, then those of stable, by market.
     """
     if not candidate[1] or not stable[1]:
         return None
     candidate_arm, stable_arm = ((bad / phi, total / phi) for bad, total in (candidate, stable))
     worse = newcombe_difference(candidate_arm, stable_arm, Z_INTERVAL)
-    return Lift(slo, candidate, stable, -worse.estimate, -worse.upper, -worse.lower, indicator)
+    by_market = {
+        market: lift
+        for market, (bad, total, stable_bad, stable_total) in (markets or {}).items()
+        if (
+            lift := lift_of(
+                f"{slo} in {market}",
+                (bad, total),
+                (stable_bad, stable_total),
+                phi=phi,
+                indicator=indicator,
+            )
+        )
+    }
+    return Lift(
+        slo, candidate, stable, -worse.estimate, -worse.upper, -worse.lower, indicator, by_market
+    )
 
 
 def headline(lifts: Iterable[Lift], cause: str = "") -> Lift | None:
@@ -97,6 +116,29 @@ def change_text(gain: float, lower: float, upper: float, *, indicator: str = "")
         f"shows no proved change: {_signed(gain, digits)} points"
         f" [{_signed(lower, digits)}, {_signed(upper, digits)}]"
     )
+
+
+def market_texts(lifts: Iterable[Lift], main: Lift | None = None) -> tuple[str, ...]:
+    """Return the change in each market in words: that of the main SLO, or without one of each.
+
+    Those in which it fell most come first: accuracy in AT fell by 3.0 points [1.0, 5.1]: 87.0 % (n=900) against …
+    """
+    by_market = [
+        market for lift in lifts if main is None or lift == main for market in lift.markets.values()
+    ]
+    ordered = sorted(by_market, key=lambda lift: (lift.gain, lift.slo))
+    return tuple(f"{lift_text(lift)}: {arms_text(lift)}" for lift in ordered)
+
+
+def lift_document(lift: Lift) -> dict[str, object]:
+    """Return a change with its interval, and that of each market, for JSON."""
+    document: dict[str, object] = {"gain": lift.gain, "interval": [lift.lower, lift.upper]}
+    if lift.markets:
+        document["markets"] = {
+            market: {"gain": one.gain, "interval": [one.lower, one.upper]}
+            for market, one in lift.markets.items()
+        }
+    return document
 
 
 def short_lift(lift: Lift) -> str:

@@ -13,7 +13,7 @@ from sluicegate.views.initial import (
     distance_text,
     initial_distance,
 )
-from sluicegate.views.lift import Lift, headline, lift_of, short_lift
+from sluicegate.views.lift import Lift, headline, lift_document, lift_of, short_lift
 from sluicegate.views.trials import tried_text
 from sluicegate.views.words import OVER, has_ended
 
@@ -201,10 +201,7 @@ def versions(product: Body) -> list[Body]:
 
 def _version(version: Body, outcome: str, reason: object) -> Body:
     kept_fields = {name: version.get(name) for name in ("version", "source", "revision", "image")}
-    lifts = [
-        {"slo": lift.slo, "gain": lift.gain, "interval": [lift.lower, lift.upper]}
-        for lift in lifts_of(version)
-    ]
+    lifts = [{"slo": lift.slo, **lift_document(lift)} for lift in lifts_of(version)]
     main = headline(lifts_of(version), str(version.get("causeSlo", "")))
     gain_text = "" if main is None else short_lift(main)
     return kept_fields | {
@@ -228,6 +225,7 @@ def lifts_of(version: Body) -> list[Lift]:
             (int(stable.get("bad", 0)), int(stable.get("total", 0))),
             phi=float(slo.get("dispersion", 1)),
             indicator=str(slo.get("indicator", "")),
+            markets=part(slo, "markets"),
         )
         lifts += [lift] if lift is not None else []
     return lifts

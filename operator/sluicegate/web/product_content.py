@@ -127,7 +127,9 @@ def conceal_review(report: ReportFacts, conceal: Callable[[str], str]) -> Report
 def _concealed(part: Any, conceal: Callable[[str], str]) -> Any:
     """Apply `conceal` to each text in a part of status; other values are unchanged."""
     if isinstance(part, tuple):
-        return tuple(_concealed(one, conceal) for one in part)
+        items = tuple(_concealed(one, conceal) for one in part)
+        same = all(new is old for new, old in zip(items, part, strict=True))
+        return part if same else items  # a count is a tuple of a type of its own
     fields = getattr(type(part), "model_fields", None)
     if fields is None:
         return part

@@ -11,7 +11,7 @@ from sluicegate.api.versions import VersionBase
 from sluicegate.reporting.brought import lifts_of
 from sluicegate.views.goals import worth_of
 from sluicegate.views.iterations import iterations
-from sluicegate.views.lift import lift_text
+from sluicegate.views.lift import headline, lift_text, market_texts
 from sluicegate.views.trials import tried_text
 
 
@@ -23,6 +23,7 @@ class TimelineEntry:
     ----------
     outcome : `Stable`, or a candidate's phase, for existing ones. start, end : in seconds.
     tried : what was tried, by its author, or how it came to be. brought : what it brought, by SLO.
+    by_market : what it brought in each market.
     """
 
     version: str
@@ -33,6 +34,7 @@ class TimelineEntry:
     start: int | None
     end: int | None
     brought: tuple[str, ...] = ()
+    by_market: tuple[str, ...] = ()
 
 
 def _gain_texts(product: DataProduct, verdict: CanaryVerdict | None) -> Iterator[str]:
@@ -40,6 +42,12 @@ def _gain_texts(product: DataProduct, verdict: CanaryVerdict | None) -> Iterator
     for lift in lifts_of(verdict) if verdict is not None else ():
         worth = worth_of(product, lift)
         yield f"{lift_text(lift)}: {worth}" if worth else lift_text(lift)
+
+
+def _market_texts(verdict: CanaryVerdict | None, cause: str) -> tuple[str, ...]:
+    """Return what a version brought in each market, of the SLO that its rollout was about."""
+    lifts = lifts_of(verdict) if verdict is not None else ()
+    return market_texts(lifts, headline(lifts, cause))
 
 
 def timeline(product: DataProduct) -> Iterator[TimelineEntry]:
@@ -54,21 +62,23 @@ def timeline(product: DataProduct) -> Iterator[TimelineEntry]:
         yield _entry(
             stable, "Stable", reason, start=stable.promotion_time,
             brought=tuple(_gain_texts(product, stable.verdict)),
+            by_market=_market_texts(stable.verdict, stable.cause_slo),
         )  # fmt: skip
     for past in status.history:
         yield _entry(
             past, str(past.outcome), past.reason, start=past.promotion_time, end=past.end_time,
             brought=tuple(_gain_texts(product, past.verdict)),
+            by_market=_market_texts(past.verdict, past.cause_slo),
         )  # fmt: skip
 
 
 def _entry(
     version: VersionBase, outcome: str, reason: str, *, start: int | None, end: int | None = None,
-    brought: tuple[str, ...] = (),
+    brought: tuple[str, ...] = (), by_market: tuple[str, ...] = (),
 ) -> TimelineEntry:  # fmt: skip
     trial_text = tried_text(version.to_dict())
     return TimelineEntry(
-        version.version, outcome, reason, trial_text, version.digest, start, end, brought
+        version.version, outcome, reason, trial_text, version.digest, start, end, brought, by_market
     )
 
 

@@ -78,7 +78,7 @@ def full_status() -> dict[str, Any]:
         "weight": 50, "trafficSeconds": 900,
         "slos": [{
             "name": "accuracy", "indicator": "outcomes", "candidate": {"bad": 8, "total": 90},
-            "stable": {"bad": 20, "total": 90}, "dispersion": "1.2",
+            "stable": {"bad": 20, "total": 90}, "markets": {"AT": [4, 50, 12, 50]}, "dispersion": "1.2",
         }],
     }  # fmt: skip
     streak = {"first": 1, "last": 3, "evaluations": 3, "fresh": 2}
@@ -136,7 +136,7 @@ def full_status() -> dict[str, Any]:
             "evidence": [{
                 "slo": "accuracy", "required": True, "promote": "1.2", "promoteAt": "3.0",
                 "rollBack": "-0.4", "rollBackAt": "4.1", "candidateBad": 3, "candidateTotal": 40,
-                "stableBad": 90, "stableTotal": 900, "dispersion": "1",
+                "stableBad": 90, "stableTotal": 900, "markets": {"AT": [30, 500, 40, 450]}, "dispersion": "1",
             }],
         },
         "pendingRequests": [{

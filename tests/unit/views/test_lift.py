@@ -11,6 +11,7 @@ from sluicegate.views.lift import (
     headline,
     lift_of,
     lift_text,
+    market_texts,
     short_lift,
 )
 
@@ -98,3 +99,17 @@ def test_the_main_change_of_a_rollout_is_that_of_its_cause_or_the_largest_proved
     assert headline([equal, better]) is better
     assert headline([equal, better], "availability") is equal
     assert headline([equal]) is None
+
+
+def test_a_gain_in_each_market_has_its_own_interval_and_the_worst_market_comes_first():
+    counts = {"FR": (50, 1000, 100, 1000), "AT": (200, 1000, 100, 1000), "IT": (0, 0, 5, 50)}
+    lift = lift_of("accuracy", (250, 2000), (205, 2050), markets=counts)
+    assert lift is not None
+    assert list(lift.markets) == ["FR", "AT"], (
+        "a market without events of the candidate has no gain"
+    )
+    alone = newcombe_difference((200, 1000), (100, 1000), Z_INTERVAL)
+    assert lift.markets["AT"].gain == pytest.approx(-alone.estimate)
+    texts = market_texts([lift], lift)
+    assert texts[0].startswith("accuracy in AT fell by 10.0 points [6.9, 13.1]: 80.0 % (n=1,000)")
+    assert texts[1].startswith("accuracy in FR rose by 5.0 points")

@@ -11,6 +11,7 @@ from benchmarks.virtual.trainings import Training
 from benchmarks.virtual.variation import Scatter, Variation
 from benchmarks.virtual.workloads import Quality
 from sluicegate.kube.resources import EVENTS, JOBS
+from sluicegate.views.product import versions
 from tests.support.decisions.rollout_world import RUNTIME, image
 from tests.support.lives.truth import KEY
 from tests.support.virtual.markets import (
@@ -186,9 +187,18 @@ async def test_the_verdict_of_an_overall_better_candidate_names_a_worse_market(
 ):
     key = await with_a_candidate_that_ruins_austria(world, None)
     await world.until(lambda: serving(world, key) == "v2", seconds=8 * HOUR)
-    message = world.status(key)["stable"]["verdict"]["message"]
-    assert "; but worse in AT in accuracy: " in message
-    assert "against stable's" in message
+    verdict = world.status(key)["stable"]["verdict"]
+    assert "; but worse in AT in accuracy: " in verdict["message"]
+    assert "against stable's" in verdict["message"]
+    (arms,) = (one for one in verdict["slos"] if one["name"] == "accuracy")
+    events = {market: pairs[1] for market, pairs in arms["markets"].items()}
+    assert set(events) == set(MARKETS)
+    assert sum(events.values()) == pytest.approx(arms["candidate"]["total"], rel=0.1)
+    body = {"metadata": {}, "status": world.status(key)}
+    lifts = {one["slo"]: one for one in versions(body)[0]["lifts"]}["accuracy"]["markets"]
+    assert lifts["AT"]["interval"][1] < 0, lifts
+    others = [lifts[market]["gain"] for market in MARKETS if market != "AT"]
+    assert min(others) > lifts["AT"]["interval"][1], lifts
 
 
 @pytest.mark.slow

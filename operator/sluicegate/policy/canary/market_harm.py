@@ -22,7 +22,7 @@ from sluicegate.policy.canary.evidence_gathering import (
     first_traffic_time,
     look_back,
 )
-from sluicegate.policy.canary.slo_evidence import Assessment, MarketHarm, SloEvidence
+from sluicegate.policy.canary.slo_evidence import Assessment, MarketCounts, MarketHarm, SloEvidence
 from sluicegate.policy.model.observed import CanaryBlock, Observed
 from sluicegate.policy.model.terms import SloTerms, Terms
 from sluicegate.slo.by_market import market_series, split_series
@@ -38,10 +38,48 @@ SUM_SECONDS: Final = 300
 def with_harmed_markets(
     terms: Terms, candidate: Candidate, observed: Observed, assessment: Assessment
 ) -> Assessment:
-    """Return the assessment with the markets in which a candidate is worse beyond chance."""
+    """Return the assessment with its events by market, and the markets in which a candidate is worse beyond chance."""
     market_harms = compare_markets(terms, candidate, observed, assessment)
     harmed = tuple(one for one in market_harms if one.evidence >= one.bound)
-    return replace(assessment, harmed=harmed) if harmed else assessment
+    by_market = counts_by_market(candidate, observed, assessment)
+    if not harmed and not by_market:
+        return assessment
+    return replace(assessment, harmed=harmed, by_market=by_market)
+
+
+def counts_by_market(
+    candidate: Candidate, observed: Observed, assessment: Assessment
+) -> Mapping[str, MarketCounts]:
+    """Return the events of candidate and stable by SLO and market, of the blocks whose labels have come."""
+    seconds, start = observed.canary_block_seconds, first_traffic_time(candidate)
+    blocks = [block for block in observed.canary_blocks if block.end > start]
+    since = counted_blocks(blocks, candidate, seconds)
+    counts: dict[str, dict[str, tuple[Count, Count]]] = {}
+    levels = {slo.terms.name: slo for slo in assessment.slos if slo.terms.gauge is None}
+    for series in {name for block, _ in since[-1:] for name in block.candidate}:
+        slo, market = split_series(series)
+        if not market or slo not in levels:
+            continue
+        settles = levels[slo].settle_seconds(levels[slo].terms.label_lag_seconds)
+        ready = [share.start_time + settles for share in candidate.shares]
+        arms = [
+            (count_of(block.candidate.get(series)), count_of(block.stable.get(series)))
+            for block, is_warm in since
+            if is_warm and _has_labels(block, ready, settles)
+        ]
+        pairs = [(one or NOTHING, other or NOTHING) for one, other in arms]
+        candidate_count, stable_count = (
+            summed(one for one, _ in pairs),
+            summed(other for _, other in pairs),
+        )
+        if candidate_count.total or stable_count.total:
+            counts.setdefault(slo, {})[market] = candidate_count, stable_count
+    return counts
+
+
+def _has_labels(block: CanaryBlock, ready: Sequence[int], settles: int) -> bool:
+    """Return whether the labels of the share that was in force in a block have come."""
+    return not any(time - settles < block.end <= time for time in ready)
 
 
 def compare_markets(
@@ -107,7 +145,7 @@ def _sums(
                 count_of(block.stable.get(key)) or NOTHING,
             )
             for block, is_warm in group
-            if is_warm and not any(time - settles < block.end <= time for time in ready)
+            if is_warm and _has_labels(block, ready, settles)
         ]
         if arms:
             yield summed(one for one, _ in arms), summed(one for _, one in arms)

@@ -1,7 +1,7 @@
 """All that is known of a candidate, and which of it a promotion rests on."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from sluicegate.api.slos import CanaryEvidence, OnMarketWorse
@@ -303,6 +303,10 @@ class ConsumerGap:
     unread: bool = False
 
 
+MarketCounts = Mapping[str, tuple[Count, Count]]
+"""Events of candidate and stable by market."""
+
+
 @dataclass(frozen=True, slots=True)
 class Assessment:
     """The evidence on a candidate at the end of a block.
@@ -321,6 +325,7 @@ class Assessment:
     harmed : markets in which the candidate is surely worse, the strongest evidence first.
     cases : how many comparisons share the error of a rollback.
     gaps : consumers whose outcomes are no evidence now.
+    by_market : events of candidate and stable by SLO and market.
     """
 
     slos: tuple[SloEvidence, ...]
@@ -335,6 +340,7 @@ class Assessment:
     harmed: tuple[MarketHarm, ...] = ()
     cases: int = 1
     gaps: tuple[ConsumerGap, ...] = ()
+    by_market: Mapping[str, MarketCounts] = field(default_factory=dict)
 
     @property
     def required(self) -> tuple[SloEvidence, ...]:

@@ -31,6 +31,7 @@ def verdict_of(
                 indicator=indicators[evidence.slo],
                 candidate=Count(evidence.candidate_bad, evidence.candidate_total),
                 stable=Count(evidence.stable_bad, evidence.stable_total),
+                markets=evidence.markets,
                 phi=evidence.phi,
             )
             for evidence in candidate.evidence

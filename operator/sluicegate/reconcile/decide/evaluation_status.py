@@ -1,11 +1,14 @@
 """The numbers behind a state and a decision, as status shows them."""
 
+from collections.abc import Mapping
+from itertools import chain
 from math import isfinite
 
 from sluicegate.api.base import number
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.slo_status import SloState, SloStatus
 from sluicegate.api.status import DataProductStatus, Diagnosis, DiagnosisEvidence
+from sluicegate.api.verdict import MOST_ARM_MARKETS
 from sluicegate.api.versions import (
     LONGEST_HOLD,
     LONGEST_REQUEST,
@@ -29,6 +32,7 @@ from sluicegate.policy.rollout.approvals import with_approvals
 from sluicegate.reconcile.decide.market_status import with_markets
 from sluicegate.reconcile.observe.observation import Observation
 from sluicegate.slo.budget import budget_remaining
+from sluicegate.stats.counts import Count
 from sluicegate.stats.intervals import Z_INTERVAL, newcombe_difference
 
 
@@ -57,7 +61,10 @@ def with_figures(
     candidate = status.candidate
     if candidate is not None and evaluation.assessment is not None:
         candidate = candidate.replace(
-            evidence=tuple(_evidence(slo) for slo in evaluation.assessment.slos[:MOST_EVIDENCE]),
+            evidence=tuple(
+                _evidence(slo, evaluation.assessment.by_market.get(slo.terms.name, {}))
+                for slo in evaluation.assessment.slos[:MOST_EVIDENCE]
+            ),
             expected_seconds=_expected(evaluation.assessment),
             hold=_hold(candidate, evaluation.hold, now),
         )
@@ -127,7 +134,8 @@ def _decimal_text(value: float | None) -> str | None:
     return None if value is None or not isfinite(value) else number(value)
 
 
-def _evidence(slo: SloEvidence) -> Evidence:
+def _evidence(slo: SloEvidence, by_market: Mapping[str, tuple[Count, Count]]) -> Evidence:
+    largest = sorted(by_market, key=lambda market: (-by_market[market][0].total, market))
     stable_arm, candidate_arm = slo.arms
     return Evidence(
         slo=slo.terms.name,
@@ -140,6 +148,10 @@ def _evidence(slo: SloEvidence) -> Evidence:
         candidate_total=stable_arm.total,
         stable_bad=candidate_arm.bad,
         stable_total=candidate_arm.total,
+        markets={
+            market: tuple(chain.from_iterable(by_market[market]))
+            for market in sorted(largest[:MOST_ARM_MARKETS])
+        },
         phi=number(slo.dispersion),
     )
 
