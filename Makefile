@@ -106,7 +106,7 @@ pure: setup ## Unit and golden tests, and the statistics by simulation
 lives: setup ## Random histories of products on virtual time (SEED=7 for one, LIVES=200 for more, WIDE=1 for the whole spec)
 	PYTHONHASHSEED=0 $(TIER) --numprocesses=2 tests/lives
 
-fuzz: setup ## The same with the whole spec, until you stop it or after STEPS=1000000 (WORKERS=2, WIDE=0); KIND=canaries, years, histories, upstreams, consumers or faults: COUNT lives with truth
+fuzz: setup ## The same with the whole spec, until you stop it or after STEPS=1000000 (WORKERS=2, WIDE=0); KIND=canaries, years, histories, upstreams, releases, consumers or faults: COUNT lives with truth
 	PYTHONHASHSEED=0 $(RUN) python -m tests.lives.fuzz
 
 fuzz-inputs: setup ## Random objects and archives, and malformed requests to each server: COUNT=100000 of the first two, a tenth of the last

@@ -2,6 +2,7 @@
 
 `KIND=histories COUNT=500 make fuzz` lives histories that end in the same spec, and compares their
 ends; `KIND=upstreams COUNT=200 make fuzz` releases of an upstream, and decays beside them;
+`KIND=releases COUNT=2000 make fuzz` the same by counts alone;
 `KIND=consumers COUNT=200 make fuzz` canaries of an upstream whose effect on a consumer is known;
 `KIND=faults COUNT=200 make fuzz` products whose served data go wrong, whose world drifts, or both. Each life's line goes to RESULTS as it ends (`.lives/canaries.jsonl` when left out), and a run
 continues after the seeds that are there: those of another state of the code are lived again. At the
@@ -25,6 +26,7 @@ from typing import Any, Final
 
 from tests.support.lives.canary_lives import draw_canary
 from tests.support.lives.consumer_lives import draw_consumer
+from tests.support.lives.counted_releases import draw_counted
 from tests.support.lives.data_faults import draw_data_fault
 from tests.support.lives.histories import draw_history
 from tests.support.lives.known import known_of
@@ -39,6 +41,7 @@ DRAWN: Final = {
     "years": draw_year,
     "histories": draw_history,
     "upstreams": draw_upstream,
+    "releases": draw_counted,
     "consumers": draw_consumer,
     "faults": draw_data_fault,
 }
@@ -47,6 +50,7 @@ COUNTS: Final = {
     "years": 200,
     "histories": 500,
     "upstreams": 200,
+    "releases": 2000,
     "consumers": 200,
     "faults": 200,
 }

@@ -20,7 +20,7 @@ PROMISES: Final[dict[str, float]] = {
     "not promoted though better, below the objective": 0.05,
     "retrained though healthy": 0.05,
     "decay not healed in time": 0.05,
-    "retrained on an upstream's release": 0.05,
+    "retrained on an upstream's release": 0.0,
     "decay beside a release not retrained in twice the time": 0.20,
     "promoted though worse for a consumer": 0.05,
     "rolled back though equal for a consumer": 0.05,
