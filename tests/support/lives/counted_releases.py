@@ -18,7 +18,7 @@ from sluicegate.simulation.replay import Replay
 from sluicegate.simulation.replay_scenario import FactsChange, ReplayBlock, ReplayScenario
 from sluicegate.stats.counts import Count
 from tests.support.lives.truth import TrueLived
-from tests.support.lives.upstream_lives import BLOCK, UpstreamLife, draw_upstream
+from tests.support.lives.upstream_lives import BLOCK, UpstreamLife, draw_upstream, is_due_to_it
 from tests.support.virtual.stories import product
 
 if TYPE_CHECKING:
@@ -60,22 +60,23 @@ class CountedRelease:
             yield replace(self, incident=())
 
     def live(self) -> TrueLived:
-        """Live it, and where the consumer decays, once more without the release."""
+        """Live it, and where the consumer decays or is retrained, once more without the release."""
         trained = self.seconds_until_trained()
         story: tuple[str, ...] = (f"trained after {trained}",)
         judged: dict[str, bool] = {}
         life = self.drawn
-        if life.kind == "bad release":
-            judged["retrained on an upstream's release"] = trained is not None
-        else:
+        usual = None
+        if trained is not None or life.own:
             alone = replace(self, drawn=replace(life, lost=0.0), shares=())
             usual = alone.seconds_until_trained()
             story = (*story, f"without the release after {usual}")
-            if usual is not None and usual > life.decays_at:
-                late = 2 * (usual - life.decays_at) + life.decays_at
-                judged["decay beside a release not retrained in twice the time"] = (
-                    trained is None or trained > late
-                )
+        if life.kind == "bad release":
+            judged["retrained on an upstream's release"] = is_due_to_it(trained, usual)
+        elif usual is not None and usual > life.decays_at:
+            late = 2 * (usual - life.decays_at) + life.decays_at
+            judged["decay beside a release not retrained in twice the time"] = (
+                trained is None or trained > late
+            )
         return TrueLived((), judged, life.kind, RELEASED_AT + WATCHED, 0, {}, story)
 
     def seconds_until_trained(self) -> float | None:

@@ -58,12 +58,19 @@ class UpstreamLife:
         yield from (replace(self, sky=sky) for sky in self.sky.simpler())
 
     def live(self) -> TrueLived:
-        """Live it, and where the consumer decays, once more without a dependency."""
+        """Live it, and where the consumer decays, once more without a dependency.
+
+        One that is retrained without a decay lives once more with a good release.
+        """
         trained, seconds, steps = run_virtually(_live(self, depends=True))
         story: tuple[str, ...] = (f"trained after {trained}",)
         judged: dict[str, bool] = {}
         if self.kind == "bad release":
-            judged["retrained on an upstream's release"] = trained is not None
+            usual = None
+            if trained is not None:
+                usual, _, _ = run_virtually(_live(replace(self, lost=0.0), depends=True))
+                story = (*story, f"with a good release after {usual}")
+            judged["retrained on an upstream's release"] = is_due_to_it(trained, usual)
         else:
             usual, _, _ = run_virtually(_live(self, depends=False))
             story = (*story, f"without the dependency after {usual}")
@@ -73,6 +80,19 @@ class UpstreamLife:
                     trained is None or trained > late
                 )
         return TrueLived((), judged, self.kind, seconds, steps, {}, story)
+
+
+def is_due_to_it(trained: float | None, usual: float | None) -> bool:
+    """Return whether a training is due to the release.
+
+    Labels of wrong and of right answers that come after unequal times look like a decay where the traffic
+    changes, also without a release.
+
+    Parameters
+    ----------
+    trained, usual : seconds until the training with the bad release and without it; None without one.
+    """
+    return trained is not None and (usual is None or usual > trained)
 
 
 def draw_upstream(seed: int) -> UpstreamLife:

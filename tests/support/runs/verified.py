@@ -82,7 +82,6 @@ SUITES = (
         "consumers",
         (
             "tests/simulation/test_consumer_bars.py",
-            "tests/simulation/test_release_bars.py",
             "tests/simulation/test_upstream_evidence_bars.py",
         ),
         packages=("numpy",),

@@ -36,7 +36,7 @@ THRESHOLDS: dict[str, dict[str, float | tuple[int, ...]]] = {
     "diagnosis.market_remedy": {"MOST_ALERTS": 16},
     "diagnosis.previous_version": {"UNCOUNTED_HARM": 0.5},
     "diagnosis.traffic_load": {"WINDOWS": (3, 12), "LEAST_BLOCKS": 6},
-    "diagnosis.upstream_release": {"FOLLOWS": 5, "OWN": 4.60517, "BLOCKS_BEFORE": 72,
+    "diagnosis.upstream_release": {"FOLLOWS": 5, "OWN": 4.60517, "BLOCKS_BEFORE": 72, "MOST_HOURS_BEFORE": 24,
                                    "SINGLE_HOURS": 36, "LATER_SUMS": 24},
     "evaluate": {"OUTAGE_ALERT_SECONDS": 300},
     "model.api_changes": {"LONGEST_NAME": 80, "MOST_NAMED": 5},

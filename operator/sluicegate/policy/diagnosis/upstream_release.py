@@ -19,12 +19,7 @@ from sluicegate.api import names
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import Version
-from sluicegate.policy.model.excluded_blocks import (
-    BEFORE_BLOCKS,
-    BlockSpan,
-    block_before,
-    spans_of,
-)
+from sluicegate.policy.model.excluded_blocks import BEFORE_BLOCKS, BlockSpan, spans_of
 from sluicegate.policy.model.observed import Observed, UpstreamRelease
 from sluicegate.policy.model.terms import SloTerms, Terms
 from sluicegate.policy.slo_health.baseline import ratio_of
@@ -44,6 +39,8 @@ OWN: Final = log(100)
 BLOCKS_BEFORE: Final = 72
 """Blocks before the release that are compared with those since. More of them would reach back to what
 was before an earlier release."""
+MOST_HOURS_BEFORE: Final = 24
+"""The same in hours, where some of them have no events or are disturbed."""
 SINGLE_HOURS: Final = 36
 """Hours from the first one on that are compared singly; later ones are added up to `LATER_SUMS`."""
 LATER_SUMS: Final = 24
@@ -181,7 +178,7 @@ def _response(  # noqa: PLR0917 - the whole input
     seconds = terms.block_seconds
     begin_block, now = release.begin // seconds, observed.block
     first = max(
-        block_before(begin_block, BLOCKS_BEFORE, spans),
+        _first_before(series, begin_block, spans),
         warmed_up(stable.promotion_time, seconds),
     )
     lag = max(slo.lag_blocks * seconds, slo.label_lag_seconds)
@@ -208,6 +205,21 @@ def _spans_before(
         for span in spans
         if span.after < begin_block - BEFORE_BLOCKS
     )
+
+
+def _first_before(series: Series, begin_block: int, spans: tuple[BlockSpan, ...]) -> int:
+    """Return the block after which blocks count as before a release.
+
+    Hours without events, or that another cause disturbed, are replaced by those before them.
+    """
+    begin_hour, length = begin_block // BLOCKS_PER_HOUR, BLOCKS_BEFORE // BLOCKS_PER_HOUR
+    _, totals = series.hours(begin_hour - MOST_HOURS_BEFORE, begin_hour - 1)
+    for back, total in enumerate(reversed(totals), start=1):
+        block = (begin_hour - back) * BLOCKS_PER_HOUR
+        length -= bool(total) and not any(span.after <= block < span.last for span in spans)
+        if not length:
+            return block + begin_block % BLOCKS_PER_HOUR
+    return begin_block - MOST_HOURS_BEFORE * BLOCKS_PER_HOUR
 
 
 def _touches(interval: Bin, spans: tuple[BlockSpan, ...], seconds: int) -> bool:

@@ -26,17 +26,20 @@ QUIET = 4
 FOLLOWS = "accuracy follows the release of catalog/pricing v5 (with its first traffic 2 h ago)"
 
 
-def found(hours: int, earlier: str = "", *, bad_before: int = 0):
+def found(hours: int, earlier: str = "", *, bad_before: int = 0, silent_before: int = 0):
     """What is found so many hours after a bad release.
 
-    `bad_before` are blocks before it that another cause disturbed, up to three blocks before it.
+    `bad_before` are blocks before it that another cause disturbed, up to four blocks before it;
+    `silent_before` are those without events.
     """
     series = Series()
     now = RELEASED + 12 * hours
     for index in range(BEGIN, now + 1):
         disturbed = RELEASED - bad_before < index <= RELEASED - QUIET
         bad = 60 if index > RELEASED or disturbed else 20
-        series.record(Block(index, Quality.COUNTED, Count(bad, 200)))
+        is_silent = RELEASED - silent_before < index <= RELEASED
+        count = Count(0, 0) if is_silent else Count(bad, 200)
+        series.record(Block(index, Quality.COUNTED, count))
     release = UpstreamRelease("catalog/pricing", "v5", ((RELEASED * BLOCK, 100),))
     status = serving()
     if bad_before:
@@ -69,6 +72,12 @@ def test_an_upstream_release_is_the_cause_while_blocks_from_before_it_are_kept(h
 @pytest.mark.parametrize("bad_before", [20, 200])
 def test_blocks_that_another_cause_disturbed_before_a_release_are_no_level_without_it(bad_before):
     (response,) = found(2, bad_before=bad_before)
+    assert response.follows
+    assert "90.0 % without it, 70.0 % now" in response.message(ACCURATE, (RELEASED + 24) * BLOCK)
+
+
+def test_hours_without_traffic_before_a_release_are_replaced_by_those_before_them():
+    (response,) = found(2, silent_before=100)
     assert response.follows
     assert "90.0 % without it, 70.0 % now" in response.message(ACCURATE, (RELEASED + 24) * BLOCK)
 
