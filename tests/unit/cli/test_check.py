@@ -214,6 +214,74 @@ def test_check_reads_packages_from_an_image_defined_in_code(tmp_path: Path, caps
     )
 
 
+SYSTEM = """
+import bentoml
+
+image = bentoml.images.Image(lock_python_packages=False).system_packages("ffmpeg").run("echo ready")
+
+
+@bentoml.service(image=image)
+class Words:
+    pass
+"""
+OLD = """
+import bentoml
+
+svc = bentoml.Service("words", runners=[])
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("service.py", SYSTEM, "warning: service.py: image.system_packages: has `ffmpeg`, which a pod doesn't run"),
+        ("bentofile.yaml", "docker: {system_packages: [ffmpeg]}",
+         "warning: bentofile.yaml: docker.system_packages: has `ffmpeg`"),
+        ("service.py", OLD, "error: service.py:4: bentoml.Service: is a service of BentoML before 1.2"),
+    ],
+    ids=["an image in code", "an image of the bentofile", "a service with runners"],
+)  # fmt: skip
+def test_check_names_the_line_of_a_project_that_a_pod_does_not_carry_out(
+    name: str, text: str, said: str, tmp_path: Path, capsys
+):
+    (tmp_path / "service.py").touch()
+    (tmp_path / name).write_text(text)
+
+    _, lines = checked(capsys, tmp_path)
+
+    assert lines[0].startswith(said)
+
+
+def test_check_names_what_a_bento_configures_and_a_pod_does_not_carry_out(tmp_path: Path, capsys):
+    bento = a_bento(tmp_path / "b")
+    (bento / "src/service.py").write_text(OLD)
+    document = json.loads((bento / "bento.yaml").read_text())
+    document["services"][0]["config"] = {"resources": {"gpu": 1}}
+    base = "apt-get install ca-certificates gnupg2 bash build-essential git"
+    document["image"]["commands"] = [base, "apt-get install -q -y ffmpeg"]
+    (bento / "bento.yaml").write_text(json.dumps(document))
+
+    code, lines = checked(capsys, bento)
+
+    assert code == 1
+    (old, resources, command) = lines
+    assert old.startswith(
+        "error: src/service.py:4: bentoml.Service: is a service of BentoML before 1.2"
+    )
+    assert "resources: have no effect: set serving.resources" in resources
+    assert command.startswith(
+        "warning: bento.yaml: image: has `apt-get install -q -y ffmpeg`, which a pod"
+    )
+
+
+def test_check_refuses_a_bento_with_gradio_for_a_runtime_without_it(tmp_path: Path, capsys):
+    code, lines = checked(capsys, a_bento(tmp_path / "b", requirements="gradio==5.0.0"))
+    assert code == 1
+    assert lines[0].startswith(
+        "error: requirements: gradio: is ==5.0.0, and the runtime has nothing"
+    )
+
+
 BATCHED = """
 import bentoml
 

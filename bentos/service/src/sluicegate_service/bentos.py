@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
@@ -20,6 +20,10 @@ LARGEST_DOCUMENT = 1 << 20
 """Bytes of the largest bento.yaml."""
 MOST_NODES = 100_000
 """Most values in a bento.yaml, those that aliases repeat included."""
+
+
+_BASE_PACKAGES: Final = "ca-certificates gnupg2 bash build-essential git"
+"""Packages that BentoML installs in each of its images."""
 
 
 class BentoInvalid(Exception):  # noqa: N818  # says what is the case, like the state it becomes
@@ -43,6 +47,10 @@ class Bento:
     """The Python that it was built for, such as 3.11, if it is known."""
     workers: tuple[tuple[str, str], ...] = ()
     """Services that configure more than one worker, with what they configure."""
+    resources: tuple[str, ...] = ()
+    """Services that configure resources."""
+    commands: tuple[str, ...] = ()
+    """Commands by which BentoML builds its own image, beyond those of each image."""
     labels: tuple[tuple[str, str], ...] = ()
     """Its labels whose values are texts or numbers."""
 
@@ -79,8 +87,31 @@ def read_bento(folder: Path) -> Bento:
             for service in services
             if (workers := _workers(service))
         ),
+        resources=tuple(
+            _text(path, service, "name")
+            for service in services
+            if _configures(service, "resources")
+        ),
+        commands=tuple(_commands(image)),
         labels=tuple(_labels(document.get("labels"))),
     )
+
+
+def _configures(service: dict[str, Any], field: str) -> bool:
+    """Return whether a service configures a field."""
+    config = service.get("config")
+    return isinstance(config, dict) and bool(config.get(field))
+
+
+def _commands(image: object) -> Iterator[str]:
+    """Yield the commands of an image, without those by which BentoML begins each of them."""
+    if not isinstance(image, dict):
+        return
+    for field in ("commands", "post_commands"):
+        commands = image.get(field)
+        for command in commands if isinstance(commands, list) else ():
+            if isinstance(command, str) and _BASE_PACKAGES not in command:
+                yield command
 
 
 def _labels(labels: object) -> Iterator[tuple[str, str]]:

@@ -85,6 +85,8 @@ def bento_findings(bento: Bento, packages: Mapping[str, str]) -> Iterator[Findin
     yield from _requirements(bento, packages)
     yield from _entry(bento)
     yield from _services(bento)
+    for command in bento.commands:
+        yield image_command("bento.yaml: image", command)
 
 
 def _services(bento: Bento) -> Iterator[Finding]:
@@ -94,6 +96,11 @@ def _services(bento: Bento) -> Iterator[Finding]:
             f"{name}: workers",
             f"is {workers}, and a pod runs one process for all services of the bento: remove it, and set"
             " serving.replicas, or serving.autoscaling",
+        )
+    for name in bento.resources:
+        yield Finding.warning(
+            f"{name}: resources",
+            "have no effect: set serving.resources of the product (a GPU among its limits)",
         )
     other_services = set(bento.services) - {bento.service}
     for path in sorted((bento.folder / "src").rglob("*.py")):
@@ -105,6 +112,40 @@ def _services(bento: Bento) -> Iterator[Finding]:
                     f" time: declare the API of {bento.service} batchable, or serve {name} as a product of"
                     " its own, with spec.dependsOn",
                 )
+
+
+def image_command(where: str, command: str) -> Finding:
+    """Return the finding about a command that an image of BentoML's own runs: system packages, scripts."""
+    return Finding.warning(
+        where,
+        f"has `{command[:200]}`, which a pod doesn't run: if the service needs it, build a runtime image"
+        " with it from the Dockerfile, and name that in serving.runtimeImage",
+    )
+
+
+def old_services(path: Path) -> Iterator[Finding]:
+    """Yield services of BentoML before 1.2 in a source file: `bentoml.Service`."""
+    try:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+    except (OSError, SyntaxError, ValueError):
+        return
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "bentoml.Service":
+            yield Finding.error(
+                f"{path.name}:{node.lineno}: bentoml.Service",
+                "is a service of BentoML before 1.2, which the runtime doesn't serve: define a class with"
+                " @bentoml.service, and its API with @bentoml.api",
+            )
+
+
+def own_servers(path: Path) -> Iterator[Finding]:
+    """Yield services of a source file that start a server of their own."""
+    for name in _commands(path):
+        yield Finding.error(
+            f"{path.name}: {name}.__command__",
+            "starts a server of its own, whose requests can't be counted: define the API with"
+            " @bentoml.api, and call the server from there",
+        )
 
 
 def _batchable(path: Path) -> Iterator[tuple[str, str]]:
@@ -205,12 +246,9 @@ def _finding_of(mismatch: Mismatch) -> Finding:
 
 def _entry(bento: Bento) -> Iterator[Finding]:
     for path in sorted((bento.folder / "src").rglob("*.py")):
-        for name in _commands(path):
-            yield Finding.error(
-                f"{path.relative_to(bento.folder)}: {name}.__command__",
-                "starts a server of its own, whose requests can't be counted: define the API with"
-                " @bentoml.api, and call the server from there",
-            )
+        parent = path.relative_to(bento.folder).parent
+        for finding in (*own_servers(path), *old_services(path)):
+            yield replace(finding, where=f"{parent}/{finding.where}")
 
 
 def _commands(path: Path) -> Iterator[str]:

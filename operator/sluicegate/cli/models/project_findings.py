@@ -10,7 +10,7 @@ import yaml
 
 from sluicegate_service.bentos import BentoInvalid
 from sluicegate_service.constraints import MARKERS
-from sluicegate_service.findings import Finding
+from sluicegate_service.findings import Finding, image_command, old_services, own_servers
 from sluicegate_service.requirements import Requirements, compare, parse_requirements
 
 BUILD_FILES: Final = ("bentofile.yaml", "pyproject.toml")
@@ -30,6 +30,9 @@ def project_findings(folder: Path, packages: Mapping[str, str]) -> Iterator[Find
         yield Finding.error(name, "can't be read: correct its syntax")
         return
     yield from _service(folder, name, options)
+    for field, command in _image_commands(options):
+        place = "image" if name == SERVICE_FILE else "docker"
+        yield image_command(f"{name}: {place}.{field}", command)
     python = options.get("python") or {}
     try:
         requirements = parse_requirements(_requirements(folder, python), MARKERS)
@@ -73,10 +76,11 @@ def _options(folder: Path) -> tuple[str, dict[str, Any] | None]:
 def options_in_code(source: str) -> dict[str, Any]:
     """Return the options of a build that a service's `bentoml.images.Image` has, as bentofile.yaml has them.
 
-    Calls with literals are read: `python_packages`, `requirements_file` and `Image(lock_python_packages=…)`.
-    Raises SyntaxError.
+    Calls with literals are read: `python_packages`, `requirements_file`, `system_packages`, `run`, `run_script` and
+    `Image(lock_python_packages=…)`. Raises SyntaxError.
     """
     python: dict[str, Any] = {}
+    docker: dict[str, Any] = {}
     for node in ast.walk(ast.parse(source)):
         if not isinstance(node, ast.Call):
             continue
@@ -86,17 +90,45 @@ def options_in_code(source: str) -> dict[str, Any]:
             python.setdefault("packages", []).extend(map(str, words))
         elif callee == "requirements_file" and words:
             python["requirements_txt"] = str(words[0])
+        elif callee == "system_packages" and words:
+            docker.setdefault("system_packages", []).extend(map(str, words))
+        elif callee in {"run", "run_script"} and words and _is_of_image(node):
+            docker.setdefault(callee, []).extend(map(str, words))
         elif callee.rpartition(".")[2] == "Image":
             for option in node.keywords:
                 if option.arg == "lock_python_packages" and isinstance(option.value, ast.Constant):
                     python["lock_packages"] = option.value.value
-    return {"python": python}
+    return {"python": python, "docker": docker}
+
+
+def _is_of_image(call: ast.Call) -> bool:
+    """Return whether a call is in a chain of calls that begins with an Image, or on a name `image`."""
+    target: ast.expr = call
+    while isinstance(target, ast.Call | ast.Attribute):
+        target = target.func if isinstance(target, ast.Call) else target.value
+    text = ast.unparse(call.func)
+    return "Image(" in text or (isinstance(target, ast.Name) and target.id == "image")
+
+
+def _image_commands(options: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield field and command of what BentoML's own image runs."""
+    docker = options.get("docker")
+    if not isinstance(docker, dict):
+        return
+    for field in ("system_packages", "setup_script", "run", "run_script"):
+        value = docker.get(field) or ()
+        words = [value] if isinstance(value, str) else value
+        if words and isinstance(words, list):
+            yield field, ", ".join(map(str, words))
 
 
 def _service(folder: Path, name: str, options: Mapping[str, Any]) -> Iterator[Finding]:
     service = str(options.get("service") or "service.py")
     module = service.partition(":")[0]
     path = module.removesuffix(".py").replace(".", "/")
+    if (folder / f"{path}.py").is_file():
+        yield from own_servers(folder / f"{path}.py")
+        yield from old_services(folder / f"{path}.py")
     if not any((folder / one).is_file() for one in (f"{path}.py", f"{path}/__init__.py")):
         yield Finding.error(
             f"{name}: service",
