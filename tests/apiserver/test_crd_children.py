@@ -21,9 +21,12 @@ from tests.support.waiting import eventually
 RUNTIME = "registry.example/runtime@sha256:" + "d" * 64
 SCALED = {
     "spec.serving.replicas": None,
-    "spec.serving.autoscaling": {"minReplicas": 2, "maxReplicas": 4},
+    "spec.serving.autoscaling": {"minReplicas": 2, "maxReplicas": 4, "metrics": [
+        {"pods": {"name": "in_progress", "averageValue": "4"}},
+        {"external": {"name": "p99_seconds", "matchLabels": {"app": "a"}, "value": "0.2"}},
+    ]},
     "spec.serving.resources": {"requests": {"cpu": "0.5", "memory": "1024Mi"}},
-}
+}  # fmt: skip
 FETCHED = BENTO_URL | {"spec.model.bento.sha256": HEX, "spec.model.bento.url": "pvc://models/a.tar"}
 PASSED_ON = {
     "spec.serving.runtimeClassName": "sandbox",

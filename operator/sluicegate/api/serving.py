@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Final
 
 from pydantic import Field, StringConstraints
 
+from sluicegate.api.autoscaling import Autoscaling
 from sluicegate.api.base import ApiModel, ImageReference, ObjectName, Rule, no_reserved_keys
 from sluicegate.api.containers import EnvVars, Resources
 from sluicegate.api.feedback import Feedback
@@ -58,28 +59,6 @@ def _is_clear_of_own_paths(paths: Iterable[str]) -> bool:
         for path in paths
         for reserved in SERVER_PATHS
     )
-
-
-class Autoscaling(ApiModel):
-    """Lets a HorizontalPodAutoscaler size the stable version."""
-
-    cel_rules: ClassVar = (
-        Rule(
-            cel="self.minReplicas <= self.maxReplicas",
-            holds=lambda self: self.min_replicas <= self.max_replicas,
-            message="minReplicas must not exceed maxReplicas",
-            field="minReplicas",
-        ),
-    )
-
-    min_replicas: Annotated[int, Field(ge=1, le=1000)] = 1
-    """At least this many pods."""
-    max_replicas: Annotated[int, Field(ge=1, le=1000)]
-    """At most this many pods."""
-    target_cpu_utilization_percentage: Annotated[
-        int, Field(ge=1, le=100, alias="targetCPUUtilizationPercentage")
-    ] = 70
-    """Mean CPU use, in percent of the request, to aim at."""
 
 
 class Serving(ApiModel):

@@ -1,8 +1,10 @@
 """Availability of pods: a disruption budget, and an autoscaler if the spec has one."""
 
+from collections.abc import Mapping
+
+from sluicegate.api.autoscaling import Autoscaling, ScalingMetric
 from sluicegate.api.names import Component
 from sluicegate.api.product import DataProduct
-from sluicegate.api.serving import Autoscaling
 from sluicegate.api.versions import VersionBase
 from sluicegate.manifests.common import Manifest, labels, metadata, pods_of, sealed
 from sluicegate.manifests.names import version_name
@@ -39,6 +41,7 @@ def build_autoscaler(
     """
     utilization = autoscaling.target_cpu_utilization_percentage
     target = {"type": "Utilization", "averageUtilization": utilization}
+    cpu = {"type": "Resource", "resource": {"name": "cpu", "target": target}}
     return sealed(
         {
             "apiVersion": "autoscaling/v2",
@@ -52,7 +55,27 @@ def build_autoscaler(
                 },
                 "minReplicas": max(autoscaling.min_replicas, min(floor, autoscaling.max_replicas)),
                 "maxReplicas": autoscaling.max_replicas,
-                "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": target}}],
+                "metrics": [cpu, *map(_metric, autoscaling.metrics)],
             },
         }
     )
+
+
+def _metric(metric: ScalingMetric) -> Manifest:
+    if (pods := metric.pods) is not None:
+        target = {"type": "AverageValue", "averageValue": pods.average_value}
+        return {"type": "Pods", "pods": _source(pods.name, pods.match_labels, target)}
+    external = metric.external
+    assert external is not None
+    if external.value is not None:
+        target = {"type": "Value", "value": external.value}
+    else:
+        target = {"type": "AverageValue", "averageValue": external.average_value or ""}
+    return {"type": "External", "external": _source(external.name, external.match_labels, target)}
+
+
+def _source(
+    name: str, match_labels: Mapping[str, str], target: Mapping[str, str | None]
+) -> Manifest:
+    selector = {"selector": {"matchLabels": dict(match_labels)}} if match_labels else {}
+    return {"metric": {"name": name, **selector}, "target": dict(target)}

@@ -36,6 +36,14 @@ def mounted(path: str) -> Change:
     }
 
 
+def scaled_by(metric: dict[str, Any]) -> Change:
+    """The example with an autoscaler by CPU and by this metric."""
+    return {
+        "spec.serving.replicas": REMOVED,
+        "spec.serving.autoscaling": {"maxReplicas": 4, "metrics": [metric]},
+    }
+
+
 def template(metadata: Any = None, **spec: Any) -> Change:
     """The example with a pod template for its trainings."""
     body = {"spec": TEMPLATE["spec"] | spec} | ({"metadata": metadata} if metadata else {})
@@ -218,6 +226,27 @@ RULES = (
         },
         "spec.serving.autoscaling",
         "autoscaling needs resources.requests.cpu",
+    ),
+    Case(
+        "a metric of an autoscaler is of pods or of no object",
+        scaled_by({"pods": {"name": "in_progress", "averageValue": "4"}}),
+        scaled_by({}),
+        "spec.serving.autoscaling.metrics[0].pods",
+        "exactly one of pods and external",
+        (
+            scaled_by({
+                "pods": {"name": "in_progress", "averageValue": "4"},
+                "external": {"name": "latency", "value": "0.2"},
+            }),
+        ),
+    ),
+    Case(
+        "an external metric of an autoscaler has one target",
+        scaled_by({"external": {"name": "latency", "value": "0.2"}}),
+        scaled_by({"external": {"name": "latency"}}),
+        "spec.serving.autoscaling.metrics[0].external.value",
+        "exactly one of value",
+        (scaled_by({"external": {"name": "latency", "value": "1", "averageValue": "1"}}),),
     ),
     Case(
         "nobody depends on oneself",

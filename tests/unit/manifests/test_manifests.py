@@ -29,7 +29,7 @@ from sluicegate.manifests.deployment import build_deployment
 from sluicegate.manifests.plan import example_training, spec_version
 from sluicegate.manifests.pod import build_pod_template, inputs_hash
 from sluicegate.manifests.route import Backend, build_route
-from sluicegate.manifests.scaling import build_disruption_budget
+from sluicegate.manifests.scaling import build_autoscaler, build_disruption_budget
 from sluicegate.manifests.service import (
     build_candidate_service,
     build_stable_service,
@@ -492,6 +492,47 @@ def test_the_replica_count_owned_by_an_autoscaler_is_not_applied():
     owner = product()
     assert "replicas" not in build_deployment(owner, version_of(owner), replicas=None)["spec"]
     assert build_deployment(owner, version_of(owner), replicas=0)["spec"]["replicas"] == 0
+
+
+def test_an_autoscaler_has_the_metrics_of_the_spec_beside_cpu():
+    labels = {"service": "search"}
+    owner = product(**{
+        "spec.serving.replicas": REMOVED,
+        "spec.serving.autoscaling": {
+            "maxReplicas": 4,
+            "metrics": [
+                {"pods": {"name": "in_progress", "matchLabels": labels, "averageValue": "4"}},
+                {"external": {"name": "p99_seconds", "value": "0.2"}},
+                {"external": {"name": "requests_per_second", "averageValue": 50}},
+            ],
+        },
+    })  # fmt: skip
+    scaling = owner.spec.serving.autoscaling
+    cpu, *metrics = build_autoscaler(owner, version_of(owner), scaling)["spec"]["metrics"]
+    assert cpu["resource"]["name"] == "cpu"
+    assert metrics == [
+        {
+            "type": "Pods",
+            "pods": {
+                "metric": {"name": "in_progress", "selector": {"matchLabels": labels}},
+                "target": {"type": "AverageValue", "averageValue": "4"},
+            },
+        },
+        {
+            "type": "External",
+            "external": {
+                "metric": {"name": "p99_seconds"},
+                "target": {"type": "Value", "value": "0.2"},
+            },
+        },
+        {
+            "type": "External",
+            "external": {
+                "metric": {"name": "requests_per_second"},
+                "target": {"type": "AverageValue", "averageValue": "50"},
+            },
+        },
+    ]
 
 
 def test_pods_are_replaced_one_by_one_after_the_new_pod_is_ready():
