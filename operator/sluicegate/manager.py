@@ -85,7 +85,7 @@ async def nothing() -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Controller:
-    """The parts that a program gives to the runtime.
+    """The work and callbacks that a program, such as the operator or the messenger, runs in a replica.
 
     `always` runs on every replica, e.g. to keep a standby's measurements current; `leading` only
     while this replica may write. `begin` is called each time it starts to lead, before the first

@@ -111,7 +111,7 @@ def test_a_person_may_answer_only_for_the_parties_of_the_rights_table(plane):
 
 
 @pytest.mark.parametrize("user", ["manager", "approver", GITOPS, ""])
-def test_no_user_answers_in_the_name_of_another_one(plane, user):
+def test_a_user_cannot_answer_in_the_name_of_another_user(plane, user):
     target, annotation = ANSWERS["as manager"]
     refusal = Person(plane, user).patch(target, change(annotation, answer("x"))).refusal
     assert "answer in your own name only" in refusal

@@ -99,7 +99,7 @@ def test_a_bento_of_bentomls_examples_is_packed_and_served(
         assert any(product.counters("bentoml_service_request_total").values())
 
 
-def test_a_service_that_depends_on_another_product_is_ready_by_itself_and_calls_it(
+def test_a_service_with_an_upstream_product_is_ready_without_it_and_calls_it(
     tmp_path: Path,
 ):
     """BentoML's readiness requests the /readyz of the other server, which no route of a product has."""

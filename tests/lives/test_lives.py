@@ -26,7 +26,9 @@ SEEDS = (
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("seed", SEEDS)
-def test_a_random_life_violates_no_invariant_and_reaches_its_goals(seed, record_property):
+def test_a_random_product_history_violates_no_invariant_and_ends_in_its_expected_state(
+    seed, record_property
+):
     life = draw_life(seed, wide="WIDE" in os.environ)
     lived = live(life)
     record_property(STEPS, lived.steps)

@@ -235,7 +235,7 @@ def test_the_virtual_prometheus_counts_changing_pods_like_the_real_one(
     assert all(rows.values())
 
 
-def test_the_virtual_prometheus_counts_blocks_of_an_outage_like_the_real_one(
+def test_the_virtual_prometheus_counts_blocks_of_an_outage_like_the_real_prometheus(
     promtool: Path, tmp_path: Path
 ):
     lost = [(1530, 1620), (1950, 2250), (2505, 3015), (3300, 3600)]

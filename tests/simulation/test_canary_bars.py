@@ -137,7 +137,9 @@ LABELS = 0.01
 @pytest.mark.parametrize("margin", [pytest.param(0.015, marks=pytest.mark.grid), 0.05])
 @pytest.mark.parametrize("per_minute", [300, pytest.param(6_000, marks=pytest.mark.grid)])
 @pytest.mark.parametrize("beside", [(), (0.0003,)], ids=["alone", "beside a rare failure"])
-def test_evidence_too_rare_to_be_planned_promotes_no_worse_candidate(*, per_minute, margin, beside):
+def test_a_worse_candidate_is_not_promoted_if_traffic_is_too_low_to_plan_evidence(
+    *, per_minute, margin, beside
+):
     """Too few labels, or failures too rare, to be asked: what they say by chance is no approval."""
     accuracy = Stream(
         "accuracy", margin, CanaryEvidence.IF_AVAILABLE, 0.1, 0.1, LABELS * per_minute

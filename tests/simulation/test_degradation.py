@@ -100,7 +100,7 @@ YEAR = 365 * DAY
 
 
 @pytest.mark.parametrize("labels", [20 / 12, 50, 1000])
-def test_a_product_exactly_at_its_objective_is_rarely_missed_within_a_year(labels):
+def test_a_product_exactly_at_its_objective_rarely_misses_the_slo_within_a_year(labels):
     """Three blocks in a row make it degraded, as `confirm` has it. Windows are sums of blocks."""
     source, years, promised = np.random.default_rng(7), 100, 0.05
     rows = [row for row in thresholds(SLOW_BURN_WINDOWS, 0.1) if row.row.level is Level.MISSED]

@@ -69,7 +69,7 @@ def _end(blocks: list[list[int]], margin: float) -> str:
 @pytest.mark.parametrize("margin", [pytest.param(0.015, marks=LONG), 0.03])
 @pytest.mark.parametrize("correlation", CORRELATIONS)
 @pytest.mark.parametrize("rows", BLOCKS)
-def test_a_candidate_judged_by_shadow_rows_is_wrongly_decided_in_at_most_one_of_twenty(
+def test_a_candidate_judged_by_shadow_rows_gets_a_wrong_verdict_in_at_most_5_percent_of_cases(
     rows, correlation, margin
 ):
     _, rolled_back = ends(rows, correlation, margin=margin)

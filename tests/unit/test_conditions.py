@@ -56,7 +56,7 @@ def test_conditions_that_kstatus_reads_by_presence_exist_only_while_true(kind, s
     assert said(there, Finding(kind, status, "Any"), generation=1, now=LATER) == ()
 
 
-def test_the_first_conditions_are_all_known_ones_and_no_abnormal_one():
+def test_a_new_product_has_all_normal_conditions_and_no_abnormal_condition():
     conditions = report_conditions((), [READY], generation=1, now=NOON)
     kinds = {condition.type for condition in conditions}
     assert kinds == set(ConditionType) - ABNORMAL - KNOWN

@@ -46,7 +46,7 @@ def test_the_event_loop_is_uvloop_if_installed():
         loop.close()
 
 
-def test_the_event_loop_is_asyncio_without_uvloop(without_uvloop):
+def test_the_operator_uses_the_asyncio_event_loop_if_uvloop_is_not_installed(without_uvloop):
     assert fastest_loop() is None
 
 

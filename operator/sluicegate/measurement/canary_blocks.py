@@ -26,7 +26,7 @@ from sluicegate.stats.paired import Pairs
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """One version of a canary: its names in series and at the gateway."""
+    """One version of a canary, with its names in series and at the gateway."""
 
     version: str
     backend: str
@@ -34,7 +34,7 @@ class Arm:
 
 @dataclass(frozen=True, slots=True)
 class Arms:
-    """Both arms of one product; equal values give the same blocks from the same readings.
+    """Both versions of one product's canary, as the source of its blocks.
 
     Attributes
     ----------
@@ -190,7 +190,7 @@ def ages_at(rows_by_arm: tuple[tuple[BlockRow, ...], ...], index: int) -> Labels
 def _values_by_slo(
     slos: tuple[str, ...], values: tuple[BlockValue, ...]
 ) -> Mapping[str, BlockValue]:
-    """Return the values by SLO; blocks without traffic, or without a series, share one object."""
+    """Return the values by SLO; equal empty values share one object."""
     return dict(zip(slos, values, strict=True))
 
 

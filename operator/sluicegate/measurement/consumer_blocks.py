@@ -27,7 +27,7 @@ _NO_VERSION: Final = "-"
 
 @dataclass(frozen=True, slots=True)
 class ConsumerArms:
-    """One consumer of one product; equal values give the same blocks from the same readings.
+    """Blocks of one consumer in the canary of its upstream.
 
     Attributes
     ----------
@@ -47,7 +47,7 @@ class ConsumerArms:
 
     @classmethod
     def of(cls, version_arms: Arms, consumer: ConsumerTerms) -> Self:
-        """Return those of a consumer in the canary of its upstream."""
+        """Return the blocks of a consumer in the canary of its upstream."""
         return cls(
             version_arms.canaries,
             version_arms.product,

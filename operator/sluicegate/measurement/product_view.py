@@ -65,7 +65,7 @@ class ProductBlocks:
         return read_measurements(self.product.spec, self.product.status, self, now)
 
     def outage(self) -> DecisionReason | None:
-        """Return why the newest block of the whole product is missing; None if it isn't."""
+        """Return why the newest block of the whole product is missing; None if it is present."""
         stable = self.product.status.stable
         facts = None if stable is None else self.facts(stable)
         if facts is not None and facts.stale:

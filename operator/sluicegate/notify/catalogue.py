@@ -31,7 +31,7 @@ class Urgency(StrEnum):
 
 
 class Topic(StrEnum):
-    """Subject of a transition; states of one topic follow each other."""
+    """Subject of a transition, such as readiness; a message replaces an earlier one of its topic."""
 
     HEALTH = "Health"
     MEASUREMENTS = "Measurements"
@@ -117,7 +117,7 @@ TEST_TYPE: Final = f"{TYPE_PREFIX}test.v1"
 
 @dataclass(frozen=True, slots=True)
 class CatalogueEntry:
-    """One line of the catalogue.
+    """Texts and urgency of one kind of transition in the catalogue.
 
     Attributes
     ----------

@@ -162,7 +162,7 @@ def decode(text: str) -> Cursor | None:
 def cursor_of(
     status: DataProductStatus, reviews: Mapping[str, ReviewCursor], before: Cursor, uid: str
 ) -> Cursor:
-    """Return the cursor after a status, from the one before it."""
+    """Return the cursor after a status, from the previous cursor."""
     conditions, candidate, retraining = status.conditions, status.trial, status.retraining
     by_type = {
         ConditionType(condition.type): condition
@@ -218,7 +218,7 @@ def _begun(after: Cursor, before: Cursor, status: DataProductStatus) -> Iterable
 
 
 def begin_of(status: DataProductStatus, kind: ConditionType, level: str) -> int:
-    """Return the time at which a level of the status began, if it began now."""
+    """Return the time at which a lasting state of the status began, if it began now."""
     time, _, _ = condition_of(status, kind)
     return max(time, status.last_refresh_time or 0) if level in KEEPS_ITS_TIME else time
 
@@ -341,7 +341,7 @@ def _approval(candidate: Candidate | None, rollout: Condition | None) -> str:
 
 
 def condition_of(status: DataProductStatus, kind: ConditionType) -> tuple[int, str, str]:
-    """Return time of the last transition, reason and message of a condition; empty without it."""
+    """Return last transition time, reason and message of a condition; empty if it is absent."""
     condition = find_condition(status.conditions, kind)
     return (
         (condition.last_transition_time, condition.reason, condition.message)

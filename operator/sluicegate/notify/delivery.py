@@ -61,7 +61,7 @@ class Receiver(Protocol):
 
 @dataclass(slots=True)
 class _Attempts:
-    """Failed attempts for one message, and the time of the next one."""
+    """Number of failed attempts for one message, and the time of the next attempt."""
 
     failed: int = 0
     next_at: float = 0.0
@@ -132,7 +132,7 @@ class SinkLoop:
     def _next(
         self, own_messages: list[tuple[int, Message]], now: float
     ) -> tuple[tuple[int, Message] | None, float]:
-        """Return the first message that may be sent, or the time until there is one.
+        """Return the first message that may be sent, or the time until a message may be sent.
 
         A message waits for earlier ones of its products.
         """

@@ -58,7 +58,7 @@ def to_dependents(
     upstream: Origin,
     dependents: Iterable[Origin],
 ) -> list[Transition]:
-    """Return the transitions of an upstream as its dependents receive them.
+    """Convert the transitions of an upstream product into those that its dependent products report.
 
     Parameters
     ----------

@@ -56,7 +56,7 @@ class _Waiting:
 
 
 class Journal:
-    """The ConfigMap; only the leader writes it."""
+    """The ConfigMap with cursors and undelivered messages; only the leader writes it."""
 
     def __init__(self, api: KubeApi, key: Key, wall: Clock) -> None:
         """Store the settings; nothing is read yet."""
@@ -243,7 +243,7 @@ class Journal:
             raise Transient("what was read of the ConfigMap may be outdated")
 
     async def _commit(self, changes: Changes) -> None:
-        """Write changes; on success they are in memory, otherwise the memory is outdated."""
+        """Write changes to the ConfigMap, then to memory; a failed write marks the memory as outdated."""
         self._stale = True
         body = await self._api.patch(
             CONFIG_MAPS, self._key, {"data": changes}, resource_version=self._version

@@ -101,7 +101,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """One transition of one product.
+    """A reportable change of one product's state.
 
     Attributes
     ----------
@@ -164,7 +164,7 @@ def transitions(
 
 
 def _with_need(transition: Transition, needs: Iterable[Need]) -> Transition:
-    """Return a transition with the need that it reports, and the command that answers it."""
+    """Return a transition with the need for a person that it reports, and the command that fulfils it."""
     entry = transition.kind.entry
     need = next((need for need in needs if entry.reports(need)), None)
     if need is None:
@@ -197,7 +197,7 @@ def review_transition(
     text: str = "",
     is_signed: bool = False,
 ) -> Transition | None:
-    """Return the transition of a sealed review; None if it has none that is sent.
+    """Return the transition of a sealed review; None if it has no message.
 
     Parameters
     ----------
@@ -231,7 +231,7 @@ def review_transition(
 
 @dataclass(frozen=True, slots=True)
 class _Comparison:
-    """The parts of a comparison."""
+    """Two cursors of one product with its status; each method yields the transitions of one subject."""
 
     before: Cursor
     after: Cursor
@@ -310,7 +310,7 @@ class _Comparison:
             )  # fmt: skip
 
     def _is_met(self, place: str) -> bool:
-        """Return whether an SLO is missed in a market no more, and both are those of before.
+        """Return whether an SLO that a market missed is now met, with unchanged version and SLO.
 
         The evidence of an SLO whose spec is edited begins again; that of another version too, which is
         then measured.
@@ -500,7 +500,7 @@ class _Comparison:
     def _end_of_level(
         self, kind: Kind, condition_type: ConditionType, level: str, text: str
     ) -> Transition:
-        """Return the end of a level, with its duration in the place of `{}` of the text."""
+        """Return the transition that ends a lasting state; `{}` in the text is replaced by the duration."""
         time, reason, _ = condition_of(self.status, condition_type)
         if level in KEEPS_ITS_TIME:
             time = begin_of(self.status, condition_type, level)
@@ -508,7 +508,7 @@ class _Comparison:
         return self._transition(kind, time, reason=reason, message=message, mark=reason)
 
     def _duration_text(self, level: str, end: int, text: str) -> str:
-        """Return a sentence with the duration of a level that ended; without it if that isn't known."""
+        """Return a sentence with the duration of an ended state; without it if its begin is unknown."""
         seconds = end - self.before.begun.get(level, end)
         return text.format(f" for {duration(seconds)}" if seconds > 0 else "")
 

@@ -69,7 +69,7 @@ class _ReviewSpec(StatusModel):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReviewRecord(Record):
-    """A review.
+    """The cached part of a review that messages need.
 
     Attributes
     ----------
@@ -97,7 +97,7 @@ def watched() -> tuple[Watched, ...]:
 
 
 def review_record(body: Mapping[str, Any]) -> ReviewRecord:
-    """Reduce a DataProductReview to its record."""
+    """Reduce a DataProductReview to its cached part."""
     meta, spec = body["metadata"], body.get("spec") or {}
     product = spec.get("productRef") or {}
     status = _ReviewTimes.model_validate(body.get("status") or {}, strict=False, by_name=False)

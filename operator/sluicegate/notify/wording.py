@@ -89,7 +89,7 @@ def heading(transition: Transition) -> str:
 
 
 def _product_text(transition: Transition) -> str:
-    """Return the product as people know it: by its display name, with its path."""
+    """Return a product's display name and path."""
     title, path = plain(transition.origin.title), transition.origin.path
     return f"{title} ({path})" if title and title != transition.origin.name else path
 

@@ -29,7 +29,7 @@ def address_without_user(url: str) -> str:
 
 
 def headers_of(endpoint: Endpoint) -> dict[str, str]:
-    """Return the headers of a request: further ones, the tenant's, the token's; files are read each time.
+    """Return the headers of a request: the configured ones, the tenant's and the token's; files are read each time.
 
     Raises
     ------
@@ -81,7 +81,7 @@ def reason_of(error: Exception, endpoint: Endpoint) -> str:
 
 
 def refusal_of(status: int, body: bytes, endpoint: Endpoint) -> str:
-    """Return what an answer with this status asks for; empty if it is about the query."""
+    """Return the error for an HTTP status about access; empty if the status is about the query."""
     if status == _HTTP_UNAUTHORIZED:
         return _credentials_problem(body, endpoint)
     if status == _HTTP_FORBIDDEN:
@@ -151,5 +151,5 @@ def _causes_of(error: BaseException) -> Iterator[BaseException]:
 
 
 def _without_object(text: str) -> str:
-    """Return a message of a library from its reason on: before it is the address of an object."""
+    """Return a library's message without the object address before its reason."""
     return text.rpartition(">: ")[2].rstrip(")'\"")

@@ -50,7 +50,7 @@ _REQUESTS: Final = Indicator(availability=Availability())
 
 @dataclass(frozen=True)
 class Answers:
-    """Answers of one fetch, for the blocks `indexes` of `block_seconds`."""
+    """Query results of one fetch, for the blocks `indexes` of `block_seconds`."""
 
     indexes: range
     block_seconds: int
@@ -61,7 +61,7 @@ class Answers:
     """Blocks of single products that a kind of query has no answer for."""
 
     def unanswered(self, kinds: frozenset[QueryKind], product: ProductKey) -> AbstractSet[int]:
-        """Return the blocks of a product without the answers of these kinds, or of its targets."""
+        """Return the blocks of a product for which a query of these kinds, or that of the targets, failed."""
         required_kinds = kinds | {QueryKind.TARGETS}
         if self.failed & required_kinds:
             return frozenset(self.indexes)
@@ -70,7 +70,7 @@ class Answers:
         return {index for kind in required_kinds for index in self.spoiled.get((kind, product), ())}
 
     def table(self, kind: QueryKind) -> Table:
-        """Return the rows of this kind; none if it wasn't queried or failed."""
+        """Return the rows of a query kind; empty if the query was not sent or failed."""
         return self.tables.get(kind, {})
 
     @cached_property
@@ -247,7 +247,7 @@ def assemble_facts(
 
 
 def _input_values(query_answers: Answers, target: Target) -> Iterator[tuple[str, float]]:
-    """Yield the value of each input of a product that has one at the newest block."""
+    """Yield each input of a product with its value at the newest block, if it has one."""
     for name, _ in target.inputs:
         value = _value_of(query_answers, QueryKind.INPUTS, (*target.key, name))
         if value is not None:
@@ -302,7 +302,7 @@ def _gated_blocks(
     version: VersionKey,
     counts: BlockCounts,
 ) -> tuple[Block, ...]:
-    """Return blocks with their quality."""
+    """Return blocks whose quality reflects the coverage of the scrapes."""
     unanswered_blocks = query_answers.unanswered(definition.queries, ProductKey(*version[:2]))
     owner = version[:2] if definition.counted_by_any_pod else version
     return gate_with_scrapes(query_answers, owner, counts, unanswered_blocks)

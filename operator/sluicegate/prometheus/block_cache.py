@@ -39,7 +39,7 @@ class BlockCache:
     # ---- writing ---------------------------------------------------------------------------
 
     async def record(self, readings: Readings) -> None:
-        """Record blocks; one that is read again replaces its earlier value.
+        """Record blocks; a repeated block replaces the earlier value.
 
         Thousands of products are recorded in slices, so that the event loop stays responsive.
         """
@@ -117,7 +117,7 @@ class BlockCache:
     # ---- reading ---------------------------------------------------------------------------
 
     def pending(self, targets: Iterable[Target]) -> tuple[Target, ...]:
-        """Return the products whose past isn't read yet: until then they are Unknown, reason Backfilling."""
+        """Return the products whose past is not read yet; they are Unknown with reason Backfilling."""
         return tuple(
             target
             for target in targets

@@ -281,7 +281,7 @@ class BlockReader:
     async def _go_on(
         self, length: Length, group: tuple[Target, ...], newest_block: int
     ) -> Readings | None:
-        """Return the blocks that completed since the last time; None if the newest one was read already."""
+        """Return the blocks that completed since the last fetch; None if there are none."""
         last_read = self._read.get(length, newest_block - 1)
         if newest_block <= last_read:
             return None
@@ -354,7 +354,7 @@ class BlockReader:
         return lambda _: (Scope(namespaces=self._settings.namespaces),)
 
     def _is_apart(self, length: Length, group: tuple[Target, ...]) -> bool:
-        """Return whether queries name these products, and don't wait for those of all the others."""
+        """Return whether the queries name these products, and are sent without those of other products."""
         return length.canary or len(group) < self._products * NAMED_PRODUCTS_SHARE
 
     async def _ask(

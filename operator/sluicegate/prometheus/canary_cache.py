@@ -35,7 +35,7 @@ class CanaryBlocks:
         self._derived: dict[tuple[ProductKey, str], tuple[object, dict[int, Any]]] = {}
 
     def record(self, readings: Readings) -> None:
-        """Record canary blocks; one that is read again replaces its earlier value.
+        """Record canary blocks; a repeated block replaces the earlier value.
 
         Blocks of another length are dropped: their indexes are other times.
         """

@@ -162,7 +162,7 @@ class Prometheus:
     async def _answer(
         self, ask_prometheus: Callable[[], T], seconds: float, give_back: Callable[[], None]
     ) -> T:
-        """Run a query in a thread, which releases the place: after a timeout of the caller it is still busy."""
+        """Run a query in a worker thread, which frees its queue place even after the caller's timeout."""
         event_loop, has_begun = asyncio.get_running_loop(), False
 
         def ask_and_end() -> T:
@@ -197,7 +197,7 @@ class Prometheus:
             return _send_query(client, question, deadline - self._clock())
 
     def _of_this_thread(self) -> tuple[PrometheusConnect, QuerySession]:
-        """Return the client of the calling thread, and its session."""
+        """Return the calling thread's own client and session."""
         if not hasattr(self._local, "client"):
             self._local.session = self._open_session(self.endpoint)
             self._local.client = PrometheusConnect(

@@ -50,17 +50,17 @@ _QUOTED_CHARACTERS: Final = 300
 
 
 class Reader(Protocol[T_co]):
-    """Consumer of the rows of one answer."""
+    """Consumer of the rows of one query result."""
 
     def take(self, row: Row) -> None:
-        """Read a row, which may have no values; `MalformedAnswer` if it can't be read."""
+        """Read a row, which may have no values; raise `MalformedAnswer` if it is invalid."""
 
     def result(self) -> T_co:
         """Return the result of all rows; called when the whole answer is valid."""
 
 
 class CheckedAnswer(requests.Response):
-    """A complete and valid answer; its rows are replaced by the reader's result."""
+    """A complete and valid query result; the reader's result replaces its rows."""
 
     def __init__(self, result: object) -> None:
         super().__init__()

@@ -60,7 +60,7 @@ async def ask_blocks(
     namespaces: tuple[str, ...] = (),
     gateway: GatewayMetric | None = None,
 ) -> tuple[Answers, str]:
-    """Return the answers for these blocks to the operator's own queries, and why some are missing.
+    """Return the results of the operator's own queries for these blocks, and the reasons of missing ones.
 
     Raises
     ------

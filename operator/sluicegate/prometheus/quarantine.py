@@ -50,7 +50,7 @@ class Entry:
 
 
 class Quarantine:
-    """Places that are left out of the queries of one block length."""
+    """Products and namespaces that the queries of one block length leave out."""
 
     def __init__(self, block_seconds: int) -> None:
         self._longest = max(LONGEST_PAUSE_SECONDS // block_seconds, 1)
@@ -59,7 +59,7 @@ class Quarantine:
         """Kinds that were refused for all targets, with the block until which the search is paused."""
 
     def note(self, quarantine_place: Place, entry: Entry) -> None:
-        """Leave a place out from now on; it is logged once."""
+        """Quarantine a place, and log it once."""
         if quarantine_place not in self._entries:
             logger.warning(
                 _TEXT,
@@ -186,7 +186,7 @@ class Quarantine:
 
 
 def scope_of(quarantine_place: Place, namespaces: tuple[str, ...]) -> Scope:
-    """Return the scope by which a place is retried; `namespaces` are those that the operator watches."""
+    """Return the scope of the query that retries a quarantined place."""
     if quarantine_place.namespace == ANY_NAMESPACE:
         return Scope(namespaces=namespaces)
     if quarantine_place.product == UNOWNED_PLACES:

@@ -58,7 +58,7 @@ NO_PRODUCT_NAME: Final = "-"
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A query and its subject: `targets` within `scope`, in the blocks `indexes`.
+    """A query with its scope, products (`targets`) and blocks (`indexes`).
 
     `needs` are those of other products, if the targets are read only because they make their query
     fail.
@@ -73,12 +73,12 @@ class Part:
 
     @property
     def owner(self) -> ProductKey:
-        """The product that brings this query, and is its only target."""
+        """The product whose spec has this query; None for the operator's own queries."""
         return self.targets[0].key
 
 
 class Batch:
-    """The queries of one fetch while they are in flight.
+    """The queries of one fetch, sent together.
 
     Attributes
     ----------
@@ -211,7 +211,7 @@ class Batch:
             self._spoil(query_part.query.kind, query_part.owner, query_part.indexes, reason)
 
     def _remember(self) -> None:
-        """Put the products that were found into quarantine, unless these are all."""
+        """Quarantine the products that made a query fail, unless these are all products."""
         for kind, split_queries in self._splits.items():
             if split_queries >= MAX_SPLITS and kind not in self._answered:
                 self._quarantine.pause_search(kind, self._newest)
@@ -236,7 +236,7 @@ class Batch:
         self._alone.remove(query_part)
 
     async def _ask(self, query_part: Part) -> bool:
-        """Send a query, and smaller ones if it fails; return whether the part as a whole was answered."""
+        """Send a query, and smaller ones if it fails; return whether the whole query succeeded."""
         try:
             await self._take(query_part)
         except (QueryRejected, MalformedAnswer) as error:
@@ -327,7 +327,7 @@ class Batch:
         return True
 
     def _pieces(self, query_part: Part) -> list[Part]:
-        """Return the parts to query instead; none if it is one product in few blocks."""
+        """Return smaller queries with the same result; empty for one product in few blocks."""
         scope_halves = halve_scope(query_part.scope, _asking_targets(query_part))
         if scope_halves:
             return [
@@ -504,7 +504,7 @@ def _needs_of_query(query: Query, targets: Iterable[Target]) -> Needs:
 
 
 def _asking_targets(query_part: Part) -> list[Target]:
-    """Return the products that a part is about; other products may have such series, too."""
+    """Return the products that a query is for; other products may have matching series, too."""
     kind = query_part.query.kind
     if query_part.needs is not None:
         return list(query_part.targets)
@@ -516,7 +516,7 @@ def _asking_targets(query_part: Part) -> list[Target]:
 
 
 def has_own(target: Target) -> bool:
-    """Return whether a product has queries of its own."""
+    """Return whether a product has queries of its own, such as PromQL of its spec."""
     return bool(target.inputs) or any(slo.promql for slo in target.slos.values())
 
 

@@ -15,7 +15,7 @@ STALE_INTERVALS: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class Scrape:
-    """Scrapes of the targets of a version, or of a product, in one block.
+    """Scrape results of a version's targets in one block.
 
     Attributes
     ----------

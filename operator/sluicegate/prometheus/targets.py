@@ -21,7 +21,7 @@ the same requests. No SLO has such a name."""
 
 
 def identity(version: str, revision: str = "") -> str:
-    """Return the label of a version in series: its name and its revision, as pods are labelled.
+    """Return the version label of series: name and revision, as on the pods.
 
     A name alone isn't unique, as the same bento may run in another runtime. Pods that are scraped
     without their revision have the name alone.
@@ -59,7 +59,7 @@ AValue = TypeVar("AValue")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """Measurements that a product needs.
+    """The series and queries that a product needs.
 
     Parameters
     ----------
@@ -133,7 +133,7 @@ class Mean:
 
 @dataclass(frozen=True, slots=True)
 class TargetFacts:
-    """Facts of a version beside its SLOs, at the newest block.
+    """Facts of a version other than its SLOs, at the newest block.
 
     Attributes
     ----------

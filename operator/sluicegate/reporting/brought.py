@@ -13,7 +13,7 @@ from sluicegate.views.lift import Lift, change_text, headline, lift_of
 
 @dataclass(frozen=True, slots=True)
 class Brought:
-    """The result of one version whose canary ended in the period.
+    """The gains and losses of one version whose canary ended in the period.
 
     Attributes
     ----------
@@ -29,7 +29,7 @@ class Brought:
 
 @dataclass(frozen=True, slots=True)
 class TotalLift:
-    """The sum of the gains of one SLO over all versions that remained stable, with its 95 % interval."""
+    """The summed gain of one SLO over all versions that remained stable, with its 95 % interval."""
 
     slo: str
     indicator: str

@@ -19,7 +19,7 @@ MOST_DRAWN: Final = 6
 
 @dataclass(frozen=True, slots=True)
 class MarketFacts:
-    """One SLO in one market over the period.
+    """Counts and misses of one SLO in one market over the period.
 
     Attributes
     ----------
@@ -71,7 +71,7 @@ def required_of(slo: ReviewSlo) -> float | None:
 
 
 def markets_of(slo: ReviewSlo, review: DataProductReview) -> tuple[MarketFacts, ...]:
-    """Return one SLO by market, the missed ones first, then those with the most bad events of all."""
+    """Return one SLO's markets, those that missed it first, then by the share of bad events."""
     required = required_of(slo)
     missed: dict[str, list[MissedMarket]] = defaultdict(list)
     for time in review.status.missed_markets:

@@ -43,7 +43,7 @@ class Delivery:
 
 
 def delivery_of(review: DataProductReview) -> Delivery:
-    """Return the five measures; those that need a promotion are None without one."""
+    """Return DORA's five measures; those about promotions are None without a promotion."""
     period, decisions = review.spec.period, review.status.decisions
     promoted = [
         version

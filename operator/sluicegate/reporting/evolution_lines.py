@@ -98,7 +98,7 @@ class EvolutionLine:
 
 @dataclass(frozen=True, slots=True)
 class _Days:
-    """The days of one point, with the terms of their ledger."""
+    """The days of one point of a line, with the SLOs of their ledger."""
 
     first: str
     last: str
@@ -149,7 +149,7 @@ def market_lines(
 
 
 def with_present(line: EvolutionLine, day: str, good: float, total: int) -> EvolutionLine:
-    """Return the line with the share of good events of the last decision, if it is younger than its days."""
+    """Return the line with the share of the last decision as a further point, if that is newer than the line."""
     if line.points and day <= line.points[-1].last:
         return line
     objective = line.points[-1].objective if line.points else None

@@ -56,7 +56,7 @@ QUANTILES: Final = (0.5, 0.95, 0.99)
 
 @dataclass(frozen=True, slots=True)
 class SloFacts(SloChange):
-    """One SLO over the period.
+    """Counts, changes and error budget of one SLO over the period.
 
     Attributes
     ----------
@@ -105,7 +105,7 @@ class ActionFacts:
 
 @dataclass(frozen=True, slots=True)
 class ReportFacts:
-    """Facts of a report on one product and period.
+    """Facts for the report on one product and period.
 
     Attributes
     ----------
@@ -158,7 +158,7 @@ class ReportFacts:
 
     @property
     def is_open(self) -> bool:
-        """Whether the ledger isn't sealed: more of its days are read later."""
+        """Whether the ledger is not sealed yet, so that further days may follow."""
         return self.review.status.seal_time is None
 
     @property
@@ -190,7 +190,7 @@ class ReportFacts:
 
     @property
     def move(self) -> Move | None:
-        """The largest proved change for the worse; without one, the largest for the better."""
+        """The largest proved change for the worse, or else the largest for the better."""
         return largest_move(self.slos)
 
     @property

@@ -148,7 +148,7 @@ def point_texts(line: EvolutionLine) -> Iterator[tuple[str, list[str], str, str]
 
 
 def mark_text(mark: Mark) -> str:
-    """Return a mark in one or some words."""
+    """Return the text of a mark on a chart."""
     return f"version {mark.label}" if mark.kind == VERSION else f"{mark.kind} ({mark.label})"
 
 

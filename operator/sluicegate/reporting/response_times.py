@@ -100,7 +100,7 @@ class OperationPeriod:
 
 @dataclass(frozen=True, slots=True)
 class OperationFacts:
-    """One operation in a period; `before` is None if it had no requests in the period before."""
+    """One operation in a period; `before` is None without requests in the previous period."""
 
     now: OperationPeriod
     before: OperationPeriod | None
@@ -149,7 +149,7 @@ def _period(name: str, buckets: Counter[float], codes: Counter[str]) -> Operatio
 
 @dataclass(frozen=True, slots=True)
 class CallerFacts:
-    """One caller over some days: failed requests and all, and those of the days before.
+    """Failed and all requests of one caller over some days, and over the days before.
 
     Attributes
     ----------

@@ -28,7 +28,7 @@ def share_of(count: Count) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class SloChange:
-    """One SLO over a period, and its changes.
+    """Counts of one SLO over a period, and their changes since earlier periods.
 
     Attributes
     ----------
@@ -53,7 +53,7 @@ class SloChange:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """A proved change of one SLO, with its begin."""
+    """A proved change of one SLO, and the period that it is compared with."""
 
     slo: SloChange
     evolution: Evolution
@@ -125,7 +125,7 @@ class PeriodSummary:
 
 @dataclass(frozen=True, slots=True)
 class PeriodResult(PeriodSummary):
-    """A period beside the one before: the input of `Summarized`."""
+    """A period and the period before, as the input of `Summarized`."""
 
     slos: tuple[SloChange, ...]
 
@@ -152,7 +152,7 @@ def summary_of(review: DataProductReview) -> PeriodSummary:
 
 
 def result_of(summary: PeriodSummary, before: PeriodSummary | None) -> PeriodResult:
-    """Return the changes of a period; `before` is the one before it, None for the first."""
+    """Return the changes of a period from the previous period, None for the first."""
     levels_before = {slo.name: slo for slo in before.levels} if before is not None else {}
     return PeriodResult(
         levels=summary.levels,
@@ -170,7 +170,7 @@ def result_of(summary: PeriodSummary, before: PeriodSummary | None) -> PeriodRes
 def largest_move(
     slos: Iterable[SloChange], *, against: Container[str] = (BEFORE, FIRST)
 ) -> Move | None:
-    """Return the largest proved change for the worse; without one, the largest for the better.
+    """Return the largest proved change for the worse, or else the largest for the better.
 
     Parameters
     ----------

@@ -29,7 +29,7 @@ BUCKETS = ("s3", "gs", "az")
 
 
 class ArchivePlace(Protocol):
-    """Storage of files."""
+    """Storage of archived files."""
 
     def read(self, name: str) -> str | None:
         """Return the file of this name; None if there is none."""

@@ -64,7 +64,7 @@ def is_archived(review: DataProductReview) -> bool:
 
 
 def require_sealed(review: DataProductReview) -> None:
-    """Refuse a review whose ledger differs from the sealed one.
+    """Raise if the ledger of a review differs from its sealed content.
 
     Raises
     ------

@@ -34,7 +34,7 @@ DAY_SECONDS: Final = 86_400
 
 @dataclass(slots=True)
 class DayCounts:
-    """Counts of one product on a day, or a part of a day.
+    """Counts of one product on one day, or in a part of the day.
 
     Attributes
     ----------
@@ -76,12 +76,12 @@ class DayCounts:
 
 
 def _is_code(bucket_bound: str) -> bool:
-    """Return whether it is a code of an answer, e.g. 503, and no bound, e.g. 0.25 or +Inf."""
+    """Return whether a key of the counts is a status code, such as 503, and not a latency bound, such as 0.25."""
     return len(bucket_bound) == 3 and bucket_bound.isdigit()  # noqa: PLR2004 - the digits of a code
 
 
 def operations_of(counts: DayCounts) -> tuple[DayOperation, ...]:
-    """Return the operations of a day, those with the most requests first; none if there is one alone.
+    """Return a day's operations, most requests first; empty if there is a single operation.
 
     The counts of a single operation are those of the product. Beyond a number they are added up.
     """
@@ -258,7 +258,7 @@ def with_decision(
 def with_versions(
     status: DataProductReviewStatus, versions: Iterable[ReviewVersion], period: Period
 ) -> DataProductReviewStatus:
-    """Return the status with the versions that were stable in the period; others in it remain."""
+    """Return the status with the versions that were stable in the period, beside those already recorded."""
     by_promotion = {
         (entry.version, entry.digest, entry.promotion_time): entry for entry in status.versions
     }
@@ -275,7 +275,7 @@ def with_versions(
 def with_candidates(
     status: DataProductReviewStatus, candidates: Iterable[ReviewCandidate], period: Period
 ) -> DataProductReviewStatus:
-    """Return the status with the versions whose canary ended in the period; others in it remain."""
+    """Return the status with the versions whose canary ended in the period, beside those already recorded."""
     by_end = {(entry.version, entry.digest, entry.end_time): entry for entry in status.candidates}
     for candidate in candidates:
         if period.begin <= candidate.end_time < period.end:
@@ -287,7 +287,7 @@ def with_candidates(
 def with_missed_markets(
     status: DataProductReviewStatus, missed_markets: Iterable[MissedMarket], now: float
 ) -> DataProductReviewStatus:
-    """Return the status with the markets that miss an SLO now; earlier ones that don't have ended."""
+    """Return the status with the markets that miss an SLO now; recorded markets that meet it again have ended."""
     currently_missed = {
         (market.slo, market.market, market.start_time): market for market in missed_markets
     }

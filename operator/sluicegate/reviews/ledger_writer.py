@@ -56,7 +56,7 @@ MAX_AGE_SECONDS: Final = 15 * DAY_SECONDS
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """An open review in a visit: its content, and the days to read."""
+    """An open review while it is updated: its content, and the days to read."""
 
     subject: ReviewSubject
     period: Period
@@ -67,7 +67,7 @@ class Ledger:
 
 @dataclass(frozen=True, slots=True)
 class LedgerWriter:
-    """Updates of ledgers.
+    """Writer of open reviews: it reads their days and updates or seals their ledgers.
 
     Attributes
     ----------
@@ -127,7 +127,7 @@ class LedgerWriter:
     async def _ledgers(
         self, review_subject: ReviewSubject, notes: Sequence[Note], now: float
     ) -> list[Ledger]:
-        """Return the product's unsealed reviews: that of this period, and the last one for some days."""
+        """Return a product's unsealed reviews: the current period's, and for some days the previous period's."""
         period = period_at(review_subject.cycle, now)
         if period is None:
             return []
@@ -149,7 +149,7 @@ class LedgerWriter:
     async def _own_review(
         self, review_subject: ReviewSubject, period: Period
     ) -> DataProductReview | None:
-        """Return the product's review of a period; None if it belongs to another product of its name."""
+        """Return the product's review of a period; None if it belongs to an earlier product of the same name."""
         for uid in ("", review_subject.uid):
             review = await self.store.read(review_key(review_subject.key, period, uid))
             if review is not None and review.spec.product_ref.uid == review_subject.uid:
@@ -287,7 +287,7 @@ def visited_names(review_subject: ReviewSubject, now: float) -> set[str]:
 def _awaits_day(
     ledger: Ledger, counts_by_span: dict[tuple[ProductKey, tuple[int, int]], DayCounts], now: float
 ) -> bool:
-    """Return whether a missing day can still be read: the seal waits for it."""
+    """Return whether a missing day may still be read, so that the review is not sealed yet."""
     if ledger.subject.target is None:
         return False
     key = ProductKey(*ledger.subject.key)

@@ -40,16 +40,16 @@ class Period:
 
     @property
     def begin(self) -> int:
-        """Its first second since 1970."""
+        """First second of the period, since 1970."""
         return midnight_seconds(self.first, self.zone)
 
     @property
     def end(self) -> int:
-        """The first second after it."""
+        """First second after the period, since 1970."""
         return midnight_seconds(self.after, self.zone)
 
     def days(self) -> Iterator[Day]:
-        """Yield its days in order."""
+        """Yield the days of the period in order."""
         day = self.first
         while day < self.after:
             next_day = day + timedelta(days=1)
@@ -110,7 +110,7 @@ def period_before(review_cycle: ReviewCycle, period: Period) -> Period | None:
 
 
 def retention_end(review_cycle: ReviewCycle, period: Period) -> int:
-    """Return when `keep` periods have passed since the end of this one, in seconds since 1970."""
+    """Return when `keep` further periods have ended, in seconds since 1970."""
     later_period = period
     for _ in range(review_cycle.keep):
         next_period = period_of(review_cycle, later_period.after)

@@ -82,7 +82,7 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class _FollowedReview:
-    """State of a sealed review when it was read; valid until it is written, or overdue."""
+    """State of a sealed review as last read; valid until the review is written or becomes overdue."""
 
     version: str
     product: Key
@@ -98,7 +98,7 @@ class _FollowedReview:
 
 @dataclass(slots=True)
 class Overview:
-    """Numbers of reviews for metrics."""
+    """Numbers of open, waiting and overdue reviews, for metrics."""
 
     states: dict[ReviewState, int] = field(default_factory=lambda: defaultdict(int))
     waiting: dict[Key, Waiting] = field(default_factory=dict)
@@ -298,7 +298,7 @@ class Reviews:
         return read_documents
 
     async def _follow(self, document: Mapping[str, Any], now: float) -> _FollowedReview | None:
-        """Record the state of a review; None if it can't be read."""
+        """Record the state of a review; None if the review is unreadable."""
         review = parse_review(document)
         if review is None:
             return None
@@ -353,7 +353,7 @@ class Reviews:
             await seal_review(self._store, review, now, seal_reason=seal_reason)
 
     def _left(self, review: DataProductReview, now: float) -> str | None:
-        """Return why an open review isn't visited any more; None if it is, or this isn't known yet."""
+        """Return why an open review is no longer updated; None if it is updated, or that is unknown."""
         key = Key(review.metadata.namespace, review.spec.product_ref.name)
         if not self._exists(key, review.spec.product_ref.uid):
             return PRODUCT_GONE

@@ -20,7 +20,7 @@ from sluicegate.reviews.periods import local_day
 
 @dataclass(frozen=True, slots=True)
 class SigningState:
-    """State of a review.
+    """Signatures that a review has and lacks, and the state that follows from them.
 
     Attributes
     ----------
@@ -131,7 +131,7 @@ class Signature:
 
 
 def roles_in(review: DataProductReview, username: str) -> tuple[str, ...]:
-    """Return the roles in which this person may sign: those of the team, or else all of the review.
+    """Return the roles in which a user may sign: the user's roles in the team, or without one all roles of the review.
 
     People outside the team need the verb `review`, which admission checks.
     """

@@ -137,7 +137,7 @@ class ReviewStore:
     async def open(
         self, review_subject: ReviewSubject, key: Key, period: Period
     ) -> DataProductReview | None:
-        """Create the review of a period, or read the existing one."""
+        """Create the review of a period, or read the existing review."""
         try:
             document = review_document(review_subject, key, period)
             created_document = await self.api.create(DATA_PRODUCT_REVIEWS, document)

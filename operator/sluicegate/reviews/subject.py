@@ -38,7 +38,7 @@ from sluicegate.views.needs import missed_places
 
 @dataclass(frozen=True, slots=True)
 class ReviewSubject:
-    """A product that is reviewed.
+    """A product with the parts of its spec and status that its reviews record.
 
     Attributes
     ----------
@@ -67,7 +67,7 @@ class ReviewSubject:
 
     @property
     def newest(self) -> tuple[Note, ...]:
-        """The newest decision and training of its status."""
+        """The newest decision and training in the product's status."""
         return tuple(note for note in (self.decision, self.training) if note is not None)
 
     def readiness(self, today_date: str, now: float) -> tuple[ReviewCheck, ...]:

@@ -31,7 +31,7 @@ _DEADLINE: ContextVar[asyncio.Timeout | None] = ContextVar("deadline of a reques
 
 
 def lift_deadline() -> None:
-    """Let the answer of the request that is being handled take any time; the client must read it as before."""
+    """Remove the time limit of the current request's answer; the client must still read it in time."""
     deadline = _DEADLINE.get()
     if deadline is not None:
         deadline.reschedule(None)
@@ -94,12 +94,12 @@ class ClientConnections:
             cast("asyncio.Transport", oldest).abort()
 
     def active(self, transport: asyncio.BaseTransport) -> None:
-        """Note that a client has sent something."""
+        """Record that a client has sent data."""
         if transport in self._idle:
             self._idle.move_to_end(transport)
 
     def closed(self, transport: asyncio.BaseTransport) -> None:
-        """Remove a connection."""
+        """Remove a closed connection."""
         self._idle.pop(transport, None)
         self._busy.pop(transport, None)
 
@@ -109,7 +109,7 @@ class ClientConnections:
         request: web.Request,
         handler: Callable[[web.Request], Awaitable[web.StreamResponse]],
     ) -> web.StreamResponse:
-        """Answer a request within its time; its connection isn't closed for another one meanwhile."""
+        """Answer a request within its time limit; its connection is not closed meanwhile."""
         transport = request.transport
         if transport is not None and transport in self._idle:
             self._busy[transport] = self._idle.pop(transport)
@@ -128,7 +128,7 @@ class ClientConnections:
 
 
 class ClientConnection(asyncio.Protocol):
-    """One connection: it passes all on to aiohttp's protocol, and closes late ones."""
+    """One connection, which forwards data to aiohttp's protocol, and is closed after its deadline."""
 
     def __init__(self, protocol: asyncio.Protocol, connections: ClientConnections) -> None:
         self._protocol = protocol
@@ -140,7 +140,7 @@ class ClientConnection(asyncio.Protocol):
 
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin to wait for a header."""
+        """Start the deadline of the request header."""
         self._transport = cast("asyncio.Transport", transport)
         self._deadline = self._abort_after(self._connections.bounds.header)
         self._protocol.connection_made(transport)
@@ -148,7 +148,7 @@ class ClientConnection(asyncio.Protocol):
 
     @override
     def data_received(self, data: bytes) -> None:
-        """Pass data on; the deadline of the header ends with it."""
+        """Forward data; a complete header ends its deadline."""
         assert self._transport is not None
         self._connections.active(self._transport)
         if self._deadline is not None:
@@ -166,7 +166,7 @@ class ClientConnection(asyncio.Protocol):
 
     @override
     def pause_writing(self) -> None:
-        """Begin to wait for the client to read."""
+        """Start the deadline for the client to read."""
         self._unread = self._abort_after(self._connections.bounds.unread)
         self._protocol.pause_writing()
 
@@ -180,7 +180,7 @@ class ClientConnection(asyncio.Protocol):
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
-        """Pass the end on."""
+        """Forward the end of the connection."""
         assert self._transport is not None
         for timer in (self._deadline, self._unread):
             if timer is not None:

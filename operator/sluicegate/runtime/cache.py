@@ -20,14 +20,14 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A relevant change of an object: its product has to be reconciled."""
+    """A relevant change of an object, so that its product is reconciled."""
 
     product: Key
     priority: QueuePriority
 
 
 class Cache:
-    """Records of one kind."""
+    """Records of one watched kind."""
 
     def __init__(self, watched: Watched) -> None:
         self.watched = watched
@@ -116,7 +116,7 @@ class Cache:
         return max(versions, default=0)
 
     def outdate(self, namespace: str) -> None:
-        """Let any following object count as newer than those of a namespace, or of all."""
+        """Mark the records of a namespace, or of all, so that any following object replaces them."""
         self._buried.clear()
         for key, record in self._records.items():
             if namespace in ("", key.namespace):
@@ -152,7 +152,7 @@ class Cache:
 
 
 class Listing:
-    """One list of a kind while it is read into the cache; use as a context manager."""
+    """A list of one kind while it replaces the cached records; use as a context manager."""
 
     def __init__(self, cache: Cache, namespace: str) -> None:
         self._cache = cache
@@ -200,7 +200,7 @@ class Caches:
         return iter(self._caches.values())
 
     def written(self, resource: Resource, body: Mapping[str, Any]) -> None:
-        """Store the answer to a write of the operator, so that the next reconcile reads it."""
+        """Store the object that the server returned for a write, so that the next reconcile reads it."""
         self._caches[resource].observe(body)
 
 

@@ -81,7 +81,7 @@ class Note:
 
 @dataclass(slots=True)
 class EventSeries:
-    """An event that was written, with its repeats or newer text that weren't.
+    """A written Event, with its repeats or newer text that are not written yet.
 
     Attributes
     ----------
@@ -196,7 +196,7 @@ class EventRecorder:
             await self._begin(note)
 
     async def _begin(self, note: Note) -> None:
-        """Write a note as an event of its own; it replaces a held note of its object's series."""
+        """Write a note as a new Event, in place of a held note of its object's series."""
         holding = self._series.get(self._holding.pop(note.subject.uid, note.series))
         if holding is not None:
             holding.held = None
@@ -227,7 +227,7 @@ class EventRecorder:
         await self._try(UnsentEvent(object_name, send))
 
     async def _try(self, unsent: UnsentEvent) -> None:
-        """Send a write; one that may succeed later is repeated at the next check of the series."""
+        """Send a write; after a temporary failure it is repeated at the next check of the series."""
         try:
             await unsent.send()
         except NotFound:

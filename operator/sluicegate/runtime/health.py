@@ -66,7 +66,7 @@ class LagMonitor:
 
 
 class Health:
-    """Judge of the process.
+    """Liveness and readiness checks of the process.
 
     `api_silence` is a function that returns the seconds since the API server's last answer.
     """

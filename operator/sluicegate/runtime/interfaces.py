@@ -41,7 +41,7 @@ class InvalidSpec(SluicegateError):  # noqa: N818  # the name of the condition's
 
 
 class Reconciler(Protocol):
-    """Idempotent reconciler of one product at a time.
+    """Idempotent reconciler; each call handles one product.
 
     Errors decide about the retry by their type: InvalidSpec isn't retried;
     `kube.errors.TooManyRequests` is retried after its Retry-After; Conflict, Transient and every

@@ -32,7 +32,7 @@ NEVER = float("-inf")
 
 @dataclass(frozen=True, slots=True)
 class LeaseTiming:
-    """Seconds: validity of a lease, deadline of its renewal, pause between two tries.
+    """Durations in seconds: validity of a lease, deadline of its renewal, pause between two attempts.
 
     A standby reads the Lease at least each `look` seconds: it may be released at any time.
     """
@@ -106,7 +106,7 @@ class Elector:
 
     @property
     def left_at(self) -> float | None:
-        """Time of the last renewal before this process acquired the lease, by its holder's wall clock.
+        """Time of the previous holder's last renewal before this process acquired the lease, by that holder's clock.
 
         No decision about leading uses it. None if there was no Lease.
         """

@@ -22,7 +22,7 @@ from sluicegate.spans import TRACE
 
 
 class Reconcile(NamedTuple):
-    """Product and id of a reconcile, for the log lines within it."""
+    """Product and id of one reconcile, for its log lines."""
 
     namespace: str
     product: str
@@ -43,7 +43,7 @@ QUIET = {"kopf.objects": logging.WARNING, "aiohttp.access": logging.WARNING}
 
 @contextlib.contextmanager
 def reconcile_context(key: Key) -> Iterator[str]:
-    """Mark the log lines within as part of one reconcile of one product; yield its id."""
+    """Add the product and a new id to the log lines of one reconcile; yield the id."""
     reconcile = Reconcile(key.namespace, key.name, secrets.token_hex(4))
     token = RECONCILE.set(reconcile)
     try:

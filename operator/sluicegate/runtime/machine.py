@@ -69,7 +69,7 @@ async def collect_seldom(least_seconds: float = LEAST_SECONDS) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
-    """Connections of the operator to its surroundings; tests replace them.
+    """Clocks, network connections and listeners of the operator; tests replace them.
 
     Attributes
     ----------

@@ -36,12 +36,12 @@ class NamespaceTurns:
         return self.get(key) is not None
 
     def get(self, key: Key) -> WaitingKey | None:
-        """Return the wait of a key; None if it isn't ready."""
+        """Return a key's entry in the queue; None if it is not ready."""
         keys = self._namespaces.get(key.namespace)
         return None if keys is None else keys.get(key)
 
     def append(self, key: Key, waiting: WaitingKey) -> None:
-        """Add a key behind the others of its namespace; a new namespace has the last turn."""
+        """Add a key after the others of its namespace; a new namespace comes last."""
         self._namespaces.setdefault(key.namespace, OrderedDict())[key] = waiting
         self._size += 1
 

@@ -155,7 +155,7 @@ class RequestLimits:
 def watching_session(
     configuration: Configuration, watches: Watches, backpressure: Backpressure
 ) -> aiohttp.ClientSession:
-    """Return a session for Kopf, with the operator's credentials and records of each answer."""
+    """Return an HTTP session for Kopf, with the operator's credentials, which records the time of each answer."""
 
     async def authorize(
         _session: aiohttp.ClientSession,

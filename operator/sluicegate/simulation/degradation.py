@@ -38,7 +38,7 @@ SECONDS_PER_YEAR: Final = 31_557_600
 
 @dataclass(frozen=True, slots=True)
 class Degradation:
-    """Results of one SLO's tests on this traffic.
+    """Time to detection and false alarms of one SLO on the assumed traffic.
 
     Attributes
     ----------
@@ -81,7 +81,7 @@ def degradation(product_terms: Terms, scenario: Scenario, seed: int) -> list[Deg
 
 
 def _analysis(product_terms: Terms, scenario: Scenario, stream: Stream) -> Scenario:
-    """Return the traffic of one SLO in the blocks of the analysis."""
+    """Return the traffic of one SLO, counted in the analysis's blocks."""
     length_factor = product_terms.block_seconds / scenario.block_seconds
     return replace(
         scenario,
@@ -193,7 +193,7 @@ def _burn_rate_trips(
 
 
 def _cusum_trips(slo: SloTerms, bad_events: Floats, total: Floats, phi: Floats) -> Bools:
-    """Return, block by block, whether each product's largest CUSUM is at its bound."""
+    """Return, by block and product, whether the largest CUSUM statistic reaches its bound."""
     hours = (len(bad_events) - LONGEST_WINDOW) // BLOCKS_PER_HOUR
     shape = (hours, BLOCKS_PER_HOUR, bad_events.shape[1])
     hourly_bad = bad_events[LONGEST_WINDOW:].reshape(shape).sum(axis=1)
@@ -214,7 +214,7 @@ def _cusum_trips(slo: SloTerms, bad_events: Floats, total: Floats, phi: Floats) 
 
 
 def _baseline_bank(slo: SloTerms, bad_events: Floats, total: Floats) -> cusum.Bank | None:
-    """Return the bank of a production baseline: a day, and longer until it supports the drop."""
+    """Return the CUSUM bank of a production baseline of one day, or longer until it supports the drop."""
     ratio = bad_events.sum() / max(total.sum(), 1)
     needed_events = BASELINE_FACTOR * ratio * (1 - ratio) / slo.drop**2 if slo.drop else 0.0
     baseline_blocks = int(np.searchsorted(total.cumsum(), needed_events)) + 1

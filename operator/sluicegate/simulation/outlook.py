@@ -15,7 +15,7 @@ from sluicegate.stats.sequential_test import LEAST_RATIO
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """Expectation for one SLO.
+    """Expected time and traffic until one SLO has enough evidence.
 
     Attributes
     ----------

@@ -29,7 +29,7 @@ _UNCHANGED_QUALITIES: Final = frozenset({Quality.NO_SERIES, Quality.MISSING})
 
 @dataclass(frozen=True, slots=True)
 class Stint:
-    """A time, in seconds, in which a version was stable, with its baselines."""
+    """A time span, in seconds, in which a version was stable, with the version's baselines."""
 
     version: VersionBase
     begin: int
@@ -38,7 +38,7 @@ class Stint:
 
 
 def version_stints(status: DataProductStatus) -> list[Stint]:
-    """Return the stable versions with their times, as far back as status has them, oldest first."""
+    """Return the stable versions in status with their time spans, oldest first."""
     result = [
         Stint(
             past_version, past_version.promotion_time, past_version.end_time, past_version.baseline
@@ -53,7 +53,7 @@ def version_stints(status: DataProductStatus) -> list[Stint]:
 
 
 def names_of(series: Iterable[str]) -> dict[str, str]:
-    """Return the name of each version in the file, by its name in series, `v1/4d2a…`.
+    """Return the name of each version in the scenario file, by its name in series, `v1/4d2a…`.
 
     It is the version alone, unless two revisions have the same.
     """
@@ -67,7 +67,7 @@ def names_of(series: Iterable[str]) -> dict[str, str]:
 
 @dataclass(slots=True)
 class ConsumerOutcomes:
-    """What one block has of a consumer.
+    """Outcomes and requests of a consumer in one block.
 
     Attributes
     ----------
@@ -104,7 +104,7 @@ class ConsumerOutcomes:
 
 @dataclass(slots=True)
 class Recording:
-    """Content of the file.
+    """Content of a recorded scenario file.
 
     Attributes
     ----------
@@ -133,16 +133,16 @@ class Recording:
     """Those of consumers, by the second of their end, then by consumer."""
 
     def drop(self, block_end: int) -> None:
-        """Remove the block that ends at a second: shorter ones follow."""
+        """Remove the block that ends at a time, as shorter blocks replace it."""
         self.blocks.pop(block_end, None)
         self.outcomes.pop(block_end, None)
 
     def outcomes_of(self, consumer: str, block_end: int) -> ConsumerOutcomes:
-        """Return those of a consumer in one block, to add to."""
+        """Return the modifiable outcomes of a consumer in one block."""
         return self.outcomes.setdefault(block_end, {}).setdefault(consumer, ConsumerOutcomes())
 
     def put(self, version: str, slo: str, blocks: Sequence[Block], step: int) -> None:
-        """Add the blocks of a series; they replace earlier ones."""
+        """Add the blocks of a series; they replace earlier blocks."""
         for block in blocks:
             by_slo = self.blocks.setdefault(block.index * step, {}).setdefault(version, {})
             if block.quality not in _UNCHANGED_QUALITIES:
@@ -196,7 +196,7 @@ class Recording:
             yield f"- {json.dumps(self._entry(block_end, stable_changes[0][1], unavailable_reason))}"
 
     def _entry(self, block_end: int, stable: str, unavailable_reason: str) -> dict[str, Any]:
-        """Return one block of the file; a value that applies to all of the stable version is written once."""
+        """Return one block of the file; a value common to all SLOs of the stable version is written once."""
         block_values = self.blocks[block_end]
         quality_set = {block_value.quality for block_value in block_values.get(stable, {}).values()}
         if quality_set == {Quality.UNAVAILABLE}:
@@ -238,7 +238,7 @@ def _block_value(block: Block) -> object:
 def arrival_event(
     name: str, version: VersionBase | None, arrival_time: int, status: DataProductStatus
 ) -> tuple[dict[str, Any], str]:
-    """Return the event by which a version became known, and what is unknown about it; empty if nothing is.
+    """Return the event with which a version appeared, and a text about its unknown fields (empty if all are known).
 
     Parameters
     ----------
@@ -283,7 +283,7 @@ def _evaluation(version: VersionBase) -> Mapping[str, Count]:
 
 
 def _hold_out_document(version: VersionBase, status: DataProductStatus) -> dict[str, Any] | None:
-    """Return the result of the training of a version; None if it isn't in status any more.
+    """Return the result of a version's training; None if status no longer has it.
 
     A status of an earlier release has the counts of both versions for the last training alone.
     """

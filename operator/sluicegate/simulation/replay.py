@@ -74,7 +74,7 @@ def replay(
 
 @dataclass(slots=True)
 class _Happened:
-    """Events that are not handled yet, and facts that hold until they change."""
+    """Events that are not applied yet, and facts that hold until another change."""
 
     spec_model: Release | None
     wanted_evaluation: Mapping[str, Count]
@@ -162,7 +162,7 @@ class Replay:
         )
 
     def expect(self, events: Iterable[tuple[int, Event]]) -> None:
-        """Add future events, each with the second from which it holds."""
+        """Add future events, each with the time, in seconds, at which it is applied."""
         self._events = deque(sorted((*self._events, *events), key=lambda event: event[0]))
 
     # ---- what happens -------------------------------------------------------------------
@@ -261,7 +261,7 @@ class Replay:
         return unhealthy_since > first_traffic_time(candidate)
 
     def _training(self) -> TrainingResult | None:
-        """Return the pending result, as that of the running training if there is one."""
+        """Return the pending result as the running training's own, if a training runs."""
         if not self._happened.results:
             return None
         running_training = self.status.training

@@ -41,7 +41,7 @@ Values = Mapping[str, BlockValue]
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """Values of one block of the file, for the known versions and for others.
+    """Values of one block of the file, for known and other versions.
 
     `aged`: labels by age of each version that has any.
     """
@@ -55,7 +55,7 @@ class _Read:
 
 @dataclass(slots=True)
 class ReplayBlocks:
-    """All blocks so far.
+    """All blocks that the replay has processed so far.
 
     Attributes
     ----------
@@ -82,7 +82,7 @@ class ReplayBlocks:
     def of(
         cls, slos: tuple[str, ...], block_seconds: int, file: tuple[ReplayBlock, ...]
     ) -> "ReplayBlocks":
-        """Create the blocks of a file, empty; the length of its shortest block is the unit."""
+        """Create the empty blocks of a file; the shortest block's length is the unit."""
         gaps = (
             next_time - previous_time
             for previous_time, next_time in pairwise(
@@ -123,7 +123,7 @@ class ReplayBlocks:
         self.newest, self._end = complete_blocks, block.at
 
     def series(self, version: str, name: str) -> Series | None:
-        """Return the blocks of one series, empty for an unknown version; None if it isn't counted."""
+        """Return the blocks of one series, empty for an unknown version; None if the file does not count it."""
         series = self._series.get(version, {}).get(name)
         return Series() if series is None and name in self._names() else series
 
@@ -290,7 +290,7 @@ class ReplayedProduct:
 
 
 def ages_of(values_by_age: Mapping[str, Values], *versions: str) -> LabelsByAge | None:
-    """Return the labels of (candidate, stable) by age; None if the file doesn't have them."""
+    """Return the labels of (candidate, stable) by age; None if the file has no ages."""
     if values_by_age.keys().isdisjoint(versions):
         return None
     candidate, stable = (
@@ -320,7 +320,7 @@ def _quality(block: ReplayBlock) -> Quality:
 
 
 def _joined_block(version: str, slo: str, index: int, block_parts: list[_Read]) -> Block:
-    """Return the block of one series that consists of these parts."""
+    """Return the block of one series that consists of these shorter blocks."""
     values = [block_part.versions.get(version, {}).get(slo) for block_part in block_parts]
     value = _joined_value([block_value or BlockValue(Quality.NO_SERIES) for block_value in values])
     return Block(index, value.quality, value.count)
@@ -339,7 +339,7 @@ def _parts_of_values(
 
 
 def _part_of_value(value: BlockValue, part_number: int, part_count: int) -> BlockValue:
-    """Return one of equal parts of a block: its events are spread evenly, and the bad ones over them."""
+    """Return one of several equal parts of a block, with its share of the events and of the bad events."""
     bad_events, total = value.count
     total_before, total_after = (
         total * (part_number - 1) // part_count,

@@ -133,7 +133,7 @@ class _Store:
 
 @dataclass(frozen=True, slots=True)
 class _Arms:
-    """Values of one block by arm and SLO of the consumer."""
+    """Values of one block by version and SLO of the consumer."""
 
     terms: ConsumerTerms
     arms: Mapping[str, Values]
@@ -146,7 +146,7 @@ class _Arms:
 
 
 def note_on_consumers(scenario: ReplayScenario) -> str:
-    """Return that outcomes of consumers aren't in the file, and the way out; empty where they are."""
+    """Return a note about consumers whose outcomes the file lacks, with the way out; empty if it has all."""
     omitted_consumers = omitted_consumers_of(scenario)
     if not omitted_consumers:
         return ""

@@ -56,7 +56,7 @@ UNMARKED_FIELD: Final = "@unmarked"
 
 @dataclass(frozen=True, slots=True)
 class ReplayBlock:
-    """One block of the file.
+    """One block of a scenario file.
 
     Attributes
     ----------
@@ -104,7 +104,7 @@ class ModelChanged:
 
 @dataclass(frozen=True, slots=True)
 class Promoted:
-    """A version became stable in the history; a replay makes that decision itself."""
+    """A version became stable in the recorded history; a replay decides on that itself."""
 
     version: str
 
@@ -126,7 +126,7 @@ class FactsChange:
     memory_pressure: bool | None = None
 
     def changed(self, update: "FactsChange") -> "FactsChange":
-        """Return these facts, updated by later ones."""
+        """Return these facts, updated by a later change."""
         changes: dict[str, Any] = {
             name: fact_value for name, fact_value in update.items() if fact_value is not None
         }
@@ -318,7 +318,7 @@ def _replay_blocks(
 def _arm_counts(
     field_reader: FieldReader, value: object, path: str, slos: frozenset[str] | None
 ) -> dict[str, RawCount | Quality]:
-    """Return the counts of a version by SLO, and if the file has them its client errors and labels by age."""
+    """Return the counts of a version by SLO, with client errors and labels by age if the file has them."""
     counts = field_reader.mapping(value, path)
     reserved_names = {CLIENT_ERRORS_FIELD, *AGED_SERIES.values()}
     slo_counts = {name: count for name, count in counts.items() if name not in reserved_names}

@@ -21,7 +21,7 @@ MAX_BLOCKS: Final = 1_000
 
 
 class SimulatedVerdict(IntEnum):
-    """End of a simulated canary."""
+    """State of a simulated canary: running, or how it ended."""
 
     RUNNING = 0
     PROMOTED = 1
@@ -31,7 +31,7 @@ class SimulatedVerdict(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Imagined:
-    """Assumed traffic.
+    """Assumed traffic and bad ratios of both versions.
 
     Attributes
     ----------
@@ -55,7 +55,7 @@ class Imagined:
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """Events of one SLO.
+    """Simulated events of one SLO.
 
     Attributes
     ----------
@@ -81,7 +81,7 @@ class Stream:
 
     @property
     def labels(self) -> bool:
-        """Whether it has any labels."""
+        """Whether the events are labels."""
         return self.answers and self.per_block > 0
 
 

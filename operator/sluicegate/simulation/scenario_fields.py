@@ -27,7 +27,7 @@ class FieldReader:
         self.problems: list[Problem] = []
 
     def wrong(self, path: str, message: str) -> None:
-        """Add a mistake."""
+        """Add a problem at a path of the file."""
         self.problems.append(Problem(path, message))
 
     def mapping(self, value: object, path: str) -> Mapping[str, Any]:
@@ -40,7 +40,7 @@ class FieldReader:
     def fields(
         self, value: object, path: str, names: tuple[str, ...], required_names: tuple[str, ...] = ()
     ) -> Mapping[str, Any]:
-        """Read a mapping with these fields and no others."""
+        """Read a mapping that may have only these fields."""
         problems_before = len(self.problems)
         fields = self.mapping(value, path)
         if len(self.problems) > problems_before:
@@ -118,7 +118,7 @@ class FieldReader:
     def block(
         self, value: object, path: str, slos: frozenset[str] | None
     ) -> dict[str, RawCount | Quality]:
-        """Read the counts of one block; a word instead of a count is its quality."""
+        """Read the counts of one block; a word in place of a count is the block's quality."""
         counts = self.mapping(value, path)
         result: dict[str, RawCount | Quality] = {}
         for name, count in counts.items():
@@ -148,7 +148,7 @@ class FieldReader:
         return result
 
     def pairs(self, value: object, path: str) -> dict[str, Pairs]:
-        """Read the rows of a hold-out by which version was right, by SLO."""
+        """Read the hold-out's numbers of rows by which version was right, for each SLO."""
         result = {}
         for slo, rows in self.mapping({} if value is None else value, path).items():
             value_path = join_path(path, slo)

@@ -29,7 +29,7 @@ class SimulatedArms:
 
 
 class SimulatedTraffic:
-    """Generator of the blocks of all runs, one after the other."""
+    """Generator of the blocks of all simulated runs, in time order."""
 
     def __init__(self, scenario: Scenario, runs: int, seed: int) -> None:
         self._scenario = scenario

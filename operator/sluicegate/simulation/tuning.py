@@ -49,7 +49,7 @@ _Z_SCORE: Final = 1.96
 
 @dataclass(frozen=True, slots=True)
 class TunedValue:
-    """A value with its effect on the history.
+    """A value of a spec field with the alarms and delays that it causes on the history.
 
     Attributes
     ----------
@@ -79,7 +79,7 @@ class Margin:
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
-    """Proposals for one SLO.
+    """Proposed values for one SLO.
 
     Attributes
     ----------
@@ -103,7 +103,7 @@ class Tuning:
 
     @property
     def is_short(self) -> bool:
-        """Whether the history is too short for a proposal: it can't show how rare the alarms are."""
+        """Whether the history is too short to show how rare alarms are."""
         return self.seconds < self.quiet_days * DAY
 
     @property
@@ -256,7 +256,7 @@ def _tuned_value(
 
 
 def _with_slo_alone(scenario: ReplayScenario, slo: Slo) -> ReplayScenario:
-    """Return the history with this SLO as the only one, so that it causes all decisions."""
+    """Return the history with a single SLO, so that this SLO causes all decisions."""
     product = scenario.product
     retraining = product.spec.retraining
     gateless_retraining = retraining and retraining.replace(gate={})

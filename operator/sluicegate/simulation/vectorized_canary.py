@@ -28,11 +28,11 @@ class Judge(Protocol):
     """The candidate's share of the traffic, by run."""
 
     def observe(self, arm_counts: SimulatedArms, running_runs: Ints) -> Ints:
-        """Return the verdicts of the remaining runs, after one more block of theirs."""
+        """Return the verdicts of the remaining runs after another block."""
 
 
 def verdicts_of(promoted_runs: Bools, rolled_back: Bools) -> Ints:
-    """Return verdicts of runs; a run with both is rolled back, one with neither continues."""
+    """Return the verdicts of runs: rolled back before promoted, otherwise still running."""
     verdict = np.where(promoted_runs, SimulatedVerdict.PROMOTED, SimulatedVerdict.RUNNING)
     return np.where(rolled_back, SimulatedVerdict.ROLLED_BACK, verdict).astype(np.int64)
 
@@ -121,7 +121,7 @@ class Sequential:
         return verdicts_of(has_passed, rolled_back)
 
     def _all_spoke(self, runs: Ints, speaks: Bools) -> Bools:
-        """Return whether all required SLOs favour the candidate, as policy.canary counts it."""
+        """Return which runs have evidence for the candidate in all required SLOs, as policy.canary counts it."""
         required = self.required(runs)
         spoke: Bools = np.logical_and.reduce(speaks | ~required, axis=0)
         needed = (self.step[runs] + 1) / len(self._steps) * self._bound
@@ -159,7 +159,7 @@ class Sequential:
         return required
 
     def _leans_against(self, runs: Ints) -> Bools:
-        """Return whether an SLO that isn't required favours stable, as policy.canary decides it."""
+        """Return which runs have an optional SLO that favours stable, as policy.canary decides it."""
         is_optional = [
             [stream.evidence is CanaryEvidence.IF_AVAILABLE] for stream in self._scenario.streams
         ]
@@ -190,7 +190,7 @@ class Sequential:
 
 
 def play(judge: Judge, traffic: SimulatedTraffic, scenario: Scenario) -> SimulationSummary:
-    """Give the judge block after block of all runs, until each has a verdict or its time has ended."""
+    """Simulate block after block of all runs, until each has a verdict or reaches the longest duration."""
     verdicts_of = np.zeros(traffic.runs, np.int64)
     minutes = np.full(traffic.runs, scenario.blocks * scenario.minutes_per_block)
     for time in range(scenario.blocks):

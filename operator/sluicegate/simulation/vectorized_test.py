@@ -43,7 +43,7 @@ def level_shift(bad_events: Floats, total: Floats) -> Ints:
 
 
 class _Level(NamedTuple):
-    """Blocks of one level: bad and all events, blocks with events, Pearson's squared residuals."""
+    """Blocks with one bad ratio: bad and all events, blocks with events, Pearson's squared residuals."""
 
     bad: Floats
     total: Floats

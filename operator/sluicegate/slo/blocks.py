@@ -59,7 +59,7 @@ _QUALITIES: Final = tuple(Quality)
 
 @dataclass(frozen=True, slots=True)
 class BlockValue:
-    """Quality and count of one block, without its index.
+    """Quality and count of one block.
 
     Attributes
     ----------
@@ -131,7 +131,7 @@ class BlockRow:
         self._total = _packed_array([block.count.total for block in blocks])
 
     def update(self, blocks: Sequence[Block]) -> None:
-        """Insert consecutive blocks; a block that is read again replaces its earlier value."""
+        """Insert consecutive blocks; a repeated block replaces the earlier value."""
         merged_row = BlockRow(blocks)
         if not self._quality:
             self._first = merged_row._first
@@ -187,7 +187,7 @@ class Series:
     # ---- writing ---------------------------------------------------------------------------
 
     def record(self, block: Block) -> None:
-        """Record a block; one that is older than the single blocks is added to its hour."""
+        """Record a block; a block older than the single blocks is added to the sum of its hour."""
         if block.index == self._newest + 1 and self._newest >= 0 and self._append(block):
             return
         if block.index > self._newest:
@@ -218,7 +218,7 @@ class Series:
             )
 
     def _append(self, block: Block) -> bool:
-        """Record the block after the newest one, if its sums fit into the arrays.
+        """Record the block after the newest block, unless a sum exceeds the arrays' range.
 
         This is the fast path of nearly all blocks. Return False, and change nothing, if a sum
         doesn't fit.
@@ -338,7 +338,7 @@ class Series:
 
     @property
     def first_hour(self) -> int:
-        """The first hour that was recorded, if it is kept; a number later than any hour if there is none."""
+        """The first recorded hour that is kept; a number later than any hour without blocks."""
         return self._first_hour
 
     @property
@@ -347,7 +347,7 @@ class Series:
         return any(self._hour_total) or any(self._total)
 
     def block(self, index: int) -> Block:
-        """Return the block of this index; MISSING when it was never read or is no longer kept singly."""
+        """Return the block of an index; MISSING if it was never read or only its hour's sum is kept."""
         if index < 0 or not 0 <= self._newest - index < SINGLE_BLOCKS:
             return Block(index, Quality.MISSING)
         slot = index % SINGLE_BLOCKS
@@ -355,7 +355,7 @@ class Series:
         return Block(index, _QUALITIES[self._quality[slot]], count)
 
     def hour(self, hour: int) -> Count:
-        """Return the sum of the twelve blocks of this hour; zero when it isn't kept."""
+        """Return the sum of an hour's twelve blocks; zero if the hour is not kept."""
         if hour < 0 or not 0 <= hour_of(self._newest) - hour < len(self._hour_bad):
             return Count(0, 0)
         slot = hour % len(self._hour_bad)
@@ -442,7 +442,7 @@ def hour_of(index: int) -> int:
 
 @lru_cache(maxsize=1024)
 def _block_value(quality: int, bad_events: int, total: int) -> BlockValue:
-    """Return one shared object for equal values, as most blocks have the values of many others."""
+    """Return a shared object for equal values, as most blocks have the same value as many others."""
     return BlockValue(_QUALITIES[quality], Count(bad_events, total))
 
 
@@ -456,7 +456,7 @@ def _with_padding(values: "array[int]", zeros_before: int, zeros_after: int) -> 
 
 
 def _with_value(values: "array[int]", slot: int, value: int) -> "array[int]":
-    """Set one value; a count that doesn't fit widens the array."""
+    """Set one entry of an array; a larger number widens the array's type."""
     value = max(value, 0)
     try:
         values[slot] = value
@@ -498,7 +498,7 @@ def _slots(previous_index: int, index: int, size: int) -> Iterator[int]:
 
 
 def _ring_slice(values: "array[int]", first_hour: int, last_hour: int) -> "array[int]":
-    """Return entries first … last of a ring, in order; at most its size."""
+    """Return the entries of the hours first to last of a ring, in order; at most the ring's size."""
     size = len(values)
     low_slot, high_slot = first_hour % size, last_hour % size + 1
     return (

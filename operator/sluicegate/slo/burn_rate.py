@@ -22,7 +22,7 @@ LEAST_BAD_EVENTS: Final = 3
 
 
 class Level(IntEnum):
-    """State of an SLO by one test, in the order of severity."""
+    """State of an SLO by its burn rate, in the order of severity."""
 
     MET = 0
     AT_RISK = 1
@@ -69,7 +69,7 @@ year; at these confidences one in twenty or fewer is (tests/simulation)."""
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """A row with its numbers for one objective."""
+    """A pair of burn-rate windows with the bad ratio that one objective allows in them."""
 
     row: Row
     ratio: float
@@ -81,7 +81,7 @@ class Threshold:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Result of one row with its numbers; `blocks` is the number of blocks in `long`."""
+    """Result of one pair of burn-rate windows; `blocks` is the number of blocks in the long window."""
 
     threshold: Threshold
     long: Count
@@ -110,7 +110,7 @@ def thresholds(profile: tuple[Row, ...], allowed_bad_ratio: float) -> tuple[Thre
 def read_burn_rate(
     threshold: Threshold, series: Series, *, now: int, since_block: int, phi: float
 ) -> Reading | None:
-    """Evaluate a row at block `now`; None while its long window holds too few events."""
+    """Evaluate one pair of burn-rate windows at block `now`; None while the long window has too few events."""
     row = threshold.row
     long_count, blocks = series.window(now, row.long, since_block), min(row.long, now - since_block)
     if long_count.total / phi < threshold.least_events:

@@ -12,6 +12,6 @@ def market_series(slo: str, market: str) -> str:
 
 
 def split_series(name: str) -> tuple[str, str]:
-    """Split such a name into SLO and market; the market is empty for the SLO as a whole."""
+    """Split the name of a series into SLO and market; the market is empty for the SLO as a whole."""
     slo, _, market = name.partition(_SEPARATOR)
     return slo, market

@@ -25,7 +25,7 @@ class Rows(Protocol):
     """Answers of Prometheus for all products."""
 
     def table(self, kind: QueryKind) -> Mapping[Labels, Values]:
-        """Return the rows of a query by their labels; none if it wasn't queried or failed."""
+        """Return the rows of a query by their labels; empty if the query was not sent or failed."""
 
     def of_service(
         self, kind: QueryKind, version: Labels, service: str, *further_labels: str
@@ -35,7 +35,7 @@ class Rows(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SloRows:
-    """One SLO of one version, and the rows that its events are in.
+    """One SLO of one version, and the query rows that count its events.
 
     Attributes
     ----------
@@ -54,7 +54,7 @@ class SloRows:
         return self.rows.of_service(kind, self.version, self.service, *further_labels)
 
     def of(self, kind: QueryKind, *labels: str) -> Values | None:
-        """Return the version's row with these further labels."""
+        """Return the version's row of a query with these further labels."""
         return self.rows.table(kind).get((*self.version, *labels))
 
 
@@ -101,7 +101,7 @@ def sum_rows(rows: Iterable[Values | None]) -> Values | None:
 
 
 def count_outcomes(good_values: Values | None, bad_values: Values | None) -> BlockCounts:
-    """Return the counts of good and bad events, each of which has a row of its own."""
+    """Return counts from separate rows of good and bad events."""
     if good_values is None and bad_values is None:
         return BlockCounts(None)
     return BlockCounts(sum_rows([good_values or {}, bad_values or {}]), bads=bad_values)

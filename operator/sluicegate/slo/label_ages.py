@@ -18,7 +18,7 @@ AGED_SERIES: Final = {age: f"labelsAged{age.removeprefix('+')}" for age in AGES}
 
 @dataclass(frozen=True, slots=True)
 class LabelsByAge:
-    """Labels of both arms in one block, each number for all labels up to the bound of its class.
+    """Cumulative labels of both versions in one block, by age class.
 
     Attributes
     ----------
@@ -41,7 +41,7 @@ class LabelsByAge:
 
 @lru_cache(maxsize=2**12)
 def labels_by_age(candidate: tuple[Count, ...], stable: tuple[Count, ...]) -> LabelsByAge:
-    """Return the labels of both arms from those of each class, youngest first; equal ones are shared."""
+    """Return cumulative labels of both versions from those of each age class, youngest class first."""
     return LabelsByAge(*_cumulative_counts(candidate), *_cumulative_counts(stable))
 
 

@@ -103,7 +103,7 @@ class Means:
         return any(self.of_sum(number).blocks for number in self._numbers)
 
     def of_block(self, index: int) -> float | None:
-        """Return the mean of a block; None without one, and if it isn't kept singly."""
+        """Return the mean of a block; None if the block has none or only its hour's sum is kept."""
         if not 0 <= self._newest - index < SINGLE_BLOCKS:
             return None
         value = self._singles[index % SINGLE_BLOCKS]

@@ -24,7 +24,7 @@ def escape_regex(value: str) -> str:
 
 
 def any_of(label: str, values: Iterable[str]) -> str:
-    """Render the matcher for a label that holds one of `values`; an equality if there is only one."""
+    """Render the matcher of a label for any of `values`; an equality for a single value."""
     ordered_values = sorted(set(values))
     if not ordered_values:
         raise ValueError(f"matcher for label {label!r} needs at least one value")
@@ -85,7 +85,7 @@ def sum_without(label: str, expression: str) -> str:
 
 
 def tag(expression: str, label: str, value: str) -> str:
-    """Set a label of the operator's own on `expression`, so that one query answers several questions.
+    """Set a label of the operator on `expression`, so that one query returns several quantities.
 
     The labels of `expression` must be known: two series of a pod may differ in this label alone
     (see `sum_without`).

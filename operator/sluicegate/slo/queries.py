@@ -70,7 +70,7 @@ of the predictions of two versions for one request."""
 
 
 class QueryKind(StrEnum):
-    """Subject of a query; the value names it in logs and metrics."""
+    """Subject of a query; the value is its name in logs and metrics."""
 
     REQUESTS = "requests"
     REQUESTS_BAD = "requests_bad"
@@ -142,7 +142,7 @@ class Fact(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One PromQL query and its kind; `names` are the raw counters or gauges that it reads."""
+    """One PromQL query and its kind; `names` are the raw counters or gauges in it."""
 
     kind: QueryKind
     text: str
@@ -183,7 +183,7 @@ class Needs:
     upstreams: bool = False
 
     def asks(self, kind: QueryKind) -> bool:
-        """Return whether these needs include a query of this kind."""
+        """Return whether a query of this kind is needed."""
         return bool(
             {
                 QueryKind.LATENCY: self.thresholds,
@@ -199,7 +199,7 @@ class Needs:
         )
 
     def only(self, names: frozenset[str]) -> "Needs":
-        """Return the same needs with no other raw counters and gauges than these."""
+        """Return the same needs, restricted to these raw counters and gauges."""
         return replace(
             self,
             counters=frozenset(counter for counter in self.counters if counter[0] in names),
@@ -215,7 +215,7 @@ class Needs:
         paired: bool = False,
         upstreams: bool = False,
     ) -> "Needs":
-        """Combine the needs of all these indicators."""
+        """Combine what these indicators need."""
         all_indicators = tuple(indicators)
         counters = [definition.counters for definition in all_indicators if definition.counters]
         return cls(
@@ -329,7 +329,7 @@ def render_latency(scope: Scope, window: int, thresholds: Iterable[int]) -> str:
 
 
 def render_histogram(scope: Scope, window: int) -> str:
-    """Render the query for requests by operation: those that succeeded by every bound, others by code."""
+    """Render the query for requests by operation: successful requests by latency bound, failed requests by status code."""
     group_labels = (names.NAMESPACE, names.PRODUCT, names.ENDPOINT)
     succeeded_requests = select_requests(names.DURATION_BUCKETS, scope, [f'{names.CODE}=~"2.."'])
     matchers = [
@@ -364,7 +364,7 @@ def bucket_bound_spellings(threshold_milliseconds: int) -> tuple[str, ...]:
 
 
 def render_outcomes(scope: Scope, window: int, metric: str) -> str:
-    """Render the query for predictions and events whose outcome became known, by the version that made them."""
+    """Render the query for predictions and events with a known outcome, by the version that made them."""
     selector = select_series(metric, scope.matchers())
     return sum_by((*PREDICTION_LABELS, *OUTCOMES[metric]), _count(selector, window, scope))
 
@@ -397,7 +397,7 @@ def render_upstreams(scope: Scope, window: int) -> str:
 
 
 def render_counters(scope: Scope, window: int, counters: Sequence[tuple[str, int]]) -> str:
-    """Render the query for raw counters, each tagged with its name and the lag it is read with."""
+    """Render the query for raw counters, each tagged with its name and its lag."""
     return any_expression(_counter(scope, window, name, lag) for name, lag in counters)
 
 
@@ -449,7 +449,7 @@ def render_ratio(key: tuple[str, str], slo: str, ratio: PromqlRatio, window: int
 
 
 def render_input(key: tuple[str, str], name: str, expression: str, window: int) -> str:
-    """Render the query for the value of one input of a product, by that product's own expression.
+    """Render the query for one input of a product, by the expression in the product's spec.
 
     Raises
     ------

@@ -27,7 +27,7 @@ def arm_harm_evidence(
     margin: float,
     correlation: float = 0.0,
 ) -> tuple[float, Count, Count]:
-    """Return ln E of "the candidate is worse", and the events of (candidate, stable) that it rests on.
+    """Return ln E of "the candidate is worse", and the (candidate, stable) events that were counted for it.
 
     Parameters
     ----------

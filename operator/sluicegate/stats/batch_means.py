@@ -35,7 +35,7 @@ _DEGREES_PER_DIFFERENCE: Final = 2 / 3
 
 
 class Scatter(NamedTuple):
-    """A dispersion and its certainty.
+    """A dispersion, as a multiple of that of independent events, with its degrees of freedom.
 
     Attributes
     ----------
@@ -46,7 +46,7 @@ class Scatter(NamedTuple):
     degrees_of_freedom: float
 
     def divisor(self, evidence_bound: float, least_degrees: float = 0.0) -> float:
-        """Return what evidence is divided by before it is compared with a bound.
+        """Return the number by which evidence is divided before it is compared with a bound.
 
         Evidence z²/2 with a variance that is estimated has the distribution of t²: it shows as much as
         (ν + 1)/2 ln(1 + z²/ν) with a known one. The divisor is φ times the ratio of both at the bound.
@@ -70,7 +70,7 @@ Residual = tuple[float, float]
 
 
 def residuals(units: Iterable[tuple[int, int]], expected_ratio: float) -> list[Residual]:
-    """Compute the residuals of units (bad, total) about one level."""
+    """Compute the residual of each unit (bad, total) from one expected bad ratio, with its variance."""
     variance = expected_ratio * (1 - expected_ratio)
     return [(bad_events - total * expected_ratio, total * variance) for bad_events, total in units]
 
@@ -175,7 +175,7 @@ def successive_scatter(units: Sequence[tuple[int, int]]) -> Scatter:
 
 
 def likeliest_shift(units: Sequence[tuple[int, int]]) -> int:
-    """Return the place at which two levels explain the units best; their number if one level does."""
+    """Return the index at which two bad ratios explain the units best; the number of units if one ratio does."""
     all_bad, all_total = (
         sum(bad_events for bad_events, _ in units),
         sum(total for _, total in units),
@@ -197,7 +197,7 @@ def likeliest_shift(units: Sequence[tuple[int, int]]) -> int:
 def residuals_around_hours(
     strata: Sequence[int], units: Sequence[tuple[int, int]], shift_position: int
 ) -> tuple[list[Residual], int]:
-    """Compute the residuals about a level of each stratum and one rise from a place on; count the strata.
+    """Compute residuals around a bad ratio of each hour of day, raised by one amount from a unit on; count the hours.
 
     The rise is that of the strata that have events on both sides, weighted by the events after it.
     """

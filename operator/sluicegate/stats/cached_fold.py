@@ -24,7 +24,7 @@ def fold_cached(
     blocks: tuple[Any, ...],
     rule: Rule,
 ) -> Accumulator:
-    """Return the sums after all blocks, oldest first; `add` returns those after some more of them.
+    """Fold blocks, oldest first, into sums; the sums after each chunk of blocks are cached.
 
     Parameters
     ----------

@@ -27,7 +27,7 @@ MAX_SUMS: Final = HOURS // 30
 
 @dataclass(frozen=True, slots=True)
 class Units:
-    """Time since 1970 in units of one length. A sum belongs to the unit in which it begins.
+    """Time since 1970 in units of one length, such as hours or days. A block sum belongs to the unit in which its time begins.
 
     Attributes
     ----------
@@ -47,13 +47,13 @@ class Units:
         return -(-unit * self.seconds // self.sum_seconds)
 
     def first_from(self, number: int) -> int:
-        """Return the first unit that begins with this sum or after it."""
+        """Return the first unit that begins at or after this block sum."""
         unit = self.number_of_hour(number)
         return unit if self.start(unit) == number else unit + 1
 
     @property
     def are_sums(self) -> bool:
-        """Whether each sum is a unit by itself."""
+        """Whether each unit consists of one block sum."""
         return self.seconds == self.sum_seconds
 
 
@@ -83,7 +83,7 @@ class Calendar:
 
     @property
     def sum_units(self) -> Units:
-        """Units of one sum each."""
+        """Units that consist of one block sum each."""
         return Units(self.sum_seconds, self.sum_seconds)
 
     @property
@@ -94,15 +94,15 @@ class Calendar:
 
     @property
     def days(self) -> Units:
-        """Units of a day."""
+        """Units of one day."""
         return Units(self.day_seconds, self.sum_seconds)
 
     def sum_count(self, hours: int) -> int:
-        """Return the number of sums that cover these hours."""
+        """Return the number of block sums in these hours."""
         return ceil(hours * self.hour_seconds / self.sum_seconds)
 
     def blocks(self, hours: int) -> int:
-        """Return the number of blocks that cover these hours."""
+        """Return the number of blocks in these hours."""
         return ceil(hours * self.hour_seconds / self.block_seconds)
 
     def is_kept(self, hours: int) -> bool:
@@ -114,7 +114,7 @@ class Calendar:
         return number * self.sum_seconds // self.hour_seconds % HOURS_A_DAY
 
     def hours_as_sums(self, hours: int) -> int:
-        """Convert hours to a number of sums: rounded, and at least one."""
+        """Convert hours to a number of block sums: rounded, and at least 1."""
         return max(round(hours * self.hour_seconds / self.sum_seconds), 1)
 
 

@@ -63,7 +63,7 @@ def evidence_growth(weight: float, ratio: float, margin: float) -> float:
 def needed_evidence_by_step(
     steps: Sequence[int], earlier_evidence: float = 0.0
 ) -> Iterator[tuple[int, float]]:
-    """Yield the share of each step, in percent, with the ln E that it still has to gather.
+    """Yield each rollout step's traffic weight, in percent, with the ln E that this step must still collect.
 
     Parameters
     ----------

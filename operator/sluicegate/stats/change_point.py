@@ -83,7 +83,7 @@ def strongest_change(
 def _likeliest_change(
     baseline: Count, units: Sequence[tuple[int, int]], ratio_drops: Sequence[float]
 ) -> tuple[int, float]:
-    """Return moment and size of the likeliest rise, by the normal approximation; moment −1 without one.
+    """Return index and size of the likeliest rise of the bad ratio, by the normal approximation; index −1 if it never rises.
 
     It needs one pass and no logarithm: the difference D of two ratios has the variance v, and
     (D d − d²/2)/v is the evidence for a rise by d.
@@ -163,7 +163,7 @@ def _likeliest_change_within_strata(
     units: Sequence[tuple[int, int]],
     ratio_drops: Sequence[float],
 ) -> tuple[int, float]:
-    """Return moment and size of the likeliest rise within strata; moment −1 without one.
+    """Return index and size of the likeliest rise of the bad ratio within strata; index −1 if it never rises.
 
     With D and v by stratum, the evidence for a rise by d is d ΣD/v − d²/2 Σ1/v. The level after a
     moment is that before it, over all strata, plus the mean rise within them.
@@ -201,7 +201,7 @@ def _likeliest_change_within_strata(
 
 
 def _add_stratum(test_sums: list[float], stratum_counts: Sequence[int], weight_sign: int) -> None:
-    """Add a stratum's ΣD/v, Σ1/v, its rise in events and its events to the sums, or subtract them (sign −1)."""
+    """Add the four test sums of one stratum (ΣD/v, Σ1/v, Σ rise·events, Σ events), or subtract them (sign −1)."""
     before_bad, before_total, after_bad, after_total = stratum_counts
     if not before_total or not after_total:
         return

@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 
 class Count(NamedTuple):
-    """Bad events of all events."""
+    """A number of bad events, and the number of all events."""
 
     bad: int
     total: int
@@ -20,7 +20,7 @@ NOTHING: Final = Count(0, 0)
 
 
 def summed(counts: Iterable[tuple[int, int]]) -> Count:
-    """Add up counts."""
+    """Add up (bad, total) counts."""
     bad_events = total = 0
     for block_bad, block_total in counts:
         bad_events += block_bad

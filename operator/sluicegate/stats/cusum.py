@@ -36,7 +36,7 @@ class Alternative:
 
 @dataclass(frozen=True, slots=True)
 class Bank:
-    """Alternatives that one baseline allows, and the bound of their statistics."""
+    """A null ratio, the alternative ratios that are tested against it, and the bound that raises the alarm."""
 
     alternatives: tuple[Alternative, ...]
     alarm_bound: float
@@ -68,7 +68,7 @@ def cusum_bank(
 def cusum_bank_against(
     null_ratio: float, alternative_ratios: Sequence[float], mean_blocks: float
 ) -> Bank:
-    """Return the bank of these alternatives to a null, of which there is at least one.
+    """Return the bank that tests these alternative ratios, at least one, against a null ratio.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ class Progress:
 
     @property
     def statistic(self) -> float:
-        """Largest S of the bank."""
+        """Largest CUSUM statistic of the bank's alternatives."""
         return max(self.values)
 
     def can_continue_to(self, first_block: int, last_block: int) -> bool:
@@ -164,7 +164,7 @@ def advance_strata(
     counts: Iterable[tuple[int, int]],
     phi: float = 1.0,
 ) -> Progress:
-    """Update S with bank i mod len(banks) for block i, such as one bank for each weekday.
+    """Update the CUSUM statistics; block i uses bank i mod len(banks), such as one bank for each weekday.
 
     All banks must hold the same number of alternatives.
     """

@@ -118,7 +118,7 @@ def _residuals(blocks: Sequence[tuple[int, int]]) -> list[float]:
 
 @lru_cache(maxsize=2**10)
 def level_shift(blocks: tuple[tuple[int, int], ...]) -> int:
-    """Return the index of the block from which the bad ratio has another level; 0 if it has one level.
+    """Return the index of the block from which the bad ratio differs; 0 if it is constant.
 
     A model that decays an hour before the canary of its successor changes its level once. If that
     counted as bursts, it would reduce the canary's evidence a hundredfold: a candidate six points
@@ -137,7 +137,7 @@ def level_shift(blocks: tuple[tuple[int, int], ...]) -> int:
 def _level_distance(
     early_blocks: Sequence[tuple[int, int]], late_blocks: Sequence[tuple[int, int]]
 ) -> float:
-    """Compute the squared difference of two levels, in units of its variance."""
+    """Compute the squared difference of two blocks' bad ratios, divided by the variance of that difference."""
     level_blocks = [
         [block_count for block_count in blocks_of_level if block_count[1] > 0]
         for blocks_of_level in (early_blocks, late_blocks)

@@ -78,7 +78,7 @@ def evolution(
 def period_change_between(
     now: tuple[Count, float], earlier_value: tuple[Count, float], *, margin: float
 ) -> Evolution:
-    """Estimate the change of the share of bad events from one period to another.
+    """Estimate the change of the bad ratio from one period to another, with an interval and a word for it.
 
     Parameters
     ----------

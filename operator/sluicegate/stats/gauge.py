@@ -41,7 +41,7 @@ class Interval(NamedTuple):
 
 
 def gauge_baseline(values: Sequence[float]) -> GaugeBaseline | None:
-    """Compute the baseline of these block means; None if there are too few, or they never vary."""
+    """Compute mean and deviation of block means; None if they are too few or constant."""
     if len(values) < LEAST_BASELINE_VALUES:
         return None
     deviation = stdev(values)

@@ -21,12 +21,12 @@ Z_INTERVAL: Final = NormalDist().inv_cdf(0.975)
 
 @cache
 def quantile(confidence: float) -> float:
-    """Return the z of a one-sided bound at `confidence`, such as 0.95 → 1.645."""
+    """Return the z of a one-sided bound at a confidence, such as 0.95 → 1.645."""
     return NormalDist().inv_cdf(confidence)
 
 
 def wilson_lower(bad_events: float, total: float, z_score: float) -> float:
-    """Return the least ratio that `bad` of `total` is compatible with, one-sided; 0 without events.
+    """Compute the one-sided lower Wilson bound of the bad ratio; 0 without events.
 
     Counts may be fractions, such as counts divided by the dispersion.
     """
@@ -39,7 +39,7 @@ def wilson_lower(bad_events: float, total: float, z_score: float) -> float:
 
 
 def wilson_upper(bad_events: float, total: float, z_score: float) -> float:
-    """Return the largest ratio that `bad` of `total` is compatible with, one-sided; 1 without events."""
+    """Compute the one-sided upper Wilson bound of the bad ratio; 1 without events."""
     if total <= 0:
         return 1.0
     return 1.0 - wilson_lower(total - bad_events, total, z_score)

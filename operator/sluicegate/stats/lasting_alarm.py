@@ -19,7 +19,7 @@ from sluicegate.stats.cusum import Bank, cusum_bank_against
 
 @lru_cache(maxsize=2**14)
 def cusum_bank_of_odds(limit: float, odds: tuple[float, ...], mean_blocks: float) -> Bank:
-    """Return a bank whose null is the limit itself, and whose alternatives have higher odds.
+    """Return a bank whose null ratio is the limit itself, and whose alternatives have higher odds.
 
     Parameters
     ----------
@@ -50,12 +50,12 @@ class LastingAlarm:
 
     @property
     def is_lasting(self) -> bool:
-        """Whether there is an alarm."""
+        """Whether the alarm is raised."""
         return self.alternative_index is not None
 
     @property
     def statistic(self) -> float:
-        """Largest S of the bank."""
+        """Largest CUSUM statistic of the bank's alternatives."""
         return max(self.values)
 
 
@@ -67,7 +67,7 @@ def begin_alarm(bank: Bank, first_block: int) -> LastingAlarm:
 def advance_alarm(
     alarm: LastingAlarm, bank: Bank, counts: Iterable[tuple[int, int]], phi: float = 1.0
 ) -> LastingAlarm:
-    """Update the evidence and the alarm, unit by unit.
+    """Update the CUSUM statistics and the alarm with the counts of further units of time.
 
     Parameters
     ----------

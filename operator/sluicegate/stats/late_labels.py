@@ -45,7 +45,7 @@ _NEGLIGIBLE_TERM: Final = 1e-17
 
 
 class LabelledBlock(NamedTuple):
-    """Labels of one block.
+    """Labels of one block: those compared in one table, and all labels of the stable version.
 
     Attributes
     ----------
@@ -110,7 +110,7 @@ def log_mean(candidate_total: int, stable_total: int, bad_events: int, log_ratio
 def _most_likely_count(
     candidate_total: int, stable_total: int, bad_events: int, ratio: float
 ) -> int:
-    """Return the x with the largest probability: the last whose ratio to its neighbour below is ≥ 1.
+    """Return the candidate's most probable number of bad labels in a table with given totals and odds ratio.
 
     It solves x (n₂ − m + x) = (n₁ − x + 1)(m − x + 1) ψ.
     """
@@ -142,7 +142,7 @@ def _log_binomial(n: int, successes: int) -> float:
 def table_factor(
     candidate: Count, stable: Count, earlier_counts: tuple[float, float], margin: float
 ) -> Factor:
-    """Compute the logarithms of one table's factors, for independent labels.
+    """Compute the log likelihood factors of one 2×2 table of labels, as if labels were independent.
 
     Parameters
     ----------
@@ -194,7 +194,7 @@ def log_ratios(earlier_counts: tuple[float, float], margin: float) -> tuple[floa
 
 
 def labels_growth(weight: float, compared_labels: float, ratio: float, margin: float) -> float:
-    """Compute the mean ln E that one label of either arm adds if the candidate equals stable.
+    """Compute the mean ln E that one label adds if the candidate equals stable.
 
     Parameters
     ----------
@@ -226,7 +226,7 @@ class OddsRatio(NamedTuple):
 
 
 class _LabelSums(NamedTuple):
-    """Sums of the blocks so far: ln E, compared labels, earlier labels, and the open table.
+    """Sums over the blocks so far: ln E, compared labels, earlier labels, and the unfinished 2×2 table of labels.
 
     `earlier_labels` are weighted by their age. `open_earlier` are those before the open table, of which
     `squared_totals` are the sums of its blocks' squared totals. `crossed_pairs` are the sums of the two products
@@ -303,7 +303,7 @@ def _add_blocks(label_sums: _LabelSums, blocks: Sequence[LabelledBlock], rule: R
 
 
 def _with_labels(label_sums: _LabelSums, candidate: Count, stable: Count) -> _LabelSums:
-    """Add a block's labels to the open table; `open_earlier` are the labels of stable before the first block of it."""
+    """Add a block's labels to the unfinished table; `open_earlier` are stable's labels before that table began."""
     is_open_table_empty = not (label_sums.open_candidate.total or label_sums.open_stable.total)
     candidate_square, stable_square = label_sums.squared_totals
     return label_sums._replace(
@@ -315,7 +315,7 @@ def _with_labels(label_sums: _LabelSums, candidate: Count, stable: Count) -> _La
 
 
 def _close_table(label_sums: _LabelSums, margin: float, correlation: float) -> _LabelSums:
-    """Add the factors of the open table; bursts reduce them to those of fewer, independent labels."""
+    """Add the factors of the finished table to ln E; correlated labels count as fewer, independent ones."""
     candidate, stable = label_sums.open_candidate, label_sums.open_stable
     if candidate.total and stable.total:
         independent_fraction = 1 / _dispersion(
@@ -344,7 +344,7 @@ def _close_table(label_sums: _LabelSums, margin: float, correlation: float) -> _
 def _crossed_pairs(
     earlier_pairs: tuple[float, float], candidate: Count, stable: Count
 ) -> tuple[float, float]:
-    """Add the two products of a table, over its total: wrong of one version by right of the other."""
+    """Add two products of a table's cells, divided by its total: bad of one version times good of the other."""
     candidate_product, stable_product = earlier_pairs
     total = candidate.total + stable.total
     candidate_product += candidate.bad * (stable.total - stable.bad) / total

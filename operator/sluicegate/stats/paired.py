@@ -25,7 +25,7 @@ _BET_FRACTIONS: Final = (0.05, 0.1, 0.2, 0.4)
 
 
 class Pairs(NamedTuple):
-    """Rows that two versions were scored on, by which of them was right."""
+    """Numbers of rows that both versions predicted, by which version was right."""
 
     both_right: int
     only_stable_wrong: int
@@ -82,13 +82,13 @@ def probability_of_better_by_chance(pairs: Pairs) -> float:
 
 
 def is_shown_better(pairs: Pairs) -> bool:
-    """Return whether the candidate is better on these rows, at the level `SHOWN_BETTER`."""
+    """Return whether the candidate is better on these rows, at the significance `BETTER_ALPHA`."""
     return probability_of_better_by_chance(pairs) <= BETTER_ALPHA
 
 
 @dataclass(frozen=True, slots=True)
 class PairedEvidence:
-    """ln E of "not worse by δ", of "worse" and of "better", with the rows they are computed from."""
+    """ln E of "not worse by the margin", "worse" and "better", and the rows that were compared."""
 
     promote_evidence: float
     roll_back: float

@@ -57,7 +57,7 @@ class BlockEvidence:
     better_evidence: float = 0.0
 
     def correlation(self) -> float:
-        """Estimate ρ of two differences of one block, an upper bound from the blocks so far; within [0, 1].
+        """Estimate an upper bound on the correlation of two rows of one block, within [0, 1].
 
         The mean squared residual, plus four of its standard errors. These grow with the residuals:
         errors as of independent rows let 11 % of the candidates worse by δ pass with blocks of
@@ -73,7 +73,7 @@ class BlockEvidence:
         return min((max(block_dispersion - 1, 0.0) + error) / (rows_per_block - 1), 1.0)
 
     def _mean_difference(self) -> float:
-        """Return the mean D so far, moved by a standard error towards 0; 0 if that changes its sign.
+        """Return the mean difference so far, shrunk by one standard error towards 0, at most to 0.
 
         The stake with the fastest growth is near (δ − μ)/ψ: for a far better candidate it is many
         times that of an equal one, so a fraction of the labels suffices.
@@ -88,7 +88,7 @@ class BlockEvidence:
     def with_block(
         self, block: Pairs, margin: float, earlier_pairs: Pairs = NO_ROWS
     ) -> BlockEvidence:
-        """Return the evidence with one more block; a block without rows changes nothing.
+        """Return the evidence after another block; a block without rows changes nothing.
 
         Parameters
         ----------
@@ -143,7 +143,7 @@ def expected_rows(discordant_ratio: float, margin: float, ln_evidence: float) ->
 
 @lru_cache(maxsize=2**10)
 def expected_blocks(rows: float, needed_evidence: float) -> float:
-    """Return the blocks until their rows count as `needed` independent ones; infinite beyond `MOST_BLOCKS`.
+    """Return the number of blocks until correlated rows count as `needed_evidence` independent rows; infinite beyond `MAX_BLOCKS`.
 
     Parameters
     ----------

@@ -36,7 +36,7 @@ _BISECTIONS: Final = 60
 
 
 class Factor(NamedTuple):
-    """Increments of ln E by one block, for promoting, for rolling back, and for "better"."""
+    """Increments of ln E by one block: for promotion, for rollback, and for "better"."""
 
     promote_factor: float
     roll_back: float
@@ -108,7 +108,7 @@ def _independent_count(count: Count, correlation: float) -> tuple[float, float]:
 def block_factor(
     candidate: Count, stable: Count, ratio: float, margin: float, *, correlation: float = 0.0
 ) -> Factor:
-    """Compute the logarithms of one block's factors; cached, as each evaluation repeats the newest blocks.
+    """Compute the log likelihood factors of one block; cached, as each evaluation repeats the newest blocks.
 
     Each arm counts with the size that independent events would have: n/(1 + (n − 1)ρ).
 
@@ -141,7 +141,7 @@ def block_factor(
 def log_factor_against(
     candidate: Count, stable: Count, alternative: float, ratio: float, *, correlation: float = 0.0
 ) -> float:
-    """Compute ln of one block's factor for the candidate at a ratio and stable at p, against one common ratio.
+    """Compute the log likelihood factor of "the candidate has this ratio" against "both versions have the pooled ratio".
 
     Parameters
     ----------
@@ -229,7 +229,7 @@ def promotion_bound(step: int, steps: int) -> float:
 
 
 def better_bound(step: int, steps: int, slos: int) -> float:
-    """Return the ln E at which one of `slos` alone carries a candidate over a step.
+    """Return the ln E at which one of several SLOs alone lets a candidate pass a step.
 
     Any may, so it is corrected.
     """
@@ -237,5 +237,5 @@ def better_bound(step: int, steps: int, slos: int) -> float:
 
 
 def rollback_bound(slos: int) -> float:
-    """Return the ln E at which one of `slos` rolls the candidate back; any may, so Bonferroni's correction."""
+    """Return the ln E at which one of several SLOs rolls the candidate back (Bonferroni's correction)."""
     return log(max(slos, 1) / ALPHA)

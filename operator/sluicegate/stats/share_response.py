@@ -251,7 +251,7 @@ def _model_of_share(sample: _Sample, shares: Sequence[float]) -> _Model:
 
 
 def _model_of_share_and_step(sample: _Sample, shares: Sequence[float]) -> _Model:
-    """Fit the share and one step to something worse, at the moment that explains most."""
+    """Fit the traffic share and one step up of the bad ratio, at the bin that explains most variance."""
     mean_share, centred_values = sample.centred(shares)
     share_variance, covariance = (
         sample.product(centred_values, centred_values),

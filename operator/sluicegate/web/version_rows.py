@@ -38,7 +38,7 @@ class TimelineEntry:
 
 
 def _gain_texts(product: DataProduct, verdict: CanaryVerdict | None) -> Iterator[str]:
-    """Yield what a version brought, by SLO, with what it is worth."""
+    """Yield the gain of each SLO by a version, with its monetary value."""
     for lift in lifts_of(verdict) if verdict is not None else ():
         worth = worth_of(product, lift)
         yield f"{lift_text(lift)}: {worth}" if worth else lift_text(lift)

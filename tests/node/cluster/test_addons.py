@@ -288,7 +288,7 @@ def test_a_pushed_bento_tag_is_never_overwritten(world: World, tmp_path: Path):
         pack_and_push(other, repository, plain_http=True)
 
 
-def test_a_push_from_a_pod_gives_the_digest_of_a_push_from_the_host_and_is_mounted_by_it(
+def test_an_image_pushed_from_a_pod_has_the_same_digest_as_from_the_host_and_can_be_mounted(
     world: World, namespace: str
 ):
     here, _, digest = world.references["v1"].partition("@")

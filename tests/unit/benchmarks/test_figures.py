@@ -10,7 +10,7 @@ leader_election_master_status{name="dataproduct"} 0.0
 """
 
 
-def test_a_metric_exists_only_with_a_sample_and_not_by_its_help_line():
+def test_a_metric_with_a_help_line_and_no_sample_does_not_exist():
     metrics = Metrics.parse(EXPOSED)
     assert metrics.has("leader_election_master_status")
     assert not metrics.has("process_start_time_seconds")

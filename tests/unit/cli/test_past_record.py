@@ -167,7 +167,7 @@ async def test_a_recorded_block_with_low_coverage_is_marked():
     assert file["blocks"][0]["coverage"] == "0"
 
 
-async def test_a_record_notes_what_it_omits():
+async def test_a_recorded_history_lists_the_data_that_it_omits():
     gauge = {
         "name": "basket",
         "indicator": {"gauge": {"metric": "basket", "direction": "HigherIsBetter"}},

@@ -219,7 +219,7 @@ def test_status_and_explain_print_the_refresh_time_and_the_end_of_a_degradation(
         )
 
 
-def test_status_and_explain_name_the_check_that_holds_a_candidate_and_what_waits_for_it():
+def test_status_and_explain_name_the_check_that_holds_a_candidate_and_the_pending_request():
     status = full_status()
     status["candidate"]["restoring"] = False
     body = example() | {"status": status}

@@ -63,9 +63,7 @@ def test_record_names_an_invalid_argument(file, monkeypatch, capsys, arguments, 
     assert said in capsys.readouterr().err
 
 
-def test_a_file_with_a_product_and_its_consumers_is_recorded_with_both(
-    tmp_path, monkeypatch, capsys
-):
+def test_record_writes_the_product_and_the_consumers_of_a_file(tmp_path, monkeypatch, capsys):
     stable = {
         "version": "v1",
         "image": "registry.example/m@sha256:0",

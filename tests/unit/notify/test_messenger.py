@@ -148,7 +148,7 @@ async def test_a_sink_receives_its_messages_after_an_outage_without_delaying_oth
 
 
 @virtually
-async def test_thirty_products_that_degrade_at_once_are_one_message():
+async def test_thirty_products_that_degrade_at_once_are_reported_in_one_message():
     async with messenger(groupSeconds=30) as told:
         keys = await started(told, *(f"product-{number}" for number in range(30)))
         for key in keys:

@@ -84,7 +84,7 @@ def test_a_degrading_product_has_no_start_time_of_its_state():
     assert facts_of(healthy).state_since is not None
 
 
-def test_the_matrix_has_a_state_only_where_one_is_known():
+def test_a_market_matrix_cell_is_empty_if_the_state_is_unknown():
     found = matrix_of([HEALTHY, BAD])
     assert found.markets == ("AT", "FR")
     assert found.rows[0].cells == (SloState.MISSED, SloState.MET)

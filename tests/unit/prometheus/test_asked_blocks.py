@@ -129,7 +129,7 @@ async def test_a_backfill_ends_with_the_third_chunk_that_fails_and_begins_with_t
     assert (read, len(blocks)) == (50, 10)
 
 
-async def test_a_canary_is_read_from_its_first_block_on_in_queries_of_ten_thousand(asked):
+async def test_a_canary_is_read_from_its_first_block_in_queries_of_ten_thousand_blocks(asked):
     newest = int(NOW - 60) // 120
     begun = target(canary_from=120 * (newest - 30))
     assert await asked.fetch(CANARY, NOW, begun) == [(120, newest - 30, newest)]

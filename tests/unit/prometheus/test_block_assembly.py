@@ -397,7 +397,7 @@ def test_requests_without_a_pod_count_as_failures_of_the_availability_of_stable_
         ({"version": "v1", "http_response_code": "429"}, ("v1", "", "refused")),
     ],
 )
-def test_a_row_of_failures_has_the_class_of_its_code(row, key):
+def test_a_row_of_failed_requests_names_the_class_of_their_status_code(row, key):
     assert table_of(QueryKind.REQUESTS_BAD, row) == {(*PRODUCT, *key): {FIRST: 1.0}}
 
 

@@ -40,7 +40,7 @@ async def test_a_backfill_continues_and_keeps_the_readable_data_of_a_product():
         assert (clicks.block(4800).quality is Quality.COUNTED) is (key != keys[7])
 
 
-async def test_an_unreadable_hour_of_the_past_makes_an_eighth_of_it_unavailable():
+async def test_an_unreadable_hour_of_the_past_makes_one_eighth_of_the_past_unavailable():
     keys = products(1, 2)
     during = range(300 * 4740, 300 * 4741)
     targets = [target(key, slos=AVAILABILITY) for key in keys]

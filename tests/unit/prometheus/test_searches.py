@@ -98,7 +98,9 @@ NAMED = Scope(("a",), ("1",))
         (1, 100, [(100, 100)], {100}),
     ],
 )  # fmt: skip
-def test_the_search_halves_the_blocks_of_one_product_three_times(blocks, bad, asked, spoiled):
+def test_the_search_for_a_failing_query_halves_a_products_blocks_at_most_three_times(
+    blocks, bad, asked, spoiled
+):
     found, batch, kept = searched(
         lambda _, first, last: first <= bad <= last, A1, scope=NAMED, blocks=blocks
     )

@@ -25,7 +25,7 @@ def test_the_first_version_serves_once_its_pods_are_ready(route):
     assert world.condition("Ready") == ("True", "Serving")
 
 
-def test_the_first_version_that_fails_stalls_and_another_model_replaces_it_at_once():
+def test_a_product_whose_first_version_fails_is_stalled_until_a_new_model_replaces_it():
     world = World(spec=document())
     world.broken["v1"] = broken_pod("image can't be pulled: not found")
     world.run(3)

@@ -26,7 +26,7 @@ def limit_mib() -> int:
 
 @pytest.mark.heavy
 @pytest.mark.slow
-async def test_180_large_products_leave_the_operator_far_within_its_memory(server):
+async def test_180_large_products_need_less_than_the_operators_memory_limit(server):
     junk = {"junk": "x" * BYTES}
     for number in range(NUMBER):
         body = document()

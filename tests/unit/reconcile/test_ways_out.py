@@ -171,7 +171,7 @@ def test_a_candidate_that_does_not_start_does_not_replace_a_failed_stable_versio
     ],
 )
 @pytest.mark.parametrize("approval", ["Automatic", "Manual"])
-def test_a_candidate_without_possible_evidence_reports_it_once_and_needs_a_promote_request(
+def test_a_candidate_that_can_get_no_evidence_is_reported_once_and_needs_a_promote_request(
     slos, why, approval
 ):
     rollout = {"steps": [5, 50], "approval": approval}

@@ -245,7 +245,7 @@ async def test_a_deleted_lease_is_not_acquired_while_its_holder_may_still_write(
 
 
 @with_time_limit
-async def test_a_leader_with_a_deleted_lease_stops_and_one_replica_leads_again():
+async def test_a_leader_whose_lease_is_deleted_stops_and_another_replica_becomes_leader():
     loop = virtual_loop()
     server, first, second = await two()
     server.delete()

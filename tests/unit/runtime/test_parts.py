@@ -467,7 +467,7 @@ def test_requests_for_other_kinds_record_no_watch(watches, gaps):
     assert watches.ages() == {}
 
 
-def test_a_list_does_not_reset_the_age_of_its_watch(watches, clock):
+def test_a_list_request_does_not_reset_the_age_of_the_watch(watches, clock):
     watches.begun([CONFIG_MAPS])
     clock.now += 7
     watches.requested(URL("https://x/api/v1/configmaps?limit=500"))

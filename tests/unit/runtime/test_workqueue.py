@@ -187,7 +187,7 @@ def test_a_background_key_is_processed_under_constant_normal_load(queue, clock):
     assert turns > LONGEST_WAITS[QueuePriority.BACKGROUND], "it is the least urgent"
 
 
-def test_a_more_urgent_add_raises_the_priority_of_a_waiting_key_and_none_lowers_it(queue):
+def test_adding_a_waiting_key_again_may_raise_its_priority_and_never_lowers_it(queue):
     queue.add(A, QueuePriority.BACKGROUND)
     queue.add(B, QueuePriority.NORMAL)
     queue.add(A, QueuePriority.URGENT)

@@ -119,7 +119,9 @@ def test_right_and_wrong_predictions_are_counted_with_their_events(secret):
     assert [desk.events("good"), desk.events("bad")] == [2, 1]
 
 
-def test_a_label_counts_for_the_version_that_predicted_not_the_one_that_receives_it(secret):
+def test_a_label_counts_for_the_version_that_predicted_and_not_for_the_version_that_receives_it(
+    secret,
+):
     token = Desk(secret, version="v2").feedback.token(7)
     desk = Desk(secret, version="v1")
     desk.send((token, 7))

@@ -142,7 +142,7 @@ def test_an_address_of_the_node_is_refused_in_any_notation(claim: Path, into: Pa
         ({}, None),
     ],
 )
-def test_a_redirect_leads_to_https_only_and_is_read_from_its_one_header(headers, target):
+def test_a_redirect_is_followed_to_https_only_and_has_a_single_location_header(headers, target):
     message = Message()
     for name, value in headers.items():
         message[name] = value

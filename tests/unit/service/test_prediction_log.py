@@ -559,7 +559,7 @@ def test_a_label_by_caller_id_requires_a_prediction_log(tmp_path):
     assert (refusal["reason"], "set it, or send the token" in refusal["message"]) == ("NoLog", True)
 
 
-def test_a_label_received_by_two_pods_is_one_row(tmp_path):
+def test_a_label_that_two_pods_received_is_counted_once(tmp_path):
     desk = Desk(tmp_path)
     token = desk.predict(1, {"km": 1})
     desk.send(token=token, truth=1)

@@ -121,7 +121,7 @@ def test_a_missing_or_weak_signing_key_is_refused(keys, message):
         signer(keys=keys)
 
 
-def test_predictions_with_one_id_of_the_caller_have_one_identity():
+def test_predictions_with_the_same_caller_id_have_the_same_identity():
     tokens = [
         signer().issue(value, version="v1", now=5, caller_id=CallerId("o-1")) for value in (1, 2)
     ]

@@ -322,7 +322,7 @@ def test_drop_alternatives_leave_some_good_events():
     assert alternative_drops(0.8, 0.1902) == (), "a twentieth of them"
 
 
-def test_the_least_detectable_drop_is_detected_and_half_of_it_is_not():
+def test_the_least_detectable_drop_is_detected_and_half_of_that_drop_is_not():
     bound, before = log(3 * 87_600), Count(1100, 10_000)
     least = least_drop(before, 3_000, bound)
     for share, seen in ((1.15, True), (0.5, False)):
@@ -341,7 +341,7 @@ def test_the_least_detectable_drop_has_evidence_equal_to_the_bound(before, after
     assert drop**2 * n / (2 * p * (1 - p) * phi) == pytest.approx(1.5)
 
 
-def test_without_enough_events_the_least_detectable_drop_is_one():
+def test_without_enough_events_the_least_detectable_drop_is_100_percent():
     assert least_drop(Count(0, 0), 100, 1.0) == 1.0
     assert least_drop(Count(1, 10), 0, 1.0) == 1.0
     assert least_drop(Count(5, 10), 10, 100.0) == 1.0

@@ -169,7 +169,7 @@ def test_a_provisional_baseline_only_warns():
     ("statistic", "level"),
     [(9.5, "MISSED"), (9.49, "AT_RISK"), (4.75, "AT_RISK"), (4.74, "MET")],
 )
-def test_a_drift_is_missed_at_its_bound_and_at_risk_at_half_of_it(statistic, level):
+def test_an_slo_is_missed_at_the_drift_bound_and_at_risk_at_half_of_the_bound(statistic, level):
     assert Drift(statistic, bound=9.5, decides=True).level.name == level
 
 

@@ -76,7 +76,7 @@ def test_a_gauge_baseline_requires_enough_blocks_with_variance(values):
     assert gauge_baseline(values) is None
 
 
-def test_the_gauge_bounds_give_one_false_alarm_in_ten_years():
+def test_the_gauge_bounds_give_at_most_one_false_alarm_in_ten_years():
     assert (HOURLY_BOUND, DAILY_BOUND) == (9.5, 5.0)
 
 

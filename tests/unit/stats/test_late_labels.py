@@ -115,7 +115,7 @@ def test_delays_of_right_and_wrong_answers_cancel_in_the_odds_ratio():
     ],
     ids=["only right answers", "only wrong answers", "one version", "the other version"],
 )
-def test_labels_of_one_outcome_or_one_version_are_no_evidence(candidate, stable):
+def test_labels_with_a_single_outcome_or_of_a_single_version_are_no_evidence(candidate, stable):
     assert table_factor(candidate, stable, KNOWN, MARGIN) == (0.0, 0.0, 0.0)
 
 

@@ -93,7 +93,9 @@ def two_days(alike, hours=24, slope=0.0):
 
 
 @pytest.mark.parametrize(("hours", "slope"), [(24, 0.0), (24, 0.004), (12, 0.0), (8, 0.0)])
-def test_two_days_show_a_daily_pattern_if_they_correlate_at_the_one_percent_level(hours, slope):
+def test_a_daily_pattern_requires_two_days_that_correlate_at_the_1_percent_significance_level(
+    hours, slope
+):
     low, high = 0.0, 1.0
     for _ in range(30):
         middle = (low + high) / 2

@@ -192,7 +192,9 @@ def test_the_decision_bounds_follow_from_the_error_rates():
         (0.1, 0.05, 275, 245),
     ],
 )
-def test_the_planned_number_of_events_equals_the_documented_one(ratio, margin, promote, roll_back):
+def test_the_planned_number_of_events_equals_the_documented_number(
+    ratio, margin, promote, roll_back
+):
     assert round(math.log(20) / kl_divergence(ratio, ratio + margin)) == promote
     assert round(events_to_roll_back(ratio, margin)) == roll_back
 

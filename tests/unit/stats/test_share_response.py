@@ -55,7 +55,7 @@ def shows_own(found: ShareResponse) -> bool:
 
 
 @pytest.mark.parametrize("delay", [0, 3, 12])
-def test_a_ratio_that_follows_the_traffic_share_is_no_change_of_its_own(delay):
+def test_a_ratio_that_follows_the_traffic_share_is_not_an_independent_change(delay):
     found = [response(seed, lost=LOST, delay=delay) for seed in range(RUNS)]
     assert all(each.follows > 50 for each in found)
     assert sum(map(shows_own, found)) <= RUNS // 20
@@ -69,7 +69,7 @@ def test_a_change_at_another_time_than_a_step_is_detected(own_from):
     assert sum(map(shows_own, found)) >= RUNS * 0.9
 
 
-def test_a_change_beside_a_bad_version_is_detected_with_its_size():
+def test_a_change_at_the_time_of_a_bad_version_is_detected_with_the_size_of_the_change():
     found = [response(seed, lost=LOST, own_from=9) for seed in range(RUNS)]
     assert sum(map(shows_own, found)) >= RUNS * 0.9
     assert all(each.own_rise == pytest.approx(OWN, abs=0.06) for each in found)

@@ -211,7 +211,7 @@ def test_a_remedy_is_followed_by_a_challenger_after_twice_the_time_of_its_traini
     )
 
 
-def test_a_follow_up_training_that_is_proved_better_is_followed_by_another_one():
+def test_a_follow_up_training_that_is_proved_better_is_followed_by_another_training():
     reasons = reasons_after_a_remedy(330, trained(200, BETTER, "v3"))
     assert reasons[3:] == ["FollowUp", "GatePassed", "CanaryNotWorse", "FollowUp"]
 

@@ -180,7 +180,7 @@ def test_a_decay_never_becomes_the_baseline():
     assert {line["slos"]["accuracy"]["baselineRatio"] for line in lines} == {0.8996}
 
 
-def test_a_degraded_product_recovers_only_after_one_calm_hour():
+def test_a_degraded_product_recovers_only_after_one_hour_in_which_its_slos_are_met():
     def script(index):
         return {"v1": {"availability": count(300 if 100 <= index < 110 else 0, 1200)}}
 

@@ -100,7 +100,7 @@ def test_blocks_without_data_start_no_action_for_a_version(history):
 
 @given(histories)
 @settings(max_examples=40)
-def test_each_replay_line_is_consistent_with_itself_and_the_previous_one(history):
+def test_each_replay_line_is_consistent_with_itself_and_the_previous_line(history):
     document, _ = made(history)
     before = None
     for line in run(document):

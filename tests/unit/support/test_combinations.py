@@ -42,7 +42,7 @@ def test_each_outcome_is_printed_once_with_all_its_combinations(outcomes):
         st.lists(st.sampled_from("abc"), unique=True), min_size=len(EVERY), max_size=len(EVERY)
     )
 )
-def test_each_line_is_printed_once_with_all_combinations_that_produce_it(outcomes):
+def test_each_golden_line_is_printed_once_with_all_combinations_that_produce_it(outcomes):
     known = dict(zip(EVERY, map(set, outcomes), strict=True))
     found, of = {one: set() for one in EVERY}, set()
     lines = list(by_line(dict(zip(EVERY, outcomes, strict=True))))

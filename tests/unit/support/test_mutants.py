@@ -31,7 +31,7 @@ def test_a_mutants_place_that_is_missing_or_ambiguous_is_an_error(text):
         Mutant("x", "policy/a.py", "2", "3", "").applied(text)
 
 
-def test_the_lines_of_a_mutant_are_those_that_differ():
+def test_the_lines_of_a_mutant_are_the_lines_that_differ_from_the_source():
     before, text = "b = 1\nc = 1\nd = 1", "a = 1\nb = 1\nc = 1\nd = 1\ne = 1\n"
     assert list(Mutant("x", "", before, "b = 1\nc = 2\nd = 1", "").lines(text)) == [3, 4]
     assert list(Mutant("x", "", "c = 1", "c = 2", "").lines(text)) == [3]

@@ -65,7 +65,7 @@ def product(
         ("nan", {}, "goal 3.2 %: not known yet"),
     ],
 )
-def test_a_goal_is_met_by_the_slo_that_measures_it(ratio, goal, text):
+def test_a_business_goal_is_met_if_the_slo_that_measures_it_is_met(ratio, goal, text):
     (progress,) = goals_of(product(ratio=ratio, **goal))
     assert progress.text == text
 

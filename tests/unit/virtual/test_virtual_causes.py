@@ -203,7 +203,7 @@ async def test_an_undecided_score_is_repeated_with_twice_the_rows_and_the_wait_h
 
 @pytest.mark.slow
 @for_days
-async def test_an_equal_version_that_is_worse_since_its_release_is_code_and_is_not_trained_for(
+async def test_an_equal_model_that_is_worse_since_its_release_has_a_code_fault_and_is_not_retrained(
     world,
 ):
     """The version before failed most requests, so it is no remedy; v2 reads the same rows otherwise."""

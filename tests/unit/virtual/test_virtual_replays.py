@@ -127,7 +127,7 @@ def without_delay(decision: Made) -> tuple[object, ...]:
     return (None if reason == "FollowUp" else at, kind, reason, *others)
 
 
-def test_a_replay_of_a_record_makes_each_decision_of_the_operator_at_the_same_block(
+def test_a_replay_of_a_recorded_history_makes_the_operators_decisions_at_the_same_blocks(
     retrained: Life,
 ):
     made = [without_delay(each) for each in retrained.watch.decisions(BLOCK)]

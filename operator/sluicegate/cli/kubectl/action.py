@@ -146,7 +146,7 @@ def stopped_before(
 
 
 def written_reason(reason: str) -> str:
-    """Return a reason as given.
+    """Return the reason that a person wrote, if it is valid.
 
     Raises
     ------

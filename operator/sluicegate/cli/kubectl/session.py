@@ -78,7 +78,7 @@ class Session:
 
 
 def add_product(parser: argparse.ArgumentParser, *, nargs: str | None = None) -> None:
-    """Declare NAME and where it is."""
+    """Declare the argument NAME of a product, and the option for its namespace."""
     parser.add_argument(
         "product", metavar="NAME", nargs=nargs, help="name of a DataProduct, or NAMESPACE/NAME"
     )

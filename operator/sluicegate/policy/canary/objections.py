@@ -198,7 +198,7 @@ def unmeasured_consumer(case: CanaryCase) -> ConsumerGap | None:
 
 
 def gauge_is_missing(case: CanaryCase) -> Hold | None:
-    """Hold at the last step until each gauge that must favour the candidate does."""
+    """Hold at the last step while a gauge that must favour the candidate does not yet."""
     for gauge in case.assessment.gauges if case.is_last else ():
         if gauge.required and not gauge.favours:
             text = (

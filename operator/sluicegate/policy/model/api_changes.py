@@ -76,7 +76,7 @@ def changes(stable: ApiSummary | None, candidate: ApiSummary | None) -> tuple[st
 
 
 def added(stable: ApiSummary | None, candidate: ApiSummary | None) -> tuple[str, ...]:
-    """Return the operations of the candidate only, as far as both summaries list theirs."""
+    """Return the operations that only the candidate's API has; none if either list of operations is incomplete."""
     if stable is None or candidate is None or not (stable.operations and candidate.operations):
         return ()
     return tuple(map(_short, sorted(candidate.operations.keys() - stable.operations.keys())))

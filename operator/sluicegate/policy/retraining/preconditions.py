@@ -44,7 +44,7 @@ class RetrainingRequest:
 
     @property
     def trained(self) -> RetrainingStatus:
-        """Return the status of its trainings."""
+        """Return the retraining status of the product."""
         return self.status.retraining or RetrainingStatus()
 
 

@@ -190,7 +190,7 @@ def _renewals_full(
 
 
 def _alert_once(status: DataProductStatus, obstacle: Hold, release: Release) -> Hold | Alert:
-    """Return why a pushed model isn't rolled out; one alert if the measurements are lost."""
+    """Return the reason why a new model of the spec is not rolled out; alert once if measurements are lost."""
     name = release.version
     was_emitted = alert_key(obstacle.reason, name) in status.engine.emitted_alerts
     if status.engine.outage_start_time is None or obstacle.reason not in LOST or was_emitted:

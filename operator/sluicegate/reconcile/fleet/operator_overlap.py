@@ -105,7 +105,7 @@ class OperatorOverlaps:
         *,
         now: float,
     ) -> Overlap:
-        """Return what to do about the identity in a product's status.
+        """Return how to react to the operator that `status.writtenBy` of a product names.
 
         Parameters
         ----------

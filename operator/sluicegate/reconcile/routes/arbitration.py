@@ -199,7 +199,7 @@ class Claims:
         entry.reserved = reserved
 
     def _wake_denied(self, entry: RouteEntry) -> None:
-        """Wake products whose routes no Gateway accepts, as a route that they claim is being written.
+        """Requeue the products whose routes no Gateway accepts, because a route that they claim is about to be written.
 
         Or they would take it when they are admitted, or when their looks come round.
         """

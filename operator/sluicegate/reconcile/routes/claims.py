@@ -139,7 +139,7 @@ class MatchTable(tuple[Match, ...]):  # noqa: SLOT001  # cached properties need 
 
     @cached_property
     def distinct(self) -> frozenset[Match]:
-        """Return the matches by their hash."""
+        """Return a route's matches by their hash, equal matches once."""
         return frozenset(self)
 
     @cached_property

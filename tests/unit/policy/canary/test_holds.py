@@ -52,7 +52,7 @@ def test_a_hold_names_its_check_at_once_or_after_the_documented_delay(
         ("CollectingEvidence", 60, Reason.OBJECTIVE_NOT_MET, "ObjectiveNotMet"),
     ],
 )
-def test_a_hold_whose_evidence_alternates_at_a_bound_changes_its_check_at_most_every_ten_minutes(
+def test_a_hold_whose_evidence_alternates_around_a_bound_changes_at_most_every_ten_minutes(
     named, since, reason, check
 ):
     """Each change of the name is a write of status."""

@@ -183,7 +183,7 @@ def test_an_edited_slo_restarts_its_shadow_evidence():
     assert again.evidence[0].blocks == 1
 
 
-def test_the_next_shadow_interval_begins_where_the_counted_one_ends():
+def test_the_next_shadow_interval_begins_where_the_counted_interval_ends():
     shadow = shadowed(terms(), EQUAL).shadow
     assert shadow.since_time == START + 86_400
     assert not is_due(shadow, 86_400, START + 2 * 86_400 - 1)
@@ -213,7 +213,7 @@ def test_a_shadow_phase_with_more_labels_takes_fewer_days(a_day):
     assert planned_shadow_seconds(86_400, 0, margin=0.03) == inf
 
 
-def test_rows_of_the_hold_out_and_of_the_shadow_phase_are_one_sum_of_evidence():
+def test_evidence_of_hold_out_rows_and_shadow_rows_is_added_up():
     judged, hold_out = terms(), Pairs(4500, 210, 200, 90)
     one = shadowed(judged, EQUAL)
     (alone,) = judge(judged, one).slos

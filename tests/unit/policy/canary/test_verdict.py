@@ -240,7 +240,7 @@ def worse_in(*markets: str, terms: Any = HELD) -> tuple[MarketHarm, ...]:
 AUSTRIA = "worse in AT in accuracy: 60.0 % (n=100) against stable's 91.0 % (n=100)"
 
 
-def test_a_candidate_worse_in_a_market_is_held_until_a_manual_request_or_its_max_duration():
+def test_a_candidate_that_is_worse_in_a_market_is_held_until_a_manual_request_or_max_duration():
     made = decided(
         ALIKE, terms=HELD, phase=CandidatePhase.STEPPING, seconds=3600, harmed=worse_in("AT")
     )

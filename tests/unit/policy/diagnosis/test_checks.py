@@ -215,7 +215,7 @@ KEPT = InputReading("offers", "contracts/offers.yaml", None, 0.0)
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("checks", [AUTO_CHECKS, OUTSIDE_CHECKS])
-def test_an_input_that_is_late_or_breaks_its_contract_explains_wrong_answers(
+def test_a_late_or_contract_breaking_input_is_the_cause_of_wrong_predictions(
     inputs, reason, says, checks
 ):
     found = diagnose(symptoms(facts=replace(KNOWN, inputs=inputs)), checks)

@@ -63,7 +63,7 @@ def test_a_lasting_surge_never_becomes_the_normal_load():
 
 
 @pytest.mark.parametrize("length", [12, 24, 48])
-def test_a_slow_ramp_of_traffic_does_not_make_its_peak_the_normal_load(length):
+def test_the_peak_of_slowly_rising_traffic_is_not_taken_as_the_normal_load(length):
     def ramp(index):
         return USUAL * (1 + 7 * min(max(index - 48, 0) / length, 1.0))
 

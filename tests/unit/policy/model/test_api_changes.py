@@ -194,7 +194,7 @@ def test_a_changed_content_type_is_a_breaking_api_change():
     assert "(application/vnd.x.v2) is no longer accepted" in found
 
 
-def test_a_removed_enum_value_is_a_breaking_api_change_and_an_added_one_is_not():
+def test_a_removed_enum_value_is_a_breaking_api_change_and_an_added_value_is_not():
     def with_kinds(*kinds: str) -> Schema:
         return accepting(object_of("kind", kind={"type": "string", "enum": list(kinds)}))
 

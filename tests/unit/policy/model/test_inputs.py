@@ -52,7 +52,9 @@ def test_the_facts_of_a_decision_are_set_completely_or_not_at_all():
         (Quality.COUNTED, Quality.COUNTED),
     ],
 )
-def test_a_canary_block_from_before_the_rollout_has_only_stable_and_its_quality(requests, quality):
+def test_a_canary_block_before_the_rollout_has_only_the_stable_version_and_the_block_quality(
+    requests, quality
+):
     counts = {"accuracy": BlockValue(Quality.COUNTED)}
     block = canary_block(300, BlockValue(requests), counts, None, ages=None)
     assert (block.quality, block.stable, block.candidate) == (quality, counts, {})

@@ -249,7 +249,7 @@ def test_a_result_under_the_name_of_an_older_version_is_refused():
     ],
     ids=["another bento", "the same bento"],
 )
-def test_a_result_under_the_name_of_a_refused_candidate_is_refused_unless_it_is_that_bento(
+def test_a_training_result_named_like_a_refused_candidate_is_refused_unless_its_bento_is_the_same(
     image, reason
 ):
     refused = PastVersion.of(
@@ -285,7 +285,7 @@ def test_the_hold_out_gate_names_the_slo_that_is_proved_better():
     assert judge_all(ours | FINE, theirs | FINE, margins).slo == "availability", "the first"
 
 
-def test_a_hold_out_of_one_row_is_compared_and_an_empty_one_is_too_small():
+def test_a_hold_out_of_one_row_is_compared_and_an_empty_hold_out_is_too_small():
     assert judge("accuracy", Count(0, 1), Count(0, 1), POINT).difference is not None
     for ours, theirs in ((0, 1), (1, 0)):
         found = judge("accuracy", Count(0, ours), Count(0, theirs), POINT)
@@ -312,7 +312,7 @@ def test_a_hold_out_with_the_needed_number_of_rows_is_conclusive(better, worse, 
     assert judged(1.02 * found.needed / 1_000).verdict is verdict
 
 
-def test_a_margin_of_one_point_at_ten_percent_needs_about_4900_rows():
+def test_a_margin_of_one_percentage_point_at_ten_percent_errors_needs_about_4900_rows():
     needed = judge("accuracy", Count(50, 500), Count(50, 500), POINT).needed
     assert needed == pytest.approx(4_900, rel=0.02)
     assert judge("accuracy", Count(55, 500), Count(50, 500), POINT).needed is None, "no number does"

@@ -169,7 +169,7 @@ def judged(*counts):
     )
 
 
-def test_an_slo_is_calm_while_its_drift_evidence_is_below_half_of_the_bound():
+def test_an_slo_is_met_while_its_drift_evidence_is_below_half_of_the_bound():
     found = [judged(*[(bad, 1000)] * 12) for bad in range(70, 130)]
     halves = [2 * one.drift.statistic / one.drift.bound for one in found]
     assert [one.calm for one in found] == [half < 1 for half in halves]

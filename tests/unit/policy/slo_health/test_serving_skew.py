@@ -80,7 +80,7 @@ def test_good_scores_on_training_rows_with_bad_live_answers_prove_a_serving_skew
     assert compared(scored, live).differs is differs
 
 
-def test_the_skew_message_has_both_shares_their_sample_sizes_and_the_time_of_the_rows():
+def test_the_skew_message_has_shares_and_sample_sizes_of_both_sides_and_the_time_of_the_rows():
     found = compared(rows(552), rows(1300, 1500))
     assert found.message == (
         "the training scores v1 at 86.2 % (n=4,000) on rows since 1970-02-04T17:20:00Z, live it is"

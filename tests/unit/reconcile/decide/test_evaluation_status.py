@@ -44,7 +44,7 @@ def shown(result: SloResult, **fields):
     return after.slos[0]
 
 
-def test_an_slo_is_shown_as_shares_of_good_events_beside_its_baseline():
+def test_the_output_shows_an_slo_as_the_share_of_good_events_beside_its_baseline():
     found = shown(SHOWN)
     assert (found.ratio, found.bad, found.total, found.objective) == ("0.85", 150, 1000, "0.8")
     assert found.baseline_ratio == "0.9005"  # one of two is bad before any is seen

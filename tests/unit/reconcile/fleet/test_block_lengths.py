@@ -50,7 +50,7 @@ def test_the_oldest_products_keep_their_block_lengths_in_any_order_of_observatio
     assert problem.message.endswith("set it to one of 60, 61, 62, 63, 64, 65")
 
 
-def test_a_block_length_in_use_is_free_to_others_and_limits_are_per_namespace():
+def test_a_product_may_use_an_existing_block_length_and_limits_are_per_namespace():
     lengths = of_many(range(MANY))
     lengths.record(key(MANY), 60, created(MANY % 60))
     lengths.record(key(0, "shop"), 7, created(59))

@@ -254,7 +254,7 @@ def test_after_a_late_evaluation_the_last_healthy_block_dates_the_degradation(
         assert fleet.portfolio(key(name), NOW).turned_bad == together
 
 
-def test_a_degradation_may_date_from_any_time_since_the_last_evaluated_block():
+def test_a_degradation_may_have_begun_at_any_time_since_the_last_evaluated_block():
     fleet = FleetRegistry(Budget(1, 1))
     judge(fleet, "bad", [9, 10], broke=10)
     judge(fleet, "asks", [10], broke=99)
@@ -301,7 +301,7 @@ def test_products_degraded_together_are_the_most_that_one_moment_explains(placed
     assert found.namespaces == len(sizes) - 1
 
 
-def test_a_degradation_may_date_from_any_time_in_an_unknown_state():
+def test_a_degradation_in_an_unknown_state_may_have_begun_at_any_earlier_time():
     fleet = FleetRegistry(Budget(1, 1))
     judge(fleet, "a", [9, 10], broke=10)
     judge(fleet, "b", [9], broke=99)

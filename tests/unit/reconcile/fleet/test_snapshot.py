@@ -211,7 +211,7 @@ def test_a_training_waits_for_a_slot_until_its_job_exists():
 
 
 @pytest.mark.parametrize(("retries_in", "waits"), [(-BLOCK, True), (30 * BLOCK, False)])
-def test_a_challenger_with_a_lost_job_queues_again_only_at_its_retry_time(retries_in, waits):
+def test_a_challenger_whose_job_was_lost_is_queued_again_only_at_its_retry_time(retries_in, waits):
     """Else the slot stays free for it, and nothing trains."""
     world = serving_world(0, retraining=TRAINING | {"schedule": {"everySeconds": 3600}})
     world.portfolio = Portfolio(slot=False)

@@ -173,7 +173,7 @@ def test_the_pause_after_a_failed_training_ends_with_its_time():
         ),
     ],
 )  # fmt: skip
-def test_a_first_training_names_what_it_waits_for(waits, cause, slo, message):
+def test_a_waiting_first_training_has_the_reason_for_its_wait(waits, cause, slo, message):
     world = serving_world(5, retraining=TRAINING)
     pending = TRIGGER | {"cause": cause, "slo": slo}
     world.status["retraining"] = {"pending": pending, "waitingFor": waits}

@@ -39,7 +39,7 @@ def test_a_restart_changes_no_status_and_emits_no_event(wrong):
 
 
 @pytest.mark.parametrize("blocks", [1, 2])
-def test_a_just_promoted_version_has_one_reason_for_its_missing_evaluation(blocks):
+def test_a_just_promoted_version_has_a_single_reason_for_its_missing_evaluation(blocks):
     world = served(0)
     first = world.current.slos[0].reason
     world.run(blocks)

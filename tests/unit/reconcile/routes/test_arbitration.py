@@ -90,7 +90,7 @@ def test_a_parent_added_to_a_route_is_a_new_claim(world):
     assert world.refused(elder)
 
 
-def test_a_product_that_does_not_write_its_route_yet_claims_no_requests(world):
+def test_a_product_without_a_written_route_claims_no_requests(world):
     waiting, other = (world.create(f"{name}/search", routed("/search")) for name in "ab")
     for key in (waiting, other):
         world.see(key)
