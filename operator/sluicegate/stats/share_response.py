@@ -135,8 +135,8 @@ def _since_improvement(bins: list[Bin]) -> list[Bin]:
     reversed_sample = replace(sample, ratios=[-ratio for ratio in sample.ratios])
     improved = _model_of_share_and_step(reversed_sample, [0.0] * len(bins))
     noise = _dispersion(reversed_sample, improved) if improved.explained else 1.0
-    shown = improved.explained / (2 * noise) >= log(len(bins)) + IMPROVED
-    return bins[improved.begin :] if shown else bins
+    has_improved = improved.explained / (2 * noise) >= log(len(bins)) + IMPROVED
+    return bins[improved.begin :] if has_improved else bins
 
 
 # ---- delays ---------------------------------------------------------------------------------

@@ -140,14 +140,14 @@ class UpstreamOutcomes:
             for upstream, versions in self._versions.items():
                 if not self.is_running(upstream):
                     continue
-                shown, counted = self._ages(upstream)
+                earlier_ages, counted = self._ages(upstream)
                 for version, counts in versions.items():
-                    for outcome, age in product(Outcome, sorted(shown | counted)):
-                        number = counts.outcomes[outcome, age] if age in shown else 0
+                    for outcome, age in product(Outcome, sorted(earlier_ages | counted)):
+                        number = counts.outcomes[outcome, age] if age in earlier_ages else 0
                         outcomes.add_metric([*version, outcome.value, age], number)
                     for (indicator, event), number in counts.events.items():
                         events.add_metric([*version, indicator, event], number)
-                self._shown_ages[upstream] = shown | counted
+                self._shown_ages[upstream] = earlier_ages | counted
             for upstream, by_result in self._requests.items():
                 for met, number in by_result.items():
                     requests.add_metric([upstream, met.value], number)
