@@ -14,7 +14,7 @@ JOBS := --jobs=2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 # A tier of `make test`: what it reports is told once more when all of them have ended.
 TIER = $(PYTEST) $(WHOLE) --report-to .tiers/$@.jsonl
 
-.PHONY: help setup quick check lint workflows types layers unit test test-all bars verify verify-canaries verify-degradation verify-consumers verify-bentos verify-cluster programs counts pure lives fuzz fuzz-inputs latency bentos prometheus apiserver benchmarks chaos node stories kind gitops skew signatures mutants coverage bench drift cluster cluster-down kubeconfig kubectl images changelog release-notes docs demo demo-down demo-web portfolio crds constraints format
+.PHONY: help setup quick check lint workflows types layers unit test test-all bars verify verify-canaries verify-degradation verify-consumers verify-bentos verify-cluster programs counts pure lives fuzz fuzz-inputs latency bentos prometheus apiserver benchmarks chaos node stories kind gitops skew signatures queues mutants coverage bench drift cluster cluster-down kubeconfig kubectl images changelog release-notes docs demo demo-down demo-web portfolio crds constraints format
 
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -155,6 +155,11 @@ skew: programs ## The last release and this one in turns on an API server, each 
 signatures: setup ## cosign, built from its module, verifies what `pack` signs; so does the image verifier of docs/own-model.md
 	@$(RUN) python -m cluster build cosign >/dev/null
 	$(TIER) tests/signatures
+
+# Out of `make test` for its build: 1,500 packages that nothing else needs, in versions of their own.
+queues: programs ## Kueue, built from its module, admits and pre-empts trainings on a real API server (builds for minutes, once)
+	@$(RUN) python -m cluster build kueue >/dev/null
+	$(TIER) tests/queues
 
 # All named mutants, or MUTANTS="R17 P28"; COUNT=40 SEED=1 draws others in addition, of all
 # packages or of those in WHERE="policy kube".

@@ -185,6 +185,8 @@ def recipes() -> dict[str, Recipe]:
         "kwok": Recipe(
             "kwok", "sigs.k8s.io/kwok", package="sigs.k8s.io/kwok/cmd/kwok", files=KWOK_STAGES
         ),
+        # Only `make queues` asks for it.
+        "kueue": Recipe("kueue", "sigs.k8s.io/kueue", package="sigs.k8s.io/kueue/cmd/kueue"),
         "metrics-server": Recipe(
             "metrics-server",
             _METRICS_SERVER,

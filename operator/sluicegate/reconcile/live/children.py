@@ -183,7 +183,7 @@ class JobRecord(ChildRecord):
     created : when, in seconds. deadline : seconds that it may run; 0 without one.
     deleting : it has a deletionTimestamp.
     suspended : spec.suspend is set, so it has no pod.
-    suspended_since : when it was suspended, in seconds; 0 while it isn't.
+    suspended_since : since when it has not run, in seconds; 0 while it isn't suspended and has begun.
     queue : the LocalQueue that admits it; empty without one.
     start_time : when it began, in seconds; 0 before. ready : pods of it that run.
     """
@@ -377,7 +377,9 @@ def job_record(body: Mapping[str, Any]) -> JobRecord | None:
         deadline=body["spec"].get("activeDeadlineSeconds") or 0,
         deleting="deletionTimestamp" in body["metadata"],
         suspended=suspended,
-        suspended_since=max(created, _moved_at({}, (pause,))) if suspended else 0,
+        suspended_since=0
+        if status.get("startTime") and not suspended
+        else max(created, _moved_at({}, (pause,))),
         queue=(body["metadata"].get("labels") or {}).get(names.LABEL_QUEUE, ""),
         start_time=_moved_at({"creationTimestamp": status.get("startTime")}, ()),
         ready=status.get("ready") or 0,

@@ -48,7 +48,7 @@ def wait_of(job: JobRecord | None, pods: Iterable[PodState], now: int) -> JobWai
     if job is None or job.finished or job.ready:
         return None
     name = f"its Job {job.key.name}"
-    if job.suspended:
+    if job.suspended or (job.queue and not job.start_time):
         return _suspension(job, name)
     own_pods = [pod for pod in pods if pod.job == job.key.name]
     if any(not pod.waiting for pod in own_pods):
