@@ -17,8 +17,8 @@ from sluicegate.api.containers import amount
 Fields = "Mapping[str, Any]"
 
 IDENTITY = ("apiVersion", "kind")  # sent with every apply, but never among the owned fields
-QUANTITY_FIELDS = frozenset({"requests", "limits", "sizeLimit", "storage", "divisor"})
-"""Fields whose values the server normalises: 0.5 becomes 500m."""
+QUANTITY_FIELDS = frozenset({"requests", "limits", "sizeLimit", "storage", "divisor", "target"})
+"""Fields whose values the server normalises: 0.5 becomes 500m. `target` is that of an autoscaler's metric."""
 
 
 def owned_fields(body: Mapping[str, Any], field_manager: str) -> dict[str, Any]:
@@ -129,7 +129,7 @@ class Digests:
 
         Parameters
         ----------
-        read : all inputs of the fingerprint, as JSON.
+        cache_key : all inputs of the fingerprint, as JSON.
         """
         key = blake2b(json.dumps(cache_key).encode(), digest_size=16).digest()
         fingerprint_text = self._known.pop(key, None) or compute_digest()

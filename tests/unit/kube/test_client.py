@@ -208,6 +208,10 @@ def test_items_of_a_list_set_are_owned_by_their_value():
     ("one", "other"),
     [
         ({"requests": {"cpu": "0.5"}}, {"requests": {"cpu": "500m"}}),
+        (
+            {"target": {"type": "Value", "value": "0.2"}},
+            {"target": {"type": "Value", "value": "200m"}},
+        ),
         ({"limits": {"memory": "1Gi"}}, {"limits": {"memory": "1024Mi"}}),
         ({"emptyDir": {"sizeLimit": "1Gi"}}, {"emptyDir": {"sizeLimit": "1024Mi"}}),
         ({"requests": {"cpu": "1000m"}}, {"requests": {"cpu": 1}}),
