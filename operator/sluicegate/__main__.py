@@ -157,13 +157,16 @@ class _Parser(argparse.ArgumentParser):
         super().error(message)
 
     def write_error(self, arguments: Sequence[str], exit_code: int, error: SluicegateError) -> None:
-        """Print an error as a document if the arguments select a format that programs read."""
+        """Print an error as a document if the arguments select a format that programs read.
+
+        A default format selects nothing: the lines of JSON of `replay` end without another document.
+        """
         action = next((one for one in self._actions if one.dest == "output" and one.choices), None)
         if action is None:
             return
         from sluicegate.cli.printing.errors import MACHINE_FORMATS, write_error
 
-        output = _option(arguments, action.option_strings) or action.default
+        output = _option(arguments, action.option_strings)
         if output in MACHINE_FORMATS.intersection(action.choices or ()):
             problems = error.problems if isinstance(error, InvalidInput) else ()
             command = self.prog.partition("sluicegate ")[2]

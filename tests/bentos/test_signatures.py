@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -51,6 +52,14 @@ def is_valid(payload: bytes, signature: bytes, key: Path, folder: Path) -> bool:
         check=False, capture_output=True,
     )  # fmt: skip
     return done.returncode == 0
+
+
+def test_a_signing_key_without_the_package_cryptography_names_the_installation(
+    tmp_path: Path, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, "cryptography.hazmat.primitives.asymmetric.ec", None)
+    with pytest.raises(SigningError, match="pip install cryptography"):
+        signing_key(str(tmp_path / "bentos.key"))
 
 
 def test_pack_signs_the_digest_and_the_repository_of_a_bento(

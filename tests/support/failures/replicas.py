@@ -257,7 +257,7 @@ def audited_writes(plane: ControlPlane, users: Iterable[str]) -> list[Write]:
 
 
 def attempted_writes(plane: ControlPlane, users: Iterable[str]) -> list[Write]:
-    """The writes of these users with any answer, in the order of the answers."""
+    """The writes of these users with any answer, in the order of the answers; without dry runs."""
     desired = set(users)
     return sorted(
         (
@@ -266,6 +266,7 @@ def attempted_writes(plane: ControlPlane, users: Iterable[str]) -> list[Write]:
             if entry["user"].get("username") in desired
             and entry["verb"] in WRITES
             and entry["stage"] == "ResponseComplete"
+            and "dryRun" not in entry["requestURI"]
         ),
         key=lambda write: write.at,
     )

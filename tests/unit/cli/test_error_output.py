@@ -55,7 +55,9 @@ def test_an_error_with_junit_output_is_an_error_of_the_suite(capsys):
 
 
 @pytest.mark.parametrize(
-    "words", [["plan", "/nowhere/a.yaml"], ["record", "a/b", "-o", "json"]], ids=" ".join
+    "words",
+    [["plan", "/nowhere/a.yaml"], ["record", "a/b", "-o", "json"], ["replay", "/nowhere/a.yaml"]],
+    ids=" ".join,
 )
 def test_an_error_without_a_format_of_programs_writes_nothing_to_standard_output(
     words, capsys, monkeypatch

@@ -16,18 +16,25 @@ if TYPE_CHECKING:
 SERVED = [(kind, user, 200) for user in ("old", "new") for kind in KINDS]
 
 
-def products(folder: Path, *writes: tuple[str, str, int]) -> ScaledProducts:
-    """One product, and the log of writes to its objects, by kind, user and code."""
+def products(folder: Path, *writes: tuple[str, str, int], late: str = "") -> ScaledProducts:
+    """One product, and the log of writes to its objects, by kind, user and code.
+
+    `late` is the query of one more write, a patch of a Deployment by the first user after all others.
+    """
     log = folder / "audit.log"
-    lines = [json.dumps(entry(number, *one)) for number, one in enumerate(writes)]
+    entries = [entry(number, *one) for number, one in enumerate(writes)]
+    if late:
+        entries.append(entry(len(writes), "deployments", "old", 200, query=late))
+    lines = map(json.dumps, entries)
     log.write_text("".join(f"{line}\n" for line in lines))
     plane: Any = SimpleNamespace(audit_log=log)
     return ScaledProducts(plane, "catalog", 1)
 
 
-def entry(second: int, kind: str, user: str, code: int) -> dict[str, Any]:
+def entry(second: int, kind: str, user: str, code: int, *, query: str = "") -> dict[str, Any]:
     return {
         "user": {"username": user},
+        "requestURI": f"/apis/example/{kind}/p0{query}",
         "verb": "patch",
         "stage": "ResponseComplete",
         "objectRef": {"resource": kind, "namespace": "catalog", "name": "p0"},
@@ -44,6 +51,11 @@ def test_a_stored_write_without_a_response_counts_as_work(tmp_path):
     """The API server stores a Service, and answers 504; so no operator writes it again."""
     writes = [(kind, user, 504 if kind == "services" else 200) for kind, user, _ in SERVED]
     products(tmp_path, *writes).assert_written_in_turn("old", "new")
+
+
+def test_a_late_dry_run_of_a_former_leader_counts_as_no_write(tmp_path):
+    """The kernel sends it again once a cut link is back; it has no precondition, and stores nothing."""
+    products(tmp_path, *SERVED, late="?dryRun=All").assert_written_in_turn("old", "new")
 
 
 @pytest.mark.parametrize(

@@ -14,18 +14,12 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from cryptography.hazmat.primitives.asymmetric.ec import (
-    ECDSA,
-    SECP256R1,
-    EllipticCurvePrivateKey,
-)
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
-
 from sluicegate_service.oci import CONFIG_TYPE, MANIFEST_TYPE, Blob, descriptor, digest_of
 from sluicegate_service.registry import PushError
 
 if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+
     from sluicegate_service.registry import RegistryClient
 
 KEY_ENV: Final = "SLUICEGATE_SIGNING_KEY"
@@ -47,11 +41,24 @@ def signing_key(path: str | None = None) -> EllipticCurvePrivateKey | None:
     Raises
     ------
     SigningError
-        The file is no private key on P-256 in PEM (PKCS #8), or its password is wrong.
+        The file is no private key on P-256 in PEM (PKCS #8), its password is wrong, or the package
+        cryptography isn't installed.
     """
     path = path or os.environ.get(KEY_ENV)
     if not path:
         return None
+    try:  # only who signs needs the package, which has no wheel for some machines
+        from cryptography.hazmat.primitives.asymmetric.ec import (  # noqa: PLC0415
+            SECP256R1,
+            EllipticCurvePrivateKey,
+        )
+        from cryptography.hazmat.primitives.serialization import (  # noqa: PLC0415
+            load_pem_private_key,
+        )
+    except ImportError as error:
+        raise SigningError(
+            f"the signing key {path} needs the package cryptography: pip install cryptography"
+        ) from error
     password = os.environ.get(PASSWORD_ENV)
     try:
         key = load_pem_private_key(Path(path).read_bytes(), password.encode() if password else None)
@@ -99,6 +106,9 @@ def sign(registry: RegistryClient, digest: str, key: EllipticCurvePrivateKey) ->
     PushError
         As of any push.
     """
+    from cryptography.hazmat.primitives.asymmetric.ec import ECDSA  # noqa: PLC0415 - see signing_key
+    from cryptography.hazmat.primitives.hashes import SHA256  # noqa: PLC0415
+
     payload = statement(registry.target.repository, digest)
     signature = base64.b64encode(key.sign(payload, ECDSA(SHA256()))).decode()
     payload_digest = digest_of(payload)
