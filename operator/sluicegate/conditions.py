@@ -2,7 +2,7 @@
 
 The functions are pure: the time is an argument. A condition's lastTransitionTime changes only with
 its status. Reconciling and Stalled exist only while True, because kstatus (and so Flux, Helm and
-`kubectl wait`) reads their presence; ReviewDue, OperatorOverlap, DegradesDependents and
+`kubectl wait`) reads their presence; ReviewDue, ActionsLate, OperatorOverlap, DegradesDependents and
 EvidenceOneSided, which few products have, likewise. MarketsMet exists only on products that count by market. All others
 always exist.
 """
@@ -25,6 +25,7 @@ ABNORMAL: Final = frozenset(
         ConditionType.DEGRADES_DEPENDENTS,
         ConditionType.EVIDENCE_ONE_SIDED,
         ConditionType.REVIEW_DUE,
+        ConditionType.ACTIONS_LATE,
     }
 )
 """Conditions that exist only while True."""

@@ -134,7 +134,7 @@ def _reconciler(
         share_states=settings.share_dependency_states,
         refusals=trainer.refusals,
         most_training_seconds=settings.max_retraining_seconds,
-        review=reviews.condition,
+        reviews=reviews.conditions,
     )
     overlaps, lengths = OperatorOverlaps(written_by(settings)), BlockLengths(wake)
     first_starts = FirstStarts()

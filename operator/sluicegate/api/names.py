@@ -130,6 +130,8 @@ class ConditionType(StrEnum):
     """Present only while True: another operator writes the product's status too."""
     REVIEW_DUE = "ReviewDue"
     """Present only while True: a sealed review waits for signatures; its reason is the review's state."""
+    ACTIONS_LATE = "ActionsLate"
+    """Present only while True: actions that were agreed in reviews are not done after their due dates."""
 
 
 class ConditionReason(StrEnum):
@@ -251,6 +253,8 @@ class ConditionReason(StrEnum):
     EVIDENCE_NOT_COUNTED = "EvidenceNotCounted"
     # OperatorOverlap
     OPERATOR_OVERLAP = "OperatorOverlap"
+    # ActionsLate
+    ACTIONS_LATE = "ActionsLate"
     # RuntimePinned
     PINNED_BY_DIGEST = "PinnedByDigest"
     NAMED_BY_TAG = "NamedByTag"

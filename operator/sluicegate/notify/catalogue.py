@@ -90,6 +90,7 @@ class Kind(StrEnum):
     REVIEW_OVERDUE = "review.overdue"
     REVIEW_SIGNED = "review.signed"
     REVIEW_CLOSED = "review.closed"
+    ACTIONS_LATE = "actions.late"
     UPSTREAM_STARTED = "upstream.started"
     UPSTREAM_ADVANCED = "upstream.advanced"
     UPSTREAM_PROMOTED = "upstream.promoted"
@@ -349,6 +350,12 @@ CATALOGUE: Final[dict[Kind, CatalogueEntry]] = {
         _GOOD, Topic.REVIEW, "A review of {product} is signed",
         "Reviews of {count} products are signed",
         "A DataProductReview has the state Reviewed or Skipped."),
+    Kind.ACTIONS_LATE: CatalogueEntry(
+        _NEEDS, Topic.REVIEW, "Actions that were agreed in reviews of {product} are late",
+        "Actions that were agreed in reviews of {count} products are late",
+        "The condition ActionsLate becomes True.", needs=(NeedKind.ACTIONS_LATE,),
+        now="the product is served as before",
+        request="do what was agreed and set done in the review, or agree another due date in a later one"),
     Kind.UPSTREAM_STARTED: CatalogueEntry(
         _INFO, Topic.UPSTREAM, "{upstream}, on which {product} depends, starts a rollout of {version}",
         "Upstreams of {count} products start a rollout",

@@ -92,6 +92,7 @@ class Cursor:
     ended : the newest end of a version in the history.
     attempt, result : number of the newest training attempt, and time of the newest result.
     count : number of transitions of the product so far; part of their ids.
+    late : whether actions that were agreed in reviews are late.
     reviews : sealed reviews that aren't closed, by name.
     """
 
@@ -122,6 +123,7 @@ class Cursor:
     result: Annotated[int, Field(alias="r")] = 0
     refused: Annotated[bool, Field(alias="f")] = False
     suspended: Annotated[bool, Field(alias="x")] = False
+    late: Annotated[bool, Field(alias="la")] = False
     count: Annotated[int, Field(alias="k")] = 0
     reviews: Annotated[Mapping[str, ReviewCursor], Field(alias="v")] = field(default_factory=dict)
 
@@ -130,14 +132,14 @@ class Cursor:
         """Whether no state is open whose end is reported."""
         return not (
             self.degraded or self.stalled or self.unready or self.lost or self.approval or self.held
-            or self.dependents or self.requests or self.markets or self.secret or self.suspended or self.refused or self.reviews
+            or self.dependents or self.requests or self.markets or self.secret or self.suspended or self.refused or self.late or self.reviews
         )  # fmt: skip
 
     def without_levels(self) -> "Cursor":
         """Return a cursor with the same events and no open state, to compare a new product with."""
         return replace(
             self, degraded=False, since=0, markets="", secret=False, stalled="", unready="", lost="", upstream=False,
-            dependents=False, approval="", held="", answers="", paused=False, requests="", retries=0, refused=False, suspended=False, reviews={},
+            dependents=False, approval="", held="", answers="", paused=False, requests="", retries=0, refused=False, suspended=False, late=False, reviews={},
             begun={},
         )  # fmt: skip
 
@@ -185,6 +187,7 @@ def cursor_of(
         lost=_loss_reason(by_type.get(ConditionType.METRICS_AVAILABLE), before),
         upstream=_upstream(by_type.get(ConditionType.DEPENDENCIES_HEALTHY), before=before.upstream),
         dependents=ConditionType.DEGRADES_DEPENDENTS in by_type,
+        late=ConditionType.ACTIONS_LATE in by_type,
         candidate=candidate.revision if candidate else "",
         weight=candidate.weight if candidate else 0,
         approval=_approval(candidate, by_type.get(ConditionType.ROLLOUT_PROGRESSING)),

@@ -157,6 +157,7 @@ def transitions(
             comparison.rollout(),
             comparison.blocked(),
             comparison.requests(),
+            comparison.actions(),
         )
     )
     needs = needs_in(status, (origin.namespace, origin.name)) if changes else ()
@@ -282,6 +283,11 @@ class _Comparison:
                 Kind.DEPENDENT_RECOVERED, time, message=self._duration_text("dependents", time, "It lasted{}"),
                 mark=str(self.after.promoted),
             )  # fmt: skip
+
+    def actions(self) -> Iterator[Transition]:
+        """Yield that actions that were agreed in reviews are late."""
+        if self.after.late and not self.before.late:
+            yield self._condition(Kind.ACTIONS_LATE, ConditionType.ACTIONS_LATE)
 
     def health(self) -> Iterator[Transition]:
         """Yield degradations and recoveries of the product."""

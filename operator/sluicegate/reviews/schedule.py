@@ -21,6 +21,7 @@ from sluicegate.conditions import Finding, find_condition
 from sluicegate.kube.errors import Conflict, Forbidden, Invalid, KubeError, NotFound
 from sluicegate.kube.resources import Key
 from sluicegate.prometheus.timing import Timing
+from sluicegate.reviews.agreed_actions import ActionIndex, LateActions, remaining_actions
 from sluicegate.reviews.day_reader import DayReader
 from sluicegate.reviews.journal import DAY_SECONDS, Note
 from sluicegate.reviews.ledger_writer import DELAY_SECONDS, LedgerWriter, seal_review, visited_names
@@ -150,25 +151,30 @@ class Reviews:
         self._next_sweep = 0.0
         self._latest = 0.0
         self.overview = Overview()
+        self._late: dict[Key, list[LateActions]] = {}
+        """Late actions by product; those of a former product of the same name are apart."""
+        self._swept = False
         self._seen: dict[Key, _FollowedReview] = {}
         self._followed = False
 
-    def condition(self, product: DataProduct) -> Finding | None:
-        """Return the condition of a product's review; None while no signature is required.
+    def conditions(self, product: DataProduct) -> tuple[Finding, ...]:
+        """Return the conditions of a product's reviews: missing signatures, and late actions.
 
-        Until this replica has read the reviews, the earlier condition remains.
+        Until this replica has read the reviews, the earlier conditions remain.
         """
+        key, uid = Key(*product.metadata.key), product.metadata.uid
+        waiting_review = self.overview.waiting.get(key)
+        due = (
+            waiting_review.finding
+            if waiting_review is not None and waiting_review.uid == uid
+            else None
+        )
+        late = next((one.finding for one in self._late.get(key, ()) if one.uid == uid), None)
         if not self._followed:
-            condition_before = find_condition(product.status.conditions, ConditionType.REVIEW_DUE)
-            if condition_before is None or condition_before.status != "True":
-                return None
-            return Finding(
-                ConditionType.REVIEW_DUE, "True", condition_before.reason, condition_before.message
-            )
-        waiting_review = self.overview.waiting.get(Key(*product.metadata.key))
-        if waiting_review is None or waiting_review.uid != product.metadata.uid:
-            return None
-        return waiting_review.finding
+            due = _earlier_finding(product, ConditionType.REVIEW_DUE)
+        if not self._swept:
+            late = _earlier_finding(product, ConditionType.ACTIONS_LATE)
+        return tuple(finding for finding in (due, late) if finding is not None)
 
     def update_subject(self, key: Key, review_subject: ReviewSubject | None) -> None:
         """Update a product; None if it isn't reviewed, or is deleted."""
@@ -205,7 +211,7 @@ class Reviews:
     def begin(self) -> None:
         """Schedule all visits again, as this replica starts to lead."""
         now = self._began = self._next_signed = self._next_sweep = self._wall()
-        self._followed = False
+        self._followed = self._swept = False
         for key, entry in self._known.items():
             entry.due = now + _key_hash(key) % START_SECONDS
 
@@ -224,7 +230,7 @@ class Reviews:
         for start in range(0, len(due_products), MAX_VISITS_AT_ONCE):
             await self._visit(day_reader, due_products[start : start + MAX_VISITS_AT_ONCE], now)
         if now >= self._next_signed:
-            read_documents = await self._follow_signatures(now)
+            read_documents = await self._follow_signatures(now) + await self._follow_actions(now)
             self._next_signed = now + max(SIGNED_SECONDS, read_documents / READS_PER_SECOND)
         if now >= self._next_sweep:
             await self._sweep(now)
@@ -328,12 +334,17 @@ class Reviews:
     async def _sweep(self, now: float) -> None:
         """Seal open reviews that aren't visited any more, and drop old ones without a product."""
         failures: list[str] = []
+        actions = ActionIndex()
         try:
-            async for review in self._store.labelled(OPEN_STATE, self._namespaces):
-                with _noted_failures(failures):
-                    await self._seal_left(review, now)
+            async for document in self._store.documents(OPEN_STATE, self._namespaces):
+                actions.add(document)
+                review = parse_review(document)
+                if review is not None:
+                    with _noted_failures(failures):
+                        await self._seal_left(review, now)
             for label in (SEALED_STATE, CLOSED_STATE):
                 async for document in self._store.documents(label, self._namespaces):
+                    actions.add(document)
                     with _noted_failures(failures):
                         await self._drop_expired(document, now)
         except NotFound:
@@ -342,7 +353,37 @@ class Reviews:
             logger.warning("reviews of deleted products are sealed and dropped later: %s", error)
         else:
             self._unreviewed.clear()
+            self._swept = True
+            self._replace_late_actions(actions.late(now))
         _warn_failure("%d reviews are sealed or dropped a day later, the first: %s", failures)
+
+    def _replace_late_actions(self, late: dict[Key, list[LateActions]]) -> None:
+        """Requeue the products whose late actions have changed."""
+        late_before, self._late = self._late, late
+        for key in late_before.keys() | late.keys():
+            if late_before.get(key) != late.get(key):
+                self._requeue(key)
+
+    async def _follow_actions(self, now: float) -> int:
+        """Read the reviews with late actions again, so that those done since are dropped; return the number of reads.
+
+        What has become late since is found by the daily sweep.
+        """
+        late, read_documents = {}, 0
+        try:
+            for product, of_products in self._late.items():
+                actions = ActionIndex()
+                for review_key in {action.review for one in of_products for action in one.actions}:
+                    read_documents += 1
+                    document = await self._store.document(review_key)
+                    if document is not None:
+                        actions.add(document)
+                late[product] = remaining_actions(of_products, actions.late(now).get(product, ()))
+        except KubeError as error:
+            logger.warning("late actions of reviews are read later: %s", error)
+            return read_documents
+        self._replace_late_actions({product: left for product, left in late.items() if left})
+        return read_documents
 
     async def _seal_left(self, review: DataProductReview, now: float) -> None:
         if review.status.seal_time is not None:
@@ -389,6 +430,14 @@ def _noted_failures(failures: list[str]) -> Iterator[None]:
         yield
     except _ERRORS_OF_ONE_PRODUCT as error:
         failures.append(str(error))
+
+
+def _earlier_finding(product: DataProduct, kind: ConditionType) -> Finding | None:
+    """Return a condition as status has it; None unless it is True."""
+    condition = find_condition(product.status.conditions, kind)
+    if condition is None or condition.status != "True":
+        return None
+    return Finding(kind, "True", condition.reason, condition.message)
 
 
 def _warn_failure(text: str, failures: list[str]) -> None:

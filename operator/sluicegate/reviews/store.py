@@ -134,6 +134,13 @@ class ReviewStore:
         except NotFound:
             return None
 
+    async def document(self, key: Key) -> dict[str, Any] | None:
+        """Return the document of the review of this name, also an unreadable one; None if there is none."""
+        try:
+            return dict(await self.api.get(DATA_PRODUCT_REVIEWS, key))
+        except NotFound:
+            return None
+
     async def open(
         self, review_subject: ReviewSubject, key: Key, period: Period
     ) -> DataProductReview | None:

@@ -56,6 +56,8 @@ class NeedKind(StrEnum):
     """A rollout ended without a verdict, and is not retried by itself."""
     REVIEW_OVERDUE = "ReviewOverdue"
     """Signatures of a review are missing after its due time."""
+    ACTIONS_LATE = "ActionsLate"
+    """Actions that were agreed in reviews are not done after their due dates."""
     REVIEW_DUE = "ReviewDue"
     """A review waits for signatures."""
 
@@ -94,6 +96,9 @@ _WORDS: Final = {
         "Rollout without a verdict", "rollout without a verdict", "rollouts without a verdict",
     ),
     NeedKind.REVIEW_OVERDUE: ("Review overdue", "overdue review", "overdue reviews"),
+    NeedKind.ACTIONS_LATE: (
+        "Actions late", "product with late actions", "products with late actions",
+    ),
     NeedKind.REVIEW_DUE: ("Review due", "review to sign", "reviews to sign"),
 }  # fmt: skip
 """Each as people read it of a product, of one, and of several."""
@@ -105,6 +110,8 @@ REVIEWS: Final[Mapping[str, NeedKind]] = {
     ReviewState.OVERDUE: NeedKind.REVIEW_OVERDUE,
 }
 """States of a sealed review that need a person; they are the reasons of the condition ReviewDue."""
+OF_REVIEWS: Final = frozenset({*REVIEWS.values(), NeedKind.ACTIONS_LATE})
+"""Needs of reviews: the column REASON has those of the product itself before them."""
 _REFUSED: Final = frozenset(
     {
         ConditionReason.PODS_NOT_READY,
@@ -506,9 +513,14 @@ def _missed(market: MarketStatus) -> str:
 
 def _review(status: DataProductStatus, key: Key) -> Iterator[Need]:
     due = find_condition(status.conditions, ConditionType.REVIEW_DUE)
-    if due is None or due.status != "True":
-        return
-    namespace, name = key
-    labels = f"{names.LABEL_PRODUCT}={name},{names.LABEL_REVIEW}=sealed"
-    command = f"kubectl get dprev -n {shlex.quote(namespace)} -l {shlex.quote(labels)}"
-    yield _need(REVIEWS.get(due.reason, NeedKind.REVIEW_DUE), due, command=command)
+    late = find_condition(status.conditions, ConditionType.ACTIONS_LATE)
+    product_label = f"{names.LABEL_PRODUCT}={key[1]}"
+    if due is not None and due.status == "True":
+        command = _reviews_command(key, f"{product_label},{names.LABEL_REVIEW}=sealed")
+        yield _need(REVIEWS.get(due.reason, NeedKind.REVIEW_DUE), due, command=command)
+    if late is not None and late.status == "True":
+        yield _need(NeedKind.ACTIONS_LATE, late, command=_reviews_command(key, product_label))
+
+
+def _reviews_command(key: Key, labels: str) -> str:
+    return f"kubectl get dprev -n {shlex.quote(key[0])} -l {shlex.quote(labels)}"

@@ -14,9 +14,9 @@ from sluicegate.reporting.summary import (
     result_of,
     share_of,
 )
+from sluicegate.reviews.agreed_actions import AgreedAction, open_actions
 from sluicegate.views.goals import period_progress
 from sluicegate.views.product_facts import ProductFacts
-from sluicegate.web.agreed_actions import AgreedAction, open_actions
 from sluicegate.web.store import ReviewFacts
 
 

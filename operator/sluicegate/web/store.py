@@ -16,6 +16,7 @@ from sluicegate.api.product import DataProduct
 from sluicegate.api.review import DataProductReview
 from sluicegate.kube.resources import Key, key_of
 from sluicegate.reporting.summary import PeriodSummary, summary_of
+from sluicegate.reviews.agreed_actions import AgreedAction, actions_of
 from sluicegate.reviews.periods import local_day
 from sluicegate.reviews.resource_hours import hours_of, trainings_ended_on
 from sluicegate.reviews.store import (
@@ -26,7 +27,6 @@ from sluicegate.reviews.store import (
 )
 from sluicegate.views.product_facts import ProductFacts, read_facts
 from sluicegate.views.resource_hours import ResourceHours
-from sluicegate.web.agreed_actions import AgreedAction, actions_of
 
 Facts = TypeVar("Facts")
 

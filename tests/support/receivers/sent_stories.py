@@ -416,7 +416,7 @@ async def upstream_outage(world: World) -> None:
 
 # ---- reviews ------------------------------------------------------------------------------------
 async def review(world: World) -> None:
-    """A review waits for signatures, is overdue, and is signed by both managers."""
+    """A review waits for signatures, is overdue, and is signed by both managers; an action of it is late."""
     team = {"members": [MANAGER, {"name": "Kim", "username": "kim", "role": "DataScientist"}]}
     roles = [MANAGER["role"], "DataScientist"]
     every = {"every": "Week", "startDate": "2025-12-26", "graceDays": 1, "signedBy": roles}
@@ -433,6 +433,9 @@ async def review(world: World) -> None:
     await world.run(2 * DAY)
     name = sealed()
     assert name is not None
+    agreed = {"title": "check the labels of Austria", "owner": "kim", "dueDate": rfc3339(int(world.loop.wall()))[:10]}  # fmt: skip
+    world.server.write(DATA_PRODUCT_REVIEWS, name, {"spec": {"actions": [agreed]}})
+    await world.run(2 * DAY)
     signatures: list[Body] = []
     for username, role in (("ada", roles[0]), ("kim", roles[1])):
         now = rfc3339(int(world.loop.wall()))

@@ -27,9 +27,14 @@ SEALED_AFTER = (11 + LATE_DAYS + 1) * DAY
 SEPTEMBER, OCTOBER = "pricing-2026-09", "pricing-2026-10"
 
 
-def said(it):
-    """The condition ReviewDue of the product: its reason, or nothing."""
-    found = it.reviews.condition(it.product())
+def finding(it, kind=ConditionType.REVIEW_DUE):
+    """One condition of the product's reviews; None without it."""
+    return next((one for one in it.reviews.conditions(it.product()) if one.type == kind), None)
+
+
+def said(it, kind=ConditionType.REVIEW_DUE):
+    """The reason of a condition of the product's reviews, or nothing."""
+    found = finding(it, kind)
     return found and found.reason
 
 
@@ -72,13 +77,58 @@ async def test_a_restart_keeps_review_conditions_until_the_reviews_are_read():
              "observedGeneration": 1, "lastTransitionTime": rfc3339(int(it.now))}
         ]  # fmt: skip
         it.start()
-        assert it.reviews.condition(it.product()).message == "as it was"
+        assert finding(it).message == "as it was"
         await it.pass_time(600, step=300)
-        assert "sluicegate review sign pricing/pricing-2026-09" in (
-            it.reviews.condition(it.product()).message
-        )
+        assert "sluicegate review sign pricing/pricing-2026-09" in finding(it).message
         it.uid = "another"
         assert said(it) is None, "the review is of a product that is gone"
+
+
+def agree(it, review, *actions):
+    """Write the actions of a review."""
+    body = it.server.objects[DATA_PRODUCT_REVIEWS.path(NAMESPACE, review)]
+    written = {**body, "spec": {**body["spec"], "actions": [*actions]}}
+    it.server.keep(DATA_PRODUCT_REVIEWS, written)
+
+
+@pytest.mark.slow
+async def test_a_late_action_is_a_condition_of_its_product_until_it_is_done_or_agreed_again():
+    late = ConditionType.ACTIONS_LATE
+    async with world() as it:
+        await it.pass_time(SEALED_AFTER, step=12 * 3600)
+        it.sign(SEPTEMBER, "DataProductManager")
+        action = {"title": "refresh the card", "owner": "acb", "dueDate": "2026-10-05"}
+        other = {"title": "ask the label job", "owner": "kim", "dueDate": "2026-10-06"}
+        agree(it, SEPTEMBER, action, other)
+        await it.pass_time(DAY, step=6 * 3600)
+        assert said(it, late) is None, "both are due on a later day"
+        await it.pass_time(3 * DAY, step=6 * 3600)
+        assert said(it, late) == "ActionsLate"
+        assert finding(it, late).message.startswith(
+            "late: refresh the card (acb, due 2026-10-05, agreed in pricing-2026-09);"
+            " ask the label job (kim, due 2026-10-06, agreed in pricing-2026-09). Set done"
+        )
+        agree(it, SEPTEMBER, action | {"done": True}, other)
+        await it.pass_time(600, step=300)
+        assert "refresh" not in finding(it, late).message
+        agree(it, OCTOBER, other | {"dueDate": "2026-12-31"})
+        await it.pass_time(DAY, step=6 * 3600)
+        assert said(it, late) is None
+        assert it.woken.count(KEY) >= 3
+
+
+@pytest.mark.slow
+async def test_a_restart_keeps_late_actions_until_the_reviews_are_read():
+    async with world() as it:
+        await it.pass_time(DAY, step=12 * 3600)
+        it.conditions = [
+            {"type": "ActionsLate", "status": "True", "reason": "ActionsLate", "message": "as it was",
+             "observedGeneration": 1, "lastTransitionTime": rfc3339(int(it.now))}
+        ]  # fmt: skip
+        it.start()
+        assert finding(it, ConditionType.ACTIONS_LATE).message == "as it was"
+        await it.pass_time(600, step=300)
+        assert finding(it, ConditionType.ACTIONS_LATE) is None
 
 
 @pytest.mark.slow
@@ -135,6 +185,6 @@ def test_the_review_condition_does_not_change_the_ready_condition():
     before = report(observation, step).conditions
     assert find_condition(before, ConditionType.REVIEW_DUE) is None
     due = Finding(ConditionType.REVIEW_DUE, "True", "Overdue", "waits")
-    after = report(replace(observation, review=due), step).conditions
+    after = report(replace(observation, reviews=(due,)), step).conditions
     assert {one.type for one in after} - {one.type for one in before} == {"ReviewDue"}
     assert is_true(after, ConditionType.READY)

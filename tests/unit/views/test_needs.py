@@ -140,6 +140,15 @@ TABLE = {
     "review late": (
         {"conditions": [condition("ReviewDue", "True", "Overdue")]}, [NeedKind.REVIEW_OVERDUE],
     ),
+    "late actions": (
+        {"conditions": [condition("ActionsLate", "True", "ActionsLate")]}, [NeedKind.ACTIONS_LATE],
+    ),
+    "late actions beside a review to sign": (
+        {"conditions": [
+            condition("ReviewDue", "True", "ToReview"), condition("ActionsLate", "True", "ActionsLate"),
+        ]},
+        [NeedKind.ACTIONS_LATE, NeedKind.REVIEW_DUE],
+    ),
 }  # fmt: skip
 
 

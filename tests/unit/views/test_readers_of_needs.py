@@ -154,6 +154,10 @@ TABLE = {
         conditions(condition("ReviewDue", "True", "Overdue")),
         [NeedKind.REVIEW_OVERDUE], "Overdue", None,
     ),
+    "actions of reviews are late": (
+        conditions(condition("ActionsLate", "True", "ActionsLate")),
+        [NeedKind.ACTIONS_LATE], "ActionsLate", Kind.ACTIONS_LATE,
+    ),
 }  # fmt: skip
 
 

@@ -170,7 +170,8 @@ def row(product: facts.Body, now: datetime, *, wide: bool = False) -> list[str]:
             spec.get("priority", ""),
             facts.part(product, "status", "diagnosis").get("cause", ""),
             training.get("waitingFor") or facts.part(training, "lastResult").get("outcome", ""),
-            facts.condition(product, "ReviewDue").get("reason", ""),
+            facts.condition(product, "ReviewDue").get("reason", "")
+            or facts.condition(product, "ActionsLate").get("reason", ""),
         ]
     return [str(cell or "") for cell in (*cells, summary.get("reason"))]
 

@@ -111,3 +111,5 @@ def _command(need: Need, key: tuple[str, str]) -> Iterator[str]:
         yield from ("kubectl sluicegate", COMMANDS[need.kind], "/".join(key))
     elif need.kind in {NeedKind.REVIEW_DUE, NeedKind.REVIEW_OVERDUE}:
         yield "kubectl sluicegate review sign"
+    elif need.kind is NeedKind.ACTIONS_LATE:
+        yield need.command

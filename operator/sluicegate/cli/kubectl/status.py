@@ -22,7 +22,7 @@ from sluicegate.views.plain_text import clean
 
 SHOWN: Final = frozenset(
     {
-        ("Stalled", "True"), ("Ready", "False"), ("OperatorOverlap", "True"), ("ReviewDue", "True"),
+        ("Stalled", "True"), ("Ready", "False"), ("OperatorOverlap", "True"), ("ReviewDue", "True"), ("ActionsLate", "True"),
         ("EvidenceOneSided", "True"), ("DegradesDependents", "True"),
     }
 )  # fmt: skip

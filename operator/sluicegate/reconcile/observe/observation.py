@@ -87,7 +87,7 @@ class Observation:
     shadow_job : of the shadow phase; None while it isn't there.
     shadow_refusal : why it isn't there; empty when nothing is known.
     most_training_seconds : that a training may take, whatever the product asks for.
-    review : report on its review; None while no signature is due.
+    reviews : conditions of its reviews: missing signatures, late actions; empty without either.
     """
 
     product: DataProduct
@@ -126,7 +126,7 @@ class Observation:
     shadow_job: JobRecord | None = None
     shadow_refusal: str = ""
     most_training_seconds: int = 604_800
-    review: Finding | None = None
+    reviews: tuple[Finding, ...] = ()
 
     @property
     def followed(self) -> bool:

@@ -85,7 +85,7 @@ class Observer:
     share_states: bool
     refusals: MutableMapping[Key, JobRefusal] = field(default_factory=dict)
     most_training_seconds: int = 604_800
-    review: Callable[[DataProduct], Finding | None] = lambda _: None
+    reviews: Callable[[DataProduct], tuple[Finding, ...]] = lambda _: ()
 
     async def observe(
         self,
@@ -186,7 +186,7 @@ class Observer:
             has_slot=any(takes_slot(one, now, self.most_training_seconds) for one in jobs),
             refusal=refusal.message if refusal else "",
             most_training_seconds=self.most_training_seconds,
-            review=self.review(product),
+            reviews=self.reviews(product),
             shadow_job=shadow,
             shadow_refusal=shadow_refusal.message if shadow_refusal else "",
             term=self.attendance.term,

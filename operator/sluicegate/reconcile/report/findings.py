@@ -75,8 +75,7 @@ def findings(
     yield _pinned(observation)
     if observation.overlap:
         yield Finding(Type.OPERATOR_OVERLAP, "True", Reason.OPERATOR_OVERLAP, observation.overlap)
-    if observation.review is not None:
-        yield observation.review
+    yield from observation.reviews
 
 
 def _reconciling(observation: Observation, status: DataProductStatus) -> Iterator[Finding]:

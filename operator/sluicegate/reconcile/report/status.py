@@ -22,7 +22,7 @@ from sluicegate.reconcile.report.findings import findings
 from sluicegate.reconcile.report.hints import with_hints
 from sluicegate.reconcile.report.traffic_status import traffic_of
 from sluicegate.reconcile.report.waiting_requests import refused_requests, waiting_requests
-from sluicegate.views.needs import REVIEWS, needs_in
+from sluicegate.views.needs import OF_REVIEWS, needs_in
 
 _SHOWN: Final = frozenset(
     {
@@ -158,7 +158,7 @@ def reason_of(status: DataProductStatus, key: tuple[str, str]) -> str:
     if (overlap := by_kind.get(Type.OPERATOR_OVERLAP)) is not None:
         return overlap.reason
     needs = needs_in(status, key)
-    pressing = (need.reason for need in needs if need.kind not in REVIEWS.values())
+    pressing = (need.reason for need in needs if need.kind not in OF_REVIEWS)
     reasons = (by_kind[kind].reason for kind in _TELLING if kind in by_kind)
     signatures = (need.reason for need in needs)
     return next(chain(pressing, (one for one in reasons if one in _SHOWN), signatures), "")
