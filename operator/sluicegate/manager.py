@@ -33,7 +33,7 @@ from sluicegate.runtime.machine import Ports
 from sluicegate.runtime.metrics import QueueMetrics
 from sluicegate.runtime.rate_limiter import TokenBucket
 from sluicegate.runtime.resync import Resync
-from sluicegate.runtime.tasks import end, restart_on_failure
+from sluicegate.runtime.tasks import end_tasks, restart_on_failure
 from sluicegate.runtime.tracing import open_tracing
 from sluicegate.runtime.unreadable_namespaces import ListedOnly, Refusals
 from sluicegate.runtime.watch_liveness import Watches
@@ -128,7 +128,7 @@ class Operator:
         self._program = program
         self._watch = watch
         self._identity = identity_of(settings)
-        self._tracing = open_tracing(settings.traces_endpoint, instance=self._identity)
+        self._tracing = open_tracing(settings.traces_endpoint, instance_name=self._identity)
         spans = self._tracing.spans
         self._transport = Transport(ports.connect(), spans, clock=clock)
         # Its requests every few seconds are the first to detect that the API server answers again.
@@ -141,8 +141,8 @@ class Operator:
         self.recorder = EventRecorder(
             self._build_api(EVENT_RATE, EVENT_BURST),
             clock,
-            instance=self._identity,
-            wall=ports.clocks.wall,
+            instance_name=self._identity,
+            wall_clock=ports.clocks.wall,
         )
         self.watches = Watches((one.resource for one in program.watched), clock, self._on_gap)
         self._refusals = Refusals(clock)
@@ -163,7 +163,7 @@ class Operator:
             self._controller.reconciler, self._refusals, products=self.caches.products
         )
         self._workers = Workers(
-            self.queue, reconciler, count=settings.workers, spans=spans, clock=clock
+            self.queue, reconciler, count=settings.workers, trace_spans=spans, clock=clock
         )
         self._pulse = LagMonitor(ports.beat)
         self._health = self._build_health()
@@ -231,7 +231,7 @@ class Operator:
             await self._workers.run()
             await asyncio.Event().wait()
         finally:
-            await end(loops)
+            await end_tasks(loops)
 
     async def _wind_down(self, tasks: Sequence[asyncio.Task[None]]) -> None:
         """Complete running work, write events, release the lease, close connections, within one deadline."""
@@ -242,7 +242,7 @@ class Operator:
         drained = start_time + DRAIN_SECONDS
         await until(drained, self._workers.idle(), what="work under way")
         await until(drained + FLUSH_SECONDS, self.recorder.flush(), what="the last events")
-        await end(tasks)
+        await end_tasks(tasks)
         deadline = start_time + STOP_SECONDS
         await until(deadline - CLOSE_SECONDS, self._elector.release(), what="release of the lease")
         await until(deadline, self._close(), what="closing")
@@ -259,7 +259,7 @@ class Operator:
         stopping = asyncio.create_task(self.stop.wait())
         await asyncio.wait({priming, stopping}, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
-        await end([priming])
+        await end_tasks([priming])
         return not self.stop.is_set()
 
     def _on_change(self, change: Change) -> None:
@@ -298,7 +298,7 @@ class Operator:
                 retry=settings.lease_retry_seconds,
             ),
             jitter=spread,
-            wall=self._ports.clocks.wall,
+            wall_clock=self._ports.clocks.wall,
         )
 
     def _build_api(self, rate: float, burst: float) -> KubeApi:
@@ -315,7 +315,7 @@ class Operator:
             namespaces=self.settings.watch_namespaces,
             interval=self.settings.resync_seconds,
             jitter=random.random,
-            busy=lambda: len(self.queue) >= MANY_WAITING,
+            is_busy=lambda: len(self.queue) >= MANY_WAITING,
         )
 
     def _build_health(self) -> Health:
@@ -327,7 +327,7 @@ class Operator:
                 watch_age=self.settings.health_watch_age_seconds,
             ),
             api_silence=self._silence,
-            primed=self._resync.primed,
+            is_primed=self._resync.primed,
         )
 
 

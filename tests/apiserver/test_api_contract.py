@@ -38,7 +38,7 @@ from sluicegate.kube.resources import (
     Resource,
 )
 from sluicegate.kube.transport import Transport
-from sluicegate.runtime.clock import boottime
+from sluicegate.runtime.clock import boot_seconds
 from sluicegate.runtime.event_recorder import EventRecorder, EventSubject, Note
 from sluicegate.runtime.write_fence import OpenGate
 from tests.support.decisions.rollout_world import document, image
@@ -526,7 +526,7 @@ async def test_a_response_has_the_time_of_the_api_server(api, namespace):
 
 # ---- events -------------------------------------------------------------------------------------
 async def test_an_event_is_created_for_its_object_and_a_repeat_increases_its_count(api, namespace):
-    recorder = EventRecorder(api, boottime, instance="test")
+    recorder = EventRecorder(api, boot_seconds, instance_name="test")
     subject = EventSubject(CONFIG_MAPS, Key(namespace, "a"), "uid-1")
     for times in (1, 2):
         for _ in range(times):

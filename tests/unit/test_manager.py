@@ -10,7 +10,7 @@ from prometheus_client import REGISTRY
 from sluicegate.kube.resources import CONFIG_MAPS, Key
 from sluicegate.manager import Controller, Operator, Program, identity_of, spread
 from sluicegate.runtime.interfaces import Done, Watched
-from sluicegate.runtime.metrics import LEADING, NAME
+from sluicegate.runtime.metrics import LEADING_GAUGE, NAME
 from sluicegate.settings import Settings
 
 # Promised, so written as numbers here.
@@ -73,7 +73,7 @@ async def test_begin_of_a_controller_is_called_in_each_leader_term_before_the_fi
 
 
 def test_a_replica_exports_leader_0_before_the_election():
-    LEADING.clear()
+    LEADING_GAUGE.clear()
     Operator(SETTINGS, PROGRAM, forever)
     assert REGISTRY.get_sample_value("leader_election_master_status", {"name": NAME}) == 0
 

@@ -16,7 +16,7 @@ from sluicegate.measurement.store import Measurements
 from sluicegate.prometheus.block_reader import BlockReader, Length
 from sluicegate.runtime.clock import Clock
 from sluicegate.runtime.interfaces import QueuePriority
-from sluicegate.runtime.tasks import end
+from sluicegate.runtime.tasks import end_tasks
 from sluicegate.spans import Spans, no_spans
 
 SHORTEST_PAUSE: Final = 0.25
@@ -70,12 +70,12 @@ class BlockScheduler:
                 await self._begin(self._wall())
                 await self._wait()
         finally:
-            await end(self._under_way.values())
+            await end_tasks(self._under_way.values())
 
     async def _begin(self, now: float) -> None:
         """Start the rounds that are due."""
         if self._measurements.is_set_back(now):
-            await end(self._under_way.values())
+            await end_tasks(self._under_way.values())
             self._under_way.clear()
             self._due.clear()
         self._measurements.prepare(self._evaluation, now)
@@ -119,7 +119,7 @@ class BlockScheduler:
                 return_when=asyncio.FIRST_COMPLETED,
             )
         finally:
-            await end([news_task])
+            await end_tasks([news_task])
         if self._measurements.news.is_set():
             await asyncio.sleep(GATHER_SECONDS)
             self._measurements.news.clear()

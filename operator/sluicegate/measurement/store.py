@@ -28,7 +28,7 @@ from sluicegate.prometheus.canary_cache import CanaryBlocks
 from sluicegate.prometheus.targets import ProductKey, Readings, Target, VersionKey, identity
 from sluicegate.prometheus.timing import Timing
 from sluicegate.runtime.interfaces import QueuePriority
-from sluicegate.runtime.metrics import BACKFILLING, EVALUATION_TIME
+from sluicegate.runtime.metrics import BACKFILLING_PRODUCTS, EVALUATION_TIME
 from sluicegate.slo.queries import QueryKind
 from sluicegate.stats.canary_duration import warmed_up
 
@@ -321,7 +321,7 @@ class Measurements:
                 ]
                 self.blocks.record_filled(current_targets)
                 filled_keys |= {target.key for target in current_targets}
-        BACKFILLING.set(len(self.blocks.pending(self.targets.values())))
+        BACKFILLING_PRODUCTS.set(len(self.blocks.pending(self.targets.values())))
         return filled_keys
 
     def _still_wants(self, requested_target: Target) -> bool:

@@ -58,7 +58,7 @@ class Graph:
 
     def _part(self, kept_names: set[str]) -> "Graph":
         return Graph(
-            {one: node for one, node in self.nodes.items() if one in kept_names},
+            {product: node for product, node in self.nodes.items() if product in kept_names},
             tuple(edge for edge in self.edges if kept_names.issuperset(edge)),
         )
 
@@ -81,15 +81,15 @@ def graph_of(products: Sequence[ProductFacts]) -> "Graph":
     edges: list[tuple[str, str]] = []
     for product in products:
         own_name = name_of(product.key)
-        for place, upstream in enumerate(product.upstream):
+        for position, upstream in enumerate(product.upstream):
             if upstream.key is None:
-                other = f"hidden {own_name} {place}"
-                nodes[other] = Node(other, str(upstream.state))
+                other_name = f"hidden {own_name} {position}"
+                nodes[other_name] = Node(other_name, str(upstream.state))
             else:
-                other = name_of(upstream.key)
-                if other not in nodes:
-                    nodes[other] = Node(other, str(DependencyState.NOT_FOUND))
-            edges.append((own_name, other))
+                other_name = name_of(upstream.key)
+                if other_name not in nodes:
+                    nodes[other_name] = Node(other_name, str(DependencyState.NOT_FOUND))
+            edges.append((own_name, other_name))
     return Graph(_with_causes(nodes, edges), tuple(sorted(set(edges))))
 
 
@@ -98,7 +98,7 @@ def dependents_of(products: Iterable[ProductFacts], key: ProductKey) -> list[Pro
     dependents = (
         product for product in products if any(upstream.key == key for upstream in product.upstream)
     )
-    return sorted(dependents, key=lambda one: one.key)
+    return sorted(dependents, key=lambda product: product.key)
 
 
 def _with_causes(nodes: dict[str, Node], edges: list[tuple[str, str]]) -> dict[str, Node]:
@@ -131,8 +131,8 @@ def _spread(cause: str, callers: Mapping[str, list[str]], causes: dict[str, list
 
 def _adjacent(edges: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
     adjacent: dict[str, list[str]] = {}
-    for name, other in edges:
-        adjacent.setdefault(name, []).append(other)
+    for name, other_name in edges:
+        adjacent.setdefault(name, []).append(other_name)
     return adjacent
 
 

@@ -47,8 +47,12 @@ class Journey:
         They hold however failures coincide: at the least no journey fails at two steps, at the most all
         failures are those of the weakest. None where no step is measured.
         """
-        ratios = [step.answered.ratio for step in self.steps if step.answered]
-        return (max(0.0, 1 - sum(1 - ratio for ratio in ratios)), min(ratios)) if ratios else None
+        answered_ratios = [step.answered.ratio for step in self.steps if step.answered]
+        return (
+            (max(0.0, 1 - sum(1 - ratio for ratio in answered_ratios)), min(answered_ratios))
+            if answered_ratios
+            else None
+        )
 
 
 def journeys_of(products: Iterable[ProductFacts]) -> dict[str, Journey]:
@@ -60,23 +64,25 @@ def journeys_of(products: Iterable[ProductFacts]) -> dict[str, Journey]:
         for name, number in product.journeys.steps.items():
             step = JourneyStep(number, product, product.journeys.answered, product.journeys.in_time)
             steps.setdefault(name, []).append(step)
-    return {name: _journey(name, journey_steps) for name, journey_steps in sorted(steps.items())}
+    return {name: _journey_of(name, journey_steps) for name, journey_steps in sorted(steps.items())}
 
 
-def _journey(name: str, members: list[JourneyStep]) -> Journey:
-    steps = tuple(sorted(members, key=lambda one: (one.number, one.product.key)))
+def _journey_of(name: str, members: list[JourneyStep]) -> Journey:
+    steps = tuple(sorted(members, key=lambda member: (member.number, member.product.key)))
     answered_ratios = [step.answered.ratio for step in steps if step.answered]
-    timed = [step.in_time for step in steps if step.in_time]
-    failing = [step for step in steps if step.answered and step.answered.ratio < 1]
+    timed_steps = [step.in_time for step in steps if step.in_time]
+    failing_steps = [step for step in steps if step.answered and step.answered.ratio < 1]
     return Journey(
         name=name,
         steps=steps,
         answered=prod(answered_ratios) if answered_ratios else None,
         counted=len(answered_ratios),
-        in_time=prod(one.ratio for one in timed) if timed else None,
-        timed=len(timed),
-        milliseconds=sum(one.milliseconds or 0 for one in timed),
+        in_time=prod(ratio.ratio for ratio in timed_steps) if timed_steps else None,
+        timed=len(timed_steps),
+        milliseconds=sum(member.milliseconds or 0 for member in timed_steps),
         weakest=min(
-            failing, key=lambda one: one.answered.ratio if one.answered else 1, default=None
+            failing_steps,
+            key=lambda step: step.answered.ratio if step.answered else 1,
+            default=None,
         ),
     )

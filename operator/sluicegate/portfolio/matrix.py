@@ -35,33 +35,39 @@ def matrix_of(products: Sequence[ProductFacts]) -> Matrix:
     Markets that only a status names come last.
     """
     served_markets = sorted({market for product in products for market in product.markets})
-    more = sorted(
+    further_rows = sorted(
         {market for product in products for market in product.by_market} - set(served_markets)
     )
-    markets = (*served_markets, *more)
+    markets = (*served_markets, *further_rows)
     market_rows = tuple(
         MarketRow(
             product=product,
-            cells=tuple(_state(product, market) for market in markets),
+            cells=tuple(_market_state(product, market) for market in markets),
             absent=frozenset(markets) - set(product.markets) - set(product.by_market),
         )
-        for product in sorted(products, key=lambda one: _worst_first(one, *one.by_market.values()))
+        for product in sorted(
+            products, key=lambda product: _worst_first_key(product, *product.by_market.values())
+        )
     )
     totals = tuple(
-        Counter(state for row in market_rows if (state := row.cells[place]) is not None)
-        for place in range(len(markets))
+        Counter(state for row in market_rows if (state := row.cells[market_index]) is not None)
+        for market_index in range(len(markets))
     )
     return Matrix(markets, market_rows, totals)
 
 
-def _worst_first(product: ProductFacts, *levels: MarketLevel | None) -> tuple[int, int, ProductKey]:
-    ranks = (WORST.index(level.state) for level in levels if level)
-    return min(ranks, default=len(WORST)), product.priority.rank, product.key
+def _worst_first_key(
+    product: ProductFacts, *market_levels: MarketLevel | None
+) -> tuple[int, int, ProductKey]:
+    state_ranks = (
+        WORST.index(market_level.state) for market_level in market_levels if market_level
+    )
+    return min(state_ranks, default=len(WORST)), product.priority.rank, product.key
 
 
-def _state(product: ProductFacts, market: str) -> SloState | None:
-    level = product.by_market.get(market)
-    return None if level is None else level.state
+def _market_state(product: ProductFacts, market: str) -> SloState | None:
+    market_level = product.by_market.get(market)
+    return None if market_level is None else market_level.state
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,14 +85,21 @@ class MarketProduct:
 
 def market_of(products: Sequence[ProductFacts], market: str) -> list[MarketProduct]:
     """Return the products that serve a market, or are measured there, the worst first."""
-    levels = [
+    market_levels = [
         MarketProduct(row, row.by_market.get(market), _is_unmeasured(row, market))
         for row in products
         if market in row.markets or market in row.by_market
     ]
-    return sorted(levels, key=lambda one: _worst_first(one.product, one.level))
+    return sorted(
+        market_levels,
+        key=lambda market_product: _worst_first_key(market_product.product, market_product.level),
+    )
 
 
 def _is_unmeasured(product: ProductFacts, market: str) -> bool:
-    missed = [name for name, one in product.by_market.items() if one.state is SloState.MISSED]
-    return missed == [market] and len(product.by_market) > 1
+    missed_markets = [
+        name
+        for name, level_of_market in product.by_market.items()
+        if level_of_market.state is SloState.MISSED
+    ]
+    return missed_markets == [market] and len(product.by_market) > 1

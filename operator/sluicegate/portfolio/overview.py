@@ -16,10 +16,10 @@ STATES: Final = (
     ProductState.HEALTHY,
 )
 """States of products, the worst first."""
-_RANKS: Final = {state: place for place, state in enumerate(STATES)}
-_NAMED: Final = 3
+_STATE_RANKS: Final = {state: rank for rank, state in enumerate(STATES)}
+_MAX_NAMED: Final = 3
 """Degraded products that the sentence names."""
-_LAST: Final = 2**62
+_RANK_AFTER_ALL: Final = 2**62
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Wanted:
             and self.namespace in {"", product.key[0]}
             and self.state in {"", str(product.state)}
             and (not self.market or self.market in product.markets)
-            and (not self.need or any(_is(need, self.need) for need in product.needs))
+            and (not self.need or any(_is_need_of_kind(need, self.need) for need in product.needs))
             and (not self.text or self._found_in(product))
         )
 
@@ -51,20 +51,20 @@ class Wanted:
         return all(word in searched_text.casefold() for word in self.text.casefold().split())
 
 
-def _is(need: Need, word: str) -> bool:
-    return word == "any" or str(need.kind) == word
+def _is_need_of_kind(open_need: Need, word: str) -> bool:
+    return word == "any" or str(open_need.kind) == word
 
 
 @dataclass(frozen=True, slots=True)
 class PortfolioOverview:
     """Counts of products by state and of needs by kind, the queue, and all of it in one sentence.
 
-    `needy` are the products that need a person: one may be in the queue more than once.
+    `products_needing_a_person` are the products that need a person: one may be in the queue more than once.
     """
 
     sentence: str
     total: int
-    needy: int
+    products_needing_a_person: int
     states: Counter[ProductState]
     kinds: Counter[NeedKind]
     queue: tuple[tuple[ProductFacts, Need], ...]
@@ -74,18 +74,20 @@ def overview_of(products: Sequence[ProductFacts]) -> PortfolioOverview:
     """Return the sentence and the queue of these products, which are those that the reader may see."""
     states = Counter(product.state for product in products)
     queue = sorted(
-        ((product, need) for product in products for need in product.needs),
-        key=lambda pair: (
-            pair[1].kind.rank,
-            pair[0].priority.rank,
-            pair[1].since if pair[1].since is not None else _LAST,
-            pair[0].key,
+        ((product, open_need) for product in products for open_need in product.needs),
+        key=lambda product_and_need: (
+            product_and_need[1].kind.rank,
+            product_and_need[0].priority.rank,
+            product_and_need[1].since if product_and_need[1].since is not None else _RANK_AFTER_ALL,
+            product_and_need[0].key,
         ),
     )
-    kinds = Counter(need.kind for _, need in queue)
-    needy = sum(bool(product.needs) for product in products)
-    sentence = _sentence(products, states, kinds, needy)
-    return PortfolioOverview(sentence, len(products), needy, states, kinds, tuple(queue))
+    kinds = Counter(open_need.kind for _, open_need in queue)
+    products_needing_a_person = sum(bool(product.needs) for product in products)
+    sentence = _sentence(products, states, kinds, products_needing_a_person)
+    return PortfolioOverview(
+        sentence, len(products), products_needing_a_person, states, kinds, tuple(queue)
+    )
 
 
 def of_person(
@@ -93,14 +95,14 @@ def of_person(
 ) -> tuple[tuple[ProductFacts, Need], ...]:
     """Return the needs that concern this person: of products whose team lists the user, and answers that these must give."""
     own_products = [product for product in products if user in product.people]
-    paths = {"/".join(one.key) for one in own_products}
-    callee_keys = {upstream.key for one in own_products for upstream in one.upstream}
+    paths = {"/".join(product.key) for product in own_products}
+    callee_keys = {upstream.key for product in own_products for upstream in product.upstream}
     return tuple(
-        (product, need)
-        for product, need in overview.queue
+        (product, open_need)
+        for product, open_need in overview.queue
         if user in product.people
-        or need.party in paths
-        or (need.party == MORE_PARTIES and product.key in callee_keys)
+        or open_need.party in paths
+        or (open_need.party == MORE_PARTIES and product.key in callee_keys)
     )
 
 
@@ -108,42 +110,48 @@ def _sentence(
     products: Sequence[ProductFacts],
     states: Counter[ProductState],
     kinds: Counter[NeedKind],
-    needy: int,
+    products_needing_a_person: int,
 ) -> str:
     if not products:
         return "You can see no product."
     number = len(products)
-    parts = [f"{states[state]:,} {state.lower()}" for state in reversed(STATES) if states[state]]
-    bad = sorted(
+    state_texts = [
+        f"{states[state]:,} {state.lower()}" for state in reversed(STATES) if states[state]
+    ]
+    degraded_products = sorted(
         (product for product in products if product.state is ProductState.DEGRADED),
-        key=lambda one: (one.priority.rank, one.key),
+        key=lambda product: (product.priority.rank, product.key),
     )
-    text = f"{number:,} product{'s' if number > 1 else ''}: {', '.join(parts)}"
-    if bad:
-        titles = ", ".join(one.title for one in bad[:_NAMED])
-        more = f" and {len(bad) - _NAMED:,} more" if len(bad) > _NAMED else ""
-        text += f". Degraded: {titles}{more}"
+    text = f"{number:,} product{'s' if number > 1 else ''}: {', '.join(state_texts)}"
+    if degraded_products:
+        titles = ", ".join(product.title for product in degraded_products[:_MAX_NAMED])
+        more_text = (
+            f" and {len(degraded_products) - _MAX_NAMED:,} more"
+            if len(degraded_products) > _MAX_NAMED
+            else ""
+        )
+        text += f". Degraded: {titles}{more_text}"
     if not kinds:
         return f"{text}. No product needs a person."
-    needs_text = ", ".join(one.counted(kinds[one]) for one in NeedKind if kinds[one])
-    return f"{text}. {needy:,} need{'' if needy > 1 else 's'} a person: {needs_text}."
+    needs_text = ", ".join(kind.counted(kinds[kind]) for kind in NeedKind if kinds[kind])
+    return f"{text}. {products_needing_a_person:,} need{'' if products_needing_a_person > 1 else 's'} a person: {needs_text}."
 
 
-SORTS: Final[dict[str, Callable[[ProductFacts], tuple[object, ...]]]] = {
-    "state": lambda one: (_RANKS[one.state], one.priority.rank),
-    "name": lambda one: (one.title.casefold(),),
-    "namespace": lambda one: (one.key[0],),
-    "team": lambda one: (one.team,),
-    "markets": lambda one: (-len(one.markets),),
-    "slo": lambda one: (WORST.index(one.level.state) if one.level else len(WORST),),
-    "budget": lambda one: (_budget(one),),
-    "age": lambda one: (one.model_since or _LAST,),
-    "change": lambda one: (-one.change.drop if one.change else 1.0,),
-    "initial": lambda one: (-one.initial[0].drop if one.initial else 1.0,),
-    "training": lambda one: (-(one.trained.time or 0) if one.trained else 1,),
-    "priority": lambda one: (one.priority.rank,),
-    "hours": lambda one: (-one.hours.cores_a_day if one.hours else 0.0,),
-    "review": lambda one: ({"Overdue": 0, "ToReview": 1}.get(one.review, 2),),
+SORT_KEYS: Final[dict[str, Callable[[ProductFacts], tuple[object, ...]]]] = {
+    "state": lambda product: (_STATE_RANKS[product.state], product.priority.rank),
+    "name": lambda product: (product.title.casefold(),),
+    "namespace": lambda product: (product.key[0],),
+    "team": lambda product: (product.team,),
+    "markets": lambda product: (-len(product.markets),),
+    "slo": lambda product: (WORST.index(product.level.state) if product.level else len(WORST),),
+    "budget": lambda product: (_budget(product),),
+    "age": lambda product: (product.model_since or _RANK_AFTER_ALL,),
+    "change": lambda product: (-product.change.drop if product.change else 1.0,),
+    "initial": lambda product: (-product.initial[0].drop if product.initial else 1.0,),
+    "training": lambda product: (-(product.trained.time or 0) if product.trained else 1,),
+    "priority": lambda product: (product.priority.rank,),
+    "hours": lambda product: (-product.hours.cores_a_day if product.hours else 0.0,),
+    "review": lambda product: ({"Overdue": 0, "ToReview": 1}.get(product.review, 2),),
 }
 """Keys of a sort by the name that the address has; the most remarkable first."""
 
@@ -153,17 +161,19 @@ def _budget(product: ProductFacts) -> float:
     return float("inf") if budget_left is None else budget_left
 
 
-def rows(
+def table_rows(
     products: Iterable[ProductFacts],
     filters: Wanted,
-    sort: str = "state",
+    sort_name: str = "state",
     *,
     backwards: bool = False,
 ) -> list[ProductFacts]:
     """Return the products that match the filter, in this order; an unknown order is that by state."""
-    selected = [product for product in products if filters.takes(product)]
-    sort_key = SORTS.get(sort, SORTS["state"])
-    return sorted(selected, key=lambda one: (sort_key(one), one.key), reverse=backwards)
+    selected_products = [product for product in products if filters.takes(product)]
+    sort_key = SORT_KEYS.get(sort_name, SORT_KEYS["state"])
+    return sorted(
+        selected_products, key=lambda product: (sort_key(product), product.key), reverse=backwards
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,8 +190,8 @@ def choices_of(products: Iterable[ProductFacts]) -> Choices:
     """Return the values of each filter field."""
     all_products = list(products)
     return Choices(
-        teams=tuple(sorted({one.team for one in all_products if one.team})),
-        domains=tuple(sorted({one.domain for one in all_products if one.domain})),
-        markets=tuple(sorted({market for one in all_products for market in one.markets})),
-        namespaces=tuple(sorted({one.key[0] for one in all_products})),
+        teams=tuple(sorted({product.team for product in all_products if product.team})),
+        domains=tuple(sorted({product.domain for product in all_products if product.domain})),
+        markets=tuple(sorted({market for product in all_products for market in product.markets})),
+        namespaces=tuple(sorted({product.key[0] for product in all_products})),
     )

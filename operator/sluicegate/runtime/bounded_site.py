@@ -21,10 +21,10 @@ from aiohttp import web
 from typing_extensions import override
 
 _HEADER_END: Final = b"\r\n\r\n"
-_UNAVAILABLE: Final = 503
-_SHARE: Final = 4
+_HTTP_UNAVAILABLE: Final = 503
+_DESCRIPTOR_DIVISOR: Final = 4
 """At most one of so many descriptors of the process is a connection of a client."""
-_LEAST: Final = 8
+_LEAST_CONNECTIONS: Final = 8
 
 
 _DEADLINE: ContextVar[asyncio.Timeout | None] = ContextVar("deadline of a request", default=None)
@@ -57,18 +57,19 @@ class Bounds:
 
 def raise_descriptor_limit() -> int:
     """Raise the soft limit of open files, which some container runtimes leave low; return the hard one."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    return hard
+    _, hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard_limit, hard_limit))
+    return hard_limit
 
 
 class ClientConnections:
     """The open connections of one server."""
 
-    def __init__(self, bounds: Bounds) -> None:
-        self.bounds = bounds
+    def __init__(self, connection_bounds: Bounds) -> None:
+        self.bounds = connection_bounds
         self._most_connections = min(
-            bounds.connections, max(_LEAST, raise_descriptor_limit() // _SHARE)
+            connection_bounds.connections,
+            max(_LEAST_CONNECTIONS, raise_descriptor_limit() // _DESCRIPTOR_DIVISOR),
         )
         self._idle: OrderedDict[asyncio.BaseTransport, ClientConnection] = OrderedDict()
         """ClientConnections without a request in progress; the first has been idle for longest."""
@@ -90,8 +91,8 @@ class ClientConnections:
         """Add a connection, and close others until the limit is met."""
         self._idle[transport] = connection
         while len(self) > self._most_connections and self._idle:
-            oldest, _ = self._idle.popitem(last=False)
-            cast("asyncio.Transport", oldest).abort()
+            oldest_transport, _ = self._idle.popitem(last=False)
+            cast("asyncio.Transport", oldest_transport).abort()
 
     def active(self, transport: asyncio.BaseTransport) -> None:
         """Record that a client has sent data."""
@@ -121,7 +122,7 @@ class ClientConnections:
             if not deadline.expired():
                 raise
             text = f"the request took more than {self.bounds.request:.0f} s\n"
-            return web.Response(status=_UNAVAILABLE, text=text)
+            return web.Response(status=_HTTP_UNAVAILABLE, text=text)
         finally:
             if transport is not None and transport in self._busy:
                 self._idle[transport] = self._busy.pop(transport)
@@ -130,8 +131,8 @@ class ClientConnections:
 class ClientConnection(asyncio.Protocol):
     """One connection, which forwards data to aiohttp's protocol, and is closed after its deadline."""
 
-    def __init__(self, protocol: asyncio.Protocol, connections: ClientConnections) -> None:
-        self._protocol = protocol
+    def __init__(self, http_protocol: asyncio.Protocol, connections: ClientConnections) -> None:
+        self._protocol = http_protocol
         self._connections = connections
         self._transport: asyncio.Transport | None = None
         self._received = b""
@@ -152,11 +153,11 @@ class ClientConnection(asyncio.Protocol):
         assert self._transport is not None
         self._connections.active(self._transport)
         if self._deadline is not None:
-            received = self._received + data
-            if _HEADER_END in received:
+            received_bytes = self._received + data
+            if _HEADER_END in received_bytes:
                 self._deadline.cancel()
                 self._deadline = None
-            self._received = received[-len(_HEADER_END) + 1 :]
+            self._received = received_bytes[-len(_HEADER_END) + 1 :]
         self._protocol.data_received(data)
 
     @override
@@ -225,7 +226,7 @@ class BoundedSite(web.BaseSite):
             self._port,
             backlog=self._connections.accepted_at_once,
         )
-        for listening in self._server.sockets:
+        for listening_socket in self._server.sockets:
             # The kernel keeps more: a client that finds no place tries again only after a second.
-            with socket.socket(fileno=os.dup(listening.fileno())) as duplicate:
-                duplicate.listen(self._backlog)
+            with socket.socket(fileno=os.dup(listening_socket.fileno())) as duplicate_socket:
+                duplicate_socket.listen(self._backlog)

@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from sluicegate.kube.resources import Key, Resource, key_of
 from sluicegate.runtime.interfaces import QueuePriority, Record, Watched
-from sluicegate.runtime.metrics import CACHED, GHOSTS
+from sluicegate.runtime.metrics import CACHED_OBJECTS, VANISHED_OBJECTS
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ class Cache:
         self._by_parent: dict[Key, dict[Key, Record]] = {}
         self._listings = 0
         self._buried: set[str] = set()
-        self._size = CACHED.labels(watched.resource.qualified)
+        self._size = CACHED_OBJECTS.labels(watched.resource.qualified)
 
     def __len__(self) -> int:
         """Return the number of objects."""
@@ -60,25 +60,29 @@ class Cache:
     def observe(self, body: Mapping[str, Any]) -> Change | None:
         """Store an object from a watch or list; return the change that it causes, if any."""
         key, uid, version = identity_of(body)
-        old = self._records.get(key)
-        if uid in self._buried or (old and old.version >= version):
+        previous_record = self._records.get(key)
+        if uid in self._buried or (previous_record and previous_record.version >= version):
             return None
-        record = self._project(body)
-        if record is None:
-            return self._drop(key) if old else None
-        self._store(record, old)
-        if record == old:
+        new_record = self._project(body)
+        if new_record is None:
+            return self._drop(key) if previous_record else None
+        self._store(new_record, previous_record)
+        if new_record == previous_record:
             return None
-        urgent = record.urgent is not None and (old is None or old.urgent != record.urgent)
-        return Change(record.parent, QueuePriority.URGENT if urgent else QueuePriority.NORMAL)
+        has_urgent_change = new_record.urgent is not None and (
+            previous_record is None or previous_record.urgent != new_record.urgent
+        )
+        return Change(
+            new_record.parent, QueuePriority.URGENT if has_urgent_change else QueuePriority.NORMAL
+        )
 
     def forget(self, body: Mapping[str, Any]) -> Change | None:
         """Drop a deleted object, unless a later one of its name is stored."""
         key, uid, _ = identity_of(body)
         if self._listings:
             self._buried.add(uid)
-        old = self._records.get(key)
-        return self._drop(key) if old and old.uid == uid else None
+        dropped_record = self._records.get(key)
+        return self._drop(key) if dropped_record and dropped_record.uid == uid else None
 
     def listing(self, namespace: str = "") -> "Listing":
         """Begin to replace the records of a namespace, or of all, by a list."""
@@ -103,14 +107,14 @@ class Cache:
             and namespace in ("", record.key.namespace)
         ]
         for key in missing_records:
-            GHOSTS.labels(self.watched.resource.qualified).inc()
+            VANISHED_OBJECTS.labels(self.watched.resource.qualified).inc()
             yield self._drop(key)
 
     def newest(self, namespace: str) -> int:
         """Return the newest version of a namespace's objects, or of all; 0 without any."""
         versions = (
-            record.version
-            for key, record in self._records.items()
+            cached_record.version
+            for key, cached_record in self._records.items()
             if namespace in ("", key.namespace)
         )
         return max(versions, default=0)
@@ -118,9 +122,9 @@ class Cache:
     def outdate(self, namespace: str) -> None:
         """Mark the records of a namespace, or of all, so that any following object replaces them."""
         self._buried.clear()
-        for key, record in self._records.items():
+        for key, cached_record in self._records.items():
             if namespace in ("", key.namespace):
-                self._store(replace(record, version=0), record)
+                self._store(replace(cached_record, version=0), cached_record)
 
     def _project(self, body: Mapping[str, Any]) -> Record | None:
         try:
@@ -131,24 +135,24 @@ class Cache:
             logger.exception("a bug: no record of %s %s", kind, identity_of(body)[0])
             return None
 
-    def _store(self, record: Record, old: Record | None) -> None:
-        if old is not None and old.parent != record.parent:
-            self._unlink(old)
-        self._records[record.key] = record
-        self._by_parent.setdefault(record.parent, {})[record.key] = record
+    def _store(self, cached_record: Record, previous_record: Record | None) -> None:
+        if previous_record is not None and previous_record.parent != cached_record.parent:
+            self._unlink(previous_record)
+        self._records[cached_record.key] = cached_record
+        self._by_parent.setdefault(cached_record.parent, {})[cached_record.key] = cached_record
         self._size.set(len(self._records))
 
     def _drop(self, key: Key) -> Change:
-        record = self._records.pop(key)
-        self._unlink(record)
+        cached_record = self._records.pop(key)
+        self._unlink(cached_record)
         self._size.set(len(self._records))
-        return Change(record.parent, QueuePriority.NORMAL)
+        return Change(cached_record.parent, QueuePriority.NORMAL)
 
-    def _unlink(self, record: Record) -> None:
-        siblings = self._by_parent[record.parent]
-        del siblings[record.key]
-        if not siblings:
-            del self._by_parent[record.parent]
+    def _unlink(self, cached_record: Record) -> None:
+        sibling_keys = self._by_parent[cached_record.parent]
+        del sibling_keys[cached_record.key]
+        if not sibling_keys:
+            del self._by_parent[cached_record.parent]
 
 
 class Listing:
@@ -188,7 +192,7 @@ class Caches:
     """Caches by kind; the first kind is the product's own."""
 
     def __init__(self, watched: Iterable[Watched]) -> None:
-        self._caches = {one.resource: Cache(one) for one in watched}
+        self._caches = {watched_kind.resource: Cache(watched_kind) for watched_kind in watched}
         self.products = next(iter(self._caches.values()))
 
     def __getitem__(self, resource: Resource) -> Cache:

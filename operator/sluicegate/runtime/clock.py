@@ -9,7 +9,7 @@ Clock: TypeAlias = Callable[[], float]
 """A function that returns seconds."""
 
 
-def boottime() -> float:
+def boot_seconds() -> float:
     """Return the seconds since boot, including those in which the machine was suspended.
 
     A lease continues on other machines while this one is suspended. With a clock that stops then
@@ -30,5 +30,5 @@ class Clocks:
     wall : seconds since 1970, which may be set back; for dates and for blocks.
     """
 
-    steady: Clock = boottime
+    steady: Clock = boot_seconds
     wall: Clock = time.time

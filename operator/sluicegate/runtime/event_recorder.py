@@ -118,12 +118,12 @@ class EventRecorder:
     """Recorder that queues notes without waiting; `run` writes them."""
 
     def __init__(
-        self, api: KubeApi, clock: Clock, *, instance: str, wall: Clock = time.time
+        self, api: KubeApi, clock: Clock, *, instance_name: str, wall_clock: Clock = time.time
     ) -> None:
         self._api = api
-        self._wall = wall
+        self._wall = wall_clock
         self._clock = clock
-        self._instance = instance
+        self._instance = instance_name
         self._queue: asyncio.Queue[Note] = asyncio.Queue(QUEUE_LENGTH)
         self._series: OrderedDict[tuple[str, str, str, str], EventSeries] = OrderedDict()
         self._budgets: OrderedDict[str, TokenBucket] = OrderedDict()
@@ -144,18 +144,18 @@ class EventRecorder:
 
     async def run(self) -> None:
         """Write notes and ended series until cancelled."""
-        due = self._clock() + WRITE_SECONDS
+        write_due = self._clock() + WRITE_SECONDS
         while True:
             note = None
             # Only the wait for a note has a timeout; a write isn't cancelled.
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(max(0.0, due - self._clock())):
+                async with asyncio.timeout(max(0.0, write_due - self._clock())):
                     note = await self._queue.get()
             if note is not None:
                 await self._take(note)
-            if self._clock() >= due:  # also while notes keep coming
+            if self._clock() >= write_due:  # also while notes keep coming
                 await self.write_series()
-                due = self._clock() + WRITE_SECONDS
+                write_due = self._clock() + WRITE_SECONDS
 
     async def flush(self) -> None:
         """Write all waiting notes, e.g. before the process ends."""
@@ -169,13 +169,13 @@ class EventRecorder:
         for _ in range(len(self._unsent)):
             await self._try(self._unsent.popleft())
         for identity, series in list(self._series.items()):
-            rests = now - series.seen_at
-            if series.unwritten and (at_once or rests >= QUIET_SECONDS):
+            idle_seconds = now - series.seen_at
+            if series.unwritten and (at_once or idle_seconds >= QUIET_SECONDS):
                 series.unwritten = 0
                 await self._send("series", partial(self._write_count, series))
             if series.held is not None and (at_once or now - series.written_at >= NEWS_SECONDS):
                 await self._begin(series.held)
-            elif rests >= SERIES_SECONDS:
+            elif idle_seconds >= SERIES_SECONDS:
                 self._series.pop(identity, None)
 
     async def _take(self, note: Note) -> None:
@@ -197,23 +197,23 @@ class EventRecorder:
 
     async def _begin(self, note: Note) -> None:
         """Write a note as a new Event, in place of a held note of its object's series."""
-        holding = self._series.get(self._holding.pop(note.subject.uid, note.series))
-        if holding is not None:
-            holding.held = None
-        before = self._series.pop(note.series, None)
-        if before is not None and before.unwritten:
-            await self._send("series", partial(self._write_count, before))
+        held_series = self._series.get(self._holding.pop(note.subject.uid, note.series))
+        if held_series is not None:
+            held_series.held = None
+        previous_series = self._series.pop(note.series, None)
+        if previous_series is not None and previous_series.unwritten:
+            await self._send("series", partial(self._write_count, previous_series))
         self._serial += 1
-        moment = datetime.fromtimestamp(self._wall(), UTC)
-        event = render_event(note, self._instance, self._serial, moment=moment)
+        event_time = datetime.fromtimestamp(self._wall(), UTC)
+        event = render_event(note, self._instance, self._serial, event_time=event_time)
         meta, now = event["metadata"], self._clock()
         name = Key(meta["namespace"], meta["name"])
         self._series[note.series] = EventSeries(
-            name, note.note, written_at=now, seen_at=now, last=moment
+            name, note.note, written_at=now, seen_at=now, last=event_time
         )
         if len(self._series) > KNOWN_SERIES:
-            oldest, _ = self._series.popitem(last=False)
-            self._holding.pop(oldest[0], None)
+            oldest_name, _ = self._series.popitem(last=False)
+            self._holding.pop(oldest_name[0], None)
         await self._send("created", partial(self._create, event))
 
     async def _create(self, event: dict[str, Any]) -> None:
@@ -223,26 +223,26 @@ class EventRecorder:
         series_count = {"count": series.count, "lastObservedTime": render_time(series.last)}
         await self._api.patch(EVENTS, series.name, {"series": series_count})
 
-    async def _send(self, object_name: str, send: Callable[[], Awaitable[object]]) -> None:
-        await self._try(UnsentEvent(object_name, send))
+    async def _send(self, object_name: str, send_request: Callable[[], Awaitable[object]]) -> None:
+        await self._try(UnsentEvent(object_name, send_request))
 
-    async def _try(self, unsent: UnsentEvent) -> None:
+    async def _try(self, unsent_event: UnsentEvent) -> None:
         """Send a write; after a temporary failure it is repeated at the next check of the series."""
         try:
-            await unsent.send()
+            await unsent_event.send()
         except NotFound:
             EVENTS_DROPPED.labels("namespace").inc()  # its namespace, or the event, is deleted
         except AlreadyExists:
-            EVENTS_SENT.labels(unsent.what).inc()  # the answer to an earlier try was lost
+            EVENTS_SENT.labels(unsent_event.what).inc()  # the answer to an earlier try was lost
         except (Transient, Unauthorized) as error:
-            if unsent.tries + 1 < MOST_TRIES and len(self._unsent) < MOST_UNSENT:
-                self._unsent.append(replace(unsent, tries=unsent.tries + 1))
+            if unsent_event.tries + 1 < MOST_TRIES and len(self._unsent) < MOST_UNSENT:
+                self._unsent.append(replace(unsent_event, tries=unsent_event.tries + 1))
             else:
                 self._give_up(error)
         except KubeError as error:
             self._give_up(error)
         else:
-            EVENTS_SENT.labels(unsent.what).inc()
+            EVENTS_SENT.labels(unsent_event.what).inc()
 
     @staticmethod
     def _give_up(error: KubeError) -> None:
@@ -259,37 +259,39 @@ class EventRecorder:
         return budget
 
 
-def shorten(text: str) -> str:
+def shorten_text(text: str) -> str:
     """Return beginning and end of a text that is longer than the API server accepts."""
-    encoded = text.encode()
-    if len(encoded) <= LONGEST_NOTE:
+    encoded_text = text.encode()
+    if len(encoded_text) <= LONGEST_NOTE:
         return text
     gap = " … ".encode()
-    text_ends = encoded[:HEAD_OF_NOTE], encoded[HEAD_OF_NOTE + len(gap) - LONGEST_NOTE :]
-    return " … ".join(end.decode(errors="ignore") for end in text_ends)
+    text_ends = encoded_text[:HEAD_OF_NOTE], encoded_text[HEAD_OF_NOTE + len(gap) - LONGEST_NOTE :]
+    return " … ".join(text_end.decode(errors="ignore") for text_end in text_ends)
 
 
-def render_event(note: Note, instance: str, serial: int, *, moment: datetime) -> dict[str, Any]:
+def render_event(
+    note: Note, instance_name: str, serial: int, *, event_time: datetime
+) -> dict[str, Any]:
     """Return the events.k8s.io/v1 object of a note."""
-    subject = note.subject
-    unique = f"{int(moment.timestamp() * 1e6):x}{serial:04x}"
+    event_subject = note.subject
+    unique_suffix = f"{int(event_time.timestamp() * 1e6):x}{serial:04x}"
     return {
         "metadata": {
-            "namespace": subject.key.namespace or "default",
-            "name": f"{subject.key.name[:LONGEST_NAME]}.{unique}",
+            "namespace": event_subject.key.namespace or "default",
+            "name": f"{event_subject.key.name[:LONGEST_NAME]}.{unique_suffix}",
         },
-        "eventTime": render_time(moment),
+        "eventTime": render_time(event_time),
         "type": note.severity,
         "reason": note.reason,
         "action": note.action,
-        "note": shorten(note.note),
+        "note": shorten_text(note.note),
         "reportingController": "sluicegate.dev/operator",
-        "reportingInstance": instance[-128:],
+        "reportingInstance": instance_name[-128:],
         "regarding": {
-            "apiVersion": subject.resource.api_version,
-            "kind": subject.resource.kind,
-            "namespace": subject.key.namespace,
-            "name": subject.key.name,
-            "uid": subject.uid,
+            "apiVersion": event_subject.resource.api_version,
+            "kind": event_subject.resource.kind,
+            "namespace": event_subject.key.namespace,
+            "name": event_subject.key.name,
+            "uid": event_subject.uid,
         },
     }

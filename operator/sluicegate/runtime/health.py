@@ -14,7 +14,7 @@ from sluicegate.runtime.metrics import LOOP_LAG
 from sluicegate.runtime.watch_liveness import Watches
 
 BEAT_SECONDS = 0.5
-BEATS = 10
+MISSED_BEATS = 10
 REACHABLE_SECONDS = 60.0
 
 
@@ -45,22 +45,22 @@ class HealthVerdict:
 class LagMonitor:
     """Monitor of the delay of the event loop's timers, with one timer each `beat` seconds."""
 
-    def __init__(self, beat: float = BEAT_SECONDS) -> None:
-        self._beat = beat
-        self._lags: deque[float] = deque(maxlen=BEATS)
+    def __init__(self, beat_seconds: float = BEAT_SECONDS) -> None:
+        self._beat = beat_seconds
+        self._lags: deque[float] = deque(maxlen=MISSED_BEATS)
 
     @property
     def sustained_lag(self) -> float:
         """Least delay of the last timers, so that a single pause doesn't count."""
-        return min(self._lags) if len(self._lags) == BEATS else 0.0
+        return min(self._lags) if len(self._lags) == MISSED_BEATS else 0.0
 
     async def run(self) -> None:
         """Measure until cancelled."""
-        loop = asyncio.get_running_loop()
+        event_loop = asyncio.get_running_loop()
         while True:
-            due = loop.time() + self._beat
+            due_time = event_loop.time() + self._beat
             await asyncio.sleep(self._beat)
-            lag = max(0.0, loop.time() - due)
+            lag = max(0.0, event_loop.time() - due_time)
             self._lags.append(lag)
             LOOP_LAG.observe(lag)
 
@@ -73,18 +73,18 @@ class Health:
 
     def __init__(
         self,
-        pulse: LagMonitor,
+        lag_monitor: LagMonitor,
         watches: Watches,
         limits: Limits,
         *,
         api_silence: Callable[[], float],
-        primed: asyncio.Event,
+        is_primed: asyncio.Event,
     ) -> None:
-        self._pulse = pulse
+        self._pulse = lag_monitor
         self._watches = watches
         self._limits = limits
         self._api_silence = api_silence
-        self._primed = primed
+        self._primed = is_primed
         self.stopping = False
 
     def alive(self) -> HealthVerdict:
@@ -93,7 +93,7 @@ class Health:
         lag, limits = self._pulse.sustained_lag, self._limits
         if lag > limits.lag:
             problems.append(
-                f"the event loop is late by {lag:.2f} s or more {BEATS} times in a row"
+                f"the event loop is late by {lag:.2f} s or more {MISSED_BEATS} times in a row"
                 f" (at most {limits.lag:g} s)"
             )
         if self._api_silence() < REACHABLE_SECONDS:

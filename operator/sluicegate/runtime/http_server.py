@@ -8,8 +8,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from sluicegate.runtime.bounded_site import BoundedSite, Bounds, ClientConnections
 from sluicegate.runtime.health import Health, HealthVerdict
 
-UNAVAILABLE = 503
-BOUNDS = Bounds(connections=64)
+HTTP_UNAVAILABLE = 503
+CONNECTION_BOUNDS = Bounds(connections=64)
 """A kubelet and a few servers of Prometheus connect."""
 
 
@@ -27,7 +27,7 @@ class Server:
 
     async def start(self) -> int:
         """Listen; return the port, which the system chose if it was 0."""
-        connections = ClientConnections(BOUNDS)
+        connections = ClientConnections(CONNECTION_BOUNDS)
         app = web.Application(middlewares=[connections.middleware])
         app.router.add_get("/metrics", self._metrics)
         app.router.add_get("/healthz", self._healthz)
@@ -48,16 +48,16 @@ class Server:
         return web.Response(body=generate_latest(), headers=headers)
 
     async def _healthz(self, _: web.Request) -> web.Response:
-        return answer(self._health.alive())
+        return health_response(self._health.alive())
 
     async def _readyz(self, _: web.Request) -> web.Response:
-        return answer(self._health.ready())
+        return health_response(self._health.ready())
 
 
-def answer(verdict: HealthVerdict) -> web.Response:
+def health_response(verdict: HealthVerdict) -> web.Response:
     """Return 200 `ok`, or 503 with one problem in each line."""
     if verdict.well:
         return web.Response(text="ok\n")
     return web.Response(
-        status=UNAVAILABLE, text="".join(f"{problem}\n" for problem in verdict.problems)
+        status=HTTP_UNAVAILABLE, text="".join(f"{problem}\n" for problem in verdict.problems)
     )

@@ -22,12 +22,12 @@ from datetime import UTC, datetime
 from sluicegate.kube.errors import Conflict, KubeError, NotFound
 from sluicegate.kube.leases import LeaseRecord, LeaseStore
 from sluicegate.runtime.clock import Clock
-from sluicegate.runtime.metrics import LEADING, NAME
+from sluicegate.runtime.metrics import LEADING_GAUGE, NAME
 from sluicegate.runtime.write_fence import MARGIN_SECONDS
 
 logger = logging.getLogger(__name__)
 
-NEVER = float("-inf")
+NEVER_RENEWED = float("-inf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class Elector:
         identity: str,
         timing: LeaseTiming,
         jitter: Callable[[], float],
-        wall: Clock = time.time,
+        wall_clock: Clock = time.time,
     ) -> None:
         """Store the settings: decisions use `clock`, the times in the Lease are those of `wall`."""
         self._store = store
@@ -76,13 +76,13 @@ class Elector:
         self._identity = identity
         self._timing = timing
         self._jitter = jitter
-        self._wall = wall
+        self._wall = wall_clock
         self._seen = LeaseRecord()
-        self._seen_at = NEVER
-        self._renewed_at = NEVER
+        self._seen_at = NEVER_RENEWED
+        self._renewed_at = NEVER_RENEWED
         self._left_at: float | None = None
         # Also before it contends: listing thousands of products takes half a minute.
-        LEADING.labels(NAME).set(0)
+        LEADING_GAUGE.labels(NAME).set(0)
 
     @property
     def identity(self) -> str:
@@ -116,32 +116,34 @@ class Elector:
     def _deadline(self) -> float:
         return self._renewed_at + self._timing.renew_deadline
 
-    async def run(self, lead: Callable[[], Awaitable[None]]) -> None:
+    async def run(self, lead_work: Callable[[], Awaitable[None]]) -> None:
         """Contend until cancelled: each time the lease is acquired, run `lead` until it is lost."""
         while True:
             await self._acquire()
             try:
-                await self._lead(lead)
+                await self._lead(lead_work)
             finally:
-                LEADING.labels(NAME).set(0)
+                LEADING_GAUGE.labels(NAME).set(0)
 
     async def release(self) -> None:
         """Release the lease, so that another replica needn't wait for its end."""
         if not self.leading:
             return
-        self._renewed_at = NEVER
+        self._renewed_at = NEVER_RENEWED
         if await self._attempt(self._give_back):
             logger.info("lease released")
 
     async def _acquire(self) -> None:
-        while not (acquired := await self._attempt(self._try_acquire)):
-            retry, look = self._timing.retry, self._timing.look
-            await asyncio.sleep((retry if acquired is None else min(retry, look)) * self._jitter())
+        while not (is_acquired := await self._attempt(self._try_acquire)):
+            retry, poll_seconds = self._timing.retry, self._timing.look
+            await asyncio.sleep(
+                (retry if is_acquired is None else min(retry, poll_seconds)) * self._jitter()
+            )
         logger.info("lease acquired", extra={"transitions": self._seen.transitions})
-        LEADING.labels(NAME).set(1)
+        LEADING_GAUGE.labels(NAME).set(1)
 
-    async def _lead(self, lead: Callable[[], Awaitable[None]]) -> None:
-        work = asyncio.ensure_future(lead())
+    async def _lead(self, lead_work: Callable[[], Awaitable[None]]) -> None:
+        work = asyncio.ensure_future(lead_work())
         try:
             while self.leading and not work.done():
                 await asyncio.wait({work}, timeout=self._pause())
@@ -149,7 +151,7 @@ class Elector:
                     break
         finally:
             if self._lease_lost() or not self.leading:
-                self._renewed_at = NEVER
+                self._renewed_at = NEVER_RENEWED
             await self._end(work)
 
     def _pause(self) -> float:
@@ -178,66 +180,70 @@ class Elector:
         return None
 
     async def _try_acquire(self) -> bool:
-        record = await self._read()
+        lease_record = await self._read()
         # Without a Lease, its last holder may not have noticed the deletion yet.
-        if not self._is_free(record or self._seen):
+        if not self._is_free(lease_record or self._seen):
             return False
-        return await self._take(record or LeaseRecord())
+        return await self._take(lease_record or LeaseRecord())
 
     async def _give_back(self) -> bool:
         # Read first: a renewal that was cancelled may have been stored.
-        record = await self._store.read()
-        if record is None or record.holder != self._identity:
+        lease_record = await self._store.read()
+        if lease_record is None or lease_record.holder != self._identity:
             return False
-        await self._store.write(replace(record, holder="", renewed=self._now()))
+        await self._store.write(replace(lease_record, holder="", renewed=self._now()))
         return True
 
     async def _renew(self) -> bool:
-        started = self._clock()
+        start_time = self._clock()
         try:
             was_written = await self._store.write(replace(self._seen, renewed=self._now()))
         except (Conflict, NotFound):
             # Another replica acquired it, or a person edited or deleted the Lease: the record shows which.
             self._seen = await self._read() or LeaseRecord()
             return not self._lease_lost() and await self._renew()
-        self._hold(was_written, started)
+        self._hold(was_written, start_time)
         return True
 
-    async def _take(self, record: LeaseRecord) -> bool:
-        started = self._clock()
-        moment = self._now()
-        is_own = record.holder == self._identity
-        wish = replace(
-            record,
+    async def _take(self, lease_record: LeaseRecord) -> bool:
+        start_time = self._clock()
+        renew_time = self._now()
+        is_own = lease_record.holder == self._identity
+        desired_record = replace(
+            lease_record,
             holder=self._identity,
             duration_seconds=round(self._timing.duration),
-            acquired=record.acquired if is_own else moment,
-            renewed=moment,
-            transitions=record.transitions + (0 if is_own or not record.resource_version else 1),
+            acquired=lease_record.acquired if is_own else renew_time,
+            renewed=renew_time,
+            transitions=lease_record.transitions
+            + (0 if is_own or not lease_record.resource_version else 1),
         )
         try:
-            was_written = await self._store.write(wish)
+            was_written = await self._store.write(desired_record)
         except Conflict:
             return False
-        self._left_at = record.renewed.timestamp() if record.renewed else None
-        self._hold(was_written, started)
+        self._left_at = lease_record.renewed.timestamp() if lease_record.renewed else None
+        self._hold(was_written, start_time)
         return True
 
-    def _hold(self, written_record: LeaseRecord, started: float) -> None:
+    def _hold(self, written_record: LeaseRecord, start_time: float) -> None:
         self._seen, self._seen_at = written_record, self._clock()
-        self._renewed_at = started
+        self._renewed_at = start_time
 
     async def _read(self) -> LeaseRecord | None:
-        record = await self._store.read()
-        if record is not None and record.resource_version != self._seen.resource_version:
-            self._seen, self._seen_at = record, self._clock()
-        return record
+        lease_record = await self._store.read()
+        if (
+            lease_record is not None
+            and lease_record.resource_version != self._seen.resource_version
+        ):
+            self._seen, self._seen_at = lease_record, self._clock()
+        return lease_record
 
     def _now(self) -> datetime:
         """Return the wall clock's time, for the Lease."""
         return datetime.fromtimestamp(self._wall(), UTC)
 
-    def _is_free(self, record: LeaseRecord) -> bool:
-        if record.holder in ("", self._identity):
+    def _is_free(self, lease_record: LeaseRecord) -> bool:
+        if lease_record.holder in ("", self._identity):
             return True
-        return self._clock() >= self._seen_at + record.duration_seconds
+        return self._clock() >= self._seen_at + lease_record.duration_seconds

@@ -31,13 +31,13 @@ class Reconcile(NamedTuple):
 
 RECONCILE: ContextVar[Reconcile | None] = ContextVar("reconcile", default=None)
 
-STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
+STANDARD_FIELDS = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 """Attributes of every log record; others are from `extra`."""
 
 DECISIONS = "sluicegate.decisions"
 """Logger with a line for each decision, whatever the level: a record to ship."""
 
-QUIET = {"kopf.objects": logging.WARNING, "aiohttp.access": logging.WARNING}
+QUIET_LEVELS = {"kopf.objects": logging.WARNING, "aiohttp.access": logging.WARNING}
 """Levels of loggers that would otherwise write a line for each event or probe."""
 
 
@@ -61,13 +61,13 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(redact_values(fields_of(record, self)), ensure_ascii=False)
 
 
-def fields_of(record: logging.LogRecord, formatter: logging.Formatter) -> dict[str, Any]:
+def fields_of(log_record: logging.LogRecord, log_formatter: logging.Formatter) -> dict[str, Any]:
     """Return the fields of a record, in the order in which a person reads them."""
     fields: dict[str, Any] = {
-        "ts": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
-        "level": record.levelname.lower(),
-        "logger": record.name,
-        "message": record.getMessage(),
+        "ts": datetime.fromtimestamp(log_record.created, UTC).isoformat(timespec="milliseconds"),
+        "level": log_record.levelname.lower(),
+        "logger": log_record.name,
+        "message": log_record.getMessage(),
     }
     if (reconcile := RECONCILE.get()) is not None:
         fields |= {
@@ -75,12 +75,14 @@ def fields_of(record: logging.LogRecord, formatter: logging.Formatter) -> dict[s
             "product": reconcile.product,
             "reconcile_id": reconcile.id,
         }
-    if trace := TRACE.get():
-        fields["trace_id"] = trace
-    added = {key: value for key, value in record.__dict__.items() if key not in STANDARD}
-    fields |= {key: value for key, value in added.items() if key not in fields}
-    if record.exc_info:
-        fields["exception"] = formatter.formatException(record.exc_info)
+    if trace_id := TRACE.get():
+        fields["trace_id"] = trace_id
+    extra_fields = {
+        key: value for key, value in log_record.__dict__.items() if key not in STANDARD_FIELDS
+    }
+    fields |= {key: value for key, value in extra_fields.items() if key not in fields}
+    if log_record.exc_info:
+        fields["exception"] = log_formatter.formatException(log_record.exc_info)
     return fields
 
 
@@ -98,21 +100,21 @@ class TextFormatter(logging.Formatter):
         return redact(line)
 
 
-def configure_logging(level: str, formatter: logging.Formatter) -> None:
+def configure_logging(log_level: str, log_formatter: logging.Formatter) -> None:
     """Send all logs to standard error, from `level` on; warnings of the interpreter too."""
     handler = logging.StreamHandler()
-    handler.setFormatter(formatter)
-    root = logging.getLogger()
-    root.handlers[:] = [handler]
-    root.setLevel(level.upper())
+    handler.setFormatter(log_formatter)
+    root_logger = logging.getLogger()
+    root_logger.handlers[:] = [handler]
+    root_logger.setLevel(log_level.upper())
     logging.captureWarnings(capture=True)
-    for name, quiet_level in QUIET.items():
+    for name, quiet_level in QUIET_LEVELS.items():
         logging.getLogger(name).setLevel(quiet_level)
     logging.getLogger(DECISIONS).setLevel(logging.INFO)
     logging.getLogger("aiohttp.server").addFilter(is_fault_of_this_side)
 
 
-def is_fault_of_this_side(record: logging.LogRecord) -> bool:
+def is_fault_of_this_side(log_record: logging.LogRecord) -> bool:
     """Return whether a record is about more than a malformed request, which any client can send."""
-    error = record.exc_info[1] if record.exc_info else None
+    error = log_record.exc_info[1] if log_record.exc_info else None
     return not isinstance(error, HttpProcessingError)

@@ -19,7 +19,7 @@ THRESHOLDS: Final = (10_000, 10, 1_000_000)
 """New objects, and numbers of younger collections, before each generation is collected; the last is
 never reached. With Python's 700 a start takes a tenth more processor time, and one MiB less."""
 
-SHARE: Final = 0.002
+COLLECTOR_SHARE: Final = 0.002
 """Largest share of the time for collections of all generations, which block the event loop."""
 
 LEAST_SECONDS: Final = 10.0
@@ -37,12 +37,12 @@ class Listening(Protocol):
         """Stop listening."""
 
 
-def connect() -> Wire:
+def connect_wire() -> Wire:
     """Return connections to the API server, opened when needed."""
     return Connections(login)
 
 
-def listen(health: Health, before_scrape: Callable[[], None], port: int) -> Listening:
+def listen_on(health: Health, before_scrape: Callable[[], None], port: int) -> Listening:
     """Return a server on every interface that doesn't listen yet."""
     return Server(health, before_scrape, host="", port=port)
 
@@ -61,7 +61,7 @@ async def collect_seldom(least_seconds: float = LEAST_SECONDS) -> None:
     gc.freeze()
     last_seconds = 0.0
     while True:
-        await asyncio.sleep(max(last_seconds / SHARE, least_seconds))
+        await asyncio.sleep(max(last_seconds / COLLECTOR_SHARE, least_seconds))
         start_time = time.monotonic()
         gc.collect()
         last_seconds = time.monotonic() - start_time
@@ -81,7 +81,7 @@ class Ports:
     """
 
     clocks: Clocks = field(default_factory=Clocks)
-    connect: Callable[[], Wire] = connect
-    listen: Callable[[Health, Callable[[], None], int], Listening] = listen
+    connect: Callable[[], Wire] = connect_wire
+    listen: Callable[[Health, Callable[[], None], int], Listening] = listen_on
     collect: Work = collect_seldom
     beat: float = BEAT_SECONDS

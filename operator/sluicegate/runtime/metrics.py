@@ -36,7 +36,7 @@ WORK_TIME = Histogram(
     buckets=SECONDS,
 )
 
-RECONCILES = Counter(
+RECONCILE_COUNTER = Counter(
     "controller_runtime_reconcile_total", "Reconciles by result.", ["controller", "result"]
 )
 RECONCILE_ERRORS = Counter(
@@ -80,8 +80,10 @@ MAX_WORKERS = Gauge(
     ["controller"],
 )
 
-LEADING = Gauge("leader_election_master_status", "1 while this replica leads, else 0.", ["name"])
-FENCED = Counter(
+LEADING_GAUGE = Gauge(
+    "leader_election_master_status", "1 while this replica leads, else 0.", ["name"]
+)
+FENCED_WRITES = Counter(
     "sluicegate_writes_fenced_total", "Writes refused because the lease was about to expire."
 )
 
@@ -104,12 +106,12 @@ EVALUATION_LATENESS = Gauge(
     "sluicegate_evaluation_lateness_seconds",
     "Seconds by which the next complete block is overdue; 0 while it is not due.",
 )
-BACKFILLING = Gauge(
+BACKFILLING_PRODUCTS = Gauge(
     "sluicegate_backfill_pending_products",
     "Products whose earlier blocks are still being read back.",
 )
-CACHED = Gauge("sluicegate_cache_objects", "Objects in the cache.", ["resource"])
-GHOSTS = Counter(
+CACHED_OBJECTS = Gauge("sluicegate_cache_objects", "Objects in the cache.", ["resource"])
+VANISHED_OBJECTS = Counter(
     "sluicegate_cache_ghosts_total",
     "Deletions that the watch missed and a resync found.",
     ["resource"],
@@ -127,7 +129,7 @@ EVENTS_DROPPED = Counter(
 )
 
 for _result in ("success", "requeue_after", "invalid", "error"):
-    RECONCILES.labels(
+    RECONCILE_COUNTER.labels(
         NAME, _result
     )  # a counter that only exists after the first failure has no rate
 for _counter in (RECONCILE_ERRORS, TERMINAL_ERRORS, RECONCILE_BUGS, QUEUE_ADDS, QUEUE_RETRIES):

@@ -40,20 +40,20 @@ class NamespaceTurns:
         keys = self._namespaces.get(key.namespace)
         return None if keys is None else keys.get(key)
 
-    def append(self, key: Key, waiting: WaitingKey) -> None:
+    def append(self, key: Key, waiting_key: WaitingKey) -> None:
         """Add a key after the others of its namespace; a new namespace comes last."""
-        self._namespaces.setdefault(key.namespace, OrderedDict())[key] = waiting
+        self._namespaces.setdefault(key.namespace, OrderedDict())[key] = waiting_key
         self._size += 1
 
     def remove(self, key: Key) -> WaitingKey | None:
         """Remove a key and return its wait; None if it isn't ready."""
         keys = self._namespaces.get(key.namespace)
-        waiting = None if keys is None else keys.pop(key, None)
-        if waiting is not None:
+        waiting_key = None if keys is None else keys.pop(key, None)
+        if waiting_key is not None:
             self._size -= 1
             if not keys:
                 del self._namespaces[key.namespace]
-        return waiting
+        return waiting_key
 
     def first(self) -> WaitingKey | None:
         """Return the wait of the key that is next; None if none is ready."""

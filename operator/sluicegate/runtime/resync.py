@@ -34,7 +34,7 @@ LONGEST_REFUSAL = 60.0
 
 FIRST_SECONDS = 30.0
 OBJECTS_AT_ONCE = 20
-LATER = 1 / 60
+LATER_SHARE = 1 / 60
 """Part of an interval after which a list that was put off is considered again."""
 
 
@@ -63,7 +63,7 @@ class Resync:
         namespaces: Sequence[str] = (),
         interval: float,
         jitter: Callable[[], float],
-        busy: Callable[[], bool] = lambda: False,
+        is_busy: Callable[[], bool] = lambda: False,
     ) -> None:
         self._api = api
         self._caches = caches
@@ -72,7 +72,7 @@ class Resync:
         self._namespaces = tuple(namespaces) or ("",)
         self._interval = interval
         self._jitter = jitter
-        self._busy = busy
+        self._busy = is_busy
         self._requested_resources: set[Resource] = set()
         self._vanished: set[tuple[Cache, str]] = set()
         self._due: dict[tuple[Cache, str], Due] = {}
@@ -107,20 +107,20 @@ class Resync:
 
     async def run(self) -> None:
         """List until cancelled: all kinds each interval ± 20 %, a single one on request."""
-        loop = asyncio.get_running_loop()
+        event_loop = asyncio.get_running_loop()
         # The first one is early, to find objects that were deleted between priming and watching.
-        next_full = loop.time() + min(self._interval, FIRST_SECONDS)
-        latest = next_full + self._interval
+        next_full = event_loop.time() + min(self._interval, FIRST_SECONDS)
+        latest_time = next_full + self._interval
         while True:
-            requested = await self._asked_before(min(next_full, self._earliest()))
-            now = loop.time()
-            if requested:
-                self._make_due(requested)
-            elif now >= next_full and now < latest and self._busy():
-                next_full = min(latest, now + LATER * self._interval)
+            is_requested = await self._asked_before(min(next_full, self._earliest()))
+            now = event_loop.time()
+            if is_requested:
+                self._make_due(is_requested)
+            elif now >= next_full and now < latest_time and self._busy():
+                next_full = min(latest_time, now + LATER_SHARE * self._interval)
             elif now >= next_full:
                 next_full = now + self._interval * (0.8 + 0.4 * self._jitter())
-                latest = next_full + self._interval
+                latest_time = next_full + self._interval
                 self._make_due(self._caches)
             await self._list_due()
 
@@ -149,22 +149,24 @@ class Resync:
         return bool(namespace) and self._refusals.lists(cache.watched.resource, namespace)
 
     def _earliest(self) -> float:
-        return min((one.at for one in self._due.values()), default=float("inf"))
+        return min((due_list.at for due_list in self._due.values()), default=float("inf"))
 
     async def _list_due(self) -> None:
         """Make each list that is due; a failed one remains due, for later."""
-        loop = asyncio.get_running_loop()
-        for (cache, namespace), due in tuple(self._due.items()):
-            if due.at > loop.time():
+        event_loop = asyncio.get_running_loop()
+        for (cache, namespace), due_list in tuple(self._due.items()):
+            if due_list.at > event_loop.time():
                 continue
             resource = cache.watched.resource
             try:
                 await self._list(cache, namespace)
             except KubeError as error:
                 is_refused = isinstance(error, Forbidden)
-                delay = due.pause * (0.5 + self._jitter() / 2)
-                due.at = loop.time() + delay
-                due.pause = min(LONGEST_REFUSAL if is_refused else LONGEST_WAIT, due.pause * 2)
+                delay = due_list.pause * (0.5 + self._jitter() / 2)
+                due_list.at = event_loop.time() + delay
+                due_list.pause = min(
+                    LONGEST_REFUSAL if is_refused else LONGEST_WAIT, due_list.pause * 2
+                )
                 if not is_refused or self._refusals.add(resource, namespace):
                     kind, namespace_text = (
                         resource.qualified,
@@ -177,7 +179,10 @@ class Resync:
                     self._forget(cache, namespace)
             else:
                 if (cache, namespace) in self._vanished:
-                    due.at, due.pause = loop.time() + due.pause, min(LONGEST_WAIT, due.pause * 2)
+                    due_list.at, due_list.pause = (
+                        event_loop.time() + due_list.pause,
+                        min(LONGEST_WAIT, due_list.pause * 2),
+                    )
                 else:
                     del self._due[cache, namespace]
                 if self._refusals.end(resource, namespace):
@@ -186,8 +191,8 @@ class Resync:
 
     def _forget(self, cache: Cache, namespace: str) -> None:
         """Drop the records of a kind in a namespace that can't be read, and may be deleted."""
-        with cache.listing(namespace) as listing:
-            for change in listing.finish(2**63):
+        with cache.listing(namespace) as cache_listing:
+            for change in cache_listing.finish(2**63):
                 self._on_change(change)
 
     def _apply_decision(self, namespace: str) -> None:
@@ -197,29 +202,29 @@ class Resync:
                 if namespace in ("", key.namespace):
                     self._on_change(Change(key, QueuePriority.NORMAL))
 
-    async def _pause(self, until: float) -> None:
+    async def _pause(self, until_time: float) -> None:
         """Wait until then, or until the API server answers again: then all lists are due."""
         self._returned.clear()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout_at(until):
+            async with asyncio.timeout_at(until_time):
                 await self._returned.wait()
-                for due in self._due.values():
-                    due.at = float("-inf")
+                for due_list in self._due.values():
+                    due_list.at = float("-inf")
 
     async def _list(self, cache: Cache, namespace: str) -> None:
         is_restored = False
-        with cache.listing(namespace) as listing:
+        with cache.listing(namespace) as cache_listing:
             version = None
             try:
                 async for page in self._api.pages(
                     cache.watched.resource, namespace=namespace, labels=cache.watched.labels
                 ):
-                    await self._take_in(listing, page.items)
+                    await self._take_in(cache_listing, page.items)
                     version = int(page.resource_version)
                     del page  # so that it isn't kept in memory while the next one is read
             except NotFound:
-                self._vanish(cache, namespace, listing)
-            if version is not None and listing.precedes_what_was_known(version):
+                self._vanish(cache, namespace, cache_listing)
+            if version is not None and cache_listing.precedes_what_was_known(version):
                 logger.warning(
                     "the API server shows an older state of %s than before, as after a restore from a"
                     " backup: the list is repeated and replaces the cache",
@@ -229,25 +234,25 @@ class Resync:
                 is_restored = True
             elif version is not None:
                 self._vanished.discard((cache, namespace))
-                for change in listing.finish(version):
+                for change in cache_listing.finish(version):
                     self._on_change(change)
         if is_restored:
             await self._list(cache, namespace)
 
-    def _vanish(self, cache: Cache, namespace: str, listing: Listing) -> None:
+    def _vanish(self, cache: Cache, namespace: str, cache_listing: Listing) -> None:
         """Drop all objects, as the kind doesn't exist, or another server answers.
 
         An open watch doesn't send the objects again, so the list is repeated until it succeeds. A
         kind without objects may not exist in this cluster: the watch notices when it is installed.
         """
-        for change in listing.finish(2**63):
+        for change in cache_listing.finish(2**63):
             self._vanished.add((cache, namespace))
             self._on_change(change)
 
-    async def _take_in(self, listing: Listing, items: Iterable[Mapping[str, Any]]) -> None:
+    async def _take_in(self, cache_listing: Listing, items: Iterable[Mapping[str, Any]]) -> None:
         """Store a page in slices of a few milliseconds, with other tasks in between."""
         for number, body in enumerate(items, start=1):
-            for change in listing.add(body):
+            for change in cache_listing.add(body):
                 self._on_change(change)
             if number % OBJECTS_AT_ONCE == 0:
                 await asyncio.sleep(0)

@@ -30,10 +30,10 @@ async def set_within(event: asyncio.Event, seconds: float) -> bool:
     return event.is_set()
 
 
-async def end(tasks: Iterable[asyncio.Future[None]]) -> None:
+async def end_tasks(tasks: Iterable[asyncio.Future[None]]) -> None:
     """Cancel tasks and wait until they have ended."""
-    pending = list(tasks)
-    for task in pending:
+    pending_tasks = list(tasks)
+    for task in pending_tasks:
         task.cancel()
-    if pending:
-        await asyncio.wait(pending)
+    if pending_tasks:
+        await asyncio.wait(pending_tasks)

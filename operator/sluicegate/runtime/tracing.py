@@ -30,8 +30,8 @@ FLUSH_SECONDS = 1.0
 class Tracing:
     """Destination of spans, for the lifetime of the process."""
 
-    def __init__(self, provider: TracerProvider | None = None) -> None:
-        self._provider = provider
+    def __init__(self, tracer_provider: TracerProvider | None = None) -> None:
+        self._provider = tracer_provider
 
     @property
     def spans(self) -> Spans:
@@ -42,36 +42,40 @@ class Tracing:
         """Send the remaining spans, for `FLUSH_SECONDS` at most: an absent receiver must not delay the end."""
         if self._provider is None:
             return
-        loop, all_sent = asyncio.get_running_loop(), asyncio.Event()
-        shutdown = self._provider.shutdown
+        event_loop, all_sent = asyncio.get_running_loop(), asyncio.Event()
+        shutdown_provider = self._provider.shutdown
 
-        def send() -> None:
-            shutdown()
+        def send_spans() -> None:
+            shutdown_provider()
             with contextlib.suppress(
                 RuntimeError
             ):  # the wait was cancelled, and the loop is closed
-                loop.call_soon_threadsafe(all_sent.set)
+                event_loop.call_soon_threadsafe(all_sent.set)
 
-        threading.Thread(target=send, name="last traces", daemon=True).start()
+        threading.Thread(target=send_spans, name="last traces", daemon=True).start()
         await set_within(all_sent, FLUSH_SECONDS)
 
 
 class SpanRecorder:
     """Function that opens spans of OpenTelemetry."""
 
-    def __init__(self, provider: TracerProvider) -> None:
-        self._tracer = provider.get_tracer("sluicegate")
+    def __init__(self, tracer_provider: TracerProvider) -> None:
+        self._tracer = tracer_provider.get_tracer("sluicegate")
 
     @contextlib.contextmanager
     def __call__(
         self, name: str, attributes: Mapping[str, Value] | None = None, /
     ) -> Iterator[Span]:
         """Open a span; if its trace is recorded, its id is added to log lines."""
-        with self._tracer.start_as_current_span(name, attributes=attributes) as span:
-            trace = f"{span.get_span_context().trace_id:032x}" if span.is_recording() else ""
-            token = TRACE.set(trace)
+        with self._tracer.start_as_current_span(name, attributes=attributes) as trace_span:
+            trace_id = (
+                f"{trace_span.get_span_context().trace_id:032x}"
+                if trace_span.is_recording()
+                else ""
+            )
+            token = TRACE.set(trace_id)
             try:
-                yield Open(span)
+                yield Open(trace_span)
             finally:
                 TRACE.reset(token)
 
@@ -81,15 +85,15 @@ class Open:
 
     __slots__ = ("_span",)
 
-    def __init__(self, span: Recorded) -> None:
-        self._span = span
+    def __init__(self, trace_span: Recorded) -> None:
+        self._span = trace_span
 
     def set(self, name: str, value: Value) -> None:
         """Set an attribute."""
         self._span.set_attribute(name, value)
 
 
-def open_tracing(endpoint: str, *, instance: str) -> Tracing:
+def open_tracing(endpoint: str, *, instance_name: str) -> Tracing:
     """Return the destination of spans: this endpoint's /v1/traces, or none if it is empty.
 
     Raises
@@ -100,17 +104,17 @@ def open_tracing(endpoint: str, *, instance: str) -> Tracing:
     if not endpoint:
         return Tracing()
     try:
-        provider = _provider(endpoint, instance)
+        tracer_provider = _tracer_provider(endpoint, instance_name)
     except ImportError as error:
         text = (
             f'is "{endpoint}", and {error.name} isn\'t installed: install sluicegate[tracing],'
             " or remove the variable"
         )
         raise invalid(ENDPOINT, text) from error
-    return Tracing(provider)
+    return Tracing(tracer_provider)
 
 
-def _provider(endpoint: str, instance: str) -> TracerProvider:
+def _tracer_provider(endpoint: str, instance_name: str) -> TracerProvider:
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import (  # noqa: PLC0415  # optional
         OTLPSpanExporter,
     )
@@ -122,13 +126,13 @@ def _provider(endpoint: str, instance: str) -> TracerProvider:
         {
             "service.name": "sluicegate",
             "service.version": version("sluicegate"),
-            "service.instance.id": instance,
+            "service.instance.id": instance_name,
         }
     )
-    provider = TracerProvider(
+    tracer_provider = TracerProvider(
         resource=own_resource.merge(OTELResourceDetector().detect()),
         shutdown_on_exit=False,  # it would wait for an absent receiver
     )
-    exporter = OTLPSpanExporter(endpoint=f"{endpoint}/v1/traces")
-    provider.add_span_processor(BatchSpanProcessor(exporter))
-    return provider
+    span_exporter = OTLPSpanExporter(endpoint=f"{endpoint}/v1/traces")
+    tracer_provider.add_span_processor(BatchSpanProcessor(span_exporter))
+    return tracer_provider

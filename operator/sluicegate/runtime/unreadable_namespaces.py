@@ -65,7 +65,7 @@ class Refusals:
         return True
 
     def _export(self, resource: Resource) -> None:
-        refused_number = sum(one == resource for one, _ in self._since)
+        refused_number = sum(resource_item == resource for resource_item, _ in self._since)
         REFUSED_LISTS.labels(resource.qualified).set(refused_number)
 
 

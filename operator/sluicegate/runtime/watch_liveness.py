@@ -85,7 +85,7 @@ class Watches:
     def ages(self) -> dict[Resource, float]:
         """Return the seconds since the last event or bookmark, of each kind that is served."""
         now = self._clock()
-        return {resource: now - at for resource, at in self._alive_at.items()}
+        return {resource: now - alive_time for resource, alive_time in self._alive_at.items()}
 
     def export(self) -> None:
         """Update the metrics; a kind that isn't served has no age."""
@@ -116,13 +116,13 @@ class WatchStart(aiohttp.ClientResponse):
     """An answer to Kopf; a list is reduced to the version at which the watch begins."""
 
     @override
-    async def json(self, **how: Any) -> Any:
+    async def json(self, **json_options: Any) -> Any:
         """Return the parsed answer: a list without its objects, as if it had one page.
 
         A refusal is unchanged: a 429 of the API server is plain text, which Kopf expects.
         """
         if not self.ok or "limit" not in self.url.query:
-            return await super().json(**how)
+            return await super().json(**json_options)
         page = Page((await self.read()).decode(errors="replace"))
         return {"items": [], "metadata": {"resourceVersion": page.resource_version}}
 
@@ -130,8 +130,8 @@ class WatchStart(aiohttp.ClientResponse):
 class RequestLimits:
     """Middleware for Kopf's requests: pauses of the API server, and a limit until an answer begins."""
 
-    def __init__(self, backpressure: Backpressure) -> None:
-        self._backpressure = backpressure
+    def __init__(self, api_backpressure: Backpressure) -> None:
+        self._backpressure = api_backpressure
         self._refused_until: dict[str, float] = {}
         """By path, on the monotonic clock."""
 
@@ -153,11 +153,11 @@ class RequestLimits:
 
 
 def watching_session(
-    configuration: Configuration, watches: Watches, backpressure: Backpressure
+    configuration: Configuration, watches: Watches, api_backpressure: Backpressure
 ) -> aiohttp.ClientSession:
     """Return an HTTP session for Kopf, with the operator's credentials, which records the time of each answer."""
 
-    async def authorize(
+    async def authorize_request(
         _session: aiohttp.ClientSession,
         _context: SimpleNamespace,
         params: aiohttp.TraceRequestStartParams,
@@ -186,15 +186,15 @@ def watching_session(
     ) -> None:
         REQUESTS.labels(code="<error>", method=params.method, verb=verb_of(params.url)).inc()
 
-    trace = aiohttp.TraceConfig()
-    trace.on_request_exception.append(count)
-    trace.on_request_start.append(authorize)
-    trace.on_request_end.append(notice)
+    trace_config = aiohttp.TraceConfig()
+    trace_config.on_request_exception.append(count)
+    trace_config.on_request_start.append(authorize_request)
+    trace_config.on_request_end.append(notice)
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0, ssl=tls_of(configuration)),
         proxy=configuration.proxy,
-        trace_configs=[trace],
-        middlewares=[RequestLimits(backpressure)],
+        trace_configs=[trace_config],
+        middlewares=[RequestLimits(api_backpressure)],
         response_class=WatchStart,
     )
 

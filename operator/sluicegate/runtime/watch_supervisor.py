@@ -46,30 +46,34 @@ class Supervisor:
         """Watch until cancelled."""
         while True:
             served_resources = await self._served(self._resources)
-            missing = [one for one in self._resources if one not in served_resources]
-            for resource in missing:
+            missing_resources = [
+                watched_resource
+                for watched_resource in self._resources
+                if watched_resource not in served_resources
+            ]
+            for resource in missing_resources:
                 logger.warning("%s is not served; waiting for it", resource.qualified)
                 self._on_missing(resource)
-            await self._watch_until_change(served_resources, missing)
+            await self._watch_until_change(served_resources, missing_resources)
             await asyncio.sleep(PAUSE_SECONDS * self._jitter())
 
     async def _watch_until_change(
-        self, served_resources: Collection[Resource], missing: Collection[Resource]
+        self, served_resources: Collection[Resource], missing_resources: Collection[Resource]
     ) -> None:
-        watching = asyncio.ensure_future(self._watch(served_resources))
-        looking = asyncio.ensure_future(self._appearance(missing))
+        watch_task = asyncio.ensure_future(self._watch(served_resources))
+        appearance_task = asyncio.ensure_future(self._appearance(missing_resources))
         try:
-            await asyncio.wait({watching, looking}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({watch_task, appearance_task}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            await stop(looking)
-            error = await stop(watching)
+            await stop_task(appearance_task)
+            error = await stop_task(watch_task)
         if error is not None:
             logger.warning("the watches ended and restart: %r", error)
 
-    async def _appearance(self, missing: Collection[Resource]) -> None:
-        if not missing:
+    async def _appearance(self, missing_resources: Collection[Resource]) -> None:
+        if not missing_resources:
             await asyncio.Event().wait()
-        while not await self._served(missing):  # noqa: ASYNC110  # the API server sends no event
+        while not await self._served(missing_resources):  # noqa: ASYNC110  # the API server sends no event
             await asyncio.sleep(REQUEUE_SECONDS * (0.5 + self._jitter() / 2))
         logger.info("a kind that was missing is served")
 
@@ -82,7 +86,7 @@ class Supervisor:
                 await asyncio.sleep(REQUEUE_SECONDS * (0.5 + self._jitter() / 2))
 
 
-async def stop(task: asyncio.Future[None]) -> BaseException | None:
+async def stop_task(task: asyncio.Future[None]) -> BaseException | None:
     """Cancel a task, wait for its end, and return its error, if any."""
     task.cancel()
     await asyncio.wait({task})

@@ -51,14 +51,14 @@ class Workers:
         reconciler: Reconciler,
         *,
         count: int,
-        spans: Spans = no_spans,
+        trace_spans: Spans = no_spans,
         clock: Clock = time.monotonic,
     ) -> None:
         self._clock = clock
         self._queue = queue
         self._reconciler = reconciler
         self._count = count
-        self._spans = spans
+        self._spans = trace_spans
         self._begun: dict[Key, float] = {}
         self._turn_ends: float | None = None
         """From when on no look begins in this turn of the event loop; None before its first."""
@@ -108,12 +108,12 @@ class Workers:
         single one, each would wait for the interpreter lock, which other threads take in every
         iteration.
         """
-        loop = asyncio.get_running_loop()
+        event_loop = asyncio.get_running_loop()
         while True:
             if self._turn_ends is None:
-                self._turn_ends = loop.time() + TURN_SECONDS
-                loop.call_soon(self._end_turn)
-            if loop.time() < self._turn_ends:
+                self._turn_ends = event_loop.time() + TURN_SECONDS
+                event_loop.call_soon(self._end_turn)
+            if event_loop.time() < self._turn_ends:
                 return
             await asyncio.sleep(0)
 
@@ -121,14 +121,17 @@ class Workers:
         self._turn_ends = None
 
     async def _reconcile(self, key: Key) -> None:
-        active = metrics.ACTIVE_WORKERS.labels(metrics.NAME)
+        active_workers = metrics.ACTIVE_WORKERS.labels(metrics.NAME)
         self._begun[key] = self._clock()
-        active.inc()
-        described = {"k8s.namespace.name": key.namespace, "sluicegate.product": key.name}
+        active_workers.inc()
+        span_attributes = {"k8s.namespace.name": key.namespace, "sluicegate.product": key.name}
         try:
-            with self._spans("reconcile", described) as span, reconcile_context(key) as reconcile:
-                span.set("sluicegate.reconcile_id", reconcile)
-                late = asyncio.get_running_loop().call_later(
+            with (
+                self._spans("reconcile", span_attributes) as trace_span,
+                reconcile_context(key) as reconcile,
+            ):
+                trace_span.set("sluicegate.reconcile_id", reconcile)
+                late_timer = asyncio.get_running_loop().call_later(
                     LONG_SECONDS,
                     logger.warning,
                     "this reconcile has taken %.0f s and continues",
@@ -137,14 +140,14 @@ class Workers:
                 try:
                     outcome = await self._attempt(key)
                 finally:
-                    late.cancel()
-                span.set("sluicegate.result", outcome)
+                    late_timer.cancel()
+                trace_span.set("sluicegate.result", outcome)
         finally:
-            active.dec()
+            active_workers.dec()
             work_seconds = self._clock() - self._begun.pop(key)
             metrics.WORK_TIME.labels(metrics.NAME).observe(work_seconds)
             metrics.RECONCILE_TIME.labels(metrics.NAME).observe(work_seconds)
-        metrics.RECONCILES.labels(metrics.NAME, outcome).inc()
+        metrics.RECONCILE_COUNTER.labels(metrics.NAME, outcome).inc()
 
     async def _attempt(self, key: Key) -> str:
         try:
@@ -174,9 +177,9 @@ class Workers:
     def _after_refusal(self, key: Key, error: KubeError) -> str:
         at_least = error.retry_after if isinstance(error, TooManyRequests) else 0.0
         delay = self._queue.retry(key, at_least=at_least, at_most=longest_wait(error))
-        expected = isinstance(error, WriteFenced | Conflict | NamespaceTerminating)
-        level = logging.INFO if expected else logging.WARNING
-        logger.log(level, "retried in %.1f s: %s", delay, error)
+        is_expected = isinstance(error, WriteFenced | Conflict | NamespaceTerminating)
+        log_level = logging.INFO if is_expected else logging.WARNING
+        logger.log(log_level, "retried in %.1f s: %s", delay, error)
         metrics.RECONCILE_ERRORS.labels(metrics.NAME).inc()
         return "error"
 

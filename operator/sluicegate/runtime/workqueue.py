@@ -17,7 +17,7 @@ from sluicegate.runtime.namespace_turns import NamespaceTurns, WaitingKey
 
 FIRST_RETRY = 1.0
 LAST_RETRY = 300.0
-DOUBLINGS = 10  # 2¹⁰ s is beyond LAST_RETRY; more would only give a huge number
+MAX_DOUBLINGS = 10  # 2¹⁰ s is beyond LAST_RETRY; more would only give a huge number
 TIMER_RESOLUTION = 0.001
 """Seconds that are added to a wait: uvloop counts in milliseconds, and could end it up to one too early."""
 LONGEST_WAITS = {QueuePriority.NORMAL: 1.0, QueuePriority.BACKGROUND: 30.0}
@@ -94,11 +94,15 @@ class WorkQueue:
         if key in self._working:
             self._again[key] = merge_waits(self._again.get(key), priority, self._clock())
             return
-        least = priority if priority is QueuePriority.BACKGROUND else priority - 1
-        if any(key in keys for one, keys in self._ready.items() if one <= least):
+        least_priority = priority if priority is QueuePriority.BACKGROUND else priority - 1
+        if any(
+            key in keys
+            for queue_priority, keys in self._ready.items()
+            if queue_priority <= least_priority
+        ):
             return
-        waiting = self._ready[priority].get(key)
-        if waiting is not None and self._clock() - waiting.since >= LONGEST_WAITS.get(
+        waiting_key = self._ready[priority].get(key)
+        if waiting_key is not None and self._clock() - waiting_key.since >= LONGEST_WAITS.get(
             priority, LONGEST_URGENT_WAIT
         ):
             return
@@ -108,15 +112,15 @@ class WorkQueue:
         self, key: Key, seconds: float, priority: QueuePriority = QueuePriority.BACKGROUND
     ) -> None:
         """Make a key ready later; of several calls the earliest time and the most urgent priority count."""
-        due = self._clock() + seconds
-        if (delayed := self._due.get(key)) is not None:
-            priority = min(priority, delayed[2])
-            if delayed[0] <= due:
-                self._due[key] = (delayed[0], delayed[1], priority)
+        due_time = self._clock() + seconds
+        if (delayed_due := self._due.get(key)) is not None:
+            priority = min(priority, delayed_due[2])
+            if delayed_due[0] <= due_time:
+                self._due[key] = (delayed_due[0], delayed_due[1], priority)
                 return
         self._serial += 1
-        self._due[key] = (due, self._serial, priority)
-        heapq.heappush(self._timers, (due, self._serial, key))
+        self._due[key] = (due_time, self._serial, priority)
+        heapq.heappush(self._timers, (due_time, self._serial, key))
         if self._timers[0][1] == self._serial:
             self._wakeup.set()
 
@@ -128,8 +132,8 @@ class WorkQueue:
         """
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
-        backoff = min(at_most, FIRST_RETRY * 2.0 ** min(failures, DOUBLINGS))
-        delay: float = max(backoff * self._jitter(), at_least)
+        backoff_seconds = min(at_most, FIRST_RETRY * 2.0 ** min(failures, MAX_DOUBLINGS))
+        delay: float = max(backoff_seconds * self._jitter(), at_least)
         self.add_after(key, delay, self._working.get(key, QueuePriority.BACKGROUND))
         self._observer.retried()
         return delay
@@ -147,17 +151,17 @@ class WorkQueue:
         self._ripen()
         if (priority := self._next_priority()) is None:
             return None
-        key, waiting = self._ready[priority].take()
+        key, waiting_key = self._ready[priority].take()
         self._due.pop(key, None)
         self._working[key] = priority
-        self._observer.taken(len(self), self._clock() - waiting.since)
+        self._observer.taken(len(self), self._clock() - waiting_key.since)
         return key
 
     def done(self, key: Key) -> None:
         """Return a key to the queue; it is ready again if it was added meanwhile."""
         self._working.pop(key, None)
-        if (waiting := self._again.pop(key, None)) is not None:
-            self._make_ready(key, waiting)
+        if (waiting_key := self._again.pop(key, None)) is not None:
+            self._make_ready(key, waiting_key)
 
     def next_due(self) -> float | None:
         """Return the clock's time at which the next delayed key becomes ready."""
@@ -187,15 +191,15 @@ class WorkQueue:
             if any(self._ready.values()):
                 return
             self._wakeup.clear()
-            due, alarm = self.next_due(), None
-            if due is not None:
-                seconds = max(0.0, due - self._clock()) + TIMER_RESOLUTION
-                alarm = asyncio.get_running_loop().call_later(seconds, self._wakeup.set)
+            due_time, wake_handle = self.next_due(), None
+            if due_time is not None:
+                seconds = max(0.0, due_time - self._clock()) + TIMER_RESOLUTION
+                wake_handle = asyncio.get_running_loop().call_later(seconds, self._wakeup.set)
             try:
                 await self._wakeup.wait()
             finally:
-                if alarm is not None:
-                    alarm.cancel()
+                if wake_handle is not None:
+                    wake_handle.cancel()
 
     def _next_priority(self) -> QueuePriority | None:
         """Return the priority to serve next.
@@ -204,43 +208,45 @@ class WorkQueue:
         priorities it is the one that has waited longest relative to its limit: so none waits
         indefinitely, and less urgent ones wait longer.
         """
-        first = next((one for one, keys in self._ready.items() if keys), None)
-        longest = max(LONGEST_WAITS, key=self._relative_wait)
-        self._indulged = not self._indulged and self._relative_wait(longest) > 1.0
-        return longest if self._indulged else first
+        first_priority = next(
+            (queue_priority for queue_priority, keys in self._ready.items() if keys), None
+        )
+        longest_waiting = max(LONGEST_WAITS, key=self._relative_wait)
+        self._indulged = not self._indulged and self._relative_wait(longest_waiting) > 1.0
+        return longest_waiting if self._indulged else first_priority
 
     def _relative_wait(self, priority: QueuePriority) -> float:
         """Return the waiting time of a priority relative to its limit; 0 if no key waits."""
-        waiting = self._ready[priority].first()
-        if waiting is None:
+        first_key = self._ready[priority].first()
+        if first_key is None:
             return 0.0
-        return (self._clock() - waiting.since) / LONGEST_WAITS[priority]
+        return (self._clock() - first_key.since) / LONGEST_WAITS[priority]
 
     def _ripen(self) -> None:
         now = self._clock()
-        while (due := self.next_due()) is not None and due <= now:
+        while (due_time := self.next_due()) is not None and due_time <= now:
             _, _, key = heapq.heappop(self._timers)
             _, _, priority = self._due.pop(key)
             self.add(key, priority)
 
     def _is_live(self, timer: tuple[float, int, Key]) -> bool:
-        due = self._due.get(timer[2])
-        return due is not None and due[1] == timer[1]
+        due_time = self._due.get(timer[2])
+        return due_time is not None and due_time[1] == timer[1]
 
     def _pop_ready(self, key: Key) -> WaitingKey | None:
         for keys in self._ready.values():
-            if (waiting := keys.remove(key)) is not None:
-                return waiting
+            if (waiting_key := keys.remove(key)) is not None:
+                return waiting_key
         return None
 
-    def _make_ready(self, key: Key, waiting: WaitingKey) -> None:
-        self._ready[waiting.priority].append(key, waiting)
+    def _make_ready(self, key: Key, waiting_key: WaitingKey) -> None:
+        self._ready[waiting_key.priority].append(key, waiting_key)
         self._observer.added(len(self))
         self._wakeup.set()
 
 
-def merge_waits(waiting: WaitingKey | None, priority: QueuePriority, now: float) -> WaitingKey:
+def merge_waits(waiting_key: WaitingKey | None, priority: QueuePriority, now: float) -> WaitingKey:
     """Return the wait of a key that is added again: the higher priority, the earlier time."""
-    if waiting is None:
+    if waiting_key is None:
         return WaitingKey(priority, now)
-    return WaitingKey(min(waiting.priority, priority), waiting.since)
+    return WaitingKey(min(waiting_key.priority, priority), waiting_key.since)

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from sluicegate.kube.errors import WriteFenced
 from sluicegate.runtime.clock import Clock
-from sluicegate.runtime.metrics import FENCED
+from sluicegate.runtime.metrics import FENCED_WRITES
 from sluicegate.runtime.rate_limiter import TokenBucket
 
 MARGIN_SECONDS = 5.0
@@ -37,7 +37,7 @@ class WriteFence:
         await self._limiter.take()
         seconds_left = self._lease.valid_until - self._clock()
         if seconds_left <= MARGIN_SECONDS:
-            FENCED.inc()
+            FENCED_WRITES.inc()
             raise WriteFenced(
                 f"{seconds_left:.1f} s are left of the lease, a write needs {MARGIN_SECONDS}"
             )

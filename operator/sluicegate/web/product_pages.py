@@ -10,7 +10,7 @@ from sluicegate.api.engine import ProductState
 from sluicegate.kube.resources import Key
 from sluicegate.portfolio.affected import MOST_CAUSES, Graph
 from sluicegate.portfolio.matrix import market_of, matrix_of
-from sluicegate.portfolio.overview import SORTS, Wanted, of_person, rows
+from sluicegate.portfolio.overview import SORT_KEYS, Wanted, of_person, table_rows
 from sluicegate.views.product_facts import ProductFacts
 from sluicegate.web import exports
 from sluicegate.web.acting import Acting
@@ -74,9 +74,9 @@ class PortfolioPages:
         """Answer with the summary, the queue of needs, and the table of products."""
         portfolio, filters = request.portfolio, parse_filter(request.query)
         sort = request.query.get("sort", "state")
-        sort = sort if sort in SORTS else "state"
+        sort = sort if sort in SORT_KEYS else "state"
         backwards = request.query.get("desc") == "1"
-        products = rows(portfolio.products, filters, sort, backwards=backwards)
+        products = table_rows(portfolio.products, filters, sort, backwards=backwards)
         if request.extension == JSON:
             return request.json(
                 exports.portfolio_json(portfolio.overview, products, portfolio.movers)
@@ -101,7 +101,7 @@ class PortfolioPages:
     async def markets(self, request: ReaderRequest) -> web.Response:
         """Answer with products by market; with `market` only those that serve it."""
         filters = parse_filter(request.query)
-        products = rows(request.portfolio.products, filters)
+        products = table_rows(request.portfolio.products, filters)
         matrix = matrix_of([facts for facts in products if facts.markets or facts.by_market])
         if request.extension == JSON:
             return request.json(exports.matrix_json(matrix))

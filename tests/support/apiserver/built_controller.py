@@ -9,7 +9,7 @@ from sluicegate.reconcile.live.children import watched
 from sluicegate.reconcile.reconciler import ProductReconciler
 from sluicegate.reviews.schedule import ReviewedReconciler
 from sluicegate.runtime.cache import Caches
-from sluicegate.runtime.clock import Clocks, boottime
+from sluicegate.runtime.clock import Clocks, boot_seconds
 from sluicegate.runtime.event_recorder import EventRecorder
 from sluicegate.runtime.workqueue import WorkQueue
 from sluicegate.settings import Settings
@@ -24,8 +24,8 @@ def build_controller(
     api: KubeApi, settings: Settings | None = None, clocks: Clocks | None = None
 ) -> Controller:
     """A controller with empty caches and an empty queue."""
-    recorder = EventRecorder(api, boottime, instance="test")
-    queue = WorkQueue(boottime, jitter=lambda: 1.0)
+    recorder = EventRecorder(api, boot_seconds, instance_name="test")
+    queue = WorkQueue(boot_seconds, jitter=lambda: 1.0)
     tools = Tools(
         settings or Settings(),
         api,

@@ -77,7 +77,7 @@ def readings(document: dict[str, Any]) -> Readings:
         digest=tuple(
             sorted(name for name, paths in content["products"].items() if name not in REPORTED and path in paths)
         ),
-        listed=(page.needy, len(plugin.needing([document])), content["needsPerson"]),
+        listed=(page.products_needing_a_person, len(plugin.needing([document])), content["needsPerson"]),
         messages=frozenset((one.kind, one.urgency) for one in found),
         alerts=frozenset((one.kind, one.urgency) for one in open_states(cursor, status, origin)),
         reason=reason_of(product.status, product.metadata.key),

@@ -14,7 +14,7 @@ from sluicegate.kube.client import KubeApi
 from sluicegate.kube.errors import TooManyRequests, Transient
 from sluicegate.kube.resources import DATA_PRODUCTS, Key, key_of
 from sluicegate.kube.transport import Transport
-from sluicegate.runtime.tasks import end
+from sluicegate.runtime.tasks import end_tasks
 from sluicegate.runtime.write_fence import OpenGate
 
 
@@ -141,7 +141,7 @@ async def test_failed_lists_are_retried_after_at_most_thirty_seconds(monkeypatch
     # At 91 it is answered; a watch that can't go on ends after 50 s, and is listed after one.
     assert server.asked[7:] == [91, 142, 193, 194, 196], "the pauses begin anew"
     assert server.seconds == {"240"}
-    await end([running])
+    await end_tasks([running])
 
 
 @virtually
@@ -157,5 +157,5 @@ async def test_a_watch_refused_with_retry_after_is_listed_again_only_after_that_
     api = KubeApi(Transport(server), OpenGate(), field_manager="test")
     running = asyncio.create_task(follow.Follower(api, server, DATA_PRODUCTS, Kept()).run())
     await asyncio.sleep(60)
-    await end([running])
+    await end_tasks([running])
     assert server.asked == [0, 20]

@@ -13,7 +13,7 @@ from sluicegate.kube.client import KubeApi
 from sluicegate.kube.errors import KubeError, WriteFenced
 from sluicegate.kube.requests import ABSENT_VERSION
 from sluicegate.kube.resources import CONFIG_MAPS, DATA_PRODUCTS, Key
-from sluicegate.runtime.clock import boottime
+from sluicegate.runtime.clock import boot_seconds
 from sluicegate.runtime.rate_limiter import TokenBucket
 from sluicegate.runtime.write_fence import WriteFence
 from tests.support.apiserver.api_stand_in import ApiStandIn
@@ -46,7 +46,7 @@ class HeldFor:
 
     @property
     def valid_until(self) -> float:
-        return boottime() + self.seconds
+        return boot_seconds() + self.seconds
 
 
 @pytest.fixture
@@ -56,8 +56,8 @@ async def server():
 
 
 def behind(server: ApiStandIn, seconds: float) -> KubeApi:
-    bucket = TokenBucket(boottime, rate=1000, burst=100)
-    return server.behind(WriteFence(bucket, HeldFor(seconds), boottime))
+    bucket = TokenBucket(boot_seconds, rate=1000, burst=100)
+    return server.behind(WriteFence(bucket, HeldFor(seconds), boot_seconds))
 
 
 def test_every_method_of_the_api_is_listed_as_a_read_or_a_write():
@@ -83,8 +83,8 @@ async def test_no_write_is_sent_beyond_the_lease(server, write):
 async def test_a_delayed_write_passes_the_lease_check_after_its_wait(server):
     """The API server asks its clients to back off, and meanwhile the lease runs out."""
     lease = HeldFor(MARGIN_SECONDS + 60)
-    bucket = TokenBucket(boottime, rate=1000, burst=100)
-    api = server.behind(WriteFence(bucket, lease, boottime))
+    bucket = TokenBucket(boot_seconds, rate=1000, burst=100)
+    api = server.behind(WriteFence(bucket, lease, boot_seconds))
     backpressure = api._transport.backpressure
     backpressure.pause_for(0.1)
     waiting = asyncio.ensure_future(api.patch(CONFIG_MAPS, KEY, {}))

@@ -20,7 +20,7 @@ from sluicegate.prometheus.block_reader import BlockReader, EvaluationSettings
 from sluicegate.prometheus.errors import PrometheusUnavailable
 from sluicegate.prometheus.targets import ProductKey, Target
 from sluicegate.prometheus.timing import Timing
-from sluicegate.runtime.tasks import end
+from sluicegate.runtime.tasks import end_tasks
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -79,7 +79,7 @@ async def opened() -> AsyncIterator[Rounds]:
     try:
         yield rounds
     finally:
-        await end([rounds.running])
+        await end_tasks([rounds.running])
 
 
 in_rounds = told_in(opened)

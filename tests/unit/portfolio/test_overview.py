@@ -6,7 +6,7 @@ import pytest
 
 from sluicegate.api.slo_status import SloState
 from sluicegate.portfolio.matrix import market_of, matrix_of
-from sluicegate.portfolio.overview import Wanted, choices_of, overview_of, rows
+from sluicegate.portfolio.overview import Wanted, choices_of, overview_of, table_rows
 from sluicegate.views.needs import NeedKind
 from sluicegate.views.product_facts import HIDDEN, as_seen, concealing, facts_of, unreadable
 from tests.support.portfolio.products import (
@@ -54,14 +54,14 @@ def test_the_queue_is_ordered_by_urgency_and_then_by_priority():
     ],
 )
 def test_the_overview_is_filtered_by_team_market_and_state(desired, found):
-    assert {one.key[1] for one in rows(ALL, desired)} == found
+    assert {one.key[1] for one in table_rows(ALL, desired)} == found
 
 
 def test_the_overview_is_sorted_as_requested_and_by_state_for_an_unknown_order():
-    by = [one.key[1] for one in rows(ALL, Wanted(), "nonsense")]
+    by = [one.key[1] for one in table_rows(ALL, Wanted(), "nonsense")]
     assert by == ["ads", "pricing", "search", "eta"]
-    assert rows(ALL, Wanted(), "name", backwards=True)[0] is HEALTHY
-    assert rows(ALL, Wanted(), "change")[0] in (BAD, WORSE)
+    assert table_rows(ALL, Wanted(), "name", backwards=True)[0] is HEALTHY
+    assert table_rows(ALL, Wanted(), "change")[0] in (BAD, WORSE)
 
 
 def test_the_filter_options_are_those_of_the_products():

@@ -14,7 +14,7 @@ from sluicegate.runtime.event_recorder import (
     EventSeries,
     EventSubject,
     Note,
-    shorten,
+    shorten_text,
 )
 from sluicegate.runtime.metrics import EVENTS_DROPPED
 from tests.support.apiserver.api_stand_in import ApiStandIn
@@ -39,7 +39,7 @@ def clock() -> ManualClock:
 
 @pytest.fixture
 def recorder(server, clock) -> EventRecorder:
-    return EventRecorder(server.api, clock, instance="test")
+    return EventRecorder(server.api, clock, instance_name="test")
 
 
 def step(words: str, severity: str = "Normal") -> Note:
@@ -226,8 +226,8 @@ def test_a_truncated_event_message_keeps_its_end_with_the_reason():
     text = (
         "the training exited with 1; message: " + 'é  File "x.py"\n' * 200 + "ValueError: no price"
     )
-    short = shorten(text)
+    short = shorten_text(text)
     assert len(short.encode()) <= LONGEST_NOTE
     assert short.startswith("the training exited with 1")
     assert short.endswith("ValueError: no price")
-    assert shorten("short") == "short"
+    assert shorten_text("short") == "short"

@@ -80,7 +80,7 @@ class Probed:
     async def _start(self) -> int:
         pulse, self.primed = LagMonitor(BEAT), asyncio.Event()
         watches = Watches([CONFIG_MAPS], time.monotonic, lambda _: None)
-        health = Health(pulse, watches, self.limits, api_silence=lambda: 0.0, primed=self.primed)
+        health = Health(pulse, watches, self.limits, api_silence=lambda: 0.0, is_primed=self.primed)
         self._beating = asyncio.ensure_future(pulse.run())
         self._server = Server(health, lambda: None, host="127.0.0.1", port=0)
         return await self._server.start()

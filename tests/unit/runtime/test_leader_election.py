@@ -14,7 +14,7 @@ import pytest
 from benchmarks.virtual.event_loop import virtual_loop
 from sluicegate.kube.leases import LeaseRecord
 from sluicegate.runtime.leader_election import LeaseTiming
-from sluicegate.runtime.metrics import LEADING, NAME
+from sluicegate.runtime.metrics import LEADING_GAUGE, NAME
 from tests.support.apiserver.leases import LeaseServer, Replica, with_time_limit
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ async def test_the_only_replica_leads_at_once_and_keeps_leading():
     assert len(only.led) == 1
     gaps = [b - a for (a, _), (b, _) in zip(server.log, server.log[1:], strict=False)]
     assert max(gaps) == pytest.approx(RETRY, abs=0.001)
-    assert LEADING.labels(NAME)._value.get() == 1
+    assert LEADING_GAUGE.labels(NAME)._value.get() == 1
 
 
 @with_time_limit
@@ -136,7 +136,7 @@ async def test_a_leader_with_failing_renewals_stops_ten_seconds_after_the_last_o
     assert ended - last_renewal(server, "first") == pytest.approx(DEADLINE, abs=0.1)
     assert not first.elector.leading
     assert first.elector.valid_until == float("-inf")
-    assert LEADING.labels(NAME)._value.get() == 0
+    assert LEADING_GAUGE.labels(NAME)._value.get() == 0
 
 
 @with_time_limit
@@ -341,7 +341,7 @@ async def test_an_error_in_the_work_of_the_leader_is_raised():
 
     with pytest.raises(ZeroDivisionError):
         await replica.elector.run(broken)
-    assert LEADING.labels(NAME)._value.get() == 0
+    assert LEADING_GAUGE.labels(NAME)._value.get() == 0
 
 
 @with_time_limit

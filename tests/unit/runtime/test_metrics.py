@@ -17,7 +17,7 @@ from sluicegate.prometheus.endpoint import Endpoint
 from sluicegate.prometheus.errors import PrometheusError
 from sluicegate.prometheus.targets import Readings
 from sluicegate.prometheus.timing import Timing
-from sluicegate.runtime.clock import boottime
+from sluicegate.runtime.clock import boot_seconds
 from sluicegate.runtime.health import Health, LagMonitor, Limits
 from sluicegate.runtime.http_server import Server
 from sluicegate.runtime.watch_liveness import Watches
@@ -112,9 +112,9 @@ def test_the_metrics_of_common_controller_dashboards_exist(name):
 
 async def scrape(before_scrape=lambda: None) -> dict[str, float]:
     """Each sample of /metrics by its name and labels, from a real server."""
-    watches = Watches([DATA_PRODUCTS], boottime, lambda _: None)
+    watches = Watches([DATA_PRODUCTS], boot_seconds, lambda _: None)
     primed = asyncio.Event()
-    health = Health(LagMonitor(), watches, Limits(), api_silence=lambda: 0.0, primed=primed)
+    health = Health(LagMonitor(), watches, Limits(), api_silence=lambda: 0.0, is_primed=primed)
     server = Server(health, before_scrape, host="127.0.0.1", port=0)
     port = await server.start()
     try:
@@ -130,7 +130,7 @@ async def scrape(before_scrape=lambda: None) -> dict[str, float]:
 
 
 async def test_a_kind_that_is_no_longer_served_has_no_watch_age_metric():
-    watches = Watches([DATA_PRODUCTS], boottime, lambda _: None)
+    watches = Watches([DATA_PRODUCTS], boot_seconds, lambda _: None)
     age = f'sluicegate_watch_age_seconds{{resource="{DATA_PRODUCTS.qualified}"}}'
     watches.begun([DATA_PRODUCTS])
     assert age in await scrape(watches.export)

@@ -22,7 +22,7 @@ from sluicegate.kube.transport import Transport
 from sluicegate.runtime import watch_liveness as watches_module
 from sluicegate.runtime import watch_supervisor
 from sluicegate.runtime.health import Health, LagMonitor, Limits
-from sluicegate.runtime.tasks import end
+from sluicegate.runtime.tasks import end_tasks
 from sluicegate.runtime.watch_liveness import Watches, watching_session
 from sluicegate.runtime.workers import Workers
 from sluicegate.runtime.workqueue import WorkQueue
@@ -187,9 +187,9 @@ async def test_the_age_of_a_watch_that_repeatedly_ends_at_once_grows(monkeypatch
     )
     running = asyncio.create_task(supervisor.run())
     await asyncio.wait_for(old.wait(), 30)
-    await end([running])
+    await end_tasks([running])
     health = Health(
-        LagMonitor(), watches, Limits(), api_silence=lambda: 0.0, primed=asyncio.Event()
+        LagMonitor(), watches, Limits(), api_silence=lambda: 0.0, is_primed=asyncio.Event()
     )
     (problem,) = health.alive().problems
     assert problem.startswith("the watch of configmaps has received no event or bookmark for")

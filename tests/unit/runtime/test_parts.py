@@ -397,7 +397,7 @@ SUBJECT = EventSubject(DATA_PRODUCTS, A, "uid")
 
 def test_an_event_stays_within_the_api_servers_limits():
     note = Note(SUBJECT, "Promoted", "Promote", "x" * 5000)
-    event = render_event(note, "i" * 500, 1, moment=datetime.now(UTC))
+    event = render_event(note, "i" * 500, 1, event_time=datetime.now(UTC))
     assert len(event["note"].encode()) == LONGEST_NOTE
     assert len(event["reportingInstance"]) == 128
     assert event["regarding"]["uid"] == "uid"
@@ -409,7 +409,7 @@ async def test_an_event_beyond_the_event_queue_limit_is_dropped_and_counted(cloc
     dropped = EVENTS_DROPPED.labels("queue")._value
     before = dropped.get()
     async with ApiStandIn() as server:
-        recorder = EventRecorder(server.api, clock, instance="test")
+        recorder = EventRecorder(server.api, clock, instance_name="test")
         for number in range(50 + 3):
             subject = EventSubject(DATA_PRODUCTS, A, f"uid-{number}")
             recorder.record(Note(subject, "Promoted", "Promote", ""))
@@ -479,7 +479,7 @@ def test_a_list_request_does_not_reset_the_age_of_the_watch(watches, clock):
 async def test_a_silent_watch_is_a_problem_only_while_the_api_server_answers(clock, watches):
     silence = [0.0]
     health = Health(
-        LagMonitor(), watches, Limits(), api_silence=lambda: silence[0], primed=asyncio.Event()
+        LagMonitor(), watches, Limits(), api_silence=lambda: silence[0], is_primed=asyncio.Event()
     )
     watches.begun([CONFIG_MAPS, JOBS])
     clock.now += Limits().watch_age
@@ -495,7 +495,7 @@ async def test_a_silent_watch_is_a_problem_only_while_the_api_server_answers(clo
 
 async def test_a_replica_is_ready_once_its_caches_are_primed_until_it_stops(watches):
     primed = asyncio.Event()
-    health = Health(LagMonitor(), watches, Limits(), api_silence=lambda: 0.0, primed=primed)
+    health = Health(LagMonitor(), watches, Limits(), api_silence=lambda: 0.0, is_primed=primed)
     assert not health.ready().well
     primed.set()
     assert health.ready().well

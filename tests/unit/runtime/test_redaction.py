@@ -10,7 +10,7 @@ from re import _parser
 import pytest
 
 from sluicegate.runtime import redaction
-from sluicegate.runtime.redaction import REDACTED, redact, redact_values
+from sluicegate.runtime.redaction import REDACTED_TEXT, redact, redact_values
 
 AWS_SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 JWT = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.c2lnbmF0dXJl"
@@ -109,7 +109,7 @@ def test_a_credential_is_removed_from_a_text_and_from_a_line_of_json(text, secre
         redact(text),
         redact(json.dumps({"message": text, "nested": json.dumps(text)})),
     ):
-        assert REDACTED in redacted
+        assert REDACTED_TEXT in redacted
         assert not [secret for secret in secrets if secret in redacted], redacted
 
 
@@ -198,7 +198,7 @@ def test_an_image_digest_is_not_redacted(length):
 
 def test_a_log_field_named_like_a_credential_is_redacted():
     fields = {"password": "correct horse", "api_key": "abc", "secret": "None", "user": "bob"}
-    assert redact_values(fields) == fields | {"password": REDACTED, "api_key": REDACTED}
+    assert redact_values(fields) == fields | {"password": REDACTED_TEXT, "api_key": REDACTED_TEXT}
 
 
 RESEMBLING = (
@@ -214,7 +214,7 @@ def test_redaction_takes_linear_time_for_texts_that_resemble_credentials(part):
     assert isinstance(redact(part * (32 * 1024 // len(part))), str)
 
 
-@pytest.mark.parametrize("pattern", [*(form for form, _ in redaction._FORMS), redaction._NAMED], ids=lambda pattern: pattern.pattern[:40])  # fmt: skip
+@pytest.mark.parametrize("pattern", [*(form for form, _ in redaction._REPLACED_FORMS), redaction._NAMED_SECRET], ids=lambda pattern: pattern.pattern[:40])  # fmt: skip
 def test_each_redaction_pattern_begins_with_a_fixed_character(pattern):
     """A repetition at the beginning starts once more at each character of a long text."""
     assert _begins_with_a_character(_parser.parse(pattern.pattern))

@@ -12,7 +12,7 @@ from sluicegate.kube.resources import CONFIG_MAPS, SERVICES, Key
 from sluicegate.runtime.cache import Caches, Change
 from sluicegate.runtime.interfaces import Done, QueuePriority, Record, RequeueAfter, Watched
 from sluicegate.runtime.resync import Resync
-from sluicegate.runtime.tasks import end
+from sluicegate.runtime.tasks import end_tasks
 from sluicegate.runtime.unreadable_namespaces import ListedOnly, Refusals
 from tests.support.apiserver.api_stand_in import ApiStandIn
 
@@ -47,7 +47,7 @@ async def test_a_deletion_that_no_watch_reported_is_found_by_the_next_list():
                     del server.objects[CONFIG_MAPS.path(*key)]
                     assert await changes.get() == Change(key, QueuePriority.NORMAL)
         finally:
-            await end([running])
+            await end_tasks([running])
     assert len(caches.products) == 0
 
 
@@ -73,7 +73,7 @@ async def test_a_list_with_older_versions_than_the_cache_replaces_it_after_an_et
                 while B in caches.products or caches.products.get(A).version == newest:
                     await changes.get()
         finally:
-            await end([running])
+            await end_tasks([running])
     assert caches.products.get(A).version == int(backup["metadata"]["resourceVersion"]) < newest
 
 
@@ -99,7 +99,7 @@ async def test_processing_a_long_list_page_yields_to_other_tasks():
         try:
             await resync.prime()
         finally:
-            await end([turns])
+            await end_tasks([turns])
     assert sum(in_a_row) == objects
     assert max(in_a_row) <= OBJECTS_AT_ONCE
 
@@ -165,7 +165,7 @@ async def running(cluster: Cluster):
     try:
         yield
     finally:
-        await end([task])
+        await end_tasks([task])
 
 
 async def test_a_deleted_namespace_does_not_prevent_lists_of_others(cluster):

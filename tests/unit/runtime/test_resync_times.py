@@ -16,7 +16,7 @@ from sluicegate.kube.transport import Transport
 from sluicegate.runtime.cache import Caches
 from sluicegate.runtime.interfaces import Record, Watched
 from sluicegate.runtime.resync import Resync
-from sluicegate.runtime.tasks import end
+from sluicegate.runtime.tasks import end_tasks
 from sluicegate.runtime.unreadable_namespaces import Refusals
 from sluicegate.runtime.write_fence import OpenGate
 
@@ -73,7 +73,7 @@ async def running(resync: Resync) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        await end([task])
+        await end_tasks([task])
 
 
 def times_of(seconds: float, **changes) -> list[float]:
@@ -102,9 +102,9 @@ def test_a_busy_operator_delays_a_resync_by_at_most_one_interval():
         return lambda: virtual_loop().time() < moment
 
     # It is asked each sixtieth of an interval whether a list is welcome.
-    assert times_of(340, busy=busy_until(101.0)) == pytest.approx([105.0], abs=0.02)
-    assert times_of(640, busy=busy_until(9e9)) == pytest.approx([330.0], abs=0.02)
-    assert times_of(940, busy=busy_until(9e9)) == pytest.approx([330.0, 930.0], abs=0.02)
+    assert times_of(340, is_busy=busy_until(101.0)) == pytest.approx([105.0], abs=0.02)
+    assert times_of(640, is_busy=busy_until(9e9)) == pytest.approx([330.0], abs=0.02)
+    assert times_of(940, is_busy=busy_until(9e9)) == pytest.approx([330.0, 930.0], abs=0.02)
 
 
 @virtually

@@ -16,7 +16,7 @@ from sluicegate.kube import errors
 from sluicegate.kube.connections import Connections
 from sluicegate.kube.resources import CONFIG_MAPS, Key
 from sluicegate.kube.transport import Transport
-from sluicegate.runtime.clock import boottime
+from sluicegate.runtime.clock import boot_seconds
 from sluicegate.runtime.interfaces import Done
 from sluicegate.runtime.logs import JsonFormatter
 from sluicegate.runtime.tracing import open_tracing
@@ -60,10 +60,10 @@ class Stages:
 
 async def reconciled(tracing, **more) -> Stages:
     """One reconcile by a real worker, whose spans have been sent."""
-    queue = WorkQueue(boottime, jitter=lambda: 1.0)
+    queue = WorkQueue(boot_seconds, jitter=lambda: 1.0)
     stages = Stages(tracing.spans, **more)
     queue.add(PRODUCT)
-    workers = Workers(queue, stages, count=1, spans=tracing.spans)
+    workers = Workers(queue, stages, count=1, trace_spans=tracing.spans)
     running = asyncio.ensure_future(workers.run())
     await stages.written.wait()
     queue.shut_down()
@@ -73,7 +73,7 @@ async def reconciled(tracing, **more) -> Stages:
 
 
 async def test_a_reconcile_is_a_trace_with_a_span_per_stage_and_its_id_in_the_logs(receiver):
-    stages = await reconciled(open_tracing(receiver.url, instance="operator-0"))
+    stages = await reconciled(open_tracing(receiver.url, instance_name="operator-0"))
     (root,) = receiver.named("reconcile")
     assert root.parent == ""
     assert root.attributes["k8s.namespace.name"] == "shop"
@@ -90,7 +90,7 @@ async def test_a_reconcile_is_a_trace_with_a_span_per_stage_and_its_id_in_the_lo
 
 async def test_the_span_of_a_failed_stage_has_an_error_status(receiver):
     await reconciled(
-        open_tracing(receiver.url, instance="o"), error=errors.Conflict("it has changed")
+        open_tracing(receiver.url, instance_name="o"), error=errors.Conflict("it has changed")
     )
     (failed,) = receiver.named("apply")
     assert failed.failed
@@ -99,7 +99,7 @@ async def test_the_span_of_a_failed_stage_has_an_error_status(receiver):
 
 
 async def test_two_concurrent_reconciles_are_two_traces(receiver):
-    tracing = open_tracing(receiver.url, instance="o")
+    tracing = open_tracing(receiver.url, instance_name="o")
     both = asyncio.Barrier(3)
 
     class Meeting:
@@ -108,8 +108,8 @@ async def test_two_concurrent_reconciles_are_two_traces(receiver):
                 await both.wait()
             return Done()
 
-    queue = WorkQueue(boottime, jitter=lambda: 1.0)
-    workers = Workers(queue, Meeting(), count=2, spans=tracing.spans)
+    queue = WorkQueue(boot_seconds, jitter=lambda: 1.0)
+    workers = Workers(queue, Meeting(), count=2, trace_spans=tracing.spans)
     queue.add(PRODUCT)
     queue.add(Key("shop", "pricing"))
     running = asyncio.ensure_future(workers.run())
@@ -123,7 +123,7 @@ async def test_two_concurrent_reconciles_are_two_traces(receiver):
 
 
 async def test_each_request_to_the_api_server_is_a_span_even_without_an_answer(receiver):
-    tracing = open_tracing(receiver.url, instance="o")
+    tracing = open_tracing(receiver.url, instance_name="o")
 
     async def login():
         from kubernetes.aio.client import Configuration
@@ -154,7 +154,7 @@ def test_an_unreachable_trace_receiver_does_not_delay_a_reconcile():
     code = (
         "import asyncio, os\n"
         "from sluicegate.runtime.tracing import open_tracing\n"
-        f"tracing = open_tracing('http://127.0.0.1:{free_port()}', instance='o')\n"
+        f"tracing = open_tracing('http://127.0.0.1:{free_port()}', instance_name='o')\n"
         "with tracing.spans('reconcile'):\n"
         "    pass\n"
         "asyncio.run(tracing.close())\n"
@@ -166,14 +166,14 @@ def test_an_unreachable_trace_receiver_does_not_delay_a_reconcile():
 
 async def test_the_sampling_of_traces_follows_the_opentelemetry_variable(receiver, monkeypatch):
     monkeypatch.setenv("OTEL_TRACES_SAMPLER", "always_off")
-    stages = await reconciled(open_tracing(receiver.url, instance="o"))
+    stages = await reconciled(open_tracing(receiver.url, instance_name="o"))
     assert receiver.spans == []
     assert "trace_id" not in stages.line
 
 
 async def test_the_service_name_of_traces_follows_the_opentelemetry_variable(receiver, monkeypatch):
     monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "service.name=ours,deployment.environment=test")
-    await reconciled(open_tracing(receiver.url, instance="o"))
+    await reconciled(open_tracing(receiver.url, instance_name="o"))
     resource = receiver.named("reconcile")[0].resource
     assert (resource["service.name"], resource["deployment.environment"]) == ("ours", "test")
 
@@ -182,7 +182,7 @@ async def test_the_service_name_of_traces_follows_the_opentelemetry_variable(rec
 
 
 async def test_without_a_tracing_endpoint_there_are_no_spans_and_no_trace_ids():
-    tracing = open_tracing("", instance="o")
+    tracing = open_tracing("", instance_name="o")
     assert tracing.spans is no_spans
     assert tracing.spans("a") is tracing.spans("b")
     with tracing.spans("reconcile") as span:
@@ -196,7 +196,7 @@ def test_without_a_tracing_endpoint_opentelemetry_is_not_imported():
     program = (
         "import sys, sluicegate.cli.operations.run\n"
         "from sluicegate.runtime.tracing import open_tracing\n"
-        "open_tracing('', instance='o')\n"
+        "open_tracing('', instance_name='o')\n"
         "print([name for name in sys.modules if name.startswith('opentelemetry')])"
     )
     done = subprocess.run(
@@ -208,7 +208,7 @@ def test_without_a_tracing_endpoint_opentelemetry_is_not_imported():
 def test_a_tracing_endpoint_without_opentelemetry_installed_fails_with_the_way_out(monkeypatch):
     monkeypatch.setitem(sys.modules, "opentelemetry.sdk.trace", None)
     with pytest.raises(InvalidInput) as error:
-        open_tracing("http://collector:4318", instance="o")
+        open_tracing("http://collector:4318", instance_name="o")
     (problem,) = error.value.problems
     assert problem.path == "OTEL_EXPORTER_OTLP_ENDPOINT"
     assert "http://collector:4318" in problem.message
