@@ -72,13 +72,7 @@ def read_access(selection: Selection, environment: Mapping[str, str]) -> Access:
     """
     if access_of_pod(environment) and not (selection.kubeconfig or selection.context):
         return _with_impersonation(_pod_access(environment), selection, {})
-    paths = _config_paths(selection, environment)
-    config = _merged_config(paths)
-    name = selection.context or _word_of(config, "current-context")
-    if not name:
-        files = os.pathsep.join(map(str, paths))
-        raise invalid("current-context", f"no context is set in {files}: choose one by --context")
-    context = _named_entry(config, "contexts", name)
+    config, context = _config_and_context(selection, environment)
     cluster = _named_entry(config, "clusters", _word_of(context, "cluster"))
     account = _word_of(context, "user")
     user = _named_entry(config, "users", account) if account else {}
@@ -94,6 +88,31 @@ def read_access(selection: Selection, environment: Mapping[str, str]) -> Access:
         proxy=_word_of(cluster, "proxy-url"),
     )
     return _with_impersonation(_with_user(access, user, environment), selection, user)
+
+
+def check_kubeconfig(selection: Selection, environment: Mapping[str, str]) -> None:
+    """Check that the files of the kubeconfig can be read and have the context; no plugin is run.
+
+    Raises
+    ------
+    InvalidInput
+        No file exists, or one or the context is wrong; the message names it and the way out.
+    """
+    if selection.kubeconfig or selection.context or not access_of_pod(environment):
+        _config_and_context(selection, environment)
+
+
+def _config_and_context(
+    selection: Selection, environment: Mapping[str, str]
+) -> tuple[Entry, Entry]:
+    """Return the merged configuration, and its selected context."""
+    paths = _config_paths(selection, environment)
+    config = _merged_config(paths)
+    name = selection.context or _word_of(config, "current-context")
+    if not name:
+        files = os.pathsep.join(map(str, paths))
+        raise invalid("current-context", f"no context is set in {files}: choose one by --context")
+    return config, _named_entry(config, "contexts", name)
 
 
 def access_of_pod(environment: Mapping[str, str]) -> bool:

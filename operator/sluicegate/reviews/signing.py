@@ -173,8 +173,13 @@ def role_of(review: DataProductReview, username: str, requested_role: str | None
         return requested_role  # admission checks the verb `review`
     if len(roles) == 1:
         return roles[0]
-    team = ", ".join(f"{member.username} as {member.role}" for member in status.team) or "nobody"
-    text = f"{username} isn't in the team ({team}): with the verb review, name a role with --role"
+    if roles:
+        text = (
+            f"{username} has several roles in the team ({', '.join(roles)}): name one with --role"
+        )
+        raise invalid("role", text)
+    team = ", ".join(f"{member.username} as {member.role}" for member in status.team)
+    text = f"{username} isn't in the team ({team or 'no members'}): with the verb review, name a role with --role"
     raise invalid("role", text)
 
 

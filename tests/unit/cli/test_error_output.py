@@ -19,7 +19,7 @@ ERRORS = {
     "a file": (["plan", "/nowhere/a.yaml"], "/nowhere/a.yaml"),
     "an option": (["plan", "/nowhere/a.yaml", "--colour"], "--colour"),
     "a missing argument": (["simulate"], "FILE"),
-    "a sub-command": (["review", "sign", "pricing/pricing", "--kubeconfig", "/nowhere"], "credentials"),
+    "a sub-command": (["review", "sign", "pricing/pricing", "--kubeconfig", "/nowhere"], "there is no /nowhere"),
     "a cluster": (["get", "--kubeconfig", "/nowhere"], "/nowhere"),
 }  # fmt: skip
 

@@ -49,6 +49,7 @@ def test_a_demo_report_that_cannot_be_written_has_the_reason(tmp_path):
         kubeconfig = tmp_path / "none"
 
     with pytest.raises(
-        DemoError, match=r"(?s)sluicegate report --all --live .* failed: .*no credentials"
+        DemoError,
+        match=r"(?s)sluicegate report --all --live .* failed: .*kubeconfig: there is no .*none",
     ):
         review.write_review(Backend(), "http://127.0.0.1:9")

@@ -40,6 +40,18 @@ def test_a_member_signs_in_the_only_role_and_others_get_an_error_with_the_team()
         role_of(SEALED, "acb", "Auditor")
 
 
+def test_a_signer_with_several_roles_or_of_an_empty_team_has_to_name_one():
+    team = (*SEALED.status.team, SEALED.status.team[0].model_copy(update={"role": "Auditor"}))
+    review = SEALED.model_copy(update={"status": SEALED.status.replace(team=team)})
+    with pytest.raises(
+        InvalidInput, match=r"acb has several roles in the team \(.*Auditor\): name"
+    ):
+        role_of(review, "acb", None)
+    alone = SEALED.model_copy(update={"status": SEALED.status.replace(team=())})
+    with pytest.raises(InvalidInput, match=r"acb isn't in the team \(no members\): with the verb"):
+        role_of(alone, "acb", None)
+
+
 def test_a_review_without_required_roles_is_not_closed_unsigned():
     review = SEALED.model_copy(update={"status": SEALED.status.replace(signed_by=())})
     where = signing_state_of(review, 0)

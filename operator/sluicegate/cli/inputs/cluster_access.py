@@ -1,5 +1,6 @@
 """Access to the API server of the kubeconfig, as its user, for a few objects."""
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -8,6 +9,7 @@ from sluicegate.cli.inputs.access_options import selection
 from sluicegate.kube.client import KubeApi
 from sluicegate.kube.connections import Connections
 from sluicegate.kube.credentials import login_of
+from sluicegate.kube.kubeconfig import check_kubeconfig
 from sluicegate.kube.resources import DATA_PRODUCTS, Key
 from sluicegate.kube.transport import Transport
 from sluicegate.runtime.write_fence import OpenGate
@@ -15,7 +17,14 @@ from sluicegate.runtime.write_fence import OpenGate
 
 @asynccontextmanager
 async def transport() -> AsyncIterator[Transport]:
-    """Yield a transport to the API server; its connections are closed at the end."""
+    """Yield a transport to the API server; its connections are closed at the end.
+
+    Raises
+    ------
+    InvalidInput
+        A file of the kubeconfig or its context is missing or wrong.
+    """
+    check_kubeconfig(selection(), os.environ)
     opened_transport = Transport(Connections(login_of(selection())))
     try:
         yield opened_transport

@@ -18,7 +18,7 @@ from sluicegate.kube.client import KubeApi
 from sluicegate.kube.connections import Connections
 from sluicegate.kube.credentials import login_of
 from sluicegate.kube.errors import Forbidden, KubeError, NotFound
-from sluicegate.kube.kubeconfig import Selection, read_access
+from sluicegate.kube.kubeconfig import Selection, check_kubeconfig, read_access
 from sluicegate.kube.requests import create_request, list_page
 from sluicegate.kube.resources import DATA_PRODUCTS, SUBJECT_REVIEWS
 from sluicegate.kube.transport import Transport
@@ -164,6 +164,7 @@ async def _serve(args: argparse.Namespace) -> None:
     from sluicegate.web.server import serving  # noqa: PLC0415 - an extra
 
     local = args.auth == "Local"
+    check_kubeconfig(selection(), os.environ)
     connections = Connections(login_of(selection()))
     transport = Transport(connections)
     try:
