@@ -42,6 +42,8 @@ class Description:
         Seconds after serving in which its status still changes: the steady state begins after that.
     late_seconds
         Seconds after a promotion in which it may still write.
+    programs
+        What it needs of `cluster.builds`: built before the first measurement of all.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Description:
     scenarios: tuple[str, ...] = ("cold", "steady", "restart", "promotions")
     settle_seconds: float = 0.0
     late_seconds: float = 0.0
+    programs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from cluster.controlplane import ControlPlane
 
 MODULE: Final = "github.com/argoproj/argo-rollouts"
+PROGRAM: Final = "argo-rollouts"
 API: Final = "argoproj.io/v1alpha1"
 NAMESPACE: Final = "argo-rollouts"
 """Namespace of its lease."""
@@ -57,6 +58,7 @@ class ArgoRollouts:
             version=versions().modules[MODULE].removeprefix("v"),
             makes="1 ReplicaSet (the user applies the Service; no Deployment, no HTTPRoute)",
             not_comparable=NOT_COMPARABLE,
+            programs=(PROGRAM,),
         )
 
     @property
@@ -77,7 +79,7 @@ class ArgoRollouts:
     def program(self, surroundings: Surroundings) -> Program:
         """Return the command of one replica with leader election, which is its default."""
         command = (
-            str(builds.program("argo-rollouts")),
+            str(builds.program(PROGRAM)),
             f"--kubeconfig={surroundings.kubeconfig}",
             f"--metricsPort={surroundings.metrics_port}",
             "--healthzPort=0",

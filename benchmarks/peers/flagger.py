@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from cluster.controlplane import ControlPlane
 
 MODULE: Final = "github.com/fluxcd/flagger"
+PROGRAM: Final = "flagger"
 GATEWAY: Final = {
     # All four fields: Flagger compares the route with its own on each tick, and rewrites it for
     # each default that the API server has filled in.
@@ -62,6 +63,7 @@ class Flagger:
             version=versions().modules[MODULE].removeprefix("v"),
             makes="1 Deployment (a copy of the user's), 3 Services, 1 HTTPRoute",
             not_comparable=NOT_COMPARABLE,
+            programs=(PROGRAM,),
         )
 
     @property
@@ -80,7 +82,7 @@ class Flagger:
         """Return the command of one replica without leader election, which is its chart's default."""
         return Program(
             (
-                str(builds.program("flagger")),
+                str(builds.program(PROGRAM)),
                 f"-kubeconfig={surroundings.kubeconfig}",
                 f"-metrics-server={surroundings.prometheus}",
                 f"-port={surroundings.metrics_port}",
