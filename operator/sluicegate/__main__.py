@@ -161,7 +161,9 @@ class _Parser(argparse.ArgumentParser):
 
         A default format selects nothing: the lines of JSON of `replay` end without another document.
         """
-        action = next((one for one in self._actions if one.dest == "output" and one.choices), None)
+        action = next(
+            (option for option in self._actions if option.dest == "output" and option.choices), None
+        )
         if action is None:
             return
         from sluicegate.cli.printing.errors import MACHINE_FORMATS, write_error

@@ -33,4 +33,4 @@ class ApiChanges(StatusModel):
 
 
 def _cut(changes: Sequence[str]) -> tuple[str, ...]:
-    return tuple(one[:LONGEST_API_CHANGE] for one in changes[:MOST_API_CHANGES])
+    return tuple(change[:LONGEST_API_CHANGE] for change in changes[:MOST_API_CHANGES])

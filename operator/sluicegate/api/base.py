@@ -291,7 +291,7 @@ def _paired(value: object) -> object:
         lacks = f"; {', '.join(missing)} is missing" if isinstance(value, dict) else ""
         raise ValueError(f"must be an object with {', '.join(_PAIR_FIELDS)}{lacks}")
     rows = [value[name] for name in _PAIR_FIELDS]
-    if any(type(one) is not int or not 0 <= one <= _MOST_EVENTS for one in rows):
+    if any(type(row) is not int or not 0 <= row <= _MOST_EVENTS for row in rows):
         raise ValueError(
             f"{', '.join(_PAIR_FIELDS)} must be whole numbers from 0 to {_MOST_EVENTS}"
         )

@@ -84,7 +84,7 @@ def _deepest(spec: Mapping[str, Any], path: str) -> str:
 def _largest(part: Mapping[str, Any], path: str) -> tuple[str, int]:
     """Return path and bytes of the largest field, and of the largest one within it if it dominates."""
     sizes = {name: len(compact(value).encode(errors="replace")) for name, value in part.items()}
-    name = max(sizes, key=lambda one: sizes[one])
+    name = max(sizes, key=lambda size: sizes[size])
     where, inner = f"{path}.{name[:NAME]}", part[name]
     if isinstance(inner, dict) and inner:
         below, within = _largest(inner, where)

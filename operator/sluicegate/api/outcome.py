@@ -30,7 +30,7 @@ class Outcome(StrEnum):
 
 
 def _only(*outcomes: Outcome) -> WithJsonSchema:
-    return WithJsonSchema({"type": "string", "enum": [str(one) for one in outcomes]})
+    return WithJsonSchema({"type": "string", "enum": [str(outcome) for outcome in outcomes]})
 
 
 OF_SPEC_MODEL: Final = _only(

@@ -308,8 +308,8 @@ class DataProductSpec(ApiModel):
         return consumers is None or (
             route is not None
             and all(
-                any(one.is_within(other) for other in route.parent_refs)
-                for one in consumers.parent_refs
+                any(parent_ref.is_within(other) for other in route.parent_refs)
+                for parent_ref in consumers.parent_refs
             )
         )
 

@@ -109,7 +109,8 @@ PARENTS_RULE: Final = Rule(
     " && (!has(one.sectionName) || !has(other.sectionName)"
     " || one.sectionName == other.sectionName)).size() == 1)",
     holds=lambda self: all(
-        sum(one.meets(other) for other in self.parent_refs) == 1 for one in self.parent_refs
+        sum(parent_ref.meets(other) for other in self.parent_refs) == 1
+        for parent_ref in self.parent_refs
     ),
     message="parentRefs that name one Gateway must each name another sectionName of it",
     field="parentRefs",

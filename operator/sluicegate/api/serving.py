@@ -89,7 +89,7 @@ class Serving(ApiModel):
         ),
         Rule(
             cel=f"!has(self.volumes) || self.volumes.all(one, !(one.name in {list(SERVER_VOLUMES)}))",
-            holds=lambda self: not {one.name for one in self.volumes} & {*SERVER_VOLUMES},
+            holds=lambda self: not {volume.name for volume in self.volumes} & {*SERVER_VOLUMES},
             message=f"{' and '.join(SERVER_VOLUMES)} are the operator's volumes: rename it",
             field="volumes",
         ),
@@ -97,7 +97,8 @@ class Serving(ApiModel):
             cel="!has(self.initContainers) || self.initContainers.all(one, has(one.name)"
             f" && !(one.name in {list(SERVER_CONTAINERS)}))",
             holds=lambda self: all(
-                one.name and one.name not in SERVER_CONTAINERS for one in self.init_containers
+                init_container.name and init_container.name not in SERVER_CONTAINERS
+                for init_container in self.init_containers
             ),
             message=f"each of initContainers needs a name other than {', '.join(SERVER_CONTAINERS)}",
             field="initContainers",
@@ -107,8 +108,9 @@ class Serving(ApiModel):
             " && size(one.image) > 0 && self.initContainers.exists_one(other,"
             " has(one.name) && has(other.name) && other.name == one.name))",
             holds=lambda self: (
-                all(one.image for one in self.init_containers)
-                and len({one.name for one in self.init_containers}) == len(self.init_containers)
+                all(init_container.image for init_container in self.init_containers)
+                and len({init_container.name for init_container in self.init_containers})
+                == len(self.init_containers)
             ),
             message="each of initContainers needs an image and a name of its own",
             field="initContainers",
@@ -118,7 +120,11 @@ class Serving(ApiModel):
             " || one.volumeMounts.all(mount, has(self.volumes)"
             " && self.volumes.exists(volume, volume.name == mount.name)))",
             holds=lambda self: (
-                {mount.name for one in self.init_containers for mount in one.volume_mounts}
+                {
+                    mount.name
+                    for init_container in self.init_containers
+                    for mount in init_container.volume_mounts
+                }
                 <= {volume.name for volume in self.volumes}
             ),
             message="initContainers mount volumes of serving.volumes only: the operator's, such as the"
@@ -128,7 +134,9 @@ class Serving(ApiModel):
         Rule(
             cel="!has(self.volumeMounts) || self.volumeMounts.all(mount,"
             f" mount.mountPath.matches('{_PLAIN_PATH}') && !mount.mountPath.matches('{_DOTS}'))",
-            holds=lambda self: _are_plain(one.mount_path for one in self.volume_mounts),
+            holds=lambda self: _are_plain(
+                volume_mount.mount_path for volume_mount in self.volume_mounts
+            ),
             message="a mountPath is absolute and has no empty part, no . or .., and no colon",
             field="volumeMounts",
         ),
@@ -136,7 +144,8 @@ class Serving(ApiModel):
             cel="!has(self.volumeMounts) || self.volumeMounts.all(mount, has(self.volumes)"
             " && self.volumes.exists(one, one.name == mount.name))",
             holds=lambda self: (
-                {one.name for one in self.volume_mounts} <= {one.name for one in self.volumes}
+                {volume_mount.name for volume_mount in self.volume_mounts}
+                <= {volume.name for volume in self.volumes}
             ),
             message="volumeMounts names a volume that is not in volumes: add it there",
             field="volumeMounts",
@@ -145,7 +154,9 @@ class Serving(ApiModel):
             cel="!has(self.volumeMounts) || self.volumeMounts.all(mount,"
             f" !({list(SERVER_PATHS)}.exists(path, mount.mountPath == path"
             " || mount.mountPath.startsWith(path + '/'))))",
-            holds=lambda self: _is_clear_of_own_paths(one.mount_path for one in self.volume_mounts),
+            holds=lambda self: _is_clear_of_own_paths(
+                volume_mount.mount_path for volume_mount in self.volume_mounts
+            ),
             message=f"the operator mounts {', '.join(SERVER_PATHS)}: mount the volume elsewhere",
             field="volumeMounts",
         ),

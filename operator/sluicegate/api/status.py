@@ -331,7 +331,12 @@ class DataProductStatus(StatusModel):
         product that needs no remedy, unless the training itself failed.
         """
         active = next(
-            (one for one in self.conditions if one.type == ConditionType.RETRAINING_ACTIVE), None
+            (
+                condition
+                for condition in self.conditions
+                if condition.type == ConditionType.RETRAINING_ACTIVE
+            ),
+            None,
         )
         if active is None:
             return None
@@ -359,7 +364,9 @@ class DataProductStatus(StatusModel):
         """Return the version from which the training under way started; its name alone if it isn't kept."""
         name = self.training.version if self.training else ""
         versions = ([self.stable] if self.stable else []) + list(self.history)
-        return next((one.release for one in versions if one.version == name), Release(name))
+        return next(
+            (version.release for version in versions if version.version == name), Release(name)
+        )
 
     @property
     def descends_from(self) -> str:

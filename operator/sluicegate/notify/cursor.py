@@ -197,7 +197,7 @@ def cursor_of(
         requests=" ".join(map(request_name, waiting_requests(status))),
         retries=candidate.retries if candidate else 0,
         promoted=max([before.promoted, *promotions(status)]),
-        ended=max([before.ended, *(one.end_time for one in status.history)]),
+        ended=max([before.ended, *(past_version.end_time for past_version in status.history)]),
         attempt=max(before.attempt, retraining.number if retraining else 0),
         result=max(
             before.result,

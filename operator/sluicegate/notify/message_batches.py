@@ -126,15 +126,15 @@ def batch_of(
 ) -> MessageBatch | None:
     """Return the messages that are due; None if none are."""
     unheld, folding = _split_held(collected, recent, configuration, now)
-    due = [one for one in unheld if now - one.since >= configuration.group_seconds]
+    due = [entry for entry in unheld if now - entry.since >= configuration.group_seconds]
     ended_topics, folded = _unfolded(folding, recent, configuration, now)
     if not due and not folded:
         return None
-    ready = sorted([*(unheld if due else ()), *ended_topics], key=lambda one: one.number)
-    taken_numbers = [one.number for one in (unheld if due else ())]
-    taken_numbers += [one.number for group in folded for one in group]
+    ready = sorted([*(unheld if due else ()), *ended_topics], key=lambda entry: entry.number)
+    taken_numbers = [entry.number for entry in (unheld if due else ())]
+    taken_numbers += [entry.number for group in folded for entry in group]
     return MessageBatch(
-        messages=tuple(_messages([one.transition for one in ready], configuration, now)),
+        messages=tuple(_messages([entry.transition for entry in ready], configuration, now)),
         taken=tuple(taken_numbers),
         recent=_remembered(recent, ready, configuration, now),
         folded=len(taken_numbers) - len(ready),
@@ -203,7 +203,7 @@ def _unfolded(
             continue
         ended_topics.append(group)
         last = group[-1]
-        outages = [one.transition for one in group[:-1] if one.transition.kind in OUTAGES]
+        outages = [entry.transition for entry in group[:-1] if entry.transition.kind in OUTAGES]
         if _mark(last.transition) != last_sent.last or outages:
             message = "; ".join(filter(None, [last.transition.message, *map(_outage, outages)]))
             folded = replace(last.transition, message=message, folded=len(group) - 1)
@@ -254,7 +254,7 @@ def _split(
     if len(group) >= configuration.group_products:
         yield group_message(group, now)
     else:
-        yield from (single_message(one, now) for one in group)
+        yield from (single_message(entry, now) for entry in group)
 
 
 def single_message(transition: Transition, now: int) -> Message:
@@ -266,9 +266,11 @@ def single_message(transition: Transition, now: int) -> Message:
 
 def group_message(group: Sequence[Transition], now: int) -> Message:
     """Return a short message about the same transition of several products."""
-    names = "".join(sorted(one.id for one in group))
+    names = "".join(sorted(entry.id for entry in group))
     digest = sha256(names.encode()).hexdigest()[:16]
-    short = tuple(replace(one, message=_shortened(one.message), decision=None) for one in group)
+    short = tuple(
+        replace(entry, message=_shortened(entry.message), decision=None) for entry in group
+    )
     return Message(digest, group[0].kind.event_type(PRODUCTS), now, now, transitions=short)
 
 

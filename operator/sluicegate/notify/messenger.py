@@ -159,7 +159,7 @@ class Messenger:
             )
             for name, record in sorted(records.items())
         )
-        return [one for one in review_transitions if one is not None]
+        return [transition for transition in review_transitions if transition is not None]
 
     # ---- all of them --------------------------------------------------------------------------
     async def dispatch(self) -> None:

@@ -56,7 +56,10 @@ def plain(text: str, *, lines: bool = False) -> str:
     lines : whether it may have several lines.
     """
     text = _ESCAPE.sub("", text).replace("\r\n", "\n").replace("\t", " ")
-    visible_characters = (one if _is_seen(one) else ("\n" if one == "\n" else "") for one in text)
+    visible_characters = (
+        character if _is_seen(character) else ("\n" if character == "\n" else "")
+        for character in text
+    )
     text = "".join(visible_characters).translate(_TWINS)
     text = _LINK.sub(f"]{_UNSEEN}", _MENTION.sub(f"@{_UNSEEN}", text))
     return text if lines else " ".join(text.split())

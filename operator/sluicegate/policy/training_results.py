@@ -113,9 +113,11 @@ def _is_taken(status: DataProductStatus, stable: Release, made_release: Release)
 
     A bento that was refused before may come again under its own name.
     """
-    releases = (stable, *(one.release for one in status.accepted))
-    past_releases = (one.release for one in status.history)
-    other_releases = (one for one in past_releases if one.identity[0] != made_release.identity[0])
+    releases = (stable, *(accepted_version.release for accepted_version in status.accepted))
+    past_releases = (past_version.release for past_version in status.history)
+    other_releases = (
+        release for release in past_releases if release.identity[0] != made_release.identity[0]
+    )
     return made_release.version in {release.version for release in (*releases, *other_releases)}
 
 

@@ -116,7 +116,7 @@ def _manifests(
 
 def _was_followed(status: DataProductStatus) -> bool:
     """Return whether a version was accepted before this one."""
-    return any(one.promotion_time is not None for one in status.history)
+    return any(past_version.promotion_time is not None for past_version in status.history)
 
 
 def _as_foreseen(version: VersionBase, live: DeploymentRecord) -> VersionBase:

@@ -57,7 +57,7 @@ def delivery_of(review: DataProductReview) -> Delivery:
     ]
     places = [place for place, one in enumerate(decisions) if one.type == DecisionType.PROMOTE]
     measured_promotions = [_promotion_at(place, decisions) for place in places]
-    leads = [one.lead for one in measured_promotions if one.lead is not None]
+    leads = [promotion.lead for promotion in measured_promotions if promotion.lead is not None]
     times = [_served(one) for one in failed]
     return Delivery(
         promotions=len(measured_promotions),
@@ -65,8 +65,8 @@ def delivery_of(review: DataProductReview) -> Delivery:
         lead_seconds=median(leads) if leads else None,
         failed=len(failed),
         recovery_seconds=median(times) if times else None,
-        reworked=sum(one.reworked for one in measured_promotions),
-        challengers=sum(one.challenger for one in measured_promotions),
+        reworked=sum(promotion.reworked for promotion in measured_promotions),
+        challengers=sum(promotion.challenger for promotion in measured_promotions),
     )
 
 
@@ -92,7 +92,9 @@ def _promotion_at(place: int, decisions: Sequence[ReviewDecision]) -> _Promotion
         if decision.type in {DecisionType.PROMOTE, DecisionType.ROLLBACK, DecisionType.INCONCLUSIVE}
     ]
     last = end_places[-1] if end_places else -1
-    first_decisions = [one for one in earlier_decisions[last + 1 :] if one.type in _BEGINS]
+    first_decisions = [
+        decision for decision in earlier_decisions[last + 1 :] if decision.type in _BEGINS
+    ]
     training_places = [
         place for place, one in enumerate(first_decisions) if one.type == DecisionType.RETRAIN
     ]

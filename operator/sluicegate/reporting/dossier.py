@@ -42,14 +42,14 @@ def dossier_of(
     product : its current state; None if it is deleted.
     reviews : of this product only. at : in seconds; only reviews that were sealed by then count.
     """
-    ordered = sorted(reviews, key=lambda one: one.spec.period.start)
+    ordered = sorted(reviews, key=lambda review: review.spec.period.start)
     sealed = [
         review
         for review in ordered
         if review.status.seal_time is not None and review.status.seal_time <= at
     ]
-    good = [one for one in sealed if one.status.digest == digest_of(one)]
-    altered_reviews = [one.metadata.name for one in sealed if one not in good]
+    good = [review for review in sealed if review.status.digest == digest_of(review)]
+    altered_reviews = [review.metadata.name for review in sealed if review not in good]
     return {
         "at": rfc3339(at),
         "general": _general(product, ordered),
@@ -57,8 +57,8 @@ def dossier_of(
         "risk": _part(product, "compliance"),
         "oversight": _oversight(product, good),
         "versions": _versions(good),
-        "performance": [row for one in good for row in _performance(one)],
-        "decisions": [row for one in good for row in _decisions(one)],
+        "performance": [row for review in good for row in _performance(review)],
+        "decisions": [row for review in good for row in _decisions(review)],
         "incidents": [
             row for review in good for row in _decisions(review) if row["type"] in _INCIDENTS
         ],
@@ -75,7 +75,7 @@ def dossier_of(
                 for review in good if review.status.seal_time is not None
             ],
             "digestDoesNotHold": altered_reviews,
-            "open": [one.metadata.name for one in ordered if one not in sealed],
+            "open": [review.metadata.name for review in ordered if review not in sealed],
             "retention": _retention(product),
         },
     }  # fmt: skip
@@ -124,7 +124,9 @@ def _oversight(product: DataProduct | None, reviews: Sequence[DataProductReview]
     return {
         "owner": product.spec.owner if product is not None else "",
         "approval": str(product.spec.rollout.approval) if product is not None else "",
-        "team": [{"username": one.username, "role": one.role} for one in team],
+        "team": [
+            {"username": team_member.username, "role": team_member.role} for team_member in team
+        ],
         "signatures": [
             {"review": review.metadata.name, **sign_off.to_dict()}
             for review in reviews
@@ -144,7 +146,12 @@ def _versions(reviews: Iterable[DataProductReview]) -> list[dict[str, Any]]:
 
 def _performance(review: DataProductReview) -> Iterator[dict[str, Any]]:
     for slo in review.status.slos:
-        counts = [one for day in review.status.days for one in day.slos if one.name == slo.name]
+        counts = [
+            slo_day
+            for day in review.status.days
+            for slo_day in day.slos
+            if slo_day.name == slo.name
+        ]
         yield {
             "review": review.metadata.name,
             "slo": slo.name,

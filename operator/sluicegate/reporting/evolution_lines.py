@@ -207,10 +207,10 @@ def _level(
     for part in parts:
         terms = part.terms.get(slo.name, slo)
         count = summed(
-            Count(one.bad, one.total)
+            Count(slo_day.bad, slo_day.total)
             for day in part.days
-            for one in day.slos
-            if one.name == slo.name
+            for slo_day in day.slos
+            if slo_day.name == slo.name
         )
         share = 100 * (1 - count.bad / count.total) if count.total else None
         objective = None if terms.objective is None else 100 * float(terms.objective)

@@ -181,7 +181,9 @@ class ReportFacts:
     @property
     def missing(self) -> tuple[ReviewCheck, ...]:
         """Checks of readiness that aren't met and have no valid exemption."""
-        return tuple(one for one in self.review.status.readiness if one.state is CheckState.MISSING)
+        return tuple(
+            check for check in self.review.status.readiness if check.state is CheckState.MISSING
+        )
 
     @property
     def unsigned(self) -> tuple[str, ...]:
@@ -225,7 +227,7 @@ def facts_of(
     own_actions = {action.title: action for action in review.spec.actions}
     until = local_day(max(period.end, now), status.time_zone)
     # An action that is repeated in the next review has its state there.
-    last = [_action(own_actions.get(one.title, one), until) for one in carried_actions]
+    last = [_action(own_actions.get(action.title, action), until) for action in carried_actions]
     own_facts = [_action(action, until) for action in own_actions.values()]
     all_actions = {one.title: one for one in (*last, *own_facts)}
     return ReportFacts(
@@ -246,7 +248,7 @@ def facts_of(
         segments=segments_of(review),
         brought=brought_of(review),
         last_actions=tuple(last),
-        open_actions=tuple(one for one in all_actions.values() if one.state != "done"),
+        open_actions=tuple(action for action in all_actions.values() if action.state != "done"),
         signatures=review.spec.sign_offs,
     )
 

@@ -112,8 +112,8 @@ def operations_of(
     """Return the operations of a period, those with the most requests first."""
     before = _periods(earlier_days)
     periods = _periods(days).values()
-    ordered = sorted(periods, key=lambda one: (-one.requests, one.name))
-    return tuple(OperationFacts(one, before.get(one.name)) for one in ordered)
+    ordered = sorted(periods, key=lambda period: (-period.requests, period.name))
+    return tuple(OperationFacts(operation, before.get(operation.name)) for operation in ordered)
 
 
 def _periods(days: Iterable[ReviewDay]) -> dict[str, OperationPeriod]:
@@ -192,13 +192,16 @@ def callers_of(
     requests aren't counted by caller.
     """
     counts, before = dict(_counts(days)), dict(_counts(earlier))
-    total = sum(one.total for one in counts.values())
+    total = sum(count.total for count in counts.values())
     callers = (
         CallerFacts(name, count, count.total / total if total else 0.0, before.get(name, NOTHING))
         for name, count in counts.items()
     )
     return tuple(
-        sorted(callers, key=lambda one: (one.name == OTHER_CALLERS, -one.count.total, one.name))
+        sorted(
+            callers,
+            key=lambda caller: (caller.name == OTHER_CALLERS, -caller.count.total, caller.name),
+        )
     )
 
 

@@ -328,7 +328,7 @@ def _json(report: ReportFacts) -> dict[str, Any]:
             }
             for operation in report.operations
         ],
-        "callers": [one.document() for one in report.callers],
+        "callers": [caller.document() for caller in report.callers],
         "resourceHours": report.hours and report.hours.document(),
         "decisions": dict(sorted(report.decisions.items())),
         "retrainingCauses": dict(sorted(report.causes.items())),
@@ -346,7 +346,7 @@ def _json(report: ReportFacts) -> dict[str, Any]:
             for segment in report.segments
         ],
         "api": [row.document() for row in words.api_rows(report)],
-        "brought": [_json_brought(one) for one in report.brought],
+        "brought": [_json_brought(brought_lift) for brought_lift in report.brought],
         "readiness": [check.to_dict() for check in status.readiness],
         "lastActions": [_action(act) for act in report.last_actions],
         "openActions": [_action(act) for act in report.open_actions],

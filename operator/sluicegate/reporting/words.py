@@ -115,7 +115,7 @@ def health(report: ReportFacts) -> list[str]:
 
 def brought(version: Brought) -> str:
     """Return a version's result by SLO; the subject of its rollout comes first."""
-    lifts = sorted(version.lifts, key=lambda one: one is not version.main)
+    lifts = sorted(version.lifts, key=lambda lift: lift is not version.main)
     return (
         "; ".join(f"{lift_text(lift)}: {arms_text(lift)}" for lift in lifts)
         or "no events beside stable"
@@ -147,9 +147,9 @@ def api_rows(report: ReportFacts) -> Sequence[ApiRow]:
 
 def together_text(report: ReportFacts) -> str:
     """Return the sum of the gains of a period's versions; empty with less than two of them."""
-    if sum(one.kept for one in report.brought) < 2:  # noqa: PLR2004 - there is nothing to add up
+    if sum(brought_lift.kept for brought_lift in report.brought) < 2:  # noqa: PLR2004 - there is nothing to add up
         return ""
-    return "; ".join(total_text(one) for one in together(report.brought))
+    return "; ".join(total_text(lift) for lift in together(report.brought))
 
 
 def _said_of(slo: SloChange) -> str:

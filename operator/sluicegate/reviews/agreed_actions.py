@@ -69,8 +69,8 @@ def actions_of(key: Key, review: DataProductReview) -> tuple[AgreedAction, ...]:
     """Return all actions of a review."""
     product, zone = review.spec.product_ref.name, review.status.time_zone
     return tuple(
-        AgreedAction(key, product, one.title, one.owner, one.due_date, zone, one.done)
-        for one in review.spec.actions
+        AgreedAction(key, product, action.title, action.owner, action.due_date, zone, action.done)
+        for action in review.spec.actions
     )
 
 
@@ -126,8 +126,10 @@ class ActionIndex:
         except (ValidationError, KeyError, ValueError):  # an unknown zone is a KeyError
             return
         agreed = tuple(
-            AgreedAction(key, product.name, one.title, one.owner, one.due_date, zone, one.done)
-            for one in actions
+            AgreedAction(
+                key, product.name, action.title, action.owner, action.due_date, zone, action.done
+            )
+            for action in actions
         )
         start = (spec.get("period") or {}).get("startTime", "")
         reviews = self._reviews.setdefault((product, product_ref.get("uid", "")), [])

@@ -87,9 +87,9 @@ def headline(lifts: Iterable[Lift], cause: str = "") -> Lift | None:
     cause : the SLO that its training is for; without one, it is the largest proved change.
     """
     lift_list = list(lifts)
-    of_cause = next((one for one in lift_list if one.slo == cause), None)
-    proved = [one for one in lift_list if one.is_proved]
-    return of_cause or max(proved, key=lambda one: abs(one.gain), default=None)
+    of_cause = next((lift for lift in lift_list if lift.slo == cause), None)
+    proved = [lift for lift in lift_list if lift.is_proved]
+    return of_cause or max(proved, key=lambda lift: abs(lift.gain), default=None)
 
 
 def lift_text(lift: Lift) -> str:

@@ -201,8 +201,20 @@ def _ask_rollback(product: facts.Body, version: str) -> Request:
         for entry in facts.entries(product, "status", "history")
         if entry.get("promotionTime") and entry.get("revision") != stable.get("revision")
     ]
-    names = ", ".join(dict.fromkeys(str(one.get("version")) for one in accepted)) or "none"
-    chosen_version = next((one for one in accepted if version in {"", one.get("version")}), None)
+    names = (
+        ", ".join(
+            dict.fromkeys(str(accepted_version.get("version")) for accepted_version in accepted)
+        )
+        or "none"
+    )
+    chosen_version = next(
+        (
+            accepted_version
+            for accepted_version in accepted
+            if version in {"", accepted_version.get("version")}
+        ),
+        None,
+    )
     if chosen_version is None:
         name = version or "an earlier version"
         text = f"{name} is not in the history of {_name(product)}, which keeps: {names}"

@@ -39,7 +39,7 @@ def part(body: Mapping[str, Any], *path: str) -> Body:
 def entries(body: Mapping[str, Any], *path: str) -> list[Body]:
     """Return a list of mappings within an object; empty if it is absent."""
     items = part(body, *path[:-1]).get(path[-1])
-    return [one for one in items if isinstance(one, dict)] if isinstance(items, list) else []
+    return [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
 
 
 def condition(product: Body, name: str) -> Body:

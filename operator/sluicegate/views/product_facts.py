@@ -250,7 +250,7 @@ def as_seen(
     may_see : whether the reader may see the products of a namespace.
     known : all products there are, whose names may be in a sentence.
     """
-    named_keys = {one.key for one in facts.upstream if one.key is not None}
+    named_keys = {dependency.key for dependency in facts.upstream if dependency.key is not None}
     if all(may_see(key[0]) for key in named_keys) and not facts.needs:
         return facts
     conceal = concealing(may_see, lambda key: key in named_keys or key in products)
@@ -272,7 +272,7 @@ def with_states(products: Iterable[ProductFacts]) -> list[ProductFacts]:
     What a status says of an upstream is of the last evaluation, and other pages would say another thing.
     """
     all_products = list(products)
-    states = {one.key: one.state for one in all_products}
+    states = {product.key: product.state for product in all_products}
     return [
         replace(
             product,
@@ -305,7 +305,7 @@ _NAMED: Final = re.compile(r"(?<![-\w./@])([a-z0-9][-a-z0-9]*)/([a-z][-a-z0-9]*)
 def _level(slos: tuple[SloStatus, ...]) -> WorstLevel | None:
     if not slos:
         return None
-    worst = min(slos, key=lambda one: (_RANKS[one.state], _budget(one)))
+    worst = min(slos, key=lambda slo: (_RANKS[slo.state], _budget(slo)))
     budgets_left = [
         (float(slo.budget_remaining), slo.name) for slo in slos if slo.budget_remaining is not None
     ]
@@ -331,7 +331,7 @@ def _change(slos: tuple[SloStatus, ...]) -> AcceptanceChange | None:
         for slo in slos
         if slo.ratio is not None and slo.baseline_ratio is not None and slo.drop is not None
     ]
-    return max(changes, key=lambda one: one.drop, default=None)
+    return max(changes, key=lambda change: change.drop, default=None)
 
 
 def _initial(status: DataProductStatus) -> tuple[InitialDistance, ...]:
@@ -350,7 +350,7 @@ def _initial(status: DataProductStatus) -> tuple[InitialDistance, ...]:
         if (baseline := original.slos.get(slo.name)) is not None and slo.bad is not None
     )
     measured_distances = (distance for distance in distances if distance is not None)
-    return tuple(sorted(measured_distances, key=lambda one: (-one.drop, one.slo)))
+    return tuple(sorted(measured_distances, key=lambda distance: (-distance.drop, distance.slo)))
 
 
 def _trained(product: DataProduct) -> Trained | None:
@@ -403,7 +403,7 @@ def levels_by_market(
     if not by_market:
         return {}
     rest_is_met = len(by_market) >= _SHOWN and any(
-        one.state is SloState.MET for one in by_market.values()
+        level.state is SloState.MET for level in by_market.values()
     )
     all_markets = (*markets, *(one for one in by_market if one not in markets))
     return {

@@ -320,8 +320,8 @@ def _cell(value: Any) -> Any:
         return value
     actions = (one for one in value if isinstance(one, dict))
     texts = [
-        f"{one['title']} ({one['owner']}, due {one['due']}{', late' * one['late']})"
-        for one in actions
+        f"{action['title']} ({action['owner']}, due {action['due']}{', late' * action['late']})"
+        for action in actions
     ]
     return "; ".join(texts) if texts else ", ".join(value)
 

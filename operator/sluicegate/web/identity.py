@@ -155,7 +155,9 @@ class HeaderLogin:
             for line in lines
             for part in (line.split(proxy.separator) if proxy.separator else (line,))
         )
-        groups = {f"{proxy.group_prefix}{one}" for one in header_names if one}
+        groups = {
+            f"{proxy.group_prefix}{header_name}" for header_name in header_names if header_name
+        }
         own_groups = sorted(group for group in groups if not group.startswith(SYSTEM))[
             :_MOST_GROUPS
         ]

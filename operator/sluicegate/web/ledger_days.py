@@ -28,8 +28,8 @@ class Calling:
             "firstDay": self.first,
             "lastDay": self.last,
             "callers": [
-                {"name": one.name, "requests": one.count.total, "failed": one.count.bad}
-                for one in self.callers
+                {"name": caller.name, "requests": caller.count.total, "failed": caller.count.bad}
+                for caller in self.callers
             ],
         }
 
@@ -41,7 +41,7 @@ def calling_of(
     days = [day for day in _days(ledgers)[-HISTORY_DAYS:] if day.callers]
     if not days:
         return None
-    callers = tuple(replace(one, name=conceal(one.name)) for one in callers_of(days))
+    callers = tuple(replace(caller, name=conceal(caller.name)) for caller in callers_of(days))
     return Calling(days[0].date, days[-1].date, callers)
 
 

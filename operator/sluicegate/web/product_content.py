@@ -119,7 +119,7 @@ def conceal_review(report: ReportFacts, conceal: Callable[[str], str]) -> Report
     )
     return replace(
         report, slos=slos,
-        callers=tuple(replace(one, name=conceal(one.name)) for one in report.callers),
+        callers=tuple(replace(caller, name=conceal(caller.name)) for caller in report.callers),
         review=review.replace(status=status), lines=lines, evolution=evolution, periods=periods,
     )  # fmt: skip
 

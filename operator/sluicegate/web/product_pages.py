@@ -232,8 +232,8 @@ class PortfolioPages:
         if request.extension == CSV:
             return request.csv(exports.reviews_csv(results(reviews), now), "reviews")
         page, pages, selected = select_page(request, reviews)
-        states = sorted({one.state for one in all_reviews})
-        periods = sorted({one.first_day for one in all_reviews}, reverse=True)
+        states = sorted({review.state for review in all_reviews})
+        periods = sorted({review.first_day for review in all_reviews}, reverse=True)
         return request.html(
             "reviews.html",
             results=results(selected), text=text, state=state, states=states, begin=first_day, periods=periods,

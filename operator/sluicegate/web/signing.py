@@ -73,7 +73,7 @@ class Signing:
             raise WriteRefused(FORBIDDEN, "Only a person can sign: log in as one.")
         if not matches_token(form.token, self.token(reader, key)):
             raise WriteRefused(FORBIDDEN, "Your login changed meanwhile: sign again.")
-        if form.verdict not in {str(one) for one in SignVerdict}:
+        if form.verdict not in {str(verdict) for verdict in SignVerdict}:
             choices = " or ".join(SignVerdict)
             raise WriteRefused(WRONG, f'The verdict is "{form.verdict}": choose {choices}.')
         if len(form.note) > LONGEST_NOTE:

@@ -69,7 +69,7 @@ def _row(
 ) -> SloRow:
     days = sorted(history.get(slo.name, {}).items())[-HISTORY_DAYS:]
     objective = None if slo.objective is None else float(slo.objective)
-    spec = next((one for one in product.spec.slos if one.name == slo.name), None)
+    spec = next((slo_spec for slo_spec in product.spec.slos if slo_spec.name == slo.name), None)
     kind = next(iter(spec.indicator.model_dump(exclude_none=True)), "") if spec else ""
     outside = sum(
         objective is not None and total > 0 and 1 - bad / total < objective

@@ -187,7 +187,7 @@ class ProductReviews(_Objects[ReviewFacts]):
 
     def facts(self) -> list[ReviewFacts]:
         """Return the facts of all reviews: the newest period first, then by name."""
-        return sorted(self._facts.values(), key=lambda one: (-one.start, one.key))
+        return sorted(self._facts.values(), key=lambda fact: (-fact.start, fact.key))
 
     def of(
         self, namespace: str, product: str, uid: str, *, newest: int = 0
@@ -203,8 +203,8 @@ class ProductReviews(_Objects[ReviewFacts]):
             and fact.product == product
             and (not uid or not fact.uid or fact.uid == uid)
         ]
-        ordered = sorted(reviews, key=lambda one: one.start)
-        return [read_review_text(_unpack(self._bodies[one.key])) for one in ordered[-newest:]]
+        ordered = sorted(reviews, key=lambda review: review.start)
+        return [read_review_text(_unpack(self._bodies[review.key])) for review in ordered[-newest:]]
 
     def until(self, key: Key) -> list[DataProductReview]:
         """Return the reviews of a product until this one, the oldest first; empty if it doesn't exist."""

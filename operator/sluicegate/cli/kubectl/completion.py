@@ -119,4 +119,4 @@ def _products(before: Sequence[str]) -> list[str]:
             answer = session.client.send(replace(request, seconds=SECONDS))
     except SluicegateError:
         return []
-    return [one["metadata"]["name"] for one in answer.get("items") or ()]
+    return [item["metadata"]["name"] for item in answer.get("items") or ()]

@@ -40,14 +40,14 @@ def run(args: argparse.Namespace) -> int:
 
     with opened(args) as session:
         items = _items(session, args.product)
-        graph = graph_of([read_facts(one) for one in items])
+        graph = graph_of([read_facts(product) for product in items])
         if args.product:
             name = str(session.key(args.product))
             if name not in graph.nodes:
                 raise invalid(name, f"is not among the {len(graph.nodes)} products: see `get -A`")
             graph = graph.near(name)
     if args.output == "name":
-        write_names([one for one in items if str(key_of(one)) in graph.nodes])
+        write_names([product for product in items if str(key_of(product)) in graph.nodes])
         return 0
     if args.output in {"json", "yaml"}:
         write(_document(graph), args.output)

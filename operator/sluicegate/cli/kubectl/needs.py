@@ -44,8 +44,8 @@ def in_team(product: facts.Body, user: str) -> bool:
 def of_user(products: Sequence[facts.Body], user: str) -> list[facts.Body]:
     """Return the products whose team lists a user, and those that wait for an answer of one of these."""
     own_products = [product for product in products if in_team(product, user)]
-    parties = {"/".join(key_of(one)) for one in own_products}
-    upstreams = {upstream for one in own_products for upstream in _upstreams(one)}
+    parties = {"/".join(key_of(product)) for product in own_products}
+    upstreams = {upstream for product in own_products for upstream in _upstreams(product)}
     return [
         product
         for product in products

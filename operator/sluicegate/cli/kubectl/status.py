@@ -145,7 +145,9 @@ def _last(product: facts.Body) -> str:
 
 def reviews(sealed: list[facts.Body]) -> WaitResult:
     """Return whether the sealed reviews of a product have their signatures."""
-    states = {one["metadata"]["name"]: facts.part(one, "status").get("state") for one in sealed}
+    states = {
+        review["metadata"]["name"]: facts.part(review, "status").get("state") for review in sealed
+    }
     waiting = sorted(name for name, state in states.items() if state in {"ToReview", "Overdue"})
     if waiting:
         names = ", ".join(f"{name} ({states[name]})" for name in waiting)

@@ -114,7 +114,7 @@ def tree(product: facts.Body, objects: Mapping[str, list[facts.Body]]) -> TreeNo
         node = _version(trial, "waiting", text, objects)
         node.children += _parties(trial)
         root.children.append(node)
-    revisions = {one.get("revision") for one in (stable, trial) if one}
+    revisions = {version.get("revision") for version in (stable, trial) if version}
     for kind in ("Deployment", "Service", "HTTPRoute", "HorizontalPodAutoscaler",
                  "PodDisruptionBudget", "Job", "DataProductReview"):  # fmt: skip
         root.children += [

@@ -127,8 +127,10 @@ async def _findings(cluster: _Cluster, namespace: str) -> list[Finding]:
 
 async def _operators(cluster: _Cluster) -> list[Finding]:
     """Return findings about products whose operator's Lease has no current holder."""
-    writers = [one.get("status", {}).get("writtenBy") for one in await cluster.all(DATA_PRODUCTS)]
-    leases = sorted({Key(one["namespace"], one["lease"]) for one in writers if one})
+    writers = [
+        product.get("status", {}).get("writtenBy") for product in await cluster.all(DATA_PRODUCTS)
+    ]
+    leases = sorted({Key(writer["namespace"], writer["lease"]) for writer in writers if writer})
     findings = []
     for key in leases:
         try:
@@ -207,7 +209,7 @@ async def _closed_namespaces(cluster: _Cluster) -> list[Finding]:
     if not rules:
         return []
     labels = {space["metadata"]["name"]: space["metadata"].get("labels", {}) for space in spaces}
-    used = {one["metadata"]["namespace"] for one in await cluster.all(DATA_PRODUCTS)}
+    used = {product["metadata"]["namespace"] for product in await cluster.all(DATA_PRODUCTS)}
     return [
         Finding.error(
             f"namespace {name}",
@@ -248,7 +250,7 @@ async def _gateways(cluster: _Cluster) -> list[Finding]:
 def programming_problem(gateway: Body) -> str:
     """Return why a Gateway isn't programmed, and what that means; empty if it is."""
     status = gateway.get("status") or {}
-    conditions = {one["type"]: one for one in status.get("conditions") or ()}
+    conditions = {condition["type"]: condition for condition in status.get("conditions") or ()}
     programmed = conditions.get("Programmed", {})
     if programmed.get("status") == "True":
         return ""

@@ -129,7 +129,7 @@ async def _gateway(body: Body, *, is_routed: bool) -> Finding:
 def _sockets(body: Body) -> Iterator[tuple[str, int]]:
     """Yield host and port of each address and each listener that takes TCP connections."""
     listeners = body["spec"].get("listeners") or ()
-    ports = {one["port"] for one in listeners if one.get("protocol") != "UDP"}
+    ports = {listener["port"] for listener in listeners if listener.get("protocol") != "UDP"}
     for address in (body.get("status") or {}).get("addresses") or ():
         for port in sorted(ports):
             yield address["value"], port

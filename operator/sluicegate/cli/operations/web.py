@@ -204,7 +204,9 @@ async def readable(transport: Transport, namespaces: tuple[str, ...]) -> tuple[s
     SluicegateError
         The user may not list a named one, or neither all nor the kubeconfig's.
     """
-    unreadable = [one for one in namespaces or ("",) if not await _may_list(transport, one)]
+    unreadable = [
+        namespace for namespace in namespaces or ("",) if not await _may_list(transport, namespace)
+    ]
     if not unreadable:
         return namespaces
     if namespaces:

@@ -73,7 +73,7 @@ def _why_not(edit: Edit, live: Mapping[str, Any], image: str) -> str:
         raise invalid("status.stable.image", f"is {image}: only images by digest are written back")
     if edit.image.value == image:
         return f"{edit.path} names the stable version: nothing to write"
-    judged_images = {str(one.get("image")) for one in status.get("history") or ()}
+    judged_images = {str(past_version.get("image")) for past_version in status.get("history") or ()}
     judged_images.add(str((status.get("specModel") or {}).get("image")))
     candidate = str((status.get("candidate") or {}).get("image"))
     if edit.image.value == candidate or edit.image.value not in judged_images:

@@ -73,14 +73,16 @@ def run(args: argparse.Namespace) -> int:
     if args.files:
         among = set(args.namespaces)
         reviews = [
-            one for one in _read_files(args.files) if not among or one.metadata.namespace in among
+            file
+            for file in _read_files(args.files)
+            if not among or file.metadata.namespace in among
         ]
     else:
         reviews = asyncio.run(_read_cluster(product, args.namespaces, live=args.live))
     chosen_reviews = choose(
         reviews, product, args.period or "", open_too=args.live, now=int(time.time())
     )
-    reports = sorted(chosen_reviews, key=lambda one: (-one.worst, one.name))
+    reports = sorted(chosen_reviews, key=lambda review: (-review.worst, review.name))
     if args.wheel:
         reports = [draw_report(reports, f"{datetime.now(UTC):%Y-%m-%d}")]
     write_text(_render(reports, args.output, args.period or "newest period"), args.file)
@@ -152,7 +154,7 @@ def choose(
 
 def draw_report(reports: Sequence[ReportFacts], day: str) -> ReportFacts:
     """Return the report that is drawn at random for a day; the same one for repeated calls."""
-    return random.Random(day).choice(sorted(reports, key=lambda one: one.name))
+    return random.Random(day).choice(sorted(reports, key=lambda report: report.name))
 
 
 def period_name(review: DataProductReview) -> str:

@@ -31,7 +31,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     sign.add_argument(
         "--role", help="your role in the product's team; required if you have several"
     )
-    sign.add_argument("--verdict", choices=[str(one) for one in SignVerdict], default="Agree")
+    sign.add_argument(
+        "--verdict", choices=[str(verdict) for verdict in SignVerdict], default="Agree"
+    )
     sign.add_argument("--note", default="", help="note, at most 500 characters")
     add_output(sign)
     add_access(sign)

@@ -25,22 +25,22 @@ def consumers_as_object(assessment: Assessment | None) -> dict[str, Any]:
     """Return the field with the evidence by SLOs of consumers; no field without any."""
     rows = [
         {
-            "slo": one.terms.name,
-            "candidate": one.evidence.candidate._asdict(),
-            "stable": one.evidence.stable._asdict(),
-            "promote": one.evidence.promote_evidence,
-            "promoteAt": one.promote_at,
-            "rollBack": one.evidence.roll_back,
-            "rollBackAt": one.roll_back_at,
+            "slo": case.terms.name,
+            "candidate": case.evidence.candidate._asdict(),
+            "stable": case.evidence.stable._asdict(),
+            "promote": case.evidence.promote_evidence,
+            "promoteAt": case.promote_at,
+            "rollBack": case.evidence.roll_back,
+            "rollBackAt": case.roll_back_at,
         }
-        for one in _cases(assessment)
+        for case in _cases(assessment)
     ]
     return {"consumers": rows} if rows else {}
 
 
 def _cases(assessment: Assessment | None) -> Iterator[SloEvidence]:
     if assessment is not None:
-        yield from (one for one in assessment.slos if one.terms.consumer)
+        yield from (slo for slo in assessment.slos if slo.terms.consumer)
 
 
 def _share(count: Count) -> str:

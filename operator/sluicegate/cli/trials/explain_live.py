@@ -103,7 +103,7 @@ def judged_lines(product: DataProduct, evaluation: Evaluation) -> Iterator[str]:
 def derived_lines(terms: Terms, evaluation: Evaluation, observed: Observed) -> Iterator[str]:
     """Yield the values that the spec leaves out, as derived from the newest blocks, a line each."""
     accepted = {
-        one.terms.name: one.baseline.count for one in evaluation.slos if one.baseline is not None
+        slo.terms.name: slo.baseline.count for slo in evaluation.slos if slo.baseline is not None
     }
     values = list(derived(terms, accepted, observed))
     if values:

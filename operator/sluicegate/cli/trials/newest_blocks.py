@@ -31,8 +31,8 @@ async def read_newest(
         await measurements.read(BlockReader(prometheus, evaluation_settings(settings, timing)), now)
     own = ProductBlocks(measurements, product)
     stores = (
-        (one, ConsumerMeasurements(own, ProductBlocks(measurements, one), int(now)))
-        for one in consumers
+        (consumer, ConsumerMeasurements(own, ProductBlocks(measurements, consumer), int(now)))
+        for consumer in consumers
     )
     read = (consumer_reading(one, product.metadata.key, store) for one, store in stores)
     readings = tuple(reading for reading in read if reading is not None)

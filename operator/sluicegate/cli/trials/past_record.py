@@ -64,12 +64,14 @@ async def record(
     first = max(newest - blocks, past[0].begin // seconds) + 1
     if first > newest:
         raise invalid("product", "no block of it is complete yet: record it later")
-    past = [one for one in past if one.end >= first * seconds]
+    past = [block for block in past if block.end >= first * seconds]
     versions = _versions_since(product.status, (first - 1) * seconds)
     recording = _begin(body, past[0], first * seconds)
     recording.read_seconds = round(reader.timing.complete_at(0, seconds))
     recorded = tuple(recorded_consumers(product, consumers))
-    recording.consumers = {one.terms.name: _without_status(one.body) for one in recorded}
+    recording.consumers = {
+        consumer.terms.name: _without_status(consumer.body) for consumer in recorded
+    }
     making = RecordBuilder(product, reader, tuple(past), versions, recording, recorded)
     if blocks == MOST_BLOCKS:
         making.note(
@@ -82,7 +84,7 @@ async def record(
     making.name_what_is_missing(problems)
     reason_name = "PrometheusUnavailable" if problems else "PrometheusStale"
     return recording, recording.text(
-        [(one.end, series_of(one.version)) for one in past], reason_name
+        [(block.end, series_of(block.version)) for block in past], reason_name
     )
 
 
@@ -110,10 +112,10 @@ def _without_status(body: Mapping[str, Any]) -> dict[str, Any]:
 def _versions_since(status: DataProductStatus, begin: int) -> dict[str, VersionBase]:
     """Return all versions that ended after a time, or exist, by their name in series."""
     known_versions: Iterable[VersionBase] = (
-        *(one for one in (status.stable, status.candidate) if one is not None),
-        *(one for one in status.history if one.end_time > begin),
+        *(version for version in (status.stable, status.candidate) if version is not None),
+        *(past_version for past_version in status.history if past_version.end_time > begin),
     )
-    return {series_of(one): one for one in known_versions}
+    return {series_of(version): version for version in known_versions}
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +157,7 @@ class RecordBuilder:
 
     def _eras(self, *, canary: bool) -> Iterator[Era]:
         """Yield the versions to query in each era, the stable one first."""
-        consumers = tuple(one.key for one in self.consumers)
+        consumers = tuple(consumer.key for consumer in self.consumers)
         target = target_of(self.product, self.reader.timing)
         assert target is not None, "a product with a stint has a stable version"
         for stint in self.past:

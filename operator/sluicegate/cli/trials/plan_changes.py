@@ -107,7 +107,9 @@ def _change(client: DirectClient, edited: DataProduct, settings: Settings) -> Pl
     else:
         running, hidden_kinds = _running(client, key)
         change = planned_change(live, edited, settings, running)
-        notes += [f"{one.qualified} aren't compared: you may not list them" for one in hidden_kinds]
+        notes += [
+            f"{kind.qualified} aren't compared: you may not list them" for kind in hidden_kinds
+        ]
     return replace(change, effects=(*notes, *change.effects))
 
 

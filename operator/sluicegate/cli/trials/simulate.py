@@ -112,7 +112,7 @@ def run(args: argparse.Namespace) -> int:
     answer = _answer(terms, scenario, args)
     if product.spec.rollout.shadow is not None:
         answer["shadowSeconds"] = product.spec.rollout.shadow.interval_seconds
-    in_file = {"/".join(one.metadata.key) for one in others}
+    in_file = {"/".join(other.metadata.key) for other in others}
     if left_out := [name for name in consumers_named(product) if name not in in_file]:
         answer["consumersLeftOut"] = left_out
     if args.output == "json":

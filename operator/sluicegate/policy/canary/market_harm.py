@@ -45,7 +45,9 @@ def with_harmed_markets(
         return assessment
     since = _counted_since(candidate, observed)
     market_harms = _compare(terms, candidate, observed, assessment, since=since)
-    harmed = tuple(one for one in market_harms if one.evidence >= one.bound)
+    harmed = tuple(
+        market_harm for market_harm in market_harms if market_harm.evidence >= market_harm.bound
+    )
     by_market = counts_by_market(candidate, since, assessment)
     return replace(assessment, harmed=harmed, by_market=by_market)
 
@@ -98,7 +100,7 @@ def _compare(
             pairs, past, margin=slo.margin, correlation=slo.correlation
         )
         harms.append(MarketHarm(slo.terms, market, candidate_count, stable_count, evidence, bound))
-    return tuple(sorted(harms, key=lambda one: -one.evidence))
+    return tuple(sorted(harms, key=lambda harm: -harm.evidence))
 
 
 def _counted_since(candidate: Candidate, observed: Observed) -> list[CountedBlock]:

@@ -223,7 +223,7 @@ def longest_seconds(
     planned += consumers
     if not planned:
         return DEFAULT_MAX_DURATION_SECONDS, "as no labels come"
-    seconds, slo, pace = max(planned, key=lambda one: one[0])
+    seconds, slo, pace = max(planned, key=lambda plan: plan[0])
     planned_seconds = TIMES_PLANNED * seconds
     longest = round(min(max(planned_seconds, DEFAULT_MAX_DURATION_SECONDS), LONGEST_SECONDS))
     needs = f"an equal candidate takes {duration(seconds)}" if seconds < _NEVER else "none comes"

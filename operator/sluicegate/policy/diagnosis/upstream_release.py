@@ -184,7 +184,7 @@ def _response(  # noqa: PLR0917 - the whole input
     lag = max(slo.lag_blocks * seconds, slo.label_lag_seconds)
     bins = _bins(series, first, now, seconds) if first < now else ()
     return share_response(
-        [one for one in bins if not _touches(one, spans, seconds)],
+        [time_bin for time_bin in bins if not _touches(time_bin, spans, seconds)],
         [ShareChange(time, weight / 100) for time, weight in release.shares],
         block_seconds=seconds,
         lag_seconds=lag,

@@ -114,7 +114,9 @@ def _accepts(before: Fields, now: Fields) -> Iterator[str]:
             if not _goes_with_its_parent(path, before, now):
                 yield f"{name} is no longer accepted"
         elif removed_types := _types(types) - _types(now[path]):
-            values = sorted(one[1:] for one in removed_types if one.startswith("="))
+            values = sorted(
+                removed_type[1:] for removed_type in removed_types if removed_type.startswith("=")
+            )
             if len(values) == len(removed_types):
                 yield f"{name} no longer accepts {_short(', '.join(values))}"
             else:

@@ -210,4 +210,4 @@ class Proposal:
 
 def foremost(proposals: Iterable[Proposal]) -> Proposal:
     """Return the proposal that precedes all others; of one type, the first. ValueError without any."""
-    return min(proposals, key=lambda one: PRECEDENCE.index(one.decision.type))
+    return min(proposals, key=lambda proposal: PRECEDENCE.index(proposal.decision.type))

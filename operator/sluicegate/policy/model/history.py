@@ -32,11 +32,18 @@ def with_accepted(
     for entry in accepted:
         versions.setdefault(entry.release, entry)
     kept_versions = tuple(versions.values())[:limit]
-    refused_versions = [one for one in status.history if one.promotion_time is None]
+    refused_versions = [
+        past_version for past_version in status.history if past_version.promotion_time is None
+    ]
     places_left = max(MOST_VERSIONS - len(kept_versions), 0)
     return newest_first((*kept_versions, *refused_versions[:places_left]))
 
 
 def newest_first(history: Iterable[PastVersion]) -> tuple[PastVersion, ...]:
     """Return past versions in order; of the same second, those that were stable come first."""
-    return tuple(sorted(history, key=lambda one: (-one.end_time, one.promotion_time is None)))
+    return tuple(
+        sorted(
+            history,
+            key=lambda past_version: (-past_version.end_time, past_version.promotion_time is None),
+        )
+    )

@@ -70,7 +70,7 @@ def other_versions(status: DataProductStatus, now: float) -> Iterator[VersionBas
     ----------
     now : in seconds.
     """
-    live = [one for one in (status.stable, status.candidate) if one is not None]
+    live = [version for version in (status.stable, status.candidate) if version is not None]
     yield from live[1:] if status.stable is not None else live
     names = {one.version for one in live}
     ended_versions = [

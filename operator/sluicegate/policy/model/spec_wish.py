@@ -123,7 +123,7 @@ def referred_to(status: DataProductStatus, release: VersionBase) -> DataProductS
     update = {
         "stable": status.stable and corrected(status.stable),
         "candidate": status.candidate and corrected(status.candidate),
-        "history": tuple(corrected(one) for one in status.history),
+        "history": tuple(corrected(past_version) for past_version in status.history),
     }
     if all(getattr(status, name) == value for name, value in update.items()):
         return status

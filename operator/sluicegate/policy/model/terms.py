@@ -332,7 +332,11 @@ def _market_cells(spec: DataProductSpec) -> int:
 
 def _label_lifetime(serving: Serving) -> int:
     """Return the age at which the library refuses a label; the default if it isn't a number."""
-    values = (one.value for one in serving.env if one.name == LABEL_LIFETIME_VARIABLE)
+    values = (
+        env_variable.value
+        for env_variable in serving.env
+        if env_variable.name == LABEL_LIFETIME_VARIABLE
+    )
     text = next(values, None) or ""
     return int(text) if text.isdecimal() else DEFAULT_LABEL_LIFETIME_SECONDS
 

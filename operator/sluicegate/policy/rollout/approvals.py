@@ -83,7 +83,7 @@ class ApprovalState:
     def wait(self) -> str:
         """Return the awaited parties, those that agreed, invalid answers, and the meaning of silence."""
         parts = [f"waits for the agreement of {self._missing}"]
-        parts += [absent_text(one) for one in self.absent[:MOST_NAMED]]
+        parts += [absent_text(party) for party in self.absent[:MOST_NAMED]]
         if self.held and self.until is not None and self.meaning is not None:
             time, parties = rfc3339(self.until), parties_text(self.waiting)
             parts.append(silence_text(time, meaning=self.meaning, parties=parties))
@@ -141,7 +141,7 @@ def approval_state(
         until=until if missing else None,
         meaning=silence.counts_as if silence is not None else None,
         choice=len(frozenset(parties.choice) & frozenset(missing)),
-        absent=tuple(one for one in missing if one in observed.absent_consumers),
+        absent=tuple(party for party in missing if party in observed.absent_consumers),
     )
     if until is None or silence is None or now < until or not missing:
         return state
@@ -220,13 +220,13 @@ class _Parties:
         self, agreed_parties: set[str], refused: tuple[ApprovalAnswer, ...]
     ) -> tuple[tuple[str, ...], tuple[ApprovalAnswer, ...]]:
         """Return the parties without an answer, and the refusals that end the rollout."""
-        refusing_parties = {one.party for one in refused}
+        refusing_parties = {answer.party for answer in refused}
         answering_parties = agreed_parties | refusing_parties
-        required = tuple(one for one in self.required if one not in answering_parties)
-        refusals = tuple(one for one in refused if one.party in self.required)
+        required = tuple(party for party in self.required if party not in answering_parties)
+        refusals = tuple(answer for answer in refused if answer.party in self.required)
         if not self.choice or agreed_parties & set(self.choice):
             return required, refusals
-        open_choice = tuple(one for one in self.choice if one not in refusing_parties)
+        open_choice = tuple(party for party in self.choice if party not in refusing_parties)
         return (*required, *open_choice), refusals if open_choice else refused
 
 

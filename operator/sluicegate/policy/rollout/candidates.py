@@ -90,7 +90,10 @@ def restoring_candidate(
     status: DataProductStatus, decision: Rollback, now: int
 ) -> Candidate | None:
     """Return the candidate that restores an earlier version; None if status doesn't have it any more."""
-    entry = next((one for one in status.history if one.release == decision.to), None)
+    entry = next(
+        (past_version for past_version in status.history if past_version.release == decision.to),
+        None,
+    )
     if entry is None:
         return None
     return Candidate(

@@ -152,7 +152,9 @@ def accept_first(
     return status.replace(
         stable=accepted_version(terms, candidate, now),
         candidate=None,
-        history=tuple(one for one in status.history if one.promotion_time is None),
+        history=tuple(
+            past_version for past_version in status.history if past_version.promotion_time is None
+        ),
         retraining=None,
         probation=None,
         spec_model=SpecModel.of(candidate.release, Outcome.PROMOTED, now),

@@ -176,7 +176,10 @@ def _needed_for_verdict(
             series.window(now, terms.recent, since).total,
             blocks_shown(terms, now, since),
         )
-        rows = [(ceil(phi * each.least_events), each.row.long) for each in terms.thresholds]
+        rows = [
+            (ceil(phi * threshold.least_events), threshold.row.long)
+            for threshold in terms.thresholds
+        ]
         return min(rows, key=lambda row: (total * row[1] < row[0] * blocks, row[0]))
     if baseline is None:
         return 0, 0

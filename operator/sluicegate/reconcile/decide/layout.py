@@ -73,7 +73,7 @@ def _serving(observation: Observation, status: DataProductStatus) -> ServingPods
     if stable is None or candidate is None:
         return None
     live_stable, live_candidate = (
-        observation.live.get(one.revision) for one in (stable, candidate)
+        observation.live.get(version.revision) for version in (stable, candidate)
     )
     since = candidate.wait_start_time or candidate.start_time
     return ServingPods(

@@ -142,7 +142,7 @@ def _weights(
 ) -> dict[str, int]:
     """Return the shares by revision in percent: those of the route, or of the ready pods behind one Service."""
     if product.spec.route is None:
-        pods = sum(one.total for one in live.values()) or 1
+        pods = sum(deployment.total for deployment in live.values()) or 1
         return {revision: round(100 * one.total / pods) for revision, one in live.items()}
     route_weights = dict(route.weights) if route else {}
     name = product.metadata.name

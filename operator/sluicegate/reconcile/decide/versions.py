@@ -26,7 +26,14 @@ def with_corrected_service(
     model, spec_bento = status.spec_model, observation.desired
     if model is None or model.reason != DecisionReason.SERVICE_NOT_FOUND:
         return status
-    failed = next((one for one in status.history if one.revision == spec_bento.revision), None)
+    failed = next(
+        (
+            past_version
+            for past_version in status.history
+            if past_version.revision == spec_bento.revision
+        ),
+        None,
+    )
     if failed is None or failed.service == spec_bento.service:
         return status
     return status.replace(spec_model=None)

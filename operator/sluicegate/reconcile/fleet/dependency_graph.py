@@ -61,8 +61,10 @@ class DependencyGraph:
         """Return whether a change of a product's dependencies leaves the components unchanged."""
         own_component = self._components.get(key)
         return own_component is not None and (
-            all(self._components.get(one) != own_component for one in removed_edges)
-            and all(self._components.get(one) == own_component for one in added)
+            all(self._components.get(edge) != own_component for edge in removed_edges)
+            and all(
+                self._components.get(dependency_key) == own_component for dependency_key in added
+            )
         )
 
     def _discard(self, key: Key) -> None:

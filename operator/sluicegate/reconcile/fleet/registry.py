@@ -210,7 +210,9 @@ class FleetRegistry:
         """Return when the first of these products may have become bad, in seconds; None if none is."""
         snapshots = (self._snapshots.get(key, ProductSnapshot()) for key in keys)
         first_bad_times = [
-            one.turning_span(one.bad_since)[0] for one in snapshots if one.bad_since is not None
+            snapshot.turning_span(snapshot.bad_since)[0]
+            for snapshot in snapshots
+            if snapshot.bad_since is not None
         ]
         return min(first_bad_times, default=None)
 
@@ -221,7 +223,9 @@ class FleetRegistry:
         block.
         """
         admitted = self._admit(self._applying, now)
-        return tuple(one for one in admitted if not self._snapshots[one].training)
+        return tuple(
+            product_key for product_key in admitted if not self._snapshots[product_key].training
+        )
 
     def portfolio(
         self, key: Key, now: int, *, block_end: int = 0, needs_slot: bool = False
@@ -302,7 +306,11 @@ class FleetRegistry:
             # Products that turn bad together are judged one after the other: those that may want
             # to train a moment later count already, or the first to be judged would go before the
             # first in priority.
-            soon = {one for one in self._turning if self._snapshots[one].is_due(block_end)}
+            soon = {
+                product_key
+                for product_key in self._turning
+                if self._snapshots[product_key].is_due(block_end)
+            }
             asking = frozenset(self._applying | soon)
             if any(moment != now for moment, _ in self._lines):
                 self._lines.clear()
@@ -313,7 +321,7 @@ class FleetRegistry:
         self, asking: Iterable[Key], now: int, *, needing_key: Key | None = None
     ) -> frozenset[Key]:
         """Return the applicants that have a slot; `needing_key` is a product whose training a person requests."""
-        applicants = {one: self._applicant(one, now) for one in asking}
+        applicants = {product_key: self._applicant(product_key, now) for product_key in asking}
         if needing_key is not None:
             applicants[needing_key] = replace(applicants[needing_key], challenger=False)
         training = {
@@ -323,7 +331,9 @@ class FleetRegistry:
         running = [applicants[one] for one in training]
         admitted = admit(waiting, running, self._budget, now)
         # A product keeps its slot if the write of it has to be repeated.
-        return frozenset({*training, *(Key(one.namespace, one.name) for one in admitted)})
+        return frozenset(
+            {*training, *(Key(product_key.namespace, product_key.name) for product_key in admitted)}
+        )
 
     def _applicant(self, key: Key, now: int) -> Applicant:
         snapshot = self._snapshots.get(key, ProductSnapshot())

@@ -165,17 +165,17 @@ def releases_of(key: Key, status: DataProductStatus, now: int) -> tuple[Upstream
     releases = []
     stable, candidate = status.stable, status.candidate
     if stable is not None and (stable.verdict is not None or stable.restored):
-        shares = tuple((one.start_time, one.weight) for one in stable.shares)
+        shares = tuple((share.start_time, share.weight) for share in stable.shares)
         whole = () if shares and shares[-1][1] == FULL else ((stable.promotion_time, FULL),)
         releases.append(UpstreamRelease(name, stable.version, (*shares, *whole)))
     returns = candidate is not None and candidate.phase is CandidatePhase.ROLLING_BACK
     if stable is not None and candidate is not None and (candidate.weight or returns):
-        shares = tuple((one.start_time, one.weight) for one in candidate.shares)
+        shares = tuple((share.start_time, share.weight) for share in candidate.shares)
         if shares:
             releases.append(UpstreamRelease(name, candidate.version, shares))
     for past in status.history:
         if past.shares and now - past.end_time < EARLIER_SECONDS:
-            shares = tuple((one.start_time, one.weight) for one in past.shares)
+            shares = tuple((share.start_time, share.weight) for share in past.shares)
             releases.append(UpstreamRelease(name, past.version, shares))
     return tuple(releases)
 

@@ -249,7 +249,7 @@ def deployment_record(body: Mapping[str, Any]) -> DeploymentRecord | None:
     if (child := _child(body)) is None:
         return None
     status = body.get("status") or {}
-    conditions = {one["type"]: one for one in status.get("conditions") or ()}
+    conditions = {condition["type"]: condition for condition in status.get("conditions") or ()}
     progressing = conditions.get("Progressing", {})
     return DeploymentRecord(
         **child,
@@ -332,16 +332,18 @@ def _without_backends(spec: Mapping[str, Any]) -> dict[str, Any]:
 
 def _parent(entry: Mapping[str, Any], namespace: str) -> ParentStatus:
     ref = entry["parentRef"]
-    conditions = {one["type"]: one for one in entry.get("conditions") or ()}
+    conditions = {condition["type"]: condition for condition in entry.get("conditions") or ()}
     verdicts = [conditions.get(kind, {}) for kind in ("Accepted", "ResolvedRefs")]
-    bad: dict[str, Any] = next((one for one in verdicts if one.get("status") != "True"), {})
+    bad: dict[str, Any] = next(
+        (verdict for verdict in verdicts if verdict.get("status") != "True"), {}
+    )
     return ParentStatus(
         namespace=ref.get("namespace", namespace),
         name=ref["name"],
         section=ref.get("sectionName", ""),
         accepted=verdicts[0].get("status") == "True",
         resolved=verdicts[1].get("status") == "True",
-        observed=min(one.get("observedGeneration", 0) for one in verdicts),
+        observed=min(verdict.get("observedGeneration", 0) for verdict in verdicts),
         message=f"{bad.get('reason', '')}: {bad.get('message', '')}" if bad else "",
         port=ref.get("port", 0),
         is_denied=verdicts[0].get("status") == "False",
@@ -355,7 +357,9 @@ def job_record(body: Mapping[str, Any]) -> JobRecord | None:
         return None
     status = body.get("status") or {}
     true_conditions = {
-        one["type"]: one for one in status.get("conditions") or () if one["status"] == "True"
+        condition["type"]: condition
+        for condition in status.get("conditions") or ()
+        if condition["status"] == "True"
     }
     end_condition = {
         kind: one for kind, one in true_conditions.items() if kind in ("Complete", "Failed")

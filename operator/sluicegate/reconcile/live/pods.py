@@ -265,7 +265,9 @@ def _taken_away(body: Mapping[str, Any]) -> str:
 
 def _unreachable(status: Mapping[str, Any]) -> str:
     """Return the problem of an unready pod with ready containers: its node is unreachable; else empty."""
-    conditions = {one["type"]: one["status"] for one in status.get("conditions") or ()}
+    conditions = {
+        condition["type"]: condition["status"] for condition in status.get("conditions") or ()
+    }
     containers = list(_statuses(status, "containerStatuses"))
     containers_ready = bool(containers) and all(container.get("ready") for container in containers)
     return (
@@ -287,7 +289,9 @@ def _unmounted(spec: Mapping[str, Any], status: Mapping[str, Any]) -> str:
     Only events say which volume it is that can't be mounted, so the message names those that a
     person makes.
     """
-    conditions = {one["type"]: one["status"] for one in status.get("conditions") or ()}
+    conditions = {
+        condition["type"]: condition["status"] for condition in status.get("conditions") or ()
+    }
     if (
         conditions.get("PodScheduled") != "True"
         or conditions.get("PodReadyToStartContainers") != "False"
@@ -380,7 +384,11 @@ def of_job(pods: Iterable[PodState], job: str) -> TrainingExit:
     counts, else the one that ended last.
     """
     exits = [pod.training_exit for pod in pods if pod.job == job and pod.training_exit is not None]
-    return max(exits, key=lambda one: (one.exit_code == 0, one.ended_at), default=TrainingExit())
+    return max(
+        exits,
+        key=lambda training_exit: (training_exit.exit_code == 0, training_exit.ended_at),
+        default=TrainingExit(),
+    )
 
 
 def problem_of(pods: Iterable[PodState]) -> PodState | None:

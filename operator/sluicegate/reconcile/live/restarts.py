@@ -54,8 +54,8 @@ def restarts_of(containers: Iterable[Mapping[str, Any]]) -> Restarts | None:
     ----------
     containers : `containerStatuses` of a pod, without those of init containers.
     """
-    all_restarts = [one for one in map(_restarts, containers) if one is not None]
-    return max(all_restarts, key=lambda one: one.count, default=None)
+    all_restarts = [restart for restart in map(_restarts, containers) if restart is not None]
+    return max(all_restarts, key=lambda restart: restart.count, default=None)
 
 
 def _restarts(container: Mapping[str, Any]) -> Restarts | None:

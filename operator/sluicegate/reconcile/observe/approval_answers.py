@@ -38,7 +38,11 @@ def answers_of(
 
 def absent_consumers(product: DataProduct, caches: Caches) -> Iterator[str]:
     """Yield `namespace/name` of the consumers in the spec that don't exist."""
-    return (str(one) for one in _named_consumers(product) if caches.products.get(one) is None)
+    return (
+        str(consumer)
+        for consumer in _named_consumers(product)
+        if caches.products.get(consumer) is None
+    )
 
 
 def _named_consumers(product: DataProduct) -> Iterator[Key]:
@@ -46,7 +50,7 @@ def _named_consumers(product: DataProduct) -> Iterator[Key]:
     approvals = product.spec.rollout.approvals
     names = () if approvals is None else approvals.consumers
     namespace, _ = product.metadata.key
-    return (Key(*one.split("/", 1)) for one in consumers_named(namespace, names))
+    return (Key(*path.split("/", 1)) for path in consumers_named(namespace, names))
 
 
 def _answer(

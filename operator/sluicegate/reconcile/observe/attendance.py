@@ -45,7 +45,9 @@ class Attendance:
             jumped = (wall - self._at[0]) - (steady_seconds - self._at[1])
             self._note(wall - jumped, wall)
         self._at = wall, steady_seconds
-        self._noted_absences = tuple(one for one in self._noted_absences if one.end <= wall)
+        self._noted_absences = tuple(
+            absence for absence in self._noted_absences if absence.end <= wall
+        )
         return self._noted_absences
 
     def _note(self, begin_time: float, end: float) -> None:

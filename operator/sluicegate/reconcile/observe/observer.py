@@ -148,7 +148,7 @@ class Observer:
                         blocks,
                         live,
                         pods,
-                        upstream_degraded=tuple(one.name for one in upstream),
+                        upstream_degraded=tuple(dependency.name for dependency in upstream),
                         upstream_since=self.fleet.bad_since(upstream),
                         upstream_releases=tuple(self._releases(record.key, dependencies)),
                         split_verified=split is None or split.enough,
@@ -265,7 +265,9 @@ class Observer:
         """Return the product's training Jobs, including those whose result isn't needed any more."""
         job_records = self.caches[JOBS].children(record.key)
         return tuple(
-            one for one in job_records if isinstance(one, JobRecord) and one.owner == record.uid
+            job_record
+            for job_record in job_records
+            if isinstance(job_record, JobRecord) and job_record.owner == record.uid
         )
 
     def _refusal(self, key: Key, *, job: Key | None) -> JobRefusal | None:

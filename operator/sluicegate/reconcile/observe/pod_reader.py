@@ -183,5 +183,5 @@ def ahead(key: Key) -> int:
 
 
 def _sight(live: Mapping[str, DeploymentRecord], jobs: Sequence[JobRecord], period: int) -> Sight:
-    versions = tuple(sorted((one.uid, one.version) for one in live.values()))
+    versions = tuple(sorted((deployment.uid, deployment.version) for deployment in live.values()))
     return versions, tuple((job.uid, job.version) for job in jobs), period

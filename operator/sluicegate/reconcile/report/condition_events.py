@@ -26,7 +26,9 @@ def new_condition_events(
     before: DataProductStatus, after: DataProductStatus
 ) -> Iterator[EventNote]:
     """Yield the events of conditions that are new in the written status and have no event of a decision."""
-    stalled_before, now = (find_condition(one.conditions, Type.STALLED) for one in (before, after))
+    stalled_before, now = (
+        find_condition(status.conditions, Type.STALLED) for status in (before, after)
+    )
     if (
         now is not None
         and now.reason not in _HAS_EVENT_OF_DECISION
@@ -34,7 +36,7 @@ def new_condition_events(
     ):
         yield EventNote(now.reason, "Stall", now.message, warning=True)
     stalled_before, now = (
-        find_condition(one.conditions, Type.METRICS_AVAILABLE) for one in (before, after)
+        find_condition(status.conditions, Type.METRICS_AVAILABLE) for status in (before, after)
     )
     if (
         now is not None
@@ -43,7 +45,7 @@ def new_condition_events(
     ):
         yield EventNote(now.reason, "Measure", now.message, warning=True)
     stalled_before, now = (
-        find_condition(one.conditions, Type.MARKETS_MET) for one in (before, after)
+        find_condition(status.conditions, Type.MARKETS_MET) for status in (before, after)
     )
     if (
         now is not None
@@ -51,7 +53,9 @@ def new_condition_events(
         and _differs_in_meaning(stalled_before, now)
     ):
         yield EventNote(now.reason, "Measure", now.message, warning=True)
-    stalled_before, now = (find_condition(one.conditions, Type.READY) for one in (before, after))
+    stalled_before, now = (
+        find_condition(status.conditions, Type.READY) for status in (before, after)
+    )
     if now is None or after.stable is None:
         return
     if now.status == "True" and before.stable is not None:

@@ -431,13 +431,22 @@ def _dependencies(observation: Observation) -> Finding:
     kind, dependencies = Type.DEPENDENCIES_HEALTHY, observation.dependencies
     if not dependencies:
         return Finding(kind, "Unknown", Reason.NO_DEPENDENCIES)
-    degraded = [one for one in dependencies if one.state is DependencyState.DEGRADED]
+    degraded = [
+        dependency for dependency in dependencies if dependency.state is DependencyState.DEGRADED
+    ]
     if degraded:
-        text = ", ".join(f"{one.namespace}/{one.name} is degraded" for one in degraded)
+        text = ", ".join(
+            f"{dependency.namespace}/{dependency.name} is degraded" for dependency in degraded
+        )
         return Finding(kind, "False", Reason.DEPENDENCY_DEGRADED, text)
-    unhealthy = [one for one in dependencies if one.state is not DependencyState.HEALTHY]
+    unhealthy = [
+        dependency for dependency in dependencies if dependency.state is not DependencyState.HEALTHY
+    ]
     if unhealthy:
-        text = ", ".join(f"{one.namespace}/{one.name}: {one.state}" for one in unhealthy)
+        text = ", ".join(
+            f"{dependency.namespace}/{dependency.name}: {dependency.state}"
+            for dependency in unhealthy
+        )
         return Finding(kind, "Unknown", Reason.DEPENDENCY_UNKNOWN, text)
     return Finding(kind, "True", Reason.ALL_HEALTHY)
 

@@ -161,7 +161,7 @@ def reason_of(status: DataProductStatus, key: tuple[str, str]) -> str:
     pressing = (need.reason for need in needs if need.kind not in OF_REVIEWS)
     reasons = (by_kind[kind].reason for kind in _TELLING if kind in by_kind)
     signatures = (need.reason for need in needs)
-    return next(chain(pressing, (one for one in reasons if one in _SHOWN), signatures), "")
+    return next(chain(pressing, (reason for reason in reasons if reason in _SHOWN), signatures), "")
 
 
 def _worst(status: DataProductStatus) -> str:

@@ -37,8 +37,10 @@ def refused_requests(
     """Return the requests of a product with an invalid spec; `now` in seconds."""
     requests_given = (ManualRequest(name, value) for name, value in requests)
     text = "the spec has a mistake: correct it"
-    reasons = ((one, str(ConditionReason.INVALID_SPEC), text) for one in requests_given)
-    return tuple(_entries(before, (one for one in reasons if is_pending(before, one[0])), now))
+    reasons = ((request, str(ConditionReason.INVALID_SPEC), text) for request in requests_given)
+    return tuple(
+        _entries(before, (reason for reason in reasons if is_pending(before, reason[0])), now)
+    )
 
 
 def _entries(

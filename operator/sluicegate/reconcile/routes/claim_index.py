@@ -114,7 +114,7 @@ class RouteIndex:
                     yield from (keys for one, keys in products.items() if one != namespace)
 
     def _paths(self, hosts: dict[str, Paths], host: str) -> Iterator[Paths]:
-        yield from (hosts[one] for one in hosts_above(host) if one in hosts)
+        yield from (hosts[parent_host] for parent_host in hosts_above(host) if parent_host in hosts)
         if host == ALL_HOSTS or host.startswith("*."):
             yield from (
                 paths

@@ -28,8 +28,10 @@ def claim_of(route: object, namespace: str) -> Claim | None:
     """
     try:
         parts = _mapping(route)
-        parents = tuple(parent_of(one, namespace) for one in _items(parts, "parentRefs"))
-        hosts = tuple(_host(one) for one in _items(parts, "hostnames")) or (ALL_HOSTS,)
+        parents = tuple(
+            parent_of(parent_ref, namespace) for parent_ref in _items(parts, "parentRefs")
+        )
+        hosts = tuple(_host(hostname) for hostname in _items(parts, "hostnames")) or (ALL_HOSTS,)
         matches = MatchTable(_matches(parts))
     except TypeError:
         return None

@@ -190,16 +190,19 @@ class Claim:
         if not (hosts and matches):
             return None
         doors = {
-            gateway: [one for one in known if one.admits(self.hosts, other.hosts)]
+            gateway: [listener for listener in known if listener.admits(self.hosts, other.hosts)]
             for gateway, known in (listeners or {}).items()
-            if any(one.gateway == gateway for one in self.parents)
+            if any(parent.gateway == gateway for parent in self.parents)
         }
 
         def parents_meet(parent: Parent, other_parent: Parent) -> bool:
             admitting = doors.get(parent.gateway)
             return parent.may_share_listener(other_parent) and (
                 admitting is None
-                or any(one.is_of(parent) and one.is_of(other_parent) for one in admitting)
+                or any(
+                    listener.is_of(parent) and listener.is_of(other_parent)
+                    for listener in admitting
+                )
             )
 
         parents = _those_that_meet(self.parents, other.parents, parents_meet)

@@ -140,12 +140,12 @@ def _take_in(
         return
     words = {parent: _words(route, parent) for parent in entry.live.parents}
     held_parents = {
-        parent for parent, statuses in words.items() if any(one.accepted for one in statuses)
+        parent for parent, statuses in words.items() if any(status.accepted for status in statuses)
     }
     denied_parents = {
         parent
         for parent, statuses in words.items()
-        if parent not in held_parents and any(one.is_denied for one in statuses)
+        if parent not in held_parents and any(status.is_denied for status in statuses)
     }
     silent_parents = set(entry.live.parents) - held_parents - denied_parents
     since: Mapping[Parent, float] = {}

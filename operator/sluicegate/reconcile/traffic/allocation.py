@@ -93,7 +93,7 @@ class Allocation:
 
 def previous_version(status: DataProductStatus) -> PastVersion | None:
     """Return the previous version, kept at zero replicas for an immediate rollback."""
-    live = {one.revision for one in (status.stable, status.candidate) if one}
+    live = {version.revision for version in (status.stable, status.candidate) if version}
     for past in status.history:
         if past.outcome is Outcome.REPLACED and past.revision not in live:
             return past
@@ -202,7 +202,9 @@ def with_predecessors(
             missing -= stays
     if not kept_placements:
         return allocation
-    spare_pods = most_pods(first.replicas) - sum(one.replicas for one in kept_placements)
+    spare_pods = most_pods(first.replicas) - sum(
+        placement.replicas for placement in kept_placements
+    )
     placements = (replace(first, replicas=min(first.replicas, spare_pods)), *kept_placements)
     return replace(allocation, placements=placements, selected=None)
 

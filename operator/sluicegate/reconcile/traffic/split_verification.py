@@ -148,7 +148,7 @@ def _objection(route: RouteRecord, parent: ParentRef) -> str | None:
     gateway_text = f"Gateway {namespace}/{parent.name}"
     parent_statuses = [status for status in route.parents if _speaks_of(status, parent, namespace)]
     newest = [status for status in parent_statuses if status.observed >= route.generation]
-    if any(one.accepted and one.resolved for one in newest):
+    if any(parent_status.accepted and parent_status.resolved for parent_status in newest):
         return None
     if newest:
         return f"{gateway_text} does not accept the route: {newest[0].message}"
