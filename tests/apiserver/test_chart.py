@@ -139,7 +139,7 @@ PROXY = ("--set", "web.enabled=true,web.proxy.cidrs={10.0.0.0/24},web.proxy.secr
 @pytest.mark.parametrize(
     "arguments",
     [PROXY, ("--set", "web.enabled=true,web.auth=Token,web.signing=true"),
-     (*PROXY, "--set", "web.acting=true"),
+     (*PROXY, "--set", "web.acting=true,web.recentLogin.minutes=5,web.recentLogin.url=/oauth2/start,web.proxy.loginTimeHeader=X-Id-Token"),
      ("--set", "web.enabled=true,web.auth=Anonymous,web.anonymous.user=wall"),
      (*PROXY, "--set", "watchNamespaces={catalog,pricing}")],
 )  # fmt: skip

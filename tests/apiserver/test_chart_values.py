@@ -29,6 +29,14 @@ MISTAKES = {
         "web.enabled=true,web.auth=Anonymous,web.anonymous.user=wall,web.acting=true",
         "web.acting",
     ),
+    "a recent login for nothing": (
+        "web.enabled=true,web.auth=Token,web.recentLogin.minutes=5",
+        "web.acting",
+    ),
+    "a recent login without its time": (
+        "web.enabled=true,web.proxy.cidrs={10.0.0.0/24},web.proxy.secretName=x,web.acting=true,web.recentLogin.minutes=5",
+        "web.proxy.loginTimeHeader",
+    ),
     "a page of no user": ("web.enabled=true,web.auth=Anonymous", "web.anonymous.user"),
     "a proxy's address that is none": ("web.proxy.cidrs={proxy}", "cidrs"),
     "a bucket of an unknown kind": ("archive.url=ftp://b", "archive/url"),

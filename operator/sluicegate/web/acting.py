@@ -25,10 +25,12 @@ from sluicegate.views.request_notes import LONGEST_REASON
 from sluicegate.web.authorization import MOST_READERS, is_allowed
 from sluicegate.web.identity import KEPT_SECONDS, PageReader
 from sluicegate.web.impersonation import (
+    ANY_LOGIN,
     CHANGED,
     FIELD_MANAGER,
     FORBIDDEN,
     WRONG,
+    RecentLogin,
     WriteRefused,
     WriteWords,
     form_texts,
@@ -81,6 +83,7 @@ class Acting:
     Parameters
     ----------
     clock : returns seconds since the epoch. monotonic : for the age of permissions.
+    recent_login : requirement of requests that move traffic.
     """
 
     def __init__(
@@ -88,8 +91,10 @@ class Acting:
         transport: Transport,
         clock: Callable[[], float],
         monotonic: Callable[[], float],
+        recent_login: RecentLogin = ANY_LOGIN,
     ) -> None:
         self._transport = transport
+        self._recent_login = recent_login
         self._clock = clock
         self._rights: TtlCache[tuple[PageReader, Key], frozenset[str]] = TtlCache(
             MOST_READERS, KEPT_SECONDS, monotonic
@@ -145,6 +150,14 @@ class Acting:
             verb for verb, verb_allowed in zip(verbs, allowed, strict=True) if verb_allowed
         )
 
+    def login_objection(self, reader: PageReader, intent: Intent) -> str:
+        """Return why this login is too old for a request; empty if it isn't."""
+        return self._recent_login.objection(reader, self._clock()) if intent.moves_traffic else ""
+
+    def login_address(self, path: str) -> str:
+        """Return where a reader logs in again, to continue at this path; empty if it isn't known."""
+        return self._recent_login.address(path)
+
     @staticmethod
     def token(reader: PageReader, product: facts.Body, intent: Intent) -> str:
         """Return the token of a form of this reader for this request of this product as it is."""
@@ -190,6 +203,8 @@ class Acting:
             raise WriteRefused(FORBIDDEN, "Only a person can act: log in as one.")
         if intent is None or not matches_token(form.token, self.token(reader, product, intent)):
             raise WriteRefused(CHANGED, _CHANGED)
+        if objection := self.login_objection(reader, intent):
+            raise WriteRefused(FORBIDDEN, objection)
         if says_nothing(form.reason):
             raise WriteRefused(WRONG, "The reason is empty: write why, in a sentence.")
         if len(form.reason) > LONGEST_REASON:

@@ -1,6 +1,7 @@
 """The page that confirms a request of a product: its evidence, what happens then, and the form."""
 
 from typing import Final
+from urllib.parse import urlencode
 
 from aiohttp import web
 
@@ -108,13 +109,21 @@ class ActionPages:
         offered = {one.verb for one in intents}
         key = (request.match["namespace"], request.match["name"])
         may_act = intent is not None and intent.verb in offered
+        objection = self._acting.login_objection(request.reader, intent) if intent else ""
         return request.html(
             "act.html", 200 if refusal is None else refusal.status,
             facts=request.portfolio.by_key[key], intent=intent, given=form or ActForm(),
             token=self._acting.token(request.reader, product, intent) if may_act and intent else "",
             may=may_act, refusal="" if refusal is None else str(refusal), longest=LONGEST_REASON,
+            old_login=objection if may_act else "", login=self._acting.login_address(_form_path(request, intent)),
             conceal=request.portfolio.conceal,
         )  # fmt: skip
+
+
+def _form_path(request: ReaderRequest, intent: Intent | None) -> str:
+    """Return the address of the form, also after it was sent."""
+    query = urlencode({"version": intent.version}) if intent and intent.version else ""
+    return request.raw.path + (f"?{query}" if query else "")
 
 
 def _page_of(request: ReaderRequest, anchor: str) -> str:

@@ -17,6 +17,7 @@ from sluicegate.kube.errors import KubeError
 from sluicegate.kube.resources import TOKEN_REVIEWS
 from sluicegate.kube.transport import Transport
 from sluicegate.runtime.rate_limiter import TokenBucket
+from sluicegate.web.login_time import login_time_of
 from sluicegate.web.ttl_cache import TtlCache
 
 PROXY_HEADER: Final = "X-Sluicegate-Secret"
@@ -40,6 +41,8 @@ class PageReader:
     ----------
     own : whether the page uses this user's kubeconfig.
     session : secret of this reader's login, unknown to other sites; empty for an anonymous user.
+    login_time : time at which the identity provider authenticated the person, in seconds since the epoch; None
+        where the login doesn't carry it.
     """
 
     user: str
@@ -48,6 +51,7 @@ class PageReader:
     extra: tuple[tuple[str, tuple[str, ...]], ...] = ()
     own: bool = False
     session: bytes = field(default=b"", compare=False, repr=False)
+    login_time: int | None = field(default=None, compare=False)
 
 
 class AccessRefused(SluicegateError):  # noqa: N818 - the request was refused; nothing failed
@@ -114,6 +118,7 @@ class Proxy:
     peers : source addresses of its connections. secret : file with its value of X-Sluicegate-Secret.
     user, groups : names of the headers. user_prefix, group_prefix : those of the API server.
     separator : between groups of one header; if empty, each header is one group, commas included.
+    login_time : name of the header with the time of the login; empty without one.
     """
 
     peers: tuple[IPv4Network | IPv6Network, ...]
@@ -123,6 +128,7 @@ class Proxy:
     user_prefix: str = ""
     group_prefix: str = ""
     separator: str = ","
+    login_time: str = ""
 
 
 class HeaderLogin:
@@ -161,7 +167,16 @@ class HeaderLogin:
         own_groups = sorted(group for group in groups if not group.startswith(SYSTEM))[
             :_MOST_GROUPS
         ]
-        return PageReader(user, (*own_groups, AUTHENTICATED), session=secret)
+        groups_of_reader = (*own_groups, AUTHENTICATED)
+        return PageReader(
+            user, groups_of_reader, session=secret, login_time=self._login_time(request)
+        )
+
+    def _login_time(self, request: web.Request) -> int | None:
+        """Return the time of the login in its one header; None without the header, or with several."""
+        name = self._proxy.login_time
+        time_headers = request.headers.getall(name, []) if name else []
+        return login_time_of(time_headers[0]) if len(time_headers) == 1 else None
 
     def _from_proxy(self, request: web.Request) -> bool:
         """Return whether the connection itself is from the proxy; headers about it are ignored."""
@@ -208,7 +223,7 @@ class TokenLogin:
         if reader is None:
             text = f"the token is expired, unknown, or not for the audience {self._audience}"
             raise AccessRefused(UNAUTHORIZED, text, headers)
-        return replace(reader, session=digest)
+        return replace(reader, session=digest, login_time=login_time_of(token))
 
     async def _review(self, request: web.Request, token: str) -> PageReader | None:
         self._admit(request)

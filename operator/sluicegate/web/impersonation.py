@@ -5,10 +5,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from aiohttp import web
 
+from sluicegate.api.base import rfc3339
 from sluicegate.errors import SluicegateError
 from sluicegate.kube import requests
 from sluicegate.kube.errors import (
@@ -52,6 +53,46 @@ class WriteWords:
     setting: str
     command: str
     role: str = "product-manager"
+
+
+LEEWAY_SECONDS: Final = 60
+"""Seconds that the clock of the issuer of a login may be ahead."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecentLogin:
+    """Requirement of a recent login; without one by default.
+
+    Attributes
+    ----------
+    seconds : greatest age of the login; 0 for any. url : address at which readers log in again; empty without one.
+    """
+
+    seconds: int = 0
+    url: str = ""
+
+    def objection(self, reader: PageReader, now: float) -> str:
+        """Return why a reader may not move traffic with this login; empty if the reader may.
+
+        The owner of a kubeconfig has no login at the page. `now` is in seconds since the epoch.
+        """
+        if not self.seconds or reader.own:
+            return ""
+        limit = f"what moves traffic needs a login of the last {self.seconds // 60} minutes"
+        if reader.login_time is None:
+            return f"The time of your login is unknown, and {limit}: the login has to carry its auth_time."
+        if now - reader.login_time <= self.seconds and reader.login_time <= now + LEEWAY_SECONDS:
+            return ""
+        return f"You logged in at {rfc3339(reader.login_time)}, and {limit}: log in again, then send the form."
+
+    def address(self, path: str) -> str:
+        """Return where a reader logs in again, to continue at this path of the page; empty without a URL."""
+        if not self.url:
+            return ""
+        return f"{self.url}{'&' if '?' in self.url else '?'}rd={quote(path, safe='')}"
+
+
+ANY_LOGIN: Final = RecentLogin()
 
 
 def may_write(reader: PageReader) -> bool:

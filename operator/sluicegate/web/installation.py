@@ -9,6 +9,7 @@ from sluicegate.kube.follow import Follower, Lines
 from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS, DATA_PRODUCTS
 from sluicegate.kube.transport import Transport
 from sluicegate.web.acting import Acting
+from sluicegate.web.impersonation import RecentLogin
 from sluicegate.web.signing import Signing
 from sluicegate.web.store import Store
 
@@ -19,6 +20,10 @@ class Writes:
 
     signing: bool = False
     acting: bool = False
+    login_seconds: int = 0
+    """Greatest age of a login that moves traffic; 0 for any."""
+    login_url: str = ""
+    """Address at which readers log in again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +62,10 @@ NO_WRITERS: Final = Writers()
 
 def writers_of(transport: Transport, writes: Writes) -> Writers:
     """Return the senders; the account of `transport` must be allowed to impersonate readers for them."""
+    recent_login = RecentLogin(writes.login_seconds, writes.login_url)
     return Writers(
         signing=Signing(transport, time.time) if writes.signing else None,
-        acting=Acting(transport, time.time, time.monotonic) if writes.acting else None,
+        acting=Acting(transport, time.time, time.monotonic, recent_login)
+        if writes.acting
+        else None,
     )

@@ -11,6 +11,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from sluicegate.web.acting import Acting
 from sluicegate.web.authorization import Authorizer
 from sluicegate.web.identity import AnonymousLogin
+from sluicegate.web.impersonation import ANY_LOGIN, RecentLogin
 from sluicegate.web.installation import Writers
 from sluicegate.web.server import LIMITS, application
 from sluicegate.web.signing import Signing
@@ -49,13 +50,14 @@ async def served(
     *,
     signing: bool = False,
     acting: bool = False,
+    recent_login: RecentLogin = ANY_LOGIN,
 ) -> AsyncIterator[TestClient]:
     """A client of the page; without a login everybody may see all."""
     server = server or AccessReviews({"everybody": {""}})
     login = login or AnonymousLogin("everybody", ())
     authorizer = Authorizer(server.transport(), store.namespaces, clock)
     signs = Signing(server.transport(), lambda: NOW) if signing else None
-    acts = Acting(server.transport(), lambda: NOW, clock) if acting else None
+    acts = Acting(server.transport(), lambda: NOW, clock, recent_login) if acting else None
     app = application(
         store, login, authorizer, primed=lambda: True, writers=Writers(signs, acts),
         clock=lambda: NOW,

@@ -28,6 +28,12 @@ WRONG = {
         "the file is empty",
     ),
     "a port that is none": (["--port", "99999"], "--port: is 99999: choose one from 0 to 65535"),
+    "a recent login for nothing": (["--auth", "Token", "--max-login-minutes", "5"], "limits what readers do by --acting"),
+    "a negative age of a login": (["--acting", "--max-login-minutes", "-5"], "is -5: choose 1 or more"),
+    "no header with the time of the login": (
+        ["--auth", "Headers", "--acting", "--max-login-minutes", "5"], "--login-time-header: name the header",
+    ),
+    "an address of the login that is none": (["--login-url", "javascript:1"], 'is "javascript:1": write a path'),
     "no user": (["--auth", "Anonymous"], "--user"),
 }  # fmt: skip
 

@@ -84,6 +84,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
     headers.add_argument(
         "--group-prefix", default="", help="as the API server's --oidc-groups-prefix"
     )
+    headers.add_argument(
+        "--login-time-header", default="", metavar="NAME",
+        help="header with the time of the login: seconds since 1970, RFC 3339, or an ID token with auth_time",
+    )  # fmt: skip
+    recent = parser.add_argument_group("Headers and Token")
+    recent.add_argument(
+        "--max-login-minutes", type=int, default=0, metavar="MINUTES",
+        help="age of a login with which readers may move traffic by --acting; 0: any",
+    )  # fmt: skip
+    recent.add_argument(
+        "--login-url", default="", metavar="PATH",
+        help="where readers log in again, e.g. /oauth2/start?prompt=login; the page adds rd=PATH",
+    )  # fmt: skip
     options_group = parser.add_argument_group("Token and Anonymous")
     options_group.add_argument(
         "--audience", default=AUDIENCE, help="audience that tokens must have"
@@ -135,8 +148,26 @@ def check(args: argparse.Namespace) -> None:
     if args.auth == "Anonymous" and args.acting:
         text = "everybody is the same user with --auth Anonymous, and a request is one person's"
         problems.append(Problem("--acting", f"{text}: leave it out"))
+    problems += _login_problems(args)
     if problems:
         raise InvalidInput(problems)
+
+
+def _login_problems(args: argparse.Namespace) -> Iterator[Problem]:
+    """Yield problems by which no login would be recent enough, or none would be compared."""
+    minutes = args.max_login_minutes
+    if minutes < 0:
+        yield Problem("--max-login-minutes", f"is {minutes}: choose 1 or more, or 0 for any login")
+    if minutes > 0 and not args.acting:
+        text = "limits what readers do by --acting: add that, or leave it out"
+        yield Problem("--max-login-minutes", text)
+    if minutes > 0 and args.auth == "Headers" and not args.login_time_header:
+        text = "name the header of the proxy with the time of the login, which --max-login-minutes compares"
+        yield Problem("--login-time-header", text)
+    if args.login_url and not args.login_url.startswith(("/", "https://")):
+        yield Problem(
+            "--login-url", f'is "{args.login_url}": write a path (/…) or an https:// address'
+        )
 
 
 def _proxy_problems(args: argparse.Namespace) -> Iterator[Problem]:
@@ -182,7 +213,12 @@ async def _serve(args: argparse.Namespace) -> None:
                 reader_login,
                 host=host,
                 port=port,
-                writes=Writes(signing=local or args.signing, acting=local or args.acting),
+                writes=Writes(
+                    signing=local or args.signing,
+                    acting=local or args.acting,
+                    login_seconds=60 * args.max_login_minutes,
+                    login_url=args.login_url,
+                ),
             ) as host_and_port:
                 _announce(reader_login, host, host_and_port)
                 await _until_stopped()
@@ -263,6 +299,7 @@ async def _login(args: argparse.Namespace, transport: Transport) -> ReaderLogin:
                 separator=args.groups_separator,
                 user_prefix=args.user_prefix,
                 group_prefix=args.group_prefix,
+                login_time=args.login_time_header,
             )
             return HeaderLogin(proxy)
         case "Token":
