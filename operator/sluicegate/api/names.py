@@ -208,6 +208,8 @@ class ConditionReason(StrEnum):
     """No training follows while an input of spec.inputs breaks its contract."""
     UPSTREAM_DEGRADED = "UpstreamDegraded"
     """No training follows while a product that this one calls is degraded."""
+    UPSTREAM_DEGRADING = "UpstreamDegrading"
+    """No training follows yet: a product that this one calls misses an SLO, which is not confirmed."""
     UPSTREAM_RELEASED = "UpstreamReleased"
     """No training follows while the SLO follows the release of a product that this one calls."""
     COMMON_CAUSE = "CommonCause"
@@ -304,6 +306,8 @@ class DecisionReason(StrEnum):
     RECOVERED = "Recovered"
     # diagnosis: objections, in no order here (policy holds the order)
     UPSTREAM_DEGRADED = "UpstreamDegraded"
+    UPSTREAM_DEGRADING = "UpstreamDegrading"
+    """A product that this one calls misses an SLO, which is not confirmed yet."""
     UPSTREAM_RELEASED = "UpstreamReleased"
     COMMON_CAUSE = "CommonCause"
     PODS_UNHEALTHY = "PodsUnhealthy"

@@ -61,6 +61,8 @@ RESULTS: Final = {
 _WAITS: Final[Mapping[str, str]] = {
     DecisionReason.UPSTREAM_DEGRADED: "the operator retrains nothing, and waits until the product that it"
     " calls has recovered",
+    DecisionReason.UPSTREAM_DEGRADING: "the operator retrains nothing until the state of the product that it"
+    " calls is confirmed, for an hour of blocks at most",
     DecisionReason.RECOVERED: "the operator retrains nothing, as the newest answers are good",
     DecisionReason.UPSTREAM_RELEASED: "the operator retrains nothing, as the cause is a release of another"
     " product",

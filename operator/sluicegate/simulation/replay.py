@@ -229,6 +229,8 @@ class Replay:
         return Facts(
             upstream_degraded=stated_facts.upstream_degraded or (),
             upstream_since=since_times.get("upstream_degraded"),
+            upstream_degrading=stated_facts.upstream_degrading or (),
+            upstream_block_seconds=self.terms.block_seconds,
             upstream_releases=stated_facts.upstream_releases or (),
             pods_unhealthy=bool(stated_facts.pods_unhealthy),
             stable_down=False,

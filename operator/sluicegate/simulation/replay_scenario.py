@@ -117,6 +117,7 @@ class FactsChange:
     """Facts that hold from now on; None keeps the earlier value, initially unknown."""
 
     upstream_degraded: tuple[str, ...] | None = None
+    upstream_degrading: tuple[str, ...] | None = None
     upstream_releases: tuple[UpstreamRelease, ...] | None = None
     pods_unhealthy: bool | None = None
     canary_unhealthy: bool | None = None
@@ -420,6 +421,7 @@ def _unavailable_reason(
     return Reason(value)
 
 
+_UPSTREAM_STATES: Final = ("upstreamDegraded", "upstreamDegrading")
 _FACT_NAMES: Final = {
     "podsUnhealthy": "pods_unhealthy",
     "canaryUnhealthy": "canary_unhealthy",
@@ -431,14 +433,13 @@ _FACT_NAMES: Final = {
 
 
 def _facts_change(field_reader: FieldReader, value: object, path: str) -> tuple[int, FactsChange]:
-    allowed_fields = ("at", "upstreamDegraded", "upstreamReleases", *_FACT_NAMES)
+    allowed_fields = ("at", "upstreamReleases", *_UPSTREAM_STATES, *_FACT_NAMES)
     given_fields = field_reader.fields(value, path, allowed_fields, ("at",))
-    upstream, releases = given_fields.get("upstreamDegraded"), given_fields.get("upstreamReleases")
-    names = None
-    if upstream is not None:
-        upstreams = field_reader.items(upstream, f"{path}.upstreamDegraded")
-        names = tuple(field_reader.text(name, item_path) for item_path, name in upstreams)
-    upstream_releases = None
+    upstream_releases, releases = None, given_fields.get("upstreamReleases")
+    degraded, degrading = (
+        _product_names(field_reader, given_fields.get(name), join_path(path, name))
+        for name in _UPSTREAM_STATES
+    )
     if releases is not None:
         upstreams = field_reader.items(releases, f"{path}.upstreamReleases")
         read = [
@@ -450,8 +451,15 @@ def _facts_change(field_reader: FieldReader, value: object, path: str) -> tuple[
         for name, fact_name in _FACT_NAMES.items()
     }
     return field_reader.second(given_fields, path), FactsChange(
-        names, upstream_releases, **stated_facts
+        degraded, degrading, upstream_releases, **stated_facts
     )
+
+
+def _product_names(field_reader: FieldReader, value: object, path: str) -> tuple[str, ...] | None:
+    if value is None:
+        return None
+    items = field_reader.items(value, path)
+    return tuple(field_reader.text(name, item_path) for item_path, name in items)
 
 
 def _upstream_release(

@@ -129,7 +129,13 @@ _BY_EDIT: Final = frozenset(
     {ConditionReason.SUSPENDED, ConditionReason.INVALID_SPEC, ConditionReason.VERSION_REUSED}
 )
 """Reasons for which a request waits until a person edits the spec."""
-_ENDS_BY_ITSELF: Final = frozenset({DecisionReason.UPSTREAM_DEGRADED, DecisionReason.RECOVERED})
+_ENDS_BY_ITSELF: Final = frozenset(
+    {
+        DecisionReason.UPSTREAM_DEGRADED,
+        DecisionReason.UPSTREAM_DEGRADING,
+        DecisionReason.RECOVERED,
+    }
+)
 """Causes of a degradation that ends without a remedy: with the upstream product, or with time."""
 _HELD_FOR_A_PERSON: Final = frozenset(
     {DecisionReason.MARKET_WORSE, DecisionReason.CONSUMER_NOT_MEASURED}

@@ -61,7 +61,7 @@ CAUSES: Final = frozenset(
         "AvailabilityOnly", "CodeNotData", "CommonCause", "CPUThrottled", "InfrastructureUnknown",
         "InputChanged", "InputStale", "MarketAlone", "MemoryPressure", "ModelDecay", "ModelTooSlow",
         "NodeBusy", "PodsUnhealthy", "RecentRelease", "ServingSkew", "TrafficAnomaly",
-        "UpstreamDegraded", "UpstreamReleased",
+        "UpstreamDegraded", "UpstreamDegrading", "UpstreamReleased",
     }
 )  # fmt: skip
 """Causes of a degradation; a decision with another reason is about something else."""

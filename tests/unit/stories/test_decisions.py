@@ -232,6 +232,38 @@ def test_a_decay_that_outlasts_an_external_cause_is_retrained(fact, over, reason
     assert first(lines, "Retrain")["at"] == 157 * BLOCK  # confirmed by what came after it
 
 
+def test_a_training_waits_for_the_state_of_a_degrading_upstream_for_an_hour_of_blocks_at_most():
+    usual = first(run(scenario(decaying(), 200)), "Retrain")["at"]
+    facts = [{"at": 90 * BLOCK, "upstreamDegrading": ["pricing"]}]
+    lines = run(scenario(decaying(), 200, facts=facts))
+    assert acts(lines) == [("Retrain", "ModelDecay")]
+    trained = first(lines, "Retrain")["at"]
+    begin = DECAY * BLOCK
+    assert usual < trained <= 2 * (usual - begin) + begin
+    held = at(lines, usual)
+    assert held["decision"]["reason"] == "UpstreamDegrading"
+    assert "not confirmed yet: pricing" in held["decision"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("state", "decision"),
+    [("upstreamDegraded", "UpstreamDegraded"), ("upstreamReleases", "ModelDecay")],
+    ids=["confirmed", "healthy again"],
+)
+def test_a_wait_for_the_state_of_an_upstream_ends_with_its_confirmation(state, decision):
+    usual = first(run(scenario(decaying(), 200)), "Retrain")["at"]
+    ended = {"upstreamDegrading": [], state: ["pricing"] if state == "upstreamDegraded" else []}
+    facts = [
+        {"at": 90 * BLOCK, "upstreamDegrading": ["pricing"]},
+        {"at": usual + 2 * BLOCK, **ended},
+    ]
+    lines = run(scenario(decaying(), 130, facts=facts))
+    assert [at(lines, usual + blocks * BLOCK)["decision"]["reason"] for blocks in (1, 2)] == [
+        "UpstreamDegrading",
+        decision,
+    ]
+
+
 def test_a_release_remains_the_cause_for_days_after_an_earlier_incident():
     """What is before the release is of a few hours, however old the release is."""
     incident, release = range(100, 160), 300

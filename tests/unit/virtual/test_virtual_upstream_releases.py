@@ -191,6 +191,23 @@ async def test_a_consumer_is_not_retrained_on_a_bad_release_that_follows_an_inci
     assert not trained(world, search)
 
 
+@pytest.mark.slow
+@for_days
+async def test_a_consumer_that_degrades_before_its_upstream_is_confirmed_is_not_retrained(world):
+    pricing, search = await served_for(world, 3, slos=(AVAILABLE, ACCURATE))
+    # The labels of pricing come three blocks later.
+    late = Variation("late pricing", wrong=Scatter(), known=0.5, delays=((1.0, 900.0),))
+    world.cluster.variations[pricing] = late
+    world.cluster.effects[search] = (Effect(pricing, image("c"), 0.5),)
+    world.cluster.set_quality(image("c"), Quality(wrong=0.3))
+    await world.until(lambda: causes(world, search) == "UpstreamDegrading", seconds=6 * HOUR)
+    active = world.condition(search, "RetrainingActive")
+    assert active["reason"] == "UpstreamDegrading"
+    assert "degrading upstream, not confirmed yet: pricing" in active["message"]
+    await world.until(lambda: causes(world, search) == "UpstreamDegraded", seconds=HOUR)
+    assert not trained(world, search)
+
+
 async def seconds_until_trained(world: World, *, lost: float) -> float:
     """Let search decay an hour after the begin of v2's canary; return the seconds until its training."""
     pricing, search = await consumed(world)

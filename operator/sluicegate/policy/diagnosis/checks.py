@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from sluicegate.api.base import rfc3339
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.slo_status import SloState
 from sluicegate.api.status import CheckVerdict
@@ -106,8 +107,17 @@ def present_is_as_accepted(symptoms: Symptoms) -> CheckResult:
 
 
 def upstream_is_degraded(symptoms: Symptoms) -> CheckResult:
-    """Object if a product that this one calls is degraded, or was in the blocks judged as present."""
-    names = symptoms.facts.upstream_degraded
+    """Object if a product that this one calls is degraded, was in the blocks judged as present, or may be.
+
+    An upstream whose state isn't confirmed yet objects for a limited time.
+    """
+    names, degrading = symptoms.facts.upstream_degraded, symptoms.facts.upstream_degrading
+    if degrading and not names and symptoms.now < symptoms.confirmation_end:
+        text = (
+            f"degrading upstream, not confirmed yet: {', '.join(degrading)}; its state is awaited until"
+            f" {rfc3339(symptoms.confirmation_end)}"
+        )
+        return _finding(Reason.UPSTREAM_DEGRADING, objects=True, message=text)
     text = f"degraded upstream: {', '.join(names)}" if names else "no product it calls is degraded"
     return _finding(Reason.UPSTREAM_DEGRADED, bool(names), text)
 

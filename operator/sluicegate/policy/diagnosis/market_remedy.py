@@ -20,12 +20,13 @@ from sluicegate.api.versions import Version
 from sluicegate.policy.diagnosis.case import Case
 from sluicegate.policy.diagnosis.checks import MARKET_CHECKS, DiagnosisResult, diagnose
 from sluicegate.policy.diagnosis.remedy import (
+    PASSING,
     Remedy,
     alert_once,
     alert_outside,
     retrain_or_alert,
 )
-from sluicegate.policy.diagnosis.symptoms import Symptoms, load_now
+from sluicegate.policy.diagnosis.symptoms import Symptoms, confirmation_end, load_now
 from sluicegate.policy.diagnosis.upstream_release import responses
 from sluicegate.policy.model.decision import PRECEDENCE, Alert, Hold
 from sluicegate.policy.model.observed import Observed
@@ -35,9 +36,6 @@ from sluicegate.policy.retraining.tried_markets import is_tried
 from sluicegate.policy.slo_health.market_results import MarketStates, present_in_market
 from sluicegate.policy.slo_health.market_verdicts import MarketState
 from sluicegate.policy.slo_health.ratio_slo import SloResult
-
-_PASSING: Final = frozenset({Reason.RECOVERED, Reason.INSUFFICIENT_DATA})
-"""Of a hold: there is nothing to train for now."""
 
 MOST_ALERTS: Final = 16
 """Emitted alerts beyond which no other market has one of its own: status has place for 32."""
@@ -136,18 +134,19 @@ def _remedy_for(
         releases=partial(responses, terms, status, view, market_result),
         now=now,
         earlier=status.diagnosis,
+        confirmation_end=confirmation_end(terms, state.since, observed.facts),
     )
     diagnosis = replace(diagnose(symptoms, MARKET_CHECKS), market=state.market, alone=True)
     trigger = trigger_for(terms, status, name, market=state.market)
     case = Case(terms, status, view, market_result, trigger, diagnosis, now, market=state)
     was_tried = is_tried(terms, status, state.market, state.since or 0)
     remedy = _choose(case, stable, state, tried=was_tried)
-    ends_here = was_tried or diagnosis.outside or diagnosis.cause in _PASSING
+    ends_here = was_tried or diagnosis.outside or diagnosis.cause in PASSING
     return _Proposed(remedy, diagnosis, ends_here, state.since or 0)
 
 
 def _choose(case: Case, stable: Version, state: MarketState, *, tried: bool) -> Remedy:
-    if case.diagnosis.cause in _PASSING:
+    if case.diagnosis.cause in PASSING:
         text = f"{case.text}; {case.diagnosis.message}, so there is no action"
         return Hold(reason=case.diagnosis.cause, message=text, numbers=case.numbers)
     if case.diagnosis.outside:

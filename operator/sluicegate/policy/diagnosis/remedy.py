@@ -27,7 +27,7 @@ from sluicegate.policy.diagnosis.checks import (
     diagnose,
     is_recent,
 )
-from sluicegate.policy.diagnosis.symptoms import Symptoms, load_now, present_now
+from sluicegate.policy.diagnosis.symptoms import Symptoms, confirmation_end, load_now, present_now
 from sluicegate.policy.diagnosis.upstream_release import (
     NO_TRAFFIC,
     WAY_OUT,
@@ -57,8 +57,8 @@ WAITING: Final = frozenset(
     }
 )
 """Obstacles that pass, or that a person takes away."""
-_PASSING: Final = frozenset({Reason.RECOVERED, Reason.INSUFFICIENT_DATA})
-"""Of a hold: nothing is to be cured now."""
+PASSING: Final = frozenset({Reason.RECOVERED, Reason.UPSTREAM_DEGRADING, Reason.INSUFFICIENT_DATA})
+"""Causes of a hold without a remedy or an alert."""
 _RETRAINED: Final = frozenset({OnDegraded.AUTO, OnDegraded.RETRAIN})
 Remedy = Rollback | Retrain | Alert | Hold
 Place = Callable[[DiagnosisResult], DiagnosisResult]
@@ -112,6 +112,8 @@ def _remedy_for(
     before = _before(status)
     objection = _objection(status, observed, result, before, results=others.results)
     release_suspected = _is_suspected(status, result)
+    streak = status.engine.slo(result.terms.name).streak
+    degraded_since = None if streak is None else terms.block_end(streak.first)
     symptoms = Symptoms(
         worst=result,
         degraded=others.degraded,
@@ -128,6 +130,7 @@ def _remedy_for(
         now=now,
         skew=serving_skew.compare(terms, status, result.terms),
         earlier=status.diagnosis,
+        confirmation_end=confirmation_end(terms, degraded_since, observed.facts),
     )
     diagnosis = diagnose(symptoms, _checks(status, result, may_return=symptoms.can_return))
     diagnosis = diagnosis if others.place is None else others.place(diagnosis)
@@ -214,7 +217,7 @@ def _decide(case: Case) -> Remedy:
     version_before = _choose(case)
     if (
         not _refuses(case)
-        or version_before.reason in _PASSING
+        or version_before.reason in PASSING
         or case.result.state is SloState.UNKNOWN
     ):
         return version_before
@@ -251,7 +254,7 @@ def _refuses(case: Case) -> bool:
 def _choose(case: Case) -> Remedy:  # noqa: PLR0911 - one an outcome
     if case.result.state is SloState.UNKNOWN:
         return Hold(reason=case.result.reason, message=f"{case.text}; no action meanwhile")
-    if case.diagnosis.cause in {Reason.RECOVERED, Reason.INSUFFICIENT_DATA}:
+    if case.diagnosis.cause in PASSING:
         text = f"{case.text}; {case.diagnosis.message}, so there is no action"
         return Hold(reason=case.diagnosis.cause, message=text, numbers=case.numbers)
     if case.diagnosis.outside:

@@ -13,6 +13,7 @@ from sluicegate.policy.model.excluded_blocks import spans_of
 from sluicegate.policy.model.observed import Facts, Observed, Portfolio
 from sluicegate.policy.model.terms import Terms
 from sluicegate.policy.slo_health import gauge_slo
+from sluicegate.policy.slo_health.confirmation import CONFIRMING_EVALUATIONS
 from sluicegate.policy.slo_health.current_level import LEAST_BLOCKS, Present, present_of
 from sluicegate.policy.slo_health.data_quality import evidence_since
 from sluicegate.policy.slo_health.ratio_slo import SloResult
@@ -31,6 +32,9 @@ BORNE_OUT: Final = frozenset(
     }
 )
 """Causes that are only named once the newest events are bad."""
+
+CONFIRMATION_BLOCKS: Final = 12
+"""Blocks from the first bad one on in which a remedy waits for the confirmation of an upstream's state."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,7 @@ class Symptoms:
     now : in seconds.
     skew : the stable version on the rows of a training, against what it does live; None without both.
     earlier : diagnosis of this degradation as status has it; None before the first.
+    confirmation_end : time until which an upstream's state is awaited, in seconds.
     """
 
     worst: SloResult
@@ -69,6 +74,23 @@ class Symptoms:
     now: int
     skew: Comparison | None = None
     earlier: Diagnosis | None = None
+    confirmation_end: int = 0
+
+
+def confirmation_end(terms: Terms, degraded_since: int | None, facts: Facts) -> int:
+    """Return the time until which a remedy waits for the confirmation of an upstream's state, in seconds.
+
+    It is counted from the first bad block of the degraded SLO, so an upstream whose state changes
+    repeatedly prolongs no wait.
+
+    Parameters
+    ----------
+    degraded_since : end of the first bad block, in seconds; None when that isn't known.
+    """
+    if degraded_since is None:
+        return 0
+    own = CONFIRMATION_BLOCKS * terms.block_seconds
+    return degraded_since + max(own, (CONFIRMING_EVALUATIONS + 1) * facts.upstream_block_seconds)
 
 
 def load_now(terms: Terms, stable: Version, observed: Observed, result: SloResult) -> Load | None:

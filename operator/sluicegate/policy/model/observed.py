@@ -92,6 +92,8 @@ class Facts:
     upstream_degraded : names of products that this one calls and that are degraded, or were in
         the blocks that are judged as the present.
     upstream_since : since when one of them may be, in seconds; None when that isn't known.
+    upstream_degrading : names of products that this one calls and that miss an SLO, which is not
+        confirmed yet. upstream_block_seconds : length of their longest blocks.
     upstream_releases : newest versions of the products that this one calls, as far as they have had
         traffic.
     pods_unhealthy : stable's pods aren't ready, restart or were killed for status.
@@ -115,6 +117,8 @@ class Facts:
 
     upstream_degraded: tuple[str, ...] = ()
     upstream_since: int | None = None
+    upstream_degrading: tuple[str, ...] = ()
+    upstream_block_seconds: int = 0
     upstream_releases: tuple[UpstreamRelease, ...] = ()
     pods_unhealthy: bool = False
     stable_down: bool = False

@@ -190,6 +190,14 @@ class FleetRegistry:
             degraded_at is not None and degraded_at >= since
         )
 
+    def degrading(self, keys: Iterable[Key]) -> dict[str, int]:
+        """Return the length of a block, in seconds, of those products that miss an SLO without confirmation yet.
+
+        After a restart a product is Unknown until its first pass.
+        """
+        snapshots = ((key, self._snapshots.get(key, ProductSnapshot())) for key in keys)
+        return {key.name: one.block_seconds for key, one in snapshots if one.may_be_degrading}
+
     def releases(self, key: Key) -> tuple[UpstreamRelease, ...]:
         """Return the releases of a product that may have degraded its callers."""
         return self._snapshots.get(key, ProductSnapshot()).releases

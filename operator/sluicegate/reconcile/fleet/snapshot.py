@@ -77,6 +77,12 @@ class ProductSnapshot:
         bad = self.state is ProductState.DEGRADING and self.bad_since is not None
         return bad and not self.is_aside and not self.has_queue
 
+    @property
+    def may_be_degrading(self) -> bool:
+        """Return whether the product misses an SLO, or is at risk of it, without confirmation yet."""
+        unjudged = self.state is ProductState.UNKNOWN and self.bad_since is not None
+        return self.state is ProductState.DEGRADING or unjudged
+
     def is_due(self, block_end: int) -> bool:
         """Return whether a block that ended by then is still to be evaluated."""
         return self.judged_until + self.block_seconds <= block_end

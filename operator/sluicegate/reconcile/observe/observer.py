@@ -124,6 +124,7 @@ class Observer:
         since = now - AFTERMATH_BLOCKS * product.spec.analysis.block_seconds
         dependencies = tuple(self._dependencies(record.key, product))
         upstream = tuple(self._upstream(product, dependencies, since))
+        degrading = self.fleet.degrading(self._calls(product, dependencies))
         consumers = self._consumers(record.key, product)
         observation = Observation(
             product=product,
@@ -150,6 +151,7 @@ class Observer:
                         pods,
                         upstream_degraded=tuple(dependency.name for dependency in upstream),
                         upstream_since=self.fleet.bad_since(upstream),
+                        upstream_degrading=degrading,
                         upstream_releases=tuple(self._releases(record.key, dependencies)),
                         split_verified=split is None or split.enough,
                         since=since,
@@ -299,10 +301,18 @@ class Observer:
         What a product did on a broken upstream's answers says nothing of its model, and it is
         in those blocks for a while after the upstream has recovered.
         """
+        for other in self._calls(product, dependencies):
+            if self.fleet.was_degraded(other, since):
+                yield other
+
+    def _calls(
+        self, product: DataProduct, dependencies: tuple[DependencyStatus, ...]
+    ) -> Iterator[Key]:
+        """Yield the dependencies whose state may explain a degradation."""
         for dependency in dependencies:
             other = Key(dependency.namespace, dependency.name)
-            visible = self._may_know(Key(*product.metadata.key), other) and not dependency.in_cycle
-            if visible and self.fleet.was_degraded(other, since):
+            visible = self._may_know(Key(*product.metadata.key), other)
+            if visible and not dependency.in_cycle:
                 yield other
 
     def _releases(
@@ -333,6 +343,7 @@ def _facts(
     *,
     upstream_degraded: tuple[str, ...],
     upstream_since: int | None,
+    upstream_degrading: Mapping[str, int],
     upstream_releases: tuple[UpstreamRelease, ...],
     split_verified: bool,
     since: int,
@@ -344,6 +355,7 @@ def _facts(
     ----------
     live : Deployments by revision.
     upstream_degraded : dependencies that are bad; upstream_since : since when, in seconds.
+    upstream_degrading : length of a block of dependencies whose state isn't confirmed yet, in seconds.
     upstream_releases : of dependencies.
     split_verified : whether the gateway's counts confirm the shares. since : when the blocks begin that are judged as the present.
     now : in seconds.
@@ -368,6 +380,8 @@ def _facts(
     return Facts(
         upstream_degraded=upstream_degraded,
         upstream_since=upstream_since,
+        upstream_degrading=tuple(upstream_degrading),
+        upstream_block_seconds=max(upstream_degrading.values(), default=0),
         upstream_releases=upstream_releases,
         split_verified=split_verified,
         pods_unhealthy=serving is None

@@ -41,6 +41,7 @@ class RetrainingState(StrEnum):
 WAITS: Final = frozenset(
     {
         DecisionReason.RECOVERED,
+        DecisionReason.UPSTREAM_DEGRADING,
         DecisionReason.ALREADY_RETRAINING,
         DecisionReason.CANARY_IN_PROGRESS,
         DecisionReason.VERSION_TOO_YOUNG,

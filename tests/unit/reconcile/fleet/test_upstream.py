@@ -72,6 +72,25 @@ async def test_a_degraded_upstream_explains_a_degradation_until_twelve_blocks_af
 
 
 @pytest.mark.parametrize(
+    ("snapshot", "observed_names"),
+    [
+        (ProductSnapshot(state=ProductState.DEGRADING), ("pricing",)),
+        (ProductSnapshot(state=ProductState.UNKNOWN, bad_since=BLOCK), ("pricing",)),
+        (ProductSnapshot(state=ProductState.UNKNOWN), ()),
+        (ProductSnapshot(state=ProductState.DEGRADED), ()),
+        (ProductSnapshot(state=ProductState.DEGRADING, depends_on=(SEARCH,)), ()),
+    ],
+    ids=["degrading", "after a restart", "unknown", "degraded", "in a cycle"],
+)
+async def test_an_upstream_whose_state_is_not_confirmed_is_observed(
+    reconciler, world, snapshot, observed_names
+):
+    reconciler.reporter.fleet.record(PRICING, snapshot)
+    observation = await observed(reconciler, world)
+    assert observation.observed.facts.upstream_degrading == observed_names
+
+
+@pytest.mark.parametrize(
     "over", [(), (Key("catalog", "stock"),)], ids=["each other", "over others"]
 )
 async def test_products_in_a_dependency_cycle_do_not_explain_each_others_degradation(
