@@ -26,6 +26,8 @@ PAGE: Final = 200
 """Products of one page."""
 QUEUE: Final = 30
 """Needs on the first page; a filter shows all of them."""
+CHANGES: Final = 8
+"""Products that changed since the last visit, on the first page."""
 MOVERS: Final = 6
 """Products that changed most, on the first page."""
 LATE: Final = 6
@@ -89,14 +91,19 @@ class PortfolioPages:
         other_pairs = [
             pair for pair in portfolio.overview.queue if (pair[0].key, pair[1]) not in own_pairs
         ]
-        return request.html(
-            "portfolio.html",
+        visit = self._handling.visit(request)
+        changes = () if visit is None else visit.changes(portfolio.products)
+        response = request.html(
+            "portfolio.html", visit=visit, changes=changes[:CHANGES], changed=len(changes),
             overview=portfolio.overview, mine=own_needs[:QUEUE], queue=other_pairs[:QUEUE], others=len(other_pairs), choices=portfolio.choices,
             filters=filters, sort=sort, backwards=backwards, found=len(products), pages=pages,
             page=page, products=selected, movers=portfolio.movers, shown=MOVERS,
             histories=portfolio.histories,
             late=portfolio.histories.late_actions(self._handling.store.clock()), most_late=LATE,
         )  # fmt: skip
+        if visit is not None:
+            visit.add_cookie(response)
+        return response
 
     async def markets(self, request: ReaderRequest) -> web.Response:
         """Answer with products by market; with `market` only those that serve it."""

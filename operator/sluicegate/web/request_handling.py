@@ -20,6 +20,7 @@ from sluicegate.web.impersonation import FORM, form_texts, is_from_the_page
 from sluicegate.web.rendering import Pages, with_query
 from sluicegate.web.store import STALE_SECONDS, Store
 from sluicegate.web.visible_portfolio import Views, VisiblePortfolio
+from sluicegate.web.visits import Visit, visit_of
 
 SECURITY: Final = {
     "Content-Security-Policy": (
@@ -193,6 +194,10 @@ class RequestHandling:
         }  # fmt: skip
         page = self._pages.render("refused.html", values)
         return web.Response(status=status, text=page, content_type="text/html", headers=headers)
+
+    def visit(self, request: ReaderRequest) -> Visit | None:
+        """Return the visit of the portfolio that a request belongs to; None for a reader who is no person."""
+        return visit_of(request.raw, request.reader, self.store.clock())
 
     async def still_sees(self, request: ReaderRequest, namespace: str) -> bool:
         """Return whether the sender of an earlier request is logged in yet, and sees products of a namespace."""

@@ -26,7 +26,7 @@ async function refresh() {
   if (document.querySelector("form.sign")) return; // what somebody has read is what they sign
   if (document.hidden || document.activeElement?.closest("form") || !getSelection().isCollapsed) return;
   try {
-    const answer = await fetch(location.href);
+    const answer = await fetch(location.href, { headers: { "X-Sluicegate-Refresh": "1" } });
     if (!answer.ok) return;
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").querySelector("main");
     if (!fresh) return;
