@@ -201,6 +201,19 @@ def test_the_messenger_has_an_account_of_its_own_and_its_configuration():
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("lease", ["sluicegate-operator", "other"])
+def test_the_operator_may_change_only_the_lease_of_its_setting(lease):
+    objects = rendered("--set", f"settings.leaseName={lease}")
+    (role,) = (
+        one
+        for one in objects
+        if one["kind"] == "Role" and one["metadata"]["name"].endswith("-lease")
+    )
+    assert [(rule["verbs"], rule.get("resourceNames")) for rule in role["rules"]] == [
+        (["create"], None), (["get", "update"], [lease]),
+    ]  # fmt: skip
+
+
 def test_only_the_messenger_may_reach_the_ports_of_sinks():
     objects = rendered(*WAYS["with a messenger"])
     ports = {

@@ -465,7 +465,7 @@ def broken_pod(text: str = "container main ended with 1") -> PodState:
     """A pod that will never become ready."""
     return PodState(
         revision="",
-        job="",
+        job_uid="",
         ready=False,
         out_of_memory=False,
         problem=text,

@@ -74,7 +74,7 @@ class PodState:
     Attributes
     ----------
     revision : of the version that it serves; empty for a training.
-    job : name of the Job that it belongs to; empty for a server.
+    job_uid : of the Job that controls it; empty for a server. A label could be that of any pod.
     ready : it takes requests.
     out_of_memory : a container was killed for its memory since it started.
     problem : what keeps it from becoming ready, in a sentence; empty when nothing is known.
@@ -98,7 +98,7 @@ class PodState:
     """
 
     revision: str
-    job: str
+    job_uid: str
     ready: bool
     out_of_memory: bool
     problem: str
@@ -158,7 +158,7 @@ def pod_state(body: Mapping[str, Any], *, log_tails: bool = True) -> PodState:
     )
     return PodState(
         revision=labels.get(names.LABEL_REVISION, ""),
-        job=labels.get("batch.kubernetes.io/job-name", ""),
+        job_uid=_job_uid(body["metadata"]),
         ready=any(
             condition["type"] == "Ready" and condition["status"] == "True"
             for condition in status.get("conditions") or ()
@@ -329,6 +329,14 @@ def _training_exit(container: Mapping[str, Any], withheld_text: str) -> Training
     )
 
 
+def _job_uid(metadata: Mapping[str, Any]) -> str:
+    """Return the uid of the Job that controls a pod; empty for a pod without one."""
+    for owner in metadata.get("ownerReferences") or ():
+        if owner.get("controller") and owner["kind"] == "Job":
+            return str(owner["uid"])
+    return ""
+
+
 def _left_by_check(status: Mapping[str, Any]) -> str:
     """Return the message of the passed runtime check; empty before that."""
     for container in _statuses(status, "initContainerStatuses"):
@@ -377,13 +385,17 @@ def of_revision(pods: Iterable[PodState], revision: str) -> tuple[PodState, ...]
     return tuple(pod for pod in pods if pod.revision == revision)
 
 
-def of_job(pods: Iterable[PodState], job: str) -> TrainingExit:
+def of_job(pods: Iterable[PodState], job_uid: str) -> TrainingExit:
     """Return the exit of a Job's container; None if it never ran.
 
     A Job may have had several pods, as one that is evicted is replaced: the one that succeeded
     counts, else the one that ended last.
     """
-    exits = [pod.training_exit for pod in pods if pod.job == job and pod.training_exit is not None]
+    exits = [
+        pod.training_exit
+        for pod in pods
+        if pod.job_uid == job_uid and pod.training_exit is not None
+    ]
     return max(
         exits,
         key=lambda training_exit: (training_exit.exit_code == 0, training_exit.ended_at),

@@ -50,7 +50,7 @@ def wait_of(job: JobRecord | None, pods: Iterable[PodState], now: int) -> JobWai
     name = f"its Job {job.key.name}"
     if job.suspended or (job.queue and not job.start_time):
         return _suspension(job, name)
-    own_pods = [pod for pod in pods if pod.job == job.key.name]
+    own_pods = [pod for pod in pods if pod.job_uid == job.uid]
     if any(not pod.waiting for pod in own_pods):
         return None
     if (pod := problem_of(own_pods)) is not None:

@@ -435,7 +435,7 @@ def _training(observation: Observation, refusal: JobRefusal | None) -> TrainingR
         return None
     allowed = duration(observation.training_seconds)
     if job is not None and job.finished:
-        training_exit = of_job(observation.pods, job.key.name)
+        training_exit = of_job(observation.pods, job.uid)
         slos = tuple(slo.name for slo in observation.product.spec.slos)
         result = training_result(
             job, training_exit, running.id, status.parent, output=retraining.output, slos=slos
@@ -465,7 +465,7 @@ def _unless_lost(
     """
     if has_run or not isinstance(result, TrainingFailed) or observation.job is None:
         return result
-    own_pods = [pod for pod in observation.pods if pod.job == observation.job.key.name]
+    own_pods = [pod for pod in observation.pods if pod.job_uid == observation.job.uid]
     active = find_condition(observation.product.status.conditions, ConditionType.RETRAINING_ACTIVE)
     waited = active is not None and active.reason == ConditionReason.JOB_PENDING
     if not (waited and not own_pods) and not any(pod.outside for pod in own_pods):

@@ -78,7 +78,7 @@ def shadow_of(observation: Observation, refusal: JobRefusal | None) -> ShadowRes
     job = observation.shadow_job
     if job is not None and job.finished:
         slos = [slo.name for slo in observation.terms.slos if slo.measures_quality]
-        return shadow_result(job, of_job(observation.pods, job.key.name), slos)
+        return shadow_result(job, of_job(observation.pods, job.uid), slos)
     if refusal is not None and refusal.final:
         text = f"{SHADOW.name} is refused: {refusal.message}"
         return Failure(DecisionReason.JOB_REFUSED, text)

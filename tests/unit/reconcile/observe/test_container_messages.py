@@ -16,7 +16,7 @@ SECRETS = ("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "hunter2")
 LOG = (
     f"epoch 3\nAWS_SECRET_ACCESS_KEY={SECRETS[0]}\npostgresql://u:{SECRETS[1]}@db/x: no such column"
 )
-JOB = "search-train-1"
+JOB = "uid-of-the-job"
 COMMAND = "kubectl logs --namespace shop search-1 --container"
 
 
@@ -30,7 +30,8 @@ def pod(
     container = {"name": name, "ready": False, "restartCount": 4, state: {"terminated": ended}}
     return {
         "metadata": {
-            "name": "search-1", "namespace": "shop", "labels": {"batch.kubernetes.io/job-name": JOB},
+            "name": "search-1", "namespace": "shop",
+            "ownerReferences": [{"kind": "Job", "name": "search-train-1", "uid": JOB, "controller": True}],
         },
         "status": {"initContainerStatuses" if init else "containerStatuses": [container]},
     }  # fmt: skip

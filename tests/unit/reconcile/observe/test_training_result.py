@@ -20,7 +20,7 @@ from tests.support.decisions.rollout_world import image
 # Promised, so written as a number here.
 MESSAGE_LIMIT = 1500
 
-JOB = "search-train-0a1b2c3d-1"
+JOB = "uid-of-the-job"
 OUTPUT = "registry.example/bentos/search"
 PARENT = Release("v1", image("a"), "registry.example/runtime:1")
 GOOD = {
@@ -43,13 +43,14 @@ def container(code: int, *, name: str = "trainer", at: str = "10:00:00", reason:
     return {"name": name, "state": {"terminated": ended}}
 
 
-def pod(*containers, evicted: bool = False):
+def pod(*containers, evicted: bool = False, owner: str = "Job"):
     status: dict[str, Any] = {"containerStatuses": list(containers)}
     if evicted:
         status["reason"] = "Evicted"
-    return pod_state(
-        {"metadata": {"labels": {"batch.kubernetes.io/job-name": JOB}}, "status": status}
-    )
+    controller = {"kind": owner, "name": "search-train-0a1b2c3d-1", "uid": JOB, "controller": True}
+    labels = {"batch.kubernetes.io/job-name": controller["name"]}
+    metadata = {"labels": labels, "ownerReferences": [controller] if owner else []}
+    return pod_state({"metadata": metadata, "status": status})
 
 
 @pytest.mark.parametrize("reverse", [False, True])
@@ -63,6 +64,11 @@ def test_the_training_result_comes_from_the_succeeded_pod_of_the_job(reverse):
 def test_without_a_succeeded_pod_the_training_result_comes_from_the_last_ended_pod(reverse):
     pods = [pod(container(1, at="10:00:00")), pod(container(2, at="11:00:00"))]
     assert of_job(pods[::-1] if reverse else pods, JOB).exit_code == 2
+
+
+def test_a_pod_that_has_the_label_of_a_job_and_another_controller_has_no_training_result():
+    for owner in ("", "ReplicaSet"):
+        assert of_job([pod(container(0), owner=owner)], JOB) == TrainingExit()
 
 
 def test_a_sidecar_of_a_service_mesh_does_not_affect_the_training_result():
