@@ -63,6 +63,8 @@ _WAITS: Final[Mapping[str, str]] = {
     " calls has recovered",
     DecisionReason.UPSTREAM_DEGRADING: "the operator retrains nothing until the state of the product that it"
     " calls is confirmed, for an hour of blocks at most",
+    DecisionReason.UPSTREAM_UNDECIDED: "the operator retrains nothing until more blocks show whether the cause"
+    " is a release of another product",
     DecisionReason.RECOVERED: "the operator retrains nothing, as the newest answers are good",
     DecisionReason.UPSTREAM_RELEASED: "the operator retrains nothing, as the cause is a release of another"
     " product",

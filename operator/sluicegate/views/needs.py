@@ -133,6 +133,7 @@ _ENDS_BY_ITSELF: Final = frozenset(
     {
         DecisionReason.UPSTREAM_DEGRADED,
         DecisionReason.UPSTREAM_DEGRADING,
+        DecisionReason.UPSTREAM_UNDECIDED,
         DecisionReason.RECOVERED,
     }
 )

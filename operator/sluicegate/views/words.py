@@ -62,6 +62,7 @@ CAUSES: Final = frozenset(
         "InputChanged", "InputStale", "MarketAlone", "MemoryPressure", "ModelDecay", "ModelTooSlow",
         "NodeBusy", "PodsUnhealthy", "RecentRelease", "ServingSkew", "TrafficAnomaly",
         "UpstreamDegraded", "UpstreamDegrading", "UpstreamReleased",
+        "UpstreamUndecided",
     }
 )  # fmt: skip
 """Causes of a degradation; a decision with another reason is about something else."""

@@ -57,7 +57,14 @@ WAITING: Final = frozenset(
     }
 )
 """Obstacles that pass, or that a person takes away."""
-PASSING: Final = frozenset({Reason.RECOVERED, Reason.UPSTREAM_DEGRADING, Reason.INSUFFICIENT_DATA})
+PASSING: Final = frozenset(
+    {
+        Reason.RECOVERED,
+        Reason.UPSTREAM_DEGRADING,
+        Reason.UPSTREAM_UNDECIDED,
+        Reason.INSUFFICIENT_DATA,
+    }
+)
 """Causes of a hold without a remedy or an alert."""
 _RETRAINED: Final = frozenset({OnDegraded.AUTO, OnDegraded.RETRAIN})
 Remedy = Rollback | Retrain | Alert | Hold

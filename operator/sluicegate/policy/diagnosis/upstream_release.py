@@ -10,7 +10,7 @@ another moment is not (`stats.share_response`).
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import log
 from typing import Final
@@ -24,12 +24,19 @@ from sluicegate.policy.model.observed import Observed, UpstreamRelease
 from sluicegate.policy.model.terms import SloTerms, Terms
 from sluicegate.policy.slo_health.baseline import ratio_of
 from sluicegate.policy.slo_health.client_errors import share_for_people
+from sluicegate.policy.slo_health.confirmation import CONFIRMING_EVALUATIONS
 from sluicegate.policy.slo_health.ratio_slo import SloResult
 from sluicegate.slo.blocks import SINGLE_BLOCKS, Series
 from sluicegate.stats.calendar import BLOCKS_PER_HOUR
 from sluicegate.stats.canary_duration import warmed_up
 from sluicegate.stats.counts import Count
-from sluicegate.stats.share_response import Bin, ShareChange, ShareResponse, share_response
+from sluicegate.stats.share_response import (
+    FIXED_DELAYS,
+    Bin,
+    ShareChange,
+    ShareResponse,
+    share_response,
+)
 from sluicegate.views.numbers import duration, percent
 
 FOLLOWS: Final = 5.0
@@ -44,6 +51,9 @@ MOST_HOURS_BEFORE: Final = 24
 SINGLE_HOURS: Final = 36
 """Hours from the first one on that are compared singly; later ones are added up to `LATER_SUMS`."""
 LATER_SUMS: Final = 24
+AWAITED_SHARE: Final = 0.5
+"""Part of the time from the drop to its confirmation for which more blocks are awaited after that. Where
+the estimate of the begin is early, a decay is still trained for within twice the usual time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +66,7 @@ class ReleaseResponse:
     follows : whether the release is the cause.
     own : whether a change by itself is shown beside it, which a training is for.
     earlier : the message while these blocks were kept; empty where `response` is there.
+    awaited_until : time until which a release that isn't the cause may still turn out to be, in seconds.
     """
 
     release: UpstreamRelease
@@ -63,6 +74,7 @@ class ReleaseResponse:
     follows: bool
     own: bool
     earlier: str = ""
+    awaited_until: int = 0
 
     @property
     def _rise(self) -> float:
@@ -76,6 +88,8 @@ class ReleaseResponse:
             return self.earlier
         release_text = f"the release of {release.product} {release.version}"
         since = f"with its first traffic {duration(now - release.begin)} ago"
+        if now < self.awaited_until:
+            return f"whether {slo.subject} follows {release_text} ({since}) is not decided yet"
         if not self.follows:
             extra = "not only " if self.own and response.rise > 0 else "not "
             return f"{slo.subject} does {extra}follow {release_text} ({since})"
@@ -134,7 +148,11 @@ def responses(
         spans = _spans_before(terms, status, result.terms, release)
         response = _response(terms, stable, observed, result.terms, series, release, spans=spans)
         if response is not None:
-            judged_responses.append(_judged(result, release, response))
+            judged = _judged(result, release, response)
+            if not judged.follows:
+                until = _awaited_until(terms, status, result, judged)
+                judged = replace(judged, awaited_until=until)
+            judged_responses.append(judged)
         elif f"{release.product} {release.version} " in was_explained:
             judged_responses.append(
                 ReleaseResponse(release, None, follows=True, own=False, earlier=was_explained)
@@ -163,6 +181,26 @@ def _judged(
     rise = rise_of(release, response)
     explains = response.follows >= FOLLOWS and rise >= response.without - accepted
     return ReleaseResponse(release, response, explains and not own, own)
+
+
+def _awaited_until(
+    terms: Terms, status: DataProductStatus, result: SloResult, judged: ReleaseResponse
+) -> int:
+    """Return the time until which it is not decided whether a release is the cause, in seconds; 0 if it is decided.
+
+    A drop that begins with a share of the release, and that is no change by itself either, waits for
+    more blocks.
+    """
+    streak, drift = status.engine.slo(result.terms.name).streak, result.drift
+    if judged.own or streak is None or drift is None or drift.changed is None:
+        return 0
+    seconds = terms.block_seconds
+    confirmed = streak.first + CONFIRMING_EVALUATIONS - 1
+    lag = max(result.terms.lag_blocks * seconds, result.terms.label_lag_seconds)
+    first = drift.changed - FIXED_DELAYS[-1] - -(-lag // seconds)
+    if not any(first <= time // seconds <= drift.changed + 1 for time, _ in judged.release.shares):
+        return 0
+    return round(confirmed + AWAITED_SHARE * (confirmed - drift.changed)) * seconds
 
 
 def _response(  # noqa: PLR0917 - the whole input

@@ -42,6 +42,7 @@ WAITS: Final = frozenset(
     {
         DecisionReason.RECOVERED,
         DecisionReason.UPSTREAM_DEGRADING,
+        DecisionReason.UPSTREAM_UNDECIDED,
         DecisionReason.ALREADY_RETRAINING,
         DecisionReason.CANARY_IN_PROGRESS,
         DecisionReason.VERSION_TOO_YOUNG,

@@ -38,6 +38,7 @@ _ENDS: Final = {
     str(DecisionReason.INPUT_CHANGED): "with data that keep their contract",
     str(DecisionReason.UPSTREAM_DEGRADED): "once that product is healthy",
     str(DecisionReason.UPSTREAM_DEGRADING): "once that product is healthy, or at that time",
+    str(DecisionReason.UPSTREAM_UNDECIDED): "once more blocks show the cause, or at that time",
     str(DecisionReason.UPSTREAM_RELEASED): "once that product serves another version",
     str(DecisionReason.COMMON_CAUSE): "once fewer products are bad at the same time",
     str(DecisionReason.PODS_UNHEALTHY): "once all pods are ready and none restarts",

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from sluicegate.api.engine import SloRecord, TimeInterval
+from sluicegate.api.engine import SloRecord, Streak, TimeInterval
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.slo_status import SloState
 from sluicegate.api.status import Diagnosis
 from sluicegate.policy.diagnosis.upstream_release import responses
 from sluicegate.policy.model.excluded_blocks import BEFORE_BLOCKS
 from sluicegate.policy.model.observed import Facts, UpstreamRelease
+from sluicegate.policy.slo_health.drift import Drift
 from sluicegate.policy.slo_health.ratio_slo import SloResult
 from sluicegate.slo.blocks import Block, Quality, Series
 from sluicegate.stats.counts import Count
@@ -67,6 +68,51 @@ def test_an_upstream_release_is_the_cause_while_blocks_from_before_it_are_kept(h
     assert response.follows
     message = response.message(ACCURATE, (RELEASED + 12 * hours) * BLOCK)
     assert "90.0 % without it, 70.0 % now" in message
+
+
+def undecided(*, share_at: int = RELEASED, worse_from: int = RELEASED, worse: int = 0):
+    """Return the response of an SLO with few events, confirmed two hours after its estimated drop.
+
+    Parameters
+    ----------
+    share_at : block of the release's first share. worse_from : block from which more of ten events are bad.
+    worse : how many more; every second one is bad before.
+    """
+    series, now = Series(), RELEASED + 24
+    for index in range(BEGIN, now + 1):
+        bad = index % 2 + (worse if index > worse_from else 0)
+        series.record(Block(index, Quality.COUNTED, Count(bad, 10)))
+    streak = Streak(first=now - 2, last=now, evaluations=3, fresh=3)
+    status = serving().with_engine(slos={"accuracy": SloRecord(streak=streak, degraded=True)})
+    release = UpstreamRelease("catalog/pricing", "v5", ((share_at * BLOCK, 100),))
+    read = observed(
+        block=now, series={"v1": {"accuracy": series}}, facts=Facts(upstream_releases=(release,))
+    )
+    result = SloResult(
+        ACCURATE, SloState.MISSED, Reason.BASELINE_DROPPED, baseline=baseline(ACCURATE, 100, 1000),
+        drift=Drift(20.0, 12.5, decides=True, changed=RELEASED),
+    )  # fmt: skip
+    (response,) = responses(TERMS, status, read, result)
+    return response
+
+
+def test_a_drop_that_begins_with_a_release_waits_half_as_long_as_its_detection_took():
+    response = undecided()
+    assert not response.follows
+    assert response.awaited_until == (RELEASED + 24 + 12) * BLOCK
+    message = response.message(ACCURATE, (RELEASED + 24) * BLOCK)
+    assert message.startswith("whether accuracy follows the release of catalog/pricing v5")
+    assert message.endswith("is not decided yet")
+
+
+def test_a_drop_at_another_moment_than_a_release_waits_for_no_more_blocks():
+    assert undecided(share_at=RELEASED - 48).awaited_until == 0
+
+
+def test_a_change_by_itself_beside_a_release_waits_for_no_more_blocks():
+    decay = undecided(worse=8, worse_from=RELEASED + 18)
+    assert decay.own
+    assert decay.awaited_until == 0
 
 
 @pytest.mark.parametrize("bad_before", [20, 200])
