@@ -12,6 +12,7 @@ from pydantic import Field, StringConstraints
 from sluicegate.api.api_changes import ApiChanges
 from sluicegate.api.base import (
     ApiModel,
+    Counted,
     Date,
     DecimalString,
     Events,
@@ -32,7 +33,7 @@ from sluicegate.api.iteration import Iteration
 from sluicegate.api.list_types import Keyed, Unique
 from sluicegate.api.product_info import PRODUCT_MANAGER, TeamMember
 from sluicegate.api.retraining_status import EndedTraining
-from sluicegate.api.verdict import ArmCounts
+from sluicegate.api.verdict import ArmCounts, ArmMarkets
 
 MOST_DAYS = 92
 MOST_DECISIONS = 200
@@ -297,6 +298,35 @@ class ReviewDecision(StatusModel):
     """Version that was stable at that time."""
 
 
+class VersionCounts(StatusModel):
+    """Events of one SLO of a version, and of the version before it on other days."""
+
+    name: str
+    """Name of the SLO."""
+    indicator: str = ""
+    """Kind of the SLO's indicator."""
+    counts: Counted
+    """Events of the version."""
+    before: Counted
+    """Events of the version before it; 0 if that served no whole day of the period alone."""
+    markets: ArmMarkets = Field(default_factory=dict)
+    """Bad events and all of the version, then those of the version before it, by market; left out for
+    an SLO that isn't counted by market."""
+    phi: Annotated[Number, Field(alias="dispersion")] = "1"
+    """Dispersion of the days; an interval is as wide as that of so many times fewer events."""
+
+
+class FirstPeriod(StatusModel):
+    """Events of a version until the end of the period in which it became stable."""
+
+    start_date: str
+    """First whole day on which it alone was stable."""
+    end_date: str
+    """Last such day of the period."""
+    slos: Annotated[tuple[VersionCounts, ...], Field(max_length=16), Keyed("name")] = ()
+    """Events of these days by SLO, beside those of the version before it."""
+
+
 class ReviewVersion(StatusModel):
     """A version that was stable in the period."""
 
@@ -320,6 +350,9 @@ class ReviewVersion(StatusModel):
     """Outcome of the version; left out while it is stable."""
     reason: str = ""
     """Reason of the outcome, in one word."""
+    first_period: FirstPeriod | None = None
+    """Events until the end of the period, written by the seal; left out for a version that became stable
+    in an earlier period, or served no whole day alone."""
 
 
 class ReviewCandidate(StatusModel):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import sqrt
 
 from sluicegate.api.outcome import Outcome
-from sluicegate.api.review import DataProductReview, ReviewCandidate
+from sluicegate.api.review import DataProductReview, ReviewCandidate, VersionCounts
 from sluicegate.api.verdict import CanaryVerdict
 from sluicegate.views.lift import Lift, change_text, headline, lift_of
 
@@ -69,6 +69,18 @@ def lifts_of(version: ReviewCandidate | CanaryVerdict) -> tuple[Lift, ...]:
         for slo in version.slos
     )
     return tuple(lift for lift in lifts if lift is not None)
+
+
+def first_period_lift(slo: VersionCounts) -> Lift | None:
+    """Return the change of one SLO from the days of the version before; None without events of both."""
+    return lift_of(
+        slo.name,
+        slo.counts,
+        slo.before,
+        phi=float(slo.phi),
+        indicator=slo.indicator,
+        markets=slo.markets,
+    )
 
 
 def together(versions: Iterable[Brought]) -> tuple[TotalLift, ...]:

@@ -140,7 +140,8 @@ def _versions(reviews: Iterable[DataProductReview]) -> list[dict[str, Any]]:
     by_promotion: dict[tuple[str, str], dict[str, Any]] = {}
     for review in reviews:
         for version in review.status.versions:
-            by_promotion[version.version, rfc3339(version.promotion_time)] = version.to_dict()
+            facts = version.replace(first_period=None).to_dict()  # nested: the report has it
+            by_promotion[version.version, rfc3339(version.promotion_time)] = facts
     return [by_promotion[key] for key in sorted(by_promotion, key=lambda key: key[1])]
 
 

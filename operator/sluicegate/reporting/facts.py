@@ -27,7 +27,6 @@ from sluicegate.reporting.response_times import (
     operations_of,
     quantile,
 )
-from sluicegate.reporting.segments import Segment, segments_of
 from sluicegate.reporting.summary import (
     Move,
     SloChange,
@@ -44,6 +43,7 @@ from sluicegate.reporting.summary import (
 from sluicegate.reviews.periods import local_day
 from sluicegate.reviews.resource_hours import hours_of
 from sluicegate.reviews.seal import differs_from_seal
+from sluicegate.reviews.segments import Segment, segments_of
 from sluicegate.reviews.signing import signing_state_of
 from sluicegate.stats.counts import NOTHING, Count, summed
 from sluicegate.stats.evolution import evolution

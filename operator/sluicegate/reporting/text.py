@@ -104,6 +104,7 @@ def _service_levels(report: ReportFacts) -> Iterator[str]:
         yield "| " + " | ".join(map(escape_markup, cells)) + " |"
     yield from _markets(report)
     yield from _segments(report)
+    yield from _first_periods(report)
     if report.quantiles:
         yield ""
         yield f"Response times (estimates): {words.response_times(report.quantiles)}."
@@ -264,6 +265,15 @@ def _segments(report: ReportFacts) -> Iterator[str]:
         yield f"{escape_markup(segment.version)} alone, {segment.first} to {segment.last}: {shares}."
 
 
+def _first_periods(report: ReportFacts) -> Iterator[str]:
+    for version in report.review.status.versions:
+        if (period := version.first_period) is not None:
+            days = f"{period.start_date} to {period.end_date}"
+            text = f"{version.version} until the end of its first period, {days}: {'; '.join(words.first_period(version))}."
+            yield ""
+            yield escape_markup(text)
+
+
 def _markets(report: ReportFacts) -> Iterator[str]:
     rows = [(slo, market) for slo in report.slos for market in slo.markets if market.count.total]
     if not rows:
@@ -344,6 +354,11 @@ def _json(report: ReportFacts) -> dict[str, Any]:
                 },
             }
             for segment in report.segments
+        ],
+        "firstPeriods": [
+            {"version": version.version, **version.first_period.to_dict()}
+            for version in status.versions
+            if version.first_period is not None
         ],
         "api": [row.document() for row in words.api_rows(report)],
         "brought": [_json_brought(brought_lift) for brought_lift in report.brought],

@@ -6,9 +6,9 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from sluicegate.api.outcome import Outcome
-from sluicegate.api.review import ReviewState, SignVerdict
+from sluicegate.api.review import ReviewState, ReviewVersion, SignVerdict
 from sluicegate.reporting.api_history import ApiRow, api_history
-from sluicegate.reporting.brought import Brought, together, total_text
+from sluicegate.reporting.brought import Brought, first_period_lift, together, total_text
 from sluicegate.reporting.by_market import UNKNOWN, MarketFacts
 from sluicegate.reporting.delivery import Delivery
 from sluicegate.reporting.facts import (
@@ -125,6 +125,22 @@ def brought(version: Brought) -> str:
 def brought_by_market(version: Brought) -> tuple[str, ...]:
     """Return a version's result in each market, of the SLO that its rollout was about."""
     return market_texts(version.lifts, version.main)
+
+
+def first_period(version: ReviewVersion) -> tuple[str, ...]:
+    """Return the events of a version until the end of its first period, beside those of the version before, by SLO.
+
+    The days differ, so the change is not that of the version alone.
+    """
+    if version.first_period is None:
+        return ()
+    return tuple(
+        f"{lift_text(lift)}: {arms_text(lift, 'the version before:')}"
+        if lift is not None
+        else f"{slo.name} {counted(slo.counts)}"
+        for slo in version.first_period.slos
+        for lift in (first_period_lift(slo),)
+    )
 
 
 def tried(version: Brought) -> str:

@@ -7,6 +7,7 @@ from typing import Final
 from sluicegate.api.review import DataProductReview, DataProductReviewStatus, ReviewState
 from sluicegate.reviews.journal import DAY_SECONDS, LATE_DAYS
 from sluicegate.reviews.periods import Period
+from sluicegate.reviews.segments import with_first_periods
 
 PERIOD_OVER: Final = "PeriodOver"
 PRODUCT_GONE: Final = "ProductGone"
@@ -45,6 +46,7 @@ def sealed_review(
     days = tuple(day.replace(final=True) for day in status.days)
     status = status.replace(
         days=days,
+        versions=with_first_periods(review.replace(status=status.replace(days=days))),
         state=ReviewState.TO_REVIEW,
         seal_time=int(now),
         seal_reason=seal_reason,

@@ -148,10 +148,10 @@ def short_lift(lift: Lift) -> str:
     return f"{lift.slo} {_signed(lift.gain, digits)} [{low}, {high}]"
 
 
-def arms_text(lift: Lift) -> str:
+def arms_text(lift: Lift, against: str = "stable's") -> str:
     """Return the shares of good events of both versions: 92.0 % (n=699) against stable's 77.0 % (n=700)."""
     candidate_text, stable_text = (_arm(*arm) for arm in (lift.candidate, lift.stable))
-    return f"{candidate_text} against stable's {stable_text}"
+    return f"{candidate_text} against {against} {stable_text}"
 
 
 def _arm(bad: int, total: int) -> str:

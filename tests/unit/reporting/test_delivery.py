@@ -7,9 +7,9 @@ import pytest
 from sluicegate.api.review import ReviewDecision, ReviewVersion
 from sluicegate.reporting.delivery import Delivery, delivery_of
 from sluicegate.reporting.facts import facts_of
-from sluicegate.reporting.segments import segments_of
 from sluicegate.reporting.summary import decisions_of
 from sluicegate.reporting.words import delivery
+from sluicegate.reviews.segments import segments_of
 from tests.support.decisions.reviewed import sealed_month
 
 HOUR, DAY = 3600, 86_400
