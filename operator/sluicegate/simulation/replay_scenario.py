@@ -466,7 +466,7 @@ def _upstream_release(
     field_reader: FieldReader, value: object, path: str
 ) -> UpstreamRelease | None:
     names = ("product", "version", "shares")
-    given_fields = field_reader.fields(value, path, names, names)
+    given_fields = field_reader.fields(value, path, (*names, "origin"), names)
     shares = []
     for share_path, share_value in field_reader.items(
         given_fields.get("shares"), join_path(path, "shares")
@@ -484,6 +484,9 @@ def _upstream_release(
         field_reader.text(given_fields.get("product"), join_path(path, "product")),
         field_reader.text(given_fields.get("version"), join_path(path, "version")),
         tuple(shares),
+        field_reader.text(given_fields["origin"], join_path(path, "origin"))
+        if "origin" in given_fields
+        else "",
     )
 
 

@@ -217,6 +217,14 @@ def test_a_cause_outside_the_model_raises_one_alert_and_no_remedy(fact, reason, 
     assert lines[-1]["decision"]["reason"] == reason
 
 
+def test_an_alert_about_a_release_names_its_training_and_the_changes_of_its_api():
+    fact = released((DECAY, 100))
+    fact["upstreamReleases"][0]["origin"] = "v5 was trained for ModelDecay of accuracy"
+    lines = run(scenario(decaying(), 130, facts=[{"at": 90 * BLOCK, **fact}]))
+    message = first(lines, "Alert")["decision"]["message"]
+    assert "now; v5 was trained for ModelDecay of accuracy; a training would adapt" in message
+
+
 @pytest.mark.parametrize(
     ("fact", "over", "reason"),
     [

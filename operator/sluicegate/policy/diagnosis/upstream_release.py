@@ -93,17 +93,18 @@ class ReleaseResponse:
         if not self.follows:
             extra = "not only " if self.own and response.rise > 0 else "not "
             return f"{slo.subject} does {extra}follow {release_text} ({since})"
+        origin = f"; {release.origin}" if release.origin else ""
         if release.ended is not None:
             worst = response.without + self._rise
             return (
                 f"{slo.subject} follows {release_text} ({since}, {NO_TRAFFIC} since {duration(now - release.ended)},"
                 f" before that up to {release.largest} %): {percent(share_for_people(slo, response.without))} without it,"
-                f" {percent(share_for_people(slo, worst))} with it"
+                f" {percent(share_for_people(slo, worst))} with it{origin}"
             )
         return (
             f"{slo.subject} follows {release_text} ({since}, {release.share} % of its traffic now):"
             f" {percent(share_for_people(slo, response.without))} without it,"
-            f" {percent(share_for_people(slo, response.without + response.rise))} now"
+            f" {percent(share_for_people(slo, response.without + response.rise))} now{origin}"
         )
 
 

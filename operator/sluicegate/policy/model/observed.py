@@ -30,11 +30,14 @@ class UpstreamRelease:
     ----------
     product : `namespace/name`. version : name of the version.
     shares : moments in seconds, and the share of the traffic in percent from then on; oldest first.
+    origin : clauses about its training and about what its API changes; empty for a pushed version with
+        the API of the one before it.
     """
 
     product: str
     version: str
     shares: tuple[tuple[int, int], ...]
+    origin: str = ""
 
     @property
     def begin(self) -> int:

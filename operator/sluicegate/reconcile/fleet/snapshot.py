@@ -3,14 +3,16 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from sluicegate.api.base import rfc3339
 from sluicegate.api.engine import ProductState
 from sluicegate.api.names import ConditionType
 from sluicegate.api.product_info import Priority
 from sluicegate.api.retraining_status import RetrainingStatus
 from sluicegate.api.status import DataProductStatus
-from sluicegate.api.versions import FULL, CandidatePhase
+from sluicegate.api.versions import FULL, CandidatePhase, VersionBase, VersionSource
 from sluicegate.conditions import find_condition
 from sluicegate.kube.resources import Key
+from sluicegate.policy.model.api_changes import sentence
 from sluicegate.policy.model.inputs import EARLIER_SECONDS
 from sluicegate.policy.model.observed import UpstreamRelease
 from sluicegate.reconcile.fleet.slot_reservation import GRACE_SECONDS, Reserved, takes_slot
@@ -173,17 +175,41 @@ def releases_of(key: Key, status: DataProductStatus, now: int) -> tuple[Upstream
     if stable is not None and (stable.verdict is not None or stable.restored):
         shares = tuple((share.start_time, share.weight) for share in stable.shares)
         whole = () if shares and shares[-1][1] == FULL else ((stable.promotion_time, FULL),)
-        releases.append(UpstreamRelease(name, stable.version, (*shares, *whole)))
+        releases.append(
+            UpstreamRelease(name, stable.version, (*shares, *whole), _origin_of(stable))
+        )
     returns = candidate is not None and candidate.phase is CandidatePhase.ROLLING_BACK
     if stable is not None and candidate is not None and (candidate.weight or returns):
         shares = tuple((share.start_time, share.weight) for share in candidate.shares)
         if shares:
-            releases.append(UpstreamRelease(name, candidate.version, shares))
+            origin = _origin_of(candidate, data_end=candidate.data_end_time)
+            releases.append(UpstreamRelease(name, candidate.version, shares, origin))
     for past in status.history:
         if past.shares and now - past.end_time < EARLIER_SECONDS:
             shares = tuple((share.start_time, share.weight) for share in past.shares)
-            releases.append(UpstreamRelease(name, past.version, shares))
+            releases.append(UpstreamRelease(name, past.version, shares, _origin_of(past)))
     return tuple(releases)
+
+
+def _origin_of(version: VersionBase, data_end: int | None = None) -> str:
+    """Return clauses about the training of a version, and about what its API changes; empty without both.
+
+    Parameters
+    ----------
+    data_end : end of the data that it was trained on, in seconds; None when that isn't known.
+    """
+    clauses = []
+    if version.source is VersionSource.RETRAINING:
+        cause = " of ".join(filter(None, (version.cause, version.cause_slo)))
+        market = f" in {version.cause_market}" if version.cause_market else ""
+        data = f" on data up to {rfc3339(data_end)}" if data_end is not None else ""
+        clauses.append(f"{version.version} was trained{data} for {cause}{market}")
+    if (changes := version.api_changes) is not None:
+        added = tuple(f"adds {operation}" for operation in changes.added)
+        deprecated = tuple(f"deprecates {operation}" for operation in changes.deprecated)
+        differences = sentence((*changes.broken, *deprecated, *added))
+        clauses.append(f"its API differs from that of the version before it: {differences}")
+    return "; ".join(clauses)
 
 
 def snapshot_before(

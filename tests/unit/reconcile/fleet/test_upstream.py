@@ -7,10 +7,12 @@ from itertools import pairwise
 
 import pytest
 
+from sluicegate.api.api_changes import ApiChanges
+from sluicegate.api.base import rfc3339
 from sluicegate.api.engine import ProductState
 from sluicegate.api.product import DataProduct
 from sluicegate.api.status import DependencyState, DependencyStatus
-from sluicegate.api.versions import Share
+from sluicegate.api.versions import Share, VersionSource
 from sluicegate.kube.resources import Key
 from sluicegate.manifests.plan import spec_version
 from sluicegate.policy import Budget
@@ -171,6 +173,18 @@ def test_a_candidate_without_traffic_is_no_release():
         UpstreamRelease("catalog/pricing", "v2", ((START, 5), (START + 3600, 25))),
     )
     assert releases_of(PRICING, serving(candidate=parked(candidate(5, 25))), START) == ()
+
+
+def test_a_release_has_its_training_and_the_changes_of_its_api_as_its_origin():
+    trained = candidate(5).replace(
+        source=VersionSource.RETRAINING, cause="ModelDecay", cause_slo="accuracy", cause_market="AT",
+        data_end_time=START, api_changes=ApiChanges(broken=("POST /price lacks currency",), added=("GET /fees",)),
+    )  # fmt: skip
+    (release,) = releases_of(PRICING, serving(candidate=trained), START)
+    assert release.origin == (
+        f"v2 was trained on data up to {rfc3339(START)} for ModelDecay of accuracy in AT; its API"
+        " differs from that of the version before it: POST /price lacks currency; adds GET /fees"
+    )
 
 
 def test_a_promoted_version_is_a_release_from_its_first_traffic_on():
