@@ -264,6 +264,20 @@ def test_the_chart_has_the_alerts_of_the_file_with_a_configurable_runbook_url():
     assert rule["metadata"]["labels"]["release"] == "kube-prometheus-stack"
 
 
+def test_an_alert_without_an_address_of_the_runbook_has_no_link_and_names_its_section():
+    objects = rendered("--set", "prometheusRule.enabled=true")
+    (rule,) = (one for one in objects if one["kind"] == "PrometheusRule")
+    page = (CHART.parents[1] / "docs" / "operations.md").read_text(encoding="utf-8")
+    alerts = [one for group in rule["spec"]["groups"] for one in group["rules"] if "alert" in one]
+    assert len(alerts) > 20
+    for alert in alerts:
+        assert "runbook_url" not in alert["annotations"]
+        file, _, section = alert["annotations"]["runbook"].partition("#")
+        assert file == "docs/operations.md"
+        assert f"### {alert['alert']}\n" in page
+        assert section == alert["alert"].lower()
+
+
 def test_the_chart_has_the_dashboards_of_the_files_with_the_label_of_the_grafana_sidecar():
     objects = rendered(*WAYS["with a dashboard"])
     (config,) = (one for one in objects if one["kind"] == "ConfigMap")
