@@ -53,6 +53,7 @@ from sluicegate.policy.retraining import challenger as challengers
 from sluicegate.policy.retraining import pauses
 from sluicegate.policy.retraining.preconditions import WaitingRetraining, trigger_of
 from sluicegate.policy.rollout import api_gate, approvals, new_versions, request_decisions
+from sluicegate.policy.rollout.rollbacks import consumer_rollback
 from sluicegate.policy.rollout.setbacks import setback_rollback
 from sluicegate.policy.slo_health.confirmation import product_state
 from sluicegate.policy.slo_health.evaluate_slos import judge_stable
@@ -389,6 +390,7 @@ def _decide(
         proposals += _about_versions(terms, case)
         other_proposals = [
             *(remedy for remedy, _ in remedies),
+            *filter(None, (consumer_rollback(status, observed),)),
             *_about_measurements(case),
             _hold(terms, case),
         ]

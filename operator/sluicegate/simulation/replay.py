@@ -232,6 +232,7 @@ class Replay:
             upstream_degrading=stated_facts.upstream_degrading or (),
             upstream_block_seconds=self.terms.block_seconds,
             upstream_releases=stated_facts.upstream_releases or (),
+            degraded_consumers=(),
             pods_unhealthy=bool(stated_facts.pods_unhealthy),
             stable_down=False,
             canary_unhealthy=bool(stated_facts.canary_unhealthy) or self._fails_in_canary(),

@@ -208,6 +208,30 @@ async def test_a_consumer_that_degrades_before_its_upstream_is_confirmed_is_not_
     assert not trained(world, search)
 
 
+@pytest.mark.slow
+@for_days
+async def test_a_version_on_probation_that_degrades_a_counted_consumer_is_rolled_back(world):
+    pricing, search = await served_for(world, 24)
+    listener = {"name": "web", "namespace": "gateway"}
+    world.edit(pricing, rollout={"consumers": {"names": ["search"], "parentRefs": [listener]}})
+    depends = {"name": "pricing", "evidence": "IfAvailable"}
+    world.edit(search, dependsOn=[depends])
+    await world.run(HOUR)
+    world.cluster.effects[search] = (Effect(pricing, image("d"), LOST),)
+    world.edit(pricing, model=pushed("d", "v2"))
+    world.annotate(pricing, **{"sluicegate.dev/promote": "v2/now"})
+    await world.until(lambda: serving(world, pricing) == "v2", seconds=HOUR)
+    assert world.status(pricing)["probation"]["against"] == "v1"
+
+    await world.until(lambda: serving(world, pricing) == "v1", seconds=6 * HOUR)
+    past = next(each for each in world.status(pricing)["history"] if each["version"] == "v2")
+    assert (past["outcome"], past["reason"]) == ("RolledBack", "ProbationFailed")
+    await world.until(
+        lambda: world.condition(search, "Degraded").get("status") == "False", seconds=6 * HOUR
+    )
+    assert not trained(world, search)
+
+
 async def seconds_until_trained(world: World, *, lost: float) -> float:
     """Let search decay an hour after the begin of v2's canary; return the seconds until its training."""
     pricing, search = await consumed(world)

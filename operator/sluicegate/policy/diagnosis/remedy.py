@@ -35,7 +35,7 @@ from sluicegate.policy.diagnosis.upstream_release import (
     responses,
 )
 from sluicegate.policy.model.decision import Alert, Hold, Retrain, Rollback, alert_key
-from sluicegate.policy.model.history import previous
+from sluicegate.policy.model.history import restorable_version
 from sluicegate.policy.model.observed import Observed
 from sluicegate.policy.model.terms import Terms
 from sluicegate.policy.retraining import preconditions
@@ -116,7 +116,7 @@ def _remedy_for(
     now: int,
 ) -> tuple[Remedy, DiagnosisResult]:
     assert status.stable is not None
-    before = _before(status)
+    before = restorable_version(status)
     objection = _objection(status, observed, result, before, results=others.results)
     release_suspected = _is_suspected(status, result)
     streak = status.engine.slo(result.terms.name).streak
@@ -404,15 +404,6 @@ def _return(case: Case, reason: Reason, reason_text: str) -> Rollback | Alert | 
         return Hold(reason=going.reason, message=f"{text}: {going.message}", numbers=case.numbers)
     text = f"{case.text}; {reason_text}, so {target.version} replaces {case.status.stable.release.version}"
     return roll_back_stable(case.status, target, reason, text, numbers=case.numbers)
-
-
-def _before(status: DataProductStatus) -> PastVersion | None:
-    """Return the version to restore; None if all kept versions were rolled back."""
-    if status.probation is not None:
-        for entry in status.accepted:
-            if entry.version == status.probation.against and not entry.rolled_back:
-                return entry
-    return previous(status.accepted)
 
 
 def alert_once(case: Case, reason: Reason, reason_text: str) -> Alert | Hold:

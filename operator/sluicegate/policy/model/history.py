@@ -15,6 +15,15 @@ def previous(history: Iterable[PastVersion]) -> PastVersion | None:
     return next((version for version in history if not version.rolled_back), None)
 
 
+def restorable_version(status: DataProductStatus) -> PastVersion | None:
+    """Return the version that a rollback of stable restores; None if all kept versions were rolled back."""
+    if status.probation is not None:
+        for entry in status.accepted:
+            if entry.version == status.probation.against and not entry.rolled_back:
+                return entry
+    return previous(status.accepted)
+
+
 def version_named(history: Iterable[PastVersion], version: str) -> PastVersion | None:
     """Return the version of this name that a person requests, also one that was rolled back."""
     return next((entry for entry in history if entry.version == version), None)

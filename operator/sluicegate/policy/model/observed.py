@@ -61,6 +61,22 @@ class UpstreamRelease:
         return None if share else time
 
 
+@dataclass(frozen=True, slots=True)
+class DegradedConsumer:
+    """A consumer whose degraded SLO follows the release of a product that it calls.
+
+    Attributes
+    ----------
+    consumer, product : `namespace/name` of both. version : name of the product's version.
+    message : diagnosis of the consumer.
+    """
+
+    consumer: str
+    product: str
+    version: str
+    message: str
+
+
 CLOCK_SECONDS: Final = 60
 """Newest data may be so much younger than now by the clocks of two machines."""
 
@@ -99,6 +115,7 @@ class Facts:
         confirmed yet. upstream_block_seconds : length of their longest blocks.
     upstream_releases : newest versions of the products that this one calls, as far as they have had
         traffic.
+    degraded_consumers : products that call this one, and whose degraded SLO follows its release.
     pods_unhealthy : stable's pods aren't ready, restart or were killed for status.
     stable_down : no pod of stable is ready, and none will be before long.
     canary_unhealthy : the candidate's pods fail by what they do themselves.
@@ -123,6 +140,7 @@ class Facts:
     upstream_degrading: tuple[str, ...] = ()
     upstream_block_seconds: int = 0
     upstream_releases: tuple[UpstreamRelease, ...] = ()
+    degraded_consumers: tuple[DegradedConsumer, ...] = ()
     pods_unhealthy: bool = False
     stable_down: bool = False
     canary_unhealthy: bool = False

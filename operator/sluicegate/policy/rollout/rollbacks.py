@@ -8,6 +8,8 @@ from sluicegate.api.names import DecisionReason
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import Release
 from sluicegate.policy.model.decision import Rollback
+from sluicegate.policy.model.history import restorable_version
+from sluicegate.policy.model.observed import Observed
 
 _NO_NUMBERS: Final[Mapping[str, float]] = MappingProxyType({})
 
@@ -45,3 +47,24 @@ def roll_back_stable(
     assert status.stable is not None
     leaving = status.stable.release
     return Rollback(reason=reason, message=message, numbers=numbers, leaving=leaving, to=target)
+
+
+def consumer_rollback(status: DataProductStatus, observed: Observed) -> Rollback | None:
+    """Return the rollback of a version on probation whose release has degraded a consumer; None without one.
+
+    The consumer counts as in a canary: its `dependsOn[].evidence` and the `rollout.consumers` of this
+    product have to name each other. A version that was degraded when it was replaced is not restored.
+    """
+    stable, target = status.stable, restorable_version(status)
+    if stable is None or status.probation is None or target is None or target.degraded:
+        return None
+    counted = {one.name for one in observed.consumer_readings if one.terms is not None}
+    for degraded in observed.facts.degraded_consumers:
+        if degraded.version == stable.version and degraded.consumer in counted:
+            text = (
+                f"{degraded.consumer} is degraded by {stable.version}: {degraded.message}; it is still on"
+                f" probation, so {target.version} replaces {stable.version}"
+            )
+            reason = DecisionReason.PROBATION_FAILED
+            return roll_back_stable(status, target.release, reason, text)
+    return None

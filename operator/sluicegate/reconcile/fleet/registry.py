@@ -12,7 +12,7 @@ from sluicegate.api.engine import ProductState
 from sluicegate.api.status import DependencyState
 from sluicegate.kube.resources import Key
 from sluicegate.policy import Applicant, Budget, admit
-from sluicegate.policy.model.observed import Portfolio, UpstreamRelease
+from sluicegate.policy.model.observed import DegradedConsumer, Portfolio, UpstreamRelease
 from sluicegate.reconcile.fleet.common_cause import Overlaps, Silence, Span, Together
 from sluicegate.reconcile.fleet.dependency_graph import DependencyGraph
 from sluicegate.reconcile.fleet.slot_reservation import Reserved
@@ -207,6 +207,12 @@ class FleetRegistry:
         for dependent in self.graph.dependents(key):
             if self._suspect(dependent) == str(key):
                 yield dependent
+
+    def degraded_consumers(self, key: Key) -> Iterator[tuple[Key, DegradedConsumer]]:
+        """Yield the callers whose degraded SLOs follow a release of this product, each with its diagnosis."""
+        for dependent in self.degraded_by(key):
+            if (degraded := self._snapshots[dependent].degraded_by) is not None:
+                yield dependent, degraded
 
     def _suspect(self, key: Key) -> str:
         return self._snapshots.get(key, ProductSnapshot()).suspect or ""

@@ -14,7 +14,7 @@ from sluicegate.conditions import find_condition
 from sluicegate.kube.resources import Key
 from sluicegate.policy.model.api_changes import sentence
 from sluicegate.policy.model.inputs import EARLIER_SECONDS
-from sluicegate.policy.model.observed import UpstreamRelease
+from sluicegate.policy.model.observed import DegradedConsumer, UpstreamRelease
 from sluicegate.reconcile.fleet.slot_reservation import GRACE_SECONDS, Reserved, takes_slot
 from sluicegate.reconcile.live.children import JobRecord
 from sluicegate.reconcile.live.product import ProductRecord
@@ -48,7 +48,7 @@ class ProductSnapshot:
     renews : the stable bento is tried in another runtime image.
     releases : its versions that have replaced another one, or are in their canary.
     suspect : `namespace/name` of the product whose release its degraded SLO follows; empty for none,
-        None when this pass didn't judge it.
+        None when this pass didn't judge it. degraded_by : the same with the version, None for none.
     answers : its answers to candidates of products that it calls, as written.
     """
 
@@ -71,6 +71,7 @@ class ProductSnapshot:
     renews: bool = False
     releases: tuple[UpstreamRelease, ...] = ()
     suspect: str | None = None
+    degraded_by: DegradedConsumer | None = None
     answers: tuple[tuple[Key, str], ...] = ()
 
     @property
@@ -129,6 +130,7 @@ class ProductSnapshot:
             fine_at=before.fine_at if self.fine_at is None else self.fine_at,
             trained_at=before.trained_at if self.trained_at is None else self.trained_at,
             suspect=before.suspect if self.suspect is None else self.suspect,
+            degraded_by=before.degraded_by if self.suspect is None else self.degraded_by,
             reserved=before.reserved if same_reservation else self.reserved,
             waiting_since=None if self.waiting_since is None else min(due_times),
         )

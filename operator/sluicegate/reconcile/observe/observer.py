@@ -20,6 +20,7 @@ from sluicegate.policy.model.api_changes import added, changes, deprecated
 from sluicegate.policy.model.container_limits import at_limit, is_node_busy
 from sluicegate.policy.model.inputs import Surroundings, observed
 from sluicegate.policy.model.observed import (
+    DegradedConsumer,
     Facts,
     InputReading,
     Portfolio,
@@ -153,6 +154,7 @@ class Observer:
                         upstream_since=self.fleet.bad_since(upstream),
                         upstream_degrading=degrading,
                         upstream_releases=tuple(self._releases(record.key, dependencies)),
+                        degraded_consumers=tuple(self._degraded_consumers(record.key)),
                         split_verified=split is None or split.enough,
                         since=since,
                         now=now,
@@ -324,6 +326,11 @@ class Observer:
             if self._may_know(key, other):
                 yield from self.fleet.releases(other)
 
+    def _degraded_consumers(self, key: Key) -> Iterator[DegradedConsumer]:
+        for other, degraded in self.fleet.degraded_consumers(key):
+            if self._may_know(key, other):
+                yield degraded
+
     def _consumers(self, key: Key, product: DataProduct) -> tuple[Key, ...]:
         """Return the dependents that may have to agree to the product's candidate."""
         if product.spec.rollout.approvals is None:
@@ -345,6 +352,7 @@ def _facts(
     upstream_since: int | None,
     upstream_degrading: Mapping[str, int],
     upstream_releases: tuple[UpstreamRelease, ...],
+    degraded_consumers: tuple[DegradedConsumer, ...],
     split_verified: bool,
     since: int,
     now: int,
@@ -356,7 +364,7 @@ def _facts(
     live : Deployments by revision.
     upstream_degraded : dependencies that are bad; upstream_since : since when, in seconds.
     upstream_degrading : length of a block of dependencies whose state isn't confirmed yet, in seconds.
-    upstream_releases : of dependencies.
+    upstream_releases : of dependencies. degraded_consumers : by a release of the product.
     split_verified : whether the gateway's counts confirm the shares. since : when the blocks begin that are judged as the present.
     now : in seconds.
     """
@@ -383,6 +391,7 @@ def _facts(
         upstream_degrading=tuple(upstream_degrading),
         upstream_block_seconds=max(upstream_degrading.values(), default=0),
         upstream_releases=upstream_releases,
+        degraded_consumers=degraded_consumers,
         split_verified=split_verified,
         pods_unhealthy=serving is None
         or serving.ready < serving.replicas

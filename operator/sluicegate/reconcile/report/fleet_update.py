@@ -5,6 +5,7 @@ from sluicegate.api.names import CHALLENGER_CAUSES, DecisionReason
 from sluicegate.api.slo_status import SloState
 from sluicegate.api.status import DataProductStatus
 from sluicegate.kube.resources import Key
+from sluicegate.policy.model.observed import DegradedConsumer
 from sluicegate.policy.rollout.shadow_phase import is_tried
 from sluicegate.reconcile.decide.planner import Plan
 from sluicegate.reconcile.decide.warm_up import just_took_over
@@ -51,6 +52,7 @@ def snapshot_of(observation: Observation, plan: Plan) -> ProductSnapshot:
         renews=renews_runtime(status),
         releases=releases_of(Key(*observation.product.metadata.key), status, observation.now),
         suspect=_suspect(plan),
+        degraded_by=_degraded_by(observation, plan),
         answers=tuple(
             (Key(namespace, name), value)
             for namespace, name, value in answered_products(
@@ -78,6 +80,16 @@ def _suspect(plan: Plan) -> str | None:
         return None
     release = evaluation.diagnosis.release if evaluation.diagnosis is not None else None
     return release.product if release is not None and release.ended is None else ""
+
+
+def _degraded_by(observation: Observation, plan: Plan) -> DegradedConsumer | None:
+    """Return the diagnosis of this product as the consumer of a release; None without one."""
+    diagnosis = plan.evaluation.diagnosis if plan.evaluation is not None else None
+    if not _suspect(plan) or diagnosis is None or diagnosis.release is None:
+        return None
+    name = "/".join(observation.product.metadata.key)
+    release = diagnosis.release
+    return DegradedConsumer(name, release.product, release.version, diagnosis.message)
 
 
 def _waits_for_slot(observation: Observation, plan: Plan) -> bool:
