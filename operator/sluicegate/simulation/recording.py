@@ -113,7 +113,7 @@ class Recording:
     accepted : hold-out counts of that version, by SLO.
     read_seconds : time from the end of a block until the operator evaluates it.
     blocks : by the second of their end, then by version and SLO.
-    events : those of the file. names : of the versions in the file. notes : a sentence on each
+    events, facts : those of the file. names : of the versions in the file. notes : a sentence on each
         item that is missing in the file.
     """
 
@@ -125,6 +125,7 @@ class Recording:
     read_seconds: int = 0
     blocks: dict[int, dict[str, dict[str, Block]]] = field(default_factory=dict)
     events: list[dict[str, Any]] = field(default_factory=list)
+    facts: list[dict[str, Any]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     names: Mapping[str, str] = field(default_factory=dict)
     consumers: dict[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -185,6 +186,9 @@ class Recording:
                     mode="json", by_alias=True, exclude_defaults=True
                 )
                 yield f"  {json.dumps(name)}: {json.dumps(baseline_document)}"
+        if self.facts:
+            yield "facts:"
+            yield from (f"- {json.dumps(fact)}" for fact in self.facts)
         if self.events:
             yield "events:"
             yield from (f"- {json.dumps(event)}" for event in self.events)

@@ -52,7 +52,7 @@ async def recorded(
             reader,
             days=days,
             now=world.loop.wall(),
-            consumers=[world.product(one) for one in consumers],
+            others=[world.product(one) for one in consumers],
         )
     return parse_scenario(yaml.load("\n".join(lines), yaml.CSafeLoader))
 

@@ -63,6 +63,41 @@ def test_record_names_an_invalid_argument(file, monkeypatch, capsys, arguments, 
     assert said in capsys.readouterr().err
 
 
+def test_record_writes_the_releases_of_the_products_that_it_calls(tmp_path, monkeypatch):
+    now = int(time.time())
+    version = {
+        "image": "registry.example/m@sha256:0",
+        "runtimeImage": "",
+        "revision": "",
+        "source": "Spec",
+    }
+    stable = {"version": "v1", **version, "promotionTime": rfc3339(now - 86_400)}
+    shares = [
+        {"weight": weight, "startTime": rfc3339(now - ago)}
+        for weight, ago in ((5, 7200), (50, 3600))
+    ]
+    candidate = {
+        "version": "v2", **version, "phase": "Stepping", "weight": 50, "shares": shares,
+        "startTime": rfc3339(now - 7200),
+    }  # fmt: skip
+    pricing = product() | {"metadata": {"name": "pricing", "namespace": "catalog"}}
+    bodies = [
+        {**product(dependsOn=[{"name": "pricing"}]), "status": {"stable": stable}},
+        {**pricing, "status": {"stable": stable, "candidate": candidate}},
+    ]
+    path, out = tmp_path / "products.yaml", tmp_path / "history.yaml"
+    path.write_text(yaml.safe_dump_all(bodies))
+    with hosted(PrometheusStandIn(World([ProductBlocks(product="search")]))) as server:
+        monkeypatch.setenv("SLUICEGATE_PROMETHEUS_URL", server.url)
+        command = ["record", "catalog/search", "--from-file", str(path), "--days", "0.2"]
+        assert main([*command, "-o", str(out)]) == 0
+    facts = yaml.safe_load(out.read_text())["facts"]
+    releases = [[one["weight"] for one in fact["upstreamReleases"][0]["shares"]] for fact in facts]
+    assert releases == [[5], [5, 50]]
+    assert {fact["upstreamReleases"][0]["product"] for fact in facts} == {"catalog/pricing"}
+    assert main(["replay", str(out)]) == 0
+
+
 def test_record_writes_the_product_and_the_consumers_of_a_file(tmp_path, monkeypatch, capsys):
     stable = {
         "version": "v1",

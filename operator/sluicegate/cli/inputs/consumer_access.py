@@ -1,7 +1,7 @@
 """Consumers of a product, of the API server or of a file."""
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from sluicegate.api.product import DataProduct
@@ -13,20 +13,24 @@ from sluicegate.policy.model.consumers import consumers_named
 
 async def consumers_of(product: DataProduct) -> list[dict[str, Any]]:
     """Read the products that `rollout.consumers` names; one that can't be read is named on standard error."""
-    consumers = []
-    for name in consumers_named(product):
+    return await products_named(consumers_named(product), missing="its SLOs are left out")
+
+
+async def products_named(names: Iterable[str], *, missing: str) -> list[dict[str, Any]]:
+    """Read products by `namespace/name`; one that can't be read is named on standard error, with what is missing."""
+    products = []
+    for name in names:
         try:
-            consumers.append(await product_of(Key(*name.split("/", 1))))
+            products.append(await product_of(Key(*name.split("/", 1))))
         except KubeError as error:
-            print(f"note: {name} can't be read, so its SLOs are left out: {error}", file=sys.stderr)
-    return consumers
+            print(f"note: {name} can't be read, so {missing}: {error}", file=sys.stderr)
+    return products
 
 
-def consumers_among(
-    product: DataProduct, bodies: Iterable[Mapping[str, Any]]
+def products_among(
+    named: Collection[str], bodies: Iterable[Mapping[str, Any]]
 ) -> list[Mapping[str, Any]]:
-    """Return the products of a file that `rollout.consumers` names."""
-    named = consumers_named(product)
+    """Return the products of a file whose `namespace/name` is among these names."""
     return [
         body
         for body in bodies

@@ -8,6 +8,7 @@ from sluicegate.api.product import DataProduct
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import VersionBase
 from sluicegate.cli.trials.recorded_consumers import RecordedConsumer, recorded_consumers
+from sluicegate.cli.trials.recorded_upstreams import release_facts
 from sluicegate.errors import invalid
 from sluicegate.measurement.store import series_of, target_of
 from sluicegate.policy.model.consumers import consumers_named
@@ -41,14 +42,15 @@ async def record(
     *,
     days: float,
     now: float,
-    consumers: Iterable[Mapping[str, Any]] = (),
+    others: Sequence[Mapping[str, Any]] = (),
 ) -> tuple[Recording, Iterator[str]]:
     """Return the measurements of a product in the last days, and the lines of the file.
 
     Parameters
     ----------
     body : the product's document, whose spec is copied into the file. now : in seconds.
-    consumers : documents of the products whose outcomes count in its canaries, as far as they exist.
+    others : documents of the products whose outcomes count in its canaries, and of those that it calls, as
+        far as they exist.
 
     Raises
     ------
@@ -68,7 +70,9 @@ async def record(
     versions = _versions_since(product.status, (first - 1) * seconds)
     recording = _begin(body, past[0], first * seconds)
     recording.read_seconds = round(reader.timing.complete_at(0, seconds))
-    recorded = tuple(recorded_consumers(product, consumers))
+    recorded = tuple(recorded_consumers(product, others))
+    begin = first * seconds
+    recording.facts = list(release_facts(product, others, begin=begin, now=round(now)))
     recording.consumers = {
         consumer.terms.name: _without_status(consumer.body) for consumer in recorded
     }

@@ -12,13 +12,15 @@ from typing import Any, Final
 from sluicegate.api.product import DataProduct
 from sluicegate.cli.inputs.access_options import add_access
 from sluicegate.cli.inputs.cluster_access import product_of
-from sluicegate.cli.inputs.consumer_access import consumers_among, consumers_of
+from sluicegate.cli.inputs.consumer_access import consumers_of, products_among, products_named
 from sluicegate.cli.inputs.object_name import parse_name
 from sluicegate.cli.inputs.operator_settings import namespace_of_operator, operator_settings
 from sluicegate.cli.inputs.product_files import read_documents
 from sluicegate.cli.trials.past_record import record
+from sluicegate.cli.trials.recorded_upstreams import upstreams_named
 from sluicegate.errors import invalid
 from sluicegate.kube.resources import Key
+from sluicegate.policy.model.consumers import consumers_named
 from sluicegate.prometheus.client import Prometheus
 from sluicegate.prometheus.past_blocks import PastReader
 from sluicegate.settings import Settings, parse_settings
@@ -42,7 +44,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--from-file",
         metavar="FILE",
         help="the DataProduct with its status, as kubectl get -o yaml prints it, instead of the"
-        " cluster's; the products that its rollout.consumers names may follow",
+        " cluster's; the products that its rollout.consumers and its dependsOn name may follow",
     )
     parser.add_argument(
         "--with",
@@ -64,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
     if not settings.prometheus_url:
         problem = "is empty: set it to the URL of the Prometheus that the operator reads"
         raise invalid("SLUICEGATE_PROMETHEUS_URL", problem)
-    body, consumers = _products_of(args)
+    body, others = _products_of(args)
     if args.from_file is None:
         namespace = namespace_of_operator(DataProduct.parse(body))
         operator = asyncio.run(operator_settings(os.environ, namespace))
@@ -72,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
         settings = operator.settings
     if args.policy:
         body = {**body, "spec": _read_single(args.policy)["spec"]}
-    bodies = (body, *consumers)
+    bodies = (body, *others)
     recording, lines = asyncio.run(_record(bodies, settings, args.days, time.time()))
     text = "".join(f"{line}\n" for line in lines)
     for note in recording.notes:
@@ -86,10 +88,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _products_of(args: argparse.Namespace) -> tuple[dict[str, Any], Sequence[Mapping[str, Any]]]:
-    """Return the product, and those that `rollout.consumers` names, as far as they are there."""
+    """Return the product, those that `rollout.consumers` names and those that it calls, as far as they are there."""
     key = parse_name(args.product, argument="product")
     if args.from_file is None:
-        return asyncio.run(_with_consumers(key))
+        return asyncio.run(_with_others(key))
     documents = {
         (body["metadata"].get("namespace"), body["metadata"].get("name")): body
         for body in read_documents(args.from_file)
@@ -99,12 +101,22 @@ def _products_of(args: argparse.Namespace) -> tuple[dict[str, Any], Sequence[Map
         problem = f"holds {held}, not {args.product}: give the file of this product"
         raise invalid("--from-file", problem)
     product = DataProduct.parse(documents[key])
-    return documents[key], consumers_among(product, documents.values())
+    return documents[key], products_among(_others_of(product), documents.values())
 
 
-async def _with_consumers(key: Key) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+async def _with_others(key: Key) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     body = await product_of(key)
-    return body, await consumers_of(DataProduct.parse(body))
+    product = DataProduct.parse(body)
+    missing = "its releases are left out"
+    upstreams = [name for name in upstreams_named(product) if name not in consumers_named(product)]
+    return body, [
+        *await consumers_of(product),
+        *await products_named(upstreams, missing=missing),
+    ]
+
+
+def _others_of(product: DataProduct) -> frozenset[str]:
+    return frozenset({*consumers_named(product), *upstreams_named(product)})
 
 
 def _read_single(file: str) -> dict[str, Any]:
@@ -118,11 +130,11 @@ def _read_single(file: str) -> dict[str, Any]:
 async def _record(
     bodies: Sequence[Mapping[str, Any]], settings: Settings, days: float, now: float
 ) -> tuple[Recording, Iterator[str]]:
-    """Record the first of these products; the others are its consumers."""
+    """Record the first of these products; the others are its consumers, and those that it calls."""
     product, timing = DataProduct.parse(bodies[0]), timing_of(settings)
     async with Prometheus(endpoint_of(settings)) as source:
         reader = PastReader(source, timing, GATEWAYS[settings.gateway_metrics])
-        return await record(product, bodies[0], reader, days=days, now=now, consumers=bodies[1:])
+        return await record(product, bodies[0], reader, days=days, now=now, others=bodies[1:])
 
 
 def _days(text: str) -> float:
