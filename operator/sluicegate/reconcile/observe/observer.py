@@ -313,8 +313,8 @@ class Observer:
         """Yield the dependencies whose state may explain a degradation."""
         for dependency in dependencies:
             other = Key(dependency.namespace, dependency.name)
-            visible = self._may_know(Key(*product.metadata.key), other)
-            if visible and not dependency.in_cycle:
+            visible = self._may_know(Key(*product.metadata.key), other) and not dependency.in_cycle
+            if visible:
                 yield other
 
     def _releases(
