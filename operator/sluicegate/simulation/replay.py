@@ -230,7 +230,9 @@ class Replay:
             upstream_degraded=stated_facts.upstream_degraded or (),
             upstream_since=since_times.get("upstream_degraded"),
             upstream_degrading=stated_facts.upstream_degrading or (),
-            upstream_block_seconds=self.terms.block_seconds,
+            upstream_block_seconds=self.terms.block_seconds
+            if stated_facts.upstream_degrading
+            else 0,
             upstream_releases=stated_facts.upstream_releases or (),
             degraded_consumers=(),
             pods_unhealthy=bool(stated_facts.pods_unhealthy),

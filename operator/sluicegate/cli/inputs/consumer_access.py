@@ -1,22 +1,32 @@
-"""Consumers of a product, of the API server or of a file."""
+"""Consumers of a product, and the products that it calls, of the API server or of a file."""
 
 import sys
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sluicegate.api.product import DataProduct
 from sluicegate.cli.inputs.cluster_access import product_of
 from sluicegate.kube.errors import KubeError
 from sluicegate.kube.resources import Key
-from sluicegate.policy.model.consumers import consumers_named
+from sluicegate.policy.model.consumers import consumers_named, upstreams_named
 
 
 async def consumers_of(product: DataProduct) -> list[dict[str, Any]]:
     """Read the products that `rollout.consumers` names; one that can't be read is named on standard error."""
-    return await products_named(consumers_named(product), missing="its SLOs are left out")
+    return await _products_named(consumers_named(product), missing="its SLOs are left out")
 
 
-async def products_named(names: Iterable[str], *, missing: str) -> list[dict[str, Any]]:
+async def related_products(product: DataProduct) -> list[dict[str, Any]]:
+    """Read the products that `rollout.consumers` names, and those that the product calls."""
+    consumers = consumers_named(product)
+    upstreams = [name for name in upstreams_named(product) if name not in consumers]
+    return [
+        *await consumers_of(product),
+        *await _products_named(upstreams, missing="its releases are left out"),
+    ]
+
+
+async def _products_named(names: Iterable[str], *, missing: str) -> list[dict[str, Any]]:
     """Read products by `namespace/name`; one that can't be read is named on standard error, with what is missing."""
     products = []
     for name in names:
@@ -27,10 +37,11 @@ async def products_named(names: Iterable[str], *, missing: str) -> list[dict[str
     return products
 
 
-def products_among(
-    named: Collection[str], bodies: Iterable[Mapping[str, Any]]
+def related_among(
+    product: DataProduct, bodies: Iterable[Mapping[str, Any]]
 ) -> list[Mapping[str, Any]]:
-    """Return the products of a file whose `namespace/name` is among these names."""
+    """Return the products of a file that `rollout.consumers` names, and those that the product calls."""
+    named = {*consumers_named(product), *upstreams_named(product)}
     return [
         body
         for body in bodies

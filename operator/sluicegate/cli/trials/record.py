@@ -12,15 +12,13 @@ from typing import Any, Final
 from sluicegate.api.product import DataProduct
 from sluicegate.cli.inputs.access_options import add_access
 from sluicegate.cli.inputs.cluster_access import product_of
-from sluicegate.cli.inputs.consumer_access import consumers_of, products_among, products_named
+from sluicegate.cli.inputs.consumer_access import related_among, related_products
 from sluicegate.cli.inputs.object_name import parse_name
 from sluicegate.cli.inputs.operator_settings import namespace_of_operator, operator_settings
 from sluicegate.cli.inputs.product_files import read_documents
 from sluicegate.cli.trials.past_record import record
-from sluicegate.cli.trials.recorded_upstreams import upstreams_named
 from sluicegate.errors import invalid
 from sluicegate.kube.resources import Key
-from sluicegate.policy.model.consumers import consumers_named
 from sluicegate.prometheus.client import Prometheus
 from sluicegate.prometheus.past_blocks import PastReader
 from sluicegate.settings import Settings, parse_settings
@@ -101,22 +99,12 @@ def _products_of(args: argparse.Namespace) -> tuple[dict[str, Any], Sequence[Map
         problem = f"holds {held}, not {args.product}: give the file of this product"
         raise invalid("--from-file", problem)
     product = DataProduct.parse(documents[key])
-    return documents[key], products_among(_others_of(product), documents.values())
+    return documents[key], related_among(product, documents.values())
 
 
 async def _with_others(key: Key) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     body = await product_of(key)
-    product = DataProduct.parse(body)
-    missing = "its releases are left out"
-    upstreams = [name for name in upstreams_named(product) if name not in consumers_named(product)]
-    return body, [
-        *await consumers_of(product),
-        *await products_named(upstreams, missing=missing),
-    ]
-
-
-def _others_of(product: DataProduct) -> frozenset[str]:
-    return frozenset({*consumers_named(product), *upstreams_named(product)})
+    return body, await related_products(DataProduct.parse(body))
 
 
 def _read_single(file: str) -> dict[str, Any]:

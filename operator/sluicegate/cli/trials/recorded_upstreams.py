@@ -9,14 +9,9 @@ from typing import Any
 
 from sluicegate.api.product import DataProduct
 from sluicegate.kube.resources import Key
+from sluicegate.policy.model.consumers import upstreams_named
 from sluicegate.policy.model.observed import UpstreamRelease
 from sluicegate.reconcile.fleet.snapshot import releases_of
-
-
-def upstreams_named(product: DataProduct) -> tuple[str, ...]:
-    """Return `namespace/name` of the products that this one calls."""
-    namespace = product.metadata.namespace
-    return tuple(f"{one.namespace or namespace}/{one.name}" for one in product.spec.depends_on)
 
 
 def release_facts(

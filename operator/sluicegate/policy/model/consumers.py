@@ -85,6 +85,12 @@ def consumers_named(product: DataProduct) -> tuple[str, ...]:
     return () if consumers is None else consumers.keys(product.metadata.namespace)
 
 
+def upstreams_named(product: DataProduct) -> tuple[str, ...]:
+    """Return `namespace/name` of the products that this one calls."""
+    namespace = product.metadata.namespace
+    return tuple(f"{one.namespace or namespace}/{one.name}" for one in product.spec.depends_on)
+
+
 def consumer_terms(consumer: DataProduct, upstream: tuple[str, str]) -> ConsumerTerms | None:
     """Return the consumer's terms for the canary of an upstream; None if it ignores canaries, or doesn't call the upstream.
 
