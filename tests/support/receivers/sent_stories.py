@@ -22,7 +22,6 @@ from tests.support.virtual.stories import (
     COUNTS,
     HOUR,
     OUTPUT,
-    RARELY,
     TRAINED,
     opened,
     product,
@@ -41,6 +40,10 @@ if TYPE_CHECKING:
 Body = dict[str, Any]
 
 PAGES: Final = "https://products.example"
+RARELY: Final[Body] = {
+    "lease_duration_seconds": 300, "lease_renew_seconds": 290, "lease_retry_seconds": 60,
+}  # fmt: skip
+"""Times in docs/notification-examples.md follow from how many requests are sent, each with a drawn latency."""
 MORNING: Final = {"at": "08:30", "timeZone": "Europe/Paris", "to": ["bus"]}
 STEPS: Final = {"steps": [5, 25, 50], "maxDurationSeconds": 86_400}
 AVAILABLE: Final = {

@@ -24,9 +24,10 @@ BAD: Final = Quality(wrong=0.4)
 LEASE, LOOK = 15.0, 2.0
 """As they ship, in seconds."""
 RARELY: Final[Body] = {
-    "lease_duration_seconds": 300, "lease_renew_seconds": 290, "lease_retry_seconds": 60,
+    "lease_duration_seconds": 300, "lease_renew_seconds": 290, "lease_retry_seconds": 150,
+    "resync_seconds": 86_400.0,
 }  # fmt: skip
-"""Renewals are most of what happens in an hour; fewer of them make a long story a quick test."""
+"""Renewals and lists are most of what happens in an hour; fewer of them make a long story a quick test."""
 OUTPUT: Final = "registry.example/bentos/search"
 COUNTS: Final = {"bad": 1000, "total": 10_000}
 TRAINED: Final = {

@@ -184,7 +184,7 @@ async def test_a_rollout_continues_after_an_absence_of_all_replicas_beyond_max_d
         replica.kill()
     await world.run(5 * HOUR)
     world.start(**RARELY)
-    await world.run(RARELY["lease_duration_seconds"] + 120)
+    await world.run(RARELY["lease_duration_seconds"] + RARELY["lease_retry_seconds"])
     assert weight(world, key) > 0
     (absence,) = world.status(key)["engine"]["absences"]
     await world.until(lambda: serving(world, key) == "v2", seconds=2 * HOUR)
