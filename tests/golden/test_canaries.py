@@ -184,7 +184,8 @@ def test_the_decision_on_a_candidate_equals_its_golden(name, golden):
         ]
         evidence: list[Any] = [*found.slos, *found.gauges]
         for slo in evidence:
-            values = [getattr(slo, f.name) for f in fields(slo) if f.name != "terms"]
+            names = ["dispersion" if f.name == "scatter" else f.name for f in fields(slo)]
+            values = [getattr(slo, one) for one in names if one != "terms"]
             lines.append(f"{slo.terms.name} {plain(values)} {says(slo)}")
         resting = (found.required, found.counted, found.vouching, found.counted_gauges)
         lines.append(f"{[[one.terms.name for one in several] for several in resting]}")

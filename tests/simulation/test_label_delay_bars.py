@@ -88,7 +88,7 @@ def labelled_blocks(found):
 def verdict(blocks):
     """The first verdict of a look after each hour, and the seconds until then."""
     for hour in range(1, BLOCKS // 12 + 1):
-        evidence, _ = label_evidence(blocks[: LOOK_BACK + 12 * hour], NOTHING, margin=MARGIN)
+        evidence, *_ = label_evidence(blocks[: LOOK_BACK + 12 * hour], NOTHING, margin=MARGIN)
         if evidence.promote_evidence >= BOUND:
             return "promoted", hour * HOUR
         if evidence.roll_back >= BOUND:

@@ -1,6 +1,6 @@
 """Both arms of a canary, block by block, as the evidence needs them."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil
@@ -74,14 +74,24 @@ class Arms:
         """Return the key of one SLO's series of an arm."""
         return SeriesKey(*self.product, version_arm.version, name)
 
-    def since(self, since_time: float, version_arm: Arm) -> Iterator[Block]:
-        """Yield all requests of an arm, in the blocks that began at this time, in seconds, or later."""
+    def since(self, since_time: float, version_arm: Arm) -> BlockRow:
+        """Return all requests of an arm, in the blocks that began at this time, in seconds, or later."""
         blocks = self.canaries.blocks(self.series(version_arm, self.requests))
-        first_block = ceil(since_time / self.seconds) + 1
-        for index in blocks.indexes():
-            if index >= first_block:
-                value = blocks.value(index)
-                yield Block(index, value.quality, value.count)
+        return blocks.since(ceil(since_time / self.seconds) + 1)
+
+    def count_since(self, since_time: float) -> "Requests":
+        """Count the requests of both versions in these blocks.
+
+        They are all minutes of a canary that waits for days, so no object is made for each.
+        """
+        stable, candidate = (self.since(since_time, arm) for arm in (self.stable, self.candidate))
+        return Requests(
+            stable=stable.events,
+            candidate=candidate.events,
+            blocks=max(stable.number, candidate.number),
+            quiet_stable=stable.quiet_number,
+            quiet_candidate=candidate.quiet_number,
+        )
 
     def sent(self, version_arm: Arm, index: int) -> Block:
         """Return the requests that the gateway sent to an arm in one block; MISSING without its counts."""

@@ -128,9 +128,7 @@ class ProductBlocks:
         arms, changed_at = self.arms(), self._changed()
         if arms is None or changed_at is None:
             return Requests()
-        return count_requests(
-            arms.since(changed_at, arms.stable), arms.since(changed_at, arms.candidate)
-        )
+        return arms.count_since(changed_at)
 
     def sent(self) -> Requests | None:
         """Return the requests that the gateway sent to both versions in these blocks.
@@ -140,7 +138,7 @@ class ProductBlocks:
         arms, changed_at = self.arms(), self._changed()
         if arms is None or changed_at is None or not self.measurements.canaries.has_gateway_counts:
             return None
-        block_indexes = [block.index for block in arms.since(changed_at, arms.stable)]
+        block_indexes = arms.since(changed_at, arms.stable).indexes()
         requests = count_requests(
             (arms.sent(arms.stable, index) for index in block_indexes),
             (arms.sent(arms.candidate, index) for index in block_indexes),

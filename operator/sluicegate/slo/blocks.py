@@ -53,6 +53,8 @@ class Quality(IntEnum):
     """The count may be used; it may be zero."""
 
 
+_SILENT: Final = (Quality.COUNTED, Quality.NO_SERIES, Quality.MISSING)
+"""Qualities of a block that may have no events; one that was never read says nothing."""
 _QUALITIES: Final = tuple(Quality)
 """Qualities by their number; a lookup here is faster than `Quality(number)`."""
 
@@ -160,6 +162,38 @@ class BlockRow:
         if not 0 <= offset < len(self._quality):
             return _block_value(Quality.MISSING, 0, 0)
         return _block_value(self._quality[offset], self._bad[offset], self._total[offset])
+
+    def since(self, index: int) -> "BlockRow":
+        """Return the blocks from this one on."""
+        offset = max(index - self._first, 0)
+        row = BlockRow()
+        row._first = self._first + offset
+        row._quality, row._bad, row._total = (
+            self._quality[offset:],
+            self._bad[offset:],
+            self._total[offset:],
+        )
+        return row
+
+    @property
+    def number(self) -> int:
+        """Number of blocks that were read."""
+        return len(self._quality) - self._quality.count(Quality.MISSING)
+
+    @property
+    def events(self) -> int:
+        """All events of all blocks."""
+        return sum(self._total)
+
+    @property
+    def quiet_number(self) -> int:
+        """Number of the newest blocks in a row that were read without an event."""
+        number = 0
+        for quality, total in zip(reversed(self._quality), reversed(self._total), strict=True):
+            if total or quality not in _SILENT:
+                break
+            number += quality != Quality.MISSING
+        return number
 
 
 class Series:

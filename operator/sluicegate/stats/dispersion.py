@@ -9,10 +9,13 @@ ed., §4.5: Pearson's χ² over its degrees of freedom.
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 from math import sqrt
-from typing import Final
+from typing import Final, NamedTuple
+
+from sluicegate.stats.cached_fold import Derived, fold_cached
 
 LEAST_BLOCKS: Final = 30
 """Non-empty blocks below which the estimate's own error exceeds its correction."""
@@ -37,6 +40,61 @@ def dispersion(
     if len(blocks) < least_blocks:
         return 1.0
     return min(max(sum(_residuals(blocks)) / (len(blocks) - 1), 1.0), max_dispersion)
+
+
+ArmPair = tuple[object, tuple[int, int]]
+"""Counts of one block: the candidate's, and (bad, total) of stable."""
+
+
+class ScatterSums(NamedTuple):
+    """Sums over blocks with events: their number, bad and all events, and squared bad events by all events."""
+
+    blocks: int = 0
+    bad_events: int = 0
+    total: int = 0
+    squares: float = 0.0
+
+    @property
+    def dispersion(self) -> float:
+        """Return φ as `dispersion` estimates it, to ten digits."""
+        if self.blocks < LEAST_BLOCKS or self.bad_events in (0, self.total):
+            return 1.0
+        ratio = self.bad_events / self.total
+        residuals = (self.squares - ratio * self.bad_events) / (ratio * (1 - ratio))
+        return min(max(residuals / (self.blocks - 1), 1.0), MAX_DISPERSION)
+
+
+def scatter_sums(
+    earlier_sums: ScatterSums, counts: Iterable[ArmPair], _: object = None
+) -> ScatterSums:
+    """Add (bad, total) by block to the sums; `counts` are pairs of a candidate's and stable's."""
+    blocks, all_bad, all_events, squares = earlier_sums
+    for _candidate, (bad_events, total) in counts:
+        if total > 0:
+            blocks += 1
+            all_bad += bad_events
+            all_events += total
+            squares += bad_events * bad_events / total
+    return ScatterSums(blocks, all_bad, all_events, squares)
+
+
+@dataclass(frozen=True, slots=True)
+class StableScatter:
+    """Counts of stable by block, whose dispersion is needed in few passes.
+
+    Attributes
+    ----------
+    before : (bad, total) of the blocks before the rollout. pairs : (candidate, stable) of those since.
+    """
+
+    before: tuple[tuple[int, int], ...] = ()
+    pairs: Derived[ArmPair] | tuple[ArmPair, ...] = ()
+
+    @property
+    def dispersion(self) -> float:
+        """Return φ of all of them."""
+        before = scatter_sums(ScatterSums(), ((None, count) for count in self.before))
+        return fold_cached(scatter_sums, before, self.pairs, (0.0, 0.0)).dispersion
 
 
 def successive_dispersion(counts: Iterable[tuple[int, int]]) -> float:

@@ -24,7 +24,7 @@ from functools import lru_cache
 from math import exp, lgamma, log, sqrt
 from typing import Final, NamedTuple
 
-from sluicegate.stats.cached_fold import Rule, fold_cached
+from sluicegate.stats.cached_fold import Derived, Rule, fold_cached
 from sluicegate.stats.counts import NOTHING, Count, summed
 from sluicegate.stats.dispersion import independent_share
 from sluicegate.stats.intervals import quantile, wilson_lower, wilson_upper
@@ -230,7 +230,8 @@ class _LabelSums(NamedTuple):
 
     `earlier_labels` are weighted by their age. `open_earlier` are those before the open table, of which
     `squared_totals` are the sums of its blocks' squared totals. `crossed_pairs` are the sums of the two products
-    whose ratio is the estimated odds ratio.
+    whose ratio is the estimated odds ratio. `blocks` is the number of compared blocks, and `newest_labels`
+    the greatest age of the newest one's labels.
     """
 
     promote_evidence: float = 0.0
@@ -246,18 +247,21 @@ class _LabelSums(NamedTuple):
     open_earlier: tuple[float, float] = (0.0, 0.0)
     crossed_pairs: tuple[float, float] = (0.0, 0.0)
     fisher_information: float = 0.0
+    blocks: int = 0
+    newest_labels: int = 0
 
 
 def label_evidence(
-    blocks: Iterable[LabelledBlock],
+    blocks: Iterable[LabelledBlock] | Derived[LabelledBlock],
     earlier_counts: Count,
     *,
     margin: float,
     correlation: float = 0.0,
-) -> tuple[SequentialEvidence, OddsRatio | None]:
+) -> tuple[SequentialEvidence, OddsRatio | None, int]:
     """Combine the evidence of blocks, oldest first; labels of the open table don't count yet.
 
-    The odds ratio is None without a table that has any information.
+    The odds ratio is None without a table that has any information. The last value is the greatest age
+    of the newest compared labels; 0 without any.
 
     Parameters
     ----------
@@ -268,19 +272,22 @@ def label_evidence(
     label_sums = _LabelSums(
         earlier_labels=(earlier_counts.bad * weight, earlier_counts.total * weight)
     )
-    label_sums = fold_cached(_add_blocks, label_sums, tuple(blocks), (margin, correlation))
+    labelled = blocks if isinstance(blocks, Derived) else tuple(blocks)
+    label_sums = fold_cached(_add_blocks, label_sums, labelled, (margin, correlation))
     evidence = SequentialEvidence(
         label_sums.promote_evidence,
         label_sums.roll_back,
         label_sums.candidate,
         label_sums.stable,
         label_sums.better_evidence,
+        label_sums.blocks,
     )
+    newest_labels = label_sums.newest_labels
     if not label_sums.fisher_information:
-        return evidence, None
+        return evidence, None, newest_labels
     candidate_product, stable_product = label_sums.crossed_pairs
     estimate = (candidate_product + _LEAST_CROSSED_PAIRS) / (stable_product + _LEAST_CROSSED_PAIRS)
-    return evidence, OddsRatio(estimate, label_sums.fisher_information)
+    return evidence, OddsRatio(estimate, label_sums.fisher_information), newest_labels
 
 
 def _add_blocks(label_sums: _LabelSums, blocks: Sequence[LabelledBlock], rule: Rule) -> _LabelSums:
@@ -311,6 +318,8 @@ def _with_labels(label_sums: _LabelSums, candidate: Count, stable: Count) -> _La
         open_stable=summed((label_sums.open_stable, stable)),
         squared_totals=(candidate_square + candidate.total**2, stable_square + stable.total**2),
         open_earlier=label_sums.earlier_labels if is_open_table_empty else label_sums.open_earlier,
+        blocks=label_sums.blocks + 1,
+        newest_labels=label_sums.compared_labels,
     )
 
 

@@ -14,13 +14,13 @@ exactly.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence  # noqa: TC003 - one import style
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Sequence  # noqa: TC003 - one import style
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from math import log
 from typing import Final, NamedTuple
 
-from sluicegate.stats.cached_fold import Rule, fold_cached
+from sluicegate.stats.cached_fold import Derived, Rule, fold_cached
 from sluicegate.stats.counts import NOTHING, Count
 from sluicegate.stats.dispersion import independent_share
 from sluicegate.stats.paired import PairedEvidence  # noqa: TC001 - the same
@@ -31,6 +31,8 @@ LEAST_RATIO: Final = 1e-6
 """Least distance of a bad ratio from 0 and from 1 − δ."""
 ArmCounts = tuple[Count | None, Count]
 """Events of one block: the candidate's, and stable's."""
+ArmBlocks = Derived[ArmCounts]
+"""Blocks of both arms, whose events are read only where their sums aren't cached."""
 _BISECTIONS: Final = 60
 """Number of halvings of [p − δ, p] after which less than the precision of a double is left."""
 
@@ -47,7 +49,7 @@ class Factor(NamedTuple):
 class SequentialEvidence:
     """Evidence of all blocks so far.
 
-    Ln E of "not worse by δ", of "worse" and of "better", with their events.
+    Ln E of "not worse by δ", of "worse" and of "better", with their events and the number of blocks.
     """
 
     promote_evidence: float = 0.0
@@ -55,6 +57,7 @@ class SequentialEvidence:
     candidate: Count = NOTHING
     stable: Count = NOTHING
     better_evidence: float = 0.0
+    blocks: int = field(default=0, repr=False)
 
     def with_paired(self, paired_evidence: PairedEvidence) -> SequentialEvidence:
         """Add the evidence of rows that both versions were scored on: the factors multiply.
@@ -168,10 +171,15 @@ class _Sums(NamedTuple):
     stable_total: int = 0
     earlier_bad: int = 0
     earlier_total: int = 0
+    blocks: int = 0
 
 
 def sequential_evidence(
-    blocks: Iterable[ArmCounts], earlier_counts: Count, *, margin: float, correlation: float = 0.0
+    blocks: Iterable[ArmCounts] | ArmBlocks,
+    earlier_counts: Count,
+    *,
+    margin: float,
+    correlation: float = 0.0,
 ) -> SequentialEvidence:
     """Combine the evidence of blocks of (candidate, stable), oldest first.
 
@@ -183,14 +191,23 @@ def sequential_evidence(
     margin : δ. correlation : ρ of the blocks before the rollout, frozen with its first step.
     """
     initial_sums = _Sums(earlier_bad=earlier_counts.bad, earlier_total=earlier_counts.total)
-    initial_sums = fold_cached(_add_blocks, initial_sums, tuple(blocks), (margin, correlation))
+    counts = blocks if isinstance(blocks, Derived) else tuple(blocks)
+    initial_sums = fold_cached(_add_blocks, initial_sums, counts, (margin, correlation))
     return SequentialEvidence(
         initial_sums.promote_evidence,
         initial_sums.roll_back,
         Count(initial_sums.candidate_bad, initial_sums.candidate_total),
         Count(initial_sums.stable_bad, initial_sums.stable_total),
         initial_sums.better_evidence,
+        initial_sums.blocks,
     )
+
+
+def arm_blocks(
+    rule: tuple[object, ...], numbers: tuple[int, ...], read: Callable[[slice], Iterable[ArmCounts]]
+) -> ArmBlocks:
+    """Return blocks of both arms for `sequential_evidence`; the parameters are the attributes of `Derived`."""
+    return Derived(rule, numbers, read)
 
 
 def _add_blocks(evidence_sums: _Sums, blocks: Sequence[ArmCounts], rule: Rule) -> _Sums:
@@ -203,12 +220,14 @@ def _add_blocks(evidence_sums: _Sums, blocks: Sequence[ArmCounts], rule: Rule) -
     candidate_bad, candidate_total = evidence_sums.candidate_bad, evidence_sums.candidate_total
     stable_bad, stable_total = evidence_sums.stable_bad, evidence_sums.stable_total
     earlier_bad, earlier_total = evidence_sums.earlier_bad, evidence_sums.earlier_total
+    number = evidence_sums.blocks
     for candidate, stable in blocks:
         ratio = expected_ratio(Count(earlier_bad, earlier_total), margin)
         earlier_bad += stable.bad
         earlier_total += stable.total
         if candidate is None:
             continue
+        number += 1
         factor = block_factor(candidate, stable, ratio, margin, correlation=correlation)
         promote_evidence += factor.promote_factor
         roll_back += factor.roll_back
@@ -219,7 +238,7 @@ def _add_blocks(evidence_sums: _Sums, blocks: Sequence[ArmCounts], rule: Rule) -
         stable_total += stable.total
     return _Sums(
         promote_evidence, roll_back, better_evidence,
-        candidate_bad, candidate_total, stable_bad, stable_total, earlier_bad, earlier_total,
+        candidate_bad, candidate_total, stable_bad, stable_total, earlier_bad, earlier_total, number,
     )  # fmt: skip
 
 

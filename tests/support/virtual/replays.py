@@ -183,8 +183,9 @@ def _compared(judged: Judged, mine: Observed) -> Iterator[tuple[str, Any, Any]]:
     ends = [[block.end for block in each.canary_blocks] for each in (theirs, mine)]
     yield from _unequal("canary_blocks", *ends)
     newest = {block.end: block for block in theirs.canary_blocks[-COMPARED_BLOCKS:]}
+    compared = [one for one in fields(CanaryBlock) if one.compare]
     for block in mine.canary_blocks[-COMPARED_BLOCKS:]:
-        for one in fields(CanaryBlock) if block.end in newest else ():
+        for one in compared if block.end in newest else ():
             values = (getattr(each, one.name) for each in (newest[block.end], block))
             yield from _unequal(f"canary_blocks.{one.name}", *values)
 

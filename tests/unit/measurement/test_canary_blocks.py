@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sluicegate.measurement.canary_blocks import Arm, Arms, Requests, count_requests
 from sluicegate.policy.model.observed import CanaryBlock
@@ -96,9 +98,26 @@ def test_missing_gateway_counts_of_both_versions_are_unknown():
 def test_canary_blocks_since_a_time_begin_no_earlier(moment, first):
     kept = kept_of(blocks={SeriesKey(*V1, ""): row((COUNTED, 1), (NOTHING, 0), (COUNTED, 3))})
     known = arms(kept)
-    found = list(known.since(moment, known.stable))
-    expected = row((COUNTED, 1), (NOTHING, 0), (COUNTED, 3))
-    assert found == [one for one in expected if one.index >= first]
+    found = known.since(moment, known.stable)
+    read = row((COUNTED, 1), (NOTHING, 0), (COUNTED, 3))
+    expected = [one for one in read if one.index >= first]
+    assert found.indexes() == [one.index for one in expected]
+    assert [found.value(one.index).count for one in expected] == [one.count for one in expected]
+
+
+BLOCKS = st.lists(
+    st.sampled_from([(COUNTED, 0), (COUNTED, 7), (COUNTED, 300), (NOTHING, 0), (LOST, 0)]),
+    max_size=5,
+)
+
+
+@given(BLOCKS, BLOCKS, st.integers(9, 16))
+def test_requests_since_a_time_equal_those_of_its_blocks(stable, candidate, first):
+    rows = [row(*stable), row(*candidate, first=11)]
+    read = zip((SeriesKey(*V1, ""), SeriesKey(*V2, "")), rows, strict=True)
+    known = arms(kept_of(blocks={series: blocks for series, blocks in read if blocks}))
+    since = [[one for one in blocks if one.index > first] for blocks in rows]
+    assert known.count_since(first * 60) == count_requests(*since)
 
 
 @pytest.mark.parametrize(

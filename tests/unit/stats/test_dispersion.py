@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 
 from sluicegate.stats.dispersion import (
+    ScatterSums,
     burst_correlation,
     dispersion,
     independent_share,
     level_shift,
+    scatter_sums,
     successive_dispersion,
 )
 
@@ -38,6 +40,17 @@ def test_the_dispersion_is_chi_square_per_degree_of_freedom(counts):
     assert 1 < dispersion(counts) < 10
     assert dispersion(counts) == pytest.approx(squares.sum() / (len(squares) - 1), rel=1e-12)
     assert dispersion(counts[-29:]) == 1.0, "fewer than thirty blocks with events"
+
+
+@pytest.mark.parametrize("counts", [
+    BURSTS, CALM, BURSTS[:30], BURSTS[:29], [(0, 0), *BURSTS[:30]], [(0, 1000), (1000, 1000)] * 20,
+    [(0, 9)] * 40, [(9, 9)] * 40, [(1, 10**9), (30_000, 10**9)] * 20,
+])  # fmt: skip
+def test_the_dispersion_of_sums_is_that_of_their_blocks(counts):
+    middle = len(counts) // 2
+    sums = scatter_sums(ScatterSums(), ((None, one) for one in counts[:middle]))
+    sums = scatter_sums(sums, ((None, one) for one in counts[middle:]))
+    assert sums.dispersion == pytest.approx(dispersion(counts), rel=1e-10)
 
 
 def test_the_dispersion_lies_between_one_and_ten():

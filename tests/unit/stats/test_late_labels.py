@@ -171,7 +171,9 @@ def test_the_odds_ratio_combines_tables_of_equal_label_ages_and_not_their_sums()
     """After a change of the share the candidate has mostly young labels, which are of one kind."""
     young = block(Count(90, 100), Count(90, 100), within=1)
     older = block(Count(20, 100), Count(400, 2000), within=4)
-    evidence, ratio = label_evidence([young] * 30 + [older] * 10, Count(600, 3000), margin=MARGIN)
+    evidence, ratio, _ = label_evidence(
+        [young] * 30 + [older] * 10, Count(600, 3000), margin=MARGIN
+    )
     ours, theirs = (
         count.bad / (count.total - count.bad) for count in (evidence.candidate, evidence.stable)
     )

@@ -8,6 +8,7 @@ from sluicegate.policy.model.observed import CanaryBlock
 from sluicegate.policy.model.terms import SloTerms, Terms
 from sluicegate.slo.blocks import BlockValue, Quality
 from sluicegate.slo.client_errors import CLIENT_ERRORS
+from sluicegate.stats.cached_fold import Derived, Rule, fold_cached
 from sluicegate.stats.counts import NOTHING, Count, summed
 
 SHARE_BLOCKS: Final = 5
@@ -27,6 +28,16 @@ def requests_of(block: CanaryBlock) -> int:
     """Return the candidate's requests in a block."""
     counts = (count_of(reading) for reading in block.candidate.values())
     return max((count.total for count in counts if count is not None), default=0)
+
+
+def sum_requests(blocks: Sequence[CanaryBlock]) -> int:
+    """Return the candidate's requests in all blocks."""
+    counted = Derived((), tuple(block.number for block in blocks), blocks.__getitem__)
+    return fold_cached(_add_requests, 0, counted, (0.0, 0.0))
+
+
+def _add_requests(requests: int, blocks: Sequence[CanaryBlock], _: Rule) -> int:
+    return requests + sum(map(requests_of, blocks))
 
 
 def invalid_blocks(judged_slos: Sequence[SloTerms], blocks: Sequence[CanaryBlock]) -> int:

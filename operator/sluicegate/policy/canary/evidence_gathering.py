@@ -7,6 +7,7 @@ keeps is when which weight was given, and stable's burst correlation before the 
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property, partial
 
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import Candidate
@@ -17,6 +18,7 @@ from sluicegate.policy.canary.block_checks import (
     quality_of,
     requests_of,
     silent_blocks,
+    sum_requests,
     wrong_share,
 )
 from sluicegate.policy.canary.gauge_evidence import weigh
@@ -29,7 +31,12 @@ from sluicegate.policy.canary.shadow_evidence import (
     is_shadowed,
     rows_per_second,
 )
-from sluicegate.policy.canary.slo_evidence import Assessment, SloEvidence, must_speak, without_slow
+from sluicegate.policy.canary.slo_evidence import (
+    Assessment,
+    SloEvidence,
+    must_speak,
+    without_slow,
+)
 from sluicegate.policy.canary.steps import next_share, step_of
 from sluicegate.policy.model.observed import LOOK_BACK_SECONDS, CanaryBlock, Observed
 from sluicegate.policy.model.terms import SloTerms, Terms
@@ -38,12 +45,15 @@ from sluicegate.stats.canary_duration import WARM_UP_BLOCKS, expected_seconds
 from sluicegate.stats.counts import Count, summed
 from sluicegate.stats.dispersion import (
     LEAST_BLOCKS,
+    StableScatter,
     burst_correlation,
-    dispersion,
     level_shift,
 )
 from sluicegate.stats.sequential_test import (
+    ArmBlocks,
+    ArmCounts,
     SequentialEvidence,
+    arm_blocks,
     better_bound,
     expected_ratio,
     promotion_bound,
@@ -83,7 +93,7 @@ def assess(
     return Assessment(
         slos=slos if next_share(candidate, terms.steps) is None else without_slow(slos),
         dwell=len(usable_blocks),
-        requests=sum(requests_of(block) for block in usable_blocks),
+        requests=sum_requests(usable_blocks),
         newest=quality_of(newest),
         newest_requests=requests_of(newest) if newest else 0,
         invalid=invalid_blocks(slos_to_judge, blocks),
@@ -123,15 +133,19 @@ def counted_blocks(
     """
     changes = [change.start_time for change in reversed(candidate.shares)]
     counted_list = []
+    warm_up = WARM_UP_BLOCKS * seconds
     for block in blocks:
         if is_counted(block):
-            changed = next((since for since in changes if since < block.end), None)
-            is_warm = changed is not None and block.end > changed + WARM_UP_BLOCKS * seconds
+            end, is_warm = block.end, False
+            for changed in changes:
+                if changed < end:
+                    is_warm = end > changed + warm_up
+                    break
             counted_list.append((block, is_warm))
     return counted_list
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class CountedArms:
     """Counted blocks of both arms, oldest first: stable's before the rollout, and all since it began.
 
@@ -147,27 +161,44 @@ class CountedArms:
     slos: int
     shadowed: frozenset[str] = frozenset()
 
+    @cached_property
+    def numbers(self) -> tuple[int, ...]:
+        """A number for each block of `since` with its flag."""
+        return tuple([2 * block.number + is_warm for block, is_warm in self.since])
 
-def _pairs(
-    slo: SloTerms,
-    status: DataProductStatus,
-    candidate: Candidate,
-    arms: CountedArms,
-    *,
-    lag_seconds: int,
-) -> Iterator[tuple[Count | None, Count]]:
-    """Yield (candidate, stable) counts of each block since the candidate takes traffic, oldest first.
+    @cached_property
+    def all_blocks(self) -> list[tuple[CanaryBlock, bool]]:
+        """Blocks before the rollout, which are no evidence, and all since."""
+        return [*((block, False) for block in self.before), *self.since]
+
+    @cached_property
+    def all_numbers(self) -> tuple[int, ...]:
+        """A number for each of all blocks with its flag."""
+        return (*(2 * block.number for block in self.before), *self.numbers)
+
+
+def _pairs(arms: CountedArms, slo: str, first: int) -> ArmBlocks:
+    """Return (candidate, stable) counts of each block since the candidate takes traffic, oldest first.
 
     None for the candidate in blocks that are no evidence: warm-up, and good events still to come.
+
+    Parameters
+    ----------
+    first : time after which blocks are evidence, in seconds.
     """
-    first = max(first_traffic_time(candidate) + lag_seconds, status.engine.slo(slo.name).since)
-    for block, is_warm in arms.since:
-        stable_count = block.stable.get(slo.name)
+    return arm_blocks((slo, first), arms.numbers, partial(_read_pairs, arms.since, slo, first))
+
+
+def _read_pairs(
+    since: Sequence[tuple[CanaryBlock, bool]], slo: str, first: int, stretch: slice
+) -> Iterator[ArmCounts]:
+    for block, is_warm in since[stretch]:
+        stable_count = block.stable.get(slo)
         if stable_count is None or not is_counted(stable_count):
             continue
         if not (is_warm and block.end > first):
             yield None, stable_count.count
-        elif (candidate_count := count_of(block.candidate.get(slo.name))) is not None:
+        elif (candidate_count := count_of(block.candidate.get(slo))) is not None:
             yield candidate_count, stable_count.count
 
 
@@ -202,32 +233,32 @@ def slo_evidence(
     frozen = status.engine.correlation.get(slo.name)
     correlation = burst_correlation(before, shift=shift) if frozen is None else frozen
     lag = max(slo.lag_blocks * terms.block_seconds, slo.label_lag_seconds)
-    pairs = list(_pairs(slo, status, candidate, arms, lag_seconds=lag))
+    first = max(first_traffic_time(candidate) + lag, status.engine.slo(slo.name).since)
+    pairs = _pairs(arms, slo.name, first)
     rows = candidate.pairs.get(slo.name)
     margin = slo.margin_by(rows)
     labels = compare_labels(
         slo,
         terms,
-        [*((block, False) for block in arms.before), *arms.since],
+        arms.all_blocks,
         candidate.shares,
+        numbers=arms.all_numbers,
         seconds=arms.seconds,
         since=status.engine.slo(slo.name).since,
     )
     if labels is None:
-        blocks = sum(candidate_count is not None for candidate_count, _ in pairs)
         evidence, aged_labels = (
             sequential_evidence(pairs, past, margin=margin, correlation=correlation),
             None,
         )
     else:
-        blocks = labels.compared_blocks
         evidence, aged_labels = labels.evidence(
             earlier_counts, margin=margin, correlation=correlation
         )
     paired = hold_out_of(slo, candidate)
     known_evidence = 0.0 if paired is None else paired.promote_evidence
     usual_rate = 0.0 if pace is None else pace.per_second
-    rate = max(_rate(before, evidence, blocks) / arms.seconds, usual_rate)
+    rate = max(_rate(before, evidence) / arms.seconds, usual_rate)
     shadow = evidence_of(slo, candidate) if slo.name in arms.shadowed else None
     if labels is not None and shadow is None:
         expected = expected_label_seconds(
@@ -272,9 +303,9 @@ def slo_evidence(
         promotion_bound(step_of(candidate, terms.steps), len(terms.steps)),
         rollback_bound(arms.slos),
         correlation,
-        blocks,
+        evidence.blocks,
         expected,
-        dispersion([*before, *(stable_count for _, stable_count in pairs)]),
+        StableScatter(tuple(before), pairs),
         better_bound(step_of(candidate, terms.steps), len(terms.steps), len(terms.deciding)),
         is_late(terms, status, candidate, arms.newest, block_seconds=arms.seconds),
         paired,
@@ -284,11 +315,11 @@ def slo_evidence(
     )
 
 
-def _rate(before: Sequence[Count], evidence: SequentialEvidence, blocks: int) -> float:
+def _rate(before: Sequence[Count], evidence: SequentialEvidence) -> float:
     """Return the events a block of both arms: before the rollout or during it, whichever is more.
 
     An SLO that must speak isn't let off because its events dry up.
     """
     events_before = sum(count.total for count in before) / len(before) if before else 0.0
     both_totals = evidence.candidate.total + evidence.stable.total
-    return max(events_before, both_totals / blocks if blocks else 0.0)
+    return max(events_before, both_totals / evidence.blocks if evidence.blocks else 0.0)

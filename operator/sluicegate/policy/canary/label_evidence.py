@@ -8,6 +8,7 @@ greatest class of age that both arms' predictions cover since the current share 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import inf, sqrt
 from typing import Final, NamedTuple
 
@@ -19,6 +20,7 @@ from sluicegate.policy.model.observed import CanaryBlock
 from sluicegate.policy.model.terms import SloTerms, Terms
 from sluicegate.slo.blocks import BlockValue
 from sluicegate.slo.label_ages import AGE_BOUNDS_SECONDS, AGES, LabelsByAge, covered_classes
+from sluicegate.stats.cached_fold import Derived
 from sluicegate.stats.canary_duration import WARM_UP_BLOCKS, needed_evidence_by_step
 from sluicegate.stats.counts import NOTHING, Count, summed
 from sluicegate.stats.dispersion import independent_share
@@ -58,46 +60,52 @@ def _total(slo: SloTerms, arms: Iterable[Mapping[str, BlockValue]]) -> int:
     return sum(arm[slo.name].count.total for arm in arms if slo.name in arm)
 
 
-def labelled_blocks(
-    terms: Terms,
-    slo: SloTerms,
-    blocks: Iterable[tuple[CanaryBlock, bool]],
-    shares: Sequence[Share],
-    *,
-    seconds: int,
-    since: int,
-) -> Iterator[LabelledBlock]:
-    """Yield the labels of each block, oldest first.
+class AgeRule(NamedTuple):
+    """What decides which of a block's labels compare.
 
-    Parameters
+    Attributes
     ----------
-    blocks : each with whether it is evidence. shares : of the candidate, oldest first.
+    slo : its name. lag_seconds : of its labels, where the spec has one; else 0.
+    lifetime_seconds : after which labels count as complete. share_times : of the candidate, oldest first.
     seconds : length of a block. since : time before which nothing is evidence, in seconds.
     """
-    start_times, changed = deque(share.start_time for share in shares), 0
-    for block, is_warm in blocks:
+
+    slo: str
+    lag_seconds: int
+    lifetime_seconds: int
+    share_times: tuple[int, ...]
+    seconds: int
+    since: int
+
+
+def _read_labels(
+    blocks: Sequence[tuple[CanaryBlock, bool]], rule: AgeRule, stretch: slice
+) -> Iterator[LabelledBlock]:
+    """Yield the labels of a stretch of blocks, oldest first; each block has a flag whether it is evidence."""
+    start_times, changed = deque(rule.share_times), 0
+    for block, is_warm in blocks[stretch]:
         while start_times and start_times[0] < block.end:
             changed = start_times.popleft()
         if block.ages is None:
-            yield LabelledBlock(0, NOTHING, NOTHING, _labels(block, slo))
+            yield LabelledBlock(0, NOTHING, NOTHING, _labels(block, rule.slo))
             continue
         classes = 0
-        if is_warm and block.end > since:
-            age = block.end - seconds - changed - WARM_UP_BLOCKS * seconds
-            classes = _covered(terms, slo, age)
+        if is_warm and block.end > rule.since:
+            age = block.end - rule.seconds - changed - WARM_UP_BLOCKS * rule.seconds
+            classes = _covered(rule, age)
         candidate, stable = block.ages.within(classes) if classes else (NOTHING, NOTHING)
-        yield LabelledBlock(classes, candidate, stable, _labels(block, slo))
+        yield LabelledBlock(classes, candidate, stable, _labels(block, rule.slo))
 
 
-def _covered(terms: Terms, slo: SloTerms, age: float) -> int:
+def _covered(rule: AgeRule, age: float) -> int:
     """Return how many classes of age predictions of this age, in seconds, have completed."""
-    if slo.label_lag_seconds:
-        return len(AGES) if age >= slo.label_lag_seconds else 0
-    return len(AGES) if age >= terms.label_lifetime_seconds else covered_classes(age)
+    if rule.lag_seconds:
+        return len(AGES) if age >= rule.lag_seconds else 0
+    return len(AGES) if age >= rule.lifetime_seconds else covered_classes(age)
 
 
-def _labels(block: CanaryBlock, slo: SloTerms) -> Count:
-    arms = (block.candidate.get(slo.name), block.stable.get(slo.name))
+def _labels(block: CanaryBlock, slo: str) -> Count:
+    arms = (block.candidate.get(slo), block.stable.get(slo))
     return summed(count for arm in arms if (count := count_of(arm)) is not None)
 
 
@@ -123,14 +131,9 @@ class LabelComparison:
     `settle_seconds` is the age up to which nearly all labels of each outcome come.
     """
 
-    blocks: tuple[LabelledBlock, ...]
+    blocks: Derived[LabelledBlock]
     rates: list[LabelRate]
     settle_seconds: int
-
-    @property
-    def compared_blocks(self) -> int:
-        """Return the number of blocks with comparable labels."""
-        return sum(block.joint_labels > 0 for block in self.blocks)
 
     def evidence(
         self, before: Count, *, margin: float, correlation: float
@@ -139,11 +142,8 @@ class LabelComparison:
 
         `before` are stable's labels before the rollout.
         """
-        evidence, ratio = label_evidence(
+        evidence, ratio, classes = label_evidence(
             self.blocks, before, margin=margin, correlation=correlation
-        )
-        classes = next(
-            (block.joint_labels for block in reversed(self.blocks) if block.joint_labels), 0
         )
         has_another_kind = self._are_of_another_kind
         settling = self.settle_seconds if has_another_kind else 0
@@ -167,6 +167,7 @@ def compare_labels(
     blocks: Sequence[tuple[CanaryBlock, bool]],
     shares: Sequence[Share],
     *,
+    numbers: tuple[int, ...],
     seconds: int,
     since: int,
 ) -> LabelComparison | None:
@@ -175,15 +176,18 @@ def compare_labels(
     Parameters
     ----------
     blocks : counted blocks, oldest first, each with whether it is evidence.
-    shares : of the candidate, oldest first. seconds : length of a block.
-    since : time before which nothing is evidence, in seconds.
+    shares : of the candidate, oldest first. numbers : one for each block with its flag.
+    seconds : length of a block. since : time before which nothing is evidence, in seconds.
     """
-    all_blocks = [block for block, _ in blocks]
-    if not compares_ages(slo, all_blocks):
+    recent_blocks = [block for block, _ in blocks[-RECENT_BLOCKS:]]
+    if not compares_ages(slo, recent_blocks):
         return None
-    labelled = labelled_blocks(terms, slo, blocks, shares, seconds=seconds, since=since)
-    rates = label_rates(terms, slo, all_blocks, seconds)
-    return LabelComparison(tuple(labelled), rates, _settle_seconds(terms, all_blocks))
+    share_times = tuple(share.start_time for share in shares)
+    lag, lifetime = slo.label_lag_seconds, terms.label_lifetime_seconds
+    rule = AgeRule(slo.name, lag, lifetime, share_times, seconds, since)
+    labelled = Derived(rule, numbers, partial(_read_labels, blocks, rule))
+    rates = label_rates(terms, slo, recent_blocks, seconds)
+    return LabelComparison(labelled, rates, _settle_seconds(terms, recent_blocks))
 
 
 def _settle_seconds(terms: Terms, blocks: Sequence[CanaryBlock]) -> int:

@@ -12,7 +12,7 @@ from sluicegate.policy.slo_health.client_errors import is_implicit
 from sluicegate.slo.blocks import Quality
 from sluicegate.slo.label_ages import AGE_BOUNDS_SECONDS
 from sluicegate.stats.counts import Count
-from sluicegate.stats.dispersion import independent_share
+from sluicegate.stats.dispersion import StableScatter, independent_share
 from sluicegate.stats.intervals import newcombe_difference, quantile
 from sluicegate.stats.late_labels import OddsRatio
 from sluicegate.stats.paired import PairedEvidence
@@ -103,7 +103,7 @@ class SloEvidence:
     shadow : the part that is of rows labelled after the training, where a shadow phase scores them:
         then nothing of `evidence.promote` is of the canary's counts.
     labels : where it is about labels that are compared at the same ages; else None.
-    dispersion : φ of stable's blocks before the rollout and beside the candidate.
+    scatter : stable's blocks before the rollout and beside the candidate.
     """
 
     terms: SloTerms
@@ -114,13 +114,18 @@ class SloEvidence:
     correlation: float
     blocks: int
     expected: float
-    dispersion: float
+    scatter: StableScatter
     better_at: float
     late: bool = False
     paired: PairedEvidence | None = None
     margin: float = 0.0
     shadow: BlockEvidence | None = None
     labels: AgedLabels | None = None
+
+    @property
+    def dispersion(self) -> float:
+        """Return φ of stable's blocks before the rollout and beside the candidate."""
+        return self.scatter.dispersion
 
     def settle_seconds(self, before: int) -> int:
         """Return within how many seconds stable's labels settle; at least `before`."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any, Final
 
 from sluicegate.slo.blocks import BlockValue, Quality
@@ -10,6 +11,7 @@ from sluicegate.stats.paired import Pairs
 
 NO_VALUES: Final[Mapping[str, Any]] = {}
 """Shared, as a canary has hundreds of blocks in which most of this is empty."""
+_NUMBERS: Final = count()
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,7 @@ class CanaryBlock:
     sent : requests that the gateway sent to (candidate, stable); None where it doesn't say.
     pairs : labelled requests that both predicted for, as they are mirrored; None without any.
     ages : labels of both by their age; None where the library of neither counts it.
+    number : of the block in this process; no other block has it, so cached sums are found by it.
     """
 
     end: int
@@ -37,6 +40,7 @@ class CanaryBlock:
     sent: tuple[int, int] | None = None
     pairs: Pairs | None = None
     ages: LabelsByAge | None = None
+    number: int = field(default_factory=_NUMBERS.__next__, init=False, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

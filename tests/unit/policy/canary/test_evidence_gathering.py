@@ -32,6 +32,7 @@ from sluicegate.policy.rollout.decision_status import carry_out_at_once
 from sluicegate.policy.slo_health.client_errors import client_errors
 from sluicegate.slo.blocks import Quality
 from sluicegate.stats.counts import Count
+from sluicegate.stats.dispersion import StableScatter
 from sluicegate.stats.gauge import Interval
 from sluicegate.stats.intervals import Z95, newcombe_difference
 from sluicegate.stats.sequential_test import SequentialEvidence
@@ -177,7 +178,7 @@ def speaking(ours: Count, theirs: Count, *, slo=SLO, blocks=100, correlation=0.0
         correlation=correlation,
         blocks=blocks,
         expected=3600.0,
-        dispersion=1.0,
+        scatter=StableScatter(),
         **known,
     )
 
