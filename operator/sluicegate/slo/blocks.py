@@ -204,11 +204,14 @@ class Series:
 
     __slots__ = (
         "_bad", "_first_hour", "_hour_bad", "_hour_total", "_newest", "_quality", "_total", "derived",
+        "repeats",
     )  # fmt: skip
 
     derived: dict[object, object]
     """Values that a reader computed from complete hours and caches here; emptied when an hour
     changes. Keys contain the inputs."""
+    repeats: int
+    """How many blocks were read again, with the same value or another one."""
 
     def __init__(self) -> None:
         self._newest = -1
@@ -217,6 +220,7 @@ class Series:
         self._bad, self._total = _zero_array(SINGLE_BLOCKS), _zero_array(SINGLE_BLOCKS)
         self._hour_bad, self._hour_total = _zero_array(RING_SIZES[0]), _zero_array(RING_SIZES[0])
         self.derived = {}
+        self.repeats = 0
 
     # ---- writing ---------------------------------------------------------------------------
 
@@ -227,6 +231,9 @@ class Series:
         if block.index > self._newest:
             self._move_to(block.index)
         else:
+            self.repeats += 1
+            if self._holds(block):  # each read repeats the newest block of the one before
+                return
             self.derived.clear()
         age = self._newest - block.index
         previous_count = Count(0, 0)
@@ -250,6 +257,15 @@ class Series:
                     previous_hour_count.total + change[1],
                 ),
             )
+
+    def _holds(self, block: Block) -> bool:
+        """Return whether this block was read before with the same value."""
+        slot = block.index % SINGLE_BLOCKS
+        return (
+            self._newest - block.index < SINGLE_BLOCKS
+            and self._quality[slot] == block.quality != Quality.MISSING
+            and (self._bad[slot], self._total[slot]) == block.count
+        )
 
     def _append(self, block: Block) -> bool:
         """Record the block after the newest block, unless a sum exceeds the arrays' range.
@@ -330,6 +346,7 @@ class Series:
         """
         remaining_series = Series()
         remaining_series._newest, remaining_series._first_hour = self._newest, self._first_hour
+        remaining_series.repeats = self.repeats
         remaining_series._quality, remaining_series._bad, remaining_series._total = (
             self._quality,
             self._bad[:],

@@ -87,10 +87,12 @@ def advance_alarm(
     for bad_events, total in counts:
         index += 1
         good_events = total - bad_events
-        values = tuple(
-            min(max(statistic + bad_events * bad_step + good_events * good_step, 0.0), alarm_bound)
-            for statistic, (bad_step, good_step) in zip(values, steps, strict=True)
-        )
+        # Without a generator or calls per value, as a bank follows each block of each market.
+        advanced = []
+        for statistic, (bad_step, good_step) in zip(values, steps, strict=True):
+            evidence = statistic + bad_events * bad_step + good_events * good_step
+            advanced.append(0.0 if evidence < 0.0 else min(evidence, alarm_bound))
+        values = tuple(advanced)
         if alarm_index is not None and values[alarm_index] < alarm_bound / 2:
             values, alarm_index = (0.0,) * len(values), None
         largest_statistic = max(values)

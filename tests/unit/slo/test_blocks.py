@@ -255,6 +255,22 @@ def test_a_value_derived_without_excluded_blocks_is_cached_for_the_same_exclusio
     assert series.derived == {}
 
 
+@pytest.mark.parametrize(
+    ("again", "kept"),
+    [
+        (Block(5, Quality.COUNTED, Count(1, 10)), True), (Block(4, Quality.COUNTED, Count(1, 10)), True),
+        (Block(5, Quality.COUNTED, Count(2, 10)), False), (Block(5, Quality.UNAVAILABLE), False),
+        (Block(6, Quality.COUNTED, Count(1, 10)), True),
+    ],
+)  # fmt: skip
+def test_a_block_read_again_with_the_same_value_keeps_derived_values(again, kept):
+    series = series_of([(index, (1, 10)) for index in range(1, 6)])
+    series.derived["mine"] = 1
+    series.record(again)
+    assert (series.derived == {"mine": 1}) is kept
+    assert series.block(again.index) == again
+
+
 def test_blocks_are_kept_singly_for_six_hours():
     series = series_of([(index, (1, index)) for index in range(1, 101)])
     assert [one.index for one in series.blocks(0, 200)] == list(range(29, 101))

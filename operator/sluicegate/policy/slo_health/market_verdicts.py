@@ -153,10 +153,14 @@ def is_bad(count: Count, allowed: float) -> bool:
 
 
 def _alarm(blocks: Series, newest: int, bank: Bank, since: int) -> LastingAlarm:
-    """Return the evidence up to block `newest`: of single blocks where they are stored, else of sums."""
+    """Return the evidence up to block `newest`: of single blocks where they are stored, else of sums.
+
+    Evidence of the past begins from the sums again once a block was read again, as in a replica that starts.
+    """
     alarm_before = blocks.derived.get((bank, since))
     if (
         isinstance(alarm_before, _Kept)
+        and alarm_before.repeats == blocks.repeats
         and newest - SINGLE_BLOCKS < alarm_before.alarm.next_block <= newest + 1
     ):
         alarm, phi = alarm_before.alarm, alarm_before.phi
@@ -172,15 +176,19 @@ def _alarm(blocks: Series, newest: int, bank: Bank, since: int) -> LastingAlarm:
             for index in range(alarm.next_block, newest + 1)
         ]
         alarm = lasting_alarm.advance_alarm(alarm, bank, counts, phi)
-    blocks.derived[bank, since] = _Kept(alarm, phi)
+    blocks.derived[bank, since] = _Kept(alarm, phi, blocks.repeats)
     return alarm
 
 
 class _Kept(NamedTuple):
-    """The evidence of a cell after its newest block, and the dispersion by which it is divided."""
+    """The evidence of a cell after its newest block, and the dispersion by which it is divided.
+
+    `repeats` is how many of the cell's blocks had been read again by then.
+    """
 
     alarm: LastingAlarm
     phi: float
+    repeats: int
 
 
 def _of_sums(blocks: Series, end: int, bank: Bank, phi: float, *, since: int) -> LastingAlarm:
