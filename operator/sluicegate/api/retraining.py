@@ -106,8 +106,8 @@ class Retraining(ApiModel):
     the time at which the queue admits it. The operator may have a lower limit:
     SLUICEGATE_MAX_RETRAINING_SECONDS, one day by default."""
     cooldown_seconds: Annotated[int, Field(ge=0, le=2_678_400)] | None = None
-    """Pause after an attempt; it doubles, up to a week, after each that failed, was worse or was no
-    remedy. A change of spec.retraining, the runtime image or an SLO ends it. Without it
+    """Pause after an attempt; it doubles, up to a week, with each further one in a row that failed, was
+    worse or was no remedy. A change of spec.retraining, the runtime image or an SLO ends it. Without it
     the pause lasts until there are enough events to detect a drop of maxDrop, and twice as many after
     each that was no remedy, a day at most."""
     schedule: Schedule | None = None

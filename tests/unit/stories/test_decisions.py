@@ -382,10 +382,10 @@ def test_a_version_younger_than_fourteen_blocks_is_not_retrained():
 
 
 @pytest.mark.slow
-def test_the_cooldown_doubles_with_each_failure_and_three_need_a_person():
+def test_the_cooldown_doubles_with_each_further_failure_and_three_need_a_person():
     day = 288
-    events = [failed(120), failed(720), failed(1900)]
-    lines = run(scenario(decaying(), 120 + 10 * day, events=events))
+    events = [failed(120), failed(420), failed(1010)]
+    lines = run(scenario(decaying(), 120 + 5 * day, events=events))
     assert acts(lines) == [
         ("Retrain", "ModelDecay"),
         ("Alert", "JobFailed"),
@@ -396,8 +396,8 @@ def test_the_cooldown_doubles_with_each_failure_and_three_need_a_person():
         ("Alert", "RetrainSuspended"),
     ]
     starts = [line["at"] for line in lines if line["decision"]["type"] == "Retrain"]
-    assert starts[1] - 120 * BLOCK == 2 * 86_400
-    assert starts[2] - 720 * BLOCK == 4 * 86_400
+    assert starts[1] - 120 * BLOCK == 86_400
+    assert starts[2] - 420 * BLOCK == 2 * 86_400
 
 
 def test_a_failed_training_is_reported_with_its_message():
@@ -439,14 +439,14 @@ def test_trainings_with_a_too_small_hold_out_are_repeated_at_growing_intervals()
         "stableEvaluation": {"accuracy": count(10, 100)},
     }
     day = 288
-    ends = (TRAINED, TRAINED + 2 * day + 12, TRAINED + 6 * day + 24)
+    ends = (TRAINED, TRAINED + day + 12, TRAINED + 3 * day + 24)
     events = [trained(end, f"v{k + 2}", **small) for k, end in enumerate(ends)]
-    lines = run(scenario(decaying(), TRAINED + 8 * day, events=events))
+    lines = run(scenario(decaying(), TRAINED + 5 * day, events=events))
     assert [reason for kind, reason in acts(lines) if kind == "Alert"] == ["HoldOutTooSmall"] * 3
     begins = [line["at"] // BLOCK for line in lines if line["decision"]["type"] == "Retrain"]
     assert len(begins) == len(ends), "each attempt is followed by a longer pause, not by an end"
     pauses = [begin - end for end, begin in zip(ends, begins[1:], strict=False)]
-    assert [round(pause / day) for pause in pauses] == [2, 4]
+    assert [round(pause / day) for pause in pauses] == [1, 2]
 
 
 @pytest.mark.parametrize(

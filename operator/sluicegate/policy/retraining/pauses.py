@@ -1,6 +1,6 @@
 """What an attempt without a promotion leaves: counts, a pause, and what ends the pause.
 
-A failure of the training doubles the pause, and after three in a row a person must act. A Job that
+The second failure of a training in a row doubles the pause, and after three a person must act. A Job that
 was lost to the cluster says nothing about the training: it is retried within minutes. A challenger
 that fails pauses no remedy. What a person corrects ends the pause that it caused.
 """
@@ -47,16 +47,18 @@ class EndedAttempt:
 def cooldown(terms: Terms, retraining_status: RetrainingStatus | None) -> int:
     """Return the seconds of the pause after an attempt, by the failures in a row including it.
 
+    The first failure has the pause itself, and each further one doubles it.
     A pause that a person chose also doubles for attempts that were no remedy: without one the
     number of labels has the same effect.
     """
     retraining_status = retraining_status or RetrainingStatus()
     least = terms.retraining.cooldown_seconds if terms.retraining else 0
     base = max(least, 2 * (retraining_status.last_duration_seconds or 0))
-    doubled = retraining_status.unsuccessful_attempts
+    attempts = retraining_status.unsuccessful_attempts
     if terms.retraining is not None and terms.retraining.cooldown_given:
-        doubled += retraining_status.attempts_without_remedy
-    return min(base << min(doubled, 32), max(LONGEST_COOLDOWN, base))
+        attempts += retraining_status.attempts_without_remedy
+    doublings = min(max(0, attempts - 1), 32)
+    return min(base << doublings, max(LONGEST_COOLDOWN, base))
 
 
 def with_ended_attempt(

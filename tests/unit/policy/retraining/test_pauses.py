@@ -33,9 +33,9 @@ def after(status, reason, *, failed=True, terms=TERMS) -> RetrainingStatus:
     return found
 
 
-def test_each_failed_training_doubles_the_pause():
+def test_each_further_failed_training_doubles_the_pause():
     left = after(trained(unsuccessful_attempts=1), Reason.JOB_FAILED)
-    assert (left.unsuccessful_attempts, left.next_allowed_time) == (2, NOW + 4 * DAY)
+    assert (left.unsuccessful_attempts, left.next_allowed_time) == (2, NOW + 2 * DAY)
 
 
 def test_a_failed_challenger_does_not_pause_remedial_trainings_and_has_its_own_count():
@@ -50,7 +50,7 @@ def test_trainings_without_a_remedy_are_counted_separately_from_failures():
     assert (left.attempts_without_remedy, left.unsuccessful_attempts) == (3, 0)
 
 
-@pytest.mark.parametrize(("given", "hours"), [({}, 24), ({"cooldownSeconds": HOUR}, 8)])
+@pytest.mark.parametrize(("given", "hours"), [({}, 24), ({"cooldownSeconds": HOUR}, 4)])
 def test_a_cooldown_of_the_spec_doubles_after_each_training_without_a_remedy(given, hours):
     """Where the pause follows from labels, their number grows instead."""
     terms = judged_by(ACCURACY, retraining=TRAINING | given)

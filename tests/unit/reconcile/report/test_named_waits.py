@@ -121,7 +121,7 @@ def test_trainings_without_a_remedy_name_what_the_next_one_waits_for(given, ends
 
 
 FAILED = {
-    "unsuccessfulAttempts": 1, "lastReason": "JobFailed", "nextAllowedTime": "2026-01-03T00:00:00Z",
+    "unsuccessfulAttempts": 1, "lastReason": "JobFailed", "nextAllowedTime": "2026-01-02T00:00:00Z",
     "lastResult": {
         "outcome": "Failed", "reason": "JobFailed", "completionTime": "2026-01-01T00:00:00Z",
     },
@@ -141,7 +141,7 @@ def test_the_pause_after_a_training_is_reported_on_a_healthy_product_too(ended, 
     world.status["retraining"] = FAILED | ended
     reason, message = says(world.run(), ConditionType.RETRAINING_ACTIVE)
     assert reason == "CoolingDown"
-    assert "the next one has to wait until 2026-01-03T00:00:00Z (1 attempt without" in message
+    assert "the next one has to wait until 2026-01-02T00:00:00Z (1 attempt without" in message
     assert "or until a person corrects spec.retraining" in message
     assert world.current.state == "Healthy"
     assert [one.kind for one in needs_in(world.current, ("shop", "search"))] == needed
