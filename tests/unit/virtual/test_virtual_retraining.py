@@ -310,3 +310,20 @@ async def test_a_job_in_a_queue_is_replaced_after_its_queue_is_corrected(world):
     world.edit(key, retraining={"queue": "gpus"})
     await world.until(lambda: active(world, key) == ("True", "Training"), seconds=BLOCK)
     assert only_job(world)["metadata"]["labels"][names.LABEL_QUEUE] == "gpus"
+
+
+@on_virtual_time
+async def test_a_training_that_ends_while_the_product_is_suspended_lasts_until_its_job_ended(world):
+    key = world.apply(product(retraining=RETRAINING))
+    world.cluster.trainings[key] = Training(seconds=600, report=TRAINED)
+    world.start(**RARELY)
+    await world.run(HOUR)
+    world.cluster.set_quality(image("a"), BAD)
+    await world.until(lambda: active(world, key) == ("True", "Training"), seconds=3 * HOUR)
+    world.edit(key, suspend=True)
+    await world.run(6 * HOUR)
+    world.edit(key, suspend=None)
+    await world.until(lambda: "lastJob" in retraining(world, key), seconds=HOUR)
+    ended = retraining(world, key)["lastJob"]
+    assert 600 <= seconds_between(ended["startTime"], ended["endTime"]) < 900
+    assert 600 <= retraining(world, key)["lastDurationSeconds"] < 900

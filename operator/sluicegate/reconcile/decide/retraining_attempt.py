@@ -11,6 +11,7 @@ from sluicegate.policy import WaitingRetraining
 from sluicegate.policy.model.decision import Alert, Decision, StartRollout
 from sluicegate.policy.model.observed import TrainingScored, TrainingSucceeded
 from sluicegate.policy.model.terms import job_inputs
+from sluicegate.reconcile.live.children import JobRecord
 from sluicegate.reconcile.observe.observation import Observation
 
 _REFUSALS: Final = frozenset(
@@ -62,7 +63,10 @@ def with_admission(observation: Observation, status: DataProductStatus) -> DataP
 
 
 def with_ended_training(observation: Observation, status: DataProductStatus) -> DataProductStatus:
-    """Return the status; a training that has ended releases what it reserved, whatever its result."""
+    """Return the status; a training that has ended releases what it reserved, whatever its result.
+
+    It lasted until its Job ended, also if spec.suspend or an absence of the operator delayed its result.
+    """
     before, after = observation.product.status.retraining, status.retraining
     if before is None or not before.job or before.start_time is None:
         return status
@@ -74,13 +78,24 @@ def with_ended_training(observation: Observation, status: DataProductStatus) -> 
     if queued and not admitted:
         return status  # it has run in no pod
     retraining = observation.product.spec.retraining
+    end_time = _end_time(job, observation.now)
     ended_training = EndedTraining(
         job=before.job,
         start_time=admitted or before.start_time,
-        end_time=observation.now,
+        end_time=end_time,
         requests=retraining.reserved() if retraining else {},
     )
+    seconds_run = before.seconds_run(observation.now)
+    if after is not None and seconds_run is not None and after.last_duration_seconds == seconds_run:
+        status = status.with_retraining(last_duration_seconds=before.seconds_run(end_time))
     return status.with_retraining(last_job=ended_training)
+
+
+def _end_time(job: JobRecord | None, now: int) -> int:
+    """Return when a Job ended, in seconds; now for one that is deleted before its end."""
+    if job is None or not job.end_time:
+        return now
+    return min(now, max(job.created, job.end_time))
 
 
 def with_pending(

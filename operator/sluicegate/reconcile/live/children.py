@@ -185,7 +185,7 @@ class JobRecord(ChildRecord):
     suspended : spec.suspend is set, so it has no pod.
     suspended_since : since when it has not run, in seconds; 0 while it isn't suspended and has begun.
     queue : the LocalQueue that admits it; empty without one.
-    start_time : when it began, in seconds; 0 before. ready : pods of it that run.
+    start_time, end_time : when it began and ended, in seconds; 0 before. ready : pods of it that run.
     """
 
     finished: bool
@@ -200,6 +200,7 @@ class JobRecord(ChildRecord):
     deleting: bool = False
     suspended: bool = False
     suspended_since: int = 0
+    end_time: int = 0
     queue: str = ""
     start_time: int = 0
     ready: int = 0
@@ -386,6 +387,7 @@ def job_record(body: Mapping[str, Any]) -> JobRecord | None:
         else max(created, _moved_at({}, (pause,))),
         queue=(body["metadata"].get("labels") or {}).get(names.LABEL_QUEUE, ""),
         start_time=_moved_at({"creationTimestamp": status.get("startTime")}, ()),
+        end_time=max((_moved_at({}, (one,)) for one in end_condition.values()), default=0),
         ready=status.get("ready") or 0,
     )
 

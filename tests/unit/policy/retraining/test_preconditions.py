@@ -81,7 +81,8 @@ def test_a_training_starts_at_the_last_value_within_each_precondition(fields):
 
 
 @pytest.mark.parametrize(
-    ("failures", "last", "days"), [(0, 0, 1), (1, 0, 1), (2, 0, 2), (3, 0, 4), (4, 0, 7), (1, 86_400, 2)]
+    ("failures", "last", "days"),
+    [(0, 0, 1), (1, 0, 1), (2, 0, 2), (3, 0, 4), (4, 0, 7), (1, 86_400, 2)],
 )
 def test_the_cooldown_between_trainings_doubles_up_to_one_week(failures, last, days):
     trained = RetrainingStatus(unsuccessful_attempts=failures, last_duration_seconds=last)
