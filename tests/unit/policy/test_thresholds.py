@@ -126,6 +126,8 @@ PARAMETERS = {
     "slo_health.market_verdicts.judge_markets": {"since": 0},
     "slo_health.messages.describe": {"degraded": False},
     "slo_health.drift._two_sample": {"same_hours": False},
+    "slo_health.drift.drift_of": {"missed": False},
+    "slo_health.ratio_slo.judge": {"missed": False},
     "slo_health.gauge_slo._followed": {"daily": False},
     "training_results._attempt_over": {"failed": True},
 }

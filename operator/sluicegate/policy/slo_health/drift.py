@@ -91,6 +91,7 @@ def drift_of(
     since: int,
     known_since: int | None = None,
     mean: int | None = None,
+    missed: bool = False,
 ) -> Drift | None:
     """Return the drift in the last fourteen days; None if the baseline allows no alternative.
 
@@ -112,6 +113,8 @@ def drift_of(
     mean : A, in hours, or in days if it uses days; ten years when left out. A baseline that
         isn't the version's own has one, and is tested by the CUSUM alone, as what this version did
         before says nothing about the other.
+    missed : whether the SLO is Missed already. Less than two days of hours that differ are then its
+        fall, and no season.
     """
     calendar, lag = terms.calendar, 2 * terms.lag_blocks
     without_mean = mean is None
@@ -125,7 +128,10 @@ def drift_of(
     shows = hours_known
     if without_mean and not baseline.weekdays and not late:
         each_sum = Stretch(calendar.sum_units, start, complete - 1, by_hour)
-        shows = _before_change(terms, series, baseline, each_sum, hours_known=hours_known)
+        before = _before_change(terms, series, baseline, each_sum, hours_known=hours_known)
+        day = calendar.sum_count(HOURS_A_DAY)
+        # Hours before a change on the first day show no season: without a fall that is known, all count.
+        shows = before if missed or len(before) >= day else hours_known
     swings = _swings(terms, series, baseline, shows) if without_mean else baseline.daily
     daily = swings or late
     units = calendar.days if daily else calendar.sum_units
@@ -225,20 +231,15 @@ def _swings(terms: SloTerms, series: Series, baseline: Baseline, hours_known: ra
 def _before_change(
     terms: SloTerms, series: Series, baseline: Baseline, stretch: Stretch, *, hours_known: range
 ) -> range:
-    """Return the hours that show a season with less than two days of them: those before a suspected change.
-
-    The change itself makes hours differ. If it came on the first day, the hours before it show no
-    season, and all count: the next day shows which of the two it was.
-    """
+    """Return the hours known before a suspected change, which itself makes hours differ; all from two days on."""
     calendar = terms.calendar
     day = calendar.sum_count(HOURS_A_DAY)
-    if not day < len(hours_known) < seasonality.season_sums(calendar):
+    if not day <= len(hours_known) < seasonality.season_sums(calendar):
         return hours_known
     drift = _two_sample(terms, series, baseline, stretch)
     if drift is None or drift.changed is None:
         return hours_known
-    before = range(hours_known.start, drift.changed // BLOCKS_PER_HOUR)
-    return before if len(before) >= day else hours_known
+    return range(hours_known.start, drift.changed // BLOCKS_PER_HOUR)
 
 
 def _cusum(terms: SloTerms, series: Series, baseline: Baseline, stretch: Stretch) -> Drift | None:

@@ -143,8 +143,14 @@ def _judge(
         until = _until(terms, view, stable, result.reason)
         budget = _budget(terms, stable, series, now=now)
         return replace(result, budget=budget, shown_blocks=blocks, until=until)
+    record = status.engine.slo(slo.name)
     result = _judge_counts(
-        terms, replace(view, series=series), baseline, spans=spans, shown_since=shown_since
+        terms,
+        replace(view, series=series),
+        baseline,
+        spans=spans,
+        shown_since=shown_since,
+        missed=record.degraded or record.streak is not None,
     )
     if status.probation is not None and slo.name in status.engine.probation_baselines:
         probation_baseline = status.engine.probation_baselines[slo.name]
@@ -194,6 +200,7 @@ def _judge_counts(
     *,
     spans: tuple[BlockSpan, ...],
     shown_since: int,
+    missed: bool,
 ) -> SloResult:
     """Return the verdict on counts: on blocks after the last disturbance, or on all but disturbances.
 
@@ -202,7 +209,7 @@ def _judge_counts(
     """
     assert view.series is not None
     drift_since = _drift_since(terms, view, baseline)
-    judge_counts = partial(judge, view.terms, baseline=baseline, now=view.now)
+    judge_counts = partial(judge, view.terms, baseline=baseline, now=view.now, missed=missed)
     after = spans[-1].last if spans else 0
     newest = judge_counts(
         view.series,

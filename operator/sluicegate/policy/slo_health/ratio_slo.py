@@ -112,6 +112,7 @@ def judge(
     since: int,
     drift_since: int,
     shown_since: int,
+    missed: bool = False,
 ) -> SloResult:
     """Judge an SLO that has passed the data checks.
 
@@ -121,6 +122,7 @@ def judge(
     now : newest complete block. since : blocks up to this one don't count.
     drift_since : blocks up to this one belong to the baseline, or don't count.
     shown_since : blocks up to this one aren't shown either, as another version served.
+    missed : whether it was Missed before, and hasn't recovered since.
     """
     readings = [
         read_surely(row, series, baseline, now=now, since=since) for row in terms.thresholds
@@ -130,7 +132,13 @@ def judge(
         None
         if baseline is None
         else drift_of(
-            terms, series, baseline, now=now, since=drift_since, known_since=min(since, drift_since)
+            terms,
+            series,
+            baseline,
+            now=now,
+            since=drift_since,
+            known_since=min(since, drift_since),
+            missed=missed,
         )
     )
     absolute = tripped.threshold.row.level if tripped else Level.MET

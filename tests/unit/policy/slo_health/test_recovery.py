@@ -24,12 +24,15 @@ ACCEPTED = 0.1
 SLO = judged_by({"name": "accuracy", "indicator": {"outcomes": {}}, "maxDrop": "0.05"}).slos[0]
 
 
-def judged(*hours):
+def judged(*hours, missed=False):
     """The verdict after hours with these bad ratios, of a version that was accepted with 10 %."""
     rows = [(round(ratio * LABELS), LABELS) for ratio in hours for _ in range(BLOCKS)]
     known = baseline(SLO, 4000, 40_000)
     now = len(rows)
-    return judge(SLO, series(*rows), baseline=known, now=now, since=0, drift_since=0, shown_since=0)
+    return judge(
+        SLO, series(*rows), baseline=known, now=now, since=0, drift_since=0, shown_since=0,
+        missed=missed,
+    )  # fmt: skip
 
 
 GOOD = (ACCEPTED,) * 24
@@ -87,3 +90,20 @@ def test_bad_blocks_before_a_recovery_are_no_evidence_of_a_new_drop(cause, bad):
     present = present_now(terms, status, read, found, stable=status.stable)
 
     assert present.bad is bad
+
+
+@pytest.mark.parametrize("hour", [4, 20])
+@pytest.mark.parametrize("fallen", [0.16, 0.25])
+def test_a_drop_on_the_first_day_stays_missed_through_the_second_day(hour, fallen):
+    """From 24 hours on, the hours before and after it look like a season of one day."""
+    for known in range(hour + 3, 53):
+        result = judged(*[ACCEPTED] * hour, *[fallen] * (known - hour), missed=True)
+        assert (known, result.drift.level) == (known, Level.MISSED)
+        assert not result.calm
+
+
+@pytest.mark.parametrize("hours", [17, 26, 40])
+def test_a_drop_on_the_first_day_recovers_on_either_day_with_the_evidence_that_found_it(hours):
+    rows = [*[ACCEPTED] * 4, *[0.25] * hours]
+    assert not judged(*rows, ACCEPTED, missed=True).calm
+    assert judged(*rows, *[ACCEPTED] * 4, missed=True).calm
