@@ -53,6 +53,19 @@ class Quality(IntEnum):
     """The count may be used; it may be zero."""
 
 
+@dataclass(frozen=True, slots=True)
+class SilentBlocks:
+    """Newest blocks in a row in which stable has series and the candidate has none.
+
+    Attributes
+    ----------
+    number : of blocks. expected : requests that the candidate's share would have given it in them.
+    """
+
+    number: int
+    expected: float
+
+
 _SILENT: Final = (Quality.COUNTED, Quality.NO_SERIES, Quality.MISSING)
 """Qualities of a block that may have no events; one that was never read says nothing."""
 _QUALITIES: Final = tuple(Quality)

@@ -30,7 +30,7 @@ THRESHOLDS: dict[str, dict[str, float | tuple[int, ...]]] = {
                                 "LONGEST_SECONDS": 14 * DAY, "_NEVER": 3650 * DAY,
                                 "LEAST_EXTENSION": 1.25, "LEAST_LABELS": 100},
     "canary.shadow_evidence": {"USUAL_DISCORDANCE": 0.1},
-    "canary.verdict": {"SILENT_BLOCKS": 10, "LOST_SECONDS": 1800},
+    "canary.verdict": {"SILENT_BLOCKS": 10, "SILENT_REQUESTS": 20, "LOST_SECONDS": 1800},
     "derived_defaults": {"DISCORDANT": 0.1},
     "diagnosis.checks": {"COMMON_PRODUCTS": 3, "COMMON_SHARE": 0.3, "_ROUNDING": 1e-9, "TRAFFIC_FACTOR": 3},
     "diagnosis.market_remedy": {"MOST_ALERTS": 16},

@@ -42,6 +42,19 @@ def test_a_candidate_without_series_is_rolled_back_after_ten_blocks(last):
     assert line["at"] == (last + 10) * BLOCK
 
 
+@pytest.mark.parametrize(("requests", "blocks"), [(1, 20), (2, 10), (200, 10)])
+def test_a_candidate_without_series_is_rolled_back_once_its_share_would_have_given_it_requests(
+    requests, blocks
+):
+    def script(index):
+        return {"v1": steady(0.1, requests, requests)}
+
+    lines = run(scenario(script, 90, product=one_step(), events=[changed(50, "v3")]))
+    line = first(lines, "Rollback")
+    assert line["decision"]["reason"] == "CanaryNoData"
+    assert line["at"] == (50 + blocks) * BLOCK
+
+
 def test_a_candidate_without_series_is_kept_while_stable_has_none_too():
     def script(index):
         return {"v1": steady(0.1, 200)} if index <= 50 else {}

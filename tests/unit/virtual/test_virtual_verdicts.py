@@ -264,3 +264,15 @@ async def test_a_candidate_killed_at_its_memory_limit_is_rejected_with_that_reas
     assert (model["outcome"], model["reason"]) == ("RolledBack", "CanaryNotReady")
     decision = world.status(key)["decision"]
     assert "memory limit" in decision["message"], decision
+
+
+@pytest.mark.slow
+@on_virtual_time
+async def test_a_candidate_without_a_request_at_little_traffic_is_held_instead_of_rolled_back(
+    world,
+):
+    key = await stepping(world, {"steps": [5, 50]}, **RARELY)
+    world.cluster.set_rate(key, 0.01)
+    await world.run(1500)
+    assert (phase(world, key), weight(world, key)) == ("Stepping", 5)
+    assert hold(world, key)["check"] == "NoTraffic"

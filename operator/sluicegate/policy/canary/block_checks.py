@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from sluicegate.api.slos import IndicatorKind
+from sluicegate.api.versions import Share
 from sluicegate.policy.model.observed import CanaryBlock
 from sluicegate.policy.model.terms import SloTerms, Terms
-from sluicegate.slo.blocks import BlockValue, Quality
+from sluicegate.slo.blocks import BlockValue, Quality, SilentBlocks
 from sluicegate.slo.client_errors import CLIENT_ERRORS
 from sluicegate.stats.cached_fold import Derived, Rule, fold_cached
 from sluicegate.stats.counts import NOTHING, Count, summed
@@ -67,14 +68,18 @@ def quality_of(block: CanaryBlock | None) -> Quality:
     return Quality.MISSING if block is None else block.quality
 
 
-def silent_blocks(judged_slos: Sequence[SloTerms], blocks: Sequence[CanaryBlock]) -> int:
-    """Return the number of newest blocks in a row in which stable has series and the candidate has none.
+def silent_blocks(
+    judged_slos: Sequence[SloTerms], blocks: Sequence[CanaryBlock], shares: Sequence[Share]
+) -> SilentBlocks:
+    """Return the newest blocks in a row in which stable has series and the candidate has none.
 
     A block without counts of stable, or in which the candidate's pods weren't scraped, neither
-    counts nor ends the row.
+    counts nor ends the row. Requests are those that stable's pods counted; labels may arrive for
+    many earlier requests at once, so they stand for requests only where nothing else counts them.
     """
     names = [slo.name for slo in judged_slos if slo.gauge is None]
-    rows = 0
+    request_names = [slo.name for slo in judged_slos if slo.kind in _REQUEST_KINDS]
+    number, expected = 0, 0.0
     for block in reversed(blocks):
         stable = [count_of(block.stable.get(name)) for name in names]
         alive = any(count is not None and count.total > 0 for count in stable)
@@ -83,8 +88,18 @@ def silent_blocks(judged_slos: Sequence[SloTerms], blocks: Sequence[CanaryBlock]
         readings = [block.candidate[name] for name in names if name in block.candidate]
         if any(reading.quality is not Quality.NO_SERIES for reading in readings):
             break
-        rows += 1
-    return rows
+        number += 1
+        counts = [count_of(block.stable.get(name)) for name in request_names or names]
+        requests = max((count.total for count in counts if count is not None), default=0)
+        expected += requests * _odds(block, shares)
+    return SilentBlocks(number, expected)
+
+
+def _odds(block: CanaryBlock, shares: Sequence[Share]) -> float:
+    """Return the candidate's requests per request of stable that its share in this block gives; 0 before the first."""
+    weights = (share.weight for share in reversed(shares) if share.start_time < block.end)
+    weight = next(weights, 0)
+    return weight / (100 - weight) if weight < 100 else 0.0  # noqa: PLR2004
 
 
 def wrong_share(terms: Terms, usable_blocks: Sequence[CanaryBlock], weight: float) -> float | None:

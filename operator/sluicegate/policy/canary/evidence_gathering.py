@@ -97,7 +97,7 @@ def assess(
         newest=quality_of(newest),
         newest_requests=requests_of(newest) if newest else 0,
         invalid=invalid_blocks(slos_to_judge, blocks),
-        silent=silent_blocks(slos_to_judge, blocks),
+        silent=silent_blocks(slos_to_judge, blocks, candidate.shares),
         mismatch=wrong_share(terms, usable_blocks, candidate.weight / 100),
         cases=cases,
         gauges=tuple(

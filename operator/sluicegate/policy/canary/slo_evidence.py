@@ -9,7 +9,7 @@ from sluicegate.policy.canary.gauge_evidence import GaugeEvidence
 from sluicegate.policy.canary.label_pace import SLOW_SECONDS
 from sluicegate.policy.model.terms import SloTerms, Terms
 from sluicegate.policy.slo_health.client_errors import is_implicit
-from sluicegate.slo.blocks import Quality
+from sluicegate.slo.blocks import Quality, SilentBlocks
 from sluicegate.slo.label_ages import AGE_BOUNDS_SECONDS
 from sluicegate.stats.counts import Count
 from sluicegate.stats.dispersion import StableScatter, independent_share
@@ -324,7 +324,8 @@ class Assessment:
     newest : quality of the newest block; MISSING before the first one.
     newest_requests : candidate's requests in it.
     invalid : latest blocks in a row whose numbers weren't counts.
-    silent : latest blocks in a row in which stable had requests and the candidate no series.
+    silent : latest blocks in a row in which stable had requests and the candidate no series, and the
+        requests that its share would have given it in them.
     gauges : by deciding SLO that is a gauge.
     mismatch : the share that was seen in the last five blocks, when none of them had the right one.
     harmed : markets in which the candidate is surely worse, the strongest evidence first.
@@ -339,7 +340,7 @@ class Assessment:
     newest: Quality
     newest_requests: int
     invalid: int
-    silent: int
+    silent: SilentBlocks
     mismatch: float | None
     gauges: tuple[GaugeEvidence, ...] = ()
     harmed: tuple[MarketHarm, ...] = ()

@@ -52,6 +52,8 @@ from sluicegate.slo.client_errors import CLIENT_ERRORS
 from sluicegate.views.numbers import duration, events
 
 SILENT_BLOCKS: Final = 10
+SILENT_REQUESTS: Final = 20
+"""Requests that a candidate's share would have given it, from which on none at all has another cause."""
 LOST_SECONDS: Final = 1800
 """Seconds without measurements after which a candidate is rolled back without a verdict."""
 OVERRULABLE: Final = LACKING | {Reason.OBJECTIVE_NOT_MET, Reason.MARKET_WORSE}
@@ -119,15 +121,19 @@ def a_gauge_is_worse(case: CanaryCase) -> Rollback | None:
 
 
 def it_has_no_series(case: CanaryCase) -> Rollback | None:
-    """Roll back a candidate without series while stable is measured."""
-    silent_number = case.assessment.silent
-    if silent_number < SILENT_BLOCKS:
+    """Roll back a candidate without series, where its share would have given it requests.
+
+    At little traffic a small share gives a candidate no request in many blocks.
+    """
+    silent = case.assessment.silent
+    if silent.number < SILENT_BLOCKS or silent.expected < SILENT_REQUESTS:
         return None
     text = (
-        f"{case.name} has no series in {silent_number} blocks in which stable had requests, at"
-        f" {case.candidate.weight} % of the traffic"
+        f"{case.name} has no series in {silent.number} blocks in which stable had requests, though"
+        f" {case.candidate.weight} % of the traffic would have been {silent.expected:,.0f} requests"
     )
-    return _roll_back(case, Reason.CANARY_NO_DATA, text, numbers={"blocks": silent_number})
+    numbers = {"blocks": silent.number, "expected": silent.expected}
+    return _roll_back(case, Reason.CANARY_NO_DATA, text, numbers=numbers)
 
 
 def no_pod_is_ready(case: CanaryCase) -> Inconclusive | None:

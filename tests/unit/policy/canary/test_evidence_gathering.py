@@ -30,7 +30,7 @@ from sluicegate.policy.model.decision import (
 from sluicegate.policy.model.observed import CanaryBlock, Facts, ManualRequest
 from sluicegate.policy.rollout.decision_status import carry_out_at_once
 from sluicegate.policy.slo_health.client_errors import client_errors
-from sluicegate.slo.blocks import Quality
+from sluicegate.slo.blocks import Quality, SilentBlocks
 from sluicegate.stats.counts import Count
 from sluicegate.stats.dispersion import StableScatter
 from sluicegate.stats.gauge import Interval
@@ -105,7 +105,7 @@ def test_blocks_without_a_scrape_of_the_canary_neither_count_as_silent_nor_reset
     blocks = both_arms({}, served, 10)
     down = [replace(block, canary_up=False) for block in blocks[3:8]]
     found = assess(terms, serving(), candidate(50), observed([*blocks[:3], *down, *blocks[8:]]))
-    assert found.silent == 10 - len(down)
+    assert found.silent.number == 10 - len(down)
 
 
 def test_blocks_without_requests_of_stable_do_not_count_as_silent_blocks_of_the_candidate():
@@ -113,7 +113,7 @@ def test_blocks_without_requests_of_stable_do_not_count_as_silent_blocks_of_the_
     blocks = both_arms({}, {"availability": (0, 100)}, 6)
     idle = [replace(block, stable=readings({"availability": (0, 0)})) for block in blocks[:4]]
     found = assess(terms, serving(), candidate(50), observed([*idle, *blocks[4:]]))
-    assert found.silent == 2
+    assert found.silent.number == 2
 
 
 def test_the_past_of_stable_covers_one_hour_or_thirty_blocks_before_the_canary():
@@ -130,7 +130,16 @@ def test_the_past_of_stable_covers_one_hour_or_thirty_blocks_before_the_canary()
 def test_a_block_with_one_request_of_stable_counts_as_silent_for_the_candidate():
     terms = judged_by(EASY, rollout=ONE_STEP)
     blocks = both_arms({}, {"availability": (0, 1)}, 3)
-    assert assess(terms, serving(), candidate(50), observed(blocks)).silent == 3
+    assert assess(terms, serving(), candidate(50), observed(blocks)).silent.number == 3
+
+
+@pytest.mark.parametrize(("share", "expected"), [(50, 300), (5, 300 * 5 / 95)])
+def test_silent_blocks_have_the_requests_that_the_share_would_have_given(share, expected):
+    terms = judged_by(EASY, ACCURACY, rollout={"steps": [share]})
+    served = {"availability": (0, 100), "accuracy": (100, 1000)}
+    blocks = both_arms({}, served, 3)
+    found = assess(terms, serving(), candidate(share), observed(blocks))
+    assert found.silent == SilentBlocks(3, pytest.approx(expected))
 
 
 @pytest.mark.parametrize(("labels", "required"), [(0, False), (1, True)])
@@ -158,7 +167,7 @@ def test_a_block_with_a_series_of_the_candidate_resets_the_count_of_silent_block
     terms = judged_by(EASY, rollout=ONE_STEP)
     served = {"availability": (0, 100)}
     blocks = [*both_arms(served, served, 4), *both_arms({}, served, 3, begin=START + 4 * CANARY)]
-    assert assess(terms, serving(), candidate(50), observed(blocks)).silent == 3
+    assert assess(terms, serving(), candidate(50), observed(blocks)).silent.number == 3
 
 
 # ---- the last step --------------------------------------------------------------------------
@@ -191,7 +200,7 @@ def passed(*slos, **fields) -> Assessment:
         "newest": Quality.COUNTED,
         "newest_requests": 100,
         "invalid": 0,
-        "silent": 0,
+        "silent": SilentBlocks(0, 0.0),
         "mismatch": None,
         **fields,
     }
@@ -277,14 +286,21 @@ def test_each_remaining_check_holds_a_candidate_with_evidence_in_every_slo(field
 
 @pytest.mark.parametrize(
     "fields",
-    [{"invalid": 9}, {"dwell": 5}, {"requests": 50}, {"silent": 9}, {"newest_requests": 1}],
+    [
+        {"invalid": 9},
+        {"dwell": 5},
+        {"requests": 50},
+        {"silent": SilentBlocks(9, 1e6)},
+        {"silent": SilentBlocks(1000, 19.9)},
+        {"newest_requests": 1},
+    ],
 )
 def test_the_last_step_promotes_at_the_largest_value_that_each_limit_allows(fields):
     assert isinstance(last_step(passed(EQUAL, **fields)), Promote)
 
 
-def test_a_candidate_is_rolled_back_after_ten_silent_blocks():
-    decision = last_step(passed(EQUAL, silent=10))
+def test_a_candidate_is_rolled_back_after_ten_silent_blocks_for_which_it_had_twenty_requests_to_get():
+    decision = last_step(passed(EQUAL, silent=SilentBlocks(10, 20)))
     assert (type(decision), decision.reason) == (Rollback, Reason.CANARY_NO_DATA)
 
 
