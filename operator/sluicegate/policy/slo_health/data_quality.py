@@ -33,7 +33,7 @@ class View:
     series : its blocks for the stable version; None when the version has none at all.
     version_has_series : whether any SLO of the version had a series in the newest block.
     now : index of the newest complete block.
-    since : blocks up to this one are warm-up, or too old.
+    since : blocks up to this one are warm-up, or too old. warm_up_end : last block of the warm-up.
     problem : why the newest block couldn't be read.
     version : the stable version. settles : blocks up to this one have labels of an earlier share of
         the traffic.
@@ -47,6 +47,7 @@ class View:
     problem: Reason | None
     version: str
     settles: int
+    warm_up_end: int
 
 
 Gate = Callable[[View], Reason | None]
@@ -80,8 +81,8 @@ def nothing_is_counted(view: View) -> Reason | None:
         return Reason.NO_FEEDBACK_KEY  # others may count truths in another way
     if never and view.version_has_series and _are_overdue(view):
         return Reason.NO_LABELS
-    if counts is None:
-        return Reason.NO_DATA
+    if counts is None:  # blocks of stable's length are read from a promotion on
+        return Reason.WARMING_UP if view.now <= view.warm_up_end else Reason.NO_DATA
     first = view.now - view.terms.recent
     was_counted = any(block.quality is Quality.COUNTED for block in counts.blocks(first, view.now))
     return Reason.NO_TRAFFIC if was_counted else Reason.NO_DATA

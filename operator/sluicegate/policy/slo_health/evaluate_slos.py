@@ -52,6 +52,7 @@ def judge_stable(
     results: list[SloResult] = []
     slos: dict[str, SloRecord] = {}
     baselines: dict[str, Baseline] = {}
+    warm_up_end = warmed_up(stable.promotion_time, terms.block_seconds)
     for slo in terms.slos:
         record, blocks = status.engine.slo(slo.name), series.get(slo.name)
         since, spans = (
@@ -60,7 +61,9 @@ def judge_stable(
         )
         problem = observed.problem or observed.problems.get(slo.name)
         settles = settling_block(terms, status, stable, slo)
-        view = View(slo, blocks, alive, now, since, problem, stable.release.version, settles)
+        view = View(
+            slo, blocks, alive, now, since, problem, stable.release.version, settles, warm_up_end
+        )
         result = _judge(terms, view, status, stable, observed=observed, spans=spans)
         results.append(result)
         after = confirm(record, result, block=now, block_end=terms.block_end(now))
