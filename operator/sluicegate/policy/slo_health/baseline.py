@@ -137,21 +137,30 @@ def from_production(
 
 
 def production_needs(
-    terms: SloTerms, record: SloRecord, count: Count, *, since: int, block_seconds: int
+    terms: SloTerms,
+    record: SloRecord,
+    count: Count,
+    *,
+    now: int,
+    since: int,
+    block_seconds: int,
 ) -> tuple[int, int]:
     """Return when a production baseline may be complete, in seconds, and about how many events it needs.
 
     Parameters
     ----------
     count : events so far, by whose ratio the number is estimated; 0 without any.
+    now : newest complete block; an SLO that is added to a version that has long served has its
+        first baseline at the end of this hour, as only whole hours count.
     since : blocks up to this one are warm-up, or too old.
     """
     weekly = terms.seasonality is Seasonality.WEEKLY and terms.calendar.is_kept(LEAST_HOURS_WEEKLY)
     least = min(terms.calendar.sum_count(LEAST_HOURS_WEEKLY if weekly else LEAST_HOURS), HOURS)
     start_block = max(since, ceil((record.steady_start_time or 0) / block_seconds))
-    end_block = (ceil(start_block / BLOCKS_PER_HOUR) + least) * BLOCKS_PER_HOUR
+    end_hour = max(ceil(start_block / BLOCKS_PER_HOUR) + least, now // BLOCKS_PER_HOUR + 1)
     ratio = count.ratio or 0.0
-    return end_block * block_seconds, ceil(PRECISION * ratio * (1 - ratio) / terms.drop**2)
+    end = end_hour * BLOCKS_PER_HOUR * block_seconds
+    return end, ceil(PRECISION * ratio * (1 - ratio) / terms.drop**2)
 
 
 def scatter_of(baseline: Baseline) -> Scatter:

@@ -89,8 +89,10 @@ def nothing_is_counted(view: View) -> Reason | None:
 
 
 def _are_overdue(view: View) -> bool:
-    """Return whether the version has served long enough for its labels to arrive."""
+    """Return whether the version has served long enough for its labels to arrive, and they were read."""
     terms = view.terms
+    if view.series is None or view.series.block(view.now).quality is Quality.MISSING:
+        return False  # the SLO was added a moment ago
     late = view.now - view.since > terms.calendar.blocks(LABEL_HOURS)
     return terms.definition.from_truths and late
 

@@ -177,6 +177,7 @@ def _with_needs(
         slo,
         status.engine.slo(slo.name),
         result.recent,
+        now=view.now,
         since=view.since,
         block_seconds=terms.block_seconds,
     )

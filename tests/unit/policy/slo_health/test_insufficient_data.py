@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from sluicegate.api.base import rfc3339
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.policy.slo_health.evaluate_slos import judge_stable
 from sluicegate.policy.slo_health.messages import describe
+from sluicegate.stats.calendar import BLOCKS_PER_HOUR, HOURS_A_DAY
 from tests.support.decisions.judged import (
     BLOCK,
     START,
@@ -24,12 +26,12 @@ WITH_OBJECTIVE = AVAILABILITY | {"objective": "0.999"}
 DROP_ALONE = {name: value for name, value in ACCURACY.items() if name != "objective"}
 
 
-def message(slo, blocks, *, evaluated=False):
-    """Return what is said of an SLO of v1, promoted before these blocks up to LAST."""
+def message(slo, blocks, *, evaluated=False, earlier=0):
+    """Return what is said of an SLO of v1, promoted before these blocks up to LAST, or some blocks earlier."""
     terms = judged_by(slo)
     (slo_terms,) = terms.slos
     baselines = {slo_terms.name: baseline(slo_terms, 1000, 10_000)} if evaluated else {}
-    status = serving(stable=stable(since=START - len(blocks) * BLOCK, **baselines))
+    status = serving(stable=stable(since=START - (len(blocks) + earlier) * BLOCK, **baselines))
     counts = series(*blocks, first=LAST - len(blocks) + 1)
     seen = observed(block=LAST, series={"v1": {slo_terms.name: counts}})
     assert status.stable is not None
@@ -55,3 +57,9 @@ def test_an_slo_with_too_few_events_reports_what_a_verdict_needs_and_how_long_th
     said = message(slo, blocks, evaluated=evaluated)
     assert "too few events yet to judge" in said
     assert text in said
+
+
+def test_an_slo_that_is_added_to_an_old_version_needs_the_time_until_the_end_of_this_hour():
+    said = message(DROP_ALONE, [(10, 100)] * 2, earlier=2 * HOURS_A_DAY * BLOCKS_PER_HOUR)
+    end = (LAST // BLOCKS_PER_HOUR + 1) * BLOCKS_PER_HOUR * BLOCK
+    assert f"which needs the time until {rfc3339(end)}" in said

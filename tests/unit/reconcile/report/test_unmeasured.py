@@ -10,7 +10,7 @@ from sluicegate.api.names import ConditionType
 from sluicegate.conditions import find_condition
 from sluicegate.reconcile.decide.planner import make_plan
 from sluicegate.reconcile.report.status import report
-from sluicegate.slo.blocks import Series
+from sluicegate.slo.blocks import Block, Quality, Series
 from tests.support.decisions.rollout_world import ACCURACY, RUNTIME, World, document, serving_world
 from tests.support.decisions.scenarios import AVAILABILITY, BLOCK, count, product, run, scenario
 
@@ -22,13 +22,16 @@ DAY = 24 * 12
 """Blocks."""
 
 
-def told(serving, *, blocks=40):
-    """The status of a product whose availability is counted, and no truth ever was."""
+def told(serving, *, blocks=40, read=True):
+    """The status of a product whose availability is counted, and no truth ever was, nor `read`."""
     owed = [{**AVAILABILITY, "objective": "0.5"}, ACCURACY]
     world = World(spec=document(slos=owed, serving=serving)).run(blocks)
     observation = world.observation()
     (version, series), *_ = observation.observed.series.items()
-    seen = {version: {"availability": series["accuracy"], "accuracy": Series()}}
+    truths = Series()
+    if read:
+        truths.record(Block(observation.observed.block, Quality.NO_SERIES))
+    seen = {version: {"availability": series["accuracy"], "accuracy": truths}}
     observation = replace(observation, observed=replace(observation.observed, series=seen))
     return report(observation, make_plan(observation))
 
@@ -55,6 +58,11 @@ def test_the_slos_met_condition_is_true_only_if_all_slos_are_known(
     assert "availability" not in met.message
     assert ready.status == "True"
     assert status.summary.reason == (reason if state == "Unknown" else "")
+
+
+def test_an_slo_that_was_just_added_to_an_old_version_is_not_called_without_labels():
+    status = told({**WITHOUT, **FEEDBACK}, blocks=DAY + 20, read=False)
+    assert find_condition(status.conditions, ConditionType.SLO_MET).reason == "NoData"
 
 
 @pytest.mark.parametrize(("blocks", "status"), [(0, None), (40, "True")])
