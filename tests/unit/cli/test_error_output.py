@@ -17,6 +17,7 @@ SCHEMA = json.loads(
 )
 ERRORS = {
     "a file": (["plan", "/nowhere/a.yaml"], "/nowhere/a.yaml"),
+    "a manifest": (["check", "/nowhere/a.yaml"], "/nowhere/a.yaml"),
     "an option": (["plan", "/nowhere/a.yaml", "--colour"], "--colour"),
     "a missing argument": (["simulate"], "FILE"),
     "a sub-command": (["review", "sign", "pricing/pricing", "--kubeconfig", "/nowhere"], "there is no /nowhere"),

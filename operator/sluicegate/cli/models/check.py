@@ -77,6 +77,8 @@ def _findings(
     with ExitStack() as stack:
         for target in targets:
             if target.suffix in SUFFIXES and not target.is_dir():
+                if not target.exists():
+                    raise invalid(str(target), "there is no such file")
                 yield from _product(target, products)
             elif target.is_dir() and not (target / "bento.yaml").is_file():
                 yield from _project(target, packages, products)

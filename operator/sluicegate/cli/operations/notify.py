@@ -51,8 +51,9 @@ def run(args: argparse.Namespace) -> int:
     """Run the selected mode."""
     configuration = load(args.config)
     if args.check:
+        sinks, routes = len(configuration.sinks), len(configuration.routes)
         print(
-            f"{args.config}: {len(configuration.sinks)} sinks, {len(configuration.routes)} routes"
+            f"{args.config}: {sinks} sink{'s' * (sinks != 1)}, {routes} route{'s' * (routes != 1)}"
         )
         return 0
     if args.test is not None:

@@ -345,7 +345,7 @@ def _parent(entry: Mapping[str, Any], namespace: str) -> ParentStatus:
         accepted=verdicts[0].get("status") == "True",
         resolved=verdicts[1].get("status") == "True",
         observed=min(verdict.get("observedGeneration", 0) for verdict in verdicts),
-        message=f"{bad.get('reason', '')}: {bad.get('message', '')}" if bad else "",
+        message=": ".join(filter(None, (bad.get("reason"), bad.get("message")))),
         port=ref.get("port", 0),
         is_denied=verdicts[0].get("status") == "False",
         decided_at=verdicts[0].get("lastTransitionTime", ""),
