@@ -18,7 +18,7 @@ from sluicegate.prometheus.targets import (
     VersionKey,
     identity,
 )
-from sluicegate.slo.blocks import Block, BlockRow, BlockValue, Quality
+from sluicegate.slo.blocks import MEASURED, Block, BlockRow, BlockValue, Quality
 from sluicegate.slo.gateway import backend_of
 from sluicegate.slo.label_ages import AGED_SERIES, LabelsByAge, labels_by_age
 from sluicegate.stats.paired import Pairs
@@ -91,6 +91,7 @@ class Arms:
             blocks=max(stable.number, candidate.number),
             quiet_stable=stable.quiet_number,
             quiet_candidate=candidate.quiet_number,
+            measured=max(stable.measured_number, candidate.measured_number),
         )
 
     def sent(self, version_arm: Arm, index: int) -> Block:
@@ -213,6 +214,7 @@ class Requests:
     stable, candidate : requests of each.
     blocks : number of these blocks.
     quiet_stable, quiet_candidate : newest blocks in a row without a request.
+    measured : number of blocks whose requests are known: of the others, 0 isn't known.
     """
 
     stable: int = 0
@@ -220,6 +222,7 @@ class Requests:
     blocks: int = 0
     quiet_stable: int = 0
     quiet_candidate: int = 0
+    measured: int = 0
 
 
 def count_requests(stable: Iterable[Block], candidate: Iterable[Block]) -> Requests:
@@ -231,14 +234,19 @@ def count_requests(stable: Iterable[Block], candidate: Iterable[Block]) -> Reque
         blocks=max(len(stable_blocks), len(candidate_blocks)),
         quiet_stable=_quiet_blocks(stable_blocks),
         quiet_candidate=_quiet_blocks(candidate_blocks),
+        measured=max(_measured_number(stable_blocks), _measured_number(candidate_blocks)),
     )
+
+
+def _measured_number(blocks: tuple[Block, ...]) -> int:
+    return sum(block.quality in MEASURED for block in blocks)
 
 
 def _quiet_blocks(blocks: tuple[Block, ...]) -> int:
     """Count the newest blocks in a row without a request."""
     quiet_number = 0
     for block in reversed(blocks):
-        is_silent = block.quality in (Quality.COUNTED, Quality.NO_SERIES)
+        is_silent = block.quality in MEASURED
         if not is_silent or block.count.total:
             break
         quiet_number += 1

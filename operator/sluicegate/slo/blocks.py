@@ -68,6 +68,8 @@ class SilentBlocks:
 
 _SILENT: Final = (Quality.COUNTED, Quality.NO_SERIES, Quality.MISSING)
 """Qualities of a block that may have no events; one that was never read says nothing."""
+MEASURED: Final = (Quality.COUNTED, Quality.NO_SERIES)
+"""Qualities of a block whose count is known; without a series it is zero."""
 _QUALITIES: Final = tuple(Quality)
 """Qualities by their number; a lookup here is faster than `Quality(number)`."""
 
@@ -192,6 +194,11 @@ class BlockRow:
     def number(self) -> int:
         """Number of blocks that were read."""
         return len(self._quality) - self._quality.count(Quality.MISSING)
+
+    @property
+    def measured_number(self) -> int:
+        """Number of blocks whose count is known, zeros included."""
+        return sum(self._quality.count(quality) for quality in MEASURED)
 
     @property
     def events(self) -> int:

@@ -124,10 +124,10 @@ def test_requests_since_a_time_equal_those_of_its_blocks(stable, candidate, firs
     ("stable", "candidate", "expected"),
     [
         ([], [], Requests()),
-        ([(COUNTED, 5), (COUNTED, 7)], [(COUNTED, 2)], Requests(12, 2, 2, 0, 0)),
-        ([(COUNTED, 5)], [(COUNTED, 2), (COUNTED, 0), (NOTHING, 0)], Requests(5, 2, 3, 0, 2)),
-        ([(COUNTED, 0), (LOST, 0), (NOTHING, 0)], [], Requests(0, 0, 3, 1, 0)),
-        ([(COUNTED, 0), (COUNTED, 1)], [(LOST, 0)], Requests(1, 0, 2, 0, 0)),
+        ([(COUNTED, 5), (COUNTED, 7)], [(COUNTED, 2)], Requests(12, 2, 2, 0, 0, 2)),
+        ([(COUNTED, 5)], [(COUNTED, 2), (COUNTED, 0), (NOTHING, 0)], Requests(5, 2, 3, 0, 2, 3)),
+        ([(COUNTED, 0), (LOST, 0), (NOTHING, 0)], [], Requests(0, 0, 3, 1, 0, 2)),
+        ([(COUNTED, 0), (COUNTED, 1)], [(LOST, 0)], Requests(1, 0, 2, 0, 0, 2)),
     ],
 )
 def test_canary_blocks_count_requests_and_the_newest_blocks_without_requests(

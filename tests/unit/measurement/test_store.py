@@ -252,8 +252,8 @@ def test_a_product_without_a_candidate_has_no_canary_blocks(serves):
 
 def test_a_candidate_without_a_share_has_no_canary_requests():
     measured = in_a_canary({"v1": 150, "v2": 50}, {"v1": 0, "v2": 7})
-    assert measured.requests() == Requests(750, 250, 5)
-    assert measured.sent() == Requests(0, 35, 5, 5)
+    assert measured.requests() == Requests(750, 250, 5, measured=5)
+    assert measured.sent() == Requests(0, 35, 5, 5, measured=5)
     status = measured.product.status
     without = status.candidate.model_copy(update={"shares": ()})
     early = OfOneProduct(

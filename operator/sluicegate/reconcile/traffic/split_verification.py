@@ -194,6 +194,8 @@ def verify_share(
         patient = requests.blocks >= PATIENCE_BLOCKS and seconds >= PATIENCE_SECONDS
         requests_text = "requests through the gateway" if gateway else "requests"
         text = f"{message}; {total} {requests_text} since then are too few to see the share"
+        if not total and not requests.measured:
+            text = f"{message}; the {requests_text} since then aren't measured"
         return Split(level, text, share, total, enough=patient)
     least = weight / TOO_LARGE / 100 if gateway else 0.0
     observed_share = requests.candidate / total

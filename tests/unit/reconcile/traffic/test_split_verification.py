@@ -89,7 +89,7 @@ ACCEPTED = (VerificationLevel.ACCEPTED, "each Gateway has accepted the route")
 
 
 def seen(weight, stable, candidate, *, blocks=9, seconds=600.0, gateway=False, accepted=ACCEPTED):
-    requests = Requests(stable, candidate, blocks)
+    requests = Requests(stable, candidate, blocks, measured=blocks)
     return verify_share(accepted, weight, requests, seconds=seconds, gateway=gateway)
 
 
@@ -106,6 +106,14 @@ def test_fewer_than_50_requests_do_not_verify_a_weight_and_are_awaited_for_three
         False,
     )
     assert "49 requests since then are too few" in split.message
+
+
+@pytest.mark.parametrize(("measured", "says"), [(0, "aren't measured"), (1, "0 requests since")])
+def test_requests_that_are_not_measured_are_not_counted_as_none(measured, says):
+    requests = Requests(blocks=3, measured=measured)
+    split = verify_share(ACCEPTED, 40, requests, seconds=600.0)
+    assert says in split.message
+    assert (split.level, split.enough) == (VerificationLevel.ACCEPTED, True)
 
 
 @pytest.mark.parametrize(
