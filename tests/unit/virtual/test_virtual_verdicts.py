@@ -276,3 +276,19 @@ async def test_a_candidate_without_a_request_at_little_traffic_is_held_instead_o
     await world.run(1500)
     assert (phase(world, key), weight(world, key)) == ("Stepping", 5)
     assert hold(world, key)["check"] == "NoTraffic"
+
+
+@pytest.mark.slow
+@on_virtual_time
+async def test_the_end_of_a_superseded_candidate_has_an_event_and_is_the_last_decision(world):
+    key = await stepping(world, {"steps": [5, 50]}, **RARELY)
+    await world.until(lambda: weight(world, key) == 5, seconds=600)
+    world.edit(key, model=pushed("d", "v3"))
+    await world.run(120)
+    world.edit(key, model=pushed("a", "v1"))
+    await world.until(lambda: not phase(world, key), seconds=600)
+    begins, ends = (event["note"] for event in events(world, "Superseded"))
+    assert begins.startswith("spec.model names v3: ")
+    assert begins.endswith(", and v2 is superseded")
+    assert ends.startswith("spec.model names v1, which is stable: v2 is superseded")
+    assert world.status(key)["decision"]["message"] == ends

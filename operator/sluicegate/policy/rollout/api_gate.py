@@ -105,6 +105,6 @@ def comparison_of(status: DataProductStatus) -> str:
     ):
         return ""
     return (
-        f" Its API couldn't be compared with that of {stable.version}: both bentos need"
+        f". Its API couldn't be compared with that of {stable.version}: both bentos need"
         " apis/openapi.yaml, and a runtime image that reads it"
     )

@@ -6,9 +6,9 @@ decision is written down. A decision is remembered as done only when the traffic
 
 from dataclasses import dataclass, replace
 
-from sluicegate.api.names import CHALLENGER_CAUSES
+from sluicegate.api.names import CHALLENGER_CAUSES, DecisionReason
 from sluicegate.api.status import DataProductStatus
-from sluicegate.api.versions import VersionSource
+from sluicegate.api.versions import CandidatePhase, VersionSource
 from sluicegate.policy.evaluate import Evaluation, evaluate
 from sluicegate.policy.model.bounds import bounded
 from sluicegate.policy.model.decision import (
@@ -178,11 +178,17 @@ def _with_decision(
     unproved = isinstance(decision, Promote) and not decision.on_evidence
     remedy = isinstance(decision, Retrain) and decision.reason not in CHALLENGER_CAUSES
     warning = unproved or remedy or isinstance(decision, Alert | Rollback | Inconclusive)
+    candidate = status.candidate
+    supersedes = (
+        isinstance(decision, StartRollout)
+        and candidate is not None
+        and candidate.phase is CandidatePhase.ROLLING_BACK
+    )
     event = EventNote(
-        str(decision.reason),
+        str(DecisionReason.SUPERSEDED if supersedes else decision.reason),
         str(decision.type),
         decision.message,
         warning=warning,
-        quiet=not unproved and _has_its_event_with_the_traffic(decision),
+        quiet=not (unproved or supersedes) and _has_its_event_with_the_traffic(decision),
     )
     return status.replace(decision=decision_shown), (event,)

@@ -286,6 +286,8 @@ def _corrected(
 ) -> tuple[DataProductStatus, tuple[EventNote, ...]]:
     """Return the status and the event of a rollback whose cause was attributed after the traffic began to return."""
     decision_before = after.decision
+    if decision.reason is DecisionReason.SUPERSEDED:
+        return _superseded(observation, after, decision)
     if (
         decision_before is None
         or decision_before.reason == decision.reason
@@ -297,6 +299,25 @@ def _corrected(
     corrected_decision = decision_status(decision.type, decision.reason, text, now=observation.now)
     event = EventNote(str(decision.reason), str(decision.type), text, warning=True)
     return after.replace(decision=corrected_decision), (event,)
+
+
+def _superseded(
+    observation: Observation, after: DataProductStatus, decision: Rollback | Inconclusive
+) -> tuple[DataProductStatus, tuple[EventNote, ...]]:
+    """Return the status and the event of a superseded candidate whose successor the spec doesn't name any more."""
+    decision_before, stable, desired = after.decision, after.stable, observation.desired.release
+    starts_another = (
+        decision_before is not None and decision_before.type == DecisionType.START_ROLLOUT
+    )
+    if not starts_another or stable is None or desired != stable.release:
+        return after, ()
+    text = (
+        f"spec.model names {stable.version}, which is stable: {after.history[0].version} is"
+        " superseded, and no other version begins"
+    )
+    decision_shown = decision_status(decision.type, decision.reason, text, now=observation.now)
+    event = EventNote(str(decision.reason), str(decision.type), text, warning=True)
+    return after.replace(decision=decision_shown), (event,)
 
 
 def _serves_all(candidate: Candidate) -> EventNote:

@@ -14,7 +14,7 @@ from sluicegate.api.names import ConditionType as Type
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.outcome import Outcome
 from sluicegate.api.slo_status import SloState, SloStatus
-from sluicegate.api.status import DataProductStatus, DependencyState
+from sluicegate.api.status import DataProductStatus, DependencyState, SpecModel
 from sluicegate.api.versions import Candidate, CandidatePhase, Probation
 from sluicegate.conditions import Finding
 from sluicegate.policy import probation_limits
@@ -176,12 +176,18 @@ def _stalled(  # noqa: PLR0911 - one a reason
     model = status.spec_model
     is_rollback_request = DecisionReason.ROLLBACK_REQUESTED  # a person took the version that serves
     if model and model.rejected and model.reason != is_rollback_request:
-        text = (
-            f"{model.version} was not promoted ({model.reason or 'see status.history'}); stable keeps"
-            " serving. Change spec.model, or ask for another try with sluicegate.dev/promote"
-        )
+        serves = "was not promoted ({}); stable keeps serving"
+        if status.stable is not None and _was_stable(status, model):
+            serves = f"was promoted and rolled back ({{}}); {status.stable.version} serves"
+        text = f"{model.version} {serves.format(model.reason or 'see status.history')}. Change spec.model, or ask for another try with sluicegate.dev/promote"
         return Finding(Type.STALLED, "True", Reason.MODEL_REJECTED, text)
     return Finding(Type.STALLED, "False", Reason.SERVING)
+
+
+def _was_stable(status: DataProductStatus, model: SpecModel) -> bool:
+    """Return whether the version of a rejected spec.model was promoted before."""
+    past = next((past for past in status.history if past.release == model.release), None)
+    return past is not None and past.promotion_time is not None
 
 
 def _degraded(status: DataProductStatus) -> Finding:
