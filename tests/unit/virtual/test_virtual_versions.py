@@ -134,6 +134,25 @@ async def test_a_rollback_completes_after_one_of_two_gateways_is_deleted(world):
 
 
 @on_virtual_time
+async def test_a_candidate_stays_at_its_share_while_the_only_gateway_is_missing(world):
+    key = await in_canary(world)
+    share = weight(world, key)
+    gateway = Key("gateway", "web")
+    world.server.delete(GATEWAYS, gateway)
+    await world.run(HOUR)
+    assert weight(world, key) == share
+    assert world.status(key)["candidate"]["hold"]["check"] == "TrafficNotVerified"
+    for kind in ("Ready", "TrafficSplitVerified"):
+        condition = world.condition(key, kind)
+        assert (condition["status"], condition["message"]) == (
+            "False",
+            f"Gateway {gateway} doesn't exist",
+        )
+    world.cluster.add_gateway("web")
+    await world.until(lambda: weight(world, key) > share, seconds=HOUR)
+
+
+@on_virtual_time
 async def test_a_request_that_cannot_be_handled_yet_is_pending_with_its_wait_reason(world):
     key = await served(world, product(**STEPS), **RARELY)
     await world.run(900)

@@ -35,8 +35,8 @@ TAKEN_SECONDS: Final = 30
 def needs_gateway_check(product: DataProduct, route: RouteRecord | None, *, now: int) -> bool:
     """Return whether the Gateways must be read: the route is accepted, but not verified as in service.
 
-    Or no version is stable yet: a missing Gateway is reported before a model is loaded. Or a rollout
-    waits for a Gateway that doesn't take the route: one that was deleted is waited for no longer.
+    Or no version is stable yet: a missing Gateway is reported before a model is loaded. Or a Gateway
+    doesn't take the route: a deleted one is named, and a rollout that ends doesn't wait for it.
     `now` in seconds.
     """
     spec, status = product.spec.route, product.status
@@ -45,7 +45,7 @@ def needs_gateway_check(product: DataProduct, route: RouteRecord | None, *, now:
     if spec is None or route is None:
         return False
     if not is_taken(route, spec.parent_refs):
-        return status.candidate is not None and _awaits_gateway(status.candidate, now)
+        return status.candidate is None or _awaits_gateway(status.candidate, now)
     is_verified = (
         status.traffic is not None and status.traffic.verification is not SplitLevel.WRITTEN
     )

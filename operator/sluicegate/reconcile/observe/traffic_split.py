@@ -50,10 +50,16 @@ def split_of(
     allocation = allocation_of(blocks.product, status, stable_pods=spec.serving.base_replicas)
     name = blocks.product.metadata.name
     weights = {version_name(name, revision): weight for revision, weight in allocation.weights}
-    candidate, parents = status.candidate, spec.route.parent_refs
-    if candidate is not None and candidate.shares:
-        parents = tuple(_present_parents(parents, blocks.product.metadata.namespace, gateways))
+    candidate, parents = status.candidate, tuple(spec.route.parent_refs)
+    present = tuple(_present_parents(parents, blocks.product.metadata.namespace, gateways))
+    if candidate is not None and candidate.shares and (present or _ends(candidate.phase)):
+        parents = present
     accepted = verify_acceptance(live.route, weights, parents, gateways)
+    absent = ", ".join(str(key) for key, state in gateways.items() if state == ABSENT)
+    if absent and accepted[0] is not VerificationLevel.NONE:
+        text = f"Gateway {absent} doesn't exist"
+        others = f"{text}; each other Gateway has accepted the route"
+        accepted = accepted[0], others if accepted[0] is VerificationLevel.ACCEPTED else text
     if accepted[0] is VerificationLevel.ACCEPTED:
         accepted = _verified_draws(blocks.product, live, weights) or accepted
     if candidate is None or not candidate.shares:
@@ -67,6 +73,15 @@ def split_of(
         requests if sent_requests is None else sent_requests,
         seconds=seconds,
         gateway=sent_requests is not None,
+    )
+
+
+def _ends(phase: CandidatePhase) -> bool:
+    """Return whether a rollout ends, so that it waits for no Gateway that is deleted, though none is left."""
+    return phase in (
+        CandidatePhase.ROLLING_BACK,
+        CandidatePhase.PARKED,
+        CandidatePhase.PROMOTING,
     )
 
 
