@@ -292,3 +292,20 @@ async def test_the_end_of_a_superseded_candidate_has_an_event_and_is_the_last_de
     assert begins.endswith(", and v2 is superseded")
     assert ends.startswith("spec.model names v1, which is stable: v2 is superseded")
     assert world.status(key)["decision"]["message"] == ends
+
+
+@pytest.mark.slow
+@on_virtual_time
+async def test_a_candidate_whose_time_ends_without_requests_names_the_check_and_the_share_of_the_route(
+    world,
+):
+    key = await stepping(world, {"steps": [50], "maxDurationSeconds": 3600}, **RARELY)
+    await world.until(lambda: weight(world, key) == 50, seconds=600)
+    world.cluster.set_rate(key, 0.0)
+    await world.until(lambda: phase(world, key) == "RollingBack", seconds=2 * HOUR)
+    status = world.status(key)
+    assert status["decision"]["reason"] == "MaxDuration"
+    assert ": NoTraffic has held it at 50 % for 5" in status["decision"]["message"]
+    conditions = {one["type"]: one.get("message") for one in status["conditions"]}
+    assert conditions["RolloutProgressing"] == "v2 at 0 %."
+    assert status["summary"]["canary"] == "v2 RollingBack"

@@ -65,6 +65,17 @@ _KNOWN: Final = {
 """What a person knows who overrules an objection, in words."""
 _BLIND: Final = frozenset({Quality.UNAVAILABLE, Quality.MISSING})
 """Qualities of a newest block that is still to be read, or to be read again."""
+_OF_TRAFFIC: Final = frozenset(
+    {
+        Reason.NO_TRAFFIC,
+        Reason.DWELLING,
+        Reason.TRAFFIC_NOT_VERIFIED,
+        Reason.ROUTING_MISMATCH,
+        Reason.INVALID_DATA,
+        Reason.LOW_COVERAGE,
+    }
+)
+"""Checks of requests and blocks; where one of them holds a candidate, no number of an SLO explains its end."""
 Check = Callable[[CanaryCase], Decision | None]
 
 
@@ -393,6 +404,9 @@ def its_time_is_over(case: CanaryCase) -> Inconclusive | None:
     gap = unmeasured_consumer(case) if case.is_last else None
     if gap is not None:
         return Inconclusive(reason=Reason.MAX_DURATION, message=f"{text}: {gap.text}")
+    if case.held is not None and case.held.reason in _OF_TRAFFIC:
+        text += f": {_held_for(case, case.held)}{_also(case.assessment)}"
+        return Inconclusive(reason=Reason.MAX_DURATION, message=text, numbers=case.held.numbers)
     slo = min(case.assessment.slos, key=lambda slo: slo.evidence.promote_evidence, default=None)
     if slo is not None:
         text += (
@@ -405,6 +419,19 @@ def its_time_is_over(case: CanaryCase) -> Inconclusive | None:
         message=text,
         numbers=numbers_of(slo) if slo else {},
     )
+
+
+def _held_for(case: CanaryCase, present_hold: Hold) -> str:
+    """Return the check that holds the candidate when its time is over, since when, and its numbers."""
+    named_hold = case.candidate.hold
+    is_named = named_hold is not None and named_hold.check == present_hold.reason
+    since = (
+        ""
+        if named_hold is None or not is_named
+        else f" for {duration(case.now - named_hold.start_time)}"
+    )
+    clause = present_hold.message.removeprefix(f"{case.stays}: ")
+    return f"{present_hold.reason} has held it at {case.candidate.weight} %{since}: {clause}"
 
 
 def it_can_never_be_judged(case: CanaryCase) -> Alert | None:

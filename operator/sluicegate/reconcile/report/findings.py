@@ -27,7 +27,7 @@ from sluicegate.reconcile.report.hints import first_reason, way_out
 from sluicegate.reconcile.report.restarting_pods import restarting_text
 from sluicegate.reconcile.report.retraining_finding import retraining
 from sluicegate.reconcile.routes.gateway_state import ABSENT
-from sluicegate.reconcile.traffic.allocation import Allocation
+from sluicegate.reconcile.traffic.allocation import Allocation, share_in_force
 from sluicegate.reconcile.traffic.split_verification import VerificationLevel
 from sluicegate.views.needs import is_missed_in_a_market, missed_markets, silence_of
 
@@ -325,7 +325,7 @@ def _in_progress(observation: Observation, candidate: Candidate) -> Finding:
         problem = candidate.shadow.message
     if not problem:
         problem = _not_taken(observation, candidate)
-    text, hold = f"{candidate.version} at {candidate.weight} %.", candidate.hold
+    text, hold = f"{candidate.version} at {share_in_force(candidate)} %.", candidate.hold
     reason: str = Reason(candidate.phase)
     if hold is not None:
         request = f"; {hold.request} is pending until then" if hold.request else ""

@@ -22,6 +22,7 @@ from sluicegate.reconcile.report.findings import findings
 from sluicegate.reconcile.report.hints import with_hints
 from sluicegate.reconcile.report.traffic_status import traffic_of
 from sluicegate.reconcile.report.waiting_requests import refused_requests, waiting_requests
+from sluicegate.reconcile.traffic.allocation import share_in_force
 from sluicegate.views.needs import OF_REVIEWS, needs_in
 
 _SHOWN: Final = frozenset(
@@ -138,7 +139,7 @@ def summary(observation: Observation, status: DataProductStatus) -> Summary:
     canary = ""
     if candidate is not None and status.stable is not None:
         canary = candidate.version
-        canary += f"@{candidate.weight}" if candidate.weight else f" {candidate.phase}"
+        canary += f"@{share}" if (share := share_in_force(candidate)) else f" {candidate.phase}"
     return Summary(
         slo=_worst(status),
         canary=canary,
