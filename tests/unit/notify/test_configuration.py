@@ -173,7 +173,7 @@ def test_a_messenger_dry_run_prints_the_messages(files, capsys):
 def test_the_check_of_a_messenger_configuration_reports_its_mistakes(files, capsys):
     config = files / "notify.yaml"
     assert main(["notify", "--config", str(config), "--check"]) == 0
-    assert "1 sinks, 1 routes" in capsys.readouterr().out
+    assert "1 sink, 1 route" in capsys.readouterr().out
     config.write_text("sinks: {}\nroutes: []\n")
     assert main(["notify", "--config", str(config), "--check"]) == 2
     assert "sinks: " in capsys.readouterr().err
