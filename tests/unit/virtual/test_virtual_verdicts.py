@@ -305,7 +305,7 @@ async def test_a_candidate_whose_time_ends_without_requests_names_the_check_and_
     await world.until(lambda: phase(world, key) == "RollingBack", seconds=2 * HOUR)
     status = world.status(key)
     assert status["decision"]["reason"] == "MaxDuration"
-    assert ": NoTraffic has held it at 50 % for 5" in status["decision"]["message"]
+    assert ": NoTraffic has held it at 50 % for 61 min" in status["decision"]["message"]
     conditions = {one["type"]: one.get("message") for one in status["conditions"]}
     assert conditions["RolloutProgressing"] == "v2 at 0 %."
     assert status["summary"]["canary"] == "v2 RollingBack"

@@ -35,11 +35,13 @@ class CanaryHold:
     ----------
     check : its name. message : the reason with its numbers.
     request : of a person, which waits for it, as written; empty without one.
+    start_time : since when it holds the candidate, in seconds; None for since this evaluation.
     """
 
     check: Reason
     message: str
     request: str = ""
+    start_time: int | None = None
 
 
 def hold_of(
@@ -61,16 +63,17 @@ def hold_of(
         return None
     check = decision.reason
     is_young = now - _share_since(candidate) < NAMED_SECONDS
+    quiet_since = now - _quiet_seconds(candidate, observed) if check in _OF_BLOCKS else None
     passing = (check in _OF_A_STEP and is_young) or (
-        check in _OF_BLOCKS and _quiet_seconds(candidate, observed) < NAMED_SECONDS
+        quiet_since is not None and now - quiet_since < NAMED_SECONDS
     )
     if check in _GROWS or passing:
-        check = Reason.COLLECTING_EVIDENCE
+        check, quiet_since = Reason.COLLECTING_EVIDENCE, None
     named_hold = candidate.hold
     if named_hold is not None and {check, named_hold.check} == _ALTERNATING:
         has_lasted = now - named_hold.start_time >= NAMED_SECONDS
         check = check if has_lasted else Reason.read(named_hold.check)
-    return CanaryHold(check, decision.message, request)
+    return CanaryHold(check, decision.message, request, quiet_since)
 
 
 def _share_since(candidate: Candidate) -> int:

@@ -164,14 +164,16 @@ def _expected(assessment: Assessment) -> int | None:
 
 
 def _hold(candidate: Candidate, hold: CanaryHold | None, now: int) -> CandidateHold | None:
-    """Return the check that holds the candidate, with the time of the first evaluation in which it did."""
+    """Return the check that holds the candidate, with the time since which it does."""
     if hold is None:
         return None
     before = candidate.hold
-    same_check = before is not None and before.check == hold.check
+    start_time = now if hold.start_time is None else hold.start_time
+    if before is not None and before.check == hold.check:
+        start_time = before.start_time
     return CandidateHold(
         check=str(hold.check),
-        start_time=before.start_time if same_check and before is not None else now,
+        start_time=start_time,
         message=hold.message[:LONGEST_HOLD],
         request=hold.request[:LONGEST_REQUEST],
     )

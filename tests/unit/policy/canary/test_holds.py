@@ -39,6 +39,8 @@ def test_a_hold_names_its_check_at_once_or_after_the_documented_delay(
     )
     assert found is not None, sentence
     assert (found.check, found.message, found.request) == (check, "why", "x=v2/1"), sentence
+    begun = START + seconds - quiet * CANARY if check == "NoTraffic" else None
+    assert found.start_time == begun, "a check that is named once it has lasted has its beginning"
 
 
 @pytest.mark.parametrize(

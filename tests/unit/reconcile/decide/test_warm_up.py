@@ -97,7 +97,10 @@ def test_a_just_promoted_version_is_not_reported_as_silent(world):
         observation = replace(world.observation(), now=world.now + blocks * 60)
         series = Series()
         series.record(Block(observation.observed.block - 100, Quality.COUNTED, Count(0, 100)))
-        observed = replace(observation.observed, problem=None, series={"v1": {"accuracy": series}})
+        observed = replace(
+            observation.observed, problem=None, series={"v1": {"accuracy": series}},
+            block=observation.observed.block + blocks,
+        )  # fmt: skip
         observation = replace(observation, observed=observed)
         return dict(snapshot_of(observation, make_plan(observation)).silent)
 
