@@ -428,7 +428,6 @@ def test_a_product_serves_under_the_admission_policy_and_names_a_missing_namespa
     settings = {
         "KUBECONFIG": str(plane.kubeconfig_for(OPERATOR, GROUPS)),
         "SLUICEGATE_NAMESPACE": SYSTEM,
-        "SLUICEGATE_LEASE_NAME": "identity-operator",
         "SLUICEGATE_WATCH_NAMESPACES": f"{OPEN},{closed}",
         "SLUICEGATE_DEFAULT_RUNTIME_IMAGE": f"registry.example/runtime@sha256:{'d' * 64}",
     }
