@@ -7,7 +7,8 @@ from math import sqrt
 
 from sluicegate.api.outcome import Outcome
 from sluicegate.api.review import DataProductReview, ReviewCandidate, VersionCounts
-from sluicegate.api.verdict import CanaryVerdict
+from sluicegate.api.verdict import ArmCounts, CanaryVerdict
+from sluicegate.stats.counts import Count
 from sluicegate.views.lift import Lift, change_text, headline, lift_of
 
 
@@ -57,26 +58,21 @@ def brought_of(review: DataProductReview) -> tuple[Brought, ...]:
 
 def lifts_of(version: ReviewCandidate | CanaryVerdict) -> tuple[Lift, ...]:
     """Return the change of each SLO for which both versions had events."""
-    lifts = (
-        lift_of(
-            slo.name,
-            slo.candidate,
-            slo.stable,
-            phi=float(slo.phi),
-            indicator=slo.indicator,
-            markets=slo.markets,
-        )
-        for slo in version.slos
-    )
+    lifts = (_lift_between(slo, slo.candidate, slo.stable) for slo in version.slos)
     return tuple(lift for lift in lifts if lift is not None)
 
 
 def first_period_lift(slo: VersionCounts) -> Lift | None:
     """Return the change of one SLO from the days of the version before; None without events of both."""
+    return _lift_between(slo, slo.counts, slo.before)
+
+
+def _lift_between(slo: ArmCounts | VersionCounts, version: Count, other: Count) -> Lift | None:
+    """Return the change of one SLO from another version's events to a version's; None without events of both."""
     return lift_of(
         slo.name,
-        slo.counts,
-        slo.before,
+        version,
+        other,
         phi=float(slo.phi),
         indicator=slo.indicator,
         markets=slo.markets,

@@ -1,6 +1,6 @@
 """Checks of the blocks themselves: requests, numbers that are no counts, missing series, a wrong share."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from sluicegate.api.slos import IndicatorKind
@@ -27,7 +27,12 @@ def count_of(value: BlockValue | None) -> Count | None:
 
 def requests_of(block: CanaryBlock) -> int:
     """Return the candidate's requests in a block."""
-    counts = (count_of(reading) for reading in block.candidate.values())
+    return most_events(block.candidate.values())
+
+
+def most_events(readings: Iterable[BlockValue | None]) -> int:
+    """Return the events of the SLO that counts most of them in a block; each request is an event of some."""
+    counts = map(count_of, readings)
     return max((count.total for count in counts if count is not None), default=0)
 
 
@@ -89,8 +94,7 @@ def silent_blocks(
         if any(reading.quality is not Quality.NO_SERIES for reading in readings):
             break
         number += 1
-        counts = [count_of(block.stable.get(name)) for name in request_names or names]
-        requests = max((count.total for count in counts if count is not None), default=0)
+        requests = most_events(block.stable.get(name) for name in request_names or names)
         expected += requests * _odds(block, shares)
     return SilentBlocks(number, expected)
 

@@ -128,17 +128,14 @@ def upstream_was_released(symptoms: Symptoms) -> CheckResult:
     if not releases:
         text = "no product that it calls has a version that is young enough to compare"
         return _finding(Reason.UPSTREAM_RELEASED, objects=False, message=text)
+    slo, now = symptoms.worst.terms, symptoms.now
     follows = [release for release in releases if release.follows]
     until = max(release.awaited_until for release in releases)
-    if not follows and symptoms.now < until:
-        slo, undecided = (
-            symptoms.worst.terms,
-            [r for r in releases if symptoms.now < r.awaited_until],
-        )
-        text = "; ".join(release.message(slo, symptoms.now) for release in undecided)
+    if not follows and now < until:
+        undecided = [release for release in releases if now < release.awaited_until]
+        text = "; ".join(release.message(slo, now) for release in undecided)
         text = f"{text}; more blocks are awaited until {rfc3339(until)}"
         return _finding(Reason.UPSTREAM_UNDECIDED, objects=True, message=text)
-    slo, now = symptoms.worst.terms, symptoms.now
     text = "; ".join(release.message(slo, now) for release in follows or releases)
     finding = _finding(Reason.UPSTREAM_RELEASED, bool(follows), text)
     return replace(finding, release=follows[0].release if follows else None)

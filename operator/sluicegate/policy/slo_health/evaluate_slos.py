@@ -116,7 +116,7 @@ def _judge_gauge(terms: Terms, view: View, stable: Version, observed: Observed) 
             since=view.since,
             drift_since=_drift_since(terms, view, baseline),
         )
-    return replace(result, until=_until(terms, view, stable, result.reason))
+    return replace(result, until=_until(terms, view, result.reason))
 
 
 def _judge(
@@ -135,7 +135,7 @@ def _judge(
     begin_time = max(stable.promotion_time, status.engine.slo(slo.name).since)
     shown_since = begin_time // terms.block_seconds
     reason = objection(view)
-    if reason is Reason.WARMING_UP and now > warmed_up(stable.promotion_time, terms.block_seconds):
+    if reason is Reason.WARMING_UP and now > view.warm_up_end:
         reason = Reason.INSUFFICIENT_DATA  # not the version, only its evidence has just begun
     if reason is not None or series is None:
         recent_count = (
@@ -143,7 +143,7 @@ def _judge(
         )
         result = unknown(slo, reason or Reason.NO_DATA, recent_count, baseline)
         blocks = blocks_shown(slo, now, shown_since)
-        until = _until(terms, view, stable, result.reason)
+        until = _until(terms, view, result.reason)
         budget = _budget(terms, stable, series, now=now)
         return replace(result, budget=budget, shown_blocks=blocks, until=until)
     record = status.engine.slo(slo.name)
@@ -184,7 +184,7 @@ def _with_needs(
     return replace(result, until=until, needed=needed)
 
 
-def _until(terms: Terms, view: View, stable: Version, reason: Reason) -> int | None:
+def _until(terms: Terms, view: View, reason: Reason) -> int | None:
     """Return the end of the last block that doesn't count, in seconds; None for reasons that no time ends."""
     match reason:
         case Reason.LABELS_SETTLING:
@@ -192,7 +192,7 @@ def _until(terms: Terms, view: View, stable: Version, reason: Reason) -> int | N
         case Reason.WARMING_UP:
             return terms.block_end(view.since)
         case Reason.BACKFILLING:
-            return terms.block_end(warmed_up(stable.promotion_time, terms.block_seconds))
+            return terms.block_end(view.warm_up_end)
         case _:
             return None
 

@@ -178,7 +178,6 @@ class JobRecord(ChildRecord):
     finished : it succeeded or failed.
     succeeded : it succeeded.
     reason, message : of its failure.
-    started, ended : RFC 3339, or empty.
     expires : its time to live is set.
     created : when, in seconds. deadline : seconds that it may run; 0 without one.
     deleting : it has a deletionTimestamp.
@@ -192,8 +191,6 @@ class JobRecord(ChildRecord):
     succeeded: bool
     reason: str
     message: str
-    started: str
-    ended: str
     expires: bool
     created: int = 0
     deadline: int = 0
@@ -375,8 +372,6 @@ def job_record(body: Mapping[str, Any]) -> JobRecord | None:
         succeeded="Complete" in end_condition,
         reason=failed.get("reason", ""),
         message=failed.get("message", ""),
-        started=status.get("startTime", ""),
-        ended=next((one.get("lastTransitionTime", "") for one in end_condition.values()), ""),
         expires=body["spec"].get("ttlSecondsAfterFinished") is not None,
         created=created,
         deadline=body["spec"].get("activeDeadlineSeconds") or 0,
