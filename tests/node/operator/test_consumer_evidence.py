@@ -24,6 +24,7 @@ pytestmark = [pytest.mark.story, pytest.mark.timeout(500)]
 LISTENERS = [{"name": GATEWAY, "namespace": NAMESPACE}]
 IN_PODS = f"traefik.{NAMESPACE}.svc"
 CALLS = 3
+DRAWS = "multiplied-draws.sluicegate.dev"
 ROUTES = "gateway.networking.k8s.io/v1/httproutes"
 
 
@@ -176,7 +177,10 @@ def test_a_version_that_is_worse_for_a_consumer_only_is_rolled_back_by_consumer_
         upstream.until(
             lambda status: (status.get("candidate") or {}).get("weight") == 50, what="a canary"
         )
-        names = {one["metadata"]["name"] for one in upstream.listed(ROUTES)}
+        eventually(
+            lambda: DRAWS in {route["metadata"]["name"] for route in upstream.listed(ROUTES)},
+            what="the route of draws",
+        )
         upstream.until_told("v2 is worse in consuming / summed")
         rejected = upstream.until(
             lambda status: (
@@ -193,8 +197,7 @@ def test_a_version_that_is_worse_for_a_consumer_only_is_rolled_back_by_consumer_
     print(callers.answers, by_version, by_result, rejected["decision"], sep="\n")
 
     assert set(callers.answers) == {200}
-    assert "multiplied-draws.sluicegate.dev" in names
-    assert {one["metadata"]["name"] for one in upstream.listed(ROUTES)} == {
+    assert {route["metadata"]["name"] for route in upstream.listed(ROUTES)} == {
         "multiplied",
         "consuming",
     }
