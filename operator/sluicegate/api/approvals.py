@@ -7,6 +7,7 @@ from pydantic import Field, StringConstraints
 
 from sluicegate.api.base import ApiModel, Rule, StatusModel, Time, Word
 from sluicegate.api.list_types import Keyed, Unique
+from sluicegate.api.patterns import described
 
 ANY_CONSUMER: Final = "Any"
 ALL_CONSUMERS: Final = "All"
@@ -24,7 +25,10 @@ LONGEST_ANSWER_REASON: Final = 500
 ConsumerChoice = Annotated[
     str,
     StringConstraints(
-        pattern=r"^(Any|All|([a-z0-9]([-a-z0-9]*[a-z0-9])?/)?[a-z]([-a-z0-9]*[a-z0-9])?)$",
+        pattern=described(
+            r"^(Any|All|([a-z0-9]([-a-z0-9]*[a-z0-9])?/)?[a-z]([-a-z0-9]*[a-z0-9])?)$",
+            "must be Any, All or a DataProduct: write its NAME, or NAMESPACE/NAME",
+        ),
         max_length=104,
     ),
 ]

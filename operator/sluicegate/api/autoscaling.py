@@ -6,10 +6,18 @@ from pydantic import Field, StringConstraints
 
 from sluicegate.api.base import ApiModel, Rule
 from sluicegate.api.containers import Quantity
+from sluicegate.api.patterns import described
 from sluicegate.api.pod_types import LabelKey, LabelValue
 
 MetricName = Annotated[
-    str, StringConstraints(pattern=r"^[A-Za-z_][-A-Za-z0-9_.:]*$", max_length=253)
+    str,
+    StringConstraints(
+        pattern=described(
+            r"^[A-Za-z_][-A-Za-z0-9_.:]*$",
+            "must be the name of a metric, without labels: write e.g. http_requests_per_second",
+        ),
+        max_length=253,
+    ),
 ]
 
 

@@ -26,10 +26,11 @@ from pydantic import (
     model_serializer,
     model_validator,
 )
-from pydantic.alias_generators import to_camel
+from pydantic.alias_generators import to_camel, to_snake
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from sluicegate.api.names import RESERVED_PREFIXES
+from sluicegate.api.patterns import described
 from sluicegate.stats.counts import Count
 from sluicegate.stats.paired import Pairs
 
@@ -87,7 +88,7 @@ class ApiModel(BaseModel):
         rules = type(self).cel_rules
         if rules and (broken := [rule for rule in rules if not rule.holds(self)]):
             raise ValidationError.from_exception_data(
-                type(self).__name__, [_line_error(rule) for rule in broken]
+                type(self).__name__, [_line_error(rule, self) for rule in broken]
             )
         return self
 
@@ -105,10 +106,11 @@ class ApiModel(BaseModel):
         return self.model_dump(mode="json", by_alias=True, exclude_none=True, include=only)
 
 
-def _line_error(rule: Rule) -> InitErrorDetails:
+def _line_error(rule: Rule, model: ApiModel) -> InitErrorDetails:
     message = rule.message.replace("{", "{{").replace("}", "}}")
     error = PydanticCustomError("rule", message)
-    return InitErrorDetails(type=error, loc=(rule.field,) if rule.field else (), input=None)
+    value = getattr(model, to_snake(rule.field), None)
+    return InitErrorDetails(type=error, loc=(rule.field,) if rule.field else (), input=value)
 
 
 class StatusModel(ApiModel):
@@ -139,8 +141,15 @@ def _required(kind: type[BaseModel]) -> frozenset[str]:
 
 
 # ---- numbers: decimal strings outside, Decimal inside -----------------------------------
-DECIMAL_PATTERN = r"^-?[0-9]{1,12}(\.[0-9]{1,12})?$"
-UNIT_PATTERN = r"^(0(\.[0-9]{1,12})?|1(\.0{1,12})?)$"
+DECIMAL_PATTERN = described(
+    r"^-?[0-9]{1,12}(\.[0-9]{1,12})?$",
+    'must be a decimal number without %, unit or exponent: write e.g. "0.03"',
+)
+UNIT_PATTERN = described(
+    r"^(0(\.[0-9]{1,12})?|1(\.0{1,12})?)$",
+    'must be a share from 0 to 1 as a decimal number: write 99.9 % as "0.999"',
+    at_server=True,
+)
 
 DecimalString = Annotated[str, StringConstraints(pattern=DECIMAL_PATTERN, max_length=26)]
 """A decimal number as a string: floats are not exact and are not allowed in a spec."""
@@ -312,37 +321,83 @@ Paired = Annotated[
 
 
 # ---- strings -----------------------------------------------------------------------------
-DNS_LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+DNS_LABEL = described(
+    r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
+    "must be a name of lower-case letters, digits and -, with a letter or digit at both ends: write e.g. search-ranking",
+)
 Line = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 Text = Annotated[str, StringConstraints(max_length=4096)]
-Url = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9+.-]*:[^\s]+$", max_length=2048)]
+Url = Annotated[
+    str,
+    StringConstraints(
+        pattern=described(
+            r"^[a-z][a-z0-9+.-]*:[^\s]+$",
+            "must be an address with its scheme and without spaces: write e.g. https://wiki.example/search",
+        ),
+        max_length=2048,
+    ),
+]
 Date = Annotated[
     str,
     StringConstraints(
-        pattern=r"^([12][0-9]{3}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])"
-        r"|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))"
-        r"|[12][0-9](0[48]|[2468][048]|[13579][26])-02-29)$",
+        pattern=described(
+            r"^([12][0-9]{3}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])"
+            r"|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))"
+            r"|[12][0-9](0[48]|[2468][048]|[13579][26])-02-29)$",
+            "must be a day of the calendar: write YEAR-MONTH-DAY, e.g. 2026-12-31",
+        ),
         max_length=10,
     ),
 ]
 """A day of the calendar, as 2026-12-31."""
 ObjectName = Annotated[
-    str, StringConstraints(pattern=r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$", max_length=253)
+    str,
+    StringConstraints(
+        pattern=described(
+            r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$",
+            "must be the name of an object: write lower-case letters, digits, - and ., with a letter or digit at both ends",
+        ),
+        max_length=253,
+    ),
 ]
 ShortName = Annotated[str, StringConstraints(pattern=DNS_LABEL, max_length=63)]
-Word = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Za-z0-9]*$", max_length=63)]
+Word = Annotated[
+    str,
+    StringConstraints(
+        pattern=described(
+            r"^[A-Z][A-Za-z0-9]*$",
+            "must be one word that begins with a capital and has letters and digits only: write e.g. DataScientist",
+        ),
+        max_length=63,
+    ),
+]
 ImageReference = Annotated[
     str,
     StringConstraints(
-        pattern=r"^[a-z0-9]([-._:/a-zA-Z0-9]*[a-zA-Z0-9])?(@sha256:[a-f0-9]{64})?$", max_length=512
+        pattern=described(
+            r"^[a-z0-9]([-._:/a-zA-Z0-9]*[a-zA-Z0-9])?(@sha256:[a-f0-9]{64})?$",
+            "must be an image without spaces and scheme: write REGISTRY/REPOSITORY@sha256:…",
+        ),
+        max_length=512,
     ),
 ]
 PinnedImage = Annotated[
     str,
     StringConstraints(
-        pattern=r"^[a-z0-9]([-._:/a-zA-Z0-9]*[a-zA-Z0-9])?@sha256:[a-f0-9]{64}$", max_length=512
+        pattern=described(
+            r"^[a-z0-9]([-._:/a-zA-Z0-9]*[a-zA-Z0-9])?@sha256:[a-f0-9]{64}$",
+            "must name the image by digest, not by a tag: write …@sha256:…, as `sluicegate pack` prints it",
+        ),
+        max_length=512,
     ),
 ]
 BentoVersion = Annotated[
-    str, StringConstraints(pattern=r"^[a-z0-9]([-._a-z0-9]*[a-z0-9])?$", max_length=50)
+    str,
+    StringConstraints(
+        pattern=described(
+            r"^[a-z0-9]([-._a-z0-9]*[a-z0-9])?$",
+            "must have only lower-case letters, digits, -, _ and ., with a letter or digit at both ends: write e.g. v1.2",
+        ),
+        max_length=50,
+    ),
 ]

@@ -6,6 +6,7 @@ from pydantic import Field, StringConstraints
 
 from sluicegate.api.base import ApiModel
 from sluicegate.api.list_types import Unique
+from sluicegate.api.patterns import described
 from sluicegate.api.route import PARENTS_RULE, ParentRef
 
 MOST_NAMED: Final = 16
@@ -18,7 +19,11 @@ DRAW_HEADER: Final = "sluicegate-draw"
 ConsumerName = Annotated[
     str,
     StringConstraints(
-        pattern=r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?/)?[a-z]([-a-z0-9]*[a-z0-9])?$", max_length=104
+        pattern=described(
+            r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?/)?[a-z]([-a-z0-9]*[a-z0-9])?$",
+            "must be a DataProduct: write its NAME, or NAMESPACE/NAME",
+        ),
+        max_length=104,
     ),
 ]
 """NAME in the own namespace, or NAMESPACE/NAME."""

@@ -9,8 +9,12 @@ from pydantic import BeforeValidator, Field, StringConstraints, WithJsonSchema
 
 from sluicegate.api.base import ApiModel, Line, ObjectName, Rule
 from sluicegate.api.list_types import Keyed
+from sluicegate.api.patterns import described
 
-QUANTITY_PATTERN = r"^[0-9]{1,12}(\.[0-9]{1,9})?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$"
+QUANTITY_PATTERN = described(
+    r"^[0-9]{1,12}(\.[0-9]{1,9})?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$",
+    "must be a quantity of Kubernetes: write e.g. 500m or 2 for cpu, 512Mi for memory",
+)
 Quantity = Annotated[
     str,
     StringConstraints(pattern=QUANTITY_PATTERN, max_length=24),
@@ -29,10 +33,23 @@ Quantity = Annotated[
 ResourceName = Annotated[
     str,
     StringConstraints(
-        pattern=r"^([a-z0-9.-]+/)?[a-zA-Z0-9]([-._a-zA-Z0-9]*[a-zA-Z0-9])?$", max_length=253
+        pattern=described(
+            r"^([a-z0-9.-]+/)?[a-zA-Z0-9]([-._a-zA-Z0-9]*[a-zA-Z0-9])?$",
+            "must be the name of a resource: write e.g. cpu, memory or nvidia.com/gpu",
+        ),
+        max_length=253,
     ),
 ]
-EnvName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=253)]
+EnvName = Annotated[
+    str,
+    StringConstraints(
+        pattern=described(
+            r"^[A-Za-z_][A-Za-z0-9_]*$",
+            "must have only letters, digits and _, and begin with no digit: write e.g. SearchRanking or LOG_LEVEL",
+        ),
+        max_length=253,
+    ),
+]
 _QUANTITY: Final = re.compile(
     r"(?P<digits>[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?)(?P<suffix>[numkMGTPE]|[KMGTPE]i)?"
 )
@@ -87,7 +104,16 @@ class KeyRef(ApiModel):
 
     name: ObjectName
     """Name of the object."""
-    key: Annotated[str, StringConstraints(pattern=r"^[-._a-zA-Z0-9]+$", max_length=253)]
+    key: Annotated[
+        str,
+        StringConstraints(
+            pattern=described(
+                r"^[-._a-zA-Z0-9]+$",
+                "must be a key of a Secret or ConfigMap: write letters, digits, -, _ and ., e.g. token",
+            ),
+            max_length=253,
+        ),
+    ]
     """Key within the object's data."""
     optional: bool | None = None
     """Whether it may be missing."""

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from sluicegate.api import names
 from sluicegate.api.product import DataProduct
 from sluicegate.api.review import DataProductReview
-from sluicegate.api.schema import Schema, structural_schema
+from sluicegate.api.schema import Schema, structural_schema, with_sentences
 
 _READY: Final = '.status.conditions[?(@.type=="Ready")].status'
 Column = tuple[str, str, bool]
@@ -125,7 +125,7 @@ def _root(schema: Schema) -> Schema:
     }
     status = _without_defaults(properties["status"]) | {"default": properties["status"]["default"]}
     return schema | {
-        "properties": own | {"spec": properties["spec"], "status": status},
+        "properties": own | {"spec": with_sentences(properties["spec"]), "status": status},
         "required": ["spec"],
     }
 

@@ -7,14 +7,32 @@ from pydantic import Field, StringConstraints
 
 from sluicegate.api.base import ApiModel, Rule
 from sluicegate.api.model import LocalRef
+from sluicegate.api.patterns import described
 
 FieldPath = Annotated[
-    str, StringConstraints(pattern=r"^[^.\s]+(\.[^.\s]+)*$", min_length=1, max_length=256)
+    str,
+    StringConstraints(
+        pattern=described(
+            r"^[^.\s]+(\.[^.\s]+)*$",
+            "must be names of fields, separated by dots: write e.g. items.0.price",
+        ),
+        min_length=1,
+        max_length=256,
+    ),
 ]
 """Path within a JSON document: names of fields, and positions in lists from 0, separated by dots."""
 _FOREIGN: Final = r"^[$]([.]|$)|^/|(^|[.])[*]+([.]|$)|\[|\]"
 """Spellings of JSONPath, JMESPath and JSON Pointer, for Python and CEL."""
-HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][-A-Za-z0-9]*$", max_length=64)]
+HeaderName = Annotated[
+    str,
+    StringConstraints(
+        pattern=described(
+            r"^[A-Za-z0-9][-A-Za-z0-9]*$",
+            "must be the name of a header: write letters, digits and -, e.g. X-Request-Id",
+        ),
+        max_length=64,
+    ),
+]
 
 
 def plain_path(field: str, snake: str, *, each: bool = False) -> Rule:

@@ -6,11 +6,21 @@ from typing import Annotated, ClassVar
 from pydantic import Field, StringConstraints
 
 from sluicegate.api.base import ApiModel, Rule
+from sluicegate.api.patterns import described
 from sluicegate.api.product_info import Market
 
 OTHER = "other"
 """What is counted where a request names none of the product's markets."""
-MarketValue = Annotated[str, StringConstraints(pattern=r"^[-._a-z0-9]+$", max_length=128)]
+MarketValue = Annotated[
+    str,
+    StringConstraints(
+        pattern=described(
+            r"^[-._a-z0-9]+$",
+            "must be the value of a market: write lower-case letters, digits, -, _ and ., e.g. fr",
+        ),
+        max_length=128,
+    ),
+]
 
 
 class MarketPlace(StrEnum):
@@ -37,7 +47,16 @@ class MarketSource(ApiModel):
     """Header; Host (its first or last label, or the whole of it in `values`); Path (its first part,
     as the pod sees it)."""
     name: (
-        Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][-A-Za-z0-9]*$", max_length=64)]
+        Annotated[
+            str,
+            StringConstraints(
+                pattern=described(
+                    r"^[A-Za-z0-9][-A-Za-z0-9]*$",
+                    "must be the name of a header: write letters, digits and -, e.g. X-Request-Id",
+                ),
+                max_length=64,
+            ),
+        ]
         | None
     ) = None
     """Name of the header; x-market when left out."""

@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field, StringConstraints
 
 from sluicegate.api.base import (
+    DNS_LABEL,
     ApiModel,
     BentoVersion,
     Events,
@@ -13,14 +14,16 @@ from sluicegate.api.base import (
     PinnedImage,
     Rule,
 )
+from sluicegate.api.patterns import described
 from sluicegate.stats.counts import Count
 
-SloName = Annotated[
-    str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=40)
-]
+SloName = Annotated[str, StringConstraints(pattern=DNS_LABEL, max_length=40)]
 """Name of an SLO; a label value and part of annotations."""
 
-BENTO_URL = r"^(https|s3|gs|pvc)://[^\s:]+$"
+BENTO_URL = described(
+    r"^(https|s3|gs|pvc)://[^\s:]+$",
+    "must be an address of https, s3, gs or pvc without a port: write e.g. s3://models/search.tar",
+)
 
 
 class Counts(ApiModel):
@@ -87,15 +90,34 @@ class Bento(ApiModel):
     """One-layer OCI image of the bento, by digest: registry/repository@sha256:…"""
     url: Annotated[str, StringConstraints(pattern=BENTO_URL, max_length=1024)] | None = None
     """Archive of the bento at https://, s3://, gs:// or pvc://claim/path, fetched at pod start."""
-    sha256: Annotated[str, StringConstraints(pattern=r"^[a-f0-9]{64}$", max_length=64)] | None = (
-        None
-    )
+    sha256: (
+        Annotated[
+            str,
+            StringConstraints(
+                pattern=described(
+                    r"^[a-f0-9]{64}$",
+                    "must be a SHA-256 checksum, 64 hexadecimal digits in lower case: write what `sha256sum` prints",
+                ),
+                max_length=64,
+            ),
+        ]
+        | None
+    ) = None
     """Checksum of the archive at url."""
     credentials_secret_ref: LocalRef | None = None
     """Secret whose keys become the fetch container's environment (s3 and gs credentials)."""
     version: BentoVersion
     """The bento's own version; the label of everything that it serves."""
-    service: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=100)]
+    service: Annotated[
+        str,
+        StringConstraints(
+            pattern=described(
+                r"^[A-Za-z_][A-Za-z0-9_]*$",
+                "must have only letters, digits and _, and begin with no digit: write e.g. SearchRanking or LOG_LEVEL",
+            ),
+            max_length=100,
+        ),
+    ]
     """Name of the bento's entry service, as /metrics calls it."""
 
     @property

@@ -27,6 +27,7 @@ from sluicegate.api.base import ApiModel, ObjectName, Rule, no_reserved_keys
 from sluicegate.api.containers import EnvName, KeyRef, Quantity, ResourceName, Resources
 from sluicegate.api.extent import compact
 from sluicegate.api.model import LocalRef
+from sluicegate.api.patterns import described
 from sluicegate.errors import Problem
 
 MAX_BYTES: Final = 32 * 1024
@@ -36,12 +37,22 @@ OUR_VARIABLES: Final = ("SLUICEGATE_", "BENTOML_", "DOCKER_CONFIG")
 LabelKey = Annotated[
     str,
     StringConstraints(
-        pattern=r"^([a-z0-9]([-.a-z0-9]*[a-z0-9])?/)?[A-Za-z0-9]([-._A-Za-z0-9]*[A-Za-z0-9])?$",
+        pattern=described(
+            r"^([a-z0-9]([-.a-z0-9]*[a-z0-9])?/)?[A-Za-z0-9]([-._A-Za-z0-9]*[A-Za-z0-9])?$",
+            "must be the key of a label: write e.g. example.com/tier",
+        ),
         max_length=253,
     ),
 ]
 LabelValue = Annotated[
-    str, StringConstraints(pattern=r"^([A-Za-z0-9]([-._A-Za-z0-9]*[A-Za-z0-9])?)?$", max_length=63)
+    str,
+    StringConstraints(
+        pattern=described(
+            r"^([A-Za-z0-9]([-._A-Za-z0-9]*[A-Za-z0-9])?)?$",
+            "must be the value of a label: write letters, digits, -, _ and ., with a letter or digit at both ends",
+        ),
+        max_length=63,
+    ),
 ]
 _Key = Annotated[str, StringConstraints(max_length=317)]
 """A label's key: a prefix of 253 characters, a slash and a name of 63."""
@@ -58,7 +69,14 @@ _BOUNDS: Final[dict[str, Any]] = {
     "Arguments": Annotated[tuple[_LongText, ...], Field(max_length=64)],
     "DataKey": Annotated[str, StringConstraints(max_length=253)],
     "Effect": Annotated[
-        str, StringConstraints(pattern="^(NoSchedule|PreferNoSchedule|NoExecute)$", max_length=16)
+        str,
+        StringConstraints(
+            pattern=described(
+                "^(NoSchedule|PreferNoSchedule|NoExecute)$",
+                "must be NoSchedule, PreferNoSchedule or NoExecute: write one of them",
+            ),
+            max_length=16,
+        ),
     ],
     "EnvName": EnvName,
     "FieldPath": Annotated[str, StringConstraints(max_length=256)],

@@ -7,6 +7,7 @@ from pydantic import Field, StringConstraints
 from sluicegate.api.base import ApiModel, ObjectName, Rule
 from sluicegate.api.feedback import FieldPath, plain_path
 from sluicegate.api.model import LocalRef
+from sluicegate.api.patterns import described
 
 
 class LoggedFeatures(ApiModel):
@@ -41,21 +42,56 @@ class LogBucket(ApiModel):
     """Objects in an S3-compatible store."""
 
     bucket: Annotated[
-        str, StringConstraints(pattern=r"^[a-z0-9][-.a-z0-9]{1,61}[a-z0-9]$", max_length=63)
+        str,
+        StringConstraints(
+            pattern=described(
+                r"^[a-z0-9][-.a-z0-9]{1,61}[a-z0-9]$",
+                "must be the name of a bucket: write 3 to 63 lower-case letters, digits, - and .",
+            ),
+            max_length=63,
+        ),
     ]
     """Name of the bucket, which must exist."""
     prefix: (
         Annotated[
-            str, StringConstraints(pattern=r"^[-._A-Za-z0-9]+(/[-._A-Za-z0-9]+)*$", max_length=256)
+            str,
+            StringConstraints(
+                pattern=described(
+                    r"^[-._A-Za-z0-9]+(/[-._A-Za-z0-9]+)*$",
+                    "must be a folder in the bucket, without / at its ends: write e.g. predictions/search",
+                ),
+                max_length=256,
+            ),
         ]
         | None
     ) = None
     """Folder within the bucket."""
     endpoint: (
-        Annotated[str, StringConstraints(pattern=r"^https?://[^\s/@]+$", max_length=256)] | None
+        Annotated[
+            str,
+            StringConstraints(
+                pattern=described(
+                    r"^https?://[^\s/@]+$",
+                    "must be the address of a store, without path and credentials: write e.g. https://minio.storage.svc:9000",
+                ),
+                max_length=256,
+            ),
+        ]
+        | None
     ) = None
     """Address of a store other than Amazon's, for example https://minio.storage.svc:9000."""
-    region: Annotated[str, StringConstraints(pattern=r"^[-a-z0-9]+$", max_length=64)] | None = None
+    region: (
+        Annotated[
+            str,
+            StringConstraints(
+                pattern=described(
+                    r"^[-a-z0-9]+$", "must be the name of a region: write e.g. eu-west-1"
+                ),
+                max_length=64,
+            ),
+        ]
+        | None
+    ) = None
     """Region of the bucket."""
     credentials_secret_ref: LocalRef | None = None
     """Secret with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, whose keys become variables of pods

@@ -16,6 +16,7 @@ from sluicegate.api.inputs import MOST_INPUTS, DataInput
 from sluicegate.api.list_types import Keyed, Unique
 from sluicegate.api.model import Model
 from sluicegate.api.names import LABEL_QUEUE
+from sluicegate.api.patterns import described
 from sluicegate.api.product_info import (
     PRODUCT_MANAGER,
     BusinessGoal,
@@ -43,7 +44,10 @@ _BOUNDS = ", ".join(map(str, DEFAULT_BUCKETS_MILLISECONDS))
 MOST_STATUS: Final = 256 * 1024
 """Characters of a status that is read. The largest that a step can lead to has some 20 KiB."""
 _NAME = re.compile(r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?")
-SEMVER = r"^(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?$"
+SEMVER = described(
+    r"^(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?$",
+    "must be a semantic version of three numbers, without v: write e.g. 1.4.0",
+)
 
 
 class DataProductSpec(ApiModel):
@@ -214,7 +218,11 @@ class DataProductSpec(ApiModel):
     owner: Annotated[
         str,
         StringConstraints(
-            pattern=r"^([a-z]+:)?([-a-z0-9]+/)?[A-Za-z0-9]([-._A-Za-z0-9]*[A-Za-z0-9])?$",
+            pattern=described(
+                r"^([a-z]+:)?([-a-z0-9]+/)?[A-Za-z0-9]([-._A-Za-z0-9]*[A-Za-z0-9])?$",
+                "must be a Backstage entity reference without spaces: write e.g. group:default/catalog",
+                at_server=True,
+            ),
             max_length=253,
         ),
     ]

@@ -11,13 +11,22 @@ from typing import Annotated, Final
 
 from pydantic import Field, StringConstraints
 
-from sluicegate.api.base import ApiModel, DecimalString, Line, Text, Url, Word
+from sluicegate.api.base import DNS_LABEL, ApiModel, DecimalString, Line, Text, Url, Word
 from sluicegate.api.list_types import Keyed
+from sluicegate.api.patterns import described
 
 PRODUCT_MANAGER = "DataProductManager"
 """The role of which a product in production needs a member."""
 
-Market = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$", max_length=2)]
+Market = Annotated[
+    str,
+    StringConstraints(
+        pattern=described(
+            r"^[A-Z]{2}$", "must be a country of two capitals (ISO 3166-1 alpha-2): write e.g. FR"
+        ),
+        max_length=2,
+    ),
+]
 """A country, as ISO 3166-1 alpha-2 writes it."""
 
 
@@ -104,10 +113,26 @@ class Dependency(ApiModel):
     """Another DataProduct that this one calls."""
 
     namespace: Annotated[
-        str, StringConstraints(pattern=r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?)?$", max_length=63)
+        str,
+        StringConstraints(
+            pattern=described(
+                r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?)?$",
+                "must be the name of a namespace: write lower-case letters, digits and -, e.g. catalog",
+            ),
+            max_length=63,
+        ),
     ] = ""
     """Namespace of the other product; empty means this product's own."""
-    name: Annotated[str, StringConstraints(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", max_length=40)]
+    name: Annotated[
+        str,
+        StringConstraints(
+            pattern=described(
+                r"^[a-z]([-a-z0-9]*[a-z0-9])?$",
+                "must be the name of a DataProduct, without its namespace: write lower-case letters, digits and -, e.g. pricing",
+            ),
+            max_length=40,
+        ),
+    ]
     """Name of the other product."""
     evidence: ConsumerEvidence = ConsumerEvidence.IGNORE
     """Whether this product's SLOs of outcomes and events count in a canary of the other product, whose
@@ -115,9 +140,7 @@ class Dependency(ApiModel):
     they show that it isn't worse for this product, IfAvailable only if they can."""
 
 
-JourneyName = Annotated[
-    str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)
-]
+JourneyName = Annotated[str, StringConstraints(pattern=DNS_LABEL, max_length=63)]
 """Name of a journey, as an address can hold it."""
 
 

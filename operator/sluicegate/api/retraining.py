@@ -9,6 +9,7 @@ from pydantic import Field, StringConstraints
 from sluicegate.api.base import ApiModel, ObjectName, RatioString, Rule, ShortName
 from sluicegate.api.containers import EnvVars, Resources
 from sluicegate.api.model import LocalRef, SloName
+from sluicegate.api.patterns import described
 from sluicegate.api.pod_types import TrainingTemplate, reserved_resources
 
 DEFAULT_COOLDOWN_SECONDS: Final = 86_400
@@ -85,7 +86,10 @@ class Retraining(ApiModel):
     output: Annotated[
         str,
         StringConstraints(
-            pattern=r"^[a-z0-9]([-._:a-z0-9]*[a-z0-9])?(/[a-z0-9]([-._a-z0-9]*[a-z0-9])?)+$",
+            pattern=described(
+                r"^[a-z0-9]([-._:a-z0-9]*[a-z0-9])?(/[a-z0-9]([-._a-z0-9]*[a-z0-9])?)+$",
+                "must be a repository of images in lower case, without scheme and tag: write e.g. registry.example/bentos/search",
+            ),
             max_length=255,
         ),
     ]

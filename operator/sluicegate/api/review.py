@@ -31,6 +31,7 @@ from sluicegate.api.consumers import MOST_NAMED
 from sluicegate.api.containers import Quantity
 from sluicegate.api.iteration import Iteration
 from sluicegate.api.list_types import Keyed, Unique
+from sluicegate.api.patterns import described
 from sluicegate.api.product_info import PRODUCT_MANAGER, TeamMember
 from sluicegate.api.retraining_status import EndedTraining
 from sluicegate.api.verdict import ArmCounts, ArmMarkets
@@ -99,7 +100,14 @@ class ReviewCycle(ApiModel):
     start_date: Date
     """First day of the first period."""
     time_zone: Annotated[
-        str, StringConstraints(pattern=r"^[A-Za-z][-A-Za-z0-9_+/]*$", max_length=64)
+        str,
+        StringConstraints(
+            pattern=described(
+                r"^[A-Za-z][-A-Za-z0-9_+/]*$",
+                "must be a time zone of the IANA database: write e.g. Europe/Paris",
+            ),
+            max_length=64,
+        ),
     ] = "UTC"
     """Time zone of the days, by its name in the IANA database, e.g. Europe/Paris."""
     grace_days: Annotated[int, Field(ge=0, le=60)] = 7
@@ -125,7 +133,15 @@ class ProductRef(ApiModel):
 
     name: ObjectName
     """Name of the product."""
-    uid: Annotated[str, StringConstraints(pattern=r"^[-A-Za-z0-9]*$", max_length=64)] = ""
+    uid: Annotated[
+        str,
+        StringConstraints(
+            pattern=described(
+                r"^[-A-Za-z0-9]*$", "must be the uid of an object: copy its metadata.uid"
+            ),
+            max_length=64,
+        ),
+    ] = ""
     """Uid of the product; another product with the same name has another uid."""
 
 

@@ -3,7 +3,8 @@
 from enum import StrEnum
 from typing import Annotated, ClassVar, Final
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
+from pydantic_core import PydanticCustomError
 
 from sluicegate.api.approvals import Approvals
 from sluicegate.api.base import ApiModel, Rule
@@ -13,6 +14,28 @@ from sluicegate.api.shadow import Mirror, Shadow
 DEFAULT_MAX_DURATION_SECONDS: Final = 14_400
 DEFAULT_STEPS: Final = (5, 25, 50)
 """Shares that a rollout chooses its steps from, where the spec names none."""
+
+_NO_STEP: Final = "all of the traffic is no step: leave 100 out, it follows by itself"
+
+
+def _below_all(step: object) -> object:
+    if step == 100:  # noqa: PLR2004 - percent
+        raise PydanticCustomError("rule", _NO_STEP)
+    return step
+
+
+Step = Annotated[
+    int,
+    BeforeValidator(_below_all),
+    Field(
+        ge=1,
+        le=99,
+        json_schema_extra={
+            "x-kubernetes-validations": [{"rule": "self != 100", "message": _NO_STEP}]
+        },
+    ),
+]
+"""A share of the traffic, in percent."""
 
 
 class Approval(StrEnum):
@@ -36,12 +59,7 @@ class Rollout(ApiModel):
         ),
     )
 
-    steps: (
-        Annotated[
-            tuple[Annotated[int, Field(ge=1, le=99)], ...], Field(min_length=1, max_length=20)
-        ]
-        | None
-    ) = None
+    steps: Annotated[tuple[Step, ...], Field(min_length=1, max_length=20)] | None = None
     """Shares of the traffic, in percent, that a candidate has to pass. Without them those of 5, 25
     and 50 at which 50 requests of the candidate come within 15 minutes, 50 at least."""
     max_duration_seconds: Annotated[int, Field(ge=10, le=2_678_400)] | None = None

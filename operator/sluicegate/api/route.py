@@ -12,16 +12,38 @@ from pydantic import Field, StringConstraints
 
 from sluicegate.api.base import ApiModel, ObjectName, Rule, ShortName
 from sluicegate.api.list_types import Keyed, Unique
+from sluicegate.api.patterns import described
 
 Duration = Annotated[
-    str, StringConstraints(pattern=r"^([0-9]{1,5}(h|m|s|ms)){1,4}$", max_length=24)
+    str,
+    StringConstraints(
+        pattern=described(
+            r"^([0-9]{1,5}(h|m|s|ms)){1,4}$",
+            "must be a duration with the units h, m, s or ms: write e.g. 10s or 1m30s",
+        ),
+        max_length=24,
+    ),
 ]
 """A GEP-2257 duration, as the Gateway API takes it."""
-NewPath = Annotated[str, StringConstraints(pattern=r"^/[^\s?#]*$", max_length=1024)]
+NewPath = Annotated[
+    str,
+    StringConstraints(
+        pattern=described(
+            r"^/[^\s?#]*$",
+            "must be a path that begins with /, without query, fragment and spaces: write e.g. /v2",
+        ),
+        max_length=1024,
+    ),
+]
 HttpPath = Annotated[
     str,
     StringConstraints(
-        pattern=r"^/([-A-Za-z0-9/._~!$&'()*+,;=:@]|[%][0-9a-fA-F]{2})*$", max_length=1024
+        pattern=described(
+            r"^/([-A-Za-z0-9/._~!$&'()*+,;=:@]|[%][0-9a-fA-F]{2})*$",
+            "must be a path that begins with /, without query and spaces: write e.g. /search",
+            at_server=True,
+        ),
+        max_length=1024,
     ),
 ]
 _NO_PATH = ("//", "/./", "/../", "%2f", "%2F")
@@ -56,20 +78,34 @@ def _seconds(duration: str) -> float:
 
 _PART = re.compile(r"([0-9]+)(ms|h|m|s)")
 HeaderName = Annotated[
-    str, StringConstraints(pattern=r"^[A-Za-z0-9!#$%&'*+\-.^_`|~]+$", max_length=256)
+    str,
+    StringConstraints(
+        pattern=described(
+            r"^[A-Za-z0-9!#$%&'*+\-.^_`|~]+$",
+            "must be the name of a header or parameter, without spaces: write e.g. x-variant",
+        ),
+        max_length=256,
+    ),
 ]
 HeaderValue = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
 PreciseHostname = Annotated[
     str,
     StringConstraints(
-        pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
+        pattern=described(
+            r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
+            "must be one host name in lower case, without *, scheme, port and path: write e.g. search.example",
+        ),
         max_length=253,
     ),
 ]
 Hostname = Annotated[
     str,
     StringConstraints(
-        pattern=r"^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
+        pattern=described(
+            r"^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
+            "must be a host name in lower case, without scheme, port and path: write e.g. search.example or *.search.example",
+            at_server=True,
+        ),
         max_length=253,
     ),
 ]
@@ -228,7 +264,10 @@ class UrlRewrite(ApiModel):
     """Path that replaces the request's."""
 
 
-_GROUP = r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*)?$"
+_GROUP = described(
+    r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*)?$",
+    "must be the API group of an object: write e.g. traefik.io",
+)
 
 
 class ExtensionRef(ApiModel):
@@ -237,7 +276,14 @@ class ExtensionRef(ApiModel):
     group: Annotated[str, StringConstraints(pattern=_GROUP, max_length=253)]
     """API group of the object."""
     kind: Annotated[
-        str, StringConstraints(pattern=r"^[a-zA-Z]([-a-zA-Z0-9]*[a-zA-Z0-9])?$", max_length=63)
+        str,
+        StringConstraints(
+            pattern=described(
+                r"^[a-zA-Z]([-a-zA-Z0-9]*[a-zA-Z0-9])?$",
+                "must be the kind of an object: write letters, digits and -, e.g. Middleware",
+            ),
+            max_length=63,
+        ),
     ]
     """Kind of the referenced object."""
     name: ObjectName

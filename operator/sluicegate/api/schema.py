@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from sluicegate.api.base import ApiModel, Rule
+from sluicegate.api.patterns import is_at_server, sentence_of
 
 Schema = dict[str, Any]
 
@@ -124,11 +125,35 @@ def _key_rules(schema: Schema) -> list[Schema]:
     size = names.get("maxLength", _KEY_SIZE)
     rule, message = f"size(key) <= {size}", f"keys have at most {size} characters"
     if pattern is not None:
-        escaped = pattern.replace("\\", "\\\\").replace("'", "\\'")
-        rule, message = f"{rule} && key.matches('{escaped}')", f"{message} and match {pattern}"
+        need = sentence_of(pattern) or f"must match {pattern}"
+        rule, message = f"{rule} && {_matches('key', pattern)}", f"{message}, and each {need}"
     elif "maxLength" not in names:
         return []
     return [{"rule": f"self.all(key, {rule})", "message": message}]
+
+
+def _matches(variable: str, pattern: str) -> str:
+    escaped = pattern.replace("\\", "\\\\").replace("'", "\\'")
+    return f"{variable}.matches('{escaped}')"
+
+
+def with_sentences(schema: Schema) -> Schema:
+    """Return a structural schema with a rule for each pattern whose sentence the API server has.
+
+    The API server reports both; a client that checks a file without it has the pattern.
+    """
+    result = dict(schema)
+    for key in ("items", "additionalProperties"):
+        if isinstance(schema.get(key), dict):
+            result[key] = with_sentences(schema[key])
+    if "properties" in schema:
+        children = schema["properties"].items()
+        result["properties"] = {name: with_sentences(child) for name, child in children}
+    pattern = schema.get("pattern", "")
+    if not is_at_server(pattern):
+        return result
+    rule = {"rule": _matches("self", pattern), "message": sentence_of(pattern)}
+    return result | {"x-kubernetes-validations": [rule]}
 
 
 def _validation(rule: Rule) -> Schema:

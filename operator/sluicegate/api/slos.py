@@ -12,9 +12,17 @@ from pydantic import Field, StringConstraints
 
 from sluicegate.api.base import ApiModel, DecimalString, RatioString, Rule
 from sluicegate.api.model import SloName
+from sluicegate.api.patterns import described
 
 MetricName = Annotated[
-    str, StringConstraints(pattern=r"^[a-zA-Z_:][a-zA-Z0-9_:]{0,127}$", max_length=128)
+    str,
+    StringConstraints(
+        pattern=described(
+            r"^[a-zA-Z_:][a-zA-Z0-9_:]{0,127}$",
+            "must be the name of a metric, without labels and functions: write e.g. clicks_total, or use the indicator promql",
+        ),
+        max_length=128,
+    ),
 ]
 """Name of a counter or gauge that the product exports."""
 PromqlExpression = Annotated[str, StringConstraints(min_length=1, max_length=1_000)]

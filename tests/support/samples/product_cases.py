@@ -57,6 +57,24 @@ FIELDS = (
     ),
     Case("a number is a number", {}, {"spec.serving.replicas": "2"}, "spec.serving.replicas", ""),
     Case("a string is a string", {}, {"spec.slos.0.objective": 0.999}, "spec.slos[0].objective", ""),
+    Case(
+        "an objective is a share", {"spec.slos.0.objective": "0.999"},
+        {"spec.slos.0.objective": "99.9"}, "spec.slos[0].objective", 'write 99.9 % as "0.999"',
+        ({"spec.slos.0.objective": "99.9%"},),
+    ),
+    Case(
+        "a path begins with a slash", {"spec.route.rules": REMOVED, "spec.route.path": "/search"},
+        {"spec.route.path": "search"},
+        "spec.route.path", "begins with /",
+    ),
+    Case(
+        "a host is no address", {}, {"spec.route.hostnames": ["https://search.example"]},
+        "spec.route.hostnames[0]", "without scheme, port and path",
+    ),
+    Case(
+        "an owner is one word", {}, {"spec.owner": "team a"}, "spec.owner",
+        "write e.g. group:default/catalog",
+    ),
     Case("markets are countries", {}, {"spec.markets": ["fr"]}, "spec.markets[0]", ""),
     Case("a market comes once", {}, {"spec.markets": ["FR", "FR"]}, "spec.markets", ""),
     Case(
@@ -65,7 +83,7 @@ FIELDS = (
     Case("a dependency comes once", {
         "spec.dependsOn": [{"name": "a"}, {"name": "a", "namespace": "b"}],
     }, {"spec.dependsOn": [{"name": "a"}, {"name": "a"}]}, "spec.dependsOn", ""),
-    Case("steps have bounds", {}, {"spec.rollout.steps": [5, 100]}, "spec.rollout.steps[1]", ""),
+    Case("steps have bounds", {}, {"spec.rollout.steps": [5, 100]}, "spec.rollout.steps[1]", "leave 100 out"),
     Case("there is a step", {}, {"spec.rollout.steps": []}, "spec.rollout.steps", ""),
     Case(
         "blocks have a length", {"spec.analysis.blockSeconds": 5},

@@ -298,7 +298,7 @@ RULES = (
         {"spec.serving.podLabels": {"a.b/c": "d"}},
         {"spec.serving.podLabels": {"-a": "d"}},
         "spec.serving.podLabels",
-        "match",
+        "must be the key of a label",
         ({"spec.serving.nodeSelector": {"a b": "d"}},),
     ),
     Case(

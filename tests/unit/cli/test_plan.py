@@ -98,6 +98,15 @@ def test_plan_of_a_missing_file_exits_with_2(capsys):
     assert "/nowhere/a.yaml" in capsys.readouterr().err
 
 
+def test_an_unquoted_date_in_yaml_is_text_as_for_kubectl(tmp_path, capsys):
+    text = yaml.safe_dump(changed({"spec.review": {"startDate": "DAY"}}))
+    for day, exit_code in (("2026-01-05", 0), ("2026-13-05", 2)):
+        file = tmp_path / "a.yaml"
+        file.write_text(text.replace("DAY", day), encoding="utf-8")
+        assert main(["plan", str(file)]) == exit_code, capsys.readouterr().err
+    assert 'spec.review.startDate: is "2026-13-05", but must be a day' in capsys.readouterr().err
+
+
 def test_the_help_lists_every_command(capsys):
     with pytest.raises(SystemExit) as ended:
         main(["--help"])

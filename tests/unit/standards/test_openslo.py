@@ -300,7 +300,7 @@ spec:
     ("old", "new", "line", "text"),
     [
         ("name: answers", "name: Answers", 3, 'name: is "Answers"'),
-        ("target: 0.99", "target: 1.0", 12, "objective: objective must lie between 0 and 1"),
+        ("target: 0.99", "target: 1.0", 12, "objective must lie between 0 and 1"),
         ("target: 0.99", "target: much", 13, 'target is "much": write a number'),
     ],
 )

@@ -11,6 +11,16 @@ from sluicegate.api.names import KIND
 from sluicegate.api.product import DataProduct
 from sluicegate.errors import invalid
 
+
+class _Loader(yaml.SafeLoader):
+    """Reads YAML as kubectl does: an unquoted date is text."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML has it on the class
+        first: [(tag, regexp) for tag, regexp in resolvers if not tag.endswith(":timestamp")]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
 LISTS: Final = frozenset({"List", f"{KIND}List"})
 """Kinds of documents that hold others."""
 
@@ -45,8 +55,8 @@ def _flat(documents: list[Any]) -> Iterator[Any]:
 def _documents(file: str) -> list[Any]:
     try:
         text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
-        return list(yaml.safe_load_all(text))
+        return list(yaml.load_all(text, Loader=_Loader))
     except (OSError, UnicodeDecodeError) as error:
         raise invalid(file, f"can't be read: {error}") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise invalid(file, f"is no YAML: {error}") from error
