@@ -20,7 +20,7 @@ from benchmarks.contender import Description, Product, Program
 from benchmarks.kube import Client, key_of, path_of
 from benchmarks.sluicegate_contender import RUNTIME, Sluicegate, data_product
 from sluicegate.api.product import DataProduct
-from sluicegate.manifests.plan import first_children, spec_version
+from sluicegate.manifests.plan import initial_children, spec_version
 from sluicegate.settings import Settings
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def render_template() -> list[str]:
     product["metadata"]["uid"] = STAND_INS[2]
     parsed = DataProduct.parse(product)
     version = spec_version(parsed, RUNTIME)
-    children = first_children(parsed, version, Settings())
+    children = initial_children(parsed, version, Settings())
     # With the product's own name, by which the harness finds it.
     children[0]["metadata"]["name"] = STAND_INS[1]
     status: Body = {

@@ -12,7 +12,7 @@ from sluicegate.api import names
 from sluicegate.api.product import DataProduct
 from sluicegate.api.retraining_status import Trigger
 from sluicegate.kube.managed_fields import fingerprint, owned_part
-from sluicegate.manifests.plan import first_children, spec_version
+from sluicegate.manifests.plan import initial_children, spec_version
 from sluicegate.manifests.training import Attempt, build_training_job
 from sluicegate.settings import ServiceKind, Settings
 from tests.support.samples.product_examples import BENTO_URL, HEX, changed
@@ -75,7 +75,7 @@ def product_in(namespace: str, **changes: Any) -> DataProduct:
 
 def children_of(product: DataProduct, kind: ServiceKind) -> list[dict[str, Any]]:
     version = spec_version(product, RUNTIME)
-    return first_children(product, version, Settings(service_kind=kind))
+    return initial_children(product, version, Settings(service_kind=kind))
 
 
 def apply(cluster: dynamic.DynamicClient, child: dict[str, Any]) -> dict[str, Any]:

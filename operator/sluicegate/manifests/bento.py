@@ -32,7 +32,7 @@ class BentoPlace:
         return {"name": self.volume, "mountPath": self.path, "readOnly": True}
 
 
-SERVED: Final = BentoPlace()
+SERVER_PLACE: Final = BentoPlace()
 """Place of the only bento of a server, or of a training."""
 
 
@@ -40,7 +40,7 @@ ARCHIVE_SIZE: Final = "17Gi"
 """Size of the volume of an unpacked archive, whose files have at most 16 GiB."""
 
 
-def bento_volume(version: VersionBase, place: BentoPlace = SERVED) -> Manifest:
+def bento_volume(version: VersionBase, place: BentoPlace = SERVER_PLACE) -> Manifest:
     """Return the volume that holds the bento."""
     if is_fetched(version.image):
         return {"name": place.volume, "emptyDir": {"sizeLimit": ARCHIVE_SIZE}}
@@ -48,7 +48,7 @@ def bento_volume(version: VersionBase, place: BentoPlace = SERVED) -> Manifest:
     return {"name": place.volume, "image": reference}
 
 
-def fetch_volumes(version: VersionBase, place: BentoPlace = SERVED) -> list[Manifest]:
+def fetch_volumes(version: VersionBase, place: BentoPlace = SERVER_PLACE) -> list[Manifest]:
     """Return the volume of the claim that holds the archive, if there is one."""
     if not version.image.startswith(_CLAIM_SCHEME):
         return []
@@ -57,13 +57,13 @@ def fetch_volumes(version: VersionBase, place: BentoPlace = SERVED) -> list[Mani
 
 
 def fetch_containers(
-    product: DataProduct, version: VersionBase, place: BentoPlace = SERVED
+    product: DataProduct, version: VersionBase, place: BentoPlace = SERVER_PLACE
 ) -> list[Manifest]:
     """Return the init container that fetches an archive and checks its sha256; none for an image."""
     if not is_fetched(version.image):
         return []
     url, _, checksum = version.image.partition("#sha256:")
-    credentials = product.spec.model.bento.credentials_secret_ref
+    credentials_secret = product.spec.model.bento.credentials_secret_ref
     mounts = [{"name": place.volume, "mountPath": place.path}, *scratch_mounts()]
     if url.startswith(_CLAIM_SCHEME):
         mounts.append({"name": place.claim, "mountPath": CLAIM_PATH, "readOnly": True})
@@ -74,6 +74,8 @@ def fetch_containers(
             ["python", "-m", "sluicegate_service.fetch", url, checksum, place.path],
             resources=product.spec.serving.resources,
             mounts=mounts,
-            envFrom=[{"secretRef": {"name": credentials.name}}] if credentials else [],
+            envFrom=[{"secretRef": {"name": credentials_secret.name}}]
+            if credentials_secret
+            else [],
         )
     ]

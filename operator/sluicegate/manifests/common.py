@@ -20,7 +20,7 @@ _HASH_LENGTH: Final = 16
 def labels(product: DataProduct, component: Component, version: str = "") -> dict[str, str]:
     """Return the labels of a child; `version` if it belongs to one version."""
     name = product.metadata.name
-    shared = {
+    common_labels = {
         names.LABEL_PRODUCT: name,
         names.LABEL_NAME: "bento",
         names.LABEL_INSTANCE: name,
@@ -28,7 +28,7 @@ def labels(product: DataProduct, component: Component, version: str = "") -> dic
         names.LABEL_COMPONENT: str(component),
         names.LABEL_MANAGED_BY: names.MANAGED_BY,
     }
-    return shared | (
+    return common_labels | (
         {names.LABEL_VERSION: version, names.LABEL_APP_VERSION: version} if version else {}
     )
 
@@ -74,7 +74,7 @@ def pods_of(product: DataProduct, revision: str | None = None) -> dict[str, str]
     return selector_labels | ({names.LABEL_REVISION: revision} if revision else {})
 
 
-def sealed(manifest: Manifest) -> Manifest:
+def with_inputs_hash(manifest: Manifest) -> Manifest:
     """Return the manifest with its own hash: a field that is removed later shows as a change."""
     body = manifest["metadata"]
     annotations = body.get("annotations", {}) | {names.ANNOTATION_INPUTS_HASH: digest(manifest)}
@@ -87,6 +87,6 @@ def digest(value: object) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:_HASH_LENGTH]
 
 
-def without_empty(part: Manifest) -> Manifest:
+def without_empty(fields: Manifest) -> Manifest:
     """Remove empty values: None, and empty strings, lists and maps."""
-    return {key: value for key, value in part.items() if value not in (None, "", [], {}, ())}
+    return {key: value for key, value in fields.items() if value not in (None, "", [], {}, ())}

@@ -50,7 +50,7 @@ def container(
     *,
     resources: Resources,
     mounts: Sequence[Manifest],
-    **other_fields: object,
+    **container_fields: object,
 ) -> Manifest:
     """Return a container, without empty fields."""
     return without_empty(
@@ -59,7 +59,7 @@ def container(
             "image": image,
             "imagePullPolicy": "IfNotPresent",
             "command": list(command),
-            **other_fields,
+            **container_fields,
             "resources": without_empty(resources.to_dict()),
             "securityContext": container_security(),
             "terminationMessagePolicy": "FallbackToLogsOnError",
@@ -88,39 +88,46 @@ def environment(
     own_variables: Mapping[str, str], user_variables: Sequence[EnvVar]
 ) -> list[Manifest]:
     """Return the variables of a container; the user's have precedence, as reserved names are refused."""
-    own = [{"name": name, "value": value} for name, value in own_variables.items()]
-    given = {variable.name for variable in user_variables}
-    return [item for item in own if item["name"] not in given] + [
+    own_entries = [{"name": name, "value": value} for name, value in own_variables.items()]
+    user_names = {variable.name for variable in user_variables}
+    return [item for item in own_entries if item["name"] not in user_names] + [
         as_stored(variable.to_dict()) for variable in user_variables
     ]
 
 
-def init_containers(given: Sequence[Passed]) -> list[Manifest]:
+def init_containers(user_containers: Sequence[Passed]) -> list[Manifest]:
     """Return a product's own init containers, under the restricted profile."""
-    return [as_stored(one.to_dict()) | {"securityContext": container_security()} for one in given]
+    return [
+        as_stored(user_container.to_dict()) | {"securityContext": container_security()}
+        for user_container in user_containers
+    ]
 
 
-def as_stored(part: Any) -> Any:
+def as_stored(value: Any) -> Any:
     """Return a part of a manifest as the API server stores it.
 
     The server adds a version to a fieldRef and a divisor to a resourceFieldRef, and drops readOnly
     where it is false, so that the field would otherwise count as changed in every pass.
     """
-    if isinstance(part, list):
-        return [as_stored(item) for item in part]
-    if not isinstance(part, dict):
-        return part
-    stored = {
-        name: as_stored(below)
-        for name, below in part.items()
-        if (name, below) != ("readOnly", False)
+    if isinstance(value, list):
+        return [as_stored(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    stored_fields = {
+        name: as_stored(field_value)
+        for name, field_value in value.items()
+        if (name, field_value) != ("readOnly", False)
     }
     return {
-        name: value
-        | {key: default for key, default in _STORED_DEFAULTS[name].items() if key not in value}
+        name: field_value
+        | {
+            key: default
+            for key, default in _STORED_DEFAULTS[name].items()
+            if key not in field_value
+        }
         if name in _STORED_DEFAULTS
-        else value
-        for name, value in stored.items()
+        else field_value
+        for name, field_value in stored_fields.items()
     }
 
 

@@ -11,15 +11,15 @@ from sluicegate.api.consumers import DRAW_HEADER, Consumers
 from sluicegate.api.names import Component
 from sluicegate.api.product import DataProduct
 from sluicegate.api.route import ParentRef, Route
-from sluicegate.manifests.common import Manifest, labels, metadata, sealed, without_empty
+from sluicegate.manifests.common import Manifest, labels, metadata, with_inputs_hash, without_empty
 from sluicegate.manifests.names import draw_route_name
 from sluicegate.manifests.route import Backend, backend_ref, parent_ref, rules_of
 
 DRAW_BITS: Final = 7
 """Binary digits of a draw, as the library for services makes it."""
-MOST_RULES: Final = 16
+MAX_RULES: Final = 16
 """Rules that an HTTPRoute holds."""
-MOST_MATCHES: Final = 128
+MAX_MATCHES: Final = 128
 """Matches that an HTTPRoute holds."""
 
 
@@ -39,7 +39,7 @@ def build_draw_route(
     parents = draw_parents(consumers, route)
     if not parents:
         return None
-    return sealed(
+    return with_inputs_hash(
         {
             "apiVersion": "gateway.networking.k8s.io/v1",
             "kind": "HTTPRoute",
@@ -52,7 +52,7 @@ def build_draw_route(
                 {
                     "parentRefs": [parent_ref(parent.to_dict()) for parent in parents],
                     "hostnames": list(route.hostnames),
-                    "rules": list(_rules(product, rules_of(route), backends)),
+                    "rules": list(_draw_rules(product, rules_of(route), backends)),
                 }
             ),
         }
@@ -64,51 +64,61 @@ def draw_parents(consumers: Consumers, route: Route) -> list[ParentRef]:
     return [
         parent_ref
         for parent_ref in consumers.parent_refs
-        if any(parent_ref.is_within(other) for other in route.parent_refs)
+        if any(parent_ref.is_within(route_parent) for route_parent in route.parent_refs)
     ]
 
 
-def prefixes(percent: int, bits: int = DRAW_BITS) -> list[str]:
+def prefixes_of_share(percent: int, bits: int = DRAW_BITS) -> list[str]:
     """Return the binary prefixes of the draws of a share within (0, 100).
 
     It is the largest of k/128 that isn't above the share, where k has at most `bits` binary ones,
     and 1/128 at least.
     """
-    share = max(percent * 2**DRAW_BITS // 100, 1)
+    draw_count = max(percent * 2**DRAW_BITS // 100, 1)
     intervals: list[str] = []
-    first_draw = 0
+    interval_start = 0
     for bit in reversed(range(DRAW_BITS)):
-        if share >> bit & 1 and len(intervals) < bits:
-            intervals.append(format(first_draw >> bit, f"0{DRAW_BITS - bit}b"))
-            first_draw += 1 << bit
+        if draw_count >> bit & 1 and len(intervals) < bits:
+            intervals.append(format(interval_start >> bit, f"0{DRAW_BITS - bit}b"))
+            interval_start += 1 << bit
     return intervals
 
 
-def _rules(
+def _draw_rules(
     product: DataProduct, rules: Sequence[Manifest], backends: Sequence[Backend]
 ) -> Iterator[Manifest]:
     stable, candidate = ([backend_ref(Backend(backend.service, weight=1))] for backend in backends)
     meta = product.metadata
-    draw_match = _exactly(DRAW_HEADER, f"{meta.namespace}/{meta.name}")
-    share = [
-        _exactly(f"{DRAW_HEADER}-{len(prefix)}", prefix)
-        for prefix in prefixes(backends[1].weight, _prefixes_per_share(rules))
+    draw_match = _exact_header(DRAW_HEADER, f"{meta.namespace}/{meta.name}")
+    prefix_matches = [
+        _exact_header(f"{DRAW_HEADER}-{len(prefix)}", prefix)
+        for prefix in prefixes_of_share(backends[1].weight, _prefixes_per_share(rules))
     ]
     for rule in rules:
-        unnamed = {name: part for name, part in rule.items() if name != "name"}
-        below = [_with(match, draw_match, one) for match in rule["matches"] for one in share]
-        for matches in ([prefix] for prefix in below) if _replaces_prefix(rule) else [below]:
-            yield unnamed | {"matches": matches, "backendRefs": candidate}
-        others = [_with(match, draw_match) for match in rule["matches"]]
-        yield unnamed | {"matches": others, "backendRefs": stable}
+        unnamed_rule = {name: value for name, value in rule.items() if name != "name"}
+        candidate_matches = [
+            _with_headers(match, draw_match, prefix_match)
+            for match in rule["matches"]
+            for prefix_match in prefix_matches
+        ]
+        for matches in (
+            ([prefix] for prefix in candidate_matches)
+            if _replaces_prefix(rule)
+            else [candidate_matches]
+        ):
+            yield unnamed_rule | {"matches": matches, "backendRefs": candidate}
+        stable_matches = [_with_headers(match, draw_match) for match in rule["matches"]]
+        yield unnamed_rule | {"matches": stable_matches, "backendRefs": stable}
 
 
 def _prefixes_per_share(rules: Sequence[Manifest]) -> int:
     """Return how many prefixes a share may have: the route holds a rule and a match for each."""
-    single = sum(map(_replaces_prefix, rules))
+    single_match_rules = sum(map(_replaces_prefix, rules))
     matches = sum(len(rule["matches"]) for rule in rules)
-    by_rules = (MOST_RULES - 2 * len(rules)) // single + 1 if single else DRAW_BITS
-    return min(by_rules, MOST_MATCHES // matches - 1, DRAW_BITS)
+    prefixes_by_rules = (
+        (MAX_RULES - 2 * len(rules)) // single_match_rules + 1 if single_match_rules else DRAW_BITS
+    )
+    return min(prefixes_by_rules, MAX_MATCHES // matches - 1, DRAW_BITS)
 
 
 def _replaces_prefix(rule: Manifest) -> bool:
@@ -119,9 +129,9 @@ def _replaces_prefix(rule: Manifest) -> bool:
     )
 
 
-def _exactly(name: str, value: str) -> Manifest:
+def _exact_header(name: str, value: str) -> Manifest:
     return {"type": "Exact", "name": name, "value": value}
 
 
-def _with(match: Manifest, *headers: Manifest) -> Manifest:
+def _with_headers(match: Manifest, *headers: Manifest) -> Manifest:
     return match | {"headers": [*match.get("headers", ()), *headers]}

@@ -40,7 +40,7 @@ def spec_version(product: DataProduct, runtime_image: str) -> VersionBase:
     )
 
 
-def first_children(
+def initial_children(
     product: DataProduct, version: VersionBase, settings: Settings
 ) -> list[Manifest]:
     """Return the manifests of a product whose first version receives all of the traffic."""

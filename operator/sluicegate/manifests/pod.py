@@ -14,7 +14,7 @@ from sluicegate.api.product_info import ConsumerEvidence
 from sluicegate.api.serving import DEFAULT_MAX_REQUEST_BYTES, Serving
 from sluicegate.api.versions import VersionBase
 from sluicegate.manifests.bento import (
-    SERVED,
+    SERVER_PLACE,
     bento_volume,
     fetch_containers,
     fetch_volumes,
@@ -51,11 +51,11 @@ FEEDBACK_PATH: Final = "/var/run/sluicegate/feedback"
 DRAIN_SECONDS: Final = 5
 """Seconds of grace beyond preStop and the longest request."""
 
-NOT_IN_PODS: Final = frozenset(
+FIELDS_OUTSIDE_PODS: Final = frozenset(
     {"replicas", "autoscaling", "runtime_image", "progress_deadline_seconds"}
 )
 """Fields of `serving` that don't affect a pod, or are hashed with the version's own fields."""
-ADDED_LATER: Final = frozenset(
+LATER_SERVING_FIELDS: Final = frozenset(
     {
         "max_request_bytes", "market", "log", "runtime_class_name", "resource_claims", "volumes",
         "volume_mounts", "init_containers",
@@ -63,7 +63,7 @@ ADDED_LATER: Final = frozenset(
 )  # fmt: skip
 """Fields that were added to `serving` later: each is hashed only if it is set; otherwise the
 release that added it would restart every pod."""
-ADDED_TO_FEEDBACK: Final = frozenset({"prediction"})
+LATER_FEEDBACK_FIELDS: Final = frozenset({"prediction"})
 """The same, of `serving.feedback`."""
 
 
@@ -92,9 +92,9 @@ def build_pod_template(product: DataProduct, version: VersionBase) -> Manifest:
                     *init_containers(serving.init_containers),
                     _runtime_check(product, version),
                 ],
-                "containers": [_server(product, version)],
+                "containers": [_server_container(product, version)],
                 "volumes": _volumes(product, version),
-                **_scheduling(product),
+                **_scheduling_fields(product),
             }
         ),
     }
@@ -107,13 +107,17 @@ def inputs_hash(product: DataProduct, version: VersionBase) -> str:
     of the operator restarts no pod.
     """
     serving = product.spec.serving
-    unset = {name for name in ADDED_LATER if getattr(serving, name) == _default(serving, name)}
-    feedback = serving.feedback
-    unset_of_feedback = {
-        name for name in ADDED_TO_FEEDBACK if feedback and getattr(feedback, name) is None
+    unset_fields = {
+        name
+        for name in LATER_SERVING_FIELDS
+        if getattr(serving, name) == _default_value(serving, name)
     }
-    excluded_fields: dict[str, Any] = dict.fromkeys({*NOT_IN_PODS, *unset}, True)
-    excluded_fields |= {"feedback": unset_of_feedback} if unset_of_feedback else {}
+    feedback = serving.feedback
+    unset_feedback_fields = {
+        name for name in LATER_FEEDBACK_FIELDS if feedback and getattr(feedback, name) is None
+    }
+    excluded_fields: dict[str, Any] = dict.fromkeys({*FIELDS_OUTSIDE_PODS, *unset_fields}, True)
+    excluded_fields |= {"feedback": unset_feedback_fields} if unset_feedback_fields else {}
     credentials = product.spec.model.bento.credentials_secret_ref
     return digest(
         {
@@ -130,7 +134,7 @@ def inputs_hash(product: DataProduct, version: VersionBase) -> str:
     )
 
 
-def _default(serving: Serving, name: str) -> object:
+def _default_value(serving: Serving, name: str) -> object:
     return type(serving).model_fields[name].get_default(call_default_factory=True)
 
 
@@ -140,7 +144,7 @@ def grace_seconds(product: DataProduct) -> int:
     return serving.pre_stop_seconds + serving.request_timeout_seconds + DRAIN_SECONDS
 
 
-def _server(product: DataProduct, version: VersionBase) -> Manifest:
+def _server_container(product: DataProduct, version: VersionBase) -> Manifest:
     serving = product.spec.serving
     pre_stop = {"preStop": {"sleep": {"seconds": serving.pre_stop_seconds}}}
     server = container(
@@ -165,11 +169,13 @@ def _server(product: DataProduct, version: VersionBase) -> Manifest:
         claims = [{"name": claim.to_dict()["name"]} for claim in serving.resource_claims]
         server["resources"] = {**server.get("resources", {}), "claims": claims}
     return server | {
-        "startupProbe": _probe("/readyz", period=1, failures=serving.progress_deadline_seconds),
+        "startupProbe": _http_probe(
+            "/readyz", period=1, failures=serving.progress_deadline_seconds
+        ),
         # A pod that is short of CPU for some seconds answers late; removed from the Service it
         # wouldn't answer at all.
-        "readinessProbe": _probe("/readyz", period=2, failures=5),
-        "livenessProbe": _probe("/livez", period=10, failures=3),
+        "readinessProbe": _http_probe("/readyz", period=2, failures=5),
+        "livenessProbe": _http_probe("/livez", period=10, failures=3),
     }
 
 
@@ -248,15 +254,15 @@ def markets_of(product: DataProduct) -> dict[str, Any]:
 
 
 def _bucket_override(product: DataProduct, version: VersionBase) -> str:
-    bounds = product.spec.serving.latency_buckets_milliseconds
-    duration: dict[str, Any] = {"buckets": [bound / 1000 for bound in bounds]}
+    bucket_bounds = product.spec.serving.latency_buckets_milliseconds
+    duration: dict[str, Any] = {"buckets": [milliseconds / 1000 for milliseconds in bucket_bounds]}
     service = version.service or product.spec.model.bento.service
     return json.dumps({"services": {service: {"metrics": {"duration": duration}}}})
 
 
 def _mounts(product: DataProduct) -> list[Manifest]:
     """Return the mounts of the server and of the check before it, which reports a faulty feedback Secret."""
-    mounts = [SERVED.mount, *scratch_mounts()]
+    mounts = [SERVER_PLACE.mount, *scratch_mounts()]
     if product.spec.serving.feedback:
         mounts.append({"name": "feedback", "mountPath": FEEDBACK_PATH, "readOnly": True})
     return mounts
@@ -298,7 +304,7 @@ def _runtime_check(product: DataProduct, version: VersionBase) -> Manifest:
     )
 
 
-def _probe(path: str, *, period: int, failures: int) -> Manifest:
+def _http_probe(path: str, *, period: int, failures: int) -> Manifest:
     return {
         "httpGet": {"path": path, "port": "metrics", "scheme": "HTTP"},
         "periodSeconds": period,
@@ -307,7 +313,7 @@ def _probe(path: str, *, period: int, failures: int) -> Manifest:
     }
 
 
-def _scheduling(product: DataProduct) -> Manifest:
+def _scheduling_fields(product: DataProduct) -> Manifest:
     serving = product.spec.serving
     return {
         "nodeSelector": dict(serving.node_selector),

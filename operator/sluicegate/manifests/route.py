@@ -6,9 +6,16 @@ from dataclasses import dataclass
 from sluicegate.api.names import Component
 from sluicegate.api.product import DataProduct
 from sluicegate.api.route import Route
-from sluicegate.manifests.common import HTTP_PORT, Manifest, labels, metadata, sealed, without_empty
+from sluicegate.manifests.common import (
+    HTTP_PORT,
+    Manifest,
+    labels,
+    metadata,
+    with_inputs_hash,
+    without_empty,
+)
 
-_EVERYTHING = {"path": {"type": "PathPrefix", "value": "/"}}
+_ANY_PATH_MATCH = {"path": {"type": "PathPrefix", "value": "/"}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +28,7 @@ class Backend:
 
 def build_route(product: DataProduct, route: Route, backends: Sequence[Backend]) -> Manifest:
     """Build the HTTPRoute that splits the product's requests between `backends`."""
-    return sealed(
+    return with_inputs_hash(
         {
             "apiVersion": "gateway.networking.k8s.io/v1",
             "kind": "HTTPRoute",
@@ -62,15 +69,15 @@ def rules_of(route: Route) -> list[Manifest]:
         return [_rule(rule.to_dict()) for rule in route.rules]
     prefix = route.path or "/"
     match = {"path": {"type": "PathPrefix", "value": prefix}}
-    return [without_empty({"matches": [match], "filters": _strip(prefix)})]
+    return [without_empty({"matches": [match], "filters": _strip_filters(prefix)})]
 
 
 def _rule(rule: Manifest) -> Manifest:
     """Return a rule of the spec; one without matches gets a match of all requests."""
-    return without_empty(rule | {"matches": rule.get("matches") or [_EVERYTHING]})
+    return without_empty(rule | {"matches": rule.get("matches") or [_ANY_PATH_MATCH]})
 
 
-def _strip(prefix: str) -> list[Manifest]:
+def _strip_filters(prefix: str) -> list[Manifest]:
     """Return the filter that removes the prefix before the service; none is needed at the root."""
     if prefix == "/":
         return []

@@ -6,7 +6,7 @@ from sluicegate.api.autoscaling import Autoscaling, ScalingMetric
 from sluicegate.api.names import Component
 from sluicegate.api.product import DataProduct
 from sluicegate.api.versions import VersionBase
-from sluicegate.manifests.common import Manifest, labels, metadata, pods_of, sealed
+from sluicegate.manifests.common import Manifest, labels, metadata, pods_of, with_inputs_hash
 from sluicegate.manifests.names import version_name
 
 
@@ -17,7 +17,7 @@ def needs_disruption_budget(product: DataProduct) -> bool:
 
 def build_disruption_budget(product: DataProduct) -> Manifest:
     """Build the budget by which one serving pod of the product at a time may be evicted."""
-    return sealed(
+    return with_inputs_hash(
         {
             "apiVersion": "policy/v1",
             "kind": "PodDisruptionBudget",
@@ -32,17 +32,21 @@ def build_disruption_budget(product: DataProduct) -> Manifest:
 
 
 def build_autoscaler(
-    product: DataProduct, stable: VersionBase, autoscaling: Autoscaling, *, floor: int = 0
+    product: DataProduct,
+    stable: VersionBase,
+    autoscaling: Autoscaling,
+    *,
+    minimum_replicas: int = 0,
 ) -> Manifest:
     """Build the only autoscaler of a product: it scales the stable version.
 
-    `floor` is the least number of stable's pods while another version receives traffic, as a
+    `minimum_replicas` is the least number of stable's pods while another version receives traffic, as a
     rollback gives stable all of it at once.
     """
     utilization = autoscaling.target_cpu_utilization_percentage
     target = {"type": "Utilization", "averageUtilization": utilization}
     cpu = {"type": "Resource", "resource": {"name": "cpu", "target": target}}
-    return sealed(
+    return with_inputs_hash(
         {
             "apiVersion": "autoscaling/v2",
             "kind": "HorizontalPodAutoscaler",
@@ -53,7 +57,9 @@ def build_autoscaler(
                     "kind": "Deployment",
                     "name": version_name(product.metadata.name, stable.revision),
                 },
-                "minReplicas": max(autoscaling.min_replicas, min(floor, autoscaling.max_replicas)),
+                "minReplicas": max(
+                    autoscaling.min_replicas, min(minimum_replicas, autoscaling.max_replicas)
+                ),
                 "maxReplicas": autoscaling.max_replicas,
                 "metrics": [cpu, *map(_metric, autoscaling.metrics)],
             },
@@ -65,13 +71,16 @@ def _metric(metric: ScalingMetric) -> Manifest:
     if (pods := metric.pods) is not None:
         target = {"type": "AverageValue", "averageValue": pods.average_value}
         return {"type": "Pods", "pods": _source(pods.name, pods.match_labels, target)}
-    external = metric.external
-    assert external is not None
-    if external.value is not None:
-        target = {"type": "Value", "value": external.value}
+    external_metric = metric.external
+    assert external_metric is not None
+    if external_metric.value is not None:
+        target = {"type": "Value", "value": external_metric.value}
     else:
-        target = {"type": "AverageValue", "averageValue": external.average_value or ""}
-    return {"type": "External", "external": _source(external.name, external.match_labels, target)}
+        target = {"type": "AverageValue", "averageValue": external_metric.average_value or ""}
+    return {
+        "type": "External",
+        "external": _source(external_metric.name, external_metric.match_labels, target),
+    }
 
 
 def _source(

@@ -4,11 +4,18 @@ from sluicegate.api import names
 from sluicegate.api.names import Component
 from sluicegate.api.product import DataProduct
 from sluicegate.api.versions import VersionBase
-from sluicegate.manifests.common import HTTP_PORT, Manifest, labels, metadata, pods_of, sealed
+from sluicegate.manifests.common import (
+    HTTP_PORT,
+    Manifest,
+    labels,
+    metadata,
+    pods_of,
+    with_inputs_hash,
+)
 from sluicegate.manifests.names import candidate_name, version_name
 from sluicegate.settings import ServiceKind
 
-_NO_REVISION = "none"
+_NONEXISTENT_REVISION = "none"
 _PORTS = [{"name": "http", "port": HTTP_PORT, "targetPort": "http", "protocol": "TCP"}]
 
 
@@ -16,13 +23,15 @@ def build_version_service(
     product: DataProduct, version: VersionBase, *, kind: ServiceKind
 ) -> Manifest:
     """Build the Service of a version, for a weight of the route. Its kind can't change later."""
-    headless = {"clusterIP": "None"} if kind is ServiceKind.HEADLESS else {"type": "ClusterIP"}
+    address_fields = (
+        {"clusterIP": "None"} if kind is ServiceKind.HEADLESS else {"type": "ClusterIP"}
+    )
     return _service(
         product,
         name=version_name(product.metadata.name, version.revision),
         labels=labels(product, Component.SERVER, version.version)
         | {names.LABEL_REVISION: version.revision},
-        spec=headless | {"selector": pods_of(product, version.revision), "ports": _PORTS},
+        spec=address_fields | {"selector": pods_of(product, version.revision), "ports": _PORTS},
     )
 
 
@@ -51,7 +60,7 @@ def build_candidate_service(product: DataProduct, revision: str) -> Manifest:
         labels=labels(product, Component.SERVER),
         spec={
             "type": "ClusterIP",
-            "selector": pods_of(product, revision or _NO_REVISION),
+            "selector": pods_of(product, revision or _NONEXISTENT_REVISION),
             "ports": _PORTS,
         },
     )
@@ -60,7 +69,7 @@ def build_candidate_service(product: DataProduct, revision: str) -> Manifest:
 def _service(
     product: DataProduct, *, name: str, labels: dict[str, str], spec: Manifest
 ) -> Manifest:
-    return sealed(
+    return with_inputs_hash(
         {
             "apiVersion": "v1",
             "kind": "Service",

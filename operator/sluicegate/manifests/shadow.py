@@ -16,7 +16,12 @@ from sluicegate.api.versions import VersionBase
 from sluicegate.manifests.bento import BentoPlace, bento_volume, fetch_containers, fetch_volumes
 from sluicegate.manifests.common import Manifest, labels, metadata
 from sluicegate.manifests.container import bento_environment, scratch_mounts, scratch_volumes
-from sluicegate.manifests.training import in_queue, one_pod_job, trainer_container, trainer_pod
+from sluicegate.manifests.training import (
+    single_pod_job,
+    trainer_container,
+    trainer_pod,
+    with_queue_name,
+)
 from sluicegate.manifests.training_template import merge_template
 
 STABLE: Final = BentoPlace("/stable")
@@ -34,7 +39,7 @@ class ShadowInterval:
     name : of the Job.
     stable, candidate : the versions.
     since, until : interval of the labels' times, in seconds, without `since` itself.
-    most_seconds : limit of its duration (a setting of the operator), whatever the product sets.
+    max_seconds : limit of its duration (a setting of the operator), whatever the product sets.
     """
 
     name: str
@@ -42,7 +47,7 @@ class ShadowInterval:
     candidate: VersionBase
     since: int
     until: int
-    most_seconds: int = 604_800
+    max_seconds: int = 604_800
 
 
 def build_shadow_job(product: DataProduct, shadow: Shadow, interval: ShadowInterval) -> Manifest:
@@ -54,23 +59,28 @@ def build_shadow_job(product: DataProduct, shadow: Shadow, interval: ShadowInter
     }
     retraining = product.spec.retraining
     if retraining is not None and retraining.pod_template is not None:
-        template = _as_ours(
+        template = _with_shadow_container(
             merge_template(retraining.pod_template.to_dict(), template), shadow, template
         )
-    seconds = min(shadow.timeout_seconds, interval.most_seconds)
-    job = one_pod_job(metadata(product, interval.name, own_labels), template, seconds=seconds)
-    return in_queue(job, product.queue)
+    seconds = min(shadow.timeout_seconds, interval.max_seconds)
+    job = single_pod_job(metadata(product, interval.name, own_labels), template, seconds=seconds)
+    return with_queue_name(job, product.queue)
 
 
-def _as_ours(merged: Manifest, shadow: Shadow, own_pod: Manifest) -> Manifest:
+def _with_shadow_container(
+    merged_template: Manifest, shadow: Shadow, operator_template: Manifest
+) -> Manifest:
     """Return a template of trainings with the container of the shadow phase, in the template's image."""
-    (container,) = merged["spec"]["containers"]
-    (own_container,) = own_pod["spec"]["containers"]
-    kept_fields = {key: value for key, value in container.items() if key != "args"}
-    kept_fields |= {"command": own_container["command"], "workingDir": own_container["workingDir"]}
+    (container,) = merged_template["spec"]["containers"]
+    (operator_container,) = operator_template["spec"]["containers"]
+    container_fields = {key: value for key, value in container.items() if key != "args"}
+    container_fields |= {
+        "command": operator_container["command"],
+        "workingDir": operator_container["workingDir"],
+    }
     if shadow.resources.requests or shadow.resources.limits:
-        kept_fields["resources"] = own_container["resources"]
-    return merged | {"spec": merged["spec"] | {"containers": [kept_fields]}}
+        container_fields["resources"] = operator_container["resources"]
+    return merged_template | {"spec": merged_template["spec"] | {"containers": [container_fields]}}
 
 
 def _pod_spec(product: DataProduct, shadow: Shadow, interval: ShadowInterval) -> Manifest:
@@ -79,20 +89,24 @@ def _pod_spec(product: DataProduct, shadow: Shadow, interval: ShadowInterval) ->
         product,
         fetch=[
             container
-            for version, place in versions
-            for container in fetch_containers(product, version, place)
+            for version, bento_place in versions
+            for container in fetch_containers(product, version, bento_place)
         ],
-        container=_scorer(product, shadow, interval),
+        container=_shadow_container(product, shadow, interval),
         volumes=[
-            *(bento_volume(version, place) for version, place in versions),
-            *(volume for version, place in versions for volume in fetch_volumes(version, place)),
+            *(bento_volume(version, bento_place) for version, bento_place in versions),
+            *(
+                volume
+                for version, bento_place in versions
+                for volume in fetch_volumes(version, bento_place)
+            ),
             *scratch_volumes(shadow.resources),
         ],
     )
 
 
-def _scorer(product: DataProduct, shadow: Shadow, interval: ShadowInterval) -> Manifest:
-    values = bento_environment(product, shadow.resources) | {
+def _shadow_container(product: DataProduct, shadow: Shadow, interval: ShadowInterval) -> Manifest:
+    variable_values = bento_environment(product, shadow.resources) | {
         "SLUICEGATE_STABLE": STABLE.path,
         "SLUICEGATE_STABLE_VERSION": interval.stable.version,
         "SLUICEGATE_CANDIDATE": CANDIDATE.path,
@@ -105,6 +119,6 @@ def _scorer(product: DataProduct, shadow: Shadow, interval: ShadowInterval) -> M
         shadow,
         interval.candidate,
         bento=CANDIDATE.path,
-        values=values,
+        values=variable_values,
         mounts=[STABLE.mount, CANDIDATE.mount, *scratch_mounts()],
     )

@@ -16,7 +16,7 @@ from sluicegate.api.retraining_status import Trigger
 from sluicegate.api.shadow import Shadow
 from sluicegate.api.versions import VersionBase
 from sluicegate.manifests.bento import (
-    SERVED,
+    SERVER_PLACE,
     bento_volume,
     fetch_containers,
     fetch_volumes,
@@ -58,14 +58,14 @@ class Attempt:
     number : from 1; part of the Job's name.
     stable : the version to start from, mounted at /bento.
     plain_http_registries : registries without TLS (a setting of the operator).
-    most_seconds : that it may take, whatever the product asks for (a setting of the operator).
+    max_seconds : that it may take, whatever the product asks for (a setting of the operator).
     """
 
     trigger: Trigger
     number: int
     stable: VersionBase
     plain_http_registries: tuple[str, ...] = ()
-    most_seconds: int = 604_800
+    max_seconds: int = 604_800
 
 
 def build_training_job(product: DataProduct, retraining: Retraining, attempt: Attempt) -> Manifest:
@@ -91,12 +91,14 @@ def build_training_job(product: DataProduct, retraining: Retraining, attempt: At
     }
     if retraining.pod_template is not None:
         template = merge_template(retraining.pod_template.to_dict(), template)
-    seconds = min(retraining.timeout_seconds, attempt.most_seconds)
-    job = one_pod_job(metadata(product, name, own_labels, annotations), template, seconds=seconds)
-    return in_queue(job, product.queue)
+    seconds = min(retraining.timeout_seconds, attempt.max_seconds)
+    job = single_pod_job(
+        metadata(product, name, own_labels, annotations), template, seconds=seconds
+    )
+    return with_queue_name(job, product.queue)
 
 
-def in_queue(job: Manifest, queue: str) -> Manifest:
+def with_queue_name(job: Manifest, queue: str) -> Manifest:
     """Return a Job that is suspended until its queue admits it; as it is without a queue."""
     if not queue:
         return job
@@ -107,7 +109,7 @@ def in_queue(job: Manifest, queue: str) -> Manifest:
     }
 
 
-def one_pod_job(meta: Manifest, template: Manifest, *, seconds: int) -> Manifest:
+def single_pod_job(meta: Manifest, template: Manifest, *, seconds: int) -> Manifest:
     """Build a Job of one pod, which is only retried after a disruption, and limited to `seconds`."""
     return {
         "apiVersion": "batch/v1",
@@ -191,7 +193,7 @@ def _environment(product: DataProduct, retraining: Retraining, attempt: Attempt)
 
 
 def _mounts(retraining: Retraining) -> list[Manifest]:
-    mounts = [SERVED.mount, *scratch_mounts()]
+    mounts = [SERVER_PLACE.mount, *scratch_mounts()]
     if retraining.push_secret_ref:
         mounts.append({"name": "push", "mountPath": PUSH_PATH, "readOnly": True})
     return mounts

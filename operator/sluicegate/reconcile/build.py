@@ -162,5 +162,5 @@ def _scaling(product: DataProduct, stable: Placement) -> Iterator[tuple[Resource
         yield POD_DISRUPTION_BUDGETS, build_disruption_budget(product)
     if product.spec.serving.autoscaling is not None:
         scaling = product.spec.serving.autoscaling
-        body = build_autoscaler(product, stable.version, scaling, floor=stable.floor)
+        body = build_autoscaler(product, stable.version, scaling, minimum_replicas=stable.floor)
         yield HORIZONTAL_POD_AUTOSCALERS, body

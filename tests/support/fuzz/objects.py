@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sluicegate.api.errors import InvalidProduct
 from sluicegate.api.product import DataProduct, read_status
-from sluicegate.manifests.plan import first_children, spec_version
+from sluicegate.manifests.plan import initial_children, spec_version
 from sluicegate.reviews.store import parse_review
 from sluicegate.settings import Settings
 from tests.support.decisions.reviewed import month
@@ -38,7 +38,7 @@ def check_object(random: Random) -> bool:
         product = DataProduct.parse(document)
     except InvalidProduct:
         return False
-    for child in first_children(product, spec_version(product, RUNTIME), SETTINGS):
+    for child in initial_children(product, spec_version(product, RUNTIME), SETTINGS):
         assert_own(child, metadata)
     return True
 

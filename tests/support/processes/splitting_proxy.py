@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import requests
 from typing_extensions import override
 
-from sluicegate.manifests.draw_route import prefixes
+from sluicegate.manifests.draw_route import prefixes_of_share
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -38,7 +38,9 @@ class RouteRule:
 
 def canary_rules(upstream: str, stable: str, candidate: str, percent: int) -> list[RouteRule]:
     """The rules of an upstream's routes while a candidate has a share of the requests."""
-    drawn = [{DRAW: upstream, f"{DRAW}-{len(prefix)}": prefix} for prefix in prefixes(percent)]
+    drawn = [
+        {DRAW: upstream, f"{DRAW}-{len(prefix)}": prefix} for prefix in prefixes_of_share(percent)
+    ]
     return [
         *(RouteRule(headers, {candidate: 1}) for headers in drawn),
         RouteRule({DRAW: upstream}, {stable: 1}),

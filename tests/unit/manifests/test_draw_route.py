@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sluicegate.api.product import DataProduct
-from sluicegate.manifests.draw_route import MOST_MATCHES, MOST_RULES, build_draw_route
+from sluicegate.manifests.draw_route import MAX_MATCHES, MAX_RULES, build_draw_route
 from sluicegate.manifests.route import Backend, build_route
 from sluicegate_service.upstreams import DRAW_HEADER, draw_headers
 from tests.support.samples.product_examples import changed
@@ -101,8 +101,8 @@ def test_a_route_with_many_rules_rounds_the_share_of_draws_to_fit_the_rule_limit
             backends = [Backend("stable", 100 - percent), Backend("candidate", percent)]
             owner = product(rules=rules)
             found = build_draw_route(owner, owner.spec.route, backends)["spec"]["rules"]
-            assert len(found) <= MOST_RULES
-            assert sum(len(one["matches"]) for one in found) <= MOST_MATCHES
+            assert len(found) <= MAX_RULES
+            assert sum(len(one["matches"]) for one in found) <= MAX_MATCHES
             single = (one for one in found if one.get("filters") == [REWRITTEN])
             assert all(len(one["matches"]) == 1 for one in single)
         below = [{"candidate"} == backends_of(found, "/0", drawn(draw)) for draw in DRAWS]

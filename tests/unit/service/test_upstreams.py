@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from sluicegate.manifests.draw_route import prefixes
+from sluicegate.manifests.draw_route import prefixes_of_share
 from sluicegate_service.outcomes import Event, Outcome
 from sluicegate_service.tokens import TokenSigner
 from sluicegate_service.upstream_outcomes import (
@@ -87,14 +87,14 @@ def test_a_share_of_draws_is_a_few_header_prefix_matches(percent):
     matched = [
         sum(
             draw_headers(draw)[f"sluicegate-draw-{len(prefix)}"] == prefix
-            for prefix in prefixes(percent)
+            for prefix in prefixes_of_share(percent)
         )
         for draw in range(2**DRAW_BITS)
     ]
     share = sum(matched)
     assert matched == [1] * share + [0] * (2**DRAW_BITS - share)
     assert share == max(percent * 128 // 100, 1)
-    assert len(prefixes(percent)) <= (2 if percent in {5, 25, 50} else DRAW_BITS)
+    assert len(prefixes_of_share(percent)) <= (2 if percent in {5, 25, 50} else DRAW_BITS)
 
 
 def test_a_draw_is_uniform_and_the_draws_of_two_upstreams_are_independent():

@@ -23,7 +23,7 @@ from sluicegate.cli.printing.output import FORMATS, add_output
 from sluicegate.cli.printing.terminal import aligned
 from sluicegate.errors import invalid
 from sluicegate.manifests.common import Manifest
-from sluicegate.manifests.plan import example_training, first_children, spec_version
+from sluicegate.manifests.plan import example_training, initial_children, spec_version
 from sluicegate.policy.derived_defaults import derived
 from sluicegate.policy.model.consumers import planned_evidence
 from sluicegate.policy.model.terms import terms_of
@@ -112,7 +112,7 @@ def _children(product: DataProduct, settings: Settings, *, training: bool) -> li
         raise InvalidProduct(problems)
     version = spec_version(product, runtime_image(product.spec, settings))
     jobs = example_training(product, version) if training else []
-    return first_children(product, version, settings) + jobs
+    return initial_children(product, version, settings) + jobs
 
 
 def _as_yaml(children: list[Manifest]) -> str:

@@ -23,7 +23,7 @@ from sluicegate.kube.resources import (
     Resource,
 )
 from sluicegate.manifests.common import Manifest
-from sluicegate.manifests.plan import first_children, spec_version
+from sluicegate.manifests.plan import initial_children, spec_version
 from sluicegate.policy.model.spec_wish import referred_to
 from sluicegate.settings import Settings
 
@@ -121,7 +121,7 @@ def _rendered(live: DataProduct, product: DataProduct, settings: Settings) -> Na
     version = spec_version(product, runtime_image(product.spec, settings))
     stable = referred_to(live.status, version).stable
     assert stable is not None
-    children = first_children(product, stable, settings)
+    children = initial_children(product, stable, settings)
     return {(child["kind"], child["metadata"]["name"]): child for child in children}
 
 

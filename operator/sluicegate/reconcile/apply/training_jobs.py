@@ -109,7 +109,7 @@ class Trainer:
             number=status_part.number,
             stable=status.stable,
             plain_http_registries=self.settings.plain_http_registries,
-            most_seconds=self.settings.max_retraining_seconds,
+            max_seconds=self.settings.max_retraining_seconds,
         )
         return build_training_job(observation.product, retraining, attempt)
 
@@ -126,7 +126,7 @@ class Trainer:
             candidate=status.candidate,
             since=shadow.since_time,
             until=shadow.until_time,
-            most_seconds=self.settings.max_retraining_seconds,
+            max_seconds=self.settings.max_retraining_seconds,
         )
         return build_shadow_job(observation.product, spec, interval)
 
