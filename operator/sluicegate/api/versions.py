@@ -15,7 +15,6 @@ from sluicegate.api.baseline import Baselines
 from sluicegate.api.iteration import Iteration
 from sluicegate.api.list_types import Keyed
 from sluicegate.api.outcome import OF_PAST_VERSION, Outcome
-from sluicegate.api.rollout import DEFAULT_MAX_DURATION_SECONDS, Rollout
 from sluicegate.api.shadow import ShadowStatus
 from sluicegate.api.verdict import ArmMarkets, CanaryVerdict
 
@@ -342,6 +341,11 @@ class Candidate(VersionBase):
     """Number of times that a fault of the cluster has ended its rollout."""
 
     @property
+    def rollout_start_time(self) -> int:
+        """Return when it got its first share of the traffic, in seconds; when it became a candidate before that."""
+        return self.shares[0].start_time if self.shares else self.start_time
+
+    @property
     def parked(self) -> bool:
         """Return whether its rollout ended without a verdict."""
         return self.phase is CandidatePhase.PARKED
@@ -360,12 +364,6 @@ class Candidate(VersionBase):
     def changes_api(self) -> bool:
         """Return whether it received traffic although it changes stable's API, after a person's approval."""
         return self.api == ApiComparison.CHANGED
-
-    def most_seconds(self, rollout: Rollout) -> int:
-        """Return the most seconds of its rollout from its first traffic on, with the time for which it was held."""
-        derived = self.derived.max_duration_seconds if self.derived else None
-        most = rollout.max_duration_seconds or derived or DEFAULT_MAX_DURATION_SECONDS
-        return most + self.suspended_seconds
 
 
 class PastVersion(VersionBase):

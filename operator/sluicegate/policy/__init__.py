@@ -5,6 +5,7 @@ So reconcile knows what is decided, and not by which modules.
 
 from sluicegate.policy.canary.holds import CanaryHold
 from sluicegate.policy.canary.objections import needs_of_a_step
+from sluicegate.policy.canary.rollout_defaults import rollout_end
 from sluicegate.policy.canary.shadow_evidence import is_scored, with_rows
 from sluicegate.policy.canary.slo_evidence import Assessment, SloEvidence
 from sluicegate.policy.diagnosis.checks import COMMON_PRODUCTS, DiagnosisResult
@@ -35,5 +36,5 @@ __all__ = [
     "Assessment", "Budget", "CanaryHold", "DiagnosisResult", "MarketState", "RetrainingRequest",
     "SloEvidence", "SloResult", "WaitingRetraining", "admit", "attempts_without", "describe",
     "interval_of", "is_scored", "needs_of_a_step", "next_score_time", "obstacle_to_request",
-    "old_enough_at", "probation_limits", "ratio_of", "who_trains", "with_rows",
+    "old_enough_at", "probation_limits", "ratio_of", "rollout_end", "who_trains", "with_rows",
 ]  # fmt: skip

@@ -9,12 +9,12 @@ from sluicegate.api.retraining import DEFAULT_COOLDOWN_SECONDS
 from sluicegate.api.rollout import DEFAULT_MAX_DURATION_SECONDS
 from sluicegate.policy.canary.objections import LEAST_REQUESTS
 from sluicegate.policy.canary.rollout_defaults import (
-    LONGEST_SECONDS,
     SOON_SECONDS,
     TIMES_PLANNED,
     derive_rollout,
     describe_steps,
 )
+from sluicegate.policy.canary.rollout_time import LONGEST_SECONDS
 from sluicegate.policy.model.hold_out_margin import Z_POWER, HoldOutMargin
 from sluicegate.policy.model.observed import Observed
 from sluicegate.policy.model.terms import SloTerms, Terms

@@ -13,7 +13,6 @@ from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.outcome import Outcome
 from sluicegate.api.status import DataProductStatus, SpecModel
 from sluicegate.api.versions import Release, Version, VersionSource
-from sluicegate.policy.canary.evidence_gathering import first_traffic_time
 from sluicegate.policy.evaluate import Evaluation, evaluate
 from sluicegate.policy.model.container_limits import at_limit
 from sluicegate.policy.model.decision import Alert, Hold, Retrain
@@ -263,7 +262,7 @@ class Replay:
         candidate, unhealthy_since = self.status.trial, self._happened.since.get("pods_unhealthy")
         if candidate is None or candidate.parked or unhealthy_since is None:
             return False
-        return unhealthy_since > first_traffic_time(candidate)
+        return unhealthy_since > candidate.rollout_start_time
 
     def _training(self) -> TrainingResult | None:
         """Return the pending result as the running training's own, if a training runs."""

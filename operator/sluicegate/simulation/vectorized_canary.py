@@ -1,11 +1,14 @@
 """The operator's rule for many canaries at once: the same steps at the same blocks as policy."""
 
+from math import ceil
 from typing import Final, Protocol
 
 import numpy as np
 
 from sluicegate.api.slos import CanaryEvidence
 from sluicegate.policy.canary.label_pace import SLOW_SECONDS
+from sluicegate.policy.canary.rollout_time import LONGEST_SECONDS
+from sluicegate.policy.model.attended_time import LEAST_SECONDS
 from sluicegate.simulation import vectorized_test
 from sluicegate.simulation.scenario import (
     Scenario,
@@ -189,17 +192,53 @@ class Sequential:
         self.share[runs] = self._steps[self.step[runs]]
 
 
+class RolloutClock:
+    """Blocks that rollouts have used of their duration, as policy.canary.rollout_time counts them.
+
+    Attributes
+    ----------
+    longest : blocks after which a rollout ends, silent ones included.
+    """
+
+    def __init__(self, scenario: Scenario, runs: int) -> None:
+        """Begin with the first share of all runs."""
+        self._silent, self._used = np.zeros(runs, np.int64), np.zeros(runs, np.int64)
+        self._least = ceil(LEAST_SECONDS / scenario.block_seconds)
+        self._scenario, self._time = scenario, 0
+        self.longest = (
+            LONGEST_SECONDS // scenario.block_seconds if scenario.waits else scenario.blocks
+        )
+
+    def observe(self, arm_counts: SimulatedArms, running_runs: Ints) -> Bools:
+        """Count one more block; return which of the remaining runs have no time left."""
+        self._time += 1
+        used = self._used[running_runs] + 1
+        if self._scenario.waits:
+            is_silent = (arm_counts.canary + arm_counts.stable).sum(axis=0) == 0
+            silent = np.where(is_silent, self._silent[running_runs] + 1, 0)
+            used -= np.where(silent == self._least, self._least, 0)
+            used -= silent > self._least
+            self._silent[running_runs] = silent
+        self._used[running_runs] = used
+        is_over: Bools = used >= self._scenario.blocks
+        return is_over | (self._time >= self.longest)
+
+
 def play(judge: Judge, traffic: SimulatedTraffic, scenario: Scenario) -> SimulationSummary:
     """Simulate block after block of all runs, until each has a verdict or reaches the longest duration."""
     verdicts_of = np.zeros(traffic.runs, np.int64)
-    minutes = np.full(traffic.runs, scenario.blocks * scenario.minutes_per_block)
-    for time in range(scenario.blocks):
+    clock = RolloutClock(scenario, traffic.runs)
+    minutes = np.full(traffic.runs, clock.longest * scenario.minutes_per_block)
+    has_traffic = any(stream.per_block for stream in scenario.streams)
+    for time in range(clock.longest if has_traffic else 0):
         running_runs = np.flatnonzero(verdicts_of == SimulatedVerdict.RUNNING)
         if running_runs.size == 0:
             break
-        verdicts_of[running_runs] = judge.observe(
-            traffic.block(judge.share, running_runs), running_runs
-        )
+        arm_counts = traffic.block(judge.share, running_runs)
+        verdicts = judge.observe(arm_counts, running_runs)
+        is_over = clock.observe(arm_counts, running_runs)
+        verdicts[is_over & (verdicts == SimulatedVerdict.RUNNING)] = SimulatedVerdict.INCONCLUSIVE
+        verdicts_of[running_runs] = verdicts
         ended_runs = running_runs[verdicts_of[running_runs] != SimulatedVerdict.RUNNING]
         minutes[ended_runs] = (time + 1) * scenario.minutes_per_block
     verdicts_of[verdicts_of == SimulatedVerdict.RUNNING] = SimulatedVerdict.INCONCLUSIVE

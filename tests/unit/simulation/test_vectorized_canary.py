@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sluicegate.simulation import vectorized_test
 from sluicegate.simulation.scenario import Imagined, SimulatedVerdict, scenario_of
 from sluicegate.simulation.traffic import SimulatedArms, SimulatedTraffic
-from sluicegate.simulation.vectorized_canary import Sequential
+from sluicegate.simulation.vectorized_canary import RolloutClock, Sequential
 from sluicegate.stats.counts import Count
 from sluicegate.stats.dispersion import burst_correlation, level_shift
 from sluicegate.stats.sequential_test import block_factor, nearest_null
@@ -60,11 +60,18 @@ def both_below_the_objective():
     return canary_terms(*SLOS[:2], evidence="Required", maxDurationSeconds=2400), traffic, False
 
 
+def hours_of_silence():
+    """At one request in two minutes, intervals without any are frequent; the duration is derived."""
+    traffic = Imagined(0.5, 0.0, {}, {}, 0.0, 0.8, 0.0)
+    return canary_terms(SLOS[0], evidence="Required", maxDurationSeconds=2400), traffic, True
+
+
 @settings(max_examples=max(settings.default.max_examples // 10, 1))
 @given(imagined_canaries(), st.integers(0, 2**20))
 @example(canary=stable_that_changes_level(), seed=0)
 @example(canary=required_without_labels(), seed=0)
 @example(canary=both_below_the_objective(), seed=5)
+@example(canary=hours_of_silence(), seed=1)
 def test_the_vectorised_canary_and_the_engine_decide_alike_at_the_same_blocks(canary, seed):
     terms, imagined, waits = canary
     scenario = replace(scenario_of(terms, imagined), waits=waits)
@@ -73,12 +80,12 @@ def test_the_vectorised_canary_and_the_engine_decide_alike_at_the_same_blocks(ca
     past_bad, past = traffic.past()
     judge = Sequential(scenario, past_bad, past)
     engines = [Canary(terms, scenario, _past(scenario, past_bad, past, run)) for run in range(RUNS)]
-    live = np.arange(RUNS)
-    for time in range(scenario.blocks):
+    live, clock = np.arange(RUNS), RolloutClock(scenario, RUNS)
+    for time in range(2 * scenario.blocks):  # silent blocks use up no time of a derived duration
         arms = traffic.block(judge.share, live)
         verdicts = judge.observe(arms, live)
-        if time == scenario.blocks - 1:
-            verdicts[verdicts == SimulatedVerdict.RUNNING] = SimulatedVerdict.INCONCLUSIVE
+        is_over = clock.observe(arms, live)
+        verdicts[is_over & (verdicts == SimulatedVerdict.RUNNING)] = SimulatedVerdict.INCONCLUSIVE
         end = (time + 1 + scenario.past_blocks) * scenario.block_seconds
         for place, run in enumerate(live):
             theirs = engines[run].observe(canary_block(end, _arms(scenario, arms, place)))

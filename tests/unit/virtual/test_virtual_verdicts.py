@@ -247,6 +247,20 @@ async def test_a_suspension_over_a_weekend_is_excluded_from_the_duration(world):
     await world.until(lambda: serving(world, key) == "v2", seconds=3 * HOUR)
 
 
+@pytest.mark.slow
+@for_days
+async def test_a_night_without_requests_uses_no_time_of_a_derived_duration(world):
+    """A duration that a person chose counts it: `..._whose_time_ends_without_requests_...`."""
+    key = await stepping(world, {"steps": [5, 50]}, **RARELY)
+    await world.until(lambda: weight(world, key) == 5, seconds=600)
+    assert world.status(key)["candidate"]["derived"]["maxDurationSeconds"] == 4 * HOUR
+    world.cluster.set_rate(key, 0.0)
+    await world.run(8 * HOUR)
+    assert (phase(world, key), hold(world, key)["check"]) == ("Stepping", "NoTraffic")
+    world.cluster.set_rate(key, 2.0)
+    await world.until(lambda: serving(world, key) == "v2", seconds=3 * HOUR)
+
+
 # ---- memory --------------------------------------------------------------------------------------
 @pytest.mark.slow
 @on_virtual_time

@@ -3,9 +3,12 @@
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from sluicegate.api.engine import TimeInterval
 from sluicegate.api.slos import IndicatorKind
-from sluicegate.api.versions import Share
-from sluicegate.policy.model.observed import CanaryBlock
+from sluicegate.api.versions import Candidate, Share
+from sluicegate.policy.canary.label_pace import Silences
+from sluicegate.policy.model.attended_time import LEAST_SECONDS
+from sluicegate.policy.model.observed import CanaryBlock, Observed
 from sluicegate.policy.model.terms import SloTerms, Terms
 from sluicegate.slo.blocks import BlockValue, Quality, SilentBlocks
 from sluicegate.slo.client_errors import CLIENT_ERRORS
@@ -104,6 +107,52 @@ def _odds(block: CanaryBlock, shares: Sequence[Share]) -> float:
     weights = (share.weight for share in reversed(shares) if share.start_time < block.end)
     weight = next(weights, 0)
     return weight / (100 - weight) if weight < 100 else 0.0  # noqa: PLR2004
+
+
+def silences_of(terms: Terms, candidate: Candidate, observed: Observed) -> Silences:
+    """Return the intervals whose time the duration doesn't count; none where a person chose the duration."""
+    if terms.duration_given:
+        return ()
+    start_time = candidate.rollout_start_time
+    blocks = [block for block in observed.canary_blocks if block.end > start_time]
+    return silent_intervals(blocks, observed.canary_block_seconds)
+
+
+def silent_intervals(blocks: Sequence[CanaryBlock], block_seconds: int) -> Silences:
+    """Return the intervals of at least `LEAST_SECONDS` in which neither version has an event, oldest first.
+
+    A block that wasn't measured neither begins nor ends one.
+
+    Parameters
+    ----------
+    block_seconds : length of a block.
+    """
+    counted = Derived((), tuple(block.number for block in blocks), blocks.__getitem__)
+    rule = (float(block_seconds), 0.0)
+    all_intervals = _with_interval(*fold_cached(_add_silence, _NO_SILENCE, counted, rule))
+    return tuple(TimeInterval(begin=begin, end=end) for begin, end in all_intervals)
+
+
+_Intervals = tuple[tuple[int, int], ...]
+_Silence = tuple[_Intervals, int, int]
+"""Intervals that are over, then begin and end of the present one; -1 without one."""
+_NO_SILENCE: Final[_Silence] = ((), -1, -1)
+
+
+def _add_silence(sums: _Silence, blocks: Sequence[CanaryBlock], rule: Rule) -> _Silence:
+    intervals, begin, end = sums
+    for block in blocks:
+        if block.quality is not Quality.COUNTED:
+            continue
+        if most_events((*block.candidate.values(), *block.stable.values())):
+            intervals, begin, end = _with_interval(intervals, begin, end), -1, -1
+        else:
+            begin, end = (block.end - round(rule[0]) if begin < 0 else begin), block.end
+    return intervals, begin, end
+
+
+def _with_interval(intervals: _Intervals, begin: int, end: int) -> _Intervals:
+    return (*intervals, (begin, end)) if end - begin >= LEAST_SECONDS else intervals
 
 
 def wrong_share(terms: Terms, usable_blocks: Sequence[CanaryBlock], weight: float) -> float | None:

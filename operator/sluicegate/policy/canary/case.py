@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from sluicegate.api.rollout import Approval
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import Candidate, CandidatePhase
+from sluicegate.policy.canary.rollout_time import RolloutTime, rollout_time
 from sluicegate.policy.canary.slo_evidence import Assessment
 from sluicegate.policy.canary.steps import next_share
 from sluicegate.policy.model.decision import Hold
@@ -44,6 +45,13 @@ class CanaryCase:
     def name(self) -> str:
         """Name of the candidate's version."""
         return self.candidate.release.version
+
+    @property
+    def time(self) -> RolloutTime:
+        """Time that its rollout has used, and the time that is left."""
+        return rollout_time(
+            self.terms, self.status, self.candidate, self.assessment.silences, now=self.now
+        )
 
     @property
     def stays(self) -> str:

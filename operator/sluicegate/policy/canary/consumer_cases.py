@@ -19,7 +19,6 @@ from sluicegate.policy.canary.consumer_pace import pace_of
 from sluicegate.policy.canary.evidence_gathering import (
     CountedArms,
     counted_blocks,
-    first_traffic_time,
     look_back,
     slo_evidence,
 )
@@ -49,7 +48,7 @@ def with_consumers(
     """Return the assessment with the SLOs of consumers, and the consumers whose outcomes are no evidence."""
     if not observed.consumer_readings:
         return assessment
-    start = first_traffic_time(candidate)
+    start = candidate.rollout_start_time
     lost_requests = lost_share(
         terms, [block for block in observed.canary_blocks if block.end > start]
     )
@@ -61,6 +60,7 @@ def with_consumers(
             continue
         met = tuple(_met(reading.blocks, candidate, observed.canary_block_seconds, lost_requests))
         arms = _arms(reading, candidate, observed, met, cases=assessment.cases)
+        arms = replace(arms, silences=assessment.silences)
         cases += _evidence(terms, status, candidate, reading, arms=arms)
         if text := _gap(f"{terms.namespace}/{terms.name}", reading.name, met):
             gaps.append(ConsumerGap(reading.name, text))
@@ -136,7 +136,7 @@ def _met(
     blocks: Sequence[ConsumerBlock], candidate: Candidate, seconds: int, lost_share: float
 ) -> Iterator[_Met]:
     """Yield the counted blocks since the candidate takes traffic, oldest first, with their sums."""
-    start = first_traffic_time(candidate)
+    start = candidate.rollout_start_time
     readings_by_end = {
         reading.counts.end: reading for reading in blocks if reading.counts.end > start
     }
@@ -169,7 +169,7 @@ def _arms(
 ) -> CountedArms:
     seconds = observed.canary_block_seconds
     before = look_back(
-        [block.counts for block in reading.blocks], first_traffic_time(candidate), seconds
+        [block.counts for block in reading.blocks], candidate.rollout_start_time, seconds
     )
     since = [(one.block, one.warm and one.requests > 0 and not one.problem) for one in met]
     newest = observed.canary_blocks[-1].end if observed.canary_blocks else 0

@@ -17,13 +17,20 @@ from sluicegate.policy.canary.block_checks import (
     is_counted,
     quality_of,
     requests_of,
+    silences_of,
     silent_blocks,
     sum_requests,
     wrong_share,
 )
 from sluicegate.policy.canary.gauge_evidence import weigh
 from sluicegate.policy.canary.label_evidence import compare_labels, expected_label_seconds
-from sluicegate.policy.canary.label_pace import LabelPace, is_late, weekly_pace, with_weekly
+from sluicegate.policy.canary.label_pace import (
+    LabelPace,
+    Silences,
+    is_late,
+    weekly_pace,
+    with_weekly,
+)
 from sluicegate.policy.canary.shadow_evidence import (
     evidence_of,
     expected_shadow_seconds,
@@ -66,7 +73,7 @@ def assess(
     terms: Terms, status: DataProductStatus, candidate: Candidate, observed: Observed
 ) -> Assessment:
     """Assess a candidate that takes traffic by its blocks: the evidence of each SLO, gauge and consumer."""
-    seconds, start = observed.canary_block_seconds, first_traffic_time(candidate)
+    seconds, start = observed.canary_block_seconds, candidate.rollout_start_time
     before = look_back(observed.canary_blocks, start, seconds)
     blocks = [block for block in observed.canary_blocks if block.end > start]
     since = counted_blocks(blocks, candidate, seconds)
@@ -77,7 +84,8 @@ def assess(
     shadowed = frozenset(slo.name for slo in slos_to_judge if is_shadowed(terms, candidate, slo))
     consumers = sum(len(consumer_reading.cases) for consumer_reading in observed.consumer_readings)
     cases = len(slos_to_judge) + len(shadowed) + consumers
-    arms = CountedArms(before, since, newest.end if newest else 0, seconds, cases, shadowed)
+    newest_end, silences = newest.end if newest else 0, silences_of(terms, candidate, observed)
+    arms = CountedArms(before, since, newest_end, seconds, cases, shadowed, silences)
     slos = tuple(
         slo_evidence(
             slo,
@@ -100,6 +108,7 @@ def assess(
         silent=silent_blocks(slos_to_judge, blocks, candidate.shares),
         mismatch=wrong_share(terms, usable_blocks, candidate.weight / 100),
         cases=cases,
+        silences=silences,
         gauges=tuple(
             weigh(
                 slo,
@@ -115,11 +124,6 @@ def assess(
 
 
 # ---- which blocks count ---------------------------------------------------------------------
-def first_traffic_time(candidate: Candidate) -> int:
-    """Return when the candidate first took traffic, in seconds."""
-    return candidate.shares[0].start_time if candidate.shares else candidate.start_time
-
-
 def _is_in_sync(block: CanaryBlock, candidate: Candidate) -> bool:
     return bool(candidate.shares) and block.end > candidate.shares[-1].start_time
 
@@ -151,7 +155,8 @@ class CountedArms:
 
     With each of these is whether it is evidence. `newest` is when the newest block ended, counted
     or not; `slos` is how many comparisons may take it back: one an SLO, those of consumers included, and
-    one more for each of those that the shadow phase scores, `shadowed`.
+    one more for each of those that the shadow phase scores, `shadowed`. `silences` are intervals that use up no
+    time of the rollout.
     """
 
     before: list[CanaryBlock]
@@ -160,6 +165,7 @@ class CountedArms:
     seconds: int
     slos: int
     shadowed: frozenset[str] = frozenset()
+    silences: Silences = ()
 
     @cached_property
     def numbers(self) -> tuple[int, ...]:
@@ -233,7 +239,7 @@ def slo_evidence(
     frozen = status.engine.correlation.get(slo.name)
     correlation = burst_correlation(before, shift=shift) if frozen is None else frozen
     lag = max(slo.lag_blocks * terms.block_seconds, slo.label_lag_seconds)
-    first = max(first_traffic_time(candidate) + lag, status.engine.slo(slo.name).since)
+    first = max(candidate.rollout_start_time + lag, status.engine.slo(slo.name).since)
     pairs = _pairs(arms, slo.name, first)
     rows = candidate.pairs.get(slo.name)
     margin = slo.margin_by(rows)
@@ -307,7 +313,14 @@ def slo_evidence(
         expected,
         StableScatter(tuple(before), pairs),
         better_bound(step_of(candidate, terms.steps), len(terms.steps), len(terms.deciding)),
-        is_late(terms, status, candidate, arms.newest, block_seconds=arms.seconds),
+        is_late(
+            terms,
+            status,
+            candidate,
+            arms.newest,
+            block_seconds=arms.seconds,
+            silences=arms.silences,
+        ),
         paired,
         margin,
         shadow,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, Protocol
 
+from sluicegate.api.engine import TimeInterval
 from sluicegate.api.rollout import DEFAULT_MAX_DURATION_SECONDS
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import Candidate
@@ -23,6 +24,8 @@ from sluicegate.stats.late_labels import REMEMBERED_LABELS
 from sluicegate.stats.sequential_test import LEAST_RATIO
 
 WEEK_SECONDS: Final = 7 * 86_400
+Silences = tuple[TimeInterval, ...]
+"""Intervals without a request of either version, oldest first; a derived duration doesn't count them."""
 SLOW_SECONDS: Final = DEFAULT_MAX_DURATION_SECONDS
 """An SLO that needs longer for all steps is waited for at the last one alone, if another speaks."""
 CANARY_BLOCK_SECONDS: Final = 60
@@ -137,17 +140,27 @@ def seconds_of_all_steps(
 
 
 def is_late(
-    terms: Terms, status: DataProductStatus, candidate: Candidate, now: int, *, block_seconds: int
+    terms: Terms,
+    status: DataProductStatus,
+    candidate: Candidate,
+    now: int,
+    *,
+    block_seconds: int,
+    silences: Silences,
 ) -> bool:
     """Return whether the steps so far have used their part of the duration, apart from a step's least blocks.
 
     Of a duration that waits for labels, requests need no more than what applies without them.
+
+    Parameters
+    ----------
+    silences : intervals whose time the duration doesn't count.
     """
     longest = terms.max_duration_seconds
     if not terms.duration_given:
         longest = min(longest, DEFAULT_MAX_DURATION_SECONDS)
     most_seconds = longest - LEAST_BLOCKS * block_seconds
-    seconds_taken = rollout_seconds(status, candidate, now)
+    seconds_taken = rollout_seconds(status, candidate, now, silences)
     return seconds_taken >= step_of(candidate, terms.steps) / len(terms.steps) * most_seconds
 
 

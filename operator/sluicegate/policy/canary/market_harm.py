@@ -19,7 +19,6 @@ from sluicegate.api.versions import Candidate, Share
 from sluicegate.policy.canary.block_checks import count_of
 from sluicegate.policy.canary.evidence_gathering import (
     counted_blocks,
-    first_traffic_time,
     look_back,
 )
 from sluicegate.policy.canary.slo_evidence import Assessment, MarketCounts, MarketHarm, SloEvidence
@@ -88,7 +87,7 @@ def _compare(
     slos = {slo.terms.name: slo for slo in assessment.slos if _is_compared(slo.terms)}
     if not slos:
         return ()
-    seconds, start = observed.canary_block_seconds, first_traffic_time(candidate)
+    seconds, start = observed.canary_block_seconds, candidate.rollout_start_time
     before = look_back(observed.canary_blocks, start, seconds)
     bound = log(terms.market_cells / ALPHA)
     harms = []
@@ -105,7 +104,7 @@ def _compare(
 
 def _counted_since(candidate: Candidate, observed: Observed) -> list[CountedBlock]:
     """Return the counted blocks since the candidate takes traffic, oldest first."""
-    start = first_traffic_time(candidate)
+    start = candidate.rollout_start_time
     blocks = [block for block in observed.canary_blocks if block.end > start]
     return counted_blocks(blocks, candidate, observed.canary_block_seconds)
 

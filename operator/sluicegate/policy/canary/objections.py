@@ -14,7 +14,6 @@ from sluicegate.api.slos import CanaryEvidence
 from sluicegate.api.status import DataProductStatus
 from sluicegate.policy.canary.case import CanaryCase
 from sluicegate.policy.canary.slo_evidence import ConsumerGap, SloEvidence, harms_in_words
-from sluicegate.policy.model.attended_time import rollout_seconds
 from sluicegate.policy.model.decision import Hold
 from sluicegate.policy.model.terms import Terms
 from sluicegate.policy.slo_health.client_errors import share_for_people
@@ -135,11 +134,8 @@ def _until(case: CanaryCase) -> str:
     """Return the end of the rollout of a candidate that a person may promote, as a clause."""
     if case.has_passed:
         return ""
-    seconds_left = case.terms.max_duration_seconds - rollout_seconds(
-        case.status, case.candidate, case.now
-    )
     return (
-        f"; otherwise all traffic returns to stable at {rfc3339(case.now + max(seconds_left, 0))}"
+        f"; otherwise all traffic returns to stable at {rfc3339(case.now + case.time.left)}"
         " (rollout.maxDurationSeconds)"
     )
 

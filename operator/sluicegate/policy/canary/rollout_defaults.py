@@ -13,6 +13,7 @@ from typing import Final
 from sluicegate.api.rollout import DEFAULT_MAX_DURATION_SECONDS
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import Candidate, DerivedRollout
+from sluicegate.policy.canary.block_checks import silences_of
 from sluicegate.policy.canary.consumer_pace import consumers_aged, consumers_planned
 from sluicegate.policy.canary.label_evidence import (
     compares_ages,
@@ -26,6 +27,7 @@ from sluicegate.policy.canary.label_pace import (
     weekly_pace,
 )
 from sluicegate.policy.canary.objections import LEAST_REQUESTS
+from sluicegate.policy.canary.rollout_time import LONGEST_SECONDS, rollout_time
 from sluicegate.policy.canary.shadow_evidence import (
     is_scored,
     planned_shadow_seconds,
@@ -51,8 +53,6 @@ _MEASURED: Final = frozenset({Quality.COUNTED, Quality.NO_SERIES})
 TIMES_PLANNED: Final = 3
 """A rollout may last so many times what an equal candidate takes on average: 88 to 93 % of them
 have a verdict by then, 75 to 87 % at twice the average."""
-LONGEST_SECONDS: Final = 14 * 86_400
-"""Not longer, however few labels come: what Prometheus keeps, and a candidate that is still new."""
 
 
 def of_next(terms: Terms, observed: Observed) -> Terms:
@@ -78,6 +78,23 @@ def of_current(terms: Terms, status: DataProductStatus, observed: Observed) -> T
         )
         longest = derived.max_duration_seconds or longest
     return replace(terms, steps=steps, max_duration_seconds=longest)
+
+
+def rollout_end(
+    terms: Terms, status: DataProductStatus, observed: Observed, now: int
+) -> int | None:
+    """Return when the present rollout ends without a verdict, in seconds; None without a rollout.
+
+    Parameters
+    ----------
+    now : in seconds.
+    """
+    trial = status.trial
+    if trial is None or trial.parked:
+        return None
+    current = of_current(terms, status, observed)
+    silences = silences_of(current, trial, observed)
+    return now + rollout_time(current, status, trial, silences, now=now).left
 
 
 def with_longer_duration(

@@ -6,7 +6,7 @@ from typing import Final
 
 from sluicegate.api.slos import CanaryEvidence, OnMarketWorse
 from sluicegate.policy.canary.gauge_evidence import GaugeEvidence
-from sluicegate.policy.canary.label_pace import SLOW_SECONDS
+from sluicegate.policy.canary.label_pace import SLOW_SECONDS, Silences
 from sluicegate.policy.model.terms import SloTerms, Terms
 from sluicegate.policy.slo_health.client_errors import is_implicit
 from sluicegate.slo.blocks import Quality, SilentBlocks
@@ -332,6 +332,7 @@ class Assessment:
     cases : how many comparisons share the error of a rollback.
     gaps : consumers whose outcomes are no evidence now.
     by_market : events of candidate and stable by SLO and market.
+    silences : intervals without requests, whose time the rollout's duration doesn't count.
     """
 
     slos: tuple[SloEvidence, ...]
@@ -347,6 +348,7 @@ class Assessment:
     cases: int = 1
     gaps: tuple[ConsumerGap, ...] = ()
     by_market: Mapping[str, MarketCounts] = field(default_factory=dict)
+    silences: Silences = ()
 
     @property
     def required(self) -> tuple[SloEvidence, ...]:

@@ -32,7 +32,7 @@ from sluicegate.policy.canary.objections import (
 )
 from sluicegate.policy.canary.slo_evidence import Assessment, SloEvidence, harms_in_words
 from sluicegate.policy.canary.steps import next_share
-from sluicegate.policy.model.attended_time import attended_seconds, rollout_seconds
+from sluicegate.policy.model.attended_time import attended_seconds
 from sluicegate.policy.model.decision import (
     Advance,
     Alert,
@@ -392,12 +392,13 @@ def measurements_are_lost(case: CanaryCase) -> Inconclusive | None:
 
 def its_time_is_over(case: CanaryCase) -> Inconclusive | None:
     """End the rollout without a verdict after the longest duration, in observed time."""
-    seconds_taken = rollout_seconds(case.status, case.candidate, case.now)
-    if seconds_taken < case.terms.max_duration_seconds:
+    if case.time.left:
         return None
     if case.unread and case.assessment.newest is Quality.MISSING:
         return None
-    text = f"{case.name} has no verdict after {duration(seconds_taken)}"
+    text = f"{case.name} has no verdict after {duration(case.time.observed)}"
+    if case.time.silent:
+        text += f", {duration(case.time.silent)} of them without requests"
     if case.held is not None and case.held.reason is Reason.MARKET_WORSE:
         text += f": it is {harms_in_words(case.assessment.harmed)}"
         return Inconclusive(reason=Reason.MAX_DURATION, message=text, numbers=case.held.numbers)

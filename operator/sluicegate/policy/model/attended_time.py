@@ -24,15 +24,22 @@ def attended_seconds(status: DataProductStatus, since: int, until: int) -> int:
     return seconds_without(status.engine.absences, since, until)
 
 
-def rollout_seconds(status: DataProductStatus, candidate: Candidate, until: int) -> int:
-    """Return the seconds of a rollout since its first share, without absences.
+def rollout_seconds(
+    status: DataProductStatus,
+    candidate: Candidate,
+    until: int,
+    silences: Iterable[TimeInterval] = (),
+) -> int:
+    """Return the seconds of a rollout since its first share, without absences and without `silences`.
 
     What spec.suspend has held it for counts neither, nor does an outage that isn't over.
     """
-    begin_time = candidate.shares[0].start_time if candidate.shares else candidate.start_time
+    begin_time = candidate.rollout_start_time
     outage = status.engine.outage_start_time
     end = until if outage is None else min(until, max(outage, begin_time))
-    return attended_seconds(status, begin_time, end) - candidate.suspended_seconds
+    lost_intervals = _united((*status.engine.absences, *silences))
+    seconds = seconds_without(lost_intervals, begin_time, end)
+    return max(seconds - candidate.suspended_seconds, 0)
 
 
 def with_absences(
@@ -49,7 +56,7 @@ def with_absences(
     kept_absences: tuple[TimeInterval, ...] = ()
     if since is not None:
         intervals = (*status.engine.absences, *absences)
-        kept_absences = _merged(
+        kept_absences = _longest(
             interval
             for interval in intervals
             if since < interval.end <= now and interval.end - interval.begin >= LEAST_SECONDS
@@ -83,13 +90,19 @@ def seconds_without(absences: Iterable[TimeInterval], since: int, until: int) ->
     return until - since - lost_seconds
 
 
-def _merged(absences: Iterable[TimeInterval]) -> tuple[TimeInterval, ...]:
-    """Return the absences in order, without overlaps; the longest ones of them."""
+def _united(absences: Iterable[TimeInterval]) -> list[TimeInterval]:
+    """Return the absences in order, without overlaps."""
     merged: list[TimeInterval] = []
     for interval in sorted(absences, key=lambda interval: (interval.begin, interval.end)):
         if merged and interval.begin <= merged[-1].end:
             last = merged.pop()
             interval = TimeInterval(begin=last.begin, end=max(last.end, interval.end))  # noqa: PLW2901
         merged.append(interval)
-    longest = sorted(merged, key=lambda interval: interval.begin - interval.end)[:MOST_ABSENCES]
+    return merged
+
+
+def _longest(absences: Iterable[TimeInterval]) -> tuple[TimeInterval, ...]:
+    """Return the absences in order, without overlaps; the longest ones of them."""
+    united = _united(absences)
+    longest = sorted(united, key=lambda interval: interval.begin - interval.end)[:MOST_ABSENCES]
     return tuple(sorted(longest, key=lambda interval: interval.begin))

@@ -13,6 +13,8 @@ from sluicegate.api.slo_status import SloStatus
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import CandidatePhase
 from sluicegate.conditions import find_condition
+from sluicegate.policy import rollout_end
+from sluicegate.reconcile.observe.observation import Observation
 from sluicegate.views.needs import missed_places
 
 
@@ -112,8 +114,20 @@ REFUSED: Final = ProductFigures(stalled=ConditionReason.INVALID_SPEC)
 """A product whose spec can't be read, so neither can its priority."""
 
 
+def observed_figures(
+    observation: Observation, status: DataProductStatus, reason: DecisionReason | None
+) -> ProductFigures:
+    """Return the figures of a product that was observed; `status` and `reason` as for `figures_of`."""
+    end = rollout_end(observation.terms, status, observation.observed, observation.now)
+    return figures_of(observation.product, status, reason, rollout_end=end)
+
+
 def figures_of(
-    product: DataProduct, status: DataProductStatus, reason: DecisionReason | None
+    product: DataProduct,
+    status: DataProductStatus,
+    reason: DecisionReason | None,
+    *,
+    rollout_end: int | None = None,
 ) -> ProductFigures:
     """Return the figures of a product.
 
@@ -122,6 +136,7 @@ def figures_of(
     product : for its spec.
     status : as it is reported, whether or not that is worth a write.
     reason : of the newest decision; None when nothing was judged.
+    rollout_end : when the candidate's rollout ends without a verdict, in seconds; None without one.
     """
     stable, candidate = status.stable, status.candidate
     ready = find_condition(status.conditions, ConditionType.READY)
@@ -136,7 +151,7 @@ def figures_of(
         phase=candidate.phase if candidate else None,
         weight=candidate.weight if candidate else 0,
         versions=(stable is not None) + (candidate is not None),
-        due=_due(product, status),
+        due=_due(product, status, rollout_end),
         degraded_since=since,
         remedy=None if since is None else _remedy(status, reason),
         promotion_time=None if stable is None else stable.promotion_time,
@@ -197,7 +212,7 @@ def _waits_for_a_person(status: DataProductStatus) -> bool:
     return rollout is not None and rollout.reason == ConditionReason.API_CHANGED
 
 
-def _due(product: DataProduct, status: DataProductStatus) -> float | None:
+def _due(product: DataProduct, status: DataProductStatus, rollout_end: int | None) -> float | None:
     """Return when the candidate's present step is due, in seconds; the operator acts then.
 
     A first version that doesn't become ready is stalled, which has its own metric.
@@ -213,8 +228,6 @@ def _due(product: DataProduct, status: DataProductStatus) -> float | None:
         case CandidatePhase.STARTING | CandidatePhase.PROMOTING | CandidatePhase.ROLLING_BACK:
             return changed + product.spec.serving.progress_deadline_seconds
         case CandidatePhase.STEPPING:
-            rollout_start = candidate.first_traffic_time or candidate.start_time
-            absent_seconds = sum(absence.end - absence.begin for absence in status.engine.absences)
-            return rollout_start + candidate.most_seconds(product.spec.rollout) + absent_seconds
+            return rollout_end
         case CandidatePhase.AWAITING_APPROVAL | CandidatePhase.PARKED:
             return None

@@ -13,7 +13,7 @@ from sluicegate.reconcile.live.product import ProductRecord
 from sluicegate.reconcile.observe.observation import Observation
 from sluicegate.reconcile.report.events import emit, emit_written
 from sluicegate.reconcile.report.product_metrics import ProductMetrics
-from sluicegate.reconcile.report.product_sample import REFUSED, figures_of
+from sluicegate.reconcile.report.product_sample import REFUSED, observed_figures
 from sluicegate.reconcile.report.status import report, report_invalid
 from sluicegate.reconcile.report.status_due import status_due, verified_seconds
 from sluicegate.reconcile.report.status_store import StatusStore
@@ -84,7 +84,7 @@ class StatusWriter:
     ) -> None:
         """Pass the product's figures to the metrics."""
         reason = plan.evaluation.decision.reason if plan.evaluation else None
-        self.metrics.record(record.key, figures_of(observation.product, status, reason))
+        self.metrics.record(record.key, observed_figures(observation, status, reason))
 
     def emit(self, record: ProductRecord, events: Iterable[EventNote]) -> None:
         """Emit events; quiet ones are only logged."""

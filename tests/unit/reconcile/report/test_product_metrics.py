@@ -263,7 +263,7 @@ DEGRADED = {
 
 def seen(reason: DecisionReason | None = None, **status: object) -> ProductFigures:
     product = DataProduct.parse({**document(), "status": {"stable": STABLE, **status}})
-    return figures_of(product, product.status, reason)
+    return figures_of(product, product.status, reason, rollout_end=START + 25 * HOUR)
 
 
 def candidate(phase: str, **more: object) -> dict:
@@ -346,7 +346,7 @@ def test_a_product_whose_retraining_waits_or_is_suspended_is_counted_as_such():
     ("phase", "more", "seconds"),
     [
         ("Starting", {}, 600),
-        ("Stepping", {}, 86_400),
+        ("Stepping", {}, 24 * HOUR),
         ("Promoting", {"shares": [{"weight": 100, "startTime": rfc3339(START + 2 * HOUR)}]},
          HOUR + 600),
         ("AwaitingApproval", {}, None),
