@@ -83,6 +83,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one sub-command; return 0 for success, 1 for a failure, 2 for wrong input, 3 for a timeout."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     program = program_name(sys.argv[0])
+    try:
+        exit_code = _run(arguments, program)
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader of the pipe has ended, for example head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_FAILED
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    return exit_code
+
+
+def _run(arguments: Sequence[str], program: str) -> int:
+    """Run the command of the arguments; its errors are printed."""
     command = next((word for word in arguments if word in COMMANDS), None)
     parser = _parser(command, program)
     args, unknown = parser.parse_known_args(arguments)
@@ -91,18 +104,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     if hasattr(args, "context"):
         importlib.import_module("sluicegate.cli.inputs.access_options").use(args)
     try:
-        exit_code = int(args.run(args))
-        sys.stdout.flush()
-    except BrokenPipeError:  # the reader of the pipe has ended, for example head
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_FAILED
-    except KeyboardInterrupt:
-        return EXIT_INTERRUPTED
+        return int(args.run(args))
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        place = str(error.filename or "output")
+        failure: SluicegateError = invalid(
+            place, f"can't be used ({error.strerror or error}): give another path"
+        )
     except SluicegateError as error:
-        print(f"{program} {command}: {error}", file=sys.stderr)
-        is_input = isinstance(error, InvalidInput)
-        exit_code = EXIT_WRONG_INPUT if is_input else EXIT_FAILED
-        args.parser.write_error(arguments, exit_code, error)
+        failure = error
+    print(f"{program} {command}: {failure}", file=sys.stderr)
+    exit_code = EXIT_WRONG_INPUT if isinstance(failure, InvalidInput) else EXIT_FAILED
+    args.parser.write_error(arguments, exit_code, failure)
     return exit_code
 
 

@@ -37,3 +37,10 @@ class InvalidInput(SluicegateError):  # noqa: N818 - the input is invalid; nothi
 def invalid(path: str, message: str) -> InvalidInput:
     """Return the error for one mistake."""
     return InvalidInput([Problem(path, message)])
+
+
+def unreadable(file: str, error: OSError | UnicodeError) -> InvalidInput:
+    """Return the error for a file that can't be read: the reason, and the way out."""
+    if isinstance(error, UnicodeError):
+        return invalid(file, "can't be read (it is no UTF-8 text): give a text file")
+    return invalid(file, f"can't be read ({error.strerror or error}): give a file that exists")

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-from sluicegate.errors import invalid
+from sluicegate.errors import invalid, unreadable
 
 SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 EXEC_VERSIONS: Final = ("client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1")
@@ -143,7 +143,7 @@ def _config_paths(selection: Selection, environment: Mapping[str, str]) -> list[
 def _merged_config(paths: Sequence[Path]) -> Entry:
     """Merge several files into one configuration: the first file that sets a name or a value has precedence."""
     merged_config: Entry = {"contexts": {}, "clusters": {}, "users": {}}
-    existing_paths = [path for path in paths if path.is_file()]
+    existing_paths = [path for path in paths if path.exists()]
     if not existing_paths:
         files = os.pathsep.join(map(str, paths))
         raise invalid(
@@ -300,4 +300,4 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise invalid(str(path), f"can't be read: {error}") from error
+        raise unreadable(str(path), error) from error

@@ -24,7 +24,7 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 
 from sluicegate.api.product_info import Priority
-from sluicegate.errors import InvalidInput, Problem
+from sluicegate.errors import InvalidInput, Problem, unreadable
 from sluicegate.notify.catalogue import Kind, Urgency
 
 SinkName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")]
@@ -220,8 +220,7 @@ def load(path: Path) -> Configuration:
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InvalidConfiguration([Problem(str(path), f"can't be read: {reason}")]) from error
+        raise InvalidConfiguration(unreadable(str(path), error).problems) from error
     except yaml.YAMLError as error:
         raise InvalidConfiguration([Problem(str(path), f"is no YAML: {error}")]) from error
     if not isinstance(document, dict):

@@ -134,7 +134,7 @@ def test_a_relative_exec_plugin_path_is_resolved_from_the_kubeconfig(tmp_path, m
         ({}, {"current-context": "lost"}, "clusters[gone]: is missing"),
         ({}, {"clusters": [{"name": "c", "cluster": {}}]}, "clusters[c].server: is missing"),
         ({"auth-provider": {"name": "gcp"}}, {}, "gcp is no longer part of Kubernetes: use exec"),
-        ({"tokenFile": "/none"}, {}, "/none: can't be read"),
+        ({"tokenFile": "/none"}, {}, "/none: can't be read (No such file"),
         ({"client-key-data": "ÿ"}, {}, "client-key-data: is no base64"),
         ({"exec": {"apiVersion": "v0", "command": "x"}}, {}, "user.exec.apiVersion: is v0"),
     ],

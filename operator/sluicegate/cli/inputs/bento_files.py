@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from sluicegate.errors import invalid
+from sluicegate.errors import invalid, unreadable
 from sluicegate_service.bentos import Bento, BentoInvalid, extract, read_bento
 from sluicegate_service.constraints import FILE, packages_of
 
@@ -21,8 +21,14 @@ TAG: Final = re.compile(r"[a-z0-9][-._a-z0-9]*:[a-z0-9][-._a-z0-9]*")
 def opened(source: Path) -> Iterator[Bento]:
     """Yield the bento in a folder or a .bento file, unpacked for the duration of the block.
 
-    NAME:VERSION of BentoML's store is exported, models included. Raises BentoInvalid if there is no
-    bento.
+    NAME:VERSION of BentoML's store is exported, models included.
+
+    Raises
+    ------
+    BentoInvalid
+        The folder or the file holds no bento.
+    InvalidInput
+        There is no such folder or file.
     """
     with tempfile.TemporaryDirectory(prefix="sluicegate-bento-") as scratch:
         folder = source.absolute()
@@ -32,7 +38,7 @@ def opened(source: Path) -> Iterator[Bento]:
             folder = Path(scratch) / "bento"
             extract(source, folder)
         elif not source.is_dir():
-            raise BentoInvalid(f"{source} doesn't exist: give a bento's folder or .bento file")
+            raise invalid(str(source), "doesn't exist: give a bento's folder or .bento file")
         yield read_bento(folder)
 
 
@@ -56,6 +62,6 @@ def packages_in(constraints: Path | None) -> Mapping[str, str]:
     try:
         return packages_of(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        raise invalid(str(path), f"can't be read: {error}") from error
+        raise unreadable(str(path), error) from error
     except BentoInvalid as error:
         raise invalid(str(path), str(error)) from error

@@ -9,7 +9,7 @@ import yaml
 
 from sluicegate.api.names import KIND
 from sluicegate.api.product import DataProduct
-from sluicegate.errors import invalid
+from sluicegate.errors import invalid, unreadable
 
 
 class _Loader(yaml.SafeLoader):
@@ -57,6 +57,6 @@ def _documents(file: str) -> list[Any]:
         text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
         return list(yaml.load_all(text, Loader=_Loader))
     except (OSError, UnicodeDecodeError) as error:
-        raise invalid(file, f"can't be read: {error}") from error
+        raise unreadable(file, error) from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise invalid(file, f"is no YAML: {error}") from error

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sluicegate.cli.inputs.bento_files import opened, packages_in
 from sluicegate.cli.printing.findings import blocking_findings
-from sluicegate.errors import SluicegateError
+from sluicegate.errors import SluicegateError, invalid
 from sluicegate_service.bentos import Bento, BentoInvalid
 from sluicegate_service.findings import bento_findings
 from sluicegate_service.push import PushError, pack_and_push
@@ -55,7 +55,9 @@ def run(args: argparse.Namespace) -> int:
                 bento.folder, args.reference, plain_http=args.plain_http, sign_key=args.sign_key
             )
             print(image if args.quiet else bento_block(bento, image))
-    except (BentoInvalid, PushError) as error:
+    except BentoInvalid as error:
+        raise invalid("", str(error)) from error
+    except PushError as error:
         raise SluicegateError(str(error)) from error
     return 0
 

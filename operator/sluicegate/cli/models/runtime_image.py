@@ -58,7 +58,9 @@ def run(args: argparse.Namespace) -> int:
                 _write(args.docker, args.base, lines)
             else:
                 print(_push(args, lines))
-    except (BentoInvalid, PushError) as error:
+    except BentoInvalid as error:
+        raise invalid("", str(error)) from error
+    except PushError as error:
         raise SluicegateError(str(error)) from error
     return 0
 

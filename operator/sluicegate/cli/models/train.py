@@ -123,7 +123,9 @@ def run(args: argparse.Namespace) -> int:
                 python = local_environment(Path(scratch), bento, packages)
                 training = replace(training, python=str(python))
             return _train(training, Path(scratch))
-    except (BentoInvalid, PushError) as error:
+    except BentoInvalid as error:
+        raise invalid("", str(error)) from error
+    except PushError as error:
         raise SluicegateError(str(error)) from error
 
 

@@ -8,7 +8,7 @@ from typing import Final
 import yaml
 
 from sluicegate.api.names import KIND
-from sluicegate.errors import invalid
+from sluicegate.errors import invalid, unreadable
 from sluicegate.kube.resources import Key
 
 PLACE: Final = ("spec", "model", "bento")
@@ -36,10 +36,14 @@ class Edit:
 
 def find_product(files: Iterable[Path], key: Key) -> Edit:
     """Return the position of a product's model. InvalidInput unless exactly one file has it."""
-    edits = [edit for path in files for edit in _in(path, key)]
+    paths = list(files)
+    edits = [edit for path in paths for edit in _in(path, key)]
     if len(edits) != 1:
         failure_text = "none of the files has" if not edits else "more than one document has"
-        raise invalid(str(key), f"{failure_text} this {KIND}: name the one file that does")
+        given = ", ".join(map(str, paths))
+        raise invalid(
+            str(key), f"{failure_text} this {KIND} ({given}): name the one file that does"
+        )
     return edits[0]
 
 
@@ -65,7 +69,7 @@ def _in(path: Path, key: Key) -> Iterator[Edit]:
         text = path.read_bytes().decode()
         documents = list(yaml.compose_all(text, Loader=yaml.SafeLoader))
     except (OSError, UnicodeDecodeError) as error:
-        raise invalid(str(path), f"can't be read: {error}") from error
+        raise unreadable(str(path), error) from error
     except yaml.YAMLError as error:
         message = (
             f"is no plain YAML ({str(error).splitlines()[0]}): templates can't be written back"

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import NoReturn
 
 from sluicegate import handlers
+from sluicegate.kube.kubeconfig import Selection, check_kubeconfig
 from sluicegate.manager import Program
 from sluicegate.runtime.logs import JsonFormatter, TextFormatter, configure_logging
 from sluicegate.settings import LogFormat, parse_settings
@@ -35,8 +36,11 @@ def run_program(program: Program, environment: Mapping[str, str]) -> NoReturn:
     ------
     InvalidSettings
         With all variables that can't be used.
+    InvalidInput
+        The process runs in no pod, and no kubeconfig can be read.
     """
     settings = parse_settings(environment)
+    check_kubeconfig(Selection(), environment)
     as_json = settings.log_format is LogFormat.JSON
     configure_logging(settings.log_level, JsonFormatter() if as_json else TextFormatter())
     handlers.run(settings, program)

@@ -14,7 +14,7 @@ from sluicegate.cli.inputs.access_options import add_access
 from sluicegate.cli.inputs.cluster_access import product_of
 from sluicegate.cli.inputs.object_name import parse_name
 from sluicegate.cli.operations.manifest_edit import Edit, find_product, with_model
-from sluicegate.errors import SluicegateError, invalid
+from sluicegate.errors import SluicegateError, invalid, unreadable
 from sluicegate.kube.resources import Key
 
 
@@ -85,10 +85,12 @@ def _given(file: str) -> dict[str, Any]:
     try:
         text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
         document = yaml.safe_load(text)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise invalid("--live", f"can't be read: {error}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise unreadable(f"--live {file}", error) from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise invalid(f"--live {file}", f"is no YAML: {error}") from error
     if not isinstance(document, dict):
-        raise invalid("--live", "holds no object: give one DataProduct")
+        raise invalid(f"--live {file}", "holds no object: give one DataProduct")
     return document
 
 

@@ -22,7 +22,7 @@ from sluicegate.cli.printing import output
 from sluicegate.cli.printing.output import add_output, document, write_text
 from sluicegate.cli.reviews.report_live import with_what_is_new
 from sluicegate.cli.reviews.reviewed_products import products_in, suggest_namespace
-from sluicegate.errors import MissingExtra, invalid
+from sluicegate.errors import MissingExtra, invalid, unreadable
 from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS
 from sluicegate.reporting.facts import ReportFacts, facts_of
 from sluicegate.reporting.text import as_csv, documents, markdown
@@ -212,9 +212,10 @@ def objects_in(files: Iterable[Path]) -> Iterator[tuple[Path, dict[str, Any]]]:
     for path in files:
         try:
             documents = list(yaml.load_all(path.read_text(encoding="utf-8"), loader))
-        except (OSError, yaml.YAMLError) as error:
-            cause = error.strerror if isinstance(error, OSError) else error
-            raise invalid(str(path), f"can't be read: {cause}") from error
+        except (OSError, UnicodeDecodeError) as error:
+            raise unreadable(str(path), error) from error
+        except (yaml.YAMLError, ValueError, RecursionError) as error:
+            raise invalid(str(path), f"is no YAML: {error}") from error
         for body in documents:
             for item in body.get("items", [body]) if isinstance(body, dict) else []:
                 yield path, item

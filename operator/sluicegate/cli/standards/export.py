@@ -17,7 +17,7 @@ from sluicegate.cli.inputs.object_name import parse_key, parse_name
 from sluicegate.cli.inputs.product_files import read_products
 from sluicegate.cli.printing.output import add_output, as_json, as_yaml, write_text
 from sluicegate.cli.standards.status_export import exported_objects
-from sluicegate.errors import invalid
+from sluicegate.errors import invalid, unreadable
 from sluicegate.kube.resources import Key
 from sluicegate.standards.backstage import backstage_documents
 from sluicegate.standards.odcs import odcs_documents
@@ -95,8 +95,10 @@ def _openapi(file: Path) -> str:
     try:
         text = file.read_text(encoding="utf-8")
         document = yaml.safe_load(text)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise invalid(str(file), f"can't be read: {error}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise unreadable(str(file), error) from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise invalid(str(file), f"is no YAML: {error}") from error
     if not isinstance(document, dict) or "openapi" not in document:
         raise invalid(
             str(file), "is no OpenAPI document: save what the product serves at /docs.json"

@@ -8,7 +8,7 @@ from pathlib import Path
 from sluicegate.cli.inputs.access_options import add_access
 from sluicegate.cli.printing.output import add_output, as_json, as_yaml, file_text, write_text
 from sluicegate.cli.standards.status_import import exported_documents, import_status
-from sluicegate.errors import invalid
+from sluicegate.errors import invalid, unreadable
 from sluicegate.standards.located_yaml import Located, located_documents
 from sluicegate.standards.openslo_import import has_missing, import_openslo
 
@@ -77,4 +77,4 @@ def _read(file: str) -> str:
     try:
         return file_text(file)
     except (OSError, UnicodeDecodeError) as error:
-        raise invalid(file, f"can't be read: {error}") from error
+        raise unreadable(file, error) from error

@@ -10,7 +10,7 @@ import yaml
 from sluicegate.api.names import FIELD_MANAGER
 from sluicegate.cli.inputs.cluster_access import kube_api
 from sluicegate.cli.printing.output import file_text
-from sluicegate.errors import invalid
+from sluicegate.errors import invalid, unreadable
 from sluicegate.kube.client import KubeApi
 from sluicegate.kube.errors import KubeError, NotFound
 from sluicegate.kube.resources import (
@@ -40,15 +40,18 @@ def exported_documents(sources: Iterable[str]) -> list[dict[str, Any]]:
     for document in documents:
         kind = document.get("kind") if isinstance(document, dict) else None
         if kind not in _RESOURCES:
-            raise invalid("kind", f"is {kind}: give files of `sluicegate export --format status`")
+            given = "is missing" if kind is None else f'is "{kind}"'
+            raise invalid("kind", f"{given}: give files of `sluicegate export --format status`")
     return sorted(documents, key=lambda document: list(_RESOURCES).index(document["kind"]))
 
 
 def _documents(source: str) -> list[Any]:
     try:
         documents = list(yaml.safe_load_all(file_text(source)))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise invalid(source, f"can't be read: {error}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise unreadable(source, error) from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise invalid(source, f"is no YAML: {error}") from error
     return [
         item
         for document in documents

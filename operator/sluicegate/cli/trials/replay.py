@@ -9,7 +9,7 @@ from typing import Final
 import yaml
 
 from sluicegate.cli.inputs.product_files import read_products
-from sluicegate.errors import invalid
+from sluicegate.errors import invalid, unreadable
 from sluicegate.simulation.other_policy import with_policy
 from sluicegate.simulation.replay import replay
 from sluicegate.simulation.replay_consumers import note_on_consumers
@@ -60,8 +60,10 @@ def read_scenario(file: str) -> ReplayScenario:
     try:
         text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
         document = yaml.load(text, Loader=_LOADER)  # noqa: S506 - both loaders are safe
-    except OSError as error:
-        raise invalid(file, f"can't be read ({error.strerror}): give a file that exists") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError) as error:
+        raise unreadable(file, error) from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise invalid(file, f"is neither YAML nor JSON: {error}") from error
+    if document is None:
+        raise invalid(file, "is empty: give a scenario, as `sluicegate record` writes it")
     return parse_scenario(document)
