@@ -21,6 +21,7 @@ from benchmarks.virtual.operator import World
 from benchmarks.virtual.trainings import Training, trigger_of
 from benchmarks.virtual.variation import DAY, HOUR
 from benchmarks.virtual.workloads import Quality, stamp
+from sluicegate_service.training import MIN_SCORED_ROWS
 from tests.support.decisions.rollout_world import RUNTIME, image
 from tests.support.lives.product_years import scores
 from tests.support.lives.truth import KEY, OUTPUT, SETTLED, TrueLived
@@ -273,7 +274,7 @@ class _Life:
         wrong = self.share(serving, now - seconds, now, live=False)
         dice = random.Random(f"{self.life.seed}/score/{round(now)}")
         bad = sum(dice.random() < wrong for _ in range(rows))
-        if not rows or bad > float(share) * rows:
+        if rows < MIN_SCORED_ROWS or bad > float(share) * rows:
             return None
         counts = {"accuracy": {"bad": bad, "total": rows}}
         times = {"holdOutStartTime": since, "dataEndTime": stamp(wall)}

@@ -9,6 +9,7 @@ import pytest
 from sluicegate_service import trainer
 from sluicegate_service.push import VersionTaken, pack_and_push
 from sluicegate_service.training import (
+    MIN_SCORED_ROWS,
     Counts,
     TrainingError,
     TrainingResult,
@@ -237,9 +238,10 @@ SINCE = datetime.now(UTC) - timedelta(hours=6)
 
 @dataclass
 class ScoringRecipe:
-    """A recipe that scores models on labelled rows of an interval: `wrong` of 100."""
+    """A recipe that scores models on labelled rows of an interval: `wrong` of `rows`."""
 
     wrong: int = 10
+    rows: int = 100
     name: str = "search-ranking"
     fitted: int = 0
     scored: tuple[datetime, datetime] | None = None
@@ -256,7 +258,7 @@ class ScoringRecipe:
 
     def evaluate_labelled(self, model, since, until):
         self.scored = (since, until)
-        return {"accuracy": Counts(self.wrong, 100)}
+        return {"accuracy": Counts(self.wrong, self.rows)}
 
 
 class BrokenRecipe(ScoringRecipe):
@@ -276,7 +278,7 @@ class HoldOutRecipe:
     load, fit = ScoringRecipe.load, ScoringRecipe.fit
 
     def evaluate(self, model, *, lighter):
-        return {"accuracy": Counts.of([False] * 10)}
+        return {"accuracy": Counts.of([False] * 20)}
 
 
 def retrained(recipe, environment, monkeypatch, **trigger):
@@ -309,10 +311,11 @@ def test_a_training_ends_before_its_fit_where_stable_scores_as_accepted_on_fresh
     [
         (ScoringRecipe(wrong=13), {"acceptedShare": "0.12"}),
         (ScoringRecipe(wrong=0), {}),
+        (ScoringRecipe(wrong=0, rows=MIN_SCORED_ROWS - 1), {"acceptedShare": "0.12"}),
         (BrokenRecipe(), {"acceptedShare": "0.12"}),
         (HoldOutRecipe(SINCE - timedelta(hours=7)), {"acceptedShare": "0.12"}),
     ],
-    ids=["worse than accepted", "a training that has to fit", "an error of the score", "a hold-out of older rows"],
+    ids=["worse than accepted", "a training that has to fit", "too few rows", "an error of the score", "a hold-out of older rows"],
 )  # fmt: skip
 def test_a_training_fits_a_version_where_no_score_on_fresh_rows_is_as_accepted(
     recipe, trigger, environment, monkeypatch

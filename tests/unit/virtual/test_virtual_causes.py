@@ -14,6 +14,7 @@ from sluicegate.api import names
 from sluicegate.api.product import DataProduct
 from sluicegate.kube.resources import DATA_PRODUCTS, EVENTS
 from sluicegate.views.needs import needs_of
+from sluicegate_service.training import MIN_SCORED_ROWS
 from tests.support.decisions.rollout_world import image
 from tests.support.virtual.stories import (
     BAD,
@@ -137,8 +138,8 @@ class ScoringTrainer(Trainer):
             return super().train(job)
         since = trigger.get("changeTime") or trigger["firstBadBlockTime"]
         seconds = self.world.loop.wall() - datetime.fromisoformat(since).timestamp()
-        total = max(round(self.rows_an_hour * seconds / HOUR), 1)
-        if self.wrong(now) > float(share):
+        total = round(self.rows_an_hour * seconds / HOUR)
+        if total < MIN_SCORED_ROWS or self.wrong(now) > float(share):
             return super().train(job)
         self.scored.append(now)
         report = {
@@ -186,12 +187,12 @@ async def test_a_serving_skew_is_found_by_a_score_before_anything_is_trained(wor
 @for_days
 async def test_an_undecided_score_is_repeated_with_twice_the_rows_and_the_wait_has_its_time(world):
     key = await served(world, product(), **RARELY)
-    trainer = ScoringTrainer(world, key, lambda _: 0.1, 5)
+    trainer = ScoringTrainer(world, key, lambda _: 0.1, 20)
     await world.run(26 * HOUR)
     world.cluster.set_quality(image("a"), Quality(wrong=0.3))
     await world.until(lambda: active(world, key)[0] == "ScoreUndecided", seconds=6 * HOUR)
     assert (
-        "which are too few for a conclusion. The next Job scores it again at 20"
+        "since the change are too few for a conclusion. The next Job scores it again at 20"
         in active(world, key)[1]
     )
     assert needs(world, key) == []

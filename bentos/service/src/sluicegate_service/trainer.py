@@ -21,6 +21,7 @@ from sluicegate_service.bentos import BentoInvalid
 from sluicegate_service.building import built_bento
 from sluicegate_service.push import PushError, VersionTaken, is_taken, pack_and_push
 from sluicegate_service.training import (
+    MIN_SCORED_ROWS,
     Evaluation,
     StableScore,
     TrainingError,
@@ -129,7 +130,8 @@ def retrain(recipe: Recipe[Model], task: TrainingTask) -> TrainingResult | Stabl
 def _score_first(recipe: Recipe[Model], stable: Model, trigger: Trigger) -> StableScore | None:
     """Return the score of the stable version on fresh rows if it is as accepted; None to train.
 
-    An error of this step is logged, and the training goes on: it reads the same data.
+    Fewer rows than `MIN_SCORED_ROWS` show nothing against a training. An error of this step is
+    logged, and the training goes on: it reads the same data.
     """
     slo, accepted_share, since = trigger.slo, trigger.accepted_share, trigger.fresh_since
     if not slo or accepted_share is None or since is None:
@@ -143,6 +145,9 @@ def _score_first(recipe: Recipe[Model], stable: Model, trigger: Trigger) -> Stab
     if score is None or counts is None or not counts.total:
         return None
     text = f"stable on rows since {score.start:%Y-%m-%d %H:%M}: {slo} {counts.summary}"
+    if counts.total < MIN_SCORED_ROWS:
+        _log_line(f"{text}; too few for a score before the fit, which takes {MIN_SCORED_ROWS}")
+        return None
     _log_line(f"{text}; up to {accepted_share:.4f} wrong is as accepted")
     return score if counts.bad <= accepted_share * counts.total else None
 

@@ -214,7 +214,7 @@ def a_score_is_undecided(request: RetrainingRequest) -> Obstacle | None:
     if seconds_left <= 0:
         return None
     text = (
-        "the stable version scores as accepted on fresh rows, which are too few for a conclusion; it is"
+        "the stable version scores as accepted so far, on fresh rows too few for a conclusion; it is"
         f" scored again in {duration(seconds_left)}"
     )
     return Obstacle(Reason.SCORE_UNDECIDED, text)

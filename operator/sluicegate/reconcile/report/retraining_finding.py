@@ -247,8 +247,8 @@ def _scored_again(observation: Observation, status: DataProductStatus, pending: 
     score_time = next(times, None)
     at_text = "" if score_time is None else f" at {rfc3339(score_time)}"
     return (
-        f"the last Job ended before its fit, as {pending.version} scores as accepted on the rows since the"
-        f" change, which are too few for a conclusion. The next Job scores it again{at_text}, or a training"
+        f"the last Job ended before its fit: {pending.version} scores as accepted so far, and the rows since the"
+        f" change are too few for a conclusion. The next Job scores it again{at_text}, or a training"
         f" is asked for with {REQUEST_RETRAIN}"
     )
 
