@@ -21,7 +21,7 @@ from sluicegate.prometheus.targets import (
     TargetFacts,
     VersionKey,
 )
-from sluicegate.slo.blocks import Series
+from sluicegate.slo.blocks import Quality, Series
 from sluicegate.slo.by_market import market_series
 from sluicegate.slo.client_errors import CLIENT_ERRORS
 from sluicegate.slo.indicators import INDICATORS
@@ -122,6 +122,16 @@ class ProductBlocks:
         """Return the blocks of both arms, from an hour before the rollout; none without a candidate."""
         arms = self.arms()
         return () if arms is None else arms.blocks()
+
+    def is_silent(self) -> bool:
+        """Return whether the stable version had requests, and none in its newest block."""
+        stable = self.product.status.stable
+        if stable is None:
+            return False
+        target = self.measurements.targets.get(Key(*self.product.metadata.key))
+        series = self.series(stable, REQUESTS if target is None else target.requests)
+        newest = series.block(series.newest)
+        return newest.quality is Quality.COUNTED and not newest.count.total and series.had_events
 
     def requests(self) -> Requests:
         """Return the requests of both versions in the canary blocks that began after the last change."""

@@ -134,6 +134,24 @@ async def test_a_rollback_completes_after_one_of_two_gateways_is_deleted(world):
 
 
 @on_virtual_time
+async def test_a_serving_product_is_not_ready_one_block_after_its_gateway_was_deleted(world):
+    key = await served(world, product(**STEPS), **RARELY)
+    gateway, rate = Key("gateway", "web"), world.cluster.rates[key]
+    await world.run(HOUR)
+    world.server.delete(GATEWAYS, gateway)
+    world.cluster.set_rate(key, 0.0)
+    await world.until(lambda: world.condition(key, "Ready")["status"] == "False", seconds=180)
+    ready = world.condition(key, "Ready")
+    assert (ready["reason"], ready["message"]) == (
+        "RouteNotAccepted",
+        f"Gateway {gateway} doesn't exist",
+    )
+    world.cluster.add_gateway("web")
+    world.cluster.set_rate(key, rate)
+    await world.until(lambda: world.condition(key, "Ready")["status"] == "True", seconds=60)
+
+
+@on_virtual_time
 async def test_a_candidate_stays_at_its_share_while_the_only_gateway_is_missing(world):
     key = await in_canary(world)
     share = weight(world, key)

@@ -1,7 +1,8 @@
 """Are the Gateways of a route in service? Read while that matters, each at most once a moment.
 
 Gateways belong to others, are in other namespaces, and all products share a few. So they aren't
-watched: they are read while a route waits to be verified, and never for an idle product.
+watched: they are read while a route waits to be verified, and where requests have stopped. A Gateway
+controller leaves the status of a route as it is when the Gateway is deleted.
 """
 
 import asyncio
@@ -32,12 +33,18 @@ TAKEN_SECONDS: Final = 30
 """After which a Gateway that doesn't take a route is asked whether it exists."""
 
 
-def needs_gateway_check(product: DataProduct, route: RouteRecord | None, *, now: int) -> bool:
+def needs_gateway_check(
+    product: DataProduct, route: RouteRecord | None, *, silent: bool, now: int
+) -> bool:
     """Return whether the Gateways must be read: the route is accepted, but not verified as in service.
 
     Or no version is stable yet: a missing Gateway is reported before a model is loaded. Or a Gateway
-    doesn't take the route: a deleted one is named, and a rollout that ends doesn't wait for it.
-    `now` in seconds.
+    doesn't take the route: a deleted one is named, and a rollout that ends doesn't wait for it. Or
+    requests have stopped, which is what a deleted Gateway does to a product that serves.
+
+    Parameters
+    ----------
+    silent : whether the stable version had requests, and none in its newest block. now : in seconds.
     """
     spec, status = product.spec.route, product.status
     if spec is not None and status.stable is None:
@@ -49,7 +56,7 @@ def needs_gateway_check(product: DataProduct, route: RouteRecord | None, *, now:
     is_verified = (
         status.traffic is not None and status.traffic.verification is not SplitLevel.WRITTEN
     )
-    return not (is_verified and is_true(status.conditions, ConditionType.READY))
+    return silent or not (is_verified and is_true(status.conditions, ConditionType.READY))
 
 
 def _awaits_gateway(candidate: Candidate, now: int) -> bool:
@@ -70,14 +77,14 @@ class Gateways:
     _reading: dict[Key, asyncio.Lock] = field(default_factory=dict)
 
     async def of(
-        self, product: DataProduct, route: RouteRecord | None, *, now: int
+        self, product: DataProduct, route: RouteRecord | None, *, silent: bool, now: int
     ) -> Mapping[Key, GatewayState]:
         """Return the states of a route's Gateways; none of those that needn't or can't be read.
 
-        `now` in seconds.
+        Parameters are those of `needs_gateway_check`.
         """
         spec = product.spec.route
-        if spec is None or not needs_gateway_check(product, route, now=now):
+        if spec is None or not needs_gateway_check(product, route, silent=silent, now=now):
             return {}
         keys = {
             Key(parent_ref.namespace or product.metadata.namespace, parent_ref.name)

@@ -119,7 +119,7 @@ class Observer:
             record, product.status, live, awaited, now=now, unlabelled=without_labels
         )
         requests = blocks.requests()
-        gateways = await self.gateways.of(product, route, now=now)
+        gateways = await self.gateways.of(product, route, silent=blocks.is_silent(), now=now)
         routes = LiveRoutes(route, self.draw_route(record), gateways)
         split = split_of(blocks, routes, requests, now=now)
         since = now - AFTERMATH_BLOCKS * product.spec.analysis.block_seconds

@@ -76,20 +76,23 @@ def test_a_route_that_its_gateway_accepted_isnt_verified_before_the_gateway_is_p
     assert verify_acceptance(route, weights, parents, in_service)[0] is VerificationLevel.ACCEPTED
 
 
-def test_a_gateway_is_read_only_while_an_accepted_route_is_unverified():
+def test_a_gateway_is_read_only_while_an_accepted_route_is_unverified_or_requests_have_stopped():
     world = serving()
-    assert not needs_gateway_check(world.product, world._route(), now=world.now), (
+    assert not needs_gateway_check(world.product, world._route(), silent=False, now=world.now), (
         "it serves already"
     )
+    assert needs_gateway_check(world.product, world._route(), silent=True, now=world.now)
     world.push("b", "v2").until(lambda w: w.current.candidate and w.current.candidate.weight == 5)
-    assert not needs_gateway_check(world.product, world._route(), now=world.now), (
+    assert not needs_gateway_check(world.product, world._route(), silent=False, now=world.now), (
         "the route isn't taken yet"
     )
     world.pass_block()
-    assert needs_gateway_check(world.product, world._route(), now=world.now)
+    assert needs_gateway_check(world.product, world._route(), silent=False, now=world.now)
     world.run(14)
-    assert not needs_gateway_check(world.product, world._route(), now=world.now), "it is verified"
-    assert not needs_gateway_check(world.product, None, now=world.now)
+    assert not needs_gateway_check(world.product, world._route(), silent=False, now=world.now), (
+        "it is verified"
+    )
+    assert not needs_gateway_check(world.product, None, silent=False, now=world.now)
 
 
 class Api:
@@ -110,7 +113,7 @@ async def test_a_missing_gateway_is_reported_while_the_first_version_starts():
     """A wrong name was reported only once a version served, which takes minutes where models are large."""
     world = World()
     gateways = await Gateways(Api(NotFound("no such Gateway")), lambda: 0.0).of(
-        world.product, None, now=world.now
+        world.product, None, silent=False, now=world.now
     )
     observation = replace(world.observation(), gateways=gateways)
     status = report(observation, make_plan(observation))
@@ -122,7 +125,7 @@ async def test_a_missing_gateway_is_reported_while_the_first_version_starts():
 async def asked(api, clock=lambda: 0.0):
     world = serving()
     world.status["traffic"]["verification"] = "Written"
-    return await Gateways(api, clock).of(world.product, world._route(), now=world.now)
+    return await Gateways(api, clock).of(world.product, world._route(), silent=False, now=world.now)
 
 
 async def test_a_gateway_is_read_once_until_its_state_expires():
@@ -131,12 +134,12 @@ async def test_a_gateway_is_read_once_until_its_state_expires():
     world.status["traffic"]["verification"] = "Written"
     gateways = Gateways(api, lambda: moments[0])
     for _ in range(3):
-        assert await gateways.of(world.product, world._route(), now=world.now) == {
+        assert await gateways.of(world.product, world._route(), silent=False, now=world.now) == {
             WEB: GatewayState({})
         }
     assert api.asked == 1
     moments[0] = FRESH_SECONDS + 1
-    await gateways.of(world.product, world._route(), now=world.now)
+    await gateways.of(world.product, world._route(), silent=False, now=world.now)
     assert api.asked == 2
 
 
@@ -150,7 +153,7 @@ async def test_concurrent_readers_of_a_gateway_share_one_request():
     world.status["traffic"]["verification"] = "Written"
     gateways = Gateways(api, lambda: 0.0)
     found = await asyncio.gather(
-        *(gateways.of(world.product, world._route(), now=world.now) for _ in range(8))
+        *(gateways.of(world.product, world._route(), silent=False, now=world.now) for _ in range(8))
     )
     assert found == [{WEB: GatewayState({})}] * 8
     assert api.asked == 1
