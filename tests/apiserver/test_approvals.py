@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from cluster.kinds import install_crds
-from sluicegate.views.approval_notes import ApprovalNote, answer_of_consumer, answer_of_role
+from sluicegate.views.approval_notes import ApprovalNote, consumer_annotation, role_annotation
 from tests.support.apiserver.people import Person, bind, install_policies
 from tests.support.samples.product_examples import changed
 from tests.support.waiting import eventually
@@ -23,10 +23,10 @@ PRICING, RANKING = (NAMESPACE, "pricing"), (NAMESPACE, "search-ranking")
 MANAGER, ENGINEER, RISK = "DataProductManager", "EngineeringManager", "RiskOfficer"
 ROLLOUT = "0123456789-1767225600"
 ANSWERS = {
-    "as manager": (PRICING, answer_of_role(MANAGER)),
-    "as engineer": (PRICING, answer_of_role(ENGINEER)),
-    "as risk officer": (PRICING, answer_of_role(RISK)),
-    "for ranking": (RANKING, answer_of_consumer(*PRICING)),
+    "as manager": (PRICING, role_annotation(MANAGER)),
+    "as engineer": (PRICING, role_annotation(ENGINEER)),
+    "as risk officer": (PRICING, role_annotation(RISK)),
+    "for ranking": (RANKING, consumer_annotation(*PRICING)),
 }
 # Who, with which role of the chart, and for whom the API server lets them answer.
 TABLE: dict[str, tuple[str, set[str]]] = {
@@ -156,7 +156,7 @@ def test_a_gitops_sync_keeps_an_answer_and_finds_no_difference(
     )
     words = ("apply", "--server-side", "--field-manager=flux", "-o", "json", "-f", "-")
     plane.kubectl(*words, stdin=document)
-    annotation, person = answer_of_role(MANAGER), Person(plane, "manager")
+    annotation, person = role_annotation(MANAGER), Person(plane, "manager")
     given = person.patch((NAMESPACE, "in-git"), change(annotation, answer("manager")), dry=False)
     assert given.allowed, given.refusal
     before = json.loads(plane.kubectl("get", "dprod", "-n", NAMESPACE, "in-git", "-o", "json"))

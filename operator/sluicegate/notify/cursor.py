@@ -18,12 +18,12 @@ from sluicegate.api.status import Condition, DataProductStatus
 from sluicegate.api.versions import Candidate
 from sluicegate.conditions import find_condition
 from sluicegate.views.needs import (
-    held_after_approval,
-    missed_places,
+    approval_wait_reason,
+    missed_markets_by_slo,
+    objecting_hold,
     request_name,
-    unready,
+    unready_condition,
     waiting_requests,
-    waits_for_approval,
 )
 
 OWN_TYPE: Final = frozenset({ConditionReason.MODEL_REJECTED, ConditionReason.API_CHANGED})
@@ -193,7 +193,7 @@ def cursor_of(
         approval=_approval(candidate, by_type.get(ConditionType.ROLLOUT_PROGRESSING)),
         answers=" ".join(map(answer_mark, answers_to(candidate))),
         paused=_paused(by_type.get(ConditionType.ROLLOUT_PROGRESSING)),
-        held=hold.check if candidate and (hold := held_after_approval(candidate)) else "",
+        held=hold.check if candidate and (hold := objecting_hold(candidate)) else "",
         requests=" ".join(map(request_name, waiting_requests(status))),
         retries=candidate.retries if candidate else 0,
         promoted=max([before.promoted, *promotions(status)]),
@@ -274,7 +274,7 @@ def _stalled(condition: Condition | None) -> str:
 
 def _unready(status: DataProductStatus, condition: Condition | None, before: str) -> str:
     """Return the reason for which a product isn't ready; a product that is also stalled keeps it."""
-    ready = unready(status)
+    ready = unready_condition(status)
     if ready is not None:
         return ready.reason
     same_reason = (
@@ -332,7 +332,9 @@ def _paused(rollout: Condition | None) -> bool:
 def _markets(status: DataProductStatus, before: Cursor, met: Condition | None) -> str:
     """Return the SLOs and markets that are missed; those of before too while none is judged."""
     places = {
-        f"{slo}/{market}" for slo, missed in missed_places(status).items() for market in missed
+        f"{slo}/{market}"
+        for slo, missed in missed_markets_by_slo(status).items()
+        for market in missed
     }
     if met is None:
         places |= set(before.markets.split())
@@ -340,7 +342,7 @@ def _markets(status: DataProductStatus, before: Cursor, met: Condition | None) -
 
 
 def _approval(candidate: Candidate | None, rollout: Condition | None) -> str:
-    return "" if candidate is None else waits_for_approval(candidate, rollout) or ""
+    return "" if candidate is None else approval_wait_reason(candidate, rollout) or ""
 
 
 def condition_of(status: DataProductStatus, kind: ConditionType) -> tuple[int, str, str]:

@@ -34,9 +34,9 @@ from sluicegate.views.needs import (
     Need,
     NeedKind,
     approval_since,
-    held_after_approval,
-    missed_markets,
-    needs_in,
+    missed_markets_text,
+    needs_of_status,
+    objecting_hold,
     plugin_command,
     request_name,
     request_text,
@@ -164,7 +164,7 @@ def transitions(
             comparison.actions(),
         )
     )
-    needs = needs_in(status, (origin.namespace, origin.name)) if changes else ()
+    needs = needs_of_status(status, (origin.namespace, origin.name)) if changes else ()
     return tuple(_with_need(change, needs) for change in changes)
 
 
@@ -306,7 +306,7 @@ class _Comparison:
         if now - markets_before:
             yield self._transition(
                 Kind.MARKET_MISSED, time, reason=str(NeedKind.MARKET),
-                message=missed_markets(self.status), mark=self.after.markets,
+                message=missed_markets_text(self.status), mark=self.after.markets,
             )  # fmt: skip
         elif (
             markets_before
@@ -448,7 +448,7 @@ class _Comparison:
                 now="" if candidate.approvals.waiting_for else "each party has answered",
             )  # fmt: skip
 
-        hold = held_after_approval(candidate)
+        hold = objecting_hold(candidate)
         if hold is not None and not (same_candidate and after.held == before.held):
             yield self._transition(
                 Kind.ROLLOUT_HELD, hold.start_time, reason=hold.check,
@@ -500,7 +500,7 @@ class _Comparison:
         now = ""
         if kind is Kind.DEGRADED:
             now = remedy_of(self.status)
-            message = "; ".join(filter(None, [message, missed_markets(self.status)]))
+            message = "; ".join(filter(None, [message, missed_markets_text(self.status)]))
         elif kind is Kind.RECOVERED:
             message = self._recovery(since)
         elif kind in _BEGINS:  # the condition keeps its time if only its reason changes

@@ -69,7 +69,7 @@ def name_of(key: ProductKey) -> str:
 
 
 def graph_of(products: Sequence[ProductFacts]) -> "Graph":
-    """Return the graph of the products that a reader may see, as `as_seen` leaves them.
+    """Return the graph of the products that a reader may see, as `facts_for_reader` leaves them.
 
     Each call of a product that the reader may not see leads to a node of its own: whether two
     products call the same one is not the reader's to know either.

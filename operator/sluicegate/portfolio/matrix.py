@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sluicegate.api.slo_status import SloState
-from sluicegate.views.product_facts import WORST, MarketLevel, ProductFacts, ProductKey
+from sluicegate.views.product_facts import STATES_BY_SEVERITY, MarketLevel, ProductFacts, ProductKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +60,11 @@ def _worst_first_key(
     product: ProductFacts, *market_levels: MarketLevel | None
 ) -> tuple[int, int, ProductKey]:
     state_ranks = (
-        WORST.index(market_level.state) for market_level in market_levels if market_level
+        STATES_BY_SEVERITY.index(market_level.state)
+        for market_level in market_levels
+        if market_level
     )
-    return min(state_ranks, default=len(WORST)), product.priority.rank, product.key
+    return min(state_ranks, default=len(STATES_BY_SEVERITY)), product.priority.rank, product.key
 
 
 def _market_state(product: ProductFacts, market: str) -> SloState | None:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from sluicegate.api.engine import ProductState
-from sluicegate.views.needs import MORE_PARTIES, Need, NeedKind
-from sluicegate.views.product_facts import WORST, ProductFacts
+from sluicegate.views.needs import UNNAMED_PARTIES, Need, NeedKind
+from sluicegate.views.product_facts import STATES_BY_SEVERITY, ProductFacts
 
 STATES: Final = (
     ProductState.DEGRADED,
@@ -102,7 +102,7 @@ def of_person(
         for product, open_need in overview.queue
         if user in product.people
         or open_need.party in paths
-        or (open_need.party == MORE_PARTIES and product.key in callee_keys)
+        or (open_need.party == UNNAMED_PARTIES and product.key in callee_keys)
     )
 
 
@@ -133,7 +133,7 @@ def _sentence(
         text += f". Degraded: {titles}{more_text}"
     if not kinds:
         return f"{text}. No product needs a person."
-    needs_text = ", ".join(kind.counted(kinds[kind]) for kind in NeedKind if kinds[kind])
+    needs_text = ", ".join(kind.count_text(kinds[kind]) for kind in NeedKind if kinds[kind])
     return f"{text}. {products_needing_a_person:,} need{'' if products_needing_a_person > 1 else 's'} a person: {needs_text}."
 
 
@@ -143,12 +143,20 @@ SORT_KEYS: Final[dict[str, Callable[[ProductFacts], tuple[object, ...]]]] = {
     "namespace": lambda product: (product.key[0],),
     "team": lambda product: (product.team,),
     "markets": lambda product: (-len(product.markets),),
-    "slo": lambda product: (WORST.index(product.level.state) if product.level else len(WORST),),
+    "slo": lambda product: (
+        STATES_BY_SEVERITY.index(product.worst_slo.state)
+        if product.worst_slo
+        else len(STATES_BY_SEVERITY),
+    ),
     "budget": lambda product: (_budget(product),),
     "age": lambda product: (product.model_since or _RANK_AFTER_ALL,),
     "change": lambda product: (-product.change.drop if product.change else 1.0,),
-    "initial": lambda product: (-product.initial[0].drop if product.initial else 1.0,),
-    "training": lambda product: (-(product.trained.time or 0) if product.trained else 1,),
+    "initial": lambda product: (
+        -product.initial_distances[0].drop if product.initial_distances else 1.0,
+    ),
+    "training": lambda product: (
+        -(product.last_training.time or 0) if product.last_training else 1,
+    ),
     "priority": lambda product: (product.priority.rank,),
     "hours": lambda product: (-product.hours.cores_a_day if product.hours else 0.0,),
     "review": lambda product: ({"Overdue": 0, "ToReview": 1}.get(product.review, 2),),
@@ -157,7 +165,7 @@ SORT_KEYS: Final[dict[str, Callable[[ProductFacts], tuple[object, ...]]]] = {
 
 
 def _budget(product: ProductFacts) -> float:
-    budget_left = product.level.budget_left if product.level else None
+    budget_left = product.worst_slo.budget_left if product.worst_slo else None
     return float("inf") if budget_left is None else budget_left
 
 

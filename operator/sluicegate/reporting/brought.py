@@ -9,7 +9,7 @@ from sluicegate.api.outcome import Outcome
 from sluicegate.api.review import DataProductReview, ReviewCandidate, VersionCounts
 from sluicegate.api.verdict import ArmCounts, CanaryVerdict
 from sluicegate.stats.counts import Count
-from sluicegate.views.lift import Lift, change_text, headline, lift_of
+from sluicegate.views.lift import Lift, change_text, headline_lift, lift_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ def brought_of(review: DataProductReview) -> tuple[Brought, ...]:
         lifts = lifts_of(candidate)
         identity = (candidate.version, candidate.digest)
         is_kept = candidate.outcome == Outcome.PROMOTED and identity not in lost_versions
-        result.append(Brought(candidate, is_kept, lifts, headline(lifts, candidate.cause_slo)))
+        result.append(Brought(candidate, is_kept, lifts, headline_lift(lifts, candidate.cause_slo)))
     return tuple(result)
 
 

@@ -15,7 +15,7 @@ from sluicegate.reviews.periods import local_day, local_minute
 from sluicegate.views.lift import lift_document
 from sluicegate.views.numbers import percent
 from sluicegate.views.resource_hours import row_of
-from sluicegate.views.spreadsheet import cell, csv_text
+from sluicegate.views.spreadsheet import csv_text, escape_cell
 from sluicegate.views.words import as_words
 
 COLUMNS = (
@@ -470,7 +470,7 @@ def as_csv(reports: Sequence[ReportFacts]) -> str:
 def _row(report: ReportFacts, slo: SloFacts) -> tuple[object, ...]:
     status, evolution = report.review.status, slo.against_before
     return (
-        report.name, local_day(report.review.spec.period.start, status.time_zone), cell(slo.name),
+        report.name, local_day(report.review.spec.period.start, status.time_zone), escape_cell(slo.name),
         slo.count.bad, slo.count.total, _number(slo.share), _number(slo.objective),
         _number(slo.budget_left), slo.outside, evolution.change, _number(evolution.estimate),
         _number(evolution.lower), _number(evolution.upper), slo.against_original.change,

@@ -21,7 +21,7 @@ from sluicegate.reviews.periods import local_day, local_minute
 from sluicegate.stats.counts import Count
 from sluicegate.stats.evolution import Evolution, PeriodChange
 from sluicegate.views.lift import arms_text, lift_text, market_texts
-from sluicegate.views.numbers import NOTHING, duration, events, in_points, percent, points
+from sluicegate.views.numbers import NO_VALUE, duration, events, percent, points, points_number
 from sluicegate.views.resource_hours import CPU, MEMORY, ResourceHours
 from sluicegate.views.trials import tried_text
 from sluicegate.views.words import as_words
@@ -229,7 +229,7 @@ def move(largest: Move | None) -> str:
 
 def compared(evolution: Evolution, with_what: Count) -> str:
     """Return a change in words; a dash without a comparison."""
-    return change(evolution) if with_what.total else NOTHING
+    return change(evolution) if with_what.total else NO_VALUE
 
 
 def response_times(quantiles: Sequence[Quantile]) -> str:
@@ -273,7 +273,7 @@ def missed_times(facts: MarketFacts, zone: str) -> str:
         start = local_minute(missed.start_time, zone)
         end = None if missed.end_time is None else local_minute(missed.end_time, zone)
         times.append(f"since {start}" if end is None else f"{start} to {end}")
-    return "; ".join(times) or NOTHING
+    return "; ".join(times) or NO_VALUE
 
 
 def change(evolution: Evolution) -> str:
@@ -281,14 +281,14 @@ def change(evolution: Evolution) -> str:
     sign = -1 if evolution.change is PeriodChange.BETTER else 1
     low, high = sorted((sign * evolution.lower, sign * evolution.upper))
     return _SAYS[evolution.change].format(
-        size=points(abs(evolution.estimate)), low=in_points(low), high=in_points(high)
+        size=points(abs(evolution.estimate)), low=points_number(low), high=points_number(high)
     )
 
 
 def budget(left: float | None) -> str:
     """Return the remaining error budget, with its name."""
     if left is None:
-        return NOTHING
+        return NO_VALUE
     name = next((word for bound, word in BANDS if left <= bound), "Ample")
     if left < 0:
         return f"overspent by {-left * 100:.0f} % ({name})"
@@ -305,7 +305,7 @@ def subject(slo: SloChange) -> str:
 def counted(count: Count) -> str:
     """Return a share of good events with its number of events, e.g. 88.1 % (n=9,064); a dash without any."""
     if not count.total:
-        return NOTHING
+        return NO_VALUE
     return f"{percent(1 - count.bad / count.total)} ({events(count.total)})"
 
 
@@ -370,11 +370,11 @@ def delivery(measures: Delivery) -> list[tuple[str, str]]:
 
 
 def _time(seconds: float | None, subject_text: str) -> str:
-    return NOTHING if seconds is None else f"median {duration(seconds)} {subject_text}"
+    return NO_VALUE if seconds is None else f"median {duration(seconds)} {subject_text}"
 
 
 def _share_text(number: int, total: int, subject_text: str) -> str:
-    return f"{number} of {total} {subject_text}" if total else NOTHING
+    return f"{number} of {total} {subject_text}" if total else NO_VALUE
 
 
 def action(planned: ActionFacts) -> str:
@@ -384,4 +384,4 @@ def action(planned: ActionFacts) -> str:
 
 def milliseconds(seconds: float | None) -> str:
     """Return an estimate of a response time."""
-    return NOTHING if seconds is None else f"{seconds * 1000:,.0f} ms"
+    return NO_VALUE if seconds is None else f"{seconds * 1000:,.0f} ms"

@@ -33,7 +33,7 @@ from sluicegate.reviews.production_readiness import (
     readiness_checks,
     renewal_of,
 )
-from sluicegate.views.needs import missed_places
+from sluicegate.views.needs import missed_markets_by_slo
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ def subject_of(product: DataProduct, timing: Timing) -> ReviewSubject | None:
 
 
 def _missed_markets(status: DataProductStatus) -> Iterator[MissedMarket]:
-    for slo, markets in missed_places(status).items():
+    for slo, markets in missed_markets_by_slo(status).items():
         recorded_markets = status.engine.slo(slo).missed_markets
         for market in markets:
             if market in recorded_markets:

@@ -13,8 +13,8 @@ from sluicegate.views import product as facts
 from sluicegate.views.approval_notes import (
     AGREE,
     ApprovalNote,
-    answer_of_consumer,
-    answer_of_role,
+    consumer_annotation,
+    role_annotation,
 )
 from sluicegate.views.person_actions import promotion_details, require_candidate
 
@@ -50,20 +50,20 @@ class AnswerRequest:
 
 def approvals_of(product: facts.Body) -> facts.Body:
     """Return the approvals of the candidate; empty if none are required."""
-    return facts.part(facts.candidate(product), "approvals")
+    return facts.section(facts.candidate(product), "approvals")
 
 
 def parties(product: facts.Body) -> list[str]:
     """Return the candidate's parties: those without an answer, then those with one."""
     answers = facts.entries(approvals_of(product), "answers")
     answering_parties = [str(answer.get("party")) for answer in answers]
-    return list(dict.fromkeys([*waited_for(product), *answering_parties]))
+    return list(dict.fromkeys([*missing_parties(product), *answering_parties]))
 
 
-def waited_for(product: facts.Body) -> list[str]:
+def missing_parties(product: facts.Body) -> list[str]:
     """Return the parties whose answer to the candidate is missing."""
-    waiting = approvals_of(product).get("waitingFor")
-    return [str(one) for one in waiting] if isinstance(waiting, list) else []
+    waiting_parties = approvals_of(product).get("waitingFor")
+    return [str(party) for party in waiting_parties] if isinstance(waiting_parties, list) else []
 
 
 def roles_of(product: facts.Body, user: str) -> list[str]:
@@ -72,7 +72,7 @@ def roles_of(product: facts.Body, user: str) -> list[str]:
     return [str(member.get("role")) for member in members if member.get("username") == user]
 
 
-def party_for(product: facts.Body, user: str, named_party: str) -> str:
+def party_for(product: facts.Body, user: str, requested_party: str) -> str:
     """Return the party that a user answers for: the named one, or a role of the user.
 
     Raises
@@ -90,16 +90,22 @@ def party_for(product: facts.Body, user: str, named_party: str) -> str:
             " approves its candidate"
         )
         raise invalid("NAME", text)
-    is_consumer = named_party[:1].islower() or "/" in named_party
-    party = f"{namespace}/{named_party}" if is_consumer and "/" not in named_party else named_party
+    is_consumer = requested_party[:1].islower() or "/" in requested_party
+    party = (
+        f"{namespace}/{requested_party}"
+        if is_consumer and "/" not in requested_party
+        else requested_party
+    )
     if not party:
         party = next((role for role in roles_of(product, user) if role in names), "")
-    more = approvals_of(product).get("moreWaiting")
-    if party in names or (more and "/" in party):
+    more_waiting = approvals_of(product).get("moreWaiting")
+    if party in names or (more_waiting and "/" in party):
         return party
-    names_text = ", ".join(names) + (f", or NAMESPACE/NAME of one of {more} more" if more else "")
-    if named_party:
-        raise invalid("--for", f"{named_party} doesn't have to agree: name one of {names_text}")
+    names_text = ", ".join(names) + (
+        f", or NAMESPACE/NAME of one of {more_waiting} more" if more_waiting else ""
+    )
+    if requested_party:
+        raise invalid("--for", f"{requested_party} doesn't have to agree: name one of {names_text}")
     raise invalid(
         "--for", f"{user} has no role in spec.team that has to agree: name one of {names_text}"
     )
@@ -109,10 +115,10 @@ def answer_request(
     product: facts.Body, party: str, verdict: str, version: str = ""
 ) -> AnswerRequest:
     """Return the answer of a party to the candidate; Stale if `version` is another one."""
-    trial, meta = facts.candidate(product), product["metadata"]
-    candidate = str(trial.get("version"))
+    candidate_status, meta = facts.candidate(product), product["metadata"]
+    candidate = str(candidate_status.get("version"))
     require_candidate(product, candidate, version)
-    own_key, consumer = (str(meta["namespace"]), str(meta["name"])), tuple(party.split("/", 1))
+    product_key, consumer = (str(meta["namespace"]), str(meta["name"])), tuple(party.split("/", 1))
     is_role = len(consumer) == 1
     verb = "agree to" if verdict == AGREE else "refuse"
     return AnswerRequest(
@@ -120,8 +126,11 @@ def answer_request(
         party,
         candidate,
         rollout=str(approvals_of(product).get("id", "")),
-        target=own_key if is_role else (consumer[0], consumer[-1]),
-        annotation=answer_of_role(party) if is_role else answer_of_consumer(*own_key),
+        target=product_key if is_role else (consumer[0], consumer[-1]),
+        annotation=role_annotation(party) if is_role else consumer_annotation(*product_key),
         sentence=f"{verb} {candidate} as {party}",
-        details=[*facts.approval_lines(trial), *promotion_details(product, trial)],
+        details=[
+            *facts.approval_lines(candidate_status),
+            *promotion_details(product, candidate_status),
+        ],
     )

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 from sluicegate.api.names import APPROVAL_GROUP
-from sluicegate.views.request_notes import LONGEST_NOTE, RequestNote
+from sluicegate.views.request_notes import MAX_NOTE_LENGTH, RequestNote
 
 AGREE: Final = "Agree"
 REFUSE: Final = "Refuse"
-MOST_NOTES: Final = 64
+MAX_NOTES: Final = 64
 """Annotations with answers that are read of one object."""
-_OWN: Final = f"{APPROVAL_GROUP}/"
-_OTHERS: Final = f".{APPROVAL_GROUP}/"
+_ROLE_PREFIX: Final = f"{APPROVAL_GROUP}/"
+_CONSUMER_INFIX: Final = f".{APPROVAL_GROUP}/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,42 +53,42 @@ class ApprovalNote:
     def annotation(self) -> str:
         """The value of the annotation."""
         value = f"{self.verdict}/{self.version}/{self.rollout}"
-        return RequestNote.of(value, self.user, self.reason).annotation
+        return RequestNote.create(value, self.user, self.reason).annotation
 
 
-def answer_of_role(role: str) -> str:
+def role_annotation(role: str) -> str:
     """Return the annotation on a product with the answer of a role of its team."""
-    return f"{_OWN}{role}"
+    return f"{_ROLE_PREFIX}{role}"
 
 
-def answer_of_consumer(namespace: str, name: str) -> str:
+def consumer_annotation(namespace: str, name: str) -> str:
     """Return the annotation on a consumer with its answer to the candidate of this product."""
-    return f"{namespace}{_OTHERS}{name}"
+    return f"{namespace}{_CONSUMER_INFIX}{name}"
 
 
 def answer_annotations(annotations: object) -> tuple[tuple[str, str], ...]:
     """Return an object's annotations with answers, by name; others are left out."""
-    given_annotations = annotations if isinstance(annotations, Mapping) else {}
+    annotation_map = annotations if isinstance(annotations, Mapping) else {}
     answers = (
         (name, value)
-        for name, value in sorted(given_annotations.items(), key=lambda one: str(one[0]))
-        if isinstance(name, str) and (name.startswith(_OWN) or _OTHERS in name)
-        if isinstance(value, str) and len(value) <= LONGEST_NOTE
+        for name, value in sorted(annotation_map.items(), key=lambda item: str(item[0]))
+        if isinstance(name, str) and (name.startswith(_ROLE_PREFIX) or _CONSUMER_INFIX in name)
+        if isinstance(value, str) and len(value) <= MAX_NOTE_LENGTH
     )
-    return tuple(pair for pair, _ in zip(answers, range(MOST_NOTES), strict=False))
+    return tuple(answer for answer, _ in zip(answers, range(MAX_NOTES), strict=False))
 
 
 def role_answers(annotations: Mapping[str, str]) -> Iterator[tuple[str, ApprovalNote]]:
     """Yield the answers of roles on a product, with the role."""
     for name, value in annotations.items():
-        note = ApprovalNote.parse(value) if name.startswith(_OWN) else None
+        note = ApprovalNote.parse(value) if name.startswith(_ROLE_PREFIX) else None
         if note is not None:
-            yield name.removeprefix(_OWN), note
+            yield name.removeprefix(_ROLE_PREFIX), note
 
 
 def answered_products(annotations: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
     """Yield the products whose candidates a consumer answers: namespace, name, and the annotation's value."""
     for name, value in annotations.items():
-        namespace, separator, product = name.partition(_OTHERS)
+        namespace, separator, product = name.partition(_CONSUMER_INFIX)
         if separator:
             yield namespace, product, value

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from sluicegate.stats.intervals import Z_INTERVAL, newcombe_difference
-from sluicegate.views.numbers import events, in_points, percent, points
+from sluicegate.views.numbers import events, percent, points, points_number
 
-FIRST: Final = "since the first acceptance"
+SINCE_FIRST_ACCEPTANCE: Final = "since the first acceptance"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,30 +49,36 @@ def initial_distance(
     slo: str,
     version: str,
     *,
-    initial: tuple[int, int],
-    present: tuple[int, int],
+    initial_counts: tuple[int, int],
+    present_counts: tuple[int, int],
     phi: float = 1.0,
 ) -> InitialDistance | None:
     """Compute the distance from the first baseline; None without events then or now.
 
     Parameters
     ----------
-    initial, present : (bad, total). phi : dispersion of the baseline's blocks, by which both are divided.
+    initial_counts, present_counts : (bad, total). phi : dispersion of the baseline's blocks, by which both are divided.
     """
-    (bad, total), (bad_now, total_now) = initial, present
-    if not total or not total_now:
+    (initial_bad, initial_total), (present_bad, present_total) = initial_counts, present_counts
+    if not initial_total or not present_total:
         return None
-    candidate_arm, stable_arm = ((one / phi, every / phi) for one, every in (present, initial))
-    worse = newcombe_difference(candidate_arm, stable_arm, Z_INTERVAL)
+    candidate_arm, stable_arm = (
+        (bad / phi, total / phi) for bad, total in (present_counts, initial_counts)
+    )
+    difference = newcombe_difference(candidate_arm, stable_arm, Z_INTERVAL)
     return InitialDistance(
-        slo, version, 1 - bad / total, total, 1 - bad_now / total_now, total_now,
-        worse.estimate, worse.lower, worse.upper,
+        slo, version, 1 - initial_bad / initial_total, initial_total, 1 - present_bad / present_total, present_total,
+        difference.estimate, difference.lower, difference.upper,
     )  # fmt: skip
 
 
 def distance_text(drop: float, lower: float | None, upper: float | None) -> str:
     """Return a distance in words; an interval that includes 0 is no evidence of one."""
-    bounds = "" if lower is None or upper is None else f" [{in_points(lower)}, {in_points(upper)}]"
+    interval_text = (
+        ""
+        if lower is None or upper is None
+        else f" [{points_number(lower)}, {points_number(upper)}]"
+    )
     if lower is not None and upper is not None and lower <= 0 <= upper:
-        return f"no evidence of a change{bounds}"
-    return f"{'worse' if drop > 0 else 'better'} by {points(abs(drop))}{bounds}"
+        return f"no evidence of a change{interval_text}"
+    return f"{'worse' if drop > 0 else 'better'} by {points(abs(drop))}{interval_text}"

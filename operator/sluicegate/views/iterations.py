@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from sluicegate.views.lift import headline, lift_document, short_lift
-from sluicegate.views.product import entries, lifts_of, part
+from sluicegate.views.lift import headline_lift, lift_document, short_lift
+from sluicegate.views.product import entries, lifts_of, section
 from sluicegate.views.trials import origin_text
 
 if TYPE_CHECKING:
@@ -26,18 +26,20 @@ def iterations(product: Body, reviews: Iterable[Body]) -> list[Body]:
     Each has version, digest, what its author states, origin, outcome, reason, endTime, slo, gain and
     interval, and all lifts; what is not known is left out. A version that is tried now has no endTime.
     """
-    logged: dict[tuple[str, str, str], Body] = {}
-    uid = part(product, "metadata").get("uid")
+    version_by_identity: dict[tuple[str, str, str], Body] = {}
+    uid = section(product, "metadata").get("uid")
     for review in reviews:
-        if part(review, "spec", "productRef").get("uid", uid) in {uid, ""}:
+        if section(review, "spec", "productRef").get("uid", uid) in {uid, ""}:
             for version in entries(review, "status", "candidates"):
-                logged[_identity(version)] = version
-    for version in _of_status(part(product, "status")):
-        logged[_identity(version)] = version
-    newest = sorted(
-        logged.values(), key=lambda version: str(version.get("endTime") or "9"), reverse=True
+                version_by_identity[_identity(version)] = version
+    for version in _versions_of_status(section(product, "status")):
+        version_by_identity[_identity(version)] = version
+    sorted_versions = sorted(
+        version_by_identity.values(),
+        key=lambda version: str(version.get("endTime") or "9"),
+        reverse=True,
     )
-    return [_entry(version) for version in newest]
+    return [_entry(version) for version in sorted_versions]
 
 
 def rows(log: Iterable[Body]) -> Iterator[tuple[object, ...]]:
@@ -48,13 +50,13 @@ def rows(log: Iterable[Body]) -> Iterator[tuple[object, ...]]:
         yield tuple(cells.get(name) for name in COLUMNS)
 
 
-def _of_status(status: Body) -> Iterator[Body]:
+def _versions_of_status(status: Body) -> Iterator[Body]:
     """Yield the versions that status knows, in the form of a ledger."""
-    candidate, stable = part(status, "candidate"), part(status, "stable")
+    candidate, stable = section(status, "candidate"), section(status, "stable")
     if candidate and not candidate.get("restoring"):
         yield candidate | {"outcome": candidate.get("phase"), "endTime": None}
     for version in ([stable] if stable else []) + entries(status, "history"):
-        verdict = part(version, "verdict")
+        verdict = section(version, "verdict")
         was_stable = bool(version.get("promotionTime"))
         if version.get("restored"):
             continue  # its own canary ended before, and the ledger has it
@@ -76,10 +78,10 @@ def _digest(version: Body) -> str:
 
 def _entry(version: Body) -> Body:
     lifts = lifts_of(version if "verdict" in version else {"verdict": version})
-    main = headline(lifts, str(version.get("causeSlo", "")))
+    main = headline_lift(lifts, str(version.get("causeSlo", "")))
     entry = {name: version.get(name) for name in ("version", "outcome", "reason", "endTime")} | {
         "digest": _digest(version),
-        **part(version, "iteration"),
+        **section(version, "iteration"),
         "origin": origin_text(version),
         "brought": "" if main is None else short_lift(main),
         "slo": None if main is None else main.slo,

@@ -7,7 +7,7 @@ from typing import Final
 from sluicegate.api.product import DataProduct
 from sluicegate.api.slos import IndicatorKind
 
-_SERVING: Final = frozenset({IndicatorKind.AVAILABILITY, IndicatorKind.LATENCY})
+_SERVING_KINDS: Final = frozenset({IndicatorKind.AVAILABILITY, IndicatorKind.LATENCY})
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,17 +40,17 @@ def shares_of(product: DataProduct) -> JourneyShares | None:
     status = {slo.name: slo for slo in product.status.slos}
     for spec in product.spec.slos:
         slo_status, kind = status.get(spec.name), spec.indicator.kind
-        if slo_status is None or slo_status.ratio is None or kind not in _SERVING:
+        if slo_status is None or slo_status.ratio is None or kind not in _SERVING_KINDS:
             continue
-        bound = spec.indicator.latency
-        share = ServedShare(
+        latency_bound = spec.indicator.latency
+        served_share = ServedShare(
             spec.name, float(slo_status.ratio), slo_status.total or 0,
-            bound.threshold_milliseconds if bound else None,
+            latency_bound.threshold_milliseconds if latency_bound else None,
         )  # fmt: skip
-        if kind not in shares or share.ratio < shares[kind].ratio:
-            shares[kind] = share
+        if kind not in shares or served_share.ratio < shares[kind].ratio:
+            shares[kind] = served_share
     return JourneyShares(
-        steps={journey_place.name: journey_place.step for journey_place in product.spec.journeys},
+        steps={journey.name: journey.step for journey in product.spec.journeys},
         answered=shares.get(IndicatorKind.AVAILABILITY),
         in_time=shares.get(IndicatorKind.LATENCY),
     )

@@ -10,7 +10,7 @@ from typing import Final
 from sluicegate.stats.intervals import Z_INTERVAL, newcombe_difference
 from sluicegate.views.numbers import events, interval_digits, percent
 
-_IN_TIME: Final = "latency"
+_LATENCY_KIND: Final = "latency"
 """Kind of the indicator whose share of good events is of answers in time: it improves or worsens."""
 
 
@@ -59,27 +59,36 @@ def lift_of(
     """
     if not candidate[1] or not stable[1]:
         return None
-    candidate_arm, stable_arm = ((bad / phi, total / phi) for bad, total in (candidate, stable))
-    worse = newcombe_difference(candidate_arm, stable_arm, Z_INTERVAL)
+    candidate_arm, stable_arm = (
+        (bad_count / phi, total / phi) for bad_count, total in (candidate, stable)
+    )
+    difference = newcombe_difference(candidate_arm, stable_arm, Z_INTERVAL)
     by_market = {
         market: lift
-        for market, (bad, total, stable_bad, stable_total) in (markets or {}).items()
+        for market, (bad_count, total, stable_bad_count, stable_total) in (markets or {}).items()
         if (
             lift := lift_of(
                 f"{slo} in {market}",
-                (bad, total),
-                (stable_bad, stable_total),
+                (bad_count, total),
+                (stable_bad_count, stable_total),
                 phi=phi,
                 indicator=indicator,
             )
         )
     }
     return Lift(
-        slo, candidate, stable, -worse.estimate, -worse.upper, -worse.lower, indicator, by_market
+        slo,
+        candidate,
+        stable,
+        -difference.estimate,
+        -difference.upper,
+        -difference.lower,
+        indicator,
+        by_market,
     )
 
 
-def headline(lifts: Iterable[Lift], cause: str = "") -> Lift | None:
+def headline_lift(lifts: Iterable[Lift], cause: str = "") -> Lift | None:
     """Return the change that a rollout is about; None for a version without a gain.
 
     Parameters
@@ -87,9 +96,9 @@ def headline(lifts: Iterable[Lift], cause: str = "") -> Lift | None:
     cause : the SLO that its training is for; without one, it is the largest proved change.
     """
     lift_list = list(lifts)
-    of_cause = next((lift for lift in lift_list if lift.slo == cause), None)
-    proved = [lift for lift in lift_list if lift.is_proved]
-    return of_cause or max(proved, key=lambda lift: abs(lift.gain), default=None)
+    cause_lift = next((lift for lift in lift_list if lift.slo == cause), None)
+    proved_lifts = [lift for lift in lift_list if lift.is_proved]
+    return cause_lift or max(proved_lifts, key=lambda lift: abs(lift.gain), default=None)
 
 
 def lift_text(lift: Lift) -> str:
@@ -106,15 +115,17 @@ def change_text(gain: float, lower: float, upper: float, *, indicator: str = "")
     ----------
     gain : positive for the better. lower, upper : its interval.
     """
-    rose, fell_word = ("improved", "worsened") if indicator == _IN_TIME else ("rose", "fell")
-    digits = _digits(lower, upper)
+    rise_word, fall_word = (
+        ("improved", "worsened") if indicator == _LATENCY_KIND else ("rose", "fell")
+    )
+    digits = _interval_digits(lower, upper)
     if lower > 0 or upper < 0:
-        verb = rose if gain > 0 else fell_word
-        low, high = sorted((abs(lower), abs(upper)))
-        return f"{verb} by {_points(abs(gain), digits)} points [{_points(low, digits)}, {_points(high, digits)}]"
+        verb = rise_word if gain > 0 else fall_word
+        smaller_change, larger_change = sorted((abs(lower), abs(upper)))
+        return f"{verb} by {_points_text(abs(gain), digits)} points [{_points_text(smaller_change, digits)}, {_points_text(larger_change, digits)}]"
     return (
-        f"shows no proved change: {_signed(gain, digits)} points"
-        f" [{_signed(lower, digits)}, {_signed(upper, digits)}]"
+        f"shows no proved change: {_signed_text(gain, digits)} points"
+        f" [{_signed_text(lower, digits)}, {_signed_text(upper, digits)}]"
     )
 
 
@@ -126,8 +137,8 @@ def market_texts(lifts: Iterable[Lift], main: Lift | None = None) -> tuple[str, 
     by_market = [
         market for lift in lifts if main is None or lift == main for market in lift.markets.values()
     ]
-    ordered = sorted(by_market, key=lambda lift: (lift.gain, lift.slo))
-    return tuple(f"{lift_text(lift)}: {arms_text(lift)}" for lift in ordered)
+    sorted_lifts = sorted(by_market, key=lambda lift: (lift.gain, lift.slo))
+    return tuple(f"{lift_text(lift)}: {arms_text(lift)}" for lift in sorted_lifts)
 
 
 def lift_document(lift: Lift) -> dict[str, object]:
@@ -135,41 +146,45 @@ def lift_document(lift: Lift) -> dict[str, object]:
     document: dict[str, object] = {"gain": lift.gain, "interval": [lift.lower, lift.upper]}
     if lift.markets:
         document["markets"] = {
-            market: {"gain": one.gain, "interval": [one.lower, one.upper]}
-            for market, one in lift.markets.items()
+            market: {"gain": market_lift.gain, "interval": [market_lift.lower, market_lift.upper]}
+            for market, market_lift in lift.markets.items()
         }
     return document
 
 
 def short_lift(lift: Lift) -> str:
     """Return a change for a table: accuracy +15.0 [14.3, 15.7]."""
-    digits = _digits(lift.lower, lift.upper)
-    low, high = (_points(one, digits) for one in (lift.lower, lift.upper))
-    return f"{lift.slo} {_signed(lift.gain, digits)} [{low}, {high}]"
+    digits = _interval_digits(lift.lower, lift.upper)
+    lower_text, upper_text = (
+        _points_text(interval_bound, digits) for interval_bound in (lift.lower, lift.upper)
+    )
+    return f"{lift.slo} {_signed_text(lift.gain, digits)} [{lower_text}, {upper_text}]"
 
 
-def arms_text(lift: Lift, against: str = "stable's") -> str:
+def arms_text(lift: Lift, reference: str = "stable's") -> str:
     """Return the shares of good events of both versions: 92.0 % (n=699) against stable's 77.0 % (n=700)."""
-    candidate_text, stable_text = (_arm(*arm) for arm in (lift.candidate, lift.stable))
-    return f"{candidate_text} against {against} {stable_text}"
+    candidate_text, stable_text = (
+        _good_share_text(*counts) for counts in (lift.candidate, lift.stable)
+    )
+    return f"{candidate_text} against {reference} {stable_text}"
 
 
-def _arm(bad: int, total: int) -> str:
-    return f"{percent(1 - bad / total)} ({events(total)})"
+def _good_share_text(bad_count: int, total: int) -> str:
+    return f"{percent(1 - bad_count / total)} ({events(total)})"
 
 
-def _digits(lower: float, upper: float) -> int:
+def _interval_digits(lower: float, upper: float) -> int:
     """Return the digits of points that an interval's width allows and that distinguish its bounds."""
     width = upper - lower
-    first = 1 if width >= 0.01 else 2 if width >= 0.001 else 3  # noqa: PLR2004 - digits by size
-    return interval_digits(100 * lower, 100 * upper, first)
+    default_digits = 1 if width >= 0.01 else 2 if width >= 0.001 else 3  # noqa: PLR2004 - digits by size
+    return interval_digits(100 * lower, 100 * upper, default_digits)
 
 
-def _points(share: float, digits: int) -> str:
-    text = f"{100 * share:.{digits}f}"
+def _points_text(difference: float, digits: int) -> str:
+    text = f"{100 * difference:.{digits}f}"
     return text.removeprefix("-") if not float(text) else text
 
 
-def _signed(share: float, digits: int) -> str:
-    text = _points(share, digits)
+def _signed_text(difference: float, digits: int) -> str:
+    text = _points_text(difference, digits)
     return text if text.startswith("-") or not float(text) else f"+{text}"

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 Body = dict[str, Any]
 
-BAR: Final = 24
+MAX_BAR_SIZE: Final = 24
 """Most characters of a bar."""
-SHORTEST_BAR: Final = 4
+MIN_BAR_SIZE: Final = 4
 """Characters below which a bar is left out."""
-MOST_EVENTS: Final = 8
+MAX_EVENTS: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,30 +50,37 @@ def outage_line(outage: Outage, now: datetime) -> str:
     return f"The API server can't be reached since {start}, for {duration_text}; the product is as of then: {outage.error}"
 
 
-def bar(share: float, size: int = BAR) -> str:
+def bar_text(fraction: float, size: int = MAX_BAR_SIZE) -> str:
     """Return a bar that is full at a share of 1; empty if it is too short to read."""
-    if size < SHORTEST_BAR:
+    if size < MIN_BAR_SIZE:
         return ""
-    filled_size = round(size * min(max(share, 0.0), 1.0))
+    filled_size = round(size * min(max(fraction, 0.0), 1.0))
     return "█" * filled_size + "·" * (size - filled_size)
 
 
-def bar_size(other_columns: int, width: int) -> int:
-    """Return the characters of a bar with `other_columns` columns of text in a terminal of `width`, 0 for any."""
-    return min(BAR, width - other_columns) if width else BAR
+def bar_size(text_columns: int, width: int) -> int:
+    """Return the characters of a bar with `text_columns` columns of text in a terminal of `width`, 0 for any."""
+    return min(MAX_BAR_SIZE, width - text_columns) if width else MAX_BAR_SIZE
 
 
-def needed_seconds(trial: Body, now: datetime) -> int | None:
+def remaining_seconds(candidate_status: Body, now: datetime) -> int | None:
     """Return the seconds that an equal candidate still needs; None if unknown."""
-    expected, start = trial.get("expectedSeconds"), trial.get("firstTrafficTime")
-    if not isinstance(expected, int) or not start or trial.get("phase") != "Stepping":
+    expected_seconds, start = (
+        candidate_status.get("expectedSeconds"),
+        candidate_status.get("firstTrafficTime"),
+    )
+    if (
+        not isinstance(expected_seconds, int)
+        or not start
+        or candidate_status.get("phase") != "Stepping"
+    ):
         return None
-    held_seconds = int(trial.get("suspendedSeconds", 0))
+    held_seconds = int(candidate_status.get("suspendedSeconds", 0))
     passed_seconds = (now - facts.parse_time(str(start))).total_seconds() - held_seconds
-    return max(0, round(expected - passed_seconds))
+    return max(0, round(expected_seconds - passed_seconds))
 
 
-def screen(
+def screen_lines(
     product: Body,
     events: Sequence[Body],
     now: datetime,
@@ -90,34 +97,37 @@ def screen(
     width : columns of the terminal, 0 for any: bars become shorter before text continues below.
     """
     lines = [f"{_name(product)}  {label(facts.state_of(product))}  {now:%H:%M:%S} UTC"]
-    lines += _fitted([outage_line(outage, now)], width) if outage else []
-    lines += ["", *_fitted(_versions(product, now, width), width)]
-    if trial := facts.candidate(product):
-        lines += ["", *_fitted(_evidence(product, trial, now, width), width)]
-    if slos := list(_slos(product)):
+    lines += _wrapped_lines([outage_line(outage, now)], width) if outage else []
+    lines += ["", *_wrapped_lines(_version_lines(product, now, width), width)]
+    if candidate_status := facts.candidate(product):
+        lines += [
+            "",
+            *_wrapped_lines(_evidence_lines(product, candidate_status, now, width), width),
+        ]
+    if slos := list(_slo_lines(product)):
         lines += ["", "Service levels", *slos]
-    lines += [f"  {line}" for line in _training(product, now)]
+    lines += [f"  {line}" for line in _training_lines(product, now)]
     if decision := facts.decision_line(product):
-        decision_time = str(facts.part(product, "status", "decision").get("decisionTime", ""))
+        decision_time = str(facts.section(product, "status", "decision").get("decisionTime", ""))
         lines += ["", f"Last decision, {facts.age(decision_time, now)} ago: {decision}"]
     if events:
-        lines += ["", "Events", *(f"  {event_line(event)}" for event in events[-MOST_EVENTS:])]
+        lines += ["", "Events", *(f"  {event_line(event)}" for event in events[-MAX_EVENTS:])]
     return lines
 
 
-def changes(product: Body, now: datetime) -> dict[str, str]:
+def change_lines(product: Body, now: datetime) -> dict[str, str]:
     """Return the values by subject whose change appends a line."""
-    trial = facts.candidate(product)
-    stable = facts.part(product, "status", "stable")
+    candidate_status = facts.candidate(product)
+    stable = facts.section(product, "status", "stable")
     lines = {"product": f"{label(facts.state_of(product))}, stable {stable.get('version', 'none')}"}
-    if trial:
-        lines["candidate"] = f"candidate {facts.step_line(trial)}"
-        lines["hold"] = facts.hold_line(trial)
-    for line in _weighed(trial):
+    if candidate_status:
+        lines["candidate"] = f"candidate {facts.step_line(candidate_status)}"
+        lines["hold"] = facts.hold_line(candidate_status)
+    for line in _count_lines(candidate_status):
         lines[f"evidence {line.split(':')[0]}"] = line
     for slo in facts.entries(product, "status", "slos"):
         lines[f"slo {slo.get('name')}"] = f"SLO {slo.get('name')}: {slo.get('state')}"
-    for line in _training(product, now):
+    for line in _training_lines(product, now):
         lines["training"] = line.partition(",")[0]
     lines["decision"] = facts.decision_line(product)
     return {subject: line for subject, line in lines.items() if line}
@@ -130,7 +140,7 @@ def event_line(event: Body) -> str:
 
 def event_time(event: Body) -> str:
     """Return the time at which an event was seen last, as the API has it."""
-    series = facts.part(event, "series")
+    series = facts.section(event, "series")
     times = (series.get("lastObservedTime"), event.get("eventTime"), event.get("deprecatedLastTimestamp"))  # fmt: skip
     return str(next((time for time in times if time), ""))
 
@@ -140,7 +150,7 @@ def _name(product: Body) -> str:
     return f"{meta.get('namespace', '')}/{meta['name']}"
 
 
-def _fitted(lines: Iterable[str], width: int) -> Iterator[str]:
+def _wrapped_lines(lines: Iterable[str], width: int) -> Iterator[str]:
     """Yield lines that fit into a terminal: a text continues below its first line, indented."""
     for line in lines:
         if not width or len(line) <= width:
@@ -155,82 +165,101 @@ def _fitted(lines: Iterable[str], width: int) -> Iterator[str]:
         )
 
 
-def _versions(product: Body, now: datetime, width: int) -> Iterator[str]:
-    status, trial = facts.part(product, "status"), facts.candidate(product)
-    stable = facts.part(status, "stable")
-    share = int(trial.get("weight", 0))
+def _version_lines(product: Body, now: datetime, width: int) -> Iterator[str]:
+    status, candidate_status = facts.section(product, "status"), facts.candidate(product)
+    stable = facts.section(status, "stable")
+    candidate_weight = int(candidate_status.get("weight", 0))
     version_lines = []
     if stable:
-        since = facts.age(str(stable.get("promotionTime", "")), now)
-        version_lines.append((100 - share, f"stable {stable.get('version')}, for {since}"))
-    if trial:
-        since = facts.age(str(trial.get("startTime", "")), now)
-        phase = as_words(str(trial.get("phase", "")))
-        version_lines.append((share, f"candidate {trial.get('version')}, {phase}, for {since}"))
+        age_text = facts.age(str(stable.get("promotionTime", "")), now)
+        version_lines.append(
+            (100 - candidate_weight, f"stable {stable.get('version')}, for {age_text}")
+        )
+    if candidate_status:
+        age_text = facts.age(str(candidate_status.get("startTime", "")), now)
+        phase = as_words(str(candidate_status.get("phase", "")))
+        version_lines.append(
+            (
+                candidate_weight,
+                f"candidate {candidate_status.get('version')}, {phase}, for {age_text}",
+            )
+        )
     lines = [(percent, f"{percent:3} %  {text}") for percent, text in version_lines]
     size = bar_size(max((len(text) for _, text in lines), default=0) + 3, width)
     for percent, text in lines:
-        yield f"  {bar(percent / 100, size)} {text}"
-    if not trial:
+        yield f"  {bar_text(percent / 100, size)} {text}"
+    if not candidate_status:
         if not stable:
             yield "  no version serves yet"
         return
-    yield f"  tried: {tried_text(trial)}"
-    if (target := trial.get("target")) is not None and target != share:
+    yield f"  tried: {tried_text(candidate_status)}"
+    if (target := candidate_status.get("target")) is not None and target != candidate_weight:
         yield f"  {target} % are decided, and apply once the pods for them are ready"
-    if hold := facts.hold_line(trial):
-        yield f"  {hold}"
-    seconds_left = needed_seconds(trial, now)
+    if hold_text := facts.hold_line(candidate_status):
+        yield f"  {hold_text}"
+    seconds_left = remaining_seconds(candidate_status, now)
     if seconds_left is not None:
-        expected_text = duration(int(trial["expectedSeconds"]))
-        more = (
+        expected_text = duration(int(candidate_status["expectedSeconds"]))
+        remaining_text = (
             f"about {duration(seconds_left)} more" if seconds_left else "longer than that already"
         )
-        yield f"  an equal version takes about {expected_text} of traffic: {more}"
+        yield f"  an equal version takes about {expected_text} of traffic: {remaining_text}"
 
 
-def _evidence(product: Body, trial: Body, now: datetime, width: int) -> Iterator[str]:
-    refreshed = str(facts.part(product, "status").get("lastRefreshTime", ""))
-    as_of = f", refreshed {facts.age(refreshed, now)} ago" if refreshed else ""
-    weighed = facts.entries(trial, "evidence")
-    if not weighed:
+def _evidence_lines(
+    product: Body, candidate_status: Body, now: datetime, width: int
+) -> Iterator[str]:
+    refresh_time = str(facts.section(product, "status").get("lastRefreshTime", ""))
+    as_of = f", refreshed {facts.age(refresh_time, now)} ago" if refresh_time else ""
+    evidence_rows = facts.entries(candidate_status, "evidence")
+    if not evidence_rows:
         yield "No evidence yet"
         return
     yield f"Evidence{as_of}"
-    column = max(len(str(row.get("slo"))) for row in weighed)
+    column = max(len(str(row.get("slo"))) for row in evidence_rows)
     lines = []
-    for row in weighed:
-        for word, value, bound in (("for", "promote", "promoteAt"), ("against", "rollBack", "rollBackAt")):  # fmt: skip
-            number, needed = _number(row.get(value)), _number(row.get(bound))
+    for row in evidence_rows:
+        for word, value_key, bound_key in (("for", "promote", "promoteAt"), ("against", "rollBack", "rollBackAt")):  # fmt: skip
+            number, required_evidence = _number(row.get(value_key)), _number(row.get(bound_key))
             name = str(row.get("slo")) if word == "for" else ""
-            share = number / needed if needed > 0 else 0.0
-            lines.append((f"  {name:{column}}  {word:7}", share, f"{number:.1f} of {needed:.1f}"))
-    size = bar_size(max(len(before) + len(after) for before, _, after in lines) + 2, width)
-    for before, share, after in lines:
-        yield " ".join(part for part in (before, bar(share, size), after) if part)
-    yield from (f"  {line}" for line in _weighed(trial))
+            fraction = number / required_evidence if required_evidence > 0 else 0.0
+            lines.append(
+                (
+                    f"  {name:{column}}  {word:7}",
+                    fraction,
+                    f"{number:.1f} of {required_evidence:.1f}",
+                )
+            )
+    size = bar_size(
+        max(len(row_label) + len(numbers_text) for row_label, _, numbers_text in lines) + 2, width
+    )
+    for row_label, fraction, numbers_text in lines:
+        yield " ".join(text for text in (row_label, bar_text(fraction, size), numbers_text) if text)
+    yield from (f"  {line}" for line in _count_lines(candidate_status))
 
 
-def _weighed(trial: Body) -> Iterator[str]:
-    for row in facts.entries(trial, "evidence"):
-        arms = (facts.arm(row, "candidate"), facts.arm(row, "stable"))
-        yield f"{row.get('slo')}: bad {arms[0]} of the candidate, {arms[1]} of stable"
+def _count_lines(candidate_status: Body) -> Iterator[str]:
+    for row in facts.entries(candidate_status, "evidence"):
+        arm_texts = (facts.arm_text(row, "candidate"), facts.arm_text(row, "stable"))
+        yield f"{row.get('slo')}: bad {arm_texts[0]} of the candidate, {arm_texts[1]} of stable"
 
 
-def _slos(product: Body) -> Iterator[str]:
+def _slo_lines(product: Body) -> Iterator[str]:
     for slo in facts.entries(product, "status", "slos"):
         text = f"  {slo.get('name')}: {label(slo.get('state'))} {slo.get('message', '')}"
         yield text.rstrip()
 
 
-def _training(product: Body, now: datetime) -> Iterator[str]:
-    retraining = facts.part(product, "status", "retraining")
-    if trigger := facts.part(retraining, "trigger"):
-        since = facts.age(str(retraining.get("startTime") or trigger.get("triggerTime", "")), now)
-        yield f"training for {as_words(str(trigger.get('cause', '')))}, attempt {retraining.get('attempt', 1)}, for {since}"
-    elif pending := facts.part(retraining, "pending"):
-        since = facts.age(str(pending.get("triggerTime", "")), now)
-        yield f"training waits ({as_words(str(retraining.get('waitingFor', '')))}), for {since}"
+def _training_lines(product: Body, now: datetime) -> Iterator[str]:
+    retraining = facts.section(product, "status", "retraining")
+    if trigger := facts.section(retraining, "trigger"):
+        age_text = facts.age(
+            str(retraining.get("startTime") or trigger.get("triggerTime", "")), now
+        )
+        yield f"training for {as_words(str(trigger.get('cause', '')))}, attempt {retraining.get('attempt', 1)}, for {age_text}"
+    elif pending_trigger := facts.section(retraining, "pending"):
+        age_text = facts.age(str(pending_trigger.get("triggerTime", "")), now)
+        yield f"training waits ({as_words(str(retraining.get('waitingFor', '')))}), for {age_text}"
 
 
 def _number(text: object) -> float:

@@ -21,7 +21,7 @@ from sluicegate.api.slo_status import MarketStatus, SloStatus
 from sluicegate.api.status import Condition, DataProductStatus, PendingRequest
 from sluicegate.api.versions import Candidate, CandidateHold, CandidatePhase
 from sluicegate.conditions import find_condition
-from sluicegate.views.approval_texts import absent_text, parties_text, silence_text
+from sluicegate.views.approval_texts import absent_consumer_text, parties_text, silence_text
 from sluicegate.views.numbers import events, percent
 
 
@@ -64,14 +64,14 @@ class NeedKind(StrEnum):
     @property
     def rank(self) -> int:
         """0 for the most pressing one."""
-        return _RANKS[self]
+        return _RANK_BY_KIND[self]
 
-    def counted(self, number: int) -> str:
+    def count_text(self, number: int) -> str:
         """Return a number of needs of this kind, in words."""
         return f"{number:,} {_WORDS[self][1 + (number > 1)]}"
 
 
-_RANKS: Final = {kind: place for place, kind in enumerate(NeedKind)}
+_RANK_BY_KIND: Final = {kind: rank for rank, kind in enumerate(NeedKind)}
 _WORDS: Final = {
     NeedKind.STALLED: ("Stalled", "stalled product", "stalled products"),
     NeedKind.NOT_READY: ("Not ready", "product not ready", "products not ready"),
@@ -102,7 +102,7 @@ _WORDS: Final = {
     NeedKind.REVIEW_DUE: ("Review due", "review to sign", "reviews to sign"),
 }  # fmt: skip
 """Each as people read it of a product, of one, and of several."""
-MORE_PARTIES: Final = "*"
+UNNAMED_PARTIES: Final = "*"
 """Party of a need that stands for consumers which status has no room for."""
 LABELS: Final = {kind: label for kind, (label, *_) in _WORDS.items()}
 REVIEWS: Final[Mapping[str, NeedKind]] = {
@@ -110,9 +110,9 @@ REVIEWS: Final[Mapping[str, NeedKind]] = {
     ReviewState.OVERDUE: NeedKind.REVIEW_OVERDUE,
 }
 """States of a sealed review that need a person; they are the reasons of the condition ReviewDue."""
-OF_REVIEWS: Final = frozenset({*REVIEWS.values(), NeedKind.ACTIONS_LATE})
+REVIEW_NEEDS: Final = frozenset({*REVIEWS.values(), NeedKind.ACTIONS_LATE})
 """Needs of reviews: the column REASON has those of the product itself before them."""
-_REFUSED: Final = frozenset(
+_BLOCKING_REASONS: Final = frozenset(
     {
         ConditionReason.PODS_NOT_READY,
         ConditionReason.PODS_RESTARTING,
@@ -125,11 +125,11 @@ _REFUSED: Final = frozenset(
 )
 """Reasons of Ready that no step of the operator removes by itself."""
 
-_BY_EDIT: Final = frozenset(
+_EDIT_REASONS: Final = frozenset(
     {ConditionReason.SUSPENDED, ConditionReason.INVALID_SPEC, ConditionReason.VERSION_REUSED}
 )
 """Reasons for which a request waits until a person edits the spec."""
-_ENDS_BY_ITSELF: Final = frozenset(
+_TRANSIENT_CAUSES: Final = frozenset(
     {
         DecisionReason.UPSTREAM_DEGRADED,
         DecisionReason.UPSTREAM_DEGRADING,
@@ -138,7 +138,7 @@ _ENDS_BY_ITSELF: Final = frozenset(
     }
 )
 """Causes of a degradation that ends without a remedy: with the upstream product, or with time."""
-_HELD_FOR_A_PERSON: Final = frozenset(
+_PERSON_CHECKS: Final = frozenset(
     {DecisionReason.MARKET_WORSE, DecisionReason.CONSUMER_NOT_MEASURED}
 )
 """Checks that hold a candidate until a person acts, or the rollout's time is over."""
@@ -182,14 +182,14 @@ def needs_of(product: DataProduct) -> tuple[Need, ...]:
     """Return a product's needs of a person, the most pressing first; none for one under deletion."""
     if product.metadata.deletion_timestamp is not None:
         return ()
-    return needs_in(product.status, product.metadata.key)
+    return needs_of_status(product.status, product.metadata.key)
 
 
-def needs_in(status: DataProductStatus, key: Key) -> tuple[Need, ...]:
+def needs_of_status(status: DataProductStatus, key: Key) -> tuple[Need, ...]:
     """Return the needs of a product with this status, the most pressing first."""
     needs = [
-        *_blocked_needs(status), *_rollback(status), *_requests(status), *_candidate(status, key),
-        *_degraded(status, key), *_dependents(status), *_secret(status), *_markets(status), *_review(status, key),
+        *_blocked_needs(status), *_rollback_needs(status), *_request_needs(status), *_candidate_needs(status, key),
+        *_degradation_needs(status, key), *_dependent_needs(status), *_secret_needs(status), *_market_needs(status), *_review_needs(status, key),
     ]  # fmt: skip
     return tuple(sorted(needs, key=lambda need: need.kind.rank))
 
@@ -217,7 +217,7 @@ def plugin_command(key: Key, verb: str, version: str = "") -> str:
     return " ".join(filter(None, words))
 
 
-def _need(
+def _condition_need(
     kind: NeedKind, condition: Condition | None, *, message: str = "", reason: str = "",
     since: int | None = None, command: str = "",
 ) -> Need:  # fmt: skip
@@ -229,32 +229,38 @@ def _need(
 
 
 def _blocked_needs(status: DataProductStatus) -> Iterator[Need]:
-    stalled = find_condition(status.conditions, ConditionType.STALLED)
-    if stalled is not None and stalled.status == "True":
-        yield _need(NeedKind.STALLED, stalled)
-    elif (ready := unready(status)) is not None:
-        yield _need(NeedKind.NOT_READY, ready)
+    stalled_condition = find_condition(status.conditions, ConditionType.STALLED)
+    if stalled_condition is not None and stalled_condition.status == "True":
+        yield _condition_need(NeedKind.STALLED, stalled_condition)
+    elif (ready_condition := unready_condition(status)) is not None:
+        yield _condition_need(NeedKind.NOT_READY, ready_condition)
 
 
-def unready(status: DataProductStatus) -> Condition | None:
+def unready_condition(status: DataProductStatus) -> Condition | None:
     """Return the condition Ready of a product that isn't ready until a person acts; None otherwise.
 
     A product that is stalled says so there.
     """
-    stalled = find_condition(status.conditions, ConditionType.STALLED)
-    ready = find_condition(status.conditions, ConditionType.READY)
-    if ready is None or (stalled is not None and stalled.status == "True"):
+    stalled_condition = find_condition(status.conditions, ConditionType.STALLED)
+    ready_condition = find_condition(status.conditions, ConditionType.READY)
+    if ready_condition is None or (
+        stalled_condition is not None and stalled_condition.status == "True"
+    ):
         return None
-    return ready if ready.status == "False" and ready.reason in _REFUSED else None
+    return (
+        ready_condition
+        if ready_condition.status == "False" and ready_condition.reason in _BLOCKING_REASONS
+        else None
+    )
 
 
-def _rollback(status: DataProductStatus) -> Iterator[Need]:
+def _rollback_needs(status: DataProductStatus) -> Iterator[Need]:
     rollout = find_condition(status.conditions, ConditionType.ROLLOUT_PROGRESSING)
     if rollout is not None and rollout.reason == ConditionReason.RETURN_FAILED:
-        yield _need(NeedKind.ROLLBACK_FAILED, rollout)
+        yield _condition_need(NeedKind.ROLLBACK_FAILED, rollout)
 
 
-def _requests(status: DataProductStatus) -> Iterator[Need]:
+def _request_needs(status: DataProductStatus) -> Iterator[Need]:
     for request in waiting_requests(status):
         yield Need(NeedKind.REQUEST, request.reason, request_text(request), request.wait_start_time)
 
@@ -274,37 +280,37 @@ def waiting_requests(status: DataProductStatus) -> tuple[PendingRequest, ...]:
     return tuple(
         pending_request
         for pending_request in status.pending_requests
-        if pending_request.reason in _BY_EDIT
+        if pending_request.reason in _EDIT_REASONS
     )
 
 
-def _candidate(status: DataProductStatus, key: Key) -> Iterator[Need]:
+def _candidate_needs(status: DataProductStatus, key: Key) -> Iterator[Need]:
     candidate = status.candidate
     if candidate is None:
         return
     rollout = find_condition(status.conditions, ConditionType.ROLLOUT_PROGRESSING)
     command = plugin_command(key, "promote", candidate.version)
-    if (reason := waits_for_approval(candidate, rollout)) is not None:
+    if (reason := approval_wait_reason(candidate, rollout)) is not None:
         if reason == ConditionReason.AWAITING_APPROVAL and _parties(candidate):
-            yield from _missing_answers(candidate, key)
+            yield from _missing_answer_needs(candidate, key)
             return
-        yield _need(
+        yield _condition_need(
             NeedKind.APPROVAL, rollout, reason=reason, since=approval_since(candidate, rollout),
             command=command,
         )  # fmt: skip
-    elif (hold := held_after_approval(candidate)) is not None:
+    elif (hold := objecting_hold(candidate)) is not None:
         abort_command = plugin_command(key, "abort", candidate.version)
         text = (
             f"{hold.message}; {hold.request} has no effect until then: wait, or abort the rollout"
         )
         yield Need(NeedKind.HELD, hold.check, text, hold.start_time, abort_command)
-    elif (hold := candidate.hold) is not None and hold.check in _HELD_FOR_A_PERSON:
+    elif (hold := candidate.hold) is not None and hold.check in _PERSON_CHECKS:
         yield Need(NeedKind.HELD, hold.check, hold.message, hold.start_time, command)
     elif candidate.parked and candidate.retry_time is None:
         reason = candidate.decision_reason or str(Outcome.INCONCLUSIVE)
         message = (rollout.message if rollout is not None else "") or candidate.decision_message
         since = None if rollout is not None else candidate.start_time
-        yield _need(
+        yield _condition_need(
             NeedKind.INCONCLUSIVE, rollout, reason=reason, message=message, since=since,
             command=command,
         )  # fmt: skip
@@ -315,30 +321,32 @@ def _parties(candidate: Candidate) -> tuple[str, ...]:
     return candidate.approvals.waiting_for if candidate.approvals is not None else ()
 
 
-def _missing_answers(candidate: Candidate, key: Key) -> Iterator[Need]:
+def _missing_answer_needs(candidate: Candidate, key: Key) -> Iterator[Need]:
     """Yield a need for each party whose answer is missing, with those who have answered."""
     approvals = candidate.approvals
     assert approvals is not None
-    given_text = ", ".join(
+    answers_text = ", ".join(
         f"{answer.verdict} of {answer.user} as {answer.party}"
         for answer in approvals.answers
         if not answer.problem
     )
-    more = approvals.more_answers
-    given_text = (
-        f"answered: {given_text}{f' and {more} more' if more else ''}" if given_text else ""
+    more_answers = approvals.more_answers
+    answers_text = (
+        f"answered: {answers_text}{f' and {more_answers} more' if more_answers else ''}"
+        if answers_text
+        else ""
     )
-    silence = silence_of(approvals)
-    others_text = f"{approvals.more_waiting} more" if approvals.more_waiting else ""
-    for party in filter(None, (*approvals.waiting_for, others_text)):
+    silence_clause = silence_of(approvals)
+    unnamed_text = f"{approvals.more_waiting} more" if approvals.more_waiting else ""
+    for party in filter(None, (*approvals.waiting_for, unnamed_text)):
         text = f"{candidate.version} has passed and waits for the agreement of {party}"
-        absence = absent_text(party) if party in approvals.absent else ""
-        command = answer_command(key, candidate.version, "" if party == others_text else party)
+        absence = absent_consumer_text(party) if party in approvals.absent else ""
+        command = answer_command(key, candidate.version, "" if party == unnamed_text else party)
         yield Need(
             NeedKind.APPROVAL, ConditionReason.AWAITING_APPROVAL,
-            "; ".join(filter(None, (text, absence, given_text, silence))),
+            "; ".join(filter(None, (text, absence, answers_text, silence_clause))),
             approvals.wait_start_time, "" if absence else command,
-            MORE_PARTIES if party == others_text else party,
+            UNNAMED_PARTIES if party == unnamed_text else party,
         )  # fmt: skip
 
 
@@ -347,8 +355,8 @@ def silence_of(approvals: CandidateApprovals) -> str:
     if approvals.silence_time is None:
         return ""
     parties = parties_text(approvals.waiting_for, approvals.more_waiting)
-    time, meaning = rfc3339(approvals.silence_time), approvals.held_silence or ""
-    return silence_text(time, meaning=meaning, parties=parties)
+    time, held_verdict = rfc3339(approvals.silence_time), approvals.held_silence or ""
+    return silence_text(time, held_verdict=held_verdict, parties=parties)
 
 
 def answer_command(key: Key, version: str, party: str) -> str:
@@ -357,7 +365,7 @@ def answer_command(key: Key, version: str, party: str) -> str:
     return f"{plugin_command(key, 'approve', version)} --for {party_name}"
 
 
-def waits_for_approval(candidate: Candidate, rollout: Condition | None) -> str | None:
+def approval_wait_reason(candidate: Candidate, rollout: Condition | None) -> str | None:
     """Return the reason for which a candidate waits for a person's approval; None without a wait.
 
     Parameters
@@ -365,14 +373,14 @@ def waits_for_approval(candidate: Candidate, rollout: Condition | None) -> str |
     rollout : the condition RolloutProgressing.
     """
     if candidate.phase is CandidatePhase.AWAITING_APPROVAL:
-        has_hold = held_after_approval(candidate) is not None
+        has_hold = objecting_hold(candidate) is not None
         return None if has_hold else ConditionReason.AWAITING_APPROVAL
     if rollout is not None and rollout.reason == ConditionReason.API_CHANGED:
         return ConditionReason.API_CHANGED
     return None
 
 
-def held_after_approval(candidate: Candidate) -> CandidateHold | None:
+def objecting_hold(candidate: Candidate) -> CandidateHold | None:
     """Return the check that objects to a candidate with a pending approval; None without one.
 
     What isn't read yet holds it for a moment only, and is no objection.
@@ -402,68 +410,76 @@ def approval_since(candidate: Candidate, rollout: Condition | None) -> int:
 
 def _was_degraded(status: DataProductStatus) -> bool:
     """Return whether a product without measurements was degraded when last measured."""
-    unknown = status.state is ProductState.UNKNOWN
-    return unknown and any(slo.degraded for slo in status.slos)
+    is_unknown = status.state is ProductState.UNKNOWN
+    return is_unknown and any(slo.degraded for slo in status.slos)
 
 
-def _degraded(status: DataProductStatus, key: Key) -> Iterator[Need]:
+def _degradation_needs(status: DataProductStatus, key: Key) -> Iterator[Need]:
     retraining = status.retraining
     command = plugin_command(key, "retrain")
     if retraining is not None and retraining.suspended:
-        last = retraining.last_result
+        last_result = retraining.last_result
         text = f"{retraining.unsuccessful_attempts} attempts in a row ended without a promotion"
-        if last is not None:
-            text = f"{text}; the last one: {last.outcome} ({last.reason or 'no reason'})"
-        at = last.completion_time if last is not None else None
+        if last_result is not None:
+            text = (
+                f"{text}; the last one: {last_result.outcome} ({last_result.reason or 'no reason'})"
+            )
+        completion_time = last_result.completion_time if last_result is not None else None
         reason = ConditionReason.RETRAIN_SUSPENDED
-        yield Need(NeedKind.RETRAINING_SUSPENDED, reason, text, at, command)
+        yield Need(NeedKind.RETRAINING_SUSPENDED, reason, text, completion_time, command)
         return
     if (blocked_condition := status.blocked_training) is not None:
-        training = retraining is not None and retraining.trigger is not None
-        yield _need(
-            NeedKind.TRAINING_BLOCKED, blocked_condition, command="" if training else command
+        is_training = retraining is not None and retraining.trigger is not None
+        yield _condition_need(
+            NeedKind.TRAINING_BLOCKED, blocked_condition, command="" if is_training else command
         )
         return
-    asks = retraining is not None and retraining.waiting_for == DecisionReason.MANUAL_MODE
+    is_manual = retraining is not None and retraining.waiting_for == DecisionReason.MANUAL_MODE
     if status.state is not ProductState.DEGRADED and not _was_degraded(status):
-        if asks:  # a challenger is due
-            active = find_condition(status.conditions, ConditionType.RETRAINING_ACTIVE)
+        if is_manual:  # a challenger is due
+            active_condition = find_condition(status.conditions, ConditionType.RETRAINING_ACTIVE)
             mode = str(DecisionReason.MANUAL_MODE)
-            yield _need(NeedKind.TRAINING_BLOCKED, active, reason=mode, command=command)
+            yield _condition_need(
+                NeedKind.TRAINING_BLOCKED, active_condition, reason=mode, command=command
+            )
         return
     diagnosis = status.diagnosis
-    ends_by_itself = diagnosis is not None and diagnosis.cause in _ENDS_BY_ITSELF
+    is_transient = diagnosis is not None and diagnosis.cause in _TRANSIENT_CAUSES
     has_candidate = status.candidate is not None
-    training = retraining is not None and (retraining.trigger or retraining.pending) is not None
-    if not (ends_by_itself or has_candidate or training) or asks:
-        yield _need(
+    is_training = retraining is not None and (retraining.trigger or retraining.pending) is not None
+    if not (is_transient or has_candidate or is_training) or is_manual:
+        yield _condition_need(
             NeedKind.DEGRADED,
             find_condition(status.conditions, ConditionType.DEGRADED),
-            reason=str(DecisionReason.MANUAL_MODE) if asks else "",
+            reason=str(DecisionReason.MANUAL_MODE) if is_manual else "",
             message=diagnosis.message if diagnosis is not None else "",
-            command=command if asks else "",
+            command=command if is_manual else "",
         )
 
 
-def _dependents(status: DataProductStatus) -> Iterator[Need]:
+def _dependent_needs(status: DataProductStatus) -> Iterator[Need]:
     condition = find_condition(status.conditions, ConditionType.DEGRADES_DEPENDENTS)
     if condition is not None and condition.status == "True":
-        yield _need(NeedKind.DEPENDENT, condition)
+        yield _condition_need(NeedKind.DEPENDENT, condition)
 
 
-def _secret(status: DataProductStatus) -> Iterator[Need]:
+def _secret_needs(status: DataProductStatus) -> Iterator[Need]:
     condition = find_condition(status.conditions, ConditionType.METRICS_AVAILABLE)
     if condition is not None and condition.reason == ConditionReason.FEEDBACK_SECRET_UNUSABLE:
-        yield _need(NeedKind.SECRET, condition)
+        yield _condition_need(NeedKind.SECRET, condition)
 
 
-def _markets(status: DataProductStatus) -> Iterator[Need]:
+def _market_needs(status: DataProductStatus) -> Iterator[Need]:
     """Yield the need of markets that miss an SLO alone; for a degraded product its diagnosis has them.
 
     None while a market's training is under way, or its version is tried.
     """
-    met = find_condition(status.conditions, ConditionType.MARKETS_MET)
-    if met is None or met.status != "False" or status.state is ProductState.DEGRADED:
+    met_condition = find_condition(status.conditions, ConditionType.MARKETS_MET)
+    if (
+        met_condition is None
+        or met_condition.status != "False"
+        or status.state is ProductState.DEGRADED
+    ):
         return
     trigger = status.retraining.trigger if status.retraining is not None else None
     candidate = status.candidate
@@ -471,7 +487,7 @@ def _markets(status: DataProductStatus) -> Iterator[Need]:
         candidate is not None and candidate.cause_market
     ):
         return
-    yield _need(NeedKind.MARKET, met)
+    yield _condition_need(NeedKind.MARKET, met_condition)
 
 
 def is_missed_in_a_market(slo: SloStatus) -> bool:
@@ -479,54 +495,64 @@ def is_missed_in_a_market(slo: SloStatus) -> bool:
     return any(market.missed_start_time is not None for market in slo.markets)
 
 
-def missed_places(status: DataProductStatus) -> dict[str, tuple[str, ...]]:
+def missed_markets_by_slo(status: DataProductStatus) -> dict[str, tuple[str, ...]]:
     """Return all markets that miss an SLO, by SLO, if the spec has a consequence for it.
 
     `status.slos` has the numbers of the three worst; the record of the SLO has the names of all.
     """
-    missed = {}
+    markets_by_slo = {}
     for slo in status.slos:
         markets = [market.market for market in slo.markets if market.missed_start_time is not None]
         if markets:
-            recorded = status.engine.slo(slo.name).missed_markets
-            missed[slo.name] = (*markets, *sorted(set(recorded) - set(markets)))
-    return missed
+            recorded_markets = status.engine.slo(slo.name).missed_markets
+            markets_by_slo[slo.name] = (*markets, *sorted(set(recorded_markets) - set(markets)))
+    return markets_by_slo
 
 
-def missed_markets(status: DataProductStatus) -> str:
+def missed_markets_text(status: DataProductStatus) -> str:
     """Return the markets that miss an SLO, with begin and numbers; empty without any."""
-    places = missed_places(status)
-    parts = []
+    markets_by_slo = missed_markets_by_slo(status)
+    slo_texts = []
     for slo in status.slos:
-        missed = [_missed(market) for market in slo.markets if market.missed_start_time is not None]
-        if missed:
-            more = len(places[slo.name]) - len(missed)
-            others_text = f" and {more} more" if more > 0 else ""
-            parts.append(f"{slo.name} is missed in {', '.join(missed)}{others_text}")
-    return "; ".join(parts)
+        market_texts = [
+            _missed_market_text(market)
+            for market in slo.markets
+            if market.missed_start_time is not None
+        ]
+        if market_texts:
+            more_markets = len(markets_by_slo[slo.name]) - len(market_texts)
+            more_text = f" and {more_markets} more" if more_markets > 0 else ""
+            slo_texts.append(f"{slo.name} is missed in {', '.join(market_texts)}{more_text}")
+    return "; ".join(slo_texts)
 
 
-def _missed(market: MarketStatus) -> str:
-    low, high = (percent(float(bound)) for bound in market.interval or ("nan", "nan"))
-    share, limit = (
+def _missed_market_text(market: MarketStatus) -> str:
+    lower_text, upper_text = (
+        percent(float(interval_bound)) for interval_bound in market.interval or ("nan", "nan")
+    )
+    ratio_text, limit_text = (
         percent(None if value is None else float(value)) for value in (market.ratio, market.limit)
     )
-    since = rfc3339(market.missed_start_time or 0)
+    start_text = rfc3339(market.missed_start_time or 0)
     return (
-        f"{market.market} since {since} ({share}, {events(market.total)}, 95 %: {low} to {high}; at least"
-        f" {limit} is required)"
+        f"{market.market} since {start_text} ({ratio_text}, {events(market.total)}, 95 %: {lower_text} to {upper_text}; at least"
+        f" {limit_text} is required)"
     )
 
 
-def _review(status: DataProductStatus, key: Key) -> Iterator[Need]:
-    due = find_condition(status.conditions, ConditionType.REVIEW_DUE)
-    late = find_condition(status.conditions, ConditionType.ACTIONS_LATE)
+def _review_needs(status: DataProductStatus, key: Key) -> Iterator[Need]:
+    due_condition = find_condition(status.conditions, ConditionType.REVIEW_DUE)
+    late_condition = find_condition(status.conditions, ConditionType.ACTIONS_LATE)
     product_label = f"{names.LABEL_PRODUCT}={key[1]}"
-    if due is not None and due.status == "True":
+    if due_condition is not None and due_condition.status == "True":
         command = _reviews_command(key, f"{product_label},{names.LABEL_REVIEW}=sealed")
-        yield _need(REVIEWS.get(due.reason, NeedKind.REVIEW_DUE), due, command=command)
-    if late is not None and late.status == "True":
-        yield _need(NeedKind.ACTIONS_LATE, late, command=_reviews_command(key, product_label))
+        yield _condition_need(
+            REVIEWS.get(due_condition.reason, NeedKind.REVIEW_DUE), due_condition, command=command
+        )
+    if late_condition is not None and late_condition.status == "True":
+        yield _condition_need(
+            NeedKind.ACTIONS_LATE, late_condition, command=_reviews_command(key, product_label)
+        )
 
 
 def _reviews_command(key: Key, labels: str) -> str:

@@ -6,47 +6,47 @@ these functions.
 
 from typing import Final
 
-NOTHING: Final = "–"
+NO_VALUE: Final = "–"
 """What is printed in place of a number that doesn't exist."""
-_MOST_DIGITS: Final = 6
+_MAX_DIGITS: Final = 6
 """A smaller bound of an interval is printed as 0."""
 _UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 _AGE_UNITS: Final = ((365 * 86_400, "y"), (86_400, "d"), (3_600, "h"), (60, "m"), (1, "s"))
 
 
-def percent(share: float | None) -> str:
+def percent(ratio: float | None) -> str:
     """Return a share in percent: 84.2 %, and as many digits as one near 0 or 100 % needs (99.95 %)."""
-    if share is None:
-        return NOTHING
-    digits = share_digits(share)
-    return f"{100 * share:z.{digits}f} %"
+    if ratio is None:
+        return NO_VALUE
+    digits = share_digits(ratio)
+    return f"{100 * ratio:z.{digits}f} %"
 
 
-def share_digits(share: float) -> int:
+def share_digits(ratio: float) -> int:
     """Return the digits after the point that a share in percent is printed with: more near 0 and 100 %."""
-    distance = min(abs(share), abs(1 - share))
+    distance = min(abs(ratio), abs(1 - ratio))
     if distance < 1e-9:  # noqa: PLR2004 - nothing but the noise of a float
         return 0
     return 1 if distance >= 0.01 else 2 if distance >= 0.001 else 3  # noqa: PLR2004 - digits by size
 
 
-def interval_digits(lower: float, upper: float, first: int) -> int:
-    """Return `first` digits after the point, or as many as a bound needs that would be printed as 0."""
-    bounds = [abs(bound) for bound in (lower, upper) if bound]
-    for digits in range(first, _MOST_DIGITS + 1):
-        if all(round(bound, digits) for bound in bounds):
+def interval_digits(lower: float, upper: float, minimum_digits: int) -> int:
+    """Return `minimum_digits` digits after the point, or as many as a bound needs that would be printed as 0."""
+    nonzero_bounds = [abs(interval_bound) for interval_bound in (lower, upper) if interval_bound]
+    for digits in range(minimum_digits, _MAX_DIGITS + 1):
+        if all(round(interval_bound, digits) for interval_bound in nonzero_bounds):
             return digits
-    return first
+    return minimum_digits
 
 
-def in_points(difference: float) -> str:
+def points_number(difference: float) -> str:
     """Return a difference of two shares in percentage points, without the word: 3, 0.4."""
     return f"{100 * difference:.3g}"
 
 
 def points(difference: float) -> str:
     """Return a difference of two shares: 3 points, 0.4 points, 1 point."""
-    number = in_points(difference)
+    number = points_number(difference)
     return f"{number} point" if number == "1" else f"{number} points"
 
 
@@ -60,14 +60,16 @@ def duration(seconds: float) -> str:
 
 def age(seconds: int) -> str:
     """Return an age as kubectl prints it: 90m, 3h20m, 27h, 5d; the second unit below ten of the first."""
-    following = (*_AGE_UNITS[1:], None)
-    for (size, unit), smaller in zip(_AGE_UNITS, following, strict=True):
+    next_units = (*_AGE_UNITS[1:], None)
+    for (size, unit), next_unit in zip(_AGE_UNITS, next_units, strict=True):
         count = seconds // size
         if count < 2 and size > 1:  # noqa: PLR2004 - 90 minutes are printed as 90m
             continue
-        rest_units = (seconds - count * size) // smaller[0] if smaller and count < 10 else 0  # noqa: PLR2004
+        rest_units = (seconds - count * size) // next_unit[0] if next_unit and count < 10 else 0  # noqa: PLR2004
         return (
-            f"{count}{unit}{rest_units}{smaller[1]}" if smaller and rest_units else f"{count}{unit}"
+            f"{count}{unit}{rest_units}{next_unit[1]}"
+            if next_unit and rest_units
+            else f"{count}{unit}"
         )
     return "0s"
 

@@ -15,10 +15,10 @@ from sluicegate.views import product as facts
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-AGAIN: Final = frozenset({"RolledBack", "Inconclusive"})
+RETRYABLE_OUTCOMES: Final = frozenset({"RolledBack", "Inconclusive"})
 """Outcomes of spec.model after which it may be tried again."""
 
-GIT_OPS: Final = {
+GIT_OPS_MARKERS: Final = {
     "kustomize.toolkit.fluxcd.io/name": "the Flux Kustomization",
     "helm.toolkit.fluxcd.io/name": "the Flux HelmRelease",
     "argocd.argoproj.io/tracking-id": "the Argo CD application",
@@ -58,18 +58,18 @@ class PersonAction:
     Attributes
     ----------
     verb : the name of RBAC. annotation, echo : the annotation, and its field of status.lastHandled.
-    identify : what the request is about, as the product is; empty where there is nothing.
-    ask : the request, of a product and a version (empty for the default); InvalidInput or Stale
+    identity_of : what the request is about, as the product is; empty where there is nothing.
+    request_of : the request, of a product and a version (empty for the default); InvalidInput or Stale
         where there is nothing of the kind.
-    pending : why a request may wait for long, e.g. for the last step; empty where it does not.
+    pending_reason_of : why a request may wait for long, e.g. for the last step; empty where it does not.
     """
 
     verb: str
     annotation: str
-    echo: str
-    identify: Callable[[facts.Body], tuple[str, ...]]
-    ask: Callable[[facts.Body, str], Request]
-    pending: Callable[[facts.Body], str] = lambda _: ""
+    handled_field: str
+    identity_of: Callable[[facts.Body], tuple[str, ...]]
+    request_of: Callable[[facts.Body, str], Request]
+    pending_reason_of: Callable[[facts.Body], str] = lambda _: ""
 
 
 def _name(product: facts.Body) -> str:
@@ -80,31 +80,31 @@ def _name(product: facts.Body) -> str:
 def applied_by(product: facts.Body) -> str:
     """Return the controller that applies a product, as words after its name; empty without one."""
     meta = product["metadata"]
-    marks = {**facts.part(meta, "labels"), **facts.part(meta, "annotations")}
-    for name, controller in GIT_OPS.items():
-        if name in marks:
-            return f" is applied by {controller} {marks[name]}"
+    labels_and_annotations = {**facts.section(meta, "labels"), **facts.section(meta, "annotations")}
+    for name, controller in GIT_OPS_MARKERS.items():
+        if name in labels_and_annotations:
+            return f" is applied by {controller} {labels_and_annotations[name]}"
     return ""
 
 
-def require_candidate(product: facts.Body, candidate: str, named_version: str) -> None:
+def require_candidate(product: facts.Body, candidate: str, requested_version: str) -> None:
     """Refuse a named version that is another one than the candidate; empty for none."""
-    if named_version and named_version != candidate:
+    if requested_version and requested_version != candidate:
         raise Stale(
-            f"{named_version} is not the candidate of {_name(product)}, {candidate} is: nothing was written"
+            f"{requested_version} is not the candidate of {_name(product)}, {candidate} is: nothing was written"
         )
 
 
 # ---- promote --------------------------------------------------------------------------------
-def promoted_identity(product: facts.Body) -> tuple[str, ...]:
+def promotable_identity(product: facts.Body) -> tuple[str, ...]:
     """Return version and revision of the version that would be promoted; empty without one."""
-    if trial := facts.candidate(product):
-        return facts.identity(trial)
-    model = facts.part(product, "status", "specModel")
-    stable = facts.part(product, "status", "stable")
-    if model.get("outcome") in AGAIN and model.get("image") != stable.get("image"):
+    if candidate_status := facts.candidate(product):
+        return facts.identity(candidate_status)
+    model = facts.section(product, "status", "specModel")
+    stable = facts.section(product, "status", "stable")
+    if model.get("outcome") in RETRYABLE_OUTCOMES and model.get("image") != stable.get("image"):
         return str(model.get("version")), str(model.get("image")).rpartition("sha256:")[2]
-    bento = facts.part(product, "spec", "model", "bento")
+    bento = facts.section(product, "spec", "model", "bento")
     if bento.get("version") and bento.get("version") not in {
         stable.get("version"), model.get("version"),
     }:  # fmt: skip
@@ -112,41 +112,41 @@ def promoted_identity(product: facts.Body) -> tuple[str, ...]:
     return ()
 
 
-def _ask_promotion(product: facts.Body, version: str) -> Request:
+def _promotion_request(product: facts.Body, version: str) -> Request:
     """Return the approval of the candidate."""
-    identity = promoted_identity(product)
-    stable = facts.part(product, "status", "stable").get("version", "none")
+    identity = promotable_identity(product)
+    stable = facts.section(product, "status", "stable").get("version", "none")
     if not identity:
         text = f"has no candidate, and {stable} is stable: there is nothing to promote"
         raise invalid(_name(product), text)
     require_candidate(product, identity[0], version)
-    trial = facts.candidate(product)
-    if facts.part(trial, "approvals") and trial.get("weight"):
+    candidate_status = facts.candidate(product)
+    if facts.section(candidate_status, "approvals") and candidate_status.get("weight"):
         text = (
             f"{identity[0]} needs the agreement of the parties in spec.rollout.approvals: each answers by"
             f" `kubectl sluicegate approve {_name(product)}`"
         )
         raise invalid(_name(product), text)
-    if not trial or trial.get("phase") == "Parked":
+    if not candidate_status or candidate_status.get("phase") == "Parked":
         sentence = f"try {identity[0]} again in place of {stable}"
     else:
         sentence = f"promote {identity[0]} in place of {stable}"
-    return Request(sentence, list(promotion_details(product, trial)), identity[0])
+    return Request(sentence, list(promotion_details(product, candidate_status)), identity[0])
 
 
-def promotion_details(product: facts.Body, trial: facts.Body) -> Iterator[str]:
+def promotion_details(product: facts.Body, candidate_status: facts.Body) -> Iterator[str]:
     """Yield the evidence for an approval, a line each."""
-    model = facts.part(product, "status", "specModel")
-    if trial:
-        yield f"revision {trial.get('revision')}, from {trial.get('source')}, {trial.get('image')}"
-        yield f"{trial.get('phase')} at {trial.get('weight', 0)} % of the traffic"
-        if hold_text := facts.hold_line(trial):
+    model = facts.section(product, "status", "specModel")
+    if candidate_status:
+        yield f"revision {candidate_status.get('revision')}, from {candidate_status.get('source')}, {candidate_status.get('image')}"
+        yield f"{candidate_status.get('phase')} at {candidate_status.get('weight', 0)} % of the traffic"
+        if hold_text := facts.hold_line(candidate_status):
             yield hold_text
-        if trial.get("api"):
-            yield f"API compared with the stable version: {trial['api']}"
-        evidence = list(facts.evidence_lines(trial))
+        if candidate_status.get("api"):
+            yield f"API compared with the stable version: {candidate_status['api']}"
+        evidence = list(facts.evidence_lines(candidate_status))
         yield from evidence or ["no evidence was collected yet"]
-    elif model.get("outcome") in AGAIN:
+    elif model.get("outcome") in RETRYABLE_OUTCOMES:
         yield f"its last rollout: {model['outcome']} {model.get('reason', '')}".rstrip()
     if decision := facts.decision_line(product):
         yield f"last decision: {decision}"
@@ -154,21 +154,21 @@ def promotion_details(product: facts.Body, trial: facts.Body) -> Iterator[str]:
         yield f"stable now: {slo.get('name')} {slo.get('state')} {slo.get('message', '')}".rstrip()
 
 
-def _pending_promotion(product: facts.Body) -> str:
+def _pending_promotion_reason(product: facts.Body) -> str:
     """Return why an approval is not answered soon."""
-    trial = facts.candidate(product)
+    candidate_status = facts.candidate(product)
     reason = facts.condition(product, "RolloutProgressing").get("reason")
-    hold = facts.part(trial, "hold")
+    hold = facts.section(candidate_status, "hold")
     if hold and hold.get("check") != "AwaitingApproval":
         return (
             f"approved; it is pending until {hold.get('check')} no longer holds"
-            f" {trial.get('version')} at {trial.get('weight', 0)} % ({hold.get('message', '')}):"
+            f" {candidate_status.get('version')} at {candidate_status.get('weight', 0)} % ({hold.get('message', '')}):"
             " `kubectl sluicegate status --for=promoted` waits for it"
         )
-    if trial.get("phase") in {"Starting", "Stepping"} and reason != "ApiChanged":
+    if candidate_status.get("phase") in {"Starting", "Stepping"} and reason != "ApiChanged":
         return (
-            f"approved; it counts at the last step, and {trial.get('version')} is at"
-            f" {trial.get('weight', 0)} %: `kubectl sluicegate status --for=promoted` waits for it"
+            f"approved; it counts at the last step, and {candidate_status.get('version')} is at"
+            f" {candidate_status.get('weight', 0)} %: `kubectl sluicegate status --for=promoted` waits for it"
         )
     return ""
 
@@ -176,41 +176,45 @@ def _pending_promotion(product: facts.Body) -> str:
 # ---- abort ----------------------------------------------------------------------------------
 def _candidate_identity(product: facts.Body) -> tuple[str, ...]:
     """Return version and revision of the candidate; empty without one."""
-    return facts.identity(facts.part(product, "status", "candidate"))
+    return facts.identity(facts.section(product, "status", "candidate"))
 
 
-def _ask_abortion(product: facts.Body, version: str) -> Request:
+def _abort_request(product: facts.Body, version: str) -> Request:
     """Return the rollback of the candidate."""
     identity = _candidate_identity(product)
     if not identity:
         raise invalid(_name(product), "has no candidate: there is nothing to abort")
     require_candidate(product, identity[0], version)
-    trial = facts.part(product, "status", "candidate")
-    stable = facts.part(product, "status", "stable").get("version", "none")
-    details = [f"{trial.get('phase')} at {trial.get('weight', 0)} % of the traffic"]
-    details += facts.evidence_lines(trial)
+    candidate_status = facts.section(product, "status", "candidate")
+    stable = facts.section(product, "status", "stable").get("version", "none")
+    details = [
+        f"{candidate_status.get('phase')} at {candidate_status.get('weight', 0)} % of the traffic"
+    ]
+    details += facts.evidence_lines(candidate_status)
     return Request(f"roll {identity[0]} back to {stable}", details, identity[0])
 
 
 # ---- roll back ------------------------------------------------------------------------------
-def _ask_rollback(product: facts.Body, version: str) -> Request:
+def _rollback_request(product: facts.Body, version: str) -> Request:
     """Return the rollback to a version of the history."""
-    stable = facts.part(product, "status", "stable")
-    accepted = [
+    stable = facts.section(product, "status", "stable")
+    accepted_versions = [
         entry
         for entry in facts.entries(product, "status", "history")
         if entry.get("promotionTime") and entry.get("revision") != stable.get("revision")
     ]
     names = (
         ", ".join(
-            dict.fromkeys(str(accepted_version.get("version")) for accepted_version in accepted)
+            dict.fromkeys(
+                str(accepted_version.get("version")) for accepted_version in accepted_versions
+            )
         )
         or "none"
     )
     chosen_version = next(
         (
             accepted_version
-            for accepted_version in accepted
+            for accepted_version in accepted_versions
             if version in {"", accepted_version.get("version")}
         ),
         None,
@@ -219,44 +223,51 @@ def _ask_rollback(product: facts.Body, version: str) -> Request:
         name = version or "an earlier version"
         text = f"{name} is not in the history of {_name(product)}, which keeps: {names}"
         raise invalid("VERSION", text)
-    degraded = ", ".join(map(str, chosen_version.get("degraded") or ())) or "none"
+    degraded_slos = ", ".join(map(str, chosen_version.get("degraded") or ())) or "none"
     details = [
         f"{chosen_version.get('version')}: revision {chosen_version.get('revision')}, {chosen_version.get('image')}",
         f"it was stable from {chosen_version.get('promotionTime')} to {chosen_version.get('endTime')}, then"
         f" {chosen_version.get('outcome')} {chosen_version.get('reason', '')}".rstrip(),
-        f"SLOs that were degraded when it was replaced: {degraded}",
+        f"SLOs that were degraded when it was replaced: {degraded_slos}",
     ]
     sentence = f"restore {chosen_version.get('version')} in place of {stable.get('version')}"
     return Request(sentence, details, str(chosen_version.get("version")))
 
 
 # ---- retrain --------------------------------------------------------------------------------
-def _ask_retraining(product: facts.Body, _: str) -> Request:
+def _retraining_request(product: facts.Body, _: str) -> Request:
     """Return the training of the stable version's successor."""
     identity = facts.stable_identity(product)
     if not identity:
         text = "has no stable version yet: a training needs one to start from"
         raise invalid(_name(product), text)
-    training = facts.part(product, "status", "retraining")
-    last = facts.part(training, "lastResult")
+    training = facts.section(product, "status", "retraining")
+    last_result = facts.section(training, "lastResult")
     details = [f"attempts in a row without a promotion: {training.get('unsuccessfulAttempts', 0)}"]
-    if last:
-        text = f"the last attempt: {last.get('outcome')} {last.get('reason', '')}: {last.get('message', '')}"
+    if last_result:
+        text = f"the last attempt: {last_result.get('outcome')} {last_result.get('reason', '')}: {last_result.get('message', '')}"
         details.append(text)
     if training.get("waitingFor"):
         details.append(f"a training waits already: {training['waitingFor']}")
     return Request(f"retrain {identity[0]}", details)
 
 
-PROMOTION: Final = PersonAction(
-    "promote", REQUEST_PROMOTE, "promote", promoted_identity, _ask_promotion, _pending_promotion
+PROMOTE_ACTION: Final = PersonAction(
+    "promote",
+    REQUEST_PROMOTE,
+    "promote",
+    promotable_identity,
+    _promotion_request,
+    _pending_promotion_reason,
 )
-ABORTION: Final = PersonAction("abort", REQUEST_ABORT, "abort", _candidate_identity, _ask_abortion)
-ROLLBACK: Final = PersonAction(
-    "rollback", REQUEST_ROLLBACK, "rollbackTo", facts.stable_identity, _ask_rollback
+ABORT_ACTION: Final = PersonAction(
+    "abort", REQUEST_ABORT, "abort", _candidate_identity, _abort_request
+)
+ROLLBACK_ACTION: Final = PersonAction(
+    "rollback", REQUEST_ROLLBACK, "rollbackTo", facts.stable_identity, _rollback_request
 )
 """The rollback replaces the stable version."""
-RETRAINING: Final = PersonAction(
-    "retrain", REQUEST_RETRAIN, "retrainRequestedAt", facts.stable_identity, _ask_retraining
+RETRAIN_ACTION: Final = PersonAction(
+    "retrain", REQUEST_RETRAIN, "retrainRequestedAt", facts.stable_identity, _retraining_request
 )
 """The training starts from the stable version."""

@@ -6,29 +6,29 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from sluicegate.views import numbers
-from sluicegate.views.approval_texts import absent_text, parties_text, silence_text
+from sluicegate.views.approval_texts import absent_consumer_text, parties_text, silence_text
 from sluicegate.views.initial import (
-    FIRST,
+    SINCE_FIRST_ACCEPTANCE,
     InitialDistance,
     distance_text,
     initial_distance,
 )
-from sluicegate.views.lift import Lift, headline, lift_document, lift_of, short_lift
+from sluicegate.views.lift import Lift, headline_lift, lift_document, lift_of, short_lift
 from sluicegate.views.trials import tried_text
-from sluicegate.views.words import OVER, has_ended
+from sluicegate.views.words import DEGRADATION_OVER_TEXT, has_ended
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 Body = dict[str, Any]
 
-ENDED: Final = frozenset(
+UNSUCCESSFUL_OUTCOMES: Final = frozenset(
     {"RolledBack", "Inconclusive", "Superseded", "Failed", "Rejected", "Replaced"}
 )
 """Outcomes with which a version did not become stable, or does not remain it."""
 
 
-def part(body: Mapping[str, Any], *path: str) -> Body:
+def section(body: Mapping[str, Any], *path: str) -> Body:
     """Return a mapping within an object; empty if it is absent."""
     for name in path:
         value = body.get(name)
@@ -38,7 +38,7 @@ def part(body: Mapping[str, Any], *path: str) -> Body:
 
 def entries(body: Mapping[str, Any], *path: str) -> list[Body]:
     """Return a list of mappings within an object; empty if it is absent."""
-    items = part(body, *path[:-1]).get(path[-1])
+    items = section(body, *path[:-1]).get(path[-1])
     return [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
 
 
@@ -52,8 +52,8 @@ def condition(product: Body, name: str) -> Body:
 
 def candidate(product: Body) -> Body:
     """Return the version on trial; empty without one, or for a restored version."""
-    trial = part(product, "status", "candidate")
-    return {} if trial.get("restoring") else trial
+    candidate_status = section(product, "status", "candidate")
+    return {} if candidate_status.get("restoring") else candidate_status
 
 
 def identity(version: Body) -> tuple[str, ...]:
@@ -63,26 +63,26 @@ def identity(version: Body) -> tuple[str, ...]:
 
 def stable_identity(product: Body) -> tuple[str, ...]:
     """Version and revision of the stable version; empty before the first."""
-    return identity(part(product, "status", "stable"))
+    return identity(section(product, "status", "stable"))
 
 
-def step_line(trial: Body) -> str:
+def step_line(candidate_status: Body) -> str:
     """Return version, phase and share of a candidate."""
-    return f"{trial.get('version')}: {trial.get('phase')} at {trial.get('weight', 0)} %"
+    return f"{candidate_status.get('version')}: {candidate_status.get('phase')} at {candidate_status.get('weight', 0)} %"
 
 
-def hold_line(trial: Body) -> str:
+def hold_line(candidate_status: Body) -> str:
     """Return the check that holds a candidate, since when, with its numbers; empty without one."""
-    hold = part(trial, "hold")
+    hold = section(candidate_status, "hold")
     if not hold:
         return ""
-    pending = f"; {hold['request']} is pending until then" if hold.get("request") else ""
-    return f"held by {hold.get('check')} since {hold.get('startTime')}: {hold.get('message', '')}{pending}"
+    request_note = f"; {hold['request']} is pending until then" if hold.get("request") else ""
+    return f"held by {hold.get('check')} since {hold.get('startTime')}: {hold.get('message', '')}{request_note}"
 
 
-def approval_lines(trial: Body) -> list[str]:
+def approval_lines(candidate_status: Body) -> list[str]:
     """Return the agreements to a candidate, their evidence, and the missing parties with their deadline, a line each."""
-    approvals = part(trial, "approvals")
+    approvals = section(candidate_status, "approvals")
     lines = []
     for answer in entries(approvals, "answers"):
         reason = f": {answer['reason']}" if answer.get("reason") else ""
@@ -93,44 +93,47 @@ def approval_lines(trial: Body) -> list[str]:
         lines.append(
             f"{text}; it doesn't count: {answer['problem']}" if answer.get("problem") else text
         )
-    waiting = approvals.get("waitingFor")
-    if isinstance(waiting, list) and waiting:
-        since, until = approvals.get("waitStartTime"), approvals.get("silenceTime")
-        more = approvals.get("moreWaiting")
-        text = f"waits for {', '.join(map(str, waiting))}{f' and {more} more' if more else ''}"
-        text += f" since {since}" if since else ", once it has passed"
-        parties = parties_text(list(map(str, waiting)), int(more or 0))
-        meaning = str(approvals.get("heldSilence") or "")
-        silence = silence_text(str(until or ""), meaning=meaning, parties=parties)
-        lines.append("; ".join(filter(None, (text, silence))))
+    waiting_parties = approvals.get("waitingFor")
+    if isinstance(waiting_parties, list) and waiting_parties:
+        wait_start, silence_time = approvals.get("waitStartTime"), approvals.get("silenceTime")
+        more_waiting = approvals.get("moreWaiting")
+        text = f"waits for {', '.join(map(str, waiting_parties))}{f' and {more_waiting} more' if more_waiting else ''}"
+        text += f" since {wait_start}" if wait_start else ", once it has passed"
+        parties = parties_text(list(map(str, waiting_parties)), int(more_waiting or 0))
+        held_verdict = str(approvals.get("heldSilence") or "")
+        silence_clause = silence_text(
+            str(silence_time or ""), held_verdict=held_verdict, parties=parties
+        )
+        lines.append("; ".join(filter(None, (text, silence_clause))))
         absent_parties = approvals.get("absent")
         lines += map(
-            absent_text, map(str, absent_parties if isinstance(absent_parties, list) else ())
+            absent_consumer_text,
+            map(str, absent_parties if isinstance(absent_parties, list) else ()),
         )
     return lines
 
 
-def observed(product: Body) -> bool:
+def is_observed(product: Body) -> bool:
     """Return whether status belongs to the present spec."""
-    generation = part(product, "status").get("observedGeneration", -1)
+    generation = section(product, "status").get("observedGeneration", -1)
     return bool(generation >= product["metadata"].get("generation", 0))
 
 
-def age(since: str, now: datetime) -> str:
+def age(timestamp: str, now: datetime) -> str:
     """Return how long ago a time of the API is, as kubectl shows it; empty for no time."""
-    if not since:
+    if not timestamp:
         return ""
-    seconds = max(0, int((now - parse_time(since)).total_seconds()))
+    seconds = max(0, int((now - parse_time(timestamp)).total_seconds()))
     return numbers.age(seconds)
 
 
 def parse_time(text: str) -> datetime:
     """Return a time of the API; the Unix epoch for what is none."""
     try:
-        parsed = datetime.fromisoformat(text)
+        parsed_time = datetime.fromisoformat(text)
     except ValueError:
         return datetime.fromtimestamp(0, UTC)
-    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+    return parsed_time if parsed_time.tzinfo else parsed_time.replace(tzinfo=UTC)
 
 
 def team_of(owner: str) -> str:
@@ -144,7 +147,7 @@ def matches(product: Body, *, team: str = "", market: str = "", state: str = "")
     A team is the owner as written (`group:default/pricing`), its name, or the user name of a
     member.
     """
-    spec = part(product, "spec")
+    spec = section(product, "spec")
     if team:
         owner = str(spec.get("owner", ""))
         members = {str(member.get("username")) for member in entries(spec, "team", "members")}
@@ -157,7 +160,7 @@ def matches(product: Body, *, team: str = "", market: str = "", state: str = "")
 
 def state_of(product: Body) -> str:
     """Return the state: Healthy, Degrading, Degraded or Unknown."""
-    return str(part(product, "status").get("state") or "Unknown")
+    return str(section(product, "status").get("state") or "Unknown")
 
 
 def managers(product: Body) -> list[str]:
@@ -176,22 +179,29 @@ def versions(product: Body) -> list[Body]:
     it showed beside stable in its canary (brought, lifts); what is not known is left out.
     """
     rows = []
-    status = part(product, "status")
-    if trial := candidate(product):
+    status = section(product, "status")
+    if candidate_status := candidate(product):
         rows.append(
-            _version(trial, str(trial.get("phase", "")), trial.get("decisionReason"))
-            | {"weight": trial.get("weight", 0), "startTime": trial.get("startTime")}
+            _version_row(
+                candidate_status,
+                str(candidate_status.get("phase", "")),
+                candidate_status.get("decisionReason"),
+            )
+            | {
+                "weight": candidate_status.get("weight", 0),
+                "startTime": candidate_status.get("startTime"),
+            }
         )
-    if stable := part(status, "stable"):
-        traffic = 100 - int(trial.get("weight", 0)) if trial else 100
+    if stable := section(status, "stable"):
+        traffic = 100 - int(candidate_status.get("weight", 0)) if candidate_status else 100
         rows.append(
-            _version(stable, "Stable", "Restored" if stable.get("restored") else "")
+            _version_row(stable, "Stable", "Restored" if stable.get("restored") else "")
             | {"weight": traffic, "startTime": stable.get("promotionTime")}
         )
     rows += [
-        _version(past, str(past.get("outcome", "")), past.get("reason"))
-        | {"startTime": past.get("promotionTime"), "endTime": past.get("endTime")}
-        for past in entries(status, "history")
+        _version_row(past_version, str(past_version.get("outcome", "")), past_version.get("reason"))
+        | {"startTime": past_version.get("promotionTime"), "endTime": past_version.get("endTime")}
+        for past_version in entries(status, "history")
     ]
     return [
         {name: value for name, value in row.items() if value is not None and value != ""}
@@ -199,16 +209,18 @@ def versions(product: Body) -> list[Body]:
     ]
 
 
-def _version(version: Body, outcome: str, reason: object) -> Body:
-    kept_fields = {name: version.get(name) for name in ("version", "source", "revision", "image")}
+def _version_row(version: Body, outcome: str, reason: object) -> Body:
+    version_fields = {
+        name: version.get(name) for name in ("version", "source", "revision", "image")
+    }
     lifts = [{"slo": lift.slo, **lift_document(lift)} for lift in lifts_of(version)]
-    main = headline(lifts_of(version), str(version.get("causeSlo", "")))
+    main = headline_lift(lifts_of(version), str(version.get("causeSlo", "")))
     gain_text = "" if main is None else short_lift(main)
-    return kept_fields | {
+    return version_fields | {
         "outcome": outcome,
         "reason": reason,
         "tried": tried_text(version),
-        "iteration": part(version, "iteration") or None,
+        "iteration": section(version, "iteration") or None,
         "brought": gain_text,
         "lifts": lifts or None,
     }
@@ -218,14 +230,14 @@ def lifts_of(version: Body) -> list[Lift]:
     """Return a version's changes against stable at the end of its canary, by SLO; empty without a canary."""
     lifts = []
     for slo in entries(version, "verdict", "slos"):
-        candidate, stable = part(slo, "candidate"), part(slo, "stable")
+        candidate, stable = section(slo, "candidate"), section(slo, "stable")
         lift = lift_of(
             str(slo.get("name")),
             (int(candidate.get("bad", 0)), int(candidate.get("total", 0))),
             (int(stable.get("bad", 0)), int(stable.get("total", 0))),
             phi=float(slo.get("dispersion", 1)),
             indicator=str(slo.get("indicator", "")),
-            markets=part(slo, "markets"),
+            markets=section(slo, "markets"),
         )
         lifts += [lift] if lift is not None else []
     return lifts
@@ -233,22 +245,22 @@ def lifts_of(version: Body) -> list[Lift]:
 
 def _evidence_text(evidence: Body, name: str) -> str:
     """Return evidence and the bound that the decision needs, e.g. 3.4 of 3.0."""
-    value, bound = (float(evidence.get(part) or 0) for part in (name, f"{name}At"))
-    return f"{value:z,.1f} of {bound:z,.1f}"
+    value, limit = (float(evidence.get(key) or 0) for key in (name, f"{name}At"))
+    return f"{value:z,.1f} of {limit:z,.1f}"
 
 
-def evidence_lines(trial: Body) -> Iterator[str]:
+def evidence_lines(candidate_status: Body) -> Iterator[str]:
     """Yield the evidence in favour of a candidate and against it, a line for each SLO."""
-    for row in entries(trial, "evidence"):
-        needed = "" if row.get("required", True) else " (not required)"
+    for row in entries(candidate_status, "evidence"):
+        optional_note = "" if row.get("required", True) else " (not required)"
         yield (
             f"{row.get('slo')}: evidence in favour {_evidence_text(row, 'promote')},"
             f" against {_evidence_text(row, 'rollBack')};"
-            f" bad {arm(row, 'candidate')} of the candidate, {arm(row, 'stable')} of stable{needed}"
+            f" bad {arm_text(row, 'candidate')} of the candidate, {arm_text(row, 'stable')} of stable{optional_note}"
         )
-    shadow = part(trial, "shadow")
+    shadow = section(candidate_status, "shadow")
     for row in entries(shadow, "evidence"):
-        rows = part(row, "pairs")
+        rows = section(row, "pairs")
         yield (
             f"{row.get('slo')} on rows labelled after the training: {sum(rows.values()):,} in"
             f" {row.get('blocks', 0)} intervals, {rows.get('onlyCandidateWrong', 0):,} wrong of the"
@@ -256,68 +268,72 @@ def evidence_lines(trial: Body) -> Iterator[str]:
         )
     if shadow.get("message"):
         yield f"shadow phase, {shadow.get('reason')}: {shadow['message']}"
-    counts = trial.get("evaluation")
-    for slo, pair in (counts if isinstance(counts, dict) else {}).items():
-        yield f"{slo}: {pair.get('bad')} of {pair.get('total')} bad on the hold-out"
+    evaluation_counts = candidate_status.get("evaluation")
+    for slo, slo_counts in (
+        evaluation_counts if isinstance(evaluation_counts, dict) else {}
+    ).items():
+        yield f"{slo}: {slo_counts.get('bad')} of {slo_counts.get('total')} bad on the hold-out"
 
 
-def arm(row: Body, arm_name: str) -> str:
+def arm_text(row: Body, arm_name: str) -> str:
     """Return bad events of all events of the candidate or of stable, as evidence counts them; a dash without any."""
-    bad, total = row.get(f"{arm_name}Bad"), row.get(f"{arm_name}Total")
-    if not isinstance(bad, int) or not isinstance(total, int) or not total:
+    bad_count, total = row.get(f"{arm_name}Bad"), row.get(f"{arm_name}Total")
+    if not isinstance(bad_count, int) or not isinstance(total, int) or not total:
         return "-"
-    return f"{bad}/{total} ({100 * bad / total:.2f} %)"
+    return f"{bad_count}/{total} ({100 * bad_count / total:.2f} %)"
 
 
 def initial_distances(product: Body) -> dict[str, InitialDistance]:
     """Return the distance of each measured SLO from its first accepted baseline, by name."""
-    original = part(product, "status", "engine", "originalBaseline")
-    baselines = part(original, "slos")
+    original_baseline = section(product, "status", "engine", "originalBaseline")
+    baselines = section(original_baseline, "slos")
     distances: dict[str, InitialDistance] = {}
     for slo in entries(product, "status", "slos"):
         name = str(slo.get("name"))
-        baseline = part(baselines, name)
+        baseline = section(baselines, name)
         if not baseline or slo.get("bad") is None:
             continue
         distance = initial_distance(
             name,
-            str(original.get("version", "")),
-            initial=(int(baseline.get("bad", 0)), int(baseline.get("total", 0))),
-            present=(int(slo["bad"]), int(slo.get("total", 0))),
+            str(original_baseline.get("version", "")),
+            initial_counts=(int(baseline.get("bad", 0)), int(baseline.get("total", 0))),
+            present_counts=(int(slo["bad"]), int(slo.get("total", 0))),
             phi=float(baseline.get("dispersion", 1)),
         )
         distances |= {name: distance} if distance is not None else {}
     return distances
 
 
-def distance_line(slo: Body, initial: InitialDistance | None) -> str:
+def distance_line(slo: Body, original_distance: InitialDistance | None) -> str:
     """Return an SLO's distance from both its baselines, that of the stable version and the first one; empty without any."""
-    parts = []
+    distance_texts = []
     if (drop := slo.get("drop")) is not None:
-        interval = [float(bound) for bound in slo.get("interval") or ()]
+        interval = [float(interval_bound) for interval_bound in slo.get("interval") or ()]
         lower, upper = (interval[0], interval[-1]) if interval else (None, None)
-        parts.append(f"since acceptance: {distance_text(float(drop), lower, upper)}")
-    if initial is not None:
-        parts.append(f"{FIRST} ({initial.then}): {initial.text}")
-    return "; ".join(parts)
+        distance_texts.append(f"since acceptance: {distance_text(float(drop), lower, upper)}")
+    if original_distance is not None:
+        distance_texts.append(
+            f"{SINCE_FIRST_ACCEPTANCE} ({original_distance.then}): {original_distance.text}"
+        )
+    return "; ".join(distance_texts)
 
 
 def decision_line(product: Body) -> str:
     """Return the last decision in a sentence; empty before the first."""
-    decision = part(product, "status", "decision")
+    decision = section(product, "status", "decision")
     if not decision:
         return ""
     kind, reason = str(decision.get("type")), str(decision.get("reason"))
     text = f"{kind} ({reason}): {decision.get('message', '')}".rstrip(": ")
-    missed = any(
+    has_missed_market = any(
         condition.get("type") == "MarketsMet" and condition.get("status") == "False"
         for condition in entries(product, "status", "conditions")
     )
-    is_over = has_ended(kind, reason, state_of(product), has_missed_market=missed)
-    return f"{text.rstrip('.')}. {OVER}" if is_over else text
+    is_over = has_ended(kind, reason, state_of(product), has_missed_market=has_missed_market)
+    return f"{text.rstrip('.')}. {DEGRADATION_OVER_TEXT}" if is_over else text
 
 
-def join(values: Sequence[object], most_values: int = 3) -> str:
+def join_values(values: Sequence[object], max_values: int = 3) -> str:
     """Return the first few values, and the number of the others."""
-    texts = [str(value) for value in values[:most_values]]
-    return ",".join(texts) + (f",+{len(values) - most_values}" if len(values) > most_values else "")
+    texts = [str(value) for value in values[:max_values]]
+    return ",".join(texts) + (f",+{len(values) - max_values}" if len(values) > max_values else "")

@@ -22,10 +22,10 @@ from sluicegate.views.words import has_ended
 
 ProductKey = tuple[str, str]
 """Namespace and name."""
-HIDDEN: Final = "a product you can't see"
-WORST: Final = (SloState.MISSED, SloState.AT_RISK, SloState.UNKNOWN, SloState.MET)
+HIDDEN_PRODUCT: Final = "a product you can't see"
+STATES_BY_SEVERITY: Final = (SloState.MISSED, SloState.AT_RISK, SloState.UNKNOWN, SloState.MET)
 """States of SLOs, the worst first."""
-_RANKS: Final = {state: place for place, state in enumerate(WORST)}
+_RANK_BY_STATE: Final = {state: rank for rank, state in enumerate(STATES_BY_SEVERITY)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +98,8 @@ class ProductFacts:
     ----------
     title : as people read it. owner : the team. state_since : None where status doesn't say.
     reason : why it is not ready, needs a person or does not serve the spec's model, in one word.
-    level : its worst SLO; None without SLOs. change : the largest drop since acceptance that is measured.
-    initial : the distance of each SLO from its first accepted baseline, the largest drop first.
+    worst_slo : its worst SLO; None without SLOs. change : the largest drop since acceptance that is measured.
+    initial_distances : the distance of each SLO from its first accepted baseline, the largest drop first.
     model, model_since : the stable version, and since when. canary : `v15@25`, or its phase; or empty.
     review : ToReview or Overdue while a review is due, otherwise empty.
     by_market : the worst state of its SLOs by market, of the markets that something is known of.
@@ -123,13 +123,13 @@ class ProductFacts:
     state: ProductState = ProductState.UNKNOWN
     state_since: int | None = None
     reason: str = ""
-    level: WorstLevel | None = None
+    worst_slo: WorstLevel | None = None
     change: AcceptanceChange | None = None
-    initial: tuple[InitialDistance, ...] = ()
+    initial_distances: tuple[InitialDistance, ...] = ()
     model: str = ""
     model_since: int | None = None
     canary: str = ""
-    trained: Trained | None = None
+    last_training: Trained | None = None
     review: str = ""
     by_market: Mapping[str, MarketLevel] = field(default_factory=dict)
     goals: tuple[BusinessGoal, ...] = ()
@@ -152,10 +152,10 @@ def _state_since(status: DataProductStatus) -> int | None:
 
     A product that is Degrading has Degraded=False for as long as it was not degraded: no time of its own.
     """
-    degraded = find_condition(status.conditions, ConditionType.DEGRADED)
-    if degraded is None or status.state is ProductState.DEGRADING:
+    degraded_condition = find_condition(status.conditions, ConditionType.DEGRADED)
+    if degraded_condition is None or status.state is ProductState.DEGRADING:
         return None
-    return degraded.last_transition_time
+    return degraded_condition.last_transition_time
 
 
 def decision_has_ended(status: DataProductStatus) -> bool:
@@ -179,10 +179,12 @@ def facts_of(product: DataProduct) -> ProductFacts:
     upstream = []
     for dependency in spec.depends_on:
         key = (dependency.namespace or own_namespace, dependency.name)
-        reported = dependencies.get(key)
-        state = reported.state if reported else DependencyState.UNKNOWN
-        upstream.append(Upstream(key, state, in_cycle=bool(reported and reported.in_cycle)))
-    due = find_condition(status.conditions, ConditionType.REVIEW_DUE)
+        upstream_status = dependencies.get(key)
+        state = upstream_status.state if upstream_status else DependencyState.UNKNOWN
+        upstream.append(
+            Upstream(key, state, in_cycle=bool(upstream_status and upstream_status.in_cycle))
+        )
+    due_condition = find_condition(status.conditions, ConditionType.REVIEW_DUE)
     return ProductFacts(
         key=product.metadata.key,
         title=spec.display_name or product.metadata.name,
@@ -196,15 +198,17 @@ def facts_of(product: DataProduct) -> ProductFacts:
         state=status.state or ProductState.UNKNOWN,
         state_since=_state_since(status),
         reason=summary.reason if summary else "",
-        level=_level(status.slos),
+        worst_slo=_worst_slo(status.slos),
         change=_change(status.slos),
-        initial=_initial(status),
+        initial_distances=_initial_distances(status),
         model=stable.version if stable else "",
         model_since=stable.promotion_time if stable else None,
         canary=summary.canary if summary else "",
-        trained=_trained(product),
-        review=due.reason if due is not None and due.status == "True" else "",
-        by_market=_markets(status, spec.markets),
+        last_training=_last_training(product),
+        review=due_condition.reason
+        if due_condition is not None and due_condition.status == "True"
+        else "",
+        by_market=_market_states(status, spec.markets),
         goals=tuple(goal for goal in spec.business_goals if goal.slo is not None),
         journeys=shares_of(product),
         upstream=tuple(upstream),
@@ -221,10 +225,10 @@ def read_facts(document: Mapping[str, Any]) -> ProductFacts:
     try:
         return facts_of(DataProduct.parse(document))
     except InvalidProduct as error:
-        return unreadable(document, str(error))
+        return unreadable_facts(document, str(error))
 
 
-def unreadable(document: Mapping[str, Any], problem: str) -> ProductFacts:
+def unreadable_facts(document: Mapping[str, Any], problem: str) -> ProductFacts:
     """Return the facts of an unreadable object: its name, and the reason."""
     meta = document.get("metadata") or {}
     key = (str(meta.get("namespace", "")), str(meta.get("name", "")))
@@ -238,7 +242,7 @@ def unreadable(document: Mapping[str, Any], problem: str) -> ProductFacts:
     )
 
 
-def as_seen(
+def facts_for_reader(
     facts: ProductFacts, may_see: Callable[[str], bool], products: Container[ProductKey] = ()
 ) -> ProductFacts:
     """Return the facts for a reader, without the names of products in other namespaces.
@@ -248,12 +252,12 @@ def as_seen(
     Parameters
     ----------
     may_see : whether the reader may see the products of a namespace.
-    known : all products there are, whose names may be in a sentence.
+    products : all products there are, whose names may be in a sentence.
     """
-    named_keys = {dependency.key for dependency in facts.upstream if dependency.key is not None}
-    if all(may_see(key[0]) for key in named_keys) and not facts.needs:
+    upstream_keys = {dependency.key for dependency in facts.upstream if dependency.key is not None}
+    if all(may_see(key[0]) for key in upstream_keys) and not facts.needs:
         return facts
-    conceal = concealing(may_see, lambda key: key in named_keys or key in products)
+    conceal = name_concealer(may_see, lambda key: key in upstream_keys or key in products)
     return replace(
         facts,
         upstream=tuple(
@@ -277,8 +281,10 @@ def with_states(products: Iterable[ProductFacts]) -> list[ProductFacts]:
         replace(
             product,
             upstream=tuple(
-                replace(up, state=states[up.key]) if up.key in states else up
-                for up in product.upstream
+                replace(upstream, state=states[upstream.key])
+                if upstream.key in states
+                else upstream
+                for upstream in product.upstream
             ),
         )
         if product.upstream
@@ -287,30 +293,30 @@ def with_states(products: Iterable[ProductFacts]) -> list[ProductFacts]:
     ]
 
 
-def concealing(
+def name_concealer(
     may_see: Callable[[str], bool], is_product: Callable[[ProductKey], bool]
 ) -> Callable[[str], str]:
     """Return a function that replaces the names (`namespace/name`) of products that a reader may not see."""
 
-    def replaced(match: re.Match[str]) -> str:
+    def replace_name(match: re.Match[str]) -> str:
         is_hidden = not may_see(match[1]) and is_product((match[1], match[2]))
-        return HIDDEN if is_hidden else match[0]
+        return HIDDEN_PRODUCT if is_hidden else match[0]
 
-    return lambda text: _NAMED.sub(replaced, text)
-
-
-_NAMED: Final = re.compile(r"(?<![-\w./@])([a-z0-9][-a-z0-9]*)/([a-z][-a-z0-9]*)(?![-\w/@])")
+    return lambda text: _PRODUCT_NAME.sub(replace_name, text)
 
 
-def _level(slos: tuple[SloStatus, ...]) -> WorstLevel | None:
+_PRODUCT_NAME: Final = re.compile(r"(?<![-\w./@])([a-z0-9][-a-z0-9]*)/([a-z][-a-z0-9]*)(?![-\w/@])")
+
+
+def _worst_slo(slos: tuple[SloStatus, ...]) -> WorstLevel | None:
     if not slos:
         return None
-    worst = min(slos, key=lambda slo: (_RANKS[slo.state], _budget(slo)))
+    worst_status = min(slos, key=lambda slo: (_RANK_BY_STATE[slo.state], _budget(slo)))
     budgets_left = [
         (float(slo.budget_remaining), slo.name) for slo in slos if slo.budget_remaining is not None
     ]
-    least, name = min(budgets_left, default=(None, ""))
-    return WorstLevel(worst.name, worst.state, least, name)
+    smallest_budget, name = min(budgets_left, default=(None, ""))
+    return WorstLevel(worst_status.name, worst_status.state, smallest_budget, name)
 
 
 def _budget(slo: SloStatus) -> float:
@@ -334,26 +340,26 @@ def _change(slos: tuple[SloStatus, ...]) -> AcceptanceChange | None:
     return max(changes, key=lambda change: change.drop, default=None)
 
 
-def _initial(status: DataProductStatus) -> tuple[InitialDistance, ...]:
-    original = status.engine.original_baseline
-    if original is None:
+def _initial_distances(status: DataProductStatus) -> tuple[InitialDistance, ...]:
+    original_baseline = status.engine.original_baseline
+    if original_baseline is None:
         return ()
     distances = (
         initial_distance(
             slo.name,
-            original.version,
-            initial=(baseline.bad, baseline.total),
-            present=(slo.bad or 0, slo.total or 0),
+            original_baseline.version,
+            initial_counts=(baseline.bad, baseline.total),
+            present_counts=(slo.bad or 0, slo.total or 0),
             phi=baseline.phi,
         )
         for slo in status.slos
-        if (baseline := original.slos.get(slo.name)) is not None and slo.bad is not None
+        if (baseline := original_baseline.slos.get(slo.name)) is not None and slo.bad is not None
     )
     measured_distances = (distance for distance in distances if distance is not None)
     return tuple(sorted(measured_distances, key=lambda distance: (-distance.drop, distance.slo)))
 
 
-def _trained(product: DataProduct) -> Trained | None:
+def _last_training(product: DataProduct) -> Trained | None:
     retraining = product.status.retraining
     if retraining is None:
         return None
@@ -362,23 +368,26 @@ def _trained(product: DataProduct) -> Trained | None:
     if retraining.pending is not None:
         return Trained("Waiting", retraining.waiting_for, retraining.pending.trigger_time)
     if retraining.last_result is not None:
-        last = retraining.last_result
-        return Trained(str(last.outcome), last.reason, last.completion_time)
+        last_result = retraining.last_result
+        return Trained(str(last_result.outcome), last_result.reason, last_result.completion_time)
     return None
 
 
-def _markets(status: DataProductStatus, markets: tuple[str, ...]) -> dict[str, MarketLevel]:
+def _market_states(status: DataProductStatus, markets: tuple[str, ...]) -> dict[str, MarketLevel]:
     """Return the worst state by market, of the markets that an SLO is counted in.
 
     A state that isn't known of one SLO is not known, also if another SLO is met.
     """
-    levels_of: dict[str, list[MarketLevel]] = {}
+    levels_by_name: dict[str, list[MarketLevel]] = {}
     for slo in status.slos:
-        for market, level in levels_by_market(slo, status, markets).items():
-            levels_of.setdefault(market, []).append(level)
+        for market, market_level in levels_by_market(slo, status, markets).items():
+            levels_by_name.setdefault(market, []).append(market_level)
     return {
-        market: min(levels, key=lambda one: (_RANKS[one.state], not one.slo))
-        for market, levels in levels_of.items()
+        market: min(
+            market_levels,
+            key=lambda market_level: (_RANK_BY_STATE[market_level.state], not market_level.slo),
+        )
+        for market, market_levels in levels_by_name.items()
     }
 
 
@@ -390,8 +399,8 @@ def levels_by_market(
     Status names the three worst markets of an SLO, the met ones last, and the record of the SLO those
     that miss it. Another market is met if a met one is among the three, and otherwise not known.
     """
-    recorded = status.engine.slo(slo.name).missed_markets
-    by_market = {market: MarketLevel(SloState.MISSED, slo.name) for market in recorded} | {
+    missed_markets = status.engine.slo(slo.name).missed_markets
+    by_market = {market: MarketLevel(SloState.MISSED, slo.name) for market in missed_markets} | {
         market.market: MarketLevel(
             market.state,
             slo.name,
@@ -402,17 +411,17 @@ def levels_by_market(
     }
     if not by_market:
         return {}
-    rest_is_met = len(by_market) >= _SHOWN and any(
-        level.state is SloState.MET for level in by_market.values()
+    are_others_met = len(by_market) >= _MAX_STATUS_MARKETS and any(
+        market_level.state is SloState.MET for market_level in by_market.values()
     )
-    all_markets = (*markets, *(one for one in by_market if one not in markets))
+    all_markets = (*markets, *(name for name in by_market if name not in markets))
     return {
-        market: by_market.get(market, _MET_TOO if rest_is_met else _NOT_KNOWN)
+        market: by_market.get(market, _MET_MARKET if are_others_met else _UNKNOWN_MARKET)
         for market in all_markets
     }
 
 
-_MET_TOO: Final = MarketLevel(SloState.MET)
-_NOT_KNOWN: Final = MarketLevel(SloState.UNKNOWN)
-_SHOWN: Final = 3
+_MET_MARKET: Final = MarketLevel(SloState.MET)
+_UNKNOWN_MARKET: Final = MarketLevel(SloState.UNKNOWN)
+_MAX_STATUS_MARKETS: Final = 3
 """Markets of an SLO that status names at most."""

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import Final, Self
 
-from sluicegate.views.plain_text import clean
+from sluicegate.views.plain_text import clean_text
 
-LONGEST_REASON: Final = 500
+MAX_REASON_LENGTH: Final = 500
 """Most characters of a reason."""
-LONGEST_NOTE: Final = 1_200
+MAX_NOTE_LENGTH: Final = 1_200
 """Most characters of the annotation: a request, a user name, and a reason."""
 
 
@@ -27,15 +27,15 @@ class RequestNote:
     reason: str
 
     @classmethod
-    def of(cls, value: str, user: str, reason: str) -> Self:
+    def create(cls, value: str, user: str, reason: str) -> Self:
         """Return the note of a request; the reason becomes one line, without what reorders or hides text."""
-        line = clean(" ".join(reason.split()))
-        return cls(value, user, " ".join(line.split())[:LONGEST_REASON])
+        line = clean_text(" ".join(reason.split()))
+        return cls(value, user, " ".join(line.split())[:MAX_REASON_LENGTH])
 
     @classmethod
     def parse(cls, annotation: object) -> Self | None:
         """Return the note of an annotation; None for a text that isn't one."""
-        if not isinstance(annotation, str) or len(annotation) > LONGEST_NOTE:
+        if not isinstance(annotation, str) or len(annotation) > MAX_NOTE_LENGTH:
             return None
         lines = annotation.split("\n")
         if len(lines) != 3:  # noqa: PLR2004 - its lines

@@ -35,7 +35,7 @@ class ResourceHours:
     @property
     def gpus_a_day(self) -> float:
         """GPU hours a day, of pods and trainings."""
-        return (_gpus(self.reserved) + _gpus(self.trained)) / max(self.days, 1)
+        return (_gpu_hours(self.reserved) + _gpu_hours(self.trained)) / max(self.days, 1)
 
     def document(self) -> dict[str, Any]:
         """Return a JSON document."""
@@ -58,14 +58,19 @@ def row_of(resource_hours: ResourceHours | None) -> tuple[float | None, ...]:
         return (None,) * 8
     return tuple(
         value
-        for hours, amounts in (
+        for hours, reserved_hours in (
             (resource_hours.pods, resource_hours.reserved),
             (resource_hours.training, resource_hours.trained),
         )
-        for value in (hours, amounts.get(CPU), amounts.get(MEMORY), _gpus(amounts))
+        for value in (
+            hours,
+            reserved_hours.get(CPU),
+            reserved_hours.get(MEMORY),
+            _gpu_hours(reserved_hours),
+        )
     )
 
 
-def _gpus(reserved: Mapping[str, float]) -> float:
+def _gpu_hours(reserved: Mapping[str, float]) -> float:
     """Return the GPU hours, of any vendor."""
     return sum(hours for name, hours in reserved.items() if name.endswith("/gpu"))

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from sluicegate.views.plain_text import clean
+from sluicegate.views.plain_text import clean_text
 
 
 def csv_text(rows: Iterable[Iterable[object]], columns: Sequence[str]) -> str:
@@ -18,7 +18,7 @@ def csv_text(rows: Iterable[Iterable[object]], columns: Sequence[str]) -> str:
     return text.getvalue()
 
 
-def cell(value: object) -> object:
+def escape_cell(value: object) -> object:
     """Escape text that a spreadsheet would take for a formula; other values are unchanged.
 
     Escape sequences, control characters and those that reorder or hide text are left out: tools print
@@ -27,10 +27,10 @@ def cell(value: object) -> object:
     Spreadsheets of many locales separate cells by semicolons, whatever quotes there are, so a text is
     escaped behind each separator, too.
     """
-    return _FORMULA.sub("'", clean(value)) if isinstance(value, str) else value
+    return _FORMULA_START.sub("'", clean_text(value)) if isinstance(value, str) else value
 
 
-_FORMULA: Final = re.compile(
+_FORMULA_START: Final = re.compile(
     r"(?:^|(?<=[;\t\r\n|]))(?=[\s\"\u200b\ufeff]*[=+\-@|%＝＋－＠])|^(?=\s*[\t\r\n])"
 )
 """Places in front of what begins a formula, in a cell of any locale."""

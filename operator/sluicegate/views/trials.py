@@ -25,17 +25,17 @@ def origin_text(version: Mapping[str, Any]) -> str:
 
 def tried_text(version: Mapping[str, Any]) -> str:
     """Return a version's trial in words; its origin alone without a statement of its author."""
-    return stated_text((version.get("iteration") or {}) | {"origin": origin_text(version)})
+    return statement_text((version.get("iteration") or {}) | {"origin": origin_text(version)})
 
 
-def stated_text(stated: Mapping[str, Any]) -> str:
+def statement_text(statement: Mapping[str, Any]) -> str:
     """Return the author's statement in an entry of the log, in words."""
     names = [
-        f"by {stated['author']}" if stated.get("author") else "",
-        f"ticket {stated['ticket']}" if stated.get("ticket") else "",
-        f"revision {stated['gitRevision']}" if stated.get("gitRevision") else "",
-        str(stated.get("origin", "")),
+        f"by {statement['author']}" if statement.get("author") else "",
+        f"ticket {statement['ticket']}" if statement.get("ticket") else "",
+        f"revision {statement['gitRevision']}" if statement.get("gitRevision") else "",
+        str(statement.get("origin", "")),
     ]
     names_text = ", ".join(name for name in names if name)
-    hypothesis = str(stated.get("hypothesis", ""))
+    hypothesis = str(statement.get("hypothesis", ""))
     return f"{hypothesis} ({names_text})" if hypothesis and names_text else hypothesis or names_text

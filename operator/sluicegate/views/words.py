@@ -80,11 +80,13 @@ def has_ended(decision: str, reason: str, state: str, *, has_missed_market: bool
     return is_about_degradation and state == "Healthy" and not has_missed_market
 
 
-OVER: Final = "That is over: the product was healthy at the last refresh of its status."
+DEGRADATION_OVER_TEXT: Final = (
+    "That is over: the product was healthy at the last refresh of its status."
+)
 """What is said beside a last decision whose cause has ended."""
 
 
-def tone(state: object) -> Tone:
+def tone_of(state: object) -> Tone:
     """Return how good a state is; NONE for a word that is no state."""
     entry = STATES.get(str(state))
     return entry.tone if entry is not None else Tone.NONE

@@ -18,10 +18,10 @@ from sluicegate.kube.errors import Conflict, KubeError
 from sluicegate.kube.resources import DATA_PRODUCTS, Key, key_of
 from sluicegate.kube.transport import Transport
 from sluicegate.views import product as facts
-from sluicegate.views.approval_actions import roles_of, waited_for
-from sluicegate.views.person_actions import PROMOTION
-from sluicegate.views.plain_text import says_nothing
-from sluicegate.views.request_notes import LONGEST_REASON
+from sluicegate.views.approval_actions import missing_parties, roles_of
+from sluicegate.views.person_actions import PROMOTE_ACTION
+from sluicegate.views.plain_text import is_invisible
+from sluicegate.views.request_notes import MAX_REASON_LENGTH
 from sluicegate.web.authorization import MOST_READERS, is_allowed
 from sluicegate.web.identity import KEPT_SECONDS, PageReader
 from sluicegate.web.impersonation import (
@@ -118,7 +118,7 @@ class Acting:
 
     async def _verbs(self, reader: PageReader, product: facts.Body) -> frozenset[str]:
         """Return the verbs of RBAC that a reader has, those of the managers in spec.team included."""
-        missing = frozenset(answer_verbs(waited_for(product)))
+        missing = frozenset(answer_verbs(missing_parties(product)))
         if reader.own:
             return frozenset(
                 {*ACTIONS, EDIT, *missing}
@@ -129,7 +129,7 @@ class Acting:
             return frozenset()
         managed = ACTIONS.keys() if reader.user in facts.managers(product) else ()
         own_verbs = answer_verbs(roles_of(product, reader.user))
-        return verbs.union(managed, own_verbs, missing if PROMOTION.verb in verbs else ())
+        return verbs.union(managed, own_verbs, missing if PROMOTE_ACTION.verb in verbs else ())
 
     async def _ask(self, reader: PageReader, key: Key) -> frozenset[str]:
         verbs = (PATCH, EDIT, *ACTIONS)
@@ -205,10 +205,12 @@ class Acting:
             raise WriteRefused(CHANGED, _CHANGED)
         if objection := self.login_objection(reader, intent):
             raise WriteRefused(FORBIDDEN, objection)
-        if says_nothing(form.reason):
+        if is_invisible(form.reason):
             raise WriteRefused(WRONG, "The reason is empty: write why, in a sentence.")
-        if len(form.reason) > LONGEST_REASON:
-            text = f"The reason has {len(form.reason)} characters: shorten it to {LONGEST_REASON}."
+        if len(form.reason) > MAX_REASON_LENGTH:
+            text = (
+                f"The reason has {len(form.reason)} characters: shorten it to {MAX_REASON_LENGTH}."
+            )
             raise WriteRefused(WRONG, text)
         if intent.moves_traffic and not form.confirmed:
             raise WriteRefused(WRONG, "This moves traffic: confirm it.")

@@ -7,7 +7,7 @@ from aiohttp import web
 
 from sluicegate.kube.resources import Key
 from sluicegate.views import product as facts
-from sluicegate.views.request_notes import LONGEST_REASON
+from sluicegate.views.request_notes import MAX_REASON_LENGTH
 from sluicegate.web.acting import ActForm, Acting
 from sluicegate.web.identity import AccessRefused
 from sluicegate.web.impersonation import (
@@ -114,7 +114,7 @@ class ActionPages:
             "act.html", 200 if refusal is None else refusal.status,
             facts=request.portfolio.by_key[key], intent=intent, given=form or ActForm(),
             token=self._acting.token(request.reader, product, intent) if may_act and intent else "",
-            may=may_act, refusal="" if refusal is None else str(refusal), longest=LONGEST_REASON,
+            may=may_act, refusal="" if refusal is None else str(refusal), longest=MAX_REASON_LENGTH,
             old_login=objection if may_act else "", login=self._acting.login_address(_form_path(request, intent)),
             conceal=request.portfolio.conceal,
         )  # fmt: skip

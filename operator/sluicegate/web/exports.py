@@ -12,9 +12,9 @@ from sluicegate.reporting.text import line_document, response_times
 from sluicegate.views import iterations
 from sluicegate.views.initial import InitialDistance
 from sluicegate.views.journey_shares import ServedShare
-from sluicegate.views.product_facts import HIDDEN, ProductFacts
+from sluicegate.views.product_facts import HIDDEN_PRODUCT, ProductFacts
 from sluicegate.views.resource_hours import row_of
-from sluicegate.views.spreadsheet import cell, csv_text
+from sluicegate.views.spreadsheet import csv_text, escape_cell
 from sluicegate.web.product_content import Detail
 from sluicegate.web.results import Mover, ReviewResult
 
@@ -31,12 +31,12 @@ COLUMNS = (
 
 def _table(rows: Iterable[Iterable[object]], columns: Sequence[str]) -> str:
     """Render CSV in which no text begins a formula in a spreadsheet."""
-    return csv_text((map(cell, row) for row in rows), columns)
+    return csv_text((map(escape_cell, row) for row in rows), columns)
 
 
 def product_json(facts: ProductFacts) -> dict[str, Any]:
     """Return one product of the portfolio."""
-    level, change, training = facts.level, facts.change, facts.trained
+    level, change, training = facts.worst_slo, facts.change, facts.last_training
     return {
         "namespace": facts.key[0],
         "name": facts.key[1],
@@ -61,7 +61,7 @@ def product_json(facts: ProductFacts) -> dict[str, Any]:
                 "slo": acceptance_change.slo, "version": acceptance_change.version, "accepted": acceptance_change.accepted, "ratio": acceptance_change.ratio,
                 "drop": acceptance_change.drop, "interval": [acceptance_change.lower, acceptance_change.upper], "events": acceptance_change.total,
             }
-            for acceptance_change in facts.initial
+            for acceptance_change in facts.initial_distances
         ],
         "training": training and {
             "outcome": training.outcome, "reason": training.reason, "time": _time(training.time),
@@ -81,7 +81,7 @@ def product_json(facts: ProductFacts) -> dict[str, Any]:
 
 
 def _upstream(upstream: Any) -> dict[str, Any]:
-    namespace, name = upstream.key if upstream.key is not None else (None, HIDDEN)
+    namespace, name = upstream.key if upstream.key is not None else (None, HIDDEN_PRODUCT)
     return {"namespace": namespace, "name": name, "state": str(upstream.state)}
 
 
@@ -114,7 +114,7 @@ def portfolio_csv(products: Iterable[ProductFacts]) -> str:
 
 
 def _row(facts: ProductFacts) -> tuple[object, ...]:
-    level, change, training = facts.level, facts.change, facts.trained
+    level, change, training = facts.worst_slo, facts.change, facts.last_training
     return (
         *facts.key, facts.title, facts.team, facts.domain, str(facts.lifecycle), str(facts.priority),
         " ".join(facts.markets), str(facts.state), _time(facts.state_since), facts.reason,
@@ -126,7 +126,7 @@ def _row(facts: ProductFacts) -> tuple[object, ...]:
         training and training.outcome, training and training.reason, training and _time(training.time),
         facts.review, " ".join(str(need.kind) for need in facts.needs), facts.problem,
         facts.hours and facts.hours.days, *row_of(facts.hours),
-        *(_initial(facts.initial[0]) if facts.initial else (None,) * 6),
+        *(_initial(facts.initial_distances[0]) if facts.initial_distances else (None,) * 6),
     )  # fmt: skip
 
 
@@ -284,7 +284,7 @@ def graph_csv(graph: Graph) -> str:
 def _label(graph: Graph, name: str) -> str:
     node = graph.nodes[name]
     is_hidden = node.facts is None and node.state != "NotFound"
-    return HIDDEN if is_hidden else name
+    return HIDDEN_PRODUCT if is_hidden else name
 
 
 def reviews_json(results: Iterable[ReviewResult], now: float) -> list[dict[str, Any]]:

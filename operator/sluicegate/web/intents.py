@@ -11,15 +11,15 @@ from sluicegate.views.approval_actions import (
     AnswerRequest,
     answer_request,
     approvals_of,
-    waited_for,
+    missing_parties,
 )
 from sluicegate.views.approval_notes import AGREE, REFUSE
-from sluicegate.views.needs import MORE_PARTIES, Need
+from sluicegate.views.needs import UNNAMED_PARTIES, Need
 from sluicegate.views.person_actions import (
-    ABORTION,
-    PROMOTION,
-    RETRAINING,
-    ROLLBACK,
+    ABORT_ACTION,
+    PROMOTE_ACTION,
+    RETRAIN_ACTION,
+    ROLLBACK_ACTION,
     PersonAction,
     applied_by,
 )
@@ -30,7 +30,9 @@ SUSPEND: Final = "suspend"
 RESUME: Final = "resume"
 EDIT: Final = "edit-spec"
 """Verb of RBAC for changes of the spec."""
-ACTIONS: Final = {one.verb: one for one in (PROMOTION, ABORTION, ROLLBACK, RETRAINING)}
+ACTIONS: Final = {
+    one.verb: one for one in (PROMOTE_ACTION, ABORT_ACTION, ROLLBACK_ACTION, RETRAIN_ACTION)
+}
 VERBS: Final = (*ACTIONS, SUSPEND, RESUME)
 ANSWERS: Final = {"approve": AGREE, "refuse": REFUSE}
 """Verdicts by the first word of a verb, which a role follows: `approve-DataProductManager`."""
@@ -40,19 +42,19 @@ CONSUMER_PATTERN: Final = (
     rf"(?:{'|'.join(ANSWERS)})\.[a-z0-9][-a-z0-9]{{0,62}}\.[a-z0-9][-a-z0-9]{{0,62}}"
 )
 """Verbs of a consumer's answers in an address: `approve.NAMESPACE.NAME` of the other product."""
-_MOVING: Final = frozenset({PROMOTION.verb, ABORTION.verb, ROLLBACK.verb})
+_MOVING: Final = frozenset({PROMOTE_ACTION.verb, ABORT_ACTION.verb, ROLLBACK_ACTION.verb})
 """Verbs that move traffic."""
 _THEN: Final = {
-    PROMOTION.verb: "The operator promotes it at its last step unless a check objects: all traffic moves to it.",
-    ABORTION.verb: "All traffic goes to the stable version at once, and the rollout ends.",
-    ROLLBACK.verb: "It replaces the stable version at once, without steps.",
-    RETRAINING.verb: "One training starts as soon as its limits allow; its result takes the usual canary.",
+    PROMOTE_ACTION.verb: "The operator promotes it at its last step unless a check objects: all traffic moves to it.",
+    ABORT_ACTION.verb: "All traffic goes to the stable version at once, and the rollout ends.",
+    ROLLBACK_ACTION.verb: "It replaces the stable version at once, without steps.",
+    RETRAIN_ACTION.verb: "One training starts as soon as its limits allow; its result takes the usual canary.",
     SUSPEND: "No rollout and no retraining begins by itself until the product is resumed. Requests of people still act.",
     RESUME: "Rollouts and retrainings begin by themselves again.",
 }
 _TITLES: Final = {
-    PROMOTION.verb: "Approve", ABORTION.verb: "Abort the rollout of", ROLLBACK.verb: "Roll back to",
-    RETRAINING.verb: "Retrain", SUSPEND: "Suspend", RESUME: "Resume",
+    PROMOTE_ACTION.verb: "Approve", ABORT_ACTION.verb: "Abort the rollout of", ROLLBACK_ACTION.verb: "Roll back to",
+    RETRAIN_ACTION.verb: "Retrain", SUSPEND: "Suspend", RESUME: "Resume",
 }  # fmt: skip
 
 
@@ -110,10 +112,10 @@ class Intent:
         action = ACTIONS.get(self.verb)
         value = f"{self.version}/{token}" if self.version else token
         if action is None:
-            note = RequestNote.of(f"{self.verb}/{token}", user, reason)
+            note = RequestNote.create(f"{self.verb}/{token}", user, reason)
             changed: dict[str, Any] = {"spec": {"suspend": self.verb == SUSPEND}}
             return changed | {"metadata": {"annotations": {REQUEST_NOTE: note.annotation}}}
-        note = RequestNote.of(value, user, reason)
+        note = RequestNote.create(value, user, reason)
         annotations = {action.annotation: value, REQUEST_NOTE: note.annotation}
         return {"metadata": {"annotations": annotations}}
 
@@ -134,18 +136,18 @@ def intent_of(product: facts.Body, verb: str, version: str = "") -> Intent | Non
     if verb not in ACTIONS:
         return _switch(product, verb)
     action = ACTIONS[verb]
-    if verb == RETRAINING.verb and not facts.part(product, "spec", "retraining"):
+    if verb == RETRAIN_ACTION.verb and not facts.section(product, "spec", "retraining"):
         return None
     try:
-        request = action.ask(product, version)
+        request = action.request_of(product, version)
     except SluicegateError:
         return None
     return Intent(
         verb, verb, request.version,
-        others=tuple(one for one in _accepted(product) if one != request.version) if verb == ROLLBACK.verb else (),
+        others=tuple(one for one in _accepted(product) if one != request.version) if verb == ROLLBACK_ACTION.verb else (),
         sentence=request.sentence, details=tuple(request.details), then=_THEN[verb], warning="",
         moves_traffic=verb in _MOVING,
-        state=(*state_of(product), verb, request.version, *action.identify(product), _annotation(product, action)),
+        state=(*state_of(product), verb, request.version, *action.identity_of(product), _annotation(product, action)),
     )  # fmt: skip
 
 
@@ -158,7 +160,7 @@ def answer_verbs(roles: Iterable[str]) -> Iterator[str]:
 def _answer(product: facts.Body, verb: str, version: str) -> Intent | None:
     """Return the answer of a role that the candidate waits for; None for another one."""
     word, _, role = verb.partition("-")
-    if role not in waited_for(product):
+    if role not in missing_parties(product):
         return None
     try:
         request = answer_request(product, role, ANSWERS[word], version)
@@ -178,7 +180,7 @@ def _answer(product: facts.Body, verb: str, version: str) -> Intent | None:
 
 
 def _switch(product: facts.Body, verb: str) -> Intent | None:
-    suspended = bool(facts.part(product, "spec").get("suspend"))
+    suspended = bool(facts.section(product, "spec").get("suspend"))
     if verb not in {SUSPEND, RESUME} or (verb == SUSPEND) == suspended:
         return None
     owner = applied_by(product)
@@ -195,25 +197,29 @@ def _switch(product: facts.Body, verb: str) -> Intent | None:
 
 def intents_of(product: facts.Body) -> list[Intent]:
     """Return all that may be asked of a product now."""
-    answers = answer_verbs(party for party in waited_for(product) if "/" not in party)
+    answers = answer_verbs(party for party in missing_parties(product) if "/" not in party)
     intents = (intent_of(product, verb) for verb in (*answers, *VERBS))
     return [intent for intent in intents if intent is not None]
 
 
 def asked_of(product: facts.Body) -> Iterator[Asked]:
     """Yield the requests that the operator has not handled yet, and why the product is suspended."""
-    last_handled = facts.part(product, "status", "lastHandled")
-    note = RequestNote.parse(facts.part(product, "metadata", "annotations").get(REQUEST_NOTE))
+    last_handled = facts.section(product, "status", "lastHandled")
+    note = RequestNote.parse(facts.section(product, "metadata", "annotations").get(REQUEST_NOTE))
     for action in ACTIONS.values():
         value = _annotation(product, action)
-        if value and last_handled.get(action.echo) != value:
+        if value and last_handled.get(action.handled_field) != value:
             yield Asked(action.verb, value, note.text if note and note.value == value else "")
-    if facts.part(product, "spec").get("suspend") and note and note.value.startswith(f"{SUSPEND}/"):
+    if (
+        facts.section(product, "spec").get("suspend")
+        and note
+        and note.value.startswith(f"{SUSPEND}/")
+    ):
         yield Asked(SUSPEND, "", note.text)
 
 
 def _accepted(product: facts.Body) -> tuple[str, ...]:
-    stable = facts.part(product, "status", "stable").get("revision")
+    stable = facts.section(product, "status", "stable").get("revision")
     return tuple(
         dict.fromkeys(
             str(entry.get("version"))
@@ -224,7 +230,7 @@ def _accepted(product: facts.Body) -> tuple[str, ...]:
 
 
 def _annotation(product: facts.Body, action: PersonAction) -> str:
-    return str(facts.part(product, "metadata", "annotations").get(action.annotation, ""))
+    return str(facts.section(product, "metadata", "annotations").get(action.annotation, ""))
 
 
 def given_answers(product: facts.Body) -> Iterator[str]:
@@ -235,8 +241,8 @@ def given_answers(product: facts.Body) -> Iterator[str]:
 
 def state_of(product: facts.Body) -> tuple[str, str]:
     """Return the object, and the last note: each request of the page changes it, so none is sent twice."""
-    meta = facts.part(product, "metadata")
-    return str(meta.get("uid", "")), str(facts.part(meta, "annotations").get(REQUEST_NOTE, ""))
+    meta = facts.section(product, "metadata")
+    return str(meta.get("uid", "")), str(facts.section(meta, "annotations").get(REQUEST_NOTE, ""))
 
 
 def upstream_in(verb: str) -> tuple[str, str] | None:
@@ -257,7 +263,7 @@ def awaited_of(
         (product, need)
         for product in products
         for need in product.needs
-        if need.party == path or (need.party == MORE_PARTIES and product.key in callee_keys)
+        if need.party == path or (need.party == UNNAMED_PARTIES and product.key in callee_keys)
     ]
 
 
@@ -298,7 +304,7 @@ def _consumer_answer(
     except SluicegateError:
         return None
     return Intent(
-        verb, PROMOTION.verb, request.version, (), sentence=f"{request.sentence}, for {name}",
+        verb, PROMOTE_ACTION.verb, request.version, (), sentence=f"{request.sentence}, for {name}",
         details=tuple(request.details),
         then=(
             f"The operator promotes it once each party of {name} has agreed, unless a check objects."

@@ -19,7 +19,7 @@ from sluicegate.reporting.summary import budget_of, share_of
 from sluicegate.reporting.text import line_document
 from sluicegate.reviews.periods import local_day
 from sluicegate.stats.counts import NOTHING, Count, summed
-from sluicegate.views.product_facts import WORST, levels_by_market
+from sluicegate.views.product_facts import STATES_BY_SEVERITY, levels_by_market
 
 BUDGET_DAYS: Final = 14
 """Days of the ledgers in the error budget of a market that status doesn't name."""
@@ -166,7 +166,7 @@ def _row(
 
 
 def _order(row: SloMarketRow) -> tuple[int, float, str]:
-    return WORST.index(row.state), 1.0 if row.ratio is None else row.ratio, row.market
+    return STATES_BY_SEVERITY.index(row.state), 1.0 if row.ratio is None else row.ratio, row.market
 
 
 def _lines(

@@ -71,7 +71,7 @@ def detail_of(
     return Detail(
         facts=facts,
         product=concealed,
-        slos=slo_rows(concealed, facts.initial, all_ledgers),
+        slos=slo_rows(concealed, facts.initial_distances, all_ledgers),
         timeline=tuple(timeline(concealed)),
         dependents=tuple(dependents_of(portfolio.products, facts.key)),
         causes=tuple(portfolio.graph.nodes[name] for name in node.causes) if node else (),

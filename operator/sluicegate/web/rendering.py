@@ -25,11 +25,11 @@ from sluicegate.reporting.line_chart import (
 )
 from sluicegate.reviews.periods import local_day, local_minute
 from sluicegate.stats.counts import Count
-from sluicegate.views.approval_texts import absent_text
+from sluicegate.views.approval_texts import absent_consumer_text
 from sluicegate.views.needs import LABELS
-from sluicegate.views.numbers import duration, in_points, percent, points
+from sluicegate.views.numbers import duration, percent, points, points_number
 from sluicegate.views.product_facts import decision_has_ended
-from sluicegate.views.words import OVER, Tone, label, tone
+from sluicegate.views.words import DEGRADATION_OVER_TEXT, Tone, label, tone_of
 from sluicegate.web.drawing import bullet_of
 from sluicegate.web.figure_cache import FigureCache
 
@@ -53,16 +53,16 @@ class Pages:
             lstrip_blocks=True,
         )
         self._environment.filters.update(
-            age=self.age, moment=moment, badge=badge, points=points, in_points=in_points,
-            percent=percent, budget=words.budget, safe_url=safe_url, tone=tone,
+            age=self.age, moment=moment, badge=badge, points=points, in_points=points_number,
+            percent=percent, budget=words.budget, safe_url=safe_url, tone=tone_of,
             said=label, shape=shape, capitalize_first=lambda text: text[:1].upper() + text[1:], merged=lambda one, other: {**one, **{str(k): v for k, v in other.items()}},
         )  # fmt: skip
         self._environment.tests["https"] = lambda url: bool(safe_url(str(url)))
         self._environment.globals.update(
-            words=words, absent_text=absent_text, duration=duration, percent=percent, share_of=share_of, labels=LABELS, bullet=bullet_of, static=static_url,
+            words=words, absent_text=absent_consumer_text, duration=duration, percent=percent, share_of=share_of, labels=LABELS, bullet=bullet_of, static=static_url,
             url_of=url_of, with_query=with_query, figure=FigureCache(self._figure).figure, small_chart=small_chart,
             chart=chart, point_texts=point_texts, value_text=value_text, mark_text=mark_text, signs=SIGNS,
-            day=local_day, minute=local_minute, decision_has_ended=decision_has_ended, over=OVER,
+            day=local_day, minute=local_minute, decision_has_ended=decision_has_ended, over=DEGRADATION_OVER_TEXT,
         )  # fmt: skip
 
     def render(self, name: str, values: Mapping[str, Any]) -> str:
@@ -102,13 +102,13 @@ def moment(at: int | None) -> str:
 
 def shape(state: object) -> str:
     """Return the shape of a state."""
-    return SHAPES[tone(state)]
+    return SHAPES[tone_of(state)]
 
 
 def badge(state: object) -> Markup:
     """Return a state as shape and word."""
     return Markup('<span class="state {}"><span aria-hidden="true">{}</span> {}</span>').format(
-        tone(state), shape(state), label(state)
+        tone_of(state), shape(state), label(state)
     )
 
 

@@ -11,7 +11,7 @@ from sluicegate.api.versions import VersionBase
 from sluicegate.reporting.brought import lifts_of
 from sluicegate.views.goals import worth_of
 from sluicegate.views.iterations import iterations
-from sluicegate.views.lift import headline, lift_text, market_texts
+from sluicegate.views.lift import headline_lift, lift_text, market_texts
 from sluicegate.views.trials import tried_text
 
 
@@ -47,7 +47,7 @@ def _gain_texts(product: DataProduct, verdict: CanaryVerdict | None) -> Iterator
 def _market_texts(verdict: CanaryVerdict | None, cause: str) -> tuple[str, ...]:
     """Return what a version brought in each market, of the SLO that its rollout was about."""
     lifts = lifts_of(verdict) if verdict is not None else ()
-    return market_texts(lifts, headline(lifts, cause))
+    return market_texts(lifts, headline_lift(lifts, cause))
 
 
 def timeline(product: DataProduct) -> Iterator[TimelineEntry]:

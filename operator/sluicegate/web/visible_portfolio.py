@@ -11,8 +11,8 @@ from sluicegate.portfolio.overview import Choices, PortfolioOverview, choices_of
 from sluicegate.views.product_facts import (
     ProductFacts,
     ProductKey,
-    as_seen,
-    concealing,
+    facts_for_reader,
+    name_concealer,
     with_states,
 )
 from sluicegate.web.authorization import VisibleNamespaces
@@ -97,13 +97,13 @@ class Views:
         return VisiblePortfolio(
             products=tuple(
                 with_states(
-                    _with_hours(as_seen(product, visible_namespaces.sees, keys), hours)
+                    _with_hours(facts_for_reader(product, visible_namespaces.sees, keys), hours)
                     for product in all_facts
                     if visible_namespaces.sees(product.key[0])
                 )
             ),
             reviews=reviews,
-            conceal=concealing(visible_namespaces.sees, keys.__contains__),
+            conceal=name_concealer(visible_namespaces.sees, keys.__contains__),
         )
 
 

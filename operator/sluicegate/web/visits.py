@@ -121,8 +121,8 @@ def _dated_changes(product: ProductFacts) -> Iterator[tuple[int, str]]:
         yield product.state_since, str(product.state)
     if product.model_since is not None:
         yield product.model_since, f"{product.model} became stable"
-    if product.trained is not None and product.trained.time is not None:
-        yield product.trained.time, _training_text(product.trained)
+    if product.last_training is not None and product.last_training.time is not None:
+        yield product.last_training.time, _training_text(product.last_training)
     for need in product.needs:
         if need.since is not None:
             yield need.since, LABELS[need.kind]

@@ -22,7 +22,7 @@ from sluicegate.kube.resources import (
     Key,
     Resource,
 )
-from sluicegate.views.needs import needs_in
+from sluicegate.views.needs import needs_of_status
 from tests.support.lives.mirroring import Mirrors
 from tests.support.lives.products import MAX_DURATION, block_of, duration_of
 
@@ -191,7 +191,7 @@ class Safety:
                 f" {decision.get('type')} ({decision.get('reason')})"
             )
             self.report("step without decision", key, text)
-        needs = needs_in(
+        needs = needs_of_status(
             read_status_json(json.dumps(after.get("status") or {})), (key.namespace, key.name)
         )
         if needs and not ((after.get("status") or {}).get("summary") or {}).get("reason"):

@@ -14,7 +14,7 @@ from benchmarks.virtual.workloads import REGISTRY_AWAY, Quality
 from sluicegate.api import names
 from sluicegate.api.base import rfc3339
 from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS, DATA_PRODUCTS, GATEWAYS
-from sluicegate.views.approval_notes import ApprovalNote, answer_of_consumer, answer_of_role
+from sluicegate.views.approval_notes import ApprovalNote, consumer_annotation, role_annotation
 from tests.support.decisions.rollout_world import RUNTIME, image
 from tests.support.receivers.virtual_messenger import MessengerWorld
 from tests.support.virtual.stories import (
@@ -377,8 +377,8 @@ async def consumers_asked(world: World) -> None:
     await world.run(HOUR)
     identity = approvals()["id"]
     for key, user, annotation in (
-        (pricing, "ada", answer_of_role(manager)),
-        (search, "kim", answer_of_consumer(*pricing)),
+        (pricing, "ada", role_annotation(manager)),
+        (search, "kim", consumer_annotation(*pricing)),
     ):
         note = ApprovalNote("Agree", "v2", identity, user, "no change for our ranking")
         world.annotate(key, **{annotation: note.annotation})

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sluicegate.kube.resources import DATA_PRODUCTS
-from sluicegate.views.approval_notes import ApprovalNote, answer_of_consumer, answer_of_role
+from sluicegate.views.approval_notes import ApprovalNote, consumer_annotation, role_annotation
 from tests.support.apiserver.api_stand_in import ApiStandIn
 from tests.support.apiserver.command_line import CommandLine
 from tests.support.waiting import eventually
@@ -64,7 +64,7 @@ async def test_approve_shows_existing_agreements_and_writes_in_the_name_of_the_u
     note = ApprovalNote("Agree", "v2", ROLLOUT, "acb", "three markets agree")
     ((path, annotations),) = answers(run)
     assert path == DATA_PRODUCTS.path("catalog", "pricing")
-    assert annotations == {answer_of_role(MANAGER): note.annotation}
+    assert annotations == {role_annotation(MANAGER): note.annotation}
     assert "the answer is recorded; waits for search/ranking" in ran.out
 
 
@@ -77,7 +77,7 @@ async def test_approve_for_a_consumer_writes_the_object_of_the_consumer(run):
     assert ran.code == 0, ran
     ((path, annotations),) = answers(run)
     assert path == DATA_PRODUCTS.path("search", "ranking")
-    assert list(annotations) == [answer_of_consumer("catalog", "pricing")]
+    assert list(annotations) == [consumer_annotation("catalog", "pricing")]
 
 
 async def test_approve_accepts_a_consumer_that_status_does_not_list_by_its_full_name(run):

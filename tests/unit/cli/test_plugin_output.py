@@ -22,7 +22,7 @@ from sluicegate.cli.printing.output import as_json, as_yaml
 from sluicegate.cli.printing.terminal import coloured, columns, table
 from sluicegate.cli.trials.explain import status_lines
 from sluicegate.views import product as facts
-from sluicegate.views.plain_text import UNSAFE, clean
+from sluicegate.views.plain_text import UNSAFE_CHARACTERS, clean_text
 from tests.support.samples.product_examples import example, full_status
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -42,20 +42,20 @@ HOSTILE = {
 
 @pytest.mark.parametrize(("text", "shown"), HOSTILE.items(), ids=map(repr, HOSTILE))
 def test_terminal_control_sequences_are_removed_from_object_texts(text, shown):
-    assert clean(text) == shown
+    assert clean_text(text) == shown
 
 
 @given(st.text())
 def test_no_output_text_contains_a_control_character(text):
-    assert not UNSAFE.search(clean(text))
+    assert not UNSAFE_CHARACTERS.search(clean_text(text))
 
 
 @given(st.recursive(st.text(), lambda inner: st.dictionaries(st.text(), inner), max_leaves=5))
 def test_json_and_yaml_output_escape_control_characters_without_loss(value):
     document = {"text": value}
     assert json.loads(as_json(document)) == document
-    assert not UNSAFE.search(as_json(document).replace("\n", ""))
-    assert not UNSAFE.search(as_yaml(document).replace("\n", ""))
+    assert not UNSAFE_CHARACTERS.search(as_json(document).replace("\n", ""))
+    assert not UNSAFE_CHARACTERS.search(as_yaml(document).replace("\n", ""))
 
 
 def test_yaml_output_round_trips_hostile_texts():

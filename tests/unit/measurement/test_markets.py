@@ -24,7 +24,7 @@ from sluicegate.slo.blocks import Block, Quality, Series
 from sluicegate.slo.promql import Scope
 from sluicegate.slo.queries import QueryKind, render_queries
 from sluicegate.stats.counts import Count
-from sluicegate.views.needs import needs_in
+from sluicegate.views.needs import needs_of_status
 from tests.support.decisions.rollout_world import ACCURACY, RUNTIME, document, serving_world
 from tests.support.samples.product_examples import changed
 
@@ -167,7 +167,7 @@ def test_an_ignored_market_has_no_condition_and_no_diagnosis():
     (austria, _) = after.slos[0].markets
     assert (austria.state, austria.missed_start_time) == (SloState.MISSED, None)
     assert find_condition(after.conditions, ConditionType.MARKETS_MET) is None
-    assert not needs_in(after, ("catalog", "search"))
+    assert not needs_of_status(after, ("catalog", "search"))
 
 
 LEARNT = {"name": "accuracy", "indicator": {"outcomes": {}}, "maxDrop": "0.05"}

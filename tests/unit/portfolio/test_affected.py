@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sluicegate.portfolio.affected import dependents_of, graph_of
-from sluicegate.views.product_facts import as_seen, facts_of
+from sluicegate.views.product_facts import facts_for_reader, facts_of
 from tests.support.portfolio.products import degraded, product
 
 
@@ -42,7 +42,7 @@ def test_a_dependency_cycle_is_traversed_once():
 
 def test_unreadable_products_are_unnamed_nodes_of_the_graph():
     other = facts_of(product("other", "shop", spec=calls("base/core")))
-    seen = [as_seen(one, {"shop"}.__contains__) for one in (PRICING, other)]
+    seen = [facts_for_reader(one, {"shop"}.__contains__) for one in (PRICING, other)]
     found = graph_of(seen)
     assert not any("core" in name or "base" in name for name in found.nodes)
     assert len([one for one in found.nodes.values() if one.facts is None]) == 2

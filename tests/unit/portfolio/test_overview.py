@@ -8,7 +8,13 @@ from sluicegate.api.slo_status import SloState
 from sluicegate.portfolio.matrix import market_of, matrix_of
 from sluicegate.portfolio.overview import Wanted, choices_of, overview_of, table_rows
 from sluicegate.views.needs import NeedKind
-from sluicegate.views.product_facts import HIDDEN, as_seen, concealing, facts_of, unreadable
+from sluicegate.views.product_facts import (
+    HIDDEN_PRODUCT,
+    facts_for_reader,
+    facts_of,
+    name_concealer,
+    unreadable_facts,
+)
 from tests.support.portfolio.products import (
     condition,
     degraded,
@@ -70,8 +76,12 @@ def test_the_filter_options_are_those_of_the_products():
 
 
 def test_the_worst_slo_and_the_largest_drop_have_their_numbers():
-    assert (BAD.level.slo, BAD.level.state, BAD.level.budget_left) == ("accuracy", "Missed", -0.31)
-    assert BAD.level.budget_slo == "accuracy"
+    assert (BAD.worst_slo.slo, BAD.worst_slo.state, BAD.worst_slo.budget_left) == (
+        "accuracy",
+        "Missed",
+        -0.31,
+    )
+    assert BAD.worst_slo.budget_slo == "accuracy"
     assert (BAD.change.drop, BAD.change.lower, BAD.change.total) == (0.039, 0.018, 1200)
 
 
@@ -157,7 +167,7 @@ def test_a_market_is_not_met_while_one_of_its_slos_is_unknown():
 
 
 def test_an_unreadable_object_is_listed_as_a_product_that_needs_a_person():
-    one = unreadable({"metadata": {"namespace": "a", "name": "b"}}, "spec.owner: is missing")
+    one = unreadable_facts({"metadata": {"namespace": "a", "name": "b"}}, "spec.owner: is missing")
     assert [need.kind for need in one.needs] == [NeedKind.STALLED]
     assert overview_of([one]).states == {"Unknown": 1}
 
@@ -168,7 +178,9 @@ def test_names_of_unreadable_products_are_concealed():
     status = degraded(message=text) | {
         "dependencies": [{"namespace": "secret", "name": "core", "state": "Degraded"}]
     }
-    seen = as_seen(facts_of(product(spec=depends, status=status)), {"pricing"}.__contains__)
+    seen = facts_for_reader(
+        facts_of(product(spec=depends, status=status)), {"pricing"}.__contains__
+    )
     assert [one.key for one in seen.upstream] == [None, ("pricing", "ads")]
     assert seen.upstream[0].state == "Degraded"
     assert "secret/core " not in seen.needs[0].message
@@ -176,6 +188,9 @@ def test_names_of_unreadable_products_are_concealed():
 
 
 def test_concealing_replaces_whole_names_of_unreadable_products_only():
-    conceal = concealing({"open"}.__contains__, {("a", "b"), ("open", "b")}.__contains__)
+    conceal = name_concealer({"open"}.__contains__, {("a", "b"), ("open", "b")}.__contains__)
     text = "a/b, xa/b, a/b-c, open/b, reg/a/b@sha256:1, a/b."
-    assert conceal(text) == f"{HIDDEN}, xa/b, a/b-c, open/b, reg/a/b@sha256:1, {HIDDEN}."
+    assert (
+        conceal(text)
+        == f"{HIDDEN_PRODUCT}, xa/b, a/b-c, open/b, reg/a/b@sha256:1, {HIDDEN_PRODUCT}."
+    )

@@ -25,7 +25,7 @@ from sluicegate.reporting.text import _name, as_csv, documents, markdown
 from sluicegate.reporting.words import budget, change, compared, missed_times, move, sentence, span
 from sluicegate.reviews.store import read_review
 from sluicegate.stats.evolution import PeriodChange
-from sluicegate.views.spreadsheet import cell, csv_text
+from sluicegate.views.spreadsheet import csv_text, escape_cell
 from tests.support.decisions.reviewed import document_of, month, sealed_month
 
 CALM, WORSE = sealed_month(10, wrong=0.08), sealed_month(11, wrong=0.12, austria=0.4)
@@ -339,7 +339,7 @@ FORMULAS = (
 @pytest.mark.parametrize("text", FORMULAS)
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
 def test_a_csv_text_is_no_formula_with_any_separator(text, separator):
-    written = csv_text([("first", cell(text), "last")], ("a", "b", "c"))
+    written = csv_text([("first", escape_cell(text), "last")], ("a", "b", "c"))
     for row in csv.reader(io.StringIO(written, newline=None), delimiter=separator):
         for one in row:
             for line in one.splitlines():
@@ -350,8 +350,8 @@ def test_a_csv_text_is_no_formula_with_any_separator(text, separator):
     "text", ["plain", "a - b", "5 % better; all markets", "e=mc2", "a|b", "it's", "", "x;y", "1,-2"]
 )
 def test_an_ordinary_text_is_unchanged_in_csv(text):
-    assert cell(text) == text
-    assert cell(-0.5) == -0.5
+    assert escape_cell(text) == text
+    assert escape_cell(-0.5) == -0.5
 
 
 @pytest.mark.parametrize(
@@ -364,7 +364,7 @@ def test_an_ordinary_text_is_unchanged_in_csv(text):
     ],
 )
 def test_csv_has_no_terminal_sequences_and_no_hidden_characters(text, written):
-    assert cell(text) == written
+    assert escape_cell(text) == written
 
 
 def test_json_and_csv_reports_have_the_same_values():

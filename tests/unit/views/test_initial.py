@@ -36,13 +36,15 @@ def test_the_distance_from_the_first_acceptance_has_its_interval(drop, lower, up
 
 
 def test_the_distance_from_the_first_acceptance_requires_events_at_both_times():
-    assert initial_distance("a", "v1", initial=(0, 0), present=(1, 10)) is None
-    assert initial_distance("a", "v1", initial=(1, 10), present=(0, 0)) is None
+    assert initial_distance("a", "v1", initial_counts=(0, 0), present_counts=(1, 10)) is None
+    assert initial_distance("a", "v1", initial_counts=(1, 10), present_counts=(0, 0)) is None
 
 
 def test_a_baseline_with_bursts_has_a_wider_interval():
     narrow, wide = (
-        initial_distance("a", "v1", initial=(865, 10500), present=(190, 1200), phi=phi)
+        initial_distance(
+            "a", "v1", initial_counts=(865, 10500), present_counts=(190, 1200), phi=phi
+        )
         for phi in (1.0, 4.0)
     )
     assert narrow is not None
@@ -55,15 +57,15 @@ def test_a_promotion_does_not_reset_the_distance_from_the_first_acceptance():
     facts = read_facts(promoted())
     assert facts.change is not None
     assert facts.change.drop == pytest.approx(0.039)
-    [initial] = facts.initial
+    [initial] = facts.initial_distances
     assert (initial.slo, initial.version) == ("accuracy", "v1")
     assert initial.drop == pytest.approx(0.0759, abs=1e-4)
-    assert read_facts(document(status=degraded())).initial == ()
+    assert read_facts(document(status=degraded())).initial_distances == ()
 
 
 def test_page_and_plugin_compute_the_same_distance():
     body = promoted(dispersion="2.5")
-    assert initial_distances(body) == {one.slo: one for one in read_facts(body).initial}
+    assert initial_distances(body) == {one.slo: one for one in read_facts(body).initial_distances}
 
 
 def test_the_plugin_prints_both_distances_below_the_slo():

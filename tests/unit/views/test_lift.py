@@ -8,7 +8,7 @@ from sluicegate.stats.intervals import Z_INTERVAL, newcombe_difference
 from sluicegate.views.lift import (
     arms_text,
     change_text,
-    headline,
+    headline_lift,
     lift_of,
     lift_text,
     market_texts,
@@ -96,9 +96,9 @@ def test_the_main_change_of_a_rollout_is_that_of_its_cause_or_the_largest_proved
     better = lift_of("accuracy", (80, 1000), (230, 1000))
     assert equal is not None
     assert better is not None
-    assert headline([equal, better]) is better
-    assert headline([equal, better], "availability") is equal
-    assert headline([equal]) is None
+    assert headline_lift([equal, better]) is better
+    assert headline_lift([equal, better], "availability") is equal
+    assert headline_lift([equal]) is None
 
 
 def test_a_gain_in_each_market_has_its_own_interval_and_the_worst_market_comes_first():

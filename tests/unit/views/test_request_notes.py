@@ -6,7 +6,7 @@ import pytest
 
 from sluicegate.api.names import REQUEST_ABORT, REQUEST_NOTE, REQUEST_RETRAIN
 from sluicegate.reconcile.live.product import product_record
-from sluicegate.views.request_notes import LONGEST_NOTE, LONGEST_REASON, RequestNote
+from sluicegate.views.request_notes import MAX_NOTE_LENGTH, MAX_REASON_LENGTH, RequestNote
 from tests.support.portfolio.products import document
 
 
@@ -20,15 +20,15 @@ def requests(**annotations):
 
 
 def test_the_reason_of_a_request_is_stored_as_one_line():
-    note = RequestNote.of("v15/t", "acb", "prices\r\nin Austria\n\nacb: forged")
+    note = RequestNote.create("v15/t", "acb", "prices\r\nin Austria\n\nacb: forged")
     assert note.annotation == "v15/t\nacb\nprices in Austria acb: forged"
     assert RequestNote.parse(note.annotation) == note
     assert note.text == "acb: prices in Austria acb: forged"
-    assert len(RequestNote.of("t", "acb", "x" * 999).reason) == LONGEST_REASON
+    assert len(RequestNote.create("t", "acb", "x" * 999).reason) == MAX_REASON_LENGTH
 
 
 @pytest.mark.parametrize(
-    "text", [None, 7, "", "t", "t\nacb", "t\nacb\nwhy\nmore", "t\nacb\n" + "x" * LONGEST_NOTE]
+    "text", [None, 7, "", "t", "t\nacb", "t\nacb\nwhy\nmore", "t\nacb\n" + "x" * MAX_NOTE_LENGTH]
 )
 def test_a_malformed_request_note_counts_as_absent(text):
     assert RequestNote.parse(text) is None
@@ -53,4 +53,4 @@ def test_a_request_note_applies_to_its_own_request_only():
     ],
 )
 def test_the_reason_of_a_request_has_no_control_or_bidi_characters(reason, line):
-    assert RequestNote.of("v15/t", "acb", reason).reason == line
+    assert RequestNote.create("v15/t", "acb", reason).reason == line

@@ -7,7 +7,7 @@ from sluicegate.api.names import DecisionReason
 from sluicegate.api.outcome import Outcome
 from sluicegate.api.review import ReviewState
 from sluicegate.api.slo_status import SloState
-from sluicegate.views.words import CAUSES, STATES, Tone, has_ended, label, tone
+from sluicegate.views.words import CAUSES, STATES, Tone, has_ended, label, tone_of
 
 
 def test_each_state_of_products_slos_and_reviews_has_a_display_word():
@@ -16,12 +16,12 @@ def test_each_state_of_products_slos_and_reviews_has_a_display_word():
 
 
 def test_a_failed_version_is_displayed_in_the_failure_colour():
-    assert tone(Outcome.ROLLED_BACK) is Tone.BAD
-    assert tone(Outcome.PROMOTED) is Tone.GOOD
+    assert tone_of(Outcome.ROLLED_BACK) is Tone.BAD
+    assert tone_of(Outcome.PROMOTED) is Tone.GOOD
 
 
 def test_an_unknown_state_is_displayed_unchanged_without_a_colour():
-    assert (tone("Restored"), label("Restored")) == (Tone.NONE, "Restored")
+    assert (tone_of("Restored"), label("Restored")) == (Tone.NONE, "Restored")
 
 
 def test_a_state_of_two_words_is_written_as_two():

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from sluicegate.kube.resources import DATA_PRODUCTS
-from sluicegate.views.approval_notes import ApprovalNote, answer_of_consumer, answer_of_role
+from sluicegate.views.approval_notes import ApprovalNote, consumer_annotation, role_annotation
 from tests.support.virtual.stories import (
     HOUR,
     RARELY,
@@ -75,9 +75,9 @@ def answer(world: World, key: Key, party: str, user: str, *, verdict: str = "Agr
     note = ApprovalNote(verdict, "v2", approvals(world, key)["id"], user, "seen")
     if "/" in party:
         other = type(key)(*party.split("/"))
-        world.annotate(other, **{answer_of_consumer(*key): note.annotation})
+        world.annotate(other, **{consumer_annotation(*key): note.annotation})
     else:
-        world.annotate(key, **{answer_of_role(party): note.annotation})
+        world.annotate(key, **{role_annotation(party): note.annotation})
 
 
 def answered(world: World, key: Key) -> list[tuple[str, str, str]]:
@@ -275,7 +275,7 @@ async def test_editing_the_reason_of_an_answer_keeps_its_role(world):
         answer(world, pricing, role, "acb")
         await world.run(60)
     note = ApprovalNote("Agree", "v2", approvals(world, pricing)["id"], "acb", "other words")
-    world.annotate(pricing, **{answer_of_role(MANAGER): note.annotation})
+    world.annotate(pricing, **{role_annotation(MANAGER): note.annotation})
     await world.run(120)
     assert approvals(world, pricing)["waitingFor"] == [ENGINEER]
     reasons = {one["party"]: one["reason"] for one in approvals(world, pricing)["answers"]}

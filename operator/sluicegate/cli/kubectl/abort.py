@@ -3,10 +3,10 @@
 from typing import Final
 
 from sluicegate.cli.kubectl.action import Action
-from sluicegate.views.person_actions import ABORTION
+from sluicegate.views.person_actions import ABORT_ACTION
 
 COMMAND: Final = Action(
-    ABORTION,
+    ABORT_ACTION,
     "Give all traffic to the stable version again, and end the rollout.",
     version="the version that is rolled back (default: the candidate)",
 )

@@ -31,8 +31,8 @@ from sluicegate.kube.errors import Conflict, Forbidden
 from sluicegate.kube.resources import DATA_PRODUCTS, Key
 from sluicegate.views import product as facts
 from sluicegate.views.person_actions import PersonAction, Stale
-from sluicegate.views.plain_text import clean, says_nothing
-from sluicegate.views.request_notes import LONGEST_REASON, RequestNote
+from sluicegate.views.plain_text import clean_text, is_invisible
+from sluicegate.views.request_notes import MAX_REASON_LENGTH, RequestNote
 
 if TYPE_CHECKING:
     import argparse
@@ -93,22 +93,22 @@ class Action:
         with opened(args) as session:
             key = session.key(args.product)
             product = session.product(key)
-            request = self.kind.ask(product, getattr(args, "version", ""))
+            request = self.kind.request_of(product, getattr(args, "version", ""))
             code = stopped_before(args, key, request, "Nothing was requested.")
             if code is not None:
                 return code
             value = request.value(token())
             note = _note(session, value, args.reason) if args.reason else None
-            _write(session, key, self.kind, self.kind.identify(product), request=(value, note))
+            _write(session, key, self.kind, self.kind.identity_of(product), request=(value, note))
             print_progress(f"► {self.kind.annotation}={value} is set")
             if not args.wait:
                 outcome = WaitResult(REACHED, "requested, without waiting for the answer")
-            elif why := self.kind.pending(product):
+            elif why := self.kind.pending_reason_of(product):
                 outcome = WaitResult(REACHED, why)
             else:
                 outcome, product = wait(
                     session, key, lambda body: handling_result(body, self.kind, value), seconds,
-                    progress=lambda text: print_progress(f"◎ {clean(text)}"),
+                    progress=lambda text: print_progress(f"◎ {clean_text(text)}"),
                 )  # fmt: skip
         return report(product, outcome, action=self.kind.verb, request=value, output=args.output)
 
@@ -134,9 +134,9 @@ def stopped_before(
     ----------
     declined : the words after a no. by : in whose name it is, as the end of the sentence.
     """
-    print_progress(clean(f"{key}: {request.sentence}{by}"))
+    print_progress(clean_text(f"{key}: {request.sentence}{by}"))
     for line in request.details:
-        print_progress(clean(f"  {line}"))
+        print_progress(clean_text(f"  {line}"))
     if args.dry_run:
         return REACHED
     if not args.yes and not confirms(f"{request.sentence} of {key}?"):
@@ -153,10 +153,10 @@ def written_reason(reason: str) -> str:
     InvalidInput
         It shows nothing, or is too long.
     """
-    if says_nothing(reason):
+    if is_invisible(reason):
         raise invalid("--reason", "is empty: write why, in a sentence")
-    if len(reason) > LONGEST_REASON:
-        text = f"has {len(reason)} characters: shorten it to {LONGEST_REASON}"
+    if len(reason) > MAX_REASON_LENGTH:
+        text = f"has {len(reason)} characters: shorten it to {MAX_REASON_LENGTH}"
         raise invalid("--reason", text)
     return reason
 
@@ -164,7 +164,7 @@ def written_reason(reason: str) -> str:
 def _note(session: Session, value: str, reason: str) -> RequestNote:
     """Return the note of a request, in the name of the user of the kubeconfig."""
     reason = written_reason(reason)
-    return RequestNote.of(value, username(session.client), reason)
+    return RequestNote.create(value, username(session.client), reason)
 
 
 def token() -> str:
@@ -175,11 +175,11 @@ def token() -> str:
 
 def handling_result(product: facts.Body, action: PersonAction, value: str) -> WaitResult:
     """Return whether the operator handled a request, and how."""
-    if facts.part(product, "status", "lastHandled").get(action.echo) != value:
-        trial = facts.part(product, "status", "candidate")
+    if facts.section(product, "status", "lastHandled").get(action.handled_field) != value:
+        trial = facts.section(product, "status", "candidate")
         step = facts.step_line(trial) if trial else "no candidate"
         return WaitResult(None, f"waits for the operator ({step})")
-    decision = facts.part(product, "status", "decision")
+    decision = facts.section(product, "status", "decision")
     text = facts.decision_line(product) or "handled"
     is_refused = decision.get("type") == "Alert" and decision.get("reason") in REFUSALS
     return WaitResult(FAILED if is_refused else REACHED, text)
@@ -195,7 +195,7 @@ def confirms(question: str) -> bool:
     """
     if not sys.stdin.isatty():
         raise invalid("--yes", "no terminal to ask on: add --yes")
-    print_progress(clean(f"{question} [y/N]"))
+    print_progress(clean_text(f"{question} [y/N]"))
     return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
 
@@ -213,10 +213,10 @@ def _write(
     body = {"metadata": {"annotations": annotations}}
     for _ in range(ATTEMPTS):
         product = session.product(key)
-        if (now := action.identify(product)) != identity:
+        if (now := action.identity_of(product)) != identity:
             confirmed, present_text = " ".join(identity) or "nothing", " ".join(now) or "nothing"
             raise Stale(
-                f"{key} has changed since it was shown: {clean(confirmed)} then, {clean(present_text)} now; nothing was"
+                f"{key} has changed since it was shown: {clean_text(confirmed)} then, {clean_text(present_text)} now; nothing was"
                 f" written: run the command again, and decide about what is there"
             )
         version = product["metadata"].get("resourceVersion")
@@ -234,7 +234,7 @@ def _refusal(message: str, action: PersonAction, key: Key, product: facts.Body) 
     text = refusal(message, "patch", DATA_PRODUCTS.qualified, key.namespace)
     if action.annotation in text:
         return text  # the admission policy's own words name who may
-    managers = ", ".join(map(clean, facts.managers(product))) or "none is listed"
+    managers = ", ".join(map(clean_text, facts.managers(product))) or "none is listed"
     return (
         f"{text}; who may {action.verb}: its managers in spec.team ({managers}), and holders of the"
         f" verb {action.verb}"

@@ -33,7 +33,7 @@ from sluicegate.views.approval_actions import (
 )
 from sluicegate.views.approval_notes import AGREE, REFUSE
 from sluicegate.views.person_actions import Stale
-from sluicegate.views.plain_text import clean
+from sluicegate.views.plain_text import clean_text
 
 if TYPE_CHECKING:
     import argparse
@@ -90,12 +90,12 @@ class AnswerCommand:
             if code is not None:
                 return code
             _write(session, key, request, request.value(user, reason))
-            print_progress(clean(f"► {request.annotation} is set on {Key(*request.target)}"))
+            print_progress(clean_text(f"► {request.annotation} is set on {Key(*request.target)}"))
             outcome = WaitResult(REACHED, "answered, without waiting for the operator")
             if args.wait:
                 outcome, product = wait(
                     session, key, lambda body: received(body, request, user), seconds,
-                    progress=lambda text: print_progress(f"◎ {clean(text)}"),
+                    progress=lambda text: print_progress(f"◎ {clean_text(text)}"),
                 )  # fmt: skip
         word = f"{request.verdict}/{request.version}/{party}"
         return report(

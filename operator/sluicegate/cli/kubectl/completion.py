@@ -14,7 +14,7 @@ from sluicegate.cli.kubectl.session import opened
 from sluicegate.errors import SluicegateError
 from sluicegate.kube.requests import list_page
 from sluicegate.kube.resources import DATA_PRODUCTS
-from sluicegate.views.plain_text import clean
+from sluicegate.views.plain_text import clean_text
 
 SHELLS: Final = {
     "bash": """\
@@ -83,7 +83,7 @@ def complete(
         candidates = _of_command(parser_of(command), before, last)
     for candidate in candidates:
         name, _, text = candidate.partition("\t")
-        print(f"{clean(name)}\t{clean(text)}".rstrip())
+        print(f"{clean_text(name)}\t{clean_text(text)}".rstrip())
     print(NO_FILES)
     return 0
 

@@ -151,25 +151,25 @@ def _table(products: list[facts.Body], args: argparse.Namespace, *, headers: boo
 
 def row(product: facts.Body, now: datetime, *, wide: bool = False) -> list[str]:
     """Return the cells of a product, in the order of the header."""
-    spec, summary = facts.part(product, "spec"), facts.part(product, "status", "summary")
+    spec, summary = facts.section(product, "spec"), facts.section(product, "status", "summary")
     meta = product["metadata"]
     cells = [
         meta.get("namespace", ""),
         meta["name"],
         facts.state_of(product),
         summary.get("slo", ""),
-        facts.part(product, "status", "stable").get("version", ""),
+        facts.section(product, "status", "stable").get("version", ""),
         summary.get("canary", ""),
         facts.team_of(str(spec.get("owner", ""))),
-        facts.join(spec.get("markets") or ()),
+        facts.join_values(spec.get("markets") or ()),
         facts.age(meta.get("creationTimestamp", ""), now),
     ]
     if wide:
-        training = facts.part(product, "status", "retraining")
+        training = facts.section(product, "status", "retraining")
         cells += [
             spec.get("priority", ""),
-            facts.part(product, "status", "diagnosis").get("cause", ""),
-            training.get("waitingFor") or facts.part(training, "lastResult").get("outcome", ""),
+            facts.section(product, "status", "diagnosis").get("cause", ""),
+            training.get("waitingFor") or facts.section(training, "lastResult").get("outcome", ""),
             facts.condition(product, "ReviewDue").get("reason", "")
             or facts.condition(product, "ActionsLate").get("reason", ""),
         ]

@@ -12,8 +12,8 @@ from sluicegate.errors import invalid
 from sluicegate.kube.errors import Forbidden
 from sluicegate.kube.resources import DATA_PRODUCTS, key_of
 from sluicegate.portfolio.affected import Graph, graph_of
-from sluicegate.views.plain_text import clean
-from sluicegate.views.words import Tone, tone
+from sluicegate.views.plain_text import clean_text
+from sluicegate.views.words import Tone, tone_of
 
 FILLS: Final = {Tone.GOOD: "#d6f0d6", Tone.WARN: "#ffe6b3", Tone.BAD: "#f6c9c9", Tone.NONE: "white"}
 """Fills of nodes by the tone of their state."""
@@ -85,7 +85,7 @@ def dot(graph: Graph) -> Iterator[str]:
     yield "digraph products {"
     yield '  rankdir=LR; node [shape=box, style="rounded,filled", fillcolor=white];'
     for name, node in sorted(graph.nodes.items()):
-        fill = FILLS[tone(node.state)]
+        fill = FILLS[tone_of(node.state)]
         yield f'  "{_escaped(name)}" [label="{_escaped(name)}\\n{_label(graph, name)}", fillcolor="{fill}"];'
     for caller, callee in graph.edges:
         yield f'  "{_escaped(caller)}" -> "{_escaped(callee)}";'
@@ -98,12 +98,12 @@ def mermaid(graph: Graph) -> Iterator[str]:
     yield "flowchart LR"
     for name, number in numbers.items():
         text = f"{name}<br/>{_label(graph, name)}".replace('"', "#quot;")
-        yield f'  {number}["{clean(text)}"]'
+        yield f'  {number}["{clean_text(text)}"]'
     for caller, callee in graph.edges:
         yield f"  {numbers[caller]} --> {numbers[callee]}"
     for shade, colour in FILLS.items():
         style_lines = sorted(
-            numbers[name] for name, node in graph.nodes.items() if tone(node.state) is shade
+            numbers[name] for name, node in graph.nodes.items() if tone_of(node.state) is shade
         )
         if style_lines and shade is not Tone.NONE:
             yield f"  style {','.join(style_lines)} fill:{colour}"
@@ -111,8 +111,8 @@ def mermaid(graph: Graph) -> Iterator[str]:
 
 def _label(graph: Graph, name: str) -> str:
     node = graph.nodes[name]
-    return f"{clean(node.state)}, affected" if node.causes else clean(node.state)
+    return f"{clean_text(node.state)}, affected" if node.causes else clean_text(node.state)
 
 
 def _escaped(text: str) -> str:
-    return clean(text).replace("\\", "\\\\").replace('"', '\\"')
+    return clean_text(text).replace("\\", "\\\\").replace('"', '\\"')

@@ -12,9 +12,9 @@ from sluicegate.errors import invalid
 from sluicegate.kube.resources import Key
 from sluicegate.views import iterations
 from sluicegate.views import product as facts
-from sluicegate.views.plain_text import clean
-from sluicegate.views.spreadsheet import cell, csv_text
-from sluicegate.views.trials import stated_text
+from sluicegate.views.plain_text import clean_text
+from sluicegate.views.spreadsheet import csv_text, escape_cell
+from sluicegate.views.trials import statement_text
 
 HEADER: Final = (
     "VERSION", "OUTCOME", "TRAFFIC", "BROUGHT", "SOURCE", "SINCE", "UNTIL", "REVISION", "REASON",
@@ -64,11 +64,11 @@ def run(args: argparse.Namespace) -> int:
         )
     elif args.output == "csv":
         sys.stdout.write(
-            csv_text((map(cell, row) for row in iterations.rows(log)), iterations.COLUMNS)
+            csv_text((map(escape_cell, row) for row in iterations.rows(log)), iterations.COLUMNS)
         )
     elif args.output == "name":
         for version in versions:
-            print(clean(version.get("version")))
+            print(clean_text(version.get("version")))
     elif args.iterations:
         _print(ITERATIONS, [_iteration(entry) for entry in log], args)
     elif args.decisions:
@@ -101,7 +101,7 @@ def row(version: facts.Body, now: datetime, *, wide: bool = False) -> list[str]:
 
 
 def _iteration(entry: facts.Body) -> list[str]:
-    trial_text = stated_text(entry)
+    trial_text = statement_text(entry)
     cells = (
         entry.get("endTime") or "now",
         entry.get("version", ""),
@@ -135,7 +135,7 @@ def _decisions(session: Session, key: Key, product: facts.Body) -> list[facts.Bo
     for review in session.reviews(key):
         for decision in facts.entries(review, "status", "decisions"):
             decisions[_identity(decision)] = decision
-    if last := facts.part(product, "status", "decision"):
+    if last := facts.section(product, "status", "decision"):
         decisions.setdefault(_identity(last), last)
     return sorted(
         decisions.values(), key=lambda decision: str(decision.get("decisionTime")), reverse=True

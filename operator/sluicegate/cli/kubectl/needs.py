@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 from sluicegate.kube.resources import key_of
 from sluicegate.views import product as facts
-from sluicegate.views.approval_actions import approvals_of, waited_for
-from sluicegate.views.needs import LABELS, MORE_PARTIES, NeedKind
+from sluicegate.views.approval_actions import approvals_of, missing_parties
+from sluicegate.views.needs import LABELS, UNNAMED_PARTIES, NeedKind
 from sluicegate.views.numbers import age
 from sluicegate.views.product_facts import read_facts
 
@@ -50,7 +50,7 @@ def of_user(products: Sequence[facts.Body], user: str) -> list[facts.Body]:
         product
         for product in products
         if in_team(product, user)
-        or not parties.isdisjoint(waited_for(product))
+        or not parties.isdisjoint(missing_parties(product))
         or (approvals_of(product).get("moreWaiting") and tuple(key_of(product)) in upstreams)
     ]
 
@@ -80,7 +80,7 @@ def rows(products: Sequence[facts.Body], now: datetime, user: str = "") -> list[
     With a user, products of other teams have only what waits for an answer of this user's products.
     """
     parties = {"/".join(key_of(product)) for product in products if in_team(product, user)} | {
-        MORE_PARTIES
+        UNNAMED_PARTIES
     }
     needs = [
         (need, product_facts)

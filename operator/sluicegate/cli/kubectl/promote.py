@@ -3,10 +3,10 @@
 from typing import Final
 
 from sluicegate.cli.kubectl.action import Action
-from sluicegate.views.person_actions import PROMOTION
+from sluicegate.views.person_actions import PROMOTE_ACTION
 
 COMMAND: Final = Action(
-    PROMOTION,
+    PROMOTE_ACTION,
     "Approve the candidate of a product with its evidence, or try a version again that ended"
     " without being promoted. Refused if the candidate is replaced meanwhile.",
     version="the version that is approved (default: the candidate)",

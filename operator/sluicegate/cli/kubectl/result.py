@@ -8,7 +8,7 @@ from sluicegate.cli.kubectl.waiting import FAILED, REACHED, TIMED_OUT
 from sluicegate.cli.printing.output import document, write, write_names
 from sluicegate.kube.resources import key_of
 from sluicegate.views import product as facts
-from sluicegate.views.plain_text import clean
+from sluicegate.views.plain_text import clean_text
 
 if TYPE_CHECKING:
     from sluicegate.cli.kubectl.waiting import WaitResult
@@ -25,14 +25,14 @@ def report(
     if output == "name":
         write_names([product])
     elif output == "table":
-        print(clean(f"{MARKS.get(code, '◌')} {key}: {outcome.message}"))
+        print(clean_text(f"{MARKS.get(code, '◌')} {key}: {outcome.message}"))
         if trial := facts.candidate(product):
-            print(clean(f"  candidate {facts.step_line(trial)}"))
+            print(clean_text(f"  candidate {facts.step_line(trial)}"))
     else:
         answer = document(
             "ActionResult", namespace=key.namespace, name=key.name, action=action, request=request,
             code=code, message=outcome.message,
-            decision=facts.part(product, "status", "decision"),
+            decision=facts.section(product, "status", "decision"),
         )  # fmt: skip
         write(answer, output)
     return code

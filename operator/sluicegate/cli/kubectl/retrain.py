@@ -3,10 +3,10 @@
 from typing import Final
 
 from sluicegate.cli.kubectl.action import Action
-from sluicegate.views.person_actions import RETRAINING
+from sluicegate.views.person_actions import RETRAIN_ACTION
 
 COMMAND: Final = Action(
-    RETRAINING,
+    RETRAIN_ACTION,
     "Ask for one training of a product. It also ends a suspension after three attempts without a"
     " promotion.",
 )

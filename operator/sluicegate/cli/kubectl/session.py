@@ -17,7 +17,7 @@ from sluicegate.kube.kubeconfig import Access, read_access
 from sluicegate.kube.requests import create_request
 from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS, DATA_PRODUCTS, SUBJECT_REVIEWS, Key
 from sluicegate.views import product as facts
-from sluicegate.views.plain_text import clean
+from sluicegate.views.plain_text import clean_text
 
 if TYPE_CHECKING:
     import argparse
@@ -91,7 +91,9 @@ def opened(args: argparse.Namespace) -> Iterator[Session]:
     access = read_access(selection_of(args), os.environ)
     everywhere = getattr(args, "all_namespaces", False)
     namespace = "" if everywhere else (args.namespace or access.namespace)
-    with DirectClient(access, lambda text: print_progress(f"Warning: {clean(text)}")) as client:
+    with DirectClient(
+        access, lambda text: print_progress(f"Warning: {clean_text(text)}")
+    ) as client:
         yield Session(client, access, namespace)
 
 
@@ -116,7 +118,7 @@ def refusals(verb: str, resource: Resource, namespace: str) -> Iterator[None]:
 
 def refusal(message: str, verb: str, resource: str, namespace: str) -> str:
     """Return the message about a refused request; an admission policy's own message suffices."""
-    message = clean(message.partition("Forbidden: ")[2] or message)
+    message = clean_text(message.partition("Forbidden: ")[2] or message)
     if "ValidatingAdmissionPolicy" in message:
         return message.partition(" denied request: ")[2] or message
     location = f"in the namespace {namespace}" if namespace else "in all namespaces"
@@ -139,4 +141,4 @@ def _roles(resource: str) -> str:
 def username(client: DirectClient) -> str:
     """Return the requester's user name at the API server."""
     answer = client.send(create_request(SUBJECT_REVIEWS, {"metadata": {}}, manager=""))
-    return str(facts.part(answer, "status", "userInfo").get("username", ""))
+    return str(facts.section(answer, "status", "userInfo").get("username", ""))

@@ -18,7 +18,7 @@ from sluicegate.cli.printing.terminal import print_progress
 from sluicegate.errors import invalid
 from sluicegate.kube.resources import Key, key_of
 from sluicegate.views import product as facts
-from sluicegate.views.plain_text import clean
+from sluicegate.views.plain_text import clean_text
 
 SHOWN: Final = frozenset(
     {
@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
             return REACHED
         judge = _judge(session, key, product, args)
         outcome, product = wait(
-            session, key, judge, seconds, progress=lambda text: print_progress(clean(text))
+            session, key, judge, seconds, progress=lambda text: print_progress(clean_text(text))
         )
     _print(product, outcome, args.output)
     return REACHED if outcome.code is None else outcome.code
@@ -82,7 +82,7 @@ def _judge(
 
 def healthy(product: facts.Body) -> WaitResult:
     """Return whether the product is Healthy and Ready as its spec is now."""
-    if not facts.observed(product):
+    if not facts.is_observed(product):
         return WaitResult(None, "the operator has not reconciled this spec yet")
     if stalled := _stalled(product):
         return stalled
@@ -96,19 +96,19 @@ def healthy(product: facts.Body) -> WaitResult:
 
 def awaited_version(product: facts.Body) -> str:
     """Return the version that a promotion is waited for."""
-    version = str(facts.part(product, "spec", "model", "bento").get("version", ""))
-    spec_model = facts.part(product, "status", "specModel")
-    if not facts.observed(product) or spec_model.get("version") != version:
+    version = str(facts.section(product, "spec", "model", "bento").get("version", ""))
+    spec_model = facts.section(product, "status", "specModel")
+    if not facts.is_observed(product) or spec_model.get("version") != version:
         return version
     return str(facts.candidate(product).get("version") or version)
 
 
 def promoted(product: facts.Body, version: str) -> WaitResult:
     """Return whether a version is stable, or ended otherwise."""
-    if not facts.observed(product):
+    if not facts.is_observed(product):
         return WaitResult(None, "the operator has not reconciled this spec yet")
-    status = facts.part(product, "status")
-    stable, trial = facts.part(status, "stable"), facts.candidate(product)
+    status = facts.section(product, "status")
+    stable, trial = facts.section(status, "stable"), facts.candidate(product)
     if trial.get("version") == version:
         return _tried(product, trial)
     if stable.get("version") == version:
@@ -116,11 +116,11 @@ def promoted(product: facts.Body, version: str) -> WaitResult:
     past = next(
         (entry for entry in facts.entries(status, "history") if entry.get("version") == version), {}
     )
-    model = facts.part(status, "specModel")
+    model = facts.section(status, "specModel")
     outcome_name = past.get("outcome") or (
         model.get("outcome") if model.get("version") == version else ""
     )
-    if outcome_name in facts.ENDED:
+    if outcome_name in facts.UNSUCCESSFUL_OUTCOMES:
         return WaitResult(FAILED, f"{version} is {outcome_name}: {_last(product)}")
     return _stalled(product) or WaitResult(None, f"{version} is no candidate yet")
 
@@ -146,7 +146,8 @@ def _last(product: facts.Body) -> str:
 def reviews(sealed: list[facts.Body]) -> WaitResult:
     """Return whether the sealed reviews of a product have their signatures."""
     states = {
-        review["metadata"]["name"]: facts.part(review, "status").get("state") for review in sealed
+        review["metadata"]["name"]: facts.section(review, "status").get("state")
+        for review in sealed
     }
     waiting = sorted(name for name, state in states.items() if state in {"ToReview", "Overdue"})
     if waiting:
@@ -163,18 +164,18 @@ def _print(product: facts.Body, outcome: WaitResult, output: str) -> None:
         return
     if output in {"table", "wide"}:
         for line in lines(product):
-            print(clean(line))
+            print(clean_text(line))
         if outcome.message:
-            print(clean(outcome.message))
+            print(clean_text(outcome.message))
         return
     key, trial = key_of(product), facts.candidate(product)
     answer = document(
         "ProductStatus", namespace=key.namespace, name=key.name, state=facts.state_of(product),
-        stable=facts.part(product, "status", "stable").get("version", ""),
+        stable=facts.section(product, "status", "stable").get("version", ""),
         candidate=trial.get("version", ""), weight=trial.get("weight", 0),
-        hold=facts.part(trial, "hold"),
-        approvals=facts.part(trial, "approvals"),
-        decision=facts.part(product, "status", "decision"),
+        hold=facts.section(trial, "hold"),
+        approvals=facts.section(trial, "approvals"),
+        decision=facts.section(product, "status", "decision"),
         sinceFirstAcceptance={
             name: {"version": distance.version, "drop": distance.drop, "interval": [distance.lower, distance.upper]}
             for name, distance in facts.initial_distances(product).items()
@@ -187,8 +188,8 @@ def _print(product: facts.Body, outcome: WaitResult, output: str) -> None:
 
 def lines(product: facts.Body) -> list[str]:
     """Return state, versions, SLOs and needs of a person, a line each."""
-    status, key, trial = facts.part(product, "status"), key_of(product), facts.candidate(product)
-    stable = facts.part(status, "stable").get("version", "none")
+    status, key, trial = facts.section(product, "status"), key_of(product), facts.candidate(product)
+    stable = facts.section(status, "stable").get("version", "none")
     text = [f"{key}: {facts.state_of(product)}, stable {stable}"]
     if trial:
         text.append(f"candidate {facts.step_line(trial)}")
@@ -201,7 +202,7 @@ def lines(product: facts.Body) -> list[str]:
         text.append(f"SLO {slo.get('name')}: {slo.get('state')} {slo.get('message', '')}".rstrip())
         if distance := facts.distance_line(slo, initial.get(str(slo.get("name")))):
             text.append(f"  {distance}")
-    if cause := facts.part(status, "diagnosis"):
+    if cause := facts.section(status, "diagnosis"):
         text.append(f"diagnosis {cause.get('cause')}: {cause.get('message', '')}")
     if decision := facts.decision_line(product):
         text.append(f"last decision {decision}")

@@ -13,7 +13,7 @@ from sluicegate.cli.printing.terminal import print_progress
 from sluicegate.kube.resources import DATA_PRODUCTS
 from sluicegate.views import product as facts
 from sluicegate.views.person_actions import applied_by
-from sluicegate.views.plain_text import clean
+from sluicegate.views.plain_text import clean_text
 
 
 def configure(
@@ -39,10 +39,10 @@ def run(args: argparse.Namespace, *, suspend: bool = True) -> int:
     with opened(args) as session:
         key = session.key(args.product)
         product = session.product(key)
-        if bool(facts.part(product, "spec").get("suspend")) == suspend:
+        if bool(facts.section(product, "spec").get("suspend")) == suspend:
             return _report(product, WaitResult(REACHED, f"spec.suspend is {_word(suspend)}"), args)
         if not args.live:
-            print(clean(f"# {key}{applied_by(product)}: change its manifest, or use --live"))
+            print(clean_text(f"# {key}{applied_by(product)}: change its manifest, or use --live"))
             print(f"spec:\n  suspend: {_word(suspend)}")
             return REACHED
         with refusals("patch", DATA_PRODUCTS, key.namespace):
@@ -50,20 +50,20 @@ def run(args: argparse.Namespace, *, suspend: bool = True) -> int:
                 DATA_PRODUCTS, key, {"spec": {"suspend": suspend}}, resource_version=None
             )
         if owner := applied_by(product):
-            print_progress(clean(f"Warning: it{owner}, which may revert the change"))
+            print_progress(clean_text(f"Warning: it{owner}, which may revert the change"))
         outcome, product = wait(session, key, _reconciled, seconds, progress=print_progress)
     return _report(product, outcome, args)
 
 
 def _reconciled(product: facts.Body) -> WaitResult:
-    word = _word(bool(facts.part(product, "spec").get("suspend")))
-    if facts.observed(product):
+    word = _word(bool(facts.section(product, "spec").get("suspend")))
+    if facts.is_observed(product):
         return WaitResult(REACHED, f"spec.suspend is {word}, and the operator has reconciled it")
     return WaitResult(None, f"spec.suspend is {word}; waits for the operator")
 
 
 def _report(product: facts.Body, outcome: WaitResult, args: argparse.Namespace) -> int:
-    request = _word(bool(facts.part(product, "spec").get("suspend")))
+    request = _word(bool(facts.section(product, "spec").get("suspend")))
     return report(product, outcome, action=args.command, request=request, output=args.output)
 
 

@@ -22,7 +22,7 @@ from sluicegate.kube.resources import (
     Resource,
 )
 from sluicegate.views import product as facts
-from sluicegate.views.plain_text import clean
+from sluicegate.views.plain_text import clean_text
 
 KINDS: Final = (
     DEPLOYMENTS, PODS, SERVICES, HTTP_ROUTES, HORIZONTAL_POD_AUTOSCALERS, POD_DISRUPTION_BUDGETS,
@@ -101,12 +101,12 @@ def _objects(session: Session, key: Key) -> tuple[dict[str, list[facts.Body]], l
 
 def tree(product: facts.Body, objects: Mapping[str, list[facts.Body]]) -> TreeNode:
     """Return the product, below it its versions with their objects, then what all versions share."""
-    status, name = facts.part(product, "status"), product["metadata"]["name"]
+    status, name = facts.section(product, "status"), product["metadata"]["name"]
     state = facts.state_of(product)
     mark = {"Healthy": "ok", "Degraded": "failed", "Degrading": "waiting"}.get(state, "")
     root = TreeNode("DataProduct", name, mark, state)
-    trial = facts.part(status, "candidate")
-    if stable := facts.part(status, "stable"):
+    trial = facts.section(status, "candidate")
+    if stable := facts.section(status, "stable"):
         text = f"stable, {100 - int(trial.get('weight', 0))} % of the traffic"
         root.children.append(_version(stable, "ok", text, objects))
     if trial:
@@ -134,7 +134,7 @@ def tree(product: facts.Body, objects: Mapping[str, list[facts.Body]]) -> TreeNo
 
 def _parties(trial: facts.Body) -> Iterator[TreeNode]:
     """Yield the parties that must agree to a candidate, each with its answer."""
-    approvals = facts.part(trial, "approvals")
+    approvals = facts.section(trial, "approvals")
     for answer in facts.entries(approvals, "answers"):
         agrees = answer.get("verdict") == "Agree" and not answer.get("problem")
         text = f"{answer.get('verdict')} of {answer.get('user')} at {answer.get('answerTime')}"
@@ -149,7 +149,7 @@ def _parties(trial: facts.Body) -> Iterator[TreeNode]:
 
 def _explain_training(product: facts.Body, nodes: list[TreeNode]) -> None:
     """Add the wait of the training under way to its Job's node."""
-    job = facts.part(product, "status", "retraining").get("job")
+    job = facts.section(product, "status", "retraining").get("job")
     active = facts.condition(product, "RetrainingActive")
     for node in nodes:
         if job and (node.kind, node.name) == ("Job", job) and active.get("status") == "False":
@@ -172,7 +172,7 @@ def _version(
 
 
 def _revision(body: facts.Body) -> str | None:
-    return facts.part(body, "metadata", "labels").get(LABEL_REVISION)
+    return facts.section(body, "metadata", "labels").get(LABEL_REVISION)
 
 
 def _object(kind: str, body: facts.Body) -> TreeNode:
@@ -181,17 +181,17 @@ def _object(kind: str, body: facts.Body) -> TreeNode:
 
 
 def _deployment(body: facts.Body) -> tuple[str, str]:
-    replicas = facts.part(body, "spec").get("replicas", 0)
-    ready = facts.part(body, "status").get("readyReplicas", 0)
+    replicas = facts.section(body, "spec").get("replicas", 0)
+    ready = facts.section(body, "status").get("readyReplicas", 0)
     return ("ok" if ready >= replicas else "waiting"), f"{ready}/{replicas} ready"
 
 
 def _pod(body: facts.Body) -> tuple[str, str]:
-    status = facts.part(body, "status")
+    status = facts.section(body, "status")
     waiting_reasons = [
-        str(facts.part(container_status, "state", "waiting").get("reason"))
+        str(facts.section(container_status, "state", "waiting").get("reason"))
         for container_status in facts.entries(status, "containerStatuses")
-        if facts.part(container_status, "state", "waiting")
+        if facts.section(container_status, "state", "waiting")
     ]
     ready = facts.condition(body, "Ready").get("status") == "True"
     phase = str(status.get("phase", "Unknown"))
@@ -204,7 +204,7 @@ def _pod(body: facts.Body) -> tuple[str, str]:
 
 
 def _job(body: facts.Body) -> tuple[str, str]:
-    status = facts.part(body, "status")
+    status = facts.section(body, "status")
     if status.get("succeeded"):
         return "ok", "succeeded"
     if facts.condition(body, "Failed").get("status") == "True":
@@ -228,7 +228,7 @@ def _route(body: facts.Body) -> tuple[str, str]:
 
 
 def _review(body: facts.Body) -> tuple[str, str]:
-    state = str(facts.part(body, "status").get("state", "NotStarted"))
+    state = str(facts.section(body, "status").get("state", "NotStarted"))
     mark = {"Reviewed": "ok", "Overdue": "failed", "ToReview": "waiting"}.get(state, "")
     return mark, state
 
@@ -253,6 +253,6 @@ def _below(node: TreeNode, prefix: str) -> Iterator[str]:
 
 
 def _line(node: TreeNode) -> str:
-    text = clean(f"{node.kind}/{node.name}")
-    message = clean(node.message)
+    text = clean_text(f"{node.kind}/{node.name}")
+    message = clean_text(node.message)
     return f"{MARKS[node.state]} {text}  {message}".rstrip()

@@ -32,7 +32,7 @@ from sluicegate.kube.errors import Forbidden, Gone, NotFound, Transient
 from sluicegate.kube.resources import DATA_PRODUCTS, EVENTS, Key
 from sluicegate.views import live
 from sluicegate.views import product as facts
-from sluicegate.views.plain_text import clean
+from sluicegate.views.plain_text import clean_text
 
 GOALS: Final = ("promoted", "idle")
 REDRAW_SECONDS: Final = 1.0
@@ -79,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
         screen = _screen(args.output)
         outcome = _follow(session, key, product, judge=judge, screen=screen, seconds=seconds)
     if outcome.message:
-        print_progress(clean(outcome.message))
+        print_progress(clean_text(outcome.message))
     return REACHED if outcome.code is None else outcome.code
 
 
@@ -95,19 +95,19 @@ def idle(product: facts.Body) -> WaitResult:
     under_way = next(_under_way(product), "")
     if under_way:
         return WaitResult(None, under_way)
-    stable = facts.part(product, "status", "stable").get("version")
+    stable = facts.section(product, "status", "stable").get("version")
     return WaitResult(REACHED, f"idle: {facts.state_of(product)}, stable {stable or 'none'}")
 
 
 def _under_way(product: facts.Body) -> Iterator[str]:
-    trial, status = facts.candidate(product), facts.part(product, "status")
-    if not facts.observed(product):
+    trial, status = facts.candidate(product), facts.section(product, "status")
+    if not facts.is_observed(product):
         yield "the operator has not reconciled this spec yet"
     if trial and (trial.get("phase") != "Parked" or trial.get("retryTime")):
         yield f"candidate {facts.step_line(trial)}"
-    if facts.part(status, "candidate").get("restoring"):
+    if facts.section(status, "candidate").get("restoring"):
         yield "an earlier version is being restored"
-    if facts.part(status, "retraining", "trigger"):
+    if facts.section(status, "retraining", "trigger"):
         yield "a training is under way"
     if facts.entries(status, "pendingRequests"):
         yield "a request waits"
@@ -263,7 +263,7 @@ class _Watches:
         fields = f"regarding.kind={kind_of_product},regarding.name={self.key.name}"
         try:
             for kind, body in self._endless_events(fields):
-                regarded = facts.part(body, "regarding")
+                regarded = facts.section(body, "regarding")
                 is_own = (regarded.get("kind"), regarded.get("name")) == (
                     kind_of_product,
                     self.key.name,
@@ -298,7 +298,7 @@ class _Shown:
     def interrupted(self, outage: live.Outage) -> None:
         """Print once since when the API server can't be reached."""
         if self._outage is None:
-            print_progress(clean(live.outage_line(outage, datetime.now(UTC))))
+            print_progress(clean_text(live.outage_line(outage, datetime.now(UTC))))
         self._outage = outage
 
     def resumed(self) -> None:
@@ -314,7 +314,7 @@ class _Shown:
             self._print_object(product)
             return
         now = datetime.now(UTC)
-        lines = live.changes(product, now)
+        lines = live.change_lines(product, now)
         for subject, line in lines.items():
             if self._before.get(subject) != line:
                 _append(f"{now:%H:%M:%S} {line}")
@@ -360,12 +360,14 @@ class _Terminal(_Shown):
         now, width = datetime.now(UTC), width_of(sys.stdout)
         if self._outage and self._outage.end and now - self._outage.end > SHOWN_AFTER:
             self._outage = None
-        lines = live.screen(product, events, now, outage=self._outage, width=width)
+        lines = live.screen_lines(product, events, now, outage=self._outage, width=width)
         try:
             height = os.get_terminal_size(sys.stdout.fileno()).lines
         except (OSError, ValueError):
             height = len(lines) + 1
-        screen_lines = [cut(clean(line), width) if width else clean(line) for line in lines]
+        screen_lines = [
+            cut(clean_text(line), width) if width else clean_text(line) for line in lines
+        ]
         sys.stdout.write(CLEAR + "\n".join(screen_lines[: height - 1]) + "\n")
         sys.stdout.flush()
 
@@ -383,5 +385,5 @@ def _screen(output: str) -> _Shown:
 
 
 def _append(line: str) -> None:
-    sys.stdout.write(f"{clean(line)}\n")
+    sys.stdout.write(f"{clean_text(line)}\n")
     sys.stdout.flush()

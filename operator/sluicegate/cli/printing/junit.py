@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 from xml.sax.saxutils import escape, quoteattr
 
-from sluicegate.views.plain_text import clean
+from sluicegate.views.plain_text import clean_text
 
 JUNIT: Final = "junit"
 """Name of the format."""
@@ -43,18 +43,18 @@ def as_junit(suite: str, cases: Iterable[JunitCase]) -> str:
     for case in case_list:
         lines.append(f"  <testcase classname={_quoted(suite)} name={_quoted(case.name)}>")
         if case.failures:
-            text = escape("\n".join(map(clean, case.failures)))
+            text = escape("\n".join(map(clean_text, case.failures)))
             lines.append(f"    <failure message={_quoted(case.failures[0])}>{text}</failure>")
         if case.error:
             lines.append(
-                f"    <error message={_quoted(case.error)}>{escape(clean(case.error))}</error>"
+                f"    <error message={_quoted(case.error)}>{escape(clean_text(case.error))}</error>"
             )
         if case.notes:
-            text = escape("\n".join(map(clean, case.notes)))
+            text = escape("\n".join(map(clean_text, case.notes)))
             lines.append(f"    <system-out>{text}</system-out>")
         lines.append("  </testcase>")
     return "\n".join([*lines, "</testsuite>", ""])
 
 
 def _quoted(text: str) -> str:
-    return quoteattr(clean(text))
+    return quoteattr(clean_text(text))

@@ -11,7 +11,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from sluicegate.api.names import GROUP, SINGULAR
-from sluicegate.views.plain_text import UNSAFE, clean
+from sluicegate.views.plain_text import UNSAFE_CHARACTERS, clean_text
 
 if TYPE_CHECKING:
     import argparse
@@ -54,7 +54,7 @@ def write(answer: Document, output: str) -> None:
 def as_json(answer: Document) -> str:
     """Format JSON; characters that control a terminal are escaped, which is the same text to a parser."""
     text = json.dumps(answer, indent=2, ensure_ascii=False)
-    escaped = UNSAFE.sub(
+    escaped = UNSAFE_CHARACTERS.sub(
         lambda match: match[0] if match[0] == "\n" else f"\\u{ord(match[0]):04x}", text
     )
     return f"{escaped}\n"
@@ -68,7 +68,7 @@ def as_yaml(answer: Document) -> str:
     return yaml.safe_dump(
         json.loads(plain),  # without aliases
         sort_keys=False,
-        allow_unicode=not UNSAFE.search(plain),
+        allow_unicode=not UNSAFE_CHARACTERS.search(plain),
         width=100,
     )
 
@@ -98,4 +98,4 @@ def write_names(items: Sequence[Document]) -> None:
 def write_lines(lines: Iterable[str]) -> None:
     """Print lines without characters that control a terminal; leading spaces are kept."""
     for line in lines:
-        sys.stdout.write(f"{clean(line)}\n")
+        sys.stdout.write(f"{clean_text(line)}\n")

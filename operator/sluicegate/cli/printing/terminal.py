@@ -6,7 +6,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Final, TextIO
 
-from sluicegate.views.plain_text import clean
+from sluicegate.views.plain_text import clean_text
 from sluicegate.views.words import STATES, Tone
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def table(
     headers : whether the first line has the names of the columns.
     """
     kept_columns = list(range(len(header)))
-    cells = [[clean(cell) or NONE for cell in row] for row in rows]
+    cells = [[clean_text(cell) or NONE for cell in row] for row in rows]
     lines = [list(header), *cells] if headers else cells
     if not lines:
         return ""

@@ -25,7 +25,7 @@ from sluicegate.cli.trials.explain_live import Live, read_live
 from sluicegate.kube.resources import Key
 from sluicegate.settings import parse_settings
 from sluicegate.views.product_facts import decision_has_ended
-from sluicegate.views.words import OVER
+from sluicegate.views.words import DEGRADATION_OVER_TEXT
 
 UNREAD: Final = (
     "now: the newest blocks aren't read: set SLUICEGATE_PROMETHEUS_URL to a Prometheus that this"
@@ -105,7 +105,7 @@ def status_lines(product: DataProduct) -> Iterator[str]:
         yield from _shadow_lines(candidate.shadow)
     if status.decision is not None:
         made = status.decision
-        over = f". {OVER}" if decision_has_ended(status) else ""
+        over = f". {DEGRADATION_OVER_TEXT}" if decision_has_ended(status) else ""
         yield (
             f"  last decision {made.type} ({made.reason}) at {rfc3339(made.decision_time)}:"
             f" {made.message.rstrip('.') + over if over else made.message}"

@@ -30,7 +30,12 @@ from sluicegate.policy.model.decision import Rollback
 from sluicegate.policy.model.observed import Observed, PartyAnswer
 from sluicegate.policy.model.terms import Terms
 from sluicegate.policy.rollout.rollbacks import roll_back_candidate
-from sluicegate.views.approval_texts import MOST_NAMED, absent_text, parties_text, silence_text
+from sluicegate.views.approval_texts import (
+    MAX_NAMED_PARTIES,
+    absent_consumer_text,
+    parties_text,
+    silence_text,
+)
 from sluicegate.views.numbers import duration, events
 
 
@@ -83,10 +88,10 @@ class ApprovalState:
     def wait(self) -> str:
         """Return the awaited parties, those that agreed, invalid answers, and the meaning of silence."""
         parts = [f"waits for the agreement of {self._missing}"]
-        parts += [absent_text(party) for party in self.absent[:MOST_NAMED]]
+        parts += [absent_consumer_text(party) for party in self.absent[:MAX_NAMED_PARTIES]]
         if self.held and self.until is not None and self.meaning is not None:
             time, parties = rfc3339(self.until), parties_text(self.waiting)
-            parts.append(silence_text(time, meaning=self.meaning, parties=parties))
+            parts.append(silence_text(time, held_verdict=self.meaning, parties=parties))
         parts += [f"agreed: {parties_text(self._agreeing)}"] if self._agreeing else []
         parts += [answer.problem for answer in self.answers if answer.problem]
         if not self.held and self.until is not None and self.meaning is not None:

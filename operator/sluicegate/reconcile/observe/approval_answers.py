@@ -8,7 +8,7 @@ from sluicegate.policy.model.observed import PartyAnswer
 from sluicegate.policy.rollout.approvals import consumers_named
 from sluicegate.reconcile.live.product import ProductRecord
 from sluicegate.runtime.cache import Caches
-from sluicegate.views.approval_notes import ApprovalNote, answer_of_consumer, role_answers
+from sluicegate.views.approval_notes import ApprovalNote, consumer_annotation, role_answers
 
 
 def answers_of(
@@ -27,7 +27,7 @@ def answers_of(
         return
     for role, note in role_answers(dict(record.answers)):
         yield PartyAnswer(role, note)
-    annotation = answer_of_consumer(*record.key)
+    annotation = consumer_annotation(*record.key)
     for consumer in dict.fromkeys(
         (*_named_consumers(product), *(dependents if approvals.consumers else ()))
     ):

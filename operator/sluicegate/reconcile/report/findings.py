@@ -29,7 +29,7 @@ from sluicegate.reconcile.report.retraining_finding import retraining
 from sluicegate.reconcile.routes.gateway_state import ABSENT
 from sluicegate.reconcile.traffic.allocation import Allocation, share_in_force
 from sluicegate.reconcile.traffic.split_verification import VerificationLevel
-from sluicegate.views.needs import is_missed_in_a_market, missed_markets, silence_of
+from sluicegate.views.needs import is_missed_in_a_market, missed_markets_text, silence_of
 
 NAMED_AFTER_SECONDS: Final = 60
 """After which a wait for a Gateway is named; most of them take a route within seconds."""
@@ -260,7 +260,7 @@ def _markets_met(observation: Observation, status: DataProductStatus) -> Finding
     slo_names = {slo.name for slo in observation.terms.slos if slo.follows_markets}
     if spec.serving.market is None or not slo_names or not status.slos:
         return Finding(kind, "Unknown", Reason.NOT_YET_OBSERVED)
-    text = missed_markets(status)
+    text = missed_markets_text(status)
     market_slos = (slo for slo in status.slos if slo.name in slo_names)
     if not text and all(slo.state is SloState.UNKNOWN for slo in market_slos):
         return Finding(kind, "Unknown", _why_unknown(status))

@@ -15,7 +15,7 @@ from sluicegate.api.versions import CandidatePhase
 from sluicegate.conditions import find_condition
 from sluicegate.policy import rollout_end
 from sluicegate.reconcile.observe.observation import Observation
-from sluicegate.views.needs import missed_places
+from sluicegate.views.needs import missed_markets_by_slo
 
 
 class RemedyState(StrEnum):
@@ -141,7 +141,7 @@ def figures_of(
     stable, candidate = status.stable, status.candidate
     ready = find_condition(status.conditions, ConditionType.READY)
     stalled = find_condition(status.conditions, ConditionType.STALLED)
-    since, missed = _degraded_since(status), missed_places(status)
+    since, missed = _degraded_since(status), missed_markets_by_slo(status)
     return ProductFigures(
         state=status.state or ProductState.UNKNOWN,
         priority=product.spec.priority,

@@ -23,7 +23,7 @@ from sluicegate.reconcile.report.hints import with_hints
 from sluicegate.reconcile.report.traffic_status import traffic_of
 from sluicegate.reconcile.report.waiting_requests import refused_requests, waiting_requests
 from sluicegate.reconcile.traffic.allocation import share_in_force
-from sluicegate.views.needs import OF_REVIEWS, needs_in
+from sluicegate.views.needs import REVIEW_NEEDS, needs_of_status
 
 _SHOWN: Final = frozenset(
     {
@@ -158,8 +158,8 @@ def reason_of(status: DataProductStatus, key: tuple[str, str]) -> str:
         return ready.reason
     if (overlap := by_kind.get(Type.OPERATOR_OVERLAP)) is not None:
         return overlap.reason
-    needs = needs_in(status, key)
-    pressing = (need.reason for need in needs if need.kind not in OF_REVIEWS)
+    needs = needs_of_status(status, key)
+    pressing = (need.reason for need in needs if need.kind not in REVIEW_NEEDS)
     reasons = (by_kind[kind].reason for kind in _TELLING if kind in by_kind)
     signatures = (need.reason for need in needs)
     return next(chain(pressing, (reason for reason in reasons if reason in _SHOWN), signatures), "")

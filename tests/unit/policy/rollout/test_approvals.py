@@ -19,7 +19,7 @@ from sluicegate.policy.rollout.approvals import (
     with_approvals,
 )
 from sluicegate.views.approval_notes import ApprovalNote
-from sluicegate.views.needs import needs_in
+from sluicegate.views.needs import needs_of_status
 from tests.support.decisions.judged import START, V3, candidate, judged_by, observed, serving
 from tests.support.decisions.scenarios import ACCURACY
 
@@ -248,7 +248,7 @@ def test_status_names_the_parties_whose_silence_does_not_count_during_a_suspensi
     status = with_approvals(judged, status, read(), NOW + 3600)
     shown = status.candidate.approvals
     assert (shown.waiting_for, shown.held_silence) == ((MANAGER, ENGINEER), meaning)
-    first, second = needs_in(status, ("catalog", "pricing"))
+    first, second = needs_of_status(status, ("catalog", "pricing"))
     assert f"silence counts as {meaning.lower()} of {MANAGER}, {ENGINEER} since" in first.message
     assert f"spec.suspend holds the {held}: unset spec.suspend" in first.message
     assert second.command.endswith(f"approve catalog/pricing v2 --for {ENGINEER}")
@@ -267,7 +267,7 @@ def test_a_missing_consumer_of_the_spec_is_named_in_the_wait_and_in_the_need():
     text = "there is no DataProduct ghost/none: correct spec.rollout.approvals.consumers"
     assert status.candidate.approvals.absent == ("ghost/none",)
     assert text in approval_state(judged, status, seen, NOW).wait
-    present, absent = needs_in(status, ("catalog", "pricing"))
+    present, absent = needs_of_status(status, ("catalog", "pricing"))
     assert text not in present.message
     assert text in absent.message
     assert (bool(present.command), absent.command) == (True, "")
@@ -276,7 +276,7 @@ def test_a_missing_consumer_of_the_spec_is_named_in_the_wait_and_in_the_need():
 def test_consumers_beyond_the_size_limit_of_status_share_one_need():
     judged = terms(consumers=["All"])
     status = with_approvals(judged, serving(candidate=PASSED), read(consumers=CONSUMERS), NOW)
-    needs = needs_in(status, ("catalog", "pricing"))
+    needs = needs_of_status(status, ("catalog", "pricing"))
     assert len(needs) == 65
     assert "waits for the agreement of 36 more" in needs[-1].message
 

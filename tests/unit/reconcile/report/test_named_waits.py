@@ -10,7 +10,7 @@ from sluicegate.conditions import find_condition
 from sluicegate.reconcile.decide.planner import Plan, make_plan
 from sluicegate.reconcile.report.retraining_finding import retraining
 from sluicegate.reconcile.report.status import report
-from sluicegate.views.needs import NeedKind, needs_in
+from sluicegate.views.needs import NeedKind, needs_of_status
 from tests.support.decisions.rollout_world import World, serving_world
 
 TRAINING = {"command": ["train"], "output": "registry.example/bentos/search"}
@@ -144,7 +144,7 @@ def test_the_pause_after_a_training_is_reported_on_a_healthy_product_too(ended, 
     assert "the next one has to wait until 2026-01-02T00:00:00Z (1 attempt without" in message
     assert "or until a person corrects spec.retraining" in message
     assert world.current.state == "Healthy"
-    assert [one.kind for one in needs_in(world.current, ("shop", "search"))] == needed
+    assert [one.kind for one in needs_of_status(world.current, ("shop", "search"))] == needed
 
 
 def test_the_pause_after_a_failed_training_ends_with_its_time():

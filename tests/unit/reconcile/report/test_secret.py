@@ -15,7 +15,7 @@ from sluicegate.reconcile.live.pods import pod_state
 from sluicegate.reconcile.report.condition_events import new_condition_events
 from sluicegate.reconcile.report.status import report
 from sluicegate.slo.blocks import Series
-from sluicegate.views.needs import NeedKind, needs_in
+from sluicegate.views.needs import NeedKind, needs_of_status
 from tests.support.decisions.rollout_world import ACCURACY, RUNTIME, World, document
 
 SERVING = {"runtimeImage": RUNTIME, "replicas": 4}
@@ -128,7 +128,9 @@ def test_a_secret_that_was_removed_under_running_pods_is_named_by_their_gauge_an
     status = report(observation, make_plan(observation))
     assert measured(status).reason == "FeedbackSecretUnusable"
     assert "isn't usable, as running pods report" in measured(status).message
-    assert [need.kind for need in needs_in(status, ("catalog", "search"))] == [NeedKind.SECRET]
+    assert [need.kind for need in needs_of_status(status, ("catalog", "search"))] == [
+        NeedKind.SECRET
+    ]
     assert status.summary.reason == "FeedbackSecretUnusable"
 
 
