@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from benchmarks.virtual.event_loop import run_virtually
-from sluicegate.notify.catalogue import CATALOGUE, DIGEST_TYPE, Kind, Urgency
+from sluicegate.notify.catalogue import DIGEST_TYPE, MESSAGE_CATALOGUE, Kind, Urgency
 from tests.support.receivers.sent_stories import STORIES, Sent, sent_in
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ before each message says what happens in its story. Kinds that can need a person
 
 def sections(sent: list[Sent]) -> Iterator[str]:
     """The messages by kind and urgency, each the first of its kind, in the order of the catalogue."""
-    kinds = [*map(str, CATALOGUE), GROUP, DIGEST_TYPE]
+    kinds = [*map(str, MESSAGE_CATALOGUE), GROUP, DIGEST_TYPE]
     for kind in kinds:
         by_urgency = {one.urgency: one for one in reversed(sent) if one.kind == kind}
         yield f"\n## `{kind}`\n"
@@ -42,5 +42,5 @@ def sections(sent: list[Sent]) -> Iterator[str]:
 @pytest.mark.timeout(1200)
 def test_each_message_kind_of_the_catalogue_occurs_in_a_story_and_equals_its_golden(golden):
     sent = [one for story in STORIES for one in run_virtually(sent_in(story, for_days=True))]
-    assert {*CATALOGUE, GROUP, DIGEST_TYPE} <= {one.kind for one in sent}
+    assert {*MESSAGE_CATALOGUE, GROUP, DIGEST_TYPE} <= {one.kind for one in sent}
     golden(PAGE, HEAD + "".join(sections(sent)))

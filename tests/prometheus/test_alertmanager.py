@@ -110,7 +110,7 @@ class Messenger:
     def restart(self) -> None:
         """Forget what was posted."""
         self._loop = AlertmanagerLoop(
-            "on-call", self._sink, self._http, states=self._states, wall=self._clock
+            "on-call", self._sink, self._http, states=self._states, wall_clock=self._clock
         )
 
     def _states(self) -> list[Alert]:

@@ -11,8 +11,8 @@ from sluicegate.api.base import rfc3339
 from sluicegate.api.status import DataProductStatus
 from sluicegate.notify.catalogue import Kind
 from sluicegate.notify.cursor import Cursor
-from sluicegate.notify.transitions import Origin, Transition, transitions
-from sluicegate.notify.wording import command_of, heading, now_of, plain
+from sluicegate.notify.transitions import Origin, Transition, transitions_between
+from sluicegate.notify.wording import command_of, heading_of, now_of, plain_text
 
 POST_SECONDS: Final = 60
 """Seconds between two posts of the open states."""
@@ -34,7 +34,7 @@ Labels = tuple[tuple[str, str], ...]
 
 def open_states(cursor: Cursor, status: DataProductStatus, origin: Origin) -> Iterator[Transition]:
     """Return the open states of a product: the transitions from a product without any."""
-    all_transitions = transitions(cursor.without_levels(), cursor, status, origin)
+    all_transitions = transitions_between(cursor.without_levels(), cursor, status, origin)
     return (transition for transition in all_transitions if transition.kind in STATES)
 
 
@@ -53,10 +53,10 @@ def alert_of(transition: Transition, cluster: str, portfolio: str, now: float) -
     }
     actions = (("now", now_of(transition)), ("command", command_of(transition)))
     alert: Alert = {
-        "labels": {name: plain(value) for name, value in labels.items() if value},
+        "labels": {name: plain_text(value) for name, value in labels.items() if value},
         "annotations": {
-            "summary": heading(transition),
-            "description": plain(transition.message, lines=True),
+            "summary": heading_of(transition),
+            "description": plain_text(transition.message, lines=True),
             **{name: text for name, text in actions if text},
         },
         "startsAt": rfc3339(min(transition.time or int(now), int(now))),

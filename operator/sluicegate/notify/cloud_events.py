@@ -14,18 +14,18 @@ from sluicegate.api.names import API_VERSION, PLURAL
 from sluicegate.notify.catalogue import DIGEST_TYPE, TEST_TYPE, Urgency
 from sluicegate.notify.message_batches import Message
 from sluicegate.notify.transitions import Transition
-from sluicegate.notify.wording import command_of, now_of, wording
+from sluicegate.notify.wording import command_of, now_of, wording_of
 
-SCHEMAS: Final = "https://sluicegate.dev/schemas"
-SEVERITIES: Final = {
+SCHEMA_URL: Final = "https://sluicegate.dev/schemas"
+SEVERITY_BY_URGENCY: Final = {
     Urgency.NEEDS_PERSON: ("WARN", 14),
     Urgency.BAD_NEWS: ("ERROR", 17),
     Urgency.GOOD_NEWS: ("INFO", 10),
     Urgency.INFORMATION: ("INFO", 9),
 }
 """Text and number of the CloudEvents extension Severity, which are those of OpenTelemetry."""
-STRUCTURED: Final = "application/cloudevents+json; charset=UTF-8"
-BINARY: Final = "application/json"
+STRUCTURED_CONTENT_TYPE: Final = "application/cloudevents+json; charset=UTF-8"
+BINARY_CONTENT_TYPE: Final = "application/json"
 
 Event = dict[str, Any]
 
@@ -37,8 +37,8 @@ def event_of(message: Message, *, cluster: str, number: int, portfolio: str = ""
     ----------
     number : of the message in the outbox, which grows: the extension `sequence`.
     """
-    words = wording(message, cluster=cluster, portfolio=portfolio)
-    text, level = SEVERITIES[words.urgency]
+    words = wording_of(message, cluster=cluster, portfolio=portfolio)
+    text, severity_number = SEVERITY_BY_URGENCY[words.urgency]
     event: Event = {
         "specversion": "1.0",
         "id": message.id,
@@ -46,9 +46,9 @@ def event_of(message: Message, *, cluster: str, number: int, portfolio: str = ""
         "type": message.type,
         "time": rfc3339(message.time),
         "datacontenttype": "application/json",
-        "dataschema": f"{SCHEMAS}/{schema_of(message)}",
+        "dataschema": f"{SCHEMA_URL}/{schema_of(message)}",
         "severitytext": text,
-        "severitynumber": level,
+        "severitynumber": severity_number,
         "sequence": f"{number:012}",
     }
     if len(message.transitions) == 1:
@@ -110,23 +110,23 @@ def _transition(transition: Transition) -> dict[str, Any]:
     return {name: value for name, value in data.items() if value}
 
 
-def structured(event: Event) -> tuple[dict[str, str], bytes]:
+def structured_request(event: Event) -> tuple[dict[str, str], bytes]:
     """Return headers and body of a request that holds the whole event as JSON."""
-    return {"Content-Type": STRUCTURED}, json.dumps(event, ensure_ascii=False).encode()
+    return {"Content-Type": STRUCTURED_CONTENT_TYPE}, json.dumps(event, ensure_ascii=False).encode()
 
 
-def binary(event: Mapping[str, Any]) -> tuple[dict[str, str], bytes]:
+def binary_request(event: Mapping[str, Any]) -> tuple[dict[str, str], bytes]:
     """Return headers and body of a request whose headers are the event's attributes."""
     headers = {
-        f"ce-{name}": _header(str(value))
+        f"ce-{name}": _header_value(str(value))
         for name, value in event.items()
         if name not in {"data", "datacontenttype"}
     }
     body = json.dumps(event["data"], ensure_ascii=False).encode()
-    return {**headers, "Content-Type": BINARY}, body
+    return {**headers, "Content-Type": BINARY_CONTENT_TYPE}, body
 
 
-def _header(value: str) -> str:
+def _header_value(value: str) -> str:
     """Encode a header's value by the HTTP binding: printable ASCII without `"` and `%`."""
-    plain = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '"%')
-    return quote(value, safe=plain)
+    plain_characters = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '"%')
+    return quote(value, safe=plain_characters)

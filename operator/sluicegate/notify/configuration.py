@@ -31,10 +31,10 @@ SinkName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[
 
 
 def _http_url(address: str) -> str:
-    parts = urlsplit(address)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    url_parts = urlsplit(address)
+    if url_parts.scheme not in {"http", "https"} or not url_parts.hostname:
         raise ValueError("must begin with http:// or https://")
-    if parts.username or parts.password:
+    if url_parts.username or url_parts.password:
         raise ValueError("must not hold a user or a password: put it into a file (urlFile)")
     return address
 
@@ -235,7 +235,7 @@ def parse(document: Any) -> Configuration:
         configuration = Configuration.model_validate(document)
     except ValidationError as error:
         raise InvalidConfiguration(_problems(error)) from error
-    if problems := [*_contradictions(configuration)]:
+    if problems := [*_configuration_contradictions(configuration)]:
         raise InvalidConfiguration(problems)
     return configuration
 
@@ -243,22 +243,28 @@ def parse(document: Any) -> Configuration:
 def _problems(error: ValidationError) -> Iterator[Problem]:
     errors = error.errors(include_url=False, include_input=False)
     for item in errors:
-        has_inner = any(len(other["loc"]) > len(item["loc"]) for other in errors
-                    if other["loc"][: len(item["loc"])] == item["loc"])  # fmt: skip
+        has_inner = any(len(other_error["loc"]) > len(item["loc"]) for other_error in errors
+                    if other_error["loc"][: len(item["loc"])] == item["loc"])  # fmt: skip
         if item["type"] == "too_short" and has_inner:
             continue  # the errors of its items are reported instead
-        path = ".".join(str(part) for part in item["loc"])
+        path = ".".join(str(location_part) for location_part in item["loc"])
         words = _WORDS.get(item["type"]) or item["msg"].removeprefix("Value error, ")
         yield Problem(path, words[0].lower() + words[1:])
 
 
-def _contradictions(configuration: Configuration) -> Iterator[Problem]:
+def _configuration_contradictions(configuration: Configuration) -> Iterator[Problem]:
     sinks = configuration.sinks
-    places: Mapping[str, tuple[str, ...]] = {
-        **{f"routes.{at}.to": one.to for at, one in enumerate(configuration.routes)},
-        **{f"digests.{at}.to": one.to for at, one in enumerate(configuration.digests)},
+    sinks_by_place: Mapping[str, tuple[str, ...]] = {
+        **{
+            f"routes.{route_index}.to": route.to
+            for route_index, route in enumerate(configuration.routes)
+        },
+        **{
+            f"digests.{route_index}.to": route.to
+            for route_index, route in enumerate(configuration.digests)
+        },
     }
-    for path, names in places.items():
+    for path, names in sinks_by_place.items():
         for name in names:
             if name not in sinks:
                 yield Problem(path, f'names "{name}", which is no sink: one of {", ".join(sinks)}')

@@ -26,7 +26,9 @@ from sluicegate.views.needs import (
     waiting_requests,
 )
 
-OWN_TYPE: Final = frozenset({ConditionReason.MODEL_REJECTED, ConditionReason.API_CHANGED})
+REASONS_OF_OWN_TYPE: Final = frozenset(
+    {ConditionReason.MODEL_REJECTED, ConditionReason.API_CHANGED}
+)
 """Reasons of Stalled that transitions of the rollout report."""
 LOSSES: Final = frozenset(
     {
@@ -39,11 +41,11 @@ LOSSES: Final = frozenset(
     }
 )
 """Reasons of MetricsAvailable that are faults; without traffic there is nothing to measure."""
-STARTING: Final = frozenset({DecisionReason.LOW_COVERAGE, DecisionReason.NO_DATA})
+STARTING_REASONS: Final = frozenset({DecisionReason.LOW_COVERAGE, DecisionReason.NO_DATA})
 """Those that a version has while it starts."""
 START_SECONDS: Final = 3600
 """Seconds after its promotion for which a version without data is starting."""
-LEVELS: Final = {
+LEVEL_KINDS: Final = {
     "stalled": ConditionType.STALLED,
     "unready": ConditionType.READY,
     "lost": ConditionType.METRICS_AVAILABLE,
@@ -147,13 +149,15 @@ class Cursor:
 _JSON: Final = TypeAdapter(Cursor)
 
 
-def encode(cursor: Cursor) -> str:
+def encode_cursor(cursor: Cursor) -> str:
     """Encode a cursor as short JSON, without empty fields."""
-    empty = {name for name in ("reviews", "begun") if not getattr(cursor, name)}
-    return _JSON.dump_json(cursor, by_alias=True, exclude_defaults=True, exclude=empty).decode()
+    empty_fields = {name for name in ("reviews", "begun") if not getattr(cursor, name)}
+    return _JSON.dump_json(
+        cursor, by_alias=True, exclude_defaults=True, exclude=empty_fields
+    ).decode()
 
 
-def decode(text: str) -> Cursor | None:
+def decode_cursor(text: str) -> Cursor | None:
     """Decode what `encode` wrote; None for any other text."""
     try:
         return _JSON.validate_json(text, strict=True)
@@ -162,7 +166,10 @@ def decode(text: str) -> Cursor | None:
 
 
 def cursor_of(
-    status: DataProductStatus, reviews: Mapping[str, ReviewCursor], before: Cursor, uid: str
+    status: DataProductStatus,
+    reviews: Mapping[str, ReviewCursor],
+    previous_cursor: Cursor,
+    uid: str,
 ) -> Cursor:
     """Return the cursor after a status, from the previous cursor."""
     conditions, candidate, retraining = status.conditions, status.trial, status.retraining
@@ -171,73 +178,86 @@ def cursor_of(
         for condition in conditions
         if condition.type in set(ConditionType)
     }
-    active = by_type.get(ConditionType.RETRAINING_ACTIVE)
+    active_condition = by_type.get(ConditionType.RETRAINING_ACTIVE)
     if not conditions:  # the status was lost, or isn't written yet
-        return replace(before, uid=uid, reviews=dict(reviews))
-    before = replace(before, measured=_has_measurements(status, before))
-    after = Cursor(
+        return replace(previous_cursor, uid=uid, reviews=dict(reviews))
+    previous_cursor = replace(previous_cursor, measured=_has_measurements(status, previous_cursor))
+    new_cursor = Cursor(
         uid=uid,
-        degraded=_level(by_type.get(ConditionType.DEGRADED), before=before.degraded),
-        since=_since(by_type.get(ConditionType.DEGRADED), before.since),
-        measured=before.measured,
+        degraded=_level_of(by_type.get(ConditionType.DEGRADED), was_set=previous_cursor.degraded),
+        since=_since_time(by_type.get(ConditionType.DEGRADED), previous_cursor.since),
+        measured=previous_cursor.measured,
         secret=_secret(by_type.get(ConditionType.METRICS_AVAILABLE)),
-        markets=_markets(status, before, by_type.get(ConditionType.MARKETS_MET)),
-        stalled=_stalled(by_type.get(ConditionType.STALLED)),
-        unready=_unready(status, by_type.get(ConditionType.READY), before.unready),
-        lost=_loss_reason(by_type.get(ConditionType.METRICS_AVAILABLE), before),
-        upstream=_upstream(by_type.get(ConditionType.DEPENDENCIES_HEALTHY), before=before.upstream),
+        markets=_missed_markets(status, previous_cursor, by_type.get(ConditionType.MARKETS_MET)),
+        stalled=_stalled_reason(by_type.get(ConditionType.STALLED)),
+        unready=_unready_reason(status, by_type.get(ConditionType.READY), previous_cursor.unready),
+        lost=_loss_reason(by_type.get(ConditionType.METRICS_AVAILABLE), previous_cursor),
+        upstream=_has_degraded_upstream(
+            by_type.get(ConditionType.DEPENDENCIES_HEALTHY), was_degraded=previous_cursor.upstream
+        ),
         dependents=ConditionType.DEGRADES_DEPENDENTS in by_type,
         late=ConditionType.ACTIONS_LATE in by_type,
         candidate=candidate.revision if candidate else "",
         weight=candidate.weight if candidate else 0,
         approval=_approval(candidate, by_type.get(ConditionType.ROLLOUT_PROGRESSING)),
         answers=" ".join(map(answer_mark, answers_to(candidate))),
-        paused=_paused(by_type.get(ConditionType.ROLLOUT_PROGRESSING)),
-        held=hold.check if candidate and (hold := objecting_hold(candidate)) else "",
+        paused=_is_paused(by_type.get(ConditionType.ROLLOUT_PROGRESSING)),
+        held=approval_hold.check
+        if candidate and (approval_hold := objecting_hold(candidate))
+        else "",
         requests=" ".join(map(request_name, waiting_requests(status))),
         retries=candidate.retries if candidate else 0,
-        promoted=max([before.promoted, *promotions(status)]),
-        ended=max([before.ended, *(past_version.end_time for past_version in status.history)]),
-        attempt=max(before.attempt, retraining.number if retraining else 0),
+        promoted=max([previous_cursor.promoted, *promotions(status)]),
+        ended=max(
+            [previous_cursor.ended, *(past_version.end_time for past_version in status.history)]
+        ),
+        attempt=max(previous_cursor.attempt, retraining.number if retraining else 0),
         result=max(
-            before.result,
+            previous_cursor.result,
             retraining.last_result.completion_time if retraining and retraining.last_result else 0,
         ),
-        refused=active is not None and active.reason == ConditionReason.JOB_REFUSED,
+        refused=active_condition is not None
+        and active_condition.reason == ConditionReason.JOB_REFUSED,
         suspended=retraining is not None and retraining.suspended,
-        count=before.count,
+        count=previous_cursor.count,
         reviews=dict(reviews),
     )
-    level_times = dict(_begun(after, before, status))
-    outage = max(before.outage, level_times.get("lost", 0), level_times.get("unready", 0))
-    return replace(after, begun=level_times, outage=outage)
+    level_times = dict(_begin_times(new_cursor, previous_cursor, status))
+    outage = max(previous_cursor.outage, level_times.get("lost", 0), level_times.get("unready", 0))
+    return replace(new_cursor, begun=level_times, outage=outage)
 
 
-def _begun(after: Cursor, before: Cursor, status: DataProductStatus) -> Iterable[tuple[str, int]]:
+def _begin_times(
+    new_cursor: Cursor, previous_cursor: Cursor, status: DataProductStatus
+) -> Iterable[tuple[str, int]]:
     """Yield the levels that hold, each with the time at which it began."""
-    for level, kind in LEVELS.items():
-        if getattr(after, level):
-            yield level, before.begun.get(level) or begin_of(status, kind, level)
+    for level_condition, kind in LEVEL_KINDS.items():
+        if getattr(new_cursor, level_condition):
+            yield (
+                level_condition,
+                previous_cursor.begun.get(level_condition)
+                or begin_of(status, kind, level_condition),
+            )
 
 
-def begin_of(status: DataProductStatus, kind: ConditionType, level: str) -> int:
+def begin_of(status: DataProductStatus, kind: ConditionType, level_condition: str) -> int:
     """Return the time at which a lasting state of the status began, if it began now."""
     time, _, _ = condition_of(status, kind)
-    return max(time, status.last_refresh_time or 0) if level in KEEPS_ITS_TIME else time
+    return max(time, status.last_refresh_time or 0) if level_condition in KEEPS_ITS_TIME else time
 
 
-def _has_measurements(status: DataProductStatus, before: Cursor) -> bool:
+def _has_measurements(status: DataProductStatus, previous_cursor: Cursor) -> bool:
     """Return whether MetricsAvailable was True for the stable version, or its start is over.
 
     With the write that changes the version, the condition is still that of the version before.
     """
     condition = find_condition(status.conditions, ConditionType.METRICS_AVAILABLE)
     start = _start(status)
-    if start > max(before.promoted, before.ended) > 0:
+    if start > max(previous_cursor.promoted, previous_cursor.ended) > 0:
         return False
     if condition is not None and condition.status == "True":
         return True
-    return before.measured or 0 < start < (status.last_refresh_time or 0) - START_SECONDS
+    return previous_cursor.measured or 0 < start < (status.last_refresh_time or 0) - START_SECONDS
 
 
 def _start(status: DataProductStatus) -> int:
@@ -259,34 +279,38 @@ def promotions(status: DataProductStatus) -> Iterable[int]:
     )
 
 
-def _level(condition: Condition | None, *, before: bool) -> bool:
+def _level_of(condition: Condition | None, *, was_set: bool) -> bool:
     """Return whether a condition holds; its earlier value while it is unknown."""
     if condition is None or condition.status == "Unknown":
-        return before
+        return was_set
     return condition.status == "True"
 
 
-def _stalled(condition: Condition | None) -> str:
-    if condition is None or condition.status != "True" or condition.reason in OWN_TYPE:
+def _stalled_reason(condition: Condition | None) -> str:
+    if condition is None or condition.status != "True" or condition.reason in REASONS_OF_OWN_TYPE:
         return ""
     return condition.reason
 
 
-def _unready(status: DataProductStatus, condition: Condition | None, before: str) -> str:
+def _unready_reason(
+    status: DataProductStatus, condition: Condition | None, previous_cursor: str
+) -> str:
     """Return the reason for which a product isn't ready; a product that is also stalled keeps it."""
-    ready = unready_condition(status)
-    if ready is not None:
-        return ready.reason
-    same_reason = (
-        condition is not None and condition.status == "False" and condition.reason == before
+    unready_reason = unready_condition(status)
+    if unready_reason is not None:
+        return unready_reason.reason
+    has_same_reason = (
+        condition is not None
+        and condition.status == "False"
+        and condition.reason == previous_cursor
     )
-    return before if same_reason else ""
+    return previous_cursor if has_same_reason else ""
 
 
-def _since(condition: Condition | None, before: int) -> int:
+def _since_time(condition: Condition | None, previous_time: int) -> int:
     """Return the begin of a degradation; the earlier one while it is unknown whether it lasts."""
     if condition is None or condition.status == "Unknown":
-        return before
+        return previous_time
     return condition.last_transition_time if condition.status == "True" else 0
 
 
@@ -294,24 +318,26 @@ def _secret(condition: Condition | None) -> bool:
     return condition is not None and condition.reason == ConditionReason.FEEDBACK_SECRET_UNUSABLE
 
 
-def _loss_reason(condition: Condition | None, before: Cursor) -> str:
+def _loss_reason(condition: Condition | None, previous_cursor: Cursor) -> str:
     """Return the reason for which nothing can be measured; it lasts until MetricsAvailable is True.
 
     While a product starts, its series are still to come.
     """
     if condition is None or condition.status == "Unknown":
-        return before.lost
+        return previous_cursor.lost
     if condition.status == "True":
         return ""
-    if condition.reason not in LOSSES or (condition.reason in STARTING and not before.measured):
-        return before.lost
+    if condition.reason not in LOSSES or (
+        condition.reason in STARTING_REASONS and not previous_cursor.measured
+    ):
+        return previous_cursor.lost
     return condition.reason
 
 
-def _upstream(condition: Condition | None, *, before: bool) -> bool:
+def _has_degraded_upstream(condition: Condition | None, *, was_degraded: bool) -> bool:
     if condition is None or condition.reason == ConditionReason.NO_DEPENDENCIES:
         return False
-    return before if condition.status == "Unknown" else condition.status == "False"
+    return was_degraded if condition.status == "Unknown" else condition.status == "False"
 
 
 def answers_to(candidate: Candidate | None) -> tuple[ApprovalAnswer, ...]:
@@ -325,20 +351,22 @@ def answer_mark(answer: ApprovalAnswer) -> str:
     return f"{answer.party}={answer.verdict}@{answer.answer_time}"
 
 
-def _paused(rollout: Condition | None) -> bool:
+def _is_paused(rollout: Condition | None) -> bool:
     return rollout is not None and rollout.reason == ConditionReason.SUSPENDED
 
 
-def _markets(status: DataProductStatus, before: Cursor, met: Condition | None) -> str:
+def _missed_markets(
+    status: DataProductStatus, previous_cursor: Cursor, met_markets: Condition | None
+) -> str:
     """Return the SLOs and markets that are missed; those of before too while none is judged."""
-    places = {
+    missed_now = {
         f"{slo}/{market}"
-        for slo, missed in missed_markets_by_slo(status).items()
-        for market in missed
+        for slo, missed_markets in missed_markets_by_slo(status).items()
+        for market in missed_markets
     }
-    if met is None:
-        places |= set(before.markets.split())
-    return " ".join(sorted(places))
+    if met_markets is None:
+        missed_now |= set(previous_cursor.markets.split())
+    return " ".join(sorted(missed_now))
 
 
 def _approval(candidate: Candidate | None, rollout: Condition | None) -> str:

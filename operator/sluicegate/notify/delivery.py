@@ -17,7 +17,7 @@ from sluicegate.kube.errors import KubeError
 from sluicegate.notify import metrics
 from sluicegate.notify.journal import Journal
 from sluicegate.notify.message_batches import Message
-from sluicegate.notify.wording import wording
+from sluicegate.notify.wording import wording_of
 from sluicegate.runtime.clock import Clock
 from sluicegate.runtime.tasks import set_within
 
@@ -25,9 +25,9 @@ logger = logging.getLogger(__name__)
 
 SEND_SECONDS: Final = 20.0
 """Timeout of a sink for one message."""
-FIRST_PAUSE: Final = 2.0
+FIRST_PAUSE_SECONDS: Final = 2.0
 LONGEST_PAUSE: Final = 300.0
-LONGEST_ASKED: Final = 3600.0
+MAX_REQUESTED_SECONDS: Final = 3600.0
 """Longest Retry-After that is respected."""
 JOURNAL_PAUSE: Final = 2.0
 """Seconds after a failed write of the journal."""
@@ -44,12 +44,12 @@ class Undelivered(SluicegateError):  # noqa: N818 - says what is the case
     """
 
     def __init__(
-        self, text: str, *, cause: str, retry_after: float = 0.0, final: bool = False
+        self, text: str, *, cause: str, retry_after: float = 0.0, is_final: bool = False
     ) -> None:
         super().__init__(text)
         self.cause = cause
         self.retry_after = retry_after
-        self.final = final
+        self.final = is_final
 
 
 class Receiver(Protocol):
@@ -76,7 +76,7 @@ class SinkLoop:
         receiver: Receiver,
         journal: Journal,
         *,
-        wall: Clock,
+        wall_clock: Clock,
         drop_after: float,
         jitter: Callable[[], float],
     ) -> None:
@@ -84,7 +84,7 @@ class SinkLoop:
         self._sink = sink
         self._receiver = receiver
         self._journal = journal
-        self._wall = wall
+        self._wall = wall_clock
         self._drop_after = drop_after
         self._jitter = jitter
         self._wake = asyncio.Event()
@@ -99,21 +99,25 @@ class SinkLoop:
             self._wake.clear()
             try:
                 await self._journal.refresh()
-                pause = await self._step()
+                pause_seconds = await self._step()
             except KubeError as error:
                 logger.warning("sink %s waits for the API server: %s", self._sink, error)
-                pause = JOURNAL_PAUSE
-            if pause > 0:
-                await set_within(self._wake, pause)
+                pause_seconds = JOURNAL_PAUSE
+            if pause_seconds > 0:
+                await set_within(self._wake, pause_seconds)
 
     async def _step(self) -> float:
         """Send the next message that may be sent; return the seconds until the next one."""
         now = self._wall()
-        own_messages = [(at, one) for at, one in self._journal.messages if self._sink in one.sinks]
+        own_messages = [
+            (message_number, message)
+            for message_number, message in self._journal.messages
+            if self._sink in message.sinks
+        ]
         self._measure(own_messages, now)
-        next_message, pause = self._next(own_messages, now)
+        next_message, pause_seconds = self._next(own_messages, now)
         if next_message is None:
-            return pause
+            return pause_seconds
         number, message = next_message
         if now - message.made >= self._drop_after:
             await self._drop(number, message, "too_old")
@@ -122,11 +126,11 @@ class SinkLoop:
         return 0.0
 
     def _measure(self, own_messages: list[tuple[int, Message]], now: float) -> None:
-        oldest = now - min((one.made for _, one in own_messages), default=now)
-        metrics.OLDEST.labels(self._sink).set(max(0.0, oldest))
-        waiting = {message.id for _, message in own_messages}
+        oldest_seconds = now - min((message.made for _, message in own_messages), default=now)
+        metrics.OLDEST_MESSAGE_AGE.labels(self._sink).set(max(0.0, oldest_seconds))
+        waiting_ids = {message.id for _, message in own_messages}
         self._attempts = {
-            name: attempts for name, attempts in self._attempts.items() if name in waiting
+            name: attempts for name, attempts in self._attempts.items() if name in waiting_ids
         }
 
     def _next(
@@ -137,24 +141,26 @@ class SinkLoop:
         A message waits for earlier ones of its products.
         """
         if self._quiet_until > now:
-            old = next(
+            outdated_entry = next(
                 (
-                    (at, message)
-                    for at, message in own_messages
+                    (message_number, message)
+                    for message_number, message in own_messages
                     if now - message.made >= self._drop_after
                 ),
                 None,
             )
-            return old, self._quiet_until - now
+            return outdated_entry, self._quiet_until - now
         blocked_topics: set[str] = set()
-        soonest = LONGEST_PAUSE
-        for at, message in own_messages:
+        soonest_seconds = LONGEST_PAUSE
+        for message_number, message in own_messages:
             seconds_left = self._attempts.get(message.id, _Attempts()).next_at - now
             if seconds_left <= 0 and blocked_topics.isdisjoint(message.products):
-                return (at, message), 0.0
-            soonest = min(soonest, seconds_left) if seconds_left > 0 else soonest
+                return (message_number, message), 0.0
+            soonest_seconds = (
+                min(soonest_seconds, seconds_left) if seconds_left > 0 else soonest_seconds
+            )
             blocked_topics |= message.products
-        return None, soonest
+        return None, soonest_seconds
 
     async def _attempt(self, number: int, message: Message) -> None:
         try:
@@ -168,11 +174,11 @@ class SinkLoop:
         else:
             self._failures, self._quiet_until = 0, 0.0
             await self._journal.delivered(number, self._sink)
-            metrics.SENT.labels(self._sink, wording(message).urgency).inc()
+            metrics.SENT_MESSAGES.labels(self._sink, wording_of(message).urgency).inc()
             metrics.DELAY.labels(self._sink).observe(max(0.0, self._wall() - message.made))
 
     async def _refused(self, number: int, message: Message, refusal: Undelivered) -> None:
-        metrics.FAILED.labels(self._sink, refusal.cause).inc()
+        metrics.FAILED_ATTEMPTS.labels(self._sink, refusal.cause).inc()
         if refusal.final:
             logger.warning("sink %s refuses message %s: %s", self._sink, message.id, refusal)
             await self._drop(number, message, "refused")
@@ -180,18 +186,21 @@ class SinkLoop:
         attempts = self._attempts.setdefault(message.id, _Attempts())
         attempts.failed += 1
         self._failures += 1
-        now, requested = self._wall(), min(refusal.retry_after, LONGEST_ASKED)
-        attempts.next_at = now + max(requested, self._pause(attempts.failed))
-        self._quiet_until = now + max(requested, self._pause(self._failures) / 2)
+        now, requested_seconds = self._wall(), min(refusal.retry_after, MAX_REQUESTED_SECONDS)
+        attempts.next_at = now + max(requested_seconds, self._pause(attempts.failed))
+        self._quiet_until = now + max(requested_seconds, self._pause(self._failures) / 2)
         logger.warning(
             "sink %s did not accept message %s, attempt %d: %s",
             self._sink, message.id, attempts.failed, refusal,
         )  # fmt: skip
 
-    def _pause(self, failed: int) -> float:
-        return min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(failed - 1, 12)) * self._jitter()
+    def _pause(self, failed_attempts: int) -> float:
+        return (
+            min(LONGEST_PAUSE, FIRST_PAUSE_SECONDS * 2.0 ** min(failed_attempts - 1, 12))
+            * self._jitter()
+        )
 
     async def _drop(self, number: int, message: Message, cause: str) -> None:
         await self._journal.delivered(number, self._sink)
-        metrics.DROPPED.labels(self._sink, cause).inc()
+        metrics.DROPPED_MESSAGES.labels(self._sink, cause).inc()
         logger.warning("message %s to sink %s is dropped: %s", message.id, self._sink, cause)

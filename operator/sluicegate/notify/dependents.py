@@ -28,14 +28,14 @@ RELEASES: Final[Mapping[Kind, Kind]] = {
 """Transitions of the upstream that its dependents receive, with their type there."""
 
 
-def asked_consumers(status: DataProductStatus) -> frozenset[str]:
+def consumers_to_answer(status: DataProductStatus) -> frozenset[str]:
     """Return `namespace/name` of the consumers that status lists and whose answer it waits for now."""
-    approvals = _awaited(status)
+    approvals = _awaited_approvals(status)
     parties = () if approvals is None else approvals.waiting_for
     return frozenset(party for party in parties if "/" in party)
 
 
-def _awaited(status: DataProductStatus) -> CandidateApprovals | None:
+def _awaited_approvals(status: DataProductStatus) -> CandidateApprovals | None:
     """Return the approvals that the candidate waits for; None while it doesn't wait."""
     approvals = status.trial.approvals if status.trial is not None else None
     return approvals if approvals is not None and approvals.wait_start_time is not None else None
@@ -43,10 +43,10 @@ def _awaited(status: DataProductStatus) -> CandidateApprovals | None:
 
 def _is_unlisted(status: DataProductStatus, path: str) -> bool:
     """Return whether status has no room for the name of this dependent, which the candidate waits for."""
-    approvals = _awaited(status)
+    approvals = _awaited_approvals(status)
     if approvals is None or not approvals.more_waiting:
         return False
-    answering_parties = (answer.party for answer in approvals.answers)
+    answering_parties = (party_answer.party for party_answer in approvals.answers)
     return path not in {*approvals.waiting_for, *answering_parties}
 
 
@@ -65,20 +65,24 @@ def to_dependents(
     changes : of the upstream, with their ids. cursors : of the upstream, before and after.
     status : of the upstream. dependents : products that depend on it, or that it asks for an answer.
     """
-    news = [*_releases(changes, status, upstream), *_suspensions(cursors, status, upstream)]
-    consumers = asked_consumers(status)
+    upstream_news = [
+        *_release_transitions(changes, status, upstream),
+        *_suspension_transitions(cursors, status, upstream),
+    ]
+    consumers = consumers_to_answer(status)
     requests = [change for change in changes if change.kind is Kind.APPROVAL_REQUESTED]
-    addressed: list[Transition] = []
+    addressed_transitions: list[Transition] = []
     for origin in dependents:
-        addressed += [_addressed(change, origin) for change in news]
+        addressed_transitions += [_addressed_transition(change, origin) for change in upstream_news]
         if origin.path in consumers or _is_unlisted(status, origin.path):
-            addressed += [
-                _addressed(_request(request, upstream, origin), origin) for request in requests
+            addressed_transitions += [
+                _addressed_transition(_request(request, upstream, origin), origin)
+                for request in requests
             ]
-    return addressed
+    return addressed_transitions
 
 
-def _releases(
+def _release_transitions(
     changes: Iterable[Transition], status: DataProductStatus, upstream: Origin
 ) -> Iterator[Transition]:
     stable = status.stable
@@ -92,13 +96,15 @@ def _releases(
         if change.kind is Kind.APPROVAL_REQUESTED and change.reason == ConditionReason.API_CHANGED:
             # What the owner of the upstream may do is nothing that the owner of a dependent can do.
             broken_text = change.message.partition(f". Set {REQUEST_PROMOTE}=")[0]
-            breaks = _of_upstream(change, Kind.UPSTREAM_BREAKS, upstream)
-            yield replace(breaks, message=broken_text)
+            breaking_change = _of_upstream(change, Kind.UPSTREAM_BREAKS, upstream)
+            yield replace(breaking_change, message=broken_text)
         if change.kind is Kind.PROMOTED and stable is not None and stable.version == change.version:
-            yield from _deprecation(change, stable, upstream)
+            yield from _deprecation_transition(change, stable, upstream)
 
 
-def _deprecation(change: Transition, stable: Version, upstream: Origin) -> Iterator[Transition]:
+def _deprecation_transition(
+    change: Transition, stable: Version, upstream: Origin
+) -> Iterator[Transition]:
     """Yield that the promoted version deprecates operations of the version before it."""
     operations = stable.api_changes.deprecated if stable.api_changes is not None else ()
     if operations:
@@ -107,18 +113,18 @@ def _deprecation(change: Transition, stable: Version, upstream: Origin) -> Itera
         yield replace(transition, message=text, reason="")
 
 
-def _suspensions(
+def _suspension_transitions(
     cursors: tuple[Cursor, Cursor], status: DataProductStatus, upstream: Origin
 ) -> Iterator[Transition]:
     """Yield that the upstream is suspended, or resumed."""
-    before, after = cursors
-    if before.paused == after.paused:
+    previous_cursor, new_cursor = cursors
+    if previous_cursor.paused == new_cursor.paused:
         return
-    since, reason, message = condition_of(status, ConditionType.ROLLOUT_PROGRESSING)
-    kind = Kind.UPSTREAM_SUSPENDED if after.paused else Kind.UPSTREAM_RESUMED
-    time = max(since, status.last_refresh_time or 0)
-    content = f"{upstream.uid or upstream.path}|{kind}|{before.count}|{time}"
-    if not after.paused:
+    since_time, reason, message = condition_of(status, ConditionType.ROLLOUT_PROGRESSING)
+    kind = Kind.UPSTREAM_SUSPENDED if new_cursor.paused else Kind.UPSTREAM_RESUMED
+    time = max(since_time, status.last_refresh_time or 0)
+    content = f"{upstream.uid or upstream.path}|{kind}|{previous_cursor.count}|{time}"
+    if not new_cursor.paused:
         reason, message = "", "spec.suspend is unset: its rollouts and retrainings begin again"
     yield Transition(
         _digest(content),
@@ -151,7 +157,7 @@ def _of_upstream(change: Transition, kind: Kind, upstream: Origin) -> Transition
     )
 
 
-def _addressed(change: Transition, origin: Origin) -> Transition:
+def _addressed_transition(change: Transition, origin: Origin) -> Transition:
     content = f"{change.id}|{change.kind}|{origin.uid or origin.path}"
     return replace(change, id=_digest(content), origin=origin)
 

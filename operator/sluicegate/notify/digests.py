@@ -15,7 +15,7 @@ LATEST_HOURS: Final = 12
 """Hours after which a missed digest is skipped, as the next one is near."""
 
 
-def due_day(plan: DigestPlan, last: str, now: float) -> str:
+def due_digest_day(plan: DigestPlan, last_day: str, now: float) -> str:
     """Return the day of the digest that is due, as `2026-12-01`; empty if none is.
 
     Parameters
@@ -24,10 +24,10 @@ def due_day(plan: DigestPlan, last: str, now: float) -> str:
     """
     local_time = datetime.fromtimestamp(now, ZoneInfo(plan.time_zone))
     hours, minutes = map(int, plan.at.split(":"))
-    at = local_time.replace(hour=hours, minute=minutes, second=0, microsecond=0)
-    late = now - at.timestamp()
+    due_time = local_time.replace(hour=hours, minute=minutes, second=0, microsecond=0)
+    late_seconds = now - due_time.timestamp()
     day = local_time.date().isoformat()
-    return day if day != last and 0 <= late < LATEST_HOURS * 3600 else ""
+    return day if day != last_day and 0 <= late_seconds < LATEST_HOURS * 3600 else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class DigestedProduct:
     needs: tuple[Need, ...] = ()
 
 
-def content(
+def digest_content(
     day: str, products: Sequence[DigestedProduct], *, total: int, now: float
 ) -> dict[str, Any]:
     """Return the content of a digest: the needs by kind, and states that are only reported.
@@ -53,9 +53,11 @@ def content(
     ----------
     now : in seconds since 1970.
     """
-    parts = {
+    products_by_part = {
         LABELS[kind]: [
-            product for product in products if any(need.kind is kind for need in product.needs)
+            product
+            for product in products
+            if any(open_need.kind is kind for open_need in product.needs)
         ]
         for kind in NeedKind
     } | {
@@ -73,6 +75,8 @@ def content(
         "total": total,
         "needsPerson": sum(bool(product.needs) for product in products),
         "products": {
-            name: sorted(one.path for one in part) for name, part in parts.items() if part
+            name: sorted(product.path for product in part_products)
+            for name, part_products in products_by_part.items()
+            if part_products
         },
     }

@@ -21,23 +21,30 @@ from sluicegate.kube.client import KubeApi
 from sluicegate.kube.errors import KubeError, NotFound, Transient
 from sluicegate.kube.resources import CONFIG_MAPS, Key
 from sluicegate.notify.catalogue import Topic
-from sluicegate.notify.cursor import Cursor, decode, encode
+from sluicegate.notify.cursor import Cursor, decode_cursor, encode_cursor
 from sluicegate.notify.message_batches import Collected, LastSent, Message, MessageBatch, Recent
-from sluicegate.notify.metrics import DROPPED, PENDING
+from sluicegate.notify.metrics import DROPPED_MESSAGES, PENDING_MESSAGES
 from sluicegate.notify.transitions import Transition
 from sluicegate.runtime.clock import Clock
 
 logger = logging.getLogger(__name__)
 
-MOST_BYTES: Final = 1_000_000
+MAX_BYTES: Final = 1_000_000
 """Largest size of the ConfigMap's data; the API server accepts 1 MiB."""
 STUCK_SECONDS: Final = 300
 """Age from which a message that is still undelivered may be dropped to make room for new ones."""
 
-CURSOR, COLLECTED, MESSAGE, SINKS, RECENT, DIGEST = "p.", "t.", "m.", "s.", "f.", "d."
+CURSOR_PREFIX, COLLECTED_PREFIX, MESSAGE_PREFIX, SINKS_PREFIX, RECENT_PREFIX, DIGEST_PREFIX = (
+    "p.",
+    "t.",
+    "m.",
+    "s.",
+    "f.",
+    "d.",
+)
 """Beginnings of the keys, each followed by `namespace.name`, by a number, or by a digest's name."""
 
-_COLLECTED: Final = TypeAdapter(tuple[int, Transition])
+_COLLECTED_ADAPTER: Final = TypeAdapter(tuple[int, Transition])
 _MESSAGE: Final = TypeAdapter(Message)
 
 Changes = dict[str, str | None]
@@ -58,11 +65,11 @@ class _Waiting:
 class Journal:
     """The ConfigMap with cursors and undelivered messages; only the leader writes it."""
 
-    def __init__(self, api: KubeApi, key: Key, wall: Clock) -> None:
+    def __init__(self, api: KubeApi, key: Key, wall_clock: Clock) -> None:
         """Store the settings; nothing is read yet."""
         self._api = api
         self._key = key
-        self._wall = wall
+        self._wall = wall_clock
         self._version = ""
         self._data: dict[str, str] = {}
         self._stale = True
@@ -87,13 +94,13 @@ class Journal:
     def cursor(self, key: Key) -> Cursor | None:
         """Return the cursor of a product; None for a new one."""
         text = self._data.get(_key_text(key))
-        return None if text is None else decode(text)
+        return None if text is None else decode_cursor(text)
 
     def products(self) -> Iterator[Key]:
         """Yield the products that have a cursor."""
         for name in tuple(self._data):
-            if name.startswith(CURSOR):
-                namespace, _, product = name.removeprefix(CURSOR).partition(".")
+            if name.startswith(CURSOR_PREFIX):
+                namespace, _, product = name.removeprefix(CURSOR_PREFIX).partition(".")
                 yield Key(namespace, product)
 
     @property
@@ -111,15 +118,15 @@ class Journal:
         """The newest messages of topics that may flap."""
         by_place: Recent = {}
         for name, text in self._data.items():
-            if name.startswith(RECENT):
-                namespace, _, product = name.removeprefix(RECENT).partition(".")
-                for topic, (times, last) in json.loads(text).items():
-                    by_place[f"{namespace}/{product}", Topic(topic)] = LastSent(times, last)
+            if name.startswith(RECENT_PREFIX):
+                namespace, _, product = name.removeprefix(RECENT_PREFIX).partition(".")
+                for topic, (times, last_time) in json.loads(text).items():
+                    by_place[f"{namespace}/{product}", Topic(topic)] = LastSent(times, last_time)
         return by_place
 
     def digest_day(self, name: str) -> str:
         """Return the day of the last digest; empty before the first."""
-        return self._data.get(f"{DIGEST}{name}", "")
+        return self._data.get(f"{DIGEST_PREFIX}{name}", "")
 
     # ---- writing ------------------------------------------------------------------------------
     async def take(
@@ -134,7 +141,9 @@ class Journal:
         KubeError
             It wasn't written, or this is unknown; derive the transitions again.
         """
-        entry = _Waiting({_key_text(key): None if cursor is None else encode(cursor)}, transitions)
+        entry = _Waiting(
+            {_key_text(key): None if cursor is None else encode_cursor(cursor)}, transitions
+        )
         self._waiting.append(entry)
         async with self._lock:  # the first caller writes for all that wait
             if not entry.done:
@@ -146,12 +155,12 @@ class Journal:
         """Replace collected transitions by messages; `days` are those of digests."""
         async with self._lock:
             self._need_fresh()
-            changes: Changes = {f"{COLLECTED}{number:012}": None for number in batch.taken}
-            for at, message in enumerate(batch.messages, start=self._next):
-                changes[f"{MESSAGE}{at:012}"] = _message_json(message)
-                changes[f"{SINKS}{at:012}"] = " ".join(message.sinks)
+            changes: Changes = {f"{COLLECTED_PREFIX}{number:012}": None for number in batch.taken}
+            for message_number, message in enumerate(batch.messages, start=self._next):
+                changes[f"{MESSAGE_PREFIX}{message_number:012}"] = _message_json(message)
+                changes[f"{SINKS_PREFIX}{message_number:012}"] = " ".join(message.sinks)
             changes |= self._recent_changes(batch.recent)
-            changes |= {f"{DIGEST}{name}": day for name, day in days.items()}
+            changes |= {f"{DIGEST_PREFIX}{name}": day for name, day in days.items()}
             await self._commit(changes)
         self._notify_listeners()
 
@@ -162,7 +171,7 @@ class Journal:
             message = self._messages.get(number)
             if message is None or sink not in message.sinks:
                 return
-            remaining_sinks = [one for one in message.sinks if one != sink]
+            remaining_sinks = [sink_name for sink_name in message.sinks if sink_name != sink]
             await self._commit(self._with_sinks(number, remaining_sinks))
 
     async def drop_unknown_sinks(self, sinks: Sequence[str]) -> None:
@@ -174,34 +183,38 @@ class Journal:
                 remaining_sinks = [sink for sink in message.sinks if sink in sinks]
                 if len(remaining_sinks) < len(message.sinks):
                     changes |= self._with_sinks(number, remaining_sinks)
-                    DROPPED.labels(sink="unknown", cause="removed").inc()
+                    DROPPED_MESSAGES.labels(sink="unknown", cause="removed").inc()
             if changes:
                 await self._commit(changes)
 
-    def _with_sinks(self, number: int, left: Sequence[str]) -> Changes:
+    def _with_sinks(self, number: int, remaining_sinks: Sequence[str]) -> Changes:
         name = f"{number:012}"
-        if left:
-            return {f"{SINKS}{name}": " ".join(left)}
-        return {f"{SINKS}{name}": None, f"{MESSAGE}{name}": None}
+        if remaining_sinks:
+            return {f"{SINKS_PREFIX}{name}": " ".join(remaining_sinks)}
+        return {f"{SINKS_PREFIX}{name}": None, f"{MESSAGE_PREFIX}{name}": None}
 
     def _recent_changes(self, recent: Recent) -> Changes:
         topics_of: dict[str, dict[str, Any]] = {}
         for (path, topic), last_sent in recent.items():
-            name = f"{RECENT}{path.replace('/', '.', 1)}"
+            name = f"{RECENT_PREFIX}{path.replace('/', '.', 1)}"
             topics_of.setdefault(name, {})[topic] = [last_sent.times, last_sent.last]
         texts = {name: compact(value) for name, value in topics_of.items()}
-        old_names = {name for name in self._data if name.startswith(RECENT)} - texts.keys()
-        changed = {name: text for name, text in texts.items() if self._data.get(name) != text}
-        return {**dict.fromkeys(old_names), **changed}
+        outdated_names = {
+            name for name in self._data if name.startswith(RECENT_PREFIX)
+        } - texts.keys()
+        changed_texts = {name: text for name, text in texts.items() if self._data.get(name) != text}
+        return {**dict.fromkeys(outdated_names), **changed_texts}
 
     async def _flush(self) -> None:
         entries, self._waiting = self._waiting, []
         changes: Changes = {}
-        number, since = self._next, int(self._wall())
+        number, since_seconds = self._next, int(self._wall())
         for entry in entries:
             changes |= entry.changes
             for transition in entry.transitions:
-                changes[f"{COLLECTED}{number:012}"] = _transition_json(since, transition)
+                changes[f"{COLLECTED_PREFIX}{number:012}"] = _transition_json(
+                    since_seconds, transition
+                )
                 number += 1
         error: KubeError = Transient("the write of others that wait was interrupted")
         try:
@@ -224,19 +237,19 @@ class Journal:
         size = sum(
             len(name) + len(text.encode()) for name, text in (self._data | changes).items() if text
         )
-        dropped: Changes = {}
+        dropped_names: Changes = {}
         for number, message in self._messages.items():
-            if size <= MOST_BYTES:
+            if size <= MAX_BYTES:
                 break
             if self._wall() - message.made < STUCK_SECONDS:
                 continue
-            dropped |= self._with_sinks(number, ())
-            size -= len(self._data[f"{MESSAGE}{number:012}"].encode())
+            dropped_names |= self._with_sinks(number, ())
+            size -= len(self._data[f"{MESSAGE_PREFIX}{number:012}"].encode())
             for sink in message.sinks:
-                DROPPED.labels(sink=sink, cause="full").inc()
-        if size > MOST_BYTES:
+                DROPPED_MESSAGES.labels(sink=sink, cause="full").inc()
+        if size > MAX_BYTES:
             raise JournalFull("too many messages are undelivered: the ConfigMap is full")
-        return dropped
+        return dropped_names
 
     def _need_fresh(self) -> None:
         if self._stale:
@@ -275,32 +288,32 @@ class Journal:
     def _take_in(self, names: Mapping[str, Any]) -> None:
         """Parse the values of these keys again."""
         for name in names:
-            beginning, number = name[:2], name[2:]
-            if beginning in {COLLECTED, MESSAGE, SINKS} and number.isdigit():
-                self._parse(beginning, int(number))
+            key_prefix, number = name[:2], name[2:]
+            if key_prefix in {COLLECTED_PREFIX, MESSAGE_PREFIX, SINKS_PREFIX} and number.isdigit():
+                self._parse(key_prefix, int(number))
                 self._next = max(self._next, int(number) + 1)
-        PENDING.set(len(self._messages))
+        PENDING_MESSAGES.set(len(self._messages))
 
-    def _parse(self, beginning: str, number: int) -> None:
+    def _parse(self, key_prefix: str, number: int) -> None:
         name = f"{number:012}"
         try:
-            if beginning == COLLECTED:
-                text = self._data.get(f"{COLLECTED}{name}")
+            if key_prefix == COLLECTED_PREFIX:
+                text = self._data.get(f"{COLLECTED_PREFIX}{name}")
                 if text is None:
                     self._collected.pop(number, None)
                     return
-                since, transition = _COLLECTED.validate_json(text)
-                self._collected[number] = Collected(number, since, transition)
+                since_seconds, transition = _COLLECTED_ADAPTER.validate_json(text)
+                self._collected[number] = Collected(number, since_seconds, transition)
                 return
-            text = self._data.get(f"{MESSAGE}{name}")
-            sinks = tuple(self._data.get(f"{SINKS}{name}", "").split())
+            text = self._data.get(f"{MESSAGE_PREFIX}{name}")
+            sinks = tuple(self._data.get(f"{SINKS_PREFIX}{name}", "").split())
             if text is None or not sinks:
                 self._messages.pop(number, None)
                 return
             self._messages[number] = replace(_MESSAGE.validate_json(text), sinks=sinks)
         except ValidationError:
             logger.warning(
-                "%s%s in the ConfigMap can't be read, and is not changed", beginning, name
+                "%s%s in the ConfigMap can't be read, and is not changed", key_prefix, name
             )
 
     def _notify_listeners(self) -> None:
@@ -309,14 +322,14 @@ class Journal:
 
 
 def _key_text(key: Key) -> str:
-    return f"{CURSOR}{key.namespace}.{key.name}"
+    return f"{CURSOR_PREFIX}{key.namespace}.{key.name}"
 
 
-def _transition_json(since: int, transition: Transition) -> str:
-    return _COLLECTED.dump_json((since, transition), exclude_defaults=True).decode()
+def _transition_json(since_seconds: int, transition: Transition) -> str:
+    return _COLLECTED_ADAPTER.dump_json((since_seconds, transition), exclude_defaults=True).decode()
 
 
 def _message_json(message: Message) -> str:
     """Encode a message without its sinks, which change and are stored separately."""
-    empty = {"sinks"} if message.digest else {"sinks", "digest"}
-    return _MESSAGE.dump_json(message, exclude=empty, exclude_defaults=True).decode()
+    empty_fields = {"sinks"} if message.digest else {"sinks", "digest"}
+    return _MESSAGE.dump_json(message, exclude=empty_fields, exclude_defaults=True).decode()

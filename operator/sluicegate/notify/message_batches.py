@@ -12,7 +12,7 @@ from hashlib import sha256
 from typing import Any, Final
 
 from sluicegate.api.base import rfc3339
-from sluicegate.notify.catalogue import DIGEST_TYPE, FOLDING, PRODUCTS, Kind, Topic, Urgency
+from sluicegate.notify.catalogue import DIGEST_TYPE, FOLDED_KINDS, PRODUCTS, Kind, Topic, Urgency
 from sluicegate.notify.configuration import Configuration, When
 from sluicegate.notify.transitions import Origin, Transition
 
@@ -122,22 +122,26 @@ def sinks_of(transition: Transition, configuration: Configuration) -> tuple[str,
 
 
 def batch_of(
-    collected: Sequence[Collected], recent: Recent, configuration: Configuration, now: int
+    collected: Sequence[Collected], recent_changes: Recent, configuration: Configuration, now: int
 ) -> MessageBatch | None:
     """Return the messages that are due; None if none are."""
-    unheld, folding = _split_held(collected, recent, configuration, now)
-    due = [entry for entry in unheld if now - entry.since >= configuration.group_seconds]
-    ended_topics, folded = _unfolded(folding, recent, configuration, now)
-    if not due and not folded:
+    unheld, folding = _split_held(collected, recent_changes, configuration, now)
+    due_entries = [entry for entry in unheld if now - entry.since >= configuration.group_seconds]
+    ended_topics, folded = _unfolded(folding, recent_changes, configuration, now)
+    if not due_entries and not folded:
         return None
-    ready = sorted([*(unheld if due else ()), *ended_topics], key=lambda entry: entry.number)
-    taken_numbers = [entry.number for entry in (unheld if due else ())]
+    ready_entries = sorted(
+        [*(unheld if due_entries else ()), *ended_topics], key=lambda entry: entry.number
+    )
+    taken_numbers = [entry.number for entry in (unheld if due_entries else ())]
     taken_numbers += [entry.number for group in folded for entry in group]
     return MessageBatch(
-        messages=tuple(_messages([entry.transition for entry in ready], configuration, now)),
+        messages=tuple(
+            _messages([entry.transition for entry in ready_entries], configuration, now)
+        ),
         taken=tuple(taken_numbers),
-        recent=_remembered(recent, ready, configuration, now),
-        folded=len(taken_numbers) - len(ready),
+        recent=_remembered(recent_changes, ready_entries, configuration, now),
+        folded=len(taken_numbers) - len(ready_entries),
     )
 
 
@@ -160,7 +164,7 @@ def _place(entry: Collected) -> tuple[str, Topic]:
 
 
 def _split_held(
-    collected: Sequence[Collected], recent: Recent, configuration: Configuration, now: int
+    collected: Sequence[Collected], recent_changes: Recent, configuration: Configuration, now: int
 ) -> tuple[list[Collected], dict[tuple[str, Topic], list[Collected]]]:
     """Split transitions into those to send, and those to hold by topic.
 
@@ -170,24 +174,31 @@ def _split_held(
     unheld, held_by_topic = [], defaultdict(list)
     marks_of: dict[tuple[str, Topic], set[str]] = defaultdict(set)
     for entry in collected:
-        place = _place(entry)
-        if place[1] in FOLDING and configuration.fold_seconds:
-            mark = _mark(entry.transition)
-            last = recent.get(place, LastSent()).times.get(mark)
-            soon = last is not None and now - last < configuration.fold_seconds
+        topic_place = _place(entry)
+        if topic_place[1] in FOLDED_KINDS and configuration.fold_seconds:
+            identity_mark = _mark(entry.transition)
+            last_change = recent_changes.get(topic_place, LastSent()).times.get(identity_mark)
+            soon = last_change is not None and now - last_change < configuration.fold_seconds
             # A transition whose time ends in this pass is still held: `_unfolded` decides about it.
-            late = last is not None and entry.since - last < configuration.fold_seconds
-            if place in held_by_topic or soon or late or mark in marks_of[place]:
-                held_by_topic[place].append(entry)
+            is_late = (
+                last_change is not None and entry.since - last_change < configuration.fold_seconds
+            )
+            if (
+                topic_place in held_by_topic
+                or soon
+                or is_late
+                or identity_mark in marks_of[topic_place]
+            ):
+                held_by_topic[topic_place].append(entry)
                 continue
-            marks_of[place].add(mark)
+            marks_of[topic_place].add(identity_mark)
         unheld.append(entry)
     return unheld, held_by_topic
 
 
 def _unfolded(
     held_by_topic: Mapping[tuple[str, Topic], list[Collected]],
-    recent: Recent,
+    recent_changes: Recent,
     configuration: Configuration,
     now: int,
 ) -> tuple[list[Collected], list[list[Collected]]]:
@@ -196,45 +207,56 @@ def _unfolded(
     One that ends as it began is sent, too, if it was an outage in between, which it names.
     """
     still_held, ended_topics = [], []
-    for place, group in held_by_topic.items():
-        last_sent = recent.get(place, LastSent())
-        since = last_sent.times.get(_mark(group[0].transition), group[0].since)
-        if now - since < configuration.fold_seconds:
+    for topic_place, group in held_by_topic.items():
+        last_sent = recent_changes.get(topic_place, LastSent())
+        since_time = last_sent.times.get(_mark(group[0].transition), group[0].since)
+        if now - since_time < configuration.fold_seconds:
             continue
         ended_topics.append(group)
-        last = group[-1]
+        last_change = group[-1]
         outages = [entry.transition for entry in group[:-1] if entry.transition.kind in OUTAGES]
-        if _mark(last.transition) != last_sent.last or outages:
-            message = "; ".join(filter(None, [last.transition.message, *map(_outage, outages)]))
-            folded = replace(last.transition, message=message, folded=len(group) - 1)
-            still_held.append(replace(last, transition=folded))
+        if _mark(last_change.transition) != last_sent.last or outages:
+            message = "; ".join(
+                filter(None, [last_change.transition.message, *map(_outage, outages)])
+            )
+            folded = replace(last_change.transition, message=message, folded=len(group) - 1)
+            still_held.append(replace(last_change, transition=folded))
     return still_held, ended_topics
 
 
 def _remembered(
-    recent: Recent, ready: Iterable[Collected], configuration: Configuration, now: int
+    recent_changes: Recent,
+    ready_entries: Iterable[Collected],
+    configuration: Configuration,
+    now: int,
 ) -> Recent:
     """Return the last messages, with the new ones and without those that are too old."""
     recent_by_place = {
-        place: LastSent({kind: at for kind, at in sent.times.items() if now - at < 2 * configuration.fold_seconds}, sent.last)
-        for place, sent in recent.items()
+        topic_place: LastSent({kind: number for kind, number in sent.times.items() if now - number < 2 * configuration.fold_seconds}, sent.last)
+        for topic_place, sent in recent_changes.items()
     }  # fmt: skip
-    for transition in ready:
-        place = _place(transition)
-        if place[1] in FOLDING and configuration.fold_seconds:
-            last_sent = recent_by_place.get(place, LastSent())
-            mark = _mark(transition.transition)
-            recent_by_place[place] = LastSent({**last_sent.times, mark: now}, mark)
-    return {place: last_sent for place, last_sent in recent_by_place.items() if last_sent.times}
+    for transition in ready_entries:
+        topic_place = _place(transition)
+        if topic_place[1] in FOLDED_KINDS and configuration.fold_seconds:
+            last_sent = recent_by_place.get(topic_place, LastSent())
+            identity_mark = _mark(transition.transition)
+            recent_by_place[topic_place] = LastSent(
+                {**last_sent.times, identity_mark: now}, identity_mark
+            )
+    return {
+        topic_place: last_sent
+        for topic_place, last_sent in recent_by_place.items()
+        if last_sent.times
+    }
 
 
 def _messages(
-    ready: Sequence[Transition], configuration: Configuration, now: int
+    ready_entries: Sequence[Transition], configuration: Configuration, now: int
 ) -> Iterator[Message]:
     """Yield the messages of a batch; equal ones for several sinks are one."""
     turns: dict[str, int] = defaultdict(int)
     groups: dict[tuple[int, str, Kind, Urgency], list[Transition]] = defaultdict(list)
-    for transition in ready:
+    for transition in ready_entries:
         turn = turns[transition.origin.path]
         turns[transition.origin.path] += 1
         for sink in sinks_of(transition, configuration):

@@ -21,14 +21,14 @@ from sluicegate.notify.message_batches import (
     digest_message,
     sinks_of,
 )
-from sluicegate.notify.metrics import FOLDED, TRANSITIONS
+from sluicegate.notify.metrics import FOLDED_TRANSITIONS, TRANSITIONS
 from sluicegate.notify.transitions import (
     Origin,
     Transition,
     deletion,
-    numbered,
+    numbered_transitions,
     review_transition,
-    transitions,
+    transitions_between,
 )
 from sluicegate.notify.watched import (
     ReviewRecord,
@@ -84,41 +84,47 @@ class Messenger:
         if key.namespace in self._excluded:
             return Done()
         await self._journal.refresh()
-        before = self._journal.cursor(key)
-        record = self._caches.products.get(key)
-        if not isinstance(record, ProductRecord):
-            if before is not None:
+        previous_cursor = self._journal.cursor(key)
+        cached_record = self._caches.products.get(key)
+        if not isinstance(cached_record, ProductRecord):
+            if previous_cursor is not None:
                 deletion_change = deletion(
-                    Origin(key.namespace, key.name, before.uid), int(self._wall())
+                    Origin(key.namespace, key.name, previous_cursor.uid), int(self._wall())
                 )
-                await self._take(key, None, numbered([deletion_change], before))
+                await self._take(
+                    key, None, numbered_transitions([deletion_change], previous_cursor)
+                )
             return Done()
-        status, origin = record.status, origin_of(record)
-        uid = record.uid.replace("-", "")[-UID_DIGITS:]
-        if before is not None and before.uid != uid:
-            before = None
-        reviews = self._reviews(key, record.uid)
+        status, origin = cached_record.status, origin_of(cached_record)
+        uid = cached_record.uid.replace("-", "")[-UID_DIGITS:]
+        if previous_cursor is not None and previous_cursor.uid != uid:
+            previous_cursor = None
+        reviews = self._reviews(key, cached_record.uid)
         review_cursors = {name: review.facts for name, review in reviews.items()}
-        after = cursor_of(status, review_cursors, before or Cursor(), uid)
+        new_cursor = cursor_of(status, review_cursors, previous_cursor or Cursor(), uid)
         # Of a new product, open states are reported, and past events aren't.
-        since = before or after.without_levels()
-        changes = numbered(
+        compared_cursor = previous_cursor or new_cursor.without_levels()
+        changes = numbered_transitions(
             [
-                *transitions(since, after, status, origin),
-                *await self._reviewed(since, reviews, origin),
+                *transitions_between(compared_cursor, new_cursor, status, origin),
+                *await self._reviewed(compared_cursor, reviews, origin),
             ],
-            since,
+            compared_cursor,
         )
-        after = replace(after, count=since.count + len(changes))
-        if after != before:
+        new_cursor = replace(new_cursor, count=compared_cursor.count + len(changes))
+        if new_cursor != previous_cursor:
             from_upstreams = dependent_transitions(
-                self._caches.products, record, changes, (since, after), excluded=self._excluded
+                self._caches.products,
+                cached_record,
+                changes,
+                (compared_cursor, new_cursor),
+                excluded_namespaces=self._excluded,
             )
-            await self._take(key, after, [*changes, *from_upstreams])
+            await self._take(key, new_cursor, [*changes, *from_upstreams])
         return Done()
 
-    async def _take(self, key: Key, after: Cursor | None, changes: list[Transition]) -> None:
-        await self._journal.take(key, after, changes)
+    async def _take(self, key: Key, new_cursor: Cursor | None, changes: list[Transition]) -> None:
+        await self._journal.take(key, new_cursor, changes)
         for transition in changes:
             TRANSITIONS.labels(transition.kind).inc()
             logger.info(
@@ -136,11 +142,11 @@ class Messenger:
         }
 
     async def _reviewed(
-        self, before: Cursor, now: Mapping[str, ReviewRecord], origin: Origin
+        self, previous_cursor: Cursor, now: Mapping[str, ReviewRecord], origin: Origin
     ) -> list[Transition]:
         """Return the transitions of the product's reviews, including reviews that don't wait any more."""
         records = dict(now)
-        for name in before.reviews.keys() - now.keys():
+        for name in previous_cursor.reviews.keys() - now.keys():
             try:
                 body = await self._api.get(DATA_PRODUCT_REVIEWS, Key(origin.namespace, name))
             except NotFound:
@@ -149,15 +155,15 @@ class Messenger:
         review_transitions = (
             review_transition(
                 name,
-                before.reviews.get(name),
-                record.facts,
+                previous_cursor.reviews.get(name),
+                cached_record.facts,
                 origin,
-                time=record.time or int(self._wall()),
-                sign_time=record.sign_time,
-                text=record.text,
-                is_signed=record.is_signed,
+                time=cached_record.time or int(self._wall()),
+                sign_time=cached_record.sign_time,
+                text=cached_record.text,
+                is_signed=cached_record.is_signed,
             )
-            for name, record in sorted(records.items())
+            for name, cached_record in sorted(records.items())
         )
         return [transition for transition in review_transitions if transition is not None]
 
@@ -196,33 +202,33 @@ class Messenger:
         batch = batch or MessageBatch((), (), journal.recent)
         batch = replace(batch, messages=(*batch.messages, *new_digests))
         await journal.dispatch(batch, days)
-        FOLDED.inc(batch.folded)
+        FOLDED_TRANSITIONS.inc(batch.folded)
 
     async def _digests(self, now: int) -> tuple[dict[str, str], list[Message]]:
         days: dict[str, str] = {}
         new_digests = []
         for plan in self._configuration.digests:
-            day = digests.due_day(plan, self._journal.digest_day(plan.name), now)
+            day = digests.due_digest_day(plan, self._journal.digest_day(plan.name), now)
             if not day:
                 continue
             days[plan.name] = day
             digest_sinks = []
-            for key, record, cursor in tuple(self._known()):
-                if concerns(plan.when, origin_of(record)):
+            for key, cached_record, cursor in tuple(self._known()):
+                if concerns(plan.when, origin_of(cached_record)):
                     digest_sinks.append(
-                        digests.DigestedProduct(str(key), cursor, needs_of_record(record))
+                        digests.DigestedProduct(str(key), cursor, needs_of_record(cached_record))
                     )
                     await asyncio.sleep(0)  # parsing thousands takes seconds
-            content = digests.content(day, digest_sinks, total=len(digest_sinks), now=now)
+            content = digests.digest_content(day, digest_sinks, total=len(digest_sinks), now=now)
             new_digests.append(digest_message(plan.name, day, content, sinks=plan.to, now=now))
         return days, new_digests
 
     def _known(self) -> Iterator[tuple[Key, ProductRecord, Cursor]]:
         """Yield the products that exist and have a cursor."""
         for key in self._journal.products():
-            record, cursor = self._caches.products.get(key), self._journal.cursor(key)
-            if isinstance(record, ProductRecord) and cursor is not None:
-                yield key, record, cursor
+            cached_record, cursor = self._caches.products.get(key), self._journal.cursor(key)
+            if isinstance(cached_record, ProductRecord) and cursor is not None:
+                yield key, cached_record, cursor
 
     def open_alerts(self, sink: str) -> list[alerts.Alert]:
         """Return the open states for an Alertmanager."""
@@ -230,8 +236,8 @@ class Messenger:
         portfolio = configuration.portfolio_url or ""
         return [
             alerts.alert_of(state, configuration.cluster, portfolio, now)
-            for _, record, cursor in self._known()
+            for _, cached_record, cursor in self._known()
             if not cursor.is_quiet or cursor.upstream
-            for state in alerts.open_states(cursor, record.status, origin_of(record))
+            for state in alerts.open_states(cursor, cached_record.status, origin_of(cached_record))
             if sink in sinks_of(state, configuration)
         ]

@@ -4,29 +4,29 @@ from typing import Final
 
 from prometheus_client import Counter, Gauge, Histogram
 
-SENT: Final = Counter(
+SENT_MESSAGES: Final = Counter(
     "sluicegate_notify_sent_total", "Messages that a sink accepted.", ["sink", "urgency"]
 )
-FAILED: Final = Counter(
+FAILED_ATTEMPTS: Final = Counter(
     "sluicegate_notify_failed_attempts_total",
     "Attempts that a sink did not accept; they are retried.",
     ["sink", "cause"],
 )
-DROPPED: Final = Counter(
+DROPPED_MESSAGES: Final = Counter(
     "sluicegate_notify_dropped_total",
     "Messages that were not delivered: too old, refused by the sink, no room, or the sink was removed.",
     ["sink", "cause"],
 )
-FOLDED: Final = Counter(
+FOLDED_TRANSITIONS: Final = Counter(
     "sluicegate_notify_folded_total", "Transitions that another message stands for."
 )
 TRANSITIONS: Final = Counter(
     "sluicegate_notify_transitions_total", "Transitions by type of the catalogue.", ["type"]
 )
-PENDING: Final = Gauge(
+PENDING_MESSAGES: Final = Gauge(
     "sluicegate_notify_pending_messages", "Messages that a sink still has to accept."
 )
-OLDEST: Final = Gauge(
+OLDEST_MESSAGE_AGE: Final = Gauge(
     "sluicegate_notify_oldest_pending_seconds",
     "Age of the oldest message that the sink still has to accept.",
     ["sink"],

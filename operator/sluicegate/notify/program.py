@@ -15,58 +15,67 @@ from sluicegate.notify.delivery import Receiver, SinkLoop
 from sluicegate.notify.journal import Journal
 from sluicegate.notify.messenger import Messenger
 from sluicegate.notify.sinks.alertmanager import AlertmanagerLoop
-from sluicegate.notify.sinks.apprise import AppriseReceiver, load
+from sluicegate.notify.sinks.apprise import AppriseReceiver, load_library
 from sluicegate.notify.sinks.http import AiohttpClient, CloudEventsReceiver, Http
-from sluicegate.notify.watched import watched
+from sluicegate.notify.watched import watched_kinds
 from sluicegate.runtime.clock import Clock
 from sluicegate.runtime.interfaces import Work
 
 LEASE = "sluicegate-notify"
 """Default name of the Lease; the ConfigMap has the same name."""
-WORKERS = 64
+WORKER_COUNT = 64
 """Concurrent reconciles: those that wait for a write are written together."""
 
 
 def program(configuration: Configuration, *, http: Callable[[], Http] = AiohttpClient) -> Program:
     """Return the program; `http` creates the HTTP client for receivers."""
-    return Program(watched(), partial(build, configuration, http))
+    return Program(watched_kinds(), partial(build, configuration, http))
 
 
 def build(configuration: Configuration, http: Callable[[], Http], tools: Tools) -> Controller:
     """Construct the messenger from the tools of the runtime."""
-    settings, wall = tools.settings, tools.clocks.wall
-    journal = Journal(tools.api, Key(settings.namespace, settings.lease_name), wall)
-    messenger = Messenger(
+    settings, wall_clock = tools.settings, tools.clocks.wall
+    journal = Journal(tools.api, Key(settings.namespace, settings.lease_name), wall_clock)
+    product_messenger = Messenger(
         configuration,
         journal,
         tools.api,
         tools.caches,
-        wall=wall,
+        wall=wall_clock,
         excluded=settings.excluded_namespaces,
     )
     client = http()
-    leading = dict[str, Work](dispatch=messenger.dispatch, connections=client.keep)
+    leader_work = dict[str, Work](dispatch=product_messenger.dispatch, connections=client.keep)
     for name, sink in configuration.sinks.items():
         if isinstance(sink, AlertmanagerSink):
-            posts = AlertmanagerLoop(
-                name, sink, client, states=partial(messenger.open_alerts, name), wall=wall
+            alertmanager_loop = AlertmanagerLoop(
+                name,
+                sink,
+                client,
+                states=partial(product_messenger.open_alerts, name),
+                wall_clock=wall_clock,
             )
-            journal.on_change.append(posts.changed.set)
-            leading[f"sink {name}"] = posts.run
+            journal.on_change.append(alertmanager_loop.changed.set)
+            leader_work[f"sink {name}"] = alertmanager_loop.run
         else:
-            receiver = receiver_of(sink, configuration, client, wall)
-            leading[f"sink {name}"] = SinkLoop(
-                name, receiver, journal, wall=wall, jitter=spread,
+            receiver = receiver_of(sink, configuration, client, wall_clock)
+            leader_work[f"sink {name}"] = SinkLoop(
+                name, receiver, journal, wall_clock=wall_clock, jitter=spread,
                 drop_after=configuration.drop_after_seconds,
             ).run  # fmt: skip
-    return Controller(reconciler=messenger, begin=messenger.begin, leading=leading)
+    return Controller(
+        reconciler=product_messenger, begin=product_messenger.begin, leading=leader_work
+    )
 
 
 def receiver_of(
-    sink: CloudEventsSink | AppriseSink, configuration: Configuration, client: Http, wall: Clock
+    sink: CloudEventsSink | AppriseSink,
+    configuration: Configuration,
+    client: Http,
+    wall_clock: Clock,
 ) -> Receiver:
     """Return the receiver of a sink that gets messages."""
     cluster, portfolio = configuration.cluster, configuration.portfolio_url or ""
     if isinstance(sink, AppriseSink):
-        return AppriseReceiver(sink, load(), cluster, portfolio)
-    return CloudEventsReceiver(sink, client, wall, cluster, portfolio)
+        return AppriseReceiver(sink, load_library(), cluster, portfolio)
+    return CloudEventsReceiver(sink, client, wall_clock, cluster, portfolio)

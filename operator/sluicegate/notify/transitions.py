@@ -22,7 +22,7 @@ from sluicegate.conditions import find_condition, is_true
 from sluicegate.notify.catalogue import Kind, Urgency
 from sluicegate.notify.cursor import (
     KEEPS_ITS_TIME,
-    LEVELS,
+    LEVEL_KINDS,
     Cursor,
     ReviewCursor,
     answer_mark,
@@ -44,10 +44,10 @@ from sluicegate.views.needs import (
 )
 from sluicegate.views.numbers import duration
 
-PROGRESSING: Final = ConditionType.ROLLOUT_PROGRESSING
+PROGRESSING_CONDITION: Final = ConditionType.ROLLOUT_PROGRESSING
 LONGEST_TEXT: Final = 700
 """Characters of a message that are kept: the outbox holds hundreds; status has the whole text."""
-ENDINGS: Final = {
+KIND_BY_OUTCOME: Final = {
     Outcome.ROLLED_BACK: Kind.ROLLED_BACK,
     Outcome.INCONCLUSIVE: Kind.ROLLOUT_INCONCLUSIVE,
     Outcome.FAILED: Kind.ROLLBACK_FAILED,
@@ -58,7 +58,7 @@ RESULTS: Final = {
     Outcome.REJECTED: Kind.RETRAINING_REJECTED,
     Outcome.IN_PROGRESS: Kind.RETRAINING_FINISHED,
 }
-_WAITS: Final[Mapping[str, str]] = {
+_WAIT_TEXTS: Final[Mapping[str, str]] = {
     DecisionReason.UPSTREAM_DEGRADED: "the operator retrains nothing, and waits until the product that it"
     " calls has recovered",
     DecisionReason.UPSTREAM_DEGRADING: "the operator retrains nothing until the state of the product that it"
@@ -72,7 +72,7 @@ _WAITS: Final[Mapping[str, str]] = {
     DecisionReason.INPUT_CHANGED: "the operator retrains nothing until the input data keep their contract",
 }
 """What the operator does about causes that no training removes."""
-_BEGINS: Final = {Kind.METRICS_LOST: "lost", Kind.SECRET_UNUSABLE: "secret"}
+_LEVEL_BY_KIND: Final = {Kind.METRICS_LOST: "lost", Kind.SECRET_UNUSABLE: "secret"}
 """Transitions at which a level begins whose condition keeps its time."""
 DECISIONS: Final = {
     Kind.PROMOTED: DecisionType.PROMOTE,
@@ -142,11 +142,11 @@ class Transition:
         return Urgency.NEEDS_PERSON if self.needs_person else self.kind.entry.urgency
 
 
-def transitions(
-    before: Cursor, after: Cursor, status: DataProductStatus, origin: Origin
+def transitions_between(
+    previous_cursor: Cursor, new_cursor: Cursor, status: DataProductStatus, origin: Origin
 ) -> tuple[Transition, ...]:
     """Return the transitions between two cursors; their texts are those of `status`."""
-    comparison = _Comparison(before, after, status, origin)
+    comparison = _Comparison(previous_cursor, new_cursor, status, origin)
     changes = tuple(
         chain(
             comparison.measurements(),
@@ -164,37 +164,39 @@ def transitions(
             comparison.actions(),
         )
     )
-    needs = needs_of_status(status, (origin.namespace, origin.name)) if changes else ()
-    return tuple(_with_need(change, needs) for change in changes)
+    open_needs = needs_of_status(status, (origin.namespace, origin.name)) if changes else ()
+    return tuple(_with_need(change, open_needs) for change in changes)
 
 
-def _with_need(transition: Transition, needs: Iterable[Need]) -> Transition:
+def _with_need(transition: Transition, open_needs: Iterable[Need]) -> Transition:
     """Return a transition with the need for a person that it reports, and the command that fulfils it."""
     entry = transition.kind.entry
-    need = next((need for need in needs if entry.reports(need)), None)
-    if need is None:
+    open_need = next((open_need for open_need in open_needs if entry.reports(open_need)), None)
+    if open_need is None:
         return transition
-    message = transition.message or _shortened(need.message)
-    return replace(transition, needs_person=True, command=need.command, message=message)
+    message = transition.message or _shortened_text(open_need.message)
+    return replace(transition, needs_person=True, command=open_need.command, message=message)
 
 
-def numbered(changes: Iterable[Transition], before: Cursor) -> list[Transition]:
+def numbered_transitions(
+    changes: Iterable[Transition], previous_cursor: Cursor
+) -> list[Transition]:
     """Return the transitions with ids that are unique for the product."""
     return [
         replace(transition, id=_digest(f"{transition.id}|{number}"))
-        for number, transition in enumerate(changes, start=before.count + 1)
+        for number, transition in enumerate(changes, start=previous_cursor.count + 1)
     ]
 
 
 def deletion(origin: Origin, now: int) -> Transition:
     """Return the transition of a deleted product."""
-    return _identified(Kind.DELETED, origin, time=now)
+    return _identified_transition(Kind.DELETED, origin, time=now)
 
 
 def review_transition(
     name: str,
-    before: ReviewCursor | None,
-    after: ReviewCursor,
+    previous_cursor: ReviewCursor | None,
+    new_cursor: ReviewCursor,
     origin: Origin,
     *,
     time: int,
@@ -216,20 +218,27 @@ def review_transition(
         ReviewState.REVIEWED: Kind.REVIEW_CLOSED,
         ReviewState.SKIPPED: Kind.REVIEW_CLOSED,
     }
-    if before is None or before.state != after.state:
-        kind = kinds.get(after.state)
-    elif after.signatures > before.signatures and not is_signed:
+    if previous_cursor is None or previous_cursor.state != new_cursor.state:
+        kind = kinds.get(new_cursor.state)
+    elif new_cursor.signatures > previous_cursor.signatures and not is_signed:
         kind, time = Kind.REVIEW_SIGNED, sign_time or time
     else:
         return None
     if kind is None:
         return None
-    mark = f"{name} {after.state} {after.signatures if kind is Kind.REVIEW_SIGNED else ''}"
-    transition = _identified(
-        kind, origin, time=time, reason=after.state, message=text or name, mark=mark
+    identity_mark = (
+        f"{name} {new_cursor.state} {new_cursor.signatures if kind is Kind.REVIEW_SIGNED else ''}"
+    )
+    transition = _identified_transition(
+        kind,
+        origin,
+        time=time,
+        reason=new_cursor.state,
+        message=text or name,
+        identity_mark=identity_mark,
     )
     return replace(
-        transition, needs_person=REVIEWS.get(after.state) in kind.entry.needs, review=name,
+        transition, needs_person=REVIEWS.get(new_cursor.state) in kind.entry.needs, review=name,
         command=plugin_command((origin.namespace, name), "review sign"),
     )  # fmt: skip
 
@@ -285,7 +294,7 @@ class _Comparison:
             time = self.status.last_refresh_time or 0
             yield self._transition(
                 Kind.DEPENDENT_RECOVERED, time, message=self._duration_text("dependents", time, "It lasted{}"),
-                mark=str(self.after.promoted),
+                identity_mark=str(self.after.promoted),
             )  # fmt: skip
 
     def actions(self) -> Iterator[Transition]:
@@ -306,64 +315,70 @@ class _Comparison:
         if now - markets_before:
             yield self._transition(
                 Kind.MARKET_MISSED, time, reason=str(NeedKind.MARKET),
-                message=missed_markets_text(self.status), mark=self.after.markets,
+                message=missed_markets_text(self.status), identity_mark=self.after.markets,
             )  # fmt: skip
         elif (
             markets_before
             and not now
-            and (met := [place for place in sorted(markets_before) if self._is_met(place)])
+            and (
+                met_places := [
+                    market_place
+                    for market_place in sorted(markets_before)
+                    if self._is_met(market_place)
+                ]
+            )
         ):
-            places = ", ".join(place.replace("/", " in ") for place in met)
+            place_text = ", ".join(market_place.replace("/", " in ") for market_place in met_places)
             yield self._transition(
-                Kind.MARKET_MET, time, mark=self.before.markets,
-                message=self._duration_text("markets", time, f"{places} was missed{{}}"),
+                Kind.MARKET_MET, time, identity_mark=self.before.markets,
+                message=self._duration_text("markets", time, f"{place_text} was missed{{}}"),
             )  # fmt: skip
 
-    def _is_met(self, place: str) -> bool:
+    def _is_met(self, market_place: str) -> bool:
         """Return whether an SLO that a market missed is now met, with unchanged version and SLO.
 
         The evidence of an SLO whose spec is edited begins again; that of another version too, which is
         then measured.
         """
-        name, _, market = place.partition("/")
-        status, record = self.status, self.status.engine.slo(name)
-        promoted = status.stable.promotion_time if status.stable is not None else 0
-        begin_time = max(self.before.begun.get("markets", 0), promoted)
+        name, _, market = market_place.partition("/")
+        status, slo_record = self.status, self.status.engine.slo(name)
+        promotion_time = status.stable.promotion_time if status.stable is not None else 0
+        begin_time = max(self.before.begun.get("markets", 0), promotion_time)
         return (
             name in {slo.name for slo in status.slos}
             and market in {*self.origin.markets, OTHER}
-            and market not in record.missed_markets
-            and record.since <= begin_time
+            and market not in slo_record.missed_markets
+            and slo_record.since <= begin_time
         )
 
     def results(self) -> Iterator[Transition]:
         """Yield the results of training attempts, and that no other attempt follows."""
         retraining = self.status.retraining
-        last = retraining.last_result if retraining else None
-        if last is not None and last.completion_time > self.before.result:
-            kind = RESULTS.get(last.outcome)
+        last_result = retraining.last_result if retraining else None
+        if last_result is not None and last_result.completion_time > self.before.result:
+            kind = RESULTS.get(last_result.outcome)
             if kind is not None:
                 yield self._transition(
-                    kind, last.completion_time, reason=last.reason, message=last.message,
-                    version=last.version, now=next_training(self.status, last.completion_time),
+                    kind, last_result.completion_time, reason=last_result.reason, message=last_result.message,
+                    version=last_result.version, now=next_training_text(self.status, last_result.completion_time),
                 )  # fmt: skip
         if self.after.suspended and not self.before.suspended:
-            since, reason, message = condition_of(self.status, ConditionType.RETRAINING_ACTIVE)
-            time = last.completion_time if last else since
+            since_time, reason, message = condition_of(self.status, ConditionType.RETRAINING_ACTIVE)
+            time = last_result.completion_time if last_result else since_time
             yield self._transition(Kind.RETRAINING_SUSPENDED, time, reason=reason, message=message)
 
     def attempts(self) -> Iterator[Transition]:
         """Yield trainings that begin, or can't begin."""
         retraining = self.status.retraining
         if retraining and retraining.trigger and self.after.attempt > self.before.attempt:
-            trigger = retraining.trigger
+            retraining_trigger = retraining.trigger
             yield self._transition(
                 Kind.RETRAINING_STARTED,
-                retraining.start_time or trigger.trigger_time,
-                reason=trigger.cause,
-                message=trigger.message,
-                version=trigger.version,
-                mark=str(self.after.attempt),
+                retraining.start_time or retraining_trigger.trigger_time,
+                reason=retraining_trigger.cause,
+                message=retraining_trigger.message,
+                version=retraining_trigger.version,
+                identity_mark=str(self.after.attempt),
             )
         if self.after.refused and not self.before.refused:
             yield self._condition(Kind.RETRAINING_REFUSED, ConditionType.RETRAINING_ACTIVE)
@@ -371,7 +386,9 @@ class _Comparison:
     def endings(self) -> Iterator[Transition]:
         """Yield promotions and ends of versions, in the order of their times."""
         endings = [*self._promoted(), *self._ended()]
-        yield from sorted(endings, key=lambda ending: (ending.time, ending.id))
+        yield from sorted(
+            endings, key=lambda ending_transition: (ending_transition.time, ending_transition.id)
+        )
 
     def _promoted(self) -> Iterator[Transition]:
         status = self.status
@@ -380,21 +397,21 @@ class _Comparison:
                 continue
             is_first_version = self.before.promoted == 0 and version.verdict is None
             if version.promotion_time > self.before.promoted and not is_first_version:
-                newest = version is status.stable
+                is_newest = version is status.stable
                 yield self._with_decision(
-                    Kind.PROMOTED, version.promotion_time, version=version.version, newest=newest,
+                    Kind.PROMOTED, version.promotion_time, version=version.version, newest=is_newest,
                     verdict=version.verdict,
                 )  # fmt: skip
 
     def _ended(self) -> Iterator[Transition]:
-        for place, version in enumerate(self.status.history):
-            kind = ENDINGS.get(version.outcome)
+        for version_index, version in enumerate(self.status.history):
+            kind = KIND_BY_OUTCOME.get(version.outcome)
             if kind is not None and version.end_time > self.before.ended:
                 yield self._with_decision(
                     kind,
                     version.end_time,
                     version=version.version,
-                    newest=place == 0,
+                    newest=version_index == 0,
                     reason=version.reason,
                     verdict=version.verdict if version.promotion_time is None else None,
                 )
@@ -404,29 +421,29 @@ class _Comparison:
         candidate, before, after = self.status.trial, self.before, self.after
         if candidate is None:
             return
-        same_candidate = before.candidate == after.candidate
+        is_same_candidate = before.candidate == after.candidate
         version = candidate.version
-        if not same_candidate:
+        if not is_same_candidate:
             yield self._with_decision(
                 Kind.ROLLOUT_STARTED, candidate.start_time, version=version, newest=True
             )
         elif after.weight > before.weight > 0 and candidate.shares:
-            share = candidate.shares[-1]
+            traffic_share = candidate.shares[-1]
             yield self._with_decision(
-                Kind.ROLLOUT_ADVANCED, share.start_time, version=version, newest=True,
-                message=f"{version} receives {after.weight} % of the traffic", mark=str(after.weight),
+                Kind.ROLLOUT_ADVANCED, traffic_share.start_time, version=version, newest=True,
+                message=f"{version} receives {after.weight} % of the traffic", identity_mark=str(after.weight),
             )  # fmt: skip
-        since, reason, message = condition_of(self.status, ConditionType.ROLLOUT_PROGRESSING)
+        since_time, reason, message = condition_of(self.status, ConditionType.ROLLOUT_PROGRESSING)
         # A rollout may be retried for days: its first, second, fourth, eighth … retry is sent.
-        if after.retries.bit_length() > (before.retries.bit_length() if same_candidate else 0):
+        if after.retries.bit_length() > (before.retries.bit_length() if is_same_candidate else 0):
             yield self._transition(
-                Kind.ROLLOUT_WAITS, since, reason=reason, message=message, version=version,
-                mark=str(after.retries),
+                Kind.ROLLOUT_WAITS, since_time, reason=reason, message=message, version=version,
+                identity_mark=str(after.retries),
             )  # fmt: skip
-        if after.approval and not (same_candidate and after.approval == before.approval):
+        if after.approval and not (is_same_candidate and after.approval == before.approval):
             yield self._transition(
                 Kind.APPROVAL_REQUESTED,
-                approval_since(candidate, find_condition(self.status.conditions, PROGRESSING)),
+                approval_since(candidate, find_condition(self.status.conditions, PROGRESSING_CONDITION)),
                 reason=after.approval, message=self._numbers(message), version=version,
                 now=(
                     f"{version} receives no traffic until a person decides"
@@ -435,51 +452,53 @@ class _Comparison:
             )  # fmt: skip
 
         new_marks = set(after.answers.split()) - set(
-            before.answers.split() if same_candidate else ()
+            before.answers.split() if is_same_candidate else ()
         )
         if new_marks and candidate.approvals is not None:
-            answers = [
-                answer for answer in candidate.approvals.answers if answer_mark(answer) in new_marks
+            new_answers = [
+                approval_answer
+                for approval_answer in candidate.approvals.answers
+                if answer_mark(approval_answer) in new_marks
             ]
             yield self._transition(
-                Kind.APPROVAL_ANSWERED, max(answer.answer_time for answer in answers), version=version,
-                reason=str(answers[-1].verdict), message=answer_text(candidate.approvals, answers),
-                mark=after.answers,
+                Kind.APPROVAL_ANSWERED, max(approval_answer.answer_time for approval_answer in new_answers), version=version,
+                reason=str(new_answers[-1].verdict), message=answer_text(candidate.approvals, new_answers),
+                identity_mark=after.answers,
                 now="" if candidate.approvals.waiting_for else "each party has answered",
             )  # fmt: skip
 
-        hold = objecting_hold(candidate)
-        if hold is not None and not (same_candidate and after.held == before.held):
+        approval_hold = objecting_hold(candidate)
+        if approval_hold is not None and not (is_same_candidate and after.held == before.held):
             yield self._transition(
-                Kind.ROLLOUT_HELD, hold.start_time, reason=hold.check,
-                message=f"{hold.message}; {hold.request} is pending until then", version=version,
+                Kind.ROLLOUT_HELD, approval_hold.start_time, reason=approval_hold.check,
+                message=f"{approval_hold.message}; {approval_hold.request} is pending until then", version=version,
             )  # fmt: skip
 
     def blocked(self) -> Iterator[Transition]:
         """Yield the product is stalled, or isn't ready, until a person acts; or that is over."""
         before, after = self.before, self.after
-        ready = is_true(self.status.conditions, ConditionType.READY)
-        for level, kinds, end_text in (
+        is_ready = is_true(self.status.conditions, ConditionType.READY)
+        for level_name, kinds, end_text in (
             ("stalled", (Kind.STALLED, Kind.UNSTALLED), True),
-            ("unready", (Kind.UNREADY, Kind.READY), ready),
+            ("unready", (Kind.UNREADY, Kind.READY), is_ready),
         ):
             level_before, now, condition_type = (
-                getattr(before, level),
-                getattr(after, level),
-                LEVELS[level],
+                getattr(before, level_name),
+                getattr(after, level_name),
+                LEVEL_KINDS[level_name],
             )
             if now and now != level_before:
                 yield self._condition(kinds[0], condition_type)
             elif level_before and not now and end_text:
                 time, _, message = condition_of(self.status, ConditionType.READY)
-                if level == "stalled":  # Ready keeps its time
+                if level_name == "stalled":  # Ready keeps its time
                     time = max(time, self.status.last_refresh_time or 0)
-                word = "stalled" if level == "stalled" else "not ready"
+                word = "stalled" if level_name == "stalled" else "not ready"
                 duration_text = self._duration_text(
-                    level, time, f"It was {word} ({level_before}){{}}"
+                    level_name, time, f"It was {word} ({level_before}){{}}"
                 )
                 text = "; ".join(filter(None, [duration_text, message]))
-                yield self._transition(kinds[1], time, message=text, mark=level_before)
+                yield self._transition(kinds[1], time, message=text, identity_mark=level_before)
 
     def requests(self) -> Iterator[Transition]:
         """Yield requests of people that can't be carried out before the spec is edited."""
@@ -489,11 +508,11 @@ class _Comparison:
             if name not in requests_before:
                 yield self._transition(
                     Kind.REQUEST_WAITS, request.wait_start_time, reason=request.reason,
-                    message=request_text(request), mark=name,
+                    message=request_text(request), identity_mark=name,
                 )  # fmt: skip
 
     def _condition(self, kind: Kind, condition_type: ConditionType) -> Transition:
-        since, reason, message = condition_of(self.status, condition_type)
+        since_time, reason, message = condition_of(self.status, condition_type)
         if kind in {Kind.DEGRADED, Kind.RETRAINING_REFUSED}:
             diagnosis = self.status.diagnosis
             message = "; ".join(filter(None, [message, diagnosis.message if diagnosis else ""]))
@@ -502,46 +521,50 @@ class _Comparison:
             now = remedy_of(self.status)
             message = "; ".join(filter(None, [message, missed_markets_text(self.status)]))
         elif kind is Kind.RECOVERED:
-            message = self._recovery(since)
-        elif kind in _BEGINS:  # the condition keeps its time if only its reason changes
-            since = begin_of(self.status, condition_type, _BEGINS[kind])
-        return self._transition(kind, since, reason=reason, message=message, mark=reason, now=now)
+            message = self._recovery(since_time)
+        elif kind in _LEVEL_BY_KIND:  # the condition keeps its time if only its reason changes
+            since_time = begin_of(self.status, condition_type, _LEVEL_BY_KIND[kind])
+        return self._transition(
+            kind, since_time, reason=reason, message=message, identity_mark=reason, now=now
+        )
 
     def _end_of_level(
-        self, kind: Kind, condition_type: ConditionType, level: str, text: str
+        self, kind: Kind, condition_type: ConditionType, level_name: str, text: str
     ) -> Transition:
         """Return the transition that ends a lasting state; `{}` in the text is replaced by the duration."""
         time, reason, _ = condition_of(self.status, condition_type)
-        if level in KEEPS_ITS_TIME:
-            time = begin_of(self.status, condition_type, level)
-        message = self._duration_text(level, time, text)
-        return self._transition(kind, time, reason=reason, message=message, mark=reason)
+        if level_name in KEEPS_ITS_TIME:
+            time = begin_of(self.status, condition_type, level_name)
+        message = self._duration_text(level_name, time, text)
+        return self._transition(kind, time, reason=reason, message=message, identity_mark=reason)
 
-    def _duration_text(self, level: str, end: int, text: str) -> str:
+    def _duration_text(self, level_name: str, end_time: int, text: str) -> str:
         """Return a sentence with the duration of an ended state; without it if its begin is unknown."""
-        seconds = end - self.before.begun.get(level, end)
+        seconds = end_time - self.before.begun.get(level_name, end_time)
         return text.format(f" for {duration(seconds)}" if seconds > 0 else "")
 
     def _recovery(self, now: int) -> str:
         """Return how long a degradation lasted, and the service levels now."""
         lasted_seconds = now - self.before.since if self.before.since else 0
-        parts = [f"It was degraded for {duration(lasted_seconds)}"] if lasted_seconds > 0 else []
-        return "; ".join([*parts, *(slo.message for slo in self.status.slos if slo.message)])
+        text_parts = (
+            [f"It was degraded for {duration(lasted_seconds)}"] if lasted_seconds > 0 else []
+        )
+        return "; ".join([*text_parts, *(slo.message for slo in self.status.slos if slo.message)])
 
     def _with_decision(
         self, kind: Kind, time: int, *, version: str, newest: bool, reason: str = "",
-        message: str = "", mark: str = "", verdict: CanaryVerdict | None = None,
+        message: str = "", identity_mark: str = "", verdict: CanaryVerdict | None = None,
     ) -> Transition:  # fmt: skip
         """Return a transition with the numbers of its decision: the last one of status, or the version's."""
         decision = self.status.decision
         if not newest or decision is None or decision.type != DECISIONS.get(kind):
             decision = None
         decision_text = decision.message if decision else verdict.message if verdict else ""
-        cost = cost_of(verdict) if kind is not Kind.PROMOTED and verdict is not None else ""
-        text = ". ".join(filter(None, [message, decision_text, cost]))
+        rollout_cost = cost_of(verdict) if kind is not Kind.PROMOTED and verdict is not None else ""
+        text = ". ".join(filter(None, [message, decision_text, rollout_cost]))
         return self._transition(
             kind, time, reason=reason or (decision.reason if decision else ""), message=text,
-            version=version, mark=mark, decision=decision and decision.to_dict(),
+            version=version, identity_mark=identity_mark, decision=decision and decision.to_dict(),
         )  # fmt: skip
 
     def _numbers(self, message: str) -> str:
@@ -551,41 +574,45 @@ class _Comparison:
             return message
         return decision.message or message
 
-    def _transition(self, kind: Kind, time: int, **more: Any) -> Transition:
-        return _identified(kind, self.origin, time=time, **more)
+    def _transition(self, kind: Kind, time: int, **more_fields: Any) -> Transition:
+        return _identified_transition(kind, self.origin, time=time, **more_fields)
 
 
 def remedy_of(status: DataProductStatus) -> str:
     """Return what the operator does about a degradation now, in a sentence."""
-    retraining, trial = status.retraining, status.trial
-    if trial is not None and not trial.parked:
-        return f"{trial.version} is in a rollout at {trial.weight} % of the traffic"
+    retraining, trial_version = status.retraining, status.trial
+    if trial_version is not None and not trial_version.parked:
+        return f"{trial_version.version} is in a rollout at {trial_version.weight} % of the traffic"
     if retraining is not None and retraining.trigger is not None:
-        trigger = retraining.trigger
+        retraining_trigger = retraining.trigger
         unless = ", unless its training first scores it as accepted"
-        condition_text = "" if trigger.accepted_share is None else unless
-        return f"{trigger.version} is retrained{condition_text} (attempt {retraining.attempt})"
+        condition_text = "" if retraining_trigger.accepted_share is None else unless
+        return f"{retraining_trigger.version} is retrained{condition_text} (attempt {retraining.attempt})"
     if retraining is not None and retraining.pending is not None:
         return f"a training waits ({retraining.waiting_for})"
     cause = status.diagnosis.cause if status.diagnosis is not None else ""
-    return _WAITS.get(cause, "no remedy is under way")
+    return _WAIT_TEXTS.get(cause, "no remedy is under way")
 
 
-def answer_text(approvals: CandidateApprovals, answers: Iterable[ApprovalAnswer]) -> str:
+def answer_text(approvals: CandidateApprovals, approval_answers: Iterable[ApprovalAnswer]) -> str:
     """Return who answered on what evidence, and who is waited for, in sentences."""
-    parts = []
-    for answer in answers:
-        reason = f" ({answer.reason})" if answer.reason else ""
-        problem = f", which doesn't count: {answer.problem}" if answer.problem else ""
-        answer_words = f"{answer.verdict} of {answer.user} as {answer.party}"
-        parts.append(f"{answer_words}{reason}, {answer.evidence}{problem}")
+    text_parts = []
+    for approval_answer in approval_answers:
+        reason = f" ({approval_answer.reason})" if approval_answer.reason else ""
+        problem = (
+            f", which doesn't count: {approval_answer.problem}" if approval_answer.problem else ""
+        )
+        answer_words = (
+            f"{approval_answer.verdict} of {approval_answer.user} as {approval_answer.party}"
+        )
+        text_parts.append(f"{answer_words}{reason}, {approval_answer.evidence}{problem}")
     if approvals.waiting_for:
-        more = f" and {approvals.more_waiting} more" if approvals.more_waiting else ""
-        parts.append(f"Waits for {', '.join(approvals.waiting_for)}{more}")
-    return ". ".join(parts)
+        more_waiting = f" and {approvals.more_waiting} more" if approvals.more_waiting else ""
+        text_parts.append(f"Waits for {', '.join(approvals.waiting_for)}{more_waiting}")
+    return ". ".join(text_parts)
 
 
-def next_training(status: DataProductStatus, now: int) -> str:
+def next_training_text(status: DataProductStatus, now: int) -> str:
     """Return when the operator may train again after an attempt that ended; empty if no time holds it.
 
     Parameters
@@ -608,31 +635,31 @@ def cost_of(verdict: CanaryVerdict) -> str:
     """Return which share of the traffic a rejected version had, and for how long; empty without any."""
     if not verdict.weight:
         return ""
-    most_events = max((slo.candidate.total for slo in verdict.slos), default=0)
-    requests = f"; {most_events:,} events of it were counted" if most_events else ""
+    largest_total = max((slo.candidate.total for slo in verdict.slos), default=0)
+    requests = f"; {largest_total:,} events of it were counted" if largest_total else ""
     return f"It had up to {verdict.weight} % of the traffic, for {duration(verdict.traffic_seconds)}{requests}"
 
 
-def _identified(
+def _identified_transition(
     kind: Kind, origin: Origin, *, time: int, reason: str = "", message: str = "",
-    version: str = "", mark: str = "", decision: Mapping[str, Any] | None = None, now: str = "",
+    version: str = "", identity_mark: str = "", decision: Mapping[str, Any] | None = None, now: str = "",
 ) -> Transition:  # fmt: skip
     """Return a transition whose id depends on its content, not on the time of its detection."""
-    content = "|".join([origin.uid or origin.path, kind, str(time), version, mark])
+    content = "|".join([origin.uid or origin.path, kind, str(time), version, identity_mark])
     return Transition(
         id=_digest(content),
         kind=kind,
         origin=origin,
         time=time,
         reason=reason,
-        message=_shortened(message),
+        message=_shortened_text(message),
         version=version,
         decision=decision,
         now=now,
     )
 
 
-def _shortened(text: str) -> str:
+def _shortened_text(text: str) -> str:
     return text if len(text) <= LONGEST_TEXT else f"{text[: LONGEST_TEXT - 1]}…"
 
 

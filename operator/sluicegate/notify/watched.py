@@ -13,14 +13,14 @@ from sluicegate.api.product_info import PRODUCT_MANAGER
 from sluicegate.api.review import ReviewState
 from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS, DATA_PRODUCTS, Key
 from sluicegate.notify.cursor import Cursor, ReviewCursor
-from sluicegate.notify.dependents import asked_consumers, to_dependents
+from sluicegate.notify.dependents import consumers_to_answer, to_dependents
 from sluicegate.notify.transitions import Origin, Transition
 from sluicegate.reconcile.live.product import ProductRecord, product_record, unpacked
 from sluicegate.runtime.cache import Cache
 from sluicegate.runtime.interfaces import Record, Watched
 from sluicegate.views.needs import Need, needs_of, unreadable_need
 
-SEALED: Final = f"{names.LABEL_REVIEW}=sealed"
+SEALED_SELECTOR: Final = f"{names.LABEL_REVIEW}=sealed"
 """Label selector of reviews that wait for signatures. Open ones change daily, closed ones never."""
 
 
@@ -88,11 +88,11 @@ class ReviewRecord(Record):
     is_signed: bool = False
 
 
-def watched() -> tuple[Watched, ...]:
+def watched_kinds() -> tuple[Watched, ...]:
     """Return the watched kinds, the products first."""
     return (
         Watched(DATA_PRODUCTS, product_record),
-        Watched(DATA_PRODUCT_REVIEWS, review_record, labels=SEALED),
+        Watched(DATA_PRODUCT_REVIEWS, review_record, labels=SEALED_SELECTOR),
     )
 
 
@@ -102,7 +102,7 @@ def review_record(body: Mapping[str, Any]) -> ReviewRecord:
     product = spec.get("productRef") or {}
     status = _ReviewTimes.model_validate(body.get("status") or {}, strict=False, by_name=False)
     review_spec = _ReviewSpec.model_validate(spec, strict=False, by_name=False)
-    missing = _missing(status, review_spec)
+    missing_roles = _missing_roles(status, review_spec)
     return ReviewRecord(
         key=Key(meta["namespace"], meta["name"]),
         parent=Key(meta["namespace"], str(product.get("name") or meta["name"])),
@@ -112,43 +112,46 @@ def review_record(body: Mapping[str, Any]) -> ReviewRecord:
         facts=ReviewCursor(str(status.state), len(review_spec.sign_offs)),
         time=status.time,
         sign_time=max((sign_off.sign_time or 0 for sign_off in review_spec.sign_offs), default=0),
-        text=_review_text(meta["name"], review_spec.period, status, missing),
-        is_signed=not missing,
+        text=_review_text(meta["name"], review_spec.period, status, missing_roles),
+        is_signed=not missing_roles,
     )
 
 
-def _missing(status: _ReviewTimes, spec: _ReviewSpec) -> tuple[str, ...]:
+def _missing_roles(status: _ReviewTimes, spec: _ReviewSpec) -> tuple[str, ...]:
     """Return the roles that haven't signed yet."""
-    signed = {sign_off.role for sign_off in spec.sign_offs}
-    return tuple(role for role in status.signed_by or (PRODUCT_MANAGER,) if role not in signed)
+    signed_roles = {sign_off.role for sign_off in spec.sign_offs}
+    return tuple(
+        role for role in status.signed_by or (PRODUCT_MANAGER,) if role not in signed_roles
+    )
 
 
 def _review_text(
-    name: str, period: _ReviewedPeriod, status: _ReviewTimes, missing: Sequence[str]
+    name: str, period: _ReviewedPeriod, status: _ReviewTimes, missing_roles: Sequence[str]
 ) -> str:
     """Return a sentence about a review: its period, and the signatures that it has and lacks."""
     text = name
     if period.start_time is not None and period.end_time is not None:
-        first, last = (
-            _day(moment, status.time_zone) for moment in (period.start_time, period.end_time - 1)
+        first_day, last_day = (
+            _day_text(time_seconds, status.time_zone)
+            for time_seconds in (period.start_time, period.end_time - 1)
         )
-        text = f"{name}, about {first} to {last},"
+        text = f"{name}, about {first_day} to {last_day},"
     roles = len(status.signed_by or (PRODUCT_MANAGER,))
-    text = f"{text} has {roles - len(missing)} of {roles} signatures"
-    if not missing:
+    text = f"{text} has {roles - len(missing_roles)} of {roles} signatures"
+    if not missing_roles:
         return text
-    due = f" by {rfc3339(status.due_time)}" if status.due_time else ""
-    return f"{text}; to sign{due}: {', '.join(missing)}"
+    due_text = f" by {rfc3339(status.due_time)}" if status.due_time else ""
+    return f"{text}; to sign{due_text}: {', '.join(missing_roles)}"
 
 
-def origin_of(record: ProductRecord) -> Origin:
+def origin_of(product_record: ProductRecord) -> Origin:
     """Return the product's fields for routes; missing or malformed ones of the spec are empty."""
-    spec = unpacked(record.packed_spec)
+    spec = unpacked(product_record.packed_spec)
     markets = spec.get("markets")
     return Origin(
-        namespace=record.key.namespace,
-        name=record.key.name,
-        uid=record.uid,
+        namespace=product_record.key.namespace,
+        name=product_record.key.name,
+        uid=product_record.uid,
         owner=_text(spec.get("owner")),
         priority=_text(spec.get("priority")) or "Medium",
         markets=tuple(map(str, markets)) if isinstance(markets, list) else (),
@@ -158,11 +161,11 @@ def origin_of(record: ProductRecord) -> Origin:
 
 def dependent_transitions(
     products: Cache,
-    record: ProductRecord,
+    product_record: ProductRecord,
     changes: Sequence[Transition],
     cursors: tuple[Cursor, Cursor],
     *,
-    excluded: Collection[str] = (),
+    excluded_namespaces: Collection[str] = (),
 ) -> list[Transition]:
     """Return the transitions of a product as the products that depend on it receive them.
 
@@ -173,36 +176,40 @@ def dependent_transitions(
     """
     if not changes and cursors[0].paused == cursors[1].paused:
         return []
-    consumers = asked_consumers(record.status)
+    consumers = consumers_to_answer(product_record.status)
     dependents = [
-        origin_of(other)
-        for other in map(products.get, tuple(products))
-        if isinstance(other, ProductRecord)
-        and other.key.namespace not in excluded
-        and (record.key in other.depends_on or str(other.key) in consumers)
+        origin_of(other_record)
+        for other_record in map(products.get, tuple(products))
+        if isinstance(other_record, ProductRecord)
+        and other_record.key.namespace not in excluded_namespaces
+        and (product_record.key in other_record.depends_on or str(other_record.key) in consumers)
     ]
     return to_dependents(
-        changes, cursors, record.status, upstream=origin_of(record), dependents=dependents
+        changes,
+        cursors,
+        product_record.status,
+        upstream=origin_of(product_record),
+        dependents=dependents,
     )
 
 
-def needs_of_record(record: ProductRecord) -> tuple[Need, ...]:
+def needs_of_record(product_record: ProductRecord) -> tuple[Need, ...]:
     """Return the needs of a product, as on the page."""
-    if record.deleting:
+    if product_record.deleting:
         return ()
     try:
-        return needs_of(record.parse())
+        return needs_of(product_record.parse())
     except InvalidProduct as error:
         return (unreadable_need(str(error)),)
 
 
-def _day(moment: int, zone: str) -> str:
+def _day_text(time_seconds: int, zone: str) -> str:
     """Return the date of a time in a time zone; in UTC if the zone isn't known here."""
     try:
-        place = ZoneInfo(zone or "UTC")
+        time_zone = ZoneInfo(zone or "UTC")
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        place = ZoneInfo("UTC")
-    return f"{datetime.fromtimestamp(moment, place):%Y-%m-%d}"
+        time_zone = ZoneInfo("UTC")
+    return f"{datetime.fromtimestamp(time_seconds, time_zone):%Y-%m-%d}"
 
 
 def _text(value: object) -> str:

@@ -11,19 +11,19 @@ from sluicegate.api.review import Cycle, ReviewCycle
 from sluicegate.reviews.journal import LATE_DAYS
 from sluicegate.reviews.periods import period_of
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_UNIX_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def first_day(cycle: ReviewCycle) -> date:
+def first_review_day(review_cycle: ReviewCycle) -> date:
     """Return the day on which the first review can be signed: its ledger is sealed."""
-    period = period_of(cycle, date.fromisoformat(cycle.start_date))
+    period = period_of(review_cycle, date.fromisoformat(review_cycle.start_date))
     assert period is not None
     return period.after + timedelta(days=LATE_DAYS)
 
 
-def recurrence(cycle: ReviewCycle) -> dict[str, Any]:
+def recurrence_rule(review_cycle: ReviewCycle) -> dict[str, Any]:
     """Return the rule by which that day recurs, in the format of RFC 5545."""
-    match cycle.every:
+    match review_cycle.every:
         case Cycle.WEEK:
             return {"freq": "weekly"}
         case Cycle.FOUR_WEEKS:
@@ -40,18 +40,18 @@ def calendar(products: Iterable[DataProduct]) -> str:
     reviews_calendar.add("prodid", "-//Sluicegate//Reviews//EN")
     reviews_calendar.add("version", "2.0")
     for product in products:
-        cycle = product.spec.review
-        if cycle is None:
+        review_cycle = product.spec.review
+        if review_cycle is None:
             continue
         namespace, name = product.metadata.key
         event = Event()
         event.add("uid", f"{product.metadata.uid or f'{namespace}-{name}'}@reviews.sluicegate.dev")
         event.add("summary", f"Review of {product.spec.display_name or name}")
-        roles = ", ".join(cycle.signed_by)
+        roles = ", ".join(review_cycle.signed_by)
         event.add("description", f"sluicegate report {namespace}/{name}\nSigned by: {roles}")
-        event.add("dtstart", first_day(cycle))
-        event.add("dtstamp", product.metadata.creation_timestamp or _EPOCH)
-        event.add("rrule", recurrence(cycle))
+        event.add("dtstart", first_review_day(review_cycle))
+        event.add("dtstamp", product.metadata.creation_timestamp or _UNIX_EPOCH)
+        event.add("rrule", recurrence_rule(review_cycle))
         reviews_calendar.add_component(event)
     text: bytes = reviews_calendar.to_ical()
     return text.decode()

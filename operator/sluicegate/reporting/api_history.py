@@ -27,7 +27,7 @@ class ApiRow:
             "changed or removed": changes.broken,
             "deprecated": changes.deprecated,
         }
-        return {name: listed for name, listed in kinds.items() if listed}
+        return {name: changes_of_kind for name, changes_of_kind in kinds.items() if changes_of_kind}
 
     @property
     def text(self) -> str:

@@ -79,7 +79,7 @@ def _lift_between(slo: ArmCounts | VersionCounts, version: Count, other: Count) 
     )
 
 
-def together(versions: Iterable[Brought]) -> tuple[TotalLift, ...]:
+def total_lifts(versions: Iterable[Brought]) -> tuple[TotalLift, ...]:
     """Return the sum of the gains of all versions that remained stable, by SLO.
 
     The canaries are independent of each other, so the squares of the half widths add up.
@@ -88,14 +88,21 @@ def together(versions: Iterable[Brought]) -> tuple[TotalLift, ...]:
     for version in versions:
         for lift in version.lifts if version.kept else ():
             lifts[lift.slo].append(lift)
-    return tuple(_total(name, all_lifts) for name, all_lifts in lifts.items())
+    return tuple(_total_lift(name, all_lifts) for name, all_lifts in lifts.items())
 
 
-def _total(name: str, lifts: Sequence[Lift]) -> TotalLift:
-    gain = sum(lift.gain for lift in lifts)
-    below = sqrt(sum((lift.gain - lift.lower) ** 2 for lift in lifts))
-    above = sqrt(sum((lift.upper - lift.gain) ** 2 for lift in lifts))
-    return TotalLift(name, lifts[0].indicator, len(lifts), gain, gain - below, gain + above)
+def _total_lift(name: str, lifts: Sequence[Lift]) -> TotalLift:
+    total_gain = sum(lift.gain for lift in lifts)
+    lower_distance = sqrt(sum((lift.gain - lift.lower) ** 2 for lift in lifts))
+    upper_distance = sqrt(sum((lift.upper - lift.gain) ** 2 for lift in lifts))
+    return TotalLift(
+        name,
+        lifts[0].indicator,
+        len(lifts),
+        total_gain,
+        total_gain - lower_distance,
+        total_gain + upper_distance,
+    )
 
 
 def total_text(total: TotalLift) -> str:

@@ -10,10 +10,10 @@ from sluicegate.reporting.summary import budget_of, share_of
 from sluicegate.stats.counts import NOTHING, Count, summed
 from sluicegate.stats.intervals import Z95, wilson_lower, wilson_upper
 
-MET: Final = "Met"
-MISSED: Final = "Missed"
-UNKNOWN: Final = "Unknown"
-MOST_DRAWN: Final = 6
+MET_STATE: Final = "Met"
+MISSED_STATE: Final = "Missed"
+UNKNOWN_STATE: Final = "Unknown"
+MAX_DRAWN_MARKETS: Final = 6
 """Markets of an SLO whose lines are drawn, the worst ones."""
 
 
@@ -56,8 +56,8 @@ def interval_of(count: Count) -> tuple[float, float] | None:
     """Return the 95 % interval (Wilson) of a share of good events; None without events."""
     if not count.total:
         return None
-    bad, total = count
-    return 1 - wilson_upper(bad, total, Z95), 1 - wilson_lower(bad, total, Z95)
+    bad_events, total = count
+    return 1 - wilson_upper(bad_events, total, Z95), 1 - wilson_lower(bad_events, total, Z95)
 
 
 def required_of(slo: ReviewSlo) -> float | None:
@@ -66,22 +66,28 @@ def required_of(slo: ReviewSlo) -> float | None:
         return float(slo.objective)
     if slo.max_drop is None or not slo.accepted or not slo.accepted[1]:
         return None
-    bad, total = slo.accepted
-    return max(1 - bad / total - float(slo.max_drop), 0.0)
+    bad_events, total = slo.accepted
+    return max(1 - bad_events / total - float(slo.max_drop), 0.0)
 
 
 def markets_of(slo: ReviewSlo, review: DataProductReview) -> tuple[MarketFacts, ...]:
     """Return one SLO's markets, those that missed it first, then by the share of bad events."""
-    required = required_of(slo)
-    missed: dict[str, list[MissedMarket]] = defaultdict(list)
+    required_ratio = required_of(slo)
+    missed_markets: dict[str, list[MissedMarket]] = defaultdict(list)
     for time in review.status.missed_markets:
         if time.slo == slo.name:
-            missed[time.market].append(time)
+            missed_markets[time.market].append(time)
     market_facts = [
-        _facts(slo, market, days, required=required, missed=tuple(missed[market]))
+        _market_facts(
+            slo,
+            market,
+            days,
+            required_ratio=required_ratio,
+            missed_markets=tuple(missed_markets[market]),
+        )
         for market, days in market_days(slo.name, review.status.days).items()
     ]
-    return tuple(sorted(market_facts, key=_order))
+    return tuple(sorted(market_facts, key=_sort_key))
 
 
 def market_days(name: str, days: Sequence[ReviewDay]) -> dict[str, list[tuple[str, Count]]]:
@@ -96,36 +102,36 @@ def market_days(name: str, days: Sequence[ReviewDay]) -> dict[str, list[tuple[st
     }
 
 
-def _facts(
+def _market_facts(
     slo: ReviewSlo,
     market: str,
     days: Sequence[tuple[str, Count]],
     *,
-    required: float | None,
-    missed: tuple[MissedMarket, ...],
+    required_ratio: float | None,
+    missed_markets: tuple[MissedMarket, ...],
 ) -> MarketFacts:
-    count = summed(one for _, one in days)
+    count = summed(day_count for _, day_count in days)
     return MarketFacts(
         market=market,
         count=count,
-        state=_state(count, required),
-        required=required,
+        state=_market_state(count, required_ratio),
+        required=required_ratio,
         budget_left=budget_of(count, slo.objective),
         days=tuple(days),
-        missed=missed,
+        missed=missed_markets,
     )
 
 
-def _order(facts: MarketFacts) -> tuple[bool, bool, float, str]:
-    share = facts.count.bad / max(facts.count.total, 1)
-    return facts.state != MISSED, not facts.missed, -share, facts.market
+def _sort_key(facts: MarketFacts) -> tuple[bool, bool, float, str]:
+    bad_share = facts.count.bad / max(facts.count.total, 1)
+    return facts.state != MISSED_STATE, not facts.missed, -bad_share, facts.market
 
 
-def _state(count: Count, required: float | None) -> str:
-    bounds = interval_of(count)
-    if required is None or bounds is None:
-        return UNKNOWN
-    lower, upper = bounds
-    if upper < required:
-        return MISSED
-    return MET if lower >= required else UNKNOWN
+def _market_state(count: Count, required_ratio: float | None) -> str:
+    share_bounds = interval_of(count)
+    if required_ratio is None or share_bounds is None:
+        return UNKNOWN_STATE
+    lower_bound, upper_bound = share_bounds
+    if upper_bound < required_ratio:
+        return MISSED_STATE
+    return MET_STATE if lower_bound >= required_ratio else UNKNOWN_STATE

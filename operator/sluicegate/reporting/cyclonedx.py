@@ -10,39 +10,39 @@ from uuid import NAMESPACE_URL, uuid5
 from sluicegate.stats.evolution import Z_CONFIDENCE
 from sluicegate.stats.intervals import wilson_lower, wilson_upper
 
-SPECIFICATION: Final = "1.6"
+SPECIFICATION_VERSION: Final = "1.6"
 
 
-def cyclonedx(file: Mapping[str, Any]) -> dict[str, Any]:
+def cyclonedx_document(file: Mapping[str, Any]) -> dict[str, Any]:
     """Return the document of a technical file of `dossier_of`, with a component for each version.
 
     The same file gives the same document, its serial number included.
     """
-    general, records = file["general"], file["records"]
-    name = general.get("product", "product")
-    digests = ",".join(record["digest"] for record in records["sealed"])
+    general_fields, records = file["general"], file["records"]
+    name = general_fields.get("product", "product")
+    digests = ",".join(sealed_record["digest"] for sealed_record in records["sealed"])
     serial = uuid5(NAMESPACE_URL, f"{name} {file['at']} {digests}")
     card = _model_card(file)
     return {
         "bomFormat": "CycloneDX",
-        "specVersion": SPECIFICATION,
+        "specVersion": SPECIFICATION_VERSION,
         "serialNumber": f"urn:uuid:{serial}",
         "version": 1,
         "metadata": {
             "timestamp": file["at"],
             "component": {
                 "type": "application", "bom-ref": name, "name": name,
-                **_without_empty({"version": general.get("version"),
-                                  "description": general.get("purpose")}),
+                **_without_empty({"version": general_fields.get("version"),
+                                  "description": general_fields.get("purpose")}),
             },
             "properties": [
-                {"name": f"sluicegate:review:{record['review']}", "value": record["digest"]}
-                for record in records["sealed"]
+                {"name": f"sluicegate:review:{sealed_record['review']}", "value": sealed_record["digest"]}
+                for sealed_record in records["sealed"]
             ],
         },
         "components": [
-            _component(name, version, card if place == len(file["versions"]) - 1 else {})
-            for place, version in enumerate(file["versions"])
+            _component(name, version, card if version_index == len(file["versions"]) - 1 else {})
+            for version_index, version in enumerate(file["versions"])
         ],
     }  # fmt: skip
 
@@ -63,12 +63,12 @@ def _component(product: str, version: Mapping[str, Any], card: dict[str, Any]) -
 
 
 def _model_card(file: Mapping[str, Any]) -> dict[str, Any]:
-    general, card_fields = file["general"], file["modelCard"]
-    considerations = _without_empty(
+    general_fields, card_fields = file["general"], file["modelCard"]
+    consideration_fields = _without_empty(
         {
-            "useCases": _text_list(general.get("usage")),
+            "useCases": _text_list(general_fields.get("usage")),
             "technicalLimitations": _text_list(
-                general.get("limitations"), card_fields.get("outOfScope")
+                general_fields.get("limitations"), card_fields.get("outOfScope")
             ),
             "ethicalConsiderations": [
                 {"name": text} for text in _text_list(card_fields.get("ethicalConsiderations"))
@@ -78,26 +78,26 @@ def _model_card(file: Mapping[str, Any]) -> dict[str, Any]:
     return _without_empty(
         {
             "quantitativeAnalysis": _without_empty(
-                {"performanceMetrics": list(_metrics(file["performance"]))}
+                {"performanceMetrics": list(_performance_metrics(file["performance"]))}
             ),
-            "considerations": considerations,
+            "considerations": consideration_fields,
         }
     )
 
 
-def _metrics(rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+def _performance_metrics(rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """Yield the share of good events of each SLO and period, with Wilson's interval of 95 %."""
     for row in rows:
         if not row["total"]:
             continue
-        good = row["total"] - row["bad"]
+        good_rows = row["total"] - row["bad"]
         yield {
             "type": f"{row['slo']}: share of good events",
-            "value": f"{good / row['total']:.6f}",
+            "value": f"{good_rows / row['total']:.6f}",
             "slice": row["review"],
             "confidenceInterval": {
-                "lowerBound": f"{wilson_lower(good, row['total'], Z_CONFIDENCE):.6f}",
-                "upperBound": f"{wilson_upper(good, row['total'], Z_CONFIDENCE):.6f}",
+                "lowerBound": f"{wilson_lower(good_rows, row['total'], Z_CONFIDENCE):.6f}",
+                "upperBound": f"{wilson_upper(good_rows, row['total'], Z_CONFIDENCE):.6f}",
             },
         }
 

@@ -14,9 +14,9 @@ from sluicegate.api.outcome import Outcome
 from sluicegate.api.review import DataProductReview, ReviewDecision, ReviewVersion
 
 WEEK_SECONDS: Final = 7 * 86_400
-_BEGINS: Final = frozenset({DecisionType.RETRAIN, DecisionType.START_ROLLOUT})
+_BEGINNING_TYPES: Final = frozenset({DecisionType.RETRAIN, DecisionType.START_ROLLOUT})
 """Decisions at which the lead time of a version begins: a training starts, or a commit is adopted."""
-_UNPLANNED: Final = frozenset({DecisionReason.MODEL_DECAY, DecisionReason.MODEL_TOO_SLOW})
+_UNPLANNED_REASONS: Final = frozenset({DecisionReason.MODEL_DECAY, DecisionReason.MODEL_TOO_SLOW})
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,25 +45,31 @@ class Delivery:
 def delivery_of(review: DataProductReview) -> Delivery:
     """Return DORA's five measures; those about promotions are None without a promotion."""
     period, decisions = review.spec.period, review.status.decisions
-    promoted = [
+    promoted_versions = [
         version
         for version in review.status.versions
         if period.start <= version.promotion_time < period.end
     ]
-    failed = [
+    failed_versions = [
         version
-        for version in promoted
+        for version in promoted_versions
         if version.outcome == Outcome.ROLLED_BACK and version.end_time is not None
     ]
-    places = [place for place, one in enumerate(decisions) if one.type == DecisionType.PROMOTE]
-    measured_promotions = [_promotion_at(place, decisions) for place in places]
-    leads = [promotion.lead for promotion in measured_promotions if promotion.lead is not None]
-    times = [_served(one) for one in failed]
+    promotion_positions = [
+        decision_index
+        for decision_index, decision_entry in enumerate(decisions)
+        if decision_entry.type == DecisionType.PROMOTE
+    ]
+    measured_promotions = [
+        _promotion_at(decision_index, decisions) for decision_index in promotion_positions
+    ]
+    lead_times = [promotion.lead for promotion in measured_promotions if promotion.lead is not None]
+    times = [_served_seconds(decision_entry) for decision_entry in failed_versions]
     return Delivery(
         promotions=len(measured_promotions),
         per_week=len(measured_promotions) * WEEK_SECONDS / (period.end - period.start),
-        lead_seconds=median(leads) if leads else None,
-        failed=len(failed),
+        lead_seconds=median(lead_times) if lead_times else None,
+        failed=len(failed_versions),
         recovery_seconds=median(times) if times else None,
         reworked=sum(promotion.reworked for promotion in measured_promotions),
         challengers=sum(promotion.challenger for promotion in measured_promotions),
@@ -79,24 +85,28 @@ class _Promotion:
     challenger: bool
 
 
-def _promotion_at(place: int, decisions: Sequence[ReviewDecision]) -> _Promotion:
+def _promotion_at(decision_index: int, decisions: Sequence[ReviewDecision]) -> _Promotion:
     """Return the promotion at this index.
 
     A challenger that wasn't promoted ends without a decision, so earlier decisions don't belong to
     it.
     """
-    earlier_decisions = list(decisions[:place])
-    end_places = [
+    earlier_decisions = list(decisions[:decision_index])
+    end_positions = [
         number
         for number, decision in enumerate(earlier_decisions)
         if decision.type in {DecisionType.PROMOTE, DecisionType.ROLLBACK, DecisionType.INCONCLUSIVE}
     ]
-    last = end_places[-1] if end_places else -1
+    last_end = end_positions[-1] if end_positions else -1
     first_decisions = [
-        decision for decision in earlier_decisions[last + 1 :] if decision.type in _BEGINS
+        decision
+        for decision in earlier_decisions[last_end + 1 :]
+        if decision.type in _BEGINNING_TYPES
     ]
     training_places = [
-        place for place, one in enumerate(first_decisions) if one.type == DecisionType.RETRAIN
+        decision_index
+        for decision_index, decision_entry in enumerate(first_decisions)
+        if decision_entry.type == DecisionType.RETRAIN
     ]
     challenger = (
         bool(training_places) and first_decisions[training_places[-1]].reason in CHALLENGER_CAUSES
@@ -106,14 +116,16 @@ def _promotion_at(place: int, decisions: Sequence[ReviewDecision]) -> _Promotion
         if challenger
         else [decision for decision in first_decisions if not _is_spare(decision)]
     )
-    after_rollback = last >= 0 and earlier_decisions[last].type == DecisionType.ROLLBACK
-    decayed = any(decision.reason in _UNPLANNED for decision in first_decisions)
-    lead = (
-        float(decisions[place].decision_time - first_decisions[0].decision_time)
+    is_after_rollback = last_end >= 0 and earlier_decisions[last_end].type == DecisionType.ROLLBACK
+    is_after_decay = any(decision.reason in _UNPLANNED_REASONS for decision in first_decisions)
+    lead_seconds = (
+        float(decisions[decision_index].decision_time - first_decisions[0].decision_time)
         if first_decisions
         else None
     )
-    return _Promotion(lead, (after_rollback or decayed) and not challenger, challenger)
+    return _Promotion(
+        lead_seconds, (is_after_rollback or is_after_decay) and not challenger, challenger
+    )
 
 
 def _is_spare(decision: ReviewDecision) -> bool:
@@ -121,6 +133,6 @@ def _is_spare(decision: ReviewDecision) -> bool:
     return decision.type == DecisionType.RETRAIN and decision.reason in CHALLENGER_CAUSES
 
 
-def _served(version: ReviewVersion) -> float:
+def _served_seconds(version: ReviewVersion) -> float:
     assert version.end_time is not None
     return float(version.end_time - version.promotion_time)

@@ -29,11 +29,11 @@ SECTIONS = (
     ("readiness", "Readiness"),
     ("records", "Records"),
 )
-_INCIDENTS = frozenset({"Alert", "Rollback", "Retrain", "Inconclusive"})
+_INCIDENT_TYPES = frozenset({"Alert", "Rollback", "Retrain", "Inconclusive"})
 
 
 def dossier_of(
-    product: DataProduct | None, reviews: Iterable[DataProductReview], at: int
+    product: DataProduct | None, reviews: Iterable[DataProductReview], dossier_time: int
 ) -> dict[str, Any]:
     """Return the technical file as plain data.
 
@@ -42,46 +42,52 @@ def dossier_of(
     product : its current state; None if it is deleted.
     reviews : of this product only. at : in seconds; only reviews that were sealed by then count.
     """
-    ordered = sorted(reviews, key=lambda review: review.spec.period.start)
-    sealed = [
+    sorted_reviews = sorted(reviews, key=lambda review: review.spec.period.start)
+    sealed_reviews = [
         review
-        for review in ordered
-        if review.status.seal_time is not None and review.status.seal_time <= at
+        for review in sorted_reviews
+        if review.status.seal_time is not None and review.status.seal_time <= dossier_time
     ]
-    good = [review for review in sealed if review.status.digest == digest_of(review)]
-    altered_reviews = [review.metadata.name for review in sealed if review not in good]
+    verified_reviews = [
+        review for review in sealed_reviews if review.status.digest == digest_of(review)
+    ]
+    altered_reviews = [
+        review.metadata.name for review in sealed_reviews if review not in verified_reviews
+    ]
     return {
-        "at": rfc3339(at),
-        "general": _general(product, ordered),
-        "modelCard": _part(product, "modelCard"),
-        "risk": _part(product, "compliance"),
-        "oversight": _oversight(product, good),
-        "versions": _versions(good),
-        "performance": [row for review in good for row in _performance(review)],
-        "decisions": [row for review in good for row in _decisions(review)],
+        "at": rfc3339(dossier_time),
+        "general": _general_part(product, sorted_reviews),
+        "modelCard": _spec_part(product, "modelCard"),
+        "risk": _spec_part(product, "compliance"),
+        "oversight": _oversight_part(product, verified_reviews),
+        "versions": _versions(verified_reviews),
+        "performance": [row for review in verified_reviews for row in _performance_rows(review)],
+        "decisions": [row for review in verified_reviews for row in _decisions(review)],
         "incidents": [
-            row for review in good for row in _decisions(review) if row["type"] in _INCIDENTS
+            row for review in verified_reviews for row in _decisions(review) if row["type"] in _INCIDENT_TYPES
         ],
-        "monitoring": _monitoring(product),
+        "monitoring": _monitoring_part(product),
         "readiness": [
             {"review": review.metadata.name, **check.to_dict()}
-            for review in good[-1:]
+            for review in verified_reviews[-1:]
             for check in review.status.readiness
         ],
         "records": {
             "sealed": [
                 {"review": review.metadata.name, "digest": review.status.digest,
                  "sealTime": rfc3339(review.status.seal_time), "days": len(review.status.days)}
-                for review in good if review.status.seal_time is not None
+                for review in verified_reviews if review.status.seal_time is not None
             ],
             "digestDoesNotHold": altered_reviews,
-            "open": [review.metadata.name for review in ordered if review not in sealed],
-            "retention": _retention(product),
+            "open": [review.metadata.name for review in sorted_reviews if review not in sealed_reviews],
+            "retention": _retention_part(product),
         },
     }  # fmt: skip
 
 
-def _general(product: DataProduct | None, reviews: Sequence[DataProductReview]) -> dict[str, Any]:
+def _general_part(
+    product: DataProduct | None, reviews: Sequence[DataProductReview]
+) -> dict[str, Any]:
     if product is None:
         deleted_product = f"{reviews[0].metadata.namespace}/{reviews[0].spec.product_ref.name}"
         return {
@@ -102,24 +108,26 @@ def _general(product: DataProduct | None, reviews: Sequence[DataProductReview]) 
     }
 
 
-def _part(product: DataProduct | None, name: str) -> dict[str, Any]:
+def _spec_part(product: DataProduct | None, name: str) -> dict[str, Any]:
     """Return a part of the spec; empty if it isn't set."""
     spec = product.spec.to_dict() if product is not None else {}
-    part: dict[str, Any] = spec.get(name) or {}
-    return part
+    spec_part: dict[str, Any] = spec.get(name) or {}
+    return spec_part
 
 
-def _retention(product: DataProduct | None) -> str:
-    cycle = product.spec.review if product is not None else None
-    if cycle is None:
+def _retention_part(product: DataProduct | None) -> str:
+    review_cycle = product.spec.review if product is not None else None
+    if review_cycle is None:
         return "no ledger is opened any more; a sealed one stays until its expiryTime"
     return (
-        f"the {cycle.keep} newest sealed reviews (one a {cycle.every}) are kept in the cluster; the"
+        f"the {review_cycle.keep} newest sealed reviews (one a {review_cycle.every}) are kept in the cluster; the"
         " archive keeps what it was given"
     )
 
 
-def _oversight(product: DataProduct | None, reviews: Sequence[DataProductReview]) -> dict[str, Any]:
+def _oversight_part(
+    product: DataProduct | None, reviews: Sequence[DataProductReview]
+) -> dict[str, Any]:
     team = product.spec.team.members if product is not None and product.spec.team else ()
     return {
         "owner": product.spec.owner if product is not None else "",
@@ -145,7 +153,7 @@ def _versions(reviews: Iterable[DataProductReview]) -> list[dict[str, Any]]:
     return [by_promotion[key] for key in sorted(by_promotion, key=lambda key: key[1])]
 
 
-def _performance(review: DataProductReview) -> Iterator[dict[str, Any]]:
+def _performance_rows(review: DataProductReview) -> Iterator[dict[str, Any]]:
     for slo in review.status.slos:
         counts = [
             slo_day
@@ -169,7 +177,7 @@ def _decisions(review: DataProductReview) -> Iterator[dict[str, Any]]:
         yield {"review": review.metadata.name, **decision.to_dict()}
 
 
-def _monitoring(product: DataProduct | None) -> dict[str, Any]:
+def _monitoring_part(product: DataProduct | None) -> dict[str, Any]:
     if product is None:
         return {}
     spec = product.spec
@@ -197,12 +205,12 @@ def markdown(file: dict[str, Any]) -> str:
     ]
     for key, title in SECTIONS:
         content = shares if key == "performance" else file[key]
-        lines += [f"## {title}", "", *_shown(content), ""]
+        lines += [f"## {title}", "", *_text_lines(content), ""]
     lines.append("Records of the product; no statement that a law is met.")
     return "\n".join(lines) + "\n"
 
 
-def _shown(value: Any) -> Iterator[str]:
+def _text_lines(value: Any) -> Iterator[str]:
     if isinstance(value, dict):
         if not any(value.values()):
             yield "There are no records."
@@ -210,17 +218,21 @@ def _shown(value: Any) -> Iterator[str]:
             if isinstance(item, list) and item and isinstance(item[0], dict):
                 yield from ("", f"{as_words(name).capitalize()}:", "", *_table(item), "")
             elif isinstance(item, dict) or item:
-                yield f"- {as_words(name).capitalize()}: {escape_markup(_joined(item))}"
+                yield f"- {as_words(name).capitalize()}: {escape_markup(_joined_text(item))}"
     elif value:
         yield from _table(value)
     else:
         yield "There are no records."
 
 
-def _joined(value: Any) -> str:
+def _joined_text(value: Any) -> str:
     """Return a value in one line; empty parts are left out."""
     if isinstance(value, dict):
-        return ", ".join(f"{as_words(name)} {_joined(one)}" for name, one in value.items() if one)
+        return ", ".join(
+            f"{as_words(name)} {_joined_text(review_entry)}"
+            for name, review_entry in value.items()
+            if review_entry
+        )
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 

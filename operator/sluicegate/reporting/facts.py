@@ -16,7 +16,7 @@ from sluicegate.api.review import (
     SignVerdict,
 )
 from sluicegate.reporting.brought import Brought, brought_of
-from sluicegate.reporting.by_market import MISSED, MOST_DRAWN, MarketFacts, markets_of
+from sluicegate.reporting.by_market import MAX_DRAWN_MARKETS, MISSED_STATE, MarketFacts, markets_of
 from sluicegate.reporting.delivery import Delivery, delivery_of
 from sluicegate.reporting.evolution_lines import EvolutionLine, lines_of, market_lines
 from sluicegate.reporting.response_times import (
@@ -25,7 +25,7 @@ from sluicegate.reporting.response_times import (
     callers_of,
     histogram_of,
     operations_of,
-    quantile,
+    quantile_of,
 )
 from sluicegate.reporting.summary import (
     Move,
@@ -79,7 +79,9 @@ class SloFacts(SloChange):
     def missed_markets(self) -> tuple[str, ...]:
         """The markets that missed it, in the period as a whole or at a time of it."""
         return tuple(
-            market.market for market in self.markets if market.missed or market.state == MISSED
+            market.market
+            for market in self.markets
+            if market.missed or market.state == MISSED_STATE
         )
 
 
@@ -203,7 +205,7 @@ class ReportFacts:
 
 def facts_of(
     review: DataProductReview,
-    before: DataProductReview | None,
+    previous_review: DataProductReview | None,
     kept_reviews: Sequence[DataProductReview] = (),
     *,
     now: int = 0,
@@ -217,19 +219,26 @@ def facts_of(
     now : an action is late if it was due before, or before the end of the period.
     """
     status = review.status
-    ledgers = kept_reviews or tuple(one for one in (before, review) if one is not None)
+    ledgers = kept_reviews or tuple(
+        ledger for ledger in (previous_review, review) if ledger is not None
+    )
     ledgers_to_compare = ledgers if sum(bool(ledger.status.days) for ledger in ledgers) > 1 else ()
-    earlier_days = before.status.days if before is not None else ()
-    slos = tuple(_slo(slo, review, earlier_days) for slo in status.slos if slo.indicator != "gauge")
+    earlier_days = previous_review.status.days if previous_review is not None else ()
+    slos = tuple(
+        _slo_facts(slo, review, earlier_days) for slo in status.slos if slo.indicator != "gauge"
+    )
     decisions, causes = decisions_of(review)
     period = review.spec.period
-    carried_actions = () if before is None else before.spec.actions
-    own_actions = {action.title: action for action in review.spec.actions}
-    until = local_day(max(period.end, now), status.time_zone)
+    carried_actions = () if previous_review is None else previous_review.spec.actions
+    action_by_title = {action.title: action for action in review.spec.actions}
+    end_date = local_day(max(period.end, now), status.time_zone)
     # An action that is repeated in the next review has its state there.
-    last = [_action(own_actions.get(action.title, action), until) for action in carried_actions]
-    own_facts = [_action(action, until) for action in own_actions.values()]
-    all_actions = {one.title: one for one in (*last, *own_facts)}
+    last_actions = [
+        _action_facts(action_by_title.get(action.title, action), end_date)
+        for action in carried_actions
+    ]
+    action_facts = [_action_facts(action, end_date) for action in action_by_title.values()]
+    all_actions = {ledger.title: ledger for ledger in (*last_actions, *action_facts)}
     return ReportFacts(
         review=review,
         slos=slos,
@@ -247,26 +256,31 @@ def facts_of(
         delivery=delivery_of(review),
         segments=segments_of(review),
         brought=brought_of(review),
-        last_actions=tuple(last),
+        last_actions=tuple(last_actions),
         open_actions=tuple(action for action in all_actions.values() if action.state != "done"),
         signatures=review.spec.sign_offs,
     )
 
 
-def _action(action: ReviewAction, until: str) -> ActionFacts:
-    state = "done" if action.done else "late" if action.due_date < until else "open"
+def _action_facts(action: ReviewAction, end_date: str) -> ActionFacts:
+    state = "done" if action.done else "late" if action.due_date < end_date else "open"
     return ActionFacts(action.title, action.owner, action.due_date, str(action.link or ""), state)
 
 
-def _slo(slo: ReviewSlo, review: DataProductReview, earlier_days: Sequence[ReviewDay]) -> SloFacts:
+def _slo_facts(
+    slo: ReviewSlo, review: DataProductReview, earlier_days: Sequence[ReviewDay]
+) -> SloFacts:
     days = review.status.days
     markets = markets_of(slo, review)
-    drawn_markets = tuple(market.market for market in markets[:MOST_DRAWN])
-    now, before = counts_of(slo.name, days), counts_of(slo.name, earlier_days)
-    allowed, margin = allowed_of(slo.objective), margin_of(slo)
-    counts, earlier_counts = [one for _, one in now], [one for _, one in before]
+    drawn_markets = tuple(market.market for market in markets[:MAX_DRAWN_MARKETS])
+    now, earlier_counts_by_day = counts_of(slo.name, days), counts_of(slo.name, earlier_days)
+    allowed_ratio, margin = allowed_of(slo.objective), margin_of(slo)
+    counts, earlier_counts = (
+        [day_count for _, day_count in now],
+        [day_count for _, day_count in earlier_counts_by_day],
+    )
     count = summed(counts)
-    original = Count(*slo.original) if slo.original else NOTHING
+    original_count = Count(*slo.original) if slo.original else NOTHING
     budget_left = budget_of(count, slo.objective)
     return SloFacts(
         name=slo.name,
@@ -276,31 +290,35 @@ def _slo(slo: ReviewSlo, review: DataProductReview, earlier_days: Sequence[Revie
         count=count,
         days=tuple(now),
         outside=sum(
-            allowed is not None and one.total > 0 and one.bad > allowed * one.total
-            for one in counts
+            allowed_ratio is not None
+            and day_count.total > 0
+            and day_count.bad > allowed_ratio * day_count.total
+            for day_count in counts
         ),
         budget_left=budget_left,
         before=summed(earlier_counts),
-        original=original,
+        original=original_count,
         against_before=evolution(counts, earlier_counts, margin=margin),
-        against_original=evolution(counts, [original], margin=margin, is_fixed_objective=True),
+        against_original=evolution(
+            counts, [original_count], margin=margin, is_fixed_objective=True
+        ),
         markets=markets,
         market_lines=market_lines([review], slo.name, drawn_markets),
-        health=_health(count, budget_left) if days else "",
+        health=_health_word(count, budget_left) if days else "",
     )
 
 
-def _health(count: Count, left: float | None) -> str:
+def _health_word(count: Count, budget_left: float | None) -> str:
     """Return a problem of an SLO's definition, rather than of the product; empty if there is none."""
     if not count.total:
         return "had no events: check that its indicator is counted"
-    if left is None:
+    if budget_left is None:
         return ""
     if count.bad == 0:
         return "had no bad event: check that it can fail"
-    if left >= 1 - NEVER_AT_RISK:
+    if budget_left >= 1 - NEVER_AT_RISK:
         return "was never at risk: consider a tighter objective"
-    if left < -1:
+    if budget_left < -1:
         return "spent more than twice its error budget: consider whether users need this objective"
     return ""
 
@@ -309,9 +327,14 @@ def quantiles_of(
     days: Sequence[ReviewDay], earlier_days: Sequence[ReviewDay]
 ) -> tuple[Quantile, ...]:
     """Return response times of some days beside those of earlier ones; empty if the days have none."""
-    now, before = histogram_of(days), histogram_of(earlier_days)
+    now, earlier_histogram = histogram_of(days), histogram_of(earlier_days)
     if not now:
         return ()
     return tuple(
-        Quantile(share, quantile(now, share), quantile(before, share)) for share in QUANTILES
+        Quantile(
+            quantile_share,
+            quantile_of(now, quantile_share),
+            quantile_of(earlier_histogram, quantile_share),
+        )
+        for quantile_share in QUANTILES
     )

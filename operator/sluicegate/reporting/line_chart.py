@@ -11,10 +11,10 @@ from math import ceil, floor, log10
 from typing import Final
 
 from sluicegate.reporting.evolution_lines import (
-    INCIDENT,
+    INCIDENT_MARK,
     PERCENT,
     RETRAINING,
-    ROLLBACK,
+    ROLLBACK_MARK,
     VERSION,
     EvolutionLine,
     Mark,
@@ -24,19 +24,19 @@ from sluicegate.views.numbers import percent
 
 WIDTH: Final = 380
 HEIGHT: Final = 165
-_LEFT, _RIGHT, _TOP, _BOTTOM = 40, 52, 30, 22
-_TICKS: Final = 4
-_LETTER: Final = 6.2
+_LEFT_MARGIN, _RIGHT_MARGIN, _TOP_MARGIN, _BOTTOM_MARGIN = 40, 52, 30, 22
+_TICK_COUNT: Final = 4
+_LETTER_WIDTH: Final = 6.2
 """Width of a letter of a label in pixels, at most."""
-_LONGEST: Final = 12
+_MAX_MARKS: Final = 12
 _MONTHS: Final = 200
 """Days from which the dates of the axis are months."""
-_OVER: Final = frozenset({"objective", "initial"})
+_OVERLAID_SERIES: Final = frozenset({"objective", "initial"})
 """Labels over lines, which have an edge of the background's colour."""
-_SIGNS: Final = {RETRAINING: "◆", ROLLBACK: "▼", INCIDENT: "■"}
-SIGNS: Final = "a vertical line: a new stable version; ◆ a retraining; ▼ a rollback; ■ an incident; ● another decision"
+_SIGN_BY_MARK: Final = {RETRAINING: "◆", ROLLBACK_MARK: "▼", INCIDENT_MARK: "■"}
+SIGN_LEGEND: Final = "a vertical line: a new stable version; ◆ a retraining; ▼ a rollback; ■ an incident; ● another decision"
 """Meaning of the marks."""
-_INK, _FAINT, _GOOD, _BAD = "#1d2733", "#9aa5b1", "#1b6e53", "#b3261e"
+_INK_COLOUR, _FAINT_COLOUR, _GOOD_COLOUR, _BAD_COLOUR = "#1d2733", "#9aa5b1", "#1b6e53", "#b3261e"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,39 +55,41 @@ class _Scale:
     def x(self, day: float) -> float:
         if self.last <= self.first:
             return round((self.left + self.right) / 2, 1)
-        part = (day - self.first) / (self.last - self.first)
-        return round(self.left + part * (self.right - self.left), 1)
+        width_share = (day - self.first) / (self.last - self.first)
+        return round(self.left + width_share * (self.right - self.left), 1)
 
     def y(self, value: float) -> float:
-        part = (value - self.low) / (self.high - self.low)
-        return round(self.bottom - part * (self.bottom - self.top), 1)
+        height_share = (value - self.low) / (self.high - self.low)
+        return round(self.bottom - height_share * (self.bottom - self.top), 1)
 
 
 def line_chart(line: EvolutionLine, identity: str) -> str:
     """Draw a line as an SVG element; `identity` is unique in its page."""
-    scale = _scale(line, (_LEFT, WIDTH - _RIGHT, _TOP, HEIGHT - _BOTTOM))
+    scale = _scale(
+        line, (_LEFT_MARGIN, WIDTH - _RIGHT_MARGIN, _TOP_MARGIN, HEIGHT - _BOTTOM_MARGIN)
+    )
     name = escape(identity)
-    parts = [
+    svg_parts = [
         f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-labelledby="{name}-t {name}-d">',
         f'<title id="{name}-t">{escape(line.name)} over time, in {line.unit}</title>',
         f'<desc id="{name}-d">{escape(description(line))}</desc>',
         *_value_axis(line, scale),
         *_date_axis(scale),
-        *_marks(line.marks, scale),
-        *_bounds(line, scale),
+        *_mark_elements(line.marks, scale),
+        *_bound_elements(line, scale),
     ]
     for number, series in enumerate(line.series):
-        parts += _series(line, number, scale)
-        parts += _end(line, number, series, scale)
-    return "".join([*parts, *_bound_labels(line, scale), "</svg>"])
+        svg_parts += _series_elements(line, number, scale)
+        svg_parts += _end_label(line, number, series, scale)
+    return "".join([*svg_parts, *_bound_label_elements(line, scale), "</svg>"])
 
 
-def small_line(values: Sequence[float | None], bound: float | None, label: str) -> str:
+def small_line(values: Sequence[float | None], limit_value: float | None, label: str) -> str:
     """Draw values at even distances as a small SVG element without axes; empty without a value."""
     points = tuple(
-        Point(day, day, (value,), 0, bound)
+        Point(day, day, (value,), 0, limit_value)
         for day, value in (
-            (date.fromordinal(1 + n).isoformat(), one) for n, one in enumerate(values)
+            (date.fromordinal(1 + n).isoformat(), day_value) for n, day_value in enumerate(values)
         )
     )
     line = EvolutionLine("", PERCENT, ("",), points, (), 1)
@@ -99,8 +101,8 @@ def small_line(values: Sequence[float | None], bound: float | None, label: str) 
         (
             f'<svg class="small-line" viewBox="0 0 {width} {height}" width="{width}" height="{height}"',
             f' role="img" aria-label="{escape(label)}">',
-            *_objective(line.points, scale),
-            *_series(line, 0, scale),
+            *_objective_elements(line.points, scale),
+            *_series_elements(line, 0, scale),
             "</svg>",
         )
     )
@@ -108,22 +110,33 @@ def small_line(values: Sequence[float | None], bound: float | None, label: str) 
 
 def description(line: EvolutionLine) -> str:
     """Return a line in words: its days, first and last values, and marks."""
-    points = [point for point in line.points if any(one is not None for one in point.values)]
-    first, last = points[0], points[-1]
-    parts = [f"{first.first} to {last.last}"]
+    points = [
+        point
+        for point in line.points
+        if any(point_value is not None for point_value in point.values)
+    ]
+    first_point, last_point = points[0], points[-1]
+    text_parts = [f"{first_point.first} to {last_point.last}"]
     for number, series in enumerate(line.series):
         name = f"{series}: " if len(line.series) > 1 else ""
-        end_values = (value_text(line, one.values[number]) for one in (first, last))
-        parts.append(f"{name}from {' to '.join(end_values)}")
-    if last.objective is not None:
-        outside = sum(point.outside for point in line.points)
-        parts.append(f"objective {value_text(line, last.objective)}, missed at {outside} points")
+        end_values = (
+            value_text(line, point_value.values[number])
+            for point_value in (first_point, last_point)
+        )
+        text_parts.append(f"{name}from {' to '.join(end_values)}")
+    if last_point.objective is not None:
+        points_outside = sum(point.outside for point in line.points)
+        text_parts.append(
+            f"objective {value_text(line, last_point.objective)}, missed at {points_outside} points"
+        )
     if line.initial is not None:
-        parts.append(f"at the first acceptance {value_text(line, line.initial[0])}")
+        text_parts.append(f"at the first acceptance {value_text(line, line.initial[0])}")
     if line.limit is not None:
-        parts.append(f"threshold {value_text(line, line.limit)}")
-    parts += [f"{mark.date}: {mark_text(mark)}" for mark in line.marks[-_LONGEST:]]
-    return "; ".join(parts)
+        text_parts.append(f"threshold {value_text(line, line.limit)}")
+    text_parts += [
+        f"{chart_mark.date}: {mark_text(chart_mark)}" for chart_mark in line.marks[-_MAX_MARKS:]
+    ]
+    return "; ".join(text_parts)
 
 
 def value_text(line: EvolutionLine, value: float | None) -> str:
@@ -147,99 +160,133 @@ def point_texts(line: EvolutionLine) -> Iterator[tuple[str, list[str], str, str]
         yield days, values, f"{point.total:,}", objective
 
 
-def mark_text(mark: Mark) -> str:
+def mark_text(chart_mark: Mark) -> str:
     """Return the text of a mark on a chart."""
-    return f"version {mark.label}" if mark.kind == VERSION else f"{mark.kind} ({mark.label})"
+    return (
+        f"version {chart_mark.label}"
+        if chart_mark.kind == VERSION
+        else f"{chart_mark.kind} ({chart_mark.label})"
+    )
 
 
-def _scale(line: EvolutionLine, area: tuple[float, float, float, float]) -> _Scale:
+def _scale(line: EvolutionLine, plot_area: tuple[float, float, float, float]) -> _Scale:
     values = [value for point in line.points for value in point.values if value is not None]
     values += [point.objective for point in line.points if point.objective is not None]
-    values += [one for one in (line.initial and line.initial[0], line.limit) if one is not None]
-    low, high = min(values), max(values)
-    pad = (high - low) * 0.12 or max(abs(high) * 0.01, 0.01)
-    highest = 100.0 if line.unit == PERCENT else high + pad
-    low, high = max(low - pad, 0.0), min(high + pad, highest)
+    values += [
+        limit_value
+        for limit_value in (line.initial and line.initial[0], line.limit)
+        if limit_value is not None
+    ]
+    lowest_value, highest_value = min(values), max(values)
+    padding = (highest_value - lowest_value) * 0.12 or max(abs(highest_value) * 0.01, 0.01)
+    highest_tick = 100.0 if line.unit == PERCENT else highest_value + padding
+    lowest_value, highest_value = (
+        max(lowest_value - padding, 0.0),
+        min(highest_value + padding, highest_tick),
+    )
     days = [date.fromisoformat(day_text).toordinal() for day_text in _first_and_last(line.points)]
-    left, right, top, bottom = area
-    return _Scale(days[0], days[-1], low, high, left, right, top, bottom)
+    left_edge, right_edge, top_edge, bottom_edge = plot_area
+    return _Scale(
+        days[0], days[-1], lowest_value, highest_value, left_edge, right_edge, top_edge, bottom_edge
+    )
 
 
 def _first_and_last(points: Sequence[Point]) -> tuple[str, str]:
     return points[0].first, points[-1].last
 
 
-def _middle(point: Point) -> float:
-    return sum(date.fromisoformat(one).toordinal() for one in (point.first, point.last)) / 2
+def _middle_day(point: Point) -> float:
+    return (
+        sum(date.fromisoformat(day_text).toordinal() for day_text in (point.first, point.last)) / 2
+    )
 
 
 def _value_axis(line: EvolutionLine, scale: _Scale) -> Iterator[str]:
-    step = _nice((scale.high - scale.low) / _TICKS)
+    step = _nice_step((scale.high - scale.low) / _TICK_COUNT)
     digits = max(0, -floor(log10(step) + 1e-9)) if step < 1 else 0
     digits += step * 10**digits % 1 > 1e-6  # noqa: PLR2004 - 2.5 needs one more
     for number in range(ceil(scale.low / step - 1e-9), floor(scale.high / step + 1e-9) + 1):
         y = scale.y(number * step)
-        yield f'<line class="grid" x1="{scale.left}" x2="{scale.right}" y1="{y}" y2="{y}" stroke="{_FAINT}" stroke-opacity=".4" stroke-width=".6"/>'
-        yield _text(scale.left - 4, y + 3.5, f"{number * step:,.{digits}f}", anchor="end")
-    yield _text(scale.left - 4, scale.top - 7, line.unit, anchor="end")
+        yield f'<line class="grid" x1="{scale.left}" x2="{scale.right}" y1="{y}" y2="{y}" stroke="{_FAINT_COLOUR}" stroke-opacity=".4" stroke-width=".6"/>'
+        yield _text_element(scale.left - 4, y + 3.5, f"{number * step:,.{digits}f}", anchor="end")
+    yield _text_element(scale.left - 4, scale.top - 7, line.unit, anchor="end")
 
 
-def _nice(least: float) -> float:
+def _nice_step(least_step: float) -> float:
     """Return the least round step that isn't smaller."""
-    size = 10.0 ** floor(log10(least))
-    return next(part * size for part in (1, 2, 2.5, 5, 10) if part * size >= least * (1 - 1e-9))
+    size = 10.0 ** floor(log10(least_step))
+    return next(
+        step_factor * size
+        for step_factor in (1, 2, 2.5, 5, 10)
+        if step_factor * size >= least_step * (1 - 1e-9)
+    )
 
 
 def _date_axis(scale: _Scale) -> Iterator[str]:
     total_days = scale.last - scale.first
     y = scale.bottom
-    yield f'<line class="axis" x1="{scale.left}" x2="{scale.right}" y1="{y}" y2="{y}" stroke="{_FAINT}"/>'
+    yield f'<line class="axis" x1="{scale.left}" x2="{scale.right}" y1="{y}" y2="{y}" stroke="{_FAINT_COLOUR}"/>'
     number = min(2 if total_days < _MONTHS else 3, int(total_days))
-    for place in range(number + 1):
-        day = scale.first + round(total_days * place / number) if number else scale.first
-        anchor = "middle" if 0 < place < number or not number else ("end" if place else "start")
+    for tick_index in range(number + 1):
+        day = scale.first + round(total_days * tick_index / number) if number else scale.first
+        anchor = (
+            "middle"
+            if 0 < tick_index < number or not number
+            else ("end" if tick_index else "start")
+        )
         x = scale.x(day)
-        yield f'<line class="axis" x1="{x}" x2="{x}" y1="{y}" y2="{y + 4}" stroke="{_FAINT}"/>'
-        yield _text(
-            x, y + 16, _day(date.fromordinal(int(day)), total_days, first=not place), anchor=anchor
+        yield f'<line class="axis" x1="{x}" x2="{x}" y1="{y}" y2="{y + 4}" stroke="{_FAINT_COLOUR}"/>'
+        yield _text_element(
+            x,
+            y + 16,
+            _day_label(date.fromordinal(int(day)), total_days, is_first=not tick_index),
+            anchor=anchor,
         )
 
 
-def _day(day: date, total_days: float, *, first: bool) -> str:
+def _day_label(day: date, total_days: float, *, is_first: bool) -> str:
     if total_days >= _MONTHS:
         return f"{day:%b %Y}"
-    return f"{day.day} {day:%b %Y}" if first else f"{day.day} {day:%b}"
+    return f"{day.day} {day:%b %Y}" if is_first else f"{day.day} {day:%b}"
 
 
-def _marks(marks: Sequence[Mark], scale: _Scale) -> Iterator[str]:
+def _mark_elements(marks: Sequence[Mark], scale: _Scale) -> Iterator[str]:
     """Yield the marks; a label is left out where it would be drawn over the one before."""
     next_free_x = {VERSION: 0.0, "": 0.0}
-    for mark in marks:
-        day = date.fromisoformat(mark.date).toordinal()
+    for chart_mark in marks:
+        day = date.fromisoformat(chart_mark.date).toordinal()
         if not scale.first <= day <= scale.last:
             continue
         x = scale.x(day)
-        title = f"<title>{escape(mark.date)}: {escape(mark_text(mark))}</title>"
-        if mark.kind == VERSION:
-            yield f'<line class="version" x1="{x}" x2="{x}" y1="{scale.top}" y2="{scale.bottom}" stroke="{_FAINT}" stroke-dasharray="2 2">{title}</line>'
-            label = mark.label if len(mark.label) <= _LONGEST else f"{mark.label[: _LONGEST - 1]}…"
-            half = len(label) * _LETTER / 2
-            place = min(max(x, scale.left + half), scale.right - half)
-            if place - half >= next_free_x[VERSION]:
-                next_free_x[VERSION] = place + half + 2
-                yield _text(place, scale.top - 18, label, anchor="middle")
+        title = f"<title>{escape(chart_mark.date)}: {escape(mark_text(chart_mark))}</title>"
+        if chart_mark.kind == VERSION:
+            yield f'<line class="version" x1="{x}" x2="{x}" y1="{scale.top}" y2="{scale.bottom}" stroke="{_FAINT_COLOUR}" stroke-dasharray="2 2">{title}</line>'
+            label = (
+                chart_mark.label
+                if len(chart_mark.label) <= _MAX_MARKS
+                else f"{chart_mark.label[: _MAX_MARKS - 1]}…"
+            )
+            half_width = len(label) * _LETTER_WIDTH / 2
+            label_x = min(max(x, scale.left + half_width), scale.right - half_width)
+            if label_x - half_width >= next_free_x[VERSION]:
+                next_free_x[VERSION] = label_x + half_width + 2
+                yield _text_element(label_x, scale.top - 18, label, anchor="middle")
         elif x - 5 >= next_free_x[""]:
             next_free_x[""] = x + 5
-            bad = ' fill="#b3261e"' if mark.kind != RETRAINING else ""
-            sign = _SIGNS.get(mark.kind, "●")
-            yield f'<text class="mark {escape(mark.kind)}" x="{x}" y="{scale.top - 6}" text-anchor="middle" font-size="9"{bad}>{sign}{title}</text>'
+            fill_attribute = ' fill="#b3261e"' if chart_mark.kind != RETRAINING else ""
+            mark_sign = _SIGN_BY_MARK.get(chart_mark.kind, "●")
+            yield f'<text class="mark {escape(chart_mark.kind)}" x="{x}" y="{scale.top - 6}" text-anchor="middle" font-size="9"{fill_attribute}>{mark_sign}{title}</text>'
 
 
-def _bounds(line: EvolutionLine, scale: _Scale) -> Iterator[str]:
-    yield from _objective(line.points, scale)
+def _bound_elements(line: EvolutionLine, scale: _Scale) -> Iterator[str]:
+    yield from _objective_elements(line.points, scale)
     for value, kind, style in (
-        (line.limit, "objective", f'stroke="{_GOOD}" stroke-dasharray="5 3"'),
-        (line.initial and line.initial[0], "initial", f'stroke="{_INK}" stroke-dasharray="1 3"'),
+        (line.limit, "objective", f'stroke="{_GOOD_COLOUR}" stroke-dasharray="5 3"'),
+        (
+            line.initial and line.initial[0],
+            "initial",
+            f'stroke="{_INK_COLOUR}" stroke-dasharray="1 3"',
+        ),
     ):
         if value is not None:
             y = scale.y(value)
@@ -247,17 +294,22 @@ def _bounds(line: EvolutionLine, scale: _Scale) -> Iterator[str]:
             yield f'<line class="{kind}" {line_ends} {style}/>'
 
 
-def _bound_labels(line: EvolutionLine, scale: _Scale) -> Iterator[str]:
+def _bound_label_elements(line: EvolutionLine, scale: _Scale) -> Iterator[str]:
     """Yield the labels of the bounds, over the lines."""
-    last = line.points[-1].objective if line.limit is None else line.limit
-    if last is not None:
+    last_bound = line.points[-1].objective if line.limit is None else line.limit
+    if last_bound is not None:
         name = "objective" if line.limit is None else "threshold"
-        text, y = f"{name} {value_text(line, last)}", _label_height(scale, scale.y(last))
-        yield _text(scale.right - 2, y, text, anchor="end", kind="objective", fill=_GOOD)
+        text, y = (
+            f"{name} {value_text(line, last_bound)}",
+            _label_height(scale, scale.y(last_bound)),
+        )
+        yield _text_element(
+            scale.right - 2, y, text, anchor="end", kind="objective", fill=_GOOD_COLOUR
+        )
     if line.initial is not None:
         text = f"initial {value_text(line, line.initial[0])}"
         y = _label_height(scale, scale.y(line.initial[0]))
-        yield _text(scale.left + 3, y, text, anchor="start", kind="initial")
+        yield _text_element(scale.left + 3, y, text, anchor="start", kind="initial")
 
 
 def _label_height(scale: _Scale, y: float) -> float:
@@ -265,70 +317,80 @@ def _label_height(scale: _Scale, y: float) -> float:
     return y - 3 if y - 12 > scale.top else y + 11
 
 
-def _objective(points: Sequence[Point], scale: _Scale) -> Iterator[str]:
+def _objective_elements(points: Sequence[Point], scale: _Scale) -> Iterator[str]:
     """Yield the objectives as steps, as they may change from period to period."""
     path: list[str] = []
-    before: float | None = None
-    for place, point in enumerate(points):
+    previous_objective: float | None = None
+    for point_index, point in enumerate(points):
         if point.objective is None:
-            before = None
+            previous_objective = None
             continue
         y = scale.y(point.objective)
-        edge = scale.left if not place else scale.x(date.fromisoformat(point.first).toordinal())
-        end = scale.right if place == len(points) - 1 else scale.x(_middle(point))
-        path.append(f"M{edge},{y}" if before is None else f"H{edge}V{y}")
-        path.append(f"H{end}")
-        before = point.objective
+        edge = (
+            scale.left if not point_index else scale.x(date.fromisoformat(point.first).toordinal())
+        )
+        line_end = scale.right if point_index == len(points) - 1 else scale.x(_middle_day(point))
+        path.append(f"M{edge},{y}" if previous_objective is None else f"H{edge}V{y}")
+        path.append(f"H{line_end}")
+        previous_objective = point.objective
     if path:
-        yield f'<path class="objective" d="{"".join(path)}" fill="none" stroke="{_GOOD}" stroke-dasharray="5 3"/>'
+        yield f'<path class="objective" d="{"".join(path)}" fill="none" stroke="{_GOOD_COLOUR}" stroke-dasharray="5 3"/>'
 
 
-def _series(line: EvolutionLine, number: int, scale: _Scale) -> Iterator[str]:
+def _series_elements(line: EvolutionLine, number: int, scale: _Scale) -> Iterator[str]:
     """Yield one series with a gap where days have no value, and its points outside the objective."""
     runs: list[list[tuple[float, float]]] = [[]]
-    before = 0.0
+    previous_x = 0.0
     for point in line.points:
         value = point.values[number]
-        first, last = (date.fromisoformat(one).toordinal() for one in (point.first, point.last))
-        if value is None or first > before + 1:
+        first_ordinal, last_ordinal = (
+            date.fromisoformat(date_text).toordinal() for date_text in (point.first, point.last)
+        )
+        if value is None or first_ordinal > previous_x + 1:
             runs.append([])
         if value is not None:
-            runs[-1].append((scale.x(_middle(point)), scale.y(value)))
-        before = last
-    dashes = ' stroke-dasharray="6 2"' if number < len(line.series) - 1 else ""
+            runs[-1].append((scale.x(_middle_day(point)), scale.y(value)))
+        previous_x = last_ordinal
+    dash_attribute = ' stroke-dasharray="6 2"' if number < len(line.series) - 1 else ""
     for run in filter(None, runs):
         if len(run) == 1:
-            yield f'<circle class="value" cx="{run[0][0]}" cy="{run[0][1]}" r="2" fill="{_INK}"/>'
+            yield f'<circle class="value" cx="{run[0][0]}" cy="{run[0][1]}" r="2" fill="{_INK_COLOUR}"/>'
             continue
         path = " ".join(f"{x},{y}" for x, y in run)
-        yield f'<polyline class="value" points="{path}" fill="none" stroke="{_INK}" stroke-width="1.5" stroke-linejoin="round"{dashes}/>'
+        yield f'<polyline class="value" points="{path}" fill="none" stroke="{_INK_COLOUR}" stroke-width="1.5" stroke-linejoin="round"{dash_attribute}/>'
     for point in line.points:
         value = point.values[number]
         if value is None:
             continue
-        x, y = scale.x(_middle(point)), scale.y(value)
+        x, y = scale.x(_middle_day(point)), scale.y(value)
         if point.outside:
-            yield f'<path class="outside" d="M{x} {y + 4}l3.2-5.5h-6.4z" fill="{_BAD}"/>'
+            yield f'<path class="outside" d="M{x} {y + 4}l3.2-5.5h-6.4z" fill="{_BAD_COLOUR}"/>'
         if point.present:
-            yield f'<circle class="present" cx="{x}" cy="{y}" r="3" fill="none" stroke="{_INK}"/>'
+            yield f'<circle class="present" cx="{x}" cy="{y}" r="3" fill="none" stroke="{_INK_COLOUR}"/>'
 
 
-def _end(line: EvolutionLine, number: int, series: str, scale: _Scale) -> Iterator[str]:
+def _end_label(line: EvolutionLine, number: int, series: str, scale: _Scale) -> Iterator[str]:
     """Yield the last value beside its point."""
     values = [(point, point.values[number]) for point in line.points]
-    point, value = next((one for one in reversed(values) if one[1] is not None), (None, None))
+    point, value = next(
+        (last_value for last_value in reversed(values) if last_value[1] is not None), (None, None)
+    )
     if point is None or value is None:
         return
     text = value_text(line, value).removesuffix(f" {line.unit}")
     name = f"{series} " if len(line.series) > 1 else ""
-    yield _text(scale.right + 4, scale.y(value) + 3.5, f"{name}{text}", anchor="start", kind="end")
+    yield _text_element(
+        scale.right + 4, scale.y(value) + 3.5, f"{name}{text}", anchor="start", kind="end"
+    )
 
 
-def _text(
-    x: float, y: float, text: str, *, anchor: str, kind: str = "label", fill: str = _INK
+def _text_element(
+    x: float, y: float, text: str, *, anchor: str, kind: str = "label", fill: str = _INK_COLOUR
 ) -> str:
-    halo = ' stroke="#fff" stroke-width="3" paint-order="stroke"' if kind in _OVER else ""
+    halo_attribute = (
+        ' stroke="#fff" stroke-width="3" paint-order="stroke"' if kind in _OVERLAID_SERIES else ""
+    )
     return (
         f'<text class="{kind}" x="{x}" y="{round(y, 1)}" text-anchor="{anchor}" font-size="10.5"'
-        f' fill="{fill}"{halo}>{escape(text)}</text>'
+        f' fill="{fill}"{halo_attribute}>{escape(text)}</text>'
     )

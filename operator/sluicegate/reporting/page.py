@@ -11,7 +11,7 @@ from sluicegate.reporting import words
 from sluicegate.reporting.evolution_lines import EvolutionLine
 from sluicegate.reporting.facts import ReportFacts
 from sluicegate.reporting.line_chart import (
-    SIGNS,
+    SIGN_LEGEND,
     line_chart,
     mark_text,
     point_texts,
@@ -43,7 +43,7 @@ def page(reports: Sequence[ReportFacts], title: str) -> str:
         point_texts=point_texts,
         value_text=value_text,
         mark_text=mark_text,
-        signs=SIGNS,
+        signs=SIGN_LEGEND,
         small_chart=small_chart,
         day=local_day,
         minute=local_minute,
@@ -56,6 +56,6 @@ def chart(line: EvolutionLine, identity: str) -> Markup:
     return Markup(line_chart(line, identity))  # noqa: S704
 
 
-def small_chart(values: Sequence[float | None], bound: float | None, label: str) -> Markup:
+def small_chart(values: Sequence[float | None], limit_value: float | None, label: str) -> Markup:
     """Return a line without axes; empty without a value."""
-    return Markup(small_line(values, bound, label))  # noqa: S704 - it escapes its label
+    return Markup(small_line(values, limit_value, label))  # noqa: S704 - it escapes its label

@@ -25,12 +25,12 @@ def histogram_of(days: Iterable[ReviewDay]) -> Histogram:
     """Return the sum of the histograms of some days; empty if none has one."""
     totals: Counter[float] = Counter()
     for day in days:
-        for bound, number in day.responses.items():
-            totals[float(bound)] += number
+        for bucket_bound, number in day.responses.items():
+            totals[float(bucket_bound)] += number
     return sorted(totals.items())
 
 
-def quantile(histogram: Histogram, share: float) -> float | None:
+def quantile_of(histogram: Histogram, quantile_share: float) -> float | None:
     """Estimate a quantile in seconds.
 
     It is interpolated within its bound, as in Prometheus; None if it is beyond the last bound, or
@@ -38,14 +38,16 @@ def quantile(histogram: Histogram, share: float) -> float | None:
     """
     if not histogram or not histogram[-1][1]:
         return None
-    rank = share * histogram[-1][1]
-    place = bisect_left(histogram, rank, key=lambda bucket: bucket[1])
-    bound, number = histogram[place]
-    if isinf(bound):
+    rank = quantile_share * histogram[-1][1]
+    bucket_index = bisect_left(histogram, rank, key=lambda bucket: bucket[1])
+    bucket_bound, number = histogram[bucket_index]
+    if isinf(bucket_bound):
         return None
-    low, below = histogram[place - 1] if place else (0.0, 0)
-    fraction = (rank - below) / (number - below) if number > below else 1.0
-    return low + (bound - low) * fraction
+    bucket_begin, requests_below = histogram[bucket_index - 1] if bucket_index else (0.0, 0)
+    bucket_fraction = (
+        (rank - requests_below) / (number - requests_below) if number > requests_below else 1.0
+    )
+    return bucket_begin + (bucket_bound - bucket_begin) * bucket_fraction
 
 
 def quantiles_of_sum(
@@ -56,29 +58,35 @@ def quantiles_of_sum(
     A sum of quantiles is no quantile of the sum, as it is rarer that all are slow at once. So
     values are drawn evenly from each histogram and combined at random, with a fixed seed.
     """
-    if not histograms or not all(one and one[-1][1] for one in histograms):
+    if not histograms or not all(
+        histogram_entry and histogram_entry[-1][1] for histogram_entry in histograms
+    ):
         return (None,) * len(shares)
     order = random.Random(0)
     totals = [0.0] * DRAWS
     for histogram in histograms:
-        values = [quantile(histogram, (number + 0.5) / DRAWS) for number in range(DRAWS)]
+        values = [quantile_of(histogram, (number + 0.5) / DRAWS) for number in range(DRAWS)]
         order.shuffle(values)
         totals = [
             total + (inf if value is None else value)
             for total, value in zip(totals, values, strict=True)
         ]
     totals.sort()
-    quantile_estimates = (totals[max(0, ceil(share * DRAWS) - 1)] for share in shares)
+    quantile_estimates = (
+        totals[max(0, ceil(quantile_share * DRAWS) - 1)] for quantile_share in shares
+    )
     return tuple(None if isinf(estimate) else estimate for estimate in quantile_estimates)
 
 
 def failures_text(count: Count) -> str:
     """Return the share of failed requests with its 95 % interval; a dash without requests."""
-    bounds = interval_of(count)
-    if bounds is None:
+    share_bounds = interval_of(count)
+    if share_bounds is None:
         return percent(None)
-    low, high = (percent(1 - bound) for bound in reversed(bounds))
-    return f"{percent(count.bad / count.total)} [{low} to {high}]"
+    lowest_percent, highest_percent = (
+        percent(1 - share_bound) for share_bound in reversed(share_bounds)
+    )
+    return f"{percent(count.bad / count.total)} [{lowest_percent} to {highest_percent}]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,40 +118,50 @@ def operations_of(
     days: Iterable[ReviewDay], earlier_days: Iterable[ReviewDay]
 ) -> tuple[OperationFacts, ...]:
     """Return the operations of a period, those with the most requests first."""
-    before = _periods(earlier_days)
-    periods = _periods(days).values()
-    ordered = sorted(periods, key=lambda period: (-period.requests, period.name))
-    return tuple(OperationFacts(operation, before.get(operation.name)) for operation in ordered)
+    earlier_periods = _operation_periods(earlier_days)
+    periods = _operation_periods(days).values()
+    sorted_periods = sorted(periods, key=lambda period: (-period.requests, period.name))
+    return tuple(
+        OperationFacts(operation, earlier_periods.get(operation.name))
+        for operation in sorted_periods
+    )
 
 
-def _periods(days: Iterable[ReviewDay]) -> dict[str, OperationPeriod]:
+def _operation_periods(days: Iterable[ReviewDay]) -> dict[str, OperationPeriod]:
     buckets: dict[str, Counter[float]] = {}
     codes: dict[str, Counter[str]] = {}
     for day in days:
         for operation in day.operations:
-            sums = buckets.setdefault(operation.name, Counter())
+            requests_by_bucket = buckets.setdefault(operation.name, Counter())
             # All bounds count, as a quantile is interpolated between two of them.
-            sums.update(dict.fromkeys(map(float, day.responses), 0))
-            for bound, number in operation.responses.items():
-                sums[float(bound)] += number
+            requests_by_bucket.update(dict.fromkeys(map(float, day.responses), 0))
+            for bucket_bound, number in operation.responses.items():
+                requests_by_bucket[float(bucket_bound)] += number
             codes.setdefault(operation.name, Counter()).update(
                 refused=operation.refused, failed=operation.failed
             )
-    return {name: _period(name, sums, codes[name]) for name, sums in buckets.items()}
+    return {
+        name: _operation_period(name, requests_by_bucket, codes[name])
+        for name, requests_by_bucket in buckets.items()
+    }
 
 
-def _period(name: str, buckets: Counter[float], codes: Counter[str]) -> OperationPeriod:
-    bounds = sorted(buckets)
+def _operation_period(name: str, buckets: Counter[float], codes: Counter[str]) -> OperationPeriod:
+    bucket_bounds = sorted(buckets)
     histogram: Histogram = list(
-        zip(bounds, accumulate(buckets[bound] for bound in bounds), strict=True)
+        zip(
+            bucket_bounds,
+            accumulate(buckets[bucket_bound] for bucket_bound in bucket_bounds),
+            strict=True,
+        )
     )
     return OperationPeriod(
         name=name,
         requests=buckets.total() + codes.total(),
         refused=codes["refused"],
         failed=codes["failed"],
-        median=quantile(histogram, 0.5),
-        p95=quantile(histogram, 0.95),
+        median=quantile_of(histogram, 0.5),
+        p95=quantile_of(histogram, 0.95),
     )
 
 
@@ -184,17 +202,19 @@ class CallerFacts:
 
 
 def callers_of(
-    days: Iterable[ReviewDay], earlier: Iterable[ReviewDay] = ()
+    days: Iterable[ReviewDay], earlier_days: Iterable[ReviewDay] = ()
 ) -> tuple[CallerFacts, ...]:
     """Return the callers of some days, those with the most requests first and `other` last.
 
     Callers without requests are listed, too: a consumer that doesn't call, or sends no name. Empty if
     requests aren't counted by caller.
     """
-    counts, before = dict(_counts(days)), dict(_counts(earlier))
+    counts, earlier_counts = dict(_caller_counts(days)), dict(_caller_counts(earlier_days))
     total = sum(count.total for count in counts.values())
     callers = (
-        CallerFacts(name, count, count.total / total if total else 0.0, before.get(name, NOTHING))
+        CallerFacts(
+            name, count, count.total / total if total else 0.0, earlier_counts.get(name, NOTHING)
+        )
         for name, count in counts.items()
     )
     return tuple(
@@ -205,9 +225,9 @@ def callers_of(
     )
 
 
-def _counts(days: Iterable[ReviewDay]) -> Iterator[tuple[str, Count]]:
+def _caller_counts(days: Iterable[ReviewDay]) -> Iterator[tuple[str, Count]]:
     by_name: dict[str, list[tuple[int, int]]] = {}
     for day in days:
-        for name, (bad, total) in day.callers.items():
-            by_name.setdefault(name, []).append((bad, total))
+        for name, (bad_events, total) in day.callers.items():
+            by_name.setdefault(name, []).append((bad_events, total))
     return ((name, summed(counts)) for name, counts in by_name.items())

@@ -15,10 +15,10 @@ from sluicegate.stats.evolution import Evolution, PeriodChange, day_scatter, per
 from sluicegate.views.lift import lift_text
 
 _DEFAULT_MARGIN: Final = 0.01
-_CACHED: Final = 32_768
+_CACHE_SIZE: Final = 32_768
 """Changes in the cache, as lists compare the same periods again and again; a ledger changes once a day."""
-BEFORE: Final = "against the period before"
-FIRST: Final = "since the first acceptance"
+SINCE_PREVIOUS_PERIOD: Final = "against the period before"
+SINCE_FIRST_ACCEPTANCE: Final = "since the first acceptance"
 
 
 def share_of(count: Count) -> float | None:
@@ -151,12 +151,14 @@ def summary_of(review: DataProductReview) -> PeriodSummary:
     )
 
 
-def result_of(summary: PeriodSummary, before: PeriodSummary | None) -> PeriodResult:
+def result_of(summary: PeriodSummary, previous_summary: PeriodSummary | None) -> PeriodResult:
     """Return the changes of a period from the previous period, None for the first."""
-    levels_before = {slo.name: slo for slo in before.levels} if before is not None else {}
+    levels_before = (
+        {slo.name: slo for slo in previous_summary.levels} if previous_summary is not None else {}
+    )
     return PeriodResult(
         levels=summary.levels,
-        slos=tuple(_change(slo, levels_before.get(slo.name)) for slo in summary.levels),
+        slos=tuple(_slo_change(slo, levels_before.get(slo.name)) for slo in summary.levels),
         decisions=summary.decisions,
         causes=summary.causes,
         gains=summary.gains,
@@ -168,7 +170,9 @@ def result_of(summary: PeriodSummary, before: PeriodSummary | None) -> PeriodRes
 
 
 def largest_move(
-    slos: Iterable[SloChange], *, against: Container[str] = (BEFORE, FIRST)
+    slos: Iterable[SloChange],
+    *,
+    references: Container[str] = (SINCE_PREVIOUS_PERIOD, SINCE_FIRST_ACCEPTANCE),
 ) -> Move | None:
     """Return the largest proved change for the worse, or else the largest for the better.
 
@@ -176,16 +180,22 @@ def largest_move(
     ----------
     against : what is compared with: the period before, the first acceptance.
     """
-    moves = [
-        Move(slo, change, since)
+    proved_moves = [
+        Move(slo, change, reference_text)
         for slo in slos
-        for change, since in ((slo.against_before, BEFORE), (slo.against_original, FIRST))
-        if since in against and change.change in {PeriodChange.WORSE, PeriodChange.BETTER}
+        for change, reference_text in (
+            (slo.against_before, SINCE_PREVIOUS_PERIOD),
+            (slo.against_original, SINCE_FIRST_ACCEPTANCE),
+        )
+        if reference_text in references
+        and change.change in {PeriodChange.WORSE, PeriodChange.BETTER}
     ]
-    worst = max(moves, key=lambda move: move.evolution.estimate, default=None)
-    if worst is None or worst.evolution.change is PeriodChange.WORSE:
-        return worst
-    return min(moves, key=lambda move: move.evolution.estimate)
+    worst_move = max(
+        proved_moves, key=lambda candidate_move: candidate_move.evolution.estimate, default=None
+    )
+    if worst_move is None or worst_move.evolution.change is PeriodChange.WORSE:
+        return worst_move
+    return min(proved_moves, key=lambda candidate_move: candidate_move.evolution.estimate)
 
 
 _DECAYED: Final = "Retrain/ModelDecay"
@@ -224,8 +234,8 @@ def gains_of(review: DataProductReview) -> tuple[str, ...]:
 def missed_markets_of(review: DataProductReview) -> dict[str, tuple[str, ...]]:
     """Return the markets that the operator found missed in the period, by SLO."""
     by_slo: dict[str, dict[str, None]] = {}
-    for missed in review.status.missed_markets:
-        by_slo.setdefault(missed.slo, {})[missed.market] = None
+    for missed_market in review.status.missed_markets:
+        by_slo.setdefault(missed_market.slo, {})[missed_market.market] = None
     return {slo: tuple(markets) for slo, markets in by_slo.items()}
 
 
@@ -249,8 +259,8 @@ def margin_of(slo: ReviewSlo) -> float:
     """Return the least change that matters: a third of the allowed drop, or of the allowed bad share."""
     if slo.max_drop is not None:
         return float(slo.max_drop)
-    allowed = allowed_of(slo.objective)
-    return _DEFAULT_MARGIN if allowed is None else max(allowed, 1e-6)
+    allowed_ratio = allowed_of(slo.objective)
+    return _DEFAULT_MARGIN if allowed_ratio is None else max(allowed_ratio, 1e-6)
 
 
 def allowed_of(objective: str | None) -> float | None:
@@ -260,8 +270,10 @@ def allowed_of(objective: str | None) -> float | None:
 
 def budget_of(count: Count, objective: str | None) -> float | None:
     """Return the share of the error budget that is left; None without an objective or events."""
-    allowed = allowed_of(objective)
-    return None if allowed is None or not count.total else budget_remaining(count, allowed)
+    allowed_ratio = allowed_of(objective)
+    return (
+        None if allowed_ratio is None or not count.total else budget_remaining(count, allowed_ratio)
+    )
 
 
 def _period(slo: ReviewSlo, days: Sequence[ReviewDay]) -> SloPeriod:
@@ -277,18 +289,20 @@ def _period(slo: ReviewSlo, days: Sequence[ReviewDay]) -> SloPeriod:
     )
 
 
-@lru_cache(maxsize=_CACHED)
-def _change(slo: SloPeriod, before: SloPeriod | None) -> SloChange:
-    own_counts = (slo.count, slo.phi)
-    counts_before = (NOTHING, 1.0) if before is None else (before.count, before.phi)
+@lru_cache(maxsize=_CACHE_SIZE)
+def _slo_change(slo: SloPeriod, previous_period: SloPeriod | None) -> SloChange:
+    counts_and_phi = (slo.count, slo.phi)
+    counts_before = (
+        (NOTHING, 1.0) if previous_period is None else (previous_period.count, previous_period.phi)
+    )
     return SloChange(
         name=slo.name,
         threshold_milliseconds=slo.threshold_milliseconds,
         objective=None if slo.objective is None else float(slo.objective),
         count=slo.count,
         budget_left=budget_of(slo.count, slo.objective),
-        against_before=period_change_between(own_counts, counts_before, margin=slo.margin),
+        against_before=period_change_between(counts_and_phi, counts_before, margin=slo.margin),
         against_original=period_change_between(
-            own_counts, (slo.original, slo.phi), margin=slo.margin
+            counts_and_phi, (slo.original, slo.phi), margin=slo.margin
         ),
     )

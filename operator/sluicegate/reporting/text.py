@@ -29,18 +29,20 @@ COLUMNS = (
 
 def markdown(reports: Sequence[ReportFacts]) -> str:
     """Render one section for each product; for several, the largest change comes first."""
-    head = _portfolio(reports) if len(reports) > 1 else iter(())
-    return "\n".join([*head, *(line for report in reports for line in (*_section(report), ""))])
+    head_lines = _portfolio(reports) if len(reports) > 1 else iter(())
+    return "\n".join(
+        [*head_lines, *(line for report in reports for line in (*_section(report), ""))]
+    )
 
 
 def _portfolio(reports: Sequence[ReportFacts]) -> Iterator[str]:
-    yield escape_markup(words.portfolio(reports))
+    yield escape_markup(words.portfolio_sentence(reports))
     yield ""
     yield "| product | largest proved change | review | checks missing | open actions |"
     yield "|---|---|---|---|---|"
     for report in reports:
         cells = (
-            report.name, words.move(report.move), words.standing(report),
+            report.name, words.move_text(report.move), words.signing_text(report),
             str(len(report.missing)), str(len(report.open_actions)),
         )  # fmt: skip
         yield "| " + " | ".join(map(escape_markup, cells)) + " |"
@@ -48,24 +50,24 @@ def _portfolio(reports: Sequence[ReportFacts]) -> Iterator[str]:
 
 
 def _section(report: ReportFacts) -> Iterator[str]:
-    yield from _head(report)
+    yield from _head_lines(report)
     yield from _service_levels(report)
-    yield from _evolution(report)
-    yield from _api(report)
-    yield from _callers(report)
+    yield from _evolution_lines(report)
+    yield from _api_lines(report)
+    yield from _caller_lines(report)
     yield from _decision_lines(report)
     yield from _health_checks(report)
-    yield from _people(report)
+    yield from _people_lines(report)
 
 
-def _head(report: ReportFacts) -> Iterator[str]:
+def _head_lines(report: ReportFacts) -> Iterator[str]:
     status, period = report.review.status, report.review.spec.period
     zone = status.time_zone
-    yield f"# {report.name}, {words.span(period.start, period.end, zone)}"
+    yield f"# {report.name}, {words.period_text(period.start, period.end, zone)}"
     yield ""
-    yield escape_markup(words.sentence(report))
+    yield escape_markup(words.report_sentence(report))
     yield ""
-    sealed = (
+    sealed_text = (
         f"sealed {local_day(status.seal_time, zone)}, `{status.digest}`"
         if status.seal_time
         else "not sealed"
@@ -75,9 +77,9 @@ def _head(report: ReportFacts) -> Iterator[str]:
         if report.digest_holds is False
         else ""
     )
-    yield f"State: {escape_markup(words.standing(report))} ({sealed}).{altered_text}"
-    for signed in report.objections:
-        yield f"**{_name(signed.username)} ({escape_markup(signed.role)}) objects.**"
+    yield f"State: {escape_markup(words.signing_text(report))} ({sealed_text}).{altered_text}"
+    for signature in report.objections:
+        yield f"**{_name(signature.username)} ({escape_markup(signature.role)}) objects.**"
     if report.missing_days:
         yield f"{report.missing_days} days could not be read and are missing in all counts."
 
@@ -91,32 +93,32 @@ def _service_levels(report: ReportFacts) -> Iterator[str]:
     yield "|---|---|---|---|---|---|---|---|---|"
     for slo in report.slos:
         cells = (
-            words.subject(slo),
-            words.counted(slo.count),
+            words.slo_subject(slo),
+            words.count_text(slo.count),
             percent(slo.objective),
-            words.counted(slo.before),
-            words.compared(slo.against_before, slo.before),
-            words.counted(slo.original),
-            words.compared(slo.against_original, slo.original),
-            words.budget(slo.budget_left),
+            words.count_text(slo.before),
+            words.comparison_text(slo.against_before, slo.before),
+            words.count_text(slo.original),
+            words.comparison_text(slo.against_original, slo.original),
+            words.budget_text(slo.budget_left),
             str(slo.outside),
         )
         yield "| " + " | ".join(map(escape_markup, cells)) + " |"
     yield from _markets(report)
-    yield from _segments(report)
+    yield from _segment_lines(report)
     yield from _first_periods(report)
     if report.quantiles:
         yield ""
         yield f"Response times (estimates): {words.response_times(report.quantiles)}."
     if report.hours is not None and report.hours.days:
         yield ""
-        yield f"Reserved by serving pods: {escape_markup(words.reserved(report.hours))}."
+        yield f"Reserved by serving pods: {escape_markup(words.reserved_text(report.hours))}."
     if report.hours is not None and report.hours.trainings:
         yield ""
-        yield f"Reserved by trainings: {escape_markup(words.trained(report.hours))}."
+        yield f"Reserved by trainings: {escape_markup(words.trained_text(report.hours))}."
 
 
-def _evolution(report: ReportFacts) -> Iterator[str]:
+def _evolution_lines(report: ReportFacts) -> Iterator[str]:
     """Yield the values of each kept period; nothing with a single one."""
     lines = report.periods
     if not lines:
@@ -127,17 +129,21 @@ def _evolution(report: ReportFacts) -> Iterator[str]:
     names = [line.series[number] for line, number in series]
     yield f"| period | {' | '.join(map(escape_markup, names))} | what happened |"
     yield f"|---|{'---|' * (len(names) + 1)}"
-    for place, point in enumerate(lines[0].points):
-        values = [value_text(line, line.points[place].values[n]) for line, n in series]
+    for point_index, point in enumerate(lines[0].points):
+        values = [value_text(line, line.points[point_index].values[n]) for line, n in series]
         marks = ", ".join(
-            mark_text(mark) for mark in lines[0].marks if point.first <= mark.date <= point.last
+            mark_text(chart_mark)
+            for chart_mark in lines[0].marks
+            if point.first <= chart_mark.date <= point.last
         )
         cells = (point.days, *values, marks or "–")
         yield "| " + " | ".join(map(escape_markup, cells)) + " |"
-    initial = [f"{line.name} {value_text(line, line.initial[0])}" for line in lines if line.initial]
-    if initial:
+    initial_texts = [
+        f"{line.name} {value_text(line, line.initial[0])}" for line in lines if line.initial
+    ]
+    if initial_texts:
         yield ""
-        yield f"At the first acceptance: {escape_markup(', '.join(initial))}."
+        yield f"At the first acceptance: {escape_markup(', '.join(initial_texts))}."
 
 
 def _decision_lines(report: ReportFacts) -> Iterator[str]:
@@ -154,10 +160,10 @@ def _decision_lines(report: ReportFacts) -> Iterator[str]:
     yield from _result_lines(report)
     yield ""
     yield "## How new versions reach users"
-    yield from (f"- {name}: {value}" for name, value in words.delivery(report.delivery))
+    yield from (f"- {name}: {value}" for name, value in words.delivery_rows(report.delivery))
 
 
-def _api(report: ReportFacts) -> Iterator[str]:
+def _api_lines(report: ReportFacts) -> Iterator[str]:
     zone = report.review.status.time_zone
     yield ""
     yield "## API"
@@ -172,19 +178,19 @@ def _api(report: ReportFacts) -> Iterator[str]:
         yield "| operation | requests | failed | refused | p50 (before) | p95 (before) |"
         yield "|---|---|---|---|---|---|"
     for operation in report.operations:
-        now, before = operation.now, operation.before
+        now, earlier_period = operation.now, operation.before
         cells = (
             now.name,
             f"{now.requests:,}",
-            now.failures + (f" (before: {before.failures})" if before else ""),
+            now.failures + (f" (before: {earlier_period.failures})" if earlier_period else ""),
             f"{now.refused:,}",
-            words.beside(now.median, before.median if before else None),
-            words.beside(now.p95, before.p95 if before else None),
+            words.change_in_words(now.median, earlier_period.median if earlier_period else None),
+            words.change_in_words(now.p95, earlier_period.p95 if earlier_period else None),
         )
         yield "| " + " | ".join(map(escape_markup, cells)) + " |"
 
 
-def _callers(report: ReportFacts) -> Iterator[str]:
+def _caller_lines(report: ReportFacts) -> Iterator[str]:
     if not report.callers:
         return
     yield ""
@@ -194,12 +200,13 @@ def _callers(report: ReportFacts) -> Iterator[str]:
     yield "| caller | requests (before) | share | failed (before) |"
     yield "|---|---|---|---|"
     for caller in report.callers:
-        before = caller.before
+        earlier_period = caller.before
         cells = (
             caller.name,
-            f"{caller.count.total:,} ({before.total:,})",
+            f"{caller.count.total:,} ({earlier_period.total:,})",
             percent(caller.share),
-            caller.failures + (f" (before: {caller.failures_before})" if before.total else ""),
+            caller.failures
+            + (f" (before: {caller.failures_before})" if earlier_period.total else ""),
         )
         yield "| " + " | ".join(map(escape_markup, cells)) + " |"
 
@@ -210,45 +217,51 @@ def _result_lines(report: ReportFacts) -> Iterator[str]:
     yield "## What new versions brought"
     for result in report.brought:
         end_minute = local_minute(result.version.end_time, zone)
-        outcome_text = f"{result.version.version} {words.ended(result)}: {words.brought(result)}"
-        text = f"{outcome_text}. Tried: {words.tried(result)}"
+        outcome_text = (
+            f"{result.version.version} {words.ended_text(result)}: {words.brought_text(result)}"
+        )
+        text = f"{outcome_text}. Tried: {words.trial_text(result)}"
         yield f"- {end_minute} {escape_markup(text)}"
         yield from (f"  - {escape_markup(line)}" for line in words.brought_by_market(result))
     if not report.brought:
         yield "No canary ended."
-    if together := words.together_text(report):
-        yield f"- Together: {escape_markup(together)}"
+    if together_line := words.together_text(report):
+        yield f"- Together: {escape_markup(together_line)}"
 
 
 def _health_checks(report: ReportFacts) -> Iterator[str]:
-    readiness = report.review.status.readiness
+    readiness_checks = report.review.status.readiness
     yield ""
     yield "## Objectives to reconsider"
     yield from (f"- {text}" for text in words.health(report))
     yield ""
     yield "## Readiness"
-    unmet = [check for check in readiness if check.state is not CheckState.MET]
+    unmet_checks = [check for check in readiness_checks if check.state is not CheckState.MET]
     yield from (
         f"- {as_words(check.name)} {check.state.lower()}: {escape_markup(check.message)}"
-        for check in unmet
+        for check in unmet_checks
     )
-    if not unmet:
-        yield "All is met." if readiness else "It isn't recorded."
+    if not unmet_checks:
+        yield "All is met." if readiness_checks else "It isn't recorded."
 
 
-def _people(report: ReportFacts) -> Iterator[str]:
+def _people_lines(report: ReportFacts) -> Iterator[str]:
     yield ""
     yield "## Actions from last time"
-    yield from [f"- {escape_markup(words.action(act))}" for act in report.last_actions] or ["None."]
+    yield from [
+        f"- {escape_markup(words.action_text(action))}" for action in report.last_actions
+    ] or ["None."]
     yield ""
     yield "## Actions, decisions, signatures"
-    yield from (f"- [ ] {escape_markup(words.action(act))}" for act in report.open_actions)
+    yield from (
+        f"- [ ] {escape_markup(words.action_text(action))}" for action in report.open_actions
+    )
     yield from (f"- Decided: {escape_markup(text)}" for text in report.review.spec.decisions)
-    for signed in report.signatures:
-        note = f": {escape_markup(signed.note)}" if signed.note else ""
-        sign_day = local_day(signed.sign_time, report.review.status.time_zone)
-        signer = f"{_name(signed.username)} ({escape_markup(signed.role)})"
-        yield f"- {signer} {words.VERDICTS[signed.verdict]}, {sign_day}{note}"
+    for signature in report.signatures:
+        note = f": {escape_markup(signature.note)}" if signature.note else ""
+        sign_day = local_day(signature.sign_time, report.review.status.time_zone)
+        signer = f"{_name(signature.username)} ({escape_markup(signature.role)})"
+        yield f"- {signer} {words.VERDICTS[signature.verdict]}, {sign_day}{note}"
     if not (report.open_actions or report.signatures or report.review.spec.decisions):
         yield "None yet."
     if report.review.spec.notes:
@@ -256,13 +269,15 @@ def _people(report: ReportFacts) -> Iterator[str]:
         yield escape_markup(report.review.spec.notes)
 
 
-def _segments(report: ReportFacts) -> Iterator[str]:
-    for segment in report.segments:
+def _segment_lines(report: ReportFacts) -> Iterator[str]:
+    for version_segment in report.segments:
         shares = ", ".join(
-            f"{name} {words.counted(count)}" for name, count in segment.slos.items() if count.total
+            f"{name} {words.count_text(count)}"
+            for name, count in version_segment.slos.items()
+            if count.total
         )
         yield ""
-        yield f"{escape_markup(segment.version)} alone, {segment.first} to {segment.last}: {shares}."
+        yield f"{escape_markup(version_segment.version)} alone, {version_segment.first} to {version_segment.last}: {shares}."
 
 
 def _first_periods(report: ReportFacts) -> Iterator[str]:
@@ -283,22 +298,22 @@ def _markets(report: ReportFacts) -> Iterator[str]:
     yield "|---|---|---|---|---|---|---|---|"
     for slo, facts in rows:
         cells = (
-            words.subject(slo),
+            words.slo_subject(slo),
             facts.market,
-            words.counted(facts.count),
-            words.interval(facts.interval or ()),
+            words.count_text(facts.count),
+            words.interval_text(facts.interval or ()),
             percent(facts.required),
-            words.budget(facts.budget_left),
+            words.budget_text(facts.budget_left),
             facts.state,
-            words.missed_times(facts, report.review.status.time_zone),
+            words.missed_time_texts(facts, report.review.status.time_zone),
         )
         yield "| " + " | ".join(map(escape_markup, cells)) + " |"
 
 
 def escape_markup(text: str) -> str:
     """Escape free text, so that it can't end a cell, or become markup; an address stays a link."""
-    for mark in "\\`*_[]<>|#~&":
-        text = text.replace(mark, f"\\{mark}")
+    for special_character in "\\`*_[]<>|#~&":
+        text = text.replace(special_character, f"\\{special_character}")
     return " ".join(text.splitlines())
 
 
@@ -309,15 +324,15 @@ def _name(text: str) -> str:
 
 def documents(reports: Sequence[ReportFacts]) -> list[dict[str, Any]]:
     """Return the reports for JSON and YAML."""
-    return [_json(report) for report in reports]
+    return [_json_document(report) for report in reports]
 
 
-def _json(report: ReportFacts) -> dict[str, Any]:
+def _json_document(report: ReportFacts) -> dict[str, Any]:
     status = report.review.status
     return {
         "product": report.name,
         "period": report.review.spec.period.to_dict(),
-        "sentence": words.sentence(report),
+        "sentence": words.report_sentence(report),
         "state": str(status.state),
         "digest": status.digest,
         "digestHolds": report.digest_holds,
@@ -342,18 +357,18 @@ def _json(report: ReportFacts) -> dict[str, Any]:
         "resourceHours": report.hours and report.hours.document(),
         "decisions": dict(sorted(report.decisions.items())),
         "retrainingCauses": dict(sorted(report.causes.items())),
-        "delivery": {_camel(name): value for name, value in asdict(report.delivery).items()},
+        "delivery": {_camel_case(name): value for name, value in asdict(report.delivery).items()},
         "segments": [
             {
-                "version": segment.version,
-                "first": segment.first,
-                "last": segment.last,
+                "version": version_segment.version,
+                "first": version_segment.first,
+                "last": version_segment.last,
                 "slos": {
                     name: {"bad": count.bad, "total": count.total}
-                    for name, count in segment.slos.items()
+                    for name, count in version_segment.slos.items()
                 },
             }
-            for segment in report.segments
+            for version_segment in report.segments
         ],
         "firstPeriods": [
             {"version": version.version, **version.first_period.to_dict()}
@@ -363,9 +378,9 @@ def _json(report: ReportFacts) -> dict[str, Any]:
         "api": [row.document() for row in words.api_rows(report)],
         "brought": [_json_brought(brought_lift) for brought_lift in report.brought],
         "readiness": [check.to_dict() for check in status.readiness],
-        "lastActions": [_action(act) for act in report.last_actions],
-        "openActions": [_action(act) for act in report.open_actions],
-        "signOffs": [signed.to_dict() for signed in report.signatures],
+        "lastActions": [_action_document(action) for action in report.last_actions],
+        "openActions": [_action_document(action) for action in report.open_actions],
+        "signOffs": [signature.to_dict() for signature in report.signatures],
     }
 
 
@@ -394,8 +409,13 @@ def line_document(line: EvolutionLine) -> dict[str, Any]:
             for point in line.points
         ],
         "marks": [
-            {"date": mark.date, "kind": mark.kind, "label": mark.label, "message": mark.text}
-            for mark in line.marks
+            {
+                "date": chart_mark.date,
+                "kind": chart_mark.kind,
+                "label": chart_mark.label,
+                "message": chart_mark.text,
+            }
+            for chart_mark in line.marks
         ],
     }
 
@@ -408,13 +428,13 @@ def response_times(quantiles: Sequence[Quantile]) -> list[dict[str, float | None
     ]
 
 
-def _action(act: ActionFacts) -> dict[str, str]:
-    return {_camel(name): value for name, value in asdict(act).items()}
+def _action_document(action: ActionFacts) -> dict[str, str]:
+    return {_camel_case(name): value for name, value in asdict(action).items()}
 
 
-def _camel(name: str) -> str:
-    first, *other_words = name.split("_")
-    return first + "".join(map(str.capitalize, other_words))
+def _camel_case(name: str) -> str:
+    first_word, *other_words = name.split("_")
+    return first_word + "".join(map(str.capitalize, other_words))
 
 
 def _json_slo(slo: SloFacts) -> dict[str, Any]:

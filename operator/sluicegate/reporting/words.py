@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 from sluicegate.api.outcome import Outcome
 from sluicegate.api.review import ReviewState, ReviewVersion, SignVerdict
 from sluicegate.reporting.api_history import ApiRow, api_history
-from sluicegate.reporting.brought import Brought, first_period_lift, together, total_text
-from sluicegate.reporting.by_market import UNKNOWN, MarketFacts
+from sluicegate.reporting.brought import Brought, first_period_lift, total_lifts, total_text
+from sluicegate.reporting.by_market import UNKNOWN_STATE, MarketFacts
 from sluicegate.reporting.delivery import Delivery
 from sluicegate.reporting.facts import (
     ActionFacts,
@@ -26,15 +26,15 @@ from sluicegate.views.resource_hours import CPU, MEMORY, ResourceHours
 from sluicegate.views.trials import tried_text
 from sluicegate.views.words import as_words
 
-_SAYS: Final = {
+_STATE_TEXTS: Final = {
     PeriodChange.WORSE: "worse by {size} [{low}, {high}]",
     PeriodChange.BETTER: "better by {size} [{low}, {high}]",
     PeriodChange.NO_EVIDENCE: "no evidence of a change [{low}, {high}]",
     PeriodChange.TOO_FEW: "too few events",
 }
-_WHOLE: Final = 10
+_WHOLE_PERCENT_FROM: Final = 10
 """Hours from which they are rounded to whole hours."""
-BANDS: Final = (
+BUDGET_BANDS: Final = (
     (0.0, "Exhausted"),
     (0.25, "Nearly spent"),
     (0.5, "Half spent"),
@@ -57,23 +57,31 @@ VERDICTS: Final = {
 """Words for a signer's verdict."""
 
 
-def span(start: int, end: int, zone: str) -> str:
+def period_text(start: int, end_seconds: int, zone: str) -> str:
     """Return the days from one time to another (exclusive), e.g. 1 to 30 November 2026."""
-    first, last = (datetime.fromtimestamp(one, ZoneInfo(zone or "UTC")) for one in (start, end - 1))
-    month = "" if (first.year, first.month) == (last.year, last.month) else f" {first:%B}"
-    year = "" if first.year == last.year else f" {first.year}"
-    return f"{first.day}{month}{year} to {last.day} {last:%B %Y}"
+    first_day, last_day = (
+        datetime.fromtimestamp(time_seconds, ZoneInfo(zone or "UTC"))
+        for time_seconds in (start, end_seconds - 1)
+    )
+    month = (
+        ""
+        if (first_day.year, first_day.month) == (last_day.year, last_day.month)
+        else f" {first_day:%B}"
+    )
+    year = "" if first_day.year == last_day.year else f" {first_day.year}"
+    return f"{first_day.day}{month}{year} to {last_day.day} {last_day:%B %Y}"
 
 
-def sentence(report: Summarized) -> str:
+def report_sentence(report: Summarized) -> str:
     """Return the summary of a period."""
-    parts = [text for text in map(_said_of, report.slos) if text]
-    parts += [
-        f"{slo} was missed in {_and(markets)}" for slo, markets in report.missed_markets.items()
+    text_parts = [text for text in map(_slo_sentence, report.slos) if text]
+    text_parts += [
+        f"{slo} was missed in {_join_with_and(markets)}"
+        for slo, markets in report.missed_markets.items()
     ]
-    parts = parts or [_nothing_found(report)]
+    text_parts = text_parts or [_no_finding_text(report)]
     cause_texts = {"Retrain": f" ({', '.join(as_words(cause) for cause in sorted(report.causes))})"}
-    acts = [
+    action_texts = [
         f"{number} {word}{'s' if number > 1 else ''}{cause_texts.get(kind, '')}"
         for kind, word in (
             ("Retrain", "retraining"),
@@ -83,15 +91,15 @@ def sentence(report: Summarized) -> str:
         if (number := report.decisions.get(kind, 0))
     ]
     no_change_text = "Nothing was retrained or promoted."
-    if acts:
-        no_change_text = f"There {'was' if acts[0].startswith('1 ') else 'were'} {_and(acts)}."
+    if action_texts:
+        no_change_text = f"There {'was' if action_texts[0].startswith('1 ') else 'were'} {_join_with_and(action_texts)}."
     if report.gains:
         no_change_text += f" {'; '.join(report.gains)}."
-    text = "; ".join(parts)
+    text = "; ".join(text_parts)
     return f"{text[0].upper()}{text[1:]}. {no_change_text}"
 
 
-def _nothing_found(report: Summarized) -> str:
+def _no_finding_text(report: Summarized) -> str:
     """Return the summary of SLOs without a finding; days that aren't read are unknown."""
     if not report.slos:
         return "There is no SLO that counts events"
@@ -99,21 +107,21 @@ def _nothing_found(report: Summarized) -> str:
         return "No day of this period is read yet, so its service levels are not known"
     if not any(slo.count.total for slo in report.slos):
         return "No event of any SLO was counted, so the service levels are not known"
-    none = "no objective was missed, and no change is proved"
+    no_finding = "no objective was missed, and no change is proved"
     if report.is_open and report.read_days < report.whole_days:
-        return f"In the {report.read_days} of {report.whole_days} days that are read, {none}"
-    return none
+        return f"In the {report.read_days} of {report.whole_days} days that are read, {no_finding}"
+    return no_finding
 
 
 def health(report: ReportFacts) -> list[str]:
     """Return the objectives to reconsider, in sentences; none before a day is read."""
     if report.is_open and not report.read_days:
         return ["No day of this period is read yet."]
-    problems = [f"{subject(slo)} {slo.health}" for slo in report.slos if slo.health]
+    problems = [f"{slo_subject(slo)} {slo.health}" for slo in report.slos if slo.health]
     return problems or ["There are none."]
 
 
-def brought(version: Brought) -> str:
+def brought_text(version: Brought) -> str:
     """Return a version's result by SLO; the subject of its rollout comes first."""
     lifts = sorted(version.lifts, key=lambda lift: lift is not version.main)
     return (
@@ -137,22 +145,22 @@ def first_period(version: ReviewVersion) -> tuple[str, ...]:
     return tuple(
         f"{lift_text(lift)}: {arms_text(lift, 'the version before:')}"
         if lift is not None
-        else f"{slo.name} {counted(slo.counts)}"
+        else f"{slo.name} {count_text(slo.counts)}"
         for slo in version.first_period.slos
         for lift in (first_period_lift(slo),)
     )
 
 
-def tried(version: Brought) -> str:
+def trial_text(version: Brought) -> str:
     """Return a version's trial in the words of its author; else its origin."""
     return tried_text(version.version.to_dict())
 
 
-def ended(version: Brought) -> str:
+def ended_text(version: Brought) -> str:
     """Return how a canary ended; a promoted version may have been rolled back since."""
     candidate = version.version
-    promoted = candidate.outcome == Outcome.PROMOTED
-    rollback_text = ", rolled back later" if promoted and not version.kept else ""
+    is_promoted = candidate.outcome == Outcome.PROMOTED
+    rollback_text = ", rolled back later" if is_promoted and not version.kept else ""
     return f"{as_words(candidate.outcome)} ({as_words(candidate.reason)}){rollback_text}"
 
 
@@ -165,29 +173,31 @@ def together_text(report: ReportFacts) -> str:
     """Return the sum of the gains of a period's versions; empty with less than two of them."""
     if sum(brought_lift.kept for brought_lift in report.brought) < 2:  # noqa: PLR2004 - there is nothing to add up
         return ""
-    return "; ".join(total_text(lift) for lift in together(report.brought))
+    return "; ".join(total_text(lift) for lift in total_lifts(report.brought))
 
 
-def _said_of(slo: SloChange) -> str:
+def _slo_sentence(slo: SloChange) -> str:
     """Return an SLO's part of the summary; empty without a finding."""
-    missed = slo.budget_left is not None and slo.budget_left < 0
-    parts = [f"missed its objective ({percent(slo.share)} of {percent(slo.objective)})"]
-    parts = parts if missed else []
+    is_missed = slo.budget_left is not None and slo.budget_left < 0
+    text_parts = [f"missed its objective ({percent(slo.share)} of {percent(slo.objective)})"]
+    text_parts = text_parts if is_missed else []
     evolution = slo.against_before
     if evolution.change in {PeriodChange.WORSE, PeriodChange.BETTER}:
-        direction = evolution.change.lower()
-        parts.append(f"got {direction} by {points(abs(evolution.estimate))}")
+        change_word = evolution.change.lower()
+        text_parts.append(f"got {change_word} by {points(abs(evolution.estimate))}")
     elif slo.against_original.change is PeriodChange.WORSE:
         size = points(slo.against_original.estimate)
-        parts.append(f"is worse by {size} than at its first acceptance")
-    return f"{subject(slo)} {' and '.join(parts)}" if parts else ""
+        text_parts.append(f"is worse by {size} than at its first acceptance")
+    return f"{slo_subject(slo)} {' and '.join(text_parts)}" if text_parts else ""
 
 
-def _and(parts: Sequence[str]) -> str:
-    return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
+def _join_with_and(text_parts: Sequence[str]) -> str:
+    return " and ".join(
+        [", ".join(text_parts[:-1]), text_parts[-1]] if len(text_parts) > 1 else text_parts
+    )
 
 
-def standing(report: ReportFacts) -> str:
+def signing_text(report: ReportFacts) -> str:
     """Return the state of a report's review, with missing signatures and due date."""
     status = report.review.status
     if status.seal_time is None:
@@ -200,54 +210,60 @@ def standing(report: ReportFacts) -> str:
         return f"signed by {', '.join(signers)}"
     if status.due_time is None:
         return "not signed: the product was deleted"
-    due = local_day(status.due_time, status.time_zone)
-    due_text = f"was due on {due}" if status.state is ReviewState.OVERDUE else f"due on {due}"
+    due_date = local_day(status.due_time, status.time_zone)
+    due_text = (
+        f"was due on {due_date}" if status.state is ReviewState.OVERDUE else f"due on {due_date}"
+    )
     return f"waits for a signature as {' and as '.join(report.unsigned)}, {due_text}"
 
 
-def portfolio(reports: Sequence[ReportFacts]) -> str:
+def portfolio_sentence(reports: Sequence[ReportFacts]) -> str:
     """Return a summary of several reports."""
-    moves = [report.move.evolution.change for report in reports if report.move is not None]
-    missed = sum(any((slo.budget_left or 0.0) < 0 for slo in report.slos) for report in reports)
-    waiting = [report for report in reports if report.review.status.due_time and report.unsigned]
-    overdue = sum(report.review.status.state is ReviewState.OVERDUE for report in reports)
-    actions = [act for report in reports for act in report.open_actions]
-    late = sum(act.state == "late" for act in actions)
+    change_kinds = [report.move.evolution.change for report in reports if report.move is not None]
+    missed_count = sum(
+        any((slo.budget_left or 0.0) < 0 for slo in report.slos) for report in reports
+    )
+    waiting_reports = [
+        report for report in reports if report.review.status.due_time and report.unsigned
+    ]
+    overdue_count = sum(report.review.status.state is ReviewState.OVERDUE for report in reports)
+    actions = [action_facts for report in reports for action_facts in report.open_actions]
+    late_count = sum(action_facts.state == "late" for action_facts in actions)
     return (
-        f"{len(reports)} products: {moves.count(PeriodChange.WORSE)} got worse, {missed} missed an"
-        f" objective. Reviews that wait for signatures: {len(waiting)}, {overdue} of them overdue."
-        f" Open actions: {len(actions)}, {late} of them late."
+        f"{len(reports)} products: {change_kinds.count(PeriodChange.WORSE)} got worse, {missed_count} missed an"
+        f" objective. Reviews that wait for signatures: {len(waiting_reports)}, {overdue_count} of them overdue."
+        f" Open actions: {len(actions)}, {late_count} of them late."
     )
 
 
-def move(largest: Move | None) -> str:
+def move_text(largest_move: Move | None) -> str:
     """Return the largest proved change of a product in words."""
-    if largest is None:
+    if largest_move is None:
         return "no evidence of a change"
-    return f"{largest.slo.name} {change(largest.evolution)} {largest.since}"
+    return f"{largest_move.slo.name} {change_text(largest_move.evolution)} {largest_move.since}"
 
 
-def compared(evolution: Evolution, with_what: Count) -> str:
+def comparison_text(evolution: Evolution, with_what: Count) -> str:
     """Return a change in words; a dash without a comparison."""
-    return change(evolution) if with_what.total else NO_VALUE
+    return change_text(evolution) if with_what.total else NO_VALUE
 
 
 def response_times(quantiles: Sequence[Quantile]) -> str:
     """Return estimates of response times with their shares."""
     return "; ".join(
-        f"{quantile.share * 100:.0f} % of the responses {_within(quantile.seconds)}"
+        f"{quantile.share * 100:.0f} % of the responses {_duration_text(quantile.seconds)}"
         + ("" if quantile.before is None else f" (before: {milliseconds(quantile.before)})")
         for quantile in quantiles
     )
 
 
-def beside(now: float | None, before: float | None) -> str:
+def change_in_words(now: float | None, earlier_value: float | None) -> str:
     """Return an estimate of a response time, with that of the period before in brackets."""
     text = milliseconds(now)
-    return text if before is None else f"{text} ({milliseconds(before)})"
+    return text if earlier_value is None else f"{text} ({milliseconds(earlier_value)})"
 
 
-def _within(seconds: float | None) -> str:
+def _duration_text(seconds: float | None) -> str:
     if seconds is None:
         return "without an estimate, as it is above the histogram's last bound"
     return f"within {milliseconds(seconds)}"
@@ -257,113 +273,126 @@ def market(facts: MarketFacts) -> str:
     """Return a market's share of good events with its interval, and its state."""
     if facts.interval is None:
         return "no events"
-    state = "no verdict" if facts.state == UNKNOWN else facts.state.lower()
-    return f"{counted(facts.count)}, 95 %: {interval(facts.interval)}: {state}"
+    state = "no verdict" if facts.state == UNKNOWN_STATE else facts.state.lower()
+    return f"{count_text(facts.count)}, 95 %: {interval_text(facts.interval)}: {state}"
 
 
-def interval(bounds: Sequence[float]) -> str:
+def interval_text(share_bounds: Sequence[float]) -> str:
     """Return the bounds of a share, e.g. 84.1 % to 88.9 %."""
-    return " to ".join(map(percent, bounds))
+    return " to ".join(map(percent, share_bounds))
 
 
-def missed_times(facts: MarketFacts, zone: str) -> str:
+def missed_time_texts(facts: MarketFacts, zone: str) -> str:
     """Return the times in which a market was missed; a dash without one."""
     times = []
-    for missed in facts.missed:
-        start = local_minute(missed.start_time, zone)
-        end = None if missed.end_time is None else local_minute(missed.end_time, zone)
-        times.append(f"since {start}" if end is None else f"{start} to {end}")
+    for missed_market in facts.missed:
+        start = local_minute(missed_market.start_time, zone)
+        end_text = (
+            None if missed_market.end_time is None else local_minute(missed_market.end_time, zone)
+        )
+        times.append(f"since {start}" if end_text is None else f"{start} to {end_text}")
     return "; ".join(times) or NO_VALUE
 
 
-def change(evolution: Evolution) -> str:
+def change_text(evolution: Evolution) -> str:
     """Return a change in percentage points with its 95 % interval, as bad events of all events."""
-    sign = -1 if evolution.change is PeriodChange.BETTER else 1
-    low, high = sorted((sign * evolution.lower, sign * evolution.upper))
-    return _SAYS[evolution.change].format(
-        size=points(abs(evolution.estimate)), low=points_number(low), high=points_number(high)
+    direction_sign = -1 if evolution.change is PeriodChange.BETTER else 1
+    smaller_change, larger_change = sorted(
+        (direction_sign * evolution.lower, direction_sign * evolution.upper)
+    )
+    return _STATE_TEXTS[evolution.change].format(
+        size=points(abs(evolution.estimate)),
+        low=points_number(smaller_change),
+        high=points_number(larger_change),
     )
 
 
-def budget(left: float | None) -> str:
+def budget_text(budget_left: float | None) -> str:
     """Return the remaining error budget, with its name."""
-    if left is None:
+    if budget_left is None:
         return NO_VALUE
-    name = next((word for bound, word in BANDS if left <= bound), "Ample")
-    if left < 0:
-        return f"overspent by {-left * 100:.0f} % ({name})"
-    return f"{left * 100:.0f} % left ({name})"
+    name = next((word for band_bound, word in BUDGET_BANDS if budget_left <= band_bound), "Ample")
+    if budget_left < 0:
+        return f"overspent by {-budget_left * 100:.0f} % ({name})"
+    return f"{budget_left * 100:.0f} % left ({name})"
 
 
-def subject(slo: SloChange) -> str:
+def slo_subject(slo: SloChange) -> str:
     """Return the name of an SLO."""
     if slo.threshold_milliseconds is None:
         return slo.name
     return f"{slo.name} (within {slo.threshold_milliseconds} ms)"
 
 
-def counted(count: Count) -> str:
+def count_text(count: Count) -> str:
     """Return a share of good events with its number of events, e.g. 88.1 % (n=9,064); a dash without any."""
     if not count.total:
         return NO_VALUE
     return f"{percent(1 - count.bad / count.total)} ({events(count.total)})"
 
 
-def reserved(resource_hours: ResourceHours) -> str:
+def reserved_text(resource_hours: ResourceHours) -> str:
     """Return the resources that pods reserved, e.g. 168 pod hours: 84 core hours, 168 GiB hours of memory."""
-    return f"{hours(resource_hours.pods)} pod hours{_resources(resource_hours.reserved)}"
+    return f"{hours(resource_hours.pods)} pod hours{_resource_text(resource_hours.reserved)}"
 
 
-def trained(resource_hours: ResourceHours) -> str:
+def trained_text(resource_hours: ResourceHours) -> str:
     """Return the resources that trainings reserved, e.g. 2.5 hours in 3 trainings: 10 core hours."""
     trainings_text = (
         "1 training" if resource_hours.trainings == 1 else f"{resource_hours.trainings} trainings"
     )
     number = hours(resource_hours.training)
-    return f"{number} hour{'' if number == '1' else 's'} in {trainings_text}{_resources(resource_hours.trained)}"
+    return f"{number} hour{'' if number == '1' else 's'} in {trainings_text}{_resource_text(resource_hours.trained)}"
 
 
-def _resources(reserved: Mapping[str, float]) -> str:
+def _resource_text(reserved_hours: Mapping[str, float]) -> str:
     resource_names = {CPU: "core hours", MEMORY: "GiB hours of memory"}
-    parts = [
+    text_parts = [
         f"{hours(value)} {resource_names.get(name, f'hours of {name}')}"
-        for name, value in reserved.items()
+        for name, value in reserved_hours.items()
     ]
-    return f": {', '.join(parts)}" if parts else ", without requests"
+    return f": {', '.join(text_parts)}" if text_parts else ", without requests"
 
 
 def hours(value: float) -> str:
     """Return a number of hours, with as many digits as it needs."""
-    return f"{value:,.0f}" if value >= _WHOLE or not value else f"{value:.2g}"
+    return f"{value:,.0f}" if value >= _WHOLE_PERCENT_FROM or not value else f"{value:.2g}"
 
 
-def delivery(measures: Delivery) -> list[tuple[str, str]]:
+def delivery_rows(delivery_measures: Delivery) -> list[tuple[str, str]]:
     """Return DORA's five measures by name, and the number of promoted challengers."""
-    promotions = measures.promotions
+    promotions = delivery_measures.promotions
     return [
-        ("Promotion frequency", f"{promotions} in the period, {measures.per_week:.2g} a week"),
+        (
+            "Promotion frequency",
+            f"{promotions} in the period, {delivery_measures.per_week:.2g} a week",
+        ),
         (
             "Lead time",
-            _time(measures.lead_seconds, "from a retraining or a commit to its promotion"),
+            _time(delivery_measures.lead_seconds, "from a retraining or a commit to its promotion"),
         ),
         (
             "Change-fail rate",
-            _share_text(measures.failed, promotions, "rolled back after the promotion"),
+            _share_text(delivery_measures.failed, promotions, "rolled back after the promotion"),
         ),
         (
             "Recovery time",
-            _time(measures.recovery_seconds, "from such a promotion to its rollback"),
+            _time(delivery_measures.recovery_seconds, "from such a promotion to its rollback"),
         ),
         (
             "Rework rate",
             _share_text(
-                measures.reworked, promotions, "made necessary by a decayed model or a rollback"
+                delivery_measures.reworked,
+                promotions,
+                "made necessary by a decayed model or a rollback",
             ),
         ),
         (
             "Challengers",
             _share_text(
-                measures.challengers, promotions, "trained although no service level was missed"
+                delivery_measures.challengers,
+                promotions,
+                "trained although no service level was missed",
             ),
         ),
     ]
@@ -377,9 +406,9 @@ def _share_text(number: int, total: int, subject_text: str) -> str:
     return f"{number} of {total} {subject_text}" if total else NO_VALUE
 
 
-def action(planned: ActionFacts) -> str:
+def action_text(planned_action: ActionFacts) -> str:
     """Return an action with its state."""
-    return f"{planned.title} – {planned.owner} – due {planned.due_date} – {planned.state}"
+    return f"{planned_action.title} – {planned_action.owner} – due {planned_action.due_date} – {planned_action.state}"
 
 
 def milliseconds(seconds: float | None) -> str:

@@ -8,7 +8,12 @@ from aiohttp import web
 
 from sluicegate.portfolio.affected import name_of
 from sluicegate.portfolio.journeys import Journey
-from sluicegate.reporting.response_times import Histogram, histogram_of, quantile, quantiles_of_sum
+from sluicegate.reporting.response_times import (
+    Histogram,
+    histogram_of,
+    quantile_of,
+    quantiles_of_sum,
+)
 from sluicegate.views.product_facts import ProductKey
 from sluicegate.web import exports
 from sluicegate.web.product_pages import select_page
@@ -91,7 +96,7 @@ class JourneyPages:
                 histograms[key] = histogram_of(days[-DAYS:])
         return JourneyTimes(
             steps={
-                key: tuple(quantile(histogram, share) for share in SHARES)
+                key: tuple(quantile_of(histogram, share) for share in SHARES)
                 for key, histogram in histograms.items()
             },
             total=quantiles_of_sum(

@@ -8,7 +8,7 @@ from sluicegate.api.base import rfc3339
 from sluicegate.api.product import DataProduct
 from sluicegate.api.review import DataProductReview, ReviewDay, ReviewSlo
 from sluicegate.api.slo_status import MarketStatus, SloState, SloStatus
-from sluicegate.reporting.by_market import MOST_DRAWN, interval_of, market_days, required_of
+from sluicegate.reporting.by_market import MAX_DRAWN_MARKETS, interval_of, market_days, required_of
 from sluicegate.reporting.evolution_lines import (
     EvolutionLine,
     conceal_marks,
@@ -90,7 +90,7 @@ def market_tables(
     for slo in product.status.slos:
         rows = tuple(sorted(_rows(slo, product, days, terms.get(slo.name)), key=_order))
         if rows:
-            lines = tuple(_lines(slo, product, ledgers, rows[:MOST_DRAWN]))
+            lines = tuple(_lines(slo, product, ledgers, rows[:MAX_DRAWN_MARKETS]))
             tables.append(
                 MarketTable(slo.name, rows, tuple(conceal_marks(line, conceal) for line in lines))
             )

@@ -16,7 +16,7 @@ import sluicegate.reporting
 from sluicegate.reporting import words
 from sluicegate.reporting.evolution_lines import EvolutionLine
 from sluicegate.reporting.line_chart import (
-    SIGNS,
+    SIGN_LEGEND,
     line_chart,
     mark_text,
     point_texts,
@@ -54,14 +54,14 @@ class Pages:
         )
         self._environment.filters.update(
             age=self.age, moment=moment, badge=badge, points=points, in_points=points_number,
-            percent=percent, budget=words.budget, safe_url=safe_url, tone=tone_of,
+            percent=percent, budget=words.budget_text, safe_url=safe_url, tone=tone_of,
             said=label, shape=shape, capitalize_first=lambda text: text[:1].upper() + text[1:], merged=lambda one, other: {**one, **{str(k): v for k, v in other.items()}},
         )  # fmt: skip
         self._environment.tests["https"] = lambda url: bool(safe_url(str(url)))
         self._environment.globals.update(
             words=words, absent_text=absent_consumer_text, duration=duration, percent=percent, share_of=share_of, labels=LABELS, bullet=bullet_of, static=static_url,
             url_of=url_of, with_query=with_query, figure=FigureCache(self._figure).figure, small_chart=small_chart,
-            chart=chart, point_texts=point_texts, value_text=value_text, mark_text=mark_text, signs=SIGNS,
+            chart=chart, point_texts=point_texts, value_text=value_text, mark_text=mark_text, signs=SIGN_LEGEND,
             day=local_day, minute=local_minute, decision_has_ended=decision_has_ended, over=DEGRADATION_OVER_TEXT,
         )  # fmt: skip
 
@@ -92,7 +92,7 @@ def _rounded(seconds: float) -> int:
 
 def share_of(bad: int, total: int) -> str:
     """Render a share of good events with its number of events."""
-    return words.counted(Count(bad, total))
+    return words.count_text(Count(bad, total))
 
 
 def moment(at: int | None) -> str:

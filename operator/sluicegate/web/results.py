@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from sluicegate.reporting import words
 from sluicegate.reporting.summary import (
-    BEFORE,
-    FIRST,
+    SINCE_FIRST_ACCEPTANCE,
+    SINCE_PREVIOUS_PERIOD,
     Move,
     PeriodResult,
     largest_move,
@@ -40,7 +40,7 @@ class ReviewResult:
     @property
     def change(self) -> str:
         """The largest proved change in words."""
-        return words.move(self.move)
+        return words.move_text(self.move)
 
     @property
     def missed_markets(self) -> Mapping[str, Sequence[str]]:
@@ -65,13 +65,17 @@ class Mover:
     @property
     def text(self) -> str:
         """The change in words."""
-        return words.move(self.move)
+        return words.move_text(self.move)
 
     @property
     def since(self) -> str:
         """Begin of the change in words."""
         first = self.review.first_day
-        return "since the first acceptance" if self.move.since == FIRST else f"since {first}"
+        return (
+            "since the first acceptance"
+            if self.move.since == SINCE_FIRST_ACCEPTANCE
+            else f"since {first}"
+        )
 
 
 class Histories:
@@ -98,7 +102,7 @@ class Histories:
         result = self._changes(review)
         return ReviewResult(
             review,
-            words.sentence(result),
+            words.report_sentence(result),
             result.move,
             tuple(_goals(result, product)),
             tuple(self._open.get(review.key, ())),
@@ -143,10 +147,13 @@ class Histories:
         if not reviews:
             return None
         changes = self._changes(reviews[-1])
-        move = largest_move(changes.slos, against=(BEFORE if len(reviews) > 1 else FIRST,))
+        move = largest_move(
+            changes.slos,
+            references=(SINCE_PREVIOUS_PERIOD if len(reviews) > 1 else SINCE_FIRST_ACCEPTANCE,),
+        )
         if move is None:
             return None
-        text = words.sentence(changes)
+        text = words.report_sentence(changes)
         return Mover(product, reviews[-1], move, text, self.shares(product, move.slo.name))
 
 

@@ -12,7 +12,7 @@ from sluicegate.notify import digests
 from sluicegate.notify.alerts import open_states
 from sluicegate.notify.catalogue import Kind, Urgency
 from sluicegate.notify.cursor import Cursor, cursor_of
-from sluicegate.notify.transitions import transitions
+from sluicegate.notify.transitions import transitions_between
 from sluicegate.notify.watched import needs_of_record, origin_of
 from sluicegate.portfolio.overview import overview_of
 from sluicegate.reconcile.live.product import product_record
@@ -64,13 +64,13 @@ def readings(document: dict[str, Any]) -> Readings:
     status, origin = record.status, origin_of(record)
     cursor = cursor_of(status, {}, Cursor(), "u")
     path = "/".join(product.metadata.key)
-    content = digests.content(
+    content = digests.digest_content(
         "2026-12-01",
         [digests.DigestedProduct(path, cursor, needs_of_record(record))],
         total=1,
         now=NOW,
     )
-    found = transitions(Cursor(), cursor, status, origin)
+    found = transitions_between(Cursor(), cursor, status, origin)
     return Readings(
         page=tuple(sorted(LABELS[need.kind] for _, need in page.queue)),
         plugin=tuple(sorted(row[2] for row in plugin.rows([document], datetime.now(UTC)))),

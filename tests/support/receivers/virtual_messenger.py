@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from benchmarks.virtual.operator import SETTINGS, Replica, World
 from sluicegate.kube.resources import CONFIG_MAPS, DATA_PRODUCTS, Key
 from sluicegate.notify.configuration import Configuration, parse
-from sluicegate.notify.cursor import decode
+from sluicegate.notify.cursor import decode_cursor
 from sluicegate.notify.program import LEASE, program
 from tests.support.receivers.told_product import ToldProduct
 from tests.support.virtual.stories import product
@@ -189,7 +189,7 @@ class MessengerWorld:
         """Whether the messenger's cursor has passed all that happened to a product."""
         body = self.world.server.find(CONFIG_MAPS, STATE) or {}
         text = (body.get("data") or {}).get(f"p.{key.namespace}.{key.name}", "")
-        cursor = decode(text)
+        cursor = decode_cursor(text)
         return cursor is not None and cursor.count == len(self.done[key])
 
     def _write(self, key: Key) -> None:

@@ -22,7 +22,7 @@ from sluicegate.notify.cloud_events import schema_of
 from sluicegate.notify.configuration import AppriseSink, CloudEventsSink
 from sluicegate.notify.delivery import Undelivered
 from sluicegate.notify.message_batches import Message, digest_message, group_message, single_message
-from sluicegate.notify.sinks.apprise import AppriseReceiver, load
+from sluicegate.notify.sinks.apprise import AppriseReceiver, load_library
 from sluicegate.notify.sinks.http import AiohttpClient, CloudEventsReceiver
 from sluicegate.notify.transitions import Origin, Transition
 
@@ -186,7 +186,7 @@ def test_a_mail_arrives_with_its_text(tmp_path):
             f"mailto://127.0.0.1:{port}/?to=dpm@example.com&from=operator@example.com&mode=insecure"
         )
         sink = AppriseSink(kind="Apprise", url_file=tmp_path / "mail")
-        receiver = AppriseReceiver(sink, load(), "production")
+        receiver = AppriseReceiver(sink, load_library(), "production")
         message = single_message(
             transition(message="line\r\nBcc: all@example.com <b>bold</b>"), NOW
         )
@@ -206,5 +206,5 @@ def test_an_address_unknown_to_apprise_is_reported_as_a_configuration_error(text
     (tmp_path / "chat").write_text(text)
     sink = AppriseSink(kind="Apprise", url_file=tmp_path / "chat")
     with pytest.raises(Undelivered) as refused:
-        AppriseReceiver(sink, load())._send(MESSAGES["a test"])
+        AppriseReceiver(sink, load_library())._send(MESSAGES["a test"])
     assert refused.value.cause == "configuration"

@@ -8,15 +8,15 @@ from dataclasses import replace
 import pytest
 
 from sluicegate.api.base import rfc3339
-from sluicegate.notify.catalogue import CATALOGUE, Kind, Urgency
+from sluicegate.notify.catalogue import MESSAGE_CATALOGUE, Kind, Urgency
 from sluicegate.notify.message_batches import group_message, single_message
 from sluicegate.notify.transitions import Origin, Transition
-from sluicegate.notify.wording import wording
+from sluicegate.notify.wording import wording_of
 
 NOW = 1_700_000_000
 PAGES = "https://products.example"
 EVERY = pytest.mark.parametrize("kind", list(Kind))
-ASKS = pytest.mark.parametrize("kind", [kind for kind in Kind if CATALOGUE[kind].needs])
+ASKS = pytest.mark.parametrize("kind", [kind for kind in Kind if MESSAGE_CATALOGUE[kind].needs])
 
 
 def transition(kind: Kind, number: int = 0, *, needs_person: bool = False) -> Transition:
@@ -30,12 +30,12 @@ def transition(kind: Kind, number: int = 0, *, needs_person: bool = False) -> Tr
 
 def text(found: Transition) -> str:
     """The text that people read of one transition."""
-    return wording(single_message(found, NOW), cluster="production", portfolio=PAGES).body
+    return wording_of(single_message(found, NOW), cluster="production", portfolio=PAGES).body
 
 
 @EVERY
 def test_every_message_has_its_time_one_link_and_no_placeholder(kind):
-    body = text(transition(kind, needs_person=bool(CATALOGUE[kind].needs)))
+    body = text(transition(kind, needs_person=bool(MESSAGE_CATALOGUE[kind].needs)))
     assert f"At {rfc3339(NOW)}" in body.splitlines()
     assert body.count("https://") == 1
     assert not re.search(r"[{}]|\b(None|TOKEN|nan)\b", body)
@@ -56,7 +56,7 @@ def test_a_message_without_a_need_requests_no_action(kind):
     found = transition(kind)
     if found.urgency is not Urgency.NEEDS_PERSON:
         assert not re.search(r"^Asked", text(found), re.MULTILINE)
-        assert ("\nNext: " in text(found)) == bool(CATALOGUE[kind].next_step)
+        assert ("\nNext: " in text(found)) == bool(MESSAGE_CATALOGUE[kind].next_step)
 
 
 def test_the_message_about_lost_measurements_has_the_diagnostic_command():
@@ -66,7 +66,7 @@ def test_the_message_about_lost_measurements_has_the_diagnostic_command():
 
 @EVERY
 def test_every_message_about_an_open_problem_names_the_current_action_of_the_operator(kind):
-    entry = CATALOGUE[kind]
+    entry = MESSAGE_CATALOGUE[kind]
     is_open = entry.urgency in {Urgency.NEEDS_PERSON, Urgency.BAD_NEWS}
     found = replace(transition(kind), now="v1 is retrained" if kind is Kind.DEGRADED else "")
     assert not is_open or "\nNow: " in text(found)
@@ -74,20 +74,20 @@ def test_every_message_about_an_open_problem_names_the_current_action_of_the_ope
 
 @EVERY
 def test_only_messages_with_needs_request_an_action(kind):
-    assert bool(CATALOGUE[kind].request) == bool(CATALOGUE[kind].needs)
+    assert bool(MESSAGE_CATALOGUE[kind].request) == bool(MESSAGE_CATALOGUE[kind].needs)
 
 
 @ASKS
 def test_a_message_about_several_products_names_the_responsible_persons(kind):
     several = [transition(kind, number, needs_person=True) for number in range(3)]
-    body = wording(group_message(several, NOW), portfolio=PAGES).body
+    body = wording_of(group_message(several, NOW), portfolio=PAGES).body
     assert "Asked of group:default/search-0, group:default/search-1, " in body
     assert "Next: kubectl sluicegate get -A --needs-action" in body
     assert f"At {rfc3339(NOW)}" in body
 
 
-@pytest.mark.parametrize("kind", list(CATALOGUE))
+@pytest.mark.parametrize("kind", list(MESSAGE_CATALOGUE))
 def test_catalogue_texts_are_short_sentence_fragments(kind):
-    for part in (CATALOGUE[kind].now, CATALOGUE[kind].request):
+    for part in (MESSAGE_CATALOGUE[kind].now, MESSAGE_CATALOGUE[kind].request):
         assert len(part) <= 120, part
         assert not part.endswith(".")

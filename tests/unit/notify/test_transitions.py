@@ -16,14 +16,14 @@ from sluicegate.api.slo_status import MarketStatus, SloState, SloStatus
 from sluicegate.api.status import Condition, DataProductStatus, Diagnosis
 from sluicegate.api.verdict import ArmCounts, CanaryVerdict
 from sluicegate.api.versions import PastVersion
-from sluicegate.notify.catalogue import CATALOGUE, Kind
-from sluicegate.notify.cursor import Cursor, ReviewCursor, cursor_of, decode, encode
+from sluicegate.notify.catalogue import MESSAGE_CATALOGUE, Kind
+from sluicegate.notify.cursor import Cursor, ReviewCursor, cursor_of, decode_cursor, encode_cursor
 from sluicegate.notify.transitions import (
     Origin,
     Transition,
-    numbered,
+    numbered_transitions,
     review_transition,
-    transitions,
+    transitions_between,
 )
 from sluicegate.stats.counts import Count
 from tests.support.receivers.told_product import ToldProduct
@@ -45,14 +45,14 @@ class Told:
     def look(self, status: DataProductStatus) -> list[Transition]:
         after = cursor_of(status, {}, self.cursor or Cursor(), "u")
         since = self.cursor or after.without_levels()
-        found = numbered(transitions(since, after, status, ORIGIN), since)
+        found = numbered_transitions(transitions_between(since, after, status, ORIGIN), since)
         self.cursor = replace(after, count=since.count + len(found))
         self.found += found
         return found
 
     def restart(self) -> None:
         assert self.cursor is not None
-        self.cursor = decode(encode(self.cursor))
+        self.cursor = decode_cursor(encode_cursor(self.cursor))
 
 
 @given(st.integers(0, 2**32), st.lists(st.booleans(), min_size=1, max_size=40))
@@ -423,16 +423,16 @@ def test_a_cursor_of_thousands_of_products_fits_into_one_config_map():
         step()
     cursor = cursor_of(product.status, {}, Cursor(), "0a1b2c3d")
     key = "p.some-namespace.some-product-of-ours"
-    assert 5000 * len(encode(cursor) + key) < 750_000
+    assert 5000 * len(encode_cursor(cursor) + key) < 750_000
 
 
 @pytest.mark.parametrize("text", ["", "[]", "17", '{"p":"yesterday"}', '{"v":{"a":3}}', '{"d":1}'])
 def test_a_malformed_cursor_counts_as_absent(text):
-    assert decode(text) is None
+    assert decode_cursor(text) is None
 
 
 def test_each_message_kind_has_an_entry_in_the_catalogue():
-    assert CATALOGUE.keys() == set(Kind)
+    assert MESSAGE_CATALOGUE.keys() == set(Kind)
 
 
 def test_a_stalled_unready_product_is_reported_as_ready_only_when_it_serves():

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sluicegate.notify.catalogue import Kind
-from sluicegate.notify.cloud_events import binary, event_of
+from sluicegate.notify.cloud_events import binary_request, event_of
 from sluicegate.notify.message_batches import group_message, single_message
 from sluicegate.notify.transitions import Origin, Transition
-from sluicegate.notify.wording import plain, wording
+from sluicegate.notify.wording import plain_text, wording_of
 from sluicegate.views.needs import plugin_command
 
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated")  # Apprise's mail
@@ -45,8 +45,8 @@ def is_harmless(text):
 
 @pytest.mark.parametrize("text", CORPUS)
 def test_hostile_texts_are_escaped_in_messages(text):
-    single = wording(single_message(transition(text), NOW))
-    several = wording(group_message([transition(text, number=at) for at in range(3)], NOW))
+    single = wording_of(single_message(transition(text), NOW))
+    several = wording_of(group_message([transition(text, number=at) for at in range(3)], NOW))
     for part in (single.title, single.body, several.title, several.body):
         is_harmless(part)
     assert "\n" not in single.title
@@ -54,9 +54,11 @@ def test_hostile_texts_are_escaped_in_messages(text):
 
 @given(st.text())
 def test_arbitrary_texts_are_escaped_in_messages(text):
-    is_harmless(plain(text))
-    is_harmless(plain(text, lines=True))
-    assert plain(plain(text)).replace("\u2060", "") == plain(text).replace("\u2060", "")
+    is_harmless(plain_text(text))
+    is_harmless(plain_text(text, lines=True))
+    assert plain_text(plain_text(text)).replace("\u2060", "") == plain_text(text).replace(
+        "\u2060", ""
+    )
 
 
 @pytest.mark.parametrize("text", CORPUS)
@@ -65,7 +67,7 @@ def test_a_command_in_a_message_is_one_shell_command(text):
 
     command = plugin_command(("catalog", "search"), "promote", text)
     asked = replace(transition(text, Kind.APPROVAL_REQUESTED), command=command)
-    body = wording(single_message(asked, NOW)).body
+    body = wording_of(single_message(asked, NOW)).body
     (line,) = [one for one in body.splitlines() if one.startswith("Next: ")]
     words = shlex.split(line)
     assert words[1:3] == ["kubectl", "sluicegate"]
@@ -75,14 +77,14 @@ def test_a_command_in_a_message_is_one_shell_command(text):
 @pytest.mark.parametrize("text", CORPUS)
 def test_texts_cannot_inject_mail_headers(text):
     event = event_of(single_message(transition(text), NOW), cluster="c", number=1)
-    headers, body = binary(event | {"subject": text})
+    headers, body = binary_request(event | {"subject": text})
     assert all(value.isascii() and value.isprintable() for value in headers.values())
     assert json.loads(body)["message"] == text
 
 
 def test_ordinary_texts_are_unchanged_in_messages():
     text = "accuracy 0.81 [0.79, 0.83] is below 0.86: 380 of 2,000 (n=9,064), e-mail to a.b"
-    assert plain(text) == text
+    assert plain_text(text) == text
 
 
 @pytest.mark.parametrize("text", CORPUS)
@@ -116,6 +118,6 @@ def test_slack_messages_escape_hostile_texts(text, tmp_path, caplog):
 
 
 def load_quiet(_):
-    from sluicegate.notify.sinks.apprise import load
+    from sluicegate.notify.sinks.apprise import load_library
 
-    return load()
+    return load_library()

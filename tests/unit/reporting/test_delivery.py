@@ -8,7 +8,7 @@ from sluicegate.api.review import ReviewDecision, ReviewVersion
 from sluicegate.reporting.delivery import Delivery, delivery_of
 from sluicegate.reporting.facts import facts_of
 from sluicegate.reporting.summary import decisions_of
-from sluicegate.reporting.words import delivery
+from sluicegate.reporting.words import delivery_rows
 from sluicegate.reviews.segments import segments_of
 from tests.support.decisions.reviewed import sealed_month
 
@@ -39,7 +39,7 @@ def review(decisions, versions=()):
 def test_a_period_without_promotions_has_no_delivery_metrics():
     found = delivery_of(review([(1, "Alert", "BudgetBurning")]))
     assert found == Delivery()
-    assert [value for _, value in delivery(found)] == ["0 in the period, 0 a week", *["–"] * 5]
+    assert [value for _, value in delivery_rows(found)] == ["0 in the period, 0 a week", *["–"] * 5]
 
 
 def test_the_lead_time_begins_with_the_trigger_of_the_promoted_version():
@@ -80,7 +80,7 @@ def test_a_promotion_that_was_rolled_back_is_a_failed_change_and_the_next_one_is
         )
     )
     assert (found.failed, found.recovery_seconds, found.reworked) == (1, 3 * HOUR, 1)
-    told = dict(delivery(found))
+    told = dict(delivery_rows(found))
     assert told["Change-fail rate"] == "1 of 2 rolled back after the promotion"
     assert told["Recovery time"].startswith("median 3 h from such a promotion")
 
@@ -103,7 +103,7 @@ def test_a_challenger_is_counted_separately_with_the_lead_time_of_its_own_traini
     assert (found.promotions, found.challengers, found.reworked) == (2, 1, 1)
     assert found.lead_seconds == (6 + 4) / 2 * HOUR
     assert (
-        dict(delivery(found))["Challengers"]
+        dict(delivery_rows(found))["Challengers"]
         == "1 of 2 trained although no service level was missed"
     )
 

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from sluicegate.reporting.evolution_lines import MOST_POINTS, Mark, lines_of, with_present
+from sluicegate.reporting.evolution_lines import MAX_POINTS, Mark, lines_of, with_present
 from sluicegate.reporting.facts import facts_of
 from sluicegate.reporting.line_chart import description, line_chart, small_line
 from sluicegate.reporting.text import markdown
@@ -31,7 +31,7 @@ def events(ledgers, name="accuracy"):
 def test_an_evolution_line_has_the_events_of_all_kept_ledgers_in_few_points(months, step, points):
     drawn = line(YEAR[:months])
     assert (drawn.step, len(drawn.points)) == (step, points)
-    assert len(drawn.points) <= MOST_POINTS
+    assert len(drawn.points) <= MAX_POINTS
     assert sum(point.total for point in drawn.points) == events(YEAR[:months])
     assert (drawn.points[0].first, drawn.points[-1].last) == (
         YEAR[0].status.days[0].date, YEAR[months - 1].status.days[-1].date,

@@ -20,9 +20,17 @@ from sluicegate.__main__ import main
 from sluicegate.cli.reviews.report import draw_report, readable
 from sluicegate.reporting.facts import facts_of
 from sluicegate.reporting.page import page
-from sluicegate.reporting.response_times import quantile, quantiles_of_sum
+from sluicegate.reporting.response_times import quantile_of, quantiles_of_sum
 from sluicegate.reporting.text import _name, as_csv, documents, markdown
-from sluicegate.reporting.words import budget, change, compared, missed_times, move, sentence, span
+from sluicegate.reporting.words import (
+    budget_text,
+    change_text,
+    comparison_text,
+    missed_time_texts,
+    move_text,
+    period_text,
+    report_sentence,
+)
 from sluicegate.reviews.store import read_review
 from sluicegate.stats.evolution import PeriodChange
 from sluicegate.views.spreadsheet import csv_text, escape_cell
@@ -41,18 +49,18 @@ def test_each_reported_change_has_its_interval():
     accuracy = slo(facts, "accuracy")
     assert accuracy.against_before.change is PeriodChange.WORSE
     assert re.fullmatch(
-        r"worse by [\d.]+ points \[[\d.]+, [\d.]+\]", change(accuracy.against_before)
+        r"worse by [\d.]+ points \[[\d.]+, [\d.]+\]", change_text(accuracy.against_before)
     )
     assert accuracy.against_original.change is PeriodChange.WORSE
     availability = slo(facts, "availability")
     assert availability.against_before.change is PeriodChange.NO_EVIDENCE
-    assert "no evidence of a change" in change(availability.against_before)
-    assert compared(availability.against_original, availability.original) == "–"
+    assert "no evidence of a change" in change_text(availability.against_before)
+    assert comparison_text(availability.against_original, availability.original) == "–"
     assert re.match(
         r"Accuracy missed its objective \([\d.]+ % of 88\.0 %\) and got worse by [\d.]+ points\. ",
-        sentence(facts),
+        report_sentence(facts),
     )
-    assert "1 retraining (model decay) and 1 promotion" in sentence(facts)
+    assert "1 retraining (model decay) and 1 promotion" in report_sentence(facts)
 
 
 @pytest.mark.parametrize(
@@ -69,9 +77,9 @@ def test_an_open_report_names_unread_days_as_unknown(days, says):
     document = month(11, wrong=0.08)
     document["status"]["days"] = document["status"]["days"][:days]
     facts = facts_of(read_review(document), None)
-    assert sentence(facts).startswith(says)
+    assert report_sentence(facts).startswith(says)
     (text,) = documents([facts])
-    assert text["sentence"] == sentence(facts)
+    assert text["sentence"] == report_sentence(facts)
     assert ("No day of this period is read yet." in markdown([facts])) == (days == 0)
     assert "had no events" not in markdown([facts])
 
@@ -82,7 +90,9 @@ def test_a_sealed_report_without_events_does_not_claim_that_objectives_were_met(
         day["slos"] = [slo | {"bad": 0, "total": 0, "markets": {}} for slo in day["slos"]]
     document["status"]["sealTime"] = "2026-12-04T00:00:00Z"
     facts = facts_of(read_review(document), None)
-    assert sentence(facts).startswith("No event of any SLO was counted, so the service levels")
+    assert report_sentence(facts).startswith(
+        "No event of any SLO was counted, so the service levels"
+    )
     assert "had no events: check that its indicator is counted" in markdown([facts])
 
 
@@ -90,9 +100,9 @@ def test_a_report_on_several_products_has_one_summary_with_the_largest_change_of
     moved, calm = facts_of(WORSE, CALM), facts_of(CALM, None)
     assert re.fullmatch(
         r"accuracy worse by [\d.]+ points \[[\d.]+, [\d.]+\] against the period before",
-        move(moved.move),
+        move_text(moved.move),
     )
-    assert move(facts_of(CALM, WORSE).move).startswith("accuracy better by ")
+    assert move_text(facts_of(CALM, WORSE).move).startswith("accuracy better by ")
     told = markdown([moved, calm])
     assert told.startswith("2 products: 1 got worse, 1 missed an objective. Reviews that wait for")
     assert told.index("| pricing/pricing | accuracy worse by") < told.index(
@@ -116,7 +126,7 @@ def test_a_period_is_printed_by_its_first_and_last_day_in_the_time_zone_of_its_r
         int(datetime.fromisoformat(one).replace(tzinfo=ZoneInfo("Europe/Paris")).timestamp())
         for one in (start, end)
     )
-    assert span(begin, after, "Europe/Paris") == says
+    assert period_text(begin, after, "Europe/Paris") == says
 
 
 def test_the_report_sums_its_days_and_computes_the_budget_from_them():
@@ -142,11 +152,11 @@ def test_a_missed_market_is_in_the_summary_with_its_times_interval_and_budget():
         {"slo": "accuracy", "market": "FR", "startTime": "2026-11-20T10:00:00Z"},
     ]  # fmt: skip
     facts = facts_of(read_review(recorded), CALM)
-    assert sentence(facts).startswith("Accuracy was missed in FR. ")
+    assert report_sentence(facts).startswith("Accuracy was missed in FR. ")
     france = slo(facts, "accuracy").markets[0]
     assert (france.market, france.state, france.required) == ("FR", "Met", 0.88)
     times = "2026-11-12 08:00 to 2026-11-14 09:00; since 2026-11-20 10:00"
-    assert missed_times(france, "UTC") == times
+    assert missed_time_texts(france, "UTC") == times
     bad, total = france.count
     assert france.budget_left == pytest.approx(1 - bad / (0.12 * total))
     low, high = france.interval
@@ -386,7 +396,7 @@ def test_json_and_csv_reports_have_the_same_values():
 )
 def test_a_quantile_is_interpolated_within_its_bound_and_unknown_beyond_the_last(share, seconds):
     histogram = [(0.05, 40), (0.1, 70), (0.25, 95), (0.5, 99), (float("inf"), 100)]
-    found = quantile(histogram, share)
+    found = quantile_of(histogram, share)
     assert found == (None if seconds is None else pytest.approx(seconds))
 
 
@@ -407,8 +417,8 @@ def test_the_quantile_of_a_sum_is_unknown_if_one_part_is_unknown():
 
 
 def test_a_budget_is_a_share_with_the_name_of_its_band():
-    assert budget(-0.2) == "overspent by 20 % (Exhausted)"
-    assert budget(0.9) == "90 % left (Ample)"
+    assert budget_text(-0.2) == "overspent by 20 % (Exhausted)"
+    assert budget_text(0.9) == "90 % left (Ample)"
 
 
 # ---- the command -----------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from sluicegate.api.containers import Resources
 from sluicegate.api.retraining import Retraining
 from sluicegate.api.retraining_status import EndedTraining
 from sluicegate.api.review import DataProductReviewStatus, ReviewDay
-from sluicegate.reporting.words import reserved, trained
+from sluicegate.reporting.words import reserved_text, trained_text
 from sluicegate.reviews.resource_hours import hours_of, trainings_ended_on
 from sluicegate.views.resource_hours import row_of
 
@@ -24,20 +24,20 @@ def test_resource_hours_are_the_sum_of_pods_times_requests_of_each_day():
     hours = hours_of(days)
     assert (hours.days, hours.pods) == (2, 72)
     assert hours.reserved == pytest.approx({"cpu": 72, "memory": 96})
-    assert reserved(hours) == "72 pod hours: 72 core hours, 96 GiB hours of memory"
+    assert reserved_text(hours) == "72 pod hours: 72 core hours, 96 GiB hours of memory"
 
 
 def test_resource_hours_are_in_core_hours_and_gibibyte_hours():
     hours = hours_of([day(1, **{"nvidia.com/gpu": "1", "memory": "512M"})])
     assert hours.gpus_a_day == pytest.approx(24)
     assert hours.reserved["memory"] == pytest.approx(24 * 512e6 / 2**30)
-    assert "24 hours of nvidia.com/gpu" in reserved(hours)
+    assert "24 hours of nvidia.com/gpu" in reserved_text(hours)
 
 
 def test_pods_without_requests_have_pod_hours_and_days_without_pods_have_none():
     hours = hours_of([day(1)])
     assert hours is not None
-    assert reserved(hours) == "24 pod hours, without requests"
+    assert reserved_text(hours) == "24 pod hours, without requests"
     assert hours_of([ReviewDay(date="2026-11-01")]) is None
 
 
@@ -54,11 +54,11 @@ def test_resource_hours_of_trainings_are_counted_separately():
     gpu = {"nvidia.com/gpu": "2"}
     trainings = [ended("a", 90_000, 2, cpu="4", **gpu), ended("b", 90_000, 1, cpu="4")]
     hours = hours_of([day(1, cpu="1")], trainings)
-    assert trained(hours) == "3 hours in 2 trainings: 12 core hours, 4 hours of nvidia.com/gpu"
+    assert trained_text(hours) == "3 hours in 2 trainings: 12 core hours, 4 hours of nvidia.com/gpu"
     assert (hours.cores_a_day, hours.gpus_a_day) == (36, 4)
     assert row_of(hours) == (24, 24, None, 0, 3, 12, None, 4)
     alone = hours_of([], trainings[1:])
-    assert (alone.pods, trained(alone)) == (0, "1 hour in 1 training: 4 core hours")
+    assert (alone.pods, trained_text(alone)) == (0, "1 hour in 1 training: 4 core hours")
 
 
 def test_a_training_counts_for_the_day_of_its_end_in_the_review_time_zone():

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sluicegate.api.names import ConditionReason
-from sluicegate.notify.catalogue import CATALOGUE, Kind, Urgency
+from sluicegate.notify.catalogue import MESSAGE_CATALOGUE, Kind, Urgency
 from sluicegate.notify.watched import needs_of_record
 from sluicegate.reconcile.decide.planner import make_plan
 from sluicegate.reconcile.live.product import product_record
@@ -255,7 +255,7 @@ def test_the_digest_counts_an_unreadable_product_as_stalled():
 
 
 def test_each_need_has_a_message_in_the_catalogue():
-    named = {kind for entry in CATALOGUE.values() for kind in entry.needs}
+    named = {kind for entry in MESSAGE_CATALOGUE.values() for kind in entry.needs}
     assert set(NeedKind) == named
-    for kind, entry in CATALOGUE.items():
+    for kind, entry in MESSAGE_CATALOGUE.items():
         assert entry.needs or entry.urgency is not Urgency.NEEDS_PERSON, kind

@@ -14,7 +14,7 @@ from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS, DATA_PRODUCTS, EVENT
 from sluicegate.prometheus.timing import Timing
 from sluicegate.reporting.facts import facts_of
 from sluicegate.reporting.text import markdown
-from sluicegate.reporting.words import sentence
+from sluicegate.reporting.words import report_sentence
 from sluicegate.reviews.store import read_review
 from sluicegate.reviews.subject import subject_of
 from sluicegate.views.product import versions
@@ -85,7 +85,7 @@ async def test_a_promotion_reports_its_change_of_the_slo_that_the_training_was_f
     assert (candidate.outcome, candidate.cause_slo) == ("Promoted", "accuracy")
     assert {one.name for one in candidate.slos} == {"accuracy", "availability"}
     facts = facts_of(review, None)
-    assert re.search(rf"v2-trained: {GAIN}\.", sentence(facts))
+    assert re.search(rf"v2-trained: {GAIN}\.", report_sentence(facts))
     assert re.search(
         rf"v2-trained promoted \(canary not worse\): {GAIN}.*\. Tried: retrained: model decay of accuracy\n",
         markdown([facts]).replace("\\", ""),

@@ -41,8 +41,8 @@ def test_the_review_summary_equals_that_of_the_report(place):
     before = YEAR[place - 1] if place else None
     report = facts_of(YEAR[place], before)
     result = result_of(summary_of(YEAR[place]), before and summary_of(before))
-    assert words.sentence(result) == words.sentence(report)
-    assert words.move(result.move) == words.move(report.move)
+    assert words.report_sentence(result) == words.report_sentence(report)
+    assert words.move_text(result.move) == words.move_text(report.move)
     assert [slo.budget_left for slo in result.slos] == [slo.budget_left for slo in report.slos]
 
 

@@ -18,9 +18,9 @@ from sluicegate.notify.cloud_events import event_of
 from sluicegate.notify.configuration import AlertmanagerSink, Configuration, load
 from sluicegate.notify.cursor import Cursor, cursor_of
 from sluicegate.notify.message_batches import Collected, Message, batch_of
-from sluicegate.notify.transitions import Transition, transitions
+from sluicegate.notify.transitions import Transition, transitions_between
 from sluicegate.notify.watched import origin_of
-from sluicegate.notify.wording import wording
+from sluicegate.notify.wording import wording_of
 from sluicegate.reconcile.live.product import product_record
 
 
@@ -66,9 +66,13 @@ def run(args: argparse.Namespace) -> int:
 def _serve(configuration: Configuration) -> NoReturn:
     # The client of Kubernetes and Kopf take most of a second, for which a dry run needn't wait.
     from sluicegate.cli.operations.run import run_program  # noqa: PLC0415
-    from sluicegate.notify.program import LEASE, WORKERS, program  # noqa: PLC0415
+    from sluicegate.notify.program import LEASE, WORKER_COUNT, program  # noqa: PLC0415
 
-    environment = {"SLUICEGATE_LEASE_NAME": LEASE, "SLUICEGATE_WORKERS": str(WORKERS), **os.environ}
+    environment = {
+        "SLUICEGATE_LEASE_NAME": LEASE,
+        "SLUICEGATE_WORKERS": str(WORKER_COUNT),
+        **os.environ,
+    }
     run_program(program(configuration), environment)
 
 
@@ -132,7 +136,7 @@ def _dry_run(
             )
             print(json.dumps({"sinks": message.sinks, "event": event}, ensure_ascii=False))
         else:
-            words = wording(message, cluster=configuration.cluster, portfolio=portfolio)
+            words = wording_of(message, cluster=configuration.cluster, portfolio=portfolio)
             print(f"to {', '.join(message.sinks)}: {words.title}")
             print("".join(f"    {line}\n" for line in words.body.splitlines()))
     if not transitions:
@@ -146,4 +150,4 @@ def _transitions(before: dict[str, Any], after: dict[str, Any]) -> Sequence[Tran
     )
     cursor_before = cursor_of(status_before, {}, Cursor(), "")
     now = cursor_of(status, {}, cursor_before, "")
-    return transitions(cursor_before, now, status, origin_of(product_record(after)))
+    return transitions_between(cursor_before, now, status, origin_of(product_record(after)))

@@ -21,7 +21,7 @@ from sluicegate.cli.reviews.report import objects_in, readable
 from sluicegate.errors import invalid
 from sluicegate.kube.errors import NotFound
 from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS, DATA_PRODUCTS, Key
-from sluicegate.reporting.cyclonedx import cyclonedx
+from sluicegate.reporting.cyclonedx import cyclonedx_document
 from sluicegate.reporting.dossier import dossier_of, markdown
 
 
@@ -66,7 +66,7 @@ def _render(file: dict[str, Any], form: str) -> str:
         return markdown(file)
     if form == "yaml":
         return as_yaml(file)
-    return json.dumps(cyclonedx(file) if form == "cyclonedx" else file, indent=2) + "\n"
+    return json.dumps(cyclonedx_document(file) if form == "cyclonedx" else file, indent=2) + "\n"
 
 
 def end_of(day: str | None) -> int:

@@ -17,7 +17,7 @@ from sluicegate.notify.alerts import (
 )
 from sluicegate.notify.configuration import AlertmanagerSink
 from sluicegate.notify.delivery import Undelivered
-from sluicegate.notify.sinks.http import Http, deliver
+from sluicegate.notify.sinks.http import Http, deliver_message
 from sluicegate.runtime.clock import Clock
 from sluicegate.runtime.tasks import set_within
 
@@ -39,14 +39,14 @@ class AlertmanagerLoop:
         http: Http,
         *,
         states: Callable[[], Sequence[Alert]],
-        wall: Clock,
+        wall_clock: Clock,
     ) -> None:
         """Store the settings; nothing is posted yet."""
         self._name = name
         self._sink = sink
         self._http = http
         self._states = states
-        self._wall = wall
+        self._wall = wall_clock
         self._ended: dict[Labels, tuple[float, Alert]] = {}
         """When each ended; it is posted as ended as long as the last post of it lasts."""
         self._open: dict[Labels, Alert] = {}
@@ -56,8 +56,8 @@ class AlertmanagerLoop:
         """Post until cancelled."""
         while True:
             self.changed.clear()
-            pause = POST_SECONDS if await self.post() else RETRY_SECONDS
-            if await set_within(self.changed, pause):
+            pause_seconds = POST_SECONDS if await self.post() else RETRY_SECONDS
+            if await set_within(self.changed, pause_seconds):
                 await asyncio.sleep(SETTLE_SECONDS)
 
     async def post(self) -> bool:
@@ -69,9 +69,9 @@ class AlertmanagerLoop:
                 self._ended[labels] = now, ended_alert(alert, now)
         self._open = open_alerts
         self._ended = {
-            labels: (at, alert)
-            for labels, (at, alert) in self._ended.items()
-            if labels not in open_alerts and now - at < HOLD_SECONDS
+            labels: (end_time, alert)
+            for labels, (end_time, alert) in self._ended.items()
+            if labels not in open_alerts and now - end_time < HOLD_SECONDS
         }
         metrics.ALERTS.labels(self._name).set(len(open_alerts))
         alerts = [*open_alerts.values(), *(alert for _, alert in self._ended.values())]
@@ -80,9 +80,11 @@ class AlertmanagerLoop:
         body = json.dumps(alerts).encode()
         headers = {"Content-Type": "application/json"}
         try:
-            await deliver(self._http, self._sink, headers, body, wall=self._wall, path=PATH)
+            await deliver_message(
+                self._http, self._sink, headers, body, wall_clock=self._wall, path=PATH
+            )
         except Undelivered as error:
-            metrics.FAILED.labels(self._name, error.cause).inc()
+            metrics.FAILED_ATTEMPTS.labels(self._name, error.cause).inc()
             logger.warning("sink %s did not accept the alerts: %s", self._name, error.cause)
             return False
         return True

@@ -11,7 +11,7 @@ from sluicegate.notify.catalogue import Urgency
 from sluicegate.notify.configuration import AppriseSink
 from sluicegate.notify.delivery import Undelivered
 from sluicegate.notify.message_batches import Message
-from sluicegate.notify.wording import wording
+from sluicegate.notify.wording import wording_of
 
 TYPES: Final = {
     Urgency.NEEDS_PERSON: "warning",
@@ -21,15 +21,15 @@ TYPES: Final = {
 }
 
 
-def load() -> Any:
+def load_library() -> Any:
     """Import the library; MissingExtra if it isn't installed."""
     try:
-        library = importlib.import_module("apprise")
+        apprise_library = importlib.import_module("apprise")
     except ImportError as error:
         raise MissingExtra("chat and mail need Apprise: install sluicegate[notify]") from error
     # Its log lines contain addresses with secrets.
     logging.getLogger("apprise").disabled = True
-    return library
+    return apprise_library
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +55,10 @@ class AppriseReceiver:
         services = self.library.Apprise()
         if not lines or not all(services.add(line) for line in lines):
             raise Undelivered("an address is none that Apprise knows", cause="configuration")
-        words = wording(message, cluster=self.cluster, portfolio=self.portfolio)
-        accepted = services.notify(
+        words = wording_of(message, cluster=self.cluster, portfolio=self.portfolio)
+        is_accepted = services.notify(
             title=words.title, body=words.body, notify_type=TYPES[words.urgency],
             body_format="text", interpret_escapes=False,
         )  # fmt: skip
-        if not accepted:
+        if not is_accepted:
             raise Undelivered("the service did not accept it", cause="service")

@@ -11,7 +11,7 @@ from typing import Final, Protocol
 
 import aiohttp
 
-from sluicegate.notify.cloud_events import binary, event_of, structured
+from sluicegate.notify.cloud_events import binary_request, event_of, structured_request
 from sluicegate.notify.configuration import CloudEventsSink, HttpSink, Mode
 from sluicegate.notify.delivery import Undelivered
 from sluicegate.notify.message_batches import Message
@@ -20,7 +20,7 @@ from sluicegate.runtime.clock import Clock
 ANSWER_SECONDS: Final = 10.0
 REFUSALS: Final = frozenset({400, 413, 415, 422})
 """Status codes that another attempt would get, too: the message itself is refused."""
-OK: Final = 2
+SUCCESS_CLASS: Final = 2
 ASKS_TO_WAIT: Final = frozenset({429, 503})
 
 
@@ -52,9 +52,9 @@ class AiohttpClient:
                 cookie_jar=aiohttp.DummyCookieJar(),
                 trust_env=True,
             )
-        tls = ssl.create_default_context(cafile=str(ca_file)) if ca_file else True
+        tls_context = ssl.create_default_context(cafile=str(ca_file)) if ca_file else True
         async with self._session.post(
-            url, data=body, headers=dict(headers), allow_redirects=False, ssl=tls
+            url, data=body, headers=dict(headers), allow_redirects=False, ssl=tls_context
         ) as response:
             return response.status, dict(response.headers)
 
@@ -68,8 +68,8 @@ class AiohttpClient:
                 await session.close()
 
 
-async def deliver(
-    http: Http, sink: HttpSink, headers: Mapping[str, str], body: bytes, *, wall: Clock,
+async def deliver_message(
+    http: Http, sink: HttpSink, headers: Mapping[str, str], body: bytes, *, wall_clock: Clock,
     path: str = "",
 ) -> None:  # fmt: skip
     """Post a body to a sink; `path` is below its address.
@@ -93,29 +93,31 @@ async def deliver(
     except (aiohttp.ClientError, OSError, ValueError) as error:
         # Without the error's own text, which may contain the address.
         raise Undelivered(f"no answer: {type(error).__name__}", cause="connection") from None
-    if status // 100 == OK:
+    if status // 100 == SUCCESS_CLASS:
         return
     seconds = (
-        _seconds(answer_headers.get("Retry-After", ""), wall) if status in ASKS_TO_WAIT else 0.0
+        _retry_seconds(answer_headers.get("Retry-After", ""), wall_clock)
+        if status in ASKS_TO_WAIT
+        else 0.0
     )
     raise Undelivered(
         f"HTTP {status}", cause=f"http_{status // 100}xx", retry_after=seconds,
-        final=status in REFUSALS,
+        is_final=status in REFUSALS,
     )  # fmt: skip
 
 
-def _seconds(text: str, wall: Clock) -> float:
+def _retry_seconds(text: str, wall_clock: Clock) -> float:
     """Return the seconds of a Retry-After, given in seconds or as a date; 0 if it can't be read."""
     try:
         return max(0.0, float(text))
     except ValueError:
         pass
     try:
-        at = parsedate_to_datetime(text)
+        retry_date = parsedate_to_datetime(text)
     except (TypeError, ValueError):
         return 0.0
-    at = at if at.tzinfo else at.replace(tzinfo=UTC)
-    return max(0.0, (at - datetime.fromtimestamp(wall(), UTC)).total_seconds())
+    retry_date = retry_date if retry_date.tzinfo else retry_date.replace(tzinfo=UTC)
+    return max(0.0, (retry_date - datetime.fromtimestamp(wall_clock(), UTC)).total_seconds())
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +133,6 @@ class CloudEventsReceiver:
     async def send(self, message: Message, number: int) -> None:
         """Send a message; raise Undelivered unless the receiver has accepted it."""
         event = event_of(message, cluster=self.cluster, number=number, portfolio=self.portfolio)
-        form = binary if self.sink.mode is Mode.BINARY else structured
+        form = binary_request if self.sink.mode is Mode.BINARY else structured_request
         headers, body = form(event)
-        await deliver(self.http, self.sink, headers, body, wall=self.wall)
+        await deliver_message(self.http, self.sink, headers, body, wall_clock=self.wall)
