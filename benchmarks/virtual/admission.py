@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, Final
 
 from benchmarks.virtual import fields, structural
@@ -118,12 +119,20 @@ _IMMUTABLE: Final = {
 }
 
 
+_CONFIG_KEY: Final = re.compile(r"[-._a-zA-Z0-9]{1,253}")
+
+
 def check_builtin(resource: Resource, key: Key, body: Body, before: Body) -> None:
     for name in _IMMUTABLE.get(resource, ()):
         was, now = ((one.get("spec") or {}).get(name) for one in (before, body))
         if before and was != now:
             text = f'{resource.kind} "{key.name}" is invalid: spec.{name}: field is immutable'
             raise Refused(422, "Invalid", text)
+    if resource is resources.CONFIG_MAPS:
+        for name in body.get("data") or {}:
+            if _CONFIG_KEY.fullmatch(name) is None:
+                text = f'ConfigMap "{key.name}" is invalid: data[{name}]: a valid config key must consist of alphanumeric characters, "-", "_" or "."'
+                raise Refused(422, "Invalid", text)
 
 
 def merge_patch(live: Any, change: Any) -> Any:

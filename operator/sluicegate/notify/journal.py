@@ -22,7 +22,14 @@ from sluicegate.kube.errors import KubeError, NotFound, Transient
 from sluicegate.kube.resources import CONFIG_MAPS, Key
 from sluicegate.notify.catalogue import Topic
 from sluicegate.notify.cursor import Cursor, decode_cursor, encode_cursor
-from sluicegate.notify.message_batches import Collected, LastSent, Message, MessageBatch, Recent
+from sluicegate.notify.message_batches import (
+    OF_UPSTREAM,
+    Collected,
+    LastSent,
+    Message,
+    MessageBatch,
+    Recent,
+)
 from sluicegate.notify.metrics import DROPPED_MESSAGES, PENDING_MESSAGES
 from sluicegate.notify.transitions import Transition
 from sluicegate.runtime.clock import Clock
@@ -42,7 +49,8 @@ CURSOR_PREFIX, COLLECTED_PREFIX, MESSAGE_PREFIX, SINKS_PREFIX, RECENT_PREFIX, DI
     "f.",
     "d.",
 )
-"""Beginnings of the keys, each followed by `namespace.name`, by a number, or by a digest's name."""
+"""Beginnings of the keys, each followed by `namespace.name` (and `_namespace.name` of an upstream), by a
+number, or by a digest's name."""
 
 _COLLECTED_ADAPTER: Final = TypeAdapter(tuple[int, Transition])
 _MESSAGE: Final = TypeAdapter(Message)
@@ -119,9 +127,9 @@ class Journal:
         by_place: Recent = {}
         for name, text in self._data.items():
             if name.startswith(RECENT_PREFIX):
-                namespace, _, product = name.removeprefix(RECENT_PREFIX).partition(".")
+                path = _path_of(name.removeprefix(RECENT_PREFIX))
                 for topic, (times, last_time) in json.loads(text).items():
-                    by_place[f"{namespace}/{product}", Topic(topic)] = LastSent(times, last_time)
+                    by_place[path, Topic(topic)] = LastSent(times, last_time)
         return by_place
 
     def digest_day(self, name: str) -> str:
@@ -196,7 +204,7 @@ class Journal:
     def _recent_changes(self, recent: Recent) -> Changes:
         topics_of: dict[str, dict[str, Any]] = {}
         for (path, topic), last_sent in recent.items():
-            name = f"{RECENT_PREFIX}{path.replace('/', '.', 1)}"
+            name = f"{RECENT_PREFIX}{_path_key(path)}"
             topics_of.setdefault(name, {})[topic] = [last_sent.times, last_sent.last]
         texts = {name: compact(value) for name, value in topics_of.items()}
         outdated_names = {
@@ -319,6 +327,19 @@ class Journal:
     def _notify_listeners(self) -> None:
         for listener in self.on_change:
             listener()
+
+
+def _path_key(path: str) -> str:
+    """Return the part of a key for `namespace/name`, or for `namespace/name of namespace/name`.
+
+    A key of a ConfigMap has no space and no slash, and no product's name has `_`.
+    """
+    return path.replace("/", ".").replace(OF_UPSTREAM, "_")
+
+
+def _path_of(path_key: str) -> str:
+    paths = (part.replace(".", "/", 1) for part in path_key.split("_"))
+    return OF_UPSTREAM.join(paths)
 
 
 def _key_text(key: Key) -> str:

@@ -68,8 +68,10 @@ class LastSent:
     last: str = ""
 
 
+OF_UPSTREAM: Final = " of "
+"""Between the path of a product and that of the upstream that a message is about."""
 Recent = dict[tuple[str, Topic], LastSent]
-"""Last messages by the product's path and topic."""
+"""Last messages by the product's path (and its upstream's) and topic."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +161,7 @@ def _mark(transition: Transition) -> str:
 
 def _place(entry: Collected) -> tuple[str, Topic]:
     transition = entry.transition
-    upstream_text = f" of {transition.upstream}" if transition.upstream else ""
+    upstream_text = f"{OF_UPSTREAM}{transition.upstream}" if transition.upstream else ""
     return f"{transition.origin.path}{upstream_text}", transition.kind.entry.topic
 
 

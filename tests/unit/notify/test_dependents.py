@@ -10,10 +10,11 @@ from benchmarks.virtual.event_loop import virtually
 from sluicegate.api.api_changes import ApiChanges
 from sluicegate.api.approvals import AnswerVerdict, ApprovalAnswer, CandidateApprovals
 from sluicegate.api.names import ConditionReason, ConditionType
+from sluicegate.kube.resources import CONFIG_MAPS
 from sluicegate.notify.catalogue import Kind
 from sluicegate.policy.rollout.api_gate import explain
 from tests.support.receivers.told_product import ToldProduct
-from tests.support.receivers.virtual_messenger import BUS, MessengerWorld
+from tests.support.receivers.virtual_messenger import BUS, STATE, MessengerWorld
 
 if TYPE_CHECKING:
     from sluicegate.kube.resources import Key
@@ -74,6 +75,22 @@ async def test_a_dependent_receives_each_step_of_an_upstreams_release():
     assert (
         "catalog/pricing, on which catalog/search depends, starts a rollout" in first.data["title"]
     )
+
+
+@virtually
+async def test_messages_about_an_upstream_are_stored_and_sent_where_messages_fold():
+    async with messenger("search", foldSeconds=600) as (told, pricing):
+        await release(told, pricing)
+        await told.world.run(1200)
+        data = told.world.server.get(CONFIG_MAPS, STATE)["data"]
+        told.world.replicas[-1].kill()
+        told.start()
+        told.step(pricing, ToldProduct.start)
+        await told.world.run(1200)
+    assert "f.catalog.search_catalog.pricing" in data
+    kinds = [kind for product, kind in received(told) if product == "search"]
+    assert (kinds[0], kinds[-1]) == ("upstream.started", "upstream.started")
+    assert ("pricing", "promoted") in received(told)
 
 
 @virtually
