@@ -400,6 +400,8 @@ class DecisionReason(StrEnum):
     """Outcomes of a consumer that is waited for are no evidence."""
     ROUTING_MISMATCH = "RoutingMismatch"
     TRAFFIC_NOT_VERIFIED = "TrafficNotVerified"
+    ROUTE_NOT_ACCEPTED = "RouteNotAccepted"
+    """A Gateway doesn't accept the route that has the candidate's share."""
     OBJECTIVE_NOT_MET = "ObjectiveNotMet"
     WORSE_THAN_ORIGINAL = "WorseThanOriginal"
     AWAITING_APPROVAL = "AwaitingApproval"

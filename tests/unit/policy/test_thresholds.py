@@ -21,7 +21,7 @@ THRESHOLDS: dict[str, dict[str, float | tuple[int, ...]]] = {
     "canary.consumer_cases": {"MOST_MIXED": 0.01, "RECENT_BLOCKS": 10},
     "canary.block_checks": {"SHARE_BLOCKS": 5, "SHARE_FACTOR": 2, "EXPECTED_REQUESTS": 20},
     "canary.slo_evidence": {"Z_SURELY": Z95, "MOST_NAMED_HARMS": 3},
-    "canary.holds": {"NAMED_SECONDS": 600},
+    "canary.holds": {"NAMED_SECONDS": 600, "PAUSE_SECONDS": 2 * HOUR, "PAUSE_FACTOR": 2},
     "canary.label_evidence": {"COUNTED_SHARE": 0.95, "LEAST_COMPLETE": 20, "RECENT_BLOCKS": 240, "Z_ANOTHER_KIND": 4},
     "canary.market_harm": {"ALPHA": 0.05, "SUM_SECONDS": 300},
     "canary.objections": {"LEAST_REQUESTS": 50, "INVALID_BLOCKS": 10},

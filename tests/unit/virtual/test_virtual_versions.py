@@ -159,7 +159,9 @@ async def test_a_candidate_stays_at_its_share_while_the_only_gateway_is_missing(
     world.server.delete(GATEWAYS, gateway)
     await world.run(HOUR)
     assert weight(world, key) == share
-    assert world.status(key)["candidate"]["hold"]["check"] == "TrafficNotVerified"
+    hold = world.status(key)["candidate"]["hold"]
+    assert hold["check"] == "RouteNotAccepted"
+    assert hold["message"] == f"v2 stays at {share} %: Gateway {gateway} doesn't exist"
     for kind in ("Ready", "TrafficSplitVerified"):
         condition = world.condition(key, kind)
         assert (condition["status"], condition["message"]) == (

@@ -3,6 +3,7 @@
 Evidence that only has to grow is one check, whatever is missing first: its message has the numbers.
 What a quiet block or a change of the share brings along is named once it has lasted, and checks that
 alternate with the evidence keep their name for as long, so that status isn't written with each block.
+At little traffic, pauses between requests are usual: only a longer one is named.
 """
 
 from dataclasses import dataclass
@@ -16,12 +17,21 @@ from sluicegate.slo.blocks import Quality
 
 NAMED_SECONDS: Final = 600
 """How long a check has to last until status names it, where it usually passes."""
+PAUSE_SECONDS: Final = 7200
+"""Time before a pause whose pauses are the usual ones."""
+PAUSE_FACTOR: Final = 2
+"""By which a pause has to exceed the longest usual one, until it means that requests stay away."""
 _GROWS: Final = frozenset({Reason.COLLECTING_EVIDENCE, Reason.DWELLING})
 _OF_BLOCKS: Final = frozenset(
     {Reason.NO_TRAFFIC, Reason.LOW_COVERAGE, Reason.PROMETHEUS_UNAVAILABLE}
 )
 _OF_A_STEP: Final = frozenset(
-    {Reason.TRAFFIC_NOT_VERIFIED, Reason.INSUFFICIENT_DATA, Reason.CONSUMER_NOT_MEASURED}
+    {
+        Reason.TRAFFIC_NOT_VERIFIED,
+        Reason.ROUTE_NOT_ACCEPTED,
+        Reason.INSUFFICIENT_DATA,
+        Reason.CONSUMER_NOT_MEASURED,
+    }
 )
 _ALTERNATING: Final = frozenset({Reason.COLLECTING_EVIDENCE, Reason.LOOKS_WORSE})
 """Checks between which evidence at a bound may alternate from block to block."""
@@ -63,9 +73,14 @@ def hold_of(
         return None
     check = decision.reason
     is_young = now - _share_since(candidate) < NAMED_SECONDS
-    quiet_since = now - _quiet_seconds(candidate, observed) if check in _OF_BLOCKS else None
+    quiet_since, needed_seconds = None, NAMED_SECONDS
+    if check in _OF_BLOCKS:
+        pause, usual_pause = _pauses(candidate, observed)
+        quiet_since = now - pause
+        if check is Reason.NO_TRAFFIC:
+            needed_seconds = max(NAMED_SECONDS, PAUSE_FACTOR * usual_pause)
     passing = (check in _OF_A_STEP and is_young) or (
-        quiet_since is not None and now - quiet_since < NAMED_SECONDS
+        quiet_since is not None and now - quiet_since < needed_seconds
     )
     if check in _GROWS or passing:
         check, quiet_since = Reason.COLLECTING_EVIDENCE, None
@@ -80,14 +95,25 @@ def _share_since(candidate: Candidate) -> int:
     return candidate.shares[-1].start_time if candidate.shares else candidate.start_time
 
 
-def _quiet_seconds(candidate: Candidate, observed: Observed) -> int:
-    """Return the seconds of the newest blocks in a row without counts, or without a request of the candidate."""
-    quiet_blocks = 0
+def _pauses(candidate: Candidate, observed: Observed) -> tuple[int, int]:
+    """Return the seconds of the present pause, and of the longest one in the time before it.
+
+    A pause is of blocks in a row without counts, or without a request of the candidate, at its present share.
+    """
+    present_pause, usual_pause, pause, requests_end = 0, 0, 0, None
     for block in reversed(observed.canary_blocks):
-        if block.end <= _share_since(candidate):
+        if block.end <= _share_since(candidate) or (
+            requests_end is not None and block.end <= requests_end - PAUSE_SECONDS
+        ):
             break
         is_counted = block.quality is Quality.COUNTED
         if is_counted and any(value.count.total for value in block.candidate.values()):
-            break
-        quiet_blocks += observed.canary_block_seconds
-    return quiet_blocks
+            pause = 0
+            requests_end = requests_end or block.end
+            continue
+        pause += observed.canary_block_seconds
+        if requests_end is None:
+            present_pause = pause
+        else:
+            usual_pause = max(usual_pause, pause)
+    return present_pause, usual_pause

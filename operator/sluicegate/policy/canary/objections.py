@@ -36,6 +36,7 @@ LACKING: Final = frozenset(
         Reason.LOOKS_WORSE,
         Reason.NO_TRAFFIC,
         Reason.TRAFFIC_NOT_VERIFIED,
+        Reason.ROUTE_NOT_ACCEPTED,
         Reason.DWELLING,
         Reason.INSUFFICIENT_DATA,
         Reason.CONSUMER_NOT_MEASURED,
@@ -89,6 +90,14 @@ def newest_block_has_no_requests(case: CanaryCase) -> Hold | None:
         return None
     text = f"{case.stays}: it had no requests in the newest block"
     return Hold(reason=Reason.NO_TRAFFIC, message=text)
+
+
+def route_is_not_accepted(case: CanaryCase) -> Hold | None:
+    """Hold while a Gateway doesn't accept the route: no request follows the share."""
+    if not case.facts.route_objection:
+        return None
+    text = f"{case.stays}: {case.facts.route_objection}"
+    return Hold(reason=Reason.ROUTE_NOT_ACCEPTED, message=text)
 
 
 def share_is_unverified(case: CanaryCase) -> Hold | None:
@@ -248,6 +257,7 @@ def below_stables_standard(case: CanaryCase) -> Hold | None:
 OBJECTIONS: Final[tuple[Objection, ...]] = (
     newest_block_is_unmeasured,
     blocks_hold_no_counts,
+    route_is_not_accepted,
     newest_block_has_no_requests,
     share_is_unverified,
     share_is_wrong,

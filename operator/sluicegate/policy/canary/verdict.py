@@ -70,6 +70,7 @@ _OF_TRAFFIC: Final = frozenset(
         Reason.NO_TRAFFIC,
         Reason.DWELLING,
         Reason.TRAFFIC_NOT_VERIFIED,
+        Reason.ROUTE_NOT_ACCEPTED,
         Reason.ROUTING_MISMATCH,
         Reason.INVALID_DATA,
         Reason.LOW_COVERAGE,

@@ -128,6 +128,7 @@ class Facts:
     secretless : pods of stable report that their feedback Secret lacks a key.
     pods : ready pods of stable, over those when the baseline was taken (1.0 = as many).
     split_verified : the route in force has the weight that was last asked for.
+    route_objection : why a Gateway doesn't accept the route with that weight; empty where each does.
     api_changes : what the candidate's API breaks of stable's; None while one of them is unknown.
     api_added, api_deprecated : operations that the candidate adds to stable's API, and deprecates.
     inputs : what was read of the data that the product depends on.
@@ -153,6 +154,7 @@ class Facts:
     secretless: bool = False
     pods: float = 1.0
     split_verified: bool = True
+    route_objection: str = ""
     api_changes: tuple[str, ...] | None = None
     api_added: tuple[str, ...] = ()
     api_deprecated: tuple[str, ...] = ()

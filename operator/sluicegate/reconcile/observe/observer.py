@@ -65,6 +65,7 @@ from sluicegate.reconcile.observe.pod_reader import PodReads
 from sluicegate.reconcile.observe.shadow_result import needs_scoring_slot, shadow_of
 from sluicegate.reconcile.observe.traffic_split import LiveRoutes, split_of
 from sluicegate.reconcile.observe.training_result import training_result
+from sluicegate.reconcile.traffic.split_verification import Split
 from sluicegate.runtime.cache import Caches
 from sluicegate.views.numbers import duration
 
@@ -155,7 +156,7 @@ class Observer:
                         upstream_degrading=degrading,
                         upstream_releases=tuple(self._releases(record.key, dependencies)),
                         degraded_consumers=tuple(self._degraded_consumers(record.key)),
-                        split_verified=split is None or split.enough,
+                        split=split,
                         since=since,
                         now=now,
                     ),
@@ -353,7 +354,7 @@ def _facts(
     upstream_degrading: Mapping[str, int],
     upstream_releases: tuple[UpstreamRelease, ...],
     degraded_consumers: tuple[DegradedConsumer, ...],
-    split_verified: bool,
+    split: Split | None,
     since: int,
     now: int,
 ) -> Facts:
@@ -365,7 +366,7 @@ def _facts(
     upstream_degraded : dependencies that are bad; upstream_since : since when, in seconds.
     upstream_degrading : length of a block of dependencies whose state isn't confirmed yet, in seconds.
     upstream_releases : of dependencies. degraded_consumers : by a release of the product.
-    split_verified : whether the gateway's counts confirm the shares. since : when the blocks begin that are judged as the present.
+    split : how far the present share is verified; None without a route. since : when the blocks begin that are judged as the present.
     now : in seconds.
     """
     product = blocks.product
@@ -392,7 +393,8 @@ def _facts(
         upstream_block_seconds=max(upstream_degrading.values(), default=0),
         upstream_releases=upstream_releases,
         degraded_consumers=degraded_consumers,
-        split_verified=split_verified,
+        split_verified=split is None or split.enough,
+        route_objection="" if split is None else split.objection,
         pods_unhealthy=serving is None
         or serving.ready < serving.replicas
         or any(

@@ -59,6 +59,11 @@ class Split:
     enough: bool = False
     mismatched: bool = False
 
+    @property
+    def objection(self) -> str:
+        """Return why a Gateway doesn't accept the route that has the weights; empty where each does."""
+        return self.message if self.level is VerificationLevel.WRITTEN else ""
+
 
 class InService(Protocol):
     """The conditions of a Gateway that decide whether it is in service."""

@@ -269,6 +269,7 @@ def test_bursts_of_bad_events_weaken_the_evidence_that_the_objective_is_missed(c
     ("fields", "facts", "reason"),
     [
         ({}, Facts(split_verified=False), Reason.TRAFFIC_NOT_VERIFIED),
+        ({"newest_requests": 0}, Facts(route_objection="Gateway web …"), Reason.ROUTE_NOT_ACCEPTED),
         ({"newest": Quality.LOW_COVERAGE}, None, Reason.LOW_COVERAGE),
         ({"newest": Quality.UNAVAILABLE}, None, Reason.PROMETHEUS_UNAVAILABLE),
         ({"newest": Quality.MISSING}, None, Reason.COLLECTING_EVIDENCE),

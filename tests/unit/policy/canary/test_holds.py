@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from sluicegate.api.names import DecisionReason as Reason
@@ -9,6 +11,9 @@ from sluicegate.api.versions import CandidateHold
 from sluicegate.policy.canary.holds import NAMED_SECONDS, hold_of
 from sluicegate.policy.model.decision import Advance, Hold, Rollback
 from tests.support.decisions.judged import CANARY, START, V1, V2, both_arms, candidate, observed
+
+if TYPE_CHECKING:
+    from sluicegate.policy.model.observed import CanaryBlock
 
 ONE = {"availability": (0, 900)}
 NONE = {"availability": (0, 0)}
@@ -41,6 +46,28 @@ def test_a_hold_names_its_check_at_once_or_after_the_documented_delay(
     assert (found.check, found.message, found.request) == (check, "why", "x=v2/1"), sentence
     begun = START + seconds - quiet * CANARY if check == "NoTraffic" else None
     assert found.start_time == begun, "a check that is named once it has lasted has its beginning"
+
+
+@pytest.mark.parametrize(
+    ("sentence", "minutes", "check"),
+    [
+        ("a request each fifteen minutes", [15] * 6, "CollectingEvidence"),
+        ("half an hour, where a quarter was usual", [15] * 6 + [30], "NoTraffic"),
+        ("a night after a day of requests", [600, *[1] * 130, 10], "NoTraffic"),
+        ("a pause before any request", [10], "NoTraffic"),
+    ],
+)
+def test_pauses_that_are_usual_at_little_traffic_are_not_named(sentence, minutes, check):
+    """Otherwise the name would change, and status be written, with each request."""
+    blocks: list[CanaryBlock] = []
+    for number, pause in enumerate(minutes):
+        counts = ONE if number else NONE
+        blocks += both_arms(counts, ONE, min(number, 1), begin=START + CANARY * len(blocks))
+        blocks += both_arms(NONE, NONE, pause, begin=START + CANARY * len(blocks))
+    quiet = Hold(reason=Reason.NO_TRAFFIC, message="")
+    found = hold_of(candidate(50), quiet, observed(blocks), now=blocks[-1].end)
+    assert found is not None
+    assert found.check == check, sentence
 
 
 @pytest.mark.parametrize(
