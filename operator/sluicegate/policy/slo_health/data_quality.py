@@ -5,7 +5,7 @@ Missing or broken measurements make an SLO Unknown with a reason. Unknown is nev
 for a present without data, so the checks begin with the newest block.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import ceil
 from typing import Final
@@ -16,6 +16,7 @@ from sluicegate.api.versions import Version
 from sluicegate.policy.model.terms import SloTerms, Terms
 from sluicegate.policy.slo_health.label_settling import settle_time
 from sluicegate.slo.blocks import Quality, Series
+from sluicegate.slo.client_errors import CLIENT_ERRORS
 from sluicegate.stats.canary_duration import warmed_up
 
 LABEL_HOURS: Final = 24
@@ -36,7 +37,7 @@ class View:
     since : blocks up to this one are warm-up, or too old. warm_up_end : last block of the warm-up.
     problem : why the newest block couldn't be read.
     version : the stable version. settles : blocks up to this one have labels of an earlier share of
-        the traffic.
+        the traffic. labels_due : requests were answered whose labels should have come.
     """
 
     terms: SloTerms
@@ -48,6 +49,7 @@ class View:
     version: str
     settles: int
     warm_up_end: int
+    labels_due: bool
 
 
 Gate = Callable[[View], Reason | None]
@@ -89,12 +91,30 @@ def nothing_is_counted(view: View) -> Reason | None:
 
 
 def _are_overdue(view: View) -> bool:
-    """Return whether the version has served long enough for its labels to arrive, and they were read."""
-    terms = view.terms
+    """Return whether labels of the version's requests should have arrived, and were read."""
     if view.series is None or view.series.block(view.now).quality is Quality.MISSING:
         return False  # the SLO was added a moment ago
-    late = view.now - view.since > terms.calendar.blocks(LABEL_HOURS)
-    return terms.definition.from_truths and late
+    return view.terms.definition.from_truths and view.labels_due
+
+
+def labels_are_due(
+    terms: Terms, slo: SloTerms, series: Mapping[str, Series], *, since: int, now: int
+) -> bool:
+    """Return whether the version had requests a day ago or earlier, so that a label should have come.
+
+    Where nothing counts its requests, the day alone decides.
+
+    Parameters
+    ----------
+    series : blocks of the version by SLO. since, now : indexes of the last block that doesn't count, and of the
+        newest one.
+    """
+    last = now - slo.calendar.blocks(LABEL_HOURS)
+    names = [one.name for one in terms.slos if one.definition.about_requests]
+    rows = [series[name] for name in (*names, CLIENT_ERRORS) if name in series]
+    if not rows:
+        return last > since
+    return any(row.between(since, last).total > 0 for row in rows)
 
 
 def still_warming_up(view: View) -> Reason | None:

@@ -29,6 +29,7 @@ from sluicegate.policy.slo_health.confirmation import confirm
 from sluicegate.policy.slo_health.data_quality import (
     View,
     evidence_since,
+    labels_are_due,
     objection,
     settling_block,
 )
@@ -61,8 +62,18 @@ def judge_stable(
         )
         problem = observed.problem or observed.problems.get(slo.name)
         settles = settling_block(terms, status, stable, slo)
+        due = labels_are_due(terms, slo, series, since=since, now=now)
         view = View(
-            slo, blocks, alive, now, since, problem, stable.release.version, settles, warm_up_end
+            terms=slo,
+            series=blocks,
+            version_has_series=alive,
+            now=now,
+            since=since,
+            problem=problem,
+            version=stable.release.version,
+            settles=settles,
+            warm_up_end=warm_up_end,
+            labels_due=due,
         )
         result = _judge(terms, view, status, stable, observed=observed, spans=spans)
         results.append(result)

@@ -41,7 +41,7 @@ def told(serving, *, blocks=40, read=True):
     [
         (WITHOUT, 40, "Unknown", "NoFeedbackKey", "set serving.feedback.secretRef"),
         ({**WITHOUT, **FEEDBACK}, 40, "Healthy", "NoData", "there is no such series"),
-        ({**WITHOUT, **FEEDBACK}, DAY + 20, "Unknown", "NoLabels", "to /feedback"),
+        ({**WITHOUT, **FEEDBACK}, DAY + 40, "Unknown", "NoLabels", "to /feedback"),
     ],
     ids=["feedback is missing", "labels may come", "no label came for a day"],
 )
