@@ -26,7 +26,6 @@ def _below_all(step: object) -> object:
 
 Step = Annotated[
     int,
-    BeforeValidator(_below_all),
     Field(
         ge=1,
         le=99,
@@ -34,6 +33,7 @@ Step = Annotated[
             "x-kubernetes-validations": [{"rule": "self != 100", "message": _NO_STEP}]
         },
     ),
+    BeforeValidator(_below_all),
 ]
 """A share of the traffic, in percent."""
 
