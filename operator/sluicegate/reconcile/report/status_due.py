@@ -125,9 +125,10 @@ _NAMED: Final = frozenset(
         ConditionReason.APPLY_REFUSED,
         ConditionReason.NAME_CONFLICT,
         ConditionReason.EVIDENCE_NOT_COUNTED,
+        ConditionReason.WAITING_TO_RETRY,
     }
 )
-"""Reasons whose message contains no numbers: another message is another cause."""
+"""Reasons whose message contains no numbers that grow: another message is another cause or end of a wait."""
 _SPOKEN_OF: Final = frozenset(
     {
         ConditionType.READY,

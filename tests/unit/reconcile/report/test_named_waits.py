@@ -7,12 +7,15 @@ import pytest
 from sluicegate.api.base import rfc3339
 from sluicegate.api.names import REQUEST_PROMOTE, REQUEST_RETRAIN, ConditionType, DecisionReason
 from sluicegate.conditions import find_condition
+from sluicegate.policy.model.observed import Facts
 from sluicegate.reconcile.decide.planner import Plan, make_plan
 from sluicegate.reconcile.report.retraining_finding import retraining
 from sluicegate.reconcile.report.status import report
+from sluicegate.reconcile.report.status_due import same_meaning
 from sluicegate.views.needs import NeedKind, needs_of_status
 from tests.support.decisions.rollout_world import World, serving_world
 
+ROLLOUT = ConditionType.ROLLOUT_PROGRESSING
 TRAINING = {"command": ["train"], "output": "registry.example/bentos/search"}
 TRIGGER = {"id": "12345678", "version": "v1", "triggerTime": "2026-01-01T00:00:00Z"}
 
@@ -36,6 +39,27 @@ def test_a_pushed_model_that_waits_for_measurements_is_named_until_its_rollout_b
     world.problem = None
     world.run()
     assert world.current.candidate.version == "v2"
+
+
+def test_a_retry_that_measurements_hold_beyond_its_time_has_no_end_in_the_past():
+    world = serving_world(5).push("b", "v2")
+    world.until(lambda one: one.current.candidate is not None and one.current.candidate.weight > 0)
+    world.facts = Facts(canary_lost="it is being deleted")
+    world.until(lambda one: one.current.candidate.retry_time is not None)
+    world.facts, world.problem = Facts(), DecisionReason.PROMETHEUS_UNAVAILABLE
+    before, waits = world.current, find_condition(world.current.conditions, ROLLOUT)
+    assert "the rollout is retried at " in waits.message
+    world.until(lambda one: one.now > one.current.candidate.retry_time)
+    waits_longer = find_condition(world.current.conditions, ROLLOUT)
+    assert waits_longer.message.endswith(
+        "is retried as soon as no training runs and its service levels can be measured"
+    )
+    assert (waits_longer.reason, waits_longer.last_transition_time) == (
+        waits.reason,
+        waits.last_transition_time,
+    )
+    statuses = (before.replace(conditions=(condition,)) for condition in (waits, waits_longer))
+    assert not same_meaning(*statuses), "it is written at once"
 
 
 def test_a_retired_product_reports_a_pushed_model_and_refuses_requests_for_it():
