@@ -135,7 +135,9 @@ def test_simulate_names_an_slo_without_enough_events_in_the_duration(product, ca
     rates = ["--labels-per-minute", "1", "--stable-bad", "accuracy=0.1", "--no-degradation"]
     rates += ["--duration-minutes", "240"]
     assert _simulate(product, *rates) == 0
-    assert "accuracy is not required for a promotion" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "accuracy is not required for a promotion" in told
+    assert "; leave out --duration-minutes, or set canaryEvidence: Required" in told
     assert _simulate(product, *rates, "--output", "json") == 0
     slos = json.loads(capsys.readouterr().out)["slos"]
     assert slos["availability"]["mustSpeak"]
@@ -150,7 +152,9 @@ def test_simulate_without_max_duration_lasts_until_the_labels_arrived(product, c
     assert answer["maxDurationSeconds"] > 14_400
     assert answer["promoted"] <= 0.1, "worse by the margin of five points and five more"
     assert _simulate(product, *rates, "--labels-per-minute", "0") == 0
-    assert "accuracy is not required" in capsys.readouterr().out, "no label will ever come"
+    told = capsys.readouterr().out
+    assert "accuracy is not required" in told, "no label will ever come"
+    assert "may be promoted; set canaryEvidence: Required" in told, "no duration is set"
 
 
 def test_slos_of_consumers_are_simulated_if_their_products_follow_in_the_file(product, capsys):

@@ -32,6 +32,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Simulate many canaries of the DataProduct in FILE on assumed traffic. Rates are by SLO"
         " name; one that isn't given is 0. Gauges are left out. Requests count for availability and latency, labels for all other SLOs."
+        " Both versions serve all the time: a candidate without data (CanaryNoData) is a matter of `replay`."
         " It needs NumPy: pip install 'sluicegate[simulate]'."
     )
     parser.add_argument("file", metavar="FILE", help="YAML or JSON; - is standard input")
@@ -118,8 +119,17 @@ def run(args: argparse.Namespace) -> int:
     if args.output == "json":
         print(json.dumps(answer, ensure_ascii=False))
     else:
-        _print_table(answer)
+        _print_table(answer, _duration_advice(product, args))
     return 0
+
+
+def _duration_advice(product: DataProduct, args: argparse.Namespace) -> str:
+    """Return how a duration that is set may be left out; empty where none is."""
+    if args.duration_minutes is not None:
+        return "leave out --duration-minutes, or "
+    if product.spec.rollout.max_duration_seconds is not None:
+        return "leave out rollout.maxDurationSeconds, so that the duration follows the labels, or "
+    return ""
 
 
 def _terms(product: DataProduct, args: argparse.Namespace) -> Terms:
@@ -188,7 +198,7 @@ def _answer(terms: Terms, scenario: Scenario, args: argparse.Namespace) -> dict[
     return answer
 
 
-def _print_table(answer: dict[str, Any]) -> None:
+def _print_table(answer: dict[str, Any], duration_advice: str) -> None:
     print("\n".join(aligned([HEADINGS, _cells(answer)])))
     longest = duration(answer["maxDurationSeconds"])
     print(f"{answer['runs']} runs; ± is one standard error; a rollout lasts {longest} at most")
@@ -205,8 +215,8 @@ def _print_table(answer: dict[str, Any]) -> None:
         if not slo["mustSpeak"]:
             print(
                 f"{name} is not required for a promotion at this traffic: a candidate that is worse in"
-                " it may be promoted. Leave out rollout.maxDurationSeconds, so that the duration follows"
-                " the labels, or set canaryEvidence: Required, or a wider maxRegression"
+                f" it may be promoted; {duration_advice}set canaryEvidence: Required, or a wider"
+                " maxRegression"
             )
     if "degradation" in answer:
         print()
