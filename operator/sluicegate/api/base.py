@@ -386,7 +386,7 @@ PinnedImage = Annotated[
     StringConstraints(
         pattern=described(
             r"^[a-z0-9]([-._:/a-zA-Z0-9]*[a-zA-Z0-9])?@sha256:[a-f0-9]{64}$",
-            "must name the image by digest, not by a tag: write …@sha256:…, as `sluicegate pack` prints it",
+            "must name the image by digest, not by a tag: write @sha256: and its 64 hexadecimal digits, as `sluicegate pack` prints it",
         ),
         max_length=512,
     ),

@@ -166,4 +166,46 @@ def test_plan_refuses_an_image_by_tag_and_names_the_command_that_prints_its_dige
     assert main(["plan", str(path)]) == 2
     message = capsys.readouterr().err
     assert 'spec.model.bento.image: is "registry.example/bentos/iris:v1"' in message
-    assert "by digest, not by a tag: write …@sha256:…, as `sluicegate pack` prints it" in message
+    assert (
+        "by digest, not by a tag: write @sha256: and its 64 hexadecimal digits, as `sluicegate pack` prints it"
+        in message
+    )
+
+
+GAPS = pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (
+            {"spec.serving.feedback": None},
+            "spec.serving.feedback: is missing, and accuracy is counted from feedback at /feedback",
+        ),
+        (
+            {"spec.rollout": {"steps": [5, 25, 50], "maxDurationSeconds": 600}},
+            "is 600, and 3 steps with blocks of 120 s take at least 2520 s, so each candidate is rolled",
+        ),
+        (
+            {"spec.rollout": {"maxDurationSeconds": 839}},
+            "spec.rollout.maxDurationSeconds: is 839, and a step with blocks of 120 s takes at least",
+        ),
+    ],
+    ids=["no feedback", "short for its steps", "short for one step"],
+)
+
+
+@GAPS
+@pytest.mark.parametrize("command", ["plan", "check"])
+def test_a_setting_without_effect_is_named_by_plan_and_check(
+    change, sentence, command, tmp_path, capsys
+):
+    file = write(
+        tmp_path / "a.yaml", changed({**change, "spec.rollout": change.get("spec.rollout")})
+    )
+    main([command, file])
+    streams = capsys.readouterr()
+    assert sentence in (streams.err if command == "plan" else streams.out)
+
+
+def test_a_rollout_that_lasts_as_long_as_its_steps_need_has_no_note(tmp_path, capsys):
+    rollout = {"steps": [5, 25, 50], "maxDurationSeconds": 2520}
+    assert main(["plan", write(tmp_path / "a.yaml", changed({"spec.rollout": rollout}))]) == 0
+    assert capsys.readouterr().err == ""

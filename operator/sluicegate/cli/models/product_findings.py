@@ -1,5 +1,6 @@
 """Checks of a product, and of its bento against it: names, feedback, training."""
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -8,7 +9,8 @@ import yaml
 
 from sluicegate.api.operator_checks import check_parts, check_promql
 from sluicegate.api.product import DataProduct
-from sluicegate.slo.indicators import INDICATORS
+from sluicegate.cli.inputs.spec_gaps import slos_without_labels, too_short_rollout
+from sluicegate.settings import parse_settings
 from sluicegate_service.bentos import Bento
 from sluicegate_service.findings import Finding
 from sluicegate_service.wheels import wheels_of
@@ -25,15 +27,10 @@ def product_findings(product: DataProduct) -> Iterator[Finding]:
     """Yield the findings about a product alone: settings that can't work."""
     spec = product.spec
     slos = [slo.name for slo in spec.slos]
-    truth = [slo.name for slo in spec.slos if INDICATORS[slo.indicator.kind].from_truths]
-    if truth and spec.serving.feedback is None:
-        yield Finding.error(
-            "spec.serving.feedback",
-            f"is missing, and {', '.join(truth)} is counted from feedback at /feedback:"
-            " add feedback: {secretRef: {name: …}}",
-        )
-    for problem in (*check_promql(spec), *check_parts(spec)):
+    for problem in (*slos_without_labels(spec), *check_promql(spec), *check_parts(spec)):
         yield Finding.error(problem.path, problem.message)
+    for problem in too_short_rollout(spec, parse_settings(os.environ, refuse_unknown=False)):
+        yield Finding.warning(problem.path, problem.message)
     if spec.retraining:
         yield from _names(spec.retraining.gate, slos, "spec.retraining.gate")
     filled_roles = {member.role for member in spec.team.members} if spec.team else set()

@@ -21,12 +21,10 @@ from sluicegate.cli.inputs.product_files import read_products
 from sluicegate.cli.printing.junit import JUNIT
 from sluicegate.cli.printing.output import FORMATS, add_output
 from sluicegate.cli.printing.terminal import aligned
+from sluicegate.cli.trials.planned_values import derived_lines, gap_notes
 from sluicegate.errors import invalid
 from sluicegate.manifests.common import Manifest
 from sluicegate.manifests.plan import example_training, initial_children, spec_version
-from sluicegate.policy.derived_defaults import derived
-from sluicegate.policy.model.consumers import planned_evidence
-from sluicegate.policy.model.terms import terms_of
 from sluicegate.settings import Settings, parse_settings
 
 
@@ -80,9 +78,12 @@ def run(args: argparse.Namespace) -> int:
         for child in _children(product, settings, training=args.training)
     ]
     print(_FORMATS[args.output](children), end="")
+    for product in products:
+        for note in gap_notes(product, settings):
+            print(note, file=sys.stderr)
     if args.output in {"table", "wide"}:
         for product in products:
-            for line in _derived(product, settings):
+            for line in derived_lines(product, settings):
                 print(line)
     return 0
 
@@ -94,17 +95,6 @@ def _settings(*, cluster: bool) -> Settings:
     operator = asyncio.run(operator_settings(os.environ))
     print(f"note: {operator.source}", file=sys.stderr)
     return operator.settings
-
-
-def _derived(product: DataProduct, settings: Settings) -> Iterator[str]:
-    """Yield the values that the operator derives if the product doesn't set them, and evidence of consumers."""
-    values = list(derived(terms_of(product, settings.hour_seconds)))
-    if values:
-        yield f"\n{product.metadata.namespace}/{product.metadata.name}, left out and derived:"
-        yield from (f"  {line}" for line in values)
-    if evidence := list(planned_evidence(product)):
-        yield f"\n{product.metadata.namespace}/{product.metadata.name}, evidence of consumers:"
-        yield from (f"  {line}" for line in evidence)
 
 
 def _children(product: DataProduct, settings: Settings, *, training: bool) -> list[Manifest]:
