@@ -5,12 +5,14 @@ operator no simulator.
 """
 
 import argparse
+import errno
 import importlib
 import keyword
 import os
 import re
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Final, NoReturn
 
 from typing_extensions import override
@@ -85,9 +87,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     program = program_name(sys.argv[0])
     try:
         exit_code = _run(arguments, program)
-        sys.stdout.flush()
     except BrokenPipeError:  # the reader of the pipe has ended, for example head
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()
         return EXIT_FAILED
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
@@ -104,20 +105,37 @@ def _run(arguments: Sequence[str], program: str) -> int:
     if hasattr(args, "context"):
         importlib.import_module("sluicegate.cli.inputs.access_options").use(args)
     try:
-        return int(args.run(args))
+        exit_code = int(args.run(args))
+        sys.stdout.flush()
     except BrokenPipeError:
         raise
     except OSError as error:
-        place = str(error.filename or "output")
-        failure: SluicegateError = invalid(
-            place, f"can't be used ({error.strerror or error}): give another path"
-        )
+        failure: SluicegateError = _of_system(error)
     except SluicegateError as error:
         failure = error
+    else:
+        return exit_code
     print(f"{program} {command}: {failure}", file=sys.stderr)
     exit_code = EXIT_WRONG_INPUT if isinstance(failure, InvalidInput) else EXIT_FAILED
     args.parser.write_error(arguments, exit_code, failure)
     return exit_code
+
+
+def _of_system(error: OSError) -> SluicegateError:
+    """Return the error of a path, or of standard output, as one with a way out."""
+    if error.filename is not None:
+        reason = f"can't be used ({error.strerror}): give another path"
+        return invalid(str(error.filename), reason)
+    if error.errno == errno.ENOSPC:
+        _discard_output()
+        return SluicegateError("standard output: is on a full disk: make room, or write elsewhere")
+    return SluicegateError(str(error))
+
+
+def _discard_output() -> None:
+    """Let the rest of the output go nowhere, as the end of the interpreter writes it again."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def complete() -> int:

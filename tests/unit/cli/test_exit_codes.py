@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
+import io
 import re
 import sys
 from pathlib import Path
@@ -124,6 +126,17 @@ def test_a_file_that_cannot_be_written_is_named_and_exits_with_2(tmp_path, capsy
     assert main(["crds", "--directory", str(file)]) == 2
     error = capsys.readouterr().err
     assert error == f"sluicegate crds: {file}: can't be used (File exists): give another path\n"
+
+
+def test_an_output_on_a_full_disk_is_named_without_a_traceback(monkeypatch, capsys):
+    class Full(io.StringIO):
+        def flush(self):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(sys, "stdout", Full())
+    assert main(["runtime-constraints"]) == 1
+    error = "standard output: is on a full disk: make room, or write elsewhere"
+    assert capsys.readouterr().err == f"sluicegate runtime-constraints: {error}\n"
 
 
 def test_the_page_of_the_plugin_lists_each_exit_code():
