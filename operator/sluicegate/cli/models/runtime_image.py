@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _same_python(bento: Bento) -> None:
     if bento.python and bento.python.split(".")[:2] != PYTHON.split("."):
-        raise BentoInvalid(
+        raise SluicegateError(
             f"the bento was built for Python {bento.python}, and the runtime image has {PYTHON},"
             f' which packages do not change: set python_version to "{PYTHON}" and build it again'
         )
