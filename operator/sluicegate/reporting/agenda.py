@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
-from typing import Any, Final
+from typing import Any
 
 from icalendar import Calendar, Event
 
@@ -10,8 +10,6 @@ from sluicegate.api.product import DataProduct
 from sluicegate.api.review import Cycle, ReviewCycle
 from sluicegate.reviews.journal import LATE_DAYS
 from sluicegate.reviews.periods import period_of
-
-_UNIX_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def first_review_day(review_cycle: ReviewCycle) -> date:
@@ -50,7 +48,8 @@ def calendar(products: Iterable[DataProduct]) -> str:
         roles = ", ".join(review_cycle.signed_by)
         event.add("description", f"sluicegate report {namespace}/{name}\nSigned by: {roles}")
         event.add("dtstart", first_review_day(review_cycle))
-        event.add("dtstamp", product.metadata.creation_timestamp or _UNIX_EPOCH)
+        created = product.metadata.creation_timestamp or 0
+        event.add("dtstamp", datetime.fromtimestamp(created, UTC))
         event.add("rrule", recurrence_rule(review_cycle))
         reviews_calendar.add_component(event)
     text: bytes = reviews_calendar.to_ical()

@@ -98,8 +98,12 @@ def test_a_new_signature_replaces_only_the_own_one():
 @pytest.mark.parametrize("every", ["Week", "FourWeeks", "Month", "Quarter"])
 def test_the_review_calendar_recurs_on_the_days_of_sealing(every):
     review = {"every": every, "startDate": "2026-01-15", "timeZone": "Europe/Paris"}
-    product = DataProduct.parse(changed({"spec.review": review}))
+    created = "2026-01-10T08:30:00Z"  # as the API server has it
+    product = DataProduct.parse(
+        changed({"spec.review": review, "metadata.creationTimestamp": created})
+    )
     (event,) = Calendar.from_ical(calendar([product])).walk("VEVENT")
+    assert event["dtstamp"].dt == datetime.fromisoformat(created)
     assert "catalog/search-ranking" in event["description"]
     start = datetime.combine(event["dtstart"].dt, time())
     rule = rrulestr(event["rrule"].to_ical().decode(), dtstart=start)
