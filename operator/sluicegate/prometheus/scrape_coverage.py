@@ -55,12 +55,19 @@ class Scrapes:
         self._stale_after = STALE_INTERVALS * interval_seconds
         fullest_series: dict[int, float] = defaultdict(float)
         self._facts: dict[Labels, dict[int, dict[str, float]]] = {}
+        self._most_scrapes: dict[Labels, float] = defaultdict(float)
         for (namespace, product, version, fact_label), values in targets.items():
+            owners = ((namespace, product), (namespace, product, version))
+            if fact_label == Fact.LONGEST:
+                most_scrapes = max(values.values(), default=0.0)
+                for owner in owners:
+                    self._most_scrapes[owner] = max(self._most_scrapes[owner], most_scrapes)
             for index, value in values.items():
                 if fact_label == Fact.LONGEST:
                     fullest_series[index] = max(fullest_series[index], value)
-                for owner in ((namespace, product), (namespace, product, version)):
+                for owner in owners:
                     self._add(owner, index, fact_label, value)
+        self._block_seconds = block_seconds
         expected_scrapes = block_seconds / interval_seconds
         self._attempted = {
             index: min(1.0, most_scrapes / expected_scrapes)
@@ -93,8 +100,16 @@ class Scrapes:
             # A deleted target has no newest sample: it isn't stale, it ended.
             stale=facts.get(Fact.AGE, 0.0) > self._stale_after,
             duplicated=int(facts.get(Fact.DUPLICATES, 0.0)),
-            pod_seconds=succeeded_share * self._interval / attempted_share
+            pod_seconds=succeeded_share * self._interval_of(owner) / attempted_share
             if attempted_share
             else 0.0,
             secretless=int(facts.get(Fact.SECRETLESS, 0.0)),
         )
+
+    def _interval_of(self, owner: Labels) -> float:
+        """Return the seconds between two scrapes: fewer than configured if a block has more."""
+        most_scrapes = self._most_scrapes.get(owner, 0.0)
+        # Samples at both ends of a block are one more than it has intervals.
+        if most_scrapes > self._block_seconds / self._interval + 1:
+            return self._block_seconds / most_scrapes
+        return self._interval

@@ -40,6 +40,20 @@ def test_scrapes_that_prometheus_never_attempted_reduce_the_coverage():
     assert found.pod_seconds == pytest.approx(4 * INTERVAL / (5 / 10))
 
 
+def test_a_pod_counts_for_its_own_time_where_it_is_scraped_more_often_than_configured():
+    facts = (Fact.UP, Fact.SCRAPES, Fact.LONGEST)
+    every_second = {6: 300.0, 7: 120.0}  # the pod is deleted after two minutes of block 7
+    table = {(*OWNER, VERSION, fact): every_second for fact in facts}
+    table |= {("other", "shop", VERSION, fact): {6: ALL, 7: ALL} for fact in facts}
+    scrapes = Scrapes(table, block_seconds=BLOCK, interval_seconds=INTERVAL)
+
+    def pod_seconds(*owner: str) -> list[float]:
+        return [scrapes.of(owner, index).pod_seconds for index in (6, 7)]
+
+    assert pod_seconds(*OWNER, VERSION) == [300, 120]
+    assert pod_seconds("other", "shop", VERSION) == [BLOCK, BLOCK]
+
+
 @pytest.mark.parametrize(("age", "stale"), [(2 * INTERVAL, False), (2 * INTERVAL + 1, True)])
 def test_two_intervals_without_a_sample_make_a_target_stale(age, stale):
     found = scrape(SCRAPES=ALL, UP=ALL, AGE=age)
@@ -59,7 +73,7 @@ def test_several_targets_of_a_version_have_the_newest_sample_and_summed_scrapes(
         for version, age in (("v1", 500.0), ("v2", 4.0))
         for fact, value in ((Fact.SCRAPES, ALL), (Fact.UP, ALL), (Fact.AGE, age))
     }
-    table[*OWNER, "v1", Fact.LONGEST] = {7: 3 * ALL}  # no more than all can be attempted
+    table["else", "where", "v", Fact.LONGEST] = {7: 3 * ALL}  # no more than all can be attempted
     made = Scrapes(table, block_seconds=BLOCK, interval_seconds=INTERVAL)
     assert made.of(OWNER, 7) == Scrape(
         1.0, scraped=True, stale=False, duplicated=0, pod_seconds=2 * BLOCK
