@@ -17,7 +17,7 @@ import requests
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from sluicegate.api.bound_promql import bind
+from sluicegate.api.bound_promql import bind_promql
 from tests.support.prometheus.server import prometheus
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ EXPRESSIONS = st.recursive(SELECTORS, combined, max_leaves=6)
 def test_a_bound_expression_reads_only_its_namespace_and_is_otherwise_unchanged(
     servers: Servers, expression: str
 ):
-    bound = bind(expression, OWN, 300)
+    bound = bind_promql(expression, OWN, 300)
     written = expression.replace("$block", "300s")
 
     answer = servers.ask(servers.shared, bound)
@@ -164,7 +164,7 @@ HOSTILE = [
 
 @pytest.mark.parametrize("expression", HOSTILE)
 def test_no_injected_matcher_reads_another_namespace(servers: Servers, expression: str):
-    bound = bind(expression, OWN, 300)
+    bound = bind_promql(expression, OWN, 300)
 
     assert servers.ask(servers.shared, bound) == servers.ask(servers.alone, bound)
 

@@ -9,18 +9,18 @@ from sluicegate.api.base import StatusModel
 
 LONGEST_API_CHANGE: Final = 200
 """Characters of a change of an API."""
-MOST_API_CHANGES: Final = 16
+MAX_API_CHANGES: Final = 16
 ApiChange = Annotated[str, Field(max_length=LONGEST_API_CHANGE)]
 
 
 class ApiChanges(StatusModel):
     """How the API of a version differs from that of the version before it; 16 of each kind at most."""
 
-    added: Annotated[tuple[ApiChange, ...], Field(max_length=MOST_API_CHANGES)] = ()
+    added: Annotated[tuple[ApiChange, ...], Field(max_length=MAX_API_CHANGES)] = ()
     """Operations that it adds."""
-    broken: Annotated[tuple[ApiChange, ...], Field(max_length=MOST_API_CHANGES)] = ()
+    broken: Annotated[tuple[ApiChange, ...], Field(max_length=MAX_API_CHANGES)] = ()
     """Operations that it removes or changes, each with the fields."""
-    deprecated: Annotated[tuple[ApiChange, ...], Field(max_length=MOST_API_CHANGES)] = ()
+    deprecated: Annotated[tuple[ApiChange, ...], Field(max_length=MAX_API_CHANGES)] = ()
     """Operations that it deprecates."""
 
     @classmethod
@@ -28,9 +28,13 @@ class ApiChanges(StatusModel):
         cls, added: Sequence[str], broken: Sequence[str], deprecated: Sequence[str]
     ) -> Self | None:
         """Return the changes within their limits; None without any."""
-        made = cls(added=_cut(added), broken=_cut(broken), deprecated=_cut(deprecated))
-        return made if made != cls() else None
+        api_changes = cls(
+            added=_shortened_list(added),
+            broken=_shortened_list(broken),
+            deprecated=_shortened_list(deprecated),
+        )
+        return api_changes if api_changes != cls() else None
 
 
-def _cut(changes: Sequence[str]) -> tuple[str, ...]:
-    return tuple(change[:LONGEST_API_CHANGE] for change in changes[:MOST_API_CHANGES])
+def _shortened_list(changes: Sequence[str]) -> tuple[str, ...]:
+    return tuple(change[:LONGEST_API_CHANGE] for change in changes[:MAX_API_CHANGES])

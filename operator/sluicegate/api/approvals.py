@@ -11,9 +11,9 @@ from sluicegate.api.patterns import described
 
 ANY_CONSUMER: Final = "Any"
 ALL_CONSUMERS: Final = "All"
-MOST_CONSUMERS: Final = 32
+MAX_CONSUMERS: Final = 32
 """Consumers that spec.rollout.approvals.consumers may name."""
-MOST_ANSWERS: Final = 64
+MAX_ANSWERS: Final = 64
 """Answers, and parties without one, that status lists; those beyond it count, too."""
 LONGEST_ANSWER_EVIDENCE: Final = 500
 """Characters of the evidence that an answer was given on."""
@@ -76,9 +76,7 @@ class Approvals(ApiModel):
 
     roles: Annotated[tuple[Word, ...], Field(max_length=8), Unique()] = ()
     """Roles of spec.team of which one member each must agree, e.g. DataProductManager."""
-    consumers: Annotated[
-        tuple[ConsumerChoice, ...], Field(max_length=MOST_CONSUMERS), Unique()
-    ] = ()
+    consumers: Annotated[tuple[ConsumerChoice, ...], Field(max_length=MAX_CONSUMERS), Unique()] = ()
     """Products that depend on this one and must agree: `Any` for one of them, `All` for each, or
     names (`NAME`, `NAMESPACE/NAME`). A manager of the consumer agrees for it."""
     silence: SilenceRule | None = None
@@ -117,16 +115,16 @@ class CandidateApprovals(StatusModel):
     id: str
     """Id of this rollout of the candidate, which each answer names: revision and start of the rollout."""
     answers: Annotated[
-        tuple[ApprovalAnswer, ...], Field(max_length=MOST_ANSWERS), Keyed("party")
+        tuple[ApprovalAnswer, ...], Field(max_length=MAX_ANSWERS), Keyed("party")
     ] = ()
     """Answers to this rollout, in the order in which the operator read them."""
     more_answers: Annotated[int, Field(ge=0)] = 0
     """Number of answers that count and have no room in answers."""
-    waiting_for: Annotated[tuple[str, ...], Field(max_length=MOST_ANSWERS)] = ()
+    waiting_for: Annotated[tuple[str, ...], Field(max_length=MAX_ANSWERS)] = ()
     """Roles and consumers whose answer is missing. With consumers `Any`, one of the consumers suffices."""
     more_waiting: Annotated[int, Field(ge=0)] = 0
     """Number of consumers whose answer is missing and that have no room in waitingFor."""
-    absent: Annotated[tuple[str, ...], Field(max_length=MOST_CONSUMERS)] = ()
+    absent: Annotated[tuple[str, ...], Field(max_length=MAX_CONSUMERS)] = ()
     """Consumers in waitingFor that spec.rollout.approvals.consumers names and that don't exist."""
     wait_start_time: Time | None = None
     """Time since which the candidate has passed and waits for approvals."""

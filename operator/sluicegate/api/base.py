@@ -53,7 +53,7 @@ class Rule:
     field: str = ""
 
 
-def no_reserved_keys(field: str, labels: Callable[[Any], Iterable[str]]) -> Rule:
+def reserved_keys_rule(field: str, labels: Callable[[Any], Iterable[str]]) -> Rule:
     """Return the rule that forbids the operator's own labels in this field."""
     return Rule(
         cel=f"!has(self.{field}) || self.{field}.all(key, !key.startsWith('sluicegate.dev/')"
@@ -84,11 +84,11 @@ class ApiModel(BaseModel):
     cel_rules: ClassVar[tuple[Rule, ...]] = ()
 
     @model_validator(mode="after")
-    def _keep_rules(self) -> Self:
+    def _check_rules(self) -> Self:
         rules = type(self).cel_rules
-        if rules and (broken := [rule for rule in rules if not rule.holds(self)]):
+        if rules and (broken_rules := [rule for rule in rules if not rule.holds(self)]):
             raise ValidationError.from_exception_data(
-                type(self).__name__, [_line_error(rule, self) for rule in broken]
+                type(self).__name__, [_line_error(rule, self) for rule in broken_rules]
             )
         return self
 
@@ -96,14 +96,14 @@ class ApiModel(BaseModel):
         """Return a copy with other values of some fields, which aren't validated."""
         return self.model_copy(update=update)
 
-    def to_dict(self, only: set[str] | None = None) -> dict[str, Any]:
+    def to_dict(self, field_names: set[str] | None = None) -> dict[str, Any]:
         """Return the object in the API server's form: camelCase, JSON values, without None.
 
         Parameters
         ----------
-        only : names of the fields that are asked for, as Python has them; None for all.
+        field_names : names of the fields that are asked for, as Python has them; None for all.
         """
-        return self.model_dump(mode="json", by_alias=True, exclude_none=True, include=only)
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True, include=field_names)
 
 
 def _line_error(rule: Rule, model: ApiModel) -> InitErrorDetails:
@@ -123,18 +123,18 @@ class StatusModel(ApiModel):
 
     @model_serializer(mode="wrap")
     def _leave_out_empty(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        dumped: dict[str, Any] = handler(self)
-        required = _required(type(self))
+        serialised_fields: dict[str, Any] = handler(self)
+        required_names = _required_names(type(self))
         return {
             key: value
-            for key, value in dumped.items()
+            for key, value in serialised_fields.items()
             # 0 and False say something; an empty text, list or object doesn't.
-            if value or key in required or isinstance(value, int | float)
+            if value or key in required_names or isinstance(value, int | float)
         }
 
 
 @cache
-def _required(kind: type[BaseModel]) -> frozenset[str]:
+def _required_names(kind: type[BaseModel]) -> frozenset[str]:
     """Return the required fields by both of their names, as the serialiser's mode is unknown."""
     fields = [(name, field) for name, field in kind.model_fields.items() if field.is_required()]
     return frozenset({name for name, _ in fields} | {field.alias or name for name, field in fields})
@@ -160,13 +160,15 @@ RatioString = Annotated[str, StringConstraints(pattern=UNIT_PATTERN, max_length=
 _LONGEST_NUMBER = 32
 
 
-def _numeric(value: str) -> str:
+def _checked_number(value: str) -> str:
     if value:
         float(value)
     return value
 
 
-Number = Annotated[str, StringConstraints(max_length=_LONGEST_NUMBER), AfterValidator(_numeric)]
+Number = Annotated[
+    str, StringConstraints(max_length=_LONGEST_NUMBER), AfterValidator(_checked_number)
+]
 """A number in status: a decimal string, so that no client rounds it."""
 
 
@@ -175,16 +177,16 @@ def number(value: float, digits: int = 6) -> str:
 
     Written out, unless it is so small or large that status couldn't hold it.
     """
-    return _plain(f"{value:.{digits}g}")
+    return _decimal_text(f"{value:.{digits}g}")
 
 
-def _plain(text: str) -> str:
-    plain = text if "e" not in text else f"{Decimal(text):f}"
-    return plain if len(plain) <= _LONGEST_NUMBER else text
+def _decimal_text(text: str) -> str:
+    decimal = text if "e" not in text else f"{Decimal(text):f}"
+    return decimal if len(decimal) <= _LONGEST_NUMBER else text
 
 
 # ---- times -------------------------------------------------------------------------------
-_FIRST_SECOND, _LAST_SECOND = -62_135_596_800, 253_402_300_799
+_MIN_TIME, _MAX_TIME = -62_135_596_800, 253_402_300_799
 """Of the years 1 to 9999, which RFC 3339 can write."""
 
 
@@ -195,21 +197,21 @@ def _seconds(value: object) -> object:
 @lru_cache(maxsize=2**12)
 def _second_of(value: str) -> int:
     """Return the second of a text; cached, as a status has the same dozen times in each of its versions."""
-    moment = datetime.fromisoformat(value)
-    if moment.tzinfo is None:
+    time = datetime.fromisoformat(value)
+    if time.tzinfo is None:
         raise ValueError("a time needs its zone; write it as 2026-01-31T09:00:00Z")
-    return int(moment.replace(microsecond=0).timestamp())  # a float would round up
+    return int(time.replace(microsecond=0).timestamp())  # a float would round up
 
 
 def rfc3339(seconds: int) -> str:
     """Return a time, in seconds since the epoch, as RFC 3339 in UTC, in the API server's format."""
-    moment = datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None)
-    return f"{moment.isoformat(timespec='seconds')}Z"
+    time = datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None)
+    return f"{time.isoformat(timespec='seconds')}Z"
 
 
 Time = Annotated[
     int,
-    Field(ge=_FIRST_SECOND, le=_LAST_SECOND),
+    Field(ge=_MIN_TIME, le=_MAX_TIME),
     BeforeValidator(_seconds),
     PlainSerializer(rfc3339, return_type=str, when_used="json"),
     WithJsonSchema({"type": "string", "format": "date-time"}),
@@ -228,12 +230,12 @@ Since = Annotated[
 
 
 # ---- exact numbers and counts ------------------------------------------------------------
-def _exact(value: float) -> str:
+def _exact_text(value: float) -> str:
     """Return the shortest text that gives the float back exactly."""
-    return _plain(repr(value).removesuffix(".0"))
+    return _decimal_text(repr(value).removesuffix(".0"))
 
 
-def _float(value: object) -> object:
+def _as_float(value: object) -> object:
     try:
         return float(value) if isinstance(value, int | str) else value
     except OverflowError as error:
@@ -242,8 +244,8 @@ def _float(value: object) -> object:
 
 Exact = Annotated[
     float,
-    BeforeValidator(_float),
-    PlainSerializer(_exact, return_type=str, when_used="json"),
+    BeforeValidator(_as_float),
+    PlainSerializer(_exact_text, return_type=str, when_used="json"),
     WithJsonSchema({"type": "string", "maxLength": _LONGEST_NUMBER}),
 ]
 """A number that the engine computes with; a decimal string outside, which gives it exactly."""
@@ -251,37 +253,39 @@ Exact = Annotated[
 ExactOrZero = Annotated[
     Exact,
     PlainSerializer(
-        lambda value: _exact(value) if value else None, return_type=str | None, when_used="json"
+        lambda value: _exact_text(value) if value else None,
+        return_type=str | None,
+        when_used="json",
     ),
 ]
 """The same; zero is left out."""
 
 
-def _pair(value: object) -> object:
+def _as_count(value: object) -> object:
     if isinstance(value, Count):
         return value
     if not isinstance(value, dict):
         raise ValueError("must be an object with bad and total")  # noqa: TRY004 - pydantic wants it
-    pair = Count(value.get("bad", 0), value.get("total", 0))
-    if any(not isinstance(one, int) or not 0 <= one <= _MOST_EVENTS for one in pair):
-        raise ValueError(f"bad and total must be whole numbers from 0 to {_MOST_EVENTS}")
-    return pair
+    count = Count(value.get("bad", 0), value.get("total", 0))
+    if any(not isinstance(number, int) or not 0 <= number <= _MAX_EVENTS for number in count):
+        raise ValueError(f"bad and total must be whole numbers from 0 to {_MAX_EVENTS}")
+    return count
 
 
-def _schema_of_counts(texts: dict[str, str]) -> WithJsonSchema:
-    whole = {"type": "integer", "minimum": 0, "maximum": _MOST_EVENTS}
-    properties = {name: whole | {"description": text} for name, text in texts.items()}
+def _counts_schema(texts: dict[str, str]) -> WithJsonSchema:
+    integer_schema = {"type": "integer", "minimum": 0, "maximum": _MAX_EVENTS}
+    properties = {name: integer_schema | {"description": text} for name, text in texts.items()}
     return WithJsonSchema({"type": "object", "required": [*texts], "properties": properties})
 
 
-_MOST_EVENTS = 2**53
-Events = Annotated[int, Field(ge=0, le=_MOST_EVENTS)]
+_MAX_EVENTS = 2**53
+Events = Annotated[int, Field(ge=0, le=_MAX_EVENTS)]
 """How many events."""
 Counted = Annotated[
     InstanceOf[Count],
-    BeforeValidator(_pair),
+    BeforeValidator(_as_count),
     PlainSerializer(lambda pair: pair._asdict(), return_type=dict[str, int], when_used="json"),
-    _schema_of_counts({"bad": "Number of bad events.", "total": "Number of all events."}),
+    _counts_schema({"bad": "Number of bad events.", "total": "Number of all events."}),
 ]
 """Bad events of all events."""
 
@@ -293,29 +297,27 @@ _PAIR_FIELDS: Final = {
 }
 
 
-def _paired(value: object) -> object:
+def _as_count_pairs(value: object) -> object:
     if isinstance(value, Pairs):
         return value
-    if not isinstance(value, dict) or (missing := sorted(_PAIR_FIELDS.keys() - value.keys())):
-        lacks = f"; {', '.join(missing)} is missing" if isinstance(value, dict) else ""
-        raise ValueError(f"must be an object with {', '.join(_PAIR_FIELDS)}{lacks}")
+    if not isinstance(value, dict) or (missing_names := sorted(_PAIR_FIELDS.keys() - value.keys())):
+        missing_text = f"; {', '.join(missing_names)} is missing" if isinstance(value, dict) else ""
+        raise ValueError(f"must be an object with {', '.join(_PAIR_FIELDS)}{missing_text}")
     rows = [value[name] for name in _PAIR_FIELDS]
-    if any(type(row) is not int or not 0 <= row <= _MOST_EVENTS for row in rows):
-        raise ValueError(
-            f"{', '.join(_PAIR_FIELDS)} must be whole numbers from 0 to {_MOST_EVENTS}"
-        )
+    if any(type(row) is not int or not 0 <= row <= _MAX_EVENTS for row in rows):
+        raise ValueError(f"{', '.join(_PAIR_FIELDS)} must be whole numbers from 0 to {_MAX_EVENTS}")
     return Pairs(*rows)
 
 
 Paired = Annotated[
     InstanceOf[Pairs],
-    BeforeValidator(_paired),
+    BeforeValidator(_as_count_pairs),
     PlainSerializer(
         lambda pairs: {name: getattr(pairs, own) for name, (own, _) in _PAIR_FIELDS.items()},
         return_type=dict[str, int],
         when_used="json",
     ),
-    _schema_of_counts({name: text for name, (_, text) in _PAIR_FIELDS.items()}),
+    _counts_schema({name: text for name, (_, text) in _PAIR_FIELDS.items()}),
 ]
 """Rows that two versions were scored on, by which of them was right."""
 

@@ -49,9 +49,13 @@ class Baseline(StatusModel):
     """Hash of the indicator it was counted with; another one makes it provisional."""
 
     @classmethod
-    def of(cls, count: Count, start: int, end: int, source: BaselineSource, **more: Any) -> Self:
-        """Return the baseline of these events; `more` are its other fields, times in seconds."""
-        return cls(bad=count.bad, total=count.total, start=start, end=end, source=source, **more)
+    def of(
+        cls, count: Count, start: int, end: int, source: BaselineSource, **other_fields: Any
+    ) -> Self:
+        """Return the baseline of these events; `other_fields` are its other fields, times in seconds."""
+        return cls(
+            bad=count.bad, total=count.total, start=start, end=end, source=source, **other_fields
+        )
 
     @property
     def count(self) -> Count:

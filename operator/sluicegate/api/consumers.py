@@ -9,9 +9,9 @@ from sluicegate.api.list_types import Unique
 from sluicegate.api.patterns import described
 from sluicegate.api.route import PARENTS_RULE, ParentRef
 
-MOST_NAMED: Final = 16
+MAX_CONSUMER_NAMES: Final = 16
 """Consumers that spec.rollout.consumers may name."""
-OTHER_CALLERS: Final = "other"
+OTHER_CONSUMERS: Final = "other"
 """Caller of a request without the name of one of the consumers."""
 DRAW_HEADER: Final = "sluicegate-draw"
 """Header with the upstream that a request has a draw for; those with the prefixes of the draw begin with it."""
@@ -34,7 +34,9 @@ class Consumers(ApiModel):
 
     cel_rules: ClassVar = (PARENTS_RULE,)
 
-    names: Annotated[tuple[ConsumerName, ...], Field(min_length=1, max_length=MOST_NAMED), Unique()]
+    names: Annotated[
+        tuple[ConsumerName, ...], Field(min_length=1, max_length=MAX_CONSUMER_NAMES), Unique()
+    ]
     """Products that may hold a candidate up: `NAME` in the own namespace, or `NAMESPACE/NAME`. A
     consumer counts if it names this product in dependsOn, too."""
     parent_refs: Annotated[tuple[ParentRef, ...], Field(min_length=1, max_length=8)]
@@ -43,5 +45,5 @@ class Consumers(ApiModel):
 
     def keys(self, namespace: str) -> tuple[str, ...]:
         """Return the names as NAMESPACE/NAME, those without a namespace in `namespace`."""
-        full = (name if "/" in name else f"{namespace}/{name}" for name in self.names)
-        return tuple(dict.fromkeys(full))
+        full_names = (name if "/" in name else f"{namespace}/{name}" for name in self.names)
+        return tuple(dict.fromkeys(full_names))

@@ -53,7 +53,7 @@ EnvName = Annotated[
 _QUANTITY: Final = re.compile(
     r"(?P<digits>[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?)(?P<suffix>[numkMGTPE]|[KMGTPE]i)?"
 )
-_SUFFIXES: Final[Mapping[str, Decimal]] = {
+_FACTOR_BY_SUFFIX: Final[Mapping[str, Decimal]] = {
     "": Decimal(1), "n": Decimal("1e-9"), "u": Decimal("1e-6"), "m": Decimal("1e-3"),
     "k": Decimal(10**3), "M": Decimal(10**6), "G": Decimal(10**9),
     "T": Decimal(10**12), "P": Decimal(10**15), "E": Decimal(10**18),
@@ -62,16 +62,16 @@ _SUFFIXES: Final[Mapping[str, Decimal]] = {
 }  # fmt: skip
 
 
-def amount(quantity: str | int) -> Decimal:
+def quantity_number(quantity: str | int) -> Decimal:
     """Return the number that a Kubernetes quantity stands for: 500m is 0.5, 1Ki is 1024.
 
     Raises ValueError for what is no quantity.
     """
-    parts = _QUANTITY.fullmatch(str(quantity))
-    if parts is None:
+    match = _QUANTITY.fullmatch(str(quantity))
+    if match is None:
         raise ValueError(f"{quantity!r} is no quantity: write e.g. 500m or 512Mi")
     try:
-        return Decimal(parts["digits"]) * _SUFFIXES[parts["suffix"] or ""]
+        return Decimal(match["digits"]) * _FACTOR_BY_SUFFIX[match["suffix"] or ""]
     except ArithmeticError as error:
         raise ValueError(
             f"{quantity!r} is beyond any quantity: write e.g. 500m or 512Mi"

@@ -13,11 +13,11 @@ from sluicegate.api.product import DataProduct
 from sluicegate.api.review import DataProductReview
 from sluicegate.api.schema import Schema, structural_schema, with_sentences
 
-_READY: Final = '.status.conditions[?(@.type=="Ready")].status'
+_READY_PATH: Final = '.status.conditions[?(@.type=="Ready")].status'
 Column = tuple[str, str, bool]
 """Name, path, and whether it is shown only with -o wide."""
 _COLUMNS: Final[tuple[Column, ...]] = (
-    ("Ready", _READY, False),
+    ("Ready", _READY_PATH, False),
     ("Reason", ".status.summary.reason", False),
     ("State", ".status.state", False),
     ("SLO", ".status.summary.slo", False),
@@ -73,59 +73,62 @@ REVIEWS: Final = Definition(
 DEFINITIONS: Final = (PRODUCTS, REVIEWS)
 
 
-def build_crd(of: Definition = PRODUCTS) -> dict[str, Any]:
+def build_crd(definition: Definition = PRODUCTS) -> dict[str, Any]:
     """Return the CustomResourceDefinition as plain data."""
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{of.plural}.{names.GROUP}"},
+        "metadata": {"name": f"{definition.plural}.{names.GROUP}"},
         "spec": {
             "group": names.GROUP,
             "scope": "Namespaced",
             "names": {
-                "kind": of.kind,
-                "listKind": f"{of.kind}List",
-                "plural": of.plural,
-                "singular": of.singular,
-                "shortNames": [of.short_name],
+                "kind": definition.kind,
+                "listKind": f"{definition.kind}List",
+                "plural": definition.plural,
+                "singular": definition.singular,
+                "shortNames": [definition.short_name],
                 "categories": [names.CATEGORY],
             },
-            "versions": [_version(of)],
+            "versions": [_version(definition)],
         },
     }
 
 
-def render_crd(of: Definition = PRODUCTS) -> str:
+def render_crd(definition: Definition = PRODUCTS) -> str:
     """Return the CustomResourceDefinition as YAML, the same for the same types."""
     header = (
         "# Generated from operator/sluicegate/api by `sluicegate crds`; edit the types instead.\n"
     )
-    unshared = json.loads(json.dumps(build_crd(of)))  # shared parts would come out as YAML aliases
-    return header + yaml.safe_dump(unshared, sort_keys=False, width=100, allow_unicode=True)
+    document = json.loads(
+        json.dumps(build_crd(definition))
+    )  # shared parts would come out as YAML aliases
+    return header + yaml.safe_dump(document, sort_keys=False, width=100, allow_unicode=True)
 
 
-def _version(of: Definition) -> dict[str, Any]:
+def _version(definition: Definition) -> dict[str, Any]:
     return {
         "name": names.VERSION,
         "served": True,
         "storage": True,
-        "schema": {"openAPIV3Schema": _root(structural_schema(of.model))},
+        "schema": {"openAPIV3Schema": _root_schema(structural_schema(definition.model))},
         "subresources": {"status": {}},
-        "additionalPrinterColumns": [_column(*column) for column in of.columns],
+        "additionalPrinterColumns": [_column(*column) for column in definition.columns],
     }
 
 
-def _root(schema: Schema) -> Schema:
+def _root_schema(schema: Schema) -> Schema:
     """Remove apiVersion, kind and metadata, which the API server describes itself."""
     properties = schema["properties"]
-    own = {
+    standard_fields = {
         "apiVersion": {"type": "string"},
         "kind": {"type": "string"},
         "metadata": {"type": "object"},
     }
     status = _without_defaults(properties["status"]) | {"default": properties["status"]["default"]}
     return schema | {
-        "properties": own | {"spec": with_sentences(properties["spec"]), "status": status},
+        "properties": standard_fields
+        | {"spec": with_sentences(properties["spec"]), "status": status},
         "required": ["spec"],
     }
 
@@ -142,6 +145,6 @@ def _without_defaults(schema: Schema) -> Schema:
     return result
 
 
-def _column(name: str, path: str, wide: bool) -> dict[str, Any]:  # noqa: FBT001 - a table's row
+def _column(name: str, path: str, is_wide: bool) -> dict[str, Any]:  # noqa: FBT001 - a table's row
     kind = "date" if path.endswith("Timestamp") else "string"
-    return {"name": name, "type": kind, "jsonPath": path} | ({"priority": 1} if wide else {})
+    return {"name": name, "type": kind, "jsonPath": path} | ({"priority": 1} if is_wide else {})

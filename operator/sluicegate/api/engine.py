@@ -45,7 +45,7 @@ class TimeInterval(StatusModel):
     """Time at which the interval ends."""
 
 
-MOST_ABSENCES: Final = 24
+MAX_ABSENCES: Final = 24
 """Absences that status can hold; the longest are kept."""
 
 
@@ -102,7 +102,7 @@ class EngineState(StatusModel):
     """Baselines of the previous version; the version on probation is compared with them."""
     candidate_baselines: Baselines = Field(default_factory=dict)
     """Baselines for the candidate's probation, fixed at the start of its promotion."""
-    absences: Annotated[tuple[TimeInterval, ...], Field(max_length=MOST_ABSENCES)] = ()
+    absences: Annotated[tuple[TimeInterval, ...], Field(max_length=MAX_ABSENCES)] = ()
     """Intervals since the candidate's start in which nothing was observed, because no replica led,
     Prometheus could not be read or the clock jumped; they count against no deadline."""
     correlation: Annotated[dict[str, Exact], Field(max_length=17)] = Field(default_factory=dict)

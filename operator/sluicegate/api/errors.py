@@ -10,7 +10,7 @@ from sluicegate.api.extent import kind_of
 from sluicegate.api.patterns import sentence_of
 from sluicegate.errors import InvalidInput, Problem
 
-_SENTENCES: Final = {
+_SENTENCE_BY_TYPE: Final = {
     "missing": "is required: set it",
     "extra_forbidden": "is not a field: correct its name or remove it",
 }
@@ -22,29 +22,29 @@ class InvalidProduct(InvalidInput):
     """A document that is no valid DataProduct."""
 
 
-def json_path(parts: Iterable[int | str]) -> str:
+def json_path(path_parts: Iterable[int | str]) -> str:
     """Return a path in JSON notation: `spec.slos[1].objective` for `("spec", "slos", 1, "objective")`."""
     path = ""
-    for part in parts:
-        if isinstance(part, int):
-            path += f"[{part}]"
+    for path_part in path_parts:
+        if isinstance(path_part, int):
+            path += f"[{path_part}]"
         else:
-            path += f".{part}" if path else part
+            path += f".{path_part}" if path else path_part
     return path
 
 
 def problem(error: ErrorDetails) -> Problem:
     """Return a pydantic error as a problem: the value, what the field needs, and the way out."""
     path, kind, value = json_path(error["loc"]), error["type"], error["input"]
-    if kind in _SENTENCES:
-        return Problem(path, _SENTENCES[kind])
+    if kind in _SENTENCE_BY_TYPE:
+        return Problem(path, _SENTENCE_BY_TYPE[kind])
     if kind in {"rule", "duplicate"}:
-        prefix = f"is {_shown(value)}, but " if kind == "rule" and _is_plain(value) else ""
+        prefix = f"is {_value_text(value)}, but " if kind == "rule" and _is_plain(value) else ""
         return Problem(path, f"{prefix}{error['msg']}")
     need = _need(error)
     if need is None and isinstance(value, dict | list | tuple):
         return Problem(path, error["msg"])
-    return Problem(path, f"is {_shown(value)}, but {need or _lowered(error['msg'])}")
+    return Problem(path, f"is {_value_text(value)}, but {need or _lowered(error['msg'])}")
 
 
 def _need(error: ErrorDetails) -> str | None:
@@ -125,7 +125,7 @@ def _is_plain(value: object) -> bool:
     return isinstance(value, str | int | float)
 
 
-def _shown(value: object) -> str:
+def _value_text(value: object) -> str:
     if isinstance(value, dict) or (
         isinstance(value, list | tuple) and not (value and _is_plain(value))
     ):

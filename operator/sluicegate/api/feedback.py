@@ -21,7 +21,7 @@ FieldPath = Annotated[
     ),
 ]
 """Path within a JSON document: names of fields, and positions in lists from 0, separated by dots."""
-_FOREIGN: Final = r"^[$]([.]|$)|^/|(^|[.])[*]+([.]|$)|\[|\]"
+_FOREIGN_SYNTAX: Final = r"^[$]([.]|$)|^/|(^|[.])[*]+([.]|$)|\[|\]"
 """Spellings of JSONPath, JMESPath and JSON Pointer, for Python and CEL."""
 HeaderName = Annotated[
     str,
@@ -35,25 +35,29 @@ HeaderName = Annotated[
 ]
 
 
-def plain_path(field: str, snake: str, *, each: bool = False) -> Rule:
+def plain_path_rule(field: str, attribute: str, *, is_list: bool = False) -> Rule:
     """Check that a path has only names and positions, as the library resolves no others.
 
     Parameters
     ----------
     field, snake : name of the field in the spec, and of its attribute. each : it is a list of paths.
     """
-    plain = f"!{{}}.matches(r'{_FOREIGN}')"
-    held = (
-        f"self.{field}.all(path, {plain.format('path')})" if each else plain.format(f"self.{field}")
+    no_foreign_syntax = f"!{{}}.matches(r'{_FOREIGN_SYNTAX}')"
+    cel_condition = (
+        f"self.{field}.all(path, {no_foreign_syntax.format('path')})"
+        if is_list
+        else no_foreign_syntax.format(f"self.{field}")
     )
 
-    def holds(self: ApiModel) -> bool:
-        given = getattr(self, snake) or ()
-        return not any(re.search(_FOREIGN, path) for path in (given if each else (given or "",)))
+    def is_kept(self: ApiModel) -> bool:
+        paths = getattr(self, attribute) or ()
+        return not any(
+            re.search(_FOREIGN_SYNTAX, path) for path in (paths if is_list else (paths or "",))
+        )
 
     return Rule(
-        cel=f"!has(self.{field}) || {held}",
-        holds=holds,
+        cel=f"!has(self.{field}) || {cel_condition}",
+        holds=is_kept,
         message=f"{field} has names and positions, separated by dots: write items.email for the email"
         " of all items, or items.0.email; not items.*.email, items[0].email, $.email or /email",
         field=field,
@@ -70,7 +74,7 @@ class CallerId(ApiModel):
             message="set exactly one of header (of the request) and field (of its JSON)",
             field="header",
         ),
-        plain_path("field", "field"),
+        plain_path_rule("field", "field"),
     )
 
     header: HeaderName | None = None
@@ -86,7 +90,7 @@ class PredictionPlace(ApiModel):
     itself stays as it is, and the service needs no code for it.
     """
 
-    cel_rules: ClassVar = (plain_path("field", "field"),)
+    cel_rules: ClassVar = (plain_path_rule("field", "field"),)
 
     field: FieldPath | None = None
     """Path in the answer's JSON, for example label or scores.0; the whole answer when left out.

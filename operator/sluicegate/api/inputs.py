@@ -7,7 +7,7 @@ from pydantic import Field, StringConstraints
 from sluicegate.api.base import ApiModel, ObjectName, Rule
 from sluicegate.api.slos import PromqlExpression
 
-MOST_INPUTS = 4
+MAX_INPUTS = 4
 """Inputs of a product, as each costs a query of its own."""
 
 

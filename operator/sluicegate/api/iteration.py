@@ -34,24 +34,24 @@ class Iteration(StatusModel):
     @classmethod
     def of_labels(cls, labels: Mapping[object, object]) -> Self | None:
         """Return the iteration in the labels of a bento; None without one."""
-        stated = {
+        statement = {
             field: line
             for label, field in LABELS.items()
             if (line := _line(labels.get(label), field))
         }
-        return cls(**stated) if stated else None
+        return cls(**statement) if statement else None
 
     @classmethod
     def of_request(cls, user: str, reason: str) -> Self | None:
         """Return the iteration in the note of a request; None without a user and a reason."""
-        stated = cls(hypothesis=_line(reason, "hypothesis"), author=_line(user, "author"))
-        return stated if stated != cls() else None
+        statement = cls(hypothesis=_line(reason, "hypothesis"), author=_line(user, "author"))
+        return statement if statement != cls() else None
 
 
 def _line(value: object, field: str) -> str:
     """Return a text on one line within the length of its field; empty for another value."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return ""
-    longest = LONGEST_HYPOTHESIS if field == "hypothesis" else LONGEST_NAME
-    printable = (char if char.isprintable() else " " for char in str(value))
-    return " ".join("".join(printable).split())[:longest]
+    max_length = LONGEST_HYPOTHESIS if field == "hypothesis" else LONGEST_NAME
+    printable_characters = (char if char.isprintable() else " " for char in str(value))
+    return " ".join("".join(printable_characters).split())[:max_length]

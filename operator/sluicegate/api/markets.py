@@ -9,7 +9,7 @@ from sluicegate.api.base import ApiModel, Rule
 from sluicegate.api.patterns import described
 from sluicegate.api.product_info import Market
 
-OTHER = "other"
+OTHER_MARKET = "other"
 """What is counted where a request names none of the product's markets."""
 MarketValue = Annotated[
     str,

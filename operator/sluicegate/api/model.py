@@ -51,7 +51,7 @@ class Counts(ApiModel):
 
 def counts_of(evaluation: Mapping[str, Counts] | None) -> dict[str, Count]:
     """Return the hold-out counts by SLO name; empty without any."""
-    return {slo: one.count for slo, one in (evaluation or {}).items()}
+    return {slo: bento_evaluation.count for slo, bento_evaluation in (evaluation or {}).items()}
 
 
 class LocalRef(ApiModel):

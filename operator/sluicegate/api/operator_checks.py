@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from sluicegate.api.pod_types import check_pod_parts
+from sluicegate.api.pod_types import check_pod_fields
 from sluicegate.api.product import DataProductSpec
 from sluicegate.api.product_info import Lifecycle
 from sluicegate.api.promql_text import UnboundPromql
@@ -28,16 +28,16 @@ def check_context(spec: DataProductSpec, settings: Settings) -> tuple[Problem, .
         *_check_runtime(spec, settings),
         *_check_blocks(spec, settings),
         *check_promql(spec),
-        *check_parts(spec),
+        *check_spec_fields(spec),
     )
 
 
-def check_parts(spec: DataProductSpec) -> tuple[Problem, ...]:
+def check_spec_fields(spec: DataProductSpec) -> tuple[Problem, ...]:
     """Return the problems of parts of pod specs that are too large."""
     template = spec.retraining.pod_template if spec.retraining else None
     return (
-        *check_pod_parts(spec.serving.pod_parts(), "spec.serving"),
-        *(check_pod_parts(template.to_dict()) if template is not None else ()),
+        *check_pod_fields(spec.serving.pod_fields(), "spec.serving"),
+        *(check_pod_fields(template.to_dict()) if template is not None else ()),
     )
 
 
@@ -55,16 +55,16 @@ def _check_runtime(spec: DataProductSpec, settings: Settings) -> Iterator[Proble
 
 def check_promql(spec: DataProductSpec) -> Iterator[Problem]:
     """Yield the expressions that are invalid PromQL or can't be bound to a namespace."""
-    for path, expression in _expressions(spec):
-        from sluicegate.api.bound_promql import bind  # noqa: PLC0415 - its parser takes memory
+    for path, expression in _promql_expressions(spec):
+        from sluicegate.api.bound_promql import bind_promql  # noqa: PLC0415 - its parser takes memory
 
         try:
-            bind(expression, "of-the-product", spec.analysis.block_seconds)
+            bind_promql(expression, "of-the-product", spec.analysis.block_seconds)
         except UnboundPromql as error:
             yield Problem(path, str(error))
 
 
-def _expressions(spec: DataProductSpec) -> Iterator[tuple[str, str]]:
+def _promql_expressions(spec: DataProductSpec) -> Iterator[tuple[str, str]]:
     """Yield each expression of PromQL with its path."""
     for number, slo in enumerate(spec.slos):
         if (ratio := slo.indicator.promql) is not None:
@@ -75,10 +75,10 @@ def _expressions(spec: DataProductSpec) -> Iterator[tuple[str, str]]:
 
 
 def _check_blocks(spec: DataProductSpec, settings: Settings) -> Iterator[Problem]:
-    least = SCRAPES_PER_BLOCK * settings.scrape_interval_seconds
-    if spec.slos and spec.analysis.block_seconds < least:
+    minimum_seconds = SCRAPES_PER_BLOCK * settings.scrape_interval_seconds
+    if spec.slos and spec.analysis.block_seconds < minimum_seconds:
         yield Problem(
             "spec.analysis.blockSeconds",
             f"is {spec.analysis.block_seconds}, but a block needs {SCRAPES_PER_BLOCK} scrapes of"
-            f" {settings.scrape_interval_seconds:g} s: set it to at least {least:g}",
+            f" {settings.scrape_interval_seconds:g} s: set it to at least {minimum_seconds:g}",
         )

@@ -29,11 +29,11 @@ class Outcome(StrEnum):
     """It gave no version that serves: a training failed, or pods did not start again."""
 
 
-def _only(*outcomes: Outcome) -> WithJsonSchema:
+def _outcome_schema(*outcomes: Outcome) -> WithJsonSchema:
     return WithJsonSchema({"type": "string", "enum": [str(outcome) for outcome in outcomes]})
 
 
-OF_SPEC_MODEL: Final = _only(
+SPEC_MODEL_OUTCOMES: Final = _outcome_schema(
     Outcome.IN_PROGRESS,
     Outcome.PROMOTED,
     Outcome.ROLLED_BACK,
@@ -41,7 +41,7 @@ OF_SPEC_MODEL: Final = _only(
     Outcome.SUPERSEDED,
 )
 """Outcomes of the model that the spec names."""
-OF_PAST_VERSION: Final = _only(
+PAST_VERSION_OUTCOMES: Final = _outcome_schema(
     Outcome.REPLACED,
     Outcome.ROLLED_BACK,
     Outcome.INCONCLUSIVE,
@@ -49,7 +49,7 @@ OF_PAST_VERSION: Final = _only(
     Outcome.FAILED,
 )
 """Outcomes of a version in the history."""
-OF_TRAINING: Final = _only(
+TRAINING_OUTCOMES: Final = _outcome_schema(
     Outcome.IN_PROGRESS,
     Outcome.PROMOTED,
     Outcome.ROLLED_BACK,

@@ -23,9 +23,9 @@ from pydantic import (
 from pydantic.alias_generators import to_snake
 from pydantic_core import CoreSchema
 
-from sluicegate.api.base import ApiModel, ObjectName, Rule, no_reserved_keys
+from sluicegate.api.base import ApiModel, ObjectName, Rule, reserved_keys_rule
 from sluicegate.api.containers import EnvName, KeyRef, Quantity, ResourceName, Resources
-from sluicegate.api.extent import compact
+from sluicegate.api.extent import compact_json
 from sluicegate.api.model import LocalRef
 from sluicegate.api.patterns import described
 from sluicegate.errors import Problem
@@ -61,7 +61,7 @@ _LongText = Annotated[str, StringConstraints(max_length=8192)]
 _Annotation = Annotated[str, StringConstraints(max_length=1024)]
 
 
-_BOUNDS: Final[dict[str, Any]] = {
+_TYPE_BOUNDS: Final[dict[str, Any]] = {
     "bool": bool,
     "AccessModes": Annotated[tuple[_PlainWord, ...], Field(max_length=4)],
     "Amounts": Annotated[dict[ResourceName, Quantity], Field(max_length=8)],
@@ -112,16 +112,16 @@ class Passed(ApiModel):
     model_config = ConfigDict(use_attribute_docstrings=False)
 
     @model_serializer(mode="wrap")
-    def _only_given(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        dumped: dict[str, Any] = handler(self)
+    def _only_set_fields(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        serialised_fields: dict[str, Any] = handler(self)
         fields = type(self).model_fields
-        given = {
+        set_fields = {
             name
             for field in self.model_fields_set
             for name in (field, fields[field].alias or field)
             if getattr(self, field) is not None
         }
-        return {name: value for name, value in dumped.items() if name in given}
+        return {name: value for name, value in serialised_fields.items() if name in set_fields}
 
 
 class _OneContainer(Passed):
@@ -136,7 +136,7 @@ class _OneContainer(Passed):
 
 
 class _OwnLabels(Passed):
-    cel_rules: ClassVar = (no_reserved_keys("labels", lambda self: self.labels),)
+    cel_rules: ClassVar = (reserved_keys_rule("labels", lambda self: self.labels),)
 
 
 class _OwnVolume(Passed):
@@ -175,7 +175,7 @@ class _OwnVariable(Passed):
     )
 
 
-_BASES: Final[dict[str, type[ApiModel]]] = {
+_BASE_BY_TYPE: Final[dict[str, type[ApiModel]]] = {
     "PodClaim": _OneDeviceClaim,
     "Toleration": ApiModel,
     "TemplateEnvVar": _OwnVariable,
@@ -188,14 +188,14 @@ _BASES: Final[dict[str, type[ApiModel]]] = {
 def _build_types() -> dict[str, Any]:
     """Return the types of pod_fields.json by name; it has each type below those that it holds."""
     text = Path(__file__).with_name("pod_fields.json").read_text(encoding="utf-8")
-    types = dict(_BOUNDS)
+    types = dict(_TYPE_BOUNDS)
     for name, entry in json.loads(text).items():
         fields: dict[str, Any] = {
             to_snake(alias): _field(alias, field, types) for alias, field in entry["fields"].items()
         }
-        base = _BASES.get(name, Passed)
+        base_type = _BASE_BY_TYPE.get(name, Passed)
         types[name] = create_model(
-            name, __base__=base, __doc__=entry["description"], __module__=__name__, **fields
+            name, __base__=base_type, __doc__=entry["description"], __module__=__name__, **fields
         )
     return types
 
@@ -205,15 +205,15 @@ def _field(alias: str, field: dict[str, Any], types: dict[str, Any]) -> tuple[An
     kind: Any = types[field["type"]]
     if "items" in field:
         kind = Annotated[tuple.__class_getitem__((kind, ...)), Field(max_length=field["items"])]
-    shared = {"alias": alias, "description": field["description"]}
+    field_arguments = {"alias": alias, "description": field["description"]}
     container = get_origin(get_args(kind)[0]) if get_origin(kind) is Annotated else None
     if field.get("required"):
-        return kind, Field(**shared)
+        return kind, Field(**field_arguments)
     if container is tuple:
-        return kind, Field(default=(), **shared)
+        return kind, Field(default=(), **field_arguments)
     if container is dict:
-        return kind, Field(default_factory=dict, **shared)
-    return kind | None, Field(default=None, **shared)
+        return kind, Field(default_factory=dict, **field_arguments)
+    return kind | None, Field(default=None, **field_arguments)
 
 
 POD_TYPES: Final = _build_types()
@@ -247,9 +247,11 @@ def reserved_resources(template: Passed) -> dict[str, str]:
     return {**resources.get("limits", {}), **resources.get("requests", {})}
 
 
-def check_pod_parts(parts: Any, path: str = "spec.retraining.podTemplate") -> tuple[Problem, ...]:
+def check_pod_fields(
+    pod_fields: Any, path: str = "spec.retraining.podTemplate"
+) -> tuple[Problem, ...]:
     """Return the problem of parts of a pod spec, as JSON, that are too large; none if they may be used."""
-    size = len(compact(parts).encode())
+    size = len(compact_json(pod_fields).encode())
     if size > MAX_BYTES:
         return (Problem(path, f"has {size} bytes: keep it to {MAX_BYTES}"),)
     return ()

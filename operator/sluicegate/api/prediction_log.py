@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field, StringConstraints
 
 from sluicegate.api.base import ApiModel, ObjectName, Rule
-from sluicegate.api.feedback import FieldPath, plain_path
+from sluicegate.api.feedback import FieldPath, plain_path_rule
 from sluicegate.api.model import LocalRef
 from sluicegate.api.patterns import described
 
@@ -14,9 +14,9 @@ class LoggedFeatures(ApiModel):
     """Which parts of a request are logged. Paths of lists mean each of their items."""
 
     cel_rules: ClassVar = (
-        plain_path("only", "only", each=True),
-        plain_path("redact", "redact", each=True),
-        plain_path("person", "person"),
+        plain_path_rule("only", "only", is_list=True),
+        plain_path_rule("redact", "redact", is_list=True),
+        plain_path_rule("person", "person"),
     )
 
     only: Annotated[tuple[FieldPath, ...], Field(max_length=128)] = ()

@@ -11,8 +11,8 @@ from sluicegate.api.accountability import Compliance, ModelCard
 from sluicegate.api.base import ApiModel, Line, Rule, StatusModel, Time
 from sluicegate.api.consumers import DRAW_HEADER
 from sluicegate.api.errors import InvalidProduct, problem
-from sluicegate.api.extent import compact, readable, without_nulls
-from sluicegate.api.inputs import MOST_INPUTS, DataInput
+from sluicegate.api.extent import compact_json, readable_json, without_nulls
+from sluicegate.api.inputs import MAX_INPUTS, DataInput
 from sluicegate.api.list_types import Keyed, Unique
 from sluicegate.api.model import Model
 from sluicegate.api.names import LABEL_QUEUE
@@ -36,12 +36,12 @@ from sluicegate.api.review import ReviewCycle
 from sluicegate.api.rollout import Rollout
 from sluicegate.api.route import Route
 from sluicegate.api.serving import DEFAULT_BUCKETS_MILLISECONDS, Serving
-from sluicegate.api.slos import MOST_PROMQL, Analysis, Slo
+from sluicegate.api.slos import MAX_PROMQL_SLOS, Analysis, Slo
 from sluicegate.api.status import DataProductStatus
 from sluicegate.errors import Problem
 
 _BOUNDS = ", ".join(map(str, DEFAULT_BUCKETS_MILLISECONDS))
-MOST_STATUS: Final = 256 * 1024
+MAX_STATUS_BYTES: Final = 256 * 1024
 """Characters of a status that is read. The largest that a step can lead to has some 20 KiB."""
 _NAME = re.compile(r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?")
 SEMVER = described(
@@ -66,7 +66,7 @@ class DataProductSpec(ApiModel):
             " !has(goal.slo) || self.slos.all(slo, slo.name != goal.slo || has(slo.indicator.gauge) ||"
             " (double(goal.target) >= 0.0 && (!has(goal.unit) || goal.unit == 'ratio'"
             " ? double(goal.target) <= 1.0 : goal.unit == '%' && double(goal.target) <= 100.0))))",
-            holds=lambda self: all(goal.is_share for goal in self._goals_of_shares),
+            holds=lambda self: all(goal.is_share for goal in self._share_goals),
             message="businessGoals[].target and unit must be those of a share where slo has a share of good"
             ' events: write 95 % as "0.95" with unit ratio, or as "95" with unit "%"; other targets and'
             " units need an SLO with the indicator gauge",
@@ -93,11 +93,11 @@ class DataProductSpec(ApiModel):
         ),
         Rule(
             cel="!has(self.slos) || self.slos.filter(slo, has(slo.indicator.promql)).size() <="
-            f" {MOST_PROMQL}",
+            f" {MAX_PROMQL_SLOS}",
             holds=lambda self: (
-                sum(slo.indicator.promql is not None for slo in self.slos) <= MOST_PROMQL
+                sum(slo.indicator.promql is not None for slo in self.slos) <= MAX_PROMQL_SLOS
             ),
-            message=f"at most {MOST_PROMQL} SLOs may be measured by promql, as each costs a query of"
+            message=f"at most {MAX_PROMQL_SLOS} SLOs may be measured by promql, as each costs a query of"
             " its own: use counters or events for the others",
             field="slos",
         ),
@@ -144,7 +144,9 @@ class DataProductSpec(ApiModel):
             " has(slo.indicator.events) || (has(slo.indicator.outcomes) && has(self.serving) &&"
             " has(self.serving.feedback)))",
             holds=lambda self: (
-                all(one.evidence is ConsumerEvidence.IGNORE for one in self.depends_on)
+                all(
+                    dependency.evidence is ConsumerEvidence.IGNORE for dependency in self.depends_on
+                )
                 or self._counts_by_upstream
             ),
             message="dependsOn[].evidence needs an SLO that is counted by the version of the other"
@@ -243,7 +245,7 @@ class DataProductSpec(ApiModel):
     ] = ()
     """Products that this one calls. While one of them is degraded, this product is not
     retrained."""
-    inputs: Annotated[tuple[DataInput, ...], Field(max_length=MOST_INPUTS), Keyed("name")] = ()
+    inputs: Annotated[tuple[DataInput, ...], Field(max_length=MAX_INPUTS), Keyed("name")] = ()
     """Data that the model is served with and trained on. While one of them is late, or breaks its
     contract, the product is not retrained."""
     journeys: Annotated[tuple[JourneyPlace, ...], Field(max_length=16), Keyed("name")] = ()
@@ -286,13 +288,17 @@ class DataProductSpec(ApiModel):
         return {goal.slo for goal in self.business_goals if goal.slo is not None}
 
     @property
-    def _goals_of_shares(self) -> list[BusinessGoal]:
+    def _share_goals(self) -> list[BusinessGoal]:
         shares = {slo.name for slo in self.slos if slo.indicator.gauge is None}
         return [goal for goal in self.business_goals if goal.slo in shares]
 
     @property
     def _has_manager(self) -> bool:
-        return any(m.role == PRODUCT_MANAGER for m in self.team.members) if self.team else False
+        return (
+            any(member.role == PRODUCT_MANAGER for member in self.team.members)
+            if self.team
+            else False
+        )
 
     @property
     def _approving_roles(self) -> set[str]:
@@ -316,7 +322,7 @@ class DataProductSpec(ApiModel):
         return consumers is None or (
             route is not None
             and all(
-                any(parent_ref.is_within(other) for other in route.parent_refs)
+                any(parent_ref.is_within(route_parent) for route_parent in route.parent_refs)
                 for parent_ref in consumers.parent_refs
             )
         )
@@ -408,19 +414,22 @@ class DataProduct(ApiModel):
     def queue(self) -> str:
         """Return the LocalQueue that admits its Jobs: the spec's, or else the label's; empty without one."""
         retraining = self.spec.retraining
-        given_queue = None if retraining is None else retraining.queue
-        return given_queue or self.metadata.labels.get(LABEL_QUEUE, "")
+        spec_queue = None if retraining is None else retraining.queue
+        return spec_queue or self.metadata.labels.get(LABEL_QUEUE, "")
 
     @property
     def _depends_on_itself(self) -> bool:
-        own, name = {"", self.metadata.namespace}, self.metadata.name
-        return any(one.name == name and one.namespace in own for one in self.spec.depends_on)
+        own_namespaces, name = {"", self.metadata.namespace}, self.metadata.name
+        return any(
+            dependency.name == name and dependency.namespace in own_namespaces
+            for dependency in self.spec.depends_on
+        )
 
     @property
     def _consumes_itself(self) -> bool:
         consumers = self.spec.rollout.consumers
-        own = {self.metadata.name, str(self.metadata.key)}
-        return consumers is not None and bool(own & set(consumers.names))
+        own_names = {self.metadata.name, str(self.metadata.key)}
+        return consumers is not None and bool(own_names & set(consumers.names))
 
     @classmethod
     def parse(cls, document: Mapping[str, Any]) -> Self:
@@ -434,14 +443,16 @@ class DataProduct(ApiModel):
         InvalidProduct
             With one problem a mistake, its path and the way out.
         """
-        _, unreadable = readable(document.get("spec") or {})
-        if unreadable is not None:
-            raise InvalidProduct([unreadable])
+        _, unreadable_problem = readable_json(document.get("spec") or {})
+        if unreadable_problem is not None:
+            raise InvalidProduct([unreadable_problem])
         try:
-            text = compact(without_nulls({**document, "status": None}))
+            text = compact_json(without_nulls({**document, "status": None}))
         except RecursionError as error:
-            rest = "beside spec has a field of more than 64 levels: remove what the schema lacks"
-            raise InvalidProduct([Problem("document", rest)]) from error
+            problem_text = (
+                "beside spec has a field of more than 64 levels: remove what the schema lacks"
+            )
+            raise InvalidProduct([Problem("document", problem_text)]) from error
         return cls.parse_json(text, read_status(document.get("status")))
 
     @classmethod
@@ -468,10 +479,10 @@ class DataProduct(ApiModel):
 def status_text(status: object) -> str:
     """Return a status as JSON; an empty object for no status, or for one beyond the readable size."""
     try:
-        text = compact(status or {})
+        text = compact_json(status or {})
     except RecursionError:
         return "{}"
-    return text if isinstance(status, Mapping) and len(text) <= MOST_STATUS else "{}"
+    return text if isinstance(status, Mapping) and len(text) <= MAX_STATUS_BYTES else "{}"
 
 
 def read_status(document: object) -> DataProductStatus:
@@ -489,7 +500,7 @@ def read_status_json(text: str) -> DataProductStatus:
     try:
         return DataProductStatus.model_validate_json(text, by_name=False)
     except ValidationError as error:
-        return _readable_part(text, error)
+        return _readable_status(text, error)
 
 
 def is_readable(status: str) -> bool:
@@ -501,33 +512,41 @@ def is_readable(status: str) -> bool:
     return True
 
 
-_LIVING: Final = frozenset({"stable", "candidate", "traffic"})
+_SERVING_FIELDS: Final = frozenset({"stable", "candidate", "traffic"})
 """Fields of status that say together which versions live, and with which share."""
 
 
-def _readable_part(text: str, error: ValidationError) -> DataProductStatus:
+def _readable_status(text: str, error: ValidationError) -> DataProductStatus:
     try:
         document = json.loads(text)
     except ValueError:
         return DataProductStatus()
     if not isinstance(document, dict):
         return DataProductStatus()
-    places = {one["loc"][:2] for one in error.errors()}
-    broken = {str(place[0]) for place in places if place}
-    for field in broken | (_LIVING if broken & _LIVING else set()):
-        bad = {place[1] for place in places if len(place) > 1 and place[0] == field}
-        part = document.get(field)
+    locations = {problem_details["loc"][:2] for problem_details in error.errors()}
+    broken_fields = {str(location[0]) for location in locations if location}
+    for field in broken_fields | (_SERVING_FIELDS if broken_fields & _SERVING_FIELDS else set()):
+        unreadable_keys = {
+            location[1] for location in locations if len(location) > 1 and location[0] == field
+        }
+        field_value = document.get(field)
         if (
-            isinstance(part, list)
-            and field not in _LIVING
-            and all(isinstance(one, int) for one in bad)
+            isinstance(field_value, list)
+            and field not in _SERVING_FIELDS
+            and all(isinstance(problem_details, int) for problem_details in unreadable_keys)
         ):
-            document[field] = [item for number, item in enumerate(part) if number not in bad]
-        elif field == "engine" and isinstance(part, dict) and bad:
-            document[field] = {name: one for name, one in part.items() if name not in bad}
+            document[field] = [
+                item for number, item in enumerate(field_value) if number not in unreadable_keys
+            ]
+        elif field == "engine" and isinstance(field_value, dict) and unreadable_keys:
+            document[field] = {
+                name: problem_details
+                for name, problem_details in field_value.items()
+                if name not in unreadable_keys
+            }
         else:
             document.pop(field, None)
     try:
-        return DataProductStatus.model_validate_json(compact(document), by_name=False)
+        return DataProductStatus.model_validate_json(compact_json(document), by_name=False)
     except ValidationError:
         return DataProductStatus()

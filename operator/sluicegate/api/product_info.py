@@ -40,7 +40,7 @@ class Lifecycle(StrEnum):
     RETIRED = "Retired"
 
     @property
-    def ended(self) -> bool:
+    def has_ended(self) -> bool:
         """Whether the product only keeps serving, without retraining or rollouts."""
         return self in {Lifecycle.DEPRECATED, Lifecycle.RETIRED}
 
@@ -191,8 +191,8 @@ class BusinessGoal(ApiModel):
     @property
     def is_share(self) -> bool:
         """Whether target and unit are those of a share of good events."""
-        largest = _LARGEST_SHARES.get(self.unit)
-        return largest is not None and 0 <= Decimal(self.target) <= largest
+        largest_share = _LARGEST_SHARES.get(self.unit)
+        return largest_share is not None and 0 <= Decimal(self.target) <= largest_share
 
 
 class SupportChannel(ApiModel):

@@ -3,8 +3,8 @@
 
 def quote(value: str) -> str:
     """Return a PromQL string literal: quotes, backslashes and line breaks can't end it."""
-    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    return f'"{escaped}"'
+    escaped_value = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped_value}"'
 
 
 class UnboundPromql(ValueError):  # noqa: N818 - says what is the case

@@ -8,12 +8,12 @@ from sluicegate.api.base import Counted, Exact, ExactOrZero, Paired, StatusModel
 from sluicegate.api.containers import Quantity
 from sluicegate.api.iteration import Iteration
 from sluicegate.api.names import CHALLENGER_CAUSES, DecisionReason
-from sluicegate.api.outcome import OF_TRAINING, Outcome
+from sluicegate.api.outcome import TRAINING_OUTCOMES, Outcome
 
-MOST_FAILURES: Final = 3
+MAX_FAILURES: Final = 3
 """Attempts in a row without a promotion after which a person has to look."""
 
-BY_HOLD_OUT: Final = frozenset(
+HOLD_OUT_REASONS: Final = frozenset(
     {
         DecisionReason.WORSE_ON_HOLD_OUT,
         DecisionReason.HOLD_OUT_TOO_SMALL,
@@ -63,7 +63,7 @@ class Trigger(StatusModel):
 class AttemptResult(StatusModel):
     """Result of an attempt."""
 
-    outcome: Annotated[Outcome, OF_TRAINING]
+    outcome: Annotated[Outcome, TRAINING_OUTCOMES]
     """Outcome of the attempt; InProgress while the version that it made is in its rollout."""
     reason: str = ""
     """Reason of the outcome, in one word."""

@@ -27,7 +27,7 @@ from sluicegate.api.base import (
     Url,
     Word,
 )
-from sluicegate.api.consumers import MOST_NAMED
+from sluicegate.api.consumers import MAX_CONSUMER_NAMES
 from sluicegate.api.containers import Quantity
 from sluicegate.api.iteration import Iteration
 from sluicegate.api.list_types import Keyed, Unique
@@ -36,12 +36,12 @@ from sluicegate.api.product_info import PRODUCT_MANAGER, TeamMember
 from sluicegate.api.retraining_status import EndedTraining
 from sluicegate.api.verdict import ArmCounts, ArmMarkets
 
-MOST_DAYS = 92
-MOST_DECISIONS = 200
-MOST_VERSIONS = 64
-MOST_TRAININGS = 200
-MOST_MISSED = 64
-MOST_OPERATIONS = 8
+MAX_DAYS = 92
+MAX_DECISIONS = 200
+MAX_VERSIONS = 64
+MAX_TRAININGS = 200
+MAX_MISSED_MARKETS = 64
+MAX_OPERATIONS = 8
 LONGEST_OPERATION = 120
 OTHER_OPERATIONS = "other operations"
 
@@ -234,7 +234,7 @@ class ReviewState(StrEnum):
     """It wasn't signed in time."""
 
 
-Pair = Annotated[tuple[Events, ...], Field(min_length=2, max_length=2)]
+CountPair = Annotated[tuple[Events, ...], Field(min_length=2, max_length=2)]
 """Bad events, and all."""
 
 
@@ -247,7 +247,7 @@ class DaySlo(StatusModel):
     """Number of bad events."""
     total: Events
     """Number of all events."""
-    markets: Annotated[dict[str, Pair], Field(max_length=65)] = Field(default_factory=dict)
+    markets: Annotated[dict[str, CountPair], Field(max_length=65)] = Field(default_factory=dict)
     """Bad events and all events by market."""
 
 
@@ -283,9 +283,9 @@ class ReviewDay(StatusModel):
     responses: Annotated[dict[str, Events], Field(max_length=40)] = Field(default_factory=dict)
     """Successful responses by upper bound of the request histogram in seconds; +Inf counts all of
     them."""
-    operations: Annotated[tuple[DayOperation, ...], Field(max_length=MOST_OPERATIONS + 1)] = ()
+    operations: Annotated[tuple[DayOperation, ...], Field(max_length=MAX_OPERATIONS + 1)] = ()
     """Requests by operation; left out for a product with a single one."""
-    callers: Annotated[dict[str, Pair], Field(max_length=MOST_NAMED + 1)] = Field(
+    callers: Annotated[dict[str, CountPair], Field(max_length=MAX_CONSUMER_NAMES + 1)] = Field(
         default_factory=dict
     )
     """Failed requests and all requests by the name that callers send, of a product with
@@ -481,21 +481,21 @@ class DataProductReviewStatus(StatusModel):
     """Terms of the SLOs in the period."""
     # Atomic: with keys the API server would record the owner of each number, which takes more room
     # than the numbers, and no other client writes them.
-    days: Annotated[tuple[ReviewDay, ...], Field(max_length=MOST_DAYS)] = ()
+    days: Annotated[tuple[ReviewDay, ...], Field(max_length=MAX_DAYS)] = ()
     """Counts by day, the oldest first."""
-    decisions: Annotated[tuple[ReviewDecision, ...], Field(max_length=MOST_DECISIONS)] = ()
+    decisions: Annotated[tuple[ReviewDecision, ...], Field(max_length=MAX_DECISIONS)] = ()
     """Last decisions of the period, the oldest first."""
     earlier_decisions: Annotated[dict[str, Events], Field(max_length=64)] = Field(
         default_factory=dict
     )
     """Number of earlier decisions by type and reason (Type/Reason)."""
-    versions: Annotated[tuple[ReviewVersion, ...], Field(max_length=MOST_VERSIONS)] = ()
+    versions: Annotated[tuple[ReviewVersion, ...], Field(max_length=MAX_VERSIONS)] = ()
     """Versions that were stable in the period, the oldest first."""
-    candidates: Annotated[tuple[ReviewCandidate, ...], Field(max_length=MOST_VERSIONS)] = ()
+    candidates: Annotated[tuple[ReviewCandidate, ...], Field(max_length=MAX_VERSIONS)] = ()
     """Versions whose canary ended in the period, the oldest first."""
-    trainings: Annotated[tuple[EndedTraining, ...], Field(max_length=MOST_TRAININGS)] = ()
+    trainings: Annotated[tuple[EndedTraining, ...], Field(max_length=MAX_TRAININGS)] = ()
     """Last trainings that ended in the period, the oldest first."""
-    missed_markets: Annotated[tuple[MissedMarket, ...], Field(max_length=MOST_MISSED)] = ()
+    missed_markets: Annotated[tuple[MissedMarket, ...], Field(max_length=MAX_MISSED_MARKETS)] = ()
     """Last times in which a market missed an SLO, the oldest first."""
     readiness: Annotated[tuple[ReviewCheck, ...], Field(max_length=16), Keyed("name")] = ()
     """Checks of what a product in production needs, on the last recorded day."""

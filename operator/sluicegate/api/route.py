@@ -46,24 +46,31 @@ HttpPath = Annotated[
         max_length=1024,
     ),
 ]
-_NO_PATH = ("//", "/./", "/../", "%2f", "%2F")
-_NO_END = ("/.", "/..")
+_FORBIDDEN_IN_PATH = ("//", "/./", "/../", "%2f", "%2F")
+_FORBIDDEN_PATH_ENDS = ("/.", "/..")
 
 
 def _path_rule(field: str) -> Rule:
     """Return the Gateway API's rule for a path, beyond its characters."""
     value = f"self.{field}"
-    absent = [f"!{value}.contains('{one}')" for one in _NO_PATH]
-    absent += [f"!{value}.endsWith('{one}')" for one in _NO_END]
+    cel_conditions = [
+        f"!{value}.contains('{forbidden_text}')" for forbidden_text in _FORBIDDEN_IN_PATH
+    ]
+    cel_conditions += [
+        f"!{value}.endsWith('{forbidden_text}')" for forbidden_text in _FORBIDDEN_PATH_ENDS
+    ]
     name = field
 
-    def holds(model: ApiModel) -> bool:
+    def is_kept(model: ApiModel) -> bool:
         path: str | None = getattr(model, name)
-        return path is None or not (any(one in path for one in _NO_PATH) or path.endswith(_NO_END))
+        return path is None or not (
+            any(forbidden_text in path for forbidden_text in _FORBIDDEN_IN_PATH)
+            or path.endswith(_FORBIDDEN_PATH_ENDS)
+        )
 
     return Rule(
-        cel=f"!has({value}) || ({' && '.join(absent)})",
-        holds=holds,
+        cel=f"!has({value}) || ({' && '.join(cel_conditions)})",
+        holds=is_kept,
         message=f"{field} must be a plain path: without //, /./, /../ and %2F, and without /. or /.."
         " at its end",
         field=field,
@@ -73,10 +80,10 @@ def _path_rule(field: str) -> Rule:
 def _seconds(duration: str) -> float:
     """Return a GEP-2257 duration in seconds."""
     units = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
-    return sum(int(number) * units[unit] for number, unit in _PART.findall(duration))
+    return sum(int(number) * units[unit] for number, unit in _DURATION_PART.findall(duration))
 
 
-_PART = re.compile(r"([0-9]+)(ms|h|m|s)")
+_DURATION_PART = re.compile(r"([0-9]+)(ms|h|m|s)")
 HeaderName = Annotated[
     str,
     StringConstraints(
@@ -123,18 +130,21 @@ class ParentRef(ApiModel):
     port: Annotated[int, Field(ge=1, le=65535)] | None = None
     """Port of the Gateway; all ports when left out."""
 
-    def meets(self, other: Self) -> bool:
+    def overlaps(self, other_reference: Self) -> bool:
         """Return whether both include a listener of one Gateway, by the Gateway API's comparison."""
-        sections = {self.section_name, other.section_name}
-        same = (self.namespace, self.name) == (other.namespace, other.name)
-        return same and (None in sections or len(sections) == 1)
+        sections = {self.section_name, other_reference.section_name}
+        is_same_gateway = (self.namespace, self.name) == (
+            other_reference.namespace,
+            other_reference.name,
+        )
+        return is_same_gateway and (None in sections or len(sections) == 1)
 
-    def is_within(self, other: Self) -> bool:
+    def is_within(self, other_reference: Self) -> bool:
         """Return whether each listener of this reference is included in the other."""
         return (
-            (self.namespace, self.name) == (other.namespace, other.name)
-            and other.section_name in (None, self.section_name)
-            and other.port in (None, self.port)
+            (self.namespace, self.name) == (other_reference.namespace, other_reference.name)
+            and other_reference.section_name in (None, self.section_name)
+            and other_reference.port in (None, self.port)
         )
 
 
@@ -145,7 +155,7 @@ PARENTS_RULE: Final = Rule(
     " && (!has(one.sectionName) || !has(other.sectionName)"
     " || one.sectionName == other.sectionName)).size() == 1)",
     holds=lambda self: all(
-        sum(parent_ref.meets(other) for other in self.parent_refs) == 1
+        sum(parent_ref.overlaps(other_reference) for other_reference in self.parent_refs) == 1
         for parent_ref in self.parent_refs
     ),
     message="parentRefs that name one Gateway must each name another sectionName of it",
@@ -308,7 +318,7 @@ class RouteFilter(ApiModel):
             " && (self.type == 'ResponseHeaderModifier') == has(self.responseHeaderModifier)"
             " && (self.type == 'URLRewrite') == has(self.urlRewrite)"
             " && (self.type == 'ExtensionRef') == has(self.extensionRef)",
-            holds=lambda self: self._given == {self.type},
+            holds=lambda self: self._set_filters == {self.type},
             message="set the field that type names (e.g. urlRewrite for URLRewrite), and only it",
             field="type",
         ),
@@ -326,14 +336,14 @@ class RouteFilter(ApiModel):
     """Object of an ExtensionRef filter."""
 
     @property
-    def _given(self) -> set[FilterType]:
-        parts = {
+    def _set_filters(self) -> set[FilterType]:
+        filter_fields = {
             FilterType.REQUEST_HEADERS: self.request_header_modifier,
             FilterType.RESPONSE_HEADERS: self.response_header_modifier,
             FilterType.URL_REWRITE: self.url_rewrite,
             FilterType.EXTENSION: self.extension_ref,
         }
-        return {kind for kind, part in parts.items() if part is not None}
+        return {kind for kind, filter_field in filter_fields.items() if filter_field is not None}
 
 
 class RouteTimeouts(ApiModel):
@@ -369,7 +379,7 @@ class RouteRule(ApiModel):
             cel="!has(self.filters) || ['RequestHeaderModifier', 'ResponseHeaderModifier', 'URLRewrite']"
             ".all(kind, self.filters.filter(one, one.type == kind).size() <= 1)",
             holds=lambda self: all(
-                sum(one.type is kind for one in self.filters) <= 1
+                sum(route_filter.type is kind for route_filter in self.filters) <= 1
                 for kind in FilterType
                 if kind is not FilterType.EXTENSION
             ),
@@ -381,7 +391,7 @@ class RouteRule(ApiModel):
             " && has(one.urlRewrite.path) && one.urlRewrite.path.type == 'ReplacePrefixMatch')"
             " || (has(self.matches) && self.matches.size() == 1 && has(self.matches[0].path)"
             " && self.matches[0].path.type == 'PathPrefix')",
-            holds=lambda self: not self._replaces_prefix or self._matches_one_prefix,
+            holds=lambda self: not self._replaces_prefix or self._matches_single_prefix,
             message="matches must hold exactly one, with a path of type PathPrefix, where a filter"
             " replaces the matched prefix (ReplacePrefixMatch): make a rule of each match",
             field="matches",
@@ -399,11 +409,15 @@ class RouteRule(ApiModel):
 
     @property
     def _replaces_prefix(self) -> bool:
-        paths = [one.url_rewrite.path for one in self.filters if one.url_rewrite]
+        paths = [
+            route_filter.url_rewrite.path
+            for route_filter in self.filters
+            if route_filter.url_rewrite
+        ]
         return any(path is not None and path.type is PathModifierType.PREFIX for path in paths)
 
     @property
-    def _matches_one_prefix(self) -> bool:
+    def _matches_single_prefix(self) -> bool:
         path = self.matches[0].path if len(self.matches) == 1 else None
         return path is not None and path.type is PathMatchType.PATH_PREFIX
 

@@ -14,7 +14,7 @@ from sluicegate.api.patterns import is_at_server, sentence_of
 
 Schema = dict[str, Any]
 
-_DROPPED = {
+_DROPPED_KEYWORDS = {
     "title",
     "$defs",
     "additionalProperties",
@@ -54,34 +54,40 @@ class _Structural:
         self._types = types
 
     def convert(self, schema: Schema, kind: type[ApiModel] | None = None) -> Schema:
-        schema, kind = self._resolve(schema, kind)
+        schema, kind = self._resolved_schema(schema, kind)
         if "x-kubernetes-int-or-string" in schema:
-            return _tidied(schema)
-        result = {key: value for key, value in schema.items() if key not in _DROPPED}
-        result |= self._constant(schema) | self._children(schema) | _map_values(self, schema)
-        result = _tidied(result | _integer(schema))
-        rules = [_validation(rule) for rule in kind.cel_rules] if kind else []
+            return _without_empty_fields(schema)
+        result = {key: value for key, value in schema.items() if key not in _DROPPED_KEYWORDS}
+        result |= (
+            self._constant_schema(schema)
+            | self._child_schemas(schema)
+            | _map_value_schema(self, schema)
+        )
+        result = _without_empty_fields(result | _integer_format(schema))
+        rules = [_rule_schema(rule) for rule in kind.cel_rules] if kind else []
         rules += _key_rules(schema)
         return result | ({"x-kubernetes-validations": rules} if rules else {})
 
-    def _resolve(
+    def _resolved_schema(
         self, schema: Schema, kind: type[ApiModel] | None
     ) -> tuple[Schema, type[ApiModel] | None]:
         """Return the schema without reference and without "or null"; and its model, if it is one."""
-        while "$ref" in schema or _nullable(schema):
-            around = {key: value for key, value in schema.items() if key not in {"$ref", "anyOf"}}
+        while "$ref" in schema or _is_nullable(schema):
+            outer_fields = {
+                key: value for key, value in schema.items() if key not in {"$ref", "anyOf"}
+            }
             if "$ref" in schema:
                 name = schema["$ref"].rpartition("/")[2]
-                kind, inner = self._types.get(name), self._defs[name]
+                kind, inner_schema = self._types.get(name), self._defs[name]
             else:
-                inner = next(item for item in schema["anyOf"] if item.get("type") != "null")
-            schema = {**inner, **around}
+                inner_schema = next(item for item in schema["anyOf"] if item.get("type") != "null")
+            schema = {**inner_schema, **outer_fields}
         return schema, kind
 
-    def _constant(self, schema: Schema) -> Schema:
+    def _constant_schema(self, schema: Schema) -> Schema:
         return {"enum": [schema["const"]]} if "const" in schema else {}
 
-    def _children(self, schema: Schema) -> Schema:
+    def _child_schemas(self, schema: Schema) -> Schema:
         children: Schema = {}
         if "properties" in schema:
             children["properties"] = {
@@ -92,11 +98,11 @@ class _Structural:
         return children
 
 
-def _nullable(schema: Schema) -> bool:
+def _is_nullable(schema: Schema) -> bool:
     return any(item.get("type") == "null" for item in schema.get("anyOf", ()))
 
 
-def _map_values(structural: _Structural, schema: Schema) -> Schema:
+def _map_value_schema(structural: _Structural, schema: Schema) -> Schema:
     values = schema.get("additionalProperties")
     patterns = schema.get("patternProperties", {})
     if patterns:
@@ -106,17 +112,17 @@ def _map_values(structural: _Structural, schema: Schema) -> Schema:
     return {}
 
 
-def _integer(schema: Schema) -> Schema:
+def _integer_format(schema: Schema) -> Schema:
     return {"format": "int64"} if schema.get("type") == "integer" else {}
 
 
-def _tidied(schema: Schema) -> Schema:
+def _without_empty_fields(schema: Schema) -> Schema:
     """Remove empty parts: what the API server doesn't store is a permanent difference for Argo CD.
 
     The default `{}` lets an object with defaults inside appear.
     """
-    empty: dict[str, tuple[object, ...]] = {"default": (None, []), "properties": ({},)}
-    return {key: value for key, value in schema.items() if value not in empty.get(key, ())}
+    empty_values: dict[str, tuple[object, ...]] = {"default": (None, []), "properties": ({},)}
+    return {key: value for key, value in schema.items() if value not in empty_values.get(key, ())}
 
 
 def _key_rules(schema: Schema) -> list[Schema]:
@@ -133,8 +139,8 @@ def _key_rules(schema: Schema) -> list[Schema]:
 
 
 def _matches(variable: str, pattern: str) -> str:
-    escaped = pattern.replace("\\", "\\\\").replace("'", "\\'")
-    return f"{variable}.matches('{escaped}')"
+    escaped_pattern = pattern.replace("\\", "\\\\").replace("'", "\\'")
+    return f"{variable}.matches('{escaped_pattern}')"
 
 
 def with_sentences(schema: Schema) -> Schema:
@@ -156,6 +162,6 @@ def with_sentences(schema: Schema) -> Schema:
     return result | {"x-kubernetes-validations": [rule]}
 
 
-def _validation(rule: Rule) -> Schema:
-    where = {"fieldPath": f".{rule.field}"} if rule.field else {}
-    return {"rule": rule.cel, "message": rule.message} | where
+def _rule_schema(rule: Rule) -> Schema:
+    field_path = {"fieldPath": f".{rule.field}"} if rule.field else {}
+    return {"rule": rule.cel, "message": rule.message} | field_path

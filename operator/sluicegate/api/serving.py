@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Final
 from pydantic import Field, StringConstraints
 
 from sluicegate.api.autoscaling import Autoscaling
-from sluicegate.api.base import ApiModel, ImageReference, ObjectName, Rule, no_reserved_keys
+from sluicegate.api.base import ApiModel, ImageReference, ObjectName, Rule, reserved_keys_rule
 from sluicegate.api.containers import EnvVars, Resources
 from sluicegate.api.feedback import Feedback
 from sluicegate.api.list_types import Keyed
@@ -46,18 +46,20 @@ SERVER_PATHS: Final = (
 
 
 _PLAIN_PATH: Final = r"^(/[^/:]+)+$"
-_DOTS: Final = r"/[.]{1,2}(/|$)"
+_DOT_SEGMENTS: Final = r"/[.]{1,2}(/|$)"
 
 
 def _are_plain(paths: Iterable[str]) -> bool:
-    return all(re.search(_PLAIN_PATH, path) and not re.search(_DOTS, path) for path in paths)
+    return all(
+        re.search(_PLAIN_PATH, path) and not re.search(_DOT_SEGMENTS, path) for path in paths
+    )
 
 
-def _is_clear_of_own_paths(paths: Iterable[str]) -> bool:
+def _avoids_reserved_paths(paths: Iterable[str]) -> bool:
     return not any(
-        path == reserved or path.startswith(f"{reserved}/")
+        path == reserved_path or path.startswith(f"{reserved_path}/")
         for path in paths
-        for reserved in SERVER_PATHS
+        for reserved_path in SERVER_PATHS
     )
 
 
@@ -79,7 +81,7 @@ class Serving(ApiModel):
             message="autoscaling needs resources.requests.cpu: its target is in percent of that",
             field="autoscaling",
         ),
-        no_reserved_keys("podLabels", lambda self: self.pod_labels),
+        reserved_keys_rule("podLabels", lambda self: self.pod_labels),
         Rule(
             cel="!has(self.latencyBucketsMilliseconds) || self.latencyBucketsMilliseconds.all(i, bound,"
             " i == 0 || self.latencyBucketsMilliseconds[i - 1] < bound)",
@@ -133,7 +135,7 @@ class Serving(ApiModel):
         ),
         Rule(
             cel="!has(self.volumeMounts) || self.volumeMounts.all(mount,"
-            f" mount.mountPath.matches('{_PLAIN_PATH}') && !mount.mountPath.matches('{_DOTS}'))",
+            f" mount.mountPath.matches('{_PLAIN_PATH}') && !mount.mountPath.matches('{_DOT_SEGMENTS}'))",
             holds=lambda self: _are_plain(
                 volume_mount.mount_path for volume_mount in self.volume_mounts
             ),
@@ -154,7 +156,7 @@ class Serving(ApiModel):
             cel="!has(self.volumeMounts) || self.volumeMounts.all(mount,"
             f" !({list(SERVER_PATHS)}.exists(path, mount.mountPath == path"
             " || mount.mountPath.startsWith(path + '/'))))",
-            holds=lambda self: _is_clear_of_own_paths(
+            holds=lambda self: _avoids_reserved_paths(
                 volume_mount.mount_path for volume_mount in self.volume_mounts
             ),
             message=f"the operator mounts {', '.join(SERVER_PATHS)}: mount the volume elsewhere",
@@ -236,15 +238,19 @@ class Serving(ApiModel):
     """Containers that run to completion before the serving container starts, under the restricted
     profile."""
 
-    def pod_parts(self) -> dict[str, Any]:
+    def pod_fields(self) -> dict[str, Any]:
         """Return the parts that are passed on to pods as they are, as JSON, without those not given."""
-        passed = {
+        passed_fields = {
             "resourceClaims": self.resource_claims,
             "volumes": self.volumes,
             "volumeMounts": self.volume_mounts,
             "initContainers": self.init_containers,
         }
-        return {name: [part.to_dict() for part in parts] for name, parts in passed.items() if parts}
+        return {
+            name: [item.to_dict() for item in items]
+            for name, items in passed_fields.items()
+            if items
+        }
 
     @property
     def base_replicas(self) -> int:

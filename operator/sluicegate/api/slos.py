@@ -27,7 +27,7 @@ MetricName = Annotated[
 """Name of a counter or gauge that the product exports."""
 PromqlExpression = Annotated[str, StringConstraints(min_length=1, max_length=1_000)]
 """An instant vector of PromQL; `$block` is the length of a block."""
-MOST_PROMQL: Final = 2
+MAX_PROMQL_SLOS: Final = 2
 """SLOs of a product that have a query of their own."""
 LagSeconds = Annotated[int, Field(ge=0, le=604_800)]
 
@@ -107,7 +107,7 @@ QUALITY_KINDS: Final = frozenset(IndicatorKind) - {
     IndicatorKind.GAUGE,
 }
 """Kinds that say how good the answers are, not only how they are served."""
-COUNTED_BY_MARKET: Final = frozenset(
+MARKET_INDICATORS: Final = frozenset(
     {
         IndicatorKind.AVAILABILITY,
         IndicatorKind.LATENCY,
@@ -244,8 +244,8 @@ class Indicator(ApiModel):
     @property
     def lag_seconds(self) -> int:
         """Return the seconds by which good events lag behind their totals."""
-        lagging = self.events or self.counters
-        return lagging.lag_seconds if lagging else 0
+        lagging_indicator = self.events or self.counters
+        return lagging_indicator.lag_seconds if lagging_indicator else 0
 
 
 class SloMarkets(ApiModel):
@@ -286,7 +286,9 @@ class Slo(ApiModel):
             " (double(self.maxRegression) > 0.0 && double(self.maxRegression) < 1.0)))",
             holds=lambda self: (
                 bool(self.indicator.gauge)
-                or all(_share(margin) for margin in (self.max_drop, self.max_regression))
+                or all(
+                    _is_positive_margin(margin) for margin in (self.max_drop, self.max_regression)
+                )
             ),
             message="maxDrop and maxRegression are shares of all events, between 0 and 1: write three"
             ' points as "0.03"',
@@ -305,7 +307,7 @@ class Slo(ApiModel):
         Rule(
             cel="!has(self.markets) || has(self.indicator.availability) || has(self.indicator.latency)"
             " || has(self.indicator.outcomes) || has(self.indicator.events)",
-            holds=lambda self: self.markets is None or self.indicator.kind in COUNTED_BY_MARKET,
+            holds=lambda self: self.markets is None or self.indicator.kind in MARKET_INDICATORS,
             message="markets is for indicators that are counted by market: availability, latency,"
             " outcomes and events; leave it out",
             field="markets",
@@ -355,7 +357,7 @@ class Slo(ApiModel):
         return None if self.max_regression is None else float(self.max_regression)
 
 
-def _share(margin: str | None) -> bool:
+def _is_positive_margin(margin: str | None) -> bool:
     return margin is None or 0 < Decimal(margin) < 1
 
 

@@ -21,8 +21,13 @@ from sluicegate.api.names import (
     ConditionReason,
     ConditionType,
 )
-from sluicegate.api.outcome import OF_SPEC_MODEL, Outcome
-from sluicegate.api.retraining_status import BY_HOLD_OUT, MOST_FAILURES, RetrainingStatus, Trigger
+from sluicegate.api.outcome import SPEC_MODEL_OUTCOMES, Outcome
+from sluicegate.api.retraining_status import (
+    HOLD_OUT_REASONS,
+    MAX_FAILURES,
+    RetrainingStatus,
+    Trigger,
+)
 from sluicegate.api.shadow import ShadowStatus
 from sluicegate.api.slo_status import SloStatus
 from sluicegate.api.versions import (
@@ -117,7 +122,7 @@ class SpecModel(StatusModel):
     """Name of the bento's version."""
     runtime_image: str
     """Runtime image in effect when it was first handled."""
-    outcome: Annotated[Outcome, OF_SPEC_MODEL]
+    outcome: Annotated[Outcome, SPEC_MODEL_OUTCOMES]
     """Outcome of its rollout."""
     reason: str = ""
     """Reason of the outcome in one word, where it was rolled back or ended without a verdict."""
@@ -125,14 +130,14 @@ class SpecModel(StatusModel):
     """Time at which the outcome was reached."""
 
     @classmethod
-    def of(cls, release: Release, outcome: Outcome, at: int) -> Self:
+    def of(cls, release: Release, outcome: Outcome, end_time: int) -> Self:
         """Return the outcome of a release at this time, in seconds."""
         return cls(
             image=release.image,
             version=release.version,
             runtime_image=release.runtime_image,
             outcome=outcome,
-            outcome_time=at,
+            outcome_time=end_time,
         )
 
     @property
@@ -141,7 +146,7 @@ class SpecModel(StatusModel):
         return Release(self.version, self.image, self.runtime_image)
 
     @property
-    def rejected(self) -> bool:
+    def is_rejected(self) -> bool:
         """Return whether its rollout ended without a promotion: it isn't retried automatically."""
         return self.outcome in {Outcome.ROLLED_BACK, Outcome.INCONCLUSIVE}
 
@@ -313,8 +318,8 @@ class DataProductStatus(StatusModel):
     @property
     def carried_out(self) -> bool:
         """Return whether a decision about the candidate is being carried out: nothing is judged meanwhile."""
-        carried = (CandidatePhase.PROMOTING, CandidatePhase.ROLLING_BACK)
-        return self.candidate is not None and self.candidate.phase in carried
+        final_phases = (CandidatePhase.PROMOTING, CandidatePhase.ROLLING_BACK)
+        return self.candidate is not None and self.candidate.phase in final_phases
 
     @property
     def training(self) -> Trigger | None:
@@ -330,7 +335,7 @@ class DataProductStatus(StatusModel):
         A wait for labels, for a slot or for a first retry ends by itself; so does the pause of a
         product that needs no remedy, unless the training itself failed.
         """
-        active = next(
+        active_condition = next(
             (
                 condition
                 for condition in self.conditions
@@ -338,25 +343,30 @@ class DataProductStatus(StatusModel):
             ),
             None,
         )
-        if active is None:
+        if active_condition is None:
             return None
         training = self.retraining or RetrainingStatus()
-        failed = training.unsuccessful_attempts > 0 and training.last_reason not in BY_HOLD_OUT
-        if self.state is not ProductState.DEGRADED and failed:
-            last = training.last_result
-            failed = last is not None and last.outcome is Outcome.FAILED
-        blocked = {
+        has_failed = (
+            training.unsuccessful_attempts > 0 and training.last_reason not in HOLD_OUT_REASONS
+        )
+        if self.state is not ProductState.DEGRADED and has_failed:
+            last_result = training.last_result
+            has_failed = last_result is not None and last_result.outcome is Outcome.FAILED
+        blocking_reasons = {
             ConditionReason.JOB_REFUSED: True,
             ConditionReason.JOB_PENDING: True,
             ConditionReason.NO_REMEDY_FOUND: True,
             ConditionReason.CHALLENGERS_FAIL: True,
             ConditionReason.SERVING_SKEW: True,
             ConditionReason.CODE_NOT_DATA: True,
-            ConditionReason.COOLING_DOWN: failed,
-            ConditionReason.WAITING_TO_RETRY: training.lost_jobs >= MOST_FAILURES,
+            ConditionReason.COOLING_DOWN: has_failed,
+            ConditionReason.WAITING_TO_RETRY: training.lost_jobs >= MAX_FAILURES,
         }
         return (
-            active if active.reason in blocked and blocked[ConditionReason(active.reason)] else None
+            active_condition
+            if active_condition.reason in blocking_reasons
+            and blocking_reasons[ConditionReason(active_condition.reason)]
+            else None
         )
 
     @property
@@ -379,20 +389,32 @@ class DataProductStatus(StatusModel):
             return ""
         if self.stable.descends_from or self.stable.source is not VersionSource.RETRAINING:
             return self.stable.descends_from
-        before = (one for one in self.accepted if not one.rolled_back)
-        named = (one for one in before if one.source is VersionSource.SPEC)
-        return next((one.image or one.version for one in named), "")
+        accepted_versions = (
+            past_version for past_version in self.accepted_versions if not past_version.rolled_back
+        )
+        spec_versions = (
+            past_version
+            for past_version in accepted_versions
+            if past_version.source is VersionSource.SPEC
+        )
+        return next(
+            (past_version.image or past_version.version for past_version in spec_versions), ""
+        )
 
     @property
-    def accepted(self) -> tuple[PastVersion, ...]:
+    def accepted_versions(self) -> tuple[PastVersion, ...]:
         """Return earlier versions that were stable, newest first, without refused ones."""
-        return tuple(one for one in self.history if one.promotion_time is not None)
+        return tuple(
+            past_version for past_version in self.history if past_version.promotion_time is not None
+        )
 
     @property
     def versions(self) -> tuple[VersionBase, ...]:
         """Return all versions in status: stable, the candidate, and the history."""
-        living = (one for one in (self.stable, self.candidate) if one is not None)
-        return (*living, *self.history)
+        served_versions = (
+            version for version in (self.stable, self.candidate) if version is not None
+        )
+        return (*served_versions, *self.history)
 
     def with_engine(self, **update: object) -> Self:
         """Return a copy with other fields of the engine's state."""
@@ -405,8 +427,10 @@ class DataProductStatus(StatusModel):
 
     def with_retraining(self, **update: object) -> Self:
         """Return a copy with other fields of status.retraining; absent if all are empty."""
-        after = (self.retraining or RetrainingStatus()).replace(**update)
-        nothing: dict[str, object] = {"job": "", "start_time": None, "admission_time": None}
-        ended = {} if after.trigger else nothing
-        after = after.replace(**ended, suspended=after.unsuccessful_attempts >= MOST_FAILURES)
-        return self.replace(retraining=None if after == RetrainingStatus() else after)
+        retraining = (self.retraining or RetrainingStatus()).replace(**update)
+        empty_fields: dict[str, object] = {"job": "", "start_time": None, "admission_time": None}
+        ended_fields = {} if retraining.trigger else empty_fields
+        retraining = retraining.replace(
+            **ended_fields, suspended=retraining.unsuccessful_attempts >= MAX_FAILURES
+        )
+        return self.replace(retraining=None if retraining == RetrainingStatus() else retraining)

@@ -11,11 +11,11 @@ LONGEST_VERDICT: Final = 1024
 """Characters of the message of a verdict."""
 
 
-MOST_ARM_MARKETS: Final = 16
+MAX_ARM_MARKETS: Final = 16
 """Markets of an SLO whose events of both versions are kept: those with the most of the candidate."""
 ArmPairs = Annotated[tuple[Events, ...], Field(min_length=4, max_length=4)]
 """Bad events and all of the candidate, then those of stable."""
-ArmMarkets = Annotated[dict[str, ArmPairs], Field(max_length=MOST_ARM_MARKETS)]
+ArmMarkets = Annotated[dict[str, ArmPairs], Field(max_length=MAX_ARM_MARKETS)]
 """Events of both versions by market."""
 
 

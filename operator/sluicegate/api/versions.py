@@ -14,7 +14,7 @@ from sluicegate.api.base import Counted, Events, Number, Paired, StatusModel, Ti
 from sluicegate.api.baseline import Baselines
 from sluicegate.api.iteration import Iteration
 from sluicegate.api.list_types import Keyed
-from sluicegate.api.outcome import OF_PAST_VERSION, Outcome
+from sluicegate.api.outcome import PAST_VERSION_OUTCOMES, Outcome
 from sluicegate.api.shadow import ShadowStatus
 from sluicegate.api.verdict import ArmMarkets, CanaryVerdict
 
@@ -60,10 +60,10 @@ class Release:
         digest, runtime_image = self.identity
         return revision_of(f"sha256:{digest}", runtime_image)
 
-    def is_renewal_of(self, other: "Release") -> bool:
+    def is_renewal_of(self, other_release: "Release") -> bool:
         """Return whether it is the same bento in another runtime."""
-        mine, theirs = self.identity, other.identity
-        return mine[0] == theirs[0] and mine != theirs
+        own_identity, other_identity = self.identity, other_release.identity
+        return own_identity[0] == other_identity[0] and own_identity != other_identity
 
     @override
     def __eq__(self, other: object) -> bool:
@@ -123,8 +123,8 @@ class VersionBase(StatusModel):
     """Rows of its hold-out by which of it and that version was right, by SLO name."""
 
     @classmethod
-    def of(cls, release: Release, source: VersionSource, **more: Any) -> Self:
-        """Return a release as this kind of version; `more` are its other fields."""
+    def of(cls, release: Release, source: VersionSource, **other_fields: Any) -> Self:
+        """Return a release as this kind of version; `other_fields` are its other fields."""
         return cls(
             version=release.version,
             image=release.image,
@@ -132,7 +132,7 @@ class VersionBase(StatusModel):
             runtime_image=release.runtime_image,
             revision=release.revision,
             source=source,
-            **more,
+            **other_fields,
         )
 
     @property
@@ -151,8 +151,8 @@ class VersionBase(StatusModel):
         return f"sha256:{self.image.rpartition('sha256:')[2]}"
 
 
-MOST_SHARES: Final = 22
-FULL: Final = 100
+MAX_SHARES: Final = 22
+FULL_WEIGHT: Final = 100
 """All of the traffic, in percent."""
 
 
@@ -176,7 +176,7 @@ class Version(VersionBase):
     """Performance of the version at its acceptance, by SLO name."""
     verdict: CanaryVerdict | None = None
     """Decision by which it became stable, and the events of its canary; left out for a first version."""
-    shares: Annotated[tuple[Share, ...], Field(max_length=MOST_SHARES)] = ()
+    shares: Annotated[tuple[Share, ...], Field(max_length=MAX_SHARES)] = ()
     """Shares of the traffic that it had before it became stable, the oldest first; only if another
     product depends on this one."""
 
@@ -198,7 +198,7 @@ class CandidatePhase(StrEnum):
     """It ended without a verdict: no traffic, no pods, until retryTime or until a person decides."""
 
 
-MOST_EVIDENCE: Final = 64
+MAX_EVIDENCE: Final = 64
 """SLOs whose evidence status lists."""
 
 
@@ -290,7 +290,7 @@ class Candidate(VersionBase):
     ready."""
     capacity: Annotated[int, Field(ge=0)] = 0
     """Number of pods that all of the traffic needs, if an autoscaler sets it; otherwise 0."""
-    shares: Annotated[tuple[Share, ...], Field(max_length=MOST_SHARES)] = ()
+    shares: Annotated[tuple[Share, ...], Field(max_length=MAX_SHARES)] = ()
     """Shares of the traffic that it has had, the oldest first. Evidence is counted from the first
     one on."""
     start_time: Time
@@ -303,7 +303,7 @@ class Candidate(VersionBase):
     """Time since which spec.suspend holds the rollout."""
     suspended_seconds: Annotated[int, Field(ge=0)] = 0
     """Total time for which spec.suspend has held the rollout; it counts against no deadline."""
-    evidence: Annotated[tuple[Evidence, ...], Field(max_length=MOST_EVIDENCE), Keyed("slo")] = ()
+    evidence: Annotated[tuple[Evidence, ...], Field(max_length=MAX_EVIDENCE), Keyed("slo")] = ()
     """Evidence of the SLOs and of the share of client errors so far; then that of the consumers' SLOs, named
     NAMESPACE/NAME/SLO. Those beyond 64 count, too."""
     derived: DerivedRollout | None = None
@@ -346,19 +346,19 @@ class Candidate(VersionBase):
         return self.shares[0].start_time if self.shares else self.start_time
 
     @property
-    def parked(self) -> bool:
+    def is_parked(self) -> bool:
         """Return whether its rollout ended without a verdict."""
         return self.phase is CandidatePhase.PARKED
 
     @property
-    def tried(self) -> bool:
+    def is_on_trial(self) -> bool:
         """Return whether its rollout continues, or is retried soon.
 
         What finds no room for hours may be no remedy, so it holds up no training; one that came of
         a training is the remedy.
         """
-        soon = self.retries <= PATIENT_RETRIES or self.source is VersionSource.RETRAINING
-        return not self.parked or (self.retry_time is not None and soon)
+        is_retried_soon = self.retries <= PATIENT_RETRIES or self.source is VersionSource.RETRAINING
+        return not self.is_parked or (self.retry_time is not None and is_retried_soon)
 
     @property
     def changes_api(self) -> bool:
@@ -369,7 +369,7 @@ class Candidate(VersionBase):
 class PastVersion(VersionBase):
     """An earlier version. If it was ever stable, a rollback to it is possible."""
 
-    outcome: Annotated[Outcome, OF_PAST_VERSION]
+    outcome: Annotated[Outcome, PAST_VERSION_OUTCOMES]
     """Outcome of the version."""
     reason: str = ""
     """Reason of the outcome, in one word."""
@@ -388,7 +388,7 @@ class PastVersion(VersionBase):
     """Decision with which its canary ended, and the events of both versions until then."""
     degraded: Annotated[tuple[str, ...], Field(max_length=17)] = ()
     """Names of the SLOs that were degraded when it was replaced."""
-    shares: Annotated[tuple[Share, ...], Field(max_length=MOST_SHARES)] = ()
+    shares: Annotated[tuple[Share, ...], Field(max_length=MAX_SHARES)] = ()
     """Shares of the traffic that it had, the oldest first, the last one 0; only if another product
     depends on this one."""
 

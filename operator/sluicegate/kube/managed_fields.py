@@ -12,7 +12,7 @@ from datetime import datetime
 from hashlib import blake2b
 from typing import Any, Final
 
-from sluicegate.api.containers import amount
+from sluicegate.api.containers import quantity_number
 
 Fields = "Mapping[str, Any]"
 
@@ -169,6 +169,6 @@ def canonical_value(value: Any, *, quantity: bool = False) -> Any:
 def plain_amount(value: Any) -> str:
     """Return a quantity as its plain amount; other text unchanged."""
     try:
-        return str(amount(value).normalize())
+        return str(quantity_number(value).normalize())
     except ValueError:
         return str(value)

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from sluicegate.api.containers import EnvVar, Resources, amount
+from sluicegate.api.containers import EnvVar, Resources, quantity_number
 from sluicegate.api.pod_types import Passed
 from sluicegate.api.product import DataProduct
 from sluicegate.manifests.common import Manifest, without_empty
@@ -151,4 +151,4 @@ def scratch_mounts() -> list[Manifest]:
 def _threads(resources: Resources) -> int:
     """Return the threads of numeric libraries: as many as requested CPUs, at least one."""
     cpu = resources.requests.get("cpu") or resources.limits.get("cpu") or "1"
-    return max(1, math.ceil(amount(cpu)))
+    return max(1, math.ceil(quantity_number(cpu)))

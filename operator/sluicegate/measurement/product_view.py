@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import Final
 
-from sluicegate.api.markets import OTHER
+from sluicegate.api.markets import OTHER_MARKET
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.product import DataProduct
-from sluicegate.api.slos import COUNTED_BY_MARKET
+from sluicegate.api.slos import MARKET_INDICATORS
 from sluicegate.api.versions import VersionBase
 from sluicegate.kube.resources import Key
 from sluicegate.measurement.canary_blocks import Arms, Requests, arm_of, count_requests
@@ -167,8 +167,8 @@ class ProductBlocks:
         return [
             market_series(slo.name, market)
             for slo in spec.slos
-            if spec.serving.market is not None and slo.indicator.kind in COUNTED_BY_MARKET
-            for market in (*spec.markets, OTHER)
+            if spec.serving.market is not None and slo.indicator.kind in MARKET_INDICATORS
+            for market in (*spec.markets, OTHER_MARKET)
         ]
 
     def _comparison_series(self) -> tuple[str, ...]:

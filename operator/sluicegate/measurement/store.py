@@ -8,8 +8,8 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Final
 
-from sluicegate.api.consumers import OTHER_CALLERS
-from sluicegate.api.markets import OTHER
+from sluicegate.api.consumers import OTHER_CONSUMERS
+from sluicegate.api.markets import OTHER_MARKET
 from sluicegate.api.product import DataProduct
 from sluicegate.api.slos import Indicator
 from sluicegate.api.versions import VersionBase
@@ -426,7 +426,7 @@ def target_of(product: DataProduct, timing: Timing) -> Target | None:
         evidence_from=warmed_up(status.stable.promotion_time, seconds) * seconds,
         client_errors=is_compared(status),
         counts_pods=product.spec.serving.autoscaling is not None,
-        markets=(*product.spec.markets, OTHER) if product.spec.serving.market else (),
+        markets=(*product.spec.markets, OTHER_MARKET) if product.spec.serving.market else (),
         paired=canary_from is not None and product.spec.rollout.mirror is not None,
         consumers=()
         if canary_from is None
@@ -434,5 +434,5 @@ def target_of(product: DataProduct, timing: Timing) -> Target | None:
         inputs=tuple(
             (consumer_name.name, consumer_name.promql) for consumer_name in product.spec.inputs
         ),
-        callers=(*named_consumers, OTHER_CALLERS) if named_consumers else (),
+        callers=(*named_consumers, OTHER_CONSUMERS) if named_consumers else (),
     )

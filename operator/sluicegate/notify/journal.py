@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter, ValidationError
 
-from sluicegate.api.extent import compact
+from sluicegate.api.extent import compact_json
 from sluicegate.kube.client import KubeApi
 from sluicegate.kube.errors import KubeError, NotFound, Transient
 from sluicegate.kube.resources import CONFIG_MAPS, Key
@@ -206,7 +206,7 @@ class Journal:
         for (path, topic), last_sent in recent.items():
             name = f"{RECENT_PREFIX}{_path_key(path)}"
             topics_of.setdefault(name, {})[topic] = [last_sent.times, last_sent.last]
-        texts = {name: compact(value) for name, value in topics_of.items()}
+        texts = {name: compact_json(value) for name, value in topics_of.items()}
         outdated_names = {
             name for name in self._data if name.startswith(RECENT_PREFIX)
         } - texts.keys()

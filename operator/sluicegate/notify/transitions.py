@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from sluicegate.api.approvals import ApprovalAnswer, CandidateApprovals
 from sluicegate.api.base import rfc3339
-from sluicegate.api.markets import OTHER
+from sluicegate.api.markets import OTHER_MARKET
 from sluicegate.api.names import ConditionReason, ConditionType, DecisionReason, DecisionType
 from sluicegate.api.outcome import Outcome
 from sluicegate.api.review import ReviewState
@@ -346,7 +346,7 @@ class _Comparison:
         begin_time = max(self.before.begun.get("markets", 0), promotion_time)
         return (
             name in {slo.name for slo in status.slos}
-            and market in {*self.origin.markets, OTHER}
+            and market in {*self.origin.markets, OTHER_MARKET}
             and market not in slo_record.missed_markets
             and slo_record.since <= begin_time
         )
@@ -581,7 +581,7 @@ class _Comparison:
 def remedy_of(status: DataProductStatus) -> str:
     """Return what the operator does about a degradation now, in a sentence."""
     retraining, trial_version = status.retraining, status.trial
-    if trial_version is not None and not trial_version.parked:
+    if trial_version is not None and not trial_version.is_parked:
         return f"{trial_version.version} is in a rollout at {trial_version.weight} % of the traffic"
     if retraining is not None and retraining.trigger is not None:
         retraining_trigger = retraining.trigger

@@ -2,7 +2,7 @@
 
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.retraining import DEFAULT_HOLD_OUT_REGRESSION
-from sluicegate.api.retraining_status import MOST_FAILURES, RetrainingStatus
+from sluicegate.api.retraining_status import MAX_FAILURES, RetrainingStatus
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import Release, VersionSource
 from sluicegate.policy.model.decision import Alert, Hold, Proposal, StartRollout
@@ -99,8 +99,8 @@ def _attempt_over(
         failures = retraining.unsuccessful_challengers
         text += f" (challenger {failures} in a row that failed; remedies don't wait for that)"
     elif failed:
-        text += f" (attempt {failures} of {MOST_FAILURES} without a promotion)"
-    elif retraining.attempts_without_remedy >= MOST_FAILURES:
+        text += f" (attempt {failures} of {MAX_FAILURES} without a promotion)"
+    elif retraining.attempts_without_remedy >= MAX_FAILURES:
         text += (
             f" ({retraining.attempts_without_remedy} attempts were no remedy: a person has to look)"
         )
@@ -113,7 +113,10 @@ def _is_taken(status: DataProductStatus, stable: Release, made_release: Release)
 
     A bento that was refused before may come again under its own name.
     """
-    releases = (stable, *(accepted_version.release for accepted_version in status.accepted))
+    releases = (
+        stable,
+        *(accepted_version.release for accepted_version in status.accepted_versions),
+    )
     past_releases = (past_version.release for past_version in status.history)
     other_releases = (
         release for release in past_releases if release.identity[0] != made_release.identity[0]
@@ -135,7 +138,7 @@ def _succeeded(
         return _discard(
             status, result.trigger, f"{name} is discarded: its parent isn't stable any more"
         )
-    if status.trial is not None and status.trial.tried:
+    if status.trial is not None and status.trial.is_on_trial:
         text = f"{name} is discarded: {status.trial.release.version} is being tried"
         return _discard(status, result.trigger, text)
     if _is_taken(status, stable.release, result.release):

@@ -9,7 +9,7 @@ from itertools import accumulate
 from math import ceil, inf, isinf
 from typing import Any, Final
 
-from sluicegate.api.consumers import OTHER_CALLERS
+from sluicegate.api.consumers import OTHER_CONSUMERS
 from sluicegate.api.review import ReviewDay
 from sluicegate.reporting.by_market import interval_of
 from sluicegate.stats.counts import NOTHING, Count, summed
@@ -220,7 +220,7 @@ def callers_of(
     return tuple(
         sorted(
             callers,
-            key=lambda caller: (caller.name == OTHER_CALLERS, -caller.count.total, caller.name),
+            key=lambda caller: (caller.name == OTHER_CONSUMERS, -caller.count.total, caller.name),
         )
     )
 

@@ -10,7 +10,7 @@ from functools import partial
 from math import isfinite
 from typing import Final
 
-from sluicegate.api.consumers import OTHER_CALLERS
+from sluicegate.api.consumers import OTHER_CONSUMERS
 from sluicegate.prometheus.query_scopes import named_scope
 from sluicegate.prometheus.result_table import Table, TableReader
 from sluicegate.prometheus.source import Source
@@ -68,7 +68,7 @@ class HourReader:
         for (namespace, product, caller, outcome), values in table.items():
             key = ProductKey(namespace, product)
             for time_span in time_spans if key in callers else ():
-                name = caller if caller in callers[key] else OTHER_CALLERS
+                name = caller if caller in callers[key] else OTHER_CONSUMERS
                 number = round(self._total(values, time_span))
                 counts[key, time_span].add_requests(name, number, has_failed=outcome == "bad")
 

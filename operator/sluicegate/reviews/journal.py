@@ -8,11 +8,11 @@ from typing import Final
 from sluicegate.api.retraining_status import EndedTraining
 from sluicegate.api.review import (
     LONGEST_OPERATION,
-    MOST_DECISIONS,
-    MOST_MISSED,
-    MOST_OPERATIONS,
-    MOST_TRAININGS,
-    MOST_VERSIONS,
+    MAX_DECISIONS,
+    MAX_MISSED_MARKETS,
+    MAX_OPERATIONS,
+    MAX_TRAININGS,
+    MAX_VERSIONS,
     OTHER_OPERATIONS,
     DataProductReviewStatus,
     DayOperation,
@@ -95,8 +95,8 @@ def operations_of(counts: DayCounts) -> tuple[DayOperation, ...]:
     if len(operations) <= 1:
         return ()
     largest_operations, smaller_operations = (
-        operations[:MOST_OPERATIONS],
-        operations[MOST_OPERATIONS:],
+        operations[:MAX_OPERATIONS],
+        operations[MAX_OPERATIONS:],
     )
     if not smaller_operations:
         return tuple(largest_operations)
@@ -235,7 +235,7 @@ def with_training(
         (entry.job, entry.start_time): entry for entry in (*status.trainings, training)
     }
     all_trainings = sorted(trainings_by_key.values(), key=lambda item: item.end_time)
-    return status.replace(trainings=tuple(all_trainings[-MOST_TRAININGS:]))
+    return status.replace(trainings=tuple(all_trainings[-MAX_TRAININGS:]))
 
 
 def with_decision(
@@ -247,9 +247,9 @@ def with_decision(
         return status
     all_decisions = sorted((*status.decisions, decision), key=lambda item: item.decision_time)
     earlier_counts = Counter(status.earlier_decisions)
-    for dropped_decision in all_decisions[:-MOST_DECISIONS]:
+    for dropped_decision in all_decisions[:-MAX_DECISIONS]:
         earlier_counts[f"{dropped_decision.type}/{dropped_decision.reason}"] += 1
-    newest_decisions = tuple(all_decisions[-MOST_DECISIONS:])
+    newest_decisions = tuple(all_decisions[-MAX_DECISIONS:])
     return status.replace(
         decisions=newest_decisions, earlier_decisions=dict(sorted(earlier_counts.items()))
     )
@@ -269,7 +269,7 @@ def with_versions(
         ):
             by_promotion[version.version, version.digest, version.promotion_time] = version
     sorted_entries = sorted(by_promotion.values(), key=lambda item: item.promotion_time)
-    return status.replace(versions=tuple(sorted_entries[-MOST_VERSIONS:]))
+    return status.replace(versions=tuple(sorted_entries[-MAX_VERSIONS:]))
 
 
 def with_candidates(
@@ -281,7 +281,7 @@ def with_candidates(
         if period.begin <= candidate.end_time < period.end:
             by_end[candidate.version, candidate.digest, candidate.end_time] = candidate
     sorted_entries = sorted(by_end.values(), key=lambda item: item.end_time)
-    return status.replace(candidates=tuple(sorted_entries[-MOST_VERSIONS:]))
+    return status.replace(candidates=tuple(sorted_entries[-MAX_VERSIONS:]))
 
 
 def with_missed_markets(
@@ -304,4 +304,4 @@ def with_missed_markets(
     sorted_entries = sorted(
         (recorded_markets | currently_missed).values(), key=lambda item: item.start_time
     )
-    return status.replace(missed_markets=tuple(sorted_entries[-MOST_MISSED:]))
+    return status.replace(missed_markets=tuple(sorted_entries[-MAX_MISSED_MARKETS:]))

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
-from sluicegate.api.containers import amount
+from sluicegate.api.containers import quantity_number
 from sluicegate.api.retraining_status import EndedTraining
 from sluicegate.api.review import DataProductReviewStatus, ReviewDay
 from sluicegate.reviews.periods import local_day
@@ -47,7 +47,9 @@ def _reserved_hours(reserved_spans: Iterable[tuple[float, Mapping[str, str]]]) -
     totals: defaultdict[str, float] = defaultdict(float)
     for hours, requests in reserved_spans:
         for name, resource_requests in requests.items():
-            totals[name] += hours * float(amount(resource_requests)) / _UNITS.get(name, 1.0)
+            totals[name] += (
+                hours * float(quantity_number(resource_requests)) / _UNITS.get(name, 1.0)
+            )
     return dict(sorted(totals.items()))
 
 

@@ -13,7 +13,7 @@ from sluicegate.api.review import (
     ReviewVersion,
     VersionCounts,
 )
-from sluicegate.api.verdict import MOST_ARM_MARKETS
+from sluicegate.api.verdict import MAX_ARM_MARKETS
 from sluicegate.reviews.periods import midnight_seconds
 from sluicegate.stats.counts import NOTHING, Count, summed
 from sluicegate.stats.evolution import day_scatter
@@ -119,7 +119,7 @@ def _market_pairs(
         }
         for some in (days, days_before)
     )
-    largest = sorted(own, key=lambda market: (-own[market].total, market))[:MOST_ARM_MARKETS]
+    largest = sorted(own, key=lambda market: (-own[market].total, market))[:MAX_ARM_MARKETS]
     return {market: (*own[market], *before.get(market, NOTHING)) for market in sorted(largest)}
 
 

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from sluicegate.api import names
 from sluicegate.api.base import rfc3339
-from sluicegate.api.extent import compact
+from sluicegate.api.extent import compact_json
 from sluicegate.api.review import DataProductReview, DataProductReviewStatus
 from sluicegate.errors import SluicegateError
 from sluicegate.kube.client import KubeApi
@@ -57,7 +57,7 @@ def review_text(document: Mapping[str, Any]) -> str:
     slim_metadata = {"name": meta.get("name"), "namespace": meta.get("namespace"),
             "resourceVersion": meta.get("resourceVersion", ""),
             "annotations": meta.get("annotations") or {}}  # fmt: skip
-    return compact({**document, "metadata": slim_metadata})
+    return compact_json({**document, "metadata": slim_metadata})
 
 
 def read_review_text(text: str) -> DataProductReview:

@@ -61,7 +61,7 @@ class FollowedHistory:
         stable, release = status.stable, Release(version)
         if stable is None or stable.release == release:
             return status
-        if any(past_version.release == release for past_version in status.accepted):
+        if any(past_version.release == release for past_version in status.accepted_versions):
             rollback_decision = roll_back_stable(
                 status, release, Reason.ROLLBACK_REQUESTED, _PROMOTED_IN_HISTORY
             )

@@ -43,7 +43,7 @@ def version_stints(status: DataProductStatus) -> list[Stint]:
         Stint(
             past_version, past_version.promotion_time, past_version.end_time, past_version.baseline
         )
-        for past_version in status.accepted
+        for past_version in status.accepted_versions
         if past_version.promotion_time is not None
     ]
     if status.stable is not None:

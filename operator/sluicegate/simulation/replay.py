@@ -260,7 +260,7 @@ class Replay:
         It receives traffic, and the file doesn't attribute them.
         """
         candidate, unhealthy_since = self.status.trial, self._happened.since.get("pods_unhealthy")
-        if candidate is None or candidate.parked or unhealthy_since is None:
+        if candidate is None or candidate.is_parked or unhealthy_since is None:
             return False
         return unhealthy_since > candidate.rollout_start_time
 

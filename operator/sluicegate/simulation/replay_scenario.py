@@ -14,11 +14,11 @@ from pydantic import ValidationError
 
 from sluicegate.api.baseline import Baseline
 from sluicegate.api.errors import InvalidProduct
-from sluicegate.api.markets import OTHER
+from sluicegate.api.markets import OTHER_MARKET
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.product import DataProduct
-from sluicegate.api.slos import COUNTED_BY_MARKET
-from sluicegate.api.versions import FULL
+from sluicegate.api.slos import MARKET_INDICATORS
+from sluicegate.api.versions import FULL_WEIGHT
 from sluicegate.errors import InvalidInput, Problem
 from sluicegate.policy.model.observed import UpstreamRelease
 from sluicegate.simulation.scenario_fields import (
@@ -227,8 +227,8 @@ def _scenario(field_reader: FieldReader, document: object) -> ReplayScenario | N
 def _market_names(product: DataProduct) -> set[str]:
     """Return the names of counts by market, `accuracy@AT`; none if the product doesn't count them."""
     spec = product.spec
-    counted_slos = [slo.name for slo in spec.slos if slo.indicator.kind in COUNTED_BY_MARKET]
-    markets = (*spec.markets, OTHER) if spec.serving.market is not None else ()
+    counted_slos = [slo.name for slo in spec.slos if slo.indicator.kind in MARKET_INDICATORS]
+    markets = (*spec.markets, OTHER_MARKET) if spec.serving.market is not None else ()
     return {market_series(slo, market) for slo in counted_slos for market in markets}
 
 
@@ -473,7 +473,7 @@ def _upstream_release(
     ):
         change = field_reader.fields(share_value, share_path, ("at", "weight"), ("at", "weight"))
         weight = field_reader.number(change.get("weight", 0), join_path(share_path, "weight"))
-        if weight > FULL:
+        if weight > FULL_WEIGHT:
             field_reader.wrong(join_path(share_path, "weight"), f"{weight:g} is more than 100 %")
         shares.append((field_reader.second(change, share_path), int(weight)))
     if given_fields and not shares:

@@ -435,13 +435,13 @@ def render_ratio(key: tuple[str, str], slo: str, ratio: PromqlRatio, window: int
     UnboundPromql
         An expression can't be bound to the product's namespace.
     """
-    from sluicegate.api.bound_promql import bind  # noqa: PLC0415 - its parser takes memory
+    from sluicegate.api.bound_promql import bind_promql  # noqa: PLC0415 - its parser takes memory
 
     namespace, product = key
     owner = {names.NAMESPACE: namespace, names.PRODUCT: product, names.COUNTER: slo}
     expressions = []
     for fact_label, expression in ((Fact.GOOD, ratio.good), (Fact.TOTAL, ratio.total)):
-        arm = sum_by(VERSION_LABELS[2:], bind(expression, namespace, window))
+        arm = sum_by(VERSION_LABELS[2:], bind_promql(expression, namespace, window))
         for label, value in {**owner, names.FACT_LABEL: fact_label}.items():
             arm = tag(arm, label, value)
         expressions.append(arm)
@@ -456,9 +456,9 @@ def render_input(key: tuple[str, str], name: str, expression: str, window: int) 
     UnboundPromql
         The expression can't be bound to the product's namespace.
     """
-    from sluicegate.api.bound_promql import bind  # noqa: PLC0415 - its parser takes memory
+    from sluicegate.api.bound_promql import bind_promql  # noqa: PLC0415 - its parser takes memory
 
-    arm = f"max({bind(expression, key[0], window)})"
+    arm = f"max({bind_promql(expression, key[0], window)})"
     owner = {names.NAMESPACE: key[0], names.PRODUCT: key[1], names.COUNTER: name}
     for label, value in {**owner, names.FACT_LABEL: Fact.INPUT}.items():
         arm = tag(arm, label, value)

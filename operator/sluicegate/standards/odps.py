@@ -36,7 +36,7 @@ def odps_documents(product: DataProduct) -> Iterator[Document]:
         "id": product_id(product),
         "name": spec.display_name or product.metadata.name,
         "status": STATUS[spec.lifecycle],
-        **({"deprecated": True} if spec.lifecycle.ended else {}),
+        **({"deprecated": True} if spec.lifecycle.has_ended else {}),
         **without_empty(
             {
                 "version": spec.version,
@@ -79,7 +79,7 @@ def _output_port(product: DataProduct) -> Document:
             "type": "api",
             "version": product.spec.version,
             "contractId": contract_id(*product.metadata.key),
-            "deprecated": True if product.spec.lifecycle.ended else None,
+            "deprecated": True if product.spec.lifecycle.has_ended else None,
         }
     )
 

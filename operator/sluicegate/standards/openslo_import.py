@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import ValidationError
 
 from sluicegate.api.errors import problem
-from sluicegate.api.slos import MOST_PROMQL, Slo
+from sluicegate.api.slos import MAX_PROMQL_SLOS, Slo
 from sluicegate.slo.budget import WINDOW_HOURS
 from sluicegate.standards import openslo
 from sluicegate.standards.openslo_indicators import (
@@ -121,10 +121,10 @@ def import_openslo(documents: Iterable[Located], service: str = "") -> ImportedS
         result.slos.append(slo)
         if sum(
             "promql" in imported_slo["indicator"] for imported_slo in result.slos
-        ) > MOST_PROMQL and ("promql" in slo["indicator"]):
+        ) > MAX_PROMQL_SLOS and ("promql" in slo["indicator"]):
             text = (
-                f"is SLO number {MOST_PROMQL + 1} or more by promql, of which a product may have"
-                f" {MOST_PROMQL}: export counters, and use counters or events"
+                f"is SLO number {MAX_PROMQL_SLOS + 1} or more by promql, of which a product may have"
+                f" {MAX_PROMQL_SLOS}: export counters, and use counters or events"
             )
             result.remarks.append(Remark(document.place, name, text))
     return result

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import promql_parser as ast
 
-from sluicegate.api.bound_promql import bind
+from sluicegate.api.bound_promql import bind_promql
 from sluicegate.api.promql_text import UnboundPromql, quote
 from sluicegate.slo import metric_names as names
 
@@ -42,7 +42,7 @@ def counts_of_block(query: str) -> str:
     """
     text = _counts(_parse(query))
     try:
-        bind(text, "any", 300)
+        bind_promql(text, "any", 300)
     except UnboundPromql as error:
         raise UnconvertedQuery(str(error)) from error
     return text

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sluicegate.api.bound_promql import bind
+from sluicegate.api.bound_promql import bind_promql
 from sluicegate.api.promql_text import UnboundPromql, quote
 from sluicegate.errors import invalid
 from sluicegate.slo import metric_names as names
@@ -113,7 +113,7 @@ class SloQueries:
         namespace = self.product.metadata.namespace
         try:
             good_query, total = (
-                f"sum({bind(expression, namespace, self._block)})"
+                f"sum({bind_promql(expression, namespace, self._block)})"
                 for expression in (ratio.good, ratio.total)
             )
         except UnboundPromql as error:

@@ -306,7 +306,7 @@ def _candidate_needs(status: DataProductStatus, key: Key) -> Iterator[Need]:
         yield Need(NeedKind.HELD, hold.check, text, hold.start_time, abort_command)
     elif (hold := candidate.hold) is not None and hold.check in _PERSON_CHECKS:
         yield Need(NeedKind.HELD, hold.check, hold.message, hold.start_time, command)
-    elif candidate.parked and candidate.retry_time is None:
+    elif candidate.is_parked and candidate.retry_time is None:
         reason = candidate.decision_reason or str(Outcome.INCONCLUSIVE)
         message = (rollout.message if rollout is not None else "") or candidate.decision_message
         since = None if rollout is not None else candidate.start_time

@@ -156,13 +156,13 @@ def _commands(product: DataProduct) -> Iterator[tuple[str, str]]:
         yield f"Approve {version}", plugin_command(product.metadata.key, verb, version)
         if approvals is not None:
             yield f"Refuse {version}", plugin_command(product.metadata.key, "refuse", version)
-        if not status.candidate.parked or rollout is None:
+        if not status.candidate.is_parked or rollout is None:
             command = plugin_command(product.metadata.key, "abort", version)
             yield f"Abort the rollout of {version}", command
     if product.spec.retraining is not None:
         yield "Retrain", plugin_command(product.metadata.key, "retrain")
-    if status.accepted:
-        before = status.accepted[0].version
+    if status.accepted_versions:
+        before = status.accepted_versions[0].version
         yield (
             f"Roll back to {before}",
             plugin_command(product.metadata.key, "rollback", before),

@@ -11,7 +11,7 @@ from typing import Any, Final, Generic, TypeVar
 from typing_extensions import override
 
 from sluicegate.api.errors import InvalidProduct
-from sluicegate.api.extent import compact
+from sluicegate.api.extent import compact_json
 from sluicegate.api.product import DataProduct
 from sluicegate.api.review import DataProductReview
 from sluicegate.kube.resources import Key, key_of
@@ -100,7 +100,7 @@ class _Objects(Generic[Facts]):
 
     def _text(self, body: Mapping[str, Any]) -> str:
         """Return the parts of an object that are kept, as JSON."""
-        return compact(_without_managers(body))
+        return compact_json(_without_managers(body))
 
     def forget(self, key: Key) -> None:
         """Drop an object."""

@@ -99,7 +99,7 @@ def iteration_log(
         for product_ref, candidates in ledgers
     )
     body = {
-        "metadata": product.metadata.to_dict(only={"uid"}),
-        "status": product.status.to_dict(only={"stable", "candidate", "history"}),
+        "metadata": product.metadata.to_dict(field_names={"uid"}),
+        "status": product.status.to_dict(field_names={"stable", "candidate", "history"}),
     }
     return iterations(body, reviews)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluicegate.api.bound_promql import bind
+from sluicegate.api.bound_promql import bind_promql
 from sluicegate.api.operator_checks import check_context
 from sluicegate.api.product import DataProduct
 from sluicegate.api.promql_text import UnboundPromql, quote
@@ -38,7 +38,7 @@ GOOD = 'sum by (version) (increase(orders_total{outcome="ok"}[$block]))'
     ],
 )  # fmt: skip
 def test_each_selector_of_a_bound_expression_has_the_namespace(expression: str, bound: str):
-    assert bind(expression, "shop", 300) == bound
+    assert bind_promql(expression, "shop", 300) == bound
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_each_selector_of_a_bound_expression_has_the_namespace(expression: str, 
 )
 def test_an_expression_that_cannot_be_bound_is_refused_with_the_way_out(expression: str, says: str):
     with pytest.raises(UnboundPromql, match=says.replace("(", r"\(")):
-        bind(expression, "shop", 300)
+        bind_promql(expression, "shop", 300)
 
 
 @given(
@@ -75,7 +75,7 @@ def test_an_expression_that_cannot_be_bound_is_refused_with_the_way_out(expressi
 )
 def test_no_label_value_can_end_a_matcher(value: str, namespace: str):
     try:
-        text = bind(f"sum(a{{b={quote(value)}}})", namespace, 300)
+        text = bind_promql(f"sum(a{{b={quote(value)}}})", namespace, 300)
     except UnboundPromql:
         return
     found: list[ast.Expr] = []

@@ -13,7 +13,7 @@ from sluicegate.api.baseline import Baseline, BaselineSource
 from sluicegate.api.errors import InvalidProduct
 from sluicegate.api.operator_checks import check_context
 from sluicegate.api.outcome import Outcome
-from sluicegate.api.pod_types import check_pod_parts
+from sluicegate.api.pod_types import check_pod_fields
 from sluicegate.api.product import DataProduct
 from sluicegate.api.retraining_status import Trigger
 from sluicegate.api.versions import (
@@ -802,7 +802,7 @@ def test_a_malformed_pod_template_is_refused_with_its_field(template):
 
 def test_the_size_of_a_pod_template_is_limited():
     large = {"spec": {"containers": [{"args": ["x" * 8000] * 5}]}}
-    (problem,) = check_pod_parts(large)
+    (problem,) = check_pod_fields(large)
     assert "bytes" in problem.message
 
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import yaml
 
-from sluicegate.api.operator_checks import check_parts, check_promql
+from sluicegate.api.operator_checks import check_promql, check_spec_fields
 from sluicegate.api.product import DataProduct
 from sluicegate.cli.inputs.spec_gaps import slos_without_labels, too_short_rollout
 from sluicegate.settings import parse_settings
@@ -27,7 +27,7 @@ def product_findings(product: DataProduct) -> Iterator[Finding]:
     """Yield the findings about a product alone: settings that can't work."""
     spec = product.spec
     slos = [slo.name for slo in spec.slos]
-    for problem in (*slos_without_labels(spec), *check_promql(spec), *check_parts(spec)):
+    for problem in (*slos_without_labels(spec), *check_promql(spec), *check_spec_fields(spec)):
         yield Finding.error(problem.path, problem.message)
     for problem in too_short_rollout(spec, parse_settings(os.environ, refuse_unknown=False)):
         yield Finding.warning(problem.path, problem.message)

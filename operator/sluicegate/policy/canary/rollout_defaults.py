@@ -66,7 +66,7 @@ def of_current(terms: Terms, status: DataProductStatus, observed: Observed) -> T
     A field that was removed from the spec since then has the value that it would start with now.
     """
     trial = status.trial
-    if trial is None or trial.parked or (terms.steps_given and terms.duration_given):
+    if trial is None or trial.is_parked or (terms.steps_given and terms.duration_given):
         return terms
     before = trial.derived or DerivedRollout()
     steps, longest = terms.steps, terms.max_duration_seconds
@@ -90,7 +90,7 @@ def rollout_end(
     now : in seconds.
     """
     trial = status.trial
-    if trial is None or trial.parked:
+    if trial is None or trial.is_parked:
         return None
     current = of_current(terms, status, observed)
     silences = silences_of(current, trial, observed)

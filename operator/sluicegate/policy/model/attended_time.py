@@ -11,7 +11,7 @@ pause of trainings limits what they cost, also while no operator observes them.
 from collections.abc import Iterable
 from typing import Final
 
-from sluicegate.api.engine import MOST_ABSENCES, TimeInterval
+from sluicegate.api.engine import MAX_ABSENCES, TimeInterval
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import Candidate
 
@@ -77,7 +77,7 @@ def without_probation(status: DataProductStatus) -> DataProductStatus:
 def _observed_since(status: DataProductStatus) -> int | None:
     """Return the begin of the interval whose observed time counts, in seconds; None without one."""
     candidate, probation = status.candidate, status.probation
-    begin_times = [] if candidate is None or candidate.parked else [candidate.start_time]
+    begin_times = [] if candidate is None or candidate.is_parked else [candidate.start_time]
     begin_times += [] if probation is None else [probation.start_time]
     return min(begin_times, default=None)
 
@@ -104,5 +104,5 @@ def _united(absences: Iterable[TimeInterval]) -> list[TimeInterval]:
 def _longest(absences: Iterable[TimeInterval]) -> tuple[TimeInterval, ...]:
     """Return the absences in order, without overlaps; the longest ones of them."""
     united = _united(absences)
-    longest = sorted(united, key=lambda interval: interval.begin - interval.end)[:MOST_ABSENCES]
+    longest = sorted(united, key=lambda interval: interval.begin - interval.end)[:MAX_ABSENCES]
     return tuple(sorted(longest, key=lambda interval: interval.begin))

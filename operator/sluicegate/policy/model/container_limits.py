@@ -2,7 +2,7 @@
 
 from typing import Final, NamedTuple, Protocol
 
-from sluicegate.api.containers import Resources, amount
+from sluicegate.api.containers import Resources, quantity_number
 
 THROTTLED: Final = 0.25
 """Share of CPU periods from which on a container is called throttled."""
@@ -71,4 +71,4 @@ def is_node_busy(facts: ContainerUse | None, resources: Resources) -> bool:
         return False
     requested = resources.requests.get("cpu") or resources.limits.get("cpu") or "0"
     waited = facts.cpu_waited - (facts.cpu_throttled or 0.0)
-    return waited > WAITING and facts.cpus_used <= amount(requested)
+    return waited > WAITING and facts.cpus_used <= quantity_number(requested)

@@ -18,10 +18,10 @@ def previous(history: Iterable[PastVersion]) -> PastVersion | None:
 def restorable_version(status: DataProductStatus) -> PastVersion | None:
     """Return the version that a rollback of stable restores; None if all kept versions were rolled back."""
     if status.probation is not None:
-        for entry in status.accepted:
+        for entry in status.accepted_versions:
             if entry.version == status.probation.against and not entry.rolled_back:
                 return entry
-    return previous(status.accepted)
+    return previous(status.accepted_versions)
 
 
 def version_named(history: Iterable[PastVersion], version: str) -> PastVersion | None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from sluicegate.api.engine import TimeInterval
-from sluicegate.api.markets import OTHER
+from sluicegate.api.markets import OTHER_MARKET
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.product import DataProductSpec
 from sluicegate.api.status import DataProductStatus
@@ -55,7 +55,7 @@ def is_compared(status: DataProductStatus) -> bool:
 
 def in_canary(status: DataProductStatus) -> bool:
     """Return whether a candidate exists that isn't parked, so that canary blocks are read."""
-    return status.candidate is not None and not status.candidate.parked
+    return status.candidate is not None and not status.candidate.is_parked
 
 
 def begin_of_canary_blocks(candidate: Candidate, canary_seconds: int) -> int:
@@ -205,7 +205,7 @@ def _markets(
     blocks: dict[str, dict[str, Series]] = {}
     for slo in spec.slos if spec.serving.market else ():
         if INDICATORS[slo.indicator.kind].market_label(slo.name, slo.indicator):
-            for market in (*spec.markets, OTHER):
+            for market in (*spec.markets, OTHER_MARKET):
                 series = store.series(stable, market_series(slo.name, market))
                 if series is not None and series.had_events:
                     blocks.setdefault(slo.name, {})[market] = series

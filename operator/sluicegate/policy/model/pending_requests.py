@@ -20,7 +20,7 @@ def is_pending(status: DataProductStatus, request: ManualRequest) -> bool:
 
 def approves(status: DataProductStatus, observed: Observed) -> ManualRequest | None:
     """Return the request that approves the candidate's last step; None without one."""
-    if status.trial is None or status.trial.parked:
+    if status.trial is None or status.trial.is_parked:
         return None
     for request in unhandled_requests(status, observed):
         named_version = request.version in {"", status.trial.release.version}

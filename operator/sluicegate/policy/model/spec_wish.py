@@ -152,7 +152,7 @@ def _of_spec(status: DataProductStatus) -> Candidate | None:
 def _adopted(status: DataProductStatus, release: Release) -> bool:
     """Return whether the spec names a retrained candidate whose rollout continues."""
     trial = status.trial
-    return trial is not None and not trial.parked and trial.release == release
+    return trial is not None and not trial.is_parked and trial.release == release
 
 
 def _is_interrupted(status: DataProductStatus, model: SpecModel | None) -> bool:

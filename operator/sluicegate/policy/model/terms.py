@@ -25,7 +25,7 @@ from sluicegate.api.retraining import (
 from sluicegate.api.rollout import DEFAULT_MAX_DURATION_SECONDS, DEFAULT_STEPS, Approval
 from sluicegate.api.serving import Serving
 from sluicegate.api.slos import (
-    COUNTED_BY_MARKET,
+    MARKET_INDICATORS,
     QUALITY_KINDS,
     CanaryEvidence,
     IndicatorKind,
@@ -164,7 +164,7 @@ class SloTerms:
     @property
     def follows_markets(self) -> bool:
         """Return whether a market that misses it has an effect; only for SLOs counted by market."""
-        is_counted = self.kind in COUNTED_BY_MARKET
+        is_counted = self.kind in MARKET_INDICATORS
         return is_counted and self.on_market_missed is not OnMarketMissed.IGNORE
 
     @property
@@ -255,7 +255,7 @@ class Terms:
     @property
     def ended(self) -> bool:
         """Return whether its lifecycle allows no new versions."""
-        return self.lifecycle.ended
+        return self.lifecycle.has_ended
 
     @property
     def deciding(self) -> tuple[SloTerms, ...]:
@@ -326,7 +326,7 @@ def terms_of(product: DataProduct, hour_seconds: int = HOUR_SECONDS) -> Terms:
 def _market_cells(spec: DataProductSpec) -> int:
     if spec.serving.market is None:
         return 0
-    counted_slos = sum(slo.indicator.kind in COUNTED_BY_MARKET for slo in spec.slos)
+    counted_slos = sum(slo.indicator.kind in MARKET_INDICATORS for slo in spec.slos)
     return counted_slos * (len(spec.markets) + 1)
 
 

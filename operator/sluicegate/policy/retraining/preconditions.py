@@ -10,7 +10,7 @@ from typing import Final
 
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.retraining import RetrainingMode
-from sluicegate.api.retraining_status import BY_HOLD_OUT, MOST_FAILURES, RetrainingStatus
+from sluicegate.api.retraining_status import HOLD_OUT_REASONS, MAX_FAILURES, RetrainingStatus
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import Version
 from sluicegate.policy.model.observed import Portfolio
@@ -122,7 +122,7 @@ def one_is_under_way(request: RetrainingRequest) -> Obstacle | None:
 def a_candidate_is_tried(request: RetrainingRequest) -> Obstacle | None:
     """Object while a candidate is under trial, which may be the remedy."""
     candidate = request.status.trial
-    if candidate is None or not candidate.tried:
+    if candidate is None or not candidate.is_on_trial:
         return None
     text = f"{candidate.release.version} is being tried at {candidate.weight} %"
     return Obstacle(Reason.CANARY_IN_PROGRESS, text)
@@ -131,7 +131,7 @@ def a_candidate_is_tried(request: RetrainingRequest) -> Obstacle | None:
 def failed_too_often(request: RetrainingRequest) -> Obstacle | None:
     """Object after three attempts in a row without a promotion: a person must check the training."""
     failures = request.trained.unsuccessful_attempts
-    if failures < MOST_FAILURES:
+    if failures < MAX_FAILURES:
         return None
     text = (
         f"{failures} attempts in a row ended without a promotion: check status.retraining.lastResult,"
@@ -182,7 +182,7 @@ def _labels_suffice(request: RetrainingRequest, pause_end: int) -> bool:
     if retraining is None or retraining.cooldown_given or request.has_told is None:
         return False
     failures = request.trained.unsuccessful_attempts
-    if failures and request.trained.last_reason not in BY_HOLD_OUT:
+    if failures and request.trained.last_reason not in HOLD_OUT_REASONS:
         return False
     pause_begin = pause_end - cooldown(request.terms, request.trained)
     hour = BLOCKS_PER_HOUR * request.terms.block_seconds

@@ -23,7 +23,7 @@ from sluicegate.policy.rollout.candidates import with_share
 def is_held(status: DataProductStatus, observed: Observed) -> bool:
     """Return whether a candidate waits for a person before its first share, as it would break its clients."""
     candidate = status.trial
-    if candidate is None or candidate.shares or candidate.parked or candidate.changes_api:
+    if candidate is None or candidate.shares or candidate.is_parked or candidate.changes_api:
         return False
     breaks_api = bool(observed.facts.api_changes)
     return breaks_api and approves(status, observed) is None

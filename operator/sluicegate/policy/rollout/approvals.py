@@ -15,7 +15,7 @@ from sluicegate.api.approvals import (
     LONGEST_ANSWER_EVIDENCE,
     LONGEST_ANSWER_REASON,
     LONGEST_ANSWER_USER,
-    MOST_ANSWERS,
+    MAX_ANSWERS,
     AnswerVerdict,
     ApprovalAnswer,
     Approvals,
@@ -128,7 +128,7 @@ def approval_state(
     `now` is in seconds.
     """
     candidate, approvals = status.trial, terms.approvals
-    if candidate is None or candidate.parked or status.stable is None or approvals is None:
+    if candidate is None or candidate.is_parked or status.stable is None or approvals is None:
         return None
     parties = _Parties.of(terms, approvals, observed)
     recorded = _recorded(candidate, observed.answers, parties.all, now)
@@ -343,10 +343,10 @@ def _since(candidate: Candidate) -> int | None:
 def _shown(candidate: Candidate, state: ApprovalState) -> CandidateApprovals:
     return CandidateApprovals(
         id=rollout_id(candidate),
-        answers=state.answers[:MOST_ANSWERS],
-        more_answers=max(len(state.answers) - MOST_ANSWERS, 0),
-        waiting_for=state.waiting[:MOST_ANSWERS],
-        more_waiting=max(len(state.waiting) - MOST_ANSWERS, 0),
+        answers=state.answers[:MAX_ANSWERS],
+        more_answers=max(len(state.answers) - MAX_ANSWERS, 0),
+        waiting_for=state.waiting[:MAX_ANSWERS],
+        more_waiting=max(len(state.waiting) - MAX_ANSWERS, 0),
         absent=state.absent,
         wait_start_time=state.since,
         silence_time=state.until,

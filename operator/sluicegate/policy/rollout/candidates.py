@@ -10,8 +10,8 @@ from sluicegate.api.names import DecisionReason
 from sluicegate.api.product import DataProduct
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import (
-    FULL,
-    MOST_SHARES,
+    FULL_WEIGHT,
+    MAX_SHARES,
     Candidate,
     CandidatePhase,
     Release,
@@ -135,7 +135,7 @@ def with_share(candidate: Candidate, weight: int, now: int) -> Candidate:
         changes["step"] = 1
     if candidate.phase is not CandidatePhase.PROMOTING:
         changes["phase"] = next_phase(candidate.phase, PhaseCause.SHARE)
-    elif weight < FULL:  # a part, as its pods come up in parts: it waits for the next ones
+    elif weight < FULL_WEIGHT:  # a part, as its pods come up in parts: it waits for the next ones
         changes["wait_start_time"] = now
     shares = (*candidate.shares, Share(weight=weight, start_time=now))
     return candidate.replace(
@@ -156,7 +156,7 @@ def ended_shares(shares: tuple[Share, ...], now: int) -> tuple[Share, ...]:
 
 def bounded_shares(shares: tuple[Share, ...]) -> tuple[Share, ...]:
     """Return the shares that status has room for: the first, where evidence begins, and the newest."""
-    return shares if len(shares) <= MOST_SHARES else (shares[0], *shares[1 - MOST_SHARES :])
+    return shares if len(shares) <= MAX_SHARES else (shares[0], *shares[1 - MAX_SHARES :])
 
 
 def awaiting_approval(candidate: Candidate) -> Candidate:

@@ -13,7 +13,7 @@ from sluicegate.api.outcome import Outcome
 from sluicegate.api.retraining_status import RetrainingStatus, Trigger
 from sluicegate.api.status import DataProductStatus, LastHandled, SpecModel
 from sluicegate.api.versions import (
-    FULL,
+    FULL_WEIGHT,
     Candidate,
     PastVersion,
     Probation,
@@ -220,7 +220,7 @@ def _start(
 ) -> DataProductStatus:
     training = status.training if decision.source is VersionSource.RETRAINING else None
     before = status.trial
-    if before is not None and not (before.parked and before.release == decision.candidate):
+    if before is not None and not (before.is_parked and before.release == decision.candidate):
         before = None
     candidate = started_candidate(
         decision.candidate,
@@ -284,7 +284,7 @@ def fresh_slos(terms: Terms, now: int) -> dict[str, SloRecord]:
 
 def _has_traffic(candidate: Candidate | None) -> bool:
     """Return whether a candidate must lose its traffic before another version replaces it."""
-    return candidate is not None and not candidate.parked and bool(candidate.shares)
+    return candidate is not None and not candidate.is_parked and bool(candidate.shares)
 
 
 def _superseded(
@@ -322,7 +322,7 @@ def _promote(
     baselines = dict(decision.candidate_baselines) or before.baseline
     better = tuple(name for name, rows in candidate.pairs.items() if is_shown_better(rows))
     probation_baselines = {name: one for name, one in baselines.items() if name not in better}
-    other_versions = (one for one in status.accepted if one.release != candidate.release)
+    other_versions = (one for one in status.accepted_versions if one.release != candidate.release)
     after = pauses.without_pause(status.with_retraining(trigger=None))
     if candidate.source is VersionSource.RETRAINING:
         pause = pauses.cooldown(terms, after.retraining)
@@ -390,9 +390,9 @@ def _past(version: Version, outcome: Outcome, now: int, reason: str = "") -> Pas
 def _whole(version: Version) -> tuple[Share, ...]:
     """Return the shares of a stable version up to all traffic; none where they aren't kept."""
     shares = version.shares
-    if not shares or shares[-1].weight == FULL:
+    if not shares or shares[-1].weight == FULL_WEIGHT:
         return shares
-    return (*shares, Share(weight=FULL, start_time=version.promotion_time))
+    return (*shares, Share(weight=FULL_WEIGHT, start_time=version.promotion_time))
 
 
 def _model(
@@ -453,8 +453,10 @@ def _return(
     """Replace the stable version by an earlier one; discard a candidate."""
     leaving_version = status.stable
     assert leaving_version is not None
-    entry = next(entry for entry in status.accepted if entry.release == decision.to)
-    other_versions = tuple(other for other in status.accepted if other.release != decision.to)
+    entry = next(entry for entry in status.accepted_versions if entry.release == decision.to)
+    other_versions = tuple(
+        other for other in status.accepted_versions if other.release != decision.to
+    )
     restored_version = Version(
         **entry.identity_fields,
         promotion_time=now,

@@ -1,7 +1,7 @@
 """The verdict that a version keeps of its canary: the decision, and the events of both versions."""
 
 from sluicegate.api.verdict import LONGEST_VERDICT, ArmCounts, CanaryVerdict
-from sluicegate.api.versions import FULL, Candidate, PastVersion
+from sluicegate.api.versions import FULL_WEIGHT, Candidate, PastVersion
 from sluicegate.policy.model.decision import Inconclusive, Promote, Rollback
 from sluicegate.policy.model.terms import Terms
 from sluicegate.stats.counts import Count
@@ -17,7 +17,7 @@ def verdict_of(
     now : end of the canary, in seconds.
     """
     first = candidate.first_traffic_time
-    shares = [share.weight for share in candidate.shares if share.weight < FULL]
+    shares = [share.weight for share in candidate.shares if share.weight < FULL_WEIGHT]
     indicators = {slo.name: str(slo.kind) for slo in terms.slos}
     return CanaryVerdict(
         type=str(decision.type),

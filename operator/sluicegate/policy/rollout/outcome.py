@@ -158,7 +158,7 @@ def with_outcome(
     """Return the status with the outcome at the candidate's origin: its training attempt, or spec.model."""
     model, retraining = status.spec_model, status.retraining
     returned = int(candidate.restoring)  # then the newest of the history is what was left
-    if model is not None and model.rejected:
+    if model is not None and model.is_rejected:
         tried_markets = {
             candidate.release,
             *(retraining.release for retraining in status.history[:returned]),

@@ -115,9 +115,9 @@ def _roll_back(
     stable = status.stable
     if stable is not None and _keeps_stable(status, request):
         return _keep(status, observed, request, stable.release, now=now)
-    entry = version_named(status.accepted, request.version)
+    entry = version_named(status.accepted_versions, request.version)
     if stable is None or entry is None or entry.release == stable.release:
-        names = ", ".join(entry.release.version for entry in status.accepted) or "none"
+        names = ", ".join(entry.release.version for entry in status.accepted_versions) or "none"
         return _refuse(status, request, f"write <version>/<token>; versions kept: {names}")
     message = f"{entry.release.version} replaces {stable.release.version} as requested by {request.annotation}"
     decision = roll_back_stable(status, entry.release, Reason.ROLLBACK_REQUESTED, message)
@@ -220,7 +220,7 @@ def _try_again(
 ) -> Proposal | None:
     """Return the decision that starts the rollout of a rejected or inconclusive version again."""
     candidate, stable = status.trial, status.stable
-    if terms.ended and (candidate is None or candidate.parked):
+    if terms.ended and (candidate is None or candidate.is_parked):
         return _refuse(status, request, f"the product is {terms.lifecycle}, so no version is tried")
     if (
         _spec_model_waits(status, observed)
@@ -228,7 +228,7 @@ def _try_again(
         and request.version == observed.desired.version
     ):
         return _start_unmeasured(terms, status, observed, request)
-    if candidate is not None and not candidate.parked:
+    if candidate is not None and not candidate.is_parked:
         obstacle_text = _not_approved(terms, candidate, request)
         return _refuse(status, request, obstacle_text) if obstacle_text else None
     parked_release = candidate.release if candidate else None

@@ -7,7 +7,7 @@ from typing import Final
 
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.status import DataProductStatus
-from sluicegate.api.versions import FULL, Candidate, CandidatePhase
+from sluicegate.api.versions import FULL_WEIGHT, Candidate, CandidatePhase
 from sluicegate.policy.model.decision import Rollback
 from sluicegate.policy.model.observed import Failure, Observed, RolloutProgress
 from sluicegate.policy.rollout.api_gate import is_held
@@ -29,7 +29,7 @@ def setback_rollback(status: DataProductStatus, observed: Observed) -> Rollback 
         or (is_held(status, observed) and not progress.unrecoverable)
     ):
         return None
-    if candidate.phase is CandidatePhase.PROMOTING and candidate.weight >= FULL:
+    if candidate.phase is CandidatePhase.PROMOTING and candidate.weight >= FULL_WEIGHT:
         failure = _not_taken(candidate, progress)
     else:
         failure = _not_up(candidate, progress) if progress.wants_share else None

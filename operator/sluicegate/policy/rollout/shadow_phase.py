@@ -9,7 +9,7 @@ def is_tried(status: DataProductStatus) -> bool:
     candidate = status.trial
     if candidate is None or status.stable is None or status.carried_out:
         return False
-    return not candidate.parked
+    return not candidate.is_parked
 
 
 def is_due(shadow: ShadowStatus, interval: int, now: int) -> bool:

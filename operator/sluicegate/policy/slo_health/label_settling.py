@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from sluicegate.api.status import DataProductStatus
-from sluicegate.api.versions import FULL, Share, Version
+from sluicegate.api.versions import FULL_WEIGHT, Share, Version
 from sluicegate.policy.model.terms import SloTerms
 
 CHANGED_SHARE: Final = 1.2
@@ -35,14 +35,16 @@ def settle_time(status: DataProductStatus, stable: Version, slo: SloTerms) -> in
 
 def returns_traffic(shares: Sequence[Share]) -> bool:
     """Return whether the end of a rollout with these shares changes stable's share much."""
-    return bool(shares) and _differs_much(FULL, FULL - max(share.weight for share in shares))
+    return bool(shares) and _differs_much(
+        FULL_WEIGHT, FULL_WEIGHT - max(share.weight for share in shares)
+    )
 
 
 def _changed(shares: Sequence[Share]) -> int:
     """Return when a rollout last changed stable's share much, in seconds; 0 if none did."""
-    share_before, changed = FULL, 0
+    share_before, changed = FULL_WEIGHT, 0
     for share in shares:
-        stable_share = FULL - share.weight
+        stable_share = FULL_WEIGHT - share.weight
         if _differs_much(share_before, stable_share):
             share_before, changed = stable_share, share.start_time
     return changed

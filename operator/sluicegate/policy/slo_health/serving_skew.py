@@ -245,7 +245,7 @@ def _since_release(terms: Terms, status: DataProductStatus, slo: SloTerms, begin
     ----------
     begin : of the fall, in seconds.
     """
-    stable, before = status.stable, previous(status.accepted)
+    stable, before = status.stable, previous(status.accepted_versions)
     if stable is None or before is None or stable.source is not VersionSource.SPEC:
         return False
     if stable.restored or slo.name in before.degraded:

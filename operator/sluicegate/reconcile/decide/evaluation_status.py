@@ -8,11 +8,11 @@ from sluicegate.api.base import number
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.slo_status import SloState, SloStatus
 from sluicegate.api.status import DataProductStatus, Diagnosis, DiagnosisEvidence
-from sluicegate.api.verdict import MOST_ARM_MARKETS
+from sluicegate.api.verdict import MAX_ARM_MARKETS
 from sluicegate.api.versions import (
     LONGEST_HOLD,
     LONGEST_REQUEST,
-    MOST_EVIDENCE,
+    MAX_EVIDENCE,
     Candidate,
     CandidateHold,
     Evidence,
@@ -63,7 +63,7 @@ def with_figures(
         candidate = candidate.replace(
             evidence=tuple(
                 _evidence(slo, evaluation.assessment.by_market.get(slo.terms.name, {}))
-                for slo in evaluation.assessment.slos[:MOST_EVIDENCE]
+                for slo in evaluation.assessment.slos[:MAX_EVIDENCE]
             ),
             expected_seconds=_expected(evaluation.assessment),
             hold=_hold(candidate, evaluation.hold, now),
@@ -150,7 +150,7 @@ def _evidence(slo: SloEvidence, by_market: Mapping[str, tuple[Count, Count]]) ->
         stable_total=candidate_arm.total,
         markets={
             market: tuple(chain.from_iterable(by_market[market]))
-            for market in sorted(largest[:MOST_ARM_MARKETS])
+            for market in sorted(largest[:MAX_ARM_MARKETS])
         },
         phi=number(slo.dispersion),
     )

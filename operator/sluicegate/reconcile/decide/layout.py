@@ -5,7 +5,7 @@ from typing import Final
 
 from sluicegate.api.product import DataProduct
 from sluicegate.api.status import DataProductStatus
-from sluicegate.api.versions import FULL, Candidate, SplitMode, VersionBase
+from sluicegate.api.versions import FULL_WEIGHT, Candidate, SplitMode, VersionBase
 from sluicegate.manifests.version_annotations import read_identity
 from sluicegate.policy.rollout.decision_status import accepted_version
 from sluicegate.reconcile.observe.observation import Observation
@@ -134,5 +134,5 @@ def return_seconds(product: DataProduct, candidate: Candidate) -> int:
     if product.spec.route is not None or serving.autoscaling is not None:
         return 0
     pods = serving.base_replicas
-    stable_pods, _ = split_by_replicas(min(candidate.weight, FULL - 1), pods)
+    stable_pods, _ = split_by_replicas(min(candidate.weight, FULL_WEIGHT - 1), pods)
     return 2 * serving.progress_deadline_seconds if stable_pods < pods else 0

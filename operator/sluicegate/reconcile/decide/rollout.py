@@ -13,7 +13,7 @@ from sluicegate.api.base import rfc3339
 from sluicegate.api.event_reasons import EventReason
 from sluicegate.api.names import ConditionReason, DecisionReason, DecisionType
 from sluicegate.api.status import DataProductStatus
-from sluicegate.api.versions import FULL, Candidate, CandidatePhase
+from sluicegate.api.versions import FULL_WEIGHT, Candidate, CandidatePhase
 from sluicegate.manifests.pod import grace_seconds
 from sluicegate.policy.model.attended_time import attended_seconds, seconds_without, with_absences
 from sluicegate.policy.model.decision import ENDED_BY_FAULTS, Inconclusive, Promote, Rollback
@@ -54,7 +54,7 @@ def progress_of(observation: Observation, status: DataProductStatus) -> RolloutP
     return replace(
         _WAITS if frozen else _move(observation, status, candidate),
         frozen=frozen,
-        wants_share=candidate.weight < FULL if promoting else candidate.weight != weight,
+        wants_share=candidate.weight < FULL_WEIGHT if promoting else candidate.weight != weight,
         waited=attended_seconds(status, waits_since, now),
         deadline=observation.product.spec.serving.progress_deadline_seconds,
         problem=None if pod is None else Failure(pod.reason, pod.problem),
@@ -84,10 +84,10 @@ def _move(
         case CandidatePhase.STARTING | CandidatePhase.STEPPING | CandidatePhase.AWAITING_APPROVAL:
             weight = target_weight(observation.product.spec, candidate)
             share = weight if weight != candidate.weight else None
-        case CandidatePhase.PROMOTING if candidate.weight == FULL:
+        case CandidatePhase.PROMOTING if candidate.weight == FULL_WEIGHT:
             return _all_given(observation, status, candidate, stable=status.stable.revision)
         case CandidatePhase.PROMOTING:
-            share = layout.part or FULL
+            share = layout.part or FULL_WEIGHT
         case CandidatePhase.ROLLING_BACK:
             return _returned_to_stable(observation, status, candidate)
         case CandidatePhase.PARKED:
@@ -229,10 +229,10 @@ def advance(
         return status, ()
     candidate = after.candidate
     text = f"{candidate.version} takes {candidate.weight} % of the traffic"
-    if candidate.weight < FULL and status.decision is not None:
+    if candidate.weight < FULL_WEIGHT and status.decision is not None:
         text = f"{text}. {status.decision.message}"
     text += comparison_of(after)
-    event_is_quiet = candidate.weight == FULL
+    event_is_quiet = candidate.weight == FULL_WEIGHT
     return after, (
         EventNote(EventReason.CANARY_WEIGHT_INCREASED, "ShiftTraffic", text, quiet=event_is_quiet),
     )

@@ -9,7 +9,7 @@ from sluicegate.api.names import ConditionType
 from sluicegate.api.product_info import Priority
 from sluicegate.api.retraining_status import RetrainingStatus
 from sluicegate.api.status import DataProductStatus
-from sluicegate.api.versions import FULL, CandidatePhase, VersionBase, VersionSource
+from sluicegate.api.versions import FULL_WEIGHT, CandidatePhase, VersionBase, VersionSource
 from sluicegate.conditions import find_condition
 from sluicegate.kube.resources import Key
 from sluicegate.policy.model.api_changes import sentence
@@ -176,7 +176,11 @@ def releases_of(key: Key, status: DataProductStatus, now: int) -> tuple[Upstream
     stable, candidate = status.stable, status.candidate
     if stable is not None and (stable.verdict is not None or stable.restored):
         shares = tuple((share.start_time, share.weight) for share in stable.shares)
-        whole = () if shares and shares[-1][1] == FULL else ((stable.promotion_time, FULL),)
+        whole = (
+            ()
+            if shares and shares[-1][1] == FULL_WEIGHT
+            else ((stable.promotion_time, FULL_WEIGHT),)
+        )
         releases.append(
             UpstreamRelease(name, stable.version, (*shares, *whole), _origin_of(stable))
         )

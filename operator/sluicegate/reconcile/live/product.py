@@ -17,7 +17,7 @@ from pydantic.alias_generators import to_camel
 
 from sluicegate.api import names
 from sluicegate.api.errors import InvalidProduct
-from sluicegate.api.extent import readable
+from sluicegate.api.extent import readable_json
 from sluicegate.api.product import DataProduct, is_readable, read_status_json, status_text
 from sluicegate.api.route import Route
 from sluicegate.api.slos import Analysis
@@ -215,7 +215,7 @@ def product_record(body: Mapping[str, Any]) -> ProductRecord:
     meta = body["metadata"]
     requests, request_problem = read_requests(meta.get("annotations"))
     key = Key(meta["namespace"], meta["name"])
-    spec, spec_problem = readable(body.get("spec") or {})
+    spec, spec_problem = readable_json(body.get("spec") or {})
     answers = answer_annotations(meta.get("annotations"))
     return ProductRecord(
         key=key,

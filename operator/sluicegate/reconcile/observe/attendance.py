@@ -7,7 +7,7 @@ that is in policy/model/attended_time.py.
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from sluicegate.api.engine import MOST_ABSENCES, TimeInterval
+from sluicegate.api.engine import MAX_ABSENCES, TimeInterval
 from sluicegate.policy.model.attended_time import LEAST_SECONDS
 from sluicegate.runtime.clock import Clocks
 
@@ -53,4 +53,4 @@ class Attendance:
     def _note(self, begin_time: float, end: float) -> None:
         if end - begin_time >= LEAST_SECONDS:
             absence = TimeInterval(begin=int(begin_time), end=int(end))
-            self._noted_absences = (*self._noted_absences, absence)[-MOST_ABSENCES:]
+            self._noted_absences = (*self._noted_absences, absence)[-MAX_ABSENCES:]

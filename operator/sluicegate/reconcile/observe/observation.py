@@ -7,7 +7,7 @@ from typing import Final
 from sluicegate.api.names import ConditionReason, DecisionReason
 from sluicegate.api.product import DataProduct, DataProductSpec
 from sluicegate.api.status import DataProductStatus, DependencyStatus
-from sluicegate.api.versions import FULL, VersionBase
+from sluicegate.api.versions import FULL_WEIGHT, VersionBase
 from sluicegate.conditions import Finding
 from sluicegate.kube.resources import Key
 from sluicegate.measurement.canary_blocks import Requests
@@ -133,7 +133,7 @@ class Observation:
         """Return whether the Gateways have accepted a candidate's 100 %."""
         candidate = self.product.status.candidate
         is_taken = self.split is not None and self.split.level >= VerificationLevel.ACCEPTED
-        return is_taken and candidate is not None and candidate.weight == FULL
+        return is_taken and candidate is not None and candidate.weight == FULL_WEIGHT
 
     @property
     def committed(self) -> bool:
@@ -144,7 +144,7 @@ class Observation:
         candidate = self.product.status.candidate
         if self.product.spec.route is not None:
             return self.followed
-        return candidate is not None and candidate.weight == FULL
+        return candidate is not None and candidate.weight == FULL_WEIGHT
 
     def is_frozen(self, status: DataProductStatus) -> bool:
         """Return whether spec.suspend blocks changes of versions and traffic.

@@ -175,7 +175,7 @@ def _stalled(  # noqa: PLR0911 - one a reason
         return Finding(Type.STALLED, "True", Reason.API_CHANGED, changed)
     model = status.spec_model
     is_rollback_request = DecisionReason.ROLLBACK_REQUESTED  # a person took the version that serves
-    if model and model.rejected and model.reason != is_rollback_request:
+    if model and model.is_rejected and model.reason != is_rollback_request:
         serves = "was not promoted ({}); stable keeps serving"
         if status.stable is not None and _was_stable(status, model):
             serves = f"was promoted and rolled back ({{}}); {status.stable.version} serves"

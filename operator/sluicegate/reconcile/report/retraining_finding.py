@@ -9,8 +9,8 @@ from sluicegate.api.names import ConditionType as Type
 from sluicegate.api.outcome import Outcome
 from sluicegate.api.retraining import RetrainingMode
 from sluicegate.api.retraining_status import (
-    BY_HOLD_OUT,
-    MOST_FAILURES,
+    HOLD_OUT_REASONS,
+    MAX_FAILURES,
     RetrainingStatus,
     Trigger,
 )
@@ -90,10 +90,10 @@ def _held_back(
     failed = (
         automatic
         and status_part.unsuccessful_attempts
-        and status_part.last_reason not in BY_HOLD_OUT
+        and status_part.last_reason not in HOLD_OUT_REASONS
     )
     cooling_down = cooling_down or (failed and pause_end > observation.now)
-    if status_part.attempts_without_remedy >= MOST_FAILURES or cooling_down:
+    if status_part.attempts_without_remedy >= MAX_FAILURES or cooling_down:
         return _no_remedy(observation, status_part) or (
             Reason.COOLING_DOWN,
             _pause(observation, status_part),
@@ -104,7 +104,7 @@ def _held_back(
             Reason.WAITING_TO_RETRY,
             f"{text}; {_lost_jobs_text(status_part.lost_jobs)} lost to the cluster",
         )
-    if status_part.unsuccessful_challengers >= MOST_FAILURES:
+    if status_part.unsuccessful_challengers >= MAX_FAILURES:
         text = f"{status_part.unsuccessful_challengers} challengers in a row failed"
         return Reason.CHALLENGERS_FAIL, f"{text}: check status.retraining.lastResult"
     return None
@@ -152,7 +152,7 @@ def _no_remedy(
 ) -> tuple[Reason, str] | None:
     """Return the reason and text for successful trainings that are no remedy; None for few of them."""
     number, pause_end = status_part.attempts_without_remedy, status_part.next_allowed_time
-    if number < MOST_FAILURES:
+    if number < MAX_FAILURES:
         return None
     text = (
         f"{number} attempts made a version that isn't shown to be a remedy, so a person has to find the"
@@ -180,7 +180,7 @@ def _pause(observation: Observation, status_part: RetrainingStatus) -> str:
         f" ({attempts_without(status_part.unsuccessful_attempts)})"
     )
     terms = observation.terms.retraining
-    labels = status_part.last_reason in BY_HOLD_OUT or not status_part.unsuccessful_attempts
+    labels = status_part.last_reason in HOLD_OUT_REASONS or not status_part.unsuccessful_attempts
     if labels and terms is not None and not terms.cooldown_given:
         return f"{text}, or until there are enough labels for another result"
     return f"{text}, or {_UNTIL_CORRECTED}"

@@ -12,7 +12,7 @@ from sluicegate.api.outcome import Outcome
 from sluicegate.api.product import DataProduct, DataProductSpec
 from sluicegate.api.rollout import DEFAULT_STEPS
 from sluicegate.api.status import DataProductStatus
-from sluicegate.api.versions import FULL, Candidate, CandidatePhase, PastVersion, VersionBase
+from sluicegate.api.versions import FULL_WEIGHT, Candidate, CandidatePhase, PastVersion, VersionBase
 from sluicegate.policy.rollout.shadow_phase import is_tried
 
 SURGE: Final = 1.5
@@ -109,7 +109,7 @@ def target_weight(spec: DataProductSpec, candidate: Candidate) -> int:
         case CandidatePhase.STEPPING | CandidatePhase.AWAITING_APPROVAL:
             return max(candidate.target, candidate.weight)
         case CandidatePhase.PROMOTING:
-            return FULL
+            return FULL_WEIGHT
         case CandidatePhase.ROLLING_BACK | CandidatePhase.PARKED:
             return 0
 
@@ -126,7 +126,7 @@ def pods_for(spec: DataProductSpec, weight: int, stable: int) -> int:
         return 0
     if weight >= (spec.rollout.steps or DEFAULT_STEPS)[-1]:
         return stable
-    return max(1, ceil(weight * stable / FULL))
+    return max(1, ceil(weight * stable / FULL_WEIGHT))
 
 
 def most_pods(stable: int) -> int:
@@ -145,9 +145,9 @@ def split_by_replicas(weight: int, stable: int) -> tuple[int, int]:
     if weight == 0:
         return stable, 0
     most = most_pods(stable)
-    candidate = max(1, ceil(weight * stable / (FULL - weight)))
+    candidate = max(1, ceil(weight * stable / (FULL_WEIGHT - weight)))
     if stable + candidate > most:
-        candidate = min(ceil(weight * most / FULL), most - 1)
+        candidate = min(ceil(weight * most / FULL_WEIGHT), most - 1)
     return min(stable, most - candidate), candidate
 
 
@@ -273,7 +273,7 @@ def _routed(
     if candidate is None:
         return allocation
     selected = None if serving is None else serving.selected
-    if share_in_force(candidate) == FULL and (followed or selected == candidate.revision):
+    if share_in_force(candidate) == FULL_WEIGHT and (followed or selected == candidate.revision):
         return replace(allocation, selected=candidate.revision)
     if serving is not None and selected == "" and serving.stable < stable_pods:
         # The route is new, and stable has given up pods while replicas split the traffic.
@@ -293,14 +293,14 @@ def _by_weight(product: DataProduct, status: DataProductStatus, stable_pods: int
     stable, candidate = status.stable, status.candidate
     assert stable is not None
     placements = [_stable(product, status, stable_pods)]
-    weights = [(stable.revision, FULL)]
+    weights = [(stable.revision, FULL_WEIGHT)]
     pods = 0
     if candidate is not None:
         desired = pods_for(product.spec, target_weight(product.spec, candidate), stable_pods)
         pods = max(desired, _kept_pods(product.spec, candidate, stable_pods))
         placements.append(Placement(candidate, pods))
         weight = share_in_force(candidate)
-        pairs = ((stable.revision, FULL - weight), (candidate.revision, weight))
+        pairs = ((stable.revision, FULL_WEIGHT - weight), (candidate.revision, weight))
         weights = [pair for pair in pairs if pair[1]]
     placements += _previous(status)
     mirrored_to = _mirrored_to(product, status)
@@ -336,16 +336,16 @@ def _beside_autoscaled(
     needed = _added(weight, stable_pods)
     pods = max(needed, _added(candidate.weight, stable_pods))
     placements = (stable_allocation, Placement(candidate, pods), *_previous(status))
-    selected = {FULL: candidate.revision, 0: stable.revision}.get(share_in_force(candidate))
+    selected = {FULL_WEIGHT: candidate.revision, 0: stable.revision}.get(share_in_force(candidate))
     return Allocation(placements, (), selected, needed, _mirrored_to(product, status))
 
 
 def _added(weight: int, stable_pods: int) -> int:
     """Return the candidate's pods beside all of stable's, within the surge; as many as stable's for 100 %."""
-    if weight in (0, FULL):
-        return stable_pods * weight // FULL
+    if weight in (0, FULL_WEIGHT):
+        return stable_pods * weight // FULL_WEIGHT
     spare_pods = most_pods(stable_pods) - stable_pods
-    return min(max(1, ceil(weight * stable_pods / (FULL - weight))), spare_pods)
+    return min(max(1, ceil(weight * stable_pods / (FULL_WEIGHT - weight))), spare_pods)
 
 
 def with_capacity(
@@ -364,11 +364,11 @@ def with_capacity(
     if candidate is None or status.stable is None or scaling is None:
         return status
     weight = share_in_force(candidate)
-    if candidate.phase is CandidatePhase.PARKED or weight == FULL:
+    if candidate.phase is CandidatePhase.PARKED or weight == FULL_WEIGHT:
         return status
     if stable_pods <= candidate.capacity:
         return status
-    needed = min(ceil(stable_pods * FULL / (FULL - weight)), scaling.max_replicas)
+    needed = min(ceil(stable_pods * FULL_WEIGHT / (FULL_WEIGHT - weight)), scaling.max_replicas)
     if product.spec.route is None:
         needed = stable_pods  # each of its pods is there for all of the traffic
     with_pods = candidate.replace(capacity=max(needed, stable_pods))
@@ -392,14 +392,14 @@ def _by_replicas(
         parked_placements = (Placement(candidate, 0),) if candidate else ()
         placements = (Placement(stable, stable_pods), *parked_placements, *_previous(status))
         return Allocation(placements, (), stable.revision)
-    selected = {FULL: candidate.revision, 0: stable.revision}.get(share_in_force(candidate))
+    selected = {FULL_WEIGHT: candidate.revision, 0: stable.revision}.get(share_in_force(candidate))
     needed = part = 0
     if candidate.phase is not CandidatePhase.ROLLING_BACK:
         stable_number, candidate_number, needed = _forward(
             product.spec, candidate, stable_pods, serving
         )
         if candidate.phase is CandidatePhase.PROMOTING and needed < stable_pods:
-            part = FULL * needed // (stable_pods + needed)
+            part = FULL_WEIGHT * needed // (stable_pods + needed)
     elif serving is None or not _is_awaited(candidate, stable_pods, serving):
         stable_number, candidate_number = stable_pods, _draining(candidate, stable_pods, serving)
     else:
@@ -424,7 +424,7 @@ def _forward(
     spare_pods = most_pods(stable_pods) - stable_pods
     if candidate.weight == 0:  # the Service selects stable alone
         return stable_pods, min(candidate_number, spare_pods), min(candidate_number, spare_pods)
-    if candidate.weight == FULL:  # the Service selects the candidate alone
+    if candidate.weight == FULL_WEIGHT:  # the Service selects the candidate alone
         return spare_pods, stable_pods, stable_pods
     kept_number = max(
         0, min(serving.candidate, stable_pods - serving.stable)
@@ -450,13 +450,13 @@ def _desired_pods(spec: DataProductSpec, candidate: Candidate, stable_pods: int)
     """Return the pods of stable and candidate for the next share; all of both before 100 %."""
     if candidate.phase is CandidatePhase.PROMOTING:
         return most_pods(stable_pods) - stable_pods, stable_pods
-    return split_by_replicas(min(target_weight(spec, candidate), FULL - 1), stable_pods)
+    return split_by_replicas(min(target_weight(spec, candidate), FULL_WEIGHT - 1), stable_pods)
 
 
 def _draining(candidate: Candidate, stable_pods: int, serving: ServingPods | None) -> int:
     """Return the pods of a version that remain until they are drained: within the surge, and none added."""
     before = stable_pods
-    if candidate.weight < FULL:
+    if candidate.weight < FULL_WEIGHT:
         before = split_by_replicas(candidate.weight, stable_pods)[1]
     if serving is not None:
         before = min(before, serving.candidate_replicas)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sluicegate.api.engine import MOST_ABSENCES, TimeInterval
+from sluicegate.api.engine import MAX_ABSENCES, TimeInterval
 from sluicegate.api.versions import CandidatePhase, Probation
 from sluicegate.policy.model.attended_time import (
     LEAST_SECONDS,
@@ -61,7 +61,7 @@ def test_status_keeps_absences_only_during_a_rollout_and_up_to_its_limit():
     now = START + 1000 * HOUR
     many = [away(2 * n, 2 * n + 1 + n / 100) for n in range(40)]
     status = with_absences(serving(candidate=candidate(5)), many, now)
-    assert status.engine.absences == tuple(many[-MOST_ABSENCES:]), "the longest"
+    assert status.engine.absences == tuple(many[-MAX_ABSENCES:]), "the longest"
     assert with_absences(status, many[:3], now) is not None
     for one in (None, parked(candidate(5))):  # without a probation
         assert with_absences(status.replace(candidate=one), many, now).engine.absences == ()

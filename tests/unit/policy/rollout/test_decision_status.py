@@ -7,7 +7,7 @@ import pytest
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.outcome import Outcome
 from sluicegate.api.status import SpecModel
-from sluicegate.api.versions import MOST_SHARES, CandidatePhase, Share, VersionSource
+from sluicegate.api.versions import MAX_SHARES, CandidatePhase, Share, VersionSource
 from sluicegate.policy.model.decision import Rollback
 from sluicegate.policy.rollout.candidates import bounded_shares, with_share
 from sluicegate.policy.rollout.decision_status import carry_out_at_once
@@ -53,6 +53,6 @@ def test_the_first_share_starts_the_first_step_and_later_shares_are_appended():
 
 
 def test_status_keeps_the_first_and_the_newest_of_many_shares():
-    shares = tuple(Share(weight=1, start_time=second) for second in range(MOST_SHARES + 2))
-    assert bounded_shares(shares[:MOST_SHARES]) == shares[:MOST_SHARES]
+    shares = tuple(Share(weight=1, start_time=second) for second in range(MAX_SHARES + 2))
+    assert bounded_shares(shares[:MAX_SHARES]) == shares[:MAX_SHARES]
     assert bounded_shares(shares) == (shares[0], *shares[3:])

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sluicegate.api.product import DataProduct, read_status
-from sluicegate.api.versions import FULL
+from sluicegate.api.versions import FULL_WEIGHT
 from sluicegate.reconcile.traffic.allocation import (
     ServingPods,
     allocation_of,
@@ -31,7 +31,7 @@ SPEC = DataProduct.parse(document()).spec
 @given(st.integers(1, 99), st.integers(1, 200))
 def test_pods_for_a_share_are_ready_before_the_share_is_raised(weight, stable):
     pods = pods_for(SPEC, weight, stable)
-    assert pods >= max(1, ceil(weight * stable / FULL)) or weight >= SPEC.rollout.steps[-1]
+    assert pods >= max(1, ceil(weight * stable / FULL_WEIGHT)) or weight >= SPEC.rollout.steps[-1]
     assert pods <= stable
     if weight >= SPEC.rollout.steps[-1]:
         assert pods == stable
@@ -49,7 +49,7 @@ def test_without_a_route_replicas_give_the_share_within_the_surge(weight, stable
 @given(st.integers(1, 50), st.integers(20, 200))
 def test_without_a_route_replicas_give_at_least_the_requested_share(weight, stable):
     ours, theirs = split_by_replicas(weight, stable)
-    assert theirs / (ours + theirs) >= weight / FULL - 1e-9
+    assert theirs / (ours + theirs) >= weight / FULL_WEIGHT - 1e-9
 
 
 def test_a_candidate_without_a_share_has_no_pods():
@@ -84,10 +84,10 @@ RESOURCES = {"requests": {"cpu": "1"}}
 @pytest.mark.parametrize(
     ("route", "followed", "weight", "selected"),
     [
-        (True, False, FULL, "a"),
-        (True, True, FULL, "b"),
+        (True, False, FULL_WEIGHT, "a"),
+        (True, True, FULL_WEIGHT, "b"),
         (True, True, 50, "a"),
-        (False, False, FULL, "b"),
+        (False, False, FULL_WEIGHT, "b"),
         (False, False, 50, None),
         (False, False, 0, "a"),
     ],
@@ -126,7 +126,7 @@ def is_selected(revision: str, selected: str | None) -> bool:
 
 @given(
     phase=st.sampled_from(["Starting", "Stepping", "AwaitingApproval", "Promoting", "RollingBack"]),
-    weight=st.sampled_from([0, 5, 33, 50, 99, FULL]),
+    weight=st.sampled_from([0, 5, 33, 50, 99, FULL_WEIGHT]),
     target=st.sampled_from([5, 50, 99]),
     desired=st.integers(1, 12),
     data=st.data(),
@@ -136,7 +136,7 @@ def test_without_a_route_each_change_leaves_ready_pods_for_all_requests(
 ):
     """The pods that the Service selects are enough before a change, and no more than the surge."""
     most = max(desired + 1, ceil(SURGE * desired))
-    before = {0: "a", FULL: "b"}.get(weight)
+    before = {0: "a", FULL_WEIGHT: "b"}.get(weight)
     if phase == "RollingBack" and weight:
         before = None
     stable = data.draw(st.integers(0, desired) if before != "a" else st.just(desired))
