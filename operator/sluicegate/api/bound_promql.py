@@ -96,7 +96,7 @@ def _parse(text: str) -> Any:
 
 
 def _node_text(node: Any, namespace_matcher: str, levels_left: int) -> str:  # noqa: C901, PLR0911, PLR0912 - a kind each
-    """Bind the text; `left` is the number of further levels allowed."""
+    """Bind the text; `levels_left` is the number of further levels allowed."""
     if not levels_left:
         raise UnboundPromql(
             f"nests operators, calls and parentheses more than {MAX_NESTING} deep: simplify it"

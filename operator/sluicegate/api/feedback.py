@@ -40,7 +40,7 @@ def plain_path_rule(field: str, attribute: str, *, is_list: bool = False) -> Rul
 
     Parameters
     ----------
-    field, snake : name of the field in the spec, and of its attribute. each : it is a list of paths.
+    field, attribute : name of the field in the spec, and of its attribute. is_list : it is a list of paths.
     """
     no_foreign_syntax = f"!{{}}.matches(r'{_FOREIGN_SYNTAX}')"
     cel_condition = (

@@ -22,14 +22,14 @@ from sluicegate.views.approval_actions import missing_parties, roles_of
 from sluicegate.views.person_actions import PROMOTE_ACTION
 from sluicegate.views.plain_text import is_invisible
 from sluicegate.views.request_notes import MAX_REASON_LENGTH
-from sluicegate.web.authorization import MOST_READERS, is_allowed
-from sluicegate.web.identity import KEPT_SECONDS, PageReader
+from sluicegate.web.authorization import MAX_READERS, is_allowed
+from sluicegate.web.identity import CACHE_SECONDS, PageReader
 from sluicegate.web.impersonation import (
     ANY_LOGIN,
-    CHANGED,
+    CONFLICT,
     FIELD_MANAGER,
     FORBIDDEN,
-    WRONG,
+    UNPROCESSABLE,
     RecentLogin,
     WriteRefused,
     WriteWords,
@@ -42,7 +42,7 @@ from sluicegate.web.impersonation import (
 )
 from sluicegate.web.intents import (
     ACTIONS,
-    EDIT,
+    EDIT_VERB,
     VERBS,
     Intent,
     answer_verbs,
@@ -57,7 +57,7 @@ LOG: Final = logging.getLogger("sluicegate.web.acting")
 PATCH: Final = "patch"
 ATTEMPTS: Final = 5
 """Writes that may meet an object whose status changed meanwhile."""
-_CHANGED: Final = (
+_CHANGED_TEXT: Final = (
     "The product has changed since the form was shown, or the form was sent already: read it again."
 )
 
@@ -97,7 +97,7 @@ class Acting:
         self._recent_login = recent_login
         self._clock = clock
         self._rights: TtlCache[tuple[PageReader, Key], frozenset[str]] = TtlCache(
-            MOST_READERS, KEPT_SECONDS, monotonic
+            MAX_READERS, CACHE_SECONDS, monotonic
         )
 
     async def offered(
@@ -110,30 +110,32 @@ class Acting:
         if not may_write(reader):
             return []
         try:
-            verbs = await self._verbs(reader, product)
+            verbs = await self._cached_verbs(reader, product)
         except KubeError:
             return []
         intents = (*intents_of(product), *consumer_intents(product, upstreams))
         return [intent for intent in intents if intent.needs in verbs]
 
-    async def _verbs(self, reader: PageReader, product: facts.Body) -> frozenset[str]:
+    async def _cached_verbs(self, reader: PageReader, product: facts.Body) -> frozenset[str]:
         """Return the verbs of RBAC that a reader has, those of the managers in spec.team included."""
-        missing = frozenset(answer_verbs(missing_parties(product)))
+        missing_verbs = frozenset(answer_verbs(missing_parties(product)))
         if reader.own:
             return frozenset(
-                {*ACTIONS, EDIT, *missing}
+                {*ACTIONS, EDIT_VERB, *missing_verbs}
             )  # the API server answers for the kubeconfig
         key = key_of(product)
-        verbs = await self._rights.get((reader, key), lambda: self._ask(reader, key))
+        verbs = await self._rights.get((reader, key), lambda: self._query_verbs(reader, key))
         if PATCH not in verbs:
             return frozenset()
-        managed = ACTIONS.keys() if reader.user in facts.managers(product) else ()
-        own_verbs = answer_verbs(roles_of(product, reader.user))
-        return verbs.union(managed, own_verbs, missing if PROMOTE_ACTION.verb in verbs else ())
+        manager_verbs = ACTIONS.keys() if reader.user in facts.managers(product) else ()
+        role_verbs = answer_verbs(roles_of(product, reader.user))
+        return verbs.union(
+            manager_verbs, role_verbs, missing_verbs if PROMOTE_ACTION.verb in verbs else ()
+        )
 
-    async def _ask(self, reader: PageReader, key: Key) -> frozenset[str]:
-        verbs = (PATCH, EDIT, *ACTIONS)
-        allowed = await asyncio.gather(
+    async def _query_verbs(self, reader: PageReader, key: Key) -> frozenset[str]:
+        verbs = (PATCH, EDIT_VERB, *ACTIONS)
+        answers = await asyncio.gather(
             *(
                 is_allowed(
                     self._transport,
@@ -147,7 +149,7 @@ class Acting:
             )
         )  # fmt: skip
         return frozenset(
-            verb for verb, verb_allowed in zip(verbs, allowed, strict=True) if verb_allowed
+            verb for verb, verb_allowed in zip(verbs, answers, strict=True) if verb_allowed
         )
 
     def login_objection(self, reader: PageReader, intent: Intent) -> str:
@@ -184,39 +186,41 @@ class Acting:
         key = key_of(product)
         try:
             intent = resolved_intent(product, verb, form.version, upstream=upstream)
-            change = self._checked(reader, product, intent, form)
+            change = self._checked_intent(reader, product, intent, form)
             assert intent is not None
-            body = await self._patched(reader, product, intent, change=change, upstream=upstream)
+            body = await self._patch_product(
+                reader, product, intent, change=change, upstream=upstream
+            )
         except WriteRefused as refusal:
             LOG.warning(
-                "%s is refused: %s", _line(reader, verb, key, form), json.dumps(str(refusal))
+                "%s is refused: %s", _audit_line(reader, verb, key, form), json.dumps(str(refusal))
             )
             raise
-        LOG.info("%s", _line(reader, verb, key, form))
+        LOG.info("%s", _audit_line(reader, verb, key, form))
         return body
 
-    def _checked(
+    def _checked_intent(
         self, reader: PageReader, product: facts.Body, intent: Intent | None, form: ActForm
     ) -> dict[str, Any]:
         """Return the patch of a form; WriteRefused if the form or the state of the product doesn't allow it."""
         if not may_write(reader):
             raise WriteRefused(FORBIDDEN, "Only a person can act: log in as one.")
         if intent is None or not matches_token(form.token, self.token(reader, product, intent)):
-            raise WriteRefused(CHANGED, _CHANGED)
+            raise WriteRefused(CONFLICT, _CHANGED_TEXT)
         if objection := self.login_objection(reader, intent):
             raise WriteRefused(FORBIDDEN, objection)
         if is_invisible(form.reason):
-            raise WriteRefused(WRONG, "The reason is empty: write why, in a sentence.")
+            raise WriteRefused(UNPROCESSABLE, "The reason is empty: write why, in a sentence.")
         if len(form.reason) > MAX_REASON_LENGTH:
             text = (
                 f"The reason has {len(form.reason)} characters: shorten it to {MAX_REASON_LENGTH}."
             )
-            raise WriteRefused(WRONG, text)
+            raise WriteRefused(UNPROCESSABLE, text)
         if intent.moves_traffic and not form.confirmed:
-            raise WriteRefused(WRONG, "This moves traffic: confirm it.")
+            raise WriteRefused(UNPROCESSABLE, "This moves traffic: confirm it.")
         return intent.change(_token(self._clock()), reader.user, form.reason)
 
-    async def _patched(
+    async def _patch_product(
         self,
         reader: PageReader,
         product: facts.Body,
@@ -234,11 +238,11 @@ class Acting:
             "web.acting",
             f"kubectl sluicegate {intent.command} {intent.upstream or key}",
         )
-        live = product
+        live_product = product
         for attempt in range(ATTEMPTS):
             request = requests.patch_request(
                 DATA_PRODUCTS, key, change, field_manager=FIELD_MANAGER,
-                resource_version=str(live["metadata"].get("resourceVersion", "")),
+                resource_version=str(live_product["metadata"].get("resourceVersion", "")),
             )  # fmt: skip
             try:
                 return await self._transport.send(in_the_name_of(reader, request))
@@ -248,12 +252,14 @@ class Acting:
             except KubeError as error:
                 raise refusal_of(error, reader, words, key.namespace) from error
             try:
-                live = await self._transport.send(requests.get_request(DATA_PRODUCTS, key))
+                live_product = await self._transport.send(requests.get_request(DATA_PRODUCTS, key))
             except KubeError as error:
                 raise refusal_of(error, reader, words, key.namespace) from error
-            again = resolved_intent(live, intent.verb, intent.version, upstream=upstream)
-            if again is None or again.state != intent.state:
-                raise WriteRefused(CHANGED, _CHANGED)
+            live_intent = resolved_intent(
+                live_product, intent.verb, intent.version, upstream=upstream
+            )
+            if live_intent is None or live_intent.state != intent.state:
+                raise WriteRefused(CONFLICT, _CHANGED_TEXT)
         raise AssertionError("each attempt returns or raises")
 
 
@@ -262,7 +268,7 @@ def _token(seconds: float) -> str:
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
 
 
-def _line(reader: PageReader, verb: str, key: Key, form: ActForm) -> str:
+def _audit_line(reader: PageReader, verb: str, key: Key, form: ActForm) -> str:
     """Return a request for the log; texts of people are quoted, so that they can't end the line."""
     word = verb if verb in VERBS or upstream_in(verb) else json.dumps(verb)
     version_text = f" {json.dumps(form.version)}" if form.version else ""

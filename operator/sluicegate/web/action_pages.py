@@ -13,7 +13,7 @@ from sluicegate.web.identity import AccessRefused
 from sluicegate.web.impersonation import (
     FORBIDDEN,
     FORM,
-    GONE,
+    NOT_FOUND,
     WriteRefused,
     is_from_the_page,
 )
@@ -28,7 +28,7 @@ from sluicegate.web.intents import (
 from sluicegate.web.rendering import url_of
 from sluicegate.web.request_handling import ReaderRequest, RequestHandling
 
-_LONGEST: Final = 200
+_MAX_VERB_LENGTH: Final = 200
 """Characters of a version that are read."""
 
 
@@ -51,7 +51,7 @@ class ActionPages:
     async def confirm(self, request: ReaderRequest) -> web.Response:
         """Answer with the evidence, what happens then, and the form."""
         product = self._product(request)
-        version = request.query.get("version", "")[:_LONGEST]
+        version = request.query.get("version", "")[:_MAX_VERB_LENGTH]
         upstream = self._upstream(request)
         intent = resolved_intent(product, request.match["verb"], version, upstream=upstream)
         if intent is None:
@@ -71,7 +71,7 @@ class ActionPages:
                 request.reader, product, verb, form, upstream=self._upstream(request)
             )
         except WriteRefused as refusal:
-            if refusal.status == GONE:
+            if refusal.status == NOT_FOUND:
                 raise web.HTTPNotFound from refusal
             intent = resolved_intent(product, verb, form.version, upstream=self._upstream(request))
             return await self._page(request, product, intent, form=form, refusal=refusal)
@@ -80,14 +80,14 @@ class ActionPages:
 
     def _product(self, request: ReaderRequest) -> facts.Body:
         """Return a product that the reader may see, as the API server sent it."""
-        return self._visible(request, (request.match["namespace"], request.match["name"]))
+        return self._visible_product(request, (request.match["namespace"], request.match["name"]))
 
     def _upstream(self, request: ReaderRequest) -> facts.Body | None:
         """Return the product whose candidate the reader answers; None for other requests."""
         key = upstream_in(request.match["verb"])
-        return None if key is None else self._visible(request, key)
+        return None if key is None else self._visible_product(request, key)
 
-    def _visible(self, request: ReaderRequest, key: tuple[str, str]) -> facts.Body:
+    def _visible_product(self, request: ReaderRequest, key: tuple[str, str]) -> facts.Body:
         body = self._handling.store.products.body(Key(*key))
         if key not in request.portfolio.by_key or body is None:
             raise web.HTTPNotFound
@@ -106,9 +106,9 @@ class ActionPages:
         upstream = self._upstream(request)
         upstreams = () if upstream is None else (upstream,)
         intents = await self._acting.offered(request.reader, product, upstreams)
-        offered = {one.verb for one in intents}
+        offered_verbs = {intent.verb for intent in intents}
         key = (request.match["namespace"], request.match["name"])
-        may_act = intent is not None and intent.verb in offered
+        may_act = intent is not None and intent.verb in offered_verbs
         objection = self._acting.login_objection(request.reader, intent) if intent else ""
         return request.html(
             "act.html", 200 if refusal is None else refusal.status,

@@ -10,11 +10,11 @@ from sluicegate.kube import requests
 from sluicegate.kube.errors import KubeError
 from sluicegate.kube.resources import SUBJECT_ACCESS_REVIEWS
 from sluicegate.kube.transport import Transport
-from sluicegate.web.identity import KEPT_SECONDS, UNAVAILABLE, AccessRefused, PageReader
+from sluicegate.web.identity import CACHE_SECONDS, UNAVAILABLE, AccessRefused, PageReader
 from sluicegate.web.ttl_cache import TtlCache
 
-MOST_READERS: Final = 200
-AT_ONCE: Final = 8
+MAX_READERS: Final = 200
+MAX_CONCURRENT_REVIEWS: Final = 8
 """Most reviews in flight, for all readers."""
 
 
@@ -34,7 +34,7 @@ class VisibleNamespaces:
         return self.reviews is None or namespace in self.reviews
 
 
-EVERYTHING: Final = VisibleNamespaces(None, None)
+ALL_NAMESPACES: Final = VisibleNamespaces(None, None)
 
 
 class Authorizer:
@@ -49,9 +49,9 @@ class Authorizer:
         self._transport = transport
         self._namespaces = namespaces
         self._known: TtlCache[PageReader, VisibleNamespaces] = TtlCache(
-            MOST_READERS, KEPT_SECONDS, clock
+            MAX_READERS, CACHE_SECONDS, clock
         )
-        self._slots = asyncio.Semaphore(AT_ONCE)
+        self._slots = asyncio.Semaphore(MAX_CONCURRENT_REVIEWS)
 
     async def visible_namespaces(self, reader: PageReader) -> VisibleNamespaces:
         """Return the namespaces that this reader may see, as of a minute ago at most.
@@ -62,31 +62,34 @@ class Authorizer:
             The API server does not answer.
         """
         if reader.own:
-            return EVERYTHING  # the page holds only what this user's kubeconfig may list
+            return ALL_NAMESPACES  # the page holds only what this user's kubeconfig may list
         try:
-            return await self._known.get(reader, lambda: self._ask(reader))
+            return await self._known.get(reader, lambda: self._query_namespaces(reader))
         except KubeError as error:
             text = "the API server does not say what you may see: try again in a minute"
             raise AccessRefused(UNAVAILABLE, text) from error
 
-    async def _ask(self, reader: PageReader) -> VisibleNamespaces:
+    async def _query_namespaces(self, reader: PageReader) -> VisibleNamespaces:
         products, reviews = await asyncio.gather(
-            self._scope(reader, names.PLURAL), self._scope(reader, names.REVIEW_PLURAL)
+            self._visible_scope(reader, names.PLURAL),
+            self._visible_scope(reader, names.REVIEW_PLURAL),
         )
         return VisibleNamespaces(products, reviews)
 
-    async def _scope(self, reader: PageReader, resource: str) -> frozenset[str] | None:
-        if await self._allowed(reader, resource, ""):
+    async def _visible_scope(self, reader: PageReader, resource: str) -> frozenset[str] | None:
+        if await self._is_allowed(reader, resource, ""):
             return None
         namespaces = self._namespaces()
         answers = await asyncio.gather(
-            *(self._allowed(reader, resource, namespace) for namespace in namespaces)
+            *(self._is_allowed(reader, resource, namespace) for namespace in namespaces)
         )
         return frozenset(
-            one for one, is_visible in zip(namespaces, answers, strict=True) if is_visible
+            namespace
+            for namespace, is_visible in zip(namespaces, answers, strict=True)
+            if is_visible
         )
 
-    async def _allowed(self, reader: PageReader, resource: str, namespace: str) -> bool:
+    async def _is_allowed(self, reader: PageReader, resource: str, namespace: str) -> bool:
         namespace_field = {"namespace": namespace} if namespace else {}
         async with self._slots:
             return await is_allowed(

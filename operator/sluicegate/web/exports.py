@@ -36,7 +36,7 @@ def _table(rows: Iterable[Iterable[object]], columns: Sequence[str]) -> str:
 
 def product_json(facts: ProductFacts) -> dict[str, Any]:
     """Return one product of the portfolio."""
-    level, change, training = facts.worst_slo, facts.change, facts.last_training
+    worst_slo, change, training = facts.worst_slo, facts.change, facts.last_training
     return {
         "namespace": facts.key[0],
         "name": facts.key[1],
@@ -47,10 +47,10 @@ def product_json(facts: ProductFacts) -> dict[str, Any]:
         "priority": str(facts.priority),
         "markets": list(facts.markets),
         "state": str(facts.state),
-        "stateSince": _time(facts.state_since),
+        "stateSince": _time_text(facts.state_since),
         "reason": facts.reason,
-        "slo": level and {"name": level.slo, "state": str(level.state), "budgetLeft": level.budget_left},
-        "model": {"version": facts.model, "since": _time(facts.model_since)},
+        "slo": worst_slo and {"name": worst_slo.slo, "state": str(worst_slo.state), "budgetLeft": worst_slo.budget_left},
+        "model": {"version": facts.model, "since": _time_text(facts.model_since)},
         "canary": facts.canary,
         "change": change and {
             "slo": change.slo, "ratio": change.ratio, "accepted": change.accepted,
@@ -64,14 +64,14 @@ def product_json(facts: ProductFacts) -> dict[str, Any]:
             for acceptance_change in facts.initial_distances
         ],
         "training": training and {
-            "outcome": training.outcome, "reason": training.reason, "time": _time(training.time),
+            "outcome": training.outcome, "reason": training.reason, "time": _time_text(training.time),
         },
         "review": facts.review,
-        "byMarket": {market: str(level.state) for market, level in facts.by_market.items()},
+        "byMarket": {market: str(market_level.state) for market, market_level in facts.by_market.items()},
         "journeys": dict(facts.journeys.steps) if facts.journeys else {},
         "dependsOn": [_upstream(upstream) for upstream in facts.upstream],
         "needs": [
-            {"kind": str(need.kind), "message": need.message, "since": _time(need.since),
+            {"kind": str(need.kind), "message": need.message, "since": _time_text(need.since),
              "command": need.command}
             for need in facts.needs
         ],
@@ -114,25 +114,25 @@ def portfolio_csv(products: Iterable[ProductFacts]) -> str:
 
 
 def _row(facts: ProductFacts) -> tuple[object, ...]:
-    level, change, training = facts.worst_slo, facts.change, facts.last_training
+    worst_slo, change, training = facts.worst_slo, facts.change, facts.last_training
     return (
         *facts.key, facts.title, facts.team, facts.domain, str(facts.lifecycle), str(facts.priority),
-        " ".join(facts.markets), str(facts.state), _time(facts.state_since), facts.reason,
-        level and level.slo, level and str(level.state), level and level.budget_left,
-        facts.model, _time(facts.model_since), facts.canary,
+        " ".join(facts.markets), str(facts.state), _time_text(facts.state_since), facts.reason,
+        worst_slo and worst_slo.slo, worst_slo and str(worst_slo.state), worst_slo and worst_slo.budget_left,
+        facts.model, _time_text(facts.model_since), facts.canary,
         change and change.slo, change and change.ratio, change and change.accepted,
         change and change.drop, change and change.lower, change and change.upper,
         change and change.total,
-        training and training.outcome, training and training.reason, training and _time(training.time),
+        training and training.outcome, training and training.reason, training and _time_text(training.time),
         facts.review, " ".join(str(need.kind) for need in facts.needs), facts.problem,
         facts.hours and facts.hours.days, *row_of(facts.hours),
-        *(_initial(facts.initial_distances[0]) if facts.initial_distances else (None,) * 6),
+        *(_initial_values(facts.initial_distances[0]) if facts.initial_distances else (None,) * 6),
     )  # fmt: skip
 
 
-def _initial(initial: InitialDistance) -> tuple[object, ...]:
+def _initial_values(distance: InitialDistance) -> tuple[object, ...]:
     return (
-        initial.slo, initial.version, initial.accepted, initial.drop, initial.lower, initial.upper,
+        distance.slo, distance.version, distance.accepted, distance.drop, distance.lower, distance.upper,
     )  # fmt: skip
 
 
@@ -218,8 +218,8 @@ def journeys_json(journeys: Iterable[Journey]) -> list[dict[str, Any]]:
                 {
                     "step": step.number, "namespace": step.product.key[0],
                     "name": step.product.key[1], "title": step.product.title,
-                    "state": str(step.product.state), "answered": _share(step.answered),
-                    "inTime": _share(step.in_time),
+                    "state": str(step.product.state), "answered": _share_document(step.answered),
+                    "inTime": _share_document(step.in_time),
                 }
                 for step in journey.steps
             ],
@@ -228,14 +228,14 @@ def journeys_json(journeys: Iterable[Journey]) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def _share(share: ServedShare | None) -> dict[str, Any] | None:
-    if share is None:
+def _share_document(served_share: ServedShare | None) -> dict[str, Any] | None:
+    if served_share is None:
         return None
     return {
-        "slo": share.slo,
-        "ratio": share.ratio,
-        "events": share.total,
-        "milliseconds": share.milliseconds,
+        "slo": served_share.slo,
+        "ratio": served_share.ratio,
+        "events": served_share.total,
+        "milliseconds": served_share.milliseconds,
     }
 
 
@@ -263,7 +263,7 @@ def graph_json(graph: Graph) -> dict[str, Any]:
              "affectedBy": [_label(graph, cause) for cause in node.causes]}
             for name, node in sorted(graph.nodes.items())
         ],
-        "edges": [{"from": one, "to": other} for one, other in graph.edges],
+        "edges": [{"from": caller, "to": callee} for caller, callee in graph.edges],
     }  # fmt: skip
 
 
@@ -273,10 +273,10 @@ def graph_csv(graph: Graph) -> str:
         (
             _label(graph, caller),
             graph.nodes[caller].state,
-            _label(graph, other),
-            graph.nodes[other].state,
+            _label(graph, callee),
+            graph.nodes[callee].state,
         )
-        for caller, other in graph.edges
+        for caller, callee in graph.edges
     )
     return _table(rows, ("product", "state", "calls", "stateOfCalled"))
 
@@ -291,34 +291,34 @@ def reviews_json(results: Iterable[ReviewResult], now: float) -> list[dict[str, 
     """Return one item for each review, with what its period brought; `now` in seconds since the epoch."""
     return [
         {
-            "namespace": one.key.namespace, "name": one.key.name, "product": one.product,
-            "firstDay": one.first_day, "lastDay": one.last_day, "state": one.state,
-            "due": _time(one.due), "signedBy": list(one.signed_by), "missing": list(one.missing),
+            "namespace": review.key.namespace, "name": review.key.name, "product": review.product,
+            "firstDay": review.first_day, "lastDay": review.last_day, "state": review.state,
+            "due": _time_text(review.due), "signedBy": list(review.signed_by), "missing": list(review.missing),
             "sentence": result.sentence, "change": result.change, "goals": list(result.goals),
             "missedMarkets": {slo: list(markets) for slo, markets in result.missed_markets.items()},
             "openActions": [action.document(now) for action in result.actions],
         }
         for result in results
-        for one in [result.review]
+        for review in [result.review]
     ]  # fmt: skip
 
 
 def reviews_csv(results: Iterable[ReviewResult], now: float) -> str:
     """Render a row for each review, with the fields of its JSON."""
     return _table(
-        (map(_cell, one.values()) for one in reviews_json(results, now)),
+        (map(_cell_text, document.values()) for document in reviews_json(results, now)),
         ("namespace", "name", "product", "firstDay", "lastDay", "state", "due", "signedBy", "missing",
          "sentence", "change", "goals", "missedMarkets", "openActions"),
     )  # fmt: skip
 
 
-def _cell(value: Any) -> Any:
+def _cell_text(value: Any) -> Any:
     """Return a value of JSON as the text of one cell."""
     if isinstance(value, dict):
-        return "; ".join(f"{name}: {', '.join(of)}" for name, of in value.items())
+        return "; ".join(f"{name}: {', '.join(markets)}" for name, markets in value.items())
     if not isinstance(value, list):
         return value
-    actions = (one for one in value if isinstance(one, dict))
+    actions = (action for action in value if isinstance(action, dict))
     texts = [
         f"{action['title']} ({action['owner']}, due {action['due']}{', late' * action['late']})"
         for action in actions
@@ -335,7 +335,10 @@ def detail_json(detail: Detail) -> dict[str, Any]:
         "product": product_json(detail.facts),
         "status": status,
         "history": {
-            slo.status.name: [{"date": d, "bad": bad, "total": total} for d, bad, total in slo.days]
+            slo.status.name: [
+                {"date": date, "bad": bad_count, "total": total}
+                for date, bad_count, total in slo.days
+            ]
             for slo in detail.slos
         },
         "evolution": [line_document(line) for line in detail.lines],
@@ -377,5 +380,5 @@ def _number(value: str | None) -> float | None:
     return None if value is None else float(value)
 
 
-def _time(at: int | None) -> str | None:
-    return None if at is None else rfc3339(at)
+def _time_text(seconds: int | None) -> str | None:
+    return None if seconds is None else rfc3339(seconds)

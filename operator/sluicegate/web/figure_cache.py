@@ -13,52 +13,55 @@ from markupsafe import Markup
 
 from sluicegate.reporting.evolution_lines import EvolutionLine, Mark, Point
 
-MOST_BYTES: Final = 8 * 1024 * 1024
+MAX_BYTES: Final = 8 * 1024 * 1024
 """Bytes of all kept figures, compressed: those of about ninety products with ledgers of three months."""
 _ENTRY_BYTES: Final = 200
 """Bytes of a key and its place, at most."""
-_WITHOUT_REFERENCES: Final = 2
+_MARSHAL_VERSION: Final = 2
 """Version of marshal whose bytes depend on values alone."""
-_point = attrgetter(*(field.name for field in fields(Point)))
-_mark = attrgetter(*(field.name for field in fields(Mark)))
-_OTHERS: Final = [
+_point_values = attrgetter(*(field.name for field in fields(Point)))
+_mark_values = attrgetter(*(field.name for field in fields(Mark)))
+_LINE_FIELDS: Final = [
     field.name for field in fields(EvolutionLine) if field.name not in {"points", "marks"}
 ]
-_others = attrgetter(*_OTHERS)
+_line_values = attrgetter(*_LINE_FIELDS)
 
 
 class FigureCache:
     """Figures by the content of their lines; the least recently used ones are dropped."""
 
     def __init__(
-        self, render: Callable[[EvolutionLine, str], str], most_bytes: int = MOST_BYTES
+        self, render: Callable[[EvolutionLine, str], str], max_bytes: int = MAX_BYTES
     ) -> None:
         self._render = render
-        self._most_bytes = most_bytes
+        self._max_bytes = max_bytes
         self._kept: OrderedDict[bytes, bytes] = OrderedDict()
         self.size = 0
 
     def figure(self, line: EvolutionLine, identity: str) -> Markup:
         """Return a line as an element of a page; `identity` is unique in the page."""
         key = _digest(line, identity)
-        packed = self._kept.get(key)
-        if packed is not None:
+        compressed = self._kept.get(key)
+        if compressed is not None:
             self._kept.move_to_end(key)
-            return Markup(zlib.decompress(packed).decode())  # noqa: S704 - a template wrote it
+            return Markup(zlib.decompress(compressed).decode())  # noqa: S704 - a template wrote it
         text = self._render(line, identity)
-        self._keep(key, zlib.compress(text.encode(), 1))
+        self._store_figure(key, zlib.compress(text.encode(), 1))
         return Markup(text)  # noqa: S704 - as above
 
-    def _keep(self, key: bytes, packed: bytes) -> None:
-        self._kept[key] = packed
-        self.size += len(packed) + _ENTRY_BYTES
-        while self.size > self._most_bytes:
-            _, dropped = self._kept.popitem(last=False)
-            self.size -= len(dropped) + _ENTRY_BYTES
+    def _store_figure(self, key: bytes, compressed: bytes) -> None:
+        self._kept[key] = compressed
+        self.size += len(compressed) + _ENTRY_BYTES
+        while self.size > self._max_bytes:
+            _, evicted = self._kept.popitem(last=False)
+            self.size -= len(evicted) + _ENTRY_BYTES
 
 
 def _digest(line: EvolutionLine, identity: str) -> bytes:
     """Return a digest of all that a figure depends on."""
-    points, marks = [_point(point) for point in line.points], [_mark(mark) for mark in line.marks]
-    content = (identity, _others(line), points, marks)
-    return sha256(dumps(content, _WITHOUT_REFERENCES)).digest()
+    points, marks = (
+        [_point_values(point) for point in line.points],
+        [_mark_values(mark) for mark in line.marks],
+    )
+    content = (identity, _line_values(line), points, marks)
+    return sha256(dumps(content, _MARSHAL_VERSION)).digest()

@@ -22,13 +22,13 @@ from sluicegate.web.ttl_cache import TtlCache
 
 PROXY_HEADER: Final = "X-Sluicegate-Secret"
 """Header with the secret by which the proxy authenticates itself."""
-AUTHENTICATED: Final = "system:authenticated"
-SYSTEM: Final = "system:"
+AUTHENTICATED_GROUP: Final = "system:authenticated"
+SYSTEM_PREFIX: Final = "system:"
 """Prefix of the names of the cluster's own users and groups."""
-_LONGEST: Final = 16_384
+_MAX_TOKEN_LENGTH: Final = 16_384
 """Most characters of a bearer token."""
-_MOST_GROUPS: Final = 1000
-KEPT_SECONDS: Final = 60.0
+_MAX_GROUPS: Final = 1000
+CACHE_SECONDS: Final = 60.0
 """Seconds for which the answer about a token, or about a reader, is cached."""
 UNAUTHORIZED, TOO_MANY, UNAVAILABLE = 401, 429, 503
 
@@ -95,9 +95,9 @@ class LocalLogin:
         token = request.query.get("token", "")
         if self._token is not None and hmac.compare_digest(_bytes(token), self._token.encode()):
             self._token = None
-            answer = web.HTTPSeeOther(request.path)
-            answer.set_cookie(cookie, self._session, httponly=True, samesite="Strict", path="/")
-            raise answer
+            response = web.HTTPSeeOther(request.path)
+            response.set_cookie(cookie, self._session, httponly=True, samesite="Strict", path="/")
+            raise response
         raise AccessRefused(
             UNAUTHORIZED,
             "the token in the address is good for one browser: run `sluicegate web` again",
@@ -140,7 +140,7 @@ class HeaderLogin:
     async def reader(self, request: web.Request) -> PageReader:
         """Return the user in the proxy's headers; raise AccessRefused for any other sender."""
         proxy = self._proxy
-        secret = self._secret(request) if self._from_proxy(request) else b""
+        secret = self._secret(request) if self._is_from_proxy(request) else b""
         if not secret:
             raise AccessRefused(
                 UNAUTHORIZED, "this page is served through its authenticating proxy only"
@@ -154,23 +154,21 @@ class HeaderLogin:
                 UNAUTHORIZED, f"the headers {proxy.user} and {proxy.groups} must be UTF-8"
             )
         user = f"{proxy.user_prefix}{user_headers[0].strip()}"
-        if user.startswith(SYSTEM):
+        if user.startswith(SYSTEM_PREFIX):
             raise AccessRefused(UNAUTHORIZED, "users of the system are not accepted from a header")
         header_names = (
-            part.strip()
+            value.strip()
             for line in lines
-            for part in (line.split(proxy.separator) if proxy.separator else (line,))
+            for value in (line.split(proxy.separator) if proxy.separator else (line,))
         )
         groups = {
             f"{proxy.group_prefix}{header_name}" for header_name in header_names if header_name
         }
-        own_groups = sorted(group for group in groups if not group.startswith(SYSTEM))[
-            :_MOST_GROUPS
+        proxy_groups = sorted(group for group in groups if not group.startswith(SYSTEM_PREFIX))[
+            :_MAX_GROUPS
         ]
-        groups_of_reader = (*own_groups, AUTHENTICATED)
-        return PageReader(
-            user, groups_of_reader, session=secret, login_time=self._login_time(request)
-        )
+        reader_groups = (*proxy_groups, AUTHENTICATED_GROUP)
+        return PageReader(user, reader_groups, session=secret, login_time=self._login_time(request))
 
     def _login_time(self, request: web.Request) -> int | None:
         """Return the time of the login in its one header; None without the header, or with several."""
@@ -178,24 +176,26 @@ class HeaderLogin:
         time_headers = request.headers.getall(name, []) if name else []
         return login_time_of(time_headers[0]) if len(time_headers) == 1 else None
 
-    def _from_proxy(self, request: web.Request) -> bool:
+    def _is_from_proxy(self, request: web.Request) -> bool:
         """Return whether the connection itself is from the proxy; headers about it are ignored."""
-        peer = request.transport.get_extra_info("peername") if request.transport else None
-        if not peer:
+        peer_address = request.transport.get_extra_info("peername") if request.transport else None
+        if not peer_address:
             return False
-        address = ip_address(str(peer[0]).partition("%")[0])
-        mapped = getattr(address, "ipv4_mapped", None)
-        return any((mapped or address) in network for network in self._proxy.peers)
+        address = ip_address(str(peer_address[0]).partition("%")[0])
+        ipv4_address = getattr(address, "ipv4_mapped", None)
+        return any((ipv4_address or address) in network for network in self._proxy.peers)
 
     def _secret(self, request: web.Request) -> bytes:
         """Return the proxy's secret, if the request has it; otherwise empty."""
         try:
-            expected = self._proxy.secret.read_bytes().strip()
+            expected_secret = self._proxy.secret.read_bytes().strip()
         except OSError:
             return b""
         secret_headers = request.headers.getall(PROXY_HEADER, [])
-        good = len(secret_headers) == 1 and hmac.compare_digest(_bytes(secret_headers[0]), expected)
-        return expected if good else b""
+        is_valid = len(secret_headers) == 1 and hmac.compare_digest(
+            _bytes(secret_headers[0]), expected_secret
+        )
+        return expected_secret if is_valid else b""
 
 
 class TokenLogin:
@@ -206,17 +206,21 @@ class TokenLogin:
     ) -> None:
         self._transport = transport
         self._audience = audience
-        self._known: TtlCache[bytes, PageReader | None] = TtlCache(1000, KEPT_SECONDS, clock)
+        self._known: TtlCache[bytes, PageReader | None] = TtlCache(1000, CACHE_SECONDS, clock)
         self._clock = clock
         self._all = TokenBucket(clock, rate=rate, burst=2 * rate)
-        self._peers: TtlCache[str, TokenBucket] = TtlCache(1000, 10 * KEPT_SECONDS, clock)
+        self._peers: TtlCache[str, TokenBucket] = TtlCache(1000, 10 * CACHE_SECONDS, clock)
 
     async def reader(self, request: web.Request) -> PageReader:
         """Return the user of the token; raise AccessRefused for one that the API server refuses."""
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         token = token.strip()
         headers = {"WWW-Authenticate": 'Bearer realm="sluicegate"'}
-        if scheme.casefold() != "bearer" or not token.isascii() or not 0 < len(token) <= _LONGEST:
+        if (
+            scheme.casefold() != "bearer"
+            or not token.isascii()
+            or not 0 < len(token) <= _MAX_TOKEN_LENGTH
+        ):
             raise AccessRefused(UNAUTHORIZED, "send a bearer token of the cluster", headers)
         digest = sha256(token.encode()).digest()
         reader = await self._known.get(digest, lambda: self._review(request, token))
@@ -226,21 +230,21 @@ class TokenLogin:
         return replace(reader, session=digest, login_time=login_time_of(token))
 
     async def _review(self, request: web.Request, token: str) -> PageReader | None:
-        self._admit(request)
+        self._check_rate(request)
         spec = {"token": token, "audiences": [self._audience]}
         try:
-            answer = await self._transport.send(requests.review(TOKEN_REVIEWS, spec))
+            token_review = await self._transport.send(requests.review(TOKEN_REVIEWS, spec))
         except KubeError as error:
             raise AccessRefused(UNAVAILABLE, "the API server does not review tokens now") from error
-        return reader_of(answer.get("status") or {}, self._audience)
+        return reader_of(token_review.get("status") or {}, self._audience)
 
-    def _admit(self, request: web.Request) -> None:
+    def _check_rate(self, request: web.Request) -> None:
         """Refuse a request beyond the limit of reviews: for one sender, and for all."""
-        peer = str(request.remote)
-        bucket = self._peers.peek(peer)
+        peer_address = str(request.remote)
+        bucket = self._peers.peek(peer_address)
         if bucket is None:
             bucket = TokenBucket(self._clock, rate=1.0, burst=10.0)
-            self._peers.put(peer, bucket)
+            self._peers.put(peer_address, bucket)
         if not (bucket.try_take() and self._all.try_take()):
             raise AccessRefused(
                 TOO_MANY, "too many new tokens: try again later", {"Retry-After": "5"}

@@ -21,11 +21,11 @@ from sluicegate.kube.errors import (
     TimedOut,
     Unauthorized,
 )
-from sluicegate.web.identity import AUTHENTICATED, SYSTEM, UNAVAILABLE, PageReader
+from sluicegate.web.identity import AUTHENTICATED_GROUP, SYSTEM_PREFIX, UNAVAILABLE, PageReader
 
 FIELD_MANAGER: Final = "sluicegate-web"
 FORM: Final = "application/x-www-form-urlencoded"
-FORBIDDEN, GONE, CHANGED, WRONG = 403, 404, 409, 422
+FORBIDDEN, NOT_FOUND, CONFLICT, UNPROCESSABLE = 403, 404, 409, 422
 
 
 class WriteRefused(SluicegateError):  # noqa: N818 - the request was refused; nothing failed
@@ -97,7 +97,7 @@ ANY_LOGIN: Final = RecentLogin()
 
 def may_write(reader: PageReader) -> bool:
     """Return whether this reader is an identified person, not a configured user or a service account."""
-    return bool(reader.session) and (reader.own or not reader.user.startswith(SYSTEM))
+    return bool(reader.session) and (reader.own or not reader.user.startswith(SYSTEM_PREFIX))
 
 
 def form_token(reader: PageReader, *subjects: str) -> str:
@@ -114,9 +114,9 @@ def form_texts(fields: Mapping[str, Any], form_names: Iterable[str]) -> dict[str
     }
 
 
-def matches_token(token: str, expected: str) -> bool:
+def matches_token(token: str, expected_token: str) -> bool:
     """Compare tokens in constant time."""
-    return hmac.compare_digest(token.encode(), expected.encode())
+    return hmac.compare_digest(token.encode(), expected_token.encode())
 
 
 def in_the_name_of(reader: PageReader, request: requests.ApiRequest) -> requests.ApiRequest:
@@ -129,7 +129,9 @@ def in_the_name_of(reader: PageReader, request: requests.ApiRequest) -> requests
     """
     if reader.own:
         return request  # the kubeconfig is already this user's
-    groups = [group for group in reader.groups if group != AUTHENTICATED]  # the API server adds it
+    groups = [
+        group for group in reader.groups if group != AUTHENTICATED_GROUP
+    ]  # the API server adds it
     try:
         return requests.as_user(
             request, reader.user, groups=groups, uid=reader.uid, extra_attributes=dict(reader.extra)
@@ -140,9 +142,9 @@ def in_the_name_of(reader: PageReader, request: requests.ApiRequest) -> requests
 
 def is_from_the_page(request: web.Request) -> bool:
     """Return whether a form was sent by a page of this address, by headers that no script can set."""
-    site = request.headers.get("Sec-Fetch-Site")
-    if site is not None:
-        return site == "same-origin"
+    fetch_site = request.headers.get("Sec-Fetch-Site")
+    if fetch_site is not None:
+        return fetch_site == "same-origin"
     return urlsplit(request.headers.get("Origin", "")).netloc == request.host
 
 
@@ -154,16 +156,16 @@ def refusal_of(
     status = UNAVAILABLE
     match error:
         case Forbidden():
-            status, text = FORBIDDEN, _forbidden(message, reader, words, namespace)
+            status, text = FORBIDDEN, _forbidden_text(message, reader, words, namespace)
         case Conflict():
             status, text = (
-                CHANGED,
+                CONFLICT,
                 f"The {words.target} changed meanwhile: read it again, then {words.deed}.",
             )
         case NotFound():
-            status, text = GONE, f"The {words.target} was deleted meanwhile."
+            status, text = NOT_FOUND, f"The {words.target} was deleted meanwhile."
         case Invalid():
-            status, text = WRONG, f"The API server refuses the {words.thing}: {message}."
+            status, text = UNPROCESSABLE, f"The API server refuses the {words.thing}: {message}."
         case TimedOut():
             text = (
                 f"The API server did not answer in time: reload the {words.target} to see whether it has your"
@@ -176,16 +178,16 @@ def refusal_of(
     return WriteRefused(status, text)
 
 
-def _forbidden(message: str, reader: PageReader, words: WriteWords, namespace: str) -> str:
+def _forbidden_text(message: str, reader: PageReader, words: WriteWords, namespace: str) -> str:
     """Return the cause of a refusal: a policy, the page's account, or the reader's own roles."""
     _, by_policy, reason = message.partition("denied request: ")
     if by_policy:
         return f"The policy refuses the {words.thing}: {reason}."
     if "impersonate" in message and not reader.own:
-        deed = words.deed[0].upper() + words.deed[1:]
+        capitalised_deed = words.deed[0].upper() + words.deed[1:]
         return (
             f"The page may not {words.deed} in your name: {words.setting} of the chart allows it, from Kubernetes"
-            f" 1.36 on. {deed} by `{words.command}`."
+            f" 1.36 on. {capitalised_deed} by `{words.command}`."
         )
     return (
         f"{reader.user} may not change {words.target}s in {namespace}: ask for one of the chart's roles"

@@ -56,16 +56,14 @@ class Writers:
     acting: Acting | None = None
 
 
-READING: Final = Writes()
-NO_WRITERS: Final = Writers()
+READ_ONLY: Final = Writes()
+WITHOUT_WRITERS: Final = Writers()
 
 
 def writers_of(transport: Transport, writes: Writes) -> Writers:
     """Return the senders; the account of `transport` must be allowed to impersonate readers for them."""
-    recent_login = RecentLogin(writes.login_seconds, writes.login_url)
+    login_limit = RecentLogin(writes.login_seconds, writes.login_url)
     return Writers(
         signing=Signing(transport, time.time) if writes.signing else None,
-        acting=Acting(transport, time.time, time.monotonic, recent_login)
-        if writes.acting
-        else None,
+        acting=Acting(transport, time.time, time.monotonic, login_limit) if writes.acting else None,
     )

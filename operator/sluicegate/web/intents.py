@@ -27,13 +27,14 @@ from sluicegate.views.product_facts import ProductFacts
 from sluicegate.views.request_notes import RequestNote
 
 SUSPEND: Final = "suspend"
-RESUME: Final = "resume"
-EDIT: Final = "edit-spec"
+RESUME_VERB: Final = "resume"
+EDIT_VERB: Final = "edit-spec"
 """Verb of RBAC for changes of the spec."""
 ACTIONS: Final = {
-    one.verb: one for one in (PROMOTE_ACTION, ABORT_ACTION, ROLLBACK_ACTION, RETRAIN_ACTION)
+    action.verb: action
+    for action in (PROMOTE_ACTION, ABORT_ACTION, ROLLBACK_ACTION, RETRAIN_ACTION)
 }
-VERBS: Final = (*ACTIONS, SUSPEND, RESUME)
+VERBS: Final = (*ACTIONS, SUSPEND, RESUME_VERB)
 ANSWERS: Final = {"approve": AGREE, "refuse": REFUSE}
 """Verdicts by the first word of a verb, which a role follows: `approve-DataProductManager`."""
 ANSWER_PATTERN: Final = f"(?:{'|'.join(ANSWERS)})-[A-Z][A-Za-z0-9]{{0,62}}"
@@ -42,19 +43,19 @@ CONSUMER_PATTERN: Final = (
     rf"(?:{'|'.join(ANSWERS)})\.[a-z0-9][-a-z0-9]{{0,62}}\.[a-z0-9][-a-z0-9]{{0,62}}"
 )
 """Verbs of a consumer's answers in an address: `approve.NAMESPACE.NAME` of the other product."""
-_MOVING: Final = frozenset({PROMOTE_ACTION.verb, ABORT_ACTION.verb, ROLLBACK_ACTION.verb})
+_TRAFFIC_VERBS: Final = frozenset({PROMOTE_ACTION.verb, ABORT_ACTION.verb, ROLLBACK_ACTION.verb})
 """Verbs that move traffic."""
-_THEN: Final = {
+_CONSEQUENCE_BY_VERB: Final = {
     PROMOTE_ACTION.verb: "The operator promotes it at its last step unless a check objects: all traffic moves to it.",
     ABORT_ACTION.verb: "All traffic goes to the stable version at once, and the rollout ends.",
     ROLLBACK_ACTION.verb: "It replaces the stable version at once, without steps.",
     RETRAIN_ACTION.verb: "One training starts as soon as its limits allow; its result takes the usual canary.",
     SUSPEND: "No rollout and no retraining begins by itself until the product is resumed. Requests of people still act.",
-    RESUME: "Rollouts and retrainings begin by themselves again.",
+    RESUME_VERB: "Rollouts and retrainings begin by themselves again.",
 }
 _TITLES: Final = {
     PROMOTE_ACTION.verb: "Approve", ABORT_ACTION.verb: "Abort the rollout of", ROLLBACK_ACTION.verb: "Roll back to",
-    RETRAIN_ACTION.verb: "Retrain", SUSPEND: "Suspend", RESUME: "Resume",
+    RETRAIN_ACTION.verb: "Retrain", SUSPEND: "Suspend", RESUME_VERB: "Resume",
 }  # fmt: skip
 
 
@@ -113,8 +114,8 @@ class Intent:
         value = f"{self.version}/{token}" if self.version else token
         if action is None:
             note = RequestNote.create(f"{self.verb}/{token}", user, reason)
-            changed: dict[str, Any] = {"spec": {"suspend": self.verb == SUSPEND}}
-            return changed | {"metadata": {"annotations": {REQUEST_NOTE: note.annotation}}}
+            patch_body: dict[str, Any] = {"spec": {"suspend": self.verb == SUSPEND}}
+            return patch_body | {"metadata": {"annotations": {REQUEST_NOTE: note.annotation}}}
         note = RequestNote.create(value, user, reason)
         annotations = {action.annotation: value, REQUEST_NOTE: note.annotation}
         return {"metadata": {"annotations": annotations}}
@@ -132,9 +133,9 @@ class Asked:
 def intent_of(product: facts.Body, verb: str, version: str = "") -> Intent | None:
     """Return what this verb asks of a product as it is; None where there is nothing of the kind."""
     if verb.partition("-")[0] in ANSWERS:
-        return _answer(product, verb, version)
+        return _role_answer(product, verb, version)
     if verb not in ACTIONS:
-        return _switch(product, verb)
+        return _suspension_intent(product, verb)
     action = ACTIONS[verb]
     if verb == RETRAIN_ACTION.verb and not facts.section(product, "spec", "retraining"):
         return None
@@ -144,10 +145,10 @@ def intent_of(product: facts.Body, verb: str, version: str = "") -> Intent | Non
         return None
     return Intent(
         verb, verb, request.version,
-        others=tuple(one for one in _accepted(product) if one != request.version) if verb == ROLLBACK_ACTION.verb else (),
-        sentence=request.sentence, details=tuple(request.details), then=_THEN[verb], warning="",
-        moves_traffic=verb in _MOVING,
-        state=(*state_of(product), verb, request.version, *action.identity_of(product), _annotation(product, action)),
+        others=tuple(accepted_version for accepted_version in _accepted_versions(product) if accepted_version != request.version) if verb == ROLLBACK_ACTION.verb else (),
+        sentence=request.sentence, details=tuple(request.details), then=_CONSEQUENCE_BY_VERB[verb], warning="",
+        moves_traffic=verb in _TRAFFIC_VERBS,
+        state=(*state_of(product), verb, request.version, *action.identity_of(product), _annotation_value(product, action)),
     )  # fmt: skip
 
 
@@ -157,7 +158,7 @@ def answer_verbs(roles: Iterable[str]) -> Iterator[str]:
         yield from (f"{word}-{role}" for word in ANSWERS)
 
 
-def _answer(product: facts.Body, verb: str, version: str) -> Intent | None:
+def _role_answer(product: facts.Body, verb: str, version: str) -> Intent | None:
     """Return the answer of a role that the candidate waits for; None for another one."""
     word, _, role = verb.partition("-")
     if role not in missing_parties(product):
@@ -166,22 +167,22 @@ def _answer(product: facts.Body, verb: str, version: str) -> Intent | None:
         request = answer_request(product, role, ANSWERS[word], version)
     except SluicegateError:
         return None
-    agrees = request.verdict == AGREE
+    is_agreement = request.verdict == AGREE
     return Intent(
         verb, verb, request.version, (), sentence=request.sentence, details=tuple(request.details),
         then=(
             "The operator promotes it once each party has agreed, unless a check objects."
-            if agrees
+            if is_agreement
             else "The operator rolls it back: all traffic goes to the stable version."
         ),
         warning="", moves_traffic=True,
-        state=(*state_of(product), verb, request.rollout, *given_answers(product)), answer=request,
+        state=(*state_of(product), verb, request.rollout, *answer_identities(product)), answer=request,
     )  # fmt: skip
 
 
-def _switch(product: facts.Body, verb: str) -> Intent | None:
-    suspended = bool(facts.section(product, "spec").get("suspend"))
-    if verb not in {SUSPEND, RESUME} or (verb == SUSPEND) == suspended:
+def _suspension_intent(product: facts.Body, verb: str) -> Intent | None:
+    is_suspended = bool(facts.section(product, "spec").get("suspend"))
+    if verb not in {SUSPEND, RESUME_VERB} or (verb == SUSPEND) == is_suspended:
         return None
     owner = applied_by(product)
     warning = (
@@ -190,8 +191,8 @@ def _switch(product: facts.Body, verb: str) -> Intent | None:
         else ""
     )
     return Intent(
-        verb, EDIT, "", (), sentence=f"{verb} the product", details=(), then=_THEN[verb],
-        warning=warning, moves_traffic=False, state=(*state_of(product), verb, str(suspended)),
+        verb, EDIT_VERB, "", (), sentence=f"{verb} the product", details=(), then=_CONSEQUENCE_BY_VERB[verb],
+        warning=warning, moves_traffic=False, state=(*state_of(product), verb, str(is_suspended)),
     )  # fmt: skip
 
 
@@ -207,7 +208,7 @@ def asked_of(product: facts.Body) -> Iterator[Asked]:
     last_handled = facts.section(product, "status", "lastHandled")
     note = RequestNote.parse(facts.section(product, "metadata", "annotations").get(REQUEST_NOTE))
     for action in ACTIONS.values():
-        value = _annotation(product, action)
+        value = _annotation_value(product, action)
         if value and last_handled.get(action.handled_field) != value:
             yield Asked(action.verb, value, note.text if note and note.value == value else "")
     if (
@@ -218,7 +219,7 @@ def asked_of(product: facts.Body) -> Iterator[Asked]:
         yield Asked(SUSPEND, "", note.text)
 
 
-def _accepted(product: facts.Body) -> tuple[str, ...]:
+def _accepted_versions(product: facts.Body) -> tuple[str, ...]:
     stable = facts.section(product, "status", "stable").get("revision")
     return tuple(
         dict.fromkeys(
@@ -229,11 +230,11 @@ def _accepted(product: facts.Body) -> tuple[str, ...]:
     )
 
 
-def _annotation(product: facts.Body, action: PersonAction) -> str:
+def _annotation_value(product: facts.Body, action: PersonAction) -> str:
     return str(facts.section(product, "metadata", "annotations").get(action.annotation, ""))
 
 
-def given_answers(product: facts.Body) -> Iterator[str]:
+def answer_identities(product: facts.Body) -> Iterator[str]:
     """Yield the parties that have answered to the candidate, each with the person."""
     for answer in facts.entries(approvals_of(product), "answers"):
         yield f"{answer.get('party')}/{answer.get('user')}"
@@ -253,7 +254,7 @@ def upstream_in(verb: str) -> tuple[str, str] | None:
     return key[0], key[1]
 
 
-def awaited_of(
+def awaiting_products(
     products: Iterable[ProductFacts], consumer: ProductFacts
 ) -> list[tuple[ProductFacts, Need]]:
     """Return the products whose candidates wait for an answer of this one, each with the need."""
@@ -290,13 +291,13 @@ def resolved_intent(
 def _consumer_answer(
     consumer: facts.Body, upstream: facts.Body, verb: str, version: str
 ) -> Intent | None:
-    meta, other = consumer["metadata"], upstream["metadata"]
+    meta, upstream_meta = consumer["metadata"], upstream["metadata"]
     party = f"{meta['namespace']}/{meta['name']}"
-    name = f"{other['namespace']}/{other['name']}"
+    name = f"{upstream_meta['namespace']}/{upstream_meta['name']}"
     verdict = ANSWERS[verb.partition(".")[0]]
     approvals = approvals_of(upstream)
-    waiting = approvals.get("waitingFor")
-    is_listed = isinstance(waiting, list) and party in waiting
+    waiting_parties = approvals.get("waitingFor")
+    is_listed = isinstance(waiting_parties, list) and party in waiting_parties
     if not (is_listed or (approvals.get("moreWaiting") and not _has_answered(upstream, party))):
         return None
     try:
@@ -312,7 +313,7 @@ def _consumer_answer(
             else f"The operator rolls it back, where the approvals of {name} let a refusal do so."
         ),
         warning="", moves_traffic=True,
-        state=(*state_of(consumer), str(other.get("uid", "")), verb, request.rollout, *given_answers(upstream)),
+        state=(*state_of(consumer), str(upstream_meta.get("uid", "")), verb, request.rollout, *answer_identities(upstream)),
         answer=request, upstream=name,
     )  # fmt: skip
 

@@ -19,7 +19,7 @@ from sluicegate.web import exports
 from sluicegate.web.product_pages import select_page
 from sluicegate.web.request_handling import CSV, JSON, ReaderRequest, RequestHandling
 
-MOST_STEPS: Final = 16
+MAX_STEPS: Final = 16
 """Most steps of a journey whose ledgers are read; a longer one has no response time."""
 DAYS: Final = 7
 SHARES: Final = (0.5, 0.95)
@@ -46,9 +46,9 @@ class JourneyPages:
     def add_to(self, router: web.UrlDispatcher) -> None:
         """Add the routes."""
         extension = r"{extension:(\.json|\.csv)?}"
-        answer = self._handling.handler
-        router.add_get(f"/journeys{extension}", answer(self.journeys))
-        router.add_get(r"/journeys/{journey:[^/.]+}" + extension, answer(self.journey))
+        handler = self._handling.handler
+        router.add_get(f"/journeys{extension}", handler(self.journeys))
+        router.add_get(r"/journeys/{journey:[^/.]+}" + extension, handler(self.journey))
 
     async def journeys(self, request: ReaderRequest) -> web.Response:
         """Answer with all journeys."""
@@ -57,8 +57,8 @@ class JourneyPages:
             return request.json(exports.journeys_json(journeys))
         if request.extension == CSV:
             return request.csv(exports.journeys_csv(journeys), "journeys")
-        page, pages, selected = select_page(request, journeys)
-        return request.html("journeys.html", journeys=selected, page=page, pages=pages)
+        page, pages, selected_journeys = select_page(request, journeys)
+        return request.html("journeys.html", journeys=selected_journeys, page=page, pages=pages)
 
     async def journey(self, request: ReaderRequest) -> web.Response:
         """Answer with the steps of one journey, in order."""
@@ -67,7 +67,7 @@ class JourneyPages:
             raise web.HTTPNotFound
         if request.extension == CSV:
             return request.csv(exports.journeys_csv([journey]), journey.name)
-        times = self._times(request, journey)
+        times = self._response_times(request, journey)
         if request.extension == JSON:
             document = exports.journeys_json([journey])[0]
             return request.json(
@@ -81,9 +81,9 @@ class JourneyPages:
             "journey.html", journey=journey, causes=causes, nodes=nodes, times=times, days=DAYS
         )
 
-    def _times(self, request: ReaderRequest, journey: Journey) -> JourneyTimes:
+    def _response_times(self, request: ReaderRequest, journey: Journey) -> JourneyTimes:
         """Return response times from the ledgers of the steps that the reader may see."""
-        steps = journey.steps if len(journey.steps) <= MOST_STEPS else ()
+        steps = journey.steps if len(journey.steps) <= MAX_STEPS else ()
         histograms: dict[ProductKey, Histogram] = {}
         for step in steps:
             key = step.product.key
@@ -96,7 +96,7 @@ class JourneyPages:
                 histograms[key] = histogram_of(days[-DAYS:])
         return JourneyTimes(
             steps={
-                key: tuple(quantile_of(histogram, share) for share in SHARES)
+                key: tuple(quantile_of(histogram, quantile_share) for quantile_share in SHARES)
                 for key, histogram in histograms.items()
             },
             total=quantiles_of_sum(

@@ -13,9 +13,9 @@ from typing import Any, Final
 
 from fast_sugiyama import from_edges
 
-BOX: Final = (170.0, 44.0)
+BOX_SIZE: Final = (170.0, 44.0)
 """Width and height of a product in the graph, in pixels."""
-GAPS: Final = (60.0, 18.0)
+GAP_SIZE: Final = (60.0, 18.0)
 MARGIN: Final = 8.0
 CPU_SECONDS: Final = 3
 """Processor time after which the kernel ends the program."""
@@ -57,44 +57,51 @@ def layout_of(edges: Edges, products: int) -> Layout:
     Parts that aren't connected are below each other.
     """
     layout = Layout({}, {})
-    top = MARGIN
-    linked = sorted({node for edge in edges for node in edge})
-    number = {node: place for place, node in enumerate(linked)}
+    layer_top = MARGIN
+    linked_nodes = sorted({node for edge in edges for node in edge})
+    number = {node: position for position, node in enumerate(linked_nodes)}
     # The library's layers go down; here they go to the right, as names need width. It puts
     # nodes into a set, so they are numbers: a text's hash depends on the process. Numbers
     # from the number of nodes on are the library's, for the gaps.
     layouts = (
         from_edges(
             [(number[caller], number[callee]) for caller, callee in edges],
-            vertex_spacing=BOX[1] + GAPS[1], dummy_vertices=True, dummy_size=GAPS[1],
+            vertex_spacing=BOX_SIZE[1] + GAP_SIZE[1], dummy_vertices=True, dummy_size=GAP_SIZE[1],
         )
         if edges
         else ()
     )  # fmt: skip
     for points, _, _, drawn_calls in layouts:
         calls = tuple((int(caller), int(callee)) for caller, callee in drawn_calls or ())
-        column = {y: place for place, y in enumerate(sorted({-y for _, (_, y) in points}))}
-        least = min(x for _, (x, _) in points)
+        column = {y: position for position, y in enumerate(sorted({-y for _, (_, y) in points}))}
+        minimum_x = min(x for _, (x, _) in points)
         corners = {
-            int(node): (MARGIN + column[-y] * (BOX[0] + GAPS[0]), top + x - least)
+            int(node): (
+                MARGIN + column[-y] * (BOX_SIZE[0] + GAP_SIZE[0]),
+                layer_top + x - minimum_x,
+            )
             for node, (x, y) in points
         }
         layout.corners.update(
-            {linked[node]: at for node, at in corners.items() if node < len(linked)}
+            {
+                linked_nodes[node]: corner
+                for node, corner in corners.items()
+                if node < len(linked_nodes)
+            }
         )
-        follows = {caller: callee for caller, callee in calls if caller >= len(linked)}
-        for upper, lower in calls:
-            gap, gaps = lower, []
-            while gap >= len(linked):
+        next_gap = {caller: callee for caller, callee in calls if caller >= len(linked_nodes)}
+        for upper_node, lower_node in calls:
+            gap, gaps = lower_node, []
+            while gap >= len(linked_nodes):
                 gaps.append(corners[gap])
-                gap = follows[gap]
-            if gaps and upper < len(linked):
-                layout.passed[linked[upper], linked[gap]] = tuple(gaps)
-        top = max(y for _, y in corners.values()) + BOX[1] + GAPS[1]
+                gap = next_gap[gap]
+            if gaps and upper_node < len(linked_nodes):
+                layout.passed[linked_nodes[upper_node], linked_nodes[gap]] = tuple(gaps)
+        layer_top = max(y for _, y in corners.values()) + BOX_SIZE[1] + GAP_SIZE[1]
     for node in range(products):
         if node not in layout.corners:
-            layout.corners[node] = (MARGIN, top)
-            top += BOX[1] + GAPS[1]
+            layout.corners[node] = (MARGIN, layer_top)
+            layer_top += BOX_SIZE[1] + GAP_SIZE[1]
     return layout
 
 

@@ -45,13 +45,15 @@ def calling_of(
     return Calling(days[0].date, days[-1].date, callers)
 
 
-def recent_hours(ledgers: Iterable[DataProductReview]) -> ResourceHours | None:
+def last_hours(ledgers: Iterable[DataProductReview]) -> ResourceHours | None:
     """Return the hours that pods and trainings reserved; None if no ledger has them."""
-    every = tuple(ledgers)
-    days = _days(every)[-HISTORY_DAYS:]
+    all_ledgers = tuple(ledgers)
+    days = _days(all_ledgers)[-HISTORY_DAYS:]
     dates = {day.date for day in days}
     trainings = {
-        one.job: one for ledger in every for one in trainings_ended_on(ledger.status, dates)
+        training.job: training
+        for ledger in all_ledgers
+        for training in trainings_ended_on(ledger.status, dates)
     }
     return hours_of(days, trainings.values())
 

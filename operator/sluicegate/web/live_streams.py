@@ -17,8 +17,8 @@ from sluicegate.runtime.bounded_site import lift_deadline
 from sluicegate.web.identity import TOO_MANY, AccessRefused
 from sluicegate.web.request_handling import ReaderRequest, RequestHandling
 
-MOST_STREAMS: Final = 128
-MOST_OF_READER: Final = 16
+MAX_STREAMS: Final = 128
+MAX_STREAMS_OF_READER: Final = 16
 """Streams of one reader: tabs of one person, or all readers of a page without login."""
 HEARTBEAT_SECONDS: Final = 15.0
 """Seconds between two comments, by which proxies keep the connection and a dead one is found."""
@@ -28,11 +28,13 @@ RETRY_MILLISECONDS: Final = 5000
 
 
 class LiveStreams:
-    """Handlers of streams; `heartbeat` is in seconds."""
+    """Handlers of streams; `heartbeat_seconds` is in seconds."""
 
-    def __init__(self, handling: RequestHandling, heartbeat: float = HEARTBEAT_SECONDS) -> None:
+    def __init__(
+        self, handling: RequestHandling, heartbeat_seconds: float = HEARTBEAT_SECONDS
+    ) -> None:
         self._handling = handling
-        self._heartbeat = heartbeat
+        self._heartbeat = heartbeat_seconds
         self._readers: Counter[str] = Counter()
         self._open: set[asyncio.Event] = set()
         self._closing = False
@@ -49,59 +51,63 @@ class LiveStreams:
         if (key.namespace, key.name) not in request.portfolio.by_key:
             raise web.HTTPNotFound
         user = request.reader.user
-        self._admit(user)
-        changed = asyncio.Event()
-        answer = web.StreamResponse(
+        self._check_limits(user)
+        change_event = asyncio.Event()
+        response = web.StreamResponse(
             headers={
                 "Content-Type": "text/event-stream", "Cache-Control": "no-store",
                 "X-Accel-Buffering": "no",
             }
         )  # fmt: skip
         self._readers[user] += 1
-        self._open.add(changed)
+        self._open.add(change_event)
         products = self._handling.store.products
         try:
-            with products.listened(key, changed.set), suppress(ConnectionResetError):
+            with products.listened(key, change_event.set), suppress(ConnectionResetError):
                 lift_deadline()
-                await answer.prepare(request.raw)
-                await answer.write(f"retry: {RETRY_MILLISECONDS}\n\n".encode())
-                await self._send(request, key, changed, answer)
+                await response.prepare(request.raw)
+                await response.write(f"retry: {RETRY_MILLISECONDS}\n\n".encode())
+                await self._send_events(request, key, change_event, response)
         finally:
-            self._open.discard(changed)
+            self._open.discard(change_event)
             self._readers -= Counter((user,))  # keeps no reader without a stream
-        return answer
+        return response
 
-    def _admit(self, user: str) -> None:
+    def _check_limits(self, user: str) -> None:
         """Refuse a stream beyond the bounds."""
         retry_header = {"Retry-After": "60"}
-        if len(self._open) >= MOST_STREAMS:
-            text = f"{MOST_STREAMS} pages are live already: this one is loaded again each minute"
+        if len(self._open) >= MAX_STREAMS:
+            text = f"{MAX_STREAMS} pages are live already: this one is loaded again each minute"
             raise AccessRefused(TOO_MANY, text, retry_header)
-        if self._readers[user] >= MOST_OF_READER:
-            text = f"{MOST_OF_READER} pages of {user or 'you'} are live already: close one"
+        if self._readers[user] >= MAX_STREAMS_OF_READER:
+            text = f"{MAX_STREAMS_OF_READER} pages of {user or 'you'} are live already: close one"
             raise AccessRefused(TOO_MANY, text, retry_header)
 
-    async def _send(
-        self, request: ReaderRequest, key: Key, changed: asyncio.Event, answer: web.StreamResponse
+    async def _send_events(
+        self,
+        request: ReaderRequest,
+        key: Key,
+        change_event: asyncio.Event,
+        response: web.StreamResponse,
     ) -> None:
         products = self._handling.store.products
-        last_sent = ""
+        sent_text = ""
         while not self._closing and await self._handling.still_sees(request, key.namespace):
             version = products.version_of(key)
-            changed.clear()
-            if version != last_sent:
-                last_sent = version
-                await answer.write(f"event: changed\nid: {version}\ndata: {version}\n\n".encode())
+            change_event.clear()
+            if version != sent_text:
+                sent_text = version
+                await response.write(f"event: changed\nid: {version}\ndata: {version}\n\n".encode())
                 if not version:
                     return  # the product was deleted
                 await asyncio.sleep(PAUSE_SECONDS)
             else:
-                await answer.write(b": alive\n\n")
+                await response.write(b": alive\n\n")
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._heartbeat):
-                    await changed.wait()
+                    await change_event.wait()
 
     async def _close(self, _: web.Application) -> None:
         self._closing = True
-        for changed in self._open:
-            changed.set()
+        for change_event in self._open:
+            change_event.set()

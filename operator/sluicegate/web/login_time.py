@@ -20,7 +20,7 @@ def login_time_of(value: str) -> int | None:
     """
     text = value.strip()
     if (token := _TOKEN.fullmatch(text)) is not None:
-        return _time_in_claims(token["claims"])
+        return _login_claim(token["claims"])
     try:
         return _seconds(float(text))
     except ValueError:
@@ -32,7 +32,7 @@ def login_time_of(value: str) -> int | None:
     return int(time.replace(tzinfo=time.tzinfo or UTC).timestamp())
 
 
-def _time_in_claims(payload: str) -> int | None:
+def _login_claim(payload: str) -> int | None:
     try:
         claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
     except (binascii.Error, ValueError):

@@ -85,102 +85,106 @@ def market_tables(
     """Return a table for each SLO that is counted by market."""
     by_date = {day.date: day for ledger in ledgers for day in ledger.status.days}
     days = [by_date[date] for date in sorted(by_date)]
-    terms = {slo.name: slo for slo in ledgers[-1].status.slos} if ledgers else {}
+    review_slos = {slo.name: slo for slo in ledgers[-1].status.slos} if ledgers else {}
     tables = []
     for slo in product.status.slos:
-        rows = tuple(sorted(_rows(slo, product, days, terms.get(slo.name)), key=_order))
+        rows = tuple(
+            sorted(_market_rows(slo, product, days, review_slos.get(slo.name)), key=_sort_key)
+        )
         if rows:
-            lines = tuple(_lines(slo, product, ledgers, rows[:MAX_DRAWN_MARKETS]))
+            lines = tuple(_market_lines(slo, product, ledgers, rows[:MAX_DRAWN_MARKETS]))
             tables.append(
                 MarketTable(slo.name, rows, tuple(conceal_marks(line, conceal) for line in lines))
             )
     return tuple(tables)
 
 
-def _rows(
-    slo: SloStatus, product: DataProduct, days: Sequence[ReviewDay], terms: ReviewSlo | None
+def _market_rows(
+    slo: SloStatus, product: DataProduct, days: Sequence[ReviewDay], review_slo: ReviewSlo | None
 ) -> Iterator[SloMarketRow]:
     status = product.status
-    levels = levels_by_market(slo, status, product.spec.markets)
+    market_levels = levels_by_market(slo, status, product.spec.markets)
     counts = market_days(slo.name, days)
-    by_market = {one.market: one for one in slo.markets}
-    missed = status.engine.slo(slo.name).missed_markets
-    required = _required(slo, terms)
-    for market in dict.fromkeys((*levels, *counts)):
-        state = levels[market].state if market in levels else SloState.UNKNOWN
-        yield _row(
+    by_market = {market_status.market: market_status for market_status in slo.markets}
+    missed_times = status.engine.slo(slo.name).missed_markets
+    required_ratio = _required_ratio(slo, review_slo)
+    for market in dict.fromkeys((*market_levels, *counts)):
+        state = market_levels[market].state if market in market_levels else SloState.UNKNOWN
+        yield _market_row(
             market, state, counts.get(market, []),
-            present=by_market.get(market), required=required, slo=slo, missed=missed,
+            market_status=by_market.get(market), required_ratio=required_ratio, slo=slo, missed_times=missed_times,
         )  # fmt: skip
 
 
-def _required(slo: SloStatus, terms: ReviewSlo | None) -> float | None:
+def _required_ratio(slo: SloStatus, review_slo: ReviewSlo | None) -> float | None:
     limits = [float(market.limit) for market in slo.markets if market.limit is not None]
     if limits:
         return limits[0]
     if slo.objective is not None:
         return float(slo.objective)
-    return None if terms is None else required_of(terms)
+    return None if review_slo is None else required_of(review_slo)
 
 
-def _row(
+def _market_row(
     market: str,
     state: SloState,
     days: Sequence[tuple[str, Count]],
     *,
-    present: MarketStatus | None,
-    required: float | None,
+    market_status: MarketStatus | None,
+    required_ratio: float | None,
     slo: SloStatus,
-    missed: Mapping[str, int],
+    missed_times: Mapping[str, int],
 ) -> SloMarketRow:
     shares = tuple(share_of(count) for _, count in days)
-    since = missed.get(market)
-    if present is not None:
-        budget = present.budget_remaining
+    missed_since = missed_times.get(market)
+    if market_status is not None:
+        budget = market_status.budget_remaining
         return SloMarketRow(
             market=market,
             state=state,
-            ratio=None if present.ratio is None else float(present.ratio),
-            interval=tuple(map(float, present.interval)),
-            total=present.total,
+            ratio=None if market_status.ratio is None else float(market_status.ratio),
+            interval=tuple(map(float, market_status.interval)),
+            total=market_status.total,
             day="",
-            required=required,
+            required=required_ratio,
             budget_left=None if budget is None else float(budget),
-            missed_since=present.missed_start_time or since,
+            missed_since=market_status.missed_start_time or missed_since,
             shares=shares,
         )
-    day, newest = next((one for one in reversed(days) if one[1].total), ("", NOTHING))
-    recent_count = summed(one for _, one in days[-BUDGET_DAYS:])
+    day, day_total = next(
+        (day_count for day_count in reversed(days) if day_count[1].total), ("", NOTHING)
+    )
+    recent_count = summed(day_count for _, day_count in days[-BUDGET_DAYS:])
     return SloMarketRow(
         market=market,
         state=state,
-        ratio=share_of(newest),
-        interval=interval_of(newest) or (),
-        total=newest.total,
+        ratio=share_of(day_total),
+        interval=interval_of(day_total) or (),
+        total=day_total.total,
         day=day,
-        required=required,
+        required=required_ratio,
         budget_left=budget_of(recent_count, slo.objective),
-        missed_since=since,
+        missed_since=missed_since,
         shares=shares,
     )
 
 
-def _order(row: SloMarketRow) -> tuple[int, float, str]:
+def _sort_key(row: SloMarketRow) -> tuple[int, float, str]:
     return STATES_BY_SEVERITY.index(row.state), 1.0 if row.ratio is None else row.ratio, row.market
 
 
-def _lines(
+def _market_lines(
     slo: SloStatus,
     product: DataProduct,
     ledgers: Sequence[DataProductReview],
     rows: Sequence[SloMarketRow],
 ) -> Iterator[EvolutionLine]:
-    at = product.status.last_refresh_time
+    refresh_time = product.status.last_refresh_time
     by_market = {row.market: row for row in rows}
     for line in market_lines(ledgers, slo.name, tuple(by_market)) if ledgers else ():
         row = by_market[line.series[0]]
-        if at is None or row.ratio is None or row.day:
+        if refresh_time is None or row.ratio is None or row.day:
             yield line
         else:
-            day = local_day(at, ledgers[-1].status.time_zone)
+            day = local_day(refresh_time, ledgers[-1].status.time_zone)
             yield with_present(line, day, row.ratio, row.total)

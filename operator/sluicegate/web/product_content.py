@@ -18,7 +18,7 @@ from sluicegate.views.goals import GoalProgress, goals_of
 from sluicegate.views.needs import plugin_command
 from sluicegate.views.product_facts import ProductFacts
 from sluicegate.views.resource_hours import ResourceHours
-from sluicegate.web.ledger_days import Calling, calling_of, recent_hours, recent_response_times
+from sluicegate.web.ledger_days import Calling, calling_of, last_hours, recent_response_times
 from sluicegate.web.market_tables import MarketTable, market_tables
 from sluicegate.web.slo_rows import SloRow, product_lines, slo_rows
 from sluicegate.web.store import ReviewFacts
@@ -65,14 +65,16 @@ def detail_of(
     ledgers: Iterable[DataProductReview],
 ) -> Detail:
     """Return the page of one product as a reader may see it, without the names of hidden products."""
-    concealed = product.replace(status=_concealed(product.status, portfolio.conceal))
+    visible_product = product.replace(
+        status=_without_hidden_names(product.status, portfolio.conceal)
+    )
     all_ledgers = tuple(ledgers)
     node = portfolio.graph.nodes.get(f"{facts.key[0]}/{facts.key[1]}")
     return Detail(
         facts=facts,
-        product=concealed,
-        slos=slo_rows(concealed, facts.initial_distances, all_ledgers),
-        timeline=tuple(timeline(concealed)),
+        product=visible_product,
+        slos=slo_rows(visible_product, facts.initial_distances, all_ledgers),
+        timeline=tuple(timeline(visible_product)),
         dependents=tuple(dependents_of(portfolio.products, facts.key)),
         causes=tuple(portfolio.graph.nodes[name] for name in node.causes) if node else (),
         reviews=tuple(
@@ -80,20 +82,20 @@ def detail_of(
             for review in portfolio.reviews
             if (review.key.namespace, review.product) == facts.key and review.uid in {"", facts.uid}
         ),
-        commands=dict(_commands(concealed)),
-        hours=recent_hours(all_ledgers),
+        commands=dict(_commands(visible_product)),
+        hours=last_hours(all_ledgers),
         response_times=recent_response_times(all_ledgers),
-        lines=product_lines(all_ledgers, concealed, portfolio.conceal),
-        markets=market_tables(concealed, all_ledgers, portfolio.conceal),
-        goals=tuple(goals_of(concealed)),
+        lines=product_lines(all_ledgers, visible_product, portfolio.conceal),
+        markets=market_tables(visible_product, all_ledgers, portfolio.conceal),
+        goals=tuple(goals_of(visible_product)),
         calling=calling_of(all_ledgers, portfolio.conceal),
         iterations=tuple(
             iteration_log(
-                concealed,
+                visible_product,
                 (
                     (
                         ledger.spec.product_ref,
-                        _concealed(ledger.status.candidates, portfolio.conceal),
+                        _without_hidden_names(ledger.status.candidates, portfolio.conceal),
                     )
                     for ledger in all_ledgers
                 ),
@@ -102,13 +104,13 @@ def detail_of(
     )
 
 
-_TEXTS: Final = frozenset({"message", "decision_message", "problems", "hypothesis"})
+_TEXT_FIELDS: Final = frozenset({"message", "decision_message", "problems", "hypothesis"})
 
 
 def conceal_review(report: ReportFacts, conceal: Callable[[str], str]) -> ReportFacts:
     """Remove the names of hidden products from the decisions of a report, and from its marks."""
     review = report.review
-    status = _concealed(review.status, conceal)
+    status = _without_hidden_names(review.status, conceal)
     lines, evolution, periods = (
         tuple(conceal_marks(line, conceal) for line in lines)
         for lines in (report.lines, report.evolution, report.periods)
@@ -124,25 +126,31 @@ def conceal_review(report: ReportFacts, conceal: Callable[[str], str]) -> Report
     )  # fmt: skip
 
 
-def _concealed(part: Any, conceal: Callable[[str], str]) -> Any:
+def _without_hidden_names(value: Any, conceal: Callable[[str], str]) -> Any:
     """Apply `conceal` to each text in a part of status; other values are unchanged."""
-    if isinstance(part, tuple):
-        items = tuple(_concealed(one, conceal) for one in part)
-        same = all(new is old for new, old in zip(items, part, strict=True))
-        return part if same else items  # a count is a tuple of a type of its own
-    fields = getattr(type(part), "model_fields", None)
+    if isinstance(value, tuple):
+        items = tuple(_without_hidden_names(item, conceal) for item in value)
+        is_unchanged = all(
+            new_value is old_value for new_value, old_value in zip(items, value, strict=True)
+        )
+        return value if is_unchanged else items  # a count is a tuple of a type of its own
+    fields = getattr(type(value), "model_fields", None)
     if fields is None:
-        return part
-    changed: dict[str, Any] = {}
+        return value
+    changed_fields: dict[str, Any] = {}
     for name in fields:
-        value = getattr(part, name)
-        if name in _TEXTS:
-            new: Any = conceal(value) if isinstance(value, str) else tuple(map(conceal, value))
+        field_value = getattr(value, name)
+        if name in _TEXT_FIELDS:
+            new_value: Any = (
+                conceal(field_value)
+                if isinstance(field_value, str)
+                else tuple(map(conceal, field_value))
+            )
         else:
-            new = _concealed(value, conceal)
-        if new is not value:
-            changed[name] = new
-    return part.replace(**changed) if changed else part
+            new_value = _without_hidden_names(field_value, conceal)
+        if new_value is not field_value:
+            changed_fields[name] = new_value
+    return value.replace(**changed_fields) if changed_fields else value
 
 
 def _commands(product: DataProduct) -> Iterator[tuple[str, str]]:
@@ -162,10 +170,10 @@ def _commands(product: DataProduct) -> Iterator[tuple[str, str]]:
     if product.spec.retraining is not None:
         yield "Retrain", plugin_command(product.metadata.key, "retrain")
     if status.accepted_versions:
-        before = status.accepted_versions[0].version
+        previous_version = status.accepted_versions[0].version
         yield (
-            f"Roll back to {before}",
-            plugin_command(product.metadata.key, "rollback", before),
+            f"Roll back to {previous_version}",
+            plugin_command(product.metadata.key, "rollback", previous_version),
         )
     yield "Explain, with live numbers", f"kubectl sluicegate explain {namespace}/{name}"
     yield "Read the object", f"kubectl get dataproduct -n {namespace} {name} -o yaml"

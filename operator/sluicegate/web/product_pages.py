@@ -15,7 +15,7 @@ from sluicegate.views.product_facts import ProductFacts
 from sluicegate.web import exports
 from sluicegate.web.acting import Acting
 from sluicegate.web.drawing import Picture, edges_of, picture_of
-from sluicegate.web.intents import asked_of, awaited_of
+from sluicegate.web.intents import asked_of, awaiting_products
 from sluicegate.web.layout_process import LayoutProcesses, NotDrawnError
 from sluicegate.web.product_content import detail_of
 from sluicegate.web.request_handling import CSV, JSON, ReaderRequest, RequestHandling
@@ -28,13 +28,13 @@ QUEUE: Final = 30
 """Needs on the first page; a filter shows all of them."""
 CHANGES: Final = 8
 """Products that changed since the last visit, on the first page."""
-MOVERS: Final = 6
+MAX_MOVERS: Final = 6
 """Products that changed most, on the first page."""
-LATE: Final = 6
+MAX_LATE_ACTIONS: Final = 6
 """Actions that are late, on the first page."""
-MOST_LISTED: Final = 50
+MAX_LISTED: Final = 50
 """Degraded products, and affected ones of each, that the page of the graph lists."""
-_LONGEST: Final = 200
+_MAX_NAME_LENGTH: Final = 200
 """Characters of a filter that are read."""
 
 
@@ -49,20 +49,20 @@ class PortfolioPages:
     def add_to(self, router: web.UrlDispatcher) -> None:
         """Add the routes."""
         extension = r"{extension:(\.json|\.csv)?}"
-        add = router.add_get
-        answer = self._handling.handler
-        add("/", answer(self.portfolio))
-        add(r"/portfolio{extension:\.json|\.csv}", answer(self.portfolio))
-        add(f"/markets{extension}", answer(self.markets))
-        add(r"/markets/{market:[^/.]+}" + extension, answer(self.market))
-        add(f"/graph{extension}", answer(self.graph))
-        add(f"/reviews{extension}", answer(self.reviews))
-        add(r"/products/{namespace:[^/]+}/{name:[^/.]+}" + extension, answer(self.product))
-        add(
+        add_get = router.add_get
+        handler = self._handling.handler
+        add_get("/", handler(self.portfolio))
+        add_get(r"/portfolio{extension:\.json|\.csv}", handler(self.portfolio))
+        add_get(f"/markets{extension}", handler(self.markets))
+        add_get(r"/markets/{market:[^/.]+}" + extension, handler(self.market))
+        add_get(f"/graph{extension}", handler(self.graph))
+        add_get(f"/reviews{extension}", handler(self.reviews))
+        add_get(r"/products/{namespace:[^/]+}/{name:[^/.]+}" + extension, handler(self.product))
+        add_get(
             r"/products/{namespace:[^/]+}/{name:[^/.]+}/iterations{extension:\.csv}",
-            answer(self.product),
+            handler(self.product),
         )
-        add(f"/me{extension}", answer(self.me))
+        add_get(f"/me{extension}", handler(self.me))
 
     def add_missing_to(self, router: web.UrlDispatcher) -> None:
         """Add the route for all other addresses; last, as the first matching route answers."""
@@ -75,31 +75,33 @@ class PortfolioPages:
     async def portfolio(self, request: ReaderRequest) -> web.Response:
         """Answer with the summary, the queue of needs, and the table of products."""
         portfolio, filters = request.portfolio, parse_filter(request.query)
-        sort = request.query.get("sort", "state")
-        sort = sort if sort in SORT_KEYS else "state"
-        backwards = request.query.get("desc") == "1"
-        products = table_rows(portfolio.products, filters, sort, backwards=backwards)
+        sort_key = request.query.get("sort", "state")
+        sort_key = sort_key if sort_key in SORT_KEYS else "state"
+        is_descending = request.query.get("desc") == "1"
+        products = table_rows(portfolio.products, filters, sort_key, backwards=is_descending)
         if request.extension == JSON:
             return request.json(
                 exports.portfolio_json(portfolio.overview, products, portfolio.movers)
             )
         if request.extension == CSV:
             return request.csv(exports.portfolio_csv(products), "portfolio")
-        page, pages, selected = select_page(request, products)
-        own_needs = of_person(portfolio.overview, portfolio.products, request.reader.user)
-        own_pairs = {(one.key, need) for one, need in own_needs}
+        page, pages, selected_products = select_page(request, products)
+        reader_needs = of_person(portfolio.overview, portfolio.products, request.reader.user)
+        reader_pairs = {(product.key, need) for product, need in reader_needs}
         other_pairs = [
-            pair for pair in portfolio.overview.queue if (pair[0].key, pair[1]) not in own_pairs
+            product_need
+            for product_need in portfolio.overview.queue
+            if (product_need[0].key, product_need[1]) not in reader_pairs
         ]
         visit = self._handling.visit(request)
         changes = () if visit is None else visit.changes(portfolio.products)
         response = request.html(
             "portfolio.html", visit=visit, changes=changes[:CHANGES], changed=len(changes),
-            overview=portfolio.overview, mine=own_needs[:QUEUE], queue=other_pairs[:QUEUE], others=len(other_pairs), choices=portfolio.choices,
-            filters=filters, sort=sort, backwards=backwards, found=len(products), pages=pages,
-            page=page, products=selected, movers=portfolio.movers, shown=MOVERS,
+            overview=portfolio.overview, mine=reader_needs[:QUEUE], queue=other_pairs[:QUEUE], others=len(other_pairs), choices=portfolio.choices,
+            filters=filters, sort=sort_key, backwards=is_descending, found=len(products), pages=pages,
+            page=page, products=selected_products, movers=portfolio.movers, shown=MAX_MOVERS,
             histories=portfolio.histories,
-            late=portfolio.histories.late_actions(self._handling.store.clock()), most_late=LATE,
+            late=portfolio.histories.late_actions(self._handling.store.clock()), most_late=MAX_LATE_ACTIONS,
         )  # fmt: skip
         if visit is not None:
             visit.add_cookie(response)
@@ -114,11 +116,11 @@ class PortfolioPages:
             return request.json(exports.matrix_json(matrix))
         if request.extension == CSV:
             return request.csv(exports.matrix_csv(matrix), "markets")
-        page, pages, selected = select_page(request, matrix.rows)
+        page, pages, selected_rows = select_page(request, matrix.rows)
         return request.html(
             "markets.html",
             matrix=matrix, filters=filters, choices=request.portfolio.choices, page=page, pages=pages,
-            rows=selected,
+            rows=selected_rows,
         )  # fmt: skip
 
     async def market(self, request: ReaderRequest) -> web.Response:
@@ -131,37 +133,37 @@ class PortfolioPages:
             return request.json(exports.market_json(market, products))
         if request.extension == CSV:
             return request.csv(exports.market_csv(products), "market")
-        page, pages, selected = select_page(request, products)
+        page, pages, selected_products = select_page(request, products)
         counts = Counter(str(row.level.state) if row.level else "" for row in products)
         return request.html(
             "market.html",
-            market=market, found=len(products), counts=counts, rows=selected, page=page, pages=pages,
+            market=market, found=len(products), counts=counts, rows=selected_products, page=page, pages=pages,
             alone=sum(row.alone for row in products), named=market in request.portfolio.choices.markets,
         )  # fmt: skip
 
     async def graph(self, request: ReaderRequest) -> web.Response:
         """Answer with the graph of dependencies; with `of` the part around one product."""
         graph = request.portfolio.graph.linked()
-        centre = request.query.get("of", "")[:_LONGEST]
-        if centre in request.portfolio.graph.nodes:
-            graph = request.portfolio.graph.near(centre)
+        centre_name = request.query.get("of", "")[:_MAX_NAME_LENGTH]
+        if centre_name in request.portfolio.graph.nodes:
+            graph = request.portfolio.graph.near(centre_name)
         else:
-            centre = ""
+            centre_name = ""
         if request.extension == JSON:
             return request.json(exports.graph_json(graph))
         if request.extension == CSV:
             return request.csv(exports.graph_csv(graph), "graph")
-        picture, not_drawn = await self._picture(request, graph)
-        affected = {
+        picture, reason = await self._picture(request, graph)
+        affected_names = {
             name: causes_of
             for name, causes_of in graph.affected().items()
             if graph.nodes[name].state == ProductState.DEGRADED
         }
         return request.html(
             "graph.html",
-            graph=graph, picture=picture, not_drawn=not_drawn, of=centre, affected=affected,
-            degraded=sorted(affected, key=lambda name: (-len(affected[name]), name)),
-            most=MOST_LISTED, most_causes=MOST_CAUSES,
+            graph=graph, picture=picture, not_drawn=reason, of=centre_name, affected=affected_names,
+            degraded=sorted(affected_names, key=lambda name: (-len(affected_names[name]), name)),
+            most=MAX_LISTED, most_causes=MOST_CAUSES,
         )  # fmt: skip
 
     async def _picture(self, request: ReaderRequest, graph: Graph) -> tuple[Picture | None, str]:
@@ -200,15 +202,17 @@ class PortfolioPages:
         if request.extension == CSV:
             return request.csv(exports.detail_csv(detail), key[1])
         body = self._handling.store.products.body(Key(*key)) or {}
-        awaited = awaited_of(request.portfolio.products, facts)
-        bodies = (self._handling.store.products.body(Key(*one.key)) for one, _ in awaited)
+        awaiting = awaiting_products(request.portfolio.products, facts)
+        bodies = (
+            self._handling.store.products.body(Key(*upstream.key)) for upstream, _ in awaiting
+        )
         upstreams = [upstream for upstream in bodies if upstream is not None]
-        offered = (
+        offered_intents = (
             await self._acting.offered(request.reader, body, upstreams) if self._acting else []
         )
         return request.html(
             "product.html", it=detail, names=_titles(request.portfolio.products),
-            offered=offered, asked=list(asked_of(body)), awaited=awaited,
+            offered=offered_intents, asked=list(asked_of(body)), awaited=awaiting,
         )  # fmt: skip
 
     async def reviews(self, request: ReaderRequest) -> web.Response:
@@ -217,7 +221,7 @@ class PortfolioPages:
         The filter `q` is a part of a name; `period` and `state` are exact.
         """
         text, state, first_day = (
-            request.query.get(name, "")[:_LONGEST] for name in ("q", "state", "period")
+            request.query.get(name, "")[:_MAX_NAME_LENGTH] for name in ("q", "state", "period")
         )
         all_reviews = request.portfolio.reviews
         reviews = [
@@ -238,12 +242,12 @@ class PortfolioPages:
             return request.json(exports.reviews_json(results(reviews), now))
         if request.extension == CSV:
             return request.csv(exports.reviews_csv(results(reviews), now), "reviews")
-        page, pages, selected = select_page(request, reviews)
+        page, pages, selected_reviews = select_page(request, reviews)
         states = sorted({review.state for review in all_reviews})
         periods = sorted({review.first_day for review in all_reviews}, reverse=True)
         return request.html(
             "reviews.html",
-            results=results(selected), text=text, state=state, states=states, begin=first_day, periods=periods,
+            results=results(selected_reviews), text=text, state=state, states=states, begin=first_day, periods=periods,
             found=len(reviews), page=page, pages=pages, now=now,
         )  # fmt: skip
 
@@ -260,18 +264,20 @@ class PortfolioPages:
             return request.json(identity)
         return request.html("me.html", me=identity)
 
-    def _visible_namespaces(self, allowed: frozenset[str] | None) -> str | list[str]:
+    def _visible_namespaces(self, namespaces: frozenset[str] | None) -> str | list[str]:
         """Return the namespaces that the reader may see (None: all), as far as the page reads them."""
-        read = self._handling.store.read
-        if allowed is None:
-            return sorted(read) or "all"
-        return sorted(allowed.intersection(read) if read else allowed)
+        read_namespaces = self._handling.store.read
+        if namespaces is None:
+            return sorted(read_namespaces) or "all"
+        return sorted(namespaces.intersection(read_namespaces) if read_namespaces else namespaces)
 
 
 def parse_filter(query: Any) -> Wanted:
     """Parse the filter of an address."""
-    fields = {"text": "q", **{one: one for one in Wanted.__slots__ if one != "text"}}
-    return Wanted(**{field: str(query.get(name, ""))[:_LONGEST] for field, name in fields.items()})
+    fields = {"text": "q", **{name: name for name in Wanted.__slots__ if name != "text"}}
+    return Wanted(
+        **{field: str(query.get(name, ""))[:_MAX_NAME_LENGTH] for field, name in fields.items()}
+    )
 
 
 def _number(text: str) -> int:

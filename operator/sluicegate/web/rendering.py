@@ -33,10 +33,10 @@ from sluicegate.views.words import DEGRADATION_OVER_TEXT, Tone, label, tone_of
 from sluicegate.web.drawing import bullet_of
 from sluicegate.web.figure_cache import FigureCache
 
-HERE: Final = Path(__file__).parent
-STATIC: Final = HERE / "static"
+PACKAGE_DIRECTORY: Final = Path(__file__).parent
+STATIC_DIRECTORY: Final = PACKAGE_DIRECTORY / "static"
 _REPORTS: Final = Path(sluicegate.reporting.__file__).parent / "templates"
-SHAPES: Final = {Tone.GOOD: "●", Tone.WARN: "▲", Tone.BAD: "■", Tone.NONE: "○"}
+SHAPE_BY_TONE: Final = {Tone.GOOD: "●", Tone.WARN: "▲", Tone.BAD: "■", Tone.NONE: "○"}
 """A shape for each tone, as colour alone isn't visible to all readers."""
 
 
@@ -46,16 +46,16 @@ class Pages:
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
         self._environment = Environment(
-            loader=FileSystemLoader([HERE / "templates", _REPORTS]),
+            loader=FileSystemLoader([PACKAGE_DIRECTORY / "templates", _REPORTS]),
             autoescape=True,
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
         )
         self._environment.filters.update(
-            age=self.age, moment=moment, badge=badge, points=points, in_points=points_number,
+            age=self.age, moment=time_text, badge=badge, points=points, in_points=points_number,
             percent=percent, budget=words.budget_text, safe_url=safe_url, tone=tone_of,
-            said=label, shape=shape, capitalize_first=lambda text: text[:1].upper() + text[1:], merged=lambda one, other: {**one, **{str(k): v for k, v in other.items()}},
+            said=label, shape=shape, capitalize_first=lambda text: text[:1].upper() + text[1:], merged=lambda first_map, second_map: {**first_map, **{str(key): value for key, value in second_map.items()}},
         )  # fmt: skip
         self._environment.tests["https"] = lambda url: bool(safe_url(str(url)))
         self._environment.globals.update(
@@ -72,37 +72,37 @@ class Pages:
     def _figure(self, line: EvolutionLine, identity: str) -> str:
         return self.render("figure.html", {"line": line, "identity": identity})
 
-    def age(self, at: int | None) -> Markup:
+    def age(self, seconds: int | None) -> Markup:
         """Render the age of a time, with the time itself; a dash if it is unknown."""
-        if at is None:
+        if seconds is None:
             return Markup("–")
-        seconds_passed = self._clock() - at
-        text = duration(_rounded(seconds_passed)) if seconds_passed >= 1 else "now"
-        local_time = datetime.fromtimestamp(at, UTC)
+        seconds_passed = self._clock() - seconds
+        text = duration(_rounded_seconds(seconds_passed)) if seconds_passed >= 1 else "now"
+        local_time = datetime.fromtimestamp(seconds, UTC)
         return Markup('<time datetime="{}" title="{}">{}</time>').format(
             f"{local_time:%Y-%m-%dT%H:%M:%SZ}", f"{local_time:%Y-%m-%d %H:%M:%S} UTC", text
         )
 
 
-def _rounded(seconds: float) -> int:
+def _rounded_seconds(seconds: float) -> int:
     """Round an age to whole units of the largest unit that fits twice."""
-    unit = next((one for one in (86_400, 3_600, 60) if seconds >= 2 * one), 1)
+    unit = next((size for size in (86_400, 3_600, 60) if seconds >= 2 * size), 1)
     return round(seconds / unit) * unit
 
 
-def share_of(bad: int, total: int) -> str:
+def share_of(bad_count: int, total: int) -> str:
     """Render a share of good events with its number of events."""
-    return words.count_text(Count(bad, total))
+    return words.count_text(Count(bad_count, total))
 
 
-def moment(at: int | None) -> str:
+def time_text(seconds: int | None) -> str:
     """Render a time; a dash if it is unknown."""
-    return "–" if at is None else f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M} UTC"
+    return "–" if seconds is None else f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def shape(state: object) -> str:
     """Return the shape of a state."""
-    return SHAPES[tone_of(state)]
+    return SHAPE_BY_TONE[tone_of(state)]
 
 
 def badge(state: object) -> Markup:
@@ -122,11 +122,11 @@ def url_of(kind: str, *names: str, extension: str = "") -> str:
     return "/".join(["", kind, *(quote(name, safe="") for name in names)]) + extension
 
 
-def with_query(path: str, query_values: Mapping[str, str], **changed: object) -> str:
+def with_query(path: str, query_values: Mapping[str, str], **changed_values: object) -> str:
     """Return the address of the same page with other values; empty ones are left out."""
-    query = {**query_values, **{name: str(value) for name, value in changed.items()}}
-    kept_values = {name: value for name, value in query.items() if value}
-    return f"{path}?{urlencode(kept_values)}" if kept_values else path
+    query = {**query_values, **{name: str(value) for name, value in changed_values.items()}}
+    set_values = {name: value for name, value in query.items() if value}
+    return f"{path}?{urlencode(set_values)}" if set_values else path
 
 
 def static_url(name: str) -> str:
@@ -135,7 +135,8 @@ def static_url(name: str) -> str:
 
 
 _DIGESTS: Final = {
-    path.name: hashlib.sha256(path.read_bytes()).hexdigest()[:12] for path in STATIC.iterdir()
+    path.name: hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+    for path in STATIC_DIRECTORY.iterdir()
 }
 
 
@@ -145,6 +146,6 @@ def chart(line: EvolutionLine, identity: str) -> Markup:
 
 
 @lru_cache(maxsize=2048)
-def small_chart(values: tuple[float | None, ...], bound: float | None, label: str) -> Markup:
+def small_chart(values: tuple[float | None, ...], limit: float | None, label: str) -> Markup:
     """Render a line without axes; empty without a value."""
-    return Markup(small_line(values, bound, label))  # noqa: S704 - it escapes its label
+    return Markup(small_line(values, limit, label))  # noqa: S704 - it escapes its label

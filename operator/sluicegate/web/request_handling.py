@@ -22,7 +22,7 @@ from sluicegate.web.store import STALE_SECONDS, Store
 from sluicegate.web.visible_portfolio import Views, VisiblePortfolio
 from sluicegate.web.visits import Visit, visit_of
 
-SECURITY: Final = {
+SECURITY_HEADERS: Final = {
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'self'; img-src 'self'; script-src 'self';"
         " connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -33,10 +33,10 @@ SECURITY: Final = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-_WORTH: Final = 1024
+_COMPRESSION_BYTES: Final = 1024
 """Bytes from which an answer is compressed."""
 
-_MISSING: Final = "There is no such page, or you can't see it."
+_NOT_FOUND_TEXT: Final = "There is no such page, or you can't see it."
 _TITLES: Final = {
     401: "Not logged in",
     403: "Not allowed",
@@ -50,9 +50,9 @@ HTML, JSON, CSV = "", ".json", ".csv"
 Handler = Callable[["ReaderRequest"], Awaitable[web.StreamResponse]]
 
 
-async def secure(_: web.Request, response: web.StreamResponse) -> None:
+async def add_security_headers(_: web.Request, response: web.StreamResponse) -> None:
     """Add the security headers of every answer, errors included."""
-    for name, value in SECURITY.items():
+    for name, value in SECURITY_HEADERS.items():
         response.headers[name] = value
     response.headers.setdefault("Cache-Control", "private, no-cache")
     response.headers.setdefault("Vary", "Authorization, Cookie, Accept-Encoding")
@@ -88,8 +88,8 @@ class ReaderRequest:
         """Answer with a page."""
         query_values = {name: value for name, value in self.raw.query.items() if name != "token"}
 
-        def here(path: str = self.raw.path, **changed: object) -> str:
-            return with_query(path, query_values, **changed)
+        def here(path: str = self.raw.path, **changed_values: object) -> str:
+            return with_query(path, query_values, **changed_values)
 
         text = self.pages.render(
             template,
@@ -118,14 +118,16 @@ class ReaderRequest:
         tag = f'W/"{sha256(body).hexdigest()[:24]}"'
         all_headers = {"ETag": tag, **(headers or {})}
         etags = self.raw.headers.get("If-None-Match", "")
-        if self.raw.method != "POST" and tag in (part.strip() for part in etags.split(",")):
+        if self.raw.method != "POST" and tag in (etag.strip() for etag in etags.split(",")):
             return web.Response(status=304, headers=all_headers)
-        answer = web.Response(
+        response = web.Response(
             body=body, status=status, content_type=kind, charset="utf-8", headers=all_headers
         )
-        if len(body) >= _WORTH and "gzip" in self.raw.headers.get("Accept-Encoding", ""):
-            answer.enable_compression(web.ContentCoding.gzip)
-        return answer
+        if len(body) >= _COMPRESSION_BYTES and "gzip" in self.raw.headers.get(
+            "Accept-Encoding", ""
+        ):
+            response.enable_compression(web.ContentCoding.gzip)
+        return response
 
 
 async def _reason_of(request: web.Request) -> str:
@@ -163,19 +165,19 @@ class RequestHandling:
             reader = PageReader("")
             try:
                 reader = await self._login.reader(request)
-                return await page_handler(await self._asked(request, reader))
+                return await page_handler(await self._reader_request(request, reader))
             except AccessRefused as refusal:
                 status, text, headers = refusal.status, str(refusal), refusal.headers
             except web.HTTPNotFound:
-                status, text, headers = web.HTTPNotFound.status_code, _MISSING, {}
+                status, text, headers = web.HTTPNotFound.status_code, _NOT_FOUND_TEXT, {}
             except web.HTTPRequestEntityTooLarge as error:
                 status, headers = error.status, {}
                 text = "the form is too large, and nothing was sent: shorten its text"
-            return await self._refused(request, reader, status, text=text, headers=headers)
+            return await self._refusal(request, reader, status, text=text, headers=headers)
 
         return answer
 
-    async def _refused(
+    async def _refusal(
         self,
         request: web.Request,
         reader: PageReader,
@@ -208,7 +210,7 @@ class RequestHandling:
             return False
         return reader == request.reader and visible_namespaces.sees(namespace)
 
-    async def _asked(self, request: web.Request, reader: PageReader) -> ReaderRequest:
+    async def _reader_request(self, request: web.Request, reader: PageReader) -> ReaderRequest:
         silence = self.store.silence()
         if silence is None:
             raise AccessRefused(

@@ -70,11 +70,11 @@ class Mover:
     @property
     def since(self) -> str:
         """Begin of the change in words."""
-        first = self.review.first_day
+        first_day = self.review.first_day
         return (
             "since the first acceptance"
             if self.move.since == SINCE_FIRST_ACCEPTANCE
-            else f"since {first}"
+            else f"since {first_day}"
         )
 
 
@@ -83,11 +83,11 @@ class Histories:
 
     def __init__(self, reviews: Iterable[ReviewFacts]) -> None:
         self._reviews: dict[tuple[str, str, str], list[ReviewFacts]] = defaultdict(list)
-        for review in sorted(reviews, key=lambda one: one.start):
+        for review in sorted(reviews, key=lambda review: review.start):
             self._reviews[review.key.namespace, review.product, review.uid].append(review)
         self._open: dict[tuple[str, str], list[AgreedAction]] = defaultdict(list)
-        for of_product in self._reviews.values():
-            for action in open_actions(review.actions for review in reversed(of_product)):
+        for product_reviews in self._reviews.values():
+            for action in open_actions(review.actions for review in reversed(product_reviews)):
                 self._open[action.review].append(action)
 
     def of(self, product: ProductFacts) -> list[ReviewFacts]:
@@ -104,13 +104,13 @@ class Histories:
             review,
             words.report_sentence(result),
             result.move,
-            tuple(_goals(result, product)),
+            tuple(_goal_texts(result, product)),
             tuple(self._open.get(review.key, ())),
         )
 
     def late_actions(self, now: float) -> list[AgreedAction]:
         """Return all actions that are late, the oldest due day first; `now` in seconds since the epoch."""
-        actions = (action for of_review in self._open.values() for action in of_review)
+        actions = (action for review_actions in self._open.values() for action in review_actions)
         return sorted(
             (action for action in actions if action.is_late(now)),
             key=lambda action: (action.due, action.review),
@@ -118,14 +118,23 @@ class Histories:
 
     def _changes(self, review: ReviewFacts) -> PeriodResult:
         reviews = self._reviews[review.key.namespace, review.product, review.uid]
-        place = reviews.index(review)
-        before = reviews[place - 1] if place else None
-        return result_of(review.summary, None if before is None else before.summary)
+        position = reviews.index(review)
+        previous_review = reviews[position - 1] if position else None
+        return result_of(
+            review.summary, None if previous_review is None else previous_review.summary
+        )
 
     def shares(self, product: ProductFacts, slo: str) -> tuple[float | None, ...]:
         """Return the share of good events of one SLO by period; None for a period without events."""
         counts = (
-            next((level.count for level in review.summary.levels if level.name == slo), None)
+            next(
+                (
+                    slo_period.count
+                    for slo_period in review.summary.levels
+                    if slo_period.name == slo
+                ),
+                None,
+            )
             for review in self.of(product)
         )
         return tuple(share_of(count) if count else None for count in counts)
@@ -147,19 +156,25 @@ class Histories:
         if not reviews:
             return None
         changes = self._changes(reviews[-1])
-        move = largest_move(
+        largest_change = largest_move(
             changes.slos,
             references=(SINCE_PREVIOUS_PERIOD if len(reviews) > 1 else SINCE_FIRST_ACCEPTANCE,),
         )
-        if move is None:
+        if largest_change is None:
             return None
         text = words.report_sentence(changes)
-        return Mover(product, reviews[-1], move, text, self.shares(product, move.slo.name))
+        return Mover(
+            product,
+            reviews[-1],
+            largest_change,
+            text,
+            self.shares(product, largest_change.slo.name),
+        )
 
 
-def _goals(result: PeriodResult, product: ProductFacts | None) -> Iterable[str]:
-    levels = {slo.name: slo for slo in result.slos}
+def _goal_texts(result: PeriodResult, product: ProductFacts | None) -> Iterable[str]:
+    slo_by_name = {slo.name: slo for slo in result.slos}
     for goal in product.goals if product is not None else ():
-        slo = levels.get(goal.slo or "")
+        slo = slo_by_name.get(goal.slo or "")
         if slo is not None:
             yield f"{goal.name}: {period_progress(goal, slo.share, slo.count.total).text}"

@@ -14,7 +14,7 @@ from sluicegate.web.identity import AccessRefused
 from sluicegate.web.impersonation import (
     FORBIDDEN,
     FORM,
-    GONE,
+    NOT_FOUND,
     WriteRefused,
     is_from_the_page,
     may_write,
@@ -24,7 +24,7 @@ from sluicegate.web.rendering import url_of
 from sluicegate.web.request_handling import CSV, HTML, JSON, ReaderRequest, RequestHandling
 from sluicegate.web.signing import LONGEST_NOTE, SignForm, Signing
 
-OPEN: Final = (ReviewState.TO_REVIEW, ReviewState.OVERDUE)
+OPEN_STATES: Final = (ReviewState.TO_REVIEW, ReviewState.OVERDUE)
 """States in which a review can be signed."""
 
 
@@ -45,9 +45,9 @@ class ReviewPages:
     async def review(self, request: ReaderRequest) -> web.Response:
         """Answer with the report of one review."""
         name, extension = request.match["name"], HTML
-        for end in (JSON, CSV):
-            if name.endswith(end):
-                name, extension = name.removesuffix(end), end
+        for suffix in (JSON, CSV):
+            if name.endswith(suffix):
+                name, extension = name.removesuffix(suffix), suffix
         key = Key(request.match["namespace"], name)
         reviews = self._visible_reviews(request, key)
         if extension == HTML:
@@ -69,7 +69,7 @@ class ReviewPages:
         try:
             body = await self._signing.sign(request.reader, key, reviews[-1], form)
         except WriteRefused as refusal:
-            if refusal.status == GONE:
+            if refusal.status == NOT_FOUND:
                 raise web.HTTPNotFound from refusal
             return self._page(request, key, reviews, form=form, refusal=refusal)
         self._handling.store.reviews.observe(body)  # before the watch delivers it
@@ -84,9 +84,9 @@ class ReviewPages:
 
     def _report(self, request: ReaderRequest, reviews: list[DataProductReview]) -> ReportFacts:
         """Return the report on the last of these reviews, without names of hidden products."""
-        *_, before = (None, *reviews[:-1])
+        *_, previous_review = (None, *reviews[:-1])
         now = int(self._handling.store.clock())
-        report = facts_of(reviews[-1], before, reviews, now=now)
+        report = facts_of(reviews[-1], previous_review, reviews, now=now)
         return conceal_review(report, request.portfolio.conceal)
 
     def _page(
@@ -104,13 +104,13 @@ class ReviewPages:
         return request.html(
             "review.html", 200 if refusal is None else refusal.status,
             one=report, key=key, product=product, has_page=product in request.portfolio.by_key,
-            is_open=review.status.state in OPEN,
+            is_open=review.status.state in OPEN_STATES,
             own=[
                 signature
                 for signature in review.spec.sign_offs
                 if signature.username == request.reader.user
             ],
-            sign=self._form(request, key, review, form or _first_form(review)),
+            sign=self._form(request, key, review, form or _initial_form(review)),
             refusal="" if refusal is None else str(refusal),
         )  # fmt: skip
 
@@ -118,7 +118,7 @@ class ReviewPages:
         self, request: ReaderRequest, key: Key, review: DataProductReview, form: SignForm
     ) -> dict[str, Any] | None:
         signing, reader = self._signing, request.reader
-        if signing is None or review.status.state not in OPEN or not may_write(reader):
+        if signing is None or review.status.state not in OPEN_STATES or not may_write(reader):
             return None
         return {
             "roles": roles_in(review, reader.user), "verdicts": tuple(map(str, SignVerdict)),
@@ -126,6 +126,6 @@ class ReviewPages:
         }  # fmt: skip
 
 
-def _first_form(review: DataProductReview) -> SignForm:
+def _initial_form(review: DataProductReview) -> SignForm:
     """Return the form before it is filled in; a ledger that was changed since its seal is objected to."""
     return SignForm(verdict=str(SignVerdict.OBJECT)) if differs_from_seal(review) else SignForm()

@@ -13,8 +13,8 @@ from sluicegate.web.action_pages import ActionPages
 from sluicegate.web.authorization import Authorizer
 from sluicegate.web.identity import ReaderLogin
 from sluicegate.web.installation import (
-    NO_WRITERS,
-    READING,
+    READ_ONLY,
+    WITHOUT_WRITERS,
     ClusterSource,
     Writers,
     Writes,
@@ -23,8 +23,8 @@ from sluicegate.web.installation import (
 from sluicegate.web.journey_pages import JourneyPages
 from sluicegate.web.live_streams import LiveStreams
 from sluicegate.web.product_pages import PortfolioPages
-from sluicegate.web.rendering import STATIC, Pages
-from sluicegate.web.request_handling import RequestHandling, secure
+from sluicegate.web.rendering import STATIC_DIRECTORY, Pages
+from sluicegate.web.request_handling import RequestHandling, add_security_headers
 from sluicegate.web.review_pages import ReviewPages
 from sluicegate.web.store import STALE_SECONDS, Store
 
@@ -33,22 +33,22 @@ LARGEST_FORM: Final = 16 * 1024
 """Largest form in bytes: a note of 500 characters has 6,000 at most when encoded."""
 LIMITS: Final = {"max_field_size": 64 * 1024, "max_line_size": 16 * 1024}
 """Bytes of a header, and of an address, large enough for users with hundreds of groups."""
-BOUNDS: Final = Bounds(connections=512)
+CONNECTION_BOUNDS: Final = Bounds(connections=512)
 _UNAVAILABLE: Final = 503
 
 
-def application(
+def build_application(
     store: Store,
     login: ReaderLogin,
     authorizer: Authorizer,
     *,
-    primed: Callable[[], bool],
-    writers: Writers = NO_WRITERS,
+    is_primed: Callable[[], bool],
+    writers: Writers = WITHOUT_WRITERS,
     clock: Callable[[], float] = time.time,
 ) -> web.Application:
     """Construct the pages, their files, and the probes."""
     app = web.Application(client_max_size=LARGEST_FORM)
-    app.on_response_prepare.append(secure)
+    app.on_response_prepare.append(add_security_headers)
     handling = RequestHandling(store, Pages(clock), login=login, authorizer=authorizer)
     portfolio = PortfolioPages(handling, writers.acting)
     portfolio.add_to(app.router)
@@ -56,8 +56,8 @@ def application(
     ReviewPages(handling, writers.signing).add_to(app.router)
     LiveStreams(handling).add_to(app)
     ActionPages(handling, writers.acting).add_to(app.router)
-    for path in sorted(STATIC.iterdir()):
-        app.router.add_get(f"/static/{path.name}", _file(path.name))
+    for path in sorted(STATIC_DIRECTORY.iterdir()):
+        app.router.add_get(f"/static/{path.name}", _file_handler(path.name))
 
     async def healthz(_: web.Request) -> web.Response:
         silence = store.silence()
@@ -67,7 +67,7 @@ def application(
         return web.Response(text="ok\n")
 
     async def readyz(_: web.Request) -> web.Response:
-        if not primed():
+        if not is_primed():
             return web.Response(status=_UNAVAILABLE, text="the products are not read yet\n")
         return web.Response(text="ok\n")
 
@@ -77,8 +77,8 @@ def application(
     return app
 
 
-def _file(name: str) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-    body = (STATIC / name).read_bytes()
+def _file_handler(name: str) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    body = (STATIC_DIRECTORY / name).read_bytes()
     kind = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}[
         name.rpartition(".")[2]
     ]
@@ -91,14 +91,14 @@ def _file(name: str) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
 
 
 @asynccontextmanager
-async def serving(
+async def serve_page(
     source: ClusterSource,
     login: ReaderLogin,
     *,
     host: str,
     port: int,
     store: Store | None = None,
-    writes: Writes = READING,
+    writes: Writes = READ_ONLY,
 ) -> AsyncIterator[int]:
     """Follow and serve within the context; yield the port, which the system chooses if it is 0.
 
@@ -107,12 +107,12 @@ async def serving(
     store = store or Store(read=source.namespaces)
     followers = source.followers(store)
     authorizer = Authorizer(source.transport, store.namespaces, time.monotonic)
-    app = application(
+    app = build_application(
         store, login, authorizer,
-        primed=lambda: all(follower.primed.is_set() for follower in followers),
+        is_primed=lambda: all(follower.primed.is_set() for follower in followers),
         writers=writers_of(source.transport, writes),
     )  # fmt: skip
-    connections = ClientConnections(BOUNDS)
+    connections = ClientConnections(CONNECTION_BOUNDS)
     app.middlewares.append(connections.middleware)
     async with AsyncExitStack() as stack:
         runner = web.AppRunner(

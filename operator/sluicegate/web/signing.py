@@ -16,7 +16,7 @@ from sluicegate.web.identity import PageReader
 from sluicegate.web.impersonation import (
     FIELD_MANAGER,
     FORBIDDEN,
-    WRONG,
+    UNPROCESSABLE,
     WriteRefused,
     WriteWords,
     form_texts,
@@ -75,17 +75,17 @@ class Signing:
             raise WriteRefused(FORBIDDEN, "Your login changed meanwhile: sign again.")
         if form.verdict not in {str(verdict) for verdict in SignVerdict}:
             choices = " or ".join(SignVerdict)
-            raise WriteRefused(WRONG, f'The verdict is "{form.verdict}": choose {choices}.')
+            raise WriteRefused(UNPROCESSABLE, f'The verdict is "{form.verdict}": choose {choices}.')
         if len(form.note) > LONGEST_NOTE:
             text = f"The note has {len(form.note)} characters: shorten it to {LONGEST_NOTE}."
-            raise WriteRefused(WRONG, text)
+            raise WriteRefused(UNPROCESSABLE, text)
         try:
             role = role_of(review, reader.user, form.role or None)
         except InvalidInput as error:
-            raise WriteRefused(WRONG, f"{error}.") from error
+            raise WriteRefused(UNPROCESSABLE, f"{error}.") from error
         if differs_from_seal(review) and form.verdict != SignVerdict.OBJECT:
             text = "The digest does not match, so the ledger was changed after it was sealed: choose Object."
-            raise WriteRefused(WRONG, text)
+            raise WriteRefused(UNPROCESSABLE, text)
         change = signed(
             review,
             Signature(reader.user, role, form.verdict, form.note),

@@ -40,7 +40,7 @@ class SloRow:
     @property
     def shares(self) -> tuple[float | None, ...]:
         """Share of good events of each day; None for a day without events."""
-        return tuple(1 - bad / total if total else None for _, bad, total in self.days)
+        return tuple(1 - bad_count / total if total else None for _, bad_count, total in self.days)
 
     @property
     def label(self) -> str:
@@ -50,35 +50,37 @@ class SloRow:
 
 def slo_rows(
     product: DataProduct,
-    initial: Iterable[InitialDistance],
+    initial_distances: Iterable[InitialDistance],
     ledgers: Iterable[DataProductReview],
 ) -> tuple[SloRow, ...]:
     """Return a row for each SLO of status, with the days of the ledgers."""
-    history = _history(ledgers)
-    distances = {distance.slo: distance for distance in initial}
+    history = _counts_by_day(ledgers)
+    distances = {distance.slo: distance for distance in initial_distances}
     return tuple(
-        _row(slo, product, history, distances.get(slo.name)) for slo in product.status.slos
+        _slo_row(slo, product, history, distances.get(slo.name)) for slo in product.status.slos
     )
 
 
-def _row(
+def _slo_row(
     slo: SloStatus,
     product: DataProduct,
     history: dict[str, dict[str, tuple[int, int]]],
-    initial: InitialDistance | None,
+    initial_distance: InitialDistance | None,
 ) -> SloRow:
     days = sorted(history.get(slo.name, {}).items())[-HISTORY_DAYS:]
     objective = None if slo.objective is None else float(slo.objective)
     spec = next((slo_spec for slo_spec in product.spec.slos if slo_spec.name == slo.name), None)
     kind = next(iter(spec.indicator.model_dump(exclude_none=True)), "") if spec else ""
-    outside = sum(
-        objective is not None and total > 0 and 1 - bad / total < objective
-        for _, (bad, total) in days
+    days_outside = sum(
+        objective is not None and total > 0 and 1 - bad_count / total < objective
+        for _, (bad_count, total) in days
     )
-    return SloRow(slo, kind, tuple((date, *counts) for date, counts in days), outside, initial)
+    return SloRow(
+        slo, kind, tuple((date, *counts) for date, counts in days), days_outside, initial_distance
+    )
 
 
-def _history(ledgers: Iterable[DataProductReview]) -> dict[str, dict[str, tuple[int, int]]]:
+def _counts_by_day(ledgers: Iterable[DataProductReview]) -> dict[str, dict[str, tuple[int, int]]]:
     """Return days by SLO and date; of two ledgers with the same day, the later one counts."""
     counts: dict[str, dict[str, tuple[int, int]]] = {}
     for ledger in ledgers:
@@ -92,19 +94,19 @@ def product_lines(
     ledgers: Sequence[DataProductReview], product: DataProduct, conceal: Callable[[str], str]
 ) -> tuple[EvolutionLine, ...]:
     """Return the lines of the ledgers, each with the share of the last decision."""
-    levels = {slo.name: slo for slo in product.status.slos}
-    at = product.status.last_refresh_time
+    status_by_slo = {slo.name: slo for slo in product.status.slos}
+    refresh_time = product.status.last_refresh_time
     lines = []
     for line in lines_of(ledgers):
-        level = levels.get(line.name)
+        slo_status = status_by_slo.get(line.name)
         evolution = conceal_marks(line, conceal)
         if (
-            level is not None
-            and level.ratio is not None
-            and at is not None
+            slo_status is not None
+            and slo_status.ratio is not None
+            and refresh_time is not None
             and line.unit == PERCENT
         ):
-            day = local_day(at, ledgers[-1].status.time_zone)
-            evolution = with_present(evolution, day, float(level.ratio), level.total or 0)
+            day = local_day(refresh_time, ledgers[-1].status.time_zone)
+            evolution = with_present(evolution, day, float(slo_status.ratio), slo_status.total or 0)
         lines.append(evolution)
     return tuple(lines)

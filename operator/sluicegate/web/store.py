@@ -58,15 +58,15 @@ class ReviewFacts:
     actions: tuple[AgreedAction, ...] = ()
 
 
-def _pack(text: str) -> bytes:
+def _compress(text: str) -> bytes:
     return zlib.compress(text.encode(), 1)
 
 
-def _unpack(packed: bytes) -> str:
-    return zlib.decompress(packed).decode()
+def _decompress(compressed: bytes) -> str:
+    return zlib.decompress(compressed).decode()
 
 
-def _without_managers(body: Mapping[str, Any]) -> dict[str, Any]:
+def _without_managed_fields(body: Mapping[str, Any]) -> dict[str, Any]:
     meta = {name: value for name, value in body["metadata"].items() if name != "managedFields"}
     return {**body, "metadata": meta}
 
@@ -74,8 +74,8 @@ def _without_managers(body: Mapping[str, Any]) -> dict[str, Any]:
 class _Objects(Generic[Facts]):
     """Objects of one kind; a sink of `sluicegate.kube.follow`."""
 
-    def __init__(self, changed: Callable[[], None], clock: Callable[[], float]) -> None:
-        self._changed = changed
+    def __init__(self, on_change: Callable[[], None], clock: Callable[[], float]) -> None:
+        self._changed = on_change
         self._clock = clock
         self._facts: dict[Key, Facts] = {}
         self._bodies: dict[Key, bytes] = {}
@@ -86,30 +86,30 @@ class _Objects(Generic[Facts]):
     def observe(self, body: Mapping[str, Any]) -> None:
         """Store an object; one without facts is ignored."""
         key = key_of(body)
-        facts = self._read(key, body)
+        facts = self._facts_of(key, body)
         if facts is None:
             self.forget(key)
             return
         self._facts[key] = facts
-        self._bodies[key] = _pack(self._text(body))
+        self._bodies[key] = _compress(self._text(body))
         self._versions[key] = str(body["metadata"].get("resourceVersion", ""))
-        self._announce(key)
+        self._notify_listeners(key)
 
-    def _read(self, key: Key, body: Mapping[str, Any]) -> Facts | None:
+    def _facts_of(self, key: Key, body: Mapping[str, Any]) -> Facts | None:
         raise NotImplementedError
 
     def _text(self, body: Mapping[str, Any]) -> str:
         """Return the parts of an object that are kept, as JSON."""
-        return compact_json(_without_managers(body))
+        return compact_json(_without_managed_fields(body))
 
     def forget(self, key: Key) -> None:
         """Drop an object."""
         self._facts.pop(key, None)
         self._bodies.pop(key, None)
         self._versions.pop(key, None)
-        self._announce(key)
+        self._notify_listeners(key)
 
-    def _announce(self, key: Key) -> None:
+    def _notify_listeners(self, key: Key) -> None:
         self._changed()
         for listener in tuple(self._listeners.get(key, ())):
             listener()
@@ -119,20 +119,20 @@ class _Objects(Generic[Facts]):
         return self._versions.get(key, "")
 
     @contextmanager
-    def listened(self, key: Key, changed: Callable[[], None]) -> Iterator[None]:
-        """Call `changed` with each change of an object within the context."""
-        self._listeners.setdefault(key, set()).add(changed)
+    def listened(self, key: Key, on_change: Callable[[], None]) -> Iterator[None]:
+        """Call `on_change` with each change of an object within the context."""
+        self._listeners.setdefault(key, set()).add(on_change)
         try:
             yield
         finally:
-            self._listeners[key].discard(changed)
+            self._listeners[key].discard(on_change)
             if not self._listeners[key]:
                 del self._listeners[key]
 
-    def listed(self, kept_keys: set[Key], namespace: str) -> None:
+    def listed(self, listed_keys: set[Key], namespace: str) -> None:
         """Drop the objects that a list doesn't hold."""
-        for key in [fact for fact in self._facts if namespace in {"", fact.namespace}]:
-            if key not in kept_keys:
+        for key in [key for key in self._facts if namespace in {"", key.namespace}]:
+            if key not in listed_keys:
                 self.forget(key)
 
     def mark_current(self) -> None:
@@ -148,7 +148,7 @@ class Products(_Objects["ProductFacts"]):
     """The products; one that can't be read has its name and the reason."""
 
     @override
-    def _read(self, key: Key, body: Mapping[str, Any]) -> ProductFacts:
+    def _facts_of(self, key: Key, body: Mapping[str, Any]) -> ProductFacts:
         return read_facts(body)
 
     def facts(self) -> Iterable[ProductFacts]:
@@ -157,8 +157,8 @@ class Products(_Objects["ProductFacts"]):
 
     def body(self, key: Key) -> dict[str, Any] | None:
         """Return a product as the API server sent it; None if there is none."""
-        packed = self._bodies.get(key)
-        return None if packed is None else dict(json.loads(_unpack(packed)))
+        compressed = self._bodies.get(key)
+        return None if compressed is None else dict(json.loads(_decompress(compressed)))
 
     def product(self, key: Key) -> DataProduct | None:
         """Return a whole product; None if there is none, or it can't be read."""
@@ -175,9 +175,9 @@ class ProductReviews(_Objects[ReviewFacts]):
     """The reviews; one that can't be read is ignored, as the operator reports it."""
 
     @override
-    def _read(self, key: Key, body: Mapping[str, Any]) -> ReviewFacts | None:
+    def _facts_of(self, key: Key, body: Mapping[str, Any]) -> ReviewFacts | None:
         try:
-            return _facts(key, read_review(body))
+            return _review_facts(key, read_review(body))
         except UnreadableReview:
             return None
 
@@ -187,7 +187,9 @@ class ProductReviews(_Objects[ReviewFacts]):
 
     def facts(self) -> list[ReviewFacts]:
         """Return the facts of all reviews: the newest period first, then by name."""
-        return sorted(self._facts.values(), key=lambda fact: (-fact.start, fact.key))
+        return sorted(
+            self._facts.values(), key=lambda review_facts: (-review_facts.start, review_facts.key)
+        )
 
     def of(
         self, namespace: str, product: str, uid: str, *, newest: int = 0
@@ -197,14 +199,17 @@ class ProductReviews(_Objects[ReviewFacts]):
         With `newest` only that many.
         """
         reviews = [
-            fact
-            for fact in self._facts.values()
-            if fact.key.namespace == namespace
-            and fact.product == product
-            and (not uid or not fact.uid or fact.uid == uid)
+            review_facts
+            for review_facts in self._facts.values()
+            if review_facts.key.namespace == namespace
+            and review_facts.product == product
+            and (not uid or not review_facts.uid or review_facts.uid == uid)
         ]
-        ordered = sorted(reviews, key=lambda review: review.start)
-        return [read_review_text(_unpack(self._bodies[review.key])) for review in ordered[-newest:]]
+        sorted_reviews = sorted(reviews, key=lambda review: review.start)
+        return [
+            read_review_text(_decompress(self._bodies[review.key]))
+            for review in sorted_reviews[-newest:]
+        ]
 
     def until(self, key: Key) -> list[DataProductReview]:
         """Return the reviews of a product until this one, the oldest first; empty if it doesn't exist."""
@@ -212,8 +217,10 @@ class ProductReviews(_Objects[ReviewFacts]):
         if facts is None:
             return []
         all_reviews = self.of(key.namespace, facts.product, facts.uid)
-        place = next(n for n, one in enumerate(all_reviews) if one.metadata.name == key.name)
-        return all_reviews[: place + 1]
+        position = next(
+            n for n, review in enumerate(all_reviews) if review.metadata.name == key.name
+        )
+        return all_reviews[: position + 1]
 
 
 class Store:
@@ -247,10 +254,10 @@ class Store:
         return None if current_at is None else max(0.0, self.clock() - current_at)
 
 
-def _facts(key: Key, review: DataProductReview) -> ReviewFacts:
+def _review_facts(key: Key, review: DataProductReview) -> ReviewFacts:
     status, period = review.status, review.spec.period
     zone = status.time_zone or "UTC"
-    signed = {sign_off.role for sign_off in review.spec.sign_offs}
+    signed_roles = {sign_off.role for sign_off in review.spec.sign_offs}
     days = status.days[-HOURS_DAYS:]
     return ReviewFacts(
         key=key,
@@ -265,7 +272,7 @@ def _facts(key: Key, review: DataProductReview) -> ReviewFacts:
             f"{sign_off.username} ({sign_off.role}: {sign_off.verdict})"
             for sign_off in review.spec.sign_offs
         ),
-        missing=tuple(role for role in status.signed_by if role not in signed),
+        missing=tuple(role for role in status.signed_by if role not in signed_roles),
         summary=summary_of(review),
         hours=hours_of(days, trainings_ended_on(status, {day.date for day in days})),
         actions=actions_of(key, review),

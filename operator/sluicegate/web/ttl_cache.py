@@ -10,10 +10,10 @@ V = TypeVar("V")
 
 
 class TtlCache(Generic[K, V]):
-    """Cache of at most `most` answers for `seconds` each; the least recently used one is dropped."""
+    """Cache of at most `max_size` answers for `seconds` each; the least recently used one is dropped."""
 
-    def __init__(self, most: int, seconds: float, clock: Callable[[], float]) -> None:
-        self._most_entries = most
+    def __init__(self, max_size: int, seconds: float, clock: Callable[[], float]) -> None:
+        self._most_entries = max_size
         self._seconds = seconds
         self._clock = clock
         self._kept: OrderedDict[K, tuple[float, V]] = OrderedDict()
@@ -34,7 +34,7 @@ class TtlCache(Generic[K, V]):
         while len(self._kept) > self._most_entries:
             self._kept.popitem(last=False)
 
-    async def get(self, key: K, ask: Callable[[], Awaitable[V]]) -> V:
+    async def get(self, key: K, load: Callable[[], Awaitable[V]]) -> V:
         """Return the cached answer, or request a new one; concurrent callers wait for the same request.
 
         A failure is not cached: it is raised for all waiting callers.
@@ -44,11 +44,11 @@ class TtlCache(Generic[K, V]):
             self._kept.move_to_end(key)
             return entry[1]
         if (task := self._asked.get(key)) is None:
-            task = self._asked[key] = asyncio.ensure_future(ask())
-            task.add_done_callback(lambda completed: self._ended(key, completed))
+            task = self._asked[key] = asyncio.ensure_future(load())
+            task.add_done_callback(lambda future: self._ended(key, future))
         return await asyncio.shield(task)
 
-    def _ended(self, key: K, completed: asyncio.Future[V]) -> None:
+    def _ended(self, key: K, future: asyncio.Future[V]) -> None:
         del self._asked[key]
-        if not completed.cancelled() and completed.exception() is None:
-            self.put(key, completed.result())
+        if not future.cancelled() and future.exception() is None:
+            self.put(key, future.result())

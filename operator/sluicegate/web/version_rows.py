@@ -40,8 +40,8 @@ class TimelineEntry:
 def _gain_texts(product: DataProduct, verdict: CanaryVerdict | None) -> Iterator[str]:
     """Yield the gain of each SLO by a version, with its monetary value."""
     for lift in lifts_of(verdict) if verdict is not None else ():
-        worth = worth_of(product, lift)
-        yield f"{lift_text(lift)}: {worth}" if worth else lift_text(lift)
+        worth_text = worth_of(product, lift)
+        yield f"{lift_text(lift)}: {worth_text}" if worth_text else lift_text(lift)
 
 
 def _market_texts(verdict: CanaryVerdict | None, cause: str) -> tuple[str, ...]:
@@ -54,25 +54,25 @@ def timeline(product: DataProduct) -> Iterator[TimelineEntry]:
     """Yield the versions, newest first."""
     status = product.status
     if (candidate := status.candidate) is not None:
-        yield _entry(
+        yield _timeline_entry(
             candidate, str(candidate.phase), candidate.decision_reason, start=candidate.start_time
         )
     if (stable := status.stable) is not None:
         reason = "restored" if stable.restored else ""
-        yield _entry(
+        yield _timeline_entry(
             stable, "Stable", reason, start=stable.promotion_time,
             brought=tuple(_gain_texts(product, stable.verdict)),
             by_market=_market_texts(stable.verdict, stable.cause_slo),
         )  # fmt: skip
-    for past in status.history:
-        yield _entry(
-            past, str(past.outcome), past.reason, start=past.promotion_time, end=past.end_time,
-            brought=tuple(_gain_texts(product, past.verdict)),
-            by_market=_market_texts(past.verdict, past.cause_slo),
+    for past_version in status.history:
+        yield _timeline_entry(
+            past_version, str(past_version.outcome), past_version.reason, start=past_version.promotion_time, end=past_version.end_time,
+            brought=tuple(_gain_texts(product, past_version.verdict)),
+            by_market=_market_texts(past_version.verdict, past_version.cause_slo),
         )  # fmt: skip
 
 
-def _entry(
+def _timeline_entry(
     version: VersionBase, outcome: str, reason: str, *, start: int | None, end: int | None = None,
     brought: tuple[str, ...] = (), by_market: tuple[str, ...] = (),
 ) -> TimelineEntry:  # fmt: skip

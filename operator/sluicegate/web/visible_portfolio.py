@@ -19,7 +19,7 @@ from sluicegate.web.authorization import VisibleNamespaces
 from sluicegate.web.results import Histories, Mover
 from sluicegate.web.store import ReviewFacts, Store
 
-_MOST: Final = 32
+_CACHE_SIZE: Final = 32
 """Most views in the cache: readers with the same permissions share one."""
 
 
@@ -76,7 +76,7 @@ class Views:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._version = store.version
-        self._kept = lru_cache(maxsize=_MOST)(self._build_view)
+        self._kept = lru_cache(maxsize=_CACHE_SIZE)(self._build_view)
 
     def portfolio(self, visible_namespaces: VisibleNamespaces) -> VisiblePortfolio:
         """Return the portfolio that a reader may see."""
@@ -89,15 +89,17 @@ class Views:
         all_facts = tuple(self._store.products.facts())
         keys = frozenset(product.key for product in all_facts)
         reviews = tuple(
-            fact
-            for fact in self._store.reviews.facts()
-            if visible_namespaces.sees_reviews(fact.key.namespace)
+            review_facts
+            for review_facts in self._store.reviews.facts()
+            if visible_namespaces.sees_reviews(review_facts.key.namespace)
         )
         hours = _hours(reviews)
         return VisiblePortfolio(
             products=tuple(
                 with_states(
-                    _with_hours(facts_for_reader(product, visible_namespaces.sees, keys), hours)
+                    _with_resource_hours(
+                        facts_for_reader(product, visible_namespaces.sees, keys), hours
+                    )
                     for product in all_facts
                     if visible_namespaces.sees(product.key[0])
                 )
@@ -109,14 +111,14 @@ class Views:
 
 def _hours(reviews: Iterable[ReviewFacts]) -> dict[ProductKey, ReviewFacts]:
     """Return the newest review with hours of each product; the reviews begin with the newest period."""
-    newest: dict[ProductKey, ReviewFacts] = {}
+    latest_reviews: dict[ProductKey, ReviewFacts] = {}
     for review in reviews:
         if review.hours is not None:
-            newest.setdefault((review.key.namespace, review.product), review)
-    return newest
+            latest_reviews.setdefault((review.key.namespace, review.product), review)
+    return latest_reviews
 
 
-def _with_hours(facts: ProductFacts, hours: dict[ProductKey, ReviewFacts]) -> ProductFacts:
+def _with_resource_hours(facts: ProductFacts, hours: dict[ProductKey, ReviewFacts]) -> ProductFacts:
     review = hours.get(facts.key)
     if review is None or review.uid not in {"", facts.uid}:
         return facts

@@ -18,8 +18,8 @@ from sluicegate.web.identity import PageReader
 
 REFRESH_HEADER: Final = "X-Sluicegate-Refresh"
 """Header of a page that loads itself again, which is no visit."""
-VISIT_SECONDS: Final = 1800
-KEPT_SECONDS: Final = 90 * 86_400
+VISIT_GAP_SECONDS: Final = 1800
+MAX_COOKIE_AGE_SECONDS: Final = 90 * 86_400
 _TRAININGS: Final = {"Training": "a training began", "Waiting": "a training is due"}
 
 
@@ -52,7 +52,7 @@ class Visit:
         """Set the cookie, which no script can read and which has no names of people or products."""
         times = ("" if self.last_end is None else str(self.last_end), str(self.opened))
         response.set_cookie(
-            self.name, ".".join((self.owner, *times)), max_age=KEPT_SECONDS, httponly=True,
+            self.name, ".".join((self.owner, *times)), max_age=MAX_COOKIE_AGE_SECONDS, httponly=True,
             samesite="Lax", path="/",
         )  # fmt: skip
 
@@ -79,20 +79,20 @@ def visit_of(request: web.Request, reader: PageReader, now: float) -> Visit | No
     port = request.host.rpartition(":")[2]
     # Cookies ignore ports, and two pages on a machine must not share one.
     name = f"sluicegate-visit-{port}" if port.isdigit() else "sluicegate-visit"
-    owner, moment = sha256(reader.user.encode()).hexdigest()[:16], int(now)
-    previous = _previous_visit(name, owner, request.cookies.get(name, ""), now=moment)
-    if previous is None:
-        return Visit(name, owner, None, moment)
+    owner, time = sha256(reader.user.encode()).hexdigest()[:16], int(now)
+    previous_visit = _previous_visit(name, owner, request.cookies.get(name, ""), now=time)
+    if previous_visit is None:
+        return Visit(name, owner, None, time)
     if REFRESH_HEADER in request.headers:
-        return previous
-    is_new = moment - previous.opened > VISIT_SECONDS
-    return Visit(name, owner, previous.opened if is_new else previous.last_end, moment)
+        return previous_visit
+    is_new = time - previous_visit.opened > VISIT_GAP_SECONDS
+    return Visit(name, owner, previous_visit.opened if is_new else previous_visit.last_end, time)
 
 
-def _previous_visit(name: str, owner: str, cookie: str, *, now: int) -> Visit | None:
+def _previous_visit(name: str, owner: str, cookie_text: str, *, now: int) -> Visit | None:
     """Parse the cookie; None for one of another reader, or with times that are none or in the future."""
-    match cookie.split("."):
-        case [owner_in_cookie, last_end, opened] if owner_in_cookie == owner:
+    match cookie_text.split("."):
+        case [cookie_owner, last_end, opened] if cookie_owner == owner:
             opened_time = _time_of(opened, now)
             if opened_time is None:
                 return None
@@ -106,9 +106,9 @@ def _time_of(text: str, now: int) -> int | None:
     return int(text) if is_number and int(text) <= now else None
 
 
-def _change_since(product: ProductFacts, since: int) -> ChangedProduct | None:
+def _change_since(product: ProductFacts, start_time: int) -> ChangedProduct | None:
     changes = sorted(
-        ((time, text) for time, text in _dated_changes(product) if time > since), reverse=True
+        ((time, text) for time, text in _dated_changes(product) if time > start_time), reverse=True
     )
     if not changes:
         return None

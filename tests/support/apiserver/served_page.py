@@ -14,7 +14,7 @@ from sluicegate.kube.credentials import login
 from sluicegate.kube.transport import Transport
 from sluicegate.runtime.write_fence import OpenGate
 from sluicegate.web.installation import ClusterSource, Writes
-from sluicegate.web.server import serving
+from sluicegate.web.server import serve_page
 from tests.support.apiserver.people import chart
 from tests.support.failures.replicas import apply
 
@@ -77,7 +77,7 @@ async def served_page(
         api = KubeApi(transport, OpenGate(), field_manager="test")
         source = ClusterSource(api, connections, transport, namespaces)
         async with (
-            serving(
+            serve_page(
                 source,
                 login_of(transport),
                 host="127.0.0.1",

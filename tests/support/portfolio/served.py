@@ -13,7 +13,7 @@ from sluicegate.web.authorization import Authorizer
 from sluicegate.web.identity import AnonymousLogin
 from sluicegate.web.impersonation import ANY_LOGIN, RecentLogin
 from sluicegate.web.installation import Writers
-from sluicegate.web.server import LIMITS, application
+from sluicegate.web.server import LIMITS, build_application
 from sluicegate.web.signing import Signing
 from sluicegate.web.store import Store
 from tests.support.apiserver.access_reviews import AccessReviews
@@ -58,8 +58,8 @@ async def served(
     authorizer = Authorizer(server.transport(), store.namespaces, clock)
     signs = Signing(server.transport(), lambda: NOW) if signing else None
     acts = Acting(server.transport(), lambda: NOW, clock, recent_login) if acting else None
-    app = application(
-        store, login, authorizer, primed=lambda: True, writers=Writers(signs, acts),
+    app = build_application(
+        store, login, authorizer, is_primed=lambda: True, writers=Writers(signs, acts),
         clock=lambda: NOW,
     )  # fmt: skip
     server_of = TestServer(app)

@@ -158,7 +158,7 @@ async def test_a_client_that_does_not_read_its_response_is_disconnected():
 
 
 def test_each_server_of_the_operator_has_bounds():
-    for bounds, most in ((http_server.CONNECTION_BOUNDS, 64), (page.BOUNDS, 512)):
+    for bounds, most in ((http_server.CONNECTION_BOUNDS, 64), (page.CONNECTION_BOUNDS, 512)):
         assert bounds.connections == most
         assert (bounds.header, bounds.request, bounds.unread) == (10, 60, 30)
 

@@ -12,7 +12,7 @@ import pytest
 from sluicegate.portfolio.affected import graph_of
 from sluicegate.views.product_facts import facts_of
 from sluicegate.web.drawing import Picture, bullet_of, edges_of, picture_of
-from sluicegate.web.layered_layout import BOX, Layout, layout_of
+from sluicegate.web.layered_layout import BOX_SIZE, Layout, layout_of
 from tests.support.portfolio.products import degraded, product
 
 
@@ -49,10 +49,12 @@ def test_a_dependent_is_left_of_its_upstreams_and_no_boxes_overlap():
     places = [(box.x, box.y) for box in picture.boxes]
     for number, (x, y) in enumerate(places):
         assert not [
-            1 for a, b in places[number + 1 :] if abs(a - x) < BOX[0] and abs(b - y) < BOX[1]
+            1
+            for a, b in places[number + 1 :]
+            if abs(a - x) < BOX_SIZE[0] and abs(b - y) < BOX_SIZE[1]
         ]
-        assert 0 <= x <= picture.width - BOX[0]
-        assert 0 <= y <= picture.height - BOX[1]
+        assert 0 <= x <= picture.width - BOX_SIZE[0]
+        assert 0 <= y <= picture.height - BOX_SIZE[1]
     assert sum(arrow.affected for arrow in picture.arrows) == 4
 
 
@@ -82,7 +84,7 @@ def test_an_edge_over_several_layers_passes_between_their_boxes():
         for name, called in calls.items()
     ]
     picture = drawn(products)
-    (width, height), long = BOX, 0
+    (width, height), long = BOX_SIZE, 0
     for arrow in picture.arrows:
         steps = re.findall(r"([\d.]+) H([\d.]+)", arrow.path)
         long += bool(steps)

@@ -58,7 +58,7 @@ def test_a_changed_value_of_one_day_is_rendered_again():
 
 def test_the_kept_figures_never_exceed_their_bytes_and_the_newest_remain():
     rendered = Rendered()
-    cache = FigureCache(rendered, most_bytes=2_000)
+    cache = FigureCache(rendered, max_bytes=2_000)
     for number in range(200):
         cache.figure(LINE, f"line-{number}")
         assert cache.size <= 2_000

@@ -11,9 +11,9 @@ from aiohttp import ClientSession, web
 from sluicegate.runtime.bounded_site import BoundedSite, Bounds, ClientConnections
 from sluicegate.web.authorization import Authorizer
 from sluicegate.web.identity import AnonymousLogin
-from sluicegate.web.live_streams import MOST_OF_READER, LiveStreams
+from sluicegate.web.live_streams import MAX_STREAMS_OF_READER, LiveStreams
 from sluicegate.web.rendering import Pages
-from sluicegate.web.request_handling import RequestHandling, secure
+from sluicegate.web.request_handling import RequestHandling, add_security_headers
 from tests.support.apiserver.access_reviews import AccessReviews
 from tests.support.portfolio.products import document
 from tests.support.portfolio.served import NOW, store_of
@@ -37,8 +37,8 @@ async def streaming(allowed=None, clock=lambda: NOW, **bounds):
         authorizer=Authorizer(rights.transport(), store.namespaces, clock),
     )  # fmt: skip
     app = web.Application()
-    app.on_response_prepare.append(secure)
-    LiveStreams(handling, heartbeat=0.05).add_to(app)
+    app.on_response_prepare.append(add_security_headers)
+    LiveStreams(handling, heartbeat_seconds=0.05).add_to(app)
     connections = ClientConnections(Bounds(**bounds))
     app.middlewares.append(connections.middleware)
     runner = web.AppRunner(app, shutdown_timeout=30)
@@ -87,11 +87,12 @@ async def test_a_stream_outlives_the_deadline_of_a_request_by_its_heartbeats():
 
 async def test_a_stream_beyond_the_limit_of_its_reader_is_refused_until_another_is_closed():
     async with streaming() as (client, _, _, _):
-        streams = [await client.get(PATH) for _ in range(MOST_OF_READER)]
+        streams = [await client.get(PATH) for _ in range(MAX_STREAMS_OF_READER)]
         async with client.get(PATH) as refused:
             assert refused.status == 429
             assert (
-                f"{MOST_OF_READER} pages of ana are live already: close one" in await refused.text()
+                f"{MAX_STREAMS_OF_READER} pages of ana are live already: close one"
+                in await refused.text()
             )
             assert refused.headers["Retry-After"] == "60"
         streams[0].close()

@@ -32,7 +32,7 @@ def test_an_age_is_printed_in_whole_units(seconds, age):
 )
 def test_a_change_whose_interval_contains_zero_is_shown_as_no_evidence(drop, interval, said):
     environment = Environment(
-        loader=FileSystemLoader(rendering.HERE / "templates"), autoescape=True
+        loader=FileSystemLoader(rendering.PACKAGE_DIRECTORY / "templates"), autoescape=True
     )
     environment.filters["points"] = points
     macros: Any = environment.get_template("parts.html").module

@@ -192,7 +192,7 @@ def _secret_problem(file: Path | None) -> str:
 
 async def _serve(args: argparse.Namespace) -> None:
     from sluicegate.web.installation import ClusterSource, Writes  # noqa: PLC0415 - an extra
-    from sluicegate.web.server import serving  # noqa: PLC0415 - an extra
+    from sluicegate.web.server import serve_page  # noqa: PLC0415 - an extra
 
     local = args.auth == "Local"
     check_kubeconfig(selection(), os.environ)
@@ -208,7 +208,7 @@ async def _serve(args: argparse.Namespace) -> None:
             namespaces = await readable(transport, namespaces)
         source = ClusterSource(api, connections, transport, namespaces)
         try:
-            async with serving(
+            async with serve_page(
                 source,
                 reader_login,
                 host=host,
