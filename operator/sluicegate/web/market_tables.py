@@ -24,6 +24,11 @@ from sluicegate.views.product_facts import STATES_BY_SEVERITY, levels_by_market
 BUDGET_DAYS: Final = 14
 """Days of the ledgers in the error budget of a market that status doesn't name."""
 
+_NOT_YET: Final = (
+    "not known yet: numbers of this market begin with its first day of events in the ledgers"
+)
+_NO_DAYS_KEPT: Final = "not known: without spec.review no days of this market are kept"
+
 
 @dataclass(frozen=True, slots=True)
 class SloMarketRow:
@@ -35,6 +40,7 @@ class SloMarketRow:
     day : date of these numbers; empty for those of the last decision.
     required : least share of good events. missed_since : None if it isn't missed.
     shares : share of good events by day; None for a day without events.
+    without_ratio : why there is no share; empty if there is one.
     """
 
     market: str
@@ -47,6 +53,7 @@ class SloMarketRow:
     budget_left: float | None
     missed_since: int | None
     shares: tuple[float | None, ...]
+    without_ratio: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +120,7 @@ def _market_rows(
         yield _market_row(
             market, state, counts.get(market, []),
             market_status=by_market.get(market), required_ratio=required_ratio, slo=slo, missed_times=missed_times,
+            has_review=product.spec.review is not None,
         )  # fmt: skip
 
 
@@ -134,6 +142,7 @@ def _market_row(
     required_ratio: float | None,
     slo: SloStatus,
     missed_times: Mapping[str, int],
+    has_review: bool,
 ) -> SloMarketRow:
     shares = tuple(share_of(count) for _, count in days)
     missed_since = missed_times.get(market)
@@ -150,15 +159,19 @@ def _market_row(
             budget_left=None if budget is None else float(budget),
             missed_since=market_status.missed_start_time or missed_since,
             shares=shares,
+            without_ratio="no events" if market_status.ratio is None else "",
         )
     day, day_total = next(
         (day_count for day_count in reversed(days) if day_count[1].total), ("", NOTHING)
     )
     recent_count = summed(day_count for _, day_count in days[-BUDGET_DAYS:])
+    ratio = share_of(day_total)
+    if ratio is None and state is SloState.MET:
+        state = SloState.UNKNOWN
     return SloMarketRow(
         market=market,
         state=state,
-        ratio=share_of(day_total),
+        ratio=ratio,
         interval=interval_of(day_total) or (),
         total=day_total.total,
         day=day,
@@ -166,6 +179,7 @@ def _market_row(
         budget_left=budget_of(recent_count, slo.objective),
         missed_since=missed_since,
         shares=shares,
+        without_ratio="" if ratio is not None else _NOT_YET if has_review else _NO_DAYS_KEPT,
     )
 
 

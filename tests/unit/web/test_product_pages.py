@@ -234,6 +234,31 @@ async def test_the_product_page_shows_each_market_with_interval_budget_and_chart
     assert drawn == [one["AT"] for one in counts], "to the event"
 
 
+@pytest.mark.parametrize(
+    ("spec", "reason"),
+    [
+        ({"review": {"startDate": "2026-01-01"}}, "not known yet: numbers of this market begin"),
+        ({}, "not known: without spec.review no days of this market are kept"),
+    ],
+    ids=["no day is read yet", "no review"],
+)
+async def test_a_market_without_a_number_is_unknown_with_the_reason_on_the_page(spec, reason):
+    told = degraded()
+    told["slos"][1]["markets"] = [
+        {"market": market, "state": "Met", "ratio": "0.9", "total": 890, "limit": "0.88"}
+        for market in ("AT", "BE", "ES")
+    ]
+    shown = document(status=told, spec=spec | {"markets": ["AT", "BE", "ES", "FR"]})
+    async with served(store_of([shown])) as page:
+        text = await text_of(page, "/products/pricing/pricing")
+        (table,) = (await (await page.get("/products/pricing/pricing.json")).json())["byMarket"]
+    assert {one["market"]: one["state"] for one in table["markets"]} == {
+        "AT": "Met", "BE": "Met", "ES": "Met", "FR": "Unknown",
+    }  # fmt: skip
+    assert text.count(reason) == 1
+    assert "no events" not in text
+
+
 async def test_the_product_page_lists_callers_and_conceals_unreadable_products():
     months = deepcopy(REVIEWS)
     for month in months:
