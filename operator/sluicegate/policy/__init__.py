@@ -9,6 +9,7 @@ from sluicegate.policy.canary.rollout_defaults import rollout_end
 from sluicegate.policy.canary.shadow_evidence import is_scored, with_rows
 from sluicegate.policy.canary.slo_evidence import Assessment, SloEvidence
 from sluicegate.policy.diagnosis.checks import COMMON_PRODUCTS, DiagnosisResult
+from sluicegate.policy.diagnosis.diagnosis_status import diagnosis_status
 from sluicegate.policy.retraining.preconditions import (
     LEAST_AGE_BLOCKS,
     RetrainingRequest,
@@ -35,6 +36,7 @@ __all__ = [
     "COMMON_PRODUCTS", "LEAST_AGE_BLOCKS", "MOST_SHOWN_MARKETS", "UNMEASURABLE", "Applicant",
     "Assessment", "Budget", "CanaryHold", "DiagnosisResult", "MarketState", "RetrainingRequest",
     "SloEvidence", "SloResult", "WaitingRetraining", "admit", "attempts_without", "describe",
-    "interval_of", "is_scored", "needs_of_a_step", "next_score_time", "obstacle_to_request",
-    "old_enough_at", "probation_limits", "ratio_of", "rollout_end", "who_trains", "with_rows",
+    "diagnosis_status", "interval_of", "is_scored", "needs_of_a_step", "next_score_time",
+    "obstacle_to_request", "old_enough_at", "probation_limits", "ratio_of", "rollout_end",
+    "who_trains", "with_rows",
 ]  # fmt: skip

@@ -13,6 +13,7 @@ from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.outcome import Outcome
 from sluicegate.api.status import DataProductStatus, SpecModel
 from sluicegate.api.versions import Release, Version, VersionSource
+from sluicegate.policy.diagnosis.diagnosis_status import diagnosis_status
 from sluicegate.policy.evaluate import Evaluation, evaluate
 from sluicegate.policy.model.container_limits import at_limit
 from sluicegate.policy.model.decision import Alert, Hold, Retrain
@@ -295,10 +296,13 @@ class Replay:
 
     # ---- what follows -------------------------------------------------------------------
     def _carry_out(self, evaluation: Evaluation, now: int) -> DataProductStatus:
-        decision = evaluation.decision
+        decision, status = evaluation.decision, evaluation.status
+        diagnosis = diagnosis_status(status.diagnosis, evaluation.diagnosis, now)
+        if diagnosis != status.diagnosis:
+            status = status.replace(diagnosis=diagnosis)
         if self._follows and not isinstance(decision, Hold | Alert | Retrain):
-            return evaluation.status
-        return carry_out_at_once(self.terms, evaluation.status, decision, now)
+            return status
+        return carry_out_at_once(self.terms, status, decision, now)
 
     def _find_orphan(self, previous_status: DataProductStatus, evaluation: Evaluation) -> None:
         """Discard the result of a training that was superseded."""

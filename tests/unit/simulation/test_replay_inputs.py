@@ -225,3 +225,17 @@ def _shares_of_both(at: int, austria: int) -> dict[str, Any]:
     counts = {"accuracy@FR": count(8, 400), "accuracy@AT": count(austria, 20)}
     body["counts"]["v2"] = {"accuracy": count(8 + austria, 420)} | counts
     return body
+
+
+def test_a_replay_keeps_the_diagnosis_that_the_next_evaluation_reads():
+    document = scenario(
+        lambda index: {"v1": {"accuracy": count(10 if index < 60 else 50, 100)}}, 90
+    )
+    last = list(replay(parse_scenario(document)))[-1]
+    cause = last.evaluation.diagnosis
+    assert cause is not None
+    assert last.status.diagnosis is not None
+    assert (last.status.diagnosis.cause, last.status.diagnosis.message) == (
+        cause.cause,
+        cause.message,
+    )

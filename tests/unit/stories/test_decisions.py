@@ -217,6 +217,36 @@ def test_a_cause_outside_the_model_raises_one_alert_and_no_remedy(fact, reason, 
     assert lines[-1]["decision"]["reason"] == reason
 
 
+def test_a_decay_that_is_shown_beside_a_bad_release_is_retrained_without_another_detection():
+    own = DECAY + 60
+
+    def script(index):
+        bad = 0.1 + 0.1 * (index >= DECAY) + 0.2 * (index >= own)
+        return {"v1": steady(bad, 200)}
+
+    facts = [{"at": DECAY * BLOCK, **released((DECAY, 100))}]
+    lines = run(scenario(script, own + 40, facts=facts))
+    assert acts(lines) == [("Alert", "UpstreamReleased"), ("Retrain", "ModelDecay")]
+    begin, end = (lines.index(first(lines, kind)) for kind in ("Alert", "Retrain"))
+    between = {line["decision"]["reason"] for line in lines[begin:end]}
+    assert between == {"UpstreamReleased"}  # no block of that time is ignored
+    assert lines[end]["at"] <= (own + 20) * BLOCK
+
+
+def test_a_release_remains_the_cause_after_an_hour_of_answers_as_accepted():
+    calm = range(DECAY + 40, DECAY + 52)
+
+    def script(index):
+        return {"v1": steady(0.25 if index >= DECAY and index not in calm else 0.1, 200)}
+
+    facts = [{"at": DECAY * BLOCK, **released((DECAY, 100))}]
+    lines = run(scenario(script, DECAY + 120, facts=facts))
+    reasons = [line["decision"]["reason"] for line in lines]
+    assert "Recovered" in reasons
+    assert acts(lines) == [("Alert", "UpstreamReleased")]
+    assert reasons[-1] == "UpstreamReleased"
+
+
 def test_an_alert_about_a_release_names_its_training_and_the_changes_of_its_api():
     fact = released((DECAY, 100))
     fact["upstreamReleases"][0]["origin"] = "v5 was trained for ModelDecay of accuracy"

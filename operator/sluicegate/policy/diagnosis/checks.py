@@ -39,12 +39,14 @@ class CheckResult:
     verdict : Objects, Clear or Unknown.
     message : numbers behind the verdict.
     release : the upstream's release that is the cause; None for other causes.
+    beside : releases of upstreams beside which the SLO changes by itself.
     """
 
     check: Reason
     verdict: CheckVerdict
     message: str
     release: UpstreamRelease | None = None
+    beside: tuple[UpstreamRelease, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +140,8 @@ def upstream_was_released(symptoms: Symptoms) -> CheckResult:
         return _finding(Reason.UPSTREAM_UNDECIDED, objects=True, message=text)
     text = "; ".join(release.message(slo, now) for release in follows or releases)
     finding = _finding(Reason.UPSTREAM_RELEASED, bool(follows), text)
-    return replace(finding, release=follows[0].release if follows else None)
+    beside = () if follows else tuple(each.release for each in releases if each.own)
+    return replace(finding, release=follows[0].release if follows else None, beside=beside)
 
 
 def inputs_are_late(symptoms: Symptoms) -> CheckResult:

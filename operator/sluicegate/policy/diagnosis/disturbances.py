@@ -15,6 +15,7 @@ from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.slo_status import SloState
 from sluicegate.api.status import DataProductStatus
 from sluicegate.policy.diagnosis.checks import DiagnosisResult
+from sluicegate.policy.diagnosis.upstream_release import was_named
 from sluicegate.policy.model.excluded_blocks import BEFORE_BLOCKS, exclude_blocks
 from sluicegate.policy.model.observed import Observed
 from sluicegate.policy.model.terms import Terms
@@ -80,8 +81,10 @@ def with_disturbances(
             not is_disturbed
             and record.disturbance_start_time is not None
             and not _is_hidden(result, causes)
+            and not _goes_on(terms, status, observed, result.terms.name, cause=causes.get(name))
         ):
-            worse = _was_worse(terms, status, observed, result)
+            kept = _is_decay_beside(status, record, diagnosed.get(name))
+            worse = not kept and _was_worse(terms, status, observed, result)
             changed[name] = record.replace(disturbance_start_time=None)
             if worse:
                 changed[name] = _without(terms, record, result, observed.block)
@@ -135,6 +138,36 @@ def _without(terms: Terms, record: SloRecord, result: SloResult, block: int) -> 
 def _is_hidden(result: SloResult, causes: dict[str, Reason]) -> bool:
     """Return whether a cause may still exist unseen: an SLO that can't be judged has no diagnosis."""
     return result.terms.name in causes and result.state is SloState.UNKNOWN
+
+
+def _goes_on(
+    terms: Terms, status: DataProductStatus, observed: Observed, slo: str, *, cause: Reason | None
+) -> bool:
+    """Return whether the release that was the cause still has its share while the newest events are as accepted.
+
+    Labels that come late in bursts look so for an hour. The evidence since the release is kept until the SLO
+    has recovered, so that the same drop isn't found again as one of its own.
+    """
+    return cause is Reason.RECOVERED and any(
+        release.ended is None and was_named(terms, status, slo, release)
+        for release in observed.facts.upstream_releases
+    )
+
+
+def _is_decay_beside(
+    status: DataProductStatus, record: SloRecord, diagnosis: DiagnosisResult | None
+) -> bool:
+    """Return whether a release is the cause no longer because the SLO is shown to change by itself beside it.
+
+    The release goes on, and the blocks since then are the evidence of that change.
+    """
+    before, begin = status.diagnosis, record.disturbance_start_time
+    if before is None or before.cause != Reason.UPSTREAM_RELEASED or diagnosis is None:
+        return False
+    assert begin is not None
+    return any(
+        release.begin <= begin for finding in diagnosis.findings for release in finding.beside
+    )
 
 
 def _was_worse(

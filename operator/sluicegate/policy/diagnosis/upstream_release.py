@@ -19,9 +19,11 @@ from sluicegate.api import names
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import Version
+from sluicegate.policy.model.decision import alert_key
 from sluicegate.policy.model.excluded_blocks import BEFORE_BLOCKS, BlockSpan, spans_of
 from sluicegate.policy.model.observed import Observed, UpstreamRelease
 from sluicegate.policy.model.terms import SloTerms, Terms
+from sluicegate.policy.retraining import preconditions
 from sluicegate.policy.slo_health.baseline import ratio_of
 from sluicegate.policy.slo_health.client_errors import share_for_people
 from sluicegate.policy.slo_health.confirmation import CONFIRMING_EVALUATIONS
@@ -148,8 +150,11 @@ def responses(
             continue
         spans = _spans_before(terms, status, result.terms, release)
         response = _response(terms, stable, observed, result.terms, series, release, spans=spans)
+        was_cause = f"{release.product} {release.version} " in was_explained or (
+            release.ended is None and was_named(terms, status, result.terms.name, release)
+        )
         if response is not None:
-            judged = _judged(result, release, response)
+            judged = _judged(result, release, response, was_cause=was_cause)
             if not judged.follows:
                 until = _awaited_until(terms, status, result, judged)
                 judged = replace(judged, awaited_until=until)
@@ -159,6 +164,14 @@ def responses(
                 ReleaseResponse(release, None, follows=True, own=False, earlier=was_explained)
             )
     return tuple(sorted(judged_responses, key=_strongest_first))
+
+
+def was_named(terms: Terms, status: DataProductStatus, slo: str, release: UpstreamRelease) -> bool:
+    """Return whether a release may be what an earlier alert of this degradation of an SLO is about."""
+    streak, trigger = status.engine.slo(slo).streak, preconditions.trigger_for(terms, status, slo)
+    if streak is None or release.begin > terms.block_end(streak.first):
+        return False
+    return alert_key(DecisionReason.UPSTREAM_RELEASED, trigger) in status.engine.emitted_alerts
 
 
 def _is_over(terms: Terms, slo: SloTerms, release: UpstreamRelease, block: int) -> bool:
@@ -174,13 +187,19 @@ def _strongest_first(each: ReleaseResponse) -> tuple[bool, float]:
 
 
 def _judged(
-    result: SloResult, release: UpstreamRelease, response: ShareResponse
+    result: SloResult, release: UpstreamRelease, response: ShareResponse, *, was_cause: bool
 ) -> ReleaseResponse:
+    """Return whether a release is the cause.
+
+    One that was the cause remains so while it explains most of the drop: later noise from hour to hour takes
+    nothing from what was shown. Only a change by itself does.
+    """
     baseline, slo = result.baseline, result.terms
     accepted = ratio_of(baseline.count) if baseline is not None else (slo.allowed_bad or 0.0)
     own = response.own >= log(response.moments) + OWN and response.own_rise >= slo.drop
     rise = rise_of(release, response)
-    explains = response.follows >= FOLLOWS and rise >= response.without - accepted
+    is_shown = response.follows >= FOLLOWS or (was_cause and response.follows > 0)
+    explains = is_shown and rise >= response.without - accepted
     return ReleaseResponse(release, response, explains and not own, own)
 
 

@@ -7,7 +7,7 @@ from math import isfinite
 from sluicegate.api.base import number
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.slo_status import SloState, SloStatus
-from sluicegate.api.status import DataProductStatus, Diagnosis, DiagnosisEvidence
+from sluicegate.api.status import DataProductStatus
 from sluicegate.api.verdict import MAX_ARM_MARKETS
 from sluicegate.api.versions import (
     LONGEST_HOLD,
@@ -20,10 +20,10 @@ from sluicegate.api.versions import (
 from sluicegate.policy import (
     Assessment,
     CanaryHold,
-    DiagnosisResult,
     SloEvidence,
     SloResult,
     describe,
+    diagnosis_status,
     needs_of_a_step,
     ratio_of,
 )
@@ -72,7 +72,7 @@ def with_figures(
         state=evaluation.state,
         slos=slos,
         candidate=candidate,
-        diagnosis=_diagnosis(status, evaluation.diagnosis, now),
+        diagnosis=diagnosis_status(status.diagnosis, evaluation.diagnosis, now),
     )
 
 
@@ -176,26 +176,4 @@ def _hold(candidate: Candidate, hold: CanaryHold | None, now: int) -> CandidateH
         start_time=start_time,
         message=hold.message[:LONGEST_HOLD],
         request=hold.request[:LONGEST_REQUEST],
-    )
-
-
-def _diagnosis(
-    status: DataProductStatus, cause: DiagnosisResult | None, now: int
-) -> Diagnosis | None:
-    if cause is None:
-        return None
-    before = status.diagnosis
-    cause_and_market = (str(cause.cause), cause.market)
-    same_cause = before is not None and (before.cause, before.market) == cause_and_market
-    return Diagnosis(
-        cause=str(cause.cause),
-        market=cause.market,
-        message=cause.message,
-        diagnosis_time=before.diagnosis_time if same_cause and before is not None else now,
-        evidence=tuple(
-            DiagnosisEvidence(
-                check=str(finding.check), verdict=finding.verdict, message=finding.message
-            )
-            for finding in cause.findings
-        ),
     )

@@ -9,8 +9,10 @@ from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.slo_status import SloState
 from sluicegate.api.status import Diagnosis
 from sluicegate.policy.diagnosis.upstream_release import responses
+from sluicegate.policy.model.decision import alert_key
 from sluicegate.policy.model.excluded_blocks import BEFORE_BLOCKS
 from sluicegate.policy.model.observed import Facts, UpstreamRelease
+from sluicegate.policy.retraining.preconditions import trigger_for
 from sluicegate.policy.slo_health.drift import Drift
 from sluicegate.policy.slo_health.ratio_slo import SloResult
 from sluicegate.slo.blocks import Block, Quality, Series
@@ -70,20 +72,37 @@ def test_an_upstream_release_is_the_cause_while_blocks_from_before_it_are_kept(h
     assert "90.0 % without it, 70.0 % now" in message
 
 
-def undecided(*, share_at: int = RELEASED, worse_from: int = RELEASED, worse: int = 0):
+def undecided(
+    *,
+    share_at: int = RELEASED,
+    worse_from: int = RELEASED,
+    worse: int = 0,
+    named_by: str = "",
+    version: str = "v5",
+    missed_from: int = RELEASED + 22,
+):
     """Return the response of an SLO with few events, confirmed two hours after its estimated drop.
 
     Parameters
     ----------
     share_at : block of the release's first share. worse_from : block from which more of ten events are bad.
     worse : how many more; every second one is bad before.
+    named_by : diagnosis or alert by which the release was the cause at an earlier evaluation; empty if it wasn't.
+    version : of the release that the diagnosis is about. missed_from : block that begins the degradation.
     """
     series, now = Series(), RELEASED + 24
     for index in range(BEGIN, now + 1):
         bad = index % 2 + (worse if index > worse_from else 0)
         series.record(Block(index, Quality.COUNTED, Count(bad, 10)))
-    streak = Streak(first=now - 2, last=now, evaluations=3, fresh=3)
+    streak = Streak(first=missed_from, last=now, evaluations=3, fresh=3)
     status = serving().with_engine(slos={"accuracy": SloRecord(streak=streak, degraded=True)})
+    if named_by == "diagnosis":
+        message = FOLLOWS.replace("v5", version)
+        diagnosis = Diagnosis(cause="UpstreamReleased", message=message, diagnosis_time=0)
+        status = status.replace(diagnosis=diagnosis)
+    elif named_by == "alert":
+        alert = alert_key(Reason.UPSTREAM_RELEASED, trigger_for(TERMS, status, "accuracy"))
+        status = status.with_engine(emitted_alerts=(alert,))
     release = UpstreamRelease("catalog/pricing", "v5", ((share_at * BLOCK, 100),))
     read = observed(
         block=now, series={"v1": {"accuracy": series}}, facts=Facts(upstream_releases=(release,))
@@ -113,6 +132,35 @@ def test_a_change_by_itself_beside_a_release_waits_for_no_more_blocks():
     decay = undecided(worse=8, worse_from=RELEASED + 18)
     assert decay.own
     assert decay.awaited_until == 0
+
+
+@pytest.mark.parametrize(
+    ("named_by", "version", "follows"),
+    [
+        ("diagnosis", "v5", True),
+        ("alert", "v5", True),
+        ("diagnosis", "v4", False),
+        ("", "v5", False),
+    ],
+    ids=["by its diagnosis", "by its alert", "another release", "not named"],
+)
+def test_a_release_that_was_the_cause_remains_it_at_evidence_that_does_not_show_it_again(
+    named_by, version, follows
+):
+    response = undecided(worse=1, worse_from=RELEASED + 16, named_by=named_by, version=version)
+    assert response.response.follows < 5.0
+    assert response.follows == follows
+
+
+@pytest.mark.parametrize("named_by", ["diagnosis", "alert"])
+def test_a_release_that_was_the_cause_is_it_no_longer_once_a_change_by_itself_is_shown(named_by):
+    response = undecided(worse=2, worse_from=RELEASED + 18, named_by=named_by)
+    assert (response.follows, response.own) == (False, True)
+
+
+def test_a_release_that_begins_after_the_degradation_is_not_what_its_alert_is_about():
+    drop = {"worse": 1, "worse_from": RELEASED + 16, "named_by": "alert"}
+    assert not undecided(**drop, missed_from=RELEASED - 1).follows
 
 
 @pytest.mark.parametrize("bad_before", [20, 200])
