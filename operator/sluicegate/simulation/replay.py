@@ -298,7 +298,7 @@ class Replay:
     def _carry_out(self, evaluation: Evaluation, now: int) -> DataProductStatus:
         decision, status = evaluation.decision, evaluation.status
         diagnosis = diagnosis_status(status.diagnosis, evaluation.diagnosis, now)
-        if diagnosis != status.diagnosis:
+        if evaluation.judged and diagnosis != status.diagnosis:
             status = status.replace(diagnosis=diagnosis)
         if self._follows and not isinstance(decision, Hold | Alert | Retrain):
             return status
