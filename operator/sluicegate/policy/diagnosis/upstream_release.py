@@ -19,11 +19,10 @@ from sluicegate.api import names
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import Version
-from sluicegate.policy.model.decision import alert_key
 from sluicegate.policy.model.excluded_blocks import BEFORE_BLOCKS, BlockSpan, spans_of
 from sluicegate.policy.model.observed import Observed, UpstreamRelease
 from sluicegate.policy.model.terms import SloTerms, Terms
-from sluicegate.policy.retraining import preconditions
+from sluicegate.policy.retraining.preconditions import was_alerted
 from sluicegate.policy.slo_health.baseline import ratio_of
 from sluicegate.policy.slo_health.client_errors import share_for_people
 from sluicegate.policy.slo_health.confirmation import CONFIRMING_EVALUATIONS
@@ -168,10 +167,10 @@ def responses(
 
 def was_named(terms: Terms, status: DataProductStatus, slo: str, release: UpstreamRelease) -> bool:
     """Return whether a release may be what an earlier alert of this degradation of an SLO is about."""
-    streak, trigger = status.engine.slo(slo).streak, preconditions.trigger_for(terms, status, slo)
+    streak = status.engine.slo(slo).streak
     if streak is None or release.begin > terms.block_end(streak.first):
         return False
-    return alert_key(DecisionReason.UPSTREAM_RELEASED, trigger) in status.engine.emitted_alerts
+    return was_alerted(terms, status, slo, DecisionReason.UPSTREAM_RELEASED)
 
 
 def _is_over(terms: Terms, slo: SloTerms, release: UpstreamRelease, block: int) -> bool:

@@ -13,6 +13,7 @@ from sluicegate.api.retraining import RetrainingMode
 from sluicegate.api.retraining_status import HOLD_OUT_REASONS, MAX_FAILURES, RetrainingStatus
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import Version
+from sluicegate.policy.model.decision import alert_key
 from sluicegate.policy.model.observed import Portfolio
 from sluicegate.policy.model.terms import Terms
 from sluicegate.policy.retraining.pauses import cooldown
@@ -294,3 +295,8 @@ def trigger_for(terms: Terms, status: DataProductStatus, slo: str, *, market: st
         return trigger_of(terms, version, market_series(slo, market), first)
     first = record.streak.first if record.streak else status.stable.promotion_time
     return trigger_of(terms, version, slo, first)
+
+
+def was_alerted(terms: Terms, status: DataProductStatus, slo: str, reason: Reason) -> bool:
+    """Return whether an alert of this reason was emitted about the present degradation of an SLO."""
+    return alert_key(reason, trigger_for(terms, status, slo)) in status.engine.emitted_alerts
