@@ -8,8 +8,7 @@ from sluicegate.policy.canary.objections import needs_of_a_step
 from sluicegate.policy.canary.rollout_defaults import rollout_end
 from sluicegate.policy.canary.shadow_evidence import is_scored, with_rows
 from sluicegate.policy.canary.slo_evidence import Assessment, SloEvidence
-from sluicegate.policy.diagnosis.checks import COMMON_PRODUCTS, DiagnosisResult
-from sluicegate.policy.diagnosis.diagnosis_status import diagnosis_status
+from sluicegate.policy.diagnosis.checks import COMMON_PRODUCTS, DiagnosisResult, diagnosis_status
 from sluicegate.policy.retraining.preconditions import (
     LEAST_AGE_BLOCKS,
     RetrainingRequest,

@@ -13,7 +13,7 @@ from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.outcome import Outcome
 from sluicegate.api.status import DataProductStatus, SpecModel
 from sluicegate.api.versions import Release, Version, VersionSource
-from sluicegate.policy.diagnosis.diagnosis_status import diagnosis_status
+from sluicegate.policy.diagnosis.checks import diagnosis_status
 from sluicegate.policy.evaluate import Evaluation, evaluate
 from sluicegate.policy.model.container_limits import at_limit
 from sluicegate.policy.model.decision import Alert, Hold, Retrain

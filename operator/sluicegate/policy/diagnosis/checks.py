@@ -12,7 +12,7 @@ from typing import Final
 from sluicegate.api.base import rfc3339
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.slo_status import SloState
-from sluicegate.api.status import CheckVerdict
+from sluicegate.api.status import CheckVerdict, Diagnosis, DiagnosisEvidence
 from sluicegate.api.versions import Version
 from sluicegate.policy.diagnosis.symptoms import Symptoms
 from sluicegate.policy.model.observed import InputReading, Portfolio, UpstreamRelease
@@ -384,3 +384,30 @@ def diagnose(symptoms: Symptoms, checks: tuple[Check, ...]) -> DiagnosisResult:
     terms = symptoms.worst.terms
     cause, message = terms.definition.remaining_cause, terms.definition.remaining_text
     return DiagnosisResult(terms.name, cause, message, tuple(findings))
+
+
+def diagnosis_status(
+    before: Diagnosis | None, cause: DiagnosisResult | None, now: int
+) -> Diagnosis | None:
+    """Return the diagnosis for status; None for a product that isn't degraded.
+
+    Parameters
+    ----------
+    before : diagnosis in status; the time of the same cause is kept. now : in seconds.
+    """
+    if cause is None:
+        return None
+    cause_and_market = (str(cause.cause), cause.market)
+    same_cause = before is not None and (before.cause, before.market) == cause_and_market
+    return Diagnosis(
+        cause=str(cause.cause),
+        market=cause.market,
+        message=cause.message,
+        diagnosis_time=before.diagnosis_time if same_cause and before is not None else now,
+        evidence=tuple(
+            DiagnosisEvidence(
+                check=str(finding.check), verdict=finding.verdict, message=finding.message
+            )
+            for finding in cause.findings
+        ),
+    )
