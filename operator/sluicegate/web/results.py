@@ -39,7 +39,9 @@ class ReviewResult:
 
     @property
     def change(self) -> str:
-        """The largest proved change in words."""
+        """The largest proved change in words; not known before a day of the period is read."""
+        if not self.review.summary.read_days:
+            return "not known yet"
         return words.move_text(self.move)
 
     @property

@@ -63,6 +63,15 @@ async def test_the_list_of_reviews_shows_results_and_not_only_links():
     assert table.splitlines()[0].endswith("sentence,change,goals,missedMarkets,openActions")
 
 
+async def test_the_change_of_a_period_is_not_known_before_a_day_of_it_is_read():
+    november = ledger("pricing", 11, 0.1, read=0)
+    async with served(store_of([reviewed()], [ledger("pricing", 10, 0.1), november])) as page:
+        told = await (await page.get("/reviews.json")).json()
+    changes = {one["name"]: one["change"] for one in told}
+    assert changes["pricing-2026-11"] == "not known yet"
+    assert "since the first acceptance" in changes["pricing-2026-10"]
+
+
 async def test_the_portfolio_begins_with_the_largest_changes_since_the_last_review():
     products = [reviewed(name) for name in ("calm", "fell", "rose", "fell-more")]
     reviews = [
