@@ -466,7 +466,8 @@ def _dependent_needs(status: DataProductStatus) -> Iterator[Need]:
 def _secret_needs(status: DataProductStatus) -> Iterator[Need]:
     condition = find_condition(status.conditions, ConditionType.METRICS_AVAILABLE)
     if condition is not None and condition.reason == ConditionReason.FEEDBACK_SECRET_UNUSABLE:
-        yield _condition_need(NeedKind.SECRET, condition)
+        # The condition was True before, with another reason, so its transition is another one.
+        yield Need(NeedKind.SECRET, condition.reason, condition.message)
 
 
 def _market_needs(status: DataProductStatus) -> Iterator[Need]:

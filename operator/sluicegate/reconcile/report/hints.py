@@ -91,7 +91,8 @@ def _about_secret(observation: Observation, status: DataProductStatus, finding: 
         what_is_lacking = f"{lacks}, as a pod of {version.version} saw at its start"
     elif observation.observed.facts.secretless:
         what_is_lacking = (
-            "isn't usable, as running pods report (sluicegate_feedback_secret_usable is 0)"
+            "doesn't exist or isn't usable, as running pods report"
+            " (sluicegate_feedback_secret_usable is 0)"
         )
     else:
         before = find_condition(product.status.conditions, Type.METRICS_AVAILABLE)

@@ -127,10 +127,10 @@ def test_a_secret_that_was_removed_under_running_pods_is_named_by_their_gauge_an
     observation = replace(observation, observed=replace(observation.observed, facts=facts))
     status = report(observation, make_plan(observation))
     assert measured(status).reason == "FeedbackSecretUnusable"
-    assert "isn't usable, as running pods report" in measured(status).message
-    assert [need.kind for need in needs_of_status(status, ("catalog", "search"))] == [
-        NeedKind.SECRET
-    ]
+    assert "doesn't exist or isn't usable, as running pods report" in measured(status).message
+    (need,) = needs_of_status(status, ("catalog", "search"))
+    # MetricsAvailable was True before, too, so its transition isn't that of the Secret.
+    assert (need.kind, need.since) == (NeedKind.SECRET, None)
     assert status.summary.reason == "FeedbackSecretUnusable"
 
 
