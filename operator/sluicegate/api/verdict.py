@@ -20,7 +20,7 @@ ArmMarkets = Annotated[dict[str, ArmPairs], Field(max_length=MAX_ARM_MARKETS)]
 
 
 class ArmCounts(StatusModel):
-    """Events of one SLO of the candidate and of stable in the same blocks, at the end of the canary."""
+    """Events of one SLO of both versions in the same blocks at the end of the canary, or rows of one hold-out."""
 
     name: str
     """Name of the SLO."""
@@ -35,6 +35,9 @@ class ArmCounts(StatusModel):
     have come; left out for an SLO that isn't counted by market."""
     phi: Annotated[Number, Field(alias="dispersion")] = "1"
     """Dispersion of the blocks; an interval is as wide as that of so many times fewer events."""
+    hold_out: bool = False
+    """Whether these are rows of the training's hold-out, where the canary ended before the events of both
+    versions could be compared; left out for events."""
 
 
 class CanaryVerdict(StatusModel):

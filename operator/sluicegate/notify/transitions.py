@@ -635,7 +635,9 @@ def cost_of(verdict: CanaryVerdict) -> str:
     """Return which share of the traffic a rejected version had, and for how long; empty without any."""
     if not verdict.weight:
         return ""
-    largest_total = max((slo.candidate.total for slo in verdict.slos), default=0)
+    largest_total = max(
+        (slo.candidate.total for slo in verdict.slos if not slo.hold_out), default=0
+    )
     requests = f"; {largest_total:,} events of it were counted" if largest_total else ""
     return f"It had up to {verdict.weight} % of the traffic, for {duration(verdict.traffic_seconds)}{requests}"
 

@@ -57,7 +57,7 @@ def brought_of(review: DataProductReview) -> tuple[Brought, ...]:
 
 
 def lifts_of(version: ReviewCandidate | CanaryVerdict) -> tuple[Lift, ...]:
-    """Return the change of each SLO for which both versions had events."""
+    """Return the change of each SLO for which both versions had events, or rows of a hold-out."""
     lifts = (_lift_between(slo, slo.candidate, slo.stable) for slo in version.slos)
     return tuple(lift for lift in lifts if lift is not None)
 
@@ -76,18 +76,21 @@ def _lift_between(slo: ArmCounts | VersionCounts, version: Count, other: Count) 
         phi=float(slo.phi),
         indicator=slo.indicator,
         markets=slo.markets,
+        hold_out=isinstance(slo, ArmCounts) and slo.hold_out,
     )
 
 
 def total_lifts(versions: Iterable[Brought]) -> tuple[TotalLift, ...]:
     """Return the sum of the gains of all versions that remained stable, by SLO.
 
-    The canaries are independent of each other, so the squares of the half widths add up.
+    The canaries are independent of each other, so the squares of the half widths add up. A change on a
+    hold-out isn't one of events, and isn't added.
     """
     lifts: dict[str, list[Lift]] = defaultdict(list)
     for version in versions:
         for lift in version.lifts if version.kept else ():
-            lifts[lift.slo].append(lift)
+            if not lift.hold_out:
+                lifts[lift.slo].append(lift)
     return tuple(_total_lift(name, all_lifts) for name, all_lifts in lifts.items())
 
 

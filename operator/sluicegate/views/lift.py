@@ -24,6 +24,7 @@ class Lift:
     gain : share of the candidate minus share of stable. lower, upper : its 95 % interval.
     indicator : kind of the SLO's indicator.
     markets : the same change in each market, by name.
+    hold_out : whether it is of the rows of a hold-out instead of events of the canary.
     """
 
     slo: str
@@ -34,6 +35,7 @@ class Lift:
     upper: float
     indicator: str = ""
     markets: Mapping[str, "Lift"] = field(default_factory=dict, hash=False)
+    hold_out: bool = False
 
     @property
     def is_proved(self) -> bool:
@@ -49,12 +51,14 @@ def lift_of(
     phi: float = 1.0,
     indicator: str = "",
     markets: Mapping[str, Sequence[int]] | None = None,
+    hold_out: bool = False,
 ) -> Lift | None:
     """Compute a candidate's change of one SLO; None without events of both versions.
 
     Parameters
     ----------
     phi : dispersion, by which both counts are divided for the interval.
+    hold_out : whether the counts are of the rows of a hold-out.
     markets : bad events and all of the candidate, then those of stable, by market.
     """
     if not candidate[1] or not stable[1]:
@@ -85,6 +89,7 @@ def lift_of(
         -difference.lower,
         indicator,
         by_market,
+        hold_out,
     )
 
 
@@ -102,8 +107,9 @@ def headline_lift(lifts: Iterable[Lift], cause: str = "") -> Lift | None:
 
 
 def lift_text(lift: Lift) -> str:
-    """Return a change in words: accuracy rose by 15.0 points [14.3, 15.7]."""
-    return f"{lift.slo} {change_text(lift.gain, lift.lower, lift.upper, indicator=lift.indicator)}"
+    """Return a change in words: accuracy rose by 15.0 points [14.3, 15.7]; of a hold-out's rows it says so."""
+    text = f"{lift.slo} {change_text(lift.gain, lift.lower, lift.upper, indicator=lift.indicator)}"
+    return f"on the hold-out {text}" if lift.hold_out else text
 
 
 def change_text(gain: float, lower: float, upper: float, *, indicator: str = "") -> str:
@@ -144,6 +150,8 @@ def market_texts(lifts: Iterable[Lift], main: Lift | None = None) -> tuple[str, 
 def lift_document(lift: Lift) -> dict[str, object]:
     """Return a change with its interval, and that of each market, for JSON."""
     document: dict[str, object] = {"gain": lift.gain, "interval": [lift.lower, lift.upper]}
+    if lift.hold_out:
+        document["holdOut"] = True
     if lift.markets:
         document["markets"] = {
             market: {"gain": market_lift.gain, "interval": [market_lift.lower, market_lift.upper]}
@@ -153,12 +161,13 @@ def lift_document(lift: Lift) -> dict[str, object]:
 
 
 def short_lift(lift: Lift) -> str:
-    """Return a change for a table: accuracy +15.0 [14.3, 15.7]."""
+    """Return a change for a table: accuracy +15.0 [14.3, 15.7], or hold-out accuracy +15.0 [14.3, 15.7]."""
     digits = _interval_digits(lift.lower, lift.upper)
     lower_text, upper_text = (
         _points_text(interval_bound, digits) for interval_bound in (lift.lower, lift.upper)
     )
-    return f"{lift.slo} {_signed_text(lift.gain, digits)} [{lower_text}, {upper_text}]"
+    name = f"hold-out {lift.slo}" if lift.hold_out else lift.slo
+    return f"{name} {_signed_text(lift.gain, digits)} [{lower_text}, {upper_text}]"
 
 
 def arms_text(lift: Lift, reference: str = "stable's") -> str:

@@ -238,6 +238,7 @@ def lifts_of(version: Body) -> list[Lift]:
             phi=float(slo.get("dispersion", 1)),
             indicator=str(slo.get("indicator", "")),
             markets=section(slo, "markets"),
+            hold_out=bool(slo.get("holdOut")),
         )
         lifts += [lift] if lift is not None else []
     return lifts

@@ -78,7 +78,7 @@ def full_status() -> dict[str, Any]:
         "weight": 50, "trafficSeconds": 900,
         "slos": [{
             "name": "accuracy", "indicator": "outcomes", "candidate": {"bad": 8, "total": 90},
-            "stable": {"bad": 20, "total": 90}, "markets": {"AT": [4, 50, 12, 50]}, "dispersion": "1.2",
+            "stable": {"bad": 20, "total": 90}, "markets": {"AT": [4, 50, 12, 50]}, "dispersion": "1.2", "holdOut": True,
         }],
     }  # fmt: skip
     streak = {"first": 1, "last": 3, "evaluations": 3, "fresh": 2}

@@ -9,6 +9,7 @@ import pytest
 
 from benchmarks.virtual.trainings import Training
 from benchmarks.virtual.workloads import Quality
+from sluicegate.api import names
 from sluicegate.api.product import DataProduct
 from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS, DATA_PRODUCTS, EVENTS
 from sluicegate.prometheus.timing import Timing
@@ -60,6 +61,34 @@ def history(world: World, key: Key) -> dict[str, dict[str, Any]]:
     """The versions as the plugin lists them, by name."""
     body = {"metadata": {"generation": 1}, "spec": {}, "status": world.status(key)}
     return {one["version"]: one for one in versions(body)}
+
+
+@on_virtual_time
+async def test_a_version_promoted_before_its_labels_arrived_has_the_change_on_the_hold_out(world):
+    body = judged()
+    (accuracy, _) = body["spec"]["slos"]
+    accuracy["indicator"] = {"outcomes": {"lagSeconds": 40_000}}
+    key = await served(world, body, **RARELY)
+    pairs = {
+        "bothRight": 5900,
+        "onlyStableWrong": 3100,
+        "onlyCandidateWrong": 100,
+        "bothWrong": 900,
+    }
+    report = TRAINED | {"pairs": {"accuracy": pairs}}
+    world.cluster.trainings[key] = Training(seconds=600, report=report)
+    await world.run(HOUR)
+    world.annotate(key, **{names.REQUEST_RETRAIN: "now"})
+    await world.until(lambda: serving(world, key) == "v2-trained", seconds=6 * HOUR)
+    message = world.status(key)["decision"]["message"]
+    await world.run(1.1 * HOUR)  # the ledger is written once an hour
+
+    gain = r"on the hold-out accuracy rose by 30\.0 points \[\d\d\.\d, \d\d\.\d\]"
+    assert re.search(
+        rf"{gain}: 90\.0 % \(n=10,000\) against stable's 60\.0 % \(n=10,000\)", message
+    )
+    assert re.match(r"hold-out accuracy \+30\.0 \[", history(world, key)["v2-trained"]["brought"])
+    assert re.search(rf"v2-trained: {gain}", report_sentence(facts_of(ledger(world), None)))
 
 
 @pytest.mark.slow

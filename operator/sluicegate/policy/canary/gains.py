@@ -1,5 +1,7 @@
 """What a candidate brings, in words: the SLO that its rollout is about, and the SLO with the least evidence."""
 
+from dataclasses import replace
+
 from sluicegate.api.versions import Candidate
 from sluicegate.policy.canary.objections import basis, both_arms, numbers_of
 from sluicegate.policy.canary.slo_evidence import Assessment, SloEvidence, is_own
@@ -57,20 +59,20 @@ def _lift(slo: SloEvidence) -> Lift | None:
 
 
 def _on_hold_out(candidate: Candidate) -> str:
-    """Return the change of the training's SLO on the hold-out; empty without counts."""
-    name = candidate.cause_slo
-    candidate_counts, stable_counts = (
-        candidate.evaluation.get(name),
-        candidate.stable_evaluation.get(name),
-    )
-    lift = (
-        lift_of(name, candidate_counts, stable_counts)
-        if candidate_counts and stable_counts
-        else None
-    )
-    if lift is None:
-        return ""
-    if (rows := candidate.pairs.get(name)) is not None:
-        worse = paired_difference(rows, Z_INTERVAL)
-        lift = Lift(name, lift.candidate, lift.stable, -worse.estimate, -worse.upper, -worse.lower)
-    return f"on the hold-out {lift_text(lift)}: {arms_text(lift)}"
+    """Return the change of the training's SLO on the hold-out, or the largest one if it is for none; empty without counts."""
+    names = [candidate.cause_slo] if candidate.cause_slo else sorted(candidate.evaluation)
+    lifts = [lift for name in names if (lift := _hold_out_lift(candidate, name)) is not None]
+    lift = max(lifts, key=lambda lift: lift.gain, default=None)
+    return "" if lift is None else f"{lift_text(lift)}: {arms_text(lift)}"
+
+
+def _hold_out_lift(candidate: Candidate, slo: str) -> Lift | None:
+    """Return the change of an SLO on the hold-out; None without counts of both versions."""
+    rows, stable_rows = candidate.evaluation.get(slo), candidate.stable_evaluation.get(slo)
+    if not rows or not stable_rows:
+        return None
+    lift = lift_of(slo, rows, stable_rows, hold_out=True)
+    if lift is not None and (pairs := candidate.pairs.get(slo)) is not None:
+        worse = paired_difference(pairs, Z_INTERVAL)
+        lift = replace(lift, gain=-worse.estimate, lower=-worse.upper, upper=-worse.lower)
+    return lift

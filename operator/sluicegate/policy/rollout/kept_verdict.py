@@ -1,7 +1,7 @@
 """The verdict that a version keeps of its canary: the decision, and the events of both versions."""
 
 from sluicegate.api.verdict import LONGEST_VERDICT, ArmCounts, CanaryVerdict
-from sluicegate.api.versions import FULL_WEIGHT, Candidate, PastVersion
+from sluicegate.api.versions import FULL_WEIGHT, Candidate, Evidence, PastVersion
 from sluicegate.policy.model.decision import Inconclusive, Promote, Rollback
 from sluicegate.policy.model.terms import Terms
 from sluicegate.stats.counts import Count
@@ -26,17 +26,31 @@ def verdict_of(
         weight=max(shares, default=0),
         traffic_seconds=0 if first is None else max(now - first, 0),
         slos=tuple(
-            ArmCounts(
-                name=evidence.slo,
-                indicator=indicators[evidence.slo],
-                candidate=Count(evidence.candidate_bad, evidence.candidate_total),
-                stable=Count(evidence.stable_bad, evidence.stable_total),
-                markets=evidence.markets,
-                phi=evidence.phi,
-            )
+            counts
             for evidence in candidate.evidence
-            if evidence.slo in indicators and (evidence.candidate_total or evidence.stable_total)
+            if evidence.slo in indicators
+            and (counts := _counts(candidate, evidence, indicators[evidence.slo]))
         ),
+    )
+
+
+def _counts(candidate: Candidate, evidence: Evidence, indicator: str) -> ArmCounts | None:
+    """Return the events of both versions, or where one has none, the rows of both on the hold-out; None without either."""
+    slo = evidence.slo
+    rows, stable_rows = candidate.evaluation.get(slo), candidate.stable_evaluation.get(slo)
+    if rows and stable_rows and not (evidence.candidate_total and evidence.stable_total):
+        return ArmCounts(
+            name=slo, indicator=indicator, candidate=rows, stable=stable_rows, hold_out=True
+        )
+    if not (evidence.candidate_total or evidence.stable_total):
+        return None
+    return ArmCounts(
+        name=slo,
+        indicator=indicator,
+        candidate=Count(evidence.candidate_bad, evidence.candidate_total),
+        stable=Count(evidence.stable_bad, evidence.stable_total),
+        markets=evidence.markets,
+        phi=evidence.phi,
     )
 
 
