@@ -46,6 +46,9 @@ class Sink(Protocol):
     def mark_current(self) -> None:
         """Note that the API server has answered, so that the copy is current."""
 
+    def mark_unreachable(self) -> None:
+        """Note that a list or a watch has failed, so that the copy may be out of date."""
+
 
 class _Outdated(Exception):  # noqa: N818 - says what is the case
     """The watch can't continue from its version: list again."""
@@ -83,6 +86,7 @@ class Follower:
             except _Outdated:
                 await asyncio.sleep(FIRST_PAUSE_SECONDS)
             except (KubeError, ValueError, KeyError) as error:
+                self._sink.mark_unreachable()
                 requested_seconds = error.retry_after if isinstance(error, TooManyRequests) else 0.0
                 wait_seconds = max(requested_seconds, pause_seconds * random.uniform(0.5, 1))
                 logger.warning(

@@ -68,6 +68,7 @@ class ReaderRequest:
     visible_namespaces: VisibleNamespaces
     portfolio: VisiblePortfolio
     silence: float | None
+    outage_start: int | None
 
     @property
     def query(self) -> Mapping[str, str]:
@@ -95,7 +96,8 @@ class ReaderRequest:
             template,
             {
                 "reader": self.reader, "here": here, "path": self.raw.path,
-                "stale": self.silence is None or self.silence > STALE_SECONDS, **values,
+                "stale": self.silence is None or self.silence > STALE_SECONDS,
+                "outage_start": self.outage_start, **values,
             },
         )  # fmt: skip
         return self._send(text, "text/html", status=status)
@@ -190,7 +192,7 @@ class RequestHandling:
         if "text/html" not in request.headers.get("Accept", ""):
             return web.Response(status=status, text=f"{text}\n", headers=headers)
         values = {
-            "reader": reader, "path": request.path, "stale": False, "text": text[0].upper() + text[1:],
+            "reader": reader, "path": request.path, "stale": False, "outage_start": None, "text": text[0].upper() + text[1:],
             "title": _TITLES.get(status, "Not available now"),
             "reason": await _reason_of(request) if status == UNAUTHORIZED else "",
         }  # fmt: skip
@@ -224,4 +226,5 @@ class RequestHandling:
             visible_namespaces,
             self._views.portfolio(visible_namespaces),
             silence,
+            self.store.outage_start(),
         )

@@ -82,6 +82,7 @@ class _Objects(Generic[Facts]):
         self._versions: dict[Key, str] = {}
         self._listeners: dict[Key, set[Callable[[], None]]] = {}
         self.current_at: float | None = None
+        self.outage_start: float | None = None
 
     def observe(self, body: Mapping[str, Any]) -> None:
         """Store an object; one without facts is ignored."""
@@ -138,6 +139,12 @@ class _Objects(Generic[Facts]):
     def mark_current(self) -> None:
         """Note that the API server has answered."""
         self.current_at = self._clock()
+        self.outage_start = None
+
+    def mark_unreachable(self) -> None:
+        """Note that a list or a watch has failed: since the first failure after an answer."""
+        if self.outage_start is None:
+            self.outage_start = self._clock()
 
     def namespaces(self) -> tuple[str, ...]:
         """Return the namespaces that have objects."""
@@ -252,6 +259,11 @@ class Store:
         """
         current_at = self.products.current_at
         return None if current_at is None else max(0.0, self.clock() - current_at)
+
+    def outage_start(self) -> int | None:
+        """Return since when the products can't be read, in seconds since the epoch; None if they can."""
+        start = self.products.outage_start
+        return None if start is None else int(start)
 
 
 def _review_facts(key: Key, review: DataProductReview) -> ReviewFacts:

@@ -55,7 +55,7 @@ class Kept:
     """A sink that keeps names."""
 
     def __init__(self):
-        self.names, self.answers = set(), 0
+        self.names, self.answers, self.failures = set(), 0, 0
 
     def observe(self, found):
         self.names.add(found["metadata"]["name"])
@@ -68,6 +68,9 @@ class Kept:
 
     def mark_current(self):
         self.answers += 1
+
+    def mark_unreachable(self):
+        self.failures += 1
 
 
 async def followed(monkeypatch, lists, watches):
@@ -101,6 +104,8 @@ async def test_a_watch_continues_from_the_version_of_the_list_or_the_previous_wa
 async def test_a_broken_watch_is_followed_by_a_list_that_drops_missing_objects(monkeypatch, broken):
     _, kept = await followed(monkeypatch, [["old"], ["same"]], [[broken]])
     assert kept.names == {"same"}
+    # An expired version is an answer of the API server.
+    assert kept.failures == (0 if broken == event("ERROR") else 1)
 
 
 def test_followed_objects_have_namespace_and_name_as_key():

@@ -49,6 +49,19 @@ async def text_of(page, path):
     return text
 
 
+async def test_each_page_begins_with_the_outage_of_the_api_server_until_the_next_answer():
+    store = store_of([CORE, WAITS, PRICING], REVIEWS)
+    async with served(store) as page:
+        for path in PATHS:
+            assert "can't be reached" not in await text_of(page, path)
+        store.products.mark_unreachable()
+        for path in PATHS:
+            text = await text_of(page, path)
+            assert "The API server can't be reached since 2026-11-28 11:00 UTC" in text
+        store.products.mark_current()
+        assert "can't be reached" not in await text_of(page, "/")
+
+
 @pytest.mark.parametrize("path", PATHS)
 async def test_a_page_has_a_strict_content_security_policy(page, path):
     answer = await page.get(path)
