@@ -11,9 +11,9 @@ from tests.lives.promises import Promises
 from tests.support.lives.reach import COMMON, Table, read_listed
 from tests.support.runs.collector import collect_rarely
 
-LIVES: Final = 48
+LIVES: Final = 30
 """Lives of a run without another number."""
-LEAST_STEPS: Final = 100_000
+LEAST_STEPS: Final = 60_000
 """Of all of them together; a step is a reconcile."""
 STEPS: Final = "steps"
 """A life's property: how many it had."""

@@ -1,7 +1,7 @@
 """Random lives of products: nothing unsafe ever happens, and each product reaches its goal.
 
 `make lives` lives those of the seeds from 1 on; `SEED=7 make lives` only that of one. `LIVES` says
-how many, and `WIDE=1` draws from the whole spec; without these they have 100,000 steps at least (conftest.py). A life that fails is
+how many, and `WIDE=1` draws from the whole spec; without these they have 60,000 steps at least (conftest.py). A life that fails is
 shrunk, and printed as the list of its steps.
 """
 
