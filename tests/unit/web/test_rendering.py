@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from jinja2 import Environment, FileSystemLoader
 
-from sluicegate.views.numbers import points
+from sluicegate.views.numbers import points, points_number
 from sluicegate.web import rendering
 
 
@@ -37,3 +37,21 @@ def test_a_change_whose_interval_contains_zero_is_shown_as_no_evidence(drop, int
     environment.filters["points"] = points
     macros: Any = environment.get_template("parts.html").module
     assert macros.drop_of(drop, *interval) == said
+
+
+@pytest.mark.parametrize(
+    ("interval", "text"),
+    [
+        ((-0.004, 0.016), "[-1.6, 0.4]"),
+        ((0.004, 0.021), "[0.4, 2.1]"),
+        ((-0.021, -0.004), "[0.4, 2.1]"),
+    ],
+    ids=["no evidence of a change", "worse", "better"],
+)
+def test_an_interval_has_the_sign_of_the_words_before_it(interval, text):
+    environment = Environment(
+        loader=FileSystemLoader(rendering.PACKAGE_DIRECTORY / "templates"), autoescape=True
+    )
+    environment.filters["in_points"] = points_number
+    macros: Any = environment.get_template("parts.html").module
+    assert macros.interval_of(*interval) == text
