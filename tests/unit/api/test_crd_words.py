@@ -21,6 +21,17 @@ PARTS = pytest.mark.parametrize(
 )
 
 
+def test_no_category_has_the_name_of_a_kind():
+    """`kubectl get dataproducts` listed reviews, too: kubectl expands a category before a kind."""
+    names = [build_crd(of)["spec"]["names"] for of in DEFINITIONS]
+    categories = {category for each in names for category in each["categories"]}
+    kinds = {
+        name for each in names for name in (each["plural"], each["singular"], *each["shortNames"])
+    }
+    assert categories
+    assert not categories & kinds
+
+
 def fields(schema: dict, path: str) -> Iterator[tuple[str, dict]]:
     """Each named field below, with its schema."""
     for name, child in schema.get("properties", {}).items():
