@@ -166,7 +166,7 @@ MESSAGE_CATALOGUE: Final[dict[Kind, CatalogueEntry]] = {
         "{count} products miss an SLO in a market",
         "A market misses an SLO that did not before; the condition MarketsMet is False. While the product as a whole isn't"
         " degraded, a training follows only with slos[].markets.onMissed Retrain.", needs=(NeedKind.MARKET,),
-        now="the stable version keeps serving; a training starts only if slos[].markets.onMissed is Retrain",
+        now="the stable version keeps serving; a training for the market alone starts only if slos[].markets.onMissed is Retrain",
         request="find the cause in the market that the message names, or set slos[].markets.onMissed to Retrain"),
     Kind.MARKET_MET: CatalogueEntry(
         _GOOD_NEWS, Topic.HEALTH, "{product} misses an SLO in no market any more",
