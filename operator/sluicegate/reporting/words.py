@@ -236,8 +236,10 @@ def portfolio_sentence(reports: Sequence[ReportFacts]) -> str:
     )
 
 
-def move_text(largest_move: Move | None) -> str:
-    """Return the largest proved change of a product in words."""
+def move_text(largest_move: Move | None, *, read_days: int) -> str:
+    """Return the largest proved change of a product in words; not known before a day of the period is read."""
+    if not read_days:
+        return "not known yet"
     if largest_move is None:
         return "no evidence of a change"
     return f"{largest_move.slo.name} {change_text(largest_move.evolution)} {largest_move.since}"

@@ -40,9 +40,7 @@ class ReviewResult:
     @property
     def change(self) -> str:
         """The largest proved change in words; not known before a day of the period is read."""
-        if not self.review.summary.read_days:
-            return "not known yet"
-        return words.move_text(self.move)
+        return words.move_text(self.move, read_days=self.review.summary.read_days)
 
     @property
     def missed_markets(self) -> Mapping[str, Sequence[str]]:
@@ -67,7 +65,7 @@ class Mover:
     @property
     def text(self) -> str:
         """The change in words."""
-        return words.move_text(self.move)
+        return words.move_text(self.move, read_days=self.review.summary.read_days)
 
     @property
     def since(self) -> str:

@@ -100,9 +100,11 @@ def test_a_report_on_several_products_has_one_summary_with_the_largest_change_of
     moved, calm = facts_of(WORSE, CALM), facts_of(CALM, None)
     assert re.fullmatch(
         r"accuracy worse by [\d.]+ points \[[\d.]+, [\d.]+\] against the period before",
-        move_text(moved.move),
+        move_text(moved.move, read_days=moved.read_days),
     )
-    assert move_text(facts_of(CALM, WORSE).move).startswith("accuracy better by ")
+    better = facts_of(CALM, WORSE)
+    assert move_text(better.move, read_days=better.read_days).startswith("accuracy better by ")
+    assert move_text(None, read_days=0) == "not known yet"
     told = markdown([moved, calm])
     assert told.startswith("2 products: 1 got worse, 1 missed an objective. Reviews that wait for")
     assert told.index("| pricing/pricing | accuracy worse by") < told.index(

@@ -42,7 +42,9 @@ def test_the_review_summary_equals_that_of_the_report(place):
     report = facts_of(YEAR[place], before)
     result = result_of(summary_of(YEAR[place]), before and summary_of(before))
     assert words.report_sentence(result) == words.report_sentence(report)
-    assert words.move_text(result.move) == words.move_text(report.move)
+    assert words.move_text(result.move, read_days=result.read_days) == words.move_text(
+        report.move, read_days=report.read_days
+    )
     assert [slo.budget_left for slo in result.slos] == [slo.budget_left for slo in report.slos]
 
 
