@@ -16,7 +16,9 @@ from sluicegate.api.status import CheckVerdict, Diagnosis, DiagnosisEvidence
 from sluicegate.api.versions import Version
 from sluicegate.policy.diagnosis.symptoms import Symptoms
 from sluicegate.policy.model.observed import InputReading, Portfolio, UpstreamRelease
-from sluicegate.views.numbers import duration, percent
+from sluicegate.policy.slo_health.ratio_slo import SloResult
+from sluicegate.slo.burn_rate import Level
+from sluicegate.views.numbers import duration, events, percent
 
 COMMON_PRODUCTS: Final = 3
 COMMON_SHARE: Final = 0.3
@@ -382,8 +384,23 @@ def diagnose(symptoms: Symptoms, checks: tuple[Check, ...]) -> DiagnosisResult:
                 finding.release,
             )
     terms = symptoms.worst.terms
-    cause, message = terms.definition.remaining_cause, terms.definition.remaining_text
-    return DiagnosisResult(terms.name, cause, message, tuple(findings))
+    message = _unreached_objective(symptoms.worst) or terms.definition.remaining_text
+    return DiagnosisResult(terms.name, terms.definition.remaining_cause, message, tuple(findings))
+
+
+def _unreached_objective(result: SloResult) -> str:
+    """Return that an SLO is missed because its version was accepted below the objective; empty if something fell."""
+    baseline, drift, allowed = result.baseline, result.drift, result.terms.allowed_bad
+    if baseline is None or drift is None or allowed is None or drift.level is not Level.MET:
+        return ""
+    accepted_ratio = baseline.count.ratio
+    if not result.terms.measures_quality or accepted_ratio is None or accepted_ratio <= allowed:
+        return ""
+    return (
+        "no cause outside the model was found, and its answers are as good as at its acceptance:"
+        f" {percent(1 - accepted_ratio)} ({events(baseline.count.total)}), which is below the objective of"
+        f" {percent(1 - allowed)}"
+    )
 
 
 def diagnosis_status(

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from sluicegate.api.baseline import Baseline, BaselineSource
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.slo_status import SloState
 from sluicegate.api.status import CheckVerdict, Diagnosis
@@ -19,6 +20,7 @@ from sluicegate.policy.diagnosis.symptoms import Symptoms
 from sluicegate.policy.diagnosis.traffic_load import Load
 from sluicegate.policy.model.observed import Facts, InputReading, Portfolio
 from sluicegate.policy.slo_health.current_level import Present
+from sluicegate.policy.slo_health.drift import Drift
 from sluicegate.policy.slo_health.ratio_slo import SloResult
 from sluicegate.policy.slo_health.serving_skew import Comparison
 from tests.support.decisions.judged import judged_by, stable
@@ -52,6 +54,31 @@ def symptoms(slo=ACCURATE, **fields) -> Symptoms:
 
 def cause(found: Symptoms, checks=AUTO_CHECKS) -> Reason:
     return diagnose(found, checks).cause
+
+
+@pytest.mark.parametrize(
+    ("bad", "statistic", "text"),
+    [
+        (
+            240,
+            0.0,
+            "as good as at its acceptance: 76.0 % (n=1,000), which is below the objective of 80.0 %",
+        ),
+        (240, 9.0, "it no longer fits its data"),
+        (80, 0.0, "it no longer fits its data"),
+    ],
+    ids=["an objective that no version has reached", "a fall", "an objective that was reached"],
+)
+def test_a_miss_without_a_fall_is_diagnosed_by_the_objective(bad, statistic, text):
+    baseline = Baseline(bad=bad, total=1000, source=BaselineSource.EVALUATION, start=0, end=0)
+    worst = SloResult(
+        ACCURATE,
+        SloState.MISSED,
+        Reason.OBJECTIVE_MISSED,
+        baseline=baseline,
+        drift=Drift(statistic, bound=8.0, decides=True),
+    )
+    assert diagnose(symptoms(worst=worst), AUTO_CHECKS).message.endswith(text)
 
 
 @pytest.mark.parametrize(
