@@ -247,6 +247,7 @@ class Replay:
             secretless=False,
             pods=1.0,
             split_verified=True,
+            route_objection="",
             api_changes=None,
             api_added=(),
             api_deprecated=(),

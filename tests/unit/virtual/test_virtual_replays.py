@@ -40,6 +40,7 @@ pytestmark = pytest.mark.slow
 AGAIN: Final = {**TRAINED, "image": image("e"), "version": "v3-trained"}
 DIFFERS: Final = {
     "facts.split_verified": "a replay carries decisions out at once: no pods and no traffic follow",
+    "facts.route_objection": "the same: no Gateway answers a route",
     "portfolio": "a record is of one product, and a replay doesn't count that as one that turned bad",
     "training": "a Job ends between two blocks; a record has its version before its first traffic",
     "desired": "a record knows of a pushed model by its traffic, for which its pods have to start first",
