@@ -323,6 +323,10 @@ Paired = Annotated[
 
 
 # ---- strings -----------------------------------------------------------------------------
+IDENTIFIER = described(
+    r"^[A-Za-z_][A-Za-z0-9_]*$",
+    "must have only letters, digits and _, and begin with no digit: write e.g. SearchRanking or LOG_LEVEL",
+)
 DNS_LABEL = described(
     r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
     "must be a name of lower-case letters, digits and -, with a letter or digit at both ends: write e.g. search-ranking",
@@ -363,6 +367,16 @@ ObjectName = Annotated[
     ),
 ]
 ShortName = Annotated[str, StringConstraints(pattern=DNS_LABEL, max_length=63)]
+HeaderName = Annotated[
+    str,
+    StringConstraints(
+        pattern=described(
+            r"^[A-Za-z0-9][-A-Za-z0-9]*$",
+            "must be the name of a header: write letters, digits and -, e.g. X-Request-Id",
+        ),
+        max_length=64,
+    ),
+]
 Word = Annotated[
     str,
     StringConstraints(

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Final
 
 from pydantic import BeforeValidator, Field, StringConstraints, WithJsonSchema
 
-from sluicegate.api.base import ApiModel, Line, ObjectName, Rule
+from sluicegate.api.base import IDENTIFIER, ApiModel, Line, ObjectName, Rule
 from sluicegate.api.list_types import Keyed
 from sluicegate.api.patterns import described
 
@@ -43,10 +43,7 @@ ResourceName = Annotated[
 EnvName = Annotated[
     str,
     StringConstraints(
-        pattern=described(
-            r"^[A-Za-z_][A-Za-z0-9_]*$",
-            "must have only letters, digits and _, and begin with no digit: write e.g. SearchRanking or LOG_LEVEL",
-        ),
+        pattern=IDENTIFIER,
         max_length=253,
     ),
 ]

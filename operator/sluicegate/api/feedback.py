@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Final
 
 from pydantic import Field, StringConstraints
 
-from sluicegate.api.base import ApiModel, Rule
+from sluicegate.api.base import ApiModel, HeaderName, Rule
 from sluicegate.api.model import LocalRef
 from sluicegate.api.patterns import described
 
@@ -23,16 +23,6 @@ FieldPath = Annotated[
 """Path within a JSON document: names of fields, and positions in lists from 0, separated by dots."""
 _FOREIGN_SYNTAX: Final = r"^[$]([.]|$)|^/|(^|[.])[*]+([.]|$)|\[|\]"
 """Spellings of JSONPath, JMESPath and JSON Pointer, for Python and CEL."""
-HeaderName = Annotated[
-    str,
-    StringConstraints(
-        pattern=described(
-            r"^[A-Za-z0-9][-A-Za-z0-9]*$",
-            "must be the name of a header: write letters, digits and -, e.g. X-Request-Id",
-        ),
-        max_length=64,
-    ),
-]
 
 
 def plain_path_rule(field: str, attribute: str, *, is_list: bool = False) -> Rule:

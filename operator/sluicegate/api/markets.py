@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field, StringConstraints
 
-from sluicegate.api.base import ApiModel, Rule
+from sluicegate.api.base import ApiModel, HeaderName, Rule
 from sluicegate.api.patterns import described
 from sluicegate.api.product_info import Market
 
@@ -46,19 +46,7 @@ class MarketSource(ApiModel):
     place: Annotated[MarketPlace, Field(alias="from")] = MarketPlace.HEADER
     """Header; Host (its first or last label, or the whole of it in `values`); Path (its first part,
     as the pod sees it)."""
-    name: (
-        Annotated[
-            str,
-            StringConstraints(
-                pattern=described(
-                    r"^[A-Za-z0-9][-A-Za-z0-9]*$",
-                    "must be the name of a header: write letters, digits and -, e.g. X-Request-Id",
-                ),
-                max_length=64,
-            ),
-        ]
-        | None
-    ) = None
+    name: HeaderName | None = None
     """Name of the header; x-market when left out."""
     values: Annotated[dict[MarketValue, Market], Field(max_length=64)] = Field(default_factory=dict)
     """Other names of markets, in lower case, e.g. {uk: GB} or {cars.example: FR}."""

@@ -7,6 +7,7 @@ from pydantic import Field, StringConstraints
 
 from sluicegate.api.base import (
     DNS_LABEL,
+    IDENTIFIER,
     ApiModel,
     BentoVersion,
     Events,
@@ -111,10 +112,7 @@ class Bento(ApiModel):
     service: Annotated[
         str,
         StringConstraints(
-            pattern=described(
-                r"^[A-Za-z_][A-Za-z0-9_]*$",
-                "must have only letters, digits and _, and begin with no digit: write e.g. SearchRanking or LOG_LEVEL",
-            ),
+            pattern=IDENTIFIER,
             max_length=100,
         ),
     ]
