@@ -12,7 +12,7 @@ import os
 import re
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any, Final, NoReturn
 
 from typing_extensions import override
@@ -102,10 +102,9 @@ def _run(arguments: Sequence[str], program: str) -> int:
     args, unknown = parser.parse_known_args(arguments)
     if unknown:
         args.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
-    if hasattr(args, "context"):
-        importlib.import_module("sluicegate.cli.inputs.access_options").use(args)
     try:
-        exit_code = int(args.run(args))
+        with _cluster_access(args):
+            exit_code = int(args.run(args))
         sys.stdout.flush()
     except BrokenPipeError:
         raise
@@ -119,6 +118,15 @@ def _run(arguments: Sequence[str], program: str) -> int:
     exit_code = EXIT_WRONG_INPUT if isinstance(failure, InvalidInput) else EXIT_FAILED
     args.parser.write_error(arguments, exit_code, failure)
     return exit_code
+
+
+def _cluster_access(args: argparse.Namespace) -> AbstractContextManager[None]:
+    """Return the scope of the options that select a cluster, for a command that has them."""
+    if not hasattr(args, "context"):
+        return nullcontext()
+    from sluicegate.cli.inputs.access_options import arguments_of_command
+
+    return arguments_of_command(args)
 
 
 def _of_system(error: OSError) -> SluicegateError:

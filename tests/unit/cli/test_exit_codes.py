@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from sluicegate.__main__ import COMMANDS, main
+from sluicegate.cli.inputs.access_options import selection
+from sluicegate.kube.kubeconfig import Selection
 from tests.support.samples.product_examples import EXAMPLE
 
 PRODUCT = "pricing/pricing"
@@ -109,6 +111,11 @@ def test_an_unusable_file_is_named_with_the_way_out(words, kind, tmp_path, capsy
     text = streams.err or streams.out
     assert str(file) in text or f"no review of {PRODUCT}" in text
     assert not re.search(r"Errno|codec|Traceback", text)
+
+
+def test_the_next_command_of_a_process_does_not_read_the_kubeconfig_of_the_one_before(tmp_path):
+    assert main(["get", "--kubeconfig", str(tmp_path / "none")]) == 2
+    assert selection() == Selection()
 
 
 def test_ctrl_c_while_a_command_is_imported_exits_with_130(monkeypatch, capsys):

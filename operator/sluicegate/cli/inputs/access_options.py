@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Final
 
@@ -9,6 +10,7 @@ from sluicegate.kube.kubeconfig import Selection
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterator
 
 _ARGUMENTS: Final[ContextVar[argparse.Namespace | None]] = ContextVar("arguments", default=None)
 """Arguments of the command that runs."""
@@ -37,9 +39,14 @@ def add_access(parser: argparse.ArgumentParser, *, namespace: bool = True) -> No
     )  # fmt: skip
 
 
-def use(args: argparse.Namespace) -> None:
-    """Set the arguments of the present command."""
-    _ARGUMENTS.set(args)
+@contextmanager
+def arguments_of_command(args: argparse.Namespace) -> Iterator[None]:
+    """Set the arguments of the command that runs; the next command of this process starts without."""
+    token = _ARGUMENTS.set(args)
+    try:
+        yield
+    finally:
+        _ARGUMENTS.reset(token)
 
 
 def selection_of(args: argparse.Namespace | None) -> Selection:
