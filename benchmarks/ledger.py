@@ -117,7 +117,7 @@ async def measure(plane: ControlPlane, url: str, count: int) -> dict[str, Any]:
         opened = await stack.enter_async_context(transport())
         store = ReviewStore(KubeApi(opened, gate, field_manager="sluicegate"))
         await fill(store, subjects, began - DAY_SECONDS)
-        report("memoryMiBBefore", most_memory())
+        report("memoryMiBBefore", max_memory())
         reader = await stack.enter_async_context(days_from(url))
         reviews = watching(store, gate)
         gate.now = began - RESTART_HOURS * 3600  # all ended days are in the ledgers
@@ -125,7 +125,7 @@ async def measure(plane: ControlPlane, url: str, count: int) -> dict[str, Any]:
             reviews.update_subject(subject_.key, subject_)
         report("restart", await passed(reviews, reader, gate, hours=RESTART_HOURS))
         report("day", await passed(reviews, reader, gate, hours=24))
-        report("memoryMiB", most_memory())
+        report("memoryMiB", max_memory())
         size = stored_bytes(plane, subjects[0])
         report("bytesOfAReview", size)
         report("etcdMiBAYear", MONTHS * count * size / 2**20)
@@ -231,7 +231,7 @@ async def wait_for_signatures(
     }
 
 
-def most_memory() -> float:
+def max_memory() -> float:
     """Return the peak memory of this process, in MiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 

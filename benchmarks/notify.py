@@ -42,7 +42,7 @@ NAMESPACE: Final = "sluicegate-system"
 STATUS: Final = Path(__file__).with_name("served_status.json")
 GROUP_SECONDS: Final = 30
 """The default: degradations within it become one message."""
-MOST_SECONDS: Final = 600.0
+MAX_SECONDS: Final = 600.0
 SETTLE_SECONDS: Final = 2.0
 """Seconds without another request after which a wave has ended."""
 
@@ -189,7 +189,7 @@ async def until(process: Process, holds: Callable[[], Any]) -> float:
     began = time.monotonic()
     while not await holds():
         process.require()
-        if time.monotonic() - began > MOST_SECONDS:
+        if time.monotonic() - began > MAX_SECONDS:
             raise TimeoutError(process.log.read_text(errors="replace")[-2000:])
         await asyncio.sleep(0.2)
     return time.monotonic() - began

@@ -27,7 +27,7 @@ MARKS: Final = {True: " ✓", False: " **✗**", None: ""}
 LARGE: Final = 100
 """Figures from here on are rounded to integers."""
 WRITING: Final = ("create", "patch", "update", "delete")
-MOST_KINDS: Final = 12
+MAX_KINDS: Final = 12
 """Kinds of requests that are listed; the others are watches and lists, one each."""
 
 
@@ -199,7 +199,7 @@ def _requests(results: Mapping[str, Any], sizes: Sequence[int]) -> Iterator[str]
             objects = figures.get("products", size)
             kinds = [
                 f"{_shown(number / objects)} {kind}"
-                for kind, number in list(figures["requests"].items())[:MOST_KINDS]
+                for kind, number in list(figures["requests"].items())[:MAX_KINDS]
                 if number >= objects / 20
             ]
             yield _line([name, ", ".join(kinds)])

@@ -15,7 +15,7 @@ from sluicegate.api.slos import Analysis
 from sluicegate.api.versions import revision_of
 from sluicegate.measurement.product_view import GATEWAY_LAG
 from sluicegate.reconcile.traffic.split_verification import QUIET_BLOCKS
-from sluicegate.stats.canary_duration import LEAST_BLOCKS, WARM_UP_BLOCKS
+from sluicegate.stats.canary_duration import MIN_BLOCKS, WARM_UP_BLOCKS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -128,7 +128,7 @@ class Sluicegate:
         The old version's pods are deleted after two whole blocks without a request.
         """
         delay = SCRAPE_SECONDS + SETTLE_SECONDS
-        step = (WARM_UP_BLOCKS + LEAST_BLOCKS) * QUICK_BLOCK_SECONDS + delay
+        step = (WARM_UP_BLOCKS + MIN_BLOCKS) * QUICK_BLOCK_SECONDS + delay
         drain = GATEWAY_LAG + QUIET_BLOCKS * QUICK_BLOCK_SECONDS + delay
         return len(STEPS) * step + drain
 

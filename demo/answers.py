@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from used_car_market.tally import Tally
 
 WINDOW_SECONDS = 15.0
-LEAST_JUDGED = 50  # of fewer predictions a share says nothing
+MIN_JUDGED = 50  # of fewer predictions a share says nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Counts:
     @property
     def accuracy(self) -> float | None:
         """Share that was right; None of too few."""
-        return self.right / self.judged if self.judged >= LEAST_JUDGED else None
+        return self.right / self.judged if self.judged >= MIN_JUDGED else None
 
     def __add__(self, other: Counts) -> Counts:
         return Counts(self.right + other.right, self.wrong + other.wrong)

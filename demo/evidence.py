@@ -17,7 +17,7 @@ CONDITIONS = (
     'jsonpath={range .status.conditions[*]}  {.type}={.status} {.reason}: {.message}{"\\n"}{end}'
 )
 EVENTS = "custom-columns=AT:.eventTime,REASON:.reason,ABOUT:.regarding.name,NOTE:.note"
-MOST_EVENTS = 12
+MAX_EVENTS = 12
 
 
 def evidence(backend: Backend) -> Iterator[str]:
@@ -35,7 +35,7 @@ def evidence(backend: Backend) -> Iterator[str]:
 def _last_events(backend: Backend, sample: Sample) -> str:
     order = ("--sort-by=.metadata.creationTimestamp", "-o", EVENTS)
     lines = _ask(backend, sample, "get", "events.events.k8s.io", *order).splitlines()
-    return "\n".join(f"  {line[:300]}" for line in (*lines[:1], *lines[1:][-MOST_EVENTS:]))
+    return "\n".join(f"  {line[:300]}" for line in (*lines[:1], *lines[1:][-MAX_EVENTS:]))
 
 
 def _ask(backend: Backend, sample: Sample, *question: str) -> str:

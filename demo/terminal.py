@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 HEADINGS = ("time", "product", "state", "accuracy", "decision and why")
 WIDTHS = (6, 15, 9, 16)
-LEAST_WIDTH, MOST_WIDTH = 90, 160
+MIN_WIDTH, MAX_WIDTH = 90, 160
 QUIET_SECONDS = 20.0  # where nothing can be drawn over, a line each so often shows that it lives
 CLEAR = "\r\x1b[K"
 
@@ -93,4 +93,4 @@ def _line(cells: tuple[str, ...], text: str) -> str:
 
 
 def _width() -> int:
-    return min(max(shutil.get_terminal_size((120, 24)).columns, LEAST_WIDTH), MOST_WIDTH)
+    return min(max(shutil.get_terminal_size((120, 24)).columns, MIN_WIDTH), MAX_WIDTH)

@@ -27,7 +27,7 @@ YOUNGEST: Final = AGED_SERIES[AGES[0]]
 """Series of the labels, which come at once."""
 LATEST_ROWS: Final = 2_000
 """Most rows of a training."""
-LEAST_ROWS: Final = 400
+MIN_ROWS: Final = 400
 """Rows since the change that suffice for a training."""
 HOLD_OUT_SHARE: Final = 5
 """Rows per held-out row; the newest are held out of the training."""
@@ -111,7 +111,7 @@ class Served:
         """
         end, first = self.came, self.came - LATEST_ROWS
         if since is not None:
-            first = max(first, min(self.stream.row_at(since), end - LEAST_ROWS))
+            first = max(first, min(self.stream.row_at(since), end - MIN_ROWS))
         held = end - (end - first) // HOLD_OUT_SHARE
         version = f"v{len(self._models) + 1}"
         self._models[version] = model = self._trainer.train(first, held)

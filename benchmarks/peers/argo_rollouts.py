@@ -29,8 +29,8 @@ API: Final = "argoproj.io/v1alpha1"
 NAMESPACE: Final = "argo-rollouts"
 """Namespace of its lease."""
 ANALYSIS: Final = "requests"
-LEAST_SUCCESS: Final = 0.99
-MOST_SECONDS: Final = 0.5
+MIN_SUCCESS: Final = 0.99
+MAX_SECONDS: Final = 0.5
 TUNED: Final = Setting(
     "-tuned",
     (
@@ -141,11 +141,11 @@ def analysis() -> Body:
         "spec": {
             "args": [{"name": "namespace"}, {"name": "product"}],
             "metrics": [
-                metric("success", f"{good} / {total}", f"result[0] >= {LEAST_SUCCESS}"),
+                metric("success", f"{good} / {total}", f"result[0] >= {MIN_SUCCESS}"),
                 metric(
                     "duration",
                     f"histogram_quantile(0.99, {slow})",
-                    f"result[0] <= {MOST_SECONDS}",
+                    f"result[0] <= {MAX_SECONDS}",
                 ),
             ],
         },

@@ -44,8 +44,8 @@ TUNED: Final = Setting(
     ),
     interval_seconds=DWELL_SECONDS,
 )
-LEAST_SUCCESS_PERCENT: Final = 99
-MOST_MILLISECONDS: Final = 500
+MIN_SUCCESS_PERCENT: Final = 99
+MAX_MILLISECONDS: Final = 500
 SERVING: Final = frozenset({"Initialized", "Succeeded"})
 
 
@@ -158,8 +158,8 @@ def canary(product: Product, interval_seconds: int) -> Body:
                 "threshold": 5,
                 "stepWeights": list(WEIGHTS),
                 "metrics": [
-                    check("request-success-rate", min=LEAST_SUCCESS_PERCENT),
-                    check("request-duration", max=MOST_MILLISECONDS),
+                    check("request-success-rate", min=MIN_SUCCESS_PERCENT),
+                    check("request-duration", max=MAX_MILLISECONDS),
                 ],
             },
         },

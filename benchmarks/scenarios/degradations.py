@@ -75,7 +75,7 @@ class Jobs:
     open: set[tuple[Key, str]] = field(default_factory=set)
     freed: dict[str, float] = field(default_factory=dict)
     most: int = 0
-    most_in_namespace: int = 0
+    max_in_namespace: int = 0
     first: asyncio.Event = field(default_factory=asyncio.Event)
 
     def take_in(self, event: str, body: Body) -> None:
@@ -95,7 +95,7 @@ class Jobs:
         self._keep(self.open, (key, meta["name"]), kept=not over)
         self.most = max(self.most, len(self.unfinished))
         places = Counter(namespace for (namespace, _), _ in self.unfinished)
-        self.most_in_namespace = max(self.most_in_namespace, *places.values(), 0)
+        self.max_in_namespace = max(self.max_in_namespace, *places.values(), 0)
 
     def passed_over(self) -> dict[str, dict[str, float]]:
         """Return starts instead of which products of higher priority could have started.
@@ -173,7 +173,7 @@ async def degradations(
         "breachToLastJobSeconds": max(jobs.created.values()) - breach,
         "jobs": len(jobs.created),
         "mostAtOnce": jobs.most,
-        "mostInNamespace": jobs.most_in_namespace,
+        "mostInNamespace": jobs.max_in_namespace,
         "priorityInversions": len(passed_over),
         "passedOver": passed_over,
         "memoryMiB": process.memory_mib(),

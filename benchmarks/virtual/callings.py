@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from benchmarks.virtual.traffic import Version
 
-MOST_CALLS: Final = 20
+MAX_CALLS: Final = 20
 SEPARATOR: Final = "^"
 """In the name of an event: outcome^upstream^version^revision, or met^upstream^result."""
 
@@ -70,7 +70,7 @@ class Calling:
     def _counted(self, share: float, wrong: float) -> tuple[float, float]:
         """Return the share of all requests that count for a version, and of all those that are wrong."""
         total = bad = 0.0
-        for more in range(MOST_CALLS):
+        for more in range(MAX_CALLS):
             part = exp(-self.more_calls) * self.more_calls**more / factorial(more)
             part *= share if self.draws else share ** (1 + more)
             keen = self.per_call * (more - self.more_calls)

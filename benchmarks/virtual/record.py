@@ -36,7 +36,7 @@ COUNTED: Final = frozenset({"conditions", "diagnosis", "evidence", "slos"})
 NAMES: Final = ("name", "type", "slo", "revision", "version", "at", "username")
 """Fields that identify the items of a list."""
 HASH: Final = re.compile(r"\b[0-9a-f]{16}\b")
-MOST_SHOWN: Final = 40
+MAX_SHOWN: Final = 40
 """Characters of a field's old value; of a longer one only the new value is shown."""
 
 
@@ -163,7 +163,7 @@ def changes(before: Any, after: Any, path: str = "") -> Iterator[str]:
     elif before != after:
         old = "" if before is None else f"{_shown(before)} → "
         new = "gone" if after is None else _shown(after)
-        shown_value = new if after is None or len(old) > MOST_SHOWN else old + new
+        shown_value = new if after is None or len(old) > MAX_SHOWN else old + new
         yield f"{path} {shown_value}".lstrip()
 
 

@@ -33,7 +33,7 @@ NO_STATUS: Final = {resources.CONFIG_MAPS, resources.LEASES, resources.EVENTS}
 """Kinds without a status; ownership of their fields isn't recorded, as it isn't read."""
 FIRST_VERSION: Final = 1000
 """First version of the store; earlier ones count as dropped."""
-MOST_EVENTS: Final = 500
+MAX_EVENTS: Final = 500
 """Events that are kept; the real server drops them after an hour."""
 
 
@@ -214,7 +214,7 @@ class Store:
         self.version += 1
         meta["resourceVersion"] = str(self.version)
         self._objects[resource][key] = Stored(body, owners)
-        if resource is resources.EVENTS and len(self._objects[resource]) > MOST_EVENTS:
+        if resource is resources.EVENTS and len(self._objects[resource]) > MAX_EVENTS:
             self._objects[resource].pop(next(iter(self._objects[resource])))
         self._notify(resource, before or None, body, versioned=True)
         return body

@@ -26,7 +26,7 @@ EXACT_BITS: Final = 512
 """Events up to which a half is drawn exactly, by a coin each."""
 FINEST: Final = 2.0**-8
 """Expected events below which an event isn't located any further."""
-MOST_KEPT: Final = 20_000
+MAX_KEPT: Final = 20_000
 """Cached results of a counter, so that the same time isn't computed for each query."""
 NORMAL: Final = NormalDist()
 
@@ -309,7 +309,7 @@ class Drawn:
     def total(self, when: float) -> int:
         """Return events until a time."""
         if when not in self._kept:
-            if len(self._kept) > MOST_KEPT:
+            if len(self._kept) > MAX_KEPT:
                 self._kept.clear()
             self._kept[when] = self.arrivals.until(self.at(when))
         return self._kept[when]

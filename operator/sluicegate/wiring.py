@@ -133,7 +133,7 @@ def _reconciler(
         Attendance(clocks, tools.left_at),
         share_states=settings.share_dependency_states,
         refusals=trainer.refusals,
-        most_training_seconds=settings.max_retraining_seconds,
+        max_training_seconds=settings.max_retraining_seconds,
         reviews=reviews.conditions,
     )
     overlaps, lengths = OperatorOverlaps(written_by(settings)), BlockLengths(wake)

@@ -80,6 +80,6 @@ def _fields(slo: SloTerms) -> Iterator[tuple[str, Any]]:
     yield "subject", slo.subject
     yield "measures_quality", slo.measures_quality
     if slo.gauge is None:
-        yield "least_events", [round(slo.least_events(ratio), 3) for ratio in (None, 0.1, 0.99)]
+        yield "min_events", [round(slo.min_events(ratio), 3) for ratio in (None, 0.1, 0.99)]
         rows = (None, Pairs(0, 0, 0, 0), Pairs(900, 40, 40, 20), Pairs(9, 1, 1, 0))
         yield "margin_by", [round(slo.margin_by(pairs), 5) for pairs in rows]

@@ -13,7 +13,7 @@ from tests.support.runs.collector import collect_rarely
 
 LIVES: Final = 30
 """Lives of a run without another number."""
-LEAST_STEPS: Final = 60_000
+MIN_STEPS: Final = 60_000
 """Of all of them together; a step is a reconcile."""
 STEPS: Final = "steps"
 """A life's property: how many it had."""
@@ -65,8 +65,8 @@ class Sum:
         if chosen or session.testsfailed:
             return
         problems = self._table.problems(read_listed())
-        if sum(self._steps) < LEAST_STEPS:
-            why = f"{len(self._steps)} lives had {sum(self._steps)} steps, not {LEAST_STEPS}"
+        if sum(self._steps) < MIN_STEPS:
+            why = f"{len(self._steps)} lives had {sum(self._steps)} steps, not {MIN_STEPS}"
             problems.append(f"{why}: add seeds")
         if not problems:
             return

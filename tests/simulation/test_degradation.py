@@ -24,7 +24,7 @@ from sluicegate.policy.slo_health.baseline import ratio_of, upper_bound
 from sluicegate.slo.blocks import Block, Quality, Series
 from sluicegate.slo.burn_rate import (
     FAST_BURN_WINDOWS,
-    LEAST_BAD_EVENTS,
+    MIN_BAD_EVENTS,
     SLOW_BURN_WINDOWS,
     Level,
     read_burn_rate,
@@ -126,9 +126,7 @@ def _trips(threshold, bads, totals):
     p = bad / n
     root = z * np.sqrt(p * (1 - p) / n + (z / n) ** 2 / 4)
     lower = (p + z**2 / n / 2 - root) / (1 + z**2 / n)
-    tripped = (
-        (total >= threshold.least_events) & (bad >= LEAST_BAD_EVENTS) & (lower > threshold.ratio)
-    )
+    tripped = (total >= threshold.min_events) & (bad >= MIN_BAD_EVENTS) & (lower > threshold.ratio)
     tripped &= short_bad > threshold.ratio * short_total
     return (tripped[2:] & tripped[1:-1] & tripped[:-2]).any()
 

@@ -31,7 +31,7 @@ BLOCKS, REQUESTS = 48, 3_000
 SHARE, MARGIN = 0.25, 0.01
 BASE, PER_CALL = 0.10, 0.02
 """Conversion is BASE + PER_CALL × calls: keen users cause more calls."""
-MOST_CALLS = 20
+MAX_CALLS = 20
 DRAWN, PINNED, FIRST, UNMIXED, STRATA = (
     "drawn before the first call",
     "pinned after the first answer",
@@ -75,7 +75,7 @@ def cells(way: str, world: World, share: float = SHARE) -> Cells:
     found: Cells = {}
     is_drawn = way == DRAWN or (way == PINNED and not world.parallel)
     counted = _of_one_version if is_drawn else _of_single_calls
-    for calls in range(1, MOST_CALLS + 1):
+    for calls in range(1, MAX_CALLS + 1):
         number = exp(-world.calls) * world.calls ** (calls - 1) / factorial(calls - 1)
         for arm, stratum, share_of, value in counted(way, world, calls, share):
             cell = found.setdefault((arm, stratum), Cell())

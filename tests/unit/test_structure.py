@@ -25,11 +25,11 @@ SOURCES = {
     "sluicegate_service": "bentos/service/src",
     "used_car_market": "bentos/market/src",
 }
-MOST_LEVELS = {"sluicegate.reconcile": 6, "sluicegate.policy": 5, "sluicegate.cli": 3}
-MOST_ARROWS = {"sluicegate.reconcile": 30, "sluicegate.policy": 27}
+MAX_LEVELS = {"sluicegate.reconcile": 6, "sluicegate.policy": 5, "sluicegate.cli": 3}
+MAX_ARROWS = {"sluicegate.reconcile": 30, "sluicegate.policy": 27}
 VOCABULARY = "sluicegate.api"
-MOST_IMPORTS = 15
-LEAST_LINES = 40
+MAX_IMPORTS = 15
+MIN_LINES = 40
 ONE_SCREEN = 40
 MEETING_PLACES = {
     "sluicegate.wiring": "constructs the parts that know products, once",
@@ -112,13 +112,13 @@ def _room(package: str, module: str) -> str:
     return module.removeprefix(f"{package}.").partition(".")[0]
 
 
-@pytest.mark.parametrize(("package", "most"), MOST_LEVELS.items())
+@pytest.mark.parametrize(("package", "most"), MAX_LEVELS.items())
 def test_a_package_has_at_most_the_allowed_number_of_import_levels(package, most):
     found = levels(rooms(package))
     assert max(found.values()) <= most, found
 
 
-@pytest.mark.parametrize(("package", "most"), MOST_ARROWS.items())
+@pytest.mark.parametrize(("package", "most"), MAX_ARROWS.items())
 def test_the_subpackages_of_a_package_import_few_others(package, most):
     arrows = [(room, other) for room, others in rooms(package).items() for other in others]
     assert len(arrows) <= most, arrows
@@ -134,12 +134,12 @@ def fan_out(module: str) -> int:
 
 def test_a_module_imports_few_others():
     found = {module: fan_out(module) for module in modules() if module not in MEETING_PLACES}
-    assert not {module: many for module, many in found.items() if many > MOST_IMPORTS}
+    assert not {module: many for module, many in found.items() if many > MAX_IMPORTS}
 
 
 @pytest.mark.parametrize("module", MEETING_PLACES)
 def test_each_module_exempt_from_the_import_limit_exceeds_it(module):
-    assert fan_out(module) > MOST_IMPORTS, f"{module} needs no exception any more"
+    assert fan_out(module) > MAX_IMPORTS, f"{module} needs no exception any more"
 
 
 def test_no_small_module_has_a_single_importer():
@@ -152,7 +152,7 @@ def test_no_small_module_has_a_single_importer():
         for module, path in modules().items()
         if module.startswith("sluicegate.")
         and path.name != "__init__.py"
-        and len(path.read_text(encoding="utf-8").splitlines()) < LEAST_LINES
+        and len(path.read_text(encoding="utf-8").splitlines()) < MIN_LINES
         and len(importers.get(module, ())) == 1
     }
     assert not small, f"each belongs into the module that imports it: {small}"
@@ -198,7 +198,7 @@ def test_the_unit_tests_mirror_the_operator():
     operator, unit = ROOT / "operator/sluicegate", ROOT / "tests/unit"
     packages = {path.parent.relative_to(operator) for path in operator.glob("*/__init__.py")}
     assert not [one for one in packages if not (unit / one).is_dir()]
-    for package in MOST_LEVELS:
+    for package in MAX_LEVELS:
         name = package.rpartition(".")[2]
         folders = {path.name for path in (unit / name).iterdir() if any(path.glob("test_*.py"))}
         assert folders <= set(rooms(package)), name

@@ -58,16 +58,16 @@ class Connections:
             await pool.client.close()  # type: ignore[no-untyped-call]
 
     async def exchange(
-        self, request: ApiRequest, most_bytes: int | None = None
+        self, request: ApiRequest, max_bytes: int | None = None
     ) -> tuple[int, bytes, Mapping[str, str]]:
         """Send a request; return status, body and headers.
 
-        AnswerTooLarge if the body has more than `most_bytes` bytes.
+        AnswerTooLarge if the body has more than `max_bytes` bytes.
         """
         pool = await self._open()
         pool.users += 1
         try:
-            api_answer = await exchange_once(pool.client, request, most_bytes)
+            api_answer = await exchange_once(pool.client, request, max_bytes)
             if api_answer[0] == HTTP_UNAUTHORIZED:
                 self._retire(pool)
             return api_answer
@@ -111,20 +111,20 @@ class Connections:
 
 
 async def exchange_once(
-    client: ApiClient, request: ApiRequest, most_bytes: int | None = None
+    client: ApiClient, request: ApiRequest, max_bytes: int | None = None
 ) -> tuple[int, bytes, Mapping[str, str]]:
     """Send a request; return status, body and headers.
 
-    AnswerTooLarge if the body has more than `most_bytes` bytes.
+    AnswerTooLarge if the body has more than `max_bytes` bytes.
     """
     response = await send_request(client, request)
     body = (
         await response.read()
-        if most_bytes is None
-        else await read_body(response.response, most_bytes)
+        if max_bytes is None
+        else await read_body(response.response, max_bytes)
     )
     if body is None:
-        raise AnswerTooLarge(f"{request.title}: the answer has more than {most_bytes} bytes")
+        raise AnswerTooLarge(f"{request.title}: the answer has more than {max_bytes} bytes")
     return response.status, body, response.headers
 
 
@@ -169,12 +169,12 @@ async def split_lines(chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
                     yield line
 
 
-async def read_body(response: aiohttp.ClientResponse, most_bytes: int) -> bytes | None:
-    """Return the body of a response; None, with the connection closed, if it has more than `most_bytes` bytes."""
+async def read_body(response: aiohttp.ClientResponse, max_bytes: int) -> bytes | None:
+    """Return the body of a response; None, with the connection closed, if it has more than `max_bytes` bytes."""
     body = bytearray()
     async for chunk in response.content.iter_any():
         body += chunk
-        if len(body) > most_bytes:
+        if len(body) > max_bytes:
             response.close()
             return None
     return bytes(body)

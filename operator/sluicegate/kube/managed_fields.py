@@ -121,7 +121,7 @@ class Digests:
     """
 
     def __init__(self, max_digests: int) -> None:
-        self._most_entries = max_digests
+        self._max_entries = max_digests
         self._known: OrderedDict[bytes, str] = OrderedDict()
 
     def of(self, cache_key: Any, compute_digest: Callable[[], str]) -> str:
@@ -134,7 +134,7 @@ class Digests:
         key = blake2b(json.dumps(cache_key).encode(), digest_size=16).digest()
         fingerprint_text = self._known.pop(key, None) or compute_digest()
         self._known[key] = fingerprint_text
-        if len(self._known) > self._most_entries:
+        if len(self._known) > self._max_entries:
             self._known.popitem(last=False)
         return fingerprint_text
 

@@ -41,11 +41,11 @@ class Wire(Protocol):
     """Carrier of requests and answers, such as `Connections`."""
 
     async def exchange(
-        self, request: ApiRequest, most_bytes: int | None = None
+        self, request: ApiRequest, max_bytes: int | None = None
     ) -> tuple[int, bytes, Mapping[str, str]]:
         """Send a request; return status, body and headers.
 
-        AnswerTooLarge if the body has more than `most_bytes` bytes.
+        AnswerTooLarge if the body has more than `max_bytes` bytes.
         """
 
     async def close(self) -> None:
@@ -114,13 +114,13 @@ class Transport:
         """Close all connections, also during requests; the next request opens new ones."""
         await self._wire.close()
 
-    async def _attempt(self, request: ApiRequest, most_bytes: int | None) -> bytes:
+    async def _attempt(self, request: ApiRequest, max_bytes: int | None) -> bytes:
         if pause_seconds := self.backpressure.left:
             message = f"{request.title}: not sent, as the API server asked its clients to back off"
             raise TooManyRequests(message, retry_after=pause_seconds)
         span_attributes = {"http.request.method": request.method, "url.path": request.path}
         with self._spans(request.verb, span_attributes) as trace_span:
-            status, body, headers = await self._counted(request, most_bytes)
+            status, body, headers = await self._counted(request, max_bytes)
             trace_span.set("http.response.status_code", status)
             if date := headers.get("Date"):
                 self._dated = (date, self._clock())
@@ -142,12 +142,12 @@ class Transport:
         self._on_return(silence)
 
     async def _counted(
-        self, request: ApiRequest, most_bytes: int | None
+        self, request: ApiRequest, max_bytes: int | None
     ) -> tuple[int, bytes, Mapping[str, str]]:
         code, send_time = "<error>", self._clock()
         try:
             async with asyncio.timeout(request.seconds):
-                api_answer = await self._wire.exchange(request, most_bytes)
+                api_answer = await self._wire.exchange(request, max_bytes)
             code = str(api_answer[0])
         except TimeoutError as error:
             raise TimedOut(f"{request.title}: no answer in {request.seconds} s") from error

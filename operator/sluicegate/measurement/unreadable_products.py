@@ -23,7 +23,7 @@ UNREADABLE_PRODUCT = Gauge(
 
 
 def export_unreadable(products: Collection[Key]) -> None:
-    """Export their number, and the names of `MOST_NAMED` of them at most.
+    """Export their number, and the names of `MAX_NAMED` of them at most.
 
     Parameters
     ----------

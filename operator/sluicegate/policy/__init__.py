@@ -10,7 +10,7 @@ from sluicegate.policy.canary.shadow_evidence import is_scored, with_rows
 from sluicegate.policy.canary.slo_evidence import Assessment, SloEvidence
 from sluicegate.policy.diagnosis.checks import COMMON_PRODUCTS, DiagnosisResult, diagnosis_status
 from sluicegate.policy.retraining.preconditions import (
-    LEAST_AGE_BLOCKS,
+    MIN_AGE_BLOCKS,
     RetrainingRequest,
     WaitingRetraining,
     attempts_without,
@@ -22,7 +22,7 @@ from sluicegate.policy.retraining.training_slots import Applicant, Budget, admit
 from sluicegate.policy.slo_health.baseline import ratio_of
 from sluicegate.policy.slo_health.confirmation import UNMEASURABLE
 from sluicegate.policy.slo_health.market_verdicts import (
-    MOST_SHOWN_MARKETS,
+    MAX_SHOWN_MARKETS,
     MarketState,
     interval_of,
 )
@@ -32,10 +32,33 @@ from sluicegate.policy.slo_health.ratio_slo import SloResult
 from sluicegate.policy.slo_health.serving_skew import next_score_time
 
 __all__ = [
-    "COMMON_PRODUCTS", "LEAST_AGE_BLOCKS", "MOST_SHOWN_MARKETS", "UNMEASURABLE", "Applicant",
-    "Assessment", "Budget", "CanaryHold", "DiagnosisResult", "MarketState", "RetrainingRequest",
-    "SloEvidence", "SloResult", "WaitingRetraining", "admit", "attempts_without", "describe",
-    "diagnosis_status", "interval_of", "is_scored", "needs_of_a_step", "next_score_time",
-    "obstacle_to_request", "old_enough_at", "probation_limits", "ratio_of", "rollout_end",
-    "who_trains", "with_rows",
+    "COMMON_PRODUCTS",
+    "MAX_SHOWN_MARKETS",
+    "MIN_AGE_BLOCKS",
+    "UNMEASURABLE",
+    "Applicant",
+    "Assessment",
+    "Budget",
+    "CanaryHold",
+    "DiagnosisResult",
+    "MarketState",
+    "RetrainingRequest",
+    "SloEvidence",
+    "SloResult",
+    "WaitingRetraining",
+    "admit",
+    "attempts_without",
+    "describe",
+    "diagnosis_status",
+    "interval_of",
+    "is_scored",
+    "needs_of_a_step",
+    "next_score_time",
+    "obstacle_to_request",
+    "old_enough_at",
+    "probation_limits",
+    "ratio_of",
+    "rollout_end",
+    "who_trains",
+    "with_rows",
 ]  # fmt: skip

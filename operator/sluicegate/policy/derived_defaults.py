@@ -7,7 +7,7 @@ from typing import Final
 
 from sluicegate.api.retraining import DEFAULT_COOLDOWN_SECONDS
 from sluicegate.api.rollout import DEFAULT_MAX_DURATION_SECONDS
-from sluicegate.policy.canary.objections import LEAST_REQUESTS
+from sluicegate.policy.canary.objections import MIN_REQUESTS
 from sluicegate.policy.canary.rollout_defaults import (
     SOON_SECONDS,
     TIMES_PLANNED,
@@ -58,7 +58,7 @@ def derived(
 
 def _steps(terms: Terms, observed: Observed | None) -> str:
     shares_text = ", ".join(str(share) for share in terms.steps)
-    rule = f"{LEAST_REQUESTS} requests of the candidate come within {duration(SOON_SECONDS)}"
+    rule = f"{MIN_REQUESTS} requests of the candidate come within {duration(SOON_SECONDS)}"
     if observed is None:
         return f"those of {shares_text} % at which {rule}; the last one where none does"
     derived_text = describe_steps(derive_rollout(terms, observed).steps)

@@ -8,7 +8,7 @@ from sluicegate.api.engine import ProductState
 from sluicegate.api.status import DependencyState
 from sluicegate.views.product_facts import ProductFacts, ProductKey
 
-MOST_CAUSES: Final = 16
+MAX_CAUSES: Final = 16
 """Degraded products that are named as causes of one product: with all of them, the work and the text
 would grow with the square of the products that a tenant has."""
 
@@ -22,7 +22,7 @@ class Node:
     facts : of a product that the reader may see; None of others. name : a label that is unique.
     state : what is known of it; of a product that the reader may not see, what its dependents say.
     causes : degraded products that it depends on, directly or not: it is in their blast radius. At
-        most `MOST_CAUSES` of them, in the order of their names.
+        most `MAX_CAUSES` of them, in the order of their names.
     """
 
     name: str
@@ -123,7 +123,7 @@ def _spread(cause: str, callers: Mapping[str, list[str]], causes: dict[str, list
     while waiting:
         for caller in callers.get(waiting.pop(), ()):
             causes_of_caller = causes.setdefault(caller, [])
-            if caller not in met and len(causes_of_caller) < MOST_CAUSES:
+            if caller not in met and len(causes_of_caller) < MAX_CAUSES:
                 met.add(caller)
                 causes_of_caller.append(cause)
                 waiting.append(caller)

@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 RETENTION_METRIC: Final = "prometheus_tsdb_retention_limit_seconds"
 DAY: Final = 86_400
-LEAST_RETENTION_SECONDS: Final = 15 * DAY
+MIN_RETENTION_SECONDS: Final = 15 * DAY
 """Least retention: fourteen days of evidence, at blocks of 300 s, and a day for the current block."""
 RETRY_SECONDS: Final = 600.0
 """Seconds until the next try after no answer."""
@@ -26,7 +26,7 @@ _STEP: Final = 60
 
 def needed_retention(block_seconds: int = 0) -> int:
     """Return the seconds that samples must be kept for, with blocks of this length; a day is for the newest."""
-    return max(LEAST_RETENTION_SECONDS, HOURS * BLOCKS_PER_HOUR * block_seconds + DAY)
+    return max(MIN_RETENTION_SECONDS, HOURS * BLOCKS_PER_HOUR * block_seconds + DAY)
 
 
 async def keep_checking_retention(
@@ -59,7 +59,7 @@ async def keep_checking_retention(
 
 
 async def observe_short_retention(
-    prometheus: Prometheus, now: float, needed_seconds: int = LEAST_RETENTION_SECONDS
+    prometheus: Prometheus, now: float, needed_seconds: int = MIN_RETENTION_SECONDS
 ) -> str:
     """Return a message about a retention that is too short; empty if it suffices or is unknown.
 

@@ -55,13 +55,13 @@ class Scrapes:
         self._stale_after = STALE_INTERVALS * interval_seconds
         fullest_series: dict[int, float] = defaultdict(float)
         self._facts: dict[Labels, dict[int, dict[str, float]]] = {}
-        self._most_scrapes: dict[Labels, float] = defaultdict(float)
+        self._max_scrapes: dict[Labels, float] = defaultdict(float)
         for (namespace, product, version, fact_label), values in targets.items():
             owners = ((namespace, product), (namespace, product, version))
             if fact_label == Fact.LONGEST:
-                most_scrapes = max(values.values(), default=0.0)
+                max_scrapes = max(values.values(), default=0.0)
                 for owner in owners:
-                    self._most_scrapes[owner] = max(self._most_scrapes[owner], most_scrapes)
+                    self._max_scrapes[owner] = max(self._max_scrapes[owner], max_scrapes)
             for index, value in values.items():
                 if fact_label == Fact.LONGEST:
                     fullest_series[index] = max(fullest_series[index], value)
@@ -70,8 +70,8 @@ class Scrapes:
         self._block_seconds = block_seconds
         expected_scrapes = block_seconds / interval_seconds
         self._attempted = {
-            index: min(1.0, most_scrapes / expected_scrapes)
-            for index, most_scrapes in fullest_series.items()
+            index: min(1.0, max_scrapes / expected_scrapes)
+            for index, max_scrapes in fullest_series.items()
         }
 
     def _add(self, owner: Labels, index: int, fact_label: str, value: float) -> None:
@@ -108,8 +108,8 @@ class Scrapes:
 
     def _interval_of(self, owner: Labels) -> float:
         """Return the seconds between two scrapes: fewer than configured if a block has more."""
-        most_scrapes = self._most_scrapes.get(owner, 0.0)
+        max_scrapes = self._max_scrapes.get(owner, 0.0)
         # Samples at both ends of a block are one more than it has intervals.
-        if most_scrapes > self._block_seconds / self._interval + 1:
-            return self._block_seconds / most_scrapes
+        if max_scrapes > self._block_seconds / self._interval + 1:
+            return self._block_seconds / max_scrapes
         return self._interval

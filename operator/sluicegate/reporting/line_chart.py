@@ -212,13 +212,13 @@ def _value_axis(line: EvolutionLine, scale: _Scale) -> Iterator[str]:
     yield _text_element(scale.left - 4, scale.top - 7, line.unit, anchor="end")
 
 
-def _nice_step(least_step: float) -> float:
+def _nice_step(min_step: float) -> float:
     """Return the least round step that isn't smaller."""
-    size = 10.0 ** floor(log10(least_step))
+    size = 10.0 ** floor(log10(min_step))
     return next(
         step_factor * size
         for step_factor in (1, 2, 2.5, 5, 10)
-        if step_factor * size >= least_step * (1 - 1e-9)
+        if step_factor * size >= min_step * (1 - 1e-9)
     )
 
 

@@ -12,7 +12,7 @@ from sluicegate.conditions import Finding
 from sluicegate.kube.resources import Key
 from sluicegate.reviews.periods import local_day
 
-MOST_NAMED: Final = 3
+MAX_NAMED: Final = 3
 """Late actions that the message of a condition names."""
 _ACTIONS: Final = TypeAdapter(tuple[ReviewAction, ...])
 
@@ -55,9 +55,9 @@ class LateActions:
         """Condition of the product."""
         named = "; ".join(
             f"{action.title} ({action.owner}, due {action.due}, agreed in {action.review.name})"
-            for action in self.actions[:MOST_NAMED]
+            for action in self.actions[:MAX_NAMED]
         )
-        more = len(self.actions) - MOST_NAMED
+        more = len(self.actions) - MAX_NAMED
         text = (
             f"late: {named}{f'; and {more} more' if more > 0 else ''}. Set done in spec.actions of the review"
             " once an action is done, or repeat its title with another due date in a later review"

@@ -18,7 +18,7 @@ from sluicegate.api.review import (
 from sluicegate.api.status import DataProductStatus
 from sluicegate.slo.indicators import INDICATORS
 
-LEAST_RETENTION_DAYS: Final = 183
+MIN_RETENTION_DAYS: Final = 183
 """Six months, for which a deployer of a model must keep its records (EU AI Act, article 26)."""
 MONTH: Final = 30.44 * 86_400
 """Mean seconds of a month."""
@@ -42,7 +42,7 @@ def readiness_checks(spec: DataProductSpec) -> tuple[ReadinessResult, ...]:
     review_cycle = spec.review
     is_kept_long_enough = (
         review_cycle is not None
-        and review_cycle.keep * _DAYS[review_cycle.every] >= LEAST_RETENTION_DAYS
+        and review_cycle.keep * _DAYS[review_cycle.every] >= MIN_RETENTION_DAYS
     )
     risk_class = spec.compliance.risk_class if spec.compliance else RiskClass.UNASSESSED
     rows = (

@@ -24,7 +24,7 @@ _HEADER_END: Final = b"\r\n\r\n"
 _HTTP_UNAVAILABLE: Final = 503
 _DESCRIPTOR_DIVISOR: Final = 4
 """At most one of so many descriptors of the process is a connection of a client."""
-_LEAST_CONNECTIONS: Final = 8
+_MIN_CONNECTIONS: Final = 8
 
 
 _DEADLINE: ContextVar[asyncio.Timeout | None] = ContextVar("deadline of a request", default=None)
@@ -67,9 +67,9 @@ class ClientConnections:
 
     def __init__(self, connection_bounds: Bounds) -> None:
         self.bounds = connection_bounds
-        self._most_connections = min(
+        self._max_connections = min(
             connection_bounds.connections,
-            max(_LEAST_CONNECTIONS, raise_descriptor_limit() // _DESCRIPTOR_DIVISOR),
+            max(_MIN_CONNECTIONS, raise_descriptor_limit() // _DESCRIPTOR_DIVISOR),
         )
         self._idle: OrderedDict[asyncio.BaseTransport, ClientConnection] = OrderedDict()
         """ClientConnections without a request in progress; the first has been idle for longest."""
@@ -81,7 +81,7 @@ class ClientConnections:
 
         A closed one has its descriptor for some turns of the loop yet.
         """
-        return max(self._most_connections // 4, 1)
+        return max(self._max_connections // 4, 1)
 
     def __len__(self) -> int:
         """Return the number of open connections."""
@@ -90,7 +90,7 @@ class ClientConnections:
     def opened(self, connection: "ClientConnection", transport: asyncio.Transport) -> None:
         """Add a connection, and close others until the limit is met."""
         self._idle[transport] = connection
-        while len(self) > self._most_connections and self._idle:
+        while len(self) > self._max_connections and self._idle:
             oldest_transport, _ = self._idle.popitem(last=False)
             cast("asyncio.Transport", oldest_transport).abort()
 

@@ -48,8 +48,8 @@ LONGEST_NOTE = 1024  # bytes; the API server's own limits
 HEAD_OF_NOTE = 256  # bytes; the end of a longer note is kept too, where a traceback has its reason
 WRITE_SECONDS = 15.0  # between two checks of all series
 LONGEST_NAME = 200
-MOST_TRIES = 20  # with WRITE_SECONDS between them: longer than a restart of the API server
-MOST_UNSENT = 1000
+MAX_TRIES = 20  # with WRITE_SECONDS between them: longer than a restart of the API server
+MAX_UNSENT = 1000
 
 Severity = Literal["Normal", "Warning"]
 
@@ -235,7 +235,7 @@ class EventRecorder:
         except AlreadyExists:
             EVENTS_SENT.labels(unsent_event.what).inc()  # the answer to an earlier try was lost
         except (Transient, Unauthorized) as error:
-            if unsent_event.tries + 1 < MOST_TRIES and len(self._unsent) < MOST_UNSENT:
+            if unsent_event.tries + 1 < MAX_TRIES and len(self._unsent) < MAX_UNSENT:
                 self._unsent.append(replace(unsent_event, tries=unsent_event.tries + 1))
             else:
                 self._give_up(error)

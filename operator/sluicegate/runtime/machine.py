@@ -22,7 +22,7 @@ never reached. With Python's 700 a start takes a tenth more processor time, and 
 COLLECTOR_SHARE: Final = 0.002
 """Largest share of the time for collections of all generations, which block the event loop."""
 
-LEAST_SECONDS: Final = 10.0
+MIN_SECONDS: Final = 10.0
 """Least seconds between collections. With few products a collection takes 15 ms; every two seconds
 it was most of the CPU time of an idle operator."""
 
@@ -47,7 +47,7 @@ def listen_on(health: Health, before_scrape: Callable[[], None], port: int) -> L
     return Server(health, before_scrape, host="", port=port)
 
 
-async def collect_seldom(least_seconds: float = LEAST_SECONDS) -> None:
+async def collect_seldom(min_seconds: float = MIN_SECONDS) -> None:
     """Collect all generations at intervals that grow with the time that a collection takes.
 
     Python's collector visits all objects each time their number has grown by a quarter. While
@@ -61,7 +61,7 @@ async def collect_seldom(least_seconds: float = LEAST_SECONDS) -> None:
     gc.freeze()
     last_seconds = 0.0
     while True:
-        await asyncio.sleep(max(last_seconds / COLLECTOR_SHARE, least_seconds))
+        await asyncio.sleep(max(last_seconds / COLLECTOR_SHARE, min_seconds))
         start_time = time.monotonic()
         gc.collect()
         last_seconds = time.monotonic() - start_time

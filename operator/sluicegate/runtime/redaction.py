@@ -154,7 +154,7 @@ _MANGLED_NAME: Final = re.compile(r"_{1,3}Z[A-Z]{0,4}\d{1,3}[A-Za-z_]")
 """Beginning of the name of a C++ function in a stack trace."""
 _HEXADECIMAL_PATTERN: Final = re.compile(r"[0-9a-fA-F-]+")
 _SEPARATOR_PATTERN: Final = re.compile(r"[/_=+-]+")
-_LEAST_ENTROPY: Final = 3.5
+_MIN_ENTROPY: Final = 3.5
 """Bits for each character, from which a text counts as random."""
 _CHANGES: Final = 0.3
 """Changes between small letters, capitals and digits for each character: a random text has about
@@ -164,7 +164,7 @@ _LONG_CHARACTERS: Final = 28
 _CHANGES_WITHOUT_CASE: Final = 0.2
 """Changes between letters and digits for each character: a random text has about 0.4."""
 _WORDS: Final = re.compile(r"[A-Z]?[a-z]{2,}")
-_MOST_WORDS: Final = 0.6
+_MAX_WORDS: Final = 0.6
 """Share of the characters in what may be words: a random text has about 0.35."""
 
 
@@ -318,8 +318,8 @@ def _is_random(run: str) -> bool:
     return (
         len(set(kinds)) == len("aA1")
         and _case_changes(kinds) >= _CHANGES
-        and words < _MOST_WORDS * len(all_letters)
-        and _text_entropy(all_letters) >= _LEAST_ENTROPY
+        and words < _MAX_WORDS * len(all_letters)
+        and _text_entropy(all_letters) >= _MIN_ENTROPY
     )
 
 
@@ -331,7 +331,7 @@ def _is_random_without_case(text_part: str) -> bool:
         and (text_part.islower() or text_part.isupper())
         and 0.1 * len(text_part) <= digits <= 0.6 * len(text_part)
         and _case_changes([_kind(character) for character in text_part]) >= _CHANGES_WITHOUT_CASE
-        and _text_entropy(text_part) >= _LEAST_ENTROPY
+        and _text_entropy(text_part) >= _MIN_ENTROPY
     )
 
 

@@ -94,11 +94,11 @@ class WorkQueue:
         if key in self._working:
             self._again[key] = merge_waits(self._again.get(key), priority, self._clock())
             return
-        least_priority = priority if priority is QueuePriority.BACKGROUND else priority - 1
+        min_priority = priority if priority is QueuePriority.BACKGROUND else priority - 1
         if any(
             key in keys
             for queue_priority, keys in self._ready.items()
-            if queue_priority <= least_priority
+            if queue_priority <= min_priority
         ):
             return
         waiting_key = self._ready[priority].get(key)

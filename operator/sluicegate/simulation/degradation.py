@@ -18,7 +18,7 @@ from sluicegate.policy.slo_health.confirmation import CONFIRMING_EVALUATIONS
 from sluicegate.simulation import vectorized_test
 from sluicegate.simulation.scenario import Scenario, Stream
 from sluicegate.simulation.traffic import Bools, Floats, Ints, SimulatedTraffic
-from sluicegate.slo.burn_rate import LEAST_BAD_EVENTS, Level, Threshold
+from sluicegate.slo.burn_rate import MIN_BAD_EVENTS, Level, Threshold
 from sluicegate.stats import cusum
 from sluicegate.stats.calendar import BLOCKS_PER_HOUR
 from sluicegate.stats.counts import Count
@@ -185,9 +185,9 @@ def _burn_rate_trips(
         _window_sum(cumulative_sum, row.short) for cumulative_sum in cumulative_sums
     )
     lower_bound = vectorized_test.wilson_lower(long_bad / phi, long_events / phi, threshold.z)
-    trips_by_block: Bools = (lower_bound > threshold.ratio) & (long_bad >= LEAST_BAD_EVENTS)
+    trips_by_block: Bools = (lower_bound > threshold.ratio) & (long_bad >= MIN_BAD_EVENTS)
     trips_by_block &= (short_bad > threshold.ratio * short_events) & (
-        long_events / phi >= threshold.least_events
+        long_events / phi >= threshold.min_events
     )
     return trips_by_block
 

@@ -10,7 +10,7 @@ from math import inf, isfinite
 from sluicegate.api.slos import CanaryEvidence
 from sluicegate.simulation.scenario import Scenario, Stream
 from sluicegate.stats.canary_duration import expected_seconds
-from sluicegate.stats.sequential_test import LEAST_RATIO
+from sluicegate.stats.sequential_test import MIN_RATIO
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ def _outlook_of(scenario: Scenario, stream: Stream) -> Outlook:
         seconds = expected_seconds(
             scenario.steps,
             events_per_second=stream.per_block / scenario.block_seconds,
-            ratio=min(max(stream.stable_bad, LEAST_RATIO), 1 - stream.margin - LEAST_RATIO),
+            ratio=min(max(stream.stable_bad, MIN_RATIO), 1 - stream.margin - MIN_RATIO),
             margin=stream.margin,
             block_seconds=scenario.block_seconds,
             correlation=scenario.burst_correlation,

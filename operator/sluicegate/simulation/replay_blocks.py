@@ -22,7 +22,7 @@ from sluicegate.policy.model.inputs import (
 )
 from sluicegate.policy.model.observed import NO_VALUES, CanaryBlock
 from sluicegate.simulation.replay_scenario import ReplayBlock
-from sluicegate.slo.blocks import LEAST_COVERAGE, Block, BlockValue, Quality, Series, read_block
+from sluicegate.slo.blocks import MIN_COVERAGE, Block, BlockValue, Quality, Series, read_block
 from sluicegate.slo.by_market import split_series
 from sluicegate.slo.client_errors import CLIENT_ERRORS
 from sluicegate.slo.label_ages import AGED_SERIES, LabelsByAge, labels_by_age
@@ -363,7 +363,7 @@ def _joined_value(value_parts: list[BlockValue]) -> BlockValue:
     ]
     if not usable_values:
         return value_parts[-1]
-    if len(usable_values) < LEAST_COVERAGE * len(value_parts):
+    if len(usable_values) < MIN_COVERAGE * len(value_parts):
         return BlockValue(Quality.LOW_COVERAGE)
     quality = max(usable_value.quality for usable_value in usable_values)
     return BlockValue(quality, summed(usable_value.count for usable_value in usable_values))

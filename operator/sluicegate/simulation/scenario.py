@@ -14,7 +14,7 @@ from sluicegate.policy.model.consumers import ConsumerTerms
 from sluicegate.policy.model.terms import SloTerms, Terms
 
 LONGEST_CANARY_BLOCK_SECONDS: Final = 60
-LEAST_PAST_BLOCKS: Final = 30
+MIN_PAST_BLOCKS: Final = 30
 SECONDS_PER_HOUR: Final = 3_600
 BLOCKS_PER_DECILE: Final = 10
 MAX_BLOCKS: Final = 1_000
@@ -110,7 +110,7 @@ class Scenario:
     @property
     def past_blocks(self) -> int:
         """Number of stable's blocks before the canary that the judge reads."""
-        return max(ceil(SECONDS_PER_HOUR / self.block_seconds), LEAST_PAST_BLOCKS)
+        return max(ceil(SECONDS_PER_HOUR / self.block_seconds), MIN_PAST_BLOCKS)
 
     @property
     def minutes_per_block(self) -> float:
@@ -165,7 +165,7 @@ def scenario_of(
     """Return the canary of a product with this traffic.
 
     Requests are events of availability and latency, labels of all other SLOs. A rollout of days has
-    longer blocks, so that there are no more than `MOST_BLOCKS`. SLOs of consumers have streams of their own.
+    longer blocks, so that there are no more than `MAX_BLOCKS`. SLOs of consumers have streams of their own.
     """
     max_seconds = product_terms.max_duration_seconds
     if not product_terms.duration_given:

@@ -21,9 +21,9 @@ from sluicegate.simulation.scenario import LONGEST_CANARY_BLOCK_SECONDS
 from sluicegate.slo.blocks import Quality
 from sluicegate.stats.canary_duration import expected_seconds
 from sluicegate.stats.counts import NOTHING, Count, summed
-from sluicegate.stats.dispersion import LEAST_BLOCKS, burst_correlation
+from sluicegate.stats.dispersion import MIN_BLOCKS, burst_correlation
 from sluicegate.stats.intervals import wilson_upper
-from sluicegate.stats.sequential_test import LEAST_RATIO
+from sluicegate.stats.sequential_test import MIN_RATIO
 
 DAY: Final = 86_400
 HOUR: Final = 3_600
@@ -340,7 +340,7 @@ def _tuned_margins(
 ) -> Iterator[Margin]:
     slo_terms = terms_of(_with_slo_alone(scenario, slo).product)
     current_margin = slo_terms.slos[0].margin
-    newest_counts = [count for _, count in counts if count.total][-LEAST_BLOCKS:]
+    newest_counts = [count for _, count in counts if count.total][-MIN_BLOCKS:]
     total_newest = summed(newest_counts)
     ratio, correlation = (
         total_newest.bad / max(total_newest.total, 1),
@@ -355,7 +355,7 @@ def _tuned_margins(
         return expected_seconds(
             slo_terms.steps,
             events_per_second=rate,
-            ratio=min(max(ratio, LEAST_RATIO), 1 - margin - LEAST_RATIO),
+            ratio=min(max(ratio, MIN_RATIO), 1 - margin - MIN_RATIO),
             margin=margin,
             block_seconds=seconds,
             correlation=correlation,

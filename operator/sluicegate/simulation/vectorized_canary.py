@@ -8,7 +8,7 @@ import numpy as np
 from sluicegate.api.slos import CanaryEvidence
 from sluicegate.policy.canary.label_pace import SLOW_SECONDS
 from sluicegate.policy.canary.rollout_time import LONGEST_SECONDS
-from sluicegate.policy.model.attended_time import LEAST_SECONDS
+from sluicegate.policy.model.attended_time import MIN_SECONDS
 from sluicegate.simulation import vectorized_test
 from sluicegate.simulation.scenario import (
     Scenario,
@@ -17,10 +17,10 @@ from sluicegate.simulation.scenario import (
     summarise_verdicts,
 )
 from sluicegate.simulation.traffic import Bools, Floats, Ints, SimulatedArms, SimulatedTraffic
-from sluicegate.stats.canary_duration import LEAST_BLOCKS, WARM_UP_BLOCKS
+from sluicegate.stats.canary_duration import MIN_BLOCKS, WARM_UP_BLOCKS
 from sluicegate.stats.sequential_test import rollback_bound
 
-LEAST_REQUESTS: Final = 50
+MIN_REQUESTS: Final = 50
 """Least canary requests of a step."""
 
 
@@ -109,8 +109,8 @@ class Sequential:
         rolled_back: Bools = np.logical_or.reduce(
             self.roll_back[:, running_runs] >= self._bound, axis=0
         )
-        dwelt = self._age[running_runs] - WARM_UP_BLOCKS >= LEAST_BLOCKS
-        ready = dwelt & (self._requests[running_runs] >= LEAST_REQUESTS) & is_served & ~rolled_back
+        dwelt = self._age[running_runs] - WARM_UP_BLOCKS >= MIN_BLOCKS
+        ready = dwelt & (self._requests[running_runs] >= MIN_REQUESTS) & is_served & ~rolled_back
         needed = (self.step[running_runs] + 1) / len(self._steps) * vectorized_test.LOG_BOUND
         speaks = self.promote[:, running_runs] >= needed
         any_speaks: Bools = np.logical_or.reduce(speaks, axis=0)
@@ -203,7 +203,7 @@ class RolloutClock:
     def __init__(self, scenario: Scenario, runs: int) -> None:
         """Begin with the first share of all runs."""
         self._silent, self._used = np.zeros(runs, np.int64), np.zeros(runs, np.int64)
-        self._least = ceil(LEAST_SECONDS / scenario.block_seconds)
+        self._least = ceil(MIN_SECONDS / scenario.block_seconds)
         self._scenario, self._time = scenario, 0
         self.longest = (
             LONGEST_SECONDS // scenario.block_seconds if scenario.waits else scenario.blocks

@@ -9,16 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sluicegate.simulation.traffic import Bools, Floats, Ints, SimulatedArms
-from sluicegate.stats.canary_duration import LEAST_BLOCKS, WARM_UP_BLOCKS
+from sluicegate.stats.canary_duration import MIN_BLOCKS, WARM_UP_BLOCKS
 from sluicegate.stats.dispersion import (
     CLEAR_SHIFT,
     CLEARER_FACTOR,
-    LEAST_BLOCKS_PER_LEVEL,
+    MIN_BLOCKS_PER_LEVEL,
     UPPER_SIGMAS,
 )
-from sluicegate.stats.dispersion import LEAST_BLOCKS as LEAST_CORRELATION_BLOCKS
+from sluicegate.stats.dispersion import MIN_BLOCKS as MIN_CORRELATION_BLOCKS
 from sluicegate.stats.intervals import Z95
-from sluicegate.stats.sequential_test import ALPHA, LEAST_RATIO
+from sluicegate.stats.sequential_test import ALPHA, MIN_RATIO
 
 _NEWTON_STEPS: Final = 60
 _ROOT_TOLERANCE: Final = 1e-11
@@ -29,7 +29,7 @@ def level_shift(bad_events: Floats, total: Floats) -> Ints:
     """Return where stable's blocks change level, along the first axis; as stats.dispersion.level_shift."""
     shift_block = np.zeros(bad_events.shape[1:], np.int64)
     best_distance = np.full(bad_events.shape[1:], CLEAR_SHIFT)
-    for split_block in range(LEAST_BLOCKS_PER_LEVEL, len(bad_events) - LEAST_BLOCKS_PER_LEVEL + 1):
+    for split_block in range(MIN_BLOCKS_PER_LEVEL, len(bad_events) - MIN_BLOCKS_PER_LEVEL + 1):
         split_distance = _level_distance(
             _level_of(bad_events[:split_block], total[:split_block]),
             _level_of(bad_events[split_block:], total[split_block:]),
@@ -68,7 +68,7 @@ def _level_of(bad_events: Floats, total: Floats) -> _Level:
 
 def _level_distance(early_level: _Level, late_level: _Level) -> Floats:
     bad_events, total = early_level.bad + late_level.bad, early_level.total + late_level.total
-    is_too_short = np.minimum(early_level.filled, late_level.filled) < LEAST_BLOCKS_PER_LEVEL
+    is_too_short = np.minimum(early_level.filled, late_level.filled) < MIN_BLOCKS_PER_LEVEL
     is_undefined = is_too_short | (bad_events == 0) | (bad_events == total)
     variance = sum(
         np.maximum(level.ratio * (1 - level.ratio), 1 / np.maximum(level.total, 1))
@@ -97,7 +97,7 @@ def burst_correlation(bad_events: Floats, total: Floats, blocks_after_shift: Boo
         has_events & ~blocks_after_shift
     ).any(axis=0)
     all_events, all_bad = total.sum(axis=0), bad_events.sum(axis=0)
-    is_undefined = (count < LEAST_CORRELATION_BLOCKS) | (all_bad == 0) | (all_bad == all_events)
+    is_undefined = (count < MIN_CORRELATION_BLOCKS) | (all_bad == 0) | (all_bad == all_events)
     is_undefined |= all_events <= count
     ratio = np.where(
         blocks_after_shift,
@@ -169,7 +169,7 @@ def nearest_null(canary: Floats, stable: Floats, ratio: Floats, margin: Floats) 
 
 def expected_ratio(bad_events: Floats, total: Floats, margin: Floats) -> Floats:
     """Compute the same as stats.sequential_test.expected_ratio."""
-    ratio: Floats = np.clip((bad_events + 0.5) / (total + 1), LEAST_RATIO, 1 - margin - LEAST_RATIO)
+    ratio: Floats = np.clip((bad_events + 0.5) / (total + 1), MIN_RATIO, 1 - margin - MIN_RATIO)
     return ratio
 
 
@@ -229,7 +229,7 @@ def expected_blocks(
     ----------
     steps : shares in percent. events : of both arms together, in a block.
     """
-    clipped_ratio = np.clip(ratio, LEAST_RATIO, 1 - margin - LEAST_RATIO)
+    clipped_ratio = np.clip(ratio, MIN_RATIO, 1 - margin - MIN_RATIO)
     evidence_per_step = LOG_BOUND / len(steps)
     blocks = np.zeros(np.broadcast(clipped_ratio, events).shape)
     for weight in steps:
@@ -244,7 +244,7 @@ def expected_blocks(
             gathering_blocks = np.where(
                 evidence_per_block > 0, evidence_per_step / evidence_per_block, np.inf
             )
-        blocks += np.maximum(gathering_blocks, LEAST_BLOCKS) + WARM_UP_BLOCKS
+        blocks += np.maximum(gathering_blocks, MIN_BLOCKS) + WARM_UP_BLOCKS
     return blocks
 
 

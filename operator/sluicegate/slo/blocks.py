@@ -22,7 +22,7 @@ from sluicegate.stats.counts import NOTHING, Count
 
 SINGLE_BLOCKS: Final = 72
 """Number of blocks that are kept singly: the longest window that must be exact (6 h of 5 min)."""
-LEAST_COVERAGE: Final = 0.8
+MIN_COVERAGE: Final = 0.8
 """Share of the expected scrapes below which a block is dropped."""
 RING_SIZES: Final = (21, 84, HOURS)
 """Sizes of the ring of sums: the first that suffices is used, so that a new version needs little memory."""
@@ -112,7 +112,7 @@ def read_block(
     `bad` and `total` are both None if there is no such series; if `bad` alone is None, there were
     no bad events.
     """
-    if coverage is not None and not coverage >= LEAST_COVERAGE:
+    if coverage is not None and not coverage >= MIN_COVERAGE:
         return Block(index, Quality.LOW_COVERAGE)
     if total is None:
         return Block(index, Quality.NO_SERIES if bad_events is None else Quality.INVALID)

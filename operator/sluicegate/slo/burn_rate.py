@@ -15,9 +15,9 @@ from typing import Final
 
 from sluicegate.slo.blocks import Series
 from sluicegate.stats.counts import NOTHING, Count
-from sluicegate.stats.intervals import least_total, quantile, wilson_lower
+from sluicegate.stats.intervals import min_total, quantile, wilson_lower
 
-LEAST_BAD_EVENTS: Final = 3
+MIN_BAD_EVENTS: Final = 3
 """Bad events in the long window below which no row trips, whatever the ratio."""
 
 
@@ -75,7 +75,7 @@ class Threshold:
     ratio: float
     """Bad ratio above which it trips: burn rate × allowed ratio."""
     z: float
-    least_events: float
+    min_events: float
     """Events in the long window, divided by φ, below which the row isn't evaluated."""
 
 
@@ -100,7 +100,7 @@ def thresholds(profile: tuple[Row, ...], allowed_bad_ratio: float) -> tuple[Thre
             row,
             row.burn_rate * allowed_bad_ratio,
             quantile(row.confidence),
-            least_total(row.burn_rate * allowed_bad_ratio),
+            min_total(row.burn_rate * allowed_bad_ratio),
         )
         for row in profile
         if row.burn_rate * allowed_bad_ratio < 1
@@ -113,9 +113,9 @@ def read_burn_rate(
     """Evaluate one pair of burn-rate windows at block `now`; None while the long window has too few events."""
     row = threshold.row
     long_count, blocks = series.window(now, row.long, since_block), min(row.long, now - since_block)
-    if long_count.total / phi < threshold.least_events:
+    if long_count.total / phi < threshold.min_events:
         return None
-    if long_count.bad < LEAST_BAD_EVENTS or long_count.bad <= threshold.ratio * long_count.total:
+    if long_count.bad < MIN_BAD_EVENTS or long_count.bad <= threshold.ratio * long_count.total:
         return Reading(threshold, long_count, 0.0, tripped=False, blocks=blocks)
     lower_bound = wilson_lower(long_count.bad / phi, long_count.total / phi, threshold.z)
     # The short window shows whether the errors continue.

@@ -26,9 +26,9 @@ BATCH_SIZES: Final = (1, 2, 4, 8, 24)
 """Units of a batch."""
 MAX_PHI_GROWTH: Final = 8.0
 """Degrees of freedom that the next finer scale is worth."""
-LEAST_BATCHES: Final = 12
+MIN_BATCHES: Final = 12
 """Degrees of freedom that a coarser scale needs: with fewer, each young version would seem to scatter."""
-LEAST_DEGREES: Final = 8.0
+MIN_DEGREES: Final = 8.0
 """Degrees of freedom that "events are independent" is worth while nothing else is known."""
 _DEGREES_PER_DIFFERENCE: Final = 2 / 3
 """Degrees of freedom of a difference of neighbours, of which two share a unit."""
@@ -45,7 +45,7 @@ class Scatter(NamedTuple):
     phi: float
     degrees_of_freedom: float
 
-    def divisor(self, evidence_bound: float, least_degrees: float = 0.0) -> float:
+    def divisor(self, evidence_bound: float, min_degrees: float = 0.0) -> float:
         """Return the number by which evidence is divided before it is compared with a bound.
 
         Evidence z²/2 with a variance that is estimated has the distribution of t²: it shows as much as
@@ -55,7 +55,7 @@ class Scatter(NamedTuple):
         ----------
         bound : of the log-likelihood ratio, above 0. least : degrees of freedom that are assumed at least.
         """
-        degrees_of_freedom = max(self.degrees_of_freedom, least_degrees)
+        degrees_of_freedom = max(self.degrees_of_freedom, min_degrees)
         return (
             self.phi
             * degrees_of_freedom
@@ -64,7 +64,7 @@ class Scatter(NamedTuple):
         )
 
 
-NO_SCATTER: Final = Scatter(1.0, LEAST_DEGREES)
+NO_SCATTER: Final = Scatter(1.0, MIN_DEGREES)
 Residual = tuple[float, float]
 """Bad events of a unit beyond its level, and their variance if independent; 0 for an empty unit."""
 
@@ -97,7 +97,7 @@ def scatter(
     *,
     strata_count: int = 1,
     batch_sizes: Sequence[int] = BATCH_SIZES,
-    least_batches: int = LEAST_BATCHES,
+    min_batches: int = MIN_BATCHES,
 ) -> Scatter:
     """Return the largest dispersion over the scales, and all degrees of freedom.
 
@@ -132,7 +132,7 @@ def scatter(
         degrees_of_freedom_found = (
             _DEGREES_PER_DIFFERENCE * len(squared_differences) / degrees_factor
         )
-        if not squared_differences or (scale > 1 and degrees_of_freedom_found < least_batches):
+        if not squared_differences or (scale > 1 and degrees_of_freedom_found < min_batches):
             break
         estimate = sum(squared_differences) / len(squared_differences) * degrees_factor
         phi = (weight * phi + degrees_of_freedom_found * estimate) / (
@@ -169,9 +169,9 @@ def successive_scatter(units: Sequence[tuple[int, int]]) -> Scatter:
         return NO_SCATTER
     degrees_of_freedom = _DEGREES_PER_DIFFERENCE * len(squared_differences)
     phi = (
-        LEAST_DEGREES + degrees_of_freedom * sum(squared_differences) / len(squared_differences)
-    ) / (LEAST_DEGREES + degrees_of_freedom)
-    return Scatter(max(phi, 1.0), LEAST_DEGREES + degrees_of_freedom)
+        MIN_DEGREES + degrees_of_freedom * sum(squared_differences) / len(squared_differences)
+    ) / (MIN_DEGREES + degrees_of_freedom)
+    return Scatter(max(phi, 1.0), MIN_DEGREES + degrees_of_freedom)
 
 
 def likeliest_shift(units: Sequence[tuple[int, int]]) -> int:

@@ -11,9 +11,9 @@ from math import ceil, inf, log
 from typing import Final
 
 from sluicegate.stats.dispersion import independent_share
-from sluicegate.stats.sequential_test import ALPHA, LEAST_RATIO, nearest_null
+from sluicegate.stats.sequential_test import ALPHA, MIN_RATIO, nearest_null
 
-LEAST_BLOCKS: Final = 5
+MIN_BLOCKS: Final = 5
 """Least number of blocks of evidence in a step."""
 WARM_UP_BLOCKS: Final = 2
 """Blocks after a change of weight that aren't evidence: caches fill, counters span the change."""
@@ -53,7 +53,7 @@ def evidence_growth(weight: float, ratio: float, margin: float) -> float:
     ratio : both arms' bad ratio.
     margin : δ.
     """
-    clipped_ratio = min(max(ratio, LEAST_RATIO), 1 - margin - LEAST_RATIO)
+    clipped_ratio = min(max(ratio, MIN_RATIO), 1 - margin - MIN_RATIO)
     null_ratio = nearest_null(weight, 1 - weight, clipped_ratio, margin)
     return weight * kl_divergence(clipped_ratio, null_ratio + margin) + (
         1 - weight
@@ -112,7 +112,7 @@ def expected_seconds(
             else 0.0
         )
         seconds += (
-            max(gathering_seconds, LEAST_BLOCKS * block_seconds) + WARM_UP_BLOCKS * block_seconds
+            max(gathering_seconds, MIN_BLOCKS * block_seconds) + WARM_UP_BLOCKS * block_seconds
         )
     return seconds
 

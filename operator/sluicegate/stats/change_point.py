@@ -25,7 +25,7 @@ DROP_FACTORS: Final = (1, 2, 4)
 """Alternatives are these multiples of `maxDrop` above the level before."""
 _NEAR_CERTAIN: Final = 20
 """An alternative must leave a twentieth of the good events."""
-_LEAST_DROP: Final = 1e-9
+_MIN_DROP: Final = 1e-9
 _CONTINUITY: Final = 0.5
 
 
@@ -46,9 +46,9 @@ class ChangePoint(NamedTuple):
 
 def alternative_drops(ratio: float, ratio_drop: float) -> tuple[float, ...]:
     """Return the rises above a baseline's bad ratio that the detector tests."""
-    most_rise = 1 - (1 - ratio) / _NEAR_CERTAIN
+    max_rise = 1 - (1 - ratio) / _NEAR_CERTAIN
     return tuple(
-        factor * ratio_drop for factor in DROP_FACTORS if ratio + factor * ratio_drop < most_rise
+        factor * ratio_drop for factor in DROP_FACTORS if ratio + factor * ratio_drop < max_rise
     )
 
 
@@ -93,7 +93,7 @@ def _likeliest_change(
     all_total = sum(total for _, total in units)
     best_statistic, likeliest_change = 0.0, (-1, 0.0)
     baseline_bad, base_total = baseline
-    least_ratio_after = baseline_bad / max(base_total, 1) + min(ratio_drops) / 2
+    min_ratio_after = baseline_bad / max(base_total, 1) + min(ratio_drops) / 2
     for position in range(len(units) - 1, -1, -1):
         bad_events, total = units[position]
         after_bad += bad_events
@@ -106,11 +106,11 @@ def _likeliest_change(
             continue
         ratio = after_bad / after_total
         ratio_rise = ratio - before_bad / before_total
-        if ratio_rise <= 0 or ratio < least_ratio_after:
+        if ratio_rise <= 0 or ratio < min_ratio_after:
             continue
         pooled_ratio = (before_bad + after_bad) / (before_total + after_total)
         weight = before_total * after_total / (before_total + after_total)
-        weight /= pooled_ratio * (1 - pooled_ratio) + _LEAST_DROP
+        weight /= pooled_ratio * (1 - pooled_ratio) + _MIN_DROP
         for ratio_drop in ratio_drops:
             score = (ratio_rise - ratio_drop / 2) * ratio_drop * weight
             if score > best_statistic:
@@ -175,7 +175,7 @@ def _likeliest_change_within_strata(
     before_bad = sum(stratum_counts[0] for stratum_counts in cells.values())
     before_total = sum(stratum_counts[1] for stratum_counts in cells.values())
     test_sums = [0.0, 0.0, 0.0, 0.0]
-    least_ratio_after = baseline_count.bad / max(baseline_count.total, 1) + min(ratio_drops) / 2
+    min_ratio_after = baseline_count.bad / max(baseline_count.total, 1) + min(ratio_drops) / 2
     best_statistic, likeliest_change = 0.0, (-1, 0.0)
     for position in range(len(units) - 1, -1, -1):
         bad_events, total = units[position]
@@ -191,7 +191,7 @@ def _likeliest_change_within_strata(
         rise_sum, weight, risen_events, compared_events = test_sums
         if not before_total or not compared_events or risen_events <= 0:
             continue
-        if before_bad / before_total + risen_events / compared_events < least_ratio_after:
+        if before_bad / before_total + risen_events / compared_events < min_ratio_after:
             continue
         for ratio_drop in ratio_drops:
             score = ratio_drop * rise_sum - ratio_drop * ratio_drop / 2 * weight
@@ -222,7 +222,7 @@ def _log_likelihood_ratio(counts_before: Count, counts_after: Count, ratio_drop:
     estimated_ratio = (
         counts_before.bad + counts_after.bad - ratio_drop * counts_after.total
     ) / total
-    estimated_ratio = min(max(estimated_ratio, _LEAST_DROP), 1 - ratio_drop - _LEAST_DROP)
+    estimated_ratio = min(max(estimated_ratio, _MIN_DROP), 1 - ratio_drop - _MIN_DROP)
     for _ in range(2):  # Newton's method; an early end can only make the ratio too small
         slope = _log_likelihood_slope(counts_before, estimated_ratio) + _log_likelihood_slope(
             counts_after, estimated_ratio + ratio_drop
@@ -233,7 +233,7 @@ def _log_likelihood_ratio(counts_before: Count, counts_after: Count, ratio_drop:
             (estimated_ratio + ratio_drop) * (1 - estimated_ratio - ratio_drop)
         )
         estimated_ratio = min(
-            max(estimated_ratio + slope / curvature, _LEAST_DROP), 1 - ratio_drop - _LEAST_DROP
+            max(estimated_ratio + slope / curvature, _MIN_DROP), 1 - ratio_drop - _MIN_DROP
         )
     risen_likelihood = _log_likelihood(counts_before, estimated_ratio) + _log_likelihood(
         counts_after, estimated_ratio + ratio_drop
@@ -254,7 +254,7 @@ def _log_likelihood(count: Count, estimated_ratio: float) -> float:
     )
 
 
-def least_drop(
+def min_drop(
     baseline: Count, observed_events: float, evidence_bound: float, phi: float = 1.0
 ) -> float:
     """Return the least rise that reaches the bound in about half of the cases.

@@ -17,9 +17,9 @@ from typing import Final, NamedTuple
 
 from sluicegate.stats.cached_fold import Derived, fold_cached
 
-LEAST_BLOCKS: Final = 30
+MIN_BLOCKS: Final = 30
 """Non-empty blocks below which the estimate's own error exceeds its correction."""
-LEAST_BLOCKS_PER_LEVEL: Final = 5
+MIN_BLOCKS_PER_LEVEL: Final = 5
 """Least number of blocks of a level: a single burst is no level."""
 CLEAR_SHIFT: Final = 49.0
 """Square of seven standard deviations: the least distance of two levels."""
@@ -32,12 +32,12 @@ MAX_DISPERSION: Final = 10.0
 def dispersion(
     counts: Iterable[tuple[int, int]],
     *,
-    least_blocks: int = LEAST_BLOCKS,
+    min_blocks: int = MIN_BLOCKS,
     max_dispersion: float = MAX_DISPERSION,
 ) -> float:
     """Estimate φ of (bad, total) by block, within [1, most]; 1 if fewer than `least` blocks hold events."""
     blocks = [(bad_events, total) for bad_events, total in counts if total > 0]
-    if len(blocks) < least_blocks:
+    if len(blocks) < min_blocks:
         return 1.0
     return min(max(sum(_residuals(blocks)) / (len(blocks) - 1), 1.0), max_dispersion)
 
@@ -57,7 +57,7 @@ class ScatterSums(NamedTuple):
     @property
     def dispersion(self) -> float:
         """Return φ as `dispersion` estimates it, to ten digits."""
-        if self.blocks < LEAST_BLOCKS or self.bad_events in (0, self.total):
+        if self.blocks < MIN_BLOCKS or self.bad_events in (0, self.total):
             return 1.0
         ratio = self.bad_events / self.total
         residuals = (self.squares - ratio * self.bad_events) / (ratio * (1 - ratio))
@@ -101,7 +101,7 @@ def successive_dispersion(counts: Iterable[tuple[int, int]]) -> float:
     """Estimate φ of (bad, total) by unit from the differences of neighbours, within [1, MOST].
 
     A change of the level makes one difference large and not all residuals, so the estimate holds
-    across a change that is to be found. 1 if fewer than `LEAST_BLOCKS` pairs hold events.
+    across a change that is to be found. 1 if fewer than `MIN_BLOCKS` pairs hold events.
 
     Source: J. von Neumann, "Distribution of the ratio of the mean square successive difference to
     the variance", Ann. Math. Statist. 12 (1941) 367–395.
@@ -110,7 +110,7 @@ def successive_dispersion(counts: Iterable[tuple[int, int]]) -> float:
     total = sum(n for _, n in units)
     ratio = sum(bad_events for bad_events, _ in units) / total if total else 0.0
     variance = ratio * (1 - ratio)
-    if len(units) <= LEAST_BLOCKS or variance == 0:
+    if len(units) <= MIN_BLOCKS or variance == 0:
         return 1.0
     squared_differences = [
         (x / n - y / next_total) ** 2 / (variance * (1 / n + 1 / next_total))
@@ -148,7 +148,7 @@ def burst_correlation(counts: Iterable[tuple[int, int]], *, shift: int = 0) -> f
         bad_events for blocks_of_level in filled_levels for bad_events, _ in blocks_of_level
     )
     count = sum(map(len, filled_levels))
-    if count < LEAST_BLOCKS or total_bad in (0, total) or total <= count:
+    if count < MIN_BLOCKS or total_bad in (0, total) or total <= count:
         return 0.0
     residuals = [
         block_residual
@@ -185,7 +185,7 @@ def level_shift(blocks: tuple[tuple[int, int], ...]) -> int:
     included.
     """
     best_distance, best_split = CLEAR_SHIFT, 0
-    for split_position in range(LEAST_BLOCKS_PER_LEVEL, len(blocks) - LEAST_BLOCKS_PER_LEVEL + 1):
+    for split_position in range(MIN_BLOCKS_PER_LEVEL, len(blocks) - MIN_BLOCKS_PER_LEVEL + 1):
         split_distance = _level_distance(blocks[:split_position], blocks[split_position:])
         if split_distance > best_distance * CLEARER_FACTOR:
             best_distance, best_split = split_distance, split_position
@@ -200,7 +200,7 @@ def _level_distance(
         [block_count for block_count in blocks_of_level if block_count[1] > 0]
         for blocks_of_level in (early_blocks, late_blocks)
     ]
-    if min(map(len, level_blocks)) < LEAST_BLOCKS_PER_LEVEL:
+    if min(map(len, level_blocks)) < MIN_BLOCKS_PER_LEVEL:
         return 0.0
     level_sums = [
         (sum(bad_events for bad_events, _ in blocks_of_level), sum(n for _, n in blocks_of_level))

@@ -22,7 +22,7 @@ from sluicegate.stats.intervals import newcombe_difference
 CONFIDENCE: Final = 0.975
 """Of each bound: an interval of 95 %."""
 Z_CONFIDENCE: Final = NormalDist().inv_cdf(CONFIDENCE)
-LEAST_DAYS: Final = 7
+MIN_DAYS: Final = 7
 """Days with events below which their scatter isn't estimated, and φ is 1."""
 LARGEST_PHI: Final = 50.0
 
@@ -104,7 +104,7 @@ def period_change_between(
 
 def day_scatter(days: Sequence[Count]) -> float:
     """Return φ of some days, the scatter of their shares relative to chance."""
-    return dispersion(days, least_blocks=LEAST_DAYS, max_dispersion=LARGEST_PHI)
+    return dispersion(days, min_blocks=MIN_DAYS, max_dispersion=LARGEST_PHI)
 
 
 def _ratio_spread(count: Count, phi: float) -> tuple[float, float]:

@@ -12,7 +12,7 @@ from math import log, sqrt
 from statistics import fmean, stdev
 from typing import Final, NamedTuple
 
-LEAST_BASELINE_VALUES: Final = 28
+MIN_BASELINE_VALUES: Final = 28
 """Blocks that a baseline needs: estimating mean and deviation from so many already halves the time
 between false alarms."""
 CUSUM_ALLOWANCE: Final = 0.5
@@ -21,7 +21,7 @@ HOURLY_BOUND: Final = 9.5
 """Bound of S for hours: about 90,000 hours between false alarms, for independent normal blocks."""
 DAILY_BOUND: Final = 5.0
 """Bound of S for days: about 900 days between false alarms."""
-LEAST_PAIRS: Final = 20
+MIN_PAIRS: Final = 20
 """Paired canary blocks below which the normal approximation isn't used."""
 _RECENT_VALUES, _VALUES_BEYOND = 4, 3
 
@@ -42,7 +42,7 @@ class Interval(NamedTuple):
 
 def gauge_baseline(values: Sequence[float]) -> GaugeBaseline | None:
     """Compute mean and deviation of block means; None if they are too few or constant."""
-    if len(values) < LEAST_BASELINE_VALUES:
+    if len(values) < MIN_BASELINE_VALUES:
         return None
     deviation = stdev(values)
     return GaugeBaseline(fmean(values), deviation) if deviation > 0 else None
@@ -69,7 +69,7 @@ def difference_interval(differences: Sequence[float], alpha: float) -> Interval 
     None below twenty pairs, and if the differences don't vary.
     """
     pairs = len(differences)
-    if pairs < LEAST_PAIRS:
+    if pairs < MIN_PAIRS:
         return None
     deviation = stdev(differences)
     if deviation == 0:

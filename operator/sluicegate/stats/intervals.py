@@ -76,6 +76,6 @@ def newcombe_difference(
     )
 
 
-def least_total(ratio: float) -> float:
+def min_total(ratio: float) -> float:
     """Return the events at which, with none bad, the Wilson upper bound is `ratio`: fewer can't show "met"."""
     return Z95 * Z95 * (1 - ratio) / ratio

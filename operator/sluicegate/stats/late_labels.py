@@ -28,9 +28,9 @@ from sluicegate.stats.cached_fold import Derived, Rule, fold_cached
 from sluicegate.stats.counts import NOTHING, Count, summed
 from sluicegate.stats.dispersion import independent_share
 from sluicegate.stats.intervals import quantile, wilson_lower, wilson_upper
-from sluicegate.stats.sequential_test import LEAST_RATIO, Factor, SequentialEvidence
+from sluicegate.stats.sequential_test import MIN_RATIO, Factor, SequentialEvidence
 
-LEAST_LABELS: Final = 20
+MIN_LABELS: Final = 20
 """Labels that a table has at least: neighbouring blocks with fewer are one table. A table of N labels
 has 1 − 1/N of the information that they have in a larger one."""
 REMEMBERED_LABELS: Final = 3_000
@@ -38,7 +38,7 @@ REMEMBERED_LABELS: Final = 3_000
 changes, at any rate of labels."""
 Z_RATIO: Final = quantile(0.95)
 """Of the interval of p in which the smallest odds ratio is that which promotions are tested against."""
-_LEAST_CROSSED_PAIRS: Final = 0.25
+_MIN_CROSSED_PAIRS: Final = 0.25
 """Added to both products of the odds ratio, so that it is finite."""
 _NEGLIGIBLE_TERM: Final = 1e-17
 """Share of the largest term of a sum below which its neighbours aren't added."""
@@ -162,9 +162,9 @@ def table_factor(
     def log_mean_at(log_ratio: float) -> float:
         return candidate.bad * log_ratio - log_mean(n, stable_total, bad_events, log_ratio)
 
-    least_log_ratio, estimated_log_ratio, better_log_ratio = log_ratios(earlier_counts, margin)
+    min_log_ratio, estimated_log_ratio, better_log_ratio = log_ratios(earlier_counts, margin)
     return Factor(
-        -log_mean_at(least_log_ratio),
+        -log_mean_at(min_log_ratio),
         log_mean_at(estimated_log_ratio),
         log_mean_at(better_log_ratio),
     )
@@ -179,10 +179,10 @@ def log_ratios(earlier_counts: tuple[float, float], margin: float) -> tuple[floa
     earlier_counts : (bad, all) labels that p is estimated from; they may be fractions. margin : δ.
     """
     bad_events, total = earlier_counts
-    most_margin = 1 - margin - LEAST_RATIO
-    ratio = min(max((bad_events + 0.5) / (total + 1), LEAST_RATIO), most_margin)
-    lowest_ratio = min(max(wilson_lower(bad_events, total, Z_RATIO), LEAST_RATIO), most_margin)
-    highest_ratio = min(max(wilson_upper(bad_events, total, Z_RATIO), LEAST_RATIO), most_margin)
+    max_margin = 1 - margin - MIN_RATIO
+    ratio = min(max((bad_events + 0.5) / (total + 1), MIN_RATIO), max_margin)
+    lowest_ratio = min(max(wilson_lower(bad_events, total, Z_RATIO), MIN_RATIO), max_margin)
+    highest_ratio = min(max(wilson_upper(bad_events, total, Z_RATIO), MIN_RATIO), max_margin)
     # The odds ratio is smallest where p and p + δ lie symmetrically about a half.
     nearest_ratio = min(max((1 - margin) / 2, lowest_ratio), highest_ratio)
     better_shift = max(-margin, -ratio / 2)
@@ -201,7 +201,7 @@ def labels_growth(weight: float, compared_labels: float, ratio: float, margin: f
     weight : the candidate's share, within (0, 1). compared : share of wrong ones among the compared
         labels. ratio : p, of all labels. margin : δ.
     """
-    clipped_ratio = min(max(ratio, LEAST_RATIO), 1 - margin - LEAST_RATIO)
+    clipped_ratio = min(max(ratio, MIN_RATIO), 1 - margin - MIN_RATIO)
     log_odds_distance = log(odds_ratio(clipped_ratio, margin))
     return (
         weight
@@ -286,7 +286,7 @@ def label_evidence(
     if not label_sums.fisher_information:
         return evidence, None, newest_labels
     candidate_product, stable_product = label_sums.crossed_pairs
-    estimate = (candidate_product + _LEAST_CROSSED_PAIRS) / (stable_product + _LEAST_CROSSED_PAIRS)
+    estimate = (candidate_product + _MIN_CROSSED_PAIRS) / (stable_product + _MIN_CROSSED_PAIRS)
     return evidence, OddsRatio(estimate, label_sums.fisher_information), newest_labels
 
 
@@ -304,7 +304,7 @@ def _add_blocks(label_sums: _LabelSums, blocks: Sequence[LabelledBlock], rule: R
                 label_sums.earlier_labels, block.all_labels, correlation
             )
         )
-        if label_sums.open_candidate.total + label_sums.open_stable.total >= LEAST_LABELS:
+        if label_sums.open_candidate.total + label_sums.open_stable.total >= MIN_LABELS:
             label_sums = _close_table(label_sums, margin, correlation)
     return label_sums
 

@@ -119,10 +119,10 @@ def paired_evidence(pairs: Pairs, margin: float) -> PairedEvidence:
 def _bet_mixture(gains: int, losses: int, pairs: Pairs, margin: float) -> float:
     """Compute ln of the mean over bets of the product of 1 + λ(δ + 1), 1 + λ(δ − 1) and 1 + λδ."""
     concordant_rows = pairs.both_right + pairs.both_wrong
-    most_bet = 1 / (1 - margin)
+    max_bet = 1 / (1 - margin)
     log_terms = []
     for bet_fraction in _BET_FRACTIONS:
-        bet_size = bet_fraction * most_bet
+        bet_size = bet_fraction * max_bet
         log_terms.append(
             gains * log1p(bet_size * (1 + margin))
             + losses * log1p(-bet_size * (1 - margin))

@@ -19,16 +19,16 @@ from sluicegate.stats.calendar import CLOCK, HOURS, HOURS_A_DAY, Calendar
 from sluicegate.stats.intervals import quantile
 
 HOUR_SIGNIFICANCE: Final = 0.01
-LEAST_DAYS: Final = 2
+MIN_DAYS: Final = 2
 _Z_ALIKE: Final = quantile(1 - HOUR_SIGNIFICANCE)
-LEAST_EXPECTED_EVENTS: Final = 5.0
+MIN_EXPECTED_EVENTS: Final = 5.0
 """Expected bad events of an hour below which the χ² approximation isn't valid, and no season is reported."""
 _MAX_TERMS: Final = 500
 
 
 def season_sums(calendar: Calendar) -> int:
     """Return the number of sums that distinguish a season from a change: two days."""
-    return calendar.sum_count(LEAST_DAYS * HOURS_A_DAY)
+    return calendar.sum_count(MIN_DAYS * HOURS_A_DAY)
 
 
 def is_hour_significant(
@@ -56,7 +56,7 @@ def is_hour_significant(
     if (
         len(with_events) < 2  # noqa: PLR2004 - a comparison needs two
         or bad_sum in (0, total_sum)
-        or bad_sum / len(with_events) < LEAST_EXPECTED_EVENTS
+        or bad_sum / len(with_events) < MIN_EXPECTED_EVENTS
     ):
         return False
     overall_ratio = bad_sum / total_sum

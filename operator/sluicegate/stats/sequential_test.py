@@ -27,7 +27,7 @@ from sluicegate.stats.paired import PairedEvidence  # noqa: TC001 - the same
 
 ALPHA: Final = 0.05
 """Allowed share of wrong promotions, and of wrong rollbacks."""
-LEAST_RATIO: Final = 1e-6
+MIN_RATIO: Final = 1e-6
 """Least distance of a bad ratio from 0 and from 1 − δ."""
 ArmCounts = tuple[Count | None, Count]
 """Events of one block: the candidate's, and stable's."""
@@ -74,7 +74,7 @@ class SequentialEvidence:
 def expected_ratio(earlier_counts: Count, margin: float) -> float:
     """Estimate the bad ratio of the next block from stable's earlier blocks, within the bounds of a ratio."""
     ratio = (earlier_counts.bad + 0.5) / (earlier_counts.total + 1)
-    return min(max(ratio, LEAST_RATIO), 1 - margin - LEAST_RATIO)
+    return min(max(ratio, MIN_RATIO), 1 - margin - MIN_RATIO)
 
 
 def nearest_null(candidate_total: float, stable_total: float, ratio: float, margin: float) -> float:

@@ -28,7 +28,7 @@ FIXED_DELAYS: Final = tuple(range(1, 13))
 """Delays that all labels may have, in blocks. A longer one that isn't known would explain any change."""
 MEAN_DELAYS: Final = (1, 2, 4, 8, 16, 24)
 """Means of the exponential distributions that are tried, in blocks."""
-LEAST_BINS: Final = 3
+MIN_BINS: Final = 3
 """Bins before and after the version's first traffic without which nothing is said."""
 IMPROVED: Final = log(100)
 """Natural logarithm of the likelihood ratio from which on an improvement is shown, beside the logarithm
@@ -38,7 +38,7 @@ _PARAMETERS: Final = 4
 _SINGULAR_DETERMINANT: Final = 1e-9
 _GROUP_SIZES: Final = (1, 4, 12)
 """Bins that are added up for a dispersion."""
-_LEAST_GROUPS: Final = 6
+_MIN_GROUPS: Final = 6
 _DESCENT_ROUNDS: Final = 12
 """Of the coordinate descent."""
 
@@ -99,7 +99,7 @@ def share_response(
     """
     bins = [interval for interval in bins if interval.events.total]
     bins_before = sum(interval.end <= changes[0].time for interval in bins)
-    if min(bins_before, len(bins) - bins_before) < LEAST_BINS:
+    if min(bins_before, len(bins) - bins_before) < MIN_BINS:
         return None
     bins = [*_since_improvement(bins[:bins_before]), *bins[bins_before:]]
     sample = _Sample.of([interval.events for interval in bins])
@@ -268,7 +268,7 @@ def _model_of_share_and_step(sample: _Sample, shares: Sequence[float]) -> _Model
             with_ratio + bin_weight * y,
             with_share + bin_weight * x,
         )
-        if not LEAST_BINS <= bins_after <= len(centred_values) - LEAST_BINS:
+        if not MIN_BINS <= bins_after <= len(centred_values) - MIN_BINS:
             continue
         step_variance = weight * (1 - weight / total_weight)
         model = _solve_normal_equations(
@@ -318,7 +318,7 @@ def _dispersion(sample: _Sample, model: _Model) -> float:
     largest_dispersion = 1.0
     for size in _GROUP_SIZES:
         groups = len(unexplained_ratios) // size
-        if groups < _LEAST_GROUPS:
+        if groups < _MIN_GROUPS:
             break
         squared_sums = 0.0
         for group in range(groups):

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from sluicegate.api.engine import ProductState
 from sluicegate.kube.resources import Key
-from sluicegate.portfolio.affected import MOST_CAUSES, Graph
+from sluicegate.portfolio.affected import MAX_CAUSES, Graph
 from sluicegate.portfolio.matrix import market_of, matrix_of
 from sluicegate.portfolio.overview import SORT_KEYS, Wanted, of_person, table_rows
 from sluicegate.views.product_facts import ProductFacts
@@ -101,7 +101,7 @@ class PortfolioPages:
             filters=filters, sort=sort_key, backwards=is_descending, found=len(products), pages=pages,
             page=page, products=selected_products, movers=portfolio.movers, shown=MAX_MOVERS,
             histories=portfolio.histories,
-            late=portfolio.histories.late_actions(self._handling.store.clock()), most_late=MAX_LATE_ACTIONS,
+            late=portfolio.histories.late_actions(self._handling.store.clock()), max_late=MAX_LATE_ACTIONS,
         )  # fmt: skip
         if visit is not None:
             visit.add_cookie(response)
@@ -163,7 +163,7 @@ class PortfolioPages:
             "graph.html",
             graph=graph, picture=picture, not_drawn=reason, of=centre_name, affected=affected_names,
             degraded=sorted(affected_names, key=lambda name: (-len(affected_names[name]), name)),
-            most=MAX_LISTED, most_causes=MOST_CAUSES,
+            most=MAX_LISTED, max_causes=MAX_CAUSES,
         )  # fmt: skip
 
     async def _picture(self, request: ReaderRequest, graph: Graph) -> tuple[Picture | None, str]:

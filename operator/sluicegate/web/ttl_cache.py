@@ -13,7 +13,7 @@ class TtlCache(Generic[K, V]):
     """Cache of at most `max_size` answers for `seconds` each; the least recently used one is dropped."""
 
     def __init__(self, max_size: int, seconds: float, clock: Callable[[], float]) -> None:
-        self._most_entries = max_size
+        self._max_entries = max_size
         self._seconds = seconds
         self._clock = clock
         self._kept: OrderedDict[K, tuple[float, V]] = OrderedDict()
@@ -31,7 +31,7 @@ class TtlCache(Generic[K, V]):
         """Store an answer."""
         self._kept[key] = (self._clock() + self._seconds, value)
         self._kept.move_to_end(key)
-        while len(self._kept) > self._most_entries:
+        while len(self._kept) > self._max_entries:
             self._kept.popitem(last=False)
 
     async def get(self, key: K, load: Callable[[], Awaitable[V]]) -> V:

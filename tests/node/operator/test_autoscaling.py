@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tests.support.node.live_product import LiveProduct
 
 pytestmark = [pytest.mark.story, pytest.mark.timeout(600)]
-MOST_PODS = 3
+MAX_PODS = 3
 REQUEUE_SECONDS = 0.4
 ROUTES = "gateway.networking.k8s.io/v1/httproutes"
 SLICES = "discovery.k8s.io/v1/endpointslices"
@@ -45,7 +45,7 @@ def product_of(world, version, *, routed):
     del serving["replicas"]
     serving["autoscaling"] = {
         "minReplicas": 1,
-        "maxReplicas": MOST_PODS,
+        "maxReplicas": MAX_PODS,
         "targetCPUUtilizationPercentage": 35,
     }
     if not routed:
@@ -161,12 +161,12 @@ def test_a_rollout_with_an_autoscaler_keeps_the_serving_capacity(world, routed):
     stable = next(iter(ready_by_revision(world.product)))
     with world.visitors(per_second=20) as visitors:
         eventually(
-            lambda: ready_by_revision(world.product)[stable] == MOST_PODS,
+            lambda: ready_by_revision(world.product)[stable] == MAX_PODS,
             seconds=150,
-            what=f"{MOST_PODS} pods under load",
+            what=f"{MAX_PODS} pods under load",
         )
         busy = used(world.product)[1]
-        with Capacity(world.product, MOST_PODS, routed) as capacity:
+        with Capacity(world.product, MAX_PODS, routed) as capacity:
             world.product.apply(product_of(world, "v2-good", routed=routed))
             world.product.until(at_half, what="a canary", seconds=180)
             eventually(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from random import Random
 
-MOST_CHANGES = 4
+MAX_CHANGES = 4
 DEEP: Any = []
 for _ in range(150):
     DEEP = [DEEP]
@@ -22,7 +22,7 @@ VALUES: tuple[Any, ...] = (
 def mutated(document: dict[str, Any], random: Random) -> dict[str, Any]:
     """A copy with one to a few places changed, removed, copied or added."""
     result: dict[str, Any] = copy.deepcopy(document)
-    for _ in range(random.randint(1, MOST_CHANGES)):
+    for _ in range(random.randint(1, MAX_CHANGES)):
         _change(_some_container(result, random), random)
     return result
 

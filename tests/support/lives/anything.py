@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 Body = dict[str, Any]
 
 PRINTABLE: Final = [chr(code) for code in range(33, 127)]
-MOST_REPEATS: Final = 6
+MAX_REPEATS: Final = 6
 
 
 def draw_any(dice: random.Random, schema: Body, likely: float) -> Any:
@@ -96,7 +96,7 @@ def _draw_match(dice: random.Random, tokens: Sequence[Any]) -> str:
             text += _draw_match(dice, argument[-1])
         elif code in (codes.MAX_REPEAT, codes.MIN_REPEAT):
             low, high, repeated = argument
-            times = dice.randint(low, max(low, min(high, MOST_REPEATS)))
+            times = dice.randint(low, max(low, min(high, MAX_REPEATS)))
             text += "".join(_draw_match(dice, repeated) for _ in range(times))
     return text
 

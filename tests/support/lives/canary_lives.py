@@ -24,7 +24,7 @@ Body = dict[str, Any]
 KINDS: Final = ("worse", "worse", "equal", "equal", "better", "much worse", "below")
 """Of candidates: worse by the margin, equal, better, much worse, better but below the objective."""
 STABLE, CANDIDATE = image("a"), image("b")
-LEAST_SECONDS: Final = 4 * HOUR
+MIN_SECONDS: Final = 4 * HOUR
 """Of a rollout whose duration follows the labels (ADR 13)."""
 LABELS_OF_A_VERDICT: Final = 24.0
 """Labels of the candidate that a verdict takes, in p (1 - p) / margin²: twice what is usual."""
@@ -97,7 +97,7 @@ def draw_canary(seed: int) -> CanaryLife:
     """The canary of a seed."""
     dice = random.Random(f"canary {seed}")
     wrong, margin = dice.choice(((0.05, 0.015), (0.1, 0.02), (0.1, 0.03), (0.2, 0.03), (0.3, 0.05)))
-    sky = draw_sky(dice, 3.0, noisy=dice.random() < 0.5, most_delay=HOUR)
+    sky = draw_sky(dice, 3.0, noisy=dice.random() < 0.5, max_delay=HOUR)
     labels = LABELS_OF_A_VERDICT * wrong * (1 - wrong) / margin**2
     # A verdict at 50 % of the traffic takes from a few minutes to half a day.
     block, hours = dice.choice(((60, 0.25), (60, 0.25), (300, 1.0), (300, 2.0), (900, 8.0)))
@@ -219,7 +219,7 @@ def _patience(life: CanaryLife, course: Course) -> float:
     own = life.duration or derived or 14 * DAY
     absent = sum(one.seconds + 2 * HOUR for one in life.absences)
     silent = sum(end - begin for begin, end in life.sky.silent)
-    return float(1.2 * own + absent + silent + course.approval_seconds + LEAST_SECONDS)
+    return float(1.2 * own + absent + silent + course.approval_seconds + MIN_SECONDS)
 
 
 def _has_ended(course: Course) -> bool:

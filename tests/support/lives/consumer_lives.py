@@ -70,7 +70,7 @@ def draw_consumer(seed: int) -> ConsumerLife:
     """The release of a seed."""
     dice = random.Random(f"consumer {seed}")
     wrong, drop = dice.choice(((0.1, 0.02), (0.1, 0.03), (0.2, 0.03), (0.3, 0.05)))
-    sky = draw_sky(dice, 3.0, noisy=False, most_delay=HOUR)
+    sky = draw_sky(dice, 3.0, noisy=False, max_delay=HOUR)
     labels = LABELS_OF_A_VERDICT * wrong * (1 - wrong) / drop**2
     kind, mixed = dice.choice(KINDS), dice.choice((0.0, 0.2, 0.6))
     return ConsumerLife(

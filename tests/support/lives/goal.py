@@ -22,7 +22,7 @@ Body = dict[str, Any]
 RESTS = frozenset({"Parked"})
 REQUESTS_PER_SECOND = 20.0
 """Of each product once all faults are removed."""
-LEAST_ROWS = 2000
+MIN_ROWS = 2000
 """With which an equal candidate passes within the longest rollout."""
 
 
@@ -39,7 +39,7 @@ def is_judged(spec: Body) -> bool:
         and "gauge" not in one["indicator"]
         for one in spec.get("slos") or ()
     )
-    if rows_in(spec, duration_of(spec), REQUESTS_PER_SECOND) < LEAST_ROWS:
+    if rows_in(spec, duration_of(spec), REQUESTS_PER_SECOND) < MIN_ROWS:
         return False  # too few requests are mirrored for a verdict in time
     return speaks and (spec.get("rollout") or {}).get("approval", "Automatic") == "Automatic"
 

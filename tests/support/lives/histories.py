@@ -28,8 +28,8 @@ WORSE: Final = "c"
 """Digest of a bento that is worse than all others: each canary of it is rejected."""
 NAMED: Final = {"a": "v1", "b": "v2", WORSE: "v3", "d": "v4"}
 """Bentos that the spec may name, by digest, with their version."""
-MOST_HOURS: Final = 40
-MOST_EVENTS: Final = 5
+MAX_HOURS: Final = 40
+MAX_EVENTS: Final = 5
 _PAUSES: Final = (0, 5, 40, 130, 700, 4000)
 """Seconds after an edit: less than a reconcile, within a start, a step, a rollout."""
 
@@ -65,7 +65,7 @@ class History:
 
     seed: int
     last: str
-    events: int = MOST_EVENTS
+    events: int = MAX_EVENTS
 
     def simpler(self) -> Iterator[History]:
         """The same without its last event."""
@@ -93,7 +93,7 @@ async def _live(history: History) -> TrueLived:
         world.start(**RARELY)
         await world.until(lambda: serving(world, key) == "v1", seconds=60)
         story = []
-        for _ in range(min(dice.randrange(MOST_EVENTS + 1), history.events)):
+        for _ in range(min(dice.randrange(MAX_EVENTS + 1), history.events)):
             event = dice.choice(_EVENTS)
             story.append(f"{world.loop.time() / 3600:8.2f} h  {event.__name__.strip('_')}")
             event(dice, world, key)
@@ -107,12 +107,12 @@ async def _live(history: History) -> TrueLived:
             world.start(**RARELY)
         story.append(f"{world.loop.time() / 3600:8.2f} h  the last spec names {NAMED[last]}")
         await world.run(300)
-        end = world.loop.time() + MOST_HOURS * 3600
+        end = world.loop.time() + MAX_HOURS * 3600
         while not _rests(world, key) and world.loop.time() < end:
             await world.run(10)
         found = _ending(world, key)
         texts = {
-            "no end": "" if _rests(world, key) else f"after {MOST_HOURS} h: {found}",
+            "no end": "" if _rests(world, key) else f"after {MAX_HOURS} h: {found}",
             "another end": found.difference(last),
             "bug": "; ".join(world.errors.found)[:600],
         }

@@ -45,7 +45,7 @@ LEARNS_SECONDS: Final = 6 * HOUR
 HEALS_SECONDS: Final = 5 * DAY
 """Within which a decay is healed where nothing delays it: its detection by labels that suffice in a
 day and by days that recur, a training, and a canary."""
-LEAST_DROPS: Final = 2.0
+MIN_DROPS: Final = 2.0
 """How many times maxDrop a decay is worth."""
 JUDGED_BLOCKS: Final = 2
 """After a promotion, until status has what the markets of the new version did."""
@@ -111,14 +111,14 @@ class ProductYear:
         return run_virtually(_live(self))
 
 
-def draw_year(seed: int, most_days: float = 365.0) -> ProductYear:
+def draw_year(seed: int, max_days: float = 365.0) -> ProductYear:
     """The product-year of a seed."""
     dice = random.Random(f"year {seed}")
-    days = float(min(dice.choice((21, 28, 42, 56, 91, 182, 365)), most_days))
+    days = float(min(dice.choice((21, 28, 42, 56, 91, 182, 365)), max_days))
     block = 900 if days <= 42 else 3600
     wrong, drop = dice.choice(((0.05, 0.02), (0.1, 0.03), (0.2, 0.05), (0.3, 0.05)))
     noisy = dice.random() < 0.5
-    sky = draw_sky(dice, days, noisy=noisy, most_delay=DAY)
+    sky = draw_sky(dice, days, noisy=noisy, max_delay=DAY)
     # Labels that suffice for maxDrop (6.2 p (1 - p) / d²) come in a quarter of a day, or in two.
     enough = 6.2 * wrong * (1 - wrong) / drop**2
     rate = enough * dice.choice((0.5, 1.0, 4.0)) / sky.known / DAY

@@ -10,11 +10,11 @@ from tests.support.lives.shrink import shrunk
 if TYPE_CHECKING:
     from tests.support.lives.safety import Violation
 
-MOST_LIVES = 60
+MAX_LIVES = 60
 """How often a life is lived again to shrink it."""
 
 
-def told(life: Life, violation: Violation, *, most: int = MOST_LIVES) -> str:
+def told(life: Life, violation: Violation, *, most: int = MAX_LIVES) -> str:
     """The violation, and the life shrunk around it."""
     last: list[Violation] = [violation]
 

@@ -100,7 +100,7 @@ def draw_upstream(seed: int) -> UpstreamLife:
     dice = random.Random(f"upstream {seed}")
     kind = dice.choice(KINDS)
     wrong, drop = dice.choice(((0.1, 0.03), (0.1, 0.05), (0.2, 0.05)))
-    sky = draw_sky(dice, 3.0, noisy=dice.random() < 0.5, most_delay=HOUR)
+    sky = draw_sky(dice, 3.0, noisy=dice.random() < 0.5, max_delay=HOUR)
     return UpstreamLife(
         seed,
         kind,

@@ -85,7 +85,7 @@ class Sky:
                 yield replace(self, **{name: getattr(plain, name)})
 
 
-def draw_sky(dice: random.Random, days: float, *, noisy: bool, most_delay: float) -> Sky:
+def draw_sky(dice: random.Random, days: float, *, noisy: bool, max_delay: float) -> Sky:
     """Any of a life of so many days; `noisy` lets shares of errors scatter more than by chance."""
     scale = dice.choice((0.0, 0.2, 0.5))
     sigma = dice.choice((0.0, 0.0, 0.004, 0.01)) if noisy else 0.0
@@ -97,7 +97,7 @@ def draw_sky(dice: random.Random, days: float, *, noisy: bool, most_delay: float
         (begin, begin + dice.choice((600.0, HOUR, 4 * HOUR)), dice.choice((3.0, 10.0)))
         for begin in (dice.uniform(0, days * DAY) for _ in range(dice.choice((0, 0, 1, 3))))
     ]
-    late = [one for one in (0.0, 0.0, 900.0, HOUR, 6 * HOUR, DAY) if one <= most_delay]
+    late = [one for one in (0.0, 0.0, 900.0, HOUR, 6 * HOUR, DAY) if one <= max_delay]
     first, second = sorted((dice.choice(late), dice.choice(late)))
     own = sigma if dice.random() < 0.5 else 0.0
     unequal = dice.random() < 0.3

@@ -13,7 +13,7 @@ from sluicegate.api.crd import DEFINITIONS, build_crd
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-LEAST_WORDS = 4
+MIN_WORDS = 4
 HEADLESS = ("What", "Why", "When", "Which", "Who", "Whose", "How", "Where", "Its")
 HTTP_METHODS = {"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"}
 PARTS = pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_each_crd_field_has_a_description_of_one_sentence(kind, part):
     poor = [
         (path, text)
         for path, text in found
-        if len(text.split()) < LEAST_WORDS
+        if len(text.split()) < MIN_WORDS
         or text.startswith(tuple(f"{word} " for word in HEADLESS))
         or not text.endswith((".", "…"))
     ]

@@ -138,8 +138,8 @@ def test_argo_rollouts_queries_are_answered_within_its_limits():
     ]
     success, duration = map(answer, queries)
 
-    assert success >= argo_rollouts.LEAST_SUCCESS
-    assert duration <= argo_rollouts.MOST_SECONDS
+    assert success >= argo_rollouts.MIN_SUCCESS
+    assert duration <= argo_rollouts.MAX_SECONDS
 
 
 def test_flagger_s_queries_are_answered_within_its_limits():
@@ -148,8 +148,8 @@ def test_flagger_s_queries_are_answered_within_its_limits():
     success = answer(f'sum(rate({count}{{status!~"5.*"}}[1m])) / sum(rate({count}[1m])) * 100')
     duration = answer("histogram_quantile(0.99, sum(rate(http_request_duration_seconds_bucket)))")
 
-    assert success >= flagger.LEAST_SUCCESS_PERCENT
-    assert duration * 1000 <= flagger.MOST_MILLISECONDS
+    assert success >= flagger.MIN_SUCCESS_PERCENT
+    assert duration * 1000 <= flagger.MAX_MILLISECONDS
     assert answer("vector(1)") == 1
 
 

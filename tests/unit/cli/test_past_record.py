@@ -192,8 +192,8 @@ async def test_a_record_notes_a_block_that_prometheus_no_longer_has():
 
 
 async def test_the_length_of_a_record_is_bounded(monkeypatch: pytest.MonkeyPatch):
-    assert past_record.MOST_BLOCKS == 25_000
-    monkeypatch.setattr(past_record, "MOST_BLOCKS", 36)
+    assert past_record.MAX_BLOCKS == 25_000
+    monkeypatch.setattr(past_record, "MAX_BLOCKS", 36)
 
     notes, file = await recorded(body(), Rows(measured("v1", OLD)), days=14)
 

@@ -32,7 +32,7 @@ def locked() -> dict[str, set[str]]:
     return found
 
 
-def least_chart_version() -> tuple[int, int]:
+def min_chart_version() -> tuple[int, int]:
     chart = yaml.safe_load((REPOSITORY / "charts/sluicegate/Chart.yaml").read_text())
     major, minor = re.search(r">=\s*v?(\d+)\.(\d+)", chart["kubeVersion"]).groups()
     return int(major), int(minor)
@@ -119,7 +119,7 @@ def test_kind_runs_the_pinned_image_which_is_new_enough_for_image_volumes():
 
 
 def test_the_chart_requires_at_most_the_kubernetes_version_of_the_cluster():
-    assert least_chart_version() <= number(versions().kubernetes)
+    assert min_chart_version() <= number(versions().kubernetes)
 
 
 def test_the_images_use_the_pinned_debian_and_python():

@@ -30,7 +30,7 @@ def seen(before, *, labels=1200, drift=True, phi=1.0, unit=12):
 
 def test_the_visibility_message_of_a_small_hold_out_names_three_points_as_undetectable():
     found = seen(Count(50, 500))
-    assert found.least_drop > 0.06
+    assert found.min_drop > 0.06
     assert found.seconds is None
     text = describe_visibility(found, SLO.drop)
     assert "a drop of 6" in text or "a drop of 7" in text
@@ -39,7 +39,7 @@ def test_the_visibility_message_of_a_small_hold_out_names_three_points_as_undete
 
 def test_a_drop_of_three_points_is_detectable_within_hours_with_a_production_baseline():
     found = seen(Count(6500, 65_000))
-    assert found.least_drop < 0.03
+    assert found.min_drop < 0.03
     assert 8 * 3600 < found.seconds < 14 * 3600
     assert "one of 3 points (maxDrop) within" in describe_visibility(found, SLO.drop)
 
@@ -48,7 +48,7 @@ def test_the_detection_time_grows_with_dispersion_and_by_a_day_for_a_daily_test(
     before = Count(65_000, 650_000)
     calm, noisy, daily = seen(before), seen(before, phi=4.0), seen(before, unit=288)
     assert noisy.seconds == pytest.approx(4 * calm.seconds, rel=0.35)
-    assert noisy.least_drop == pytest.approx(2 * calm.least_drop, rel=0.01)
+    assert noisy.min_drop == pytest.approx(2 * calm.min_drop, rel=0.01)
     assert daily.seconds - calm.seconds == 23 * 3600
 
 
@@ -56,7 +56,7 @@ def test_half_of_the_labels_double_the_detection_time():
     slow, fast = (seen(Count(6500, 65_000), labels=labels) for labels in (600, 1200))
     waits = 15 * 300
     assert slow.seconds - waits == pytest.approx(2 * (fast.seconds - waits), abs=2)
-    assert slow.least_drop > fast.least_drop
+    assert slow.min_drop > fast.min_drop
 
 
 def test_no_detection_time_is_stated_where_no_test_runs_or_no_event_is_counted():
@@ -66,4 +66,4 @@ def test_no_detection_time_is_stated_where_no_test_runs_or_no_event_is_counted()
 
 def test_without_baseline_events_no_drop_is_detectable():
     found = seen(Count(0, 0))
-    assert (found.least_drop, found.seconds) == (1.0, None)
+    assert (found.min_drop, found.seconds) == (1.0, None)

@@ -26,7 +26,7 @@ from tests.support.prometheus.isolation import (
 from tests.support.prometheus.measured_world import ProductBlocks
 from tests.support.prometheus.selecting import Poison
 
-MOST_SPLITS = 128
+MAX_SPLITS = 128
 
 
 # ---- one among many --------------------------------------------------------------------------
@@ -245,7 +245,7 @@ async def test_a_query_kind_refused_for_all_products_is_searched_once_within_bou
     targets = [target(key) for key in keys]
     async with prometheus_of(keys, lies={"requests": Lie.REJECTED_422}) as (server, evaluation):
         (readings,) = await fetch_all(evaluation, targets, NOW)
-        assert server.asked["requests"] <= MOST_SPLITS + 1
+        assert server.asked["requests"] <= MAX_SPLITS + 1
         assert readings.failed == {"requests"}
         assert not readings.unreadable
         assert not bad_ones(readings, "clicks")

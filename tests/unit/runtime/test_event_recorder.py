@@ -165,19 +165,19 @@ async def test_event_series_are_written_and_dropped_while_other_events_arrive(
     assert not recorder._series
 
 
-MOST_TRIES = 20
+MAX_TRIES = 20
 
 
-@pytest.mark.parametrize("failures", [1, MOST_TRIES - 1, MOST_TRIES])
+@pytest.mark.parametrize("failures", [1, MAX_TRIES - 1, MAX_TRIES])
 async def test_a_failed_event_write_is_retried_a_bounded_number_of_times(
     server, recorder, failures
 ):
     server.unavailable = failures
     await tell(recorder, step("v1: no memory", "Warning"))
-    for _ in range(2 * MOST_TRIES):
+    for _ in range(2 * MAX_TRIES):
         await recorder.write_series()
-    assert events(server) == ([("v1: no memory", 1)] if failures < MOST_TRIES else [])
-    assert len(server.sent) == min(failures + 1, MOST_TRIES)
+    assert events(server) == ([("v1: no memory", 1)] if failures < MAX_TRIES else [])
+    assert len(server.sent) == min(failures + 1, MAX_TRIES)
 
 
 async def test_a_failed_write_of_an_event_count_is_retried(server, recorder, clock):

@@ -47,7 +47,7 @@ def test_a_burn_rate_row_that_cannot_trip_is_dropped():
     (first, *_) = thresholds(FAST_BURN_WINDOWS, 0.01)
     z, ratio = NormalDist().inv_cdf(0.99), 0.144
     assert first.z == pytest.approx(z)
-    assert first.least_events == pytest.approx(1.6448536**2 * (1 - ratio) / ratio)
+    assert first.min_events == pytest.approx(1.6448536**2 * (1 - ratio) / ratio)
 
 
 ROW = Row(12, 3, 2.0, 0.95, Level.MISSED)

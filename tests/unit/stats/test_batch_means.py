@@ -94,7 +94,7 @@ def test_the_maximum_likelihood_shift_is_at_the_change_of_level():
 @pytest.mark.parametrize("degrees", [20, 60, 300])
 def test_divided_evidence_reaches_the_bound_at_the_same_point_as_students_t(degrees):
     bound = 12.5
-    divided = bound * Scatter(3.7, degrees).divisor(bound, least_degrees=1.0) / 3.7
+    divided = bound * Scatter(3.7, degrees).divisor(bound, min_degrees=1.0) / 3.7
     assert (degrees + 1) / 2 * math.log1p(2 * divided / degrees) == pytest.approx(bound)
 
 

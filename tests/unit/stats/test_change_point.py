@@ -9,7 +9,7 @@ import pytest
 from sluicegate.stats.change_point import (
     alternative_drops,
     events_to_detect,
-    least_drop,
+    min_drop,
     strongest_change,
     strongest_change_within_strata,
 )
@@ -324,7 +324,7 @@ def test_drop_alternatives_leave_some_good_events():
 
 def test_the_least_detectable_drop_is_detected_and_half_of_that_drop_is_not():
     bound, before = log(3 * 87_600), Count(1100, 10_000)
-    least = least_drop(before, 3_000, bound)
+    least = min_drop(before, 3_000, bound)
     for share, seen in ((1.15, True), (0.5, False)):
         bad = round((0.11 + share * least) * 3_000)
         found = strongest_change(before, [(bad, 3_000)], (share * least,))
@@ -336,15 +336,15 @@ def test_the_least_detectable_drop_has_evidence_equal_to_the_bound(before, after
     """d² n/(2 p (1 − p) φ), n = n₀ n₁/(n₀ + n₁), p with half an event of each kind."""
     bad, total = before
     p, n = (bad + 0.5) / (total + 1), total * after / (total + after)
-    drop = least_drop(Count(*before), after, 1.5, phi)
-    assert least_drop(Count(*before), after, 1.5) == least_drop(Count(*before), after, 1.5, 1.0)
+    drop = min_drop(Count(*before), after, 1.5, phi)
+    assert min_drop(Count(*before), after, 1.5) == min_drop(Count(*before), after, 1.5, 1.0)
     assert drop**2 * n / (2 * p * (1 - p) * phi) == pytest.approx(1.5)
 
 
 def test_without_enough_events_the_least_detectable_drop_is_100_percent():
-    assert least_drop(Count(0, 0), 100, 1.0) == 1.0
-    assert least_drop(Count(1, 10), 0, 1.0) == 1.0
-    assert least_drop(Count(5, 10), 10, 100.0) == 1.0
+    assert min_drop(Count(0, 0), 100, 1.0) == 1.0
+    assert min_drop(Count(1, 10), 0, 1.0) == 1.0
+    assert min_drop(Count(5, 10), 10, 100.0) == 1.0
 
 
 @pytest.mark.parametrize(

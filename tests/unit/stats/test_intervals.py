@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from sluicegate.stats.intervals import (
     Z95,
-    least_total,
+    min_total,
     newcombe_difference,
     quantile,
     wilson_lower,
@@ -61,8 +61,8 @@ def test_more_bad_events_never_lower_a_confidence_bound(bad, total):
 
 @pytest.mark.parametrize(("ratio", "least"), [(0.0144, 185), (0.006, 448), (0.1, 24), (0.05, 51)])
 def test_the_least_sample_sizes_are_the_documented_ones(ratio, least):
-    assert round(least_total(ratio)) == least
-    assert wilson_upper(0, least_total(ratio), Z95) == pytest.approx(ratio)
+    assert round(min_total(ratio)) == least
+    assert wilson_upper(0, min_total(ratio), Z95) == pytest.approx(ratio)
 
 
 def test_the_interval_of_a_ratio_without_events_is_zero_to_one():

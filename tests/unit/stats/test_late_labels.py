@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from sluicegate.stats.counts import NOTHING, Count
 from sluicegate.stats.late_labels import (
-    LEAST_LABELS,
+    MIN_LABELS,
     REMEMBERED_LABELS,
     LabelledBlock,
     label_evidence,
@@ -126,7 +126,7 @@ def block(candidate, stable, within=3):
 
 def test_blocks_with_few_labels_are_combined_into_one_table():
     few = block(Count(1, 4), Count(0, 4))
-    assert 2 * 8 < LEAST_LABELS <= 3 * 8
+    assert 2 * 8 < MIN_LABELS <= 3 * 8
     two, three = (evidence_of([few] * number, Count(300, 3000), margin=MARGIN) for number in (2, 3))
     assert (two.promote_evidence, two.candidate) == (0.0, NOTHING)
     one = table_factor(Count(3, 12), Count(0, 12), KNOWN, MARGIN)

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from sluicegate.portfolio.affected import MOST_CAUSES, graph_of
+from sluicegate.portfolio.affected import MAX_CAUSES, graph_of
 from sluicegate.views.product_facts import facts_of
 from sluicegate.web.layered_layout import CPU_SECONDS
 from tests.support.executed_lines import growth, lines_of
@@ -97,5 +97,5 @@ def test_a_product_names_a_bounded_number_of_causes():
     ]  # fmt: skip
     graph = graph_of(each)
     [first] = [node for name, node in graph.nodes.items() if name.endswith("p00")]
-    assert len(first.causes) == MOST_CAUSES
+    assert len(first.causes) == MAX_CAUSES
     assert all(node.causes for name, node in graph.nodes.items() if name[-2:] < "39")

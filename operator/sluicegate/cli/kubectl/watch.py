@@ -43,7 +43,7 @@ SHOWN_AFTER: Final = timedelta(minutes=1)
 """How long the screen has an outage of the API server that is over."""
 EARLIER: Final = timedelta(minutes=1)
 """How long before the start an event may have been seen last that is still printed to a pipe."""
-MOST_EVENTS: Final = 200
+MAX_EVENTS: Final = 200
 CLEAR: Final = "\x1b[H\x1b[J"
 """Sequence of a terminal: to its first line, and clear all below."""
 
@@ -176,7 +176,7 @@ def _shown_until(
             continue
         if change.event is not None:
             events[str(change.event["metadata"].get("uid") or change.event["metadata"]["name"])] = change.event  # fmt: skip
-            while len(events) > MOST_EVENTS:
+            while len(events) > MAX_EVENTS:
                 events.pop(next(iter(events)))
         if change.product is not None:
             product, outcome = change.product, judge(change.product)

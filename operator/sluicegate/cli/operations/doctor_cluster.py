@@ -27,7 +27,7 @@ from sluicegate.kube.transport import Transport
 from sluicegate.runtime.write_fence import OpenGate
 from sluicegate_service.findings import Finding
 
-LEAST_KUBERNETES: Final = (1, 33)
+MIN_KUBERNETES: Final = (1, 33)
 """First version whose kubelet mounts image volumes without an alpha gate."""
 RUNTIMES: Final = {"containerd": (2, 1), "cri-o": (1, 33)}
 """First versions of container runtimes that mount image volumes."""
@@ -226,8 +226,8 @@ def _version(version: Body) -> Iterator[Finding]:
     major, minor = (
         int(re.sub(r"\D", "", str(version.get(key))) or 0) for key in ("major", "minor")
     )
-    if (major, minor) < LEAST_KUBERNETES:
-        least = ".".join(map(str, LEAST_KUBERNETES))
+    if (major, minor) < MIN_KUBERNETES:
+        least = ".".join(map(str, MIN_KUBERNETES))
         yield Finding.error("Kubernetes", f"is {major}.{minor}, and {least} is needed: upgrade it")
 
 
@@ -307,9 +307,9 @@ def _nodes(nodes: list[Body]) -> Iterator[Finding]:
         least = RUNTIMES.get(name)
         numbers = tuple(map(int, re.findall(r"\d+", version)[:2]))
         if least and numbers and numbers < least:
-            least_version = ".".join(map(str, least))
+            min_version = ".".join(map(str, least))
             yield Finding.error(
                 f"node {body['metadata']['name']}",
-                f"has {name} {version}, which mounts no image volumes: {least_version} or later does;"
+                f"has {name} {version}, which mounts no image volumes: {min_version} or later does;"
                 " upgrade it, or give bentos as archives (spec.model.bento.url)",
             )

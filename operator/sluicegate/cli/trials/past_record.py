@@ -28,7 +28,7 @@ from sluicegate.slo.by_market import split_series
 from sluicegate.slo.pod_seconds import POD_SECONDS
 
 DAY: Final = 86_400
-MOST_BLOCKS: Final = 25_000
+MAX_BLOCKS: Final = 25_000
 """Most blocks of a record: 17 days of one-minute blocks, some megabytes."""
 LONGEST_CANARY: Final = 2 * DAY
 """Seconds from the first traffic of a rollout for which short blocks are recorded."""
@@ -62,7 +62,7 @@ async def record(
     past = version_stints(product.status)
     if not past:
         raise invalid("product", "no version of it is stable yet: record it once it serves")
-    blocks = min(int(days * DAY / seconds), MOST_BLOCKS)
+    blocks = min(int(days * DAY / seconds), MAX_BLOCKS)
     first = max(newest - blocks, past[0].begin // seconds) + 1
     if first > newest:
         raise invalid("product", "no block of it is complete yet: record it later")
@@ -77,10 +77,10 @@ async def record(
         consumer.terms.name: _without_status(consumer.body) for consumer in recorded
     }
     making = RecordBuilder(product, reader, tuple(past), versions, recording, recorded)
-    if blocks == MOST_BLOCKS:
+    if blocks == MAX_BLOCKS:
         making.note(
-            f"Only the last {MOST_BLOCKS * seconds / DAY:.1f} days are in it: a record has at most"
-            f" {MOST_BLOCKS:,} blocks."
+            f"Only the last {MAX_BLOCKS * seconds / DAY:.1f} days are in it: a record has at most"
+            f" {MAX_BLOCKS:,} blocks."
         )
     problems = await making.put(range(first, newest + 1), seconds)
     problems += await making.put_canaries(newest)

@@ -25,7 +25,7 @@ from sluicegate.settings import Settings, parse_settings
 from sluicegate.simulation.recording import Recording
 from sluicegate.wiring import GATEWAYS, endpoint_of, timing_of
 
-MOST_DAYS: Final = 90
+MAX_DAYS: Final = 90
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -36,7 +36,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("product", help="NAMESPACE/NAME of a DataProduct, or NAME")
     parser.add_argument(
-        "--days", type=_days, default=14.0, metavar="N", help=f"up to {MOST_DAYS} (default: 14)"
+        "--days", type=_days, default=14.0, metavar="N", help=f"up to {MAX_DAYS} (default: 14)"
     )
     parser.add_argument(
         "--from-file",
@@ -130,6 +130,6 @@ def _days(text: str) -> float:
         days = float(text)
     except ValueError:
         days = 0.0
-    if not 0 < days <= MOST_DAYS:
-        raise argparse.ArgumentTypeError(f'"{text}" is no number of days: give up to {MOST_DAYS}')
+    if not 0 < days <= MAX_DAYS:
+        raise argparse.ArgumentTypeError(f'"{text}" is no number of days: give up to {MAX_DAYS}')
     return days

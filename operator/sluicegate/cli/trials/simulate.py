@@ -23,7 +23,7 @@ from sluicegate.simulation.scenario import (
 )
 from sluicegate.views.numbers import duration
 
-MOST_RUNS: Final = 1_000_000
+MAX_RUNS: Final = 1_000_000
 HEADINGS: Final = ("promoted", "rolled back", "inconclusive", "median min", "p90 min")
 
 
@@ -265,6 +265,6 @@ def _pair(text: str) -> tuple[str, float]:
 
 
 def _count(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= MOST_RUNS:
-        raise argparse.ArgumentTypeError(f'"{text}" is no count: give 1 to {MOST_RUNS:,}')
+    if not text.isdecimal() or not 1 <= int(text) <= MAX_RUNS:
+        raise argparse.ArgumentTypeError(f'"{text}" is no count: give 1 to {MAX_RUNS:,}')
     return int(text)

@@ -27,7 +27,7 @@ from sluicegate.views.numbers import duration
 
 EPOCH_LIKE = 10**9
 """Seconds above which a history's times count from 1970."""
-MOST_ALARM_DAYS = 366
+MAX_ALARM_DAYS = 366
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -195,9 +195,9 @@ def _days(text: str) -> float:
         value = float(text)
     except ValueError:
         value = 0.0
-    if not 0 < value <= MOST_ALARM_DAYS:
+    if not 0 < value <= MAX_ALARM_DAYS:
         raise argparse.ArgumentTypeError(
-            f'"{text}" is no number of days: give up to {MOST_ALARM_DAYS}'
+            f'"{text}" is no number of days: give up to {MAX_ALARM_DAYS}'
         )
     return value
 

@@ -22,7 +22,7 @@ RC: Final[Any] = {  # its own type lists all keys
 }  # fmt: skip
 """Style of the picture."""
 ROW_INCHES: Final = 1.9
-MOST_TICKS: Final = 8
+MAX_TICKS: Final = 8
 DAY: Final = 86_400
 
 
@@ -56,7 +56,7 @@ def _draw_history(axes: Axes, tuning: Tuning) -> None:
             color=BAD, marker="^", s=26, zorder=3, label="alarm as it is",
         )  # fmt: skip
     days = range(-(-times[0] // DAY), times[-1] // DAY + 1)
-    labelled = days[:: len(days) // MOST_TICKS + 1]
+    labelled = days[:: len(days) // MAX_TICKS + 1]
     axes.set_xticks([day * DAY for day in labelled], [_date(day * DAY) for day in labelled])
     axes.set_title(tuning.slo, loc="left", fontsize=9)
     axes.set_ylabel("good, %")

@@ -7,7 +7,7 @@ from sluicegate.api.engine import TimeInterval
 from sluicegate.api.slos import IndicatorKind
 from sluicegate.api.versions import Candidate, Share
 from sluicegate.policy.canary.label_pace import Silences
-from sluicegate.policy.model.attended_time import LEAST_SECONDS
+from sluicegate.policy.model.attended_time import MIN_SECONDS
 from sluicegate.policy.model.observed import CanaryBlock, Observed
 from sluicegate.policy.model.terms import SloTerms, Terms
 from sluicegate.slo.blocks import BlockValue, Quality, SilentBlocks
@@ -119,7 +119,7 @@ def silences_of(terms: Terms, candidate: Candidate, observed: Observed) -> Silen
 
 
 def silent_intervals(blocks: Sequence[CanaryBlock], block_seconds: int) -> Silences:
-    """Return the intervals of at least `LEAST_SECONDS` in which neither version has an event, oldest first.
+    """Return the intervals of at least `MIN_SECONDS` in which neither version has an event, oldest first.
 
     A block that wasn't measured neither begins nor ends one.
 
@@ -152,7 +152,7 @@ def _add_silence(sums: _Silence, blocks: Sequence[CanaryBlock], rule: Rule) -> _
 
 
 def _with_interval(intervals: _Intervals, begin: int, end: int) -> _Intervals:
-    return (*intervals, (begin, end)) if end - begin >= LEAST_SECONDS else intervals
+    return (*intervals, (begin, end)) if end - begin >= MIN_SECONDS else intervals
 
 
 def wrong_share(terms: Terms, usable_blocks: Sequence[CanaryBlock], weight: float) -> float | None:
@@ -173,11 +173,11 @@ def wrong_share(terms: Terms, usable_blocks: Sequence[CanaryBlock], weight: floa
     if all_ == 0:
         return None
     expected = weight * all_ >= EXPECTED_REQUESTS
-    most_share, least = (
+    max_share, least = (
         SHARE_FACTOR * weight,
         weight / SHARE_FACTOR if gateway and expected else 0.0,
     )
-    outside = terms.routed and all(n > 0 and not least <= c / n <= most_share for c, n in shares)
+    outside = terms.routed and all(n > 0 and not least <= c / n <= max_share for c, n in shares)
     return candidate_requests / all_ if (candidate_requests == 0 and expected) or outside else None
 
 

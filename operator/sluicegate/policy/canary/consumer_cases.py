@@ -30,7 +30,7 @@ from sluicegate.policy.model.observed import Observed
 from sluicegate.policy.model.terms import Terms
 from sluicegate.views.numbers import percent
 
-MOST_MIXED: Final = 0.01
+MAX_MIXED: Final = 0.01
 """Largest share of a consumer's requests that may meet both versions; of those without a mark, beside
 the share that the upstream loses."""
 RECENT_BLOCKS: Final = 10
@@ -101,16 +101,16 @@ class _Requests(NamedTuple):
         ----------
         lost_share : share of its requests that the upstream loses.
         """
-        if self.mixed > MOST_MIXED * self.all:
+        if self.mixed > MAX_MIXED * self.all:
             return (
                 f"{percent(self.mixed / self.all)} met both versions, so none of its outcomes count; that"
-                f" ends once at most {percent(MOST_MIXED)} do: its calls need a draw, and have to reach a"
+                f" ends once at most {percent(MAX_MIXED)} do: its calls need a draw, and have to reach a"
                 " listener of spec.rollout.consumers.parentRefs"
             )
-        if self.unmarked > (MOST_MIXED + lost_share) * self.all:
+        if self.unmarked > (MAX_MIXED + lost_share) * self.all:
             return (
                 f"{percent(self.unmarked / self.all)} got no answer that names its version, so none of"
-                f" its outcomes count; that ends once at most {percent(MOST_MIXED)} do: pods of both"
+                f" its outcomes count; that ends once at most {percent(MAX_MIXED)} do: pods of both"
                 " versions have to mark their answers, by this library or a later one"
             )
         return ""

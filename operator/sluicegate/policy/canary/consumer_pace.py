@@ -47,13 +47,13 @@ def consumers_planned(
 
 
 def consumers_aged(
-    terms: Terms, steps: tuple[int, ...], observed: Observed, least_labels: int
+    terms: Terms, steps: tuple[int, ...], observed: Observed, min_labels: int
 ) -> Iterator[tuple[float, SloTerms]]:
     """Yield the seconds that an equal candidate needs by each SLO of a consumer whose labels compare by age.
 
     Parameters
     ----------
-    least_labels : labels from which on their delays are known.
+    min_labels : labels from which on their delays are known.
     """
     seconds = observed.canary_block_seconds
     for reading in observed.consumer_readings:
@@ -65,7 +65,7 @@ def consumers_aged(
             if not compares_ages(slo, blocks):
                 continue
             rates = label_rates(consumer_slos, slo, blocks, seconds)
-            if rates[-1].labels < least_labels or not 0 < rates[-1].ratio < 1:
+            if rates[-1].labels < min_labels or not 0 < rates[-1].ratio < 1:
                 continue
             with_steps = partial(
                 expected_label_seconds, rates=rates, margin=slo.margin, block_seconds=seconds

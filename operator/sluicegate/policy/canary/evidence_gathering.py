@@ -51,7 +51,7 @@ from sluicegate.policy.slo_health.client_errors import judged_slos
 from sluicegate.stats.canary_duration import WARM_UP_BLOCKS, expected_seconds
 from sluicegate.stats.counts import Count, summed
 from sluicegate.stats.dispersion import (
-    LEAST_BLOCKS,
+    MIN_BLOCKS,
     StableScatter,
     burst_correlation,
     level_shift,
@@ -210,7 +210,7 @@ def _read_pairs(
 
 def look_back(blocks: Sequence[CanaryBlock], since: int, seconds: int) -> list[CanaryBlock]:
     """Return stable's counts before the rollout: of the last hour, and of thirty blocks at least."""
-    first = since - max(LOOK_BACK_SECONDS, LEAST_BLOCKS * seconds)
+    first = since - max(LOOK_BACK_SECONDS, MIN_BLOCKS * seconds)
     return [b for b in blocks if first < b.end <= since and is_counted(b)]
 
 

@@ -6,7 +6,7 @@ from sluicegate.api.slos import CanaryEvidence
 from sluicegate.policy.model.terms import SloTerms, Terms
 from sluicegate.stats.canary_duration import WARM_UP_BLOCKS
 from sluicegate.stats.gauge import (
-    LEAST_PAIRS,
+    MIN_PAIRS,
     Interval,
     difference_interval,
 )
@@ -61,7 +61,7 @@ def weigh(
     assert gauge is not None
     signed = [gauge.sign * difference for difference in differences]
     interval = difference_interval(signed, ALPHA / max(slos, 1))
-    blocks = LEAST_PAIRS + WARM_UP_BLOCKS * len(terms.steps)
+    blocks = MIN_PAIRS + WARM_UP_BLOCKS * len(terms.steps)
     match slo.canary_evidence:
         case CanaryEvidence.REQUIRED:
             required = True

@@ -31,7 +31,7 @@ COUNTED_SHARE: Final = 0.95
 """Least share of an SLO's labels whose age is counted. Pods of an earlier library count none."""
 Z_ANOTHER_KIND: Final = 4.0
 """Standard errors by which the labels of a class differ from all labels where they are of another kind."""
-LEAST_COMPLETE: Final = 20
+MIN_COMPLETE: Final = 20
 """Labels of each outcome from which on their ages say how long labels take to settle."""
 RECENT_BLOCKS: Final = 240
 """Newest blocks, from which it follows whether ages are counted and how late labels come."""
@@ -200,7 +200,7 @@ def _settle_seconds(terms: Terms, blocks: Sequence[CanaryBlock]) -> int:
         sum(column) for column in zip(*(ages.stable_total for ages in recent_ages), strict=True)
     ]
     right = [labels - bad for labels, bad in zip(all_labels, wrong_labels, strict=True)]
-    if not recent_ages or min(wrong_labels[-1], right[-1]) < LEAST_COMPLETE:
+    if not recent_ages or min(wrong_labels[-1], right[-1]) < MIN_COMPLETE:
         return 0
     bounds = (*AGE_BOUNDS_SECONDS, terms.label_lifetime_seconds)
     return next(

@@ -18,10 +18,10 @@ from sluicegate.policy.model.attended_time import rollout_seconds
 from sluicegate.policy.model.terms import SloTerms, Terms
 from sluicegate.slo.blocks import Series, hour_of
 from sluicegate.stats.calendar import BLOCKS_PER_HOUR, HOURS
-from sluicegate.stats.canary_duration import LEAST_BLOCKS, WARM_UP_BLOCKS, expected_seconds
+from sluicegate.stats.canary_duration import MIN_BLOCKS, WARM_UP_BLOCKS, expected_seconds
 from sluicegate.stats.counts import Count, summed
 from sluicegate.stats.late_labels import REMEMBERED_LABELS
-from sluicegate.stats.sequential_test import LEAST_RATIO
+from sluicegate.stats.sequential_test import MIN_RATIO
 
 WEEK_SECONDS: Final = 7 * 86_400
 Silences = tuple[TimeInterval, ...]
@@ -101,7 +101,7 @@ def planned_seconds(
     ----------
     margin : δ. known : ln E that is there before the first step.
     """
-    ratio = min(max(pace.ratio, LEAST_RATIO), 1 - margin - LEAST_RATIO)
+    ratio = min(max(pace.ratio, MIN_RATIO), 1 - margin - MIN_RATIO)
 
     def with_steps(steps: tuple[int, ...]) -> float:
         return expected_seconds(
@@ -159,14 +159,14 @@ def is_late(
     longest = terms.max_duration_seconds
     if not terms.duration_given:
         longest = min(longest, DEFAULT_MAX_DURATION_SECONDS)
-    most_seconds = longest - LEAST_BLOCKS * block_seconds
+    max_seconds = longest - MIN_BLOCKS * block_seconds
     seconds_taken = rollout_seconds(status, candidate, now, silences)
-    return seconds_taken >= step_of(candidate, terms.steps) / len(terms.steps) * most_seconds
+    return seconds_taken >= step_of(candidate, terms.steps) / len(terms.steps) * max_seconds
 
 
 def dwell_seconds(block_seconds: float) -> float:
     """Return the least seconds of a step."""
-    return (WARM_UP_BLOCKS + LEAST_BLOCKS) * block_seconds
+    return (WARM_UP_BLOCKS + MIN_BLOCKS) * block_seconds
 
 
 def _others_speak(terms: Terms, slo: SloTerms) -> bool:

@@ -19,13 +19,13 @@ from sluicegate.policy.model.terms import Terms
 from sluicegate.policy.slo_health.client_errors import share_for_people
 from sluicegate.slo.blocks import Quality
 from sluicegate.slo.label_ages import AGE_BOUNDS_SECONDS
-from sluicegate.stats.canary_duration import LEAST_BLOCKS
+from sluicegate.stats.canary_duration import MIN_BLOCKS
 from sluicegate.stats.counts import Count
 from sluicegate.stats.intervals import Z95, newcombe_difference, wilson_lower
 from sluicegate.stats.paired_blocks import BlockEvidence
 from sluicegate.views.numbers import duration, events, percent, points
 
-LEAST_REQUESTS: Final = 50
+MIN_REQUESTS: Final = 50
 """Requests of the candidate that a step needs."""
 INVALID_BLOCKS: Final = 10
 LACKING: Final = frozenset(
@@ -58,7 +58,7 @@ def can_be_judged(terms: Terms) -> bool:
 def needs_of_a_step() -> str:
     """Return the rule that ends a candidate's present step, in words that remain true while status has them."""
     return (
-        f"until it has {LEAST_BLOCKS} blocks and {LEAST_REQUESTS} requests there, and the evidence"
+        f"until it has {MIN_BLOCKS} blocks and {MIN_REQUESTS} requests there, and the evidence"
         " of each required SLO"
     )
 
@@ -153,11 +153,11 @@ def _until(case: CanaryCase) -> str:
 def step_is_short(case: CanaryCase) -> Hold | None:
     """Hold until a step has lasted for some blocks and requests."""
     blocks, requests = case.assessment.dwell, case.assessment.requests
-    if blocks >= LEAST_BLOCKS and requests >= LEAST_REQUESTS:
+    if blocks >= MIN_BLOCKS and requests >= MIN_REQUESTS:
         return None
     text = (
-        f"{case.stays}: {blocks} of {LEAST_BLOCKS} blocks and"
-        f" {requests} of {LEAST_REQUESTS} requests of this step"
+        f"{case.stays}: {blocks} of {MIN_BLOCKS} blocks and"
+        f" {requests} of {MIN_REQUESTS} requests of this step"
     )
     numbers = {"blocks": blocks, "requests": requests}
     return Hold(reason=Reason.DWELLING, message=text, numbers=numbers)

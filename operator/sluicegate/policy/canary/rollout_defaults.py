@@ -26,7 +26,7 @@ from sluicegate.policy.canary.label_pace import (
     seconds_of_all_steps,
     weekly_pace,
 )
-from sluicegate.policy.canary.objections import LEAST_REQUESTS
+from sluicegate.policy.canary.objections import MIN_REQUESTS
 from sluicegate.policy.canary.rollout_time import LONGEST_SECONDS, rollout_time
 from sluicegate.policy.canary.shadow_evidence import (
     is_scored,
@@ -45,9 +45,9 @@ SOON_SECONDS: Final = 900
 """Within which a step is to show its requests."""
 RATE_BLOCKS: Final = 24
 """Blocks that the rate of requests is taken from."""
-LEAST_EXTENSION: Final = 1.25
+MIN_EXTENSION: Final = 1.25
 """Factor by which a rollout has to need longer than was derived before that is changed."""
-LEAST_LABELS: Final = 100
+MIN_LABELS: Final = 100
 """Labels by age that this is taken from."""
 _MEASURED: Final = frozenset({Quality.COUNTED, Quality.NO_SERIES})
 TIMES_PLANNED: Final = 3
@@ -128,11 +128,11 @@ def with_longer_duration(
         is not None
     ]
     steps = before.steps or terms.steps
-    consumers = consumers_aged(terms, steps, observed, LEAST_LABELS)
+    consumers = consumers_aged(terms, steps, observed, MIN_LABELS)
     needed += [(seconds, slo.title) for seconds, slo in consumers]
     seconds, name = max(needed, default=(0.0, ""))
     longest = round(min(TIMES_PLANNED * seconds, LONGEST_SECONDS))
-    if longest < LEAST_EXTENSION * before.max_duration_seconds:
+    if longest < MIN_EXTENSION * before.max_duration_seconds:
         return status
     message_before = before.message.partition("; ")[0] if before.steps else ""
     text = (
@@ -156,7 +156,7 @@ def _aged_seconds(
     if not compares_ages(slo, blocks):
         return None
     rates = label_rates(terms, slo, blocks, observed.canary_block_seconds)
-    if rates[-1].labels < LEAST_LABELS or not 0 < rates[-1].ratio < 1:
+    if rates[-1].labels < MIN_LABELS or not 0 < rates[-1].ratio < 1:
         return None
     rows = trial.pairs.get(slo.name)
     margin = slo.margin_by(rows)
@@ -276,7 +276,7 @@ def _steps(terms: Terms, observed: Observed) -> tuple[int, ...]:
     if rate == 0:
         return terms.steps
     percentages = tuple(
-        share for share in terms.steps if share / 100 * rate * SOON_SECONDS >= LEAST_REQUESTS
+        share for share in terms.steps if share / 100 * rate * SOON_SECONDS >= MIN_REQUESTS
     )
     return percentages or terms.steps[-1:]
 

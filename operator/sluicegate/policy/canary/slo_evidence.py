@@ -248,7 +248,7 @@ def without_slow(slos: tuple[SloEvidence, ...]) -> tuple[SloEvidence, ...]:
     return tuple(replace(slo, required=slo.required and not slo.is_slow) for slo in slos)
 
 
-MOST_NAMED_HARMS: Final = 3
+MAX_NAMED_HARMS: Final = 3
 """Markets in which a candidate is worse that a message has the numbers of."""
 
 
@@ -288,7 +288,7 @@ class MarketHarm:
 
 def harms_in_words(harms: Sequence[MarketHarm]) -> str:
     """Return the markets in which a candidate is worse, the first three with their numbers; empty without any."""
-    texts = [harm.text for harm in harms[:MOST_NAMED_HARMS]]
+    texts = [harm.text for harm in harms[:MAX_NAMED_HARMS]]
     more = len(harms) - len(texts)
     return "; ".join([*texts, f"and in {more} more"] if more else texts)
 

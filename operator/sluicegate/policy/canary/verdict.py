@@ -319,7 +319,7 @@ def _candidate_baselines(
     for slo in evidence:
         count = slo.arms[1]
         baseline = accepted.get(slo.terms.name)
-        if count.total < slo.terms.least_events(ratio_of(count)):
+        if count.total < slo.terms.min_events(ratio_of(count)):
             continue
         if baseline is None or ratio_of(count) > ratio_of(baseline.count):
             probation_baselines[slo.terms.name] = Baseline.of(

@@ -37,7 +37,7 @@ from sluicegate.policy.slo_health.market_results import MarketStates, present_in
 from sluicegate.policy.slo_health.market_verdicts import MarketState
 from sluicegate.policy.slo_health.ratio_slo import SloResult
 
-MOST_ALERTS: Final = 16
+MAX_ALERTS: Final = 16
 """Emitted alerts beyond which no other market has one of its own: status has place for 32."""
 
 
@@ -167,6 +167,6 @@ def _choose(case: Case, stable: Version, state: MarketState, *, tried: bool) -> 
 
 def _bounded(case: Case, remedy: Remedy) -> Remedy:
     """Return a hold instead of an alert, where status has the most alerts of markets."""
-    if isinstance(remedy, Alert) and len(case.status.engine.emitted_alerts) >= MOST_ALERTS:
+    if isinstance(remedy, Alert) and len(case.status.engine.emitted_alerts) >= MAX_ALERTS:
         return Hold(reason=remedy.reason, message=remedy.message, numbers=remedy.numbers)
     return remedy

@@ -43,7 +43,7 @@ class Harm:
     @property
     def ratio(self) -> float | None:
         """Return the bad share of the shortest window with enough events; None without one."""
-        least = self.result.terms.least_events()
+        least = self.result.terms.min_events()
         return next((count.ratio for count in self.counts if count.total >= least), None)
 
     @property
@@ -179,6 +179,6 @@ def _level(status: DataProductStatus, result: SloResult) -> float | None:
         if own_baseline is None or own_baseline.count.total == 0
         else ratio_of(own_baseline.count)
     )
-    if result.recent.total >= result.terms.least_events(accepted):
+    if result.recent.total >= result.terms.min_events(accepted):
         return result.recent.ratio
     return accepted

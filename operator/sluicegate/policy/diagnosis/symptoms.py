@@ -14,7 +14,7 @@ from sluicegate.policy.model.observed import Facts, Observed, Portfolio
 from sluicegate.policy.model.terms import Terms
 from sluicegate.policy.slo_health import gauge_slo
 from sluicegate.policy.slo_health.confirmation import CONFIRMING_EVALUATIONS
-from sluicegate.policy.slo_health.current_level import LEAST_BLOCKS, Present, present_of
+from sluicegate.policy.slo_health.current_level import MIN_BLOCKS, Present, present_of
 from sluicegate.policy.slo_health.data_quality import evidence_since
 from sluicegate.policy.slo_health.ratio_slo import SloResult
 from sluicegate.policy.slo_health.serving_skew import Comparison
@@ -132,8 +132,8 @@ def present_now(
     was_bad = _verdict_before(status)
     if was_bad is False and status.diagnosis is not None:
         # What was bad before it was as accepted again is no evidence that it is bad again.
-        good = status.diagnosis.diagnosis_time // terms.block_seconds - LEAST_BLOCKS
-        since = max(since, min(good, observed.block - LEAST_BLOCKS))
+        good = status.diagnosis.diagnosis_time // terms.block_seconds - MIN_BLOCKS
+        since = max(since, min(good, observed.block - MIN_BLOCKS))
     return present_of(
         result.terms,
         series.without(spans) if spans else series,

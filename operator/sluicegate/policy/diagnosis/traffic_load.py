@@ -26,7 +26,7 @@ from sluicegate.stats.intervals import Z95, wilson_lower
 
 WINDOWS: Final = (3, 12)
 """Blocks: a surge is seen as soon as it is confirmed, and remembered for twelve."""
-LEAST_BLOCKS: Final = 6
+MIN_BLOCKS: Final = 6
 """Blocks with events that the normal load needs; with fewer it is unknown."""
 
 
@@ -123,7 +123,7 @@ class _Past:
                 total += count.total
                 blocks += length
                 pods += pod_blocks
-        return total / pods if blocks >= LEAST_BLOCKS else 0.0
+        return total / pods if blocks >= MIN_BLOCKS else 0.0
 
     def _stretches(self) -> Iterator[tuple[Count, int, float]]:
         """Yield each sum of twelve with any events, its blocks, and those blocks times their pods.

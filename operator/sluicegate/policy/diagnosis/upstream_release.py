@@ -47,7 +47,7 @@ OWN: Final = log(100)
 BLOCKS_BEFORE: Final = 72
 """Blocks before the release that are compared with those since. More of them would reach back to what
 was before an earlier release."""
-MOST_HOURS_BEFORE: Final = 24
+MAX_HOURS_BEFORE: Final = 24
 """The same in hours, where some of them have no events or are disturbed."""
 SINGLE_HOURS: Final = 36
 """Hours from the first one on that are compared singly; later ones are added up to `LATER_SUMS`."""
@@ -270,13 +270,13 @@ def _first_before(series: Series, begin_block: int, spans: tuple[BlockSpan, ...]
     Hours without events, or that another cause disturbed, are replaced by those before them.
     """
     begin_hour, length = begin_block // BLOCKS_PER_HOUR, BLOCKS_BEFORE // BLOCKS_PER_HOUR
-    _, totals = series.hours(begin_hour - MOST_HOURS_BEFORE, begin_hour - 1)
+    _, totals = series.hours(begin_hour - MAX_HOURS_BEFORE, begin_hour - 1)
     for back, total in enumerate(reversed(totals), start=1):
         block = (begin_hour - back) * BLOCKS_PER_HOUR
         length -= bool(total) and not any(span.after <= block < span.last for span in spans)
         if not length:
             return block + begin_block % BLOCKS_PER_HOUR
-    return begin_block - MOST_HOURS_BEFORE * BLOCKS_PER_HOUR
+    return begin_block - MAX_HOURS_BEFORE * BLOCKS_PER_HOUR
 
 
 def _touches(interval: Bin, spans: tuple[BlockSpan, ...], seconds: int) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 LONGEST_NAME: Final = 80
-MOST_NAMED: Final = 5
+MAX_NAMED: Final = 5
 """Changes that a message names; it says how many more there are."""
 
 _LIMITS: Final = re.compile(r"#[0-9a-f]{6}")
@@ -179,13 +179,13 @@ def _short(text: str) -> str:
 
 
 def _clauses_text(clauses: list[str]) -> str:
-    named_clauses = ", ".join(clauses[:MOST_NAMED])
-    more = len(clauses) - MOST_NAMED
+    named_clauses = ", ".join(clauses[:MAX_NAMED])
+    more = len(clauses) - MAX_NAMED
     return f"{named_clauses} and {more} more" if more > 0 else named_clauses
 
 
 def sentence(changes_found: tuple[str, ...]) -> str:
     """Return the changes in one sentence."""
-    named_changes = "; ".join(changes_found[:MOST_NAMED])
-    more = len(changes_found) - MOST_NAMED
+    named_changes = "; ".join(changes_found[:MAX_NAMED])
+    more = len(changes_found) - MAX_NAMED
     return f"{named_changes}; and {more} more" if more > 0 else named_changes

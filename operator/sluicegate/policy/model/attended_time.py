@@ -15,7 +15,7 @@ from sluicegate.api.engine import MAX_ABSENCES, TimeInterval
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import Candidate
 
-LEAST_SECONDS: Final = 300
+MIN_SECONDS: Final = 300
 """A shorter absence counts as time: a restart or a takeover writes no status."""
 
 
@@ -59,7 +59,7 @@ def with_absences(
         kept_absences = _longest(
             interval
             for interval in intervals
-            if since < interval.end <= now and interval.end - interval.begin >= LEAST_SECONDS
+            if since < interval.end <= now and interval.end - interval.begin >= MIN_SECONDS
         )
     return (
         status

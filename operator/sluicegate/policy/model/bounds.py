@@ -13,11 +13,11 @@ from sluicegate.slo.client_errors import CLIENT_ERRORS
 
 T = TypeVar("T")
 
-MOST_ALERTS: Final = 32
+MAX_ALERTS: Final = 32
 """Alerts that status can hold; the newest are kept, so an older one may be emitted again."""
-MOST_SLOS: Final = 17
+MAX_SLOS: Final = 17
 """Sixteen SLOs and the share of client errors."""
-MOST_MARKETS: Final = 65
+MAX_MARKETS: Final = 65
 """Sixty-four markets and `other`."""
 
 
@@ -34,10 +34,10 @@ def bounded(terms: Terms, status: DataProductStatus) -> DataProductStatus:
     after = {
         "slos": _only(engine.slos, names),
         "probation_baselines": _only(engine.probation_baselines, names),
-        "correlation": _only(correlation, names) if len(correlation) > MOST_SLOS else correlation,
+        "correlation": _only(correlation, names) if len(correlation) > MAX_SLOS else correlation,
         "original_baseline": original,
-        "emitted_alerts": engine.emitted_alerts[-MOST_ALERTS:],
-        "tried_markets": engine.tried_markets[:MOST_MARKETS],
+        "emitted_alerts": engine.emitted_alerts[-MAX_ALERTS:],
+        "tried_markets": engine.tried_markets[:MAX_MARKETS],
     }
     if all(getattr(engine, name) == value for name, value in after.items()):
         return status

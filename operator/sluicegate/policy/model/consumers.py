@@ -12,7 +12,7 @@ from sluicegate.api.product import DataProduct
 from sluicegate.api.product_info import ConsumerEvidence
 from sluicegate.api.slos import CanaryEvidence, OnMarketMissed
 from sluicegate.policy.model.canary_block import ConsumerBlock
-from sluicegate.policy.model.terms import MOST_MARGIN, SloTerms, Terms, terms_of
+from sluicegate.policy.model.terms import MAX_MARGIN, SloTerms, Terms, terms_of
 from sluicegate.slo.blocks import Series
 from sluicegate.slo.consumer_series import OUTCOMES, events_of
 from sluicegate.views.numbers import points
@@ -141,7 +141,7 @@ def _case(slo: SloTerms, consumer: str, evidence: CanaryEvidence) -> SloTerms:
         objective=None,
         allowed_bad=None,
         thresholds=(),
-        margin=min(slo.drop, MOST_MARGIN),
+        margin=min(slo.drop, MAX_MARGIN),
         margin_given=True,
         on_market_missed=OnMarketMissed.IGNORE,
     )

@@ -55,10 +55,10 @@ def at_limit(facts: ContainerUse | None, resources: Resources) -> AtLimit:
     )
 
 
-def _beyond(share: float | None, most_share: float, *, limited: bool) -> bool | None:
+def _beyond(share: float | None, max_share: float, *, limited: bool) -> bool | None:
     if share is None:
         return None if limited else False
-    return share > most_share
+    return share > max_share
 
 
 def is_node_busy(facts: ContainerUse | None, resources: Resources) -> bool:

@@ -6,7 +6,7 @@ from typing import Final
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import PastVersion, Release
 
-MOST_VERSIONS: Final = 20
+MAX_VERSIONS: Final = 20
 """Versions that status can hold, those that were refused among them."""
 
 
@@ -44,7 +44,7 @@ def with_accepted(
     refused_versions = [
         past_version for past_version in status.history if past_version.promotion_time is None
     ]
-    places_left = max(MOST_VERSIONS - len(kept_versions), 0)
+    places_left = max(MAX_VERSIONS - len(kept_versions), 0)
     return newest_first((*kept_versions, *refused_versions[:places_left]))
 
 

@@ -37,12 +37,12 @@ from sluicegate.slo.label_ages import LabelsByAge
 from sluicegate.slo.means import Means
 from sluicegate.slo.pod_seconds import POD_SECONDS
 from sluicegate.stats.counts import Count
-from sluicegate.stats.dispersion import LEAST_BLOCKS
+from sluicegate.stats.dispersion import MIN_BLOCKS
 from sluicegate.stats.paired import Pairs
 
 EARLIER_SECONDS: Final = 7 * 86_400
 """How long the blocks of a version are kept after it ended: what the pace of labels is taken from."""
-MOST_EARLIER: Final = 3
+MAX_EARLIER: Final = 3
 """Of so many versions at most, the newest."""
 _BLIND: Final = frozenset({Quality.UNAVAILABLE, Quality.LOW_COVERAGE, Quality.MISSING})
 
@@ -60,7 +60,7 @@ def in_canary(status: DataProductStatus) -> bool:
 
 def begin_of_canary_blocks(candidate: Candidate, canary_seconds: int) -> int:
     """Return the begin of canary blocks, in seconds: an hour before the rollout, at least thirty blocks."""
-    return candidate.start_time - max(LOOK_BACK_SECONDS, LEAST_BLOCKS * canary_seconds)
+    return candidate.start_time - max(LOOK_BACK_SECONDS, MIN_BLOCKS * canary_seconds)
 
 
 def other_versions(status: DataProductStatus, now: float) -> Iterator[VersionBase]:
@@ -78,7 +78,7 @@ def other_versions(status: DataProductStatus, now: float) -> Iterator[VersionBas
         for past_version in status.history
         if past_version.version not in names and now - past_version.end_time < EARLIER_SECONDS
     ]
-    yield from ended_versions[:MOST_EARLIER]
+    yield from ended_versions[:MAX_EARLIER]
 
 
 # ---- what was measured ------------------------------------------------------------------------

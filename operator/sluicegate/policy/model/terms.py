@@ -46,7 +46,7 @@ from sluicegate.slo.burn_rate import (
 )
 from sluicegate.slo.indicators import INDICATORS, IndicatorDefinition
 from sluicegate.stats.calendar import CLOCK, HOUR_SECONDS, Calendar
-from sluicegate.stats.intervals import least_total
+from sluicegate.stats.intervals import min_total
 from sluicegate.stats.paired import Pairs
 
 LABEL_LIFETIME_VARIABLE: Final = "PREDICTION_TOKEN_LIFETIME_SECONDS"
@@ -59,7 +59,7 @@ RECENT_FAST, RECENT_SLOW = 12, 24
 """Blocks of the window that is shown: an hour and two at blocks of five minutes."""
 _UNREAD: Final = {"canary_evidence", "seasonality", "markets"}
 """Fields of an SLO that neither a training nor its verdict reads."""
-MOST_MARGIN: Final = 0.9999
+MAX_MARGIN: Final = 0.9999
 """A ratio that is worse by the margin has to be one still: below 1, by more than a float's noise."""
 
 
@@ -91,7 +91,7 @@ class SloTerms:
         otherwise it follows from the rows, at most `drop`.
     lag_blocks : how long good events lag.
     thresholds : burn-rate rows that can trip; empty without an objective.
-    least_events : events below which the SLO says nothing.
+    min_events : events below which the SLO says nothing.
     recent : blocks of the window that is shown, and within which some events have to come.
     gauge : set for a gauge, which has no counts.
     hash : indicator and margins; other ones restart the evidence of a shadow phase.
@@ -176,16 +176,16 @@ class SloTerms:
         """Return δ: as given, else the least that the rows of both versions distinguish, up to maxDrop."""
         if rows is None or self.margin_given:
             return self.margin
-        return min(HoldOutMargin(self.margin, self.drop).of(rows), MOST_MARGIN)
+        return min(HoldOutMargin(self.margin, self.drop).of(rows), MAX_MARGIN)
 
-    def least_events(self, baseline_ratio: float | None = None) -> float:
+    def min_events(self, baseline_ratio: float | None = None) -> float:
         """Return the least number of events at which zero bad ones show the ratio to be allowed."""
         q = (
             self.allowed_bad
             if self.allowed_bad is not None
             else (baseline_ratio or 0.0) + self.drop
         )
-        return least_total(min(q, 1.0))
+        return min_total(min(q, 1.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -449,7 +449,7 @@ def _margin(slo: Slo, definition: IndicatorDefinition, drop: float) -> float:
     else:
         allowed = slo.allowed_bad or drop
         margin = allowed * definition.margin_share
-    return min(margin, MOST_MARGIN) if definition.is_share else margin
+    return min(margin, MAX_MARGIN) if definition.is_share else margin
 
 
 def _short_hash(text: str) -> str:

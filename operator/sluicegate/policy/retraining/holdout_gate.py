@@ -18,7 +18,7 @@ from sluicegate.stats.counts import NOTHING, Count
 from sluicegate.stats.intervals import Z95, Difference, newcombe_difference
 from sluicegate.stats.paired import Pairs, is_shown_better, paired_difference
 
-_MOST_TIMES: Final = 30
+_MAX_TIMES: Final = 30
 """A hold-out that is a thousand times as large is out of reach."""
 
 
@@ -93,7 +93,7 @@ def _needed(difference: Difference, margin: float, rows: int) -> int | None:
         if gap >= 0
         else difference.estimate - difference.lower
     )
-    if abs(gap) * _MOST_TIMES <= distance:
+    if abs(gap) * _MAX_TIMES <= distance:
         return None
     return ceil(rows * (distance / gap) ** 2)
 

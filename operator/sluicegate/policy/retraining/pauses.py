@@ -12,7 +12,7 @@ from sluicegate.api.names import REQUEST_RETRAIN
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.retraining_status import RetrainingStatus
 from sluicegate.api.status import DataProductStatus
-from sluicegate.policy.model.attended_time import LEAST_SECONDS
+from sluicegate.policy.model.attended_time import MIN_SECONDS
 from sluicegate.policy.model.retries import retry_seconds
 from sluicegate.policy.model.terms import Terms
 
@@ -143,10 +143,7 @@ def _within_bounds(terms: Terms, retraining: RetrainingStatus, now: int) -> Retr
     `policy/model/past_times.py` bounds retry_time, whose limit needs no terms.
     """
     latest = now + cooldown(terms, retraining)
-    if (
-        retraining.next_allowed_time is None
-        or retraining.next_allowed_time <= latest + LEAST_SECONDS
-    ):
+    if retraining.next_allowed_time is None or retraining.next_allowed_time <= latest + MIN_SECONDS:
         return retraining
     return retraining.replace(next_allowed_time=latest)
 

@@ -22,7 +22,7 @@ from sluicegate.stats.calendar import BLOCKS_PER_HOUR
 from sluicegate.stats.canary_duration import WARM_UP_BLOCKS
 from sluicegate.views.numbers import duration
 
-LEAST_AGE_BLOCKS: Final = WARM_UP_BLOCKS + 12
+MIN_AGE_BLOCKS: Final = WARM_UP_BLOCKS + 12
 """A version younger than this hasn't shown what it can do: it is blocks that show it, not hours."""
 
 
@@ -149,13 +149,13 @@ def version_is_too_young(request: RetrainingRequest) -> Obstacle | None:
     age = (request.now - stable.promotion_time) // request.terms.block_seconds
     if request.now >= old_enough_at(request.terms, stable):
         return None
-    text = f"{stable.release.version} is {age} blocks old, {LEAST_AGE_BLOCKS} are needed"
+    text = f"{stable.release.version} is {age} blocks old, {MIN_AGE_BLOCKS} are needed"
     return Obstacle(Reason.VERSION_TOO_YOUNG, text)
 
 
 def old_enough_at(terms: Terms, stable: Version) -> int:
     """Return when a version has been measured long enough to be judged, in seconds."""
-    return stable.promotion_time + LEAST_AGE_BLOCKS * terms.block_seconds
+    return stable.promotion_time + MIN_AGE_BLOCKS * terms.block_seconds
 
 
 def cooldown_lasts(request: RetrainingRequest) -> Obstacle | None:

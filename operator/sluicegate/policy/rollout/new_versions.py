@@ -24,7 +24,7 @@ LOST: Final = frozenset(
     {Reason.PROMETHEUS_UNAVAILABLE, Reason.PROMETHEUS_STALE, Reason.UNREADABLE_SERIES}
 )
 """Why nothing can be measured, where it isn't only about to be."""
-MOST_RENEWALS: Final = 5
+MAX_RENEWALS: Final = 5
 """Products that may try another default runtime image at a time."""
 
 
@@ -180,11 +180,11 @@ def _renewals_full(
     renewing = observed.portfolio.renewing
     if terms.names_runtime or not release.is_renewal_of(stable):
         return None
-    if renewing < MOST_RENEWALS:
+    if renewing < MAX_RENEWALS:
         return None
     text = (
         f"{release.version} waits to be tried in the operator's runtime image {release.runtime_image}:"
-        f" {renewing} other products are tried in another one, {MOST_RENEWALS} may be at a time"
+        f" {renewing} other products are tried in another one, {MAX_RENEWALS} may be at a time"
     )
     return Hold(reason=Reason.WAITING_FOR_RENEWALS, message=text, numbers={"renewing": renewing})
 

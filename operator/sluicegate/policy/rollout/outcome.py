@@ -11,7 +11,7 @@ from sluicegate.api.outcome import Outcome
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import Candidate, CandidatePhase, PastVersion, VersionSource
 from sluicegate.policy.model.decision import ENDED_BY_FAULTS, Inconclusive, Promote, Rollback
-from sluicegate.policy.model.history import MOST_VERSIONS, newest_first
+from sluicegate.policy.model.history import MAX_VERSIONS, newest_first
 from sluicegate.policy.model.observed import Failure
 from sluicegate.policy.model.terms import Terms
 from sluicegate.policy.rollout.candidates import ended_shares
@@ -149,7 +149,7 @@ def _refused(
         end_time=now,
         verdict=verdict_of(terms, candidate, decision, now),
     )
-    return after.replace(history=newest_first((refused_version, *after.history))[:MOST_VERSIONS])
+    return after.replace(history=newest_first((refused_version, *after.history))[:MAX_VERSIONS])
 
 
 def with_outcome(

@@ -29,8 +29,8 @@ from sluicegate.stats.seasonality import is_hour_significant, season_sums
 
 Z_BASELINE: Final = quantile(0.975)
 """Confidence of the baseline's upper bound."""
-LEAST_HOURS: Final = 24
-LEAST_HOURS_WEEKLY: Final = 24 * 7
+MIN_HOURS: Final = 24
+MIN_HOURS_WEEKLY: Final = 24 * 7
 PRECISION: Final = 35
 """n0 ≥ 35 p(1 − p)/d² puts the 97.5 % bound within a third of the drop that matters."""
 
@@ -79,7 +79,7 @@ def decides(baseline: Baseline, terms: SloTerms) -> bool:
     """Return whether the baseline may call an SLO Missed, not only AtRisk: of production, or of a large hold-out."""
     if baseline.source is BaselineSource.PRODUCTION:
         return True
-    return baseline.count.total >= terms.least_events(ratio_of(baseline.count))
+    return baseline.count.total >= terms.min_events(ratio_of(baseline.count))
 
 
 def from_production(
@@ -104,8 +104,8 @@ def from_production(
     """
     calendar = terms.calendar
     by_weekday = terms.seasonality is Seasonality.WEEKLY
-    weekly = by_weekday and calendar.is_kept(LEAST_HOURS_WEEKLY)
-    least = calendar.sum_count(LEAST_HOURS_WEEKLY if weekly else LEAST_HOURS)
+    weekly = by_weekday and calendar.is_kept(MIN_HOURS_WEEKLY)
+    least = calendar.sum_count(MIN_HOURS_WEEKLY if weekly else MIN_HOURS)
     start_block = max(since, ceil((record.steady_start_time or 0) / block_seconds))
     last = now // BLOCKS_PER_HOUR - 1
     first = max(ceil(start_block / BLOCKS_PER_HOUR), last - HOURS + 1)
@@ -154,8 +154,8 @@ def production_needs(
         first baseline at the end of this hour, as only whole hours count.
     since : blocks up to this one are warm-up, or too old.
     """
-    weekly = terms.seasonality is Seasonality.WEEKLY and terms.calendar.is_kept(LEAST_HOURS_WEEKLY)
-    least = min(terms.calendar.sum_count(LEAST_HOURS_WEEKLY if weekly else LEAST_HOURS), HOURS)
+    weekly = terms.seasonality is Seasonality.WEEKLY and terms.calendar.is_kept(MIN_HOURS_WEEKLY)
+    least = min(terms.calendar.sum_count(MIN_HOURS_WEEKLY if weekly else MIN_HOURS), HOURS)
     start_block = max(since, ceil((record.steady_start_time or 0) / block_seconds))
     end_hour = max(ceil(start_block / BLOCKS_PER_HOUR) + least, now // BLOCKS_PER_HOUR + 1)
     ratio = count.ratio or 0.0
@@ -167,7 +167,7 @@ def scatter_of(baseline: Baseline) -> Scatter:
     """Return the prior dispersion of its hours, before any later hour is counted."""
     if not baseline.hour_phi:
         return Scatter(baseline.phi, NO_SCATTER.degrees_of_freedom)
-    return Scatter(max(baseline.hour_phi, baseline.phi), float(LEAST_HOURS))
+    return Scatter(max(baseline.hour_phi, baseline.phi), float(MIN_HOURS))
 
 
 def season_is_known(baseline: Baseline, calendar: Calendar) -> bool:

@@ -26,8 +26,8 @@ from sluicegate.slo.client_errors import CLIENT_ERRORS
 from sluicegate.stats.calendar import Calendar
 from sluicegate.stats.paired import Pairs
 
-LEAST_MARGIN: Final = 0.01
-MOST_MARGIN: Final = 0.05
+MIN_MARGIN: Final = 0.01
+MAX_MARGIN: Final = 0.05
 _RECENT: Final = 12
 
 
@@ -64,10 +64,8 @@ def client_errors(terms: Terms, pairs: Mapping[str, Pairs] | None = None) -> Slo
     margins = [slo.margin for slo in terms.slos if slo.kind is IndicatorKind.AVAILABILITY]
     if not margins:
         answers = [slo for slo in terms.deciding if slo.measures_quality]
-        margins = [
-            min((slo.margin_by(rows.get(slo.name)) for slo in answers), default=LEAST_MARGIN)
-        ]
-    return _client_errors(min(max([LEAST_MARGIN, *margins]), MOST_MARGIN), terms.calendar)
+        margins = [min((slo.margin_by(rows.get(slo.name)) for slo in answers), default=MIN_MARGIN)]
+    return _client_errors(min(max([MIN_MARGIN, *margins]), MAX_MARGIN), terms.calendar)
 
 
 def is_implicit(slo: SloTerms) -> bool:

@@ -21,12 +21,12 @@ from sluicegate.policy.model.excluded_blocks import BlockSpan, block_before
 from sluicegate.policy.model.terms import SloTerms
 from sluicegate.policy.slo_health.baseline import ratio_of, upper_bound
 from sluicegate.slo.blocks import Series
-from sluicegate.slo.burn_rate import LEAST_BAD_EVENTS
+from sluicegate.slo.burn_rate import MIN_BAD_EVENTS
 from sluicegate.stats.calendar import BLOCKS_PER_HOUR, HOURS
 from sluicegate.stats.counts import NOTHING, Count
 from sluicegate.stats.intervals import (
     Z95,
-    least_total,
+    min_total,
     newcombe_difference,
     quantile,
     wilson_lower,
@@ -34,12 +34,12 @@ from sluicegate.stats.intervals import (
 )
 from sluicegate.views.numbers import percent
 
-LEAST_BLOCKS: Final = 3
+MIN_BLOCKS: Final = 3
 """As many as confirm a verdict: one block alone is too easily a good or a bad one by chance."""
-LEAST_SHARE: Final = 1 / 3
+MIN_SHARE: Final = 1 / 3
 """Of a window's events that its newer half must hold. At a steady pace it is a half, and for two
 dozen events less than a third in three cases of a hundred."""
-LEAST_GOOD: Final = 0.01
+MIN_GOOD: Final = 0.01
 """A ratio of good events below which they aren't waited for."""
 Z_STILL_BAD: Final = quantile(0.99)
 """Confidence of "still bad": that of the fast burn rates which call an SLO Missed."""
@@ -96,7 +96,7 @@ def present_of(
     for length in _lengths(terms, now - since):
         count = series.between(max(block_before(now, length, spans), after), now)
         newer = series.between(max(block_before(now, (length + 1) // 2, spans), after), now)
-        if newer.total < LEAST_SHARE * count.total:
+        if newer.total < MIN_SHARE * count.total:
             break
         if _compared_with_limit(newer, limit, phi) is not True and _has_ended(count, newer, phi):
             newest = newer
@@ -122,7 +122,7 @@ def present_of(
 def _needed(terms: SloTerms, baseline: Baseline | None, limit: float) -> float:
     """Return the events that a verdict needs; if bad ones are the majority, counted by good ones."""
     ratio = None if baseline is None else ratio_of(baseline.count)
-    return max(terms.least_events(ratio), least_total(max(1 - limit, LEAST_GOOD)), 1)
+    return max(terms.min_events(ratio), min_total(max(1 - limit, MIN_GOOD)), 1)
 
 
 def accepted_limit(terms: SloTerms, baseline: Baseline | None) -> float | None:
@@ -133,24 +133,24 @@ def accepted_limit(terms: SloTerms, baseline: Baseline | None) -> float | None:
     return min(limits, default=None)
 
 
-def _lengths(terms: SloTerms, most_blocks: int) -> list[int]:
+def _lengths(terms: SloTerms, max_blocks: int) -> list[int]:
     """Yield window lengths in blocks, each twice the one before, within the blocks that are stored and count."""
-    lengths = [max(LEAST_BLOCKS, 2 * terms.lag_blocks)]
-    while lengths[-1] < min(most_blocks, HOURS * BLOCKS_PER_HOUR):
+    lengths = [max(MIN_BLOCKS, 2 * terms.lag_blocks)]
+    while lengths[-1] < min(max_blocks, HOURS * BLOCKS_PER_HOUR):
         lengths.append(2 * lengths[-1])
     return lengths
 
 
 def _bears_out(count: Count, limit: float) -> bool:
     """Return whether the events after a disturbance are compatible with those before it."""
-    return count.bad >= LEAST_BAD_EVENTS and count.bad > limit * count.total
+    return count.bad >= MIN_BAD_EVENTS and count.bad > limit * count.total
 
 
 def _compared_with_limit(count: Count, limit: float, phi: float) -> bool | None:
     if count.bad <= limit * count.total:
         return False
     surely_worse = wilson_lower(count.bad / phi, count.total / phi, Z_STILL_BAD) > limit
-    return True if surely_worse and count.bad >= LEAST_BAD_EVENTS else None
+    return True if surely_worse and count.bad >= MIN_BAD_EVENTS else None
 
 
 def _contradicts(count: Count, middle: float, phi: float, *, earlier: bool) -> bool:

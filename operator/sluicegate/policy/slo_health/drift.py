@@ -28,13 +28,13 @@ from sluicegate.stats.batch_means import Scatter
 from sluicegate.stats.calendar import BLOCKS_PER_HOUR, HOURS, HOURS_A_DAY, Units
 from sluicegate.stats.counts import NOTHING, Count, summed
 
-LEAST_DEGREES: Final = 20.0
+MIN_DEGREES: Final = 20.0
 """Degrees of freedom of a dispersion that are assumed at least: a young version has few, and its real
 changes would be found days later. With 30, 6 of 120 products that scatter by three points from
 hour to hour were Missed within 100 hours."""
 WORTH_A_CHECK: Final = 0.5
 """Share of the bound below which evidence warns of nothing, whatever the dispersion is."""
-MOST_RECOVERY: Final = 1.5
+MAX_RECOVERY: Final = 1.5
 """Of the bound: more evidence of a recovery isn't kept, so that the next fall is found as soon."""
 
 
@@ -174,10 +174,8 @@ def _recovered(
     scatter = _scatter(
         events[recovery_end:], 0, prior, strata=None
     )  # that of the fall is another one
-    divisor = scatter.divisor(drift.bound, LEAST_DEGREES)
-    value, recovery_end = _recovery(
-        events, limit, terms.drop, MOST_RECOVERY * drift.bound * divisor
-    )
+    divisor = scatter.divisor(drift.bound, MIN_DEGREES)
+    value, recovery_end = _recovery(events, limit, terms.drop, MAX_RECOVERY * drift.bound * divisor)
     return (
         units.start(first_unit + recovery_end) * BLOCKS_PER_HOUR
         if value >= drift.bound * divisor
@@ -186,14 +184,14 @@ def _recovered(
 
 
 def _recovery(
-    events: Sequence[tuple[int, int]], limit: float, drop: float, most_value: float
+    events: Sequence[tuple[int, int]], limit: float, drop: float, max_value: float
 ) -> tuple[float, int]:
     """Return the evidence that units are within the limit again, not worse by the drop, and its begin."""
     fallen = limit + drop
     per_bad, per_good = log(limit / fallen), log((1 - limit) / (1 - fallen))
     value, recovery_end = 0.0, 0
     for place, (bad, total) in enumerate(events, 1):
-        value = min(value + bad * per_bad + (total - bad) * per_good, most_value)
+        value = min(value + bad * per_bad + (total - bad) * per_good, max_value)
         if value <= 0.0:
             value, recovery_end = 0.0, place
     return value, recovery_end
@@ -268,7 +266,7 @@ def _cusum(terms: SloTerms, series: Series, baseline: Baseline, stretch: Stretch
         strata = weekdays if len(banks) > 1 else None
         events = list(_counts(series, first, last, units))
         scatter = _scatter(events, zero - first, prior, strata=strata)
-    divisor = scatter.divisor(banks[0].alarm_bound, LEAST_DEGREES)
+    divisor = scatter.divisor(banks[0].alarm_bound, MIN_DEGREES)
     return Drift(
         progress.statistic / divisor,
         banks[0].alarm_bound,
@@ -318,7 +316,7 @@ def _two_sample(
         series.derived[place] = entry
     _, change, scatter, before = entry
     begin_sum = units.start(first + change.start)
-    divisor = scatter.divisor(bound, LEAST_DEGREES)
+    divisor = scatter.divisor(bound, MIN_DEGREES)
     return Drift(
         change.statistic / divisor,
         bound,

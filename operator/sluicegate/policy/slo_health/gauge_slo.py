@@ -12,7 +12,7 @@ from sluicegate.api.baseline import Baseline, BaselineSource
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.slo_status import SloState
 from sluicegate.policy.model.terms import GaugeTerms, SloTerms
-from sluicegate.policy.slo_health.current_level import LEAST_SHARE, Z_STILL_BAD, Present
+from sluicegate.policy.slo_health.current_level import MIN_SHARE, Z_STILL_BAD, Present
 from sluicegate.policy.slo_health.drift import Drift
 from sluicegate.policy.slo_health.ratio_slo import STATES, SloResult
 from sluicegate.slo.burn_rate import Level
@@ -31,9 +31,9 @@ from sluicegate.stats.gauge import (
 
 RECENT: Final = 4
 """Blocks that the absolute bound uses."""
-LEAST_VALUES: Final = 3
+MIN_VALUES: Final = 3
 """Of them that hold a value, for the present to be known."""
-MOST_VALUES: Final = 384
+MAX_VALUES: Final = 384
 """Blocks that the present may reach back at most."""
 
 
@@ -103,8 +103,8 @@ def present_of(
     gauge = slo.gauge
     assert gauge is not None
     values = readings.between(max(now - RECENT, since), now)
-    if values.blocks < LEAST_VALUES:
-        text = f"{values.blocks} values at present, {LEAST_VALUES} are needed for a verdict"
+    if values.blocks < MIN_VALUES:
+        text = f"{values.blocks} values at present, {MIN_VALUES} are needed for a verdict"
         return Present(bad=None, message=text)
     if gauge.bound is not None and _misses(gauge, readings, now, since):
         text = f"{values.mean:.4g} at present misses {gauge.bound:g}"
@@ -112,9 +112,9 @@ def present_of(
     if baseline is None or baseline.deviation <= 0:
         return Present(bad=False, message=f"{values.mean:.4g} at present is within its bound")
     length, bad = RECENT, None
-    while bad is None and length < 2 * (now - since) and length <= MOST_VALUES:
+    while bad is None and length < 2 * (now - since) and length <= MAX_VALUES:
         newer, values = values, readings.between(max(now - length, since), now)
-        if newer.blocks < LEAST_SHARE * values.blocks:
+        if newer.blocks < MIN_SHARE * values.blocks:
             break
         bad = _is_below(slo, gauge, values, baseline)
         length *= 2

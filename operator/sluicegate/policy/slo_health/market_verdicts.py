@@ -31,9 +31,9 @@ ODDS: Final = (1.2, 1.5, 2.0, 4.0)
 """Factors of the odds of a bad event that are looked for: of 12 % they are 14, 17, 21 and 35 %."""
 YEARS_BETWEEN_FALSE_ALARMS: Final = 20
 """Mean time between false alarms of a product, over all its SLOs and markets: a share of 5 % a year."""
-LEAST_RATIO: Final = 1e-6
+MIN_RATIO: Final = 1e-6
 YEAR_SECONDS: Final = 365 * 86_400
-MOST_SHOWN_MARKETS: Final = 3
+MAX_SHOWN_MARKETS: Final = 3
 """Markets of an SLO that status names; the whole matrix is in Prometheus."""
 _ORDER: Final = (SloState.MISSED, SloState.UNKNOWN, SloState.MET)
 
@@ -76,7 +76,7 @@ class MarketLimit:
     @property
     def ratio(self) -> float:
         """Return the limit within (0, 1), so that each bad event of a cell without allowed ones has finite evidence."""
-        return min(max(self.allowed, LEAST_RATIO), 1 - LEAST_RATIO)
+        return min(max(self.allowed, MIN_RATIO), 1 - MIN_RATIO)
 
     @property
     def bank(self) -> Bank:

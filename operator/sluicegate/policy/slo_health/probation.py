@@ -27,10 +27,10 @@ from sluicegate.stats.calendar import BLOCKS_PER_HOUR, HOURS_A_DAY, Calendar
 from sluicegate.stats.canary_duration import events_to_roll_back
 from sluicegate.stats.cusum import PROBATION_BLOCKS
 
-LEAST_HOURS: Final = 3
-LEAST_BLOCKS: Final = 3 * BLOCKS_PER_HOUR
+MIN_HOURS: Final = 3
+MIN_BLOCKS: Final = 3 * BLOCKS_PER_HOUR
 """The detector uses whole sums of twelve; it needs three of them for any block length."""
-MOST_HOURS: Final = 7 * HOURS_A_DAY
+MAX_HOURS: Final = 7 * HOURS_A_DAY
 """Limit of a probation without labels: a week of the clock."""
 
 
@@ -97,8 +97,8 @@ def is_over(
     unattended : blocks after it in which no operator observed the version.
     """
     age = now - since - unattended
-    least, most_blocks = probation_limits(terms.calendar)
-    if age >= most_blocks:
+    least, max_blocks = probation_limits(terms.calendar)
+    if age >= max_blocks:
         return True
     if age < least:
         return False
@@ -111,8 +111,8 @@ def is_over(
 
 def probation_limits(calendar: Calendar) -> tuple[int, int]:
     """Return the least and most blocks of a probation: three hours, and a week."""
-    least = max(calendar.blocks(LEAST_HOURS), LEAST_BLOCKS)
-    return least, max(calendar.blocks(MOST_HOURS), least)
+    least = max(calendar.blocks(MIN_HOURS), MIN_BLOCKS)
+    return least, max(calendar.blocks(MAX_HOURS), least)
 
 
 def _has_shown(

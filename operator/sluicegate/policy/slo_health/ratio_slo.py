@@ -185,13 +185,12 @@ def _needed_for_verdict(
             blocks_shown(terms, now, since),
         )
         rows = [
-            (ceil(phi * threshold.least_events), threshold.row.long)
-            for threshold in terms.thresholds
+            (ceil(phi * threshold.min_events), threshold.row.long) for threshold in terms.thresholds
         ]
         return min(rows, key=lambda row: (total * row[1] < row[0] * blocks, row[0]))
     if baseline is None:
         return 0, 0
-    return ceil(phi * terms.least_events(ratio_of(baseline.count))), terms.calendar.blocks(
+    return ceil(phi * terms.min_events(ratio_of(baseline.count))), terms.calendar.blocks(
         SPOKEN_HOURS
     )
 
@@ -199,7 +198,7 @@ def _needed_for_verdict(
 def _surely_fell(terms: SloTerms, baseline: Baseline, count: Count) -> bool:
     """Return whether events are worse than the baseline by more than `maxDrop`, beyond chance."""
     accepted, phi = ratio_of(baseline.count), baseline.phi
-    if count.total / phi < terms.least_events(accepted):
+    if count.total / phi < terms.min_events(accepted):
         return False
     lower = wilson_lower(count.bad / phi, count.total / phi, Z_SURELY)
     return lower > upper_bound(baseline.count, phi) + terms.drop
@@ -233,7 +232,7 @@ def _silence(
     if terms.allowed_bad is not None or baseline is None:
         return Reason.INSUFFICIENT_DATA
     total = series.window(now, terms.calendar.blocks(SPOKEN_HOURS), since).total
-    enough = total / baseline.phi >= terms.least_events(ratio_of(baseline.count))
+    enough = total / baseline.phi >= terms.min_events(ratio_of(baseline.count))
     return None if enough else Reason.INSUFFICIENT_DATA
 
 

@@ -5,7 +5,7 @@ from typing import Final
 
 from sluicegate.policy.slo_health.confirmation import CONFIRMING_EVALUATIONS
 from sluicegate.policy.slo_health.ratio_slo import SloResult
-from sluicegate.stats.change_point import events_to_detect, least_drop
+from sluicegate.stats.change_point import events_to_detect, min_drop
 from sluicegate.views.numbers import duration, points
 
 DAY_SECONDS: Final = 86_400
@@ -17,12 +17,12 @@ class Visibility:
 
     Attributes
     ----------
-    least_drop : the smallest rise of the bad ratio that is found within a day, in half of the cases.
+    min_drop : the smallest rise of the bad ratio that is found within a day, in half of the cases.
     seconds : how long a rise by `maxDrop` takes to be found, in 95 of 100 cases; None where none of
         that size surely is.
     """
 
-    least_drop: float
+    min_drop: float
     seconds: int | None
 
 
@@ -41,7 +41,7 @@ def visibility(result: SloResult, block_seconds: int) -> Visibility | None:
     )
     waiting_seconds = (drift.unit + CONFIRMING_EVALUATIONS) * block_seconds
     return Visibility(
-        least_drop(drift.before, per_second * DAY_SECONDS, drift.bound, drift.phi),
+        min_drop(drift.before, per_second * DAY_SECONDS, drift.bound, drift.phi),
         None if needed is None else round(needed / per_second) + waiting_seconds,
     )
 
@@ -49,7 +49,7 @@ def visibility(result: SloResult, block_seconds: int) -> Visibility | None:
 def describe_visibility(visibility: Visibility, drop: float) -> str:
     """Return the same as a clause without a full stop."""
     least = (
-        f"a drop of {points(visibility.least_drop)} would be seen within a day in half of the cases"
+        f"a drop of {points(visibility.min_drop)} would be seen within a day in half of the cases"
     )
     if visibility.seconds is None:
         return (

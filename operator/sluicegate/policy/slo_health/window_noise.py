@@ -19,7 +19,7 @@ DAY: Final = 24
 """Sums of twelve blocks that the shortest long window adds."""
 KNOWN_HOURS: Final = 2 * DAY
 """Sums from which on a swing within a day is no part of what days scatter by."""
-LEAST_DAYS: Final = 3
+MIN_DAYS: Final = 3
 """Degrees of freedom of the days from which on they count."""
 
 
@@ -64,9 +64,7 @@ def _scatter(series: Series, baseline: Baseline | None, *, now: int, since: int)
     else:
         hourly = batch_means.successive_scatter(units)
         prior = Scatter(hourly.phi, MAX_PHI_GROWTH)
-        days = batch_means.scatter(
-            level_residuals, prior, batch_sizes=(DAY,), least_batches=LEAST_DAYS
-        )
+        days = batch_means.scatter(level_residuals, prior, batch_sizes=(DAY,), min_batches=MIN_DAYS)
         scatter = Scatter(days.phi, hourly.degrees_of_freedom)
     series.derived[place] = ((first, complete), scatter)
     return scatter

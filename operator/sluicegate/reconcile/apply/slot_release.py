@@ -80,8 +80,8 @@ class SlotKeeper:
         )
         if absent_slot is not None and not keeps_slot and (failure is not None or refusal is None):
             self.trainer.refuse(record.key, absent_slot.job, reason_text)
-        most_seconds = self.observer.most_training_seconds
-        job_runs = any(takes_slot(job, now, most_seconds) for job in jobs)
+        max_seconds = self.observer.max_training_seconds
+        job_runs = any(takes_slot(job, now, max_seconds) for job in jobs)
         # A conflict comes after the product was judged, and is tried again within seconds.
         failed = failure is not None and not isinstance(failure, Conflict)
         if self.fleet.step_aside(

@@ -6,7 +6,7 @@ from typing import Final
 from sluicegate.api.base import Number, number
 from sluicegate.api.slo_status import MarketStatus, SloStatus
 from sluicegate.api.slos import OnMarketMissed
-from sluicegate.policy import MOST_SHOWN_MARKETS, MarketState, interval_of
+from sluicegate.policy import MAX_SHOWN_MARKETS, MarketState, interval_of
 from sluicegate.policy.evaluate import Evaluation
 from sluicegate.slo.budget import budget_remaining
 from sluicegate.stats.counts import Count
@@ -26,7 +26,7 @@ def with_markets(slos: tuple[SloStatus, ...], evaluation: Evaluation) -> tuple[S
                     objective=terms[slo.name].allowed_bad is not None,
                     counts=terms[slo.name].on_market_missed is not OnMarketMissed.IGNORE,
                 )
-                for state in market_states.get(slo.name, _NONE)[:MOST_SHOWN_MARKETS]
+                for state in market_states.get(slo.name, _NONE)[:MAX_SHOWN_MARKETS]
             )
         )
         for slo in slos

@@ -12,7 +12,7 @@ from typing import Final
 from sluicegate.errors import Problem
 from sluicegate.kube.resources import Key
 
-MOST_LENGTHS: Final = 6
+MAX_LENGTHS: Final = 6
 """Of one namespace. A set of queries takes Prometheus some ten milliseconds for each product."""
 
 _Age = tuple[str, str]
@@ -57,7 +57,7 @@ class BlockLengths:
         lengths_text = ", ".join(map(str, sorted(used_lengths)))
         yield Problem(
             "spec.analysis.blockSeconds",
-            f"is {seconds}, but older products of the namespace use {MOST_LENGTHS} lengths already,"
+            f"is {seconds}, but older products of the namespace use {MAX_LENGTHS} lengths already,"
             f" each of which costs Prometheus a set of queries: set it to one of {lengths_text}",
         )
 
@@ -97,6 +97,6 @@ class BlockLengths:
     def _used_lengths(self, namespace: str) -> Collection[int]:
         """Return the lengths that products of the namespace may use: those of the oldest."""
         lengths = self._products.get(namespace, {})
-        if len(lengths) <= MOST_LENGTHS:
+        if len(lengths) <= MAX_LENGTHS:
             return lengths
-        return sorted(lengths, key=lambda one: min(lengths[one].values()))[:MOST_LENGTHS]
+        return sorted(lengths, key=lambda one: min(lengths[one].values()))[:MAX_LENGTHS]

@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 
 from sluicegate.policy import COMMON_PRODUCTS
 
-LEAST_OWN_SILENT: Final = 2
+MIN_OWN_SILENT: Final = 2
 """A product that is silent by itself, say as its version is new, shares no cause with others."""
 _BEGINS, _ENDS = 0, 1  # in the order in which they count, should both be at the same moment
 
@@ -108,7 +108,7 @@ class _Flags:
         """Return the silent share for a namespace; 0 where its products share no cause with the others."""
         own_silent, having = self.silent[namespace], self.having[namespace]
         other_namespaces = len(self.silent) - (own_silent > 0)
-        if own_silent < LEAST_OWN_SILENT and own_silent + other_namespaces < COMMON_PRODUCTS:
+        if own_silent < MIN_OWN_SILENT and own_silent + other_namespaces < COMMON_PRODUCTS:
             return 0.0
         other_shares = self.shares - (own_silent / having if own_silent else 0.0)
         return (own_silent + other_shares) / (having + len(self.having) - (having > 0))

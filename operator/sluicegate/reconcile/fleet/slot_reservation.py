@@ -63,28 +63,28 @@ def wanted_shadow_job(product: Key, status: DataProductStatus) -> Key | None:
     return Key(product.namespace, shadow.job) if shadow is not None and shadow.job else None
 
 
-def takes_slot(job: JobRecord, now: int, most_seconds: int) -> bool:
+def takes_slot(job: JobRecord, now: int, max_seconds: int) -> bool:
     """Return whether a Job takes a slot of the fleet: a queue that admits it has a budget of its own."""
-    return not job.queue and runs(job, now, most_seconds)
+    return not job.queue and runs(job, now, max_seconds)
 
 
-def runs(job: JobRecord, now: int, most_seconds: int) -> bool:
+def runs(job: JobRecord, now: int, max_seconds: int) -> bool:
     """Return whether a Job runs. A Job under deletion starts no pods.
 
     Parameters
     ----------
-    now : in seconds. most_seconds : that a training may take.
+    now : in seconds. max_seconds : that a training may take.
     """
     if job.suspended:  # it has no pod
         return False
-    return not (job.finished or job.deleting or is_overdue(job, now, most_seconds))
+    return not (job.finished or job.deleting or is_overdue(job, now, max_seconds))
 
 
-def is_overdue(job: JobRecord, now: int, most_seconds: int) -> bool:
+def is_overdue(job: JobRecord, now: int, max_seconds: int) -> bool:
     """Return whether a Job exceeds the operator's limit, for example by an edited deadline.
 
     Its time begins with status.startTime, so one that is suspended is never late.
     """
-    deadline = min(job.deadline or most_seconds, most_seconds)
+    deadline = min(job.deadline or max_seconds, max_seconds)
     late = job.start_time > 0 and now >= job.start_time + deadline + OVERDUE_SECONDS
     return late and not job.finished and not job.suspended

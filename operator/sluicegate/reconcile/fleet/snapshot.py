@@ -223,7 +223,7 @@ def snapshot_before(
     jobs: Iterable[JobRecord] = (),
     *,
     now: int = 0,
-    most_training_seconds: int = 604_800,
+    max_training_seconds: int = 604_800,
 ) -> ProductSnapshot:
     """Return the snapshot from a product's status, before its first pass in this term.
 
@@ -231,11 +231,11 @@ def snapshot_before(
 
     Parameters
     ----------
-    jobs : its training Jobs. now : in seconds. most_training_seconds : that one may take.
+    jobs : its training Jobs. now : in seconds. max_training_seconds : that one may take.
     """
     status, job_records = record.status, tuple(jobs)
     retraining = status.retraining
-    job_runs = any(takes_slot(job, now, most_training_seconds) for job in job_records)
+    job_runs = any(takes_slot(job, now, max_training_seconds) for job in job_records)
     reserved = None if job_records else _reserved(retraining, now)
     if reserved is not None and record.has_queue:
         reserved = None

@@ -31,7 +31,7 @@ from sluicegate.views.approval_notes import answer_annotations
 
 SpecView = TypeVar("SpecView", bound=BaseModel)
 
-MOST_DEPENDENCIES: Final = 32
+MAX_DEPENDENCIES: Final = 32
 """Products that a spec may depend on."""
 RECENT: Final = 16
 """Products of which the parsed form is kept, 90 KiB each: those that the workers are at."""
@@ -240,7 +240,7 @@ def product_record(body: Mapping[str, Any]) -> ProductRecord:
 
 def _dependencies(spec: Any, namespace: str) -> Iterator[Key]:
     entries = spec.get("dependsOn") if isinstance(spec, Mapping) else None
-    for entry in entries[:MOST_DEPENDENCIES] if isinstance(entries, list) else ():
+    for entry in entries[:MAX_DEPENDENCIES] if isinstance(entries, list) else ():
         if isinstance(entry, Mapping) and isinstance(entry.get("name"), str):
             own = entry.get("namespace")
             yield Key(own if isinstance(own, str) and own else namespace, entry["name"])

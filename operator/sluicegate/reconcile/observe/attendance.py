@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from sluicegate.api.engine import MAX_ABSENCES, TimeInterval
-from sluicegate.policy.model.attended_time import LEAST_SECONDS
+from sluicegate.policy.model.attended_time import MIN_SECONDS
 from sluicegate.runtime.clock import Clocks
 
 
@@ -51,6 +51,6 @@ class Attendance:
         return self._noted_absences
 
     def _note(self, begin_time: float, end: float) -> None:
-        if end - begin_time >= LEAST_SECONDS:
+        if end - begin_time >= MIN_SECONDS:
             absence = TimeInterval(begin=int(begin_time), end=int(end))
             self._noted_absences = (*self._noted_absences, absence)[-MAX_ABSENCES:]

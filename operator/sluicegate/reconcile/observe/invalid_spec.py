@@ -9,13 +9,13 @@ from sluicegate.conditions import Finding
 from sluicegate.errors import Problem
 from sluicegate.reconcile.observe.observation import Observation
 
-MOST_PROBLEMS: Final = 64
+MAX_PROBLEMS: Final = 64
 """Maximum number of reported mistakes; there may be as many as fields."""
 
 
 def listed_problems(problems: Iterable[Problem | str]) -> tuple[str, ...]:
     """Return the problems in the form of status."""
-    return tuple(str(problem)[:1024] for problem in problems)[:MOST_PROBLEMS]
+    return tuple(str(problem)[:1024] for problem in problems)[:MAX_PROBLEMS]
 
 
 def with_problems(observation: Observation, problems: Iterable[Problem]) -> Observation:

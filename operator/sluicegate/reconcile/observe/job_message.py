@@ -15,7 +15,7 @@ from sluicegate.views.numbers import duration
 
 MESSAGE_LIMIT: Final = 1500
 """Characters of a Job's message and log tail that are kept in status."""
-MOST_BYTES: Final = 4096
+MAX_BYTES: Final = 4096
 """The kubelet cuts a termination message that is longer."""
 
 
@@ -63,8 +63,8 @@ def json_object(message: str) -> str:
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
     except json.JSONDecodeError as error:
-        if len(message.encode()) >= MOST_BYTES:
-            raise ValueError(f"it is longer than {MOST_BYTES:,} bytes, and cut there") from error
+        if len(message.encode()) >= MAX_BYTES:
+            raise ValueError(f"it is longer than {MAX_BYTES:,} bytes, and cut there") from error
         raise
     if not isinstance(value, dict):
         raise ValueError(f"it is a JSON {type(value).__name__}, not an object")  # noqa: TRY004

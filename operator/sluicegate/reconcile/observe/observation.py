@@ -86,7 +86,7 @@ class Observation:
     refusal : why the Job of the training under way isn't there; empty when nothing is known.
     shadow_job : of the shadow phase; None while it isn't there.
     shadow_refusal : why it isn't there; empty when nothing is known.
-    most_training_seconds : that a training may take, whatever the product asks for.
+    max_training_seconds : that a training may take, whatever the product asks for.
     reviews : conditions of its reviews: missing signatures, late actions; empty without either.
     """
 
@@ -125,7 +125,7 @@ class Observation:
     refusal: str = ""
     shadow_job: JobRecord | None = None
     shadow_refusal: str = ""
-    most_training_seconds: int = 604_800
+    max_training_seconds: int = 604_800
     reviews: tuple[Finding, ...] = ()
 
     @property
@@ -210,8 +210,8 @@ class Observation:
     def training_seconds(self) -> int:
         """Return the most seconds that a training may take."""
         retraining = self.product.spec.retraining
-        most_seconds = self.most_training_seconds
-        return most_seconds if retraining is None else min(retraining.timeout_seconds, most_seconds)
+        max_seconds = self.max_training_seconds
+        return max_seconds if retraining is None else min(retraining.timeout_seconds, max_seconds)
 
     @property
     def scales(self) -> bool:

@@ -86,7 +86,7 @@ class Observer:
     attendance: Attendance
     share_states: bool
     refusals: MutableMapping[Key, JobRefusal] = field(default_factory=dict)
-    most_training_seconds: int = 604_800
+    max_training_seconds: int = 604_800
     reviews: Callable[[DataProduct], tuple[Finding, ...]] = lambda _: ()
 
     async def observe(
@@ -187,10 +187,10 @@ class Observer:
             ),
             gateways=gateways,
             job=job,
-            job_runs=any(runs(one, now, self.most_training_seconds) for one in jobs),
-            has_slot=any(takes_slot(one, now, self.most_training_seconds) for one in jobs),
+            job_runs=any(runs(one, now, self.max_training_seconds) for one in jobs),
+            has_slot=any(takes_slot(one, now, self.max_training_seconds) for one in jobs),
             refusal=refusal.message if refusal else "",
-            most_training_seconds=self.most_training_seconds,
+            max_training_seconds=self.max_training_seconds,
             reviews=self.reviews(product),
             shadow_job=shadow,
             shadow_refusal=shadow_refusal.message if shadow_refusal else "",
@@ -455,8 +455,8 @@ def _training(observation: Observation, refusal: JobRefusal | None) -> TrainingR
     if job is not None:
         text = f"its Job {job.key.name} hasn't ended, though it may take {allowed}"
         failed = TrainingFailed(running.id, DecisionReason.TIMED_OUT, text)
-        most_seconds = observation.most_training_seconds
-        return failed if is_overdue(job, observation.now, most_seconds) else None
+        max_seconds = observation.max_training_seconds
+        return failed if is_overdue(job, observation.now, max_seconds) else None
     if refusal is None:
         return None
     if refusal.final:

@@ -31,7 +31,7 @@ from sluicegate.slo.blocks import Quality
 from sluicegate.stats.paired_blocks import NO_ROWS, add_pairs
 from sluicegate.views.numbers import duration
 
-MOST_ROWS: Final = 10**9
+MAX_ROWS: Final = 10**9
 """Of one result, so that the sum of all fits into status, which would else be refused for good."""
 SHADOW: Final = JobWords("The shadow Job", "rollout.shadow")
 
@@ -45,8 +45,8 @@ class ShadowReport(StatusModel):
     @model_validator(mode="after")
     def _bounded(self) -> Self:
         for slo, rows in self.pairs.items():
-            if rows.total > MOST_ROWS:
-                raise ValueError(f"pairs.{slo} has more than {MOST_ROWS:,} rows")
+            if rows.total > MAX_ROWS:
+                raise ValueError(f"pairs.{slo} has more than {MAX_ROWS:,} rows")
         return self
 
 
@@ -82,10 +82,10 @@ def shadow_of(observation: Observation, refusal: JobRefusal | None) -> ShadowRes
     if refusal is not None and refusal.final:
         text = f"{SHADOW.name} is refused: {refusal.message}"
         return Failure(DecisionReason.JOB_REFUSED, text)
-    most_seconds = observation.most_training_seconds
-    allowed = min(spec.timeout_seconds, most_seconds)
+    max_seconds = observation.max_training_seconds
+    allowed = min(spec.timeout_seconds, max_seconds)
     text = ""
-    if job is not None and is_overdue(job, observation.now, most_seconds):
+    if job is not None and is_overdue(job, observation.now, max_seconds):
         text = f"{SHADOW.name} {job.key.name} hasn't ended, though it may take {duration(allowed)}"
     elif job is None and refusal and observation.now >= (status.start_time or 0) + allowed:
         text = f"{SHADOW.name} couldn't be created within {duration(allowed)}: {refusal.message}"

@@ -43,6 +43,6 @@ class TermStart:
                     record,
                     observer.jobs(record),
                     now=int(observer.attendance.clocks.wall()),
-                    most_training_seconds=observer.most_training_seconds,
+                    max_training_seconds=observer.max_training_seconds,
                 )
         observer.fleet.renew(snapshots)

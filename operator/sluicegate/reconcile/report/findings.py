@@ -382,14 +382,14 @@ def _no_rollout(observation: Observation, status: DataProductStatus) -> Finding:
 
 def _on_probation(observation: Observation, probation: Probation) -> str:
     """Return until when the promoted version is compared with the one before it, and what ends the probation."""
-    least, most_hours = probation_limits(observation.terms.calendar)
+    least, max_hours = probation_limits(observation.terms.calendar)
     probation_start, block = probation.start_time, observation.terms.block_seconds
     before = probation.against
     if before == probation.version:
         before = "its earlier revision"  # of another runtime image
     return (
         f"{probation.version} is on probation until its events suffice for a verdict, between"
-        f" {rfc3339(probation_start + least * block)} and {rfc3339(probation_start + most_hours * block)}: at the first"
+        f" {rfc3339(probation_start + least * block)} and {rfc3339(probation_start + max_hours * block)}: at the first"
         f" evidence that it is worse, {before} returns"
     )
 

@@ -12,7 +12,7 @@ from sluicegate.conditions import Finding, find_condition
 from sluicegate.reconcile.live.pods import PodState, of_revision, secret_lacks
 from sluicegate.reconcile.observe.observation import Observation, lacks_labels
 
-MOST_WORDS: Final = 400
+MAX_WORDS: Final = 400
 """Characters of an outage that a condition has; the log has all."""
 _AT_START: Final = "saw at its start"
 """Words of a report that holds until pods of the version are read again."""
@@ -53,7 +53,7 @@ def _about_outage(observation: Observation, finding: Finding) -> Finding:
     words = observation.observed.facts.outage
     if not words or finding.reason != DecisionReason.PROMETHEUS_UNAVAILABLE:
         return finding
-    return replace(finding, message=f"{finding.message}: {words[:MOST_WORDS]}")
+    return replace(finding, message=f"{finding.message}: {words[:MAX_WORDS]}")
 
 
 def _about_inputs(observation: Observation, finding: Finding) -> Finding:

@@ -18,7 +18,7 @@ from sluicegate.api.status import DataProductStatus
 from sluicegate.conditions import Finding
 from sluicegate.kube.resources import Key
 from sluicegate.policy import (
-    LEAST_AGE_BLOCKS,
+    MIN_AGE_BLOCKS,
     attempts_without,
     next_score_time,
     old_enough_at,
@@ -264,7 +264,7 @@ def _by_a_person(pending: Trigger) -> str:
 def _too_young(observation: Observation, pending: Trigger) -> str:
     """Return until when a version is too young for a retraining."""
     text = f"{_subject_text(pending)} waits until {pending.version} has been measured for"
-    text = f"{text} {LEAST_AGE_BLOCKS} blocks"
+    text = f"{text} {MIN_AGE_BLOCKS} blocks"
     stable = observation.product.status.stable
     if stable is None:
         return text

@@ -16,7 +16,7 @@ from typing_extensions import override
 from sluicegate.kube.resources import GATEWAYS, Key
 
 ALL_HOSTS: Final = ""
-MOST_ENTRIES: Final = 64
+MAX_ENTRIES: Final = 64
 """From so many entries on, an index holds a claim without its paths."""
 _INDEXED_SEGMENTS: Final = 8
 """Segments of a path by which its match is found; so the index of a long path stays small."""
@@ -252,7 +252,7 @@ class Claim:
         first_segments = dict.fromkeys(
             match.path[0] if match.path else "" for match in self.matches
         )
-        if len(gateways) * len(self.hosts) * len(first_segments) > MOST_ENTRIES:
+        if len(gateways) * len(self.hosts) * len(first_segments) > MAX_ENTRIES:
             first_segments = {"": None}
         for gateway in gateways:
             for host in self.hosts:
@@ -261,7 +261,7 @@ class Claim:
 
     def equal_entries(self) -> Iterator[tuple[Match, str | None]]:
         """Return the keys in an index of equal claims: a match, and a host or None for any."""
-        is_large = len(self.hosts) * len(self.matches.distinct) > MOST_ENTRIES
+        is_large = len(self.hosts) * len(self.matches.distinct) > MAX_ENTRIES
         hosts: tuple[str | None, ...] = (None,) if is_large else self.hosts
         for match in self.matches.distinct:
             for host in hosts:

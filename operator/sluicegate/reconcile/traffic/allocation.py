@@ -129,7 +129,7 @@ def pods_for(spec: DataProductSpec, weight: int, stable: int) -> int:
     return max(1, ceil(weight * stable / FULL_WEIGHT))
 
 
-def most_pods(stable: int) -> int:
+def max_pods(stable: int) -> int:
     """Return the most pods of both versions together where replicas split the traffic."""
     return max(stable + 1, ceil(SURGE * stable))
 
@@ -144,7 +144,7 @@ def split_by_replicas(weight: int, stable: int) -> tuple[int, int]:
     """
     if weight == 0:
         return stable, 0
-    most = most_pods(stable)
+    most = max_pods(stable)
     candidate = max(1, ceil(weight * stable / (FULL_WEIGHT - weight)))
     if stable + candidate > most:
         candidate = min(ceil(weight * most / FULL_WEIGHT), most - 1)
@@ -202,9 +202,7 @@ def with_predecessors(
             missing -= stays
     if not kept_placements:
         return allocation
-    spare_pods = most_pods(first.replicas) - sum(
-        placement.replicas for placement in kept_placements
-    )
+    spare_pods = max_pods(first.replicas) - sum(placement.replicas for placement in kept_placements)
     placements = (replace(first, replicas=min(first.replicas, spare_pods)), *kept_placements)
     return replace(allocation, placements=placements, selected=None)
 
@@ -213,7 +211,7 @@ def _with_kept(
     allocation: Allocation, stable_pods: int, kept_pods: Mapping[str, int]
 ) -> Allocation:
     """Return the allocation in which no version loses pods, and one gains pods only within the surge."""
-    most = most_pods(stable_pods)
+    most = max_pods(stable_pods)
     placements: list[Placement] = []
     for placement in allocation.placements:
         kept_number, other_pods = (
@@ -344,7 +342,7 @@ def _added(weight: int, stable_pods: int) -> int:
     """Return the candidate's pods beside all of stable's, within the surge; as many as stable's for 100 %."""
     if weight in (0, FULL_WEIGHT):
         return stable_pods * weight // FULL_WEIGHT
-    spare_pods = most_pods(stable_pods) - stable_pods
+    spare_pods = max_pods(stable_pods) - stable_pods
     return min(max(1, ceil(weight * stable_pods / (FULL_WEIGHT - weight))), spare_pods)
 
 
@@ -404,7 +402,7 @@ def _by_replicas(
         stable_number, candidate_number = stable_pods, _draining(candidate, stable_pods, serving)
     else:
         candidate_number = min(stable_pods - serving.stable, serving.candidate_replicas)
-        stable_number, selected = min(stable_pods, most_pods(stable_pods) - candidate_number), None
+        stable_number, selected = min(stable_pods, max_pods(stable_pods) - candidate_number), None
     placements = (
         Placement(stable, stable_number),
         Placement(candidate, candidate_number),
@@ -421,7 +419,7 @@ def _forward(
     stable_number, candidate_number = _desired_pods(spec, candidate, stable_pods)
     if serving is None:
         return stable_number, candidate_number, candidate_number
-    spare_pods = most_pods(stable_pods) - stable_pods
+    spare_pods = max_pods(stable_pods) - stable_pods
     if candidate.weight == 0:  # the Service selects stable alone
         return stable_pods, min(candidate_number, spare_pods), min(candidate_number, spare_pods)
     if candidate.weight == FULL_WEIGHT:  # the Service selects the candidate alone
@@ -432,10 +430,10 @@ def _forward(
     stable_number = min(max(stable_number, stable_pods - serving.candidate), stable_pods)
     if not (serving.selected == "" and serving.is_reached):
         stable_number = max(stable_number, min(serving.stable_replicas, stable_pods))
-    stable_number = min(stable_number, most_pods(stable_pods) - kept_number)
+    stable_number = min(stable_number, max_pods(stable_pods) - kept_number)
     return (
         stable_number,
-        min(max(candidate_number, kept_number), most_pods(stable_pods) - stable_number),
+        min(max(candidate_number, kept_number), max_pods(stable_pods) - stable_number),
         candidate_number,
     )
 
@@ -449,7 +447,7 @@ def _is_awaited(candidate: Candidate, stable_pods: int, serving: ServingPods) ->
 def _desired_pods(spec: DataProductSpec, candidate: Candidate, stable_pods: int) -> tuple[int, int]:
     """Return the pods of stable and candidate for the next share; all of both before 100 %."""
     if candidate.phase is CandidatePhase.PROMOTING:
-        return most_pods(stable_pods) - stable_pods, stable_pods
+        return max_pods(stable_pods) - stable_pods, stable_pods
     return split_by_replicas(min(target_weight(spec, candidate), FULL_WEIGHT - 1), stable_pods)
 
 
@@ -460,7 +458,7 @@ def _draining(candidate: Candidate, stable_pods: int, serving: ServingPods | Non
         before = split_by_replicas(candidate.weight, stable_pods)[1]
     if serving is not None:
         before = min(before, serving.candidate_replicas)
-    return min(before, most_pods(stable_pods) - stable_pods)
+    return min(before, max_pods(stable_pods) - stable_pods)
 
 
 def _mirrored_to(product: DataProduct, status: DataProductStatus) -> str:

@@ -13,7 +13,7 @@ from tests.support.decisions.scenarios import LATENCY, acts, count, product, run
 SINGLE_BLOCKS = 72
 
 # Promised, so written as numbers here.
-LEAST_BLOCKS = 6
+MIN_BLOCKS = 6
 TRAFFIC_FACTOR = 3.0
 
 DAY = 288
@@ -98,8 +98,8 @@ def test_a_load_that_was_served_fast_before_does_not_explain_slowness():
 # ---- what is normal -------------------------------------------------------------------------
 def test_too_few_blocks_give_no_normal_load():
     judged = 12
-    assert load([100] * (LEAST_BLOCKS + judged - 1)) is None
-    assert load([100] * (LEAST_BLOCKS + judged)).normal == 100
+    assert load([100] * (MIN_BLOCKS + judged - 1)) is None
+    assert load([100] * (MIN_BLOCKS + judged)).normal == 100
 
 
 def test_the_normal_load_excludes_warm_up_and_the_judged_blocks():

@@ -22,7 +22,7 @@ from sluicegate.policy.model.api_changes import (
 from sluicegate_service.api_summary import render, summarise
 
 # Promised, so written as numbers here.
-MOST_BYTES = 3900
+MAX_BYTES = 3900
 
 Schema = dict[str, Any]
 TEXT, NUMBER = {"type": "string"}, {"type": "number"}
@@ -234,7 +234,7 @@ def test_an_api_summary_of_any_size_fits_the_limit_and_detects_removed_operation
     before = document(**{f"operation-{n}": operation(schema, TEXT) for n in range(operations)})
     now = deepcopy(before)
     del now["paths"]["/operation-1"]
-    assert len(render(before).encode()) <= MOST_BYTES
+    assert len(render(before).encode()) <= MAX_BYTES
     assert compared(before, deepcopy(before)) == ()
     found = sentence(compared(before, now))
     assert ("POST /operation-1 is removed" in found) is (operations < 100)

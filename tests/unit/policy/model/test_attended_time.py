@@ -7,7 +7,7 @@ import pytest
 from sluicegate.api.engine import MAX_ABSENCES, TimeInterval
 from sluicegate.api.versions import CandidatePhase, Probation
 from sluicegate.policy.model.attended_time import (
-    LEAST_SECONDS,
+    MIN_SECONDS,
     attended_seconds,
     rollout_seconds,
     with_absences,
@@ -32,7 +32,7 @@ def away(begin: float, end: float) -> TimeInterval:
         ("what began before counts from the start on", [away(-5, 1)], 9),
         ("what ended before is forgotten", [away(-5, -1)], 10),
         ("what ends later was read off a clock that is set back", [away(9, 30)], 10),
-        ("a takeover counts", [TimeInterval(begin=START, end=START + LEAST_SECONDS - 1)], 10),
+        ("a takeover counts", [TimeInterval(begin=START, end=START + MIN_SECONDS - 1)], 10),
     ],
 )
 def test_the_duration_of_a_rollout_counts_only_time_with_a_leading_operator(

@@ -24,4 +24,4 @@ def test_least_events_is_the_number_of_good_events_that_proves_a_ratio_within_it
 ):
     """1.645² (1 − q)/q of them, where q is what may be bad."""
     (slo,) = judged_by({**CLICKS, **fields}).slos
-    assert slo.least_events(accepted) == pytest.approx(least, abs=0.01)
+    assert slo.min_events(accepted) == pytest.approx(least, abs=0.01)

@@ -23,7 +23,7 @@ from sluicegate.settings import ServiceKind
 from tests.support.decisions.rollout_world import GATEWAY, World, document, image, serving_world
 from tests.support.decisions.rollouts import ROUTES
 
-MOST_RENEWALS = 5
+MAX_RENEWALS = 5
 
 TIMING = Timing(scrape_seconds=15)
 MOVED = image("a").replace("registry.example", "mirror.example")
@@ -190,14 +190,14 @@ def test_two_runtimes_of_one_bento_are_two_series():
 
 def test_a_changed_default_runtime_image_starts_at_most_the_allowed_number_of_rollouts():
     """A new default image was tried in every product that names none, at once."""
-    world = World(spec=document(), portfolio=Portfolio(renewing=MOST_RENEWALS))
+    world = World(spec=document(), portfolio=Portfolio(renewing=MAX_RENEWALS))
     world.spec["spec"]["serving"].pop("runtimeImage")
     world.until(lambda world: world.serving == "v1").run(4)
     world.default_runtime = OTHER
     world.run(3)
     assert world.current.candidate is None
     assert world.history[-1].evaluation.decision.reason == DecisionReason.WAITING_FOR_RENEWALS
-    world.portfolio = Portfolio(renewing=MOST_RENEWALS - 1)
+    world.portfolio = Portfolio(renewing=MAX_RENEWALS - 1)
     world.run()
     assert world.current.candidate is not None
     assert snapshot_of(world.observation(), world.history[-1]).renews
@@ -205,7 +205,7 @@ def test_a_changed_default_runtime_image_starts_at_most_the_allowed_number_of_ro
 
 def test_a_runtime_image_named_in_the_spec_does_not_wait_for_other_renewals():
     world = serving_world(4)
-    world.portfolio = Portfolio(renewing=MOST_RENEWALS)
+    world.portfolio = Portfolio(renewing=MAX_RENEWALS)
     world.spec["spec"]["serving"]["runtimeImage"] = OTHER
     world.run()
     assert world.current.candidate is not None

@@ -15,7 +15,7 @@ from tests.support.apiserver.observed_cluster import Cluster
 from tests.support.decisions.rollout_world import serving_world
 
 MANY = 40
-MOST_LENGTHS = 6
+MAX_LENGTHS = 6
 """Promised (docs/adr/0002-api-names.md), so written as a number here."""
 
 
@@ -43,7 +43,7 @@ def of_many(order: range) -> BlockLengths:
 def test_the_oldest_products_keep_their_block_lengths_in_any_order_of_observation(order):
     lengths = of_many(order)
     every = [key(number) for number in range(MANY)]
-    assert refused(lengths, *every) == every[MOST_LENGTHS:]
+    assert refused(lengths, *every) == every[MAX_LENGTHS:]
     (problem,) = lengths.problems(key(MANY - 1))
     assert problem.path == "spec.analysis.blockSeconds"
     assert problem.message.startswith(f"is {59 + MANY}, but older products of the namespace use 6")
@@ -58,8 +58,8 @@ def test_a_product_may_use_an_existing_block_length_and_limits_are_per_namespace
 
 
 def test_refused_products_are_requeued_when_a_block_length_is_free():
-    lengths = of_many(range(MOST_LENGTHS + 2))
-    late, later = key(MOST_LENGTHS), key(MOST_LENGTHS + 1)
+    lengths = of_many(range(MAX_LENGTHS + 2))
+    late, later = key(MAX_LENGTHS), key(MAX_LENGTHS + 1)
     assert refused(lengths, late, later) == [late, later]
     assert lengths.relieved("catalog") == ()
     lengths.forget(key(0))
@@ -73,7 +73,7 @@ def test_refused_products_are_requeued_when_a_block_length_is_free():
 async def test_a_namespace_has_at_most_six_block_lengths_and_newer_products_are_refused(server):
     world = serving_world(0, route=None)
     cluster = Cluster(server)
-    every = [key(number) for number in range(MOST_LENGTHS + 3)]
+    every = [key(number) for number in range(MAX_LENGTHS + 3)]
     for number, one in enumerate(every):
         cluster.add(world, one, created=created(number), route=None, routed=False)
         body = cluster.live(DATA_PRODUCTS, one)
@@ -84,10 +84,10 @@ async def test_a_namespace_has_at_most_six_block_lengths_and_newer_products_are_
             await cluster.look(one)
     targets = tuple(cluster.reconciler.reporter.measurements.targets.values())
     timing = SimpleNamespace(canary_block=lambda _: 15)
-    assert len(group_by_length(targets, timing)) == MOST_LENGTHS
+    assert len(group_by_length(targets, timing)) == MAX_LENGTHS
     status = cluster.live(DATA_PRODUCTS, every[-1])["status"]
     assert status["problems"][0].startswith("spec.analysis.blockSeconds: is 68, but older products")
     gone = server.objects.pop(DATA_PRODUCTS.path(*every[0]))
     cluster.reconciler.reader.observer.caches.products.forget(gone)
     await cluster.look(every[0])
-    assert cluster.reconciler.effects.queue.poll() == every[MOST_LENGTHS]
+    assert cluster.reconciler.effects.queue.poll() == every[MAX_LENGTHS]

@@ -131,7 +131,7 @@ begun = partial(job, "search-train-12345678-1", created=NOW - 900, start_time=NO
 )
 def test_a_running_job_holds_a_training_slot_after_a_restart(found, now, trains):
     trigger = {"retraining": {"trigger": TRIGGER, "startTime": "2026-01-01T00:00:00Z"}}
-    before = snapshot_before(record(**trigger), [found], now=now, most_training_seconds=86_400)
+    before = snapshot_before(record(**trigger), [found], now=now, max_training_seconds=86_400)
     assert before.training is trains
 
 

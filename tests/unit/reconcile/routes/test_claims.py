@@ -12,7 +12,7 @@ from sluicegate.reconcile.routes.claim_reading import claim_of, listeners_of
 from tests.support.apiserver.routed_products import WEB, routed, ruled, taken
 
 # Promised, so written as numbers here.
-MOST_ENTRIES = 64
+MAX_ENTRIES = 64
 
 SEARCH = routed("/search")
 EXACT = {"type": "Exact", "value": "/search"}
@@ -191,7 +191,7 @@ def test_the_route_index_drops_replaced_routes():
 def test_a_large_route_is_found_in_the_index_with_little_memory():
     paths = [taken(f"/{number}") for number in range(64)]
     large = claim_of(ruled(*paths, hostnames=[f"h{one}.example" for one in range(16)]), "catalog")
-    assert len(list(large.entries())) <= MOST_ENTRIES
+    assert len(list(large.entries())) <= MAX_ENTRIES
     index = RouteIndex()
     index.replace(Key("catalog", "large"), [large])
     other = claim_of(routed("/63/deep", hostnames=["h15.example"]), "other")
