@@ -214,6 +214,22 @@ def test_the_operator_may_change_only_the_lease_of_its_setting(lease):
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("lease", ["sluicegate-operator", "other"])
+def test_the_page_may_get_only_the_lease_of_its_operator(lease):
+    objects = rendered(*PROXY, "--set", f"settings.leaseName={lease}")
+    (role,) = (
+        one
+        for one in objects
+        if one["metadata"]["name"] == "sluicegate-web-lease" and one["kind"] == "Role"
+    )
+    (rule,) = role["rules"]
+    assert (rule["resources"], rule["verbs"], rule["resourceNames"]) == (
+        ["leases"],
+        ["get"],
+        [lease],
+    )
+
+
 def test_only_the_messenger_may_reach_the_ports_of_sinks():
     objects = rendered(*WAYS["with a messenger"])
     ports = {

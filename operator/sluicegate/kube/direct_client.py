@@ -12,6 +12,8 @@ import socket
 import ssl
 import zlib
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
@@ -48,6 +50,15 @@ class DirectClient:
         self._warn = warn_user
         self._connection: http.client.HTTPConnection | None = None
         self._watching: set[socket.socket] = set()
+        self._answer_date = ""
+
+    @property
+    def server_time(self) -> datetime:
+        """Time of the last answer by the API server's clock; by that of this machine without one."""
+        try:
+            return parsedate_to_datetime(self._answer_date)
+        except ValueError:
+            return datetime.now(UTC)
 
     def __enter__(self) -> Self:
         return self
@@ -96,6 +107,7 @@ class DirectClient:
         """Send a request and return the object of its answer."""
         api_answer = self._exchange(request)
         body = api_answer.read()
+        self._answer_date = api_answer.getheader("Date", "")
         if api_answer.getheader("Content-Encoding") == "gzip":
             body = zlib.decompress(body, GZIP_WINDOW_BITS)
         self._check(request, api_answer, body)

@@ -16,6 +16,7 @@ from sluicegate.conditions import find_condition
 from sluicegate.views.initial import InitialDistance, initial_distance
 from sluicegate.views.journey_shares import JourneyShares, shares_of
 from sluicegate.views.needs import Need, needs_of, unreadable_need
+from sluicegate.views.operator_lease import LeaseKey
 from sluicegate.views.product import team_of
 from sluicegate.views.resource_hours import ResourceHours
 from sluicegate.views.words import has_ended
@@ -108,6 +109,7 @@ class ProductFacts:
     needs : what it needs of a person, the most pressing first.
     people : user names of the members of its team.
     hours : what its pods and trainings reserved in the last days of its ledger; None where no ledger says so.
+    operator : the Lease of the operator that wrote its status; None before its first write.
     problem : why the object can't be read; empty for one that can.
     """
 
@@ -139,6 +141,7 @@ class ProductFacts:
     people: frozenset[str] = frozenset()
     suspended: bool = False
     hours: ResourceHours | None = None
+    operator: LeaseKey | None = None
     problem: str = ""
 
     @property
@@ -217,6 +220,9 @@ def facts_of(product: DataProduct) -> ProductFacts:
         if spec.team
         else frozenset(),
         suspended=spec.suspend,
+        operator=(status.written_by.namespace, status.written_by.lease)
+        if status.written_by
+        else None,
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from sluicegate.views.operator_lease import AbandonedLease
 from sluicegate.web.authorization import Authorizer, VisibleNamespaces
 from sluicegate.web.identity import (
     UNAUTHORIZED,
@@ -69,6 +70,8 @@ class ReaderRequest:
     portfolio: VisiblePortfolio
     silence: float | None
     outage_start: int | None
+    abandoned_leases: tuple[AbandonedLease, ...] = ()
+    """Leases of operators of visible products that are renewed no more."""
 
     @property
     def query(self) -> Mapping[str, str]:
@@ -97,7 +100,7 @@ class ReaderRequest:
             {
                 "reader": self.reader, "here": here, "path": self.raw.path,
                 "stale": self.silence is None or self.silence > STALE_SECONDS,
-                "outage_start": self.outage_start, **values,
+                "outage_start": self.outage_start, "abandoned_leases": self.abandoned_leases, **values,
             },
         )  # fmt: skip
         return self._send(text, "text/html", status=status)
@@ -192,7 +195,7 @@ class RequestHandling:
         if "text/html" not in request.headers.get("Accept", ""):
             return web.Response(status=status, text=f"{text}\n", headers=headers)
         values = {
-            "reader": reader, "path": request.path, "stale": False, "outage_start": None, "text": text[0].upper() + text[1:],
+            "reader": reader, "path": request.path, "stale": False, "outage_start": None, "abandoned_leases": (), "text": text[0].upper() + text[1:],
             "title": _TITLES.get(status, "Not available now"),
             "reason": await _reason_of(request) if status == UNAUTHORIZED else "",
         }  # fmt: skip
@@ -219,12 +222,18 @@ class RequestHandling:
                 UNAVAILABLE, "the products are being read: try again in some seconds"
             )
         visible_namespaces = await self._authorizer.visible_namespaces(reader)
+        portfolio = self._views.portfolio(visible_namespaces)
         return ReaderRequest(
             request,
             self._pages,
             reader,
             visible_namespaces,
-            self._views.portfolio(visible_namespaces),
+            portfolio,
             silence,
             self.store.outage_start(),
+            tuple(
+                lease
+                for key, lease in self.store.abandoned_leases.items()
+                if key in portfolio.operators
+            ),
         )

@@ -9,6 +9,7 @@ from typing import Final
 from aiohttp import web
 
 from sluicegate.runtime.bounded_site import BoundedSite, Bounds, ClientConnections
+from sluicegate.runtime.tasks import restart_on_failure
 from sluicegate.web.action_pages import ActionPages
 from sluicegate.web.authorization import Authorizer
 from sluicegate.web.identity import ReaderLogin
@@ -22,6 +23,7 @@ from sluicegate.web.installation import (
 )
 from sluicegate.web.journey_pages import JourneyPages
 from sluicegate.web.live_streams import LiveStreams
+from sluicegate.web.operator_leases import OperatorLeases
 from sluicegate.web.product_pages import PortfolioPages
 from sluicegate.web.rendering import STATIC_DIRECTORY, Pages
 from sluicegate.web.request_handling import RequestHandling, add_security_headers
@@ -123,6 +125,8 @@ async def serve_page(
         stack.push_async_callback(runner.cleanup)
         await BoundedSite(runner, host, port, connections).start()
         tasks = [asyncio.create_task(follower.run()) for follower in followers]
+        leases = restart_on_failure("leases", OperatorLeases(source.api, store).run)
+        tasks.append(asyncio.create_task(leases))
         try:
             yield int(runner.addresses[0][1])
         finally:

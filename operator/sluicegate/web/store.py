@@ -25,6 +25,7 @@ from sluicegate.reviews.store import (
     read_review_text,
     review_text,
 )
+from sluicegate.views.operator_lease import AbandonedLease, LeaseKey
 from sluicegate.views.product_facts import ProductFacts, read_facts
 from sluicegate.views.resource_hours import ResourceHours
 
@@ -167,6 +168,10 @@ class Products(_Objects["ProductFacts"]):
         compressed = self._bodies.get(key)
         return None if compressed is None else dict(json.loads(_decompress(compressed)))
 
+    def operators(self) -> set[LeaseKey]:
+        """Return the Leases of the operators that wrote the products."""
+        return {facts.operator for facts in self._facts.values() if facts.operator is not None}
+
     def product(self, key: Key) -> DataProduct | None:
         """Return a whole product; None if there is none, or it can't be read."""
         body = self.body(key)
@@ -244,6 +249,8 @@ class Store:
         self.version = 0
         self.products = Products(self._changed, clock)
         self.reviews = ProductReviews(self._changed, clock)
+        self.abandoned_leases: dict[LeaseKey, AbandonedLease] = {}
+        """Leases of operators that renew them no more."""
 
     def _changed(self) -> None:
         self.version += 1
@@ -259,6 +266,10 @@ class Store:
         """
         current_at = self.products.current_at
         return None if current_at is None else max(0.0, self.clock() - current_at)
+
+    def set_abandoned_leases(self, leases: dict[LeaseKey, AbandonedLease]) -> None:
+        """Replace the Leases that are abandoned."""
+        self.abandoned_leases = leases
 
     def outage_start(self) -> int | None:
         """Return since when the products can't be read, in seconds since the epoch; None if they can."""

@@ -8,6 +8,7 @@ from typing import Final
 from sluicegate.portfolio.affected import Graph, graph_of
 from sluicegate.portfolio.journeys import Journey, journeys_of
 from sluicegate.portfolio.overview import Choices, PortfolioOverview, choices_of, overview_of
+from sluicegate.views.operator_lease import LeaseKey
 from sluicegate.views.product_facts import (
     ProductFacts,
     ProductKey,
@@ -63,6 +64,13 @@ class VisiblePortfolio:
     def movers(self) -> tuple[Mover, ...]:
         """Products with a proved change since their last review, the largest first."""
         return self.histories.movers(self.products)
+
+    @cached_property
+    def operators(self) -> frozenset[LeaseKey]:
+        """Leases of the operators that wrote the products."""
+        return frozenset(
+            product.operator for product in self.products if product.operator is not None
+        )
 
     @cached_property
     def by_key(self) -> dict[ProductKey, ProductFacts]:

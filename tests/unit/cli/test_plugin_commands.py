@@ -21,12 +21,14 @@ import sluicegate.cli
 from sluicegate.__main__ import ROOMS, complete, main
 from sluicegate.api import names
 from sluicegate.cli.inputs.operator_settings import operator_settings
+from sluicegate.kube.leases import render_time
 from sluicegate.kube.resources import (
     DATA_PRODUCT_REVIEWS,
     DATA_PRODUCTS,
     DEPLOYMENTS,
     EVENTS,
     JOBS,
+    LEASES,
     PODS,
     Key,
 )
@@ -217,6 +219,38 @@ async def test_the_plugin_has_the_documented_exit_codes(run, words, code, said):
     ran = await run(*words)
     assert ran.code == code, ran
     assert said in ran.out + ran.err
+
+
+LEASE = {"metadata": {"namespace": "platform", "name": "sluicegate"}}
+
+
+@pytest.mark.parametrize("words", [["get"], ["get", "-A", "--needs-action"], ["status", "pricing"]])
+async def test_a_command_that_shows_products_warns_of_an_operator_without_a_renewed_lease(
+    run, words
+):
+    run.keep()
+    run.server.keep(LEASES, LEASE | {"spec": {"renewTime": "2026-01-01T00:00:00.000000Z"}})
+    assert (
+        "Warning: the operator platform/sluicegate has not renewed its Lease since"
+        " 2026-01-01 00:00:00 UTC: what is shown is as of then" in (await run(*words)).err
+    )
+    run.server.keep(LEASES, LEASE | {"spec": {"renewTime": render_time(datetime.now(UTC))}})
+    assert "Lease" not in (await run(*words)).err
+    run.server.refused.add(LEASES.path("platform", "sluicegate"))
+    assert "Lease" not in (await run(*words)).err
+
+
+async def test_a_request_that_times_out_names_an_operator_without_a_renewed_lease(run):
+    run.keep(candidate=TRIAL)
+    words = ("promote", "pricing", "--yes", "--timeout", "0")
+    run.server.keep(LEASES, LEASE | {"spec": {"renewTime": "2026-01-01T00:00:00.000000Z"}})
+    ran = await run(*words)
+    assert ran.code == 3
+    assert "the operator platform/sluicegate has not renewed its Lease since 2026" in ran.out
+    run.server.refused.add(LEASES.path("platform", "sluicegate"))
+    assert "the verb get on the Lease platform/sluicegate is needed" in (await run(*words)).out
+    run.keep(candidate=TRIAL, writtenBy=None)
+    assert "no operator has written its status yet" in (await run(*words)).out
 
 
 def review(name, state):

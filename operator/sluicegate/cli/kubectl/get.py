@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Final
 
+from sluicegate.cli.kubectl.operator_lease import warn_of_abandoned_leases
 from sluicegate.cli.kubectl.session import Session, add_product, opened, refusals, username
 from sluicegate.cli.printing.output import add_output, objects, write, write_names
 from sluicegate.cli.printing.terminal import coloured, print_progress, table, width_of
@@ -73,8 +74,11 @@ def run(args: argparse.Namespace) -> int:
     with opened(args) as session:
         products = list(_selected(session, args))
         if args.needs_me or args.needs_action:
-            return _needs(session, products, args)
+            code = _needs(session, products, args)
+            warn_of_abandoned_leases(session.client, products)
+            return code
         _print(products, args, headers=not args.no_headers)
+        warn_of_abandoned_leases(session.client, products)
         if args.watch:
             _follow(session, args, products)
     return 0

@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Callable
 from typing import Final
 
+from sluicegate.cli.kubectl.operator_lease import warn_of_abandoned_leases
 from sluicegate.cli.kubectl.session import Session, add_product, opened
 from sluicegate.cli.kubectl.waiting import (
     CODES,
@@ -60,6 +61,7 @@ def run(args: argparse.Namespace) -> int:
         product = session.product(key)
         if args.goal is None:
             _print(product, WaitResult(REACHED, ""), args.output)
+            warn_of_abandoned_leases(session.client, [product])
             return REACHED
         judge = _judge(session, key, product, args)
         outcome, product = wait(

@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from sluicegate.cli.kubectl.operator_lease import absence_of_operator
 from sluicegate.cli.kubectl.session import refusals
 from sluicegate.errors import invalid
 from sluicegate.kube.errors import Gone, NotFound, Transient
@@ -65,7 +66,8 @@ def wait(
 ) -> tuple[WaitResult, Body]:  # fmt: skip
     """Follow a product until `judge` has a code; return it with the product as it was then.
 
-    Progress is each message of `judge` that is new. With 0 seconds it is judged once.
+    Progress is each message of `judge` that is new. With 0 seconds it is judged once. A wait that
+    times out names an operator that doesn't lead.
     """
     deadline = time.monotonic() + seconds
     product = session.product(key)
@@ -89,7 +91,9 @@ def wait(
         if time.monotonic() - start_time < PAUSE:
             time.sleep(min(PAUSE, max(0.0, deadline - time.monotonic())))
     if outcome.code is None:
-        return WaitResult(TIMED_OUT, f"timed out: {outcome.message}"), product
+        absence = absence_of_operator(session.client, product)
+        message = f"timed out: {outcome.message}" + (f"; {absence}" if absence else "")
+        return WaitResult(TIMED_OUT, message), product
     return outcome, product
 
 

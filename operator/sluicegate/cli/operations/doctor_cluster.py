@@ -25,6 +25,7 @@ from sluicegate.kube.resources import (
 )
 from sluicegate.kube.transport import Transport
 from sluicegate.runtime.write_fence import OpenGate
+from sluicegate.views.operator_lease import AbandonedLease, abandoned, leases_of
 from sluicegate_service.findings import Finding
 
 MIN_KUBERNETES: Final = (1, 33)
@@ -39,9 +40,6 @@ POLICY_BINDINGS: Final = Resource(
 POLICIES: Final = Resource(
     "admissionregistration.k8s.io", "v1", "validatingadmissionpolicies", "ValidatingAdmissionPolicy"
 )
-NEVER: Final = "1970-01-01T00:00:00Z"
-LATE: Final = 3
-"""Durations of a Lease after which it counts as abandoned."""
 NO_GATEWAY: Final = Finding.warning(
     "Gateway", "there is none: make one for spec.route.parentRefs to name"
 )
@@ -127,29 +125,20 @@ async def _findings(cluster: _Cluster, namespace: str) -> list[Finding]:
 
 async def _operators(cluster: _Cluster) -> list[Finding]:
     """Return findings about products whose operator's Lease has no current holder."""
-    writers = [
-        product.get("status", {}).get("writtenBy") for product in await cluster.all(DATA_PRODUCTS)
-    ]
-    leases = sorted({Key(writer["namespace"], writer["lease"]) for writer in writers if writer})
     findings = []
-    for key in leases:
+    for key in leases_of(await cluster.all(DATA_PRODUCTS)):
         try:
-            spec = (await cluster.api.get(LEASES, key)).get("spec", {})
+            lease = abandoned(key, await cluster.api.get(LEASES, Key(*key)), datetime.now(UTC))
         except NotFound:
+            lost = AbandonedLease(key, None)
             findings.append(
-                Finding.warning(f"operator {key}", "its Lease is gone: is the chart installed?")
+                Finding.warning(lost.operator, "its Lease is gone: is the chart installed?")
             )
             continue
         except Forbidden:
             continue  # the user may not read the operator's namespace
-        renewed = datetime.fromisoformat(spec.get("renewTime") or NEVER)
-        if (datetime.now(UTC) - renewed).total_seconds() > LATE * spec.get(
-            "leaseDurationSeconds", 15
-        ):
-            text = (
-                f"has not renewed its Lease since {renewed:%Y-%m-%d %H:%M:%S} UTC: check its pods"
-            )
-            findings.append(Finding.warning(f"operator {key}", text))
+        if lease is not None:
+            findings.append(Finding.warning(lease.operator, f"{lease.problem}: check its pods"))
     return findings
 
 

@@ -28,8 +28,11 @@ async function refresh() {
   try {
     const answer = await fetch(location.href, { headers: { "X-Sluicegate-Refresh": "1" } });
     if (!answer.ok) return;
-    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").querySelector("main");
-    if (!fresh) return;
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const fresh = page.querySelector("main");
+    const notices = page.querySelector("#notices");
+    if (!fresh || !notices) return;
+    document.querySelector("#notices").replaceWith(document.adoptNode(notices));
     const old = document.querySelector("main");
     const opened = new Set([...old.querySelectorAll("details[open] > summary")].map(one => one.textContent));
     for (const one of fresh.querySelectorAll("details > summary")) {
