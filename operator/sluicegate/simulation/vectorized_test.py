@@ -136,9 +136,10 @@ def independent_share(total: Floats, correlation: Floats) -> Floats:
 
 
 def nearest_null(canary: Floats, stable: Floats, ratio: Floats, margin: Floats) -> Floats:
-    """Find s*, as stats.sequential_test.nearest_null, by Newton's method: four times faster than halving."""
+    """Find s*, as stats.sequential_test.nearest_null, by Newton's method instead of halving."""
     # The slope times all denominators, which are positive: a cubic that is concave enough for
-    # Newton's steps; a step that would leave the bracket is replaced by halving.
+    # Newton's steps; a step that would leave the bracket is replaced by halving. A root that is
+    # found is a bound of its bracket, so rounding may put the next step outside of it.
     lowest_null, highest_null = np.maximum(0.0, ratio - margin), ratio + np.zeros_like(canary)
     null_ratio = (canary * np.maximum(0.0, ratio - margin) + stable * ratio) / (canary + stable)
     for _ in range(_NEWTON_STEPS):
@@ -158,12 +159,13 @@ def nearest_null(canary: Floats, stable: Floats, ratio: Floats, margin: Floats) 
         slope = canary * ((ratio - shifted_ratio) * (1 - 2 * null_ratio) - null_variance)
         slope += stable * ((ratio - null_ratio) * (1 - 2 * shifted_ratio) - shifted_variance)
         with np.errstate(divide="ignore", invalid="ignore"):
-            next_ratio = null_ratio - value / slope
+            step = value / slope
+        next_ratio = null_ratio - step
+        is_root = np.abs(step) <= _ROOT_TOLERANCE * null_ratio
         is_inside = (next_ratio > lowest_null) & (next_ratio < highest_null)
-        next_ratio = np.where(is_inside, next_ratio, (lowest_null + highest_null) / 2)
-        if np.all(np.abs(next_ratio - null_ratio) <= _ROOT_TOLERANCE * next_ratio):
-            return next_ratio
-        null_ratio = next_ratio
+        null_ratio = np.where(is_root | is_inside, next_ratio, (lowest_null + highest_null) / 2)
+        if np.all(is_root):
+            break
     return null_ratio
 
 
