@@ -15,11 +15,16 @@ several lengths, and the delay or the mixture of delays that fits best is used.
 
 A ratio that has improved before the version came was bad by an incident. The bins of that incident are
 no level without the version, so they are left out.
+
+Labels of right and of wrong answers may come after unequal times. Where the traffic changes, the ratio is
+that of the quicker ones until the others have come, and many events of a burst weigh more than all before
+them. So bins of a burst are left out, and a change by itself has to last longer than labels take.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import exp, log
+from statistics import median
 from typing import Final, NamedTuple
 
 from sluicegate.stats.counts import Count, summed
@@ -33,6 +38,8 @@ MIN_BINS: Final = 3
 IMPROVED: Final = log(100)
 """Natural logarithm of the likelihood ratio from which on an improvement is shown, beside the logarithm
 of the moments that are tried for it."""
+BURST: Final = 3.0
+"""Events a second, over their median before or since the version, from which on a bin is one of a burst."""
 _PARAMETERS: Final = 4
 """Of the largest model: constant, two slopes and the moment of the step."""
 _SINGULAR_DETERMINANT: Final = 1e-9
@@ -49,6 +56,11 @@ class Bin(NamedTuple):
     start: float
     end: float
     events: Count
+
+    @property
+    def rate(self) -> float:
+        """Return the events a second."""
+        return self.events.total / (self.end - self.start)
 
 
 class ShareChange(NamedTuple):
@@ -70,6 +82,8 @@ class ShareResponse:
         decreases with the share.
     own : the same of *both* against *share*: whether a change by itself is shown as well.
     own_rise : the step of *both*; 0 if it is an improvement.
+    lasting, lasting_rise : both by the bins alone in which no label is from before the step.
+    decision_time : moment from which on there are enough of them, in seconds.
     moments : moments that were tried for the step, which a bound on `own` has to account for.
     """
 
@@ -79,6 +93,9 @@ class ShareResponse:
     follows: float
     own: float
     own_rise: float
+    lasting: float
+    lasting_rise: float
+    decision_time: float
     moments: int
 
     @property
@@ -98,10 +115,13 @@ def share_response(
     lag_seconds : delay of the labels as far as it is known; 0 if it isn't.
     """
     bins = [interval for interval in bins if interval.events.total]
-    bins_before = sum(interval.end <= changes[0].time for interval in bins)
-    if min(bins_before, len(bins) - bins_before) < MIN_BINS:
+    number_before = sum(interval.end <= changes[0].time for interval in bins)
+    if min(number_before, len(bins) - number_before) < MIN_BINS:
         return None
-    bins = [*_since_improvement(bins[:bins_before]), *bins[bins_before:]]
+    bins = [
+        *_steady(_since_improvement(bins[:number_before])),
+        *_steady(bins[number_before:]),
+    ]
     sample = _Sample.of([interval.events for interval in bins])
     shares = [
         [delay.share(interval, changes) for interval in bins]
@@ -118,15 +138,55 @@ def share_response(
         key=_explained_variance,
     )
     noise = _dispersion(sample, max(share_model, best_step_model, key=_explained_variance))
+    labelled = labels_seconds(block_seconds, lag_seconds)
+    begin = bins[best_step_model.begin].start
+    later = [i for i, interval in enumerate(bins) if interval.start >= begin + labelled]
+    lasting_step, lasting = _lasting_step(sample, best_step_model, later)
+    own = max(best_step_model.explained - share_model.explained, 0.0) / (2 * noise)
+    has_ended = len(later) >= MIN_BINS and lasting_step < best_step_model.step / 2
+    if has_ended and own >= log(len(bins)) + IMPROVED:
+        kept = [*bins[: best_step_model.begin], *(bins[i] for i in later)]
+        return share_response(kept, changes, block_seconds=block_seconds, lag_seconds=lag_seconds)
     return ShareResponse(
         without=min(max(sample.mean - share_model.slope * share_model.mean_share, 0.0), 1.0),
         at_full=min(max(sample.mean + share_model.slope * (1 - share_model.mean_share), 0.0), 1.0),
         present_share=share_model.shares[-1],
         follows=share_model.explained / (2 * noise),
-        own=max(best_step_model.explained - share_model.explained, 0.0) / (2 * noise),
+        own=own,
         own_rise=best_step_model.step,
+        lasting=lasting / (2 * noise),
+        lasting_rise=lasting_step,
+        decision_time=begin + 2 * labelled,
         moments=len(bins),
     )
+
+
+def labels_seconds(block_seconds: float, lag_seconds: float) -> float:
+    """Return the seconds within which the labels of a prediction come; `lag_seconds` is the part that is known."""
+    return block_seconds * FIXED_DELAYS[-1] + lag_seconds
+
+
+def _steady(bins: list[Bin]) -> list[Bin]:
+    """Return the bins without those of a burst."""
+    most = BURST * median(interval.rate for interval in bins)
+    return [interval for interval in bins if interval.rate <= most]
+
+
+def _lasting_step(sample: "_Sample", model: "_Model", later: Sequence[int]) -> tuple[float, float]:
+    """Return the step of a model by later bins alone, and the variance that it explains there.
+
+    Both are 0 while these are too few, or not worse.
+    """
+    if not model.step or len(later) < MIN_BINS:
+        return 0.0, 0.0
+    unexplained = model._replace(step=0.0).residuals(sample)
+    (before, mean_before), (weight, mean_later) = (
+        (total, sum(sample.weights[i] * unexplained[i] for i in group) / total)
+        for group in (range(model.begin), later)
+        for total in (sum(sample.weights[i] for i in group),)
+    )
+    step = max(mean_later - mean_before, 0.0)
+    return step, step * step * weight * before / (weight + before)
 
 
 def _since_improvement(bins: list[Bin]) -> list[Bin]:

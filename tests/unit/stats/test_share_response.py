@@ -26,6 +26,8 @@ def response(
     delay: int = 0,
     events: int = 600,
     bad_until: int = -24,
+    until: int = 72,
+    late_wrong: bool | None = None,
 ) -> ShareResponse:
     """A rollout in four steps of half an hour, with two hours before it and four after it.
 
@@ -34,24 +36,27 @@ def response(
     lost : bad ratio that the version adds at all of the traffic.
     own_from : block from which the ratio is worse by OWN, whatever the version has.
     delay : of the labels, in blocks. bad_until : block before which the ratio is worse by LOST.
+    until : end of the events, in blocks. late_wrong : which labels are late in `in_a_burst`; None without it.
     """
     draw = random.Random(seed)
     changes = [ShareChange(step * STEP_BLOCKS * BLOCK, share) for step, share in enumerate(STEPS)]
     bins = []
-    for block in range(-24, 72):
+    for block in range(-24, until):
         reached = min(max((block - delay) // STEP_BLOCKS, -1), len(STEPS) - 1)
         ratio = USUAL + (lost * STEPS[reached] if reached >= 0 else 0.0)
         ratio += OWN if own_from is not None and block >= own_from else 0.0
         ratio += LOST if block < bad_until else 0.0
         bad = sum(draw.random() < ratio for _ in range(events))
-        bins.append(Bin(block * BLOCK, (block + 1) * BLOCK, Count(bad, events)))
+        right, wrong = (1, 1) if late_wrong is None else in_a_burst(block, late_wrong=late_wrong)
+        count = Count(round(wrong * bad), round(wrong * bad + right * (events - bad)))
+        bins.append(Bin(block * BLOCK, (block + 1) * BLOCK, count))
     found = share_response(bins, changes, block_seconds=BLOCK, lag_seconds=0)
     assert found is not None
     return found
 
 
 def shows_own(found: ShareResponse) -> bool:
-    return found.own >= log(found.moments) + log(100)
+    return found.own >= log(found.moments) + log(100) and found.lasting >= log(100)
 
 
 @pytest.mark.parametrize("delay", [0, 3, 12])
@@ -81,6 +86,25 @@ def test_an_incident_that_ended_before_the_release_is_no_level_without_it(bad_un
     assert all(each.follows > 50 for each in found)
     assert sum(map(shows_own, found)) <= RUNS // 20
     assert all(each.without == pytest.approx(USUAL, abs=0.03) for each in found)
+
+
+def in_a_burst(block: int, *, late_wrong: bool) -> tuple[float, float]:
+    """Return factors of the labels of right and of wrong answers: one comes an hour later.
+
+    The burst of ten times the traffic begins at block 36 and ends an hour later.
+    """
+    quick, late = (10.0 if begin <= block < begin + 12 else 1.0 for begin in (36, 48))
+    return (quick, late) if late_wrong else (late, quick)
+
+
+@pytest.mark.parametrize("late_wrong", [False, True], ids=["right ones late", "wrong ones late"])
+@pytest.mark.parametrize("until", [48, 54, 72])
+def test_labels_of_one_outcome_that_come_first_in_a_burst_are_no_lasting_change(late_wrong, until):
+    found = [response(seed, lost=LOST, late_wrong=late_wrong, until=until) for seed in range(RUNS)]
+    assert sum(map(shows_own, found)) <= RUNS // 20
+    if until > 60:
+        assert all(each.follows > 5 for each in found)
+        assert all(each.without == pytest.approx(USUAL, abs=0.03) for each in found)
 
 
 def test_a_steady_ratio_has_no_response_to_the_traffic_share():

@@ -19,7 +19,12 @@ from sluicegate.api import names
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import Version
-from sluicegate.policy.model.excluded_blocks import BEFORE_BLOCKS, BlockSpan, spans_of
+from sluicegate.policy.model.excluded_blocks import (
+    BEFORE_BLOCKS,
+    BlockSpan,
+    excluded_after,
+    spans_of,
+)
 from sluicegate.policy.model.observed import Observed, UpstreamRelease
 from sluicegate.policy.model.terms import SloTerms, Terms
 from sluicegate.policy.retraining.preconditions import was_alerted
@@ -150,13 +155,18 @@ def responses(
         spans = _spans_before(terms, status, result.terms, release)
         response = _response(terms, stable, observed, result.terms, series, release, spans=spans)
         was_cause = f"{release.product} {release.version} " in was_explained or (
-            release.ended is None and was_named(terms, status, result.terms.name, release)
+            release.ended is None
+            and (
+                was_named(terms, status, result.terms.name, release)
+                or _is_left_out(terms, status, result.terms.name, release)
+            )
         )
         if response is not None:
-            judged = _judged(result, release, response, was_cause=was_cause)
-            if not judged.follows:
+            now = observed.block * terms.block_seconds
+            judged = _judged(result, release, response, was_cause=was_cause, now=now)
+            if not judged.follows and not judged.own:
                 until = _awaited_until(terms, status, result, judged)
-                judged = replace(judged, awaited_until=until)
+                judged = replace(judged, awaited_until=max(until, judged.awaited_until))
             judged_responses.append(judged)
         elif f"{release.product} {release.version} " in was_explained:
             judged_responses.append(
@@ -173,6 +183,21 @@ def was_named(terms: Terms, status: DataProductStatus, slo: str, release: Upstre
     return was_alerted(terms, status, slo, DecisionReason.UPSTREAM_RELEASED)
 
 
+def _is_left_out(
+    terms: Terms, status: DataProductStatus, slo: str, release: UpstreamRelease
+) -> bool:
+    """Return whether the blocks since a release are left out, as it was the cause of an earlier degradation.
+
+    A product that recovered for a while with the release in service, and degrades again, follows it still.
+    """
+    begin_block = release.begin // terms.block_seconds
+    after = excluded_after(begin_block - BEFORE_BLOCKS)
+    return any(
+        span.after == after and span.last > begin_block
+        for span in spans_of(status.engine.slo(slo), terms.block_seconds)
+    )
+
+
 def _is_over(terms: Terms, slo: SloTerms, release: UpstreamRelease, block: int) -> bool:
     """Return whether a release ended so long ago that labels of its time come no more."""
     if release.ended is None:
@@ -186,7 +211,12 @@ def _strongest_first(each: ReleaseResponse) -> tuple[bool, float]:
 
 
 def _judged(
-    result: SloResult, release: UpstreamRelease, response: ShareResponse, *, was_cause: bool
+    result: SloResult,
+    release: UpstreamRelease,
+    response: ShareResponse,
+    *,
+    was_cause: bool,
+    now: int,
 ) -> ReleaseResponse:
     """Return whether a release is the cause.
 
@@ -195,11 +225,15 @@ def _judged(
     """
     baseline, slo = result.baseline, result.terms
     accepted = ratio_of(baseline.count) if baseline is not None else (slo.allowed_bad or 0.0)
-    own = response.own >= log(response.moments) + OWN and response.own_rise >= slo.drop
+    is_change = response.own >= log(response.moments) + OWN and response.own_rise >= slo.drop
+    own = is_change and response.lasting >= OWN and response.lasting_rise >= slo.drop
+    is_young = is_change and not own and now < response.decision_time
     rise = rise_of(release, response)
     is_shown = response.follows >= FOLLOWS or (was_cause and response.follows > 0)
     explains = is_shown and rise >= response.without - accepted
-    return ReleaseResponse(release, response, explains and not own, own)
+    follows = explains and not own and (was_cause or not is_young)
+    awaited_until = round(response.decision_time) if is_young else 0
+    return ReleaseResponse(release, response, follows, own, awaited_until=awaited_until)
 
 
 def _awaited_until(

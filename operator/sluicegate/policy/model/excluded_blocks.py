@@ -34,6 +34,11 @@ def spans_of(record: SloRecord, block_seconds: int) -> tuple[BlockSpan, ...]:
     )
 
 
+def excluded_after(after: int) -> int:
+    """Return the block after which blocks are left out, where those after block `after` are to be."""
+    return -(-max(after, 0) // BLOCKS_PER_HOUR) * BLOCKS_PER_HOUR
+
+
 def exclude_blocks(record: SloRecord, first: int, last: int, block_seconds: int) -> SloRecord:
     """Return the status that excludes the blocks first … last, from the first whole sum in them on.
 
@@ -41,7 +46,7 @@ def exclude_blocks(record: SloRecord, first: int, last: int, block_seconds: int)
     ----------
     first, last : indexes. The first may lie before what is to be left out by a sum of blocks.
     """
-    begin_time = -(-max(first - 1, 0) // BLOCKS_PER_HOUR) * BLOCKS_PER_HOUR * block_seconds
+    begin_time = excluded_after(first - 1) * block_seconds
     end = last * block_seconds
     oldest = end - HOURS * BLOCKS_PER_HOUR * block_seconds
     merged: list[TimeInterval] = []

@@ -10,13 +10,14 @@ from sluicegate.api.slo_status import SloState
 from sluicegate.api.status import Diagnosis
 from sluicegate.policy.diagnosis.upstream_release import responses
 from sluicegate.policy.model.decision import alert_key
-from sluicegate.policy.model.excluded_blocks import BEFORE_BLOCKS
+from sluicegate.policy.model.excluded_blocks import BEFORE_BLOCKS, exclude_blocks
 from sluicegate.policy.model.observed import Facts, UpstreamRelease
 from sluicegate.policy.retraining.preconditions import trigger_for
 from sluicegate.policy.slo_health.drift import Drift
 from sluicegate.policy.slo_health.ratio_slo import SloResult
 from sluicegate.slo.blocks import Block, Quality, Series
 from sluicegate.stats.counts import Count
+from sluicegate.stats.share_response import FIXED_DELAYS
 from tests.support.decisions.judged import BLOCK, baseline, judged_by, observed, serving
 from tests.support.decisions.scenarios import ACCURACY
 
@@ -80,6 +81,7 @@ def undecided(
     named_by: str = "",
     version: str = "v5",
     missed_from: int = RELEASED + 22,
+    hours: int = 2,
 ):
     """Return the response of an SLO with few events, confirmed two hours after its estimated drop.
 
@@ -87,10 +89,12 @@ def undecided(
     ----------
     share_at : block of the release's first share. worse_from : block from which more of ten events are bad.
     worse : how many more; every second one is bad before.
-    named_by : diagnosis or alert by which the release was the cause at an earlier evaluation; empty if it wasn't.
+    named_by : diagnosis, alert or blocks that were left out, by which the release was the cause at an earlier
+        evaluation; empty if it wasn't.
     version : of the release that the diagnosis is about. missed_from : block that begins the degradation.
+    hours : since the release.
     """
-    series, now = Series(), RELEASED + 24
+    series, now = Series(), RELEASED + 12 * hours
     for index in range(BEGIN, now + 1):
         bad = index % 2 + (worse if index > worse_from else 0)
         series.record(Block(index, Quality.COUNTED, Count(bad, 10)))
@@ -103,6 +107,10 @@ def undecided(
     elif named_by == "alert":
         alert = alert_key(Reason.UPSTREAM_RELEASED, trigger_for(TERMS, status, "accuracy"))
         status = status.with_engine(emitted_alerts=(alert,))
+    elif named_by == "blocks":
+        begin, end = RELEASED + 1 - BEFORE_BLOCKS, RELEASED + 6
+        record = exclude_blocks(status.engine.slo("accuracy"), begin, end, BLOCK)
+        status = status.with_engine(slos={"accuracy": record})
     release = UpstreamRelease("catalog/pricing", "v5", ((share_at * BLOCK, 100),))
     read = observed(
         block=now, series={"v1": {"accuracy": series}}, facts=Facts(upstream_releases=(release,))
@@ -129,9 +137,15 @@ def test_a_drop_at_another_moment_than_a_release_waits_for_no_more_blocks():
 
 
 def test_a_change_by_itself_beside_a_release_waits_for_no_more_blocks():
-    decay = undecided(worse=8, worse_from=RELEASED + 18)
+    decay = undecided(worse=8, worse_from=RELEASED + 18, hours=3)
     assert decay.own
     assert decay.awaited_until == 0
+
+
+def test_a_change_by_itself_beside_a_release_is_awaited_until_it_lasts_longer_than_labels_take():
+    decay = undecided(worse=8, worse_from=RELEASED + 18)
+    assert (decay.follows, decay.own) == (False, False)
+    assert decay.awaited_until == (RELEASED + 18 + 2 * FIXED_DELAYS[-1]) * BLOCK
 
 
 @pytest.mark.parametrize(
@@ -139,10 +153,17 @@ def test_a_change_by_itself_beside_a_release_waits_for_no_more_blocks():
     [
         ("diagnosis", "v5", True),
         ("alert", "v5", True),
+        ("blocks", "v5", True),
         ("diagnosis", "v4", False),
         ("", "v5", False),
     ],
-    ids=["by its diagnosis", "by its alert", "another release", "not named"],
+    ids=[
+        "by its diagnosis",
+        "by its alert",
+        "by blocks left out since then",
+        "another release",
+        "not named",
+    ],
 )
 def test_a_release_that_was_the_cause_remains_it_at_evidence_that_does_not_show_it_again(
     named_by, version, follows
@@ -154,7 +175,7 @@ def test_a_release_that_was_the_cause_remains_it_at_evidence_that_does_not_show_
 
 @pytest.mark.parametrize("named_by", ["diagnosis", "alert"])
 def test_a_release_that_was_the_cause_is_it_no_longer_once_a_change_by_itself_is_shown(named_by):
-    response = undecided(worse=2, worse_from=RELEASED + 18, named_by=named_by)
+    response = undecided(worse=3, worse_from=RELEASED + 18, named_by=named_by, hours=4)
     assert (response.follows, response.own) == (False, True)
 
 
