@@ -152,6 +152,29 @@ async def test_plan_reports_that_a_new_name_of_the_same_bento_is_not_used(run, t
     )
 
 
+@pytest.mark.parametrize(
+    ("change", "consequence"),
+    [
+        ({}, "a training starts unless the diagnosis finds a cause outside the model"),
+        ({"spec.retraining.mode": "Manual"}, "a training waits for a person (spec.retraining.mode Manual)"),
+        ({"spec.retraining.mode": "Disabled"}, "and no training follows"),
+        ({"spec.suspend": True}, "a training starts once spec.suspend is unset"),
+    ],
+)  # fmt: skip
+async def test_plan_reports_the_numbers_and_the_consequence_of_an_objective_above_the_present_level(
+    run, tmp_path, change, consequence
+):
+    kept(run, pricing())
+    (raised,) = await planned(run, tmp_path, pricing(change | {"spec.slos.2.objective": "0.97"}))
+    (effect,) = [one for one in raised["effects"] if "objective" in one]
+    assert raised["change"] == "Degraded"
+    assert effect.startswith(
+        "accuracy is below its new objective: 86.0 % (n=900) at present, 92.0 % at acceptance, and"
+        " 97.0 % are required; the product becomes Degraded"
+    )
+    assert effect.endswith(consequence)
+
+
 async def test_plan_reports_replaced_pods_for_a_changed_entry_service(run, tmp_path):
     kept(run, pricing())
     (change,) = await planned(run, tmp_path, pricing({"spec.model.bento.service": "Other"}))

@@ -17,7 +17,7 @@ from sluicegate.cli.trials.planned_change import planned_change
 from sluicegate.cli.trials.planned_objects import COMPARED, PlannedOutcome, Running
 from sluicegate.kube.resources import DATA_PRODUCTS, DEPLOYMENTS, HTTP_ROUTES
 from tests.support.decisions.rollout_world import image
-from tests.support.virtual.stories import RARELY, opened, product, pushed, served
+from tests.support.virtual.stories import RARELY, opened, product, pushed, served, slo, trainings
 
 if TYPE_CHECKING:
     from benchmarks.virtual.operator import World
@@ -190,6 +190,24 @@ def test_plan_predicts_that_an_edit_of_a_suspended_product_waits_for_the_resumpt
             resumption = planned(world, key, {"suspend": False})
             assert waits is (nothing if resumption is nothing else PlannedOutcome.SUSPENDED)
             assert await done(world, key, {"suspend": False}) is resumption
+
+    run_virtually(story())
+
+
+def test_plan_predicts_the_degradation_by_an_objective_above_the_present_level():
+    async def story() -> None:
+        async with opened() as world:
+            body = product()
+            accuracy = body["spec"]["slos"][0]
+            body["spec"]["slos"] = [accuracy | {"objective": "0.5"}]
+            key = await served(world, body, **RARELY)
+            await world.until(lambda: slo(world, key)[0] == "Met", seconds=3600)
+            attainable = {"slos": [accuracy | {"objective": "0.6"}]}
+            raised = {"slos": [accuracy | {"objective": "0.99"}]}
+            assert planned(world, key, attainable) is PlannedOutcome.NOTHING
+            assert planned(world, key, raised) is PlannedOutcome.DEGRADED
+            world.edit(key, **raised)
+            await world.until(lambda: bool(trainings(world, key)), seconds=3600)
 
     run_virtually(story())
 

@@ -12,6 +12,7 @@ from sluicegate.api.operator_checks import check_context, runtime_image
 from sluicegate.api.product import DataProduct
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import Release
+from sluicegate.cli.trials.planned_objectives import planned_objectives
 from sluicegate.cli.trials.planned_objects import (
     Effect,
     PlannedOutcome,
@@ -69,7 +70,12 @@ def planned_change(
     if live is not None and status.stable is not None:
         edited = live.replace(spec=edited.spec)  # a manifest has no uid
         objects = planned_objects(live, edited, settings, running)
-        effects = (*_rollout(live, edited, settings, running), *objects)
+        terms = terms_of(edited, settings.hour_seconds)
+        effects = (
+            *_rollout(live, edited, settings, running),
+            *planned_objectives(live, edited, terms),
+            *objects,
+        )
         fields = tuple(_fields(live, edited))
     if is_frozen(status, suspend=edited.spec.suspend):
         effects = tuple(map(_held_effect, effects))
@@ -85,7 +91,7 @@ def _first(edited: DataProduct) -> Effect:
 
 def _held_effect(effect: Effect) -> Effect:
     """Return the effects that wait until spec.suspend is unset."""
-    if effect.change is PlannedOutcome.NOTHING:
+    if effect.change in {PlannedOutcome.NOTHING, PlannedOutcome.DEGRADED}:
         return effect
     return Effect(PlannedOutcome.SUSPENDED, f"once spec.suspend is unset: {effect.text}")
 

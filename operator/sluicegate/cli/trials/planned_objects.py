@@ -53,6 +53,8 @@ class PlannedOutcome(StrEnum):
     """Versions, pods or objects would change, and wait until spec.suspend is unset."""
     RESTART = "Restart"
     """The stable version's pods are replaced one by one, without a canary."""
+    DEGRADED = "Degraded"
+    """An SLO is missed by its new objective, and what the operator does about that follows."""
     UPDATE = "Update"
     """Objects change, and no pod is replaced."""
     NOTHING = "Nothing"
