@@ -241,7 +241,7 @@ def _evidence_lines(
 def _count_lines(candidate_status: Body) -> Iterator[str]:
     for row in facts.entries(candidate_status, "evidence"):
         arm_texts = (facts.arm_text(row, "candidate"), facts.arm_text(row, "stable"))
-        yield f"{row.get('slo')}: bad {arm_texts[0]} of the candidate, {arm_texts[1]} of stable"
+        yield f"{row.get('slo')}: {arm_texts[0]} of the candidate, {arm_texts[1]} of stable"
 
 
 def _slo_lines(product: Body) -> Iterator[str]:

@@ -138,7 +138,6 @@ def promotion_details(product: facts.Body, candidate_status: facts.Body) -> Iter
     """Yield the evidence for an approval, a line each."""
     model = facts.section(product, "status", "specModel")
     if candidate_status:
-        yield f"revision {candidate_status.get('revision')}, from {candidate_status.get('source')}, {candidate_status.get('image')}"
         yield f"{candidate_status.get('phase')} at {candidate_status.get('weight', 0)} % of the traffic"
         if hold_text := facts.hold_line(candidate_status):
             yield hold_text
@@ -152,6 +151,14 @@ def promotion_details(product: facts.Body, candidate_status: facts.Body) -> Iter
         yield f"last decision: {decision}"
     for slo in facts.entries(product, "status", "slos"):
         yield f"stable now: {slo.get('name')} {slo.get('state')} {slo.get('message', '')}".rstrip()
+    if candidate_status:
+        yield f"revision {candidate_status.get('revision')}, {_source_text(candidate_status)}, {candidate_status.get('image')}"
+
+
+def _source_text(candidate_status: facts.Body) -> str:
+    """Return where a candidate comes from."""
+    is_trained = candidate_status.get("source") == "Retraining"
+    return "from a training" if is_trained else "from spec.model"
 
 
 def _pending_promotion_reason(product: facts.Body) -> str:

@@ -255,9 +255,9 @@ def evidence_lines(candidate_status: Body) -> Iterator[str]:
     for row in entries(candidate_status, "evidence"):
         optional_note = "" if row.get("required", True) else " (not required)"
         yield (
-            f"{row.get('slo')}: evidence in favour {_evidence_text(row, 'promote')},"
-            f" against {_evidence_text(row, 'rollBack')};"
-            f" bad {arm_text(row, 'candidate')} of the candidate, {arm_text(row, 'stable')} of stable{optional_note}"
+            f"{row.get('slo')}: {arm_text(row, 'candidate')} of the candidate, {arm_text(row, 'stable')} of stable;"
+            f" evidence in favour {_evidence_text(row, 'promote')},"
+            f" against {_evidence_text(row, 'rollBack')}{optional_note}"
         )
     shadow = section(candidate_status, "shadow")
     for row in entries(shadow, "evidence"):
@@ -273,15 +273,19 @@ def evidence_lines(candidate_status: Body) -> Iterator[str]:
     for slo, slo_counts in (
         evaluation_counts if isinstance(evaluation_counts, dict) else {}
     ).items():
-        yield f"{slo}: {slo_counts.get('bad')} of {slo_counts.get('total')} bad on the hold-out"
+        yield f"{slo}: {share_text(slo_counts.get('bad'), slo_counts.get('total'))} on the hold-out"
 
 
 def arm_text(row: Body, arm_name: str) -> str:
-    """Return bad events of all events of the candidate or of stable, as evidence counts them; a dash without any."""
-    bad_count, total = row.get(f"{arm_name}Bad"), row.get(f"{arm_name}Total")
+    """Return the share of good events of the candidate or of stable, as evidence counts them."""
+    return share_text(row.get(f"{arm_name}Bad"), row.get(f"{arm_name}Total"))
+
+
+def share_text(bad_count: object, total: object) -> str:
+    """Return a share of good events with the number of events: 90.1 % (n=1,040)."""
     if not isinstance(bad_count, int) or not isinstance(total, int) or not total:
-        return "-"
-    return f"{bad_count}/{total} ({100 * bad_count / total:.2f} %)"
+        return "no events"
+    return f"{numbers.percent(1 - bad_count / total)} ({numbers.events(total)})"
 
 
 def initial_distances(product: Body) -> dict[str, InitialDistance]:

@@ -1,5 +1,6 @@
 """The page that confirms a request of a product: its evidence, what happens then, and the form."""
 
+from datetime import datetime
 from typing import Final
 from urllib.parse import urlencode
 
@@ -11,6 +12,7 @@ from sluicegate.views.request_notes import MAX_REASON_LENGTH
 from sluicegate.web.acting import ActForm, Acting
 from sluicegate.web.identity import AccessRefused
 from sluicegate.web.impersonation import (
+    CONFLICT,
     FORBIDDEN,
     FORM,
     NOT_FOUND,
@@ -22,6 +24,7 @@ from sluicegate.web.intents import (
     CONSUMER_PATTERN,
     VERBS,
     Intent,
+    absence_text,
     resolved_intent,
     upstream_in,
 )
@@ -49,14 +52,16 @@ class ActionPages:
         router.add_post(path, self._handling.handler(self.act))
 
     async def confirm(self, request: ReaderRequest) -> web.Response:
-        """Answer with the evidence, what happens then, and the form."""
+        """Answer with the evidence, what happens then, and the form; or with the reason why there is nothing to ask."""
         product = self._product(request)
         version = request.query.get("version", "")[:_MAX_VERB_LENGTH]
         upstream = self._upstream(request)
         intent = resolved_intent(product, request.match["verb"], version, upstream=upstream)
+        refusal = None
         if intent is None:
-            raise web.HTTPSeeOther(_page_of(request, "#act"))
-        return await self._page(request, product, intent)
+            text = absence_text(product, request.match["verb"], version)
+            refusal = WriteRefused(CONFLICT, text[0].upper() + text[1:])
+        return await self._page(request, product, intent, refusal=refusal)
 
     async def act(self, request: ReaderRequest) -> web.Response:
         """Send the request as the reader; redirect to the product, or show the reason of a refusal."""
@@ -114,10 +119,17 @@ class ActionPages:
             "act.html", 200 if refusal is None else refusal.status,
             facts=request.portfolio.by_key[key], intent=intent, given=form or ActForm(),
             token=self._acting.token(request.reader, product, intent) if may_act and intent else "",
-            may=may_act, refusal="" if refusal is None else str(refusal), longest=MAX_REASON_LENGTH,
+            may=may_act, refusal="" if refusal is None else request.portfolio.conceal(str(refusal)), longest=MAX_REASON_LENGTH,
             old_login=objection if may_act else "", login=self._acting.login_address(_form_path(request, intent)),
             conceal=request.portfolio.conceal,
+            refreshed=_refresh_time(upstream or product),
         )  # fmt: skip
+
+
+def _refresh_time(product: facts.Body) -> int | None:
+    """Return the time of the numbers of a product, in seconds since the epoch; None if it isn't recorded."""
+    text = facts.section(product, "status").get("lastRefreshTime")
+    return int(datetime.fromisoformat(str(text)).timestamp()) if text else None
 
 
 def _form_path(request: ReaderRequest, intent: Intent | None) -> str:

@@ -1,11 +1,13 @@
 """What a reader may ask of a product from its page, or answer for it as a consumer of another one. Pure."""
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
 from sluicegate.api.names import REQUEST_NOTE
-from sluicegate.errors import SluicegateError
+from sluicegate.errors import InvalidInput, SluicegateError
+from sluicegate.kube.resources import key_of
 from sluicegate.views import product as facts
 from sluicegate.views.approval_actions import (
     AnswerRequest,
@@ -53,6 +55,7 @@ _CONSEQUENCE_BY_VERB: Final = {
     SUSPEND: "No rollout and no retraining begins by itself until the product is resumed. Requests of people still act.",
     RESUME_VERB: "Rollouts and retrainings begin by themselves again.",
 }
+_CHANGED_MEANWHILE: Final = "The product has changed meanwhile: read its page again."
 _TITLES: Final = {
     PROMOTE_ACTION.verb: "Approve", ABORT_ACTION.verb: "Abort the rollout of", ROLLBACK_ACTION.verb: "Roll back to",
     RETRAIN_ACTION.verb: "Retrain", SUSPEND: "Suspend", RESUME_VERB: "Resume",
@@ -277,6 +280,28 @@ def consumer_intents(consumer: facts.Body, upstreams: Iterable[facts.Body]) -> I
             intent = resolved_intent(consumer, verb, upstream=upstream)
             if intent is not None:
                 yield intent
+
+
+def absence_text(product: facts.Body, verb: str, version: str = "") -> str:
+    """Return why there is nothing of this verb to ask of a product, in a sentence."""
+    if re.split(r"[-.]", verb)[0] in ANSWERS:
+        return (
+            "No answer of this party is waited for: it was given already, the rollout has ended, or the"
+            " party isn't asked."
+        )
+    if verb not in ACTIONS:
+        return f"The product is {'suspended already' if verb == SUSPEND else 'not suspended'}."
+    if verb == RETRAIN_ACTION.verb and not facts.section(product, "spec", "retraining"):
+        return "The product can't be retrained: it has no spec.retraining."
+    try:
+        ACTIONS[verb].request_of(product, version)
+    except InvalidInput as error:
+        (problem,) = error.problems
+        is_of_product = problem.path == "/".join(key_of(product))
+        return f"{'The product ' if is_of_product else ''}{problem.message}."
+    except SluicegateError as error:
+        return f"{error}."
+    return _CHANGED_MEANWHILE
 
 
 def resolved_intent(

@@ -109,7 +109,7 @@ async def test_approve_prompts_with_the_evidence_of_the_candidate(run, monkeypat
     assert (ran.code, written(run.server)) == (1, [])
     assert "promote v2 in place of v1" in ran.err
     assert "evidence in favour 3.4 of 3.0" in ran.err
-    assert "3/40 (7.50 %) of the candidate" in ran.err
+    assert "92.5 % (n=40) of the candidate" in ran.err
 
 
 class Asked(io.StringIO):

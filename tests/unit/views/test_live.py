@@ -68,7 +68,7 @@ def test_the_live_screen_has_weights_evidence_phase_and_the_remaining_time():
     assert "an equal version takes about 1 h of traffic: about 40 min more" in shown
     assert f"accuracy  for     {bar_text(0.5)} 1.5 of 3.0" in shown
     assert f"against {bar_text(0)} -0.4 of 4.0" in shown
-    assert "accuracy: bad 3/40 (7.50 %) of the candidate, 90/900 (10.00 %) of stable" in shown
+    assert "accuracy: 92.5 % (n=40) of the candidate, 90.0 % (n=900) of stable" in shown
     assert "09:12:13 CanaryWeightIncreased: v2 takes 25 %" in shown
     assert "Evidence, refreshed " in shown
 

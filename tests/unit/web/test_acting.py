@@ -75,7 +75,7 @@ async def test_an_approval_on_the_page_writes_the_annotation_of_the_plugin_as_th
         answer = await client.get(f"{PAGE}/act/promote", headers=sent())
         text = await answer.text()
         assert "Promote v15 in place of v14." in text
-        assert "accuracy: evidence in favour 3.4 of 3.0" in text
+        assert "evidence in favour 3.4 of 3.0" in text
         status, text = await post(client, filled(Form(text).fields))
     assert status == 200
     [patch] = server.patches
@@ -410,11 +410,47 @@ async def test_a_required_role_approves_on_the_page_as_the_user(proxy, server):
 async def test_an_approval_that_is_given_or_not_required_is_not_offered(proxy, server, verb):
     product = server.reviews[OBJECT] = with_parties()
     async with served(store_of([product]), proxy, server, acting=True) as client:
-        answer = await client.get(f"{PAGE}/act/{verb}", headers=sent(), allow_redirects=False)
-        assert answer.status == 303
+        answer = await client.get(f"{PAGE}/act/{verb}", headers=sent())
+        assert answer.status == 409
+        assert "No answer of this party is waited for" in await answer.text()
         status, _ = await post(client, filled({"version": "v15", "token": "x"}), verb=verb)
     assert status == 409
     assert server.patches == []
+
+
+@pytest.mark.parametrize(
+    ("verb", "spec", "reason"),
+    [
+        ("promote", {}, "The product has no candidate, and v14 is stable: there is nothing to promote."),
+        ("abort", {}, "The product has no candidate: there is nothing to abort."),
+        ("rollback", {}, "An earlier version is not in the history of pricing/pricing, which keeps: none."),
+        ("retrain", {}, "The product can&#39;t be retrained: it has no spec.retraining."),
+        ("suspend", {"suspend": True}, "The product is suspended already."),
+        ("resume", {}, "The product is not suspended."),
+    ],
+)  # fmt: skip
+async def test_the_page_of_an_action_that_is_not_possible_states_the_reason(
+    proxy, server, verb, spec, reason
+):
+    product = document(
+        spec=spec, status={"specModel": {"version": "v14", "image": "", "runtimeImage": ""}}
+    )
+    async with served(store_of([product]), proxy, server, acting=True) as client:
+        answer = await client.get(f"{PAGE}/act/{verb}", headers=sent())
+        assert answer.status == 409
+        text = await answer.text()
+    assert reason in text
+    assert "<form" not in text
+
+
+async def test_the_page_of_an_action_has_the_time_of_its_numbers_and_shares_of_good_events(
+    proxy, server
+):
+    status = waiting_for_approval() | {"lastRefreshTime": "2026-11-28T10:40:00Z"}
+    async with served(store_of([document(status=status)]), proxy, server, acting=True) as client:
+        text = await (await client.get(f"{PAGE}/act/promote", headers=sent())).text()
+    assert "Numbers as refreshed at 2026-11-28 10:40 UTC" in text
+    assert "accuracy: 90.1 % (n=1,040) of the candidate, 87.3 % (n=1,100) of stable;" in text
 
 
 CONSUMER = "/products/search/ranking"
@@ -445,7 +481,7 @@ async def test_the_page_of_a_consumer_offers_the_approvals_that_wait_for_it(
         assert "v15 has passed and waits for the agreement of search/ranking" in text
         assert f'href="{address}"' in text
         text = await (await client.get(address, headers=sent())).text()
-        assert "accuracy: evidence in favour 3.4 of 3.0" in text
+        assert "evidence in favour 3.4 of 3.0" in text
         fields = filled(Form(text).fields, reason="no change for our ranking")
         answer = await client.post(address, data=fields, headers=sent() | SAME)
         assert answer.status == 200, await answer.text()
@@ -486,8 +522,8 @@ async def test_a_consumer_without_a_required_approval_or_read_access_is_offered_
         server.may = {"acb": namespaces}
         text = await (await client.get(CONSUMER, headers=sent())).text()
         assert "Waits for the agreement" not in text
-        answer = await client.get(address, headers=sent(), allow_redirects=False)
-        assert answer.status in {303, 404}
+        answer = await client.get(address, headers=sent())
+        assert answer.status in {404, 409}
         fields = filled({"version": "v15", "token": "x"})
         answer = await client.post(address, data=fields, headers=sent() | SAME)
         assert answer.status in {404, 409}
