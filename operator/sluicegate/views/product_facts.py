@@ -145,6 +145,15 @@ class ProductFacts:
     problem: str = ""
 
     @property
+    def missed_markets(self) -> tuple[str, ...]:
+        """The markets in which an SLO is missed, by name."""
+        return tuple(
+            sorted(
+                market for market, level in self.by_market.items() if level.state is SloState.MISSED
+            )
+        )
+
+    @property
     def team(self) -> str:
         """The owner without its kind: catalog of group:default/catalog."""
         return team_of(self.owner)

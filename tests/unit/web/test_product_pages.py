@@ -296,6 +296,49 @@ async def test_the_product_page_lists_callers_and_conceals_unreadable_products()
     assert '10.0 % <span class="nowrap">[' in texts[0]
 
 
+async def test_the_page_of_a_product_begins_with_needs_and_links_to_actions_and_parts(page):
+    text = await text_of(page, "/products/logistics/eta")
+    head = text[: text.index('<h2 id="levels">')]
+    assert "Waits for approval" in head
+    assert "Nothing waits for a person" not in head
+    for anchor in ("act", "rollout", "versions", "conditions"):
+        assert f'href="#{anchor}"' in head
+        assert f'id="{anchor}"' in text
+    assert 'href="#diagnosis"' not in head
+    healthy = document()
+    async with served(store_of([healthy])) as client:
+        assert "Nothing waits for a person." in await text_of(client, "/products/pricing/pricing")
+
+
+async def test_rollout_and_diagnosis_come_before_the_tables_by_market(page):
+    status = degraded() | {"candidate": waiting_for_approval()["candidate"]}
+    indicators = [{"name": "accuracy", "indicator": {"outcomes": {}}, "objective": "0.88"}]
+    async with served(store_of([document(status=status, spec={"slos": indicators})])) as client:
+        text = await text_of(client, "/products/pricing/pricing")
+    places = [
+        text.index(f'<h2 id="{anchor}">')
+        for anchor in ("levels", "rollout", "diagnosis", "by-market")
+    ]
+    assert places == sorted(places)
+
+
+async def test_the_table_of_products_names_the_markets_that_miss_an_slo():
+    indicators = [{"name": "accuracy", "indicator": {"outcomes": {}}, "objective": "0.88"}]
+    missed = {
+        "state": "Missed",
+        "ratio": "0.7",
+        "interval": ["0.6", "0.8"],
+        "total": 90,
+        "limit": "0.88",
+    }
+    slos = [{"name": "accuracy", "state": "Unknown", "reason": "LabelsSettling",
+             "markets": [{"market": "AT"} | missed]}]  # fmt: skip
+    product = document(spec={"slos": indicators}, status={"slos": slos})
+    async with served(store_of([product])) as client:
+        text = await text_of(client, "/")
+    assert '<small class="Missed">missed in AT</small>' in text
+
+
 async def test_the_page_of_a_product_without_markets_has_no_market_section(page):
     assert "By market" not in await text_of(page, "/products/logistics/eta")
 
