@@ -206,9 +206,16 @@ demo-down: setup ## Remove the objects of `make demo`
 	@$(RUN) python -m demo down
 
 demo-web: setup ## Show all products of the cluster in your browser (until Ctrl-C)
-	@KUBECONFIG="$$($(RUN) python -m cluster kubeconfig)" $(RUN) sluicegate web
+	@file="$$($(RUN) python -m cluster kubeconfig)"; \
+	if [ ! -f "$$file" ]; then echo "error: there is no cluster yet: run \`make demo\`" >&2; exit 1; fi; \
+	KUBECONFIG="$$file" $(RUN) sluicegate web
 
-# What `make demo` says to try: demo-break, demo-retrain, demo-country, demo-consumer, demo-history, demo-traffic.
+demo-break: ## Push a worse model of the demonstration, and see it rolled back
+demo-retrain: ## Request a retraining in the demonstration, and see its canary
+demo-country: ## Let cars become cheaper in one country, and see where the product is bad
+demo-consumer: ## Release a pricing that is worse for search-ranking, and see it rolled back
+demo-history: ## Show the versions of both products of the demonstration
+demo-traffic: ## Send the traffic of the demonstration until Ctrl-C
 demo-%: setup
 	@$(RUN) python -m demo $*
 

@@ -322,6 +322,26 @@ async def test_rollout_and_diagnosis_come_before_the_tables_by_market(page):
     assert places == sorted(places)
 
 
+async def test_a_market_without_a_verdict_has_its_share_and_shows_no_miss():
+    indicators = [{"name": "accuracy", "indicator": {"outcomes": {}}, "objective": "0.88"}]
+    of_market = {
+        "state": "Unknown",
+        "ratio": "0.94",
+        "interval": ["0.83", "0.98"],
+        "total": 50,
+        "limit": "0.88",
+    }
+    slos = [{"name": "accuracy", "state": "Met", "reason": "WithinObjective",
+             "markets": [{"market": "AT"} | of_market]}]  # fmt: skip
+    product = document(spec={"slos": indicators}, status={"slos": slos})
+    async with served(store_of([product])) as client:
+        text = await text_of(client, "/markets")
+        of_austria = await text_of(client, "/markets/AT")
+    assert "no miss shown</span><small>accuracy 94.0 %, n=50</small>" in text
+    assert "Unknown" not in text[text.index("<tbody>") :]
+    assert "no miss shown" in of_austria
+
+
 async def test_the_table_of_products_names_the_markets_that_miss_an_slo():
     indicators = [{"name": "accuracy", "indicator": {"outcomes": {}}, "objective": "0.88"}]
     missed = {

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 HEADER: Final = ("NAMESPACE", "NAME", "NEEDS", "SINCE", "COMMAND", "MESSAGE")
 DISPENSABLE: Final = ("SINCE", "COMMAND")
 COMMANDS: Final = {
+    NeedKind.STALLED: "status",
+    NeedKind.NOT_READY: "status",
+    NeedKind.REQUEST: "status",
+    NeedKind.DEPENDENT: "status",
     NeedKind.ROLLBACK_FAILED: "explain",
     NeedKind.APPROVAL: "promote",
     NeedKind.HELD: "abort",
@@ -30,7 +34,7 @@ COMMANDS: Final = {
     NeedKind.MARKET: "explain",
     NeedKind.SECRET: "explain",
 }
-"""Commands of the plugin that answer a need; the others need an edit or a signature."""
+"""Commands of the plugin that answer a need, or show its conditions where an edit of the spec does."""
 
 
 def in_team(product: facts.Body, user: str) -> bool:
