@@ -26,6 +26,8 @@ WIDTH: Final = 380
 HEIGHT: Final = 165
 _LEFT_MARGIN, _RIGHT_MARGIN, _TOP_MARGIN, _BOTTOM_MARGIN = 40, 52, 30, 22
 _TICK_COUNT: Final = 4
+_LABEL_HEIGHT: Final = 12.0
+"""Least distance of the baselines of two labels."""
 _LETTER_WIDTH: Final = 6.2
 """Width of a letter of a label in pixels, at most."""
 _MAX_MARKS: Final = 12
@@ -78,9 +80,9 @@ def line_chart(line: EvolutionLine, identity: str) -> str:
         *_mark_elements(line.marks, scale),
         *_bound_elements(line, scale),
     ]
-    for number, series in enumerate(line.series):
+    for number in range(len(line.series)):
         svg_parts += _series_elements(line, number, scale)
-        svg_parts += _end_label(line, number, series, scale)
+    svg_parts += _end_labels(line, scale)
     return "".join([*svg_parts, *_bound_label_elements(line, scale), "</svg>"])
 
 
@@ -369,19 +371,22 @@ def _series_elements(line: EvolutionLine, number: int, scale: _Scale) -> Iterato
             yield f'<circle class="present" cx="{x}" cy="{y}" r="3" fill="none" stroke="{_INK_COLOUR}"/>'
 
 
-def _end_label(line: EvolutionLine, number: int, series: str, scale: _Scale) -> Iterator[str]:
-    """Yield the last value beside its point."""
-    values = [(point, point.values[number]) for point in line.points]
-    point, value = next(
-        (last_value for last_value in reversed(values) if last_value[1] is not None), (None, None)
-    )
-    if point is None or value is None:
-        return
-    text = value_text(line, value).removesuffix(f" {line.unit}")
-    name = f"{series} " if len(line.series) > 1 else ""
-    yield _text_element(
-        scale.right + 4, scale.y(value) + 3.5, f"{name}{text}", anchor="start", kind="end"
-    )
+def _end_labels(line: EvolutionLine, scale: _Scale) -> Iterator[str]:
+    """Yield the last value of each series beside its point; labels of near values are moved apart."""
+    labels: list[tuple[float, str]] = []
+    for number, series in enumerate(line.series):
+        values = [value for point in line.points if (value := point.values[number]) is not None]
+        if values:
+            text = value_text(line, values[-1]).removesuffix(f" {line.unit}")
+            name = f"{series} " if len(line.series) > 1 else ""
+            labels.append((scale.y(values[-1]) + 3.5, f"{name}{text}"))
+    labels.sort()
+    lowest = scale.bottom + 3.5 - _LABEL_HEIGHT * (len(labels) - 1)
+    previous_y = float("-inf")
+    for index, (y, text) in enumerate(labels):
+        label_y = min(max(y, previous_y + _LABEL_HEIGHT), lowest + _LABEL_HEIGHT * index)
+        yield _text_element(scale.right + 4, label_y, text, anchor="start", kind="end")
+        previous_y = label_y
 
 
 def _text_element(

@@ -72,6 +72,13 @@ def period_text(start: int, end_seconds: int, zone: str) -> str:
     return f"{first_day.day}{month}{year} to {last_day.day} {last_day:%B %Y}"
 
 
+def zone_text(zone: str) -> str:
+    """Return the time zone of the days and times of a report, and that of times in messages."""
+    return f"Days and times are those of {zone or 'UTC'}" + (
+        "; a time with a Z is UTC" if zone not in {"", "UTC"} else ""
+    )
+
+
 def report_sentence(report: Summarized) -> str:
     """Return the summary of a period."""
     text_parts = [text for text in map(_slo_sentence, report.slos) if text]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -73,6 +74,17 @@ def test_response_times_whose_p95_is_beyond_the_last_bound_are_drawn_by_their_me
     assert {point.values[1] for point in line.points} == {None}
     assert "p95: from – to –" in description(line)
     assert 'class="chart"' in line_chart(line, "slow")
+
+
+@pytest.mark.parametrize("near", [(45.0, 45.2), (45.0, 45.0), (1.0, 1.1)])
+def test_the_labels_of_series_whose_last_values_are_near_do_not_overlap(near):
+    drawn = line(YEAR[:1], "response times")
+    points = (*drawn.points[:-1], replace(drawn.points[-1], values=near))
+    labels = re.findall(
+        r'class="end" x="[\d.]+" y="([\d.]+)"', line_chart(replace(drawn, points=points), "a")
+    )
+    upper, lower = sorted(map(float, labels))
+    assert lower - upper >= 12
 
 
 def test_versions_retrainings_and_incidents_are_marked_and_rollout_steps_are_not():

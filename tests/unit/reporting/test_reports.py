@@ -131,6 +131,15 @@ def test_a_period_is_printed_by_its_first_and_last_day_in_the_time_zone_of_its_r
     assert period_text(begin, after, "Europe/Paris") == says
 
 
+@pytest.mark.parametrize("form", [markdown, lambda reports: page(reports, "Report")])
+def test_a_report_states_its_time_zone_before_the_first_time(form):
+    review = WORSE.replace(status=WORSE.status.replace(time_zone="Europe/Paris"))
+    text = form([facts_of(review, CALM)])
+    zone = "Days and times are those of Europe/Paris; a time with a Z is UTC"
+    assert text.count(zone) == 1
+    assert text.index(zone) < re.search(r"\d\d:\d\d", text).start()
+
+
 def test_the_report_sums_its_days_and_computes_the_budget_from_them():
     accuracy = slo(facts_of(WORSE, CALM), "accuracy")
     days = [one for day in WORSE.status.days for one in day.slos if one.name == "accuracy"]
