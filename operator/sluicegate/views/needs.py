@@ -408,6 +408,9 @@ def approval_since(candidate: Candidate, rollout: Condition | None) -> int:
     return start_time if rollout is None else max(start_time, rollout.last_transition_time)
 
 
+_LAST_MEASURED: Final = "it was degraded when last measured, and isn't measured now"
+
+
 def _was_degraded(status: DataProductStatus) -> bool:
     """Return whether a product without measurements was degraded when last measured."""
     is_unknown = status.state is ProductState.UNKNOWN
@@ -448,11 +451,16 @@ def _degradation_needs(status: DataProductStatus, key: Key) -> Iterator[Need]:
     has_candidate = status.candidate is not None
     is_training = retraining is not None and (retraining.trigger or retraining.pending) is not None
     if not (is_transient or has_candidate or is_training) or is_manual:
+        condition = find_condition(status.conditions, ConditionType.DEGRADED)
+        message = diagnosis.message if diagnosis is not None else ""
+        if status.state is not ProductState.DEGRADED:
+            present_text = message or (condition.message if condition is not None else "")
+            message = f"{_LAST_MEASURED}: {present_text}" if present_text else _LAST_MEASURED
         yield _condition_need(
             NeedKind.DEGRADED,
-            find_condition(status.conditions, ConditionType.DEGRADED),
+            condition,
             reason=str(DecisionReason.MANUAL_MODE) if is_manual else "",
-            message=diagnosis.message if diagnosis is not None else "",
+            message=message,
             command=command if is_manual else "",
         )
 

@@ -209,6 +209,12 @@ def versions(product: Body) -> list[Body]:
     ]
 
 
+def rollback_text(version: Body) -> str:
+    """Return why the canary of a version was rolled back, with its numbers; empty for another outcome."""
+    verdict = section(version, "verdict")
+    return str(verdict.get("message", "")) if verdict.get("type") == "Rollback" else ""
+
+
 def _version_row(version: Body, outcome: str, reason: object) -> Body:
     version_fields = {
         name: version.get(name) for name in ("version", "source", "revision", "image")
@@ -221,7 +227,7 @@ def _version_row(version: Body, outcome: str, reason: object) -> Body:
         "reason": reason,
         "tried": tried_text(version),
         "iteration": section(version, "iteration") or None,
-        "brought": gain_text,
+        "brought": gain_text or rollback_text(version),
         "lifts": lifts or None,
     }
 

@@ -12,6 +12,7 @@ from sluicegate.reporting.brought import lifts_of
 from sluicegate.views.goals import worth_of
 from sluicegate.views.iterations import iterations
 from sluicegate.views.lift import headline_lift, lift_text, market_texts
+from sluicegate.views.product import rollback_text
 from sluicegate.views.trials import tried_text
 
 
@@ -23,7 +24,7 @@ class TimelineEntry:
     ----------
     outcome : `Stable`, or a candidate's phase, for existing ones. start, end : in seconds.
     tried : what was tried, by its author, or how it came to be. brought : what it brought, by SLO.
-    by_market : what it brought in each market.
+    by_market : what it brought in each market. rollback : why its canary was rolled back.
     """
 
     version: str
@@ -35,6 +36,7 @@ class TimelineEntry:
     end: int | None
     brought: tuple[str, ...] = ()
     by_market: tuple[str, ...] = ()
+    rollback: str = ""
 
 
 def _gain_texts(product: DataProduct, verdict: CanaryVerdict | None) -> Iterator[str]:
@@ -69,16 +71,26 @@ def timeline(product: DataProduct) -> Iterator[TimelineEntry]:
             past_version, str(past_version.outcome), past_version.reason, start=past_version.promotion_time, end=past_version.end_time,
             brought=tuple(_gain_texts(product, past_version.verdict)),
             by_market=_market_texts(past_version.verdict, past_version.cause_slo),
+            rollback=rollback_text(past_version.to_dict()),
         )  # fmt: skip
 
 
 def _timeline_entry(
     version: VersionBase, outcome: str, reason: str, *, start: int | None, end: int | None = None,
-    brought: tuple[str, ...] = (), by_market: tuple[str, ...] = (),
+    brought: tuple[str, ...] = (), by_market: tuple[str, ...] = (), rollback: str = "",
 ) -> TimelineEntry:  # fmt: skip
     trial_text = tried_text(version.to_dict())
     return TimelineEntry(
-        version.version, outcome, reason, trial_text, version.digest, start, end, brought, by_market
+        version.version,
+        outcome,
+        reason,
+        trial_text,
+        version.digest,
+        start,
+        end,
+        brought,
+        by_market,
+        rollback,
     )
 
 

@@ -200,3 +200,14 @@ def test_a_deleted_product_has_no_need():
     one = product(status=degraded())
     meta = one.metadata.model_copy(update={"deletion_timestamp": 1})
     assert needs_of(one.model_copy(update={"metadata": meta})) == ()
+
+
+def test_a_product_that_is_not_measured_needs_a_person_for_its_last_measured_degradation():
+    slos = [{"name": "accuracy", "state": "Unknown", "reason": "NoTraffic", "degraded": True}]
+    unmeasured = condition("Degraded", "Unknown", "NoTraffic", "the newest block is missing")
+    status = {"state": "Unknown", "slos": slos, "conditions": [unmeasured]}
+    (need,) = needs_of(product(status=status))
+    assert need.kind is NeedKind.DEGRADED
+    assert need.message == (
+        "it was degraded when last measured, and isn't measured now: the newest block is missing"
+    )

@@ -147,6 +147,10 @@ async def test_a_consumer_is_not_retrained_on_labels_that_come_after_the_release
 
     await world.until(lambda: causes(world, search) == "UpstreamReleased", seconds=3 * HOUR)
     assert "without traffic since" in world.status(search)["diagnosis"]["message"]
+    assert (
+        "That ends once labels of the time of that release come no more, or with"
+        in world.condition(search, "RetrainingActive")["message"]
+    )
     assert all(each["type"] != "DegradesDependents" for each in world.status(pricing)["conditions"])
     await world.until(
         lambda: world.condition(search, "Degraded").get("status") == "False", seconds=6 * HOUR

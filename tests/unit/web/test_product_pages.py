@@ -10,11 +10,18 @@ from html.parser import HTMLParser
 
 import pytest
 
+from sluicegate.views.product import versions
 from sluicegate.web.identity import AnonymousLogin
 from tests.support.apiserver.access_reviews import AccessReviews
 from tests.support.decisions.reviewed import document_of, sealed_month
 from tests.support.portfolio.poisoned import INDICATORS, poisoned, signed
-from tests.support.portfolio.products import WHEN, degraded, document, waiting_for_approval
+from tests.support.portfolio.products import (
+    WHEN,
+    degraded,
+    document,
+    version,
+    waiting_for_approval,
+)
 from tests.support.portfolio.served import served, store_of
 
 JOURNEY = "buy-a-car"
@@ -340,6 +347,17 @@ async def test_a_market_without_a_verdict_has_its_share_and_shows_no_miss():
     assert "no miss shown</span><small>accuracy 94.0 %, n=50</small>" in text
     assert "Unknown" not in text[text.index("<tbody>") :]
     assert "no miss shown" in of_austria
+
+
+async def test_a_version_that_was_rolled_back_for_a_consumer_has_its_name_and_numbers():
+    message = "v15 is worse in search-ranking / accuracy: 74.4 % (n=900) against 94.2 % (n=900)"
+    verdict = {"type": "Rollback", "reason": "CanaryWorse", "message": message}
+    past = version("v15", outcome="RolledBack", reason="CanaryWorse", endTime=WHEN, verdict=verdict)
+    product = document(status={"history": [past]})
+    (row,) = [row for row in versions(product) if row["outcome"] == "RolledBack"]
+    assert row["brought"] == message
+    async with served(store_of([product])) as client:
+        assert message in await text_of(client, "/products/pricing/pricing")
 
 
 async def test_the_table_of_products_names_the_markets_that_miss_an_slo():

@@ -29,14 +29,13 @@ from sluicegate.policy.diagnosis.checks import (
 )
 from sluicegate.policy.diagnosis.symptoms import Symptoms, confirmation_end, load_now, present_now
 from sluicegate.policy.diagnosis.upstream_release import (
-    NO_TRAFFIC,
     WAY_OUT,
     WAY_OUT_ENDED,
     responses,
 )
 from sluicegate.policy.model.decision import Alert, Hold, Retrain, Rollback, alert_key
 from sluicegate.policy.model.history import restorable_version
-from sluicegate.policy.model.observed import Observed
+from sluicegate.policy.model.observed import NO_TRAFFIC, Observed
 from sluicegate.policy.model.terms import Terms
 from sluicegate.policy.retraining import preconditions
 from sluicegate.policy.retraining.preconditions import WaitingRetraining

@@ -25,7 +25,7 @@ from sluicegate.policy.model.excluded_blocks import (
     excluded_after,
     spans_of,
 )
-from sluicegate.policy.model.observed import Observed, UpstreamRelease
+from sluicegate.policy.model.observed import NO_TRAFFIC, Observed, UpstreamRelease
 from sluicegate.policy.model.terms import SloTerms, Terms
 from sluicegate.policy.retraining.preconditions import was_alerted
 from sluicegate.policy.slo_health.baseline import ratio_of
@@ -121,8 +121,6 @@ def rise_of(release: UpstreamRelease, response: ShareResponse) -> float:
     return (response.at_full - response.without) * release.largest / 100
 
 
-NO_TRAFFIC: Final = "without traffic"
-"""Words of a message about a release that has ended."""
 WAY_OUT_ENDED: Final = (
     "a training would adapt this product to that release, so none starts while labels of that time come; if"
     f" the SLO stays missed, request one by {names.REQUEST_RETRAIN}"

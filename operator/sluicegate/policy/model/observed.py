@@ -21,6 +21,9 @@ SeriesBySlo = Mapping[str, Series]
 LOOK_BACK_SECONDS: Final = 3600
 """Stable's time before the rollout that p and φ are taken from; at least thirty blocks."""
 
+NO_TRAFFIC: Final = "without traffic"
+"""Words of a message about a release of an upstream that has ended."""
+
 
 @dataclass(frozen=True, slots=True)
 class UpstreamRelease:

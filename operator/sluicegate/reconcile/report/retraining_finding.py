@@ -24,6 +24,7 @@ from sluicegate.policy import (
     old_enough_at,
     who_trains,
 )
+from sluicegate.policy.model.observed import NO_TRAFFIC
 from sluicegate.reconcile.observe.job_wait import queue_text
 from sluicegate.reconcile.observe.observation import Observation
 
@@ -117,9 +118,12 @@ def _by_cause(observation: Observation, status: DataProductStatus) -> tuple[Reas
         return None
     if not any(slo.is_retrained and status.engine.slo(slo.name).degraded for slo in terms.slos):
         return None
+    end = _ENDS[diagnosis.cause]
+    if diagnosis.cause == DecisionReason.UPSTREAM_RELEASED and NO_TRAFFIC in diagnosis.message:
+        end = "once labels of the time of that release come no more"
     text = (
         f"no training follows since {rfc3339(diagnosis.diagnosis_time)}: {diagnosis.message}."
-        f" That ends {_ENDS[diagnosis.cause]}, or with {REQUEST_RETRAIN}"
+        f" That ends {end}, or with {REQUEST_RETRAIN}"
     )
     return Reason(diagnosis.cause), text
 
