@@ -78,7 +78,7 @@ def _head_lines(report: ReportFacts) -> Iterator[str]:
         else ""
     )
     yield f"State: {escape_markup(words.signing_text(report))} ({sealed_text}).{altered_text}"
-    yield f"{words.zone_text(zone)}."
+    yield f"Days and {words.zone_text(zone)}."
     for signature in report.objections:
         yield f"**{_name(signature.username)} ({escape_markup(signature.role)}) objects.**"
     if report.missing_days:

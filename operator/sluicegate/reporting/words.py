@@ -74,9 +74,8 @@ def period_text(start: int, end_seconds: int, zone: str) -> str:
 
 def zone_text(zone: str) -> str:
     """Return the time zone of the days and times of a report, and that of times in messages."""
-    return f"Days and times are those of {zone or 'UTC'}" + (
-        "; a time with a Z is UTC" if zone not in {"", "UTC"} else ""
-    )
+    utc_text = " (with a Z: UTC)" if zone not in {"", "UTC"} else ""
+    return f"times of {zone or 'UTC'}{utc_text}"
 
 
 def report_sentence(report: Summarized) -> str:

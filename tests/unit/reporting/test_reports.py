@@ -135,7 +135,7 @@ def test_a_period_is_printed_by_its_first_and_last_day_in_the_time_zone_of_its_r
 def test_a_report_states_its_time_zone_before_the_first_time(form):
     review = WORSE.replace(status=WORSE.status.replace(time_zone="Europe/Paris"))
     text = form([facts_of(review, CALM)])
-    zone = "Days and times are those of Europe/Paris; a time with a Z is UTC"
+    zone = "times of Europe/Paris (with a Z: UTC)"
     assert text.count(zone) == 1
     assert text.index(zone) < re.search(r"\d\d:\d\d", text).start()
 
