@@ -30,7 +30,7 @@ DISCORDANT: Final = 0.1
 def derived(
     terms: Terms, accepted: dict[str, Count] | None = None, observed: Observed | None = None
 ) -> Iterator[str]:
-    """Yield a line for each derived value, by its field in the spec.
+    """Yield a line with the spec field and its value for each derived default.
 
     Parameters
     ----------

@@ -71,7 +71,7 @@ MEASUREMENTS: Final = "measurements"
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """The result of one evaluation: states, diagnosis, canary evidence, decision.
+    """The result of one evaluation: SLO states, diagnosis, canary evidence, decision.
 
     Attributes
     ----------
@@ -122,7 +122,7 @@ def evaluate(terms: Terms, status: DataProductStatus, observed: Observed, now: i
 def _without_approval(
     status: DataProductStatus, observed: Observed, decision: Decision
 ) -> DataProductStatus:
-    """Remove the approval of a candidate after its promotion, or the end of its rollout.
+    """Remove a candidate's approval after its promotion or the end of its rollout.
 
     It would otherwise start the rollout again that a person aborted, or that evidence ended. A
     rollout that a fault of the cluster ended is retried with it.
@@ -231,7 +231,7 @@ def _restarted(record: SloRecord | None, slo: SloTerms, now: int) -> SloRecord:
 
 @dataclass(frozen=True, slots=True)
 class _Judged:
-    """The results of the stable version's SLOs, as a whole and by market; None for those that aren't judged."""
+    """The results of the stable version's SLOs, in total and by market; None for SLOs that weren't judged."""
 
     results: tuple[SloResult, ...]
     markets: MarketStates | None
@@ -265,7 +265,7 @@ def _judge(
 def _remedies(
     terms: Terms, status: DataProductStatus, observed: Observed, judged_slos: _Judged, *, now: int
 ) -> list[tuple[Remedy, DiagnosisResult]]:
-    """Return the remedies of degraded SLOs, then those of markets that miss an SLO alone."""
+    """Return the remedies of degraded SLOs, then those of markets that alone miss an SLO."""
     markets = judged_slos.markets or {}
     assert status.stable is not None
     place = partial(in_its_market, stable=status.stable, observed=observed, markets=markets)
@@ -286,7 +286,7 @@ def _without_stable(terms: Terms, status: DataProductStatus) -> Evaluation:
 def _forget_alerts(
     terms: Terms, status: DataProductStatus, observed: Observed
 ) -> DataProductStatus:
-    """Keep the emitted alerts of problems that still exist."""
+    """Remove recorded alerts whose problem has ended."""
     if not status.engine.emitted_alerts:
         return status
     assert status.stable is not None
@@ -311,7 +311,7 @@ def _forget_alerts(
 
 
 def _freeze(status: DataProductStatus, assessment: Assessment) -> DataProductStatus:
-    """Keep the correlation of stable's blocks before the rollout, and the settling time of its labels.
+    """Store the correlation of stable's blocks before the rollout, and the settling time of stable's labels.
 
     These blocks are dropped later. A class of age is added once labels show it.
     """
@@ -332,7 +332,7 @@ def _freeze(status: DataProductStatus, assessment: Assessment) -> DataProductSta
 
 # ---- while a decision is carried out --------------------------------------------------------
 def _under_way(terms: Terms, status: DataProductStatus, observed: Observed, now: int) -> Evaluation:
-    """Return the decision that ends a promotion under way: by a person, another spec.model, its pods, the traffic."""
+    """Return the decision that ends a promotion in progress: by a request, a new spec.model, failing pods or traffic."""
     proposals = request_decisions.answers(terms, status, observed, now)
     decisions = (
         setback_rollback(status, observed),
@@ -446,14 +446,14 @@ class _Consent:
 
     @property
     def text(self) -> str:
-        """Return the awaited approval as a clause for another hold; empty without one."""
+        """Return the awaited approval as a clause for another hold's message; empty without one."""
         if self.request is not None:
             return f"{self.request.annotation}={self.request.value}"
         return f"{REQUEST_PROMOTE} by the parties" if self.given else ""
 
 
 def _consent(terms: Terms, case: _Case) -> _Consent:
-    """Return the agreement: of the parties that the spec names, or else of one person."""
+    """Return the approval state: of the parties in the spec, else of one person."""
     state = approvals.approval_state(terms, case.status, case.observed, case.now)
     if state is not None:
         return _Consent(state.agreed, state.requested, named=True, request=None, state=state)
@@ -492,7 +492,7 @@ def _about_candidate(case: _Case) -> Proposal | None:
 
 
 def _present_hold(terms: Terms, case: _Case) -> CanaryHold | None:
-    """Return the check that holds a candidate with traffic, and the request that waits for it."""
+    """Return the check that holds a candidate with traffic, and the pending request for it."""
     candidate, canary = case.status.trial, case.canary
     if candidate is None or canary is None or case.assessment is None:
         return None
@@ -512,7 +512,7 @@ def _is_forced(terms: Terms, consent: _Consent) -> bool:
 
 
 def _about_measurements(case: _Case) -> list[Alert]:
-    """Alert once if nothing could be measured for five minutes."""
+    """Return an alert, emitted once, after five minutes without measurements."""
     since = case.status.engine.outage_start_time
     if since is None:
         return []
@@ -534,7 +534,7 @@ def _about_measurements(case: _Case) -> list[Alert]:
 
 
 def _hold(terms: Terms, case: _Case) -> Hold:
-    """Return a hold with the present state in its message."""
+    """Return a hold whose message describes the present state."""
     running = case.status.training
     text = _summary(terms, case)
     if case.state is ProductState.UNKNOWN:

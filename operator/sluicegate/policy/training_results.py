@@ -25,7 +25,7 @@ from sluicegate.views.numbers import duration, events, percent, points
 def process_training_result(
     terms: Terms, status: DataProductStatus, observed: Observed, now: int
 ) -> Proposal | None:
-    """Process the result of a training; a superseded one is discarded."""
+    """Process the result of a training; discard a superseded one."""
     running = status.training
     if running is not None and (reason_text := _no_longer_wanted(terms)):
         after = status.with_retraining(trigger=None, last_reason=str(Reason.SUPERSEDED))
@@ -44,7 +44,7 @@ def process_training_result(
 
 
 def _no_longer_wanted(terms: Terms) -> str:
-    """Return why the result of a training isn't needed any more; empty if it is."""
+    """Return why the result of a training is no longer needed; empty if it is needed."""
     if terms.retraining is None:
         return "spec.retraining was removed"
     return f"the product is {terms.lifecycle}" if terms.ended else ""
@@ -91,7 +91,7 @@ def _attempt_over(
     failed: bool = True,
     about: str = "",
 ) -> Proposal:
-    """Return an attempt that led to no rollout; `about` names the degradation that the reason explains, too."""
+    """Return a finished attempt without a rollout; `about` names the degradation that the reason also explains."""
     after = pauses.with_ended_attempt(terms, status, now=now, reason=reason, failed=failed)
     retraining = after.retraining or RetrainingStatus()
     failures = retraining.unsuccessful_attempts
@@ -109,7 +109,7 @@ def _attempt_over(
 
 
 def _is_taken(status: DataProductStatus, stable: Release, made_release: Release) -> bool:
-    """Return whether the version name of a result belongs to a past version or to another bento.
+    """Return whether a result's version name is in use by a past version or another bento.
 
     A bento that was refused before may come again under its own name.
     """
@@ -158,7 +158,7 @@ def _scored(
     *,
     now: int,
 ) -> Proposal:
-    """Return the end of a Job that scored the stable version alone: it counts as no training and as no attempt."""
+    """Return the end of a Job that only scored stable; it counts neither as a training nor as an attempt."""
     stable, running = status.stable, status.training
     if stable is None or running is None or scored.parent != stable.release:
         return _discard(
@@ -191,7 +191,7 @@ def _judged(
     *,
     now: int,
 ) -> Proposal:
-    """Return the verdict of the hold-out: a remedy must not be worse, a challenger must be better."""
+    """Return the hold-out verdict: a remedy must not be worse, a challenger must be better."""
     name = result.release.version
     margins = (
         terms.retraining.hold_out_margins
@@ -230,7 +230,7 @@ def _judged(
 
 
 def _degraded(terms: Terms, status: DataProductStatus) -> list[SloTerms]:
-    """Return the SLOs that a version must remedy: the training's, else all degraded ones."""
+    """Return the SLOs that a new version must remedy: the training's, else all degraded ones."""
     running = status.training
     if running is not None and running.slo:
         return [slo for slo in terms.slos if slo.name == running.slo]
@@ -238,7 +238,7 @@ def _degraded(terms: Terms, status: DataProductStatus) -> list[SloTerms]:
 
 
 def _skew(terms: Terms, status: DataProductStatus) -> Comparison | None:
-    """Return the comparison by which serving differs from training; None without one."""
+    """Return the comparison that shows a serving skew; None without one."""
     comparisons = (compare(terms, status, slo) for slo in _degraded(terms, status))
     return next(
         (comparison for comparison in comparisons if comparison is not None and comparison.differs),
@@ -256,7 +256,7 @@ def _is_better(result: TrainingSucceeded, verdict: holdout_gate.HoldOut) -> bool
 def _not_better(
     status: DataProductStatus, name: str, verdict: holdout_gate.HoldOut, *, now: int
 ) -> Proposal:
-    """Return the end of a challenger that isn't shown to be better; it counts as no failure."""
+    """Return the end of a challenger that isn't shown to be better, which doesn't count as a failure."""
     assert status.retraining is not None
     text = _too_small(verdict) if verdict.difference is None else _comparison_text(verdict)
     after = status.with_retraining(

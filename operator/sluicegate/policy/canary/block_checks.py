@@ -34,7 +34,7 @@ def requests_of(block: CanaryBlock) -> int:
 
 
 def most_events(readings: Iterable[BlockValue | None]) -> int:
-    """Return the events of the SLO that counts most of them in a block; each request is an event of some."""
+    """Return the event count of the SLO with the most events in a block."""
     counts = map(count_of, readings)
     return max((count.total for count in counts if count is not None), default=0)
 
@@ -67,12 +67,12 @@ def invalid_blocks(judged_slos: Sequence[SloTerms], blocks: Sequence[CanaryBlock
 
 
 def is_counted(measured: CanaryBlock | BlockValue) -> bool:
-    """Return whether a block, or an SLO's counts of it, were measured whole."""
+    """Return whether a block, or an SLO's counts in a block, were measured completely."""
     return measured.quality is Quality.COUNTED
 
 
 def quality_of(block: CanaryBlock | None) -> Quality:
-    """Return the quality of a block; MISSING where there is none."""
+    """Return the quality of a block; MISSING for a block that wasn't read."""
     return Quality.MISSING if block is None else block.quality
 
 
@@ -103,14 +103,14 @@ def silent_blocks(
 
 
 def _odds(block: CanaryBlock, shares: Sequence[Share]) -> float:
-    """Return the candidate's requests per request of stable that its share in this block gives; 0 before the first."""
+    """Return the ratio of candidate to stable requests that the block's traffic share implies; 0 before the first share."""
     weights = (share.weight for share in reversed(shares) if share.start_time < block.end)
     weight = next(weights, 0)
     return weight / (100 - weight) if weight < 100 else 0.0  # noqa: PLR2004
 
 
 def silences_of(terms: Terms, candidate: Candidate, observed: Observed) -> Silences:
-    """Return the intervals whose time the duration doesn't count; none where a person chose the duration."""
+    """Return the intervals that don't count toward maxDuration; none where the spec sets maxDuration."""
     if terms.duration_given:
         return ()
     start_time = candidate.rollout_start_time
@@ -156,7 +156,7 @@ def _with_interval(intervals: _Intervals, begin: int, end: int) -> _Intervals:
 
 
 def wrong_share(terms: Terms, usable_blocks: Sequence[CanaryBlock], weight: float) -> float | None:
-    """Return the candidate's share of the requests in the last five blocks if each contradicts its weight; else None.
+    """Return the candidate's traffic share if it contradicts the weight in each of the last five blocks; else None.
 
     Counts of the gateway must lie within [w/2, 2w]; counts of the pods only within (0, 2w], as
     callers inside the cluster reach stable without the gateway. A share too small is seen only
@@ -194,7 +194,7 @@ def lost_share(terms: Terms, blocks: Sequence[CanaryBlock]) -> float:
 
 
 def _shares(terms: Terms, blocks: Sequence[CanaryBlock]) -> list[tuple[int, int]]:
-    """Return the requests of (candidate, both) as pods counted them; none without a count."""
+    """Return the candidate's and the total requests per block, as pods counted them; empty without a count."""
     kinds = {slo.kind: slo.name for slo in terms.slos}
     name = next((kinds[kind] for kind in _REQUEST_KINDS if kind in kinds), None)
     if any(CLIENT_ERRORS in block.stable for block in blocks):  # whatever the answer was

@@ -48,24 +48,24 @@ class CanaryCase:
 
     @property
     def time(self) -> RolloutTime:
-        """Time that its rollout has used, and the time that is left."""
+        """Return the used and the remaining time of the rollout."""
         return rollout_time(
             self.terms, self.status, self.candidate, self.assessment.silences, now=self.now
         )
 
     @property
     def stays(self) -> str:
-        """Return the first words of the message of a hold."""
+        """Return the beginning of each message that explains a hold."""
         return f"{self.name} stays at {self.candidate.weight} %"
 
     @property
     def is_last(self) -> bool:
-        """Whether the candidate has the share of the last step."""
+        """Return whether the candidate has the traffic share of the last step."""
         return next_share(self.candidate, self.terms.steps) is None
 
     @property
     def needs_approval(self) -> bool:
-        """Whether the last step still waits for a person."""
+        """Return whether the last step still requires a manual approval."""
         return self.terms.approval is Approval.MANUAL and not self.approved
 
     @property

@@ -45,7 +45,7 @@ def with_consumers(
     *,
     assessment: Assessment,
 ) -> Assessment:
-    """Return the assessment with the SLOs of consumers, and the consumers whose outcomes are no evidence."""
+    """Return the assessment with the SLOs of consumers, and the consumers whose outcomes are not valid evidence."""
     if not observed.consumer_readings:
         return assessment
     start = candidate.rollout_start_time
@@ -75,7 +75,7 @@ def _evidence(
     *,
     arms: CountedArms,
 ) -> Iterator[SloEvidence]:
-    """Yield the evidence of each SLO of a consumer; a step before the last waits for none of them."""
+    """Yield the evidence of each SLO of a consumer; only the last step requires it."""
     consumer = reading.terms
     assert consumer is not None
     is_last = next_share(candidate, terms.steps) is None
@@ -95,7 +95,7 @@ class _Requests(NamedTuple):
     unmarked: int = 0
 
     def problem(self, lost_share: float) -> str:
-        """Return why such requests are no evidence; empty if they are.
+        """Return why these requests are not valid evidence; empty if they are valid.
 
         Parameters
         ----------
@@ -118,7 +118,7 @@ class _Requests(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Met:
-    """One counted block, with the consumer's requests up to it since the present share began.
+    """A counted block, with the sum of the consumer's requests since the present share began.
 
     Attributes
     ----------
@@ -177,7 +177,7 @@ def _arms(
 
 
 def _gap(upstream: str, consumer: str, met: Sequence[_Met]) -> str:
-    """Return why the newest outcomes of a consumer are no evidence, and what ends that; empty if they are."""
+    """Return why the newest outcomes of a consumer are not valid evidence, and what ends that; empty if they are valid."""
     newest = met[-1] if met else None
     if newest is not None and not newest.warm:
         return ""

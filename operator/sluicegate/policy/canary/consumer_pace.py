@@ -49,7 +49,7 @@ def consumers_planned(
 def consumers_aged(
     terms: Terms, steps: tuple[int, ...], observed: Observed, min_labels: int
 ) -> Iterator[tuple[float, SloTerms]]:
-    """Yield the seconds that an equal candidate needs by each SLO of a consumer whose labels compare by age.
+    """Yield the seconds that an equal candidate needs for each consumer SLO whose labels are compared by age.
 
     Parameters
     ----------

@@ -72,7 +72,7 @@ from sluicegate.stats.sequential_test import (
 def assess(
     terms: Terms, status: DataProductStatus, candidate: Candidate, observed: Observed
 ) -> Assessment:
-    """Assess a candidate that takes traffic by its blocks: the evidence of each SLO, gauge and consumer."""
+    """Assess a candidate with traffic: return the evidence of each SLO, gauge and consumer from its blocks."""
     seconds, start = observed.canary_block_seconds, candidate.rollout_start_time
     before = look_back(observed.canary_blocks, start, seconds)
     blocks = [block for block in observed.canary_blocks if block.end > start]
@@ -131,7 +131,7 @@ def _is_in_sync(block: CanaryBlock, candidate: Candidate) -> bool:
 def counted_blocks(
     blocks: Sequence[CanaryBlock], candidate: Candidate, seconds: int
 ) -> list[tuple[CanaryBlock, bool]]:
-    """Return the blocks that were counted, each with whether it counts as evidence.
+    """Return the counted blocks, each with a flag whether it is evidence.
 
     Two blocks after each change of weight are none.
     """
@@ -151,7 +151,7 @@ def counted_blocks(
 
 @dataclass(frozen=True)
 class CountedArms:
-    """Counted blocks of both arms, oldest first: stable's before the rollout, and all since it began.
+    """Counted blocks of candidate and stable, oldest first: stable's before the rollout, and all since its start.
 
     With each of these is whether it is evidence. `newest` is when the newest block ended, counted
     or not; `slos` is how many comparisons may take it back: one an SLO, those of consumers included, and
@@ -169,17 +169,17 @@ class CountedArms:
 
     @cached_property
     def numbers(self) -> tuple[int, ...]:
-        """A number for each block of `since` with its flag."""
+        """Return the number of each block since the start of the rollout, with its evidence flag."""
         return tuple([2 * block.number + is_warm for block, is_warm in self.since])
 
     @cached_property
     def all_blocks(self) -> list[tuple[CanaryBlock, bool]]:
-        """Blocks before the rollout, which are no evidence, and all since."""
+        """Return the blocks before the rollout, flagged as no evidence, and the blocks since."""
         return [*((block, False) for block in self.before), *self.since]
 
     @cached_property
     def all_numbers(self) -> tuple[int, ...]:
-        """A number for each of all blocks with its flag."""
+        """Return the number of each block, also before the rollout, with its evidence flag."""
         return (*(2 * block.number for block in self.before), *self.numbers)
 
 
@@ -209,7 +209,7 @@ def _read_pairs(
 
 
 def look_back(blocks: Sequence[CanaryBlock], since: int, seconds: int) -> list[CanaryBlock]:
-    """Return stable's counts before the rollout: of the last hour, and of thirty blocks at least."""
+    """Return stable's counted blocks of the hour before the rollout, and at least thirty blocks."""
     first = since - max(LOOK_BACK_SECONDS, MIN_BLOCKS * seconds)
     return [b for b in blocks if first < b.end <= since and is_counted(b)]
 
@@ -329,7 +329,7 @@ def slo_evidence(
 
 
 def _rate(before: Sequence[Count], evidence: SequentialEvidence) -> float:
-    """Return the events a block of both arms: before the rollout or during it, whichever is more.
+    """Return the events per block of both versions: before or during the rollout, whichever is larger.
 
     An SLO that must speak isn't let off because its events dry up.
     """

@@ -59,7 +59,7 @@ def _lift(slo: SloEvidence) -> Lift | None:
 
 
 def _on_hold_out(candidate: Candidate) -> str:
-    """Return the change of the training's SLO on the hold-out, or the largest one if it is for none; empty without counts."""
+    """Return the hold-out change of the SLO that caused the training, else the largest one; empty without counts."""
     names = [candidate.cause_slo] if candidate.cause_slo else sorted(candidate.evaluation)
     lifts = [lift for name in names if (lift := _hold_out_lift(candidate, name)) is not None]
     lift = max(lifts, key=lambda lift: lift.gain, default=None)

@@ -42,7 +42,7 @@ class GaugeEvidence:
 
     @property
     def is_against(self) -> bool:
-        """Return whether the candidate is worse, beyond chance. If this and `favours` hold, there is no verdict."""
+        """Return whether the candidate is worse, beyond chance; together with `favours` there is no verdict."""
         worse = self.interval is not None and self.interval.upper < 0
         return worse and not self.favours
 

@@ -57,7 +57,7 @@ class CanaryHold:
 def hold_of(
     candidate: Candidate, decision: Decision, observed: Observed, *, now: int, request: str = ""
 ) -> CanaryHold | None:
-    """Return the hold of a candidate that takes traffic; None if the decision moves it.
+    """Return the hold of a candidate with traffic; None if the decision changes its share.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ def _share_since(candidate: Candidate) -> int:
 
 
 def _pauses(candidate: Candidate, observed: Observed) -> tuple[int, int]:
-    """Return the seconds of the present pause, and of the longest one in the time before it.
+    """Return the seconds of the present pause in traffic, and of the longest earlier one.
 
     A pause is of blocks in a row without counts, or without a request of the candidate, at its present share.
     """

@@ -38,7 +38,7 @@ RECENT_BLOCKS: Final = 240
 
 
 def compares_ages(slo: SloTerms, blocks: Sequence[CanaryBlock]) -> bool:
-    """Return whether an SLO counts labels whose ages are counted for each arm."""
+    """Return whether an SLO compares labels by age, with ages counted for each version."""
     if not slo.definition.from_truths:
         return False
     recent_blocks = blocks[-RECENT_BLOCKS:]
@@ -61,7 +61,7 @@ def _total(slo: SloTerms, arms: Iterable[Mapping[str, BlockValue]]) -> int:
 
 
 class AgeRule(NamedTuple):
-    """What decides which of a block's labels compare.
+    """The rule which labels of a block are compared.
 
     Attributes
     ----------
@@ -81,7 +81,7 @@ class AgeRule(NamedTuple):
 def _read_labels(
     blocks: Sequence[tuple[CanaryBlock, bool]], rule: AgeRule, stretch: slice
 ) -> Iterator[LabelledBlock]:
-    """Yield the labels of a stretch of blocks, oldest first; each block has a flag whether it is evidence."""
+    """Yield the labels of each block, oldest first, with a flag whether the block is evidence."""
     start_times, changed = deque(rule.share_times), 0
     for block, is_warm in blocks[stretch]:
         while start_times and start_times[0] < block.end:
@@ -98,7 +98,7 @@ def _read_labels(
 
 
 def _covered(rule: AgeRule, age: float) -> int:
-    """Return how many classes of age predictions of this age, in seconds, have completed."""
+    """Return the number of age classes that are complete for predictions of this age, in seconds."""
     if rule.lag_seconds:
         return len(AGES) if age >= rule.lag_seconds else 0
     return len(AGES) if age >= rule.lifetime_seconds else covered_classes(age)
@@ -110,7 +110,7 @@ def _labels(block: CanaryBlock, slo: str) -> Count:
 
 
 class LabelRate(NamedTuple):
-    """Labels of both arms up to one class of age.
+    """The label rates of both versions, up to an upper bound of the label age.
 
     Attributes
     ----------
@@ -151,7 +151,7 @@ class LabelComparison:
 
     @property
     def _are_of_another_kind(self) -> bool:
-        """Return whether the labels of a class have another share of wrong answers than all, beyond chance."""
+        """Return whether labels of one age class have a different bad share than all labels, beyond chance."""
         if not self.rates:
             return False
         ratio = self.rates[-1].ratio
@@ -171,7 +171,7 @@ def compare_labels(
     seconds: int,
     since: int,
 ) -> LabelComparison | None:
-    """Return the labels of an SLO at the same ages; None where their ages aren't counted.
+    """Return the labels of an SLO compared at equal ages; None where label ages aren't counted.
 
     Parameters
     ----------
@@ -252,7 +252,7 @@ def expected_label_seconds(
     correlation: float = 0.0,
     earlier_evidence: float = 0.0,
 ) -> float:
-    """Compute the mean time until an equal candidate has passed all steps; infinite if it never does.
+    """Compute the mean time until an equal candidate has passed all steps; infinite if it never passes.
 
     Parameters
     ----------
@@ -278,7 +278,7 @@ def expected_label_seconds(
 
 
 def _time_until(needed: float, speeds: Sequence[tuple[float, float]]) -> float:
-    """Return when evidence that grows at these rates, each from its own time on, reaches `needed`."""
+    """Return the time at which the accumulated evidence reaches `needed`; each rate applies from its own start time."""
     if needed <= 0:
         return 0.0
     gathered = 0.0

@@ -127,7 +127,7 @@ def seconds_of_all_steps(
     *,
     block_seconds: float,
 ) -> float:
-    """Return the seconds of all steps: only the last one waits for a slow SLO if another SLO can favour the candidate.
+    """Return the duration of all steps; a slow SLO is awaited only at the last step if another SLO can favour the candidate.
 
     Parameters
     ----------
@@ -148,7 +148,7 @@ def is_late(
     block_seconds: int,
     silences: Silences,
 ) -> bool:
-    """Return whether the steps so far have used their part of the duration, apart from a step's least blocks.
+    """Return whether the steps so far used more than their part of maxDuration.
 
     Of a duration that waits for labels, requests need no more than what applies without them.
 

@@ -39,7 +39,7 @@ SUM_SECONDS: Final = 300
 def with_harmed_markets(
     terms: Terms, candidate: Candidate, observed: Observed, assessment: Assessment
 ) -> Assessment:
-    """Return the assessment with its events by market, and the markets in which a candidate is worse beyond chance."""
+    """Return the assessment with its events by market, and the markets in which the candidate is worse beyond chance."""
     if not terms.market_cells:
         return assessment
     since = _counted_since(candidate, observed)
@@ -64,7 +64,7 @@ def compare_markets(
 def counts_by_market(
     candidate: Candidate, since: Sequence[CountedBlock], assessment: Assessment
 ) -> Mapping[str, MarketCounts]:
-    """Return the events of candidate and stable by SLO and market, of the blocks whose labels have come."""
+    """Return the events of candidate and stable by SLO and market, of blocks whose labels have arrived."""
     slos = {slo.terms.name: slo for slo in assessment.slos if slo.terms.gauge is None}
     counts: dict[str, dict[str, tuple[Count, Count]]] = {}
     for slo, market, key in _cells(since, slos):
@@ -112,7 +112,7 @@ def _counted_since(candidate: Candidate, observed: Observed) -> list[CountedBloc
 def _cells(
     since: Sequence[CountedBlock], slos: Mapping[str, SloEvidence]
 ) -> Iterator[tuple[SloEvidence, str, str]]:
-    """Yield each cell of the newest block: the evidence of its SLO, its market, the name of its series."""
+    """Yield the SLO evidence, the market and the series name of each cell in the newest block."""
     for series in sorted({name for block, _ in since[-1:] for name in block.candidate}):
         name, market = split_series(series)
         if market and name in slos:
@@ -120,7 +120,7 @@ def _cells(
 
 
 def _label_times(shares: Sequence[Share], settles: int) -> list[int]:
-    """Return when the labels of each share have come, in seconds."""
+    """Return the time at which the labels of each share have arrived, in seconds."""
     return [share.start_time + settles for share in shares]
 
 
@@ -132,7 +132,7 @@ def _is_compared(slo: SloTerms) -> bool:
 def _sums(
     since: Sequence[CountedBlock], key: str, ready: Sequence[int], settles: int
 ) -> Iterator[tuple[Count, Count]]:
-    """Yield the events of (candidate, stable) of complete sums of blocks, oldest first.
+    """Yield the events of (candidate, stable) for each complete group of blocks, oldest first.
 
     Parameters
     ----------
@@ -150,7 +150,7 @@ def _sums(
 def _evident_blocks(
     blocks: Iterable[CountedBlock], ready: Sequence[int], settles: int
 ) -> list[CanaryBlock]:
-    """Return the blocks that are evidence, and in which the labels of the share in force have come."""
+    """Return the evidence blocks in which the labels of the present share have arrived."""
     return [
         block
         for block, is_warm in blocks

@@ -51,12 +51,12 @@ Objection = Callable[[CanaryCase], Hold | None]
 
 
 def can_be_judged(terms: Terms) -> bool:
-    """Return whether any SLO or gauge can ever favour a candidate."""
+    """Return whether any SLO or gauge is able to favour a candidate."""
     return any(slo.canary_evidence is not CanaryEvidence.POST_PROMOTION for slo in terms.deciding)
 
 
 def needs_of_a_step() -> str:
-    """Return the rule that ends a candidate's present step, in words that remain true while status has them."""
+    """Return the rule that ends the present step, in words that stay valid while the step lasts."""
     return (
         f"until it has {MIN_BLOCKS} blocks and {MIN_REQUESTS} requests there, and the evidence"
         " of each required SLO"
@@ -65,7 +65,7 @@ def needs_of_a_step() -> str:
 
 # ---- the newest block and the traffic ---------------------------------------------------------
 def newest_block_is_unmeasured(case: CanaryCase) -> Hold | None:
-    """Hold while the newest block isn't measured."""
+    """Hold until the newest block is measured."""
     newest = case.assessment.newest
     if newest is Quality.COUNTED:
         return None
@@ -76,7 +76,7 @@ def newest_block_is_unmeasured(case: CanaryCase) -> Hold | None:
 
 
 def blocks_hold_no_counts(case: CanaryCase) -> Hold | None:
-    """Hold while counts are invalid, as they are no evidence."""
+    """Hold while counts are invalid."""
     invalid = case.assessment.invalid
     if invalid < INVALID_BLOCKS:
         return None
@@ -93,7 +93,7 @@ def newest_block_has_no_requests(case: CanaryCase) -> Hold | None:
 
 
 def route_is_not_accepted(case: CanaryCase) -> Hold | None:
-    """Hold while a Gateway doesn't accept the route: no request follows the share."""
+    """Hold while a Gateway doesn't accept the route, as no request follows the new share."""
     if not case.facts.route_objection:
         return None
     text = f"{case.stays}: {case.facts.route_objection}"
@@ -109,7 +109,7 @@ def share_is_unverified(case: CanaryCase) -> Hold | None:
 
 
 def share_is_wrong(case: CanaryCase) -> Hold | None:
-    """Hold while the share of requests contradicts the weight."""
+    """Hold while the measured traffic share contradicts the weight."""
     share = case.assessment.mismatch
     if share is None:
         return None
@@ -121,7 +121,7 @@ def share_is_wrong(case: CanaryCase) -> Hold | None:
 
 
 def a_market_is_worse(case: CanaryCase) -> Hold | None:
-    """Hold while the candidate is worse in a market beyond chance, if the spec says so."""
+    """Hold while the candidate is worse in a market beyond chance, if the spec requires markets to be equal."""
     harms = [harm for harm in case.assessment.harmed if harm.holds]
     if not harms:
         return None
@@ -140,7 +140,7 @@ def a_market_is_worse(case: CanaryCase) -> Hold | None:
 
 
 def _until(case: CanaryCase) -> str:
-    """Return the end of the rollout of a candidate that a person may promote, as a clause."""
+    """Return a clause with the end of the rollout, for a candidate that may be promoted manually."""
     if case.has_passed:
         return ""
     return (
@@ -151,7 +151,7 @@ def _until(case: CanaryCase) -> str:
 
 # ---- missing evidence -------------------------------------------------------------------------
 def step_is_short(case: CanaryCase) -> Hold | None:
-    """Hold until a step has lasted for some blocks and requests."""
+    """Hold until a step has lasted for its minimum of blocks and requests."""
     blocks, requests = case.assessment.dwell, case.assessment.requests
     if blocks >= MIN_BLOCKS and requests >= MIN_REQUESTS:
         return None
@@ -172,7 +172,7 @@ def no_slo_has_traffic(case: CanaryCase) -> Hold | None:
 
 
 def evidence_is_missing(case: CanaryCase) -> Hold | None:
-    """Hold until each SLO that must favour the candidate does."""
+    """Hold until the evidence of each required SLO favours the candidate."""
     not_favouring = [slo for slo in case.assessment.counted if not slo.favours]
     if not not_favouring:
         return None
@@ -185,7 +185,7 @@ def evidence_is_missing(case: CanaryCase) -> Hold | None:
 
 
 def a_consumer_is_unmeasured(case: CanaryCase) -> Hold | None:
-    """Hold at the last step while outcomes of a consumer that must favour the candidate are no evidence."""
+    """Hold at the last step while a required consumer has no valid outcomes."""
     gap = unmeasured_consumer(case) if case.is_last else None
     if gap is None:
         return None
@@ -194,7 +194,7 @@ def a_consumer_is_unmeasured(case: CanaryCase) -> Hold | None:
 
 
 def unmeasured_consumer(case: CanaryCase) -> ConsumerGap | None:
-    """Return the first awaited consumer whose outcomes are no evidence; None without one."""
+    """Return the first required consumer without valid outcomes; None if all have some."""
     silent_consumers = {slo.terms.consumer for slo in case.assessment.required if not slo.favours}
     return next(
         (gap for gap in case.assessment.gaps if gap.unread or gap.consumer in silent_consumers),
@@ -203,7 +203,7 @@ def unmeasured_consumer(case: CanaryCase) -> ConsumerGap | None:
 
 
 def gauge_is_missing(case: CanaryCase) -> Hold | None:
-    """Hold at the last step while a gauge that must favour the candidate does not yet."""
+    """Hold at the last step until each required gauge favours the candidate."""
     for gauge in case.assessment.gauges if case.is_last else ():
         if gauge.required and not gauge.favours:
             text = (
@@ -217,19 +217,19 @@ def gauge_is_missing(case: CanaryCase) -> Hold | None:
 
 # ---- evidence against it ----------------------------------------------------------------------
 def few_events_look_worse(case: CanaryCase) -> Hold | None:
-    """Hold at the last step while too few events for a verdict look worse."""
+    """Hold at the last step while an SLO looks worse but has too few events for a verdict."""
     leaning = next((slo for slo in case.assessment.slos if slo.leans_against), None)
     return _leaning(case, leaning) if leaning is not None and case.is_last else None
 
 
 def events_look_worse(case: CanaryCase) -> Hold | None:
-    """Hold while an SLO's events look worse rather than equal."""
+    """Hold while the counts of an SLO are likelier under a worse than under an equal candidate."""
     worse = next((slo for slo in case.assessment.slos if slo.looks_worse), None)
     return None if worse is None else _leaning(case, worse)
 
 
 def _leaning(case: CanaryCase, slo: SloEvidence) -> Hold:
-    """Hold for an SLO with few events that look worse: too few events are no approval (docs/adr/0004)."""
+    """Return the hold for an SLO that looks worse on few events: missing evidence is no approval (docs/adr/0004)."""
     text = (
         f"{case.stays}: {slo.terms.title} has too few"
         f" events for a verdict, and they point to a regression: {basis(slo)}"
@@ -238,7 +238,7 @@ def _leaning(case: CanaryCase, slo: SloEvidence) -> Hold:
 
 
 def below_standard(case: CanaryCase) -> Hold | None:
-    """Hold at the last step a candidate below the objective or the first acceptance."""
+    """Hold a candidate at the last step if it misses the objective or the original baseline."""
     if not case.is_last:
         return None
     holds = (_misses_objective(case, slo) or _walks_away(case, slo) for slo in case.assessment.slos)
@@ -246,7 +246,7 @@ def below_standard(case: CanaryCase) -> Hold | None:
 
 
 def below_stables_standard(case: CanaryCase) -> Hold | None:
-    """Hold a candidate that misses an objective which stable meets, or falls below the first acceptance."""
+    """Hold a candidate that misses an objective which stable meets, or that is worse than the original baseline."""
     holds = (
         (None if _is_as_good(slo) else _misses_objective(case, slo)) or _walks_away(case, slo)
         for slo in case.assessment.slos
@@ -276,12 +276,12 @@ AGAINST: Final[tuple[Objection, ...]] = (share_is_wrong, events_look_worse, belo
 
 
 def obstacle(case: CanaryCase) -> Hold | None:
-    """Return the first objection to the next step; None without one."""
+    """Return the first objection against the next step; None without one."""
     return next(filter(None, (check(case) for check in OBJECTIONS)), None)
 
 
 def evidence_against(case: CanaryCase) -> Hold | None:
-    """Return the evidence against a candidate, even too little for a rollback: a person can't overrule it."""
+    """Return the objection by evidence against a candidate, which no manual request overrules; None without one."""
     return next(filter(None, (check(case) for check in AGAINST)), None)
 
 
@@ -306,7 +306,7 @@ def _misses_objective(case: CanaryCase, slo: SloEvidence) -> Hold | None:
 
 
 def missed_by(slo: SloEvidence, lower: float) -> str:
-    """Return by how much the candidate misses an objective, in words."""
+    """Return the difference between the candidate's share and the objective, as text."""
     return (
         f"in {slo.terms.name} at least {percent(lower)} are bad"
         f" ({events(slo.arms[0].total)}), {percent(slo.terms.allowed_bad or 0.0)} are allowed"
@@ -314,7 +314,7 @@ def missed_by(slo: SloEvidence, lower: float) -> str:
 
 
 def _is_as_good(slo: SloEvidence) -> bool:
-    """Return whether the candidate has no larger share of bad events than stable in the same blocks."""
+    """Return whether the candidate's bad share is at most stable's in the same blocks."""
     candidate_arm, stable_arm = slo.arms
     return (
         stable_arm.total > 0
@@ -331,7 +331,7 @@ def first_accepted(status: DataProductStatus, slo: str) -> Baseline | None:
 
 
 def _walks_away(case: CanaryCase, slo: SloEvidence) -> Hold | None:
-    """Hold a candidate that is worse than the first version, so that small losses can't accumulate.
+    """Hold a candidate that is worse than the first accepted version, so that small losses can't accumulate.
 
     A candidate that beats stable may pass although it doesn't reach the first: the world moved.
     """
@@ -361,13 +361,13 @@ def _walks_away(case: CanaryCase, slo: SloEvidence) -> Hold | None:
 
 # ---- words ------------------------------------------------------------------------------------
 def both_arms(slo: SloEvidence) -> str:
-    """Return the shares of both versions in the same blocks, in words."""
+    """Return the good shares of candidate and stable in the same blocks, as text."""
     candidate_text, stable_text = (_share(slo, count) for count in slo.arms)
     return f"{candidate_text} against stable's {stable_text} in the same blocks{_ages(slo)}"
 
 
 def _share(slo: SloEvidence, count: Count) -> str:
-    """Return the share of good events of one version, in words."""
+    """Return the good share of one version, as text."""
     if not count.total:
         return "no events"
     return (
@@ -376,7 +376,7 @@ def _share(slo: SloEvidence, count: Count) -> str:
 
 
 def _ages(slo: SloEvidence) -> str:
-    """Return a clause about the ages of labels that compare; empty where no age limits them."""
+    """Return a clause about the ages of the compared labels; empty where labels of any age are compared."""
     if slo.labels is None:
         return ""
     if not slo.labels.classes:
@@ -391,12 +391,12 @@ def _ages(slo: SloEvidence) -> str:
 
 
 def basis(slo: SloEvidence) -> str:
-    """Return the source of an SLO's evidence, in words: the shadow phase's rows, else both arms."""
+    """Return the source of an SLO's evidence as text: shadow phase rows, else the blocks of both versions."""
     return both_arms(slo) if slo.shadow is None else shadow_rows(slo.shadow)
 
 
 def shadow_rows(shadow: BlockEvidence) -> str:
-    """Return the rows that both versions were scored on after the training, in words."""
+    """Return the number of rows that both versions were scored on after the training, as text."""
     rows = shadow.pairs
     if not rows.total:
         return "no rows that were labelled after the training"
@@ -407,7 +407,7 @@ def shadow_rows(shadow: BlockEvidence) -> str:
 
 
 def numbers_of(slo: SloEvidence) -> dict[str, float]:
-    """Return the evidence of one SLO by name."""
+    """Return the evidence values of one SLO by name, for a status's numbers."""
     candidate_arm, stable_arm = slo.arms
     return {
         "promote": slo.evidence.promote_evidence,

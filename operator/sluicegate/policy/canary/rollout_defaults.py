@@ -56,12 +56,12 @@ have a verdict by then, 75 to 87 % at twice the average."""
 
 
 def of_next(terms: Terms, observed: Observed) -> Terms:
-    """Return the terms with the steps of a rollout that starts now."""
+    """Return the terms with derived steps and duration for a rollout that starts now."""
     return terms if terms.steps_given else replace(terms, steps=_steps(terms, observed))
 
 
 def of_current(terms: Terms, status: DataProductStatus, observed: Observed) -> Terms:
-    """Return the terms with the values that the present rollout derived where the spec has none.
+    """Return the terms with the steps and duration that the present rollout has derived.
 
     A field that was removed from the spec since then has the value that it would start with now.
     """
@@ -100,7 +100,7 @@ def rollout_end(
 def with_longer_duration(
     terms: Terms, status: DataProductStatus, observed: Observed
 ) -> DataProductStatus:
-    """Return the status with a longer duration, if labels of the same ages take longer than was derived.
+    """Return the status with a longer derived duration, if labels of equal ages arrive slower than expected.
 
     How late right and wrong answers become known is measured only once a candidate takes traffic.
     """
@@ -147,7 +147,7 @@ def with_longer_duration(
 def _aged_seconds(
     terms: Terms, slo: SloTerms, trial: Candidate, observed: Observed, *, correlation: float
 ) -> float | None:
-    """Return the mean seconds of an equal candidate whose labels compare at the same ages; None for others."""
+    """Return the mean seconds that an equal candidate needs where labels are compared by age; else None."""
     blocks = [
         canary_block
         for canary_block in observed.canary_blocks
@@ -282,7 +282,7 @@ def _steps(terms: Terms, observed: Observed) -> tuple[int, ...]:
 
 
 def describe_steps(steps: tuple[int, ...]) -> str:
-    """Return shares in words."""
+    """Return the traffic shares of the steps as text."""
     return f"{', '.join(str(share) for share in steps)} %"
 
 

@@ -29,7 +29,7 @@ USUAL_DISCORDANCE: Final = 0.1
 
 
 def is_scored(terms: Terms, slo: SloTerms) -> bool:
-    """Return whether a shadow phase may score the SLO: one of the spec that measures answers.
+    """Return whether a shadow phase scores the SLO: a quality SLO of the spec.
 
     Of mirrored requests outcomes are: an event, as a click, may be what the answer brought about.
     """
@@ -38,7 +38,7 @@ def is_scored(terms: Terms, slo: SloTerms) -> bool:
 
 
 def rows_per_second(terms: Terms, labels_per_second: float) -> float:
-    """Return the rows a second that labels of both versions make: of all requests, or of the mirrored ones.
+    """Return the labelled rows per second that both versions score: of all, or of mirrored requests.
 
     Of these, requests that the candidate answers at the last share aren't.
     """
@@ -92,7 +92,7 @@ def evidence_of(slo: SloTerms, candidate: Candidate) -> BlockEvidence:
 def with_rows(
     terms: Terms, candidate: Candidate, shadow: ShadowStatus, pairs: Mapping[str, Pairs]
 ) -> ShadowStatus:
-    """Return the shadow phase after the rows of one more interval, which ended at `shadow.until_time`.
+    """Return the shadow phase with the rows of one more interval, which ended at `shadow.until_time`.
 
     Parameters
     ----------
@@ -155,7 +155,7 @@ def expected_shadow_seconds(
     evidence: float,
     rows: Pairs | None,
 ) -> float:
-    """Return the same for the present candidate, with the rows that were counted.
+    """Return the mean seconds of a shadow phase for the present candidate, from its counted rows.
 
     Parameters
     ----------

@@ -26,7 +26,7 @@ Z_SURELY: Final = quantile(0.95)
 
 @dataclass(frozen=True, slots=True)
 class AgedLabels:
-    """Labels of a canary whose versions are compared at the same ages.
+    """Canary labels of both versions, compared at equal ages.
 
     Attributes
     ----------
@@ -81,7 +81,7 @@ def _odds(count: Count) -> float:
 
 
 def _count_of(odds: float, total: float) -> Count:
-    """Return the (bad, total) whose odds of bad events are these."""
+    """Return the (bad, total) count for given odds of bad events."""
     rounded_total = max(round(total), 1)
     return Count(round(rounded_total * odds / (1 + odds)), rounded_total)
 
@@ -133,12 +133,12 @@ class SloEvidence:
 
     @property
     def is_slow(self) -> bool:
-        """Return whether the SLO measures answers, and an equal candidate needs long for its evidence."""
+        """Return whether a quality SLO needs long for its evidence even with an equal candidate."""
         return self.terms.measures_quality and self.expected > SLOW_SECONDS
 
     @property
     def must_speak(self) -> bool:
-        """Return whether the promotion waits for the SLO; an implicit one is waited for only until its planned time.
+        """Return whether a promotion requires this SLO; client errors are required only until their planned time.
 
         Then a veto takes a difference that is sure at 95 %. By then it would hold one in five equal
         versions, as half of them take longer than the mean, which planning goes by.
@@ -163,7 +163,7 @@ class SloEvidence:
 
     @property
     def arms(self) -> tuple[Count, Count]:
-        """Return the (bad, total) of (candidate, stable) in the same blocks; of labels, estimated with those that are still to arrive."""
+        """Return the (bad, total) of (candidate, stable) in the same blocks; labels that are still to arrive are estimated."""
         candidate, stable = self.evidence.candidate, self.evidence.stable
         if self.labels is None:
             return candidate, stable
@@ -171,7 +171,7 @@ class SloEvidence:
 
     @property
     def is_estimated(self) -> bool:
-        """Return whether the arms are estimated, as young labels have another share of bad ones."""
+        """Return whether the counts include estimated labels, as young labels have a different bad share."""
         labels = self.labels
         return labels is not None and labels.another_kind and labels.ratio is not None
 
@@ -192,7 +192,7 @@ class SloEvidence:
 
     @property
     def leans_against(self) -> bool:
-        """Return whether the promotion needn't wait for the SLO, and its few events look worse rather than equal."""
+        """Return whether an optional SLO looks worse on few events."""
         is_optional = (
             self.terms.canary_evidence is CanaryEvidence.IF_AVAILABLE and not self.required
         )
@@ -239,7 +239,7 @@ def must_speak(slo: SloTerms, terms: Terms, expected: float, *, comes: bool, unh
 
 
 def without_slow(slos: tuple[SloEvidence, ...]) -> tuple[SloEvidence, ...]:
-    """Return the evidence that a step before the last needs: without slow SLOs if another one favours the candidate.
+    """Return the evidence for a step before the last: without slow SLOs if another SLO favours the candidate.
 
     A small share protects from what requests show at once; labels are most at the last share.
     """
@@ -254,7 +254,7 @@ MAX_NAMED_HARMS: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class MarketHarm:
-    """One SLO in one market in which the candidate is worse beyond chance.
+    """An SLO in a market in which the candidate is worse beyond chance.
 
     Attributes
     ----------
@@ -295,7 +295,7 @@ def harms_in_words(harms: Sequence[MarketHarm]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ConsumerGap:
-    """Why the outcomes of a consumer are no evidence at this share.
+    """The reason why a consumer has no valid outcomes at this share.
 
     Attributes
     ----------
@@ -357,7 +357,7 @@ class Assessment:
 
     @property
     def counted(self) -> tuple[SloEvidence, ...]:
-        """Return the evidence that a promotion is based on: SLOs that must favour it; else all that were measured.
+        """Return the evidence for a promotion: the required SLOs, else all measured ones.
 
         Planning lets an SLO off in which an equal candidate would take too long. A better one
         takes less. So where no SLO must speak, one that shows the candidate to be better carries
@@ -375,7 +375,7 @@ class Assessment:
 
     @property
     def counted_gauges(self) -> tuple[GaugeEvidence, ...]:
-        """Return the same for gauges."""
+        """Return the gauges for a promotion: the required ones, else all measured ones."""
         required = tuple(gauge for gauge in self.gauges if gauge.required)
         if required or any(slo.required and is_own(slo.terms) for slo in self.slos):
             return required
@@ -383,5 +383,5 @@ class Assessment:
 
     @property
     def vouching(self) -> tuple[SloEvidence, ...]:
-        """Return the SLOs of the spec that favour the candidate; without one, or a gauge, nothing does."""
+        """Return the SLOs of the spec that favour the candidate."""
         return tuple(slo for slo in self.counted if is_own(slo.terms))

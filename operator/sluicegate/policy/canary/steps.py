@@ -6,7 +6,7 @@ from sluicegate.api.versions import Candidate
 
 
 def next_share(candidate: Candidate, steps: Sequence[int]) -> int | None:
-    """Return the share of the step after the one it has, in percent; None at the last or beyond it.
+    """Return the traffic share of the step after the candidate's present one, in percent; None after the last.
 
     Steps may have been edited since it took its share, which never leads to one that is smaller.
     """
@@ -14,7 +14,7 @@ def next_share(candidate: Candidate, steps: Sequence[int]) -> int | None:
 
 
 def step_of(candidate: Candidate, steps: Sequence[int]) -> int:
-    """Return the number of the step of the spec, from 1, whose share it has or is beyond.
+    """Return the number of the candidate's step, from 1, by its traffic share.
 
     The spec may have been edited since: what it has is its share, not a number of steps.
     """

@@ -133,7 +133,7 @@ def a_gauge_is_worse(case: CanaryCase) -> Rollback | None:
 
 
 def it_has_no_series(case: CanaryCase) -> Rollback | None:
-    """Roll back a candidate without series, where its share would have given it requests.
+    """Roll back a candidate without series whose traffic share implies requests.
 
     At little traffic a small share gives a candidate no request in many blocks.
     """
@@ -160,7 +160,7 @@ def no_pod_is_ready(case: CanaryCase) -> Inconclusive | None:
 
 
 def its_node_is_busy(case: CanaryCase) -> Inconclusive | None:
-    """End the rollout without a verdict while other pods overload the node, as any version is slow on it."""
+    """End the rollout without a verdict while other pods overload the candidate's node."""
     slow = next((slo for slo in case.assessment.slos if slo.is_against), None)
     if slow is None:
         return None
@@ -247,7 +247,7 @@ def _still_passes(case: CanaryCase) -> bool:
 
 
 def _missed_still(assessment: Assessment) -> str:
-    """Return a clause about objectives that a candidate misses although it is better than stable."""
+    """Return a clause about objectives that the candidate misses although it is better than stable."""
     clauses = [
         f"; {missed_by(slo, lower)}: the objective is still missed, and stable is surely worse"
         for slo in assessment.slos
@@ -289,7 +289,7 @@ def _promote(
 
 
 def _unheard(assessment: Assessment) -> str:
-    """Return a clause about the SLOs without evidence at a promotion, and the reason why it needs none."""
+    """Return a clause about SLOs without evidence at a promotion, and why they need none."""
     clauses = []
     for exemption in (CanaryEvidence.IF_AVAILABLE, CanaryEvidence.POST_PROMOTION):
         exempt_slos = [
@@ -309,7 +309,7 @@ def _unheard(assessment: Assessment) -> str:
 def _candidate_baselines(
     accepted: Baselines, evidence: tuple[SloEvidence, ...], terms: Terms, now: int
 ) -> dict[str, Baseline]:
-    """Return the baselines of the candidate's probation: those of the previous version.
+    """Return the baselines of the candidate's probation, taken from the previous version.
 
     If that one was worse beside the candidate than at its acceptance, the later result counts: a
     rollback would be no remedy. The dispersion comes from the same blocks; if they counted as
@@ -336,7 +336,7 @@ def _candidate_baselines(
 
 # ---- waits and ends -------------------------------------------------------------------------
 def it_waits_for_approval(case: CanaryCase) -> Alert | Hold | None:
-    """Hold a candidate that has passed, now or in an earlier evaluation, for a person's approval.
+    """Hold a candidate that passed, now or earlier, until a manual approval.
 
     A weekend isn't a verdict: neither time nor a quiet or an unmeasured block ends this wait.
     """
@@ -353,7 +353,7 @@ def it_waits_for_approval(case: CanaryCase) -> Alert | Hold | None:
 
 
 def _held_after_its_pass(case: CanaryCase, present_hold: Hold) -> Hold:
-    """Return the hold of a candidate that has passed: evidence against it, a person, or missing measurements."""
+    """Return the hold of a candidate that passed: by evidence against it, a missing approval, or missing measurements."""
     objection = evidence_against(case)
     if objection is not None:
         return objection
@@ -375,7 +375,7 @@ def _agreement(case: CanaryCase) -> str:
 
 
 def measurements_are_lost(case: CanaryCase) -> Inconclusive | None:
-    """End the rollout if nothing could be measured for half an hour."""
+    """End the rollout after half an hour without measurements."""
     since = case.status.engine.outage_start_time
     outage = 0 if since is None else attended_seconds(case.status, since, case.now)
     if outage < LOST_SECONDS:
@@ -424,7 +424,7 @@ def its_time_is_over(case: CanaryCase) -> Inconclusive | None:
 
 
 def _held_for(case: CanaryCase, present_hold: Hold) -> str:
-    """Return the check that holds the candidate when its time is over, since when, and its numbers."""
+    """Return the check that held the candidate when its time ended, with its start and numbers, as text."""
     named_hold = case.candidate.hold
     is_named = named_hold is not None and named_hold.check == present_hold.reason
     since = (
@@ -456,7 +456,7 @@ def it_can_never_be_judged(case: CanaryCase) -> Alert | None:
 
 
 def it_is_held(case: CanaryCase) -> Hold | None:
-    """Hold by the first objection; a person's request is held by evidence against the candidate only."""
+    """Hold by the first objection; a manual promotion is held only by evidence against the candidate."""
     present_hold = case.held
     if present_hold is not None and case.forced and present_hold.reason in OVERRULABLE:
         return evidence_against(case) or present_hold

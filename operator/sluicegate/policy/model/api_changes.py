@@ -41,7 +41,7 @@ class ApiSummary:
 
 
 def parse_summary(text: str) -> ApiSummary | None:
-    """Parse the API summary in a container's message; None for any other message."""
+    """Parse the API summary in a container's termination message; None for other messages."""
     try:
         api = json.loads(text)["api"]
         json.dumps(api, ensure_ascii=False).encode()  # half a character can be in no message
@@ -64,7 +64,7 @@ def _fields(value: Mapping[object, object]) -> dict[str, str]:
 
 
 def changes(stable: ApiSummary | None, candidate: ApiSummary | None) -> tuple[str, ...] | None:
-    """Return the changes of stable's API that break its clients, each as a clause; None if any is unknown."""
+    """Return the breaking changes of stable's API, each as a clause; None if a version's API is unknown."""
     if stable is None or candidate is None:
         return None
     if stable.digest == candidate.digest:
@@ -76,7 +76,7 @@ def changes(stable: ApiSummary | None, candidate: ApiSummary | None) -> tuple[st
 
 
 def added(stable: ApiSummary | None, candidate: ApiSummary | None) -> tuple[str, ...]:
-    """Return the operations that only the candidate's API has; none if either list of operations is incomplete."""
+    """Return the operations and fields that the candidate's API adds, each as a clause."""
     if stable is None or candidate is None or not (stable.operations and candidate.operations):
         return ()
     return tuple(map(_short, sorted(candidate.operations.keys() - stable.operations.keys())))
@@ -144,7 +144,7 @@ def _returns(before: Fields, now: Fields) -> Iterator[str]:
 
 
 def _goes_with_its_parent(path: str, there: Fields, elsewhere: Fields) -> bool:
-    """Return whether the parent of a field is `there` only too, so that its own change is reported instead."""
+    """Return whether a field's parent is added or removed too, so that only the parent is reported."""
     parent = path.rpartition(".")[0]
     for suffix in ("[]", "{}"):
         if path.endswith(suffix):
@@ -166,7 +166,7 @@ def _is_required(types: str) -> bool:
 
 
 def _plain(types: str) -> str:
-    """Return types for people; a digest replaces a type's limits, such as a pattern or a maximum."""
+    """Return a type as readable text; a digest stands for its constraints, such as a pattern or a maximum."""
     return _short(_LIMITS.sub(" with limits", types.rstrip("!?")).replace("|", " or "))
 
 
@@ -185,7 +185,7 @@ def _clauses_text(clauses: list[str]) -> str:
 
 
 def sentence(changes_found: tuple[str, ...]) -> str:
-    """Return the changes in one sentence."""
+    """Return the API changes as one sentence."""
     named_changes = "; ".join(changes_found[:MAX_NAMED])
     more = len(changes_found) - MAX_NAMED
     return f"{named_changes}; and {more} more" if more > 0 else named_changes

@@ -30,7 +30,7 @@ def rollout_seconds(
     until: int,
     silences: Iterable[TimeInterval] = (),
 ) -> int:
-    """Return the seconds of a rollout since its first share, without absences and without `silences`.
+    """Return the seconds of a rollout since its first share, without the operator's absences and `silences`.
 
     What spec.suspend has held it for counts neither, nor does an outage that isn't over.
     """
@@ -45,7 +45,7 @@ def rollout_seconds(
 def with_absences(
     status: DataProductStatus, absences: Iterable[TimeInterval], now: int
 ) -> DataProductStatus:
-    """Return the status with the absences during its candidate or its probation.
+    """Return the status with the operator's absences during a candidate or a probation.
 
     Parameters
     ----------
@@ -69,13 +69,13 @@ def with_absences(
 
 
 def without_probation(status: DataProductStatus) -> DataProductStatus:
-    """Return the status without a probation and the data that only it needs."""
+    """Return the status without a probation and its data."""
     after = status.replace(probation=None).with_engine(probation_baselines={})
     return after if _observed_since(after) is not None else after.with_engine(absences=())
 
 
 def _observed_since(status: DataProductStatus) -> int | None:
-    """Return the begin of the interval whose observed time counts, in seconds; None without one."""
+    """Return the start of the interval whose observed time counts, in seconds; None without one."""
     candidate, probation = status.candidate, status.probation
     begin_times = [] if candidate is None or candidate.is_parked else [candidate.start_time]
     begin_times += [] if probation is None else [probation.start_time]
@@ -102,7 +102,7 @@ def _united(absences: Iterable[TimeInterval]) -> list[TimeInterval]:
 
 
 def _longest(absences: Iterable[TimeInterval]) -> tuple[TimeInterval, ...]:
-    """Return the absences in order, without overlaps; the longest ones of them."""
+    """Return the longest absences, in order and without overlaps."""
     united = _united(absences)
     longest = sorted(united, key=lambda interval: interval.begin - interval.end)[:MAX_ABSENCES]
     return tuple(sorted(longest, key=lambda interval: interval.begin))

@@ -45,7 +45,7 @@ class CanaryBlock:
 
 @dataclass(frozen=True, slots=True)
 class ConsumerBlock:
-    """One block of a consumer, by the version of the upstream that answered it.
+    """A block of a consumer, counted by the version of the upstream that answered.
 
     Attributes
     ----------

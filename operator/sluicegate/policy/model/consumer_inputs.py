@@ -17,7 +17,7 @@ from sluicegate.slo.label_ages import LabelsByAge
 
 
 class ConsumerStore(Protocol):
-    """Where the outcomes of one consumer are kept."""
+    """Read access to the stored outcomes of a consumer."""
 
     @property
     def newest(self) -> int:
@@ -32,7 +32,7 @@ class ConsumerStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class MetRequests:
-    """Requests of one block that called the upstream.
+    """A consumer's requests of one block that called the upstream.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ def consumer_block(
     *,
     ages: LabelsByAge | None,
 ) -> ConsumerBlock:
-    """Return one block of a consumer, by the version of its upstream.
+    """Return a block of a consumer, counted by the upstream's version.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def consumer_block(
 def consumer_reading(
     consumer: DataProduct, upstream: tuple[str, str], store: ConsumerStore
 ) -> ConsumerReading | None:
-    """Return what is known of a consumer; None where none of its SLOs counts in canaries of the upstream.
+    """Return the measurements of a consumer; None if none of its SLOs counts in the upstream's canaries.
 
     Parameters
     ----------

@@ -25,7 +25,7 @@ _EVIDENCE: Final = {
 
 @dataclass(frozen=True, slots=True)
 class ConsumerCase:
-    """One SLO of a consumer in the canary of its upstream.
+    """An SLO of a consumer in the canary of an upstream.
 
     Attributes
     ----------
@@ -56,7 +56,7 @@ class ConsumerTerms:
 
 @dataclass(frozen=True, slots=True)
 class ConsumerReading:
-    """The data of one consumer that the upstream names.
+    """The data of a consumer that the upstream's spec names.
 
     Attributes
     ----------
@@ -75,7 +75,7 @@ class ConsumerReading:
 
     @property
     def cases(self) -> tuple[ConsumerCase, ...]:
-        """Return its SLOs; none while they can't be read."""
+        """Return the consumer's SLOs; empty while its spec or counts can't be read."""
         return () if self.terms is None else self.terms.cases
 
 
@@ -86,13 +86,13 @@ def consumers_named(product: DataProduct) -> tuple[str, ...]:
 
 
 def upstreams_named(product: DataProduct) -> tuple[str, ...]:
-    """Return `namespace/name` of the products that this one calls."""
+    """Return `namespace/name` of the products that a product calls."""
     namespace = product.metadata.namespace
     return tuple(f"{one.namespace or namespace}/{one.name}" for one in product.spec.depends_on)
 
 
 def consumer_terms(consumer: DataProduct, upstream: tuple[str, str]) -> ConsumerTerms | None:
-    """Return the consumer's terms for the canary of an upstream; None if it ignores canaries, or doesn't call the upstream.
+    """Return a consumer's terms for an upstream's canary; None if it ignores canaries or doesn't call the upstream.
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ def consumer_terms(consumer: DataProduct, upstream: tuple[str, str]) -> Consumer
 
 
 def _series(consumer: DataProduct, slo: SloTerms) -> str | None:
-    """Return the series of an SLO by version of the upstream; None if the library doesn't count it so."""
+    """Return the series of an SLO by upstream version; None if they aren't counted by version."""
     if slo.definition.from_truths:
         return None if slo.without_feedback else OUTCOMES
     events = consumer.spec.slo(slo.name).indicator.events

@@ -25,7 +25,7 @@ class ContainerUse(Protocol):
 
     @property
     def cpus_used(self) -> float | None:
-        """Return the used CPUs."""
+        """Return the CPUs in use, in cores."""
 
     @property
     def memory_used(self) -> float | None:
@@ -62,7 +62,7 @@ def _beyond(share: float | None, max_share: float, *, limited: bool) -> bool | N
 
 
 def is_node_busy(facts: ContainerUse | None, resources: Resources) -> bool:
-    """Return whether a pod doesn't get the CPU that it requests, as other pods use it.
+    """Return whether a pod lacks CPU that it requested because other pods use it.
 
     A pod that uses more than it requests waits by its own doing, and so does one that is throttled
     at its limit, whose kernel counts that as waiting. Without a request nothing is promised.

@@ -19,7 +19,7 @@ from sluicegate.stats.paired import Pairs
 
 
 def alert_key(reason: DecisionReason, subject: str) -> str:
-    """Key of an alert, so that it is emitted once."""
+    """Return the key by which a repeated alert is recognized."""
     return f"{reason}/{subject}"
 
 
@@ -31,7 +31,7 @@ ENDED_BY_FAULTS: Final = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Explained:
-    """A decision with its reason: a message for people and numbers for machines.
+    """A decision with its reason, a message and its numbers.
 
     Attributes
     ----------
@@ -47,7 +47,7 @@ class _Explained:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hold(_Explained):
-    """Change nothing; the reason says whether all is well or what the product waits for."""
+    """Change nothing; the reason names the awaited condition, or that all SLOs are met."""
 
     type: ClassVar = DecisionType.HOLD
 
@@ -96,7 +96,7 @@ class Retrain(_Explained):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartRollout(_Explained):
-    """Start a candidate and give it the first step's share of the traffic.
+    """Start a candidate with the traffic share of the first step.
 
     Attributes
     ----------
@@ -155,7 +155,7 @@ class Promote(_Explained):
 
     @property
     def on_evidence(self) -> bool:
-        """Whether its evidence favours the candidate."""
+        """Return whether the evidence favours the candidate, so that no person forced the promotion."""
         return self.reason is DecisionReason.CANARY_NOT_WORSE
 
 
@@ -209,5 +209,5 @@ class Proposal:
 
 
 def foremost(proposals: Iterable[Proposal]) -> Proposal:
-    """Return the proposal that precedes all others; of one type, the first. ValueError without any."""
+    """Return the proposal of the highest precedence, the first of equal ones. ValueError without any."""
     return min(proposals, key=lambda proposal: PRECEDENCE.index(proposal.decision.type))

@@ -40,7 +40,7 @@ def excluded_after(after: int) -> int:
 
 
 def exclude_blocks(record: SloRecord, first: int, last: int, block_seconds: int) -> SloRecord:
-    """Return the status that excludes the blocks first … last, from the first whole sum in them on.
+    """Return the SLO's record with the blocks first … last excluded, in whole groups of twelve.
 
     Parameters
     ----------

@@ -11,7 +11,7 @@ MAX_VERSIONS: Final = 20
 
 
 def previous(history: Iterable[PastVersion]) -> PastVersion | None:
-    """Return the newest version that was stable and wasn't rolled back; None without one."""
+    """Return the newest past version that was stable and wasn't rolled back; None without one."""
     return next((version for version in history if not version.rolled_back), None)
 
 
@@ -25,14 +25,14 @@ def restorable_version(status: DataProductStatus) -> PastVersion | None:
 
 
 def version_named(history: Iterable[PastVersion], version: str) -> PastVersion | None:
-    """Return the version of this name that a person requests, also one that was rolled back."""
+    """Return the past version with a requested name, even if it was rolled back."""
     return next((entry for entry in history if entry.version == version), None)
 
 
 def with_accepted(
     status: DataProductStatus, accepted: Iterable[PastVersion], limit: int
 ) -> tuple[PastVersion, ...]:
-    """Return the history with these versions that were stable, within its limits, newest first.
+    """Return the history with more past stable versions, within its limits, newest first.
 
     Of a version that was stable twice only the later time is kept; versions that were refused take
     the room that is left.
@@ -49,7 +49,7 @@ def with_accepted(
 
 
 def newest_first(history: Iterable[PastVersion]) -> tuple[PastVersion, ...]:
-    """Return past versions in order; of the same second, those that were stable come first."""
+    """Return past versions, newest first; for equal times, versions that were stable first."""
     return tuple(
         sorted(
             history,

@@ -83,7 +83,7 @@ def other_versions(status: DataProductStatus, now: float) -> Iterator[VersionBas
 
 # ---- what was measured ------------------------------------------------------------------------
 class BlockStore(Protocol):
-    """The stored blocks of one product."""
+    """Read access to the stored blocks of a product."""
 
     @property
     def newest(self) -> int:
@@ -97,10 +97,10 @@ class BlockStore(Protocol):
         """Return the name of a version in this store, which distinguishes revisions."""
 
     def series(self, version: VersionBase, name: str) -> Series | None:
-        """Return the blocks of one series of a version; None if the store doesn't have it."""
+        """Return the blocks of a version's series; None if it isn't stored."""
 
     def means(self, version: VersionBase, slo: str) -> Means | None:
-        """Return the block means of a gauge; None if the store doesn't have them."""
+        """Return the block means of a gauge; None if they aren't stored."""
 
     def canary_blocks(self) -> tuple[CanaryBlock, ...]:
         """Return the blocks of both arms, built by `canary_block`; none without a candidate."""
@@ -109,12 +109,12 @@ class BlockStore(Protocol):
         """Return why the newest block of single SLOs couldn't be read."""
 
     def outage(self) -> DecisionReason | None:
-        """Return why the newest block of the whole product couldn't be read; None if it could."""
+        """Return why a product's newest block couldn't be read; None if it was read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """The measurements of one product; the fields are those of `Observed`."""
+    """The measurements of a product, with the field names of `Observed`."""
 
     block: int
     problem: DecisionReason | None
@@ -168,7 +168,7 @@ def _series(
     *,
     now: float,
 ) -> dict[str, dict[str, Series]]:
-    """Return the blocks by version and SLO: the stable version has its own name, others those of the store.
+    """Return the blocks by version and SLO; the stable version is listed under its own name.
 
     Client errors of the stable version are among them while versions are compared; other versions
     are left out until they have had a request.
@@ -215,7 +215,7 @@ def _markets(
 # ---- canary blocks ----------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CandidateReading:
-    """The counts of a candidate in one block; the fields are those of `CanaryBlock`."""
+    """A candidate's counts in one block, with the field names of `CanaryBlock`."""
 
     counts: Mapping[str, BlockValue]
     up: bool
@@ -232,7 +232,7 @@ def canary_block(
     *,
     ages: LabelsByAge | None,
 ) -> CanaryBlock:
-    """Return one block of both arms.
+    """Return a block with the counts of candidate and stable.
 
     Parameters
     ----------
@@ -260,7 +260,7 @@ def canary_block(
 # ---- all of it --------------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """The observation beside the measurements; the fields are those of `Observed`."""
+    """The observation except for measurements, with the field names of `Observed`."""
 
     desired: Release | None
     withheld: str

@@ -27,7 +27,7 @@ NO_TRAFFIC: Final = "without traffic"
 
 @dataclass(frozen=True, slots=True)
 class UpstreamRelease:
-    """A version of a product that this one calls, which replaces another version or is in its canary.
+    """A new version of an upstream product, in its canary or promoted.
 
     Attributes
     ----------
@@ -54,19 +54,19 @@ class UpstreamRelease:
 
     @property
     def largest(self) -> int:
-        """Largest share of the traffic that it has had, in percent."""
+        """Return its largest traffic share so far, in percent."""
         return max(share for _, share in self.shares)
 
     @property
     def ended(self) -> int | None:
-        """Time from which it has no traffic any more, in seconds; None while it has some."""
+        """Return the time at which its traffic ended, in seconds; None while it has traffic."""
         time, share = self.shares[-1]
         return None if share else time
 
 
 @dataclass(frozen=True, slots=True)
 class DegradedConsumer:
-    """A consumer whose degraded SLO follows the release of a product that it calls.
+    """A consumer whose SLO degraded with the release of an upstream.
 
     Attributes
     ----------
@@ -86,7 +86,7 @@ CLOCK_SECONDS: Final = 60
 
 @dataclass(frozen=True, slots=True)
 class InputReading:
-    """The measured value of one input of the product; the fields are those of the spec.
+    """The measured value of one input of the product, with the field names of the spec.
 
     `value`: age of its newest data in seconds where `freshness_seconds` is set, else the number of
     broken rules of its contract; None where nothing was read.
@@ -99,7 +99,7 @@ class InputReading:
 
     @property
     def is_bad(self) -> bool | None:
-        """Return whether its data are late or break the contract; None if unknown."""
+        """Return whether the input is late or breaks its contract; None if unknown."""
         if self.value is None or self.value < -CLOCK_SECONDS:
             return None
         return self.value > (self.freshness_seconds or 0)
@@ -181,13 +181,13 @@ class Failure:
 
     @property
     def own(self) -> bool:
-        """Whether the version is the cause."""
+        """Return whether the version itself is the cause."""
         return self.reason is not DecisionReason.INFRASTRUCTURE
 
 
 @dataclass(frozen=True, slots=True)
 class RolloutProgress:
-    """How far pods and traffic have followed the decision about a candidate.
+    """How far pods and traffic have applied the decision about a candidate.
 
     Attributes
     ----------
@@ -230,7 +230,7 @@ class RolloutProgress:
 
 @dataclass(frozen=True, slots=True)
 class Portfolio:
-    """The facts about other products of this operator that decisions need.
+    """Facts about other products of the same operator that decisions use.
 
     Each product of the same namespace counts as one, and so does each other namespace, however
     many products it declares.
@@ -268,7 +268,7 @@ ALONE: Final = Portfolio(slot=True)
 
 @dataclass(frozen=True, slots=True)
 class TrainingSucceeded:
-    """A training's result, as its Job wrote it.
+    """The result of a training, as written by its Job.
 
     Attributes
     ----------
@@ -361,7 +361,7 @@ class ManualRequest:
 
     @property
     def version(self) -> str:
-        """Return the version in the request; empty without one."""
+        """Return the version that the request names; empty if it names none."""
         return self.value.rpartition("/")[0]
 
 
@@ -433,11 +433,11 @@ class Observed:
     term: int = 0
 
     def counts(self, version: str, slo: str) -> Series | None:
-        """Return the blocks of an SLO of a version; None if it was never counted."""
+        """Return the blocks of an SLO of a version; None if they weren't counted."""
         return self.series.get(version, {}).get(slo)
 
     def means(self, version: str, slo: str) -> Means:
-        """Return the block means of a gauge of a version; empty if it was never read."""
+        """Return the block means of a gauge of a version; empty if they weren't read."""
         return self.gauges.get(version, {}).get(slo, Means())
 
     def had_data(self, version: str, slo: str) -> bool:

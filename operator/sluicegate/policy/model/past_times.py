@@ -23,7 +23,7 @@ _ALLOWED: Final = "next_allowed_time"
 
 
 def without_future(status: DataProductStatus, now: int, *, block_seconds: int) -> DataProductStatus:
-    """Return the status without times in the future, after the clock was set back; the same object if none is.
+    """Return the status without future times, after a clock step backwards; the same object if it has none.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ def _corrected(part: Part, now: int, block_seconds: int) -> Part:
 
 @cache
 def _fields(kind: type[StatusModel]) -> tuple[tuple[str, bool], ...]:
-    """Return the fields of a type that are a time or contain one, by the API's rule for their names."""
+    """Return the fields of a type that are or contain a time, by the API's naming rule."""
     fields = (
         (name, (field.alias or name).endswith("Time"), field.annotation)
         for name, field in kind.model_fields.items()

@@ -9,7 +9,7 @@ from sluicegate.policy.model.observed import ManualRequest, Observed
 
 
 def unhandled_requests(status: DataProductStatus, observed: Observed) -> tuple[ManualRequest, ...]:
-    """Return the requests whose token wasn't handled yet."""
+    """Return the requests whose token isn't recorded as handled."""
     return tuple(request for request in observed.requests if is_pending(status, request))
 
 

@@ -21,7 +21,7 @@ _ACCEPTED: Final = frozenset({Outcome.PROMOTED, Outcome.SUPERSEDED})
 
 
 class Standing(StrEnum):
-    """How far the rollout of spec.model is."""
+    """The state of the rollout of spec.model."""
 
     SERVES = "Serves"
     """Stable is it, or was retrained from it."""
@@ -37,7 +37,7 @@ class Standing(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SpecWish:
-    """The version that spec.model requests, and how far its rollout is.
+    """The version that spec.model requests, and the state of its rollout.
 
     Attributes
     ----------
@@ -150,7 +150,7 @@ def _of_spec(status: DataProductStatus) -> Candidate | None:
 
 
 def _adopted(status: DataProductStatus, release: Release) -> bool:
-    """Return whether the spec names a retrained candidate whose rollout continues."""
+    """Return whether spec.model names the retrained candidate whose rollout is in progress."""
     trial = status.trial
     return trial is not None and not trial.is_parked and trial.release == release
 

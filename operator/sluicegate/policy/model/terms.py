@@ -134,7 +134,7 @@ class SloTerms:
 
     @property
     def title(self) -> str:
-        """Return its name in a sentence about a candidate, with that of its consumer."""
+        """Return the SLO's name for a sentence about a candidate, with its consumer's name."""
         if not self.consumer:
             return self.name
         product = self.consumer.partition("/")[2]
@@ -142,34 +142,34 @@ class SloTerms:
 
     @property
     def subject(self) -> str:
-        """Return its name in a sentence about the share of good events: a latency that falls would read as good."""
+        """Return the SLO's name for a sentence about the share of good events."""
         return self.name if self.threshold is None else f"{self.name} within {self.threshold} ms"
 
     @property
     def definition(self) -> IndicatorDefinition:
-        """Return the definition of its kind of indicator."""
+        """Return the definition of the SLO's indicator kind."""
         return INDICATORS[self.kind]
 
     @property
     def deciding(self) -> bool:
-        """Return whether it counts for the product's state and for a candidate."""
+        """Return whether the SLO counts for the product's state and for a candidate."""
         return self.on_degraded is not OnDegraded.IGNORE
 
     @property
     def is_retrained(self) -> bool:
-        """Return whether its degradation leads to a training if no cause outside the model is found."""
+        """Return whether a degradation of the SLO causes a training if no cause outside the model is found."""
         can_be_retrained = self.definition.remaining_cause is not DecisionReason.AVAILABILITY_ONLY
         return can_be_retrained and self.on_degraded in {OnDegraded.AUTO, OnDegraded.RETRAIN}
 
     @property
     def follows_markets(self) -> bool:
-        """Return whether a market that misses it has an effect; only for SLOs counted by market."""
+        """Return whether the SLO is counted by market and a market that misses it has an effect."""
         is_counted = self.kind in MARKET_INDICATORS
         return is_counted and self.on_market_missed is not OnMarketMissed.IGNORE
 
     @property
     def measures_quality(self) -> bool:
-        """Return whether it measures the answers' quality, rather than how they are served."""
+        """Return whether the SLO measures the quality of answers, rather than availability or latency."""
         return self.kind in QUALITY_KINDS
 
     def margin_by(self, rows: Pairs | None) -> float:
@@ -213,7 +213,7 @@ class RetrainingTerms:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """The terms of one product's decisions; see the fields of the same names in the spec.
+    """The terms for decisions about a product, named after the fields of the spec.
 
     `label_lifetime_seconds`: age of a prediction from which on no label of it counts.
     `shadow_seconds`: interval of the shadow phase; None without one. `mirrored`: share of the requests
@@ -254,7 +254,7 @@ class Terms:
 
     @property
     def ended(self) -> bool:
-        """Return whether its lifecycle allows no new versions."""
+        """Return whether the product's lifecycle permits no new versions."""
         return self.lifecycle.has_ended
 
     @property
@@ -263,7 +263,7 @@ class Terms:
         return tuple(slo for slo in self.slos if slo.deciding)
 
     def indicator(self, slo: str) -> str:
-        """Return the kind of indicator of an SLO; empty for one that the spec doesn't have."""
+        """Return the indicator kind of an SLO; empty for an SLO that isn't in the spec."""
         return next((str(one.kind) for one in self.slos if one.name == slo), "")
 
     def block_end(self, index: int) -> int:
@@ -331,7 +331,7 @@ def _market_cells(spec: DataProductSpec) -> int:
 
 
 def _label_lifetime(serving: Serving) -> int:
-    """Return the age at which the library refuses a label; the default if it isn't a number."""
+    """Return the age at which the service library refuses a label, in seconds; its default if the setting is no number."""
     values = (
         env_variable.value
         for env_variable in serving.env
@@ -364,7 +364,7 @@ def _inputs(product: DataProduct, retraining: Retraining) -> str:
 
 
 def job_inputs(inputs: str) -> str:
-    """Return the part of an attempt's input hashes that its Job reads."""
+    """Return the input hashes of an attempt that its Job reads."""
     return inputs.partition("-")[0]
 
 

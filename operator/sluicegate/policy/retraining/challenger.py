@@ -76,7 +76,7 @@ def due_challenger(
 
 
 class _Turn(NamedTuple):
-    """A challenger is due: its cause, the begin of its pause (seconds), and a sentence."""
+    """A due challenger: its cause, the start of its pause in seconds, and a sentence."""
 
     cause: Reason
     since: int
@@ -111,7 +111,7 @@ def _of_schedule(
 def _follow_up(
     terms: Terms, status: DataProductStatus, observed: Observed, now: int
 ) -> _Turn | None:
-    """Return the turn after a remedy, or after a promoted follow-up; None without one.
+    """Return the follow-up after a remedy or a promoted follow-up; None without one.
 
     It comes once the version is old enough to be judged, and as many labels have arrived since its
     training began as distinguish a drop by maxDrop. A version that a rollback restored has none:
@@ -143,7 +143,7 @@ def _follow_up(
 
 
 def _labels(terms: Terms, observed: Observed, since: int) -> list[tuple[SloTerms, int]]:
-    """Return each deciding quality SLO with the number of its labels since then."""
+    """Return each deciding quality SLO with its number of labels since the last training."""
     return [
         (slo, labels.events_since(terms, observed, slo.name, since))
         for slo in terms.deciding

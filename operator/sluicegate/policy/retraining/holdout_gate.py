@@ -32,7 +32,7 @@ class GateVerdict(Enum):
 
 @dataclass(frozen=True, slots=True)
 class HoldOut:
-    """The hold-out result of one SLO.
+    """The hold-out counts of an SLO.
 
     Attributes
     ----------
@@ -67,7 +67,7 @@ def judge(
     *,
     pairs: Pairs | None = None,
 ) -> HoldOut:
-    """Compare two versions on one hold-out; both bounds are one-sided at 95 %."""
+    """Compare two versions on the same hold-out; both bounds are one-sided at 95 %."""
     allowed = margin.of(pairs)
     if candidate.total == 0 or stable.total == 0:
         return HoldOut(slo, GateVerdict.TOO_SMALL, candidate, stable, None, allowed)
@@ -135,7 +135,7 @@ def judge_all(
 
 
 def no_remedy(pairs: Mapping[str, Pairs], degraded: Collection[str]) -> str:
-    """Return why a version that isn't worse is no remedy, as a clause; empty if it may be.
+    """Return why a version that isn't worse doesn't remedy the degradation, as a clause; empty if it may.
 
     A version that is only as good as a degraded one is no remedy, and its promotion would accept
     the degraded level. A version that is wrong in the same rows as stable changes nothing, also

@@ -45,7 +45,7 @@ class EndedAttempt:
 
 
 def cooldown(terms: Terms, retraining_status: RetrainingStatus | None) -> int:
-    """Return the seconds of the pause after an attempt, by the failures in a row including it.
+    """Return the seconds of the pause after an attempt, by the number of consecutive failures.
 
     The first failure has the pause itself, and each further one doubles it.
     A pause that a person chose also doubles for attempts that were no remedy: without one the
@@ -87,7 +87,7 @@ def with_ended_attempt(
 def with_counted_attempt(
     terms: Terms, status: DataProductStatus, attempt: EndedAttempt
 ) -> DataProductStatus:
-    """Return the status with an attempt in its counts, and the pause that follows.
+    """Return the status with an attempt counted, and its pause.
 
     The pause of challengers is their schedule, so one neither counts for remedies nor pauses them.
     """
@@ -138,7 +138,7 @@ def without_pause(status: DataProductStatus) -> DataProductStatus:
 
 
 def _within_bounds(terms: Terms, retraining: RetrainingStatus, now: int) -> RetrainingStatus:
-    """Return the pauses, none longer than allowed: a longer one began on a clock that was set back.
+    """Return the pauses limited to their allowed length, after a clock step backwards.
 
     `policy/model/past_times.py` bounds retry_time, whose limit needs no terms.
     """
@@ -151,7 +151,7 @@ def _within_bounds(terms: Terms, retraining: RetrainingStatus, now: int) -> Retr
 def with_corrected_pauses(
     terms: Terms, status: DataProductStatus, *, now: int, degraded: bool, withheld: str = ""
 ) -> DataProductStatus:
-    """Return the status without counts and pauses whose cause is corrected or over.
+    """Return the status without counts and pauses whose cause was corrected or has ended.
 
     A pause ends with a change of what the newest attempt was made from: the training of the spec,
     its runtime image, or what the SLOs ask for. Attempts that were no remedy count for one

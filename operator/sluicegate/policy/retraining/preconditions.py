@@ -28,7 +28,7 @@ MIN_AGE_BLOCKS: Final = WARM_UP_BLOCKS + 12
 
 @dataclass(frozen=True, slots=True)
 class RetrainingRequest:
-    """A product whose retraining is due, with the input of the preconditions.
+    """A due retraining, with the input of its preconditions.
 
     `has_told`: share of the events needed to detect a drop that arrived since a time in seconds.
     `degraded_since`: end of the first bad block, in seconds.
@@ -60,7 +60,7 @@ class Obstacle:
 
 @dataclass(frozen=True, slots=True)
 class WaitingRetraining:
-    """A retraining that is due, and its obstacle.
+    """A due retraining and the precondition that blocks it.
 
     Attributes
     ----------
@@ -199,7 +199,7 @@ def _labels_suffice(request: RetrainingRequest, pause_end: int) -> bool:
 
 
 def the_cluster_lost_a_job(request: RetrainingRequest) -> Obstacle | None:
-    """Object after the cluster lost a Job, until the next one is due."""
+    """Object until the retry time after the cluster lost a Job."""
     seconds_left = (request.trained.retry_time or 0) - request.now
     if seconds_left <= 0:
         return None
@@ -210,7 +210,7 @@ def the_cluster_lost_a_job(request: RetrainingRequest) -> Obstacle | None:
 
 
 def a_score_is_undecided(request: RetrainingRequest) -> Obstacle | None:
-    """Object after a score on too few rows, until there are twice as many."""
+    """Object after a score on too few rows, until twice as many rows exist."""
     seconds_left = (request.next_score_time or 0) - request.now
     if seconds_left <= 0:
         return None
@@ -222,7 +222,7 @@ def a_score_is_undecided(request: RetrainingRequest) -> Obstacle | None:
 
 
 def no_slot_is_free(request: RetrainingRequest) -> Obstacle | None:
-    """Object while other products have all training slots."""
+    """Object while other products use all training slots."""
     if request.portfolio.slot:
         return None
     return Obstacle(Reason.NO_SLOT, f"it waits for a slot: {who_trains(request.portfolio)}")
@@ -276,18 +276,18 @@ def obstacle(
 
 
 def obstacle_to_request(request: RetrainingRequest) -> Obstacle | None:
-    """Return the first unmet precondition of a person's training request; None if it may start."""
+    """Return the first unmet precondition of a manual training request; None if it may start."""
     return obstacle(request, REQUESTED)
 
 
 def trigger_of(terms: Terms, version: str, slo: str, first_bad: int | str) -> str:
-    """Return eight hex digits that identify one need for a training, the same after any restart."""
+    """Return eight hex digits that identify one cause of a training, stable across restarts."""
     text = "/".join((terms.namespace, terms.name, version, slo, str(first_bad)))
     return sha256(text.encode()).hexdigest()[:8]
 
 
 def trigger_for(terms: Terms, status: DataProductStatus, slo: str, *, market: str = "") -> str:
-    """Return the name of the need for a training: of a degraded SLO, or of a market that misses it alone."""
+    """Return the trigger of a training: for a degraded SLO, or for a market that alone misses it."""
     assert status.stable is not None
     record, version = status.engine.slo(slo), status.stable.release.version
     if market:

@@ -16,7 +16,7 @@ priority, and Critical products would otherwise always go first."""
 # ---- the portfolio --------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
 class Applicant:
-    """A product that applies for a training slot, or has one.
+    """A product that requests or uses a training slot.
 
     Attributes
     ----------
@@ -35,7 +35,7 @@ class Applicant:
     challenger: bool = False
 
     def rank(self, now: int) -> int:
-        """Return its priority, raised by one for each six hours that it has waited; 0 goes first."""
+        """Return the product's priority, increased by one per six hours of waiting; 0 goes first."""
         return max(self.priority.rank - max(now - self.since, 0) // AGEING_SECONDS, 0)
 
 

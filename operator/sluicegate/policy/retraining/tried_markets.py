@@ -53,7 +53,7 @@ def tried_after_rollback(terms: Terms, status: DataProductStatus, now: int) -> t
 def _not_remedied(
     terms: Terms, status: DataProductStatus, stable: Version, tried_markets: set[str], *, now: int
 ) -> tuple[str, ...]:
-    """Return the markets without those that met their SLOs for a day under the replaced version."""
+    """Return the markets except for those that met their SLOs for a day under the replaced version."""
     tried_markets.discard("")
     if now - stable.promotion_time >= terms.day_seconds:
         tried_markets &= {

@@ -21,7 +21,7 @@ from sluicegate.policy.rollout.candidates import with_share
 
 
 def is_held(status: DataProductStatus, observed: Observed) -> bool:
-    """Return whether a candidate waits for a person before its first share, as it would break its clients."""
+    """Return whether a candidate with a breaking API change awaits an approval before its first traffic."""
     candidate = status.trial
     if candidate is None or candidate.shares or candidate.is_parked or candidate.changes_api:
         return False
@@ -30,7 +30,7 @@ def is_held(status: DataProductStatus, observed: Observed) -> bool:
 
 
 def objection(status: DataProductStatus, observed: Observed) -> Alert | Hold | None:
-    """Return the alert about a held candidate, emitted once; None without one."""
+    """Return the alert, emitted once, about a candidate that the API gate holds; None without one."""
     candidate, stable = status.trial, status.stable
     if candidate is None or stable is None or not is_held(status, observed):
         return None
@@ -53,7 +53,7 @@ def explain(name: str, stable: str, broken_clauses: tuple[str, ...]) -> str:
 def take_share(
     status: DataProductStatus, observed: Observed, share: int | None, now: int
 ) -> DataProductStatus:
-    """Compute the status of a candidate whose pods are ready for a share, in percent, at `now`.
+    """Compute the status of a candidate with ready pods at a new traffic share, in percent, at `now`.
 
     The first share records the comparison of the APIs; the status is the same where the candidate
     is held, or no share is due.
@@ -77,7 +77,7 @@ def take_share(
 
 
 def with_statements(status: DataProductStatus, observed: Observed) -> DataProductStatus:
-    """Return the status with the iterations in the bentos' labels, as far as pods report them.
+    """Return the status with the iterations from the bentos' labels, as reported by pods.
 
     A training repeats the labels of its parent's bento: they say nothing of the version that it makes.
     """
@@ -95,7 +95,7 @@ def _lacks(version: VersionBase, stated: Iteration | None) -> bool:
 
 
 def comparison_of(status: DataProductStatus) -> str:
-    """Return the clause about a comparison that failed; empty if it succeeded."""
+    """Return a clause about a failed API comparison; empty if it succeeded."""
     candidate, stable = status.candidate, status.stable
     if (
         candidate is None

@@ -41,7 +41,7 @@ from sluicegate.views.numbers import duration, events
 
 @dataclass(frozen=True, slots=True)
 class ApprovalState:
-    """The approvals of a candidate at one time.
+    """The approvals of a candidate at a point in time.
 
     Attributes
     ----------
@@ -78,7 +78,7 @@ class ApprovalState:
 
     @property
     def agreement(self) -> str:
-        """Return the parties that agreed, or whose silence counts, as a clause; empty without any."""
+        """Return a clause with the parties that agreed, also by silence; empty without any."""
         parts = [f"agreed: {', '.join(self._agreeing)}"] if self._agreeing else []
         if self.silent:
             parts.append(f"silence counts as agreement of {parties_text(self.silent)}")
@@ -116,7 +116,7 @@ class ApprovalState:
 
 
 def rollout_id(candidate: Candidate) -> str:
-    """Return the id of this rollout of a candidate; another runtime image or another rollout changes it."""
+    """Return the id of a candidate's rollout; it changes with the runtime image and for each new rollout."""
     return f"{candidate.revision}-{candidate.start_time}"
 
 
@@ -200,7 +200,7 @@ def objection(
 # ---- parties ----------------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
 class _Parties:
-    """The required parties: each of `required`, and one of `choice` if there are any."""
+    """The required parties: all of `required`, and any of `choice`."""
 
     required: tuple[str, ...]
     choice: tuple[str, ...]
@@ -248,7 +248,7 @@ def consumers_named(namespace: str, names: Iterable[str]) -> tuple[str, ...]:
 def _recorded(
     candidate: Candidate, party_answers: Iterable[PartyAnswer], parties: tuple[str, ...], now: int
 ) -> list[ApprovalAnswer]:
-    """Return the parties' answers to this rollout: the recorded ones of status, then new ones."""
+    """Return the parties' answers to this rollout: those recorded in status, then new ones."""
     before = candidate.approvals.answers if candidate.approvals is not None else ()
     before_by_content = {_content(answer): answer for answer in before}
     order = (*(answer.party for answer in before), *parties)
@@ -279,7 +279,7 @@ def _content(answer: ApprovalAnswer) -> tuple[str, str, str, str]:
 
 
 def _represented(candidate: Candidate, answers: Iterable[ApprovalAnswer]) -> dict[str, str]:
-    """Return the party of each person, by user name: the recorded one, else the first.
+    """Return the party of each person by user name: the recorded one, else the first.
 
     An edit of an answer, e.g. of its reason, doesn't move its person to another party.
     """
@@ -300,7 +300,7 @@ def _represented(candidate: Candidate, answers: Iterable[ApprovalAnswer]) -> dic
 def _judged(
     answers: Iterable[ApprovalAnswer], parties: Mapping[str, str]
 ) -> Iterator[ApprovalAnswer]:
-    """Yield the answers; the agreement of a person counts for one party, by user name."""
+    """Yield the answers with their validity; a person's agreement counts for one party, by user name."""
     for answer in answers:
         other = parties[answer.user]
         second = other != answer.party and answer.verdict is AnswerVerdict.AGREE
@@ -335,7 +335,7 @@ def _refusal(answer: ApprovalAnswer) -> str:
 
 # ---- status -----------------------------------------------------------------------------------
 def _since(candidate: Candidate) -> int | None:
-    """Return since when a candidate waits for its approvals, in seconds; None if it doesn't."""
+    """Return the time since which a candidate awaits its approvals, in seconds; None if it doesn't."""
     is_waiting = candidate.phase is CandidatePhase.AWAITING_APPROVAL
     return candidate.approvals.wait_start_time if is_waiting and candidate.approvals else None
 

@@ -52,7 +52,7 @@ def first_candidate(
     *,
     claims: bool = True,
 ) -> Candidate:
-    """Return the candidate that serves first: it gets all traffic once it is ready.
+    """Return the first version's candidate, which gets all traffic once it is ready.
 
     A new spec.model replaces one that isn't ready yet at once, without a verdict. Without a route,
     ready pods of that one stay until the new one's are there (`allocation.with_predecessors`).
@@ -81,7 +81,7 @@ def started_candidate(
     before: Candidate | None = None,
     **more: Any,
 ) -> Candidate:
-    """Return a candidate whose rollout starts; `before` is its earlier, parked rollout."""
+    """Return a candidate whose rollout starts; `before` is the same candidate when it was parked."""
     phase = next_phase(None if before is None else before.phase, PhaseCause.START)
     return Candidate.of(release, source, phase=phase, start_time=now, **more)
 
@@ -89,7 +89,7 @@ def started_candidate(
 def restoring_candidate(
     status: DataProductStatus, decision: Rollback, now: int
 ) -> Candidate | None:
-    """Return the candidate that restores an earlier version; None if status doesn't have it any more."""
+    """Return a candidate that restores an earlier version; None if it is no longer in the history."""
     entry = next(
         (past_version for past_version in status.history if past_version.release == decision.to),
         None,
@@ -109,7 +109,7 @@ def restoring_candidate(
 def recovered_candidate(
     version: VersionBase, weight: int, now: int, *, restoring: bool
 ) -> Candidate:
-    """Return the candidate of a lost status: its evidence is lost too, so it is rolled back.
+    """Return the candidate after a lost status; without its evidence it is rolled back.
 
     Parameters
     ----------
@@ -148,7 +148,7 @@ def with_share(candidate: Candidate, weight: int, now: int) -> Candidate:
 
 
 def ended_shares(shares: tuple[Share, ...], now: int) -> tuple[Share, ...]:
-    """Return the shares of a version that has no traffic from now on; none if it never had any."""
+    """Return the traffic shares of a version whose traffic ends now; empty if it had none."""
     if not shares:
         return ()
     return bounded_shares((*shares, Share(weight=0, start_time=now)))
@@ -160,7 +160,7 @@ def bounded_shares(shares: tuple[Share, ...]) -> tuple[Share, ...]:
 
 
 def awaiting_approval(candidate: Candidate) -> Candidate:
-    """Return a candidate that has passed, in the phase that announces its wait."""
+    """Return a candidate that passed, in the phase in which it awaits its approval."""
     return candidate.replace(phase=next_phase(candidate.phase, PhaseCause.HAS_PASSED))
 
 
@@ -187,7 +187,7 @@ def with_promotion(
 def with_rollback(
     status: DataProductStatus, reason: DecisionReason, message: str, now: int
 ) -> DataProductStatus:
-    """Return the status of a candidate that is rolled back: first its weight is zero, then its pods go."""
+    """Return the status of a rolled back candidate: its weight is zero first, then its pods are removed."""
     assert status.candidate is not None
     return status.with_candidate(
         phase=next_phase(status.candidate.phase, PhaseCause.ROLL_BACK),
@@ -199,6 +199,6 @@ def with_rollback(
 
 
 def parked_candidate(candidate: Candidate, **retry: object) -> Candidate:
-    """Return a candidate without traffic or verdict; `retry` has the fields of its next rollout."""
+    """Return a candidate without traffic or verdict; `retry` holds the fields for its next rollout."""
     phase = next_phase(candidate.phase, PhaseCause.PARK)
     return candidate.replace(phase=phase, weight=0, **retry)

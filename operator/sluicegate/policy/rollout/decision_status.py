@@ -163,7 +163,7 @@ def accept_first(
 
 
 def accepted_version(terms: Terms, candidate: Candidate, now: int) -> Version:
-    """Return a candidate as the stable version from `now` on; its baselines are the evaluation's hold-out counts."""
+    """Return a candidate as the stable version from `now`; its baselines are its hold-out counts."""
     return Version(
         **candidate.identity_fields,
         promotion_time=now,
@@ -172,7 +172,7 @@ def accepted_version(terms: Terms, candidate: Candidate, now: int) -> Version:
 
 
 def _alert(status: DataProductStatus, decision: Alert) -> DataProductStatus:
-    """Return the status after an alert; one about a candidate that has passed starts its wait for an approval."""
+    """Return the status after an alert; an alert about a candidate that passed starts the wait for its approval."""
     if decision.reason is Reason.AWAITING_APPROVAL and status.candidate is not None:
         status = status.replace(candidate=awaiting_approval(status.candidate))
     if not decision.about:
@@ -184,7 +184,7 @@ def _alert(status: DataProductStatus, decision: Alert) -> DataProductStatus:
 def _retrain(
     terms: Terms, status: DataProductStatus, decision: Retrain, now: int
 ) -> DataProductStatus:
-    """Start a training; its trigger has the cause, the indicator and the numbers."""
+    """Return the status with a started training and its trigger: cause, indicator and numbers."""
     record = status.engine.slo(decision.slo)
     trigger = Trigger(
         id=decision.trigger,
@@ -257,7 +257,7 @@ def _start(
 
 
 def _descent(status: DataProductStatus, decision: StartRollout) -> str:
-    """Return the bento of spec.model from which the candidate was retrained; empty for one of the spec."""
+    """Return the bento of spec.model from which the candidate was retrained; empty without a retraining."""
     if decision.source is VersionSource.RETRAINING:
         return parent_of_next(status)
     stable = status.stable
@@ -266,7 +266,7 @@ def _descent(status: DataProductStatus, decision: StartRollout) -> str:
 
 
 def _training_over(status: DataProductStatus, now: int) -> DataProductStatus:
-    """Return the status without a training under way or a failed one."""
+    """Return the status without a running or failed training."""
     retraining = status.retraining
     if retraining is None or retraining.trigger is None:
         return status
@@ -283,7 +283,7 @@ def fresh_slos(terms: Terms, now: int) -> dict[str, SloRecord]:
 
 
 def _has_traffic(candidate: Candidate | None) -> bool:
-    """Return whether a candidate must lose its traffic before another version replaces it."""
+    """Return whether a candidate has traffic that must end before another version replaces it."""
     return candidate is not None and not candidate.is_parked and bool(candidate.shares)
 
 
@@ -363,7 +363,7 @@ def _promote(
 def _replaced_version(
     status: DataProductStatus, before: Version, probation_baselines: Baselines, now: int
 ) -> PastVersion:
-    """Return the replaced version with its last results, for a later rollback to it."""
+    """Return the replaced version with its last results, for a later rollback."""
     worse = {
         name: baseline.count
         for name, baseline in probation_baselines.items()
@@ -388,7 +388,7 @@ def _past(version: Version, outcome: Outcome, now: int, reason: str = "") -> Pas
 
 
 def _whole(version: Version) -> tuple[Share, ...]:
-    """Return the shares of a stable version up to all traffic; none where they aren't kept."""
+    """Return the shares of a stable version up to all traffic; empty where they aren't recorded."""
     shares = version.shares
     if not shares or shares[-1].weight == FULL_WEIGHT:
         return shares
@@ -398,7 +398,7 @@ def _whole(version: Version) -> tuple[Share, ...]:
 def _model(
     status: DataProductStatus, candidate: Candidate, outcome: Outcome, now: int
 ) -> SpecModel | None:
-    """Return the outcome of spec.model, if this candidate is its version."""
+    """Return the outcome of spec.model if the candidate is its version."""
     model = status.spec_model
     if model is None or model.outcome not in LASTING or candidate.source is not VersionSource.SPEC:
         return model
@@ -422,7 +422,7 @@ def _drop_candidate(
 
 
 def _untried(status: DataProductStatus, candidate: Candidate) -> SpecModel | None:
-    """Return spec.model as unhandled after its candidate was superseded, so that it starts again if the spec still names it."""
+    """Return spec.model as unhandled after its candidate was superseded, so that it may start again."""
     model = status.spec_model
     is_of_candidate = model is not None and model.release == candidate.release
     return None if is_of_candidate and candidate.source is VersionSource.SPEC else model
@@ -450,7 +450,7 @@ def _after_candidate(
 def _return(
     terms: Terms, status: DataProductStatus, decision: Rollback, now: int
 ) -> DataProductStatus:
-    """Replace the stable version by an earlier one; discard a candidate."""
+    """Return the status in which an earlier version replaces stable, and the candidate is discarded."""
     leaving_version = status.stable
     assert leaving_version is not None
     entry = next(entry for entry in status.accepted_versions if entry.release == decision.to)
@@ -493,7 +493,7 @@ def _return(
 
 
 def _leaves(model: SpecModel, leaving_version: Version, restored_version: Version) -> bool:
-    """Return whether the version of spec.model, or its retrained descendant, stops serving."""
+    """Return whether the rollback stops the version of spec.model or its retrained successor."""
     was_served = (
         leaving_version.release == model.release or leaving_version.descends_from == model.image
     )

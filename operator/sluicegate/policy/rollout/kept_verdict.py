@@ -35,7 +35,7 @@ def verdict_of(
 
 
 def _counts(candidate: Candidate, evidence: Evidence, indicator: str) -> ArmCounts | None:
-    """Return the events of both versions, or where one has none, the rows of both on the hold-out; None without either."""
+    """Return the events of both versions, else their hold-out rows; None without either."""
     slo = evidence.slo
     rows, stable_rows = candidate.evaluation.get(slo), candidate.stable_evaluation.get(slo)
     if rows and stable_rows and not (evidence.candidate_total and evidence.stable_total):
@@ -55,7 +55,7 @@ def _counts(candidate: Candidate, evidence: Evidence, indicator: str) -> ArmCoun
 
 
 def verdict_of_return(entry: PastVersion, decision: Rollback) -> CanaryVerdict:
-    """Return the verdict of a version that is restored: the rollback, with its own canary."""
+    """Return the verdict of a restored version: of its own canary, with the rollback."""
     own_verdict = entry.verdict or CanaryVerdict(
         type=str(decision.type), reason=str(decision.reason)
     )

@@ -31,7 +31,7 @@ MAX_RENEWALS: Final = 5
 def decision_of_spec(
     terms: Terms, status: DataProductStatus, observed: Observed
 ) -> Decision | None:
-    """Return the decision for the versions in the spec; None if it equals the present ones.
+    """Return the decision for the versions in the spec; None if they are the present ones.
 
     A candidate that the spec doesn't name any more is superseded, however the spec came to that;
     another bento begins its rollout, or says why it can't yet.
@@ -65,7 +65,7 @@ def _reason_text(wish: SpecWish, stable: Release) -> str:
 def _begin(
     terms: Terms, status: DataProductStatus, observed: Observed, wish: SpecWish
 ) -> StartRollout | Hold | Alert | None:
-    """Start the rollout of the requested version, or return its obstacle."""
+    """Return the start of the requested version's rollout, or its obstacle."""
     release, tried_release, stable = wish.desired, wish.target, status.stable
     assert stable is not None
     obstacle = cannot_start(terms, observed, release)
@@ -116,7 +116,7 @@ def overtaking_decision(
 def retry_due(
     terms: Terms, status: DataProductStatus, observed: Observed, now: int
 ) -> Decision | None:
-    """Return the new start of a candidate whose rollout ended by a fault of the cluster.
+    """Return the new start of a rollout that a cluster fault ended; None if none is due.
 
     It doesn't end a training that began while it found no room.
     """
@@ -145,7 +145,7 @@ def retry_due(
 def restart_rollout(
     terms: Terms, candidate: Candidate, reason: Reason, message: str
 ) -> StartRollout:
-    """Return the new start of a parked candidate's rollout, with its recorded evidence."""
+    """Return the new start of a parked candidate's rollout, with the recorded evidence."""
     return StartRollout(
         reason=reason,
         message=message,
@@ -176,7 +176,7 @@ def start_of_requested(
 def _renewals_full(
     terms: Terms, release: Release, stable: Release, observed: Observed
 ) -> Hold | None:
-    """Return a hold while enough other products try the operator's new default runtime image."""
+    """Return a hold while the maximum number of products try the operator's new default runtime image."""
     renewing = observed.portfolio.renewing
     if terms.names_runtime or not release.is_renewal_of(stable):
         return None
@@ -214,7 +214,7 @@ def waits_for(terms: Terms, status: DataProductStatus, observed: Observed) -> Ho
 
 
 def lifecycle_obstacle(terms: Terms, release: Release) -> Hold | None:
-    """Return why spec.lifecycle prevents a version's rollout; None if it doesn't."""
+    """Return why spec.lifecycle forbids a rollout; None if it permits one."""
     if not terms.ended:
         return None
     text = f"the product is {terms.lifecycle}, so {release.version} isn't rolled out"
@@ -222,7 +222,7 @@ def lifecycle_obstacle(terms: Terms, release: Release) -> Hold | None:
 
 
 def cannot_start(terms: Terms, observed: Observed, release: Release) -> Hold | None:
-    """Return why a rollout can't begin now; None when it can."""
+    """Return why a rollout can't start now; None if it can."""
     if (lifecycle_reason := lifecycle_obstacle(terms, release)) is not None:
         return lifecycle_reason
     if observed.problem is not None and not observed.facts.stable_down:

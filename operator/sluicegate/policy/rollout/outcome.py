@@ -33,7 +33,7 @@ AT_FAULT: Final = frozenset(
 def complete_decision(
     terms: Terms, status: DataProductStatus, attribution: Failure | None, now: int
 ) -> tuple[DataProductStatus, Promote | Rollback | Inconclusive | None]:
-    """Compute the status after the traffic has followed the decision, and the decision that it completes.
+    """Return the status after the traffic has followed the decision, and the completed decision.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def complete_decision(
 def with_ended_shares(
     after: DataProductStatus, candidate: Candidate, now: int
 ) -> DataProductStatus:
-    """Return the status with the shares of a candidate that was rolled back: labels of its time still come."""
+    """Return the status with the ended shares of a rolled back candidate, whose labels still arrive."""
     newest, *others = after.history
     if newest.revision != candidate.revision or candidate.restoring:
         return after
@@ -101,7 +101,7 @@ def outcome_of(decision: Rollback | Inconclusive) -> Outcome:
 def without_return(
     status: DataProductStatus, candidate: Candidate, now: int
 ) -> tuple[PastVersion, ...]:
-    """Return the history after a failed rollback; a version whose own pods fail isn't restored again.
+    """Return the history after a failed rollback, without the version whose own pods failed.
 
     A person may still ask for it.
     """
@@ -155,7 +155,7 @@ def _refused(
 def with_outcome(
     status: DataProductStatus, candidate: Candidate, outcome: Outcome, reason: Reason
 ) -> DataProductStatus:
-    """Return the status with the outcome at the candidate's origin: its training attempt, or spec.model."""
+    """Return the status with the candidate's outcome at its training attempt or spec.model."""
     model, retraining = status.spec_model, status.retraining
     returned = int(candidate.restoring)  # then the newest of the history is what was left
     if model is not None and model.is_rejected:

@@ -30,7 +30,7 @@ class PhaseCause(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PhaseChange:
-    """The phases before a cause, and the phase after it; None before and after a rollout."""
+    """The allowed phases before a cause, and the phase after it; None stands for no rollout."""
 
     before: tuple[Phase | None, ...]
     after: Phase | None

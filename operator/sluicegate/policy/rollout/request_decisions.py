@@ -23,7 +23,7 @@ from sluicegate.policy.rollout.rollbacks import roll_back_candidate, roll_back_s
 def answers(
     terms: Terms, status: DataProductStatus, observed: Observed, now: int
 ) -> list[Proposal]:
-    """Yield the decisions for pending requests; an approval isn't among them, as it opens the last step.
+    """Yield the decisions for pending requests, except for approvals, which open the last step.
 
     While a decision about the candidate is carried out, all wait but those that would end it.
     """
@@ -38,7 +38,7 @@ def answers(
 
 
 def _ends_candidate(status: DataProductStatus, request: ManualRequest) -> bool:
-    """Return whether a request rolls the candidate back: by its name, or for stable."""
+    """Return whether a request rolls the candidate back: by its name, or by requesting stable."""
     candidate = status.candidate
     named_version = candidate is not None and request.version in {"", candidate.version}
     aborts = request.annotation == REQUEST_ABORT and named_version
@@ -46,7 +46,7 @@ def _ends_candidate(status: DataProductStatus, request: ManualRequest) -> bool:
 
 
 def _keeps_stable(status: DataProductStatus, request: ManualRequest) -> bool:
-    """Return whether a request restores the version that is stable, so that it rolls the candidate back."""
+    """Return whether a request restores the present stable version, which rolls the candidate back."""
     stable = status.stable
     named_version = stable is not None and request.version == stable.version
     return request.annotation == REQUEST_ROLLBACK and named_version
@@ -102,7 +102,7 @@ def _is_committed(observed: Observed) -> bool:
 def _roll_candidate_back(
     status: DataProductStatus, request: ManualRequest, candidate: Candidate, decision: Rollback
 ) -> Proposal:
-    """Return the rollback of a candidate that a person requests, unless it is under way."""
+    """Return the requested rollback of the candidate, unless it is in progress."""
     if candidate.phase is CandidatePhase.ROLLING_BACK:
         text = f"{candidate.version} is being rolled back already: {candidate.decision_message}"
         return _refuse(status, request, text)
@@ -135,7 +135,7 @@ def _keep(
     *,
     now: int,
 ) -> Proposal:
-    """Keep the stable version: roll the candidate back, and don't start a waiting spec.model."""
+    """Return the decision that keeps stable: roll the candidate back and don't start a waiting spec.model."""
     trial, wish = status.trial, spec_wish(status, observed.desired, withheld=False)
     if trial is not None:
         return _abort_trial(status, observed, request, trial, stable=stable)
@@ -252,7 +252,7 @@ def _try_again(
 
 
 def _not_approved(terms: Terms, candidate: Candidate, request: ManualRequest) -> str:
-    """Return why a request approves nothing; empty if it approves the candidate's last step."""
+    """Return why a request doesn't approve the candidate's last step; empty if it does."""
     if request.version not in {"", candidate.release.version}:
         return "there is no such candidate"
     if terms.approvals is None or not candidate.shares:
@@ -264,7 +264,7 @@ def _not_approved(terms: Terms, candidate: Candidate, request: ManualRequest) ->
 
 
 def _spec_model_waits(status: DataProductStatus, observed: Observed) -> bool:
-    """Return whether spec.model names a version whose rollout is still to start."""
+    """Return whether the rollout of spec.model hasn't started yet."""
     wish = spec_wish(status, observed.desired, withheld=False)
     return wish is not None and wish.standing is Standing.DUE
 
@@ -272,7 +272,7 @@ def _spec_model_waits(status: DataProductStatus, observed: Observed) -> bool:
 def _start_unmeasured(
     terms: Terms, status: DataProductStatus, observed: Observed, request: ManualRequest
 ) -> Proposal | None:
-    """Return the start of a version that waits for measurements; the same request promotes it afterwards.
+    """Return the start of a version that awaits measurements; the same request promotes it afterwards.
 
     Where all is measured it begins anyway, so nothing is answered yet.
     """

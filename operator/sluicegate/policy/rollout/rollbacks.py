@@ -50,7 +50,7 @@ def roll_back_stable(
 
 
 def consumer_rollback(status: DataProductStatus, observed: Observed) -> Rollback | None:
-    """Return the rollback of a version on probation whose release has degraded a consumer; None without one.
+    """Return the rollback of a version on probation that degraded a consumer; None without one.
 
     The consumer counts as in a canary: its `dependsOn[].evidence` and the `rollout.consumers` of this
     product have to name each other. A version that was degraded when it was replaced is not restored.

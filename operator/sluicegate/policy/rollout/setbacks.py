@@ -19,7 +19,7 @@ _ENDING: Final = frozenset({CandidatePhase.ROLLING_BACK, CandidatePhase.PARKED})
 
 
 def setback_rollback(status: DataProductStatus, observed: Observed) -> Rollback | None:
-    """Return the rollback of a candidate whose rollout can't continue; None if it can, or still may."""
+    """Return the rollback of a candidate whose rollout can't continue; None while it can."""
     candidate, stable, progress = status.candidate, status.stable, observed.rollout
     if candidate is None or stable is None or progress is None or candidate.phase in _ENDING:
         return None

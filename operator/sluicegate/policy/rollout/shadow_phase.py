@@ -13,7 +13,7 @@ def is_tried(status: DataProductStatus) -> bool:
 
 
 def is_due(shadow: ShadowStatus, interval: int, now: int) -> bool:
-    """Return whether the next Job may start: one interval after the last one, with an SLO to score."""
+    """Return whether the next scoring Job may start: one interval after the last one, with an SLO to score."""
     last_begin = (
         shadow.since_time
         if shadow.start_time is None

@@ -54,7 +54,7 @@ def detectable_drop(count: Count, phi: float) -> float:
 def from_evaluation(
     evaluation: Mapping[str, Count], slos: tuple[SloTerms, ...], at: int
 ) -> dict[str, Baseline]:
-    """Return provisional baselines of a version that was accepted at `at`, from its hold-out counts."""
+    """Return provisional baselines from the hold-out counts of a version accepted at `at`."""
     return {
         slo.name: Baseline.of(
             evaluation[slo.name],
@@ -69,7 +69,7 @@ def from_evaluation(
 
 
 def usable_baseline(baseline: Baseline | None, terms: SloTerms) -> Baseline | None:
-    """Return the baseline, unless its indicator differs from the SLO's present one."""
+    """Return the baseline; None if its indicator isn't the SLO's present one."""
     if baseline is None or baseline.indicator_hash not in {"", terms.indicator_hash}:
         return None
     return baseline
@@ -145,7 +145,7 @@ def production_needs(
     since: int,
     block_seconds: int,
 ) -> tuple[int, int]:
-    """Return when a production baseline may be complete, in seconds, and about how many events it needs.
+    """Return when a production baseline is expected to be complete, in seconds, and about how many events it needs.
 
     Parameters
     ----------
@@ -164,14 +164,14 @@ def production_needs(
 
 
 def scatter_of(baseline: Baseline) -> Scatter:
-    """Return the prior dispersion of its hours, before any later hour is counted."""
+    """Return the prior dispersion from the baseline's hours."""
     if not baseline.hour_phi:
         return Scatter(baseline.phi, NO_SCATTER.degrees_of_freedom)
     return Scatter(max(baseline.hour_phi, baseline.phi), float(MIN_HOURS))
 
 
 def season_is_known(baseline: Baseline, calendar: Calendar) -> bool:
-    """Return whether it has no difference between the hours of the day, or one measured over two days and more."""
+    """Return whether the baseline has no daily pattern, or one measured over at least two days."""
     sums = (baseline.end - baseline.start) // calendar.sum_seconds
     return not baseline.daily or sums >= season_sums(calendar)
 
@@ -179,7 +179,7 @@ def season_is_known(baseline: Baseline, calendar: Calendar) -> bool:
 def _mean_pods(
     hours: list[tuple[int, int]], pod_seconds: Series | None, first: int, block_seconds: int
 ) -> float:
-    """Return the mean number of pods in these hours; 0 if any hour with events lacks it."""
+    """Return the mean number of pods in the baseline's hours; 0 if it is unknown for an hour with events."""
     if pod_seconds is None:
         return 0.0
     _, pods = pod_seconds.hours(first, first + len(hours) - 1)

@@ -74,7 +74,7 @@ def is_implicit(slo: SloTerms) -> bool:
 
 
 def share_for_people(slo: SloTerms, bad_ratio: float) -> float:
-    """Return the share for people: of client errors the bad share, of other SLOs the good one."""
+    """Return the share to display: the bad share of client errors, the good share of other SLOs."""
     return bad_ratio if is_implicit(slo) else 1 - bad_ratio
 
 

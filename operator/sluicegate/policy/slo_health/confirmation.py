@@ -65,7 +65,7 @@ def _longer(streak: Streak | None, block: int, *, fresh: bool) -> Streak:
 
 
 def _with_steady_start(record: SloRecord, result: SloResult, block_end: int) -> SloRecord:
-    """Keep the begin of the time in which it was Met: a baseline isn't learnt across a decay."""
+    """Return the state with the start of the present Met period, so that no baseline spans a decay."""
     not_met = result.state is not SloState.MET or record.degraded
     if not_met and record.steady_start_time is not None:
         return record.replace(steady_start_time=None)
@@ -75,7 +75,7 @@ def _with_steady_start(record: SloRecord, result: SloResult, block_end: int) -> 
 
 
 def product_state(results: Iterable[tuple[SloResult, SloRecord]]) -> ProductState:
-    """Return the state of a product from its deciding SLOs and their kept states.
+    """Return the state of a product from the confirmed states of its deciding SLOs.
 
     A confirmed SLO stays Degraded until it has recovered, even if it is temporarily Unknown. A
     product with an SLO without measurements isn't Healthy.

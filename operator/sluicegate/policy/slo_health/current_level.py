@@ -120,7 +120,7 @@ def present_of(
 
 
 def _needed(terms: SloTerms, baseline: Baseline | None, limit: float) -> float:
-    """Return the events that a verdict needs; if bad ones are the majority, counted by good ones."""
+    """Return the number of events for a verdict, counted by good events if bad ones are the majority."""
     ratio = None if baseline is None else ratio_of(baseline.count)
     return max(terms.min_events(ratio), min_total(max(1 - limit, MIN_GOOD)), 1)
 
@@ -134,7 +134,7 @@ def accepted_limit(terms: SloTerms, baseline: Baseline | None) -> float | None:
 
 
 def _lengths(terms: SloTerms, max_blocks: int) -> list[int]:
-    """Yield window lengths in blocks, each twice the one before, within the blocks that are stored and count."""
+    """Yield window lengths in blocks, each doubled, up to the number of usable stored blocks."""
     lengths = [max(MIN_BLOCKS, 2 * terms.lag_blocks)]
     while lengths[-1] < min(max_blocks, HOURS * BLOCKS_PER_HOUR):
         lengths.append(2 * lengths[-1])
@@ -154,7 +154,7 @@ def _compared_with_limit(count: Count, limit: float, phi: float) -> bool | None:
 
 
 def _contradicts(count: Count, middle: float, phi: float, *, earlier: bool) -> bool:
-    """Return whether events contradict the earlier verdict: they are on the other side of half of `maxDrop`, beyond chance."""
+    """Return whether events are beyond chance on the other side of half of `maxDrop` than the earlier verdict."""
     bad, total = count.bad / phi, count.total / phi
     if earlier:
         return wilson_upper(bad, total, Z95) < middle
@@ -162,7 +162,7 @@ def _contradicts(count: Count, middle: float, phi: float, *, earlier: bool) -> b
 
 
 def _has_ended(count: Count, newer: Count, phi: float) -> bool:
-    """Return whether a window's older half was worse than its newer half, beyond chance: it is of another time."""
+    """Return whether the older half of a window was worse than its newer half, beyond chance."""
     older = Count(count.bad - newer.bad, count.total - newer.total)
     if not older.total or not newer.total:
         return False

@@ -100,7 +100,7 @@ def _are_overdue(view: View) -> bool:
 def labels_are_due(
     terms: Terms, slo: SloTerms, series: Mapping[str, Series], *, since: int, now: int
 ) -> bool:
-    """Return whether the version had requests a day ago or earlier, so that a label should have come.
+    """Return whether the version had requests at least a day ago, so that a label should have arrived.
 
     Where nothing counts its requests, the day alone decides.
 
@@ -118,7 +118,7 @@ def labels_are_due(
 
 
 def still_warming_up(view: View) -> Reason | None:
-    """Object until events are counted after the version took over and its caches are warm."""
+    """Object until the new version has counted events and warm caches."""
     return Reason.WARMING_UP if view.now <= view.since else None
 
 
@@ -138,7 +138,7 @@ GATES: Final[tuple[Gate, ...]] = (
 
 
 def objection(view: View) -> Reason | None:
-    """Return why the SLO is Unknown; None when it may be judged."""
+    """Return why the SLO is Unknown; None if it may be judged."""
     return next(filter(None, (gate(view) for gate in GATES)), None)
 
 
@@ -154,5 +154,5 @@ def evidence_since(terms: Terms, status: DataProductStatus, stable: Version, slo
 
 
 def settling_block(terms: Terms, status: DataProductStatus, stable: Version, slo: SloTerms) -> int:
-    """Return the last block in which the labels of an SLO settle; 0 without one."""
+    """Return the last block in which the labels of an SLO settle; 0 if none settle."""
     return ceil(settle_time(status, stable, slo) / terms.block_seconds)

@@ -48,7 +48,7 @@ class Stretch(NamedTuple):
 
 
 class Drift(NamedTuple):
-    """The result of the CUSUM bank: its largest S, the bound for Missed, and whether it may call Missed.
+    """The result of the CUSUM bank: its largest statistic, the bound for Missed, and whether it may decide Missed.
 
     `after` and `blocks` are the events and the length of the stretch in which that S grew: from
     its last 0 on. They are what decides; the newest window may look better or worse. `changed` is
@@ -158,7 +158,7 @@ def drift_of(
 def _recovered(
     terms: SloTerms, series: Series, baseline: Baseline, drift: Drift, *, stretch: Stretch
 ) -> int | None:
-    """Return the last block of a fall that has ended; None while it lasts, or is undecided.
+    """Return the last block of an ended drop; None while it lasts or is undecided.
 
     The same CUSUM the other way round: it adds the evidence for the accepted ratio against one that is
     worse by the drop. The CUSUM of the fall forgets too slowly: the deeper a fall was, the longer.
@@ -186,7 +186,7 @@ def _recovered(
 def _recovery(
     events: Sequence[tuple[int, int]], limit: float, drop: float, max_value: float
 ) -> tuple[float, int]:
-    """Return the evidence that units are within the limit again, not worse by the drop, and its begin."""
+    """Return the evidence that the ratio is within the limit again, and the start of the recovery."""
     fallen = limit + drop
     per_bad, per_good = log(limit / fallen), log((1 - limit) / (1 - fallen))
     value, recovery_end = 0.0, 0
@@ -229,7 +229,7 @@ def _swings(terms: SloTerms, series: Series, baseline: Baseline, hours_known: ra
 def _before_change(
     terms: SloTerms, series: Series, baseline: Baseline, stretch: Stretch, *, hours_known: range
 ) -> range:
-    """Return the hours known before a suspected change, which itself makes hours differ; all from two days on."""
+    """Return the hours before a suspected change, unless at least two days are known."""
     calendar = terms.calendar
     day = calendar.sum_count(HOURS_A_DAY)
     if not day <= len(hours_known) < seasonality.season_sums(calendar):
@@ -288,7 +288,7 @@ def _two_sample(
     *,
     same_hours: bool = False,
 ) -> Drift | None:
-    """Return the most likely change; None if no number of events distinguishes it from the baseline."""
+    """Return the likeliest change point; None if no change is distinguishable from the baseline."""
     units, first, last, mean = stretch
     count, prior = baseline.count, scatter_of(baseline)
     least = terms.drop if terms.drop_given else max(terms.drop, detectable_drop(count, prior.phi))
@@ -349,7 +349,7 @@ def _scatter(
 def _banks(
     counts: tuple[Count, ...], phi: float, drop: float, *, drop_given: bool, mean: int
 ) -> tuple[cusum.Bank, ...] | None:
-    """Return one bank, or one a weekday; None if any lacks an alternative."""
+    """Return the CUSUM bank, or one per weekday; None if any has no alternative."""
     banks = []
     for count in counts:
         least = drop if drop_given else max(drop, detectable_drop(count, phi))

@@ -101,7 +101,7 @@ def judge_stable(
 def _without_fall(
     terms: Terms, before: SloRecord, after: SloRecord, result: SloResult
 ) -> SloRecord:
-    """Return the kept state of an SLO, without the blocks of a fall that has just ended.
+    """Return the SLO's record without the blocks of a drop that just ended.
 
     They would be evidence of a fall for as long again, and the next one would be found no sooner by them.
     """
@@ -179,7 +179,7 @@ def _judge(
 def _with_needs(
     terms: Terms, view: View, status: DataProductStatus, result: SloResult
 ) -> SloResult:
-    """Return the result with what its baseline of production needs, where only that one can end the wait."""
+    """Return the result with the needs of its production baseline, where only this baseline ends the wait."""
     slo = view.terms
     waits = result.reason is Reason.INSUFFICIENT_DATA and result.state is SloState.UNKNOWN
     if not waits or result.baseline is not None or slo.allowed_bad is not None:
@@ -249,7 +249,7 @@ def _judge_counts(
 
 
 def _budget(terms: Terms, stable: Version, series: Series | None, *, now: int) -> Count:
-    """Return all events that count for the error budget, also those with a cause outside the model."""
+    """Return all events that count for the error budget, whatever their cause."""
     since = stable.promotion_time // terms.block_seconds
     length = terms.calendar.blocks(WINDOW_HOURS)
     return NOTHING if series is None else series.window(now, length, since)
@@ -266,7 +266,7 @@ def _drift_since(terms: Terms, view: View, baseline: Baseline | None) -> int:
 def _learn(
     terms: Terms, result: SloResult, record: SloRecord, view: View, *, observed: Observed
 ) -> Baseline | None:
-    """Return the production baseline once it is complete; else None."""
+    """Return the production baseline if it is complete; else None."""
     current = result.baseline
     if record.disturbance_start_time is not None:
         return None
@@ -307,7 +307,7 @@ def _may_be_learnt_from(result: SloResult, record: SloRecord) -> bool:
 def _learn_gauge(
     terms: Terms, result: SloResult, record: SloRecord, view: View, *, observed: Observed
 ) -> Baseline | None:
-    """Return the baseline of a gauge; one without a bound is Unknown until it has a baseline."""
+    """Return the baseline of a gauge; a gauge without a bound is Unknown until it has a baseline."""
     if result.state in {SloState.AT_RISK, SloState.MISSED} or record.degraded:
         return None
     values = observed.means(view.version, view.terms.name)

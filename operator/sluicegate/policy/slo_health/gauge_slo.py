@@ -135,7 +135,7 @@ def _is_below(slo: SloTerms, gauge: GaugeTerms, values: Values, baseline: Baseli
 
 
 def _stretch(units: Units, now: int, since: int) -> range:
-    """Return the sums of twelve from the first whole unit after `since` to the last complete one at `now`."""
+    """Return the indexes of complete groups of twelve blocks, from the first whole unit after `since` up to `now`."""
     complete = now // BLOCKS_PER_HOUR
     first = units.first_from(max(ceil(since / BLOCKS_PER_HOUR), complete - HOURS + 1, 0))
     return range(
@@ -146,7 +146,7 @@ def _stretch(units: Units, now: int, since: int) -> range:
 def _followed(
     readings: Means, sums: range, calendar: Calendar, *, daily: bool = False
 ) -> list[float]:
-    """Return the means of hours, or days, of these sums; cached for the same sums."""
+    """Return the hourly or daily means of block groups, cached by group."""
     entry = readings.derived.get(daily)
     if isinstance(entry, tuple) and entry[0] == (sums, calendar):
         values: list[float] = entry[1]

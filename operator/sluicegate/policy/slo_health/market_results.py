@@ -44,7 +44,7 @@ def judge_by_market(
     observed: Observed,
     results: tuple[SloResult, ...],
 ) -> tuple[MarketStates | None, DataProductStatus]:
-    """Return the results of each SLO by market, and the status with the markets that miss it.
+    """Return the results of each SLO by market, and the status with the markets that miss an SLO.
 
     None while the newest block can't be read: nothing new is known then.
     """
@@ -125,7 +125,7 @@ def _dated(
 
 
 def present_in_market(series: Series, newest: int, state: MarketState) -> Present:
-    """Return the level of a market's newest events, by the shortest window with enough of them."""
+    """Return the level of a market's newest events, in the shortest window with enough events."""
     for window in WINDOWS:
         count = series.window(newest, min(window, newest + 1 - state.begun))
         bad, good = is_bad(count, state.allowed), is_met(count, state.allowed)

@@ -40,7 +40,7 @@ _ORDER: Final = (SloState.MISSED, SloState.UNKNOWN, SloState.MET)
 
 @dataclass(frozen=True, slots=True)
 class MarketState:
-    """The state of one SLO in one market, with its events.
+    """The state of an SLO in a market, with its events.
 
     Attributes
     ----------
@@ -75,12 +75,12 @@ class MarketLimit:
 
     @property
     def ratio(self) -> float:
-        """Return the limit within (0, 1), so that each bad event of a cell without allowed ones has finite evidence."""
+        """Return the limit within (0, 1), so that a bad event has finite evidence also where none is allowed."""
         return min(max(self.allowed, MIN_RATIO), 1 - MIN_RATIO)
 
     @property
     def bank(self) -> Bank:
-        """Return the test of one cell; a change may begin with each block."""
+        """Return the CUSUM test of a cell, in which a change may begin at each block."""
         blocks = YEARS_BETWEEN_FALSE_ALARMS * YEAR_SECONDS / self.calendar.block_seconds
         return lasting_alarm.cusum_bank_of_odds(self.ratio, ODDS, blocks * max(self.cells, 1))
 
@@ -153,7 +153,7 @@ def is_bad(count: Count, allowed: float) -> bool:
 
 
 def _alarm(blocks: Series, newest: int, bank: Bank, since: int) -> LastingAlarm:
-    """Return the evidence up to block `newest`: of single blocks where they are stored, else of sums.
+    """Return the evidence up to block `newest`, from single blocks where stored, else from their sums.
 
     Evidence of the past begins from the sums again once a block was read again, as in a replica that starts.
     """
@@ -181,7 +181,7 @@ def _alarm(blocks: Series, newest: int, bank: Bank, since: int) -> LastingAlarm:
 
 
 class _Kept(NamedTuple):
-    """The evidence of a cell after its newest block, and the dispersion by which it is divided.
+    """The evidence of a cell up to its newest block, and its dispersion.
 
     `repeats` is how many of the cell's blocks had been read again by then.
     """
@@ -220,7 +220,7 @@ def _worst_first(state: MarketState) -> tuple[int, float, str]:
 
 
 def interval_of(count: Count) -> tuple[float, float]:
-    """Return the 95 % interval of the share of good events, of which there are some (Wilson)."""
+    """Return the 95 % Wilson interval of the share of good events."""
     return 1 - wilson_upper(*count, Z_INTERVAL), 1 - wilson_lower(*count, Z_INTERVAL)
 
 
@@ -237,7 +237,7 @@ def describe_market(slo: SloTerms, state: MarketState) -> str:
 
 
 def lone_bad_market(states: Iterable[MarketState]) -> MarketState | None:
-    """Return the only bad market, if at least one other is shown to be good and none to be bad; else None."""
+    """Return the only bad market, if at least one other is good and none is bad; else None."""
     all_states = tuple(states)
     bad = [market_state for market_state in all_states if market_state.state is SloState.MISSED]
     good = any(market_state.state is SloState.MET for market_state in all_states)

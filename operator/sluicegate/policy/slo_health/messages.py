@@ -47,7 +47,7 @@ def window_of(blocks: int, block_seconds: int) -> str:
 
 
 def describe(result: SloResult, block_seconds: int, *, degraded: bool = False) -> str:
-    """Return an SLO's result as a clause without a full stop; `degraded` if it was missed and hasn't recovered."""
+    """Return an SLO's result as a clause; `degraded` if the SLO hasn't recovered since it was missed."""
     if result.state is SloState.UNKNOWN:
         return _describe_unknown(result, block_seconds)
     if result.gauge is not None:
@@ -71,7 +71,7 @@ def _describe_unknown(result: SloResult, block_seconds: int) -> str:
 
 
 def _until_judged(result: SloResult, block_seconds: int) -> str:
-    """Return what a verdict needs and how long that takes, as a clause; empty where it isn't known."""
+    """Return a clause about what a verdict needs and how long that takes; empty where it is unknown."""
     if result.until is not None:
         events_text = f" and about {result.needed:,} events" if result.needed else ""
         return (
@@ -121,7 +121,7 @@ def _describe_drop(result: SloResult, block_seconds: int, *, degraded: bool) -> 
 
 
 def _fallen(result: SloResult, drift: Drift, block_seconds: int) -> str:
-    """Return the events of the verdict: of the stretch with the evidence, and of the present if it differs."""
+    """Return the counts of a drop as text: of the blocks with the evidence, and of the newest ones if they differ."""
     bad = drift.after.ratio
     if bad is None:
         return _now(result, block_seconds)
@@ -196,7 +196,7 @@ def numbers_of(result: SloResult) -> dict[str, float]:
 
 
 def joined(results: list[SloResult], block_seconds: int) -> str:
-    """Return the results of several SLOs in one sentence."""
+    """Join the results of several SLOs into one sentence."""
     return "; ".join(describe(result, block_seconds) for result in results)
 
 

@@ -37,7 +37,7 @@ MAX_HOURS: Final = 7 * HOURS_A_DAY
 def judge(
     result: SloResult, series: Series, baseline: Baseline, *, now: int, since: int
 ) -> SloResult:
-    """Return the verdict on an SLO on probation: the worse of its own result and of this test."""
+    """Return the verdict on an SLO on probation: the worse of its own result and the probation's test."""
     if result.terms.gauge is not None:
         return result
     drift = drift_of(result.terms, series, baseline, now=now, since=since, mean=PROBATION_BLOCKS)

@@ -32,7 +32,7 @@ SPOKEN_HOURS: Final = HOURS_A_DAY
 
 @dataclass(frozen=True, slots=True)
 class SloResult:
-    """The result of one SLO's evaluation, with its numbers.
+    """The result of an SLO's evaluation, with its numbers.
 
     Attributes
     ----------
@@ -92,7 +92,7 @@ def is_suspected(result: SloResult) -> bool:
 
 
 def blocks_shown(terms: SloTerms, now: int, since: int) -> int:
-    """Return how many blocks up to `now` the reported events span; those up to `since` don't count."""
+    """Return the number of blocks that the reported events span, up to `now` and after `since`."""
     return max(min(terms.recent, now - since), 1)
 
 
@@ -174,7 +174,7 @@ def judge(
 def _needed_for_verdict(
     terms: SloTerms, series: Series, baseline: Baseline | None, *, now: int, since: int
 ) -> tuple[int, int]:
-    """Return the events that a verdict needs, and the blocks within which they have to come; zeros if unknown.
+    """Return the numbers of events and blocks that a verdict needs; zeros if unknown.
 
     Of the rows of an objective, the first that has them at the present pace.
     """
@@ -226,7 +226,7 @@ def _silence(
     now: int,
     since: int,
 ) -> Reason | None:
-    """Return why an SLO without alarm can't be called met; None if it has enough events."""
+    """Return why an SLO without an alarm isn't Met yet; None if it has enough events."""
     if terms.allowed_bad is None and baseline is not None and drift is None:
         return Reason.BASELINE_TOO_SMALL
     if terms.allowed_bad is not None or baseline is None:

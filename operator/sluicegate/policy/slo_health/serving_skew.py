@@ -46,7 +46,7 @@ RELEASE_BLOCKS: Final = BLOCKS_PER_HOUR
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """The stable version on the hold-out of a training, and live in the time of its rows.
+    """The stable version's scores on a training's hold-out, and its live counts of the same time.
 
     Attributes
     ----------
@@ -74,7 +74,7 @@ def score_of(
     *,
     now: int,
 ) -> StableScore | None:
-    """Return a training's score of the stable version, beside its live counts of that time; None without a score.
+    """Return a training's score of stable, with the live counts of the same time; None without a score.
 
     The blocks of that time are kept singly for hours only, so they are counted once, at `now`.
     """
@@ -134,7 +134,7 @@ def next_score_time(terms: Terms, status: DataProductStatus, slo: SloTerms) -> i
 
 
 def _score_alone(terms: Terms, status: DataProductStatus, slo: SloTerms) -> StableScore | None:
-    """Return the score of this degradation by a Job that ended before its fit; None without one."""
+    """Return this degradation's score from a Job that ended before its fit; None without one."""
     score = _score(terms, status, slo)
     if score is None or not score.alone or score.end_time <= _first_bad(terms, status, slo):
         return None
@@ -184,7 +184,7 @@ def _is_degraded(status: DataProductStatus, slo: SloTerms) -> bool:
 
 
 def _score(terms: Terms, status: DataProductStatus, slo: SloTerms) -> StableScore | None:
-    """Return the score of the present stable version by the present training; None without one."""
+    """Return the present training's score of the present stable version; None without one."""
     score = status.retraining.stable_score if status.retraining else None
     if score is None or status.stable is None or score.version != status.stable.version:
         return None
@@ -239,7 +239,7 @@ def _are_bad(slo: SloTerms, scored_count: Count, accepted: float) -> bool:
 
 
 def _since_release(terms: Terms, status: DataProductStatus, slo: SloTerms, begin: int) -> bool:
-    """Return whether a version that a person pushed is bad since its release, and replaced a good one.
+    """Return whether a version from spec.model is bad since its release and replaced a good one.
 
     Parameters
     ----------

@@ -47,7 +47,7 @@ def visibility(result: SloResult, block_seconds: int) -> Visibility | None:
 
 
 def describe_visibility(visibility: Visibility, drop: float) -> str:
-    """Return the same as a clause without a full stop."""
+    """Return the detectable drop as a clause."""
     least = (
         f"a drop of {points(visibility.min_drop)} would be seen within a day in half of the cases"
     )
